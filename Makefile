@@ -1,0 +1,41 @@
+# `make run` serves the dashboard, `make test` runs every check. Both set themselves up.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+.PHONY: run test check screenshots clean
+
+run: .venv/.runtime
+	@$(BIN)/python -m v3core serve
+
+test: check
+	$(BIN)/python -m pytest
+
+check: .venv/.development
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+screenshots: .venv/.development
+	$(BIN)/python -m tests.screenshots
+
+.venv/bin/python:
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed; install it and try again." >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON) is too old: Python 3.11 or newer is needed; set PYTHON=…" >&2; exit 1; }
+	@echo "Making a virtual environment in .venv …"
+	@$(PYTHON) -m venv .venv || { echo "Python cannot make a virtual environment; on Debian and Ubuntu install python3-venv." >&2; rm -rf .venv; exit 1; }
+
+.venv/.runtime: .venv/bin/python requirements.txt
+	@echo "Installing what the app needs (the first time takes some minutes) …"
+	@$(PIP) -r requirements.txt
+	@touch $@
+
+.venv/.development: .venv/.runtime requirements-dev.txt
+	@echo "Installing what the tests need …"
+	@$(PIP) -r requirements-dev.txt
+	@touch $@
+
+clean:
+	rm -rf .venv static .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,178 @@
+"""RunConfig and its parts: typed, validated, frozen, JSON in and out. Saved whole with the run."""
+
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from v3core.curriculum import BaseValues, Curriculum, check_fits
+from v3core.errors import V3Error, explain
+
+RECIPES = Path(__file__).resolve().parents[1] / "data" / "recipes"
+MAX_SEED = 2**32 - 1
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class PolicyConfig(_Frozen):
+    """Sizes of the network."""
+
+    width: Annotated[int, Field(ge=4, le=1024)] = 64
+    """Width of node features, of the scene embedding and of the hidden layers."""
+    heads: Annotated[int, Field(ge=1, le=16)] = 4
+    """Attention heads of each graph layer; must divide `width`."""
+    layers: Annotated[int, Field(ge=1, le=8)] = 2
+    """Graph attention layers."""
+    experts: Annotated[int, Field(ge=1, le=64)] = 4
+    """Experts that the router chooses among."""
+
+    @model_validator(mode="after")
+    def _heads_divide_width(self) -> Self:
+        if self.width % self.heads:
+            raise ValueError(f"width {self.width} is not a multiple of heads {self.heads}; change one of them.")
+        return self
+
+
+class PPOConfig(_Frozen):
+    """Settings of PPO that no phase owns."""
+
+    environments: Annotated[int, Field(ge=1, le=256)] = 8
+    """Environments stepped side by side."""
+    rollout_steps: Annotated[int, Field(ge=1)] = 128
+    """Steps of each environment between two updates."""
+    minibatch: Annotated[int, Field(ge=2)] = 256
+    """Samples of one gradient step."""
+    epochs: Annotated[int, Field(ge=1, le=100)] = 10
+    """Passes over each rollout."""
+    gamma: Annotated[float, Field(gt=0, le=1)] = 0.99
+    """Discount."""
+    gae_lambda: Annotated[float, Field(ge=0, le=1)] = 0.95
+    """Lambda of generalised advantage estimation."""
+    clip: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    """Clip range of the probability ratio."""
+    value_coefficient: Annotated[float, Field(ge=0)] = 0.5
+    """Weight of the value loss."""
+    max_grad_norm: Annotated[float, Field(gt=0)] = 0.5
+    """Gradients are clipped to this norm."""
+
+
+class BaseConfig(_Frozen):
+    """Base values of the knobs that phases own: used where no phase sets them, multiplied by `{times: …}`."""
+
+    lr: Annotated[float, Field(gt=0, le=1)] = 1e-3
+    temperature: Annotated[float, Field(gt=0)] = 1.0
+    load_balance: Annotated[float, Field(ge=0)] = 0.01
+    entropy: Annotated[float, Field(ge=0)] = 0.0
+
+    def values(self) -> BaseValues:
+        """As `settings_at` takes them."""
+        return BaseValues(
+            lr=self.lr, temperature=self.temperature, load_balance=self.load_balance, entropy=self.entropy
+        )
+
+
+class Recipe(_Frozen):
+    """What suits an environment: PPO settings, base values of the curriculum's knobs, network sizes."""
+
+    name: str
+    """The file's name without its ending."""
+    match: tuple[str, ...]
+    """Environment ids it is for; `*` stands for anything."""
+    note: str = ""
+    """Where the settings come from."""
+    episodes: Annotated[int, Field(ge=1)] = 1000
+    """Run length offered for it."""
+    base: BaseConfig = BaseConfig()
+    ppo: PPOConfig = PPOConfig()
+    policy: PolicyConfig = PolicyConfig()
+
+
+class RunConfig(_Frozen):
+    """Everything that decides a run. The same config and seed on one machine record the same numbers."""
+
+    name: Annotated[str, Field(min_length=1, max_length=120)]
+    """Shown in lists; need not be unique."""
+    env: Annotated[str, Field(min_length=1)]
+    """Gymnasium environment id."""
+    seed: Annotated[int, Field(ge=0, le=MAX_SEED)]
+    """Every random source of the run is seeded from it."""
+    episodes: Annotated[int, Field(ge=1, le=100_000_000)]
+    """The run is complete after this many episodes."""
+    curriculum: Curriculum
+    """As launched; later edits are revisions in the store."""
+    recipe: str = "default"
+    """Name of the recipe that the settings below came from."""
+    base: BaseConfig = BaseConfig()
+    ppo: PPOConfig = PPOConfig()
+    policy: PolicyConfig = PolicyConfig()
+
+    @model_validator(mode="after")
+    def _curriculum_fits(self) -> Self:
+        try:
+            check_fits(self.curriculum, self.episodes)
+        except V3Error as error:
+            raise ValueError(str(error)) from None
+        return self
+
+
+def build_run_config(
+    *, name: str, env: str, seed: int, episodes: int, curriculum: Curriculum, recipe: Recipe
+) -> RunConfig:
+    """A validated RunConfig from what a person chose.
+
+    Raises:
+        V3Error: one sentence that names the field.
+    """
+    if not name.strip():
+        raise V3Error("The run has no name; give it one.")
+    if not 0 <= seed <= MAX_SEED:
+        raise V3Error(f"Seed {seed} is out of range; choose a whole number from 0 to {MAX_SEED}.")
+    if episodes < 1:
+        raise V3Error(f"A run cannot have {episodes} episodes; choose 1 or more.")
+    try:
+        return RunConfig(
+            name=name.strip(),
+            env=env,
+            seed=seed,
+            episodes=episodes,
+            curriculum=curriculum,
+            recipe=recipe.name,
+            base=recipe.base,
+            ppo=recipe.ppo,
+            policy=recipe.policy,
+        )
+    except ValidationError as error:
+        raise V3Error(explain(error, "The run")) from None
+
+
+def load_recipe(path: Path) -> Recipe:
+    """A recipe from its YAML file.
+
+    Raises:
+        V3Error: if it cannot be read or is not a recipe.
+    """
+    try:
+        content: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return Recipe.model_validate({"name": path.stem, **content})
+    except ValidationError as error:
+        raise V3Error(explain(error, f"Recipe {path.name}")) from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError) as error:
+        raise V3Error(f"Recipe {path.name} cannot be read: {error}.") from None
+
+
+def recipe_for(env: str, folder: Path = RECIPES) -> Recipe:
+    """The recipe of an environment id: an exact name before a pattern, the longest pattern before a shorter one.
+
+    `default.yaml` matches every id.
+    """
+    candidates = [
+        (pattern == env, len(pattern), recipe)
+        for recipe in (load_recipe(path) for path in sorted(folder.glob("*.yaml")))
+        for pattern in recipe.match
+        if fnmatchcase(env, pattern)
+    ]
+    return max(candidates, key=lambda found: found[:2])[2] if candidates else Recipe(name="default", match=("*",))

@@ -1,0 +1,79 @@
+"""Curricula as YAML files: presets in data/curricula/, or a user's own."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from v3core.curriculum.model import Curriculum
+from v3core.errors import V3Error, explain, suggestion
+
+PRESETS = Path(__file__).resolve().parents[2] / "data" / "curricula"
+
+
+def preset_names() -> list[str]:
+    """Names of the presets, `v3` first, then alphabetically."""
+    return sorted((path.stem for path in PRESETS.glob("*.yaml")), key=lambda name: (name != "v3", name))
+
+
+def load_preset(name: str) -> Curriculum:
+    """The preset of that name.
+
+    Raises:
+        V3Error: naming close matches if there is none.
+    """
+    names = preset_names()
+    if name not in names:
+        hint = suggestion(name, names) or f"The presets are {', '.join(names)}."
+        raise V3Error(f"There is no curriculum preset '{name}'. {hint}")
+    return load_file(PRESETS / f"{name}.yaml")
+
+
+def load_file(path: Path) -> Curriculum:
+    """A curriculum from a YAML file.
+
+    Raises:
+        V3Error: if it cannot be read, is not YAML, or is not a curriculum.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise V3Error(f"Curriculum file {path} is not text; it must be YAML in UTF-8.") from None
+    except OSError as error:
+        raise V3Error(f"Curriculum file {path} cannot be read: {error.strerror or error}.") from None
+    return parse(text, subject=f"Curriculum file {path}")
+
+
+def parse(text: str, subject: str = "Curriculum") -> Curriculum:
+    """A curriculum from YAML text; `subject` begins every error sentence."""
+    try:
+        content: Any = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f" at line {mark.line + 1}" if mark is not None else ""
+        problem = getattr(error, "problem", None) or "it cannot be parsed"
+        raise V3Error(f"{subject} is not valid YAML{where}: {problem}.") from None
+    if not isinstance(content, dict):
+        raise V3Error(f"{subject} must be a mapping with 'name' and 'phases'.")
+    try:
+        return Curriculum.model_validate(content)
+    except ValidationError as error:
+        raise V3Error(explain(error, subject)) from None
+
+
+def load_curriculum(name_or_path: str) -> tuple[Curriculum, bool]:
+    """A preset by name or a file by path; the second value says whether it was a preset.
+
+    Raises:
+        V3Error: if it is neither.
+    """
+    path = Path(name_or_path)
+    if path.suffix in {".yaml", ".yml"} or path.exists() or len(path.parts) > 1:
+        return load_file(path), False
+    return load_preset(name_or_path), True
+
+
+def dump(curriculum: Curriculum) -> str:
+    """The curriculum as YAML, keys in the order of the model."""
+    return yaml.safe_dump(curriculum.to_dict(), sort_keys=False, allow_unicode=True)

@@ -1,0 +1,89 @@
+"""A curriculum as a person types it."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from v3core.curriculum import Ramp, Times, load_preset, preset_names
+from v3core.curriculum.table import PhaseRow, from_rows, to_rows
+from v3core.curriculum.text import format_value, parse_value
+from v3core.errors import V3Error
+
+numbers = st.floats(0.001, 1000).map(lambda number: float(f"{number:g}"))
+levels = numbers | numbers.map(lambda number: Times(times=number))
+ramps = st.builds(
+    lambda start, end, shape: Ramp.model_validate({"from": start, "to": end, "shape": shape}),
+    levels,
+    levels,
+    st.sampled_from(["linear", "cosine", "exponential"]),
+)
+
+
+@given(st.none() | levels | ramps)
+def test_what_is_written_is_read_back(value):
+    assert parse_value(format_value(value), "lr") == value
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("", None),
+        ("0.5", 0.5),
+        ("1e-4", 1e-4),
+        ("×0.5", Times(times=0.5)),
+        ("x0.5", Times(times=0.5)),
+        ("1 -> 0.5", Ramp.model_validate({"from": 1, "to": 0.5})),
+        ("1 to 0.5", Ramp.model_validate({"from": 1, "to": 0.5})),
+        ("x1→x0.1 cosine", Ramp.model_validate({"from": {"times": 1}, "to": {"times": 0.1}, "shape": "cosine"})),
+    ],
+)
+def test_the_ways_to_write_a_value(text, value):
+    assert parse_value(text, "lr") == value
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("fast", "Learning rate 'fast' cannot be read"),
+        ("-1", "must be 0 or more"),
+        ("0", "must be greater than 0"),
+        ("1 → 0", "must be greater than 0"),
+        ("nan", "must be 0 or more"),
+        ("1 → 2 → 3", "more than one arrow"),
+    ],
+)
+def test_values_that_cannot_be_read(text, sentence):
+    with pytest.raises(V3Error, match=sentence):
+        parse_value(text, "lr")
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_a_preset_survives_the_table(name):
+    preset = load_preset(name)
+    checked = from_rows(to_rows(preset), name=name, episodes=4000, description=preset.description)
+    assert checked.curriculum == preset
+
+
+def test_each_wrong_row_has_its_own_sentence():
+    rows = [
+        PhaseRow("warmup", 300, "softmax", temperature="hot"),
+        PhaseRow("transition", 200, "sparsemax"),
+        PhaseRow("", 350, "sparsemax"),
+        PhaseRow("late", 600, "sparsemax"),
+        PhaseRow("warmup", None, "sparsemax", lr="0"),
+    ]
+    checked = from_rows(rows, name="mine", episodes=500)
+    assert checked.curriculum is None
+    assert checked.problems == {
+        0: "Temperature 'hot' cannot be read; write a number, a factor (×0.5) or a ramp (1 → 0.5).",
+        1: "This phase ends at episode 200, but phase 1 'warmup' ends at 300; choose 301 or later.",
+        2: "This phase has no name; give it one.",
+        3: "This phase ends at episode 600, but the run has only 500; end it earlier or train longer.",
+        4: "Learning rate '0' must be greater than 0.",
+    }
+
+
+def test_a_missing_end_in_the_middle_is_told():
+    checked = from_rows([PhaseRow("a", None, None), PhaseRow("b", None, None)], name="mine", episodes=10)
+    assert list(checked.problems) == [0]
+    assert "Only the last phase may leave its end out" in checked.problems[0]

@@ -1,5 +1,6 @@
 # `make run` serves the dashboard, `make test` runs every check. Both set themselves up.
 
+PORT ?= 8501
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
@@ -7,7 +8,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 .PHONY: run test check screenshots clean
 
 run: .venv/.runtime
-	@$(BIN)/python -m v3core serve
+	@$(BIN)/python -m v3core serve --port $(PORT)
 
 test: check
 	$(BIN)/python -m pytest

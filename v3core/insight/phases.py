@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +38,7 @@ class PhaseStatistics:
     """Experts with a mean load below 1 %."""
 
 
-def phase_statistics(columns: Mapping[str, NDArray], loads: NDArray[np.float64]) -> list[PhaseStatistics]:
+def phase_statistics(columns: Mapping[str, NDArray[Any]], loads: NDArray[np.float64]) -> list[PhaseStatistics]:
     """Describe each phase of a run, in the order they were trained.
 
     Args:
@@ -51,7 +52,7 @@ def phase_statistics(columns: Mapping[str, NDArray], loads: NDArray[np.float64])
 
 
 def _describe(
-    name: str, columns: Mapping[str, NDArray], loads: NDArray[np.float64], rows: NDArray[np.intp]
+    name: str, columns: Mapping[str, NDArray[Any]], loads: NDArray[np.float64], rows: NDArray[np.intp]
 ) -> PhaseStatistics:
     returns = columns["return"][rows].astype(float)
     mean_load = loads[rows].mean(axis=0)

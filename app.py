@@ -1,0 +1,72 @@
+"""Home: every run at a glance, and the way to start one."""
+
+import streamlit as st
+
+from v3core.errors import V3Error
+from v3core.jobs import launcher
+from v3core.jobs.lifecycle import ACTIVE, Status
+from v3core.store.runs import list_runs
+from v3core.ui import shell
+from v3core.ui.demo import CURRICULA, ENV, demo_configs
+from v3core.ui.run_list import run_list
+
+database = shell.page("Runs")
+
+
+def start_demo() -> None:
+    """Queue the two demo runs; a second click while the first is at work does nothing."""
+    if list_runs(database):
+        return
+    try:
+        launcher.enqueue(database, demo_configs(), experiment="Demo")
+    except V3Error as error:
+        st.toast(str(error), icon=":material/error:", duration="long")
+
+
+def empty() -> None:
+    """What a newcomer sees."""
+    with st.container(border=True, horizontal_alignment="center", key="empty"):
+        st.space("medium")
+        st.subheader("No runs yet", anchor=False, text_alignment="center")
+        st.markdown(
+            f"The demo trains a mixture-of-experts policy on **{ENV}** twice, under the curricula "
+            f"**{CURRICULA[0]}** and **{CURRICULA[1]}**, so that you can watch both and lay them side by side. "
+            "It takes a few minutes and two cores.",
+            text_alignment="center",
+        )
+        with st.container(horizontal=True, horizontal_alignment="center"):
+            st.button(
+                "Start the demo", type="primary", icon=":material/play_arrow:", key="start-demo", on_click=start_demo
+            )
+            st.page_link("pages/launch.py", label="Set up a run of your own", icon=":material/rocket_launch:")
+        st.space("medium")
+
+
+@st.fragment(run_every="2s")
+def overview() -> None:
+    """All runs, with what changed in the last two seconds."""
+    shell.reconcile(database)
+    runs = list_runs(database)
+    if not runs:
+        empty()
+        return
+    active = [run for run in runs if run.status in ACTIVE]
+    waiting = sum(run.status == Status.QUEUED for run in runs)
+    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+        busy = f"{len(active)} of {launcher.slots()} slots training"
+        st.caption(f"{len(runs)} run{'s' * (len(runs) != 1)} · {busy} · {waiting} waiting")
+        with st.container(horizontal=True, horizontal_alignment="right", width="content"):
+            experiments = [run.id for run in runs if run.experiment == runs[0].experiment and run.experiment][:8]
+            if len(experiments) > 1:
+                st.page_link(
+                    "pages/compare.py",
+                    label="Compare the newest experiment",
+                    icon=":material/compare_arrows:",
+                    query_params={"runs": ",".join(experiments)},
+                )
+            st.page_link("pages/launch.py", label="New run", icon=":material/add:")
+    run_list(database, runs)
+
+
+st.title("Runs", anchor=False)
+overview()

@@ -1,0 +1,46 @@
+"""Compare: several runs over the same axis, the phases of each, and what each phase was like."""
+
+import streamlit as st
+
+from v3core.charts.compare import METRICS, compare_figure
+from v3core.jobs.lifecycle import ACTIVE
+from v3core.store.runs import get_run
+from v3core.ui import shell
+from v3core.ui.live_chart import live_chart
+from v3core.ui.phase_table import phase_table
+from v3core.ui.run_data import load_series
+from v3core.ui.run_picker import pick_runs
+
+database = shell.page("Compare")
+shell.reconcile(database)
+st.title("Compare", anchor=False)
+runs = pick_runs(database)
+
+metric = st.selectbox(
+    "Metric",
+    list(METRICS),
+    format_func=lambda name: METRICS[name][0],
+    key="metric",
+    bind="query-params",
+    width=320,
+)
+
+
+@st.fragment(run_every="2s" if any(run.status in ACTIVE for run in runs) else None)
+def comparison(run_ids: list[str]) -> None:
+    """The overlay and the table, of what is recorded now."""
+    shell.reconcile(database)
+    current = [get_run(database, run_id) for run_id in run_ids]
+    series = [load_series(database, run) for run in current]
+    if not any(len(one) for one in series):
+        st.info("None of these runs has finished an episode yet.", icon=":material/hourglass_empty:")
+        return
+    with st.container(border=True):
+        live_chart(compare_figure(series, metric=metric), key="compare", height=520)
+    st.subheader("Phase by phase", anchor=False)
+    phase_table(current, series)
+    if any(run.status in ACTIVE for run in runs) and not any(run.status in ACTIVE for run in current):
+        st.rerun()
+
+
+comparison([run.id for run in runs])

@@ -1,0 +1,130 @@
+"""Launch: choose what to train, see what the curriculum will do, start it."""
+
+import streamlit as st
+
+from v3core.charts.curriculum_preview import curriculum_preview
+from v3core.config import build_run_config, recipe_for
+from v3core.curriculum import Curriculum, load_preset, parse, preset_names
+from v3core.environments import known_environments
+from v3core.errors import V3Error
+from v3core.jobs import launcher
+from v3core.ui import shell
+from v3core.ui.curriculum_editor import curriculum_editor
+from v3core.ui.environment import describe_recipe, environment_problem
+from v3core.ui.live_chart import live_chart
+from v3core.ui.seeds import parse_seeds
+
+database = shell.page("Launch")
+st.title("Launch", anchor=False)
+
+
+def uploaded_curriculum() -> Curriculum | None:
+    """The curriculum of an uploaded file, or None; says beside the field what is wrong with it."""
+    upload = st.file_uploader("Curriculum file", type=["yaml", "yml"], key="file")
+    if upload is None:
+        return None
+    try:
+        return parse(upload.getvalue().decode("utf-8"), subject=f"Curriculum file {upload.name}")
+    except UnicodeDecodeError:
+        st.error(f"Curriculum file {upload.name} is not text; it must be YAML in UTF-8.")
+    except V3Error as error:
+        st.error(str(error))
+    return None
+
+
+problems: list[str] = []
+
+with st.container(border=True):
+    st.subheader("What", anchor=False)
+    left, middle, right = st.columns([2, 1, 1])
+    env = left.selectbox(
+        "Environment",
+        known_environments(),
+        key="env",
+        bind="query-params",
+        accept_new_options=True,
+        help="Any registered Gymnasium id whose spaces the policy can take.",
+    )
+    recipe = recipe_for(env or "")
+    problem = environment_problem(env)
+    if problem:
+        problems.append(problem)
+        left.error(problem)
+    episodes = int(
+        middle.number_input("Episodes", 1, 100_000_000, recipe.episodes, step=50, key=f"episodes:{env}", required=True)
+    )
+    seed_text = right.text_input("Seeds", "1", key="seeds", help="One run per seed: 1, 2, 3 or 1-5.")
+    try:
+        seeds = parse_seeds(seed_text)
+    except V3Error as error:
+        seeds = []
+        problems.append(str(error))
+        right.error(str(error))
+    describe_recipe(env or "", recipe)
+
+with st.container(border=True):
+    st.subheader("Curriculum", anchor=False)
+    left, right = st.columns([2, 2], vertical_alignment="bottom")
+    preset = left.selectbox("Preset", [*preset_names(), "From a file"], key="curriculum", bind="query-params")
+    if preset == "From a file":
+        source = uploaded_curriculum()
+        if source is None:
+            problems.append("Choose a curriculum file.")
+    else:
+        source = load_preset(preset)
+    if source is not None:
+        scalable = source.episodes is not None
+        scale = right.toggle(
+            "Scale boundaries to the run's length",
+            value=scalable,
+            key=f"scale:{preset}",
+            disabled=not scalable,
+            help=f"Written for {source.episodes:,} episodes." if source.episodes else "The file names no 'episodes'.",
+        )
+        if source.description:
+            st.caption(source.description)
+        checked = curriculum_editor(source, source_key=f"{preset}:{source.name}", episodes=episodes, scale=scale)
+        problems.extend(checked.problems.values())
+        if checked.curriculum is not None:
+            preview = curriculum_preview(checked.curriculum, episodes, recipe.base.values())
+            live_chart(preview, key="preview", height=420)
+        else:
+            st.info("The preview returns once the phases above are right.", icon=":material/visibility_off:")
+
+
+def launch() -> None:
+    """Queue one run per seed and show the first."""
+    assert env is not None
+    assert checked.curriculum is not None
+    try:
+        configs = [
+            build_run_config(
+                name=(name.strip() or checked.curriculum.name) + f" · {env} · seed {seed}",
+                env=env,
+                seed=seed,
+                episodes=episodes,
+                curriculum=checked.curriculum,
+                recipe=recipe,
+            )
+            for seed in seeds
+        ]
+        run_ids = launcher.enqueue(database, configs, experiment=experiment.strip() or None)
+    except V3Error as error:
+        st.error(str(error))
+        return
+    st.switch_page("pages/live.py", query_params={"run": run_ids[0]})
+
+
+with st.container(border=True):
+    st.subheader("Start", anchor=False)
+    left, right = st.columns(2)
+    name = left.text_input("Name", "", key="name", placeholder="The curriculum's name", max_chars=60)
+    experiment = right.text_input(
+        "Experiment", "", key="experiment", placeholder="None", max_chars=60, help="Groups runs that belong together."
+    )
+    count = len(seeds)
+    if problems:
+        st.caption(f":red[:material/error: {problems[0]}]")
+    label = f"Start {count} runs" if count > 1 else "Start the run"
+    if st.button(label, type="primary", icon=":material/play_arrow:", key="start", disabled=bool(problems)):
+        launch()

@@ -1,0 +1,70 @@
+"""Live: one run as it trains; its phases can be moved while they lie ahead."""
+
+import streamlit as st
+
+from v3core.jobs import control
+from v3core.jobs.lifecycle import ACTIVE, Status
+from v3core.jobs.logs import read_log_tail
+from v3core.store.runs import RunRow, get_run
+from v3core.ui import shell
+from v3core.ui.boundary_editor import boundary_editor
+from v3core.ui.run_charts import run_charts
+from v3core.ui.run_data import load_series
+from v3core.ui.run_header import run_header
+from v3core.ui.run_picker import pick_run
+
+LOG_LINES = 200
+
+database = shell.page("Live")
+shell.reconcile(database)
+run = pick_run(database)
+
+UNFINISHED = ACTIVE | {Status.QUEUED}
+
+
+@st.fragment(run_every="1s" if run.status in UNFINISHED else None)
+def live(run_id: str, was_unfinished: bool) -> None:
+    """Everything of the run that changes while it trains."""
+    shell.reconcile(database)
+    run = get_run(database, run_id)
+    if was_unfinished and run.status not in UNFINISHED:
+        st.rerun()  # draws the ended state once, without the timer
+    run_header(database, run)
+    series = load_series(database, run)
+    if not len(series):
+        nothing_yet(run)
+        return
+    if run_charts(run, series, control.current_curriculum(database, run.id)):
+        st.rerun()  # the boundary editor below shows what was dragged
+
+
+def nothing_yet(run: RunRow) -> None:
+    """What stands in the charts' place before the first episode."""
+    with st.container(border=True, horizontal_alignment="center", key="nothing-yet"):
+        st.space("medium")
+        text = {
+            Status.QUEUED: "Waiting for a free core; it starts by itself.",
+            Status.STARTING: "The worker process is starting; the first episodes arrive in a few seconds.",
+            Status.RUNNING: "Training has begun; the first episode has not ended yet.",
+            Status.STOPPING: "Stopping before its first episode ended.",
+        }.get(Status(run.status), "The run ended before its first episode did.")
+        st.markdown(f":material/hourglass_empty: {text}", text_alignment="center")
+        st.space("medium")
+
+
+live(run.id, run.status in UNFINISHED)
+boundary_editor(database, run)
+
+with st.expander("Log", icon=":material/terminal:", expanded=run.status in (Status.FAILED, Status.LOST)):
+
+    @st.fragment(run_every="3s" if run.status in UNFINISHED else None)
+    def log() -> None:
+        """The newest lines of the worker's output."""
+        tail = read_log_tail(run.id, LOG_LINES)
+        if tail:
+            st.code(tail, language="log", height=320, wrap_lines=True)
+            st.caption(f"The last {LOG_LINES} lines at most; the whole log is on disk, in the run's folder.")
+        else:
+            st.caption("Nothing has been written yet.")
+
+    log()

@@ -1,0 +1,91 @@
+"""The transition table, and changes that happen once or not at all."""
+
+import threading
+from datetime import UTC, datetime
+
+import pytest
+
+from v3core.curriculum import parse
+from v3core.jobs.lifecycle import ACTIVE, ENDED, RESUMABLE, TRANSITIONS, Status, change_status
+from v3core.store import commands
+from v3core.store.history import read_events
+from v3core.store.runs import get_run
+
+NOW = datetime(2030, 1, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("to", list(Status))
+@pytest.mark.parametrize("before", list(Status))
+def test_a_run_moves_as_the_table_says_and_no_other_way(db, run_in, before, to):
+    run_id = run_in(before)
+    history = len(read_events(db, run_id))
+    with db.write() as tx:
+        moved = change_status(tx, run_id, to, actor="me", message="Because.", reason="Why.", now=NOW)
+    allowed = to in TRANSITIONS[before]
+    run = get_run(db, run_id)
+    assert moved is allowed
+    assert run.status == (to if allowed else before)
+    assert len(read_events(db, run_id)) == history + allowed
+    if allowed:
+        assert run.reason == "Why."
+        assert (run.ended_at == NOW) is (to in ENDED)
+        newest = read_events(db, run_id)[-1]
+        assert (newest.actor, newest.kind, newest.message, newest.at) == ("me", to, "Because.", NOW)
+
+
+def test_the_table_is_the_life_of_a_run():
+    assert set(TRANSITIONS) == set(Status)
+    assert {"stopped", "failed", "lost"} == RESUMABLE
+    assert {"starting", "running", "stopping"} == ACTIVE
+    assert not TRANSITIONS[Status.COMPLETED]
+    for status in ACTIVE:
+        assert Status.LOST in TRANSITIONS[status]
+    reached, frontier = set(), {Status.QUEUED}
+    while frontier:
+        reached |= frontier
+        frontier = set().union(*(TRANSITIONS[status] for status in frontier)) - reached
+    assert reached == set(Status)
+
+
+def test_conditions_hold_a_change_back(db, run_in):
+    run_id = run_in(Status.RUNNING)
+    options = {"actor": "me", "message": "m", "now": NOW}
+    with db.write() as tx:
+        assert not change_status(tx, run_id, Status.LOST, only_from={Status.STARTING}, **options)
+        assert not change_status(tx, run_id, Status.LOST, generation=1, **options)
+        assert not change_status(tx, run_id, Status.LOST, pid=1, **options)
+        assert not change_status(tx, "another", Status.LOST, **options)
+        assert change_status(tx, run_id, Status.LOST, generation=0, values={"phase": "x"}, **options)
+    assert get_run(db, run_id).phase == "x"
+
+
+def test_of_many_that_try_one_succeeds(db, run_in):
+    run_id = run_in(Status.RUNNING)
+    gate, moved = threading.Barrier(6), []
+
+    def end(to):
+        gate.wait()
+        with db.write() as tx:
+            moved.append(change_status(tx, run_id, to, actor="me", message="m", now=NOW))
+
+    threads = [threading.Thread(target=end, args=(to,)) for to in [Status.LOST, Status.COMPLETED, Status.FAILED] * 2]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(moved) == [False] * 5 + [True]
+    assert [event.kind for event in read_events(db, run_id)][-2:] == ["running", get_run(db, run_id).status]
+
+
+@pytest.mark.parametrize("ended", sorted(ENDED))
+def test_an_end_settles_what_was_asked(db, run_in, ended):
+    run_id = run_in(Status.STOPPING)
+    other = parse("{name: other, phases: [{name: early, until: {episode: 40}}, {name: late}]}")
+    with db.write() as tx:
+        commands.add_command(tx, run_id, commands.STOP, now=NOW)
+        revision = commands.add_revision(tx, run_id, other, actor="me", now=NOW, applied_episode=None)
+        commands.add_command(tx, run_id, commands.EDIT_CURRICULUM, now=NOW, revision_id=revision)
+        assert change_status(tx, run_id, ended, actor="me", message="m", now=NOW)
+    assert commands.read_open_commands(db, run_id) == []
+    newest = commands.read_revisions(db, run_id)[-1]
+    assert (newest.state, newest.reason) == ("rejected", f"The run was {ended} before the edit could be applied.")

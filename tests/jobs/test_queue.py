@@ -1,0 +1,158 @@
+"""The queue: each run is started once, in order, and never more at a time than there are slots."""
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.jobs.conftest import ROOT
+from tests.waiting import wait_for
+from v3core.errors import V3Error
+from v3core.jobs import launcher
+from v3core.jobs.lifecycle import ACTIVE, Status
+from v3core.jobs.logs import read_log_tail
+from v3core.store.readers import read_events
+from v3core.store.runs import get_run, list_runs
+
+# Stands in for a worker: takes the run, holds its slot for a moment, ends it and looks for the next.
+FAKE_WORKER = """
+import sys, time
+from datetime import UTC, datetime
+from v3core.jobs.launcher import drain
+from v3core.jobs.lifecycle import Status, change_status
+from v3core.jobs.worker import adopt
+from v3core.store.database import Database
+from v3core.store.runs import runs_in
+from v3core.jobs.lifecycle import ACTIVE
+
+def command(run_id):
+    return [sys.executable, "-c", script, run_id, script]
+
+run_id, script = sys.argv[1:]
+db = Database.open()
+run = adopt(db, run_id)
+def move(to):
+    with db.write() as tx:
+        assert change_status(tx, run_id, to, actor="worker", message="m", now=datetime.now(UTC))
+        return len(runs_in(tx, ACTIVE))
+busiest = move(Status.RUNNING)
+for _ in range(10):
+    with db.read() as tx:
+        busiest = max(busiest, len(runs_in(tx, ACTIVE)))
+    time.sleep(0.01)
+print("busiest", busiest, flush=True)
+move(Status.COMPLETED)
+drain(db, command)
+"""
+
+
+def fake_command(run_id):
+    return [sys.executable, "-c", FAKE_WORKER, run_id, FAKE_WORKER]
+
+
+def no_command(run_id):
+    return [sys.executable, "-c", "input()"]  # ends at once: its input is closed
+
+
+def test_eight_processes_drain_twenty_runs_without_a_double_start(db, config, monkeypatch):
+    monkeypatch.setenv("V3_MAX_WORKERS", "3")
+    monkeypatch.setattr(launcher, "drain", lambda _db: [])
+    ids = launcher.enqueue(db, [config()] * 20)
+    script = (
+        "import sys, json\n"
+        "from v3core.jobs.launcher import drain\n"
+        "from v3core.store.database import Database\n"
+        "db = Database.open()\n"
+        "print('ready', flush=True); input()\n"
+        "script = sys.argv[1]\n"
+        "print(json.dumps(drain(db, lambda run_id: [sys.executable, '-c', script, run_id, script])))\n"
+    )
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", script, FAKE_WORKER],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(8)
+    ]
+    for process in processes:
+        assert process.stdout.readline() == "ready\n"
+    for process in processes:
+        process.stdin.write("\n")
+        process.stdin.flush()
+    claimed = sum((eval(process.communicate(timeout=30)[0]) for process in processes), [])
+    assert sorted(claimed) == sorted(set(claimed))
+    wait_for(lambda: all(run.status == Status.COMPLETED for run in list_runs(db)), 60)
+    for run_id in ids:
+        kinds = [event.kind for event in read_events(db, run_id)]
+        assert kinds == ["queued", "starting", "running", "completed"]
+    busiest = [int(read_log_tail(run_id).split()[-1]) for run_id in ids]
+    assert max(busiest) == 3
+    begun = sorted(ids, key=lambda run_id: get_run(db, run_id).heartbeat_at)  # written when a run is claimed
+    assert begun == ids
+
+
+def test_no_run_starts_while_the_slots_are_taken(db, config, run_in, status_of, monkeypatch):
+    monkeypatch.setenv("V3_MAX_WORKERS", "2")
+    run_in(Status.RUNNING)
+    run_in(Status.STOPPING)
+    (waiting,) = launcher.enqueue(db, [config()])
+    assert launcher.drain(db, no_command) == []
+    assert status_of(waiting) == Status.QUEUED
+
+
+def test_runs_of_another_machine_take_no_slot_here(db, config, run_in, monkeypatch):
+    monkeypatch.setenv("V3_MAX_WORKERS", "1")
+    monkeypatch.setattr(launcher, "worker_command", no_command)
+    run_in(Status.RUNNING, host="another")
+    monkeypatch.setattr(launcher, "drain", lambda _db: [])
+    ids = launcher.enqueue(db, [config()])
+    monkeypatch.undo()
+    monkeypatch.setenv("V3_MAX_WORKERS", "1")
+    assert launcher.drain(db, no_command) == ids
+
+
+def test_a_claimed_run_knows_its_process_and_promises_a_heartbeat(db, run_in):
+    run_id = run_in(Status.QUEUED)
+    assert launcher.drain(db, lambda _id: [sys.executable, "-c", "import time; time.sleep(60)"]) == [run_id]
+    run = get_run(db, run_id)
+    assert run.status == Status.STARTING
+    assert None not in (run.pid, run.pid_started, run.host, run.boot_id)
+    assert run.heartbeat_due_at > run.heartbeat_at
+
+
+def test_a_worker_that_cannot_be_started_fails_its_run(db, run_in, status_of):
+    run_id = run_in(Status.QUEUED)
+    launcher.drain(db, lambda _id: ["/nowhere/python"])
+    assert status_of(run_id) == Status.FAILED
+    assert get_run(db, run_id).reason == "Its worker process could not be started: No such file or directory."
+
+
+def test_what_a_process_prints_is_in_the_log_of_its_run(db, run_in):
+    run_id = run_in(Status.QUEUED)
+    script = "import os, sys; print(os.environ['OMP_NUM_THREADS']); sys.exit('an error')"
+    launcher.drain(db, lambda _id: [sys.executable, "-c", script])
+    wait_for(lambda: read_log_tail(run_id) == "1\nan error", 10)
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "many", "1.5"])
+def test_a_wrong_number_of_slots_is_refused_and_nothing_queued(db, config, monkeypatch, text):
+    monkeypatch.setenv("V3_MAX_WORKERS", text)
+    with pytest.raises(V3Error, match=f"V3_MAX_WORKERS is '{text}'; set it to a whole number, 1 or more."):
+        launcher.enqueue(db, [config()])
+    assert list_runs(db) == []
+
+
+def test_slots_are_the_cores_if_nothing_else_is_said(monkeypatch):
+    monkeypatch.delenv("V3_MAX_WORKERS", raising=False)
+    assert launcher.slots() == __import__("os").cpu_count()
+
+
+def test_runs_keep_the_order_and_experiment_they_were_queued_with(db, config, monkeypatch):
+    monkeypatch.setattr(launcher, "drain", lambda _db: [])
+    ids = launcher.enqueue(db, [config(name=str(number)) for number in range(5)], experiment="seeds")
+    assert [run.id for run in reversed(list_runs(db))] == ids
+    assert {run.experiment for run in list_runs(db)} == {"seeds"}
+    assert ACTIVE.isdisjoint(run.status for run in list_runs(db))

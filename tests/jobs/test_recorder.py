@@ -1,0 +1,150 @@
+"""The trainer's hooks: what it reports is stored, what people ask reaches it."""
+
+import dataclasses
+
+import pytest
+
+from tests.waiting import wait_for
+from v3core.curriculum import with_boundaries
+from v3core.errors import V3Error
+from v3core.jobs import control, recorder
+from v3core.jobs.lifecycle import ACTIVE, Status
+from v3core.jobs.recorder import Recorder
+from v3core.store.commands import read_open_commands, read_revisions
+from v3core.store.readers import read_checkpoints, read_episodes, read_events, read_phase_changes
+from v3core.store.runs import get_run
+from v3core.store.writer import EpisodeRow, EpisodeWriter
+from v3core.training.hooks import EpisodeRecord, Orders, PhaseChange
+
+
+@pytest.fixture
+def running(db, run_in):
+    return get_run(db, run_in(Status.RUNNING))
+
+
+@pytest.fixture
+def writer(db, running):
+    opened = EpisodeWriter(db, running.id, generation=0, writable_in=ACTIVE)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def hooks(db, running, writer, monkeypatch):
+    monkeypatch.setattr(recorder, "POLL_SECONDS", 0.0)
+    return Recorder(db, running, writer, stop_asked=lambda: False)
+
+
+def record(number):
+    values = {field.name: 0.5 for field in dataclasses.fields(EpisodeRecord)}
+    words = {"phase": "early", "routing": "softmax", "loads": (0.25, 0.75), "hard_loads": (0.0, 1.0)}
+    return EpisodeRecord(**values | words | {"episode": number, "length": 9, "step": number * 9, "return_": number})
+
+
+def test_the_store_takes_exactly_what_the_trainer_gives():
+    assert [field.name for field in dataclasses.fields(EpisodeRow)] == [
+        field.name for field in dataclasses.fields(EpisodeRecord)
+    ]
+
+
+def test_episodes_and_progress(db, running, writer):
+    seen = []
+    hooks = Recorder(db, running, writer, stop_asked=lambda: False, on_progress=seen.append)
+    hooks.record([record(1), record(2)], 20)
+    hooks.record([], 30)
+    writer.flush()
+    assert read_episodes(db, running.id)["return"].tolist() == [1.0, 2.0]
+    assert get_run(db, running.id).step == 30
+    assert [dataclasses.astuple(progress) for progress in seen] == [(2, 60, 20, "early", 1.5)]
+
+
+def test_phase_changes_are_recorded_once(db, running, writer, hooks):
+    for _ in range(2):  # the second as after a resume
+        hooks.phase_changed(PhaseChange(1, "late", 30, 31, 280))
+    writer.flush()
+    (change,) = read_phase_changes(db, running.id)
+    assert (change.phase, change.name, change.planned, change.episode, change.step) == (1, "late", 30, 31, 280)
+    assert [event.message for event in read_events(db, running.id) if event.kind == "phase"] == [
+        "Phase 2 'late' begins at episode 31 (planned at 30)."
+    ]
+
+
+def test_a_checkpoint_is_never_recorded_without_its_episodes(db, running, writer, hooks):
+    hooks.record([record(1)], 9)
+    path = hooks.checkpoint_path(1)
+    path.write_bytes(b"x")
+    hooks.checkpoint_saved(path, 1, 9)
+    row = wait_for(lambda: read_checkpoints(db, running.id), 5)[0]
+    assert read_episodes(db, running.id).last == 1
+    assert db.data_dir / row.path == path
+
+
+def test_checkpoints_of_a_long_run_are_thinned_on_disk_too(db, running, writer, hooks):
+    hooks.phase_changed(PhaseChange(0, "early", 0, 0, 0))
+    for episode in range(60):
+        path = hooks.checkpoint_path(episode)
+        path.write_bytes(b"x")
+        hooks.checkpoint_saved(path, episode, episode)
+    writer.flush()
+    rows = read_checkpoints(db, running.id)
+    assert {db.data_dir / row.path for row in rows} == set(hooks.checkpoint_path(0).parent.iterdir())
+    assert len(rows) == 23
+    assert [row.episode for row in rows][0] == 0
+    assert [row.episode for row in rows][-2:] == [58, 59]
+
+
+def test_a_stop_is_passed_on_and_acknowledged(db, running, writer, hooks, monkeypatch):
+    monkeypatch.setattr(control.identity, "send_signal", lambda *_: True)  # the run is this very process
+    assert hooks.orders() == Orders()
+    control.stop(db, running.id)
+    assert hooks.orders() == hooks.orders() == Orders(stop=True)
+    writer.flush()
+    (command,) = read_open_commands(db, running.id)
+    assert command.acknowledged_at is not None
+
+
+def test_a_signal_is_a_stop(db, running, writer):
+    asked = []
+    hooks = Recorder(db, running, writer, stop_asked=lambda: bool(asked))
+    assert not hooks.orders().stop
+    asked.append(True)
+    assert hooks.orders().stop
+
+
+def test_an_edit_is_passed_on_once_and_its_fate_recorded(db, running, writer, hooks):
+    current = control.current_curriculum(db, running.id)
+    for boundary in (20, 10):
+        control.request_edit(db, running.id, with_boundaries(current, [boundary]))
+    edits = hooks.orders().edits
+    assert [edit.curriculum.boundaries for edit in edits] == [(20,), (10,)]
+    assert hooks.orders().edits == ()
+    hooks.edit_applied(edits[0], 12)
+    hooks.edit_rejected(edits[1], "Too late.")
+    writer.flush()
+    assert [(row.state, row.applied_episode, row.reason) for row in read_revisions(db, running.id)] == [
+        ("applied", 0, None),
+        ("applied", 12, None),
+        ("rejected", None, "Too late."),
+    ]
+    assert control.current_curriculum(db, running.id).boundaries == (20,)
+    assert read_open_commands(db, running.id) == []
+
+
+def test_the_database_is_not_asked_at_every_rollout(db, running, writer, monkeypatch):
+    hooks = Recorder(db, running, writer, stop_asked=lambda: False)
+    polls = []
+    monkeypatch.setattr(recorder.commands, "read_open_commands", lambda *_: polls.append(1) or [])
+    for _ in range(100):
+        hooks.orders()
+    assert len(polls) == 1
+
+
+def test_a_write_error_reaches_the_trainer(db, running):
+    writer = EpisodeWriter(db, running.id, generation=1, writable_in=ACTIVE)
+    hooks = Recorder(db, running, writer, stop_asked=lambda: False)
+
+    def recorded_until_it_fails():
+        hooks.record([record(1)], 9)
+
+    with pytest.raises(V3Error, match="no longer this worker's"):
+        wait_for(recorded_until_it_fails, 5)

@@ -1,0 +1,97 @@
+"""A real database for every test of the store."""
+
+import uuid
+from datetime import UTC, datetime
+
+import pytest
+
+from tests.databases import BACKENDS, empty_database
+from v3core.config import build_run_config, recipe_for
+from v3core.curriculum import parse
+from v3core.store.commands import add_revision
+from v3core.store.database import Database
+from v3core.store.runs import add_run, update_run
+from v3core.store.writer import EpisodeRow
+
+START = datetime(2030, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
+
+
+@pytest.fixture(params=BACKENDS)
+def url(request, tmp_path):
+    """URL of an empty database."""
+    with empty_database(request.param, tmp_path) as empty:
+        yield empty
+
+
+@pytest.fixture
+def db(url, tmp_path):
+    """An open, empty store."""
+    database = Database.open(url, tmp_path)
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def sqlite_db(tmp_path):
+    """An open, empty store on SQLite, for what only SQLite has."""
+    database = Database.open(f"sqlite:///{tmp_path / 'v3.db'}", tmp_path)
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def config():
+    """A run of 300 episodes under two phases."""
+    curriculum = parse("{name: two, phases: [{name: early, until: {episode: 100}, routing: softmax}, {name: late}]}")
+    return build_run_config(
+        name="a run", env="CartPole-v1", seed=4, episodes=300, curriculum=curriculum, recipe=recipe_for("CartPole-v1")
+    )
+
+
+@pytest.fixture
+def new_run(config):
+    """Insert a run, by default one that may be written: `new_run(db)` returns its id."""
+
+    def insert(database, *, run_id=None, status="running", now=START, chosen=config, **values):
+        run_id = run_id or str(uuid.uuid4())
+        with database.write() as tx:
+            add_run(tx, run_id, chosen, status=status, now=now)
+            add_revision(tx, run_id, chosen.curriculum, actor="user", now=now, applied_episode=0)
+            if values:
+                update_run(tx, run_id, values, only_in=[status])
+        return run_id
+
+    return insert
+
+
+@pytest.fixture
+def episode():
+    """An episode row that tells its number in every column: `episode(7)`."""
+
+    def row(number, **changes):
+        values = {
+            "episode": number,
+            "phase": "early" if number <= 100 else "late",
+            "return_": float(number),
+            "length": number + 1,
+            "step": number * 10,
+            "policy_loss": number + 0.01,
+            "value_loss": number + 0.02,
+            "load_balance_loss": number + 0.03,
+            "action_entropy": number + 0.04,
+            "total_loss": number + 0.05,
+            "approx_kl": number + 0.06,
+            "clip_fraction": number + 0.07,
+            "grad_norm": number + 0.08,
+            "lr": number * 1e-6,
+            "temperature": number + 0.09,
+            "routing": "softmax",
+            "load_balance": number + 0.11,
+            "entropy": number + 0.12,
+            "routing_entropy": number + 0.13,
+            "loads": (0.1, 0.2, 0.3, 0.4),
+            "hard_loads": (0.0, 0.0, number / 1e6, 1.0 - number / 1e6),
+        }
+        return EpisodeRow(**{**values, **changes})
+
+    return row

@@ -1,0 +1,190 @@
+"""Episodes are committed soon, in order and whole; training never waits; an old worker cannot write."""
+
+import math
+import time
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import func, select
+from sqlalchemy.exc import IntegrityError
+
+from tests.waiting import wait_for
+from v3core.store import writer as writer_module
+from v3core.store.readers import read_episodes
+from v3core.store.runs import get_run, update_run
+from v3core.store.schema import episodes, expert_loads
+from v3core.store.writer import EpisodeWriter, RunTakenOverError
+
+
+@pytest.fixture
+def run_id(db, new_run):
+    return new_run(db)
+
+
+@pytest.fixture
+def open_writer(db, run_id):
+    """Open a writer of the run; whatever it ends with, its thread ends with the test."""
+    opened = []
+
+    def make(**changes):
+        opened.append(EpisodeWriter(db, run_id, **{"generation": 0, "writable_in": ["running"], **changes}))
+        return opened[-1]
+
+    yield make
+    for each in opened:
+        each._closing = True
+        with each._changed:
+            each._changed.notify_all()
+        each._thread.join(10)
+        assert not each._thread.is_alive()
+
+
+def recorded(db):
+    with db.read() as tx:
+        return tx.execute(select(func.count()).select_from(episodes)).scalar_one()
+
+
+def test_closing_commits_every_column(db, run_id, open_writer, episode):
+    writer = open_writer()
+    rows = [episode(number) for number in range(1, 4)]
+    writer.record(rows, 35)
+    writer.close()
+    table = read_episodes(db, run_id)
+    for place, row in enumerate(rows):
+        values = dict(vars(row))
+        assert tuple(table.loads[place]) == values.pop("loads")
+        assert tuple(table.hard_loads[place]) == values.pop("hard_loads")
+        values["return"] = values.pop("return_")
+        assert {name: table[name][place] for name in values} == values
+
+
+def test_the_run_row_goes_with_its_episodes(db, run_id, open_writer, episode):
+    writer = open_writer()
+    writer.record([episode(number) for number in range(1, 151)], 1504)
+    writer.flush()
+    run = get_run(db, run_id)
+    assert (run.episode, run.step, run.phase, run.latest_return) == (150, 1504, "late", 150.0)
+    assert run.mean_return == sum(range(51, 151)) / 100
+
+
+def test_a_writer_that_goes_on_takes_up_the_mean(db, run_id, open_writer, episode):
+    first = open_writer()
+    first.record([episode(number) for number in range(1, 100)], 990)
+    first.close()
+    second = open_writer()
+    second.record([episode(100), episode(101)], 1010)
+    second.close()
+    assert get_run(db, run_id).mean_return == sum(range(2, 102)) / 100
+
+
+def test_an_episode_is_committed_within_half_a_second(db, open_writer, episode):
+    writer = open_writer()
+    writer.flush()
+    started = time.monotonic()
+    writer.record([episode(1)], 10)
+    wait_for(lambda: recorded(db) == 1, 5)
+    assert 0.3 < time.monotonic() - started < 1.0  # in a batch, but soon
+
+
+def test_many_episodes_are_committed_at_once(db, open_writer, episode, monkeypatch):
+    monkeypatch.setattr(writer_module, "COMMIT_SECONDS", 60)
+    monkeypatch.setattr(writer_module, "HEARTBEAT_SECONDS", 60)
+    writer = open_writer()
+    writer.flush()
+    writer.record([episode(number) for number in range(1, 256)], 2550)
+    writer.record([episode(256)], 2560)
+    wait_for(lambda: recorded(db) == 256, 5)
+
+
+def test_recording_does_not_wait_for_a_busy_database(db, run_id, open_writer, episode):
+    writer = open_writer()
+    writer.flush()
+    with db.write() as tx:
+        update_run(tx, run_id, {"name": "busy"}, only_in=["running"])  # holds the row, and on SQLite the whole file
+        slowest = 0.0
+        for number in range(1, 600):
+            started = time.perf_counter()
+            writer.record([episode(number)], number)
+            slowest = max(slowest, time.perf_counter() - started)
+        assert recorded(db) == 0
+    writer.close()
+    assert slowest < 0.05
+    assert recorded(db) == 599
+
+
+def test_heartbeats_go_on_without_episodes(db, run_id, open_writer):
+    open_writer()
+    first = wait_for(lambda: get_run(db, run_id).heartbeat_at, 5)
+    second = wait_for(lambda: (now := get_run(db, run_id).heartbeat_at) > first and now, 5)
+    assert timedelta(seconds=0.9) < second - first < timedelta(seconds=2)
+    assert get_run(db, run_id).heartbeat_due_at - second == timedelta(seconds=10)
+
+
+def test_a_number_that_is_none_is_recorded_as_missing(db, run_id, open_writer, episode):
+    writer = open_writer()
+    writer.record([episode(1, policy_loss=math.nan, return_=math.nan, grad_norm=math.inf)], 10)
+    writer.close()
+    table = read_episodes(db, run_id)
+    assert math.isnan(table["policy_loss"][0])
+    assert math.isnan(table["return"][0])
+    assert table["grad_norm"][0] == math.inf
+
+
+def test_an_operation_runs_after_the_episodes_before_it(open_writer, episode):
+    writer = open_writer()
+    seen = []
+    count = select(func.count()).select_from(episodes)
+    writer.record([episode(1), episode(2)], 20)
+    writer.also(lambda tx: seen.append(tx.execute(count).scalar_one()))
+    writer.flush()
+    assert seen == [2]
+
+
+def test_a_failing_operation_undoes_its_batch_and_surfaces(db, open_writer, episode):
+    writer = open_writer()
+    writer.flush()
+
+    def fail(_tx):
+        raise ZeroDivisionError
+
+    writer.record([episode(1)], 10)
+    writer.also(fail)
+    with pytest.raises(ZeroDivisionError):
+        writer.flush()
+    with pytest.raises(ZeroDivisionError):
+        writer.record([episode(2)], 20)
+    with pytest.raises(ZeroDivisionError):
+        writer.close()
+    assert recorded(db) == 0
+
+
+def test_an_episode_cannot_be_recorded_twice(db, open_writer, episode):
+    writer = open_writer()
+    writer.record([episode(1)], 10)
+    writer.flush()
+    writer.record([episode(1)], 20)
+    with pytest.raises(IntegrityError):
+        writer.flush()
+    assert recorded(db) == 1
+
+
+@pytest.mark.parametrize("change", [{"generation": 1}, {"status": "lost"}])
+def test_a_worker_whose_run_was_taken_over_writes_nothing(db, run_id, open_writer, episode, change):
+    writer = open_writer()
+    writer.flush()
+    with db.write() as tx:
+        update_run(tx, run_id, change, only_in=["running"])
+    writer.record([episode(1)], 10)
+    with pytest.raises(RunTakenOverError, match="no longer this worker's"):
+        writer.flush()
+    assert recorded(db) == 0
+
+
+def test_loads_of_an_episode_sum_to_one_in_plain_sql(db, run_id, open_writer, episode):
+    writer = open_writer()
+    writer.record([episode(number) for number in range(1, 11)], 100)
+    writer.close()
+    query = select(func.sum(expert_loads.c.load), func.count()).where(expert_loads.c.run_id == run_id)
+    with db.read() as tx:
+        rows = tx.execute(query.group_by(expert_loads.c.episode)).all()
+    assert [(round(total, 9), count) for total, count in rows] == [(1.0, 4)] * 10

@@ -1,0 +1,139 @@
+"""Several runs over each other, each with its own phases."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import plotly.graph_objects as go
+
+from v3core.charts.buckets import group, moving_average
+from v3core.charts.figures import WINDOW
+from v3core.charts.frame import Span, plain_frame
+from v3core.charts.palette import colours, rgba
+from v3core.charts.series import Floats, RunSeries
+
+_STRIP = 16
+"""Height of one run's strip of phases, in pixels."""
+
+_STRIPS_GAP = 8
+
+
+def _entropy_share(series: RunSeries) -> Floats:
+    most = np.log(series.experts) if series.experts > 1 else np.nan
+    return np.asarray(series.column("routing_entropy") / most, dtype=np.float64)
+
+
+def _effective_experts(series: RunSeries) -> Floats:
+    """exp(H) of an episode's mean loads."""
+    loads = series.loads
+    with np.errstate(divide="ignore", invalid="ignore"):
+        terms = np.where(loads > 0, loads * np.log(loads), 0.0)
+    known = np.isfinite(loads).all(axis=1) if loads.ndim == 2 else np.zeros(len(series), dtype=bool)
+    return np.where(known, np.exp(-terms.sum(axis=1)), np.nan)
+
+
+METRICS: dict[str, tuple[str, Callable[[RunSeries], Floats]]] = {
+    "return": ("Return", lambda series: series.column("return")),
+    "length": ("Episode length (steps)", lambda series: series.column("length")),
+    "routing_entropy": ("Routing entropy (nats)", lambda series: series.column("routing_entropy")),
+    "entropy_share": ("Routing entropy / ln N", _entropy_share),
+    "effective_experts": ("Effective experts of the load", _effective_experts),
+    "value_loss": ("Value loss", lambda series: series.column("value_loss")),
+    "load_balance_loss": ("Load-balance loss", lambda series: series.column("load_balance_loss")),
+    "action_entropy": ("Action entropy (nats)", lambda series: series.column("action_entropy")),
+}
+"""What runs can be compared by: a name to its axis title and its value per episode."""
+
+
+def compare_figure(
+    runs: Sequence[RunSeries],
+    *,
+    metric: str = "return",
+    window: int = WINDOW,
+    span: Span = "run",
+    height: int = 420,
+) -> go.Figure:
+    """Moving averages of one metric, one line per run; above them one strip per run with its phases.
+
+    Args:
+        runs: two or more; each keeps its place's colour.
+        metric: a key of `METRICS`.
+        window: episodes of the moving average; 1 for none.
+        span: how much of the longest run the axis shows.
+        height: pixels, strips and legend included.
+    """
+    title, value_of = METRICS[metric]
+    end = max((run.end if span == "run" else max(run.completed, 1) for run in runs), default=1)
+    alt = f"{title}, mean of the last {window} episodes, of {len(runs)} runs: {'; '.join(map(_newest, runs))}."
+    bucket = max((group(run.episode).size for run in runs), default=1)
+    name = "compare:" + metric + ":" + ":".join(run.name for run in runs)
+    figure = plain_frame(name=name, alt=alt, height=height, end=end, legend=True, bucket=1)
+    palette = colours(len(runs))
+    for row, (run, colour) in enumerate(zip(runs, palette, strict=True)):
+        buckets = group(run.episode)
+        figure.add_scatter(
+            x=buckets.x,
+            y=buckets.last(moving_average(value_of(run), window)),
+            name=run.name,
+            legendgroup=str(row),
+            mode="lines" if len(run) > 1 else "lines+markers",
+            line={"color": colour, "width": 2},
+            hovertemplate="%{y:.4~g}",
+        )
+    _add_strips(figure, runs, palette, end)
+    smoothed = f"{title}, mean of last {window}" if window > 1 else title
+    figure.update_layout(yaxis={"title": {"text": smoothed, "standoff": 6}})
+    if bucket > 1:
+        figure.layout.meta["bucket"] = bucket
+    return figure
+
+
+def _add_strips(figure: go.Figure, runs: Sequence[RunSeries], palette: Sequence[str], end: int) -> None:
+    """One thin row per run above the plot, its phases in two alternating strengths of the run's colour."""
+    inside = figure.layout.height - figure.layout.margin.t - figure.layout.margin.b
+    share = min((_STRIP * len(runs)) / max(inside, 1), 0.5)
+    figure.layout.yaxis.domain = [0, 1 - share - _STRIPS_GAP / max(inside, 1)]
+    figure.layout.yaxis2 = {
+        "domain": [1 - share, 1],
+        "range": [len(runs) - 0.5, -0.5],
+        "fixedrange": True,
+        "visible": False,
+        "anchor": "x",
+    }
+    for row, (run, colour) in enumerate(zip(runs, palette, strict=True)):
+        bands = [band for band in run.bands if min(band.end, end) > band.start]
+        starts = [band.start for band in bands]
+        ends = [min(band.end, end) for band in bands]
+        figure.add_bar(
+            orientation="h",
+            y=[row] * len(bands),
+            base=starts,
+            x=[stop - start for start, stop in zip(starts, ends, strict=True)],
+            yaxis="y2",
+            width=0.86,
+            marker={
+                "color": [
+                    rgba(colour, _strength(index, band.start >= run.completed)) for index, band in enumerate(bands)
+                ],
+                "line": {"width": 1, "color": colour},
+            },
+            text=[band.name for band in bands],
+            textposition="inside",
+            insidetextanchor="start",
+            constraintext="none",
+            cliponaxis=True,
+            textfont={"size": 10},
+            legendgroup=str(row),
+            showlegend=False,
+            name=run.name,
+            customdata=list(zip(starts, ends, strict=True)),
+            hoverinfo="skip",
+        )
+    figure.layout.barmode = "overlay"
+
+
+def _strength(index: int, ahead: bool) -> float:
+    return (0.08, 0.04)[index % 2] if ahead else (0.38, 0.2)[index % 2]
+
+
+def _newest(run: RunSeries) -> str:
+    return f"{run.name} at episode {run.completed:,}"

@@ -1,0 +1,198 @@
+"""The charts of one run: return, losses, expert loads, routing entropy, schedule. Data in, figure out."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import plotly.graph_objects as go
+
+from v3core.charts.buckets import group, moving_average
+from v3core.charts.frame import Span, frame, name_routing, stack_rows
+from v3core.charts.knobs import KNOB_TITLES, add_plan
+from v3core.charts.palette import CATEGORICAL, NEUTRAL, colour_scale, colours, rgba
+from v3core.charts.series import RunSeries
+from v3core.charts.traces import add_column, add_level
+from v3core.curriculum import BaseValues, Curriculum
+
+WINDOW = 100
+"""Episodes that the moving average of the return is over."""
+
+MAX_AREAS = 12
+"""With more experts than this, loads are drawn as a heatmap: areas would be slivers."""
+
+_BEHIND = CATEGORICAL[4]
+"""Colour of the episodes behind their moving average."""
+
+LOSSES = {
+    "policy_loss": "Policy loss",
+    "value_loss": "Value loss",
+    "load_balance_loss": "Load-balance loss",
+    "action_entropy": "Action entropy (nats)",
+}
+
+
+def return_figure(
+    series: RunSeries, *, threshold: float | None = None, window: int = WINDOW, span: Span = "run", height: int = 320
+) -> go.Figure:
+    """Return of each episode, and its moving average.
+
+    Args:
+        series: the run; reads column `return`.
+        threshold: the environment's own reward threshold, drawn as a level.
+        window: episodes of the moving average.
+        span: how much of the run the axis shows.
+        height: pixels.
+    """
+    buckets, values = group(series.episode), series.column("return")
+    average = moving_average(values, window)
+    newest = f", mean of the last {window}: {average[-1]:.1f}" if len(series) and math.isfinite(average[-1]) else ""
+    alt = f"Return per episode of {series.name}: {_progress(series)}{newest}."
+    figure = frame(series, name="return", alt=alt, height=height, span=span, legend=True, bucket=buckets.size)
+    colour = CATEGORICAL[0]
+    if buckets.size == 1:
+        figure.add_scatter(
+            x=series.episode,
+            y=values,
+            name="Episode",
+            mode="markers",
+            marker={"size": 4, "color": colour, "opacity": 0.45},
+            hovertemplate="%{y:.4~g}",
+        )
+    else:
+        add_column(
+            figure, buckets, values, name=f"Mean of {buckets.size} episodes", colour=_BEHIND, width=1, number=".4~g"
+        )
+    figure.add_scatter(
+        x=buckets.x,
+        y=buckets.last(average),
+        name=f"Mean of last {window}",
+        mode="lines+markers" if len(series) == 1 else "lines",
+        line={"color": colour, "width": 2.5},
+        hovertemplate="%{y:.4~g}",
+    )
+    if threshold is not None:
+        add_level(figure, series.end, threshold, name=f"Reward threshold {threshold:g}")
+    figure.update_yaxes(title={"text": "Return", "standoff": 6})
+    return figure
+
+
+def losses_figure(series: RunSeries, *, span: Span = "run", height: int = 480) -> go.Figure:
+    """Policy, value and load-balance loss and action entropy of the updates, one row each with its own scale."""
+    buckets = group(series.episode)
+    alt = f"Losses of {series.name}, by episode: {_progress(series)}."
+    figure = frame(series, name="losses", alt=alt, height=height, span=span, bucket=buckets.size)
+    axes = stack_rows(figure, list(LOSSES.values()))
+    for (column, title), axis, colour in zip(LOSSES.items(), axes, CATEGORICAL, strict=False):
+        add_column(figure, buckets, series.column(column), name=title, colour=colour, axis=axis)
+    return figure
+
+
+def expert_loads_figure(series: RunSeries, *, span: Span = "run", height: int = 300) -> go.Figure:
+    """Mean gate weight of each expert; the weights of an episode sum to 1."""
+    experts = series.experts
+    buckets = group(series.episode)
+    even = f"; an even share is {1 / experts:.1%}" if experts else ""
+    alt = f"Load of {experts} experts in {series.name}: {_progress(series)}{_heaviest(series)}{even}."
+    areas = experts <= MAX_AREAS
+    figure = frame(series, name="loads", alt=alt, height=height, span=span, legend=areas, bucket=buckets.size)
+    figure.layout.meta["experts"] = experts
+    means = [buckets.summary(series.loads[:, expert]).mean for expert in range(experts)]
+    if not areas:
+        figure.add_heatmap(
+            x=buckets.x,
+            y=[f"Expert {expert + 1}" for expert in range(experts)],
+            z=np.array(means),
+            colorscale=colour_scale(),
+            zmin=0,
+            colorbar={"title": {"text": "Load"}, "tickformat": ".0%", "thickness": 12, "outlinewidth": 0},
+            hovertemplate="%{y}, episode %{x:,d}: %{z:.1%}<extra></extra>",
+        )
+        figure.update_layout(hovermode="closest", yaxis={"autorange": "reversed"})
+        return figure
+    for expert, (mean, colour) in enumerate(zip(means, colours(experts), strict=True), start=1):
+        figure.add_scatter(
+            x=buckets.x,
+            y=mean,
+            name=f"Expert {expert}",
+            stackgroup="load",
+            mode="lines" if len(buckets.x) > 1 else "lines+markers",
+            line={"width": 0.5, "color": colour},
+            fillcolor=rgba(colour, 0.75),
+            hovertemplate="%{y:.1%}",
+        )
+    title = f"Load (even: {1 / experts:.0%})" if experts else "Load"
+    figure.update_yaxes(title={"text": title, "standoff": 6}, range=[0, 1], tickformat=".0%", nticks=5)
+    return figure
+
+
+def routing_entropy_figure(series: RunSeries, *, span: Span = "run", height: int = 300) -> go.Figure:
+    """Entropy of the gate weights, from 0 (one expert decides) to ln N (all share alike).
+
+    exp(H) reads as the number of effective experts.
+    """
+    buckets, entropy = group(series.episode), series.column("routing_entropy")
+    most = math.log(series.experts) if series.experts else 0.0
+    label = f"ln {series.experts} = {most:.3f}"
+    alt = f"Routing entropy of {series.name} in nats, at most {label}: {_progress(series)}."
+    figure = frame(series, name="routing-entropy", alt=alt, height=height, span=span, legend=True, bucket=buckets.size)
+    add_column(figure, buckets, entropy, name="H, entropy of gate weights", colour=CATEGORICAL[2], number=".3f")
+    figure.add_scatter(
+        x=buckets.x,
+        y=buckets.summary(entropy).mean,
+        customdata=np.exp(buckets.summary(entropy).mean),
+        name="exp H, effective experts",
+        mode="lines",
+        line={"width": 0},
+        showlegend=False,
+        hovertemplate="%{customdata:.2f}",
+    )
+    add_level(figure, series.end, most, name=label)
+    top = most * 1.08 if most > 0 else 0.1
+    figure.update_yaxes(title={"text": "Routing entropy (nats)", "standoff": 6}, range=[0, top])
+    return figure
+
+
+def schedule_figure(
+    series: RunSeries,
+    curriculum: Curriculum,
+    base: BaseValues,
+    *,
+    knobs: Sequence[str] = ("temperature", "lr"),
+    span: Span = "run",
+    height: int = 320,
+) -> go.Figure:
+    """What the curriculum plans against what the router and the optimiser really used; routing in the bands' names.
+
+    Args:
+        series: the run; reads a column by each knob's name: effective values.
+        curriculum: the revision in force.
+        base: the run's base values.
+        knobs: which settings to draw, one row each.
+        span: how much of the run the axis shows.
+        height: pixels.
+    """
+    buckets = group(series.episode)
+    alt = f"Schedule of {series.name}, planned and in effect: {_progress(series)}."
+    figure = frame(series, name="schedule", alt=alt, height=height, span=span, legend=True, bucket=buckets.size)
+    name_routing(figure, series.bands)
+    axes = stack_rows(figure, [KNOB_TITLES[knob] for knob in knobs])
+    for row, (knob, axis) in enumerate(zip(knobs, axes, strict=True)):
+        add_plan(figure, curriculum, series.end, base, knob, name="Planned", colour=NEUTRAL, axis=axis, dash="dash")
+        add_column(figure, buckets, series.column(knob), name="In effect", colour=CATEGORICAL[0], axis=axis, width=2)
+        if row:
+            figure.for_each_trace(lambda trace: trace.update(showlegend=False), selector={"yaxis": axis})
+        figure.layout[f"yaxis{axis[1:]}"].rangemode = "tozero"
+    return figure
+
+
+def _progress(series: RunSeries) -> str:
+    if not len(series):
+        return "no episodes yet"
+    return f"{series.completed:,} of {series.end:,} episodes"
+
+
+def _heaviest(series: RunSeries) -> str:
+    if not len(series) or not series.experts or not np.isfinite(series.loads[-1]).any():
+        return ""
+    expert = int(np.nanargmax(series.loads[-1]))
+    return f", in the newest expert {expert + 1} carries most, {series.loads[-1, expert]:.0%}"

@@ -1,0 +1,189 @@
+"""What every chart over episodes shares: axis, phase bands, boundaries, the present, hover, and words for it all.
+
+Figures leave text, grid and paper without a colour: the browser fills them from the page's theme
+(`v3core/ui/live_chart.js`). `layout.meta` carries what plotly has no place for: `alt`, `bands`, `boundaries`.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import plotly.graph_objects as go
+
+from v3core.charts.palette import CATEGORICAL, NEUTRAL, rgba
+from v3core.charts.series import Boundary, PhaseBand, RunSeries
+
+Span = Literal["run", "recorded"]
+"""How much of the episode axis to show: the whole planned run, or what is recorded so far."""
+
+MARGIN = {"l": 60, "r": 24, "t": 24, "b": 42}
+LEGEND_ROOM = 26
+ROW_TITLE_ROOM = 24
+_REACHED, _AHEAD = 0.10, 0.04
+
+
+def frame(
+    series: RunSeries, *, name: str, alt: str, height: int, span: Span = "run", legend: bool = False, bucket: int = 1
+) -> go.Figure:
+    """An empty figure of one run over episodes, with its phases drawn.
+
+    Args:
+        series: the run.
+        name: which chart this is; with the run's name it decides whether zoom and legend clicks are kept.
+        alt: what to read out instead of the picture.
+        height: pixels.
+        span: how much of the run the axis shows.
+        legend: leave room for a legend above the plot.
+        bucket: episodes per drawn point, told in the hover.
+    """
+    end = series.end if span == "run" else max(series.completed, 1)
+    figure = plain_frame(
+        name=f"{name}:{series.name}", alt=alt, height=height, end=end, legend=legend, experts=0, bucket=bucket
+    )
+    draw_phases(figure, series.bands, series.boundaries, now=series.completed, end=series.end)
+    return figure
+
+
+def plain_frame(
+    *, name: str, alt: str, height: int, end: int, legend: bool = False, experts: int = 0, bucket: int = 1
+) -> go.Figure:
+    """An empty figure over episodes 0 to `end`, without phases."""
+    hover = "Episode %{x:,d}" if bucket == 1 else f"Episode %{{x:,d}} (last of {bucket})"
+    margin = MARGIN | {"t": MARGIN["t"] + (LEGEND_ROOM if legend else 0)}
+    return go.Figure(
+        layout={
+            "template": go.layout.Template(),
+            "height": height,
+            "margin": margin,
+            "uirevision": name,
+            "meta": {"alt": alt, "bands": [], "boundaries": [], "experts": experts},
+            "hovermode": "x unified",
+            "hoversubplots": "axis",
+            "showlegend": legend,
+            "legend": {
+                "orientation": "h",
+                "x": 0,
+                "xref": "paper",
+                "y": 1,
+                "yref": "container",
+                "yanchor": "top",
+                "itemsizing": "constant",
+                "traceorder": "normal",
+            },
+            "xaxis": {
+                "title": {"text": "Episode", "standoff": 8},
+                "range": [0, end],
+                "showgrid": False,
+                "zeroline": False,
+                "tickformat": ",d",
+                "unifiedhovertitle": {"text": hover},
+            },
+            "yaxis": {"zeroline": False, "nticks": 6, "automargin": False},
+        }
+    )
+
+
+def draw_phases(
+    figure: go.Figure, bands: Sequence[PhaseBand], boundaries: Sequence[Boundary], *, now: int | None, end: int
+) -> None:
+    """Draw phases as soft bands with their names above, fainter where they lie ahead of `now` (None: nowhere)."""
+    reached = end if now is None else now
+    shapes: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    for index, band in enumerate(bands):
+        colour = CATEGORICAL[index % len(CATEGORICAL)]
+        middle = band.start if band.planned and now is not None else min(max(reached, band.start), band.end)
+        for start, stop, opacity in ((band.start, middle, _REACHED), (middle, band.end, _AHEAD)):
+            if stop > start:
+                shapes.append(_rectangle(start, stop, rgba(colour, opacity)))
+        if index and band.start < end:
+            ahead = next((item for item in boundaries if item.episode == band.start), None)
+            shapes.append(_line(band.start, f"boundary:{ahead.index}" if ahead else "boundary", dashed=bool(ahead)))
+        annotations.append(
+            {
+                "name": f"band:{index}",
+                "text": band.name,
+                "x": band.start,
+                "xanchor": "left",
+                "xshift": 3,
+                "y": 1,
+                "yref": "paper",
+                "yanchor": "bottom",
+                "showarrow": False,
+                "font": {"size": 12},
+                "opacity": 1 if band.start < reached or not band.start else 0.65,
+            }
+        )
+    if now is not None and 0 < now < end:
+        shapes.append(_line(now, "now", dashed=False))
+    figure.update_layout(shapes=shapes, annotations=annotations)
+    figure.layout.meta = figure.layout.meta | {
+        "bands": [{"start": band.start, "end": band.end, "text": band.name} for band in bands],
+        "boundaries": [
+            {
+                "index": item.index,
+                "episode": item.episode,
+                "earliest": item.earliest,
+                "latest": item.latest,
+                "label": item.label,
+            }
+            for item in boundaries
+        ],
+    }
+
+
+def name_routing(figure: go.Figure, bands: Sequence[PhaseBand]) -> None:
+    """Say in each band's name which routing it uses."""
+    for index, band in enumerate(bands):
+        text = f"{band.name} · {band.routing}" if band.routing else band.name
+        figure.layout.annotations[index].text = text
+        figure.layout.meta["bands"][index]["text"] = text
+
+
+def stack_rows(figure: go.Figure, titles: Sequence[str]) -> list[str]:
+    """Split the plot into one row per title, all over the same episode axis.
+
+    Returns:
+        The rows' y axes as traces name them, top row first.
+    """
+    margin = figure.layout.margin
+    gap = ROW_TITLE_ROOM / max(figure.layout.height - margin.t - margin.b, 1)
+    height = (1 - gap * len(titles)) / len(titles)
+    axes = []
+    for row, title in enumerate(titles):
+        top = 1 - gap - row * (height + gap)
+        suffix = str(row + 1) if row else ""
+        figure.layout[f"yaxis{suffix}"] = {
+            "domain": [max(top - height, 0), top],
+            "zeroline": False,
+            "nticks": 4,
+            "anchor": "x",
+            "exponentformat": "e",
+            "minexponent": 3,
+        }
+        figure.add_annotation(
+            name=f"row:{row}",
+            text=title,
+            x=0,
+            xref="paper",
+            xanchor="left",
+            xshift=3,
+            y=top,
+            yref="paper",
+            yanchor="bottom",
+            showarrow=False,
+            font={"size": 12, "weight": 600},
+        )
+        axes.append(f"y{suffix}")
+    figure.layout.xaxis.anchor = axes[-1]
+    return axes
+
+
+def _rectangle(start: float, end: float, colour: str) -> dict[str, Any]:
+    place = {"x0": start, "x1": end, "y0": 0, "y1": 1, "yref": "paper"}
+    return {"type": "rect", "layer": "below", "line": {"width": 0}, "fillcolor": colour, **place}
+
+
+def _line(x: float, name: str, *, dashed: bool) -> dict[str, Any]:
+    line = {"width": 1, "dash": "dash" if dashed else "solid", "color": rgba(NEUTRAL, 0.9 if dashed else 0.55)}
+    place = {"x0": x, "x1": x, "y0": 0, "y1": 1, "yref": "paper"}
+    return {"type": "line", "name": name, "layer": "above" if dashed else "below", "line": line, **place}

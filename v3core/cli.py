@@ -1,0 +1,239 @@
+"""`python -m v3core …`: all that the browser can do, without a browser.
+
+Exit code 0, or non-zero with one sentence on stderr.
+"""
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+
+from v3core.config import RunConfig, build_run_config, recipe_for
+from v3core.curriculum import Curriculum, check_fits, load_curriculum, scaled, with_boundaries
+from v3core.environments import check_environment
+from v3core.errors import V3Error
+from v3core.jobs import control, foreground, supervisor
+from v3core.jobs.worker import run_worker
+from v3core.serve import DEFAULT_PORT
+from v3core.store import runs as run_store
+from v3core.store.database import Database
+from v3core.store.export import export_run
+
+STOP_PATIENCE_SECONDS = 60.0
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; print one sentence on stderr if it cannot be done."""
+    try:
+        result = commands.main(arguments, prog_name="python -m v3core", standalone_mode=False)
+        return result if isinstance(result, int) else 0
+    except V3Error as error:
+        return _fail(str(error), 1)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message())
+        return 0
+    except click.ClickException as error:
+        return _fail(error.format_message(), 2)
+    except (click.Abort, KeyboardInterrupt):
+        return _fail("Interrupted.", 130)
+
+
+def _fail(sentence: str, code: int) -> int:
+    click.echo(sentence, err=True)
+    return code
+
+
+@contextmanager
+def _database() -> Iterator[Database]:
+    database = Database.open()
+    try:
+        yield database
+    finally:
+        database.close()
+
+
+@click.group()
+def commands() -> None:
+    """Train mixture-of-experts policies under a routing curriculum."""
+
+
+@commands.command()
+@click.option("--port", default=DEFAULT_PORT, show_default=True, help="Port on 127.0.0.1.")
+def serve(port: int) -> None:
+    """Serve the dashboard in the browser."""
+    from v3core.serve import serve as start
+
+    start(port)
+
+
+@commands.command()
+@click.option("--env", required=True, metavar="ID", help="Gymnasium environment id, e.g. CartPole-v1.")
+@click.option("--curriculum", default="v3", show_default=True, metavar="FILE_OR_PRESET", help="What to train under.")
+@click.option("--episodes", type=int, metavar="N", help="Length of the run; the recipe's if left out.")
+@click.option("--seed", type=int, default=1, show_default=True, metavar="S", help="Decides every random number.")
+@click.option("--name", metavar="NAME", help="Shown in lists; made from the other options if left out.")
+@click.option(
+    "--scale/--no-scale",
+    default=None,
+    help="Move the boundaries in proportion to N. If left out, a preset is scaled when it does not fit.",
+)
+def train(env: str, curriculum: str, episodes: int | None, seed: int, name: str | None, scale: bool | None) -> int:
+    """Train in the foreground with a progress bar; prints the run id last."""
+    check_environment(env, allow_import=True)
+    recipe = recipe_for(env)
+    length = recipe.episodes if episodes is None else episodes
+    chosen = _fitted(curriculum, length, scale)
+    config = build_run_config(
+        name=name if name is not None else f"{chosen.name} · {env} · seed {seed}",
+        env=env,
+        seed=seed,
+        episodes=length,
+        curriculum=chosen,
+        recipe=recipe,
+    )
+    with _database() as database:
+        run_id, status = _train_with_progress_bar(database, config)
+        run = run_store.get_run(database, run_id)
+    click.echo(run_id)
+    if status == "failed":
+        return _fail(run.reason or "The run failed.", 1)
+    return 0
+
+
+def _fitted(name_or_path: str, episodes: int, scale: bool | None) -> Curriculum:
+    """The curriculum for a run of `episodes`; says on stderr when a preset's boundaries were moved."""
+    curriculum, is_preset = load_curriculum(name_or_path)
+    if episodes < 1:
+        raise V3Error(f"A run cannot have {episodes} episodes; choose 1 or more.")
+    if scale is None and is_preset:
+        scale = any(boundary >= episodes for boundary in curriculum.boundaries)
+    if scale:
+        moved = scaled(curriculum, episodes)
+        if moved.boundaries != curriculum.boundaries:
+            ends = ", ".join(str(boundary) for boundary in moved.boundaries)
+            click.echo(f"Boundaries of {curriculum.name} scaled to {episodes} episodes: {ends}.", err=True)
+        return moved
+    check_fits(curriculum, episodes)
+    return curriculum
+
+
+def _train_with_progress_bar(database: Database, config: RunConfig) -> tuple[str, str]:
+    from tqdm import tqdm
+
+    with tqdm(total=config.episodes, unit="ep", file=sys.stderr, dynamic_ncols=True, mininterval=0.2) as bar:
+
+        def show(progress: foreground.ForegroundProgress) -> None:
+            bar.set_description(progress.phase, refresh=False)
+            bar.set_postfix({"return": f"{progress.mean_return:.1f}", "steps": f"{progress.step:,}"}, refresh=False)
+            bar.update(progress.episode - bar.n)
+
+        return foreground.train_here(database, config, show)
+
+
+@commands.command()
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON list.")
+def runs(as_json: bool) -> None:
+    """List all runs, newest first."""
+    with _database() as database:
+        supervisor.reconcile(database)
+        rows = run_store.list_runs(database)
+    if as_json:
+        click.echo(json.dumps([row.to_dict() for row in rows], indent=2))
+        return
+    if not rows:
+        click.echo("No runs yet. Start one: python -m v3core train --env CartPole-v1 --episodes 600")
+        return
+    width = max(len(row.name) for row in rows)
+    for row in rows:
+        mean = "" if row.mean_return is None else f"{row.mean_return:10.2f}"
+        click.echo(
+            f"{row.id[:8]}  {row.status:<9}  {row.name:<{width}}  {row.episode:>7}/{row.episodes:<7} "
+            f"{row.phase or '':<12} {mean}"
+        )
+
+
+@commands.command()
+@click.argument("run_id", metavar="ID")
+def stop(run_id: str) -> None:
+    """Stop a run after its present update, with a checkpoint."""
+    with _database() as database:
+        supervisor.reconcile(database)
+        run = run_store.resolve(database, run_id)
+        control.stop(database, run)
+        status = control.wait_stopped(database, run, STOP_PATIENCE_SECONDS)
+    click.echo(f"{run} is {status}.")
+
+
+@commands.command()
+@click.argument("run_id", metavar="ID")
+def resume(run_id: str) -> None:
+    """Go on with a run from its newest checkpoint, in the background."""
+    with _database() as database:
+        supervisor.reconcile(database)
+        run = run_store.resolve(database, run_id)
+        control.resume(database, run)
+        status = run_store.get_run(database, run).status
+    click.echo(f"{run} is {status}.")
+
+
+@commands.command()
+@click.argument("run_id", metavar="ID")
+@click.argument("boundaries", metavar="EPISODES")
+def move(run_id: str, boundaries: str) -> None:
+    """Move the boundaries of a run that lie ahead, e.g. `move 3f2a 150,400`."""
+    try:
+        wanted = [int(part) for part in boundaries.split(",")]
+    except ValueError:
+        raise V3Error(f"'{boundaries}' is not a list of episodes; write them as 150,400.") from None
+    with _database() as database:
+        supervisor.reconcile(database)
+        run = run_store.resolve(database, run_id)
+        current = control.current_curriculum(database, run)
+        control.request_edit(database, run, with_boundaries(current, wanted), actor="command line")
+    click.echo("Requested; the run applies it between two updates.")
+
+
+@commands.command()
+@click.argument("run_id", metavar="ID")
+def delete(run_id: str) -> None:
+    """Delete an ended run with its episodes, log and checkpoints."""
+    with _database() as database:
+        supervisor.reconcile(database)
+        run = run_store.resolve(database, run_id)
+        control.delete(database, run)
+    click.echo(f"{run} is deleted.")
+
+
+@commands.command()
+@click.argument("run_id", metavar="ID")
+@click.option("--to", "target", required=True, type=click.Path(path_type=Path), metavar="FILE")
+def export(run_id: str, target: Path) -> None:
+    """Write every episode of a run to a .csv, .parquet or .json file; never sampled."""
+    with _database() as database:
+        run = run_store.resolve(database, run_id)
+        count = export_run(database, run, target)
+    click.echo(f"{count} episodes written to {target}.")
+
+
+@commands.command()
+@click.argument("run_id", metavar="ID")
+def worker(run_id: str) -> int:
+    """Train a queued run in this process; the queue starts workers this way."""
+    with _database() as database:
+        return run_worker(database, run_store.resolve(database, run_id))
+
+
+@commands.command()
+def doctor() -> int:
+    """Say what is missing on this machine, and how to get it."""
+    from v3core.doctor import examine
+
+    findings = list(examine())
+    for finding in findings:
+        mark = "ok     " if finding.ok else "MISSING" if finding.needed else "note   "
+        click.echo(f"{mark}  {finding.subject}: {finding.detail}")
+    missing = [finding.subject for finding in findings if not finding.ok and finding.needed]
+    return _fail(f"Missing: {', '.join(missing)}.", 1) if missing else 0

@@ -1,0 +1,76 @@
+"""Making environments, one or many side by side, with the observations that the policy takes."""
+
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+from gymnasium.vector import AutoresetMode, SyncVectorEnv
+
+from v3core.environments.graph_spec import StateGraphSpec, state_graph
+
+
+def make_environment(env_id: str) -> gymnasium.Env[Any, Any]:
+    """One environment. A MiniGrid observes its symbolic image only: the cells before the agent, no mission text.
+
+    Raises:
+        Exception: whatever gymnasium or the environment's own code raises; `check_environment` puts it in a sentence.
+    """
+    if env_id.startswith(("MiniGrid-", "BabyAI-")):
+        import minigrid  # noqa: F401  registers its ids
+    env: gymnasium.Env[Any, Any] = gymnasium.make(env_id, disable_env_checker=True)
+    if _is_minigrid(env) and isinstance(env.observation_space, spaces.Dict) and "image" in env.observation_space.spaces:
+        from minigrid.wrappers import ImgObsWrapper
+
+        return ImgObsWrapper(env)  # type: ignore[no-untyped-call]
+    return env
+
+
+def make_vector_env(env_id: str, count: int, seed: int) -> SyncVectorEnv:
+    """`count` environments stepped side by side, each seeded; call `reset()` without a seed to begin.
+
+    SAME_STEP autoreset: the step that ends an episode already returns the next one's first observation, and the last
+    one lies in `infos["final_obs"]`. The default mode would insert a step that must not be learned from.
+
+    Args:
+        env_id: a Gymnasium id that `check_environment` accepts.
+        count: number of environments.
+        seed: decides every environment's randomness. Runs of neighbouring seeds share no environment seed.
+    """
+    envs = SyncVectorEnv([lambda: make_environment(env_id)] * count, copy=False, autoreset_mode=AutoresetMode.SAME_STEP)
+    envs.reset(seed=[int(part) for part in np.random.SeedSequence(seed).generate_state(count)])
+    return envs
+
+
+def graph_of(env: gymnasium.Env[Any, Any]) -> StateGraphSpec:
+    """The state graph of an environment made by `make_environment`.
+
+    Raises:
+        V3Error: if the policy cannot take its observations.
+    """
+    return state_graph(env.observation_space, _categories() if _is_symbolic_grid(env) else None)
+
+
+def _is_minigrid(env: gymnasium.Env[Any, Any]) -> bool:
+    return any(cls.__module__.startswith("minigrid.") for cls in type(env.unwrapped).__mro__)
+
+
+def _is_symbolic_grid(env: gymnasium.Env[Any, Any]) -> bool:
+    """A MiniGrid may also have been wrapped to draw pixels, in the same shape and type: only its size tells."""
+    if not _is_minigrid(env) or not isinstance(env.observation_space, spaces.Box):
+        return False
+    world: Any = env.unwrapped
+    view = (world.agent_view_size, world.agent_view_size)
+    return env.observation_space.shape[:2] in {view, (world.width, world.height)}
+
+
+def _categories() -> dict[str, int]:
+    """Channels of a MiniGrid cell and how many values each has."""
+    from minigrid.core.constants import COLOR_TO_IDX, DIR_TO_VEC, OBJECT_TO_IDX, STATE_TO_IDX
+
+    # A cell that shows the agent holds its direction in the channel that otherwise holds a door's state.
+    return {
+        "object": max(OBJECT_TO_IDX.values()) + 1,
+        "colour": max(COLOR_TO_IDX.values()) + 1,
+        "state": max(len(STATE_TO_IDX), len(DIR_TO_VEC)),
+    }

@@ -1,0 +1,127 @@
+"""Which environments there are, and whether the policy can take one."""
+
+import re
+import warnings
+from typing import Any
+
+import gymnasium
+from gymnasium import error, spaces
+from gymnasium.envs.registration import parse_env_id, registry
+
+from v3core.environments.graph_spec import StateGraphSpec
+from v3core.environments.make import graph_of, make_environment
+from v3core.errors import V3Error, suggestion
+
+_CONTINUOUS = {"Pendulum", "MountainCarContinuous"}
+# Their task is told in words that change with the episode, or they give no reward, or they need further packages.
+_LEFT_OUT = ("MiniGrid-Fetch", "MiniGrid-GoTo", "MiniGrid-PutNear", "MiniGrid-Playground", "MiniGrid-WFC")
+
+
+def known_environments() -> list[str]:
+    """Ids worth offering: classic control with discrete actions, then MiniGrid, newest versions only.
+
+    Read from the registry, so nothing is made. Others may be trained on too: `check_environment` decides.
+    """
+    _register_minigrid()
+    newest: dict[str, tuple[int, str]] = {}
+    for env_id, spec in registry.items():
+        entry = str(spec.entry_point)
+        classic = entry.startswith("gymnasium.envs.classic_control") and spec.name not in _CONTINUOUS
+        grid = env_id.startswith("MiniGrid-") and not env_id.startswith(_LEFT_OUT)
+        if (classic or grid) and spec.namespace is None:
+            newest[spec.name] = max(newest.get(spec.name, (-1, "")), (spec.version or 0, env_id))
+    return sorted((env_id for _, env_id in newest.values()), key=lambda env_id: (env_id.startswith("MiniGrid"), env_id))
+
+
+def check_environment(env_id: str, *, allow_import: bool) -> StateGraphSpec:
+    """The state graph of an environment that the policy can take. Makes one to look at its spaces.
+
+    Args:
+        env_id: Gymnasium id, e.g. `CartPole-v1`; `module:Env-v0` imports `module` first.
+        allow_import: whether that form may be used. A page must not run code that a visitor names.
+
+    Raises:
+        V3Error: one sentence that says why it cannot be trained on, and what to do.
+    """
+    if ":" in env_id and not allow_import:
+        raise V3Error(
+            f"Environment '{env_id}' imports code, which only the command line may; "
+            "train it with `python -m v3core train --env`, or choose a registered id."
+        )
+    _check_id(env_id)
+    env = _made(env_id)
+    try:
+        if not isinstance(env.action_space, spaces.Discrete):
+            raise V3Error(
+                f"its actions are {_describe_actions(env.action_space)}; choose one with discrete actions, "
+                "such as CartPole-v1."
+            )
+        return graph_of(env)
+    except V3Error as reason:
+        raise V3Error(f"The policy cannot take {env_id}: {reason}") from None
+    finally:
+        env.close()
+
+
+def _check_id(env_id: str) -> None:
+    """Refuse what the registry does not hold; an id with a module is known only once that is imported."""
+    if not env_id.strip():
+        raise V3Error("No environment is named; give an id such as CartPole-v1.")
+    if ":" in env_id:
+        if not re.fullmatch(r"[\w.]+:[^:]+", env_id):
+            raise V3Error(f"'{env_id}' is not an environment id; write module:Name-v0.")
+        return
+    _register_minigrid()
+    if env_id in registry:
+        return
+    versions = [known for known in registry if known.rpartition("-v")[0] == (_stem(env_id) or env_id)]
+    if versions:
+        missing = "has no version" if _stem(env_id) is None else "is not a version there is"
+        raise V3Error(f"Environment '{env_id}' {missing}; use {' or '.join(sorted(versions))}.")
+    hint = suggestion(env_id, registry)
+    if not hint:
+        hint = "Name one such as CartPole-v1, or module:Name-v0 for one that a module of yours registers."
+    raise V3Error(f"There is no environment '{env_id}'. {hint}")
+
+
+def _stem(env_id: str) -> str | None:
+    """The id without its version; None if it has none or is malformed."""
+    try:
+        _, _, version = parse_env_id(env_id)
+    except error.Error:
+        return None
+    return None if version is None else env_id.rpartition("-v")[0]
+
+
+def _made(env_id: str) -> gymnasium.Env[Any, Any]:
+    """One environment, or a sentence in place of whatever its own code raises."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return make_environment(env_id)
+    except ModuleNotFoundError as problem:
+        # gymnasium wraps a failed `module:` import in an error of its own, which no longer names the module.
+        missing = problem.name or getattr(problem.__cause__, "name", None) or env_id.partition(":")[0]
+        raise V3Error(
+            f"Environment {env_id} needs the Python package '{missing}', which is not installed; "
+            "install it, or choose another environment."
+        ) from None
+    except error.DependencyNotInstalled as problem:
+        raise V3Error(f"Environment {env_id} needs a package that is not installed: {_sentence(problem)}") from None
+    except Exception as problem:  # an environment's own code may raise anything
+        raise V3Error(f"Environment {env_id} cannot be made: {_sentence(problem)}") from None
+
+
+def _sentence(problem: Exception) -> str:
+    first = (str(problem).strip().splitlines() or [type(problem).__name__])[0].strip()
+    return first if first.endswith((".", "!", "?")) else f"{first}."
+
+
+def _describe_actions(space: spaces.Space[Any]) -> str:
+    if isinstance(space, spaces.Box):
+        return "continuous numbers"
+    return f"a {type(space).__name__} space"
+
+
+def _register_minigrid() -> None:
+    import minigrid  # noqa: F401  registers its ids; imported late, because it takes a while

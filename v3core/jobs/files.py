@@ -1,0 +1,20 @@
+"""Where a run's files lie: `runs/<id>/` in the data folder."""
+
+from pathlib import Path
+
+from v3core.store.database import Database, data_dir
+
+
+def run_folder(run_id: str, folder: Path | None = None) -> Path:
+    """The run's folder; `folder` is the data folder, by default that of V3_DATA_DIR."""
+    return (folder or data_dir()) / "runs" / run_id
+
+
+def log_file(run_id: str, folder: Path | None = None) -> Path:
+    """What the run's worker printed."""
+    return run_folder(run_id, folder) / "worker.log"
+
+
+def checkpoint_file(db: Database, run_id: str, episode: int) -> Path:
+    """The checkpoint of that episode count."""
+    return run_folder(run_id, db.data_dir) / "checkpoints" / f"episode-{episode:08d}.pt"

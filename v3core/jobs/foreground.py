@@ -1,0 +1,48 @@
+"""Training in this process, recorded like any run: what `train` on the command line does."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from v3core.config import RunConfig
+from v3core.jobs.files import log_file
+from v3core.jobs.launcher import claim, create
+from v3core.jobs.lifecycle import Status
+from v3core.jobs.logs import logging_to
+from v3core.jobs.recorder import ForegroundProgress
+from v3core.jobs.signals import stop_on_signals
+from v3core.jobs.supervisor import reconcile
+from v3core.jobs.worker import adopt, train_run
+from v3core.store.database import Database
+from v3core.store.runs import need_run
+
+__all__ = ["ForegroundProgress", "train_here"]
+
+
+def train_here(
+    db: Database, config: RunConfig, on_progress: Callable[[ForegroundProgress], None]
+) -> tuple[str, Status]:
+    """Create a run and train it in this process, without waiting for a slot.
+
+    Ctrl-C stops it gracefully, with a checkpoint; a second one does no harm. The log goes to the run's folder.
+
+    Args:
+        db: an open store.
+        config: what to train.
+        on_progress: called after each update that ended an episode.
+
+    Returns:
+        The run's id, and the status it ended with; its reason is in the run's row.
+
+    Raises:
+        V3Error: if the database will not do.
+    """
+    now = datetime.now(UTC)
+    with stop_on_signals() as stop:
+        with db.write() as tx:
+            run_id = create(tx, config, now=now)
+            claim(tx, need_run(tx, run_id), now=now, actor="worker")  # before any queue can take it
+        with logging_to(log_file(run_id, db.data_dir)):
+            status = train_run(db, adopt(db, run_id), stop, on_progress)
+    if not stop.asked():
+        reconcile(db)
+    return run_id, status

@@ -1,0 +1,174 @@
+"""Putting runs into the queue, and starting worker processes for them while slots are free."""
+
+import os
+import subprocess
+import sys
+import threading
+import uuid
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from v3core.config import RunConfig
+from v3core.errors import V3Error
+from v3core.jobs.files import log_file
+from v3core.jobs.identity import of_pid, this_boot, this_host
+from v3core.jobs.lifecycle import ACTIVE, Status, change_status
+from v3core.store.commands import add_revision
+from v3core.store.database import Database, Transaction
+from v3core.store.dialect import lock_queue
+from v3core.store.history import add_event
+from v3core.store.runs import RunRow, add_run, runs_in, update_run
+from v3core.store.writer import PROMISE_SECONDS
+
+ROOT = Path(__file__).resolve().parents[2]
+
+Command = Callable[[str], list[str]]
+
+
+def worker_command(run_id: str) -> list[str]:
+    """The command line of a worker process."""
+    return [sys.executable, "-m", "v3core", "worker", run_id]
+
+
+def slots() -> int:
+    """How many runs may train at once on this machine: V3_MAX_WORKERS, or the number of cores.
+
+    Raises:
+        V3Error: if V3_MAX_WORKERS is not a positive number.
+    """
+    text = os.environ.get("V3_MAX_WORKERS")
+    if not text:
+        return os.cpu_count() or 1
+    if not text.isdecimal() or int(text) < 1:
+        raise V3Error(f"V3_MAX_WORKERS is '{text}'; set it to a whole number, 1 or more.")
+    return int(text)
+
+
+def enqueue(db: Database, configs: Sequence[RunConfig], experiment: str | None = None) -> list[str]:
+    """Put runs into the queue, in this order, and start as many as there are free slots.
+
+    Args:
+        db: an open store.
+        configs: one per run.
+        experiment: a name that groups them.
+
+    Returns:
+        Their ids.
+
+    Raises:
+        V3Error: if V3_MAX_WORKERS or the database will not do; then nothing is queued.
+    """
+    slots()
+    now = datetime.now(UTC)
+    with db.write() as tx:
+        # A microsecond apart, so that the queue keeps their order.
+        ids = [
+            create(tx, config, now=now + timedelta(microseconds=place), experiment=experiment)
+            for place, config in enumerate(configs)
+        ]
+    drain(db)
+    return ids
+
+
+def create(tx: Transaction, config: RunConfig, *, now: datetime, experiment: str | None = None) -> str:
+    """Insert a queued run with its first curriculum revision; returns its id."""
+    run_id = str(uuid.uuid4())
+    add_run(tx, run_id, config, status=Status.QUEUED, now=now, experiment=experiment)
+    add_revision(tx, run_id, config.curriculum, actor="user", now=now, applied_episode=0)
+    message = f"Queued: {config.episodes} episodes of {config.env} under {config.curriculum.name}."
+    add_event(tx, run_id, actor="user", kind=Status.QUEUED, message=message, now=now)
+    return run_id
+
+
+def drain(db: Database, command: Command = worker_command) -> list[str]:
+    """Start workers for queued runs, the longest queued first, while slots are free.
+
+    Safe when many processes do it at once: each run is claimed by one of them, and the slots are never exceeded.
+
+    Args:
+        db: an open store.
+        command: from run id to the command line of its process.
+
+    Returns:
+        Ids of the runs that were started.
+
+    Raises:
+        V3Error: if V3_MAX_WORKERS or the database will not do.
+    """
+    with db.read() as tx:  # usually there is nothing to do, and no reason to become the only writer
+        if not _next_runs(tx):
+            return []
+    now = datetime.now(UTC)
+    with db.write() as tx:
+        lock_queue(tx)
+        claimed = [run for run in _next_runs(tx) if claim(tx, run, now=now, actor="launcher")]
+    for run in claimed:
+        _start(db, run, command)
+    return [run.id for run in claimed]
+
+
+def claim(tx: Transaction, run: RunRow, *, now: datetime, actor: str) -> bool:
+    """Take a queued run for this machine; returns whether it was still queued."""
+    values = {
+        "host": this_host(),
+        "boot_id": this_boot(),
+        "pid": None,
+        "pid_started": None,
+        "heartbeat_at": now,
+        "heartbeat_due_at": now + timedelta(seconds=PROMISE_SECONDS),
+        "ended_at": None,
+    }
+    message = "Its worker process is starting."
+    return change_status(tx, run.id, Status.STARTING, actor=actor, message=message, now=now, values=values)
+
+
+def _next_runs(tx: Transaction) -> list[RunRow]:
+    """The queued runs that the free slots suffice for."""
+    queued = runs_in(tx, {Status.QUEUED})
+    if not queued:
+        return []
+    active = sum(run.host == this_host() for run in runs_in(tx, ACTIVE))
+    return queued[: max(0, slots() - active)]
+
+
+def _start(db: Database, run: RunRow, command: Command) -> None:
+    try:
+        process = _spawn(db, run.id, command(run.id))
+    except OSError as error:
+        reason = f"Its worker process could not be started: {error.strerror or error}."
+        with db.write() as tx:
+            now = datetime.now(UTC)
+            change_status(tx, run.id, Status.FAILED, actor="launcher", message=reason, reason=reason, now=now)
+        return
+    identity = of_pid(process.pid)
+    with db.write() as tx:
+        values = {"pid": identity.pid, "pid_started": identity.started}
+        update_run(tx, run.id, values, only_in={Status.STARTING}, generation=run.generation, pid=process.pid)
+
+
+def _spawn(db: Database, run_id: str, command: list[str]) -> "subprocess.Popen[bytes]":
+    """Start a process that outlives this one, with its output in the run's log."""
+    log = log_file(run_id, db.data_dir)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = {
+        **os.environ,
+        "V3_DATABASE_URL": db.url,
+        "V3_DATA_DIR": str(db.data_dir),
+        "PYTHONPATH": os.pathsep.join(paths),
+        "PYTHONUNBUFFERED": "1",
+        "OMP_NUM_THREADS": "1",  # one core per run; more threads would only wait for each other
+    }
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            start_new_session=True,
+        )
+    # Whoever starts a process must wait for it, or a zombie keeps its pid.
+    threading.Thread(target=process.wait, name=f"wait for {run_id}", daemon=True).start()
+    return process

@@ -1,0 +1,97 @@
+"""The states of a run and the one table of moves between them. Nothing else decides a run's status."""
+
+from collections.abc import Collection, Mapping
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from v3core.store.commands import reject_pending, settle_stop
+from v3core.store.database import Transaction
+from v3core.store.history import add_event
+from v3core.store.runs import need_run, update_run
+
+
+class Status(StrEnum):
+    """Where a run is in its life."""
+
+    QUEUED = "queued"
+    """Waits for a free slot."""
+    STARTING = "starting"
+    """A slot is taken; its worker process is starting."""
+    RUNNING = "running"
+    """Its worker trains."""
+    STOPPING = "stopping"
+    """Someone asked for the end; the worker finishes its rollout and writes a checkpoint."""
+    STOPPED = "stopped"
+    """Ended on request; can be resumed."""
+    COMPLETED = "completed"
+    """All its episodes are trained."""
+    FAILED = "failed"
+    """Ended by an error; can be resumed."""
+    LOST = "lost"
+    """Its process died without a word; can be resumed."""
+
+
+TRANSITIONS: Mapping[Status, frozenset[Status]] = {
+    Status.QUEUED: frozenset({Status.STARTING, Status.STOPPED}),
+    Status.STARTING: frozenset({Status.RUNNING, Status.STOPPING, Status.FAILED, Status.LOST}),
+    Status.RUNNING: frozenset({Status.STOPPING, Status.COMPLETED, Status.FAILED, Status.LOST}),
+    Status.STOPPING: frozenset({Status.STOPPED, Status.COMPLETED, Status.FAILED, Status.LOST}),
+    Status.STOPPED: frozenset({Status.QUEUED}),
+    Status.COMPLETED: frozenset(),
+    Status.FAILED: frozenset({Status.QUEUED}),
+    Status.LOST: frozenset({Status.QUEUED}),
+}
+
+ACTIVE = frozenset({Status.STARTING, Status.RUNNING, Status.STOPPING})
+"""A process belongs to the run."""
+ENDED = frozenset({Status.STOPPED, Status.COMPLETED, Status.FAILED, Status.LOST})
+RESUMABLE = frozenset(status for status in Status if Status.QUEUED in TRANSITIONS[status])
+
+
+def change_status(
+    tx: Transaction,
+    run_id: str,
+    to: Status,
+    *,
+    actor: str,
+    message: str,
+    now: datetime,
+    reason: str | None = None,
+    only_from: Collection[Status] = tuple(Status),
+    generation: int | None = None,
+    pid: int | None = None,
+    values: Mapping[str, Any] | None = None,
+) -> bool:
+    """Move a run to another status, if the table allows it from where the run is now.
+
+    The check and the change are one conditional UPDATE, so of several processes that try, one succeeds. The event is
+    written in the same transaction. A run that ends settles its open commands.
+
+    Args:
+        tx: a writing transaction.
+        run_id: full id.
+        to: the status to move to.
+        actor: who does it: `user`, `worker`, `launcher` or `supervisor`.
+        message: one sentence for the run's history.
+        now: the time.
+        reason: why it ended, one sentence; shown with the run.
+        only_from: only from these statuses.
+        generation: only in this generation.
+        pid: only if the run's process is this one, or none yet.
+        values: further columns to set.
+
+    Returns:
+        Whether the run moved.
+    """
+    sources = [status for status in only_from if to in TRANSITIONS[status]]
+    changes: dict[str, Any] = {"status": to, "reason": reason, **(values or {})}
+    if to in ENDED:
+        changes |= {"ended_at": now, "steps_per_second": None, "episodes_per_second": None}
+    if not update_run(tx, run_id, changes, only_in=sources, generation=generation, pid=pid):
+        return False
+    add_event(tx, run_id, actor=actor, kind=to, message=message, now=now)
+    if to in ENDED:
+        settle_stop(tx, run_id, episode=need_run(tx, run_id).episode, now=now)
+        reject_pending(tx, run_id, reason=f"The run was {to} before the edit could be applied.", now=now)
+    return True

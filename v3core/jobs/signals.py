@@ -1,0 +1,45 @@
+"""Turning a request of the system to end into a graceful stop."""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class StopRequest:
+    """Whether this process was signalled to stop, and how. However often it is, it stops once."""
+
+    def __init__(self) -> None:
+        """Nothing was asked yet."""
+        self.signal: signal.Signals | None = None
+
+    def asked(self) -> bool:
+        """Whether a signal came."""
+        return self.signal is not None
+
+    def describe(self) -> str:
+        """The first signal's name, as people know it."""
+        if self.signal is None:
+            return ""
+        return "Ctrl-C" if self.signal is signal.SIGINT else self.signal.name
+
+    def _handle(self, number: int, _frame: FrameType | None) -> None:
+        self.signal = self.signal or signal.Signals(number)
+
+
+@contextmanager
+def stop_on_signals() -> Iterator[StopRequest]:
+    """While this lasts, SIGINT, SIGTERM and SIGHUP only set a flag. Does nothing outside the main thread."""
+    request = StopRequest()
+    if threading.current_thread() is not threading.main_thread():
+        yield request
+        return
+    before = {number: signal.signal(number, request._handle) for number in STOP_SIGNALS}
+    try:
+        yield request
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

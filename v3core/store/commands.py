@@ -1,0 +1,185 @@
+"""What people ask of a run that trains: to stop, or to go on under another revision of its curriculum."""
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import func, insert, select, update
+
+from v3core.curriculum import Curriculum
+from v3core.store.database import Database, Transaction
+from v3core.store.schema import commands, revisions, runs
+
+STOP = "stop"
+EDIT_CURRICULUM = "edit_curriculum"
+PENDING, APPLIED, REJECTED = "pending", "applied", "rejected"
+
+
+@dataclass(frozen=True)
+class RevisionRow:
+    """A curriculum that a run has, had, or was asked to have."""
+
+    id: int
+    revision: int
+    """1 is the one it was launched with."""
+    curriculum: Curriculum
+    actor: str
+    requested_at: datetime
+    state: str
+    """`pending`, `applied` or `rejected`."""
+    applied_episode: int | None
+    """Complete episodes when it came into force."""
+    decided_at: datetime | None
+    reason: str | None
+    """Why it was rejected: one sentence."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Ready for JSON; times are ISO 8601 with their zone."""
+        return {
+            **vars(self),
+            "curriculum": self.curriculum.to_dict(),
+            "requested_at": self.requested_at.isoformat(),
+            "decided_at": self.decided_at.isoformat() if self.decided_at else None,
+        }
+
+
+@dataclass(frozen=True)
+class CommandRow:
+    """A command that is not settled yet."""
+
+    id: int
+    kind: str
+    """`stop` or `edit_curriculum`."""
+    revision: RevisionRow | None
+    requested_at: datetime
+    acknowledged_at: datetime | None
+
+
+def add_revision(
+    tx: Transaction, run_id: str, curriculum: Curriculum, *, actor: str, now: datetime, applied_episode: int | None
+) -> int:
+    """Append a revision, pending if `applied_episode` is None, else in force from there; returns its row id."""
+    newest = tx.execute(select(func.max(revisions.c.revision)).where(revisions.c.run_id == run_id)).scalar_one()
+    applied = applied_episode is not None
+    values = {
+        "run_id": run_id,
+        "revision": (newest or 0) + 1,
+        "curriculum": json.dumps(curriculum.to_dict()),
+        "actor": actor,
+        "requested_at": now,
+        "state": APPLIED if applied else PENDING,
+        "applied_episode": applied_episode,
+        "decided_at": now if applied else None,
+    }
+    row_id = tx.execute(insert(revisions).values(values).returning(revisions.c.id)).scalar_one()
+    if applied:
+        _name_curriculum(tx, run_id, curriculum)
+    return row_id
+
+
+def read_revisions(db: Database, run_id: str) -> list[RevisionRow]:
+    """All revisions of a run's curriculum, oldest first."""
+    with db.read() as tx:
+        return revisions_of(tx, run_id)
+
+
+def revisions_of(tx: Transaction, run_id: str) -> list[RevisionRow]:
+    """All revisions of a run's curriculum, oldest first."""
+    columns = [revisions.c[name] for name in RevisionRow.__dataclass_fields__]
+    query = select(*columns).where(revisions.c.run_id == run_id).order_by(revisions.c.revision)
+    return [
+        RevisionRow(**{**row, "curriculum": Curriculum.model_validate_json(row["curriculum"])})
+        for row in tx.execute(query).mappings()
+    ]
+
+
+def add_command(tx: Transaction, run_id: str, kind: str, *, now: datetime, revision_id: int | None = None) -> None:
+    """Ask the run's worker for something."""
+    tx.execute(insert(commands).values(run_id=run_id, kind=kind, requested_at=now, revision_id=revision_id))
+
+
+def open_commands(tx: Transaction, run_id: str) -> list[CommandRow]:
+    """Commands that are neither applied nor rejected, oldest first."""
+    query = (
+        select(
+            commands.c.id, commands.c.kind, commands.c.revision_id, commands.c.requested_at, commands.c.acknowledged_at
+        )
+        .where(commands.c.run_id == run_id, commands.c.applied_at.is_(None), commands.c.rejected_reason.is_(None))
+        .order_by(commands.c.id)
+    )
+    rows = tx.execute(query).all()
+    by_id = {revision.id: revision for revision in revisions_of(tx, run_id)} if rows else {}
+    return [
+        CommandRow(row_id, kind, by_id.get(revision_id or 0), requested_at, acknowledged_at)
+        for row_id, kind, revision_id, requested_at, acknowledged_at in rows
+    ]
+
+
+def read_open_commands(db: Database, run_id: str) -> list[CommandRow]:
+    """Commands that are neither applied nor rejected, oldest first."""
+    with db.read() as tx:
+        return open_commands(tx, run_id)
+
+
+def acknowledge(tx: Transaction, command_ids: list[int], *, now: datetime) -> None:
+    """Note that the worker has seen these commands."""
+    query = update(commands).where(commands.c.id.in_(command_ids), commands.c.acknowledged_at.is_(None))
+    tx.execute(query.values(acknowledged_at=now))
+
+
+def settle_stop(tx: Transaction, run_id: str, *, episode: int, now: datetime) -> None:
+    """Close the open stop commands: the run has ended at `episode`."""
+    query = update(commands).where(
+        commands.c.run_id == run_id, commands.c.kind == STOP, commands.c.applied_at.is_(None)
+    )
+    tx.execute(query.values(applied_at=now, applied_episode=episode))
+
+
+def apply_revision(tx: Transaction, run_id: str, revision_id: int, *, episode: int, now: datetime) -> None:
+    """Note that a revision came into force after `episode` complete episodes, and settle its command."""
+    mine = (revisions.c.id == revision_id, revisions.c.run_id == run_id)
+    tx.execute(
+        update(revisions).where(*mine).values(state=APPLIED, applied_episode=episode, decided_at=now, reason=None)
+    )
+    of_it = update(commands).where(commands.c.revision_id == revision_id)
+    tx.execute(of_it.values(applied_at=now, applied_episode=episode))
+    text = tx.execute(select(revisions.c.curriculum).where(*mine)).scalar_one()
+    _name_curriculum(tx, run_id, Curriculum.model_validate_json(text))
+
+
+def reject_revision(tx: Transaction, run_id: str, revision_id: int, *, reason: str, now: datetime) -> None:
+    """Note that a revision was refused, and settle its command."""
+    mine = (revisions.c.id == revision_id, revisions.c.run_id == run_id)
+    tx.execute(update(revisions).where(*mine).values(state=REJECTED, decided_at=now, reason=reason))
+    tx.execute(update(commands).where(commands.c.revision_id == revision_id).values(rejected_reason=reason))
+
+
+def curriculum_in_force(tx: Transaction, run_id: str) -> Curriculum:
+    """The newest revision that was applied."""
+    query = (
+        select(revisions.c.curriculum)
+        .where(revisions.c.run_id == run_id, revisions.c.state == APPLIED)
+        .order_by(revisions.c.revision.desc())
+        .limit(1)
+    )
+    return Curriculum.model_validate_json(tx.execute(query).scalar_one())
+
+
+def _name_curriculum(tx: Transaction, run_id: str, curriculum: Curriculum) -> None:
+    tx.execute(update(runs).where(runs.c.id == run_id).values(curriculum=curriculum.name))
+
+
+def reject_pending(tx: Transaction, run_id: str, *, reason: str, now: datetime) -> None:
+    """Refuse every revision of a run that is still pending."""
+    pending = select(revisions.c.id).where(revisions.c.run_id == run_id, revisions.c.state == PENDING)
+    for revision_id in tx.execute(pending).scalars().all():
+        reject_revision(tx, run_id, revision_id, reason=reason, now=now)
+
+
+def stop_requested_at(tx: Transaction, run_id: str) -> datetime | None:
+    """When the oldest stop that is still open was asked for."""
+    query = select(func.min(commands.c.requested_at)).where(
+        commands.c.run_id == run_id, commands.c.kind == STOP, commands.c.applied_at.is_(None)
+    )
+    return tx.execute(query).scalar_one()

@@ -1,0 +1,142 @@
+"""All that differs between SQLite and PostgreSQL, and what their failures mean in plain words."""
+
+import sqlite3
+import time
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, NoSuchModuleError
+
+from v3core.errors import V3Error
+
+BUSY_TIMEOUT_SECONDS = 30
+"""How long a write waits for another process's write before it gives up."""
+SCHEMA_LOCK, QUEUE_LOCK = 3_141_001, 3_141_002
+"""Keys of PostgreSQL's advisory locks."""
+
+
+def parse_url(text: str) -> URL:
+    """The URL, with the path of a SQLite file made absolute so that worker processes find the same file.
+
+    Raises:
+        V3Error: if it is malformed, names another kind of database, or a database that processes cannot share.
+    """
+    try:
+        url = make_url(text)
+        backend = url.get_backend_name()
+    except (ArgumentError, ValueError):
+        shown = "V3_DATABASE_URL" if "@" in text else f"V3_DATABASE_URL '{text}'"  # it may hold a password
+        raise V3Error(
+            f"{shown} is not a database URL; write sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME."
+        ) from None
+    if backend == "postgresql":
+        return url
+    if backend != "sqlite":
+        raise V3Error(f"V3_DATABASE_URL names a '{backend}' database; V3 Lab stores runs in SQLite or PostgreSQL.")
+    if url.host:
+        raise V3Error(f"V3_DATABASE_URL '{text}' lacks a slash; a file is written sqlite:///FILE, with three.")
+    if not url.database or url.database == ":memory:":
+        raise V3Error("A SQLite database in memory cannot be shared with worker processes; name a file in the URL.")
+    return url.set(database=str(Path(url.database).absolute()))
+
+
+def make_engines(url: URL) -> tuple[Engine, Engine]:
+    """(for reading, for writing). The first cannot write.
+
+    Raises:
+        V3Error: if the database's driver is not installed.
+    """
+    try:
+        if url.get_backend_name() == "sqlite":
+            return _sqlite_engine(url, read_only=True), _sqlite_engine(url, read_only=False)
+        reader = create_engine(url, isolation_level="REPEATABLE READ", pool_pre_ping=True)
+        event.listen(reader, "begin", lambda tx: tx.exec_driver_sql("SET TRANSACTION READ ONLY"))
+        return reader, create_engine(url, pool_pre_ping=True)
+    except (ModuleNotFoundError, NoSuchModuleError) as error:
+        raise V3Error(
+            f"The driver of {url.drivername} databases is missing ({error}); "
+            "for PostgreSQL install it with: pip install 'psycopg[binary]'."
+        ) from None
+
+
+def _sqlite_engine(url: URL, *, read_only: bool) -> Engine:
+    engine = create_engine(url)
+
+    def connect(connection: Any, _record: object) -> None:
+        # Python's sqlite3 would begin transactions by itself, late and not IMMEDIATE; None leaves that to `begin`.
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_SECONDS * 1000}")
+        cursor.execute("PRAGMA synchronous = NORMAL")
+        cursor.execute("PRAGMA foreign_keys = ON")
+        if read_only:
+            cursor.execute("PRAGMA query_only = ON")
+        cursor.close()
+
+    def begin(connection: Connection) -> None:
+        # IMMEDIATE takes the write lock first, where the busy timeout holds; a deferred transaction that turns into
+        # a write can fail at once.
+        connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+    event.listen(engine, "connect", connect)
+    event.listen(engine, "begin", begin)
+    return engine
+
+
+def use_wal(writer: Engine) -> None:
+    """Switch a SQLite file to write-ahead logging, so that readers and a writer never wait for each other."""
+    if writer.dialect.name != "sqlite":
+        return
+    deadline = time.monotonic() + BUSY_TIMEOUT_SECONDS
+    while True:
+        try:
+            with writer.connect() as connection:
+                cursor = connection.connection.cursor()
+                cursor.execute("PRAGMA journal_mode")
+                if cursor.fetchone() != ("wal",):
+                    cursor.execute("PRAGMA journal_mode = WAL")
+                return
+        except sqlite3.DatabaseError as error:
+            # The switch ignores the busy timeout when several processes open a new file at once.
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                raise DatabaseError("PRAGMA journal_mode = WAL", None, error) from error
+            time.sleep(0.02)
+
+
+def lock_schema(tx: Connection) -> None:
+    """Wait until no other process creates the tables; held to the end of the transaction."""
+    _advisory_lock(tx, SCHEMA_LOCK)
+
+
+def lock_queue(tx: Connection) -> None:
+    """Wait until no other process claims queued runs; held to the end of the transaction."""
+    _advisory_lock(tx, QUEUE_LOCK)
+
+
+def _advisory_lock(tx: Connection, key: int) -> None:
+    # On SQLite, BEGIN IMMEDIATE has made this transaction the only writer already.
+    if tx.dialect.name == "postgresql":
+        tx.exec_driver_sql(f"SELECT pg_advisory_xact_lock({key})")
+
+
+def describe(url: URL) -> str:
+    """The database as a sentence names it; a password is hidden."""
+    return url.database or "" if url.get_backend_name() == "sqlite" else url.render_as_string(hide_password=True)
+
+
+def explain_failure(url: URL, error: DBAPIError) -> str:
+    """One sentence for a database's own error."""
+    problem = str(error.orig).strip().splitlines()[0].rstrip(".") if str(error.orig).strip() else type(error).__name__
+    name = describe(url)
+    if "not a database" in problem:
+        return f"The file {name} is not a SQLite database; move it away or choose another with V3_DATABASE_URL."
+    if "malformed" in problem:
+        return f"The database {name} is damaged ({problem}); restore it from a copy."
+    if "locked" in problem:
+        return f"The database {name} stayed locked for {BUSY_TIMEOUT_SECONDS} seconds; end the program that holds it."
+    if "full" in problem:
+        return f"The database {name} cannot be written: {problem}; free some space."
+    if "readonly" in problem or "unable to open" in problem:
+        return f"The database {name} cannot be written: {problem}; choose another with V3_DATABASE_URL."
+    return f"The database {name} cannot be used: {problem}."

@@ -1,0 +1,131 @@
+"""Reading what was recorded, by cursor: only what is new since the last look."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import String, select
+
+from v3core.errors import V3Error
+from v3core.store.commands import RevisionRow, read_revisions
+from v3core.store.database import Database
+from v3core.store.history import (
+    CheckpointRow,
+    EventRow,
+    PhaseChangeRow,
+    read_checkpoints,
+    read_events,
+    read_phase_changes,
+)
+from v3core.store.runs import need_run
+from v3core.store.schema import UtcDateTime, episodes, expert_loads
+
+__all__ = [
+    "EPISODE_COLUMNS",
+    "CheckpointRow",
+    "EpisodeTable",
+    "EventRow",
+    "PhaseChangeRow",
+    "RevisionRow",
+    "read_checkpoints",
+    "read_episodes",
+    "read_events",
+    "read_phase_changes",
+    "read_revisions",
+]
+
+_COLUMNS = {column.name: column for column in episodes.c if column.name != "run_id"}
+
+EPISODE_COLUMNS = tuple(_COLUMNS)
+"""Columns of an `EpisodeTable`, in the order of the table `episodes`."""
+
+
+@dataclass(frozen=True)
+class EpisodeTable:
+    """Episodes as columns, in the order of their numbers."""
+
+    columns: Mapping[str, NDArray[Any]]
+    """Column name to [n]: integers, float64 (a number the database lacks is NaN), or objects (text, datetime)."""
+    loads: NDArray[np.float64]
+    """[n, experts]: mean gate weight per expert; each row sums to 1."""
+    hard_loads: NDArray[np.float64]
+    """[n, experts]: share of the steps at which the expert had the largest weight."""
+
+    def __len__(self) -> int:
+        """Number of episodes."""
+        return len(self.columns["episode"])
+
+    def __getitem__(self, column: str) -> NDArray[Any]:
+        """One column."""
+        return self.columns[column]
+
+    @property
+    def last(self) -> int:
+        """Number of the newest episode, 0 if there is none: the cursor for the next read."""
+        return int(self.columns["episode"][-1]) if len(self) else 0
+
+    def followed_by(self, newer: "EpisodeTable") -> "EpisodeTable":
+        """Both tables as one; `newer` was read with the same columns and `after=self.last`."""
+        return EpisodeTable(
+            {name: np.concatenate([column, newer.columns[name]]) for name, column in self.columns.items()},
+            np.concatenate([self.loads, newer.loads]),
+            np.concatenate([self.hard_loads, newer.hard_loads]),
+        )
+
+
+def read_episodes(
+    db: Database,
+    run_id: str,
+    after: int = 0,
+    limit: int | None = None,
+    columns: Sequence[str] = EPISODE_COLUMNS,
+    loads: bool = True,
+) -> EpisodeTable:
+    """The episodes whose number is greater than `after`, oldest first.
+
+    A resumed run may replace episodes that were read before: read from 0 again when `RunRow.generation` has changed.
+
+    Args:
+        db: an open store.
+        run_id: full id.
+        after: the cursor: `EpisodeTable.last` of the table read before.
+        limit: at most so many episodes.
+        columns: the columns wanted; `episode` is always there. Fewer are faster.
+        loads: whether the experts' loads are wanted; without them they have shape [n, 0].
+
+    Raises:
+        V3Error: if there is no such run.
+    """
+    wanted = ["episode", *(name for name in columns if name != "episode")]
+    query = select(*(_COLUMNS[name] for name in wanted))
+    query = query.where(episodes.c.run_id == run_id, episodes.c.episode > after).order_by(episodes.c.episode)
+    with db.read() as tx:
+        experts = need_run(tx, run_id).experts if loads else 0
+        rows = tx.execute(query.limit(limit)).all()
+        shares: Sequence[Any] = ()
+        if loads and rows:
+            share_query = (
+                select(expert_loads.c.load, expert_loads.c.hard_load)
+                .where(expert_loads.c.run_id == run_id)
+                .where(expert_loads.c.episode > after, expert_loads.c.episode <= rows[-1][0])
+                .order_by(expert_loads.c.episode, expert_loads.c.expert)
+            )
+            shares = tx.execute(share_query).all()
+    if len(shares) != len(rows) * experts:
+        raise V3Error(f"Run {run_id} has {len(shares)} expert loads for {len(rows)} episodes of {experts} experts.")
+    values = zip(*rows, strict=True) if rows else ((),) * len(wanted)
+    both = np.array(shares, dtype=np.float64).reshape(len(rows), experts, 2)
+    return EpisodeTable(
+        {name: _array(name, column) for name, column in zip(wanted, values, strict=True)}, both[:, :, 0], both[:, :, 1]
+    )
+
+
+def _array(name: str, values: Sequence[Any]) -> NDArray[Any]:
+    kind = _COLUMNS[name].type
+    if isinstance(kind, String | UtcDateTime):
+        return np.array(values, dtype=object)
+    if kind.python_type is int:
+        return np.array(values, dtype=np.int64)
+    return np.array(values, dtype=np.float64)  # None becomes NaN

@@ -1,0 +1,196 @@
+"""Rows of the table `runs`: making, finding, changing and deleting them."""
+
+from collections.abc import Collection
+from dataclasses import dataclass, field, fields
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+
+from sqlalchemy import delete, insert, select, update
+
+from v3core.config import RunConfig
+from v3core.errors import V3Error
+from v3core.store.database import Database, Transaction
+from v3core.store.schema import episodes, expert_loads, runs
+
+
+@dataclass(frozen=True)
+class RunRow:
+    """A run as lists show it. Times are aware and in UTC."""
+
+    id: str
+    name: str
+    status: str
+    """One of `v3core.jobs.lifecycle.Status`."""
+    env: str
+    seed: int
+    episodes: int
+    """Episodes planned."""
+    episode: int
+    """Episodes complete so far."""
+    step: int
+    """Environment steps of the whole run so far."""
+    phase: str | None
+    """Name of the phase it is in; None before it trains."""
+    latest_return: float | None
+    """Return of the newest episode."""
+    mean_return: float | None
+    """Mean return of the newest 100 episodes."""
+    steps_per_second: float | None
+    """Environment steps per second of the last ten seconds; None while it does not train."""
+    episodes_per_second: float | None
+    """Likewise for episodes."""
+    experts: int
+    curriculum: str
+    """Name of the curriculum in force."""
+    experiment: str | None
+    reason: str | None
+    """Why it stopped, failed or was lost: one sentence."""
+    generation: int
+    """Goes up at each resume; rows read before that may have been replaced."""
+    host: str | None
+    boot_id: str | None
+    pid: int | None
+    pid_started: float | None
+    heartbeat_at: datetime | None
+    heartbeat_due_at: datetime | None
+    """When the worker promised to be heard from again."""
+    created_at: datetime
+    queued_at: datetime
+    started_at: datetime | None
+    """When it last began to train: at the launch, or at the newest resume."""
+    ended_at: datetime | None
+    config_json: str = field(repr=False)
+
+    @cached_property
+    def config(self) -> RunConfig:
+        """What it was launched with."""
+        return RunConfig.model_validate_json(self.config_json)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Ready for JSON, without the configuration; times are ISO 8601 with their zone."""
+        values = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "config_json"}
+        return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in values.items()}
+
+
+_COLUMNS = [runs.c["config" if field.name == "config_json" else field.name] for field in fields(RunRow)]
+
+
+def add_run(
+    tx: Transaction, run_id: str, config: RunConfig, *, status: str, now: datetime, experiment: str | None = None
+) -> None:
+    """Insert a run that has not trained yet."""
+    tx.execute(
+        insert(runs).values(
+            id=run_id,
+            name=config.name,
+            status=status,
+            env=config.env,
+            seed=config.seed,
+            episodes=config.episodes,
+            episode=0,
+            step=0,
+            experts=config.policy.experts,
+            curriculum=config.curriculum.name,
+            experiment=experiment,
+            config=config.model_dump_json(by_alias=True),
+            generation=0,
+            created_at=now,
+            queued_at=now,
+        )
+    )
+
+
+def need_run(tx: Transaction, run_id: str, *, for_update: bool = False) -> RunRow:
+    """The run of that full id; `for_update` keeps others from changing it until the transaction ends.
+
+    Raises:
+        V3Error: if there is none.
+    """
+    query = select(*_COLUMNS).where(runs.c.id == run_id)
+    row = tx.execute(query.with_for_update() if for_update else query).one_or_none()
+    if row is None:
+        raise V3Error(f"There is no run '{run_id}'; list them with: python -m v3core runs.")
+    return RunRow(*row)
+
+
+def get_run(db: Database, run_id: str) -> RunRow:
+    """The run of that full id.
+
+    Raises:
+        V3Error: if there is none.
+    """
+    with db.read() as tx:
+        return need_run(tx, run_id)
+
+
+def list_runs(db: Database) -> list[RunRow]:
+    """All runs, newest first."""
+    with db.read() as tx:
+        rows = tx.execute(select(*_COLUMNS).order_by(runs.c.created_at.desc(), runs.c.id)).all()
+    return [RunRow(*row) for row in rows]
+
+
+def runs_in(tx: Transaction, statuses: Collection[str]) -> list[RunRow]:
+    """The runs in one of these statuses, longest queued first."""
+    query = select(*_COLUMNS).where(runs.c.status.in_(statuses)).order_by(runs.c.queued_at, runs.c.id)
+    return [RunRow(*row) for row in tx.execute(query)]
+
+
+def resolve(db: Database, prefix: str) -> str:
+    """The full id of the one run whose id begins so.
+
+    Raises:
+        V3Error: if no run's id does, or several do.
+    """
+    wanted = prefix.strip().lower()
+    if not wanted:
+        raise V3Error("No run id was given; list them with: python -m v3core runs.")
+    with db.read() as tx:
+        query = select(runs.c.id, runs.c.name).where(runs.c.id.startswith(wanted, autoescape=True))
+        found = tx.execute(query.order_by(runs.c.id).limit(4)).all()
+    if not found:
+        raise V3Error(f"There is no run '{prefix}'; list them with: python -m v3core runs.")
+    if len(found) > 1:
+        names = ", ".join(f"{run_id[: len(wanted) + 8]} '{name}'" for run_id, name in found[:3])
+        more = " and more" if len(found) > 3 else ""
+        raise V3Error(f"Several runs begin with '{prefix}': {names}{more}; write more of the id.")
+    return str(found[0][0])
+
+
+def update_run(
+    tx: Transaction,
+    run_id: str,
+    values: dict[str, Any],
+    *,
+    only_in: Collection[str],
+    generation: int | None = None,
+    pid: int | None = None,
+) -> bool:
+    """Change columns of a run, if it is in one of the statuses `only_in`; returns whether it was.
+
+    Args:
+        tx: a writing transaction.
+        run_id: full id.
+        values: column name to new value.
+        only_in: statuses in which the change may happen.
+        generation: also require this generation.
+        pid: also require that the run's process is this one, or none yet.
+    """
+    query = update(runs).where(runs.c.id == run_id, runs.c.status.in_(only_in)).values(values)
+    if generation is not None:
+        query = query.where(runs.c.generation == generation)
+    if pid is not None:
+        query = query.where((runs.c.pid == pid) | runs.c.pid.is_(None))
+    return tx.execute(query).rowcount == 1
+
+
+def remove_run(tx: Transaction, run_id: str, *, only_in: Collection[str]) -> bool:
+    """Delete a run and all its rows, if it is in one of the statuses `only_in`; returns whether it was."""
+    chosen = select(runs.c.id).where(runs.c.id == run_id, runs.c.status.in_(only_in)).with_for_update()
+    if tx.execute(chosen).one_or_none() is None:
+        return False
+    for table in (expert_loads, episodes):
+        tx.execute(delete(table).where(table.c.run_id == run_id))
+    tx.execute(delete(runs).where(runs.c.id == run_id))  # the other tables' rows go with it
+    return True

@@ -1,0 +1,207 @@
+"""The tables. Their names and columns are public: other programs read them with plain SQL."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    Index,
+    MetaData,
+    Named,
+    String,
+    Table,
+    UniqueConstraint,
+)
+from sqlalchemy import TypedColumns as Columns
+from sqlalchemy.types import TypeDecorator
+
+SCHEMA_VERSION = 1
+"""Goes up with every change of the tables; a database of a newer version is refused."""
+
+metadata = MetaData()
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware datetime, kept in UTC. SQLite has no time zones, so there it is text without one."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """To the database; a time without a zone is a programming error."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"Time {value} has no time zone; use datetime.now(UTC).")
+        value = value.astimezone(UTC)
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        """From the database."""
+        if value is None:
+            return None
+        moment: datetime = value
+        return moment.replace(tzinfo=UTC) if dialect.name == "sqlite" else moment.astimezone(UTC)
+
+
+def _run_id(*, key: bool = False) -> Column[str]:
+    reference = ForeignKey("runs.id", ondelete="CASCADE")
+    return Column(String(36), reference, primary_key=key, nullable=False, index=not key)
+
+
+class MetaColumns(Columns):
+    """Facts about the database itself: `schema_version`."""
+
+    key: Named[str] = Column(String(40), primary_key=True)
+    value: Named[str]
+
+
+class RunColumns(Columns):
+    """One row per run: its state and the newest of its numbers, so that a list of runs needs no other table."""
+
+    id: Named[str] = Column(String(36), primary_key=True)
+    name: Named[str]
+    status: Named[str] = Column(String(10), index=True)
+    env: Named[str]
+    seed: Named[int] = Column(BigInteger)
+    episodes: Named[int]
+    episode: Named[int]
+    step: Named[int] = Column(BigInteger)
+    phase: Named[str | None]
+    latest_return: Named[float | None]
+    mean_return: Named[float | None]
+    steps_per_second: Named[float | None]
+    episodes_per_second: Named[float | None]
+    experts: Named[int]
+    curriculum: Named[str]
+    experiment: Named[str | None]
+    config: Named[str]
+    reason: Named[str | None]
+    generation: Named[int]
+    host: Named[str | None]
+    boot_id: Named[str | None]
+    pid: Named[int | None]
+    pid_started: Named[float | None]
+    heartbeat_at: Named[datetime | None] = Column(UtcDateTime)
+    heartbeat_due_at: Named[datetime | None] = Column(UtcDateTime)
+    created_at: Named[datetime] = Column(UtcDateTime, nullable=False)
+    queued_at: Named[datetime] = Column(UtcDateTime, nullable=False)
+    started_at: Named[datetime | None] = Column(UtcDateTime)
+    ended_at: Named[datetime | None] = Column(UtcDateTime)
+
+
+class EpisodeColumns(Columns):
+    """One row per completed episode. A number that is not finite in the training may be null (SQLite has no NaN)."""
+
+    run_id = _run_id(key=True)
+    episode: Named[int] = Column(primary_key=True, autoincrement=False)
+    phase: Named[str]
+    return_: Named[float | None] = Column("return")
+    length: Named[int]
+    step: Named[int] = Column(BigInteger)
+    policy_loss: Named[float | None]
+    value_loss: Named[float | None]
+    load_balance_loss: Named[float | None]
+    action_entropy: Named[float | None]
+    total_loss: Named[float | None]
+    approx_kl: Named[float | None]
+    clip_fraction: Named[float | None]
+    grad_norm: Named[float | None]
+    lr: Named[float | None]
+    temperature: Named[float | None]
+    routing: Named[str]
+    load_balance: Named[float | None]
+    entropy: Named[float | None]
+    routing_entropy: Named[float | None]
+    at: Named[datetime] = Column(UtcDateTime, nullable=False)
+
+
+class ExpertLoadColumns(Columns):
+    """Per episode and expert: mean gate weight, and the share of steps at which its weight was the largest."""
+
+    run_id = _run_id(key=True)
+    episode: Named[int] = Column(primary_key=True, autoincrement=False)
+    expert: Named[int] = Column(primary_key=True, autoincrement=False)
+    load: Named[float | None]
+    hard_load: Named[float | None]
+
+
+class PhaseChangeColumns(Columns):
+    """When each phase really began: after `episode` complete episodes. `planned` is where the curriculum had it."""
+
+    run_id = _run_id(key=True)
+    phase: Named[int] = Column(primary_key=True, autoincrement=False)
+    name: Named[str]
+    planned: Named[int | None]
+    episode: Named[int]
+    step: Named[int] = Column(BigInteger)
+    generation: Named[int]
+    at: Named[datetime] = Column(UtcDateTime, nullable=False)
+
+
+class RevisionColumns(Columns):
+    """Each curriculum a run had or was asked to have; revision 1 is the one it was launched with."""
+
+    id: Named[int] = Column(primary_key=True)
+    run_id = _run_id()
+    revision: Named[int]
+    curriculum: Named[str]
+    actor: Named[str]
+    requested_at: Named[datetime] = Column(UtcDateTime, nullable=False)
+    state: Named[str] = Column(String(10))
+    applied_episode: Named[int | None]
+    decided_at: Named[datetime | None] = Column(UtcDateTime)
+    reason: Named[str | None]
+
+
+class CommandColumns(Columns):
+    """What people asked of a worker, and what came of it."""
+
+    id: Named[int] = Column(primary_key=True)
+    run_id = _run_id()
+    kind: Named[str] = Column(String(20))
+    revision_id: Named[int | None] = Column(ForeignKey("curriculum_revisions.id", ondelete="CASCADE"))
+    requested_at: Named[datetime] = Column(UtcDateTime, nullable=False)
+    acknowledged_at: Named[datetime | None] = Column(UtcDateTime)
+    applied_at: Named[datetime | None] = Column(UtcDateTime)
+    applied_episode: Named[int | None]
+    rejected_reason: Named[str | None]
+
+
+class CheckpointColumns(Columns):
+    """Checkpoint files; `path` is relative to the data folder."""
+
+    run_id = _run_id(key=True)
+    episode: Named[int] = Column(primary_key=True, autoincrement=False)
+    step: Named[int] = Column(BigInteger)
+    path: Named[str]
+    at: Named[datetime] = Column(UtcDateTime, nullable=False)
+
+
+class EventColumns(Columns):
+    """The history of a run in sentences."""
+
+    id: Named[int] = Column(primary_key=True)
+    run_id = _run_id()
+    at: Named[datetime] = Column(UtcDateTime, nullable=False)
+    actor: Named[str]
+    kind: Named[str]
+    message: Named[str]
+
+
+# Without rowids the rows lie in the order of their key, so that reading on from a cursor is one sequential read.
+meta = Table("meta", metadata, MetaColumns)
+runs = Table("runs", metadata, RunColumns)
+episodes = Table("episodes", metadata, EpisodeColumns, sqlite_with_rowid=False)
+expert_loads = Table("expert_loads", metadata, ExpertLoadColumns, sqlite_with_rowid=False)
+phase_changes = Table("phase_changes", metadata, PhaseChangeColumns)
+revisions = Table("curriculum_revisions", metadata, RevisionColumns, UniqueConstraint("run_id", "revision"))
+commands = Table("commands", metadata, CommandColumns)
+checkpoints = Table("checkpoints", metadata, CheckpointColumns)
+events = Table("events", metadata, EventColumns)
+
+Index("ix_runs_created_at", runs.c.created_at)

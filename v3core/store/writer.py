@@ -1,0 +1,216 @@
+"""Writing episodes while a run trains: a thread of its own, so that training never waits for the disk."""
+
+import threading
+import time
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import insert
+
+from v3core.errors import V3Error
+from v3core.store.database import Database, Transaction
+from v3core.store.recent import Speed, recent_returns
+from v3core.store.runs import need_run, update_run
+from v3core.store.schema import episodes, expert_loads
+
+COMMIT_SECONDS = 0.5
+"""An episode is committed at the latest so long after it was recorded."""
+COMMIT_EPISODES = 256
+"""… or once so many wait."""
+HEARTBEAT_SECONDS = 1.0
+PROMISE_SECONDS = 10.0
+"""Each heartbeat promises the next one within so long."""
+
+
+class RunTakenOverError(V3Error):
+    """The run is no longer this process's to write: it was declared lost, and perhaps resumed elsewhere."""
+
+
+@dataclass(frozen=True)
+class EpisodeRow:
+    """One episode as it is recorded; the fields are those of the table `episodes`, `return_` being `return`."""
+
+    episode: int
+    phase: str
+    return_: float
+    length: int
+    step: int
+    policy_loss: float
+    value_loss: float
+    load_balance_loss: float
+    action_entropy: float
+    total_loss: float
+    approx_kl: float
+    clip_fraction: float
+    grad_norm: float
+    lr: float
+    temperature: float
+    routing: str
+    load_balance: float
+    entropy: float
+    routing_entropy: float
+    loads: tuple[float, ...]
+    hard_loads: tuple[float, ...]
+
+
+Operation = Callable[[Transaction], None]
+
+
+class EpisodeWriter:
+    """Writes a run's episodes and heartbeats, in batches and in order.
+
+    A write error is raised by the next call of any method. Every batch first checks that the run still belongs to
+    this process (same generation, not declared lost), so an old worker can never write into a resumed run.
+    """
+
+    def __init__(self, db: Database, run_id: str, *, generation: int, writable_in: Collection[str]) -> None:
+        """Start the thread; the first heartbeat is written at once.
+
+        Args:
+            db: an open store.
+            run_id: full id.
+            generation: the generation that this process trains.
+            writable_in: statuses in which the run may be written.
+        """
+        self._db = db
+        self._run_id = run_id
+        self._generation = generation
+        self._writable_in = writable_in
+        with db.read() as tx:
+            run = need_run(tx, run_id)
+            self._returns = recent_returns(tx, run_id)
+        self._episode, self._step = run.episode, run.step
+        self._step_speed, self._episode_speed = Speed(), Speed()
+        self._changed = threading.Condition()
+        self._pending: list[EpisodeRow | Operation] = []
+        self._commit_at = float("inf")
+        self._accepted = 0
+        self._written = 0
+        self._closing = False
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name=f"writer of {run_id}", daemon=True)
+        self._thread.start()
+
+    def record(self, rows: Sequence[EpisodeRow], step: int) -> None:
+        """Take episodes to be written soon; returns at once.
+
+        Args:
+            rows: in the order of their numbers, going on from the last.
+            step: environment steps of the whole run so far.
+        """
+        with self._changed:
+            self._raise_error()
+            self._step = step
+            if rows:
+                self._take(*rows)
+                if len(self._pending) >= COMMIT_EPISODES:
+                    self._commit_at = 0.0
+                    self._changed.notify_all()
+
+    def also(self, operation: Operation) -> None:
+        """Run a write right after the episodes recorded so far, in the same transaction; returns at once."""
+        with self._changed:
+            self._raise_error()
+            self._take(operation)
+            self._commit_at = 0.0
+            self._changed.notify_all()
+
+    def flush(self) -> None:
+        """Wait until all that was handed in so far is committed."""
+        with self._changed:
+            wanted = self._accepted
+            self._commit_at = 0.0
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: self._error is not None or self._written >= wanted)
+            self._raise_error()
+
+    def close(self) -> None:
+        """Commit all and end the thread."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify_all()
+        self._thread.join()
+        self._raise_error()
+
+    def _take(self, *entries: EpisodeRow | Operation) -> None:
+        if not self._pending:
+            self._commit_at = time.monotonic() + COMMIT_SECONDS
+            self._changed.notify_all()
+        self._pending.extend(entries)
+        self._accepted += len(entries)
+
+    def _raise_error(self) -> None:
+        if self._error is not None:
+            raise self._error
+
+    def _run(self) -> None:
+        next_heartbeat = 0.0
+        try:
+            while True:
+                with self._changed:
+                    while not self._closing and (wait := min(self._commit_at, next_heartbeat) - time.monotonic()) > 0:
+                        self._changed.wait(wait)
+                    batch, self._pending = self._pending, []
+                    self._commit_at = float("inf")
+                    closing, step = self._closing, self._step
+                next_heartbeat = time.monotonic() + HEARTBEAT_SECONDS
+                self._write(batch, step)
+                with self._changed:
+                    self._written += len(batch)
+                    self._changed.notify_all()
+                if closing and not self._pending:
+                    return
+        except BaseException as error:  # whatever it is, the training thread must hear of it
+            with self._changed:
+                self._error = error
+                self._changed.notify_all()
+
+    def _write(self, batch: list[EpisodeRow | Operation], step: int) -> None:
+        now = datetime.now(UTC)
+        rows = [entry for entry in batch if isinstance(entry, EpisodeRow)]
+        for row in rows:
+            self._returns.add(row.return_)
+        if rows:
+            self._episode = rows[-1].episode
+        seconds = time.monotonic()
+        values: dict[str, Any] = {
+            "episode": self._episode,
+            "step": step,
+            "latest_return": self._returns.latest,
+            "mean_return": self._returns.mean,
+            "steps_per_second": self._step_speed.measure(seconds, step),
+            "episodes_per_second": self._episode_speed.measure(seconds, self._episode),
+            "heartbeat_at": now,
+            "heartbeat_due_at": now + timedelta(seconds=PROMISE_SECONDS),
+        }
+        if rows:
+            values["phase"] = rows[-1].phase
+        with self._db.write() as tx:
+            if not update_run(tx, self._run_id, values, only_in=self._writable_in, generation=self._generation):
+                raise RunTakenOverError(
+                    f"Run {self._run_id} is no longer this worker's: it was declared lost or goes on elsewhere."
+                )
+            self._insert(tx, rows, now)
+            for entry in batch:
+                if not isinstance(entry, EpisodeRow):
+                    entry(tx)
+
+    def _insert(self, tx: Transaction, rows: list[EpisodeRow], now: datetime) -> None:
+        if not rows:
+            return
+        tx.execute(insert(episodes), [self._episode_values(row, now) for row in rows])
+        tx.execute(
+            insert(expert_loads),
+            [
+                {"run_id": self._run_id, "episode": row.episode, "expert": expert, "load": load, "hard_load": hard}
+                for row in rows
+                for expert, (load, hard) in enumerate(zip(row.loads, row.hard_loads, strict=True))
+            ],
+        )
+
+    def _episode_values(self, row: EpisodeRow, now: datetime) -> dict[str, Any]:
+        values = dict(vars(row))
+        del values["loads"], values["hard_loads"]
+        return {"run_id": self._run_id, "at": now, **values}

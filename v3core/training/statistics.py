@@ -1,0 +1,99 @@
+"""Per-episode statistics of what was acted, and running statistics of returns."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from v3core.training.rollout import Rollout
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class EpisodeSums:
+    """One complete episode, summed over its own steps."""
+
+    steps_into_rollout: int
+    """Environment steps of the rollout up to the step that ended it, all environments together."""
+    return_: float
+    length: int
+    routing_entropy: float
+    """Mean, nats."""
+    loads: tuple[float, ...]
+    hard_loads: tuple[float, ...]
+
+
+class EpisodeStatistics:
+    """Sums of the episodes under way, carried from rollout to rollout."""
+
+    def __init__(self, environments: int, experts: int) -> None:
+        # Columns: 1 per step, reward, gate entropy, gate weights, one-hot of the largest gate.
+        self._experts = experts
+        self._under_way = np.zeros((environments, 3 + 2 * experts))
+
+    def finished(self, rollout: Rollout) -> list[EpisodeSums]:
+        """The episodes that ended in this rollout, in order of completion; ties by environment."""
+        gates = rollout.gates
+        entropy = -np.where(gates > 0, gates * np.log(np.where(gates > 0, gates, 1.0)), 0.0).sum(2)
+        hard = np.eye(self._experts)[gates.argmax(2)]
+        columns = np.concatenate(
+            (np.ones((*entropy.shape, 1)), rollout.rewards[..., None], entropy[..., None], gates, hard), axis=2
+        )
+        episodes: list[EpisodeSums] = []
+        starts = np.zeros(len(self._under_way), dtype=np.int64)
+        for step, env in np.argwhere(rollout.ended).tolist():
+            sums = self._under_way[env] + columns[starts[env] : step + 1, env].sum(0)
+            self._under_way[env] = 0.0
+            starts[env] = step + 1
+            episodes.append(self._summary(sums, (step + 1) * len(starts)))
+        for env, start in enumerate(starts):
+            self._under_way[env] += columns[start:, env].sum(0)
+        return episodes
+
+    def _summary(self, sums: Floats, steps_into_rollout: int) -> EpisodeSums:
+        length = sums[0]
+        means = sums / length
+        return EpisodeSums(
+            steps_into_rollout=steps_into_rollout,
+            return_=float(sums[1]),
+            length=int(length),
+            routing_entropy=float(means[2]),
+            loads=tuple(means[3 : 3 + self._experts].tolist()),
+            hard_loads=tuple(means[3 + self._experts :].tolist()),
+        )
+
+
+class ReturnScale:
+    """Running deviation of the value head's targets; rewards are divided by it before they are learned from.
+
+    Recorded returns are never scaled. Changes only between an update and the next rollout.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0.0
+        self.mean = 0.0
+        self.variance = 1.0
+
+    @property
+    def scale(self) -> float:
+        """What rewards are divided by; 1 until the first update."""
+        return max(self.variance**0.5, 1e-2)
+
+    def update(self, targets: Floats) -> None:
+        """Take value targets, in units of the environment's rewards, into the statistics (Chan et al., 1979)."""
+        total = self.count + targets.size
+        weight = targets.size / total
+        shift = float(targets.mean()) - self.mean
+        self.variance = self.variance * (1 - weight) + float(targets.var()) * weight + shift**2 * weight * (1 - weight)
+        self.mean += shift * weight
+        self.count = total
+
+    def state_dict(self) -> dict[str, float]:
+        """For a checkpoint."""
+        return dict(vars(self))
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """From a checkpoint."""
+        self.count, self.mean, self.variance = (float(state[key]) for key in ("count", "mean", "variance"))

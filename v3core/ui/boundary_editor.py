@@ -1,0 +1,127 @@
+"""Moving the phase boundaries of a run that still lie ahead, and what became of each request."""
+
+import streamlit as st
+
+from v3core.curriculum import Curriculum, with_boundaries
+from v3core.errors import V3Error
+from v3core.jobs import control
+from v3core.jobs.lifecycle import ACTIVE, Status
+from v3core.store.database import Database
+from v3core.store.readers import RevisionRow, read_revisions
+from v3core.store.runs import RunRow, get_run
+from v3core.ui.live_chart import BoundaryMove
+from v3core.ui.status import age
+
+_SHOWN_EDITS = 5
+
+
+def _key(run_id: str, index: int) -> str:
+    return f"boundary-{run_id}-{index}"
+
+
+def remember_drag(run_id: str, move: BoundaryMove) -> None:
+    """Put a boundary dragged in a chart into the editor, where it waits to be applied."""
+    st.session_state[_key(run_id, move.index)] = move.episode
+
+
+def drafts(run_id: str, curriculum: Curriculum) -> dict[int, int]:
+    """Boundary index to the episode that stands in the editor but is not applied."""
+    held = {index: st.session_state.get(_key(run_id, index), end) for index, end in enumerate(curriculum.boundaries)}
+    return {
+        index: int(episode)
+        for index, episode in held.items()
+        if episode is not None and episode != curriculum.boundaries[index]
+    }
+
+
+def boundary_editor(database: Database, run: RunRow) -> None:
+    """One field per boundary; those that the run has passed are closed."""
+    if not control.current_curriculum(database, run.id).boundaries:
+        return
+    with st.container(border=True, key="boundaries"):
+        st.subheader("Phase boundaries", anchor=False)
+        _fragment = st.fragment(run_every="1s" if run.status in ACTIVE else None)(_editor)
+        _fragment(database, run.id)
+
+
+def _editor(database: Database, run_id: str) -> None:
+    run = get_run(database, run_id)
+    curriculum = control.current_curriculum(database, run_id)
+    open_ones = [index for index, end in enumerate(curriculum.boundaries) if end > run.episode]
+    if run.status == Status.COMPLETED or not open_ones:
+        st.caption("Every boundary lies behind this run; none can be moved.")
+    else:
+        st.caption(
+            "A phase ends once so many episodes are complete. Change a number, or drag a dashed line in the return "
+            "chart, then apply: the run follows between two updates."
+        )
+    wanted = _fields(run, curriculum, open_ones)
+    changed = wanted != list(curriculum.boundaries)
+    with st.container(horizontal=True):
+        st.button(
+            "Apply",
+            icon=":material/check:",
+            type="primary" if changed else "secondary",
+            key="apply-boundaries",
+            disabled=not changed,
+            on_click=_apply,
+            args=(database, run_id, curriculum, wanted),
+        )
+        st.button(
+            "Undo",
+            icon=":material/undo:",
+            key="undo-boundaries",
+            disabled=not changed,
+            on_click=_forget,
+            args=(run_id, curriculum),
+        )
+    if problem := st.session_state.get(f"edit-problem-{run_id}"):
+        st.error(problem)
+    _edits(read_revisions(database, run_id))
+
+
+def _fields(run: RunRow, curriculum: Curriculum, open_ones: list[int]) -> list[int]:
+    wanted: list[int] = []
+    with st.grid("auto", min_column_width=200):
+        for index, end in enumerate(curriculum.boundaries):
+            key = _key(run.id, index)
+            is_open = index in open_ones and run.status != Status.COMPLETED
+            if not is_open or key not in st.session_state:
+                st.session_state[key] = end
+            value = st.number_input(
+                f"{curriculum.phases[index].name} ends at episode",
+                step=1,
+                key=key,
+                disabled=not is_open,
+                help=None if is_open else "The run has passed it.",
+            )
+            wanted.append(end if value is None else int(value))
+    return wanted
+
+
+def _apply(database: Database, run_id: str, curriculum: Curriculum, wanted: list[int]) -> None:
+    try:
+        control.request_edit(database, run_id, with_boundaries(curriculum, wanted), actor="page")
+    except V3Error as error:
+        st.session_state[f"edit-problem-{run_id}"] = str(error)
+    else:
+        st.session_state.pop(f"edit-problem-{run_id}", None)
+        _forget(run_id, curriculum)
+
+
+def _forget(run_id: str, curriculum: Curriculum) -> None:
+    st.session_state.pop(f"edit-problem-{run_id}", None)
+    for index in range(len(curriculum.boundaries)):
+        st.session_state.pop(_key(run_id, index), None)
+
+
+def _edits(revisions: list[RevisionRow]) -> None:
+    for revision in [revision for revision in reversed(revisions) if revision.revision > 1][:_SHOWN_EDITS]:
+        ends = ", ".join(str(end) for end in revision.curriculum.boundaries)
+        when = f"requested {age(revision.requested_at)} ago"
+        if revision.state == "applied":
+            st.caption(f":green[:material/check:] Boundaries {ends}: applied at episode {revision.applied_episode:,}")
+        elif revision.state == "rejected":
+            st.caption(f":red[:material/block:] Boundaries {ends}: {when}, rejected. {revision.reason}")
+        else:
+            st.caption(f":orange[:material/pending:] Boundaries {ends}: {when}, waits for the worker")

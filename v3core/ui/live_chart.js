@@ -1,0 +1,375 @@
+// Draws one plotly figure on one DOM node for as long as the page shows it: data ticks go through Plotly.react, so
+// zoom, legend clicks and hover stay. What a figure leaves without a colour is filled from the page's theme here.
+// Streamlit calls the default export again at every new figure and at every change of theme.
+
+const LEGEND_ROOM = 26 // as in v3core/charts/frame.py
+
+const charts = new WeakMap() // Streamlit's container -> chart
+const groups = (window.__v3labZoom ??= new Map()) // group -> {members: Set of charts, range: [from, to] or null}
+
+function loadPlotly(url) {
+  window.__v3labPlotly ??= new Promise((resolve, reject) => {
+    const script = document.createElement("script")
+    script.src = url
+    script.onload = () =>
+      window.Plotly ? resolve(window.Plotly) : reject(new Error("the file is there but is not plotly"))
+    script.onerror = () => reject(new Error(`${url} cannot be loaded`))
+    document.head.appendChild(script)
+  }).catch((error) => {
+    window.__v3labPlotly = undefined // the next figure tries again
+    throw error
+  })
+  return window.__v3labPlotly
+}
+
+// One chart per frame: a tick that brings six figures must not freeze the page.
+const queue = new Set()
+function enqueue(chart) {
+  if (queue.size === 0) requestAnimationFrame(drawNext)
+  queue.add(chart)
+}
+function drawNext() {
+  const [chart] = queue
+  queue.delete(chart)
+  if (queue.size > 0) requestAnimationFrame(drawNext)
+  chart?.draw()
+}
+
+function theme(element) {
+  const style = getComputedStyle(element)
+  const read = (name, fallback) => {
+    const value = style.getPropertyValue(`--st-${name}`).trim()
+    return value && value !== "unset" ? value : fallback
+  }
+  return {
+    font: read("font", "sans-serif"),
+    text: read("text-color", "#333"),
+    background: read("background-color", "#fff"),
+    panel: read("secondary-background-color", "#f4f4f4"),
+    border: read("border-color", "#ccc"),
+    grid: read("border-color-light", read("border-color", "#ddd")),
+    accent: read("primary-color", "#0f766e"),
+  }
+}
+
+const canvas = document.createElement("canvas").getContext("2d")
+function shorten(text, width, font) {
+  canvas.font = font
+  if (canvas.measureText(text).width <= width) return text
+  for (let length = text.length - 1; length > 1; length--) {
+    const cut = text.slice(0, length).trimEnd() + "…"
+    if (canvas.measureText(cut).width <= width) return cut
+  }
+  return ""
+}
+
+class Chart {
+  constructor(root) {
+    this.node = root.querySelector(".v3-chart-plot")
+    this.overlay = root.querySelector(".v3-chart-overlay")
+    this.message = root.querySelector(".v3-chart-message")
+    this.root = root.querySelector(".v3-chart")
+    this.handles = new Map() // boundary index -> handle
+    this.resets = 0
+    this.legendHeight = 0
+    this.onVisible = () => !document.hidden && this.waiting && enqueue(this)
+    document.addEventListener("visibilitychange", this.onVisible)
+    this.resizing = new ResizeObserver(() => {
+      const width = Math.round(this.root.clientWidth)
+      if (width > 0 && width !== this.width) enqueue(this)
+    })
+    this.resizing.observe(this.root)
+  }
+
+  update(data, setTriggerValue) {
+    this.setTriggerValue = setTriggerValue
+    if (this.json !== data.figure) {
+      this.json = data.figure
+      this.figure = JSON.parse(data.figure)
+    }
+    this.data = data
+    if (!this.drawn) this.root.style.height = `${data.height}px`
+    this.joinGroup(data.group)
+    this.root.setAttribute("aria-label", this.figure.layout.meta?.alt ?? "Chart")
+    loadPlotly(data.plotly).then(
+      (Plotly) => {
+        this.plotly = Plotly
+        this.message.textContent = ""
+        enqueue(this)
+      },
+      (error) => {
+        this.message.textContent = `The chart cannot be drawn: ${error.message}. Reload the page to try again.`
+      },
+    )
+  }
+
+  joinGroup(name) {
+    if (this.group === name) return
+    this.leaveGroup()
+    this.group = name
+    if (!groups.has(name)) groups.set(name, { members: new Set(), range: null })
+    groups.get(name).members.add(this)
+  }
+
+  leaveGroup() {
+    const group = groups.get(this.group)
+    group?.members.delete(this)
+    if (group?.members.size === 0) groups.delete(this.group)
+  }
+
+  draw() {
+    if (!this.plotly || this.gone) return
+    this.width = Math.round(this.root.clientWidth)
+    // Nobody looks, or somebody is pulling at it: draw later, what is newest then.
+    this.waiting = document.hidden || this.width === 0 || this.dragging || this.node._dragging
+    if (this.waiting) {
+      if (this.node._dragging) setTimeout(() => enqueue(this), 100)
+      return
+    }
+    const first = !this.drawn
+    const config = {
+      displaylogo: false,
+      displayModeBar: "hover",
+      responsive: false,
+      doubleClick: false,
+      scrollZoom: false,
+      modeBarButtonsToRemove: ["zoom2d", "pan2d", "select2d", "lasso2d", "zoomIn2d", "zoomOut2d", "autoScale2d", "resetScale2d"],
+      modeBarButtonsToAdd: [
+        { name: "whole", title: "Show everything (double click)", icon: this.plotly.Icons.home, click: () => this.reset() },
+      ],
+      toImageButtonOptions: { format: "png", scale: 2, filename: "v3-lab" },
+    }
+    this.plotly.react(this.node, this.figure.data, this.layout(), config).then(() => {
+      if (first) this.listen()
+      this.drawn = true
+      if (this.legendGrew()) return enqueue(this)
+      this.root.dataset.drawn = String(Number(this.root.dataset.drawn ?? 0) + 1)
+      this.placeHandles()
+    })
+  }
+
+  // A legend that wraps on a narrow page gets the room it needs; the plot keeps its height.
+  legendGrew() {
+    const height = this.node._fullLayout.showlegend ? Math.ceil(this.node._fullLayout.legend?._height ?? 0) : 0
+    const grew = Math.abs(height - this.legendHeight) > 1
+    this.legendHeight = height
+    return grew
+  }
+
+  // The figure's layout with size, theme, zoom and names that fit.
+  layout() {
+    const layout = structuredClone(this.figure.layout)
+    const colours = theme(this.root)
+    this.root.style.setProperty("--v3-accent", colours.accent)
+    const more = Math.max(0, this.legendHeight - LEGEND_ROOM)
+    this.root.style.height = `${this.data.height + more}px`
+    layout.margin.t += more
+    for (const trace of this.figure.data) {
+      if (trace.type === "bar") trace.textfont = { ...trace.textfont, color: colours.text }
+    }
+    Object.assign(layout, {
+      width: this.width,
+      height: this.data.height + more,
+      autosize: false,
+      paper_bgcolor: "rgba(0,0,0,0)",
+      plot_bgcolor: "rgba(0,0,0,0)",
+      font: { family: colours.font, size: 13, color: colours.text },
+      modebar: { bgcolor: "rgba(0,0,0,0)", color: colours.text, activecolor: colours.accent, orientation: "h" },
+      hoverlabel: {
+        bgcolor: colours.background,
+        bordercolor: colours.border,
+        font: { family: colours.font, size: 12, color: colours.text },
+      },
+      // A finger scrolls the page; only a mouse draws a zoom box.
+      dragmode: matchMedia("(pointer: coarse)").matches ? false : "zoom",
+    })
+    for (const key of Object.keys(layout)) {
+      if (!/^[xy]axis\d*$/.test(key)) continue
+      Object.assign(layout[key], {
+        title: { ...layout[key].title, font: { size: 12 } },
+        tickfont: { size: 12 },
+        gridcolor: colours.grid,
+        linecolor: colours.border,
+        tickcolor: colours.border,
+        zerolinecolor: colours.border,
+        uirevision: `${layout.uirevision}:${this.resets}`,
+      })
+    }
+    const zoom = groups.get(this.group).range
+    if (zoom && layout.xaxis) layout.xaxis.range = [...zoom]
+    if (layout.xaxis) layout.xaxis.uirevision = Math.random() // its zoom is the group's, set above
+    this.fitNames(layout, colours)
+    return layout
+  }
+
+  // Names of phases: beside the visible beginning of their band, cut to its width.
+  fitNames(layout, colours) {
+    const bands = layout.meta?.bands ?? []
+    if (!bands.length || !layout.xaxis) return
+    const [from, to] = layout.xaxis.range
+    const margin = layout.margin
+    const scale = (this.width - margin.l - margin.r) / (to - from)
+    for (const annotation of layout.annotations ?? []) {
+      const match = /^band:(\d+)$/.exec(annotation.name ?? "")
+      if (!match) continue
+      const band = bands[Number(match[1])]
+      const start = Math.max(band.start, from)
+      const end = Math.min(band.end, to)
+      annotation.x = Math.min(start, to)
+      annotation.text = end > start ? shorten(band.text, (end - start) * scale - 8, `12px ${colours.font}`) : ""
+      annotation.visible = annotation.text !== ""
+    }
+  }
+
+  listen() {
+    this.node.on("plotly_relayout", (change) => {
+      const range = change["xaxis.range"] ?? [change["xaxis.range[0]"], change["xaxis.range[1]"]]
+      if (range[0] === undefined) return
+      this.zoom(range.map(Number))
+    })
+    this.node.on("plotly_doubleclick", () => this.reset())
+    this.node.on("plotly_relayouting", () => this.placeHandles())
+  }
+
+  zoom(range) {
+    const group = groups.get(this.group)
+    group.range = range
+    group.members.forEach(enqueue)
+  }
+
+  reset() {
+    groups.get(this.group).range = null
+    groups.get(this.group).members.forEach((chart) => {
+      chart.resets += 1
+      enqueue(chart)
+    })
+  }
+
+  // Handles of the boundaries that lie ahead, over the plot, reachable by mouse, finger and keyboard.
+  placeHandles() {
+    const axis = this.node._fullLayout?.xaxis
+    const size = this.node._fullLayout?._size
+    const wanted = this.data.editable ? (this.figure.layout.meta?.boundaries ?? []) : []
+    for (const [index, handle] of this.handles) {
+      if (!wanted.some((boundary) => boundary.index === index)) {
+        handle.element.remove()
+        this.handles.delete(index)
+      }
+    }
+    if (!axis || !size) return
+    for (const boundary of wanted) {
+      const handle = this.handles.get(boundary.index) ?? this.addHandle(boundary.index)
+      handle.boundary = boundary
+      // Until Python has answered the last move, the line stays where it was dropped.
+      if (!handle.moving && this.data.moves >= (handle.answer ?? 0)) {
+        handle.episode = this.data.wanted[boundary.index] ?? boundary.episode
+      }
+      this.placeHandle(handle)
+    }
+  }
+
+  placeHandle(handle) {
+    const { xaxis: axis, _size: size } = this.node._fullLayout
+    const { boundary, element, episode } = handle
+    const at = axis._offset + axis.l2p(episode)
+    element.hidden = at < axis._offset - 1 || at > axis._offset + axis._length + 1
+    element.style.left = `${at}px`
+    element.style.top = `${size.t}px`
+    element.style.height = `${size.h}px`
+    element.classList.toggle("v3-moved", episode !== boundary.episode)
+    element.classList.toggle("v3-left", at > axis._offset + axis._length - 110)
+    element.querySelector("span").textContent = `${boundary.label}: ${episode.toLocaleString("en-US")}`
+    element.setAttribute("aria-label", `Boundary ${boundary.label}`)
+    element.setAttribute("aria-valuemin", boundary.earliest)
+    element.setAttribute("aria-valuemax", boundary.latest)
+    element.setAttribute("aria-valuenow", episode)
+    element.setAttribute("aria-valuetext", `episode ${episode}`)
+  }
+
+  addHandle(index) {
+    const element = document.createElement("div")
+    element.className = "v3-handle"
+    element.tabIndex = 0
+    element.setAttribute("role", "slider")
+    element.setAttribute("aria-orientation", "horizontal")
+    element.dataset.boundary = index
+    element.innerHTML = "<i></i><span></span>"
+    const handle = { element, index }
+    const move = (episode) => {
+      handle.episode = Math.round(Math.min(Math.max(episode, handle.boundary.earliest), handle.boundary.latest))
+      this.placeHandle(handle)
+    }
+    const begin = () => {
+      if (!handle.moving) handle.before = handle.episode
+      handle.moving = this.dragging = true
+      element.classList.add("v3-moving")
+    }
+    const end = (keep) => {
+      if (!handle.moving) return
+      handle.moving = this.dragging = false
+      clearTimeout(handle.timer)
+      element.classList.remove("v3-moving")
+      if (!keep) move(handle.before)
+      else if (handle.episode !== handle.before) {
+        handle.answer = this.data.moves + 1
+        this.setTriggerValue("boundary", { index, episode: handle.episode })
+      }
+      enqueue(this)
+    }
+    element.onpointerdown = (event) => {
+      if (event.button !== 0) return
+      event.preventDefault()
+      element.focus({ preventScroll: true })
+      element.setPointerCapture(event.pointerId)
+      handle.grip = event.clientX - element.getBoundingClientRect().left
+      begin()
+    }
+    element.onpointermove = (event) => {
+      if (!element.hasPointerCapture(event.pointerId)) return
+      const axis = this.node._fullLayout.xaxis
+      const left = this.overlay.getBoundingClientRect().left
+      const half = element.offsetWidth / 2
+      move(axis.p2l(event.clientX - left - handle.grip + half - axis._offset))
+    }
+    element.onpointerup = () => end(true)
+    element.onpointercancel = () => end(false)
+    element.onblur = () => end(true)
+    element.onkeydown = (event) => {
+      const step = { ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1, PageDown: -10, PageUp: 10 }[event.key]
+      if (step) {
+        event.preventDefault()
+        begin()
+        move(handle.episode + step * (event.shiftKey ? 10 : 1))
+        clearTimeout(handle.timer)
+        handle.timer = setTimeout(() => end(true), 800)
+      } else if (event.key === "Enter") end(true)
+      else if (event.key === "Escape") end(false)
+    }
+    this.handles.set(index, handle)
+    this.overlay.appendChild(element)
+    return handle
+  }
+
+  remove() {
+    this.gone = true
+    queue.delete(this)
+    this.resizing.disconnect()
+    document.removeEventListener("visibilitychange", this.onVisible)
+    this.leaveGroup()
+    this.overlay.replaceChildren()
+    if (this.drawn) this.plotly.purge(this.node)
+  }
+}
+
+export default function ({ data, parentElement, setTriggerValue }) {
+  let chart = charts.get(parentElement)
+  if (!chart) {
+    chart = new Chart(parentElement)
+    charts.set(parentElement, chart)
+  }
+  chart.update(data, setTriggerValue)
+  return () => {
+    chart.remove()
+    charts.delete(parentElement)
+  }
+}

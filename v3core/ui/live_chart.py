@@ -1,0 +1,104 @@
+"""A plotly chart that stays the same DOM node while its data changes: zoom, legend clicks and hover survive a tick.
+
+`st.plotly_chart` builds its node anew at every change of data; this component calls `Plotly.react` instead. The
+browser's part is `live_chart.js`.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import plotly
+import plotly.graph_objects as go
+import streamlit as st
+
+from v3core.ui.plotly_js import NAME
+
+DEFAULT_HEIGHT = 300
+
+_HTML = """
+<div class="v3-chart" role="group" aria-roledescription="chart">
+  <div class="v3-chart-plot"></div>
+  <div class="v3-chart-overlay"></div>
+  <div class="v3-chart-message" role="status"></div>
+</div>
+"""
+
+_CSS = (Path(__file__).with_suffix(".css")).read_text(encoding="utf-8")
+_JS = (Path(__file__).with_suffix(".js")).read_text(encoding="utf-8")
+
+# Not isolated: plotly's own style sheet belongs to the page, and does not reach into a shadow root.
+_component = st.components.v2.component("v3_live_chart", html=_HTML, css=_CSS, js=_JS, isolate_styles=False)
+
+
+@dataclass(frozen=True)
+class BoundaryMove:
+    """A boundary that somebody dragged, or moved with the arrow keys."""
+
+    index: int
+    """Which boundary: 0 ends the first phase."""
+    episode: int
+    """Where it was dropped, in completed episodes."""
+
+
+def live_chart(
+    figure: go.Figure,
+    *,
+    key: str,
+    height: int | None = None,
+    editable: bool = False,
+    on_boundary: Callable[[BoundaryMove], None] | None = None,
+    wanted: Mapping[int, int] | None = None,
+    zoom_group: str | None = None,
+) -> BoundaryMove | None:
+    """Draw a figure and keep its node through reruns.
+
+    Args:
+        figure: from `v3core.charts`. `layout.uirevision` names what it shows: zoom and legend clicks live as long as
+            it stays the same. `layout.meta` holds `alt` (read out instead of the picture) and `boundaries`.
+        key: identifies the chart on its page; should hold the run's id.
+        height: pixels; by default the figure's own, or 300.
+        editable: give the boundaries of `layout.meta` handles that can be dragged.
+        on_boundary: called with a move before the script reruns, as Streamlit callbacks are: what it stores decides
+            where this rerun draws the handle. Without `wanted` it returns to where the figure has the boundary.
+        wanted: boundary index to the episode asked for but not yet in the figure: where its handle is drawn.
+        zoom_group: charts of the same group share their zoom along the episode axis; by default a chart is alone.
+
+    Returns:
+        The move that caused this rerun, or None.
+    """
+    moves_key = f"{key}:moves"
+
+    def moved() -> None:
+        st.session_state[moves_key] = st.session_state.get(moves_key, 0) + 1
+        move = _move(st.session_state[key].get("boundary"))
+        if on_boundary is not None and move is not None:
+            on_boundary(move)
+
+    data: dict[str, Any] = {
+        "figure": figure.to_json(validate=False),
+        "height": height or figure.layout.height or DEFAULT_HEIGHT,
+        "editable": editable,
+        "wanted": {str(index): episode for index, episode in (wanted or {}).items()},
+        "group": zoom_group or key,
+        "moves": st.session_state.get(moves_key, 0),
+        "plotly": _plotly_js_url(),
+    }
+    result = _component(key=key, data=data, on_boundary_change=moved)
+    return _move(result.get("boundary"))
+
+
+def _move(value: object) -> BoundaryMove | None:
+    """What the browser sent, if it is what this component sends."""
+    match value:
+        case {"index": int(index), "episode": int(episode)}:
+            return BoundaryMove(index, episode)
+        case _:
+            return None
+
+
+def _plotly_js_url() -> str:
+    """Where the browser finds plotly.js; changes with its version, so that no stale copy is kept."""
+    base = str(st.get_option("server.baseUrlPath") or "").strip("/")
+    return f"{'/' + base if base else ''}/app/static/{NAME}?v={plotly.__version__}"

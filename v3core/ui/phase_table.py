@@ -1,0 +1,60 @@
+"""Per-phase statistics of several runs, as a table."""
+
+import pandas as pd
+import streamlit as st
+
+from v3core.charts.series import RunSeries
+from v3core.insight.phases import DEAD_LOAD, TAIL_EPISODES, phase_statistics
+from v3core.store.runs import RunRow
+
+
+def phase_table(runs: list[RunRow], series: list[RunSeries]) -> None:
+    """One row per run and phase, described from every recorded episode."""
+    rows = [
+        {
+            "Run": run.name,
+            "Phase": phase.phase,
+            "Episodes": f"{phase.first_episode:,}–{phase.last_episode:,}",
+            "Steps": phase.steps,
+            "Mean return": phase.mean_return,
+            "Deviation": phase.return_deviation,
+            f"Last {TAIL_EPISODES}": phase.closing_return,
+            "Mean length": phase.mean_length,
+            "Routing entropy": phase.routing_entropy,
+            "Effective experts": phase.effective_experts,
+            "Dead experts": phase.dead_experts,
+        }
+        for run, one in zip(runs, series, strict=True)
+        for phase in phase_statistics(one.columns, one.loads)
+    ]
+    decimals = st.column_config.NumberColumn(format="%.2f")
+    st.dataframe(
+        pd.DataFrame(rows),
+        hide_index=True,
+        column_config={
+            "Steps": st.column_config.NumberColumn(format="localized"),
+            "Mean return": decimals,
+            "Deviation": st.column_config.NumberColumn(
+                format="%.2f", help="Sample standard deviation over the phase's episodes of this one run."
+            ),
+            f"Last {TAIL_EPISODES}": st.column_config.NumberColumn(
+                format="%.2f", help=f"Mean return of the phase's last {TAIL_EPISODES} episodes, or of all if fewer."
+            ),
+            "Mean length": decimals,
+            "Routing entropy": st.column_config.NumberColumn(
+                format="%.3f", help="Mean entropy of the gate weights, in nats; 0 is one expert, ln N is all alike."
+            ),
+            "Effective experts": st.column_config.NumberColumn(
+                format="%.2f", help="exp of the entropy of the phase's mean load: how many experts share the work."
+            ),
+            "Dead experts": st.column_config.NumberColumn(
+                help=f"Experts with a mean load below {DEAD_LOAD:.0%} over the phase."
+            ),
+        },
+        alt="Statistics of each phase of each run",
+    )
+    seeds = len({(run.seed, run.curriculum) for run in runs})
+    st.caption(
+        f"{len(runs)} runs, {seeds} different pairs of curriculum and seed. Deviations are over episodes of one run, "
+        "not over seeds: a difference between two single runs says nothing certain about their curricula."
+    )

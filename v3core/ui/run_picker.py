@@ -1,0 +1,96 @@
+"""Choosing a run: the address names it, so that a link to it works cold."""
+
+import streamlit as st
+
+from v3core.errors import V3Error
+from v3core.jobs.lifecycle import ACTIVE
+from v3core.store.database import Database
+from v3core.store.runs import RunRow, list_runs, resolve
+
+_KEY = "picked-run"
+_KEYS = "picked-runs"
+
+
+def run_label(run: RunRow) -> str:
+    """How a run is named in pickers: its name and the start of its id."""
+    return f"{run.name} · {run.id[:6]}"
+
+
+def pick_run(database: Database) -> RunRow:
+    """The run that `?run=ID` names (an id may be shortened), else the newest active one, else the newest.
+
+    Ends the page, with a sentence and a way on, if there is none.
+    """
+    runs = {run.id: run for run in list_runs(database)}
+    if not runs:
+        st.title("Live", anchor=False)
+        with st.container(border=True, horizontal_alignment="center", key="empty"):
+            st.space("small")
+            st.markdown("There is no run to watch yet.", text_alignment="center")
+            with st.container(horizontal=True, horizontal_alignment="center"):
+                st.page_link("app.py", label="Start the demo", icon=":material/home:")
+                st.page_link("pages/launch.py", label="Launch a run", icon=":material/rocket_launch:")
+            st.space("small")
+        st.stop()
+    wanted = st.query_params.get("run")
+    chosen = next((run.id for run in runs.values() if run.status in ACTIVE), next(iter(runs)))
+    if wanted:
+        try:
+            chosen = resolve(database, wanted)
+        except V3Error as error:
+            st.warning(f"{error} Showing another.", icon=":material/search_off:")
+    st.session_state[_KEY] = chosen
+    st.selectbox(
+        "Run",
+        list(runs),
+        format_func=lambda run_id: run_label(runs[run_id]),
+        key=_KEY,
+        on_change=_follow,
+        label_visibility="collapsed",
+    )
+    return runs[chosen]
+
+
+def _follow() -> None:
+    st.query_params["run"] = st.session_state[_KEY]
+
+
+def pick_runs(database: Database) -> list[RunRow]:
+    """The runs that `?runs=ID,ID` names (ids may be shortened).
+
+    Ends the page, with a way on, while fewer than two are chosen.
+    """
+    runs = {run.id: run for run in list_runs(database)}
+    if len(runs) < 2:
+        with st.container(border=True, horizontal_alignment="center", key="empty"):
+            st.space("small")
+            found = "There is only one run" if runs else "There are no runs yet"
+            st.markdown(f"{found}; a comparison takes two.", text_alignment="center")
+            with st.container(horizontal=True, horizontal_alignment="center"):
+                st.page_link("pages/launch.py", label="Launch a run", icon=":material/rocket_launch:")
+                st.page_link("app.py", label="All runs", icon=":material/home:")
+            st.space("small")
+        st.stop()
+    chosen: list[str] = []
+    for part in filter(None, st.query_params.get("runs", "").split(",")):
+        try:
+            chosen.append(resolve(database, part))
+        except V3Error as error:
+            st.warning(str(error), icon=":material/search_off:")
+    st.session_state[_KEYS] = list(dict.fromkeys(chosen))
+    st.multiselect(
+        "Runs",
+        list(runs),
+        format_func=lambda run_id: run_label(runs[run_id]),
+        key=_KEYS,
+        on_change=_follow_all,
+        placeholder="Choose two or more runs",
+    )
+    if len(chosen) < 2:
+        st.info("Choose two or more runs to lay over each other.", icon=":material/compare_arrows:")
+        st.stop()
+    return [runs[run_id] for run_id in dict.fromkeys(chosen)]
+
+
+def _follow_all() -> None:
+    st.query_params["runs"] = ",".join(st.session_state[_KEYS])

@@ -1,0 +1,59 @@
+"""What every page calls first: page settings, navigation, and a database, or a sentence that says why not."""
+
+from pathlib import Path
+
+import streamlit as st
+
+from v3core.errors import V3Error
+from v3core.jobs import supervisor
+from v3core.store.database import Database
+from v3core.ui.plotly_js import ensure_plotly_js
+
+PAGES = (
+    ("app.py", "Runs", ":material/home:"),
+    ("pages/launch.py", "Launch", ":material/rocket_launch:"),
+    ("pages/live.py", "Live", ":material/monitoring:"),
+    ("pages/compare.py", "Compare", ":material/compare_arrows:"),
+)
+
+
+# A Material icon here would be fetched from outside; this one lies beside the code.
+ICON = Path(__file__).with_name("icon.svg")
+
+
+def page(title: str) -> Database:
+    """Set up a page that stands alone, also when it is opened cold by its own address.
+
+    Returns:
+        The open database. The page ends here, with one sentence, if there is none.
+    """
+    st.set_page_config(page_title=f"{title} · V3 Lab", page_icon=ICON, layout="wide")
+    with st.sidebar:
+        st.markdown("### :material/hub: V3 Lab")
+        for path, label, page_icon in PAGES:
+            st.page_link(path, label=label, icon=page_icon, width="stretch")
+    try:
+        ensure_plotly_js()
+        database = _open_database()
+    except V3Error as error:
+        _open_database.clear()
+        st.title(title)
+        st.error(str(error), title="V3 Lab cannot open its data", icon=":material/database_off:")
+        st.stop()
+    return database
+
+
+@st.cache_resource(max_entries=1, show_spinner=False)
+def _open_database() -> Database:
+    return Database.open()
+
+
+def reconcile(database: Database) -> None:
+    """Bring statuses in line with the processes that are really there; a page calls it at each tick.
+
+    A database that is busy for once must not take the page down: the next tick tries again.
+    """
+    try:
+        supervisor.reconcile(database)
+    except V3Error as error:
+        st.toast(str(error), icon=":material/warning:")

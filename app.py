@@ -5,7 +5,7 @@ import streamlit as st
 from v3core.errors import V3Error
 from v3core.jobs import launcher
 from v3core.jobs.lifecycle import ACTIVE, Status
-from v3core.store.runs import list_runs
+from v3core.store.runs import RunRow, list_runs
 from v3core.ui import shell
 from v3core.ui.demo import CURRICULA, ENV, demo_configs
 from v3core.ui.run_list import run_list
@@ -34,7 +34,7 @@ def empty() -> None:
             "It takes a few minutes and two cores.",
             text_alignment="center",
         )
-        with st.container(horizontal=True, horizontal_alignment="center"):
+        with st.container(horizontal=True, horizontal_alignment="center", vertical_alignment="center"):
             st.button(
                 "Start the demo", type="primary", icon=":material/play_arrow:", key="start-demo", on_click=start_demo
             )
@@ -42,11 +42,22 @@ def empty() -> None:
         st.space("medium")
 
 
-@st.fragment(run_every="2s")
+def is_busy(runs: list[RunRow]) -> bool:
+    """Whether anything trains or waits to."""
+    return any(run.status in ACTIVE or run.status == Status.QUEUED for run in runs)
+
+
+BUSY = is_busy(list_runs(database))
+
+
+# The slow tick is for runs that the command line starts.
+@st.fragment(run_every="1s" if BUSY else "5s")
 def overview() -> None:
-    """All runs, with what changed in the last two seconds."""
+    """All runs, as they are now."""
     shell.reconcile(database)
     runs = list_runs(database)
+    if is_busy(runs) != BUSY:
+        st.rerun()
     if not runs:
         empty()
         return

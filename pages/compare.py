@@ -26,7 +26,10 @@ metric = st.selectbox(
 )
 
 
-@st.fragment(run_every="2s" if any(run.status in ACTIVE for run in runs) else None)
+LIVE = any(run.status in ACTIVE for run in runs)
+
+
+@st.fragment(run_every="2s" if LIVE else None)
 def comparison(run_ids: list[str]) -> None:
     """The overlay and the table, of what is recorded now."""
     shell.reconcile(database)
@@ -39,8 +42,8 @@ def comparison(run_ids: list[str]) -> None:
         live_chart(compare_figure(series, metric=metric), key="compare", height=520)
     st.subheader("Phase by phase", anchor=False)
     phase_table(current, series)
-    if any(run.status in ACTIVE for run in runs) and not any(run.status in ACTIVE for run in current):
-        st.rerun()
+    if LIVE and not any(run.status in ACTIVE for run in current):
+        st.rerun()  # all have ended: stop ticking
 
 
 comparison([run.id for run in runs])

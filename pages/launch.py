@@ -3,7 +3,7 @@
 import streamlit as st
 
 from v3core.charts.curriculum_preview import curriculum_preview
-from v3core.config import build_run_config, recipe_for
+from v3core.config import MAX_EPISODES, build_run_config, recipe_for
 from v3core.curriculum import Curriculum, load_preset, parse, preset_names
 from v3core.environments import known_environments
 from v3core.errors import V3Error
@@ -13,6 +13,9 @@ from v3core.ui.curriculum_editor import curriculum_editor
 from v3core.ui.environment import describe_recipe, environment_problem
 from v3core.ui.live_chart import live_chart
 from v3core.ui.seeds import parse_seeds
+
+KNOWN = known_environments()
+DEFAULT_ENV = "CartPole-v1"
 
 database = shell.page("Launch")
 st.title("Launch", anchor=False)
@@ -39,7 +42,8 @@ with st.container(border=True):
     left, middle, right = st.columns([2, 1, 1])
     env = left.selectbox(
         "Environment",
-        known_environments(),
+        KNOWN,
+        index=KNOWN.index(DEFAULT_ENV),
         key="env",
         bind="query-params",
         accept_new_options=True,
@@ -50,9 +54,11 @@ with st.container(border=True):
     if problem:
         problems.append(problem)
         left.error(problem)
-    episodes = int(
-        middle.number_input("Episodes", 1, 100_000_000, recipe.episodes, step=50, key=f"episodes:{env}", required=True)
-    )
+    length = middle.number_input("Episodes", 1, MAX_EPISODES, recipe.episodes, step=50, key=f"episodes:{env}")
+    episodes = int(length or recipe.episodes)
+    if length is None:
+        problems.append("Say how many episodes to train.")
+        middle.error(problems[-1])
     seed_text = right.text_input("Seeds", "1", key="seeds", help="One run per seed: 1, 2, 3 or 1-5.")
     try:
         seeds = parse_seeds(seed_text)

@@ -27,8 +27,8 @@ def live(run_id: str, was_unfinished: bool) -> None:
     """Everything of the run that changes while it trains."""
     shell.reconcile(database)
     run = get_run(database, run_id)
-    if was_unfinished and run.status not in UNFINISHED:
-        st.rerun()  # draws the ended state once, without the timer
+    if was_unfinished != (run.status in UNFINISHED):
+        st.rerun()  # ended: draw that once and stop ticking; resumed: tick again
     run_header(database, run)
     series = load_series(database, run)
     if not len(series):

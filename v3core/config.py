@@ -12,6 +12,7 @@ from v3core.errors import V3Error, explain
 
 RECIPES = Path(__file__).resolve().parents[1] / "data" / "recipes"
 MAX_SEED = 2**32 - 1
+MAX_EPISODES = 100_000_000
 
 
 class _Frozen(BaseModel):
@@ -100,7 +101,7 @@ class RunConfig(_Frozen):
     """Gymnasium environment id."""
     seed: Annotated[int, Field(ge=0, le=MAX_SEED)]
     """Every random source of the run is seeded from it."""
-    episodes: Annotated[int, Field(ge=1, le=100_000_000)]
+    episodes: Annotated[int, Field(ge=1, le=MAX_EPISODES)]
     """The run is complete after this many episodes."""
     curriculum: Curriculum
     """As launched; later edits are revisions in the store."""

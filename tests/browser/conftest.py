@@ -2,26 +2,16 @@
 
 import os
 import shutil
-import signal
-import socket
-import subprocess
-import sys
-import time
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Error, Page, sync_playwright
+from playwright.sync_api import Browser, Error, Page, sync_playwright
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.browser.support import Server, StartServer, Watched, serve
+
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 ARGUMENTS = ["--no-sandbox", "--disable-dev-shm-usage"]
-START_SECONDS = 60
-STOP_SECONDS = 10
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -48,30 +38,6 @@ def browser() -> Iterator[Browser]:
         launched.close()
 
 
-@dataclass
-class Watched:
-    """What a page complained about and asked for."""
-
-    problems: list[str] = field(default_factory=list)
-    """Errors on the console and uncaught exceptions."""
-    outside: list[str] = field(default_factory=list)
-    """Requests to anything but this machine."""
-
-    def watch(self, context: BrowserContext) -> None:
-        """Listen to every page of a context."""
-        context.on("console", lambda message: self._note(message.text) if message.type == "error" else None)
-        context.on("weberror", lambda error: self._note(str(error.error)))
-        context.on("request", lambda request: self._request(request.url))
-
-    def _note(self, text: str) -> None:
-        self.problems.append(text)
-
-    def _request(self, url: str) -> None:
-        parts = urlsplit(url)
-        if parts.scheme in {"http", "https", "ws", "wss"} and parts.hostname not in {"127.0.0.1", "localhost"}:
-            self.outside.append(url)
-
-
 @pytest.fixture
 def watched() -> Watched:
     """What the test's page complained about and asked for."""
@@ -89,30 +55,6 @@ def page(browser: Browser, watched: Watched) -> Iterator[Page]:
     context.close()
 
 
-@dataclass(frozen=True)
-class Server:
-    """A Streamlit server of its own process group."""
-
-    url: str
-    process: "subprocess.Popen[bytes]"
-    log: Path
-    data: Path
-    """Its V3_DATA_DIR."""
-
-    def stop(self) -> None:
-        """End the server, and only it: by its own process id."""
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-            try:
-                self.process.wait(STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait(STOP_SECONDS)
-
-
-StartServer = Callable[[Path], Server]
-
-
 @pytest.fixture
 def start_server(tmp_path: Path) -> Iterator[StartServer]:
     """`start_server(script)` serves a Streamlit script with the project's configuration and a data folder of its own.
@@ -122,55 +64,9 @@ def start_server(tmp_path: Path) -> Iterator[StartServer]:
     servers: list[Server] = []
 
     def start(script: Path) -> Server:
-        server = _start(script, tmp_path / f"server-{len(servers)}")
-        servers.append(server)
-        _wait_until_healthy(server)
-        return server
+        servers.append(serve(script, tmp_path / f"server-{len(servers)}"))
+        return servers[-1]
 
     yield start
     for server in servers:
         server.stop()
-
-
-def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _start(script: Path, folder: Path) -> Server:
-    data = folder / "data"
-    data.mkdir(parents=True)
-    port = free_port()
-    log = folder / "server.log"
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("STREAMLIT_")} | {
-        "PYTHONPATH": str(ROOT),
-        "V3_DATA_DIR": str(data),
-        "V3_DATABASE_URL": f"sqlite:///{data / 'v3.db'}",
-    }
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "streamlit", "run", str(script), f"--server.port={port}"],
-            cwd=ROOT,  # where .streamlit/config.toml is
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    return Server(f"http://127.0.0.1:{port}", process, log, data)
-
-
-def _wait_until_healthy(server: Server) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline:
-        if server.process.poll() is not None:
-            break
-        try:
-            with urllib.request.urlopen(f"{server.url}/_stcore/health", timeout=1):
-                return
-        except (urllib.error.URLError, TimeoutError, ConnectionError):
-            time.sleep(0.1)
-    server.stop()
-    pytest.fail(f"The server did not start:\n{server.log.read_text(errors='replace')}")

@@ -25,7 +25,7 @@ TINY = Recipe(
     name="tiny",
     match=("*",),
     base=BaseConfig(lr=1e-6),
-    ppo=PPOConfig(environments=2, rollout_steps=16, minibatch=32, epochs=1),
+    ppo=PPOConfig(environments=4, rollout_steps=32, minibatch=128, epochs=1),
     policy=PolicyConfig(width=4, heads=1, layers=1, experts=2),
 )
 

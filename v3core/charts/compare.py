@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 
 from v3core.charts.buckets import group, moving_average
 from v3core.charts.figures import WINDOW
-from v3core.charts.frame import Span, plain_frame
+from v3core.charts.frame import LEGEND_ROOM, Span, plain_frame
 from v3core.charts.palette import colours, rgba
 from v3core.charts.series import Floats, RunSeries
 
@@ -67,6 +67,7 @@ def compare_figure(
     bucket = max((group(run.episode).size for run in runs), default=1)
     name = "compare:" + metric + ":" + ":".join(run.name for run in runs)
     figure = plain_frame(name=name, alt=alt, height=height, end=end, legend=True, bucket=1)
+    figure.layout.margin.t = LEGEND_ROOM + _STRIPS_GAP
     palette = colours(len(runs))
     for row, (run, colour) in enumerate(zip(runs, palette, strict=True)):
         buckets = group(run.episode)

@@ -55,7 +55,7 @@ def return_figure(
             y=values,
             name="Episode",
             mode="markers",
-            marker={"size": 4, "color": colour, "opacity": 0.45},
+            marker={"size": 5, "color": colour, "opacity": 0.45},
             hovertemplate="%{y:.4~g}",
         )
     else:

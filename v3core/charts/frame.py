@@ -16,7 +16,7 @@ Span = Literal["run", "recorded"]
 """How much of the episode axis to show: the whole planned run, or what is recorded so far."""
 
 MARGIN = {"l": 60, "r": 24, "t": 24, "b": 42}
-LEGEND_ROOM = 26
+LEGEND_ROOM = 30
 ROW_TITLE_ROOM = 24
 _REACHED, _AHEAD = 0.10, 0.04
 
@@ -66,7 +66,6 @@ def plain_frame(
                 "y": 1,
                 "yref": "container",
                 "yanchor": "top",
-                "itemsizing": "constant",
                 "traceorder": "normal",
             },
             "xaxis": {

@@ -38,8 +38,14 @@ def make_vector_env(env_id: str, count: int, seed: int) -> SyncVectorEnv:
         seed: decides every environment's randomness. Runs of neighbouring seeds share no environment seed.
     """
     envs = SyncVectorEnv([lambda: make_environment(env_id)] * count, copy=False, autoreset_mode=AutoresetMode.SAME_STEP)
-    envs.reset(seed=[int(part) for part in np.random.SeedSequence(seed).generate_state(count)])
+    seed_environments(envs, seed)
     return envs
+
+
+def seed_environments(envs: SyncVectorEnv, *seeds: int) -> None:
+    """Seed each environment anew, all decided by `seeds`; call `reset()` without a seed to begin."""
+    states = np.random.SeedSequence(seeds).generate_state(envs.num_envs)
+    envs.reset(seed=[int(state) for state in states])
 
 
 def graph_of(env: gymnasium.Env[Any, Any]) -> StateGraphSpec:

@@ -63,7 +63,7 @@ class GraphAttention(nn.Module):
         per_head = self.weight.view(self.heads, self.head_width, width)
         folded = torch.cat((self.weight, (per_head * self.receiver).sum(1), (per_head * self.sender).sum(1)))
         projected = (folded @ self._normalised(nodes).flatten(1)).view(-1, count, batch)
-        values, receiver, sender = projected.split((width, self.heads, self.heads))
+        values, receiver, sender = torch.split(projected, [width, self.heads, self.heads])
         senders = sender.index_select(1, self.senders.flatten()).view(self.heads, -1, count, batch)
         scores = nn.functional.leaky_relu(receiver.unsqueeze(1) + senders, NEGATIVE_SLOPE)
         if self.padding is not None:

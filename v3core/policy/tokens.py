@@ -33,7 +33,7 @@ class VectorTokens(nn.Module):
         """Node features [width, features, batch] of observations [batch, features]."""
         scale = (self.variance + 1e-8).rsqrt().float()
         values = ((observations - self.mean.float()) * scale).clamp(-CLIP, CLIP)
-        return torch.addcmul(self.identity, self.direction, values.t())
+        return torch.addcmul(self.identity, self.direction, values.t().contiguous())
 
     @torch.no_grad()
     def update_normalisation(self, observations: Tensor) -> None:

@@ -90,15 +90,14 @@ def update(
         for chosen in order.tensor_split(minibatches):
             total, terms = _loss(policy, samples, chosen, coefficients, config)
             optimizer.zero_grad(set_to_none=True)
-            total.backward()
+            total.backward()  # type: ignore[no-untyped-call]
             norm = nn.utils.clip_grad_norm_(parameters, config.max_grad_norm).item()
             if not math.isfinite(total.item()) or not math.isfinite(norm):
                 raise NonFiniteLossError
             optimizer.step()
             rows.append([*terms.tolist(), norm])
-    return UpdateStatistics(
-        *np.mean(rows, axis=0).tolist(), load_balance=coefficients.load_balance, entropy=coefficients.entropy
-    )
+    means: list[float] = np.mean(rows, axis=0).tolist()
+    return UpdateStatistics(*[*means, coefficients.load_balance, coefficients.entropy])
 
 
 def _loss(

@@ -92,7 +92,8 @@ class Collector:
             self._ended[steps] = ended
             if ended.any():
                 complete += int(ended.sum())
-                cut_off += [(steps, env, infos["final_obs"][env]) for env in np.flatnonzero(truncated & ~terminated)]
+                for env in np.flatnonzero(truncated & ~terminated).tolist():
+                    cut_off.append((steps, env, infos["final_obs"][env]))
             steps += 1
         values = self._values_of(policy, [*self._observation, *(observation for _, _, observation in cut_off)])
         count = self._envs.num_envs

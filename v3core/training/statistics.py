@@ -1,5 +1,6 @@
 """Per-episode statistics of what was acted, and running statistics of returns."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,7 +80,7 @@ class ReturnScale:
     @property
     def scale(self) -> float:
         """What rewards are divided by; 1 until the first update."""
-        return max(self.variance**0.5, 1e-2)
+        return max(math.sqrt(self.variance), 1e-2)
 
     def update(self, targets: Floats) -> None:
         """Take value targets, in units of the environment's rewards, into the statistics (Chan et al., 1979)."""

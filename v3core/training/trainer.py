@@ -7,12 +7,12 @@ from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
 
-import numpy as np
 import torch
+from gymnasium.spaces import Discrete
 
 from v3core.config import PPOConfig, RunConfig
 from v3core.curriculum import Curriculum, Progress, Settings, check_edit, settings_at
-from v3core.environments import check_environment, make_vector_env
+from v3core.environments import check_environment, make_vector_env, seed_environments
 from v3core.errors import V3Error
 from v3core.training.advantages import generalised_advantages
 from v3core.training.checkpoint import save_checkpoint
@@ -61,10 +61,13 @@ def train(
     spec = check_environment(config.env, allow_import=True)
     ppo, experts = config.ppo, config.policy.experts
     with closing(make_vector_env(config.env, ppo.environments, config.seed)) as envs:
-        state = TrainingState(config, spec, int(envs.single_action_space.n))
+        actions = envs.single_action_space
+        assert isinstance(actions, Discrete)  # check_environment saw to it
+        state = TrainingState(config, spec, int(actions.n))
         if checkpoint is not None:
             state.load(checkpoint)
-            envs.reset(seed=_resume_seeds(config.seed, state.completed, ppo.environments))
+            # Decided by the run's seed, but not the episodes that it began with.
+            seed_environments(envs, config.seed, state.completed)
         collector = Collector(envs, ppo.rollout_steps, experts, state.generator)
         under_way = EpisodeStatistics(ppo.environments, experts)
         saved_at = clock()
@@ -173,8 +176,3 @@ def _save(state: TrainingState, hooks: TrainingHooks) -> None:
     path = hooks.checkpoint_path(state.completed)
     save_checkpoint(path, state.state_dict())
     hooks.checkpoint_saved(path, state.completed, state.step)
-
-
-def _resume_seeds(seed: int, completed: int, count: int) -> list[int]:
-    """Seeds of the environments after a resume: decided by the run's seed, but not those of its first episodes."""
-    return [int(part) for part in np.random.SeedSequence((seed, completed)).generate_state(count)]

@@ -2,7 +2,7 @@
 // zoom, legend clicks and hover stay. What a figure leaves without a colour is filled from the page's theme here.
 // Streamlit calls the default export again at every new figure and at every change of theme.
 
-const LEGEND_ROOM = 26 // as in v3core/charts/frame.py
+const LEGEND_ROOM = 30 // as in v3core/charts/frame.py
 
 const charts = new WeakMap() // Streamlit's container -> chart
 const groups = (window.__v3labZoom ??= new Map()) // group -> {members: Set of charts, range: [from, to] or null}
@@ -71,7 +71,7 @@ class Chart {
     this.root = root.querySelector(".v3-chart")
     this.handles = new Map() // boundary index -> handle
     this.resets = 0
-    this.legendHeight = 0
+    this.extra = 0 // pixels that a wrapped legend adds to the chart's height
     this.onVisible = () => !document.hidden && this.waiting && enqueue(this)
     document.addEventListener("visibilitychange", this.onVisible)
     this.resizing = new ResizeObserver(() => {
@@ -86,6 +86,13 @@ class Chart {
     if (this.json !== data.figure) {
       this.json = data.figure
       this.figure = JSON.parse(data.figure)
+      // What the legend hid stays hidden also when a trace joins before it: plotly goes by uid, else by place.
+      const seen = {}
+      for (const trace of this.figure.data) {
+        seen[trace.name] = (seen[trace.name] ?? 0) + 1
+        // It ends up in a class name that plotly looks for by selector: letters and digits only.
+        trace.uid ??= `${trace.name} ${seen[trace.name]}`.replace(/[^A-Za-z0-9]/g, "_")
+      }
     }
     this.data = data
     if (!this.drawn) this.root.style.height = `${data.height}px`
@@ -94,6 +101,7 @@ class Chart {
     loadPlotly(data.plotly).then(
       (Plotly) => {
         this.plotly = Plotly
+        this.config ??= this.makeConfig()
         this.message.textContent = ""
         enqueue(this)
       },
@@ -126,8 +134,19 @@ class Chart {
       if (this.node._dragging) setTimeout(() => enqueue(this), 100)
       return
     }
-    const first = !this.drawn
-    const config = {
+    this.plotly.react(this.node, this.figure.data, this.layout(), this.config).then(() => {
+      if (this.gone) return
+      if (!this.drawn) this.listen()
+      this.drawn = true
+      if (this.legendGrew()) return enqueue(this)
+      this.root.dataset.drawn = String(Number(this.root.dataset.drawn ?? 0) + 1)
+      this.placeHandles()
+    })
+  }
+
+  // Made once: at any change of it, functions included, Plotly.react would build the whole chart anew.
+  makeConfig() {
+    return {
       displaylogo: false,
       displayModeBar: "hover",
       responsive: false,
@@ -139,20 +158,14 @@ class Chart {
       ],
       toImageButtonOptions: { format: "png", scale: 2, filename: "v3-lab" },
     }
-    this.plotly.react(this.node, this.figure.data, this.layout(), config).then(() => {
-      if (first) this.listen()
-      this.drawn = true
-      if (this.legendGrew()) return enqueue(this)
-      this.root.dataset.drawn = String(Number(this.root.dataset.drawn ?? 0) + 1)
-      this.placeHandles()
-    })
   }
 
   // A legend that wraps on a narrow page gets the room it needs; the plot keeps its height.
   legendGrew() {
-    const height = this.node._fullLayout.showlegend ? Math.ceil(this.node._fullLayout.legend?._height ?? 0) : 0
-    const grew = Math.abs(height - this.legendHeight) > 1
-    this.legendHeight = height
+    const { showlegend, legend } = this.node._fullLayout
+    const extra = showlegend ? Math.max(0, Math.ceil(legend?._height ?? 0) - LEGEND_ROOM) : 0
+    const grew = extra !== this.extra
+    this.extra = extra
     return grew
   }
 
@@ -161,15 +174,15 @@ class Chart {
     const layout = structuredClone(this.figure.layout)
     const colours = theme(this.root)
     this.root.style.setProperty("--v3-accent", colours.accent)
-    const more = Math.max(0, this.legendHeight - LEGEND_ROOM)
-    this.root.style.height = `${this.data.height + more}px`
-    layout.margin.t += more
+    const height = this.data.height + this.extra
+    this.root.style.height = `${height}px`
+    layout.margin.t += this.extra
     for (const trace of this.figure.data) {
       if (trace.type === "bar") trace.textfont = { ...trace.textfont, color: colours.text }
     }
     Object.assign(layout, {
       width: this.width,
-      height: this.data.height + more,
+      height,
       autosize: false,
       paper_bgcolor: "rgba(0,0,0,0)",
       plot_bgcolor: "rgba(0,0,0,0)",

@@ -16,7 +16,16 @@ from v3core.charts.figures import (
     schedule_figure,
 )
 from v3core.charts.series import RunSeries, boundaries_ahead, phase_bands
-from v3core.curriculum import BaseValues, Curriculum, load_preset, scaled, with_boundaries
+from v3core.curriculum import (
+    BaseValues,
+    Curriculum,
+    Progress,
+    Settings,
+    load_preset,
+    scaled,
+    settings_at,
+    with_boundaries,
+)
 from v3core.ui.live_chart import BoundaryMove, live_chart
 from v3core.ui.plotly_js import ensure_plotly_js
 
@@ -67,9 +76,7 @@ def made_up(name: str, seed: int, count: int) -> RunSeries:
     )
 
 
-def _planned(curriculum: Curriculum, episode: int):  # noqa: ANN202
-    from v3core.curriculum import Progress, settings_at
-
+def _planned(curriculum: Curriculum, episode: int) -> Settings:
     return settings_at(curriculum, Progress(max(episode - 8, 0), TOTAL), BASE)
 
 

@@ -1,0 +1,123 @@
+"""Streamlit servers for browser tests, and an ear to what a page says and asks for."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import BrowserContext
+
+ROOT = Path(__file__).resolve().parents[2]
+START_SECONDS = 60
+STOP_SECONDS = 10
+
+
+@dataclass
+class Watched:
+    """What a page complained about and asked for."""
+
+    problems: list[str] = field(default_factory=list)
+    """Errors on the console and uncaught exceptions."""
+    outside: list[str] = field(default_factory=list)
+    """Requests to anything but this machine."""
+
+    def watch(self, context: BrowserContext) -> None:
+        """Listen to every page of a context."""
+        context.on("console", lambda message: self._note(message.text) if message.type == "error" else None)
+        context.on("weberror", lambda error: self._note(str(error.error)))
+        context.on("request", lambda request: self._request(request.url))
+
+    def _note(self, text: str) -> None:
+        self.problems.append(text)
+
+    def _request(self, url: str) -> None:
+        parts = urlsplit(url)
+        if parts.scheme in {"http", "https", "ws", "wss"} and parts.hostname not in {"127.0.0.1", "localhost"}:
+            self.outside.append(url)
+
+
+@dataclass(frozen=True)
+class Server:
+    """A Streamlit server of its own process group."""
+
+    url: str
+    process: "subprocess.Popen[bytes]"
+    log: Path
+    data: Path
+    """Its V3_DATA_DIR."""
+
+    def stop(self) -> None:
+        """End the server, and only it: by its own process id."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait(STOP_SECONDS)
+
+
+StartServer = Callable[[Path], Server]
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 that nobody listens on just now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def serve(script: Path, folder: Path) -> Server:
+    """Serve a Streamlit script with the project's configuration; `folder` takes its data and its log.
+
+    Returns once it answers.
+    """
+    server = _start(script, folder)
+    _wait_until_healthy(server)
+    return server
+
+
+def _start(script: Path, folder: Path) -> Server:
+    data = folder / "data"
+    data.mkdir(parents=True, exist_ok=True)
+    port = free_port()
+    log = folder / "server.log"
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("STREAMLIT_")} | {
+        "PYTHONPATH": str(ROOT),
+        "V3_DATA_DIR": str(data),
+        "V3_DATABASE_URL": f"sqlite:///{data / 'v3.db'}",
+    }
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "streamlit", "run", str(script), f"--server.port={port}"],
+            cwd=ROOT,  # where .streamlit/config.toml is
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    return Server(f"http://127.0.0.1:{port}", process, log, data)
+
+
+def _wait_until_healthy(server: Server) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        if server.process.poll() is not None:
+            break
+        try:
+            with urllib.request.urlopen(f"{server.url}/_stcore/health", timeout=1):
+                return
+        except (urllib.error.URLError, TimeoutError, ConnectionError):
+            time.sleep(0.1)
+    server.stop()
+    pytest.fail(f"The server did not start:\n{server.log.read_text(errors='replace')}")

@@ -1,0 +1,210 @@
+"""The main job in a real browser: start, watch, move a boundary, stop, resume, compare; and a server that restarts."""
+
+import re
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+import psutil
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.support import ROOT, Server, StartServer, Watched, serve
+
+APP = ROOT / "app.py"
+T = TypeVar("T")
+PATIENCE_SECONDS = 60
+ENVIRONMENTS = 8
+"""Side by side in the CartPole recipe: as many episodes may end on one step."""
+
+
+def eventually(read: Callable[[], T], what: str, seconds: float = PATIENCE_SECONDS) -> T:
+    """The first truthy value that `read` returns."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        value = read()
+        if value:
+            return value
+        time.sleep(0.1)
+    pytest.fail(f"Not within {seconds:g} s: {what}")
+
+
+class Records:
+    """The database as another program would read it: plain SQL."""
+
+    def __init__(self, data: Path) -> None:
+        """Read from this data folder."""
+        self._file = data / "v3.db"
+
+    def rows(self, query: str, *values: object) -> list[tuple]:
+        """All rows of a query."""
+        connection = sqlite3.connect(f"file:{self._file}?mode=ro", uri=True)
+        try:
+            return connection.execute(query, values).fetchall()
+        finally:
+            connection.close()
+
+    def value(self, query: str, *values: object) -> object:
+        """The only value of a query."""
+        return self.rows(query, *values)[0][0]
+
+    def status(self, run_id: str) -> str:
+        """A run's status."""
+        return str(self.value("SELECT status FROM runs WHERE id = ?", run_id))
+
+    def episodes(self, run_id: str) -> int:
+        """Recorded episodes of a run; fails on a gap or a double."""
+        count, first, last = self.rows(
+            "SELECT count(*), min(episode), max(episode) FROM episodes WHERE run_id = ?", run_id
+        )[0]
+        assert count == 0 or (first, last) == (1, count)
+        return int(count)
+
+
+@pytest.fixture
+def served(start_server: StartServer) -> Iterator[Server]:
+    """The real app; its workers are ended afterwards, by their own ids."""
+    server = start_server(APP)
+    yield server
+    end_workers(server.data)
+
+
+def end_workers(data: Path) -> None:
+    """Kill the worker processes of a test's database."""
+    if not (data / "v3.db").exists():
+        return
+    for pid, started in Records(data).rows("SELECT pid, pid_started FROM runs WHERE pid IS NOT NULL"):
+        try:
+            process = psutil.Process(pid)
+            if abs(process.create_time() - started) < 1:
+                process.kill()
+        except psutil.NoSuchProcess:
+            pass
+
+
+def launch(page: Page, server: Server, curriculum: str, episodes: int) -> str:
+    """Start a run through the launch page; returns its id."""
+    page.goto(f"{server.url}/launch")
+    page.get_by_role("combobox", name="Preset").click()
+    page.get_by_role("option", name=curriculum, exact=True).click()
+    field = page.get_by_label("Episodes", exact=True)
+    field.fill(str(episodes))
+    field.press("Enter")
+    expect(page.get_by_text("Until episode").first).to_be_visible()
+    page.get_by_role("button", name="Start the run").click()
+    page.wait_for_url("**/live?run=*")
+    return page.url.partition("run=")[2]
+
+
+def expect_status(page: Page, status: str) -> None:
+    """Wait until the live page's badge says so."""
+    badge = page.locator(".stMarkdownBadge", has_text=status)
+    expect(badge.first).to_be_visible(timeout=PATIENCE_SECONDS * 1000)
+
+
+def drawn_episode(page: Page) -> int:
+    """The newest episode that the return chart shows."""
+    return int(
+        page.evaluate(
+            """() => {
+                const chart = document.querySelector('.js-plotly-plot');
+                const x = chart?._fullData?.[0]?.x;
+                return x?.length ? Math.max(...x) : 0;
+            }"""
+        )
+    )
+
+
+def test_start_watch_move_a_boundary_stop_resume_and_compare(page: Page, served: Server, watched: Watched) -> None:
+    run_id = launch(page, served, "v3", 2000)
+    records = Records(served.data)
+
+    # New points arrive without a reload.
+    eventually(lambda: drawn_episode(page) > 0, "a first point on the chart")
+    page.evaluate("() => { window.stillTheSamePage = true }")
+    first = drawn_episode(page)
+    eventually(lambda: drawn_episode(page) > first, "another point on the chart")
+    assert page.evaluate("() => window.stillTheSamePage") is True
+
+    # Move the boundary that lies ahead; the recorded phase changes there.
+    boundary = records.episodes(run_id) + 60
+    field = page.get_by_label("warmup ends at episode")
+    field.fill(str(boundary))
+    field.press("Enter")
+    page.get_by_role("button", name="Apply").click()
+    expect(page.get_by_text(re.compile(rf"Boundaries {boundary}, \d+: applied at episode"))).to_be_visible()
+    eventually(lambda: records.episodes(run_id) > boundary + ENVIRONMENTS, "the run passing the boundary")
+    last_of_warmup = records.value("SELECT max(episode) FROM episodes WHERE run_id = ? AND phase = 'warmup'", run_id)
+    first_after = records.value("SELECT min(episode) FROM episodes WHERE run_id = ? AND phase = 'transition'", run_id)
+    assert boundary <= last_of_warmup < boundary + ENVIRONMENTS
+    assert first_after == last_of_warmup + 1
+    assert records.rows(
+        "SELECT DISTINCT routing FROM episodes WHERE run_id = ? AND episode >= ?", run_id, first_after
+    ) == [("sparsemax",)]
+    expect(page.get_by_text("transition", exact=True).first).to_be_visible()
+
+    # Stop: the worker ends with a checkpoint, and nothing more is recorded.
+    page.get_by_role("button", name="Stop").click()
+    expect_status(page, "Stopped")
+    stopped_at = records.episodes(run_id)
+    assert records.value("SELECT max(episode) FROM checkpoints WHERE run_id = ?", run_id) == stopped_at
+
+    # Resume: it goes on from there, every episode recorded once.
+    page.get_by_role("button", name="Resume").click()
+    eventually(lambda: records.episodes(run_id) > stopped_at, "episodes after the resume")
+    eventually(lambda: drawn_episode(page) > stopped_at, "the chart going on")
+    page.get_by_role("button", name="Stop").click()
+    expect_status(page, "Stopped")
+
+    # Compare it with another curriculum, by a link opened cold.
+    other = launch(page, served, "direct-sparsemax", 60)
+    eventually(lambda: records.status(other) == "completed", "the second run completing")
+    page.goto(f"{served.url}/compare?runs={run_id[:8]},{other[:8]}")
+    eventually(
+        lambda: page.evaluate("() => (document.querySelector('.js-plotly-plot')?.data || []).map(trace => trace.name)"),
+        "the comparison",
+    )
+    names = page.evaluate("() => document.querySelector('.js-plotly-plot').data.map(trace => trace.name)")
+    assert any(name.startswith("v3") for name in names)
+    assert any(name.startswith("direct-sparsemax") for name in names)
+    expect(page.get_by_text("Phase by phase")).to_be_visible()
+    assert watched.outside == []
+
+
+def test_a_run_goes_on_while_the_server_restarts(page: Page, served: Server) -> None:
+    run_id = launch(page, served, "v3", 3000)
+    records = Records(served.data)
+    eventually(lambda: records.episodes(run_id) > 0, "a first episode")
+    worker = records.value("SELECT pid FROM runs WHERE id = ?", run_id)
+
+    served.stop()
+    before = records.episodes(run_id)
+    eventually(lambda: records.episodes(run_id) > before, "episodes while no server runs")
+
+    restarted = serve(APP, served.data.parent)
+    try:
+        page.goto(f"{restarted.url}/live?run={run_id}")
+        expect_status(page, "Running")
+        shown = eventually(lambda: drawn_episode(page), "the chart of the new server")
+        eventually(lambda: drawn_episode(page) > shown, "new points from the old worker")
+        assert records.value("SELECT pid FROM runs WHERE id = ?", run_id) == worker
+    finally:
+        restarted.stop()
+
+
+def test_one_click_starts_the_demo_and_draws_within_ten_seconds(page: Page, served: Server) -> None:
+    page.goto(served.url)
+    button = page.get_by_role("button", name="Start the demo")
+    button.wait_for()
+    clicked = time.monotonic()
+    button.click()
+    page.get_by_role("link", name="v3 · CartPole-v1 · seed 1").first.click()
+    eventually(lambda: drawn_episode(page) > 0, "a first point on the chart")
+    assert time.monotonic() - clicked < 10
+    records = Records(served.data)
+    assert sorted(records.rows("SELECT curriculum, env FROM runs")) == [
+        ("direct-sparsemax", "CartPole-v1"),
+        ("v3", "CartPole-v1"),
+    ]

@@ -1,0 +1,216 @@
+"""Figures: drawn from any data, and saying what the data says."""
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+import pytest
+
+from v3core.charts.compare import METRICS, compare_figure
+from v3core.charts.curriculum_preview import curriculum_preview
+from v3core.charts.figures import (
+    expert_loads_figure,
+    losses_figure,
+    return_figure,
+    routing_entropy_figure,
+    schedule_figure,
+)
+from v3core.charts.knobs import planned_curve
+from v3core.charts.series import RunSeries, boundaries_ahead, phase_bands
+from v3core.curriculum import BaseValues, Curriculum, Phase, Ramp, Until, load_preset, scaled
+
+BASE = BaseValues(lr=1e-3, load_balance=0.02, entropy=0.01)
+TOTAL = 1000
+CURRICULUM = scaled(load_preset("v3"), TOTAL)
+COLUMNS = (
+    "return length policy_loss value_loss load_balance_loss action_entropy routing_entropy temperature lr "
+    "load_balance entropy"
+).split()
+
+FIGURES: Mapping[str, Callable[[RunSeries], go.Figure]] = {
+    "return": lambda series: return_figure(series, threshold=475),
+    "losses": losses_figure,
+    "loads": expert_loads_figure,
+    "entropy": routing_entropy_figure,
+    "schedule": lambda series: schedule_figure(series, CURRICULUM, BASE),
+    "compare": lambda series: compare_figure([series, series]),
+}
+
+
+def series(count: int, *, experts: int = 4, missing: bool = False, total: int = TOTAL) -> RunSeries:
+    random = np.random.default_rng(count)
+    loads = random.dirichlet(np.ones(experts), size=count) if experts > 1 else np.ones((count, experts))
+    return RunSeries(
+        name="run",
+        episode=np.arange(1, count + 1),
+        columns={name: np.full(count, np.nan) if missing else random.random(count) for name in COLUMNS},
+        loads=loads.reshape(count, experts),
+        bands=phase_bands(CURRICULUM, episodes=total),
+        boundaries=boundaries_ahead(CURRICULUM, completed=count, episodes=total),
+        total=total,
+    )
+
+
+def payload(figure: go.Figure) -> Any:
+    """As the browser gets it, and as plotly itself would check it."""
+    return json.loads(figure.to_json(validate=True))
+
+
+@pytest.mark.parametrize("figure", FIGURES)
+@pytest.mark.parametrize(
+    "data",
+    [series(0), series(1), series(2, missing=True), series(300), series(1500), series(1500, missing=True)],
+    ids=["none", "one", "all missing", "some", "buckets", "buckets all missing"],
+)
+@pytest.mark.parametrize("experts", [1, 4, 64])
+def test_any_data_can_be_drawn(figure: str, data: RunSeries, experts: int) -> None:
+    drawn = FIGURES[figure](series(len(data), experts=experts, missing=bool(np.isnan(data.column("return")).all())))
+    layout = payload(drawn)["layout"]
+    assert layout["meta"]["alt"].endswith(".")
+    assert layout["uirevision"]
+    assert layout["xaxis"]["title"]["text"] == "Episode"
+    assert layout["xaxis"]["range"] == [0, max(TOTAL, len(data))]
+
+
+@pytest.mark.parametrize("figure", FIGURES)
+def test_the_theme_is_left_to_the_page(figure: str) -> None:
+    layout = payload(FIGURES[figure](series(300)))["layout"]
+    assert "data" not in layout["template"]
+    assert not {"font", "paper_bgcolor", "plot_bgcolor", "title"} & layout.keys()
+    for axis in (value for key, value in layout.items() if key.startswith(("xaxis", "yaxis"))):
+        assert not {"gridcolor", "linecolor", "color"} & axis.keys()
+
+
+def test_return_shows_every_episode_then_buckets_with_their_extremes() -> None:
+    few = return_figure(series(300), threshold=475)
+    assert [trace.name for trace in few.data] == ["Episode", "Mean of last 100", "Reward threshold 475"]
+    assert few.data[0].mode == "markers"
+    spiky = series(1500)
+    returns = np.zeros(1500)
+    returns[777] = 500
+    many = return_figure(RunSeries("run", spiky.episode, {"return": returns}, spiky.loads, total=1500))
+    outline = many.data[0]
+    assert outline.fill == "toself"
+    assert max(outline.y) == 500
+    assert many.data[1].name == "Mean of 2 episodes"
+    assert max(many.data[1].y) == 250
+    assert many.data[2].y[-1] == pytest.approx(0)
+
+
+def test_gaps_stay_gaps_in_the_band_of_extremes() -> None:
+    values = np.ones(1500)
+    values[600:800] = np.nan
+    data = series(1500)
+    figure = return_figure(RunSeries("run", data.episode, {"return": values}, data.loads))
+    outline, mean = figure.data[0], figure.data[1]
+    assert np.isnan(outline.y).sum() == 1  # two outlines
+    assert np.isnan(mean.y).sum() == 100
+
+
+def test_loads_are_stacked_to_one_and_experts_counted_from_one() -> None:
+    figure = expert_loads_figure(series(1500))
+    assert [trace.name for trace in figure.data] == ["Expert 1", "Expert 2", "Expert 3", "Expert 4"]
+    np.testing.assert_allclose(sum(trace.y for trace in figure.data), 1)
+    assert list(figure.layout.yaxis.range) == [0, 1]
+    assert expert_loads_figure(series(300, experts=64)).data[0].type == "heatmap"
+
+
+def test_routing_entropy_is_measured_against_ln_n() -> None:
+    figure = routing_entropy_figure(series(300))
+    level = next(trace for trace in figure.data if trace.name == "ln 4 = 1.386")
+    assert level.y[0] == level.y[1] == math.log(4)
+    assert figure.layout.yaxis.range[0] == 0
+    assert figure.layout.yaxis.range[1] > math.log(4)
+
+
+def test_phases_are_drawn_fainter_ahead_and_named() -> None:
+    figure = return_figure(series(300))
+    rectangles = [shape for shape in figure.layout.shapes if shape.type == "rect"]
+    assert [(shape.x0, shape.x1) for shape in rectangles] == [(0, 250), (250, 750), (750, 1000)]
+    data = series(300)
+    bands = phase_bands(CURRICULUM, episodes=TOTAL, changes=[("warmup", 0), ("transition", 250)])
+    figure = return_figure(RunSeries("run", data.episode, data.columns, data.loads, bands, data.boundaries, TOTAL))
+    rectangles = [shape for shape in figure.layout.shapes if shape.type == "rect"]
+    assert [(shape.x0, shape.x1) for shape in rectangles] == [(0, 250), (250, 300), (300, 750), (750, 1000)]
+    opacity = [float(shape.fillcolor.rstrip(")").split(",")[-1]) for shape in rectangles]
+    assert opacity[0] == opacity[1] > opacity[2] == opacity[3]
+    assert [note.text for note in figure.layout.annotations] == ["warmup", "transition", "fine-tune"]
+    lines = {shape.name: shape.x0 for shape in figure.layout.shapes if shape.type == "line"}
+    assert lines == {"boundary": 250, "boundary:1": 750, "now": 300}
+    assert figure.layout.meta["boundaries"] == [
+        {"index": 1, "episode": 750, "earliest": 301, "latest": 999, "label": "transition → fine-tune"}
+    ]
+
+
+def test_axis_can_end_at_what_is_recorded() -> None:
+    assert list(return_figure(series(300), span="recorded").layout.xaxis.range) == [0, 300]
+
+
+def test_steps_are_steps_and_ramps_are_ramps() -> None:
+    curriculum = Curriculum(
+        name="c",
+        phases=(
+            Phase(name="a", until=Until(episode=100), temperature=2.0, lr=0.1),
+            Phase(name="b", until=Until(episode=300), temperature=Ramp(start=1.0, to=0.5)),
+            Phase(name="c", lr=0.01),
+        ),
+    )
+    x, y = planned_curve(curriculum, 400, BASE, "lr")
+    assert list(zip(x, y, strict=True)) == [(0, 0.1), (100, 0.1), (100, 0.1), (300, 0.1), (300, 0.01), (400, 0.01)]
+    x, y = planned_curve(curriculum, 400, BASE, "temperature")
+    assert y[x == 100].tolist() == [2.0, 1.0]
+    assert y[x == 300].tolist() == [0.5, 0.5]
+    inside = (x > 100) & (x < 300)
+    np.testing.assert_allclose(y[inside], 1 - 0.5 * (x[inside] - 100) / 200)
+    assert inside.sum() > 40
+
+
+def test_schedule_lays_the_plan_over_what_was_in_effect() -> None:
+    figure = schedule_figure(series(300), CURRICULUM, BASE)
+    assert [(trace.name, trace.yaxis) for trace in figure.data] == [
+        ("Planned", "y"),
+        ("In effect", "y"),
+        ("Planned", "y2"),
+        ("In effect", "y2"),
+    ]
+    assert [note.text for note in figure.layout.annotations][:2] == ["warmup · softmax", "transition · sparsemax"]
+    shown = schedule_figure(series(1500), CURRICULUM, BASE)
+    assert [trace.name for trace in shown.data if trace.showlegend is not False] == ["Planned", "In effect"]
+
+
+def test_preview_shows_every_setting_and_the_routing() -> None:
+    figure = curriculum_preview(CURRICULUM, TOTAL, BASE)
+    assert [trace.name for trace in figure.data] == [
+        "Temperature",
+        "Learning rate",
+        "Load-balance coefficient",
+        "Entropy coefficient",
+    ]
+    assert "fine-tune · sparsemax" in [note.text for note in figure.layout.annotations]
+    assert [boundary["episode"] for boundary in figure.layout.meta["boundaries"]] == [250, 750]
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("runs", [0, 1, 2, 12])
+def test_runs_are_compared_each_with_its_colour_and_its_phases(metric: str, runs: int) -> None:
+    data = [series(200 + 300 * place) for place in range(runs)]
+    figure = compare_figure(data, metric=metric)
+    lines = [trace for trace in figure.data if trace.type == "scatter"]
+    strips = [trace for trace in figure.data if trace.type == "bar"]
+    assert len(lines) == len(strips) == runs
+    assert len({trace.line.color for trace in lines}) == runs
+    for strip in strips:
+        assert list(strip.text) == ["warmup", "transition", "fine-tune"]
+    payload(figure)
+
+
+def test_rows_do_not_overlap_and_stay_inside() -> None:
+    layout = losses_figure(series(300)).layout
+    domains = [layout[axis].domain for axis in ("yaxis4", "yaxis3", "yaxis2", "yaxis")]
+    edges = [edge for domain in domains for edge in domain]
+    assert edges == sorted(edges)
+    assert edges[0] >= 0
+    assert edges[-1] < 1

@@ -1,0 +1,116 @@
+"""Which environments are offered, which are refused, and in which words."""
+
+import sys
+
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium import spaces
+
+from v3core.environments import check_environment, known_environments
+from v3core.errors import V3Error
+
+
+def test_offers_classic_control_first_and_newest_versions_only():
+    known = known_environments()
+    assert known[:3] == ["Acrobot-v1", "CartPole-v1", "MountainCar-v0"]
+    assert "MiniGrid-Empty-Random-5x5-v0" in known
+    assert "MiniGrid-MultiRoom-N4-S5-v1" in known
+    assert "MiniGrid-MultiRoom-N4-S5-v0" not in known
+
+
+def test_everything_offered_can_be_trained_on():
+    for env_id in known_environments():
+        assert check_environment(env_id, allow_import=False).nodes > 0
+
+
+def test_offering_makes_no_environment(monkeypatch):
+    monkeypatch.setattr(gymnasium, "make", lambda *_, **__: pytest.fail("an environment was made"))
+    assert known_environments()
+
+
+@pytest.mark.parametrize(
+    ("env_id", "sentence"),
+    [
+        ("CartPol-v1", "There is no environment 'CartPol-v1'. Did you mean CartPole-v1"),
+        ("cartpole-V1", "There is no environment 'cartpole-V1'. Did you mean CartPole-v1"),
+        ("CartPole-v9", "Environment 'CartPole-v9' is not a version there is; use CartPole-v0 or CartPole-v1."),
+        ("CartPole", "Environment 'CartPole' has no version; use CartPole-v0 or CartPole-v1."),
+        ("LunarLander-v2", "Environment 'LunarLander-v2' is not a version there is; use LunarLander-v3."),
+        ("xyzzy", "There is no environment 'xyzzy'. Name one such as CartPole-v1"),
+        ("a/b/c", "There is no environment 'a/b/c'."),
+        ("   ", "No environment is named; give an id such as CartPole-v1."),
+        ("Pendulum-v1", "The policy cannot take Pendulum-v1: its actions are continuous numbers; choose one with"),
+        ("FrozenLake-v1", "The policy cannot take FrozenLake-v1: its observations are Discrete, names rather than"),
+        ("Blackjack-v1", "The policy cannot take Blackjack-v1: its observations are a Tuple of several parts; wrap"),
+        ("phys2d/CartPole-v1", "Environment phys2d/CartPole-v1 needs the Python package 'jax', which is not installed"),
+        ("nosuchmodule:Thing-v0", "needs the Python package 'nosuchmodule', which is not installed"),
+        ("math:Thing-v0", "Environment math:Thing-v0 cannot be made: Environment `Thing` doesn't exist."),
+        ("a:b:c", "'a:b:c' is not an environment id; write module:Name-v0."),
+    ],
+)
+def test_what_cannot_be_trained_on_is_refused_in_one_sentence(env_id, sentence):
+    with pytest.raises(V3Error) as refused:
+        check_environment(env_id, allow_import=True)
+    assert sentence in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_page_may_not_import_code_and_nothing_is_imported():
+    with pytest.raises(V3Error, match="imports code, which only the command line may"):
+        check_environment("antigravity:Fly-v0", allow_import=False)
+    assert "antigravity" not in sys.modules
+
+
+def test_the_command_line_may_name_a_module():
+    assert check_environment("math:CartPole-v1", allow_import=True).nodes == 4
+
+
+class Broken(gymnasium.Env):
+    """Raises when it is made."""
+
+    def __init__(self):
+        raise RuntimeError("no display\nand more lines")
+
+
+class Observing(gymnasium.Env):
+    """Has the observation space it is given."""
+
+    def __init__(self, space):
+        self.observation_space, self.action_space = space, spaces.Discrete(2)
+
+
+@pytest.fixture
+def registered():
+    """Register an environment under `Test-v0` for one test."""
+
+    def register(entry_point, **kwargs):
+        gymnasium.register("Test-v0", entry_point=entry_point, kwargs=kwargs)
+
+    yield register
+    gymnasium.registry.pop("Test-v0", None)
+
+
+def test_an_environment_that_raises_when_made_is_refused_with_its_first_line(registered):
+    registered(Broken)
+    with pytest.raises(V3Error, match=r"^Environment Test-v0 cannot be made: no display\.$"):
+        check_environment("Test-v0", allow_import=False)
+
+
+@pytest.mark.parametrize(
+    ("space", "sentence"),
+    [
+        (spaces.Box(0, 255, (84, 84, 3), np.uint8), "its observations are images (84×84×3)"),
+        (spaces.Box(-1, 1, (3, 2), np.float32), "have shape 3×2, not one dimension; wrap it"),
+        (spaces.Box(-1, 1, (), np.float32), "have shape a single number, not one dimension"),
+        (spaces.Box(-1, 1, (65,), np.float32), "it observes 65 features; the policy takes 1 to 64"),
+        (spaces.Box(0, 9, (4,), np.int64), "its observations are int64 values whose meaning is unknown"),
+        (spaces.Dict({"a": spaces.Discrete(2)}), "its observations are a Dict of several parts"),
+        (spaces.Text(5), "its observations are a Text"),
+    ],
+)
+def test_observations_without_a_sensible_graph_are_refused(registered, space, sentence):
+    registered(Observing, space=space)
+    with pytest.raises(V3Error) as refused:
+        check_environment("Test-v0", allow_import=False)
+    assert sentence in str(refused.value)

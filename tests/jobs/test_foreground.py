@@ -1,0 +1,60 @@
+"""Training in the foreground: recorded like any run, Ctrl-C is a graceful stop."""
+
+import signal
+import subprocess
+
+import pytest
+
+from tests.waiting import wait_for
+from v3core.jobs.foreground import train_here
+from v3core.jobs.lifecycle import Status
+from v3core.jobs.logs import read_log_tail
+from v3core.store.readers import read_checkpoints, read_episodes
+from v3core.store.runs import get_run, list_runs
+
+SCRIPT = """
+import sys
+from v3core.config import RunConfig
+from v3core.jobs.foreground import train_here
+from v3core.store.database import Database
+run_id, status = train_here(Database.open(), RunConfig.model_validate_json(sys.argv[1]), lambda progress: None)
+print(run_id, status)
+"""
+
+
+def test_a_run_in_the_foreground_is_recorded_like_any_other(db, config):
+    seen = []
+    run_id, status = train_here(db, config(episodes=40), seen.append)
+    assert status == Status.COMPLETED
+    assert read_episodes(db, run_id)["episode"].tolist() == list(range(1, 41))
+    episodes = [progress.episode for progress in seen]
+    assert (episodes == sorted(episodes), episodes[-1], seen[-1].episodes) == (True, 40, 40)
+    assert seen[-1].mean_return == pytest.approx(get_run(db, run_id).mean_return)
+    assert read_log_tail(run_id).endswith("Completed at episode 40.")
+
+
+def test_ctrl_c_twice_stops_once_with_a_checkpoint(db, config, spawn):
+    process = spawn(SCRIPT, config(episodes=1_000_000).model_dump_json(by_alias=True), stderr=subprocess.PIPE)
+    run_id = wait_for(lambda: [run.id for run in list_runs(db) if run.episode > 10], 30)[0]
+    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGINT)
+    output, errors = process.communicate(timeout=20)
+    assert (output, errors, process.returncode) == (f"{run_id} stopped\n", "", 0)
+    run = get_run(db, run_id)
+    assert (run.status, run.reason) == (Status.STOPPED, "Stopped by Ctrl-C.")
+    assert read_checkpoints(db, run_id)[-1].episode == run.episode
+    assert read_episodes(db, run_id).last == run.episode
+
+
+def test_a_failure_in_the_foreground_is_a_failed_run(db, config):
+    run_id, status = train_here(db, config(env="Nowhere-v0"), lambda _progress: None)
+    assert status == get_run(db, run_id).status == Status.FAILED
+    assert "Nowhere-v0" in get_run(db, run_id).reason
+
+
+def test_no_queue_takes_a_foreground_run(db, config, monkeypatch):
+    """It takes a slot of its own from its first moment, even when all are taken."""
+    monkeypatch.setenv("V3_MAX_WORKERS", "1")
+    statuses = []
+    train_here(db, config(episodes=20), lambda _progress: statuses.append([run.status for run in list_runs(db)]))
+    assert set(map(tuple, statuses)) == {(Status.RUNNING,)}

@@ -1,0 +1,252 @@
+"""Real worker processes with the real trainer: to the end, stopped, killed, edited, failing."""
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+
+import pytest
+
+from tests.jobs.conftest import ROOT
+from tests.waiting import wait_for
+from v3core.curriculum import with_boundaries
+from v3core.errors import V3Error
+from v3core.jobs import control, identity, launcher, worker
+from v3core.jobs.lifecycle import ENDED, Status
+from v3core.jobs.logs import read_log_tail
+from v3core.jobs.supervisor import process_of, reconcile
+from v3core.store.readers import (
+    read_checkpoints,
+    read_episodes,
+    read_events,
+    read_phase_changes,
+    read_revisions,
+)
+from v3core.store.runs import get_run
+
+ENDLESS = 1_000_000
+
+BROKEN = """
+import gymnasium as gym
+
+class Broken(gym.Env):
+    observation_space = gym.spaces.Box(-1.0, 1.0, (2,))
+    action_space = gym.spaces.Discrete(2)
+    steps = 0
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        return self.observation_space.sample(), {}
+
+    def step(self, action):
+        self.steps += 1
+        if self.steps == 37:
+            raise RuntimeError("the simulator broke\\nat step 37")
+        return self.observation_space.sample(), 1.0, self.steps % 10 == 0, False, {}
+
+gym.register("Broken-v0", entry_point=Broken)
+"""
+
+
+@pytest.fixture
+def start(db, config):
+    """Queue a run and start its worker: `start(episodes=…)` returns its id."""
+    return lambda **options: launcher.enqueue(db, [config(**options)])[0]
+
+
+@pytest.fixture
+def wait_until(db, status_of):
+    """Wait until a run has reached a status, or an episode; fails with its log if it ends otherwise."""
+
+    def wait(run_id, *, status=None, episode=0):
+        def reached():
+            run = get_run(db, run_id)
+            if status is None:
+                assert run.status not in ENDED, f"{run.status}: {run.reason}\n{read_log_tail(run_id)}"
+                return run.status == Status.RUNNING and run.episode >= episode
+            assert run.status not in ENDED or run.status == status, f"{run.reason}\n{read_log_tail(run_id)}"
+            return run.status == status
+
+        wait_for(reached, 60, f"run is {status_of(run_id)}, not {status}, {episode}")
+        return get_run(db, run_id)
+
+    return wait
+
+
+def assert_whole(db, run_id):
+    """Every episode from 1 on is recorded once, with its loads; nothing runs backwards."""
+    table, run = read_episodes(db, run_id), get_run(db, run_id)
+    assert table["episode"].tolist() == list(range(1, run.episode + 1))
+    assert (table["step"][1:] >= table["step"][:-1]).all()
+    assert (table["at"][1:] >= table["at"][:-1]).all()
+    assert abs(table.loads.sum(axis=1) - 1).max() < 1e-5
+    return table
+
+
+def test_a_run_is_trained_to_its_end_and_everything_recorded(db, start, wait_until):
+    run_id = start(episodes=80, boundary=30)
+    wait_until(run_id, status=Status.COMPLETED)
+    table = assert_whole(db, run_id)
+    run = get_run(db, run_id)
+    assert (run.episode, run.phase, run.reason, run.generation) == (80, "late", None, 0)
+    assert run.latest_return == table["return"][-1]
+    assert run.created_at < run.started_at < run.ended_at
+    changes = read_phase_changes(db, run_id)
+    assert [(change.name, change.planned) for change in changes] == [("early", 0), ("late", 30)]
+    assert 30 <= changes[1].episode <= 33  # four environments may finish on the same step
+    assert table["phase"].tolist() == ["early"] * changes[1].episode + ["late"] * (80 - changes[1].episode)
+    assert read_checkpoints(db, run_id)[-1].episode == 80
+    lines = read_log_tail(run_id).splitlines()
+    assert "Training CartPole-v1 for 80 episodes under test, seed 1" in lines[0]
+    assert lines[-1].endswith("Completed at episode 80.")
+    wait_for(lambda: not identity.is_alive(process_of(run)), 10)
+
+
+def test_a_stopped_run_resumes_without_a_gap_or_a_doubled_episode(db, start, wait_until):
+    run_id = start(episodes=1200, boundary=30)
+    wait_until(run_id, episode=60)
+    assert control.stop(db, run_id) == Status.STOPPING
+    assert control.wait_stopped(db, run_id, 30) == Status.STOPPED
+    stopped = get_run(db, run_id)
+    assert (stopped.reason, stopped.episode < 1200) == (None, True)
+    assert read_checkpoints(db, run_id)[-1].episode == stopped.episode
+    before = assert_whole(db, run_id)
+
+    control.resume(db, run_id)
+    wait_until(run_id, status=Status.COMPLETED)
+    table = assert_whole(db, run_id)
+    assert len(table) == 1200
+    assert table["return"][: len(before)].tolist() == before["return"].tolist()
+    assert set(table["phase"][len(before) :]) == {"late"}  # it does not begin again at the first phase
+    assert [change.name for change in read_phase_changes(db, run_id)] == ["early", "late"]
+    assert get_run(db, run_id).generation == 1
+
+
+def test_a_killed_worker_is_found_out_and_its_run_resumes(db, start, wait_until, tmp_path):
+    run_id = start(episodes=1200, boundary=50)
+    run = wait_until(run_id, episode=120)
+    os.kill(run.pid, signal.SIGKILL)
+    wait_for(lambda: reconcile(db) and get_run(db, run_id).status == Status.LOST, 10)
+    lost = get_run(db, run_id)
+    assert lost.reason == "Its worker process died without a word: it was killed, or ran out of memory."
+    assert_whole(db, run_id)
+    if db.url.startswith("sqlite"):
+        with sqlite3.connect(tmp_path / "v3.db") as connection:
+            assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        connection.close()
+    checkpoint = read_checkpoints(db, run_id)[-1].episode
+    assert 50 <= checkpoint < lost.episode
+
+    control.resume(db, run_id)
+    wait_until(run_id, status=Status.COMPLETED)
+    assert len(assert_whole(db, run_id)) == 1200
+    event = next(event for event in reversed(read_events(db, run_id)) if event.kind == "queued")
+    assert event.message == (
+        f"Resumes from the checkpoint at episode {checkpoint}; "
+        f"the {lost.episode - checkpoint} episodes after it are trained anew."
+    )
+
+
+def test_a_boundary_of_a_running_run_moves(db, start, wait_until):
+    run_id = start(episodes=ENDLESS, boundary=ENDLESS - 1)
+    wait_until(run_id, episode=20)
+    current = control.current_curriculum(db, run_id)
+    target = get_run(db, run_id).episode + 1000
+    control.request_edit(db, run_id, with_boundaries(current, [target]))
+    revision = wait_for(lambda: (newest := read_revisions(db, run_id)[-1]).state != "pending" and newest, 10)
+    assert (revision.state, 20 <= revision.applied_episode < target) == ("applied", True)
+    change = wait_for(lambda: (changes := read_phase_changes(db, run_id))[1:] and changes[1], 30)
+    assert (change.name, change.planned) == ("late", target)
+    assert target <= change.episode <= target + 3
+
+    past = with_boundaries(current, [target + 10_000])  # the phase has ended: too late
+    with pytest.raises(V3Error, match="only what lies ahead can be changed"):
+        wait_for(lambda: control.request_edit(db, run_id, past), 5)
+    control.stop(db, run_id)
+    assert control.wait_stopped(db, run_id, 30) == Status.STOPPED
+    table = assert_whole(db, run_id)
+    assert set(table["phase"][change.episode :]) <= {"late"}
+    assert set(table["routing"][: change.episode]) == {"softmax"}
+
+
+def test_a_failing_environment_fails_its_run_with_one_sentence(db, start, wait_until, tmp_path, monkeypatch):
+    (tmp_path / "broken_env.py").write_text(BROKEN)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    run_id = start(env="broken_env:Broken-v0")
+    run = wait_until(run_id, status=Status.FAILED)
+    assert run.reason == "Training ended with RuntimeError: the simulator broke at step 37."
+    log = read_log_tail(run_id)
+    assert "Traceback (most recent call last)" in log
+    assert 'raise RuntimeError("the simulator broke' in log
+    assert_whole(db, run_id)
+
+
+def test_an_unknown_environment_is_named(start, wait_until):
+    run = wait_until(start(env="CartPoll-v1"), status=Status.FAILED)
+    assert "CartPole-v1" in run.reason
+    assert "\n" not in run.reason
+
+
+def test_a_worker_outlives_its_launcher_and_is_stopped_by_a_plain_signal(db, config, spawn, wait_until):
+    script = (
+        "import sys, time\n"
+        "from v3core.config import RunConfig\n"
+        "from v3core.jobs.launcher import enqueue\n"
+        "from v3core.store.database import Database\n"
+        "print(enqueue(Database.open(), [RunConfig.model_validate_json(sys.argv[1])])[0], flush=True)\n"
+        "time.sleep(60)\n"
+    )
+    launching = spawn(script, config(episodes=ENDLESS).model_dump_json(by_alias=True))
+    run_id = launching.stdout.readline().strip()
+    os.killpg(launching.pid, signal.SIGKILL)
+    launching.wait()
+    run = wait_until(run_id, episode=10)
+    assert identity.is_alive(process_of(run))
+    os.kill(run.pid, signal.SIGTERM)
+    stopped = wait_until(run_id, status=Status.STOPPED)
+    assert stopped.reason == "Stopped by SIGTERM."
+    assert read_checkpoints(db, run_id)[-1].episode == stopped.episode
+
+
+def test_the_queue_goes_on_with_nobody_looking(db, config, monkeypatch, wait_until):
+    monkeypatch.setenv("V3_MAX_WORKERS", "1")
+    first, second = launcher.enqueue(db, [config(episodes=20, seed=1), config(episodes=20, seed=2)])
+    wait_until(second, status=Status.COMPLETED)
+    assert get_run(db, first).ended_at <= get_run(db, second).started_at
+
+
+def test_a_stop_while_starting_ends_before_any_training(db, start):
+    run_id = start(episodes=ENDLESS)
+    control.stop(db, run_id)
+    assert control.wait_stopped(db, run_id, 30) == Status.STOPPED
+    run = get_run(db, run_id)
+    assert (run.episode, run.started_at, run.reason) == (0, None, None)
+
+
+@pytest.mark.parametrize("status", [Status.RUNNING, Status.COMPLETED, Status.STOPPED])
+def test_a_worker_refuses_a_run_that_is_not_its_own(db, run_in, status):
+    run_id = run_in(status)
+    with pytest.raises(V3Error, match=f"Run {run_id} is {status}, not waiting for this process"):
+        worker.run_worker(db, run_id)
+    assert get_run(db, run_id).status == status
+
+
+def test_a_worker_whose_run_was_taken_over_leaves_it_alone(db, run_in, monkeypatch):
+    run = get_run(db, run_in(Status.STARTING))
+    elsewhere = get_run(db, run_in(Status.QUEUED))
+
+    def taken_over(*_args):
+        raise worker.RunTakenOverError("It goes on elsewhere.")
+
+    monkeypatch.setattr(worker, "_train", taken_over)
+    assert worker.train_run(db, run, worker.StopRequest()) == Status.LOST
+    assert get_run(db, run.id).status == Status.STARTING
+    assert get_run(db, elsewhere.id) == elsewhere
+
+
+def test_no_module_that_pages_import_loads_torch():
+    names = ["control", "foreground", "launcher", "lifecycle", "logs", "supervisor", "worker", "recorder"]
+    script = f"import sys, {', '.join('v3core.jobs.' + name for name in names)}; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"

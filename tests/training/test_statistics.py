@@ -1,0 +1,73 @@
+"""Statistics of episodes against a plain loop, and of returns against numpy."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from v3core.training.statistics import EpisodeStatistics, ReturnScale
+
+
+def random_rollout(random, steps, environments, experts):
+    gates = random.dirichlet(np.full(experts, 0.5), (steps, environments))
+    gates[random.random(gates.shape) < 0.2] = 0
+    gates[..., 0] += 1 - gates.sum(2)
+    return SimpleNamespace(
+        gates=gates,
+        rewards=random.normal(size=(steps, environments)),
+        ended=random.random((steps, environments)) < 0.3,
+    )
+
+
+@given(st.lists(st.integers(1, 8), min_size=1, max_size=4), st.integers(1, 3), st.integers(1, 4), st.integers(0, 9999))
+def test_an_episode_is_summed_over_its_own_steps_across_rollouts(lengths, environments, experts, seed):
+    random = np.random.default_rng(seed)
+    statistics = EpisodeStatistics(environments, experts)
+    own_steps = [[] for _ in range(environments)]
+    for steps in lengths:
+        rollout = random_rollout(random, steps, environments, experts)
+        found = iter(statistics.finished(rollout))
+        for step in range(steps):
+            for env in range(environments):
+                own_steps[env].append((rollout.rewards[step, env], rollout.gates[step, env]))
+                if not rollout.ended[step, env]:
+                    continue
+                rewards, gates = zip(*own_steps[env], strict=True)
+                own_steps[env] = []
+                episode = next(found)
+                assert episode.steps_into_rollout == (step + 1) * environments
+                assert episode.length == len(rewards)
+                assert episode.return_ == pytest.approx(sum(rewards))
+                assert episode.loads == pytest.approx(np.mean(gates, axis=0))
+                assert sum(episode.loads) == pytest.approx(1)
+                winners = [gate.argmax() for gate in gates]
+                assert episode.hard_loads == pytest.approx([winners.count(e) / len(winners) for e in range(experts)])
+                entropies = [-sum(p * np.log(p) for p in gate if p > 0) for gate in gates]
+                assert episode.routing_entropy == pytest.approx(np.mean(entropies))
+        assert next(found, None) is None
+
+
+@given(st.lists(st.integers(1, 30), min_size=1, max_size=5), st.integers(0, 9999))
+def test_the_return_scale_is_the_deviation_of_all_targets(sizes, seed):
+    random = np.random.default_rng(seed)
+    batches = [random.normal(7, 3, size) for size in sizes]
+    scale = ReturnScale()
+    assert scale.scale == 1
+    for batch in batches:
+        scale.update(batch)
+    assert scale.scale == pytest.approx(max(np.concatenate(batches).std(), 1e-2))
+
+
+def test_targets_that_are_all_alike_do_not_blow_rewards_up():
+    scale = ReturnScale()
+    scale.update(np.zeros(100))
+    assert scale.scale >= 1e-2
+
+
+def test_the_return_scale_survives_a_checkpoint():
+    scale, restored = ReturnScale(), ReturnScale()
+    scale.update(np.arange(10.0))
+    restored.load_state_dict(scale.state_dict())
+    assert restored.scale == scale.scale

@@ -85,7 +85,7 @@ def train(env: str, curriculum: str, episodes: int | None, seed: int, name: str 
     check_environment(env, allow_import=True)
     recipe = recipe_for(env)
     length = recipe.episodes if episodes is None else episodes
-    chosen = _fitted(curriculum, length, scale)
+    chosen, notice = _fitted(curriculum, length, scale)
     config = build_run_config(
         name=name if name is not None else f"{chosen.name} · {env} · seed {seed}",
         env=env,
@@ -95,6 +95,8 @@ def train(env: str, curriculum: str, episodes: int | None, seed: int, name: str 
         recipe=recipe,
     )
     with _database() as database:
+        if notice:
+            click.echo(notice, err=True)
         run_id, status = _train_with_progress_bar(database, config)
         run = run_store.get_run(database, run_id)
     click.echo(run_id)
@@ -103,8 +105,8 @@ def train(env: str, curriculum: str, episodes: int | None, seed: int, name: str 
     return 0
 
 
-def _fitted(name_or_path: str, episodes: int, scale: bool | None) -> Curriculum:
-    """The curriculum for a run of `episodes`; says on stderr when a preset's boundaries were moved."""
+def _fitted(name_or_path: str, episodes: int, scale: bool | None) -> tuple[Curriculum, str]:
+    """The curriculum for a run of `episodes`, and a sentence where its boundaries were moved."""
     curriculum, is_preset = load_curriculum(name_or_path)
     if episodes < 1:
         raise V3Error(f"A run cannot have {episodes} episodes; choose 1 or more.")
@@ -114,10 +116,10 @@ def _fitted(name_or_path: str, episodes: int, scale: bool | None) -> Curriculum:
         moved = scaled(curriculum, episodes)
         if moved.boundaries != curriculum.boundaries:
             ends = ", ".join(str(boundary) for boundary in moved.boundaries)
-            click.echo(f"Boundaries of {curriculum.name} scaled to {episodes} episodes: {ends}.", err=True)
-        return moved
+            return moved, f"Boundaries of {curriculum.name} scaled to {episodes} episodes: {ends}."
+        return moved, ""
     check_fits(curriculum, episodes)
-    return curriculum
+    return curriculum, ""
 
 
 def _train_with_progress_bar(database: Database, config: RunConfig) -> tuple[str, str]:

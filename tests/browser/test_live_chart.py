@@ -219,6 +219,8 @@ def test_chart_names_itself_and_unchanged_figures_are_not_drawn_again(page: Page
     expect(chart).to_have_attribute(
         "aria-label", re.compile(r"Return per episode of v3 · seed 1: 300 of 1,000 episodes")
     )
+    titles = "[...node.querySelectorAll('.modebar-btn')].map(button => button.dataset.title)"
+    assert ask(page, titles) == ["Download plot as a PNG", "Show everything (double click)"]  # no upload to a cloud
     page.wait_for_timeout(500)
     drawn = chart.get_attribute("data-drawn")
     page.get_by_role("button", name="Rerun the page").click()

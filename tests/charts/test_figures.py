@@ -26,9 +26,9 @@ BASE = BaseValues(lr=1e-3, load_balance=0.02, entropy=0.01)
 TOTAL = 1000
 CURRICULUM = scaled(load_preset("v3"), TOTAL)
 COLUMNS = (
-    "return length policy_loss value_loss load_balance_loss action_entropy routing_entropy temperature lr "
-    "load_balance entropy"
-).split()
+    *("return", "length", "policy_loss", "value_loss", "load_balance_loss", "action_entropy", "routing_entropy"),
+    *("temperature", "lr", "load_balance", "entropy"),
+)
 
 FIGURES: Mapping[str, Callable[[RunSeries], go.Figure]] = {
     "return": lambda series: return_figure(series, threshold=475),
@@ -78,7 +78,7 @@ def test_any_data_can_be_drawn(figure: str, data: RunSeries, experts: int) -> No
 @pytest.mark.parametrize("figure", FIGURES)
 def test_the_theme_is_left_to_the_page(figure: str) -> None:
     layout = payload(FIGURES[figure](series(300)))["layout"]
-    assert "data" not in layout["template"]
+    assert "color" not in json.dumps(layout["template"])
     assert not {"font", "paper_bgcolor", "plot_bgcolor", "title"} & layout.keys()
     for axis in (value for key, value in layout.items() if key.startswith(("xaxis", "yaxis"))):
         assert not {"gridcolor", "linecolor", "color"} & axis.keys()
@@ -159,7 +159,10 @@ def test_steps_are_steps_and_ramps_are_ramps() -> None:
         ),
     )
     x, y = planned_curve(curriculum, 400, BASE, "lr")
-    assert list(zip(x, y, strict=True)) == [(0, 0.1), (100, 0.1), (100, 0.1), (300, 0.1), (300, 0.01), (400, 0.01)]
+    assert y[x < 300].tolist() == [0.1] * len(y[x < 300])
+    assert y[x == 300].tolist() == [0.1, 0.01]
+    assert y[x > 300].tolist() == [0.01] * len(y[x > 300])
+    assert (x[0], x[-1]) == (0, 400)
     x, y = planned_curve(curriculum, 400, BASE, "temperature")
     assert y[x == 100].tolist() == [2.0, 1.0]
     assert y[x == 300].tolist() == [0.5, 0.5]

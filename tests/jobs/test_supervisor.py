@@ -28,7 +28,7 @@ def dead():
 @pytest.mark.parametrize(
     ("status", "ended", "reason"),
     [
-        (Status.STARTING, Status.LOST, "Its worker process died without a word: it was killed, or ran out of memory."),
+        (Status.STARTING, Status.LOST, "Its worker process ended before it began to train; its log may say why."),
         (Status.RUNNING, Status.LOST, "Its worker process died without a word: it was killed, or ran out of memory."),
         (Status.STOPPING, Status.STOPPED, "Its worker process ended before it could write a last checkpoint."),
     ],

@@ -104,19 +104,19 @@ def test_a_run_is_trained_to_its_end_and_everything_recorded(db, start, wait_unt
 
 
 def test_a_stopped_run_resumes_without_a_gap_or_a_doubled_episode(db, start, wait_until):
-    run_id = start(episodes=1200, boundary=30)
+    run_id = start(episodes=800, boundary=30)
     wait_until(run_id, episode=60)
     assert control.stop(db, run_id) == Status.STOPPING
     assert control.wait_stopped(db, run_id, 30) == Status.STOPPED
     stopped = get_run(db, run_id)
-    assert (stopped.reason, stopped.episode < 1200) == (None, True)
+    assert (stopped.reason, stopped.episode < 800) == (None, True)
     assert read_checkpoints(db, run_id)[-1].episode == stopped.episode
     before = assert_whole(db, run_id)
 
     control.resume(db, run_id)
     wait_until(run_id, status=Status.COMPLETED)
     table = assert_whole(db, run_id)
-    assert len(table) == 1200
+    assert len(table) == 800
     assert table["return"][: len(before)].tolist() == before["return"].tolist()
     assert set(table["phase"][len(before) :]) == {"late"}  # it does not begin again at the first phase
     assert [change.name for change in read_phase_changes(db, run_id)] == ["early", "late"]
@@ -124,7 +124,7 @@ def test_a_stopped_run_resumes_without_a_gap_or_a_doubled_episode(db, start, wai
 
 
 def test_a_killed_worker_is_found_out_and_its_run_resumes(db, start, wait_until, tmp_path):
-    run_id = start(episodes=1200, boundary=50)
+    run_id = start(episodes=800, boundary=50)
     run = wait_until(run_id, episode=120)
     os.kill(run.pid, signal.SIGKILL)
     wait_for(lambda: reconcile(db) and get_run(db, run_id).status == Status.LOST, 10)
@@ -140,7 +140,7 @@ def test_a_killed_worker_is_found_out_and_its_run_resumes(db, start, wait_until,
 
     control.resume(db, run_id)
     wait_until(run_id, status=Status.COMPLETED)
-    assert len(assert_whole(db, run_id)) == 1200
+    assert len(assert_whole(db, run_id)) == 800
     event = next(event for event in reversed(read_events(db, run_id)) if event.kind == "queued")
     assert event.message == (
         f"Resumes from the checkpoint at episode {checkpoint}; "
@@ -152,7 +152,7 @@ def test_a_boundary_of_a_running_run_moves(db, start, wait_until):
     run_id = start(episodes=ENDLESS, boundary=ENDLESS - 1)
     wait_until(run_id, episode=20)
     current = control.current_curriculum(db, run_id)
-    target = get_run(db, run_id).episode + 1000
+    target = get_run(db, run_id).episode + 600
     control.request_edit(db, run_id, with_boundaries(current, [target]))
     revision = wait_for(lambda: (newest := read_revisions(db, run_id)[-1]).state != "pending" and newest, 10)
     assert (revision.state, 20 <= revision.applied_episode < target) == ("applied", True)

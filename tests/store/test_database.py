@@ -147,7 +147,7 @@ def test_the_environment_chooses_folder_and_database(tmp_path, monkeypatch):
         ("nonsense", "V3_DATABASE_URL 'nonsense' is not a database URL; write sqlite:///FILE or postgresql://"),
         ("sqlite://v3.db", "lacks a slash; a file is written sqlite:///FILE"),
         ("sqlite://", "in memory cannot be shared with worker processes"),
-        ("mysql://somebody@host/v3", "names a 'mysql' database; V3 Lab stores runs in SQLite or PostgreSQL."),
+        ("mysql://somebody@host/v3", "names a 'mysql' database; write sqlite:///FILE or postgresql://USER"),
         ("postgresql+nothing://host/v3", "driver of postgresql+nothing databases is missing"),
         ("sqlite:///{tmp}/file/v3.db", "The database's folder {tmp}/file cannot be written: it is a file"),
         ("sqlite:///{tmp}/folder", "The database {tmp}/folder is a folder; name a file in it with V3_DATABASE_URL."),

@@ -177,8 +177,15 @@ def schedule_figure(
     name_routing(figure, series.bands)
     axes = stack_rows(figure, [KNOB_TITLES[knob] for knob in knobs])
     for row, (knob, axis) in enumerate(zip(knobs, axes, strict=True)):
-        add_plan(figure, curriculum, series.end, base, knob, name="Planned", colour=NEUTRAL, axis=axis, dash="dash")
-        add_column(figure, buckets, series.column(knob), name="In effect", colour=CATEGORICAL[0], axis=axis, width=2)
+        title, colour = KNOB_TITLES[knob], CATEGORICAL[0]
+        planned, effective = (f"{title}, {what}: %{{y:.4~g}}<extra></extra>" for what in ("planned", "in effect"))
+        add_plan(
+            figure, curriculum, series.end, base, knob, name="Planned", colour=NEUTRAL, axis=axis, dash="dash",
+            hover=planned,
+        )  # fmt: skip
+        add_column(
+            figure, buckets, series.column(knob), name="In effect", colour=colour, axis=axis, width=2, hover=effective
+        )
         if row:
             figure.for_each_trace(lambda trace: trace.update(showlegend=False), selector={"yaxis": axis})
         figure.layout[f"yaxis{axis[1:]}"].rangemode = "tozero"

@@ -13,23 +13,21 @@ KNOB_TITLES = {
     "entropy": "Entropy coefficient",
 }
 
-_POINTS_PER_RAMP = 49
+_POINTS_PER_PHASE = 80
 
 
 def planned_curve(curriculum: Curriculum, episodes: int, base: BaseValues, knob: str) -> tuple[Floats, Floats]:
     """A setting as planned, as the corners and points of a line over completed episodes.
 
-    Each phase contributes its first and its last value, and between them as many points as a ramp needs; where two
-    phases meet, both have a point at the same place, so that a step is drawn as a step.
+    Each phase contributes its first and its last value, and points between them for ramps to bend at and for the mouse
+    to find; where two phases meet, both have a point at the same place, so that a step is drawn as a step.
     """
     x: list[float] = []
     y: list[float] = []
     for index, (_, start, end) in enumerate(phase_spans(curriculum, episodes)):
         alone = _ending_with(curriculum, index)
-        first, last = (_value(alone, at, end, base, knob) for at in (start, end))
-        points = _POINTS_PER_RAMP if first != last else 0
         # A ramp is read at whole episodes, as training reads it.
-        inner = {round(point) for point in np.linspace(start, end, points + 2).tolist()} - {start, end}
+        inner = {round(point) for point in np.linspace(start, end, _POINTS_PER_PHASE).tolist()} - {start, end}
         at = [start, *sorted(inner), end]
         x += at
         y += [_value(alone, point, end, base, knob) for point in at]
@@ -48,6 +46,7 @@ def add_plan(
     axis: str = "y",
     dash: str = "solid",
     width: float = 2,
+    hover: str = "%{y:.4~g}",
 ) -> None:
     """Draw a setting's planned curve."""
     x, y = planned_curve(curriculum, episodes, base, knob)
@@ -59,7 +58,7 @@ def add_plan(
         yaxis=axis,
         mode="lines",
         line={"color": colour, "width": width, "dash": dash},
-        hovertemplate="%{y:.4~g}",
+        hovertemplate=hover,
     )
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-CATEGORICAL = ("#1f78d1", "#d55e00", "#0aa58f", "#8a3fa0", "#9e87bd", "#0d714d", "#fa2875", "#cf804e")
+CATEGORICAL = ("#1f78d1", "#d55e00", "#0aa58f", "#96489f", "#9e87bd", "#0d714d", "#fa2875", "#cf804e")
 """For runs, experts and metrics, in this order."""
 
 NEUTRAL = "#808080"

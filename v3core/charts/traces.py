@@ -18,7 +18,7 @@ def add_column(
     colour: str,
     axis: str = "y",
     number: str = ".3g",
-    note: str = "",
+    hover: str | None = None,
     width: float = 1.5,
 ) -> None:
     """Draw a column: every value, or per bucket the mean in front of a band from the lowest to the highest.
@@ -31,17 +31,17 @@ def add_column(
         colour: `#rrggbb`.
         axis: the y axis, as in `y2`.
         number: d3 format of a value in the hover.
-        note: follows the value in the hover, as in ` nats`.
+        hover: plotly's hover template, in place of value and extremes.
         width: of the line, in pixels.
     """
     summary = buckets.summary(values)
-    hover = f"%{{y:{number}}}{note}"
+    text = f"%{{y:{number}}}"
     lone = _lone(summary.mean)
     spread = None
     if buckets.size > 1:
         _add_spread(figure, buckets, summary.minimum, summary.maximum, colour=colour, axis=axis, group=name)
         spread = np.column_stack((summary.minimum, summary.maximum))
-        hover += f"  (%{{customdata[0]:{number}}} to %{{customdata[1]:{number}}})"
+        text += f"  (%{{customdata[0]:{number}}} to %{{customdata[1]:{number}}})"
     figure.add_scatter(
         x=buckets.x,
         y=summary.mean,
@@ -53,7 +53,7 @@ def add_column(
         mode="lines+markers" if lone.any() else "lines",
         marker={"size": np.where(lone, 5, 0), "color": colour, "opacity": 1} if lone.any() else None,
         line={"color": colour, "width": width},
-        hovertemplate=hover,
+        hovertemplate=hover or text,
     )
 
 

@@ -66,6 +66,8 @@ def _settle(db: Database, run: RunRow, now: datetime) -> bool:
             return _end(db, run, now, "Its worker process ended before it could write a last checkpoint.")
         if run.boot_id != identity.this_boot():
             return _end(db, run, now, "The machine was restarted while it trained.")
+        if run.status == Status.STARTING:
+            return _end(db, run, now, "Its worker process ended before it began to train; its log may say why.")
         return _end(db, run, now, "Its worker process died without a word: it was killed, or ran out of memory.")
     if run.status == Status.STOPPING and _is_overdue(db, run, now):
         return _kill(db, run, now)

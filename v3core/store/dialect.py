@@ -12,6 +12,7 @@ from v3core.errors import V3Error
 
 BUSY_TIMEOUT_SECONDS = 30
 """How long a write waits for another process's write before it gives up."""
+FORMS = "write sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME"
 SCHEMA_LOCK, QUEUE_LOCK = 3_141_001, 3_141_002
 """Keys of PostgreSQL's advisory locks."""
 
@@ -27,13 +28,11 @@ def parse_url(text: str) -> URL:
         backend = url.get_backend_name()
     except (ArgumentError, ValueError):
         shown = "V3_DATABASE_URL" if "@" in text else f"V3_DATABASE_URL '{text}'"  # it may hold a password
-        raise V3Error(
-            f"{shown} is not a database URL; write sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME."
-        ) from None
+        raise V3Error(f"{shown} is not a database URL; {FORMS}.") from None
     if backend == "postgresql":
         return url
     if backend != "sqlite":
-        raise V3Error(f"V3_DATABASE_URL names a '{backend}' database; V3 Lab stores runs in SQLite or PostgreSQL.")
+        raise V3Error(f"V3_DATABASE_URL names a '{backend}' database; {FORMS}.")
     if url.host:
         raise V3Error(f"V3_DATABASE_URL '{text}' lacks a slash; a file is written sqlite:///FILE, with three.")
     if not url.database or url.database == ":memory:":

@@ -74,14 +74,15 @@ def update(
 ) -> UpdateStatistics:
     """Several passes of clipped PPO over the samples, shuffled anew each pass.
 
-    A rollout that a boundary cut short gets proportionally fewer passes, at least one: a handful of samples must not
-    be learned by heart. The last minibatches of a pass are of even size, for the same reason.
+    A rollout that a boundary cut to less than a minibatch gets proportionally fewer passes, at least one: a handful
+    of samples must not be learned by heart. Minibatches of a pass are of even size, for the same reason.
 
     Raises:
         NonFiniteLossError: before the gradient step that would have spoilt the policy.
     """
     count = len(samples.actions)
-    passes = max(1, round(config.epochs * count / (config.environments * config.rollout_steps)))
+    enough = min(config.minibatch, config.environments * config.rollout_steps)
+    passes = max(1, round(config.epochs * min(1, count / enough)))
     minibatches = max(1, round(count / config.minibatch))
     parameters = list(policy.parameters())
     rows: list[list[float]] = []

@@ -48,7 +48,7 @@ function theme(element) {
     panel: read("secondary-background-color", "#f4f4f4"),
     border: read("border-color", "#ccc"),
     grid: read("border-color-light", read("border-color", "#ddd")),
-    accent: read("primary-color", "#0f766e"),
+    accent: read("link-color", "#0f766e"),
   }
 }
 
@@ -152,10 +152,15 @@ class Chart {
       responsive: false,
       doubleClick: false,
       scrollZoom: false,
-      modeBarButtonsToRemove: ["zoom2d", "pan2d", "select2d", "lasso2d", "zoomIn2d", "zoomOut2d", "autoScale2d", "resetScale2d"],
-      modeBarButtonsToAdd: [
-        { name: "whole", title: "Show everything (double click)", icon: this.plotly.Icons.home, click: () => this.reset() },
-      ],
+      // Named one by one: plotly's own selection would offer to upload the chart to its makers' cloud.
+      showSendToCloud: false,
+      plotlyServerURL: "",
+      modeBarButtons: [["toImage", {
+        name: "whole",
+        title: "Show everything (double click)",
+        icon: this.plotly.Icons.home,
+        click: () => this.reset(),
+      }]],
       toImageButtonOptions: { format: "png", scale: 2, filename: "v3-lab" },
     }
   }
@@ -187,7 +192,7 @@ class Chart {
       paper_bgcolor: "rgba(0,0,0,0)",
       plot_bgcolor: "rgba(0,0,0,0)",
       font: { family: colours.font, size: 13, color: colours.text },
-      modebar: { bgcolor: "rgba(0,0,0,0)", color: colours.text, activecolor: colours.accent, orientation: "h" },
+      modebar: { bgcolor: colours.background, color: colours.text, activecolor: colours.accent, orientation: "h" },
       hoverlabel: {
         bgcolor: colours.background,
         bordercolor: colours.border,
@@ -208,9 +213,11 @@ class Chart {
         uirevision: `${layout.uirevision}:${this.resets}`,
       })
     }
+    // Under the mouse: one pixel, and none of the halo that plotly draws around it.
+    Object.assign((layout.xaxis ??= {}), { spikecolor: colours.text, spikethickness: -2 })
     const zoom = groups.get(this.group).range
-    if (zoom && layout.xaxis) layout.xaxis.range = [...zoom]
-    if (layout.xaxis) layout.xaxis.uirevision = Math.random() // its zoom is the group's, set above
+    if (zoom) layout.xaxis.range = [...zoom]
+    layout.xaxis.uirevision = Math.random() // its zoom is the group's, set above
     this.fitNames(layout, colours)
     return layout
   }
@@ -218,7 +225,7 @@ class Chart {
   // Names of phases: beside the visible beginning of their band, cut to its width.
   fitNames(layout, colours) {
     const bands = layout.meta?.bands ?? []
-    if (!bands.length || !layout.xaxis) return
+    if (!bands.length) return
     const [from, to] = layout.xaxis.range
     const margin = layout.margin
     const scale = (this.width - margin.l - margin.r) / (to - from)

@@ -1,0 +1,178 @@
+"""The command line as a person or another program uses it: real processes, a real database."""
+
+import json
+import os
+import socket
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture
+def v3core(tmp_path):
+    """Run `python -m v3core …` with a data folder of its own."""
+
+    def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        cleaned = {name: value for name, value in os.environ.items() if not name.startswith("V3_")}
+        return subprocess.run(
+            [sys.executable, "-m", "v3core", *arguments],
+            cwd=ROOT,
+            env=cleaned | {"V3_DATA_DIR": str(tmp_path / "data")} | environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    return run
+
+
+def test_train_records_a_run_that_the_other_commands_find(v3core, tmp_path):
+    trained = v3core("train", "--env", "CartPole-v1", "--curriculum", "v3", "--episodes", "40", "--seed", "7")
+    assert trained.returncode == 0, trained.stderr
+    run_id = trained.stdout.splitlines()[-1]
+    assert "Boundaries of v3 scaled to 40 episodes: 10, 30." in trained.stderr
+
+    (listed,) = json.loads(v3core("runs", "--json").stdout)
+    assert {key: listed[key] for key in ("id", "status", "env", "episode", "seed")} == {
+        "id": run_id,
+        "status": "completed",
+        "env": "CartPole-v1",
+        "episode": 40,
+        "seed": 7,
+    }
+
+    connection = sqlite3.connect(tmp_path / "data" / "v3.db")
+    episodes = connection.execute('SELECT episode, phase, "return", length FROM episodes ORDER BY episode').fetchall()
+    assert [row[0] for row in episodes] == list(range(1, 41))
+    assert list(dict.fromkeys(row[1] for row in episodes)) == ["warmup", "transition", "fine-tune"]
+    assert all(row[2] == row[3] for row in episodes), "CartPole pays 1 for each step"
+    sums = connection.execute("SELECT sum(load), count(*) FROM expert_loads GROUP BY episode").fetchall()
+    assert len(sums) == 40
+    assert all(total == pytest.approx(1) and count == 4 for total, count in sums)
+
+    for suffix, read in ((".csv", pd.read_csv), (".parquet", pd.read_parquet)):
+        target = tmp_path / f"run{suffix}"
+        assert v3core("export", run_id[:6], "--to", str(target)).returncode == 0
+        frame = read(target)
+        assert frame["return"].tolist() == [row[2] for row in episodes]
+        assert frame[[f"load_{expert}" for expert in range(1, 5)]].sum(axis=1).to_numpy() == pytest.approx(1)
+    target = tmp_path / "run.json"
+    assert v3core("export", run_id, "--to", str(target)).returncode == 0
+    content = json.loads(target.read_text())
+    assert content["run"]["id"] == run_id
+    assert content["config"]["seed"] == 7
+    assert [change["name"] for change in content["phase_changes"]] == ["warmup", "transition", "fine-tune"]
+    assert [episode["phase"] for episode in content["episodes"]] == [row[1] for row in episodes]
+
+    refused = v3core("resume", run_id)
+    assert (refused.returncode, refused.stderr.count("\n")) == (1, 1)
+    assert v3core("delete", run_id).returncode == 0
+    assert json.loads(v3core("runs", "--json").stdout) == []
+
+
+def test_the_same_seed_records_the_same_numbers(v3core, tmp_path):
+    tables = []
+    for folder in ("first", "second"):
+        data = {"V3_DATA_DIR": str(tmp_path / folder)}
+        trained = v3core("train", "--env", "CartPole-v1", "--episodes", "30", "--seed", "3", **data)
+        assert trained.returncode == 0, trained.stderr
+        target = tmp_path / f"{folder}.parquet"
+        v3core("export", trained.stdout.split()[-1], "--to", str(target), **data)
+        tables.append(pd.read_parquet(target).drop(columns="at"))
+    pd.testing.assert_frame_equal(*tables, check_exact=True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["train"], "Missing option '--env'."),
+        (["train", "--env", "CartPol-v1"], "Did you mean CartPole-v1"),
+        (["train", "--env", "Pendulum-v1"], "The policy cannot take Pendulum-v1: its actions are continuous"),
+        (["train", "--env", "nosuch:Env-v0"], "needs the Python package 'nosuch'"),
+        (["train", "--env", "CartPole-v1", "--episodes", "0"], "A run cannot have 0 episodes"),
+        (["train", "--env", "CartPole-v1", "--episodes", "x"], "'x' is not a valid integer"),
+        (["train", "--env", "CartPole-v1", "--seed", "-3"], "Seed -3 is out of range"),
+        (["train", "--env", "CartPole-v1", "--curriculum", "v33"], "no curriculum preset 'v33'. Did you mean v3?"),
+        (["train", "--env", "CartPole-v1", "--curriculum", "no.yaml"], "no.yaml cannot be read: No such file"),
+        (
+            ["train", "--env", "CartPole-v1", "--episodes", "500", "--no-scale"],
+            "Phase 1 'warmup' ends at episode 1000, but the run has only 500 episodes",
+        ),
+        (["stop", "abc"], "There is no run 'abc'"),
+        (["resume", "abc"], "There is no run 'abc'"),
+        (["export", "abc", "--to", "x.csv"], "There is no run 'abc'"),
+        (["move", "abc", "1,x"], "'1,x' is not a list of episodes"),
+        (["serve", "--port", "99999"], "Port 99999 does not exist"),
+        (["dance"], "No such command 'dance'"),
+    ],
+)
+def test_each_mistake_gets_one_sentence_and_leaves_nothing_behind(v3core, tmp_path, arguments, sentence):
+    result = v3core(*arguments)
+    assert result.returncode != 0
+    assert sentence in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert result.stdout == ""
+    assert not list((tmp_path / "data").glob("runs/*"))
+    if (tmp_path / "data" / "v3.db").exists():
+        assert sqlite3.connect(tmp_path / "data" / "v3.db").execute("SELECT count(*) FROM runs").fetchone() == (0,)
+
+
+def test_a_curriculum_file_with_a_mistake_names_it(v3core, tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text("name: mine\nphases: [{name: a, until: {episode: 9}}, {name: b, until: {episode: 5}}, {name: c}]\n")
+    result = v3core("train", "--env", "CartPole-v1", "--curriculum", str(file))
+    assert result.stderr == (
+        "Phase 2 'b' ends at episode 5 but phase 1 'a' ends at 9; each phase must end later than the one before.\n"
+    )
+
+
+def test_export_says_what_is_wrong_with_its_target(v3core, tmp_path):
+    run_id = v3core("train", "--env", "CartPole-v1", "--episodes", "3").stdout.split()[-1]
+    for target, sentence in (
+        ("run.xlsx", "'run.xlsx' does not say its form; end it in .csv, .parquet, .json."),
+        (str(tmp_path / "none" / "run.csv"), "none does not exist; make it first."),
+    ):
+        result = v3core("export", run_id, "--to", target)
+        assert result.returncode == 1
+        assert sentence in result.stderr
+
+
+def test_a_data_folder_that_cannot_be_written_is_named(v3core, tmp_path):
+    blocker = tmp_path / "file"
+    blocker.write_text("")
+    result = v3core("runs", V3_DATA_DIR=str(blocker / "data"))
+    assert result.returncode == 1
+    assert f"The data folder {blocker}/data cannot be written" in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_serve_refuses_a_port_in_use(v3core):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        result = v3core("serve", "--port", str(port))
+    assert result.returncode == 1
+    assert f"Port {port} is in use" in result.stderr
+
+
+def test_doctor_finds_this_machine_in_order(v3core):
+    result = v3core("doctor")
+    assert result.returncode == 0, result.stdout
+    assert "ok       Packages: all" in result.stdout
+    assert "MISSING" not in result.stdout
+
+
+def test_doctor_names_what_is_missing(v3core, tmp_path):
+    (tmp_path / "data").write_text("a file where the folder should be")
+    result = v3core("doctor")
+    assert result.returncode == 1
+    assert "MISSING  Database: The data folder" in result.stdout
+    assert result.stderr == "Missing: Database.\n"

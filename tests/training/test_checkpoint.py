@@ -1,0 +1,109 @@
+"""Checkpoints are whole or absent, and a bad one is refused by name."""
+
+import pickle
+
+import pytest
+import torch
+
+from v3core.environments import check_environment
+from v3core.errors import V3Error
+from v3core.training.checkpoint import load_checkpoint, save_checkpoint
+from v3core.training.state import TrainingState
+
+
+@pytest.fixture
+def state(small_run):
+    """The state of a run that has not begun."""
+    return TrainingState(small_run(), check_environment("CartPole-v1", allow_import=False), 2)
+
+
+@pytest.fixture
+def saved(state, tmp_path):
+    """A checkpoint file."""
+    path = tmp_path / "run.pt"
+    save_checkpoint(path, state.state_dict())
+    return path
+
+
+def test_everything_comes_back(state, saved, small_run):
+    other = TrainingState(small_run(seed=9), check_environment("CartPole-v1", allow_import=False), 2)
+    other.random.random(5)
+    other.load(saved)
+    for (name, ours), theirs in zip(state.policy.state_dict().items(), other.policy.state_dict().values(), strict=True):
+        assert torch.equal(ours, theirs), name
+    assert torch.equal(torch.rand(3, generator=state.generator), torch.rand(3, generator=other.generator))
+    assert state.random.random() == other.random.random()
+
+
+def test_nothing_else_is_left_in_the_folder(saved):
+    assert [path.name for path in saved.parent.iterdir()] == ["run.pt"]
+
+
+def test_a_crash_while_writing_leaves_the_old_checkpoint(state, saved, monkeypatch):
+    before = saved.read_bytes()
+
+    def half_a_write(_, file):
+        file.write(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(torch, "save", half_a_write)
+    with pytest.raises(V3Error, match=r"run\.pt cannot be written: No space left on device"):
+        save_checkpoint(saved, state.state_dict())
+    assert saved.read_bytes() == before
+    assert len(list(saved.parent.iterdir())) == 1
+
+
+@pytest.mark.parametrize("keep", [0, 10, 1000, -200])
+def test_a_truncated_file_is_refused_by_name(state, saved, keep):
+    saved.write_bytes(saved.read_bytes()[:keep])
+    with pytest.raises(V3Error, match=r"run\.pt cannot be read .*damaged"):
+        state.load(saved)
+
+
+@pytest.mark.parametrize("content", [b"hello", b"\x80\x04K\x01.", bytes(5000)])
+def test_a_foreign_file_is_refused_by_name(state, saved, content):
+    saved.write_bytes(content)
+    with pytest.raises(V3Error, match=r"run\.pt"):
+        state.load(saved)
+
+
+def test_a_file_of_another_program_is_refused_by_name(state, saved):
+    torch.save({"model": torch.zeros(3)}, saved)
+    with pytest.raises(V3Error, match=r"run\.pt is not a checkpoint of this version"):
+        state.load(saved)
+
+
+def test_a_missing_file_is_refused_by_name(state, tmp_path):
+    with pytest.raises(V3Error, match=r"none\.pt is missing"):
+        state.load(tmp_path / "none.pt")
+
+
+class Trap:
+    """Runs code when it is unpickled."""
+
+    def __reduce__(self):
+        return (pytest.fail, ("the checkpoint ran code",))
+
+
+def test_code_in_a_checkpoint_is_never_run(saved):
+    torch.save({"format": Trap()}, saved)
+    with pytest.raises(V3Error, match="cannot be read"):
+        load_checkpoint(saved)
+    saved.write_bytes(pickle.dumps(Trap()))
+    with pytest.raises(V3Error, match="cannot be read"):
+        load_checkpoint(saved)
+
+
+@pytest.mark.parametrize(("env", "actions", "experts"), [("Acrobot-v1", 3, 4), ("CartPole-v1", 2, 5)])
+def test_a_checkpoint_of_another_run_is_refused_by_name(saved, small_run, env, actions, experts):
+    other = TrainingState(small_run(env, experts=experts), check_environment(env, allow_import=False), actions)
+    with pytest.raises(V3Error, match=r"run\.pt does not fit this run"):
+        other.load(saved)
+
+
+def test_a_checkpoint_with_a_part_missing_is_refused_by_name(state, saved):
+    contents = state.state_dict()
+    del contents["optimizer"]
+    save_checkpoint(saved, contents)
+    with pytest.raises(V3Error, match=r"run\.pt does not fit this run"):
+        state.load(saved)

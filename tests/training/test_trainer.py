@@ -1,0 +1,258 @@
+"""The training loop, end to end on small runs."""
+
+import itertools
+
+import pytest
+
+from v3core.config import BaseConfig
+from v3core.curriculum import Progress, settings_at, with_boundaries
+from v3core.errors import V3Error
+from v3core.training.hooks import Edit, Orders
+from v3core.training.trainer import CHECKPOINT_SECONDS, Outcome, train
+
+
+def run(config, hooks, **kwargs):
+    return train(config, curriculum=config.curriculum, hooks=hooks, **kwargs)
+
+
+@pytest.mark.parametrize("env", ["CartPole-v1", "MiniGrid-Empty-Random-5x5-v0"])
+def test_a_run_records_exactly_its_episodes_without_gaps(small_run, recorder, env):
+    hooks = recorder()
+    assert run(small_run(env, environments=3), hooks) is Outcome.COMPLETED
+    assert [episode.episode for episode in hooks.episodes] == list(range(1, 13))
+    steps = [episode.step for episode in hooks.episodes]
+    assert steps == sorted(steps)
+    assert steps[-1] <= hooks.step
+    for episode in hooks.episodes:
+        assert sum(episode.loads) == pytest.approx(1)
+        assert sum(episode.hard_loads) == pytest.approx(1)
+        assert episode.length >= 1
+
+
+def test_cartpole_returns_are_its_lengths(small_run, recorder):
+    hooks = recorder()
+    run(small_run(), hooks)
+    assert all(episode.return_ == episode.length for episode in hooks.episodes)
+
+
+def test_the_same_seed_records_the_same_numbers_and_another_seed_others(small_run, recorder):
+    runs = [recorder(), recorder(), recorder()]
+    for hooks, seed in zip(runs, [3, 3, 4], strict=True):
+        run(small_run(seed=seed), hooks)
+    assert runs[0].episodes == runs[1].episodes
+    assert runs[0].phases == runs[1].phases
+    assert runs[0].episodes != runs[2].episodes
+
+
+def test_with_one_environment_phases_change_exactly_at_their_boundaries(small_run, recorder):
+    hooks = recorder()
+    run(small_run(environments=1, rollout_steps=64), hooks)
+    assert [episode.phase for episode in hooks.episodes] == ["one"] * 5 + ["two"] * 4 + ["three"] * 3
+    assert [(change.phase, change.name, change.planned, change.episode) for change in hooks.phases] == [
+        (0, "one", 0, 0),
+        (1, "two", 5, 5),
+        (2, "three", 9, 9),
+    ]
+    assert hooks.phases[1].step == hooks.episodes[4].step
+
+
+def test_with_more_environments_a_phase_begins_when_it_really_did(small_run, recorder):
+    hooks = recorder()
+    run(small_run(environments=8, rollout_steps=64, episodes=20), hooks)
+    for change, after in itertools.pairwise([*hooks.phases, None]):
+        first = next(episode.episode for episode in hooks.episodes if episode.phase == change.name)
+        assert first == change.episode + 1
+        assert change.planned <= change.episode < change.planned + 8
+        if after:
+            assert {e.phase for e in hooks.episodes[change.episode : after.episode]} == {change.name}
+
+
+def test_effective_values_are_those_of_the_curriculum_in_every_rollout(small_run, recorder):
+    """Read back from the optimiser, the router and the loss: a schedule that overwrote them would show."""
+    hooks = recorder()
+    config = small_run(environments=1, rollout_steps=64)
+    run(config, hooks)
+    starts = [0, *(change.episode for change in hooks.phases[1:])]
+    for episode in hooks.episodes:
+        candidates = [
+            settings_at(config.curriculum, Progress(start, 12), config.base.values())
+            for start in range(max(s for s in starts if s < episode.episode), episode.episode)
+        ]
+        found = (episode.phase, episode.routing, episode.temperature, episode.lr, episode.load_balance, episode.entropy)
+        assert found in [(s.phase_name, s.routing, s.temperature, s.lr, s.load_balance, s.entropy) for s in candidates]
+    assert {episode.routing for episode in hooks.episodes} == {"softmax", "sparsemax"}
+
+
+def test_the_phases_settings_reach_optimiser_and_router(small_run, recorder, monkeypatch):
+    """What the modules hold while they learn is what is recorded."""
+    from v3core.training import trainer
+
+    held = []
+
+    def spy(policy, optimizer, samples, coefficients, config, random):
+        held.append((policy.routing, policy.temperature, optimizer.param_groups[0]["lr"], coefficients))
+        return original(policy, optimizer, samples, coefficients, config, random)
+
+    original = trainer.update
+    monkeypatch.setattr(trainer, "update", spy)
+    hooks = recorder()
+    run(small_run(environments=1, rollout_steps=500), hooks)
+    first, last = held[0], held[-1]
+    assert first[:3] == ("softmax", 1.0, 1e-3)
+    assert last[:3] == ("sparsemax", 0.5, 1e-4)
+    assert (last[3].load_balance, last[3].entropy) == (0.005, 0.002)
+    assert hooks.episodes[-1].lr == 1e-4
+
+
+def test_no_phase_changes_between_acting_and_learning(small_run, recorder):
+    """With one gradient step per rollout the policy that learns is the one that acted, all through the curriculum."""
+    hooks = recorder()
+    run(small_run(environments=2, rollout_steps=32, minibatch=64, epochs=1, episodes=20), hooks)
+    assert len(hooks.phases) == 3
+    assert max(abs(episode.approx_kl) for episode in hooks.episodes) < 1e-6
+    assert {episode.clip_fraction for episode in hooks.episodes} == {0}
+
+
+def test_a_stop_order_ends_with_a_checkpoint_and_resume_goes_on_without_a_gap(small_run, recorder):
+    config = small_run(environments=2, rollout_steps=8)
+    first = recorder(lambda hooks: Orders(stop=len(hooks.episodes) >= 6))
+    assert run(config, first) is Outcome.STOPPED
+    path, episode, step = first.saved[-1]
+    assert first.calls[-1] == "checkpoint_saved"
+    assert episode == len(first.episodes) < 12
+    assert step == first.step
+
+    second = recorder()
+    assert run(config, second, checkpoint=path) is Outcome.COMPLETED
+    both = [*first.episodes, *second.episodes]
+    assert [record.episode for record in both] == list(range(1, 13))
+    assert second.episodes[0].step > step
+    assert second.episodes[0].phase == first.episodes[-1].phase == "two"
+    assert [change.name for change in [*first.phases, *second.phases]] == ["one", "two", "three"]
+
+
+def test_resuming_twice_gives_the_same_numbers(small_run, recorder):
+    config = small_run(rollout_steps=8)
+    first = recorder(lambda hooks: Orders(stop=len(hooks.episodes) >= 3))
+    run(config, first)
+    again = [recorder(), recorder()]
+    for hooks in again:
+        run(config, hooks, checkpoint=first.saved[-1][0])
+    assert again[0].episodes == again[1].episodes
+
+
+def test_resumed_episodes_are_not_those_the_run_began_with(small_run, recorder):
+    config = small_run(rollout_steps=8)
+    stopped = recorder(lambda hooks: Orders(stop=len(hooks.episodes) >= 3))
+    run(config, stopped)
+    resumed = recorder()
+    run(config, resumed, checkpoint=stopped.saved[-1][0])
+    assert [e.length for e in resumed.episodes[:3]] != [e.length for e in stopped.episodes[:3]]
+
+
+def test_a_stop_before_the_first_episode_can_be_resumed(small_run, recorder):
+    stopped = recorder(lambda _: Orders(stop=True))
+    assert run(small_run(), stopped) is Outcome.STOPPED
+    assert not stopped.episodes
+    resumed = recorder()
+    assert run(small_run(), resumed, checkpoint=stopped.saved[-1][0]) is Outcome.COMPLETED
+    assert [change.episode for change in resumed.phases][0] == 0
+
+
+def test_a_complete_run_has_nothing_to_resume(small_run, recorder):
+    hooks, again = recorder(), recorder()
+    run(small_run(), hooks)
+    assert hooks.saved[-1][1] == 12
+    assert run(small_run(), again, checkpoint=hooks.saved[-1][0]) is Outcome.COMPLETED
+    assert not again.episodes
+
+
+def test_every_checkpoint_comes_after_the_record_of_its_episodes(small_run, recorder):
+    hooks = recorder()
+    recorded_at_save = []
+    hooks.checkpoint_saved = lambda path, episode, step: recorded_at_save.append((episode, len(hooks.episodes)))
+    run(small_run(), hooks)
+    assert recorded_at_save
+    assert all(episode == recorded for episode, recorded in recorded_at_save)
+
+
+def test_checkpoints_follow_the_clock_and_the_phases(small_run, recorder):
+    config = small_run(environments=1, rollout_steps=8)
+    still, fast = recorder(), recorder()
+    run(config, still, clock=lambda: 0.0)
+    assert [episode for _, episode, _ in still.saved] == [0, 5, 9, 12]
+    ticks = itertools.count(step=CHECKPOINT_SECONDS)
+    run(config, fast, clock=lambda: next(ticks))
+    assert fast.calls.count("checkpoint_saved") >= fast.calls.count("record") > 12
+
+
+def test_an_edit_of_the_future_is_applied_between_two_rollouts(small_run, recorder):
+    config = small_run(environments=1, rollout_steps=8)
+    edit = Edit(7, with_boundaries(config.curriculum, [8, 10]))
+    hooks = recorder(lambda hooks: Orders(edits=(edit,) if len(hooks.episodes) == 3 and not hooks.applied else ()))
+    run(config, hooks)
+    assert hooks.applied == [(7, 3)]
+    assert [(change.planned, change.episode) for change in hooks.phases] == [(0, 0), (8, 8), (10, 10)]
+    assert [episode.phase for episode in hooks.episodes] == ["one"] * 8 + ["two"] * 2 + ["three"] * 2
+
+
+def test_an_edit_of_the_past_is_rejected_in_one_sentence_and_training_goes_on(small_run, recorder):
+    config = small_run(environments=1, rollout_steps=8)
+    edit = Edit(8, with_boundaries(config.curriculum, [2, 9]))
+    hooks = recorder(lambda hooks: Orders(edits=(edit,) if len(hooks.episodes) >= 6 and not hooks.rejected else ()))
+    assert run(config, hooks) is Outcome.COMPLETED
+    assert not hooks.applied
+    assert hooks.rejected[0][0] == 8
+    assert "only what lies ahead can be changed" in hooks.rejected[0][1]
+    assert [change.episode for change in hooks.phases] == [0, 5, 9]
+
+
+def test_two_edits_at_once_are_taken_in_order_and_a_stop_comes_after_them(small_run, recorder):
+    config = small_run(environments=1, rollout_steps=8)
+    edits = (
+        Edit(1, with_boundaries(config.curriculum, [6, 9])),
+        Edit(2, with_boundaries(config.curriculum, [7, 9])),
+    )
+    hooks = recorder(lambda _: Orders(stop=True, edits=edits))
+    assert run(config, hooks) is Outcome.STOPPED
+    assert hooks.applied == [(1, 0), (2, 0)]
+
+
+def test_a_loss_that_is_not_finite_names_the_update(small_run, recorder, choice_env):
+    config = small_run(choice_env(reward=float("inf")))
+    with pytest.raises(V3Error, match=r"^Update 1, after episode 0 in phase 'one': the loss is not finite; lower the"):
+        run(config, recorder())
+
+
+def test_a_damaged_checkpoint_is_refused_by_name(small_run, recorder, tmp_path):
+    path = tmp_path / "bad.pt"
+    path.write_bytes(b"not a checkpoint")
+    with pytest.raises(V3Error, match=r"bad\.pt"):
+        run(small_run(), recorder(), checkpoint=path)
+
+
+def test_an_environment_that_the_policy_cannot_take_is_refused(small_run, recorder):
+    with pytest.raises(V3Error, match="continuous"):
+        run(small_run("Pendulum-v1"), recorder())
+
+
+def test_it_learns_to_choose(small_run, recorder, choice_env):
+    """A right choice by the sign of one feature earns 1, and guessing a third: found through graph, router, experts."""
+    phases = [
+        {"name": "one", "until": {"episode": 2000}, "routing": "softmax", "load_balance": 0.02},
+        {"name": "two", "routing": "sparsemax", "temperature": 0.5},
+    ]
+    config = small_run(
+        choice_env(),
+        episodes=6000,
+        curriculum={"name": "two", "phases": phases},
+        environments=8,
+        rollout_steps=32,
+        minibatch=64,
+        epochs=4,
+    ).model_copy(update={"base": BaseConfig(lr=3e-3)})
+    hooks = recorder()
+    run(config, hooks)
+    first, last = hooks.episodes[:200], hooks.episodes[-500:]
+    assert sum(episode.return_ for episode in first) / 200 < 0.6
+    assert sum(episode.return_ for episode in last) / 500 > 0.95

@@ -175,6 +175,18 @@ def test_boundary_returns_to_the_plan_that_python_keeps(page: Page, server: Serv
     expect(page.locator(HANDLE)).to_have_attribute("aria-valuenow", "750")
 
 
+def test_boundary_asked_for_stays_marked_beside_the_plan(page: Page, server: Server) -> None:
+    opened(page, server, "one&wanted")
+    drag_handle(page, 1, by=-60)
+    page.mouse.up()
+    expect(page.get_by_text("moves=")).to_contain_text("(1, ")
+    wait_for_ticks(page, 2)
+    found = re.search(r"\(1, (\d+)\)", page.get_by_text("moves=").inner_text())
+    assert found
+    expect(page.locator(f"{HANDLE}.v3-moved")).to_have_attribute("aria-valuenow", found[1])
+    assert ask(page, "node._fullLayout.shapes.find(shape => shape.name === 'boundary:1').x0") == 750
+
+
 def test_charts_of_a_group_zoom_together_and_names_follow(page: Page, server: Server) -> None:
     opened(page, server, "step=0&start=600", charts=7)
     plot = plot_area(page)

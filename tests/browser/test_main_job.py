@@ -172,6 +172,14 @@ def test_start_watch_move_a_boundary_stop_resume_and_compare(page: Page, served:
     expect(page.get_by_text("Phase by phase")).to_be_visible()
     assert watched.outside == []
 
+    # Delete asks first, then removes the rows and the files.
+    page.goto(served.url)
+    page.locator(f".st-key-delete-list-{other} button").first.click()  # the other is for narrow screens
+    page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    eventually(lambda: not records.rows("SELECT 1 FROM runs WHERE id = ?", other), "the run's deletion")
+    assert not (served.data / "runs" / other).exists()
+    expect(page.get_by_role("link", name="direct-sparsemax · CartPole-v1 · seed 1")).to_have_count(0)
+
 
 def test_a_run_goes_on_while_the_server_restarts(page: Page, served: Server) -> None:
     run_id = launch(page, served, "v3", 3000)

@@ -1,0 +1,1 @@
+"""Charts: plain data in, plotly figures out. No Streamlit, no store."""

@@ -72,7 +72,7 @@ def return_figure(
     )
     if threshold is not None:
         add_level(figure, series.end, threshold, name=f"Reward threshold {threshold:g}")
-    figure.update_yaxes(title={"text": "Return", "standoff": 6})
+    figure.update_yaxes(title={"text": "Return", "standoff": 6}, rangemode="tozero")
     return figure
 
 
@@ -104,10 +104,16 @@ def expert_loads_figure(series: RunSeries, *, span: Span = "run", height: int = 
             z=np.array(means),
             colorscale=colour_scale(),
             zmin=0,
-            colorbar={"title": {"text": "Load"}, "tickformat": ".0%", "thickness": 12, "outlinewidth": 0},
+            colorbar={
+                "title": {"text": "Load", "font": {"size": 12}},
+                "tickfont": {"size": 12},
+                "tickformat": ".0%",
+                "thickness": 12,
+                "outlinewidth": 0,
+            },
             hovertemplate="%{y}, episode %{x:,d}: %{z:.1%}<extra></extra>",
         )
-        figure.update_layout(hovermode="closest", yaxis={"autorange": "reversed"})
+        figure.update_layout(hovermode="closest", yaxis={"autorange": "reversed"}, margin={"l": 70, "r": 84})
         return figure
     for expert, (mean, colour) in enumerate(zip(means, colours(experts), strict=True), start=1):
         figure.add_scatter(

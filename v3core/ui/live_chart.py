@@ -1,7 +1,7 @@
 """A plotly chart that stays the same DOM node while its data changes: zoom, legend clicks and hover survive a tick.
 
 `st.plotly_chart` builds its node anew at every change of data; this component calls `Plotly.react` instead. The
-browser's part is `live_chart.js`.
+browser's part is `live_chart.js` and `live_chart_handles.js`.
 """
 
 from collections.abc import Callable, Mapping
@@ -25,8 +25,10 @@ _HTML = """
 </div>
 """
 
-_CSS = (Path(__file__).with_suffix(".css")).read_text(encoding="utf-8")
-_JS = (Path(__file__).with_suffix(".js")).read_text(encoding="utf-8")
+_FOLDER = Path(__file__).parent
+_CSS = (_FOLDER / "live_chart.css").read_text(encoding="utf-8")
+# One module: Streamlit serves it from memory, where one file cannot import another.
+_JS = "\n".join((_FOLDER / name).read_text(encoding="utf-8") for name in ("live_chart.js", "live_chart_handles.js"))
 
 # Not isolated: plotly's own style sheet belongs to the page, and does not reach into a shadow root.
 _component = st.components.v2.component("v3_live_chart", html=_HTML, css=_CSS, js=_JS, isolate_styles=False)

@@ -1,10 +1,12 @@
 """The charts of the live page."""
 
+from datetime import UTC, datetime
 from functools import partial
 
 import gymnasium
 import streamlit as st
 
+from v3core.charts.buckets import drawn_caption
 from v3core.charts.figures import (
     expert_loads_figure,
     losses_figure,
@@ -14,9 +16,11 @@ from v3core.charts.figures import (
 )
 from v3core.charts.series import RunSeries
 from v3core.curriculum import Curriculum
+from v3core.jobs.lifecycle import ACTIVE
 from v3core.store.runs import RunRow
 from v3core.ui.boundary_editor import drafts, remember_drag
 from v3core.ui.live_chart import live_chart
+from v3core.ui.run_data import newest_at
 
 
 def run_charts(run: RunRow, series: RunSeries, curriculum: Curriculum) -> bool:
@@ -38,6 +42,9 @@ def run_charts(run: RunRow, series: RunSeries, curriculum: Curriculum) -> bool:
             wanted=drafts(run.id, curriculum),
             zoom_group=group,
         )
+        newest = newest_at(series)
+        waited = (datetime.now(UTC) - newest).total_seconds() if newest and run.status in ACTIVE else None
+        st.caption(drawn_caption(series.episode, waited))
     left, right = st.columns(2)
     with left.container(border=True, height="stretch"):
         _head("Expert loads", "Mean gate weight of each expert over an episode; they sum to 1.")

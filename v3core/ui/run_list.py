@@ -45,7 +45,7 @@ def _filtered(runs: list[RunRow]) -> list[RunRow]:
         run
         for run in runs
         if (not statuses or run.status in statuses)
-        and all(word in f"{run.name} {run.env} {run.id} {run.curriculum}".lower() for word in words)
+        and all(word in f"{run.name} {run.env} {run.curriculum}".lower() or run.id.startswith(word) for word in words)
     ]
 
 

@@ -98,7 +98,9 @@ def with_plan(series: RunSeries, curriculum: Curriculum) -> RunSeries:
 def moved(move: BoundaryMove) -> None:
     """Remember a dragged boundary."""
     st.session_state.setdefault("moves", []).append((move.index, move.episode))
-    if "keep" in st.query_params:
+    if "wanted" in st.query_params:
+        st.session_state.wanted = {move.index: move.episode}
+    if "keep" in st.query_params or "wanted" in st.query_params:
         return
     boundaries = list(st.session_state.curriculum.boundaries)
     boundaries[move.index] = move.episode
@@ -120,7 +122,12 @@ def live() -> None:
     with st.container(border=True):
         st.markdown("**Return**")
         returned = live_chart(
-            return_figure(series, threshold=475), key="return", editable=True, on_boundary=moved, zoom_group="run"
+            return_figure(series, threshold=475),
+            key="return",
+            editable=True,
+            on_boundary=moved,
+            wanted=st.session_state.get("wanted"),
+            zoom_group="run",
         )
         if returned:
             st.session_state.returned = returned

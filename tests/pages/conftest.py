@@ -1,0 +1,41 @@
+"""Pages run headless by Streamlit's AppTest, on a database of their own."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from v3core.store.database import Database
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Database]:
+    """An empty store, which the pages open too; the queue starts nothing."""
+    monkeypatch.setenv("V3_DATA_DIR", str(tmp_path))
+    monkeypatch.delenv("V3_DATABASE_URL", raising=False)
+    monkeypatch.setattr("v3core.jobs.launcher.drain", lambda *_, **__: [])
+    st.cache_resource.clear()
+    st.cache_data.clear()
+    opened = Database.open()
+    yield opened
+    opened.close()
+    st.cache_resource.clear()
+
+
+@pytest.fixture
+def open_page(database: Database) -> Callable[..., AppTest]:  # noqa: ARG001  it must be there before the page
+    """`open_page("pages/launch.py", run=ID)`: the page after its first run."""
+
+    def open_it(path: str, **query: str) -> AppTest:
+        app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
+        for name, value in query.items():
+            app.query_params[name] = value
+        if path != "app.py":
+            app.switch_page(path)
+        return app.run()
+
+    return open_it

@@ -1,0 +1,135 @@
+"""The launch page: what it refuses, where it says so, and what it queues."""
+
+import pytest
+
+from v3core.store.runs import list_runs
+
+
+def errors(app):
+    return [error.value for error in app.error]
+
+
+def told(app):
+    """Everything the page says in running text."""
+    return "\n".join(element.value for element in [*app.markdown, *app.caption, *app.error, *app.info])
+
+
+@pytest.fixture
+def launch(open_page):
+    app = open_page("pages/launch.py")
+    assert not app.exception
+    return app
+
+
+def start_button(app):
+    return app.button(key="start")
+
+
+def field(app, row, name):
+    (found,) = [
+        item
+        for item in [*app.text_input, *app.number_input, *app.selectbox]
+        if item.key and item.key.endswith(f"-{row}-{name}")
+    ]
+    return found
+
+
+def test_it_offers_cartpole_under_v3_ready_to_start(launch):
+    assert launch.selectbox(key="env").value == "CartPole-v1"
+    assert launch.selectbox(key="curriculum").value == "v3"
+    assert [field(launch, row, "name").value for row in range(3)] == ["warmup", "transition", "fine-tune"]
+    assert not start_button(launch).disabled
+    assert not errors(launch)
+
+
+def test_boundaries_follow_the_length_of_the_run(launch):
+    launch.number_input(key="episodes:CartPole-v1").set_value(400).run()
+    assert [field(launch, row, "until").value for row in range(2)] == [100, 300]
+
+
+def test_start_queues_one_run_per_seed(launch, database):
+    launch.number_input(key="episodes:CartPole-v1").set_value(200).run()
+    launch.text_input(key="seeds").set_value("1-3").run()
+    launch.text_input(key="experiment").set_value("three seeds").run()
+    start_button(launch).click().run()
+    assert not launch.exception
+    runs = list_runs(database)
+    assert sorted(run.seed for run in runs) == [1, 2, 3]
+    assert {(run.status, run.env, run.curriculum, run.episodes, run.experiment) for run in runs} == {
+        ("queued", "CartPole-v1", "v3", 200, "three seeds")
+    }
+    assert runs[0].config.curriculum.boundaries == (50, 150)
+
+
+def test_an_edited_phase_is_what_is_queued(launch, database):
+    field(launch, 1, "temperature").set_value("2 → 0.25 cosine").run()
+    field(launch, 0, "until").set_value(123).run()
+    start_button(launch).click().run()
+    (run,) = list_runs(database)
+    assert run.curriculum == "v3 (edited)"
+    assert run.config.curriculum.boundaries[0] == 123
+    assert run.config.curriculum.phases[1].temperature.to == 0.25
+
+
+@pytest.mark.parametrize(
+    ("env", "sentence"),
+    [
+        ("CartPol-v1", "There is no environment 'CartPol-v1'. Did you mean CartPole-v1"),
+        ("os:Evil-v0", "imports code, which only the command line may"),
+        ("Pendulum-v1", "its actions are continuous"),
+    ],
+)
+def test_an_environment_that_cannot_be_trained_is_refused_beside_its_field(open_page, database, env, sentence):
+    app = open_page("pages/launch.py", env=env)
+    assert any(sentence in error for error in errors(app))
+    assert start_button(app).disabled
+    assert list_runs(database) == []
+
+
+def test_bad_seeds_are_refused_beside_their_field(launch):
+    launch.text_input(key="seeds").set_value("one").run()
+    assert errors(launch) == ["'one' is not a seed; write whole numbers, as in 1, 2, 3 or 1-5."]
+    assert start_button(launch).disabled
+
+
+def test_a_boundary_out_of_order_is_told_in_its_row(launch):
+    field(launch, 1, "until").set_value(10).run()
+    assert "This phase ends at episode 10, but phase 1 'warmup' ends at" in told(launch)
+    assert start_button(launch).disabled
+
+
+def test_a_boundary_beyond_the_end_is_told_in_its_row(launch):
+    field(launch, 1, "until").set_value(100_000).run()
+    assert "This phase ends at episode 100000, but the run has only" in told(launch)
+    assert start_button(launch).disabled
+
+
+def test_a_value_that_cannot_be_read_is_told_in_its_row(launch):
+    field(launch, 2, "lr").set_value("fast").run()
+    assert "Learning rate 'fast' cannot be read" in told(launch)
+    assert start_button(launch).disabled
+
+
+def test_phases_can_be_added_and_removed(launch):
+    launch.button(key="add-phase").click().run()
+    assert [field(launch, row, "name").value for row in range(4)] == ["warmup", "transition", "fine-tune", "phase 4"]
+    assert not start_button(launch).disabled
+    remove = next(button for button in launch.button if button.key and button.key.endswith("-0-remove"))
+    remove.click().run()
+    assert [field(launch, row, "name").value for row in range(3)] == ["transition", "fine-tune", "phase 4"]
+    assert not start_button(launch).disabled
+
+
+def test_another_preset_fills_the_rows_anew(launch):
+    launch.selectbox(key="curriculum").set_value("direct-sparsemax").run()
+    assert [field(launch, row, "name").value for row in range(3)] == ["first", "second", "third"]
+    assert field(launch, 0, "routing").value == "sparsemax"
+
+
+def test_an_uploaded_file_that_is_no_curriculum_is_told_beside_the_field(launch):
+    launch.selectbox(key="curriculum").set_value("From a file").run()
+    assert start_button(launch).disabled
+    launch.file_uploader(key="file").upload("mine.yaml", b"name: mine\nphases: [", "application/yaml").run()
+    assert any("Curriculum file mine.yaml is not valid YAML at line 2" in error for error in errors(launch))
+    launch.file_uploader(key="file").upload("other.yaml", b"\xff\xfe\x00", "application/yaml").run()
+    assert any("other.yaml is not text" in error for error in errors(launch))

@@ -1,0 +1,178 @@
+"""Every page in every state of a run: designed, told in words, and never a traceback."""
+
+import pytest
+
+from tests.pages.recorded import add_recorded_run
+from v3core.jobs.lifecycle import Status
+from v3core.store.runs import get_run, list_runs
+
+PAGES = ["app.py", "pages/launch.py", "pages/live.py", "pages/compare.py"]
+
+
+def told(app):
+    """Everything a page says."""
+    kinds = (app.title, app.subheader, app.markdown, app.caption, app.error, app.warning, app.info, app.success)
+    return "\n".join(str(element.value) for kind in kinds for element in kind)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_an_empty_store_is_a_beginning_not_an_error(open_page, page):
+    app = open_page(page)
+    assert not app.exception
+    assert not app.error
+    expected = {
+        "app.py": "No runs yet",
+        "pages/launch.py": "Launch",
+        "pages/live.py": "There is no run to watch yet.",
+        "pages/compare.py": "There are no runs yet; a comparison takes two.",
+    }
+    assert expected[page] in told(app)
+
+
+def test_the_demo_queues_two_curricula_once(open_page, database):
+    app = open_page("app.py")
+    app.button(key="start-demo").click().run()
+    assert not app.exception
+    runs = list_runs(database)
+    assert sorted(run.curriculum for run in runs) == ["direct-sparsemax", "v3"]
+    assert {(run.env, run.seed, run.status) for run in runs} == {("CartPole-v1", 1, "queued")}
+    assert "direct-sparsemax · CartPole-v1 · seed 1" in "\n".join(link.label for link in app.get("page_link"))
+
+
+@pytest.mark.parametrize("status", list(Status))
+def test_home_shows_each_status_and_what_can_be_done(open_page, database, status):
+    run_id = add_recorded_run(database, status, reason="It broke." if status is Status.FAILED else None)
+    app = open_page("app.py")
+    assert not app.exception
+    assert f"{status.capitalize()}" in told(app)
+    keys = {button.key: button.disabled for button in app.button}
+    if status in (Status.STOPPED, Status.FAILED, Status.LOST):
+        assert keys[f"resume:list:{run_id}"] is False
+    else:
+        stoppable = status in (Status.QUEUED, Status.STARTING, Status.RUNNING)
+        assert keys[f"stop:list:{run_id}"] is not stoppable
+    deletable = status not in (Status.STARTING, Status.RUNNING, Status.STOPPING)
+    assert keys[f"delete:list:{run_id}"] is not deletable
+    if status is Status.FAILED:
+        assert "It broke." in told(app)
+
+
+@pytest.mark.parametrize("status", list(Status))
+@pytest.mark.parametrize("recorded", [0, 1, 25])
+def test_live_draws_each_status_with_any_number_of_episodes(open_page, database, status, recorded):
+    if status in (Status.QUEUED, Status.STARTING) and recorded:
+        pytest.skip("has no episodes")
+    run_id = add_recorded_run(database, status, recorded=recorded, reason="It broke.")
+    app = open_page("pages/live.py", run=run_id[:8])
+    assert not app.exception
+    text = told(app)
+    assert f"a {status} run" in text
+    assert status.capitalize() in text
+    if status is Status.FAILED:
+        assert "It broke." in text
+    if not recorded:
+        assert "hourglass_empty" in text
+
+
+def test_live_says_when_the_linked_run_is_gone(open_page, database):
+    add_recorded_run(database, Status.COMPLETED)
+    app = open_page("pages/live.py", run="ffffffff")
+    assert not app.exception
+    assert "There is no run 'ffffffff'" in app.warning[0].value
+
+
+def test_boundaries_ahead_are_open_and_those_behind_are_closed(open_page, database):
+    add_recorded_run(database, Status.STOPPED, recorded=25)  # boundaries at 10 and 30
+    app = open_page("pages/live.py")
+    fields = {field.label: (field.value, field.disabled) for field in app.number_input}
+    assert fields == {"warmup ends at episode": (10, True), "transition ends at episode": (30, False)}
+
+
+def test_moving_a_boundary_of_a_stopped_run_is_in_force_at_once(open_page, database):
+    run_id = add_recorded_run(database, Status.STOPPED, recorded=25)
+    app = open_page("pages/live.py")
+    app.number_input[1].set_value(35).run()
+    app.button(key="apply-boundaries").click().run()
+    assert not app.exception
+    assert "Boundaries 10, 35: applied at episode 25" in told(app)
+    assert get_run(database, run_id).status == "stopped"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "sentence"),
+    [
+        (20, "would end at episode 20, but the run is already at 25; choose 26 or later."),
+        (90, "ends at episode 90, but the run has only 40 episodes"),
+        (5, "Phase 2 'transition' ends at episode 5 but phase 1 'warmup' ends at 10"),
+    ],
+)
+def test_a_boundary_out_of_reach_is_refused_in_one_sentence(open_page, database, wanted, sentence):
+    add_recorded_run(database, Status.STOPPED, recorded=25)
+    app = open_page("pages/live.py")
+    app.number_input[1].set_value(wanted).run()
+    app.button(key="apply-boundaries").click().run()
+    assert not app.exception
+    (error,) = app.error
+    assert sentence in error.value
+    assert app.number_input[1].value == wanted, "what was typed stays, to be mended"
+
+
+def test_compare_lays_two_runs_over_each_other(open_page, database):
+    first = add_recorded_run(database, Status.COMPLETED, episodes=25, name="first")
+    second = add_recorded_run(database, Status.RUNNING, name="second", preset="direct-sparsemax")
+    app = open_page("pages/compare.py", runs=f"{first[:8]},{second}")
+    assert not app.exception
+    (table,) = app.dataframe
+    assert table.value[["Run", "Phase"]].to_numpy().tolist() == [
+        ["first", "warmup"],
+        ["first", "transition"],
+        ["first", "fine-tune"],
+        ["second", "first"],
+        ["second", "second"],
+    ]
+    assert table.value["Last 100"].notna().all()
+
+
+def test_compare_asks_for_a_second_run(open_page, database):
+    first = add_recorded_run(database, Status.COMPLETED)
+    add_recorded_run(database, Status.QUEUED)
+    app = open_page("pages/compare.py", runs=first)
+    assert "Choose two or more runs" in told(app)
+    assert not app.exception
+
+
+def test_compare_of_runs_without_episodes_says_so(open_page, database):
+    ids = [add_recorded_run(database, Status.QUEUED) for _ in range(2)]
+    app = open_page("pages/compare.py", runs=",".join(ids))
+    assert not app.exception
+    assert "None of these runs has finished an episode yet." in told(app)
+
+
+def test_deleting_asks_first(open_page, database):
+    run_id = add_recorded_run(database, Status.COMPLETED)
+    app = open_page("app.py")
+    app.button(key=f"delete:list:{run_id}").click().run()
+    assert len(list_runs(database)) == 1
+    assert app.button(key="confirm-delete").label == "Delete"
+    assert "This cannot be undone." in told(app)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_data_folder_that_cannot_be_written_is_one_sentence_on_every_page(open_page, monkeypatch, tmp_path, page):
+    blocker = tmp_path / "file"
+    blocker.write_text("")
+    monkeypatch.setenv("V3_DATA_DIR", str(blocker / "data"))
+    app = open_page(page)
+    assert not app.exception
+    (error,) = app.error
+    assert f"The data folder {blocker}/data cannot be written" in error.value
+
+
+def test_many_runs_are_paged_and_filtered(open_page, database):
+    for number in range(15):
+        add_recorded_run(database, Status.QUEUED, name=f"run {number:02d}")
+    app = open_page("app.py")
+    assert not app.exception
+    assert len([link for link in app.get("page_link") if link.label.startswith("**run")]) == 12
+    app.text_input(key="runs-filter").set_value("run 03").run()
+    assert [link.label for link in app.get("page_link") if link.label.startswith("**run")] == ["**run 03**"]

@@ -10,8 +10,11 @@ from v3core.curriculum.table import Checked, PhaseRow, from_rows, to_rows
 from v3core.errors import V3Error
 
 _STATE = "curriculum-editor"
-_WIDTHS = (1.5, 1.1, 1.2, 1.3, 1.2, 1.2, 1.1, 0.4)
-_VALUE_HELP = (
+_WIDTHS = (1.4, 1.1, 1.4, 1.3, 1.2, 1.2, 1.2, 0.4)
+_HOW_TO_WRITE = (
+    "A value is a number (0.5), a factor of the recipe's base value (×0.5), or a ramp over the phase (1 → 0.5, or "
+    "1 → 0.5 cosine). An empty one stays as before."
+)
     "A number (0.5), a factor of the recipe's value (×0.5), or a ramp over the phase (1 → 0.5). Empty: as before."
 )
 
@@ -26,6 +29,7 @@ def curriculum_editor(source: Curriculum, *, source_key: str, episodes: int, sca
         scale: whether boundaries follow the run's length.
     """
     rows = _rows(source, source_key, episodes, scale)
+    st.caption(_HOW_TO_WRITE)
     edited = [_show_row(index, row, rows) for index, row in enumerate(rows)]
     checked = from_rows(edited, name=source.name, episodes=episodes, description=source.description)
     for index, slot in enumerate(_slots()):
@@ -114,9 +118,7 @@ def _show_row(index: int, row: PhaseRow, rows: list[PhaseRow]) -> PhaseRow:
             columns[1].text_input("Until episode", "end of run", key=_key(index, "end"), disabled=True)
             until = None
         else:
-            until = columns[1].number_input(
-                "Until episode", value=row.until, step=1, key=_key(index, "until"), help="Its last episode."
-            )
+            until = columns[1].number_input("Until episode", value=row.until, step=1, key=_key(index, "until"))
         options: list[Routing | None] = [None, "softmax", "sparsemax"]
         routing = columns[2].selectbox(
             "Routing",
@@ -145,8 +147,7 @@ def _show_row(index: int, row: PhaseRow, rows: list[PhaseRow]) -> PhaseRow:
 
 
 def _value(column: st.delta_generator.DeltaGenerator, label: str, field: str, index: int, text: str) -> str:
-    help_text = _VALUE_HELP if index == 0 else None
-    return column.text_input(label, text, key=_key(index, field), placeholder="as before", help=help_text) or ""
+    return column.text_input(label, text, key=_key(index, field), placeholder="as before") or ""
 
 
 def _replace_rows(rows: list[PhaseRow]) -> None:

@@ -17,12 +17,12 @@ def phase_table(runs: list[RunRow], series: list[RunSeries]) -> None:
             "Episodes": f"{phase.first_episode:,}–{phase.last_episode:,}",
             "Steps": phase.steps,
             "Mean return": phase.mean_return,
-            "Deviation": phase.return_deviation,
+            "SD": phase.return_deviation,
             f"Last {TAIL_EPISODES}": phase.closing_return,
-            "Mean length": phase.mean_length,
-            "Routing entropy": phase.routing_entropy,
-            "Effective experts": phase.effective_experts,
-            "Dead experts": phase.dead_experts,
+            "Length": phase.mean_length,
+            "Entropy": phase.routing_entropy,
+            "Effective": phase.effective_experts,
+            "Dead": phase.dead_experts,
         }
         for run, one in zip(runs, series, strict=True)
         for phase in phase_statistics(one.columns, one.loads)
@@ -34,20 +34,22 @@ def phase_table(runs: list[RunRow], series: list[RunSeries]) -> None:
         column_config={
             "Steps": st.column_config.NumberColumn(format="localized"),
             "Mean return": decimals,
-            "Deviation": st.column_config.NumberColumn(
+            "SD": st.column_config.NumberColumn(
                 format="%.2f", help="Sample standard deviation over the phase's episodes of this one run."
             ),
             f"Last {TAIL_EPISODES}": st.column_config.NumberColumn(
                 format="%.2f", help=f"Mean return of the phase's last {TAIL_EPISODES} episodes, or of all if fewer."
             ),
-            "Mean length": decimals,
-            "Routing entropy": st.column_config.NumberColumn(
-                format="%.3f", help="Mean entropy of the gate weights, in nats; 0 is one expert, ln N is all alike."
+            "Length": st.column_config.NumberColumn(format="%.1f", help="Mean steps of an episode."),
+            "Entropy": st.column_config.NumberColumn(
+                format="%.3f",
+                help="Routing entropy: mean entropy of the gate weights, in nats; 0 is one expert, ln N is all alike.",
             ),
-            "Effective experts": st.column_config.NumberColumn(
-                format="%.2f", help="exp of the entropy of the phase's mean load: how many experts share the work."
+            "Effective": st.column_config.NumberColumn(
+                format="%.2f",
+                help="Effective experts: exp of the entropy of the phase's mean load: how many experts share the work.",
             ),
-            "Dead experts": st.column_config.NumberColumn(
+            "Dead": st.column_config.NumberColumn(
                 help=f"Experts with a mean load below {DEAD_LOAD:.0%} over the phase."
             ),
         },

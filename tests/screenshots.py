@@ -1,0 +1,120 @@
+"""Take the README's screenshots from the running app: `make screenshots`.
+
+Trains two real runs to their end and a third that is still running, in a data folder of its own, then photographs every
+page. Takes a few minutes.
+"""
+
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from playwright.sync_api import Page, sync_playwright
+
+from tests.browser.support import ROOT, Server, serve
+
+IMAGES = ROOT / "docs" / "images"
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+WIDTH = 1360
+
+
+def main() -> None:
+    """Train, serve, photograph."""
+    with tempfile.TemporaryDirectory() as folder:
+        server = serve(ROOT / "app.py", Path(folder))
+        try:
+            v3 = train(server, "v3", 1)
+            control = train(server, "direct-sparsemax", 1)
+            running = start_from_browser_queue(server)
+            photograph_all(server, v3, control, running)
+            subprocess.run(  # it may have completed meanwhile
+                [sys.executable, "-m", "v3core", "stop", running],
+                cwd=ROOT,
+                env=environment(server),
+                capture_output=True,
+                check=False,
+            )
+        finally:
+            server.stop()
+
+
+def environment(server: Server) -> dict[str, str]:
+    """Variables of a command on the server's data folder."""
+    return {"PATH": "/usr/bin:/bin", "HOME": str(server.data), "V3_DATA_DIR": str(server.data)}
+
+
+def command(server: Server, *arguments: str) -> str:
+    """A command line call on the server's data folder; returns what it printed."""
+    done = subprocess.run(
+        [sys.executable, "-m", "v3core", *arguments],
+        cwd=ROOT,
+        env=environment(server),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout
+
+
+def train(server: Server, curriculum: str, seed: int) -> str:
+    """Train a run of the recipe's length to its end; returns its id."""
+    printed = command(server, "train", "--env", "CartPole-v1", "--curriculum", curriculum, "--seed", str(seed))
+    return printed.split()[-1]
+
+
+def start_from_browser_queue(server: Server) -> str:
+    """A run in the background: one that was begun and stopped, and now goes on."""
+    printed = subprocess.Popen(
+        [sys.executable, "-m", "v3core", "train", "--env", "CartPole-v1", "--seed", "2"],
+        cwd=ROOT,
+        env=environment(server),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    time.sleep(15)  # so that there is something to see
+    printed.terminate()
+    output, _ = printed.communicate()
+    run_id = output.split()[-1]
+    command(server, "resume", run_id)
+    return run_id
+
+
+def photograph_all(server: Server, v3: str, control: str, running: str) -> None:
+    """Every page, light and dark."""
+    IMAGES.mkdir(parents=True, exist_ok=True)
+    executable = next((path for path in map(shutil.which, BROWSERS) if path), None)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=executable, args=["--no-sandbox", "--disable-dev-shm-usage"]
+        )
+        for scheme in ("light", "dark"):
+            context = browser.new_context(
+                viewport={"width": WIDTH, "height": 900}, color_scheme=scheme, reduced_motion="reduce"
+            )
+            page = context.new_page()
+            photograph(page, f"{server.url}/", f"home-{scheme}", 560, charts=0)
+            photograph(page, f"{server.url}/live?run={running}", f"running-{scheme}", 1560, charts=5)
+            photograph(page, f"{server.url}/live?run={v3}", f"live-{scheme}", 1560, charts=5)
+            photograph(page, f"{server.url}/launch", f"launch-{scheme}", 1640, charts=1)
+            photograph(page, f"{server.url}/compare?runs={v3},{control}", f"compare-{scheme}", 1180, charts=1)
+            context.close()
+        browser.close()
+
+
+def photograph(page: Page, url: str, name: str, height: int, *, charts: int) -> None:
+    """One page once its charts are drawn."""
+    page.set_viewport_size({"width": WIDTH, "height": height})
+    page.goto(url)
+    page.get_by_role("heading").first.wait_for()
+    if charts:
+        page.locator(".js-plotly-plot .main-svg").nth(charts - 1).wait_for()
+    page.wait_for_timeout(2500)  # fonts, legends and the last tick
+    page.screenshot(path=IMAGES / f"{name}.png")
+    print(IMAGES / f"{name}.png")
+
+
+if __name__ == "__main__":
+    main()

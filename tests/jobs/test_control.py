@@ -1,6 +1,7 @@
 """Stop, resume, edit, delete: what is allowed when, and what it leaves behind."""
 
 import dataclasses
+import signal
 import sys
 
 import pytest
@@ -35,6 +36,17 @@ def test_a_run_with_a_process_is_asked_to_stop_once(db, run_in, status_of, statu
     assert control.stop(db, run_id) == control.stop(db, run_id) == Status.STOPPING
     assert status_of(run_id) == Status.STOPPING
     assert [command.kind for command in read_open_commands(db, run_id)] == ["stop"]
+
+
+def test_a_running_worker_is_signalled_and_a_starting_one_is_not(db, run_in, spawn):
+    """A process that is starting may not handle the signal yet, and would die of it."""
+    script = "import time; print('up', flush=True); time.sleep(60)"
+    starting, running = spawn(script), spawn(script)
+    for process, status in ((starting, Status.STARTING), (running, Status.RUNNING)):
+        assert process.stdout.readline() == "up\n"
+        control.stop(db, run_in(status, process=identity.of_pid(process.pid)))
+    assert running.wait(10) == -signal.SIGTERM
+    assert starting.poll() is None
 
 
 @pytest.mark.parametrize("status", sorted(ENDED))

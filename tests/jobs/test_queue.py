@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime
 
 import pytest
 
@@ -14,7 +15,7 @@ from v3core.jobs import launcher
 from v3core.jobs.lifecycle import ACTIVE, Status
 from v3core.jobs.logs import read_log_tail
 from v3core.store.readers import read_events
-from v3core.store.runs import get_run, list_runs
+from v3core.store.runs import get_run, list_runs, need_run
 
 # Stands in for a worker: takes the run, holds its slot for a moment, ends it and looks for the next.
 FAKE_WORKER = """
@@ -103,6 +104,18 @@ def test_no_run_starts_while_the_slots_are_taken(db, config, run_in, status_of, 
     (waiting,) = launcher.enqueue(db, [config()])
     assert launcher.drain(db, no_command) == []
     assert status_of(waiting) == Status.QUEUED
+
+
+def test_a_slot_that_another_process_takes_meanwhile_is_not_given_twice(db, run_in, status_of, monkeypatch):
+    monkeypatch.setenv("V3_MAX_WORKERS", "1")
+    first, second = run_in(Status.QUEUED), run_in(Status.QUEUED)
+
+    def another_is_quicker(tx):
+        assert launcher.claim(tx, need_run(tx, second), now=datetime.now(UTC), actor="another")
+
+    monkeypatch.setattr(launcher, "lock_queue", another_is_quicker)
+    assert launcher.drain(db, no_command) == []
+    assert (status_of(first), status_of(second)) == (Status.QUEUED, Status.STARTING)
 
 
 def test_runs_of_another_machine_take_no_slot_here(db, run_in, monkeypatch):

@@ -10,7 +10,7 @@ import pytest
 
 from tests.jobs.conftest import ROOT
 from tests.waiting import wait_for
-from v3core.curriculum import with_boundaries
+from v3core.curriculum import parse, with_boundaries
 from v3core.errors import V3Error
 from v3core.jobs import control, identity, launcher, worker
 from v3core.jobs.lifecycle import ENDED, Status
@@ -113,13 +113,23 @@ def test_a_stopped_run_resumes_without_a_gap_or_a_doubled_episode(db, start, wai
     assert read_checkpoints(db, run_id)[-1].episode == stopped.episode
     before = assert_whole(db, run_id)
 
+    boundary = stopped.episode + 100
+    edited = parse(
+        f"{{name: test, phases: [{{name: early, until: {{episode: 30}}, routing: softmax}}, "
+        f"{{name: late, until: {{episode: {boundary}}}, routing: sparsemax}}, {{name: end}}]}}"
+    )
+    control.request_edit(db, run_id, edited)
     control.resume(db, run_id)
     wait_until(run_id, status=Status.COMPLETED)
     table = assert_whole(db, run_id)
     assert len(table) == 800
     assert table["return"][: len(before)].tolist() == before["return"].tolist()
-    assert set(table["phase"][len(before) :]) == {"late"}  # it does not begin again at the first phase
-    assert [change.name for change in read_phase_changes(db, run_id)] == ["early", "late"]
+    assert set(table["phase"][len(before) : boundary]) == {"late"}  # it does not begin again at the first phase
+    assert [(change.name, change.planned) for change in read_phase_changes(db, run_id)] == [
+        ("early", 0),
+        ("late", 30),
+        ("end", boundary),
+    ]
     assert get_run(db, run_id).generation == 1
 
 

@@ -123,6 +123,21 @@ def test_eight_processes_open_a_new_store_at_once(url, tmp_path):
     database.close()
 
 
+def test_opening_waits_for_a_process_that_has_a_new_file_locked(tmp_path):
+    file = tmp_path / "v3.db"
+    first = sqlite3.connect(file, isolation_level=None)
+    first.execute("BEGIN IMMEDIATE")
+    opened = []
+    thread = threading.Thread(target=lambda: opened.append(Database.open(f"sqlite:///{file}", tmp_path)))
+    thread.start()
+    thread.join(0.3)
+    assert thread.is_alive()
+    first.execute("COMMIT")
+    first.close()
+    thread.join(10)
+    opened[0].close()
+
+
 def test_the_environment_chooses_folder_and_database(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("V3_DATABASE_URL", raising=False)

@@ -2,6 +2,8 @@
 
 from datetime import timedelta
 
+from sqlalchemy import func, select
+
 from tests.store.conftest import START
 from v3core.store.commands import add_revision, read_revisions
 from v3core.store.history import (
@@ -14,6 +16,7 @@ from v3core.store.history import (
 )
 from v3core.store.readers import read_episodes
 from v3core.store.runs import get_run
+from v3core.store.schema import expert_loads
 from v3core.store.truncate import truncate
 from v3core.store.writer import EpisodeWriter
 
@@ -47,6 +50,9 @@ def test_nothing_beyond_the_checkpoint_remains(db, new_run, episode, config):
     assert (run.latest_return, run.mean_return) == (80.0, sum(range(1, 81)) / 80)
     assert [change.name for change in read_phase_changes(db, run_id)] == ["early"]
     assert [checkpoint.episode for checkpoint in read_checkpoints(db, run_id)] == [80]
+    with db.read() as tx:
+        mine = select(func.count()).select_from(expert_loads).where(expert_loads.c.run_id == run_id)
+        assert tx.execute(mine).scalar_one() == 80 * 4
     assert read_episodes(db, other).last == get_run(db, other).episode == 150
 
 

@@ -15,8 +15,6 @@ _HOW_TO_WRITE = (
     "A value is a number (0.5), a factor of the recipe's base value (×0.5), or a ramp over the phase (1 → 0.5, or "
     "1 → 0.5 cosine). An empty one stays as before."
 )
-    "A number (0.5), a factor of the recipe's value (×0.5), or a ramp over the phase (1 → 0.5). Empty: as before."
-)
 
 
 def curriculum_editor(source: Curriculum, *, source_key: str, episodes: int, scale: bool) -> Checked:

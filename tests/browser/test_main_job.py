@@ -1,17 +1,18 @@
 """The main job in a real browser: start, watch, move a boundary, stop, resume, compare; and a server that restarts."""
 
 import re
+import signal
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
-import psutil
 import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.support import ROOT, Server, StartServer, Watched, serve
+from v3core.jobs.identity import ProcessIdentity, send_signal
 
 APP = ROOT / "app.py"
 T = TypeVar("T")
@@ -72,16 +73,11 @@ def served(start_server: StartServer) -> Iterator[Server]:
 
 
 def end_workers(data: Path) -> None:
-    """Kill the worker processes of a test's database."""
+    """Kill the worker processes of a test's database, and only them."""
     if not (data / "v3.db").exists():
         return
-    for pid, started in Records(data).rows("SELECT pid, pid_started FROM runs WHERE pid IS NOT NULL"):
-        try:
-            process = psutil.Process(pid)
-            if abs(process.create_time() - started) < 1:
-                process.kill()
-        except psutil.NoSuchProcess:
-            pass
+    for owner in Records(data).rows("SELECT host, boot_id, pid, pid_started FROM runs"):
+        send_signal(ProcessIdentity(*owner), signal.SIGKILL)
 
 
 def launch(page: Page, server: Server, curriculum: str, episodes: int) -> str:

@@ -6,7 +6,9 @@ import subprocess
 import pytest
 
 from tests.waiting import wait_for
+from v3core.jobs import foreground
 from v3core.jobs.foreground import train_here
+from v3core.jobs.launcher import drain
 from v3core.jobs.lifecycle import Status
 from v3core.jobs.logs import read_log_tail
 from v3core.store.readers import read_checkpoints, read_episodes
@@ -52,9 +54,13 @@ def test_a_failure_in_the_foreground_is_a_failed_run(db, config):
     assert "Nowhere-v0" in get_run(db, run_id).reason
 
 
-def test_no_queue_takes_a_foreground_run(db, config, monkeypatch):
-    """It takes a slot of its own from its first moment, even when all are taken."""
-    monkeypatch.setenv("V3_MAX_WORKERS", "1")
-    statuses = []
-    train_here(db, config(episodes=20), lambda _progress: statuses.append([run.status for run in list_runs(db)]))
-    assert set(map(tuple, statuses)) == {(Status.RUNNING,)}
+def test_no_queue_can_take_a_foreground_run(db, config, monkeypatch):
+    adopt, taken = foreground.adopt, []
+
+    def another_looks_first(db, run_id):
+        taken.extend(drain(db, lambda _id: ["/nowhere/python"]))
+        return adopt(db, run_id)
+
+    monkeypatch.setattr(foreground, "adopt", another_looks_first)
+    assert train_here(db, config(episodes=20), lambda _progress: None)[1] == Status.COMPLETED
+    assert taken == []

@@ -71,6 +71,8 @@ def _check_id(env_id: str) -> None:
         if not re.fullmatch(r"[\w.]+:[^:]+", env_id):
             raise V3Error(f"'{env_id}' is not an environment id; write module:Name-v0.")
         return
+    if env_id in registry:
+        return  # without importing more: a worker's start is waited for
     _register_minigrid()
     if env_id in registry:
         return

@@ -1,5 +1,7 @@
 """What every page calls first: page settings, navigation, and a database, or a sentence that says why not."""
 
+import importlib
+import threading
 from pathlib import Path
 
 import streamlit as st
@@ -16,6 +18,8 @@ PAGES = (
     ("pages/compare.py", "Compare", ":material/compare_arrows:"),
 )
 
+
+_HEAVY = ("v3core.ui.run_charts", "v3core.ui.phase_table", "v3core.charts.compare", "v3core.environments")
 
 # A Material icon here would be fetched from outside; this one lies beside the code.
 ICON = Path(__file__).with_name("icon.svg")
@@ -40,12 +44,21 @@ def page(title: str) -> Database:
         st.title(title)
         st.error(str(error), title="V3 Lab cannot open its data", icon=":material/database_off:")
         st.stop()
+    _warm_up()
     return database
 
 
 @st.cache_resource(max_entries=1, show_spinner=False)
 def _open_database() -> Database:
     return Database.open()
+
+
+@st.cache_resource(max_entries=1, show_spinner=False)
+def _warm_up() -> threading.Thread:
+    """Import in the background what the other pages need, so that the first click on each does not wait for it."""
+    thread = threading.Thread(target=lambda: [importlib.import_module(name) for name in _HEAVY], daemon=True)
+    thread.start()
+    return thread
 
 
 def reconcile(database: Database) -> None:

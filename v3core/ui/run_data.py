@@ -9,7 +9,7 @@ import streamlit as st
 from v3core.charts.series import RunSeries, boundaries_ahead, phase_bands
 from v3core.curriculum import Curriculum
 from v3core.jobs import control
-from v3core.jobs.lifecycle import ENDED, Status
+from v3core.jobs.lifecycle import Status
 from v3core.store.database import Database
 from v3core.store.readers import EpisodeTable, read_episodes, read_phase_changes
 from v3core.store.runs import RunRow
@@ -54,7 +54,7 @@ def load_series(database: Database, run: RunRow, curriculum: Curriculum | None =
         loads=table.loads,
         bands=phase_bands(curriculum, episodes=run.episodes, changes=changes),
         boundaries=[] if run.status == Status.COMPLETED else ahead,
-        total=run.episodes if run.status not in ENDED or run.status == Status.STOPPED else run.episode,
+        total=run.episodes,
     )
 
 

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from v3core.jobs.lifecycle import ACTIVE, Status
+from v3core.jobs.lifecycle import Status
 from v3core.store.database import Database
 from v3core.store.runs import RunRow
 from v3core.ui.actions import run_actions
@@ -77,7 +77,7 @@ def _row(database: Database, run: RunRow) -> None:
 
 
 def _progress_text(run: RunRow) -> str:
-    phase = f" · {run.phase}" if run.phase and run.status in ACTIVE | {Status.STOPPED} else ""
+    phase = f" · {run.phase}" if run.phase else ""
     return f"{run.episode:,} of {run.episodes:,} episodes{phase}"
 
 

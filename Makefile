@@ -10,8 +10,10 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 run: .venv/.runtime
 	@$(BIN)/python -m v3core serve --port $(PORT)
 
+# The browser tests run by themselves: they look at the clock.
 test: check
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m "not browser" -n 2
+	$(BIN)/python -m pytest -m browser
 
 check: .venv/.development
 	$(BIN)/ruff check .

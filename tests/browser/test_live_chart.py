@@ -28,8 +28,8 @@ def server(start_server: StartServer, tmp_path: Path) -> Server:
 def nothing_is_wrong(
     watched: Watched,
     request: pytest.FixtureRequest,
-    server: Server,  # noqa: ARG001  checked before they end
-    page: Page,  # noqa: ARG001
+    server: Server,
+    page: Page,
 ) -> Iterator[None]:
     """No errors on the console, and no request to anywhere else, in any of these tests."""
     yield

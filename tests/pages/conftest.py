@@ -27,7 +27,7 @@ def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Databa
 
 
 @pytest.fixture
-def open_page(database: Database) -> Callable[..., AppTest]:  # noqa: ARG001  it must be there before the page
+def open_page(database: Database) -> Callable[..., AppTest]:
     """`open_page("pages/launch.py", run=ID)`: the page after its first run."""
 
     def open_it(path: str, **query: str) -> AppTest:

@@ -156,7 +156,7 @@ def test_a_stop_before_the_first_episode_can_be_resumed(small_run, recorder):
     assert not stopped.episodes
     resumed = recorder()
     assert run(small_run(), resumed, checkpoint=stopped.saved[-1][0]) is Outcome.COMPLETED
-    assert [change.episode for change in resumed.phases][0] == 0
+    assert next(change.episode for change in resumed.phases) == 0
 
 
 def test_a_complete_run_has_nothing_to_resume(small_run, recorder):

@@ -14,10 +14,11 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture
 def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Database]:
-    """An empty store, which the pages open too; the queue starts nothing."""
+    """An empty store, which the pages open too. The queue starts nothing, so that a queued run stays to be looked at."""
     monkeypatch.setenv("V3_DATA_DIR", str(tmp_path))
     monkeypatch.delenv("V3_DATABASE_URL", raising=False)
-    monkeypatch.setattr("v3core.jobs.launcher.drain", lambda *_, **__: [])
+    for module in ("launcher", "supervisor", "control", "worker"):
+        monkeypatch.setattr(f"v3core.jobs.{module}.drain", lambda *_, **__: [], raising=False)
     st.cache_resource.clear()
     st.cache_data.clear()
     opened = Database.open()

@@ -3,16 +3,29 @@
 import itertools
 
 import pytest
+import torch
 
 from v3core.config import BaseConfig
 from v3core.curriculum import Progress, settings_at, with_boundaries
+from v3core.environments import check_environment
 from v3core.errors import V3Error
+from v3core.training import trainer
+from v3core.training.checkpoint import load_checkpoint
 from v3core.training.hooks import Edit, Orders
+from v3core.training.state import TrainingState
 from v3core.training.trainer import CHECKPOINT_SECONDS, Outcome, train
 
 
 def run(config, hooks, **kwargs):
     return train(config, curriculum=config.curriculum, hooks=hooks, **kwargs)
+
+
+def test_nothing_is_recorded_beyond_the_last_episode(small_run, recorder, choice_env):
+    """All environments end an episode at every step here, so the last step completes more than is left."""
+    hooks = recorder()
+    run(small_run(choice_env(), environments=8), hooks)
+    assert len(hooks.episodes) == 12
+    assert hooks.step == 16
 
 
 @pytest.mark.parametrize("env", ["CartPole-v1", "MiniGrid-Empty-Random-5x5-v0"])
@@ -83,10 +96,23 @@ def test_effective_values_are_those_of_the_curriculum_in_every_rollout(small_run
     assert {episode.routing for episode in hooks.episodes} == {"softmax", "sparsemax"}
 
 
+def test_what_overwrites_a_setting_shows(small_run, recorder, monkeypatch):
+    """A scheduler that changes the learning rate, or code that changes the router, cannot hide behind the plan."""
+
+    def meddle(policy, optimizer, *rest):
+        optimizer.param_groups[0]["lr"] = 0.0123
+        policy.temperature, policy.routing = 0.7, "softmax"
+        return original(policy, optimizer, *rest)
+
+    original = trainer.update
+    monkeypatch.setattr(trainer, "update", meddle)
+    hooks = recorder()
+    run(small_run(), hooks)
+    assert {(e.lr, e.temperature, e.routing) for e in hooks.episodes} == {(0.0123, 0.7, "softmax")}
+
+
 def test_the_phases_settings_reach_optimiser_and_router(small_run, recorder, monkeypatch):
     """What the modules hold while they learn is what is recorded."""
-    from v3core.training import trainer
-
     held = []
 
     def spy(policy, optimizer, samples, coefficients, config, random):
@@ -141,13 +167,22 @@ def test_resuming_twice_gives_the_same_numbers(small_run, recorder):
     assert again[0].episodes == again[1].episodes
 
 
-def test_resumed_episodes_are_not_those_the_run_began_with(small_run, recorder):
-    config = small_run(rollout_steps=8)
+def test_resumed_episodes_are_not_those_the_run_began_with(small_run, recorder, monkeypatch):
+    seeded = []
+
+    def spy(envs, *seeds):
+        seeded.append(seeds)
+        return original(envs, *seeds)
+
+    original = trainer.seed_environments
+    monkeypatch.setattr(trainer, "seed_environments", spy)
+    config = small_run(rollout_steps=8, seed=5)
     stopped = recorder(lambda hooks: Orders(stop=len(hooks.episodes) >= 3))
     run(config, stopped)
-    resumed = recorder()
-    run(config, resumed, checkpoint=stopped.saved[-1][0])
-    assert [e.length for e in resumed.episodes[:3]] != [e.length for e in stopped.episodes[:3]]
+    assert not seeded
+    path, episode, _ = stopped.saved[-1]
+    run(config, recorder(), checkpoint=path)
+    assert seeded == [(5, episode)]
 
 
 def test_a_stop_before_the_first_episode_can_be_resumed(small_run, recorder):
@@ -184,6 +219,45 @@ def test_checkpoints_follow_the_clock_and_the_phases(small_run, recorder):
     ticks = itertools.count(step=CHECKPOINT_SECONDS)
     run(config, fast, clock=lambda: next(ticks))
     assert fast.calls.count("checkpoint_saved") >= fast.calls.count("record") > 12
+
+
+def test_a_time_limit_is_learned_from_as_a_cut_not_as_an_end(small_run, recorder, monkeypatch, clock_env):
+    """With λ = 0 the target is r + γ·V(next); at a time limit V is that of the observation before the reset."""
+    seen = []
+
+    def spy(policy, optimizer, samples, *rest):
+        if not seen:
+            seen.append((samples, policy(torch.arange(6.0).unsqueeze(1)).values.tolist()))
+        return original(policy, optimizer, samples, *rest)
+
+    original = trainer.update
+    monkeypatch.setattr(trainer, "update", spy)
+    run(small_run(clock_env, environments=1, rollout_steps=5, gamma=0.9, gae_lambda=0.0), recorder())
+    samples, values = seen[0]
+    assert samples.observations.flatten().tolist() == [0, 1, 2, 3, 4]
+    assert samples.targets.tolist() == pytest.approx([1 + 0.9 * value for value in values[1:]], abs=1e-5)
+
+
+def test_normalisation_follows_what_was_acted(small_run, recorder):
+    hooks = recorder()
+    run(small_run(), hooks)
+    state = load_checkpoint(hooks.saved[-1][0])
+    assert state["policy"]["tokens.count"] == state["return_scale"]["count"] == hooks.step
+
+
+def test_every_random_source_follows_the_seed(small_run):
+    spec = check_environment("CartPole-v1", allow_import=False)
+    first, same, other = (TrainingState(small_run(seed=seed), spec, 2) for seed in (1, 1, 2))
+    drawn = [
+        (
+            torch.rand(1, generator=state.generator).item(),
+            state.random.random(),
+            state.policy.router.weight[0, 0].item(),
+        )
+        for state in (first, same, other)
+    ]
+    assert drawn[0] == drawn[1]
+    assert all(ours != theirs for ours, theirs in zip(drawn[0], drawn[2], strict=True))
 
 
 def test_an_edit_of_the_future_is_applied_between_two_rollouts(small_run, recorder):

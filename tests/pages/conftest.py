@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture
 def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Database]:
-    """An empty store, which the pages open too. The queue starts nothing, so that a queued run stays to be looked at."""
+    """An empty store, which the pages open too. The queue starts nothing, so that a queued run stays queued."""
     monkeypatch.setenv("V3_DATA_DIR", str(tmp_path))
     monkeypatch.delenv("V3_DATABASE_URL", raising=False)
     for module in ("launcher", "supervisor", "control", "worker"):

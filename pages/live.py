@@ -32,24 +32,20 @@ def live(run_id: str, was_unfinished: bool) -> None:
     run_header(database, run)
     series = load_series(database, run)
     if not len(series):
-        nothing_yet(run)
-        return
+        nothing_yet(run)  # the charts below show the plan meanwhile
     if run_charts(run, series, control.current_curriculum(database, run.id)):
         st.rerun()  # the boundary editor below shows what was dragged
 
 
 def nothing_yet(run: RunRow) -> None:
-    """What stands in the charts' place before the first episode."""
-    with st.container(border=True, horizontal_alignment="center", key="nothing-yet"):
-        st.space("medium")
-        text = {
-            Status.QUEUED: "Waiting for a free core; it starts by itself.",
-            Status.STARTING: "The worker process is starting; the first episodes arrive in a few seconds.",
-            Status.RUNNING: "Training has begun; the first episode has not ended yet.",
-            Status.STOPPING: "Stopping before its first episode ended.",
-        }.get(Status(run.status), "The run ended before its first episode did.")
-        st.markdown(f":material/hourglass_empty: {text}", text_alignment="center")
-        st.space("medium")
+    """Why there is nothing to see before the first episode."""
+    text = {
+        Status.QUEUED: "Waiting for a free core; it starts by itself.",
+        Status.STARTING: "The worker process is starting; the first episodes arrive in a few seconds.",
+        Status.RUNNING: "Training has begun; the first episode has not ended yet.",
+        Status.STOPPING: "Stopping before its first episode ended.",
+    }.get(Status(run.status), "The run ended before its first episode did.")
+    st.info(text, icon=":material/hourglass_empty:")
 
 
 live(run.id, run.status in UNFINISHED)

@@ -20,7 +20,6 @@ from v3core.jobs.worker import run_worker
 from v3core.serve import DEFAULT_PORT
 from v3core.store import runs as run_store
 from v3core.store.database import Database
-from v3core.store.export import export_run
 
 STOP_PATIENCE_SECONDS = 60.0
 
@@ -214,6 +213,8 @@ def delete(run_id: str) -> None:
 @click.option("--to", "target", required=True, type=click.Path(path_type=Path), metavar="FILE")
 def export(run_id: str, target: Path) -> None:
     """Write every episode of a run to a .csv, .parquet or .json file; never sampled."""
+    from v3core.store.export import export_run  # only here: it imports pandas, and a worker's start is waited for
+
     with _database() as database:
         run = run_store.resolve(database, run_id)
         count = export_run(database, run, target)

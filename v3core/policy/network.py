@@ -29,7 +29,7 @@ class PolicyOutput(NamedTuple):
 
 
 class GATMoEPolicy(nn.Module):
-    """A mixture of experts that a graph attention network guides, with a value head on the same scene embedding."""
+    """A mixture of experts that a graph attention network guides, with a value head on the same graph network."""
 
     routing: Routing = "softmax"
     """How router logits become gate weights. Set per rollout; no parameter depends on it."""
@@ -46,20 +46,34 @@ class GATMoEPolicy(nn.Module):
         # Small logits: every expert has a like share at first, under either routing.
         self.router = linear(width, config.experts, 0.1)
         self.experts = Experts(config.experts, width, width, actions)
-        self.value = nn.Sequential(linear(width, width, 2**0.5), nn.Tanh(), linear(width, 1, 1.0))
+        # A readout of its own: on the scene embedding, the value loss would bend what router and experts read.
+        self.value = nn.Sequential(
+            linear(spec.nodes * width, width, 2**0.5),
+            nn.Tanh(),
+            linear(width, width, 2**0.5),
+            nn.Tanh(),
+            linear(width, width, 2**0.5),
+            nn.Tanh(),
+            linear(width, 1, 1.0),
+        )
 
     def forward(self, observations: Tensor) -> PolicyOutput:
         """Everything the policy says of observations [batch, *observation shape]."""
-        scene = self.embed(observations)
+        nodes = self._nodes(observations)
+        scene = torch.tanh(self.readout(nodes))
         router_logits = self.router(scene)
         gates = gate_weights(router_logits, self.routing, self.temperature)
         logits = (gates.t().unsqueeze(2) * self.experts(scene)).sum(0)
-        return PolicyOutput(logits, self.value(scene).squeeze(1), gates, router_logits)
+        return PolicyOutput(logits, self.value(nodes).squeeze(1), gates, router_logits)
 
     def embed(self, observations: Tensor) -> Tensor:
         """Scene embeddings [batch, width] of observations [batch, *observation shape]."""
+        return torch.tanh(self.readout(self._nodes(observations)))
+
+    def _nodes(self, observations: Tensor) -> Tensor:
+        """All node features side by side, [batch, width · nodes]."""
         nodes: Tensor = self.gat(self.tokens(observations))
-        return torch.tanh(self.readout(nodes.flatten(0, 1).t()))
+        return nodes.flatten(0, 1).t()
 
     def update_normalisation(self, observations: Tensor) -> None:
         """Take observations [n, *observation shape] into the running statistics, between update and rollout only."""

@@ -23,8 +23,8 @@ class VectorTokens(nn.Module):
 
     def __init__(self, features: int, width: int) -> None:
         super().__init__()
-        self.identity = nn.Parameter(torch.randn(width, features, 1) / width**0.5)
-        self.direction = nn.Parameter(torch.randn(width, features, 1) / width**0.5)
+        self.identity = nn.Parameter(torch.randn(width, features, 1))
+        self.direction = nn.Parameter(torch.randn(width, features, 1))
         self.register_buffer("mean", torch.zeros(features, dtype=torch.float64))
         self.register_buffer("variance", torch.ones(features, dtype=torch.float64))
         self.register_buffer("count", torch.zeros((), dtype=torch.float64))
@@ -58,8 +58,8 @@ class GridTokens(nn.Module):
 
     def __init__(self, cells: int, categories: tuple[int, ...], width: int) -> None:
         super().__init__()
-        self.position = nn.Parameter(torch.randn(cells, width) / width**0.5)
-        self.channels = nn.ParameterList(torch.randn(size, width) / width**0.5 for size in categories)
+        self.position = nn.Parameter(torch.randn(cells, width))
+        self.channels = nn.ParameterList(torch.randn(size, width) for size in categories)
         strides = [1]
         for size in reversed(categories[1:]):
             strides.insert(0, strides[0] * size)

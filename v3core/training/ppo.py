@@ -11,6 +11,9 @@ from v3core.config import PPOConfig
 from v3core.policy import GATMoEPolicy
 from v3core.training.losses import categorical_entropy, clipped_policy_loss, load_balance_loss, value_loss
 
+LEAST_DEVIATION = 0.2
+"""In units of the value head, which predicts returns divided by their running deviation."""
+
 
 @dataclass(frozen=True)
 class Samples:
@@ -59,9 +62,13 @@ class NonFiniteLossError(Exception):
 
 
 def normalised(advantages: Tensor) -> Tensor:
-    """Advantages with mean 0 and deviation 1; a single one, or all alike, becomes 0."""
+    """Advantages with mean 0 and deviation 1; those that hardly differ are left small.
+
+    Once every action does equally well, advantages are the value head's noise. Blown up to deviation 1 they would
+    push a solved policy about at random, so they are never divided by less than `LEAST_DEVIATION`.
+    """
     centred = advantages - advantages.mean()
-    return centred / (centred.square().mean().sqrt() + 1e-8)
+    return centred / centred.square().mean().sqrt().clamp(min=LEAST_DEVIATION)
 
 
 def update(

@@ -31,7 +31,7 @@ def empty() -> None:
         st.markdown(
             f"The demo trains a mixture-of-experts policy on **{ENV}** twice, under the curricula "
             f"**{CURRICULA[0]}** and **{CURRICULA[1]}**, so that you can watch both and lay them side by side. "
-            "It takes a few minutes and two cores.",
+            "It takes about two minutes and two cores.",
             text_alignment="center",
         )
         with st.container(horizontal=True, horizontal_alignment="center", vertical_alignment="center"):

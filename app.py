@@ -52,6 +52,7 @@ BUSY = is_busy(list_runs(database))
 
 # The slow tick is for runs that the command line starts.
 @st.fragment(run_every="1s" if BUSY else "5s")
+@shell.told
 def overview() -> None:
     """All runs, as they are now."""
     shell.reconcile(database)

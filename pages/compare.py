@@ -4,7 +4,6 @@ import streamlit as st
 
 from v3core.charts.compare import METRICS, compare_figure
 from v3core.jobs.lifecycle import ACTIVE
-from v3core.store.runs import get_run
 from v3core.ui import shell
 from v3core.ui.live_chart import live_chart
 from v3core.ui.phase_table import phase_table
@@ -30,10 +29,11 @@ LIVE = any(run.status in ACTIVE for run in runs)
 
 
 @st.fragment(run_every="2s" if LIVE else None)
+@shell.told
 def comparison(run_ids: list[str]) -> None:
     """The overlay and the table, of what is recorded now."""
     shell.reconcile(database)
-    current = [get_run(database, run_id) for run_id in run_ids]
+    current = [shell.still_there(database, run_id) for run_id in run_ids]
     series = [load_series(database, run) for run in current]
     if not any(len(one) for one in series):
         st.info("None of these runs has finished an episode yet.", icon=":material/hourglass_empty:")

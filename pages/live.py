@@ -5,7 +5,7 @@ import streamlit as st
 from v3core.jobs import control
 from v3core.jobs.lifecycle import ACTIVE, Status
 from v3core.jobs.logs import read_log_tail
-from v3core.store.runs import RunRow, get_run
+from v3core.store.runs import RunRow
 from v3core.ui import shell
 from v3core.ui.boundary_editor import boundary_editor
 from v3core.ui.run_charts import run_charts
@@ -23,10 +23,11 @@ UNFINISHED = ACTIVE | {Status.QUEUED}
 
 
 @st.fragment(run_every="1s" if run.status in UNFINISHED else None)
+@shell.told
 def live(run_id: str, was_unfinished: bool) -> None:
     """Everything of the run that changes while it trains."""
     shell.reconcile(database)
-    run = get_run(database, run_id)
+    run = shell.still_there(database, run_id)
     if was_unfinished != (run.status in UNFINISHED):
         st.rerun()  # ended: draw that once and stop ticking; resumed: tick again
     run_header(database, run)

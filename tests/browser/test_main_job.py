@@ -12,7 +12,9 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.support import ROOT, Server, StartServer, Watched, serve
+from v3core.jobs import control
 from v3core.jobs.identity import ProcessIdentity, send_signal
+from v3core.store.database import Database
 
 APP = ROOT / "app.py"
 T = TypeVar("T")
@@ -212,3 +214,16 @@ def test_one_click_starts_the_demo_and_draws_within_ten_seconds(page: Page, serv
         ("direct-sparsemax", "CartPole-v1"),
         ("v3", "CartPole-v1"),
     ]
+
+
+def test_a_run_deleted_elsewhere_leaves_no_traceback(page: Page, served: Server) -> None:
+    run_id = launch(page, served, "v3", 3000)
+    expect_status(page, "Running")
+    database = Database.open(f"sqlite:///{served.data / 'v3.db'}", served.data)
+    control.stop(database, run_id)
+    assert control.wait_stopped(database, run_id, PATIENCE_SECONDS) == "stopped"
+    control.delete(database, run_id)
+    database.close()
+    page.wait_for_function("() => /There is no run/.test(document.body.innerText)")
+    expect(page.locator(".stException")).to_have_count(0)
+    assert "Traceback" not in served.log.read_text()

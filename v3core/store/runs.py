@@ -14,6 +14,10 @@ from v3core.store.database import Database, Transaction
 from v3core.store.schema import episodes, expert_loads, runs
 
 
+class UnknownRunError(V3Error):
+    """There is no such run; it may have been deleted."""
+
+
 @dataclass(frozen=True)
 class RunRow:
     """A run as lists show it. Times are aware and in UTC."""
@@ -105,12 +109,12 @@ def need_run(tx: Transaction, run_id: str, *, for_update: bool = False) -> RunRo
     """The run of that full id; `for_update` keeps others from changing it until the transaction ends.
 
     Raises:
-        V3Error: if there is none.
+        UnknownRunError: if there is none.
     """
     query = select(*_COLUMNS).where(runs.c.id == run_id)
     row = tx.execute(query.with_for_update() if for_update else query).one_or_none()
     if row is None:
-        raise V3Error(f"There is no run '{run_id}'; list them with: python -m v3core runs.")
+        raise UnknownRunError(f"There is no run '{run_id}'; list them with: python -m v3core runs.")
     return RunRow(*row)
 
 
@@ -118,7 +122,7 @@ def get_run(db: Database, run_id: str) -> RunRow:
     """The run of that full id.
 
     Raises:
-        V3Error: if there is none.
+        UnknownRunError: if there is none.
     """
     with db.read() as tx:
         return need_run(tx, run_id)

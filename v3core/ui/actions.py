@@ -84,4 +84,6 @@ def _confirm_delete(database: Database, run: RunRow) -> None:
             except V3Error as error:
                 st.error(str(error))
             else:
+                if st.query_params.get("run") == run.id:
+                    del st.query_params["run"]  # the address must not go on naming it
                 st.rerun()

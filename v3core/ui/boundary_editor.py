@@ -8,7 +8,8 @@ from v3core.jobs import control
 from v3core.jobs.lifecycle import ACTIVE, Status
 from v3core.store.database import Database
 from v3core.store.readers import RevisionRow, read_revisions
-from v3core.store.runs import RunRow, get_run
+from v3core.store.runs import RunRow
+from v3core.ui import shell
 from v3core.ui.live_chart import BoundaryMove
 from v3core.ui.status import age
 
@@ -44,8 +45,9 @@ def boundary_editor(database: Database, run: RunRow) -> None:
         _fragment(database, run.id)
 
 
+@shell.told
 def _editor(database: Database, run_id: str) -> None:
-    run = get_run(database, run_id)
+    run = shell.still_there(database, run_id)
     curriculum = control.current_curriculum(database, run_id)
     open_ones = [index for index, end in enumerate(curriculum.boundaries) if end > run.episode]
     if run.status == Status.COMPLETED or not open_ones:

@@ -1,15 +1,21 @@
 """What every page calls first: page settings, navigation, and a database, or a sentence that says why not."""
 
+import functools
 import importlib
 import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import ParamSpec
 
 import streamlit as st
 
 from v3core.errors import V3Error
 from v3core.jobs import supervisor
 from v3core.store.database import Database
+from v3core.store.runs import RunRow, UnknownRunError, get_run
 from v3core.ui.plotly_js import ensure_plotly_js
+
+P = ParamSpec("P")
 
 PAGES = (
     ("app.py", "Runs", ":material/home:"),
@@ -59,6 +65,27 @@ def _warm_up() -> threading.Thread:
     thread = threading.Thread(target=lambda: [importlib.import_module(name) for name in _HEAVY], daemon=True)
     thread.start()
     return thread
+
+
+def told(body: Callable[P, None]) -> Callable[P, None]:
+    """For the body of a fragment: what is wrong is told in its place, as one sentence; the next tick tries again."""
+
+    @functools.wraps(body)
+    def guarded(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            body(*args, **kwargs)
+        except V3Error as error:
+            st.error(str(error), icon=":material/error:")
+
+    return guarded
+
+
+def still_there(database: Database, run_id: str) -> RunRow:
+    """The run as it is now; if it was deleted meanwhile, in another tab perhaps, the page begins anew without it."""
+    try:
+        return get_run(database, run_id)
+    except UnknownRunError:
+        st.rerun()
 
 
 def reconcile(database: Database) -> None:

@@ -176,3 +176,13 @@ def test_many_runs_are_paged_and_filtered(open_page, database):
     assert len([link for link in app.get("page_link") if link.label.startswith("**run")]) == 12
     app.text_input(key="runs-filter").set_value("run 03").run()
     assert [link.label for link in app.get("page_link") if link.label.startswith("**run")] == ["**run 03**"]
+
+
+@pytest.mark.parametrize("page", ["app.py", "pages/live.py"])
+def test_signs_of_markdown_in_a_name_stand_for_themselves(open_page, database, page):
+    add_recorded_run(database, Status.FAILED, name=":red[x] **y** $z$ <b>", reason="Bad *thing*_[here].")
+    app = open_page(page)
+    assert not app.exception
+    shown = told(app) + "".join(link.label for link in app.get("page_link"))
+    assert r"\:red\[x\] \*\*y\*\* \$z\$ \<b\>" in shown
+    assert r"Bad \*thing\*\_\[here\]." in shown

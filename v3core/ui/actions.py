@@ -9,6 +9,7 @@ from v3core.jobs import control
 from v3core.jobs.lifecycle import ENDED, RESUMABLE, Status
 from v3core.store.database import Database
 from v3core.store.runs import RunRow
+from v3core.ui.status import plain
 
 STOPPABLE = {Status.QUEUED, Status.STARTING, Status.RUNNING}
 DELETABLE = ENDED | {Status.QUEUED}
@@ -42,7 +43,7 @@ def run_actions(database: Database, run: RunRow, *, compact: bool, key: str) -> 
             icon=":material/delete:",
             key=f"delete:{key}:{run.id}",
             disabled=status not in DELETABLE,
-            help=f"Delete {run.name}" if status in DELETABLE else "Stop it before you delete it.",
+            help=f"Delete {plain(run.name)}" if status in DELETABLE else "Stop it before you delete it.",
         ):
             _confirm_delete(database, run)
 
@@ -66,7 +67,7 @@ def _button(
         "" if compact else label,
         icon=icon,
         key=f"{label.lower()}:{key}:{run.id}",
-        help=f"{label} {run.name}",
+        help=f"{label} {plain(run.name)}",
         disabled=disabled,
         on_click=click,
     )
@@ -74,7 +75,7 @@ def _button(
 
 @st.dialog("Delete this run?", icon=":material/delete:")
 def _confirm_delete(database: Database, run: RunRow) -> None:
-    st.markdown(f"**{run.name}** with its {run.episode:,} episodes, checkpoints and log. This cannot be undone.")
+    st.markdown(f"**{plain(run.name)}** with its {run.episode:,} episodes, checkpoints and log. This cannot be undone.")
     with st.container(horizontal=True, horizontal_alignment="right"):
         if st.button("Keep it", key="keep"):
             st.rerun()

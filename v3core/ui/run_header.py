@@ -8,20 +8,20 @@ from v3core.jobs.lifecycle import ACTIVE, Status
 from v3core.store.database import Database
 from v3core.store.runs import RunRow
 from v3core.ui.actions import run_actions
-from v3core.ui.status import age, number, status_badge
+from v3core.ui.status import age, number, plain, status_badge
 
 
 def run_header(database: Database, run: RunRow) -> None:
     """Name, badge, actions, progress and the newest figures; an ended run says how it ended."""
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         with st.container(horizontal=True, vertical_alignment="center", width="content"):
-            st.subheader(run.name, anchor=False, width="content")
+            st.subheader(plain(run.name), anchor=False, width="content")
             status_badge(run.status)
         run_actions(database, run, compact=False, key="live")
     _outcome(run)
     st.progress(min(run.episode / run.episodes, 1.0), text=_progress(run))
     with st.grid("auto", min_column_width=150, gap="small"):
-        st.metric("Phase", run.phase or "–", border=True)
+        st.metric("Phase", plain(run.phase or "–"), border=True)
         st.metric("Mean return, last 100", number(run.mean_return), border=True)
         st.metric("Latest return", number(run.latest_return), border=True)
         st.metric("Steps", f"{run.step:,}", border=True)
@@ -51,13 +51,13 @@ def _duration(seconds: float) -> str:
 def _outcome(run: RunRow) -> None:
     status = Status(run.status)
     if status is Status.FAILED:
-        st.error(run.reason or "See the log below.", title=f"Failed after {run.episode:,} episodes")
+        st.error(plain(run.reason or "") or "See the log below.", title=f"Failed after {run.episode:,} episodes")
     elif status is Status.LOST:
         st.error(
-            f"{run.reason or 'The worker process died.'} Resume goes on from its newest checkpoint.",
+            f"{plain(run.reason or '') or 'The worker process died.'} Resume goes on from its newest checkpoint.",
             title=f"Lost after {run.episode:,} episodes",
         )
     elif status is Status.STOPPED:
-        st.info(run.reason or "Resume goes on from its checkpoint.", icon=":material/pause_circle:")
+        st.info(plain(run.reason or "") or "Resume goes on from its checkpoint.", icon=":material/pause_circle:")
     elif status is Status.COMPLETED:
         st.success(f"All {run.episodes:,} episodes are trained.", icon=":material/check_circle:")

@@ -6,9 +6,10 @@ from v3core.jobs.lifecycle import Status
 from v3core.store.database import Database
 from v3core.store.runs import RunRow
 from v3core.ui.actions import run_actions
-from v3core.ui.status import age, number, status_badge
+from v3core.ui.status import age, number, plain, status_badge
 
 RUNS_PER_PAGE = 12
+_ID_CHARACTERS = 4
 _WIDTHS = (3.2, 1.3, 2.6, 1.5, 1.2)
 
 
@@ -45,8 +46,13 @@ def _filtered(runs: list[RunRow]) -> list[RunRow]:
         run
         for run in runs
         if (not statuses or run.status in statuses)
-        and all(word in f"{run.name} {run.env} {run.curriculum}".lower() or run.id.startswith(word) for word in words)
+        and all(word in f"{run.name} {run.env} {run.curriculum}".lower() or _names_id(run, word) for word in words)
     ]
+
+
+def _names_id(run: RunRow, word: str) -> bool:
+    """Whether a word is the beginning of the run's id; shorter ones would hit ids by chance."""
+    return len(word) >= _ID_CHARACTERS and run.id.startswith(word)
 
 
 def _row(database: Database, run: RunRow) -> None:
@@ -55,13 +61,13 @@ def _row(database: Database, run: RunRow) -> None:
         with what:
             st.page_link(
                 "pages/live.py",
-                label=f"**{run.name}**",
+                label=f"**{plain(run.name)}**",
                 icon=":material/monitoring:",
                 query_params={"run": run.id},
                 help="Open its charts",
             )
             started = run.started_at or run.created_at
-            st.caption(f"{run.env} · {run.curriculum} · seed {run.seed} · {age(started)} ago")
+            st.caption(f"{plain(run.env)} · {plain(run.curriculum)} · seed {run.seed} · {age(started)} ago")
         with status:
             status_badge(run.status)
         with progress:
@@ -73,7 +79,7 @@ def _row(database: Database, run: RunRow) -> None:
         with actions:
             run_actions(database, run, compact=True, key="list")
         if run.status in (Status.FAILED, Status.LOST) and run.reason:
-            st.caption(f":red[{run.reason}]")
+            st.caption(f":red[{plain(run.reason)}]")
 
 
 def _progress_text(run: RunRow) -> str:

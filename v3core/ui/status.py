@@ -1,5 +1,6 @@
 """How a run's status looks: one badge per status, everywhere."""
 
+import re
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -25,6 +26,11 @@ def status_badge(status: str) -> None:
     """The badge of a status."""
     colour, icon, meaning = _LOOKS[Status(status)]
     st.badge(status.capitalize(), icon=icon, color=colour, help=meaning)
+
+
+def plain(text: str) -> str:
+    """A name that somebody typed, for where Streamlit reads Markdown: its signs stand for themselves."""
+    return re.sub(r"([\\`*_\[\]<>~$:#])", r"\\\1", text)
 
 
 def age(moment: datetime | None, now: datetime | None = None) -> str:

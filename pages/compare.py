@@ -1,5 +1,7 @@
 """Compare: several runs over the same axis, the phases of each, and what each phase was like."""
 
+from dataclasses import replace
+
 import streamlit as st
 
 from v3core.charts.compare import METRICS, compare_figure
@@ -8,7 +10,7 @@ from v3core.ui import shell
 from v3core.ui.live_chart import live_chart
 from v3core.ui.phase_table import phase_table
 from v3core.ui.run_data import load_series
-from v3core.ui.run_picker import pick_runs
+from v3core.ui.run_picker import distinct_names, pick_runs
 
 database = shell.page("Compare")
 shell.reconcile(database)
@@ -34,7 +36,8 @@ def comparison(run_ids: list[str]) -> None:
     """The overlay and the table, of what is recorded now."""
     shell.reconcile(database)
     current = [shell.still_there(database, run_id) for run_id in run_ids]
-    series = [load_series(database, run) for run in current]
+    names = distinct_names(current)
+    series = [replace(load_series(database, run), name=name) for run, name in zip(current, names, strict=True)]
     if not any(len(one) for one in series):
         st.info("None of these runs has finished an episode yet.", icon=":material/hourglass_empty:")
         return

@@ -133,6 +133,12 @@ def test_compare_lays_two_runs_over_each_other(open_page, database):
     assert table.value["Last 100"].notna().all()
 
 
+def test_compare_tells_runs_of_one_name_apart(open_page, database):
+    ids = [add_recorded_run(database, Status.COMPLETED, name="twin") for _ in range(2)]
+    app = open_page("pages/compare.py", runs=",".join(ids))
+    assert set(app.dataframe[0].value["Run"]) == {f"twin · {run_id[:6]}" for run_id in ids}
+
+
 def test_compare_asks_for_a_second_run(open_page, database):
     first = add_recorded_run(database, Status.COMPLETED)
     add_recorded_run(database, Status.QUEUED)

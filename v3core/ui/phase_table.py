@@ -12,7 +12,7 @@ def phase_table(runs: list[RunRow], series: list[RunSeries]) -> None:
     """One row per run and phase, described from every recorded episode."""
     rows = [
         {
-            "Run": run.name,
+            "Run": one.name,
             "Phase": phase.phase,
             "Episodes": f"{phase.first_episode:,}–{phase.last_episode:,}",
             "Steps": phase.steps,
@@ -24,7 +24,7 @@ def phase_table(runs: list[RunRow], series: list[RunSeries]) -> None:
             "Effective": phase.effective_experts,
             "Dead": phase.dead_experts,
         }
-        for run, one in zip(runs, series, strict=True)
+        for one in series
         for phase in phase_statistics(one.columns, one.loads)
     ]
     decimals = st.column_config.NumberColumn(format="%.2f")

@@ -16,6 +16,12 @@ def run_label(run: RunRow) -> str:
     return f"{run.name} · {run.id[:6]}"
 
 
+def distinct_names(runs: list[RunRow]) -> list[str]:
+    """Names that tell these runs apart: those that several share are followed by the start of the id."""
+    names = [run.name for run in runs]
+    return [run_label(run) if names.count(run.name) > 1 else run.name for run in runs]
+
+
 def pick_run(database: Database) -> RunRow:
     """The run that `?run=ID` names (an id may be shortened), else the newest active one, else the newest.
 

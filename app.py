@@ -2,7 +2,6 @@
 
 import streamlit as st
 
-from v3core.errors import V3Error
 from v3core.jobs import launcher
 from v3core.jobs.lifecycle import ACTIVE, Status
 from v3core.store.runs import RunRow, list_runs
@@ -14,13 +13,9 @@ database = shell.page("Runs")
 
 
 def start_demo() -> None:
-    """Queue the two demo runs; a second click while the first is at work does nothing."""
-    if list_runs(database):
-        return
-    try:
-        launcher.enqueue(database, demo_configs(), experiment="Demo")
-    except V3Error as error:
-        st.toast(str(error), icon=":material/error:", duration="long")
+    """Queue the two demo runs and show the first; a second click while the first is at work queues nothing."""
+    runs = [run.id for run in list_runs(database)] or launcher.enqueue(database, demo_configs(), experiment="Demo")
+    st.switch_page("pages/live.py", query_params={"run": runs[0]})
 
 
 def empty() -> None:
@@ -31,13 +26,12 @@ def empty() -> None:
         st.markdown(
             f"The demo trains a mixture-of-experts policy on **{ENV}** twice, under the curricula "
             f"**{CURRICULA[0]}** and **{CURRICULA[1]}**, so that you can watch both and lay them side by side. "
-            "It takes about two minutes and two cores.",
+            "It takes about a minute and two cores.",
             text_alignment="center",
         )
         with st.container(horizontal=True, horizontal_alignment="center", vertical_alignment="center"):
-            st.button(
-                "Start the demo", type="primary", icon=":material/play_arrow:", key="start-demo", on_click=start_demo
-            )
+            if st.button("Start the demo", type="primary", icon=":material/play_arrow:", key="start-demo"):
+                start_demo()
             st.page_link("pages/launch.py", label="Set up a run of your own", icon=":material/rocket_launch:")
         st.space("medium")
 
@@ -68,7 +62,8 @@ def overview() -> None:
         busy = f"{len(active)} of {launcher.slots()} slots training"
         st.caption(f"{len(runs)} run{'s' * (len(runs) != 1)} · {busy} · {waiting} waiting")
         with st.container(horizontal=True, horizontal_alignment="right", width="content"):
-            experiments = [run.id for run in runs if run.experiment == runs[0].experiment and run.experiment][:8]
+            newest = next((run.experiment for run in runs if run.experiment), None)
+            experiments = [run.id for run in runs if run.experiment and run.experiment == newest][:8]
             if len(experiments) > 1:
                 st.page_link(
                     "pages/compare.py",

@@ -85,6 +85,6 @@ def _confirm_delete(database: Database, run: RunRow) -> None:
             except V3Error as error:
                 st.error(str(error))
             else:
-                if st.query_params.get("run") == run.id:
+                if run.id.startswith(st.query_params.get("run", run.id)) and "run" in st.query_params:
                     del st.query_params["run"]  # the address must not go on naming it
                 st.rerun()

@@ -14,10 +14,15 @@ from v3core.ui.live_chart import BoundaryMove
 from v3core.ui.status import age
 
 _SHOWN_EDITS = 5
+_APPLIED = "boundaries-applied"
 
 
 def _key(run_id: str, index: int) -> str:
     return f"boundary-{run_id}-{index}"
+
+
+def _seen_key(run_id: str) -> str:
+    return f"boundaries-seen-{run_id}"
 
 
 def remember_drag(run_id: str, move: BoundaryMove) -> None:
@@ -47,6 +52,8 @@ def boundary_editor(database: Database, run: RunRow) -> None:
 
 @shell.told
 def _editor(database: Database, run_id: str) -> None:
+    if st.session_state.pop(_APPLIED, False):
+        st.rerun()  # the charts are drawn anew too: those of a run that does not train have no tick
     run = shell.still_there(database, run_id)
     curriculum = control.current_curriculum(database, run_id)
     open_ones = [index for index, end in enumerate(curriculum.boundaries) if end > run.episode]
@@ -58,7 +65,9 @@ def _editor(database: Database, run_id: str) -> None:
             "chart, then apply: the run follows between two updates."
         )
     wanted = _fields(run, curriculum, open_ones)
-    changed = wanted != list(curriculum.boundaries)
+    revisions = read_revisions(database, run_id)
+    pending = [list(revision.curriculum.boundaries) for revision in revisions if revision.state == "pending"]
+    changed = wanted not in [list(curriculum.boundaries), *pending]
     with st.container(horizontal=True):
         st.button(
             "Apply",
@@ -79,16 +88,19 @@ def _editor(database: Database, run_id: str) -> None:
         )
     if problem := st.session_state.get(f"edit-problem-{run_id}"):
         st.error(problem)
-    _edits(read_revisions(database, run_id))
+    _edits(revisions)
 
 
 def _fields(run: RunRow, curriculum: Curriculum, open_ones: list[int]) -> list[int]:
     wanted: list[int] = []
+    seen = st.session_state.get(_seen_key(run.id), curriculum.boundaries)
+    st.session_state[_seen_key(run.id)] = curriculum.boundaries
     with st.grid("auto", min_column_width=200):
         for index, end in enumerate(curriculum.boundaries):
             key = _key(run.id, index)
             is_open = index in open_ones and run.status != Status.COMPLETED
-            if not is_open or key not in st.session_state:
+            # A field that nobody changed follows the run; one that was changed keeps what was typed or dragged.
+            if not is_open or st.session_state.get(key) in (None, seen[index]):
                 st.session_state[key] = end
             value = st.number_input(
                 f"{curriculum.phases[index].name} ends at episode",
@@ -108,7 +120,7 @@ def _apply(database: Database, run_id: str, curriculum: Curriculum, wanted: list
         st.session_state[f"edit-problem-{run_id}"] = str(error)
     else:
         st.session_state.pop(f"edit-problem-{run_id}", None)
-        _forget(run_id, curriculum)
+        st.session_state[_APPLIED] = True
 
 
 def _forget(run_id: str, curriculum: Curriculum) -> None:

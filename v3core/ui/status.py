@@ -44,6 +44,8 @@ def age(moment: datetime | None, now: datetime | None = None) -> str:
     return f"{seconds:.0f} s"
 
 
-def number(value: float | None, digits: int = 1) -> str:
-    """A number for reading; a missing one is a dash."""
-    return "–" if value is None or value != value else f"{value:,.{digits}f}"
+def number(value: float | None, digits: int | None = None) -> str:
+    """A number for reading; a missing one is a dash. Without `digits`, a small one keeps three decimals."""
+    if value is None or value != value:
+        return "–"
+    return f"{value:,.{(3 if abs(value) < 10 else 1) if digits is None else digits}f}"

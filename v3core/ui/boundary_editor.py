@@ -100,7 +100,8 @@ def _fields(run: RunRow, curriculum: Curriculum, open_ones: list[int]) -> list[i
             key = _key(run.id, index)
             is_open = index in open_ones and run.status != Status.COMPLETED
             # A field that nobody changed follows the run; one that was changed keeps what was typed or dragged.
-            if not is_open or st.session_state.get(key) in (None, seen[index]):
+            held = st.session_state.get(key)
+            if held is None or (held != end and (not is_open or held == seen[index])):
                 st.session_state[key] = end
             value = st.number_input(
                 f"{curriculum.phases[index].name} ends at episode",

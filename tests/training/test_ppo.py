@@ -9,7 +9,7 @@ import torch
 
 from v3core.config import PPOConfig
 from v3core.environments import check_environment
-from v3core.training.ppo import Coefficients, NonFiniteLossError, Samples, normalised, update
+from v3core.training.ppo import LEAST_DEVIATION, Coefficients, NonFiniteLossError, Samples, normalised, update
 from v3core.training.state import TrainingState
 
 ENVIRONMENTS = ["CartPole-v1", "MiniGrid-Empty-Random-5x5-v0"]
@@ -117,3 +117,9 @@ def test_normalised_advantages():
     assert advantages.std(correction=0).item() == pytest.approx(1, abs=1e-6)
     assert normalised(torch.tensor([4.0])).tolist() == [0.0]
     assert normalised(torch.tensor([4.0, 4.0])).tolist() == [0.0, 0.0]
+
+
+def test_advantages_that_hardly_differ_stay_small():
+    """Blown up to deviation 1, the value head's noise would push a solved policy about at random."""
+    noise = torch.from_numpy(np.random.default_rng(0).normal(0, LEAST_DEVIATION / 10, 1000))
+    assert normalised(noise).std(correction=0).item() == pytest.approx(0.1, rel=0.1)

@@ -18,9 +18,9 @@ from v3core.charts.figures import (
     routing_entropy_figure,
     schedule_figure,
 )
-from v3core.charts.knobs import planned_curve
+from v3core.charts.knobs import knobs_in_use, planned_curve
 from v3core.charts.series import RunSeries, boundaries_ahead, phase_bands
-from v3core.curriculum import BaseValues, Curriculum, Phase, Ramp, Until, load_preset, scaled
+from v3core.curriculum import BaseValues, Curriculum, Phase, PhaseStart, Ramp, Until, load_preset, preset_names, scaled
 
 BASE = BaseValues(lr=1e-3, load_balance=0.02, entropy=0.01)
 TOTAL = 1000
@@ -131,7 +131,7 @@ def test_phases_are_drawn_fainter_ahead_and_named() -> None:
     rectangles = [shape for shape in figure.layout.shapes if shape.type == "rect"]
     assert [(shape.x0, shape.x1) for shape in rectangles] == [(0, 250), (250, 750), (750, 1000)]
     data = series(300)
-    bands = phase_bands(CURRICULUM, episodes=TOTAL, changes=[("warmup", 0), ("transition", 250)])
+    bands = phase_bands(CURRICULUM, episodes=TOTAL, starts=[PhaseStart(0, 0), PhaseStart(250, 9)])
     figure = return_figure(RunSeries("run", data.episode, data.columns, data.loads, bands, data.boundaries, TOTAL))
     rectangles = [shape for shape in figure.layout.shapes if shape.type == "rect"]
     assert [(shape.x0, shape.x1) for shape in rectangles] == [(0, 250), (250, 300), (300, 750), (750, 1000)]
@@ -217,3 +217,20 @@ def test_rows_do_not_overlap_and_stay_inside() -> None:
     assert edges == sorted(edges)
     assert edges[0] >= 0
     assert edges[-1] < 1
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_every_preset_has_a_preview_and_a_schedule(name: str) -> None:
+    curriculum = load_preset(name)
+    figure = curriculum_preview(curriculum, 4000, BASE)
+    knobs = knobs_in_use(curriculum, BASE)
+    assert len(figure.data) == len(knobs)
+    payload(figure)
+    payload(schedule_figure(series(300), curriculum, BASE, knobs=knobs))
+
+
+def test_an_end_that_training_decides_is_dotted_and_told() -> None:
+    figure = curriculum_preview(load_preset("bengio-minigrid"), 4000, BASE)
+    lines = [shape for shape in figure.layout.shapes if shape.type == "line"]
+    assert [(shape.x0, shape.line.dash) for shape in lines] == [(1000, "dot"), (3000, "dot")]
+    assert "until success ≥ 0.9 (100) within 1000" in figure.layout.meta["alt"]

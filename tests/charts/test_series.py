@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from v3core.charts.knobs import knobs_in_use, planned_curve
 from v3core.charts.series import Boundary, PhaseBand, RunSeries, boundaries_ahead, phase_bands
-from v3core.curriculum import load_preset, scaled
+from v3core.curriculum import BaseValues, PhaseStart, load_preset, parse, scaled
 
 CURRICULUM = scaled(load_preset("v3"), 1000)  # boundaries at 250 and 750
 
@@ -18,7 +19,7 @@ def test_nothing_recorded_is_the_plan() -> None:
 
 
 def test_a_recorded_change_counts_not_its_plan() -> None:
-    bands = phase_bands(CURRICULUM, episodes=1000, changes=[("warmup", 0), ("transition", 253)])
+    bands = phase_bands(CURRICULUM, episodes=1000, starts=[PhaseStart(0, 0), PhaseStart(253, 9)])
     assert [(band.start, band.end, band.planned) for band in bands] == [
         (0, 253, False),
         (253, 750, False),
@@ -28,7 +29,7 @@ def test_a_recorded_change_counts_not_its_plan() -> None:
 
 def test_a_change_recorded_after_the_next_boundary_leaves_no_negative_band() -> None:
     curriculum = scaled(load_preset("v3"), 4)  # boundaries at 1 and 3
-    bands = phase_bands(curriculum, episodes=4, changes=[("warmup", 0), ("transition", 4)])
+    bands = phase_bands(curriculum, episodes=4, starts=[PhaseStart(0, 0), PhaseStart(4, 9)])
     assert [(band.start, band.end) for band in bands] == [(0, 4), (4, 4), (4, 4)]
 
 
@@ -62,3 +63,56 @@ def test_a_column_that_was_not_recorded_is_missing_not_zero() -> None:
     assert (len(series), series.completed, series.experts, series.end) == (2, 2, 3, 5)
     assert series.column("return").dtype == np.float64
     assert np.isnan(series.column("value_loss")).all()
+
+
+TRIGGERED = parse(
+    """
+    name: triggered
+    phases:
+      - {name: a, until: {metric: return, at_least: 9, window: 5, max_episodes: 100}}
+      - {name: b, until: {step: 5000}, temperature: {from: 1.0, to: 2.0}, routing: topk}
+      - {name: c, until: {episode: 800}}
+      - {name: d}
+    """
+)
+
+
+def test_phases_are_planned_only_as_far_as_episodes_are_known() -> None:
+    assert phase_bands(TRIGGERED, episodes=1000) == [
+        PhaseBand("a", 0, 100, False, "softmax", "return ≥ 9 (5) within 100"),
+        PhaseBand("b", 100, 1000, True, "topk", "step 5000"),
+    ]
+    begun = [PhaseStart(0, 0), PhaseStart(40, 900), PhaseStart(300, 5010)]
+    assert [(band.name, band.start, band.end) for band in phase_bands(TRIGGERED, episodes=1000, starts=begun)] == [
+        ("a", 0, 40),
+        ("b", 40, 300),
+        ("c", 300, 800),
+        ("d", 800, 1000),
+    ]
+
+
+def test_only_ends_by_episode_can_be_moved() -> None:
+    assert boundaries_ahead(TRIGGERED, completed=50, episodes=1000) == [Boundary(2, 800, 51, 999, "c → d")]
+
+
+def test_a_ramp_over_steps_is_drawn_where_steps_are_known() -> None:
+    begun = [PhaseStart(0, 0), PhaseStart(40, 1000)]
+    x, y = planned_curve(
+        TRIGGERED,
+        1000,
+        BaseValues(lr=1.0),
+        "temperature",
+        starts=begun,
+        steps_at=lambda episode: 1000 + (episode - 40) * 10 if episode <= 240 else float("nan"),
+    )
+    known = (x > 40) & (x <= 240)
+    np.testing.assert_allclose(y[known], 1 + (x[known] - 40) * 10 / 4000, atol=1e-9)
+    assert np.isnan(y[x > 240]).all()
+    assert known.sum() > 5
+
+
+def test_the_knobs_drawn_are_those_in_use() -> None:
+    bare = BaseValues(lr=1.0)
+    assert knobs_in_use(TRIGGERED, bare) == ["temperature", "lr"]
+    assert knobs_in_use(TRIGGERED, BaseValues(lr=1.0, entropy=0.1)) == ["temperature", "lr", "entropy"]
+    assert knobs_in_use(load_preset("switch"), bare) == ["temperature", "lr", "jitter", "load_balance"]

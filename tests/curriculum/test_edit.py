@@ -4,15 +4,30 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from v3core.curriculum import check_edit, check_fits, load_preset, preset_names, scaled, with_boundaries
+from v3core.curriculum import (
+    PhaseStart,
+    Progress,
+    Until,
+    check_edit,
+    check_fits,
+    load_preset,
+    parse,
+    preset_names,
+    scaled,
+    with_boundaries,
+)
 from v3core.errors import V3Error
 
 V3 = load_preset("v3")
 
 
 @pytest.mark.parametrize("name", preset_names())
-def test_presets_scale_in_proportion(name):
-    assert scaled(load_preset(name), 400).boundaries == (100, 300)
+def test_presets_scale_in_proportion_and_back(name):
+    preset = load_preset(name)
+    tenth = scaled(preset, 400)
+    assert tenth.boundaries == tuple(end // 10 for end in preset.boundaries)
+    assert scaled(preset, 4000) == preset
+    check_fits(tenth, 400)
 
 
 @given(st.integers(3, 10_000))
@@ -38,8 +53,8 @@ def test_boundaries_beyond_the_end_are_refused_by_name():
 
 
 def test_boundaries_ahead_may_move():
-    check_edit(V3, with_boundaries(V3, [1500, 3500]), episode=700, episodes=4000)
-    check_edit(V3, with_boundaries(V3, [1000, 2001]), episode=2000, episodes=4000)
+    check_edit(V3, with_boundaries(V3, [1500, 3500]), Progress(700, 4000))
+    check_edit(V3, with_boundaries(V3, [1000, 2001]), Progress(2000, 4000))
 
 
 @pytest.mark.parametrize(
@@ -52,15 +67,93 @@ def test_boundaries_ahead_may_move():
 )
 def test_the_past_and_the_end_are_out_of_reach(boundaries, episode, sentence):
     with pytest.raises(V3Error, match=sentence):
-        check_edit(V3, with_boundaries(V3, boundaries), episode=episode, episodes=4000)
+        check_edit(V3, with_boundaries(V3, boundaries), Progress(episode, 4000))
 
 
 def test_a_phase_that_began_cannot_be_removed():
     shorter = V3.model_copy(update={"phases": (V3.phases[0], V3.phases[2])})
     with pytest.raises(V3Error, match="Phase 2 'transition' ended at episode 3000"):
-        check_edit(V3, shorter, episode=3500, episodes=4000)
+        check_edit(V3, shorter, Progress(3500, 4000))
 
 
 def test_boundaries_out_of_order_are_refused():
     with pytest.raises(V3Error, match="Phase 2 'transition' ends at episode 900 but phase 1 'warmup' ends at 1000"):
         with_boundaries(V3, [1000, 900])
+
+
+MIXED = parse(
+    """
+    name: mixed
+    episodes: 1000
+    policy: {experts: 8}
+    phases:
+      - {name: a, until: {metric: return, at_least: 9, window: 10, min_episodes: 20, max_episodes: 100}, env: A-v0}
+      - {name: b, until: {step: 5000}, lr: {from: 1.0, to: 0.5, over: {episodes: 50}}}
+      - {name: c, until: {episode: 800}, env: B-v0}
+      - {name: d}
+    """
+)
+IN_B = Progress(120, 1000, 2000, (PhaseStart(0, 0), PhaseStart(60, 900)))
+
+
+def changed(index, **update):
+    phases = list(MIXED.phases)
+    phases[index] = phases[index].model_copy(update=update)
+    return MIXED.model_copy(update={"phases": tuple(phases)})
+
+
+def test_scaling_moves_what_counts_episodes_and_leaves_steps_and_thresholds():
+    tenth = scaled(MIXED, 100)
+    assert tenth.planned_ends == (None, None, 80)
+    assert tenth.phases[0].until == Until(metric="return", at_least=9, window=10, min_episodes=2, max_episodes=10)
+    assert tenth.phases[1].until == Until(step=5000)
+    assert tenth.phases[1].lr.over.episodes == 5
+    assert scaled(MIXED, 50).phases[0].until.window == 5
+
+
+@given(st.integers(4, 5000))
+def test_a_curriculum_of_every_end_scales_to_one_that_fits(episodes):
+    check_fits(scaled(MIXED, episodes), episodes)
+
+
+def test_boundaries_are_those_that_stand_at_an_episode():
+    assert with_boundaries(MIXED, [700]).planned_ends == (None, None, 700)
+    with pytest.raises(V3Error, match="has 1 boundaries, not 2"):
+        with_boundaries(MIXED, [700, 900])
+
+
+def test_what_lies_ahead_of_realised_starts_may_change():
+    check_edit(MIXED, changed(2, until=Until(episode=121), env="C-v0"), IN_B)
+    check_edit(MIXED, changed(1, until=Until(step=2001)), IN_B)
+    check_edit(MIXED, changed(1, until=Until(metric="length", at_most=9, max_episodes=100)), IN_B)
+
+
+@pytest.mark.parametrize(
+    ("new", "sentence"),
+    [
+        (changed(0, lr=0.5), "Phase 1 'a' ended at episode 60 and the run is at 120; only what lies ahead"),
+        (changed(1, until=Until(step=2000)), "would end at step 2000, but the run is already at 2000; choose 2001"),
+        (changed(1, until=Until(episode=120)), "would end at episode 120, but the run is already at 120"),
+        (
+            changed(1, until=Until(metric="length", at_most=9, window=5, max_episodes=60)),
+            "would end after 60 episodes, but has had 60 already; choose 61 or more",
+        ),
+        (changed(1, env="C-v0"), "Phase 2 'b' trains on A-v0 now, not on C-v0; only a later phase can change"),
+        (MIXED.model_copy(update={"policy": None}), "The network of a run cannot change while it trains"),
+    ],
+)
+def test_the_past_the_environment_in_force_and_the_network_cannot_change(new, sentence):
+    with pytest.raises(V3Error, match=sentence):
+        check_edit(MIXED, new, IN_B)
+
+
+def test_a_phase_whose_end_is_reached_is_over_before_the_trainer_says_so():
+    late = Progress(1002, 4000, 9000, (PhaseStart(0, 0),))
+    check_edit(V3, with_boundaries(V3, [1000, 2500]), late)
+    with pytest.raises(V3Error, match="Phase 1 'warmup' ended"):
+        check_edit(V3, with_boundaries(V3, [1500, 2500]), late)
+
+
+def test_a_trigger_that_cannot_hold_within_the_run_is_refused():
+    with pytest.raises(V3Error, match="Phase 1 'a' ends after 20 of its episodes at the earliest"):
+        check_fits(changed(2, until=Until(episode=5)), 20)

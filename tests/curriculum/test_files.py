@@ -2,12 +2,40 @@
 
 import pytest
 
-from v3core.curriculum import dump, load_curriculum, load_preset, parse, preset_names
+from v3core.curriculum import (
+    BaseValues,
+    Progress,
+    check_environment_named,
+    check_experts,
+    dump,
+    environments_of,
+    load_curriculum,
+    load_preset,
+    parse,
+    preset_names,
+    preset_names_for,
+    settings_at,
+)
+from v3core.curriculum.files import PRESETS
 from v3core.errors import V3Error
 
 
 def test_the_presets_are_there_and_v3_comes_first():
-    assert preset_names() == ["v3", "direct-sparsemax", "softmax-only"]
+    assert preset_names() == [
+        "v3",
+        "bengio-minigrid",
+        "deepseek-moe",
+        "deepseek-three-stage",
+        "deepseek-v3-bias",
+        "direct-sparsemax",
+        "mixtral",
+        "no-graph",
+        "single-expert",
+        "softmax-only",
+        "switch",
+        "switch-two-stage",
+        "v3-entmax",
+    ]
 
 
 @pytest.mark.parametrize("name", preset_names())
@@ -19,6 +47,57 @@ def test_a_preset_survives_being_written_and_read(name):
 def test_the_controls_differ_from_v3_in_routing_and_temperature_only(control):
     for phase, other in zip(load_preset("v3").phases, load_preset(control).phases, strict=True):
         assert (phase.until, phase.lr, phase.load_balance) == (other.until, other.lr, other.load_balance)
+
+
+@pytest.mark.parametrize("control", ["single-expert", "no-graph"])
+def test_the_controls_of_the_network_have_the_phases_of_v3(control):
+    assert load_preset(control).phases == load_preset("v3").phases
+    assert load_preset(control).policy is not None
+    assert load_preset("v3").policy is None
+
+
+def test_v3_entmax_differs_from_v3_in_the_routing_of_its_transition_only():
+    v3, entmax = load_preset("v3").phases, load_preset("v3-entmax").phases
+    assert (entmax[0], entmax[2]) == (v3[0], v3[2])
+    assert entmax[1].model_copy(update={"routing": "sparsemax", "alpha": None}) == v3[1]
+
+
+@pytest.mark.parametrize(
+    ("staged", "plain", "phase"), [("switch-two-stage", "switch", 0), ("deepseek-three-stage", "deepseek-moe", 2)]
+)
+def test_what_the_document_says_is_labelled_and_differs_in_its_stages_only(staged, plain, phase):
+    assert "As the mission's document describes" in load_preset(staged).description
+    assert "# As the mission's document describes it" in (PRESETS / f"{staged}.yaml").read_text(encoding="utf-8")
+    assert load_preset(staged).policy == load_preset(plain).policy
+    base = BaseValues(lr=1e-3)
+    inside = settings_at(load_preset(staged), Progress((500, 2000, 3500)[phase], 4000), base)
+    alone = settings_at(load_preset(plain), Progress(0, 4000), base)
+    assert {**vars(inside), "phase": 0, "phase_name": "", "alpha": 0} == {**vars(alone), "phase_name": "", "alpha": 0}
+
+
+def test_no_preset_leaves_a_balance_loss_to_the_recipe():
+    for name in preset_names():
+        assert load_preset(name).phases[0].load_balance is not None, name
+
+
+def test_presets_that_name_environments_are_offered_there_only():
+    assert "bengio-minigrid" not in preset_names_for("CartPole-v1")
+    assert preset_names_for("MiniGrid-DoorKey-5x5-v0") == preset_names()
+    bengio = load_preset("bengio-minigrid")
+    assert environments_of(bengio) == (
+        "MiniGrid-Empty-5x5-v0",
+        "MiniGrid-DoorKey-5x5-v0",
+        "MiniGrid-DoorKey-6x6-v0",
+    )
+    check_environment_named(bengio, "MiniGrid-DoorKey-6x6-v0")
+    with pytest.raises(V3Error, match=r"trains on MiniGrid-Empty-5x5-v0, .*, not on CartPole-v1; choose one of them"):
+        check_environment_named(bengio, "CartPole-v1")
+
+
+def test_choosing_more_experts_than_there_are_is_refused():
+    check_experts(load_preset("mixtral"), 2)
+    with pytest.raises(V3Error, match="top_k 2, but there are only 1 experts"):
+        check_experts(load_preset("mixtral"), 1)
 
 
 def test_an_unknown_preset_names_its_neighbours():
@@ -50,9 +129,43 @@ def test_a_binary_file_is_told_to_be_no_text(tmp_path):
         ("{phases: [{name: a}]}", "'name' is missing"),
         ("{name: x, phases: []}", "'phases' is empty; give at least one"),
         ("{name: x, phases: [{name: a, lrr: 2}]}", "'lrr' of phase 1 is not a known key"),
-        ("{name: x, phases: [{name: a, lr: foo}]}", "phase 'a' has lr 'foo'; give a number of 0 or more"),
+        (
+            "{name: x, phases: [{name: a, lr: foo}]}",
+            "phase 'a' has lr 'foo'; give a number greater than 0, {times: F}",
+        ),
         ("{name: x, phases: [{name: a, lr: 0}]}", "phase 'a' has lr 0; it must be greater than 0"),
         ("{name: x, phases: [{name: a, temperature: .nan}]}", "phase 'a' has temperature nan"),
+        ("{name: x, phases: [{name: a, lr: true}]}", "phase 'a' has lr True"),
+        ("{name: x, phases: [{name: a, alpha: 3}]}", "phase 'a' has alpha 3; it must be from 1 to 2"),
+        ("{name: x, phases: [{name: a, jitter: 1}]}", "phase 'a' has jitter 1; it must be at least 0 and below 1"),
+        ("{name: x, phases: [{name: a, alpha: {times: 2}}]}", "recipes give no base value of it; give the number"),
+        ("{name: x, phases: [{name: a, z_loss: -1}]}", "phase 'a' has z_loss -1; it must be 0 or more"),
+        ("{name: x, phases: [{name: a, gate_entropy: x}]}", "gate_entropy 'x'; give a number or {from: A, to: B}"),
+        ("{name: x, phases: [{name: a, until: 5}]}", "phase 'a' has until 5; write {episode: N}"),
+        ("{name: x, phases: [{name: a, until: {}}, {name: b}]}", "exactly one of 'episode', 'step' and 'metric'"),
+        ("{name: x, phases: [{name: a, until: {episode: 1, step: 1}}, {name: b}]}", "has 'episode' and 'step'"),
+        ("{name: x, phases: [{name: a, until: {step: 1, window: 3}}, {name: b}]}", "'window' belongs to a trigger"),
+        ("{name: x, phases: [{name: a, until: {metric: return}}, {name: b}]}", "needs one of 'at_least' and 'at_most'"),
+        (
+            "{name: x, phases: [{name: a, until: {metric: success, at_least: 90}}, {name: b}]}",
+            "has 90; it is a share, so choose from 0 to 1",
+        ),
+        (
+            "{name: x, phases: [{name: a, until: {metric: return, at_least: 9, max_episodes: 50}}, {name: b}]}",
+            "has max_episodes 50, before it can hold: raise it to 100",
+        ),
+        (
+            "{name: x, phases: [{name: a, until: {metric: return, at_least: 9}, lr: {from: 1, to: 2}}, {name: b}]}",
+            "nobody knows how long its ramp of lr takes; give the ramp 'over: {episodes: N}'",
+        ),
+        (
+            "{name: x, phases: [{name: a, until: {step: 9}}, {name: b, until: {step: 9}}, {name: c}]}",
+            "Phase 2 'b' ends at step 9 but phase 1 'a' ends at 9",
+        ),
+        (
+            "{name: x, policy: {single_expert: true, experts: 3}, phases: [{name: a}]}",
+            "'policy' has single_expert and experts",
+        ),
         ("{name: x, phases: [{name: a, routing: hard}]}", "'routing' of phase 1 is 'hard'"),
         ("{name: x, phases: [{name: a}, {name: b}]}", "Phase 1 'a' has no end; only the last phase may"),
         ("{name: x, phases: [{name: a, until: {episode: 5}}]}", "Phase 1 'a' is the last and lasts to the end"),

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from v3core.curriculum import Ramp, Times, load_preset, preset_names
+from v3core.curriculum import Over, Ramp, Times, load_preset, preset_names
 from v3core.curriculum.table import PhaseRow, from_rows, to_rows
 from v3core.curriculum.text import format_value, parse_value
 from v3core.errors import V3Error
@@ -12,10 +12,11 @@ from v3core.errors import V3Error
 numbers = st.floats(0.001, 1000).map(lambda number: float(f"{number:g}"))
 levels = numbers | numbers.map(lambda number: Times(times=number))
 ramps = st.builds(
-    lambda start, end, shape: Ramp.model_validate({"from": start, "to": end, "shape": shape}),
+    lambda start, end, shape, over: Ramp.model_validate({"from": start, "to": end, "shape": shape, "over": over}),
     levels,
     levels,
     st.sampled_from(["linear", "cosine", "exponential"]),
+    st.none() | st.integers(1, 999).map(lambda episodes: Over(episodes=episodes)),
 )
 
 
@@ -45,11 +46,13 @@ def test_the_ways_to_write_a_value(text, value):
     ("text", "sentence"),
     [
         ("fast", "Learning rate 'fast' cannot be read"),
-        ("-1", "must be 0 or more"),
+        ("-1", "must be greater than 0"),
         ("0", "must be greater than 0"),
         ("1 → 0", "must be greater than 0"),
-        ("nan", "must be 0 or more"),
+        ("nan", "must be greater than 0"),
         ("1 → 2 → 3", "more than one arrow"),
+        ("1 over 20", "does not ramp"),
+        ("1 → 2 over 0", "1 episode or more"),
     ],
 )
 def test_values_that_cannot_be_read(text, sentence):
@@ -57,20 +60,35 @@ def test_values_that_cannot_be_read(text, sentence):
         parse_value(text, "lr")
 
 
+@pytest.mark.parametrize(
+    ("knob", "text", "sentence"),
+    [
+        ("alpha", "3", "Entmax alpha '3' must be from 1 to 2"),
+        ("jitter", "1", "Router jitter '1' must be at least 0 and below 1"),
+        ("z_loss", "×2", "Z-loss '×2' has no base value to multiply; write the number itself"),
+    ],
+)
+def test_each_knob_has_its_range(knob, text, sentence):
+    with pytest.raises(V3Error, match=sentence):
+        parse_value(text, knob)
+    assert parse_value("-0.5", "gate_entropy") == -0.5
+
+
 @pytest.mark.parametrize("name", preset_names())
 def test_a_preset_survives_the_table(name):
     preset = load_preset(name)
-    checked = from_rows(to_rows(preset), name=name, episodes=4000, description=preset.description)
+    rows = to_rows(preset)
+    checked = from_rows(rows, name=name, episodes=4000, description=preset.description, policy=preset.policy)
     assert checked.curriculum == preset
 
 
 def test_each_wrong_row_has_its_own_sentence():
     rows = [
-        PhaseRow("warmup", 300, "softmax", temperature="hot"),
-        PhaseRow("transition", 200, "sparsemax"),
-        PhaseRow("", 350, "sparsemax"),
-        PhaseRow("late", 600, "sparsemax"),
-        PhaseRow("warmup", None, "sparsemax", lr="0"),
+        PhaseRow("warmup", "300", "softmax", temperature="hot"),
+        PhaseRow("transition", "200", "sparsemax"),
+        PhaseRow("", "350", "sparsemax"),
+        PhaseRow("late", "600", "sparsemax"),
+        PhaseRow("warmup", "", "sparsemax", lr="0"),
     ]
     checked = from_rows(rows, name="mine", episodes=500)
     assert checked.curriculum is None
@@ -84,6 +102,6 @@ def test_each_wrong_row_has_its_own_sentence():
 
 
 def test_a_missing_end_in_the_middle_is_told():
-    checked = from_rows([PhaseRow("a", None, None), PhaseRow("b", None, None)], name="mine", episodes=10)
+    checked = from_rows([PhaseRow("a"), PhaseRow("b")], name="mine", episodes=10)
     assert list(checked.problems) == [0]
     assert "Only the last phase may leave its end out" in checked.problems[0]

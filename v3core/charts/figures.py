@@ -1,7 +1,7 @@
 """The charts of one run: return, losses, expert loads, routing entropy, schedule. Data in, figure out."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import plotly.graph_objects as go
@@ -187,7 +187,7 @@ def schedule_figure(
         planned, effective = (f"{title}, {what}: %{{y:.4~g}}<extra></extra>" for what in ("planned", "in effect"))
         add_plan(
             figure, curriculum, series.end, base, knob, name="Planned", colour=NEUTRAL, axis=axis, dash="dash",
-            hover=planned,
+            hover=planned, starts=series.starts, steps_at=_steps_at(series),
         )  # fmt: skip
         add_column(
             figure, buckets, series.column(knob), name="In effect", colour=colour, axis=axis, width=2, hover=effective
@@ -196,6 +196,13 @@ def schedule_figure(
             figure.for_each_trace(lambda trace: trace.update(showlegend=False), selector={"yaxis": axis})
         figure.layout[f"yaxis{axis[1:]}"].rangemode = "tozero"
     return figure
+
+
+def _steps_at(series: RunSeries) -> Callable[[float], float]:
+    """Environment steps by completed episodes, as recorded; NaN ahead of the newest episode."""
+    episode = np.concatenate(([0.0], series.episode.astype(np.float64)))
+    step = np.concatenate(([0.0], series.column("step")))
+    return lambda complete: float(np.interp(complete, episode, step, right=np.nan))
 
 
 def _progress(series: RunSeries) -> str:

@@ -88,6 +88,7 @@ def draw_phases(
     reached = end if now is None else now
     shapes: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
+    drawn: set[int] = set()
     for index, band in enumerate(bands):
         colour = CATEGORICAL[index % len(CATEGORICAL)]
         middle = band.start if band.planned and now is not None else min(max(reached, band.start), band.end)
@@ -96,7 +97,10 @@ def draw_phases(
                 shapes.append(_rectangle(start, stop, rgba(colour, opacity)))
         if index and band.start < end:
             ahead = next((item for item in boundaries if item.episode == band.start), None)
-            shapes.append(_line(band.start, f"boundary:{ahead.index}" if ahead else "boundary", dashed=bool(ahead)))
+            # An end that training decides is drawn at the latest that is known: dotted, for it may come sooner.
+            dash = "dash" if ahead else "dot" if band.planned and bands[index - 1].until else "solid"
+            shapes.append(_line(band.start, f"boundary:{ahead.index}" if ahead else "boundary", dash=dash))
+            drawn.add(band.start)
         annotations.append(
             {
                 "name": f"band:{index}",
@@ -112,8 +116,11 @@ def draw_phases(
                 "opacity": 1 if band.start < reached or not band.start else 0.65,
             }
         )
+    for item in boundaries:
+        if item.episode not in drawn:
+            shapes.append(_line(item.episode, f"boundary:{item.index}", dash="dash"))
     if now is not None and 0 < now < end:
-        shapes.append(_line(now, "now", dashed=False))
+        shapes.append(_line(now, "now", dash="solid"))
     figure.update_layout(shapes=shapes, annotations=annotations)
     figure.layout.meta = figure.layout.meta | {
         "bands": [{"start": band.start, "end": band.end, "text": band.name} for band in bands],
@@ -182,7 +189,8 @@ def _rectangle(start: float, end: float, colour: str) -> dict[str, Any]:
     return {"type": "rect", "layer": "below", "line": {"width": 0}, "fillcolor": colour, **place}
 
 
-def _line(x: float, name: str, *, dashed: bool) -> dict[str, Any]:
-    line = {"width": 1, "dash": "dash" if dashed else "solid", "color": rgba(NEUTRAL, 0.9 if dashed else 0.55)}
+def _line(x: float, name: str, *, dash: str) -> dict[str, Any]:
+    ahead = dash != "solid"
+    line = {"width": 1, "dash": dash, "color": rgba(NEUTRAL, 0.9 if ahead else 0.55)}
     place = {"x0": x, "x1": x, "y0": 0, "y1": 1, "yref": "paper"}
-    return {"type": "line", "name": name, "layer": "above" if dashed else "below", "line": line, **place}
+    return {"type": "line", "name": name, "layer": "above" if ahead else "below", "line": line, **place}

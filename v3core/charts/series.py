@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from v3core.curriculum import Curriculum, Progress, settings_at
-from v3core.curriculum.settings import BaseValues
+from v3core.curriculum import BaseValues, Curriculum, PhaseStart, Progress, planned_starts, settings_at
+from v3core.curriculum.ends import format_end
 
 Floats = NDArray[np.float64]
 
@@ -23,6 +23,8 @@ class PhaseBand:
     planned: bool = False
     """True for a phase that the run has not reached."""
     routing: str = ""
+    until: str = ""
+    """What ends it, where that is no episode: `end` is then where it ended, or the latest that is known."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,8 @@ class RunSeries:
     """Those still ahead."""
     total: int = 0
     """Episodes planned; 0 if that is not known."""
+    starts: Sequence[PhaseStart] = ()
+    """Where the recorded phases really began."""
 
     def __len__(self) -> int:
         """Episodes recorded."""
@@ -83,37 +87,40 @@ class RunSeries:
         return np.asarray(self.columns[name], dtype=np.float64)
 
 
-def phase_bands(curriculum: Curriculum, *, episodes: int, changes: Sequence[tuple[str, int]] = ()) -> list[PhaseBand]:
+def phase_bands(curriculum: Curriculum, *, episodes: int, starts: Sequence[PhaseStart] = ()) -> list[PhaseBand]:
     """The phases of a run: the recorded ones where they really began, the others where they are planned.
+
+    A phase after one that ends by steps, or by a trigger without `max_episodes`, has no place until it begins.
 
     Args:
         curriculum: the revision in force.
         episodes: length of the run.
-        changes: name and completed episodes of each recorded phase change, the first phase (at 0) included.
+        starts: where each recorded phase began, the first phase included.
     """
+    begun = max(len(starts), 1)
+    known = planned_starts(curriculum, starts)
+    ends = [*(start.episode for start in known[1:]), max(episodes, known[-1].episode)]
     bands: list[PhaseBand] = []
-    begun = [start for _, start in changes] or [0]
-    planned_starts, planned_ends = (0, *curriculum.boundaries), (*curriculum.boundaries, episodes)
-    for index, phase in enumerate(curriculum.phases):
-        planned = index >= len(begun)
-        start = bands[-1].end if planned else begun[index]
-        end = begun[index + 1] if index + 1 < len(begun) else max(start, planned_ends[index])
-        routing = settings_at(curriculum, Progress(planned_starts[index], episodes), BaseValues(lr=1.0)).routing
-        bands.append(PhaseBand(phase.name, start, end, planned, routing))
+    for index, (phase, start, end) in enumerate(zip(curriculum.phases, known, ends, strict=False)):
+        here = Progress(start.episode, episodes, start.step, known[: index + 1])
+        routing = settings_at(curriculum, here, BaseValues(lr=1.0)).routing
+        until = "" if phase.until is None or phase.until.episode is not None else format_end(phase.until)
+        bands.append(PhaseBand(phase.name, start.episode, end, index >= begun, routing, until))
     return bands
 
 
 def boundaries_ahead(curriculum: Curriculum, *, completed: int, episodes: int) -> list[Boundary]:
-    """The boundaries that a run at `completed` episodes has not passed, and how far each can be moved."""
-    ends = curriculum.boundaries
+    """The boundaries planned at an episode that a run at `completed` has not passed, and how far each can be moved."""
+    planned = [(index, end) for index, end in enumerate(curriculum.planned_ends) if end is not None]
+    ends = [0, *(end for _, end in planned), episodes]
     return [
         Boundary(
             index=index,
             episode=end,
-            earliest=max(completed, ends[index - 1] if index else 0) + 1,
-            latest=(ends[index + 1] if index + 1 < len(ends) else episodes) - 1,
+            earliest=max(completed, ends[place]) + 1,
+            latest=ends[place + 2] - 1,
             label=f"{curriculum.phases[index].name} → {curriculum.phases[index + 1].name}",
         )
-        for index, end in enumerate(ends)
+        for place, (index, end) in enumerate(planned)
         if end > completed
     ]

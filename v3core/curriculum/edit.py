@@ -1,99 +1,116 @@
-"""Changing a curriculum: to another run length, or while its run trains. Only the future can be edited."""
+"""Changing a curriculum while its run trains: its boundaries, or the whole of what lies ahead."""
+
+from dataclasses import replace
 
 from pydantic import ValidationError
 
-from v3core.curriculum.model import Curriculum, Until
-from v3core.curriculum.settings import phase_at
+from v3core.curriculum.fit import check_fits
+from v3core.curriculum.model import Curriculum, Phase
+from v3core.curriculum.progress import Progress, latest_end, starts_of
+from v3core.curriculum.until import Until
 from v3core.errors import V3Error, explain
 
 
-def check_fits(curriculum: Curriculum, episodes: int) -> None:
-    """Refuse boundaries that a run of `episodes` never reaches.
-
-    Raises:
-        V3Error: naming the phase and what to do.
-    """
-    for number, phase in enumerate(curriculum.phases, start=1):
-        if phase.until is not None and phase.until.episode >= episodes:
-            raise V3Error(
-                f"Phase {number} '{phase.name}' ends at episode {phase.until.episode}, "
-                f"but the run has only {episodes} episodes; end it earlier, train longer, or scale the curriculum."
-            )
-
-
-def scaled(curriculum: Curriculum, episodes: int) -> Curriculum:
-    """The same curriculum with its boundaries in proportion to a run of `episodes`.
-
-    Raises:
-        V3Error: if the run is too short for every phase to get an episode of its own, or the curriculum does not
-            say what length it was written for.
-    """
-    if episodes < len(curriculum.phases):
-        raise V3Error(
-            f"A run of {episodes} episodes is too short for the {len(curriculum.phases)} phases of "
-            f"'{curriculum.name}'; train at least {len(curriculum.phases)} episodes."
-        )
-    if not curriculum.boundaries:
-        return curriculum.model_copy(update={"episodes": episodes})
-    if curriculum.episodes is None:
-        raise V3Error(
-            f"Curriculum '{curriculum.name}' does not say how many episodes it is for, so it cannot be scaled; "
-            "add 'episodes: N' to it."
-        )
-    scaled_ends: list[int] = []
-    for number, boundary in enumerate(curriculum.boundaries):
-        earliest = scaled_ends[-1] + 1 if scaled_ends else 1
-        latest = episodes - (len(curriculum.boundaries) - number)
-        scaled_ends.append(min(max(round(boundary * episodes / curriculum.episodes), earliest), latest))
-    return with_boundaries(curriculum, scaled_ends).model_copy(update={"episodes": episodes})
-
-
 def with_boundaries(curriculum: Curriculum, boundaries: list[int]) -> Curriculum:
-    """The same curriculum with its phases ending at `boundaries`, in completed episodes.
+    """The same curriculum with the phases that end at an episode ending at `boundaries`, in completed episodes.
+
+    Phases that end by steps or by a trigger keep their ends and take none of `boundaries`.
 
     Raises:
         V3Error: if their number or order is wrong.
     """
     if len(boundaries) != len(curriculum.boundaries):
         raise V3Error(f"'{curriculum.name}' has {len(curriculum.boundaries)} boundaries, not {len(boundaries)}.")
+    ends = iter(boundaries)
     try:
         phases = [
-            phase.model_copy(update={"until": Until(episode=boundary)})
-            for phase, boundary in zip(curriculum.phases[:-1], boundaries, strict=True)
+            phase.model_copy(update={"until": Until(episode=next(ends))})
+            if phase.until is not None and phase.until.episode is not None
+            else phase
+            for phase in curriculum.phases
         ]
-        return Curriculum.model_validate({**dict(curriculum), "phases": (*phases, curriculum.phases[-1])})
+        return Curriculum.model_validate({**dict(curriculum), "phases": tuple(phases)})
     except ValidationError as error:
         raise V3Error(explain(error, f"Curriculum '{curriculum.name}'")) from None
 
 
-def check_edit(old: Curriculum, new: Curriculum, episode: int, episodes: int) -> None:
+def check_edit(old: Curriculum, new: Curriculum, progress: Progress) -> None:
     """Refuse an edit that would rewrite what was already trained.
+
+    Phases that are over must stay as they are; the phase in force must keep its environment, and end later than now;
+    the network must stay.
 
     Args:
         old: the curriculum in force.
         new: the one asked for.
-        episode: complete episodes so far.
-        episodes: length of the run.
+        progress: how far the run is, with the realised starts of its phases.
 
     Raises:
         V3Error: naming the first thing that reaches into the past or past the end.
     """
-    check_fits(new, episodes)
-    current = phase_at(old, episode)
+    check_fits(new, progress.episodes)
+    if old.policy != new.policy:
+        raise V3Error("The network of a run cannot change while it trains; leave 'policy' as it is.")
+    progress = _with_overdue_phases_ended(old, progress)
+    current = len(progress.starts) - 1
     for number in range(current):
         was, asked = old.phases[number], new.phases[number] if number < len(new.phases) else None
         if was != asked:
             raise V3Error(
-                f"Phase {number + 1} '{was.name}' ended at episode {old.boundaries[number]} and the run is at "
-                f"{episode}; only what lies ahead can be changed."
+                f"Phase {number + 1} '{was.name}' ended at episode {progress.starts[number + 1].episode} and the run "
+                f"is at {progress.episode}; only what lies ahead can be changed."
             )
     if current >= len(new.phases):
         raise V3Error(
             f"The run is in phase {current + 1} '{old.phases[current].name}', which the new curriculum lacks."
         )
-    for number, boundary in enumerate(new.boundaries[current:], start=current):
-        if boundary <= episode:
-            raise V3Error(
-                f"Phase {number + 1} '{new.phases[number].name}' would end at episode {boundary}, but the run is "
-                f"already at {episode}; choose {episode + 1} or later."
-            )
+    if (here := _env_at(old, current)) != (asked_env := _env_at(new, current)):
+        raise V3Error(
+            f"Phase {current + 1} '{old.phases[current].name}' trains on {here or 'the environment of the run'} now, "
+            f"not on {asked_env or 'that of the run'}; only a later phase can change its environment."
+        )
+    for number, phase in enumerate(new.phases[current:], start=current):
+        _check_end_lies_ahead(number, phase, progress, in_force=number == current)
+
+
+def _with_overdue_phases_ended(curriculum: Curriculum, progress: Progress) -> Progress:
+    """`progress` with realised starts, in which a phase whose episode or step is reached is over.
+
+    The trainer begins the next phase only between two updates, and tells of it only then.
+    """
+    progress = replace(progress, starts=starts_of(curriculum, progress))
+    while len(progress.starts) < len(curriculum.phases):
+        until = curriculum.phases[len(progress.starts) - 1].until
+        assert until is not None  # only the last phase has none
+        end = latest_end(curriculum.phases[len(progress.starts) - 1], progress.starts[-1])
+        by_step = until.step is not None and progress.step >= until.step
+        if not by_step and (end is None or end > progress.episode):
+            break
+        progress = progress.next_phase()
+    return progress
+
+
+def _check_end_lies_ahead(number: int, phase: Phase, progress: Progress, *, in_force: bool) -> None:
+    if phase.until is None:
+        return
+    who = f"Phase {number + 1} '{phase.name}'"
+    if phase.until.episode is not None and phase.until.episode <= progress.episode:
+        raise V3Error(
+            f"{who} would end at episode {phase.until.episode}, but the run is already at {progress.episode}; "
+            f"choose {progress.episode + 1} or later."
+        )
+    if phase.until.step is not None and phase.until.step <= progress.step:
+        raise V3Error(
+            f"{who} would end at step {phase.until.step}, but the run is already at {progress.step}; "
+            f"choose {progress.step + 1} or later."
+        )
+    complete = progress.episode - progress.starts[-1].episode
+    if in_force and phase.until.max_episodes is not None and phase.until.max_episodes <= complete:
+        raise V3Error(
+            f"{who} would end after {phase.until.max_episodes} episodes, but has had {complete} already; "
+            f"choose {complete + 1} or more."
+        )
+
+
+def _env_at(curriculum: Curriculum, index: int) -> str | None:
+    return next((phase.env for phase in reversed(curriculum.phases[: index + 1]) if phase.env is not None), None)

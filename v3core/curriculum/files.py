@@ -6,6 +6,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from v3core.curriculum.fit import environments_of
 from v3core.curriculum.model import Curriculum
 from v3core.errors import V3Error, explain, suggestion
 
@@ -15,6 +16,11 @@ PRESETS = Path(__file__).resolve().parents[2] / "data" / "curricula"
 def preset_names() -> list[str]:
     """Names of the presets, `v3` first, then alphabetically."""
     return sorted((path.stem for path in PRESETS.glob("*.yaml")), key=lambda name: (name != "v3", name))
+
+
+def preset_names_for(env: str) -> list[str]:
+    """Names of the presets that can train on an environment: those that name no other."""
+    return [name for name in preset_names() if env in (environments_of(load_preset(name)) or (env,))]
 
 
 def load_preset(name: str) -> Curriculum:

@@ -1,89 +1,126 @@
-"""What a curriculum is: an ordered list of phases, each the sole owner of its routing knobs."""
+"""What a curriculum is: an ordered list of phases, each the sole owner of its settings."""
 
 import math
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    ValidationError,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
-Routing = Literal["softmax", "sparsemax"]
+from v3core.curriculum.knobs import FROM_RECIPE, KNOBS, MOST_EXPERTS, RANGES, Graph, Routing, TopKWeights
+from v3core.curriculum.until import Frozen, Until
+
 Shape = Literal["linear", "cosine", "exponential"]
 
-# The numeric settings of a phase, and what each may be. Routing is the one setting that is not a number.
-KNOBS = ("temperature", "lr", "load_balance", "entropy")
-MUST_BE_POSITIVE = ("temperature", "lr")
 
-
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, allow_inf_nan=False)
-
-
-class Times(_Frozen):
+class Times(Frozen):
     """A value as a factor of the run's base value, so that one curriculum serves environments of different rates."""
 
-    times: Annotated[float, Field(ge=0)]
+    times: float
     """Factor of the base value."""
 
 
-Level = Annotated[float, Field(ge=0)] | Times
+Level = float | Times
 
 
-class Ramp(_Frozen):
+class Over(Frozen):
+    """How long a ramp takes."""
+
+    episodes: Annotated[int, Field(ge=1)]
+    """Episodes from the beginning of its phase."""
+
+
+class Ramp(Frozen):
     """A value that moves over its phase, from `from` at its first episode to `to` at its end."""
 
     start: Level = Field(alias="from")
     """Value at the beginning of the phase."""
     to: Level
-    """Value that the phase ends with."""
+    """Value that the ramp ends with, and keeps to the end of the phase."""
     shape: Shape = "linear"
     """How it gets there: `linear`, `cosine` (slow at both ends) or `exponential` (same factor each episode)."""
+    over: Over | None = None
+    """How long it takes; left out, as long as the phase (a phase that ends by a trigger: its `max_episodes`)."""
 
 
-Value = Annotated[float, Field(ge=0)] | Times | Ramp
+Value = float | Times | Ramp
 
 
-class Until(_Frozen):
-    """Where a phase ends."""
-
-    episode: Annotated[int, Field(ge=1)]
-    """The phase ends once this many episodes are complete: episode 1,000 is its last, 1,001 belongs to the next."""
-
-
-class Phase(_Frozen):
+class Phase(Frozen):
     """A stretch of training with its own settings. An unset key inherits from the phase before."""
 
     name: Annotated[str, Field(min_length=1, max_length=40)]
     """Shown on every chart, recorded with every episode."""
     until: Until | None = None
     """Where it ends; only the last phase leaves it out and lasts to the end of the run."""
+    env: Annotated[str, Field(min_length=1)] | None = None
+    """Environment id of the phase; the first that names none has the run's."""
     routing: Routing | None = None
     """How router logits become gate weights."""
+    top_k: Annotated[int, Field(ge=1, le=MOST_EXPERTS)] | None = None
+    """Experts that routing `topk` chooses."""
+    top_k_weights: TopKWeights | None = None
+    """What the chosen experts weigh under routing `topk`."""
     temperature: Value | None = None
     """Router logits are divided by it before the routing; lower is sharper."""
     lr: Value | None = None
     """Learning rate of Adam."""
+    alpha: Value | None = None
+    """Of routing `entmax`: 1 is softmax, 2 is sparsemax."""
+    jitter: Value | None = None
+    """While training, router inputs are multiplied by U(1 − jitter, 1 + jitter)."""
     load_balance: Value | None = None
     """Coefficient of the Switch load-balance loss."""
+    expert_balance: Value | None = None
+    """Coefficient of DeepSeekMoE's expert-level balance loss."""
+    z_loss: Value | None = None
+    """Coefficient of the router z-loss."""
+    diversity: Value | None = None
+    """Coefficient of the experts' mean pairwise similarity of actions."""
+    consistency: Value | None = None
+    """Coefficient of the squared change of the gates from one step to the next."""
+    gate_entropy: Value | None = None
+    """Coefficient of the gates' entropy: above 0 rewards spread, below 0 sharpness."""
+    bias_speed: Value | None = None
+    """Speed of DeepSeek-V3's bias balancing, per update."""
     entropy: Value | None = None
     """Coefficient of PPO's action-entropy bonus."""
+
+    @field_validator("until", mode="before")
+    @classmethod
+    def _an_end_is_a_mapping(cls, value: Any, info: ValidationInfo) -> Any:
+        if value is None or isinstance(value, Until):
+            return value
+        if isinstance(value, dict):
+            try:
+                return Until.model_validate(value)
+            except ValidationError as error:
+                first = error.errors()[0]
+                if first["type"] != "value_error":
+                    return value  # a wrong field, which pydantic names itself
+                reason = first["msg"].removeprefix("Value error, ")
+                raise ValueError(f"phase '{info.data.get('name', '?')}': {reason}") from None
+        raise ValueError(
+            f"phase '{info.data.get('name', '?')}' has until {value!r}; write {{episode: N}}, {{step: N}} or a trigger "
+            "such as {metric: return, at_least: 450}."
+        )
 
     @field_validator(*KNOBS, mode="wrap")
     @classmethod
     def _one_sentence_for_any_bad_value(cls, value: Any, handler: Any, info: ValidationInfo) -> Any:
+        assert info.field_name is not None
         try:
-            return handler(value)
-        except ValidationError:
+            if isinstance(value, bool):
+                raise ValueError
+            parsed: Value | None = handler(value)
+        except ValueError:
+            anything = RANGES[info.field_name].low == -math.inf
+            factor = ", {times: F}" if info.field_name in FROM_RECIPE else ""
             raise ValueError(
-                f"phase '{info.data.get('name', '?')}' has {info.field_name} {value!r}; "
-                "give a number of 0 or more, {times: F} or {from: A, to: B}."
+                f"phase '{info.data.get('name', '?')}' has {info.field_name} {value!r}; give a number"
+                f"{'' if anything else f' {RANGES[info.field_name].words}'}{factor} or {{from: A, to: B}}."
             ) from None
+        if problem := value_problem(parsed, info.field_name):
+            raise ValueError(f"phase '{info.data.get('name', '?')}' {problem}")
+        return parsed
 
     @field_validator("name")
     @classmethod
@@ -93,39 +130,59 @@ class Phase(_Frozen):
         return name.strip()
 
     @model_validator(mode="after")
-    def _positive_where_it_must_be(self) -> Self:
-        for knob in MUST_BE_POSITIVE:
-            for level in levels(getattr(self, knob)):
-                number = level.times if isinstance(level, Times) else level
-                if number <= 0:
-                    raise ValueError(f"phase '{self.name}' has {knob} {number:g}; it must be greater than 0.")
+    def _ramps_know_how_long_they_take(self) -> Self:
+        if self.until is None or not self.until.is_trigger or self.until.max_episodes is not None:
+            return self
         for knob in KNOBS:
             value = getattr(self, knob)
-            if isinstance(value, Ramp) and value.shape == "exponential":
-                for level in levels(value):
-                    if (level.times if isinstance(level, Times) else level) <= 0:
-                        raise ValueError(
-                            f"phase '{self.name}' ramps {knob} exponentially to or from 0; use shape 'linear'."
-                        )
+            if isinstance(value, Ramp) and value.over is None:
+                raise ValueError(
+                    f"phase '{self.name}' ends by a trigger, so nobody knows how long its ramp of {knob} takes; give "
+                    "the ramp 'over: {episodes: N}' or the trigger 'max_episodes'."
+                )
         return self
 
 
-class Curriculum(_Frozen):
-    """An ordered list of phases, and the run length their boundaries were written for."""
+class Architecture(Frozen):
+    """What a curriculum needs of the network as a whole; no phase changes it. What is left out is the recipe's."""
+
+    experts: Annotated[int, Field(ge=1, le=MOST_EXPERTS)] | None = None
+    """Experts that the router chooses among."""
+    shared_experts: Annotated[int, Field(ge=0, le=MOST_EXPERTS)] | None = None
+    """Experts that are always on, beside those (DeepSeekMoE)."""
+    expert_width_times: Annotated[float, Field(gt=0, le=MOST_EXPERTS)] | None = None
+    """Hidden width of an expert as a multiple of the recipe's."""
+    graph: Graph | None = None
+    """Graph layers: attention (`gatv1`, `gatv2`), or per-node layers without messages (`mlp`)."""
+    single_expert: bool = False
+    """One expert, as wide as all of the recipe's together: parameters matched, nothing to route."""
+
+    @model_validator(mode="after")
+    def _one_expert_is_one(self) -> Self:
+        for name in ("experts", "shared_experts", "expert_width_times"):
+            if self.single_expert and getattr(self, name) is not None:
+                raise ValueError(f"'policy' has single_expert and {name}; the one decides the other, leave one out.")
+        return self
+
+
+class Curriculum(Frozen):
+    """An ordered list of phases, and the run length they were written for."""
 
     name: Annotated[str, Field(min_length=1, max_length=60)]
     """A short name, shown beside the run."""
     description: str = ""
     """One or two sentences: what it does and where it comes from."""
     episodes: Annotated[int, Field(ge=1)] | None = None
-    """Run length that the boundaries are meant for; `scaled` moves them for another length."""
+    """Run length that it is meant for; `scaled` fits it to another length."""
+    policy: Architecture | None = None
+    """What it needs of the network; never changed by a phase."""
     phases: Annotated[tuple[Phase, ...], Field(min_length=1)]
     """The phases, first to last."""
 
     @model_validator(mode="after")
     def _phases_follow_each_other(self) -> Self:
         seen: dict[str, int] = {}
-        start = 0
+        latest: dict[str, tuple[int, int]] = {}
         for number, phase in enumerate(self.phases, start=1):
             if phase.name in seen:
                 raise ValueError(
@@ -143,26 +200,39 @@ class Curriculum(_Frozen):
                 raise ValueError(
                     f"Phase {number} '{phase.name}' is the last and lasts to the end of the run; leave its 'until' out."
                 )
-            if phase.until.episode <= start:
-                raise ValueError(
-                    f"Phase {number} '{phase.name}' ends at episode {phase.until.episode} "
-                    f"but phase {number - 1} '{self.phases[number - 2].name}' ends at {start}; "
-                    "each phase must end later than the one before."
-                )
-            start = phase.until.episode
+            for unit in ("episode", "step"):
+                end = getattr(phase.until, unit)
+                if end is None:
+                    continue
+                before, at = latest.get(unit, (0, 0))
+                if before and end <= at:
+                    raise ValueError(
+                        f"Phase {number} '{phase.name}' ends at {unit} {end} "
+                        f"but phase {before} '{self.phases[before - 1].name}' ends at {at}; "
+                        "each phase must end later than the one before."
+                    )
+                latest[unit] = (number, end)
         return self
 
     @property
-    def boundaries(self) -> tuple[int, ...]:
-        """Completed-episode counts at which a phase ends and the next begins, ascending; one fewer than phases."""
+    def planned_ends(self) -> tuple[int | None, ...]:
+        """Where each phase but the last ends, in completed episodes; None where steps or a trigger decide."""
         return tuple(phase.until.episode for phase in self.phases if phase.until is not None)
+
+    @property
+    def boundaries(self) -> tuple[int, ...]:
+        """The ends that are planned in completed episodes, ascending: `planned_ends` without its None."""
+        return tuple(end for end in self.planned_ends if end is not None)
 
     def to_dict(self) -> dict[str, Any]:
         """The curriculum as it would be written in YAML: unset keys left out."""
-        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+        content: dict[str, Any] = self.model_dump(mode="json", by_alias=True, exclude_none=True)
+        if self.policy is not None and not self.policy.single_expert:
+            content["policy"].pop("single_expert", None)
+        return content
 
 
-def levels(value: Value | None) -> tuple[float | Times, ...]:
+def levels(value: Value | None) -> tuple[Level, ...]:
     """The plain numbers or factors a value is made of: none, one, or a ramp's two ends."""
     if value is None:
         return ()
@@ -171,13 +241,36 @@ def levels(value: Value | None) -> tuple[float | Times, ...]:
     return (value,)
 
 
+def value_problem(value: Value | None, knob: str) -> str:
+    """What is wrong with a value for a knob, as in `has lr 0; it must be greater than 0.`; empty if nothing is."""
+    allowed = RANGES[knob]
+    for level in levels(value):
+        if isinstance(level, Times):
+            if knob not in FROM_RECIPE:
+                return f"has {knob} ×{level.times:g}, but recipes give no base value of it; give the number itself."
+            if not allowed.holds(level.times):
+                return f"has {knob} ×{level.times:g}; a factor of it must be {allowed.words}."
+        elif not allowed.holds(level):
+            return f"has {knob} {level:g}; it must be {allowed.words}."
+    numbers = [level.times if isinstance(level, Times) else level for level in levels(value)]
+    if isinstance(value, Ramp) and value.shape == "exponential" and min(numbers) <= 0:
+        return f"ramps {knob} exponentially to or from 0 or less; use shape 'linear'."
+    return ""
+
+
 def shape_fraction(shape: Shape, start: float, end: float, fraction: float) -> float:
-    """A ramp's value `fraction` (0 to 1) of the way through its phase.
+    """A ramp's value `fraction` of the way: `start` at 0 and before, exactly `end` at 1 and after, never outside.
 
     linear: start + (end − start)·f.  cosine: start + (end − start)·(1 − cos πf)/2.  exponential: start·(end/start)^f.
     """
+    if fraction <= 0:
+        return start
+    if fraction >= 1:
+        return end
     if shape == "exponential":
-        return float(start * (end / start) ** fraction)
-    if shape == "cosine":
-        fraction = (1 - math.cos(math.pi * fraction)) / 2
-    return start + (end - start) * fraction
+        value = float(start ** (1 - fraction) * end**fraction)
+    else:
+        share = (1 - math.cos(math.pi * fraction)) / 2 if shape == "cosine" else fraction
+        value = start + (end - start) * share
+    # Rounding may leave the range by one unit in the last place.
+    return min(max(value, min(start, end)), max(start, end))

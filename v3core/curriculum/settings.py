@@ -1,9 +1,10 @@
 """`settings_at`: the settings a curriculum asks for at a point of a run. Pure functions."""
 
-from bisect import bisect_right
 from dataclasses import dataclass
 
-from v3core.curriculum.model import KNOBS, Curriculum, Phase, Ramp, Routing, Times, Value, shape_fraction
+from v3core.curriculum.knobs import KNOBS, Routing, TopKWeights
+from v3core.curriculum.model import Curriculum, Phase, Ramp, Times, Value, shape_fraction
+from v3core.curriculum.progress import PhaseStart, Progress, starts_of
 
 
 @dataclass(frozen=True)
@@ -12,19 +13,19 @@ class BaseValues:
 
     lr: float
     temperature: float = 1.0
-    load_balance: float = 0.01
+    load_balance: float = 0.0
     entropy: float = 0.0
+    alpha: float = 1.5
+    jitter: float = 0.0
+    expert_balance: float = 0.0
+    z_loss: float = 0.0
+    diversity: float = 0.0
+    consistency: float = 0.0
+    gate_entropy: float = 0.0
+    bias_speed: float = 0.0
     routing: Routing = "softmax"
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far a run is."""
-
-    episode: int
-    """Complete episodes: 0 before the first ends."""
-    episodes: int
-    """Length of the run."""
+    top_k: int = 2
+    top_k_weights: TopKWeights = "renormalised"
 
 
 @dataclass(frozen=True)
@@ -34,59 +35,78 @@ class Settings:
     phase: int
     """Index of the phase, from 0."""
     phase_name: str
+    env: str | None
+    """Environment id of the phase; None: the run's."""
     routing: Routing
+    top_k: int
+    top_k_weights: TopKWeights
     temperature: float
     lr: float
+    alpha: float
+    jitter: float
     load_balance: float
+    expert_balance: float
+    z_loss: float
+    diversity: float
+    consistency: float
+    gate_entropy: float
+    bias_speed: float
     entropy: float
-
-
-def phase_at(curriculum: Curriculum, episode: int) -> int:
-    """Index of the phase in force once `episode` episodes are complete."""
-    return bisect_right(curriculum.boundaries, episode)
-
-
-def phase_spans(curriculum: Curriculum, episodes: int) -> list[tuple[str, int, int]]:
-    """`(name, first, end)` of each phase that a run of `episodes` reaches, in completed episodes: [first, end)."""
-    starts = (0, *curriculum.boundaries)
-    ends = (*curriculum.boundaries, episodes)
-    return [
-        (phase.name, start, min(end, episodes))
-        for phase, start, end in zip(curriculum.phases, starts, ends, strict=True)
-        if start < episodes
-    ]
 
 
 def settings_at(curriculum: Curriculum, progress: Progress, base: BaseValues) -> Settings:
     """The settings in force at `progress`.
 
-    A ramp has its first value when its phase begins and reaches its last value when the phase ends, so a following
-    phase that inherits goes on without a jump. The last phase ends with the run.
+    A ramp has its first value when its phase begins and goes on for its span: its `over`, or else the phase up to its
+    planned end, or a trigger's `max_episodes`, or the end of the run. An inheriting phase keeps the value that was
+    really reached, also where the phase before it ended early.
     """
-    index = phase_at(curriculum, progress.episode)
-    start = (0, *curriculum.boundaries)[index]
-    end = (*curriculum.boundaries, progress.episodes)[index]
-    fraction = min(1.0, (progress.episode - start) / (end - start)) if end > start else 1.0
+    starts = starts_of(curriculum, progress)
+    index = min(len(starts), len(curriculum.phases)) - 1
     reached = curriculum.phases[: index + 1]
-    routing = next((phase.routing for phase in reversed(reached) if phase.routing is not None), base.routing)
-    numbers = {knob: _value_of(reached, knob, getattr(base, knob), fraction) for knob in KNOBS}
-    return Settings(phase=index, phase_name=curriculum.phases[index].name, routing=routing, **numbers)
+    newest = list(reversed(reached))
+    return Settings(
+        phase=index,
+        phase_name=curriculum.phases[index].name,
+        env=next((phase.env for phase in newest if phase.env is not None), None),
+        routing=next((phase.routing for phase in newest if phase.routing is not None), base.routing),
+        top_k=next((phase.top_k for phase in newest if phase.top_k is not None), base.top_k),
+        top_k_weights=next(
+            (phase.top_k_weights for phase in newest if phase.top_k_weights is not None), base.top_k_weights
+        ),
+        **{knob: _value_of(knob, reached, starts, progress, getattr(base, knob)) for knob in KNOBS},
+    )
 
 
-def _value_of(reached: tuple[Phase, ...], knob: str, base: float, fraction: float) -> float:
-    """The knob's value from the newest phase that sets it; a ramp of an earlier phase has reached its end."""
-    for age, phase in enumerate(reversed(reached)):
-        value: Value | None = getattr(phase, knob)
+def _value_of(
+    knob: str, reached: tuple[Phase, ...], starts: tuple[PhaseStart, ...], progress: Progress, base: float
+) -> float:
+    """The knob's value from the newest phase that sets it, where that phase is now or where it ended."""
+    for index in reversed(range(len(reached))):
+        value: Value | None = getattr(reached[index], knob)
+        if isinstance(value, Ramp):
+            in_force = index == len(reached) - 1
+            now = PhaseStart(progress.episode, progress.step) if in_force else starts[index + 1]
+            fraction = _fraction(value, reached[index], starts[index], now, progress.episodes)
+            return shape_fraction(value.shape, _level(value.start, base), _level(value.to, base), fraction)
         if value is not None:
-            return _resolve(value, base, fraction if age == 0 else 1.0)
+            return _level(value, base)
     return base
 
 
-def _resolve(value: Value, base: float, fraction: float) -> float:
-    if isinstance(value, Ramp):
-        start, end = _level(value.start, base), _level(value.to, base)
-        return shape_fraction(value.shape, start, end, fraction)
-    return _level(value, base)
+def _fraction(ramp: Ramp, phase: Phase, start: PhaseStart, now: PhaseStart, episodes: int) -> float:
+    """How much of a ramp lies behind `now`, at most 1. A ramp without room for a single episode is at its end."""
+    until = phase.until
+    passed, span = now.episode - start.episode, episodes - start.episode
+    if ramp.over is not None:
+        span = ramp.over.episodes
+    elif until is not None and until.step is not None:
+        passed, span = now.step - start.step, until.step - start.step
+    elif until is not None and until.episode is not None:
+        span = until.episode - start.episode
+    elif until is not None and until.max_episodes is not None:
+        span = until.max_episodes
+    return min(1.0, passed / span) if span > 0 else 1.0
 
 
 def _level(level: float | Times, base: float) -> float:

@@ -1,26 +1,59 @@
 """A curriculum as rows of text, one per phase: what an editor shows, and what is wrong with which row."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from pydantic import ValidationError
 
-from v3core.curriculum.edit import check_fits
-from v3core.curriculum.model import KNOBS, Curriculum, Phase, Routing, Until, Value
+from v3core.curriculum.ends import format_end, parse_end
+from v3core.curriculum.fit import check_fits
+from v3core.curriculum.knobs import KNOBS, MOST_EXPERTS, Routing, TopKWeights
+from v3core.curriculum.model import Architecture, Curriculum, Phase
 from v3core.curriculum.text import format_value, parse_value
+from v3core.curriculum.until import Until
 from v3core.errors import V3Error, explain
+
+COMMON = ("name", "until", "routing", "temperature", "lr", "load_balance", "entropy")
+"""The columns that every editor shows."""
+
+FURTHER = (
+    "top_k",
+    "top_k_weights",
+    "alpha",
+    "jitter",
+    "expert_balance",
+    "z_loss",
+    "diversity",
+    "consistency",
+    "gate_entropy",
+    "bias_speed",
+    "env",
+)
+"""The columns that an editor shows where a curriculum uses them, or on demand."""
 
 
 @dataclass(frozen=True)
 class PhaseRow:
-    """One phase as typed. Empty text inherits; `until` is None for the last phase."""
+    """One phase as typed. Empty text inherits; `until` of the last phase is empty."""
 
     name: str
-    until: int | None
-    routing: Routing | None
+    until: str = ""
+    routing: Routing | None = None
     temperature: str = ""
     lr: str = ""
     load_balance: str = ""
     entropy: str = ""
+    top_k: str = ""
+    top_k_weights: TopKWeights | None = None
+    alpha: str = ""
+    jitter: str = ""
+    expert_balance: str = ""
+    z_loss: str = ""
+    diversity: str = ""
+    consistency: str = ""
+    gate_entropy: str = ""
+    bias_speed: str = ""
+    env: str = ""
 
 
 @dataclass(frozen=True)
@@ -37,20 +70,38 @@ def to_rows(curriculum: Curriculum) -> list[PhaseRow]:
     return [
         PhaseRow(
             name=phase.name,
-            until=phase.until.episode if phase.until else None,
+            until=format_end(phase.until),
             routing=phase.routing,
+            top_k="" if phase.top_k is None else str(phase.top_k),
+            top_k_weights=phase.top_k_weights,
+            env=phase.env or "",
             **{knob: format_value(getattr(phase, knob)) for knob in KNOBS},
         )
         for phase in curriculum.phases
     ]
 
 
-def from_rows(rows: list[PhaseRow], *, name: str, episodes: int, description: str = "") -> Checked:
+def further_in_use(rows: list[PhaseRow]) -> tuple[str, ...]:
+    """The further columns that some row fills."""
+    return tuple(name for name in FURTHER if any(getattr(row, name) for row in rows))
+
+
+def end_of(row: PhaseRow) -> Until | None:
+    """The row's end, or None where it has none or it cannot be read."""
+    try:
+        return parse_end(row.until)
+    except V3Error:
+        return None
+
+
+def from_rows(
+    rows: list[PhaseRow], *, name: str, episodes: int, description: str = "", policy: Architecture | None = None
+) -> Checked:
     """The curriculum that the rows spell, for a run of `episodes`; or each wrong row's first problem."""
     problems: dict[int, str] = {}
     phases: list[Phase] = []
     names: dict[str, int] = {}
-    previous_end = 0
+    before: dict[str, tuple[int, int]] = {}
     for index, row in enumerate(rows):
         last = index == len(rows) - 1
         try:
@@ -59,16 +110,17 @@ def from_rows(rows: list[PhaseRow], *, name: str, episodes: int, description: st
                 raise V3Error(f"Phase {names[phase.name] + 1} is named '{phase.name}' too; rename one of them.")
             names[phase.name] = index
             if phase.until is not None:
-                _check_end(index, rows, phase.until.episode, previous_end, episodes)
-                previous_end = phase.until.episode
+                _check_end(phase.until, rows, before, episodes)
             phases.append(phase)
         except V3Error as error:
             problems[index] = str(error)
-            previous_end = max(previous_end, row.until or 0)
+        _note_end(end_of(row), index, before)
     if problems or not phases:
         return Checked(None, problems)
     try:
-        curriculum = Curriculum(name=name, description=description, episodes=episodes, phases=tuple(phases))
+        curriculum = Curriculum(
+            name=name, description=description, episodes=episodes, policy=policy, phases=tuple(phases)
+        )
         check_fits(curriculum, episodes)
     except ValidationError as error:
         return Checked(None, {len(rows) - 1: explain(error, "Curriculum")})
@@ -78,27 +130,55 @@ def from_rows(rows: list[PhaseRow], *, name: str, episodes: int, description: st
 
 
 def _phase(row: PhaseRow, last: bool) -> Phase:
-    values: dict[str, Value | None] = {knob: parse_value(getattr(row, knob), knob) for knob in KNOBS}
+    values: dict[str, Any] = {knob: parse_value(getattr(row, knob), knob) for knob in KNOBS}
+    values["top_k"] = _parse_top_k(row.top_k)
     if not row.name.strip():
         raise V3Error("This phase has no name; give it one.")
-    if not last and row.until is None:
+    until = None if last else parse_end(row.until)
+    if not last and until is None:
         raise V3Error("Only the last phase may leave its end out; say at which episode this one ends.")
-    until = None if last or row.until is None else Until(episode=max(row.until, 1))
-    if not last and row.until is not None and row.until < 1:
-        raise V3Error(f"A phase cannot end at episode {row.until}; choose 1 or later.")
+    env = row.env.strip() or None
     try:
-        return Phase(name=row.name, until=until, routing=row.routing, **values)
+        return Phase(
+            name=row.name, until=until, env=env, routing=row.routing, top_k_weights=row.top_k_weights, **values
+        )
     except ValidationError as error:
         raise V3Error(explain(error, "Phase")) from None
 
 
-def _check_end(index: int, rows: list[PhaseRow], end: int, previous_end: int, episodes: int) -> None:
-    if end <= previous_end:
+def _parse_top_k(text: str) -> int | None:
+    text = text.strip()
+    if not text:
+        return None
+    if not text.isdecimal() or not 1 <= int(text) <= MOST_EXPERTS:
+        raise V3Error(f"Top k '{text}' must be a whole number from 1 to {MOST_EXPERTS}.")
+    return int(text)
+
+
+def _check_end(until: Until, rows: list[PhaseRow], before: dict[str, tuple[int, int]], episodes: int) -> None:
+    """Refuse an end that is not later than the one before in its unit (`before`: unit to row and end), or too late."""
+    for unit, end in (("episode", until.episode), ("step", until.step)):
+        if end is not None and unit in before and end <= before[unit][1]:
+            row, previous = before[unit]
+            raise V3Error(
+                f"This phase ends at {unit} {end}, but phase {row + 1} '{rows[row].name}' ends at {previous}; "
+                f"choose {previous + 1} or later."
+            )
+    if until.episode is not None and until.episode >= episodes:
         raise V3Error(
-            f"This phase ends at episode {end}, but phase {index} '{rows[index - 1].name}' ends at {previous_end}; "
-            f"choose {previous_end + 1} or later."
+            f"This phase ends at episode {until.episode}, but the run has only {episodes}; "
+            "end it earlier or train longer."
         )
-    if end >= episodes:
+    needed = max(until.window, until.min_episodes)
+    if until.is_trigger and needed >= episodes:
         raise V3Error(
-            f"This phase ends at episode {end}, but the run has only {episodes}; end it earlier or train longer."
+            f"This phase needs {needed} of its episodes before it can end, but the run has only {episodes}; "
+            "lower them or train longer."
         )
+
+
+def _note_end(until: Until | None, index: int, before: dict[str, tuple[int, int]]) -> None:
+    for unit in ("episode", "step"):
+        end = None if until is None else getattr(until, unit)
+        if end is not None and end > before.get(unit, (0, 0))[1]:
+            before[unit] = (index, end)

@@ -1,12 +1,14 @@
-"""A phase's value as a person types it: `0.5`, `×0.5`, `1 → 0.5`, `1 → 0.5 cosine`, or nothing to inherit."""
+"""A phase's value as a person types it: `0.5`, `×0.5`, `1 → 0.5`, `1 → 0.5 cosine over 300`, or nothing to inherit."""
 
 import math
 import re
 
-from v3core.curriculum.model import MUST_BE_POSITIVE, Level, Ramp, Shape, Times, Value
+from v3core.curriculum.knobs import FROM_RECIPE, RANGES, TITLES
+from v3core.curriculum.model import Architecture, Level, Over, Ramp, Shape, Times, Value
 from v3core.errors import V3Error
 
 _ARROW = re.compile(r"\s*(?:→|->|=>|\bto\b)\s*")
+_OVER = re.compile(r"\s+over\s+(\d[\d,]*)$", re.IGNORECASE)
 _SHAPES: tuple[Shape, ...] = ("linear", "cosine", "exponential")
 
 
@@ -16,32 +18,60 @@ def format_value(value: Value | None) -> str:
         return ""
     if isinstance(value, Ramp):
         shape = "" if value.shape == "linear" else f" {value.shape}"
-        return f"{_format_level(value.start)} → {_format_level(value.to)}{shape}"
+        over = "" if value.over is None else f" over {value.over.episodes}"
+        return f"{_format_level(value.start)} → {_format_level(value.to)}{shape}{over}"
     return _format_level(value)
+
+
+def describe_architecture(policy: Architecture) -> str:
+    """What a curriculum changes of the recipe's network, as in `7 experts, 1 shared, experts ×0.5 as wide`."""
+    if policy.single_expert:
+        parts = ["one expert as wide as all of the recipe's together"]
+    else:
+        parts = [
+            text
+            for value, text in (
+                (policy.experts, f"{policy.experts} experts"),
+                (policy.shared_experts, f"{policy.shared_experts} shared"),
+                (policy.expert_width_times, f"experts ×{policy.expert_width_times or 0:g} as wide"),
+            )
+            if value is not None
+        ]
+    if policy.graph is not None:
+        parts.append({"mlp": "no messages between nodes"}.get(policy.graph, f"graph layers {policy.graph}"))
+    return ", ".join(parts) or "as in the recipe"
 
 
 def parse_value(text: str, knob: str) -> Value | None:
     """What a person typed for a knob.
 
     Raises:
-        V3Error: if it cannot be read, is negative, or is 0 where the knob must be positive.
+        V3Error: if it cannot be read, or is out of the knob's range.
     """
-    text = text.strip()
+    text = whole = text.strip()
     if not text:
         return None
+    over: Over | None = None
+    if found := _OVER.search(text):
+        episodes, text = int(found[1].replace(",", "")), text[: found.start()]
+        if episodes < 1:
+            raise V3Error(f"{TITLES[knob]} '{whole}' must take 1 episode or more.")
+        over = Over(episodes=episodes)
     shape: Shape = "linear"
     for known in _SHAPES:
         if text.lower().endswith(f" {known}"):
             shape, text = known, text[: -len(known)].strip()
     ends = _ARROW.split(text)
     if len(ends) > 2:
-        raise V3Error(f"{_label(knob)} '{text}' has more than one arrow; a phase ramps once, as in '1 → 0.5'.")
-    parsed = [_parse_level(end, knob, text) for end in ends]
+        raise V3Error(f"{TITLES[knob]} '{whole}' has more than one arrow; a phase ramps once, as in '1 → 0.5'.")
+    parsed = [_parse_level(end, knob, whole) for end in ends]
     if len(parsed) == 1:
+        if over is not None or shape != "linear":
+            raise V3Error(f"{TITLES[knob]} '{whole}' does not ramp; write a ramp (1 → 0.5) or the number alone.")
         return parsed[0]
-    if shape == "exponential" and any(_number(level) == 0 for level in parsed):
-        raise V3Error(f"{_label(knob)} '{text}' cannot ramp exponentially to or from 0; use a linear ramp.")
-    return Ramp.model_validate({"from": parsed[0], "to": parsed[1], "shape": shape})
+    if shape == "exponential" and any(_number(level) <= 0 for level in parsed):
+        raise V3Error(f"{TITLES[knob]} '{whole}' cannot ramp exponentially to or from 0 or less; use a linear ramp.")
+    return Ramp.model_validate({"from": parsed[0], "to": parsed[1], "shape": shape, "over": over})
 
 
 def _parse_level(text: str, knob: str, whole: str) -> Level:
@@ -50,12 +80,13 @@ def _parse_level(text: str, knob: str, whole: str) -> Level:
         number = float(text[1:] if factor else text)
     except ValueError:
         raise V3Error(
-            f"{_label(knob)} '{whole}' cannot be read; write a number, a factor (×0.5) or a ramp (1 → 0.5)."
+            f"{TITLES[knob]} '{whole}' cannot be read; write a number, a factor (×0.5) or a ramp (1 → 0.5)."
         ) from None
-    if not math.isfinite(number) or number < 0:
-        raise V3Error(f"{_label(knob)} '{whole}' must be 0 or more.")
-    if number == 0 and knob in MUST_BE_POSITIVE:
-        raise V3Error(f"{_label(knob)} '{whole}' must be greater than 0.")
+    if factor and knob not in FROM_RECIPE:
+        raise V3Error(f"{TITLES[knob]} '{whole}' has no base value to multiply; write the number itself.")
+    allowed = RANGES[knob]
+    if not math.isfinite(number) or not allowed.holds(number):
+        raise V3Error(f"{TITLES[knob]} '{whole}' must be {'a finite number' if allowed.low < 0 else allowed.words}.")
     return Times(times=number) if factor else number
 
 
@@ -65,9 +96,3 @@ def _format_level(level: Level) -> str:
 
 def _number(level: Level) -> float:
     return level.times if isinstance(level, Times) else level
-
-
-def _label(knob: str) -> str:
-    return {"lr": "Learning rate", "load_balance": "Load balance", "entropy": "Entropy bonus"}.get(
-        knob, knob.capitalize()
-    )

@@ -1,0 +1,147 @@
+"""Whether a curriculum fits a run, its environment and its network; and fitting one to another run length."""
+
+from pydantic import ValidationError
+
+from v3core.curriculum.knobs import KNOBS
+from v3core.curriculum.model import Curriculum, Over, Phase, Ramp
+from v3core.curriculum.until import Until
+from v3core.errors import V3Error, explain
+
+
+def check_fits(curriculum: Curriculum, episodes: int) -> None:
+    """Refuse ends that a run of `episodes` never reaches.
+
+    Raises:
+        V3Error: naming the phase and what to do.
+    """
+    for number, phase in enumerate(curriculum.phases, start=1):
+        if phase.until is None:
+            continue
+        if phase.until.episode is not None and phase.until.episode >= episodes:
+            raise V3Error(
+                f"Phase {number} '{phase.name}' ends at episode {phase.until.episode}, "
+                f"but the run has only {episodes} episodes; end it earlier, train longer, or scale the curriculum."
+            )
+        needed = max(phase.until.window, phase.until.min_episodes)
+        if phase.until.is_trigger and needed >= episodes:
+            raise V3Error(
+                f"Phase {number} '{phase.name}' ends after {needed} of its episodes at the earliest, but the run has "
+                f"only {episodes} episodes; lower its 'window' and 'min_episodes' or train longer."
+            )
+
+
+def fits(curriculum: Curriculum, episodes: int) -> bool:
+    """Whether a run of `episodes` can reach every end of `curriculum`."""
+    try:
+        check_fits(curriculum, episodes)
+    except V3Error:
+        return False
+    return True
+
+
+def scaled(curriculum: Curriculum, episodes: int) -> Curriculum:
+    """The same curriculum in proportion to a run of `episodes`.
+
+    What counts episodes is scaled: ends by episode, a trigger's `min_episodes` and `max_episodes`, a ramp's `over`. A
+    trigger's `window` shrinks only as far as it must to fit. Ends by step and thresholds stay: they say what the run
+    has seen or can do, not how long it is. A curriculum without an episode end that does not say its own length is
+    left alone.
+
+    Raises:
+        V3Error: if the run is too short for every phase to get an episode of its own, or the curriculum has episode
+            ends and does not say what length they were written for.
+    """
+    if episodes < len(curriculum.phases):
+        raise V3Error(
+            f"A run of {episodes} episodes is too short for the {len(curriculum.phases)} phases of "
+            f"'{curriculum.name}'; train at least {len(curriculum.phases)} episodes."
+        )
+    if curriculum.episodes is None:
+        if not curriculum.boundaries:
+            return curriculum.model_copy(update={"episodes": episodes})
+        raise V3Error(
+            f"Curriculum '{curriculum.name}' does not say how many episodes it is for, so it cannot be scaled; "
+            "add 'episodes: N' to it."
+        )
+    factor = episodes / curriculum.episodes
+    ends = _scaled_ends(curriculum, factor, episodes)
+    phases = [_scaled_phase(phase, end, factor, episodes) for phase, end in zip(curriculum.phases, ends, strict=True)]
+    try:
+        return Curriculum.model_validate({**dict(curriculum), "episodes": episodes, "phases": tuple(phases)})
+    except ValidationError as error:
+        raise V3Error(explain(error, f"Curriculum '{curriculum.name}'")) from None
+
+
+def _scaled_ends(curriculum: Curriculum, factor: float, episodes: int) -> list[int | None]:
+    """Where each phase that ends at an episode ends, each at least one later than the one before."""
+    ends: list[int | None] = []
+    latest, left = 0, len(curriculum.boundaries)
+    for end in (*curriculum.planned_ends, None):
+        if end is not None:
+            latest = min(max(round(end * factor), latest + 1), episodes - left)
+            left -= 1
+        ends.append(None if end is None else latest)
+    return ends
+
+
+def _scaled_phase(phase: Phase, end: int | None, factor: float, episodes: int) -> Phase:
+    changes: dict[str, object] = {}
+    if end is not None:
+        changes["until"] = Until(episode=end)
+    elif phase.until is not None and phase.until.is_trigger:
+        changes["until"] = _scaled_trigger(phase.until, factor, episodes)
+    for knob in KNOBS:
+        value = getattr(phase, knob)
+        if isinstance(value, Ramp) and value.over is not None:
+            over = Over(episodes=max(1, round(value.over.episodes * factor)))
+            changes[knob] = value.model_copy(update={"over": over})
+    return phase.model_copy(update=changes)
+
+
+def _scaled_trigger(until: Until, factor: float, episodes: int) -> Until:
+    most = None if until.max_episodes is None else max(1, round(until.max_episodes * factor))
+    room = max(1, min(episodes - 1, episodes if most is None else most))
+    return until.model_copy(
+        update={
+            "max_episodes": most,
+            "min_episodes": min(round(until.min_episodes * factor), room),
+            "window": min(until.window, room),
+        }
+    )
+
+
+def environments_of(curriculum: Curriculum) -> tuple[str, ...]:
+    """The environments that phases name, in their order, each once; empty where the run's serves throughout."""
+    return tuple(dict.fromkeys(phase.env for phase in curriculum.phases if phase.env is not None))
+
+
+def check_environment_named(curriculum: Curriculum, env: str) -> None:
+    """Refuse to train a curriculum that names environments on one that is not among them.
+
+    Raises:
+        V3Error: naming those that it is for.
+    """
+    named = environments_of(curriculum)
+    if named and env not in named:
+        raise V3Error(
+            f"Curriculum '{curriculum.name}' trains on {', '.join(named)}, not on {env}; choose one of them as the "
+            "environment, or another curriculum."
+        )
+
+
+def check_experts(curriculum: Curriculum, experts: int) -> None:
+    """Refuse a phase that chooses more experts than the router has.
+
+    Args:
+        curriculum: the phases.
+        experts: those that the router chooses among, `policy` applied.
+
+    Raises:
+        V3Error: naming the phase.
+    """
+    for number, phase in enumerate(curriculum.phases, start=1):
+        if phase.top_k is not None and phase.top_k > experts:
+            raise V3Error(
+                f"Phase {number} '{phase.name}' has top_k {phase.top_k}, but there are only {experts} experts to "
+                "choose among; lower it."
+            )

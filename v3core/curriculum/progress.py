@@ -1,0 +1,153 @@
+"""How far a run is, and when its phase is over. Pure functions."""
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from v3core.curriculum.model import Curriculum, Phase
+
+
+@dataclass(frozen=True)
+class PhaseStart:
+    """Where a phase really began."""
+
+    episode: int
+    """Complete episodes of the run."""
+    step: int
+    """Environment steps of the run, all environments together."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run is. All that decides its settings beside the curriculum and the base values."""
+
+    episode: int
+    """Complete episodes: 0 before the first ends."""
+    episodes: int
+    """Length of the run."""
+    step: int = 0
+    """Environment steps, all environments together."""
+    starts: tuple[PhaseStart, ...] = ()
+    """Where the phases begun so far really began, the first at (0, 0); the last of them is in force. Empty: as planned,
+    derived from the ends that the curriculum plans in episodes."""
+
+    def next_phase(self) -> "Progress":
+        """The same place with the next phase begun there."""
+        return replace(self, starts=(*self.starts, PhaseStart(self.episode, self.step)))
+
+
+BEGIN = (PhaseStart(0, 0),)
+"""The starts of a run that begins."""
+
+
+def latest_end(phase: Phase, start: PhaseStart) -> int | None:
+    """Complete episodes at which a phase begun at `start` is over at the latest; None where nobody can know.
+
+    A trigger may end it sooner.
+    """
+    if phase.until is None:
+        return None
+    if phase.until.episode is not None:
+        return max(phase.until.episode, start.episode)
+    return None if phase.until.max_episodes is None else start.episode + phase.until.max_episodes
+
+
+def planned_starts(curriculum: Curriculum, starts: Sequence[PhaseStart] = ()) -> tuple[PhaseStart, ...]:
+    """`starts`, or that of the first phase, and those of the phases after as far as they are planned in episodes.
+
+    A trigger is taken to end its phase at its `max_episodes`. The steps at which a planned phase will begin are not
+    known and stand as 0.
+    """
+    known = list(starts or BEGIN)
+    while len(known) < len(curriculum.phases):
+        end = latest_end(curriculum.phases[len(known) - 1], known[-1])
+        if end is None:
+            break
+        known.append(PhaseStart(end, 0))
+    return tuple(known)
+
+
+def starts_of(curriculum: Curriculum, progress: Progress) -> tuple[PhaseStart, ...]:
+    """The starts of the phases begun at `progress`: the realised ones, or the planned ones that lie behind it."""
+    if progress.starts:
+        return progress.starts
+    planned = planned_starts(curriculum)
+    return planned[: max(1, bisect_right([start.episode for start in planned], progress.episode))]
+
+
+def phase_at(curriculum: Curriculum, episode: int) -> int:
+    """Index of the phase planned to be in force once `episode` episodes are complete."""
+    return len(starts_of(curriculum, Progress(episode, episode + 1))) - 1
+
+
+def phase_spans(curriculum: Curriculum, episodes: int, starts: Sequence[PhaseStart] = ()) -> list[tuple[str, int, int]]:
+    """`(name, first, end)` of each phase that a run of `episodes` reaches, in completed episodes: [first, end).
+
+    Args:
+        curriculum: the phases.
+        episodes: length of the run.
+        starts: where phases really began; the others stand where they are planned. From the first phase on whose end
+            is not known in episodes, nothing is planned: that phase is drawn to the end of the run.
+    """
+    known = [start.episode for start in planned_starts(curriculum, starts)]
+    ends = [*known[1:], episodes]
+    return [
+        (phase.name, start, max(start, min(end, episodes)))
+        for phase, start, end in zip(curriculum.phases, known, ends, strict=False)
+        if start < episodes
+    ]
+
+
+def next_phase_due(
+    curriculum: Curriculum,
+    progress: Progress,
+    *,
+    returns: Sequence[float] = (),
+    lengths: Sequence[float] = (),
+    successes: Sequence[float | None] = (),
+) -> bool:
+    """Whether the phase in force is over: its episode or step is reached, or its trigger holds.
+
+    Args:
+        curriculum: the revision in force.
+        progress: with its realised `starts`.
+        returns: of the newest complete episodes, oldest first. Only those of the phase in force count, and of them only
+            the trigger's window, so more may be given; fewer than the window leave the phase in force.
+        lengths: the same of episode lengths.
+        successes: the same of successes, 0 or 1; None where the environment does not say.
+    """
+    starts = starts_of(curriculum, progress)
+    phase, start = curriculum.phases[min(len(starts), len(curriculum.phases)) - 1], starts[-1]
+    until = phase.until
+    if until is None:
+        return False
+    if until.episode is not None:
+        return progress.episode >= until.episode
+    if until.step is not None:
+        return progress.step >= until.step
+    complete = progress.episode - start.episode
+    if until.max_episodes is not None and complete >= until.max_episodes:
+        return True
+    values = {"return": returns, "length": lengths, "success": successes}[until.metric or "return"][-until.window :]
+    if complete < max(until.window, until.min_episodes) or len(values) < until.window:
+        return False
+    known = [float(value) for value in values if value is not None]
+    return len(known) == until.window and until.holds(sum(known) / until.window)
+
+
+def episodes_left(curriculum: Curriculum, progress: Progress) -> int:
+    """Episodes that may complete before the phase in force, or the run, must end; a trigger may end it sooner."""
+    starts = starts_of(curriculum, progress)
+    end = latest_end(curriculum.phases[min(len(starts), len(curriculum.phases)) - 1], starts[-1])
+    return max(0, min(progress.episodes if end is None else end, progress.episodes) - progress.episode)
+
+
+def steps_left(curriculum: Curriculum, progress: Progress) -> int | None:
+    """Environment steps before the phase in force must end; None where steps do not decide."""
+    until = curriculum.phases[min(len(starts_of(curriculum, progress)), len(curriculum.phases)) - 1].until
+    return None if until is None or until.step is None else max(0, until.step - progress.step)
+
+
+def longest_window(curriculum: Curriculum) -> int:
+    """How many of the newest episodes `next_phase_due` may look at; 0 without triggers."""
+    return max((phase.until.window for phase in curriculum.phases if phase.until and phase.until.is_trigger), default=0)

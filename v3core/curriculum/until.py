@@ -1,0 +1,82 @@
+"""Where a phase ends: at an episode, at a step, or when a trigger holds."""
+
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_serializer, model_validator
+
+from v3core.curriculum.knobs import Metric
+
+DEFAULT_WINDOW = 100
+_OF_TRIGGERS = ("at_least", "at_most", "window", "min_episodes", "max_episodes")
+
+
+class Frozen(BaseModel):
+    """What every part of a curriculum is: immutable, without unknown keys, without NaN or infinity."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, allow_inf_nan=False)
+
+
+class Until(Frozen):
+    """The end of a phase: exactly one of `episode`, `step` and `metric`."""
+
+    episode: Annotated[int, Field(ge=1)] | None = None
+    """The phase ends once this many episodes are complete: episode 1,000 is its last, 1,001 belongs to the next."""
+    step: Annotated[int, Field(ge=1)] | None = None
+    """The phase ends once the run has taken this many environment steps, all environments together."""
+    metric: Metric | None = None
+    """The phase ends once the mean of this over its last `window` complete episodes is `at_least` or `at_most` X."""
+    at_least: float | None = None
+    at_most: float | None = None
+    window: Annotated[int, Field(ge=1)] = DEFAULT_WINDOW
+    """Episodes of the phase that the mean is over; with fewer the trigger does not hold."""
+    min_episodes: Annotated[int, Field(ge=0)] = 0
+    """The trigger does not end the phase before so many episodes of it are complete."""
+    max_episodes: Annotated[int, Field(ge=1)] | None = None
+    """The phase ends after so many of its episodes in any case; left out, a trigger that never holds never ends it."""
+
+    @model_validator(mode="after")
+    def _exactly_one_end(self) -> Self:
+        ends = [name for name in ("episode", "step", "metric") if getattr(self, name) is not None]
+        if len(ends) != 1:
+            said = " and ".join(f"'{name}'" for name in ends) or "none"
+            raise ValueError(f"A phase ends by exactly one of 'episode', 'step' and 'metric'; this 'until' has {said}.")
+        if self.metric is None:
+            if stray := next((name for name in _OF_TRIGGERS if name in self.model_fields_set), None):
+                raise ValueError(f"'{stray}' belongs to a trigger; leave it out of an 'until' with '{ends[0]}'.")
+            return self
+        if (self.at_least is None) == (self.at_most is None):
+            raise ValueError(f"A trigger on {self.metric} needs one of 'at_least' and 'at_most'; give one.")
+        if self.metric == "success" and not 0 <= self.threshold <= 1:
+            raise ValueError(f"A trigger on success has {self.threshold:g}; it is a share, so choose from 0 to 1.")
+        if self.max_episodes is not None and self.max_episodes < max(self.window, self.min_episodes):
+            raise ValueError(
+                f"A trigger on {self.metric} has max_episodes {self.max_episodes}, before it can hold: raise it to "
+                f"{max(self.window, self.min_episodes)} (its 'window' and 'min_episodes') or lower those."
+            )
+        return self
+
+    @property
+    def is_trigger(self) -> bool:
+        """Whether what happens in training decides."""
+        return self.metric is not None
+
+    @property
+    def threshold(self) -> float:
+        """What a trigger's mean is compared with; NaN for other ends."""
+        level = self.at_least if self.at_least is not None else self.at_most
+        return float("nan") if level is None else level
+
+    def holds(self, mean: float) -> bool:
+        """Whether a trigger is satisfied with this mean of its metric; never with NaN."""
+        if self.at_least is not None:
+            return mean >= self.at_least
+        return self.at_most is not None and mean <= self.at_most
+
+    @model_serializer(mode="wrap")
+    def _only_what_was_said(self, handler: Any) -> dict[str, Any]:
+        kept: dict[str, Any] = {name: value for name, value in handler(self).items() if value is not None}
+        if self.metric is None or self.window == DEFAULT_WINDOW:
+            kept.pop("window", None)
+        if not self.min_episodes:
+            kept.pop("min_episodes", None)
+        return kept

@@ -1,102 +1,213 @@
 """The state graph of an observation space: which nodes there are and which of them see each other."""
 
-from dataclasses import dataclass, field
-from typing import Literal
+import math
+from collections.abc import Iterator
 
 import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
+from v3core.environments.types import NodePart, StateGraphSpec
 from v3core.errors import V3Error
 
-MAX_FEATURES = 64
-"""Longest vector observation: every feature is a node of a complete graph, so the cost grows with its square."""
-
+MAX_NODES = 64
+"""Most nodes of a complete graph, whose cost grows with their square; more features share nodes."""
+MAX_FEATURES = 4096
+"""Longest vector."""
 MAX_CELLS = 256
 """Largest symbolic grid, in cells."""
+MAX_PIXELS = 512 * 512
+"""Largest image."""
+MAX_CATEGORIES = 100_000
+"""Most values that one component may name; each has an embedding."""
 
-
-@dataclass(frozen=True)
-class StateGraphSpec:
-    """The graph that every observation of one space becomes. Depends on the space alone."""
-
-    kind: Literal["vector", "grid"]
-    """`vector`: a node per feature, complete graph. `grid`: a node per cell, joined to its 8 neighbours."""
-    nodes: int
-    """How many nodes, N."""
-    shape: tuple[int, ...]
-    """Shape of one observation: (features,), or (columns, rows, channels)."""
-    feature_names: tuple[str, ...]
-    """vector: a name per node. grid: a name per channel of a cell."""
-    neighbours: NDArray[np.bool_] = field(compare=False, repr=False)
-    """Adjacency [N, N], self-loops included: node i attends to node j where [i, j] is true."""
-    categories: tuple[int, ...] = ()
-    """grid: how many values each channel can have. Channels are categories, not intensities."""
+_ADVICE = "wrap it so that it observes a vector of numbers, or register a graph of your own (docs/environments.md)"
 
 
 def state_graph(space: spaces.Space[object], categories: dict[str, int] | None = None) -> StateGraphSpec:
     """The state graph of an observation space.
 
     Args:
-        space: a one-dimensional Box of floats, or a symbolic grid: Box of shape (columns, rows, channels).
-        categories: for a symbolic grid, each channel's name and how many values it can have.
+        space: any Gymnasium space but those whose observations have no fixed size.
+        categories: the space is a symbolic grid, Box of shape (columns, rows, channels): each channel's name and how
+            many values it can have.
 
     Raises:
         V3Error: if the policy cannot take such observations; says what to do.
     """
     if categories is not None:
-        return _grid(space, categories)
+        parts: list[NodePart] = [_grid(space, categories)]
+    else:
+        parts = list(_parts(space, (), 0))
+    if not parts:
+        raise V3Error(f"its observations are empty; {_ADVICE}.")
+    nodes = sum(part.nodes for part in parts)
+    if nodes > 2 * MAX_CELLS:
+        raise V3Error(f"its state graph has {nodes} nodes, and the policy takes at most {2 * MAX_CELLS}; {_ADVICE}.")
+    small = all(part.kind == "hub" or _fits_a_byte(part, space) for part in parts)
+    return StateGraphSpec(tuple(parts), _neighbours(parts), "uint8" if small else "float32")
+
+
+def image_cells(height: int, width: int) -> tuple[int, int]:
+    """Rows and columns of the feature map of an image: halved, rounding up, until it has at most 64 cells."""
+    while height * width > MAX_NODES:
+        height, width = math.ceil(height / 2), math.ceil(width / 2)
+    return height, width
+
+
+Path = tuple[str | int, ...]
+
+
+def _parts(space: spaces.Space[object], path: Path, start: int) -> Iterator[NodePart]:
+    """The parts of a space, its entries from `start` on."""
     if isinstance(space, spaces.Dict | spaces.Tuple):
+        keyed = space.spaces.items() if isinstance(space, spaces.Dict) else enumerate(space.spaces)
+        for key, inner in keyed:
+            # The hub comes before the nodes it joins: `_neighbours` relies on it.
+            yield NodePart("hub", nodes=1, start=start, size=0, path=(*path, key))
+            for part in _parts(inner, (*path, key), start):
+                yield part
+                start = part.start + part.size
+    else:
+        yield _leaf(space, path, start)
+
+
+def _leaf(space: spaces.Space[object], path: Path, start: int) -> NodePart:
+    of = f"its observations{f' at {path}' if path else ''}"
+    match space:
+        case spaces.Discrete():
+            return _categories(
+                NodePart("categories", 1, start, 1, (1,), path, (), (int(space.start),), categories=(int(space.n),)), of
+            )
+        case spaces.MultiDiscrete():
+            sizes = tuple(int(size) for size in np.ravel(space.nvec))
+            starts = tuple(int(first) for first in np.ravel(space.start))
+            count = len(sizes)
+            part = NodePart(
+                "categories", count, start, count, (count,), path, space.nvec.shape, starts, categories=sizes
+            )
+            return _categories(part, of)
+        case spaces.MultiBinary():
+            count = int(np.prod(space.shape))
+            if count > MAX_NODES:
+                return _features(space.shape, path, start, of)
+            part = NodePart("categories", count, start, count, (count,), path, space.shape, categories=(2,) * count)
+            return _categories(part, of)
+        case spaces.Box():
+            if _looks_like_image(space):
+                return _image(space, path, start, of)
+            return _features(space.shape, path, start, of)
+    raise V3Error(f"{of} are a {type(space).__name__}, which has no fixed size or no numbers; {_ADVICE}.")
+
+
+def _categories(part: NodePart, of: str) -> NodePart:
+    if not 1 <= part.nodes <= MAX_CELLS:
+        raise V3Error(f"{of} have {part.nodes} components, and the policy takes 1 to {MAX_CELLS}; {_ADVICE}.")
+    if sum(part.categories) > MAX_CATEGORIES:
+        raise V3Error(f"{of} name {sum(part.categories)} values, and the policy takes {MAX_CATEGORIES}; {_ADVICE}.")
+    return part
+
+
+def _features(shape: tuple[int, ...], path: Path, start: int, of: str) -> NodePart:
+    count = int(np.prod(shape))
+    if not 1 <= count <= MAX_FEATURES:
+        raise V3Error(f"{of} have {count} numbers, and the policy takes 1 to {MAX_FEATURES}; {_ADVICE}.")
+    group = math.ceil(count / MAX_NODES)
+    nodes = math.ceil(count / group)
+    return NodePart("features", nodes, start, count, (count,), path, shape, group=group)
+
+
+def _looks_like_image(space: spaces.Box) -> bool:
+    if len(space.shape) == 2:
+        return bool(np.issubdtype(space.dtype, np.uint8)) and min(space.shape) > 8
+    return len(space.shape) == 3
+
+
+def channels_first(shape: tuple[int, ...]) -> bool:
+    """Whether an image of three dimensions has its channels first: the first is small and the last is not."""
+    return len(shape) == 3 and shape[0] <= 4 < shape[2]
+
+
+def _image(space: spaces.Box, path: Path, start: int, of: str) -> NodePart:
+    shape = tuple(int(length) for length in space.shape)
+    height, width, channels = (
+        (*shape, 1) if len(shape) == 2 else (shape[1], shape[2], shape[0]) if channels_first(shape) else shape
+    )
+    if height * width > MAX_PIXELS:
+        raise V3Error(f"{of} are images of {height} × {width} pixels; wrap it in gymnasium.wrappers.ResizeObservation.")
+    low, high = float(np.min(space.low)), float(np.max(space.high))
+    if not (math.isfinite(low) and math.isfinite(high) and low < high):
         raise V3Error(
-            f"its observations are a {type(space).__name__} of several parts; "
-            "wrap it in gymnasium.wrappers.FlattenObservation and register that."
+            f"{of} have the shape of an image, {'×'.join(map(str, shape))}, but no bounds; "
+            "wrap it in gymnasium.wrappers.FlattenObservation, or give its space finite bounds."
         )
-    if isinstance(space, spaces.Discrete | spaces.MultiDiscrete | spaces.MultiBinary):
-        raise V3Error(
-            f"its observations are {type(space).__name__}, names rather than quantities; "
-            "wrap it so that it observes a float32 vector with a 1 at the right place, and register that."
-        )
-    if not isinstance(space, spaces.Box):
-        raise V3Error(f"its observations are a {type(space).__name__}; choose one that observes a vector of floats.")
-    if len(space.shape) != 1:
-        size = "×".join(map(str, space.shape)) or "a single number"
-        if space.dtype == np.uint8:
-            raise V3Error(f"its observations are images ({size}); choose one that observes a vector of features.")
-        raise V3Error(
-            f"its observations have shape {size}, not one dimension; "
-            "wrap it in gymnasium.wrappers.FlattenObservation and register that."
-        )
-    if not np.issubdtype(space.dtype, np.floating):
-        raise V3Error(
-            f"its observations are {space.dtype} values whose meaning is unknown; "
-            "wrap it so that it observes float32 features and register that."
-        )
-    features = space.shape[0]
-    if not 1 <= features <= MAX_FEATURES:
-        raise V3Error(f"it observes {features} features; the policy takes 1 to {MAX_FEATURES}.")
-    return StateGraphSpec(
-        kind="vector",
-        nodes=features,
-        shape=space.shape,
-        feature_names=tuple(f"feature {number}" for number in range(1, features + 1)),
-        neighbours=np.ones((features, features), dtype=np.bool_),
+    rows, columns = image_cells(height, width)
+    return NodePart(
+        "image",
+        nodes=rows * columns,
+        start=start,
+        size=height * width * channels,
+        shape=(height, width, channels),
+        path=path,
+        observed=shape,
+        channels_first=channels_first(shape),
+        low=low,
+        high=high,
     )
 
 
-def _grid(space: spaces.Space[object], categories: dict[str, int]) -> StateGraphSpec:
+def _grid(space: spaces.Space[object], categories: dict[str, int]) -> NodePart:
     if not isinstance(space, spaces.Box) or len(space.shape) != 3 or space.shape[2] != len(categories):
         raise V3Error(f"its grid has shape {space.shape}, not columns × rows × {len(categories)} channels.")
     columns, rows, _ = space.shape
     if columns * rows > MAX_CELLS:
         raise V3Error(f"its grid has {columns} × {rows} cells; the policy takes at most {MAX_CELLS}.")
-    # Cell (column, row) is node column · rows + row, the order in which the array lies in memory.
-    column, row = np.divmod(np.arange(columns * rows), rows)
-    near = (np.abs(column[:, None] - column) <= 1) & (np.abs(row[:, None] - row) <= 1)
-    return StateGraphSpec(
-        kind="grid",
+    return NodePart(
+        "grid",
         nodes=columns * rows,
+        start=0,
+        size=int(np.prod(space.shape)),
         shape=space.shape,
-        feature_names=tuple(categories),
-        neighbours=near,
         categories=tuple(categories.values()),
+        labels=tuple(categories),
     )
+
+
+def _fits_a_byte(part: NodePart, space: spaces.Space[object]) -> bool:
+    if part.kind in {"grid", "categories"}:
+        return max(part.categories) <= 256
+    if part.kind == "image":
+        return isinstance(space, spaces.Box) and space.dtype in (np.uint8, np.bool_)
+    return isinstance(space, spaces.MultiBinary)
+
+
+def _neighbours(parts: list[NodePart]) -> NDArray[np.bool_]:
+    """The union of the parts' graphs. A hub is joined to the nodes of its key both ways, hubs to one another."""
+    count = sum(part.nodes for part in parts)
+    near = np.eye(count, dtype=np.bool_)
+    hubs: list[tuple[Path, int]] = []
+    first = 0
+    for part in parts:
+        end = first + part.nodes
+        if part.kind == "hub":
+            hubs.append((part.path, first))
+        else:
+            near[first:end, first:end] = _within(part)
+            for path, hub in hubs:
+                if part.path[: len(path)] == path:
+                    near[hub, first:end] = near[first:end, hub] = True
+        first = end
+    for _, hub in hubs:
+        near[hub, [other for _, other in hubs]] = True
+    return near
+
+
+def _within(part: NodePart) -> NDArray[np.bool_]:
+    """Edges among the nodes of one part: 8 neighbours on a grid or image, else all of them."""
+    if part.kind not in {"grid", "image"}:
+        return np.ones((part.nodes, part.nodes), dtype=np.bool_)
+    # Cell (i, j) is node i · columns + j, the order in which the array lies in memory.
+    columns = part.shape[1] if part.kind == "grid" else image_cells(part.shape[0], part.shape[1])[1]
+    row, column = np.divmod(np.arange(part.nodes), columns)
+    near: NDArray[np.bool_] = (np.abs(row[:, None] - row) <= 1) & (np.abs(column[:, None] - column) <= 1)
+    return near

@@ -1,13 +1,13 @@
-"""Making environments, one or many side by side, with the observations that the policy takes."""
+"""Making environments, with the observations that the policy takes."""
 
 from typing import Any
 
 import gymnasium
-import numpy as np
 from gymnasium import spaces
-from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
-from v3core.environments.graph_spec import StateGraphSpec, state_graph
+from v3core.environments.builders import built_graph
+from v3core.environments.graph_spec import state_graph
+from v3core.environments.types import StateGraphSpec
 
 
 def make_environment(env_id: str) -> gymnasium.Env[Any, Any]:
@@ -19,51 +19,33 @@ def make_environment(env_id: str) -> gymnasium.Env[Any, Any]:
     if env_id.startswith(("MiniGrid-", "BabyAI-")):
         import minigrid  # noqa: F401  registers its ids
     env: gymnasium.Env[Any, Any] = gymnasium.make(env_id, disable_env_checker=True)
-    if _is_minigrid(env) and isinstance(env.observation_space, spaces.Dict) and "image" in env.observation_space.spaces:
+    if is_minigrid(env) and isinstance(env.observation_space, spaces.Dict) and "image" in env.observation_space.spaces:
         from minigrid.wrappers import ImgObsWrapper
 
         return ImgObsWrapper(env)  # type: ignore[no-untyped-call]
     return env
 
 
-def make_vector_env(env_id: str, count: int, seed: int) -> SyncVectorEnv:
-    """`count` environments stepped side by side, each seeded; call `reset()` without a seed to begin.
-
-    SAME_STEP autoreset: the step that ends an episode already returns the next one's first observation, and the last
-    one lies in `infos["final_obs"]`. The default mode would insert a step that must not be learned from.
-
-    Args:
-        env_id: a Gymnasium id that `check_environment` accepts.
-        count: number of environments.
-        seed: decides every environment's randomness. Runs of neighbouring seeds share no environment seed.
-    """
-    envs = SyncVectorEnv([lambda: make_environment(env_id)] * count, copy=False, autoreset_mode=AutoresetMode.SAME_STEP)
-    seed_environments(envs, seed)
-    return envs
-
-
-def seed_environments(envs: SyncVectorEnv, *seeds: int) -> None:
-    """Seed each environment anew, all decided by `seeds`; call `reset()` without a seed to begin."""
-    states = np.random.SeedSequence(seeds).generate_state(envs.num_envs)
-    envs.reset(seed=[int(state) for state in states])
-
-
 def graph_of(env: gymnasium.Env[Any, Any]) -> StateGraphSpec:
-    """The state graph of an environment made by `make_environment`.
+    """The state graph of an environment made by `make_environment`: a registered one, or that of its space.
 
     Raises:
         V3Error: if the policy cannot take its observations.
     """
+    own = built_graph(env)
+    if own is not None:
+        return own
     return state_graph(env.observation_space, _categories() if _is_symbolic_grid(env) else None)
 
 
-def _is_minigrid(env: gymnasium.Env[Any, Any]) -> bool:
+def is_minigrid(env: gymnasium.Env[Any, Any]) -> bool:
+    """Whether it is a MiniGrid or BabyAI world, wrapped or not."""
     return any(cls.__module__.startswith("minigrid.") for cls in type(env.unwrapped).__mro__)
 
 
 def _is_symbolic_grid(env: gymnasium.Env[Any, Any]) -> bool:
     """A MiniGrid may also have been wrapped to draw pixels, in the same shape and type: only its size tells."""
-    if not _is_minigrid(env) or not isinstance(env.observation_space, spaces.Box):
+    if not is_minigrid(env) or not isinstance(env.observation_space, spaces.Box):
         return False
     world: Any = env.unwrapped
     view = (world.agent_view_size, world.agent_view_size)

@@ -5,20 +5,21 @@ import warnings
 from typing import Any
 
 import gymnasium
-from gymnasium import error, spaces
+from gymnasium import error
 from gymnasium.envs.registration import parse_env_id, registry
 
-from v3core.environments.graph_spec import StateGraphSpec
+from v3core.environments.actions import action_spec
 from v3core.environments.make import graph_of, make_environment
+from v3core.environments.types import EnvironmentSpec
 from v3core.errors import V3Error, suggestion
 
-_CONTINUOUS = {"Pendulum", "MountainCarContinuous"}
 # Their task is told in words that change with the episode, or they give no reward, or they need further packages.
+_OFFERED = ("gymnasium.envs.classic_control", "gymnasium.envs.box2d", "gymnasium.envs.toy_text")
 _LEFT_OUT = ("MiniGrid-Fetch", "MiniGrid-GoTo", "MiniGrid-PutNear", "MiniGrid-Playground", "MiniGrid-WFC")
 
 
 def known_environments() -> list[str]:
-    """Ids worth offering: classic control with discrete actions, then MiniGrid, newest versions only.
+    """Ids worth offering: classic control, Box2D and toy text, then MiniGrid, newest versions only.
 
     Read from the registry, so nothing is made. Others may be trained on too: `check_environment` decides.
     """
@@ -26,15 +27,15 @@ def known_environments() -> list[str]:
     newest: dict[str, tuple[int, str]] = {}
     for env_id, spec in registry.items():
         entry = str(spec.entry_point)
-        classic = entry.startswith("gymnasium.envs.classic_control") and spec.name not in _CONTINUOUS
+        classic = entry.startswith(_OFFERED) and "tabular" not in env_id
         grid = env_id.startswith("MiniGrid-") and not env_id.startswith(_LEFT_OUT)
         if (classic or grid) and spec.namespace is None:
             newest[spec.name] = max(newest.get(spec.name, (-1, "")), (spec.version or 0, env_id))
     return sorted((env_id for _, env_id in newest.values()), key=lambda env_id: (env_id.startswith("MiniGrid"), env_id))
 
 
-def check_environment(env_id: str, *, allow_import: bool) -> StateGraphSpec:
-    """The state graph of an environment that the policy can take. Makes one to look at its spaces.
+def check_environment(env_id: str, *, allow_import: bool) -> EnvironmentSpec:
+    """State graph and actions of an environment that the policy can take. Makes one to look at its spaces.
 
     Args:
         env_id: Gymnasium id, e.g. `CartPole-v1`; `module:Env-v0` imports `module` first.
@@ -51,12 +52,7 @@ def check_environment(env_id: str, *, allow_import: bool) -> StateGraphSpec:
     _check_id(env_id)
     env = _made(env_id)
     try:
-        if not isinstance(env.action_space, spaces.Discrete):
-            raise V3Error(
-                f"its actions are {_describe_actions(env.action_space)}; choose one with discrete actions, "
-                "such as CartPole-v1."
-            )
-        return graph_of(env)
+        return EnvironmentSpec(env_id, graph_of(env), action_spec(env.action_space))
     except V3Error as reason:
         raise V3Error(f"The policy cannot take {env_id}: {reason}") from None
     finally:
@@ -117,12 +113,6 @@ def _made(env_id: str) -> gymnasium.Env[Any, Any]:
 def _sentence(problem: Exception) -> str:
     first = (str(problem).strip().splitlines() or [type(problem).__name__])[0].strip()
     return first if first.endswith((".", "!", "?")) else f"{first}."
-
-
-def _describe_actions(space: spaces.Space[Any]) -> str:
-    if isinstance(space, spaces.Box):
-        return "continuous numbers"
-    return f"a {type(space).__name__} space"
 
 
 def _register_minigrid() -> None:

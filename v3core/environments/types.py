@@ -1,0 +1,124 @@
+"""What the policy needs to know of an environment: the state graph of its observations, and its actions."""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+NodeKind = Literal["features", "grid", "image", "categories", "hub"]
+ActionKind = Literal["discrete", "multi_discrete", "multi_binary", "continuous"]
+
+
+@dataclass(frozen=True)
+class NodePart:
+    """Nodes of one kind that are made from one stretch of the flat observation."""
+
+    kind: NodeKind
+    """`features`: a node per number, or per group of them. `grid`: a node per cell, whose channels are categories.
+    `image`: a node per cell of a convolutional feature map. `categories`: a node per component that names one of
+    several values. `hub`: one node that observes nothing and joins the nodes of a key."""
+    nodes: int
+    """How many nodes it gives."""
+    start: int
+    """First entry of the flat observation."""
+    size: int
+    """Entries; 0 for a hub."""
+    shape: tuple[int, ...] = ()
+    """Layout of the entries: (features,), (columns, rows, channels), (height, width, channels) or (components,)."""
+    path: tuple[str | int, ...] = ()
+    """Where it is in a Dict or Tuple, such as ("camera",) or (0, "speed"); empty for a whole observation."""
+    observed: tuple[int, ...] | None = None
+    """Shape in which the environment gives it; None if it is `shape`."""
+    starts: tuple[int, ...] = ()
+    """categories: the environment's number for the first value of each component; empty if all are 0."""
+    channels_first: bool = False
+    """image: the environment gives (channels, height, width)."""
+    categories: tuple[int, ...] = ()
+    """grid: values per channel. categories: values per component."""
+    group: int = 1
+    """features: how many share a node."""
+    low: float = 0.0
+    """image: darkest value."""
+    high: float = 255.0
+    """image: brightest value."""
+    labels: tuple[str, ...] = ()
+    """grid: a name per channel."""
+
+    @property
+    def name(self) -> str:
+        """Its path as text; empty for a whole observation."""
+        return ".".join(map(str, self.path))
+
+
+@dataclass(frozen=True)
+class StateGraphSpec:
+    """The graph that every observation of one space becomes. Depends on the space alone."""
+
+    parts: tuple[NodePart, ...]
+    """In the order of their nodes."""
+    neighbours: NDArray[np.bool_] = field(compare=False, repr=False)
+    """Adjacency [N, N], self-loops included: node i attends to node j where [i, j] is true."""
+    dtype: Literal["uint8", "float32"] = "float32"
+    """Of a flat observation; bytes where all its entries fit into one."""
+
+    def __post_init__(self) -> None:
+        assert self.neighbours.shape == (self.nodes, self.nodes)
+
+    @property
+    def nodes(self) -> int:
+        """How many nodes, N."""
+        return sum(part.nodes for part in self.parts)
+
+    @property
+    def size(self) -> int:
+        """Entries of a flat observation."""
+        return sum(part.size for part in self.parts)
+
+    @property
+    def edges(self) -> int:
+        """Directed edges, self-loops left out."""
+        return int(self.neighbours.sum()) - self.nodes
+
+
+@dataclass(frozen=True)
+class ActionSpec:
+    """The actions of an environment, as the policy draws them: `components` numbers each."""
+
+    kind: ActionKind
+    outputs: int
+    """Numbers that an expert puts out: a logit per category, log-odds per switch, or a mean per number."""
+    components: int
+    """Numbers in one action."""
+    sizes: tuple[int, ...] = ()
+    """(multi_)discrete: categories per component. multi_binary: 2 for each."""
+    starts: tuple[int, ...] = ()
+    """(multi_)discrete: the environment's name for the first category of each component."""
+    shape: tuple[int, ...] = ()
+    """Of an action that the environment takes."""
+    low: tuple[float, ...] = ()
+    """continuous: lower bounds; −∞ where there is none."""
+    high: tuple[float, ...] = ()
+    """continuous: upper bounds; ∞ where there is none."""
+    dtype: str = "int64"
+    """Of an action that the environment takes."""
+
+    def to_environment(self, actions: NDArray[Any]) -> list[Any]:
+        """What `env.step` takes, for actions [n, components]; numbers beyond the bounds are clipped to them."""
+        if self.kind == "discrete":
+            start = self.starts[0]
+            return [int(action) + start for action in actions[:, 0]]
+        if self.kind == "continuous":
+            actions = np.clip(actions, self.low, self.high)
+        elif self.kind == "multi_discrete":
+            actions = actions + np.array(self.starts)
+        return list(actions.astype(self.dtype).reshape(len(actions), *self.shape))
+
+
+@dataclass(frozen=True)
+class EnvironmentSpec:
+    """An environment as the policy sees it."""
+
+    env_id: str
+    graph: StateGraphSpec
+    actions: ActionSpec

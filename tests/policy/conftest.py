@@ -1,10 +1,11 @@
-"""Policies for both kinds of state graph."""
+"""Policies for every kind of state graph."""
 
+import numpy as np
 import pytest
 import torch
 
 from v3core.config import PolicyConfig
-from v3core.environments import check_environment
+from v3core.environments import EnvironmentBatch, check_environment
 from v3core.policy import GATMoEPolicy
 
 torch.set_num_threads(1)  # as in training; several threads only get in each other's way on tensors this small
@@ -19,20 +20,23 @@ def build_policy():
     def build(env_id, seed=0, **sizes):
         spec = check_environment(env_id, allow_import=False)
         torch.manual_seed(seed)
-        return GATMoEPolicy(spec, 3, PolicyConfig(**{"width": 16, "heads": 4, "layers": 2, "experts": 4} | sizes))
+        return GATMoEPolicy(spec, PolicyConfig(**{"width": 16, "heads": 4, "layers": 2, "experts": 4} | sizes))
 
     return build
 
 
 @pytest.fixture
 def observations_for():
-    """Makes observations such as an environment could give."""
+    """Observations that an environment gave, flat, under random actions."""
 
     def make(env_id, count, seed=0):
-        generator = torch.Generator().manual_seed(seed)
-        if env_id == "CartPole-v1":
-            return torch.randn(count, 4, generator=generator)
-        return torch.randint(0, 4, (count, 7, 7, 3), generator=generator, dtype=torch.uint8)
+        batch = EnvironmentBatch(check_environment(env_id, allow_import=False), 1, seed)
+        random = np.random.default_rng(seed)
+        seen = []
+        for _ in range(count):
+            seen.append(batch.observations[0].copy())
+            batch.step(random.integers(0, 2, (1, 1)))
+        return torch.from_numpy(np.stack(seen))
 
     return make
 

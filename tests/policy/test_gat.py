@@ -1,81 +1,151 @@
-"""The graph attention layer against the dense formula of the paper."""
+"""Graph attention against PyTorch Geometric."""
 
 import numpy as np
 import pytest
 import torch
+from torch_geometric.nn import GATConv, GATv2Conv
 
-from v3core.environments import check_environment
-from v3core.policy.gat import GraphAttention, _MixNeighbours
+from v3core.policy import neighbours
+from v3core.policy.gat import GraphAttention, GraphLayer
 
-WIDTH, HEADS, BATCH = 8, 2, 3
-COMPLETE = np.ones((5, 5), dtype=np.bool_)
-GRID = check_environment("MiniGrid-Empty-Random-5x5-v0", allow_import=False).neighbours
-CHAIN = np.eye(4, dtype=np.bool_) | np.eye(4, k=1, dtype=np.bool_)  # not symmetric: node i sees i and i + 1
+WIDTH_IN, WIDTH, HEADS, BATCH = 6, 8, 2, 5
+COMPLETE = np.ones((4, 4), dtype=np.bool_)
+PLACE = np.array([(row, column) for row in range(7) for column in range(7)])
+GRID = np.abs(PLACE[:, None] - PLACE[None]).max(2) <= 1  # 8 neighbours and the cell itself
+IRREGULAR = np.eye(6, dtype=np.bool_)
+IRREGULAR[0] = True  # sees all
+IRREGULAR[1:, 5] = True  # seen by all
+IRREGULAR[3, [1, 2]] = True  # not symmetric
+GRAPHS = {"complete": COMPLETE, "grid": GRID, "irregular": IRREGULAR}
+VERSIONS = ["gatv1", "gatv2"]
+
+every_graph = pytest.mark.parametrize("adjacency", GRAPHS.values(), ids=GRAPHS.keys())
+every_version = pytest.mark.parametrize("version", VERSIONS)
 
 
-def layer_and_nodes(adjacency, dtype=torch.float32):
+def layer_and_peer(adjacency, version, dtype=torch.float32):
+    """Our layer, the peer's with the same weights, and the parameters side by side."""
     torch.manual_seed(0)
-    layer = GraphAttention(adjacency, WIDTH, HEADS).to(dtype)
+    ours = GraphAttention(adjacency, WIDTH_IN, WIDTH, HEADS, version).to(dtype)
+    if version == "gatv2":
+        peer = GATv2Conv(WIDTH_IN, WIDTH // HEADS, HEADS).to(dtype)
+        names = {
+            "weight": peer.lin_l.weight,
+            "bias_sender": peer.lin_l.bias,
+            "weight_receiver": peer.lin_r.weight,
+            "bias_receiver": peer.lin_r.bias,
+            "score": peer.att,
+            "bias": peer.bias,
+        }
+    else:
+        peer = GATConv(WIDTH_IN, WIDTH // HEADS, HEADS).to(dtype)
+        names = {"weight": peer.lin.weight, "receiver": peer.att_dst, "sender": peer.att_src, "bias": peer.bias}
+    own = dict(ours.named_parameters())
+    assert own.keys() == names.keys()
+    assert len(list(peer.parameters())) == len(names)
+    for name, theirs in names.items():
+        own[name].data += 0.3 * torch.randn_like(own[name])  # biases too
+        theirs.data.copy_(own[name].data.reshape(theirs.shape))
+    return ours, peer, [(own[name], theirs) for name, theirs in names.items()]
+
+
+def peer_edges(adjacency, batch=BATCH):
+    receivers, senders = np.nonzero(adjacency)
+    one = torch.from_numpy(np.stack([senders, receivers]))
+    return torch.cat([one + copy * len(adjacency) for copy in range(batch)], dim=1)
+
+
+def as_rows(nodes):
+    """[width, nodes, batch] as the peer has it, [batch · nodes, width]."""
+    return nodes.permute(2, 1, 0).reshape(-1, len(nodes))
+
+
+@every_graph
+@every_version
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
+def test_outputs_and_gradients_equal_those_of_pytorch_geometric(adjacency, version, dtype):
+    ours, peer, parameters = layer_and_peer(adjacency, version, dtype)
+    close = {"atol": 1e-5, "rtol": 1e-5} if dtype == torch.float32 else {"atol": 1e-12, "rtol": 1e-12}
+    nodes = torch.randn(WIDTH_IN, len(adjacency), BATCH, dtype=dtype, requires_grad=True)
+    rows = as_rows(nodes.detach()).requires_grad_()
+    output, expected = ours(nodes), peer(rows, peer_edges(adjacency))
+    torch.testing.assert_close(as_rows(output), expected, **close)
+    direction = torch.randn_like(output)
+    output.backward(direction)
+    expected.backward(as_rows(direction))
+    torch.testing.assert_close(as_rows(nodes.grad), rows.grad, **close)
+    for own, theirs in parameters:
+        torch.testing.assert_close(own.grad.reshape(theirs.shape), theirs.grad, **close)
+
+
+@every_version
+def test_a_complete_graph_too_large_for_one_piece_is_no_other(version, monkeypatch):
+    """Both ways through a complete graph are compared with the peer."""
+    monkeypatch.setattr(neighbours, "PAIRS_IN_CACHE", 0)
+    test_outputs_and_gradients_equal_those_of_pytorch_geometric(COMPLETE, version, torch.float64)
+
+
+@every_graph
+@every_version
+def test_attention_weights_equal_those_of_pytorch_geometric(adjacency, version):
+    ours, peer, _ = layer_and_peer(adjacency, version)
+    nodes, count = torch.randn(WIDTH_IN, len(adjacency), BATCH), len(adjacency)
+    _, (edges, weights) = peer(as_rows(nodes), peer_edges(adjacency), return_attention_weights=True)
+    dense = torch.zeros(BATCH, HEADS, count, count)
+    senders, receivers = edges
+    dense[receivers // count, :, receivers % count, senders % count] = weights.detach()
+    torch.testing.assert_close(ours.attention(nodes).detach(), dense, atol=1e-6, rtol=1e-5)
+
+
+@every_version
+def test_a_weight_that_moves_the_score_moves_the_attention(version):
+    """GATv1 ranks senders alike for every receiver, GATv2 need not (Brody et al., 2022)."""
+    ours, _, _ = layer_and_peer(COMPLETE, version)
+    order = ours.attention(3 * torch.randn(WIDTH_IN, 4, 200)).argsort(3)
+    same = (order == order[:, :, :1]).all()
+    assert same == (version == "gatv1")
+
+
+@pytest.mark.parametrize("graph", ["gatv1", "gatv2", "mlp"])
+def test_the_layer_normalises_convolves_and_adds(graph):
+    torch.manual_seed(0)
+    layer = GraphLayer(GRID, WIDTH, HEADS, graph)
     for parameter in layer.parameters():
-        parameter.data += 0.1 * torch.randn_like(parameter)  # biases and gains too
-    return layer, torch.randn(WIDTH, len(adjacency), BATCH, dtype=dtype)
-
-
-def dense_attention_and_output(layer, nodes, adjacency):
-    """One node, one head, one pair at a time: eq. 1 to 5 of Veličković et al., 2018."""
-    count, head_width = len(adjacency), WIDTH // HEADS
-    attention, output = torch.zeros(BATCH, HEADS, count, count), torch.empty_like(nodes)
-    for b in range(BATCH):
-        x = nodes[:, :, b].t()
-        normed = torch.nn.functional.layer_norm(x, (WIDTH,), layer.norm_gain.flatten(), layer.norm_bias.flatten())
-        z = normed @ layer.weight.t()
-        for i in range(count):
-            mixed = []
-            for h in range(HEADS):
-                part = slice(h * head_width, (h + 1) * head_width)
-                senders = np.flatnonzero(adjacency[i]).tolist()
-                scores = [
-                    torch.nn.functional.leaky_relu(
-                        layer.receiver[h, :, 0] @ z[i, part] + layer.sender[h, :, 0] @ z[j, part], 0.2
-                    )
-                    for j in senders
-                ]
-                weights = torch.stack(scores).softmax(0)
-                attention[b, h, i, senders] = weights
-                mixed.append(sum(weight * z[j, part] for weight, j in zip(weights, senders, strict=True)))
-            output[:, i, b] = x[i] + torch.nn.functional.elu(torch.cat(mixed) + layer.bias.flatten())
-    return attention, output
-
-
-@pytest.mark.parametrize("adjacency", [COMPLETE, GRID, CHAIN], ids=["complete", "grid", "chain"])
-def test_equals_the_dense_formula(adjacency):
-    layer, nodes = layer_and_nodes(adjacency)
-    with torch.no_grad():
-        attention, output = dense_attention_and_output(layer, nodes, adjacency)
-        torch.testing.assert_close(layer.attention(nodes), attention, atol=1e-6, rtol=1e-5)
-        torch.testing.assert_close(layer(nodes), output, atol=1e-5, rtol=1e-5)
-
-
-@pytest.mark.parametrize("adjacency", [COMPLETE, GRID, CHAIN], ids=["complete", "grid", "chain"])
-def test_attends_to_neighbours_only(adjacency):
-    layer, nodes = layer_and_nodes(adjacency)
+        parameter.data += 0.1 * torch.randn_like(parameter)
+    nodes = torch.randn(WIDTH, len(GRID), BATCH)
+    rows = torch.nn.functional.layer_norm(
+        nodes.permute(2, 1, 0), (WIDTH,), layer.norm_gain.flatten(), layer.norm_bias.flatten()
+    )
+    expected = nodes + torch.nn.functional.elu(layer.conv(rows.permute(2, 1, 0).contiguous()))
+    torch.testing.assert_close(layer(nodes), expected, atol=1e-5, rtol=1e-5)
     attention = layer.attention(nodes)
-    assert (attention[..., ~torch.from_numpy(adjacency)] == 0).all()
-    assert (attention[..., torch.from_numpy(adjacency)] > 0).all()
-    torch.testing.assert_close(attention.sum(3), torch.ones(BATCH, HEADS, len(adjacency)))
+    torch.testing.assert_close(attention.sum(3), torch.ones(attention.shape[:3]))
 
 
-def test_a_node_that_is_no_neighbour_changes_nothing():
-    layer, nodes = layer_and_nodes(GRID)
+@pytest.mark.parametrize("graph", ["gatv1", "gatv2", "mlp"])
+def test_messages_come_from_neighbours_only(graph):
+    torch.manual_seed(0)
+    layer = GraphLayer(GRID, WIDTH, HEADS, graph)
+    nodes = torch.randn(WIDTH, len(GRID), BATCH)
     changed = nodes.clone()
-    changed[:, 48] += 1  # the far corner from cell 0
-    before, after = layer(nodes), layer(changed)
-    assert torch.equal(before[:, 0], after[:, 0])
-    assert not torch.equal(before[:, 40], after[:, 40])  # a neighbour of cell 48
+    changed[:, 48] += torch.randn(WIDTH, 1)  # the far corner from cell 0
+    moved = (layer(nodes) - layer(changed)).abs().amax((0, 2)) > 0
+    sees = torch.from_numpy(GRID[:, 48]) if graph != "mlp" else torch.arange(len(GRID)) == 48
+    assert torch.equal(moved, sees)
 
 
-@pytest.mark.parametrize("adjacency", [COMPLETE, CHAIN], ids=["complete", "chain"])
-def test_gradient_of_the_mixing_step(adjacency):
-    layer, nodes = layer_and_nodes(adjacency, torch.float64)
-    weights, values = (part.detach().requires_grad_() for part in layer._attend(nodes))
-    assert torch.autograd.gradcheck(lambda w, v: _MixNeighbours.apply(w, v, layer.senders), (weights, values))
+def test_the_mlp_is_one_linear_layer_for_every_node():
+    layer = GraphLayer(GRID, WIDTH, HEADS, "mlp")
+    nodes = torch.randn(WIDTH, len(GRID), BATCH)
+    expected = torch.nn.functional.linear(nodes.permute(2, 1, 0), layer.conv.weight, layer.conv.bias.flatten())
+    torch.testing.assert_close(layer.conv(nodes), expected.permute(2, 1, 0), atol=1e-5, rtol=1e-5)
+
+
+@every_graph
+@every_version
+def test_runs_under_inference_mode(adjacency, version):
+    layer = GraphLayer(adjacency, WIDTH, HEADS, version)
+    nodes = torch.randn(WIDTH, len(adjacency), 1)
+    with torch.inference_mode():
+        fast = layer(nodes)
+    assert torch.equal(fast, layer(nodes).detach())

@@ -2,26 +2,36 @@
 
 Node features are [width, nodes, batch] here, batch last: each step below is then one long vector operation, where
 with the batch first it would be thousands of 4×4 products. Edges are a list of neighbours per node, so a grid costs
-nine edges a cell and not one per pair of cells. The result is that of the dense formula; the tests compare them.
+nine edges a cell and not one per pair of cells. The results are those of PyTorch Geometric's GATConv and GATv2Conv;
+the tests compare them.
 """
 
-from typing import Any
+from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-NEGATIVE_SLOPE = 0.2
-"""Of the leaky ReLU on attention scores, as in the paper."""
+from v3core.policy.neighbours import NEGATIVE_SLOPE, GATv2Mix, MixNeighbours, edge_lists, gatv2_attention
 
 
 class GraphAttention(nn.Module):
-    """One multi-head graph attention layer (Veličković et al., 2018, arXiv:1710.10903), pre-norm, with a residual.
+    """One multi-head graph attention convolution, the heads' outputs side by side plus a bias.
 
-    For head h and an edge i ← j: e_ij = LeakyReLU(r_h·z_i + s_h·z_j), α_i = softmax_j(e_ij), out_i = Σ_j α_ij z_j
-    with z = W·LayerNorm(x); the heads' outputs side by side go through ELU and are added to x. The score is a sum of
-    a receiver and a sender part, so no tensor of all pairs times width is ever made.
+    For head h and an edge i ← j, with α_i = softmax_j(e_ij):
+
+    gatv1 (Veličković et al., 2018, arXiv:1710.10903): e_ij = LeakyReLU(r_h·z_i + s_h·z_j), out_i = Σ_j α_ij z_j with
+    z = W x.
+    gatv2 (Brody et al., 2022, arXiv:2105.14491): e_ij = a_h·LeakyReLU(W_r x_i + b_r + W_l x_j + b_l),
+    out_i = Σ_j α_ij (W_l x_j + b_l).
+
+    Args:
+        adjacency: [nodes, nodes], true where the row's node sees the column's; with self-loops.
+        width_in: features per node that come in.
+        width_out: features per node that go out, a multiple of `heads`.
+        heads: attention heads.
+        version: which of the two.
     """
 
     senders: Tensor
@@ -29,46 +39,113 @@ class GraphAttention(nn.Module):
     padding: Tensor | None
     """Added to scores: 0 along edges, −∞ at padding, [degree, nodes, 1]. None if all degrees are equal."""
 
-    def __init__(self, adjacency: NDArray[np.bool_], width: int, heads: int) -> None:
+    def __init__(
+        self,
+        adjacency: NDArray[np.bool_],
+        width_in: int,
+        width_out: int,
+        heads: int,
+        version: Literal["gatv1", "gatv2"],
+    ) -> None:
         super().__init__()
-        self.heads, self.head_width = heads, width // heads
-        self.norm_gain = nn.Parameter(torch.ones(width, 1, 1))
-        self.norm_bias = nn.Parameter(torch.zeros(width, 1, 1))
-        self.weight = nn.Parameter(nn.init.xavier_uniform_(torch.empty(width, width)))
-        self.receiver = nn.Parameter(torch.randn(heads, self.head_width, 1) / self.head_width**0.5)
-        self.sender = nn.Parameter(torch.randn(heads, self.head_width, 1) / self.head_width**0.5)
-        self.bias = nn.Parameter(torch.zeros(width, 1, 1))
-        senders, padding = _edge_lists(adjacency)
+        self.heads, self.head_width, self.version = heads, width_out // heads, version
+        self.weight = _xavier(width_out, width_in)
+        self.bias = nn.Parameter(torch.zeros(width_out, 1, 1))
+        if version == "gatv2":
+            self.weight_receiver = _xavier(width_out, width_in)
+            self.bias_sender = nn.Parameter(torch.zeros(width_out, 1))
+            self.bias_receiver = nn.Parameter(torch.zeros(width_out, 1))
+            self.score = self._score_vectors()
+        else:
+            self.receiver = self._score_vectors()
+            self.sender = self._score_vectors()
+        senders, padding = edge_lists(adjacency)
+        self.complete = bool(adjacency.all())
         self.register_buffer("senders", senders, persistent=False)
         self.register_buffer("padding", padding, persistent=False)
 
     def forward(self, nodes: Tensor) -> Tensor:
-        """New node features, in and out [width, nodes, batch]."""
-        weights, values = self._attend(nodes)
-        mixed: Tensor = _MixNeighbours.apply(weights, values, self.senders)  # type: ignore[no-untyped-call]
-        return nodes + nn.functional.elu(mixed.flatten(0, 1) + self.bias)
+        """New node features [width_out, nodes, batch] of node features [width_in, nodes, batch]."""
+        mixed: Tensor
+        if self.version == "gatv2":
+            mixed = GATv2Mix.apply(  # type: ignore[no-untyped-call]
+                self._project(nodes), self.score, self.senders, self.padding, self.complete
+            )
+        else:
+            weights, values = self._attend(nodes)
+            mixed = MixNeighbours.apply(weights, values, self.senders, self.complete)  # type: ignore[no-untyped-call]
+        return mixed.flatten(0, 1) + self.bias
 
+    @torch.no_grad()
     def attention(self, nodes: Tensor) -> Tensor:
-        """Attention weights [batch, heads, receivers, senders] for node features [width, nodes, batch]."""
-        weights, _ = self._attend(nodes)
+        """Attention weights [batch, heads, receivers, senders] for nodes [width_in, nodes, batch]; no gradient."""
+        if self.version == "gatv2":
+            left, right = self._project(nodes)
+            weights = gatv2_attention(left, right, self.score, self.senders, self.padding, self.complete)
+        else:
+            weights, _ = self._attend(nodes)
         heads, degree, count, batch = weights.shape
         dense = weights.new_zeros(heads, count, count, batch)
         senders = self.senders.view(1, degree, count, 1).expand_as(weights)
         return dense.scatter_add(1, senders, weights).permute(3, 0, 2, 1)
 
+    def _score_vectors(self) -> nn.Parameter:
+        """A vector per head that scores are products with."""
+        return nn.Parameter(torch.randn(self.heads, self.head_width, 1) / self.head_width**0.5)
+
     def _attend(self, nodes: Tensor) -> tuple[Tensor, Tensor]:
-        """Attention weights [heads, degree, nodes, batch] and values [heads, head width, nodes, batch]."""
-        width, count, batch = nodes.shape
-        # r·(W x) = (r W)·x: folding the score vectors into W makes values and scores one matrix product.
-        per_head = self.weight.view(self.heads, self.head_width, width)
+        """GATv1: attention weights [heads, degree, nodes, batch] and values [heads, head width, nodes, batch]."""
+        _, count, batch = nodes.shape
+        # r·(W x) = (r W)·x: folding the score vectors into W makes values and scores one matrix product. The score is a
+        # sum of a receiver and a sender part, so no tensor of all pairs times width is ever made.
+        per_head = self.weight.view(self.heads, self.head_width, -1)
         folded = torch.cat((self.weight, (per_head * self.receiver).sum(1), (per_head * self.sender).sum(1)))
-        projected = (folded @ self._normalised(nodes).flatten(1)).view(-1, count, batch)
-        values, receiver, sender = torch.split(projected, [width, self.heads, self.heads])
-        senders = sender.index_select(1, self.senders.flatten()).view(self.heads, -1, count, batch)
-        scores = nn.functional.leaky_relu(receiver.unsqueeze(1) + senders, NEGATIVE_SLOPE)
+        projected = (folded @ nodes.flatten(1)).view(-1, count, batch)
+        values, receiver, sender = torch.split(projected, [len(self.weight), self.heads, self.heads])
+        if self.complete:
+            scores = receiver.unsqueeze(1) + sender.unsqueeze(2)
+        else:
+            senders = sender.index_select(1, self.senders.flatten()).view(self.heads, -1, count, batch)
+            scores = receiver.unsqueeze(1) + senders
+        scores = nn.functional.leaky_relu(scores, NEGATIVE_SLOPE)
         if self.padding is not None:
             scores = scores + self.padding
         return torch.softmax(scores, dim=1), values.view(self.heads, self.head_width, count, batch)
+
+    def _project(self, nodes: Tensor) -> Tensor:
+        """GATv2: W_l x + b_l and W_r x + b_r by one product, [2, heads, head width, nodes, batch]."""
+        _, count, batch = nodes.shape
+        weights = torch.cat((self.weight, self.weight_receiver))
+        offsets = torch.cat((self.bias_sender, self.bias_receiver))
+        return torch.addmm(offsets, weights, nodes.flatten(1)).view(2, self.heads, self.head_width, count, batch)
+
+
+class GraphLayer(nn.Module):
+    """A pre-norm layer with a residual: x + ELU(conv(LayerNorm(x))).
+
+    Args:
+        adjacency: [nodes, nodes], true where the row's node sees the column's; with self-loops.
+        width: features per node, a multiple of `heads`.
+        heads: attention heads.
+        graph: `gatv1` or `gatv2`; `mlp` puts a linear layer per node in place of the attention, so that nodes send no
+            messages: the control without a graph.
+    """
+
+    def __init__(
+        self, adjacency: NDArray[np.bool_], width: int, heads: int, graph: Literal["gatv1", "gatv2", "mlp"]
+    ) -> None:
+        super().__init__()
+        self.norm_gain = nn.Parameter(torch.ones(width, 1, 1))
+        self.norm_bias = nn.Parameter(torch.zeros(width, 1, 1))
+        self.conv = NodeLinear(width) if graph == "mlp" else GraphAttention(adjacency, width, width, heads, graph)
+
+    def forward(self, nodes: Tensor) -> Tensor:
+        """New node features, in and out [width, nodes, batch]."""
+        return nodes + nn.functional.elu(self.conv(self._normalised(nodes)))
+
+    def attention(self, nodes: Tensor) -> Tensor:
+        """Attention weights [batch, heads, receivers, senders]; of `mlp`, each node sees itself alone (one head)."""
+        return self.conv.attention(self._normalised(nodes))
 
     def _normalised(self, nodes: Tensor) -> Tensor:
         """Layer norm over the width, which is not the last dimension here (Ba et al., 2016, arXiv:1607.06450)."""
@@ -77,34 +154,24 @@ class GraphAttention(nn.Module):
         return torch.addcmul(self.norm_bias, centred * scale, self.norm_gain)
 
 
-class _MixNeighbours(torch.autograd.Function):
-    """out_i = Σ_k α_ik · values of the k-th neighbour of i: one neighbour at a time, so memory stays small."""
+class NodeLinear(nn.Module):
+    """The same linear layer for every node."""
 
-    @staticmethod
-    def forward(ctx: Any, weights: Tensor, values: Tensor, senders: Tensor) -> Tensor:
-        ctx.save_for_backward(weights, values, senders)
-        mixed = torch.zeros(values.shape, dtype=values.dtype)
-        for edge, sender in enumerate(senders):
-            mixed.addcmul_(weights[:, edge].unsqueeze(1), values.index_select(2, sender))
-        return mixed
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.weight = _xavier(width, width)
+        self.bias = nn.Parameter(torch.zeros(width, 1))
 
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None]:
-        weights, values, senders = ctx.saved_tensors
-        gradient = gradients[0]
-        to_weights, to_values = torch.empty_like(weights), torch.zeros(values.shape, dtype=values.dtype)
-        for edge, sender in enumerate(senders):
-            to_weights[:, edge] = (gradient * values.index_select(2, sender)).sum(1)
-            to_values.index_add_(2, sender, weights[:, edge].unsqueeze(1) * gradient)
-        return to_weights, to_values, None
+    def forward(self, nodes: Tensor) -> Tensor:
+        """W x + b of node features [width, nodes, batch]."""
+        return torch.addmm(self.bias, self.weight, nodes.flatten(1)).view(-1, *nodes.shape[1:])
+
+    def attention(self, nodes: Tensor) -> Tensor:
+        """The identity, [batch, 1, nodes, nodes]."""
+        _, count, batch = nodes.shape
+        return torch.eye(count, dtype=nodes.dtype, device=nodes.device).expand(batch, 1, count, count)
 
 
-def _edge_lists(adjacency: NDArray[np.bool_]) -> tuple[Tensor, Tensor | None]:
-    """The senders of every node, padded with the node itself, and the padding's mask."""
-    degrees = adjacency.sum(1)
-    senders = np.repeat(np.arange(len(adjacency))[None], degrees.max(), axis=0)
-    for node, row in enumerate(adjacency):
-        senders[: degrees[node], node] = np.flatnonzero(row)
-    padded = torch.from_numpy(np.arange(degrees.max())[:, None] >= degrees)
-    padding = torch.zeros(padded.shape).masked_fill(padded, -torch.inf).unsqueeze(2)
-    return torch.from_numpy(senders), padding if padded.any() else None
+def _xavier(width_out: int, width_in: int) -> nn.Parameter:
+    """Glorot and Bengio, 2010."""
+    return nn.Parameter(nn.init.xavier_uniform_(torch.empty(width_out, width_in)))

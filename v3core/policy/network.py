@@ -1,54 +1,87 @@
-"""The policy, end to end differentiable: state graph → GAT → scene embedding → router → experts → action logits."""
+"""The policy, end to end differentiable: state graph → GAT → scene embedding → router → experts → action."""
 
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from v3core.config import PolicyConfig
-from v3core.curriculum import Routing
-from v3core.environments import StateGraphSpec
+from v3core.curriculum import Routing, Settings, TopKWeights
+from v3core.environments import EnvironmentSpec
+from v3core.policy.actions import action_distribution
 from v3core.policy.experts import Experts
-from v3core.policy.gat import GraphAttention
+from v3core.policy.gat import GraphLayer
 from v3core.policy.initial import linear
 from v3core.policy.routing import gate_weights
-from v3core.policy.tokens import tokens_for
+from v3core.policy.tokens import Tokens
+
+
+@dataclass(frozen=True)
+class Gating:
+    """How router logits become gate weights: those settings of a phase that the policy itself uses."""
+
+    routing: Routing = "softmax"
+    temperature: float = 1.0
+    alpha: float = 1.5
+    top_k: int = 2
+    top_k_weights: TopKWeights = "renormalised"
+    jitter: float = 0.0
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Gating":
+        """Those of a phase."""
+        return cls(**{name: getattr(settings, name) for name in cls.__dataclass_fields__})
 
 
 class PolicyOutput(NamedTuple):
     """What the policy says of a batch of observations."""
 
-    logits: Tensor
-    """Action logits [batch, actions]: the experts' logits weighted by their gates."""
+    outputs: Tensor
+    """Parameters of the action distribution [batch, outputs]: the experts' outputs weighted by their gates."""
     values: Tensor
     """Expected discounted return [batch], in units of the reward scale."""
     gates: Tensor
-    """Gate weights [batch, experts]."""
+    """Gate weights [batch, experts]. Rows sum to 1, but for top-k with the weights `probabilities`."""
     router_logits: Tensor
     """[batch, experts], before temperature and routing."""
+    expert_outputs: Tensor
+    """What each routed expert would put out by itself, [experts, batch, outputs]."""
+    scene: Tensor
+    """Scene embeddings [batch, width]."""
+    hidden: Tensor
+    """Hidden activations of the routed experts [experts, batch, expert width]."""
 
 
 class GATMoEPolicy(nn.Module):
     """A mixture of experts that a graph attention network guides, with a value head on the same graph network."""
 
-    routing: Routing = "softmax"
-    """How router logits become gate weights. Set per rollout; no parameter depends on it."""
-    temperature: float = 1.0
-    """Router logits are divided by it. Set per rollout."""
+    expert_bias: Tensor
+    """Added to the affinities when the top k are chosen, and only then, [experts]; moved by bias balancing."""
 
-    def __init__(self, spec: StateGraphSpec, actions: int, config: PolicyConfig) -> None:
+    def __init__(self, spec: EnvironmentSpec, config: PolicyConfig) -> None:
         super().__init__()
-        width = config.width
-        self.tokens = tokens_for(spec, width)
-        self.gat = nn.Sequential(*(GraphAttention(spec.neighbours, width, config.heads) for _ in range(config.layers)))
+        width, graph = config.width, spec.graph
+        self.gating = Gating()
+        """Set per rollout; acting and learning from it use the same."""
+        self.tokens = Tokens(graph, width)
+        self.gat = nn.Sequential(
+            *(GraphLayer(graph.neighbours, width, config.heads, config.graph) for _ in range(config.layers))
+        )
         # The order of nodes is fixed by the observation space, so all of them side by side lose nothing.
-        self.readout = linear(spec.nodes * width, width, 2**0.5)
-        # Small logits: every expert has a like share at first, under either routing.
+        self.readout = linear(graph.nodes * width, width, 2**0.5)
+        # Small logits: every expert has a like share at first, under any routing.
         self.router = linear(width, config.experts, 0.1)
-        self.experts = Experts(config.experts, width, width, actions)
+        self.experts = Experts(config.experts, width, config.hidden, spec.actions.outputs)
+        self.shared = (
+            Experts(config.shared_experts, width, config.hidden, spec.actions.outputs)
+            if config.shared_experts
+            else None
+        )
+        self.actions = action_distribution(spec.actions)
         # A readout of its own: on the scene embedding, the value loss would bend what router and experts read.
         self.value = nn.Sequential(
-            linear(spec.nodes * width, width, 2**0.5),
+            linear(graph.nodes * width, width, 2**0.5),
             nn.Tanh(),
             linear(width, width, 2**0.5),
             nn.Tanh(),
@@ -56,25 +89,90 @@ class GATMoEPolicy(nn.Module):
             nn.Tanh(),
             linear(width, 1, 1.0),
         )
+        self.register_buffer("expert_bias", torch.zeros(config.experts))
+        self.uses_bias = False
+        """Whether any bias was ever moved: without one the choice is by the logits themselves."""
 
-    def forward(self, observations: Tensor) -> PolicyOutput:
-        """Everything the policy says of observations [batch, *observation shape]."""
+    def forward(self, observations: Tensor, noise: Tensor | None = None) -> PolicyOutput:
+        """Everything the policy says of flat observations [batch, size].
+
+        Args:
+            observations: as the environments' batch gives them.
+            noise: from `routing_noise`, [batch, columns]. What was drawn in acting is used again in learning: with
+                other noise the probability ratio would not start at 1. None in evaluation.
+        """
         nodes = self._nodes(observations)
         scene = torch.tanh(self.readout(nodes))
-        router_logits = self.router(scene)
-        gates = gate_weights(router_logits, self.routing, self.temperature)
-        logits = (gates.t().unsqueeze(2) * self.experts(scene)).sum(0)
-        return PolicyOutput(logits, self.value(nodes).squeeze(1), gates, router_logits)
+        router_logits, gates = self._route(scene, noise)
+        expert_outputs, hidden = self.experts(scene)
+        outputs = (gates.t().unsqueeze(2) * expert_outputs).sum(0)
+        if self.shared is not None:
+            outputs = outputs + self.shared(scene)[0].sum(0)
+        return PolicyOutput(outputs, self.value(nodes).squeeze(1), gates, router_logits, expert_outputs, scene, hidden)
 
-    def embed(self, observations: Tensor) -> Tensor:
-        """Scene embeddings [batch, width] of observations [batch, *observation shape]."""
-        return torch.tanh(self.readout(self._nodes(observations)))
+    def gates(self, observations: Tensor, noise: Tensor | None = None) -> Tensor:
+        """Gate weights [batch, experts] of observations [batch, size], without experts and value."""
+        return self._route(torch.tanh(self.readout(self._nodes(observations))), noise)[1]
+
+    def values(self, observations: Tensor) -> Tensor:
+        """Expected discounted return [batch] of observations [batch, size], in units of the reward scale."""
+        values: Tensor = self.value(self._nodes(observations))
+        return values.squeeze(1)
+
+    def routing_noise(self, shape: tuple[int, ...], generator: torch.Generator) -> Tensor | None:
+        """Noise of the routing in force, [*shape, columns]; None if it has none.
+
+        Jitter: what the router reads is multiplied by U(1 − j, 1 + j), as in Switch (arXiv:2101.03961, section 2.2
+        and appendix). Gumbel: added to the logits (Jang et al., 2017, arXiv:1611.01144).
+        """
+        parts: list[Tensor] = []
+        if self.gating.jitter > 0:
+            width = self.router.in_features
+            low, high = 1 - self.gating.jitter, 1 + self.gating.jitter
+            parts.append(torch.empty(*shape, width, device=generator.device).uniform_(low, high, generator=generator))
+        if self.gating.routing == "gumbel":
+            drawn = torch.empty(*shape, self.router.out_features, device=generator.device)
+            parts.append(drawn.exponential_(generator=generator).log_().neg_())
+        return torch.cat(parts, -1) if parts else None
+
+    @torch.no_grad()
+    def move_bias(self, change: Tensor) -> None:
+        """Add `change` [experts] to what is added to the affinities in the choice of the top k."""
+        self.expert_bias += change
+        self.uses_bias = True
+
+    def load_state_dict(self, *args: Any, **kwargs: Any) -> Any:
+        """As every module; a bias that was moved is used again."""
+        result = super().load_state_dict(*args, **kwargs)
+        self.uses_bias = bool(self.expert_bias.any())
+        return result
+
+    def update_normalisation(self, observations: Tensor) -> None:
+        """Take observations [n, size] into the running statistics, between update and rollout only."""
+        self.tokens.update_normalisation(observations)
 
     def _nodes(self, observations: Tensor) -> Tensor:
         """All node features side by side, [batch, width · nodes]."""
         nodes: Tensor = self.gat(self.tokens(observations))
         return nodes.flatten(0, 1).t()
 
-    def update_normalisation(self, observations: Tensor) -> None:
-        """Take observations [n, *observation shape] into the running statistics, between update and rollout only."""
-        self.tokens.update_normalisation(observations)
+    def _route(self, scene: Tensor, noise: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Router logits and gate weights, [batch, experts] both."""
+        gating, read = self.gating, scene
+        if noise is not None and gating.jitter > 0:
+            read = scene * noise[:, : scene.shape[1]]
+        router_logits = self.router(read)
+        gumbel = None
+        if noise is not None and gating.routing == "gumbel":
+            gumbel = noise[:, -router_logits.shape[1] :]
+        gates = gate_weights(
+            router_logits,
+            routing=gating.routing,
+            temperature=gating.temperature,
+            alpha=gating.alpha,
+            top_k=gating.top_k,
+            top_k_weights=gating.top_k_weights,
+            noise=gumbel,
+            bias=self.expert_bias if self.uses_bias else None,
+        )
+        return router_logits, gates

@@ -1,16 +1,53 @@
-"""Observations as node features: the first layer, one module for each kind of state graph."""
+"""Observations as node features: the first layer, one module for each kind of node in a state graph."""
+
+import math
 
 import torch
 from torch import Tensor, nn
 
-from v3core.environments import StateGraphSpec
+from v3core.environments import NodePart, StateGraphSpec
+from v3core.environments.graph_spec import image_cells
 
 CLIP = 10.0
 """Normalised values are clipped to ±10, so that one odd observation cannot blow up an update."""
 
 
-class VectorTokens(nn.Module):
-    """A node per feature: an embedding that says which feature it is, plus its normalised value times a direction.
+class Tokens(nn.Module):
+    """Node features of flat observations: each part of the state graph by a module of its own, side by side."""
+
+    def __init__(self, graph: StateGraphSpec, width: int) -> None:
+        super().__init__()
+        self.parts = nn.ModuleList(_module(part, width) for part in graph.parts)
+        self._columns = [slice(part.start, part.start + part.size) for part in graph.parts]
+
+    def forward(self, observations: Tensor) -> Tensor:
+        """Node features [width, nodes, batch] of flat observations [batch, size]."""
+        nodes = [part(observations[:, columns]) for part, columns in zip(self.parts, self._columns, strict=True)]
+        return nodes[0] if len(nodes) == 1 else torch.cat(nodes, dim=1)
+
+    def update_normalisation(self, observations: Tensor) -> None:
+        """Take observations [n, size] into the running statistics of those parts that have any."""
+        for part, columns in zip(self.parts, self._columns, strict=True):
+            if isinstance(part, FeatureTokens):
+                part.update_normalisation(observations[:, columns])
+
+
+def _module(part: NodePart, width: int) -> nn.Module:
+    match part.kind:
+        case "features":
+            return FeatureTokens(part, width)
+        case "grid":
+            return GridTokens(part, width)
+        case "image":
+            return ImageTokens(part, width)
+        case "categories":
+            return CategoryTokens(part, width)
+        case "hub":
+            return HubToken(width)
+
+
+class FeatureTokens(nn.Module):
+    """A node per feature, or per group of them: which it is, plus its normalised values times learned directions.
 
     The feature tokenizer of Gorishniy et al., 2021 (arXiv:2106.11959). Values are normalised by running mean and
     variance, kept as buffers. They change only in `update_normalisation`, which the trainer calls between an update
@@ -21,19 +58,25 @@ class VectorTokens(nn.Module):
     variance: Tensor
     count: Tensor
 
-    def __init__(self, features: int, width: int) -> None:
+    def __init__(self, part: NodePart, width: int) -> None:
         super().__init__()
-        self.identity = nn.Parameter(torch.randn(width, features, 1))
-        self.direction = nn.Parameter(torch.randn(width, features, 1))
-        self.register_buffer("mean", torch.zeros(features, dtype=torch.float64))
-        self.register_buffer("variance", torch.ones(features, dtype=torch.float64))
+        self.group, self.nodes = part.group, part.nodes
+        self.padding = part.nodes * part.group - part.size
+        self.identity = nn.Parameter(torch.randn(width, part.nodes, 1))
+        directions = (width, part.nodes, 1) if part.group == 1 else (part.nodes, width, part.group)
+        self.direction = nn.Parameter(torch.randn(*directions) / math.sqrt(part.group))
+        self.register_buffer("mean", torch.zeros(part.size, dtype=torch.float64))
+        self.register_buffer("variance", torch.ones(part.size, dtype=torch.float64))
         self.register_buffer("count", torch.zeros((), dtype=torch.float64))
 
     def forward(self, observations: Tensor) -> Tensor:
-        """Node features [width, features, batch] of observations [batch, features]."""
+        """Node features [width, nodes, batch] of observations [batch, features]."""
         scale = (self.variance + 1e-8).rsqrt().float()
         values = ((observations - self.mean.float()) * scale).clamp(-CLIP, CLIP)
-        return torch.addcmul(self.identity, self.direction, values.t().contiguous())
+        if self.group == 1:
+            return torch.addcmul(self.identity, self.direction, values.t().contiguous())
+        values = nn.functional.pad(values, (0, self.padding)).view(-1, self.nodes, self.group)
+        return (self.direction @ values.permute(1, 2, 0)).transpose(0, 1) + self.identity
 
     @torch.no_grad()
     def update_normalisation(self, observations: Tensor) -> None:
@@ -54,34 +97,73 @@ class GridTokens(nn.Module):
     Channels are categories (object, colour, state): they are looked up, never scaled as if they were intensities.
     """
 
-    offsets: Tensor
+    strides: Tensor
 
-    def __init__(self, cells: int, categories: tuple[int, ...], width: int) -> None:
+    def __init__(self, part: NodePart, width: int) -> None:
         super().__init__()
-        self.position = nn.Parameter(torch.randn(cells, width))
-        self.channels = nn.ParameterList(torch.randn(size, width) for size in categories)
-        strides = [1]
-        for size in reversed(categories[1:]):
-            strides.insert(0, strides[0] * size)
+        self.cells, self.depth = part.nodes, len(part.categories)
+        self.position = nn.Parameter(torch.randn(part.nodes, width))
+        self.channels = nn.ParameterList(torch.randn(size, width) for size in part.categories)
+        strides = [math.prod(part.categories[channel + 1 :]) for channel in range(self.depth)]
         self.register_buffer("strides", torch.tensor(strides), persistent=False)
-        self.strides: Tensor
 
     def forward(self, observations: Tensor) -> Tensor:
-        """Node features [width, cells, batch] of observations [batch, columns, rows, channels]."""
+        """Node features [width, cells, batch] of observations [batch, columns · rows · channels]."""
         # One table of all combinations is smaller than one batch, and one look-up is faster than one per channel.
         table = self.channels[0]
         for channel in list(self.channels)[1:]:
             table = (table.unsqueeze(1) + channel).flatten(0, 1)
-        combination = (observations.flatten(1, 2).long() * self.strides).sum(-1)
+        combination = (observations.view(-1, self.cells, self.depth).long() * self.strides).sum(-1)
         nodes = nn.functional.embedding(combination, table) + self.position
         return nodes.permute(2, 1, 0).contiguous()
 
-    def update_normalisation(self, observations: Tensor) -> None:
-        """Nothing: categories have no mean."""
+
+class ImageTokens(nn.Module):
+    """A node per cell of the feature map that a small convolutional network makes of an image."""
+
+    def __init__(self, part: NodePart, width: int) -> None:
+        super().__init__()
+        self.shape = part.shape
+        self.low, self.scale = part.low, 1.0 / (part.high - part.low)
+        height, columns, channels = part.shape
+        rows, cells = image_cells(height, columns)
+        layers: list[nn.Module] = []
+        while (height, columns) != (rows, cells):
+            layers += [nn.Conv2d(channels, 32, 3, stride=2, padding=1), nn.ReLU()]
+            height, columns, channels = math.ceil(height / 2), math.ceil(columns / 2), 32
+        self.stem = nn.Sequential(*layers, nn.Conv2d(channels, width, 3, padding=1))
+        self.position = nn.Parameter(torch.randn(width, part.nodes, 1))
+
+    def forward(self, observations: Tensor) -> Tensor:
+        """Node features [width, cells, batch] of observations [batch, height · width · channels]."""
+        images = observations.view(-1, *self.shape).permute(0, 3, 1, 2)
+        features: Tensor = self.stem((images.float() - self.low) * self.scale)
+        return features.flatten(2).permute(1, 2, 0) + self.position
 
 
-def tokens_for(spec: StateGraphSpec, width: int) -> VectorTokens | GridTokens:
-    """The first layer for a state graph."""
-    if spec.kind == "vector":
-        return VectorTokens(spec.nodes, width)
-    return GridTokens(spec.nodes, spec.categories, width)
+class CategoryTokens(nn.Module):
+    """A node per component: an embedding for each of its values."""
+
+    offsets: Tensor
+
+    def __init__(self, part: NodePart, width: int) -> None:
+        super().__init__()
+        self.table = nn.Parameter(torch.randn(sum(part.categories), width))
+        offsets = [sum(part.categories[:component]) for component in range(len(part.categories))]
+        self.register_buffer("offsets", torch.tensor(offsets), persistent=False)
+
+    def forward(self, observations: Tensor) -> Tensor:
+        """Node features [width, components, batch] of observations [batch, components]."""
+        return nn.functional.embedding(observations.long() + self.offsets, self.table).permute(2, 1, 0).contiguous()
+
+
+class HubToken(nn.Module):
+    """The global node of a key: it observes nothing, and gathers what the nodes of its part send it."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.identity = nn.Parameter(torch.randn(width, 1, 1))
+
+    def forward(self, observations: Tensor) -> Tensor:
+        """Node features [width, 1, batch] of observations [batch, 0]."""
+        return self.identity.expand(-1, -1, len(observations))

@@ -1,0 +1,166 @@
+"""Action distributions: what the policy's outputs mean, for each kind of action space.
+
+The experts' outputs are mixed by their gates first, so a mixture puts out one distribution and not several: mixed
+logits for actions that are chosen, mixed means for actions that are numbers.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from v3core.environments import ActionSpec
+
+LOG_STD_RANGE = (-5.0, 2.0)
+
+
+class ActionDistribution(nn.Module):
+    """How actions [..., components] are drawn, given outputs [..., outputs]. One subclass for each kind."""
+
+    def __init__(self, spec: ActionSpec) -> None:
+        super().__init__()
+        self.spec = spec
+
+    def noise(self, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+        """Random numbers that `sample` turns into actions, [*shape, outputs]: drawn once for a whole rollout."""
+        raise NotImplementedError
+
+    def sample(self, outputs: Tensor, noise: Tensor) -> Tensor:
+        """Actions [..., components] of the distribution, decided by `noise`."""
+        raise NotImplementedError
+
+    def mode(self, outputs: Tensor) -> Tensor:
+        """The likeliest actions [..., components]."""
+        raise NotImplementedError
+
+    def log_prob_and_entropy(self, outputs: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
+        """Log-probability (density, for numbers) of actions, and entropy in nats, both [...]."""
+        raise NotImplementedError
+
+    def overlap(self, one: Tensor, other: Tensor) -> Tensor:
+        """Bhattacharyya coefficient ∫√(p·q) of two distributions with these outputs, [...]: 1 if they are the same.
+
+        A. Bhattacharyya, "On a measure of divergence between two multinomial populations", Sankhyā 7 (1946).
+        """
+        raise NotImplementedError
+
+    def to_environment(self, actions: Tensor) -> Tensor:
+        """The actions [..., components] in the units of the environment."""
+        return actions
+
+
+class Categorical(ActionDistribution):
+    """One category, or several independent ones; outputs are their logits side by side."""
+
+    def __init__(self, spec: ActionSpec) -> None:
+        super().__init__(spec)
+        self._sizes = list(spec.sizes)
+
+    def noise(self, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+        # argmax(logits + Gumbel noise) is a sample of softmax(logits) (Gumbel, 1954).
+        drawn = torch.empty(*shape, self.spec.outputs, device=generator.device)
+        return drawn.exponential_(generator=generator).log_().neg_()
+
+    def sample(self, outputs: Tensor, noise: Tensor) -> Tensor:
+        return self.mode(outputs + noise)
+
+    def mode(self, outputs: Tensor) -> Tensor:
+        if len(self.spec.sizes) == 1:
+            return outputs.argmax(-1, keepdim=True)
+        return torch.cat([part.argmax(-1, keepdim=True) for part in torch.split(outputs, self._sizes, -1)], -1)
+
+    def log_prob_and_entropy(self, outputs: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
+        log_prob = entropy = torch.zeros((), device=outputs.device)
+        for logits, action in zip(torch.split(outputs, self._sizes, -1), torch.split(actions, 1, -1), strict=True):
+            log_probs = logits.log_softmax(-1)
+            log_prob = log_prob + log_probs.gather(-1, action).squeeze(-1)
+            entropy = entropy - (log_probs.exp() * log_probs).sum(-1)
+        return log_prob, entropy
+
+    def overlap(self, one: Tensor, other: Tensor) -> Tensor:
+        coefficient = torch.ones((), device=one.device)
+        for a, b in zip(torch.split(one, self._sizes, -1), torch.split(other, self._sizes, -1), strict=True):
+            coefficient = coefficient * (0.5 * (a.log_softmax(-1) + b.log_softmax(-1))).exp().sum(-1)
+        return coefficient
+
+
+class Binary(ActionDistribution):
+    """Independent switches; outputs are the log-odds of 1."""
+
+    def noise(self, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+        # logit + logistic noise > 0 with probability sigmoid(logit).
+        drawn = torch.empty(*shape, self.spec.outputs, device=generator.device).uniform_(generator=generator)
+        return torch.logit(drawn, eps=1e-6)
+
+    def sample(self, outputs: Tensor, noise: Tensor) -> Tensor:
+        return self.mode(outputs + noise)
+
+    def mode(self, outputs: Tensor) -> Tensor:
+        return (outputs > 0).long()
+
+    def log_prob_and_entropy(self, outputs: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
+        log_one, log_zero = nn.functional.logsigmoid(outputs), nn.functional.logsigmoid(-outputs)
+        entropy = -(log_one.exp() * log_one + log_zero.exp() * log_zero)
+        return torch.where(actions > 0, log_one, log_zero).sum(-1), entropy.sum(-1)
+
+    def overlap(self, one: Tensor, other: Tensor) -> Tensor:
+        ones = nn.functional.logsigmoid(one) + nn.functional.logsigmoid(other)
+        zeros = nn.functional.logsigmoid(-one) + nn.functional.logsigmoid(-other)
+        return ((0.5 * ones).exp() + (0.5 * zeros).exp()).prod(-1)
+
+
+class Gaussian(ActionDistribution):
+    """Independent normal distributions; outputs are their means, their deviations are learned and the same everywhere.
+
+    Actions are kept in units in which the environment's bounds are ±1, where it has bounds; what lies beyond them is
+    clipped by the environment's side, so log-probabilities are those of the unclipped numbers, as is usual for PPO.
+    """
+
+    centre: Tensor
+    span: Tensor
+
+    def __init__(self, spec: ActionSpec) -> None:
+        super().__init__(spec)
+        self.log_std = nn.Parameter(torch.zeros(spec.outputs))
+        low, high = torch.tensor(spec.low, dtype=torch.float64), torch.tensor(spec.high, dtype=torch.float64)
+        bounded = torch.isfinite(low) & torch.isfinite(high)
+        self.register_buffer("centre", torch.where(bounded, (low + high) / 2, 0.0).float(), persistent=False)
+        self.register_buffer("span", torch.where(bounded, (high - low) / 2, 1.0).float(), persistent=False)
+
+    def noise(self, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+        return torch.empty(*shape, self.spec.outputs, device=generator.device).normal_(generator=generator)
+
+    def sample(self, outputs: Tensor, noise: Tensor) -> Tensor:
+        return outputs + self._log_std().exp() * noise
+
+    def mode(self, outputs: Tensor) -> Tensor:
+        return outputs
+
+    def log_prob_and_entropy(self, outputs: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
+        log_std = self._log_std()
+        deviation = (actions - outputs) * torch.exp(-log_std)
+        log_prob = (-0.5 * deviation.square() - log_std - 0.5 * math.log(2 * math.pi)).sum(-1)
+        entropy = (log_std + 0.5 * math.log(2 * math.pi * math.e)).sum()
+        return log_prob, entropy.expand_as(log_prob)
+
+    def overlap(self, one: Tensor, other: Tensor) -> Tensor:
+        # Of two normal distributions with equal deviation: exp(−(μ₁ − μ₂)²/8σ²).
+        distance = (one - other) * torch.exp(-self._log_std())
+        return torch.exp(-distance.square().sum(-1) / 8)
+
+    def to_environment(self, actions: Tensor) -> Tensor:
+        return self.centre + self.span * actions
+
+    def _log_std(self) -> Tensor:
+        return self.log_std.clamp(*LOG_STD_RANGE)
+
+
+def action_distribution(spec: ActionSpec) -> ActionDistribution:
+    """The distribution for a kind of action."""
+    match spec.kind:
+        case "discrete" | "multi_discrete":
+            return Categorical(spec)
+        case "multi_binary":
+            return Binary(spec)
+        case "continuous":
+            return Gaussian(spec)

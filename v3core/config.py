@@ -2,15 +2,23 @@
 
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from v3core.curriculum import BaseValues, Curriculum, check_fits
+from v3core.curriculum import (
+    Architecture,
+    BaseValues,
+    Curriculum,
+    check_environment_named,
+    check_experts,
+    check_fits,
+)
 from v3core.errors import V3Error, explain
 
 RECIPES = Path(__file__).resolve().parents[1] / "data" / "recipes"
+Graph = Literal["gatv1", "gatv2", "mlp"]
 MAX_SEED = 2**32 - 1
 MAX_EPISODES = 100_000_000
 
@@ -30,6 +38,17 @@ class PolicyConfig(_Frozen):
     """Graph attention layers."""
     experts: Annotated[int, Field(ge=1, le=64)] = 4
     """Experts that the router chooses among."""
+    expert_width: Annotated[int, Field(ge=1, le=16384)] | None = None
+    """Hidden width of each expert; `width` if unset."""
+    shared_experts: Annotated[int, Field(ge=0, le=16)] = 0
+    """Experts beside those, always on and not routed (DeepSeekMoE, arXiv:2401.06066)."""
+    graph: Graph = "gatv1"
+    """Graph attention of Veličković et al. (2018), of Brody et al. (2022), or no messages between nodes at all."""
+
+    @property
+    def hidden(self) -> int:
+        """Hidden width of each expert."""
+        return self.width if self.expert_width is None else self.expert_width
 
     @model_validator(mode="after")
     def _heads_divide_width(self) -> Self:
@@ -66,7 +85,7 @@ class BaseConfig(_Frozen):
 
     lr: Annotated[float, Field(gt=0, le=1)] = 1e-3
     temperature: Annotated[float, Field(gt=0)] = 1.0
-    load_balance: Annotated[float, Field(ge=0)] = 0.01
+    load_balance: Annotated[float, Field(ge=0)] = 0.0
     entropy: Annotated[float, Field(ge=0)] = 0.0
 
     def values(self) -> BaseValues:
@@ -74,6 +93,18 @@ class BaseConfig(_Frozen):
         return BaseValues(
             lr=self.lr, temperature=self.temperature, load_balance=self.load_balance, entropy=self.entropy
         )
+
+
+class EvaluationConfig(_Frozen):
+    """Episodes apart from training: no routing noise, nothing learned, the same seeds for every run."""
+
+    episodes: Annotated[int, Field(ge=0, le=10_000)] = 10
+    """Episodes of one evaluation; 0 for none."""
+    every: Annotated[int, Field(ge=1)] | None = None
+    """Completed training episodes between two evaluations; unset evaluates at the end of the run only."""
+    sampled: bool = False
+    """Draw actions as in training in place of the likeliest one at every step. A policy without memory that sees little
+    of its world may walk against a wall for ever where it takes the likeliest."""
 
 
 class Recipe(_Frozen):
@@ -90,6 +121,7 @@ class Recipe(_Frozen):
     base: BaseConfig = BaseConfig()
     ppo: PPOConfig = PPOConfig()
     policy: PolicyConfig = PolicyConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
 
 
 class RunConfig(_Frozen):
@@ -110,6 +142,9 @@ class RunConfig(_Frozen):
     base: BaseConfig = BaseConfig()
     ppo: PPOConfig = PPOConfig()
     policy: PolicyConfig = PolicyConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where the network computes; `auto` takes CUDA where there is one."""
 
     @model_validator(mode="after")
     def _curriculum_fits(self) -> Self:
@@ -134,6 +169,9 @@ def build_run_config(
         raise V3Error(f"Seed {seed} is out of range; choose a whole number from 0 to {MAX_SEED}.")
     if episodes < 1:
         raise V3Error(f"A run cannot have {episodes} episodes; choose 1 or more.")
+    check_environment_named(curriculum, env)
+    policy = _built(recipe.policy, curriculum.policy)
+    check_experts(curriculum, policy.experts)
     try:
         return RunConfig(
             name=name.strip(),
@@ -144,10 +182,24 @@ def build_run_config(
             recipe=recipe.name,
             base=recipe.base,
             ppo=recipe.ppo,
-            policy=recipe.policy,
+            policy=policy,
+            evaluation=recipe.evaluation,
         )
     except ValidationError as error:
         raise V3Error(explain(error, "The run")) from None
+
+
+def _built(sizes: PolicyConfig, architecture: Architecture | None) -> PolicyConfig:
+    """The recipe's network with what the curriculum's preset is about put in its place."""
+    if architecture is None:
+        return sizes
+    changes: dict[str, Any] = architecture.model_dump(include={"experts", "shared_experts", "graph"}, exclude_none=True)
+    if architecture.single_expert:
+        # As wide as all of them: what a mixture adds beyond its parameters is what is to be seen.
+        changes |= {"experts": 1, "expert_width": sizes.hidden * (sizes.experts + sizes.shared_experts)}
+    elif architecture.expert_width_times is not None:
+        changes["expert_width"] = max(1, round(sizes.hidden * architecture.expert_width_times))
+    return PolicyConfig.model_validate({**dict(sizes), **changes})
 
 
 def load_recipe(path: Path) -> Recipe:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from gymnasium import spaces
 
-from v3core.config import PolicyConfig, PPOConfig, RunConfig
+from v3core.config import EvaluationConfig, PolicyConfig, PPOConfig, RunConfig
 from v3core.curriculum import Curriculum
 from v3core.training.hooks import Orders
 
@@ -28,12 +28,20 @@ class Recorder:
     def __init__(self, folder, orders=None):
         self.folder = folder
         self.episodes, self.phases, self.applied, self.rejected, self.saved, self.calls = [], [], [], [], [], []
+        self.evaluations, self.undone = [], []
         self._orders = orders or (lambda _: Orders())
 
     def record(self, episodes, step):
         self.episodes += episodes
         self.step = step
         self.calls.append("record")
+
+    def evaluated(self, evaluation):
+        self.evaluations.append(evaluation)
+        self.calls.append("evaluated")
+
+    def update_undone(self, reason, in_a_row):
+        self.undone.append((reason, in_a_row))
 
     def phase_changed(self, change):
         self.phases.append(change)
@@ -67,7 +75,7 @@ def recorder(tmp_path):
 def small_run():
     """Makes configs of runs that take a fraction of a second."""
 
-    def make(env="CartPole-v1", *, episodes=12, seed=1, curriculum=None, experts=4, **ppo):
+    def make(env="CartPole-v1", *, episodes=12, seed=1, curriculum=None, experts=4, evaluate=0, every=None, **ppo):
         sizes = {"environments": 2, "rollout_steps": 16, "minibatch": 16, "epochs": 2} | ppo
         return RunConfig(
             name="test",
@@ -77,6 +85,7 @@ def small_run():
             curriculum=Curriculum.model_validate(curriculum or THREE_PHASES),
             ppo=PPOConfig(**sizes),
             policy=PolicyConfig(width=16, heads=4, layers=2, experts=experts),
+            evaluation=EvaluationConfig(episodes=evaluate, every=every),
         )
 
     return make

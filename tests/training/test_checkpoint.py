@@ -5,6 +5,7 @@ import pickle
 import pytest
 import torch
 
+from v3core.curriculum import PhaseStart
 from v3core.environments import check_environment
 from v3core.errors import V3Error
 from v3core.training.checkpoint import load_checkpoint, save_checkpoint
@@ -13,8 +14,13 @@ from v3core.training.state import TrainingState
 
 @pytest.fixture
 def state(small_run):
-    """The state of a run that has not begun."""
-    return TrainingState(small_run(), check_environment("CartPole-v1", allow_import=False), 2)
+    """The state of a run that is under way."""
+    state = TrainingState(small_run(), check_environment("CartPole-v1", allow_import=False))
+    state.starts = (PhaseStart(0, 0), PhaseStart(7, 90))
+    state.recent.extend([(1.5, 3, None), (2.0, 4, 1.0)])
+    state.completed, state.step, state.rollbacks, state.failures_in_a_row = 9, 100, 2, 1
+    state.policy.move_bias(torch.tensor([0.0, 0.1, -0.1, 0.0]))
+    return state
 
 
 @pytest.fixture
@@ -26,9 +32,13 @@ def saved(state, tmp_path):
 
 
 def test_everything_comes_back(state, saved, small_run):
-    other = TrainingState(small_run(seed=9), check_environment("CartPole-v1", allow_import=False), 2)
+    other = TrainingState(small_run(seed=9), check_environment("CartPole-v1", allow_import=False))
     other.random.random(5)
     other.load(saved)
+    assert other.starts == state.starts == (PhaseStart(0, 0), PhaseStart(7, 90))
+    assert list(other.recent) == [(1.5, 3, None), (2.0, 4, 1.0)]
+    assert (other.completed, other.step, other.rollbacks, other.failures_in_a_row) == (9, 100, 2, 1)
+    assert other.policy.uses_bias
     for (name, ours), theirs in zip(state.policy.state_dict().items(), other.policy.state_dict().values(), strict=True):
         assert torch.equal(ours, theirs), name
     assert torch.equal(torch.rand(3, generator=state.generator), torch.rand(3, generator=other.generator))
@@ -94,9 +104,9 @@ def test_code_in_a_checkpoint_is_never_run(saved):
         load_checkpoint(saved)
 
 
-@pytest.mark.parametrize(("env", "actions", "experts"), [("Acrobot-v1", 3, 4), ("CartPole-v1", 2, 5)])
-def test_a_checkpoint_of_another_run_is_refused_by_name(saved, small_run, env, actions, experts):
-    other = TrainingState(small_run(env, experts=experts), check_environment(env, allow_import=False), actions)
+@pytest.mark.parametrize(("env", "experts"), [("Acrobot-v1", 4), ("CartPole-v1", 5)])
+def test_a_checkpoint_of_another_run_is_refused_by_name(saved, small_run, env, experts):
+    other = TrainingState(small_run(env, experts=experts), check_environment(env, allow_import=False))
     with pytest.raises(V3Error, match=r"run\.pt does not fit this run"):
         other.load(saved)
 

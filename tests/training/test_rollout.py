@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import torch
-from gymnasium.spaces import Discrete
 
-from v3core.environments import check_environment, make_vector_env
+from v3core.environments import EnvironmentBatch, check_environment
+from v3core.policy import Gating
 from v3core.training.rollout import Collector
 from v3core.training.state import TrainingState
 
@@ -16,14 +16,12 @@ ENVIRONMENTS = ["CartPole-v1", "MiniGrid-Empty-Random-5x5-v0"]
 def collect(small_run):
     """Makes a policy, a collector and one rollout."""
 
-    def build(env, *, steps=16, environments=2, room=1000, routing="softmax", seed=1):
+    def build(env, *, steps=16, environments=2, room=1000, routing="softmax", jitter=0.0, seed=1):
         config = small_run(env, environments=environments, rollout_steps=steps, seed=seed)
-        envs = make_vector_env(env, environments, seed)
-        actions = envs.single_action_space
-        assert isinstance(actions, Discrete)
-        state = TrainingState(config, check_environment(env, allow_import=False), int(actions.n))
-        state.policy.routing = routing
-        collector = Collector(envs, steps, config.policy.experts, state.generator)
+        spec = check_environment(env, allow_import=False)
+        state = TrainingState(config, spec)
+        state.policy.gating = Gating(routing=routing, jitter=jitter)
+        collector = Collector(EnvironmentBatch(spec, environments, seed), steps, state.policy, state.generator)
         return state, collector, collector.collect(state.policy, room)
 
     return build
@@ -32,23 +30,47 @@ def collect(small_run):
 @pytest.mark.parametrize("env", ENVIRONMENTS)
 def test_shapes(collect, env):
     _, _, rollout = collect(env)
-    assert rollout.observations.shape[:2] == rollout.actions.shape == rollout.values.shape == (16, 2)
+    assert rollout.observations.shape[:2] == rollout.actions.shape[:2] == rollout.values.shape == (16, 2)
     assert rollout.gates.shape == (16, 2, 4)
     assert rollout.steps == 32
 
 
-@pytest.mark.parametrize("routing", ["softmax", "sparsemax"])
+@pytest.mark.parametrize("jitter", [0.0, 0.1])
+@pytest.mark.parametrize("routing", ["softmax", "sparsemax", "entmax15", "entmax", "topk", "gumbel"])
 @pytest.mark.parametrize("env", ENVIRONMENTS)
-def test_learning_sees_the_policy_that_acted(collect, env, routing):
-    """The probability ratio is 1 on every sample before the first gradient step."""
-    state, collector, _ = collect(env, steps=64, routing=routing)
+def test_learning_sees_the_policy_that_acted(collect, env, routing, jitter):
+    """The probability ratio is 1 on every sample before the first gradient step, whatever noise the routing has."""
+    state, collector, _ = collect(env, steps=32, routing=routing, jitter=jitter)
     rollout = collector.collect(state.policy, 1000)
-    output = state.policy(rollout.observations.flatten(0, 1))
-    log_probs = output.logits.log_softmax(1).gather(1, rollout.actions.flatten().unsqueeze(1)).squeeze(1)
-    ratio = (log_probs - rollout.log_probs.flatten()).exp()
-    assert (ratio - 1).abs().max() < 1e-6
-    assert np.allclose(output.gates.detach().numpy(), rollout.gates.reshape(-1, 4), atol=1e-6)
+    assert (rollout.noise is not None) == (routing == "gumbel" or jitter > 0)
+    noise = None if rollout.noise is None else rollout.noise.flatten(0, 1).clone()
+    output = state.policy(rollout.observations.flatten(0, 1), noise)
+    drawn = rollout.actions.flatten(0, 1).clone()
+    log_probs, _ = state.policy.actions.log_prob_and_entropy(output.outputs, drawn)
+    assert ((log_probs - rollout.log_probs.flatten()).exp() - 1).abs().max() < 1e-5
+    torch.testing.assert_close(output.gates, rollout.gates.flatten(0, 1), atol=1e-5, rtol=0)
     assert np.allclose(output.values.detach().numpy(), rollout.values.ravel(), atol=1e-5)
+
+
+def test_routing_noise_differs_from_step_to_step(collect):
+    _, _, rollout = collect("CartPole-v1", routing="gumbel")
+    assert len(rollout.noise.flatten(0, 1).unique(dim=0)) == 32
+
+
+def test_what_is_not_finite_is_told(collect, choice_env):
+    _, _, rollout = collect(choice_env())
+    assert rollout.not_finite() is None
+    rollout.rewards[3, 1] = np.nan
+    assert rollout.not_finite() == "the reward of environment 2 is nan at step 4 of the rollout"
+    rollout.rewards[3, 1] = 0
+    rollout.observations[5, 0, 2] = np.inf
+    assert rollout.not_finite() == "the observation of environment 1 is not finite at step 6 of the rollout"
+
+
+def test_a_rollout_may_be_bounded_in_steps(collect):
+    state, collector, _ = collect("CartPole-v1")
+    assert collector.collect(state.policy, 1000, at_most=5).steps == 10
+    assert collector.collect(state.policy, 1000, at_most=500).steps == 32
 
 
 def test_actions_are_sampled_from_the_policy(collect):

@@ -4,10 +4,11 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from v3core.training.statistics import EpisodeStatistics, ReturnScale
+from v3core.training.statistics import EpisodeStatistics, ReturnScale, explained_variance
 
 
 def random_rollout(random, steps, environments, experts):
@@ -15,7 +16,8 @@ def random_rollout(random, steps, environments, experts):
     gates[random.random(gates.shape) < 0.2] = 0
     gates[..., 0] += 1 - gates.sum(2)
     return SimpleNamespace(
-        gates=gates,
+        gates=torch.from_numpy(gates),
+        successes={},
         rewards=random.normal(size=(steps, environments)),
         ended=random.random((steps, environments)) < 0.3,
     )
@@ -31,7 +33,7 @@ def test_an_episode_is_summed_over_its_own_steps_across_rollouts(lengths, enviro
         found = iter(statistics.finished(rollout))
         for step in range(steps):
             for env in range(environments):
-                own_steps[env].append((rollout.rewards[step, env], rollout.gates[step, env]))
+                own_steps[env].append((rollout.rewards[step, env], rollout.gates[step, env].numpy()))
                 if not rollout.ended[step, env]:
                     continue
                 rewards, gates = zip(*own_steps[env], strict=True)
@@ -46,6 +48,14 @@ def test_an_episode_is_summed_over_its_own_steps_across_rollouts(lengths, enviro
                 assert episode.hard_loads == pytest.approx([winners.count(e) / len(winners) for e in range(experts)])
                 entropies = [-sum(p * np.log(p) for p in gate if p > 0) for gate in gates]
                 assert episode.routing_entropy == pytest.approx(np.mean(entropies))
+                loads = np.mean(gates, axis=0)
+                of_loads = -sum(load * np.log(load) for load in loads if load > 0)
+                assert episode.load_entropy == pytest.approx(of_loads)
+                assert episode.specialisation == pytest.approx(of_loads - np.mean(entropies), abs=1e-9)
+                assert episode.effective_experts == pytest.approx(np.exp(of_loads))
+                assert episode.support == pytest.approx(np.mean([(gate > 0).sum() for gate in gates]))
+                assert episode.load_cv == pytest.approx(loads.std() / loads.mean())
+                assert episode.dead_experts == sum(load < 0.01 for load in loads)
         assert next(found, None) is None
 
 
@@ -71,3 +81,22 @@ def test_the_return_scale_survives_a_checkpoint():
     scale.update(np.arange(10.0))
     restored.load_state_dict(scale.state_dict())
     assert restored.scale == scale.scale
+
+
+def test_explained_variance():
+    targets = np.array([1.0, 2.0, 3.0, 4.0])
+    assert explained_variance(targets, targets) == 1
+    assert explained_variance(np.full(4, 2.5), targets) == 0
+    assert explained_variance(-targets, targets) == pytest.approx(-3)
+    assert np.isnan(explained_variance(targets, np.ones(4)))
+
+
+def test_success_is_recorded_where_the_environment_says_so():
+    statistics = EpisodeStatistics(2, 2)
+    rollout = SimpleNamespace(
+        gates=torch.full((1, 2, 2), 0.5),
+        rewards=np.zeros((1, 2)),
+        ended=np.array([[True, True]]),
+        successes={(0, 1): True},
+    )
+    assert [episode.success for episode in statistics.finished(rollout)] == [None, 1.0]

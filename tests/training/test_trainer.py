@@ -1,19 +1,32 @@
 """The training loop, end to end on small runs."""
 
+import copy
 import itertools
+import math
 
 import pytest
 import torch
 
-from v3core.config import BaseConfig
-from v3core.curriculum import Progress, settings_at, with_boundaries
+from v3core.config import BaseConfig, EvaluationConfig, PolicyConfig, PPOConfig, build_run_config, recipe_for
+from v3core.curriculum import (
+    Progress,
+    environments_of,
+    load_preset,
+    preset_names,
+    scaled,
+    settings_at,
+    with_boundaries,
+)
 from v3core.environments import check_environment
 from v3core.errors import V3Error
+from v3core.policy import Gating
 from v3core.training import trainer
 from v3core.training.checkpoint import load_checkpoint
 from v3core.training.hooks import Edit, Orders
 from v3core.training.state import TrainingState
 from v3core.training.trainer import CHECKPOINT_SECONDS, Outcome, train
+
+ONE_PHASE = {"name": "only", "phases": [{"name": "one"}]}
 
 
 def run(config, hooks, **kwargs):
@@ -99,10 +112,10 @@ def test_effective_values_are_those_of_the_curriculum_in_every_rollout(small_run
 def test_what_overwrites_a_setting_shows(small_run, recorder, monkeypatch):
     """A scheduler that changes the learning rate, or code that changes the router, cannot hide behind the plan."""
 
-    def meddle(policy, optimizer, *rest):
+    def meddle(policy, parameters, optimizer, *rest):
         optimizer.param_groups[0]["lr"] = 0.0123
-        policy.temperature, policy.routing = 0.7, "softmax"
-        return original(policy, optimizer, *rest)
+        policy.gating = Gating(routing="softmax", temperature=0.7)
+        return original(policy, parameters, optimizer, *rest)
 
     original = trainer.update
     monkeypatch.setattr(trainer, "update", meddle)
@@ -115,9 +128,9 @@ def test_the_phases_settings_reach_optimiser_and_router(small_run, recorder, mon
     """What the modules hold while they learn is what is recorded."""
     held = []
 
-    def spy(policy, optimizer, samples, coefficients, config, random):
-        held.append((policy.routing, policy.temperature, optimizer.param_groups[0]["lr"], coefficients))
-        return original(policy, optimizer, samples, coefficients, config, random)
+    def spy(policy, parameters, optimizer, samples, coefficients, *rest):
+        held.append((policy.gating.routing, policy.gating.temperature, optimizer.param_groups[0]["lr"], coefficients))
+        return original(policy, parameters, optimizer, samples, coefficients, *rest)
 
     original = trainer.update
     monkeypatch.setattr(trainer, "update", spy)
@@ -170,19 +183,19 @@ def test_resuming_twice_gives_the_same_numbers(small_run, recorder):
 def test_resumed_episodes_are_not_those_the_run_began_with(small_run, recorder, monkeypatch):
     seeded = []
 
-    def spy(envs, *seeds):
+    def spy(spec, count, *seeds):
         seeded.append(seeds)
-        return original(envs, *seeds)
+        return original(spec, count, *seeds)
 
-    original = trainer.seed_environments
-    monkeypatch.setattr(trainer, "seed_environments", spy)
+    original = trainer.EnvironmentBatch
+    monkeypatch.setattr(trainer, "EnvironmentBatch", spy)
     config = small_run(rollout_steps=8, seed=5)
     stopped = recorder(lambda hooks: Orders(stop=len(hooks.episodes) >= 3))
     run(config, stopped)
-    assert not seeded
+    assert seeded == [(5,)]
     path, episode, _ = stopped.saved[-1]
     run(config, recorder(), checkpoint=path)
-    assert seeded == [(5, episode)]
+    assert seeded[1:] == [(5, episode)]
 
 
 def test_a_stop_before_the_first_episode_can_be_resumed(small_run, recorder):
@@ -225,10 +238,10 @@ def test_a_time_limit_is_learned_from_as_a_cut_not_as_an_end(small_run, recorder
     """With λ = 0 the target is r + γ·V(next); at a time limit V is that of the observation before the reset."""
     seen = []
 
-    def spy(policy, optimizer, samples, *rest):
+    def spy(policy, parameters, optimizer, samples, *rest):
         if not seen:
-            seen.append((samples, policy(torch.arange(6.0).unsqueeze(1)).values.tolist()))
-        return original(policy, optimizer, samples, *rest)
+            seen.append((samples, policy.values(torch.arange(6.0).unsqueeze(1)).tolist()))
+        return original(policy, parameters, optimizer, samples, *rest)
 
     original = trainer.update
     monkeypatch.setattr(trainer, "update", spy)
@@ -242,12 +255,12 @@ def test_normalisation_follows_what_was_acted(small_run, recorder):
     hooks = recorder()
     run(small_run(), hooks)
     state = load_checkpoint(hooks.saved[-1][0])
-    assert state["policy"]["tokens.count"] == state["return_scale"]["count"] == hooks.step
+    assert state["policy"]["tokens.parts.0.count"] == state["return_scale"]["count"] == hooks.step
 
 
 def test_every_random_source_follows_the_seed(small_run):
     spec = check_environment("CartPole-v1", allow_import=False)
-    first, same, other = (TrainingState(small_run(seed=seed), spec, 2) for seed in (1, 1, 2))
+    first, same, other = (TrainingState(small_run(seed=seed), spec) for seed in (1, 1, 2))
     drawn = [
         (
             torch.rand(1, generator=state.generator).item(),
@@ -292,10 +305,65 @@ def test_two_edits_at_once_are_taken_in_order_and_a_stop_comes_after_them(small_
     assert hooks.applied == [(1, 0), (2, 0)]
 
 
-def test_a_loss_that_is_not_finite_names_the_update(small_run, recorder, choice_env):
-    config = small_run(choice_env(reward=float("inf")))
-    with pytest.raises(V3Error, match=r"^Update 1, after episode 0 in phase 'one': the loss is not finite; lower the"):
-        run(config, recorder())
+def test_three_updates_in_a_row_that_are_not_finite_fail_the_run_with_the_reason(small_run, recorder, choice_env):
+    hooks = recorder()
+    sentence = (
+        r"^Update 3, after episode 32 and step 64 in phase 'one': the reward of environment \d is (inf|nan) at step "
+        r"\d+ of the rollout, for the third time in a row; lower the learning rate or mend the environment\.$"
+    )
+    with pytest.raises(V3Error, match=sentence):
+        run(small_run(choice_env(length=2, reward=float("inf")), episodes=999, curriculum=ONE_PHASE), hooks)
+    assert [in_a_row for _, in_a_row in hooks.undone] == [1, 2, 3]
+    assert len(hooks.episodes) == 32
+
+
+def test_a_single_bad_reward_is_not_learned_from_and_training_goes_on(small_run, recorder, monkeypatch):
+    """What the policy, the optimiser and the normalisation were before the bad rollout they are after it."""
+    before_and_after, original = [], trainer._learn
+
+    def poison(state, rollout, *rest):
+        bad = state.updates in {3, 6}
+        if bad:
+            rollout.rewards[1, 0] = float("nan")
+        before = copy.deepcopy(state.state_dict())
+        learned = original(state, rollout, *rest)
+        if bad:
+            before_and_after.append((before, copy.deepcopy(state.state_dict())))
+        return learned
+
+    monkeypatch.setattr(trainer, "_learn", poison)
+    hooks = recorder()
+    assert run(small_run(rollout_steps=8, episodes=12), hooks) is Outcome.COMPLETED
+    assert [in_a_row for _, in_a_row in hooks.undone] == [1, 1]
+    assert hooks.episodes[-1].rollbacks == 2
+    for before, after in before_and_after:
+        for part in ("policy", "return_scale"):
+            torch.testing.assert_close(after[part], before[part], rtol=0, atol=0)
+
+
+def test_a_loss_that_becomes_infinite_is_undone(small_run, recorder):
+    """A learning rate that throws the policy out of all bounds: the last good one is put back each time."""
+    config = small_run(curriculum={"name": "wild", "phases": [{"name": "one", "lr": 1e30}]}, episodes=300)
+    hooks = recorder()
+    with pytest.raises(V3Error, match=r"the loss or its gradient is not finite at learning rate 1e\+30"):
+        run(config, hooks)
+    assert len(hooks.undone) >= 3
+
+
+def test_losses_of_a_rollout_that_taught_nothing_are_not_numbers(small_run, recorder, choice_env):
+    hooks = recorder()
+    with pytest.raises(V3Error):
+        run(
+            small_run(
+                choice_env(reward=float("nan")), episodes=999, curriculum={"name": "o", "phases": [{"name": "o"}]}
+            ),
+            hooks,
+        )
+    first = hooks.episodes[0]
+    assert math.isnan(first.policy_loss)
+    assert math.isnan(first.grad_norm)
+    assert first.rollbacks == 1
+    assert sum(first.loads) == pytest.approx(1)
 
 
 def test_a_damaged_checkpoint_is_refused_by_name(small_run, recorder, tmp_path):
@@ -305,9 +373,114 @@ def test_a_damaged_checkpoint_is_refused_by_name(small_run, recorder, tmp_path):
         run(small_run(), recorder(), checkpoint=path)
 
 
-def test_an_environment_that_the_policy_cannot_take_is_refused(small_run, recorder):
-    with pytest.raises(V3Error, match="continuous"):
-        run(small_run("Pendulum-v1"), recorder())
+def test_a_phase_may_end_by_step(small_run, recorder):
+    phases = [{"name": "one", "until": {"step": 100}}, {"name": "two"}]
+    hooks = recorder()
+    run(small_run(curriculum={"name": "steps", "phases": phases}, rollout_steps=64), hooks)
+    assert [(change.planned, change.step) for change in hooks.phases] == [(0, 0), (None, 100)]
+    assert {episode.phase for episode in hooks.episodes if episode.step <= 100} == {"one"}
+    assert {episode.phase for episode in hooks.episodes if episode.step > 100} == {"two"}
+
+
+def test_a_phase_may_end_by_a_trigger(small_run, recorder):
+    until = {"metric": "length", "at_least": 12, "window": 3, "min_episodes": 5}
+    phases = [{"name": "one", "until": until}, {"name": "two"}]
+    hooks = recorder()
+    run(small_run(curriculum={"name": "trigger", "phases": phases}, environments=1, rollout_steps=8), hooks)
+    ends = [episode.length for episode in hooks.episodes]
+    began = hooks.phases[1].episode
+    assert began >= 5
+    assert sum(ends[began - 3 : began]) / 3 >= 12
+
+
+def test_a_trigger_looks_at_its_own_phase_and_survives_a_resume(small_run, recorder):
+    """The window is saved: a run stopped and resumed changes phase where the uninterrupted one could."""
+    until = {"metric": "length", "at_least": 1, "window": 6}
+    phases = [{"name": "one", "until": until}, {"name": "two", "until": until}, {"name": "three"}]
+    config = small_run(curriculum={"name": "t", "phases": phases}, environments=1, rollout_steps=8, episodes=20)
+    first = recorder(lambda hooks: Orders(stop=len(hooks.episodes) >= 9))
+    run(config, first)
+    second = recorder()
+    run(config, second, checkpoint=first.saved[-1][0])
+    starts = [change.episode for change in [*first.phases, *second.phases]]
+    assert starts[:2] == [0, starts[1]]
+    assert 6 <= starts[1] <= 7
+    assert 12 <= starts[2] <= 14
+
+
+def test_a_phase_may_have_an_environment_of_its_own(small_run, recorder):
+    phases = [
+        {"name": "easy", "until": {"episode": 4}, "env": "MiniGrid-Empty-5x5-v0"},
+        {"name": "hard", "env": "MiniGrid-DoorKey-5x5-v0"},
+    ]
+    hooks = recorder()
+    config = small_run(
+        "MiniGrid-Empty-5x5-v0", curriculum={"name": "two", "phases": phases}, rollout_steps=128, episodes=8
+    )
+    run(config, hooks)
+    assert {(episode.phase, episode.env) for episode in hooks.episodes} == {
+        ("easy", "MiniGrid-Empty-5x5-v0"),
+        ("hard", "MiniGrid-DoorKey-5x5-v0"),
+    }
+    assert max(episode.length for episode in hooks.episodes if episode.phase == "easy") <= 100
+    assert {episode.success for episode in hooks.episodes} <= {0.0, 1.0}
+
+
+def test_environments_of_one_run_must_look_alike(small_run, recorder):
+    phases = [{"name": "easy", "until": {"episode": 4}}, {"name": "hard", "env": "Acrobot-v1"}]
+    with pytest.raises(V3Error, match=r"'hard' trains on Acrobot-v1, whose observations are not like those of Cart"):
+        run(small_run(curriculum={"name": "two", "phases": phases}), recorder())
+
+
+@pytest.mark.parametrize("env", ["Pendulum-v1", "FrozenLake-v1", "Blackjack-v1"])
+def test_every_kind_of_space_trains(small_run, recorder, env):
+    hooks = recorder()
+    assert run(small_run(env, rollout_steps=64), hooks) is Outcome.COMPLETED
+    assert all(math.isfinite(episode.total_loss) for episode in hooks.episodes)
+
+
+@pytest.mark.parametrize("preset", preset_names())
+def test_every_preset_trains_and_records_what_it_used(small_run, recorder, preset):
+    curriculum = load_preset(preset)
+    env = (environments_of(curriculum) or ("CartPole-v1",))[0]
+    recipe = recipe_for(env).model_copy(update={"policy": PolicyConfig(width=16, heads=4)})
+    fitted = scaled(curriculum, 24)
+    config = build_run_config(name="x", env=env, seed=1, episodes=24, curriculum=fitted, recipe=recipe)
+    sizes = PPOConfig(environments=2, rollout_steps=64, minibatch=64, epochs=1)
+    hooks = recorder()
+    config = config.model_copy(update={"ppo": sizes, "evaluation": EvaluationConfig(episodes=0)})
+    assert run(config, hooks) is Outcome.COMPLETED
+    for episode in hooks.episodes:
+        assert sum(episode.loads) == pytest.approx(1)
+        assert (episode.alpha is not None) == (episode.routing == "entmax")
+        assert (episode.top_k is not None) == (episode.routing == "topk")
+        if episode.top_k is not None and len(fitted.phases) == 1:  # else it may have begun under another phase
+            assert episode.support == pytest.approx(episode.top_k)
+
+
+def test_bias_balancing_moves_the_choice_towards_the_unused(small_run, recorder):
+    phases = [{"name": "one", "routing": "topk", "top_k": 1, "top_k_weights": "sigmoid", "bias_speed": 0.01}]
+    hooks = recorder()
+    run(small_run(curriculum={"name": "bias", "phases": phases}, episodes=30), hooks)
+    state = load_checkpoint(hooks.saved[-1][0])
+    bias = state["policy"]["expert_bias"]
+    assert bias.abs().max() > 0.01
+    assert {episode.bias_speed for episode in hooks.episodes} == {0.01}
+
+
+def test_evaluation_is_apart_from_training(small_run, recorder):
+    """With or without it, training records the same numbers; every so often and at the end."""
+    without, with_it = recorder(), recorder()
+    run(small_run(episodes=20), without)
+    run(small_run(episodes=20, evaluate=3, every=6), with_it)
+    assert without.episodes == with_it.episodes
+    assert not without.evaluations
+    points = [evaluation.episode for evaluation in with_it.evaluations]
+    assert points[-1] == 20
+    assert [point // 6 for point in points[:-1]] == [1, 2, 3]
+    for evaluation in with_it.evaluations:
+        assert [played.number for played in evaluation.episodes] == [1, 2, 3]
+        assert all(played.return_ == played.length for played in evaluation.episodes)
 
 
 def test_it_learns_to_choose(small_run, recorder, choice_env):

@@ -8,7 +8,7 @@ import torch
 
 from v3core.errors import V3Error
 
-FORMAT = "v3lab-checkpoint-1"
+FORMAT = "v3lab-checkpoint-2"
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
@@ -31,14 +31,14 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
         ) from None
 
 
-def load_checkpoint(path: Path) -> dict[str, Any]:
+def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
     """What `save_checkpoint` wrote. Only tensors and plain values are read; no code in the file is ever run.
 
     Raises:
         V3Error: if the file is missing, cut short or not one of ours.
     """
     try:
-        state: Any = torch.load(path, map_location="cpu", weights_only=True)
+        state: Any = torch.load(path, map_location=device, weights_only=True)
     except FileNotFoundError:
         raise V3Error(f"Checkpoint {path} is missing; start the run anew.") from None
     except Exception as error:  # torch raises whatever its unpickler stumbles over

@@ -4,11 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from gymnasium.spaces import Discrete
-from gymnasium.vector import SyncVectorEnv
 from numpy.typing import NDArray
 from torch import Tensor
 
+from v3core.environments import EnvironmentBatch
 from v3core.policy import GATMoEPolicy
 
 
@@ -20,19 +19,23 @@ class Rollout:
     """
 
     observations: Tensor
-    """What was acted on, [T, N, *observation shape]."""
+    """What was acted on, [T, N, size]."""
     actions: Tensor
-    """Index of the action taken, [T, N]."""
+    """As the policy drew them, [T, N, components]."""
     log_probs: Tensor
-    """Its log-probability, [T, N]."""
+    """Their log-probability, [T, N]."""
+    gates: Tensor
+    """Gate weights, [T, N, experts]."""
+    noise: Tensor | None
+    """Of the router, [T, N, columns]."""
     values: NDArray[np.float64]
     """[T, N]"""
-    gates: NDArray[np.float64]
-    """Gate weights, [T, N, experts]."""
     rewards: NDArray[np.float64]
     """As the environment gave them, [T, N]."""
     ended: NDArray[np.bool_]
     """[T, N]"""
+    successes: dict[tuple[int, int], bool]
+    """(step, environment) of an end to whether it was a success, where the environment says so."""
     cut_off_values: NDArray[np.float64]
     """Value of the final observation where a time limit ended the episode, else 0, [T, N]."""
     last_values: NDArray[np.float64]
@@ -43,77 +46,94 @@ class Rollout:
         """Environment steps, T·N."""
         return self.ended.size
 
+    def not_finite(self) -> str | None:
+        """What the environment gave that is not a finite number, and at which step; None if all is well."""
+        bad_rewards = np.argwhere(~np.isfinite(self.rewards))
+        if len(bad_rewards):
+            step, env = bad_rewards[0].tolist()
+            return f"the reward of environment {env + 1} is {self.rewards[step, env]} at step {step + 1} of the rollout"
+        if self.observations.is_floating_point():
+            bad = (~torch.isfinite(self.observations)).any(2).nonzero()
+            if len(bad):
+                step, env = bad[0].tolist()
+                return f"the observation of environment {env + 1} is not finite at step {step + 1} of the rollout"
+        if not np.isfinite(self.values).all() or not np.isfinite(self.last_values).all():
+            return "the value of an observation is not finite"
+        return None
+
 
 class Collector:
     """Steps the environments. Memory for a whole rollout is made once."""
 
-    def __init__(self, envs: SyncVectorEnv, steps: int, experts: int, generator: torch.Generator) -> None:
-        """Reset the environments, which were seeded when they were made.
+    def __init__(self, envs: EnvironmentBatch, steps: int, policy: GATMoEPolicy, generator: torch.Generator) -> None:
+        """Take over environments that were just reset.
 
         Args:
-            envs: in SAME_STEP autoreset mode.
+            envs: stepped by nothing else from now on.
             steps: the most steps of a rollout, T.
-            experts: experts of the policy.
-            generator: where sampled actions come from.
+            policy: tells the sizes.
+            generator: where random actions and routing noise come from; on the policy's device.
         """
-        space = envs.single_observation_space
-        actions = envs.single_action_space
-        assert isinstance(actions, Discrete)
-        count = envs.num_envs
-        dtype = np.uint8 if space.dtype == np.uint8 else np.float32
-        self._envs, self._generator, self._first_action = envs, generator, int(actions.start)
-        self._observation, _ = envs.reset()
-        self._observations = np.zeros((steps, count, *(space.shape or ())), dtype=dtype)
+        self._envs, self._generator = envs, generator
+        device, count = generator.device, len(envs.observations)
+        experts, outputs = policy.router.out_features, policy.actions.spec.outputs
+        dtype = torch.uint8 if envs.observations.dtype == np.uint8 else torch.float32
+        self._observations = torch.zeros(steps, count, envs.observations.shape[1], dtype=dtype, device=device)
+        self._outputs = torch.zeros(steps, count, outputs, device=device)
+        self._values = torch.zeros(steps, count, device=device)
+        self._gates = torch.zeros(steps, count, experts, device=device)
         self._rewards = np.zeros((steps, count))
         self._ended = np.zeros((steps, count), dtype=np.bool_)
-        self._actions = torch.zeros(steps, count, dtype=torch.int64)
-        self._logits = torch.zeros(steps, count, int(actions.n))
-        self._values = torch.zeros(steps, count)
-        self._gates = torch.zeros(steps, count, experts)
 
     @torch.inference_mode()
-    def collect(self, policy: GATMoEPolicy, room: int) -> Rollout:
-        """One rollout, cut short after the step at which `room` episodes have ended."""
-        observations = torch.from_numpy(self._observations)
-        # argmax(logits + Gumbel noise) is a sample of softmax(logits); the noise of a rollout is drawn at once.
-        noise = torch.empty_like(self._logits).exponential_(generator=self._generator).log_().neg_()
+    def collect(self, policy: GATMoEPolicy, room: int, at_most: int | None = None) -> Rollout:
+        """One rollout, cut short after the step at which `room` episodes have ended, or after `at_most` steps."""
+        envs, count = self._envs, self._rewards.shape[1]
+        longest = len(self._rewards) if at_most is None else max(1, min(at_most, len(self._rewards)))
+        noise = policy.actions.noise((longest, count), self._generator)
+        routing_noise = policy.routing_noise((longest, count), self._generator)
+        actions: list[Tensor] = []
         cut_off: list[tuple[int, int, NDArray[np.generic]]] = []
+        successes: dict[tuple[int, int], bool] = {}
         complete = steps = 0
-        while steps < len(self._actions) and complete < room:
-            self._observations[steps] = self._observation
-            output = policy(observations[steps])
-            action = (output.logits + noise[steps]).argmax(1)
-            self._logits[steps], self._values[steps], self._gates[steps] = output.logits, output.values, output.gates
-            self._actions[steps] = action
-            self._observation, self._rewards[steps], terminated, truncated, infos = self._envs.step(
-                action.numpy() + self._first_action
-            )
-            ended = terminated | truncated
-            self._ended[steps] = ended
-            if ended.any():
+        while steps < longest and complete < room:
+            observations = self._observations[steps]
+            observations.copy_(torch.from_numpy(envs.observations))
+            output = policy(observations, None if routing_noise is None else routing_noise[steps])
+            action = policy.actions.sample(output.outputs, noise[steps])
+            self._outputs[steps], self._values[steps], self._gates[steps] = output.outputs, output.values, output.gates
+            actions.append(action)
+            taken = envs.step(policy.actions.to_environment(action).cpu().numpy())
+            self._rewards[steps] = taken.rewards
+            ended = np.logical_or(taken.terminated, taken.truncated, out=self._ended[steps])
+            if taken.finals:
                 complete += int(ended.sum())
-                for env in np.flatnonzero(truncated & ~terminated).tolist():
-                    cut_off.append((steps, env, infos["final_obs"][env]))
+                for env, final in taken.finals.items():
+                    if not taken.terminated[env]:
+                        cut_off.append((steps, env, final))
+                for env, success in taken.successes.items():
+                    successes[steps, env] = success
             steps += 1
-        values = self._values_of(policy, [*self._observation, *(observation for _, _, observation in cut_off)])
-        count = self._envs.num_envs
+        values = self._values_of(policy, [*envs.observations, *(final for _, _, final in cut_off)])
         cut_off_values = np.zeros((steps, count))
         for (step, env, _), value in zip(cut_off, values[count:], strict=True):
             cut_off_values[step, env] = value
-        actions = self._actions[:steps]
+        drawn = torch.stack(actions)
         return Rollout(
-            observations=observations[:steps],
-            actions=actions,
-            log_probs=self._logits[:steps].log_softmax(2).gather(2, actions.unsqueeze(2)).squeeze(2),
-            values=self._values[:steps].double().numpy(),
-            gates=self._gates[:steps].double().numpy(),
+            observations=self._observations[:steps],
+            actions=drawn,
+            log_probs=policy.actions.log_prob_and_entropy(self._outputs[:steps], drawn)[0],
+            gates=self._gates[:steps],
+            noise=None if routing_noise is None else routing_noise[:steps],
+            values=self._values[:steps].double().cpu().numpy(),
             rewards=self._rewards[:steps],
             ended=self._ended[:steps],
+            successes=successes,
             cut_off_values=cut_off_values,
             last_values=values[:count],
         )
 
     def _values_of(self, policy: GATMoEPolicy, observations: list[NDArray[np.generic]]) -> NDArray[np.float64]:
-        batch = np.stack(observations).astype(self._observations.dtype)
-        values: NDArray[np.float64] = policy(torch.from_numpy(batch)).values.double().numpy()
+        batch = torch.from_numpy(np.stack(observations)).to(self._observations.device)
+        values: NDArray[np.float64] = policy.values(batch).double().cpu().numpy()
         return values

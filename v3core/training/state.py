@@ -1,5 +1,6 @@
 """All that changes while a run trains, and how it goes into a checkpoint and out again."""
 
+from collections import deque
 from pathlib import Path
 from typing import Any
 
@@ -7,25 +8,33 @@ import numpy as np
 import torch
 
 from v3core.config import RunConfig
-from v3core.curriculum import Settings
-from v3core.environments import StateGraphSpec
+from v3core.curriculum import Curriculum, PhaseStart, Progress, Settings, longest_window, next_phase_due
+from v3core.environments import EnvironmentSpec
 from v3core.errors import V3Error
-from v3core.policy import GATMoEPolicy
+from v3core.policy import Gating, GATMoEPolicy
 from v3core.training.checkpoint import load_checkpoint
+from v3core.training.flat import FlatParameters
 from v3core.training.statistics import ReturnScale
+
+WINDOW = 10_000
+"""A trigger looks back on so many episodes at most."""
 
 
 class TrainingState:
     """Policy, optimiser, random generators and counters of one run, seeded from its config."""
 
-    def __init__(self, config: RunConfig, spec: StateGraphSpec, actions: int) -> None:
+    def __init__(self, config: RunConfig, spec: EnvironmentSpec) -> None:
+        self.device = device_of(config)
+        self._config = config
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
-            self.policy = GATMoEPolicy(spec, actions, config.policy)
-        self.optimizer = torch.optim.Adam(self.policy.parameters(), lr=config.base.lr, eps=1e-5, fused=True)
+            self.policy = GATMoEPolicy(spec, config.policy).to(self.device)
+        self.parameters = FlatParameters(self.policy)
+        fused = self.device.type in {"cpu", "cuda"}
+        self.optimizer = torch.optim.Adam([self.parameters.values], lr=config.base.lr, eps=1e-5, fused=fused)
         self.return_scale = ReturnScale()
-        self.generator = torch.Generator().manual_seed(config.seed)
-        """Where sampled actions come from."""
+        self.generator = torch.Generator(self.device).manual_seed(config.seed)
+        """Where random actions and routing noise come from."""
         self.random = np.random.default_rng(config.seed)
         """Where the order of minibatches comes from."""
         self.completed = 0
@@ -33,26 +42,78 @@ class TrainingState:
         self.step = 0
         """Environment steps, all environments together."""
         self.updates = 0
-        """PPO updates."""
-        self.phase: int | None = None
-        """Index of the phase last announced; None before the first."""
+        """PPO updates, undone ones included."""
+        self.rollbacks = 0
+        """Updates that were undone, or not made, because a number was not finite."""
+        self.failures_in_a_row = 0
+        """Of those, how many since the last good update."""
+        self.starts: tuple[PhaseStart, ...] = ()
+        """Where each phase really began; empty before the first."""
+        self.recent: deque[tuple[float, int, float | None]] = deque(maxlen=WINDOW)
+        """Return, length and success (None where nothing says so) of this phase's newest episodes, for its trigger."""
+        self._good: dict[str, Any] | None = None
 
     @property
     def lr(self) -> float:
         """The learning rate that the next optimiser step uses."""
         return float(self.optimizer.param_groups[0]["lr"])
 
+    def phase_due(self, curriculum: Curriculum, progress: Progress) -> bool:
+        """Whether the phase in force is over."""
+        window = longest_window(curriculum)
+        newest = list(self.recent)[-window:] if window else []
+        returns, lengths, successes = zip(*newest, strict=True) if newest else ((), (), ())
+        return next_phase_due(curriculum, progress, returns=returns, lengths=lengths, successes=successes)
+
     def apply(self, settings: Settings) -> None:
         """Hand a phase's settings to the modules that use them."""
-        self.policy.routing = settings.routing
-        self.policy.temperature = settings.temperature
+        self.policy.gating = Gating.of(settings)
         for group in self.optimizer.param_groups:
             group["lr"] = settings.lr
+
+    def remember_good(self) -> None:
+        """Keep policy, optimiser and reward scale as they are now, to come back to."""
+        adam = self.optimizer.state.get(self.parameters.values, {})
+        self._good = {
+            "parameters": self.parameters.values.detach().clone(),
+            "buffers": [buffer.clone() for buffer in self.policy.buffers()],
+            "adam": {name: value.clone() for name, value in adam.items()},
+            "return_scale": self.return_scale.state_dict(),
+        }
+
+    @torch.no_grad()
+    def restore_good(self) -> None:
+        """Put back what `remember_good` kept: a spoilt update leaves no trace, in Adam's moments either."""
+        good = self._good
+        assert good is not None
+        self.parameters.values.copy_(good["parameters"])
+        for buffer, kept in zip(self.policy.buffers(), good["buffers"], strict=True):
+            buffer.copy_(kept)
+        adam = self.optimizer.state[self.parameters.values]
+        if good["adam"]:
+            for name, kept in good["adam"].items():
+                adam[name].copy_(kept)
+        else:
+            adam.clear()
+        self.return_scale.load_state_dict(good["return_scale"])
+
+    @torch.no_grad()
+    def balance_bias(self, gates: torch.Tensor, speed: float) -> None:
+        """DeepSeek-V3's balancing without a loss (arXiv:2412.19437): b_i −= γ if overloaded, += γ if underloaded.
+
+        Args:
+            gates: as acted, [..., experts]; an expert is overloaded if chosen more often than the mean.
+            speed: γ.
+        """
+        uses = (gates > 0).flatten(0, -2).float().mean(0)
+        self.policy.move_bias(-speed * torch.sign(uses - uses.mean()))
 
     def state_dict(self) -> dict[str, Any]:
         """Tensors and plain values only, so that loading a checkpoint never runs code."""
         return {
-            "policy": self.policy.state_dict(),
+            "config": self._config.model_dump_json(),
+            "gating": dict(vars(self.policy.gating)),
+            "policy": {name: value.clone() for name, value in self.policy.state_dict().items()},
             "optimizer": self.optimizer.state_dict(),
             "return_scale": self.return_scale.state_dict(),
             "torch_generator": self.generator.get_state(),
@@ -60,7 +121,10 @@ class TrainingState:
             "completed": self.completed,
             "step": self.step,
             "updates": self.updates,
-            "phase": self.phase,
+            "rollbacks": self.rollbacks,
+            "failures_in_a_row": self.failures_in_a_row,
+            "starts": [(start.episode, start.step) for start in self.starts],
+            "recent": list(self.recent),
         }
 
     def load(self, path: Path) -> None:
@@ -69,16 +133,31 @@ class TrainingState:
         Raises:
             V3Error: naming the file, if it is damaged or belongs to a run of another environment or network.
         """
-        state = load_checkpoint(path)
+        state = load_checkpoint(path, self.device)
         try:
             self.policy.load_state_dict(state["policy"])
             self.optimizer.load_state_dict(state["optimizer"])
             self.return_scale.load_state_dict(state["return_scale"])
-            self.generator.set_state(state["torch_generator"])
+            self.generator.set_state(state["torch_generator"].cpu())
             self.random.bit_generator.state = state["numpy_generator"]
             self.completed, self.step, self.updates = state["completed"], state["step"], state["updates"]
-            self.phase = state["phase"]
+            self.rollbacks, self.failures_in_a_row = state["rollbacks"], state["failures_in_a_row"]
+            self.starts = tuple(PhaseStart(*start) for start in state["starts"])
+            self.recent.extend(tuple(episode) for episode in state["recent"])
         except (KeyError, TypeError, ValueError, RuntimeError):
             raise V3Error(
                 f"Checkpoint {path} does not fit this run: it belongs to another environment or network size."
             ) from None
+
+
+def device_of(config: RunConfig) -> torch.device:
+    """Where the run computes.
+
+    Raises:
+        V3Error: if CUDA is asked for and there is none.
+    """
+    if config.device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if config.device == "cuda" and not torch.cuda.is_available():
+        raise V3Error("The run asks for device 'cuda', but there is no CUDA here; use 'auto' or 'cpu'.")
+    return torch.device(config.device)

@@ -11,17 +11,26 @@ from v3core.training.rollout import Rollout
 
 Floats = NDArray[np.float64]
 
+DEAD_LOAD = 0.01
+"""An expert whose mean load over an episode is below this took no part worth the name."""
+
 
 @dataclass(frozen=True)
 class EpisodeSums:
-    """One complete episode, summed over its own steps."""
+    """One complete episode, over its own steps; fields as in `EpisodeRecord`."""
 
     steps_into_rollout: int
     """Environment steps of the rollout up to the step that ended it, all environments together."""
     return_: float
     length: int
+    success: float | None
     routing_entropy: float
-    """Mean, nats."""
+    load_entropy: float
+    specialisation: float
+    effective_experts: float
+    support: float
+    load_cv: float
+    dead_experts: int
     loads: tuple[float, ...]
     hard_loads: tuple[float, ...]
 
@@ -30,17 +39,26 @@ class EpisodeStatistics:
     """Sums of the episodes under way, carried from rollout to rollout."""
 
     def __init__(self, environments: int, experts: int) -> None:
-        # Columns: 1 per step, reward, gate entropy, gate weights, one-hot of the largest gate.
+        # Columns: 1 per step, reward, gate entropy, experts in use, gate shares, one-hot of the largest gate.
         self._experts = experts
-        self._under_way = np.zeros((environments, 3 + 2 * experts))
+        self._under_way = np.zeros((environments, 4 + 2 * experts))
 
     def finished(self, rollout: Rollout) -> list[EpisodeSums]:
         """The episodes that ended in this rollout, in order of completion; ties by environment."""
-        gates = rollout.gates
+        gates = rollout.gates.double().cpu().numpy()
+        gates = gates / gates.sum(2, keepdims=True)
         entropy = -np.where(gates > 0, gates * np.log(np.where(gates > 0, gates, 1.0)), 0.0).sum(2)
         hard = np.eye(self._experts)[gates.argmax(2)]
         columns = np.concatenate(
-            (np.ones((*entropy.shape, 1)), rollout.rewards[..., None], entropy[..., None], gates, hard), axis=2
+            (
+                np.ones((*entropy.shape, 1)),
+                rollout.rewards[..., None],
+                entropy[..., None],
+                (gates > 0).sum(2, keepdims=True),
+                gates,
+                hard,
+            ),
+            axis=2,
         )
         episodes: list[EpisodeSums] = []
         starts = np.zeros(len(self._under_way), dtype=np.int64)
@@ -48,22 +66,40 @@ class EpisodeStatistics:
             sums = self._under_way[env] + columns[starts[env] : step + 1, env].sum(0)
             self._under_way[env] = 0.0
             starts[env] = step + 1
-            episodes.append(self._summary(sums, (step + 1) * len(starts)))
+            success = rollout.successes.get((step, env))
+            episodes.append(self._summary(sums, (step + 1) * len(starts), success))
         for env, start in enumerate(starts):
             self._under_way[env] += columns[start:, env].sum(0)
         return episodes
 
-    def _summary(self, sums: Floats, steps_into_rollout: int) -> EpisodeSums:
+    def _summary(self, sums: Floats, steps_into_rollout: int, success: bool | None) -> EpisodeSums:
         length = sums[0]
         means = sums / length
+        loads = means[4 : 4 + self._experts]
+        present = loads[loads > 0]
+        load_entropy = float(-(present * np.log(present)).sum()) if np.isfinite(loads).all() else math.nan
         return EpisodeSums(
             steps_into_rollout=steps_into_rollout,
             return_=float(sums[1]),
             length=int(length),
+            success=None if success is None else float(success),
             routing_entropy=float(means[2]),
-            loads=tuple(means[3 : 3 + self._experts].tolist()),
-            hard_loads=tuple(means[3 + self._experts :].tolist()),
+            load_entropy=load_entropy,
+            # At least 0 by the concavity of entropy; rounding may put it a hair below.
+            specialisation=max(0.0, load_entropy - float(means[2])) if math.isfinite(load_entropy) else math.nan,
+            effective_experts=math.exp(load_entropy),
+            support=float(means[3]),
+            load_cv=float(loads.std() / loads.mean()),
+            dead_experts=int((loads < DEAD_LOAD).sum()),
+            loads=tuple(loads.tolist()),
+            hard_loads=tuple(means[4 + self._experts :].tolist()),
         )
+
+
+def explained_variance(values: Floats, targets: Floats) -> float:
+    """1 − Var(targets − values)/Var(targets): 1 is a perfect value head, 0 no better than a constant, NaN undefined."""
+    variance = float(targets.var())
+    return 1.0 - float((targets - values).var()) / variance if variance > 0 else math.nan
 
 
 class ReturnScale:

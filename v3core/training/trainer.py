@@ -2,28 +2,41 @@
 
 import time
 from collections.abc import Callable
-from contextlib import closing
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
 
+import numpy as np
 import torch
-from gymnasium.spaces import Discrete
 
 from v3core.config import PPOConfig, RunConfig
-from v3core.curriculum import Curriculum, Progress, Settings, check_edit, settings_at
-from v3core.environments import check_environment, make_vector_env, seed_environments
+from v3core.curriculum import (
+    Curriculum,
+    PhaseStart,
+    Progress,
+    Settings,
+    check_edit,
+    episodes_left,
+    settings_at,
+    steps_left,
+)
+from v3core.environments import EnvironmentBatch, EnvironmentSpec
+from v3core.environments.run_spec import check_run
 from v3core.errors import V3Error
-from v3core.training.advantages import generalised_advantages
+from v3core.training.advantages import Floats, generalised_advantages
 from v3core.training.checkpoint import save_checkpoint
-from v3core.training.hooks import Edit, EpisodeRecord, PhaseChange, TrainingHooks
-from v3core.training.ppo import Coefficients, NonFiniteLossError, Samples, UpdateStatistics, normalised, update
+from v3core.training.evaluation import evaluate
+from v3core.training.hooks import Edit, EpisodeRecord, Evaluation, PhaseChange, TrainingHooks
+from v3core.training.ppo import Coefficients, NonFiniteUpdateError, Samples, UpdateStatistics, normalised, update
 from v3core.training.rollout import Collector, Rollout
 from v3core.training.state import TrainingState
-from v3core.training.statistics import EpisodeStatistics
+from v3core.training.statistics import EpisodeStatistics, EpisodeSums, explained_variance
 
 CHECKPOINT_SECONDS = 15.0
 """Time between checkpoints: a crash loses at most about this much training."""
+
+FAILURES_IN_A_ROW = 3
+"""So many updates in a row that were not finite end the run."""
 
 
 class Outcome(StrEnum):
@@ -55,121 +68,254 @@ def train(
         clock: seconds from any origin, for checkpoints only.
 
     Raises:
-        V3Error: if the environment or the checkpoint cannot be used, or the loss is not finite.
+        V3Error: if the environment cannot be trained on or fails, a checkpoint cannot be read or written, or updates
+            stay not finite.
     """
     torch.set_num_threads(1)
-    spec = check_environment(config.env, allow_import=True)
-    ppo, experts = config.ppo, config.policy.experts
-    with closing(make_vector_env(config.env, ppo.environments, config.seed)) as envs:
-        actions = envs.single_action_space
-        assert isinstance(actions, Discrete)  # check_environment saw to it
-        state = TrainingState(config, spec, int(actions.n))
-        if checkpoint is not None:
-            state.load(checkpoint)
-            # Decided by the run's seed, but not the episodes that it began with.
-            seed_environments(envs, config.seed, state.completed)
-        collector = Collector(envs, ppo.rollout_steps, experts, state.generator)
-        under_way = EpisodeStatistics(ppo.environments, experts)
-        saved_at = clock()
-
+    spec = check_run(config.env, curriculum, allow_import=True)
+    state = TrainingState(config, spec)
+    if checkpoint is not None:
+        state.load(checkpoint)
+    state.remember_good()
+    saved_at = clock()
+    world: _World | None = None
+    try:
         while state.completed < config.episodes:
             orders = hooks.orders()
             for edit in orders.edits:
-                curriculum = _decide(edit, curriculum, state.completed, config.episodes, hooks)
+                curriculum = _decide(edit, curriculum, _progress(state, config), hooks)
             if orders.stop:
                 _save(state, hooks)
                 return Outcome.STOPPED
 
-            progress = Progress(episode=state.completed, episodes=config.episodes)
-            settings = settings_at(curriculum, progress, config.base.values())
-            state.apply(settings)
-            if settings.phase != state.phase:
-                _announce(settings, curriculum, state, hooks)
+            for settings in _enter_due_phases(state, curriculum, config, hooks):
+                state.apply(settings)
                 _save(state, hooks)
                 saved_at = clock()
+            settings = settings_at(curriculum, _progress(state, config), config.base.values())
+            state.apply(settings)
 
-            end = next((b for b in curriculum.boundaries if b > state.completed), config.episodes)
-            rollout = collector.collect(state.policy, room=min(end, config.episodes) - state.completed)
-            statistics = _learn(state, rollout, settings, ppo)
+            env_id = settings.env or config.env
+            if world is None or world.env_id != env_id:
+                if world is not None:
+                    world.envs.close()
+                world = _World.of(env_id, spec, config, state)
+            rollout = world.collector.collect(state.policy, *_room(state, curriculum, config))
+            learned = _learn(state, rollout, settings, config.ppo, hooks)
 
-            episodes = under_way.finished(rollout)[: config.episodes - state.completed]
+            sums = world.under_way.finished(rollout)[: config.episodes - state.completed]
             records = [
-                EpisodeRecord(
-                    episode=state.completed + number,
-                    phase=settings.phase_name,
-                    return_=sums.return_,
-                    length=sums.length,
-                    step=state.step + sums.steps_into_rollout,
-                    **asdict(statistics),
-                    lr=state.lr,
-                    temperature=state.policy.temperature,
-                    routing=state.policy.routing,
-                    routing_entropy=sums.routing_entropy,
-                    loads=sums.loads,
-                    hard_loads=sums.hard_loads,
-                )
-                for number, sums in enumerate(episodes, start=1)
+                _record(state, settings, env_id, learned, episode, state.completed + number)
+                for number, episode in enumerate(sums, start=1)
             ]
+            before = state.completed
             state.completed += len(records)
             state.step += rollout.steps
+            state.recent.extend((record.return_, record.length, record.success) for record in records)
             hooks.record(records, state.step)
-            if clock() - saved_at >= CHECKPOINT_SECONDS or state.completed >= config.episodes:
+            over = state.completed >= config.episodes
+            if _evaluation_due(config, before, state.completed):
+                hooks.evaluated(
+                    Evaluation(
+                        episode=state.completed,
+                        step=state.step,
+                        env=env_id,
+                        episodes=evaluate(
+                            state.policy,
+                            EnvironmentSpec(env_id, spec.graph, spec.actions),
+                            config.evaluation.episodes,
+                            sampled=config.evaluation.sampled,
+                        ),
+                    )
+                )
+            if over or clock() - saved_at >= CHECKPOINT_SECONDS:
                 _save(state, hooks)
                 saved_at = clock()
+    finally:
+        if world is not None:
+            world.envs.close()
     return Outcome.COMPLETED
 
 
-def _learn(state: TrainingState, rollout: Rollout, settings: Settings, ppo: PPOConfig) -> UpdateStatistics:
-    """One update from one rollout; then, and only then, what normalises observations and rewards moves on."""
-    scale = state.return_scale.scale
-    advantages = generalised_advantages(
-        rollout.rewards / scale + ppo.gamma * rollout.cut_off_values,
-        rollout.values,
-        rollout.ended,
-        rollout.last_values,
-        ppo.gamma,
-        ppo.gae_lambda,
-    )
-    targets = advantages + rollout.values
-    observations = rollout.observations.flatten(0, 1)
-    samples = Samples(
-        observations=observations,
-        actions=rollout.actions.flatten(),
-        log_probs=rollout.log_probs.flatten(),
-        advantages=normalised(torch.from_numpy(advantages).float().flatten()),
-        targets=torch.from_numpy(targets).float().flatten(),
-    )
-    coefficients = Coefficients(load_balance=settings.load_balance, entropy=settings.entropy)
+@dataclass
+class _World:
+    """The environments being stepped, and what is under way in them."""
+
+    env_id: str
+    envs: EnvironmentBatch
+    collector: Collector
+    under_way: EpisodeStatistics
+
+    @classmethod
+    def of(cls, env_id: str, spec: EnvironmentSpec, config: RunConfig, state: TrainingState) -> "_World":
+        # Decided by the run's seed; later in a run not the episodes that it began with.
+        seeds = (config.seed, state.completed) if state.completed else (config.seed,)
+        count = config.ppo.environments
+        envs = EnvironmentBatch(EnvironmentSpec(env_id, spec.graph, spec.actions), count, *seeds)
+        collector = Collector(envs, config.ppo.rollout_steps, state.policy, state.generator)
+        return cls(env_id, envs, collector, EpisodeStatistics(count, config.policy.experts))
+
+
+def _progress(state: TrainingState, config: RunConfig) -> Progress:
+    return Progress(episode=state.completed, episodes=config.episodes, step=state.step, starts=state.starts)
+
+
+def _enter_due_phases(
+    state: TrainingState, curriculum: Curriculum, config: RunConfig, hooks: TrainingHooks
+) -> list[Settings]:
+    """Begin every phase that is due; returns the settings that each began with."""
+    began: list[Settings] = []
+    while not state.starts or state.phase_due(curriculum, _progress(state, config)):
+        phase = len(state.starts)
+        planned = 0 if phase == 0 else curriculum.planned_ends[phase - 1]
+        state.starts = (*state.starts, PhaseStart(state.completed, state.step))
+        state.recent.clear()
+        name = curriculum.phases[phase].name
+        hooks.phase_changed(PhaseChange(phase, name, planned, episode=state.completed, step=state.step))
+        began.append(settings_at(curriculum, _progress(state, config), config.base.values()))
+    return began
+
+
+def _room(state: TrainingState, curriculum: Curriculum, config: RunConfig) -> tuple[int, int | None]:
+    """How many episodes, and how many steps of each environment, are left to the next boundary; None is no bound."""
+    progress = _progress(state, config)
+    steps = steps_left(curriculum, progress)
+    return max(1, episodes_left(curriculum, progress)), None if steps is None else -(-steps // config.ppo.environments)
+
+
+@dataclass(frozen=True)
+class _Learned:
+    """What came of a rollout: an update, or none because a number was not finite."""
+
+    statistics: UpdateStatistics | None
+    coefficients: Coefficients
+    explained_variance: float
+    bias_speed: float
+
+
+def _learn(
+    state: TrainingState, rollout: Rollout, settings: Settings, ppo: PPOConfig, hooks: TrainingHooks
+) -> _Learned:
+    """One update from one rollout; then, and only then, what normalises observations and rewards moves on.
+
+    Where a number is not finite nothing is learned: policy, optimiser and normalisation stay as the last good update
+    left them. Three times in a row end the run.
+    """
+    coefficients = Coefficients.of(settings)
+    speed = settings.bias_speed if settings.routing == "topk" else 0.0
     state.updates += 1
-    try:
-        statistics = update(state.policy, state.optimizer, samples, coefficients, ppo, state.random)
-    except NonFiniteLossError:
-        raise V3Error(
-            f"Update {state.updates}, after episode {state.completed} in phase '{settings.phase_name}': the loss is "
-            f"not finite; lower the learning rate ({state.lr:g}) or look for infinite observations or rewards."
-        ) from None
-    state.policy.update_normalisation(observations)
-    state.return_scale.update(targets * scale)
-    return statistics
+    trouble = rollout.not_finite()
+    explained = float("nan")
+    statistics = None
+    if trouble is None:
+        scale = state.return_scale.scale
+        advantages = generalised_advantages(
+            rollout.rewards / scale + ppo.gamma * rollout.cut_off_values,
+            rollout.values,
+            rollout.ended,
+            rollout.last_values,
+            ppo.gamma,
+            ppo.gae_lambda,
+        )
+        targets = advantages + rollout.values
+        explained = explained_variance(rollout.values, targets)
+        samples = _samples(rollout, advantages, targets, state.device)
+        try:
+            statistics = update(
+                state.policy, state.parameters, state.optimizer, samples, coefficients, ppo, state.random
+            )
+        except NonFiniteUpdateError:
+            trouble = f"the loss or its gradient is not finite at learning rate {state.lr:g}"
+            state.restore_good()
+        else:
+            state.policy.update_normalisation(samples.observations)
+            state.return_scale.update(targets * scale)
+            if speed:
+                state.balance_bias(rollout.gates, speed)
+            state.failures_in_a_row = 0
+            state.remember_good()
+    if trouble is not None:
+        state.rollbacks += 1
+        state.failures_in_a_row += 1
+        hooks.update_undone(trouble, state.failures_in_a_row)
+        if state.failures_in_a_row >= FAILURES_IN_A_ROW:
+            raise V3Error(
+                f"Update {state.updates}, after episode {state.completed} and step {state.step} in phase "
+                f"'{settings.phase_name}': {trouble}, for the {_ordinal(state.failures_in_a_row)} time in a row; "
+                "lower the learning rate or mend the environment."
+            )
+    return _Learned(statistics, coefficients, explained, speed)
 
 
-def _decide(edit: Edit, curriculum: Curriculum, completed: int, episodes: int, hooks: TrainingHooks) -> Curriculum:
+def _ordinal(count: int) -> str:
+    return {3: "third"}.get(count, f"{count}th")
+
+
+def _samples(rollout: Rollout, advantages: Floats, targets: Floats, device: torch.device) -> Samples:
+    """The rollout with time and environments in one dimension, time first."""
+    steps, count = rollout.ended.shape
+    successors = np.arange(count, (steps + 1) * count).reshape(steps, count)
+    successors[-1] = -1
+    successors[rollout.ended] = -1
+    return Samples(
+        observations=rollout.observations.flatten(0, 1),
+        actions=rollout.actions.flatten(0, 1),
+        log_probs=rollout.log_probs.flatten(),
+        advantages=normalised(torch.from_numpy(advantages).float().flatten()).to(device),
+        targets=torch.from_numpy(targets).float().flatten().to(device),
+        gates=rollout.gates.flatten(0, 1),
+        noise=None if rollout.noise is None else rollout.noise.flatten(0, 1),
+        successors=torch.from_numpy(successors.ravel()).to(device),
+    )
+
+
+def _record(
+    state: TrainingState, settings: Settings, env_id: str, learned: _Learned, sums: EpisodeSums, number: int
+) -> EpisodeRecord:
+    """An episode's record; settings are those that router, optimiser and loss used."""
+    acted = asdict(sums)
+    into = acted.pop("steps_into_rollout")
+    gating = state.policy.gating
+    topk = gating.routing == "topk"
+    statistics = learned.statistics or UpdateStatistics.nothing(len(sums.loads))
+    return EpisodeRecord(
+        episode=number,
+        phase=settings.phase_name,
+        env=env_id,
+        step=state.step + into,
+        **acted,
+        **asdict(statistics),
+        explained_variance=learned.explained_variance,
+        rollbacks=state.rollbacks,
+        lr=state.lr,
+        temperature=gating.temperature,
+        routing=gating.routing,
+        alpha=gating.alpha if gating.routing == "entmax" else None,
+        top_k=gating.top_k if topk else None,
+        top_k_weights=gating.top_k_weights if topk else None,
+        jitter=gating.jitter,
+        **asdict(learned.coefficients),
+        bias_speed=learned.bias_speed,
+    )
+
+
+def _evaluation_due(config: RunConfig, before: int, completed: int) -> bool:
+    """Whether an evaluation belongs after the episodes from `before` to `completed`."""
+    if not config.evaluation.episodes:
+        return False
+    every = config.evaluation.every
+    return completed >= config.episodes or (every is not None and completed // every > before // every)
+
+
+def _decide(edit: Edit, curriculum: Curriculum, progress: Progress, hooks: TrainingHooks) -> Curriculum:
     """The curriculum after an edit, which is applied or refused."""
     try:
-        check_edit(curriculum, edit.curriculum, completed, episodes)
+        check_edit(curriculum, edit.curriculum, progress)
     except V3Error as reason:
         hooks.edit_rejected(edit, str(reason))
         return curriculum
-    hooks.edit_applied(edit, completed)
+    hooks.edit_applied(edit, progress.episode)
     return edit.curriculum
-
-
-def _announce(settings: Settings, curriculum: Curriculum, state: TrainingState, hooks: TrainingHooks) -> None:
-    planned = (0, *curriculum.boundaries)[settings.phase]
-    hooks.phase_changed(
-        PhaseChange(settings.phase, settings.phase_name, planned, episode=state.completed, step=state.step)
-    )
-    state.phase = settings.phase
 
 
 def _save(state: TrainingState, hooks: TrainingHooks) -> None:

@@ -1,0 +1,127 @@
+"""A policy after training: the same actions, the same cost, and bad files refused by name."""
+
+import json
+import pickle
+
+import gymnasium
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+import v3core
+from v3core.cli import main
+from v3core.errors import V3Error
+from v3core.training.checkpoint import load_checkpoint, save_checkpoint
+from v3core.training.evaluation import evaluate
+from v3core.training.trainer import train
+
+SOFT = {"name": "soft", "phases": [{"name": "only", "routing": "softmax"}]}
+SPARSE = {"name": "sparse", "phases": [{"name": "only", "routing": "sparsemax", "temperature": 0.5}]}
+
+
+@pytest.fixture
+def trained(small_run, recorder, tmp_path):
+    """Trains a small run and gives its newest checkpoint."""
+
+    def make(env="CartPole-v1", curriculum=SOFT, **changes):
+        config = small_run(env, curriculum=curriculum, **changes)
+        hooks = recorder()
+        train(config, curriculum=config.curriculum, hooks=hooks)
+        return hooks.saved[-1][0], hooks
+
+    return make
+
+
+@pytest.mark.parametrize("env", ["CartPole-v1", "Pendulum-v1", "MiniGrid-Empty-5x5-v0", "Blackjack-v1"])
+def test_it_acts_in_its_environment(trained, env):
+    path, _ = trained(env, rollout_steps=128, episodes=3)
+    policy = v3core.load_policy(path)
+    world = v3core.environments.make_environment(env)
+    observation, _ = world.reset(seed=1)
+    for _ in range(5):
+        action = policy(observation)
+        assert world.action_space.contains(action)
+        observation, _, terminated, truncated, _ = world.step(action)
+        if terminated or truncated:
+            observation, _ = world.reset()
+
+
+def test_it_is_the_policy_that_was_trained(trained):
+    """The evaluation at the end of the run and one of the loaded policy are the same, episode by episode."""
+    path, hooks = trained(evaluate=4)
+    assert v3core.load_policy(path).evaluate(4) == hooks.evaluations[-1].episodes
+
+
+def test_more_episodes_only_add_to_fewer(trained):
+    policy = v3core.load_policy(trained()[0])
+    assert policy.evaluate(20)[:16] == policy.evaluate(16)
+    assert policy.evaluate(3) != policy.evaluate(3, seed=5)
+
+
+def test_evaluation_takes_the_likeliest_action_and_no_noise(trained):
+    gumbel = {"name": "gumbel", "phases": [{"name": "only", "routing": "gumbel"}]}
+    policy = v3core.load_policy(trained(curriculum=gumbel)[0])
+    assert evaluate(policy.network, policy.spec, 2) == evaluate(policy.network, policy.spec, 2)
+
+
+def test_acting_costs_the_same_whichever_curriculum_made_it(trained):
+    """As many parameters, and as many multiplications for an observation, to the last one."""
+    costs = set()
+    for curriculum in (
+        SOFT,
+        SPARSE,
+        {"name": "three", "phases": [{"name": "a", "until": {"episode": 5}}, {"name": "b"}]},
+    ):
+        policy = v3core.load_policy(trained(curriculum=curriculum)[0])
+        observation, _ = gymnasium.make("CartPole-v1").reset(seed=0)
+        with FlopCounterMode(display=False) as counter:
+            policy(observation)
+        parameters = sum(parameter.numel() for parameter in policy.network.parameters())
+        costs.add((parameters, counter.get_total_flops()))
+    assert len(costs) == 1
+    assert min(costs)[1] > 0
+
+
+def test_actions_may_be_drawn_and_are_the_same_each_time(trained):
+    policy = v3core.load_policy(trained()[0])
+    assert policy.evaluate(5, sampled=True) == policy.evaluate(5, sampled=True)
+    assert policy.evaluate(5, sampled=True) != policy.evaluate(5)
+
+
+def test_it_keeps_the_routing_it_ended_with(trained):
+    gating = v3core.load_policy(trained(curriculum=SPARSE)[0]).network.gating
+    assert (gating.routing, gating.temperature) == ("sparsemax", 0.5)
+
+
+@pytest.mark.parametrize("content", [b"", b"text", pickle.dumps({"format": "x"})])
+def test_a_file_that_is_no_checkpoint_is_refused_by_name(tmp_path, content):
+    path = tmp_path / "bad.pt"
+    path.write_bytes(content)
+    with pytest.raises(V3Error, match=r"bad\.pt"):
+        v3core.load_policy(path)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(V3Error, match=r"none\.pt is missing"):
+        v3core.load_policy(tmp_path / "none.pt")
+
+
+def test_another_architecture_is_refused_by_name(trained):
+    path, _ = trained()
+    state = load_checkpoint(path)
+    state["policy"]["router.weight"] = torch.zeros(7, 16)
+    save_checkpoint(path, state)
+    with pytest.raises(V3Error, match=r"\.pt does not hold a whole policy"):
+        v3core.load_policy(path)
+
+
+def test_the_command_line_evaluates_a_checkpoint(trained, capsys):
+    path, hooks = trained(evaluate=3)
+    assert main(["evaluate", str(path), "--episodes", "3", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["env"] == "CartPole-v1"
+    assert found["returns"] == [played.return_ for played in hooks.evaluations[-1].episodes]
+    assert main(["evaluate", str(path), "--episodes", "3"]) == 0
+    assert "3 episodes of CartPole-v1" in capsys.readouterr().out
+    assert main(["evaluate", str(path.parent / "none.pt")]) == 1
+    assert capsys.readouterr().err.count("\n") == 1

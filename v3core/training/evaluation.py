@@ -1,0 +1,67 @@
+"""Evaluation: episodes apart from training, without routing noise or learning, on seeds kept for it."""
+
+import numpy as np
+import torch
+
+from v3core.environments import EnvironmentBatch, EnvironmentSpec
+from v3core.policy import GATMoEPolicy
+from v3core.training.hooks import EvaluationEpisode
+
+EVALUATION_SEED = 0x76334C6162  # "v3Lab"
+"""The same for all runs, so that runs are evaluated on the same episodes, and no run trains on them."""
+
+AT_ONCE = 16
+"""Environments stepped side by side."""
+
+
+@torch.inference_mode()
+def evaluate(
+    policy: GATMoEPolicy,
+    spec: EnvironmentSpec,
+    episodes: int,
+    seed: int = EVALUATION_SEED,
+    *,
+    sampled: bool = False,
+) -> tuple[EvaluationEpisode, ...]:
+    """Play `episodes` episodes in the routing that the policy is set to.
+
+    Args:
+        policy: what is evaluated; nothing of it changes.
+        spec: the environment.
+        episodes: how many.
+        seed: decides the episodes' beginnings, and all chance in them.
+        sampled: draw the actions, as in training, in place of the likeliest one at every step.
+
+    Raises:
+        V3Error: if the environment fails.
+    """
+    played: list[EvaluationEpisode] = []
+    device = policy.router.weight.device
+    for first in range(0, episodes, AT_ONCE):
+        count = min(AT_ONCE, episodes - first)
+        envs = EnvironmentBatch(spec, count, seed, first // AT_ONCE)
+        generator = torch.Generator(device).manual_seed(seed + first)
+        try:
+            returns, lengths = np.zeros(count), np.zeros(count, dtype=np.int64)
+            ended: dict[int, EvaluationEpisode] = {}
+            while len(ended) < count:
+                outputs = policy(torch.from_numpy(envs.observations).to(device)).outputs
+                if sampled:
+                    chosen = policy.actions.sample(outputs, policy.actions.noise((count,), generator))
+                else:
+                    chosen = policy.actions.mode(outputs)
+                taken = envs.step(policy.actions.to_environment(chosen).cpu().numpy())
+                returns += taken.rewards
+                lengths += 1
+                for env in taken.finals.keys() - ended.keys():
+                    success = taken.successes.get(env)
+                    ended[env] = EvaluationEpisode(
+                        number=first + env + 1,
+                        return_=float(returns[env]),
+                        length=int(lengths[env]),
+                        success=None if success is None else float(success),
+                    )
+            played += [ended[env] for env in range(count)]
+        finally:
+            envs.close()
+    return tuple(played)

@@ -1,0 +1,77 @@
+"""After training: a policy from a checkpoint, for acting only."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from pydantic import ValidationError
+
+from v3core.config import RunConfig
+from v3core.environments import EnvironmentSpec, encode
+from v3core.environments.run_spec import check_run
+from v3core.errors import V3Error
+from v3core.policy import Gating, GATMoEPolicy
+from v3core.training.checkpoint import load_checkpoint
+from v3core.training.evaluation import EVALUATION_SEED, evaluate
+from v3core.training.hooks import EvaluationEpisode
+
+
+class TrainedPolicy:
+    """A trained policy with the routing it ended with: `policy(observation)` is the action to take.
+
+    Which curriculum made it no longer matters: the routing is fixed, there is no noise, and the network is the same.
+    """
+
+    def __init__(self, config: RunConfig, spec: EnvironmentSpec, network: GATMoEPolicy, episode: int) -> None:
+        self.config = config
+        """Of the run that made it."""
+        self.spec = spec
+        """Its observations and actions."""
+        self.network = network.eval()
+        """The network itself, for a look inside."""
+        self.episode = episode
+        """Complete training episodes when the checkpoint was written."""
+        self._row = np.zeros((1, spec.graph.size), dtype=spec.graph.dtype)
+        self._input = torch.from_numpy(self._row)
+
+    @torch.inference_mode()
+    def __call__(self, observation: Any) -> Any:
+        """The likeliest action for one observation, both as the environment has them."""
+        encode(self.spec.graph, observation, self._row[0])
+        actions = self.network.actions
+        chosen = actions.to_environment(actions.mode(self.network(self._input).outputs))
+        return self.spec.actions.to_environment(chosen.numpy())[0]
+
+    def evaluate(
+        self, episodes: int = 10, seed: int = EVALUATION_SEED, *, sampled: bool | None = None
+    ) -> tuple[EvaluationEpisode, ...]:
+        """Play episodes of its environment without routing noise or learning.
+
+        Args:
+            episodes: how many.
+            seed: decides them; that of every run's evaluations if left out.
+            sampled: draw the actions in place of the likeliest one; as in the run's own evaluations if left out.
+        """
+        drawn = self.config.evaluation.sampled if sampled is None else sampled
+        return evaluate(self.network, self.spec, episodes, seed, sampled=drawn)
+
+
+def load_policy(path: str | Path) -> TrainedPolicy:
+    """The policy of a checkpoint, on the CPU. The environment must be installed: its spaces shape the network.
+
+    Raises:
+        V3Error: naming the file, if it is missing, cut short, not a checkpoint, or carries code.
+    """
+    path = Path(path)
+    state = load_checkpoint(path)
+    try:
+        config = RunConfig.model_validate_json(state["config"])
+        spec = check_run(config.env, config.curriculum, allow_import=True)
+        network = GATMoEPolicy(spec, config.policy)
+        network.load_state_dict(state["policy"])
+        network.gating = Gating(**state["gating"])
+    except (KeyError, TypeError, RuntimeError, ValidationError):
+        raise V3Error(f"Checkpoint {path} does not hold a whole policy; it is damaged or of another version.") from None
+    torch.set_num_threads(1)  # several threads only get in each other's way on a network this small
+    return TrainedPolicy(config, spec, network, int(state["completed"]))

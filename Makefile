@@ -5,7 +5,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: run test check screenshots clean
+.PHONY: run test check bench screenshots clean
 
 run: .venv/.runtime
 	@$(BIN)/python -m v3core serve --port $(PORT)
@@ -20,6 +20,10 @@ check: .venv/.development
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+
+# One after another, so that they do not slow each other.
+bench: .venv/.development
+	@for benchmark in benchmarks/[!_]*.py; do $(BIN)/python $$benchmark || exit 1; done
 
 screenshots: .venv/.development
 	$(BIN)/python -m tests.screenshots

@@ -4,18 +4,21 @@ import streamlit as st
 
 from v3core.charts.curriculum_preview import curriculum_preview
 from v3core.config import MAX_EPISODES, build_run_config, recipe_for
-from v3core.curriculum import Curriculum, load_preset, parse, preset_names
+from v3core.curriculum import Curriculum, check_environment_named, load_preset, parse, preset_names_for
+from v3core.curriculum.text import describe_architecture
 from v3core.environments import known_environments
 from v3core.errors import V3Error
 from v3core.jobs import launcher
 from v3core.ui import shell
 from v3core.ui.curriculum_editor import curriculum_editor
-from v3core.ui.environment import describe_recipe, environment_problem
+from v3core.ui.environment import describe_recipe, environment_problem, run_problem
 from v3core.ui.live_chart import live_chart
 from v3core.ui.seeds import parse_seeds
 
 KNOWN = known_environments()
 DEFAULT_ENV = "CartPole-v1"
+
+cached_presets_for = st.cache_data(preset_names_for, max_entries=64, show_spinner=False)
 
 database = shell.page("Launch")
 st.title("Launch", anchor=False)
@@ -71,11 +74,19 @@ with st.container(border=True):
 with st.container(border=True):
     st.subheader("Curriculum", anchor=False)
     left, right = st.columns([2, 2], vertical_alignment="bottom")
-    preset = left.selectbox("Preset", [*preset_names(), "From a file"], key="curriculum", bind="query-params")
+    preset = left.selectbox(
+        "Preset", [*cached_presets_for(env or ""), "From a file"], key="curriculum", bind="query-params"
+    )
     if preset == "From a file":
         source = uploaded_curriculum()
         if source is None:
             problems.append("Choose a curriculum file.")
+        elif env:
+            try:
+                check_environment_named(source, env)
+            except V3Error as error:
+                problems.append(str(error))
+                st.error(str(error))
     else:
         source = load_preset(preset)
     if source is not None:
@@ -89,11 +100,17 @@ with st.container(border=True):
         )
         if source.description:
             st.caption(source.description)
+        if source.policy is not None:
+            st.caption(f":material/hub: Network: {describe_architecture(source.policy)}.")
         checked = curriculum_editor(source, source_key=f"{preset}:{source.name}", episodes=episodes, scale=scale)
         problems.extend(checked.problems.values())
         if checked.curriculum is not None:
+            unlike = run_problem(env or "", checked.curriculum) if env and not problems else None
+            if unlike:
+                problems.append(unlike)
+                st.error(unlike)
             preview = curriculum_preview(checked.curriculum, episodes, recipe.base.values())
-            live_chart(preview, key="preview", height=420)
+            live_chart(preview, key="preview")
         else:
             st.info("The preview returns once the phases above are right.", icon=":material/visibility_off:")
 

@@ -94,7 +94,7 @@ def test_the_same_seed_records_the_same_numbers(v3core, tmp_path):
     [
         (["train"], "Missing option '--env'."),
         (["train", "--env", "CartPol-v1"], "Did you mean CartPole-v1"),
-        (["train", "--env", "Pendulum-v1"], "The policy cannot take Pendulum-v1: its actions are continuous"),
+        (["train", "--env", "CartPole-v1", "--curriculum", "bengio-minigrid"], "trains on MiniGrid-Empty-5x5-v0"),
         (["train", "--env", "nosuch:Env-v0"], "needs the Python package 'nosuch'"),
         (["train", "--env", "CartPole-v1", "--episodes", "0"], "A run cannot have 0 episodes"),
         (["train", "--env", "CartPole-v1", "--episodes", "x"], "'x' is not a valid integer"),

@@ -4,6 +4,7 @@ Exit code 0, or non-zero with one sentence on stderr.
 """
 
 import json
+import statistics
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,8 +13,8 @@ from pathlib import Path
 import click
 
 from v3core.config import RunConfig, build_run_config, recipe_for
-from v3core.curriculum import Curriculum, check_fits, load_curriculum, scaled, with_boundaries
-from v3core.environments import check_environment
+from v3core.curriculum import Curriculum, check_fits, fits, load_curriculum, scaled, with_boundaries
+from v3core.environments import check_environment, check_run
 from v3core.errors import V3Error
 from v3core.jobs import control, foreground, supervisor
 from v3core.jobs.worker import run_worker
@@ -85,6 +86,7 @@ def train(env: str, curriculum: str, episodes: int | None, seed: int, name: str 
     recipe = recipe_for(env)
     length = recipe.episodes if episodes is None else episodes
     chosen, notice = _fitted(curriculum, length, scale)
+    check_run(env, chosen, allow_import=True)
     config = build_run_config(
         name=name if name is not None else f"{chosen.name} · {env} · seed {seed}",
         env=env,
@@ -110,7 +112,7 @@ def _fitted(name_or_path: str, episodes: int, scale: bool | None) -> tuple[Curri
     if episodes < 1:
         raise V3Error(f"A run cannot have {episodes} episodes; choose 1 or more.")
     if scale is None and is_preset:
-        scale = any(boundary >= episodes for boundary in curriculum.boundaries)
+        scale = not fits(curriculum, episodes)
     if scale:
         moved = scaled(curriculum, episodes)
         if moved.boundaries != curriculum.boundaries:
@@ -219,6 +221,57 @@ def export(run_id: str, target: Path) -> None:
         run = run_store.resolve(database, run_id)
         count = export_run(database, run, target)
     click.echo(f"{count} episodes written to {target}.")
+
+
+@commands.command()
+@click.argument("checkpoint", type=click.Path(path_type=Path), metavar="CHECKPOINT")
+@click.option(
+    "--episodes", type=click.IntRange(1, 10_000), default=10, show_default=True, metavar="K", help="How many."
+)
+@click.option(
+    "--seed", type=click.IntRange(0), metavar="S", help="Start from; that of every run's evaluations if left out."
+)
+@click.option("--sampled/--likeliest", default=None, help="How to act; as the run was evaluated if left out.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
+def evaluate(checkpoint: Path, episodes: int, seed: int | None, sampled: bool | None, as_json: bool) -> None:
+    """Play episodes with a trained policy: no routing noise, nothing learned."""
+    from v3core.training import inference  # torch: seconds to import
+    from v3core.training.evaluation import EVALUATION_SEED
+
+    policy = inference.load_policy(checkpoint)
+    played = policy.evaluate(episodes, EVALUATION_SEED if seed is None else seed, sampled=sampled)
+    returns = [episode.return_ for episode in played]
+    successes = [episode.success for episode in played if episode.success is not None]
+    mean, deviation = statistics.fmean(returns), statistics.stdev(returns) if len(returns) > 1 else None
+    if as_json:
+        result = {
+            "checkpoint": str(checkpoint),
+            "env": policy.spec.env_id,
+            "trained_episodes": policy.episode,
+            "returns": returns,
+            "lengths": [episode.length for episode in played],
+            "successes": [episode.success for episode in played],
+            "mean_return": mean,
+        }
+        click.echo(json.dumps(result, indent=2))
+        return
+    spread = "" if deviation is None else f", deviation {deviation:.2f}"
+    solved = f", {sum(successes):g} of {len(successes)} successes" if successes else ""
+    click.echo(
+        f"{episodes} episodes of {policy.spec.env_id} after {policy.episode} of training: "
+        f"mean return {mean:.2f}{spread}{solved}."
+    )
+
+
+@commands.command()
+@click.argument("env", metavar="ENV")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
+def graph(env: str, as_json: bool) -> None:
+    """Show the state graph that an environment gets, and its actions."""
+    from v3core.environments.describe import as_dict, as_text
+
+    spec = check_environment(env, allow_import=True)
+    click.echo(json.dumps(as_dict(spec), indent=2) if as_json else as_text(spec))
 
 
 @commands.command()

@@ -90,7 +90,7 @@ def launch(page: Page, server: Server, curriculum: str, episodes: int) -> str:
     field = page.get_by_label("Episodes", exact=True)
     field.fill(str(episodes))
     field.press("Enter")
-    expect(page.get_by_text("Until episode").first).to_be_visible()
+    expect(page.get_by_text("Ends", exact=True).first).to_be_visible()
     page.get_by_role("button", name="Start the run").click()
     page.wait_for_url("**/live?run=*")
     return page.url.partition("run=")[2]

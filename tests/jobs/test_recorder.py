@@ -37,7 +37,8 @@ def hooks(db, running, writer, monkeypatch):
 
 def record(number):
     values = {field.name: 0.5 for field in dataclasses.fields(EpisodeRecord)}
-    words = {"phase": "early", "routing": "softmax", "loads": (0.25, 0.75), "hard_loads": (0.0, 1.0)}
+    words = {"phase": "early", "env": "CartPole-v1", "routing": "softmax", "top_k_weights": None}
+    words |= {"loads": (0.25, 0.75), "hard_loads": (0.0, 1.0), "expert_grad_norms": (0.1, 0.2)}
     return EpisodeRecord(**values | words | {"episode": number, "length": 9, "step": number * 9, "return_": number})
 
 

@@ -185,7 +185,10 @@ def test_a_failing_environment_fails_its_run_with_one_sentence(db, start, wait_u
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     run_id = start(env="broken_env:Broken-v0")
     run = wait_until(run_id, status=Status.FAILED)
-    assert run.reason == "Training ended with RuntimeError: the simulator broke at step 37."
+    assert run.reason == (
+        "Environment broken_env:Broken-v0, copy 1, failed at step 37: RuntimeError: the simulator broke at step 37; "
+        "mend the environment."
+    )
     log = read_log_tail(run_id)
     assert "Traceback (most recent call last)" in log
     assert 'raise RuntimeError("the simulator broke' in log

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from v3core.config import build_run_config, recipe_for
-from v3core.curriculum import Progress, load_preset, scaled, settings_at
+from v3core.curriculum import Progress, environments_of, load_preset, scaled, settings_at
 from v3core.jobs import identity
 from v3core.jobs.launcher import claim, create
 from v3core.jobs.lifecycle import ACTIVE, Status, change_status
@@ -38,10 +38,11 @@ def add_recorded_run(
     """A run of this test process in `status`, with its first `recorded` episodes in the store."""
     now = datetime.now(UTC)
     curriculum = scaled(load_preset(preset), episodes)
-    recipe = recipe_for("CartPole-v1")
+    env = (environments_of(curriculum) or ("CartPole-v1",))[0]
+    recipe = recipe_for(env)
     config = build_run_config(
         name=name or f"a {status} run",
-        env="CartPole-v1",
+        env=env,
         seed=1,
         episodes=episodes,
         curriculum=curriculum,
@@ -77,23 +78,51 @@ def _episode(number: int, curriculum, episodes: int) -> EpisodeRow:
     return EpisodeRow(
         episode=number,
         phase=settings.phase_name,
+        env="CartPole-v1",
         return_=20.0 + number,
         length=20,
+        success=None,
         step=20 * number,
         policy_loss=-0.01,
         value_loss=1.0 / number,
         load_balance_loss=settings.load_balance,
+        expert_balance_loss=0.0,
+        router_z_loss=0.0,
+        diversity_loss=0.0,
+        consistency_loss=0.0,
+        gate_entropy_loss=0.0,
         action_entropy=0.6,
         total_loss=0.5,
         approx_kl=0.01,
         clip_fraction=0.1,
+        router_shift=0.02,
         grad_norm=0.3,
+        explained_variance=0.8,
+        dormant_share=0.0,
+        rollbacks=0,
         lr=settings.lr,
         temperature=settings.temperature,
         routing=settings.routing,
+        alpha=None,
+        top_k=None,
+        top_k_weights=None,
+        jitter=settings.jitter,
         load_balance=settings.load_balance,
+        expert_balance=settings.expert_balance,
+        z_loss=settings.z_loss,
+        diversity=settings.diversity,
+        consistency=settings.consistency,
+        gate_entropy=settings.gate_entropy,
+        bias_speed=settings.bias_speed,
         entropy=settings.entropy,
-        routing_entropy=1.3,
+        routing_entropy=1.15,
+        load_entropy=1.28,
+        specialisation=0.13,
+        effective_experts=3.6,
+        support=4.0,
+        load_cv=0.45,
+        dead_experts=0,
         loads=(0.4, 0.3, 0.2, 0.1),
         hard_loads=(0.7, 0.1, 0.1, 0.1),
+        expert_grad_norms=(0.2, 0.1, 0.1, 0.05),
     )

@@ -2,6 +2,7 @@
 
 import pytest
 
+from v3core.curriculum import dump, load_preset
 from v3core.store.runs import list_runs
 
 
@@ -44,7 +45,7 @@ def test_it_offers_cartpole_under_v3_ready_to_start(launch):
 
 def test_boundaries_follow_the_length_of_the_run(launch):
     launch.number_input(key="episodes:CartPole-v1").set_value(400).run()
-    assert [field(launch, row, "until").value for row in range(2)] == [100, 300]
+    assert [field(launch, row, "until").value for row in range(2)] == ["100", "300"]
 
 
 def test_start_queues_one_run_per_seed(launch, database):
@@ -63,7 +64,7 @@ def test_start_queues_one_run_per_seed(launch, database):
 
 def test_an_edited_phase_is_what_is_queued(launch, database):
     field(launch, 1, "temperature").set_value("2 → 0.25 cosine").run()
-    field(launch, 0, "until").set_value(123).run()
+    field(launch, 0, "until").set_value("123").run()
     start_button(launch).click().run()
     (run,) = list_runs(database)
     assert run.curriculum == "v3 (edited)"
@@ -76,7 +77,7 @@ def test_an_edited_phase_is_what_is_queued(launch, database):
     [
         ("CartPol-v1", "There is no environment 'CartPol-v1'. Did you mean CartPole-v1"),
         ("os:Evil-v0", "imports code, which only the command line may"),
-        ("Pendulum-v1", "its actions are continuous"),
+        ("CartPole-v7", "is not a version there is; use CartPole-v0 or CartPole-v1."),
     ],
 )
 def test_an_environment_that_cannot_be_trained_is_refused_beside_its_field(open_page, database, env, sentence):
@@ -93,13 +94,13 @@ def test_bad_seeds_are_refused_beside_their_field(launch):
 
 
 def test_a_boundary_out_of_order_is_told_in_its_row(launch):
-    field(launch, 1, "until").set_value(10).run()
+    field(launch, 1, "until").set_value("10").run()
     assert "This phase ends at episode 10, but phase 1 'warmup' ends at" in told(launch)
     assert start_button(launch).disabled
 
 
 def test_a_boundary_beyond_the_end_is_told_in_its_row(launch):
-    field(launch, 1, "until").set_value(100_000).run()
+    field(launch, 1, "until").set_value("100000").run()
     assert "This phase ends at episode 100000, but the run has only" in told(launch)
     assert start_button(launch).disabled
 
@@ -122,7 +123,7 @@ def test_phases_can_be_added_and_removed(launch):
 
 def test_another_preset_fills_the_rows_anew(launch):
     launch.selectbox(key="curriculum").set_value("direct-sparsemax").run()
-    assert [field(launch, row, "name").value for row in range(3)] == ["first", "second", "third"]
+    assert [field(launch, row, "name").value for row in range(3)] == ["full rate", "half rate", "tenth rate"]
     assert field(launch, 0, "routing").value == "sparsemax"
 
 
@@ -133,3 +134,63 @@ def test_an_uploaded_file_that_is_no_curriculum_is_told_beside_the_field(launch)
     assert any("Curriculum file mine.yaml is not valid YAML at line 2" in error for error in errors(launch))
     launch.file_uploader(key="file").upload("other.yaml", b"\xff\xfe\x00", "application/yaml").run()
     assert any("other.yaml is not text" in error for error in errors(launch))
+
+
+def fields(app):
+    return {item.key.rsplit("-", 1)[-1] for item in [*app.text_input, *app.selectbox] if item.key.startswith("phase-")}
+
+
+def test_further_knobs_are_shown_where_they_are_used_or_asked_for(launch):
+    assert "jitter" not in fields(launch)
+    launch.selectbox(key="curriculum").set_value("switch").run()
+    assert field(launch, 0, "jitter").value == "0.01"
+    assert field(launch, 0, "top_k").value == "1"
+    assert "z_loss" not in fields(launch)
+    launch.toggle(key="more-knobs").set_value(True).run()
+    assert not launch.exception
+    field(launch, 0, "z_loss").set_value("0.001").run()
+    launch.toggle(key="more-knobs").set_value(False).run()
+    assert field(launch, 0, "z_loss").value == "0.001"
+
+
+def test_an_end_by_steps_or_by_what_is_reached_is_typed_as_text(launch, database):
+    field(launch, 0, "until").set_value("return >= 450 (20) within 200").run()
+    field(launch, 1, "until").set_value("step 50000").run()
+    assert not start_button(launch).disabled
+    start_button(launch).click().run()
+    (run,) = list_runs(database)
+    first, second, last = run.config.curriculum.phases
+    assert (first.until.metric, first.until.at_least, first.until.max_episodes) == ("return", 450, 200)
+    assert (second.until.step, last.until) == (50_000, None)
+
+
+def test_a_ramp_without_an_end_is_told_in_its_row(launch):
+    field(launch, 1, "until").set_value("return >= 450 (20)").run()
+    assert "nobody knows how long its ramp of temperature takes" in told(launch)
+    assert start_button(launch).disabled
+
+
+@pytest.mark.parametrize("preset", ["deepseek-moe", "single-expert", "no-graph"])
+def test_what_a_preset_needs_of_the_network_is_told_and_queued(launch, database, preset):
+    launch.selectbox(key="curriculum").set_value(preset).run()
+    assert "Network: " in told(launch)
+    start_button(launch).click().run()
+    (run,) = list_runs(database)
+    assert run.config.curriculum.policy == load_preset(preset).policy
+
+
+def test_presets_that_name_environments_are_offered_there_only(open_page):
+    assert "bengio-minigrid" not in open_page("pages/launch.py").selectbox(key="curriculum").options
+    app = open_page("pages/launch.py", env="MiniGrid-DoorKey-5x5-v0", curriculum="bengio-minigrid")
+    assert not app.exception
+    assert app.selectbox(key="curriculum").value == "bengio-minigrid"
+    assert field(app, 0, "env").value == "MiniGrid-Empty-5x5-v0"
+    assert not start_button(app).disabled
+
+
+def test_a_file_for_other_environments_is_refused(launch):
+    launch.selectbox(key="curriculum").set_value("From a file").run()
+    text = dump(load_preset("bengio-minigrid")).encode()
+    launch.file_uploader(key="file").upload("mine.yaml", text, "application/yaml").run()
+    assert any("not on CartPole-v1; choose one of them" in error for error in errors(launch))
+    assert start_button(launch).disabled

@@ -116,6 +116,19 @@ def test_a_boundary_out_of_reach_is_refused_in_one_sentence(open_page, database,
     assert app.number_input[1].value == wanted, "what was typed stays, to be mended"
 
 
+def test_ends_that_training_decides_are_shown_as_what_they_are(open_page, database):
+    run_id = add_recorded_run(database, Status.STOPPED, preset="bengio-minigrid", episodes=400)
+    app = open_page("pages/live.py", run=run_id)
+    assert not app.exception
+    shown = [item for item in app.text_input if item.label.endswith("ends by")]
+    assert [(item.value, item.disabled) for item in shown] == [
+        ("success ≥ 0.9 (100) within 100", True),
+        ("success ≥ 0.9 (100) within 200", True),
+    ]
+    assert not [item for item in app.number_input if "ends at episode" in item.label]
+    assert "Training decides where these phases end" in told(app)
+
+
 def test_compare_lays_two_runs_over_each_other(open_page, database):
     first = add_recorded_run(database, Status.COMPLETED, episodes=25, name="first")
     second = add_recorded_run(database, Status.RUNNING, name="second", preset="direct-sparsemax")
@@ -126,8 +139,8 @@ def test_compare_lays_two_runs_over_each_other(open_page, database):
         ["first", "warmup"],
         ["first", "transition"],
         ["first", "fine-tune"],
-        ["second", "first"],
-        ["second", "second"],
+        ["second", "full rate"],
+        ["second", "half rate"],
     ]
     assert table.value["Last 100"].notna().all()
 

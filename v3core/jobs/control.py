@@ -5,7 +5,7 @@ import signal
 import time
 from datetime import UTC, datetime
 
-from v3core.curriculum import Curriculum, check_edit
+from v3core.curriculum import Curriculum, PhaseStart, Progress, check_edit
 from v3core.errors import V3Error
 from v3core.jobs import identity
 from v3core.jobs.checkpoints import newest_usable
@@ -15,7 +15,7 @@ from v3core.jobs.lifecycle import ACTIVE, ENDED, RESUMABLE, Status, change_statu
 from v3core.jobs.supervisor import process_of, reconcile
 from v3core.store import commands
 from v3core.store.database import Database
-from v3core.store.history import add_event
+from v3core.store.history import add_event, read_phase_changes
 from v3core.store.runs import RunRow, get_run, need_run, remove_run
 from v3core.store.truncate import truncate
 
@@ -150,11 +150,13 @@ def request_edit(db: Database, run_id: str, curriculum: Curriculum, actor: str =
         V3Error: if there is no such run, it is complete, or the edit reaches into what was already trained.
     """
     now = datetime.now(UTC)
+    starts = tuple(PhaseStart(change.episode, change.step) for change in read_phase_changes(db, run_id))
     with db.write() as tx:
         run = need_run(tx, run_id, for_update=True)
         if run.status == Status.COMPLETED:
             raise V3Error(f"Run {_short(run)} is complete; its curriculum can no longer be changed.")
-        check_edit(commands.curriculum_in_force(tx, run_id), curriculum, run.episode, run.episodes)
+        progress = Progress(run.episode, run.episodes, run.step, starts)
+        check_edit(commands.curriculum_in_force(tx, run_id), curriculum, progress)
         if run.status in ACTIVE:
             revision = commands.add_revision(tx, run_id, curriculum, actor=actor, now=now, applied_episode=None)
             commands.add_command(tx, run_id, commands.EDIT_CURRICULUM, now=now, revision_id=revision)

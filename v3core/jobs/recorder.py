@@ -15,6 +15,7 @@ from v3core.store.history import (
     CheckpointRow,
     PhaseChangeRow,
     add_checkpoint,
+    add_evaluation,
     add_event,
     add_phase_change,
     read_checkpoints,
@@ -24,7 +25,7 @@ from v3core.store.history import (
 from v3core.store.recent import recent_returns
 from v3core.store.runs import RunRow
 from v3core.store.writer import EpisodeRow, EpisodeWriter
-from v3core.training.hooks import Edit, EpisodeRecord, Orders, PhaseChange
+from v3core.training.hooks import Edit, EpisodeRecord, Evaluation, Orders, PhaseChange
 
 POLL_SECONDS = 0.3
 LOG_SECONDS = 5.0
@@ -98,6 +99,37 @@ class Recorder:
                 newest.phase,
                 mean,
             )
+
+    def evaluated(self, evaluation: Evaluation) -> None:
+        """Record and log it."""
+        results = [(played.return_, played.length, played.success) for played in evaluation.episodes]
+        mean = sum(return_ for return_, _, _ in results) / len(results)
+        message = f"Evaluation at episode {evaluation.episode}: mean return {mean:.2f} over {len(results)} episodes."
+        logger.info(message)
+        now = datetime.now(UTC)
+
+        def write(tx: Transaction) -> None:
+            add_evaluation(
+                tx,
+                self._run.id,
+                episode=evaluation.episode,
+                step=evaluation.step,
+                env=evaluation.env,
+                results=results,
+                now=now,
+            )
+            add_event(tx, self._run.id, actor="worker", kind="evaluation", message=message, now=now)
+
+        self._writer.also(write)
+
+    def update_undone(self, reason: str, in_a_row: int) -> None:
+        """Record and log it."""
+        message = f"Nothing learned from a rollout: {reason} ({in_a_row} in a row)."
+        logger.warning(message)
+        now = datetime.now(UTC)
+        self._writer.also(
+            lambda tx: add_event(tx, self._run.id, actor="worker", kind="undone", message=message, now=now)
+        )
 
     def phase_changed(self, change: PhaseChange) -> None:
         """Record and log it."""

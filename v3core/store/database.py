@@ -10,7 +10,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, ProgrammingError
 
 from v3core.errors import V3Error
 from v3core.store import dialect
-from v3core.store.schema import SCHEMA_VERSION, meta, metadata
+from v3core.store.schema import SCHEMA_VERSION, meta, metadata, upgrade
 
 Transaction = Connection
 """An open transaction, handed to the functions of this package."""
@@ -110,11 +110,15 @@ class Database:
         with self.write() as tx:
             dialect.lock_schema(tx)
             if not self._is_current(tx):  # another process may have been quicker
-                metadata.create_all(tx, checkfirst=False)
-                tx.execute(insert(meta).values(key="schema_version", value=str(SCHEMA_VERSION)))
+                if inspect(tx).has_table(meta.name):
+                    upgrade(tx)
+                    tx.execute(meta.update().values(value=str(SCHEMA_VERSION)).where(meta.c.key == "schema_version"))
+                else:
+                    metadata.create_all(tx, checkfirst=False)
+                    tx.execute(insert(meta).values(key="schema_version", value=str(SCHEMA_VERSION)))
 
     def _is_current(self, tx: Transaction) -> bool:
-        """Whether the tables are there; False for an empty database.
+        """Whether the tables are there and of this version; False for an empty database and for an older one.
 
         Raises:
             V3Error: if they are of a newer version, or belong to another program.
@@ -142,7 +146,7 @@ class Database:
                 f"The database {self.describe()} was written by a newer V3 Lab (schema {version}, this one knows "
                 f"{SCHEMA_VERSION}); update V3 Lab, or choose another database with V3_DATABASE_URL."
             )
-        return True
+        return int(version) == SCHEMA_VERSION
 
 
 def _need_folder(folder: Path, subject: str, variable: str) -> None:

@@ -12,15 +12,15 @@ import pandas as pd
 
 from v3core.errors import V3Error
 from v3core.store.database import Database
-from v3core.store.readers import read_episodes, read_phase_changes, read_revisions
+from v3core.store.readers import read_episodes, read_evaluations, read_phase_changes, read_revisions
 from v3core.store.runs import get_run
 
 
 def export_run(database: Database, run_id: str, target: Path) -> int:
     """Write the run's episodes to `target`; its suffix (.csv, .parquet, .json) chooses the form.
 
-    The file appears whole or not at all. Columns `load_1 …` and `hard_load_1 …` hold the experts' loads; JSON also
-    holds the run, its configuration, phase changes and curriculum revisions.
+    The file appears whole or not at all. Columns `load_1 …`, `hard_load_1 …` and `expert_grad_norm_1 …` hold what
+    is recorded per expert; JSON also holds the run, its configuration, phase changes, revisions and evaluations.
 
     Returns:
         The number of episodes written.
@@ -63,6 +63,7 @@ def episode_frame(database: Database, run_id: str) -> pd.DataFrame:
     for expert in range(table.loads.shape[1]):
         columns[f"load_{expert + 1}"] = table.loads[:, expert]
         columns[f"hard_load_{expert + 1}"] = table.hard_loads[:, expert]
+        columns[f"expert_grad_norm_{expert + 1}"] = table.expert_grad_norms[:, expert]
     return pd.DataFrame(columns)
 
 
@@ -73,6 +74,7 @@ def _write_json(path: Path, database: Database, run_id: str, frame: pd.DataFrame
         "config": run.config.model_dump(mode="json", by_alias=True),
         "phase_changes": [change.to_dict() for change in read_phase_changes(database, run_id)],
         "curriculum_revisions": [revision.to_dict() for revision in read_revisions(database, run_id)],
+        "evaluations": [evaluation.to_dict() for evaluation in read_evaluations(database, run_id)],
         # JSON has no NaN: a value that was not a number is null.
         "episodes": frame.astype(object).where(frame.notna(), None).to_dict(orient="records"),
     }

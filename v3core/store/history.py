@@ -1,5 +1,6 @@
 """What happened to a run besides its episodes: phase changes, checkpoints, and events in sentences."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 from sqlalchemy import delete, insert, select
 
 from v3core.store.database import Database, Transaction
-from v3core.store.schema import checkpoints, events, phase_changes
+from v3core.store.schema import checkpoints, evaluations, events, phase_changes
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,10 @@ class EventRow:
 def add_event(tx: Transaction, run_id: str, *, actor: str, kind: str, message: str, now: datetime) -> None:
     """Append to a run's history."""
     tx.execute(insert(events).values(run_id=run_id, at=now, actor=actor, kind=kind, message=message))
+
+
+EvaluationResult = tuple[float, int, float | None]
+"""Return, length and success (None where the environment does not say) of an evaluation's episode."""
 
 
 def read_events(db: Database, run_id: str) -> list[EventRow]:
@@ -107,3 +112,34 @@ def read_checkpoints(db: Database, run_id: str) -> list[CheckpointRow]:
     """A run's checkpoints, oldest first."""
     with db.read() as tx:
         return checkpoints_of(tx, run_id)
+
+
+def add_evaluation(
+    tx: Transaction,
+    run_id: str,
+    *,
+    episode: int,
+    step: int,
+    env: str,
+    results: Sequence[EvaluationResult],
+    now: datetime,
+) -> None:
+    """Record the episodes of an evaluation, numbered from 1; one of the same episode count is replaced."""
+    tx.execute(delete(evaluations).where(evaluations.c.run_id == run_id, evaluations.c.episode == episode))
+    tx.execute(
+        insert(evaluations),
+        [
+            {
+                "run_id": run_id,
+                "episode": episode,
+                "number": number,
+                "step": step,
+                "env": env,
+                "return_": return_,
+                "length": length,
+                "success": success,
+                "at": now,
+            }
+            for number, (return_, length, success) in enumerate(results, start=1)
+        ],
+    )

@@ -1,7 +1,9 @@
 """Reading what was recorded, by cursor: only what is new since the last look."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -20,17 +22,19 @@ from v3core.store.history import (
     read_phase_changes,
 )
 from v3core.store.runs import need_run
-from v3core.store.schema import UtcDateTime, episodes, expert_loads
+from v3core.store.schema import UtcDateTime, episodes, evaluations, expert_loads
 
 __all__ = [
     "EPISODE_COLUMNS",
     "CheckpointRow",
     "EpisodeTable",
+    "EvaluationRow",
     "EventRow",
     "PhaseChangeRow",
     "RevisionRow",
     "read_checkpoints",
     "read_episodes",
+    "read_evaluations",
     "read_events",
     "read_phase_changes",
     "read_revisions",
@@ -52,6 +56,8 @@ class EpisodeTable:
     """[n, experts]: mean gate weight per expert; each row sums to 1."""
     hard_loads: NDArray[np.float64]
     """[n, experts]: share of the steps at which the expert had the largest weight."""
+    expert_grad_norms: NDArray[np.float64]
+    """[n, experts]: norm of the gradient of the expert's parameters."""
 
     def __len__(self) -> int:
         """Number of episodes."""
@@ -72,6 +78,7 @@ class EpisodeTable:
             {name: np.concatenate([column, newer.columns[name]]) for name, column in self.columns.items()},
             np.concatenate([self.loads, newer.loads]),
             np.concatenate([self.hard_loads, newer.hard_loads]),
+            np.concatenate([self.expert_grad_norms, newer.expert_grad_norms]),
         )
 
 
@@ -107,7 +114,7 @@ def read_episodes(
         shares: Sequence[Any] = ()
         if loads and rows:
             share_query = (
-                select(expert_loads.c.load, expert_loads.c.hard_load)
+                select(expert_loads.c.load, expert_loads.c.hard_load, expert_loads.c.grad_norm)
                 .where(expert_loads.c.run_id == run_id)
                 .where(expert_loads.c.episode > after, expert_loads.c.episode <= rows[-1][0])
                 .order_by(expert_loads.c.episode, expert_loads.c.expert)
@@ -118,16 +125,53 @@ def read_episodes(
     if len(shares) != len(rows) * experts:
         raise V3Error(f"Run {run_id} has {len(shares)} expert loads for {len(rows)} episodes of {experts} experts.")
     values = zip(*rows, strict=True) if rows else ((),) * len(wanted)
-    both = np.array(shares, dtype=np.float64).reshape(len(rows), experts, 2)
+    per_expert = np.array(shares, dtype=np.float64).reshape(len(rows), experts, 3)
     return EpisodeTable(
-        {name: _array(name, column) for name, column in zip(wanted, values, strict=True)}, both[:, :, 0], both[:, :, 1]
+        {name: _array(name, column) for name, column in zip(wanted, values, strict=True)},
+        *(per_expert[:, :, column] for column in range(3)),
     )
+
+
+@dataclass(frozen=True)
+class EvaluationRow:
+    """One evaluation: its episodes' results, in the order of their numbers."""
+
+    episode: int
+    """Complete training episodes at the time."""
+    step: int
+    env: str
+    returns: tuple[float, ...]
+    lengths: tuple[int, ...]
+    successes: tuple[float | None, ...]
+
+    @property
+    def mean_return(self) -> float:
+        """Mean over its episodes."""
+        return float(np.mean(self.returns))
+
+    def to_dict(self) -> dict[str, Any]:
+        """For exports."""
+        return dict(vars(self))
+
+
+def read_evaluations(db: Database, run_id: str) -> list[EvaluationRow]:
+    """A run's evaluations, oldest first."""
+    c = evaluations.c
+    query = select(c.episode, c.step, c.env, c.return_, c.length, c.success)
+    with db.read() as tx:
+        rows = tx.execute(query.where(c.run_id == run_id).order_by(c.episode, c.number)).all()
+    found: list[EvaluationRow] = []
+    for (episode, step, env), group in groupby(rows, key=lambda row: tuple(row[:3])):
+        returns, lengths, successes = zip(*(row[3:] for row in group), strict=True)
+        finite = tuple(math.nan if value is None else value for value in returns)
+        found.append(EvaluationRow(episode, step, env, finite, lengths, successes))
+    return found
 
 
 def _array(name: str, values: Sequence[Any]) -> NDArray[Any]:
     kind = _COLUMNS[name].type
     if isinstance(kind, String | UtcDateTime):
         return np.array(values, dtype=object)
-    if kind.python_type is int:
+    if kind.python_type is int and None not in values:
         return np.array(values, dtype=np.int64)
     return np.array(values, dtype=np.float64)  # None becomes NaN

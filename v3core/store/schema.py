@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import (
     BigInteger,
     Column,
+    Connection,
     DateTime,
     Dialect,
     ForeignKey,
@@ -15,12 +16,14 @@ from sqlalchemy import (
     String,
     Table,
     UniqueConstraint,
+    inspect,
+    text,
 )
 from sqlalchemy import TypedColumns as Columns
 from sqlalchemy.types import TypeDecorator
 
-SCHEMA_VERSION = 1
-"""Goes up with every change of the tables; a database of a newer version is refused."""
+SCHEMA_VERSION = 2
+"""Goes up with every change of the tables. A database of a newer version is refused, an older one is brought up."""
 
 metadata = MetaData()
 
@@ -95,39 +98,84 @@ class RunColumns(Columns):
 
 
 class EpisodeColumns(Columns):
-    """One row per completed episode. A number that is not finite in the training may be null (SQLite has no NaN)."""
+    """One row per completed episode. A number that is not finite in the training may be null (SQLite has no NaN).
+
+    Null too where a setting was not used, and in what schema 1 did not record.
+    """
 
     run_id = _run_id(key=True)
     episode: Named[int] = Column(primary_key=True, autoincrement=False)
     phase: Named[str]
+    env: Named[str | None]
     return_: Named[float | None] = Column("return")
     length: Named[int]
+    success: Named[float | None]
     step: Named[int] = Column(BigInteger)
     policy_loss: Named[float | None]
     value_loss: Named[float | None]
     load_balance_loss: Named[float | None]
+    expert_balance_loss: Named[float | None]
+    router_z_loss: Named[float | None]
+    diversity_loss: Named[float | None]
+    consistency_loss: Named[float | None]
+    gate_entropy_loss: Named[float | None]
     action_entropy: Named[float | None]
     total_loss: Named[float | None]
     approx_kl: Named[float | None]
     clip_fraction: Named[float | None]
+    router_shift: Named[float | None]
     grad_norm: Named[float | None]
+    explained_variance: Named[float | None]
+    dormant_share: Named[float | None]
+    rollbacks: Named[int | None]
     lr: Named[float | None]
     temperature: Named[float | None]
     routing: Named[str]
+    alpha: Named[float | None]
+    top_k: Named[int | None]
+    top_k_weights: Named[str | None] = Column(String(20))
+    jitter: Named[float | None]
     load_balance: Named[float | None]
+    expert_balance: Named[float | None]
+    z_loss: Named[float | None]
+    diversity: Named[float | None]
+    consistency: Named[float | None]
+    gate_entropy: Named[float | None]
+    bias_speed: Named[float | None]
     entropy: Named[float | None]
     routing_entropy: Named[float | None]
+    load_entropy: Named[float | None]
+    specialisation: Named[float | None]
+    effective_experts: Named[float | None]
+    support: Named[float | None]
+    load_cv: Named[float | None]
+    dead_experts: Named[int | None]
     at: Named[datetime] = Column(UtcDateTime, nullable=False)
 
 
 class ExpertLoadColumns(Columns):
-    """Per episode and expert: mean gate weight, and the share of steps at which its weight was the largest."""
+    """Per episode and expert: mean gate weight, share of steps at which its weight was the largest, gradient norm."""
 
     run_id = _run_id(key=True)
     episode: Named[int] = Column(primary_key=True, autoincrement=False)
     expert: Named[int] = Column(primary_key=True, autoincrement=False)
     load: Named[float | None]
     hard_load: Named[float | None]
+    grad_norm: Named[float | None]
+
+
+class EvaluationColumns(Columns):
+    """Episodes played apart from training, after `episode` complete training episodes; `number` counts from 1."""
+
+    run_id = _run_id(key=True)
+    episode: Named[int] = Column(primary_key=True, autoincrement=False)
+    number: Named[int] = Column(primary_key=True, autoincrement=False)
+    step: Named[int] = Column(BigInteger)
+    env: Named[str]
+    return_: Named[float | None] = Column("return")
+    length: Named[int]
+    success: Named[float | None]
+    at: Named[datetime] = Column(UtcDateTime, nullable=False)
 
 
 class PhaseChangeColumns(Columns):
@@ -198,6 +246,7 @@ meta = Table("meta", metadata, MetaColumns)
 runs = Table("runs", metadata, RunColumns)
 episodes = Table("episodes", metadata, EpisodeColumns, sqlite_with_rowid=False)
 expert_loads = Table("expert_loads", metadata, ExpertLoadColumns, sqlite_with_rowid=False)
+evaluations = Table("evaluations", metadata, EvaluationColumns, sqlite_with_rowid=False)
 phase_changes = Table("phase_changes", metadata, PhaseChangeColumns)
 revisions = Table("curriculum_revisions", metadata, RevisionColumns, UniqueConstraint("run_id", "revision"))
 commands = Table("commands", metadata, CommandColumns)
@@ -205,3 +254,21 @@ checkpoints = Table("checkpoints", metadata, CheckpointColumns)
 events = Table("events", metadata, EventColumns)
 
 Index("ix_runs_created_at", runs.c.created_at)
+
+
+def upgrade(connection: Connection) -> None:
+    """Bring the tables of an older version to this one: new tables and columns, which are empty in old rows.
+
+    Runs in the caller's transaction; each version so far has only added to the one before.
+    """
+    inspector = inspect(connection)
+    present = set(inspector.get_table_names())
+    metadata.create_all(connection, checkfirst=True)
+    for table in metadata.tables.values():
+        if table.name not in present:
+            continue
+        known = {column["name"] for column in inspector.get_columns(table.name)}
+        for column in table.columns:
+            if column.name not in known:
+                kind = column.type.compile(connection.dialect)
+                connection.execute(text(f'ALTER TABLE {table.name} ADD COLUMN "{column.name}" {kind}'))

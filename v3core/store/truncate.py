@@ -7,7 +7,7 @@ from sqlalchemy import delete, select, update
 from v3core.store.commands import APPLIED
 from v3core.store.database import Transaction
 from v3core.store.recent import recent_returns
-from v3core.store.schema import checkpoints, episodes, expert_loads, phase_changes, revisions, runs
+from v3core.store.schema import checkpoints, episodes, evaluations, expert_loads, phase_changes, revisions, runs
 
 
 def truncate(tx: Transaction, run_id: str, *, episode: int, step: int, now: datetime) -> int:
@@ -23,7 +23,7 @@ def truncate(tx: Transaction, run_id: str, *, episode: int, step: int, now: date
     Returns:
         How many episodes were deleted.
     """
-    for table in (expert_loads, phase_changes, checkpoints):
+    for table in (expert_loads, evaluations, phase_changes, checkpoints):
         tx.execute(delete(table).where(table.c.run_id == run_id, table.c.episode > episode))
     deleted = tx.execute(delete(episodes).where(episodes.c.run_id == run_id, episodes.c.episode > episode)).rowcount
     if episode == 0:

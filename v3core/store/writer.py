@@ -34,25 +34,53 @@ class EpisodeRow:
 
     episode: int
     phase: str
+    env: str
     return_: float
     length: int
+    success: float | None
     step: int
     policy_loss: float
     value_loss: float
     load_balance_loss: float
+    expert_balance_loss: float
+    router_z_loss: float
+    diversity_loss: float
+    consistency_loss: float
+    gate_entropy_loss: float
     action_entropy: float
     total_loss: float
     approx_kl: float
     clip_fraction: float
+    router_shift: float
     grad_norm: float
+    explained_variance: float
+    dormant_share: float
+    rollbacks: int
     lr: float
     temperature: float
     routing: str
+    alpha: float | None
+    top_k: int | None
+    top_k_weights: str | None
+    jitter: float
     load_balance: float
+    expert_balance: float
+    z_loss: float
+    diversity: float
+    consistency: float
+    gate_entropy: float
+    bias_speed: float
     entropy: float
     routing_entropy: float
+    load_entropy: float
+    specialisation: float
+    effective_experts: float
+    support: float
+    load_cv: float
+    dead_experts: int
     loads: tuple[float, ...]
     hard_loads: tuple[float, ...]
+    expert_grad_norms: tuple[float, ...]
 
 
 Operation = Callable[[Transaction], None]
@@ -204,13 +232,22 @@ class EpisodeWriter:
         tx.execute(
             insert(expert_loads),
             [
-                {"run_id": self._run_id, "episode": row.episode, "expert": expert, "load": load, "hard_load": hard}
+                {
+                    "run_id": self._run_id,
+                    "episode": row.episode,
+                    "expert": expert,
+                    "load": load,
+                    "hard_load": hard,
+                    "grad_norm": norm,
+                }
                 for row in rows
-                for expert, (load, hard) in enumerate(zip(row.loads, row.hard_loads, strict=True))
+                for expert, (load, hard, norm) in enumerate(
+                    zip(row.loads, row.hard_loads, row.expert_grad_norms, strict=True)
+                )
             ],
         )
 
     def _episode_values(self, row: EpisodeRow, now: datetime) -> dict[str, Any]:
         values = dict(vars(row))
-        del values["loads"], values["hard_loads"]
+        del values["loads"], values["hard_loads"], values["expert_grad_norms"]
         return {"run_id": self._run_id, "at": now, **values}

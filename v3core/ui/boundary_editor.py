@@ -3,6 +3,7 @@
 import streamlit as st
 
 from v3core.curriculum import Curriculum, with_boundaries
+from v3core.curriculum.ends import format_end
 from v3core.errors import V3Error
 from v3core.jobs import control
 from v3core.jobs.lifecycle import ACTIVE, Status
@@ -32,17 +33,18 @@ def remember_drag(run_id: str, move: BoundaryMove) -> None:
 
 def drafts(run_id: str, curriculum: Curriculum) -> dict[int, int]:
     """Boundary index to the episode that stands in the editor but is not applied."""
-    held = {index: st.session_state.get(_key(run_id, index), end) for index, end in enumerate(curriculum.boundaries)}
-    return {
-        index: int(episode)
-        for index, episode in held.items()
-        if episode is not None and episode != curriculum.boundaries[index]
-    }
+    held = {index: (end, st.session_state.get(_key(run_id, index), end)) for index, end in _planned(curriculum)}
+    return {index: int(episode) for index, (end, episode) in held.items() if episode is not None and episode != end}
+
+
+def _planned(curriculum: Curriculum) -> list[tuple[int, int]]:
+    """Phase index and planned end of the phases that end at an episode."""
+    return [(index, end) for index, end in enumerate(curriculum.planned_ends) if end is not None]
 
 
 def boundary_editor(database: Database, run: RunRow) -> None:
-    """One field per boundary; those that the run has passed are closed."""
-    if not control.current_curriculum(database, run.id).boundaries:
+    """One field per boundary; those that the run has passed, or that training decides, are closed."""
+    if not control.current_curriculum(database, run.id).planned_ends:
         return
     with st.container(border=True, key="boundaries"):
         st.subheader("Phase boundaries", anchor=False)
@@ -56,8 +58,10 @@ def _editor(database: Database, run_id: str) -> None:
         st.rerun()  # the charts are drawn anew too: those of a run that does not train have no tick
     run = shell.still_there(database, run_id)
     curriculum = control.current_curriculum(database, run_id)
-    open_ones = [index for index, end in enumerate(curriculum.boundaries) if end > run.episode]
-    if run.status == Status.COMPLETED or not open_ones:
+    open_ones = [index for index, end in _planned(curriculum) if end > run.episode]
+    if not curriculum.boundaries:
+        st.caption("Training decides where these phases end; there is no episode to move.")
+    elif run.status == Status.COMPLETED or not open_ones:
         st.caption("Every boundary lies behind this run; none can be moved.")
     else:
         st.caption(
@@ -66,6 +70,9 @@ def _editor(database: Database, run_id: str) -> None:
         )
     wanted = _fields(run, curriculum, open_ones)
     revisions = read_revisions(database, run_id)
+    if not curriculum.boundaries:
+        _edits(revisions)
+        return
     pending = [list(revision.curriculum.boundaries) for revision in revisions if revision.state == "pending"]
     changed = wanted not in [list(curriculum.boundaries), *pending]
     with st.container(horizontal=True):
@@ -93,18 +100,29 @@ def _editor(database: Database, run_id: str) -> None:
 
 def _fields(run: RunRow, curriculum: Curriculum, open_ones: list[int]) -> list[int]:
     wanted: list[int] = []
-    seen = st.session_state.get(_seen_key(run.id), curriculum.boundaries)
-    st.session_state[_seen_key(run.id)] = curriculum.boundaries
+    seen = st.session_state.get(_seen_key(run.id), curriculum.planned_ends)
+    st.session_state[_seen_key(run.id)] = curriculum.planned_ends
     with st.grid("auto", min_column_width=200):
-        for index, end in enumerate(curriculum.boundaries):
+        for index, (phase, end) in enumerate(zip(curriculum.phases, curriculum.planned_ends, strict=False)):
             key = _key(run.id, index)
+            if end is None:
+                # The end is part of the key: a field without a callback keeps what it was first given.
+                text = format_end(phase.until)
+                st.text_input(
+                    f"{phase.name} ends by",
+                    text,
+                    key=f"{key}-{text}",
+                    disabled=True,
+                    help="Training decides where this phase ends; only ends by episode can be moved here.",
+                )
+                continue
             is_open = index in open_ones and run.status != Status.COMPLETED
             # A field that nobody changed follows the run; one that was changed keeps what was typed or dragged.
             held = st.session_state.get(key)
             if held is None or (held != end and (not is_open or held == seen[index])):
                 st.session_state[key] = end
             value = st.number_input(
-                f"{curriculum.phases[index].name} ends at episode",
+                f"{phase.name} ends at episode",
                 step=1,
                 key=key,
                 disabled=not is_open,
@@ -126,13 +144,13 @@ def _apply(database: Database, run_id: str, curriculum: Curriculum, wanted: list
 
 def _forget(run_id: str, curriculum: Curriculum) -> None:
     st.session_state.pop(f"edit-problem-{run_id}", None)
-    for index in range(len(curriculum.boundaries)):
+    for index, _ in _planned(curriculum):
         st.session_state.pop(_key(run_id, index), None)
 
 
 def _edits(revisions: list[RevisionRow]) -> None:
     for revision in [revision for revision in reversed(revisions) if revision.revision > 1][:_SHOWN_EDITS]:
-        ends = ", ".join(str(end) for end in revision.curriculum.boundaries)
+        ends = ", ".join(str(end) for end in revision.curriculum.boundaries) or "none"
         when = f"requested {age(revision.requested_at)} ago"
         if revision.state == "applied":
             st.caption(f":green[:material/check:] Boundaries {ends}: applied at episode {revision.applied_episode:,}")

@@ -5,15 +5,20 @@ from typing import Any
 
 import streamlit as st
 
-from v3core.curriculum import Curriculum, Routing, scaled
-from v3core.curriculum.table import Checked, PhaseRow, from_rows, to_rows
+from v3core.curriculum import ROUTINGS, TITLES, TOP_K_WEIGHTS, Curriculum, scaled
+from v3core.curriculum.ends import HOW_TO_WRITE_AN_END
+from v3core.curriculum.table import COMMON, FURTHER, Checked, PhaseRow, end_of, from_rows, further_in_use, to_rows
 from v3core.errors import V3Error
 
 _STATE = "curriculum-editor"
-_WIDTHS = (1.4, 1.1, 1.4, 1.3, 1.2, 1.2, 1.2, 0.4)
+_COMMON_WIDTHS = (1.3, 1.7, 1.2, 1.2, 1.1, 1.1, 1.1, 0.4)
+_FURTHER_MIN_WIDTH = 130
+"""Pixels."""
+_CHOICES: dict[str, tuple[str, ...]] = {"routing": ROUTINGS, "top_k_weights": TOP_K_WEIGHTS}
 _HOW_TO_WRITE = (
     "A value is a number (0.5), a factor of the recipe's base value (×0.5), or a ramp over the phase (1 → 0.5, or "
-    "1 → 0.5 cosine). An empty one stays as before."
+    "1 → 0.5 cosine). An empty one stays as before. A phase ends at an episode (1000), a step (step 50000) or by what "
+    "it reaches (return ≥ 450 (100))."
 )
 
 
@@ -28,8 +33,13 @@ def curriculum_editor(source: Curriculum, *, source_key: str, episodes: int, sca
     """
     rows = _rows(source, source_key, episodes, scale)
     st.caption(_HOW_TO_WRITE)
-    edited = [_show_row(index, row, rows) for index, row in enumerate(rows)]
-    checked = from_rows(edited, name=source.name, episodes=episodes, description=source.description)
+    further = further_in_use(rows)
+    if st.toggle("More knobs", key="more-knobs", help="Show every setting that a phase can have."):
+        further = FURTHER
+    edited = [_show_row(index, row, rows, further) for index, row in enumerate(rows)]
+    checked = from_rows(
+        edited, name=source.name, episodes=episodes, description=source.description, policy=source.policy
+    )
     for index, slot in enumerate(_slots()):
         if index in checked.problems:
             slot.markdown(f":red[:material/error: {checked.problems[index]}]")
@@ -52,7 +62,7 @@ def _rows(source: Curriculum, source_key: str, episodes: int, scale: bool) -> li
             _fill(_fitted(source, episodes, scale), key, episodes)
         else:
             factor = episodes / state["episodes"]
-            moved = [replace(row, until=row.until and max(1, round(row.until * factor))) for row in current]
+            moved = [_moved(row, factor) for row in current]
             _fill(moved, key, episodes, filled=state["filled"])
     rows: list[PhaseRow] = _current_rows()
     return rows
@@ -66,6 +76,14 @@ def _fitted(source: Curriculum, episodes: int, scale: bool) -> list[PhaseRow]:
     except V3Error:
         # Too short a run: the rows say what is wrong with each boundary.
         return to_rows(source)
+
+
+def _moved(row: PhaseRow, factor: float) -> PhaseRow:
+    """The row with an end by episode in proportion; other ends stay."""
+    end = end_of(row)
+    if end is None or end.episode is None:
+        return row
+    return replace(row, until=str(max(1, round(end.episode * factor))))
 
 
 def _fill(rows: list[PhaseRow], key: tuple[str, bool], episodes: int, filled: list[PhaseRow] | None = None) -> None:
@@ -94,7 +112,7 @@ def _key(index: int, field: str) -> str:
 def _read_row(index: int, row: PhaseRow) -> PhaseRow:
     held: dict[str, Any] = {
         field: st.session_state[_key(index, field)]
-        for field in ("name", "until", "routing", "temperature", "lr", "load_balance", "entropy")
+        for field in (*COMMON, *FURTHER)
         if _key(index, field) in st.session_state
     }
     return replace(row, **held)
@@ -105,32 +123,23 @@ def _slots() -> list[st.delta_generator.DeltaGenerator]:
     return slots
 
 
-def _show_row(index: int, row: PhaseRow, rows: list[PhaseRow]) -> PhaseRow:
+def _show_row(index: int, row: PhaseRow, rows: list[PhaseRow], further: tuple[str, ...]) -> PhaseRow:
     last = index == len(rows) - 1
     if index == 0:
         _slots().clear()
     with st.container(border=True, key=f"phase-row-{index + 1}"):
-        columns = st.columns(_WIDTHS, vertical_alignment="bottom")
+        columns = st.columns(_COMMON_WIDTHS, vertical_alignment="bottom")
         name = columns[0].text_input(f"Phase {index + 1}", row.name, key=_key(index, "name"), max_chars=40) or ""
         if last:
-            columns[1].text_input("Until episode", "end of run", key=_key(index, "end"), disabled=True)
-            until = None
+            columns[1].text_input("Ends", "end of run", key=_key(index, "end"), disabled=True)
+            until = ""
         else:
-            until = columns[1].number_input("Until episode", value=row.until, step=1, key=_key(index, "until"))
-        options: list[Routing | None] = [None, "softmax", "sparsemax"]
-        routing = columns[2].selectbox(
-            "Routing",
-            options,
-            index=options.index(row.routing),
-            format_func=lambda choice: choice or "as before",
-            key=_key(index, "routing"),
-        )
-        temperature = _value(columns[3], "Temperature", "temperature", index, row.temperature)
-        lr = _value(columns[4], "Learning rate", "lr", index, row.lr)
-        load_balance = _value(columns[5], "Load balance", "load_balance", index, row.load_balance)
-        entropy = _value(columns[6], "Entropy bonus", "entropy", index, row.entropy)
-        edited = PhaseRow(name, until, routing, temperature, lr, load_balance, entropy)
-        columns[7].button(
+            until = columns[1].text_input("Ends", row.until, key=_key(index, "until"), help=HOW_TO_WRITE_AN_END) or ""
+        typed: dict[str, Any] = {"name": name, "until": until}
+        for column, field in zip(columns[2:-1], COMMON[2:], strict=True):
+            with column:
+                typed[field] = _field(index, row, field)
+        columns[-1].button(
             "",
             icon=":material/close:",
             key=_key(index, "remove"),
@@ -140,12 +149,26 @@ def _show_row(index: int, row: PhaseRow, rows: list[PhaseRow]) -> PhaseRow:
             on_click=_remove_phase,
             args=(index,),
         )
+        if further:
+            with st.grid("auto", min_column_width=_FURTHER_MIN_WIDTH):
+                for field in further:
+                    typed[field] = _field(index, row, field)
         _slots().append(st.empty())
-    return edited
+    return replace(row, **typed)
 
 
-def _value(column: st.delta_generator.DeltaGenerator, label: str, field: str, index: int, text: str) -> str:
-    return column.text_input(label, text, key=_key(index, field), placeholder="as before") or ""
+def _field(index: int, row: PhaseRow, field: str) -> str | None:
+    """One setting of one phase, typed or chosen."""
+    if field not in _CHOICES:
+        return st.text_input(TITLES[field], getattr(row, field), key=_key(index, field), placeholder="as before") or ""
+    options = [None, *_CHOICES[field]]
+    return st.selectbox(
+        TITLES[field],
+        options,
+        index=options.index(getattr(row, field)),
+        format_func=lambda choice: choice or "as before",
+        key=_key(index, field),
+    )
 
 
 def _replace_rows(rows: list[PhaseRow]) -> None:
@@ -154,12 +177,13 @@ def _replace_rows(rows: list[PhaseRow]) -> None:
 
 
 def _add_phase(rows: list[PhaseRow], episodes: int) -> None:
-    start = max((row.until or 0 for row in rows[:-1]), default=0)
-    ended = replace(rows[-1], until=min(start + max((episodes - start) // 2, 1), episodes))
-    _replace_rows([*rows[:-1], ended, PhaseRow(f"phase {len(rows) + 1}", None, None)])
+    ends = [end.episode or 0 for row in rows[:-1] if (end := end_of(row)) is not None]
+    start = max(ends, default=0)
+    ended = replace(rows[-1], until=str(min(start + max((episodes - start) // 2, 1), episodes)))
+    _replace_rows([*rows[:-1], ended, PhaseRow(f"phase {len(rows) + 1}")])
 
 
 def _remove_phase(index: int) -> None:
     rows = _current_rows()
     del rows[index]
-    _replace_rows([*rows[:-1], replace(rows[-1], until=None)])
+    _replace_rows([*rows[:-1], replace(rows[-1], until="")])

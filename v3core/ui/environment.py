@@ -3,7 +3,8 @@
 import streamlit as st
 
 from v3core.config import Recipe
-from v3core.environments import check_environment
+from v3core.curriculum import Curriculum, dump, environments_of, parse
+from v3core.environments import check_environment, check_run
 from v3core.errors import V3Error
 
 
@@ -11,13 +12,21 @@ def environment_problem(env: str | None) -> str | None:
     """Why `env` cannot be trained, as one sentence; None if it can."""
     if not env:
         return "Choose an environment."
-    return _problem(env.strip())
+    return _problem(env.strip(), None)
+
+
+def run_problem(env: str, curriculum: Curriculum) -> str | None:
+    """Why one policy cannot be trained on all environments of a run, as one sentence; None if it can."""
+    return _problem(env.strip(), dump(curriculum)) if environments_of(curriculum) else None
 
 
 @st.cache_data(max_entries=256, show_spinner="Looking at the environment …")
-def _problem(env: str) -> str | None:
+def _problem(env: str, curriculum: str | None) -> str | None:
     try:
-        check_environment(env, allow_import=False)
+        if curriculum is None:
+            check_environment(env, allow_import=False)
+        else:
+            check_run(env, parse(curriculum), allow_import=False)
     except V3Error as error:
         return str(error)
     return None
@@ -34,6 +43,9 @@ def describe_recipe(env: str, recipe: Recipe) -> None:
             (ppo, "PPO", recipe.ppo),
             (policy, "Policy", recipe.policy),
         ):
-            values = {name.replace("_", " "): f"{value:g}" for name, value in settings.model_dump().items()}
+            values = {
+                name.replace("_", " "): f"{value:g}" if isinstance(value, int | float) else str(value)
+                for name, value in settings.model_dump(exclude_none=True).items()
+            }
             column.markdown(f"**{title}**")
             column.table(values, border="horizontal")

@@ -14,6 +14,7 @@ from v3core.charts.figures import (
     routing_entropy_figure,
     schedule_figure,
 )
+from v3core.charts.knobs import knobs_in_use
 from v3core.charts.series import RunSeries
 from v3core.curriculum import Curriculum
 from v3core.jobs.lifecycle import ACTIVE
@@ -60,11 +61,11 @@ def run_charts(run: RunRow, series: RunSeries, curriculum: Curriculum) -> bool:
         _head("Losses", "Of the update that learned from the rollout in which the episode ended.")
         live_chart(losses_figure(series), key=f"losses-{run.id}", height=480, zoom_group=group)
     with right.container(border=True, height="stretch"):
-        _head(
-            "Learning rate and temperature", "What the curriculum plans, and what the optimiser and router really used."
-        )
-        schedule = schedule_figure(series, curriculum, run.config.base.values(), height=480)
-        live_chart(schedule, key=f"schedule-{run.id}", height=480, zoom_group=group)
+        _head("Schedule", "What the curriculum plans, and what the optimiser, the router and the loss really used.")
+        base = run.config.base.values()
+        knobs = knobs_in_use(curriculum, base)
+        schedule = schedule_figure(series, curriculum, base, knobs=knobs, height=max(480, 60 + 90 * len(knobs)))
+        live_chart(schedule, key=f"schedule-{run.id}", zoom_group=group)
     return drag is not None
 
 

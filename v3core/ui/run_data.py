@@ -7,7 +7,7 @@ from datetime import datetime
 import streamlit as st
 
 from v3core.charts.series import RunSeries, boundaries_ahead, phase_bands
-from v3core.curriculum import Curriculum
+from v3core.curriculum import Curriculum, PhaseStart
 from v3core.jobs import control
 from v3core.jobs.lifecycle import Status
 from v3core.store.database import Database
@@ -45,16 +45,17 @@ def load_series(database: Database, run: RunRow, curriculum: Curriculum | None =
             newer = read_episodes(database, run.id, after=held.table.last)
             held.table = held.table.followed_by(newer) if len(newer) else held.table
         table = held.table
-    changes = [(change.name, change.episode) for change in read_phase_changes(database, run.id)]
+    starts = tuple(PhaseStart(change.episode, change.step) for change in read_phase_changes(database, run.id))
     ahead = boundaries_ahead(curriculum, completed=table.last, episodes=run.episodes)
     return RunSeries(
         name=run.name,
         episode=table["episode"],
         columns=table.columns,
         loads=table.loads,
-        bands=phase_bands(curriculum, episodes=run.episodes, changes=changes),
+        bands=phase_bands(curriculum, episodes=run.episodes, starts=starts),
         boundaries=[] if run.status == Status.COMPLETED else ahead,
         total=run.episodes,
+        starts=starts,
     )
 
 

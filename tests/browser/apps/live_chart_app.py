@@ -19,6 +19,7 @@ from v3core.charts.series import RunSeries, boundaries_ahead, phase_bands
 from v3core.curriculum import (
     BaseValues,
     Curriculum,
+    PhaseStart,
     Progress,
     Settings,
     load_preset,
@@ -82,14 +83,13 @@ def _planned(curriculum: Curriculum, episode: int) -> Settings:
 
 def with_plan(series: RunSeries, curriculum: Curriculum) -> RunSeries:
     """The run with the phases it has begun and those ahead."""
-    begun = [0, *(end for end in curriculum.boundaries if end < series.completed)]
-    changes = [(curriculum.phases[index].name, start) for index, start in enumerate(begun)]
+    begun = [PhaseStart(start, 0) for start in (0, *curriculum.boundaries) if start < series.completed or not start]
     return RunSeries(
         series.name,
         series.episode,
         series.columns,
         series.loads,
-        phase_bands(curriculum, episodes=TOTAL, changes=changes),
+        phase_bands(curriculum, episodes=TOTAL, starts=begun),
         boundaries_ahead(curriculum, completed=series.completed, episodes=TOTAL),
         TOTAL,
     )

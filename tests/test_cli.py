@@ -11,6 +11,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from v3core.cli import main
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -176,3 +178,19 @@ def test_doctor_names_what_is_missing(v3core, tmp_path):
     assert result.returncode == 1
     assert "MISSING  Database: The data folder" in result.stdout
     assert result.stderr == "Missing: Database.\n"
+
+
+def test_graph_shows_what_an_environment_gets(capsys):
+    assert main(["graph", "MiniGrid-DoorKey-5x5-v0"]) == 0
+    assert capsys.readouterr().out == (
+        "MiniGrid-DoorKey-5x5-v0: 49 nodes, 312 edges between them\n"
+        "  7 × 7 cells of object (11), colour (6), state (4); each sees its 8 neighbours\n"
+        "  actions: one of 7\n"
+    )
+    assert main(["graph", "Blackjack-v1"]) == 0
+    assert "'0': one global node" in capsys.readouterr().out
+    assert main(["graph", "Pendulum-v1", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["nodes"], found["actions"]["kind"], found["actions"]["low"]) == (3, "continuous", [-2.0])
+    assert main(["graph", "CartPol-v1"]) == 1
+    assert "Did you mean CartPole-v1" in capsys.readouterr().err

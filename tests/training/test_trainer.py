@@ -9,6 +9,7 @@ import torch
 
 from v3core.config import BaseConfig, EvaluationConfig, PolicyConfig, PPOConfig, build_run_config, recipe_for
 from v3core.curriculum import (
+    Curriculum,
     Progress,
     environments_of,
     load_preset,
@@ -292,6 +293,27 @@ def test_an_edit_of_the_past_is_rejected_in_one_sentence_and_training_goes_on(sm
     assert hooks.rejected[0][0] == 8
     assert "only what lies ahead can be changed" in hooks.rejected[0][1]
     assert [change.episode for change in hooks.phases] == [0, 5, 9]
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (
+            {"env": "Acrobot-v1"},
+            "Phase 'three' trains on Acrobot-v1, whose observations are not like those of CartPole-v1",
+        ),
+        ({"env": "CartPol-v1"}, "Did you mean CartPole-v1"),
+        ({"routing": "topk", "top_k": 9}, "has top_k 9, but there are only 4 experts"),
+    ],
+)
+def test_an_edit_that_the_network_cannot_follow_is_rejected(small_run, recorder, change, reason):
+    config = small_run(environments=1, rollout_steps=8)
+    phases = [dict(phase) for phase in config.curriculum.to_dict()["phases"]]
+    phases[-1] |= change
+    edit = Edit(9, Curriculum.model_validate({"name": "other", "phases": phases}))
+    hooks = recorder(lambda hooks: Orders(edits=() if hooks.rejected else (edit,)))
+    assert run(config, hooks) is Outcome.COMPLETED
+    assert reason in hooks.rejected[0][1]
 
 
 def test_two_edits_at_once_are_taken_in_order_and_a_stop_comes_after_them(small_run, recorder):

@@ -16,6 +16,7 @@ from v3core.curriculum import (
     Progress,
     Settings,
     check_edit,
+    check_experts,
     episodes_left,
     settings_at,
     steps_left,
@@ -83,7 +84,7 @@ def train(
         while state.completed < config.episodes:
             orders = hooks.orders()
             for edit in orders.edits:
-                curriculum = _decide(edit, curriculum, _progress(state, config), hooks)
+                curriculum = _decide(edit, curriculum, _progress(state, config), config, hooks)
             if orders.stop:
                 _save(state, hooks)
                 return Outcome.STOPPED
@@ -307,10 +308,14 @@ def _evaluation_due(config: RunConfig, before: int, completed: int) -> bool:
     return completed >= config.episodes or (every is not None and completed // every > before // every)
 
 
-def _decide(edit: Edit, curriculum: Curriculum, progress: Progress, hooks: TrainingHooks) -> Curriculum:
+def _decide(
+    edit: Edit, curriculum: Curriculum, progress: Progress, config: RunConfig, hooks: TrainingHooks
+) -> Curriculum:
     """The curriculum after an edit, which is applied or refused."""
     try:
         check_edit(curriculum, edit.curriculum, progress)
+        check_experts(edit.curriculum, config.policy.experts)
+        check_run(config.env, edit.curriculum, allow_import=True)
     except V3Error as reason:
         hooks.edit_rejected(edit, str(reason))
         return curriculum

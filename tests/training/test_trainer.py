@@ -18,7 +18,7 @@ from v3core.curriculum import (
     settings_at,
     with_boundaries,
 )
-from v3core.environments import check_environment
+from v3core.environments import EnvironmentFailureError, check_environment
 from v3core.errors import V3Error
 from v3core.policy import Gating
 from v3core.training import trainer
@@ -330,13 +330,13 @@ def test_two_edits_at_once_are_taken_in_order_and_a_stop_comes_after_them(small_
 def test_three_updates_in_a_row_that_are_not_finite_fail_the_run_with_the_reason(small_run, recorder, choice_env):
     hooks = recorder()
     sentence = (
-        r"^Update 3, after episode 32 and step 64 in phase 'one': the reward of environment \d is (inf|nan) at step "
-        r"\d+ of the rollout, for the third time in a row; lower the learning rate or mend the environment\.$"
+        r"^Update 3, before episode 48 and step 96 in phase 'one': the reward of environment \d is (inf|nan) at step "
+        r"\d+ of the rollout, 3 times in a row; lower the learning rate or mend the environment\.$"
     )
     with pytest.raises(V3Error, match=sentence):
         run(small_run(choice_env(length=2, reward=float("inf")), episodes=999, curriculum=ONE_PHASE), hooks)
     assert [in_a_row for _, in_a_row in hooks.undone] == [1, 2, 3]
-    assert len(hooks.episodes) == 32
+    assert [episode.episode for episode in hooks.episodes] == list(range(1, 49))  # each is kept
 
 
 def test_a_single_bad_reward_is_not_learned_from_and_training_goes_on(small_run, recorder, monkeypatch):
@@ -370,6 +370,26 @@ def test_a_loss_that_becomes_infinite_is_undone(small_run, recorder):
     with pytest.raises(V3Error, match=r"the loss or its gradient is not finite at learning rate 1e\+30"):
         run(config, hooks)
     assert len(hooks.undone) >= 3
+
+
+def test_episodes_before_an_environment_fails_are_kept(small_run, recorder, choice_env, monkeypatch):
+    """Also those of the rollout in which it fails."""
+    steps = itertools.count(1)
+    original = trainer.EnvironmentBatch.step
+
+    def failing(self, actions):
+        if next(steps) == 37:
+            raise EnvironmentFailureError("It broke at step 37.")
+        return original(self, actions)
+
+    monkeypatch.setattr(trainer.EnvironmentBatch, "step", failing)
+    hooks = recorder()
+    with pytest.raises(V3Error, match=r"^It broke at step 37\.$"):
+        run(small_run(choice_env(), episodes=999, curriculum=ONE_PHASE), hooks)
+    assert [episode.episode for episode in hooks.episodes] == list(range(1, 2 * 36 + 1))
+    assert hooks.episodes[-1].step == 72
+    assert math.isnan(hooks.episodes[-1].policy_loss)
+    assert math.isfinite(hooks.episodes[60].policy_loss) == (60 < 64)
 
 
 def test_losses_of_a_rollout_that_taught_nothing_are_not_numbers(small_run, recorder, choice_env):

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from v3core.environments import EnvironmentBatch
+from v3core.environments import EnvironmentBatch, EnvironmentFailureError
 from v3core.policy import GATMoEPolicy
 
 
@@ -62,6 +62,16 @@ class Rollout:
         return None
 
 
+class InterruptedRolloutError(Exception):
+    """An environment failed in the middle of a rollout."""
+
+    def __init__(self, failure: EnvironmentFailureError, rollout: Rollout) -> None:
+        super().__init__(str(failure))
+        self.failure = failure
+        self.rollout = rollout
+        """The steps before; may be none."""
+
+
 class Collector:
     """Steps the environments. Memory for a whole rollout is made once."""
 
@@ -87,7 +97,11 @@ class Collector:
 
     @torch.inference_mode()
     def collect(self, policy: GATMoEPolicy, room: int, at_most: int | None = None) -> Rollout:
-        """One rollout, cut short after the step at which `room` episodes have ended, or after `at_most` steps."""
+        """One rollout, cut short after the step at which `room` episodes have ended, or after `at_most` steps.
+
+        Raises:
+            InterruptedRolloutError: if an environment fails; it holds what was complete before.
+        """
         envs, count = self._envs, self._rewards.shape[1]
         longest = len(self._rewards) if at_most is None else max(1, min(at_most, len(self._rewards)))
         noise = policy.actions.noise((longest, count), self._generator)
@@ -103,7 +117,10 @@ class Collector:
             action = policy.actions.sample(output.outputs, noise[steps])
             self._outputs[steps], self._values[steps], self._gates[steps] = output.outputs, output.values, output.gates
             actions.append(action)
-            taken = envs.step(policy.actions.to_environment(action).cpu().numpy())
+            try:
+                taken = envs.step(policy.actions.to_environment(action).cpu().numpy())
+            except EnvironmentFailureError as failure:
+                raise InterruptedRolloutError(failure, self._until_failure(steps, successes)) from failure
             self._rewards[steps] = taken.rewards
             ended = np.logical_or(taken.terminated, taken.truncated, out=self._ended[steps])
             if taken.finals:
@@ -131,6 +148,24 @@ class Collector:
             successes=successes,
             cut_off_values=cut_off_values,
             last_values=values[:count],
+        )
+
+    def _until_failure(self, steps: int, successes: dict[tuple[int, int], bool]) -> Rollout:
+        """The steps that were complete when an environment failed: to be recorded, not to be learned from."""
+        count = self._rewards.shape[1]
+        nothing = np.full((steps, count), np.nan)
+        return Rollout(
+            observations=self._observations[:steps],
+            actions=torch.zeros(steps, count, 1),
+            log_probs=torch.zeros(steps, count),
+            gates=self._gates[:steps],
+            noise=None,
+            values=nothing,
+            rewards=self._rewards[:steps],
+            ended=self._ended[:steps],
+            successes=successes,
+            cut_off_values=nothing,
+            last_values=np.full(count, np.nan),
         )
 
     def _values_of(self, policy: GATMoEPolicy, observations: list[NDArray[np.generic]]) -> NDArray[np.float64]:

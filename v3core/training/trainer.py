@@ -29,7 +29,7 @@ from v3core.training.checkpoint import save_checkpoint
 from v3core.training.evaluation import evaluate
 from v3core.training.hooks import Edit, EpisodeRecord, Evaluation, PhaseChange, TrainingHooks
 from v3core.training.ppo import Coefficients, NonFiniteUpdateError, Samples, UpdateStatistics, normalised, update
-from v3core.training.rollout import Collector, Rollout
+from v3core.training.rollout import Collector, InterruptedRolloutError, Rollout
 from v3core.training.state import TrainingState
 from v3core.training.statistics import EpisodeStatistics, EpisodeSums, explained_variance
 
@@ -101,19 +101,16 @@ def train(
                 if world is not None:
                     world.envs.close()
                 world = _World.of(env_id, spec, config, state)
-            rollout = world.collector.collect(state.policy, *_room(state, curriculum, config))
-            learned = _learn(state, rollout, settings, config.ppo, hooks)
-
-            sums = world.under_way.finished(rollout)[: config.episodes - state.completed]
-            records = [
-                _record(state, settings, env_id, learned, episode, state.completed + number)
-                for number, episode in enumerate(sums, start=1)
-            ]
             before = state.completed
-            state.completed += len(records)
-            state.step += rollout.steps
-            state.recent.extend((record.return_, record.length, record.success) for record in records)
-            hooks.record(records, state.step)
+            try:
+                rollout = world.collector.collect(state.policy, *_room(state, curriculum, config))
+            except InterruptedRolloutError as interrupted:
+                nothing = _Learned(None, Coefficients.of(settings), float("nan"), 0.0)
+                _record(state, settings, world, nothing, interrupted.rollout, config, hooks)
+                raise interrupted.failure from None
+            learned = _learn(state, rollout, settings, config.ppo, hooks)
+            _record(state, settings, world, learned, rollout, config, hooks)
+            _give_up_if_hopeless(state, settings, learned)
             over = state.completed >= config.episodes
             if _evaluation_due(config, before, state.completed):
                 hooks.evaluated(
@@ -192,6 +189,8 @@ class _Learned:
     coefficients: Coefficients
     explained_variance: float
     bias_speed: float
+    trouble: str | None = None
+    """What was not finite."""
 
 
 def _learn(
@@ -239,17 +238,17 @@ def _learn(
         state.rollbacks += 1
         state.failures_in_a_row += 1
         hooks.update_undone(trouble, state.failures_in_a_row)
-        if state.failures_in_a_row >= FAILURES_IN_A_ROW:
-            raise V3Error(
-                f"Update {state.updates}, after episode {state.completed} and step {state.step} in phase "
-                f"'{settings.phase_name}': {trouble}, for the {_ordinal(state.failures_in_a_row)} time in a row; "
-                "lower the learning rate or mend the environment."
-            )
-    return _Learned(statistics, coefficients, explained, speed)
+    return _Learned(statistics, coefficients, explained, speed, trouble)
 
 
-def _ordinal(count: int) -> str:
-    return {3: "third"}.get(count, f"{count}th")
+def _give_up_if_hopeless(state: TrainingState, settings: Settings, learned: _Learned) -> None:
+    """End the run once too many updates in a row were not finite; its episodes are recorded by now."""
+    if learned.trouble is not None and state.failures_in_a_row >= FAILURES_IN_A_ROW:
+        raise V3Error(
+            f"Update {state.updates}, before episode {state.completed} and step {state.step} in phase "
+            f"'{settings.phase_name}': {learned.trouble}, {state.failures_in_a_row} times in a row; "
+            "lower the learning rate or mend the environment."
+        )
 
 
 def _samples(rollout: Rollout, advantages: Floats, targets: Floats, device: torch.device) -> Samples:
@@ -271,6 +270,27 @@ def _samples(rollout: Rollout, advantages: Floats, targets: Floats, device: torc
 
 
 def _record(
+    state: TrainingState,
+    settings: Settings,
+    world: _World,
+    learned: _Learned,
+    rollout: Rollout,
+    config: RunConfig,
+    hooks: TrainingHooks,
+) -> None:
+    """Count what a rollout brought, and hand on the episodes that ended in it."""
+    sums = world.under_way.finished(rollout)[: config.episodes - state.completed]
+    records = [
+        _episode(state, settings, world.env_id, learned, episode, state.completed + number)
+        for number, episode in enumerate(sums, start=1)
+    ]
+    state.completed += len(records)
+    state.step += rollout.steps
+    state.recent.extend((record.return_, record.length, record.success) for record in records)
+    hooks.record(records, state.step)
+
+
+def _episode(
     state: TrainingState, settings: Settings, env_id: str, learned: _Learned, sums: EpisodeSums, number: int
 ) -> EpisodeRecord:
     """An episode's record; settings are those that router, optimiser and loss used."""

@@ -67,6 +67,7 @@ def test_every_leaf_is_found_where_the_graph_says(space, seed):
         (spaces.Box(-1, 1, (3,)), None, r"has shape \(\), not \(3,\)"),
         (spaces.Box(-1, 1, (3,)), np.array(["a", "b", "c"]), "is of type <U1"),
         (spaces.Box(0, 255, (9, 9), np.uint8), np.zeros((9, 9)), "is of type float64"),
+        (spaces.Box(0, 255, (9, 9), np.uint8), np.full((9, 9), 256), "holds a number that is no byte"),
         (spaces.Discrete(3), 3, "holds a category that its space does not have"),
         (spaces.Discrete(3, start=1), 0, "holds a category that its space does not have"),
         (spaces.Dict({"a": spaces.Discrete(2)}), {"b": 1}, "has no 'a'"),

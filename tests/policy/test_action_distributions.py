@@ -93,3 +93,19 @@ def test_numbers_are_in_units_of_the_bounds_and_clipped_to_them():
     taken = actions.spec.to_environment(given.numpy())
     assert [list(action) for action in taken] == [[0, 5, 5], [2, 0, 0], [2, 0, -99]]
     assert all(space.contains(action) for action in taken)
+
+
+def test_one_bound_or_one_that_no_one_means():
+    huge = float(np.finfo(np.float32).max)
+    low, high = np.array([5, -np.inf, -huge], np.float32), np.array([np.inf, -5, huge], np.float32)
+    actions = action_distribution(action_spec(spaces.Box(low, high)))
+    drawn = actions.sample(torch.zeros(1000, 3), actions.noise((1000,), torch.Generator().manual_seed(0)))
+    taken = np.stack(actions.spec.to_environment(actions.to_environment(drawn).detach().numpy()))
+    assert np.isfinite(taken).all()
+    assert (np.abs(taken - [6, -6, 0]).mean(0) < 1).all()
+    assert (np.ptp(taken, axis=0) > 2).all()
+
+
+def test_an_action_that_is_not_a_number_becomes_the_middle():
+    actions = action_distribution(action_spec(spaces.Box(-2, 4, (1,))))
+    assert actions.to_environment(torch.tensor([[float("nan")]])).tolist() == [[1.0]]

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from v3core.policy.routing import chosen_experts, gate_weights
+from v3core.policy.routing import gate_weights
 
 ROUTINGS = ["softmax", "sparsemax", "entmax15", "entmax", "gumbel"]
 LOGITS = st.lists(st.floats(-50, 50, width=32), min_size=1, max_size=16)
@@ -185,9 +185,9 @@ TOP_K_WEIGHTS = ["renormalised", "probabilities", "sigmoid"]
 def test_top_k_chooses_exactly_k_of_the_best(weights, logits, top_k):
     tensor = torch.tensor(logits)
     arguments = {"routing": "topk", "top_k": top_k, "top_k_weights": weights}
-    gates, chosen = gate_weights(tensor, **arguments), chosen_experts(tensor, **arguments)
+    gates = gate_weights(tensor, **arguments)
+    chosen = gates > 0
     assert chosen.sum() == min(top_k, len(logits))
-    assert (gates[~chosen] == 0).all()
     if not chosen.all():
         assert tensor[chosen].min() >= tensor[~chosen].max()
     if weights != "probabilities":
@@ -214,7 +214,7 @@ def test_gradient_of_top_k_flows_through_the_weights(weights):
     arguments = {"routing": "topk", "top_k_weights": weights, "temperature": 0.7}
     assert torch.autograd.gradcheck(lambda z: gate_weights(z, **arguments), (logits,))
     gate_weights(logits, **arguments).square().sum().backward()
-    chosen = chosen_experts(logits, **arguments)
+    chosen = gate_weights(logits, **arguments) > 0
     assert (logits.grad[chosen] != 0).all()
 
 
@@ -223,7 +223,7 @@ def test_the_bias_chooses_but_does_not_weigh(weights):
     logits, bias = torch.tensor([2.0, 1.0, 0.0, -1.0]), torch.tensor([-9.0, 0.0, 0.0, 9.0])
     arguments = {"routing": "topk", "top_k_weights": weights}
     gates = gate_weights(logits, bias=bias, **arguments)
-    assert chosen_experts(logits, bias=bias, **arguments).tolist() == [False, True, False, True]
+    assert (gates > 0).tolist() == [False, True, False, True]
     if weights == "probabilities":
         assert torch.equal(gates[[1, 3]], logits.softmax(0)[[1, 3]])
     else:
@@ -250,10 +250,3 @@ def test_gumbel_noise_at_a_low_temperature_draws_from_softmax():
     noise = -torch.empty(20_000, 3).exponential_().log()
     drawn = gate_weights(logits.expand(20_000, 3), routing="gumbel", noise=noise, temperature=0.01).mean(0)
     torch.testing.assert_close(drawn, logits.softmax(0), atol=0.015, rtol=0)
-
-
-@pytest.mark.parametrize("routing", ["softmax", "sparsemax", "entmax15", "entmax", "gumbel"])
-def test_chosen_experts_have_a_gate(routing):
-    torch.manual_seed(0)
-    logits, arguments = 3 * torch.randn(50, 6), {"routing": routing, "temperature": 0.8, "alpha": 1.7}
-    assert torch.equal(chosen_experts(logits, **arguments), gate_weights(logits, **arguments) > 0)

@@ -75,6 +75,7 @@ def episode():
             "phase": "early" if number <= 100 else "late",
             "return_": float(number),
             "length": number + 1,
+            "phase_steps": number,
             "success": None,
             "step": number * 10,
             "policy_loss": number + 0.01,

@@ -32,6 +32,7 @@ def test_columns_have_the_types_that_charts_need(db, recorded):
     assert {name: column.dtype.kind for name, column in table.columns.items() if column.dtype.kind != "f"} == {
         "episode": "i",
         "length": "i",
+        "phase_steps": "i",
         "rollbacks": "i",
         "dead_experts": "i",
         "step": "i",

@@ -93,6 +93,27 @@ def test_it_keeps_the_routing_it_ended_with(trained):
     assert (gating.routing, gating.temperature) == ("sparsemax", 0.5)
 
 
+def test_it_belongs_to_the_environment_of_its_phase(trained):
+    phases = [
+        {"name": "easy", "until": {"episode": 2}, "env": "MiniGrid-Empty-5x5-v0"},
+        {"name": "hard", "env": "MiniGrid-DoorKey-5x5-v0"},
+    ]
+    path, hooks = trained(
+        "MiniGrid-Empty-5x5-v0", {"name": "two", "phases": phases}, episodes=4, rollout_steps=128, evaluate=2
+    )
+    policy = v3core.load_policy(path)
+    assert policy.spec.env_id == hooks.evaluations[-1].env == "MiniGrid-DoorKey-5x5-v0"
+    assert policy.evaluate(2) == hooks.evaluations[-1].episodes
+
+
+def test_an_evaluation_ends_where_the_environment_never_does(trained, monkeypatch):
+    from v3core.training import evaluation
+
+    monkeypatch.setattr(evaluation, "MOST_STEPS", 7)
+    played = v3core.load_policy(trained("Pendulum-v1", episodes=1, rollout_steps=256)[0]).evaluate(3)
+    assert [episode.length for episode in played] == [7, 7, 7]
+
+
 @pytest.mark.parametrize("content", [b"", b"text", pickle.dumps({"format": "x"})])
 def test_a_file_that_is_no_checkpoint_is_refused_by_name(tmp_path, content):
     path = tmp_path / "bad.pt"

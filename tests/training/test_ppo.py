@@ -196,6 +196,7 @@ def action_entropy(output):
     [
         ("load_balance", 1.0, load_deviation, "softmax", False),
         ("expert_balance", 1.0, load_deviation, "topk", False),
+        ("expert_balance", 1.0, load_deviation, "softmax", False),
         ("z_loss", 1.0, size_of_logits, "softmax", False),
         ("diversity", 1.0, difference_of_experts, "softmax", True),
         ("consistency", 1.0, change_of_gates, "softmax", False),

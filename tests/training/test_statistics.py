@@ -100,3 +100,29 @@ def test_success_is_recorded_where_the_environment_says_so():
         successes={(0, 1): True},
     )
     assert [episode.success for episode in statistics.finished(rollout)] == [None, 1.0]
+
+
+def test_steps_acted_in_the_phase_before_are_told():
+    """A phase begins after three steps: the first environment has two steps under way then, the second none."""
+    statistics = EpisodeStatistics(2, 2)
+
+    def rollout(*ends):
+        ended = np.array(ends, dtype=np.bool_)
+        gates = torch.full((*ended.shape, 2), 0.5)
+        return SimpleNamespace(gates=gates, rewards=np.zeros(ended.shape), ended=ended, successes={})
+
+    first = statistics.finished(rollout((1, 0), (0, 0), (0, 1)))
+    statistics.begin_phase()
+    second = statistics.finished(rollout((0, 1), (1, 0), (1, 0)))
+    assert [(episode.length, episode.phase_steps) for episode in first] == [(1, 1), (3, 3)]
+    assert [(episode.length, episode.phase_steps) for episode in second] == [(1, 1), (4, 2), (1, 1)]
+
+
+def test_nothing_is_known_of_the_routing_of_an_observation_that_is_no_number():
+    gates = torch.full((2, 1, 2), 0.5)
+    gates[0] = float("nan")
+    rollout = SimpleNamespace(gates=gates, rewards=np.zeros((2, 1)), ended=np.array([[False], [True]]), successes={})
+    (episode,) = EpisodeStatistics(1, 2).finished(rollout)
+    assert np.isnan([episode.routing_entropy, episode.support, episode.load_cv, *episode.loads]).all()
+    assert np.isnan([*episode.hard_loads, episode.load_entropy, episode.specialisation]).all()
+    assert episode.dead_experts is None

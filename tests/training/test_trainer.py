@@ -235,6 +235,20 @@ def test_checkpoints_follow_the_clock_and_the_phases(small_run, recorder):
     assert fast.calls.count("checkpoint_saved") >= fast.calls.count("record") > 12
 
 
+def test_an_episode_that_began_in_the_phase_before_says_so(small_run, recorder):
+    phases = [
+        {"name": "soft", "until": {"episode": 6}, "routing": "softmax"},
+        {"name": "one", "routing": "topk", "top_k": 1},
+    ]
+    hooks = recorder()
+    run(small_run(curriculum={"name": "mix", "phases": phases}, environments=4, rollout_steps=64, episodes=20), hooks)
+    own = [episode for episode in hooks.episodes if episode.phase == "one"]
+    assert any(0 < episode.phase_steps < episode.length for episode in own)
+    for episode in own:
+        assert (episode.support == 1) == (episode.phase_steps == episode.length)
+    assert all(e.phase_steps == e.length for e in hooks.episodes if e.phase == "soft")
+
+
 def test_a_time_limit_is_learned_from_as_a_cut_not_as_an_end(small_run, recorder, monkeypatch, clock_env):
     """With λ = 0 the target is r + γ·V(next); at a time limit V is that of the observation before the reset."""
     seen = []

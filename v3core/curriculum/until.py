@@ -7,6 +7,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_serializer, model_valid
 from v3core.curriculum.knobs import Metric
 
 DEFAULT_WINDOW = 100
+LONGEST_WINDOW = 10_000
+"""So many episodes the trainer remembers for triggers."""
 _OF_TRIGGERS = ("at_least", "at_most", "window", "min_episodes", "max_episodes")
 
 
@@ -27,7 +29,7 @@ class Until(Frozen):
     """The phase ends once the mean of this over its last `window` complete episodes is `at_least` or `at_most` X."""
     at_least: float | None = None
     at_most: float | None = None
-    window: Annotated[int, Field(ge=1)] = DEFAULT_WINDOW
+    window: Annotated[int, Field(ge=1, le=LONGEST_WINDOW)] = DEFAULT_WINDOW
     """Episodes of the phase that the mean is over; with fewer the trigger does not hold."""
     min_episodes: Annotated[int, Field(ge=0)] = 0
     """The trigger does not end the phase before so many episodes of it are complete."""

@@ -41,7 +41,9 @@ def _encode_part(part: NodePart, observation: Any, row: NDArray[Any]) -> None:
             values = values - part.starts
         if (values >= part.categories).any() or (values.dtype.kind != "u" and (values < 0).any()):
             raise ValueError(f"the observation{_named(part)} holds a category that its space does not have")
-    elif part.channels_first:
+    elif row.dtype == np.uint8 and values.dtype.kind == "i" and ((values < 0).any() or (values > 255).any()):
+        raise ValueError(f"the observation{_named(part)} holds a number that is no byte")
+    if part.channels_first:
         values = values.transpose(1, 2, 0)
     row[:] = values.reshape(-1)
 

@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from v3core.environments import ActionSpec
 
 LOG_STD_RANGE = (-5.0, 2.0)
+FAR = 1e6
+"""A bound beyond it is none."""
 
 
 class ActionDistribution(nn.Module):
@@ -112,8 +114,9 @@ class Binary(ActionDistribution):
 class Gaussian(ActionDistribution):
     """Independent normal distributions; outputs are their means, their deviations are learned and the same everywhere.
 
-    Actions are kept in units in which the environment's bounds are ±1, where it has bounds; what lies beyond them is
-    clipped by the environment's side, so log-probabilities are those of the unclipped numbers, as is usual for PPO.
+    Actions are kept in units in which the environment's bounds are ±1; what lies beyond them is clipped by the
+    environment's side, so log-probabilities are those of the unclipped numbers, as is usual for PPO. Without bounds
+    (or with such as no one means, beyond ±1e6) the unit is 1 around 0; with one bound, around the number 1 inside it.
     """
 
     centre: Tensor
@@ -123,8 +126,10 @@ class Gaussian(ActionDistribution):
         super().__init__(spec)
         self.log_std = nn.Parameter(torch.zeros(spec.outputs))
         low, high = torch.tensor(spec.low, dtype=torch.float64), torch.tensor(spec.high, dtype=torch.float64)
-        bounded = torch.isfinite(low) & torch.isfinite(high)
-        self.register_buffer("centre", torch.where(bounded, (low + high) / 2, 0.0).float(), persistent=False)
+        has_low, has_high = low > -FAR, high < FAR
+        bounded = has_low & has_high
+        inside = torch.where(has_low, low + 1, torch.where(has_high, high - 1, 0.0))
+        self.register_buffer("centre", torch.where(bounded, (low + high) / 2, inside).float(), persistent=False)
         self.register_buffer("span", torch.where(bounded, (high - low) / 2, 1.0).float(), persistent=False)
 
     def noise(self, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
@@ -149,7 +154,8 @@ class Gaussian(ActionDistribution):
         return torch.exp(-distance.square().sum(-1) / 8)
 
     def to_environment(self, actions: Tensor) -> Tensor:
-        return self.centre + self.span * actions
+        # Of an observation that is not a number, neither is the action: the environment gets the middle, not the blame.
+        return self.centre + self.span * torch.nan_to_num(actions, nan=0.0)
 
     def _log_std(self) -> Tensor:
         return self.log_std.clamp(*LOG_STD_RANGE)

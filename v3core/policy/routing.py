@@ -58,30 +58,6 @@ def gate_weights(
     return entmax(scaled, {"sparsemax": 2.0, "entmax15": 1.5, "entmax": alpha}[routing])
 
 
-def chosen_experts(
-    logits: Tensor,
-    *,
-    routing: Routing,
-    temperature: float = 1.0,
-    alpha: float = 1.5,
-    top_k: int = 2,
-    top_k_weights: TopKWeights = "renormalised",
-    noise: Tensor | None = None,
-    bias: Tensor | None = None,
-) -> Tensor:
-    """Which experts take part, a mask [..., experts]: those with a gate above 0; for `topk` exactly `top_k` of them.
-
-    Arguments are those of `gate_weights`. Apart from it because a chosen expert's weight can round to 0.
-    """
-    with torch.no_grad():
-        if routing == "topk":
-            scaled = logits if temperature == 1 else logits / temperature
-            chosen = _choose(scaled, top_k, top_k_weights, bias)
-            return torch.zeros_like(logits, dtype=torch.bool).scatter_(-1, chosen, True)
-        gates = gate_weights(logits, routing=routing, temperature=temperature, alpha=alpha, noise=noise)
-        return gates > 0
-
-
 def entmax(logits: Tensor, alpha: float) -> Tensor:
     """α-entmax of each row of logits [..., experts], for α in [1, 2]: softmax at 1, sparsemax at 2."""
     if alpha - 1 < NEARLY_SOFTMAX:
@@ -98,12 +74,14 @@ def _choose(scaled: Tensor, top_k: int, weights: TopKWeights, bias: Tensor | Non
 
 
 def _weights_of(chosen: Tensor, scaled: Tensor, weights: TopKWeights) -> Tensor:
-    """Weights [..., k] of the chosen experts."""
+    """Weights [..., k] of the chosen experts. None is quite 0, so that a gate above 0 tells who was chosen."""
     if weights == "probabilities":
-        return torch.softmax(scaled, dim=-1).gather(-1, chosen)
-    kept = scaled.gather(-1, chosen)
-    # σ(z) / Σ σ(z) by its logarithm: all sigmoids of very low logits would be 0.
-    return torch.softmax(torch.nn.functional.logsigmoid(kept) if weights == "sigmoid" else kept, dim=-1)
+        found = torch.softmax(scaled, dim=-1).gather(-1, chosen)
+    else:
+        kept = scaled.gather(-1, chosen)
+        # σ(z) / Σ σ(z) by its logarithm: all sigmoids of very low logits would be 0.
+        found = torch.softmax(torch.nn.functional.logsigmoid(kept) if weights == "sigmoid" else kept, dim=-1)
+    return found.clamp_min(torch.finfo(found.dtype).tiny)
 
 
 class _Entmax(torch.autograd.Function):

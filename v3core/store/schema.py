@@ -109,6 +109,7 @@ class EpisodeColumns(Columns):
     env: Named[str | None]
     return_: Named[float | None] = Column("return")
     length: Named[int]
+    phase_steps: Named[int | None]
     success: Named[float | None]
     step: Named[int] = Column(BigInteger)
     policy_loss: Named[float | None]

@@ -37,6 +37,7 @@ class EpisodeRow:
     env: str
     return_: float
     length: int
+    phase_steps: int
     success: float | None
     step: int
     policy_loss: float
@@ -77,7 +78,7 @@ class EpisodeRow:
     effective_experts: float
     support: float
     load_cv: float
-    dead_experts: int
+    dead_experts: int | None
     loads: tuple[float, ...]
     hard_loads: tuple[float, ...]
     expert_grad_norms: tuple[float, ...]

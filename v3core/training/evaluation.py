@@ -13,6 +13,9 @@ EVALUATION_SEED = 0x76334C6162  # "v3Lab"
 AT_ONCE = 16
 """Environments stepped side by side."""
 
+MOST_STEPS = 20_000
+"""An episode that lasts longer ends there: an environment without a time limit may never end by itself."""
+
 
 @torch.inference_mode()
 def evaluate(
@@ -53,7 +56,8 @@ def evaluate(
                 taken = envs.step(policy.actions.to_environment(chosen).cpu().numpy())
                 returns += taken.rewards
                 lengths += 1
-                for env in taken.finals.keys() - ended.keys():
+                cut = range(count) if lengths[0] == MOST_STEPS else ()
+                for env in {*taken.finals, *cut} - ended.keys():
                     success = taken.successes.get(env)
                     ended[env] = EvaluationEpisode(
                         number=first + env + 1,

@@ -26,6 +26,8 @@ class EpisodeRecord:
     """Undiscounted sum of the environment's own rewards."""
     length: int
     """Steps of the episode."""
+    phase_steps: int
+    """Steps of it that were acted in `phase`: fewer than `length` where it began in the phase before."""
     success: float | None
     """1 or 0 where the environment says whether the task was solved, else None."""
     step: int
@@ -44,7 +46,7 @@ class EpisodeRecord:
     diversity_loss: float
     consistency_loss: float
     gate_entropy_loss: float
-    """−coefficient × entropy of the gates."""
+    """−coefficient × entropy of the gates; of the softmax over all experts where the routing is top-k."""
     action_entropy: float
     """Entropy of the action distribution, nats; may be negative for actions that are numbers."""
     total_loss: float
@@ -95,8 +97,8 @@ class EpisodeRecord:
     """Mean number of experts with a gate above 0."""
     load_cv: float
     """Deviation of the loads over their mean; 0 at balance."""
-    dead_experts: int
-    """Experts with a load below 1 %."""
+    dead_experts: int | None
+    """Experts with a load below 1 %; None where the loads are not numbers."""
     loads: tuple[float, ...]
     """Mean gate weight of each expert; sums to 1."""
     hard_loads: tuple[float, ...]

@@ -8,8 +8,7 @@ import torch
 from pydantic import ValidationError
 
 from v3core.config import RunConfig
-from v3core.environments import EnvironmentSpec, encode
-from v3core.environments.run_spec import check_run
+from v3core.environments import EnvironmentSpec, check_environment, encode
 from v3core.errors import V3Error
 from v3core.policy import Gating, GATMoEPolicy
 from v3core.training.checkpoint import load_checkpoint
@@ -67,7 +66,7 @@ def load_policy(path: str | Path) -> TrainedPolicy:
     state = load_checkpoint(path)
     try:
         config = RunConfig.model_validate_json(state["config"])
-        spec = check_run(config.env, config.curriculum, allow_import=True)
+        spec = check_environment(state["env"], allow_import=True)
         network = GATMoEPolicy(spec, config.policy)
         network.load_state_dict(state["policy"])
         network.gating = Gating(**state["gating"])

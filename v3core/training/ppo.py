@@ -10,7 +10,7 @@ from torch import Tensor
 
 from v3core.config import PPOConfig
 from v3core.curriculum import Settings
-from v3core.policy import GATMoEPolicy, PolicyOutput
+from v3core.policy import Gating, GATMoEPolicy, PolicyOutput
 from v3core.training.flat import FlatParameters
 from v3core.training.losses import (
     clipped_policy_loss,
@@ -222,12 +222,24 @@ def _routing_terms(
     c = coefficients
     return (
         c.load_balance * load_balance_loss(probabilities) if c.load_balance else None,
-        c.expert_balance * expert_balance_loss(probabilities, output.gates > 0) if c.expert_balance else None,
+        c.expert_balance * expert_balance_loss(probabilities, _chosen(output.gates, gating))
+        if c.expert_balance
+        else None,
         c.z_loss * z_loss(output.router_logits) if c.z_loss else None,
         c.diversity * diversity_loss(output.expert_outputs, policy.actions) if c.diversity else None,
         c.consistency * consistency() if c.consistency else None,
         -c.gate_entropy * gate_entropy(probabilities) if c.gate_entropy else None,
     )
+
+
+def _chosen(gates: Tensor, gating: Gating) -> Tensor:
+    """Which experts each sample counts as a use of, [batch, experts]: the chosen of top-k, else the largest gate.
+
+    Where every expert takes part, counting all of them would make the loss a constant.
+    """
+    if gating.routing == "topk":
+        return gates > 0
+    return torch.nn.functional.one_hot(gates.argmax(1), gates.shape[1]).bool()
 
 
 @torch.no_grad()

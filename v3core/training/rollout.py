@@ -57,7 +57,9 @@ class Rollout:
             if len(bad):
                 step, env = bad[0].tolist()
                 return f"the observation of environment {env + 1} is not finite at step {step + 1} of the rollout"
-        if not np.isfinite(self.values).all() or not np.isfinite(self.last_values).all():
+        for values in (self.values, self.cut_off_values, self.last_values):
+            if np.isfinite(values).all():
+                continue
             return "the value of an observation is not finite"
         return None
 

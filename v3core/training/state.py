@@ -9,15 +9,13 @@ import torch
 
 from v3core.config import RunConfig
 from v3core.curriculum import Curriculum, PhaseStart, Progress, Settings, longest_window, next_phase_due
+from v3core.curriculum.until import LONGEST_WINDOW
 from v3core.environments import EnvironmentSpec
 from v3core.errors import V3Error
 from v3core.policy import Gating, GATMoEPolicy
 from v3core.training.checkpoint import load_checkpoint
 from v3core.training.flat import FlatParameters
 from v3core.training.statistics import ReturnScale
-
-WINDOW = 10_000
-"""A trigger looks back on so many episodes at most."""
 
 
 class TrainingState:
@@ -47,9 +45,11 @@ class TrainingState:
         """Updates that were undone, or not made, because a number was not finite."""
         self.failures_in_a_row = 0
         """Of those, how many since the last good update."""
+        self.env = config.env
+        """The environment of the phase in force."""
         self.starts: tuple[PhaseStart, ...] = ()
         """Where each phase really began; empty before the first."""
-        self.recent: deque[tuple[float, int, float | None]] = deque(maxlen=WINDOW)
+        self.recent: deque[tuple[float, int, float | None]] = deque(maxlen=LONGEST_WINDOW)
         """Return, length and success (None where nothing says so) of this phase's newest episodes, for its trigger."""
         self._good: dict[str, Any] | None = None
 
@@ -68,6 +68,7 @@ class TrainingState:
     def apply(self, settings: Settings) -> None:
         """Hand a phase's settings to the modules that use them."""
         self.policy.gating = Gating.of(settings)
+        self.env = settings.env or self._config.env
         for group in self.optimizer.param_groups:
             group["lr"] = settings.lr
 
@@ -112,6 +113,7 @@ class TrainingState:
         """Tensors and plain values only, so that loading a checkpoint never runs code."""
         return {
             "config": self._config.model_dump_json(),
+            "env": self.env,
             "gating": dict(vars(self.policy.gating)),
             "policy": {name: value.clone() for name, value in self.policy.state_dict().items()},
             "optimizer": self.optimizer.state_dict(),

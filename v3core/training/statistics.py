@@ -23,6 +23,7 @@ class EpisodeSums:
     """Environment steps of the rollout up to the step that ended it, all environments together."""
     return_: float
     length: int
+    phase_steps: int
     success: float | None
     routing_entropy: float
     load_entropy: float
@@ -30,7 +31,7 @@ class EpisodeSums:
     effective_experts: float
     support: float
     load_cv: float
-    dead_experts: int
+    dead_experts: int | None
     loads: tuple[float, ...]
     hard_loads: tuple[float, ...]
 
@@ -42,6 +43,11 @@ class EpisodeStatistics:
         # Columns: 1 per step, reward, gate entropy, experts in use, gate shares, one-hot of the largest gate.
         self._experts = experts
         self._under_way = np.zeros((environments, 4 + 2 * experts))
+        self._before_phase = np.zeros(environments)
+
+    def begin_phase(self) -> None:
+        """From now on steps are acted in another phase; an episode under way belongs to the one it ends in."""
+        self._before_phase = self._under_way[:, 0].copy()
 
     def finished(self, rollout: Rollout) -> list[EpisodeSums]:
         """The episodes that ended in this rollout, in order of completion; ties by environment."""
@@ -49,12 +55,17 @@ class EpisodeStatistics:
         gates = gates / gates.sum(2, keepdims=True)
         entropy = -np.where(gates > 0, gates * np.log(np.where(gates > 0, gates, 1.0)), 0.0).sum(2)
         hard = np.eye(self._experts)[gates.argmax(2)]
+        support = (gates > 0).sum(2, dtype=np.float64)
+        # Of an observation that is not a number, nothing about the routing is known.
+        unknown = np.isnan(gates).any(2)
+        entropy[unknown] = support[unknown] = np.nan
+        hard[unknown] = np.nan
         columns = np.concatenate(
             (
                 np.ones((*entropy.shape, 1)),
                 rollout.rewards[..., None],
                 entropy[..., None],
-                (gates > 0).sum(2, keepdims=True),
+                support[..., None],
                 gates,
                 hard,
             ),
@@ -67,12 +78,13 @@ class EpisodeStatistics:
             self._under_way[env] = 0.0
             starts[env] = step + 1
             success = rollout.successes.get((step, env))
-            episodes.append(self._summary(sums, (step + 1) * len(starts), success))
+            before, self._before_phase[env] = self._before_phase[env], 0.0
+            episodes.append(self._summary(sums, int(sums[0] - before), (step + 1) * len(starts), success))
         for env, start in enumerate(starts):
             self._under_way[env] += columns[start:, env].sum(0)
         return episodes
 
-    def _summary(self, sums: Floats, steps_into_rollout: int, success: bool | None) -> EpisodeSums:
+    def _summary(self, sums: Floats, phase_steps: int, steps_into_rollout: int, success: bool | None) -> EpisodeSums:
         length = sums[0]
         means = sums / length
         loads = means[4 : 4 + self._experts]
@@ -82,6 +94,7 @@ class EpisodeStatistics:
             steps_into_rollout=steps_into_rollout,
             return_=float(sums[1]),
             length=int(length),
+            phase_steps=phase_steps,
             success=None if success is None else float(success),
             routing_entropy=float(means[2]),
             load_entropy=load_entropy,
@@ -90,7 +103,7 @@ class EpisodeStatistics:
             effective_experts=math.exp(load_entropy),
             support=float(means[3]),
             load_cv=float(loads.std() / loads.mean()),
-            dead_experts=int((loads < DEAD_LOAD).sum()),
+            dead_experts=int((loads < DEAD_LOAD).sum()) if math.isfinite(load_entropy) else None,
             loads=tuple(loads.tolist()),
             hard_loads=tuple(means[4 + self._experts :].tolist()),
         )

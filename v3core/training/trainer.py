@@ -90,17 +90,18 @@ def train(
                 return Outcome.STOPPED
 
             for settings in _enter_due_phases(state, curriculum, config, hooks):
+                if world is not None:
+                    world.under_way.begin_phase()
                 state.apply(settings)
                 _save(state, hooks)
                 saved_at = clock()
             settings = settings_at(curriculum, _progress(state, config), config.base.values())
             state.apply(settings)
 
-            env_id = settings.env or config.env
-            if world is None or world.env_id != env_id:
+            if world is None or world.env_id != state.env:
                 if world is not None:
                     world.envs.close()
-                world = _World.of(env_id, spec, config, state)
+                world = _World.of(state.env, spec, config, state)
             before = state.completed
             try:
                 rollout = world.collector.collect(state.policy, *_room(state, curriculum, config))
@@ -117,10 +118,10 @@ def train(
                     Evaluation(
                         episode=state.completed,
                         step=state.step,
-                        env=env_id,
+                        env=state.env,
                         episodes=evaluate(
                             state.policy,
-                            EnvironmentSpec(env_id, spec.graph, spec.actions),
+                            EnvironmentSpec(state.env, spec.graph, spec.actions),
                             config.evaluation.episodes,
                             sampled=config.evaluation.sampled,
                         ),
@@ -238,7 +239,8 @@ def _learn(
         state.rollbacks += 1
         state.failures_in_a_row += 1
         hooks.update_undone(trouble, state.failures_in_a_row)
-    return _Learned(statistics, coefficients, explained, speed, trouble)
+        return _Learned(None, coefficients, float("nan"), 0.0, trouble)
+    return _Learned(statistics, coefficients, explained, speed)
 
 
 def _give_up_if_hopeless(state: TrainingState, settings: Settings, learned: _Learned) -> None:
@@ -312,7 +314,7 @@ def _episode(
         temperature=gating.temperature,
         routing=gating.routing,
         alpha=gating.alpha if gating.routing == "entmax" else None,
-        top_k=gating.top_k if topk else None,
+        top_k=min(gating.top_k, len(sums.loads)) if topk else None,
         top_k_weights=gating.top_k_weights if topk else None,
         jitter=gating.jitter,
         **asdict(learned.coefficients),

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import streamlit as st
 
-from v3core.charts.compare import METRICS, compare_figure
+from v3core.charts.compare import METRICS, compare_figure, metrics_of
 from v3core.jobs.lifecycle import ACTIVE
 from v3core.ui import shell
 from v3core.ui.live_chart import live_chart
@@ -19,7 +19,7 @@ runs = pick_runs(database)
 
 metric = st.selectbox(
     "Metric",
-    list(METRICS),
+    metrics_of([load_series(database, run) for run in runs]),
     format_func=lambda name: METRICS[name][0],
     key="metric",
     bind="query-params",

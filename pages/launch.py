@@ -4,7 +4,7 @@ import streamlit as st
 
 from v3core.charts.curriculum_preview import curriculum_preview
 from v3core.config import MAX_EPISODES, build_run_config, recipe_for
-from v3core.curriculum import Curriculum, check_environment_named, load_preset, parse, preset_names_for
+from v3core.curriculum import Curriculum, check_environment_named, load_preset, parse
 from v3core.curriculum.text import describe_architecture
 from v3core.environments import known_environments
 from v3core.errors import V3Error
@@ -12,13 +12,14 @@ from v3core.jobs import launcher
 from v3core.ui import shell
 from v3core.ui.curriculum_editor import curriculum_editor
 from v3core.ui.environment import describe_recipe, environment_problem, run_problem
+from v3core.ui.evaluation_fields import evaluation_fields
 from v3core.ui.live_chart import live_chart
+from v3core.ui.preset_picker import FROM_A_FILE, pick_preset
 from v3core.ui.seeds import parse_seeds
+from v3core.ui.status import plain
 
 KNOWN = known_environments()
 DEFAULT_ENV = "CartPole-v1"
-
-cached_presets_for = st.cache_data(preset_names_for, max_entries=64, show_spinner=False)
 
 database = shell.page("Launch")
 st.title("Launch", anchor=False)
@@ -69,15 +70,13 @@ with st.container(border=True):
         seeds = []
         problems.append(str(error))
         right.error(str(error))
+    recipe = evaluation_fields(env or "", recipe)
     describe_recipe(env or "", recipe)
 
 with st.container(border=True):
     st.subheader("Curriculum", anchor=False)
-    left, right = st.columns([2, 2], vertical_alignment="bottom")
-    preset = left.selectbox(
-        "Preset", [*cached_presets_for(env or ""), "From a file"], key="curriculum", bind="query-params"
-    )
-    if preset == "From a file":
+    preset = pick_preset(env or "")
+    if preset == FROM_A_FILE:
         source = uploaded_curriculum()
         if source is None:
             problems.append("Choose a curriculum file.")
@@ -91,17 +90,17 @@ with st.container(border=True):
         source = load_preset(preset)
     if source is not None:
         scalable = source.episodes is not None
-        scale = right.toggle(
+        if source.policy is not None:
+            st.caption(f":material/hub: Network: {describe_architecture(source.policy)}.")
+        scale = st.toggle(
             "Scale boundaries to the run's length",
             value=scalable,
             key=f"scale:{preset}",
             disabled=not scalable,
             help=f"Written for {source.episodes:,} episodes." if source.episodes else "The file names no 'episodes'.",
         )
-        if source.description:
-            st.caption(source.description)
-        if source.policy is not None:
-            st.caption(f":material/hub: Network: {describe_architecture(source.policy)}.")
+        if preset == FROM_A_FILE and source.description:
+            st.caption(plain(source.description))
         checked = curriculum_editor(source, source_key=f"{preset}:{source.name}", episodes=episodes, scale=scale)
         problems.extend(checked.problems.values())
         if checked.curriculum is not None:

@@ -10,8 +10,9 @@ from v3core.ui import shell
 from v3core.ui.boundary_editor import boundary_editor
 from v3core.ui.run_charts import run_charts
 from v3core.ui.run_data import load_series
-from v3core.ui.run_header import run_header
+from v3core.ui.run_header import rollback_warning, run_header
 from v3core.ui.run_picker import pick_run
+from v3core.ui.run_settings import run_settings
 
 LOG_LINES = 200
 
@@ -30,11 +31,14 @@ def live(run_id: str, was_unfinished: bool) -> None:
     run = shell.still_there(database, run_id)
     if was_unfinished != (run.status in UNFINISHED):
         st.rerun()  # ended: draw that once and stop ticking; resumed: tick again
+    curriculum = control.current_curriculum(database, run.id)
     run_header(database, run)
-    series = load_series(database, run)
+    run_settings(database, run, curriculum)
+    series = load_series(database, run, curriculum)
+    rollback_warning(series)
     if not len(series):
         nothing_yet(run)  # the charts below show the plan meanwhile
-    if run_charts(run, series, control.current_curriculum(database, run.id)):
+    if run_charts(run, series, curriculum):
         st.rerun()  # the boundary editor below shows what was dragged
 
 

@@ -31,17 +31,37 @@ def _effective_experts(series: RunSeries) -> Floats:
     return np.where(known, np.exp(-terms.sum(axis=1)), np.nan)
 
 
+def _column(name: str) -> Callable[[RunSeries], Floats]:
+    return lambda series: series.column(name)
+
+
+EVALUATION = "evaluation"
+"""The one metric that is no column of the episodes: it has a value at each evaluation."""
+
 METRICS: dict[str, tuple[str, Callable[[RunSeries], Floats]]] = {
-    "return": ("Return", lambda series: series.column("return")),
-    "length": ("Episode length (steps)", lambda series: series.column("length")),
-    "routing_entropy": ("Routing entropy (nats)", lambda series: series.column("routing_entropy")),
-    "entropy_share": ("Routing entropy / ln N", _entropy_share),
+    "return": ("Return", _column("return")),
+    "success": ("Success rate", _column("success")),
+    EVALUATION: ("Evaluation, mean return", lambda series: np.array([point.mean for point in series.evaluations])),
+    "routing_entropy": ("Routing entropy (nats)", _column("routing_entropy")),
+    "specialisation": ("Specialisation (nats)", _column("specialisation")),
     "effective_experts": ("Effective experts of the load", _effective_experts),
-    "value_loss": ("Value loss", lambda series: series.column("value_loss")),
-    "load_balance_loss": ("Load-balance loss", lambda series: series.column("load_balance_loss")),
-    "action_entropy": ("Action entropy (nats)", lambda series: series.column("action_entropy")),
+    "load_cv": ("Load deviation / mean", _column("load_cv")),
+    "dormant_share": ("Dormant share of units", _column("dormant_share")),
+    "router_shift": ("Router shift", _column("router_shift")),
+    "entropy_share": ("Routing entropy / ln N", _entropy_share),
+    "length": ("Episode length (steps)", _column("length")),
+    "value_loss": ("Value loss", _column("value_loss")),
+    "load_balance_loss": ("Load-balance loss", _column("load_balance_loss")),
+    "action_entropy": ("Action entropy (nats)", _column("action_entropy")),
 }
-"""What runs can be compared by: a name to its axis title and its value per episode."""
+"""What runs can be compared by: a name to its axis title and its value per episode, or per evaluation."""
+
+
+def metrics_of(runs: Sequence[RunSeries]) -> list[str]:
+    """The metrics that at least one of the runs has a number of; all of them before the first episode."""
+    if not any(len(run) for run in runs):
+        return list(METRICS)
+    return [name for name, (_, values) in METRICS.items() if any(np.isfinite(values(run)).any() for run in runs)]
 
 
 def compare_figure(
@@ -54,6 +74,8 @@ def compare_figure(
 ) -> go.Figure:
     """Moving averages of one metric, one line per run; above them one strip per run with its phases.
 
+    Evaluations are few and are means already: each is a point of its run's line.
+
     Args:
         runs: two or more; each keeps its place's colour.
         metric: a key of `METRICS`.
@@ -63,25 +85,31 @@ def compare_figure(
     """
     title, value_of = METRICS[metric]
     end = max((run.end if span == "run" else max(run.completed, 1) for run in runs), default=1)
-    alt = f"{title}, mean of the last {window} episodes, of {len(runs)} runs: {'; '.join(map(_newest, runs))}."
+    smoothed = f"{title}, mean of last {window}" if window > 1 and metric != EVALUATION else title
+    alt = f"{smoothed}, of {len(runs)} runs: {'; '.join(map(_newest, runs))}."
     bucket = max((group(run.episode).size for run in runs), default=1)
     name = "compare:" + metric + ":" + ":".join(run.name for run in runs)
     figure = plain_frame(name=name, alt=alt, height=height, end=end, legend=True, bucket=1)
     figure.layout.margin.t = LEGEND_ROOM + _STRIPS_GAP
     palette = colours(len(runs))
     for row, (run, colour) in enumerate(zip(runs, palette, strict=True)):
-        buckets = group(run.episode)
+        if metric == EVALUATION:
+            x, y = np.array([point.episode for point in run.evaluations]), value_of(run)
+        else:
+            buckets = group(run.episode)
+            x, y = buckets.x, buckets.last(moving_average(value_of(run), window))
         figure.add_scatter(
-            x=buckets.x,
-            y=buckets.last(moving_average(value_of(run), window)),
+            x=x,
+            y=y,
             name=run.name,
             legendgroup=str(row),
-            mode="lines" if len(run) > 1 else "lines+markers",
+            mode="lines+markers" if metric == EVALUATION or len(run) == 1 else "lines",
             line={"color": colour, "width": 2},
+            marker={"symbol": "diamond" if metric == EVALUATION else "circle", "size": 9},
+            cliponaxis=metric != EVALUATION,
             hovertemplate="%{y:.4~g}",
         )
     _add_strips(figure, runs, palette, end)
-    smoothed = f"{title}, mean of last {window}" if window > 1 else title
     figure.update_layout(yaxis={"title": {"text": smoothed, "standoff": 6}})
     if bucket > 1:
         figure.layout.meta["bucket"] = bucket

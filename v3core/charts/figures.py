@@ -1,4 +1,4 @@
-"""The charts of one run: return, losses, expert loads, routing entropy, schedule. Data in, figure out."""
+"""The charts of one run: return, success, losses, loads, routing entropy, schedule. Data in, figure out."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -7,11 +7,11 @@ import numpy as np
 import plotly.graph_objects as go
 
 from v3core.charts.buckets import group, moving_average
-from v3core.charts.frame import Span, frame, name_routing, stack_rows
+from v3core.charts.frame import Span, frame, name_routing, progress_words, stack_rows
 from v3core.charts.knobs import KNOB_TITLES, add_plan
-from v3core.charts.palette import CATEGORICAL, NEUTRAL, colour_scale, colours, rgba
+from v3core.charts.palette import CATEGORICAL, NEUTRAL, colours, rgba
 from v3core.charts.series import RunSeries
-from v3core.charts.traces import add_column, add_level
+from v3core.charts.traces import add_column, add_evaluated_success, add_evaluations, add_heatmap, add_level
 from v3core.curriculum import BaseValues, Curriculum
 
 WINDOW = 100
@@ -19,6 +19,9 @@ WINDOW = 100
 
 MAX_AREAS = 12
 """With more experts than this, loads are drawn as a heatmap: areas would be slivers."""
+
+SUCCESS_BUCKETS = 100
+"""At most: a rate wants more episodes per point than a return does."""
 
 _BEHIND = CATEGORICAL[4]
 """Colour of the episodes behind their moving average."""
@@ -34,10 +37,10 @@ LOSSES = {
 def return_figure(
     series: RunSeries, *, threshold: float | None = None, window: int = WINDOW, span: Span = "run", height: int = 320
 ) -> go.Figure:
-    """Return of each episode, and its moving average.
+    """Return of each episode, its moving average, and the evaluations apart from training.
 
     Args:
-        series: the run; reads column `return`.
+        series: the run; reads column `return`, and the evaluations.
         threshold: the environment's own reward threshold, drawn as a level.
         window: episodes of the moving average.
         span: how much of the run the axis shows.
@@ -46,7 +49,7 @@ def return_figure(
     buckets, values = group(series.episode), series.column("return")
     average = moving_average(values, window)
     newest = f", mean of the last {window}: {average[-1]:.1f}" if len(series) and math.isfinite(average[-1]) else ""
-    alt = f"Return per episode of {series.name}: {_progress(series)}{newest}."
+    alt = f"Return per episode of {series.name}: {progress_words(series)}{newest}{_evaluated(series)}."
     figure = frame(series, name="return", alt=alt, height=height, span=span, legend=True, bucket=buckets.size)
     colour = CATEGORICAL[0]
     if buckets.size == 1:
@@ -72,14 +75,54 @@ def return_figure(
     )
     if threshold is not None:
         add_level(figure, series.end, threshold, name=f"Reward threshold {threshold:g}")
+    add_evaluations(figure, series.evaluations)
     figure.update_yaxes(title={"text": "Return", "standoff": 6}, rangemode="tozero")
+    return figure
+
+
+def success_figure(series: RunSeries, *, window: int = WINDOW, span: Span = "run", height: int = 220) -> go.Figure:
+    """Share of episodes that solved the task: of each bucket, of the last episodes, and in evaluations.
+
+    Args:
+        series: the run; reads column `success` (0 or 1), and the evaluations.
+        window: episodes of the moving average.
+        span: how much of the run the axis shows.
+        height: pixels.
+    """
+    values = series.column("success")
+    buckets = group(series.episode, SUCCESS_BUCKETS)
+    average = moving_average(values, window)
+    newest = f", of the last {window}: {average[-1]:.0%}" if len(series) and math.isfinite(average[-1]) else ""
+    alt = f"Success rate of {series.name}: {progress_words(series)}{newest}."
+    figure = frame(series, name="success", alt=alt, height=height, span=span, legend=True, bucket=buckets.size)
+    if buckets.size > 1:
+        figure.add_scatter(
+            x=buckets.x,
+            y=buckets.summary(values).mean,
+            name=f"Rate in {buckets.size} episodes",
+            mode="lines",
+            line={"color": _BEHIND, "width": 1, "shape": "hv"},
+            hovertemplate="%{y:.0%}",
+        )
+    figure.add_scatter(
+        x=buckets.x,
+        y=buckets.last(average),
+        name=f"Rate in last {window}",
+        mode="lines+markers" if len(series) == 1 else "lines",
+        line={"color": CATEGORICAL[0], "width": 2.5},
+        hovertemplate="%{y:.0%}",
+    )
+    add_evaluated_success(figure, series.evaluations)
+    figure.update_yaxes(
+        title={"text": "Success rate", "standoff": 6}, range=[-0.02, 1.05], tickformat=".0%", tickvals=[0, 0.5, 1]
+    )
     return figure
 
 
 def losses_figure(series: RunSeries, *, span: Span = "run", height: int = 480) -> go.Figure:
     """Policy, value and load-balance loss and action entropy of the updates, one row each with its own scale."""
     buckets = group(series.episode)
-    alt = f"Losses of {series.name}, by episode: {_progress(series)}."
+    alt = f"Losses of {series.name}, by episode: {progress_words(series)}."
     figure = frame(series, name="losses", alt=alt, height=height, span=span, bucket=buckets.size)
     axes = stack_rows(figure, list(LOSSES.values()))
     for (column, title), axis, colour in zip(LOSSES.items(), axes, CATEGORICAL, strict=False):
@@ -92,28 +135,13 @@ def expert_loads_figure(series: RunSeries, *, span: Span = "run", height: int = 
     experts = series.experts
     buckets = group(series.episode)
     even = f"; an even share is {1 / experts:.1%}" if experts else ""
-    alt = f"Load of {experts} experts in {series.name}: {_progress(series)}{_heaviest(series)}{even}."
+    alt = f"Load of {experts} experts in {series.name}: {progress_words(series)}{_heaviest(series)}{even}."
     areas = experts <= MAX_AREAS
     figure = frame(series, name="loads", alt=alt, height=height, span=span, legend=areas, bucket=buckets.size)
     figure.layout.meta["experts"] = experts
     means = [buckets.summary(series.loads[:, expert]).mean for expert in range(experts)]
     if not areas:
-        figure.add_heatmap(
-            x=buckets.x,
-            y=[f"Expert {expert + 1}" for expert in range(experts)],
-            z=np.array(means),
-            colorscale=colour_scale(),
-            zmin=0,
-            colorbar={
-                "title": {"text": "Load", "font": {"size": 12}},
-                "tickfont": {"size": 12},
-                "tickformat": ".0%",
-                "thickness": 12,
-                "outlinewidth": 0,
-            },
-            hovertemplate="%{y}, episode %{x:,d}: %{z:.1%}<extra></extra>",
-        )
-        figure.update_layout(hovermode="closest", yaxis={"autorange": "reversed"}, margin={"l": 70, "r": 84})
+        add_heatmap(figure, buckets, means, title="Load", number=".0%")
         return figure
     for expert, (mean, colour) in enumerate(zip(means, colours(experts), strict=True), start=1):
         figure.add_scatter(
@@ -132,29 +160,45 @@ def expert_loads_figure(series: RunSeries, *, span: Span = "run", height: int = 
 
 
 def routing_entropy_figure(series: RunSeries, *, span: Span = "run", height: int = 300) -> go.Figure:
-    """Entropy of the gate weights, from 0 (one expert decides) to ln N (all share alike).
+    """Entropy of the gates and of the load, and their difference, against ln N: is a step's choice sharp, and whose.
 
-    exp(H) reads as the number of effective experts.
+    E[H(α)] falls when each step is routed sharply, H(E[α]) when few experts do all the work. The difference is the
+    mutual information of step and expert: high only if sharp choices differ from step to step.
+
+    Args:
+        series: the run; reads columns `routing_entropy`, `load_entropy`, `specialisation`; those that were not
+            recorded are left out.
+        span: how much of the run the axis shows.
+        height: pixels.
     """
-    buckets, entropy = group(series.episode), series.column("routing_entropy")
+    buckets = group(series.episode)
     most = math.log(series.experts) if series.experts else 0.0
     label = f"ln {series.experts} = {most:.3f}"
-    alt = f"Routing entropy of {series.name} in nats, at most {label}: {_progress(series)}."
+    newest = ""
+    if len(series) and math.isfinite(series.column("specialisation")[-1]):
+        newest = f", newest specialisation {series.column('specialisation')[-1]:.3f}"
+    alt = f"Routing entropy of {series.name} in nats, at most {label}: {progress_words(series)}{newest}."
     figure = frame(series, name="routing-entropy", alt=alt, height=height, span=span, legend=True, bucket=buckets.size)
-    add_column(figure, buckets, entropy, name="H, entropy of gate weights", colour=CATEGORICAL[2], number=".3f")
-    figure.add_scatter(
-        x=buckets.x,
-        y=buckets.summary(entropy).mean,
-        customdata=np.exp(buckets.summary(entropy).mean),
-        name="exp H, effective experts",
-        mode="lines",
-        line={"width": 0},
-        showlegend=False,
-        hovertemplate="%{customdata:.2f}",
-    )
+    shared = series.has("load_entropy", "specialisation")
+    if shared:
+        add_column(
+            figure, buckets, series.column("load_entropy"), name="H(E[α]), of the load", colour=CATEGORICAL[0],
+            number=".3f", spread=False,
+        )  # fmt: skip
+    add_column(
+        figure, buckets, series.column("routing_entropy"), name="E[H(α)], of a step’s gates", colour=CATEGORICAL[2],
+        number=".3f", spread=not shared,
+    )  # fmt: skip
+    if shared:
+        colour = CATEGORICAL[3]
+        add_column(
+            figure, buckets, series.column("specialisation"), name="Specialisation, the difference", colour=colour,
+            number=".3f", spread=False,
+        )  # fmt: skip
+        figure.data[-1].update(fill="tozeroy", fillcolor=rgba(colour, 0.18))
     add_level(figure, series.end, most, name=label)
     top = most * 1.08 if most > 0 else 0.1
-    figure.update_yaxes(title={"text": "Routing entropy (nats)", "standoff": 6}, range=[0, top])
+    figure.update_yaxes(title={"text": "Entropy (nats)", "standoff": 6}, range=[0, top])
     return figure
 
 
@@ -178,7 +222,7 @@ def schedule_figure(
         height: pixels.
     """
     buckets = group(series.episode)
-    alt = f"Schedule of {series.name}, planned and in effect: {_progress(series)}."
+    alt = f"Schedule of {series.name}, planned and in effect: {progress_words(series)}."
     figure = frame(series, name="schedule", alt=alt, height=height, span=span, legend=True, bucket=buckets.size)
     name_routing(figure, series.bands)
     axes = stack_rows(figure, [KNOB_TITLES[knob] for knob in knobs])
@@ -205,14 +249,15 @@ def _steps_at(series: RunSeries) -> Callable[[float], float]:
     return lambda complete: float(np.interp(complete, episode, step, right=np.nan))
 
 
-def _progress(series: RunSeries) -> str:
-    if not len(series):
-        return "no episodes yet"
-    return f"{series.completed:,} of {series.end:,} episodes"
-
-
 def _heaviest(series: RunSeries) -> str:
     if not len(series) or not series.experts or not np.isfinite(series.loads[-1]).any():
         return ""
     expert = int(np.nanargmax(series.loads[-1]))
     return f", in the newest expert {expert + 1} carries most, {series.loads[-1, expert]:.0%}"
+
+
+def _evaluated(series: RunSeries) -> str:
+    if not series.evaluations:
+        return ""
+    newest = series.evaluations[-1]
+    return f"; evaluated at episode {newest.episode:,}: {newest.mean:.1f} over {newest.count} episodes"

@@ -7,6 +7,7 @@ Figures leave text, grid and paper without a colour: the browser fills them from
 from collections.abc import Sequence
 from typing import Any, Literal
 
+import pandas as pd  # noqa: F401  plotly looks at whatever is loaded of it: half loaded by another thread, it fails
 import plotly.graph_objects as go
 
 from v3core.charts.palette import CATEGORICAL, NEUTRAL, rgba
@@ -79,6 +80,13 @@ def plain_frame(
             "yaxis": {"zeroline": False, "nticks": 6, "automargin": False},
         }
     )
+
+
+def progress_words(series: RunSeries) -> str:
+    """How far the run is, for the words read out instead of the picture."""
+    if not len(series):
+        return "no episodes yet"
+    return f"{series.completed:,} of {series.end:,} episodes"
 
 
 def draw_phases(

@@ -42,6 +42,23 @@ class Boundary:
 
 
 @dataclass(frozen=True)
+class EvaluationPoint:
+    """One evaluation: episodes played apart from training, without exploration or learning."""
+
+    episode: int
+    """Complete training episodes at the time."""
+    count: int
+    """Episodes played."""
+    mean: float
+    """Mean return."""
+    lowest: float
+    highest: float
+    success: float
+    """Share of its episodes that solved the task; NaN where the environment does not say."""
+    env: str = ""
+
+
+@dataclass(frozen=True)
 class RunSeries:
     """The recorded part of one run, n episodes in order, and the plan for the rest."""
 
@@ -60,6 +77,10 @@ class RunSeries:
     """Episodes planned; 0 if that is not known."""
     starts: Sequence[PhaseStart] = ()
     """Where the recorded phases really began."""
+    expert_grad_norms: Floats = field(default_factory=lambda: np.empty((0, 0)))
+    """Norm of the gradient of each expert's parameters, shape [n, experts], NaN where it was not recorded."""
+    evaluations: Sequence[EvaluationPoint] = ()
+    """Oldest first."""
 
     def __len__(self) -> int:
         """Episodes recorded."""
@@ -85,6 +106,10 @@ class RunSeries:
         if name not in self.columns:
             return np.full(len(self), np.nan)
         return np.asarray(self.columns[name], dtype=np.float64)
+
+    def has(self, *names: str) -> bool:
+        """Whether any of these columns holds a number; one that was not recorded holds none."""
+        return any(bool(np.isfinite(self.column(name)).any()) for name in names)
 
 
 def phase_bands(curriculum: Curriculum, *, episodes: int, starts: Sequence[PhaseStart] = ()) -> list[PhaseBand]:

@@ -1,12 +1,18 @@
-"""Traces that several charts use: a mean with the band of its extremes, a plan, a level."""
+"""Traces that several charts use: a mean with the band of its extremes, a level, evaluations."""
+
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
 from v3core.charts.buckets import Buckets
-from v3core.charts.palette import NEUTRAL, rgba
-from v3core.charts.series import Floats
+from v3core.charts.palette import CATEGORICAL, NEUTRAL, colour_scale, rgba
+from v3core.charts.series import EvaluationPoint, Floats
+
+EVALUATION_COLOUR = CATEGORICAL[1]
+"""Evaluations come apart from training and look apart from it."""
 
 
 def add_column(
@@ -20,6 +26,7 @@ def add_column(
     number: str = ".3g",
     hover: str | None = None,
     width: float = 1.5,
+    spread: bool = True,
 ) -> None:
     """Draw a column: every value, or per bucket the mean in front of a band from the lowest to the highest.
 
@@ -33,19 +40,21 @@ def add_column(
         number: d3 format of a value in the hover.
         hover: plotly's hover template, in place of value and extremes.
         width: of the line, in pixels.
+        spread: draw that band; without it the extremes are in the hover alone.
     """
     summary = buckets.summary(values)
     text = f"%{{y:{number}}}"
     lone = _lone(summary.mean)
-    spread = None
+    extremes = None
     if buckets.size > 1:
-        _add_spread(figure, buckets, summary.minimum, summary.maximum, colour=colour, axis=axis, group=name)
-        spread = np.column_stack((summary.minimum, summary.maximum))
+        if spread:
+            _add_spread(figure, buckets, summary.minimum, summary.maximum, colour=colour, axis=axis, group=name)
+        extremes = np.column_stack((summary.minimum, summary.maximum))
         text += f"  (%{{customdata[0]:{number}}} to %{{customdata[1]:{number}}})"
     figure.add_scatter(
         x=buckets.x,
         y=summary.mean,
-        customdata=spread,
+        customdata=extremes,
         name=name,
         legendgroup=name,
         yaxis=axis,
@@ -68,6 +77,89 @@ def add_level(figure: go.Figure, end: float, level: float, *, name: str, axis: s
         line={"color": NEUTRAL, "width": 1.5, "dash": "dash"},
         hoverinfo="skip",
     )
+
+
+def add_evaluations(figure: go.Figure, points: Sequence[EvaluationPoint]) -> None:
+    """Mark each evaluation's mean return, with the range of its episodes; nothing where there are none."""
+    points = [point for point in points if np.isfinite(point.mean)]
+    if not points:
+        return
+    means = np.array([point.mean for point in points])
+    lowest, highest = np.array([point.lowest for point in points]), np.array([point.highest for point in points])
+    several = len({point.env for point in points}) > 1
+    where = " in %{customdata[2]}" if several else ""
+    figure.add_scatter(
+        x=[point.episode for point in points],
+        y=means,
+        error_y={
+            "type": "data",
+            "symmetric": False,
+            "array": highest - means,
+            "arrayminus": means - lowest,
+            "thickness": 1.5,
+            "width": 4,
+        },
+        customdata=[(point.lowest, point.highest, point.env) for point in points],
+        name=evaluation_name(points),
+        hovertemplate=f"%{{y:.4~g}}  (%{{customdata[0]:.4~g}} to %{{customdata[1]:.4~g}}){where}",
+        **_evaluation_marks(),
+    )
+
+
+def add_evaluated_success(figure: go.Figure, points: Sequence[EvaluationPoint]) -> None:
+    """Mark each evaluation's success rate; nothing where none says."""
+    points = [point for point in points if np.isfinite(point.success)]
+    if points:
+        figure.add_scatter(
+            x=[point.episode for point in points],
+            y=[point.success for point in points],
+            name=evaluation_name(points),
+            hovertemplate="%{y:.0%}",
+            **_evaluation_marks(),
+        )
+
+
+def evaluation_name(points: Sequence[EvaluationPoint]) -> str:
+    """As the legend has it: `Evaluation, mean of 10`."""
+    counts = sorted({point.count for point in points})
+    return f"Evaluation, mean of {counts[0]}" if len(counts) == 1 else "Evaluation, mean"
+
+
+def _evaluation_marks() -> dict[str, Any]:
+    return {
+        "mode": "markers",
+        # The last evaluation is taken at the run's end, which is the plot's edge.
+        "cliponaxis": False,
+        "marker": {"symbol": "diamond", "size": 10, "color": EVALUATION_COLOUR},
+    }
+
+
+def add_heatmap(figure: go.Figure, buckets: Buckets, means: Sequence[Floats], *, title: str, number: str) -> None:
+    """One row per expert, for more experts than lines or areas could show.
+
+    Args:
+        figure: drawn into.
+        buckets: how the rows are grouped.
+        means: per expert its mean per bucket.
+        title: of the colour bar.
+        number: d3 format of a value.
+    """
+    figure.add_heatmap(
+        x=buckets.x,
+        y=[f"Expert {expert + 1}" for expert in range(len(means))],
+        z=np.array(means),
+        colorscale=colour_scale(),
+        zmin=0,
+        colorbar={
+            "title": {"text": title, "font": {"size": 12}},
+            "tickfont": {"size": 12},
+            "tickformat": number,
+            "thickness": 12,
+            "outlinewidth": 0,
+        },
+        hovertemplate=f"%{{y}}, episode %{{x:,d}}: %{{z:{number}}}<extra></extra>",
+    )
+    figure.update_layout(hovermode="closest", yaxis={"autorange": "reversed"}, margin={"l": 70, "r": 84})
 
 
 def _add_spread(

@@ -36,13 +36,20 @@ class PhaseStatistics:
     """exp(H(E[α])): how many experts share the phase's total load."""
     dead_experts: int
     """Experts with a mean load below 1 %."""
+    specialisation: float
+    """Mean of its episodes' H(E[α]) − E[H(α)]; NaN where it was not recorded."""
+    success: float
+    """Share of its episodes that solved the task; NaN where the environment does not say."""
+    router_shift: float
+    """Mean total variation between the gates as acted and while learning; NaN where it was not recorded."""
 
 
 def phase_statistics(columns: Mapping[str, NDArray[Any]], loads: NDArray[np.float64]) -> list[PhaseStatistics]:
     """Describe each phase of a run, in the order they were trained.
 
     Args:
-        columns: arrays of equal length n: `episode`, `phase`, `return`, `length`, `routing_entropy`.
+        columns: arrays of equal length n: `episode`, `phase`, `return`, `length`, `routing_entropy`; and, where they
+            were recorded, `specialisation`, `success`, `router_shift`.
         loads: mean gate weight per episode and expert, shape [n, experts].
     """
     phases = columns["phase"]
@@ -67,7 +74,17 @@ def _describe(
         return_deviation=float(returns.std(ddof=1)) if len(rows) > 1 else float("nan"),
         closing_return=float(returns[-TAIL_EPISODES:].mean()),
         mean_length=float(columns["length"][rows].mean()),
-        routing_entropy=float(np.nanmean(columns["routing_entropy"][rows])),
+        routing_entropy=_known_mean(columns, "routing_entropy", rows),
         effective_experts=float(np.exp(-(present * np.log(present)).sum())),
         dead_experts=int((mean_load < DEAD_LOAD).sum()),
+        specialisation=_known_mean(columns, "specialisation", rows),
+        success=_known_mean(columns, "success", rows),
+        router_shift=_known_mean(columns, "router_shift", rows),
     )
+
+
+def _known_mean(columns: Mapping[str, NDArray[Any]], name: str, rows: NDArray[np.intp]) -> float:
+    """Mean of the finite values; NaN where there are none."""
+    values = columns[name][rows].astype(float) if name in columns else np.empty(0)
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if len(known) else float("nan")

@@ -154,12 +154,12 @@ class EvaluationRow:
         return dict(vars(self))
 
 
-def read_evaluations(db: Database, run_id: str) -> list[EvaluationRow]:
-    """A run's evaluations, oldest first."""
+def read_evaluations(db: Database, run_id: str, after: int = 0) -> list[EvaluationRow]:
+    """A run's evaluations taken at an episode greater than `after`, oldest first."""
     c = evaluations.c
     query = select(c.episode, c.step, c.env, c.return_, c.length, c.success)
     with db.read() as tx:
-        rows = tx.execute(query.where(c.run_id == run_id).order_by(c.episode, c.number)).all()
+        rows = tx.execute(query.where(c.run_id == run_id, c.episode > after).order_by(c.episode, c.number)).all()
     found: list[EvaluationRow] = []
     for (episode, step, env), group in groupby(rows, key=lambda row: tuple(row[:3])):
         returns, lengths, successes = zip(*(row[3:] for row in group), strict=True)

@@ -7,6 +7,9 @@ from v3core.charts.series import RunSeries
 from v3core.insight.phases import DEAD_LOAD, TAIL_EPISODES, phase_statistics
 from v3core.store.runs import RunRow
 
+_WHERE_KNOWN = ("Success", "Specialisation", "Router shift")
+"""Columns left out where no phase of any run has a number."""
+
 
 def phase_table(runs: list[RunRow], series: list[RunSeries]) -> None:
     """One row per run and phase, described from every recorded episode."""
@@ -19,17 +22,22 @@ def phase_table(runs: list[RunRow], series: list[RunSeries]) -> None:
             "Mean return": phase.mean_return,
             "SD": phase.return_deviation,
             f"Last {TAIL_EPISODES}": phase.closing_return,
+            "Success": phase.success,
             "Length": phase.mean_length,
             "Entropy": phase.routing_entropy,
             "Effective": phase.effective_experts,
             "Dead": phase.dead_experts,
+            "Specialisation": phase.specialisation,
+            "Router shift": phase.router_shift,
         }
         for one in series
         for phase in phase_statistics(one.columns, one.loads)
     ]
+    table = pd.DataFrame(rows)
+    unknown = [name for name in _WHERE_KNOWN if name in table and table[name].isna().all()]
     decimals = st.column_config.NumberColumn(format="%.2f")
     st.dataframe(
-        pd.DataFrame(rows),
+        table.drop(columns=unknown),
         hide_index=True,
         column_config={
             "Steps": st.column_config.NumberColumn(format="localized"),
@@ -39,6 +47,9 @@ def phase_table(runs: list[RunRow], series: list[RunSeries]) -> None:
             ),
             f"Last {TAIL_EPISODES}": st.column_config.NumberColumn(
                 format="%.2f", help=f"Mean return of the phase's last {TAIL_EPISODES} episodes, or of all if fewer."
+            ),
+            "Success": st.column_config.NumberColumn(
+                format="percent", help="Share of the phase's episodes that solved the task, where the environment says."
             ),
             "Length": st.column_config.NumberColumn(format="%.1f", help="Mean steps of an episode."),
             "Entropy": st.column_config.NumberColumn(
@@ -51,6 +62,14 @@ def phase_table(runs: list[RunRow], series: list[RunSeries]) -> None:
             ),
             "Dead": st.column_config.NumberColumn(
                 help=f"Experts with a mean load below {DEAD_LOAD:.0%} over the phase."
+            ),
+            "Specialisation": st.column_config.NumberColumn(
+                format="%.3f",
+                help="H(E[α]) − E[H(α)] in nats, mean of the phase's episodes: 0 if every step is routed alike.",
+            ),
+            "Router shift": st.column_config.NumberColumn(
+                format="%.4f",
+                help="Mean total variation, 0 to 1, between the gates as acted and as they are while learning.",
             ),
         },
         alt="Statistics of each phase of each run",

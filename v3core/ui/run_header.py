@@ -2,8 +2,10 @@
 
 import math
 
+import numpy as np
 import streamlit as st
 
+from v3core.charts.series import RunSeries
 from v3core.jobs.lifecycle import ACTIVE, Status
 from v3core.store.database import Database
 from v3core.store.runs import RunRow
@@ -61,3 +63,17 @@ def _outcome(run: RunRow) -> None:
         st.info(plain(run.reason or "") or "Resume goes on from its checkpoint.", icon=":material/pause_circle:")
     elif status is Status.COMPLETED:
         st.success(f"All {run.episodes:,} episodes are trained.", icon=":material/check_circle:")
+
+
+def rollback_warning(series: RunSeries) -> None:
+    """One sentence if updates were undone; nothing otherwise."""
+    rollbacks = series.column("rollbacks")
+    undone = np.nanmax(rollbacks) if series.has("rollbacks") else 0
+    if undone > 0:
+        newest = int(series.episode[np.flatnonzero(rollbacks == undone)[0]])
+        updates = "1 update was" if undone == 1 else f"{undone:,.0f} updates were"
+        which = "at episode" if undone == 1 else "the newest at episode"
+        st.warning(
+            f"{updates} undone because a number was not finite, {which} {newest:,}; the run went on from before it.",
+            icon=":material/undo:",
+        )

@@ -1,0 +1,56 @@
+"""Charts of the experts beside their loads: how many share the work, and how much each of them learns."""
+
+import plotly.graph_objects as go
+
+from v3core.charts.buckets import group
+from v3core.charts.figures import MAX_AREAS
+from v3core.charts.frame import Span, frame, progress_words
+from v3core.charts.palette import CATEGORICAL, colours
+from v3core.charts.series import RunSeries
+from v3core.charts.traces import add_column, add_heatmap, add_level
+
+
+def effective_experts_figure(series: RunSeries, *, span: Span = "run", height: int = 300) -> go.Figure:
+    """How many experts share the load, and how many a step uses, of N.
+
+    Args:
+        series: the run; reads columns `effective_experts` and `support`.
+        span: how much of the run the axis shows.
+        height: pixels.
+    """
+    buckets = group(series.episode)
+    alt = f"Effective experts and support of {series.name}, of {series.experts}: {progress_words(series)}."
+    figure = frame(series, name="effective", alt=alt, height=height, span=span, legend=True, bucket=buckets.size)
+    for column, name, colour in (
+        ("effective_experts", "Effective experts, exp H(E[α])", CATEGORICAL[0]),
+        ("support", "Support, gates above 0", CATEGORICAL[7]),
+    ):
+        add_column(figure, buckets, series.column(column), name=name, colour=colour, number=".2f", width=2)
+    if series.experts:
+        add_level(figure, series.end, series.experts, name=f"N = {series.experts}")
+    figure.update_yaxes(title={"text": "Experts", "standoff": 6}, range=[0, max(series.experts, 1) * 1.08])
+    return figure
+
+
+def expert_gradients_figure(series: RunSeries, *, span: Span = "run", height: int = 300) -> go.Figure:
+    """Norm of the gradient of each expert's parameters, one line per expert; rows of a heatmap where they are many.
+
+    Args:
+        series: the run; reads `expert_grad_norms`.
+        span: how much of the run the axis shows.
+        height: pixels.
+    """
+    norms = series.expert_grad_norms
+    experts = norms.shape[1]
+    buckets = group(series.episode)
+    alt = f"Gradient norm of each of {experts} experts in {series.name}: {progress_words(series)}."
+    lines = experts <= MAX_AREAS
+    figure = frame(series, name="gradients", alt=alt, height=height, span=span, legend=lines, bucket=buckets.size)
+    if not lines:
+        means = [buckets.summary(norms[:, expert]).mean for expert in range(experts)]
+        add_heatmap(figure, buckets, means, title="Norm", number=".2~g")
+        return figure
+    for expert, colour in enumerate(colours(experts)):
+        add_column(figure, buckets, norms[:, expert], name=f"Expert {expert + 1}", colour=colour, spread=False)
+    figure.update_yaxes(title={"text": "Gradient norm", "standoff": 6}, rangemode="tozero")
+    return figure

@@ -1,0 +1,81 @@
+"""What a run is trained with, in one line: routing in effect, network, environment, device."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import streamlit as st
+
+from v3core.config import PolicyConfig, RunConfig
+from v3core.curriculum import Curriculum, Progress, environments_of, settings_at
+from v3core.store.database import Database
+from v3core.store.readers import read_episodes
+from v3core.store.runs import RunRow
+from v3core.ui.status import plain
+
+_EFFECTIVE = ("routing", "top_k", "top_k_weights", "alpha", "env")
+_GRAPHS = {"gatv1": "graph attention GATv1", "gatv2": "graph attention GATv2", "mlp": "no messages between nodes"}
+_DEVICES = {"auto": "auto (CUDA where there is one)", "cpu": "CPU", "cuda": "CUDA"}
+
+
+def run_settings(database: Database, run: RunRow, curriculum: Curriculum) -> None:
+    """One line under the header; what the newest episode was really routed by, else what is planned for the first."""
+    values = _newest(database, run)
+    if values is None:
+        planned = settings_at(curriculum, Progress(0, run.episodes), run.config.base.values())
+        values = {name: getattr(planned, name) for name in _EFFECTIVE}
+    parts = [
+        f":material/alt_route: {describe_routing(values, run.experts)}",
+        f":material/hub: {describe_network(run.config.policy)}",
+        f":material/videogame_asset: {plain(str(values['env'] or run.env))}",
+        f":material/memory: {_DEVICES[run.config.device]}",
+    ]
+    st.caption(" · ".join(parts))
+    if environments := describe_environments(run.config, curriculum):
+        st.caption(plain(environments))
+
+
+def describe_routing(values: Mapping[str, Any], experts: int) -> str:
+    """The routing with what it uses, as in `Routing top 2 of 4 experts, weights renormalised`.
+
+    Args:
+        values: `routing`, and where it uses them `top_k`, `top_k_weights`, `alpha`; a missing one is None or NaN.
+        experts: that the router chooses among.
+    """
+    routing, alpha, top_k = str(values["routing"]), values.get("alpha"), values.get("top_k")
+    if routing == "topk":
+        chosen = f"top {top_k:.0f} of {experts} experts" if _known(top_k) else "topk"
+        weights = values.get("top_k_weights")
+        return f"Routing {chosen}, weights {weights}" if weights else f"Routing {chosen}"
+    if routing == "entmax" and alpha is not None and _known(alpha):
+        return f"Routing entmax, α {alpha:.3g}"
+    return f"Routing {routing}"
+
+
+def describe_network(policy: PolicyConfig) -> str:
+    """Experts, shared ones and the graph layers, as in `4 experts, 1 shared, graph attention GATv1`."""
+    experts = "1 expert" if policy.experts == 1 else f"{policy.experts} experts"
+    shared = [f"{policy.shared_experts} shared"] if policy.shared_experts else []
+    return ", ".join([experts, *shared, _GRAPHS[policy.graph]])
+
+
+def describe_environments(config: RunConfig, curriculum: Curriculum) -> str:
+    """Which phase trains on which environment; empty where that does not change."""
+    if len({config.env, *environments_of(curriculum)}) == 1:
+        return ""
+    current, parts = config.env, []
+    for phase in curriculum.phases:
+        current = phase.env or current
+        parts.append(f"{phase.name} on {current}")
+    return f"Environments: {', then '.join(parts)}."
+
+
+def _newest(database: Database, run: RunRow) -> dict[str, Any] | None:
+    if not run.episode:
+        return None
+    table = read_episodes(database, run.id, after=run.episode - 1, limit=1, columns=_EFFECTIVE, loads=False)
+    return {name: table[name][0] for name in _EFFECTIVE} if len(table) else None
+
+
+def _known(value: float | None) -> bool:
+    return value is not None and math.isfinite(value)

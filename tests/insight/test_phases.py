@@ -42,3 +42,15 @@ def test_the_closing_return_is_of_the_last_hundred():
 
 def test_no_episodes_no_phases():
     assert phase_statistics(columns([], []), np.empty((0, 4))) == []
+
+
+def test_the_routing_of_a_phase_is_told_by_the_episodes_acted_wholly_in_it():
+    """The third episode began in the warmup: its routing is of both phases, its return is not."""
+    told = columns(["warmup", "warmup", "fine-tune", "fine-tune"], [10, 20, 40, 60])
+    told["phase_steps"] = np.array([10, 20, 15, 60])
+    told["routing_entropy"] = np.array([1.0, 1.0, 0.7, 0.0])
+    loads = np.array([[0.5, 0.5], [0.5, 0.5], [0.6, 0.4], [1.0, 0.0]])
+    warmup, fine_tune = phase_statistics(told, loads)
+    assert (warmup.routing_entropy, fine_tune.routing_entropy) == (1.0, 0.0)
+    assert fine_tune.effective_experts == pytest.approx(1.0)
+    assert (fine_tune.episodes, fine_tune.mean_return, fine_tune.steps) == (2, 50, 100)

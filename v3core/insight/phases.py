@@ -49,7 +49,7 @@ def phase_statistics(columns: Mapping[str, NDArray[Any]], loads: NDArray[np.floa
 
     Args:
         columns: arrays of equal length n: `episode`, `phase`, `return`, `length`, `routing_entropy`; and, where they
-            were recorded, `specialisation`, `success`, `router_shift`.
+            were recorded, `phase_steps`, `specialisation`, `success`, `router_shift`.
         loads: mean gate weight per episode and expert, shape [n, experts].
     """
     phases = columns["phase"]
@@ -62,7 +62,11 @@ def _describe(
     name: str, columns: Mapping[str, NDArray[Any]], loads: NDArray[np.float64], rows: NDArray[np.intp]
 ) -> PhaseStatistics:
     returns = columns["return"][rows].astype(float)
-    mean_load = loads[rows].mean(axis=0)
+    # Of an episode that began in the phase before, the routing is of both.
+    acted = columns.get("phase_steps", columns["length"])[rows].astype(float)
+    own = rows[~(acted < columns["length"][rows])]
+    own = own if len(own) else rows
+    mean_load = loads[own].mean(axis=0)
     present = mean_load[mean_load > 0]
     return PhaseStatistics(
         phase=name,
@@ -74,10 +78,10 @@ def _describe(
         return_deviation=float(returns.std(ddof=1)) if len(rows) > 1 else float("nan"),
         closing_return=float(returns[-TAIL_EPISODES:].mean()),
         mean_length=float(columns["length"][rows].mean()),
-        routing_entropy=_known_mean(columns, "routing_entropy", rows),
+        routing_entropy=_known_mean(columns, "routing_entropy", own),
         effective_experts=float(np.exp(-(present * np.log(present)).sum())),
         dead_experts=int((mean_load < DEAD_LOAD).sum()),
-        specialisation=_known_mean(columns, "specialisation", rows),
+        specialisation=_known_mean(columns, "specialisation", own),
         success=_known_mean(columns, "success", rows),
         router_shift=_known_mean(columns, "router_shift", rows),
     )

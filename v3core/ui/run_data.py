@@ -18,7 +18,7 @@ from v3core.store.runs import RunRow
 _RUNS_KEPT = 64
 
 SHOWN = (
-    *("phase", "return", "length", "success", "step", "at"),
+    *("phase", "phase_steps", "return", "length", "success", "step", "at"),
     *("policy_loss", "value_loss", "load_balance_loss", "action_entropy"),
     *("approx_kl", "clip_fraction", "router_shift", "grad_norm", "explained_variance", "dormant_share", "rollbacks"),
     *("routing_entropy", "load_entropy", "specialisation", "effective_experts", "support", "load_cv"),

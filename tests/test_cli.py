@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 
 from v3core.cli import main
 
@@ -194,3 +195,19 @@ def test_graph_shows_what_an_environment_gets(capsys):
     assert (found["nodes"], found["actions"]["kind"], found["actions"]["low"]) == (3, "continuous", [-2.0])
     assert main(["graph", "CartPol-v1"]) == 1
     assert "Did you mean CartPole-v1" in capsys.readouterr().err
+
+
+def test_a_run_is_evaluated_as_asked(capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv("V3_DATA_DIR", str(tmp_path))
+    monkeypatch.delenv("V3_DATABASE_URL", raising=False)
+    arguments = ["train", "--env", "CartPole-v1", "--episodes", "12", "--evaluate", "3", "--evaluate-every", "5"]
+    assert main([*arguments, "--device", "cpu"]) == 0
+    with sqlite3.connect(tmp_path / "v3.db") as connection:
+        found = connection.execute("SELECT episode, count(*) FROM evaluations GROUP BY episode").fetchall()
+        assert [count for _, count in found] == [3] * len(found)
+        assert found[-1][0] == 12
+        assert len(found) == 2  # after the rollout that passed 5, and at the end
+    capsys.readouterr()
+    assert main([*arguments, "--device", "cuda"]) in {0, 1}
+    if not torch.cuda.is_available():
+        assert "there is no CUDA here; use 'auto' or 'cpu'" in capsys.readouterr().err

@@ -9,10 +9,11 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 import click
 
-from v3core.config import RunConfig, build_run_config, recipe_for
+from v3core.config import Recipe, RunConfig, build_run_config, recipe_for
 from v3core.curriculum import Curriculum, check_fits, fits, load_curriculum, scaled, with_boundaries
 from v3core.environments import check_environment, check_run
 from v3core.errors import V3Error
@@ -80,10 +81,25 @@ def serve(port: int) -> None:
     default=None,
     help="Move the boundaries in proportion to N. If left out, a preset is scaled when it does not fit.",
 )
-def train(env: str, curriculum: str, episodes: int | None, seed: int, name: str | None, scale: bool | None) -> int:
+@click.option("--evaluate", type=click.IntRange(0, 10_000), metavar="K", help="Episodes of an evaluation; 0 for none.")
+@click.option(
+    "--evaluate-every", type=click.IntRange(1), metavar="N", help="Evaluate every N episodes, and at the end."
+)
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+def train(
+    env: str,
+    curriculum: str,
+    episodes: int | None,
+    seed: int,
+    name: str | None,
+    scale: bool | None,
+    evaluate: int | None,
+    evaluate_every: int | None,
+    device: Literal["auto", "cpu", "cuda"],
+) -> int:
     """Train in the foreground with a progress bar; prints the run id last."""
     check_environment(env, allow_import=True)
-    recipe = recipe_for(env)
+    recipe = _evaluated(recipe_for(env), evaluate, evaluate_every)
     length = recipe.episodes if episodes is None else episodes
     chosen, notice = _fitted(curriculum, length, scale)
     check_run(env, chosen, allow_import=True)
@@ -94,6 +110,7 @@ def train(env: str, curriculum: str, episodes: int | None, seed: int, name: str 
         episodes=length,
         curriculum=chosen,
         recipe=recipe,
+        device=device,
     )
     with _database() as database:
         if notice:
@@ -104,6 +121,13 @@ def train(env: str, curriculum: str, episodes: int | None, seed: int, name: str 
     if status == "failed":
         return _fail(run.reason or "The run failed.", 1)
     return 0
+
+
+def _evaluated(recipe: Recipe, episodes: int | None, every: int | None) -> Recipe:
+    """The recipe with what was asked of its evaluations."""
+    asked = {"episodes": episodes, "every": every}
+    changes = {name: value for name, value in asked.items() if value is not None}
+    return recipe.model_copy(update={"evaluation": recipe.evaluation.model_copy(update=changes)})
 
 
 def _fitted(name_or_path: str, episodes: int, scale: bool | None) -> tuple[Curriculum, str]:

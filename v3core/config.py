@@ -19,6 +19,7 @@ from v3core.errors import V3Error, explain
 
 RECIPES = Path(__file__).resolve().parents[1] / "data" / "recipes"
 Graph = Literal["gatv1", "gatv2", "mlp"]
+Device = Literal["auto", "cpu", "cuda"]
 MAX_SEED = 2**32 - 1
 MAX_EPISODES = 100_000_000
 
@@ -143,7 +144,7 @@ class RunConfig(_Frozen):
     ppo: PPOConfig = PPOConfig()
     policy: PolicyConfig = PolicyConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: Device = "auto"
     """Where the network computes; `auto` takes CUDA where there is one."""
 
     @model_validator(mode="after")
@@ -156,7 +157,14 @@ class RunConfig(_Frozen):
 
 
 def build_run_config(
-    *, name: str, env: str, seed: int, episodes: int, curriculum: Curriculum, recipe: Recipe
+    *,
+    name: str,
+    env: str,
+    seed: int,
+    episodes: int,
+    curriculum: Curriculum,
+    recipe: Recipe,
+    device: Device = "auto",
 ) -> RunConfig:
     """A validated RunConfig from what a person chose.
 
@@ -184,6 +192,7 @@ def build_run_config(
             ppo=recipe.ppo,
             policy=policy,
             evaluation=recipe.evaluation,
+            device=device,
         )
     except ValidationError as error:
         raise V3Error(explain(error, "The run")) from None

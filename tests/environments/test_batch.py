@@ -150,10 +150,15 @@ TROUBLE = [
     (raises(AssertionError()), "AssertionError"),
     (lambda usual: (np.zeros(4), *usual[1:]), "the observation has shape (4,), not (3,)"),
     (lambda usual: (None, *usual[1:]), "the observation has shape (), not (3,)"),
-    (lambda usual: (usual[0], None, *usual[2:]), "TypeError"),
-    (lambda usual: (usual[0], "much", *usual[2:]), "could not convert string to float"),
+    (lambda usual: (usual[0], None, *usual[2:]), "the reward is a NoneType, not a number"),
+    (lambda usual: (usual[0], "1.5", *usual[2:]), "the reward is a str, not a number"),
+    (lambda usual: (usual[0], np.ones(1), *usual[2:]), "the reward is a ndarray of shape (1,), not a number"),
+    (lambda usual: (usual[0], np.complex128(1 + 2j), *usual[2:]), "the reward is a complex128, not a number"),
     (lambda usual: usual[:4], "not enough values to unpack"),
-    (lambda usual: (*usual[:2], np.zeros(2), *usual[3:]), "The truth value of an array"),
+    (lambda usual: (*usual[:2], np.zeros(2), *usual[3:]), "terminated is array([0., 0.]), not True or False"),
+    (lambda usual: (*usual[:2], None, *usual[3:]), "terminated is None, not True or False"),
+    (lambda usual: (*usual[:3], "no", {}), "truncated is 'no', not True or False"),
+    (lambda usual: (*usual[:2], True, False, None), "TypeError"),
 ]
 
 
@@ -170,6 +175,23 @@ def test_trouble_names_environment_copy_and_step_in_one_sentence(batch_of, give,
     assert what in sentence
     assert sentence.endswith("; mend the environment.")
     assert "\n" not in sentence
+
+
+@pytest.mark.parametrize("value", [True, np.True_, 1, np.array(True)])
+def test_ends_and_rewards_may_be_numbers_of_any_kind(batch_of, value):
+    batch = batch_of(give=lambda usual: (usual[0], np.array(2.5, np.float32), value, value, {}), at=1)
+    taken = batch.step(np.zeros((2, 1), dtype=np.int64))
+    assert (taken.rewards.tolist(), taken.terminated.tolist(), taken.truncated.tolist()) == (
+        [2.5, 2.5],
+        [True, True],
+        [True, True],
+    )
+
+
+def test_an_environment_that_does_not_close_spoils_nothing(batch_of, monkeypatch):
+    batch = batch_of()
+    monkeypatch.setattr(Playful, "close", lambda self: 1 / 0)
+    batch.close()
 
 
 def test_a_reset_that_raises_is_told(batch_of):

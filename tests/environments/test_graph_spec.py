@@ -57,6 +57,9 @@ def test_cells_are_numbered_as_the_array_lies_in_memory():
         (spaces.Box(0, 255, (96, 96, 3), np.uint8), (96, 96, 3), "uint8"),
         (spaces.Box(0, 255, (84, 84), np.uint8), (84, 84, 1), "uint8"),
         (spaces.Box(0, 255, (4, 84, 80), np.uint8), (84, 80, 4), "uint8"),
+        (spaces.Box(0, 255, (12, 84, 84), np.uint8), (84, 84, 12), "uint8"),
+        (spaces.Box(0, 1, (84, 84), np.float32), (84, 84, 1), "float32"),
+        (spaces.Box(0, 1, (4, 4, 16), np.float32), (4, 4, 16), "float32"),
         (spaces.Box(0, 1, (10, 10, 6), np.bool_), (10, 10, 6), "uint8"),
         (spaces.Box(-1, 1, (20, 30, 3), np.float32), (20, 30, 3), "float32"),
     ],
@@ -107,6 +110,12 @@ def test_a_dict_is_the_union_of_its_parts_with_a_hub_for_each_key():
     assert set(np.flatnonzero(near[67])) == {robot, first, 67}  # the Discrete sees itself and the hubs of its keys
     assert not near[1:65, 66:].any()  # pixels see nothing of the robot but through hubs
     assert (near == near.T).all()
+
+
+def test_bytes_stay_bytes_inside_a_dict():
+    camera = spaces.Box(0, 255, (16, 16, 3), np.uint8)
+    assert state_graph(spaces.Dict({"camera": camera, "door": spaces.Discrete(2)})).dtype == "uint8"
+    assert state_graph(spaces.Dict({"camera": camera, "speed": spaces.Box(-1, 1, (1,))})).dtype == "float32"
 
 
 def test_the_graph_depends_on_the_space_alone():

@@ -88,6 +88,15 @@ def registered():
     gymnasium.registry.pop("Test-v0", None)
 
 
+def test_an_environment_that_exits_when_made_is_refused_and_the_program_goes_on(registered):
+    def leave():
+        raise SystemExit("no licence")
+
+    registered(leave)
+    with pytest.raises(V3Error, match=r"^Environment Test-v0 cannot be made: no licence\.$"):
+        check_environment("Test-v0", allow_import=False)
+
+
 def test_an_environment_that_raises_when_made_is_refused_with_its_first_line(registered):
     registered(Broken)
     with pytest.raises(V3Error, match=r"^Environment Test-v0 cannot be made: no display\.$"):

@@ -6,9 +6,10 @@ from typing import Any
 
 import gymnasium
 import numpy as np
+from gymnasium.wrappers import OrderEnforcing
 from numpy.typing import NDArray
 
-from v3core.environments.encode import encode
+from v3core.environments.encode import encoder
 from v3core.environments.make import is_minigrid, make_environment
 from v3core.environments.types import EnvironmentSpec
 from v3core.errors import V3Error
@@ -52,14 +53,15 @@ class EnvironmentBatch:
         self._envs: list[gymnasium.Env[Any, Any]] = []
         self.observations = np.zeros((count, spec.graph.size), dtype=spec.graph.dtype)
         """What the next actions are for, [count, size]."""
+        self._rows = list(self.observations)
         self._rewards = np.zeros(count)
         self._terminated = np.zeros(count, dtype=np.bool_)
         self._truncated = np.zeros(count, dtype=np.bool_)
         self._steps = 0
+        self._encode = encoder(spec.graph)
         states = np.random.SeedSequence(seeds).generate_state(count)
         for number, state in enumerate(states.tolist()):
-            env = make_environment(spec.env_id)
-            self._envs.append(env)
+            self._envs.append(_without_order_enforcing(make_environment(spec.env_id)))
             self._reset(number, state)
         self._says_success = is_minigrid(self._envs[0])
 
@@ -74,35 +76,45 @@ class EnvironmentBatch:
         self._steps += 1
         finals: dict[int, NDArray[Any]] = {}
         successes: dict[int, bool] = {}
+        encode, rows, rewards = self._encode, self._rows, self._rewards
         for number, (env, action) in enumerate(
             zip(self._envs, self._spec.actions.to_environment(actions), strict=True)
         ):
             try:
-                observation, reward, terminated, truncated, info = env.step(action)
-                self._rewards[number] = float(reward)  # None would become NaN
-                self._terminated[number], self._truncated[number] = bool(terminated), bool(truncated)
-                encode(self._spec.graph, observation, self.observations[number])
+                result: Any = env.step(action)
+                observation, reward, terminated, truncated, info = result
+                rewards[number] = reward if isinstance(reward, float) else _number(reward)
+                if type(terminated) is not bool:
+                    terminated = _truth(terminated, "terminated")
+                if type(truncated) is not bool:
+                    truncated = _truth(truncated, "truncated")
+                self._terminated[number], self._truncated[number] = terminated, truncated
+                encode(observation, rows[number])
+                if terminated or truncated:
+                    finals[number] = rows[number].copy()
+                    success = self._success(info, terminated, float(rewards[number]))
+                    if success is not None:
+                        successes[number] = success
             except KeyboardInterrupt:
                 raise
             except BaseException as problem:  # an environment's own code may raise anything, SystemExit too
                 raise self._failure(number, f"step {self._steps}", problem) from problem
             if terminated or truncated:
-                finals[number] = self.observations[number].copy()
-                success = self._success(info, bool(terminated), float(self._rewards[number]))
-                if success is not None:
-                    successes[number] = success
                 self._reset(number)
         return Steps(self._rewards, self._terminated, self._truncated, finals, successes)
 
     def close(self) -> None:
-        """Release what the environments hold."""
+        """Release what the environments hold. What they raise then no longer matters to a run."""
         for env in self._envs:
-            env.close()
+            try:
+                env.close()
+            except (Exception, SystemExit):
+                continue
 
     def _reset(self, number: int, seed: int | None = None) -> None:
         try:
             observation, _ = self._envs[number].reset(seed=seed)
-            encode(self._spec.graph, observation, self.observations[number])
+            self._encode(observation, self._rows[number])
         except KeyboardInterrupt:
             raise
         except BaseException as problem:
@@ -124,3 +136,28 @@ class EnvironmentBatch:
         return EnvironmentFailureError(
             f"Environment {self._spec.env_id}, copy {number + 1}, failed at {where}: {what}; mend the environment."
         )
+
+
+def _without_order_enforcing(env: gymnasium.Env[Any, Any]) -> gymnasium.Env[Any, Any]:
+    """The environment without the check that it is reset before it is stepped, which a batch sees to."""
+    outer: Any = env
+    while isinstance(outer, gymnasium.Wrapper):
+        if type(outer.env) is OrderEnforcing:
+            outer.env = outer.env.env
+        outer = outer.env
+    return env.env if type(env) is OrderEnforcing else env
+
+
+def _number(reward: Any) -> float:
+    value = reward.item() if isinstance(reward, np.generic | np.ndarray) and np.ndim(reward) == 0 else reward
+    if not isinstance(value, int | float):
+        shape = f" of shape {reward.shape}" if isinstance(reward, np.ndarray) else ""
+        raise ValueError(f"the reward is a {type(reward).__name__}{shape}, not a number")
+    return float(value)
+
+
+def _truth(value: Any, what: str) -> bool:
+    plain = value.item() if isinstance(value, np.generic | np.ndarray) and np.ndim(value) == 0 else value
+    if not isinstance(plain, int) or plain not in (0, 1):
+        raise ValueError(f"{what} is {' '.join(repr(value).split())[:40]}, not True or False")
+    return bool(plain)

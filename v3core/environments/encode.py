@@ -1,5 +1,6 @@
 """Observations of any space as rows of one flat array."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -7,16 +8,34 @@ from numpy.typing import NDArray
 
 from v3core.environments.types import NodePart, StateGraphSpec
 
+Encoder = Callable[[Any, NDArray[Any]], None]
+"""Writes an observation into a row [size], each part where the graph says.
+
+Raises:
+    ValueError: saying what is wrong, if the observation is not of the space that the graph was made for.
+"""
+
 
 def encode(graph: StateGraphSpec, observation: Any, row: NDArray[Any]) -> None:
-    """Write an observation into `row` [size], each part where the graph says.
+    """Write one observation into `row` [size]; for many of them make an `encoder` once.
 
     Raises:
         ValueError: saying what is wrong, if the observation is not of the space that the graph was made for.
     """
-    for part in graph.parts:
-        if part.size:
-            _encode_part(part, _at(observation, part), row[part.start : part.start + part.size])
+    encoder(graph)(observation, row)
+
+
+def encoder(graph: StateGraphSpec) -> Encoder:
+    """How observations become rows, worked out once: a batch needs it at every step of every environment."""
+    parts = [(part, _encoder(part, graph.dtype)) for part in graph.parts if part.size]
+    if len(parts) == 1 and not parts[0][0].path:
+        return parts[0][1]
+
+    def write(observation: Any, row: NDArray[Any]) -> None:
+        for part, write_part in parts:
+            write_part(_at(observation, part), row)
+
+    return write
 
 
 def _at(observation: Any, part: NodePart) -> Any:
@@ -28,24 +47,87 @@ def _at(observation: Any, part: NodePart) -> Any:
     return observation
 
 
-def _encode_part(part: NodePart, observation: Any, row: NDArray[Any]) -> None:
-    values = np.asarray(observation)
+def _encoder(part: NodePart, dtype: str) -> Encoder:
+    entries = slice(part.start, part.start + part.size)
+    if part.kind not in {"categories", "grid"}:
+        return _numbers(part, entries, dtype)
+    if part.size == 1 and part.shape == (1,):
+        return _category(part)
+    return _categories(part, entries)
+
+
+def _numbers(part: NodePart, entries: slice, dtype: str) -> Encoder:
     expected = part.shape if part.observed is None else part.observed
-    if values.shape != expected and not (values.ndim == 0 and part.size == 1):
-        raise ValueError(f"the observation{_named(part)} has shape {values.shape}, not {expected}")
-    if values.dtype.kind not in ("biu" if row.dtype == np.uint8 else "biuf"):
-        raise ValueError(f"the observation{_named(part)} is of type {values.dtype}")
-    if part.kind in {"categories", "grid"}:
-        values = values.reshape(-1, len(part.categories))
-        if part.starts:
-            values = values - part.starts
-        if (values >= part.categories).any() or (values.dtype.kind != "u" and (values < 0).any()):
-            raise ValueError(f"the observation{_named(part)} holds a category that its space does not have")
-    elif row.dtype == np.uint8 and values.dtype.kind == "i" and ((values < 0).any() or (values > 255).any()):
-        raise ValueError(f"the observation{_named(part)} holds a number that is no byte")
-    if part.channels_first:
-        values = values.transpose(1, 2, 0)
-    row[:] = values.reshape(-1)
+    kinds = "biu" if dtype == "uint8" else "biuf"
+    one_axis = len(expected) == 1
+    fits = ("uint8", "bool") if dtype == "uint8" else None
+
+    def write(observation: Any, row: NDArray[Any]) -> None:
+        values = observation if type(observation) is np.ndarray else np.asarray(observation)
+        if values.shape != expected and not (values.ndim == 0 and part.size == 1):
+            raise _wrong_shape(part, values, expected)
+        if values.dtype.kind not in kinds:
+            raise _wrong_type(part, values)
+        if fits is not None and values.dtype.name not in fits and (values.min() < 0 or values.max() > 255):
+            raise ValueError(f"the observation{_named(part)} holds a number that is no byte")
+        if part.channels_first:
+            values = values.transpose(1, 2, 0)
+        row[entries] = values if one_axis else values.reshape(-1)
+
+    return write
+
+
+def _category(part: NodePart) -> Encoder:
+    """A single category, such as a Discrete: the observation is one whole number."""
+    first, count = (part.starts or (0,))[0], part.categories[0]
+
+    def write(observation: Any, row: NDArray[Any]) -> None:
+        if not isinstance(observation, int | np.integer):
+            values = np.asarray(observation)
+            if values.shape not in ((), part.observed if part.observed is not None else part.shape):
+                raise _wrong_shape(part, values, () if part.observed is None else part.observed)
+            if values.dtype.kind not in "biu":
+                raise _wrong_type(part, values)
+            observation = values.item()
+        category = int(observation) - first
+        if not 0 <= category < count:
+            raise _no_category(part)
+        row[part.start] = category
+
+    return write
+
+
+def _categories(part: NodePart, entries: slice) -> Encoder:
+    expected = part.shape if part.observed is None else part.observed
+    starts = np.array(part.starts) if any(part.starts) else None
+    highest = np.resize(np.array(part.categories), part.size) - 1
+
+    def write(observation: Any, row: NDArray[Any]) -> None:
+        values = observation if type(observation) is np.ndarray else np.asarray(observation)
+        if values.shape != expected:
+            raise _wrong_shape(part, values, expected)
+        if values.dtype.kind not in "biu":
+            raise _wrong_type(part, values)
+        values = values.reshape(-1)
+        if starts is not None:
+            values = values.astype(np.int64) - starts
+        if (values > highest).any() or (values.dtype.kind == "i" and (values < 0).any()):
+            raise _no_category(part)
+        row[entries] = values
+
+    return write
+
+
+def _wrong_shape(part: NodePart, values: NDArray[Any], expected: tuple[int, ...]) -> ValueError:
+    return ValueError(f"the observation{_named(part)} has shape {values.shape}, not {expected}")
+
+
+def _wrong_type(part: NodePart, values: NDArray[Any]) -> ValueError:
+    return ValueError(f"the observation{_named(part)} is of type {values.dtype}")
+
+
+def _no_category(part: NodePart) -> ValueError:
+    return ValueError(f"the observation{_named(part)} holds a category that its space does not have")
 
 
 def _named(part: NodePart) -> str:

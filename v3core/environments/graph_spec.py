@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from gymnasium import spaces
@@ -119,13 +120,22 @@ def _features(shape: tuple[int, ...], path: Path, start: int, of: str) -> NodePa
 
 def _looks_like_image(space: spaces.Box) -> bool:
     if len(space.shape) == 2:
-        return bool(np.issubdtype(space.dtype, np.uint8)) and min(space.shape) > 8
+        # Few numbers may be anything, such as a table of sensors; too many for a vector can only be a picture.
+        of_bytes = space.dtype == np.uint8 and min(space.shape) > 8
+        return bool(of_bytes or (np.prod(space.shape) > MAX_FEATURES and min(space.shape) > 8))
     return len(space.shape) == 3
 
 
 def channels_first(shape: tuple[int, ...]) -> bool:
-    """Whether an image of three dimensions has its channels first: the first is small and the last is not."""
-    return len(shape) == 3 and shape[0] <= 4 < shape[2]
+    """Whether an image of three dimensions has its channels first: the first is short and the others are long.
+
+    Up to 4 before a last one of more, unless the first two are alike, as on a board of 4 × 4 with 16 planes; up to 16,
+    such as a stack of pictures, before two long ones.
+    """
+    if len(shape) != 3:
+        return False
+    first, second, last = shape
+    return (first <= 4 < last and first != second) or (first <= 16 < min(second, last))
 
 
 def _image(space: spaces.Box, path: Path, start: int, of: str) -> NodePart:
@@ -173,7 +183,10 @@ def _grid(space: spaces.Space[object], categories: dict[str, int]) -> NodePart:
     )
 
 
-def _fits_a_byte(part: NodePart, space: spaces.Space[object]) -> bool:
+def _fits_a_byte(part: NodePart, space: Any) -> bool:
+    """Whether the entries of a part of `space`, the whole observation's, are whole numbers from 0 to 255."""
+    for key in part.path:
+        space = space[key]
     if part.kind in {"grid", "categories"}:
         return max(part.categories) <= 256
     if part.kind == "image":

@@ -19,7 +19,12 @@ def make_environment(env_id: str) -> gymnasium.Env[Any, Any]:
     if env_id.startswith(("MiniGrid-", "BabyAI-")):
         import minigrid  # noqa: F401  registers its ids
     env: gymnasium.Env[Any, Any] = gymnasium.make(env_id, disable_env_checker=True)
-    if is_minigrid(env) and isinstance(env.observation_space, spaces.Dict) and "image" in env.observation_space.spaces:
+    if not is_minigrid(env):
+        return env
+    from v3core.environments.minigrid_view import speed_up
+
+    speed_up(env)
+    if isinstance(env.observation_space, spaces.Dict) and "image" in env.observation_space.spaces:
         from minigrid.wrappers import ImgObsWrapper
 
         return ImgObsWrapper(env)  # type: ignore[no-untyped-call]

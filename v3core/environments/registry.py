@@ -106,11 +106,11 @@ def _made(env_id: str) -> gymnasium.Env[Any, Any]:
         ) from None
     except error.DependencyNotInstalled as problem:
         raise V3Error(f"Environment {env_id} needs a package that is not installed: {_sentence(problem)}") from None
-    except Exception as problem:  # an environment's own code may raise anything
+    except (Exception, SystemExit) as problem:  # an environment's own code may raise anything
         raise V3Error(f"Environment {env_id} cannot be made: {_sentence(problem)}") from None
 
 
-def _sentence(problem: Exception) -> str:
+def _sentence(problem: BaseException) -> str:
     first = (str(problem).strip().splitlines() or [type(problem).__name__])[0].strip()
     return first if first.endswith((".", "!", "?")) else f"{first}."
 

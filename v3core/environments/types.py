@@ -1,6 +1,7 @@
 """What the policy needs to know of an environment: the state graph of its observations, and its actions."""
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -109,10 +110,16 @@ class ActionSpec:
             start = self.starts[0]
             return [int(action) + start for action in actions[:, 0]]
         if self.kind == "continuous":
-            actions = np.clip(actions, self.low, self.high)
-        elif self.kind == "multi_discrete":
+            low, high = self._bounds
+            clipped = np.minimum(np.maximum(actions.astype(low.dtype, copy=False), low), high)
+            return list(clipped.reshape(len(actions), *self.shape))
+        if self.kind == "multi_discrete":
             actions = actions + np.array(self.starts)
         return list(actions.astype(self.dtype).reshape(len(actions), *self.shape))
+
+    @cached_property
+    def _bounds(self) -> tuple[NDArray[Any], NDArray[Any]]:
+        return np.array(self.low, dtype=self.dtype), np.array(self.high, dtype=self.dtype)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ import torch
 from pydantic import ValidationError
 
 from v3core.config import RunConfig
-from v3core.environments import EnvironmentSpec, check_environment, encode
+from v3core.environments import EnvironmentSpec, check_environment
+from v3core.environments.encode import encoder
 from v3core.errors import V3Error
 from v3core.policy import Gating, GATMoEPolicy
 from v3core.training.checkpoint import load_checkpoint
@@ -31,13 +32,14 @@ class TrainedPolicy:
         """The network itself, for a look inside."""
         self.episode = episode
         """Complete training episodes when the checkpoint was written."""
+        self._encode = encoder(spec.graph)
         self._row = np.zeros((1, spec.graph.size), dtype=spec.graph.dtype)
         self._input = torch.from_numpy(self._row)
 
     @torch.inference_mode()
     def __call__(self, observation: Any) -> Any:
         """The likeliest action for one observation, both as the environment has them."""
-        encode(self.spec.graph, observation, self._row[0])
+        self._encode(observation, self._row[0])
         actions = self.network.actions
         chosen = actions.to_environment(actions.mode(self.network(self._input).outputs))
         return self.spec.actions.to_environment(chosen.numpy())[0]

@@ -8,17 +8,16 @@ import sys
 
 import pytest
 
-from tests.jobs.conftest import ROOT
+from tests.jobs.conftest import ROOT, assert_whole
 from tests.waiting import wait_for
 from v3core.curriculum import parse, with_boundaries
 from v3core.errors import V3Error
 from v3core.jobs import control, identity, launcher, worker
-from v3core.jobs.lifecycle import ENDED, Status
+from v3core.jobs.lifecycle import Status
 from v3core.jobs.logs import read_log_tail
 from v3core.jobs.supervisor import process_of, reconcile
 from v3core.store.readers import (
     read_checkpoints,
-    read_episodes,
     read_events,
     read_phase_changes,
     read_revisions,
@@ -47,41 +46,6 @@ class Broken(gym.Env):
 
 gym.register("Broken-v0", entry_point=Broken)
 """
-
-
-@pytest.fixture
-def start(db, config):
-    """Queue a run and start its worker: `start(episodes=…)` returns its id."""
-    return lambda **options: launcher.enqueue(db, [config(**options)])[0]
-
-
-@pytest.fixture
-def wait_until(db, status_of):
-    """Wait until a run has reached a status, or an episode; fails with its log if it ends otherwise."""
-
-    def wait(run_id, *, status=None, episode=0):
-        def reached():
-            run = get_run(db, run_id)
-            if status is None:
-                assert run.status not in ENDED, f"{run.status}: {run.reason}\n{read_log_tail(run_id)}"
-                return run.status == Status.RUNNING and run.episode >= episode
-            assert run.status not in ENDED or run.status == status, f"{run.reason}\n{read_log_tail(run_id)}"
-            return run.status == status
-
-        wait_for(reached, 60, f"run is {status_of(run_id)}, not {status}, {episode}")
-        return get_run(db, run_id)
-
-    return wait
-
-
-def assert_whole(db, run_id):
-    """Every episode from 1 on is recorded once, with its loads; nothing runs backwards."""
-    table, run = read_episodes(db, run_id), get_run(db, run_id)
-    assert table["episode"].tolist() == list(range(1, run.episode + 1))
-    assert (table["step"][1:] >= table["step"][:-1]).all()
-    assert (table["at"][1:] >= table["at"][:-1]).all()
-    assert abs(table.loads.sum(axis=1) - 1).max() < 1e-5
-    return table
 
 
 def test_a_run_is_trained_to_its_end_and_everything_recorded(db, start, wait_until):

@@ -3,11 +3,14 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from v3core.environments import EnvironmentBatch, check_environment
 from v3core.policy import Gating
-from v3core.training.rollout import Collector
+from v3core.training.rollout import Collector, Rollout
 from v3core.training.state import TrainingState
+from v3core.training.trainer import _samples
 
 ENVIRONMENTS = ["CartPole-v1", "MiniGrid-Empty-Random-5x5-v0"]
 
@@ -113,3 +116,59 @@ def test_actions_may_count_from_one(collect, choice_env):
     _, _, rollout = collect(choice_env(length=3), steps=64)  # the environment asserts that its space holds them
     assert rollout.actions.min() == 0
     assert rollout.actions.max() == 2
+
+
+def copied(rollout):
+    """What a rollout holds; it is written over by the next."""
+    return {
+        name: value.clone() if torch.is_tensor(value) else np.copy(value) if isinstance(value, np.ndarray) else value
+        for name, value in vars(rollout).items()
+    }
+
+
+@pytest.mark.parametrize("routing", ["sparsemax", "gumbel"])
+@pytest.mark.parametrize("env", [*ENVIRONMENTS, "Pendulum-v1"])
+def test_the_seed_decides_every_rollout(collect, env, routing):
+    """Two collectors of one seed see and do the same, rollout after rollout, cut short or not."""
+    rollouts = []
+    for seed in (1, 1, 2):
+        state, collector, first = collect(env, routing=routing, jitter=0.1, seed=seed)
+        kept = [copied(first)]
+        for room, at_most in ((2, None), (1000, 5), (1000, None)):
+            kept.append(copied(collector.collect(state.policy, room, at_most)))
+        rollouts.append(kept)
+    for one, same, other in zip(*rollouts, strict=True):
+        for name, value in one.items():
+            np.testing.assert_array_equal(np.asarray(value), np.asarray(same[name]), err_msg=name)
+        assert not torch.equal(one["noise"], other["noise"])
+
+
+@given(steps=st.integers(1, 9), environments=st.integers(1, 4), seed=st.integers(0, 10_000))
+def test_successors_are_the_steps_that_really_followed(steps, environments, seed):
+    """Against a plain loop; and every part of a sample is that of the same step and environment."""
+    random = np.random.default_rng(seed)
+    ended = random.random((steps, environments)) < 0.3
+    place = np.arange(steps * environments, dtype=np.float64).reshape(steps, environments)
+    told = torch.from_numpy(place).float()
+    rollout = Rollout(
+        observations=told.unsqueeze(2),
+        actions=told.unsqueeze(2),
+        log_probs=told,
+        gates=told.unsqueeze(2),
+        noise=told.unsqueeze(2),
+        values=place,
+        rewards=place,
+        ended=ended,
+        successes={},
+        cut_off_values=place,
+        last_values=place[-1],
+    )
+    samples = _samples(rollout, place, place, torch.device("cpu"))
+    row_of = {(int(step), env): row for row, (step, env) in enumerate(np.ndindex(steps, environments))}
+    for (step, env), row in row_of.items():
+        follows = -1 if ended[step, env] or step + 1 == steps else row_of[step + 1, env]
+        assert samples.successors[row] == follows
+        for part in (samples.observations, samples.actions, samples.log_probs, samples.targets, samples.gates):
+            assert part[row].item() == place[step, env]
+    assert samples.noise.flatten().tolist() == place.ravel().tolist()
+    assert (samples.advantages.diff() >= 0).all()  # in the order of what they were made from

@@ -344,7 +344,7 @@ def test_two_edits_at_once_are_taken_in_order_and_a_stop_comes_after_them(small_
 def test_three_updates_in_a_row_that_are_not_finite_fail_the_run_with_the_reason(small_run, recorder, choice_env):
     hooks = recorder()
     sentence = (
-        r"^Update 3, before episode 48 and step 96 in phase 'one': the reward of environment \d is (inf|nan) at step "
+        r"^Update 3, at episode 48 and step 96 in phase 'one': the reward of environment \d is (inf|nan) at step "
         r"\d+ of the rollout, 3 times in a row; lower the learning rate or mend the environment\.$"
     )
     with pytest.raises(V3Error, match=sentence):

@@ -108,7 +108,7 @@ def train(
             except InterruptedRolloutError as interrupted:
                 nothing = _Learned(None, Coefficients.of(settings), float("nan"), 0.0)
                 _record(state, settings, world, nothing, interrupted.rollout, config, hooks)
-                raise interrupted.failure from None
+                raise interrupted.failure from interrupted.failure.__cause__
             learned = _learn(state, rollout, settings, config.ppo, hooks)
             _record(state, settings, world, learned, rollout, config, hooks)
             _give_up_if_hopeless(state, settings, learned)
@@ -247,7 +247,7 @@ def _give_up_if_hopeless(state: TrainingState, settings: Settings, learned: _Lea
     """End the run once too many updates in a row were not finite; its episodes are recorded by now."""
     if learned.trouble is not None and state.failures_in_a_row >= FAILURES_IN_A_ROW:
         raise V3Error(
-            f"Update {state.updates}, before episode {state.completed} and step {state.step} in phase "
+            f"Update {state.updates}, at episode {state.completed} and step {state.step} in phase "
             f"'{settings.phase_name}': {learned.trouble}, {state.failures_in_a_row} times in a row; "
             "lower the learning rate or mend the environment."
         )

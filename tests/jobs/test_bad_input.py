@@ -1,0 +1,168 @@
+"""Real worker processes given bad environments and bad checkpoints: one sentence, and every episode before it kept."""
+
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tests.jobs.conftest import assert_whole
+from v3core.environments import check_environment
+from v3core.jobs import control
+from v3core.jobs.lifecycle import Status
+from v3core.store.readers import read_checkpoints, read_events
+from v3core.store.runs import get_run
+from v3core.training.checkpoint import FORMAT, load_checkpoint, save_checkpoint
+from v3core.training.state import TrainingState
+
+BAD = """
+import gymnasium as gym
+import numpy as np
+
+class Bad(gym.Env):
+    action_space = gym.spaces.Discrete(2)
+
+    def __init__(self, what, length=10, bound=1.0):
+        self.what, self.length = what, length
+        self.observation_space = gym.spaces.Box(-bound, bound, (2,), np.float32)
+        self.total = 0
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.steps = 0
+        if self.what == "reset" and self.total == 40:
+            raise OSError("the port\\nis taken")
+        return self.look(), {}
+
+    def step(self, action):
+        self.steps, self.total = self.steps + 1, self.total + 1
+        late = self.total >= 37
+        if late and self.what == "raise":
+            raise RuntimeError("the simulator broke")
+        reward = float("nan") if late and self.what == "reward" else 1.0
+        return self.look(), reward, self.steps == self.length, False, {}
+
+    def look(self):
+        late = self.total >= 37
+        if late and self.what == "shape":
+            return np.zeros(3, np.float32)
+        seen = self.np_random.normal(size=2).astype(np.float32)
+        return seen * np.nan if late and self.what == "observation" else seen
+
+for what in ("reward", "observation", "shape", "raise", "reset"):
+    gym.register(f"Bad-{what}-v0", entry_point=Bad, kwargs={"what": what})
+gym.register("Bad-short-v0", entry_point=Bad, kwargs={"what": "", "length": 1})
+gym.register("Bad-bounds-v0", entry_point=Bad, kwargs={"what": "", "bound": float("inf")})
+"""
+
+
+@pytest.fixture
+def bad(tmp_path, monkeypatch, start):
+    """Start a run of one of the environments above: `bad("shape", …)` returns its id."""
+    (tmp_path / "bad_envs.py").write_text(BAD)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    return lambda what, **options: start(env=f"bad_envs:Bad-{what}-v0", **options)
+
+
+@pytest.mark.parametrize(
+    ("what", "sentence"),
+    [
+        ("raise", "copy 1, failed at step 37: RuntimeError: the simulator broke; mend the environment."),
+        ("reset", "copy 1, failed at reset after step 40: OSError: the port is taken; mend the environment."),
+        ("shape", "copy 1, failed at step 37: the observation has shape (3,), not (2,); mend the environment."),
+    ],
+)
+def test_an_environment_that_breaks_fails_its_run_at_the_step(db, bad, wait_until, what, sentence):
+    """Four environments and rollouts of 32 steps: the first rollout is learned from and recorded, the second breaks."""
+    run_id = bad(what, episodes=200)
+    run = wait_until(run_id, status=Status.FAILED)
+    assert run.reason == f"Environment bad_envs:Bad-{what}-v0, {sentence}"
+    table = assert_whole(db, run_id)
+    assert len(table) == 12
+    assert set(table["return"]) == {10.0}
+
+
+@pytest.mark.parametrize(
+    ("what", "problem"),
+    [
+        ("reward", "the reward of environment 1 is nan at step 1 of the rollout"),
+        ("observation", "the observation of environment 1 is not finite at step 1 of the rollout"),
+    ],
+)
+def test_an_environment_that_gives_no_numbers_fails_its_run_after_three_rollouts(db, bad, wait_until, what, problem):
+    run_id = bad(what, episodes=200)
+    run = wait_until(run_id, status=Status.FAILED)
+    assert run.reason.startswith("Update 4, at episode 48 and step 512 in phase 'late': ")
+    assert f"{problem}, 3 times in a row; lower the learning rate or mend the environment." in run.reason
+    undone = [event.message for event in read_events(db, run_id) if event.kind == "undone"]
+    assert [message[-13:] for message in undone] == ["(1 in a row).", "(2 in a row).", "(3 in a row)."]
+    table = assert_whole(db, run_id, loads_known=12)
+    assert set(table["return"][:12]) == {10.0}
+    assert np.isfinite(table["policy_loss"]).tolist() == [True] * 12 + [False] * 36
+
+
+@pytest.mark.parametrize(("what", "length"), [("short", 1), ("bounds", 10)])
+def test_what_is_unusual_but_sound_trains(db, bad, wait_until, what, length):
+    """Episodes that end at their first step; observations without bounds."""
+    run_id = bad(what, episodes=60)
+    wait_until(run_id, status=Status.COMPLETED)
+    table = assert_whole(db, run_id)
+    assert len(table) == 60
+    assert set(table["length"]) == {length}
+    assert np.isfinite(table["total_loss"]).all()
+
+
+class Harmful:
+    """Creates a file when it is unpickled."""
+
+    def __init__(self, file):
+        self.file = file
+
+    def __reduce__(self):
+        return (Path.touch, (self.file,))
+
+
+def test_a_bad_checkpoint_fails_its_run_by_name_and_costs_no_episode(db, config, start, wait_until, tmp_path):
+    run_id = start(episodes=1_000_000, boundary=30)
+    wait_until(run_id, episode=60)
+    control.stop(db, run_id)
+    assert control.wait_stopped(db, run_id, 30) == Status.STOPPED
+    before = assert_whole(db, run_id)
+    file = db.data_dir / read_checkpoints(db, run_id)[-1].path
+    good, proof = file.read_bytes(), tmp_path / "the code ran"
+
+    def cut_short():
+        file.write_bytes(good[: len(good) // 2])
+
+    def of_another_network():
+        other = config()
+        other = other.model_copy(update={"policy": other.policy.model_copy(update={"width": 8})})
+        state = TrainingState(other, check_environment(other.env, allow_import=False))
+        save_checkpoint(file, state.state_dict())
+
+    def with_code():
+        torch.save({**load_checkpoint(file), "format": FORMAT, "policy": Harmful(proof)}, file)
+
+    def nothing_but_code():
+        file.write_bytes(pickle.dumps(Harmful(proof)))
+
+    damaged = "it is damaged or not a checkpoint of V3 Lab."
+    misfit = "does not fit this run: it belongs to another environment or network size."
+    cases = ((cut_short, damaged), (of_another_network, misfit), (with_code, damaged), (nothing_but_code, damaged))
+    for spoil, sentence in cases:
+        file.write_bytes(good)
+        spoil()
+        control.resume(db, run_id)
+        run = wait_until(run_id, status=Status.FAILED)
+        assert run.reason.startswith(f"Checkpoint {file} ")
+        assert run.reason.endswith(sentence)
+        assert assert_whole(db, run_id)["return"].tolist() == before["return"].tolist()
+    assert not proof.exists()
+    pickle.loads(file.read_bytes())  # it does harm where it is let
+    assert proof.exists()
+
+    file.write_bytes(good)
+    control.resume(db, run_id)
+    wait_until(run_id, episode=len(before) + 10)
+    assert get_run(db, run_id).generation == len(cases) + 1

@@ -3,23 +3,27 @@
 import json
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
 import pytest
 
-from v3core.charts.compare import METRICS, compare_figure
+from v3core.charts.compare import METRICS, compare_figure, metrics_of
 from v3core.charts.curriculum_preview import curriculum_preview
+from v3core.charts.experts import effective_experts_figure, expert_gradients_figure
 from v3core.charts.figures import (
     expert_loads_figure,
     losses_figure,
     return_figure,
     routing_entropy_figure,
     schedule_figure,
+    success_figure,
 )
+from v3core.charts.health import NETWORK, UPDATES, health_figure
 from v3core.charts.knobs import knobs_in_use, planned_curve
-from v3core.charts.series import RunSeries, boundaries_ahead, phase_bands
+from v3core.charts.series import EvaluationPoint, RunSeries, boundaries_ahead, phase_bands
 from v3core.curriculum import BaseValues, Curriculum, Phase, PhaseStart, Ramp, Until, load_preset, preset_names, scaled
 
 BASE = BaseValues(lr=1e-3, load_balance=0.02, entropy=0.01)
@@ -28,6 +32,7 @@ CURRICULUM = scaled(load_preset("v3"), TOTAL)
 COLUMNS = (
     *("return", "length", "policy_loss", "value_loss", "load_balance_loss", "action_entropy", "routing_entropy"),
     *("temperature", "lr", "load_balance", "entropy"),
+    *("success", "load_entropy", "specialisation", "effective_experts", "support", *UPDATES, *NETWORK),
 )
 
 FIGURES: Mapping[str, Callable[[RunSeries], go.Figure]] = {
@@ -35,6 +40,11 @@ FIGURES: Mapping[str, Callable[[RunSeries], go.Figure]] = {
     "losses": losses_figure,
     "loads": expert_loads_figure,
     "entropy": routing_entropy_figure,
+    "success": success_figure,
+    "effective": effective_experts_figure,
+    "gradients": expert_gradients_figure,
+    "updates": lambda series: health_figure(series, UPDATES, name="updates"),
+    "network": lambda series: health_figure(series, NETWORK, name="network"),
     "schedule": lambda series: schedule_figure(series, CURRICULUM, BASE),
     "compare": lambda series: compare_figure([series, series]),
 }
@@ -51,7 +61,14 @@ def series(count: int, *, experts: int = 4, missing: bool = False, total: int = 
         bands=phase_bands(CURRICULUM, episodes=total),
         boundaries=boundaries_ahead(CURRICULUM, completed=count, episodes=total),
         total=total,
+        expert_grad_norms=np.full((count, experts), np.nan) if missing else random.random((count, experts)),
+        evaluations=() if missing or not count else (evaluation(count),),
     )
+
+
+def evaluation(episode: int, **changes: Any) -> EvaluationPoint:
+    values = {"count": 10, "mean": 0.5, "lowest": 0.1, "highest": 0.7, "success": 0.9, "env": "A-v0"}
+    return EvaluationPoint(episode, **{**values, **changes})
 
 
 def payload(figure: go.Figure) -> Any:
@@ -86,7 +103,7 @@ def test_the_theme_is_left_to_the_page(figure: str) -> None:
 
 def test_return_shows_every_episode_then_buckets_with_their_extremes() -> None:
     few = return_figure(series(300), threshold=475)
-    assert [trace.name for trace in few.data] == ["Episode", "Mean of last 100", "Reward threshold 475"]
+    assert [trace.name for trace in few.data][:3] == ["Episode", "Mean of last 100", "Reward threshold 475"]
     assert few.data[0].mode == "markers"
     spiky = series(1500)
     returns = np.zeros(1500)
@@ -234,3 +251,83 @@ def test_an_end_that_training_decides_is_dotted_and_told() -> None:
     lines = [shape for shape in figure.layout.shapes if shape.type == "line"]
     assert [(shape.x0, shape.line.dash) for shape in lines] == [(1000, "dot"), (3000, "dot")]
     assert "until success ≥ 0.9 (100) within 1000" in figure.layout.meta["alt"]
+
+
+def test_evaluations_are_marks_apart_with_their_range() -> None:
+    data = replace(series(300), evaluations=(evaluation(100), evaluation(300, mean=0.6, lowest=0.6, highest=0.8)))
+    mark = return_figure(data).data[-1]
+    assert (mark.name, mark.mode, mark.marker.symbol) == ("Evaluation, mean of 10", "markers", "diamond")
+    assert list(mark.x) == [100, 300]
+    np.testing.assert_allclose(mark.y, [0.5, 0.6])
+    np.testing.assert_allclose(mark.error_y.array, [0.2, 0.2])
+    np.testing.assert_allclose(mark.error_y.arrayminus, [0.4, 0.0])
+    assert mark.marker.color not in {trace.line.color for trace in return_figure(data).data[:2]}
+    assert "customdata[2]" not in mark.hovertemplate
+    several = replace(data, evaluations=(evaluation(100), evaluation(300, env="B-v0", count=5)))
+    mark = return_figure(several).data[-1]
+    assert (mark.name, "customdata[2]" in mark.hovertemplate) == ("Evaluation, mean", True)
+
+
+def test_an_evaluation_without_a_number_is_not_drawn() -> None:
+    none = replace(series(300), evaluations=(evaluation(300, mean=math.nan, success=math.nan),))
+    for figure in (return_figure(none), success_figure(none)):
+        assert not [trace for trace in figure.data if trace.name.startswith("Evaluation")]
+
+
+def test_success_is_a_rate() -> None:
+    solved = np.arange(1, 401) % 4 == 0
+    figure = success_figure(RunSeries("run", np.arange(1, 401), {"success": solved}, series(400).loads, total=400))
+    bucket, average = figure.data
+    assert bucket.name == "Rate in 8 episodes"
+    np.testing.assert_allclose(bucket.y, 0.25)
+    assert average.y[-1] == pytest.approx(0.25)
+    assert figure.layout.yaxis.tickformat == ".0%"
+
+
+def test_specialisation_stands_beside_what_it_is_the_difference_of() -> None:
+    figure = routing_entropy_figure(series(300))
+    names = [trace.name for trace in figure.data]
+    assert names == ["H(E[α]), load", "E[H(α)], steps", "Specialisation", "ln 4 = 1.386"]
+    assert figure.data[2].fill == "tozeroy"
+    before = series(300)
+    columns = {"routing_entropy": before.columns["routing_entropy"]}
+    figure = routing_entropy_figure(RunSeries("run", before.episode, columns, before.loads, total=300))
+    assert [trace.name for trace in figure.data] == ["E[H(α)], steps", "ln 4 = 1.386"]
+
+
+def test_each_experts_gradient_has_its_experts_colour() -> None:
+    loads, gradients = expert_loads_figure(series(300)), expert_gradients_figure(series(300))
+    assert [trace.line.color for trace in gradients.data] == [trace.line.color for trace in loads.data]
+    assert expert_gradients_figure(series(300, experts=64)).data[0].type == "heatmap"
+
+
+def test_effective_experts_are_measured_against_their_number() -> None:
+    figure = effective_experts_figure(series(300))
+    assert [trace.name for trace in figure.data] == ["Effective experts", "Support", "N = 4"]
+    assert figure.layout.yaxis.range[1] > 4
+
+
+def test_health_leaves_out_what_was_not_recorded_and_says_where_it_cuts() -> None:
+    data = series(300)
+    variance = np.linspace(-50, 0.9, 300)
+    columns = {"explained_variance": variance, "load_cv": data.columns["load_cv"]}
+    figure = health_figure(RunSeries("run", data.episode, columns, data.loads, total=300), NETWORK, name="network")
+    assert [trace.name for trace in figure.data] == [NETWORK["explained_variance"], NETWORK["load_cv"]]
+    assert list(figure.layout.yaxis.range) == [-1, 1.05]
+    assert any("(shown from −1)" in note.text for note in figure.layout.annotations)
+
+
+def test_metrics_are_those_that_a_run_has() -> None:
+    bare = RunSeries("run", np.array([1, 2]), {"return": np.array([1, 2])}, np.full((2, 4), 0.25), total=2)
+    assert metrics_of([bare]) == ["return", "effective_experts"]
+    assert "specialisation" in metrics_of([bare, series(3)])
+    assert metrics_of([series(0)]) == list(METRICS)
+
+
+def test_evaluations_are_compared_point_by_point() -> None:
+    runs = [replace(series(300), evaluations=(evaluation(100), evaluation(200, mean=0.8))), series(0)]
+    figure = compare_figure(runs, metric="evaluation")
+    assert list(figure.data[0].x) == [100, 200]
+    assert list(figure.data[0].y) == [0.5, 0.8]
+    assert figure.data[0].mode == "lines+markers"
+    assert figure.layout.yaxis.title.text == "Evaluation, mean return"

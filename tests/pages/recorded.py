@@ -1,6 +1,7 @@
 """Runs in any state, written as a worker would write them, without training."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from v3core.config import build_run_config, recipe_for
@@ -9,7 +10,7 @@ from v3core.jobs import identity
 from v3core.jobs.launcher import claim, create
 from v3core.jobs.lifecycle import ACTIVE, Status, change_status
 from v3core.store.database import Database
-from v3core.store.history import PhaseChangeRow, add_phase_change
+from v3core.store.history import PhaseChangeRow, add_evaluation, add_phase_change
 from v3core.store.runs import need_run, update_run
 from v3core.store.writer import EpisodeRow, EpisodeWriter
 
@@ -34,11 +35,31 @@ def add_recorded_run(
     name: str | None = None,
     reason: str | None = None,
     preset: str = "v3",
+    env: str | None = None,
+    evaluated: Sequence[int] = (),
+    success: bool = False,
+    rollbacks: Sequence[int] = (),
+    older: bool = False,
 ) -> str:
-    """A run of this test process in `status`, with its first `recorded` episodes in the store."""
+    """A run of this test process in `status`, with its first `recorded` episodes in the store.
+
+    Args:
+        db: an open store.
+        status: what the run is left in.
+        episodes: planned.
+        recorded: complete.
+        name: made from the status if left out.
+        reason: of the last change of status.
+        preset: its curriculum.
+        env: the environment; CartPole, or the curriculum's first.
+        evaluated: at which episodes; each time returns 30, 40 and 50, two of three solved if there is success.
+        success: whether the environment says if a task was solved; every other episode is.
+        rollbacks: the episodes with which an update was undone.
+        older: recorded by a version that did not know the numbers of schema 2.
+    """
     now = datetime.now(UTC)
     curriculum = scaled(load_preset(preset), episodes)
-    env = (environments_of(curriculum) or ("CartPole-v1",))[0]
+    env = env or (environments_of(curriculum) or ("CartPole-v1",))[0]
     recipe = recipe_for(env)
     config = build_run_config(
         name=name or f"a {status} run",
@@ -63,16 +84,36 @@ def add_recorded_run(
                 add_phase_change(tx, run_id, change)
     if recorded:
         writer = EpisodeWriter(db, run_id, generation=0, writable_in=ACTIVE)
-        writer.record([_episode(number, curriculum, episodes) for number in range(1, recorded + 1)], recorded * 20)
+        rows = [_episode(number, curriculum, episodes, config.policy.experts) for number in range(1, recorded + 1)]
+        for place, row in enumerate(rows):
+            undone = sum(row.episode >= episode for episode in rollbacks)
+            solved = float(row.episode % 2) if success else None
+            rows[place] = replace(row, env=env, rollbacks=undone, success=solved)
+            if older:
+                rows[place] = _as_older(rows[place])
+        writer.record(rows, recorded * 20)
         writer.close()
     with db.write() as tx:
+        for episode in evaluated:
+            results = [
+                (value, 20, solved if success else None) for value, solved in ((30.0, 0.0), (40.0, 1.0), (50.0, 1.0))
+            ]
+            add_evaluation(tx, run_id, episode=episode, step=episode * 20, env=env, results=results, now=now)
         for step in PATHS[status]:
             last = step is PATHS[status][-1]
             change_status(tx, run_id, step, actor="test", message="", now=now, reason=reason if last else None)
     return run_id
 
 
-def _episode(number: int, curriculum, episodes: int) -> EpisodeRow:
+def _as_older(row: EpisodeRow) -> EpisodeRow:
+    unknown = (
+        *("approx_kl", "clip_fraction", "router_shift", "grad_norm", "explained_variance", "dormant_share"),
+        *("rollbacks", "load_entropy", "specialisation", "effective_experts", "support", "load_cv"),
+    )
+    return replace(row, **dict.fromkeys(unknown), expert_grad_norms=(None,) * len(row.loads))
+
+
+def _episode(number: int, curriculum, episodes: int, experts: int = 4) -> EpisodeRow:
     base = recipe_for("CartPole-v1").base.values()
     settings = settings_at(curriculum, Progress(number - 1, episodes), base)
     return EpisodeRow(
@@ -104,9 +145,9 @@ def _episode(number: int, curriculum, episodes: int) -> EpisodeRow:
         lr=settings.lr,
         temperature=settings.temperature,
         routing=settings.routing,
-        alpha=None,
-        top_k=None,
-        top_k_weights=None,
+        alpha=settings.alpha if settings.routing == "entmax" else None,
+        top_k=settings.top_k if settings.routing == "topk" else None,
+        top_k_weights=settings.top_k_weights if settings.routing == "topk" else None,
         jitter=settings.jitter,
         load_balance=settings.load_balance,
         expert_balance=settings.expert_balance,
@@ -123,7 +164,7 @@ def _episode(number: int, curriculum, episodes: int) -> EpisodeRow:
         support=4.0,
         load_cv=0.45,
         dead_experts=0,
-        loads=(0.4, 0.3, 0.2, 0.1),
-        hard_loads=(0.7, 0.1, 0.1, 0.1),
-        expert_grad_norms=(0.2, 0.1, 0.1, 0.05),
+        loads=(0.4, 0.3, 0.2, 0.1) if experts == 4 else (1 / experts,) * experts,
+        hard_loads=(0.7, 0.1, 0.1, 0.1) if experts == 4 else (1 / experts,) * experts,
+        expert_grad_norms=(0.2, 0.1, 0.1, 0.05) if experts == 4 else (0.1,) * experts,
     )

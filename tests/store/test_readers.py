@@ -1,12 +1,15 @@
 """Reading by cursor."""
 
+from datetime import UTC, datetime
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from v3core.errors import V3Error
-from v3core.store.readers import EPISODE_COLUMNS, read_episodes
+from v3core.store.history import add_evaluation
+from v3core.store.readers import EPISODE_COLUMNS, read_episodes, read_evaluations
 from v3core.store.writer import EpisodeWriter
 
 
@@ -74,3 +77,16 @@ def test_only_the_columns_asked_for_are_read(db, recorded):
 def test_an_unknown_run_is_refused(db):
     with pytest.raises(V3Error, match="There is no run 'nothing'"):
         read_episodes(db, "nothing")
+
+
+def test_evaluations_are_read_on_from_a_cursor(db, new_run):
+    run_id = new_run(db)
+    with db.write() as tx:
+        for episode in (10, 20):
+            results = [(1.0, 5, None), (3.0, 5, None)]
+            add_evaluation(
+                tx, run_id, episode=episode, step=episode, env="A-v0", results=results, now=datetime.now(UTC)
+            )
+    assert [(row.episode, row.mean_return) for row in read_evaluations(db, run_id)] == [(10, 2.0), (20, 2.0)]
+    assert [row.episode for row in read_evaluations(db, run_id, after=10)] == [20]
+    assert read_evaluations(db, run_id, after=20) == []

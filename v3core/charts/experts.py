@@ -22,8 +22,8 @@ def effective_experts_figure(series: RunSeries, *, span: Span = "run", height: i
     alt = f"Effective experts and support of {series.name}, of {series.experts}: {progress_words(series)}."
     figure = frame(series, name="effective", alt=alt, height=height, span=span, legend=True, bucket=buckets.size)
     for column, name, colour in (
-        ("effective_experts", "Effective experts, exp H(E[α])", CATEGORICAL[0]),
-        ("support", "Support, gates above 0", CATEGORICAL[7]),
+        ("effective_experts", "Effective experts", CATEGORICAL[0]),
+        ("support", "Support", CATEGORICAL[7]),
     ):
         add_column(figure, buckets, series.column(column), name=name, colour=colour, number=".2f", width=2)
     if series.experts:

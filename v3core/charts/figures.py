@@ -20,7 +20,7 @@ WINDOW = 100
 MAX_AREAS = 12
 """With more experts than this, loads are drawn as a heatmap: areas would be slivers."""
 
-SUCCESS_BUCKETS = 100
+SUCCESS_BUCKETS = 50
 """At most: a rate wants more episodes per point than a return does."""
 
 _BEHIND = CATEGORICAL[4]
@@ -90,18 +90,18 @@ def success_figure(series: RunSeries, *, window: int = WINDOW, span: Span = "run
         height: pixels.
     """
     values = series.column("success")
-    buckets = group(series.episode, SUCCESS_BUCKETS)
+    buckets, wide = group(series.episode), group(series.episode, SUCCESS_BUCKETS)
     average = moving_average(values, window)
     newest = f", of the last {window}: {average[-1]:.0%}" if len(series) and math.isfinite(average[-1]) else ""
     alt = f"Success rate of {series.name}: {progress_words(series)}{newest}."
     figure = frame(series, name="success", alt=alt, height=height, span=span, legend=True, bucket=buckets.size)
-    if buckets.size > 1:
+    if wide.size > 1:
         figure.add_scatter(
-            x=buckets.x,
-            y=buckets.summary(values).mean,
-            name=f"Rate in {buckets.size} episodes",
+            x=wide.x,
+            y=wide.summary(values).mean,
+            name=f"Rate in {wide.size} episodes",
             mode="lines",
-            line={"color": _BEHIND, "width": 1, "shape": "hv"},
+            line={"color": _BEHIND, "width": 1, "shape": "vh"},
             hovertemplate="%{y:.0%}",
         )
     figure.add_scatter(
@@ -182,17 +182,17 @@ def routing_entropy_figure(series: RunSeries, *, span: Span = "run", height: int
     shared = series.has("load_entropy", "specialisation")
     if shared:
         add_column(
-            figure, buckets, series.column("load_entropy"), name="H(E[α]), of the load", colour=CATEGORICAL[0],
+            figure, buckets, series.column("load_entropy"), name="H(E[α]), load", colour=CATEGORICAL[0],
             number=".3f", spread=False,
         )  # fmt: skip
     add_column(
-        figure, buckets, series.column("routing_entropy"), name="E[H(α)], of a step’s gates", colour=CATEGORICAL[2],
+        figure, buckets, series.column("routing_entropy"), name="E[H(α)], steps", colour=CATEGORICAL[2],
         number=".3f", spread=not shared,
     )  # fmt: skip
     if shared:
         colour = CATEGORICAL[3]
         add_column(
-            figure, buckets, series.column("specialisation"), name="Specialisation, the difference", colour=colour,
+            figure, buckets, series.column("specialisation"), name="Specialisation", colour=colour,
             number=".3f", spread=False,
         )  # fmt: skip
         figure.data[-1].update(fill="tozeroy", fillcolor=rgba(colour, 0.18))

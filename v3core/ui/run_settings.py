@@ -15,7 +15,7 @@ from v3core.ui.status import plain
 
 _EFFECTIVE = ("routing", "top_k", "top_k_weights", "alpha", "env")
 _GRAPHS = {"gatv1": "graph attention GATv1", "gatv2": "graph attention GATv2", "mlp": "no messages between nodes"}
-_DEVICES = {"auto": "auto (CUDA where there is one)", "cpu": "CPU", "cuda": "CUDA"}
+_DEVICES = {"auto": "device auto: CUDA where there is one", "cpu": "device CPU", "cuda": "device CUDA"}
 
 
 def run_settings(database: Database, run: RunRow, curriculum: Curriculum) -> None:

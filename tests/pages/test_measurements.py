@@ -1,0 +1,179 @@
+"""What is recorded of a run is shown: evaluations, success, the experts, health, and what it is trained with."""
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.pages.recorded import add_recorded_run
+from tests.pages.test_states import told
+from v3core.charts.compare import METRICS
+from v3core.jobs.lifecycle import Status
+from v3core.store.runs import list_runs
+from v3core.ui.run_charts import NOTHING_RECORDED
+
+
+def figures(app) -> dict[str, Any]:
+    """The charts of a page: the key up to the run's id, to the figure."""
+    found = {}
+    for element in app.get("bidi_component"):
+        data = json.loads(element.proto.json) if element.proto.WhichOneof("data") == "json" else None
+        if data and "figure" in data:
+            figure = json.loads(data["figure"])
+            found[figure["layout"]["uirevision"].partition(":")[0]] = figure
+    return found
+
+
+def traces(app, chart: str) -> list[str]:
+    return [trace["name"] for trace in figures(app)[chart]["data"] if trace.get("showlegend", True)]
+
+
+def test_evaluations_are_marked_on_the_return_chart(open_page, database):
+    run_id = add_recorded_run(database, Status.RUNNING, evaluated=[10, 20])
+    app = open_page("pages/live.py", run=run_id)
+    assert not app.exception
+    assert "Evaluation, mean of 3" in traces(app, "return")
+    assert "evaluated at episode 20: 40.0 over 3 episodes" in figures(app)["return"]["layout"]["meta"]["alt"]
+
+
+def test_without_evaluations_and_success_there_is_no_mark_and_no_chart(open_page, database):
+    app = open_page("pages/live.py", run=add_recorded_run(database, Status.RUNNING))
+    assert not any(name.startswith("Evaluation") for name in traces(app, "return"))
+    assert "success" not in figures(app)
+    assert "Success rate" not in told(app)
+
+
+def test_success_has_a_chart_where_the_environment_says(open_page, database):
+    app = open_page("pages/live.py", run=add_recorded_run(database, Status.RUNNING, success=True, evaluated=[20]))
+    assert traces(app, "success") == ["Rate in last 100", "Evaluation, mean of 3"]
+
+
+def test_the_experts_are_charted(open_page, database):
+    app = open_page("pages/live.py", run=add_recorded_run(database, Status.RUNNING))
+    assert traces(app, "routing-entropy") == ["H(E[α]), load", "E[H(α)], steps", "Specialisation", "ln 4 = 1.386"]
+    assert traces(app, "effective") == ["Effective experts", "Support", "N = 4"]
+    assert traces(app, "gradients") == [f"Expert {number}" for number in range(1, 5)]
+    assert NOTHING_RECORDED not in told(app)
+
+
+def test_health_is_computed_only_when_it_is_opened(open_page, database):
+    run_id = add_recorded_run(database, Status.COMPLETED)
+    app = open_page("pages/live.py", run=run_id)
+    assert "health-updates" not in figures(app)
+    app.session_state[f"health-{run_id}"] = True
+    app.run()
+    assert not app.exception
+    assert len(figures(app)["health-updates"]["data"]) == 4
+    assert len(figures(app)["health-network"]["data"]) == 3
+
+
+def test_a_run_recorded_before_says_what_it_lacks(open_page, database):
+    run_id = add_recorded_run(database, Status.COMPLETED, older=True)
+    app = open_page("pages/live.py", run=run_id)
+    app.session_state[f"health-{run_id}"] = True
+    app.run()
+    assert not app.exception
+    missing = [caption.value for caption in app.caption if caption.value == NOTHING_RECORDED]
+    assert len(missing) == 4  # effective experts, gradients, both charts of the health
+    assert traces(app, "routing-entropy") == ["E[H(α)], steps", "ln 4 = 1.386"]
+    assert {"return", "loads", "losses", "schedule", "routing-entropy"} == set(figures(app))
+
+
+@pytest.mark.parametrize(
+    ("rollbacks", "sentence"),
+    [
+        ([], None),
+        ([7], "1 update was undone because a number was not finite, at episode 7;"),
+        ([7, 20], "2 updates were undone because a number was not finite, the newest at episode 20;"),
+    ],
+)
+def test_undone_updates_are_told_in_one_sentence(open_page, database, rollbacks, sentence):
+    app = open_page("pages/live.py", run=add_recorded_run(database, Status.RUNNING, rollbacks=rollbacks))
+    warnings = [warning.value for warning in app.warning]
+    assert len(warnings) == (1 if sentence else 0)
+    assert not sentence or sentence in warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("preset", "recorded", "sentences"),
+    [
+        ("v3", 25, ["Routing sparsemax", "4 experts, graph attention GATv1", "CartPole-v1", "device auto"]),
+        ("mixtral", 25, ["Routing top 2 of 4 experts, weights renormalised"]),
+        ("mixtral", 0, ["Routing top 2 of 4 experts, weights renormalised"]),
+        ("v3-entmax", 20, ["Routing entmax, α 1.4"]),
+        ("deepseek-moe", 25, ["top 3 of 7 experts, weights probabilities", "7 experts, 1 shared"]),
+        ("no-graph", 25, ["no messages between nodes"]),
+    ],
+)
+def test_the_header_says_what_the_run_is_trained_with(open_page, database, preset, recorded, sentences):
+    app = open_page("pages/live.py", run=add_recorded_run(database, Status.RUNNING, preset=preset, recorded=recorded))
+    assert not app.exception
+    for sentence in sentences:
+        assert sentence in told(app)
+    assert "Environments:" not in told(app)
+
+
+def test_environments_are_told_by_phase_where_they_change(open_page, database):
+    app = open_page(
+        "pages/live.py", run=add_recorded_run(database, Status.RUNNING, preset="bengio-minigrid", episodes=400)
+    )
+    (line,) = [caption.value for caption in app.caption if caption.value.startswith("Environments")]
+    assert "on MiniGrid-Empty-5x5-v0, then " in line
+    assert "on MiniGrid-DoorKey-5x5-v0" in line
+
+
+def titles(names):
+    return [METRICS[name][0] for name in names]
+
+
+def test_compare_offers_the_metrics_that_the_runs_have(open_page, database):
+    new = add_recorded_run(database, Status.COMPLETED, evaluated=[20], success=True)
+    old = [add_recorded_run(database, Status.COMPLETED, older=True) for _ in range(2)]
+    app = open_page("pages/compare.py", runs=",".join([new, old[0]]))
+    assert app.selectbox(key="metric").options == titles(METRICS)
+    app.selectbox(key="metric").set_value("evaluation").run()
+    assert not app.exception
+    assert list(figures(app)) == ["compare"]
+    app = open_page("pages/compare.py", runs=",".join(old))
+    offered = set(app.selectbox(key="metric").options)
+    absent = {"success", "evaluation", "specialisation", "load_cv", "dormant_share", "router_shift"}
+    assert offered == set(titles(METRICS)) - set(titles(absent))
+
+
+def test_the_phase_table_has_what_is_known(open_page, database):
+    new = add_recorded_run(database, Status.COMPLETED, success=True)
+    old = [add_recorded_run(database, Status.COMPLETED, older=True) for _ in range(2)]
+    table = open_page("pages/compare.py", runs=f"{new},{old[0]}").dataframe[0].value
+    assert table["Specialisation"][0] == pytest.approx(0.13)
+    assert table["Router shift"][0] == pytest.approx(0.02)
+    assert table["Success"][0] == pytest.approx(0.5)
+    assert table["Specialisation"].isna().sum() > 0
+    table = open_page("pages/compare.py", runs=",".join(old)).dataframe[0].value
+    assert not {"Specialisation", "Router shift", "Success"} & set(table.columns)
+
+
+def test_a_launch_says_what_each_preset_does_and_which_are_absent(open_page):
+    app = open_page("pages/launch.py")
+    assert "Softmax warmup with strong load balancing" in told(app)
+    assert "1 preset is not offered: bengio-minigrid" in told(app)
+    app.selectbox(key="curriculum").set_value("switch").run()
+    assert "Switch routing as its paper defines it" in told(app)
+    assert "not offered" not in told(open_page("pages/launch.py", env="MiniGrid-DoorKey-5x5-v0"))
+
+
+def test_the_evaluation_is_part_of_what_is_queued(open_page, database):
+    app = open_page("pages/launch.py")
+    episodes, every = (app.number_input(key=f"evaluation-{name}:CartPole-v1") for name in ("episodes", "every"))
+    assert (episodes.value, every.value) == (10, None)
+    episodes.set_value(5).run()
+    app.number_input(key="evaluation-every:CartPole-v1").set_value(50).run()
+    app.button(key="start").click().run()
+    assert not app.exception
+    (run,) = list_runs(database)
+    assert (run.config.evaluation.episodes, run.config.evaluation.every) == (5, 50)
+
+
+def test_no_evaluation_needs_no_interval(open_page):
+    app = open_page("pages/launch.py")
+    app.number_input(key="evaluation-episodes:CartPole-v1").set_value(0).run()
+    assert app.number_input(key="evaluation-every:CartPole-v1").disabled

@@ -207,7 +207,12 @@ def test_a_run_is_evaluated_as_asked(capsys, tmp_path, monkeypatch):
         assert [count for _, count in found] == [3] * len(found)
         assert found[-1][0] == 12
         assert len(found) == 2  # after the rollout that passed 5, and at the end
-    capsys.readouterr()
+    run_id = capsys.readouterr().out.split()[-1]
+    assert main(["evaluate", run_id[:6], "--episodes", "2"]) == 0
+    assert "2 episodes of CartPole-v1 after 12 of training" in capsys.readouterr().out
+    assert main(["runs", "--json"]) == 0
+    (described,) = json.loads(capsys.readouterr().out)
+    assert Path(described["checkpoint"]).is_file()
     assert main([*arguments, "--device", "cuda"]) in {0, 1}
     if not torch.cuda.is_available():
         assert "there is no CUDA here; use 'auto' or 'cpu'" in capsys.readouterr().err

@@ -18,6 +18,7 @@ from v3core.curriculum import Curriculum, check_fits, fits, load_curriculum, sca
 from v3core.environments import check_environment, check_run
 from v3core.errors import V3Error
 from v3core.jobs import control, foreground, supervisor
+from v3core.jobs.checkpoints import newest_usable
 from v3core.jobs.worker import run_worker
 from v3core.serve import DEFAULT_PORT
 from v3core.store import runs as run_store
@@ -167,9 +168,11 @@ def runs(as_json: bool) -> None:
     with _database() as database:
         supervisor.reconcile(database)
         rows = run_store.list_runs(database)
-    if as_json:
-        click.echo(json.dumps([row.to_dict() for row in rows], indent=2))
-        return
+        if as_json:
+            files = {row.id: _newest_checkpoint(database, row.id) for row in rows}
+            described = [row.to_dict() | {"checkpoint": files[row.id] and str(files[row.id])} for row in rows]
+            click.echo(json.dumps(described, indent=2))
+            return
     if not rows:
         click.echo("No runs yet. Start one: python -m v3core train --env CartPole-v1 --episodes 600")
         return
@@ -248,7 +251,7 @@ def export(run_id: str, target: Path) -> None:
 
 
 @commands.command()
-@click.argument("checkpoint", type=click.Path(path_type=Path), metavar="CHECKPOINT")
+@click.argument("checkpoint", metavar="CHECKPOINT_OR_ID")
 @click.option(
     "--episodes", type=click.IntRange(1, 10_000), default=10, show_default=True, metavar="K", help="How many."
 )
@@ -257,19 +260,20 @@ def export(run_id: str, target: Path) -> None:
 )
 @click.option("--sampled/--likeliest", default=None, help="How to act; as the run was evaluated if left out.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
-def evaluate(checkpoint: Path, episodes: int, seed: int | None, sampled: bool | None, as_json: bool) -> None:
-    """Play episodes with a trained policy: no routing noise, nothing learned."""
+def evaluate(checkpoint: str, episodes: int, seed: int | None, sampled: bool | None, as_json: bool) -> None:
+    """Play episodes with a checkpoint, or the newest of a run: no routing noise, nothing learned."""
     from v3core.training import inference  # torch: seconds to import
     from v3core.training.evaluation import EVALUATION_SEED
 
-    policy = inference.load_policy(checkpoint)
+    file = _checkpoint(checkpoint)
+    policy = inference.load_policy(file)
     played = policy.evaluate(episodes, EVALUATION_SEED if seed is None else seed, sampled=sampled)
     returns = [episode.return_ for episode in played]
     successes = [episode.success for episode in played if episode.success is not None]
     mean, deviation = statistics.fmean(returns), statistics.stdev(returns) if len(returns) > 1 else None
     if as_json:
         result = {
-            "checkpoint": str(checkpoint),
+            "checkpoint": str(file),
             "env": policy.spec.env_id,
             "trained_episodes": policy.episode,
             "returns": returns,
@@ -285,6 +289,27 @@ def evaluate(checkpoint: Path, episodes: int, seed: int | None, sampled: bool | 
         f"{episodes} episodes of {policy.spec.env_id} after {policy.episode} of training: "
         f"mean return {mean:.2f}{spread}{solved}."
     )
+
+
+def _checkpoint(path_or_id: str) -> Path:
+    """A checkpoint file: the one named, or the newest of the run of that id."""
+    path = Path(path_or_id)
+    if path.is_file():
+        return path
+    if path.suffix or len(path.parts) > 1:
+        raise V3Error(f"There is no checkpoint file {path}; `runs --json` names the newest of each run.")
+    with _database() as database:
+        run = run_store.resolve(database, path_or_id)
+        newest = _newest_checkpoint(database, run)
+    if newest is None:
+        raise V3Error(f"{run} has no checkpoint yet; wait until it has begun to train.")
+    return newest
+
+
+def _newest_checkpoint(database: Database, run_id: str) -> Path | None:
+    with database.read() as tx:
+        row = newest_usable(database, tx, run_id)
+    return None if row is None else database.data_dir / row.path
 
 
 @commands.command()

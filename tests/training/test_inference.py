@@ -145,4 +145,6 @@ def test_the_command_line_evaluates_a_checkpoint(trained, capsys):
     assert main(["evaluate", str(path), "--episodes", "3"]) == 0
     assert "3 episodes of CartPole-v1" in capsys.readouterr().out
     assert main(["evaluate", str(path.parent / "none.pt")]) == 1
-    assert capsys.readouterr().err.count("\n") == 1
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "There is no checkpoint file" in error

@@ -41,9 +41,9 @@ def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str,
         state: Any = torch.load(path, map_location=device, weights_only=True)
     except FileNotFoundError:
         raise V3Error(f"Checkpoint {path} is missing; start the run anew.") from None
-    except Exception as error:  # torch raises whatever its unpickler stumbles over
+    except Exception:  # torch raises whatever its unpickler stumbles over
         raise V3Error(
-            f"Checkpoint {path} cannot be read ({type(error).__name__}); it is damaged or not a checkpoint of V3 Lab."
+            f"Checkpoint {path} cannot be read: it is damaged or not a checkpoint of V3 Lab; choose another."
         ) from None
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         raise V3Error(f"Checkpoint {path} is not a checkpoint of this version of V3 Lab; start the run anew.")

@@ -192,6 +192,8 @@ class _Learned:
     bias_speed: float
     trouble: str | None = None
     """What was not finite."""
+    remedy: str = ""
+    """What to do about it."""
 
 
 def _learn(
@@ -205,7 +207,7 @@ def _learn(
     coefficients = Coefficients.of(settings)
     speed = settings.bias_speed if settings.routing == "topk" else 0.0
     state.updates += 1
-    trouble = rollout.not_finite()
+    trouble, remedy = rollout.not_finite(), "mend the environment"
     explained = float("nan")
     statistics = None
     if trouble is None:
@@ -227,6 +229,7 @@ def _learn(
             )
         except NonFiniteUpdateError:
             trouble = f"the loss or its gradient is not finite at learning rate {state.lr:g}"
+            remedy = "lower it"
             state.restore_good()
         else:
             state.policy.update_normalisation(samples.observations)
@@ -239,7 +242,7 @@ def _learn(
         state.rollbacks += 1
         state.failures_in_a_row += 1
         hooks.update_undone(trouble, state.failures_in_a_row)
-        return _Learned(None, coefficients, float("nan"), 0.0, trouble)
+        return _Learned(None, coefficients, float("nan"), 0.0, trouble, remedy)
     return _Learned(statistics, coefficients, explained, speed)
 
 
@@ -248,8 +251,7 @@ def _give_up_if_hopeless(state: TrainingState, settings: Settings, learned: _Lea
     if learned.trouble is not None and state.failures_in_a_row >= FAILURES_IN_A_ROW:
         raise V3Error(
             f"Update {state.updates}, at episode {state.completed} and step {state.step} in phase "
-            f"'{settings.phase_name}': {learned.trouble}, {state.failures_in_a_row} times in a row; "
-            "lower the learning rate or mend the environment."
+            f"'{settings.phase_name}': {learned.trouble}, {state.failures_in_a_row} times in a row; {learned.remedy}."
         )
 
 

@@ -17,8 +17,8 @@ _FURTHER_MIN_WIDTH = 130
 _CHOICES: dict[str, tuple[str, ...]] = {"routing": ROUTINGS, "top_k_weights": TOP_K_WEIGHTS}
 _HOW_TO_WRITE = (
     "A value is a number (0.5), a factor of the recipe's base value (×0.5), or a ramp over the phase (1 → 0.5, or "
-    "1 → 0.5 cosine). An empty one stays as before. A phase ends at an episode (1000), a step (step 50000) or by what "
-    "it reaches (return ≥ 450 (100))."
+    "1 → 0.5 cosine). An empty one stays as before, at first as in the recipe. A phase ends at an episode (1000), a "
+    "step (step 50000) or by what it reaches (return ≥ 450 (100))."
 )
 
 
@@ -157,16 +157,23 @@ def _show_row(index: int, row: PhaseRow, rows: list[PhaseRow], further: tuple[st
     return replace(row, **typed)
 
 
+def _unset(index: int) -> str:
+    """What an empty setting means: nothing comes before the first phase."""
+    return "as before" if index else "default"
+
+
 def _field(index: int, row: PhaseRow, field: str) -> str | None:
     """One setting of one phase, typed or chosen."""
     if field not in _CHOICES:
-        return st.text_input(TITLES[field], getattr(row, field), key=_key(index, field), placeholder="as before") or ""
+        return (
+            st.text_input(TITLES[field], getattr(row, field), key=_key(index, field), placeholder=_unset(index)) or ""
+        )
     options = [None, *_CHOICES[field]]
     return st.selectbox(
         TITLES[field],
         options,
         index=options.index(getattr(row, field)),
-        format_func=lambda choice: choice or "as before",
+        format_func=lambda choice: choice or _unset(index),
         key=_key(index, field),
     )
 

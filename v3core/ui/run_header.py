@@ -74,6 +74,7 @@ def rollback_warning(series: RunSeries) -> None:
         updates = "1 update was" if undone == 1 else f"{undone:,.0f} updates were"
         which = "at episode" if undone == 1 else "the newest at episode"
         st.warning(
-            f"{updates} undone because a number was not finite, {which} {newest:,}; the run went on from before it.",
+            f"{updates} undone because a number was not finite, {which} {newest:,}; "
+            "none of them left a trace in the policy.",
             icon=":material/undo:",
         )

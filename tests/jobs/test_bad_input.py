@@ -147,7 +147,7 @@ def test_a_bad_checkpoint_fails_its_run_by_name_and_costs_no_episode(db, config,
     def nothing_but_code():
         file.write_bytes(pickle.dumps(Harmful(proof)))
 
-    damaged = "it is damaged or not a checkpoint of V3 Lab."
+    damaged = "it is damaged or not a checkpoint of V3 Lab; choose another."
     misfit = "does not fit this run: it belongs to another environment or network size."
     cases = ((cut_short, damaged), (of_another_network, misfit), (with_code, damaged), (nothing_but_code, damaged))
     for spoil, sentence in cases:

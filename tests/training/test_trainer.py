@@ -449,21 +449,6 @@ def test_a_phase_may_end_by_a_trigger(small_run, recorder):
     assert sum(ends[began - 3 : began]) / 3 >= 12
 
 
-def test_a_trigger_that_held_in_the_middle_of_a_rollout_counts(small_run, recorder):
-    """Every rollout here is longer than several episodes, and the condition holds for some of them only."""
-    until = {"metric": "length", "at_least": 40, "window": 1}
-    phases = [{"name": "one", "until": until}, {"name": "two"}]
-    config = small_run(curriculum={"name": "t", "phases": phases}, environments=1, rollout_steps=200, episodes=60)
-    hooks = recorder()
-    run(config, hooks)
-    first = next(episode.episode for episode in hooks.episodes if episode.length >= 40)
-    assert hooks.episodes[first - 1].phase == "one"
-    began = hooks.phases[1].episode
-    assert 0 <= began - first < 200 / 8
-    ends = [episode.step for episode in hooks.episodes]
-    assert ends[began - 1] // 200 - ends[first - 1] // 200 <= 1
-
-
 def test_a_trigger_looks_at_its_own_phase_and_survives_a_resume(small_run, recorder):
     """The window is saved: a run stopped and resumed changes phase where the uninterrupted one could."""
     until = {"metric": "length", "at_least": 1, "window": 6}

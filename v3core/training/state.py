@@ -51,8 +51,6 @@ class TrainingState:
         """Where each phase really began; empty before the first."""
         self.recent: deque[tuple[float, int, float | None]] = deque(maxlen=LONGEST_WINDOW)
         """Return, length and success (None where nothing says so) of this phase's newest episodes, for its trigger."""
-        self.due = False
-        """Whether the phase's trigger held after any of its episodes, be it in the middle of a rollout."""
         self._good: dict[str, Any] | None = None
 
     @property
@@ -129,7 +127,6 @@ class TrainingState:
             "failures_in_a_row": self.failures_in_a_row,
             "starts": [(start.episode, start.step) for start in self.starts],
             "recent": list(self.recent),
-            "due": self.due,
         }
 
     def load(self, path: Path) -> None:
@@ -149,7 +146,6 @@ class TrainingState:
             self.rollbacks, self.failures_in_a_row = state["rollbacks"], state["failures_in_a_row"]
             self.starts = tuple(PhaseStart(*start) for start in state["starts"])
             self.recent.extend(tuple(episode) for episode in state["recent"])
-            self.due = state["due"]
         except (KeyError, TypeError, ValueError, RuntimeError):
             raise V3Error(
                 f"Checkpoint {path} does not fit this run: it belongs to another environment or network size."

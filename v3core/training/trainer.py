@@ -84,9 +84,7 @@ def train(
         while state.completed < config.episodes:
             orders = hooks.orders()
             for edit in orders.edits:
-                edited = _decide(edit, curriculum, _progress(state, config), config, hooks)
-                if edited is not curriculum:
-                    curriculum, state.due = edited, False  # what held for the old trigger need not for the new one
+                curriculum = _decide(edit, curriculum, _progress(state, config), config, hooks)
             if orders.stop:
                 _save(state, hooks)
                 return Outcome.STOPPED
@@ -109,10 +107,10 @@ def train(
                 rollout = world.collector.collect(state.policy, *_room(state, curriculum, config))
             except InterruptedRolloutError as interrupted:
                 nothing = _Learned(None, Coefficients.of(settings), float("nan"), 0.0)
-                _record(state, settings, world, nothing, interrupted.rollout, curriculum, config, hooks)
+                _record(state, settings, world, nothing, interrupted.rollout, config, hooks)
                 raise interrupted.failure from interrupted.failure.__cause__
             learned = _learn(state, rollout, settings, config.ppo, hooks)
-            _record(state, settings, world, learned, rollout, curriculum, config, hooks)
+            _record(state, settings, world, learned, rollout, config, hooks)
             _give_up_if_hopeless(state, settings, learned)
             over = state.completed >= config.episodes
             if _evaluation_due(config, before, state.completed):
@@ -166,12 +164,11 @@ def _enter_due_phases(
 ) -> list[Settings]:
     """Begin every phase that is due; returns the settings that each began with."""
     began: list[Settings] = []
-    while not state.starts or state.due or state.phase_due(curriculum, _progress(state, config)):
+    while not state.starts or state.phase_due(curriculum, _progress(state, config)):
         phase = len(state.starts)
         planned = 0 if phase == 0 else curriculum.planned_ends[phase - 1]
         state.starts = (*state.starts, PhaseStart(state.completed, state.step))
         state.recent.clear()
-        state.due = False
         name = curriculum.phases[phase].name
         hooks.phase_changed(PhaseChange(phase, name, planned, episode=state.completed, step=state.step))
         began.append(settings_at(curriculum, _progress(state, config), config.base.values()))
@@ -282,7 +279,6 @@ def _record(
     world: _World,
     learned: _Learned,
     rollout: Rollout,
-    curriculum: Curriculum,
     config: RunConfig,
     hooks: TrainingHooks,
 ) -> None:
@@ -294,11 +290,7 @@ def _record(
     ]
     state.completed += len(records)
     state.step += rollout.steps
-    for record in records:
-        state.recent.append((record.return_, record.length, record.success))
-        # A trigger that held in the middle of the rollout counts, although the phase changes only after it.
-        here = Progress(record.episode, config.episodes, record.step, state.starts)
-        state.due = state.due or state.phase_due(curriculum, here)
+    state.recent.extend((record.return_, record.length, record.success) for record in records)
     hooks.record(records, state.step)
 
 

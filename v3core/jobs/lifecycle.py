@@ -1,11 +1,12 @@
 """The states of a run and the one table of moves between them. Nothing else decides a run's status."""
 
+import os
 from collections.abc import Collection, Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from v3core.store.commands import reject_pending, settle_stop
+from v3core.store.commands import STOP, apply_commands, reject_open
 from v3core.store.database import Transaction
 from v3core.store.history import add_event
 from v3core.store.runs import need_run, update_run
@@ -20,6 +21,10 @@ class Status(StrEnum):
     """A slot is taken; its worker process is starting."""
     RUNNING = "running"
     """Its worker trains."""
+    PAUSED = "paused"
+    """Its worker holds between two rollouts; it keeps its process and its slot."""
+    STALLED = "stalled"
+    """Its process lives, but has broken its promise to be heard from; it is left alone."""
     STOPPING = "stopping"
     """Someone asked for the end; the worker finishes its rollout and writes a checkpoint."""
     STOPPED = "stopped"
@@ -34,8 +39,13 @@ class Status(StrEnum):
 
 TRANSITIONS: Mapping[Status, frozenset[Status]] = {
     Status.QUEUED: frozenset({Status.STARTING, Status.STOPPED}),
-    Status.STARTING: frozenset({Status.RUNNING, Status.STOPPING, Status.FAILED, Status.LOST}),
-    Status.RUNNING: frozenset({Status.STOPPING, Status.COMPLETED, Status.FAILED, Status.LOST}),
+    # Back to the queue if the launcher died before there was a process.
+    Status.STARTING: frozenset({Status.QUEUED, Status.RUNNING, Status.STOPPING, Status.FAILED, Status.LOST}),
+    Status.RUNNING: frozenset(
+        {Status.PAUSED, Status.STALLED, Status.STOPPING, Status.COMPLETED, Status.FAILED, Status.LOST}
+    ),
+    Status.PAUSED: frozenset({Status.RUNNING, Status.STALLED, Status.STOPPING, Status.FAILED, Status.LOST}),
+    Status.STALLED: frozenset({Status.RUNNING, Status.PAUSED, Status.STOPPING, Status.FAILED, Status.LOST}),
     Status.STOPPING: frozenset({Status.STOPPED, Status.COMPLETED, Status.FAILED, Status.LOST}),
     Status.STOPPED: frozenset({Status.QUEUED}),
     Status.COMPLETED: frozenset(),
@@ -43,10 +53,12 @@ TRANSITIONS: Mapping[Status, frozenset[Status]] = {
     Status.LOST: frozenset({Status.QUEUED}),
 }
 
-ACTIVE = frozenset({Status.STARTING, Status.RUNNING, Status.STOPPING})
-"""A process belongs to the run."""
+ACTIVE = frozenset({Status.STARTING, Status.RUNNING, Status.PAUSED, Status.STALLED, Status.STOPPING})
+"""A process belongs to the run, and a slot."""
 ENDED = frozenset({Status.STOPPED, Status.COMPLETED, Status.FAILED, Status.LOST})
-RESUMABLE = frozenset(status for status in Status if Status.QUEUED in TRANSITIONS[status])
+RESUMABLE = frozenset(status for status in ENDED if Status.QUEUED in TRANSITIONS[status])
+TOLD = frozenset({Status.COMPLETED, Status.FAILED, Status.LOST})
+"""Ends that nobody asked for: pages and the webhook tell of them."""
 
 
 def change_status(
@@ -88,10 +100,12 @@ def change_status(
     changes: dict[str, Any] = {"status": to, "reason": reason, **(values or {})}
     if to in ENDED:
         changes |= {"ended_at": now, "steps_per_second": None, "episodes_per_second": None}
+    if to in TOLD and os.environ.get("V3_WEBHOOK_URL"):
+        changes["webhook"] = "due"
     if not update_run(tx, run_id, changes, only_in=sources, generation=generation, pid=pid):
         return False
     add_event(tx, run_id, actor=actor, kind=to, message=message, now=now)
     if to in ENDED:
-        settle_stop(tx, run_id, episode=need_run(tx, run_id).episode, now=now)
-        reject_pending(tx, run_id, reason=f"The run was {to} before the edit could be applied.", now=now)
+        apply_commands(tx, run_id, [STOP], episode=need_run(tx, run_id).episode, now=now)
+        reject_open(tx, run_id, reason=f"The run was {to} before it could be done.", now=now)
     return True

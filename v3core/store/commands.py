@@ -1,6 +1,7 @@
 """What people ask of a run that trains: to stop, or to go on under another revision of its curriculum."""
 
 import json
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -12,8 +13,15 @@ from v3core.store.database import Database, Transaction
 from v3core.store.schema import commands, revisions, runs
 
 STOP = "stop"
+PAUSE = "pause"
+CONTINUE = "continue"
+CHECKPOINT = "checkpoint"
 EDIT_CURRICULUM = "edit_curriculum"
+PRIORITY = "priority"
+KINDS = (STOP, PAUSE, CONTINUE, CHECKPOINT, EDIT_CURRICULUM, PRIORITY)
 PENDING, APPLIED, REJECTED = "pending", "applied", "rejected"
+
+_OPEN = commands.c.applied_at.is_(None) & commands.c.rejected_reason.is_(None)
 
 
 @dataclass(frozen=True)
@@ -46,14 +54,30 @@ class RevisionRow:
 
 @dataclass(frozen=True)
 class CommandRow:
-    """A command that is not settled yet."""
+    """What was asked of a run, and what came of it."""
 
     id: int
     kind: str
-    """`stop` or `edit_curriculum`."""
+    """One of `KINDS`."""
+    actor: str | None
+    """Who asked; None in what an older version wrote."""
+    value: str | None
+    """What a priority was set to."""
     revision: RevisionRow | None
+    """The curriculum that an edit asks for."""
     requested_at: datetime
     acknowledged_at: datetime | None
+    """When the worker saw it."""
+    applied_at: datetime | None
+    applied_episode: int | None
+    """Complete episodes when it was applied."""
+    rejected_reason: str | None
+    """Why it was not: one sentence."""
+
+    @property
+    def is_open(self) -> bool:
+        """Neither applied nor rejected yet."""
+        return self.applied_at is None and self.rejected_reason is None
 
 
 def add_revision(
@@ -94,32 +118,52 @@ def revisions_of(tx: Transaction, run_id: str) -> list[RevisionRow]:
     ]
 
 
-def add_command(tx: Transaction, run_id: str, kind: str, *, now: datetime, revision_id: int | None = None) -> None:
-    """Ask the run's worker for something."""
-    tx.execute(insert(commands).values(run_id=run_id, kind=kind, requested_at=now, revision_id=revision_id))
+def add_command(
+    tx: Transaction,
+    run_id: str,
+    kind: str,
+    *,
+    actor: str,
+    now: datetime,
+    revision_id: int | None = None,
+    value: str | None = None,
+) -> int:
+    """Ask something of a run; returns the command's id."""
+    values = {
+        "run_id": run_id,
+        "kind": kind,
+        "actor": actor,
+        "requested_at": now,
+        "revision_id": revision_id,
+        "value": value,
+    }
+    return int(tx.execute(insert(commands).values(values).returning(commands.c.id)).scalar_one())
 
 
-def open_commands(tx: Transaction, run_id: str) -> list[CommandRow]:
-    """Commands that are neither applied nor rejected, oldest first."""
-    query = (
-        select(
-            commands.c.id, commands.c.kind, commands.c.revision_id, commands.c.requested_at, commands.c.acknowledged_at
-        )
-        .where(commands.c.run_id == run_id, commands.c.applied_at.is_(None), commands.c.rejected_reason.is_(None))
-        .order_by(commands.c.id)
-    )
-    rows = tx.execute(query).all()
-    by_id = {revision.id: revision for revision in revisions_of(tx, run_id)} if rows else {}
+def commands_of(tx: Transaction, run_id: str, *, only_open: bool = False) -> list[CommandRow]:
+    """Commands of a run, oldest first; all, or those neither applied nor rejected."""
+    names = [name for name in CommandRow.__dataclass_fields__ if name != "revision"]
+    query = select(commands.c.revision_id, *(commands.c[name] for name in names)).where(commands.c.run_id == run_id)
+    if only_open:
+        query = query.where(_OPEN)
+    rows = tx.execute(query.order_by(commands.c.id)).mappings().all()
+    edits = any(row["revision_id"] for row in rows)
+    by_id = {revision.id: revision for revision in revisions_of(tx, run_id)} if edits else {}
     return [
-        CommandRow(row_id, kind, by_id.get(revision_id or 0), requested_at, acknowledged_at)
-        for row_id, kind, revision_id, requested_at, acknowledged_at in rows
+        CommandRow(revision=by_id.get(row["revision_id"] or 0), **{name: row[name] for name in names}) for row in rows
     ]
+
+
+def read_commands(db: Database, run_id: str) -> list[CommandRow]:
+    """All commands that a run was ever given, oldest first."""
+    with db.read() as tx:
+        return commands_of(tx, run_id)
 
 
 def read_open_commands(db: Database, run_id: str) -> list[CommandRow]:
     """Commands that are neither applied nor rejected, oldest first."""
     with db.read() as tx:
-        return open_commands(tx, run_id)
+        return commands_of(tx, run_id, only_open=True)
 
 
 def acknowledge(tx: Transaction, command_ids: list[int], *, now: datetime) -> None:
@@ -128,12 +172,23 @@ def acknowledge(tx: Transaction, command_ids: list[int], *, now: datetime) -> No
     tx.execute(query.values(acknowledged_at=now))
 
 
-def settle_stop(tx: Transaction, run_id: str, *, episode: int, now: datetime) -> None:
-    """Close the open stop commands: the run has ended at `episode`."""
-    query = update(commands).where(
-        commands.c.run_id == run_id, commands.c.kind == STOP, commands.c.applied_at.is_(None)
-    )
-    tx.execute(query.values(applied_at=now, applied_episode=episode))
+def apply_commands(tx: Transaction, run_id: str, kinds: Collection[str], *, episode: int, now: datetime) -> None:
+    """Close the open commands of these kinds: they were applied when `episode` episodes were complete."""
+    query = update(commands).where(commands.c.run_id == run_id, commands.c.kind.in_(kinds), _OPEN)
+    seen = func.coalesce(commands.c.acknowledged_at, now)
+    tx.execute(query.values(acknowledged_at=seen, applied_at=now, applied_episode=episode))
+
+
+def reject_open(
+    tx: Transaction, run_id: str, *, reason: str, now: datetime, kinds: Collection[str] | None = None
+) -> None:
+    """Refuse the open commands of a run, of these kinds or all, and the revisions that they ask for."""
+    for command in commands_of(tx, run_id, only_open=True):
+        if kinds is not None and command.kind not in kinds:
+            continue
+        if command.revision is not None:
+            reject_revision(tx, run_id, command.revision.id, reason=reason, now=now)
+        tx.execute(update(commands).where(commands.c.id == command.id).values(rejected_reason=reason))
 
 
 def apply_revision(tx: Transaction, run_id: str, revision_id: int, *, episode: int, now: datetime) -> None:
@@ -168,13 +223,6 @@ def curriculum_in_force(tx: Transaction, run_id: str) -> Curriculum:
 
 def _name_curriculum(tx: Transaction, run_id: str, curriculum: Curriculum) -> None:
     tx.execute(update(runs).where(runs.c.id == run_id).values(curriculum=curriculum.name))
-
-
-def reject_pending(tx: Transaction, run_id: str, *, reason: str, now: datetime) -> None:
-    """Refuse every revision of a run that is still pending."""
-    pending = select(revisions.c.id).where(revisions.c.run_id == run_id, revisions.c.state == PENDING)
-    for revision_id in tx.execute(pending).scalars().all():
-        reject_revision(tx, run_id, revision_id, reason=reason, now=now)
 
 
 def stop_requested_at(tx: Transaction, run_id: str) -> datetime | None:

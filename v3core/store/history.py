@@ -41,6 +41,8 @@ class CheckpointRow:
     path: str
     """Relative to the data folder."""
     at: datetime
+    bytes: int | None = None
+    """Size of the file; None where an older version wrote it."""
 
 
 @dataclass(frozen=True)

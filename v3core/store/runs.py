@@ -48,8 +48,18 @@ class RunRow:
     curriculum: str
     """Name of the curriculum in force."""
     experiment: str | None
+    """Name of the group it belongs to: runs started together."""
+    priority: int
+    """Of two runs in the queue the higher starts first, then the older."""
+    tags: str | None
+    """Words, separated by one blank each."""
+    notes: str | None
     reason: str | None
     """Why it stopped, failed or was lost: one sentence."""
+    traceback: str | None
+    """Where in the program a failure arose; None unless it failed."""
+    webhook: str | None
+    """What became of telling V3_WEBHOOK_URL of its end: `due`, `called` or `failed`; None if nothing is to be told."""
     generation: int
     """Goes up at each resume; rows read before that may have been replaced."""
     host: str | None
@@ -59,6 +69,8 @@ class RunRow:
     heartbeat_at: datetime | None
     heartbeat_due_at: datetime | None
     """When the worker promised to be heard from again."""
+    rollout_at: datetime | None
+    """When training last came to the end of a rollout; a heartbeat alone does not say that it advances."""
     created_at: datetime
     queued_at: datetime
     started_at: datetime | None
@@ -81,7 +93,14 @@ _COLUMNS = [runs.c["config" if field.name == "config_json" else field.name] for 
 
 
 def add_run(
-    tx: Transaction, run_id: str, config: RunConfig, *, status: str, now: datetime, experiment: str | None = None
+    tx: Transaction,
+    run_id: str,
+    config: RunConfig,
+    *,
+    status: str,
+    now: datetime,
+    experiment: str | None = None,
+    priority: int = 0,
 ) -> None:
     """Insert a run that has not trained yet."""
     tx.execute(
@@ -97,6 +116,7 @@ def add_run(
             experts=config.policy.experts,
             curriculum=config.curriculum.name,
             experiment=experiment,
+            priority=priority,
             config=config.model_dump_json(by_alias=True),
             generation=0,
             created_at=now,
@@ -136,8 +156,9 @@ def list_runs(db: Database) -> list[RunRow]:
 
 
 def runs_in(tx: Transaction, statuses: Collection[str]) -> list[RunRow]:
-    """The runs in one of these statuses, longest queued first."""
-    query = select(*_COLUMNS).where(runs.c.status.in_(statuses)).order_by(runs.c.queued_at, runs.c.id)
+    """The runs in one of these statuses, in the order in which queued ones start: by priority, then by age."""
+    query = select(*_COLUMNS).where(runs.c.status.in_(statuses))
+    query = query.order_by(runs.c.priority.desc(), runs.c.queued_at, runs.c.id)
     return [RunRow(*row) for row in tx.execute(query)]
 
 

@@ -22,7 +22,7 @@ from sqlalchemy import (
 from sqlalchemy import TypedColumns as Columns
 from sqlalchemy.types import TypeDecorator
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Goes up with every change of the tables. A database of a newer version is refused, an older one is brought up."""
 
 metadata = MetaData()
@@ -83,7 +83,12 @@ class RunColumns(Columns):
     curriculum: Named[str]
     experiment: Named[str | None]
     config: Named[str]
+    priority: Named[int] = Column(nullable=False, server_default="0")
+    tags: Named[str | None]
+    notes: Named[str | None]
     reason: Named[str | None]
+    traceback: Named[str | None]
+    webhook: Named[str | None] = Column(String(10))
     generation: Named[int]
     host: Named[str | None]
     boot_id: Named[str | None]
@@ -91,6 +96,7 @@ class RunColumns(Columns):
     pid_started: Named[float | None]
     heartbeat_at: Named[datetime | None] = Column(UtcDateTime)
     heartbeat_due_at: Named[datetime | None] = Column(UtcDateTime)
+    rollout_at: Named[datetime | None] = Column(UtcDateTime)
     created_at: Named[datetime] = Column(UtcDateTime, nullable=False)
     queued_at: Named[datetime] = Column(UtcDateTime, nullable=False)
     started_at: Named[datetime | None] = Column(UtcDateTime)
@@ -208,11 +214,13 @@ class RevisionColumns(Columns):
 
 
 class CommandColumns(Columns):
-    """What people asked of a worker, and what came of it."""
+    """What people asked of a run, and what came of it: applied at an episode, or rejected for a reason."""
 
     id: Named[int] = Column(primary_key=True)
     run_id = _run_id()
     kind: Named[str] = Column(String(20))
+    actor: Named[str | None] = Column(String(20))
+    value: Named[str | None]
     revision_id: Named[int | None] = Column(ForeignKey("curriculum_revisions.id", ondelete="CASCADE"))
     requested_at: Named[datetime] = Column(UtcDateTime, nullable=False)
     acknowledged_at: Named[datetime | None] = Column(UtcDateTime)
@@ -228,6 +236,7 @@ class CheckpointColumns(Columns):
     episode: Named[int] = Column(primary_key=True, autoincrement=False)
     step: Named[int] = Column(BigInteger)
     path: Named[str]
+    bytes: Named[int | None] = Column(BigInteger)
     at: Named[datetime] = Column(UtcDateTime, nullable=False)
 
 
@@ -272,4 +281,6 @@ def upgrade(connection: Connection) -> None:
         for column in table.columns:
             if column.name not in known:
                 kind = column.type.compile(connection.dialect)
+                if column.server_default is not None:
+                    kind += f" NOT NULL DEFAULT {column.server_default.arg}"  # type: ignore[attr-defined]
                 connection.execute(text(f'ALTER TABLE {table.name} ADD COLUMN "{column.name}" {kind}'))

@@ -157,6 +157,10 @@ class Orders:
 
     stop: bool = False
     """Write a checkpoint and end."""
+    pause: bool = False
+    """Write a checkpoint, then hold in `TrainingHooks.hold` until something else is asked."""
+    checkpoint: bool = False
+    """Write a checkpoint and go on."""
     edits: tuple[Edit, ...] = ()
     """Oldest first; each is applied or rejected before the next rollout."""
 
@@ -179,6 +183,20 @@ class TrainingHooks(Protocol):
     def orders(self) -> Orders:
         """Called once between an update and the next rollout: must be cheap."""
         ...
+
+    def hold(self, episode: int) -> None:
+        """Called when a pause was asked for and its checkpoint is written; returns once training is to go on.
+
+        A stop or an edit asked for meanwhile is in the next `orders`.
+        """
+
+    def interrupted(self) -> bool:
+        """Whether to leave at once, without the end of a rollout or of an evaluation: asked before every step of the
+        environments, so it must cost next to nothing."""
+        ...
+
+    def remark(self, message: str) -> None:
+        """Something to note in the run's history, one sentence."""
 
     def edit_applied(self, edit: Edit, episode: int) -> None:
         """The edit is in force from the next rollout on; `episode` episodes are complete."""

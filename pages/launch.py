@@ -9,13 +9,13 @@ from v3core.curriculum.text import describe_architecture
 from v3core.environments import known_environments
 from v3core.errors import V3Error
 from v3core.jobs import launcher
+from v3core.jobs.sweep import parse_seeds
 from v3core.ui import shell
 from v3core.ui.curriculum_editor import curriculum_editor
 from v3core.ui.environment import describe_recipe, environment_problem, run_problem
 from v3core.ui.evaluation_fields import evaluation_fields
 from v3core.ui.live_chart import live_chart
 from v3core.ui.preset_picker import FROM_A_FILE, pick_preset
-from v3core.ui.seeds import parse_seeds
 from v3core.ui.status import plain
 
 KNOWN = known_environments()

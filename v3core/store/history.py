@@ -1,14 +1,14 @@
 """What happened to a run besides its episodes: phase changes, checkpoints, and events in sentences."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, func, insert, select
 
 from v3core.store.database import Database, Transaction
-from v3core.store.schema import checkpoints, evaluations, events, phase_changes
+from v3core.store.schema import checkpoints, evaluations, events, phase_changes, runs
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,10 @@ class EventRow:
     kind: str
     message: str
 
+    def to_dict(self) -> dict[str, Any]:
+        """Ready for JSON; the time is ISO 8601 with its zone."""
+        return {**vars(self), "at": self.at.isoformat()}
+
 
 def add_event(tx: Transaction, run_id: str, *, actor: str, kind: str, message: str, now: datetime) -> None:
     """Append to a run's history."""
@@ -70,6 +74,38 @@ def read_events(db: Database, run_id: str) -> list[EventRow]:
     query = select(events.c.at, events.c.actor, events.c.kind, events.c.message)
     with db.read() as tx:
         return [EventRow(*row) for row in tx.execute(query.where(events.c.run_id == run_id).order_by(events.c.id))]
+
+
+@dataclass(frozen=True)
+class EndRow:
+    """An end that a run came to by itself."""
+
+    event: int
+    """Its place in the history of all runs."""
+    run_id: str
+    name: str
+    status: str
+    """`completed`, `failed` or `lost`."""
+    reason: str | None
+    episode: int
+
+
+def newest_event(db: Database) -> int:
+    """The number of the newest event of all runs, 0 if there is none: where to read ends from."""
+    with db.read() as tx:
+        return tx.execute(select(func.max(events.c.id))).scalar_one() or 0
+
+
+def read_ends(db: Database, after: int, kinds: Collection[str]) -> list[EndRow]:
+    """Runs that came to an end of these kinds after event `after`, oldest first; a deleted run is left out."""
+    query = (
+        select(events.c.id, runs.c.id, runs.c.name, events.c.kind, runs.c.reason, runs.c.episode)
+        .join(runs, runs.c.id == events.c.run_id)
+        .where(events.c.id > after, events.c.kind.in_(kinds))
+        .order_by(events.c.id)
+    )
+    with db.read() as tx:
+        return [EndRow(*row) for row in tx.execute(query)]
 
 
 def add_phase_change(tx: Transaction, run_id: str, change: PhaseChangeRow) -> bool:

@@ -25,10 +25,11 @@ THREE_PHASES = {
 class Recorder:
     """Training hooks in memory. `calls` holds the names of all calls in order."""
 
-    def __init__(self, folder, orders=None):
+    def __init__(self, folder, orders=None, interrupted=None):
         self.folder = folder
         self.episodes, self.phases, self.applied, self.rejected, self.saved, self.calls = [], [], [], [], [], []
-        self.evaluations, self.undone = [], []
+        self.evaluations, self.undone, self.held, self.remarks = [], [], [], []
+        self.interrupted = interrupted or (lambda: False)
         self._orders = orders or (lambda _: Orders())
 
     def record(self, episodes, step):
@@ -50,6 +51,13 @@ class Recorder:
     def orders(self):
         return self._orders(self)
 
+    def hold(self, episode):
+        self.held.append(episode)
+        self.calls.append("hold")
+
+    def remark(self, message):
+        self.remarks.append(message)
+
     def edit_applied(self, edit, episode):
         self.applied.append((edit.id, episode))
 
@@ -68,7 +76,7 @@ class Recorder:
 @pytest.fixture
 def recorder(tmp_path):
     """Makes hooks; `orders` is a function of the recorder, called between update and rollout."""
-    return lambda orders=None: Recorder(tmp_path, orders)
+    return lambda orders=None, interrupted=None: Recorder(tmp_path, orders, interrupted)
 
 
 @pytest.fixture

@@ -169,6 +169,17 @@ class Recorder:
             logger.info("Stopping: it was asked for.")
         return tuple(Edit(row.revision.id, row.revision.curriculum) for row in new if row.revision is not None)
 
+    def hold(self, episode: int) -> None:
+        """Nobody asks for a pause yet."""
+
+    def interrupted(self) -> bool:
+        """A stop waits for the end of the rollout."""
+        return False
+
+    def remark(self, message: str) -> None:
+        """Log it."""
+        logger.info(message)
+
     def edit_applied(self, edit: Edit, episode: int) -> None:
         """Record and log it."""
         ends = ", ".join(map(str, edit.curriculum.boundaries)) or "none"

@@ -181,7 +181,7 @@ class TrainingHooks(Protocol):
         """A phase comes into force with the next rollout."""
 
     def orders(self) -> Orders:
-        """Called once between an update and the next rollout: must be cheap."""
+        """Called between an update and what comes next, an evaluation or a rollout: must be cheap."""
         ...
 
     def hold(self, episode: int) -> None:
@@ -191,8 +191,10 @@ class TrainingHooks(Protocol):
         """
 
     def interrupted(self) -> bool:
-        """Whether to leave at once, without the end of a rollout or of an evaluation: asked before every step of the
-        environments, so it must cost next to nothing."""
+        """Whether to leave at once, without the end of a rollout or of an evaluation.
+
+        Asked before every step of the environments, so it must cost next to nothing.
+        """
         ...
 
     def remark(self, message: str) -> None:

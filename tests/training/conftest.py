@@ -1,5 +1,7 @@
 """Small runs, and hooks that keep what the trainer reports in memory."""
 
+from dataclasses import asdict
+
 import gymnasium
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from v3core.training.hooks import Orders
 
 torch.set_num_threads(1)  # as in training; several threads only get in each other's way on tensors this small
 
+ONE_PHASE = {"name": "only", "phases": [{"name": "one"}]}
 THREE_PHASES = {
     "name": "three",
     "phases": [
@@ -20,6 +23,14 @@ THREE_PHASES = {
         {"name": "three", "temperature": 0.5, "lr": {"times": 0.1}, "load_balance": 0.005, "entropy": 0.002},
     ],
 }
+
+
+def told(*recorders):
+    """All that was reported, recorder after recorder, as text that has every bit and in which NaN equals NaN."""
+    return [
+        repr([asdict(entry) for recorder in recorders for entry in getattr(recorder, kind)])
+        for kind in ("episodes", "phases", "evaluations")
+    ]
 
 
 class Recorder:

@@ -7,6 +7,7 @@ import math
 import pytest
 import torch
 
+from tests.training.conftest import ONE_PHASE
 from v3core.config import BaseConfig, EvaluationConfig, PolicyConfig, PPOConfig, build_run_config, recipe_for
 from v3core.curriculum import (
     Curriculum,
@@ -26,8 +27,6 @@ from v3core.training.checkpoint import load_checkpoint
 from v3core.training.hooks import Edit, Orders
 from v3core.training.state import TrainingState
 from v3core.training.trainer import CHECKPOINT_SECONDS, Outcome, train
-
-ONE_PHASE = {"name": "only", "phases": [{"name": "one"}]}
 
 
 def run(config, hooks, **kwargs):

@@ -11,7 +11,7 @@ from gymnasium.wrappers import OrderEnforcing
 from numpy.typing import NDArray
 
 from v3core.environments.encode import encoder
-from v3core.environments.history import History, UnfinishedEpisode, generator_state
+from v3core.environments.history import History, UnfinishedEpisode, generator_state, plain
 from v3core.environments.make import is_minigrid, make_environment
 from v3core.environments.types import EnvironmentSpec
 from v3core.errors import V3Error
@@ -190,7 +190,7 @@ class EnvironmentBatch:
         except BaseException as problem:  # an environment's own code may raise anything, SystemExit too
             raise ReplayError(f"an episode played again raised {type(problem).__name__}") from problem
         before = (episode.observation.tobytes(), np.float64(episode.reward).tobytes(), episode.generator)
-        if before != (row.tobytes(), self._rewards[number].tobytes(), generator_state(unwrapped)):
+        if before != (row.tobytes(), self._rewards[number].tobytes(), plain(generator_state(unwrapped))):
             raise ReplayError("an episode played again went another way")
 
     def _success(self, info: dict[str, Any], terminated: bool, reward: float) -> bool | None:

@@ -102,13 +102,13 @@ class History:
         assert then is not None
         return [
             UnfinishedEpisode(
-                origin=then.origins[number],
+                origin=plain(then.origins[number]),  # rather here than after every episode
                 actions=self._log[began - self._first : then.steps - self._first, number].copy()
                 if self._first <= began and then.steps - began <= LONGEST_EPISODE
                 else None,
                 observation=then.observations[number],
                 reward=float(then.rewards[number]),
-                generator=then.generators[number],
+                generator=plain(then.generators[number]),
             )
             for number, began in enumerate(then.began)
         ]
@@ -127,16 +127,16 @@ class History:
 
 
 def generator_state(env: gymnasium.Env[Any, Any]) -> dict[str, Any] | None:
-    """State of an unwrapped environment's generator, as plain values; None if it is not one of numpy's."""
+    """State of an unwrapped environment's generator, as numpy gives it; None if it is not one of numpy's."""
     try:
         state: Any = env.np_random.bit_generator.state
     except Exception:  # an environment may have put anything in its place
         return None
-    return _plain(state) if isinstance(state, dict) else None
+    return state if isinstance(state, dict) else None
 
 
-def _plain(state: dict[str, Any]) -> dict[str, Any]:
-    return {
-        key: _plain(value) if isinstance(value, dict) else value.tolist() if isinstance(value, np.ndarray) else value
-        for key, value in state.items()
-    }
+def plain(state: Any) -> Any:
+    """A generator's state with its arrays as lists."""
+    if isinstance(state, dict):
+        return {key: plain(value) for key, value in state.items()}
+    return state.tolist() if isinstance(state, np.ndarray) else state

@@ -18,6 +18,8 @@ PATHS: dict[Status, Sequence[Status]] = {
     Status.QUEUED: (),
     Status.STARTING: (),
     Status.RUNNING: (Status.RUNNING,),
+    Status.PAUSED: (Status.RUNNING, Status.PAUSED),
+    Status.STALLED: (Status.RUNNING, Status.STALLED),
     Status.STOPPING: (Status.RUNNING, Status.STOPPING),
     Status.STOPPED: (Status.RUNNING, Status.STOPPING, Status.STOPPED),
     Status.COMPLETED: (Status.RUNNING, Status.COMPLETED),

@@ -1,6 +1,6 @@
 """What happened to a run besides its episodes: phase changes, checkpoints, and events in sentences."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -114,6 +114,17 @@ def read_checkpoints(db: Database, run_id: str) -> list[CheckpointRow]:
     """A run's checkpoints, oldest first."""
     with db.read() as tx:
         return checkpoints_of(tx, run_id)
+
+
+def newest_checkpoints(db: Database, run_ids: Collection[str]) -> dict[str, CheckpointRow]:
+    """Run id to its newest checkpoint, for those of these runs that have one."""
+    columns = [checkpoints.c[name] for name in CheckpointRow.__dataclass_fields__]
+    query = select(checkpoints.c.run_id, *columns).where(checkpoints.c.run_id.in_(run_ids))
+    if not run_ids:
+        return {}
+    with db.read() as tx:  # in the order of the key: of each run the newest comes last
+        rows = tx.execute(query.order_by(checkpoints.c.run_id, checkpoints.c.episode))
+        return {run_id: CheckpointRow(*row) for run_id, *row in rows}
 
 
 def add_evaluation(

@@ -1,0 +1,40 @@
+"""What people write on a run: tags to find it by, and notes."""
+
+import streamlit as st
+
+from v3core.errors import V3Error
+from v3core.jobs import control
+from v3core.store.database import Database
+from v3core.store.runs import RunRow
+from v3core.ui.status import plain
+
+
+def notes_editor(database: Database, run: RunRow) -> None:
+    """A popover with both. Not for a fragment that ticks: somebody may be typing."""
+    with (
+        st.popover("Notes and tags", icon=":material/edit_note:", key=f"notes-{run.id}"),
+        st.form(f"notes-form-{run.id}", border=False),
+    ):
+        tags = st.text_input(
+            "Tags", run.tags or "", max_chars=200, help="Words, separated by blanks; the filter of Runs finds them."
+        )
+        notes = st.text_area("Notes", run.notes or "", max_chars=10_000, height=140)
+        if st.form_submit_button("Save", icon=":material/check:", type="primary"):
+            try:
+                control.annotate(database, run.id, tags=tags, notes=notes)
+            except V3Error as error:
+                st.error(plain(str(error)))
+            else:
+                st.rerun()
+
+
+def tag_badges(run: RunRow) -> None:
+    """The run's tags, in the direction of the container around."""
+    for tag in (run.tags or "").split():
+        st.badge(plain(tag), icon=":material/label:", color="gray")
+
+
+def notes_text(run: RunRow) -> None:
+    """The run's notes as they were typed, line by line."""
+    if run.notes:
+        st.caption("  \n".join(plain(line) for line in run.notes.splitlines()))

@@ -7,7 +7,7 @@ import streamlit as st
 
 from v3core.errors import V3Error
 from v3core.jobs import control
-from v3core.jobs.lifecycle import RESUMABLE, Status
+from v3core.jobs.lifecycle import ACTIVE, RESUMABLE, Status
 from v3core.store.database import Database
 from v3core.store.history import CheckpointRow
 from v3core.store.runs import RunRow, UnknownRunError
@@ -58,18 +58,25 @@ def run_actions(
     Args:
         database: where commands go.
         run: the run.
-        compact: icons only, for lists; Resume then takes the place of Stop.
+        compact: icons only, for lists, without those that a run of this kind never can do.
         key: tells apart the same run's buttons on one page.
         checkpoint: the run's newest, if it has one and can be resumed.
         asked: kinds of the commands that the run has not answered yet, where they are known.
     """
-    hold: Action = "continue" if run.status == Status.PAUSED else "pause"
-    shown: list[Action] = ["stop", hold, "checkpoint", "resume", "delete"]
-    if compact:
-        shown.remove("stop" if run.status in RESUMABLE else "resume")
-    with st.container(horizontal=True, horizontal_alignment="right", gap="xsmall" if compact else "small"):
-        for action in shown:
+    with st.container(horizontal=True, horizontal_alignment="right" if compact else "left", gap="xsmall" if compact else "small"):
+        for action in _in_list(run) if compact else _all(run):
             _button(database, run, action, compact, key, checkpoint, asked)
+
+
+def _all(run: RunRow) -> list[Action]:
+    return ["stop", "continue" if run.status == Status.PAUSED else "pause", "checkpoint", "resume", "delete"]
+
+
+def _in_list(run: RunRow) -> list[Action]:
+    """A list leaves out what a run of this kind never can."""
+    if run.status in ACTIVE:
+        return _all(run)[:3]
+    return ["resume" if run.status in RESUMABLE else "stop", "delete"]
 
 
 def _button(

@@ -34,7 +34,11 @@ def tag_badges(run: RunRow) -> None:
         st.badge(plain(tag), icon=":material/label:", color="gray")
 
 
-def notes_text(run: RunRow) -> None:
-    """The run's notes as they were typed, line by line."""
-    if run.notes:
-        st.caption("  \n".join(plain(line) for line in run.notes.splitlines()))
+def notes_line(run: RunRow) -> None:
+    """The run's tags, and its notes as they were typed, line by line; nothing if it has neither."""
+    if not (run.tags or run.notes):
+        return
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        tag_badges(run)
+        if run.notes:
+            st.caption("  \n".join(plain(line) for line in run.notes.splitlines()), width="content")

@@ -15,11 +15,12 @@ from v3core.store.runs import RunRow, list_runs
 from v3core.ui.actions import run_actions
 from v3core.ui.command_panel import newest_command
 from v3core.ui.moments import age
-from v3core.ui.notes import notes_text, tag_badges
+from v3core.ui.notes import notes_line
 from v3core.ui.refusals import trained_elsewhere, trains_elsewhere
 from v3core.ui.run_queue import queue_place, queue_places
 from v3core.ui.status import counted, number, plain, stalled_sentence, status_badge
 
+_ADVANCES = (Status.STARTING, Status.RUNNING, Status.STOPPING)
 SILENT_SECONDS = 30
 """A running worker that has not ended a rollout for so long is spoken of."""
 
@@ -32,24 +33,23 @@ def run_header(database: Database, run: RunRow, commands: list[CommandRow]) -> N
         run: the run.
         commands: all that was asked of it, oldest first.
     """
-    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-        with st.container(horizontal=True, vertical_alignment="center", width="content"):
-            st.subheader(plain(run.name), anchor=False, width="content")
-            status_badge(run)
-            if host := trains_elsewhere(run) or trained_elsewhere(run):
-                st.badge(f"on host {plain(host)}", icon=":material/dns:", color="gray")
-            tag_badges(run)
-            if run.status == Status.QUEUED:
-                queue_place(database, run, queue_places(list_runs(database))[run.id], key="live")
-        run_actions(
-            database,
-            run,
-            compact=False,
-            key="live",
-            checkpoint=newest_checkpoints(database, [run.id]).get(run.id) if run.status in RESUMABLE else None,
-            asked={command.kind for command in commands if command.is_open},
-        )
-    notes_text(run)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.subheader(plain(run.name), anchor=False, width="content")
+        status_badge(run)
+        if host := trains_elsewhere(run) or trained_elsewhere(run):
+            st.badge(f"on host {plain(host)}", icon=":material/dns:", color="gray")
+    # A row of their own: they stay where they are when one of them changes its width.
+    run_actions(
+        database,
+        run,
+        compact=False,
+        key="live",
+        checkpoint=newest_checkpoints(database, [run.id]).get(run.id) if run.status in RESUMABLE else None,
+        asked={command.kind for command in commands if command.is_open},
+    )
+    if run.status == Status.QUEUED and (place := queue_places(list_runs(database)).get(run.id)):
+        queue_place(database, run, place, key="live")
+    notes_line(run)
     _outcome(run)
     _hold(run)
     st.progress(min(run.episode / run.episodes, 1.0), text=_progress(run))
@@ -59,7 +59,7 @@ def run_header(database: Database, run: RunRow, commands: list[CommandRow]) -> N
         st.metric("Mean return, last 100", number(run.mean_return), border=True)
         st.metric("Latest return", number(run.latest_return), border=True)
         st.metric("Steps", f"{run.step:,}", border=True)
-        if run.status in ACTIVE:
+        if run.status in _ADVANCES:
             st.metric("Steps per second", number(run.steps_per_second, 0), border=True)
 
 
@@ -68,7 +68,7 @@ def _progress(run: RunRow) -> str:
     if run.status in ACTIVE and run.heartbeat_at is not None:
         parts.append(f"worker heard {age(run.heartbeat_at)} ago")
         rate = run.episodes_per_second
-        if rate and run.episode < run.episodes and math.isfinite(rate):
+        if rate and run.status in _ADVANCES and run.episode < run.episodes and math.isfinite(rate):
             parts.append(f"about {_duration((run.episodes - run.episode) / rate)} left")
     elif run.ended_at is not None:
         parts.append(f"ended {age(run.ended_at)} ago")

@@ -15,7 +15,7 @@ from v3core.ui.status import number, plain, status_badge
 
 RUNS_PER_PAGE = 12
 _ID_CHARACTERS = 4
-_WIDTHS = (3.0, 1.2, 2.3, 1.4, 1.9)
+_WIDTHS = (3.0, 1.2, 2.4, 1.4, 1.8)
 
 
 def run_list(database: Database, runs: list[RunRow]) -> None:

@@ -1,6 +1,5 @@
 """Launch: choose what to train, see what the curriculum will do, start it."""
 
-from datetime import UTC, datetime
 from uuid import uuid4
 
 import streamlit as st
@@ -12,6 +11,7 @@ from v3core.curriculum.text import describe_architecture
 from v3core.environments import known_environments
 from v3core.errors import V3Error
 from v3core.jobs import launcher
+from v3core.jobs.sweep import parse_seeds
 from v3core.store.runs import list_runs
 from v3core.ui import shell
 from v3core.ui.curriculum_editor import curriculum_editor
@@ -19,10 +19,9 @@ from v3core.ui.environment import describe_recipe, environment_problem, run_prob
 from v3core.ui.evaluation_fields import evaluation_fields
 from v3core.ui.live_chart import live_chart
 from v3core.ui.preset_picker import FROM_A_FILE, pick_preset
-from v3core.ui.run_queue import HIGHEST_PRIORITY, PRIORITY_HELP
-from v3core.ui.seeds import parse_seeds
+from v3core.ui.run_queue import PRIORITY_HELP
 from v3core.ui.status import plain
-from v3core.ui.sweep import compare_with, describe_sweep, experiment_name, sweep_configs
+from v3core.ui.sweep import compare_with, describe_sweep, name_experiment, sweep_configs
 
 KNOWN = known_environments()
 DEFAULT_ENV = "CartPole-v1"
@@ -134,7 +133,7 @@ def launch(token: str) -> None:
     taken = {run.experiment for run in list_runs(database) if run.experiment}
     try:
         configs = sweep_configs(curricula, seeds, name=name, env=env, episodes=episodes, recipe=recipe)
-        group = experiment_name(experiment, env, len(configs), taken, datetime.now(UTC))
+        group = name_experiment(experiment, env, len(configs), taken)
         run_ids = launcher.enqueue(database, configs, experiment=group, priority=int(priority or 0), token=token)
     except V3Error as error:
         st.error(plain(str(error)))
@@ -157,7 +156,7 @@ with st.container(border=True):
         help="Groups runs that belong together; they can be stopped as one.",
     )
     priority = right.number_input(
-        "Priority", -HIGHEST_PRIORITY, HIGHEST_PRIORITY, 0, key="priority", help=PRIORITY_HELP
+        "Priority", -launcher.MOST_PRIORITY, launcher.MOST_PRIORITY, 0, key="priority", help=PRIORITY_HELP
     )
     if problems:
         st.caption(f":red[:material/error: {plain(problems[0])}]")

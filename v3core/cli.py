@@ -6,8 +6,9 @@ Exit code 0, or non-zero with one sentence on stderr.
 import json
 import statistics
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
@@ -18,11 +19,15 @@ from v3core.curriculum import Curriculum, check_fits, fits, load_curriculum, sca
 from v3core.environments import check_environment, check_run
 from v3core.errors import V3Error
 from v3core.jobs import control, foreground, supervisor
-from v3core.jobs.checkpoints import newest_usable
-from v3core.jobs.worker import run_worker
+from v3core.jobs.checkpoints import newest_present, newest_whole
+from v3core.jobs.launcher import MOST_PRIORITY, enqueue
+from v3core.jobs.monitor import run_monitored
+from v3core.jobs.sweep import experiment_name, parse_seeds
 from v3core.serve import DEFAULT_PORT
 from v3core.store import runs as run_store
+from v3core.store.commands import read_commands
 from v3core.store.database import Database
+from v3core.store.history import read_events
 
 STOP_PATIENCE_SECONDS = 60.0
 
@@ -169,8 +174,10 @@ def runs(as_json: bool) -> None:
         supervisor.reconcile(database)
         rows = run_store.list_runs(database)
         if as_json:
-            files = {row.id: _newest_checkpoint(database, row.id) for row in rows}
-            described = [row.to_dict() | {"checkpoint": files[row.id] and str(files[row.id])} for row in rows]
+            with database.read() as tx:
+                newest = {row.id: newest_present(database, tx, row.id) for row in rows}
+            files = {run: str(database.data_dir / row.path) if row else None for run, row in newest.items()}
+            described = [row.to_dict() | {"checkpoint": files[row.id]} for row in rows]
             click.echo(json.dumps(described, indent=2))
             return
     if not rows:
@@ -186,27 +193,130 @@ def runs(as_json: bool) -> None:
 
 
 @commands.command()
-@click.argument("run_id", metavar="ID")
-def stop(run_id: str) -> None:
-    """Stop a run after its present update, with a checkpoint."""
+@click.option("--env", required=True, metavar="ID", help="Gymnasium environment id, e.g. CartPole-v1.")
+@click.option("--curricula", default="v3", show_default=True, metavar="A,B", help="Files or presets.")
+@click.option("--seeds", default="1", show_default=True, metavar="S", help="One run per curriculum and seed: 1-5.")
+@click.option("--episodes", type=int, metavar="N", help="Length of each run; the recipe's if left out.")
+@click.option("--experiment", metavar="NAME", help="The group's name; made from the other options if left out.")
+@click.option("--priority", type=click.IntRange(-MOST_PRIORITY, MOST_PRIORITY), default=0, show_default=True)
+def sweep(env: str, curricula: str, seeds: str, episodes: int | None, experiment: str | None, priority: int) -> None:
+    """Queue curricula × seeds as one experiment, in the background; prints the run ids."""
+    check_environment(env, allow_import=True)
+    recipe = recipe_for(env)
+    length = recipe.episodes if episodes is None else episodes
+    chosen = [_fitted(name.strip(), length, None) for name in curricula.split(",")]
+    configs = []
+    for curriculum, notice in chosen:
+        check_run(env, curriculum, allow_import=True)
+        if notice:
+            click.echo(notice, err=True)
+        configs += [
+            build_run_config(
+                name=f"{curriculum.name} · {env} · seed {seed}",
+                env=env,
+                seed=seed,
+                episodes=length,
+                curriculum=curriculum,
+                recipe=recipe,
+            )
+            for seed in parse_seeds(seeds)
+        ]
+    with _database() as database:
+        name = experiment or experiment_name(env, datetime.now().astimezone())
+        for run_id in enqueue(database, configs, name, priority=priority):
+            click.echo(run_id)
+
+
+@commands.command()
+@click.argument("run_id", metavar="ID", required=False)
+@click.option("--experiment", metavar="NAME", help="Stop all runs of this experiment.")
+def stop(run_id: str | None, experiment: str | None) -> None:
+    """Stop a run, or an experiment, after the present rollout, with a checkpoint."""
+    if (run_id is None) == (experiment is None):
+        raise V3Error("Name either a run or --experiment to stop.")
     with _database() as database:
         supervisor.reconcile(database)
-        run = run_store.resolve(database, run_id)
-        control.stop(database, run)
+        if experiment is not None:
+            count = control.stop_experiment(database, experiment, "command line")
+            click.echo(f"{count} runs of {experiment} are asked to stop.")
+            return
+        run = run_store.resolve(database, run_id or "")
+        control.stop(database, run, "command line")
         status = control.wait_stopped(database, run, STOP_PATIENCE_SECONDS)
-    click.echo(f"{run} is {status}.")
+        reason = run_store.get_run(database, run).reason
+    click.echo(f"{run} is {status}.{f' {reason}' if reason else ''}")
 
 
 @commands.command()
 @click.argument("run_id", metavar="ID")
-def resume(run_id: str) -> None:
-    """Go on with a run from its newest checkpoint, in the background."""
+def pause(run_id: str) -> None:
+    """Hold a run after its present rollout; it keeps its process and its slot."""
+    _ask(run_id, control.pause, "Requested; the run holds after its present rollout.")
+
+
+@commands.command("continue")
+@click.argument("run_id", metavar="ID")
+def unpause(run_id: str) -> None:
+    """Let a paused run go on."""
+    _ask(run_id, control.unpause, "Requested; the run goes on.")
+
+
+@commands.command()
+@click.argument("run_id", metavar="ID")
+def checkpoint(run_id: str) -> None:
+    """Have a run write a checkpoint after its present rollout."""
+    _ask(run_id, control.checkpoint, "Requested; the run writes it after its present rollout.")
+
+
+@commands.command()
+@click.argument("run_id", metavar="ID")
+@click.argument("number", metavar="N", type=int)
+def priority(run_id: str, number: int) -> None:
+    """Set the priority of a run; of those that wait the highest starts first. A negative N comes after `--`."""
+    _ask(run_id, lambda db, run, actor: control.set_priority(db, run, number, actor), f"Priority {number}.")
+
+
+@commands.command()
+@click.argument("run_id", metavar="ID")
+@click.option("--tags", metavar="WORDS", help="Replaces the tags; separated by blanks or commas.")
+@click.option("--notes", metavar="TEXT", help="Replaces the notes.")
+def note(run_id: str, tags: str | None, notes: str | None) -> None:
+    """Set the tags or the notes of a run, ended or not."""
+    if tags is None and notes is None:
+        raise V3Error("Nothing to note: give --tags or --notes.")
+    _ask(run_id, lambda db, run, actor: control.annotate(db, run, tags=tags, notes=notes, actor=actor), "Noted.")
+
+
+def _ask(prefix: str, ask: Callable[[Database, str, str], object], done: str) -> None:
+    """Do something to the run whose id begins so."""
+    with _database() as database:
+        supervisor.reconcile(database)
+        ask(database, run_store.resolve(database, prefix), "command line")
+    click.echo(done)
+
+
+@commands.command()
+@click.argument("run_id", metavar="ID")
+@click.option("--boundaries", metavar="EPISODES", help="Go on with these boundaries, e.g. 150,400.")
+@click.option("--take-over", is_flag=True, help="Go on here with a run that was trained on another host.")
+def resume(run_id: str, boundaries: str | None, take_over: bool) -> None:
+    """Go on with a run from its newest whole checkpoint, in the background."""
     with _database() as database:
         supervisor.reconcile(database)
         run = run_store.resolve(database, run_id)
-        control.resume(database, run)
+        curriculum = None
+        if boundaries is not None:
+            curriculum = with_boundaries(control.current_curriculum(database, run), _episodes(boundaries))
+        control.resume(database, run, "command line", curriculum=curriculum, take_over=take_over)
         status = run_store.get_run(database, run).status
     click.echo(f"{run} is {status}.")
+
+
+def _episodes(text: str) -> list[int]:
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise V3Error(f"'{text}' is not a list of episodes; write them as 150,400.") from None
 
 
 @commands.command()
@@ -214,10 +324,7 @@ def resume(run_id: str) -> None:
 @click.argument("boundaries", metavar="EPISODES")
 def move(run_id: str, boundaries: str) -> None:
     """Move the boundaries of a run that lie ahead, e.g. `move 3f2a 150,400`."""
-    try:
-        wanted = [int(part) for part in boundaries.split(",")]
-    except ValueError:
-        raise V3Error(f"'{boundaries}' is not a list of episodes; write them as 150,400.") from None
+    wanted = _episodes(boundaries)
     with _database() as database:
         supervisor.reconcile(database)
         run = run_store.resolve(database, run_id)
@@ -308,7 +415,7 @@ def _checkpoint(path_or_id: str) -> Path:
 
 def _newest_checkpoint(database: Database, run_id: str) -> Path | None:
     with database.read() as tx:
-        row = newest_usable(database, tx, run_id)
+        row = newest_whole(database, tx, run_id)
     return None if row is None else database.data_dir / row.path
 
 
@@ -326,9 +433,36 @@ def graph(env: str, as_json: bool) -> None:
 @commands.command()
 @click.argument("run_id", metavar="ID")
 def worker(run_id: str) -> int:
-    """Train a queued run in this process; the queue starts workers this way."""
+    """Train a queued run in a child of this process; the queue starts workers this way."""
     with _database() as database:
-        return run_worker(database, run_store.resolve(database, run_id))
+        run = run_store.resolve(database, run_id)
+    return run_monitored(run)
+
+
+@commands.command()
+@click.argument("run_id", metavar="ID")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
+def show(run_id: str, as_json: bool) -> None:
+    """Show a run: how it stands, what was asked of it and what came of that, and its history."""
+    with _database() as database:
+        supervisor.reconcile(database)
+        run = run_store.get_run(database, run_store.resolve(database, run_id))
+        asked, history = read_commands(database, run.id), read_events(database, run.id)
+    if as_json:
+        described = run.to_dict() | {
+            "commands": [row.to_dict() for row in asked],
+            "events": [row.to_dict() for row in history],
+        }
+        click.echo(json.dumps(described, indent=2))
+        return
+    click.echo(f"{run.id}  {run.name}")
+    click.echo(f"{run.status}, {run.episode} of {run.episodes} episodes{f': {run.reason}' if run.reason else ''}")
+    for event in history:
+        click.echo(f"{event.at.astimezone():%Y-%m-%d %H:%M:%S}  {event.actor:<12}  {event.message}")
+    if asked:
+        click.echo("Commands:")
+    for row in asked:
+        click.echo(f"{row.requested_at.astimezone():%Y-%m-%d %H:%M:%S}  {row.kind:<16}  {row.describe()}")
 
 
 @commands.command()

@@ -1,6 +1,8 @@
 """Which checkpoints of a run are kept, and which one it goes on from."""
 
-from collections.abc import Collection, Sequence
+import zipfile
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
 
 from v3core.store.database import Database, Transaction
 from v3core.store.history import CheckpointRow, checkpoints_of
@@ -9,13 +11,31 @@ KEEP_NEWEST = 2
 KEEP_SPREAD = 20
 
 
-def newest_usable(db: Database, tx: Transaction, run_id: str) -> CheckpointRow | None:
-    """The newest checkpoint whose file is really there."""
-    for checkpoint in reversed(checkpoints_of(tx, run_id)):
-        file = db.data_dir / checkpoint.path
-        if file.is_file() and file.stat().st_size > 0:
-            return checkpoint
-    return None
+def is_whole(file: Path) -> bool:
+    """Whether a checkpoint file is there and complete: an archive whose checksums are right. Needs no torch.
+
+    Only loading it tells whether it is a checkpoint of this run.
+    """
+    try:
+        with zipfile.ZipFile(file) as archive:
+            return archive.testzip() is None
+    except (OSError, zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError):
+        return False
+
+
+def whole_checkpoints(db: Database, tx: Transaction, run_id: str) -> Iterator[CheckpointRow]:
+    """The checkpoints whose file is whole, newest first; each file is looked at when it is its turn."""
+    return (row for row in reversed(checkpoints_of(tx, run_id)) if is_whole(db.data_dir / row.path))
+
+
+def newest_whole(db: Database, tx: Transaction, run_id: str) -> CheckpointRow | None:
+    """The newest checkpoint whose file is whole."""
+    return next(whole_checkpoints(db, tx, run_id), None)
+
+
+def newest_present(db: Database, tx: Transaction, run_id: str) -> CheckpointRow | None:
+    """The newest checkpoint whose file is there, whole or not: for lists, which cannot read every file."""
+    return next((row for row in reversed(checkpoints_of(tx, run_id)) if (db.data_dir / row.path).is_file()), None)
 
 
 def superseded(episodes: Sequence[int], boundaries: Collection[int], spread: int = KEEP_SPREAD) -> list[int]:

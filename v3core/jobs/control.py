@@ -1,29 +1,35 @@
-"""What people ask of runs: stop, resume, edit the curriculum, delete."""
+"""What people ask of runs: stop, pause, checkpoint, edit, resume, order in the queue, notes, delete.
+
+Every function raises V3Error, and changes nothing, for a run that is unknown, has ended, or trains on another host.
+"""
 
 import shutil
-import signal
 import time
+from collections.abc import Collection
 from datetime import UTC, datetime
 
 from v3core.curriculum import Curriculum, PhaseStart, Progress, check_edit
 from v3core.errors import V3Error
-from v3core.jobs import identity
-from v3core.jobs.checkpoints import newest_usable
+from v3core.jobs.checkpoints import newest_whole
 from v3core.jobs.files import run_folder
-from v3core.jobs.launcher import Command, drain, worker_command
+from v3core.jobs.identity import this_host
+from v3core.jobs.launcher import Command, check_priority, drain, worker_command
 from v3core.jobs.lifecycle import ACTIVE, ENDED, RESUMABLE, Status, change_status
-from v3core.jobs.supervisor import process_of, reconcile
+from v3core.jobs.supervisor import reconcile
 from v3core.store import commands
-from v3core.store.database import Database
-from v3core.store.history import add_event, read_phase_changes
-from v3core.store.runs import RunRow, get_run, need_run, remove_run
-from v3core.store.truncate import truncate
+from v3core.store.database import Database, Transaction
+from v3core.store.history import CheckpointRow, add_event, checkpoints_of, read_phase_changes
+from v3core.store.runs import RunRow, get_run, need_run, remove_run, runs_of_experiment, update_run
 
 WAIT_POLL_SECONDS = 0.1
+MOST_NOTES = 10_000
+MOST_TAGS = 500
 
 
 def stop(db: Database, run_id: str, actor: str = "user") -> Status:
-    """Ask a run to end after its present rollout, with a checkpoint; returns at once. Asking twice does no harm.
+    """Ask a run to end after its present rollout, with a checkpoint; returns at once. Asking twice does it once.
+
+    A worker that does not stop is signalled, and in the end killed: see `v3core.jobs.supervisor`.
 
     Args:
         db: an open store.
@@ -32,30 +38,45 @@ def stop(db: Database, run_id: str, actor: str = "user") -> Status:
 
     Returns:
         STOPPED for a run that was still queued, else STOPPING.
+    """
+    with db.write() as tx:
+        return _stop(tx, need_run(tx, run_id, for_update=True), actor, datetime.now(UTC))
+
+
+def stop_experiment(db: Database, experiment: str, actor: str = "user") -> int:
+    """Ask all runs of a group to end, those that wait and those that train, at one stroke; returns how many.
 
     Raises:
-        V3Error: if there is no such run, or it has ended already.
+        V3Error: if there is no such group, or none of its runs waits or trains on this host.
     """
     now = datetime.now(UTC)
     with db.write() as tx:
-        run = need_run(tx, run_id, for_update=True)
-        if run.status == Status.QUEUED:
-            message = "Stopped while it waited in the queue."
-            change_status(tx, run_id, Status.STOPPED, actor=actor, message=message, reason=message, now=now)
-            return Status.STOPPED
-        if run.status in ENDED:
-            raise V3Error(f"Run {_short(run)} is {run.status} already; there is nothing to stop.")
-        if change_status(tx, run_id, Status.STOPPING, actor=actor, message="A stop was asked for.", now=now):
-            commands.add_command(tx, run_id, commands.STOP, now=now)
-    if run.status == Status.RUNNING:
-        # It would find the command by itself; the signal is for the case that the database is out of its reach.
-        # Not while it starts: it may not handle signals yet, and looks for a stop before it trains.
-        identity.send_signal(process_of(run), signal.SIGTERM)
+        runs = runs_of_experiment(tx, experiment, for_update=True)
+        if not runs:
+            raise V3Error(f"There is no experiment '{experiment}'; `runs --json` names the experiment of each run.")
+        here = [run for run in runs if run.status not in ENDED and not _is_foreign(run)]
+        if not here:
+            raise V3Error(f"No run of experiment '{experiment}' waits or trains here; there is nothing to stop.")
+        for run in here:
+            _stop(tx, run, actor, now)
+    return len(here)
+
+
+def _stop(tx: Transaction, run: RunRow, actor: str, now: datetime) -> Status:
+    if run.status == Status.QUEUED:
+        command = commands.add_command(tx, run.id, commands.STOP, actor=actor, now=now)
+        message = "Stopped while it waited in the queue."
+        change_status(tx, run.id, Status.STOPPED, actor=actor, message=message, reason=message, now=now)
+        commands.apply_commands(tx, run.id, ids=[command], episode=run.episode, now=now)
+        return Status.STOPPED
+    _need_active(run, "there is nothing to stop")
+    if change_status(tx, run.id, Status.STOPPING, actor=actor, message="A stop was asked for.", now=now):
+        commands.add_command(tx, run.id, commands.STOP, actor=actor, now=now)
     return Status.STOPPING
 
 
 def wait_stopped(db: Database, run_id: str, timeout: float) -> Status:
-    """Wait until a run has ended, killing its worker if it does not stop in time.
+    """Wait until a run has ended, signalling and killing its worker if it does not stop in time.
 
     Args:
         db: an open store.
@@ -64,9 +85,6 @@ def wait_stopped(db: Database, run_id: str, timeout: float) -> Status:
 
     Returns:
         Its status at the end of the wait.
-
-    Raises:
-        V3Error: if there is no such run.
     """
     deadline = time.monotonic() + timeout
     while True:
@@ -77,20 +95,109 @@ def wait_stopped(db: Database, run_id: str, timeout: float) -> Status:
         time.sleep(WAIT_POLL_SECONDS)
 
 
-def resume(db: Database, run_id: str, actor: str = "user", command: Command = worker_command) -> None:
-    """Put a stopped, failed or lost run back into the queue, to go on from its newest checkpoint.
+def pause(db: Database, run_id: str, actor: str = "user") -> None:
+    """Ask a run to hold after its present rollout, with a checkpoint. It keeps its process and its slot."""
+    with db.write() as tx:
+        run = need_run(tx, run_id, for_update=True)
+        _need_active(run, "there is nothing to pause", {Status.RUNNING, Status.STALLED, Status.PAUSED})
+        if run.status != Status.PAUSED:
+            _ask_once(tx, run, commands.PAUSE, actor)
 
-    What was recorded beyond the checkpoint is deleted, so that each episode is recorded once. Without a checkpoint the
-    run begins again.
+
+def unpause(db: Database, run_id: str, actor: str = "user") -> None:
+    """Ask a paused run to go on where it holds."""
+    with db.write() as tx:
+        run = need_run(tx, run_id, for_update=True)
+        _need_active(run, "it is not paused", {Status.RUNNING, Status.STALLED, Status.PAUSED})
+        waits = any(row.kind == commands.PAUSE for row in commands.commands_of(tx, run.id, only_open=True))
+        if run.status == Status.RUNNING and not waits:
+            raise V3Error(f"Run {_short(run)} is running; it is not paused.")
+        _ask_once(tx, run, commands.CONTINUE, actor)
+
+
+def checkpoint(db: Database, run_id: str, actor: str = "user") -> None:
+    """Ask a run to write a checkpoint after its present rollout."""
+    with db.write() as tx:
+        run = need_run(tx, run_id, for_update=True)
+        _need_active(run, "it cannot write a checkpoint", {Status.RUNNING, Status.STALLED, Status.PAUSED})
+        _ask_once(tx, run, commands.CHECKPOINT, actor)
+
+
+def set_priority(db: Database, run_id: str, priority: int, actor: str = "user") -> None:
+    """Say which of the runs that wait start first: those of the highest priority, among them the oldest.
+
+    A run that trains keeps it for when it waits again.
+    """
+    check_priority(priority)
+    now = datetime.now(UTC)
+    with db.write() as tx:
+        run = need_run(tx, run_id, for_update=True)
+        if run.status in ENDED:
+            raise V3Error(f"Run {_short(run)} is {run.status} already; a priority orders only runs that wait.")
+        if run.priority == priority:
+            return
+        update_run(tx, run_id, {"priority": priority}, only_in={run.status})
+        command = commands.add_command(tx, run_id, commands.PRIORITY, actor=actor, now=now, value=str(priority))
+        commands.apply_commands(tx, run_id, ids=[command], episode=run.episode, now=now)
+        message = f"Priority {priority}, after {run.priority}."
+        add_event(tx, run_id, actor=actor, kind="priority", message=message, now=now)
+
+
+def annotate(
+    db: Database, run_id: str, *, tags: str | None = None, notes: str | None = None, actor: str = "user"
+) -> None:
+    """Set the tags or the notes of a run, ended or not; None leaves them as they are.
+
+    Args:
+        db: an open store.
+        run_id: full id.
+        tags: words, separated by blanks or commas; doubled ones count once.
+        notes: any text.
+        actor: who, for the run's history.
+    """
+    values: dict[str, str | None] = {}
+    if tags is not None:
+        values["tags"] = " ".join(dict.fromkeys(tags.replace(",", " ").split())) or None
+        if len(values["tags"] or "") > MOST_TAGS:
+            raise V3Error(f"The tags are longer than {MOST_TAGS} characters; use fewer or shorter ones.")
+    if notes is not None:
+        values["notes"] = notes.strip() or None
+        if len(notes) > MOST_NOTES:
+            raise V3Error(f"The notes are longer than {MOST_NOTES:,} characters; shorten them.")
+    with db.write() as tx:
+        run = need_run(tx, run_id, for_update=True)
+        changes = {name: value for name, value in values.items() if value != getattr(run, name)}
+        if changes:
+            update_run(tx, run_id, changes, only_in=tuple(Status))
+            message = f"New {' and '.join(changes)}."
+            add_event(tx, run_id, actor=actor, kind="note", message=message, now=datetime.now(UTC))
+
+
+def resume(
+    db: Database,
+    run_id: str,
+    actor: str = "user",
+    *,
+    curriculum: Curriculum | None = None,
+    take_over: bool = False,
+    command: Command = worker_command,
+) -> None:
+    """Put a stopped, failed or lost run back into the queue, to go on from its newest whole checkpoint.
+
+    Nothing is deleted here: once its worker has read the checkpoint, it takes the records back to it, so that each
+    episode is recorded once.
 
     Args:
         db: an open store.
         run_id: full id.
         actor: who asks, for the run's history.
+        curriculum: go on under this one, which may differ only in what lies ahead of the checkpoint.
+        take_over: go on here with a run that trained on another host.
         command: from run id to the command line of its worker.
 
     Raises:
-        V3Error: if there is no such run, it is not over yet, or it is complete.
+        V3Error: if there is no such run, it is not over yet, it is complete, it trained on another host, its
+            checkpoints are gone, or the curriculum will not do.
     """
     now = datetime.now(UTC)
     with db.write() as tx:
@@ -101,34 +208,87 @@ def resume(db: Database, run_id: str, actor: str = "user", command: Command = wo
             )
         if run.status not in RESUMABLE:
             raise V3Error(f"Run {_short(run)} is {run.status}; only a run that has ended can be resumed.")
-        checkpoint = newest_usable(db, tx, run_id)
-        episode, step = (checkpoint.episode, checkpoint.step) if checkpoint else (0, 0)
-        deleted = truncate(tx, run_id, episode=episode, step=step, now=now)
-        where = (
-            f"from the checkpoint at episode {episode}" if checkpoint else "from the beginning: it has no checkpoint"
-        )
-        again = f"; the {deleted} episodes after it are trained anew" if deleted else ""
+        if _is_foreign(run) and not take_over:
+            raise V3Error(
+                f"Run {_short(run)} was trained on host '{run.host}'; if its files are here and it does not train "
+                f"there, go on with: python -m v3core resume {run.id[:8]} --take-over."
+            )
+        start, where = _start(db, tx, run)
+        if curriculum is not None:
+            _edit_before_resume(db, tx, run, curriculum, start, actor, now)
         values = {
             "generation": run.generation + 1,
             "queued_at": now,
             "ended_at": None,
+            "traceback": None,
+            "host": None,
+            "boot_id": None,
             "pid": None,
             "pid_started": None,
             "heartbeat_at": None,
             "heartbeat_due_at": None,
+            "rollout_at": None,
         }
-        change_status(
-            tx, run_id, Status.QUEUED, actor=actor, message=f"Resumes {where}{again}.", now=now, values=values
-        )
+        message = f"To be resumed {where}."
+        change_status(tx, run_id, Status.QUEUED, actor=actor, message=message, now=now, values=values)
     drain(db, command)
 
 
-def current_curriculum(db: Database, run_id: str) -> Curriculum:
-    """The newest revision that was applied: what the run trains under, or will go on under.
+def resume_point(db: Database, run_id: str) -> CheckpointRow | None:
+    """The checkpoint that a resume would go on from; None if it would begin again, or cannot."""
+    with db.read() as tx:
+        return newest_whole(db, tx, run_id)
+
+
+def _start(db: Database, tx: Transaction, run: RunRow) -> tuple[CheckpointRow | None, str]:
+    """Where a resume goes on, and that in words.
 
     Raises:
-        V3Error: if there is no such run.
+        V3Error: if episodes were trained and every checkpoint is gone or damaged.
     """
+    known = checkpoints_of(tx, run.id)
+    start = newest_whole(db, tx, run.id)
+    if start is None and run.episode:
+        names = f"'{db.data_dir / known[-1].path}'" if known else "it has none"
+        raise V3Error(
+            f"Run {_short(run)} cannot be resumed: its checkpoints are gone or damaged ({names}); "
+            "put one back, or start a new run."
+        )
+    if start is None:
+        return None, "from the beginning"
+    where = f"from the checkpoint at episode {start.episode}"
+    if start != known[-1]:
+        where += f"; the newest, at episode {known[-1].episode}, is gone or damaged"
+    return start, where
+
+
+def _edit_before_resume(
+    db: Database,
+    tx: Transaction,
+    run: RunRow,
+    curriculum: Curriculum,
+    start: CheckpointRow | None,
+    actor: str,
+    now: datetime,
+) -> None:
+    """Let a resumed run go on under another curriculum from its checkpoint on."""
+    episode, step = (start.episode, start.step) if start else (0, 0)
+    starts = tuple(
+        PhaseStart(change.episode, change.step)
+        for change in read_phase_changes(db, run.id)
+        if change.episode <= episode and start is not None
+    )
+    in_force = commands.curriculum_in_force(tx, run.id)
+    if curriculum == in_force:
+        return
+    check_edit(in_force, curriculum, Progress(episode, run.episodes, step, starts))
+    commands.add_revision(tx, run.id, curriculum, actor=actor, now=now, applied_episode=episode)
+    message = f"Curriculum edited from episode {episode} on."
+    add_event(tx, run.id, actor=actor, kind="edit", message=message, now=now)
+
+
+def current_curriculum(db: Database, run_id: str) -> Curriculum:
+    """The newest revision that was applied: what the run trains under, or will go on under."""
     with db.read() as tx:
         need_run(tx, run_id)
         return commands.curriculum_in_force(tx, run_id)
@@ -137,8 +297,8 @@ def current_curriculum(db: Database, run_id: str) -> Curriculum:
 def request_edit(db: Database, run_id: str, curriculum: Curriculum, actor: str = "user") -> None:
     """Ask a run to go on under another curriculum, which may differ only in what lies ahead.
 
-    A run that trains applies it between two updates, or rejects it if it has gone past by then; the revision's row
-    says which. For a run without a process it is in force at once.
+    A run that trains applies it between two updates, or rejects it if it has gone past by then; the command's row says
+    which. For one that waits in the queue it is in force at once.
 
     Args:
         db: an open store.
@@ -147,7 +307,7 @@ def request_edit(db: Database, run_id: str, curriculum: Curriculum, actor: str =
         actor: who asks.
 
     Raises:
-        V3Error: if there is no such run, it is complete, or the edit reaches into what was already trained.
+        V3Error: also if the edit reaches into what was already trained.
     """
     now = datetime.now(UTC)
     starts = tuple(PhaseStart(change.episode, change.step) for change in read_phase_changes(db, run_id))
@@ -155,13 +315,25 @@ def request_edit(db: Database, run_id: str, curriculum: Curriculum, actor: str =
         run = need_run(tx, run_id, for_update=True)
         if run.status == Status.COMPLETED:
             raise V3Error(f"Run {_short(run)} is complete; its curriculum can no longer be changed.")
+        if run.status in ENDED:
+            raise V3Error(
+                f"Run {_short(run)} is {run.status}, and ended runs do not change; resume it with other boundaries: "
+                f"python -m v3core resume {run.id[:8]} --boundaries EPISODES."
+            )
+        if run.status != Status.QUEUED:
+            _need_active(run, "its curriculum cannot be changed", ACTIVE - {Status.STOPPING})
         progress = Progress(run.episode, run.episodes, run.step, starts)
         check_edit(commands.curriculum_in_force(tx, run_id), curriculum, progress)
         if run.status in ACTIVE:
+            waiting = commands.commands_of(tx, run_id, only_open=True)
+            if any(row.revision is not None and row.revision.curriculum == curriculum for row in waiting):
+                return
             revision = commands.add_revision(tx, run_id, curriculum, actor=actor, now=now, applied_episode=None)
-            commands.add_command(tx, run_id, commands.EDIT_CURRICULUM, now=now, revision_id=revision)
+            commands.add_command(tx, run_id, commands.EDIT_CURRICULUM, actor=actor, now=now, revision_id=revision)
             return
-        commands.add_revision(tx, run_id, curriculum, actor=actor, now=now, applied_episode=run.episode)
+        revision = commands.add_revision(tx, run_id, curriculum, actor=actor, now=now, applied_episode=run.episode)
+        done = commands.add_command(tx, run_id, commands.EDIT_CURRICULUM, actor=actor, now=now, revision_id=revision)
+        commands.apply_commands(tx, run_id, ids=[done], episode=run.episode, now=now)
         message = f"Curriculum edited from episode {run.episode} on."
         add_event(tx, run_id, actor=actor, kind="edit", message=message, now=now)
 
@@ -170,7 +342,7 @@ def delete(db: Database, run_id: str) -> None:
     """Delete a run that has ended or waits in the queue: its rows, log and checkpoints.
 
     Raises:
-        V3Error: if there is no such run, it has a process, or a file cannot be deleted.
+        V3Error: also if it has a process, or a file cannot be deleted.
     """
     with db.write() as tx:
         run = need_run(tx, run_id, for_update=True)
@@ -184,6 +356,26 @@ def delete(db: Database, run_id: str) -> None:
     except OSError as error:
         problem = error.strerror or error
         raise V3Error(f"Run {_short(run)} is deleted, but its folder {folder} is not: {problem}.") from None
+
+
+def _ask_once(tx: Transaction, run: RunRow, kind: str, actor: str) -> None:
+    """Add a command, unless the same is asked already and not done yet."""
+    if not any(row.kind == kind for row in commands.commands_of(tx, run.id, only_open=True)):
+        commands.add_command(tx, run.id, kind, actor=actor, now=datetime.now(UTC))
+
+
+def _need_active(run: RunRow, otherwise: str, allowed: Collection[Status] = ACTIVE) -> None:
+    """Refuse a command that only a run with a process on this host can take."""
+    if run.status in ENDED:
+        raise V3Error(f"Run {_short(run)} is {run.status} already; {otherwise}.")
+    if run.status not in allowed:
+        raise V3Error(f"Run {_short(run)} is {run.status}; {otherwise}.")
+    if _is_foreign(run):
+        raise V3Error(f"Run {_short(run)} trains on host '{run.host}'; give the command there.")
+
+
+def _is_foreign(run: RunRow) -> bool:
+    return run.host is not None and run.host != this_host()
 
 
 def _short(run: RunRow) -> str:

@@ -18,12 +18,16 @@ from v3core.store.commands import add_revision
 from v3core.store.database import Database, Transaction
 from v3core.store.dialect import lock_queue
 from v3core.store.history import add_event
-from v3core.store.runs import RunRow, add_run, runs_in, update_run
-from v3core.store.writer import PROMISE_SECONDS
+from v3core.store.runs import RunRow, add_run, find_run, runs_in, update_run
+
+MOST_PRIORITY = 1000
 
 ROOT = Path(__file__).resolve().parents[2]
 
 Command = Callable[[str], list[str]]
+
+START_PROMISE_SECONDS = 10.0
+"""A launcher that has claimed a run and not started its process within so long has died."""
 
 
 def worker_command(run_id: str) -> list[str]:
@@ -45,13 +49,23 @@ def slots() -> int:
     return int(text)
 
 
-def enqueue(db: Database, configs: Sequence[RunConfig], experiment: str | None = None) -> list[str]:
-    """Put runs into the queue, in this order, and start as many as there are free slots.
+def enqueue(
+    db: Database,
+    configs: Sequence[RunConfig],
+    experiment: str | None = None,
+    *,
+    priority: int = 0,
+    token: str | None = None,
+) -> list[str]:
+    """Put runs into the queue, all or none, in this order, and start as many as there are free slots.
 
     Args:
         db: an open store.
         configs: one per run.
         experiment: a name that groups them.
+        priority: of two waiting runs the higher starts first.
+        token: tells this request from any other: with one that was used before nothing is queued again, so that a
+            double click starts its runs once.
 
     Returns:
         Their ids.
@@ -60,29 +74,50 @@ def enqueue(db: Database, configs: Sequence[RunConfig], experiment: str | None =
         V3Error: if V3_MAX_WORKERS or the database will not do; then nothing is queued.
     """
     slots()
+    check_priority(priority)
     now = datetime.now(UTC)
+    group = uuid.UUID(token) if token else uuid.uuid4()
+    ids = [str(uuid.uuid5(group, str(place))) for place in range(len(configs))]
     with db.write() as tx:
-        # A microsecond apart, so that the queue keeps their order.
-        ids = [
-            create(tx, config, now=now + timedelta(microseconds=place), experiment=experiment)
-            for place, config in enumerate(configs)
-        ]
+        if not find_run(tx, ids[0]):
+            for place, (run_id, config) in enumerate(zip(ids, configs, strict=True)):
+                # A microsecond apart, so that the queue keeps their order.
+                at = now + timedelta(microseconds=place)
+                create(tx, config, now=at, run_id=run_id, experiment=experiment, priority=priority)
     drain(db)
     return ids
 
 
-def create(tx: Transaction, config: RunConfig, *, now: datetime, experiment: str | None = None) -> str:
+def create(
+    tx: Transaction,
+    config: RunConfig,
+    *,
+    now: datetime,
+    run_id: str | None = None,
+    experiment: str | None = None,
+    priority: int = 0,
+) -> str:
     """Insert a queued run with its first curriculum revision; returns its id."""
-    run_id = str(uuid.uuid4())
-    add_run(tx, run_id, config, status=Status.QUEUED, now=now, experiment=experiment)
+    run_id = run_id or str(uuid.uuid4())
+    add_run(tx, run_id, config, status=Status.QUEUED, now=now, experiment=experiment, priority=priority)
     add_revision(tx, run_id, config.curriculum, actor="user", now=now, applied_episode=0)
     message = f"Queued: {config.episodes} episodes of {config.env} under {config.curriculum.name}."
     add_event(tx, run_id, actor="user", kind=Status.QUEUED, message=message, now=now)
     return run_id
 
 
+def check_priority(priority: int) -> None:
+    """Refuse a priority that is out of bounds.
+
+    Raises:
+        V3Error: naming them.
+    """
+    if not -MOST_PRIORITY <= priority <= MOST_PRIORITY:
+        raise V3Error(f"Priority {priority} is out of bounds; choose one from {-MOST_PRIORITY} to {MOST_PRIORITY}.")
+
+
 def drain(db: Database, command: Command = worker_command) -> list[str]:
-    """Start workers for queued runs, the longest queued first, while slots are free.
+    """Start workers for queued runs, by priority and then by age, while slots are free.
 
     Safe when many processes do it at once: each run is claimed by one of them, and the slots are never exceeded.
 
@@ -116,7 +151,7 @@ def claim(tx: Transaction, run: RunRow, *, now: datetime, actor: str) -> bool:
         "pid": None,
         "pid_started": None,
         "heartbeat_at": now,
-        "heartbeat_due_at": now + timedelta(seconds=PROMISE_SECONDS),
+        "heartbeat_due_at": now + timedelta(seconds=START_PROMISE_SECONDS),
         "ended_at": None,
     }
     message = "Its worker process is starting."
@@ -144,7 +179,7 @@ def _start(db: Database, run: RunRow, command: Command) -> None:
     identity = of_pid(process.pid)
     with db.write() as tx:
         values = {"pid": identity.pid, "pid_started": identity.started}
-        update_run(tx, run.id, values, only_in={Status.STARTING}, generation=run.generation, pid=process.pid)
+        update_run(tx, run.id, values, only_in={Status.STARTING}, generation=run.generation, pids=[process.pid])
 
 
 def _spawn(db: Database, run_id: str, command: list[str]) -> "subprocess.Popen[bytes]":

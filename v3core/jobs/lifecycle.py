@@ -72,7 +72,8 @@ def change_status(
     reason: str | None = None,
     only_from: Collection[Status] = tuple(Status),
     generation: int | None = None,
-    pid: int | None = None,
+    pids: Collection[int] | None = None,
+    heard_before: datetime | None = None,
     values: Mapping[str, Any] | None = None,
 ) -> bool:
     """Move a run to another status, if the table allows it from where the run is now.
@@ -90,7 +91,8 @@ def change_status(
         reason: why it ended, one sentence; shown with the run.
         only_from: only from these statuses.
         generation: only in this generation.
-        pid: only if the run's process is this one, or none yet.
+        pids: only if the run's process is one of these, or none yet.
+        heard_before: only if the heartbeat promised for this time has not come.
         values: further columns to set.
 
     Returns:
@@ -102,10 +104,10 @@ def change_status(
         changes |= {"ended_at": now, "steps_per_second": None, "episodes_per_second": None}
     if to in TOLD and os.environ.get("V3_WEBHOOK_URL"):
         changes["webhook"] = "due"
-    if not update_run(tx, run_id, changes, only_in=sources, generation=generation, pid=pid):
+    if not update_run(tx, run_id, changes, only_in=sources, generation=generation, pids=pids, due_before=heard_before):
         return False
     add_event(tx, run_id, actor=actor, kind=to, message=message, now=now)
     if to in ENDED:
-        apply_commands(tx, run_id, [STOP], episode=need_run(tx, run_id).episode, now=now)
+        apply_commands(tx, run_id, kind=STOP, episode=need_run(tx, run_id).episode, now=now)
         reject_open(tx, run_id, reason=f"The run was {to} before it could be done.", now=now)
     return True

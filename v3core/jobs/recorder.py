@@ -1,14 +1,16 @@
 """The trainer's hooks: what it reports goes to the store and the log, what people ask comes from the store."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from v3core.jobs.checkpoints import superseded
 from v3core.jobs.files import checkpoint_file
+from v3core.jobs.lifecycle import Status, change_status
 from v3core.jobs.logs import logger
+from v3core.jobs.signals import StopRequest
 from v3core.store import commands
 from v3core.store.database import Database, Transaction
 from v3core.store.history import (
@@ -29,6 +31,7 @@ from v3core.training.hooks import Edit, EpisodeRecord, Evaluation, Orders, Phase
 
 POLL_SECONDS = 0.3
 LOG_SECONDS = 5.0
+CHECKPOINT_PROMISE_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,7 @@ class Recorder:
         run: RunRow,
         writer: EpisodeWriter,
         *,
-        stop_asked: Callable[[], bool],
+        signalled: StopRequest,
         on_progress: Callable[[ForegroundProgress], None] | None = None,
     ) -> None:
         """Record `run` through `writer`.
@@ -61,22 +64,29 @@ class Recorder:
             db: an open store.
             run: the run as it was claimed.
             writer: of this run.
-            stop_asked: whether this process was signalled to stop.
+            signalled: whether this process was signalled to stop.
             on_progress: called on the training thread after each update that ended an episode.
         """
         self._db = db
         self._run = run
         self._writer = writer
-        self._stop_asked = stop_asked
+        self._signalled = signalled
         self._on_progress = on_progress
         with db.read() as tx:
             self._returns = recent_returns(tx, run.id)
         self._boundaries = {change.episode for change in read_phase_changes(db, run.id)}
         self._checkpoints = {row.episode: row.path for row in read_checkpoints(db, run.id)}
+        self._episode = run.episode
         self._next_poll = 0.0
         self._next_log = 0.0
         self._seen: set[int] = set()
         self._stop = False
+        self._paused = False
+        self._pauses: list[int] = []
+        """Ids of the commands that the present pause answers."""
+        self._checkpoints_asked: list[int] = []
+        self._edits: list[Edit] = []
+        writer.at_heartbeat = self.heard
         checkpoint_file(db, run.id, 0).parent.mkdir(parents=True, exist_ok=True)
 
     def record(self, episodes: Sequence[EpisodeRecord], step: int) -> None:
@@ -84,6 +94,7 @@ class Recorder:
         self._writer.record([EpisodeRow(**vars(episode)) for episode in episodes], step)
         if not episodes:
             return
+        self._episode = episodes[-1].episode
         for episode in episodes:
             self._returns.add(episode.return_)
         newest, mean = episodes[-1], self._returns.mean or 0.0
@@ -148,26 +159,93 @@ class Recorder:
 
     def orders(self) -> Orders:
         """What was asked since the last call; looks into the database a few times a second at most."""
-        edits: tuple[Edit, ...] = ()
         if time.monotonic() >= self._next_poll:
-            self._next_poll = time.monotonic() + POLL_SECONDS
-            edits = self._poll()
-        if self._stop_asked() and not self._stop:
+            self._poll()
+        if self._signalled.asked() and not self._stop:
             self._stop = True
             logger.info("Stopping: this process was signalled.")
-        return Orders(stop=self._stop, edits=edits)
+        edits, self._edits = tuple(self._edits), []
+        checkpoint = bool(self._checkpoints_asked) and not self._stop
+        return Orders(stop=self._stop, pause=self._paused, checkpoint=checkpoint, edits=edits)
 
-    def _poll(self) -> tuple[Edit, ...]:
+    def _poll(self) -> None:
+        self._next_poll = time.monotonic() + POLL_SECONDS
         new = [row for row in commands.read_open_commands(self._db, self._run.id) if row.id not in self._seen]
         if not new:
-            return ()
+            return
         now, ids = datetime.now(UTC), [row.id for row in new]
         self._seen.update(ids)
         self._writer.also(lambda tx: commands.acknowledge(tx, ids, now=now))
-        if any(row.kind == commands.STOP for row in new) and not self._stop:
-            self._stop = True
-            logger.info("Stopping: it was asked for.")
-        return tuple(Edit(row.revision.id, row.revision.curriculum) for row in new if row.revision is not None)
+        for row in new:
+            if row.kind == commands.STOP and not self._stop:
+                self._stop = True
+                logger.info("Stopping: it was asked for.")
+            elif row.kind == commands.PAUSE:
+                self._paused = True
+                self._pauses.append(row.id)
+            elif row.kind == commands.CONTINUE:
+                self._continue(row.id)
+            elif row.kind == commands.CHECKPOINT:
+                self._checkpoints_asked.append(row.id)
+            elif row.revision is not None:
+                self._edits.append(Edit(row.revision.id, row.revision.curriculum))
+
+    def hold(self, episode: int) -> None:
+        """Be paused, with heartbeats going on, until something else is asked for."""
+        now, pauses = datetime.now(UTC), self._pauses
+        self._pauses = []
+
+        def write(tx: Transaction) -> None:
+            commands.apply_commands(tx, self._run.id, ids=pauses, episode=episode, now=now)
+            self._move(tx, Status.PAUSED, f"Paused at episode {episode}.", {Status.RUNNING, Status.STALLED}, now)
+
+        if pauses:
+            logger.info("Paused at episode %d.", episode)
+            self._writer.also(write)
+        while self._paused and not (self._stop or self._checkpoints_asked or self._edits or self._signalled.asked()):
+            time.sleep(POLL_SECONDS)
+            self._poll()
+
+    def _continue(self, command: int) -> None:
+        """Go on after a pause; a pause that was not begun yet is dropped."""
+        now, episode, pauses = datetime.now(UTC), self._episode, self._pauses
+        self._paused, self._pauses = False, []
+        logger.info("Goes on at episode %d.", episode)
+
+        def write(tx: Transaction) -> None:
+            commands.apply_commands(tx, self._run.id, ids=[*pauses, command], episode=episode, now=now)
+            self._move(tx, Status.RUNNING, f"Goes on at episode {episode}.", {Status.PAUSED, Status.STALLED}, now)
+
+        self._writer.also(write)
+
+    def heard(self, tx: Transaction) -> None:
+        """With every heartbeat: a run that was called stalled is not any more."""
+        here = Status.PAUSED if self._paused and not self._pauses else Status.RUNNING
+        self._move(tx, here, "Heard from again.", {Status.STALLED}, datetime.now(UTC))
+
+    def _move(self, tx: Transaction, to: Status, message: str, only_from: Collection[Status], now: datetime) -> None:
+        change_status(
+            tx,
+            self._run.id,
+            to,
+            actor="worker",
+            message=message,
+            now=now,
+            only_from=only_from,
+            generation=self._run.generation,
+        )
+
+    def interrupted(self) -> bool:
+        """Whether this process was signalled to leave at once."""
+        return self._signalled.hurried()
+
+    def remark(self, message: str) -> None:
+        """Record and log it."""
+        logger.info(message)
+        now = datetime.now(UTC)
+        self._writer.also(
+            lambda tx: add_event(tx, self._run.id, actor="worker", kind="remark", message=message, now=now)
+        )
 
     def edit_applied(self, edit: Edit, episode: int) -> None:
         """Record and log it."""
@@ -195,20 +273,29 @@ class Recorder:
 
     def checkpoint_path(self, episode: int) -> Path:
         """In the run's folder."""
+        self._writer.promise(CHECKPOINT_PROMISE_SECONDS)  # a slow disk must not make the run look stalled
         return checkpoint_file(self._db, self._run.id, episode)
 
     def checkpoint_saved(self, path: Path, episode: int, step: int) -> None:
-        """Record it in the transaction of the episodes that it holds, and delete those no longer needed."""
+        """Record it in the transaction of the episodes that it holds, then delete those no longer needed."""
         logger.info("Checkpoint at episode %d, step %d.", episode, step)
-        row = CheckpointRow(episode, step, str(path.relative_to(self._db.data_dir)), datetime.now(UTC))
+        self._writer.promise()
+        now, asked = datetime.now(UTC), self._checkpoints_asked
+        self._checkpoints_asked = []
+        file = str(path.relative_to(self._db.data_dir))
+        row = CheckpointRow(episode, step, file, now, path.stat().st_size)
         self._checkpoints[episode] = row.path
         unneeded = superseded(sorted(self._checkpoints), self._boundaries)
+        files = [self._db.data_dir / self._checkpoints.pop(old) for old in unneeded]
 
         def write(tx: Transaction) -> None:
             add_checkpoint(tx, self._run.id, row)
             for old in unneeded:
                 remove_checkpoint(tx, self._run.id, old)
+            commands.apply_commands(tx, self._run.id, ids=asked, episode=episode, now=now)
 
-        self._writer.also(write)
-        for old in unneeded:
-            (self._db.data_dir / self._checkpoints.pop(old)).unlink(missing_ok=True)
+        def delete() -> None:
+            for old in files:
+                old.unlink(missing_ok=True)
+
+        self._writer.also(write, then=delete)

@@ -15,10 +15,15 @@ class StopRequest:
     def __init__(self) -> None:
         """Nothing was asked yet."""
         self.signal: signal.Signals | None = None
+        self._hurried = False
 
     def asked(self) -> bool:
         """Whether a signal came."""
         return self.signal is not None
+
+    def hurried(self) -> bool:
+        """Whether to leave at once: after SIGTERM or SIGHUP, or a second Ctrl-C."""
+        return self._hurried
 
     def describe(self) -> str:
         """The first signal's name, as people know it."""
@@ -27,6 +32,7 @@ class StopRequest:
         return "Ctrl-C" if self.signal is signal.SIGINT else self.signal.name
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:
+        self._hurried = number != signal.SIGINT or self.signal is not None
         self.signal = self.signal or signal.Signals(number)
 
 

@@ -9,20 +9,32 @@ from v3core.jobs import identity
 from v3core.jobs.identity import ProcessIdentity
 from v3core.jobs.launcher import Command, drain, worker_command
 from v3core.jobs.lifecycle import ACTIVE, Status, change_status
-from v3core.store.commands import stop_requested_at
-from v3core.store.database import Database
+from v3core.store.commands import note_step, open_stop
+from v3core.store.database import Database, Transaction
+from v3core.store.history import add_event
 from v3core.store.runs import RunRow, runs_in
 
-GRACE_SECONDS = 15.0
-"""A worker that does not stop within so long is killed."""
+COMMAND_GRACE_SECONDS = 10.0
+"""A worker that has not ended so long after a stop was asked for is sent SIGTERM."""
+SIGNAL_GRACE_SECONDS = 10.0
+"""… and so long after that SIGKILL, with all that it started."""
 OTHER_HOST_SECONDS = 60.0
 """A run of another machine is lost when its promised heartbeat is so late: its process cannot be looked at."""
+MONITOR_SECONDS = 2.0
+"""How long after the last heartbeat a death is left to the run's own monitor, which knows its cause."""
 KILL_SECONDS = 2.0
 """How long to wait for a killed process to be gone."""
 
+SIGTERM, SIGKILL = signal.SIGTERM.name, signal.SIGKILL.name
+
+NO_LAST_CHECKPOINT = "Its worker process ended before it could write a last checkpoint."
+NEVER_BEGAN = "Its worker process ended before it began to train; its log may say why."
+DIED = "Its worker process died without a word: it was killed, or ran out of memory."
+RESTARTED = "The machine was restarted while it trained."
+
 
 def reconcile(db: Database, now: datetime | None = None, command: Command = worker_command) -> list[str]:
-    """Find runs whose process is gone, end stops that take too long, and start what is queued.
+    """Find runs whose process is gone or silent, hurry stops that take too long, and start what is queued.
 
     Cheap: one query when no run is queued or active. Safe in many processes at once.
 
@@ -32,7 +44,7 @@ def reconcile(db: Database, now: datetime | None = None, command: Command = work
         command: from run id to the command line of its worker.
 
     Returns:
-        Ids of the runs that ended or were started by this call.
+        Ids of the runs that changed their status by this call.
 
     Raises:
         V3Error: if the database or V3_MAX_WORKERS will not do.
@@ -41,7 +53,7 @@ def reconcile(db: Database, now: datetime | None = None, command: Command = work
     with db.read() as tx:
         unfinished = runs_in(tx, ACTIVE | {Status.QUEUED})
     changed = [run.id for run in unfinished if run.status in ACTIVE and _settle(db, run, now)]
-    if any(run.status == Status.QUEUED for run in unfinished):
+    if changed or any(run.status == Status.QUEUED for run in unfinished):
         changed += drain(db, command)
     return changed
 
@@ -51,58 +63,144 @@ def process_of(run: RunRow) -> ProcessIdentity:
     return ProcessIdentity(run.host or "", run.boot_id or "", run.pid, run.pid_started)
 
 
+def describe_stop(tx: Transaction, run_id: str, otherwise: str | None) -> str | None:
+    """Why a run that was asked to stop has ended: which signal it took, or `otherwise` if none was sent."""
+    asked = open_stop(tx, run_id)
+    step = asked.value if asked else None
+    if step == SIGKILL:
+        waited = COMMAND_GRACE_SECONDS + SIGNAL_GRACE_SECONDS
+        return f"It did not stop within {waited:g} seconds, nor on SIGTERM, and was killed (SIGKILL)."
+    if step == SIGTERM:
+        return f"It did not stop within {COMMAND_GRACE_SECONDS:g} seconds; SIGTERM ended it."
+    return otherwise
+
+
 def _settle(db: Database, run: RunRow, now: datetime) -> bool:
-    """End the run if its process is gone, or will not stop; returns whether it ended."""
+    """Say what is true of a run that has a process, or should have; returns whether its status changed."""
     alive = identity.is_alive(process_of(run))
     late = timedelta(0) if run.heartbeat_due_at is None else now - run.heartbeat_due_at
     if alive is None:
         gone = late > timedelta(seconds=OTHER_HOST_SECONDS)
         return gone and _end(db, run, now, f"Nothing was heard from its worker on {run.host} for too long.")
-    if run.pid is None and run.boot_id == identity.this_boot():
+    if run.pid is None and run.status == Status.STARTING:
         # Claimed, but not started: the launcher is at it, unless it died in between.
-        return late > timedelta(0) and _end(db, run, now, "Its launcher died before it started the worker process.")
+        gone = late > timedelta(0) or run.boot_id != identity.this_boot()
+        return gone and _requeue(db, run, now)
     if not alive:
-        if run.status == Status.STOPPING:
-            return _end(db, run, now, "Its worker process ended before it could write a last checkpoint.")
+        if run.heartbeat_at is not None and now - run.heartbeat_at < timedelta(seconds=MONITOR_SECONDS):
+            return False  # its own monitor knows the cause of its death; it writes it in a moment
         if run.boot_id != identity.this_boot():
-            return _end(db, run, now, "The machine was restarted while it trained.")
-        if run.status == Status.STARTING:
-            return _end(db, run, now, "Its worker process ended before it began to train; its log may say why.")
-        return _end(db, run, now, "Its worker process died without a word: it was killed, or ran out of memory.")
-    if run.status == Status.STOPPING and _is_overdue(db, run, now):
-        return _kill(db, run, now)
+            return _end(db, run, now, RESTARTED)
+        return _end(db, run, now, NEVER_BEGAN if run.status == Status.STARTING else DIED)
+    if run.status == Status.STOPPING:
+        return _hurry(db, run, now)
+    if run.status in {Status.RUNNING, Status.PAUSED} and late > timedelta(0):
+        return _call_stalled(db, run, now)
     return False
 
 
-def _is_overdue(db: Database, run: RunRow, now: datetime) -> bool:
-    with db.read() as tx:
-        asked = stop_requested_at(tx, run.id)
-    return asked is not None and now - asked > timedelta(seconds=GRACE_SECONDS)
-
-
-def _kill(db: Database, run: RunRow, now: datetime) -> bool:
-    process = process_of(run)
-    identity.send_signal(process, signal.SIGKILL, whole_group=True)
-    if not _wait(lambda: not identity.is_alive(process), KILL_SECONDS):
-        return False  # it hangs in the kernel; the next look tries again
-    return _end(db, run, now, f"The worker did not stop within {GRACE_SECONDS:g} seconds and was killed.")
-
-
-def _end(db: Database, run: RunRow, now: datetime, reason: str) -> bool:
-    """A run without a process: stopped if that was asked for, else lost."""
-    ended = Status.STOPPED if run.status == Status.STOPPING else Status.LOST
+def _requeue(db: Database, run: RunRow, now: datetime) -> bool:
+    message = "Its launcher died before it started the worker process; it waits again."
     with db.write() as tx:
         return change_status(
             tx,
             run.id,
-            ended,
+            Status.QUEUED,
             actor="supervisor",
-            message=reason,
+            message=message,
             now=now,
-            reason=reason,
+            only_from={Status.STARTING},
+            generation=run.generation,
+            pids=[],
+            values={"host": None, "boot_id": None, "heartbeat_at": None, "heartbeat_due_at": None},
+        )
+
+
+def _call_stalled(db: Database, run: RunRow, now: datetime) -> bool:
+    silent = (now - (run.heartbeat_at or now)).total_seconds()
+    message = f"Not heard from for {silent:.0f} seconds; its process is alive and is left alone."
+    with db.write() as tx:
+        return change_status(
+            tx,
+            run.id,
+            Status.STALLED,
+            actor="supervisor",
+            message=message,
+            now=now,
             only_from={Status(run.status)},
             generation=run.generation,
+            heard_before=now,
         )
+
+
+def _hurry(db: Database, run: RunRow, now: datetime) -> bool:
+    """Signal a worker that takes too long to stop; returns whether its run has ended by that.
+
+    Of several processes that look after the run, one sends each signal: the one that noted it.
+    """
+    with db.read() as tx:
+        asked = open_stop(tx, run.id)
+    if asked is None:
+        return False
+    waited = (now - asked.requested_at).total_seconds()
+    process = process_of(run)
+    if waited > COMMAND_GRACE_SECONDS and asked.value is None:
+        message = f"Not ended {COMMAND_GRACE_SECONDS:g} seconds after the stop: sent SIGTERM."
+        if _note_step(db, run, SIGTERM, None, message, now):
+            identity.send_signal(process, signal.SIGTERM)
+    if waited <= COMMAND_GRACE_SECONDS + SIGNAL_GRACE_SECONDS:
+        return False
+    message = f"Not ended {SIGNAL_GRACE_SECONDS:g} seconds after SIGTERM: sent SIGKILL."
+    _note_step(db, run, SIGKILL, SIGTERM, message, now)
+    # Not only whoever noted it: that process may have died right after.
+    identity.send_signal(process, signal.SIGKILL, whole_group=True)
+    if not _wait(lambda: not identity.is_alive(process), KILL_SECONDS):
+        return False  # it hangs in the kernel; the next look tries again
+    return _end(db, run, now, NO_LAST_CHECKPOINT)
+
+
+def _note_step(db: Database, run: RunRow, step: str, before: str | None, message: str, now: datetime) -> bool:
+    with db.write() as tx:
+        noted = note_step(tx, run.id, step, instead_of=before)
+        if noted:
+            add_event(tx, run.id, actor="supervisor", kind=step.lower(), message=message, now=now)
+    return noted
+
+
+def _end(db: Database, run: RunRow, now: datetime, reason: str) -> bool:
+    """A run without a process: stopped if that was asked for, else lost."""
+    with db.write() as tx:
+        return end_without_process(tx, run, Status.LOST, reason, actor="supervisor", now=now)
+
+
+def end_without_process(
+    tx: Transaction, run: RunRow, otherwise: Status, reason: str, *, actor: str, now: datetime
+) -> bool:
+    """End a run whose process is gone; returns whether it had not ended yet.
+
+    Args:
+        tx: a writing transaction.
+        run: as it was when its process was found to be gone.
+        otherwise: the end of a run that was not asked to stop; one that was is stopped.
+        reason: one sentence.
+        actor: who found it.
+        now: the time.
+    """
+    ended = otherwise
+    if run.status == Status.STOPPING:
+        ended = Status.STOPPED
+        reason = describe_stop(tx, run.id, reason if run.boot_id != identity.this_boot() else NO_LAST_CHECKPOINT) or ""
+    return change_status(
+        tx,
+        run.id,
+        ended,
+        actor=actor,
+        message=reason,
+        now=now,
+        reason=reason,
+        only_from={Status(run.status)},
+        generation=run.generation,
+    )
 
 
 def _wait(done: Callable[[], bool], seconds: float) -> bool:

@@ -2,31 +2,51 @@
 
 import os
 from collections.abc import Callable
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
+from v3core.curriculum import Curriculum
 from v3core.errors import V3Error
 from v3core.jobs import identity
-from v3core.jobs.checkpoints import newest_usable
+from v3core.jobs.failures import describe_failure, failure_text
 from v3core.jobs.launcher import claim
 from v3core.jobs.lifecycle import ACTIVE, Status, change_status
 from v3core.jobs.logs import logger, logging_to
 from v3core.jobs.recorder import ForegroundProgress, Recorder
-from v3core.jobs.signals import StopRequest, stop_on_signals
-from v3core.jobs.supervisor import reconcile
+from v3core.jobs.signals import StopRequest
+from v3core.jobs.supervisor import describe_stop
 from v3core.store.commands import curriculum_in_force
-from v3core.store.database import Database
-from v3core.store.runs import RunRow, get_run, need_run, update_run
+from v3core.store.database import Database, Transaction
+from v3core.store.history import CheckpointRow, add_event, read_checkpoints
+from v3core.store.runs import RunRow, need_run, update_run
+from v3core.store.truncate import truncate
 from v3core.store.writer import EpisodeWriter, RunTakenOverError
 
-REASON_CHARACTERS = 300
+IMPORT_PROMISE_SECONDS = 60.0
+"""The first heartbeat after a worker has begun: the trainer is imported and the checkpoint read meanwhile."""
 
 
-def run_worker(db: Database, run_id: str) -> int:
-    """Train a run in this process, from its newest checkpoint if it has one; then look after the queue.
+@dataclass(frozen=True)
+class End:
+    """How a run ended, as its worker sees it."""
+
+    status: Status
+    reason: str | None = None
+    """One sentence; None if there is nothing to explain."""
+    traceback: str | None = None
+
+
+Report = Callable[[End], None]
+
+
+def run_worker(db: Database, run_id: str, stop: StopRequest, report: Report | None = None) -> int:
+    """Train a run in this process, from its newest whole checkpoint if it has one.
 
     Args:
         db: an open store.
-        run_id: full id of a run that was claimed for this process by the launcher, or that is queued.
+        run_id: full id of a run that was claimed for this process or its parent, or that is queued.
+        stop: whether this process was signalled to stop.
+        report: told how the run ended if the store could not be; the parent then writes it once it can be.
 
     Returns:
         The exit code: 0 if the run completed or was stopped, 1 if it failed.
@@ -34,16 +54,13 @@ def run_worker(db: Database, run_id: str) -> int:
     Raises:
         V3Error: if the run is not to be trained by this process.
     """
-    with stop_on_signals() as stop, logging_to(None):
-        run = adopt(db, run_id)
-        status = train_run(db, run, stop)
-    if not stop.asked() or status in {Status.FAILED, Status.COMPLETED}:
-        reconcile(db)  # not while the machine shuts down: that would start the next run
+    with logging_to(None):
+        status = train_run(db, adopt(db, run_id), stop, report=report)
     return 0 if status in {Status.COMPLETED, Status.STOPPED} else 1
 
 
 def adopt(db: Database, run_id: str) -> RunRow:
-    """Write this process's identity into a run that is queued, or was claimed for this process.
+    """Write this process's identity into a run that is queued, or was claimed for this process or its parent.
 
     Raises:
         V3Error: if it is another's.
@@ -52,8 +69,16 @@ def adopt(db: Database, run_id: str) -> RunRow:
     with db.write() as tx:
         run = need_run(tx, run_id, for_update=True)
         claim(tx, run, now=now, actor="worker")
-        values = {"host": me.host, "boot_id": me.boot_id, "pid": me.pid, "pid_started": me.started}
-        if not update_run(tx, run_id, values, only_in={Status.STARTING, Status.STOPPING}, pid=me.pid):
+        values = {
+            "host": me.host,
+            "boot_id": me.boot_id,
+            "pid": me.pid,
+            "pid_started": me.started,
+            "heartbeat_at": now,
+            "heartbeat_due_at": now + timedelta(seconds=IMPORT_PROMISE_SECONDS),
+        }
+        mine = [os.getpid(), os.getppid()]
+        if not update_run(tx, run_id, values, only_in={Status.STARTING, Status.STOPPING}, pids=mine):
             raise V3Error(f"Run {run_id} is {run.status}, not waiting for this process; see: python -m v3core runs.")
         return need_run(tx, run_id)
 
@@ -63,6 +88,7 @@ def train_run(
     run: RunRow,
     stop: StopRequest,
     on_progress: Callable[[ForegroundProgress], None] | None = None,
+    report: Report | None = None,
 ) -> Status:
     """Train a run that this process has adopted, and record how it ends.
 
@@ -72,12 +98,17 @@ def train_run(
     what = f"{run.env} for {run.episodes} episodes under {run.curriculum}, seed {run.seed}"
     logger.info("Training %s (run %s '%s', process %d).", what, run.id, run.name, os.getpid())
     writer: EpisodeWriter | None = None
+    end = End(Status.STOPPED)
     try:
-        # From here on there are heartbeats, also during the slow import of the trainer.
-        writer = EpisodeWriter(db, run.id, generation=run.generation, writable_in=ACTIVE)
-        ended = _train(db, run, writer, stop, on_progress)
-        writer.close()
-        reason = f"Stopped by {stop.describe()}." if ended is Status.STOPPED and stop.asked() else None
+        start = _begin(db, run)
+        if start is not None:  # else a stop came while this process was starting
+            run = start.run
+            writer = EpisodeWriter(db, run.id, generation=run.generation, writable_in=ACTIVE)
+            recorder = Recorder(db, run, writer, signalled=stop, on_progress=on_progress)
+            end = End(_train(db, start, recorder))
+            writer.close()
+        if end.status is Status.STOPPED and stop.asked():
+            end = End(Status.STOPPED, f"Stopped by {stop.describe()}.")
     except RunTakenOverError as error:
         logger.error("%s", error)
         return Status.LOST
@@ -85,70 +116,142 @@ def train_run(
         logger.exception("Training failed.")
         if writer is not None:
             _close_quietly(writer)
-        ended, reason = Status.FAILED, describe_failure(error)
-    return _finish(db, run, ended, reason)
+        end = End(Status.FAILED, describe_failure(error), failure_text(error))
+    try:
+        return _finish(db, run, end)
+    except V3Error as error:
+        logger.error("The end of the run could not be recorded: %s", error)
+        if report is None:
+            raise
+        report(end)
+        return end.status
 
 
-def _train(
-    db: Database,
-    run: RunRow,
-    writer: EpisodeWriter,
-    stop: StopRequest,
-    on_progress: Callable[[ForegroundProgress], None] | None,
-) -> Status:
+@dataclass(frozen=True)
+class _Start:
+    """A run set to training, and what it goes on from."""
+
+    run: RunRow
+    curriculum: Curriculum
+    checkpoint: CheckpointRow | None
+
+
+def _begin(db: Database, run: RunRow) -> _Start | None:
+    """Set the run to training from its checkpoint, its records taken back to it; None if it is to stop already."""
+    checkpoint, notes = _readable_checkpoint(db, run)
+    with db.write() as tx:
+        began = _begin_from(tx, run, checkpoint, notes)
+        return _Start(need_run(tx, run.id), curriculum_in_force(tx, run.id), checkpoint) if began else None
+
+
+def _train(db: Database, start: _Start, recorder: Recorder) -> Status:
     """Train to the end, or until a stop: COMPLETED or STOPPED."""
     from v3core.training.trainer import Outcome, train  # torch: seconds to import, and never wanted in a page
 
-    recorder = Recorder(db, run, writer, stop_asked=stop.asked, on_progress=on_progress)
-    with db.write() as tx:
-        checkpoint = newest_usable(db, tx, run.id)
-        curriculum = curriculum_in_force(tx, run.id)
-        start = f"from the checkpoint at episode {checkpoint.episode}" if checkpoint else "from the beginning"
-        now = datetime.now(UTC)
-        began = change_status(
-            tx,
-            run.id,
-            Status.RUNNING,
-            actor="worker",
-            message=f"Trains {start}.",
-            now=now,
-            generation=run.generation,
-            values={"started_at": now},
-        )
-    if not began:
-        return Status.STOPPED  # a stop came while this process was starting
-    logger.info("Trains %s.", start)
     outcome = train(
-        run.config,
-        curriculum=curriculum,
+        start.run.config,
+        curriculum=start.curriculum,
         hooks=recorder,
-        checkpoint=db.data_dir / checkpoint.path if checkpoint else None,
+        checkpoint=db.data_dir / start.checkpoint.path if start.checkpoint else None,
     )
     return Status.COMPLETED if outcome is Outcome.COMPLETED else Status.STOPPED
 
 
-def _finish(db: Database, run: RunRow, ended: Status, reason: str | None) -> Status:
-    """Write the end of the run; returns the status it has now."""
+def _readable_checkpoint(db: Database, run: RunRow) -> tuple[CheckpointRow | None, list[str]]:
+    """The newest checkpoint that can be loaded, and a sentence for each newer one that cannot.
+
+    Raises:
+        V3Error: if episodes were trained and none can be loaded.
+    """
+    from v3core.training.checkpoint import load_checkpoint
+
+    notes: list[str] = []
+    for row in reversed(read_checkpoints(db, run.id)):
+        try:
+            state = load_checkpoint(db.data_dir / row.path)
+            if (state.get("completed"), state.get("step")) != (row.episode, row.step):
+                raise V3Error(f"Checkpoint {db.data_dir / row.path} is of another run or another episode.")
+            return row, notes
+        except V3Error as error:
+            notes.append(str(error))
+            logger.warning("%s", error)
+    if run.episode:
+        raise V3Error(f"None of the run's checkpoints can be loaded; put one back, or start a new run. {notes[0]}")
+    return None, notes
+
+
+def _begin_from(tx: Transaction, run: RunRow, checkpoint: CheckpointRow | None, notes: list[str]) -> bool:
     now = datetime.now(UTC)
+    where = f"from the checkpoint at episode {checkpoint.episode}" if checkpoint else "from the beginning"
+    episode, step = (checkpoint.episode, checkpoint.step) if checkpoint else (0, 0)
+    began = change_status(
+        tx,
+        run.id,
+        Status.RUNNING,
+        actor="worker",
+        message=f"Trains {where}.",
+        now=now,
+        generation=run.generation,
+        values={"started_at": now},
+    )
+    if not began:
+        return False
+    logger.info("Trains %s.", where)
+    if run.generation:  # resumed
+        deleted = truncate(tx, run.id, episode=episode, step=step, now=now)
+        if deleted:
+            again = "1 episode after it is" if deleted == 1 else f"{deleted} episodes after it are"
+            notes = [*notes, f"The {again} trained again."]
+    for note in notes:
+        add_event(tx, run.id, actor="worker", kind="remark", message=note, now=now)
+    return True
+
+
+def _finish(db: Database, run: RunRow, end: End) -> Status:
+    """Write the end of the run; returns the status it has now."""
     with db.write() as tx:
-        episode = need_run(tx, run.id).episode
-        message = f"{ended.capitalize()} at episode {episode}." if reason is None else reason
-        if ended is Status.STOPPED and not change_status(
-            tx,
-            run.id,
-            Status.STOPPING,
-            actor="worker",
-            message=reason or "Stops.",
-            now=now,
-            generation=run.generation,
-        ):
-            reason = None  # someone asked for the stop, and the signal only hurried it
-            message = f"Stopped at episode {episode}."
-        moved = change_status(
-            tx, run.id, ended, actor="worker", message=message, now=now, reason=reason, generation=run.generation
-        )
+        return write_end(tx, run, end, datetime.now(UTC))
+
+
+def write_end(tx: Transaction, run: RunRow, end: End, now: datetime) -> Status:
+    """Move a run to its end, by way of `stopping` where nobody had asked for the stop.
+
+    Args:
+        tx: a writing transaction.
+        run: as its worker adopted it.
+        end: what the worker says of it.
+        now: the time.
+
+    Returns:
+        The status that the run has then.
+    """
+    episode, reason = need_run(tx, run.id).episode, end.reason
+    message = f"{end.status.capitalize()} at episode {episode}." if reason is None else reason
+    if end.status is Status.STOPPED and not change_status(
+        tx,
+        run.id,
+        Status.STOPPING,
+        actor="worker",
+        message=reason or "Stops.",
+        now=now,
+        generation=run.generation,
+    ):
+        # Someone asked for the stop; a signal only hurried it.
+        reason = describe_stop(tx, run.id, None)
+        message = reason or f"Stopped at episode {episode}, after its rollout, as asked."
+    moved = change_status(
+        tx,
+        run.id,
+        end.status,
+        actor="worker",
+        message=message,
+        now=now,
+        reason=reason,
+        generation=run.generation,
+        values={"traceback": end.traceback},
+    )
     logger.info("%s", message)
-    return ended if moved else Status(get_run(db, run.id).status)
+    return end.status if moved else Status(need_run(tx, run.id).status)
 
 
 def _close_quietly(writer: EpisodeWriter) -> None:
@@ -156,11 +259,3 @@ def _close_quietly(writer: EpisodeWriter) -> None:
         writer.close()
     except Exception as error:
         logger.error("The last episodes could not be written: %s", error)
-
-
-def describe_failure(error: BaseException) -> str:
-    """One sentence for what ended a run."""
-    if isinstance(error, V3Error):
-        return str(error)
-    text = " ".join(str(error).split())[:REASON_CHARACTERS].rstrip(".")
-    return f"Training ended with {type(error).__name__}{': ' if text else ''}{text}."

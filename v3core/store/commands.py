@@ -62,7 +62,7 @@ class CommandRow:
     actor: str | None
     """Who asked; None in what an older version wrote."""
     value: str | None
-    """What a priority was set to."""
+    """What a priority was set to; for a stop, the signal that it took: `SIGTERM`, `SIGKILL`, None if none."""
     revision: RevisionRow | None
     """The curriculum that an edit asks for."""
     requested_at: datetime
@@ -78,6 +78,21 @@ class CommandRow:
     def is_open(self) -> bool:
         """Neither applied nor rejected yet."""
         return self.applied_at is None and self.rejected_reason is None
+
+    def describe(self) -> str:
+        """What came of it, in words."""
+        if self.rejected_reason is not None:
+            return f"rejected: {self.rejected_reason}"
+        if self.applied_at is not None:
+            took = (self.applied_at - self.requested_at).total_seconds()
+            return f"applied at episode {self.applied_episode}, {took:.1f} s after it was asked for"
+        return "not seen by the worker yet" if self.acknowledged_at is None else "seen by the worker"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Ready for JSON; times are ISO 8601 with their zone, the curriculum of an edit by its revision."""
+        values = {name: value for name, value in vars(self).items() if name != "revision"}
+        values["revision"] = self.revision.revision if self.revision else None
+        return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in values.items()}
 
 
 def add_revision(
@@ -172,23 +187,50 @@ def acknowledge(tx: Transaction, command_ids: list[int], *, now: datetime) -> No
     tx.execute(query.values(acknowledged_at=now))
 
 
-def apply_commands(tx: Transaction, run_id: str, kinds: Collection[str], *, episode: int, now: datetime) -> None:
-    """Close the open commands of these kinds: they were applied when `episode` episodes were complete."""
-    query = update(commands).where(commands.c.run_id == run_id, commands.c.kind.in_(kinds), _OPEN)
+def apply_commands(
+    tx: Transaction,
+    run_id: str,
+    *,
+    episode: int,
+    now: datetime,
+    kind: str | None = None,
+    ids: Collection[int] | None = None,
+) -> None:
+    """Close open commands, of a kind or by their ids: they were applied when `episode` episodes were complete."""
+    query = update(commands).where(commands.c.run_id == run_id, _OPEN)
+    if kind is not None:
+        query = query.where(commands.c.kind == kind)
+    if ids is not None:
+        query = query.where(commands.c.id.in_(ids))
     seen = func.coalesce(commands.c.acknowledged_at, now)
     tx.execute(query.values(acknowledged_at=seen, applied_at=now, applied_episode=episode))
 
 
 def reject_open(
-    tx: Transaction, run_id: str, *, reason: str, now: datetime, kinds: Collection[str] | None = None
+    tx: Transaction, run_id: str, *, reason: str, now: datetime, ids: Collection[int] | None = None
 ) -> None:
-    """Refuse the open commands of a run, of these kinds or all, and the revisions that they ask for."""
+    """Refuse open commands of a run, all or by their ids, and the revisions that they ask for."""
     for command in commands_of(tx, run_id, only_open=True):
-        if kinds is not None and command.kind not in kinds:
+        if ids is not None and command.id not in ids:
             continue
         if command.revision is not None:
             reject_revision(tx, run_id, command.revision.id, reason=reason, now=now)
         tx.execute(update(commands).where(commands.c.id == command.id).values(rejected_reason=reason))
+
+
+def note_step(tx: Transaction, run_id: str, step: str, *, instead_of: str | None) -> bool:
+    """Note on the open stop of a run how far it was escalated; returns whether it was `instead_of` before.
+
+    Of several processes that look after the run, one gets True.
+    """
+    query = update(commands).where(commands.c.run_id == run_id, commands.c.kind == STOP, _OPEN)
+    before = commands.c.value.is_(None) if instead_of is None else commands.c.value == instead_of
+    return tx.execute(query.where(before).values(value=step)).rowcount > 0
+
+
+def open_stop(tx: Transaction, run_id: str) -> CommandRow | None:
+    """The stop that is asked of a run and not done yet."""
+    return next((command for command in commands_of(tx, run_id, only_open=True) if command.kind == STOP), None)
 
 
 def apply_revision(tx: Transaction, run_id: str, revision_id: int, *, episode: int, now: datetime) -> None:
@@ -223,11 +265,3 @@ def curriculum_in_force(tx: Transaction, run_id: str) -> Curriculum:
 
 def _name_curriculum(tx: Transaction, run_id: str, curriculum: Curriculum) -> None:
     tx.execute(update(runs).where(runs.c.id == run_id).values(curriculum=curriculum.name))
-
-
-def stop_requested_at(tx: Transaction, run_id: str) -> datetime | None:
-    """When the oldest stop that is still open was asked for."""
-    query = select(func.min(commands.c.requested_at)).where(
-        commands.c.run_id == run_id, commands.c.kind == STOP, commands.c.applied_at.is_(None)
-    )
-    return tx.execute(query).scalar_one()

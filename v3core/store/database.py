@@ -16,6 +16,10 @@ Transaction = Connection
 """An open transaction, handed to the functions of this package."""
 
 
+class DatabaseBusyError(V3Error):
+    """Another process has kept the database locked for too long; trying again may help."""
+
+
 def data_dir() -> Path:
     """The folder of V3_DATA_DIR, absolute; `data` in the working directory if that is not set."""
     return Path(os.environ.get("V3_DATA_DIR") or "data").absolute()
@@ -100,7 +104,8 @@ class Database:
         except (IntegrityError, ProgrammingError):
             raise  # a defect of the program, not of the database
         except DBAPIError as error:
-            raise V3Error(dialect.explain_failure(self._url, error)) from error
+            kind = DatabaseBusyError if dialect.is_busy(error) else V3Error
+            raise kind(dialect.explain_failure(self._url, error)) from error
 
     def _ensure_tables(self) -> None:
         with self.read() as tx:

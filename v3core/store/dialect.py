@@ -124,6 +124,11 @@ def describe(url: URL) -> str:
     return url.database or "" if url.get_backend_name() == "sqlite" else url.render_as_string(hide_password=True)
 
 
+def is_busy(error: DBAPIError) -> bool:
+    """Whether another process kept the database locked."""
+    return "locked" in str(error.orig) or "lock timeout" in str(error.orig)
+
+
 def explain_failure(url: URL, error: DBAPIError) -> str:
     """One sentence for a database's own error."""
     problem = str(error.orig).strip().splitlines()[0].rstrip(".") if str(error.orig).strip() else type(error).__name__

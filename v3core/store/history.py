@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, func, insert, select
 
 from v3core.store.database import Database, Transaction
-from v3core.store.schema import checkpoints, evaluations, events, phase_changes
+from v3core.store.schema import checkpoints, evaluations, events, phase_changes, runs
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,10 @@ class EventRow:
     kind: str
     message: str
 
+    def to_dict(self) -> dict[str, Any]:
+        """Ready for JSON; the time is ISO 8601 with its zone."""
+        return {**vars(self), "at": self.at.isoformat()}
+
 
 def add_event(tx: Transaction, run_id: str, *, actor: str, kind: str, message: str, now: datetime) -> None:
     """Append to a run's history."""
@@ -70,6 +74,38 @@ def read_events(db: Database, run_id: str) -> list[EventRow]:
     query = select(events.c.at, events.c.actor, events.c.kind, events.c.message)
     with db.read() as tx:
         return [EventRow(*row) for row in tx.execute(query.where(events.c.run_id == run_id).order_by(events.c.id))]
+
+
+@dataclass(frozen=True)
+class EndRow:
+    """An end that a run came to by itself."""
+
+    event: int
+    """Its place in the history of all runs."""
+    run_id: str
+    name: str
+    status: str
+    """`completed`, `failed` or `lost`."""
+    reason: str | None
+    episode: int
+
+
+def newest_event(db: Database) -> int:
+    """The number of the newest event of all runs, 0 if there is none: where to read ends from."""
+    with db.read() as tx:
+        return tx.execute(select(func.max(events.c.id))).scalar_one() or 0
+
+
+def read_ends(db: Database, after: int, kinds: Collection[str]) -> list[EndRow]:
+    """Runs that came to an end of these kinds after event `after`, oldest first; a deleted run is left out."""
+    query = (
+        select(events.c.id, runs.c.id, runs.c.name, events.c.kind, runs.c.reason, runs.c.episode)
+        .join(runs, runs.c.id == events.c.run_id)
+        .where(events.c.id > after, events.c.kind.in_(kinds))
+        .order_by(events.c.id)
+    )
+    with db.read() as tx:
+        return [EndRow(*row) for row in tx.execute(query)]
 
 
 def add_phase_change(tx: Transaction, run_id: str, change: PhaseChangeRow) -> bool:
@@ -114,17 +150,6 @@ def read_checkpoints(db: Database, run_id: str) -> list[CheckpointRow]:
     """A run's checkpoints, oldest first."""
     with db.read() as tx:
         return checkpoints_of(tx, run_id)
-
-
-def newest_checkpoints(db: Database, run_ids: Collection[str]) -> dict[str, CheckpointRow]:
-    """Run id to its newest checkpoint, for those of these runs that have one."""
-    columns = [checkpoints.c[name] for name in CheckpointRow.__dataclass_fields__]
-    query = select(checkpoints.c.run_id, *columns).where(checkpoints.c.run_id.in_(run_ids))
-    if not run_ids:
-        return {}
-    with db.read() as tx:  # in the order of the key: of each run the newest comes last
-        rows = tx.execute(query.order_by(checkpoints.c.run_id, checkpoints.c.episode))
-        return {run_id: CheckpointRow(*row) for run_id, *row in rows}
 
 
 def add_evaluation(

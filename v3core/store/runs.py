@@ -125,17 +125,23 @@ def add_run(
     )
 
 
+def find_run(tx: Transaction, run_id: str, *, for_update: bool = False) -> RunRow | None:
+    """The run of that full id, if there is one; `for_update` keeps others from changing it meanwhile."""
+    query = select(*_COLUMNS).where(runs.c.id == run_id)
+    row = tx.execute(query.with_for_update() if for_update else query).one_or_none()
+    return None if row is None else RunRow(*row)
+
+
 def need_run(tx: Transaction, run_id: str, *, for_update: bool = False) -> RunRow:
     """The run of that full id; `for_update` keeps others from changing it until the transaction ends.
 
     Raises:
         UnknownRunError: if there is none.
     """
-    query = select(*_COLUMNS).where(runs.c.id == run_id)
-    row = tx.execute(query.with_for_update() if for_update else query).one_or_none()
-    if row is None:
+    run = find_run(tx, run_id, for_update=for_update)
+    if run is None:
         raise UnknownRunError(f"There is no run '{run_id}'; list them with: python -m v3core runs.")
-    return RunRow(*row)
+    return run
 
 
 def get_run(db: Database, run_id: str) -> RunRow:
@@ -190,7 +196,8 @@ def update_run(
     *,
     only_in: Collection[str],
     generation: int | None = None,
-    pid: int | None = None,
+    pids: Collection[int] | None = None,
+    due_before: datetime | None = None,
 ) -> bool:
     """Change columns of a run, if it is in one of the statuses `only_in`; returns whether it was.
 
@@ -200,14 +207,23 @@ def update_run(
         values: column name to new value.
         only_in: statuses in which the change may happen.
         generation: also require this generation.
-        pid: also require that the run's process is this one, or none yet.
+        pids: also require that the run's process is one of these, or none yet.
+        due_before: also require that its next heartbeat was promised for an earlier time.
     """
     query = update(runs).where(runs.c.id == run_id, runs.c.status.in_(only_in)).values(values)
     if generation is not None:
         query = query.where(runs.c.generation == generation)
-    if pid is not None:
-        query = query.where((runs.c.pid == pid) | runs.c.pid.is_(None))
+    if pids is not None:
+        query = query.where(runs.c.pid.in_(pids) | runs.c.pid.is_(None))
+    if due_before is not None:
+        query = query.where(runs.c.heartbeat_due_at < due_before)
     return tx.execute(query).rowcount == 1
+
+
+def runs_of_experiment(tx: Transaction, experiment: str, *, for_update: bool = False) -> list[RunRow]:
+    """The runs of that group, oldest first; `for_update` keeps others from changing them meanwhile."""
+    query = select(*_COLUMNS).where(runs.c.experiment == experiment).order_by(runs.c.created_at, runs.c.id)
+    return [RunRow(*row) for row in tx.execute(query.with_for_update() if for_update else query)]
 
 
 def remove_run(tx: Transaction, run_id: str, *, only_in: Collection[str]) -> bool:

@@ -52,6 +52,8 @@ def truncate(tx: Transaction, run_id: str, *, episode: int, step: int, now: date
             mean_return=returns.mean,
             steps_per_second=None,
             episodes_per_second=None,
+            # Whoever has read the deleted rows must read anew.
+            generation=runs.c.generation + (1 if deleted else 0),
         )
     )
     return deleted

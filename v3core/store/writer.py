@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import insert
 
 from v3core.errors import V3Error
-from v3core.store.database import Database, Transaction
+from v3core.store.database import Database, DatabaseBusyError, Transaction
 from v3core.store.recent import Speed, recent_returns
 from v3core.store.runs import need_run, update_run
 from v3core.store.schema import episodes, expert_loads
@@ -20,8 +20,10 @@ COMMIT_SECONDS = 0.5
 COMMIT_EPISODES = 256
 """… or once so many wait."""
 HEARTBEAT_SECONDS = 1.0
-PROMISE_SECONDS = 10.0
-"""Each heartbeat promises the next one within so long."""
+PROMISE_SECONDS = 5.0
+"""Each heartbeat promises the next one within so long, unless it says otherwise."""
+LOCKED_SECONDS = 600.0
+"""How long a batch waits for a database that another process keeps locked."""
 
 
 class RunTakenOverError(V3Error):
@@ -87,6 +89,14 @@ class EpisodeRow:
 Operation = Callable[[Transaction], None]
 
 
+@dataclass(frozen=True)
+class _Also:
+    """A write that goes with the episodes, and what follows once it is committed."""
+
+    operation: Operation
+    then: Callable[[], None] | None
+
+
 class EpisodeWriter:
     """Writes a run's episodes and heartbeats, in batches and in order.
 
@@ -103,6 +113,8 @@ class EpisodeWriter:
             generation: the generation that this process trains.
             writable_in: statuses in which the run may be written.
         """
+        self.at_heartbeat: Operation | None = None
+        """Called on the writer's thread in every transaction; must be cheap."""
         self._db = db
         self._run_id = run_id
         self._generation = generation
@@ -113,7 +125,9 @@ class EpisodeWriter:
         self._episode, self._step = run.episode, run.step
         self._step_speed, self._episode_speed = Speed(), Speed()
         self._changed = threading.Condition()
-        self._pending: list[EpisodeRow | Operation] = []
+        self._pending: list[EpisodeRow | _Also] = []
+        self._promise = PROMISE_SECONDS
+        self._rollout_at: datetime | None = None
         self._commit_at = float("inf")
         self._accepted = 0
         self._written = 0
@@ -132,17 +146,31 @@ class EpisodeWriter:
         with self._changed:
             self._raise_error()
             self._step = step
+            self._rollout_at = datetime.now(UTC)
             if rows:
                 self._take(*rows)
                 if len(self._pending) >= COMMIT_EPISODES:
                     self._commit_at = 0.0
                     self._changed.notify_all()
 
-    def also(self, operation: Operation) -> None:
-        """Run a write right after the episodes recorded so far, in the same transaction; returns at once."""
+    def also(self, operation: Operation, then: Callable[[], None] | None = None) -> None:
+        """Run a write right after the episodes recorded so far, in the same transaction; returns at once.
+
+        Args:
+            operation: the write.
+            then: called on the writer's thread once it is committed.
+        """
         with self._changed:
             self._raise_error()
-            self._take(operation)
+            self._take(_Also(operation, then))
+            self._commit_at = 0.0
+            self._changed.notify_all()
+
+    def promise(self, seconds: float = PROMISE_SECONDS) -> None:
+        """From now on each heartbeat promises the next one within so long; the first goes out at once."""
+        with self._changed:
+            self._raise_error()
+            self._promise = seconds
             self._commit_at = 0.0
             self._changed.notify_all()
 
@@ -163,7 +191,7 @@ class EpisodeWriter:
         self._thread.join()
         self._raise_error()
 
-    def _take(self, *entries: EpisodeRow | Operation) -> None:
+    def _take(self, *entries: EpisodeRow | _Also) -> None:
         if not self._pending:
             self._commit_at = time.monotonic() + COMMIT_SECONDS
             self._changed.notify_all()
@@ -185,7 +213,7 @@ class EpisodeWriter:
                     self._commit_at = float("inf")
                     closing, step = self._closing, self._step
                 next_heartbeat = time.monotonic() + HEARTBEAT_SECONDS
-                self._write(batch, step)
+                self._write_patiently(batch, step)
                 with self._changed:
                     self._written += len(batch)
                     self._changed.notify_all()
@@ -196,11 +224,26 @@ class EpisodeWriter:
                 self._error = error
                 self._changed.notify_all()
 
-    def _write(self, batch: list[EpisodeRow | Operation], step: int) -> None:
+    def _write_patiently(self, batch: list[EpisodeRow | _Also], step: int) -> None:
+        """Write a batch, and wait on while another process holds the lock: it may itself have been suspended."""
+        for entry in batch:
+            if isinstance(entry, EpisodeRow):
+                self._returns.add(entry.return_)
+        give_up_at = time.monotonic() + LOCKED_SECONDS
+        while True:
+            try:
+                self._write(batch, step)
+                break
+            except DatabaseBusyError:
+                if time.monotonic() > give_up_at:
+                    raise
+        for entry in batch:
+            if isinstance(entry, _Also) and entry.then is not None:
+                entry.then()
+
+    def _write(self, batch: list[EpisodeRow | _Also], step: int) -> None:
         now = datetime.now(UTC)
         rows = [entry for entry in batch if isinstance(entry, EpisodeRow)]
-        for row in rows:
-            self._returns.add(row.return_)
         if rows:
             self._episode = rows[-1].episode
         seconds = time.monotonic()
@@ -212,8 +255,10 @@ class EpisodeWriter:
             "steps_per_second": self._step_speed.measure(seconds, step),
             "episodes_per_second": self._episode_speed.measure(seconds, self._episode),
             "heartbeat_at": now,
-            "heartbeat_due_at": now + timedelta(seconds=PROMISE_SECONDS),
+            "heartbeat_due_at": now + timedelta(seconds=self._promise),
         }
+        if self._rollout_at is not None:
+            values["rollout_at"] = self._rollout_at
         if rows:
             values["phase"] = rows[-1].phase
         with self._db.write() as tx:
@@ -221,10 +266,12 @@ class EpisodeWriter:
                 raise RunTakenOverError(
                     f"Run {self._run_id} is no longer this worker's: it was declared lost or goes on elsewhere."
                 )
+            if self.at_heartbeat is not None:
+                self.at_heartbeat(tx)
             self._insert(tx, rows, now)
             for entry in batch:
-                if not isinstance(entry, EpisodeRow):
-                    entry(tx)
+                if isinstance(entry, _Also):
+                    entry.operation(tx)
 
     def _insert(self, tx: Transaction, rows: list[EpisodeRow], now: datetime) -> None:
         if not rows:

@@ -191,8 +191,10 @@ class TrainingHooks(Protocol):
         """
 
     def interrupted(self) -> bool:
-        """Whether to leave at once, without the end of a rollout or of an evaluation: asked before every step of the
-        environments, so it must cost next to nothing."""
+        """Whether to leave at once, without the end of a rollout or of an evaluation.
+
+        Asked before every step of the environments, so it must cost next to nothing.
+        """
         ...
 
     def remark(self, message: str) -> None:

@@ -12,7 +12,7 @@ from v3core.store.database import Database
 from v3core.store.history import CheckpointRow
 from v3core.store.runs import RunRow, UnknownRunError
 from v3core.ui.refusals import Action, refusal, trained_elsewhere
-from v3core.ui.status import counted, plain
+from v3core.ui.status import ACTOR, counted, plain
 from v3core.ui.take_over import ask_to_take_over
 
 DOUBLE_CLICK_SECONDS = 1.0
@@ -33,7 +33,7 @@ _MEANINGS: dict[Action, str] = {
     "checkpoint": "Writes a checkpoint between two rollouts, and goes on.",
     "delete": "Deletes its records, checkpoints and log, after asking.",
 }
-_ACTS: dict[Action, Callable[[Database, str], object]] = {
+_ACTS: dict[Action, Callable[[Database, str, str], object]] = {
     "stop": control.stop,
     "pause": control.pause,
     "continue": control.unpause,
@@ -60,10 +60,10 @@ def run_actions(
         run: the run.
         compact: icons only, for lists, without those that a run of this kind never can do.
         key: tells apart the same run's buttons on one page.
-        checkpoint: the run's newest, if it has one and can be resumed.
+        checkpoint: from which a resume would go on, if there is one.
         asked: kinds of the commands that the run has not answered yet, where they are known.
     """
-    with st.container(horizontal=True, horizontal_alignment="right" if compact else "left", gap="xsmall" if compact else "small"):
+    with st.container(horizontal=True, horizontal_alignment="right" if compact else "left", gap="xsmall"):
         for action in _in_list(run) if compact else _all(run):
             _button(database, run, action, compact, key, checkpoint, asked)
 
@@ -76,6 +76,8 @@ def _in_list(run: RunRow) -> list[Action]:
     """A list leaves out what a run of this kind never can."""
     if run.status in ACTIVE:
         return _all(run)[:3]
+    if run.status == Status.COMPLETED:
+        return ["delete"]
     return ["resume" if run.status in RESUMABLE else "stop", "delete"]
 
 
@@ -89,7 +91,7 @@ def _button(
     asked: Collection[str],
 ) -> None:
     label, icon = _LOOKS[action]
-    problem = refusal(action, run, asked)
+    problem = refusal(action, run, asked, checkpoint)
     meaning = problem or (resume_sentence(run, checkpoint) if action == "resume" else _MEANINGS[action])
     asks_first = action == "delete" or (action == "resume" and trained_elsewhere(run) is not None)
     clicked = st.button(
@@ -110,11 +112,10 @@ def _button(
 def resume_sentence(run: RunRow, checkpoint: CheckpointRow | None) -> str:
     """From where a resume goes on, and what of the records is trained anew."""
     if checkpoint is None:
-        where, again = "Begins again at episode 1: it has no checkpoint", run.episode
-    else:
-        where = f"Goes on from its checkpoint at episode {checkpoint.episode:,}"
-        again = run.episode - checkpoint.episode
-    return f"{where}; {counted(again, 'episode')} after it trained anew." if checkpoint and again > 0 else f"{where}."
+        return "Begins again: no episode was trained."
+    where = f"Goes on from its checkpoint at episode {checkpoint.episode:,}"
+    again = run.episode - checkpoint.episode
+    return f"{where}; {counted(again, 'episode')} after it trained anew." if again > 0 else f"{where}."
 
 
 def _do(database: Database, run_id: str, action: Action) -> None:
@@ -125,7 +126,7 @@ def _do(database: Database, run_id: str, action: Action) -> None:
     if before is not None and now - before < DOUBLE_CLICK_SECONDS:
         return
     try:
-        _ACTS[action](database, run_id)
+        _ACTS[action](database, run_id, ACTOR)
     except V3Error as error:
         st.toast(plain(str(error)), icon=":material/warning:", duration="long")
 

@@ -14,7 +14,7 @@ from v3core.ui import shell
 from v3core.ui.live_chart import BoundaryMove
 from v3core.ui.moments import age
 from v3core.ui.refusals import trained_elsewhere
-from v3core.ui.status import plain
+from v3core.ui.status import ACTOR, plain
 from v3core.ui.take_over import ask_to_take_over
 
 _SHOWN_EDITS = 5
@@ -161,9 +161,9 @@ def _apply(database: Database, run_id: str, curriculum: Curriculum, wanted: list
     try:
         asked = with_boundaries(curriculum, wanted)
         if resumes:
-            control.resume(database, run_id, curriculum=asked)
+            control.resume(database, run_id, ACTOR, curriculum=asked)
         else:
-            control.request_edit(database, run_id, asked, actor="page")
+            control.request_edit(database, run_id, asked, ACTOR)
     except V3Error as error:
         st.session_state[_problem_key(run_id)] = str(error)
     else:

@@ -9,7 +9,8 @@ from v3core.jobs import control
 from v3core.jobs.lifecycle import ENDED, Status
 from v3core.store.database import Database
 from v3core.store.runs import RunRow
-from v3core.ui.status import counted, plain
+from v3core.ui.refusals import refusal
+from v3core.ui.status import ACTOR, counted, plain
 
 _SHOWN = 3
 _COMPARED = 8
@@ -30,7 +31,7 @@ def experiments_at_work(database: Database, runs: list[RunRow]) -> None:
 
 
 def _line(database: Database, name: str, group: list[RunRow], place: int) -> None:
-    stoppable = [run for run in group if run.status not in ENDED and run.status != Status.STOPPING]
+    stoppable = [run for run in group if refusal("stop", run) is None]
     with (
         st.container(border=True, key=f"experiment-{place}"),
         st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"),
@@ -49,7 +50,7 @@ def _line(database: Database, name: str, group: list[RunRow], place: int) -> Non
                 icon=":material/stop_circle:",
                 key=f"stop-experiment:{name}",
                 disabled=not stoppable,
-                help=None if stoppable else "All of them are stopping already.",
+                help=None if stoppable else "All of them are stopping already, or train on other hosts.",
             ):
                 _confirm_stop(database, name, len(stoppable))
 
@@ -74,7 +75,7 @@ def _confirm_stop(database: Database, name: str, count: int) -> None:
             st.rerun()
         if st.button("Stop", type="primary", icon=":material/stop_circle:", key="confirm-stop-experiment"):
             try:
-                asked = control.stop_experiment(database, name)
+                asked = control.stop_experiment(database, name, ACTOR)
             except V3Error as error:
                 st.error(plain(str(error)))
             else:

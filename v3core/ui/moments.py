@@ -19,15 +19,8 @@ def age(moment: datetime | None, now: datetime | None = None) -> str:
 
 def clock(moment: datetime, now: datetime | None = None) -> str:
     """The time of day in the browser's time zone, as in `14:03:22`; with the day if that is not today."""
-    local = moment.astimezone(_zone())
-    today = (now or datetime.now(UTC)).astimezone(_zone()).date()
+    local, today = here(moment), here(now or datetime.now(UTC)).date()
     return f"{local:%H:%M:%S}" if local.date() == today else f"{local.day} {local:%b %H:%M:%S}"
-
-
-def day_and_minute(moment: datetime) -> str:
-    """As in `22 Nov 23:50`, in the browser's time zone."""
-    local = moment.astimezone(_zone())
-    return f"{local.day} {local:%b %H:%M}"
 
 
 def latency(asked: datetime, done: datetime) -> str:
@@ -36,8 +29,9 @@ def latency(asked: datetime, done: datetime) -> str:
     return f"{seconds:.1f} s" if seconds < 10 else age(asked, done)
 
 
-def _zone() -> ZoneInfo:
+def here(moment: datetime) -> datetime:
+    """The same moment in the browser's time zone, or in UTC where that is not known."""
     try:
-        return ZoneInfo(st.context.timezone or "UTC")
+        return moment.astimezone(ZoneInfo(st.context.timezone or "UTC"))
     except (ZoneInfoNotFoundError, ValueError):
-        return ZoneInfo("UTC")
+        return moment.astimezone(UTC)

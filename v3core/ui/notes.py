@@ -6,7 +6,7 @@ from v3core.errors import V3Error
 from v3core.jobs import control
 from v3core.store.database import Database
 from v3core.store.runs import RunRow
-from v3core.ui.status import plain
+from v3core.ui.status import ACTOR, plain
 
 
 def notes_editor(database: Database, run: RunRow) -> None:
@@ -16,12 +16,15 @@ def notes_editor(database: Database, run: RunRow) -> None:
         st.form(f"notes-form-{run.id}", border=False),
     ):
         tags = st.text_input(
-            "Tags", run.tags or "", max_chars=200, help="Words, separated by blanks; the filter of Runs finds them."
+            "Tags",
+            run.tags or "",
+            max_chars=control.MOST_TAGS,
+            help="Words, separated by blanks; the filter of Runs finds them.",
         )
-        notes = st.text_area("Notes", run.notes or "", max_chars=10_000, height=140)
+        notes = st.text_area("Notes", run.notes or "", max_chars=control.MOST_NOTES, height=140)
         if st.form_submit_button("Save", icon=":material/check:", type="primary"):
             try:
-                control.annotate(database, run.id, tags=tags, notes=notes)
+                control.annotate(database, run.id, tags=tags, notes=notes, actor=ACTOR)
             except V3Error as error:
                 st.error(plain(str(error)))
             else:

@@ -6,6 +6,7 @@ from typing import Literal
 from v3core.jobs.identity import this_host
 from v3core.jobs.lifecycle import ACTIVE, ENDED, RESUMABLE, Status
 from v3core.store.commands import CHECKPOINT, CONTINUE, PAUSE
+from v3core.store.history import CheckpointRow
 from v3core.store.runs import RunRow
 
 Action = Literal["stop", "pause", "continue", "checkpoint", "resume", "delete"]
@@ -23,19 +24,25 @@ _NO_WORKER = {
 }
 
 
-def refusal(action: Action, run: RunRow, asked: Collection[str] = ()) -> str | None:
+def refusal(
+    action: Action, run: RunRow, asked: Collection[str] = (), checkpoint: CheckpointRow | None = None
+) -> str | None:
     """Why `action` cannot be done with `run` now, as one sentence; None if it can.
 
     Args:
         action: what somebody wants to do.
         run: the run as it is now.
         asked: kinds of the commands that it has not answered yet, where they are known.
+        checkpoint: from which a resume would go on, if there is one.
     """
     status = Status(run.status)
     if action == "resume":
         if status is Status.COMPLETED:
             return "All its episodes are trained; there is nothing to resume."
-        return None if status in RESUMABLE else "It has not ended; there is nothing to resume."
+        if status in RESUMABLE:
+            gone = checkpoint is None and run.episode > 0
+            return "Its checkpoints are gone or damaged; it cannot go on." if gone else None
+        return "It has not ended; there is nothing to resume."
     if action == "delete":
         return "Stop it before you delete it." if status in ACTIVE else None
     if status in ENDED:

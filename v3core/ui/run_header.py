@@ -7,10 +7,10 @@ import numpy as np
 import streamlit as st
 
 from v3core.charts.series import RunSeries
+from v3core.jobs import control
 from v3core.jobs.lifecycle import ACTIVE, RESUMABLE, Status
 from v3core.store.commands import CommandRow
 from v3core.store.database import Database
-from v3core.store.history import newest_checkpoints
 from v3core.store.runs import RunRow, list_runs
 from v3core.ui.actions import run_actions
 from v3core.ui.command_panel import newest_command
@@ -44,7 +44,7 @@ def run_header(database: Database, run: RunRow, commands: list[CommandRow]) -> N
         run,
         compact=False,
         key="live",
-        checkpoint=newest_checkpoints(database, [run.id]).get(run.id) if run.status in RESUMABLE else None,
+        checkpoint=control.resume_point(database, run.id) if run.status in RESUMABLE else None,
         asked={command.kind for command in commands if command.is_open},
     )
     if run.status == Status.QUEUED and (place := queue_places(list_runs(database)).get(run.id)):

@@ -2,9 +2,10 @@
 
 import streamlit as st
 
+from v3core.jobs.checkpoints import newest_present
 from v3core.jobs.lifecycle import RESUMABLE, Status
 from v3core.store.database import Database
-from v3core.store.history import CheckpointRow, newest_checkpoints
+from v3core.store.history import CheckpointRow
 from v3core.store.runs import RunRow
 from v3core.ui.actions import run_actions
 from v3core.ui.moments import age
@@ -29,9 +30,10 @@ def run_list(database: Database, runs: list[RunRow]) -> None:
     first = (number_of_page - 1) * RUNS_PER_PAGE
     on_page = shown[first : first + RUNS_PER_PAGE]
     places = queue_places(runs)
-    checkpoints = newest_checkpoints(database, [run.id for run in on_page if run.status in RESUMABLE])
+    with database.read() as tx:
+        points = {run.id: newest_present(database, tx, run.id) for run in on_page if run.status in RESUMABLE}
     for run in on_page:
-        _row(database, run, places.get(run.id), checkpoints.get(run.id))
+        _row(database, run, places.get(run.id), points.get(run.id))
 
 
 def _filtered(runs: list[RunRow]) -> list[RunRow]:

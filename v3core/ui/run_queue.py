@@ -3,14 +3,13 @@
 import streamlit as st
 
 from v3core.errors import V3Error
-from v3core.jobs import control
+from v3core.jobs import control, launcher
 from v3core.jobs.lifecycle import ACTIVE, Status
 from v3core.store.database import Database
 from v3core.store.runs import RunRow
 from v3core.ui.refusals import trains_elsewhere
-from v3core.ui.status import plain
+from v3core.ui.status import ACTOR, plain
 
-HIGHEST_PRIORITY = 1000
 PRIORITY_HELP = "Of the runs that wait, those of the highest priority start first, then the oldest."
 
 
@@ -41,8 +40,8 @@ def queue_place(database: Database, run: RunRow, place: int, *, key: str) -> Non
         field = f"priority:{key}:{run.id}:{run.priority}"
         st.number_input(
             "Priority",
-            -HIGHEST_PRIORITY,
-            HIGHEST_PRIORITY,
+            -launcher.MOST_PRIORITY,
+            launcher.MOST_PRIORITY,
             run.priority,
             key=field,
             help=PRIORITY_HELP,
@@ -62,6 +61,6 @@ def _set_priority(database: Database, run_id: str, field: str) -> None:
     if priority is None:
         return
     try:
-        control.set_priority(database, run_id, priority)
+        control.set_priority(database, run_id, priority, ACTOR)
     except V3Error as error:
         st.toast(plain(str(error)), icon=":material/warning:", duration="long")

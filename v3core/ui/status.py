@@ -9,6 +9,9 @@ from v3core.jobs.lifecycle import Status
 from v3core.store.runs import RunRow
 from v3core.ui.moments import age
 
+ACTOR = "page"
+"""Who asks, in a run's history, what somebody clicks here."""
+
 Colour = Literal["red", "orange", "yellow", "blue", "green", "violet", "gray"]
 
 _LOOKS: dict[Status, tuple[Colour, str, str]] = {

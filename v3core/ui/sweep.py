@@ -1,15 +1,17 @@
 """Several curricula and several seeds, started as one experiment."""
 
 from collections.abc import Collection, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
+from itertools import count
 
 import streamlit as st
 
 from v3core.config import Recipe, RunConfig, build_run_config
 from v3core.curriculum import Curriculum, load_preset, scaled
 from v3core.errors import V3Error
+from v3core.jobs.sweep import experiment_name
 from v3core.ui.environment import run_problem
-from v3core.ui.moments import day_and_minute
+from v3core.ui.moments import here
 from v3core.ui.preset_picker import presets_for
 from v3core.ui.status import counted, plain
 
@@ -72,17 +74,15 @@ def sweep_configs(
     ]
 
 
-def experiment_name(given: str, env: str, runs: int, taken: Collection[str], now: datetime) -> str | None:
+def name_experiment(given: str, env: str, runs: int, taken: Collection[str]) -> str | None:
     """The name that was given; else none for a single run, and one that no experiment has for several."""
     if given.strip():
         return given.strip()
     if runs == 1:
         return None
-    made = f"{env} · {day_and_minute(now)}"
-    number = 1
-    while (name := made if number == 1 else f"{made} ({number})") in taken:
-        number += 1
-    return name
+    made = experiment_name(env, here(datetime.now(UTC)))
+    others = (f"{made} ({number})" for number in count(2))
+    return made if made not in taken else next(name for name in others if name not in taken)
 
 
 def describe_sweep(curricula: int, seeds: int) -> str:

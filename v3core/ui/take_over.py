@@ -7,7 +7,7 @@ from v3core.errors import V3Error
 from v3core.jobs import control
 from v3core.store.database import Database
 from v3core.store.runs import RunRow
-from v3core.ui.status import plain
+from v3core.ui.status import ACTOR, plain
 
 
 @st.dialog("Go on here?", icon=":material/swap_horiz:")
@@ -22,7 +22,7 @@ def ask_to_take_over(database: Database, run: RunRow, curriculum: Curriculum | N
             st.rerun()
         if st.button("Go on here", type="primary", icon=":material/resume:", key="confirm-take-over"):
             try:
-                control.resume(database, run.id, curriculum=curriculum, take_over=True)
+                control.resume(database, run.id, ACTOR, curriculum=curriculum, take_over=True)
             except V3Error as error:
                 st.error(plain(str(error)))
             else:

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from v3core.errors import V3Error
-from v3core.jobs.lifecycle import Status
+from v3core.jobs.lifecycle import TOLD, Status
 from v3core.store.database import Database
 from v3core.store.history import EndRow, newest_event, read_ends
 from v3core.ui.status import counted, plain
@@ -27,12 +27,12 @@ def tell_of_ends(database: Database) -> None:
     try:
         if _CURSOR not in st.session_state:
             st.session_state[_CURSOR] = newest_event(database)
-        ends = read_ends(database, st.session_state[_CURSOR])
+        ends = read_ends(database, st.session_state[_CURSOR], TOLD)
     except V3Error:
         return  # the page itself says what is wrong; the next tick tries again
     if not ends:
         return
-    st.session_state[_CURSOR] = ends[-1].event_id
+    st.session_state[_CURSOR] = ends[-1].event
     for end in ends[:MOST_AT_ONCE]:
         seconds = 5 if end.status == Status.COMPLETED else 15
         st.toast(plain(end_sentence(end)), icon=_ICONS[Status(end.status)], duration=seconds)

@@ -3,7 +3,7 @@
 import pytest
 
 from v3core.errors import V3Error
-from v3core.ui.seeds import parse_seeds
+from v3core.jobs.sweep import parse_seeds
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
-"""Seeds as a person types them: `1`, `1, 2, 3` or `1-5`."""
+"""Many runs that are started together: their seeds as a person types them, and a name for the group."""
 
 import re
+from datetime import datetime
 
 from v3core.config import MAX_SEED
 from v3core.errors import V3Error
@@ -34,3 +35,8 @@ def parse_seeds(text: str) -> list[int]:
     if len(seeds) > MOST_SEEDS:
         raise V3Error(f"{len(seeds)} seeds are more than the {MOST_SEEDS} that one launch takes.")
     return list(seeds)
+
+
+def experiment_name(env: str, now: datetime) -> str:
+    """A name for a group of runs that was given none; `now` in the time zone of whoever reads it."""
+    return f"{env} · {now:%d %b %H:%M:%S}"

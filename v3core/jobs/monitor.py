@@ -1,0 +1,193 @@
+"""The process beside a worker: it waits for it, says what became of it, and looks after the other runs meanwhile."""
+
+import os
+import signal
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psutil
+from pydantic import TypeAdapter
+
+from v3core.errors import V3Error
+from v3core.jobs.lifecycle import ACTIVE, Status
+from v3core.jobs.signals import StopRequest, stop_on_signals
+from v3core.jobs.supervisor import DIED, NEVER_BEGAN, end_without_process, reconcile
+from v3core.jobs.worker import End, run_worker, write_end
+from v3core.store.database import Database
+from v3core.store.runs import RunRow, UnknownRunError, need_run
+
+WAIT_SECONDS = 0.05
+LOOK_SECONDS = 1.0
+"""How often the other runs and the queue are looked at."""
+RETRY_SECONDS = 600.0
+"""How long to try to write a run's end where the database cannot be written, because the disk is full say."""
+
+_END = TypeAdapter(End)
+_GIB = 2**30
+_MOST_REPORT_BYTES = 2**16
+"""What a pipe holds on Linux, and more than a worker's traceback."""
+
+
+def run_monitored(run_id: str) -> int:
+    """Train a run in a child of this process, wait for it, and record its end if it could not.
+
+    The child is forked before torch is loaded, in a session of its own: signals meant for it spare this process.
+
+    Args:
+        run_id: full id of a run that was claimed for this process, or that is queued.
+
+    Returns:
+        The worker's exit code, or 128 plus the number of the signal that ended it.
+
+    Raises:
+        V3Error: in the child, if the run is not to be trained by it; in the parent, if the database will not do.
+    """
+    with stop_on_signals() as stop:
+        reader, writer = os.pipe()
+        child = os.fork()
+        if child == 0:
+            os.close(reader)
+            os.setsid()
+            return _work(run_id, stop, writer)
+        os.close(writer)
+        os.set_blocking(reader, False)  # what the worker started may hold the other end open
+        try:
+            return _Monitor(run_id, child, stop, reader).wait()
+        finally:
+            os.close(reader)
+
+
+def _work(run_id: str, stop: StopRequest, channel: int) -> int:
+    def report(end: End) -> None:
+        os.write(channel, _END.dump_json(end))
+
+    database = Database.open()
+    try:
+        return run_worker(database, run_id, stop, report)
+    finally:
+        database.close()
+        os.close(channel)
+
+
+@dataclass(frozen=True)
+class _Death:
+    """How a child process ended."""
+
+    code: int
+    """Its exit code, or minus the signal that ended it."""
+    peak_bytes: int
+    """The most memory that it held at once."""
+    memory_ran_out: bool
+    """Whether the system has killed a process for memory at about that time."""
+
+
+class _Monitor:
+    def __init__(self, run_id: str, child: int, stop: StopRequest, channel: int) -> None:
+        self._run_id, self._child, self._stop, self._channel = run_id, child, stop, channel
+        self._passed_on = False
+        self._kills = _memory_kills()
+
+    def wait(self) -> int:
+        """Wait for the worker, see to what it leaves, and look for the next run; returns its exit code."""
+        database = Database.open()
+        try:
+            death = self._wait(database)
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._child, signal.SIGKILL)  # environments may have left processes of their own
+            self._record(database, death, self._report())
+            if not self._stop.asked():  # not while the machine shuts down: that would start the next run
+                self._look(database)
+        finally:
+            database.close()
+        return death.code if death.code >= 0 else 128 - death.code
+
+    def _wait(self, database: Database) -> _Death:
+        look_at = time.monotonic() + LOOK_SECONDS
+        while True:
+            pid, status, usage = os.wait4(self._child, os.WNOHANG)
+            if pid:
+                kills = _memory_kills()
+                # Kilobytes on Linux.
+                return _Death(os.waitstatus_to_exitcode(status), usage.ru_maxrss * 1024, kills > self._kills)
+            if self._stop.asked() and not self._passed_on:
+                self._passed_on = True
+                with suppress(ProcessLookupError):
+                    os.kill(self._child, self._stop.signal or signal.SIGTERM)
+            if time.monotonic() >= look_at:
+                look_at = time.monotonic() + LOOK_SECONDS
+                self._kills = _memory_kills()
+                if not self._stop.asked():
+                    self._look(database)
+            time.sleep(WAIT_SECONDS)
+
+    def _report(self) -> bytes:
+        with suppress(BlockingIOError):
+            return os.read(self._channel, _MOST_REPORT_BYTES)
+        return b""
+
+    def _look(self, database: Database) -> None:
+        try:
+            reconcile(database)
+        except V3Error as error:
+            # A full disk, or a database that is locked: the next look tries again.
+            print(f"The other runs could not be looked at: {error}", flush=True)
+
+    def _record(self, database: Database, death: _Death, report: bytes) -> None:
+        """Write the end of the run unless the worker has; try on while the database cannot be written."""
+        give_up_at = time.monotonic() + RETRY_SECONDS
+        while True:
+            try:
+                self._write_end(database, death, _END.validate_json(report) if report else None)
+            except UnknownRunError:
+                return  # deleted meanwhile
+            except V3Error:
+                if time.monotonic() > give_up_at:
+                    raise
+                time.sleep(LOOK_SECONDS)
+            else:
+                return
+
+    def _write_end(self, database: Database, death: _Death, reported: End | None) -> None:
+        now = datetime.now(UTC)
+        with database.write() as tx:
+            run = need_run(tx, self._run_id, for_update=True)
+            if run.status not in ACTIVE or run.pid not in {self._child, os.getpid()}:
+                return
+            if reported is not None:
+                write_end(tx, run, reported, now)
+                return
+            ended, reason = _explain(run, death)
+            end_without_process(tx, run, ended, reason, actor="monitor", now=now)
+
+
+def _explain(run: RunRow, death: _Death) -> tuple[Status, str]:
+    """What a worker that could not say so itself has ended with, and why."""
+    peak = f"{death.peak_bytes / _GIB:.1f} of {psutil.virtual_memory().total / _GIB:.0f} GiB"
+    number = -death.code
+    if death.memory_ran_out and number == signal.SIGKILL:
+        return Status.FAILED, (
+            f"Memory ran out: the system killed its worker process, which held {peak}; "
+            "train fewer runs at once, or with fewer environments or a smaller network."
+        )
+    if number == signal.SIGKILL:
+        return Status.LOST, f"Its worker process was killed (SIGKILL) from outside; it held {peak} of memory."
+    if number > 0:
+        name = signal.Signals(number).name if number in {*signal.Signals} else f"signal {number}"
+        return Status.FAILED, f"Its worker process crashed with {name}, as a fault in native code does; see its log."
+    if run.status == Status.STARTING:
+        return Status.LOST, NEVER_BEGAN
+    if death.code:
+        return Status.LOST, f"Its worker process ended with code {death.code} without a word; see its log."
+    return Status.LOST, DIED
+
+
+def _memory_kills() -> int:
+    """How many processes the system has killed for memory since it started; 0 where it does not say."""
+    try:
+        lines = Path("/proc/vmstat").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), 0)

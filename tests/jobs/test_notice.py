@@ -317,3 +317,10 @@ def test_a_database_that_cannot_be_written_is_raised(db, run_in, server, monkeyp
     with pytest.raises(V3Error, match="cannot be written"):
         call_webhooks(db)
     assert not server.asked, "told twice otherwise"
+
+
+def test_the_monitor_of_a_real_run_tells_its_end(start, wait_until, server):
+    run_id = start(episodes=20)
+    wait_until(run_id, status=Status.COMPLETED)
+    told = wait_for(lambda: server.posted, 20)
+    assert [(body["run"], body["status"], body["episode"]) for body in told] == [(run_id, "completed", 20)]

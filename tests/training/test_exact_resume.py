@@ -182,9 +182,12 @@ def test_an_undone_update_is_kept_in_mind(case, recorder, monkeypatch):
 
 
 class Restless(gymnasium.Env):
-    """Observes numbers from a generator that cannot be seen from outside; ends after ten steps."""
+    """Goes another way when it is played again: in what it observes, or in one of four other ways."""
 
-    def __init__(self, how="observation"):
+    again = False
+    """While it is played again."""
+
+    def __init__(self, how):
         self.observation_space = spaces.Box(-1, 1, (1,), np.float32)
         self.action_space = spaces.Discrete(2)
         self._how = how
@@ -196,18 +199,16 @@ class Restless(gymnasium.Env):
 
     def step(self, action):
         self._steps += 1
-        if self._how == "raises" and Restless.spoilt:
+        if self._how == "raises" and Restless.again:
             raise OSError("gone")
         reward = random.random() if self._how == "reward" else 1.0
-        if self._how == "generator" and random.random() < 0.5:
+        if self._how == "generator" and Restless.again:
             self.np_random.random()
-        limit = 1 if self._how == "ends" and Restless.spoilt else 10
+        limit = 1 if self._how == "ends" and Restless.again else 10
         return self._look(), reward, self._steps >= limit, False, {}
 
     def _look(self):
         return np.full(1, random.random() if self._how == "observation" else 0.5, np.float32)
-
-    spoilt = False
 
 
 REASONS = {
@@ -229,7 +230,6 @@ def restless_env():
 
     yield register
     gymnasium.registry.pop("TestRestless-v0", None)
-    Restless.spoilt = False
 
 
 @pytest.mark.parametrize("how", REASONS)
@@ -239,14 +239,14 @@ def test_what_cannot_be_played_again_begins_anew_and_says_so(small_run, recorder
     run(config, first)
     original = EnvironmentBatch.replay
 
-    def spoilt(self, episodes):
-        Restless.spoilt = how in {"raises", "ends"}
+    def other_way(self, episodes):
+        Restless.again = True
         try:
             original(self, episodes)
         finally:
-            Restless.spoilt = False
+            Restless.again = False
 
-    monkeypatch.setattr(EnvironmentBatch, "replay", spoilt)
+    monkeypatch.setattr(EnvironmentBatch, "replay", other_way)
     second = recorder()
     assert run(config, second, checkpoint=first.saved[-1][0]) is Outcome.COMPLETED
     assert second.remarks == [f"The episodes that were unfinished begin anew: an episode played again {REASONS[how]}."]

@@ -27,8 +27,8 @@ _LOOKS: dict[Action, tuple[str, str]] = {
     "delete": ("Delete", ":material/delete:"),
 }
 _MEANINGS: dict[Action, str] = {
-    "stop": "Ends it after its present rollout, with a checkpoint.",
-    "pause": "Holds it between two rollouts; it keeps its process and its slot.",
+    "stop": "Ends it after its present rollout, with a checkpoint; by force if it does not end by itself.",
+    "pause": "Writes a checkpoint, then holds it; it keeps its process and its slot.",
     "continue": "Goes on where it holds.",
     "checkpoint": "Writes a checkpoint between two rollouts, and goes on.",
     "delete": "Deletes its records, checkpoints and log, after asking.",

@@ -97,7 +97,7 @@ def test_a_second_click_on_the_same_place_does_not_undo_the_first(open_page, dat
     app.run()
     app.button(key=f"continue:live:{run_id}").click().run()
     assert [command.kind for command in commands.read_commands(database, run_id)] == ["pause"]
-    app.session_state[f"clicked:pause:{run_id}"] = 0.0  # long ago
+    app.session_state[f"clicked:live:{run_id}:1"] = 0.0  # long ago
     app.button(key=f"continue:live:{run_id}").click().run()
     assert [command.kind for command in commands.read_commands(database, run_id)] == ["pause", "continue"]
 

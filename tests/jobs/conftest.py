@@ -51,6 +51,8 @@ def run_in(db, config):
         Status.QUEUED: [],
         Status.STARTING: [Status.STARTING],
         Status.RUNNING: [Status.STARTING, Status.RUNNING],
+        Status.PAUSED: [Status.STARTING, Status.RUNNING, Status.PAUSED],
+        Status.STALLED: [Status.STARTING, Status.RUNNING, Status.STALLED],
         Status.STOPPING: [Status.STARTING, Status.RUNNING, Status.STOPPING],
         Status.STOPPED: [Status.STARTING, Status.RUNNING, Status.STOPPING, Status.STOPPED],
         Status.COMPLETED: [Status.STARTING, Status.RUNNING, Status.COMPLETED],

@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from tests.jobs.conftest import assert_whole
+from v3core.config import RunConfig
 from v3core.environments import check_environment
 from v3core.jobs import control
 from v3core.jobs.lifecycle import Status
 from v3core.store.readers import read_checkpoints, read_events
-from v3core.store.runs import get_run
 from v3core.training.checkpoint import FORMAT, load_checkpoint, save_checkpoint
 from v3core.training.state import TrainingState
 
@@ -123,46 +123,70 @@ class Harmful:
         return (Path.touch, (self.file,))
 
 
-def test_a_bad_checkpoint_fails_its_run_by_name_and_costs_no_episode(db, config, start, wait_until, tmp_path):
+def cut_short(file, _proof):
+    file.write_bytes(file.read_bytes()[:5000])
+
+
+def with_code(file, proof):
+    torch.save({**load_checkpoint(file), "format": FORMAT, "policy": Harmful(proof)}, file)
+
+
+def nothing_but_code(file, proof):
+    file.write_bytes(pickle.dumps(Harmful(proof)))
+
+
+def of_another_network(file, _proof):
+    known = load_checkpoint(file)
+    config = RunConfig.model_validate_json(known["config"])
+    other = config.model_copy(update={"policy": config.policy.model_copy(update={"width": 8})})
+    state = TrainingState(other, check_environment(other.env, allow_import=False))
+    counted = {name: known[name] for name in ("completed", "step")}
+    save_checkpoint(file, {**state.state_dict(), **counted})
+
+
+@pytest.fixture
+def stopped(db, start, wait_until):
+    """A run that was stopped somewhere behind its boundary at 30, and the file of its newest checkpoint."""
     run_id = start(episodes=1_000_000, boundary=30)
     wait_until(run_id, episode=60)
     control.stop(db, run_id)
     assert control.wait_stopped(db, run_id, 30) == Status.STOPPED
-    before = assert_whole(db, run_id)
-    file = db.data_dir / read_checkpoints(db, run_id)[-1].path
-    good, proof = file.read_bytes(), tmp_path / "the code ran"
+    return run_id, db.data_dir / read_checkpoints(db, run_id)[-1].path
 
-    def cut_short():
-        file.write_bytes(good[: len(good) // 2])
 
-    def of_another_network():
-        other = config()
-        other = other.model_copy(update={"policy": other.policy.model_copy(update={"width": 8})})
-        state = TrainingState(other, check_environment(other.env, allow_import=False))
-        save_checkpoint(file, state.state_dict())
-
-    def with_code():
-        torch.save({**load_checkpoint(file), "format": FORMAT, "policy": Harmful(proof)}, file)
-
-    def nothing_but_code():
-        file.write_bytes(pickle.dumps(Harmful(proof)))
-
-    damaged = "it is damaged or not a checkpoint of V3 Lab; choose another."
-    misfit = "does not fit this run: it belongs to another environment or network size."
-    cases = ((cut_short, damaged), (of_another_network, misfit), (with_code, damaged), (nothing_but_code, damaged))
-    for spoil, sentence in cases:
-        file.write_bytes(good)
-        spoil()
-        control.resume(db, run_id)
-        run = wait_until(run_id, status=Status.FAILED)
-        assert run.reason.startswith(f"Checkpoint {file} ")
-        assert run.reason.endswith(sentence)
-        assert assert_whole(db, run_id)["return"].tolist() == before["return"].tolist()
+@pytest.mark.parametrize("spoil", [cut_short, with_code, nothing_but_code])
+def test_a_bad_checkpoint_is_named_and_the_one_before_is_taken(db, stopped, wait_until, tmp_path, spoil):
+    (run_id, file), proof = stopped, tmp_path / "the code ran"
+    before, earlier = assert_whole(db, run_id), read_checkpoints(db, run_id)[-2].episode
+    spoil(file, proof)
+    control.resume(db, run_id)
+    wait_until(run_id, episode=earlier + 5)
+    messages = [event.message for event in read_events(db, run_id)]
+    sentence = "cannot be read: it is damaged or not a checkpoint of V3 Lab; choose another."
+    assert f"Checkpoint {file} {sentence}" in messages
+    assert f"Trains from the checkpoint at episode {earlier}." in messages
+    control.stop(db, run_id)
+    assert control.wait_stopped(db, run_id, 30) == Status.STOPPED
+    assert assert_whole(db, run_id)["return"][:earlier].tolist() == before["return"][:earlier].tolist()
     assert not proof.exists()
-    pickle.loads(file.read_bytes())  # it does harm where it is let
-    assert proof.exists()
 
+
+def test_the_code_of_those_checkpoints_does_harm_where_it_is_let(tmp_path):
+    nothing_but_code(tmp_path / "c.pt", tmp_path / "the code ran")
+    pickle.loads((tmp_path / "c.pt").read_bytes())
+    assert (tmp_path / "the code ran").exists()
+
+
+def test_a_checkpoint_of_another_network_fails_its_run_by_name_and_costs_no_episode(db, stopped, wait_until):
+    run_id, file = stopped
+    before = assert_whole(db, run_id)
+    good = file.read_bytes()
+    of_another_network(file, None)
+    control.resume(db, run_id)
+    run = wait_until(run_id, status=Status.FAILED)
+    sentence = "does not fit this run: it belongs to another environment or network size."
+    assert run.reason == f"Checkpoint {file} {sentence}"
+    assert assert_whole(db, run_id)["return"].tolist() == before["return"].tolist()
     file.write_bytes(good)
     control.resume(db, run_id)
     wait_until(run_id, episode=len(before) + 10)
-    assert get_run(db, run_id).generation == len(cases) + 1

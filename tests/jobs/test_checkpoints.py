@@ -1,14 +1,24 @@
 """Which checkpoints are kept."""
 
+import zipfile
 from itertools import pairwise
 
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from v3core.jobs.checkpoints import KEEP_NEWEST, newest_usable, superseded
+from v3core.jobs.checkpoints import (
+    KEEP_NEWEST,
+    is_whole,
+    newest_present,
+    newest_whole,
+    superseded,
+    whole_checkpoints,
+)
 from v3core.jobs.lifecycle import Status
 from v3core.store.history import CheckpointRow, add_checkpoint
 from v3core.store.runs import get_run
+from v3core.training.checkpoint import save_checkpoint
 
 episodes_of_checkpoints = st.sets(st.integers(0, 500)).map(sorted)
 
@@ -34,16 +44,38 @@ def test_a_long_run_keeps_checkpoints_from_all_of_its_life():
     assert max(gaps) <= 1500
 
 
-def test_a_run_goes_on_from_the_newest_file_that_is_there(db, run_in):
+def archive(file, text=b"x" * 1000):
+    with zipfile.ZipFile(file, "w") as opened:
+        opened.writestr("data", text)
+
+
+def test_a_run_goes_on_from_the_newest_file_that_is_whole(db, run_in):
     run = get_run(db, run_in(Status.STOPPED))
     with db.write() as tx:
-        for episode, content in [(10, b"x"), (20, b"x"), (30, b""), (40, None)]:
+        for episode in (10, 20, 30, 40, 50, 60):
             path = f"{episode}.pt"
+            archive(db.data_dir / path)
             add_checkpoint(tx, run.id, CheckpointRow(episode, episode, path, run.created_at))
-            if content is not None:
-                (db.data_dir / path).write_bytes(content)
+    (db.data_dir / "60.pt").unlink()
+    (db.data_dir / "50.pt").write_bytes(b"")
+    flipped = bytearray((db.data_dir / "40.pt").read_bytes())
+    flipped[500] ^= 1
+    (db.data_dir / "40.pt").write_bytes(flipped)
+    (db.data_dir / "30.pt").write_bytes((db.data_dir / "30.pt").read_bytes()[:-10])
     with db.read() as tx:
-        assert newest_usable(db, tx, run.id).episode == 20
+        assert [row.episode for row in whole_checkpoints(db, tx, run.id)] == [20, 10]
+        assert newest_whole(db, tx, run.id).episode == 20
+        assert newest_present(db, tx, run.id).episode == 50
         (db.data_dir / "20.pt").unlink()
         (db.data_dir / "10.pt").unlink()
-        assert newest_usable(db, tx, run.id) is None
+        assert newest_whole(db, tx, run.id) is None
+
+
+def test_a_real_checkpoint_is_whole_until_it_is_damaged(tmp_path):
+    file = tmp_path / "c.pt"
+    save_checkpoint(file, {"numbers": torch.arange(1000.0)})
+    assert is_whole(file)
+    content = bytearray(file.read_bytes())
+    content[content.index(torch.arange(1000.0).numpy().tobytes()) + 2000] ^= 1
+    file.write_bytes(content)
+    assert not is_whole(file)

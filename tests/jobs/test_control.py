@@ -1,21 +1,24 @@
 """Stop, resume, edit, delete: what is allowed when, and what it leaves behind."""
 
 import dataclasses
-import signal
 import sys
+import uuid
+import zipfile
 
 import pytest
 
 from v3core.curriculum import with_boundaries
 from v3core.errors import V3Error
-from v3core.jobs import control, identity
+from v3core.jobs import control, identity, launcher
 from v3core.jobs.files import log_file, run_folder
+from v3core.jobs.launcher import drain
 from v3core.jobs.lifecycle import ACTIVE, ENDED, Status
-from v3core.store.commands import read_open_commands
+from v3core.store.commands import read_commands, read_open_commands
 from v3core.store.history import CheckpointRow, add_checkpoint
 from v3core.store.readers import read_events, read_revisions
 from v3core.store.runs import get_run, list_runs, update_run
 
+ELSEWHERE = dataclasses.replace(identity.current(), host="another")
 NOBODY = dataclasses.replace(identity.current(), started=1.0)
 
 
@@ -36,17 +39,6 @@ def test_a_run_with_a_process_is_asked_to_stop_once(db, run_in, status_of, statu
     assert control.stop(db, run_id) == control.stop(db, run_id) == Status.STOPPING
     assert status_of(run_id) == Status.STOPPING
     assert [command.kind for command in read_open_commands(db, run_id)] == ["stop"]
-
-
-def test_a_running_worker_is_signalled_and_a_starting_one_is_not(db, run_in, spawn):
-    """A process that is starting may not handle the signal yet, and would die of it."""
-    script = "import time; print('up', flush=True); time.sleep(60)"
-    starting, running = spawn(script), spawn(script)
-    for process, status in ((starting, Status.STARTING), (running, Status.RUNNING)):
-        assert process.stdout.readline() == "up\n"
-        control.stop(db, run_in(status, process=identity.of_pid(process.pid)))
-    assert running.wait(10) == -signal.SIGTERM
-    assert starting.poll() is None
 
 
 @pytest.mark.parametrize("status", sorted(ENDED))
@@ -73,41 +65,213 @@ def test_only_an_incomplete_run_that_ended_can_be_resumed(db, run_in, status):
     assert get_run(db, run_id) == before
 
 
+def whole(file):
+    """Write what a checkpoint looks like from outside."""
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("data", b"x" * 100)
+
+
+@pytest.fixture
+def with_checkpoints(db, run_in):
+    """A run that ended at episode 25 with checkpoints at 10 and 20: `with_checkpoints(status)`; ids and files."""
+
+    def make(status, **values):
+        run_id = run_in(status, **values)
+        files = [db.data_dir / f"{run_id}-{episode}.pt" for episode in (10, 20)]
+        with db.write() as tx:
+            update_run(tx, run_id, {"episode": 25, "step": 250, "reason": "Why."}, only_in=[status])
+            for episode, file in zip((10, 20), files, strict=True):
+                whole(file)
+                row = CheckpointRow(episode, episode * 10, file.name, get_run(db, run_id).created_at)
+                add_checkpoint(tx, run_id, row)
+        return run_id, *files
+
+    return make
+
+
+def queued_messages(db, run_id):
+    return [event.message for event in read_events(db, run_id) if event.kind == "queued"]
+
+
 @pytest.mark.parametrize("status", [Status.STOPPED, Status.FAILED, Status.LOST])
-def test_a_resumed_run_starts_again_from_its_checkpoint(db, run_in, status):
-    run_id = run_in(status)
-    (db.data_dir / "c.pt").write_bytes(b"x")
-    with db.write() as tx:
-        update_run(tx, run_id, {"episode": 25, "step": 250, "reason": "Why."}, only_in=[status])
-        add_checkpoint(tx, run_id, CheckpointRow(20, 200, "c.pt", get_run(db, run_id).created_at))
+def test_a_resumed_run_waits_for_its_worker_to_read_its_checkpoint(db, with_checkpoints, status):
+    run_id, *_ = with_checkpoints(status)
     control.resume(db, run_id, command=sleeper)
     run = get_run(db, run_id)
-    assert (run.status, run.generation, run.episode, run.step) == (Status.STARTING, 1, 20, 200)
-    assert (run.reason, run.ended_at) == (None, None)
-    messages = [event.message for event in read_events(db, run_id) if event.kind == "queued"]
-    assert messages[1] == "Resumes from the checkpoint at episode 20."
+    assert (run.status, run.generation, run.episode, run.step) == (Status.STARTING, 1, 25, 250)  # nothing deleted yet
+    assert (run.reason, run.ended_at, run.traceback) == (None, None, None)
+    assert queued_messages(db, run_id)[1] == "To be resumed from the checkpoint at episode 20."
 
 
-def test_a_run_without_checkpoint_says_that_it_begins_again(db, run_in):
+def test_a_damaged_newest_checkpoint_is_told_and_the_one_before_taken(db, with_checkpoints):
+    run_id, _, newest = with_checkpoints(Status.LOST)
+    newest.write_bytes(newest.read_bytes()[:60])
+    assert control.resume_point(db, run_id).episode == 10
+    control.resume(db, run_id, command=sleeper)
+    assert queued_messages(db, run_id)[1] == (
+        "To be resumed from the checkpoint at episode 10; the newest, at episode 20, is gone or damaged."
+    )
+
+
+def test_a_run_whose_checkpoints_are_gone_is_not_resumed_and_keeps_its_episodes(db, with_checkpoints):
+    run_id, *files = with_checkpoints(Status.LOST)
+    for file in files:
+        file.unlink()
+    before = get_run(db, run_id)
+    with pytest.raises(V3Error, match=r"cannot be resumed: its checkpoints are gone or damaged .*; put one back"):
+        control.resume(db, run_id, command=sleeper)
+    assert get_run(db, run_id) == before
+    assert len(queued_messages(db, run_id)) == 1
+
+
+def test_a_run_that_never_trained_begins(db, run_in):
     run_id = run_in(Status.FAILED)
     control.resume(db, run_id, command=sleeper)
-    messages = [event.message for event in read_events(db, run_id) if event.kind == "queued"]
-    assert messages[1] == "Resumes from the beginning: it has no checkpoint."
+    assert queued_messages(db, run_id)[1] == "To be resumed from the beginning."
 
 
-@pytest.mark.parametrize("status", [Status.QUEUED, Status.STOPPED, Status.FAILED, Status.LOST])
-def test_an_edit_of_a_run_without_process_holds_at_once(db, run_in, status):
+def test_a_run_of_another_host_is_resumed_only_if_that_is_asked_for(db, with_checkpoints):
+    run_id, *_ = with_checkpoints(Status.STOPPED, process=ELSEWHERE)
+    before = get_run(db, run_id)
+    with pytest.raises(V3Error, match=r"was trained on host 'another'; .* resume .* --take-over"):
+        control.resume(db, run_id, command=sleeper)
+    assert get_run(db, run_id) == before
+    control.resume(db, run_id, take_over=True, command=sleeper)
+    assert get_run(db, run_id).host == identity.this_host()
+
+
+@pytest.mark.parametrize(
+    "act", [control.stop, control.pause, control.unpause, control.checkpoint, control.request_edit]
+)
+def test_a_run_that_trains_on_another_host_takes_no_command_here(db, run_in, act):
+    run_id = run_in(Status.RUNNING, process=ELSEWHERE)
+    before = get_run(db, run_id)
+    edit = [with_boundaries(control.current_curriculum(db, run_id), [45])] if act is control.request_edit else []
+    with pytest.raises(V3Error, match=r"trains on host 'another'; give the command there|it is not paused"):
+        act(db, run_id, *edit)
+    assert get_run(db, run_id) == before
+    assert read_commands(db, run_id) == []
+
+
+def test_a_resume_may_bring_other_boundaries(db, with_checkpoints):
+    run_id, *_ = with_checkpoints(Status.STOPPED)
+    edited = with_boundaries(control.current_curriculum(db, run_id), [45])
+    control.resume(db, run_id, "page", curriculum=edited, command=sleeper)
+    assert control.current_curriculum(db, run_id) == edited
+    newest = read_revisions(db, run_id)[-1]
+    assert (newest.revision, newest.state, newest.applied_episode, newest.actor) == (2, "applied", 20, "page")
+
+
+def test_a_resume_with_boundaries_that_will_not_do_changes_nothing(db, with_checkpoints):
+    run_id, *_ = with_checkpoints(Status.STOPPED)
+    before = get_run(db, run_id)
+    past = with_boundaries(control.current_curriculum(db, run_id), [15])
+    with pytest.raises(V3Error, match="would end at episode 15, but the run is already at 20"):
+        control.resume(db, run_id, curriculum=past, command=sleeper)
+    assert get_run(db, run_id) == before
+    assert len(read_revisions(db, run_id)) == 1
+
+
+@pytest.mark.parametrize("status", sorted(ENDED))
+@pytest.mark.parametrize("act", [control.pause, control.unpause, control.checkpoint, "priority"])
+def test_ended_runs_take_no_command(db, run_in, status, act):
     run_id = run_in(status)
+    before = get_run(db, run_id)
+    with pytest.raises(V3Error, match=f"^Run {run_id[:8]} 'tiny' is {status} already; "):
+        control.set_priority(db, run_id, 3) if act == "priority" else act(db, run_id)
+    assert get_run(db, run_id) == before
+    assert read_commands(db, run_id) == []
+
+
+@pytest.mark.parametrize("status", [Status.QUEUED, Status.STARTING, Status.STOPPING])
+@pytest.mark.parametrize("act", [control.pause, control.unpause, control.checkpoint])
+def test_only_a_run_that_trains_holds_or_saves(db, run_in, status, act):
+    run_id = run_in(status)
+    with pytest.raises(V3Error, match=f"^Run {run_id[:8]} 'tiny' is {status}; "):
+        act(db, run_id)
+    assert read_commands(db, run_id) == []
+
+
+def test_a_running_run_cannot_go_on(db, run_in):
+    with pytest.raises(V3Error, match="is running; it is not paused"):
+        control.unpause(db, run_in(Status.RUNNING))
+
+
+def test_a_command_asked_twice_is_one(db, run_in):
+    run_id = run_in(Status.RUNNING)
+    for act in (control.pause, control.checkpoint, control.pause, control.checkpoint):
+        act(db, run_id)
+    assert [row.kind for row in read_open_commands(db, run_id)] == ["pause", "checkpoint"]
+    edited = with_boundaries(control.current_curriculum(db, run_id), [45])
+    for _ in range(2):
+        control.request_edit(db, run_id, edited)
+    assert [row.state for row in read_revisions(db, run_id)] == ["applied", "pending"]
+
+
+def test_the_highest_priority_starts_first_then_the_oldest(db, run_in, monkeypatch):
+    monkeypatch.setenv("V3_MAX_WORKERS", "2")
+    oldest, urgent, newest = (run_in(Status.QUEUED) for _ in range(3))
+    control.set_priority(db, urgent, 5)
+    control.set_priority(db, urgent, 5)
+    control.set_priority(db, newest, -1)
+    assert drain(db, sleeper) == [urgent, oldest]
+    (row,) = read_commands(db, urgent)
+    assert (row.kind, row.value, row.is_open, row.applied_episode) == ("priority", "5", False, 0)
+    with pytest.raises(V3Error, match="Priority 1001 is out of bounds; choose one from -1000 to 1000"):
+        control.set_priority(db, newest, 1001)
+
+
+def test_an_experiment_is_stopped_at_one_stroke(db, config, monkeypatch):
+    monkeypatch.setenv("V3_MAX_WORKERS", "1")
+    monkeypatch.setattr(launcher, "worker_command", sleeper)
+    monkeypatch.setattr(launcher, "drain", lambda db: drain(db, sleeper))
+    ids = launcher.enqueue(db, [config()] * 3, "one")
+    (other,) = launcher.enqueue(db, [config()], "two")
+    assert control.stop_experiment(db, "one") == 3
+    assert [get_run(db, run).status for run in ids] == [Status.STOPPING, Status.STOPPED, Status.STOPPED]
+    assert get_run(db, other).status == Status.QUEUED
+    with pytest.raises(V3Error, match="There is no experiment 'three'"):
+        control.stop_experiment(db, "three")
+    assert control.stop_experiment(db, "two") == 1
+    with pytest.raises(V3Error, match="No run of experiment 'two' waits or trains here"):
+        control.stop_experiment(db, "two")
+
+
+def test_a_double_click_on_start_starts_once(db, config, monkeypatch):
+    monkeypatch.setattr(launcher, "drain", lambda _db: [])
+    token = str(uuid.uuid4())
+    ids = launcher.enqueue(db, [config(), config(seed=2)], token=token)
+    assert launcher.enqueue(db, [config(), config(seed=2)], token=token) == ids
+    assert len(list_runs(db)) == 2
+    assert launcher.enqueue(db, [config()], token=str(uuid.uuid4())) != ids[:1]
+
+
+@pytest.mark.parametrize("status", [Status.RUNNING, *sorted(ENDED)])
+def test_any_run_can_be_noted_on(db, run_in, status):
+    run_id = run_in(status)
+    control.annotate(db, run_id, tags="good, seed-1  good", notes=" Why not? ")
+    run = get_run(db, run_id)
+    assert (run.tags, run.notes, run.status) == ("good seed-1", "Why not?", status)
+    assert read_events(db, run_id)[-1].message == "New tags and notes."
+    control.annotate(db, run_id, tags="")
+    assert (get_run(db, run_id).tags, get_run(db, run_id).notes) == (None, "Why not?")
+    with pytest.raises(V3Error, match="notes are longer than 10,000 characters"):
+        control.annotate(db, run_id, notes="x" * 10_001)
+
+
+def test_an_edit_of_a_waiting_run_holds_at_once(db, run_in):
+    run_id = run_in(Status.QUEUED)
     with db.write() as tx:
-        update_run(tx, run_id, {"episode": 10}, only_in=[status])
+        update_run(tx, run_id, {"episode": 10}, only_in=[Status.QUEUED])
     edited = with_boundaries(control.current_curriculum(db, run_id), [45])
     control.request_edit(db, run_id, edited, actor="page")
     assert control.current_curriculum(db, run_id) == edited
     newest = read_revisions(db, run_id)[-1]
     assert (newest.revision, newest.state, newest.applied_episode, newest.actor) == (2, "applied", 10, "page")
+    assert not read_commands(db, run_id)[-1].is_open
 
 
-@pytest.mark.parametrize("status", sorted(ACTIVE))
+@pytest.mark.parametrize("status", sorted(ACTIVE - {Status.STOPPING}))
 def test_an_edit_of_a_run_with_a_process_waits_for_it(db, run_in, status):
     run_id = run_in(status)
     before = control.current_curriculum(db, run_id)
@@ -122,7 +286,9 @@ def test_an_edit_of_a_run_with_a_process_waits_for_it(db, run_in, status):
     [
         (Status.COMPLETED, 0, 45, "is complete; its curriculum can no longer be changed"),
         (Status.RUNNING, 10, 10, "would end at episode 10, but the run is already at 10; choose 11 or later"),
-        (Status.STOPPED, 30, 45, "ended at episode 30 and the run is at 30; only what lies ahead can be changed"),
+        (Status.RUNNING, 30, 45, "ended at episode 30 and the run is at 30; only what lies ahead can be changed"),
+        (Status.STOPPED, 10, 45, "is stopped, and ended runs do not change; resume it with other boundaries"),
+        (Status.STOPPING, 10, 45, "is stopping; its curriculum cannot be changed"),
         (Status.QUEUED, 0, 60, "ends at episode 60, but the run has only 60 episodes"),
     ],
 )

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from v3core.curriculum import parse
-from v3core.jobs.lifecycle import ACTIVE, ENDED, RESUMABLE, TRANSITIONS, Status, change_status
+from v3core.jobs.lifecycle import ACTIVE, ENDED, RESUMABLE, TOLD, TRANSITIONS, Status, change_status
 from v3core.store import commands
 from v3core.store.history import read_events
 from v3core.store.runs import get_run
@@ -36,7 +36,7 @@ def test_a_run_moves_as_the_table_says_and_no_other_way(db, run_in, before, to):
 def test_the_table_is_the_life_of_a_run():
     assert set(TRANSITIONS) == set(Status)
     assert {"stopped", "failed", "lost"} == RESUMABLE
-    assert {"starting", "running", "stopping"} == ACTIVE
+    assert {"starting", "running", "paused", "stalled", "stopping"} == ACTIVE
     assert not TRANSITIONS[Status.COMPLETED]
     for status in ACTIVE:
         assert Status.LOST in TRANSITIONS[status]
@@ -53,7 +53,8 @@ def test_conditions_hold_a_change_back(db, run_in):
     with db.write() as tx:
         assert not change_status(tx, run_id, Status.LOST, only_from={Status.STARTING}, **options)
         assert not change_status(tx, run_id, Status.LOST, generation=1, **options)
-        assert not change_status(tx, run_id, Status.LOST, pid=1, **options)
+        assert not change_status(tx, run_id, Status.LOST, pids=[1], **options)
+        assert not change_status(tx, run_id, Status.LOST, heard_before=NOW.replace(year=2000), **options)
         assert not change_status(tx, "another", Status.LOST, **options)
         assert change_status(tx, run_id, Status.LOST, generation=0, values={"phase": "x"}, **options)
     assert get_run(db, run_id).phase == "x"
@@ -82,10 +83,20 @@ def test_an_end_settles_what_was_asked(db, run_in, ended):
     run_id = run_in(Status.STOPPING)
     other = parse("{name: other, phases: [{name: early, until: {episode: 40}}, {name: late}]}")
     with db.write() as tx:
-        commands.add_command(tx, run_id, commands.STOP, now=NOW)
+        stop = commands.add_command(tx, run_id, commands.STOP, actor="me", now=NOW)
+        pause = commands.add_command(tx, run_id, commands.PAUSE, actor="me", now=NOW)
         revision = commands.add_revision(tx, run_id, other, actor="me", now=NOW, applied_episode=None)
-        commands.add_command(tx, run_id, commands.EDIT_CURRICULUM, now=NOW, revision_id=revision)
+        edit = commands.add_command(tx, run_id, commands.EDIT_CURRICULUM, actor="me", now=NOW, revision_id=revision)
         assert change_status(tx, run_id, ended, actor="me", message="m", now=NOW)
     assert commands.read_open_commands(db, run_id) == []
     newest = commands.read_revisions(db, run_id)[-1]
-    assert (newest.state, newest.reason) == ("rejected", f"The run was {ended} before the edit could be applied.")
+    reason = f"The run was {ended} before it could be done."
+    assert (newest.state, newest.reason) == ("rejected", reason)
+    fates = {row.id: (row.applied_at, row.rejected_reason) for row in commands.read_commands(db, run_id)}
+    assert fates == {stop: (NOW, None), pause: (None, reason), edit: (None, reason)}
+
+
+@pytest.mark.parametrize("ended", sorted(ENDED))
+def test_ends_that_nobody_asked_for_are_to_be_told(db, run_in, ended, monkeypatch):
+    monkeypatch.setenv("V3_WEBHOOK_URL", "http://127.0.0.1:9/")
+    assert get_run(db, run_in(ended)).webhook == ("due" if ended in TOLD else None)

@@ -93,8 +93,8 @@ def test_eight_processes_drain_twenty_runs_without_a_double_start(db, config, mo
         assert kinds == ["queued", "starting", "running", "completed"]
     busiest = [int(read_log_tail(run_id).split()[-1]) for run_id in ids]
     assert max(busiest) == 3
-    begun = sorted(ids, key=lambda run_id: get_run(db, run_id).heartbeat_at)  # written when a run is claimed
-    assert begun == ids
+    claimed_at = {run_id: read_events(db, run_id)[1].at for run_id in ids}
+    assert sorted(ids, key=claimed_at.__getitem__) == ids
 
 
 def test_no_run_starts_while_the_slots_are_taken(db, config, run_in, status_of, monkeypatch):

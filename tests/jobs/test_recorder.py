@@ -1,6 +1,9 @@
 """The trainer's hooks: what it reports is stored, what people ask reaches it."""
 
 import dataclasses
+import signal
+import threading
+from datetime import timedelta
 
 import pytest
 
@@ -8,9 +11,10 @@ from tests.waiting import wait_for
 from v3core.curriculum import with_boundaries
 from v3core.errors import V3Error
 from v3core.jobs import control, recorder
-from v3core.jobs.lifecycle import ACTIVE, Status
+from v3core.jobs.lifecycle import ACTIVE, Status, change_status
 from v3core.jobs.recorder import Recorder
-from v3core.store.commands import read_open_commands, read_revisions
+from v3core.jobs.signals import StopRequest
+from v3core.store.commands import read_commands, read_open_commands, read_revisions
 from v3core.store.readers import read_checkpoints, read_episodes, read_events, read_phase_changes
 from v3core.store.runs import get_run
 from v3core.store.writer import EpisodeRow, EpisodeWriter
@@ -32,7 +36,7 @@ def writer(db, running):
 @pytest.fixture
 def hooks(db, running, writer, monkeypatch):
     monkeypatch.setattr(recorder, "POLL_SECONDS", 0.0)
-    return Recorder(db, running, writer, stop_asked=lambda: False)
+    return Recorder(db, running, writer, signalled=StopRequest())
 
 
 def record(number):
@@ -50,7 +54,7 @@ def test_the_store_takes_exactly_what_the_trainer_gives():
 
 def test_episodes_and_progress(db, running, writer):
     seen = []
-    hooks = Recorder(db, running, writer, stop_asked=lambda: False, on_progress=seen.append)
+    hooks = Recorder(db, running, writer, signalled=StopRequest(), on_progress=seen.append)
     hooks.record([record(1), record(2)], 20)
     hooks.record([], 30)
     writer.flush()
@@ -94,8 +98,7 @@ def test_checkpoints_of_a_long_run_are_thinned_on_disk_too(db, running, writer, 
     assert (episodes[0], episodes[-2:]) == (0, [58, 59])
 
 
-def test_a_stop_is_passed_on_and_acknowledged(db, running, writer, hooks, monkeypatch):
-    monkeypatch.setattr(control.identity, "send_signal", lambda *_: True)  # the run is this very process
+def test_a_stop_is_passed_on_and_acknowledged(db, running, writer, hooks):
     assert hooks.orders() == Orders()
     control.stop(db, running.id)
     assert hooks.orders() == hooks.orders() == Orders(stop=True)
@@ -105,11 +108,117 @@ def test_a_stop_is_passed_on_and_acknowledged(db, running, writer, hooks, monkey
 
 
 def test_a_signal_is_a_stop(db, running, writer):
-    asked = []
-    hooks = Recorder(db, running, writer, stop_asked=lambda: bool(asked))
-    assert not hooks.orders().stop
-    asked.append(True)
+    request = StopRequest()
+    hooks = Recorder(db, running, writer, signalled=request)
+    assert (hooks.orders().stop, hooks.interrupted()) == (False, False)
+    request._handle(signal.SIGINT, None)
+    assert (hooks.orders().stop, hooks.interrupted()) == (True, False)  # Ctrl-C waits for the rollout, once
+    request._handle(signal.SIGINT, None)
+    assert hooks.interrupted()
+
+
+def test_sigterm_does_not_wait_for_the_rollout(db, running, writer):
+    request = StopRequest()
+    hooks = Recorder(db, running, writer, signalled=request)
+    request._handle(signal.SIGTERM, None)
+    assert (hooks.orders().stop, hooks.interrupted()) == (True, True)
+
+
+def answers(db, run_id):
+    """Kind of each command to its answer: the episode, or the reason."""
+    return {row.kind: row.applied_episode or row.rejected_reason for row in read_commands(db, run_id)}
+
+
+def test_a_checkpoint_command_is_answered_by_a_checkpoint(db, running, writer, hooks):
+    control.checkpoint(db, running.id)
+    control.checkpoint(db, running.id)  # from another tab
+    assert hooks.orders() == Orders(checkpoint=True)
+    hooks.record([record(1)], 9)
+    path = hooks.checkpoint_path(1)
+    path.write_bytes(b"x")
+    hooks.checkpoint_saved(path, 1, 9)
+    assert hooks.orders() == Orders()
+    writer.flush()
+    assert answers(db, running.id) == {"checkpoint": 1}
+    assert read_checkpoints(db, running.id)[-1].bytes == 1
+
+
+def test_a_run_holds_while_it_is_paused_and_hears_what_is_asked(db, running, writer, hooks, status_of, monkeypatch):
+    monkeypatch.setattr(recorder, "POLL_SECONDS", 0.01)
+    hooks.record([record(1)], 9)
+    control.pause(db, running.id)
+    assert wait_for(lambda: (orders := hooks.orders()).pause and orders, 5) == Orders(pause=True)
+    holding = threading.Thread(target=hooks.hold, args=(1,))
+    holding.start()
+    wait_for(lambda: status_of(running.id) == Status.PAUSED, 5)
+    control.pause(db, running.id)  # from another tab: nothing more to do
+    control.checkpoint(db, running.id)
+    holding.join(5)
+    assert hooks.orders() == Orders(pause=True, checkpoint=True)
+    path = hooks.checkpoint_path(1)
+    path.write_bytes(b"x")
+    hooks.checkpoint_saved(path, 1, 9)
+    assert hooks.orders() == Orders(pause=True)
+
+    holding = threading.Thread(target=hooks.hold, args=(1,))
+    holding.start()
+    assert status_of(running.id) == Status.PAUSED
+    control.unpause(db, running.id)
+    control.unpause(db, running.id)
+    holding.join(5)
+    assert hooks.orders() == Orders()
+    writer.flush()
+    assert status_of(running.id) == Status.RUNNING
+    assert answers(db, running.id) == {"pause": 1, "checkpoint": 1, "continue": 1}
+    assert [event.kind for event in read_events(db, running.id)][-2:] == ["paused", "running"]
+
+
+def test_a_paused_run_can_be_stopped(db, running, writer, hooks, status_of, monkeypatch):
+    monkeypatch.setattr(recorder, "POLL_SECONDS", 0.01)
+    control.pause(db, running.id)
+    wait_for(lambda: hooks.orders().pause, 5)
+    holding = threading.Thread(target=hooks.hold, args=(0,))
+    holding.start()
+    wait_for(lambda: status_of(running.id) == Status.PAUSED, 5)
+    control.stop(db, running.id)
+    holding.join(5)
     assert hooks.orders().stop
+
+
+def test_a_pause_taken_back_before_it_began_is_answered(db, running, writer, hooks, status_of):
+    control.pause(db, running.id)
+    control.unpause(db, running.id)
+    assert hooks.orders() == Orders()
+    writer.flush()
+    assert answers(db, running.id) == {"pause": None, "continue": None}  # applied, at episode 0
+    assert read_open_commands(db, running.id) == []
+    assert status_of(running.id) == Status.RUNNING
+
+
+def test_a_run_called_stalled_says_that_it_lives(db, running, writer, hooks, status_of):
+    with db.write() as tx:
+        change_status(tx, running.id, Status.STALLED, actor="me", message="Silent.", now=running.created_at)
+    wait_for(lambda: status_of(running.id) == Status.RUNNING, 5)
+    assert [event.message for event in read_events(db, running.id)][-2:] == ["Silent.", "Heard from again."]
+
+
+def test_a_checkpoint_is_announced_by_a_long_promise(db, running, writer, hooks):
+    def promised():
+        run = get_run(db, running.id)
+        return run.heartbeat_due_at - run.heartbeat_at
+
+    usual = wait_for(lambda: writer.flush() or promised(), 5)
+    path = hooks.checkpoint_path(1)
+    wait_for(lambda: promised() == timedelta(seconds=recorder.CHECKPOINT_PROMISE_SECONDS), 5)
+    path.write_bytes(b"x")
+    hooks.checkpoint_saved(path, 1, 9)
+    wait_for(lambda: promised() == usual, 5)
+
+
+def test_a_remark_is_part_of_the_history(db, running, writer, hooks):
+    hooks.remark("Something odd.")
+    writer.flush()
+    assert [(event.kind, event.message) for event in read_events(db, running.id)][-1] == ("remark", "Something odd.")
 
 
 def test_an_edit_is_passed_on_once_and_its_fate_recorded(db, running, writer, hooks):
@@ -132,7 +241,7 @@ def test_an_edit_is_passed_on_once_and_its_fate_recorded(db, running, writer, ho
 
 
 def test_the_database_is_not_asked_at_every_rollout(db, running, writer, monkeypatch):
-    hooks = Recorder(db, running, writer, stop_asked=lambda: False)
+    hooks = Recorder(db, running, writer, signalled=StopRequest())
     polls = []
     monkeypatch.setattr(recorder.commands, "read_open_commands", lambda *_: polls.append(1) or [])
     for _ in range(100):
@@ -142,7 +251,7 @@ def test_the_database_is_not_asked_at_every_rollout(db, running, writer, monkeyp
 
 def test_a_write_error_reaches_the_trainer(db, running):
     writer = EpisodeWriter(db, running.id, generation=1, writable_in=ACTIVE)
-    hooks = Recorder(db, running, writer, stop_asked=lambda: False)
+    hooks = Recorder(db, running, writer, signalled=StopRequest())
 
     def recorded_until_it_fails():
         hooks.record([record(1)], 9)

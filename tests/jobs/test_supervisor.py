@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import signal
 import sys
 from datetime import timedelta
 
@@ -12,11 +13,12 @@ from tests.waiting import wait_for
 from v3core.jobs import control, identity
 from v3core.jobs.lifecycle import ACTIVE, Status
 from v3core.jobs.supervisor import reconcile
-from v3core.store.commands import STOP, add_command
+from v3core.store.commands import STOP, add_command, read_commands
 from v3core.store.readers import read_events
-from v3core.store.runs import get_run, list_runs
+from v3core.store.runs import get_run, list_runs, update_run
 
 LONG = timedelta(days=1)
+AFTER_MONITOR = timedelta(seconds=2.1)
 
 
 @pytest.fixture
@@ -35,7 +37,9 @@ def dead():
 )
 def test_a_run_whose_process_died_is_ended_at_once(db, run_in, dead, status, ended, reason):
     run_id = run_in(status, process=dead)
-    assert reconcile(db) == [run_id]
+    heard = get_run(db, run_id).heartbeat_at
+    assert reconcile(db, heard + timedelta(seconds=1)) == []  # its monitor may know more
+    assert reconcile(db, heard + AFTER_MONITOR) == [run_id]
     run = get_run(db, run_id)
     assert (run.status, run.reason) == (ended, reason)
     assert run.ended_at is not None
@@ -46,14 +50,35 @@ def test_a_run_whose_process_died_is_ended_at_once(db, run_in, dead, status, end
 @pytest.mark.parametrize("status", sorted(ACTIVE))
 def test_a_process_that_lives_is_never_called_dead_however_late_its_heartbeat(db, run_in, status):
     run_id = run_in(status)
+    promised = get_run(db, run_id).heartbeat_due_at
+    assert reconcile(db, promised) == []
+    reconcile(db, promised + LONG)
+    silent = status in {Status.RUNNING, Status.PAUSED}
+    assert get_run(db, run_id).status == (Status.STALLED if silent else status)
+    if silent:
+        event = read_events(db, run_id)[-1]
+        assert event.message == "Not heard from for 86410 seconds; its process is alive and is left alone."
+
+
+def test_a_heartbeat_that_comes_meanwhile_is_believed(db, run_in, monkeypatch):
+    """The row is read, then the heartbeat comes, then the change is tried."""
+    run_id = run_in(Status.RUNNING)
     now = get_run(db, run_id).heartbeat_due_at + LONG
+    alive = identity.is_alive
+
+    def heard_meanwhile(process):
+        with db.write() as tx:
+            update_run(tx, run_id, {"heartbeat_due_at": now + LONG}, only_in=[Status.RUNNING])
+        return alive(process)
+
+    monkeypatch.setattr(identity, "is_alive", heard_meanwhile)
     assert reconcile(db, now) == []
-    assert get_run(db, run_id).status == status
+    assert get_run(db, run_id).status == Status.RUNNING
 
 
 def test_after_a_restart_of_the_machine_a_run_is_lost(db, run_in):
     run_id = run_in(Status.RUNNING, process=dataclasses.replace(identity.current(), boot_id="before"))
-    reconcile(db)
+    reconcile(db, get_run(db, run_id).heartbeat_at + AFTER_MONITOR)
     assert get_run(db, run_id).reason == "The machine was restarted while it trained."
 
 
@@ -65,37 +90,63 @@ def test_a_run_of_another_machine_is_lost_when_it_is_silent_for_long(db, run_in)
     assert get_run(db, run_id).reason == "Nothing was heard from its worker on another for too long."
 
 
-def test_a_launcher_that_died_between_claim_and_start_leaves_a_lost_run(db, run_in):
+def test_a_run_whose_launcher_died_before_it_started_a_process_waits_again(db, run_in, monkeypatch):
+    monkeypatch.setenv("V3_MAX_WORKERS", "1")
+    run_in(Status.RUNNING)  # keeps the slot
     run_id = run_in(Status.STARTING, process=dataclasses.replace(identity.current(), pid=None, started=None))
     due = get_run(db, run_id).heartbeat_due_at
     assert reconcile(db, due - timedelta(seconds=1)) == []
-    assert reconcile(db, due + timedelta(seconds=1)) == [run_id]
-    assert get_run(db, run_id).reason == "Its launcher died before it started the worker process."
+    assert run_id in reconcile(db, due + timedelta(seconds=1))
+    run = get_run(db, run_id)
+    assert (run.status, run.host, run.heartbeat_at) == (Status.QUEUED, None, None)
+    assert read_events(db, run_id)[-1].message.startswith("Its launcher died before it started the worker process")
+
+
+STUBBORN = """
+import signal, subprocess, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+print(subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)']).pid, flush=True)
+time.sleep(60)
+"""
 
 
 def test_a_worker_that_will_not_stop_is_killed_with_all_it_started(db, run_in, spawn):
-    script = (
-        "import signal, subprocess, sys, time\n"
-        "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
-        "print(subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)']).pid, flush=True)\n"
-        "time.sleep(60)\n"
-    )
-    process = spawn(script)
+    process = spawn(STUBBORN)
     child = identity.of_pid(int(process.stdout.readline()))
     stubborn = identity.of_pid(process.pid)
     run_id = run_in(Status.RUNNING, process=stubborn)
     control.stop(db, run_id)
-    asked = get_run(db, run_id).heartbeat_at
-    assert reconcile(db, asked + timedelta(seconds=14)) == []
-    assert identity.is_alive(stubborn)
-    assert reconcile(db, asked + timedelta(seconds=17)) == [run_id]
+    asked = read_commands(db, run_id)[0].requested_at
+
+    def step(seconds):
+        changed = reconcile(db, asked + timedelta(seconds=seconds))
+        return changed, read_commands(db, run_id)[0].value, identity.is_alive(stubborn)
+
+    assert step(9) == ([], None, True)
+    assert step(11) == ([], "SIGTERM", True)
+    assert step(19) == ([], "SIGTERM", True)
+    assert step(21) == ([run_id], "SIGKILL", False)
     run = get_run(db, run_id)
     assert (run.status, run.reason) == (
         Status.STOPPED,
-        "The worker did not stop within 15 seconds and was killed.",
+        "It did not stop within 20 seconds, nor on SIGTERM, and was killed (SIGKILL).",
     )
-    assert not identity.is_alive(stubborn)
+    assert [event.kind for event in read_events(db, run_id)][-3:] == ["sigterm", "sigkill", "stopped"]
+    assert not read_commands(db, run_id)[0].is_open
     wait_for(lambda: not identity.is_alive(child), 5)
+
+
+def test_a_worker_that_ends_on_sigterm_says_so(db, run_in, spawn):
+    process = spawn("import time; print('up', flush=True); time.sleep(60)")
+    assert process.stdout.readline() == "up\n"
+    run_id = run_in(Status.RUNNING, process=identity.of_pid(process.pid))
+    control.stop(db, run_id)
+    asked = read_commands(db, run_id)[0].requested_at
+    assert reconcile(db, asked + timedelta(seconds=11)) == []
+    assert process.wait(10) == -signal.SIGTERM
+    assert reconcile(db, asked + timedelta(seconds=13)) == [run_id]
+    run = get_run(db, run_id)
+    assert (run.status, run.reason) == (Status.STOPPED, "It did not stop within 10 seconds; SIGTERM ended it.")
 
 
 def test_another_process_with_the_pid_of_a_worker_is_not_killed(db, run_in, dead):
@@ -103,7 +154,7 @@ def test_another_process_with_the_pid_of_a_worker_is_not_killed(db, run_in, dead
     assert dead.pid == os.getpid()
     run_id = run_in(Status.STOPPING, process=dead)
     with db.write() as tx:
-        add_command(tx, run_id, STOP, now=get_run(db, run_id).created_at)
+        add_command(tx, run_id, STOP, actor="me", now=get_run(db, run_id).created_at)
     assert reconcile(db, get_run(db, run_id).created_at + LONG) == [run_id]
 
 
@@ -126,5 +177,6 @@ def test_the_place_of_a_lost_run_goes_to_the_next(db, run_in, dead, monkeypatch)
     lost = run_in(Status.RUNNING, process=dead)
     waiting = run_in(Status.QUEUED)
     sleeper = [sys.executable, "-c", "import time; time.sleep(60)"]
-    assert reconcile(db, command=lambda _id: sleeper) == [lost, waiting]
+    now = get_run(db, lost).heartbeat_at + AFTER_MONITOR
+    assert reconcile(db, now, command=lambda _id: sleeper) == [lost, waiting]
     assert {run.id: run.status for run in list_runs(db)} == {lost: Status.LOST, waiting: Status.STARTING}

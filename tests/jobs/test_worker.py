@@ -1,12 +1,14 @@
 """Real worker processes with the real trainer: to the end, stopped, killed, edited, failing."""
 
 import os
+import re
 import signal
 import sqlite3
 import subprocess
 import sys
 
 import pytest
+import torch
 
 from tests.jobs.conftest import ROOT, assert_whole
 from tests.waiting import wait_for
@@ -15,7 +17,8 @@ from v3core.errors import V3Error
 from v3core.jobs import control, identity, launcher, worker
 from v3core.jobs.lifecycle import Status
 from v3core.jobs.logs import read_log_tail
-from v3core.jobs.supervisor import process_of, reconcile
+from v3core.jobs.supervisor import process_of
+from v3core.store.commands import read_commands
 from v3core.store.readers import (
     read_checkpoints,
     read_events,
@@ -74,6 +77,9 @@ def test_a_stopped_run_resumes_without_a_gap_or_a_doubled_episode(db, start, wai
     assert control.wait_stopped(db, run_id, 30) == Status.STOPPED
     stopped = get_run(db, run_id)
     assert (stopped.reason, stopped.episode < 800) == (None, True)
+    (command,) = read_commands(db, run_id)
+    assert command.requested_at < command.acknowledged_at <= command.applied_at
+    assert (command.kind, command.applied_episode) == ("stop", stopped.episode)
     assert read_checkpoints(db, run_id)[-1].episode == stopped.episode
     before = assert_whole(db, run_id)
 
@@ -82,8 +88,7 @@ def test_a_stopped_run_resumes_without_a_gap_or_a_doubled_episode(db, start, wai
         f"{{name: test, phases: [{{name: early, until: {{episode: 30}}, routing: softmax}}, "
         f"{{name: late, until: {{episode: {boundary}}}, routing: sparsemax}}, {{name: end}}]}}"
     )
-    control.request_edit(db, run_id, edited)
-    control.resume(db, run_id)
+    control.resume(db, run_id, curriculum=edited)
     wait_until(run_id, status=Status.COMPLETED)
     table = assert_whole(db, run_id)
     assert len(table) == 800
@@ -101,9 +106,8 @@ def test_a_killed_worker_is_found_out_and_its_run_resumes(db, start, wait_until,
     run_id = start(episodes=800, boundary=50)
     run = wait_until(run_id, episode=120)
     os.kill(run.pid, signal.SIGKILL)
-    wait_for(lambda: reconcile(db) and get_run(db, run_id).status == Status.LOST, 10)
-    lost = get_run(db, run_id)
-    assert lost.reason == "Its worker process died without a word: it was killed, or ran out of memory."
+    lost = wait_until(run_id, status=Status.LOST)  # its monitor tells, nobody else looks
+    assert re.match(r"Its worker process was killed \(SIGKILL\) from outside; it held \d+\.\d of \d+ GiB", lost.reason)
     assert_whole(db, run_id)
     if db.url.startswith("sqlite"):
         with sqlite3.connect(tmp_path / "v3.db") as connection:
@@ -115,11 +119,32 @@ def test_a_killed_worker_is_found_out_and_its_run_resumes(db, start, wait_until,
     control.resume(db, run_id)
     wait_until(run_id, status=Status.COMPLETED)
     assert len(assert_whole(db, run_id)) == 800
-    event = next(event for event in reversed(read_events(db, run_id)) if event.kind == "queued")
-    assert event.message == (
-        f"Resumes from the checkpoint at episode {checkpoint}; "
-        f"the {lost.episode - checkpoint} episodes after it are trained anew."
-    )
+    messages = [event.message for event in read_events(db, run_id)]
+    assert f"To be resumed from the checkpoint at episode {checkpoint}." in messages
+    assert f"The {lost.episode - checkpoint} episodes after it are trained again." in messages
+    assert get_run(db, run_id).generation == 2  # whoever had read what was deleted reads anew
+
+
+def test_a_worker_falls_back_to_the_checkpoint_before_a_damaged_one(db, start, wait_until):
+    run_id = start(episodes=ENDLESS, boundary=40)
+    wait_until(run_id, episode=60)
+    control.stop(db, run_id)
+    assert control.wait_stopped(db, run_id, 30) == Status.STOPPED
+    rows = read_checkpoints(db, run_id)
+    newest = db.data_dir / rows[-1].path
+    # Whole as an archive, so that only loading it shows what it is.
+    torch.save({"format": "another program's"}, newest)
+    before = assert_whole(db, run_id)
+    control.resume(db, run_id)
+    run = wait_until(run_id, episode=rows[-1].episode + 5)
+    messages = [event.message for event in read_events(db, run_id)]
+    assert any(message.startswith(f"Checkpoint {newest} is not a checkpoint") for message in messages)
+    assert f"Trains from the checkpoint at episode {rows[-2].episode}." in messages
+    control.stop(db, run.id)
+    assert control.wait_stopped(db, run_id, 30) == Status.STOPPED
+    after = assert_whole(db, run_id)
+    kept = rows[-2].episode
+    assert after["return"][:kept].tolist() == before["return"][:kept].tolist()
 
 
 def test_a_boundary_of_a_running_run_moves(db, start, wait_until):
@@ -153,6 +178,7 @@ def test_a_failing_environment_fails_its_run_with_one_sentence(db, start, wait_u
         "Environment broken_env:Broken-v0, copy 1, failed at step 37: RuntimeError: the simulator broke at step 37; "
         "mend the environment."
     )
+    assert 'raise RuntimeError("the simulator broke' in run.traceback
     log = read_log_tail(run_id)
     assert "Traceback (most recent call last)" in log
     assert 'raise RuntimeError("the simulator broke' in log
@@ -205,7 +231,7 @@ def test_a_stop_while_starting_ends_before_any_training(db, start):
 def test_a_worker_refuses_a_run_that_is_not_its_own(db, run_in, status):
     run_id = run_in(status)
     with pytest.raises(V3Error, match=f"Run {run_id} is {status}, not waiting for this process"):
-        worker.run_worker(db, run_id)
+        worker.run_worker(db, run_id, worker.StopRequest())
     assert get_run(db, run_id).status == status
 
 
@@ -216,14 +242,14 @@ def test_a_worker_whose_run_was_taken_over_leaves_it_alone(db, run_in, monkeypat
     def taken_over(*_args):
         raise worker.RunTakenOverError("It goes on elsewhere.")
 
-    monkeypatch.setattr(worker, "_train", taken_over)
+    monkeypatch.setattr(worker, "_begin", taken_over)
     assert worker.train_run(db, run, worker.StopRequest()) == Status.LOST
     assert get_run(db, run.id).status == Status.STARTING
     assert get_run(db, elsewhere.id) == elsewhere
 
 
 def test_no_module_that_pages_import_loads_torch():
-    names = ["control", "foreground", "launcher", "lifecycle", "logs", "supervisor", "worker", "recorder"]
+    names = ["control", "foreground", "launcher", "lifecycle", "logs", "monitor", "supervisor", "worker", "recorder"]
     script = f"import sys, {', '.join('v3core.jobs.' + name for name in names)}; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"

@@ -14,7 +14,7 @@ OTHER = parse("{name: other, phases: [{name: early, until: {episode: 200}}, {nam
 def request(db, run_id, curriculum=OTHER, now=START):
     with db.write() as tx:
         revision = commands.add_revision(tx, run_id, curriculum, actor="me", now=now, applied_episode=None)
-        commands.add_command(tx, run_id, commands.EDIT_CURRICULUM, now=now, revision_id=revision)
+        commands.add_command(tx, run_id, commands.EDIT_CURRICULUM, actor="me", now=now, revision_id=revision)
     return revision
 
 
@@ -63,7 +63,7 @@ def test_the_newest_applied_revision_is_in_force_and_runs_do_not_mix(db, new_run
     assert [row.revision for row in commands.read_revisions(db, other)] == [1]
 
 
-def test_pending_edits_can_be_refused_together(db, new_run):
+def test_what_is_open_can_be_refused_together(db, new_run):
     run_id, other = new_run(db), new_run(db)
     applied = request(db, run_id)
     with db.write() as tx:
@@ -71,21 +71,45 @@ def test_pending_edits_can_be_refused_together(db, new_run):
     request(db, run_id)
     request(db, other)
     with db.write() as tx:
-        commands.reject_pending(tx, run_id, reason="Over.", now=LATER)
+        commands.reject_open(tx, run_id, reason="Over.", now=LATER)
     assert [row.state for row in commands.read_revisions(db, run_id)] == ["applied", "applied", "rejected"]
     assert [row.state for row in commands.read_revisions(db, other)] == ["applied", "pending"]
+    assert [row.describe() for row in commands.read_commands(db, run_id)] == [
+        "applied at episode 2, 1.0 s after it was asked for",
+        "rejected: Over.",
+    ]
 
 
-def test_a_stop_is_open_until_it_is_settled(db, new_run):
+def test_a_command_is_open_until_it_is_answered(db, new_run):
     run_id, other = new_run(db), new_run(db)
     with db.write() as tx:
-        for moment in (LATER, START):
-            commands.add_command(tx, run_id, commands.STOP, now=moment)
-        assert commands.stop_requested_at(tx, run_id) == START
-        assert commands.stop_requested_at(tx, other) is None
-        ids = [row.id for row in commands.open_commands(tx, run_id)]
-        commands.acknowledge(tx, ids[:1], now=LATER)
-        assert [row.acknowledged_at for row in commands.open_commands(tx, run_id)] == [LATER, None]
-        commands.settle_stop(tx, run_id, episode=9, now=LATER)
-        assert commands.open_commands(tx, run_id) == []
-        assert commands.stop_requested_at(tx, run_id) is None
+        stop, pause = (
+            commands.add_command(tx, run_id, kind, actor="me", now=START) for kind in (commands.STOP, commands.PAUSE)
+        )
+        assert commands.open_stop(tx, run_id).id == stop
+        assert commands.open_stop(tx, other) is None
+        commands.acknowledge(tx, [stop], now=LATER)
+        assert [row.acknowledged_at for row in commands.commands_of(tx, run_id)] == [LATER, None]
+        commands.apply_commands(tx, run_id, kind=commands.STOP, episode=9, now=LATER)
+        commands.apply_commands(tx, other, kind=commands.PAUSE, episode=9, now=LATER)
+        assert [row.id for row in commands.commands_of(tx, run_id, only_open=True)] == [pause]
+        commands.apply_commands(tx, run_id, ids=[stop, pause], episode=11, now=LATER + timedelta(seconds=1))
+        assert commands.open_stop(tx, run_id) is None
+    first, second = commands.read_commands(db, run_id)
+    assert (first.applied_at, first.applied_episode) == (LATER, 9)  # answered once
+    assert (second.applied_episode, second.acknowledged_at) == (11, LATER + timedelta(seconds=1))
+    assert first.to_dict()["requested_at"] == START.isoformat()
+
+
+def test_of_many_that_escalate_a_stop_one_does_each_step(db, new_run):
+    run_id = new_run(db)
+    with db.write() as tx:
+        assert not commands.note_step(tx, run_id, "SIGTERM", instead_of=None)  # nothing was asked
+        commands.add_command(tx, run_id, commands.STOP, actor="me", now=START)
+        steps = [("SIGKILL", "SIGTERM"), ("SIGTERM", None), ("SIGTERM", None), ("SIGKILL", "SIGTERM")]
+        assert [commands.note_step(tx, run_id, step, instead_of=before) for step, before in steps] == [
+            False,
+            True,
+            False,
+            True,
+        ]

@@ -58,11 +58,12 @@ def test_a_short_id_finds_its_run_while_it_is_unique(db, new_run):
     ("conditions", "happens"),
     [
         ({"only_in": ["running"]}, True),
-        ({"only_in": ["queued", "running"], "generation": 0, "pid": 7}, True),
+        ({"only_in": ["queued", "running"], "generation": 0, "pids": [7]}, True),
         ({"only_in": ["queued"]}, False),
         ({"only_in": []}, False),
         ({"only_in": ["running"], "generation": 1}, False),
-        ({"only_in": ["running"], "pid": 8}, False),
+        ({"only_in": ["running"], "due_before": START}, False),
+        ({"only_in": ["running"], "pids": [8, 9]}, False),
     ],
 )
 def test_a_run_changes_only_under_its_conditions(db, new_run, conditions, happens):

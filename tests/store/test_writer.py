@@ -14,7 +14,7 @@ from v3core.store import writer as writer_module
 from v3core.store.readers import read_episodes
 from v3core.store.runs import get_run, update_run
 from v3core.store.schema import episodes, expert_loads
-from v3core.store.writer import EpisodeWriter, RunTakenOverError
+from v3core.store.writer import PROMISE_SECONDS, EpisodeWriter, RunTakenOverError
 
 
 @pytest.fixture
@@ -124,7 +124,7 @@ def test_heartbeats_go_on_without_episodes(db, run_id, open_writer):
     first = wait_for(lambda: get_run(db, run_id).heartbeat_at, 5)
     second = wait_for(lambda: (now := get_run(db, run_id).heartbeat_at) > first and now, 5)
     assert timedelta(seconds=0.9) < second - first < timedelta(seconds=2)
-    assert get_run(db, run_id).heartbeat_due_at - second == timedelta(seconds=10)
+    assert get_run(db, run_id).heartbeat_due_at - second == timedelta(seconds=PROMISE_SECONDS)
 
 
 def test_a_number_that_is_none_is_recorded_as_missing(db, run_id, open_writer, episode):

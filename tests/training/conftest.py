@@ -1,5 +1,7 @@
 """Small runs, and hooks that keep what the trainer reports in memory."""
 
+from dataclasses import asdict
+
 import gymnasium
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from v3core.training.hooks import Orders
 
 torch.set_num_threads(1)  # as in training; several threads only get in each other's way on tensors this small
 
+ONE_PHASE = {"name": "only", "phases": [{"name": "one"}]}
 THREE_PHASES = {
     "name": "three",
     "phases": [
@@ -22,13 +25,22 @@ THREE_PHASES = {
 }
 
 
+def told(*recorders):
+    """All that was reported, recorder after recorder, as text that has every bit and in which NaN equals NaN."""
+    return [
+        repr([asdict(entry) for recorder in recorders for entry in getattr(recorder, kind)])
+        for kind in ("episodes", "phases", "evaluations")
+    ]
+
+
 class Recorder:
     """Training hooks in memory. `calls` holds the names of all calls in order."""
 
-    def __init__(self, folder, orders=None):
+    def __init__(self, folder, orders=None, interrupted=None):
         self.folder = folder
         self.episodes, self.phases, self.applied, self.rejected, self.saved, self.calls = [], [], [], [], [], []
-        self.evaluations, self.undone = [], []
+        self.evaluations, self.undone, self.held, self.remarks = [], [], [], []
+        self.interrupted = interrupted or (lambda: False)
         self._orders = orders or (lambda _: Orders())
 
     def record(self, episodes, step):
@@ -50,6 +62,13 @@ class Recorder:
     def orders(self):
         return self._orders(self)
 
+    def hold(self, episode):
+        self.held.append(episode)
+        self.calls.append("hold")
+
+    def remark(self, message):
+        self.remarks.append(message)
+
     def edit_applied(self, edit, episode):
         self.applied.append((edit.id, episode))
 
@@ -68,7 +87,7 @@ class Recorder:
 @pytest.fixture
 def recorder(tmp_path):
     """Makes hooks; `orders` is a function of the recorder, called between update and rollout."""
-    return lambda orders=None: Recorder(tmp_path, orders)
+    return lambda orders=None, interrupted=None: Recorder(tmp_path, orders, interrupted)
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import math
 import pytest
 import torch
 
+from tests.training.conftest import ONE_PHASE
 from v3core.config import BaseConfig, EvaluationConfig, PolicyConfig, PPOConfig, build_run_config, recipe_for
 from v3core.curriculum import (
     Curriculum,
@@ -18,16 +19,14 @@ from v3core.curriculum import (
     settings_at,
     with_boundaries,
 )
-from v3core.environments import EnvironmentFailureError, check_environment
+from v3core.environments import EnvironmentBatch, EnvironmentFailureError, check_environment
 from v3core.errors import V3Error
 from v3core.policy import Gating
-from v3core.training import trainer
+from v3core.training import trainer, world
 from v3core.training.checkpoint import load_checkpoint
 from v3core.training.hooks import Edit, Orders
 from v3core.training.state import TrainingState
 from v3core.training.trainer import CHECKPOINT_SECONDS, Outcome, train
-
-ONE_PHASE = {"name": "only", "phases": [{"name": "one"}]}
 
 
 def run(config, hooks, **kwargs):
@@ -188,8 +187,8 @@ def test_resumed_episodes_are_not_those_the_run_began_with(small_run, recorder, 
         seeded.append(seeds)
         return original(spec, count, *seeds)
 
-    original = trainer.EnvironmentBatch
-    monkeypatch.setattr(trainer, "EnvironmentBatch", spy)
+    original = world.EnvironmentBatch
+    monkeypatch.setattr(world, "EnvironmentBatch", spy)
     config = small_run(rollout_steps=8, seed=5)
     stopped = recorder(lambda hooks: Orders(stop=len(hooks.episodes) >= 3))
     run(config, stopped)
@@ -389,14 +388,14 @@ def test_a_loss_that_becomes_infinite_is_undone(small_run, recorder):
 def test_episodes_before_an_environment_fails_are_kept(small_run, recorder, choice_env, monkeypatch):
     """Also those of the rollout in which it fails."""
     steps = itertools.count(1)
-    original = trainer.EnvironmentBatch.step
+    original = EnvironmentBatch.step
 
     def failing(self, actions):
         if next(steps) == 37:
             raise EnvironmentFailureError("It broke at step 37.")
         return original(self, actions)
 
-    monkeypatch.setattr(trainer.EnvironmentBatch, "step", failing)
+    monkeypatch.setattr(EnvironmentBatch, "step", failing)
     hooks = recorder()
     with pytest.raises(V3Error, match=r"^It broke at step 37\.$"):
         run(small_run(choice_env(), episodes=999, curriculum=ONE_PHASE), hooks)

@@ -1,9 +1,10 @@
 """Environments: which can be trained on, how they are made, and the state graph of their observations. No torch."""
 
-from v3core.environments.batch import EnvironmentBatch, EnvironmentFailureError, Steps
+from v3core.environments.batch import EnvironmentBatch, EnvironmentFailureError, ReplayError, Steps
 from v3core.environments.builders import register_graph
 from v3core.environments.encode import encode
 from v3core.environments.graph_spec import state_graph
+from v3core.environments.history import UnfinishedEpisode
 from v3core.environments.make import make_environment
 from v3core.environments.registry import check_environment, known_environments
 from v3core.environments.run_spec import check_run
@@ -15,8 +16,10 @@ __all__ = [
     "EnvironmentFailureError",
     "EnvironmentSpec",
     "NodePart",
+    "ReplayError",
     "StateGraphSpec",
     "Steps",
+    "UnfinishedEpisode",
     "check_environment",
     "check_run",
     "encode",

@@ -1,6 +1,7 @@
 """Environments stepped one after another, as one batch of flat observations; their trouble told in one sentence."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ from gymnasium.wrappers import OrderEnforcing
 from numpy.typing import NDArray
 
 from v3core.environments.encode import encoder
+from v3core.environments.history import History, UnfinishedEpisode, generator_state, plain
 from v3core.environments.make import is_minigrid, make_environment
 from v3core.environments.types import EnvironmentSpec
 from v3core.errors import V3Error
@@ -17,6 +19,10 @@ from v3core.errors import V3Error
 
 class EnvironmentFailureError(V3Error):
     """An environment raised, or gave what is not of its spaces, while it was being trained on."""
+
+
+class ReplayError(V3Error):
+    """An unfinished episode cannot be played again, or did not go as it went before."""
 
 
 @dataclass(frozen=True)
@@ -59,11 +65,46 @@ class EnvironmentBatch:
         self._truncated = np.zeros(count, dtype=np.bool_)
         self._steps = 0
         self._encode = encoder(spec.graph)
-        states = np.random.SeedSequence(seeds).generate_state(count)
-        for number, state in enumerate(states.tolist()):
+        self._history: History | None = None
+        self._seeds: list[int] = np.random.SeedSequence(seeds).generate_state(count).tolist()
+        for number, seed in enumerate(self._seeds):
             self._envs.append(_without_order_enforcing(make_environment(spec.env_id)))
-            self._reset(number, state)
+            self._reset(number, seed)
+        self._unwrapped = [env.unwrapped for env in self._envs]
         self._says_success = is_minigrid(self._envs[0])
+
+    def keep_history(self) -> None:
+        """From now on keep what `unfinished` needs. To be called before the first step."""
+        assert not self._steps
+        self._history = History(self._seeds)
+        self.bookmark()
+
+    def bookmark(self) -> None:
+        """Let `unfinished` tell of this moment."""
+        assert self._history is not None
+        generators = [generator_state(env) for env in self._unwrapped]
+        self._history.bookmark(self.observations, self._rewards, generators)
+
+    def unfinished(self) -> list[UnfinishedEpisode]:
+        """The episodes that were under way at the newest bookmark, one of each environment."""
+        assert self._history is not None
+        return self._history.unfinished()
+
+    def replay(self, episodes: Sequence[UnfinishedEpisode]) -> None:
+        """Bring environments that were just made to where others of their kind were, and keep their history.
+
+        Each episode is begun and played again, and must then show the same observation, the same last reward and the
+        same state of the environment's generator, bit for bit.
+
+        Raises:
+            ReplayError: in half a sentence, if one cannot be played again or went another way. Nothing can be said of
+                the environments then: make new ones.
+        """
+        assert not self._steps
+        for number, (episode, _) in enumerate(zip(episodes, self._envs, strict=True)):
+            self._replay(number, episode)
+        self._history = History.going_on(episodes)
+        self.bookmark()
 
     def step(self, actions: NDArray[Any]) -> Steps:
         """Step every environment with its own action, [count, components].
@@ -74,6 +115,8 @@ class EnvironmentBatch:
             EnvironmentFailureError: if one raises, or gives what is not of its spaces.
         """
         self._steps += 1
+        if self._history is not None:
+            self._history.add(actions)
         finals: dict[int, NDArray[Any]] = {}
         successes: dict[int, bool] = {}
         encode, rows, rewards = self._encode, self._rows, self._rewards
@@ -100,6 +143,8 @@ class EnvironmentBatch:
             except BaseException as problem:  # an environment's own code may raise anything, SystemExit too
                 raise self._failure(number, f"step {self._steps}", problem) from problem
             if terminated or truncated:
+                if self._history is not None:
+                    self._history.begin(number, generator_state(self._unwrapped[number]))
                 self._reset(number)
         return Steps(self._rewards, self._terminated, self._truncated, finals, successes)
 
@@ -120,6 +165,33 @@ class EnvironmentBatch:
         except BaseException as problem:
             where = f"reset after step {self._steps}" if self._steps else "its first reset"
             raise self._failure(number, where, problem) from problem
+
+    def _replay(self, number: int, episode: UnfinishedEpisode) -> None:
+        env, unwrapped, row = self._envs[number], self._unwrapped[number], self._rows[number]
+        if episode.actions is None:
+            raise ReplayError("an episode was too long to be played again")
+        if episode.origin is None:
+            raise ReplayError("the random numbers of the environment cannot be set back")
+        try:
+            if isinstance(episode.origin, int):
+                observation, _ = env.reset(seed=episode.origin)
+            else:
+                unwrapped.np_random.bit_generator.state = episode.origin
+                observation, _ = env.reset()
+            reward: Any = episode.reward
+            for action in self._spec.actions.to_environment(episode.actions) if len(episode.actions) else ():
+                observation, reward, terminated, truncated, _ = env.step(action)
+                if terminated or truncated:
+                    raise ReplayError("an episode played again ended early")
+            self._encode(observation, row)
+            self._rewards[number] = _number(reward)
+        except (KeyboardInterrupt, ReplayError):
+            raise
+        except BaseException as problem:  # an environment's own code may raise anything, SystemExit too
+            raise ReplayError(f"an episode played again raised {type(problem).__name__}") from problem
+        before = (episode.observation.tobytes(), np.float64(episode.reward).tobytes(), episode.generator)
+        if before != (row.tobytes(), self._rewards[number].tobytes(), plain(generator_state(unwrapped))):
+            raise ReplayError("an episode played again went another way")
 
     def _success(self, info: dict[str, Any], terminated: bool, reward: float) -> bool | None:
         """What the environment says; MiniGrid rewards success alone, and says nothing else."""

@@ -4,11 +4,14 @@ import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from v3core.errors import V3Error
 
-FORMAT = "v3lab-checkpoint-2"
+FORMAT = "v3lab-checkpoint-3"
+FORMER = "v3lab-checkpoint-2"
+"""Without the environments as they were, and without what was evaluated last."""
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
@@ -45,6 +48,24 @@ def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str,
         raise V3Error(
             f"Checkpoint {path} cannot be read: it is damaged or not a checkpoint of V3 Lab; choose another."
         ) from None
-    if not isinstance(state, dict) or state.get("format") != FORMAT:
+    if not isinstance(state, dict) or state.get("format") not in {FORMAT, FORMER}:
         raise V3Error(f"Checkpoint {path} is not a checkpoint of this version of V3 Lab; start the run anew.")
     return state
+
+
+def to_tensors(value: Any) -> Any:
+    """Dicts and lists of values with every array as a tensor, which is what a checkpoint may hold."""
+    if isinstance(value, np.ndarray):
+        return torch.from_numpy(value.copy())
+    if isinstance(value, dict):
+        return {key: to_tensors(entry) for key, entry in value.items()}
+    return [to_tensors(entry) for entry in value] if isinstance(value, list) else value
+
+
+def to_arrays(value: Any) -> Any:
+    """The way back."""
+    if torch.is_tensor(value):
+        return value.cpu().numpy()
+    if isinstance(value, dict):
+        return {key: to_arrays(entry) for key, entry in value.items()}
+    return [to_arrays(entry) for entry in value] if isinstance(value, list) else value

@@ -1,11 +1,14 @@
 """Evaluation: episodes apart from training, without routing noise or learning, on seeds kept for it."""
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 
 from v3core.environments import EnvironmentBatch, EnvironmentSpec
 from v3core.policy import GATMoEPolicy
 from v3core.training.hooks import EvaluationEpisode
+from v3core.training.interruption import LeftEarlyError, never
 
 EVALUATION_SEED = 0x76334C6162  # "v3Lab"
 """The same for all runs, so that runs are evaluated on the same episodes, and no run trains on them."""
@@ -25,6 +28,7 @@ def evaluate(
     seed: int = EVALUATION_SEED,
     *,
     sampled: bool = False,
+    interrupted: Callable[[], bool] = never,
 ) -> tuple[EvaluationEpisode, ...]:
     """Play `episodes` episodes in the routing that the policy is set to.
 
@@ -34,9 +38,11 @@ def evaluate(
         episodes: how many.
         seed: decides the episodes' beginnings, and all chance in them.
         sampled: draw the actions, as in training, in place of the likeliest one at every step.
+        interrupted: asked before every step whether to leave at once.
 
     Raises:
         V3Error: if the environment fails.
+        LeftEarlyError: if `interrupted` said so.
     """
     played: list[EvaluationEpisode] = []
     device = policy.router.weight.device
@@ -48,6 +54,8 @@ def evaluate(
             returns, lengths = np.zeros(count), np.zeros(count, dtype=np.int64)
             ended: dict[int, EvaluationEpisode] = {}
             while len(ended) < count:
+                if interrupted():
+                    raise LeftEarlyError
                 outputs = policy(torch.from_numpy(envs.observations).to(device)).outputs
                 if sampled:
                     chosen = policy.actions.sample(outputs, policy.actions.noise((count,), generator))

@@ -181,7 +181,7 @@ class TrainingHooks(Protocol):
         """A phase comes into force with the next rollout."""
 
     def orders(self) -> Orders:
-        """Called once between an update and the next rollout: must be cheap."""
+        """Called between an update and what comes next, an evaluation or a rollout: must be cheap."""
         ...
 
     def hold(self, episode: int) -> None:

@@ -1,5 +1,6 @@
 """Acting: environments stepped side by side under the policy, every step kept in the order it happened."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +10,7 @@ from torch import Tensor
 
 from v3core.environments import EnvironmentBatch, EnvironmentFailureError
 from v3core.policy import GATMoEPolicy
+from v3core.training.interruption import LeftEarlyError, never
 
 
 @dataclass(frozen=True)
@@ -81,12 +83,13 @@ class Collector:
         """Take over environments that were just reset.
 
         Args:
-            envs: stepped by nothing else from now on.
+            envs: stepped by nothing else from now on; their history is kept, with a bookmark after every rollout.
             steps: the most steps of a rollout, T.
             policy: tells the sizes.
             generator: where random actions and routing noise come from; on the policy's device.
         """
         self._envs, self._generator = envs, generator
+        envs.keep_history()
         device, count = generator.device, len(envs.observations)
         experts, outputs = policy.router.out_features, policy.actions.spec.outputs
         dtype = torch.uint8 if envs.observations.dtype == np.uint8 else torch.float32
@@ -98,14 +101,29 @@ class Collector:
         self._ended = np.zeros((steps, count), dtype=np.bool_)
 
     @torch.inference_mode()
-    def collect(self, policy: GATMoEPolicy, room: int, at_most: int | None = None) -> Rollout:
+    def collect(
+        self,
+        policy: GATMoEPolicy,
+        room: int,
+        at_most: int | None = None,
+        interrupted: Callable[[], bool] = never,
+    ) -> Rollout:
         """One rollout, cut short after the step at which `room` episodes have ended, or after `at_most` steps.
+
+        Args:
+            policy: acts.
+            room: episodes that may end; at least 1.
+            at_most: steps of each environment.
+            interrupted: asked before every step whether to leave at once.
 
         Raises:
             InterruptedRolloutError: if an environment fails; it holds what was complete before.
+            LeftEarlyError: if `interrupted` said so. The random generator is as it was before the rollout, the
+                environments are not: their bookmark is.
         """
         envs, count = self._envs, self._rewards.shape[1]
         longest = len(self._rewards) if at_most is None else max(1, min(at_most, len(self._rewards)))
+        before = self._generator.get_state()
         noise = policy.actions.noise((longest, count), self._generator)
         routing_noise = policy.routing_noise((longest, count), self._generator)
         actions: list[Tensor] = []
@@ -113,6 +131,9 @@ class Collector:
         successes: dict[tuple[int, int], bool] = {}
         complete = steps = 0
         while steps < longest and complete < room:
+            if interrupted():
+                self._generator.set_state(before)
+                raise LeftEarlyError
             observations = self._observations[steps]
             observations.copy_(torch.from_numpy(envs.observations))
             output = policy(observations, None if routing_noise is None else routing_noise[steps])
@@ -133,6 +154,7 @@ class Collector:
                 for env, success in taken.successes.items():
                     successes[steps, env] = success
             steps += 1
+        envs.bookmark()
         values = self._values_of(policy, [*envs.observations, *(final for _, _, final in cut_off)])
         cut_off_values = np.zeros((steps, count))
         for (step, env, _), value in zip(cut_off, values[count:], strict=True):

@@ -45,6 +45,8 @@ class TrainingState:
         """Updates that were undone, or not made, because a number was not finite."""
         self.failures_in_a_row = 0
         """Of those, how many since the last good update."""
+        self.evaluated = 0
+        """Complete episodes at the last evaluation."""
         self.env = config.env
         """The environment of the phase in force."""
         self.starts: tuple[PhaseStart, ...] = ()
@@ -115,12 +117,14 @@ class TrainingState:
             "config": self._config.model_dump_json(),
             "env": self.env,
             "gating": dict(vars(self.policy.gating)),
+            "uses_bias": self.policy.uses_bias,
             "policy": {name: value.clone() for name, value in self.policy.state_dict().items()},
             "optimizer": self.optimizer.state_dict(),
             "return_scale": self.return_scale.state_dict(),
             "torch_generator": self.generator.get_state(),
             "numpy_generator": self.random.bit_generator.state,
             "completed": self.completed,
+            "evaluated": self.evaluated,
             "step": self.step,
             "updates": self.updates,
             "rollbacks": self.rollbacks,
@@ -129,8 +133,8 @@ class TrainingState:
             "recent": list(self.recent),
         }
 
-    def load(self, path: Path) -> None:
-        """Go on where a checkpoint was written.
+    def load(self, path: Path) -> dict[str, Any]:
+        """Go on where a checkpoint was written; returns all that it holds.
 
         Raises:
             V3Error: naming the file, if it is damaged or belongs to a run of another environment or network.
@@ -138,11 +142,16 @@ class TrainingState:
         state = load_checkpoint(path, self.device)
         try:
             self.policy.load_state_dict(state["policy"])
+            # A bias that was moved and came back to 0 cannot be seen; checkpoints before tell by its value alone.
+            self.policy.uses_bias = state.get("uses_bias", self.policy.uses_bias)
+            self.policy.gating = Gating(**state["gating"])
+            self.env = state["env"]
             self.optimizer.load_state_dict(state["optimizer"])
             self.return_scale.load_state_dict(state["return_scale"])
             self.generator.set_state(state["torch_generator"].cpu())
             self.random.bit_generator.state = state["numpy_generator"]
             self.completed, self.step, self.updates = state["completed"], state["step"], state["updates"]
+            self.evaluated = state.get("evaluated", self.completed)  # before, checkpoints came after an evaluation
             self.rollbacks, self.failures_in_a_row = state["rollbacks"], state["failures_in_a_row"]
             self.starts = tuple(PhaseStart(*start) for start in state["starts"])
             self.recent.extend(tuple(episode) for episode in state["recent"])
@@ -150,6 +159,7 @@ class TrainingState:
             raise V3Error(
                 f"Checkpoint {path} does not fit this run: it belongs to another environment or network size."
             ) from None
+        return state
 
 
 def device_of(config: RunConfig) -> torch.device:

@@ -49,6 +49,14 @@ class EpisodeStatistics:
         """From now on steps are acted in another phase; an episode under way belongs to the one it ends in."""
         self._before_phase = self._under_way[:, 0].copy()
 
+    def state_dict(self) -> dict[str, Any]:
+        """For a checkpoint; arrays."""
+        return {"under_way": self._under_way.copy(), "before_phase": self._before_phase.copy()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """From a checkpoint of as many environments and experts."""
+        self._under_way[:], self._before_phase[:] = state["under_way"], state["before_phase"]
+
     def finished(self, rollout: Rollout) -> list[EpisodeSums]:
         """The episodes that ended in this rollout, in order of completion; ties by environment."""
         gates = rollout.gates.double().cpu().numpy()

@@ -21,17 +21,19 @@ from v3core.curriculum import (
     settings_at,
     steps_left,
 )
-from v3core.environments import EnvironmentBatch, EnvironmentSpec
+from v3core.environments import EnvironmentSpec, ReplayError
 from v3core.environments.run_spec import check_run
 from v3core.errors import V3Error
 from v3core.training.advantages import Floats, generalised_advantages
 from v3core.training.checkpoint import save_checkpoint
 from v3core.training.evaluation import evaluate
 from v3core.training.hooks import Edit, EpisodeRecord, Evaluation, PhaseChange, TrainingHooks
+from v3core.training.interruption import LeftEarlyError
 from v3core.training.ppo import Coefficients, NonFiniteUpdateError, Samples, UpdateStatistics, normalised, update
-from v3core.training.rollout import Collector, InterruptedRolloutError, Rollout
+from v3core.training.rollout import InterruptedRolloutError, Rollout
 from v3core.training.state import TrainingState
-from v3core.training.statistics import EpisodeStatistics, EpisodeSums, explained_variance
+from v3core.training.statistics import EpisodeSums, explained_variance
+from v3core.training.world import World
 
 CHECKPOINT_SECONDS = 15.0
 """Time between checkpoints: a crash loses at most about this much training."""
@@ -64,8 +66,10 @@ def train(
     Args:
         config: what to train. The same config records the same numbers on the same machine.
         curriculum: the revision in force; `config.curriculum` is the one launched.
-        hooks: told everything that happens, asked for orders between an update and the next rollout.
-        checkpoint: go on from here. Episodes that were under way when it was written start anew.
+        hooks: told everything that happens; asked for orders between an update and the next rollout, and before every
+            step whether to leave at once.
+        checkpoint: go on from here, as if training had never ended. Where an environment cannot be brought back, the
+            episodes that were under way begin anew; `hooks.remark` says so.
         clock: seconds from any origin, for checkpoints only.
 
     Raises:
@@ -75,25 +79,32 @@ def train(
     torch.set_num_threads(1)
     spec = check_run(config.env, curriculum, allow_import=True)
     state = TrainingState(config, spec)
-    if checkpoint is not None:
-        state.load(checkpoint)
+    world = None if checkpoint is None else _go_on(checkpoint, state, spec, config, hooks)
     state.remember_good()
     saved_at = clock()
-    world: _World | None = None
     try:
-        while state.completed < config.episodes:
+        while state.completed < config.episodes or _evaluation_due(config, state):
             orders = hooks.orders()
             for edit in orders.edits:
                 curriculum = _decide(edit, curriculum, _progress(state, config), config, hooks)
+            if orders.stop or orders.pause or orders.checkpoint:
+                _save(state, world, hooks)
+                saved_at = clock()
             if orders.stop:
-                _save(state, hooks)
                 return Outcome.STOPPED
+            if orders.pause:
+                hooks.hold(state.completed)
+                continue
+
+            if _evaluation_due(config, state):
+                _evaluate(state, spec, config, hooks)
+                continue
 
             for settings in _enter_due_phases(state, curriculum, config, hooks):
                 if world is not None:
                     world.under_way.begin_phase()
                 state.apply(settings)
-                _save(state, hooks)
+                _save(state, world, hooks)
                 saved_at = clock()
             settings = settings_at(curriculum, _progress(state, config), config.base.values())
             state.apply(settings)
@@ -101,10 +112,11 @@ def train(
             if world is None or world.env_id != state.env:
                 if world is not None:
                     world.envs.close()
-                world = _World.of(state.env, spec, config, state)
-            before = state.completed
+                world = World.of(state.env, spec, config, state)
             try:
-                rollout = world.collector.collect(state.policy, *_room(state, curriculum, config))
+                rollout = world.collector.collect(
+                    state.policy, *_room(state, curriculum, config), interrupted=hooks.interrupted
+                )
             except InterruptedRolloutError as interrupted:
                 nothing = _Learned(None, Coefficients.of(settings), float("nan"), 0.0)
                 _record(state, settings, world, nothing, interrupted.rollout, config, hooks)
@@ -112,47 +124,48 @@ def train(
             learned = _learn(state, rollout, settings, config.ppo, hooks)
             _record(state, settings, world, learned, rollout, config, hooks)
             _give_up_if_hopeless(state, settings, learned)
-            over = state.completed >= config.episodes
-            if _evaluation_due(config, before, state.completed):
-                hooks.evaluated(
-                    Evaluation(
-                        episode=state.completed,
-                        step=state.step,
-                        env=state.env,
-                        episodes=evaluate(
-                            state.policy,
-                            EnvironmentSpec(state.env, spec.graph, spec.actions),
-                            config.evaluation.episodes,
-                            sampled=config.evaluation.sampled,
-                        ),
-                    )
-                )
-            if over or clock() - saved_at >= CHECKPOINT_SECONDS:
-                _save(state, hooks)
+            if clock() - saved_at >= CHECKPOINT_SECONDS:
+                _save(state, world, hooks)
                 saved_at = clock()
+        _save(state, world, hooks)
+    except LeftEarlyError:
+        # Nothing of what was left counts, and the environments are kept as of the end of the rollout before.
+        _save(state, world, hooks)
+        return Outcome.STOPPED
     finally:
         if world is not None:
             world.envs.close()
     return Outcome.COMPLETED
 
 
-@dataclass
-class _World:
-    """The environments being stepped, and what is under way in them."""
+def _go_on(
+    checkpoint: Path, state: TrainingState, spec: EnvironmentSpec, config: RunConfig, hooks: TrainingHooks
+) -> World | None:
+    """Go on where a checkpoint was written; returns its environments, None if new ones are to be made."""
+    loaded = state.load(checkpoint)
+    if state.completed >= config.episodes:
+        return None
+    try:
+        if "world" not in loaded:
+            raise ReplayError("a version before wrote this checkpoint, and did not keep them")
+        kept = loaded["world"]
+        return None if kept is None else World.restored(kept, spec, config, state)
+    except ReplayError as reason:
+        hooks.remark(f"The episodes that were unfinished begin anew: {str(reason).rstrip('.')}.")
+        return None
 
-    env_id: str
-    envs: EnvironmentBatch
-    collector: Collector
-    under_way: EpisodeStatistics
 
-    @classmethod
-    def of(cls, env_id: str, spec: EnvironmentSpec, config: RunConfig, state: TrainingState) -> "_World":
-        # Decided by the run's seed; later in a run not the episodes that it began with.
-        seeds = (config.seed, state.completed) if state.completed else (config.seed,)
-        count = config.ppo.environments
-        envs = EnvironmentBatch(EnvironmentSpec(env_id, spec.graph, spec.actions), count, *seeds)
-        collector = Collector(envs, config.ppo.rollout_steps, state.policy, state.generator)
-        return cls(env_id, envs, collector, EpisodeStatistics(count, config.policy.experts))
+def _evaluate(state: TrainingState, spec: EnvironmentSpec, config: RunConfig, hooks: TrainingHooks) -> None:
+    """Evaluate the policy in the routing of its last rollout."""
+    episodes = evaluate(
+        state.policy,
+        EnvironmentSpec(state.env, spec.graph, spec.actions),
+        config.evaluation.episodes,
+        sampled=config.evaluation.sampled,
+        interrupted=hooks.interrupted,
+    )
+    state.evaluated = state.completed
+    hooks.evaluated(Evaluation(episode=state.completed, step=state.step, env=state.env, episodes=episodes))
 
 
 def _progress(state: TrainingState, config: RunConfig) -> Progress:
@@ -276,7 +289,7 @@ def _samples(rollout: Rollout, advantages: Floats, targets: Floats, device: torc
 def _record(
     state: TrainingState,
     settings: Settings,
-    world: _World,
+    world: World,
     learned: _Learned,
     rollout: Rollout,
     config: RunConfig,
@@ -324,12 +337,14 @@ def _episode(
     )
 
 
-def _evaluation_due(config: RunConfig, before: int, completed: int) -> bool:
-    """Whether an evaluation belongs after the episodes from `before` to `completed`."""
-    if not config.evaluation.episodes:
+def _evaluation_due(config: RunConfig, state: TrainingState) -> bool:
+    """Whether an evaluation belongs after the episodes that are complete, and was not taken yet."""
+    if not config.evaluation.episodes or state.evaluated == state.completed:
         return False
     every = config.evaluation.every
-    return completed >= config.episodes or (every is not None and completed // every > before // every)
+    return state.completed >= config.episodes or (
+        every is not None and state.completed // every > state.evaluated // every
+    )
 
 
 def _decide(
@@ -347,7 +362,9 @@ def _decide(
     return edit.curriculum
 
 
-def _save(state: TrainingState, hooks: TrainingHooks) -> None:
+def _save(state: TrainingState, world: World | None, hooks: TrainingHooks) -> None:
     path = hooks.checkpoint_path(state.completed)
-    save_checkpoint(path, state.state_dict())
+    # Environments of the phase before are not gone on with.
+    goes_on = world is not None and world.env_id == state.env
+    save_checkpoint(path, {**state.state_dict(), "world": world.state_dict() if world and goes_on else None})
     hooks.checkpoint_saved(path, state.completed, state.step)

@@ -1,0 +1,72 @@
+"""The environments being stepped and what is under way in them, and how they come through a checkpoint.
+
+An environment cannot be copied in general, so its unfinished episode is played again: decision 10 says why.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from v3core.config import RunConfig
+from v3core.environments import EnvironmentBatch, EnvironmentSpec, ReplayError, UnfinishedEpisode
+from v3core.errors import V3Error
+from v3core.training.checkpoint import to_arrays, to_tensors
+from v3core.training.rollout import Collector
+from v3core.training.state import TrainingState
+from v3core.training.statistics import EpisodeStatistics
+
+
+@dataclass
+class World:
+    """The environments of the phase in force."""
+
+    env_id: str
+    envs: EnvironmentBatch
+    collector: Collector
+    under_way: EpisodeStatistics
+
+    @classmethod
+    def of(cls, env_id: str, spec: EnvironmentSpec, config: RunConfig, state: TrainingState) -> "World":
+        """Environments that begin anew.
+
+        Raises:
+            EnvironmentFailureError: if one cannot be made or reset.
+        """
+        # Decided by the run's seed; later in a run not the episodes that it began with.
+        seeds = (config.seed, state.completed) if state.completed else (config.seed,)
+        count = config.ppo.environments
+        envs = EnvironmentBatch(EnvironmentSpec(env_id, spec.graph, spec.actions), count, *seeds)
+        collector = Collector(envs, config.ppo.rollout_steps, state.policy, state.generator)
+        return cls(env_id, envs, collector, EpisodeStatistics(count, config.policy.experts))
+
+    @classmethod
+    def restored(cls, kept: dict[str, Any], spec: EnvironmentSpec, config: RunConfig, state: TrainingState) -> "World":
+        """Environments in which the unfinished episodes of a checkpoint are under way again.
+
+        Args:
+            kept: from `state_dict`.
+            spec: the run's.
+            config: the run's.
+            state: of the same checkpoint.
+
+        Raises:
+            ReplayError: in half a sentence, if one of them cannot be brought back.
+        """
+        try:
+            world = cls.of(kept["env"], spec, config, state)
+        except V3Error as trouble:
+            raise ReplayError(str(trouble)) from trouble
+        try:
+            world.envs.replay([UnfinishedEpisode(**episode) for episode in to_arrays(kept["episodes"])])
+            world.under_way.load_state_dict(to_arrays(kept["statistics"]))
+        except BaseException:
+            world.envs.close()
+            raise
+        return world
+
+    def state_dict(self) -> dict[str, Any]:
+        """As of the end of the newest rollout, for a checkpoint: tensors and plain values."""
+        return {
+            "env": self.env_id,
+            "episodes": [to_tensors(dict(vars(episode))) for episode in self.envs.unfinished()],
+            "statistics": to_tensors(self.under_way.state_dict()),
+        }

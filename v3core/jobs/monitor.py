@@ -1,5 +1,6 @@
 """The process beside a worker: it waits for it, says what became of it, and looks after the other runs meanwhile."""
 
+import math
 import os
 import signal
 import time
@@ -29,6 +30,8 @@ _END = TypeAdapter(End)
 _GIB = 2**30
 _MOST_REPORT_BYTES = 2**16
 """What a pipe holds on Linux, and more than a worker's traceback."""
+_MEMORY_KILL_SECONDS = 5.0
+"""The system may take so long from the decision to kill a process for memory until it is gone."""
 
 
 def run_monitored(run_id: str) -> int:
@@ -88,7 +91,7 @@ class _Monitor:
     def __init__(self, run_id: str, child: int, stop: StopRequest, channel: int) -> None:
         self._run_id, self._child, self._stop, self._channel = run_id, child, stop, channel
         self._passed_on = False
-        self._kills = _memory_kills()
+        self._memory_kills = _MemoryKills()
 
     def wait(self) -> int:
         """Wait for the worker, see to what it leaves, and look for the next run; returns its exit code."""
@@ -109,16 +112,16 @@ class _Monitor:
         while True:
             pid, status, usage = os.wait4(self._child, os.WNOHANG)
             if pid:
-                kills = _memory_kills()
                 # Kilobytes on Linux.
-                return _Death(os.waitstatus_to_exitcode(status), usage.ru_maxrss * 1024, kills > self._kills)
+                peak = usage.ru_maxrss * 1024
+                return _Death(os.waitstatus_to_exitcode(status), peak, self._memory_kills.happened_lately())
             if self._stop.asked() and not self._passed_on:
                 self._passed_on = True
                 with suppress(ProcessLookupError):
                     os.kill(self._child, self._stop.signal or signal.SIGTERM)
             if time.monotonic() >= look_at:
                 look_at = time.monotonic() + LOOK_SECONDS
-                self._kills = _memory_kills()
+                self._memory_kills.look()
                 if not self._stop.asked():
                     self._look(database)
             time.sleep(WAIT_SECONDS)
@@ -184,7 +187,26 @@ def _explain(run: RunRow, death: _Death) -> tuple[Status, str]:
     return Status.LOST, DIED
 
 
-def _memory_kills() -> int:
+class _MemoryKills:
+    """Whether the system has lately killed a process for memory, as far as its count tells."""
+
+    def __init__(self) -> None:
+        self._count = _count_memory_kills()
+        self._rose_at = -math.inf
+
+    def look(self) -> None:
+        """To be called now and then: a kill is dated by the look that finds it."""
+        count = _count_memory_kills()
+        if count > self._count:
+            self._count, self._rose_at = count, time.monotonic()
+
+    def happened_lately(self) -> bool:
+        """Whether there was a kill within the last seconds: a process of many GiB is not gone at once."""
+        self.look()
+        return time.monotonic() - self._rose_at < _MEMORY_KILL_SECONDS
+
+
+def _count_memory_kills() -> int:
     """How many processes the system has killed for memory since it started; 0 where it does not say."""
     try:
         lines = Path("/proc/vmstat").read_text(encoding="ascii").splitlines()

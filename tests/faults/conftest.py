@@ -9,7 +9,7 @@ import pytest
 
 from tests.faults.processes import processes_of
 from tests.runs import tiny_config
-from v3core.jobs.launcher import enqueue
+from v3core.jobs.launcher import ROOT, enqueue
 from v3core.store.database import Database
 
 HERE = Path(__file__).parent
@@ -34,7 +34,7 @@ def db(folder, tmp_path, monkeypatch):
     monkeypatch.setenv("V3_MAX_WORKERS", "4")
     monkeypatch.setenv("V3_DATA_DIR", str(folder))
     monkeypatch.setenv("V3_SPY_FOLDER", str(spied))
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(HERE / "environments"), str(HERE / "spy")]))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(map(str, [HERE / "environments", HERE / "spy", ROOT])))
     monkeypatch.delenv("V3_DATABASE_URL", raising=False)
     database = Database.open()
     yield database

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from tests.faults.board import BETWEEN, CHECKPOINT, FLUSH, PHASES, ROLLOUT, UPDATE, Board, board_of, records_of
+from tests.faults.board import BETWEEN, CHECKPOINT, FLUSH, PHASES, ROLLOUT, UPDATE, Board, board_of, read_records
 from tests.faults.checks import assert_sound, committed
 from tests.runs import assert_whole, tiny_config, wait_until
 from tests.waiting import wait_for
@@ -85,7 +85,7 @@ def _kill(db: Database, run_id: str, spied: Path, aim: str, chance: random.Rando
     assert after[: len(before)] == before, "committed rows changed"
     table = assert_whole(db, run_id)
     assert_sound(db)
-    recorded = _recorded(records_of(spied, run.pid))
+    recorded = read_records(spied, run.pid)
     lost = [moment for moment, episode in recorded if episode > len(table)]
     lost_ms = 1000 * (killed_at - lost[0]) if lost else 0.0
     assert lost_ms <= 1000 * MOST_LOST_SECONDS, f"an episode of {lost_ms:.0f} ms before the kill is lost"
@@ -131,12 +131,6 @@ def _wait_for_phase(board: Board, phase: str, share: float, ask: Callable[[], No
         if board.is_in(phase) and board.entries(phase) == entries:
             return
     raise AssertionError(f"the worker was never in the middle of {phase}")
-
-
-def _recorded(file: Path) -> list[tuple[float, int]]:
-    """What a worker handed to its writer: the moment, and the newest episode."""
-    lines = file.read_text().splitlines() if file.exists() else []
-    return [(float(moment), int(episode)) for moment, episode in map(str.split, lines)]
 
 
 def _until(since: float, condition: Callable[[], object], seconds: float, what: str) -> float:

@@ -21,6 +21,7 @@ from v3core.errors import V3Error
 from v3core.jobs import control, foreground, supervisor
 from v3core.jobs.checkpoints import newest_present, newest_whole
 from v3core.jobs.launcher import MOST_PRIORITY, enqueue
+from v3core.jobs.logs import read_log_tail
 from v3core.jobs.monitor import run_monitored
 from v3core.jobs.sweep import experiment_name, parse_seeds
 from v3core.serve import DEFAULT_PORT
@@ -342,6 +343,23 @@ def delete(run_id: str) -> None:
         run = run_store.resolve(database, run_id)
         control.delete(database, run)
     click.echo(f"{run} is deleted.")
+
+
+@commands.command()
+@click.argument("run_id", metavar="ID")
+@click.option(
+    "--lines", type=click.IntRange(1), default=200, show_default=True, metavar="N", help="The newest so many."
+)
+@click.option("--traceback", is_flag=True, help="Print where in the program a failure arose instead.")
+def log(run_id: str, lines: int, traceback: bool) -> None:
+    """Print the end of what a run's worker printed."""
+    with _database() as database:
+        supervisor.reconcile(database)
+        run = run_store.get_run(database, run_store.resolve(database, run_id))
+        text = run.traceback if traceback else read_log_tail(run.id, lines, database.data_dir)
+    if traceback and not text:
+        raise V3Error(f"Run {run.id[:8]} '{run.name}' is {run.status} and has no traceback; leave out --traceback.")
+    click.echo(text or "The log is empty so far.", err=not text)
 
 
 @commands.command()

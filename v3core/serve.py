@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from v3core.errors import V3Error
+from v3core.jobs.supervisor import reconcile
 from v3core.store.database import Database
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -24,11 +25,29 @@ def serve(port: int) -> None:
 
     check_port(port)
     Database.open().close()
+    look_after_runs()
     ensure_plotly_js()  # before the server looks for the folder that it serves
     print(f"V3 Lab: http://{ADDRESS}:{port}", flush=True)
     os.chdir(ROOT)
     command = ["streamlit", "run", str(ROOT / "app.py"), f"--server.address={ADDRESS}", f"--server.port={port}"]
     os.execv(sys.executable, [sys.executable, "-m", *command])
+
+
+def look_after_runs() -> None:
+    """Find runs that ended unseen, by a restart of the machine say, and start what waits, with no browser open.
+
+    In a child, because this process becomes the server, which would not wait for the processes that are started here.
+    """
+    child = os.fork()
+    if child:
+        os.waitpid(child, 0)
+        return
+    try:
+        reconcile(Database.open())
+    except V3Error as error:
+        print(error, file=sys.stderr, flush=True)
+    finally:
+        os._exit(0)
 
 
 def check_port(port: int) -> None:

@@ -1,10 +1,12 @@
 """Checkpoints are whole or absent, and a bad one is refused by name."""
 
+import os
 import pickle
 
 import pytest
 import torch
 
+from tests.disks import fill, small_disk
 from v3core.curriculum import PhaseStart
 from v3core.environments import check_environment
 from v3core.errors import V3Error
@@ -52,11 +54,10 @@ def test_nothing_else_is_left_in_the_folder(saved):
 def test_a_crash_while_writing_leaves_the_old_checkpoint(state, saved, monkeypatch):
     before = saved.read_bytes()
 
-    def half_a_write(_, file):
-        file.write(b"half")
+    def no_room(_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(torch, "save", half_a_write)
+    monkeypatch.setattr(os, "fsync", no_room)
     with pytest.raises(V3Error, match=r"run\.pt cannot be written: No space left on device"):
         save_checkpoint(saved, state.state_dict())
     assert saved.read_bytes() == before
@@ -117,3 +118,15 @@ def test_a_checkpoint_with_a_part_missing_is_refused_by_name(state, saved):
     save_checkpoint(saved, contents)
     with pytest.raises(V3Error, match=r"run\.pt does not fit this run"):
         state.load(saved)
+
+
+@pytest.mark.parametrize("room", [0, 3_000, 200_000])
+def test_a_full_disk_leaves_no_half_a_checkpoint(tmp_path, room):
+    """With 3,000 bytes torch itself would raise a RuntimeError, and not name the disk."""
+    with small_disk(tmp_path / "disk") as disk:
+        (disk / "room").write_bytes(b"x" * room)
+        fill(disk)
+        (disk / "room").unlink()
+        with pytest.raises(V3Error, match="cannot be written: No space left on device; free some space"):
+            save_checkpoint(disk / "c.pt", {str(number): torch.randn(1000) for number in range(400)})
+        assert [file.name for file in disk.iterdir()] == ["ballast"]

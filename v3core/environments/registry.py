@@ -105,9 +105,9 @@ def _made(env_id: str) -> gymnasium.Env[Any, Any]:
             "install it, or choose another environment."
         ) from None
     except error.DependencyNotInstalled as problem:
-        raise V3Error(f"Environment {env_id} needs a package that is not installed: {_sentence(problem)}") from None
+        raise V3Error(f"Environment {env_id} needs a package that is not installed: {_sentence(problem)}") from problem
     except (Exception, SystemExit) as problem:  # an environment's own code may raise anything
-        raise V3Error(f"Environment {env_id} cannot be made: {_sentence(problem)}") from None
+        raise V3Error(f"Environment {env_id} cannot be made: {_sentence(problem)}") from problem
 
 
 def _sentence(problem: BaseException) -> str:

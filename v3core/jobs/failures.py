@@ -1,20 +1,70 @@
-"""What ended a run, as one sentence and as a traceback."""
+"""What is kept of the error that ended a run: one sentence for everybody, and the traceback for whoever mends it."""
 
+import errno
 import traceback
+from collections.abc import Iterator
 
 from v3core.errors import V3Error
 
 REASON_CHARACTERS = 300
+TRACEBACK_CHARACTERS = 20_000
+_OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "Cannot allocate memory")
+"""What torch and the system say instead of raising a MemoryError."""
 
 
 def describe_failure(error: BaseException) -> str:
-    """One sentence for what ended a run."""
+    """One sentence for what ended a run: what went wrong and, where that is known, what to do."""
+    for cause in _chain(error):
+        if isinstance(cause, MemoryError) or (
+            isinstance(cause, RuntimeError | OSError) and any(words in _text(cause) for words in _OUT_OF_MEMORY)
+        ):
+            return (
+                f"Memory ran out ({_name(cause)}); let fewer runs train at once with V3_MAX_WORKERS, or train a "
+                "smaller network in fewer environments."
+            )
+        if isinstance(cause, OSError) and cause.errno in {errno.ENOSPC, errno.EDQUOT}:
+            where = f"{cause.filename} cannot be written: " if cause.filename else ""
+            return f"{where}{cause.strerror or 'No space left on device'}; free some space, then resume the run."
     if isinstance(error, V3Error):
-        return str(error)
-    text = " ".join(str(error).split())[:REASON_CHARACTERS].rstrip(".")
-    return f"Training ended with {type(error).__name__}{': ' if text else ''}{text}."
+        return _text(error)
+    return f"Training ended with {_name(error)}."
 
 
 def failure_text(error: BaseException) -> str:
-    """The traceback, with its causes."""
-    return "".join(traceback.format_exception(error))
+    """The traceback with the errors that led to this one, the first of them at the top.
+
+    A V3Error that wraps an environment's own error shows the environment's lines. At most 20,000 characters: of a
+    longer one the middle is left out, for it begins and ends with what matters.
+    """
+    try:
+        text = "".join(traceback.format_exception(error)).rstrip()
+    except Exception as problem:  # where memory ran out it may still be short
+        text = f"{type(error).__name__}, whose traceback cannot be shown ({type(problem).__name__})."
+    if len(text) <= TRACEBACK_CHARACTERS:
+        return text
+    left_out = f"\n… {len(text) - TRACEBACK_CHARACTERS:,} characters and more are left out …\n"
+    kept = TRACEBACK_CHARACTERS - len(left_out)
+    return text[: kept // 2] + left_out + text[len(text) - (kept - kept // 2) :]
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """The error, and those that a traceback shows as having led to it."""
+    seen: set[int] = set()
+    following: BaseException | None = error
+    while following is not None and id(following) not in seen:
+        seen.add(id(following))
+        yield following
+        following = following.__cause__ or (None if following.__suppress_context__ else following.__context__)
+
+
+def _name(error: BaseException) -> str:
+    """The error's type and message, on one line."""
+    text = " ".join(_text(error).split())[:REASON_CHARACTERS].rstrip(".")
+    return f"{type(error).__name__}{': ' if text else ''}{text}"
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:  # an environment's own exception may fail here too
+        return ""

@@ -13,7 +13,10 @@ import psutil
 from pydantic import TypeAdapter
 
 from v3core.errors import V3Error
+from v3core.jobs.files import log_file, run_folder
 from v3core.jobs.lifecycle import ACTIVE, Status
+from v3core.jobs.log_rotation import rotate_if_large
+from v3core.jobs.reserve import release_reserve
 from v3core.jobs.signals import StopRequest, stop_on_signals
 from v3core.jobs.supervisor import DIED, NEVER_BEGAN, end_without_process, reconcile
 from v3core.jobs.worker import End, run_worker, write_end
@@ -132,6 +135,8 @@ class _Monitor:
         return b""
 
     def _look(self, database: Database) -> None:
+        # The log is open here too, and this process is not held up by an environment that hangs.
+        rotate_if_large(log_file(self._run_id, database.data_dir))
         try:
             reconcile(database)
         except V3Error as error:
@@ -159,6 +164,7 @@ class _Monitor:
             run = need_run(tx, self._run_id, for_update=True)
             if run.status not in ACTIVE or run.pid not in {self._child, os.getpid()}:
                 return
+            release_reserve(run_folder(run.id, database.data_dir))
             if reported is not None:
                 write_end(tx, run, reported, now)
                 return

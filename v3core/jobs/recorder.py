@@ -247,17 +247,6 @@ class Recorder:
             lambda tx: add_event(tx, self._run.id, actor="worker", kind="remark", message=message, now=now)
         )
 
-    def hold(self, episode: int) -> None:
-        """Nobody asks for a pause yet."""
-
-    def interrupted(self) -> bool:
-        """A stop waits for the end of the rollout."""
-        return False
-
-    def remark(self, message: str) -> None:
-        """Log it."""
-        logger.info(message)
-
     def edit_applied(self, edit: Edit, episode: int) -> None:
         """Record and log it."""
         ends = ", ".join(map(str, edit.curriculum.boundaries)) or "none"

@@ -9,10 +9,12 @@ from v3core.curriculum import Curriculum
 from v3core.errors import V3Error
 from v3core.jobs import identity
 from v3core.jobs.failures import describe_failure, failure_text
+from v3core.jobs.files import run_folder
 from v3core.jobs.launcher import claim
 from v3core.jobs.lifecycle import ACTIVE, Status, change_status
 from v3core.jobs.logs import logger, logging_to
 from v3core.jobs.recorder import ForegroundProgress, Recorder
+from v3core.jobs.reserve import hold_reserve, release_reserve
 from v3core.jobs.signals import StopRequest
 from v3core.jobs.supervisor import describe_stop
 from v3core.store.commands import curriculum_in_force
@@ -138,6 +140,7 @@ class _Start:
 
 def _begin(db: Database, run: RunRow) -> _Start | None:
     """Set the run to training from its checkpoint, its records taken back to it; None if it is to stop already."""
+    hold_reserve(run_folder(run.id, db.data_dir))
     checkpoint, notes = _readable_checkpoint(db, run)
     with db.write() as tx:
         began = _begin_from(tx, run, checkpoint, notes)
@@ -210,6 +213,7 @@ def _begin_from(tx: Transaction, run: RunRow, checkpoint: CheckpointRow | None, 
 def _finish(db: Database, run: RunRow, end: End) -> Status:
     """Write the end of the run; returns the status it has now."""
     with db.write() as tx:
+        release_reserve(run_folder(run.id, db.data_dir))
         return write_end(tx, run, end, datetime.now(UTC))
 
 

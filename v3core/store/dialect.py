@@ -1,5 +1,6 @@
 """All that differs between SQLite and PostgreSQL, and what their failures mean in plain words."""
 
+import os
 import sqlite3
 import time
 from pathlib import Path
@@ -13,6 +14,8 @@ from v3core.errors import V3Error
 BUSY_TIMEOUT_SECONDS = 30
 """How long a write waits for another process's write before it gives up."""
 FORMS = "write sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME"
+INDEX_BYTES = 32 * 1024
+"""What SQLite needs beside the database before anybody can read it: the index of its write-ahead log."""
 SCHEMA_LOCK, QUEUE_LOCK = 3_141_001, 3_141_002
 """Keys of PostgreSQL's advisory locks."""
 
@@ -139,8 +142,24 @@ def explain_failure(url: URL, error: DBAPIError) -> str:
         return f"The database {name} is damaged ({problem}); restore it from a copy."
     if "locked" in problem:
         return f"The database {name} stayed locked for {BUSY_TIMEOUT_SECONDS} seconds; end the program that holds it."
-    if "full" in problem:
+    if "full" in problem or "No space left" in problem or "quota" in problem:
         return f"The database {name} cannot be written: {problem}; free some space."
+    if _is_full(url):  # SQLite says something else when the disk has no room for the files beside the database
+        return f"The database {name} cannot be used: the disk is full ({problem}); free some space."
     if "readonly" in problem or "unable to open" in problem:
         return f"The database {name} cannot be written: {problem}; choose another with V3_DATABASE_URL."
+    if "disk I/O" in problem:
+        return f"The database {name} cannot be used: {problem}; look at the disk, and whether the file is still there."
     return f"The database {name} cannot be used: {problem}."
+
+
+def _is_full(url: URL) -> bool:
+    """Whether the disk of a SQLite file has no room for another file."""
+    if url.get_backend_name() != "sqlite":
+        return False
+    try:
+        disk = os.statvfs(Path(url.database or "").parent)
+    except OSError:
+        return False
+    no_inodes = disk.f_files > 0 and disk.f_favail == 0  # some file systems do not count them
+    return disk.f_bavail * disk.f_frsize < INDEX_BYTES or no_inodes

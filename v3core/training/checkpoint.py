@@ -1,5 +1,6 @@
 """Checkpoints: all that a run needs to go on, in one file that is either complete or not there."""
 
+import io
 import os
 from pathlib import Path
 from typing import Any
@@ -21,9 +22,11 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
         V3Error: if it cannot be written.
     """
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    content = io.BytesIO()  # given a file on a full disk, torch raises a RuntimeError of its own, and not always
+    torch.save({"format": FORMAT, **state}, content)
     try:
         with unfinished.open("wb") as file:
-            torch.save({"format": FORMAT, **state}, file)
+            file.write(content.getbuffer())
             file.flush()
             os.fsync(file.fileno())
         unfinished.replace(path)

@@ -58,17 +58,30 @@ def kill_again_and_again(db: Database, spied: Path, count: int, seed: str) -> li
     config = tiny_config(episodes=10**6, boundary=10**6 - 1, name=f"killed {seed}", seed=chance.randrange(1000))
     run_id = enqueue(db, [config])[0]
     wait_until(db, run_id, episode=1)
-    kills = [_kill(db, run_id, spied, AIMS[number % len(AIMS)], chance) for number in range(count)]
+    kills: list[Kill] = []
+    trained: list[tuple[object, ...]] = []
+    for number in range(count):
+        kill, now = _kill(db, run_id, spied, AIMS[number % len(AIMS)], chance)
+        # What was trained again after a kill is what it was before.
+        both = min(len(now), len(trained))
+        assert [row[2:] for row in now[:both]] == [row[2:] for row in trained[:both]]
+        kills.append(kill)
+        trained = now
     control.stop(db, run_id)
     assert control.wait_stopped(db, run_id, 30) == Status.STOPPED
     assert_whole(db, run_id)
     return kills
 
 
-def _kill(db: Database, run_id: str, spied: Path, aim: str, chance: random.Random) -> Kill:
+def _kill(
+    db: Database, run_id: str, spied: Path, aim: str, chance: random.Random
+) -> tuple[Kill, list[tuple[object, ...]]]:
+    """Kill the worker once; returns what that cost, and the episodes committed by then."""
     run = get_run(db, run_id)
     assert run.pid is not None
     board = Board(board_of(spied, run.pid))
+    if chance.random() < 0.5:
+        control.checkpoint(db, run_id)  # so that some resumes go on from the middle
     moment = time.monotonic() + chance.random() * RANDOM_SECONDS
     wait_for(lambda: time.monotonic() >= moment, RANDOM_SECONDS + 1)
     before = committed(db, run_id)
@@ -92,17 +105,18 @@ def _kill(db: Database, run_id: str, spied: Path, aim: str, chance: random.Rando
 
     back_to, resumed_ms = _resume(db, lost_run, after)
     newest = max((episode for _, episode in recorded), default=0)
-    return Kill(
-        aim,
-        board.describe(),
-        len(before),
-        len(after),
-        max(0, newest - len(after)),
-        lost_ms,
-        status_ms,
-        back_to,
-        resumed_ms,
+    kill = Kill(
+        aim=aim,
+        hit=board.describe(),
+        before=len(before),
+        after=len(after),
+        lost=max(0, newest - len(after)),
+        lost_ms=lost_ms,
+        status_ms=status_ms,
+        back_to=back_to,
+        resumed_ms=resumed_ms,
     )
+    return kill, after
 
 
 def _resume(db: Database, lost: RunRow, after: list[tuple[object, ...]]) -> tuple[int, float]:

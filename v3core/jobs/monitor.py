@@ -1,13 +1,11 @@
 """The process beside a worker: it waits for it, says what became of it, and looks after the other runs meanwhile."""
 
-import math
 import os
 import signal
 import time
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 
 import psutil
 from pydantic import TypeAdapter
@@ -16,6 +14,7 @@ from v3core.errors import V3Error
 from v3core.jobs.files import log_file, run_folder
 from v3core.jobs.lifecycle import ACTIVE, Status
 from v3core.jobs.log_rotation import rotate_if_large
+from v3core.jobs.memory_kills import MemoryKills
 from v3core.jobs.reserve import release_reserve
 from v3core.jobs.signals import StopRequest, stop_on_signals
 from v3core.jobs.supervisor import DIED, NEVER_BEGAN, end_without_process, reconcile
@@ -33,8 +32,6 @@ _END = TypeAdapter(End)
 _GIB = 2**30
 _MOST_REPORT_BYTES = 2**16
 """What a pipe holds on Linux, and more than a worker's traceback."""
-_MEMORY_KILL_SECONDS = 5.0
-"""The system may take so long from the decision to kill a process for memory until it is gone."""
 
 
 def run_monitored(run_id: str) -> int:
@@ -94,7 +91,7 @@ class _Monitor:
     def __init__(self, run_id: str, child: int, stop: StopRequest, channel: int) -> None:
         self._run_id, self._child, self._stop, self._channel = run_id, child, stop, channel
         self._passed_on = False
-        self._memory_kills = _MemoryKills()
+        self._memory_kills = MemoryKills(child)
 
     def wait(self) -> int:
         """Wait for the worker, see to what it leaves, and look for the next run; returns its exit code."""
@@ -191,31 +188,3 @@ def _explain(run: RunRow, death: _Death) -> tuple[Status, str]:
     if death.code:
         return Status.LOST, f"Its worker process ended with code {death.code} without a word; see its log."
     return Status.LOST, DIED
-
-
-class _MemoryKills:
-    """Whether the system has lately killed a process for memory, as far as its count tells."""
-
-    def __init__(self) -> None:
-        self._count = _count_memory_kills()
-        self._rose_at = -math.inf
-
-    def look(self) -> None:
-        """To be called now and then: a kill is dated by the look that finds it."""
-        count = _count_memory_kills()
-        if count > self._count:
-            self._count, self._rose_at = count, time.monotonic()
-
-    def happened_lately(self) -> bool:
-        """Whether there was a kill within the last seconds: a process of many GiB is not gone at once."""
-        self.look()
-        return time.monotonic() - self._rose_at < _MEMORY_KILL_SECONDS
-
-
-def _count_memory_kills() -> int:
-    """How many processes the system has killed for memory since it started; 0 where it does not say."""
-    try:
-        lines = Path("/proc/vmstat").read_text(encoding="ascii").splitlines()
-    except OSError:
-        return 0
-    return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), 0)

@@ -61,7 +61,7 @@ class RewardsNaN(Healthy):
 
 
 class EatsMemory(Healthy):
-    """Moves its process into a memory cgroup in its 37th step, and takes memory until the system kills it.
+    """Moves its process into a memory cgroup at its 37th step, and soon takes memory until the system kills it.
 
     Where there is no cgroup, it kills its process by the same signal.
     """
@@ -71,6 +71,7 @@ class EatsMemory(Healthy):
             if not os.environ.get(CGROUP):
                 os.kill(os.getpid(), signal.SIGKILL)
             (Path(os.environ[CGROUP]) / "cgroup.procs").write_text(str(os.getpid()))
+            time.sleep(2.5)  # as training goes on for a while in the group that it was put into
             eaten = []
             while True:
                 eaten.append(b"\1" * 2**20)

@@ -3,11 +3,14 @@
 import streamlit as st
 
 from v3core.jobs import launcher
-from v3core.jobs.lifecycle import ACTIVE, Status
+from v3core.jobs.lifecycle import ACTIVE, ENDED, Status
 from v3core.store.runs import RunRow, list_runs
 from v3core.ui import shell
 from v3core.ui.demo import CURRICULA, ENV, demo_configs
+from v3core.ui.experiments import experiments_at_work
 from v3core.ui.run_list import run_list
+from v3core.ui.run_queue import slots_text
+from v3core.ui.status import counted
 
 database = shell.page("Runs")
 
@@ -56,22 +59,20 @@ def overview() -> None:
     if not runs:
         empty()
         return
-    active = [run for run in runs if run.status in ACTIVE]
-    waiting = sum(run.status == Status.QUEUED for run in runs)
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
-        busy = f"{len(active)} of {launcher.slots()} slots training"
-        st.caption(f"{len(runs)} run{'s' * (len(runs) != 1)} · {busy} · {waiting} waiting")
+        st.caption(f"{counted(len(runs), 'run')} · {slots_text(runs, launcher.slots())}")
         with st.container(horizontal=True, horizontal_alignment="right", width="content"):
             newest = next((run.experiment for run in runs if run.experiment), None)
-            experiments = [run.id for run in runs if run.experiment and run.experiment == newest][:8]
-            if len(experiments) > 1:
+            group = [run for run in runs if newest and run.experiment == newest]
+            if len(group) > 1 and all(run.status in ENDED for run in group):
                 st.page_link(
                     "pages/compare.py",
                     label="Compare the newest experiment",
                     icon=":material/compare_arrows:",
-                    query_params={"runs": ",".join(experiments)},
+                    query_params={"runs": ",".join(run.id for run in group[:8])},
                 )
             st.page_link("pages/launch.py", label="New run", icon=":material/add:")
+    experiments_at_work(database, runs)
     run_list(database, runs)
 
 

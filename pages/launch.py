@@ -1,22 +1,27 @@
 """Launch: choose what to train, see what the curriculum will do, start it."""
 
+from uuid import uuid4
+
 import streamlit as st
 
 from v3core.charts.curriculum_preview import curriculum_preview
-from v3core.config import MAX_EPISODES, build_run_config, recipe_for
+from v3core.config import MAX_EPISODES, recipe_for
 from v3core.curriculum import Curriculum, check_environment_named, load_preset, parse
 from v3core.curriculum.text import describe_architecture
 from v3core.environments import known_environments
 from v3core.errors import V3Error
 from v3core.jobs import launcher
 from v3core.jobs.sweep import parse_seeds
+from v3core.store.runs import list_runs
 from v3core.ui import shell
 from v3core.ui.curriculum_editor import curriculum_editor
 from v3core.ui.environment import describe_recipe, environment_problem, run_problem
 from v3core.ui.evaluation_fields import evaluation_fields
 from v3core.ui.live_chart import live_chart
 from v3core.ui.preset_picker import FROM_A_FILE, pick_preset
+from v3core.ui.run_queue import PRIORITY_HELP
 from v3core.ui.status import plain
+from v3core.ui.sweep import compare_with, describe_sweep, name_experiment, sweep_configs
 
 KNOWN = known_environments()
 DEFAULT_ENV = "CartPole-v1"
@@ -88,6 +93,7 @@ with st.container(border=True):
                 st.error(str(error))
     else:
         source = load_preset(preset)
+    curricula: list[Curriculum] = []
     if source is not None:
         scalable = source.episodes is not None
         if source.policy is not None:
@@ -110,43 +116,55 @@ with st.container(border=True):
                 st.error(unlike)
             preview = curriculum_preview(checked.curriculum, episodes, recipe.base.values())
             live_chart(preview, key="preview")
+            curricula.append(checked.curriculum)
         else:
             st.info("The preview returns once the phases above are right.", icon=":material/visibility_off:")
+        others, unfit = compare_with(env or "", checked.curriculum, episodes, recipe)
+        problems.extend(unfit)
+        curricula.extend(others)
 
 
-def launch() -> None:
-    """Queue one run per seed and show the first."""
+TOKEN, LAUNCHED = "launch-token", "launched"
+
+
+def launch(token: str) -> None:
+    """Queue one run per curriculum and seed, and show the first; with the same token again, show the same."""
     assert env is not None
-    assert checked.curriculum is not None
+    taken = {run.experiment for run in list_runs(database) if run.experiment}
     try:
-        configs = [
-            build_run_config(
-                name=(name.strip() or checked.curriculum.name) + f" · {env} · seed {seed}",
-                env=env,
-                seed=seed,
-                episodes=episodes,
-                curriculum=checked.curriculum,
-                recipe=recipe,
-            )
-            for seed in seeds
-        ]
-        run_ids = launcher.enqueue(database, configs, experiment=experiment.strip() or None)
+        configs = sweep_configs(curricula, seeds, name=name, env=env, episodes=episodes, recipe=recipe)
+        group = name_experiment(experiment, env, len(configs), taken)
+        run_ids = launcher.enqueue(database, configs, experiment=group, priority=int(priority or 0), token=token)
     except V3Error as error:
-        st.error(str(error))
+        st.error(plain(str(error)))
         return
+    st.session_state[LAUNCHED] = True
     st.switch_page("pages/live.py", query_params={"run": run_ids[0]})
 
 
 with st.container(border=True):
     st.subheader("Start", anchor=False)
-    left, right = st.columns(2)
+    left, middle, right = st.columns([2, 2, 1])
     name = left.text_input("Name", "", key="name", placeholder="The curriculum's name", max_chars=60)
-    experiment = right.text_input(
-        "Experiment", "", key="experiment", placeholder="None", max_chars=60, help="Groups runs that belong together."
+    count = len(curricula) * len(seeds)
+    experiment = middle.text_input(
+        "Experiment",
+        "",
+        key="experiment",
+        placeholder="None" if count <= 1 else "A name is made",
+        max_chars=60,
+        help="Groups runs that belong together; they can be stopped as one.",
     )
-    count = len(seeds)
+    priority = right.number_input(
+        "Priority", -launcher.MOST_PRIORITY, launcher.MOST_PRIORITY, 0, key="priority", help=PRIORITY_HELP
+    )
     if problems:
-        st.caption(f":red[:material/error: {problems[0]}]")
+        st.caption(f":red[:material/error: {plain(problems[0])}]")
+    elif summary := describe_sweep(len(curricula), len(seeds)):
+        st.caption(f":material/grid_view: {summary}")
     label = f"Start {count} runs" if count > 1 else "Start the run"
     if st.button(label, type="primary", icon=":material/play_arrow:", key="start", disabled=bool(problems)):
-        launch()
+        launch(st.session_state.setdefault(TOKEN, str(uuid4())))
+    elif st.session_state.pop(LAUNCHED, False):
+        # Renewed only when the page is shown anew without a click: a double click comes with the token of the first.
+        st.session_state.pop(TOKEN, None)

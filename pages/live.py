@@ -5,12 +5,16 @@ import streamlit as st
 from v3core.jobs import control
 from v3core.jobs.lifecycle import ACTIVE, Status
 from v3core.jobs.logs import read_log_tail
+from v3core.store.commands import read_commands
 from v3core.store.runs import RunRow
 from v3core.ui import shell
 from v3core.ui.boundary_editor import boundary_editor
+from v3core.ui.command_panel import command_panel
+from v3core.ui.notes import notes_editor
 from v3core.ui.run_charts import run_charts
 from v3core.ui.run_data import load_series
 from v3core.ui.run_header import rollback_warning, run_header
+from v3core.ui.run_history import run_history
 from v3core.ui.run_picker import pick_run
 from v3core.ui.run_settings import run_settings
 
@@ -18,7 +22,10 @@ LOG_LINES = 200
 
 database = shell.page("Live")
 shell.reconcile(database)
-run = pick_run(database)
+head = st.container(horizontal=True, vertical_alignment="center")
+run = pick_run(database, head)
+with head:
+    notes_editor(database, run)
 
 UNFINISHED = ACTIVE | {Status.QUEUED}
 
@@ -32,7 +39,7 @@ def live(run_id: str, was_unfinished: bool) -> None:
     if was_unfinished != (run.status in UNFINISHED):
         st.rerun()  # ended: draw that once and stop ticking; resumed: tick again
     curriculum = control.current_curriculum(database, run.id)
-    run_header(database, run)
+    run_header(database, run, read_commands(database, run.id))
     run_settings(database, run, curriculum)
     series = load_series(database, run, curriculum)
     rollback_warning(series)
@@ -48,6 +55,8 @@ def nothing_yet(run: RunRow) -> None:
         Status.QUEUED: "Waiting for a free core; it starts by itself.",
         Status.STARTING: "The worker process is starting; the first episodes arrive in a few seconds.",
         Status.RUNNING: "Training has begun; the first episode has not ended yet.",
+        Status.PAUSED: "Paused before its first episode ended.",
+        Status.STALLED: "No episode has ended yet, and nothing is heard from the worker process.",
         Status.STOPPING: "Stopping before its first episode ended.",
     }.get(Status(run.status), "The run ended before its first episode did.")
     st.info(text, icon=":material/hourglass_empty:")
@@ -55,6 +64,18 @@ def nothing_yet(run: RunRow) -> None:
 
 live(run.id, run.status in UNFINISHED)
 boundary_editor(database, run)
+
+
+@st.fragment(run_every="1s" if run.status in UNFINISHED else None)
+@shell.told
+def record(run_id: str) -> None:
+    """What was asked of the run, and what happened to it."""
+    with st.container(border=True, key="commands"):
+        command_panel(read_commands(database, run_id))
+    run_history(database, run_id)
+
+
+record(run.id)
 
 with st.expander("Log", icon=":material/terminal:", expanded=run.status in (Status.FAILED, Status.LOST)):
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from v3core.errors import V3Error
+from v3core.jobs.webhook import webhook
 from v3core.serve import DEFAULT_PORT, ROOT, check_port
 from v3core.store.database import Database, data_dir
 
@@ -30,11 +31,12 @@ class Finding:
 
 
 def examine() -> Iterator[Finding]:
-    """Look at Python, packages, data folder, database, disk, port, cores and the browser of the tests."""
+    """Look at Python, packages, data folder, database, disk, port, webhook, cores and the tests' browser."""
     yield _python()
     yield from _packages()
     yield from _data()
     yield _port()
+    yield from _webhook()
     cores = os.cpu_count() or 1
     yield Finding("Cores", True, f"{cores}: as many runs train at once, the others wait in the queue")
     yield _browser()
@@ -84,6 +86,16 @@ def _port() -> Finding:
     except V3Error as error:
         return Finding(f"Port {DEFAULT_PORT}", False, str(error), needed=False)
     return Finding(f"Port {DEFAULT_PORT}", True, "free")
+
+
+def _webhook() -> Iterator[Finding]:
+    try:
+        target = webhook()
+    except V3Error as error:
+        yield Finding("Webhook", False, str(error), needed=False)
+        return
+    if target:
+        yield Finding("Webhook", True, f"{target.shown} is called when a run has ended")
 
 
 def _browser() -> Finding:

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from v3core.errors import V3Error
+from v3core.jobs.notice import call_webhooks
 from v3core.jobs.supervisor import reconcile
 from v3core.store.database import Database
 
@@ -44,6 +45,8 @@ def look_after_runs() -> None:
         return
     try:
         reconcile(Database.open())
+        if os.fork() == 0:  # a webhook that does not answer must not hold up the server
+            call_webhooks(Database.open())
     except V3Error as error:
         print(error, file=sys.stderr, flush=True)
     finally:

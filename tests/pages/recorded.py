@@ -1,5 +1,6 @@
 """Runs in any state, written as a worker would write them, without training."""
 
+import zipfile
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -7,10 +8,11 @@ from datetime import UTC, datetime
 from v3core.config import build_run_config, recipe_for
 from v3core.curriculum import Progress, environments_of, load_preset, scaled, settings_at
 from v3core.jobs import identity
+from v3core.jobs.files import run_folder
 from v3core.jobs.launcher import claim, create
-from v3core.jobs.lifecycle import ACTIVE, Status, change_status
+from v3core.jobs.lifecycle import ACTIVE, RESUMABLE, Status, change_status
 from v3core.store.database import Database
-from v3core.store.history import PhaseChangeRow, add_evaluation, add_phase_change
+from v3core.store.history import CheckpointRow, PhaseChangeRow, add_checkpoint, add_evaluation, add_phase_change
 from v3core.store.runs import need_run, update_run
 from v3core.store.writer import EpisodeRow, EpisodeWriter
 
@@ -18,6 +20,8 @@ PATHS: dict[Status, Sequence[Status]] = {
     Status.QUEUED: (),
     Status.STARTING: (),
     Status.RUNNING: (Status.RUNNING,),
+    Status.PAUSED: (Status.RUNNING, Status.PAUSED),
+    Status.STALLED: (Status.RUNNING, Status.STALLED),
     Status.STOPPING: (Status.RUNNING, Status.STOPPING),
     Status.STOPPED: (Status.RUNNING, Status.STOPPING, Status.STOPPED),
     Status.COMPLETED: (Status.RUNNING, Status.COMPLETED),
@@ -93,6 +97,8 @@ def add_recorded_run(
                 rows[place] = _as_older(rows[place])
         writer.record(rows, recorded * 20)
         writer.close()
+    if status in RESUMABLE and recorded:
+        add_checkpoint_file(db, run_id, recorded)
     with db.write() as tx:
         for episode in evaluated:
             results = [
@@ -103,6 +109,17 @@ def add_recorded_run(
             last = step is PATHS[status][-1]
             change_status(tx, run_id, step, actor="test", message="", now=now, reason=reason if last else None)
     return run_id
+
+
+def add_checkpoint_file(db: Database, run_id: str, episode: int) -> None:
+    """A checkpoint whose file is whole, though there is no policy in it."""
+    path = run_folder(run_id, db.data_dir) / "checkpoints" / f"episode-{episode:08}.pt"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("data", "nothing")
+    row = CheckpointRow(episode, episode * 20, str(path.relative_to(db.data_dir)), datetime.now(UTC))
+    with db.write() as tx:
+        add_checkpoint(tx, run_id, row)
 
 
 def _as_older(row: EpisodeRow) -> EpisodeRow:

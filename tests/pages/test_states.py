@@ -44,14 +44,17 @@ def test_home_shows_each_status_and_what_can_be_done(open_page, database, status
     app = open_page("app.py")
     assert not app.exception
     assert f"{status.capitalize()}" in told(app)
-    keys = {button.key: button.disabled for button in app.button}
-    if status in (Status.STOPPED, Status.FAILED, Status.LOST):
-        assert keys[f"resume:list:{run_id}"] is False
-    else:
-        stoppable = status in (Status.QUEUED, Status.STARTING, Status.RUNNING)
-        assert keys[f"stop:list:{run_id}"] is not stoppable
-    deletable = status not in (Status.STARTING, Status.RUNNING, Status.STOPPING)
-    assert keys[f"delete:list:{run_id}"] is not deletable
+    shown = {button.key: not button.disabled for button in app.button}
+    can_be_done = {
+        Status.QUEUED: {"stop": True, "delete": True},
+        Status.STARTING: {"stop": True, "pause": False, "checkpoint": False},
+        Status.RUNNING: {"stop": True, "pause": True, "checkpoint": True},
+        Status.PAUSED: {"stop": True, "continue": True, "checkpoint": True},
+        Status.STALLED: {"stop": True, "pause": True, "checkpoint": True},
+        Status.STOPPING: {"stop": False, "pause": False, "checkpoint": False},
+        Status.COMPLETED: {"delete": True},
+    }.get(status, {"resume": True, "delete": True})
+    assert shown == {f"{action}:list:{run_id}": can for action, can in can_be_done.items()}
     if status is Status.FAILED:
         assert "It broke." in told(app)
 
@@ -87,14 +90,15 @@ def test_boundaries_ahead_are_open_and_those_behind_are_closed(open_page, databa
     assert fields == {"warmup ends at episode": (10, True), "transition ends at episode": (30, False)}
 
 
-def test_moving_a_boundary_of_a_stopped_run_is_in_force_at_once(open_page, database):
+def test_a_stopped_run_is_resumed_with_the_boundaries_that_were_moved(open_page, database):
     run_id = add_recorded_run(database, Status.STOPPED, recorded=25)
     app = open_page("pages/live.py")
     app.number_input[1].set_value(35).run()
+    assert app.button(key="apply-boundaries").label == "Resume with these boundaries"
     app.button(key="apply-boundaries").click().run()
     assert not app.exception
     assert "Boundaries 10, 35: applied at episode 25" in told(app)
-    assert get_run(database, run_id).status == "stopped"
+    assert get_run(database, run_id).status == "queued"
 
 
 @pytest.mark.parametrize(

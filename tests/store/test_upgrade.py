@@ -28,11 +28,12 @@ def upgraded(request, tmp_path):
     database.close()
 
 
-def test_it_has_every_table_and_column_of_a_new_one(upgraded):
+def test_it_has_every_table_column_and_index_of_a_new_one(upgraded):
     with upgraded.read() as tx:
         assert tx.execute(select(meta.c.value)).scalar_one() == str(SCHEMA_VERSION)
         for name, table in metadata.tables.items():
             assert {column["name"] for column in inspect(tx).get_columns(name)} == {c.name for c in table.c}
+            assert {index["name"] for index in inspect(tx).get_indexes(name)} >= {index.name for index in table.indexes}
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from v3core.jobs.files import log_file
 from v3core.jobs.launcher import claim, create
 from v3core.jobs.lifecycle import Status
 from v3core.jobs.logs import logging_to
+from v3core.jobs.notice import call_webhooks
 from v3core.jobs.recorder import ForegroundProgress
 from v3core.jobs.signals import stop_on_signals
 from v3core.jobs.supervisor import reconcile
@@ -45,4 +46,5 @@ def train_here(
             status = train_run(db, adopt(db, run_id), stop, on_progress)
     if not stop.asked():
         reconcile(db)
+    call_webhooks(db)
     return run_id, status

@@ -59,7 +59,7 @@ class RunRow:
     traceback: str | None
     """Where in the program a failure arose; None unless it failed."""
     webhook: str | None
-    """What became of telling V3_WEBHOOK_URL of its end: `due`, `called` or `failed`; None if nothing is to be told."""
+    """Whether V3_WEBHOOK_URL was told of its end: `due`, `calling`, `called`, `failed`; None if it need not be."""
     generation: int
     """Goes up at each resume; rows read before that may have been replaced."""
     host: str | None

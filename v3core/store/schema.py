@@ -88,7 +88,7 @@ class RunColumns(Columns):
     notes: Named[str | None]
     reason: Named[str | None]
     traceback: Named[str | None]
-    webhook: Named[str | None] = Column(String(10))
+    webhook: Named[str | None] = Column(String(10), index=True)
     generation: Named[int]
     host: Named[str | None]
     boot_id: Named[str | None]
@@ -267,7 +267,7 @@ Index("ix_runs_created_at", runs.c.created_at)
 
 
 def upgrade(connection: Connection) -> None:
-    """Bring the tables of an older version to this one: new tables and columns, which are empty in old rows.
+    """Bring the tables of an older version to this one: new tables, indexes and columns, which are empty in old rows.
 
     Runs in the caller's transaction; each version so far has only added to the one before.
     """
@@ -284,3 +284,5 @@ def upgrade(connection: Connection) -> None:
                 if column.server_default is not None:
                     kind += f" NOT NULL DEFAULT {column.server_default.arg}"  # type: ignore[attr-defined]
                 connection.execute(text(f'ALTER TABLE {table.name} ADD COLUMN "{column.name}" {kind}'))
+        for index in table.indexes:
+            index.create(connection, checkfirst=True)

@@ -1,90 +1,152 @@
-"""Stop, resume, delete: the same buttons wherever a run is shown."""
+"""Stop, pause, write a checkpoint, resume, delete: the same buttons wherever a run is shown."""
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Collection
 
 import streamlit as st
 
 from v3core.errors import V3Error
 from v3core.jobs import control
-from v3core.jobs.lifecycle import ENDED, RESUMABLE, Status
+from v3core.jobs.lifecycle import ACTIVE, RESUMABLE, Status
 from v3core.store.database import Database
-from v3core.store.runs import RunRow
-from v3core.ui.status import plain
+from v3core.store.history import CheckpointRow
+from v3core.store.runs import RunRow, UnknownRunError
+from v3core.ui.refusals import Action, refusal, trained_elsewhere
+from v3core.ui.status import ACTOR, counted, plain
+from v3core.ui.take_over import ask_to_take_over
 
-STOPPABLE = {Status.QUEUED, Status.STARTING, Status.RUNNING}
-DELETABLE = ENDED | {Status.QUEUED}
+DOUBLE_CLICK_SECONDS = 1.0
+"""A second click that soon on the same place is the same wish, also if the button there has changed meanwhile."""
+
+_LOOKS: dict[Action, tuple[str, str]] = {
+    "stop": ("Stop", ":material/stop_circle:"),
+    "pause": ("Pause", ":material/pause:"),
+    "continue": ("Continue", ":material/play_arrow:"),
+    "checkpoint": ("Checkpoint now", ":material/save:"),
+    "resume": ("Resume", ":material/resume:"),
+    "delete": ("Delete", ":material/delete:"),
+}
+_MEANINGS: dict[Action, str] = {
+    "stop": "Ends it after its present rollout, with a checkpoint.",
+    "pause": "Holds it between two rollouts; it keeps its process and its slot.",
+    "continue": "Goes on where it holds.",
+    "checkpoint": "Writes a checkpoint between two rollouts, and goes on.",
+    "delete": "Deletes its records, checkpoints and log, after asking.",
+}
+_ACTS: dict[Action, Callable[[Database, str, str], object]] = {
+    "stop": control.stop,
+    "pause": control.pause,
+    "continue": control.unpause,
+    "checkpoint": control.checkpoint,
+    "resume": control.resume,
+}
+_PLACES = {"resume": "stop", "continue": "pause"}
+"""Buttons that may stand where another stood a moment ago."""
 
 
-def run_actions(database: Database, run: RunRow, *, compact: bool, key: str) -> None:
-    """Buttons for what can be done with `run` now.
+def run_actions(
+    database: Database,
+    run: RunRow,
+    *,
+    compact: bool,
+    key: str,
+    checkpoint: CheckpointRow | None,
+    asked: Collection[str] = (),
+) -> None:
+    """Buttons for what can be done with `run` now; the others are closed and say why.
 
     Args:
         database: where commands go.
         run: the run.
-        compact: icons only, for lists.
+        compact: icons only, for lists, without those that a run of this kind never can do.
         key: tells apart the same run's buttons on one page.
+        checkpoint: from which a resume would go on, if there is one.
+        asked: kinds of the commands that the run has not answered yet, where they are known.
     """
-    status = Status(run.status)
-    with st.container(horizontal=True, horizontal_alignment="right", gap="small"):
-        if status in RESUMABLE:
-            _button("Resume", ":material/resume:", lambda: control.resume(database, run.id), run, compact, key)
-        else:
-            _button(
-                "Stop",
-                ":material/stop_circle:",
-                lambda: control.stop(database, run.id),
-                run,
-                compact,
-                key,
-                disabled=status not in STOPPABLE,
-            )
-        if st.button(
-            "" if compact else "Delete",
-            icon=":material/delete:",
-            key=f"delete:{key}:{run.id}",
-            disabled=status not in DELETABLE,
-            help=f"Delete {plain(run.name)}" if status in DELETABLE else "Stop it before you delete it.",
-        ):
-            _confirm_delete(database, run)
+    with st.container(horizontal=True, horizontal_alignment="right" if compact else "left", gap="xsmall"):
+        for action in _in_list(run) if compact else _all(run):
+            _button(database, run, action, compact, key, checkpoint, asked)
+
+
+def _all(run: RunRow) -> list[Action]:
+    return ["stop", "continue" if run.status == Status.PAUSED else "pause", "checkpoint", "resume", "delete"]
+
+
+def _in_list(run: RunRow) -> list[Action]:
+    """A list leaves out what a run of this kind never can."""
+    if run.status in ACTIVE:
+        return _all(run)[:3]
+    if run.status == Status.COMPLETED:
+        return ["delete"]
+    return ["resume" if run.status in RESUMABLE else "stop", "delete"]
 
 
 def _button(
-    label: str,
-    icon: str,
-    act: Callable[[], object],
+    database: Database,
     run: RunRow,
+    action: Action,
     compact: bool,
     key: str,
-    disabled: bool = False,
+    checkpoint: CheckpointRow | None,
+    asked: Collection[str],
 ) -> None:
-    def click() -> None:
-        try:
-            act()
-        except V3Error as error:
-            st.toast(str(error), icon=":material/warning:", duration="long")
-
-    st.button(
+    label, icon = _LOOKS[action]
+    problem = refusal(action, run, asked, checkpoint)
+    meaning = problem or (resume_sentence(run, checkpoint) if action == "resume" else _MEANINGS[action])
+    asks_first = action == "delete" or (action == "resume" and trained_elsewhere(run) is not None)
+    clicked = st.button(
         "" if compact else label,
         icon=icon,
-        key=f"{label.lower()}:{key}:{run.id}",
-        help=f"{label} {plain(run.name)}",
-        disabled=disabled,
-        on_click=click,
+        key=f"{action}:{key}:{run.id}",
+        help=f"{label}: {meaning}" if compact else meaning,
+        disabled=problem is not None,
+        on_click=None if asks_first else _do,
+        args=None if asks_first else (database, run.id, action),
     )
+    if clicked and action == "delete":
+        _confirm_delete(database, run)
+    elif clicked and asks_first:
+        ask_to_take_over(database, run)
+
+
+def resume_sentence(run: RunRow, checkpoint: CheckpointRow | None) -> str:
+    """From where a resume goes on, and what of the records is trained anew."""
+    if checkpoint is None:
+        return "Begins again: no episode was trained."
+    where = f"Goes on from its checkpoint at episode {checkpoint.episode:,}"
+    again = run.episode - checkpoint.episode
+    return f"{where}; {counted(again, 'episode')} after it trained anew." if again > 0 else f"{where}."
+
+
+def _do(database: Database, run_id: str, action: Action) -> None:
+    place = f"clicked:{_PLACES.get(action, action)}:{run_id}"
+    now = time.monotonic()
+    before = st.session_state.get(place)
+    st.session_state[place] = now
+    if before is not None and now - before < DOUBLE_CLICK_SECONDS:
+        return
+    try:
+        _ACTS[action](database, run_id, ACTOR)
+    except V3Error as error:
+        st.toast(plain(str(error)), icon=":material/warning:", duration="long")
 
 
 @st.dialog("Delete this run?", icon=":material/delete:")
 def _confirm_delete(database: Database, run: RunRow) -> None:
-    st.markdown(f"**{plain(run.name)}** with its {run.episode:,} episodes, checkpoints and log. This cannot be undone.")
+    st.markdown(
+        f"**{plain(run.name)}** with its {counted(run.episode, 'episode')}, checkpoints and log. This cannot be undone."
+    )
     with st.container(horizontal=True, horizontal_alignment="right"):
         if st.button("Keep it", key="keep"):
             st.rerun()
         if st.button("Delete", type="primary", icon=":material/delete:", key="confirm-delete"):
             try:
                 control.delete(database, run.id)
+            except UnknownRunError:
+                pass  # deleted already: by a first click, or in another tab
             except V3Error as error:
-                st.error(str(error))
-            else:
-                if run.id.startswith(st.query_params.get("run", run.id)) and "run" in st.query_params:
-                    del st.query_params["run"]  # the address must not go on naming it
-                st.rerun()
+                st.error(plain(str(error)))
+                return
+            if run.id.startswith(st.query_params.get("run", run.id)) and "run" in st.query_params:
+                del st.query_params["run"]  # the address must not go on naming it
+            st.rerun()

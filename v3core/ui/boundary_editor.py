@@ -6,13 +6,16 @@ from v3core.curriculum import Curriculum, with_boundaries
 from v3core.curriculum.ends import format_end
 from v3core.errors import V3Error
 from v3core.jobs import control
-from v3core.jobs.lifecycle import ACTIVE, Status
+from v3core.jobs.lifecycle import ACTIVE, RESUMABLE, Status
 from v3core.store.database import Database
 from v3core.store.readers import RevisionRow, read_revisions
 from v3core.store.runs import RunRow
 from v3core.ui import shell
 from v3core.ui.live_chart import BoundaryMove
-from v3core.ui.status import age
+from v3core.ui.moments import age
+from v3core.ui.refusals import trained_elsewhere
+from v3core.ui.status import ACTOR, plain
+from v3core.ui.take_over import ask_to_take_over
 
 _SHOWN_EDITS = 5
 _APPLIED = "boundaries-applied"
@@ -24,6 +27,10 @@ def _key(run_id: str, index: int) -> str:
 
 def _seen_key(run_id: str) -> str:
     return f"boundaries-seen-{run_id}"
+
+
+def _problem_key(run_id: str) -> str:
+    return f"edit-problem-{run_id}"
 
 
 def remember_drag(run_id: str, move: BoundaryMove) -> None:
@@ -64,9 +71,14 @@ def _editor(database: Database, run_id: str) -> None:
     elif run.status == Status.COMPLETED or not open_ones:
         st.caption("Every boundary lies behind this run; none can be moved.")
     else:
+        then = (
+            "resume: the run goes on from its checkpoint under them."
+            if run.status in RESUMABLE
+            else "apply: the run follows between two updates."
+        )
         st.caption(
             "A phase ends once so many episodes are complete. Change a number, or drag a dashed line in the return "
-            "chart, then apply: the run follows between two updates."
+            f"chart, then {then}"
         )
     wanted = _fields(run, curriculum, open_ones)
     revisions = read_revisions(database, run_id)
@@ -76,15 +88,7 @@ def _editor(database: Database, run_id: str) -> None:
     pending = [list(revision.curriculum.boundaries) for revision in revisions if revision.state == "pending"]
     changed = wanted not in [list(curriculum.boundaries), *pending]
     with st.container(horizontal=True):
-        st.button(
-            "Apply",
-            icon=":material/check:",
-            type="primary" if changed else "secondary",
-            key="apply-boundaries",
-            disabled=not changed,
-            on_click=_apply,
-            args=(database, run_id, curriculum, wanted),
-        )
+        _confirm(database, run, curriculum, wanted, changed)
         st.button(
             "Undo",
             icon=":material/undo:",
@@ -93,9 +97,30 @@ def _editor(database: Database, run_id: str) -> None:
             on_click=_forget,
             args=(run_id, curriculum),
         )
-    if problem := st.session_state.get(f"edit-problem-{run_id}"):
-        st.error(problem)
+    if problem := st.session_state.get(_problem_key(run_id)):
+        st.error(plain(problem))
     _edits(revisions)
+
+
+def _confirm(database: Database, run: RunRow, curriculum: Curriculum, wanted: list[int], changed: bool) -> None:
+    """The button that brings the wanted boundaries into force: at once, or with a resume."""
+    resumes, elsewhere = run.status in RESUMABLE, trained_elsewhere(run) is not None
+    clicked = st.button(
+        "Resume with these boundaries" if resumes else "Apply",
+        icon=":material/resume:" if resumes else ":material/check:",
+        type="primary" if changed else "secondary",
+        key="apply-boundaries",
+        disabled=not changed,
+        on_click=None if elsewhere else _apply,
+        args=None if elsewhere else (database, run.id, curriculum, wanted, resumes),
+    )
+    if clicked and elsewhere:
+        try:
+            asked = with_boundaries(curriculum, wanted)
+        except V3Error as error:
+            st.session_state[_problem_key(run.id)] = str(error)
+        else:
+            ask_to_take_over(database, run, asked)
 
 
 def _fields(run: RunRow, curriculum: Curriculum, open_ones: list[int]) -> list[int]:
@@ -132,18 +157,22 @@ def _fields(run: RunRow, curriculum: Curriculum, open_ones: list[int]) -> list[i
     return wanted
 
 
-def _apply(database: Database, run_id: str, curriculum: Curriculum, wanted: list[int]) -> None:
+def _apply(database: Database, run_id: str, curriculum: Curriculum, wanted: list[int], resumes: bool) -> None:
     try:
-        control.request_edit(database, run_id, with_boundaries(curriculum, wanted), actor="page")
+        asked = with_boundaries(curriculum, wanted)
+        if resumes:
+            control.resume(database, run_id, ACTOR, curriculum=asked)
+        else:
+            control.request_edit(database, run_id, asked, ACTOR)
     except V3Error as error:
-        st.session_state[f"edit-problem-{run_id}"] = str(error)
+        st.session_state[_problem_key(run_id)] = str(error)
     else:
-        st.session_state.pop(f"edit-problem-{run_id}", None)
+        st.session_state.pop(_problem_key(run_id), None)
         st.session_state[_APPLIED] = True
 
 
 def _forget(run_id: str, curriculum: Curriculum) -> None:
-    st.session_state.pop(f"edit-problem-{run_id}", None)
+    st.session_state.pop(_problem_key(run_id), None)
     for index, _ in _planned(curriculum):
         st.session_state.pop(_key(run_id, index), None)
 
@@ -155,6 +184,6 @@ def _edits(revisions: list[RevisionRow]) -> None:
         if revision.state == "applied":
             st.caption(f":green[:material/check:] Boundaries {ends}: applied at episode {revision.applied_episode:,}")
         elif revision.state == "rejected":
-            st.caption(f":red[:material/block:] Boundaries {ends}: {when}, rejected. {revision.reason}")
+            st.caption(f":red[:material/block:] Boundaries {ends}: {when}, rejected. {plain(revision.reason or '')}")
         else:
             st.caption(f":orange[:material/pending:] Boundaries {ends}: {when}, waits for the worker")

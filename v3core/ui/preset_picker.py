@@ -8,7 +8,8 @@ FROM_A_FILE = "From a file"
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
-def _presets_for(env: str) -> list[str]:
+def presets_for(env: str) -> list[str]:
+    """Names of the presets that can train on `env`."""
     return preset_names_for(env)
 
 
@@ -19,7 +20,7 @@ def _descriptions() -> dict[str, str]:
 
 def pick_preset(env: str) -> str:
     """The name of a preset that can train on `env`, or `FROM_A_FILE`."""
-    descriptions, fitting = _descriptions(), _presets_for(env)
+    descriptions, fitting = _descriptions(), presets_for(env)
     left, right = st.columns([1, 2], vertical_alignment="bottom")
     preset: str = left.selectbox("Preset", [*fitting, FROM_A_FILE], key="curriculum", bind="query-params")
     right.markdown(descriptions.get(preset, "A curriculum of your own, as a YAML file."))

@@ -1,33 +1,65 @@
 """The head of the live page: what the run is, how it stands, and what can be done with it."""
 
 import math
+from datetime import UTC, datetime
 
 import numpy as np
 import streamlit as st
 
 from v3core.charts.series import RunSeries
-from v3core.jobs.lifecycle import ACTIVE, Status
+from v3core.jobs import control
+from v3core.jobs.lifecycle import ACTIVE, RESUMABLE, Status
+from v3core.store.commands import CommandRow
 from v3core.store.database import Database
-from v3core.store.runs import RunRow
+from v3core.store.runs import RunRow, list_runs
 from v3core.ui.actions import run_actions
-from v3core.ui.status import age, number, plain, status_badge
+from v3core.ui.command_panel import newest_command
+from v3core.ui.moments import age
+from v3core.ui.notes import notes_line
+from v3core.ui.refusals import trained_elsewhere, trains_elsewhere
+from v3core.ui.run_queue import queue_place, queue_places
+from v3core.ui.status import counted, number, plain, stalled_sentence, status_badge
+
+_ADVANCES = (Status.STARTING, Status.RUNNING, Status.STOPPING)
+SILENT_SECONDS = 30
+"""A running worker that has not ended a rollout for so long is spoken of."""
 
 
-def run_header(database: Database, run: RunRow) -> None:
-    """Name, badge, actions, progress and the newest figures; an ended run says how it ended."""
-    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-        with st.container(horizontal=True, vertical_alignment="center", width="content"):
-            st.subheader(plain(run.name), anchor=False, width="content")
-            status_badge(run.status)
-        run_actions(database, run, compact=False, key="live")
+def run_header(database: Database, run: RunRow, commands: list[CommandRow]) -> None:
+    """Name, badge, actions, progress and the newest figures; an ended run says how it ended.
+
+    Args:
+        database: where commands go.
+        run: the run.
+        commands: all that was asked of it, oldest first.
+    """
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.subheader(plain(run.name), anchor=False, width="content")
+        status_badge(run)
+        if host := trains_elsewhere(run) or trained_elsewhere(run):
+            st.badge(f"on host {plain(host)}", icon=":material/dns:", color="gray")
+    # A row of their own: they stay where they are when one of them changes its width.
+    run_actions(
+        database,
+        run,
+        compact=False,
+        key="live",
+        checkpoint=control.resume_point(database, run.id) if run.status in RESUMABLE else None,
+        asked={command.kind for command in commands if command.is_open},
+    )
+    if run.status == Status.QUEUED and (place := queue_places(list_runs(database)).get(run.id)):
+        queue_place(database, run, place, key="live")
+    notes_line(run)
     _outcome(run)
+    _hold(run)
     st.progress(min(run.episode / run.episodes, 1.0), text=_progress(run))
+    newest_command(commands)
     with st.grid("auto", min_column_width=150, gap="small"):
         st.metric("Phase", plain(run.phase or "–"), border=True)
         st.metric("Mean return, last 100", number(run.mean_return), border=True)
         st.metric("Latest return", number(run.latest_return), border=True)
         st.metric("Steps", f"{run.step:,}", border=True)
-        if run.status in ACTIVE:
+        if run.status in _ADVANCES:
             st.metric("Steps per second", number(run.steps_per_second, 0), border=True)
 
 
@@ -36,7 +68,7 @@ def _progress(run: RunRow) -> str:
     if run.status in ACTIVE and run.heartbeat_at is not None:
         parts.append(f"worker heard {age(run.heartbeat_at)} ago")
         rate = run.episodes_per_second
-        if rate and run.episode < run.episodes and math.isfinite(rate):
+        if rate and run.status in _ADVANCES and run.episode < run.episodes and math.isfinite(rate):
             parts.append(f"about {_duration((run.episodes - run.episode) / rate)} left")
     elif run.ended_at is not None:
         parts.append(f"ended {age(run.ended_at)} ago")
@@ -52,17 +84,40 @@ def _duration(seconds: float) -> str:
 
 def _outcome(run: RunRow) -> None:
     status = Status(run.status)
+    after = f"after {counted(run.episode, 'episode')}"
     if status is Status.FAILED:
-        st.error(plain(run.reason or "") or "See the log below.", title=f"Failed after {run.episode:,} episodes")
+        st.error(plain(run.reason or "") or "See the log below.", title=f"Failed {after}")
+        if run.traceback:
+            with st.expander("Traceback", icon=":material/bug_report:"):
+                st.code(run.traceback, language="python", wrap_lines=True)
     elif status is Status.LOST:
         st.error(
             f"{plain(run.reason or '') or 'The worker process died.'} Resume goes on from its newest checkpoint.",
-            title=f"Lost after {run.episode:,} episodes",
+            title=f"Lost {after}",
         )
     elif status is Status.STOPPED:
-        st.info(plain(run.reason or "") or "Resume goes on from its checkpoint.", icon=":material/pause_circle:")
+        st.info(plain(run.reason or "") or "Resume goes on from its checkpoint.", icon=":material/stop_circle:")
     elif status is Status.COMPLETED:
         st.success(f"All {run.episodes:,} episodes are trained.", icon=":material/check_circle:")
+
+
+def _hold(run: RunRow, now: datetime | None = None) -> None:
+    """Why an active run does not advance, if it does not."""
+    if run.status == Status.STALLED:
+        st.warning(
+            f"{stalled_sentence(run)} It may be suspended, or the machine may be short of memory.",
+            icon=":material/sensors_off:",
+        )
+    elif run.status == Status.PAUSED:
+        st.info("Paused between two rollouts; it keeps its process and its slot.", icon=":material/pause_circle:")
+    elif run.status == Status.RUNNING:
+        since = run.rollout_at or run.started_at
+        if since is not None and ((now or datetime.now(UTC)) - since).total_seconds() > SILENT_SECONDS:
+            st.warning(
+                f"No update for {age(since, now)}: the worker lives, but no rollout has ended. An environment may "
+                "hang, or an evaluation or a rollout may be long.",
+                icon=":material/hourglass_disabled:",
+            )
 
 
 def rollback_warning(series: RunSeries) -> None:

@@ -2,15 +2,21 @@
 
 import streamlit as st
 
-from v3core.jobs.lifecycle import Status
+from v3core.jobs.checkpoints import newest_present
+from v3core.jobs.lifecycle import RESUMABLE, Status
 from v3core.store.database import Database
+from v3core.store.history import CheckpointRow
 from v3core.store.runs import RunRow
 from v3core.ui.actions import run_actions
-from v3core.ui.status import age, number, plain, status_badge
+from v3core.ui.moments import age
+from v3core.ui.notes import tag_badges
+from v3core.ui.refusals import trains_elsewhere
+from v3core.ui.run_queue import queue_place, queue_places
+from v3core.ui.status import number, plain, status_badge
 
 RUNS_PER_PAGE = 12
 _ID_CHARACTERS = 4
-_WIDTHS = (3.2, 1.3, 2.6, 1.5, 1.2)
+_WIDTHS = (3.0, 1.2, 2.4, 1.4, 1.8)
 
 
 def run_list(database: Database, runs: list[RunRow]) -> None:
@@ -22,8 +28,12 @@ def run_list(database: Database, runs: list[RunRow]) -> None:
     pages = (len(shown) - 1) // RUNS_PER_PAGE + 1
     number_of_page = min(st.pagination(pages, key="runs-page"), pages) if pages > 1 else 1
     first = (number_of_page - 1) * RUNS_PER_PAGE
-    for run in shown[first : first + RUNS_PER_PAGE]:
-        _row(database, run)
+    on_page = shown[first : first + RUNS_PER_PAGE]
+    places = queue_places(runs)
+    with database.read() as tx:
+        points = {run.id: newest_present(database, tx, run.id) for run in on_page if run.status in RESUMABLE}
+    for run in on_page:
+        _row(database, run, places.get(run.id), points.get(run.id))
 
 
 def _filtered(runs: list[RunRow]) -> list[RunRow]:
@@ -31,7 +41,11 @@ def _filtered(runs: list[RunRow]) -> list[RunRow]:
         return runs
     with st.container(horizontal=True, vertical_alignment="bottom"):
         text = st.text_input(
-            "Filter", key="runs-filter", placeholder="Name, environment or id", label_visibility="collapsed", live=True
+            "Filter",
+            key="runs-filter",
+            placeholder="Name, tag, experiment or id",
+            label_visibility="collapsed",
+            live=True,
         )
         statuses = st.pills(
             "Status",
@@ -46,8 +60,12 @@ def _filtered(runs: list[RunRow]) -> list[RunRow]:
         run
         for run in runs
         if (not statuses or run.status in statuses)
-        and all(word in f"{run.name} {run.env} {run.curriculum}".lower() or _names_id(run, word) for word in words)
+        and all(word in _searched(run) or _names_id(run, word) for word in words)
     ]
+
+
+def _searched(run: RunRow) -> str:
+    return " ".join([run.name, run.env, run.curriculum, run.experiment or "", run.tags or ""]).lower()
 
 
 def _names_id(run: RunRow, word: str) -> bool:
@@ -55,7 +73,7 @@ def _names_id(run: RunRow, word: str) -> bool:
     return len(word) >= _ID_CHARACTERS and run.id.startswith(word)
 
 
-def _row(database: Database, run: RunRow) -> None:
+def _row(database: Database, run: RunRow, place: int | None, checkpoint: CheckpointRow | None) -> None:
     with st.container(border=True, key=f"run-{run.id}"):
         what, status, progress, result, actions = st.columns(_WIDTHS, vertical_alignment="center")
         with what:
@@ -67,17 +85,26 @@ def _row(database: Database, run: RunRow) -> None:
                 help="Open its charts",
             )
             started = run.started_at or run.created_at
-            st.caption(f"{plain(run.env)} · {plain(run.curriculum)} · seed {run.seed} · {age(started)} ago")
+            group = f" · {plain(run.experiment)}" if run.experiment else ""
+            st.caption(f"{plain(run.env)} · {plain(run.curriculum)} · seed {run.seed} · {age(started)} ago{group}")
+            if run.tags:
+                with st.container(horizontal=True, gap="xsmall"):
+                    tag_badges(run)
         with status:
-            status_badge(run.status)
+            status_badge(run)
+            if host := trains_elsewhere(run):
+                st.caption(f"on host {plain(host)}")
         with progress:
-            st.progress(min(run.episode / run.episodes, 1.0), text=_progress_text(run))
+            if place is not None:
+                queue_place(database, run, place, key="list")
+            if place is None or run.episode:
+                st.progress(min(run.episode / run.episodes, 1.0), text=_progress_text(run))
         with result:
             st.metric(
                 "Mean return, last 100", number(run.mean_return), _latest(run), delta_color="off", delta_arrow="off"
             )
         with actions:
-            run_actions(database, run, compact=True, key="list")
+            run_actions(database, run, compact=True, key="list", checkpoint=checkpoint)
         if run.status in (Status.FAILED, Status.LOST) and run.reason:
             st.caption(f":red[{plain(run.reason)}]")
 

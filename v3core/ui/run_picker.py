@@ -1,6 +1,7 @@
 """Choosing a run: the address names it, so that a link to it works cold."""
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from v3core.errors import V3Error
 from v3core.jobs.lifecycle import ACTIVE
@@ -22,10 +23,14 @@ def distinct_names(runs: list[RunRow]) -> list[str]:
     return [run_label(run) if names.count(run.name) > 1 else run.name for run in runs]
 
 
-def pick_run(database: Database) -> RunRow:
+def pick_run(database: Database, place: DeltaGenerator) -> RunRow:
     """The run that `?run=ID` names (an id may be shortened), else the newest active one, else the newest.
 
     Ends the page, with a sentence and a way on, if there is none.
+
+    Args:
+        database: an open store.
+        place: the container that takes the picker.
     """
     runs = {run.id: run for run in list_runs(database)}
     if not runs:
@@ -46,7 +51,7 @@ def pick_run(database: Database) -> RunRow:
         except V3Error as error:
             st.warning(f"{error} Showing another.", icon=":material/search_off:")
     st.session_state[_KEY] = chosen
-    st.selectbox(
+    place.selectbox(
         "Run",
         list(runs),
         format_func=lambda run_id: run_label(runs[run_id]),

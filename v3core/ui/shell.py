@@ -14,6 +14,7 @@ from v3core.jobs import supervisor
 from v3core.store.database import Database
 from v3core.store.runs import RunRow, UnknownRunError, get_run
 from v3core.ui.plotly_js import ensure_plotly_js
+from v3core.ui.toasts import tell_of_ends
 
 P = ParamSpec("P")
 
@@ -51,6 +52,7 @@ def page(title: str) -> Database:
         st.error(str(error), title="V3 Lab cannot open its data", icon=":material/database_off:")
         st.stop()
     _warm_up()
+    tell_of_ends(database)
     return database
 
 

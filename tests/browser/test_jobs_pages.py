@@ -1,0 +1,131 @@
+"""Jobs as pages show and steer them, in a real browser: in two tabs, with a double click, and from another page."""
+
+import re
+import signal
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.support import Server, StartServer, Watched
+from tests.browser.test_main_job import (
+    APP,
+    PATIENCE_SECONDS,
+    Records,
+    act,
+    end_workers,
+    eventually,
+    expect_status,
+    launch,
+)
+from v3core.jobs.identity import ProcessIdentity, send_signal
+
+PATIENCE = PATIENCE_SECONDS * 1000
+"""Milliseconds."""
+
+
+@pytest.fixture
+def lab(start_server: StartServer) -> Iterator[Server]:
+    """The real app; its workers are ended afterwards, by their own ids."""
+    server = start_server(APP)
+    yield server
+    end_workers(server.data)
+
+
+def command_row(page: Page, title: str, place: int = 0) -> list[str]:
+    """The texts of a command's row in the panel; the newest of that title has place 0."""
+    row = page.locator(".st-key-commands tr", has=page.get_by_text(title, exact=True)).nth(place)
+    return row.locator("td").all_inner_texts()
+
+
+def test_a_pause_is_seen_in_two_tabs_and_each_can_end_it(page: Page, lab: Server, watched: Watched) -> None:
+    run_id = launch(page, lab, "v3", 5000)
+    records = Records(lab.data)
+    eventually(lambda: records.episodes(run_id) > 0, "a first episode")
+    other = page.context.new_page()
+    other.goto(f"{lab.url}/live?run={run_id}")
+    expect_status(other, "Running")
+
+    act(page, "Pause")
+    for tab in (page, other):
+        expect_status(tab, "Paused")
+        expect(tab.get_by_text(re.compile(r"Pause, .* ago: applied after .* at episode"))).to_be_visible()
+    held = records.episodes(run_id)
+
+    act(other, "Checkpoint now")
+    eventually(lambda: "applied after" in " ".join(command_row(page, "Checkpoint now")), "the checkpoint in the panel")
+    title, requested, acknowledged, outcome = command_row(page, "Checkpoint now")
+    assert title == "Checkpoint now"
+    assert re.fullmatch(r"\d\d:\d\d:\d\d by page", requested)
+    assert re.fullmatch(r"\d\d:\d\d:\d\d, after .* s", acknowledged)
+    assert re.search(rf"applied after .* s at episode {held:,}", outcome)
+    assert records.episodes(run_id) == held, "nothing is trained while it holds"
+
+    act(other, "Continue")
+    for tab in (page, other):
+        expect_status(tab, "Running")
+    eventually(lambda: records.episodes(run_id) > held, "episodes after the pause")
+    assert [kind for (kind,) in records.rows("SELECT kind FROM commands ORDER BY id")] == [
+        *("pause", "checkpoint", "continue")
+    ]
+    assert watched.outside == []
+
+
+def test_a_double_click_starts_once_and_pauses_once(page: Page, lab: Server) -> None:
+    page.goto(f"{lab.url}/launch")
+    page.get_by_label("Episodes", exact=True).fill("5000")
+    page.get_by_label("Episodes", exact=True).press("Enter")
+    expect(page.get_by_text("Ends", exact=True).first).to_be_visible()
+    page.get_by_role("button", name="Start the run").dblclick()
+    page.wait_for_url("**/live?run=*")
+    records = Records(lab.data)
+    (run_id,) = eventually(lambda: records.rows("SELECT id FROM runs"), "the run")[0]
+    eventually(lambda: records.episodes(run_id) > 0, "a first episode")
+    assert records.value("SELECT count(*) FROM runs") == 1
+    assert page.url.endswith(run_id)
+
+    expect_status(page, "Running")
+    page.get_by_test_id("stMainBlockContainer").get_by_role("button", name="Pause", exact=True).dblclick()
+    expect_status(page, "Paused")
+    assert records.rows("SELECT kind FROM commands") == [("pause",)]
+    expect(page.get_by_test_id("stToast")).to_have_count(0)
+
+
+def test_a_run_that_is_lost_is_told_on_another_page(page: Page, lab: Server) -> None:
+    run_id = launch(page, lab, "v3", 5000)
+    records = Records(lab.data)
+    eventually(lambda: records.episodes(run_id) > 0, "a first episode")
+    page.get_by_role("link", name="Compare").click()
+    expect(page.get_by_text("There is only one run; a comparison takes two.")).to_be_visible()
+
+    (owner,) = records.rows("SELECT host, boot_id, pid, pid_started FROM runs")
+    send_signal(ProcessIdentity(*owner), signal.SIGKILL)
+    expect(page.get_by_test_id("stToast")).to_contain_text(
+        re.compile(r"^\s*(link_off)?\s*v3 · CartPole-v1 · seed 1 was lost after [\d,]+ episodes: "), timeout=PATIENCE
+    )
+    assert records.status(run_id) == "lost"
+
+
+def test_a_sweep_waits_in_the_queue_and_is_stopped_as_one(page: Page, lab: Server) -> None:
+    page.goto(f"{lab.url}/launch")
+    page.get_by_label("Episodes", exact=True).fill("5000")
+    page.get_by_label("Episodes", exact=True).press("Enter")
+    page.get_by_role("textbox", name="Seeds").fill("1-8")
+    page.get_by_role("textbox", name="Seeds").press("Enter")
+    page.get_by_role("combobox", name="Compare with").click()
+    page.get_by_role("option", name="direct-sparsemax", exact=True).click()
+    page.keyboard.press("Escape")  # the list of presets stays open for more
+    page.get_by_role("button", name="Start 16 runs").click()
+    page.wait_for_url("**/live?run=*")
+    records = Records(lab.data)
+    assert records.value("SELECT count(DISTINCT experiment) FROM runs") == 1
+
+    page.goto(lab.url)
+    expect(page.get_by_text(re.compile(r"16 runs: .*queued"))).to_be_visible()
+    last = f"{records.value('SELECT count(*) FROM runs WHERE status = ?', 'queued')}th in the queue"
+    expect(page.get_by_role("button", name=last)).to_be_visible()
+    page.get_by_role("button", name="Stop 16 runs").click()
+    page.get_by_role("dialog").get_by_role("button", name="Stop", exact=True).click()
+    eventually(
+        lambda: records.value("SELECT count(*) FROM runs WHERE status != 'stopped'") == 0, "all runs being stopped"
+    )

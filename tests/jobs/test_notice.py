@@ -1,0 +1,326 @@
+"""Ended runs are told to V3_WEBHOOK_URL: a real server, real failures, and no secret anywhere."""
+
+import json
+import math
+import socket
+import subprocess
+import sys
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from sqlalchemy import update
+
+from tests.waiting import wait_for
+from v3core.doctor import examine
+from v3core.errors import V3Error
+from v3core.jobs import webhook as webhooks
+from v3core.jobs.control import resume
+from v3core.jobs.lifecycle import Status, change_status
+from v3core.jobs.notice import call_webhooks, notice
+from v3core.jobs.webhook import webhook
+from v3core.store.history import read_events
+from v3core.store.notices import claim_notice
+from v3core.store.runs import get_run, remove_run, update_run
+from v3core.store.schema import events
+
+ROOT = Path(__file__).resolve().parents[2]
+NO_PAUSES = (0.0, 0.0)
+
+
+class Server(ThreadingHTTPServer):
+    """Keeps what is posted, and answers with the codes it is given, then with 200."""
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.codes, self.posted, self.asked = [], [], []
+        self.seconds = 0.0
+        self.location = ""
+
+    @property
+    def host(self):
+        """Host and port."""
+        return f"127.0.0.1:{self.server_port}"
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Of one request."""
+
+    def do_POST(self):
+        """Keep it and answer."""
+        self.server.asked.append((self.path, dict(self.headers)))
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        time.sleep(self.server.seconds)
+        code = self.server.codes.pop(0) if self.server.codes else 200
+        if code < 300:
+            self.server.posted.append(json.loads(body))
+        self.send_response(code)
+        if self.server.location:
+            self.send_header("Location", self.server.location)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    do_GET = do_POST
+
+    def log_message(self, *_):
+        """Nothing."""
+
+
+@pytest.fixture
+def server(monkeypatch):
+    """A server that V3_WEBHOOK_URL names, reached without a proxy."""
+    started = Server()
+    threading.Thread(target=started.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+    monkeypatch.setenv("no_proxy", "*")
+    monkeypatch.setenv("V3_WEBHOOK_URL", f"http://{started.host}/services/T0KEN?key=S3CRET")
+    yield started
+    started.shutdown()
+    started.server_close()
+
+
+@pytest.fixture
+def notices(db):
+    """The sentences that a run's history has of its notice."""
+    return lambda run_id: [event.message for event in read_events(db, run_id) if event.actor == "notice"]
+
+
+def test_a_completed_run_is_told_once_with_its_numbers(db, run_in, server, notices):
+    run_id = run_in(Status.COMPLETED)
+    with db.write() as tx:
+        update_run(tx, run_id, {"episode": 60, "mean_return": 187.25}, only_in={"completed"})
+    assert get_run(db, run_id).webhook == "due"
+    assert call_webhooks(db) == 1
+    assert call_webhooks(db) == 0
+
+    (posted,) = server.posted
+    run = get_run(db, run_id)
+    sentence = "Run 'tiny' is complete after 60 of 60 episodes of CartPole-v1, mean return 187.25."
+    assert posted == {
+        "run": run_id,
+        "name": "tiny",
+        "status": "completed",
+        "reason": None,
+        "env": "CartPole-v1",
+        "curriculum": "test",
+        "seed": 1,
+        "episode": 60,
+        "episodes": 60,
+        "mean_return": 187.25,
+        "experiment": None,
+        "host": run.host,
+        "ended_at": run.ended_at.isoformat(),
+        "text": sentence,
+        "content": sentence,
+    }
+    path, headers = server.asked[0]
+    assert path == "/services/T0KEN?key=S3CRET"
+    assert headers["Content-Type"] == "application/json"
+    assert run.webhook == "called"
+    assert notices(run_id) == [
+        f"Calls http://{server.host}.",
+        f"http://{server.host} was told of the end: 200 OK.",
+    ]
+
+
+@pytest.mark.parametrize("status", [Status.FAILED, Status.LOST])
+def test_a_run_that_ended_badly_is_told_with_its_reason(db, run_in, server, status):
+    run_id = run_in(Status.STARTING)
+    with db.write() as tx:
+        change_status(tx, run_id, status, actor="t", message="m", reason="It broke.", now=datetime.now(UTC))
+    assert call_webhooks(db) == 1
+    assert server.posted[0]["reason"] == "It broke."
+    assert server.posted[0]["text"].endswith(" after 0 of 60 episodes of CartPole-v1: It broke.")
+
+
+@pytest.mark.parametrize("status", [Status.STOPPED, Status.QUEUED, Status.RUNNING])
+def test_what_somebody_asked_for_or_goes_on_is_not_told(db, run_in, server, status):
+    run_in(status)
+    assert call_webhooks(db) == 0
+    assert not server.asked
+
+
+def test_a_run_that_was_resumed_before_its_end_was_told_is_not_told(db, run_in, server):
+    run_id = run_in(Status.FAILED)
+    resume(db, run_id, command=lambda _: [sys.executable, "-c", ""])
+    assert call_webhooks(db) == 0
+    assert not server.asked
+
+
+def test_a_server_in_trouble_is_tried_again(db, run_in, server, notices):
+    run_id = run_in(Status.COMPLETED)
+    server.codes = [500, 429]
+    assert call_webhooks(db, NO_PAUSES) == 1
+    assert len(server.asked) == 3
+    assert len(server.posted) == 1
+    assert notices(run_id)[-1].endswith("was told of the end: 200 OK.")
+
+
+@pytest.mark.parametrize(
+    ("codes", "tries", "problem"), [([503] * 9, 3, "503 Service Unavailable (3 tries)"), ([404], 1, "404 Not Found")]
+)
+def test_a_server_that_refuses_is_given_up(db, run_in, server, notices, codes, tries, problem):
+    run_id = run_in(Status.COMPLETED)
+    server.codes = codes
+    assert call_webhooks(db, NO_PAUSES) == 0
+    assert call_webhooks(db, NO_PAUSES) == 0
+    assert len(server.asked) == tries
+    assert get_run(db, run_id).webhook == "failed"
+    assert notices(run_id)[-1] == (
+        f"http://{server.host} could not be told: it answered {problem}; check V3_WEBHOOK_URL."
+    )
+
+
+@pytest.mark.parametrize("code", [301, 302, 307])
+def test_a_redirect_is_not_followed(db, run_in, server, notices, code):
+    run_id = run_in(Status.COMPLETED)
+    server.codes, server.location = [code], f"http://{server.host}/elsewhere"
+    assert call_webhooks(db, NO_PAUSES) == 0
+    assert len(server.asked) == 1
+    assert f"it answered {code}" in notices(run_id)[-1]
+
+
+def test_a_refused_connection_is_said(db, run_in, monkeypatch, notices):
+    monkeypatch.setenv("no_proxy", "*")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    monkeypatch.setenv("V3_WEBHOOK_URL", f"http://127.0.0.1:{port}/T0KEN")
+    run_id = run_in(Status.COMPLETED)
+    assert call_webhooks(db, NO_PAUSES) == 0
+    assert notices(run_id)[-1] == (
+        f"http://127.0.0.1:{port} could not be told: connection refused (3 tries); check V3_WEBHOOK_URL."
+    )
+
+
+def test_a_slow_server_is_not_waited_for(db, run_in, server, notices, monkeypatch):
+    monkeypatch.setattr(webhooks, "TIMEOUT_SECONDS", 0.1)
+    run_id = run_in(Status.COMPLETED)
+    server.seconds = 1.0
+    began = time.monotonic()
+    assert call_webhooks(db, NO_PAUSES) == 0
+    assert time.monotonic() - began < 1.0
+    assert "no answer within 0.1 seconds (3 tries)" in notices(run_id)[-1]
+
+
+def test_of_many_that_call_at_once_one_tells_each_run(db, run_in, server):
+    for _ in range(4):
+        run_in(Status.COMPLETED)
+    start, told = threading.Barrier(8), []
+
+    def call():
+        start.wait()
+        told.append(call_webhooks(db))
+
+    threads = [threading.Thread(target=call) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sum(told) == 4
+    assert len(server.posted) == len({posted["run"] for posted in server.posted}) == 4
+
+
+def test_a_notice_whose_process_was_killed_is_told_by_another_a_minute_later(db, run_in, server, notices):
+    """For real: the process is killed while the server keeps it waiting."""
+    run_id = run_in(Status.COMPLETED)
+    server.seconds = 30.0
+    script = "from v3core.jobs.notice import call_webhooks; from v3core.store.database import Database; "
+    process = subprocess.Popen([sys.executable, "-c", f"{script}call_webhooks(Database.open())"], cwd=ROOT)
+    wait_for(lambda: server.asked)
+    process.kill()
+    process.wait()
+    server.seconds = 0.0
+    assert get_run(db, run_id).webhook == "calling"
+    assert call_webhooks(db) == 0, "it is claimed"
+    with db.write() as tx:
+        tx.execute(update(events).values(at=datetime.now(UTC) - timedelta(seconds=61)))
+    assert call_webhooks(db) == 1
+    assert get_run(db, run_id).webhook == "called"
+    assert len(notices(run_id)) == 3
+
+
+def test_a_deleted_run_is_not_told(db, run_in, server):
+    run_id = run_in(Status.COMPLETED)
+    with db.write() as tx:
+        remove_run(tx, run_id, only_in={"completed"})
+        assert claim_notice(tx, run_id, {"completed"}, message="m", now=datetime.now(UTC)) is None
+
+
+def test_credentials_are_sent_and_never_shown(db, run_in, server, notices, monkeypatch, capfd):
+    monkeypatch.setenv("V3_WEBHOOK_URL", f"http://me:p%40ss@{server.host}/T0KEN?key=S3CRET")
+    good, bad = run_in(Status.COMPLETED), run_in(Status.FAILED)
+    server.codes = [200, 500, 500, 500]
+    assert call_webhooks(db, NO_PAUSES) == 1
+    assert server.asked[0][1]["Authorization"] == "Basic bWU6cEBzcw=="  # me:p@ss
+    findings = "".join(finding.detail for finding in examine())
+    shown = " ".join([*notices(good), *notices(bad), findings, *capfd.readouterr(), repr(webhook())])
+    assert f"http://{server.host} is called when a run has ended" in shown
+    for secret in ("p%40ss", "p@ss", "me:", "T0KEN", "S3CRET", "bWU6"):
+        assert secret not in shown
+
+
+@pytest.mark.parametrize(
+    ("url", "sentence"),
+    [
+        ("ftp://host/T0KEN", "V3_WEBHOOK_URL has a 'ftp' address; write https://HOST/PATH, or http."),
+        ("file:///etc/T0KEN", "V3_WEBHOOK_URL has a 'file' address; write https://HOST/PATH, or http."),
+        ("T0KEN", "V3_WEBHOOK_URL has no scheme; write https://HOST/PATH, or http."),
+        ("https:///T0KEN", "V3_WEBHOOK_URL names no host; write https://HOST/PATH."),
+        ("http://host:T0KEN/", "V3_WEBHOOK_URL is not an address; write https://HOST/PATH."),
+        ("http://[T0KEN", "V3_WEBHOOK_URL is not an address; write https://HOST/PATH."),
+        (
+            "http://host/T0 KEN",
+            "V3_WEBHOOK_URL has blanks or letters that an address cannot have; write them as %20 and the like.",
+        ),
+    ],
+)
+def test_a_bad_address_is_one_sentence_in_the_history_and_in_doctor(db, run_in, notices, monkeypatch, url, sentence):
+    monkeypatch.setenv("V3_WEBHOOK_URL", url)
+    run_id = run_in(Status.COMPLETED)
+    assert call_webhooks(db) == 0
+    assert get_run(db, run_id).webhook == "failed"
+    assert notices(run_id)[-1] == sentence
+    assert not any("T0KEN" in text for text in notices(run_id))
+    (finding,) = [finding for finding in examine() if finding.subject == "Webhook"]
+    assert (finding.ok, finding.needed, finding.detail) == (False, False, sentence)
+
+
+def test_without_an_address_nothing_is_due_or_asked(db, run_in, monkeypatch):
+    monkeypatch.delenv("V3_WEBHOOK_URL", raising=False)
+    run_id = run_in(Status.COMPLETED)
+    assert get_run(db, run_id).webhook is None
+    with monkeypatch.context() as patched:
+        patched.setattr(db, "read", None)
+        assert call_webhooks(db) == 0
+
+
+def test_what_json_cannot_say_is_left_out_and_a_long_text_is_cut(db, run_in):
+    run_id = run_in(Status.FAILED)
+    with db.write() as tx:
+        update_run(tx, run_id, {"mean_return": math.inf, "reason": "r" * 5000}, only_in={"failed"})
+    told = notice(get_run(db, run_id))
+    assert told["mean_return"] is None
+    assert len(told["content"]) == 1900
+    json.dumps(told, allow_nan=False)
+
+
+def test_a_database_that_cannot_be_written_is_raised(db, run_in, server, monkeypatch):
+    run_in(Status.COMPLETED)
+
+    def broken(*_, **__):
+        raise V3Error("The database cannot be written.")
+
+    monkeypatch.setattr(db, "write", broken)
+    with pytest.raises(V3Error, match="cannot be written"):
+        call_webhooks(db)
+    assert not server.asked, "told twice otherwise"
+
+
+def test_the_monitor_of_a_real_run_tells_its_end(start, wait_until, server):
+    run_id = start(episodes=20)
+    wait_until(run_id, status=Status.COMPLETED)
+    told = wait_for(lambda: server.posted, 20)
+    assert [(body["run"], body["status"], body["episode"]) for body in told] == [(run_id, "completed", 20)]

@@ -1,0 +1,95 @@
+"""Telling V3_WEBHOOK_URL of runs that have ended, at least once each."""
+
+import math
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from v3core.errors import V3Error
+from v3core.jobs.lifecycle import TOLD, Status
+from v3core.jobs.webhook import PAUSES_SECONDS, NotToldError, Webhook, post, webhook
+from v3core.store.database import Database
+from v3core.store.notices import CALLED, FAILED, claim_notice, notices_due, settle_notice
+from v3core.store.runs import RunRow
+
+TEXT_CHARACTERS = 1900
+"""Discord takes no longer messages than 2,000."""
+
+
+def call_webhooks(db: Database, pauses: Sequence[float] = PAUSES_SECONDS) -> int:
+    """Tell V3_WEBHOOK_URL of each run whose end is due to be told. One cheap query if there is none.
+
+    Safe in many processes at once: each run is claimed by one. If that one dies over it, another tells it a minute
+    later, perhaps for the second time. May take some 20 seconds per run: not for a page.
+
+    Args:
+        db: an open store.
+        pauses: seconds between the tries.
+
+    Returns:
+        How many were told. What came of each is in its history; the network's failures are not raised.
+
+    Raises:
+        V3Error: if the database will not do.
+    """
+    try:
+        target, mistake = webhook(), None
+    except V3Error as error:
+        target, mistake = None, str(error)
+    if target is None and mistake is None:
+        return 0
+    with db.read() as tx:
+        due = notices_due(tx, TOLD, now=datetime.now(UTC))
+    return sum(_tell(db, run_id, target, mistake, pauses) for run_id in due)
+
+
+def notice(run: RunRow) -> dict[str, Any]:
+    """What is posted of a run; `text` is for Slack, `content` for Discord."""
+    sentence = _sentence(run)
+    return {
+        "run": run.id,
+        "name": run.name,
+        "status": run.status,
+        "reason": run.reason,
+        "env": run.env,
+        "curriculum": run.curriculum,
+        "seed": run.seed,
+        "episode": run.episode,
+        "episodes": run.episodes,
+        "mean_return": _mean_return(run),
+        "experiment": run.experiment,
+        "host": run.host,
+        "ended_at": run.ended_at.isoformat() if run.ended_at else None,
+        "text": sentence,
+        "content": sentence,
+    }
+
+
+def _tell(db: Database, run_id: str, target: Webhook | None, mistake: str | None, pauses: Sequence[float]) -> bool:
+    message = f"Calls {target.shown}." if target else "Looks at V3_WEBHOOK_URL."
+    with db.write() as tx:
+        run = claim_notice(tx, run_id, TOLD, message=message, now=datetime.now(UTC))
+    if run is None:
+        return False
+    state, outcome = FAILED, mistake or ""
+    if target:
+        try:
+            state, outcome = CALLED, f"{target.shown} was told of the end: {post(target, notice(run), pauses)}."
+        except NotToldError as error:
+            outcome = str(error)
+    with db.write() as tx:
+        settle_notice(tx, run_id, state=state, message=outcome, now=datetime.now(UTC))
+    return state == CALLED
+
+
+def _sentence(run: RunRow) -> str:
+    mean = _mean_return(run)
+    told = {Status.COMPLETED: "is complete", Status.FAILED: "has failed", Status.LOST: "is lost"}[Status(run.status)]
+    returned = "" if mean is None else f", mean return {mean:.2f}"
+    reason = f": {run.reason}" if run.reason else "."
+    text = f"Run '{run.name}' {told} after {run.episode} of {run.episodes} episodes of {run.env}{returned}{reason}"
+    return text if len(text) <= TEXT_CHARACTERS else f"{text[: TEXT_CHARACTERS - 1]}…"
+
+
+def _mean_return(run: RunRow) -> float | None:
+    return run.mean_return if run.mean_return is not None and math.isfinite(run.mean_return) else None

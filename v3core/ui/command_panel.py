@@ -1,0 +1,85 @@
+"""What was asked of a run, as it changes: by whom, when the worker saw it, and what came of it."""
+
+import streamlit as st
+
+from v3core.store.commands import CHECKPOINT, CONTINUE, EDIT_CURRICULUM, PAUSE, PRIORITY, STOP, CommandRow
+from v3core.ui.moments import age, clock, latency
+from v3core.ui.status import plain
+
+_SHOWN = 20
+_TITLES = {
+    STOP: "Stop",
+    PAUSE: "Pause",
+    CONTINUE: "Continue",
+    CHECKPOINT: "Checkpoint now",
+    EDIT_CURRICULUM: "Curriculum",
+    PRIORITY: "Priority",
+}
+
+
+def newest_command(commands: list[CommandRow]) -> None:
+    """One line for the head of the page: the newest command and how far it is; nothing if there is none."""
+    if not commands:
+        return
+    command = commands[-1]
+    colour, icon = _look(command)
+    asked = f"{command_title(command)}, {age(command.requested_at)} ago"
+    st.caption(f":{colour}[:material/{icon}:] {asked}: {outcome(command)}")
+
+
+def command_panel(commands: list[CommandRow]) -> None:
+    """All commands, newest first, each with its times."""
+    st.subheader("Commands", anchor=False)
+    if not commands:
+        st.caption("Nothing was asked of this run so far.")
+        return
+    newest = commands[::-1][:_SHOWN]
+    st.table(
+        [
+            {
+                "Command": command_title(command),
+                "Requested": f"{clock(command.requested_at)} by {plain(command.actor or 'user')}",
+                "Acknowledged": _acknowledged(command),
+                "Outcome": ":{}[:material/{}:] ".format(*_look(command)) + outcome(command),
+            }
+            for command in newest
+        ],
+        border="horizontal",
+        hide_index=True,
+        alt="What was asked of the run, and what came of it",
+    )
+    if len(commands) > _SHOWN:
+        st.caption(f"The newest {_SHOWN} of {len(commands)}.")
+
+
+def command_title(command: CommandRow) -> str:
+    """What was asked, as in `Pause` or `Boundaries 150, 400`."""
+    title = _TITLES[command.kind]
+    if command.kind == PRIORITY:
+        return f"{title} {plain(command.value or '0')}"
+    if command.revision is None:
+        return title
+    ends = ", ".join(f"{end:,}" for end in command.revision.curriculum.boundaries)
+    return f"Boundaries {ends}" if ends else f"{title}, revision {command.revision.revision}"
+
+
+def outcome(command: CommandRow) -> str:
+    """What came of a command, as in `applied after 0.4 s at episode 412`."""
+    if command.applied_at is not None:
+        where = "" if command.applied_episode is None else f" at episode {command.applied_episode:,}"
+        return f"applied after {latency(command.requested_at, command.applied_at)}{where}"
+    if command.rejected_reason is not None:
+        return f"rejected. {plain(command.rejected_reason)}"
+    return "seen, not done yet" if command.acknowledged_at else "waits for the worker"
+
+
+def _acknowledged(command: CommandRow) -> str:
+    if command.acknowledged_at is None:
+        return "–" if not command.is_open else "not yet"
+    return f"{clock(command.acknowledged_at)}, after {latency(command.requested_at, command.acknowledged_at)}"
+
+
+def _look(command: CommandRow) -> tuple[str, str]:
+    if command.applied_at is not None:
+        return "green", "check"
+    return ("red", "block") if command.rejected_reason is not None else ("orange", "pending")

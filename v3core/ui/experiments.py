@@ -1,0 +1,83 @@
+"""Experiments at work: runs that were started together, and can be stopped as one."""
+
+from collections import Counter
+
+import streamlit as st
+
+from v3core.errors import V3Error
+from v3core.jobs import control
+from v3core.jobs.lifecycle import ENDED, Status
+from v3core.store.database import Database
+from v3core.store.runs import RunRow
+from v3core.ui.refusals import refusal
+from v3core.ui.status import ACTOR, counted, plain
+
+_SHOWN = 3
+_COMPARED = 8
+_STATUSES = (Status.RUNNING, Status.STARTING, Status.PAUSED, Status.STALLED, Status.STOPPING, Status.QUEUED)
+
+
+def experiments_at_work(database: Database, runs: list[RunRow]) -> None:
+    """A line for each experiment that is not over, newest first; of no other experiment."""
+    groups: dict[str, list[RunRow]] = {}
+    for run in runs:
+        if run.experiment:
+            groups.setdefault(run.experiment, []).append(run)
+    at_work = {name: group for name, group in groups.items() if any(run.status not in ENDED for run in group)}
+    for place, (name, group) in enumerate(list(at_work.items())[:_SHOWN]):
+        _line(database, name, group, place)
+    if len(at_work) > _SHOWN:
+        st.caption(f"{counted(len(at_work) - _SHOWN, 'more experiment')} at work; the filter finds their runs by name.")
+
+
+def _line(database: Database, name: str, group: list[RunRow], place: int) -> None:
+    stoppable = [run for run in group if refusal("stop", run) is None]
+    with (
+        st.container(border=True, key=f"experiment-{place}"),
+        st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"),
+    ):
+        st.markdown(f":material/lab_research: **{plain(name)}** · {describe(group)}", width="stretch")
+        with st.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center", width="content"):
+            if len(group) > 1:
+                st.page_link(
+                    "pages/compare.py",
+                    label="Compare",
+                    icon=":material/compare_arrows:",
+                    query_params={"runs": ",".join(run.id for run in group[:_COMPARED])},
+                )
+            if st.button(
+                f"Stop {counted(len(stoppable), 'run')}",
+                icon=":material/stop_circle:",
+                key=f"stop-experiment:{name}",
+                disabled=not stoppable,
+                help=None if stoppable else "All of them are stopping already, or train on other hosts.",
+            ):
+                _confirm_stop(database, name, len(stoppable))
+
+
+def describe(group: list[RunRow]) -> str:
+    """How the runs of an experiment stand, as in `6 runs: 2 running, 1 queued, 3 ended`."""
+    counts = Counter(run.status for run in group)
+    parts = [f"{counts[status]} {status}" for status in _STATUSES if counts[status]]
+    if ended := sum(counts[status] for status in ENDED):
+        parts.append(f"{ended} ended")
+    return f"{counted(len(group), 'run')}: {', '.join(parts)}"
+
+
+@st.dialog("Stop the experiment?", icon=":material/stop_circle:")
+def _confirm_stop(database: Database, name: str, count: int) -> None:
+    st.markdown(
+        f"Stop {counted(count, 'run')} of **{plain(name)}**? Those that train write a checkpoint first, and all "
+        "can be resumed."
+    )
+    with st.container(horizontal=True, horizontal_alignment="right"):
+        if st.button("Let them train", key="let-them-train"):
+            st.rerun()
+        if st.button("Stop", type="primary", icon=":material/stop_circle:", key="confirm-stop-experiment"):
+            try:
+                asked = control.stop_experiment(database, name, ACTOR)
+            except V3Error as error:
+                st.error(plain(str(error)))
+            else:
+                st.toast(f"{counted(asked, 'run')} asked to stop.", icon=":material/stop_circle:")
+                st.rerun()

@@ -1,0 +1,37 @@
+"""Times for reading: the time of day where the reader is, ages, and how long something took."""
+
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import streamlit as st
+
+
+def age(moment: datetime | None, now: datetime | None = None) -> str:
+    """How long ago, in the largest unit that fits: `12 s`, `3 min`, `5 h`, `2 d`."""
+    if moment is None:
+        return "–"
+    seconds = max(0.0, ((now or datetime.now(UTC)) - moment).total_seconds())
+    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def clock(moment: datetime, now: datetime | None = None) -> str:
+    """The time of day in the browser's time zone, as in `14:03:22`; with the day if that is not today."""
+    local, today = here(moment), here(now or datetime.now(UTC)).date()
+    return f"{local:%H:%M:%S}" if local.date() == today else f"{local.day} {local:%b %H:%M:%S}"
+
+
+def latency(asked: datetime, done: datetime) -> str:
+    """How long an answer took: tenths of a second, as in `0.4 s`, then the largest unit that fits."""
+    seconds = max(0.0, (done - asked).total_seconds())
+    return f"{seconds:.1f} s" if seconds < 10 else age(asked, done)
+
+
+def here(moment: datetime) -> datetime:
+    """The same moment in the browser's time zone, or in UTC where that is not known."""
+    try:
+        return moment.astimezone(ZoneInfo(st.context.timezone or "UTC"))
+    except (ZoneInfoNotFoundError, ValueError):
+        return moment.astimezone(UTC)

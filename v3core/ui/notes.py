@@ -1,0 +1,47 @@
+"""What people write on a run: tags to find it by, and notes."""
+
+import streamlit as st
+
+from v3core.errors import V3Error
+from v3core.jobs import control
+from v3core.store.database import Database
+from v3core.store.runs import RunRow
+from v3core.ui.status import ACTOR, plain
+
+
+def notes_editor(database: Database, run: RunRow) -> None:
+    """A popover with both. Not for a fragment that ticks: somebody may be typing."""
+    with (
+        st.popover("Notes and tags", icon=":material/edit_note:", key=f"notes-{run.id}"),
+        st.form(f"notes-form-{run.id}", border=False),
+    ):
+        tags = st.text_input(
+            "Tags",
+            run.tags or "",
+            max_chars=control.MOST_TAGS,
+            help="Words, separated by blanks; the filter of Runs finds them.",
+        )
+        notes = st.text_area("Notes", run.notes or "", max_chars=control.MOST_NOTES, height=140)
+        if st.form_submit_button("Save", icon=":material/check:", type="primary"):
+            try:
+                control.annotate(database, run.id, tags=tags, notes=notes, actor=ACTOR)
+            except V3Error as error:
+                st.error(plain(str(error)))
+            else:
+                st.rerun()
+
+
+def tag_badges(run: RunRow) -> None:
+    """The run's tags, in the direction of the container around."""
+    for tag in (run.tags or "").split():
+        st.badge(plain(tag), icon=":material/label:", color="gray")
+
+
+def notes_line(run: RunRow) -> None:
+    """The run's tags, and its notes as they were typed, line by line; nothing if it has neither."""
+    if not (run.tags or run.notes):
+        return
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        tag_badges(run)
+        if run.notes:
+            st.caption("  \n".join(plain(line) for line in run.notes.splitlines()), width="content")

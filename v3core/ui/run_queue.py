@@ -1,0 +1,66 @@
+"""Runs that wait: their place in the queue, and the priority that decides it."""
+
+import streamlit as st
+
+from v3core.errors import V3Error
+from v3core.jobs import control, launcher
+from v3core.jobs.lifecycle import ACTIVE, Status
+from v3core.store.database import Database
+from v3core.store.runs import RunRow
+from v3core.ui.refusals import trains_elsewhere
+from v3core.ui.status import ACTOR, plain
+
+PRIORITY_HELP = "Of the runs that wait, those of the highest priority start first, then the oldest."
+
+
+def queue_places(runs: list[RunRow]) -> dict[str, int]:
+    """Run id to its place in the queue, from 1, for each run that waits."""
+    waiting = [run for run in runs if run.status == Status.QUEUED]
+    waiting.sort(key=lambda run: (-run.priority, run.queued_at, run.id))
+    return {run.id: place for place, run in enumerate(waiting, start=1)}
+
+
+def slots_text(runs: list[RunRow], slots: int) -> str:
+    """How full this machine is, as in `3 of 4 slots in use, 1 of them paused · 2 waiting`."""
+    active = [run for run in runs if run.status in ACTIVE]
+    elsewhere = sum(trains_elsewhere(run) is not None for run in active)
+    paused = sum(run.status == Status.PAUSED and not trains_elsewhere(run) for run in active)
+    used = f"{len(active) - elsewhere} of {slots} slots in use"
+    if paused:
+        used += f", {paused} of them paused"
+    waiting = sum(run.status == Status.QUEUED for run in runs)
+    return " · ".join([used, *([f"{elsewhere} on other hosts"] if elsewhere else []), f"{waiting} waiting"])
+
+
+def queue_place(database: Database, run: RunRow, place: int, *, key: str) -> None:
+    """Where a waiting run stands; opened, its priority can be changed."""
+    label = f"{ordinal(place)} in the queue" + (f" · priority {run.priority}" if run.priority else "")
+    with st.popover(label, icon=":material/low_priority:", type="tertiary", key=f"queue:{key}:{run.id}"):
+        # Its priority is part of the key, so that the field follows a change made elsewhere.
+        field = f"priority:{key}:{run.id}:{run.priority}"
+        st.number_input(
+            "Priority",
+            -launcher.MOST_PRIORITY,
+            launcher.MOST_PRIORITY,
+            run.priority,
+            key=field,
+            help=PRIORITY_HELP,
+            on_change=_set_priority,
+            args=(database, run.id, field),
+        )
+
+
+def ordinal(number: int) -> str:
+    """As in `1st`, `2nd`, `11th`."""
+    ending = "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number:,}{ending}"
+
+
+def _set_priority(database: Database, run_id: str, field: str) -> None:
+    priority = st.session_state[field]
+    if priority is None:
+        return
+    try:
+        control.set_priority(database, run_id, priority, ACTOR)
+    except V3Error as error:
+        st.toast(plain(str(error)), icon=":material/warning:", duration="long")

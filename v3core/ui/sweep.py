@@ -1,0 +1,98 @@
+"""Several curricula and several seeds, started as one experiment."""
+
+from collections.abc import Collection, Sequence
+from datetime import UTC, datetime
+from itertools import count
+
+import streamlit as st
+
+from v3core.config import Recipe, RunConfig, build_run_config
+from v3core.curriculum import Curriculum, load_preset, scaled
+from v3core.errors import V3Error
+from v3core.jobs.sweep import experiment_name
+from v3core.ui.environment import run_problem
+from v3core.ui.moments import here
+from v3core.ui.preset_picker import presets_for
+from v3core.ui.status import counted, plain
+
+
+def compare_with(env: str, own: Curriculum | None, episodes: int, recipe: Recipe) -> tuple[list[Curriculum], list[str]]:
+    """Further presets to train beside the curriculum above, scaled to the run's length.
+
+    Args:
+        env: the environment.
+        own: the curriculum above, which is not offered again; None while it has a mistake.
+        episodes: length of the runs.
+        recipe: that trains them.
+
+    Returns:
+        Those that fit, and for each other one the sentence that says why not, which stands beside the field too.
+    """
+    chosen = st.multiselect(
+        "Compare with",
+        [name for name in presets_for(env) if own is None or name != own.name],
+        key=f"compare-with:{env}",
+        placeholder="No other curriculum",
+        help="Each is scaled to the run's length and trained with the same seeds; all enter as one experiment.",
+    )
+    fitting: list[Curriculum] = []
+    problems: list[str] = []
+    for name in chosen:
+        try:
+            curriculum = scaled(load_preset(name), episodes)
+            build_run_config(name=name, env=env, seed=0, episodes=episodes, curriculum=curriculum, recipe=recipe)
+            problem = run_problem(env, curriculum)
+        except V3Error as error:
+            problem = str(error)
+        if problem is None:
+            fitting.append(curriculum)
+        else:
+            problems.append(problem)
+            st.error(plain(problem))
+    return fitting, problems
+
+
+def sweep_configs(
+    curricula: Sequence[Curriculum], seeds: Sequence[int], *, name: str, env: str, episodes: int, recipe: Recipe
+) -> list[RunConfig]:
+    """One run per seed and curriculum; the curricula of one seed follow each other, so that they train side by side.
+
+    Raises:
+        V3Error: one sentence, if a run cannot be so.
+    """
+    return [
+        build_run_config(
+            name=" · ".join([*_titles(name, curriculum, len(curricula)), env, f"seed {seed}"]),
+            env=env,
+            seed=seed,
+            episodes=episodes,
+            curriculum=curriculum,
+            recipe=recipe,
+        )
+        for seed in seeds
+        for curriculum in curricula
+    ]
+
+
+def name_experiment(given: str, env: str, runs: int, taken: Collection[str]) -> str | None:
+    """The name that was given; else none for a single run, and one that no experiment has for several."""
+    if given.strip():
+        return given.strip()
+    if runs == 1:
+        return None
+    made = experiment_name(env, here(datetime.now(UTC)))
+    others = (f"{made} ({number})" for number in count(2))
+    return made if made not in taken else next(name for name in others if name not in taken)
+
+
+def describe_sweep(curricula: int, seeds: int) -> str:
+    """As in `2 curricula × 3 seeds`; empty for a single run."""
+    if curricula * seeds == 1:
+        return ""
+    return f"{'1 curriculum' if curricula == 1 else f'{curricula} curricula'} × {counted(seeds, 'seed')}"
+
+
+def _titles(name: str, curriculum: Curriculum, curricula: int) -> list[str]:
+    if not name.strip():
+        return [curriculum.name]
+    return [name.strip(), curriculum.name] if curricula > 1 else [name.strip()]

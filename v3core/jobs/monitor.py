@@ -145,7 +145,7 @@ class _Monitor:
             reconcile(database)
         except V3Error as error:
             # A full disk, or a database that is locked: the next look tries again.
-            print(f"The other runs could not be looked at: {error}", flush=True)
+            _say(f"The other runs could not be looked at: {error}")
 
     def _tell(self, database: Database) -> None:
         """Call the webhook where it is due, on a thread: a server that does not answer must not hold up the rest."""
@@ -186,7 +186,13 @@ def _call_webhooks(database: Database) -> None:
     try:
         call_webhooks(database)
     except V3Error as error:
-        print(f"The webhook could not be looked after: {error}", flush=True)
+        _say(f"The webhook could not be looked after: {error}")
+
+
+def _say(sentence: str) -> None:
+    """Into the run's log, where there is room for it: a full disk must not end this process."""
+    with suppress(OSError):
+        print(sentence, flush=True)
 
 
 def _explain(run: RunRow, death: _Death) -> tuple[Status, str]:

@@ -15,7 +15,7 @@ from v3core.store.runs import get_run
 
 
 def _flip_a_bit(file):
-    """In the middle of the largest tensor, where torch does not notice; in the filling between two it would do no harm."""
+    """In the middle of the largest tensor, where torch does not notice; elsewhere it may do no harm."""
     with zipfile.ZipFile(file) as archive:
         tensors = [entry for entry in archive.infolist() if "/data/" in entry.filename]
         largest = max(tensors, key=lambda entry: entry.file_size)

@@ -112,6 +112,8 @@ def test_a_sweep_waits_in_the_queue_and_is_stopped_as_one(page: Page, lab: Serve
     page.get_by_label("Episodes", exact=True).press("Enter")
     page.get_by_role("textbox", name="Seeds").fill("1-8")
     page.get_by_role("textbox", name="Seeds").press("Enter")
+    # The field below closes again if the page is drawn anew while it is open.
+    expect(page.get_by_role("button", name="Start 8 runs")).to_be_visible(timeout=PATIENCE)
     page.get_by_role("combobox", name="Compare with").click()
     page.get_by_role("option", name="direct-sparsemax", exact=True).click()
     page.keyboard.press("Escape")  # the list of presets stays open for more

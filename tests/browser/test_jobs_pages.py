@@ -136,6 +136,6 @@ def test_a_sweep_waits_in_the_queue_and_is_stopped_as_one(page: Page, lab: Serve
     expect(page.get_by_role("button", name=last)).to_be_visible()
     page.get_by_role("button", name="Stop 16 runs").click()
     page.get_by_role("dialog").get_by_role("button", name="Stop", exact=True).click()
-    eventually(
-        lambda: records.value("SELECT count(*) FROM runs WHERE status != 'stopped'") == 0, "all runs being stopped"
-    )
+    left = "SELECT count(*) FROM runs WHERE status NOT IN ('stopping', 'stopped')"
+    eventually(lambda: records.value(left) == 0, "all runs being asked to stop")
+    assert records.value("SELECT count(*) FROM commands WHERE kind = 'stop'") == 16

@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sqlalchemy import URL, Connection, Engine, insert, inspect, select
+from sqlalchemy import URL, Connection, Engine
 from sqlalchemy.exc import DBAPIError, IntegrityError, ProgrammingError
 
 from v3core.errors import V3Error
-from v3core.store import dialect
-from v3core.store.schema import SCHEMA_VERSION, meta, metadata, upgrade
+from v3core.store import dialect, opening
+from v3core.store.upgrading import make_current
 
 Transaction = Connection
 """An open transaction, handed to the functions of this package."""
@@ -55,8 +55,6 @@ class Database:
             _need_file(Path(parsed.database or ""))
         database = cls(parsed, folder, engines)
         try:
-            with database._explained():
-                dialect.use_wal(engines[1])
             database._ensure_tables()
         except BaseException:
             database.close()
@@ -109,49 +107,14 @@ class Database:
 
     def _ensure_tables(self) -> None:
         with self.read() as tx:
-            ready = self._is_current(tx)
-        if ready:
-            return
-        with self.write() as tx:
-            dialect.lock_schema(tx)
-            if not self._is_current(tx):  # another process may have been quicker
-                if inspect(tx).has_table(meta.name):
-                    upgrade(tx)
-                    tx.execute(meta.update().values(value=str(SCHEMA_VERSION)).where(meta.c.key == "schema_version"))
-                else:
-                    metadata.create_all(tx, checkfirst=False)
-                    tx.execute(insert(meta).values(key="schema_version", value=str(SCHEMA_VERSION)))
-
-    def _is_current(self, tx: Transaction) -> bool:
-        """Whether the tables are there and of this version; False for an empty database and for an older one.
-
-        Raises:
-            V3Error: if they are of a newer version, or belong to another program.
-        """
-        present = set(inspect(tx).get_table_names())
-        foreign = present if self._url.get_backend_name() == "sqlite" else present & set(metadata.tables)
-        if meta.name not in present:
-            if foreign:
-                raise V3Error(
-                    f"The database {self.describe()} belongs to another program "
-                    f"(it has a table '{min(foreign)}'); choose another with V3_DATABASE_URL."
-                )
-            return False
-        columns = {column["name"] for column in inspect(tx).get_columns(meta.name)}
-        version = None
-        if columns == set(meta.c.keys()):
-            version = tx.execute(select(meta.c.value).where(meta.c.key == "schema_version")).scalar_one_or_none()
-        if version is None or not version.isdigit():
-            raise V3Error(
-                f"The database {self.describe()} belongs to another program (its table 'meta' is not V3 Lab's); "
-                "choose another with V3_DATABASE_URL."
-            )
-        if int(version) > SCHEMA_VERSION:
-            raise V3Error(
-                f"The database {self.describe()} was written by a newer V3 Lab (schema {version}, this one knows "
-                f"{SCHEMA_VERSION}); update V3 Lab, or choose another database with V3_DATABASE_URL."
-            )
-        return int(version) == SCHEMA_VERSION
+            current = opening.is_current(tx)
+        if not current:
+            with self.read() as tx:
+                opening.read_version(tx, self.describe())  # nothing is written into what is not ours
+        with self._explained():
+            dialect.use_wal(self._writer)
+            if not current:
+                make_current(self._writer, self._url)
 
 
 def _need_folder(folder: Path, subject: str, variable: str) -> None:

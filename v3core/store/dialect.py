@@ -3,6 +3,8 @@
 import os
 import sqlite3
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,8 @@ from v3core.errors import V3Error
 
 BUSY_TIMEOUT_SECONDS = 30
 """How long a write waits for another process's write before it gives up."""
+SCHEMA_TIMEOUT_SECONDS = 600
+"""How long to wait for another process that makes or changes the tables."""
 FORMS = "write sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME"
 INDEX_BYTES = 32 * 1024
 """What SQLite needs beside the database before anybody can read it: the index of its write-ahead log."""
@@ -106,9 +110,23 @@ def use_wal(writer: Engine) -> None:
             time.sleep(0.02)
 
 
-def lock_schema(tx: Connection) -> None:
-    """Wait until no other process creates the tables; held to the end of the transaction."""
-    _advisory_lock(tx, SCHEMA_LOCK)
+@contextmanager
+def schema_transaction(writer: Engine) -> Iterator[Connection]:
+    """A transaction to make or change tables in, by one process at a time; it waits long, as a migration may take long.
+
+    On SQLite without foreign keys: a table is changed by making another and dropping the first, and its rows would take
+    with them the rows that refer to them.
+    """
+    with writer.connect() as connection:
+        connection.detach()  # closed at the end, so that no other transaction has these settings
+        if writer.dialect.name == "sqlite":
+            cursor = connection.connection.cursor()
+            cursor.execute("PRAGMA foreign_keys = OFF")
+            cursor.execute(f"PRAGMA busy_timeout = {SCHEMA_TIMEOUT_SECONDS * 1000}")
+            cursor.close()
+        with connection.begin():
+            _advisory_lock(connection, SCHEMA_LOCK)
+            yield connection
 
 
 def lock_queue(tx: Connection) -> None:
@@ -127,6 +145,24 @@ def describe(url: URL) -> str:
     return url.database or "" if url.get_backend_name() == "sqlite" else url.render_as_string(hide_password=True)
 
 
+def is_missing_table(error: DBAPIError) -> bool:
+    """Whether a query failed because there is no such table or column."""
+    if (state := _sqlstate(error)) is not None:
+        return state in {"42P01", "42703"}
+    return str(error.orig).startswith(("no such table", "no such column"))
+
+
+def _sqlstate(error: DBAPIError) -> str | None:
+    """PostgreSQL's code of an error, which is the same in every language; None on SQLite."""
+    return getattr(error.orig, "sqlstate", None)
+
+
+def first_line(error: BaseException | None) -> str:
+    """The first line of an error, without its full stop; the kind of error if it says nothing."""
+    lines = str(error).strip().splitlines()
+    return lines[0].rstrip(".") if lines else type(error).__name__
+
+
 def is_busy(error: DBAPIError) -> bool:
     """Whether another process kept the database locked."""
     return "locked" in str(error.orig) or "lock timeout" in str(error.orig)
@@ -134,7 +170,7 @@ def is_busy(error: DBAPIError) -> bool:
 
 def explain_failure(url: URL, error: DBAPIError) -> str:
     """One sentence for a database's own error."""
-    problem = str(error.orig).strip().splitlines()[0].rstrip(".") if str(error.orig).strip() else type(error).__name__
+    problem = first_line(error.orig)
     name = describe(url)
     if "not a database" in problem:
         return f"The file {name} is not a SQLite database; move it away or choose another with V3_DATABASE_URL."

@@ -6,10 +6,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from sqlalchemy import URL, Connection, Engine
-from sqlalchemy.exc import DBAPIError, IntegrityError, ProgrammingError
+from sqlalchemy.exc import DBAPIError
 
 from v3core.errors import V3Error
 from v3core.store import dialect, opening
+from v3core.store.damage import find_damage
 from v3core.store.upgrading import make_current
 
 Transaction = Connection
@@ -23,6 +24,16 @@ class DatabaseBusyError(V3Error):
 def data_dir() -> Path:
     """The folder of V3_DATA_DIR, absolute; `data` in the working directory if that is not set."""
     return Path(os.environ.get("V3_DATA_DIR") or "data").absolute()
+
+
+def database_url(folder: Path | None = None) -> URL:
+    """The address of V3_DATABASE_URL; that of `v3.db` in the data folder if that is not set.
+
+    Raises:
+        V3Error: if V3_DATABASE_URL will not do.
+    """
+    url = os.environ.get("V3_DATABASE_URL")
+    return dialect.parse_url(url or f"sqlite:///{(folder or data_dir()) / 'v3.db'}")
 
 
 class Database:
@@ -47,8 +58,7 @@ class Database:
             V3Error: one sentence, when the URL, the folder or the file will not do. Nothing is half-written.
         """
         folder = folder.absolute() if folder else data_dir()
-        url = url or os.environ.get("V3_DATABASE_URL") or f"sqlite:///{folder / 'v3.db'}"
-        parsed = dialect.parse_url(url)
+        parsed = dialect.parse_url(url) if url else database_url(folder)
         engines = dialect.make_engines(parsed)
         _need_folder(folder, "The data folder", "V3_DATA_DIR")
         if parsed.get_backend_name() == "sqlite":
@@ -90,6 +100,15 @@ class Database:
         with self._explained(), self._writer.begin() as transaction:
             yield transaction
 
+    def check(self) -> None:
+        """Read all of a SQLite database; takes seconds for a large one.
+
+        Raises:
+            V3Error: if it is damaged.
+        """
+        if self._url.get_backend_name() == "sqlite" and (problem := find_damage(Path(self._url.database or ""))):
+            raise V3Error(dialect.explain_damage(self._url, problem))
+
     def close(self) -> None:
         """Close all connections."""
         self._reader.dispose()
@@ -99,9 +118,9 @@ class Database:
     def _explained(self) -> Iterator[None]:
         try:
             yield
-        except (IntegrityError, ProgrammingError):
-            raise  # a defect of the program, not of the database
         except DBAPIError as error:
+            if dialect.is_defect(error):
+                raise
             kind = DatabaseBusyError if dialect.is_busy(error) else V3Error
             raise kind(dialect.explain_failure(self._url, error)) from error
 
@@ -133,3 +152,5 @@ def _need_file(file: Path) -> None:
     if file.is_dir():
         raise V3Error(f"The database {file} is a folder; name a file in it with V3_DATABASE_URL.")
     _need_folder(file.parent, "The database's folder", "V3_DATABASE_URL")
+    if file.exists() and not os.access(file, os.R_OK | os.W_OK):
+        raise V3Error(f"The database {file} cannot be written: permission denied; choose another with V3_DATABASE_URL.")

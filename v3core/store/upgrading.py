@@ -8,6 +8,7 @@ from sqlalchemy.exc import DBAPIError
 from v3core.errors import V3Error
 from v3core.store import dialect, opening
 from v3core.store.backup import copy_before_schema
+from v3core.store.damage import find_damage
 from v3core.store.schema import REVISION_TABLE, SCHEMA_VERSION
 
 
@@ -15,7 +16,7 @@ def make_current(writer: Engine, url: URL) -> None:
     """Create the tables, or migrate them after a copy of a SQLite file. Safe in many processes at once.
 
     Raises:
-        V3Error: if a migration fails; the database is as it was.
+        V3Error: if the database is damaged or a migration fails; it is as it was.
         DBAPIError: if the tables of a new database cannot be made.
     """
     name = dialect.describe(url)
@@ -29,6 +30,8 @@ def make_current(writer: Engine, url: URL) -> None:
             elif not inspect(tx).has_table(REVISION_TABLE) or not opening.is_current(tx):
                 if version < SCHEMA_VERSION and tx.dialect.name == "sqlite":
                     copy = copy_before_schema(Path(url.database or ""), SCHEMA_VERSION)
+                    if problem := find_damage(copy):
+                        raise V3Error(dialect.explain_damage(url, problem))
                 from v3core.store.migrations import migrate  # only here: it imports Alembic
 
                 migrate(tx, version)

@@ -31,6 +31,7 @@ def migrate(tx: Connection, version: int, to: int = SCHEMA_VERSION) -> None:
         if version and not inspect(tx).has_table(REVISION_TABLE):
             command.stamp(config, str(version))  # written before V3 Lab used Alembic
         command.upgrade(config, str(to))
+    # What is derived from other rows is made anew here, by the code of this schema: `if version < N: …`.
     if version:
         tx.execute(meta.update().values(value=str(to)).where(meta.c.key == "schema_version"))
     else:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from v3core.errors import V3Error
 
+FILES = ("", "-wal", "-shm", "-journal")
+"""A SQLite database is up to four files: its name, with these behind it."""
 MARGIN_BYTES = 16 << 20
 """Kept free besides the copy and the changes."""
 
@@ -30,7 +32,7 @@ def copy_before_schema(file: Path, version: int) -> Path:
     _need_room(file)
     partial = file.with_name(f"{file.name}.before-schema-{version}.partial")
     try:
-        partial.unlink(missing_ok=True)  # of a process that was killed over it
+        _remove(partial)  # of a process that was killed over it
         source = sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True)
         target = sqlite3.connect(partial)
         try:
@@ -42,8 +44,13 @@ def copy_before_schema(file: Path, version: int) -> Path:
         shutil.copymode(file, partial)
         return partial.rename(_free_name(file, version))
     except BaseException:
-        partial.unlink(missing_ok=True)
+        _remove(partial)
         raise
+
+
+def _remove(file: Path) -> None:
+    for suffix in FILES:
+        file.with_name(file.name + suffix).unlink(missing_ok=True)
 
 
 def _need_room(file: Path) -> None:

@@ -11,9 +11,7 @@ from sqlalchemy import URL
 
 from v3core.errors import V3Error
 from v3core.store import dialect
-
-BESIDE = ("", "-wal", "-shm", "-journal")
-"""A SQLite database is up to four files."""
+from v3core.store.backup import FILES
 
 
 def find_damage(file: Path) -> str:
@@ -57,10 +55,10 @@ def set_aside(url: URL, now: datetime) -> Path:
             "end them first: the dashboard, and the workers of running runs."
         )
     target = file.with_name(f"{file.name}.damaged-{now:%Y%m%d-%H%M%S}")
-    if any(target.with_name(target.name + suffix).exists() for suffix in BESIDE):
+    if any(target.with_name(target.name + suffix).exists() for suffix in FILES):
         raise V3Error(f"There is a {target} already; try again in a second.")
     try:
-        for suffix in reversed(BESIDE):  # the database itself last: until then nobody takes it for a new one
+        for suffix in reversed(FILES):  # the database itself last: until then nobody takes it for a new one
             with suppress(FileNotFoundError):
                 file.with_name(file.name + suffix).rename(target.with_name(target.name + suffix))
     except OSError as error:
@@ -70,7 +68,7 @@ def set_aside(url: URL, now: datetime) -> Path:
 
 def _users(file: Path) -> list[int]:
     """Other processes that have a file of the database open, as far as this user may know."""
-    names = {str(file.with_name(file.name + suffix).resolve()) for suffix in BESIDE}
+    names = {str(file.with_name(file.name + suffix).resolve()) for suffix in FILES}
     found = []
     for process in psutil.process_iter():
         with suppress(psutil.Error):

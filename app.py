@@ -44,7 +44,7 @@ def is_busy(runs: list[RunRow]) -> bool:
     return any(run.status in ACTIVE or run.status == Status.QUEUED for run in runs)
 
 
-BUSY = is_busy(list_runs(database))
+BUSY = is_busy(shell.needed(list_runs)(database))
 
 
 # The slow tick is for runs that the command line starts.

@@ -15,11 +15,11 @@ from v3core.ui.run_picker import distinct_names, pick_runs
 database = shell.page("Compare")
 shell.reconcile(database)
 st.title("Compare", anchor=False)
-runs = pick_runs(database)
+runs = shell.needed(pick_runs)(database)
 
 metric = st.selectbox(
     "Metric",
-    metrics_of([load_series(database, run) for run in runs]),
+    metrics_of([shell.needed(load_series)(database, run) for run in runs]),
     format_func=lambda name: METRICS[name][0],
     key="metric",
     bind="query-params",

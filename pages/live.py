@@ -23,9 +23,9 @@ LOG_LINES = 200
 database = shell.page("Live")
 shell.reconcile(database)
 head = st.container(horizontal=True, vertical_alignment="center")
-run = pick_run(database, head)
+run = shell.needed(pick_run)(database, head)
 with head:
-    notes_editor(database, run)
+    shell.told(notes_editor)(database, run)
 
 UNFINISHED = ACTIVE | {Status.QUEUED}
 
@@ -63,7 +63,7 @@ def nothing_yet(run: RunRow) -> None:
 
 
 live(run.id, run.status in UNFINISHED)
-boundary_editor(database, run)
+shell.told(boundary_editor)(database, run)
 
 
 @st.fragment(run_every="1s" if run.status in UNFINISHED else None)

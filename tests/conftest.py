@@ -2,6 +2,20 @@
 
 from hypothesis import settings
 
+from tests import postgres_server
+
 # On a busy machine a single example may take long for reasons that are not the code's.
 settings.register_profile("unhurried", deadline=None)
 settings.load_profile("unhurried")
+
+
+def pytest_configure(config):
+    """The session, not each of its workers, owns the PostgreSQL server that tests may start."""
+    if not hasattr(config, "workerinput"):
+        postgres_server.begin_session()
+
+
+def pytest_unconfigure(config):
+    """End that server."""
+    if not hasattr(config, "workerinput"):
+        postgres_server.end_session()

@@ -8,7 +8,7 @@ import statistics
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
@@ -27,7 +27,8 @@ from v3core.jobs.sweep import experiment_name, parse_seeds
 from v3core.serve import DEFAULT_PORT
 from v3core.store import runs as run_store
 from v3core.store.commands import read_commands
-from v3core.store.database import Database
+from v3core.store.damage import set_aside
+from v3core.store.database import Database, database_url
 from v3core.store.history import read_events
 
 STOP_PATIENCE_SECONDS = 60.0
@@ -487,8 +488,15 @@ def show(run_id: str, as_json: bool) -> None:
 
 
 @commands.command()
-def doctor() -> int:
+@click.option(
+    "--set-aside-database", "aside", is_flag=True, help="Rename a damaged SQLite database, so that a new one can begin."
+)
+def doctor(aside: bool) -> int:
     """Say what is missing on this machine, and how to get it."""
+    if aside:
+        target = set_aside(database_url(), datetime.now(UTC))
+        click.echo(f"The damaged database is now {target}; the next command begins a new one.")
+        return 0
     from v3core.doctor import examine
 
     findings = list(examine())

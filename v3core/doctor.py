@@ -69,11 +69,14 @@ def _packages() -> Iterator[Finding]:
 def _data() -> Iterator[Finding]:
     try:
         database = Database.open()
+        try:
+            database.check()
+        finally:
+            database.close()
     except V3Error as error:
         yield Finding("Database", False, str(error))
         return
     yield Finding("Database", True, database.describe())
-    database.close()
     folder = Path(data_dir()).resolve()
     free = shutil.disk_usage(folder).free
     gigabytes = f"{free / (1 << 30):.1f} GiB free in {folder}"

@@ -23,6 +23,21 @@ from v3core.store.runs import get_run, list_runs, need_run, update_run
 ROOT = Path(__file__).resolve().parents[2]
 
 
+def pytest_collection_modifyitems(config, items):
+    """On PostgreSQL all that needs no worker process, and of what does, the tests marked `every_database`.
+
+    A worker takes seconds to start, and which database it was started for matters to few of those tests.
+    """
+    left_out = [item for item in items if "[postgresql" in item.name and _starts_worker(item)]
+    items[:] = [item for item in items if item not in set(left_out)]
+    config.hook.pytest_deselected(items=left_out)
+
+
+def _starts_worker(item):
+    costly = {"start", "wait_until"} & set(item.fixturenames)
+    return bool(costly) and not any(item.iter_markers("every_database"))
+
+
 @pytest.fixture(params=BACKENDS)
 def db(request, tmp_path, monkeypatch):
     """An open, empty store; workers of its runs are killed at the end."""

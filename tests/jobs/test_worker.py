@@ -51,6 +51,7 @@ gym.register("Broken-v0", entry_point=Broken)
 """
 
 
+@pytest.mark.every_database
 def test_a_run_is_trained_to_its_end_and_everything_recorded(db, start, wait_until):
     run_id = start(episodes=80, boundary=30)
     wait_until(run_id, status=Status.COMPLETED)
@@ -102,6 +103,7 @@ def test_a_stopped_run_resumes_without_a_gap_or_a_doubled_episode(db, start, wai
     assert get_run(db, run_id).generation == 1
 
 
+@pytest.mark.every_database
 def test_a_killed_worker_is_found_out_and_its_run_resumes(db, start, wait_until, tmp_path):
     run_id = start(episodes=800, boundary=50)
     run = wait_until(run_id, episode=120)
@@ -147,6 +149,7 @@ def test_a_worker_falls_back_to_the_checkpoint_before_a_damaged_one(db, start, w
     assert after["return"][:kept].tolist() == before["return"][:kept].tolist()
 
 
+@pytest.mark.every_database
 def test_a_boundary_of_a_running_run_moves(db, start, wait_until):
     run_id = start(episodes=ENDLESS, boundary=ENDLESS - 1)
     wait_until(run_id, episode=20)

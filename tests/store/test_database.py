@@ -1,6 +1,5 @@
 """Opening the store: pragmas, errors in one sentence, and many processes at once."""
 
-import os
 import sqlite3
 import subprocess
 import sys
@@ -195,16 +194,6 @@ def test_a_data_folder_that_cannot_be_made_names_its_variable(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(V3Error, match=r"^The data folder .*/file/data cannot be written: .*; choose .* V3_DATA_DIR\.$"):
         Database.open(None, tmp_path / "file" / "data")
-
-
-@pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may write anywhere")
-def test_a_data_folder_without_permission_is_refused(tmp_path):
-    tmp_path.chmod(0o500)
-    try:
-        with pytest.raises(V3Error, match="permission denied; choose another with V3_DATA_DIR"):
-            Database.open(None, tmp_path)
-    finally:
-        tmp_path.chmod(0o700)
 
 
 def test_a_newer_schema_is_refused(db, url, tmp_path):

@@ -9,10 +9,10 @@ from v3core.jobs import identity
 from v3core.jobs.identity import ProcessIdentity
 from v3core.jobs.launcher import Command, drain, worker_command
 from v3core.jobs.lifecycle import ACTIVE, Status, change_status
-from v3core.store.commands import note_step, open_stop
+from v3core.store.commands import note_step, open_stop, redate_stop
 from v3core.store.database import Database, Transaction
 from v3core.store.history import add_event
-from v3core.store.runs import RunRow, runs_in
+from v3core.store.runs import RunRow, redate_heartbeat, runs_in
 
 COMMAND_GRACE_SECONDS = 10.0
 """A worker that has not ended so long after a stop was asked for is sent SIGTERM."""
@@ -22,6 +22,8 @@ OTHER_HOST_SECONDS = 60.0
 """A run of another machine is lost when its promised heartbeat is so late: its process cannot be looked at."""
 MONITOR_SECONDS = 4.0
 """How long after the last heartbeat a death is left to the run's own monitor, which knows its cause."""
+CLOCK_SECONDS = 5.0
+"""A time of this machine that lies so far ahead was written before the clock jumped back."""
 KILL_SECONDS = 2.0
 """How long to wait for a killed process to be gone."""
 
@@ -78,6 +80,10 @@ def describe_stop(tx: Transaction, run_id: str, otherwise: str | None) -> str | 
 def _settle(db: Database, run: RunRow, now: datetime) -> bool:
     """Say what is true of a run that has a process, or should have; returns whether its status changed."""
     alive = identity.is_alive(process_of(run))
+    if alive is not None and run.heartbeat_at is not None and _is_ahead(run.heartbeat_at, now):
+        with db.write() as tx:
+            redate_heartbeat(tx, run, now)
+        return False  # the next look goes by the promise that it has now
     late = timedelta(0) if run.heartbeat_due_at is None else now - run.heartbeat_due_at
     if alive is None:
         gone = late > timedelta(seconds=OTHER_HOST_SECONDS)
@@ -97,6 +103,11 @@ def _settle(db: Database, run: RunRow, now: datetime) -> bool:
     if run.status in {Status.RUNNING, Status.PAUSED} and late > timedelta(0):
         return _call_stalled(db, run, now)
     return False
+
+
+def _is_ahead(moment: datetime, now: datetime) -> bool:
+    """Whether the clock of this machine has jumped back since: else it would be that long before anything is late."""
+    return moment - now > timedelta(seconds=CLOCK_SECONDS)
 
 
 def _requeue(db: Database, run: RunRow, now: datetime) -> bool:
@@ -141,6 +152,10 @@ def _hurry(db: Database, run: RunRow, now: datetime) -> bool:
     with db.read() as tx:
         asked = open_stop(tx, run.id)
     if asked is None:
+        return False
+    if _is_ahead(asked.requested_at, now):
+        with db.write() as tx:
+            redate_stop(tx, run.id, now)
         return False
     waited = (now - asked.requested_at).total_seconds()
     process = process_of(run)

@@ -84,7 +84,7 @@ class CommandRow:
         if self.rejected_reason is not None:
             return f"rejected: {self.rejected_reason}"
         if self.applied_at is not None:
-            took = (self.applied_at - self.requested_at).total_seconds()
+            took = max(0.0, (self.applied_at - self.requested_at).total_seconds())  # a clock may jump back
             return f"applied at episode {self.applied_episode}, {took:.1f} s after it was asked for"
         return "not seen by the worker yet" if self.acknowledged_at is None else "seen by the worker"
 
@@ -216,6 +216,12 @@ def reject_open(
         if command.revision is not None:
             reject_revision(tx, run_id, command.revision.id, reason=reason, now=now)
         tx.execute(update(commands).where(commands.c.id == command.id).values(rejected_reason=reason))
+
+
+def redate_stop(tx: Transaction, run_id: str, now: datetime) -> None:
+    """Write the open stop of a run as asked for now, where a clock that jumped back has it in the future."""
+    query = update(commands).where(commands.c.run_id == run_id, commands.c.kind == STOP, _OPEN)
+    tx.execute(query.where(commands.c.requested_at > now).values(requested_at=now))
 
 
 def note_step(tx: Transaction, run_id: str, step: str, *, instead_of: str | None) -> bool:

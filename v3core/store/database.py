@@ -5,12 +5,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sqlalchemy import URL, Connection, Engine, insert, inspect, select
-from sqlalchemy.exc import DBAPIError, IntegrityError, ProgrammingError
+from sqlalchemy import URL, Connection, Engine
+from sqlalchemy.exc import DBAPIError
 
 from v3core.errors import V3Error
-from v3core.store import dialect
-from v3core.store.schema import SCHEMA_VERSION, meta, metadata, upgrade
+from v3core.store import dialect, opening
+from v3core.store.damage import find_damage
+from v3core.store.upgrading import make_current
 
 Transaction = Connection
 """An open transaction, handed to the functions of this package."""
@@ -23,6 +24,16 @@ class DatabaseBusyError(V3Error):
 def data_dir() -> Path:
     """The folder of V3_DATA_DIR, absolute; `data` in the working directory if that is not set."""
     return Path(os.environ.get("V3_DATA_DIR") or "data").absolute()
+
+
+def database_url(folder: Path | None = None) -> URL:
+    """The address of V3_DATABASE_URL; that of `v3.db` in the data folder if that is not set.
+
+    Raises:
+        V3Error: if V3_DATABASE_URL will not do.
+    """
+    url = os.environ.get("V3_DATABASE_URL")
+    return dialect.parse_url(url or f"sqlite:///{(folder or data_dir()) / 'v3.db'}")
 
 
 class Database:
@@ -47,16 +58,13 @@ class Database:
             V3Error: one sentence, when the URL, the folder or the file will not do. Nothing is half-written.
         """
         folder = folder.absolute() if folder else data_dir()
-        url = url or os.environ.get("V3_DATABASE_URL") or f"sqlite:///{folder / 'v3.db'}"
-        parsed = dialect.parse_url(url)
+        parsed = dialect.parse_url(url) if url else database_url(folder)
         engines = dialect.make_engines(parsed)
         _need_folder(folder, "The data folder", "V3_DATA_DIR")
         if parsed.get_backend_name() == "sqlite":
             _need_file(Path(parsed.database or ""))
         database = cls(parsed, folder, engines)
         try:
-            with database._explained():
-                dialect.use_wal(engines[1])
             database._ensure_tables()
         except BaseException:
             database.close()
@@ -96,6 +104,15 @@ class Database:
         with self._explained(), self._writer.begin() as transaction:
             yield transaction
 
+    def check(self) -> None:
+        """Read all of a SQLite database; takes seconds for a large one.
+
+        Raises:
+            V3Error: if it is damaged.
+        """
+        if self._url.get_backend_name() == "sqlite" and (problem := find_damage(Path(self._url.database or ""))):
+            raise V3Error(dialect.explain_damage(self._url, problem))
+
     def close(self) -> None:
         """Close all connections."""
         self._reader.dispose()
@@ -105,57 +122,22 @@ class Database:
     def _explained(self) -> Iterator[None]:
         try:
             yield
-        except (IntegrityError, ProgrammingError):
-            raise  # a defect of the program, not of the database
         except DBAPIError as error:
+            if dialect.is_defect(error):
+                raise
             kind = DatabaseBusyError if dialect.is_busy(error) else V3Error
             raise kind(dialect.explain_failure(self._url, error)) from error
 
     def _ensure_tables(self) -> None:
         with self.read() as tx:
-            ready = self._is_current(tx)
-        if ready:
-            return
-        with self.write() as tx:
-            dialect.lock_schema(tx)
-            if not self._is_current(tx):  # another process may have been quicker
-                if inspect(tx).has_table(meta.name):
-                    upgrade(tx)
-                    tx.execute(meta.update().values(value=str(SCHEMA_VERSION)).where(meta.c.key == "schema_version"))
-                else:
-                    metadata.create_all(tx, checkfirst=False)
-                    tx.execute(insert(meta).values(key="schema_version", value=str(SCHEMA_VERSION)))
-
-    def _is_current(self, tx: Transaction) -> bool:
-        """Whether the tables are there and of this version; False for an empty database and for an older one.
-
-        Raises:
-            V3Error: if they are of a newer version, or belong to another program.
-        """
-        present = set(inspect(tx).get_table_names())
-        foreign = present if self._url.get_backend_name() == "sqlite" else present & set(metadata.tables)
-        if meta.name not in present:
-            if foreign:
-                raise V3Error(
-                    f"The database {self.describe()} belongs to another program "
-                    f"(it has a table '{min(foreign)}'); choose another with V3_DATABASE_URL."
-                )
-            return False
-        columns = {column["name"] for column in inspect(tx).get_columns(meta.name)}
-        version = None
-        if columns == set(meta.c.keys()):
-            version = tx.execute(select(meta.c.value).where(meta.c.key == "schema_version")).scalar_one_or_none()
-        if version is None or not version.isdigit():
-            raise V3Error(
-                f"The database {self.describe()} belongs to another program (its table 'meta' is not V3 Lab's); "
-                "choose another with V3_DATABASE_URL."
-            )
-        if int(version) > SCHEMA_VERSION:
-            raise V3Error(
-                f"The database {self.describe()} was written by a newer V3 Lab (schema {version}, this one knows "
-                f"{SCHEMA_VERSION}); update V3 Lab, or choose another database with V3_DATABASE_URL."
-            )
-        return int(version) == SCHEMA_VERSION
+            current = opening.is_current(tx)
+        if not current:
+            with self.read() as tx:
+                opening.read_version(tx, self.describe())  # nothing is written into what is not ours
+        with self._explained():
+            dialect.use_wal(self._writer)
+            if not current:
+                make_current(self._writer, self._url)
 
 
 def _need_folder(folder: Path, subject: str, variable: str) -> None:
@@ -174,3 +156,5 @@ def _need_file(file: Path) -> None:
     if file.is_dir():
         raise V3Error(f"The database {file} is a folder; name a file in it with V3_DATABASE_URL.")
     _need_folder(file.parent, "The database's folder", "V3_DATABASE_URL")
+    if file.exists() and not os.access(file, os.R_OK | os.W_OK):
+        raise V3Error(f"The database {file} cannot be written: permission denied; choose another with V3_DATABASE_URL.")

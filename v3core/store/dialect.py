@@ -3,17 +3,35 @@
 import os
 import sqlite3
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, NoSuchModuleError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DatabaseError,
+    DBAPIError,
+    IntegrityError,
+    NoSuchModuleError,
+    ProgrammingError,
+)
 
 from v3core.errors import V3Error
 
 BUSY_TIMEOUT_SECONDS = 30
 """How long a write waits for another process's write before it gives up."""
+CONNECT_SECONDS = 10
+"""How long to wait for a PostgreSQL server that does not answer, unless the URL says otherwise."""
+SCHEMA_TIMEOUT_SECONDS = 600
+"""How long to wait for another process that makes or changes the tables."""
 FORMS = "write sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME"
+_LOCKED_STATES = {"55P03", "40P01", "40001"}
+"""Lock timeout, deadlock, and a row that another process changed meanwhile: trying again may help."""
+_DENIED_STATES = {"42501", "3F000", "25006"}
+"""No privilege, no schema to create tables in, a server that only reads."""
 INDEX_BYTES = 32 * 1024
 """What SQLite needs beside the database before anybody can read it: the index of its write-ahead log."""
 SCHEMA_LOCK, QUEUE_LOCK = 3_141_001, 3_141_002
@@ -52,9 +70,12 @@ def make_engines(url: URL) -> tuple[Engine, Engine]:
     try:
         if url.get_backend_name() == "sqlite":
             return _sqlite_engine(url, read_only=True), _sqlite_engine(url, read_only=False)
-        reader = create_engine(url, isolation_level="REPEATABLE READ", pool_pre_ping=True)
+        known = url.get_driver_name() in {"psycopg", "psycopg2"}
+        limit = {} if "connect_timeout" in url.query or not known else {"connect_timeout": CONNECT_SECONDS}
+        create = partial(create_engine, url, connect_args=limit, pool_pre_ping=True)
+        reader = create(isolation_level="REPEATABLE READ")
         event.listen(reader, "begin", lambda tx: tx.exec_driver_sql("SET TRANSACTION READ ONLY"))
-        return reader, create_engine(url, pool_pre_ping=True)
+        return reader, create()
     except (ModuleNotFoundError, NoSuchModuleError) as error:
         raise V3Error(
             f"The driver of {url.drivername} databases is missing ({error}); "
@@ -106,9 +127,23 @@ def use_wal(writer: Engine) -> None:
             time.sleep(0.02)
 
 
-def lock_schema(tx: Connection) -> None:
-    """Wait until no other process creates the tables; held to the end of the transaction."""
-    _advisory_lock(tx, SCHEMA_LOCK)
+@contextmanager
+def schema_transaction(writer: Engine) -> Iterator[Connection]:
+    """A transaction to make or change tables in, by one process at a time; it waits long, as a migration may take long.
+
+    On SQLite without foreign keys: a table is changed by making another and dropping the first, and its rows would take
+    with them the rows that refer to them.
+    """
+    with writer.connect() as connection:
+        connection.detach()  # closed at the end, so that no other transaction has these settings
+        if writer.dialect.name == "sqlite":
+            cursor = connection.connection.cursor()
+            cursor.execute("PRAGMA foreign_keys = OFF")
+            cursor.execute(f"PRAGMA busy_timeout = {SCHEMA_TIMEOUT_SECONDS * 1000}")
+            cursor.close()
+        with connection.begin():
+            _advisory_lock(connection, SCHEMA_LOCK)
+            yield connection
 
 
 def lock_queue(tx: Connection) -> None:
@@ -124,22 +159,50 @@ def _advisory_lock(tx: Connection, key: int) -> None:
 
 def describe(url: URL) -> str:
     """The database as a sentence names it; a password is hidden."""
-    return url.database or "" if url.get_backend_name() == "sqlite" else url.render_as_string(hide_password=True)
+    if url.get_backend_name() == "sqlite":
+        return url.database or ""
+    return url.difference_update_query(["password", "sslpassword"]).render_as_string(hide_password=True)
+
+
+def is_missing_table(error: DBAPIError) -> bool:
+    """Whether a query failed because there is no such table or column."""
+    if (state := _sqlstate(error)) is not None:
+        return state in {"42P01", "42703"}
+    return str(error.orig).startswith(("no such table", "no such column"))
+
+
+def _sqlstate(error: DBAPIError) -> str | None:
+    """PostgreSQL's code of an error, which is the same in every language; None on SQLite."""
+    return getattr(error.orig, "sqlstate", None)
+
+
+def first_line(error: BaseException | None) -> str:
+    """The first line of an error, without its full stop; the kind of error if it says nothing."""
+    lines = str(error).strip().splitlines()
+    return lines[0].rstrip(".") if lines else type(error).__name__
 
 
 def is_busy(error: DBAPIError) -> bool:
     """Whether another process kept the database locked."""
-    return "locked" in str(error.orig) or "lock timeout" in str(error.orig)
+    state = _sqlstate(error)
+    return "locked" in str(error.orig) if state is None else state in _LOCKED_STATES
+
+
+def is_defect(error: DBAPIError) -> bool:
+    """Whether the program is wrong, and not the database."""
+    return isinstance(error, IntegrityError | ProgrammingError) and _sqlstate(error) not in _DENIED_STATES
 
 
 def explain_failure(url: URL, error: DBAPIError) -> str:
     """One sentence for a database's own error."""
-    problem = str(error.orig).strip().splitlines()[0].rstrip(".") if str(error.orig).strip() else type(error).__name__
+    problem = first_line(error.orig)
     name = describe(url)
+    if url.get_backend_name() == "postgresql":
+        return _explain_postgresql(name, problem, _sqlstate(error))
     if "not a database" in problem:
         return f"The file {name} is not a SQLite database; move it away or choose another with V3_DATABASE_URL."
     if "malformed" in problem:
-        return f"The database {name} is damaged ({problem}); restore it from a copy."
+        return explain_damage(url, problem)
     if "locked" in problem:
         return f"The database {name} stayed locked for {BUSY_TIMEOUT_SECONDS} seconds; end the program that holds it."
     if "full" in problem or "No space left" in problem or "quota" in problem:
@@ -150,6 +213,26 @@ def explain_failure(url: URL, error: DBAPIError) -> str:
         return f"The database {name} cannot be written: {problem}; choose another with V3_DATABASE_URL."
     if "disk I/O" in problem:
         return f"The database {name} cannot be used: {problem}; look at the disk, and whether the file is still there."
+    return f"The database {name} cannot be used: {problem}."
+
+
+def explain_damage(url: URL, problem: str) -> str:
+    """One sentence for a SQLite file that is damaged."""
+    return (
+        f"The database {describe(url)} is damaged ({problem}); restore a copy of it, or set it aside and begin anew "
+        "with: python -m v3core doctor --set-aside-database."
+    )
+
+
+def _explain_postgresql(name: str, problem: str, state: str | None) -> str:
+    if state is None:  # no answer from a server that knows us
+        return f"The database {name} cannot be reached: {problem}; see to its server, or mend V3_DATABASE_URL."
+    if state in _DENIED_STATES:
+        return f"The database {name} refuses this user: {problem}; ask its owner for the right to CREATE and to USE."
+    if state in _LOCKED_STATES:
+        return f"The database {name} stayed locked: {problem}; end the program that holds it."
+    if state == "53100":
+        return f"The database {name} cannot be written: {problem}; free some space on its server."
     return f"The database {name} cannot be used: {problem}."
 
 

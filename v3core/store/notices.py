@@ -55,6 +55,9 @@ def settle_notice(tx: Transaction, run_id: str, *, state: str, message: str, now
 
 def _is_free(now: datetime) -> ColumnElement[bool]:
     claimed = exists().where(
-        events.c.run_id == runs.c.id, events.c.kind == NOTICE, events.c.at > now - timedelta(seconds=CLAIM_SECONDS)
+        events.c.run_id == runs.c.id,
+        events.c.kind == NOTICE,
+        # Not after now either: the clock may have jumped back since.
+        events.c.at.between(now - timedelta(seconds=CLAIM_SECONDS), now + timedelta(seconds=CLAIM_SECONDS)),
     )
     return or_(runs.c.webhook == DUE, and_(runs.c.webhook == CALLING, ~claimed))

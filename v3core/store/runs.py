@@ -220,6 +220,20 @@ def update_run(
     return tx.execute(query).rowcount == 1
 
 
+def redate_heartbeat(tx: Transaction, run: RunRow, now: datetime) -> None:
+    """Write the heartbeat of a run as one of now, with a promise as long as it was; not if it was heard from since.
+
+    Args:
+        tx: a writing transaction.
+        run: as it was read, with a heartbeat.
+        now: the time.
+    """
+    if run.heartbeat_at is None or run.heartbeat_due_at is None:
+        return
+    values = {"heartbeat_at": now, "heartbeat_due_at": now + (run.heartbeat_due_at - run.heartbeat_at)}
+    tx.execute(update(runs).where(runs.c.id == run.id, runs.c.heartbeat_at == run.heartbeat_at).values(values))
+
+
 def runs_of_experiment(tx: Transaction, experiment: str, *, for_update: bool = False) -> list[RunRow]:
     """The runs of that group, oldest first; `for_update` keeps others from changing them meanwhile."""
     query = select(*_COLUMNS).where(runs.c.experiment == experiment).order_by(runs.c.created_at, runs.c.id)

@@ -6,24 +6,22 @@ from typing import Any
 from sqlalchemy import (
     BigInteger,
     Column,
-    Connection,
     DateTime,
     Dialect,
     ForeignKey,
     Index,
     MetaData,
     Named,
+    PrimaryKeyConstraint,
     String,
     Table,
     UniqueConstraint,
-    inspect,
-    text,
 )
 from sqlalchemy import TypedColumns as Columns
 from sqlalchemy.types import TypeDecorator
 
 SCHEMA_VERSION = 3
-"""Goes up with every change of the tables. A database of a newer version is refused, an older one is brought up."""
+"""Goes up with every change of the tables, together with a revision in `migrations/versions`."""
 
 metadata = MetaData()
 
@@ -266,23 +264,13 @@ events = Table("events", metadata, EventColumns)
 Index("ix_runs_created_at", runs.c.created_at)
 
 
-def upgrade(connection: Connection) -> None:
-    """Bring the tables of an older version to this one: new tables, indexes and columns, which are empty in old rows.
-
-    Runs in the caller's transaction; each version so far has only added to the one before.
-    """
-    inspector = inspect(connection)
-    present = set(inspector.get_table_names())
-    metadata.create_all(connection, checkfirst=True)
-    for table in metadata.tables.values():
-        if table.name not in present:
-            continue
-        known = {column["name"] for column in inspector.get_columns(table.name)}
-        for column in table.columns:
-            if column.name not in known:
-                kind = column.type.compile(connection.dialect)
-                if column.server_default is not None:
-                    kind += f" NOT NULL DEFAULT {column.server_default.arg}"  # type: ignore[attr-defined]
-                connection.execute(text(f'ALTER TABLE {table.name} ADD COLUMN "{column.name}" {kind}'))
-        for index in table.indexes:
-            index.create(connection, checkfirst=True)
+# Alembic's own note of the revision, here so that a new database is made without it. Not in `metadata`: it is no table
+# of ours, and its name is not Alembic's default, which another program in the same database may use.
+REVISION_TABLE = "v3_alembic_version"
+revision_metadata = MetaData()
+revision = Table(
+    REVISION_TABLE,
+    revision_metadata,
+    Column("version_num", String(32), nullable=False),
+    PrimaryKeyConstraint("version_num", name=f"{REVISION_TABLE}_pkc"),
+)

@@ -58,7 +58,7 @@ def run_charts(run: RunRow, series: RunSeries, curriculum: Curriculum) -> bool:
             zoom_group=group,
         )
         newest = newest_at(series)
-        waited = (datetime.now(UTC) - newest).total_seconds() if newest and run.status in ACTIVE else None
+        waited = max(0.0, (datetime.now(UTC) - newest).total_seconds()) if newest and run.status in ACTIVE else None
         st.caption(drawn_caption(series.episode, waited))
     if series.has("success"):
         with st.container(border=True):

@@ -5,7 +5,7 @@ import importlib
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import ParamSpec
+from typing import ParamSpec, TypeVar
 
 import streamlit as st
 
@@ -17,6 +17,7 @@ from v3core.ui.plotly_js import ensure_plotly_js
 from v3core.ui.toasts import tell_of_ends
 
 P = ParamSpec("P")
+T = TypeVar("T")
 
 PAGES = (
     ("app.py", "Runs", ":material/home:"),
@@ -78,6 +79,20 @@ def told(body: Callable[P, None]) -> Callable[P, None]:
             body(*args, **kwargs)
         except V3Error as error:
             st.error(str(error), icon=":material/error:")
+
+    return guarded
+
+
+def needed(read: Callable[P, T]) -> Callable[P, T]:
+    """For what a page cannot do without: if it cannot be read, the page ends there with one sentence."""
+
+    @functools.wraps(read)
+    def guarded(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return read(*args, **kwargs)
+        except V3Error as error:
+            st.error(str(error), icon=":material/database_off:")
+            st.stop()
 
     return guarded
 

@@ -1,0 +1,162 @@
+"""What only a database server has: names, rights, and not being there. Each is told in one sentence."""
+
+import socket
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from sqlalchemy import create_engine, make_url
+
+from tests.databases import POSTGRES, empty_database
+from v3core.errors import V3Error
+from v3core.store import dialect
+from v3core.store.database import Database, DatabaseBusyError
+from v3core.store.runs import list_runs
+from v3core.store.schema import runs
+
+pytestmark = pytest.mark.parametrize("server", [POSTGRES], indirect=True)
+
+
+@pytest.fixture
+def server(request, tmp_path):
+    """URL of an empty database on a server."""
+    with empty_database(request.param, tmp_path) as url:
+        yield make_url(url)
+
+
+@contextmanager
+def as_owner(server) -> Iterator:
+    """A connection that may do anything."""
+    engine = create_engine(server, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        yield connection
+    engine.dispose()
+
+
+@pytest.fixture
+def stranger(server):
+    """The same database as a user without rights sees it."""
+    name = f"stranger_{server.database}"
+    with as_owner(server) as connection:
+        connection.exec_driver_sql(f"CREATE ROLE {name} LOGIN PASSWORD 'secret'")
+        connection.exec_driver_sql("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
+    yield server.set(username=name, password="secret")
+    with as_owner(server) as connection:
+        connection.exec_driver_sql(f"DROP OWNED BY {name}")
+        connection.exec_driver_sql(f"DROP ROLE {name}")
+
+
+def refusal(url, folder):
+    """The sentence that opening a database ends with."""
+    with pytest.raises(V3Error) as caught:
+        Database.open(url.render_as_string(hide_password=False), folder)
+    assert "secret" not in str(caught.value)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["postgresql", "postgresql+psycopg"])
+def test_both_ways_to_write_the_address_will_do(server, tmp_path, name):
+    database = Database.open(server.set(drivername=name).render_as_string(hide_password=False), tmp_path)
+    assert list_runs(database) == []
+    database.close()
+
+
+def test_a_database_that_is_not_there(server, tmp_path):
+    sentence = refusal(server.set(database="nowhere"), tmp_path)
+    assert "cannot be reached: " in sentence
+    assert 'database "nowhere" does not exist; see to its server, or mend V3_DATABASE_URL.' in sentence
+
+
+def test_a_user_who_may_not_make_tables(stranger, tmp_path):
+    assert "refuses this user: permission denied for schema public; ask its owner for" in refusal(stranger, tmp_path)
+
+
+def test_a_user_who_may_not_read_the_tables(server, stranger, tmp_path):
+    Database.open(server.render_as_string(hide_password=False), tmp_path).close()
+    assert "refuses this user: permission denied for table meta; ask its owner for" in refusal(stranger, tmp_path)
+
+
+def test_a_user_who_may_only_read(server, stranger, tmp_path):
+    Database.open(server.render_as_string(hide_password=False), tmp_path).close()
+    with as_owner(server) as connection:
+        connection.exec_driver_sql(f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {stranger.username}")
+    database = Database.open(stranger.render_as_string(hide_password=False), tmp_path)
+    assert list_runs(database) == []
+    with pytest.raises(V3Error, match="refuses this user: permission denied for table runs"), database.write() as tx:
+        tx.execute(runs.delete())
+    database.close()
+
+
+def test_another_programs_tables(server, tmp_path):
+    with as_owner(server) as connection:
+        connection.exec_driver_sql("CREATE TABLE runs (kilometres integer)")
+    assert "belongs to another program (it has a table 'runs')" in refusal(server, tmp_path)
+    with as_owner(server) as connection:
+        assert connection.exec_driver_sql("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'").scalar() == 1
+
+
+def test_a_database_may_be_shared_where_no_name_is_taken(server, tmp_path):
+    with as_owner(server) as connection:
+        connection.exec_driver_sql("CREATE TABLE recipes (id integer)")
+        connection.exec_driver_sql("CREATE TABLE alembic_version (version_num text)")
+    Database.open(server.render_as_string(hide_password=False), tmp_path).close()
+
+
+def test_a_server_that_does_not_answer_is_not_waited_for(server, tmp_path, monkeypatch):
+    monkeypatch.setattr(dialect, "CONNECT_SECONDS", 2)  # the least that the driver takes
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        began = time.monotonic()
+        url = make_url(f"postgresql://me:secret@127.0.0.1:{silent.getsockname()[1]}/v3")
+        assert "cannot be reached: connection" in refusal(url, tmp_path)
+    assert time.monotonic() - began < 20
+
+
+def test_no_server(server, tmp_path):
+    url = make_url("postgresql://127.0.0.1:1/v3?user=me&password=secret")
+    assert "Connection refused" in refusal(url, tmp_path)
+    assert "v3" in refusal(make_url("postgresql://me:secret@no.such.host.invalid/v3"), tmp_path)
+
+
+def test_a_missing_driver(server, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    assert "is missing (import of psycopg halted" in refusal(server, tmp_path)
+    assert refusal(server, tmp_path).endswith("install it with: pip install 'psycopg[binary]'.")
+
+
+def test_a_connection_that_the_server_ends_is_made_anew(server, tmp_path):
+    database = Database.open(server.render_as_string(hide_password=False), tmp_path)
+    with as_owner(server) as connection:
+        others = "datname = current_database() AND pid <> pg_backend_pid()"
+        connection.exec_driver_sql(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}")
+    assert list_runs(database) == []
+    database.close()
+
+
+def test_of_two_that_wait_for_each_other_one_is_told_to_try_again(server, tmp_path, new_run):
+    """The other goes on. A worker's writer, told so, tries its batch again."""
+    database = Database.open(server.render_as_string(hide_password=False), tmp_path)
+    ids = [new_run(database), new_run(database)]
+    both_hold_one, told = threading.Barrier(2), []
+
+    def change(order):
+        try:
+            with database.write() as tx:
+                tx.execute(runs.update().where(runs.c.id == order[0]).values(step=1))
+                both_hold_one.wait(10)
+                tx.execute(runs.update().where(runs.c.id == order[1]).values(step=1))
+        except V3Error as error:
+            told.append(error)
+
+    threads = [threading.Thread(target=change, args=(order,)) for order in (ids, ids[::-1])]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [type(error) for error in told] == [DatabaseBusyError]
+    assert "stayed locked: deadlock detected; end the program that holds it" in str(told[0])
+    assert [run.step for run in list_runs(database)] == [1, 1]
+    database.close()

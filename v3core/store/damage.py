@@ -1,0 +1,77 @@
+"""A SQLite file that is damaged: finding out, and setting it aside when, and only when, somebody asks for that."""
+
+import os
+import sqlite3
+from contextlib import closing, suppress
+from datetime import datetime
+from pathlib import Path
+
+import psutil
+from sqlalchemy import URL
+
+from v3core.errors import V3Error
+from v3core.store import dialect
+from v3core.store.backup import FILES
+
+
+def find_damage(file: Path) -> str:
+    """What SQLite finds wrong with a database when it reads all of it; empty if nothing.
+
+    Raises:
+        V3Error: if it cannot be read for another reason.
+    """
+    try:
+        with closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True)) as connection:
+            connection.execute(f"PRAGMA busy_timeout = {dialect.BUSY_TIMEOUT_SECONDS * 1000}")
+            found = str(connection.execute("PRAGMA quick_check(1)").fetchone()[0])
+            return "" if found == "ok" else found.replace("\n", " ").removeprefix("*** in database main *** ")
+    except sqlite3.DatabaseError as error:
+        if "malformed" in str(error):
+            return str(error)
+        raise V3Error(f"The database {file} cannot be read: {error}.") from error
+
+
+def set_aside(url: URL, now: datetime) -> Path:
+    """Rename a damaged database to `FILE.damaged-YYYYMMDD-HHMMSS`, with the files beside it; then a new one can begin.
+
+    Nothing is ever deleted or overwritten.
+
+    Returns:
+        The damaged database under its new name.
+
+    Raises:
+        V3Error: if it is on a server, not there, whole, still open in some process, or cannot be renamed.
+    """
+    if url.get_backend_name() != "sqlite":
+        raise V3Error(f"The database {dialect.describe(url)} is on a server; only a SQLite file can be set aside.")
+    file = Path(url.database or "")
+    if not file.is_file():
+        raise V3Error(f"There is no database {file}, so there is nothing to set aside.")
+    if not find_damage(file):
+        raise V3Error(f"The database {file} is whole, so it was left where it is.")
+    if users := _users(file):
+        raise V3Error(
+            f"The database {file} is open in the processes {', '.join(map(str, users))}; "
+            "end them first: the dashboard, and the workers of running runs."
+        )
+    target = file.with_name(f"{file.name}.damaged-{now:%Y%m%d-%H%M%S}")
+    if any(target.with_name(target.name + suffix).exists() for suffix in FILES):
+        raise V3Error(f"There is a {target} already; try again in a second.")
+    try:
+        for suffix in reversed(FILES):  # the database itself last: until then nobody takes it for a new one
+            with suppress(FileNotFoundError):
+                file.with_name(file.name + suffix).rename(target.with_name(target.name + suffix))
+    except OSError as error:
+        raise V3Error(f"The database {file} cannot be renamed: {error.strerror or error}; do it by hand.") from error
+    return target
+
+
+def _users(file: Path) -> list[int]:
+    """Other processes that have a file of the database open, as far as this user may know."""
+    names = {str(file.with_name(file.name + suffix).resolve()) for suffix in FILES}
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if process.pid != os.getpid() and any(opened.path in names for opened in process.open_files()):
+                found.append(process.pid)
+    return found

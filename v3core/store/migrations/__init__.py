@@ -1,0 +1,38 @@
+"""From the tables of an earlier schema to those of the present one, by Alembic.
+
+Imported only where there is something to migrate: Alembic takes longer to import than a database takes to open.
+"""
+
+import threading
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, inspect
+
+from v3core.store.schema import REVISION_TABLE, SCHEMA_VERSION, meta
+
+_ALEMBIC = threading.Lock()
+"""Alembic keeps the migration that it runs in globals; other threads wait."""
+
+
+def migrate(tx: Connection, version: int, to: int = SCHEMA_VERSION) -> None:
+    """Bring the tables of schema `version` to schema `to`.
+
+    Args:
+        tx: the only writing transaction; what is done in it can be undone with it. On SQLite without foreign keys.
+        version: the schema that `meta.schema_version` tells; 0 for a database without tables.
+        to: the schema wanted.
+    """
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
+    config.attributes["connection"] = tx
+    with _ALEMBIC:
+        if version and not inspect(tx).has_table(REVISION_TABLE):
+            command.stamp(config, str(version))  # written before V3 Lab used Alembic
+        command.upgrade(config, str(to))
+    # What is derived from other rows is made anew here, by the code of this schema: `if version < N: …`.
+    if version:
+        tx.execute(meta.update().values(value=str(to)).where(meta.c.key == "schema_version"))
+    else:
+        tx.execute(meta.insert().values(key="schema_version", value=str(to)))

@@ -5,7 +5,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: run test check bench screenshots clean
+.PHONY: run test check bench faults screenshots clean
 
 run: .venv/.runtime
 	@$(BIN)/python -m v3core serve --port $(PORT)
@@ -24,6 +24,10 @@ check: .venv/.development
 # One after another, so that they do not slow each other.
 bench: .venv/.development
 	@for benchmark in benchmarks/[!_]*.py; do $(BIN)/python $$benchmark || exit 1; done
+
+# Every fault in full: half an hour. Prints the table of docs/reliability.md.
+faults: .venv/.development
+	V3_FAULTS=100 $(BIN)/python -m pytest -s tests/faults
 
 screenshots: .venv/.development
 	$(BIN)/python -m tests.screenshots

@@ -7,10 +7,10 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def wait_for(condition: Callable[[], T], seconds: float = 30.0, what: str = "") -> T:
-    """The first true result of `condition`; fails once `seconds` have passed."""
+def wait_for(condition: Callable[[], T], seconds: float = 30.0, what: str = "", pause: float = 0.01) -> T:
+    """The first true result of `condition`, asked every `pause` seconds; fails once `seconds` have passed."""
     deadline = time.monotonic() + seconds
     while not (result := condition()):
         assert time.monotonic() < deadline, f"not within {seconds:g} s: {what or condition}"
-        time.sleep(0.01)
+        time.sleep(pause)
     return result

@@ -4,33 +4,23 @@ import os
 import signal
 import sys
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from tests import runs
 from tests.databases import BACKENDS, empty_database
-from tests.waiting import wait_for
-from v3core.config import BaseConfig, PolicyConfig, PPOConfig, Recipe, build_run_config
-from v3core.curriculum import parse
+from tests.runs import assert_whole as assert_whole
+from tests.runs import tiny_config
 from v3core.jobs import identity
 from v3core.jobs.launcher import claim, create, enqueue
-from v3core.jobs.lifecycle import ENDED, Status, change_status
-from v3core.jobs.logs import read_log_tail
+from v3core.jobs.lifecycle import Status, change_status
 from v3core.jobs.supervisor import process_of
 from v3core.store.database import Database
-from v3core.store.readers import read_episodes
 from v3core.store.runs import get_run, list_runs, need_run, update_run
 
 ROOT = Path(__file__).resolve().parents[2]
-
-# The smallest network at a learning rate at which CartPole's episodes stay short: hundreds of episodes a second.
-TINY = Recipe(
-    name="tiny",
-    match=("*",),
-    base=BaseConfig(lr=1e-6),
-    ppo=PPOConfig(environments=4, rollout_steps=32, minibatch=128, epochs=1),
-    policy=PolicyConfig(width=4, heads=1, layers=1, experts=2),
-)
 
 
 @pytest.fixture(params=BACKENDS)
@@ -51,13 +41,7 @@ def db(request, tmp_path, monkeypatch):
 @pytest.fixture
 def config():
     """Make a config: `config(episodes=…, boundary=…)`; two phases, or one if the boundary is None."""
-
-    def make(*, episodes=60, boundary=None, env="CartPole-v1", name="tiny", seed=1):
-        first = f"{{name: early, until: {{episode: {boundary}}}, routing: softmax}}, " if boundary else ""
-        curriculum = parse(f"{{name: test, phases: [{first}{{name: late, routing: sparsemax}}]}}")
-        return build_run_config(name=name, env=env, seed=seed, episodes=episodes, curriculum=curriculum, recipe=TINY)
-
-    return make
+    return tiny_config
 
 
 @pytest.fixture
@@ -129,29 +113,6 @@ def start(db, config):
 
 
 @pytest.fixture
-def wait_until(db, status_of):
+def wait_until(db):
     """Wait until a run has reached a status, or an episode; fails with its log if it ends otherwise."""
-
-    def wait(run_id, *, status=None, episode=0):
-        def reached():
-            run = get_run(db, run_id)
-            if status is None:
-                assert run.status not in ENDED, f"{run.status}: {run.reason}\n{read_log_tail(run_id)}"
-                return run.status == Status.RUNNING and run.episode >= episode
-            assert run.status not in ENDED or run.status == status, f"{run.reason}\n{read_log_tail(run_id)}"
-            return run.status == status
-
-        wait_for(reached, 60, f"run is {status_of(run_id)}, not {status}, {episode}")
-        return get_run(db, run_id)
-
-    return wait
-
-
-def assert_whole(db, run_id, loads_known=None):
-    """Every episode is recorded once, with its loads (all, or the first so many); nothing runs backwards."""
-    table, run = read_episodes(db, run_id), get_run(db, run_id)
-    assert table["episode"].tolist() == list(range(1, run.episode + 1))
-    assert (table["step"][1:] >= table["step"][:-1]).all()
-    assert (table["at"][1:] >= table["at"][:-1]).all()
-    assert abs(table.loads.sum(axis=1)[:loads_known] - 1).max() < 1e-5
-    return table
+    return partial(runs.wait_until, db)

@@ -1,5 +1,7 @@
 """What becomes of a run whose worker could not say so itself: the process beside it knows."""
 
+import errno
+import io
 import os
 import signal
 import sys
@@ -9,8 +11,10 @@ import pytest
 
 from tests.jobs.conftest import assert_whole
 from tests.waiting import wait_for
-from v3core.jobs import control, identity
+from v3core.errors import V3Error
+from v3core.jobs import control, identity, monitor
 from v3core.jobs.lifecycle import Status
+from v3core.jobs.signals import StopRequest
 from v3core.jobs.supervisor import process_of
 from v3core.store.readers import read_events
 from v3core.store.runs import get_run
@@ -115,3 +119,17 @@ def test_a_worker_that_is_killed_while_it_starts_is_told(db, start, wait_until):
 
     wait_for(worker, 10).kill()
     assert "killed (SIGKILL) from outside" in wait_until(run_id, status=Status.LOST).reason
+
+
+def test_a_log_on_a_full_disk_does_not_end_a_monitor(db, monkeypatch):
+    class FullDisk(io.StringIO):
+        def write(self, _):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    def cannot(_):
+        raise V3Error("The database cannot be written.")
+
+    watch = monitor._Monitor("a run", os.getpid(), StopRequest(), -1)
+    monkeypatch.setattr(monitor, "reconcile", cannot)
+    monkeypatch.setattr(sys, "stdout", FullDisk())
+    watch._look(db)

@@ -194,3 +194,53 @@ def test_a_file_for_other_environments_is_refused(launch):
     launch.file_uploader(key="file").upload("mine.yaml", text, "application/yaml").run()
     assert any("not on CartPole-v1; choose one of them" in error for error in errors(launch))
     assert start_button(launch).disabled
+
+
+def test_curricula_times_seeds_enter_as_one_experiment(launch, database):
+    launch.text_input(key="seeds").set_value("1-3").run()
+    launch.multiselect(key="compare-with:CartPole-v1").set_value(["direct-sparsemax"]).run()
+    launch.number_input(key="priority").set_value(7).run()
+    assert start_button(launch).label == "Start 6 runs"
+    assert "2 curricula × 3 seeds" in told(launch)
+    start_button(launch).click().run()
+    assert not launch.exception
+    runs = list_runs(database)
+    assert sorted((run.curriculum, run.seed) for run in runs) == [
+        *(("direct-sparsemax", seed) for seed in (1, 2, 3)),
+        *(("v3", seed) for seed in (1, 2, 3)),
+    ]
+    assert {run.priority for run in runs} == {7}
+    (experiment,) = {run.experiment for run in runs}
+    assert experiment.startswith("CartPole-v1 · ")
+
+
+def test_an_own_name_keeps_the_curricula_apart(launch, database):
+    launch.multiselect(key="compare-with:CartPole-v1").set_value(["direct-sparsemax"]).run()
+    launch.text_input(key="name").set_value("mine").run()
+    start_button(launch).click().run()
+    assert sorted(run.name for run in list_runs(database)) == [
+        "mine · direct-sparsemax · CartPole-v1 · seed 1",
+        "mine · v3 · CartPole-v1 · seed 1",
+    ]
+
+
+def test_a_preset_that_does_not_fit_is_told_beside_the_field(launch, database):
+    launch.selectbox(key="curriculum").set_value("softmax-only").run()
+    launch.number_input(key="episodes:CartPole-v1").set_value(2).run()
+    launch.multiselect(key="compare-with:CartPole-v1").set_value(["v3"]).run()
+    assert any("too short for the 3 phases of 'v3'" in error for error in errors(launch))
+    assert start_button(launch).disabled
+
+
+def test_a_second_click_shows_the_same_runs_and_a_later_launch_starts_new_ones(launch, open_page, database):
+    start_button(launch).click().run()
+    (first,) = list_runs(database)
+    token = launch.session_state["launch-token"]
+    again = open_page("pages/launch.py")
+    again.session_state["launch-token"], again.session_state["launched"] = token, True
+    start_button(again).click().run()  # sent before the page had changed
+    assert not again.exception
+    assert [run.id for run in list_runs(database)] == [first.id]
+    again.switch_page("pages/launch.py").run()
+    start_button(again).click().run()
+    assert len(list_runs(database)) == 2

@@ -71,6 +71,15 @@ def test_a_truncated_file_is_refused_by_name(state, saved, keep):
         state.load(saved)
 
 
+def test_a_single_wrong_bit_is_refused_by_name(state, saved):
+    weights = max(state.policy.state_dict().values(), key=torch.numel).numpy().tobytes()
+    content = bytearray(saved.read_bytes())
+    content[content.index(weights) + len(weights) // 2] ^= 1
+    saved.write_bytes(content)
+    with pytest.raises(V3Error, match=r"run\.pt cannot be read.*damaged"):
+        state.load(saved)
+
+
 @pytest.mark.parametrize("content", [b"hello", b"\x80\x04K\x01.", bytes(5000)])
 def test_a_foreign_file_is_refused_by_name(state, saved, content):
     saved.write_bytes(content)

@@ -26,6 +26,7 @@ def whole(config, recorder):
     """What an undisturbed run reports."""
     hooks = recorder()
     run(config, hooks)
+    assert hooks.evaluations[-1].episode == config.episodes
     return hooks
 
 

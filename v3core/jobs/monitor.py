@@ -7,7 +7,6 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 
 import psutil
 from pydantic import TypeAdapter
@@ -16,6 +15,7 @@ from v3core.errors import V3Error
 from v3core.jobs.files import log_file, run_folder
 from v3core.jobs.lifecycle import ACTIVE, Status
 from v3core.jobs.log_rotation import rotate_if_large
+from v3core.jobs.memory_kills import MemoryKills
 from v3core.jobs.notice import call_webhooks
 from v3core.jobs.reserve import release_reserve
 from v3core.jobs.signals import StopRequest, stop_on_signals
@@ -93,7 +93,7 @@ class _Monitor:
     def __init__(self, run_id: str, child: int, stop: StopRequest, channel: int) -> None:
         self._run_id, self._child, self._stop, self._channel = run_id, child, stop, channel
         self._passed_on = False
-        self._kills = _memory_kills()
+        self._memory_kills = MemoryKills(child)
         self._telling: threading.Thread | None = None
 
     def wait(self) -> int:
@@ -118,16 +118,16 @@ class _Monitor:
         while True:
             pid, status, usage = os.wait4(self._child, os.WNOHANG)
             if pid:
-                kills = _memory_kills()
                 # Kilobytes on Linux.
-                return _Death(os.waitstatus_to_exitcode(status), usage.ru_maxrss * 1024, kills > self._kills)
+                peak = usage.ru_maxrss * 1024
+                return _Death(os.waitstatus_to_exitcode(status), peak, self._memory_kills.happened_lately())
             if self._stop.asked() and not self._passed_on:
                 self._passed_on = True
                 with suppress(ProcessLookupError):
                     os.kill(self._child, self._stop.signal or signal.SIGTERM)
             if time.monotonic() >= look_at:
                 look_at = time.monotonic() + LOOK_SECONDS
-                self._kills = _memory_kills()
+                self._memory_kills.look()
                 if not self._stop.asked():
                     self._look(database)
                     self._tell(database)
@@ -145,7 +145,7 @@ class _Monitor:
             reconcile(database)
         except V3Error as error:
             # A full disk, or a database that is locked: the next look tries again.
-            print(f"The other runs could not be looked at: {error}", flush=True)
+            _say(f"The other runs could not be looked at: {error}")
 
     def _tell(self, database: Database) -> None:
         """Call the webhook where it is due, on a thread: a server that does not answer must not hold up the rest."""
@@ -186,7 +186,13 @@ def _call_webhooks(database: Database) -> None:
     try:
         call_webhooks(database)
     except V3Error as error:
-        print(f"The webhook could not be looked after: {error}", flush=True)
+        _say(f"The webhook could not be looked after: {error}")
+
+
+def _say(sentence: str) -> None:
+    """Into the run's log, where there is room for it: a full disk must not end this process."""
+    with suppress(OSError):
+        print(sentence, flush=True)
 
 
 def _explain(run: RunRow, death: _Death) -> tuple[Status, str]:
@@ -208,12 +214,3 @@ def _explain(run: RunRow, death: _Death) -> tuple[Status, str]:
     if death.code:
         return Status.LOST, f"Its worker process ended with code {death.code} without a word; see its log."
     return Status.LOST, DIED
-
-
-def _memory_kills() -> int:
-    """How many processes the system has killed for memory since it started; 0 where it does not say."""
-    try:
-        lines = Path("/proc/vmstat").read_text(encoding="ascii").splitlines()
-    except OSError:
-        return 0
-    return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), 0)

@@ -2,6 +2,7 @@
 
 import io
 import os
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,9 @@ def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str,
         V3Error: if the file is missing, cut short or not one of ours.
     """
     try:
+        with zipfile.ZipFile(path) as archive:  # torch does not look at the checksums
+            if damaged := archive.testzip():
+                raise zipfile.BadZipFile(damaged)
         state: Any = torch.load(path, map_location=device, weights_only=True)
     except FileNotFoundError:
         raise V3Error(f"Checkpoint {path} is missing; start the run anew.") from None

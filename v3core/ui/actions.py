@@ -27,8 +27,8 @@ _LOOKS: dict[Action, tuple[str, str]] = {
     "delete": ("Delete", ":material/delete:"),
 }
 _MEANINGS: dict[Action, str] = {
-    "stop": "Ends it after its present rollout, with a checkpoint.",
-    "pause": "Holds it between two rollouts; it keeps its process and its slot.",
+    "stop": "Ends it after its present rollout, with a checkpoint; by force if it does not end by itself.",
+    "pause": "Writes a checkpoint, then holds it; it keeps its process and its slot.",
     "continue": "Goes on where it holds.",
     "checkpoint": "Writes a checkpoint between two rollouts, and goes on.",
     "delete": "Deletes its records, checkpoints and log, after asking.",
@@ -40,8 +40,6 @@ _ACTS: dict[Action, Callable[[Database, str, str], object]] = {
     "checkpoint": control.checkpoint,
     "resume": control.resume,
 }
-_PLACES = {"resume": "stop", "continue": "pause"}
-"""Buttons that may stand where another stood a moment ago."""
 
 
 def run_actions(
@@ -64,8 +62,8 @@ def run_actions(
         asked: kinds of the commands that the run has not answered yet, where they are known.
     """
     with st.container(horizontal=True, horizontal_alignment="right" if compact else "left", gap="xsmall"):
-        for action in _in_list(run) if compact else _all(run):
-            _button(database, run, action, compact, key, checkpoint, asked)
+        for number, action in enumerate(_in_list(run) if compact else _all(run)):
+            _button(database, run, action, compact, key, number, checkpoint, asked)
 
 
 def _all(run: RunRow) -> list[Action]:
@@ -87,6 +85,7 @@ def _button(
     action: Action,
     compact: bool,
     key: str,
+    number: int,
     checkpoint: CheckpointRow | None,
     asked: Collection[str],
 ) -> None:
@@ -101,7 +100,7 @@ def _button(
         help=f"{label}: {meaning}" if compact else meaning,
         disabled=problem is not None,
         on_click=None if asks_first else _do,
-        args=None if asks_first else (database, run.id, action),
+        args=None if asks_first else (database, run.id, action, f"clicked:{key}:{run.id}:{number}"),
     )
     if clicked and action == "delete":
         _confirm_delete(database, run)
@@ -118,8 +117,7 @@ def resume_sentence(run: RunRow, checkpoint: CheckpointRow | None) -> str:
     return f"{where}; {counted(again, 'episode')} after it trained anew." if again > 0 else f"{where}."
 
 
-def _do(database: Database, run_id: str, action: Action) -> None:
-    place = f"clicked:{_PLACES.get(action, action)}:{run_id}"
+def _do(database: Database, run_id: str, action: Action, place: str) -> None:
     now = time.monotonic()
     before = st.session_state.get(place)
     st.session_state[place] = now

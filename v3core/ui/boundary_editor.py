@@ -17,7 +17,6 @@ from v3core.ui.refusals import trained_elsewhere
 from v3core.ui.status import ACTOR, plain
 from v3core.ui.take_over import ask_to_take_over
 
-_SHOWN_EDITS = 5
 _APPLIED = "boundaries-applied"
 
 
@@ -83,7 +82,7 @@ def _editor(database: Database, run_id: str) -> None:
     wanted = _fields(run, curriculum, open_ones)
     revisions = read_revisions(database, run_id)
     if not curriculum.boundaries:
-        _edits(revisions)
+        _newest_edit(revisions)
         return
     pending = [list(revision.curriculum.boundaries) for revision in revisions if revision.state == "pending"]
     changed = wanted not in [list(curriculum.boundaries), *pending]
@@ -99,7 +98,7 @@ def _editor(database: Database, run_id: str) -> None:
         )
     if problem := st.session_state.get(_problem_key(run_id)):
         st.error(plain(problem))
-    _edits(revisions)
+    _newest_edit(revisions)
 
 
 def _confirm(database: Database, run: RunRow, curriculum: Curriculum, wanted: list[int], changed: bool) -> None:
@@ -177,13 +176,16 @@ def _forget(run_id: str, curriculum: Curriculum) -> None:
         st.session_state.pop(_key(run_id, index), None)
 
 
-def _edits(revisions: list[RevisionRow]) -> None:
-    for revision in [revision for revision in reversed(revisions) if revision.revision > 1][:_SHOWN_EDITS]:
-        ends = ", ".join(str(end) for end in revision.curriculum.boundaries) or "none"
-        when = f"requested {age(revision.requested_at)} ago"
-        if revision.state == "applied":
-            st.caption(f":green[:material/check:] Boundaries {ends}: applied at episode {revision.applied_episode:,}")
-        elif revision.state == "rejected":
-            st.caption(f":red[:material/block:] Boundaries {ends}: {when}, rejected. {plain(revision.reason or '')}")
-        else:
-            st.caption(f":orange[:material/pending:] Boundaries {ends}: {when}, waits for the worker")
+def _newest_edit(revisions: list[RevisionRow]) -> None:
+    """What became of the newest request; the panel of commands has them all."""
+    revision = revisions[-1]
+    if revision.revision == 1:
+        return
+    ends = ", ".join(str(end) for end in revision.curriculum.boundaries) or "none"
+    when = f"requested {age(revision.requested_at)} ago"
+    if revision.state == "applied":
+        st.caption(f":green[:material/check:] Boundaries {ends}: applied at episode {revision.applied_episode:,}")
+    elif revision.state == "rejected":
+        st.caption(f":red[:material/block:] Boundaries {ends}: {when}, rejected. {plain(revision.reason or '')}")
+    else:
+        st.caption(f":orange[:material/pending:] Boundaries {ends}: {when}, waits for the worker")

@@ -76,7 +76,7 @@ def outcome(command: CommandRow) -> str:
 def _acknowledged(command: CommandRow) -> str:
     if command.acknowledged_at is None:
         return "–" if not command.is_open else "not yet"
-    return f"{clock(command.acknowledged_at)}, after {latency(command.requested_at, command.acknowledged_at)}"
+    return f"after {latency(command.requested_at, command.acknowledged_at)}"
 
 
 def _look(command: CommandRow) -> tuple[str, str]:

@@ -11,12 +11,13 @@ from v3core.jobs import control
 from v3core.jobs.lifecycle import ACTIVE, RESUMABLE, Status
 from v3core.store.commands import CommandRow
 from v3core.store.database import Database
+from v3core.store.history import CheckpointRow
 from v3core.store.runs import RunRow, list_runs
-from v3core.ui.actions import run_actions
+from v3core.ui.actions import resume_sentence, run_actions
 from v3core.ui.command_panel import newest_command
 from v3core.ui.moments import age
 from v3core.ui.notes import notes_line
-from v3core.ui.refusals import trained_elsewhere, trains_elsewhere
+from v3core.ui.refusals import refusal, trained_elsewhere, trains_elsewhere
 from v3core.ui.run_queue import queue_place, queue_places
 from v3core.ui.status import counted, number, plain, stalled_sentence, status_badge
 
@@ -38,22 +39,24 @@ def run_header(database: Database, run: RunRow, commands: list[CommandRow]) -> N
         status_badge(run)
         if host := trains_elsewhere(run) or trained_elsewhere(run):
             st.badge(f"on host {plain(host)}", icon=":material/dns:", color="gray")
+    point = control.resume_point(database, run.id) if run.status in RESUMABLE else None
     # A row of their own: they stay where they are when one of them changes its width.
     run_actions(
         database,
         run,
         compact=False,
         key="live",
-        checkpoint=control.resume_point(database, run.id) if run.status in RESUMABLE else None,
+        checkpoint=point,
         asked={command.kind for command in commands if command.is_open},
     )
     if run.status == Status.QUEUED and (place := queue_places(list_runs(database)).get(run.id)):
         queue_place(database, run, place, key="live")
     notes_line(run)
-    _outcome(run)
+    _outcome(run, point)
     _hold(run)
     st.progress(min(run.episode / run.episodes, 1.0), text=_progress(run))
-    newest_command(commands)
+    # What was asked before a resume is of another life.
+    newest_command([command for command in commands if command.requested_at >= run.queued_at])
     with st.grid("auto", min_column_width=150, gap="small"):
         st.metric("Phase", plain(run.phase or "–"), border=True)
         st.metric("Mean return, last 100", number(run.mean_return), border=True)
@@ -82,7 +85,7 @@ def _duration(seconds: float) -> str:
     return f"{seconds:.0f} s"
 
 
-def _outcome(run: RunRow) -> None:
+def _outcome(run: RunRow, point: CheckpointRow | None) -> None:
     status = Status(run.status)
     after = f"after {counted(run.episode, 'episode')}"
     if status is Status.FAILED:
@@ -92,13 +95,18 @@ def _outcome(run: RunRow) -> None:
                 st.code(run.traceback, language="python", wrap_lines=True)
     elif status is Status.LOST:
         st.error(
-            f"{plain(run.reason or '') or 'The worker process died.'} Resume goes on from its newest checkpoint.",
+            f"{plain(run.reason or '') or 'The worker process died.'} {_way_on(run, point)}",
             title=f"Lost {after}",
         )
     elif status is Status.STOPPED:
-        st.info(plain(run.reason or "") or "Resume goes on from its checkpoint.", icon=":material/stop_circle:")
+        st.info(plain(run.reason or "") or _way_on(run, point), icon=":material/stop_circle:")
     elif status is Status.COMPLETED:
         st.success(f"All {run.episodes:,} episodes are trained.", icon=":material/check_circle:")
+
+
+def _way_on(run: RunRow, point: CheckpointRow | None) -> str:
+    sentence = resume_sentence(run, point)
+    return refusal("resume", run, checkpoint=point) or f"Resume {sentence[0].lower()}{sentence[1:]}"
 
 
 def _hold(run: RunRow, now: datetime | None = None) -> None:

@@ -1,0 +1,53 @@
+"""A store of its own for every test of faults, its workers' environments, and no process left behind."""
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.faults.processes import processes_of
+from tests.runs import tiny_config
+from v3core.jobs.launcher import ROOT, enqueue
+from v3core.store.database import Database
+
+HERE = Path(__file__).parent
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """The data folder; every process that was started for it is killed at the end."""
+    data = tmp_path / "data"
+    data.mkdir()
+    yield data
+    for process in processes_of(data):
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+
+
+@pytest.fixture
+def db(folder, tmp_path, monkeypatch):
+    """An open, empty SQLite store; its workers find the faulty environments and are looked into by the spy."""
+    spied = tmp_path / "spied"
+    spied.mkdir()
+    monkeypatch.setenv("V3_MAX_WORKERS", "4")
+    monkeypatch.setenv("V3_DATA_DIR", str(folder))
+    monkeypatch.setenv("V3_SPY_FOLDER", str(spied))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(map(str, [HERE / "environments", HERE / "spy", ROOT])))
+    monkeypatch.delenv("V3_DATABASE_URL", raising=False)
+    database = Database.open()
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def spied(db, tmp_path):
+    """Where the spy keeps what the workers do."""
+    return tmp_path / "spied"
+
+
+@pytest.fixture
+def start(db):
+    """Queue a run and start its worker: `start(episodes=…)` returns its id."""
+    return lambda **options: enqueue(db, [tiny_config(**options)])[0]

@@ -1,0 +1,32 @@
+"""The processes that a test's store has set going."""
+
+import os
+from pathlib import Path
+
+import psutil
+
+
+def processes_of(folder: Path) -> list[psutil.Process]:
+    """All that live and were started for this data folder: monitors, workers, and what environments started.
+
+    They are known by their environment, which they inherit, or by naming the folder on their command line.
+    """
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.pid == os.getpid() or process.status() == psutil.STATUS_ZOMBIE:
+                continue
+            named = any(str(folder) in word for word in process.cmdline())
+            if named or process.environ().get("V3_DATA_DIR") == str(folder):
+                found.append(process)
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            continue
+    return found
+
+
+def monitor_of(worker: int) -> psutil.Process:
+    """The process that waits for a worker: its parent."""
+    parent = psutil.Process(worker).parent()
+    assert parent is not None
+    assert "worker" in parent.cmdline(), parent.cmdline()
+    return parent

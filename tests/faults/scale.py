@@ -1,0 +1,9 @@
+"""How much is done: a short form with every test run, the whole where V3_FAULTS=100 is set, as `make faults` does."""
+
+import os
+import random
+
+KILLS = int(os.environ.get("V3_FAULTS") or 10)
+WHOLE = KILLS >= 100
+SEED = int(os.environ.get("V3_FAULTS_SEED") or random.SystemRandom().randrange(10**6))
+"""Decides the moments of the kills; printed, to be given again by V3_FAULTS_SEED."""

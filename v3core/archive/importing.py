@@ -19,7 +19,7 @@ from v3core.jobs.imports import remove_dead_imports, remove_import
 from v3core.jobs.lifecycle import ENDED, Status
 from v3core.store.commands import reject_open
 from v3core.store.database import Database
-from v3core.store.history import add_event
+from v3core.store.history import IMPORT, add_event
 from v3core.store.imports import begin_import, finish_import, insert_rows
 from v3core.store.runs import find_run
 
@@ -88,8 +88,6 @@ def _begin(db: Database, run: ArchivedRun, run_id: str) -> None:
     values = run.values | {
         "id": run_id,
         "config": run.config_json,
-        "steps_per_second": None,
-        "episodes_per_second": None,
         "host": process.host,
         "boot_id": process.boot_id,
         "pid": process.pid,
@@ -168,5 +166,5 @@ def _finish(db: Database, reader: ArchiveReader, run: ArchivedRun, run_id: str) 
     message = f"Imported from an archive of {manifest.made_at:%Y-%m-%d %H:%M} UTC; it was trained on '{manifest.host}'."
     with db.write() as tx:
         reject_open(tx, run_id, reason="The run was archived before it could be done.", now=now)
-        add_event(tx, run_id, actor="user", kind="import", message=message, now=now)
+        add_event(tx, run_id, actor="user", kind=IMPORT, message=message, now=now)
         finish_import(tx, run_id, values | {"status": status, "reason": reason})

@@ -144,7 +144,9 @@ class ArchiveReader:
             if name in infos:
                 self.refuse(f"it has two members named '{name}'")
             if not is_known(name) or info.filename != name:
-                self.refuse(f"it has a member {name[:200]!r} that no archive of V3 Lab has")
+                self.refuse(
+                    f"it has a member {name[:200]!r} that no archive of V3 Lab has; it is cut short, or another program's"
+                )
             if mode and stat.S_IFMT(mode) not in (0, stat.S_IFREG):
                 self.refuse(f"'{name}' is not a plain file")
             if info.flag_bits & 1 or info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):

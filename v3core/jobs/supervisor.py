@@ -13,7 +13,8 @@ from v3core.jobs.lifecycle import ACTIVE, Status, change_status
 from v3core.store.commands import note_step, open_stop
 from v3core.store.database import Database, Transaction
 from v3core.store.history import add_event
-from v3core.store.runs import HIDDEN, RunRow, runs_in
+from v3core.store.runs import RunRow, runs_in
+from v3core.store.schema import HIDDEN
 
 COMMAND_GRACE_SECONDS = 10.0
 """A worker that has not ended so long after a stop was asked for is sent SIGTERM."""

@@ -7,8 +7,8 @@ from sqlalchemy import insert, select, update
 
 from v3core.store.database import Transaction
 from v3core.store.run_tables import RUN_TABLES
-from v3core.store.runs import HIDDEN, RunRow, remove_run, runs_in
-from v3core.store.schema import commands, revisions, runs
+from v3core.store.runs import RunRow, remove_run, runs_in
+from v3core.store.schema import HIDDEN, commands, revisions, runs
 
 
 def begin_import(tx: Transaction, values: dict[str, Any]) -> bool:
@@ -28,7 +28,7 @@ def insert_rows(tx: Transaction, table: str, run_id: str, rows: Sequence[dict[st
     keys = {column.name: column.key for column in target.columns}
     if target is commands:
         mine = select(revisions.c.revision, revisions.c.id).where(revisions.c.run_id == run_id)
-        ids: dict[int, int] = dict(tx.execute(mine).tuples().all())
+        ids = {row.revision: row.id for row in tx.execute(mine)}
         rows = [
             {name: value for name, value in row.items() if name != "revision"}
             | {"revision_id": ids.get(row["revision"])}

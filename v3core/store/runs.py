@@ -11,10 +11,7 @@ from sqlalchemy import delete, insert, select, update
 from v3core.config import RunConfig
 from v3core.errors import V3Error
 from v3core.store.database import Database, Transaction
-from v3core.store.schema import episodes, expert_loads, runs
-
-HIDDEN = "importing"
-"""Status of a run of which not all rows are there yet. No function here finds it, unless asked for this status."""
+from v3core.store.schema import HIDDEN, episodes, expert_loads, runs
 
 _VISIBLE = runs.c.status != HIDDEN
 

@@ -19,7 +19,7 @@ from v3core.config import Recipe, RunConfig, build_run_config, recipe_for
 from v3core.curriculum import Curriculum, check_fits, fits, load_curriculum, scaled, with_boundaries
 from v3core.environments import check_environment, check_run
 from v3core.errors import V3Error
-from v3core.jobs import control, foreground, supervisor
+from v3core.jobs import control, foreground, housekeeping, supervisor
 from v3core.jobs.checkpoints import newest_present, newest_whole
 from v3core.jobs.launcher import MOST_PRIORITY, enqueue
 from v3core.jobs.logs import read_log_tail
@@ -170,16 +170,21 @@ def _train_with_progress_bar(database: Database, config: RunConfig) -> tuple[str
 
 @commands.command()
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list.")
-def runs(as_json: bool) -> None:
+@click.option("--sizes", is_flag=True, help="And how much room each takes: in the database, about, and in files.")
+def runs(as_json: bool, sizes: bool) -> None:
     """List all runs, newest first."""
     with _database() as database:
         supervisor.reconcile(database)
         rows = run_store.list_runs(database)
+        takes = housekeeping.run_sizes(database, [row.id for row in rows]) if sizes else {}
         if as_json:
             with database.read() as tx:
                 newest = {row.id: newest_present(database, tx, row.id) for row in rows}
             files = {run: str(database.data_dir / row.path) if row else None for run, row in newest.items()}
             described = [row.to_dict() | {"checkpoint": files[row.id]} for row in rows]
+            for row, entry in zip(rows, described, strict=True):
+                if sizes:
+                    entry |= {"database_bytes": takes[row.id].database, "file_bytes": takes[row.id].files}
             click.echo(json.dumps(described, indent=2))
             return
     if not rows:
@@ -188,10 +193,15 @@ def runs(as_json: bool) -> None:
     width = max(len(row.name) for row in rows)
     for row in rows:
         mean = "" if row.mean_return is None else f"{row.mean_return:10.2f}"
+        room = f"  {_in_words(takes[row.id])}" if sizes else ""
         click.echo(
             f"{row.id[:8]}  {row.status:<9}  {row.name:<{width}}  {row.episode:>7}/{row.episodes:<7} "
-            f"{row.phase or '':<12} {mean}"
+            f"{row.phase or '':<12} {mean:>10}{room}"
         )
+
+
+def _in_words(size: housekeeping.RunSize) -> str:
+    return f"{housekeeping.in_words(size.database):>8} of rows, {housekeeping.in_words(size.files):>8} of files"
 
 
 @commands.command()
@@ -333,6 +343,35 @@ def move(run_id: str, boundaries: str) -> None:
         current = control.current_curriculum(database, run)
         control.request_edit(database, run, with_boundaries(current, wanted), actor="command line")
     click.echo("Requested; the run applies it between two updates.")
+
+
+@commands.command()
+@click.option("--delete", "remove", is_flag=True, help="Delete them; without it they are only listed.")
+def tidy(remove: bool) -> int:
+    """List what deleted runs and cut-off writes have left in the data folder, or delete it."""
+    with _database() as database:
+        supervisor.reconcile(database)
+        found = housekeeping.leftovers(database)
+        problems = housekeeping.remove_leftovers(found) if remove else []
+    for leftover in found:
+        click.echo(f"{housekeeping.in_words(leftover.bytes):>8}  {leftover.path}")
+    room = housekeeping.in_words(sum(leftover.bytes for leftover in found))
+    if not found:
+        click.echo("Nothing is left over.")
+    elif not remove:
+        click.echo(f"{room} that belong to no run of {database.describe()}; delete them with --delete.")
+    if problems:
+        return _fail(f"{problems[0]}{f' And {len(problems) - 1} more.' if len(problems) > 1 else ''}", 1)
+    return 0
+
+
+@commands.command()
+def compact() -> None:
+    """Give the space of deleted runs in the database back to the disk; no run may train meanwhile."""
+    with _database() as database:
+        supervisor.reconcile(database)
+        before, after = housekeeping.compact(database)
+    click.echo(f"{before:,} bytes before, {after:,} bytes after.")
 
 
 @commands.command()

@@ -156,6 +156,11 @@ def get_run(db: Database, run_id: str) -> RunRow:
         return need_run(tx, run_id)
 
 
+def all_ids(tx: Transaction) -> set[str]:
+    """The ids of all runs, also of those that are being imported."""
+    return set(tx.execute(select(runs.c.id)).scalars())
+
+
 def list_runs(db: Database) -> list[RunRow]:
     """All runs, newest first."""
     with db.read() as tx:

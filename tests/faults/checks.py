@@ -1,6 +1,7 @@
 """What must hold of a store whatever was killed."""
 
 import sqlite3
+from datetime import UTC, datetime
 from pathlib import Path
 
 from v3core.store.database import Database
@@ -21,6 +22,28 @@ def committed(database: Database, run_id: str) -> list[tuple[object, ...]]:
         rows = connection.execute(query, (run_id,)).fetchall()
     connection.close()
     return rows
+
+
+def newest_at(database: Database, run_id: str) -> datetime:
+    """When the newest of a run's episodes was committed; long ago if it has none."""
+    with sqlite3.connect(database_file(database)) as connection:
+        query = "SELECT at FROM episodes WHERE run_id = ? ORDER BY episode DESC LIMIT 1"
+        row = connection.execute(query, (run_id,)).fetchone()
+    connection.close()
+    return datetime.fromisoformat(row[0]).replace(tzinfo=UTC) if row else datetime.min.replace(tzinfo=UTC)
+
+
+def holds_lock(database: Database) -> bool:
+    """Whether somebody is in the middle of a write just now."""
+    connection = sqlite3.connect(database_file(database), timeout=0, isolation_level=None)
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute("ROLLBACK")
+    except sqlite3.OperationalError:
+        return True
+    finally:
+        connection.close()
+    return False
 
 
 def database_file(database: Database) -> Path:

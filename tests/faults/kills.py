@@ -6,11 +6,12 @@ import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
 from tests.faults.board import BETWEEN, CHECKPOINT, FLUSH, PHASES, ROLLOUT, UPDATE, Board, board_of, read_records
-from tests.faults.checks import assert_sound, committed
+from tests.faults.checks import assert_sound, committed, newest_at
 from tests.runs import assert_whole, tiny_config, wait_until
 from tests.waiting import wait_for
 from v3core.jobs import control
@@ -121,9 +122,10 @@ def _kill(
 
 def _resume(db: Database, lost: RunRow, after: list[tuple[object, ...]]) -> tuple[int, float]:
     back_to = read_checkpoints(db, lost.id)[-1].episode
-    resumed_at = time.monotonic()
+    resumed_at, since = time.monotonic(), datetime.now(UTC)
     control.resume(db, lost.id)
-    ms = _until(resumed_at, lambda: wait_until(db, lost.id, episode=back_to + 1), 60, "not resumed")
+    wait_until(db, lost.id)
+    ms = _until(resumed_at, lambda: newest_at(db, lost.id) > since, 60, "not trained again")
     kept = committed(db, lost.id)[:back_to]
     assert kept == after[:back_to], "a resume changed what the checkpoint holds"
     return back_to, ms

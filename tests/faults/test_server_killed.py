@@ -15,6 +15,7 @@ from streamlit.testing.v1 import AppTest
 from tests.browser.support import free_port
 from tests.faults.board import newest_recorded
 from tests.faults.checks import assert_sound, committed
+from tests.faults.processes import monitor_of
 from tests.runs import assert_whole, tiny_config, wait_until
 from tests.waiting import wait_for
 from v3core.jobs import control
@@ -64,6 +65,7 @@ def test_runs_train_on_without_the_server_and_a_new_one_shows_them(db, spied, se
     server = serve([sys.executable, "-c", SERVER_THAT_STARTS_RUNS, str(port), *texts], port)
     runs = [wait_until(db, run.id, episode=20) for run in list_runs(db)]
     assert len(runs) == 3
+    monitors = [monitor_of(run.pid) for run in runs]
 
     before = {run.id: committed(db, run.id) for run in runs}
     os.killpg(server.pid, signal.SIGKILL)
@@ -76,8 +78,9 @@ def test_runs_train_on_without_the_server_and_a_new_one_shows_them(db, spied, se
     serve([sys.executable, "-m", "v3core", "serve", "--port", str(port)], port)
     assert _told() == {run.id: "running" for run in runs}
     assert _shown() == ["Running"] * 3
-    for run in runs:
+    for run, monitor in zip(runs, monitors, strict=True):
         assert get_run(db, run.id).pid == run.pid
+        assert monitor_of(run.pid) == monitor
         control.stop(db, run.id)
     for run in runs:
         assert control.wait_stopped(db, run.id, 60) == Status.STOPPED

@@ -5,7 +5,8 @@ import signal
 import time
 
 from tests.faults.board import FLUSH, Board, board_of, newest_recorded
-from tests.faults.checks import assert_sound
+from tests.faults.checks import assert_sound, holds_lock
+from tests.faults.scale import WHOLE
 from tests.runs import assert_whole, wait_until
 from tests.waiting import wait_for
 from v3core.jobs import control
@@ -14,6 +15,8 @@ from v3core.store.readers import read_events
 from v3core.store.runs import get_run
 
 STATUS_SECONDS = 10
+SUSPENDED_SECONDS = 35 if WHOLE else 3
+"""In full: longer than SQLite itself waits for the lock."""
 
 
 def test_a_suspended_worker_is_stalled_and_then_goes_on_with_nothing_lost(db, spied, start):
@@ -36,10 +39,11 @@ def test_one_that_is_suspended_while_it_holds_the_database_only_delays_the_other
     held = wait_until(db, runs[0], episode=50)
     other = wait_until(db, runs[1], episode=50)
     board = Board(board_of(spied, held.pid))
-    wait_for(lambda: _suspended(held.pid, board, in_flush=True), 60, "suspended within a flush")
-    recorded = newest_recorded(spied, other.pid)
-    waited = time.monotonic() + 3
-    wait_for(lambda: time.monotonic() > waited and newest_recorded(spied, other.pid) > recorded, 10, "trains on")
+    wait_for(lambda: _suspended(held.pid, board, in_flush=True) and _holds(db, held.pid), 60, "suspended in a flush")
+    before, recorded = get_run(db, runs[1]).episode, newest_recorded(spied, other.pid)
+    until = time.monotonic() + SUSPENDED_SECONDS
+    wait_for(lambda: time.monotonic() > until and newest_recorded(spied, other.pid) > recorded, SUSPENDED_SECONDS + 10)
+    assert get_run(db, runs[1]).episode == before  # it waits for the database, and trains on
     os.kill(held.pid, signal.SIGCONT)
     wait_until(db, runs[1], episode=recorded + 1)
     _assert_nothing_lost(db, spied, runs)
@@ -52,6 +56,16 @@ def _suspended(pid, board, *, in_flush):
     os.kill(pid, signal.SIGSTOP)
     if board.is_in(FLUSH) == in_flush:
         return True
+    os.kill(pid, signal.SIGCONT)
+    return False
+
+
+def _holds(db, pid):
+    """Whether the suspended process holds the database: a flush is in the middle of its transaction mostly."""
+    until = time.monotonic() + 0.5  # the other run may be writing at this moment, but not for so long
+    while holds_lock(db):
+        if time.monotonic() > until:
+            return True
     os.kill(pid, signal.SIGCONT)
     return False
 

@@ -124,6 +124,7 @@ def _confirm(database: Database, run: RunRow, curriculum: Curriculum, wanted: li
 
 def _fields(run: RunRow, curriculum: Curriculum, open_ones: list[int]) -> list[int]:
     wanted: list[int] = []
+    first = _seen_key(run.id) not in st.session_state
     seen = st.session_state.get(_seen_key(run.id), curriculum.planned_ends)
     st.session_state[_seen_key(run.id)] = curriculum.planned_ends
     with st.grid("auto", min_column_width=200):
@@ -143,10 +144,14 @@ def _fields(run: RunRow, curriculum: Curriculum, open_ones: list[int]) -> list[i
             is_open = index in open_ones and run.status != Status.COMPLETED
             # A field that nobody changed follows the run; one that was changed keeps what was typed or dragged.
             held = st.session_state.get(key)
-            if held is None or (held != end and (not is_open or held == seen[index])):
+            follows = held is not None and held != end and (not is_open or held == seen[index])
+            forgotten = held is None and not first
+            if follows or forgotten:
                 st.session_state[key] = end
             value = st.number_input(
                 f"{phase.name} ends at episode",
+                # Streamlit takes one or the other; without both, a tick at the wrong moment would show 0.
+                value="min" if follows or forgotten else end,
                 step=1,
                 key=key,
                 disabled=not is_open,

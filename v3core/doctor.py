@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from v3core.errors import V3Error
-from v3core.jobs.webhook import webhook
 from v3core.jobs.housekeeping import in_words, leftovers
+from v3core.jobs.webhook import webhook
 from v3core.serve import DEFAULT_PORT, ROOT, check_port
 from v3core.store.database import Database, data_dir
 

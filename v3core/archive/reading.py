@@ -145,7 +145,7 @@ class ArchiveReader:
                 self.refuse(f"it has two members named '{name}'")
             if not is_known(name) or info.filename != name:
                 self.refuse(
-                    f"it has a member {name[:200]!r} that no archive of V3 Lab has; it is cut short, or another program's"
+                    f"its member {name[:200]!r} is none of an archive of V3 Lab; it is another program's, or cut short"
                 )
             if mode and stat.S_IFMT(mode) not in (0, stat.S_IFREG):
                 self.refuse(f"'{name}' is not a plain file")

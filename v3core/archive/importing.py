@@ -20,7 +20,7 @@ from v3core.jobs.lifecycle import ENDED, Status
 from v3core.store.commands import reject_open
 from v3core.store.database import Database
 from v3core.store.history import IMPORT, add_event
-from v3core.store.imports import begin_import, finish_import, insert_rows
+from v3core.store.imports import begin_import, find_import, finish_import, insert_rows
 from v3core.store.runs import find_run
 
 ROWS_PER_COMMIT = 5000
@@ -100,6 +100,13 @@ def _begin(db: Database, run: ArchivedRun, run_id: str) -> None:
                 f"Run {run_id[:8]} '{known.name}' is here already; delete it first, or import the archive as a new "
                 "run with --as-new."
             )
+        # Looked at before there is a row: from then on the folder is this import's, to be removed if it fails.
+        folder = run_folder(run_id, db.data_dir)
+        if find_import(tx, run_id) is None and (folder.exists() or folder.is_symlink()):
+            raise V3Error(
+                f"There is a folder {folder} already, of a run that was deleted; remove it with: "
+                "python -m v3core tidy --delete."
+            )
         if not begin_import(tx, values):
             raise V3Error(f"Run {run_id[:8]} is being imported by another process just now; wait for it.")
 
@@ -112,10 +119,6 @@ def _write(db: Database, reader: ArchiveReader, run: ArchivedRun, run_id: str) -
         for member in reader.files:
             name = member.name.removeprefix("logs/")
             _extract(reader, member.name, folder / name)
-    except FileExistsError:
-        raise V3Error(
-            f"There is a folder {folder} already, of a run that was deleted; remove it with: python -m v3core tidy."
-        ) from None
     except OSError as error:
         raise V3Error(f"The run's folder {folder} cannot be written: {error.strerror or error}.") from None
     for table in TABLE_MEMBERS.values():

@@ -5,7 +5,7 @@ import shutil
 from v3core.jobs.files import run_folder
 from v3core.jobs.identity import ProcessIdentity, is_alive
 from v3core.store.database import Database
-from v3core.store.imports import imports_of, remove_hidden
+from v3core.store.imports import find_import, imports_of, remove_hidden
 from v3core.store.runs import RunRow
 
 
@@ -21,7 +21,7 @@ def remove_dead_imports(db: Database) -> list[str]:
 def remove_import(db: Database, run_id: str) -> None:
     """Delete the files of a hidden run, then its rows: the rows are what its files are found by."""
     with db.read() as tx:
-        if run_id not in {run.id for run in imports_of(tx)}:
+        if find_import(tx, run_id) is None:
             return
     shutil.rmtree(run_folder(run_id, db.data_dir), ignore_errors=True)
     with db.write() as tx:

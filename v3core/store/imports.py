@@ -49,6 +49,11 @@ def imports_of(tx: Transaction) -> list[RunRow]:
     return runs_in(tx, {HIDDEN})
 
 
+def find_import(tx: Transaction, run_id: str) -> RunRow | None:
+    """The hidden run of that id."""
+    return next((run for run in imports_of(tx) if run.id == run_id), None)
+
+
 def remove_hidden(tx: Transaction, run_id: str) -> bool:
     """Delete the rows of a hidden run; returns whether there was one."""
     return remove_run(tx, run_id, only_in={HIDDEN})

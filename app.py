@@ -6,6 +6,7 @@ from v3core.jobs import launcher
 from v3core.jobs.lifecycle import ACTIVE, ENDED, Status
 from v3core.store.runs import RunRow, list_runs
 from v3core.ui import shell
+from v3core.ui.archive_import import archive_import
 from v3core.ui.demo import CURRICULA, ENV, demo_configs
 from v3core.ui.experiments import experiments_at_work
 from v3core.ui.run_list import run_list
@@ -78,3 +79,4 @@ def overview() -> None:
 
 st.title("Runs", anchor=False)
 overview()
+archive_import(database)

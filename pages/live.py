@@ -13,6 +13,7 @@ from v3core.ui.command_panel import command_panel
 from v3core.ui.notes import notes_editor
 from v3core.ui.run_charts import run_charts
 from v3core.ui.run_data import load_series
+from v3core.ui.run_exports import run_exports
 from v3core.ui.run_header import rollback_warning, run_header
 from v3core.ui.run_history import run_history
 from v3core.ui.run_picker import pick_run
@@ -64,6 +65,7 @@ def nothing_yet(run: RunRow) -> None:
 
 live(run.id, run.status in UNFINISHED)
 shell.told(boundary_editor)(database, run)
+shell.told(run_exports)(database, run)
 
 
 @st.fragment(run_every="1s" if run.status in UNFINISHED else None)

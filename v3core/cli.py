@@ -14,11 +14,12 @@ from typing import Literal
 
 import click
 
+from v3core.archive import import_archive, write_archive
 from v3core.config import Recipe, RunConfig, build_run_config, recipe_for
 from v3core.curriculum import Curriculum, check_fits, fits, load_curriculum, scaled, with_boundaries
 from v3core.environments import check_environment, check_run
 from v3core.errors import V3Error
-from v3core.jobs import control, foreground, supervisor
+from v3core.jobs import control, foreground, housekeeping, supervisor
 from v3core.jobs.checkpoints import newest_present, newest_whole
 from v3core.jobs.launcher import MOST_PRIORITY, enqueue
 from v3core.jobs.logs import read_log_tail
@@ -170,16 +171,21 @@ def _train_with_progress_bar(database: Database, config: RunConfig) -> tuple[str
 
 @commands.command()
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list.")
-def runs(as_json: bool) -> None:
+@click.option("--sizes", is_flag=True, help="And how much room each takes: in the database, about, and in files.")
+def runs(as_json: bool, sizes: bool) -> None:
     """List all runs, newest first."""
     with _database() as database:
         supervisor.reconcile(database)
         rows = run_store.list_runs(database)
+        takes = housekeeping.run_sizes(database, [row.id for row in rows]) if sizes else {}
         if as_json:
             with database.read() as tx:
                 newest = {row.id: newest_present(database, tx, row.id) for row in rows}
             files = {run: str(database.data_dir / row.path) if row else None for run, row in newest.items()}
             described = [row.to_dict() | {"checkpoint": files[row.id]} for row in rows]
+            for row, entry in zip(rows, described, strict=True):
+                if sizes:
+                    entry |= {"database_bytes": takes[row.id].database, "file_bytes": takes[row.id].files}
             click.echo(json.dumps(described, indent=2))
             return
     if not rows:
@@ -188,10 +194,15 @@ def runs(as_json: bool) -> None:
     width = max(len(row.name) for row in rows)
     for row in rows:
         mean = "" if row.mean_return is None else f"{row.mean_return:10.2f}"
+        room = f"  {_in_words(takes[row.id])}" if sizes else ""
         click.echo(
             f"{row.id[:8]}  {row.status:<9}  {row.name:<{width}}  {row.episode:>7}/{row.episodes:<7} "
-            f"{row.phase or '':<12} {mean}"
+            f"{row.phase or '':<12} {mean:>10}{room}"
         )
+
+
+def _in_words(size: housekeeping.RunSize) -> str:
+    return f"{housekeeping.in_words(size.database):>8} of rows, {housekeeping.in_words(size.files):>8} of files"
 
 
 @commands.command()
@@ -339,6 +350,35 @@ def move(run_id: str, boundaries: str) -> None:
 
 
 @commands.command()
+@click.option("--delete", "remove", is_flag=True, help="Delete them; without it they are only listed.")
+def tidy(remove: bool) -> int:
+    """List what deleted runs and cut-off writes have left in the data folder, or delete it."""
+    with _database() as database:
+        supervisor.reconcile(database)
+        found = housekeeping.leftovers(database)
+        problems = housekeeping.remove_leftovers(found) if remove else []
+    for leftover in found:
+        click.echo(f"{housekeeping.in_words(leftover.bytes):>8}  {leftover.path}")
+    room = housekeeping.in_words(sum(leftover.bytes for leftover in found))
+    if not found:
+        click.echo("Nothing is left over.")
+    elif not remove:
+        click.echo(f"{room} that belong to no run of {database.describe()}; delete them with --delete.")
+    if problems:
+        return _fail(f"{problems[0]}{f' And {len(problems) - 1} more.' if len(problems) > 1 else ''}", 1)
+    return 0
+
+
+@commands.command()
+def compact() -> None:
+    """Give the space of deleted runs in the database back to the disk; no run may train meanwhile."""
+    with _database() as database:
+        supervisor.reconcile(database)
+        before, after = housekeeping.compact(database)
+    click.echo(f"{before:,} bytes before, {after:,} bytes after.")
+
+
+@commands.command()
 @click.argument("run_id", metavar="ID")
 def delete(run_id: str) -> None:
     """Delete an ended run with its episodes, log and checkpoints."""
@@ -367,16 +407,73 @@ def log(run_id: str, lines: int, traceback: bool) -> None:
 
 
 @commands.command()
-@click.argument("run_id", metavar="ID")
-@click.option("--to", "target", required=True, type=click.Path(path_type=Path), metavar="FILE")
-def export(run_id: str, target: Path) -> None:
-    """Write every episode of a run to a .csv, .parquet or .json file; never sampled."""
-    from v3core.store.export import export_run  # only here: it imports pandas, and a worker's start is waited for
+@click.argument("run_ids", metavar="[ID]...", nargs=-1)
+@click.option("--experiment", metavar="NAME", help="All runs of this experiment.")
+@click.option("--to", "target", required=True, type=click.Path(path_type=Path), metavar="FILE_OR_FOLDER")
+@click.option("--what", metavar="TABLE", help="The table to export, or `all` into a folder; the episodes if left out.")
+@click.option("--format", "form", type=click.Choice(["csv", "parquet", "json", "tensorboard"]), help="Of a folder.")
+def export(run_ids: tuple[str, ...], experiment: str | None, target: Path, what: str | None, form: str | None) -> None:
+    """Write what is recorded of runs to a .csv, .parquet or .json file; never sampled.
+
+    A file holds one row per episode, or the table of --what: runs, episodes, expert_loads, evaluations,
+    phase_changes, curriculum_revisions, commands, checkpoints, events. JSON without --what holds the whole run.
+    With --what all, --to names a new folder of one file per table, in the form of --format; with --format
+    tensorboard a new folder of event files.
+    """
+    from v3core.store.export import export_folder, export_runs  # only here: a worker's start is waited for
 
     with _database() as database:
-        run = run_store.resolve(database, run_id)
-        count = export_run(database, run, target)
-    click.echo(f"{count} episodes written to {target}.")
+        chosen = _chosen_runs(database, run_ids, experiment)
+        if form == "tensorboard":
+            from v3core.store.tensorboard import export_tensorboard
+
+            count = export_tensorboard(database, chosen, target)
+        elif what == "all":
+            count = export_folder(database, chosen, target, form or "csv")
+        elif form is not None and target.suffix.lower() != f".{form}":
+            raise V3Error(f"--format {form} goes with --what all, or with a file that ends in .{form}.")
+        else:
+            count = export_runs(database, chosen, target, what)
+    rows = "episodes" if what in (None, "all", "episodes") else "rows"
+    click.echo(f"{count} {rows} written to {target}.")
+
+
+def _chosen_runs(database: Database, prefixes: tuple[str, ...], experiment: str | None) -> list[str]:
+    """Full ids of the runs named, or of an experiment; each once."""
+    if bool(prefixes) == (experiment is not None):
+        raise V3Error("Name either runs or --experiment to export.")
+    if experiment is None:
+        return list(dict.fromkeys(run_store.resolve(database, prefix) for prefix in prefixes))
+    with database.read() as tx:
+        found = run_store.runs_of_experiment(tx, experiment)
+    if not found:
+        raise V3Error(f"There is no experiment '{experiment}'; `runs --json` names the experiment of each run.")
+    return [run.id for run in found]
+
+
+@commands.command()
+@click.argument("run_id", metavar="ID")
+@click.option("--to", "target", required=True, type=click.Path(path_type=Path), metavar="FILE.v3run")
+def archive(run_id: str, target: Path) -> None:
+    """Write a run with its records, checkpoints and log to one file, which another V3 Lab imports."""
+    with _database() as database:
+        written = write_archive(database, run_store.resolve(database, run_id), target)
+    missing = f"; {written.missing} more were left out, their files are gone" if written.missing else ""
+    click.echo(
+        f"{written.episodes} episodes and {written.checkpoints} checkpoints written to {target}, "
+        f"{written.bytes:,} bytes{missing}."
+    )
+
+
+@commands.command("import")
+@click.argument("source", type=click.Path(path_type=Path), metavar="FILE.v3run")
+@click.option("--as-new", is_flag=True, help="Under a new id, beside the run that it was made from.")
+@click.option("--allow-import", is_flag=True, help="Take environments of the form module:Env-v0, which import code.")
+def import_(source: Path, as_new: bool, allow_import: bool) -> None:
+    """Import a run from an archive, all of it or nothing; prints its id."""
+    with _database() as database:
+        supervisor.reconcile(database)
+        click.echo(import_archive(database, source, as_new=as_new, allow_import=allow_import))
 
 
 @commands.command()

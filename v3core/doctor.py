@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from v3core.errors import V3Error
+from v3core.jobs.housekeeping import in_words, leftovers
 from v3core.jobs.webhook import webhook
 from v3core.serve import DEFAULT_PORT, ROOT, check_port
 from v3core.store.database import Database, data_dir
@@ -71,12 +72,16 @@ def _data() -> Iterator[Finding]:
         database = Database.open()
         try:
             database.check()
+            found = leftovers(database)
         finally:
             database.close()
     except V3Error as error:
         yield Finding("Database", False, str(error))
         return
     yield Finding("Database", True, database.describe())
+    if found:
+        room = in_words(sum(leftover.bytes for leftover in found))
+        yield Finding("Left over", False, f"{room} in {len(found)} places; see python -m v3core tidy", needed=False)
     folder = Path(data_dir()).resolve()
     free = shutil.disk_usage(folder).free
     gigabytes = f"{free / (1 << 30):.1f} GiB free in {folder}"

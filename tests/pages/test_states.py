@@ -44,7 +44,7 @@ def test_home_shows_each_status_and_what_can_be_done(open_page, database, status
     app = open_page("app.py")
     assert not app.exception
     assert f"{status.capitalize()}" in told(app)
-    shown = {button.key: not button.disabled for button in app.button}
+    shown = {button.key: not button.disabled for button in app.button if "import-form" not in button.key}
     can_be_done = {
         Status.QUEUED: {"stop": True, "delete": True},
         Status.STARTING: {"stop": True, "pause": False, "checkpoint": False},

@@ -1,14 +1,32 @@
 """Which checkpoints of a run are kept, and which one it goes on from."""
 
+import os
 import zipfile
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
+from v3core.errors import V3Error
 from v3core.store.database import Database, Transaction
 from v3core.store.history import CheckpointRow, checkpoints_of
 
 KEEP_NEWEST = 2
 KEEP_SPREAD = 20
+
+
+def kept_checkpoints() -> tuple[int, int]:
+    """How many of the newest checkpoints are kept, and how many of the others beside those at phase boundaries.
+
+    V3_KEEP_CHECKPOINTS=K keeps the newest K and no others; unset, the newest two and a spread of twenty.
+
+    Raises:
+        V3Error: if V3_KEEP_CHECKPOINTS is not a positive number.
+    """
+    text = os.environ.get("V3_KEEP_CHECKPOINTS")
+    if not text:
+        return KEEP_NEWEST, KEEP_SPREAD
+    if not text.isdecimal() or int(text) < 1:
+        raise V3Error(f"V3_KEEP_CHECKPOINTS is '{text}'; set it to a whole number, 1 or more.")
+    return int(text), 0
 
 
 def is_whole(file: Path) -> bool:
@@ -38,15 +56,18 @@ def newest_present(db: Database, tx: Transaction, run_id: str) -> CheckpointRow 
     return next((row for row in reversed(checkpoints_of(tx, run_id)) if (db.data_dir / row.path).is_file()), None)
 
 
-def superseded(episodes: Sequence[int], boundaries: Collection[int], spread: int = KEEP_SPREAD) -> list[int]:
+def superseded(
+    episodes: Sequence[int], boundaries: Collection[int], spread: int = KEEP_SPREAD, newest: int = KEEP_NEWEST
+) -> list[int]:
     """The checkpoints to delete, so that a long run does not fill the disk.
 
-    Kept are the newest two, all at phase boundaries, and of the others so many, as evenly spread as may be.
+    Kept are the newest, all at phase boundaries, and of the others so many, as evenly spread as may be.
 
     Args:
         episodes: episode counts of the checkpoints, ascending.
         boundaries: episode counts at which a phase began.
         spread: how many of the others are kept.
+        newest: how many of the newest are kept.
     """
     kept = list(episodes)
     deleted: list[int] = []
@@ -54,7 +75,7 @@ def superseded(episodes: Sequence[int], boundaries: Collection[int], spread: int
         # Each with the distance between its neighbours: the hole that deleting it would leave.
         holes = [
             (kept[place + 1] - (kept[place - 1] if place else 0), kept[place])
-            for place in range(len(kept) - KEEP_NEWEST)
+            for place in range(len(kept) - newest)
             if kept[place] not in boundaries
         ]
         if len(holes) <= spread:

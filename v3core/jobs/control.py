@@ -7,11 +7,12 @@ import shutil
 import time
 from collections.abc import Collection
 from datetime import UTC, datetime
+from pathlib import Path
 
 from v3core.curriculum import Curriculum, PhaseStart, Progress, check_edit
 from v3core.errors import V3Error
 from v3core.jobs.checkpoints import newest_whole
-from v3core.jobs.files import run_folder
+from v3core.jobs.files import DELETED, run_folder
 from v3core.jobs.identity import this_host
 from v3core.jobs.launcher import Command, check_priority, drain, worker_command
 from v3core.jobs.lifecycle import ACTIVE, ENDED, RESUMABLE, Status, change_status
@@ -341,21 +342,49 @@ def request_edit(db: Database, run_id: str, curriculum: Curriculum, actor: str =
 def delete(db: Database, run_id: str) -> None:
     """Delete a run that has ended or waits in the queue: its rows, log and checkpoints.
 
+    Its folder is set aside first, in one step: if that cannot be done, nothing is deleted.
+
     Raises:
         V3Error: also if it has a process, or a file cannot be deleted.
     """
-    with db.write() as tx:
-        run = need_run(tx, run_id, for_update=True)
-        if not remove_run(tx, run_id, only_in=ENDED | {Status.QUEUED}):
-            raise V3Error(f"Run {_short(run)} is {run.status}; stop it before you delete it.")
     folder = run_folder(run_id, db.data_dir)
+    aside = folder.with_name(f"{DELETED}{run_id}")
+    moved = False
     try:
-        shutil.rmtree(folder)
+        with db.write() as tx:
+            run = need_run(tx, run_id, for_update=True)
+            if not remove_run(tx, run_id, only_in=ENDED | {Status.QUEUED}):
+                raise V3Error(f"Run {_short(run)} is {run.status}; stop it before you delete it.")
+            moved = _set_aside(run, folder, aside)
+    except BaseException:
+        if moved:
+            aside.rename(folder)  # the rows are still there
+        raise
+    try:
+        # A link is somebody's own way to keep files elsewhere: only the link is removed.
+        aside.unlink() if aside.is_symlink() else shutil.rmtree(aside)
     except FileNotFoundError:
         pass
     except OSError as error:
-        problem = error.strerror or error
-        raise V3Error(f"Run {_short(run)} is deleted, but its folder {folder} is not: {problem}.") from None
+        raise V3Error(
+            f"Run {_short(run)} is deleted, but not all of its files: {error.strerror or error} ({error.filename}); "
+            "mend that and remove them with: python -m v3core tidy --delete."
+        ) from None
+
+
+def _set_aside(run: RunRow, folder: Path, aside: Path) -> bool:
+    """Rename the folder; returns whether there was one."""
+    try:
+        if aside.exists():  # an earlier run of this id, whose files could not all be deleted
+            shutil.rmtree(aside, ignore_errors=True)
+        folder.rename(aside)
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise V3Error(
+            f"Run {_short(run)} is not deleted: its folder {folder} cannot be removed: {error.strerror or error}."
+        ) from None
+    return True
 
 
 def _ask_once(tx: Transaction, run: RunRow, kind: str, actor: str) -> None:

@@ -4,6 +4,9 @@ from pathlib import Path
 
 from v3core.store.database import Database, data_dir
 
+DELETED = ".deleted-"
+"""What the name of a folder begins with while a deleted run's files are being removed."""
+
 
 def run_folder(run_id: str, folder: Path | None = None) -> Path:
     """The run's folder; `folder` is the data folder, by default that of V3_DATA_DIR."""

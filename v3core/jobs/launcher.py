@@ -11,6 +11,7 @@ from pathlib import Path
 
 from v3core.config import RunConfig
 from v3core.errors import V3Error
+from v3core.jobs.checkpoints import kept_checkpoints
 from v3core.jobs.files import log_file
 from v3core.jobs.identity import of_pid, this_boot, this_host
 from v3core.jobs.lifecycle import ACTIVE, Status, change_status
@@ -71,9 +72,10 @@ def enqueue(
         Their ids.
 
     Raises:
-        V3Error: if V3_MAX_WORKERS or the database will not do; then nothing is queued.
+        V3Error: if V3_MAX_WORKERS, V3_KEEP_CHECKPOINTS or the database will not do; then nothing is queued.
     """
     slots()
+    kept_checkpoints()
     check_priority(priority)
     now = datetime.now(UTC)
     group = uuid.UUID(token) if token else uuid.uuid4()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from v3core.jobs.checkpoints import superseded
+from v3core.jobs.checkpoints import kept_checkpoints, superseded
 from v3core.jobs.files import checkpoint_file
 from v3core.jobs.lifecycle import Status, change_status
 from v3core.jobs.logs import logger
@@ -74,6 +74,7 @@ class Recorder:
         self._on_progress = on_progress
         with db.read() as tx:
             self._returns = recent_returns(tx, run.id)
+        self._newest, self._spread = kept_checkpoints()
         self._boundaries = {change.episode for change in read_phase_changes(db, run.id)}
         self._checkpoints = {row.episode: row.path for row in read_checkpoints(db, run.id)}
         self._episode = run.episode
@@ -285,7 +286,7 @@ class Recorder:
         file = str(path.relative_to(self._db.data_dir))
         row = CheckpointRow(episode, step, file, now, path.stat().st_size)
         self._checkpoints[episode] = row.path
-        unneeded = superseded(sorted(self._checkpoints), self._boundaries)
+        unneeded = superseded(sorted(self._checkpoints), self._boundaries, self._spread, self._newest)
         files = [self._db.data_dir / self._checkpoints.pop(old) for old in unneeded]
 
         def write(tx: Transaction) -> None:

@@ -7,12 +7,14 @@ from datetime import UTC, datetime, timedelta
 
 from v3core.jobs import identity
 from v3core.jobs.identity import ProcessIdentity
+from v3core.jobs.imports import remove_dead_imports
 from v3core.jobs.launcher import Command, drain, worker_command
 from v3core.jobs.lifecycle import ACTIVE, Status, change_status
 from v3core.store.commands import note_step, open_stop, redate_stop
 from v3core.store.database import Database, Transaction
 from v3core.store.history import add_event
 from v3core.store.runs import RunRow, redate_heartbeat, runs_in
+from v3core.store.schema import HIDDEN
 
 COMMAND_GRACE_SECONDS = 10.0
 """A worker that has not ended so long after a stop was asked for is sent SIGTERM."""
@@ -38,6 +40,8 @@ RESTARTED = "The machine was restarted while it trained."
 def reconcile(db: Database, now: datetime | None = None, command: Command = worker_command) -> list[str]:
     """Find runs whose process is gone or silent, hurry stops that take too long, and start what is queued.
 
+    Imports that died halfway are cleared away.
+
     Cheap: one query when no run is queued or active. Safe in many processes at once.
 
     Args:
@@ -53,7 +57,9 @@ def reconcile(db: Database, now: datetime | None = None, command: Command = work
     """
     now = now or datetime.now(UTC)
     with db.read() as tx:
-        unfinished = runs_in(tx, ACTIVE | {Status.QUEUED})
+        unfinished = runs_in(tx, ACTIVE | {Status.QUEUED, HIDDEN})
+    if any(run.status == HIDDEN for run in unfinished):
+        remove_dead_imports(db)
     changed = [run.id for run in unfinished if run.status in ACTIVE and _settle(db, run, now)]
     if changed or any(run.status == Status.QUEUED for run in unfinished):
         changed += drain(db, command)

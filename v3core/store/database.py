@@ -1,6 +1,7 @@
 """Opening the store, and its transactions."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -112,6 +113,26 @@ class Database:
         """
         if self._url.get_backend_name() == "sqlite" and (problem := find_damage(Path(self._url.database or ""))):
             raise V3Error(dialect.explain_damage(self._url, problem))
+    def compact(self) -> tuple[int, int]:
+        """Rewrite the database without its free space; returns the bytes on the disk before and after.
+
+        Others can read meanwhile, but not write.
+
+        Raises:
+            V3Error: if it cannot be done; the database is then as it was.
+        """
+        with self.read() as tx:
+            before = dialect.stored_bytes(self._url, tx)
+        free = shutil.disk_usage(self.data_dir).free
+        if self._url.get_backend_name() == "sqlite" and free < 2 * before:
+            raise V3Error(
+                f"The database {self.describe()} takes {before:,} bytes, and twice that must be free to compact it; "
+                f"{free:,} are."
+            )
+        with self._explained():
+            dialect.compact(self._writer)
+        with self.read() as tx:
+            return before, dialect.stored_bytes(self._url, tx)
 
     def close(self) -> None:
         """Close all connections."""

@@ -151,6 +151,39 @@ def lock_queue(tx: Connection) -> None:
     _advisory_lock(tx, QUEUE_LOCK)
 
 
+def database_bytes(tx: Connection) -> int:
+    """Size of the database, without what is free in it."""
+    if tx.dialect.name == "postgresql":
+        return int(tx.exec_driver_sql("SELECT pg_database_size(current_database())").scalar_one())
+    pages, free, size = (
+        int(tx.exec_driver_sql(f"PRAGMA {name}").scalar_one()) for name in ("page_count", "freelist_count", "page_size")
+    )
+    return (pages - free) * size
+
+
+def compact(writer: Engine) -> None:
+    """Give free space back to the disk, and let PostgreSQL count its rows anew; needs no writer meanwhile."""
+    if writer.dialect.name == "postgresql":
+        with writer.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.exec_driver_sql("VACUUM (ANALYZE)")
+        return
+    try:
+        with writer.connect() as connection:
+            cursor = connection.connection.cursor()
+            for statement in ("VACUUM", "PRAGMA wal_checkpoint(TRUNCATE)"):
+                cursor.execute(statement).fetchall()
+    except sqlite3.DatabaseError as error:
+        raise DatabaseError("VACUUM", None, error) from error
+
+
+def stored_bytes(url: URL, tx: Connection) -> int:
+    """What the database takes on the disk, free space included."""
+    if tx.dialect.name == "postgresql":
+        return database_bytes(tx)
+    files = (Path(f"{url.database}{suffix}") for suffix in ("", "-wal"))
+    return sum(file.stat().st_size for file in files if file.exists())
+
+
 def _advisory_lock(tx: Connection, key: int) -> None:
     # On SQLite, BEGIN IMMEDIATE has made this transaction the only writer already.
     if tx.dialect.name == "postgresql":

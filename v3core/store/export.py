@@ -1,87 +1,159 @@
-"""Every episode of a run in one file; full precision, never sampled."""
+"""What is recorded of runs, in files for other programs: full precision, never sampled, in bounded memory."""
 
-import json
-import os
-import tempfile
-from collections.abc import Callable
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pandas as pd
-
 from v3core.errors import V3Error
-from v3core.store.database import Database
-from v3core.store.readers import read_episodes, read_evaluations, read_phase_changes, read_revisions
-from v3core.store.runs import get_run
+from v3core.store.beside import whole_file, whole_folder
+from v3core.store.commands import revisions_of
+from v3core.store.database import Database, Transaction
+from v3core.store.forms import FORMS, json_list, to_json
+from v3core.store.readers import evaluations_of
+from v3core.store.run_tables import (
+    RUN_FIELDS,
+    RUN_TABLES,
+    Field,
+    Kind,
+    run_values,
+    stream,
+    wide_episodes,
+    wide_fields,
+)
+from v3core.store.runs import need_run
+
+EPISODES = "episodes"
+WHAT = ("runs", *RUN_TABLES)
+"""The tables that can be exported. `episodes` has the experts' loads as columns, `expert_loads` as rows."""
+
+_RUN_ID = Field("run_id", Kind.TEXT, nullable=False)
 
 
 def export_run(database: Database, run_id: str, target: Path) -> int:
-    """Write the run's episodes to `target`; its suffix (.csv, .parquet, .json) chooses the form.
+    """Write a run's episodes to `target`; see `export_runs`."""
+    return export_runs(database, [run_id], target)
 
-    The file appears whole or not at all. Columns `load_1 …`, `hard_load_1 …` and `expert_grad_norm_1 …` hold what
-    is recorded per expert; JSON also holds the run, its configuration, phase changes, revisions and evaluations.
+
+def export_runs(database: Database, run_ids: Sequence[str], target: Path, what: str | None = None) -> int:
+    """Write what is recorded of runs to one file; its suffix (.csv, .parquet, .json) chooses the form.
+
+    The file appears whole or not at all, and shows one moment of the database. A column `run_id` leads where there are
+    several runs. JSON without `what` holds the whole of each run: the run, its configuration, and every table.
+
+    Args:
+        database: an open store.
+        run_ids: full ids.
+        target: the file.
+        what: one of `WHAT`; default the episodes.
 
     Returns:
-        The number of episodes written.
+        The number of rows written; of a whole run as JSON, of its episodes.
 
     Raises:
-        V3Error: for an unknown suffix or a place that cannot be written.
+        V3Error: for an unknown suffix, table or run, or a place that cannot be written.
     """
-    writers: dict[str, Callable[[Path], None]] = {
-        ".csv": lambda path: frame.to_csv(path, index=False),
-        ".parquet": lambda path: frame.to_parquet(path, index=False),
-        ".json": lambda path: _write_json(path, database, run_id, frame),
-    }
-    write = writers.get(target.suffix.lower())
-    if write is None:
-        raise V3Error(f"'{target.name}' does not say its form; end it in {', '.join(writers)}.")
-    if not target.parent.is_dir():
-        raise V3Error(f"The folder {target.parent} does not exist; make it first.")
-    if target.is_dir():
-        raise V3Error(f"{target} is a folder; name a file.")
-    frame = episode_frame(database, run_id)
-    try:
-        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-        os.close(handle)
-        temporary = Path(name)
-        try:
-            write(temporary)
-            temporary.chmod(0o644)
-            temporary.replace(target)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except OSError as error:
-        raise V3Error(f"{target} cannot be written: {error.strerror or error}.") from None
-    return len(frame)
+    form = target.suffix.lower().removeprefix(".")
+    if form not in FORMS:
+        raise V3Error(f"'{target.name}' does not say its form; end it in {', '.join(f'.{name}' for name in FORMS)}.")
+    if what is not None and what not in WHAT:
+        raise V3Error(f"There is no table '{what}' to export; choose one of {', '.join(WHAT)}.")
+    with database.read() as tx:
+        for run_id in run_ids:
+            need_run(tx, run_id)
+        with whole_file(target) as unfinished:
+            if form == "json" and what is None:
+                return _write_whole_runs(tx, run_ids, unfinished)
+            return _write_table(tx, run_ids, what or EPISODES, form, unfinished)
 
 
-def episode_frame(database: Database, run_id: str) -> pd.DataFrame:
-    """One row per episode with every recorded column."""
-    table = read_episodes(database, run_id)
-    columns: dict[str, Any] = dict(table.columns)
-    for expert in range(table.loads.shape[1]):
-        columns[f"load_{expert + 1}"] = table.loads[:, expert]
-        columns[f"hard_load_{expert + 1}"] = table.hard_loads[:, expert]
-        columns[f"expert_grad_norm_{expert + 1}"] = table.expert_grad_norms[:, expert]
-    return pd.DataFrame(columns)
+def export_folder(database: Database, run_ids: Sequence[str], folder: Path, form: str) -> int:
+    """Write every table to a file of its own in a new folder, `episodes.csv` and so on; returns how many episodes.
+
+    Raises:
+        V3Error: for an unknown run, or a place that cannot be written.
+    """
+    with database.read() as tx:
+        for run_id in run_ids:
+            need_run(tx, run_id)
+        with whole_folder(folder) as unfinished:
+            counts = {what: _write_table(tx, run_ids, what, form, unfinished / f"{what}.{form}") for what in WHAT}
+    return counts[EPISODES]
 
 
-def _write_json(path: Path, database: Database, run_id: str, frame: pd.DataFrame) -> None:
-    run = get_run(database, run_id)
+def _write_table(tx: Transaction, run_ids: Sequence[str], what: str, form: str, path: Path) -> int:
+    experts = max((need_run(tx, run_id).experts for run_id in run_ids), default=0)
+    several = len(run_ids) > 1 and what != "runs"
+    fields = (*([_RUN_ID] if several else []), *_fields(what, experts))
+    count = 0
+
+    def counted(run_id: str) -> Iterator[tuple[Any, ...]]:
+        nonlocal count
+        for row in _rows(tx, what, run_id, experts):
+            count += 1
+            yield (run_id, *row) if several else row
+
+    with FORMS[form](path, fields) as write:
+        write(chain.from_iterable(map(counted, run_ids)))
+    return count
+
+
+def _fields(what: str, experts: int) -> tuple[Field, ...]:
+    if what == "runs":
+        return RUN_FIELDS
+    return wide_fields(experts) if what == EPISODES else RUN_TABLES[what].fields
+
+
+def _rows(tx: Transaction, what: str, run_id: str, experts: int) -> Iterator[tuple[Any, ...]]:
+    if what == "runs":
+        return iter([tuple(run_values(tx, run_id).values())])
+    return wide_episodes(tx, run_id, experts) if what == EPISODES else stream(tx, what, run_id)
+
+
+def _write_whole_runs(tx: Transaction, run_ids: Sequence[str], path: Path) -> int:
+    """One object for one run; for several an object with the list `runs`."""
+    count = 0
+    with path.open("w", encoding="utf-8") as file:
+        if len(run_ids) == 1:
+            count = _write_whole_run(tx, run_ids[0], file)
+        else:
+            for place, run_id in enumerate(run_ids):
+                file.write(",\n" if place else '{"runs": [\n')
+                count += _write_whole_run(tx, run_id, file)
+            file.write("]}\n")
+    return count
+
+
+def _write_whole_run(tx: Transaction, run_id: str, file: Any) -> int:
+    run = need_run(tx, run_id)
     content = {
         "run": run.to_dict(),
         "config": run.config.model_dump(mode="json", by_alias=True),
-        "phase_changes": [change.to_dict() for change in read_phase_changes(database, run_id)],
-        "curriculum_revisions": [revision.to_dict() for revision in read_revisions(database, run_id)],
-        "evaluations": [evaluation.to_dict() for evaluation in read_evaluations(database, run_id)],
-        # JSON has no NaN: a value that was not a number is null.
-        "episodes": frame.astype(object).where(frame.notna(), None).to_dict(orient="records"),
+        "curriculum_revisions": [revision.to_dict() for revision in revisions_of(tx, run_id)],
+        "evaluations": [evaluation.to_dict() for evaluation in evaluations_of(tx, run_id)],
     }
-    path.write_text(json.dumps(content, default=_plain, indent=1), encoding="utf-8")
+    for place, (name, value) in enumerate(content.items()):
+        file.write(f'{"," if place else "{"}\n"{name}": {to_json(value)}')
+    for name in ("phase_changes", "commands", "checkpoints", "events"):
+        with _member(file, name, RUN_TABLES[name].fields) as write:
+            write(stream(tx, name, run_id))
+    count = 0
+
+    def counted() -> Iterator[tuple[Any, ...]]:
+        nonlocal count
+        for row in wide_episodes(tx, run_id, run.experts):
+            count += 1
+            yield row
+
+    with _member(file, EPISODES, wide_fields(run.experts)) as write:
+        write(counted())
+    file.write("\n}\n")
+    return count
 
 
-def _plain(value: object) -> object:
-    if isinstance(value, np.generic):
-        return value.item()
-    return str(value)
+@contextmanager
+def _member(file: Any, name: str, fields: Sequence[Field]) -> Iterator[Any]:
+    file.write(f',\n"{name}": ')
+    with json_list(file, fields) as write:
+        yield write

@@ -5,10 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, func, insert, select
+from sqlalchemy import delete, exists, func, insert, select
 
 from v3core.store.database import Database, Transaction
-from v3core.store.schema import checkpoints, evaluations, events, phase_changes, runs
+from v3core.store.schema import HIDDEN, checkpoints, evaluations, events, phase_changes, runs
+
+IMPORT = "import"
+"""Kind of the event that says when a run came here, and where from."""
 
 
 @dataclass(frozen=True)
@@ -97,11 +100,16 @@ def newest_event(db: Database) -> int:
 
 
 def read_ends(db: Database, after: int, kinds: Collection[str]) -> list[EndRow]:
-    """Runs that came to an end of these kinds after event `after`, oldest first; a deleted run is left out."""
+    """Runs that came to an end of these kinds after event `after`, oldest first.
+
+    A deleted run is left out, and so is what an imported run came to before it was imported.
+    """
+    later = events.alias()
+    imported = exists().where(later.c.run_id == events.c.run_id, later.c.kind == IMPORT, later.c.id > events.c.id)
     query = (
         select(events.c.id, runs.c.id, runs.c.name, events.c.kind, runs.c.reason, runs.c.episode)
         .join(runs, runs.c.id == events.c.run_id)
-        .where(events.c.id > after, events.c.kind.in_(kinds))
+        .where(events.c.id > after, events.c.kind.in_(kinds), runs.c.status != HIDDEN, ~imported)
         .order_by(events.c.id)
     )
     with db.read() as tx:

@@ -12,7 +12,7 @@ from sqlalchemy import String, select
 
 from v3core.errors import V3Error
 from v3core.store.commands import RevisionRow, read_revisions
-from v3core.store.database import Database
+from v3core.store.database import Database, Transaction
 from v3core.store.history import (
     CheckpointRow,
     EventRow,
@@ -156,10 +156,15 @@ class EvaluationRow:
 
 def read_evaluations(db: Database, run_id: str, after: int = 0) -> list[EvaluationRow]:
     """A run's evaluations taken at an episode greater than `after`, oldest first."""
+    with db.read() as tx:
+        return evaluations_of(tx, run_id, after)
+
+
+def evaluations_of(tx: Transaction, run_id: str, after: int = 0) -> list[EvaluationRow]:
+    """A run's evaluations taken at an episode greater than `after`, oldest first."""
     c = evaluations.c
     query = select(c.episode, c.step, c.env, c.return_, c.length, c.success)
-    with db.read() as tx:
-        rows = tx.execute(query.where(c.run_id == run_id, c.episode > after).order_by(c.episode, c.number)).all()
+    rows = tx.execute(query.where(c.run_id == run_id, c.episode > after).order_by(c.episode, c.number)).all()
     found: list[EvaluationRow] = []
     for (episode, step, env), group in groupby(rows, key=lambda row: tuple(row[:3])):
         returns, lengths, successes = zip(*(row[3:] for row in group), strict=True)

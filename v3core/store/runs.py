@@ -11,7 +11,9 @@ from sqlalchemy import delete, insert, select, update
 from v3core.config import RunConfig
 from v3core.errors import V3Error
 from v3core.store.database import Database, Transaction
-from v3core.store.schema import episodes, expert_loads, runs
+from v3core.store.schema import HIDDEN, episodes, expert_loads, runs
+
+_VISIBLE = runs.c.status != HIDDEN
 
 
 class UnknownRunError(V3Error):
@@ -127,7 +129,7 @@ def add_run(
 
 def find_run(tx: Transaction, run_id: str, *, for_update: bool = False) -> RunRow | None:
     """The run of that full id, if there is one; `for_update` keeps others from changing it meanwhile."""
-    query = select(*_COLUMNS).where(runs.c.id == run_id)
+    query = select(*_COLUMNS).where(runs.c.id == run_id, _VISIBLE)
     row = tx.execute(query.with_for_update() if for_update else query).one_or_none()
     return None if row is None else RunRow(*row)
 
@@ -154,10 +156,15 @@ def get_run(db: Database, run_id: str) -> RunRow:
         return need_run(tx, run_id)
 
 
+def all_ids(tx: Transaction) -> set[str]:
+    """The ids of all runs, also of those that are being imported."""
+    return set(tx.execute(select(runs.c.id)).scalars())
+
+
 def list_runs(db: Database) -> list[RunRow]:
     """All runs, newest first."""
     with db.read() as tx:
-        rows = tx.execute(select(*_COLUMNS).order_by(runs.c.created_at.desc(), runs.c.id)).all()
+        rows = tx.execute(select(*_COLUMNS).where(_VISIBLE).order_by(runs.c.created_at.desc(), runs.c.id)).all()
     return [RunRow(*row) for row in rows]
 
 
@@ -178,7 +185,7 @@ def resolve(db: Database, prefix: str) -> str:
     if not wanted:
         raise V3Error("No run id was given; list them with: python -m v3core runs.")
     with db.read() as tx:
-        query = select(runs.c.id, runs.c.name).where(runs.c.id.startswith(wanted, autoescape=True))
+        query = select(runs.c.id, runs.c.name).where(runs.c.id.startswith(wanted, autoescape=True), _VISIBLE)
         found = tx.execute(query.order_by(runs.c.id).limit(4)).all()
     if not found:
         raise V3Error(f"There is no run '{prefix}'; list them with: python -m v3core runs.")
@@ -236,7 +243,7 @@ def redate_heartbeat(tx: Transaction, run: RunRow, now: datetime) -> None:
 
 def runs_of_experiment(tx: Transaction, experiment: str, *, for_update: bool = False) -> list[RunRow]:
     """The runs of that group, oldest first; `for_update` keeps others from changing them meanwhile."""
-    query = select(*_COLUMNS).where(runs.c.experiment == experiment).order_by(runs.c.created_at, runs.c.id)
+    query = select(*_COLUMNS).where(runs.c.experiment == experiment, _VISIBLE).order_by(runs.c.created_at, runs.c.id)
     return [RunRow(*row) for row in tx.execute(query.with_for_update() if for_update else query)]
 
 

@@ -23,6 +23,9 @@ from sqlalchemy.types import TypeDecorator
 SCHEMA_VERSION = 3
 """Goes up with every change of the tables, together with a revision in `migrations/versions`."""
 
+HIDDEN = "importing"
+"""Status of a run of which not all rows are there yet: no list shows it."""
+
 metadata = MetaData()
 
 

@@ -1,0 +1,113 @@
+"""Two V3 Labs, a run with something in every table, and archives that nobody should take."""
+
+import hashlib
+import json
+import zipfile
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.databases import BACKENDS, empty_database
+from tests.store.conftest import START, config, episode, new_run  # noqa: F401 - fixtures
+from tests.store.recorded import end, record
+from v3core.archive import write_archive
+from v3core.jobs.files import run_folder
+from v3core.store.database import Database
+from v3core.training.checkpoint import save_checkpoint
+
+__all__ = ["START"]
+
+
+@contextmanager
+def _lab(backend, folder):
+    folder.mkdir()
+    with empty_database(backend, folder) as url:
+        database = Database.open(url, folder)
+        yield database
+        database.close()
+
+
+@pytest.fixture
+def here(tmp_path):
+    """The V3 Lab that the run was trained in."""
+    with _lab("sqlite", tmp_path / "here") as database:
+        yield database
+
+
+@pytest.fixture(params=BACKENDS)
+def there(request, tmp_path):
+    """Another, empty one."""
+    with _lab(request.param, tmp_path / "there") as database:
+        yield database
+
+
+def make_files(db, run_id):
+    """The checkpoints and logs that `record` speaks of."""
+    folder = run_folder(run_id, db.data_dir)
+    (folder / "checkpoints").mkdir(parents=True)
+    for number in (5, 10):
+        save_checkpoint(folder / "checkpoints" / f"episode-{number:08d}.pt", {"episode": number})
+    (folder / "worker.log").write_text("a line\n" * 1000)
+    (folder / "worker.log.1").write_text("an older line\n")
+
+
+@pytest.fixture
+def run(here, new_run, episode):  # noqa: F811
+    """A stopped run with something in every table, and its files."""
+    run_id = record(here, new_run(here), episode)
+    make_files(here, run_id)
+    end(here, run_id)
+    return run_id
+
+
+@pytest.fixture
+def archive(here, run, tmp_path):
+    """Its archive."""
+    write_archive(here, run, tmp_path / "run.v3run")
+    return tmp_path / "run.v3run"
+
+
+def members(path: Path) -> dict[str, bytes]:
+    """Name to content."""
+    with zipfile.ZipFile(path) as file:
+        return {name: file.read(name) for name in file.namelist()}
+
+
+def forge(path: Path, content: dict[str, bytes], **manifest) -> Path:
+    """Write an archive of any content whose manifest is right about it, but for what `manifest` says."""
+    told = json.loads(content["manifest.json"])
+    told["members"] = [
+        {"name": name, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+        for name, data in content.items()
+        if name != "manifest.json"
+    ]
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        for name, data in content.items():
+            file.writestr(name, json.dumps(told | manifest) if name == "manifest.json" else data)
+    return path
+
+
+@pytest.fixture
+def forged(archive, tmp_path):
+    """`forged(change)`: the run's archive after `change(members)`, with a manifest that is right about it."""
+
+    def make(change=lambda content: None, **manifest):
+        content = members(archive)
+        change(content)
+        return forge(tmp_path / "forged.v3run", content, **manifest)
+
+    return make
+
+
+def edit_rows(content, table, change):
+    """Apply `change(columns, rows)` to the rows of a table."""
+    name = f"tables/{table}.jsonl"
+    columns, *rows = map(json.loads, content[name].decode().splitlines())
+    change(columns, rows)
+    content[name] = "".join(f"{json.dumps(line)}\n" for line in (columns, *rows)).encode()
+
+
+def edit_json(content, name, **changes):
+    """Change keys of an object."""
+    content[name] = json.dumps(json.loads(content[name]) | changes).encode()

@@ -1,0 +1,159 @@
+"""An import is all or nothing: on errors, on SIGKILL, beside other writers, twice at once."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from v3core.archive import import_archive, importing
+from v3core.errors import V3Error
+from v3core.jobs.files import run_folder
+from v3core.jobs.imports import remove_dead_imports
+from v3core.jobs.supervisor import reconcile
+from v3core.store.imports import imports_of
+from v3core.store.readers import read_episodes
+from v3core.store.runs import list_runs, resolve
+
+ROOT = Path(__file__).resolve().parents[2]
+
+SLOW = """
+import sys, time
+from pathlib import Path
+from v3core.archive import import_archive, importing
+from v3core.store.database import Database
+importing.ROWS_PER_COMMIT = 2
+insert_rows, read_rows, begun = importing.insert_rows, importing.read_rows, []
+def noted(tx, table, *rest):
+    insert_rows(tx, table, *rest)
+    begun.append(table)
+def slowly(reader, table, run):
+    for row in read_rows(reader, table, run):
+        if table in begun and table == sys.argv[4]:
+            print("there", flush=True)
+            time.sleep(float(sys.argv[5]))
+        yield row
+importing.insert_rows, importing.read_rows = noted, slowly
+import_archive(Database.open(sys.argv[1], Path(sys.argv[2])), Path(sys.argv[3]))
+"""
+
+
+def start_slow(there, archive, table, pause="30"):
+    """An import in another process that takes its time over a table; returns once it is there."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", SLOW, there.url, str(there.data_dir), str(archive), table, pause],
+        stdout=subprocess.PIPE,
+        cwd=ROOT,
+        text=True,
+    )
+    assert process.stdout.readline() == "there\n"
+    return process
+
+
+def nothing_left(db):
+    """Neither rows nor files."""
+    with db.read() as tx:
+        assert imports_of(tx) == []
+        for table in ("runs", "episodes", "expert_loads", "events", "commands", "curriculum_revisions", "checkpoints"):
+            assert tx.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar_one() == 0
+    assert list(db.data_dir.glob("runs/*")) == []
+
+
+@pytest.mark.parametrize("table", ["episodes", "expert_loads", "events"])
+def test_a_killed_import_is_never_seen_and_is_cleared_away(there, run, archive, table):
+    process = start_slow(there, archive, table)
+    assert list_runs(there) == []
+    with pytest.raises(V3Error, match="There is no run"):
+        resolve(there, run[:8])
+    with pytest.raises(V3Error, match=r"is being imported by another process just now; wait for it\."):
+        import_archive(there, archive)
+    assert remove_dead_imports(there) == [], "it is at work"
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    with there.read() as tx:
+        assert [row.id for row in imports_of(tx)] == [run]
+    assert run_folder(run, there.data_dir).is_dir()
+    reconcile(there)
+    nothing_left(there)
+    assert import_archive(there, archive) == run
+
+
+def test_an_import_after_a_killed_one_clears_it_away_itself(there, run, archive):
+    process = start_slow(there, archive, "episodes")
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert import_archive(there, archive) == run
+    assert len(read_episodes(there, run)) == 12
+
+
+def test_others_write_while_a_run_is_imported(there, run, archive):
+    process = start_slow(there, archive, "expert_loads", "0.05")  # 24 commits
+    longest = 0.0
+    while process.poll() is None:
+        start = time.monotonic()
+        with there.write() as tx:
+            tx.exec_driver_sql("UPDATE meta SET value = value")
+        longest = max(longest, time.monotonic() - start)
+    process.stdout.close()
+    assert longest < 2.0
+    assert [row.id for row in list_runs(there)] == [run]
+
+
+@pytest.mark.parametrize("table", ["episodes", "events"])
+def test_a_failure_halfway_leaves_nothing(there, archive, monkeypatch, table):
+    def breaks(tx, name, *rest):
+        whole(tx, name, *rest)
+        if name == table:
+            raise V3Error("The database is full; free some space.")
+
+    whole = importing.insert_rows
+    monkeypatch.setattr(importing, "insert_rows", breaks)
+    with pytest.raises(V3Error, match="is full"):
+        import_archive(there, archive)
+    nothing_left(there)
+
+
+def test_files_that_cannot_be_written_leave_nothing(there, archive, monkeypatch):
+    def breaks(reader, name, target):
+        target.write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(importing, "_extract", breaks)
+    with pytest.raises(V3Error, match=r"cannot be written: No space left on device\."):
+        import_archive(there, archive)
+    nothing_left(there)
+
+
+def test_a_folder_that_is_there_already_is_left_alone(there, run, archive):
+    folder = run_folder(run, there.data_dir)
+    folder.mkdir(parents=True)
+    (folder / "mine").write_text("kept")
+    with pytest.raises(V3Error, match=r"There is a folder .* of a run that was deleted; remove it with"):
+        import_archive(there, archive)
+    assert (folder / "mine").read_text() == "kept"
+    with there.read() as tx:
+        assert imports_of(tx) == []
+
+
+def test_two_imports_at_once_are_one(there, run, archive):
+    results = []
+
+    def take():
+        try:
+            results.append(import_archive(there, archive))
+        except V3Error as error:
+            results.append(str(error))
+
+    threads = [threading.Thread(target=take) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert results.count(run) == 1
+    assert all("here already" in result or "being imported" in result for result in results if result != run)
+    assert len(read_episodes(there, run)) == 12
+    assert (run_folder(run, there.data_dir) / "worker.log").is_file()

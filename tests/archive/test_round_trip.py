@@ -1,0 +1,141 @@
+"""A run goes from one V3 Lab to another, and back, and is the same."""
+
+import json
+import math
+import zipfile
+
+import pytest
+
+from tests.archive.conftest import members
+from tests.store.recorded import record
+from v3core.archive import import_archive, write_archive
+from v3core.errors import V3Error
+from v3core.jobs import control
+from v3core.jobs.checkpoints import newest_whole
+from v3core.jobs.files import run_folder
+from v3core.jobs.lifecycle import Status
+from v3core.jobs.logs import read_log_tail
+from v3core.store.commands import read_commands, read_revisions
+from v3core.store.export import export_folder
+from v3core.store.history import newest_event, read_ends, read_events
+from v3core.store.readers import read_episodes
+from v3core.store.runs import get_run, list_runs
+from v3core.training.checkpoint import load_checkpoint
+
+
+def test_an_imported_run_is_the_same_to_the_last_byte(here, there, run, archive, tmp_path):
+    assert import_archive(there, archive) == run
+    write_archive(there, run, tmp_path / "again.v3run")
+    before, after = members(archive), members(tmp_path / "again.v3run")
+    assert before.keys() == after.keys()
+    events = after.pop("tables/events.jsonl").splitlines(keepends=True)
+    assert b"".join(events[:-1]) == before.pop("tables/events.jsonl")
+    assert b"Imported from an archive" in events[-1]
+    commands = [json.loads(line) for line in after.pop("tables/commands.jsonl").splitlines()]
+    settled = "The run was archived before it could be done."
+    assert [row[-2:] for row in commands[1:]] == [[settled, 2], [settled, None]], "open commands are settled"
+    for name in ("manifest.json", "tables/commands.jsonl", "tables/curriculum_revisions.jsonl"):
+        before.pop(name)
+        after.pop(name, None)
+    assert before == after
+
+    export_folder(here, [run], tmp_path / "a", "csv")
+    export_folder(there, [run], tmp_path / "b", "csv")
+    for name in ("episodes", "expert_loads", "evaluations", "phase_changes", "checkpoints"):
+        assert (tmp_path / "a" / f"{name}.csv").read_bytes() == (tmp_path / "b" / f"{name}.csv").read_bytes()
+
+
+def test_what_is_not_a_number_stays_so(there, run, archive):
+    import_archive(there, archive)
+    returns = read_episodes(there, run)["return"]
+    assert math.isnan(returns[2])
+    assert returns[3:5].tolist() == [math.inf, -math.inf]
+
+
+def test_an_imported_run_shows_and_can_be_resumed(there, run, archive, monkeypatch):
+    import_archive(there, archive)
+    assert [row.id for row in list_runs(there)] == [run]
+    row = get_run(there, run)
+    assert (row.status, row.episode, row.host) == ("stopped", 12, None)
+    assert "it was trained on" in read_events(there, run)[-1].message
+    assert [command.is_open for command in read_commands(there, run)] == [False, False]
+    assert [revision.state for revision in read_revisions(there, run)] == ["applied", "rejected"]
+    assert "a line" in read_log_tail(run, 3, there.data_dir)
+    with there.read() as tx:
+        newest = newest_whole(there, tx, run)
+    assert newest is not None
+    assert load_checkpoint(there.data_dir / newest.path)["episode"] == 10
+    monkeypatch.setattr(control, "drain", lambda db, command: [])
+    control.resume(there, run)
+    assert get_run(there, run).status == "queued"
+
+
+@pytest.mark.parametrize(
+    ("status", "becomes"), [("completed", "completed"), ("failed", "failed"), ("lost", "lost"), ("running", "stopped")]
+)
+def test_ended_stays_ended_and_what_ran_is_stopped(here, there, new_run, episode, tmp_path, status, becomes):
+    run = record(here, new_run(here), episode)
+    with here.write() as tx:
+        tx.exec_driver_sql(f"UPDATE runs SET status = '{status}', webhook = 'due'")
+    written = write_archive(here, run, tmp_path / "run.v3run")
+    assert (written.episodes, written.checkpoints, written.missing) == (12, 0, 2)
+    import_archive(there, tmp_path / "run.v3run")
+    row = get_run(there, run)
+    assert (row.status, row.webhook) == (becomes, None)
+    assert row.reason == ("It was running when it was archived." if status == "running" else None)
+
+
+def test_the_past_of_an_imported_run_is_no_news(here, there, new_run, episode, tmp_path):
+    run = record(here, new_run(here), episode)
+    with here.write() as tx:
+        control.change_status(
+            tx, run, Status.COMPLETED, actor="worker", message="Done.", now=get_run(here, run).created_at
+        )
+    assert len(read_ends(here, 0, {"completed"})) == 1
+    write_archive(here, run, tmp_path / "run.v3run")
+    cursor = newest_event(there)
+    import_archive(there, tmp_path / "run.v3run")
+    assert read_ends(there, cursor, {"completed"}) == []
+
+
+def test_a_second_import_is_refused_or_gets_a_new_id(there, run, archive):
+    import_archive(there, archive)
+    with pytest.raises(V3Error, match=r"'a run' is here already; delete it first, or import .* with --as-new\."):
+        import_archive(there, archive)
+    other = import_archive(there, archive, as_new=True)
+    assert other != run
+    assert len(read_episodes(there, other)) == len(read_episodes(there, run)) == 12
+    assert [revision.revision for revision in read_revisions(there, other)] == [1, 2]
+    assert read_commands(there, other)[0].revision == read_revisions(there, other)[1]
+    with there.read() as tx:
+        assert newest_whole(there, tx, other).path.startswith(f"runs/{other}/")
+    control.delete(there, run)
+    assert import_archive(there, archive) == run
+
+
+def test_an_open_file_will_do(there, run, archive):
+    with archive.open("rb") as file:
+        assert import_archive(there, file) == run
+
+
+def test_a_run_that_never_trained_can_be_moved(here, there, new_run, tmp_path):
+    run = new_run(here, status="queued")
+    write_archive(here, run, tmp_path / "run.v3run")
+    import_archive(there, tmp_path / "run.v3run")
+    assert get_run(there, run).status == "stopped"
+
+
+def test_checkpoints_are_stored_as_they_are(here, run, archive):
+    with zipfile.ZipFile(archive) as file:
+        assert file.testzip() is None
+        for info in file.infolist():
+            if info.filename.endswith(".pt"):
+                assert info.compress_type == zipfile.ZIP_STORED
+                original = run_folder(run, here.data_dir) / info.filename
+                assert file.read(info) == original.read_bytes()
+
+
+def test_an_archive_has_its_suffix(here, run, tmp_path):
+    with pytest.raises(V3Error, match=r"end it in \.v3run"):
+        write_archive(here, run, tmp_path / "run.zip")
+    assert not (tmp_path / "run.zip").exists()

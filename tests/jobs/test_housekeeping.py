@@ -1,0 +1,201 @@
+"""Room on the disk: sizes, what is left over, deleting, compacting, and how many checkpoints are kept."""
+
+import shutil
+import time
+
+import pytest
+
+from v3core.errors import V3Error
+from v3core.jobs import control, housekeeping
+from v3core.jobs.checkpoints import KEEP_NEWEST, KEEP_SPREAD, kept_checkpoints, superseded
+from v3core.jobs.files import run_folder
+from v3core.jobs.launcher import enqueue
+from v3core.jobs.lifecycle import ACTIVE, Status
+from v3core.store.history import CheckpointRow, add_checkpoint
+from v3core.store.runs import find_run, get_run, list_runs, update_run
+
+
+@pytest.fixture
+def ended(db, run_in):
+    """A stopped run with a checkpoint and a log."""
+    run = run_in(Status.STOPPED)
+    folder = run_folder(run, db.data_dir) / "checkpoints"
+    folder.mkdir(parents=True)
+    (folder / "episode-00000005.pt").write_bytes(b"x" * 1000)
+    (folder.parent / "worker.log").write_bytes(b"y" * 234)
+    with db.write() as tx:
+        path = f"runs/{run}/checkpoints/episode-00000005.pt"
+        add_checkpoint(tx, run, CheckpointRow(5, 50, path, get_run(db, run).created_at, 1000))
+        update_run(tx, run, {"episode": 1_000_000}, only_in=[Status.STOPPED])
+    return run
+
+
+def test_the_size_of_a_run_is_its_share_of_the_database_and_its_files(db, ended, run_in):
+    other = run_in(Status.STOPPED)
+    sizes = housekeeping.run_sizes(db, [ended, other])
+    assert (sizes[ended].files, sizes[other].files) == (1234, 0)
+    assert sizes[ended].database > 1000 * sizes[other].database
+    assert housekeeping.run_size(db, ended) == sizes[ended]
+    assert sizes[ended].total == sizes[ended].database + 1234
+    with db.read() as tx:
+        from v3core.store.dialect import database_bytes
+
+        assert sum(size.database for size in sizes.values()) == pytest.approx(database_bytes(tx), abs=2)
+
+
+def test_sizes_are_cheap(db, ended):
+    start = time.perf_counter()
+    for _ in range(10):
+        housekeeping.run_size(db, ended)
+    assert (time.perf_counter() - start) / 10 < 0.05
+
+
+@pytest.mark.parametrize(
+    ("size", "words"),
+    [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (12_345, "12 kB"), (1_500_000, "1.5 MB"), (2e9, "2.0 GB")],
+)
+def test_sizes_in_words(size, words):
+    assert housekeeping.in_words(size) == words
+
+
+def test_a_deleted_run_leaves_nothing(db, ended):
+    control.delete(db, ended)
+    assert list_runs(db) == []
+    assert list((db.data_dir / "runs").iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_removed_keeps_its_run(db, ended, monkeypatch):
+    def breaks(self, target):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("pathlib.Path.rename", breaks)
+    with pytest.raises(V3Error, match=r"is not deleted: its folder .* cannot be removed: Permission denied"):
+        control.delete(db, ended)
+    assert get_run(db, ended).id == ended
+    assert (run_folder(ended, db.data_dir) / "worker.log").is_file()
+
+
+def test_a_failed_commit_puts_the_folder_back(db, ended, monkeypatch):
+    def breaks(run, folder, aside):
+        assert whole(run, folder, aside)
+        return True
+
+    whole = control._set_aside
+    real = db.write
+
+    from contextlib import contextmanager
+
+    @contextmanager
+    def failing():
+        with real() as tx:
+            yield tx
+            raise V3Error("The disk is full.")
+
+    monkeypatch.setattr(control, "_set_aside", breaks)
+    monkeypatch.setattr(db, "write", failing)
+    with pytest.raises(V3Error, match="disk is full"):
+        control.delete(db, ended)
+    assert get_run(db, ended).id == ended
+    assert (run_folder(ended, db.data_dir) / "worker.log").is_file()
+
+
+def test_files_that_cannot_be_deleted_are_told_and_tidied_later(db, ended, monkeypatch):
+    def breaks(path, **_):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(shutil, "rmtree", breaks)
+        with pytest.raises(V3Error, match=r"is deleted, but not all of its files: .* tidy --delete\."):
+            control.delete(db, ended)
+        assert list_runs(db) == []
+        found = housekeeping.leftovers(db)
+        (problem,) = housekeeping.remove_leftovers(found)
+        assert "cannot be deleted: Permission denied" in problem
+    assert [leftover.bytes for leftover in found] == [1234]
+    assert housekeeping.remove_leftovers(found) == []
+    assert housekeeping.leftovers(db) == []
+
+
+def test_a_linked_folder_loses_only_its_link(db, ended, tmp_path):
+    elsewhere = tmp_path / "elsewhere"
+    run_folder(ended, db.data_dir).rename(elsewhere)
+    run_folder(ended, db.data_dir).symlink_to(elsewhere)
+    control.delete(db, ended)
+    assert (elsewhere / "worker.log").is_file()
+    assert list((db.data_dir / "runs").iterdir()) == []
+
+
+def test_only_what_is_ours_is_left_over(db, ended, run_in):
+    runs = db.data_dir / "runs"
+    active = run_in(Status.RUNNING)
+    for name in (
+        "0a0a0a0a-0a0a-4a0a-8a0a-0a0a0a0a0a0a/checkpoints",  # of a run that is not in the database
+        "my own folder",
+        f"{active}/checkpoints",
+        f"{ended}/notes",
+    ):
+        (runs / name).mkdir(parents=True)
+    for name in (
+        f"{ended}/checkpoints/episode-00000009.pt",  # written, and killed before its row
+        f"{ended}/checkpoints/.episode-00000010.pt.77.tmp",  # killed in the middle
+        f"{ended}/checkpoints/readme.txt",
+        f"{active}/checkpoints/episode-00000009.pt",  # its row may come in a moment
+    ):
+        (runs / name).write_bytes(b"z")
+    assert {str(leftover.path.relative_to(runs)) for leftover in housekeeping.leftovers(db)} == {
+        "0a0a0a0a-0a0a-4a0a-8a0a-0a0a0a0a0a0a",
+        f"{ended}/checkpoints/episode-00000009.pt",
+        f"{ended}/checkpoints/.episode-00000010.pt.77.tmp",
+    }
+    housekeeping.remove_leftovers(housekeeping.leftovers(db))
+    assert housekeeping.leftovers(db) == []
+    assert (runs / "my own folder").is_dir()
+    assert (runs / ended / "checkpoints" / "episode-00000005.pt").is_file()
+
+
+@pytest.mark.parametrize("status", sorted(ACTIVE))
+def test_nothing_is_compacted_while_a_run_trains(db, run_in, status):
+    run_in(status)
+    with pytest.raises(V3Error, match=f"is {status}, and would have to wait .* compact it when no run trains"):
+        housekeeping.compact(db)
+
+
+def test_compacting_gives_the_space_back(db, ended):
+    with db.write() as tx:
+        tx.exec_driver_sql("CREATE TABLE filler (text TEXT)")
+        for _ in range(200):
+            tx.exec_driver_sql(f"INSERT INTO filler VALUES ('{'x' * 10_000}')")
+    with db.write() as tx:
+        tx.exec_driver_sql("DROP TABLE filler")
+    before, after = housekeeping.compact(db)
+    if db.url.startswith("sqlite"):
+        assert before > 2_000_000 > 500_000 > after
+    with db.read() as tx:
+        assert find_run(tx, ended) is not None
+
+
+def test_compacting_needs_room(db, ended, monkeypatch):
+    if not db.url.startswith("sqlite"):
+        pytest.skip("PostgreSQL rewrites nothing")
+    usage = shutil._ntuple_diskusage(100, 90, 10)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    with pytest.raises(V3Error, match="twice that must be free"):
+        housekeeping.compact(db)
+
+
+def test_how_many_checkpoints_are_kept(monkeypatch):
+    monkeypatch.delenv("V3_KEEP_CHECKPOINTS", raising=False)
+    assert kept_checkpoints() == (KEEP_NEWEST, KEEP_SPREAD)
+    monkeypatch.setenv("V3_KEEP_CHECKPOINTS", "3")
+    newest, spread = kept_checkpoints()
+    episodes = list(range(0, 100, 10))
+    gone = superseded(episodes, {0, 40}, spread, newest)
+    assert [episode for episode in episodes if episode not in gone] == [0, 40, 70, 80, 90]
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "many", "1.5"])
+def test_a_wrong_number_of_checkpoints_is_told_before_anything_is_queued(db, config, monkeypatch, value):
+    monkeypatch.setenv("V3_KEEP_CHECKPOINTS", value)
+    with pytest.raises(V3Error, match=f"V3_KEEP_CHECKPOINTS is '{value}'; set it to a whole number, 1 or more"):
+        enqueue(db, [config()])
+    assert list_runs(db) == []

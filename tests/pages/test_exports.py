@@ -1,0 +1,72 @@
+"""Downloads on Live and imports on Runs, as pages see them."""
+
+import pytest
+
+from tests.pages.recorded import add_recorded_run
+from tests.pages.test_states import told
+from v3core.archive import write_archive
+from v3core.jobs import control
+from v3core.jobs.lifecycle import Status
+from v3core.store.runs import list_runs
+from v3core.ui import run_exports
+from v3core.ui.run_exports import _written
+
+
+@pytest.fixture
+def run(database):
+    """A stopped run."""
+    return add_recorded_run(database, Status.STOPPED)
+
+
+def test_live_says_how_much_room_a_run_takes_and_offers_every_form(open_page, run):
+    app = open_page("pages/live.py", run=run)
+    assert not app.exception
+    assert "The run takes about " in told(app)
+    offered = {element.proto.label: element.proto.disabled for element in app.get("download_button")}
+    assert offered == {"CSV": False, "Parquet": False, "JSON": False, "Archive": False}
+
+
+def test_nothing_is_written_before_the_click(open_page, run, monkeypatch):
+    monkeypatch.setattr(run_exports, "write_archive", lambda *_: pytest.fail("written"))
+    monkeypatch.setattr("v3core.store.export.export_run", lambda *_: pytest.fail("written"))
+    assert not open_page("pages/live.py", run=run).exception
+
+
+@pytest.mark.parametrize(
+    ("suffix", "begins"), [("csv", b"episode,"), ("parquet", b"PAR1"), ("json", b"{"), ("v3run", b"PK")]
+)
+def test_a_click_sends_the_file(database, run, suffix, begins):
+    assert _written(database, run, suffix)().startswith(begins)
+
+
+def test_what_is_too_large_for_the_browser_goes_by_the_command_line(open_page, run, monkeypatch):
+    monkeypatch.setattr(run_exports, "MOST_DOWNLOAD_BYTES", 10)
+    app = open_page("pages/live.py", run=run)
+    assert all(element.proto.disabled for element in app.get("download_button"))
+    assert f"archive {run[:8]} --to run.v3run" in app.code[-1].value or any(
+        f"archive {run[:8]} --to run.v3run" in code.value for code in app.code
+    )
+
+
+def test_an_archive_is_uploaded_on_the_page_runs(open_page, database, run, tmp_path):
+    write_archive(database, run, tmp_path / "run.v3run")
+    control.delete(database, run)
+    app = open_page("app.py")
+    app.file_uploader[0].upload("run.v3run", (tmp_path / "run.v3run").read_bytes())
+    (button,) = [button for button in app.button if "import-form" in button.key]
+    button.click().run()
+    assert not app.exception
+    assert [row.id for row in list_runs(database)] == [run]
+
+
+def test_a_bad_upload_is_one_sentence(open_page, database):
+    app = open_page("app.py")
+    (button,) = [button for button in app.button if "import-form" in button.key]
+    button.click().run()
+    assert "No archive was chosen" in app.error[0].value
+    app.file_uploader[0].upload("run.v3run", b"nothing")
+    (button,) = [button for button in app.button if "import-form" in button.key]
+    button.click().run()
+    assert not app.exception
+    assert "is not an archive of V3 Lab" in app.error[0].value
+    assert list_runs(database) == []

@@ -1,0 +1,58 @@
+"""A run with something in every table, and values that are easily lost on the way."""
+
+import math
+from datetime import timedelta
+
+from tests.store.conftest import START
+from v3core.store import commands
+from v3core.store.history import (
+    CheckpointRow,
+    PhaseChangeRow,
+    add_checkpoint,
+    add_evaluation,
+    add_event,
+    add_phase_change,
+)
+from v3core.store.runs import update_run
+from v3core.store.writer import EpisodeWriter
+
+TINY, LARGE = 5e-324, 1.7976931348623157e308
+THIRD = 0.1 + 0.2
+
+
+def record(db, run_id, episode, count=12):
+    """Record `count` episodes and all that goes with them; the run is running afterwards."""
+    writer = EpisodeWriter(db, run_id, generation=0, writable_in=["running"])
+    odd = {
+        3: {"return_": math.nan},
+        4: {"return_": math.inf},
+        5: {"return_": -math.inf},
+        6: {"return_": TINY},
+        7: {"return_": THIRD},
+        8: {"return_": LARGE},
+        9: {"phase": 'a "quoted", phase\nin two lines'},
+    }
+    rows = [episode(number, **odd.get(number, {})) for number in range(1, count + 1)]
+    writer.record(rows, rows[-1].step)
+    writer.close()
+    with db.write() as tx:
+        for number in (5, 10):
+            path = f"runs/{run_id}/checkpoints/episode-{number:08d}.pt"
+            add_checkpoint(tx, run_id, CheckpointRow(number, number * 10, path, START, 7))
+        add_evaluation(
+            tx, run_id, episode=10, step=100, env="CartPole-v1", results=[(1.5, 3, None), (math.inf, 4, 1.0)], now=START
+        )
+        add_phase_change(tx, run_id, PhaseChangeRow(0, "early", 0, 0, 0, 0, START))
+        curriculum = commands.curriculum_in_force(tx, run_id)
+        revision = commands.add_revision(tx, run_id, curriculum, actor="user", now=START, applied_episode=None)
+        commands.add_command(tx, run_id, commands.EDIT_CURRICULUM, actor="user", now=START, revision_id=revision)
+        commands.add_command(tx, run_id, commands.PRIORITY, actor="user", now=START, value="3")
+        for number in range(3):
+            add_event(tx, run_id, actor="worker", kind="note", message=f"Ä {number}.", now=START + timedelta(hours=1))
+    return run_id
+
+
+def end(db, run_id, status="stopped"):
+    """Give the run another status."""
+    with db.write() as tx:
+        update_run(tx, run_id, {"status": status}, only_in=["running"])

@@ -1,0 +1,173 @@
+"""Taking a run out of an archive: all of it or nothing, also when the process is killed."""
+
+import shutil
+import uuid
+import zipfile
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path
+from typing import IO, Any
+
+from v3core.archive.layout import CHECKPOINT, TABLE_MEMBERS
+from v3core.archive.reading import ArchiveReader
+from v3core.archive.rows import ArchivedRun, check_edits, read_rows, read_run
+from v3core.errors import V3Error
+from v3core.jobs.files import run_folder
+from v3core.jobs.identity import current
+from v3core.jobs.imports import remove_dead_imports, remove_import
+from v3core.jobs.lifecycle import ENDED, Status
+from v3core.store.commands import reject_open
+from v3core.store.database import Database
+from v3core.store.history import IMPORT, add_event
+from v3core.store.imports import begin_import, find_import, finish_import, insert_rows
+from v3core.store.runs import find_run
+
+ROWS_PER_COMMIT = 5000
+"""Others may write in between: a worker must not wait for the whole of a large import."""
+SPARE_BYTES = 64 << 20
+"""Disk space that an import leaves free."""
+
+
+def import_archive(db: Database, source: Path | IO[bytes], *, as_new: bool = False, allow_import: bool = False) -> str:
+    """Import a run with its records, checkpoints and log; returns its id.
+
+    All of the archive is read and checked before anything is written. Then its rows are written in several commits
+    under a status that no list shows; if this process dies, the next look at the runs removes them with their files.
+    A run that had not ended becomes stopped, so that it can be resumed here.
+
+    Args:
+        db: an open store.
+        source: the archive, or an open file.
+        as_new: give it a new id, so that it may stand beside the run that it was made from.
+        allow_import: whether its environments may be of the form `module:Env-v0`.
+
+    Raises:
+        V3Error: one sentence that says what is wrong; then nothing was imported.
+    """
+    with ArchiveReader(source) as reader:
+        run = read_run(reader, allow_import=allow_import)
+        _check(reader, run)
+        _need_room(reader, db)
+        remove_dead_imports(db)
+        run_id = str(uuid.uuid4()) if as_new else reader.manifest.run_id
+        _begin(db, run, run_id)
+        try:
+            _write(db, reader, run, run_id)
+        except BaseException:
+            remove_import(db, run_id)
+            raise
+    return run_id
+
+
+def _check(reader: ArchiveReader, run: ArchivedRun) -> None:
+    """Read everything once; of the files, that their checksums are right and that checkpoints are whole."""
+    revisions: list[int] = []
+    edits: list[int] = []
+    for table in TABLE_MEMBERS.values():
+        for row in read_rows(reader, table, run):
+            if table == "curriculum_revisions":
+                revisions.append(row["revision"])
+            if table == "commands" and row["revision"] is not None:
+                edits.append(row["revision"])
+    check_edits(reader, revisions, edits)
+    for member in reader.files:
+        for _ in reader.pieces(member.name):
+            pass
+
+
+def _need_room(reader: ArchiveReader, db: Database) -> None:
+    needed = sum(member.bytes for member in reader.manifest.members)
+    free = shutil.disk_usage(db.data_dir).free
+    if needed + SPARE_BYTES > free:
+        reader.refuse(f"it needs up to {needed:,} bytes, and {db.data_dir} has {free:,} free; free some space")
+
+
+def _begin(db: Database, run: ArchivedRun, run_id: str) -> None:
+    process = current()
+    values = run.values | {
+        "id": run_id,
+        "config": run.config_json,
+        "host": process.host,
+        "boot_id": process.boot_id,
+        "pid": process.pid,
+        "pid_started": process.started,
+    }
+    with db.write() as tx:
+        known = find_run(tx, run_id)
+        if known is not None:
+            raise V3Error(
+                f"Run {run_id[:8]} '{known.name}' is here already; delete it first, or import the archive as a new "
+                "run with --as-new."
+            )
+        # Looked at before there is a row: from then on the folder is this import's, to be removed if it fails.
+        folder = run_folder(run_id, db.data_dir)
+        if find_import(tx, run_id) is None and (folder.exists() or folder.is_symlink()):
+            raise V3Error(
+                f"There is a folder {folder} already, of a run that was deleted; remove it with: "
+                "python -m v3core tidy --delete."
+            )
+        if not begin_import(tx, values):
+            raise V3Error(f"Run {run_id[:8]} is being imported by another process just now; wait for it.")
+
+
+def _write(db: Database, reader: ArchiveReader, run: ArchivedRun, run_id: str) -> None:
+    folder = run_folder(run_id, db.data_dir)
+    try:
+        folder.mkdir(parents=True)
+        (folder / "checkpoints").mkdir()
+        for member in reader.files:
+            name = member.name.removeprefix("logs/")
+            _extract(reader, member.name, folder / name)
+    except OSError as error:
+        raise V3Error(f"The run's folder {folder} cannot be written: {error.strerror or error}.") from None
+    for table in TABLE_MEMBERS.values():
+        rows = _here(read_rows(reader, table, run), table, folder, db)
+        while batch := list(islice(rows, ROWS_PER_COMMIT)):
+            with db.write() as tx:
+                insert_rows(tx, table, run_id, batch)
+    _finish(db, reader, run, run_id)
+
+
+def _extract(reader: ArchiveReader, name: str, target: Path) -> None:
+    with target.open("xb") as file:
+        for piece in reader.pieces(name):
+            file.write(piece)
+    if CHECKPOINT.fullmatch(name) and not _is_plain(target):
+        reader.refuse(f"'{name}' is not a checkpoint")
+
+
+def _is_plain(file: Path) -> bool:
+    """Whether it is what torch.save writes: an archive whose members are stored as they are, with right checksums.
+
+    Needs no torch, and unpacks nothing: a checkpoint that were a compressed bomb is refused. When it is loaded, which
+    reads only tensors and plain values and never runs code, its format is checked too.
+    """
+    try:
+        with zipfile.ZipFile(file) as archive:
+            stored = all(info.compress_type == zipfile.ZIP_STORED for info in archive.infolist())
+            within = sum(info.file_size for info in archive.infolist()) <= file.stat().st_size
+            return stored and within and archive.testzip() is None
+    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, ValueError):
+        return False
+
+
+def _here(rows: Iterator[dict[str, Any]], table: str, folder: Path, db: Database) -> Iterator[dict[str, Any]]:
+    """The rows with the paths that their files have here."""
+    for row in rows:
+        yield row | {"path": str((folder / row["path"]).relative_to(db.data_dir))} if table == "checkpoints" else row
+
+
+def _finish(db: Database, reader: ArchiveReader, run: ArchivedRun, run_id: str) -> None:
+    manifest, now = reader.manifest, datetime.now(UTC)
+    status, reason = run.values["status"], run.values["reason"]
+    values: dict[str, Any] = {"host": None, "boot_id": None, "pid": None, "pid_started": None}
+    if status not in ENDED:
+        reason = f"It was {status} when it was archived."
+        status = Status.STOPPED
+        values |= {"ended_at": manifest.made_at, "traceback": None}
+    message = f"Imported from an archive of {manifest.made_at:%Y-%m-%d %H:%M} UTC; it was trained on '{manifest.host}'."
+    with db.write() as tx:
+        reject_open(tx, run_id, reason="The run was archived before it could be done.", now=now)
+        add_event(tx, run_id, actor="user", kind=IMPORT, message=message, now=now)
+        finish_import(tx, run_id, values | {"status": status, "reason": reason})

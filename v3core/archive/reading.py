@@ -1,0 +1,231 @@
+"""Looking into an archive that anyone may have made: nothing in it is believed before it is checked.
+
+No member is unpacked beyond what it and the manifest declare, nothing is held in memory but a piece at a time, and
+nothing in it is run.
+"""
+
+import hashlib
+import json
+import stat
+import zipfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+from pydantic import ValidationError
+
+from v3core.archive.layout import (
+    CHECKPOINT,
+    CONFIG,
+    FREE_OF_RATIO_BYTES,
+    LOG,
+    MANIFEST,
+    MOST_BYTES,
+    MOST_MEMBER_BYTES,
+    MOST_MEMBERS,
+    MOST_RATIO,
+    MOST_SMALL_BYTES,
+    RUN,
+    VERSION,
+    Manifest,
+    Member,
+    is_known,
+)
+from v3core.errors import V3Error
+from v3core.store.schema import SCHEMA_VERSION
+
+_PIECE_BYTES = 1 << 20
+_END_BYTES = (1 << 16) + 200
+"""Within so many bytes of its end a ZIP file says where its directory lies."""
+_BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError, ValueError)
+"""What zipfile raises over a file that is not as it should be."""
+
+
+class ArchiveReader:
+    """An archive whose names, sizes and versions are in order; its content is checked as it is read."""
+
+    def __init__(self, source: Path | IO[bytes]) -> None:
+        """Open it and look at its directory.
+
+        Args:
+            source: the file, or one that is open for reading and can seek.
+
+        Raises:
+            V3Error: one sentence that says what is wrong with it.
+        """
+        self._name = source.name if isinstance(source, Path) else getattr(source, "name", "The file")
+        try:
+            _need_small_directory(source)
+            self._zip = zipfile.ZipFile(source)
+        except FileNotFoundError:
+            raise V3Error(f"There is no file {source}; name an archive that ends in .v3run.") from None
+        except _BROKEN:
+            raise V3Error(f"{self._name} is not an archive of V3 Lab, or it is cut short.") from None
+        try:
+            self._infos = self._checked_directory()
+            self.manifest = self._read_manifest()
+            self._members = self._checked_members()
+        except BaseException:
+            self._zip.close()
+            raise
+
+    def __enter__(self) -> "ArchiveReader":
+        """Itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the file."""
+        self._zip.close()
+
+    @property
+    def files(self) -> list[Member]:
+        """The checkpoints and logs."""
+        return [member for name, member in self._members.items() if CHECKPOINT.fullmatch(name) or LOG.fullmatch(name)]
+
+    def has(self, name: str) -> bool:
+        """Whether there is such a member."""
+        return name in self._members
+
+    def small(self, name: str) -> bytes:
+        """A member that must be small, whole."""
+        if name not in self._members:
+            self.refuse(f"it lacks '{name}'")
+        if self._members[name].bytes > MOST_SMALL_BYTES:
+            self.refuse(f"'{name}' has {self._members[name].bytes:,} bytes, more than {MOST_SMALL_BYTES:,}")
+        return b"".join(self.pieces(name))
+
+    def pieces(self, name: str) -> Iterator[bytes]:
+        """A member's content, a piece at a time; its size and checksum are checked at the end."""
+        member = self._members[name]
+        digest, size = hashlib.sha256(), 0
+        for piece in self._unpacked(name):
+            size += len(piece)
+            if size > member.bytes:
+                self.refuse(f"'{name}' is larger than it says")
+            digest.update(piece)
+            yield piece
+        if size != member.bytes or digest.hexdigest() != member.sha256:
+            self.refuse(f"'{name}' is damaged: its checksum is wrong")
+
+    def lines(self, name: str) -> Iterator[bytes]:
+        """A member's lines, none longer than `MOST_SMALL_BYTES`."""
+        rest = b""
+        for piece in self.pieces(name):
+            *whole, rest = (rest + piece).split(b"\n")
+            yield from whole
+            if len(rest) > MOST_SMALL_BYTES:
+                self.refuse(f"'{name}' has a row of more than {MOST_SMALL_BYTES:,} bytes")
+        if rest:
+            yield rest
+
+    def json(self, text: bytes, name: str) -> Any:
+        """What a member or a row of it says."""
+        try:
+            return json.loads(text, parse_constant=_no_constant)
+        except (ValueError, RecursionError):
+            return self.refuse(f"'{name}' is not JSON")
+
+    def refuse(self, problem: str) -> Any:
+        """Raise the sentence that says so; nothing was imported."""
+        raise V3Error(f"{self._name} is not taken: {problem.removesuffix('.')}.")
+
+    def _checked_directory(self) -> dict[str, zipfile.ZipInfo]:
+        infos: dict[str, zipfile.ZipInfo] = {}
+        if len(self._zip.infolist()) > MOST_MEMBERS:
+            self.refuse(f"it has more than {MOST_MEMBERS:,} members")
+        for info in self._zip.infolist():
+            # orig_filename: zipfile cuts a name at a zero byte, and turns the separators of the system into slashes.
+            name = info.orig_filename
+            mode = info.external_attr >> 16
+            if name in infos:
+                self.refuse(f"it has two members named '{name}'")
+            if not is_known(name) or info.filename != name:
+                self.refuse(
+                    f"its member {name[:200]!r} is none of an archive of V3 Lab; it is another program's, or cut short"
+                )
+            if mode and stat.S_IFMT(mode) not in (0, stat.S_IFREG):
+                self.refuse(f"'{name}' is not a plain file")
+            if info.flag_bits & 1 or info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                self.refuse(f"'{name}' is encrypted or compressed in a way that V3 Lab does not use")
+            if info.file_size > MOST_MEMBER_BYTES:
+                self.refuse(f"'{name}' has {info.file_size:,} bytes, more than {MOST_MEMBER_BYTES:,}")
+            if info.file_size > max(FREE_OF_RATIO_BYTES, MOST_RATIO * info.compress_size):
+                self.refuse(f"'{name}' would unpack to more than {MOST_RATIO} times its size")
+            infos[name] = info
+        total = sum(info.file_size for info in infos.values())
+        if total > MOST_BYTES:
+            self.refuse(f"it would unpack to {total:,} bytes, more than {MOST_BYTES:,}")
+        return infos
+
+    def _read_manifest(self) -> Manifest:
+        info = self._infos.get(MANIFEST)
+        if info is None:
+            self.refuse("it has no manifest; it is another program's, or cut short")
+        elif info.file_size > MOST_SMALL_BYTES:
+            self.refuse("its manifest is too large")
+        content = self.json(b"".join(self._unpacked(MANIFEST)), MANIFEST)
+        version = content.get("version") if isinstance(content, dict) else None
+        schema = content.get("schema_version") if isinstance(content, dict) else None
+        if isinstance(version, int) and version > VERSION:
+            self.refuse(f"a newer V3 Lab made it (archive version {version}, this one knows {VERSION}); update V3 Lab")
+        if isinstance(schema, int) and schema > SCHEMA_VERSION:
+            self.refuse(f"a newer V3 Lab made it (schema {schema}, this one knows {SCHEMA_VERSION}); update V3 Lab")
+        try:
+            return Manifest.model_validate(content)
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(map(str, first["loc"])) or "it"
+            return self.refuse(f"its manifest is wrong: {place}: {first['msg'].lower()}")  # type: ignore[no-any-return]
+
+    def _checked_members(self) -> dict[str, Member]:
+        """What the manifest says must be what the directory says."""
+        members = {member.name: member for member in self.manifest.members}
+        if len(members) != len(self.manifest.members):
+            self.refuse("its manifest names a member twice")
+        if different := members.keys() ^ (self._infos.keys() - {MANIFEST}):
+            self.refuse(f"its manifest and its content differ in '{min(different)}'")
+        for name, member in members.items():
+            if member.bytes != self._infos[name].file_size:
+                self.refuse(f"its manifest and its content differ in the size of '{name}'")
+        for name in (RUN, CONFIG):
+            if name not in members:
+                self.refuse(f"it lacks '{name}'")
+        return members
+
+    def _unpacked(self, name: str) -> Iterator[bytes]:
+        """At most the declared number of bytes, which zipfile sees to."""
+        try:
+            with self._zip.open(self._infos[name]) as file:
+                while piece := file.read(_PIECE_BYTES):
+                    yield piece
+        except _BROKEN:
+            self.refuse(f"'{name}' is damaged")
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(name)
+
+
+def _need_small_directory(source: Path | IO[bytes]) -> None:
+    """Refuse a file whose directory alone would fill the memory: zipfile reads all of it at once."""
+    file = source.open("rb") if isinstance(source, Path) else source
+    try:
+        size = file.seek(0, 2)
+        file.seek(max(0, size - _END_BYTES))
+        tail = file.read()
+        found = tail.rfind(b"PK\x05\x06")
+        if found < 0 or len(tail) < found + 22:
+            raise zipfile.BadZipFile
+        sizes = [tail[found + 12 : found + 16]]
+        if found >= 76 and tail[found - 20 : found - 16] == b"PK\x06\x07":  # the same in the form for large archives
+            sizes.append(tail[found - 36 : found - 28])
+        if any(int.from_bytes(size, "little") > MOST_MEMBERS * 200 for size in sizes):
+            raise zipfile.BadZipFile
+        file.seek(0)
+    finally:
+        if isinstance(source, Path):
+            file.close()

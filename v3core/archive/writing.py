@@ -1,0 +1,165 @@
+"""Writing a run into one file, as a stream."""
+
+import hashlib
+import zipfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from v3core.archive.layout import (
+    CONFIG,
+    LOG_NAMES,
+    MANIFEST,
+    MOST_BYTES,
+    MOST_MEMBER_BYTES,
+    RUN,
+    RUN_MEMBER_FIELDS,
+    SUFFIX,
+    TABLE_MEMBERS,
+    Manifest,
+    Member,
+)
+from v3core.errors import V3Error
+from v3core.jobs.files import log_file
+from v3core.jobs.identity import this_host
+from v3core.store.beside import whole_file
+from v3core.store.database import Database, Transaction
+from v3core.store.forms import to_json
+from v3core.store.history import checkpoints_of
+from v3core.store.run_tables import RUN_TABLES, Kind, run_values, stream
+from v3core.store.runs import need_run
+from v3core.store.schema import SCHEMA_VERSION
+
+_PIECE_BYTES = 1 << 20
+_ZIP_TIME = (1980, 1, 1, 0, 0, 0)
+"""So that the same content makes the same bytes."""
+
+
+@dataclass(frozen=True)
+class Written:
+    """What went into an archive."""
+
+    episodes: int
+    checkpoints: int
+    missing: int
+    """Checkpoints whose file is gone, which were left out."""
+    bytes: int
+    """Size of the archive."""
+
+
+def write_archive(db: Database, run_id: str, target: Path) -> Written:
+    """Write a run with its configuration, curricula, records, checkpoints and log to `target`.
+
+    The records are those of one moment, also while the run trains. The file appears whole or not at all.
+
+    Args:
+        db: an open store.
+        run_id: full id.
+        target: the file; its name ends in `.v3run`.
+
+    Raises:
+        V3Error: for an unknown run, a name that ends otherwise, a place that cannot be written, or a run too large
+            for an archive to be imported again.
+    """
+    if target.suffix.lower() != SUFFIX:
+        raise V3Error(f"'{target.name}' is not the name of an archive; end it in {SUFFIX}.")
+    with db.read() as tx:
+        need_run(tx, run_id)
+        with whole_file(target) as unfinished:
+            with zipfile.ZipFile(unfinished, "w") as archive:
+                return_ = _Writer(archive).write(db, tx, run_id)
+            size = unfinished.stat().st_size
+    return Written(*return_, size)
+
+
+class _Writer:
+    def __init__(self, archive: zipfile.ZipFile) -> None:
+        self._archive = archive
+        self._members: list[Member] = []
+
+    def write(self, db: Database, tx: Transaction, run_id: str) -> tuple[int, int, int]:
+        """Everything; returns how many episodes and checkpoints, and how many checkpoints are gone."""
+        values = run_values(tx, run_id)
+        kept = {field.name: _json(values[field.name]) for field in RUN_MEMBER_FIELDS}
+        self._add(RUN, [to_json(kept, indent=1).encode()])
+        self._add(CONFIG, [values["config"].encode()])
+        there, missing = {}, 0
+        for row in checkpoints_of(tx, run_id):
+            name = f"checkpoints/{Path(row.path).name}"
+            if self._add_file(name, db.data_dir / row.path):
+                there[row.path] = name
+            else:
+                missing += 1
+        for member, table in TABLE_MEMBERS.items():
+            self._add(member, _lines(table, stream(tx, table, run_id), there))
+        for name in LOG_NAMES:
+            self._add_file(f"logs/{name}", log_file(run_id, db.data_dir).with_name(name))
+        manifest = Manifest(
+            schema_version=SCHEMA_VERSION,
+            run_id=run_id,
+            host=values["host"] or this_host(),
+            made_at=datetime.now(UTC),
+            members=tuple(self._members),
+        )
+        self._add(MANIFEST, [manifest.model_dump_json(indent=1).encode()])
+        return values["episode"], len(there), missing
+
+    def _add_file(self, name: str, file: Path) -> bool:
+        """Add a file as it is, unless it is gone; returns whether it is there."""
+        try:
+            source = file.open("rb")
+        except FileNotFoundError:
+            return False
+        with source:
+            # Not compressed: weights hardly shrink, and a log is small.
+            self._add(name, iter(lambda: source.read(_PIECE_BYTES), b""), zipfile.ZIP_STORED)
+        return True
+
+    def _add(self, name: str, pieces: Iterable[bytes], compression: int = zipfile.ZIP_DEFLATED) -> None:
+        info = zipfile.ZipInfo(name, _ZIP_TIME)
+        info.compress_type = compression
+        info.external_attr = 0o644 << 16
+        digest, size = hashlib.sha256(), 0
+        with self._archive.open(info, "w", force_zip64=True) as member:
+            for piece in pieces:
+                digest.update(piece)
+                size += len(piece)
+                member.write(piece)
+        self._members.append(Member(name=name, bytes=size, sha256=digest.hexdigest()))
+        total = sum(member.bytes for member in self._members)
+        if size > MOST_MEMBER_BYTES or total > MOST_BYTES:
+            raise V3Error(
+                f"The run is too large for one archive: '{name}' alone takes {size:,} bytes, all so far {total:,}; "
+                "copy its database and its folder instead."
+            )
+
+
+def _lines(table: str, rows: Iterable[tuple[Any, ...]], checkpoints: dict[str, str]) -> Iterator[bytes]:
+    """The names of the columns, then a line for each row, many lines to a piece."""
+    fields = RUN_TABLES[table].fields
+    times = [place for place, field in enumerate(fields) if field.kind is Kind.TIME]
+    path = next((place for place, field in enumerate(fields) if field.name == "path"), None)
+    lines = [to_json([field.name for field in fields])]
+    for row in rows:
+        values = list(row)
+        for place in times:
+            values[place] = _json(values[place])
+        if path is not None and table == "checkpoints":
+            if values[path] not in checkpoints:
+                continue
+            values[path] = checkpoints[values[path]]
+        lines.append(to_json(values, separators=(",", ":")))
+        if len(lines) >= 1000:
+            yield _joined(lines)
+            lines = []
+    yield _joined(lines)
+
+
+def _joined(lines: list[str]) -> bytes:
+    return "".join(f"{line}\n" for line in lines).encode()
+
+
+def _json(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, datetime) else value

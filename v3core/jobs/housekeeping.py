@@ -1,0 +1,129 @@
+"""Room on the disk: how much each run takes, what is left of deleted ones, and giving free space back."""
+
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from v3core.errors import V3Error
+from v3core.jobs.files import DELETED, run_folder
+from v3core.jobs.lifecycle import ACTIVE, ENDED
+from v3core.store.database import Database
+from v3core.store.history import checkpoints_of
+from v3core.store.runs import all_ids, runs_in
+from v3core.store.sizes import database_sizes
+
+_RUN_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+@dataclass(frozen=True)
+class RunSize:
+    """Bytes that a run takes."""
+
+    database: int
+    """Its rows; an estimate."""
+    files: int
+    """Checkpoints and log."""
+
+    @property
+    def total(self) -> int:
+        """Both."""
+        return self.database + self.files
+
+
+def run_size(db: Database, run_id: str) -> RunSize:
+    """How much a run takes; cheap, also for a million episodes."""
+    return run_sizes(db, [run_id])[run_id]
+
+
+def run_sizes(db: Database, run_ids: list[str]) -> dict[str, RunSize]:
+    """How much each of these runs takes."""
+    with db.read() as tx:
+        rows = database_sizes(tx)
+    return {run_id: RunSize(rows.get(run_id, 0), folder_bytes(run_folder(run_id, db.data_dir))) for run_id in run_ids}
+
+
+def folder_bytes(path: Path) -> int:
+    """Bytes of a file, or of all files in a folder; what vanishes meanwhile counts nothing."""
+    return sum(_file_bytes(file) for file in (path, *path.rglob("*")) if not file.is_dir())
+
+
+def _file_bytes(file: Path) -> int:
+    try:
+        return file.lstat().st_size
+    except OSError:
+        return 0
+
+
+@dataclass(frozen=True)
+class Leftover:
+    """A file or folder in `runs/` that belongs to nothing in the database."""
+
+    path: Path
+    bytes: int
+
+
+def leftovers(db: Database) -> list[Leftover]:
+    """Folders of runs that the database does not know, and files beside the checkpoints of ended runs.
+
+    Only what V3 Lab names so: anything else in the folder is somebody's own.
+    """
+    # In this order: a run that begins meanwhile has its row before its folder.
+    folders = [entry for entry in _entries(db.data_dir / "runs") if entry.is_dir() and not entry.is_symlink()]
+    with db.read() as tx:
+        known = all_ids(tx)
+        ended = {run.id: {row.path for row in checkpoints_of(tx, run.id)} for run in runs_in(tx, ENDED)}
+    found = []
+    for folder in folders:
+        if folder.name.startswith(DELETED) or (_RUN_ID.fullmatch(folder.name) and folder.name not in known):
+            found.append(folder)
+        elif folder.name in ended:
+            kept = ended[folder.name]
+            strays = (file for file in _entries(folder / "checkpoints") if file.suffix in {".pt", ".tmp"})
+            found += [file for file in strays if str(file.relative_to(db.data_dir)) not in kept]
+    return [Leftover(path, folder_bytes(path)) for path in found]
+
+
+def _entries(folder: Path) -> Iterator[Path]:
+    return iter(sorted(folder.iterdir())) if folder.is_dir() else iter(())
+
+
+def remove_leftovers(found: list[Leftover]) -> list[str]:
+    """Delete them; returns a sentence for each that cannot be deleted."""
+    problems = []
+    for leftover in found:
+        try:
+            shutil.rmtree(leftover.path) if leftover.path.is_dir() else leftover.path.unlink(missing_ok=True)
+        except OSError as error:
+            problems.append(f"{leftover.path} cannot be deleted: {error.strerror or error}.")
+    return problems
+
+
+def compact(db: Database) -> tuple[int, int]:
+    """Give the space of deleted rows back to the disk; returns the bytes of the database before and after.
+
+    Raises:
+        V3Error: if a run trains, which would have to wait, or the disk has no room for the copy that SQLite makes.
+    """
+    with db.read() as tx:
+        active = runs_in(tx, ACTIVE)
+    if active:
+        raise V3Error(
+            f"Run {active[0].id[:8]} '{active[0].name}' is {active[0].status}, and would have to wait for the whole "
+            "database to be rewritten; compact it when no run trains."
+        )
+    return db.compact()
+
+
+KILO = 1000.0
+
+
+def in_words(size: int) -> str:
+    """Bytes for people: `734 kB`, `1.2 GB`."""
+    number, unit = float(size), "B"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if number < KILO:
+            break
+        number, unit = number / KILO, larger
+    return f"{number:.0f} {unit}" if number >= 10 or unit == "B" else f"{number:.1f} {unit}"

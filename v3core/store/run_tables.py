@@ -1,0 +1,145 @@
+"""The tables that a run's records lie in, as streams of rows: what exports and archives are made of."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+from itertools import groupby
+from typing import Any
+
+from sqlalchemy import BigInteger, Column, ColumnElement, Float, Integer, Select, String, Table, select
+
+from v3core.store.database import Transaction
+from v3core.store.schema import (
+    UtcDateTime,
+    checkpoints,
+    commands,
+    episodes,
+    evaluations,
+    events,
+    expert_loads,
+    phase_changes,
+    revisions,
+    runs,
+)
+
+FETCHED_ROWS = 2000
+"""Rows held in memory at once while a table is streamed."""
+
+_OF_THE_DATABASE = {"id", "run_id"}
+"""Numbers that mean something only in the database that gave them."""
+
+
+class Kind(Enum):
+    """What the values of a column are; each column may also be null where its table allows it."""
+
+    INTEGER = "integer"
+    FLOAT = "float"
+    TEXT = "text"
+    TIME = "time"
+
+
+@dataclass(frozen=True)
+class Field:
+    """A column as exports and archives know it."""
+
+    name: str
+    kind: Kind
+    nullable: bool = True
+    most: int | None = None
+    """Greatest length of a text, or greatest absolute value of an integer; None for no bound."""
+
+
+@dataclass(frozen=True)
+class RunTable:
+    """Rows that belong to a run, in an order that is always the same."""
+
+    table: Table
+    fields: tuple[Field, ...]
+    columns: tuple[ColumnElement[Any], ...]
+    """What to select, one for each field."""
+    order: tuple[Column[Any], ...]
+
+    def query(self, run_id: str) -> Select[Any]:
+        """All rows of a run."""
+        return select(*self.columns).where(self.table.c.run_id == run_id).order_by(*self.order)
+
+
+def field_of(column: Column[Any]) -> Field:
+    """How exports and archives know a column."""
+    kind, most = Kind.TEXT, None
+    if isinstance(column.type, UtcDateTime):
+        kind = Kind.TIME
+    elif isinstance(column.type, Float):
+        kind = Kind.FLOAT
+    elif isinstance(column.type, Integer):
+        kind, most = Kind.INTEGER, 2**63 - 1 if isinstance(column.type, BigInteger) else 2**31 - 1
+    elif isinstance(column.type, String):
+        most = column.type.length
+    return Field(column.name, kind, bool(column.nullable), most)
+
+
+def _of(table: Table, *order: str) -> RunTable:
+    columns = [column for column in table.columns if column.name not in _OF_THE_DATABASE]
+    return RunTable(table, tuple(map(field_of, columns)), tuple(columns), tuple(table.c[name] for name in order))
+
+
+def _commands() -> RunTable:
+    """An edit names its curriculum by the number of its revision, which holds in every database."""
+    kept = [column for column in commands.columns if column.name not in {*_OF_THE_DATABASE, "revision_id"}]
+    number = select(revisions.c.revision).where(revisions.c.id == commands.c.revision_id).scalar_subquery()
+    fields = (*map(field_of, kept), Field("revision", Kind.INTEGER, most=2**31 - 1))
+    return RunTable(commands, fields, (*kept, number.label("revision")), (commands.c.id,))
+
+
+RUN_TABLES = {
+    "episodes": _of(episodes, "episode"),
+    "expert_loads": _of(expert_loads, "episode", "expert"),
+    "evaluations": _of(evaluations, "episode", "number"),
+    "phase_changes": _of(phase_changes, "phase"),
+    "curriculum_revisions": _of(revisions, "revision"),
+    "commands": _commands(),
+    "checkpoints": _of(checkpoints, "episode"),
+    "events": _of(events, "id"),
+}
+"""Name to table; every table of a run but `runs` itself."""
+
+RUN_FIELDS = tuple(map(field_of, runs.columns))
+"""The columns of `runs`."""
+
+
+def stream(tx: Transaction, name: str, run_id: str) -> Iterator[tuple[Any, ...]]:
+    """The rows of one of `RUN_TABLES`, few at a time, as of the beginning of the transaction."""
+    result = tx.execution_options(yield_per=FETCHED_ROWS).execute(RUN_TABLES[name].query(run_id))
+    for part in result.partitions():
+        for row in part:
+            yield tuple(row)
+
+
+def run_values(tx: Transaction, run_id: str) -> dict[str, Any]:
+    """The row of `runs`, every column."""
+    return dict(tx.execute(select(*runs.columns).where(runs.c.id == run_id)).mappings().one())
+
+
+def wide_fields(experts: int) -> tuple[Field, ...]:
+    """The columns of `wide_episodes`: those of `episodes`, and three for each expert, from 1."""
+    loads = (Field(f"{name}_{expert}", Kind.FLOAT) for expert in range(1, experts + 1) for name in _PER_EXPERT)
+    return (*RUN_TABLES["episodes"].fields, *loads)
+
+
+def wide_episodes(tx: Transaction, run_id: str, experts: int) -> Iterator[tuple[Any, ...]]:
+    """One row per episode with its experts' loads; null where an expert has none."""
+    loads = groupby(stream(tx, "expert_loads", run_id), key=lambda row: row[0])
+    at, shares = next(loads, (None, iter(())))
+    for row in stream(tx, "episodes", run_id):
+        values: list[float | None] = [None] * (experts * len(_PER_EXPERT))
+        while at is not None and at < row[_EPISODE]:
+            at, shares = next(loads, (None, iter(())))
+        if at == row[_EPISODE]:
+            for _, expert, *of_expert in shares:
+                if 0 <= expert < experts:
+                    values[expert * 3 : expert * 3 + 3] = of_expert
+        yield (*row, *values)
+
+
+_PER_EXPERT = ("load", "hard_load", "expert_grad_norm")
+_EPISODE = next(place for place, field in enumerate(RUN_TABLES["episodes"].fields) if field.name == "episode")

@@ -1,0 +1,76 @@
+"""How much room a run takes, and its records as files to download."""
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import streamlit as st
+
+from v3core.archive import write_archive
+from v3core.jobs.housekeeping import RunSize, in_words, run_size
+from v3core.store.database import Database
+from v3core.store.runs import RunRow
+
+MOST_DOWNLOAD_BYTES = 256 << 20
+"""The server holds a download in memory; larger ones are for the command line, which streams to the disk."""
+
+
+def run_exports(database: Database, run: RunRow) -> None:
+    """A popover with a button for each form; nothing is written before its click."""
+    with st.popover("Export", icon=":material/download:", key=f"exports-{run.id}"):
+        size = run_size(database, run.id)
+        st.caption(
+            f"The run takes about {in_words(size.database)} in the database and {in_words(size.files)} in files."
+        )
+        too_large = _expected(size) > MOST_DOWNLOAD_BYTES
+        with st.container(horizontal=True):
+            for label, suffix, mime in (
+                ("CSV", "csv", "text/csv"),
+                ("Parquet", "parquet", "application/vnd.apache.parquet"),
+                ("JSON", "json", "application/json"),
+                ("Archive", "v3run", "application/octet-stream"),
+            ):
+                st.download_button(
+                    label,
+                    _written(database, run.id, suffix),
+                    f"{run.id[:8]}.{suffix}",
+                    mime,
+                    key=f"export-{suffix}-{run.id}",
+                    on_click="ignore",
+                    icon=":material/folder_zip:" if suffix == "v3run" else ":material/table:",
+                    disabled=too_large,
+                )
+        st.caption(
+            "A table has a row for each episode, none left out; JSON has the whole record. The archive also has "
+            "checkpoints and log, and another V3 Lab imports it."
+        )
+        if too_large:
+            st.caption("It is too large to download. Write it on the machine of the dashboard instead:")
+            short = run.id[:8]
+            lines = (
+                f"python -m v3core export {short} --to run.parquet",
+                f"python -m v3core archive {short} --to run.v3run",
+            )
+            st.code("\n".join(lines), language="sh")
+
+
+def _expected(size: RunSize) -> int:
+    """About the bytes of the largest of the files: JSON repeats the names of the columns in each row."""
+    return max(2 * size.database, size.total)
+
+
+def _written(database: Database, run_id: str, suffix: str) -> Callable[[], bytes]:
+    """What a click on the button writes and sends."""
+
+    def write() -> bytes:
+        from v3core.store.export import export_run
+
+        with tempfile.TemporaryDirectory(prefix="v3-export-") as folder:
+            target = Path(folder) / f"run.{suffix}"
+            if suffix == "v3run":
+                write_archive(database, run_id, target)
+            else:
+                export_run(database, run_id, target)
+            return target.read_bytes()
+
+    return write

@@ -1,14 +1,12 @@
 """The commands about runs, on real workers: a sweep is queued, commanded, looked at and stopped as one."""
 
 import json
-import signal
 
 import pytest
 
+from tests.processes import kill_all
 from tests.waiting import wait_for
 from v3core.cli import main
-from v3core.jobs import identity
-from v3core.jobs.supervisor import process_of
 from v3core.store.database import Database
 from v3core.store.runs import list_runs
 
@@ -21,9 +19,8 @@ def db(tmp_path, monkeypatch):
     monkeypatch.delenv("V3_DATABASE_URL", raising=False)
     database = Database.open()
     yield database
-    for run in list_runs(database):
-        identity.send_signal(process_of(run), signal.SIGKILL, whole_group=True)
     database.close()
+    kill_all(tmp_path)
 
 
 @pytest.fixture

@@ -13,11 +13,11 @@ from tests.browser.test_main_job import (
     PATIENCE_SECONDS,
     Records,
     act,
-    end_workers,
     eventually,
     expect_status,
     launch,
 )
+from tests.processes import kill_all
 from v3core.jobs.identity import ProcessIdentity, send_signal
 
 PATIENCE = PATIENCE_SECONDS * 1000
@@ -29,7 +29,7 @@ def lab(start_server: StartServer) -> Iterator[Server]:
     """The real app; its workers are ended afterwards, by their own ids."""
     server = start_server(APP)
     yield server
-    end_workers(server.data)
+    kill_all(server.data)
 
 
 def command_row(page: Page, title: str, place: int = 0) -> list[str]:

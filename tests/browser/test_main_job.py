@@ -1,7 +1,6 @@
 """The main job in a real browser: start, watch, move a boundary, stop, resume, compare; and a server that restarts."""
 
 import re
-import signal
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -12,8 +11,8 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.support import ROOT, Server, StartServer, Watched, serve
+from tests.processes import kill_all
 from v3core.jobs import control
-from v3core.jobs.identity import ProcessIdentity, send_signal
 from v3core.store.database import Database
 
 APP = ROOT / "app.py"
@@ -71,15 +70,7 @@ def served(start_server: StartServer) -> Iterator[Server]:
     """The real app; its workers are ended afterwards, by their own ids."""
     server = start_server(APP)
     yield server
-    end_workers(server.data)
-
-
-def end_workers(data: Path) -> None:
-    """Kill the worker processes of a test's database, and only them."""
-    if not (data / "v3.db").exists():
-        return
-    for owner in Records(data).rows("SELECT host, boot_id, pid, pid_started FROM runs"):
-        send_signal(ProcessIdentity(*owner), signal.SIGKILL)
+    kill_all(server.data)
 
 
 def launch(page: Page, server: Server, curriculum: str, episodes: int) -> str:

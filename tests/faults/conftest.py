@@ -1,13 +1,11 @@
 """A store of its own for every test of faults, its workers' environments, and no process left behind."""
 
 import os
-from contextlib import suppress
 from pathlib import Path
 
-import psutil
 import pytest
 
-from tests.faults.processes import processes_of
+from tests.processes import kill_all
 from tests.runs import tiny_config
 from v3core.jobs.launcher import ROOT, enqueue
 from v3core.store.database import Database
@@ -21,9 +19,7 @@ def folder(tmp_path):
     data = tmp_path / "data"
     data.mkdir()
     yield data
-    for process in processes_of(data):
-        with suppress(psutil.NoSuchProcess):
-            process.kill()
+    kill_all(data)
 
 
 @pytest.fixture

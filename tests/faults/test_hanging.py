@@ -3,7 +3,7 @@
 import pytest
 
 from tests.faults.checks import assert_sound
-from tests.faults.processes import processes_of
+from tests.processes import processes_of
 from tests.runs import assert_whole, wait_until
 from tests.waiting import wait_for
 from v3core.jobs import control

@@ -8,7 +8,7 @@ import sys
 
 from tests.faults.board import newest_recorded
 from tests.faults.checks import assert_sound
-from tests.faults.processes import monitor_of, processes_of
+from tests.processes import monitor_of, processes_of
 from tests.runs import assert_whole, tiny_config, wait_until
 from tests.waiting import wait_for
 from v3core.jobs import control

@@ -5,8 +5,8 @@ import random
 import pytest
 
 from tests.faults.checks import assert_sound
-from tests.faults.processes import processes_of
 from tests.faults.scale import SEED, WHOLE
+from tests.processes import processes_of
 from tests.runs import assert_whole, wait_until
 from tests.waiting import wait_for
 from v3core.errors import V3Error

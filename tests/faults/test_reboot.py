@@ -5,7 +5,7 @@ import signal
 import sqlite3
 
 from tests.faults.checks import assert_sound, database_file
-from tests.faults.processes import monitor_of
+from tests.processes import monitor_of
 from tests.runs import assert_whole, wait_until
 from v3core.jobs import control
 from v3core.jobs.lifecycle import Status

@@ -15,7 +15,7 @@ from streamlit.testing.v1 import AppTest
 from tests.browser.support import free_port
 from tests.faults.board import newest_recorded
 from tests.faults.checks import assert_sound, committed
-from tests.faults.processes import monitor_of
+from tests.processes import monitor_of
 from tests.runs import assert_whole, tiny_config, wait_until
 from tests.waiting import wait_for
 from v3core.jobs import control

@@ -1,7 +1,6 @@
 """A store of its own for every test of jobs, small runs, and no process left behind."""
 
 import os
-import signal
 import sys
 from datetime import UTC, datetime
 from functools import partial
@@ -11,14 +10,14 @@ import pytest
 
 from tests import runs
 from tests.databases import BACKENDS, empty_database
+from tests.processes import kill_all
 from tests.runs import assert_whole as assert_whole
 from tests.runs import tiny_config
 from v3core.jobs import identity
 from v3core.jobs.launcher import claim, create, enqueue
 from v3core.jobs.lifecycle import Status, change_status
-from v3core.jobs.supervisor import process_of
 from v3core.store.database import Database
-from v3core.store.runs import get_run, list_runs, need_run, update_run
+from v3core.store.runs import get_run, need_run, update_run
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -47,10 +46,8 @@ def db(request, tmp_path, monkeypatch):
         monkeypatch.setenv("V3_DATABASE_URL", url)
         database = Database.open()
         yield database
-        for run in list_runs(database):
-            if run.pid != os.getpid():
-                identity.send_signal(process_of(run), signal.SIGKILL, whole_group=True)
         database.close()
+        kill_all(tmp_path)
 
 
 @pytest.fixture

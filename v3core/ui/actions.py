@@ -137,14 +137,25 @@ def _confirm_delete(database: Database, run: RunRow) -> None:
     with st.container(horizontal=True, horizontal_alignment="right"):
         if st.button("Keep it", key="keep"):
             st.rerun()
-        if st.button("Delete", type="primary", icon=":material/delete:", key="confirm-delete"):
-            try:
-                control.delete(database, run.id)
-            except UnknownRunError:
-                pass  # deleted already: by a first click, or in another tab
-            except V3Error as error:
-                st.error(plain(str(error)))
-                return
-            if run.id.startswith(st.query_params.get("run", run.id)) and "run" in st.query_params:
-                del st.query_params["run"]  # the address must not go on naming it
+        # In a callback: a click that arrives with a tick of the page behind the dialog is carried out all the same.
+        if st.button(
+            "Delete",
+            type="primary",
+            icon=":material/delete:",
+            key="confirm-delete",
+            on_click=_delete,
+            args=(database, run.id),
+        ):
             st.rerun()
+
+
+def _delete(database: Database, run_id: str) -> None:
+    try:
+        control.delete(database, run_id)
+    except UnknownRunError:
+        pass  # deleted already: by a first click, or in another tab
+    except V3Error as error:
+        st.toast(plain(str(error)), icon=":material/warning:", duration="long")
+        return
+    if run_id.startswith(st.query_params.get("run", run_id)) and "run" in st.query_params:
+        del st.query_params["run"]  # the address must not go on naming it

@@ -73,11 +73,22 @@ def _confirm_stop(database: Database, name: str, count: int) -> None:
     with st.container(horizontal=True, horizontal_alignment="right"):
         if st.button("Let them train", key="let-them-train"):
             st.rerun()
-        if st.button("Stop", type="primary", icon=":material/stop_circle:", key="confirm-stop-experiment"):
-            try:
-                asked = control.stop_experiment(database, name, ACTOR)
-            except V3Error as error:
-                st.error(plain(str(error)))
-            else:
-                st.toast(f"{counted(asked, 'run')} asked to stop.", icon=":material/stop_circle:")
-                st.rerun()
+        # In a callback: a click that arrives with a tick of the page behind the dialog is carried out all the same.
+        if st.button(
+            "Stop",
+            type="primary",
+            icon=":material/stop_circle:",
+            key="confirm-stop-experiment",
+            on_click=_stop,
+            args=(database, name),
+        ):
+            st.rerun()
+
+
+def _stop(database: Database, name: str) -> None:
+    try:
+        asked = control.stop_experiment(database, name, ACTOR)
+    except V3Error as error:
+        st.toast(plain(str(error)), icon=":material/warning:", duration="long")
+    else:
+        st.toast(f"{counted(asked, 'run')} asked to stop.", icon=":material/stop_circle:")

@@ -20,10 +20,20 @@ def ask_to_take_over(database: Database, run: RunRow, curriculum: Curriculum | N
     with st.container(horizontal=True, horizontal_alignment="right"):
         if st.button("Leave it", key="leave-it"):
             st.rerun()
-        if st.button("Go on here", type="primary", icon=":material/resume:", key="confirm-take-over"):
-            try:
-                control.resume(database, run.id, ACTOR, curriculum=curriculum, take_over=True)
-            except V3Error as error:
-                st.error(plain(str(error)))
-            else:
-                st.rerun()
+        # In a callback: a click that arrives with a tick of the page behind the dialog is carried out all the same.
+        if st.button(
+            "Go on here",
+            type="primary",
+            icon=":material/resume:",
+            key="confirm-take-over",
+            on_click=_take_over,
+            args=(database, run.id, curriculum),
+        ):
+            st.rerun()
+
+
+def _take_over(database: Database, run_id: str, curriculum: Curriculum | None) -> None:
+    try:
+        control.resume(database, run_id, ACTOR, curriculum=curriculum, take_over=True)
+    except V3Error as error:
+        st.toast(plain(str(error)), icon=":material/warning:", duration="long")

@@ -1,6 +1,7 @@
 """The processes that a test's store has set going."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -30,3 +31,18 @@ def monitor_of(worker: int) -> psutil.Process:
     assert parent is not None
     assert "worker" in parent.cmdline(), parent.cmdline()
     return parent
+
+
+def kill_all(folder: Path) -> None:
+    """Kill all that was started for this data folder, and what that starts meanwhile.
+
+    Killing workers alone would not do: their monitors start what waits in the queue.
+    """
+    for _ in range(20):
+        alive = processes_of(folder)
+        if not alive:
+            return
+        for process in alive:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        psutil.wait_procs(alive, timeout=0.5)

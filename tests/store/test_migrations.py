@@ -256,7 +256,8 @@ def test_a_table_is_made_anew_without_the_rows_that_refer_to_it(sqlite_db, new_r
     run_id = new_run(sqlite_db)
     reader, writer = dialect.make_engines(dialect.parse_url(sqlite_db.url))
     with dialect.schema_transaction(writer) as tx:
-        with Operations(MigrationContext.configure(tx)).batch_alter_table("runs", recreate="always") as batch:
+        operations = Operations(MigrationContext.configure(tx))
+        with operations.batch_alter_table("runs", recreate="always") as batch:
             batch.alter_column("notes", type_=String(99))
     with sqlite_db.write() as tx:
         assert tx.execute(select(revisions.c.run_id)).scalars().all() == [run_id]

@@ -62,7 +62,7 @@ def test_a_heartbeat_that_comes_meanwhile_stands(db, run_in):
 def test_a_death_is_found_at_once_and_not_an_hour_later(db, run_in, dead, status):
     run_id = run_in(status, process=dead, now=NOON)
     reconcile(db, BEFORE)
-    assert reconcile(db, BEFORE + 3 * SECOND) == [run_id]
+    assert reconcile(db, BEFORE + timedelta(seconds=supervisor.MONITOR_SECONDS + 0.1)) == [run_id]
     assert get_run(db, run_id).status == (Status.STOPPED if status == Status.STOPPING else Status.LOST)
 
 

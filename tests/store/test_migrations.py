@@ -13,14 +13,15 @@ import pytest
 from alembic import op
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.operations import Operations
 from alembic.script import ScriptDirectory
-from sqlalchemy import event, inspect, select, text
+from sqlalchemy import String, event, inspect, select, text
 
 from tests.databases import empty_database
 from v3core.errors import V3Error
 from v3core.store import dialect, migrations, upgrading
 from v3core.store.database import Database
-from v3core.store.schema import REVISION_TABLE, SCHEMA_VERSION, meta, metadata, revision, runs
+from v3core.store.schema import REVISION_TABLE, SCHEMA_VERSION, meta, metadata, revision, revisions, runs
 
 ROOT = Path(__file__).resolve().parents[2]
 RELEASED = sorted((Path(__file__).parent / "databases").glob("schema-*.db"))
@@ -248,6 +249,23 @@ def test_a_migration_waits_for_a_writer(url, engine, tmp_path, monkeypatch):
     with opened[0].read() as tx:
         assert tx.execute(select(meta.c.value).order_by(meta.c.key)).scalars().all() == ["v", str(SCHEMA_VERSION)]
     opened[0].close()
+
+
+def test_a_table_is_made_anew_without_the_rows_that_refer_to_it(sqlite_db, new_run):
+    """So SQLite changes a column; with foreign keys, dropping the old table would delete them."""
+    run_id = new_run(sqlite_db)
+    reader, writer = dialect.make_engines(dialect.parse_url(sqlite_db.url))
+    with dialect.schema_transaction(writer) as tx:
+        operations = Operations(MigrationContext.configure(tx))
+        with operations.batch_alter_table("runs", recreate="always") as batch:
+            batch.alter_column("notes", type_=String(99))
+    with sqlite_db.write() as tx:
+        assert tx.execute(select(revisions.c.run_id)).scalars().all() == [run_id]
+        assert tx.exec_driver_sql("PRAGMA foreign_keys").scalar_one() == 1
+    with writer.begin() as tx:
+        assert tx.exec_driver_sql("PRAGMA foreign_keys").scalar_one() == 1
+    reader.dispose()
+    writer.dispose()
 
 
 def test_opening_what_is_up_to_date_costs_one_query(url, tmp_path, monkeypatch):

@@ -25,8 +25,8 @@ from sqlalchemy.types import TypeDecorator
 SCHEMA_VERSION = 3
 """Goes up with every change of the tables. A database of a newer version is refused, an older one is brought up."""
 
-HIDDEN = "importing"
-"""Status of a run of which not all rows are there yet: no list shows it."""
+HIDDEN = "hidden"
+"""Status of a run of which not all rows are there, because it is being imported or deleted: no list shows it."""
 
 metadata = MetaData()
 

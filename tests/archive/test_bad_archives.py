@@ -365,3 +365,12 @@ def test_a_full_disk_is_known_beforehand(refused, archive, monkeypatch):
 
     monkeypatch.setattr(importing, "SPARE_BYTES", 1 << 60)
     refused(archive, "free some space")
+
+
+def test_content_that_is_not_what_the_manifest_vouches_for(refused, archive, forged):
+    told = json.loads(members(archive)["manifest.json"])["members"]
+
+    def change(content):
+        content["logs/worker.log"] = content["logs/worker.log"].replace(b"a line", b"A line")
+
+    refused(forged(change, members=told), "'logs/worker.log' is damaged: its checksum is wrong")

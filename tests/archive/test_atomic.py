@@ -13,9 +13,9 @@ import pytest
 from v3core.archive import import_archive, importing
 from v3core.errors import V3Error
 from v3core.jobs.files import run_folder
-from v3core.jobs.imports import remove_dead_imports
+from v3core.jobs.hidden import remove_abandoned
 from v3core.jobs.supervisor import reconcile
-from v3core.store.imports import imports_of
+from v3core.store.hidden import hidden_runs
 from v3core.store.readers import read_episodes
 from v3core.store.runs import list_runs, resolve
 
@@ -57,7 +57,7 @@ def start_slow(there, archive, table, pause="30"):
 def nothing_left(db):
     """Neither rows nor files."""
     with db.read() as tx:
-        assert imports_of(tx) == []
+        assert hidden_runs(tx) == []
         for table in ("runs", "episodes", "expert_loads", "events", "commands", "curriculum_revisions", "checkpoints"):
             assert tx.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar_one() == 0
     assert list(db.data_dir.glob("runs/*")) == []
@@ -69,13 +69,13 @@ def test_a_killed_import_is_never_seen_and_is_cleared_away(there, run, archive, 
     assert list_runs(there) == []
     with pytest.raises(V3Error, match="There is no run"):
         resolve(there, run[:8])
-    with pytest.raises(V3Error, match=r"is being imported by another process just now; wait for it\."):
+    with pytest.raises(V3Error, match=r"is being imported or deleted by another process just now; wait for it\."):
         import_archive(there, archive)
-    assert remove_dead_imports(there) == [], "it is at work"
+    assert remove_abandoned(there) == [], "it is at work"
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     with there.read() as tx:
-        assert [row.id for row in imports_of(tx)] == [run]
+        assert [row.id for row in hidden_runs(tx)] == [run]
     assert run_folder(run, there.data_dir).is_dir()
     reconcile(there)
     nothing_left(there)
@@ -136,7 +136,7 @@ def test_a_folder_that_is_there_already_is_left_alone(there, run, archive):
         import_archive(there, archive)
     assert (folder / "mine").read_text() == "kept"
     with there.read() as tx:
-        assert imports_of(tx) == []
+        assert hidden_runs(tx) == []
 
 
 def test_two_imports_at_once_are_one(there, run, archive):
@@ -153,7 +153,8 @@ def test_two_imports_at_once_are_one(there, run, archive):
         thread.start()
     for thread in threads:
         thread.join()
+    assert len(results) == 4
     assert results.count(run) == 1
-    assert all("here already" in result or "being imported" in result for result in results if result != run)
+    assert all("here already" in result or "being imported or deleted" in result for result in results if result != run)
     assert len(read_episodes(there, run)) == 12
     assert (run_folder(run, there.data_dir) / "worker.log").is_file()

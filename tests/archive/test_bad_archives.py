@@ -12,7 +12,7 @@ import pytest
 from tests.archive.conftest import edit_json, edit_rows, forge, members
 from v3core.archive import import_archive, layout, reading
 from v3core.errors import V3Error
-from v3core.store.imports import imports_of
+from v3core.store.hidden import hidden_runs
 from v3core.store.runs import list_runs
 
 
@@ -27,7 +27,7 @@ def refused(there):
         assert str(caught.value).endswith(".")
         assert list_runs(there) == []
         with there.read() as tx:
-            assert imports_of(tx) == []
+            assert hidden_runs(tx) == []
             for table in ("episodes", "expert_loads", "events", "curriculum_revisions"):
                 assert tx.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar_one() == 0
         assert list(there.data_dir.glob("runs/*")) == []
@@ -283,7 +283,7 @@ def test_an_archive_of_an_older_schema_lacks_columns(there, forged):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"status": "importing"}, "'importing' is not the status of a run"),
+        ({"status": "hidden"}, "'hidden' is not the status of a run"),
         ({"status": "odd"}, "is not the status of a run"),
         ({"episode": 13}, "it has 12 episodes, but its run says 13"),
         ({"episode": -1}, "below zero"),
@@ -365,3 +365,12 @@ def test_a_full_disk_is_known_beforehand(refused, archive, monkeypatch):
 
     monkeypatch.setattr(importing, "SPARE_BYTES", 1 << 60)
     refused(archive, "free some space")
+
+
+def test_content_that_is_not_what_the_manifest_vouches_for(refused, archive, forged):
+    told = json.loads(members(archive)["manifest.json"])["members"]
+
+    def change(content):
+        content["logs/worker.log"] = content["logs/worker.log"].replace(b"a line", b"A line")
+
+    refused(forged(change, members=told), "'logs/worker.log' is damaged: its checksum is wrong")

@@ -6,11 +6,13 @@ import time
 import pytest
 
 from v3core.errors import V3Error
-from v3core.jobs import control, housekeeping
+from v3core.jobs import control, housekeeping, supervisor
 from v3core.jobs.checkpoints import KEEP_NEWEST, KEEP_SPREAD, kept_checkpoints, superseded
 from v3core.jobs.files import run_folder
 from v3core.jobs.launcher import enqueue
 from v3core.jobs.lifecycle import ACTIVE, Status
+from v3core.store import hidden as hidden_rows
+from v3core.store.hidden import hidden_runs
 from v3core.store.history import CheckpointRow, add_checkpoint
 from v3core.store.runs import find_run, get_run, list_runs, update_run
 
@@ -64,44 +66,55 @@ def test_a_deleted_run_leaves_nothing(db, ended):
     assert list((db.data_dir / "runs").iterdir()) == []
 
 
+def test_a_killed_deletion_is_never_seen_and_is_finished(db, ended, monkeypatch):
+    """As SIGKILL leaves it: hidden, the folder set aside, the rows still there."""
+    with monkeypatch.context() as patched:
+        patched.setattr(control, "remove_hidden", lambda *_: None)
+        patched.setattr(shutil, "rmtree", lambda *_, **__: None)
+        control.delete(db, ended)
+    assert list_runs(db) == []
+    supervisor.reconcile(db)
+    assert housekeeping.leftovers(db) != []
+    with db.write() as tx:
+        assert [run.id for run in hidden_runs(tx)] == [ended], "this process is alive, and at it"
+        tx.exec_driver_sql("UPDATE runs SET pid_started = 1")
+    supervisor.reconcile(db)
+    with db.read() as tx:
+        assert tx.exec_driver_sql("SELECT count(*) FROM runs").scalar_one() == 0
+    housekeeping.remove_leftovers(housekeeping.leftovers(db))
+    assert list((db.data_dir / "runs").iterdir()) == []
+
+
+def test_rows_are_deleted_in_parts(db, ended, monkeypatch):
+    monkeypatch.setattr(hidden_rows, "REMOVED_EPISODES", 2)
+    with db.write() as tx:
+        for number in range(1, 6):
+            tx.exec_driver_sql(
+                "INSERT INTO episodes (run_id, episode, phase, length, step, routing, at) "
+                f"VALUES ('{ended}', {number}, 'p', 1, 1, 'softmax', '2030-01-01 00:00:00')"
+            )
+    control.delete(db, ended)
+    with db.read() as tx:
+        for table in ("episodes", "runs", "events", "checkpoints"):
+            assert tx.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar_one() == 0
+
+
 def test_a_folder_that_cannot_be_removed_keeps_its_run(db, ended, monkeypatch):
     def breaks(self, target):
         raise PermissionError(13, "Permission denied")
 
+    before = get_run(db, ended)
     monkeypatch.setattr("pathlib.Path.rename", breaks)
     with pytest.raises(V3Error, match=r"is not deleted: its folder .* cannot be removed: Permission denied"):
         control.delete(db, ended)
-    assert get_run(db, ended).id == ended
-    assert (run_folder(ended, db.data_dir) / "worker.log").is_file()
-
-
-def test_a_failed_commit_puts_the_folder_back(db, ended, monkeypatch):
-    def breaks(run, folder, aside):
-        assert whole(run, folder, aside)
-        return True
-
-    whole = control._set_aside
-    real = db.write
-
-    from contextlib import contextmanager
-
-    @contextmanager
-    def failing():
-        with real() as tx:
-            yield tx
-            raise V3Error("The disk is full.")
-
-    monkeypatch.setattr(control, "_set_aside", breaks)
-    monkeypatch.setattr(db, "write", failing)
-    with pytest.raises(V3Error, match="disk is full"):
-        control.delete(db, ended)
-    assert get_run(db, ended).id == ended
+    assert get_run(db, ended) == before
     assert (run_folder(ended, db.data_dir) / "worker.log").is_file()
 
 
 def test_files_that_cannot_be_deleted_are_told_and_tidied_later(db, ended, monkeypatch):
-    def breaks(path, **_):
-        raise PermissionError(13, "Permission denied", str(path))
+    def breaks(path, ignore_errors=False):
+        if not ignore_errors:
+            raise PermissionError(13, "Permission denied", str(path))
 
     with monkeypatch.context() as patched:
         patched.setattr(shutil, "rmtree", breaks)

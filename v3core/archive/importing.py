@@ -14,13 +14,13 @@ from v3core.archive.reading import ArchiveReader
 from v3core.archive.rows import ArchivedRun, check_edits, read_rows, read_run
 from v3core.errors import V3Error
 from v3core.jobs.files import run_folder
-from v3core.jobs.identity import current
-from v3core.jobs.imports import remove_dead_imports, remove_import
+from v3core.jobs.hidden import remove_abandoned, remove_hidden
+from v3core.jobs.identity import process_values
 from v3core.jobs.lifecycle import ENDED, Status
 from v3core.store.commands import reject_open
 from v3core.store.database import Database
+from v3core.store.hidden import begin_import, find_hidden, finish_import, insert_rows
 from v3core.store.history import IMPORT, add_event
-from v3core.store.imports import begin_import, find_import, finish_import, insert_rows
 from v3core.store.runs import find_run
 
 ROWS_PER_COMMIT = 5000
@@ -49,13 +49,13 @@ def import_archive(db: Database, source: Path | IO[bytes], *, as_new: bool = Fal
         run = read_run(reader, allow_import=allow_import)
         _check(reader, run)
         _need_room(reader, db)
-        remove_dead_imports(db)
+        remove_abandoned(db)
         run_id = str(uuid.uuid4()) if as_new else reader.manifest.run_id
         _begin(db, run, run_id)
         try:
             _write(db, reader, run, run_id)
         except BaseException:
-            remove_import(db, run_id)
+            remove_hidden(db, run_id)
             raise
     return run_id
 
@@ -84,15 +84,7 @@ def _need_room(reader: ArchiveReader, db: Database) -> None:
 
 
 def _begin(db: Database, run: ArchivedRun, run_id: str) -> None:
-    process = current()
-    values = run.values | {
-        "id": run_id,
-        "config": run.config_json,
-        "host": process.host,
-        "boot_id": process.boot_id,
-        "pid": process.pid,
-        "pid_started": process.started,
-    }
+    values = run.values | {"id": run_id, "config": run.config_json} | process_values()
     with db.write() as tx:
         known = find_run(tx, run_id)
         if known is not None:
@@ -102,13 +94,13 @@ def _begin(db: Database, run: ArchivedRun, run_id: str) -> None:
             )
         # Looked at before there is a row: from then on the folder is this import's, to be removed if it fails.
         folder = run_folder(run_id, db.data_dir)
-        if find_import(tx, run_id) is None and (folder.exists() or folder.is_symlink()):
+        if find_hidden(tx, run_id) is None and (folder.exists() or folder.is_symlink()):
             raise V3Error(
                 f"There is a folder {folder} already, of a run that was deleted; remove it with: "
                 "python -m v3core tidy --delete."
             )
         if not begin_import(tx, values):
-            raise V3Error(f"Run {run_id[:8]} is being imported by another process just now; wait for it.")
+            raise V3Error(f"Run {run_id[:8]} is being imported or deleted by another process just now; wait for it.")
 
 
 def _write(db: Database, reader: ArchiveReader, run: ArchivedRun, run_id: str) -> None:

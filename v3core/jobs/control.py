@@ -13,14 +13,16 @@ from v3core.curriculum import Curriculum, PhaseStart, Progress, check_edit
 from v3core.errors import V3Error
 from v3core.jobs.checkpoints import newest_whole
 from v3core.jobs.files import DELETED, run_folder
-from v3core.jobs.identity import this_host
+from v3core.jobs.hidden import remove_hidden
+from v3core.jobs.identity import process_values, this_host
 from v3core.jobs.launcher import Command, check_priority, drain, worker_command
 from v3core.jobs.lifecycle import ACTIVE, ENDED, RESUMABLE, Status, change_status
 from v3core.jobs.supervisor import reconcile
 from v3core.store import commands
 from v3core.store.database import Database, Transaction
+from v3core.store.hidden import hide_run, show_run
 from v3core.store.history import CheckpointRow, add_event, checkpoints_of, read_phase_changes
-from v3core.store.runs import RunRow, get_run, need_run, remove_run, runs_of_experiment, update_run
+from v3core.store.runs import RunRow, get_run, need_run, runs_of_experiment, update_run
 
 WAIT_POLL_SECONDS = 0.1
 MOST_NOTES = 10_000
@@ -342,24 +344,25 @@ def request_edit(db: Database, run_id: str, curriculum: Curriculum, actor: str =
 def delete(db: Database, run_id: str) -> None:
     """Delete a run that has ended or waits in the queue: its rows, log and checkpoints.
 
-    Its folder is set aside first, in one step: if that cannot be done, nothing is deleted.
+    No list shows it any more, then its folder is set aside in one step: if that cannot be done, nothing is deleted.
+    Its rows are deleted in several commits, so that workers can write in between.
 
     Raises:
         V3Error: also if it has a process, or a file cannot be deleted.
     """
     folder = run_folder(run_id, db.data_dir)
     aside = folder.with_name(f"{DELETED}{run_id}")
-    moved = False
+    with db.write() as tx:
+        run = need_run(tx, run_id, for_update=True)
+        if not hide_run(tx, run_id, process_values(), only_in=ENDED | {Status.QUEUED}):
+            raise V3Error(f"Run {_short(run)} is {run.status}; stop it before you delete it.")
     try:
-        with db.write() as tx:
-            run = need_run(tx, run_id, for_update=True)
-            if not remove_run(tx, run_id, only_in=ENDED | {Status.QUEUED}):
-                raise V3Error(f"Run {_short(run)} is {run.status}; stop it before you delete it.")
-            moved = _set_aside(run, folder, aside)
+        _set_aside(run, folder, aside)
     except BaseException:
-        if moved:
-            aside.rename(folder)  # the rows are still there
+        with db.write() as tx:
+            show_run(tx, run)
         raise
+    remove_hidden(db, run_id)
     try:
         # A link is somebody's own way to keep files elsewhere: only the link is removed.
         aside.unlink() if aside.is_symlink() else shutil.rmtree(aside)
@@ -372,19 +375,17 @@ def delete(db: Database, run_id: str) -> None:
         ) from None
 
 
-def _set_aside(run: RunRow, folder: Path, aside: Path) -> bool:
-    """Rename the folder; returns whether there was one."""
+def _set_aside(run: RunRow, folder: Path, aside: Path) -> None:
     try:
         if aside.exists():  # an earlier run of this id, whose files could not all be deleted
             shutil.rmtree(aside, ignore_errors=True)
         folder.rename(aside)
     except FileNotFoundError:
-        return False
+        pass
     except OSError as error:
         raise V3Error(
             f"Run {_short(run)} is not deleted: its folder {folder} cannot be removed: {error.strerror or error}."
         ) from None
-    return True
 
 
 def _ask_once(tx: Transaction, run: RunRow, kind: str, actor: str) -> None:

@@ -45,6 +45,12 @@ def current() -> ProcessIdentity:
     return of_pid(os.getpid())
 
 
+def process_values() -> dict[str, str | int | float | None]:
+    """This process, as the columns of `runs` that say whose a run is."""
+    mine = current()
+    return {"host": mine.host, "boot_id": mine.boot_id, "pid": mine.pid, "pid_started": mine.started}
+
+
 def of_pid(pid: int) -> ProcessIdentity:
     """The process that has this pid now."""
     return ProcessIdentity(this_host(), this_boot(), pid, _started(pid))

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from v3core.jobs import identity
+from v3core.jobs.hidden import remove_abandoned
 from v3core.jobs.identity import ProcessIdentity
-from v3core.jobs.imports import remove_dead_imports
 from v3core.jobs.launcher import Command, drain, worker_command
 from v3core.jobs.lifecycle import ACTIVE, Status, change_status
 from v3core.store.commands import note_step, open_stop, redate_stop
@@ -40,7 +40,7 @@ RESTARTED = "The machine was restarted while it trained."
 def reconcile(db: Database, now: datetime | None = None, command: Command = worker_command) -> list[str]:
     """Find runs whose process is gone or silent, hurry stops that take too long, and start what is queued.
 
-    Imports that died halfway are cleared away.
+    What imports and deletions that died halfway have left is removed.
 
     Cheap: one query when no run is queued or active. Safe in many processes at once.
 
@@ -59,7 +59,7 @@ def reconcile(db: Database, now: datetime | None = None, command: Command = work
     with db.read() as tx:
         unfinished = runs_in(tx, ACTIVE | {Status.QUEUED, HIDDEN})
     if any(run.status == HIDDEN for run in unfinished):
-        remove_dead_imports(db)
+        remove_abandoned(db)
     changed = [run.id for run in unfinished if run.status in ACTIVE and _settle(db, run, now)]
     if changed or any(run.status == Status.QUEUED for run in unfinished):
         changed += drain(db, command)

@@ -23,8 +23,8 @@ from sqlalchemy.types import TypeDecorator
 SCHEMA_VERSION = 3
 """Goes up with every change of the tables, together with a revision in `migrations/versions`."""
 
-HIDDEN = "importing"
-"""Status of a run of which not all rows are there yet: no list shows it."""
+HIDDEN = "hidden"
+"""Status of a run of which not all rows are there, because it is being imported or deleted: no list shows it."""
 
 metadata = MetaData()
 

@@ -1,0 +1,37 @@
+"""Runs that no list shows: being imported or deleted, in several commits so that others can write in between.
+
+Their row names the process that is at it. If that dies, whoever looks at the runs next removes what is left.
+"""
+
+import shutil
+
+from v3core.jobs.files import run_folder
+from v3core.jobs.identity import ProcessIdentity, is_alive
+from v3core.store.database import Database
+from v3core.store.hidden import find_hidden, hidden_runs, remove_hidden_part
+from v3core.store.runs import RunRow
+
+
+def remove_abandoned(db: Database) -> list[str]:
+    """Remove hidden runs whose process, on this machine, has died; returns their ids."""
+    with db.read() as tx:
+        dead = [run.id for run in hidden_runs(tx) if _is_dead(run)]
+    for run_id in dead:
+        remove_hidden(db, run_id)
+    return dead
+
+
+def remove_hidden(db: Database, run_id: str) -> None:
+    """Delete the files of a hidden run, then its rows: by its row its files are found."""
+    with db.read() as tx:
+        if find_hidden(tx, run_id) is None:
+            return
+    shutil.rmtree(run_folder(run_id, db.data_dir), ignore_errors=True)
+    more = True
+    while more:
+        with db.write() as tx:
+            more = remove_hidden_part(tx, run_id)
+
+
+def _is_dead(run: RunRow) -> bool:
+    return is_alive(ProcessIdentity(run.host or "", run.boot_id or "", run.pid, run.pid_started)) is False

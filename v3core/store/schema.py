@@ -11,6 +11,7 @@ from sqlalchemy import (
     Dialect,
     ForeignKey,
     Index,
+    LargeBinary,
     MetaData,
     Named,
     String,
@@ -22,7 +23,7 @@ from sqlalchemy import (
 from sqlalchemy import TypedColumns as Columns
 from sqlalchemy.types import TypeDecorator
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 """Goes up with every change of the tables. A database of a newer version is refused, an older one is brought up."""
 
 metadata = MetaData()
@@ -171,6 +172,20 @@ class ExpertLoadColumns(Columns):
     grad_norm: Named[float | None]
 
 
+class RollupColumns(Columns):
+    """A bucket of `size` consecutive episodes, number·size + 1 … (number + 1)·size, written once the last has ended.
+
+    `phases` is a JSON list of the phases it spans. `stats` is float64, little-endian, of shape [5, metrics]: minimum,
+    maximum, mean, count and last of each metric, in the order of `v3core.store.rollups.metric_names`.
+    """
+
+    run_id = _run_id(key=True)
+    size: Named[int] = Column(primary_key=True, autoincrement=False)
+    number: Named[int] = Column(primary_key=True, autoincrement=False)
+    phases: Named[str]
+    stats: Named[bytes] = Column(LargeBinary, nullable=False)
+
+
 class EvaluationColumns(Columns):
     """Episodes played apart from training, after `episode` complete training episodes; `number` counts from 1."""
 
@@ -256,6 +271,8 @@ meta = Table("meta", metadata, MetaColumns)
 runs = Table("runs", metadata, RunColumns)
 episodes = Table("episodes", metadata, EpisodeColumns, sqlite_with_rowid=False)
 expert_loads = Table("expert_loads", metadata, ExpertLoadColumns, sqlite_with_rowid=False)
+# With rowids: rows of two kilobytes would fill only half of each page of an index.
+rollups = Table("rollups", metadata, RollupColumns)
 evaluations = Table("evaluations", metadata, EvaluationColumns, sqlite_with_rowid=False)
 phase_changes = Table("phase_changes", metadata, PhaseChangeColumns)
 revisions = Table("curriculum_revisions", metadata, RevisionColumns, UniqueConstraint("run_id", "revision"))

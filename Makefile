@@ -25,7 +25,7 @@ check: .venv/.development
 bench: .venv/.development
 	@for benchmark in benchmarks/[!_]*.py; do $(BIN)/python $$benchmark || exit 1; done
 
-# Every fault in full: half an hour. Prints the table of docs/reliability.md.
+# Every fault in full: a quarter of an hour. Prints the table of docs/reliability.md.
 faults: .venv/.development
 	V3_FAULTS=100 $(BIN)/python -m pytest -s tests/faults
 

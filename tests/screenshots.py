@@ -100,20 +100,21 @@ def photograph_all(server: Server, v3: str, control: str, running: str) -> None:
             photograph(page, f"{server.url}/live?run={v3}", f"live-{scheme}", 2300, charts=7)
             photograph(page, f"{server.url}/launch", f"launch-{scheme}", 1760, charts=1)
             photograph(page, f"{server.url}/compare?runs={v3},{control}", f"compare-{scheme}", 1180, charts=1)
-            photograph_sweep(page, server, f"queue-{scheme}")
+            photograph_sweep(page, server, scheme)
             context.close()
         browser.close()
 
 
-def photograph_sweep(page: Page, server: Server, name: str) -> None:
+def photograph_sweep(page: Page, server: Server, scheme: str) -> None:
     """A sweep that waits in the queue, which is then stopped as one."""
+    experiment = f"Warmup or not, {scheme}"
     command(
         server,
         *("sweep", "--env", "CartPole-v1", "--curricula", "v3,direct-sparsemax", "--seeds", "3-6"),
-        *("--experiment", name),
+        *("--experiment", experiment),
     )
-    photograph(page, f"{server.url}/", name, 1100, charts=0)
-    command(server, "stop", "--experiment", name)
+    photograph(page, f"{server.url}/", f"queue-{scheme}", 1100, charts=0)
+    command(server, "stop", "--experiment", experiment)
 
 
 def photograph(page: Page, url: str, name: str, height: int, *, charts: int) -> None:

@@ -205,23 +205,26 @@ def sweep(env: str, curricula: str, seeds: str, episodes: int | None, experiment
     check_environment(env, allow_import=True)
     recipe = recipe_for(env)
     length = recipe.episodes if episodes is None else episodes
-    chosen = [_fitted(name.strip(), length, None) for name in curricula.split(",")]
-    configs = []
-    for curriculum, notice in chosen:
+    numbers = parse_seeds(seeds)
+    chosen = [_fitted(named.strip(), length, None) for named in curricula.split(",")]
+    for curriculum, _ in chosen:
         check_run(env, curriculum, allow_import=True)
+    # Seed by seed, so that the curricula can be compared while the rest still waits.
+    configs = [
+        build_run_config(
+            name=f"{curriculum.name} · {env} · seed {seed}",
+            env=env,
+            seed=seed,
+            episodes=length,
+            curriculum=curriculum,
+            recipe=recipe,
+        )
+        for seed in numbers
+        for curriculum, _ in chosen
+    ]
+    for _, notice in chosen:
         if notice:
             click.echo(notice, err=True)
-        configs += [
-            build_run_config(
-                name=f"{curriculum.name} · {env} · seed {seed}",
-                env=env,
-                seed=seed,
-                episodes=length,
-                curriculum=curriculum,
-                recipe=recipe,
-            )
-            for seed in parse_seeds(seeds)
-        ]
     with _database() as database:
         name = experiment or experiment_name(env, datetime.now().astimezone())
         for run_id in enqueue(database, configs, name, priority=priority):

@@ -15,7 +15,7 @@ from v3core.jobs.lifecycle import ACTIVE, Status
 from v3core.store.commands import read_commands
 from v3core.store.runs import get_run
 
-TIMES = 50 if WHOLE else 6
+TIMES = 50 if WHOLE else 4
 
 
 @pytest.mark.timeout(60 + 20 * TIMES)

@@ -3,6 +3,7 @@
 import errno
 import io
 import os
+import shutil
 import signal
 import sys
 
@@ -133,3 +134,13 @@ def test_a_log_on_a_full_disk_does_not_end_a_monitor(db, monkeypatch):
     monkeypatch.setattr(monitor, "reconcile", cannot)
     monkeypatch.setattr(sys, "stdout", FullDisk())
     watch._look(db)
+
+
+def test_a_monitor_whose_data_folder_is_gone_ends(db, start, wait_until, tmp_path):
+    if not db.url.startswith("sqlite"):
+        pytest.skip("a PostgreSQL database does not lie in the data folder")
+    run = wait_until(start(episodes=ENDLESS), episode=10)
+    monitor = psutil.Process(run.pid).parent()
+    shutil.rmtree(tmp_path)
+    os.kill(run.pid, signal.SIGKILL)
+    wait_for(lambda: not monitor.is_running() or monitor.status() == psutil.STATUS_ZOMBIE, 20)

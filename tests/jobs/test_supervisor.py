@@ -18,7 +18,7 @@ from v3core.store.readers import read_events
 from v3core.store.runs import get_run, list_runs, update_run
 
 LONG = timedelta(days=1)
-AFTER_MONITOR = timedelta(seconds=2.1)
+AFTER_MONITOR = timedelta(seconds=4.1)
 
 
 @pytest.fixture

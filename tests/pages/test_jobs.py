@@ -157,8 +157,8 @@ def test_a_failure_has_its_traceback_a_click_away(open_page, database):
         (Status.PAUSED, {"rollout_at": NOW - timedelta(seconds=45)}, "Paused between two rollouts; it keeps"),
         (
             Status.STALLED,
-            {"heartbeat_at": NOW - timedelta(minutes=3)},
-            "nothing was heard from it for 3 min; it is",
+            {"heartbeat_at": NOW - timedelta(days=2)},
+            "nothing was heard from it for 2 d; it is not",
         ),
     ],
 )

@@ -162,7 +162,7 @@ class _Monitor:
             except UnknownRunError:
                 return  # deleted meanwhile
             except V3Error:
-                if time.monotonic() > give_up_at:
+                if not database.is_there() or time.monotonic() > give_up_at:
                     raise
                 time.sleep(LOOK_SECONDS)
             else:

@@ -20,7 +20,7 @@ SIGNAL_GRACE_SECONDS = 10.0
 """… and so long after that SIGKILL, with all that it started."""
 OTHER_HOST_SECONDS = 60.0
 """A run of another machine is lost when its promised heartbeat is so late: its process cannot be looked at."""
-MONITOR_SECONDS = 2.0
+MONITOR_SECONDS = 4.0
 """How long after the last heartbeat a death is left to the run's own monitor, which knows its cause."""
 KILL_SECONDS = 2.0
 """How long to wait for a killed process to be gone."""

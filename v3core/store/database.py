@@ -72,6 +72,10 @@ class Database:
         """The file, or the URL without its password: for people."""
         return dialect.describe(self._url)
 
+    def is_there(self) -> bool:
+        """Whether there is anything to try again: False once a SQLite file was deleted under its users."""
+        return self._url.get_backend_name() != "sqlite" or Path(self._url.database or "").exists()
+
     @contextmanager
     def read(self) -> Iterator[Transaction]:
         """A transaction that sees one moment of the database and cannot write.

@@ -1,0 +1,121 @@
+"""The commands about runs, on real workers: a sweep is queued, commanded, looked at and stopped as one."""
+
+import json
+import signal
+
+import pytest
+
+from tests.waiting import wait_for
+from v3core.cli import main
+from v3core.jobs import identity
+from v3core.jobs.supervisor import process_of
+from v3core.store.database import Database
+from v3core.store.runs import list_runs
+
+
+@pytest.fixture
+def db(tmp_path, monkeypatch):
+    """The store of the commands below; what still trains at the end is killed."""
+    monkeypatch.setenv("V3_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("V3_MAX_WORKERS", "1")
+    monkeypatch.delenv("V3_DATABASE_URL", raising=False)
+    database = Database.open()
+    yield database
+    for run in list_runs(database):
+        identity.send_signal(process_of(run), signal.SIGKILL, whole_group=True)
+    database.close()
+
+
+@pytest.fixture
+def command(db, capsys):
+    """Give a command; returns what it printed. `command(…, fails="…")` expects that sentence."""
+
+    def give(*arguments, fails=None):
+        code = main([str(argument) for argument in arguments])
+        out, err = capsys.readouterr()
+        if fails is None:
+            assert code == 0, err
+            return out
+        assert code != 0
+        assert fails in err
+        assert len(err.strip().splitlines()) == 1
+        return err
+
+    return give
+
+
+@pytest.fixture
+def sweep(command):
+    """Two curricula by two seeds, of which one run trains and the others wait: their ids, as queued."""
+    arguments = ("--env", "CartPole-v1", "--curricula", "v3,direct-sparsemax", "--seeds", "1-2", "--episodes", 5000)
+    return command("sweep", *arguments, "--experiment", "Both").split()
+
+
+def listed(command):
+    return {run["id"]: run for run in json.loads(command("runs", "--json"))}
+
+
+def test_a_sweep_is_commanded_and_stopped_as_one(db, command, sweep):
+    runs = listed(command)
+    assert [(runs[run]["curriculum"], runs[run]["seed"]) for run in sweep] == [
+        ("v3", 1),
+        ("direct-sparsemax", 1),
+        ("v3", 2),
+        ("direct-sparsemax", 2),
+    ]
+    assert {run["experiment"] for run in runs.values()} == {"Both"}
+    first, last = sweep[0], sweep[-1]
+    command("priority", last, 7)
+    wait_for(lambda: listed(command)[first]["status"] == "running", 60)
+    command("pause", first[:8])
+    wait_for(lambda: listed(command)[first]["status"] == "paused", 20)
+    command("checkpoint", first)
+    command("continue", first)
+    command("note", first, "--tags", "good, first", "--notes", "Why not?")
+
+    def answered():
+        shown = json.loads(command("show", first, "--json"))
+        return all(row["applied_at"] for row in shown["commands"]) and shown
+
+    shown = wait_for(answered, 20)
+    assert [row["kind"] for row in shown["commands"]] == ["pause", "checkpoint", "continue"]
+    assert (shown["tags"], shown["notes"], shown["status"]) == ("good first", "Why not?", "running")
+    assert {"queued", "starting", "running", "paused", "note"} <= {event["kind"] for event in shown["events"]}
+    text = command("show", first)
+    assert "pause             applied at episode" in text
+    assert "New tags and notes." in text
+
+    assert command("stop", "--experiment", "Both") == "4 runs of Both are asked to stop.\n"
+    wait_for(lambda: {run["status"] for run in listed(command).values()} == {"stopped"}, 30)
+    command("stop", first, fails="is stopped already; there is nothing to stop.")
+    command("stop", "--experiment", "Both", fails="No run of experiment 'Both' waits or trains here")
+    command("move", first, "2000,4000", fails="resume it with other boundaries")
+    command("resume", first, "--boundaries", "0,4000", fails="greater than or equal to 1")
+    command("resume", first, "--boundaries", "2000,4000")
+    assert json.loads(command("show", first, "--json"))["status"] in {"queued", "starting"}
+    assert "stopped" in command("stop", first)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("pause", "12"), "There is no run '12'"),
+        (("continue", "12"), "There is no run '12'"),
+        (("checkpoint", "12"), "There is no run '12'"),
+        (("priority", "12", "3"), "There is no run '12'"),
+        (("priority", "12", "high"), "'high' is not a valid integer"),
+        (("note", "12"), "Nothing to note: give --tags or --notes."),
+        (("show", "12"), "There is no run '12'"),
+        (("stop",), "Name either a run or --experiment to stop."),
+        (("stop", "12", "--experiment", "x"), "Name either a run or --experiment to stop."),
+        (("stop", "--experiment", "x"), "There is no experiment 'x'"),
+        (("resume", "12", "--boundaries", "a"), "There is no run '12'"),
+        (("sweep", "--env", "CartPoll-v1"), "CartPole-v1"),
+        (("sweep", "--env", "CartPole-v1", "--seeds", "x"), "'x' is not a seed"),
+        (("sweep", "--env", "CartPole-v1", "--curricula", "v3,nothing"), "nothing"),
+        (("sweep", "--env", "CartPole-v1", "--priority", "5000"), "5000"),
+    ],
+)
+def test_each_mistake_gets_one_sentence_and_queues_nothing(db, command, arguments, sentence):
+    command(*arguments, fails=sentence)
+    assert list_runs(db) == []

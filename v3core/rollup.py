@@ -49,6 +49,27 @@ def singles(values: Floats) -> Floats:
     return np.stack((known, known, known, finite.astype(np.float64), values), axis=1)
 
 
+def summarise(numbers: Integers, values: Floats) -> tuple[Integers, Floats]:
+    """Put rows into buckets: what `combine` makes of `singles`, in less time.
+
+    Args:
+        numbers: the bucket that each row belongs to, ascending, shape [n].
+        values: shape [n, metrics].
+    """
+    starts = _starts(numbers)
+    finite = np.isfinite(values)
+    stats = np.empty((len(starts), STATISTICS, values.shape[1]))
+    if not len(starts):
+        return numbers, stats
+    known, summable = values, values
+    if not finite.all():
+        known, summable = np.where(finite, values, np.nan), np.where(finite, values, 0.0)
+    stats[:, COUNT] = np.add.reduceat(finite, starts, axis=0, dtype=np.float64)
+    _merge_into(stats, starts, known, known, np.add.reduceat(summable, starts, axis=0))
+    stats[:, LAST] = values[np.append(starts[1:], len(numbers)) - 1]
+    return numbers[starts], stats
+
+
 def combine(numbers: Integers, stats: Floats) -> tuple[Integers, Floats]:
     """Merge neighbours of the same number.
 
@@ -59,21 +80,30 @@ def combine(numbers: Integers, stats: Floats) -> tuple[Integers, Floats]:
     Returns:
         The different numbers, shape [b], and their statistics, shape [b, 5, metrics].
     """
-    starts = np.flatnonzero(np.diff(numbers, prepend=numbers[:1] - 1))
+    starts = _starts(numbers)
     if len(starts) == len(numbers):
         return numbers, stats
     count = stats[:, COUNT]
-    total = np.add.reduceat(np.where(count > 0, stats[:, MEAN] * count, 0.0), starts, axis=0)
     merged = np.empty((len(starts), *stats.shape[1:]))
-    merged[:, MINIMUM] = np.fmin.reduceat(stats[:, MINIMUM], starts, axis=0)
-    merged[:, MAXIMUM] = np.fmax.reduceat(stats[:, MAXIMUM], starts, axis=0)
     merged[:, COUNT] = np.add.reduceat(count, starts, axis=0)
+    total = np.add.reduceat(np.where(count > 0, stats[:, MEAN] * count, 0.0), starts, axis=0)
+    _merge_into(merged, starts, stats[:, MINIMUM], stats[:, MAXIMUM], total)
+    merged[:, LAST] = stats[np.append(starts[1:], len(numbers)) - 1, LAST]
+    return numbers[starts], merged
+
+
+def _starts(numbers: Integers) -> NDArray[np.intp]:
+    return np.flatnonzero(np.diff(numbers, prepend=numbers[:1] - 1))
+
+
+def _merge_into(merged: Floats, starts: NDArray[np.intp], minimum: Floats, maximum: Floats, total: Floats) -> None:
+    """Fill in extremes and mean, where the counts are there already."""
+    merged[:, MINIMUM] = np.fmin.reduceat(minimum, starts, axis=0)
+    merged[:, MAXIMUM] = np.fmax.reduceat(maximum, starts, axis=0)
     with np.errstate(invalid="ignore"):
         mean = total / merged[:, COUNT]
     # A mean of equal numbers can leave their range by one rounding, a sum of huge ones that of all numbers.
     merged[:, MEAN] = np.clip(mean, merged[:, MINIMUM], merged[:, MAXIMUM])
-    merged[:, LAST] = stats[np.append(starts[1:], len(numbers)) - 1, LAST]
-    return numbers[starts], merged
 
 
 def spread_out(numbers: Integers, stats: Floats) -> tuple[Integers, Floats]:
@@ -101,6 +131,8 @@ def trailing_mean(values: Floats, window: int) -> Floats:
     """
     finite = np.isfinite(values)
     views = np.lib.stride_tricks.sliding_window_view(np.where(finite, values, 0.0), window, axis=0)
-    count = np.lib.stride_tricks.sliding_window_view(finite, window, axis=0).sum(axis=-1)
+    seen = np.zeros((len(values) + 1, values.shape[1]))
+    np.cumsum(finite, axis=0, out=seen[1:])
+    count = seen[window:] - seen[:-window]
     with np.errstate(invalid="ignore"):
         return np.asarray(np.ascontiguousarray(views).sum(axis=-1) / count, dtype=np.float64)

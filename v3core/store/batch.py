@@ -1,4 +1,4 @@
-"""One batch of episodes on its way into the database, with the buckets that it finishes."""
+"""One batch of episodes on its way into the database, with the rows of the pyramid that it fills."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ import numpy as np
 
 from v3core.store.bulk import driver_time, insert_rows
 from v3core.store.database import Transaction
-from v3core.store.rollups import COLUMNS, Pyramid, insert_buckets
+from v3core.store.rollups import COLUMNS, Pyramid, insert_rollups
 from v3core.store.schema import episodes, expert_loads
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class Batch:
     keys: list[tuple[Any, ...]]
     numbers: list[tuple[Any, ...]]
     loads: list[tuple[Any, ...]]
-    buckets: list[tuple[Any, ...]]
+    rollups: list[tuple[Any, ...]]
 
     @classmethod
     def of(cls, rows: Sequence["EpisodeRow"], pyramid: Pyramid) -> "Batch":
@@ -46,16 +46,16 @@ class Batch:
                 zip(row.loads, row.hard_loads, row.expert_grad_norms, strict=True)
             )
         ]
-        buckets: list[tuple[Any, ...]] = []
+        rollups: list[tuple[Any, ...]] = []
         for start in range(0, len(rows), _CHUNK):
             part = slice(start, start + _CHUNK)
-            buckets += pyramid.record(
+            rollups += pyramid.record(
                 [key[0] for key in keys[part]],
                 np.array(numbers[part], dtype=np.float64),  # None becomes NaN
                 np.array([(row.loads, row.hard_loads, row.expert_grad_norms) for row in rows[part]], dtype=np.float64),
                 [key[1] for key in keys[part]],
             )
-        return cls(pyramid.run_id, keys, numbers, loads, buckets)
+        return cls(pyramid.run_id, keys, numbers, loads, rollups)
 
     def insert(self, tx: Transaction, now: datetime) -> None:
         """Write it all."""
@@ -63,4 +63,4 @@ class Batch:
         rows = [(self.run_id, at, *key, *numbers) for key, numbers in zip(self.keys, self.numbers, strict=True)]
         insert_rows(tx, episodes, _EPISODE, rows)
         insert_rows(tx, expert_loads, _LOADS, self.loads)
-        insert_buckets(tx, self.buckets)
+        insert_rollups(tx, self.rollups)

@@ -28,10 +28,10 @@ def insert_rows(tx: Transaction, table: Table, columns: Sequence[str], rows: Seq
         return
     statement = _statement(tx.dialect.name, table.name, tuple(columns))
     if tx.dialect.name == "sqlite":
-        tx.exec_driver_sql(statement, rows)  # type: ignore[arg-type]  a list of tuples is many rows
+        tx.exec_driver_sql(statement, rows)
         return
     try:
-        with tx.connection.cursor().copy(statement) as copy:  # type: ignore[attr-defined]  psycopg's
+        with tx.connection.cursor().copy(statement) as copy:
             for row in rows:
                 copy.write_row(row)
     except tx.dialect.loaded_dbapi.Error as error:

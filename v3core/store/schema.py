@@ -173,10 +173,12 @@ class ExpertLoadColumns(Columns):
 
 
 class RollupColumns(Columns):
-    """A bucket of `size` consecutive episodes, number·size + 1 … (number + 1)·size, written once the last has ended.
+    """Four buckets of `size` consecutive episodes each, written with the last episode of the last.
 
-    `phases` is a JSON list of the phases it spans. `stats` is float64, little-endian, of shape [5, metrics]: minimum,
-    maximum, mean, count and last of each metric, in the order of `v3core.store.rollups.metric_names`.
+    The first is bucket 4·number; bucket b holds the episodes b·size + 1 … (b + 1)·size.
+    `phases` is a JSON list of four lists: the phases that each bucket spans. `stats` is float64, little-endian, of
+    shape [4, 5, metrics]: minimum, maximum, mean, count and last of each metric, in the order of
+    `v3core.store.rollups.metric_names`.
     """
 
     run_id = _run_id(key=True)
@@ -271,7 +273,7 @@ meta = Table("meta", metadata, MetaColumns)
 runs = Table("runs", metadata, RunColumns)
 episodes = Table("episodes", metadata, EpisodeColumns, sqlite_with_rowid=False)
 expert_loads = Table("expert_loads", metadata, ExpertLoadColumns, sqlite_with_rowid=False)
-# With rowids: rows of two kilobytes would fill only half of each page of an index.
+# With rowids: rows of nine kilobytes lie badly in an index.
 rollups = Table("rollups", metadata, RollupColumns)
 evaluations = Table("evaluations", metadata, EvaluationColumns, sqlite_with_rowid=False)
 phase_changes = Table("phase_changes", metadata, PhaseChangeColumns)

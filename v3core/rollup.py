@@ -36,8 +36,10 @@ class Summary:
 
 def bucket_size(last_episode: int, limit: int = MAX_BUCKETS, first_episode: int = 1) -> int:
     """The smallest power of two that puts the episodes from the first to the last into at most `limit` buckets."""
+    # Two episodes on both sides of a border of all sizes never share a bucket.
+    limit = max(limit, 1 if first_episode == 1 else 2)
     size = 1
-    while (last_episode - 1) // size - (first_episode - 1) // size + 1 > max(limit, 2):
+    while (last_episode - 1) // size - (first_episode - 1) // size + 1 > limit:
         size *= 2
     return size
 

@@ -11,7 +11,7 @@ from v3core.charts.frame import LEGEND_ROOM, Span, plain_frame
 from v3core.charts.palette import colours, rgba
 from v3core.charts.points import trailing_buckets, window_of
 from v3core.charts.series import RunSeries
-from v3core.rollup import Floats
+from v3core.rollup import Floats, Integers
 
 _STRIP = 16
 """Height of one run's strip of phases, in pixels."""
@@ -128,7 +128,7 @@ def compare_figure(
     return figure
 
 
-def _smoothed(run: RunSeries, values: Floats, window: int) -> tuple[Floats, Floats]:
+def _smoothed(run: RunSeries, values: Floats, window: int) -> tuple[Integers, Floats]:
     """Where to draw, and the moving average there; over whole buckets where the run's episodes are at hand in these."""
     if run.curve is None:
         buckets = group(run.episode)

@@ -51,13 +51,6 @@ def expert_gradients_figure(series: RunSeries, *, span: Span = "run", height: in
         return figure
     for expert, colour in enumerate(colours(experts), start=1):
         norm = points.summary(f"expert_grad_norm_{expert}")
-        add_column(
-            figure,
-            points,
-            points.summary(f"expert_grad_norm_{expert}"),
-            name=f"Expert {expert}",
-            colour=colour,
-            spread=False,
-        )
+        add_column(figure, points, norm, name=f"Expert {expert}", colour=colour, spread=False)
     figure.update_yaxes(title={"text": "Gradient norm", "standoff": 6}, rangemode="tozero")
     return figure

@@ -9,7 +9,10 @@ from v3core.charts.buckets import Buckets, group, moving_average
 from v3core.charts.series import Curve, RunSeries
 from v3core.rollup import MAX_BUCKETS, Floats, Integers, Summary, bucket_size
 
-PER_EXPERT = {"load": lambda series: series.loads, "expert_grad_norm": lambda series: series.expert_grad_norms}
+PER_EXPERT: dict[str, Callable[[RunSeries], Floats]] = {
+    "load": lambda series: series.loads,
+    "expert_grad_norm": lambda series: series.expert_grad_norms,
+}
 KEPT_WINDOW = 100
 """A store keeps the mean of so many episodes at each of them, as `mean_return` and `mean_success`."""
 
@@ -28,15 +31,15 @@ class Points:
     """Mean of a metric over the last so many episodes up to each point; over whole buckets where those are larger."""
 
 
-def drawn_points(series: RunSeries, limit: int = MAX_BUCKETS) -> Points:
-    """What is looked at, in at most `limit` points."""
+def drawn_points(series: RunSeries, limit: int | None = None) -> Points:
+    """What is looked at, in at most `limit` points; by default as many as were read, or 1000."""
     curve = series.view or series.curve
-    return _of_episodes(series, limit) if curve is None else _of_curve(curve, limit)
+    return _of_episodes(series, limit or MAX_BUCKETS) if curve is None else _of_curve(curve, limit)
 
 
 def all_points(series: RunSeries) -> Points:
     """The whole run, whatever part of it is looked at."""
-    return _of_episodes(series, MAX_BUCKETS) if series.curve is None else _of_curve(series.curve, MAX_BUCKETS)
+    return _of_episodes(series, MAX_BUCKETS) if series.curve is None else _of_curve(series.curve, None)
 
 
 def window_of(size: int, window: int) -> int:
@@ -49,7 +52,9 @@ def _of_episodes(series: RunSeries, limit: int) -> Points:
 
     def values(metric: str) -> Floats:
         name, _, expert = metric.rpartition("_")
-        return PER_EXPERT[name](series)[:, int(expert) - 1] if name in PER_EXPERT else series.column(metric)
+        if name in PER_EXPERT and expert.isdigit():
+            return PER_EXPERT[name](series)[:, int(expert) - 1]
+        return series.column(metric)
 
     return Points(
         buckets.size,
@@ -59,9 +64,9 @@ def _of_episodes(series: RunSeries, limit: int) -> Points:
     )
 
 
-def _of_curve(curve: Curve, limit: int) -> Points:
+def _of_curve(curve: Curve, limit: int | None) -> Points:
     episode = curve.episode
-    if len(episode):
+    if limit is not None and len(episode):
         first = int(episode[0] - 1) // curve.size * curve.size + 1
         curve = curve.coarser(max(bucket_size(int(episode[-1]), limit, first), curve.size))
 

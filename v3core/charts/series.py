@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Protocol
 
 import numpy as np
@@ -109,6 +110,8 @@ class RunSeries:
     """All episodes in buckets; None where they are at hand one by one."""
     view: Curve | None = None
     """The part of the run that is looked at, in smaller buckets; None for all of it."""
+    newest_at: datetime | None = None
+    """When the newest episode was recorded."""
 
     @classmethod
     def of_curve(cls, curve: Curve, *, name: str, experts: int, **plan: Any) -> "RunSeries":

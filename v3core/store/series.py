@@ -26,6 +26,9 @@ from v3core.store.database import Database, Transaction
 from v3core.store.rollups import LEVELS, experts_of, metric_names, read_buckets, read_rows
 from v3core.store.schema import episodes
 
+_MANY = 2048
+"""With more new episodes than this, buckets are read anew rather than the episodes one by one."""
+
 
 @dataclass(frozen=True)
 class Series:
@@ -147,6 +150,9 @@ def _bucket_before(end: int, size: int) -> int:
 
 
 def _follow(tx: Transaction, run_id: str, before: Series, first: int, last: int | None, width: int) -> Series:
+    newest = newest_episode(tx, run_id)
+    if newest - before.newest > _MANY:
+        return _read(tx, run_id, before.metrics, first, last, width)
     names = metric_names(before.experts)
     columns = None
     if before.metrics != names:

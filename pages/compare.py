@@ -44,7 +44,7 @@ def comparison(run_ids: list[str]) -> None:
     with st.container(border=True):
         live_chart(compare_figure(series, metric=metric), key="compare", height=520)
     st.subheader("Phase by phase", anchor=False)
-    phase_table(current, series)
+    phase_table(database, current, names)
     if LIVE and not any(run.status in ACTIVE for run in current):
         st.rerun()  # all have ended: stop ticking
 

@@ -21,6 +21,7 @@ from v3core.store.commands import reject_open
 from v3core.store.database import Database
 from v3core.store.hidden import begin_import, find_hidden, finish_import, insert_rows
 from v3core.store.history import IMPORT, add_event
+from v3core.store.rollups import build_rollups
 from v3core.store.runs import find_run
 
 ROWS_PER_COMMIT = 5000
@@ -118,6 +119,7 @@ def _write(db: Database, reader: ArchiveReader, run: ArchivedRun, run_id: str) -
         while batch := list(islice(rows, ROWS_PER_COMMIT)):
             with db.write() as tx:
                 insert_rows(tx, table, run_id, batch)
+    build_rollups(db, run_id)
     _finish(db, reader, run, run_id)
 
 

@@ -6,20 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from v3core.charts.series import Floats
-
-MAX_BUCKETS = 1000
-
-
-@dataclass(frozen=True)
-class Summary:
-    """One column, per bucket, shape [buckets]; NaN where a bucket holds no finite value: a gap."""
-
-    minimum: Floats
-    maximum: Floats
-    mean: Floats
-    count: NDArray[np.int64]
-    """Finite values in the bucket."""
+from v3core.rollup import MAX_BUCKETS, Floats, Summary, bucket_size
 
 
 @dataclass(frozen=True)
@@ -42,7 +29,8 @@ class Buckets:
         """Extremes, mean and count of each bucket of a column of shape [rows]; infinities count as missing."""
         if not self.rows:
             nothing = np.empty(0)
-            return Summary(nothing, nothing, nothing, np.empty(0, dtype=np.int64))
+            return Summary(nothing, nothing, nothing, np.empty(0, dtype=np.int64), nothing)
+        last = self.last(values)
         values = np.where(np.isfinite(values), values, np.nan)
         known = ~np.isnan(values)
         count = self._reduce(np.add, known.astype(np.int64), 0)
@@ -51,7 +39,7 @@ class Buckets:
             mean = np.where(count > 0, total / np.maximum(count, 1), np.nan)
         minimum, maximum = self._reduce(np.fmin, values, np.nan), self._reduce(np.fmax, values, np.nan)
         # A mean of equal numbers can leave their range by one rounding.
-        return Summary(minimum, maximum, np.clip(mean, minimum, maximum), count)
+        return Summary(minimum, maximum, np.clip(mean, minimum, maximum), count, last)
 
     def last(self, values: Floats) -> Floats:
         """Value at the last row of each bucket; NaN where a bucket is empty."""
@@ -67,14 +55,6 @@ class Buckets:
         # Empty buckets end where the next filled one begins, so leaving them out moves no border.
         result[filled] = how.reduceat(values, self.starts[filled])
         return result
-
-
-def bucket_size(last_episode: int, limit: int = MAX_BUCKETS) -> int:
-    """The smallest power of two that puts episodes 1 to `last_episode` into at most `limit` buckets."""
-    size = 1
-    while -(-last_episode // size) > limit:
-        size *= 2
-    return size
 
 
 def group(episode: NDArray[Any], limit: int = MAX_BUCKETS) -> Buckets:
@@ -112,12 +92,18 @@ def moving_average(values: Floats, window: int) -> Floats:
 
 def drawn_caption(episode: NDArray[Any], newest_age_seconds: float | None = None, limit: int = MAX_BUCKETS) -> str:
     """What a chart draws of what there is, as in `Drawn: 500 buckets of 2 episodes, 1,000 episodes; newest 2 s old`."""
-    count = len(episode)
+    buckets = group(episode, limit)
+    return drawn_words(len(buckets.x), buckets.size, len(episode), newest_age_seconds)
+
+
+def drawn_words(buckets: int, size: int, count: int, newest_age_seconds: float | None = None) -> str:
+    """The same of so many buckets of a size, of a run of `count` episodes."""
     if not count:
         return "No episodes yet"
-    buckets = group(episode, limit)
-    drawn = f"Drawn: {len(buckets.x):,} buckets of {buckets.size:,} episodes, {count:,} episodes"
-    if buckets.size == 1:
+    drawn = f"Drawn: {buckets:,} buckets of {size:,} episodes, {count:,} episodes"
+    if size == 1 and buckets < count:
+        drawn = f"Drawn: {buckets:,} of {count:,} episodes"
+    elif size == 1:
         drawn = f"Drawn: all {count:,} episodes" if count > 1 else "Drawn: 1 episode"
     return drawn if newest_age_seconds is None else f"{drawn}; newest {_age(newest_age_seconds)} old"
 

@@ -9,7 +9,9 @@ from v3core.charts.buckets import group, moving_average
 from v3core.charts.figures import WINDOW
 from v3core.charts.frame import LEGEND_ROOM, Span, plain_frame
 from v3core.charts.palette import colours, rgba
-from v3core.charts.series import Floats, RunSeries
+from v3core.charts.points import trailing_buckets, window_of
+from v3core.charts.series import RunSeries
+from v3core.rollup import Floats, Integers
 
 _STRIP = 16
 """Height of one run's strip of phases, in pixels."""
@@ -19,11 +21,13 @@ _STRIPS_GAP = 8
 
 def _entropy_share(series: RunSeries) -> Floats:
     most = np.log(series.experts) if series.experts > 1 else np.nan
-    return np.asarray(series.column("routing_entropy") / most, dtype=np.float64)
+    return np.asarray(_column("routing_entropy")(series) / most, dtype=np.float64)
 
 
 def _effective_experts(series: RunSeries) -> Floats:
-    """exp(H) of an episode's mean loads."""
+    """exp(H) of an episode's mean loads. Of buckets, the mean of what was recorded of their episodes."""
+    if series.curve is not None and series.has("effective_experts"):
+        return series.curve.summary("effective_experts").mean
     loads = series.loads
     with np.errstate(divide="ignore", invalid="ignore"):
         terms = np.where(loads > 0, loads * np.log(loads), 0.0)
@@ -32,7 +36,14 @@ def _effective_experts(series: RunSeries) -> Floats:
 
 
 def _column(name: str) -> Callable[[RunSeries], Floats]:
-    return lambda series: series.column(name)
+    """A column; of buckets, their means."""
+
+    def values(series: RunSeries) -> Floats:
+        if series.curve is not None and name in series.curve.metrics:
+            return series.curve.summary(name).mean
+        return series.column(name)
+
+    return values
 
 
 EVALUATION = "evaluation"
@@ -85,9 +96,11 @@ def compare_figure(
     """
     title, value_of = METRICS[metric]
     end = max((run.end if span == "run" else max(run.completed, 1) for run in runs), default=1)
-    smoothed = f"{title}, mean of last {window}" if window > 1 and metric != EVALUATION else title
+    sizes = [run.curve.size for run in runs if run.curve is not None]
+    spans = f"{title}, mean of last {window_of(max(sizes, default=1), window):,}"
+    smoothed = spans if window > 1 and metric != EVALUATION else title
     alt = f"{smoothed}, of {len(runs)} runs: {'; '.join(map(_newest, runs))}."
-    bucket = max((group(run.episode).size for run in runs), default=1)
+    bucket = max((*sizes, *(group(run.episode).size for run in runs if run.curve is None)), default=1)
     name = "compare:" + metric + ":" + ":".join(run.name for run in runs)
     figure = plain_frame(name=name, alt=alt, height=height, end=end, legend=True, bucket=1)
     figure.layout.margin.t = LEGEND_ROOM + _STRIPS_GAP
@@ -96,8 +109,7 @@ def compare_figure(
         if metric == EVALUATION:
             x, y = np.array([point.episode for point in run.evaluations]), value_of(run)
         else:
-            buckets = group(run.episode)
-            x, y = buckets.x, buckets.last(moving_average(value_of(run), window))
+            x, y = _smoothed(run, value_of(run), window)
         figure.add_scatter(
             x=x,
             y=y,
@@ -114,6 +126,16 @@ def compare_figure(
     if bucket > 1:
         figure.layout.meta["bucket"] = bucket
     return figure
+
+
+def _smoothed(run: RunSeries, values: Floats, window: int) -> tuple[Integers, Floats]:
+    """Where to draw, and the moving average there; over whole buckets where the run's episodes are at hand in these."""
+    if run.curve is None:
+        buckets = group(run.episode)
+        return buckets.x, buckets.last(moving_average(values, window))
+    # A metric may be made of several columns: it counts where it is known.
+    count = np.where(np.isfinite(values), run.curve.summary("length").count, 0)
+    return run.curve.episode, trailing_buckets(values, count, window_of(run.curve.size, window) // run.curve.size)
 
 
 def _add_strips(figure: go.Figure, runs: Sequence[RunSeries], palette: Sequence[str], end: int) -> None:

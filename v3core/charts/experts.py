@@ -2,10 +2,10 @@
 
 import plotly.graph_objects as go
 
-from v3core.charts.buckets import group
 from v3core.charts.figures import MAX_AREAS
 from v3core.charts.frame import Span, frame, progress_words
 from v3core.charts.palette import CATEGORICAL, colours
+from v3core.charts.points import drawn_points
 from v3core.charts.series import RunSeries
 from v3core.charts.traces import add_column, add_heatmap, add_level
 
@@ -18,14 +18,14 @@ def effective_experts_figure(series: RunSeries, *, span: Span = "run", height: i
         span: how much of the run the axis shows.
         height: pixels.
     """
-    buckets = group(series.episode)
+    points = drawn_points(series)
     alt = f"Effective experts and support of {series.name}, of {series.experts}: {progress_words(series)}."
-    figure = frame(series, name="effective", alt=alt, height=height, span=span, legend=True, bucket=buckets.size)
+    figure = frame(series, name="effective", alt=alt, height=height, span=span, legend=True, bucket=points.size)
     for column, name, colour in (
         ("effective_experts", "Effective experts", CATEGORICAL[0]),
         ("support", "Support", CATEGORICAL[7]),
     ):
-        add_column(figure, buckets, series.column(column), name=name, colour=colour, number=".2f", width=2)
+        add_column(figure, points, points.summary(column), name=name, colour=colour, number=".2f", width=2)
     if series.experts:
         add_level(figure, series.end, series.experts, name=f"N = {series.experts}")
     figure.update_yaxes(title={"text": "Experts", "standoff": 6}, range=[0, max(series.experts, 1) * 1.08])
@@ -40,17 +40,17 @@ def expert_gradients_figure(series: RunSeries, *, span: Span = "run", height: in
         span: how much of the run the axis shows.
         height: pixels.
     """
-    norms = series.expert_grad_norms
-    experts = norms.shape[1]
-    buckets = group(series.episode)
+    experts = series.expert_grad_norms.shape[1]
+    points = drawn_points(series)
     alt = f"Gradient norm of each of {experts} experts in {series.name}: {progress_words(series)}."
     lines = experts <= MAX_AREAS
-    figure = frame(series, name="gradients", alt=alt, height=height, span=span, legend=lines, bucket=buckets.size)
+    figure = frame(series, name="gradients", alt=alt, height=height, span=span, legend=lines, bucket=points.size)
     if not lines:
-        means = [buckets.summary(norms[:, expert]).mean for expert in range(experts)]
-        add_heatmap(figure, buckets, means, title="Norm", number=".2~g")
+        means = [points.summary(f"expert_grad_norm_{expert}").mean for expert in range(1, experts + 1)]
+        add_heatmap(figure, points, means, title="Norm", number=".2~g")
         return figure
-    for expert, colour in enumerate(colours(experts)):
-        add_column(figure, buckets, norms[:, expert], name=f"Expert {expert + 1}", colour=colour, spread=False)
+    for expert, colour in enumerate(colours(experts), start=1):
+        norm = points.summary(f"expert_grad_norm_{expert}")
+        add_column(figure, points, norm, name=f"Expert {expert}", colour=colour, spread=False)
     figure.update_yaxes(title={"text": "Gradient norm", "standoff": 6}, rangemode="tozero")
     return figure

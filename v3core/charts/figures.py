@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import plotly.graph_objects as go
 
-from v3core.charts.buckets import group, moving_average
 from v3core.charts.frame import Span, frame, name_routing, progress_words, stack_rows
 from v3core.charts.knobs import KNOB_TITLES, add_plan
 from v3core.charts.palette import CATEGORICAL, NEUTRAL, colours, rgba
+from v3core.charts.points import all_points, drawn_points
 from v3core.charts.series import RunSeries
 from v3core.charts.traces import add_column, add_evaluated_success, add_evaluations, add_heatmap, add_level
 from v3core.curriculum import BaseValues, Curriculum
@@ -46,16 +46,15 @@ def return_figure(
         span: how much of the run the axis shows.
         height: pixels.
     """
-    buckets, values = group(series.episode), series.column("return")
-    average = moving_average(values, window)
+    points, average = drawn_points(series), all_points(series).trailing("return", window)
     newest = f", mean of the last {window}: {average[-1]:.1f}" if len(series) and math.isfinite(average[-1]) else ""
     alt = f"Return per episode of {series.name}: {progress_words(series)}{newest}{_evaluated(series)}."
-    figure = frame(series, name="return", alt=alt, height=height, span=span, legend=True, bucket=buckets.size)
+    figure = frame(series, name="return", alt=alt, height=height, span=span, legend=True, bucket=points.size)
     colour = CATEGORICAL[0]
-    if buckets.size == 1:
+    if points.size == 1:
         figure.add_scatter(
-            x=series.episode,
-            y=values,
+            x=points.x,
+            y=points.summary("return").last,
             name="Episode",
             mode="markers",
             marker={"size": 5, "color": colour, "opacity": 0.45},
@@ -63,11 +62,12 @@ def return_figure(
         )
     else:
         add_column(
-            figure, buckets, values, name=f"Mean of {buckets.size} episodes", colour=_BEHIND, width=1, number=".4~g"
-        )
+            figure, points, points.summary("return"), name=f"Mean of {points.size} episodes", colour=_BEHIND,
+            width=1, number=".4~g",
+        )  # fmt: skip
     figure.add_scatter(
-        x=buckets.x,
-        y=buckets.last(average),
+        x=points.x,
+        y=points.trailing("return", window),
         name=f"Mean of last {window}",
         mode="lines+markers" if len(series) == 1 else "lines",
         line={"color": colour, "width": 2.5},
@@ -89,24 +89,23 @@ def success_figure(series: RunSeries, *, window: int = WINDOW, span: Span = "run
         span: how much of the run the axis shows.
         height: pixels.
     """
-    values = series.column("success")
-    buckets, wide = group(series.episode), group(series.episode, SUCCESS_BUCKETS)
-    average = moving_average(values, window)
+    points, wide = drawn_points(series), drawn_points(series, SUCCESS_BUCKETS)
+    average = all_points(series).trailing("success", window)
     newest = f", of the last {window}: {average[-1]:.0%}" if len(series) and math.isfinite(average[-1]) else ""
     alt = f"Success rate of {series.name}: {progress_words(series)}{newest}."
-    figure = frame(series, name="success", alt=alt, height=height, span=span, legend=True, bucket=buckets.size)
+    figure = frame(series, name="success", alt=alt, height=height, span=span, legend=True, bucket=points.size)
     if wide.size > 1:
         figure.add_scatter(
             x=wide.x,
-            y=wide.summary(values).mean,
+            y=wide.summary("success").mean,
             name=f"Rate in {wide.size} episodes",
             mode="lines",
             line={"color": _BEHIND, "width": 1, "shape": "vh"},
             hovertemplate="%{y:.0%}",
         )
     figure.add_scatter(
-        x=buckets.x,
-        y=buckets.last(average),
+        x=points.x,
+        y=points.trailing("success", window),
         name=f"Rate in last {window}",
         mode="lines+markers" if len(series) == 1 else "lines",
         line={"color": CATEGORICAL[0], "width": 2.5},
@@ -121,35 +120,35 @@ def success_figure(series: RunSeries, *, window: int = WINDOW, span: Span = "run
 
 def losses_figure(series: RunSeries, *, span: Span = "run", height: int = 480) -> go.Figure:
     """Policy, value and load-balance loss and action entropy of the updates, one row each with its own scale."""
-    buckets = group(series.episode)
+    points = drawn_points(series)
     alt = f"Losses of {series.name}, by episode: {progress_words(series)}."
-    figure = frame(series, name="losses", alt=alt, height=height, span=span, bucket=buckets.size)
+    figure = frame(series, name="losses", alt=alt, height=height, span=span, bucket=points.size)
     axes = stack_rows(figure, list(LOSSES.values()))
     for (column, title), axis, colour in zip(LOSSES.items(), axes, CATEGORICAL, strict=False):
-        add_column(figure, buckets, series.column(column), name=title, colour=colour, axis=axis)
+        add_column(figure, points, points.summary(column), name=title, colour=colour, axis=axis)
     return figure
 
 
 def expert_loads_figure(series: RunSeries, *, span: Span = "run", height: int = 300) -> go.Figure:
     """Mean gate weight of each expert; the weights of an episode sum to 1."""
     experts = series.experts
-    buckets = group(series.episode)
+    points = drawn_points(series)
     even = f"; an even share is {1 / experts:.1%}" if experts else ""
     alt = f"Load of {experts} experts in {series.name}: {progress_words(series)}{_heaviest(series)}{even}."
     areas = experts <= MAX_AREAS
-    figure = frame(series, name="loads", alt=alt, height=height, span=span, legend=areas, bucket=buckets.size)
+    figure = frame(series, name="loads", alt=alt, height=height, span=span, legend=areas, bucket=points.size)
     figure.layout.meta["experts"] = experts
-    means = [buckets.summary(series.loads[:, expert]).mean for expert in range(experts)]
+    means = [points.summary(f"load_{expert}").mean for expert in range(1, experts + 1)]
     if not areas:
-        add_heatmap(figure, buckets, means, title="Load", number=".0%")
+        add_heatmap(figure, points, means, title="Load", number=".0%")
         return figure
     for expert, (mean, colour) in enumerate(zip(means, colours(experts), strict=True), start=1):
         figure.add_scatter(
-            x=buckets.x,
+            x=points.x,
             y=mean,
             name=f"Expert {expert}",
             stackgroup="load",
-            mode="lines" if len(buckets.x) > 1 else "lines+markers",
+            mode="lines" if len(points.x) > 1 else "lines+markers",
             line={"width": 0.5, "color": colour},
             fillcolor=rgba(colour, 0.75),
             hovertemplate="%{y:.1%}",
@@ -171,28 +170,28 @@ def routing_entropy_figure(series: RunSeries, *, span: Span = "run", height: int
         span: how much of the run the axis shows.
         height: pixels.
     """
-    buckets = group(series.episode)
+    points = drawn_points(series)
     most = math.log(series.experts) if series.experts else 0.0
     label = f"ln {series.experts} = {most:.3f}"
     newest = ""
     if len(series) and math.isfinite(series.column("specialisation")[-1]):
         newest = f", newest specialisation {series.column('specialisation')[-1]:.3f}"
     alt = f"Routing entropy of {series.name} in nats, at most {label}: {progress_words(series)}{newest}."
-    figure = frame(series, name="routing-entropy", alt=alt, height=height, span=span, legend=True, bucket=buckets.size)
+    figure = frame(series, name="routing-entropy", alt=alt, height=height, span=span, legend=True, bucket=points.size)
     shared = series.has("load_entropy", "specialisation")
     if shared:
         add_column(
-            figure, buckets, series.column("load_entropy"), name="H(E[α]), load", colour=CATEGORICAL[0],
+            figure, points, points.summary("load_entropy"), name="H(E[α]), load", colour=CATEGORICAL[0],
             number=".3f", spread=False,
         )  # fmt: skip
     add_column(
-        figure, buckets, series.column("routing_entropy"), name="E[H(α)], steps", colour=CATEGORICAL[2],
+        figure, points, points.summary("routing_entropy"), name="E[H(α)], steps", colour=CATEGORICAL[2],
         number=".3f", spread=not shared,
     )  # fmt: skip
     if shared:
         colour = CATEGORICAL[3]
         add_column(
-            figure, buckets, series.column("specialisation"), name="Specialisation", colour=colour,
+            figure, points, points.summary("specialisation"), name="Specialisation", colour=colour,
             number=".3f", spread=False,
         )  # fmt: skip
         figure.data[-1].update(fill="tozeroy", fillcolor=rgba(colour, 0.18))
@@ -221,9 +220,9 @@ def schedule_figure(
         span: how much of the run the axis shows.
         height: pixels.
     """
-    buckets = group(series.episode)
+    points = drawn_points(series)
     alt = f"Schedule of {series.name}, planned and in effect: {progress_words(series)}."
-    figure = frame(series, name="schedule", alt=alt, height=height, span=span, legend=True, bucket=buckets.size)
+    figure = frame(series, name="schedule", alt=alt, height=height, span=span, legend=True, bucket=points.size)
     name_routing(figure, series.bands)
     axes = stack_rows(figure, [KNOB_TITLES[knob] for knob in knobs])
     for row, (knob, axis) in enumerate(zip(knobs, axes, strict=True)):
@@ -234,7 +233,7 @@ def schedule_figure(
             hover=planned, starts=series.starts, steps_at=_steps_at(series),
         )  # fmt: skip
         add_column(
-            figure, buckets, series.column(knob), name="In effect", colour=colour, axis=axis, width=2, hover=effective
+            figure, points, points.summary(knob), name="In effect", colour=colour, axis=axis, width=2, hover=effective
         )
         if row:
             figure.for_each_trace(lambda trace: trace.update(showlegend=False), selector={"yaxis": axis})

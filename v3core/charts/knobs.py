@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import plotly.graph_objects as go
 
-from v3core.charts.series import Floats
 from v3core.curriculum import (
     KNOBS,
     BaseValues,
@@ -17,6 +16,7 @@ from v3core.curriculum import (
     planned_starts,
     settings_at,
 )
+from v3core.rollup import Floats
 
 KNOB_TITLES = {
     "temperature": "Temperature",

@@ -2,15 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from datetime import datetime
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from v3core.curriculum import BaseValues, Curriculum, PhaseStart, Progress, planned_starts, settings_at
 from v3core.curriculum.ends import format_end
-
-Floats = NDArray[np.float64]
+from v3core.rollup import Floats, Integers, Summary
 
 
 @dataclass(frozen=True)
@@ -58,9 +58,34 @@ class EvaluationPoint:
     env: str = ""
 
 
+class Curve(Protocol):
+    """Metrics of consecutive episodes in buckets, as a store reads them."""
+
+    @property
+    def size(self) -> int:
+        """Episodes per bucket."""
+
+    @property
+    def episode(self) -> Integers:
+        """Newest episode of each bucket, ascending."""
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Names of what `summary` knows; `load_1 …` and `expert_grad_norm_1 …` are per expert."""
+
+    def summary(self, metric: str) -> Summary:
+        """One metric, per bucket."""
+
+    def coarser(self, size: int) -> "Curve":
+        """The same in larger buckets."""
+
+
 @dataclass(frozen=True)
 class RunSeries:
-    """The recorded part of one run, n episodes in order, and the plan for the rest."""
+    """The recorded part of one run, n episodes in order, and the plan for the rest.
+
+    Of a long run n is the number of buckets of `curve`: an episode stands for its bucket, of which it is the last.
+    """
 
     name: str
     """Shown in legends and read out to those who cannot see the chart."""
@@ -81,9 +106,34 @@ class RunSeries:
     """Norm of the gradient of each expert's parameters, shape [n, experts], NaN where it was not recorded."""
     evaluations: Sequence[EvaluationPoint] = ()
     """Oldest first."""
+    curve: Curve | None = None
+    """All episodes in buckets; None where they are at hand one by one."""
+    view: Curve | None = None
+    """The part of the run that is looked at, in smaller buckets; None for all of it."""
+    newest_at: datetime | None = None
+    """When the newest episode was recorded."""
+
+    @classmethod
+    def of_curve(cls, curve: Curve, *, name: str, experts: int, **plan: Any) -> "RunSeries":
+        """A run whose episodes are at hand in buckets; `plan` are the fields that the run's records do not hold."""
+        last = {metric: curve.summary(metric).last for metric in curve.metrics}
+
+        def per_expert(what: str) -> Floats:
+            columns = [last[f"{what}_{expert}"] for expert in range(1, experts + 1)]
+            return np.column_stack(columns) if columns else np.empty((len(curve.episode), 0))
+
+        return cls(
+            name,
+            curve.episode,
+            last,
+            per_expert("load"),
+            expert_grad_norms=per_expert("expert_grad_norm"),
+            curve=curve,
+            **plan,
+        )
 
     def __len__(self) -> int:
-        """Episodes recorded."""
+        """Episodes at hand, or buckets of them."""
         return len(self.episode)
 
     @property
@@ -109,6 +159,9 @@ class RunSeries:
 
     def has(self, *names: str) -> bool:
         """Whether any of these columns holds a number; one that was not recorded holds none."""
+        if self.curve is not None:
+            known = [name for name in names if name in self.curve.metrics]
+            return any(bool(self.curve.summary(name).count.any()) for name in known)
         return any(bool(np.isfinite(self.column(name)).any()) for name in names)
 
 

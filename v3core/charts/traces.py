@@ -7,9 +7,10 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from v3core.charts.buckets import Buckets
 from v3core.charts.palette import CATEGORICAL, NEUTRAL, colour_scale, rgba
-from v3core.charts.series import EvaluationPoint, Floats
+from v3core.charts.points import Points
+from v3core.charts.series import EvaluationPoint
+from v3core.rollup import Floats, Summary
 
 EVALUATION_COLOUR = CATEGORICAL[1]
 """Evaluations come apart from training and look apart from it."""
@@ -17,8 +18,8 @@ EVALUATION_COLOUR = CATEGORICAL[1]
 
 def add_column(
     figure: go.Figure,
-    buckets: Buckets,
-    values: Floats,
+    points: Points,
+    summary: Summary,
     *,
     name: str,
     colour: str,
@@ -32,8 +33,8 @@ def add_column(
 
     Args:
         figure: drawn into.
-        buckets: how to group the rows.
-        values: the column, shape [rows].
+        points: where.
+        summary: the column there.
         name: in the legend and the hover.
         colour: `#rrggbb`.
         axis: the y axis, as in `y2`.
@@ -42,17 +43,16 @@ def add_column(
         width: of the line, in pixels.
         spread: draw that band; without it the extremes are in the hover alone.
     """
-    summary = buckets.summary(values)
     text = f"%{{y:{number}}}"
     lone = _lone(summary.mean)
     extremes = None
-    if buckets.size > 1:
+    if points.size > 1:
         if spread:
-            _add_spread(figure, buckets, summary.minimum, summary.maximum, colour=colour, axis=axis, group=name)
+            _add_spread(figure, points, summary.minimum, summary.maximum, colour=colour, axis=axis, group=name)
         extremes = np.column_stack((summary.minimum, summary.maximum))
         text += f"  (%{{customdata[0]:{number}}} to %{{customdata[1]:{number}}})"
     figure.add_scatter(
-        x=buckets.x,
+        x=points.x,
         y=summary.mean,
         customdata=extremes,
         name=name,
@@ -135,18 +135,18 @@ def _evaluation_marks() -> dict[str, Any]:
     }
 
 
-def add_heatmap(figure: go.Figure, buckets: Buckets, means: Sequence[Floats], *, title: str, number: str) -> None:
+def add_heatmap(figure: go.Figure, points: Points, means: Sequence[Floats], *, title: str, number: str) -> None:
     """One row per expert, for more experts than lines or areas could show.
 
     Args:
         figure: drawn into.
-        buckets: how the rows are grouped.
+        points: where.
         means: per expert its mean per bucket.
         title: of the colour bar.
         number: d3 format of a value.
     """
     figure.add_heatmap(
-        x=buckets.x,
+        x=points.x,
         y=[f"Expert {expert + 1}" for expert in range(len(means))],
         z=np.array(means),
         colorscale=colour_scale(),
@@ -164,7 +164,7 @@ def add_heatmap(figure: go.Figure, buckets: Buckets, means: Sequence[Floats], *,
 
 
 def _add_spread(
-    figure: go.Figure, buckets: Buckets, minimum: Floats, maximum: Floats, *, colour: str, axis: str, group: str
+    figure: go.Figure, points: Points, minimum: Floats, maximum: Floats, *, colour: str, axis: str, group: str
 ) -> None:
     """A closed outline around each stretch without gaps."""
     known = ~np.isnan(minimum)
@@ -172,7 +172,7 @@ def _add_spread(
     x: list[Floats] = []
     y: list[Floats] = []
     for start, stop in zip(edges[::2], edges[1::2], strict=True):
-        along = buckets.x[start:stop].astype(np.float64)
+        along = points.x[start:stop].astype(np.float64)
         x += [along, along[::-1], np.array([np.nan])]
         y += [maximum[start:stop], minimum[start:stop][::-1], np.array([np.nan])]
     figure.add_scatter(

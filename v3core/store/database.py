@@ -113,6 +113,7 @@ class Database:
         """
         if self._url.get_backend_name() == "sqlite" and (problem := find_damage(Path(self._url.database or ""))):
             raise V3Error(dialect.explain_damage(self._url, problem))
+
     def compact(self) -> tuple[int, int]:
         """Rewrite the database without its free space; returns the bytes on the disk before and after.
 

@@ -10,6 +10,7 @@ from sqlalchemy import (
     Dialect,
     ForeignKey,
     Index,
+    LargeBinary,
     MetaData,
     Named,
     PrimaryKeyConstraint,
@@ -20,7 +21,7 @@ from sqlalchemy import (
 from sqlalchemy import TypedColumns as Columns
 from sqlalchemy.types import TypeDecorator
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 """Goes up with every change of the tables, together with a revision in `migrations/versions`."""
 
 HIDDEN = "hidden"
@@ -172,6 +173,22 @@ class ExpertLoadColumns(Columns):
     grad_norm: Named[float | None]
 
 
+class RollupColumns(Columns):
+    """Four buckets of `size` consecutive episodes each, written with the last episode of the last.
+
+    The first is bucket 4·number; bucket b holds the episodes b·size + 1 … (b + 1)·size.
+    `phases` is a JSON list of four lists: the phases that each bucket spans. `stats` is float64, little-endian, of
+    shape [4, 5, metrics]: minimum, maximum, mean, count and last of each metric, in the order of
+    `v3core.store.rollups.metric_names`.
+    """
+
+    run_id = _run_id(key=True)
+    size: Named[int] = Column(primary_key=True, autoincrement=False)
+    number: Named[int] = Column(primary_key=True, autoincrement=False)
+    phases: Named[str]
+    stats: Named[bytes] = Column(LargeBinary, nullable=False)
+
+
 class EvaluationColumns(Columns):
     """Episodes played apart from training, after `episode` complete training episodes; `number` counts from 1."""
 
@@ -257,6 +274,8 @@ meta = Table("meta", metadata, MetaColumns)
 runs = Table("runs", metadata, RunColumns)
 episodes = Table("episodes", metadata, EpisodeColumns, sqlite_with_rowid=False)
 expert_loads = Table("expert_loads", metadata, ExpertLoadColumns, sqlite_with_rowid=False)
+# With rowids: rows of nine kilobytes lie badly in an index.
+rollups = Table("rollups", metadata, RollupColumns)
 evaluations = Table("evaluations", metadata, EvaluationColumns, sqlite_with_rowid=False)
 phase_changes = Table("phase_changes", metadata, PhaseChangeColumns)
 revisions = Table("curriculum_revisions", metadata, RevisionColumns, UniqueConstraint("run_id", "revision"))

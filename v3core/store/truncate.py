@@ -7,6 +7,7 @@ from sqlalchemy import delete, select, update
 from v3core.store.commands import APPLIED
 from v3core.store.database import Transaction
 from v3core.store.recent import recent_returns
+from v3core.store.rollups import cut_rollups
 from v3core.store.schema import checkpoints, episodes, evaluations, expert_loads, phase_changes, revisions, runs
 
 
@@ -26,6 +27,7 @@ def truncate(tx: Transaction, run_id: str, *, episode: int, step: int, now: date
     for table in (expert_loads, evaluations, phase_changes, checkpoints):
         tx.execute(delete(table).where(table.c.run_id == run_id, table.c.episode > episode))
     deleted = tx.execute(delete(episodes).where(episodes.c.run_id == run_id, episodes.c.episode > episode)).rowcount
+    cut_rollups(tx, run_id, episode)
     if episode == 0:
         tx.execute(delete(phase_changes).where(phase_changes.c.run_id == run_id))
     # An edit applied in the deleted part stays in force: from the checkpoint on.

@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import insert
-
 from v3core.errors import V3Error
+from v3core.store.batch import Batch
 from v3core.store.database import Database, DatabaseBusyError, Transaction
 from v3core.store.recent import Speed, recent_returns
+from v3core.store.rollups import Pyramid
 from v3core.store.runs import need_run, update_run
-from v3core.store.schema import episodes, expert_loads
 
 COMMIT_SECONDS = 0.5
 """An episode is committed at the latest so long after it was recorded."""
@@ -122,6 +121,7 @@ class EpisodeWriter:
         with db.read() as tx:
             run = need_run(tx, run_id)
             self._returns = recent_returns(tx, run_id)
+            self._pyramid = Pyramid.restore(tx, run_id)
         self._episode, self._step = run.episode, run.step
         self._step_speed, self._episode_speed = Speed(), Speed()
         self._changed = threading.Condition()
@@ -226,13 +226,14 @@ class EpisodeWriter:
 
     def _write_patiently(self, batch: list[EpisodeRow | _Also], step: int) -> None:
         """Write a batch, and wait on while another process holds the lock: it may itself have been suspended."""
-        for entry in batch:
-            if isinstance(entry, EpisodeRow):
-                self._returns.add(entry.return_)
+        rows = [entry for entry in batch if isinstance(entry, EpisodeRow)]
+        for row in rows:
+            self._returns.add(row.return_)
+        prepared = Batch.of(rows, self._pyramid)
         give_up_at = time.monotonic() + LOCKED_SECONDS
         while True:
             try:
-                self._write(batch, step)
+                self._write(batch, rows, prepared, step)
                 break
             except DatabaseBusyError:
                 if time.monotonic() > give_up_at:
@@ -241,9 +242,8 @@ class EpisodeWriter:
             if isinstance(entry, _Also) and entry.then is not None:
                 entry.then()
 
-    def _write(self, batch: list[EpisodeRow | _Also], step: int) -> None:
+    def _write(self, batch: list[EpisodeRow | _Also], rows: list[EpisodeRow], prepared: Batch, step: int) -> None:
         now = datetime.now(UTC)
-        rows = [entry for entry in batch if isinstance(entry, EpisodeRow)]
         if rows:
             self._episode = rows[-1].episode
         seconds = time.monotonic()
@@ -268,34 +268,7 @@ class EpisodeWriter:
                 )
             if self.at_heartbeat is not None:
                 self.at_heartbeat(tx)
-            self._insert(tx, rows, now)
+            prepared.insert(tx, now)
             for entry in batch:
                 if isinstance(entry, _Also):
                     entry.operation(tx)
-
-    def _insert(self, tx: Transaction, rows: list[EpisodeRow], now: datetime) -> None:
-        if not rows:
-            return
-        tx.execute(insert(episodes), [self._episode_values(row, now) for row in rows])
-        tx.execute(
-            insert(expert_loads),
-            [
-                {
-                    "run_id": self._run_id,
-                    "episode": row.episode,
-                    "expert": expert,
-                    "load": load,
-                    "hard_load": hard,
-                    "grad_norm": norm,
-                }
-                for row in rows
-                for expert, (load, hard, norm) in enumerate(
-                    zip(row.loads, row.hard_loads, row.expert_grad_norms, strict=True)
-                )
-            ],
-        )
-
-    def _episode_values(self, row: EpisodeRow, now: datetime) -> dict[str, Any]:
-        values = dict(vars(row))
-        del values["loads"], values["hard_loads"], values["expert_grad_norms"]
-        return {"run_id": self._run_id, "at": now, **values}

@@ -3,6 +3,7 @@
 // Streamlit calls the default export again at every new figure and at every change of theme.
 
 const LEGEND_ROOM = 30 // as in v3core/charts/frame.py
+const REPORT_MS = 250
 
 const charts = new WeakMap() // Streamlit's container -> chart
 const groups = (window.__v3labZoom ??= new Map()) // group -> {members: Set of charts, range: [from, to] or null}
@@ -96,7 +97,7 @@ class Chart {
     }
     this.data = data
     if (!this.drawn) this.root.style.height = `${data.height}px`
-    this.joinGroup(data.group)
+    this.joinGroup(data.group, data.visible)
     this.root.setAttribute("aria-label", this.figure.layout.meta?.alt ?? "Chart")
     loadPlotly(data.plotly).then(
       (Plotly) => {
@@ -111,11 +112,11 @@ class Chart {
     )
   }
 
-  joinGroup(name) {
+  joinGroup(name, visible) {
     if (this.group === name) return
     this.leaveGroup()
     this.group = name
-    if (!groups.has(name)) groups.set(name, { members: new Set(), range: null })
+    if (!groups.has(name)) groups.set(name, { members: new Set(), range: visible })
     groups.get(name).members.add(this)
   }
 
@@ -255,6 +256,19 @@ class Chart {
     const group = groups.get(this.group)
     group.range = range
     group.members.forEach(enqueue)
+    this.report()
+  }
+
+  // The server reads what is looked at in finer buckets; once the zoom has come to rest.
+  report() {
+    if (!this.data.reports) return
+    const group = groups.get(this.group)
+    clearTimeout(group.reporting)
+    group.reporting = setTimeout(() => {
+      if (this.gone) return
+      const range = group.range
+      this.setTriggerValue("range", range ? { from: range[0], to: range[1], pixels: Math.round(this.width) } : {})
+    }, REPORT_MS)
   }
 
   reset() {
@@ -263,6 +277,7 @@ class Chart {
       chart.resets += 1
       enqueue(chart)
     })
+    this.report()
   }
 
   remove() {

@@ -4,6 +4,7 @@
 browser's part is `live_chart.js` and `live_chart_handles.js`.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +45,16 @@ class BoundaryMove:
     """Where it was dropped, in completed episodes."""
 
 
+@dataclass(frozen=True)
+class VisibleRange:
+    """The part of the episode axis that somebody zoomed to."""
+
+    first: int
+    last: int
+    pixels: int
+    """Its width on the screen."""
+
+
 def live_chart(
     figure: go.Figure,
     *,
@@ -53,6 +64,8 @@ def live_chart(
     on_boundary: Callable[[BoundaryMove], None] | None = None,
     wanted: Mapping[int, int] | None = None,
     zoom_group: str | None = None,
+    on_range: Callable[[VisibleRange | None], None] | None = None,
+    visible: VisibleRange | None = None,
 ) -> BoundaryMove | None:
     """Draw a figure and keep its node through reruns.
 
@@ -66,6 +79,9 @@ def live_chart(
             where this rerun draws the handle. Without `wanted` it returns to where the figure has the boundary.
         wanted: boundary index to the episode asked for but not yet in the figure: where its handle is drawn.
         zoom_group: charts of the same group share their zoom along the episode axis; by default a chart is alone.
+        on_range: called before the script reruns when somebody has zoomed, with None for the whole axis. Without it
+            zooming asks for nothing.
+        visible: what the group is zoomed to when its first chart appears.
 
     Returns:
         The move that caused this rerun, or None.
@@ -78,6 +94,10 @@ def live_chart(
         if on_boundary is not None and move is not None:
             on_boundary(move)
 
+    def looked() -> None:
+        if on_range is not None:
+            on_range(_visible(st.session_state[key].get("range")))
+
     data: dict[str, Any] = {
         "figure": figure.to_json(validate=False),
         "height": height or figure.layout.height or DEFAULT_HEIGHT,
@@ -85,9 +105,11 @@ def live_chart(
         "wanted": {str(index): episode for index, episode in (wanted or {}).items()},
         "group": zoom_group or key,
         "moves": st.session_state.get(moves_key, 0),
+        "reports": on_range is not None,
+        "visible": [visible.first - 1, visible.last] if visible else None,
         "plotly": _plotly_js_url(),
     }
-    result = _component(key=key, data=data, on_boundary_change=moved)
+    result = _component(key=key, data=data, on_boundary_change=moved, on_range_change=looked)
     return _move(result.get("boundary"))
 
 
@@ -96,6 +118,15 @@ def _move(value: object) -> BoundaryMove | None:
     match value:
         case {"index": int(index), "episode": int(episode)}:
             return BoundaryMove(index, episode)
+        case _:
+            return None
+
+
+def _visible(value: object) -> VisibleRange | None:
+    """What the browser sent, in whole episodes; None for the whole axis."""
+    match value:
+        case {"from": int() | float() as start, "to": int() | float() as end, "pixels": int(pixels)} if start < end:
+            return VisibleRange(max(1, math.floor(start) + 1), max(1, math.ceil(end)), max(pixels, 1))
         case _:
             return None
 

@@ -3,35 +3,37 @@
 import pandas as pd
 import streamlit as st
 
-from v3core.charts.series import RunSeries
-from v3core.insight.phases import DEAD_LOAD, TAIL_EPISODES, phase_statistics
+from v3core.insight.phases import DEAD_LOAD, dead_experts, effective_experts
+from v3core.store.database import Database
+from v3core.store.phase_sums import TAIL_EPISODES
 from v3core.store.runs import RunRow
+from v3core.ui.run_data import load_phases
 
 _WHERE_KNOWN = ("Success", "Specialisation", "Router shift")
 """Columns left out where no phase of any run has a number."""
 
 
-def phase_table(runs: list[RunRow], series: list[RunSeries]) -> None:
+def phase_table(database: Database, runs: list[RunRow], names: list[str]) -> None:
     """One row per run and phase, described from every recorded episode."""
     rows = [
         {
-            "Run": one.name,
+            "Run": name,
             "Phase": phase.phase,
             "Episodes": f"{phase.first_episode:,}–{phase.last_episode:,}",
             "Steps": phase.steps,
-            "Mean return": phase.mean_return,
-            "SD": phase.return_deviation,
+            "Mean return": phase.returns.mean,
+            "SD": phase.returns.deviation,
             f"Last {TAIL_EPISODES}": phase.closing_return,
-            "Success": phase.success,
-            "Length": phase.mean_length,
-            "Entropy": phase.routing_entropy,
-            "Effective": phase.effective_experts,
-            "Dead": phase.dead_experts,
-            "Specialisation": phase.specialisation,
-            "Router shift": phase.router_shift,
+            "Success": phase.success.mean,
+            "Length": phase.steps / phase.episodes,
+            "Entropy": phase.routing_entropy.mean,
+            "Effective": effective_experts([load.mean for load in phase.loads]),
+            "Dead": dead_experts([load.mean for load in phase.loads]),
+            "Specialisation": phase.specialisation.mean,
+            "Router shift": phase.router_shift.mean,
         }
-        for one in series
-        for phase in phase_statistics(one.columns, one.loads)
+        for run, name in zip(runs, names, strict=True)
+        for phase in load_phases(database, run)
     ]
     table = pd.DataFrame(rows)
     unknown = [name for name in _WHERE_KNOWN if name in table and table[name].isna().all()]

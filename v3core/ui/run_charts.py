@@ -6,11 +6,10 @@ from datetime import UTC, datetime
 from functools import partial
 
 import gymnasium
-import numpy as np
 import plotly.graph_objects as go
 import streamlit as st
 
-from v3core.charts.buckets import drawn_caption
+from v3core.charts.buckets import drawn_words
 from v3core.charts.experts import effective_experts_figure, expert_gradients_figure
 from v3core.charts.figures import (
     LOSSES,
@@ -23,13 +22,14 @@ from v3core.charts.figures import (
 )
 from v3core.charts.health import NETWORK, UPDATES, health_figure
 from v3core.charts.knobs import knobs_in_use
+from v3core.charts.points import drawn_points
 from v3core.charts.series import RunSeries
 from v3core.curriculum import Curriculum
 from v3core.jobs.lifecycle import ACTIVE
 from v3core.store.runs import RunRow
 from v3core.ui.boundary_editor import drafts, remember_drag
 from v3core.ui.live_chart import live_chart
-from v3core.ui.run_data import newest_at
+from v3core.ui.run_data import remember_range, visible_range
 
 NOTHING_RECORDED = "Nothing of this is recorded for this run."
 
@@ -56,14 +56,22 @@ def run_charts(run: RunRow, series: RunSeries, curriculum: Curriculum) -> bool:
             on_boundary=partial(remember_drag, run.id),
             wanted=drafts(run.id, curriculum),
             zoom_group=group,
+            on_range=remember_range(run.id),
+            visible=visible_range(run.id),
         )
-        newest = newest_at(series)
+        newest, points = series.newest_at, drawn_points(series)
         waited = max(0.0, (datetime.now(UTC) - newest).total_seconds()) if newest and run.status in ACTIVE else None
-        st.caption(drawn_caption(series.episode, waited))
+        st.caption(drawn_words(len(points.x), points.size, series.completed, waited))
     if series.has("success"):
         with st.container(border=True):
             _head("Success rate", "Share of episodes that solved the task, as the environment says.")
-            live_chart(success_figure(series), key=f"success-{run.id}", zoom_group=group)
+            live_chart(
+                success_figure(series),
+                key=f"success-{run.id}",
+                zoom_group=group,
+                on_range=remember_range(run.id),
+                visible=visible_range(run.id),
+            )
     for pair in _pairs(run, curriculum):
         for column, chart in zip(st.columns(2), pair, strict=True):
             with column.container(border=True, height="stretch"):
@@ -92,7 +100,7 @@ def _pairs(run: RunRow, curriculum: Curriculum) -> list[tuple[_Chart, _Chart]]:
                 "Expert loads",
                 "Mean gate weight of each expert over an episode; they sum to 1.",
                 expert_loads_figure,
-                lambda series: bool(np.isfinite(series.loads).any()),
+                lambda series: _recorded_of_experts(series, "load"),
             ),
             _Chart(
                 "entropy",
@@ -118,7 +126,7 @@ def _pairs(run: RunRow, curriculum: Curriculum) -> list[tuple[_Chart, _Chart]]:
                 "Gradient of each expert",
                 "Norm of the gradient of an expert's parameters before clipping: one that stays at 0 does not learn.",
                 expert_gradients_figure,
-                lambda series: bool(np.isfinite(series.expert_grad_norms).any()),
+                lambda series: _recorded_of_experts(series, "expert_grad_norm"),
             ),
         ),
         (
@@ -142,13 +150,24 @@ def _pairs(run: RunRow, curriculum: Curriculum) -> list[tuple[_Chart, _Chart]]:
     ]
 
 
+def _recorded_of_experts(series: RunSeries, what: str) -> bool:
+    """Whether it holds a number of any expert."""
+    return series.has(*(f"{what}_{expert}" for expert in range(1, series.experts + 1)))
+
+
 def _draw(run: RunRow, series: RunSeries, chart: _Chart) -> None:
     """One chart under its title; a sentence where the run has episodes but recorded nothing of it."""
     _head(chart.title, chart.meaning)
     if len(series) and not chart.recorded(series):
         st.caption(NOTHING_RECORDED)
     else:
-        live_chart(chart.figure(series), key=f"{chart.key}-{run.id}", zoom_group=f"run-{run.id}")
+        live_chart(
+            chart.figure(series),
+            key=f"{chart.key}-{run.id}",
+            zoom_group=f"run-{run.id}",
+            on_range=remember_range(run.id),
+            visible=visible_range(run.id),
+        )
 
 
 def _health(run: RunRow, series: RunSeries) -> None:

@@ -1,6 +1,7 @@
 """What pages know of runs' episodes: read once, shared by all open pages, and only what is new at each look."""
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -8,23 +9,18 @@ import numpy as np
 import streamlit as st
 
 from v3core.charts.series import EvaluationPoint, RunSeries, boundaries_ahead, phase_bands
-from v3core.curriculum import KNOBS, Curriculum, PhaseStart
+from v3core.curriculum import Curriculum, PhaseStart
 from v3core.jobs import control
 from v3core.jobs.lifecycle import Status
 from v3core.store.database import Database
-from v3core.store.readers import EpisodeTable, EvaluationRow, read_episodes, read_evaluations, read_phase_changes
+from v3core.store.phase_sums import PhaseSums, merged, read_phase_sums
+from v3core.store.readers import EvaluationRow, read_episodes, read_evaluations, read_phase_changes
 from v3core.store.runs import RunRow
+from v3core.store.series import Series, read_series
+from v3core.ui.live_chart import VisibleRange
 
 _RUNS_KEPT = 64
-
-SHOWN = (
-    *("phase", "phase_steps", "return", "length", "success", "step", "at"),
-    *("policy_loss", "value_loss", "load_balance_loss", "action_entropy"),
-    *("approx_kl", "clip_fraction", "router_shift", "grad_norm", "explained_variance", "dormant_share", "rollbacks"),
-    *("routing_entropy", "load_entropy", "specialisation", "effective_experts", "support", "load_cv"),
-    *KNOBS,
-)
-"""The recorded columns that a chart or a table shows; no other is read."""
+_MOST_POINTS = 2000
 
 
 @dataclass
@@ -32,8 +28,19 @@ class _Recorded:
     """The episodes of one generation of a run, as far as any page has read them."""
 
     lock: threading.Lock = field(default_factory=threading.Lock)
-    table: EpisodeTable | None = None
+    curve: Series | None = None
+    newest_at: datetime | None = None
     evaluations: tuple[EvaluationPoint, ...] = ()
+    phases: tuple[PhaseSums, ...] = ()
+
+
+@dataclass(frozen=True)
+class _View:
+    """What one page looks at, as it was read last."""
+
+    generation: int
+    visible: VisibleRange
+    series: Series
 
 
 @st.cache_resource(max_entries=_RUNS_KEPT, show_spinner=False)
@@ -42,7 +49,7 @@ def _recorded(url: str, run_id: str, generation: int) -> _Recorded:  # noqa: ARG
 
 
 def load_series(database: Database, run: RunRow, curriculum: Curriculum | None = None) -> RunSeries:
-    """Everything recorded of `run` so far, with its phases where they really began and what lies ahead.
+    """Everything recorded of `run` so far, in buckets, with its phases where they really began and what lies ahead.
 
     A resume may replace episodes, so each generation of a run is read anew.
     """
@@ -50,28 +57,69 @@ def load_series(database: Database, run: RunRow, curriculum: Curriculum | None =
         curriculum = control.current_curriculum(database, run.id)
     held = _recorded(database.url, run.id, run.generation)
     with held.lock:
-        if held.table is None:
-            held.table = read_episodes(database, run.id, columns=SHOWN)
-        elif held.table.last < run.episode:
-            newer = read_episodes(database, run.id, after=held.table.last, columns=SHOWN)
-            held.table = held.table.followed_by(newer) if len(newer) else held.table
-        newest = held.evaluations[-1].episode if held.evaluations else 0
-        held.evaluations += tuple(map(_point, read_evaluations(database, run.id, after=newest)))
-        table, evaluations = held.table, held.evaluations
+        if held.curve is None or held.curve.newest < run.episode:
+            held.curve = read_series(database, run.id, after=held.curve)
+            newest = read_episodes(database, run.id, held.curve.newest - 1, limit=1, columns=["at"], loads=False)
+            held.newest_at = newest["at"][-1] if len(newest) else None
+        known = held.evaluations[-1].episode if held.evaluations else 0
+        held.evaluations += tuple(map(_point, read_evaluations(database, run.id, after=known)))
+        curve, evaluations, newest_at = held.curve, held.evaluations, held.newest_at
     starts = tuple(PhaseStart(change.episode, change.step) for change in read_phase_changes(database, run.id))
-    ahead = boundaries_ahead(curriculum, completed=table.last, episodes=run.episodes)
-    return RunSeries(
+    ahead = boundaries_ahead(curriculum, completed=curve.newest, episodes=run.episodes)
+    return RunSeries.of_curve(
+        curve,
         name=run.name,
-        episode=table["episode"],
-        columns=table.columns,
-        loads=table.loads,
+        experts=run.experts,
         bands=phase_bands(curriculum, episodes=run.episodes, starts=starts),
         boundaries=[] if run.status == Status.COMPLETED else ahead,
         total=run.episodes,
         starts=starts,
-        expert_grad_norms=table.expert_grad_norms,
         evaluations=evaluations,
+        view=_view(database, run, curve),
+        newest_at=newest_at,
     )
+
+
+def load_phases(database: Database, run: RunRow) -> tuple[PhaseSums, ...]:
+    """What each phase of a run was like so far, from every episode; only those since the last look are read."""
+    held = _recorded(database.url, run.id, run.generation)
+    with held.lock:
+        read = max((phase.last_episode for phase in held.phases), default=0)
+        if read < run.episode:
+            held.phases = merged(held.phases, read_phase_sums(database, run.id, after=read))
+        return held.phases
+
+
+def visible_range(run_id: str) -> VisibleRange | None:
+    """What this page's charts of a run are zoomed to; None for all of it."""
+    found: VisibleRange | None = st.session_state.get(f"visible-{run_id}")
+    return found
+
+
+def remember_range(run_id: str) -> Callable[[VisibleRange | None], None]:
+    """What charts of a run call when somebody zooms."""
+
+    def remember(visible: VisibleRange | None) -> None:
+        st.session_state[f"visible-{run_id}"] = visible
+
+    return remember
+
+
+def _view(database: Database, run: RunRow, curve: Series) -> Series | None:
+    """The visible range with as much again around it, so that a small move shows no edge; None if `curve` will do."""
+    visible, key = visible_range(run.id), f"view-{run.id}"
+    if visible is None or curve.size == 1:
+        st.session_state.pop(key, None)
+        return None
+    around = (visible.last - visible.first) // 2 + 1
+    first, last = max(visible.first - around, 1), visible.last + around
+    held: _View | None = st.session_state.get(key)
+    before = held.series if held and held.generation == run.generation and held.visible == visible else None
+    if before is None or before.newest < min(last, run.episode):
+        width = min(2 * visible.pixels, _MOST_POINTS)
+        before = read_series(database, run.id, first=first, last=last, width=width, after=before)
+        st.session_state[key] = _View(run.generation, visible, before)
+    return before if len(before) and before.size < curve.size else None
 
 
 def _point(row: EvaluationRow) -> EvaluationPoint:
@@ -86,11 +134,3 @@ def _point(row: EvaluationRow) -> EvaluationPoint:
         success=float(np.mean(known)) if known else float("nan"),
         env=row.env,
     )
-
-
-def newest_at(series: RunSeries) -> datetime | None:
-    """When the newest episode was recorded."""
-    if not len(series):
-        return None
-    moment: datetime = series.columns["at"][-1]
-    return moment

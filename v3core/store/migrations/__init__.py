@@ -8,9 +8,10 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Connection, inspect
+from sqlalchemy import Connection, inspect, select
 
-from v3core.store.schema import REVISION_TABLE, SCHEMA_VERSION, meta
+from v3core.store.rollups import rebuild_rollups
+from v3core.store.schema import REVISION_TABLE, SCHEMA_VERSION, meta, runs
 
 _ALEMBIC = threading.Lock()
 """Alembic keeps the migration that it runs in globals; other threads wait."""
@@ -32,6 +33,9 @@ def migrate(tx: Connection, version: int, to: int = SCHEMA_VERSION) -> None:
             command.stamp(config, str(version))  # written before V3 Lab used Alembic
         command.upgrade(config, str(to))
     # What is derived from other rows is made anew here, by the code of this schema: `if version < N: …`.
+    if 0 < version < 4 <= to:
+        for run_id in tx.execute(select(runs.c.id)).scalars().all():
+            rebuild_rollups(tx, run_id)
     if version:
         tx.execute(meta.update().values(value=str(to)).where(meta.c.key == "schema_version"))
     else:

@@ -1,0 +1,109 @@
+"""What phases were like, against values worked by hand; read at once or bit by bit."""
+
+import math
+
+import pytest
+from sqlalchemy import delete, insert, select
+
+from v3core.store.phase_sums import merged, read_phase_sums
+from v3core.store.schema import episodes, expert_loads
+from v3core.store.writer import EpisodeWriter
+
+
+@pytest.fixture
+def record(db, new_run, episode):
+    """Record episodes of a new run, `changes` of each from the first on; returns the run's id."""
+
+    def write(changes):
+        run_id = new_run(db)
+        writer = EpisodeWriter(db, run_id, generation=0, writable_in=["running"])
+        rows = [episode(number, **{"phase_steps": 10**6, **each}) for number, each in enumerate(changes, start=1)]
+        writer.record(rows, len(rows))
+        writer.close()
+        return run_id
+
+    return write
+
+
+def test_phases_are_described_in_training_order(db, record):
+    run_id = record(
+        [
+            {"phase": "warmup", "return_": 10.0, "length": 10, "loads": (0.5, 0.5, 0.0, 0.0)},
+            {"phase": "warmup", "return_": 20.0, "length": 20, "loads": (0.3, 0.7, 0.0, 0.0)},
+            {"phase": "fine-tune", "return_": 40.0, "length": 40, "success": 1.0, "loads": (1.0, 0.0, 0.0, 0.0)},
+        ]
+    )
+    first, second = read_phase_sums(db, run_id)
+    assert (first.phase, first.first_episode, first.last_episode, first.episodes) == ("warmup", 1, 2, 2)
+    assert (first.steps, first.returns.mean, first.closing_return) == (30, 15, 15)
+    assert first.returns.deviation == pytest.approx(math.sqrt(50))
+    assert [load.mean for load in first.loads] == pytest.approx([0.4, 0.6, 0, 0])
+    assert math.isnan(first.success.mean)
+    assert (second.phase, second.success.mean) == ("fine-tune", 1.0)
+    assert math.isnan(second.returns.deviation)
+
+
+def test_the_closing_return_is_of_the_last_hundred(db, record):
+    run_id = record([{"phase": "a", "return_": float(number > 50)} for number in range(1, 151)])
+    (only,) = read_phase_sums(db, run_id)
+    assert only.closing_return == 1.0
+    assert only.returns.mean == pytest.approx(100 / 150)
+
+
+def test_no_episodes_no_phases(db, new_run):
+    assert read_phase_sums(db, new_run(db)) == ()
+
+
+def test_the_routing_of_a_phase_is_told_by_the_episodes_acted_wholly_in_it(db, record):
+    """The third episode began in the warmup: its routing is of both phases, its return is not."""
+    warm = {"phase": "warmup", "length": 10, "routing_entropy": 1.0, "loads": (0.5, 0.5, 0, 0)}
+    fine = {"phase": "fine-tune", "routing_entropy": 0.0, "return_": 60.0, "length": 60, "loads": (1.0, 0, 0, 0)}
+    between = fine | {"length": 40, "phase_steps": 15, "routing_entropy": 0.7, "return_": 40.0}
+    between["loads"] = (0.6, 0.4, 0, 0)
+    first, second = read_phase_sums(db, record([warm, warm, between, fine]))
+    assert (first.routing_entropy.mean, second.routing_entropy.mean) == (1.0, 0.0)
+    assert [load.mean for load in second.loads] == [1, 0, 0, 0]
+    assert (second.episodes, second.returns.mean, second.steps) == (2, 50, 100)
+    (alone,) = read_phase_sums(db, record([between]))
+    assert alone.routing_entropy.mean == 0.7
+
+
+def test_what_is_not_finite_counts_as_missing(db, record):
+    values = [math.nan, math.inf, 3.0, -math.inf, 5.0]
+    (only,) = read_phase_sums(db, record([{"phase": "a", "return_": value} for value in values]))
+    assert (only.returns.count, only.returns.mean, only.closing_return) == (2, 4.0, 4.0)
+
+
+@pytest.mark.parametrize("cut", [0, 1, 99, 100, 101, 180, 239, 240])
+def test_reading_on_gives_what_reading_at_once_gives(db, record, cut):
+    run_id = record(
+        [{"return_": math.sin(number), "routing_entropy": number % 7, "length": 5} for number in range(1, 241)]
+    )
+    whole = read_phase_sums(db, run_id)
+    older = read_before(db, run_id, cut)
+    both = merged(older, read_phase_sums(db, run_id, after=cut))
+    assert [sums.phase for sums in both] == ["early", "late"]
+    for one, other in zip(both, whole, strict=True):
+        assert (one.first_episode, one.last_episode, one.episodes, one.steps, one.closing_return) == (
+            (other.first_episode, other.last_episode, other.episodes, other.steps, other.closing_return)
+        )
+        assert one.returns.mean == pytest.approx(other.returns.mean)
+        assert one.returns.deviation == pytest.approx(other.returns.deviation)
+        assert one.routing_entropy.mean == pytest.approx(other.routing_entropy.mean)
+        assert [load.mean for load in one.loads] == pytest.approx([load.mean for load in other.loads])
+
+
+def read_before(db, run_id, last):
+    """What was read when only the first episodes were there."""
+    kept = []
+    with db.write() as tx:
+        for table in (expert_loads, episodes):
+            beyond = (table.c.run_id == run_id, table.c.episode > last)
+            kept.append((table, [dict(row) for row in tx.execute(select(table).where(*beyond)).mappings()]))
+            tx.execute(delete(table).where(*beyond))
+    before = read_phase_sums(db, run_id)
+    with db.write() as tx:
+        for table, rows in reversed(kept):
+            if rows:
+                tx.execute(insert(table), [{c.key: row[c.name] for c in table.c} for row in rows])
+    return before

@@ -1,0 +1,140 @@
+"""Buckets of numbers: extremes, mean, count and last value of consecutive episodes, made and merged without loss.
+
+A bucket of `size` episodes holds the episodes number·size + 1 … (number + 1)·size, whatever is appended later. Sizes
+are powers of two, so that a coarser bucket is made of whole finer ones. Plain arrays: the store writes them, charts
+draw them.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+MINIMUM, MAXIMUM, MEAN, COUNT, LAST = range(5)
+"""Places of the statistics in an array of shape [buckets, 5, metrics]."""
+STATISTICS = 5
+
+MAX_BUCKETS = 1000
+"""Points of a chart, where nothing is known of its width."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One metric, per bucket, shape [buckets]; NaN where a bucket holds no finite value: a gap."""
+
+    minimum: Floats
+    maximum: Floats
+    mean: Floats
+    count: NDArray[np.int64]
+    """Finite values in the bucket."""
+    last: Floats
+    """Value of the bucket's newest episode, finite or not; NaN where it has none."""
+
+
+def bucket_size(last_episode: int, limit: int = MAX_BUCKETS, first_episode: int = 1) -> int:
+    """The smallest power of two that puts the episodes from the first to the last into at most `limit` buckets."""
+    # Two episodes on both sides of a border of all sizes never share a bucket.
+    limit = max(limit, 1 if first_episode == 1 else 2)
+    size = 1
+    while (last_episode - 1) // size - (first_episode - 1) // size + 1 > limit:
+        size *= 2
+    return size
+
+
+def singles(values: Floats) -> Floats:
+    """Rows as buckets of one episode each: [n, metrics] to [n, 5, metrics]. Infinities count as missing."""
+    finite = np.isfinite(values)
+    known = np.where(finite, values, np.nan)
+    return np.stack((known, known, known, finite.astype(np.float64), values), axis=1)
+
+
+def summarise(numbers: Integers, values: Floats) -> tuple[Integers, Floats]:
+    """Put rows into buckets: what `combine` makes of `singles`, in less time.
+
+    Args:
+        numbers: the bucket that each row belongs to, ascending, shape [n].
+        values: shape [n, metrics].
+    """
+    starts = _starts(numbers)
+    finite = np.isfinite(values)
+    stats = np.empty((len(starts), STATISTICS, values.shape[1]))
+    if not len(starts):
+        return numbers, stats
+    known, summable = values, values
+    if not finite.all():
+        known, summable = np.where(finite, values, np.nan), np.where(finite, values, 0.0)
+    stats[:, COUNT] = np.add.reduceat(finite, starts, axis=0, dtype=np.float64)
+    _merge_into(stats, starts, known, known, np.add.reduceat(summable, starts, axis=0))
+    stats[:, LAST] = values[np.append(starts[1:], len(numbers)) - 1]
+    return numbers[starts], stats
+
+
+def combine(numbers: Integers, stats: Floats) -> tuple[Integers, Floats]:
+    """Merge neighbours of the same number.
+
+    Args:
+        numbers: the bucket that each part belongs to, ascending, shape [n].
+        stats: statistics of each part, oldest first, shape [n, 5, metrics].
+
+    Returns:
+        The different numbers, shape [b], and their statistics, shape [b, 5, metrics].
+    """
+    starts = _starts(numbers)
+    if len(starts) == len(numbers):
+        return numbers, stats
+    count = stats[:, COUNT]
+    merged = np.empty((len(starts), *stats.shape[1:]))
+    merged[:, COUNT] = np.add.reduceat(count, starts, axis=0)
+    total = np.add.reduceat(np.where(count > 0, stats[:, MEAN] * count, 0.0), starts, axis=0)
+    _merge_into(merged, starts, stats[:, MINIMUM], stats[:, MAXIMUM], total)
+    merged[:, LAST] = stats[np.append(starts[1:], len(numbers)) - 1, LAST]
+    return numbers[starts], merged
+
+
+def _starts(numbers: Integers) -> NDArray[np.intp]:
+    return np.flatnonzero(np.diff(numbers, prepend=numbers[:1] - 1))
+
+
+def _merge_into(merged: Floats, starts: NDArray[np.intp], minimum: Floats, maximum: Floats, total: Floats) -> None:
+    """Fill in extremes and mean, where the counts are there already."""
+    merged[:, MINIMUM] = np.fmin.reduceat(minimum, starts, axis=0)
+    merged[:, MAXIMUM] = np.fmax.reduceat(maximum, starts, axis=0)
+    with np.errstate(invalid="ignore"):
+        mean = total / merged[:, COUNT]
+    # A mean of equal numbers can leave their range by one rounding, a sum of huge ones that of all numbers.
+    merged[:, MEAN] = np.clip(mean, merged[:, MINIMUM], merged[:, MAXIMUM])
+
+
+def spread_out(numbers: Integers, stats: Floats) -> tuple[Integers, Floats]:
+    """Put an empty bucket wherever a number is missing between the first and the last."""
+    if not len(numbers) or numbers[-1] - numbers[0] + 1 == len(numbers):
+        return numbers, stats
+    everything = np.arange(numbers[0], numbers[-1] + 1, dtype=np.int64)
+    filled = np.full((len(everything), *stats.shape[1:]), np.nan)
+    filled[:, COUNT] = 0.0
+    filled[numbers - numbers[0]] = stats
+    return everything, filled
+
+
+def trailing_mean(values: Floats, window: int) -> Floats:
+    """Mean of the finite ones of the last `window` values up to each row, NaN where there are none.
+
+    The result of a row depends on these values alone, to the last bit, however the rows are cut into batches.
+
+    Args:
+        values: shape [window − 1 + n, metrics]: the rows, and before them those that their windows reach back to.
+        window: how many.
+
+    Returns:
+        Shape [n, metrics].
+    """
+    finite = np.isfinite(values)
+    views = np.lib.stride_tricks.sliding_window_view(np.where(finite, values, 0.0), window, axis=0)
+    seen = np.zeros((len(values) + 1, values.shape[1]))
+    np.cumsum(finite, axis=0, out=seen[1:])
+    count = seen[window:] - seen[:-window]
+    with np.errstate(invalid="ignore"):
+        return np.asarray(np.ascontiguousarray(views).sum(axis=-1) / count, dtype=np.float64)

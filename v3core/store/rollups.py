@@ -1,0 +1,351 @@
+"""The rollup pyramid: buckets of 16, 64, 256 … episodes, four to a row, written in the transaction of the row's end.
+
+Only full rows are written. What is newer is read from the finer levels, and at last from the episodes, so nothing is
+ever written twice, and taking a run back to an episode deletes the rows that reach beyond it.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import chain
+from typing import Any
+
+import numpy as np
+from sqlalchemy import delete, select
+
+from v3core.errors import V3Error
+from v3core.rollup import COUNT, STATISTICS, Floats, Integers, combine, summarise, trailing_mean
+from v3core.store.bulk import insert_rows
+from v3core.store.database import Database, Transaction
+from v3core.store.recent import RETURN_WINDOW
+from v3core.store.runs import need_run
+from v3core.store.schema import episodes, expert_loads, rollups, runs
+
+LEVELS = (16, 64, 256, 1024, 4096, 16_384)
+"""Episodes per bucket, each four times the one before: a row of a level is the parts of a bucket of the next."""
+TOGETHER = 4
+"""Buckets of a row: one of two kilobytes would leave half of a database's page empty."""
+
+MEAN_RETURN, MEAN_SUCCESS = "mean_return", "mean_success"
+"""Means of the last 100 episodes: kept in the pyramid alone, for a bucket's mean does not tell its end's."""
+
+COLUMNS = (
+    *("return", "length", "phase_steps", "success", "step", "policy_loss", "value_loss", "load_balance_loss"),
+    *("expert_balance_loss", "router_z_loss", "diversity_loss", "consistency_loss", "gate_entropy_loss"),
+    *("action_entropy", "total_loss", "approx_kl", "clip_fraction", "router_shift", "grad_norm", "explained_variance"),
+    *("dormant_share", "rollbacks", "lr", "temperature", "alpha", "top_k", "jitter", "load_balance", "expert_balance"),
+    *("z_loss", "diversity", "consistency", "gate_entropy", "bias_speed", "entropy", "routing_entropy"),
+    *("load_entropy", "specialisation", "effective_experts", "support", "load_cv", "dead_experts"),
+)
+"""The numeric columns of the episodes. A new one goes to the end: stored buckets that lack it stay readable."""
+
+_OUTCOMES = [COLUMNS.index("return"), COLUMNS.index("success")]
+_REACH = RETURN_WINDOW - 1
+"""Episodes before one that its means reach back to."""
+_PER_EXPERT = ("load", "hard_load", "expert_grad_norm")
+_CHUNK = 4096
+_INSERTED = ("run_id", "size", "number", "phases", "stats")
+
+Phases = list[tuple[str, ...]]
+"""Per row or bucket, the phases it spans, in their order."""
+
+
+def metric_names(experts: int) -> tuple[str, ...]:
+    """The metrics in the order of a bucket's statistics: `load_1 …`, `hard_load_1 …`, …, then what is per episode."""
+    of_experts = [f"{name}_{expert}" for name in _PER_EXPERT for expert in range(1, experts + 1)]
+    return (*of_experts, MEAN_RETURN, MEAN_SUCCESS, *COLUMNS)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Episodes one by one, as the pyramid takes them."""
+
+    episode: Integers
+    """Numbers, ascending, shape [n]."""
+    values: Floats
+    """Shape [n, metrics], in the order of `metric_names`."""
+    phases: list[str]
+
+    def __len__(self) -> int:
+        """Number of episodes."""
+        return len(self.episode)
+
+
+def gather(episode: Sequence[int], columns: Floats, per_expert: Floats, phases: list[str], before: Floats) -> Rows:
+    """Put what is recorded of episodes into the pyramid's order.
+
+    Args:
+        episode: their numbers, ascending.
+        columns: shape [n, columns], in the order of `COLUMNS`.
+        per_expert: shape [n, 3, experts]: load, hard load, gradient norm.
+        phases: of each.
+        before: return and success of the episodes just before, oldest first, shape [m, 2]; only the last 99 count.
+    """
+    recent = np.full((_REACH + len(columns), 2), np.nan)
+    recent[_REACH:] = columns[:, _OUTCOMES]
+    before = before[-_REACH:]
+    recent[_REACH - len(before) : _REACH] = before
+    means = trailing_mean(recent, RETURN_WINDOW)
+    values = np.concatenate((per_expert.reshape(len(columns), -1), means, columns), axis=1)
+    return Rows(np.asarray(episode, dtype=np.int64), values, phases)
+
+
+@dataclass(frozen=True)
+class Buckets:
+    """Buckets of one size, those of no episode left out."""
+
+    numbers: Integers
+    """Ascending, shape [n]."""
+    stats: Floats
+    """Shape [n, 5, metrics]."""
+    phases: Phases
+
+
+class Pyramid:
+    """The end of a run's records that is in no row of the pyramid yet, at hand for whoever adds episodes."""
+
+    def __init__(self, run_id: str, experts: int) -> None:
+        """Of a run without episodes."""
+        self.run_id = run_id
+        self._shape = (0, STATISTICS, len(metric_names(experts)))
+        self._rows = Rows(np.empty(0, dtype=np.int64), np.empty((0, self._shape[2])), [])
+        nothing = Buckets(np.empty(0, dtype=np.int64), np.empty(self._shape), [])
+        self._waiting = [nothing] * len(LEVELS)
+        self._unwritten: list[tuple[Any, ...]] = []
+        self._recent = np.empty((0, 2))
+
+    @classmethod
+    def restore(cls, tx: Transaction, run_id: str) -> "Pyramid":
+        """The pyramid of a run as it is recorded, ready to go on."""
+        experts = experts_of(tx, run_id)
+        made = cls(run_id, experts)
+        reach = 0
+        for level in reversed(range(len(LEVELS))):
+            size = LEVELS[level]
+            stored = read_buckets(tx, run_id, size, experts=experts, first=reach // size)
+            rows = stored.numbers // TOGETHER
+            if level + 1 < len(LEVELS):
+                made._waiting[level + 1] = Buckets(*combine(rows, stored.stats), _spanned(rows, stored.phases))
+            if len(rows):
+                reach = int(rows[-1] + 1) * TOGETHER * size
+        for episodes_left in read_rows(tx, run_id, experts, after=reach):
+            made._unwritten += made.add(episodes_left)
+        made._recent = recent_outcomes(tx, run_id)
+        return made
+
+    def record(
+        self, episode: Sequence[int], columns: Floats, per_expert: Floats, phases: list[str]
+    ) -> list[tuple[Any, ...]]:
+        """Add episodes that were just recorded; the arguments are those of `gather`.
+
+        Returns:
+            The rows that are full now, for `insert_rollups`.
+        """
+        rows = gather(episode, columns, per_expert, phases, self._recent)
+        self._recent = np.concatenate((self._recent, columns[:, _OUTCOMES]))[-_REACH:]
+        full, self._unwritten = self._unwritten + self.add(rows), []
+        return full
+
+    def add(self, rows: Rows) -> list[tuple[Any, ...]]:
+        """Add episodes; returns the rows of the table that are full now."""
+        newest = int(rows.episode[-1])
+        episode = np.concatenate((self._rows.episode, rows.episode))
+        values = np.concatenate((self._rows.values, rows.values))
+        names = self._rows.phases + rows.phases
+        numbers = (episode - 1) // LEVELS[0]
+        # All up to the last bucket that the newest episode leaves finished.
+        cut = int(np.searchsorted(numbers, newest // LEVELS[0]))
+        self._rows = Rows(episode[cut:], values[cut:].copy(), names[cut:])
+        phases = _spanned(numbers[:cut], [(name,) for name in names[:cut]])
+        numbers, stats = summarise(numbers[:cut], values[:cut])
+        made: list[tuple[Any, ...]] = []
+        for level, size in enumerate(LEVELS):
+            waiting = self._waiting[level]
+            numbers = np.concatenate((waiting.numbers, numbers))
+            stats = np.concatenate((waiting.stats, stats))
+            phases = waiting.phases + phases
+            row = numbers // TOGETHER
+            cut = int(np.searchsorted(row, newest // (TOGETHER * size)))
+            self._waiting[level] = Buckets(numbers[cut:], stats[cut:].copy(), phases[cut:])
+            row, numbers, stats, phases = row[:cut], numbers[:cut], stats[:cut], phases[:cut]
+            made += self._full_rows(size, numbers, stats, phases)
+            numbers, stats, phases = *combine(row, stats), _spanned(row, phases)
+        return made
+
+    def _full_rows(self, size: int, numbers: Integers, stats: Floats, phases: Phases) -> list[tuple[Any, ...]]:
+        rows, place = np.unique(numbers // TOGETHER, return_inverse=True)
+        slots = np.full((len(rows), TOGETHER, *self._shape[1:]), np.nan, dtype="<f8")
+        slots[:, :, COUNT] = 0.0
+        slots[place, numbers % TOGETHER] = stats
+        spanned: list[list[tuple[str, ...]]] = [[()] * TOGETHER for _ in rows]
+        for row, number, names in zip(place.tolist(), (numbers % TOGETHER).tolist(), phases, strict=True):
+            spanned[row][number] = names
+        return [
+            (self.run_id, size, row, json.dumps(names), slot.tobytes())
+            for row, names, slot in zip(rows.tolist(), spanned, slots, strict=True)
+        ]
+
+
+def _spanned(numbers: Integers, phases: Phases) -> Phases:
+    """The phases of each bucket, from those of its parts."""
+    ends = [*(np.flatnonzero(np.diff(numbers)) + 1).tolist(), len(numbers)] if len(numbers) else []
+    return [tuple(dict.fromkeys(chain(*phases[start:end]))) for start, end in zip([0, *ends[:-1]], ends, strict=False)]
+
+
+def insert_rollups(tx: Transaction, rows: list[tuple[Any, ...]]) -> None:
+    """Write full rows, in the transaction of the episodes that filled them."""
+    insert_rows(tx, rollups, _INSERTED, rows)
+
+
+def rebuild_rollups(tx: Transaction, run_id: str) -> int:
+    """Make the pyramid of a run anew from its episodes, in bounded memory.
+
+    Returns:
+        The number of rows written.
+
+    Raises:
+        V3Error: if the run does not exist, or lacks loads of its experts.
+    """
+    tx.execute(delete(rollups).where(rollups.c.run_id == run_id))
+    experts = experts_of(tx, run_id)
+    pyramid, count = Pyramid(run_id, experts), 0
+    for rows in read_rows(tx, run_id, experts):
+        full = pyramid.add(rows)
+        insert_rollups(tx, full)
+        count += len(full)
+    return count
+
+
+def build_rollups(db: Database, run_id: str) -> None:
+    """Make the pyramid of a run that has none, in short writing transactions: for an import, which others wait for."""
+    with db.read() as reading:
+        experts = experts_of(reading, run_id)
+        pyramid = Pyramid(run_id, experts)
+        for rows in read_rows(reading, run_id, experts):
+            if full := pyramid.add(rows):
+                with db.write() as tx:
+                    insert_rollups(tx, full)
+
+
+def cut_rollups(tx: Transaction, run_id: str, episode: int) -> None:
+    """Delete the rows that reach beyond an episode."""
+    beyond = (rollups.c.number + 1) * TOGETHER * rollups.c.size > episode
+    tx.execute(delete(rollups).where(rollups.c.run_id == run_id, beyond))
+
+
+def experts_of(tx: Transaction, run_id: str) -> int:
+    """Number of experts of a run.
+
+    Raises:
+        UnknownRunError: if there is no such run.
+    """
+    experts = tx.execute(select(runs.c.experts).where(runs.c.id == run_id)).scalar_one_or_none()
+    return experts if experts is not None else need_run(tx, run_id).experts
+
+
+def read_buckets(
+    tx: Transaction, run_id: str, size: int, *, experts: int, first: int = 0, last: int | None = None
+) -> Buckets:
+    """The stored buckets of one size, numbers from `first` to `last`, empty ones left out.
+
+    Args:
+        tx: any transaction.
+        run_id: full id.
+        size: one of `LEVELS`.
+        experts: of the run.
+        first: number of the first wanted.
+        last: number of the last wanted; by default the newest.
+    """
+    query = select(rollups.c.number, rollups.c.phases, rollups.c.stats).where(
+        rollups.c.run_id == run_id, rollups.c.size == size, rollups.c.number >= first // TOGETHER
+    )
+    if last is not None:
+        query = query.where(rollups.c.number <= last // TOGETHER)
+    found = fetch_tuples(tx, query.order_by(rollups.c.number))
+    stats = _unpack([row[2] for row in found], len(metric_names(experts)))
+    numbers = np.array([row[0] for row in found], dtype=np.int64)[:, None] * TOGETHER + np.arange(TOGETHER)
+    numbers = numbers.reshape(-1)
+    phases = [tuple(names) for row in found for names in _parsed(row[1])]
+    # Every episode has a length.
+    kept = (stats[:, COUNT, -len(COLUMNS) + COLUMNS.index("length")] > 0) & (numbers >= first)
+    if last is not None:
+        kept &= numbers <= last
+    if not kept.all():
+        places = np.flatnonzero(kept)
+        numbers, stats, phases = numbers[places], stats[places], [phases[place] for place in places.tolist()]
+    return Buckets(numbers, stats, phases)
+
+
+@lru_cache(maxsize=256)
+def _parsed(phases: str) -> list[list[str]]:
+    """Most rows span one phase: a few texts, read often."""
+    parsed: list[list[str]] = json.loads(phases)
+    return parsed
+
+
+def _unpack(blobs: Sequence[bytes], metrics: int) -> Floats:
+    """Statistics of stored rows, shape [buckets, 5, metrics]; of metrics added since, nothing is known."""
+    if {len(blob) for blob in blobs} <= {8 * TOGETHER * STATISTICS * metrics}:
+        return np.frombuffer(b"".join(blobs), dtype="<f8").reshape(-1, STATISTICS, metrics)
+    stats = np.full((len(blobs), TOGETHER, STATISTICS, metrics), np.nan)
+    stats[:, :, COUNT] = 0.0
+    for place, blob in enumerate(blobs):
+        values = np.frombuffer(blob, dtype="<f8").reshape(TOGETHER, STATISTICS, -1)
+        stats[place, :, :, : values.shape[2]] = values
+    return stats.reshape(-1, STATISTICS, metrics)
+
+
+def read_rows(tx: Transaction, run_id: str, experts: int, *, after: int = 0, last: int | None = None) -> Iterator[Rows]:
+    """Episodes beyond `after`, up to `last`, oldest first, in chunks of bounded size.
+
+    Raises:
+        V3Error: if the experts' loads of an episode are missing.
+    """
+    named = {column.name: column for column in episodes.c}
+    wanted = [named[name] for name in COLUMNS]
+    before = recent_outcomes(tx, run_id, upto=after) if after else np.empty((0, 2))
+    while True:
+        query = select(episodes.c.episode, episodes.c.phase, *wanted).where(
+            episodes.c.run_id == run_id, episodes.c.episode > after
+        )
+        if last is not None:
+            query = query.where(episodes.c.episode <= last)
+        found = fetch_tuples(tx, query.order_by(episodes.c.episode).limit(_CHUNK))
+        if not found:
+            return
+        numbers = [row[0] for row in found]
+        columns = np.array([row[2:] for row in found], dtype=np.float64)  # None becomes NaN
+        loads = _read_loads(tx, run_id, after, numbers[-1])
+        if len(loads) != len(found) * experts:
+            raise V3Error(f"Run {run_id} has {len(loads)} expert loads for {len(found)} episodes of {experts} experts.")
+        per_expert = loads.reshape(len(found), experts, 3).transpose(0, 2, 1)
+        yield gather(numbers, columns, per_expert, [row[1] for row in found], before)
+        before = np.concatenate((before, columns[:, _OUTCOMES]))[-_REACH:]
+        after = numbers[-1]
+        if len(found) < _CHUNK:
+            return
+
+
+def _read_loads(tx: Transaction, run_id: str, after: int, last: int) -> Floats:
+    query = (
+        select(expert_loads.c.load, expert_loads.c.hard_load, expert_loads.c.grad_norm)
+        .where(expert_loads.c.run_id == run_id, expert_loads.c.episode > after, expert_loads.c.episode <= last)
+        .order_by(expert_loads.c.episode, expert_loads.c.expert)
+    )
+    return np.array(fetch_tuples(tx, query), dtype=np.float64).reshape(-1, 3)
+
+
+def recent_outcomes(tx: Transaction, run_id: str, upto: int | None = None) -> Floats:
+    """Return and success of the newest 99 episodes up to one, oldest first, shape [at most 99, 2]."""
+    query = select(episodes.c.return_, episodes.c.success).where(episodes.c.run_id == run_id)
+    if upto is not None:
+        query = query.where(episodes.c.episode <= upto)
+    found = fetch_tuples(tx, query.order_by(episodes.c.episode.desc()).limit(_REACH))
+    return np.array(found[::-1], dtype=np.float64).reshape(-1, 2)
+
+
+def fetch_tuples(tx: Transaction, query: Any) -> list[Any]:
+    """Rows straight from the driver: tuples become an array ten times as fast as SQLAlchemy's rows do."""
+    cursor = tx.execute(query).cursor
+    return list(cursor.fetchall()) if cursor is not None else []

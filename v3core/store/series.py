@@ -1,0 +1,190 @@
+"""Reading a run as a curve: as many points as a chart is wide, at the cost of these points, however long the run."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from sqlalchemy import func, select
+
+from v3core.rollup import (
+    COUNT,
+    LAST,
+    MAX_BUCKETS,
+    MAXIMUM,
+    MEAN,
+    MINIMUM,
+    STATISTICS,
+    Floats,
+    Integers,
+    Summary,
+    bucket_size,
+    combine,
+    singles,
+    spread_out,
+)
+from v3core.store.database import Database, Transaction
+from v3core.store.rollups import LEVELS, experts_of, metric_names, read_buckets, read_rows
+from v3core.store.schema import episodes
+
+_MANY = 2048
+"""With more new episodes than this, buckets are read anew rather than the episodes one by one."""
+
+
+@dataclass(frozen=True)
+class Series:
+    """Metrics of consecutive episodes in buckets; buckets between them that hold no episode are empty.
+
+    Bucket b holds the episodes b·size + 1 … (b + 1)·size, so that a bucket stays where it is as episodes are added.
+    """
+
+    size: int
+    """Episodes per bucket: a power of two."""
+    numbers: Integers
+    """Which buckets, shape [n]."""
+    stats: Floats
+    """Minimum, maximum, mean, count and last value, shape [n, 5, metrics]."""
+    metrics: tuple[str, ...]
+    experts: int
+    newest: int
+    """Number of the newest episode read, or the one before the first if there is none: the cursor."""
+
+    def __len__(self) -> int:
+        """Number of buckets."""
+        return len(self.numbers)
+
+    @property
+    def episode(self) -> Integers:
+        """Newest episode that each bucket can hold; of the last bucket, the newest that it does. Shape [n]."""
+        return np.minimum((self.numbers + 1) * self.size, self.newest)
+
+    def summary(self, metric: str) -> Summary:
+        """One metric.
+
+        Raises:
+            KeyError: if it was not read, or does not exist.
+        """
+        if metric not in self.metrics:
+            raise KeyError(metric)
+        stats = self.stats[:, :, self.metrics.index(metric)]
+        count = stats[:, COUNT].astype(np.int64)
+        return Summary(stats[:, MINIMUM], stats[:, MAXIMUM], stats[:, MEAN], count, stats[:, LAST])
+
+    def coarser(self, size: int) -> "Series":
+        """The same in larger buckets."""
+        if size == self.size:
+            return self
+        numbers, stats = combine(self.numbers // (size // self.size), self.stats)
+        return replace(self, size=size, numbers=numbers, stats=stats)
+
+
+def read_series(
+    db: Database,
+    run_id: str,
+    metrics: Sequence[str] | None = None,
+    *,
+    first: int = 1,
+    last: int | None = None,
+    width: int = MAX_BUCKETS,
+    after: Series | None = None,
+) -> Series:
+    """The episodes of a range, in at most `width` buckets.
+
+    A resumed run may replace episodes that were read before: read without `after` when `RunRow.generation` has changed.
+
+    Args:
+        db: an open store.
+        run_id: full id.
+        metrics: names out of `v3core.store.rollups.metric_names`; by default all.
+        first: number of the first episode; the first bucket is read from its own beginning.
+        last: number of the last episode; by default the newest.
+        width: points that can be told apart.
+        after: what was read before with the same arguments: only what is newer is read now.
+
+    Raises:
+        UnknownRunError: if there is no such run.
+        KeyError: for a metric that does not exist.
+    """
+    with db.read() as tx:
+        if after is None:
+            return _read(tx, run_id, metrics, first, last, width)
+        return _follow(tx, run_id, after, first, last, width)
+
+
+def _read(
+    tx: Transaction, run_id: str, metrics: Sequence[str] | None, first: int, last: int | None, width: int
+) -> Series:
+    experts = experts_of(tx, run_id)
+    names = metric_names(experts)
+    chosen = names if metrics is None else tuple(metrics)
+    columns = None if metrics is None else np.array([names.index(name) for name in _known(chosen, names)], dtype=int)
+    newest = newest_episode(tx, run_id)
+    end = newest if last is None else min(last, newest)
+    size = bucket_size(max(end, first), width, first)
+    # Episodes up to here are read; a bucket is read whole, or not at all.
+    reach = (first - 1) // size * size
+    start = reach
+    numbers, stats = [np.empty(0, dtype=np.int64)], [np.empty((0, STATISTICS, len(chosen)))]
+
+    def take(belongs: Integers, part: Floats) -> None:
+        merged = combine(belongs, part if columns is None else part[:, :, columns])
+        numbers.append(merged[0])
+        stats.append(merged[1])
+
+    for level in reversed([level for level in LEVELS if level <= size]):
+        stored = read_buckets(
+            tx, run_id, level, experts=experts, first=reach // level, last=_bucket_before(end, size) // level
+        )
+        if len(stored.numbers):
+            take(stored.numbers // (size // level), stored.stats)
+            reach = int(stored.numbers[-1] + 1) * level
+    for rows in read_rows(tx, run_id, experts, after=reach, last=_bucket_before(end, size) + 1):
+        take((rows.episode - 1) // size, singles(rows.values))
+    found = spread_out(*combine(np.concatenate(numbers), np.concatenate(stats)))
+    reached = min(newest, (int(found[0][-1]) + 1) * size) if len(found[0]) else start
+    return Series(size, *found, chosen, experts, reached)
+
+
+def _bucket_before(end: int, size: int) -> int:
+    """Last episode, counted from 0, of the bucket that holds episode `end`."""
+    return -(-end // size) * size - 1
+
+
+def _follow(tx: Transaction, run_id: str, before: Series, first: int, last: int | None, width: int) -> Series:
+    newest = newest_episode(tx, run_id)
+    if newest - before.newest > _MANY:
+        return _read(tx, run_id, before.metrics, first, last, width)
+    names = metric_names(before.experts)
+    columns = None
+    if before.metrics != names:
+        columns = np.array([names.index(name) for name in before.metrics], dtype=int)
+    for rows in read_rows(tx, run_id, before.experts, after=before.newest, last=last):
+        values = rows.values if columns is None else rows.values[:, columns]
+        newest = int(rows.episode[-1])
+        larger = before.coarser(max(bucket_size(newest, width, first), before.size))
+        belongs = (rows.episode - 1) // larger.size
+        # Only the last bucket can still grow.
+        open_ = max(len(larger) - 1, 0)
+        grown = combine(
+            np.concatenate((larger.numbers[open_:], belongs)), np.concatenate((larger.stats[open_:], singles(values)))
+        )
+        numbers, stats = spread_out(*grown)
+        before = replace(
+            larger,
+            numbers=np.concatenate((larger.numbers[:open_], numbers)),
+            stats=np.concatenate((larger.stats[:open_], stats)),
+            newest=newest,
+        )
+    return before
+
+
+def newest_episode(tx: Transaction, run_id: str) -> int:
+    """Number of the newest episode that is recorded; 0 if there is none."""
+    query = select(func.max(episodes.c.episode)).where(episodes.c.run_id == run_id)
+    return tx.execute(query).scalar_one() or 0
+
+
+def _known(chosen: Sequence[str], names: Sequence[str]) -> Sequence[str]:
+    for name in chosen:
+        if name not in names:
+            raise KeyError(name)
+    return chosen

@@ -67,7 +67,9 @@ def summarise(numbers: Integers, values: Floats) -> tuple[Integers, Floats]:
     if not finite.all():
         known, summable = np.where(finite, values, np.nan), np.where(finite, values, 0.0)
     stats[:, COUNT] = np.add.reduceat(finite, starts, axis=0, dtype=np.float64)
-    _merge_into(stats, starts, known, known, np.add.reduceat(summable, starts, axis=0))
+    with np.errstate(over="ignore"):
+        total = np.add.reduceat(summable, starts, axis=0)
+    _merge_into(stats, starts, known, known, total)
     stats[:, LAST] = values[np.append(starts[1:], len(numbers)) - 1]
     return numbers[starts], stats
 
@@ -88,7 +90,8 @@ def combine(numbers: Integers, stats: Floats) -> tuple[Integers, Floats]:
     count = stats[:, COUNT]
     merged = np.empty((len(starts), *stats.shape[1:]))
     merged[:, COUNT] = np.add.reduceat(count, starts, axis=0)
-    total = np.add.reduceat(np.where(count > 0, stats[:, MEAN] * count, 0.0), starts, axis=0)
+    with np.errstate(over="ignore"):
+        total = np.add.reduceat(np.where(count > 0, stats[:, MEAN] * count, 0.0), starts, axis=0)
     _merge_into(merged, starts, stats[:, MINIMUM], stats[:, MAXIMUM], total)
     merged[:, LAST] = stats[np.append(starts[1:], len(numbers)) - 1, LAST]
     return numbers[starts], merged
@@ -136,5 +139,5 @@ def trailing_mean(values: Floats, window: int) -> Floats:
     seen = np.zeros((len(values) + 1, values.shape[1]))
     np.cumsum(finite, axis=0, out=seen[1:])
     count = seen[window:] - seen[:-window]
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", over="ignore"):
         return np.asarray(np.ascontiguousarray(views).sum(axis=-1) / count, dtype=np.float64)

@@ -18,7 +18,7 @@ def main() -> None:
     """Train a short run and keep its database."""
     target = Path(__file__).parent / "databases" / f"schema-{SCHEMA_VERSION}.db"
     with tempfile.TemporaryDirectory() as folder:
-        run = ["train", "--env", "CartPole-v1", "--curriculum", "v3", "--episodes", "12", "--evaluate", "1"]
+        run = ["train", "--env", "CartPole-v1", "--curriculum", "v3", "--episodes", "80", "--evaluate", "1"]
         named = ["--evaluate-every", "1000", "--name", f"of schema {SCHEMA_VERSION}"]
         subprocess.run(
             [sys.executable, "-m", "v3core", *run, *named], env={**os.environ, "V3_DATA_DIR": folder}, check=True

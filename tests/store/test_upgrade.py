@@ -1,18 +1,23 @@
 """Databases of earlier schemas open, keep what they hold, and take what is new."""
 
 import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 import pytest
 from sqlalchemy import inspect, select
 
+from tests.store.reference import assert_summary_is, full_rows, plain_summary, stored_rows
 from v3core.jobs.lifecycle import ENDED
 from v3core.store.database import Database
 from v3core.store.export import export_run
 from v3core.store.readers import read_episodes, read_evaluations, read_phase_changes
+from v3core.store.rollups import rebuild_rollups
 from v3core.store.runs import list_runs, update_run
 from v3core.store.schema import SCHEMA_VERSION, meta, metadata
+from v3core.store.series import read_series
 from v3core.store.writer import EpisodeWriter
 
 FILES = sorted((Path(__file__).parent / "databases").glob("schema-*.db"))
@@ -43,17 +48,18 @@ def version(upgraded, request):
 
 
 def test_it_keeps_what_it_held(upgraded, version, tmp_path):
+    count = 12 if version < 4 else 80
     (run,) = list_runs(upgraded)
-    assert (run.name, run.status, run.episode) == (f"of schema {version}", "completed", 12)
+    assert (run.name, run.status, run.episode) == (f"of schema {version}", "completed", count)
     assert (run.config.env, run.priority, run.tags) == ("CartPole-v1", 0, None)
     table = read_episodes(upgraded, run.id)
-    assert table["episode"].tolist() == list(range(1, 13))
+    assert table["episode"].tolist() == list(range(1, count + 1))
     np.testing.assert_allclose(table.loads.sum(1), 1)
     assert np.isnan(table["explained_variance"]).all() == (version < 2)
     assert np.isnan(table.expert_grad_norms).all() == (version < 2)
     assert [change.name for change in read_phase_changes(upgraded, run.id)] == ["warmup", "transition", "fine-tune"]
     assert len(read_evaluations(upgraded, run.id)) == (version >= 2)
-    assert export_run(upgraded, run.id, tmp_path / "run.csv") == 12
+    assert export_run(upgraded, run.id, tmp_path / "run.csv") == count
 
 
 def test_it_takes_new_episodes(upgraded, episode):
@@ -61,8 +67,39 @@ def test_it_takes_new_episodes(upgraded, episode):
     with upgraded.write() as tx:
         update_run(tx, run.id, {"status": "running"}, only_in=ENDED)
     writer = EpisodeWriter(upgraded, run.id, generation=run.generation, writable_in=["running"])
-    writer.record([episode(13)], 130)
+    writer.record([episode(run.episode + 1)], 10_000)
     writer.close()
     table = read_episodes(upgraded, run.id)
-    assert table["explained_variance"][-1] == episode(13).explained_variance
-    assert len(table) == 13
+    assert table["explained_variance"][-1] == episode(run.episode + 1).explained_variance
+    assert len(table) == run.episode + 1
+
+
+@pytest.fixture
+def before_rollups(tmp_path):
+    """A database of schema 3 with a run of 300 episodes, closed."""
+    file = tmp_path / "v3.db"
+    shutil.copy(Path(__file__).parent / "databases" / "schema-3.db", file)
+    with closing(sqlite3.connect(file)) as raw:
+        for table in ("episodes", "expert_loads"):
+            names = [row[1] for row in raw.execute(f"PRAGMA table_info({table})") if row[1] != "episode"]
+            listed = ", ".join(f'"{name}"' for name in names)
+            raw.executemany(
+                f"INSERT INTO {table} (episode, {listed}) SELECT ?, {listed} FROM {table} WHERE episode = ?",
+                [(number, 1 + number % 12) for number in range(13, 301)],
+            )
+        raw.execute("UPDATE runs SET episode = 300")
+        raw.commit()
+    return file
+
+
+def test_episodes_from_before_the_pyramid_are_put_into_it(before_rollups, tmp_path):
+    database = Database.open(f"sqlite:///{before_rollups}", tmp_path)
+    (run,) = list_runs(database)
+    rows = stored_rows(database, run.id)
+    assert set(rows) == full_rows(300)
+    with database.write() as tx:
+        rebuild_rollups(tx, run.id)
+    assert stored_rows(database, run.id) == rows
+    series = read_series(database, run.id, ["return"], width=20)
+    assert_summary_is(series.summary("return"), plain_summary(read_episodes(database, run.id)["return"].tolist(), 16))
+    database.close()

@@ -1,0 +1,128 @@
+"""What recording costs training on CartPole-v1: the same training, seed by seed, recorded to SQLite and kept nowhere.
+
+Two measures: the wall time of both by turns, and a count that noise cannot hide: the time that the training thread
+spends in the recorder, and the processor time of the writer's thread, as shares of the wall time. The second is an
+upper bound: where a core is free, the writer runs beside the training but for the interpreter's lock.
+"""
+
+import argparse
+import json
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import _bench  # noqa: F401  it puts the project on the path
+import _records
+import torch
+
+from v3core.jobs.recorder import Recorder
+from v3core.jobs.signals import StopRequest
+from v3core.store.database import Database
+from v3core.store.runs import get_run
+from v3core.training import trainer
+from v3core.training.hooks import Orders
+
+ROLLOUTS = 12
+"""Timed rollouts and updates of a turn, after one that is not."""
+
+
+class _Hooks:
+    """Stops after the timed rollouts; keeps nothing unless there is a recorder."""
+
+    def __init__(self, recorder: Recorder | None = None) -> None:
+        self.recorder = recorder
+        self.ends: list[float] = []
+        self.inside = 0.0
+        """Seconds in the recorder, on the training thread, since the first rollout ended."""
+
+    def orders(self) -> Orders:
+        if self.recorder is not None:
+            self._timed(self.recorder.orders)
+        return Orders(stop=len(self.ends) > ROLLOUTS)
+
+    def record(self, episodes: Any, step: int) -> None:
+        if self.recorder is not None:
+            self._timed(self.recorder.record, episodes, step)
+        self.ends.append(time.perf_counter())
+
+    def interrupted(self) -> bool:
+        return self.recorder is not None and bool(self._timed(self.recorder.interrupted))
+
+    def phase_changed(self, change: Any) -> None:
+        if self.recorder is not None:
+            self._timed(self.recorder.phase_changed, change)
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda *_: None
+
+    def _timed(self, call: Any, *arguments: Any) -> Any:
+        start = time.perf_counter()
+        result = call(*arguments)
+        if self.ends:
+            self.inside += time.perf_counter() - start
+        return result
+
+
+def plain(db: Database, seed: int) -> float:
+    """Seconds of training that nobody records."""
+    hooks = _Hooks()
+    _train(db, seed, hooks)
+    return hooks.ends[-1] - hooks.ends[0]
+
+
+def recorded(db: Database, seed: int) -> tuple[float, float, float]:
+    """Seconds of training that is recorded; of these, in the recorder; and of the processor, in the writer."""
+    run_id = _records.new_run(db, 1_000_000)
+    writer = _records.open_writer(db, run_id)
+    clock = time.pthread_getcpuclockid(writer._thread.ident or 0)
+    hooks = _Hooks(Recorder(db, get_run(db, run_id), writer, signalled=StopRequest()))
+    before = time.clock_gettime(clock)
+    _train(db, seed, hooks)
+    spent = time.clock_gettime(clock) - before
+    writer.close()
+    return hooks.ends[-1] - hooks.ends[0], hooks.inside, spent
+
+
+def _train(db: Database, seed: int, hooks: _Hooks) -> None:
+    config = get_run(db, _records.new_run(db, 1_000_000)).config.model_copy(update={"seed": seed})
+    trainer.train(config, curriculum=config.curriculum, hooks=hooks)
+
+
+def main() -> None:
+    """Both by turns."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--turns", type=int, default=9)
+    parser.add_argument("--json", action="store_true", help="JSON in place of a table")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    trainer._save = lambda *_: None  # a checkpoint is not part of recording
+    ratios, inside, spent = [], [], []
+    with tempfile.TemporaryDirectory() as folder:
+        db = _records.open_database(Path(folder))
+        for turn in range(options.turns):
+            # Each second pair begins with the other, so that a load that grows or falls favours neither.
+            first = plain(db, turn) if turn % 2 else None
+            wall, in_recorder, in_writer = recorded(db, turn)
+            other = plain(db, turn) if first is None else first
+            ratios.append(wall / other)
+            inside.append(in_recorder / wall)
+            spent.append(in_writer / wall)
+        db.close()
+    result = {
+        "wall, recorded over plain": round(statistics.median(ratios), 4),
+        "wall, lowest and highest": [round(min(ratios), 3), round(max(ratios), 3)],
+        "training thread in the recorder": round(statistics.median(inside), 5),
+        "processor time of the writer": round(statistics.median(spent), 5),
+    }
+    if options.json:
+        print(json.dumps(result, indent=2))
+        return
+    print("Share of recording in the wall time of training, CartPole-v1")
+    for name, value in result.items():
+        print(f"  {name:<34} {value}")
+
+
+if __name__ == "__main__":
+    main()

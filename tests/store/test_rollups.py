@@ -1,0 +1,220 @@
+"""The pyramid holds what the episodes say, whatever happens to a run, and is the one that would be built anew."""
+
+import json
+import math
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from sqlalchemy import delete
+
+from tests.store.reference import assert_summary_is, full_rows, plain_summary, stored_rows
+from v3core.store.database import Database
+from v3core.store.rollups import COLUMNS, metric_names, read_rows, rebuild_rollups
+from v3core.store.runs import remove_run, update_run
+from v3core.store.schema import episodes, rollups
+from v3core.store.series import read_series
+from v3core.store.truncate import truncate
+from v3core.store.writer import EpisodeWriter
+
+NUMBERS = st.one_of(st.floats(-1e6, 1e6), st.sampled_from([math.nan, math.inf, -math.inf, 0.0, 1e300]))
+
+
+def rebuilt(db, run_id):
+    """The rows that the episodes alone give."""
+    with db.write() as tx:
+        rebuild_rollups(tx, run_id)
+    return stored_rows(db, run_id)
+
+
+def test_every_numeric_column_of_the_episodes_is_in_the_pyramid():
+    numeric = {column.name for column in episodes.c if column.type.python_type in (int, float)}
+    assert set(COLUMNS) == numeric - {"episode"}
+    assert len(set(metric_names(4))) == len(COLUMNS) + 2 + 3 * 4
+
+
+def test_rows_are_written_with_the_episode_that_fills_them(db, new_run, episode):
+    run_id = new_run(db)
+    writer = EpisodeWriter(db, run_id, generation=0, writable_in=["running"])
+    for number in range(1, 260):
+        writer.record([episode(number)], number)
+        if number in {63, 64, 255, 256}:
+            writer.flush()
+            assert set(stored_rows(db, run_id)) == full_rows(number)
+    writer.close()
+    rows = stored_rows(db, run_id)
+    assert json.loads(rows[16, 1][0]) == [["early"], ["early"], ["early", "late"], ["late"]]
+    assert json.loads(rows[64, 0][0]) == [["early"], ["early", "late"], ["late"], ["late"]]
+    assert rebuilt(db, run_id) == rows
+
+
+def test_a_deleted_run_leaves_no_rows(db, new_run, episode):
+    run_id = new_run(db)
+    writer = EpisodeWriter(db, run_id, generation=0, writable_in=["running"])
+    writer.record([episode(number) for number in range(1, 200)], 200)
+    writer.close()
+    with db.write() as tx:
+        update_run(tx, run_id, {"status": "completed"}, only_in=["running"])
+        assert remove_run(tx, run_id, only_in=["completed"])
+    assert stored_rows(db, run_id) == {}
+
+
+def test_what_a_run_without_a_pyramid_lacks_is_made_when_it_goes_on(db, new_run, episode):
+    """A database of an older version may hold episodes and no buckets; it is readable, and a writer completes it."""
+    run_id = new_run(db)
+    writer = EpisodeWriter(db, run_id, generation=0, writable_in=["running"])
+    writer.record([episode(number) for number in range(1, 1501)], 1500)
+    writer.close()
+    before, whole = stored_rows(db, run_id), read_series(db, run_id)
+    with db.write() as tx:
+        tx.execute(delete(rollups).where(rollups.c.run_id == run_id))
+    np.testing.assert_allclose(read_series(db, run_id).stats, whole.stats, rtol=1e-12)
+    writer = EpisodeWriter(db, run_id, generation=0, writable_in=["running"])
+    writer.record([episode(1501)], 1501)
+    writer.close()
+    assert stored_rows(db, run_id) == before
+
+
+def test_buckets_that_lack_a_newer_metric_stay_readable(db, new_run, episode):
+    run_id = new_run(db)
+    writer = EpisodeWriter(db, run_id, generation=0, writable_in=["running"])
+    writer.record([episode(number) for number in range(1, 65)], 64)
+    writer.close()
+    names = metric_names(4)
+    with db.write() as tx:
+        stats = np.frombuffer(stored_rows(db, run_id)[16, 0][1]).reshape(4, 5, len(names))
+        tx.execute(rollups.update().values(stats=stats[:, :, :-1].tobytes()))
+    read = read_series(db, run_id, width=10)
+    assert read.size == 16 or read.size == 8
+    coarse = read_series(db, run_id, width=4)
+    assert coarse.summary(names[-1]).count.tolist() == [0, 0, 0, 0]
+    assert np.isnan(coarse.summary(names[-1]).mean).all()
+    assert coarse.summary("return").count.tolist() == [16] * 4
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    values=st.lists(NUMBERS, min_size=1, max_size=700),
+    cuts=st.lists(st.integers(1, 300), max_size=6),
+)
+def test_batches_do_not_matter(sqlite_db, new_run, episode, values, cuts):
+    """However the episodes come, and with whatever numbers, the pyramid is the same to the last bit."""
+    run_id = new_run(sqlite_db)
+    rows = [episode(number, return_=value) for number, value in enumerate(values, start=1)]
+    writer = EpisodeWriter(sqlite_db, run_id, generation=0, writable_in=["running"])
+    start = 0
+    for cut in [*cuts, len(rows)]:
+        writer.record(rows[start : start + cut], 1)
+        writer.flush()
+        start += cut
+    writer.close()
+    written = stored_rows(sqlite_db, run_id)
+    assert set(written) == full_rows(len(rows))
+    assert rebuilt(sqlite_db, run_id) == written
+
+
+class Recording(RuleBasedStateMachine):
+    """A run recorded, flushed, cut back and gone on with, beside a plain list of what it should hold."""
+
+    episode = None
+    new_run = None
+
+    @initialize()
+    def begin(self):
+        self.folder = tempfile.TemporaryDirectory()
+        path = Path(self.folder.name)
+        self.db = Database.open(f"sqlite:///{path / 'v3.db'}", path)
+        self.run_id = type(self).new_run(self.db)
+        self.generation = 0
+        self.returns, self.loads = [], []
+        self.followed = None
+        self.open_writer()
+
+    def open_writer(self):
+        self.writer = EpisodeWriter(self.db, self.run_id, generation=self.generation, writable_in=["running"])
+
+    @rule(values=st.lists(NUMBERS, min_size=1, max_size=150), load=st.floats(0, 1))
+    def record(self, values, load):
+        first = len(self.returns) + 1
+        loads = (load, 1 - load, math.nan, 0.0)
+        rows = [type(self).episode(first + place, return_=value, loads=loads) for place, value in enumerate(values)]
+        self.writer.record(rows, first)
+        self.returns += values
+        self.loads += [load] * len(values)
+
+    @rule()
+    def restart(self):
+        self.writer.close()
+        self.open_writer()
+
+    @rule(share=st.floats(0, 1))
+    def cut_back(self, share):
+        self.writer.close()
+        kept = int(share * len(self.returns))
+        with self.db.write() as tx:
+            deleted = truncate(tx, self.run_id, episode=kept, step=kept, now=datetime.now(UTC))
+        del self.returns[kept:], self.loads[kept:]
+        if deleted:
+            self.generation += 1
+            self.followed = None
+        self.open_writer()
+
+    @invariant()
+    def all_that_is_read_is_what_was_recorded(self):
+        self.writer.flush()
+        count = len(self.returns)
+        assert set(stored_rows(self.db, self.run_id)) == full_rows(count)
+        for width in (4, 37, 1000):
+            read = read_series(self.db, self.run_id, width=width)
+            assert len(read) <= width
+            assert read.newest == count
+            assert_summary_is(read.summary("return"), plain_summary(self.returns, read.size))
+            assert_summary_is(read.summary("load_1"), plain_summary(self.loads, read.size))
+            assert not read.summary("load_3").count.any()
+        self.followed = read_series(self.db, self.run_id, width=37, after=self.followed)
+        assert_summary_is(self.followed.summary("return"), plain_summary(self.returns, self.followed.size))
+        last = read_series(self.db, self.run_id, width=1000).summary("mean_return").last
+        known = [value for value in self.returns[-100:] if math.isfinite(value)]
+        if known and max(map(abs, known)) < 1e9:
+            assert last[-1] == pytest.approx(math.fsum(known) / len(known), abs=1e-6)
+
+    def teardown(self):
+        if not hasattr(self, "writer"):
+            return
+        self.writer.close()
+        written = stored_rows(self.db, self.run_id)
+        assert rebuilt(self.db, self.run_id) == written
+        self.db.close()
+        self.folder.cleanup()
+
+
+def test_a_run_is_what_a_plain_list_says(new_run, episode):
+    Recording.new_run, Recording.episode = staticmethod(new_run), staticmethod(episode)
+    run_state_machine_as_test(Recording, settings=settings(max_examples=20, stateful_step_count=10, deadline=None))
+
+
+def test_rows_are_read_in_chunks_that_join(db, new_run, episode, monkeypatch):
+    monkeypatch.setattr("v3core.store.rollups._CHUNK", 50)
+    run_id = new_run(db)
+    writer = EpisodeWriter(db, run_id, generation=0, writable_in=["running"])
+    writer.record([episode(number) for number in range(1, 181)], 180)
+    writer.close()
+    with db.read() as tx:
+        chunks = list(read_rows(tx, run_id, 4, after=20))
+    assert [len(rows) for rows in chunks] == [50, 50, 50, 10]
+    place = metric_names(4).index("mean_return")
+    means = np.concatenate([rows.values[:, place] for rows in chunks])
+    assert means.tolist() == [np.mean(range(max(1, number - 99), number + 1)) for number in range(21, 181)]
+
+
+def test_a_sum_too_large_for_a_number_is_no_mean_beyond_the_values(db, new_run, episode):
+    run_id = new_run(db)
+    writer = EpisodeWriter(db, run_id, generation=0, writable_in=["running"])
+    writer.record([episode(number, return_=1.7e308) for number in range(1, 65)], 64)
+    writer.close()
+    assert read_series(db, run_id, width=4).summary("return").mean.tolist() == [1.7e308] * 4

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 from functools import cache
+from itertools import chain
 from typing import Any
 
 from sqlalchemy import Table
@@ -10,6 +11,9 @@ from sqlalchemy.exc import DBAPIError
 
 from v3core.store.database import Transaction
 from v3core.store.schema import UtcDateTime
+
+_TOGETHER = 768
+"""Values in one statement; of more, SQLite makes a slower program."""
 
 
 def insert_rows(tx: Transaction, table: Table, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
@@ -26,16 +30,29 @@ def insert_rows(tx: Transaction, table: Table, columns: Sequence[str], rows: Seq
     """
     if not rows:
         return
-    statement = _statement(tx.dialect.name, table.name, tuple(columns))
-    if tx.dialect.name == "sqlite":
-        tx.exec_driver_sql(statement, rows)
-        return
     try:
-        with tx.connection.cursor().copy(statement) as copy:
-            for row in rows:
-                copy.write_row(row)
+        if tx.dialect.name == "sqlite":
+            _insert_together(tx, table.name, tuple(columns), rows)
+        else:
+            with tx.connection.cursor().copy(_copy(table.name, tuple(columns))) as copy:
+                for row in rows:
+                    copy.write_row(row)
     except tx.dialect.loaded_dbapi.Error as error:
+        statement = f"INSERT INTO {table.name}"
         raise DBAPIError.instance(statement, None, error, tx.dialect.loaded_dbapi.Error, dialect=tx.dialect) from error
+
+
+def _insert_together(tx: Transaction, table: str, columns: tuple[str, ...], rows: Sequence[tuple[Any, ...]]) -> None:
+    """Several rows to a statement: half the time, and the interpreter's lock is asked for that much less often."""
+    cursor = tx.connection.cursor()
+    together = max(_TOGETHER // len(columns), 1)
+    whole = len(rows) // together * together
+    many = _insert(table, columns, together)
+    for start in range(0, whole, together):
+        cursor.execute(many, tuple(chain.from_iterable(rows[start : start + together])))
+    if whole < len(rows):
+        cursor.executemany(_insert(table, columns, 1), rows[whole:])
+    cursor.close()
 
 
 def driver_time(tx: Transaction, moment: datetime) -> Any:
@@ -45,8 +62,15 @@ def driver_time(tx: Transaction, moment: datetime) -> Any:
 
 
 @cache
-def _statement(dialect: str, table: str, columns: tuple[str, ...]) -> str:
-    names = ", ".join(f'"{column}"' for column in columns)
-    if dialect == "sqlite":
-        return f"INSERT INTO {table} ({names}) VALUES ({', '.join('?' * len(columns))})"
-    return f"COPY {table} ({names}) FROM STDIN"
+def _insert(table: str, columns: tuple[str, ...], rows: int) -> str:
+    places = f"({', '.join('?' * len(columns))})"
+    return f"INSERT INTO {table} ({_named(columns)}) VALUES {', '.join([places] * rows)}"
+
+
+@cache
+def _copy(table: str, columns: tuple[str, ...]) -> str:
+    return f"COPY {table} ({_named(columns)}) FROM STDIN"
+
+
+def _named(columns: tuple[str, ...]) -> str:
+    return ", ".join(f'"{column}"' for column in columns)

@@ -18,6 +18,8 @@ COMMIT_SECONDS = 0.5
 """An episode is committed at the latest so long after it was recorded."""
 COMMIT_EPISODES = 256
 """… or once so many wait."""
+LARGEST_COMMIT = 1024
+"""So many episodes at most go into one commit, so that nobody waits long for the lock."""
 HEARTBEAT_SECONDS = 1.0
 PROMISE_SECONDS = 5.0
 """Each heartbeat promises the next one within so long, unless it says otherwise."""
@@ -29,7 +31,7 @@ class RunTakenOverError(V3Error):
     """The run is no longer this process's to write: it was declared lost, and perhaps resumed elsewhere."""
 
 
-@dataclass(frozen=True)
+@dataclass  # not frozen: with so many fields that is three times as slow, and one is made of every episode
 class EpisodeRow:
     """One episode as it is recorded; the fields are those of the table `episodes`, `return_` being `return`."""
 
@@ -209,8 +211,8 @@ class EpisodeWriter:
                 with self._changed:
                     while not self._closing and (wait := min(self._commit_at, next_heartbeat) - time.monotonic()) > 0:
                         self._changed.wait(wait)
-                    batch, self._pending = self._pending, []
-                    self._commit_at = float("inf")
+                    batch, self._pending = self._pending[:LARGEST_COMMIT], self._pending[LARGEST_COMMIT:]
+                    self._commit_at = 0.0 if self._pending else float("inf")
                     closing, step = self._closing, self._step
                 next_heartbeat = time.monotonic() + HEARTBEAT_SECONDS
                 self._write_patiently(batch, step)

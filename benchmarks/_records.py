@@ -9,10 +9,11 @@ from typing import Any
 
 from v3core.config import build_run_config, recipe_for
 from v3core.curriculum import load_preset, scaled
+from v3core.episode import EpisodeRecord
 from v3core.jobs.launcher import create
 from v3core.store.database import Database
 from v3core.store.runs import update_run
-from v3core.store.writer import EpisodeRow, EpisodeWriter
+from v3core.store.writer import EpisodeWriter
 
 ENV = "CartPole-v1"
 EXPERTS = 4
@@ -24,7 +25,7 @@ PER_ROLLOUT = 32
 _TEXTS: dict[str, Any] = {"env": ENV, "routing": "sparsemax", "top_k_weights": None}
 _VECTORS = ("loads", "hard_loads", "expert_grad_norms")
 _GIVEN = {"episode", "phase", "step", *_TEXTS, *_VECTORS}
-_DRAWN = [field.name for field in fields(EpisodeRow) if field.name not in _GIVEN]
+_DRAWN = [field.name for field in fields(EpisodeRecord) if field.name not in _GIVEN]
 
 
 def open_database(folder: Path) -> Database:
@@ -49,14 +50,14 @@ def open_writer(db: Database, run_id: str) -> EpisodeWriter:
     return EpisodeWriter(db, run_id, generation=0, writable_in=["running"])
 
 
-def drawn(first: int, last: int, *, total: int) -> Iterator[EpisodeRow]:
+def drawn(first: int, last: int, *, total: int) -> Iterator[EpisodeRecord]:
     """Episodes of a run of `total`, every number random."""
     draw = random.Random(first).random
     for number in range(first, last + 1):
         phase = ("warmup", "transition", "fine-tune")[min(3 * number // (total + 1), 2)]
         vectors = {name: tuple(draw() for _ in range(EXPERTS)) for name in _VECTORS}
         numbers: dict[str, Any] = {name: draw() for name in _DRAWN}
-        yield EpisodeRow(episode=number, phase=phase, step=number * STEPS, **_TEXTS, **vectors, **numbers)
+        yield EpisodeRecord(episode=number, phase=phase, step=number * STEPS, **_TEXTS, **vectors, **numbers)
 
 
 def fill(db: Database, run_id: str, count: int, *, first: int = 1, total: int | None = None) -> None:

@@ -13,8 +13,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-TURNS = 3
-EPISODES = {"ours": 20_000, "ours-bare": 20_000, "trackio": 10_000, "tensorboard": 3_000, "mlflow": 1_000}
+TURNS = 5
+EPISODES = {"ours": 60_000, "ours-bare": 60_000, "trackio": 20_000, "tensorboard": 1_500, "mlflow": 1_000}
 """As many as take a second or a few."""
 METRICS = [f"metric_{number}" for number in range(20)] + [f"load_{number}" for number in range(4)]
 PEERS = Path(__file__).resolve().parents[1] / ".venv-peers" / "bin" / "python"
@@ -26,14 +26,14 @@ def _ours(count: int, folder: Path, *, rollups: bool = True) -> Callable[[], Non
 
     db = _records.open_database(folder)
     run_id = _records.new_run(db, count)
-    values = [vars(row) for row in _records.drawn(1, count, total=count)]
+    episodes = list(_records.drawn(1, count, total=count))
     writer = _records.open_writer(db, run_id)
     if not rollups:
         writer._pyramid.record = lambda *_: []  # type: ignore[method-assign]
 
     def record() -> None:
         for start in range(0, count, _records.PER_ROLLOUT):
-            rows = [_records.EpisodeRow(**value) for value in values[start : start + _records.PER_ROLLOUT]]
+            rows = episodes[start : start + _records.PER_ROLLOUT]
             writer.record(rows, rows[-1].step)
         writer.close()
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from v3core.episode import EpisodeRecord
 from v3core.jobs import identity, supervisor
 from v3core.jobs.lifecycle import ACTIVE, Status
 from v3core.jobs.supervisor import reconcile
@@ -148,5 +149,5 @@ def row(number):
     """An episode of a policy with two experts."""
     words = {"phase": "late", "env": "CartPole-v1", "routing": "softmax", "top_k_weights": None}
     shares = dict.fromkeys(("loads", "hard_loads", "expert_grad_norms"), (0.5, 0.5))
-    ones = {field.name: 1 for field in dataclasses.fields(writer_module.EpisodeRow)}
-    return writer_module.EpisodeRow(**ones | words | shares | {"episode": number, "step": number})
+    ones = {field.name: 1 for field in dataclasses.fields(EpisodeRecord)}
+    return EpisodeRecord(**ones | words | shares | {"episode": number, "step": number})

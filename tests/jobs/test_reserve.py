@@ -13,6 +13,7 @@ from sqlalchemy.exc import OperationalError
 
 from tests.disks import fill, small_disk
 from tests.waiting import wait_for
+from v3core.episode import EpisodeRecord
 from v3core.errors import V3Error
 from v3core.jobs.failures import TRACEBACK_CHARACTERS
 from v3core.jobs.launcher import create
@@ -23,7 +24,7 @@ from v3core.store.database import Database
 from v3core.store.history import add_event
 from v3core.store.readers import read_episodes
 from v3core.store.runs import get_run, update_run
-from v3core.store.writer import EpisodeRow, EpisodeWriter
+from v3core.store.writer import EpisodeWriter
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -32,13 +33,14 @@ WRITER = """
 import itertools, json, sys, time
 from v3core.errors import V3Error
 from v3core.store.database import Database
-from v3core.store.writer import EpisodeRow, EpisodeWriter
+from v3core.episode import EpisodeRecord
+from v3core.store.writer import EpisodeWriter
 
 writer = EpisodeWriter(Database.open(sys.argv[1]), sys.argv[2], generation=0, writable_in=["running"])
 row = json.loads(sys.argv[3])
 try:
     for number in itertools.count(1):
-        writer.record([EpisodeRow(**row | {"episode": number, "step": number})], number)
+        writer.record([EpisodeRecord(**row | {"episode": number, "step": number})], number)
         if number % 50 == 0:
             writer.flush()
             print(number, flush=True)
@@ -52,8 +54,8 @@ def row(number):
     """An episode of a policy with two experts."""
     words = {"phase": "late", "env": "CartPole-v1", "routing": "softmax", "top_k_weights": None}
     shares = dict.fromkeys(("loads", "hard_loads", "expert_grad_norms"), (0.5, 0.5))
-    ones = {field.name: 1 for field in fields(EpisodeRow)}
-    return EpisodeRow(**ones | words | shares | {"episode": number, "step": number})
+    ones = {field.name: 1 for field in fields(EpisodeRecord)}
+    return EpisodeRecord(**ones | words | shares | {"episode": number, "step": number})
 
 
 def record_until_full(store, run_id):

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from v3core.config import build_run_config, recipe_for
 from v3core.curriculum import Progress, environments_of, load_preset, scaled, settings_at
+from v3core.episode import EpisodeRecord
 from v3core.jobs import identity
 from v3core.jobs.files import run_folder
 from v3core.jobs.launcher import claim, create
@@ -14,7 +15,7 @@ from v3core.jobs.lifecycle import ACTIVE, RESUMABLE, Status, change_status
 from v3core.store.database import Database
 from v3core.store.history import CheckpointRow, PhaseChangeRow, add_checkpoint, add_evaluation, add_phase_change
 from v3core.store.runs import need_run, update_run
-from v3core.store.writer import EpisodeRow, EpisodeWriter
+from v3core.store.writer import EpisodeWriter
 
 PATHS: dict[Status, Sequence[Status]] = {
     Status.QUEUED: (),
@@ -122,7 +123,7 @@ def add_checkpoint_file(db: Database, run_id: str, episode: int) -> None:
         add_checkpoint(tx, run_id, row)
 
 
-def _as_older(row: EpisodeRow) -> EpisodeRow:
+def _as_older(row: EpisodeRecord) -> EpisodeRecord:
     unknown = (
         *("approx_kl", "clip_fraction", "router_shift", "grad_norm", "explained_variance", "dormant_share"),
         *("rollbacks", "load_entropy", "specialisation", "effective_experts", "support", "load_cv"),
@@ -130,10 +131,10 @@ def _as_older(row: EpisodeRow) -> EpisodeRow:
     return replace(row, **dict.fromkeys(unknown), expert_grad_norms=(None,) * len(row.loads))
 
 
-def _episode(number: int, curriculum, episodes: int, experts: int = 4) -> EpisodeRow:
+def _episode(number: int, curriculum, episodes: int, experts: int = 4) -> EpisodeRecord:
     base = recipe_for("CartPole-v1").base.values()
     settings = settings_at(curriculum, Progress(number - 1, episodes), base)
-    return EpisodeRow(
+    return EpisodeRecord(
         episode=number,
         phase=settings.phase_name,
         env="CartPole-v1",

@@ -8,10 +8,10 @@ import pytest
 from tests.databases import BACKENDS, empty_database
 from v3core.config import build_run_config, recipe_for
 from v3core.curriculum import parse
+from v3core.episode import EpisodeRecord
 from v3core.store.commands import add_revision
 from v3core.store.database import Database
 from v3core.store.runs import add_run, update_run
-from v3core.store.writer import EpisodeRow
 
 START = datetime(2030, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 
@@ -121,6 +121,6 @@ def episode():
             "hard_loads": (0.0, 0.0, number / 1e6, 1.0 - number / 1e6),
             "expert_grad_norms": (number + 0.1, number + 0.2, number + 0.3, number + 0.4),
         }
-        return EpisodeRow(**{**values, **changes})
+        return EpisodeRecord(**{**values, **changes})
 
     return row

@@ -19,12 +19,13 @@ ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = """
 import itertools, json, sys, time
 from v3core.store.database import Database
-from v3core.store.writer import EpisodeRow, EpisodeWriter
+from v3core.episode import EpisodeRecord
+from v3core.store.writer import EpisodeWriter
 
 url, run_id, row, pause = sys.argv[1], sys.argv[2], json.loads(sys.argv[3]), float(sys.argv[4])
 writer = EpisodeWriter(Database.open(url), run_id, generation=0, writable_in=["running"])
 for episode in itertools.count(1):
-    writer.record([EpisodeRow(**row | {"episode": episode, "step": episode})], episode)
+    writer.record([EpisodeRecord(**row | {"episode": episode, "step": episode})], episode)
     print(episode, time.monotonic(), flush=True)
     time.sleep(pause)
 """

@@ -45,7 +45,7 @@ from v3core.store.commands import add_revision
 from v3core.store.database import Database
 from v3core.store.readers import EPISODE_COLUMNS, read_episodes
 from v3core.store.runs import add_run
-from v3core.store.writer import EpisodeRow, EpisodeWriter
+from v3core.store.writer import EpisodeWriter
 from v3core.training import trainer
 from v3core.training.checkpoint import load_checkpoint
 from v3core.training.hooks import EpisodeRecord
@@ -345,7 +345,7 @@ def stored(small_run, recorder, tmp_path):
             add_run(tx, "run", config, status="running", now=now)
             add_revision(tx, "run", config.curriculum, actor="user", now=now, applied_episode=0)
         writer = EpisodeWriter(db, "run", generation=0, writable_in={"running"})
-        writer.record([EpisodeRow(**vars(record)) for record in hooks.episodes], hooks.step)
+        writer.record(hooks.episodes, hooks.step)
         writer.close()
         yield config, hooks.episodes, lambda: read_episodes(db, "run")
         db.close()

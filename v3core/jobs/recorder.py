@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from v3core.episode import EpisodeRecord
 from v3core.jobs.checkpoints import kept_checkpoints, superseded
 from v3core.jobs.files import checkpoint_file
 from v3core.jobs.lifecycle import Status, change_status
@@ -26,8 +27,8 @@ from v3core.store.history import (
 )
 from v3core.store.recent import recent_returns
 from v3core.store.runs import RunRow
-from v3core.store.writer import EpisodeRow, EpisodeWriter
-from v3core.training.hooks import Edit, EpisodeRecord, Evaluation, Orders, PhaseChange
+from v3core.store.writer import EpisodeWriter
+from v3core.training.hooks import Edit, Evaluation, Orders, PhaseChange
 
 POLL_SECONDS = 0.3
 LOG_SECONDS = 5.0
@@ -92,7 +93,7 @@ class Recorder:
 
     def record(self, episodes: Sequence[EpisodeRecord], step: int) -> None:
         """Hand the episodes to the writer."""
-        self._writer.record([EpisodeRow(**vars(episode)) for episode in episodes], step)
+        self._writer.record(episodes, step)
         if not episodes:
             return
         self._episode = episodes[-1].episode

@@ -16,14 +16,21 @@ _TOGETHER = 768
 """Values in one statement; of more, SQLite makes a slower program."""
 
 
-def insert_rows(tx: Transaction, table: Table, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
+def insert_rows(
+    tx: Transaction,
+    table: Table,
+    columns: Sequence[str],
+    rows: Sequence[tuple[Any, ...]],
+    shared: tuple[Any, ...] = (),
+) -> None:
     """Insert tuples.
 
     Args:
         tx: a writing transaction.
         table: where.
-        columns: names of the table's columns that the tuples hold, in their order.
+        columns: names of the table's columns that are given, in their order.
         rows: values as the driver takes them; a time is made by `driver_time`.
+        shared: values of the first columns, where they are the same in all rows; `rows` then hold the others.
 
     Raises:
         DBAPIError: as SQLAlchemy's own inserts do.
@@ -32,26 +39,28 @@ def insert_rows(tx: Transaction, table: Table, columns: Sequence[str], rows: Seq
         return
     try:
         if tx.dialect.name == "sqlite":
-            _insert_together(tx, table.name, tuple(columns), rows)
+            _insert_together(tx, table.name, tuple(columns), rows, shared)
         else:
             with tx.connection.cursor().copy(_copy(table.name, tuple(columns))) as copy:
                 for row in rows:
-                    copy.write_row(row)
+                    copy.write_row((*shared, *row))
     except tx.dialect.loaded_dbapi.Error as error:
         statement = f"INSERT INTO {table.name}"
         raise DBAPIError.instance(statement, None, error, tx.dialect.loaded_dbapi.Error, dialect=tx.dialect) from error
 
 
-def _insert_together(tx: Transaction, table: str, columns: tuple[str, ...], rows: Sequence[tuple[Any, ...]]) -> None:
+def _insert_together(
+    tx: Transaction, table: str, columns: tuple[str, ...], rows: Sequence[tuple[Any, ...]], shared: tuple[Any, ...]
+) -> None:
     """Several rows to a statement: half the time, and the interpreter's lock is asked for that much less often."""
     cursor = tx.connection.cursor()
     together = max(_TOGETHER // len(columns), 1)
     whole = len(rows) // together * together
-    many = _insert(table, columns, together)
+    many, one = _insert(table, columns, len(shared), together), _insert(table, columns, len(shared), 1)
     for start in range(0, whole, together):
-        cursor.execute(many, tuple(chain.from_iterable(rows[start : start + together])))
-    if whole < len(rows):
-        cursor.executemany(_insert(table, columns, 1), rows[whole:])
+        cursor.execute(many, (*shared, *chain.from_iterable(rows[start : start + together])))
+    for row in rows[whole:]:
+        cursor.execute(one, (*shared, *row))
     cursor.close()
 
 
@@ -62,9 +71,11 @@ def driver_time(tx: Transaction, moment: datetime) -> Any:
 
 
 @cache
-def _insert(table: str, columns: tuple[str, ...], rows: int) -> str:
-    places = f"({', '.join('?' * len(columns))})"
-    return f"INSERT INTO {table} ({_named(columns)}) VALUES {', '.join([places] * rows)}"
+def _insert(table: str, columns: tuple[str, ...], shared: int, rows: int) -> str:
+    # "?1" stands for the first value wherever it is; "?" for the one after the largest so far.
+    places = [*(f"?{place}" for place in range(1, shared + 1)), *"?" * (len(columns) - shared)]
+    values = ", ".join([f"({', '.join(places)})"] * rows)
+    return f"INSERT INTO {table} ({_named(columns)}) VALUES {values}"
 
 
 @cache

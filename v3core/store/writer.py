@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from v3core.episode import EpisodeRecord
 from v3core.errors import V3Error
 from v3core.store.batch import Batch
 from v3core.store.database import Database, DatabaseBusyError, Transaction
@@ -29,62 +30,6 @@ LOCKED_SECONDS = 600.0
 
 class RunTakenOverError(V3Error):
     """The run is no longer this process's to write: it was declared lost, and perhaps resumed elsewhere."""
-
-
-@dataclass  # not frozen: with so many fields that is three times as slow, and one is made of every episode
-class EpisodeRow:
-    """One episode as it is recorded; the fields are those of the table `episodes`, `return_` being `return`."""
-
-    episode: int
-    phase: str
-    env: str
-    return_: float
-    length: int
-    phase_steps: int
-    success: float | None
-    step: int
-    policy_loss: float
-    value_loss: float
-    load_balance_loss: float
-    expert_balance_loss: float
-    router_z_loss: float
-    diversity_loss: float
-    consistency_loss: float
-    gate_entropy_loss: float
-    action_entropy: float
-    total_loss: float
-    approx_kl: float
-    clip_fraction: float
-    router_shift: float
-    grad_norm: float
-    explained_variance: float
-    dormant_share: float
-    rollbacks: int
-    lr: float
-    temperature: float
-    routing: str
-    alpha: float | None
-    top_k: int | None
-    top_k_weights: str | None
-    jitter: float
-    load_balance: float
-    expert_balance: float
-    z_loss: float
-    diversity: float
-    consistency: float
-    gate_entropy: float
-    bias_speed: float
-    entropy: float
-    routing_entropy: float
-    load_entropy: float
-    specialisation: float
-    effective_experts: float
-    support: float
-    load_cv: float
-    dead_experts: int | None
-    loads: tuple[float, ...]
-    hard_loads: tuple[float, ...]
-    expert_grad_norms: tuple[float, ...]
 
 
 Operation = Callable[[Transaction], None]
@@ -127,7 +72,7 @@ class EpisodeWriter:
         self._episode, self._step = run.episode, run.step
         self._step_speed, self._episode_speed = Speed(), Speed()
         self._changed = threading.Condition()
-        self._pending: list[EpisodeRow | _Also] = []
+        self._pending: list[EpisodeRecord | _Also] = []
         self._promise = PROMISE_SECONDS
         self._rollout_at: datetime | None = None
         self._commit_at = float("inf")
@@ -138,7 +83,7 @@ class EpisodeWriter:
         self._thread = threading.Thread(target=self._run, name=f"writer of {run_id}", daemon=True)
         self._thread.start()
 
-    def record(self, rows: Sequence[EpisodeRow], step: int) -> None:
+    def record(self, rows: Sequence[EpisodeRecord], step: int) -> None:
         """Take episodes to be written soon; returns at once.
 
         Args:
@@ -193,7 +138,7 @@ class EpisodeWriter:
         self._thread.join()
         self._raise_error()
 
-    def _take(self, *entries: EpisodeRow | _Also) -> None:
+    def _take(self, *entries: EpisodeRecord | _Also) -> None:
         if not self._pending:
             self._commit_at = time.monotonic() + COMMIT_SECONDS
             self._changed.notify_all()
@@ -226,9 +171,9 @@ class EpisodeWriter:
                 self._error = error
                 self._changed.notify_all()
 
-    def _write_patiently(self, batch: list[EpisodeRow | _Also], step: int) -> None:
+    def _write_patiently(self, batch: list[EpisodeRecord | _Also], step: int) -> None:
         """Write a batch, and wait on while another process holds the lock: it may itself have been suspended."""
-        rows = [entry for entry in batch if isinstance(entry, EpisodeRow)]
+        rows = [entry for entry in batch if isinstance(entry, EpisodeRecord)]
         for row in rows:
             self._returns.add(row.return_)
         prepared = Batch.of(rows, self._pyramid)
@@ -244,7 +189,7 @@ class EpisodeWriter:
             if isinstance(entry, _Also) and entry.then is not None:
                 entry.then()
 
-    def _write(self, batch: list[EpisodeRow | _Also], rows: list[EpisodeRow], prepared: Batch, step: int) -> None:
+    def _write(self, batch: list[EpisodeRecord | _Also], rows: list[EpisodeRecord], prepared: Batch, step: int) -> None:
         now = datetime.now(UTC)
         if rows:
             self._episode = rows[-1].episode

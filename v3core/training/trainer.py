@@ -23,11 +23,12 @@ from v3core.curriculum import (
 )
 from v3core.environments import EnvironmentSpec, ReplayError
 from v3core.environments.run_spec import check_run
+from v3core.episode import EpisodeRecord
 from v3core.errors import V3Error
 from v3core.training.advantages import Floats, generalised_advantages
 from v3core.training.checkpoint import save_checkpoint
 from v3core.training.evaluation import evaluate
-from v3core.training.hooks import Edit, EpisodeRecord, Evaluation, PhaseChange, TrainingHooks
+from v3core.training.hooks import Edit, Evaluation, PhaseChange, TrainingHooks
 from v3core.training.interruption import LeftEarlyError
 from v3core.training.ppo import Coefficients, NonFiniteUpdateError, Samples, UpdateStatistics, normalised, update
 from v3core.training.rollout import InterruptedRolloutError, Rollout

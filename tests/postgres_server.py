@@ -68,7 +68,11 @@ def _start_guardian(folder, url):
     session = os.getppid() if "PYTEST_XDIST_WORKER" in os.environ else os.getpid()
     with (folder / "log").open("w") as log:
         command = [sys.executable, __file__, str(folder), str(session)]
-        guardian = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+        # A test ends all that has its data folder in the environment; the server must outlive the test.
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("V3_")}
+        guardian = subprocess.Popen(
+            command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+        )
     (folder / "guardian").write_text(str(guardian.pid))
     deadline = time.monotonic() + START_SECONDS
     while not url.exists():

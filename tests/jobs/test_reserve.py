@@ -235,22 +235,27 @@ def test_a_disk_without_room_for_another_file_is_full_too(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("url", "problem", "sentence"),
+    ("url", "problem", "state", "sentence"),
     [
         (
             "postgresql://me:secret@host/v3",
             'could not extend file "base/1/2": No space left on device',
+            "53100",
             "The database postgresql://me:***@host/v3 cannot be written: "
-            'could not extend file "base/1/2": No space left on device; free some space.',
+            'could not extend file "base/1/2": No space left on device; free some space on its server.',
         ),
         (
             "sqlite:////tmp/v3.db",
             "disk I/O error",
+            None,
             "The database /tmp/v3.db cannot be used: disk I/O error; "
             "look at the disk, and whether the file is still there.",
         ),
     ],
 )
-def test_other_failures_of_a_disk_are_explained(url, problem, sentence):
-    error = OperationalError("UPDATE", None, Exception(problem))
+def test_other_failures_of_a_disk_are_explained(url, problem, state, sentence):
+    original = Exception(problem)
+    if state is not None:
+        original.sqlstate = state
+    error = OperationalError("UPDATE", None, original)
     assert dialect.explain_failure(dialect.parse_url(url), error) == sentence

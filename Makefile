@@ -22,7 +22,7 @@ check: .venv/.development
 	$(BIN)/lint-imports --no-cache
 
 # One after another, so that they do not slow each other.
-bench: .venv/.development
+bench: .venv/.development .venv-peers/.installed
 	@for benchmark in benchmarks/[!_]*.py; do $(BIN)/python $$benchmark || exit 1; done
 
 # Every fault in full: a quarter of an hour. Prints the table of docs/reliability.md.
@@ -48,5 +48,11 @@ screenshots: .venv/.development
 	@$(PIP) -r requirements-dev.txt
 	@touch $@
 
+.venv-peers/.installed: .venv/bin/python requirements-peers.txt
+	@echo "Installing the peers of the benchmarks …"
+	@$(BIN)/python -m venv .venv-peers
+	@.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-peers.txt
+	@touch $@
+
 clean:
-	rm -rf .venv static .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-peers static .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -47,6 +47,18 @@ def median_ms(call: Callable[[], object], repeats: int = 15) -> float:
     return round(statistics.median(times), 2)
 
 
+def first_look(folder: Path, run_id: str) -> float:
+    """Milliseconds of the first read of a connection: nothing is in its cache."""
+    db = _records.open_database(folder)
+    with db.read():
+        pass
+    start = time.perf_counter()
+    read_series(db, run_id)
+    seconds = time.perf_counter() - start
+    db.close()
+    return seconds * 1000
+
+
 def draw(db: Database, run_id: str, curve: Series) -> list[Any]:
     """The six figures, ready to be sent."""
     run = get_run(db, run_id)
@@ -67,6 +79,9 @@ def measure(folder: Path, count: int) -> dict[str, Any]:
     before = read_series(db, run_id)
     result: dict[str, Any] = {"episodes": count, "recorded in, s": round(filled, 1)}
     result["six charts' data, ms"] = median_ms(lambda: read_series(db, run_id))
+    result["the same by a new connection, ms"] = round(
+        statistics.median(first_look(folder, run_id) for _ in range(7)), 2
+    )
     middle = {"first": count // 2, "last": count // 2 + count // 10}
     result["a tenth of the run, ms"] = median_ms(lambda: read_series(db, run_id, **middle))
     start = time.perf_counter()

@@ -84,9 +84,13 @@ def combine(numbers: Integers, stats: Floats) -> tuple[Integers, Floats]:
     Returns:
         The different numbers, shape [b], and their statistics, shape [b, 5, metrics].
     """
-    starts = _starts(numbers)
-    if len(starts) == len(numbers):
+    repeated = np.flatnonzero(np.diff(numbers) == 0)
+    if not len(repeated):
         return numbers, stats
+    # Of a long run only the last few are in parts; those before are what they are.
+    single = int(repeated[0])
+    numbers, done, stats = numbers[single:], (numbers[:single], stats[:single]), stats[single:]
+    starts = _starts(numbers)
     count = stats[:, COUNT]
     merged = np.empty((len(starts), *stats.shape[1:]))
     merged[:, COUNT] = np.add.reduceat(count, starts, axis=0)
@@ -94,7 +98,7 @@ def combine(numbers: Integers, stats: Floats) -> tuple[Integers, Floats]:
         total = np.add.reduceat(np.where(count > 0, stats[:, MEAN] * count, 0.0), starts, axis=0)
     _merge_into(merged, starts, stats[:, MINIMUM], stats[:, MAXIMUM], total)
     merged[:, LAST] = stats[np.append(starts[1:], len(numbers)) - 1, LAST]
-    return numbers[starts], merged
+    return np.concatenate((done[0], numbers[starts])), np.concatenate((done[1], merged))
 
 
 def _starts(numbers: Integers) -> NDArray[np.intp]:

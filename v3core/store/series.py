@@ -123,12 +123,10 @@ def _read(
     # Episodes up to here are read; a bucket is read whole, or not at all.
     reach = (first - 1) // size * size
     start = reach
-    numbers, stats = [np.empty(0, dtype=np.int64)], [np.empty((0, STATISTICS, len(chosen)))]
+    parts = [(np.empty(0, dtype=np.int64), np.empty((0, STATISTICS, len(chosen))))]
 
     def take(belongs: Integers, part: Floats) -> None:
-        merged = combine(belongs, part if columns is None else part[:, :, columns])
-        numbers.append(merged[0])
-        stats.append(merged[1])
+        parts.append(combine(belongs, part if columns is None else part[:, :, columns]))
 
     for level in reversed([level for level in LEVELS if level <= size]):
         stored = read_buckets(
@@ -139,9 +137,25 @@ def _read(
             reach = int(stored.numbers[-1] + 1) * level
     for rows in read_rows(tx, run_id, experts, after=reach, last=_bucket_before(end, size) + 1):
         take((rows.episode - 1) // size, singles(rows.values))
-    found = spread_out(*combine(np.concatenate(numbers), np.concatenate(stats)))
+    found = spread_out(*_joined(parts))
     reached = min(newest, (int(found[0][-1]) + 1) * size) if len(found[0]) else start
     return Series(size, *found, chosen, experts, reached)
+
+
+def _joined(parts: list[tuple[Integers, Floats]]) -> tuple[Integers, Floats]:
+    """Levels one after another; where one ends within a bucket, the next goes on with it. Copies what is long once."""
+    joined: list[tuple[Integers, Floats]] = []
+    for numbers, stats in parts:
+        if joined and len(numbers) and joined[-1][0][-1] == numbers[0]:
+            before, filled = joined.pop()
+            both = np.concatenate((before[-1:], numbers[:1])), np.concatenate((filled[-1:], stats[:1]))
+            pieces = [(before[:-1], filled[:-1]), combine(*both), (numbers[1:], stats[1:])]
+        else:
+            pieces = [(numbers, stats)]
+        joined += [piece for piece in pieces if len(piece[0])]
+    if not joined:
+        return parts[0]
+    return np.concatenate([piece[0] for piece in joined]), np.concatenate([piece[1] for piece in joined])
 
 
 def _bucket_before(end: int, size: int) -> int:

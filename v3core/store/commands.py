@@ -2,11 +2,11 @@
 
 import json
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import bindparam, func, insert, select, update
 
 from v3core.curriculum import Curriculum
 from v3core.store.database import Database, Transaction
@@ -155,17 +155,23 @@ def add_command(
     return int(tx.execute(insert(commands).values(values).returning(commands.c.id)).scalar_one())
 
 
+_FIELDS = [field.name for field in fields(CommandRow) if field.name != "revision"]
+# Made once: a worker asks several times a second.
+_OF_RUN = (
+    select(commands.c.revision_id, *(commands.c[name] for name in _FIELDS))
+    .where(commands.c.run_id == bindparam("run"))
+    .order_by(commands.c.id)
+)
+_OPEN_OF_RUN = _OF_RUN.where(_OPEN)
+
+
 def commands_of(tx: Transaction, run_id: str, *, only_open: bool = False) -> list[CommandRow]:
     """Commands of a run, oldest first; all, or those neither applied nor rejected."""
-    names = [name for name in CommandRow.__dataclass_fields__ if name != "revision"]
-    query = select(commands.c.revision_id, *(commands.c[name] for name in names)).where(commands.c.run_id == run_id)
-    if only_open:
-        query = query.where(_OPEN)
-    rows = tx.execute(query.order_by(commands.c.id)).mappings().all()
+    rows = tx.execute(_OPEN_OF_RUN if only_open else _OF_RUN, {"run": run_id}).mappings().all()
     edits = any(row["revision_id"] for row in rows)
     by_id = {revision.id: revision for revision in revisions_of(tx, run_id)} if edits else {}
     return [
-        CommandRow(revision=by_id.get(row["revision_id"] or 0), **{name: row[name] for name in names}) for row in rows
+        CommandRow(revision=by_id.get(row["revision_id"] or 0), **{name: row[name] for name in _FIELDS}) for row in rows
     ]
 
 

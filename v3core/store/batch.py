@@ -10,7 +10,7 @@ import numpy as np
 
 from v3core.store.bulk import driver_time, insert_rows
 from v3core.store.database import Transaction
-from v3core.store.rollups import COLUMNS, Pyramid, insert_rollups
+from v3core.store.rollups import COLUMNS, Pyramid, cut_rollups, insert_rollups
 from v3core.store.schema import episodes, expert_loads
 
 if TYPE_CHECKING:
@@ -34,6 +34,8 @@ class Batch:
     numbers: list[tuple[Any, ...]]
     loads: list[tuple[Any, ...]]
     rollups: list[tuple[Any, ...]]
+    whole: int | None
+    """Rows of the pyramid beyond this episode are not right, and go first; None if all are."""
 
     @classmethod
     def of(cls, rows: Sequence["EpisodeRow"], pyramid: Pyramid) -> "Batch":
@@ -55,7 +57,7 @@ class Batch:
                 np.array([(row.loads, row.hard_loads, row.expert_grad_norms) for row in rows[part]], dtype=np.float64),
                 [key[1] for key in keys[part]],
             )
-        return cls(pyramid.run_id, keys, numbers, loads, rollups)
+        return cls(pyramid.run_id, keys, numbers, loads, rollups, pyramid.take_whole() if rows else None)
 
     def insert(self, tx: Transaction, now: datetime) -> None:
         """Write it all."""
@@ -63,4 +65,6 @@ class Batch:
         rows = [(self.run_id, at, *key, *numbers) for key, numbers in zip(self.keys, self.numbers, strict=True)]
         insert_rows(tx, episodes, _EPISODE, rows)
         insert_rows(tx, expert_loads, _LOADS, self.loads)
+        if self.whole is not None:
+            cut_rollups(tx, self.run_id, self.whole)
         insert_rollups(tx, self.rollups)

@@ -37,6 +37,8 @@ from v3core.errors import V3Error
 from v3core.store.schema import SCHEMA_VERSION
 
 _PIECE_BYTES = 1 << 20
+MOST_SHOWN = 400
+"""Letters of a sentence that says what is wrong."""
 _END_BYTES = (1 << 16) + 200
 """Within so many bytes of its end a ZIP file says where its directory lies."""
 _BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError, ValueError)
@@ -131,7 +133,7 @@ class ArchiveReader:
 
     def refuse(self, problem: str) -> Any:
         """Raise the sentence that says so; nothing was imported."""
-        raise V3Error(f"{self._name} is not taken: {problem.removesuffix('.')}.")
+        raise V3Error(f"{self._name} is not taken: {_in_one_line(problem.removesuffix('.'))}.")
 
     def _checked_directory(self) -> dict[str, zipfile.ZipInfo]:
         infos: dict[str, zipfile.ZipInfo] = {}
@@ -204,6 +206,12 @@ class ArchiveReader:
                     yield piece
         except _BROKEN:
             self.refuse(f"'{name}' is damaged")
+
+
+def _in_one_line(problem: str) -> str:
+    """Without what an archive may have in it to write over the screen, or to fill it."""
+    shown = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in problem[:MOST_SHOWN])
+    return shown if len(problem) <= MOST_SHOWN else f"{shown}…"
 
 
 def _no_constant(name: str) -> None:

@@ -3,9 +3,11 @@
 import contextlib
 import io
 import json
+import os
 import stat
 import struct
 import zipfile
+from pathlib import Path
 
 import pytest
 
@@ -155,7 +157,11 @@ def test_other_files(refused, tmp_path):
     refused(tmp_path / "none.v3run", "There is no file")
     (tmp_path / "text.v3run").write_text("hello")
     refused(tmp_path / "text.v3run", "is not an archive of V3 Lab")
-    refused(tmp_path, "is not an archive of V3 Lab")
+    refused(tmp_path, "is not a file; name an archive")
+    os.mkfifo(tmp_path / "pipe.v3run")
+    refused(tmp_path / "pipe.v3run", "is not a file; name an archive")
+    refused(Path("/dev/zero"), "/dev/zero is not a file; name an archive")
+    refused(tmp_path / ("n" * 300), "cannot be read: File name too long")
     with zipfile.ZipFile(tmp_path / "empty.v3run", "w"):
         pass
     refused(tmp_path / "empty.v3run", "it has no manifest")

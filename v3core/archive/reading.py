@@ -58,11 +58,11 @@ class ArchiveReader:
             V3Error: one sentence that says what is wrong with it.
         """
         self._name = source.name if isinstance(source, Path) else getattr(source, "name", "The file")
+        if isinstance(source, Path):
+            _need_file(source)
         try:
             _need_small_directory(source)
             self._zip = zipfile.ZipFile(source)
-        except FileNotFoundError:
-            raise V3Error(f"There is no file {source}; name an archive that ends in .v3run.") from None
         except _BROKEN:
             raise V3Error(f"{self._name} is not an archive of V3 Lab, or it is cut short.") from None
         try:
@@ -216,6 +216,20 @@ def _in_one_line(problem: str) -> str:
 
 def _no_constant(name: str) -> None:
     raise ValueError(name)
+
+
+def _need_file(source: Path) -> None:
+    """Refuse what is no file or may not be read; a device may never end, and a pipe never begin."""
+    try:
+        mode = source.stat().st_mode
+        if stat.S_ISREG(mode):
+            source.open("rb").close()
+            return
+    except FileNotFoundError:
+        raise V3Error(f"There is no file {source}; name an archive that ends in .v3run.") from None
+    except OSError as error:
+        raise V3Error(f"{source} cannot be read: {error.strerror or error}.") from None
+    raise V3Error(f"{source} is not a file; name an archive that ends in .v3run.")
 
 
 def _need_small_directory(source: Path | IO[bytes]) -> None:

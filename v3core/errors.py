@@ -47,6 +47,8 @@ def explain(error: ValidationError, subject: str) -> str:
         return f"{subject}: {where} is missing."
     if first["type"] == "too_short":
         return f"{subject}: {where} is empty; give at least one."
+    if first["type"] == "json_invalid":
+        return f"{subject}: {message[0].lower()}{message[1:]}."
     value = first["input"]
     shown = repr(value) if isinstance(value, str | int | float | bool) or value is None else "not of the right kind"
     return f"{subject}: {where} is {shown}; {message[0].lower()}{message[1:]}."

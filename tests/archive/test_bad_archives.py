@@ -3,15 +3,18 @@
 import contextlib
 import io
 import json
+import os
 import stat
 import struct
 import zipfile
+from pathlib import Path
 
 import pytest
 
 from tests.archive.conftest import edit_json, edit_rows, forge, members
 from v3core.archive import import_archive, layout, reading
 from v3core.errors import V3Error
+from v3core.store import commands
 from v3core.store.hidden import hidden_runs
 from v3core.store.runs import list_runs
 
@@ -23,7 +26,8 @@ def refused(there):
     def check(path, message, **options):
         with pytest.raises(V3Error, match=message) as caught:
             import_archive(there, path, **options)
-        assert "\n" not in str(caught.value)
+        assert str(caught.value).isprintable()
+        assert len(str(caught.value)) < 700
         assert str(caught.value).endswith(".")
         assert list_runs(there) == []
         with there.read() as tx:
@@ -153,7 +157,11 @@ def test_other_files(refused, tmp_path):
     refused(tmp_path / "none.v3run", "There is no file")
     (tmp_path / "text.v3run").write_text("hello")
     refused(tmp_path / "text.v3run", "is not an archive of V3 Lab")
-    refused(tmp_path, "is not an archive of V3 Lab")
+    refused(tmp_path, "is not a file; name an archive")
+    os.mkfifo(tmp_path / "pipe.v3run")
+    refused(tmp_path / "pipe.v3run", "is not a file; name an archive")
+    refused(Path("/dev/zero"), "/dev/zero is not a file; name an archive")
+    refused(tmp_path / ("n" * 300), "cannot be read: File name too long")
     with zipfile.ZipFile(tmp_path / "empty.v3run", "w"):
         pass
     refused(tmp_path / "empty.v3run", "it has no manifest")
@@ -306,6 +314,26 @@ def test_the_run_itself(refused, forged, changes, message):
 )
 def test_configurations(refused, forged, changes, message):
     refused(forged(lambda content: edit_json(content, "config.json", **changes)), message)
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "message"),
+    [
+        ("config.json", {"device": "x" * 100_000}, "its configuration is wrong: .*'device' is 'x*…"),
+        ("config.json", {"device": "\ud800"}, "its configuration is wrong: in it: invalid JSON: "),
+        ("config.json", {"device": "a\x1b[2Jb"}, r"'device' is 'a\\x1b\[2Jb'"),
+        ("run.json", {"status": "a\nb\x1b[2J"}, r"'a\\nb\\x1b\[2J' is not the status of a run"),
+        ("run.json", {"x" * 100_000: 1}, "has a column 'x*…"),
+    ],
+)
+def test_a_sentence_is_one_line_that_fits(refused, forged, name, changes, message):
+    refused(forged(lambda content: edit_json(content, name, **changes)), message)
+
+
+def test_an_open_edit_of_a_curriculum_in_force_leaves_it_in_force(there, forged):
+    run = import_archive(there, forged(_set("commands", 0, "revision", 1)))
+    with there.read() as tx:
+        assert commands.curriculum_in_force(tx, run)
 
 
 def test_environments_that_import_code_need_a_word(there, refused, forged):

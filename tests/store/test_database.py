@@ -4,6 +4,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -162,7 +163,13 @@ def test_the_environment_chooses_folder_and_database(tmp_path, monkeypatch):
         ("sqlite://v3.db", "lacks a slash; a file is written sqlite:///FILE"),
         ("sqlite://", "in memory cannot be shared with worker processes"),
         ("mysql://somebody@host/v3", "names a 'mysql' database; write sqlite:///FILE or postgresql://USER"),
-        ("postgresql+nothing://host/v3", "driver of postgresql+nothing databases is missing"),
+        ("postgresql+nothing://me:secret@host/v3", "begins with postgresql+nothing:, whose driver V3 Lab does not use"),
+        ("postgresql+psycopg2://host/v3", "begins with postgresql+psycopg2:, whose driver V3 Lab does not use; write"),
+        ("sqlite+aiosqlite:///{tmp}/v3.db", "begins with sqlite+aiosqlite:, whose driver V3 Lab does not use; write"),
+        ("sqlite:///{tmp}/v3.db?mode=ro", "has options, which a SQLite file does not take; leave out '?' and on."),
+        ("sqlite:///{tmp}/v%003.db", "is not a database URL"),
+        ("sqlite:///{tmp}/" + 300 * "n", "cannot be used: file name too long; choose another with V3_DATABASE_URL."),
+        ("sqlite:////proc/v3.db", "The database /proc/v3.db cannot be written: unable to open database file; choose"),
         ("sqlite:///{tmp}/file/v3.db", "The database's folder {tmp}/file cannot be written: it is a file"),
         ("sqlite:///{tmp}/folder", "The database {tmp}/folder is a folder; name a file in it with V3_DATABASE_URL."),
         ("sqlite:///{tmp}/file", "The file {tmp}/file is not a SQLite database"),
@@ -190,7 +197,18 @@ def test_a_password_is_never_shown(tmp_path):
     assert "secret" not in str(caught.value)
 
 
+@pytest.mark.skipif(find_spec("psycopg") is None, reason="needs the driver of PostgreSQL")
+@pytest.mark.parametrize(
+    ("options", "problem"), [("nonsense=1", 'option "nonsense"'), ("connect_timeout=soon", "connect_timeout: 'soon'")]
+)
+def test_options_that_the_driver_does_not_know(tmp_path, options, problem):
+    with pytest.raises(V3Error, match=rf"cannot be reached: .*{problem}; see to its server, or mend V3_DATABASE_URL\."):
+        Database.open(f"postgresql://me:secret@127.0.0.1:1/v3?{options}", tmp_path)
+
+
 def test_a_data_folder_that_cannot_be_made_names_its_variable(tmp_path):
+    with pytest.raises(V3Error, match=r"cannot be written: file name too long; choose another with V3_DATA_DIR\.$"):
+        Database.open(f"sqlite:///{tmp_path}/v3.db", tmp_path / ("n" * 300))
     (tmp_path / "file").touch()
     with pytest.raises(V3Error, match=r"^The data folder .*/file/data cannot be written: .*; choose .* V3_DATA_DIR\.$"):
         Database.open(None, tmp_path / "file" / "data")

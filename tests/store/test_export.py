@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+import os
 import struct
 
 import numpy as np
@@ -143,6 +144,7 @@ def test_a_run_without_episodes_is_an_empty_table(db, new_run, tmp_path):
         ("run", None, "does not say its form"),
         ("no/run.csv", None, "does not exist; make it first"),
         ("folder.csv", None, "is a folder; name a file"),
+        ("n" * 300 + ".csv", None, "cannot be written: File name too long"),
         ("run.csv", "secrets", "There is no table 'secrets' to export; choose one of runs, episodes"),
     ],
 )
@@ -152,6 +154,24 @@ def test_what_cannot_be_written_is_one_sentence_and_no_file(db, run, tmp_path, t
     with pytest.raises(V3Error, match=message):
         export_runs(db, [run], tmp_path / target, what)
     assert sorted(tmp_path.rglob("*.csv*")) == before
+
+
+def test_what_is_written_is_as_open_to_others_as_the_umask_says(db, run, tmp_path):
+    before = os.umask(0o077)
+    try:
+        export_run(db, run, tmp_path / "run.csv")
+        export_folder(db, [run], tmp_path / "all", "csv")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "run.csv").stat().st_mode & 0o777 == 0o600
+    assert (tmp_path / "all").stat().st_mode & 0o777 == 0o700
+
+
+def test_a_name_as_long_as_a_disk_takes_will_do(db, run, tmp_path):
+    export_run(db, run, tmp_path / ("n" * 251 + ".csv"))
+    with pytest.raises(V3Error, match=r"cannot be written: File name too long\.$"):
+        export_folder(db, [run], tmp_path / ("n" * 300), "csv")
+    assert [path.name for path in tmp_path.glob("*n.csv")] == ["n" * 251 + ".csv"]
 
 
 def test_an_unknown_run_leaves_the_old_file(db, tmp_path):

@@ -1,6 +1,7 @@
 """Every way to the newest schema ends at the same tables, undoes itself where it fails, and is taken once."""
 
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -197,6 +198,48 @@ def test_a_migration_that_fails_leaves_all_as_it_was(url, engine, tmp_path, monk
     before.close()
     assert not list(tmp_path.glob("*before*"))
     Database.open(url, tmp_path).close()
+
+
+KILLED = """
+import os, pathlib, signal, sys
+from v3core.store import backup, migrations, upgrading
+from v3core.store.database import Database
+
+where = {
+    "copying": (backup.shutil, "copymode"),
+    "checking": (upgrading, "find_damage"),
+    "migrating": (migrations, "migrate"),
+}
+module, name = where[sys.argv[3]]
+original = getattr(module, name)
+
+def die(*arguments):
+    original(*arguments)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+setattr(module, name, die)
+Database.open(sys.argv[1], pathlib.Path(sys.argv[2]))
+"""
+
+
+@pytest.mark.parametrize("moment", ["copying", "checking", "migrating"])
+def test_a_migration_that_is_killed_is_begun_again_with_one_copy(old, tmp_path, moment):
+    file = old(3)
+    with closing(sqlite3.connect(file)) as connection:
+        before = list(connection.iterdump())
+    command = [sys.executable, "-c", KILLED, f"sqlite:///{file}", str(tmp_path), moment]
+    for _ in range(2):
+        assert subprocess.run(command, cwd=ROOT, check=False).returncode == -signal.SIGKILL
+        with closing(sqlite3.connect(file)) as connection:
+            assert list(connection.iterdump()) == before
+    database = Database.open(f"sqlite:///{file}", tmp_path)
+    assert versions_of(database) == (str(SCHEMA_VERSION), str(SCHEMA_VERSION))
+    database.check()
+    database.close()
+    [copy] = tmp_path.glob("*before*")
+    assert copy.name == f"v3.db.before-schema-{SCHEMA_VERSION}"
+    with closing(sqlite3.connect(copy)) as kept:
+        assert list(kept.iterdump()) == before
 
 
 def test_without_room_for_the_copy_nothing_is_done(old, tmp_path, monkeypatch):

@@ -74,6 +74,15 @@ def test_what_is_not_finite_counts_as_missing(db, record):
     assert (only.returns.count, only.returns.mean, only.closing_return) == (2, 4.0, 4.0)
 
 
+def test_numbers_near_the_largest_and_the_smallest_break_no_sum(db, record):
+    largest = [{"phase": "a", "return_": value, "routing_entropy": 1.7e308} for value in (1.7e308, -1.7e308, 4.0, 4.0)]
+    (only,) = read_phase_sums(db, record(largest))
+    assert (only.returns.count, only.returns.mean, only.returns.deviation) == (2, 4.0, 0.0)
+    assert math.isnan(only.routing_entropy.mean)
+    (only,) = read_phase_sums(db, record([{"phase": "a", "return_": value} for value in (5e-324, 1e-200, 0.0)]))
+    assert (only.returns.count, only.returns.deviation) == (3, 0.0)
+
+
 @pytest.mark.parametrize("cut", [0, 1, 99, 100, 101, 180, 239, 240])
 def test_reading_on_gives_what_reading_at_once_gives(db, record, cut):
     run_id = record(

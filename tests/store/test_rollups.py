@@ -17,7 +17,7 @@ from tests.store.reference import assert_summary_is, full_rows, plain_summary, s
 from v3core.store.database import Database
 from v3core.store.rollups import COLUMNS, metric_names, read_rows, rebuild_rollups
 from v3core.store.runs import remove_run, update_run
-from v3core.store.schema import episodes, rollups
+from v3core.store.schema import episodes, expert_loads, rollups
 from v3core.store.series import read_series
 from v3core.store.truncate import truncate
 from v3core.store.writer import EpisodeWriter
@@ -78,6 +78,72 @@ def test_what_a_run_without_a_pyramid_lacks_is_made_when_it_goes_on(db, new_run,
     writer.record([episode(1501)], 1501)
     writer.close()
     assert stored_rows(db, run_id) == before
+
+
+def lose(db, run_id, *rows):
+    with db.write() as tx:
+        for size, number in rows:
+            tx.execute(delete(rollups).where(rollups.c.size == size, rollups.c.number == number))
+
+
+@pytest.mark.parametrize(
+    "lost",
+    [
+        [(16, number) for number in range(15, 23)] + [(64, number) for number in (3, 4)] + [(256, 0)],
+        [(16, 0)],
+        [(16, number) for number in (3, 4, 9, 22)],
+        [(64, 2)],
+        [(64, 0), (16, 2), (16, 3)],
+        [(256, 0)],
+        [(256, 0), (64, 1), (64, 2), (16, 6), (16, 11)],
+    ],
+    ids=lambda lost: f"{len(lost)} from {lost[0]}",
+)
+def test_a_gap_in_the_pyramid_is_read_over_and_filled(db, new_run, episode, lost):
+    """A worker of schema 3 knows no pyramid, and trains on while another process migrates the database."""
+    run_id = new_run(db)
+    writer = EpisodeWriter(db, run_id, generation=0, writable_in=["running"])
+    writer.record([episode(number) for number in range(1, 1501)], 1500)
+    writer.close()
+    before = stored_rows(db, run_id)
+    lose(db, run_id, *lost)
+    for width in (5, 20, 40, 90, 2000):
+        read = read_series(db, run_id, width=width)
+        assert read.newest == 1500
+        assert_summary_is(read.summary("return"), plain_summary([float(n) for n in range(1, 1501)], read.size))
+        middle = read_series(db, run_id, ["return"], first=300, last=1200, width=width)
+        begin, end = (300 - 1) // middle.size * middle.size, min(-(-1200 // middle.size) * middle.size, 1500)
+        expected = plain_summary([float(n) for n in range(begin + 1, end + 1)], middle.size)
+        assert_summary_is(middle.summary("return"), expected)
+    writer = EpisodeWriter(db, run_id, generation=0, writable_in=["running"])
+    writer.record([episode(1501)], 1501)
+    writer.flush()
+    assert stored_rows(db, run_id) == before
+    writer.record([episode(number) for number in range(1502, 2100)], 2099)
+    writer.close()
+    written = stored_rows(db, run_id)
+    assert rebuilt(db, run_id) == written
+
+
+def test_rows_of_episodes_that_are_gone_are_not_read_and_are_replaced(db, new_run, episode):
+    """A resume by a process of schema 3 takes episodes back, and leaves what lies over them."""
+    run_id = new_run(db)
+    writer = EpisodeWriter(db, run_id, generation=0, writable_in=["running"])
+    writer.record([episode(number) for number in range(1, 1501)], 1500)
+    writer.close()
+    with db.write() as tx:
+        for table in (expert_loads, episodes):
+            tx.execute(delete(table).where(table.c.episode > 700))
+    for width in (5, 20, 2000):
+        read = read_series(db, run_id, width=width)
+        assert read.newest == 700
+        assert_summary_is(read.summary("return"), plain_summary([float(n) for n in range(1, 701)], read.size))
+    writer = EpisodeWriter(db, run_id, generation=0, writable_in=["running"])
+    writer.record([episode(number, return_=-1.0) for number in range(701, 1401)], 1400)
+    writer.close()
+    written = stored_rows(db, run_id)
+    assert set(written) == full_rows(1400)
+    assert rebuilt(db, run_id) == written
 
 
 def test_buckets_that_lack_a_newer_metric_stay_readable(db, new_run, episode):

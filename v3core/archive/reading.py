@@ -37,6 +37,8 @@ from v3core.errors import V3Error
 from v3core.store.schema import SCHEMA_VERSION
 
 _PIECE_BYTES = 1 << 20
+MOST_SHOWN = 400
+"""Letters of a sentence that says what is wrong."""
 _END_BYTES = (1 << 16) + 200
 """Within so many bytes of its end a ZIP file says where its directory lies."""
 _BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError, ValueError)
@@ -56,11 +58,11 @@ class ArchiveReader:
             V3Error: one sentence that says what is wrong with it.
         """
         self._name = source.name if isinstance(source, Path) else getattr(source, "name", "The file")
+        if isinstance(source, Path):
+            _need_file(source)
         try:
             _need_small_directory(source)
             self._zip = zipfile.ZipFile(source)
-        except FileNotFoundError:
-            raise V3Error(f"There is no file {source}; name an archive that ends in .v3run.") from None
         except _BROKEN:
             raise V3Error(f"{self._name} is not an archive of V3 Lab, or it is cut short.") from None
         try:
@@ -131,7 +133,7 @@ class ArchiveReader:
 
     def refuse(self, problem: str) -> Any:
         """Raise the sentence that says so; nothing was imported."""
-        raise V3Error(f"{self._name} is not taken: {problem.removesuffix('.')}.")
+        raise V3Error(f"{self._name} is not taken: {_in_one_line(problem.removesuffix('.'))}.")
 
     def _checked_directory(self) -> dict[str, zipfile.ZipInfo]:
         infos: dict[str, zipfile.ZipInfo] = {}
@@ -206,8 +208,28 @@ class ArchiveReader:
             self.refuse(f"'{name}' is damaged")
 
 
+def _in_one_line(problem: str) -> str:
+    """Without what an archive may have in it to write over the screen, or to fill it."""
+    shown = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in problem[:MOST_SHOWN])
+    return shown if len(problem) <= MOST_SHOWN else f"{shown}…"
+
+
 def _no_constant(name: str) -> None:
     raise ValueError(name)
+
+
+def _need_file(source: Path) -> None:
+    """Refuse what is no file or may not be read; a device may never end, and a pipe never begin."""
+    try:
+        mode = source.stat().st_mode
+        if stat.S_ISREG(mode):
+            source.open("rb").close()
+            return
+    except FileNotFoundError:
+        raise V3Error(f"There is no file {source}; name an archive that ends in .v3run.") from None
+    except OSError as error:
+        raise V3Error(f"{source} cannot be read: {error.strerror or error}.") from None
+    raise V3Error(f"{source} is not a file; name an archive that ends in .v3run.")
 
 
 def _need_small_directory(source: Path | IO[bytes]) -> None:

@@ -14,9 +14,9 @@ MARGIN_BYTES = 16 << 20
 
 
 def copy_before_schema(file: Path, version: int) -> Path:
-    """Copy a database to `FILE.before-schema-N`, or `….1` and so on: no earlier copy is overwritten.
+    """Copy a database to `FILE.before-schema-N.partial`; `keep_copy` gives it its name.
 
-    The copy is of one moment and whole, whoever reads or writes meanwhile; it takes its name when it is complete.
+    The copy is of one moment and whole, whoever reads or writes meanwhile.
 
     Args:
         file: a SQLite database; the caller keeps others from changing its tables.
@@ -29,10 +29,10 @@ def copy_before_schema(file: Path, version: int) -> Path:
         V3Error: if there is not enough room for the copy and the changes.
         OSError, sqlite3.Error: if it cannot be written.
     """
-    _need_room(file)
     partial = file.with_name(f"{file.name}.before-schema-{version}.partial")
+    _remove(partial)  # of a process that was killed over it
+    _need_room(file)
     try:
-        _remove(partial)  # of a process that was killed over it
         source = sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True)
         target = sqlite3.connect(partial)
         try:
@@ -42,10 +42,17 @@ def copy_before_schema(file: Path, version: int) -> Path:
             target.close()
             source.close()
         shutil.copymode(file, partial)
-        return partial.rename(_free_name(file, version))
     except BaseException:
         _remove(partial)
         raise
+    return partial
+
+
+def keep_copy(partial: Path) -> Path:
+    """Name a copy `FILE.before-schema-N`, or `….1` and so on: no earlier copy is overwritten."""
+    name = partial.name.removesuffix(".partial")
+    candidates = (partial.with_name(name if number == 0 else f"{name}.{number}") for number in count())
+    return partial.rename(next(path for path in candidates if not path.exists()))
 
 
 def _remove(file: Path) -> None:
@@ -63,9 +70,3 @@ def _need_room(file: Path) -> None:
             f"The database {file} is of an earlier schema; to copy and upgrade it {needed >> 20} MiB must be free in "
             f"{file.parent}, but {free >> 20} MiB are; free some space."
         )
-
-
-def _free_name(file: Path, version: int) -> Path:
-    name = f"{file.name}.before-schema-{version}"
-    candidates = (file.with_name(name if number == 0 else f"{name}.{number}") for number in count())
-    return next(path for path in candidates if not path.exists())

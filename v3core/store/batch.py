@@ -11,7 +11,7 @@ import numpy as np
 from v3core.episode import EpisodeRecord
 from v3core.store.bulk import driver_time, insert_rows
 from v3core.store.database import Transaction
-from v3core.store.rollups import COLUMNS, Pyramid, insert_rollups
+from v3core.store.rollups import COLUMNS, Pyramid, cut_rollups, insert_rollups
 from v3core.store.schema import episodes, expert_loads
 
 _TEXTS = ("phase", "env", "routing", "top_k_weights")
@@ -31,6 +31,8 @@ class Batch:
     episodes: list[tuple[Any, ...]]
     loads: list[tuple[Any, ...]]
     rollups: list[tuple[Any, ...]]
+    whole: int | None
+    """Rows of the pyramid beyond this episode are not right, and go first; None if all are."""
 
     @classmethod
     def of(cls, records: Sequence[EpisodeRecord], pyramid: Pyramid) -> "Batch":
@@ -51,10 +53,12 @@ class Batch:
                 np.array(per_expert[start : start + _CHUNK], dtype=np.float64),
                 [row[1] for row in part],
             )
-        return cls(pyramid.run_id, rows, loads, rollups)
+        return cls(pyramid.run_id, rows, loads, rollups, pyramid.take_whole() if rows else None)
 
     def insert(self, tx: Transaction, now: datetime) -> None:
         """Write it all."""
         insert_rows(tx, episodes, _EPISODE, self.episodes, (self.run_id, driver_time(tx, now)))
         insert_rows(tx, expert_loads, _LOADS, self.loads, (self.run_id,))
+        if self.whole is not None:
+            cut_rollups(tx, self.run_id, self.whole)
         insert_rollups(tx, self.rollups)

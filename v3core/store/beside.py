@@ -1,8 +1,7 @@
 """Writing beside the target and renaming, so that a file or folder appears whole or not at all."""
 
-import os
+import secrets
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,16 +16,14 @@ def whole_file(target: Path) -> Iterator[Path]:
     Raises:
         V3Error: if the folder is missing or cannot be written, or `target` is a folder.
     """
-    if target.is_dir():
-        raise V3Error(f"{target} is a folder; name a file.")
-    _need_parent(target)
     with _explained(target):
-        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-        os.close(handle)
-        unfinished = Path(name)
+        if target.is_dir():
+            raise V3Error(f"{target} is a folder; name a file.")
+        _need_parent(target)
+        unfinished = _beside(target)
+        unfinished.touch(exist_ok=False)
         try:
             yield unfinished
-            unfinished.chmod(0o644)
             unfinished.replace(target)
         finally:
             unfinished.unlink(missing_ok=True)
@@ -39,17 +36,22 @@ def whole_folder(target: Path) -> Iterator[Path]:
     Raises:
         V3Error: if there is something at `target` already, or it cannot be written.
     """
-    if target.exists() and not (target.is_dir() and not any(target.iterdir())):
-        raise V3Error(f"{target} exists already; name a new folder.")
-    _need_parent(target)
     with _explained(target):
-        unfinished = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
+        if target.exists() and not (target.is_dir() and not any(target.iterdir())):
+            raise V3Error(f"{target} exists already; name a new folder.")
+        _need_parent(target)
+        unfinished = _beside(target)
+        unfinished.mkdir()
         try:
             yield unfinished
-            unfinished.chmod(0o755)
             unfinished.replace(target)  # an empty folder may be replaced
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def _beside(target: Path) -> Path:
+    """A name that nobody has, short enough for any disk."""
+    return target.parent / f".{target.name[:50]}.{secrets.token_hex(4)}"
 
 
 def _need_parent(target: Path) -> None:

@@ -258,8 +258,8 @@ def apply_revision(tx: Transaction, run_id: str, revision_id: int, *, episode: i
 
 
 def reject_revision(tx: Transaction, run_id: str, revision_id: int, *, reason: str, now: datetime) -> None:
-    """Note that a revision was refused, and settle its command."""
-    mine = (revisions.c.id == revision_id, revisions.c.run_id == run_id)
+    """Note that a revision was refused, unless it is decided already, and settle its command."""
+    mine = (revisions.c.id == revision_id, revisions.c.run_id == run_id, revisions.c.state == PENDING)
     tx.execute(update(revisions).where(*mine).values(state=REJECTED, decided_at=now, reason=reason))
     tx.execute(update(commands).where(commands.c.revision_id == revision_id).values(rejected_reason=reason))
 

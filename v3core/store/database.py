@@ -166,7 +166,7 @@ def _need_folder(folder: Path, subject: str, variable: str) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        problem = "it is a file" if folder.exists() and not folder.is_dir() else error.strerror or str(error)
+        problem = "it is a file" if isinstance(error, FileExistsError) else error.strerror or str(error)
         raise V3Error(
             f"{subject} {folder} cannot be written: {problem.lower()}; choose another with {variable}."
         ) from None
@@ -175,7 +175,12 @@ def _need_folder(folder: Path, subject: str, variable: str) -> None:
 
 
 def _need_file(file: Path) -> None:
-    if file.is_dir():
+    try:
+        is_folder = file.is_dir()
+    except OSError as error:
+        problem = (error.strerror or str(error)).lower()
+        raise V3Error(f"The database {file} cannot be used: {problem}; choose another with V3_DATABASE_URL.") from None
+    if is_folder:
         raise V3Error(f"The database {file} is a folder; name a file in it with V3_DATABASE_URL.")
     _need_folder(file.parent, "The database's folder", "V3_DATABASE_URL")
     if file.exists() and not os.access(file, os.R_OK | os.W_OK):

@@ -15,7 +15,6 @@ from sqlalchemy.exc import (
     DatabaseError,
     DBAPIError,
     IntegrityError,
-    NoSuchModuleError,
     ProgrammingError,
 )
 
@@ -28,6 +27,7 @@ CONNECT_SECONDS = 10
 SCHEMA_TIMEOUT_SECONDS = 600
 """How long to wait for another process that makes or changes the tables."""
 FORMS = "write sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME"
+_DRIVERS = {"sqlite": "sqlite+pysqlite", "postgresql": "postgresql+psycopg"}
 _LOCKED_STATES = {"55P03", "40P01", "40001"}
 """Lock timeout, deadlock, and a row that another process changed meanwhile: trying again may help."""
 _DENIED_STATES = {"42501", "3F000", "25006"}
@@ -47,15 +47,21 @@ def parse_url(text: str) -> URL:
     try:
         url = make_url(text)
         backend = url.get_backend_name()
+        if "\0" in str(url.database):
+            raise ValueError
     except (ArgumentError, ValueError):
         shown = "V3_DATABASE_URL" if "@" in text else f"V3_DATABASE_URL '{text}'"  # it may hold a password
         raise V3Error(f"{shown} is not a database URL; {FORMS}.") from None
+    if backend not in _DRIVERS:
+        raise V3Error(f"V3_DATABASE_URL names a '{backend}' database; {FORMS}.")
+    if url.drivername not in (backend, _DRIVERS[backend]):
+        raise V3Error(f"V3_DATABASE_URL begins with {url.drivername}:, whose driver V3 Lab does not use; {FORMS}.")
     if backend == "postgresql":
         return url
-    if backend != "sqlite":
-        raise V3Error(f"V3_DATABASE_URL names a '{backend}' database; {FORMS}.")
     if url.host:
         raise V3Error(f"V3_DATABASE_URL '{text}' lacks a slash; a file is written sqlite:///FILE, with three.")
+    if url.query:
+        raise V3Error(f"V3_DATABASE_URL '{text}' has options, which a SQLite file does not take; leave out '?' and on.")
     if not url.database or url.database == ":memory:":
         raise V3Error("A SQLite database in memory cannot be shared with worker processes; name a file in the URL.")
     return url.set(database=str(Path(url.database).absolute()))
@@ -70,16 +76,15 @@ def make_engines(url: URL) -> tuple[Engine, Engine]:
     try:
         if url.get_backend_name() == "sqlite":
             return _sqlite_engine(url, read_only=True), _sqlite_engine(url, read_only=False)
-        known = url.get_driver_name() in {"psycopg", "psycopg2"}
-        limit = {} if "connect_timeout" in url.query or not known else {"connect_timeout": CONNECT_SECONDS}
+        limit = {} if "connect_timeout" in url.query else {"connect_timeout": CONNECT_SECONDS}
         create = partial(create_engine, url, connect_args=limit, pool_pre_ping=True)
         reader = create(isolation_level="REPEATABLE READ")
         event.listen(reader, "begin", lambda tx: tx.exec_driver_sql("SET TRANSACTION READ ONLY"))
         return reader, create()
-    except (ModuleNotFoundError, NoSuchModuleError) as error:
+    except ModuleNotFoundError as error:
         raise V3Error(
             f"The driver of {url.drivername} databases is missing ({error}); "
-            "for PostgreSQL install it with: pip install 'psycopg[binary]'."
+            "install it with: pip install 'psycopg[binary]'."
         ) from None
 
 
@@ -223,7 +228,9 @@ def is_busy(error: DBAPIError) -> bool:
 
 
 def is_defect(error: DBAPIError) -> bool:
-    """Whether the program is wrong, and not the database."""
+    """Whether the program is wrong, and not the database or, where there is no statement yet, its URL."""
+    if error.statement is None:
+        return False
     return isinstance(error, IntegrityError | ProgrammingError) and _sqlstate(error) not in _DENIED_STATES
 
 
@@ -277,6 +284,8 @@ def _is_full(url: URL) -> bool:
     try:
         disk = os.statvfs(Path(url.database or "").parent)
     except OSError:
+        return False
+    if not disk.f_blocks:  # no disk at all, such as /proc
         return False
     no_inodes = disk.f_files > 0 and disk.f_favail == 0  # some file systems do not count them
     return disk.f_bavail * disk.f_frsize < INDEX_BYTES or no_inodes

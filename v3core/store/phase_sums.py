@@ -1,7 +1,6 @@
 """What each phase of a run was like: exact sums over its episodes, made by the database, read on by cursor."""
 
 import math
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +12,8 @@ from v3core.store.schema import episodes, expert_loads
 
 TAIL_EPISODES = 100
 """How many of a phase's last episodes `closing_return` is the mean of."""
-_LARGEST = sys.float_info.max
+_LARGEST, _SMALLEST = 1e150, 1e-150
+"""Beyond, sums and squares leave the numbers, and PostgreSQL refuses the whole query."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,10 @@ class Split:
 
 @dataclass(frozen=True)
 class PhaseSums:
-    """One phase of a run, from every episode recorded of it. Numbers that are not finite count as missing."""
+    """One phase of a run, from every episode recorded of it.
+
+    Numbers that are not finite, or beyond 1e150, count as missing.
+    """
 
     phase: str
     first_episode: int
@@ -139,7 +142,8 @@ def read_phase_sums(db: Database, run_id: str, *, after: int = 0) -> tuple[Phase
                 _mean(*pair) for pair in zip(sums[::2], sums[1::2], strict=True)
             )
             distance = c.return_ - returns.mean
-            squares = select(func.sum(case((_finite(c.return_), distance * distance)))).where(*here, c.phase == phase)
+            squared = case((_finite(c.return_) & (func.abs(distance) > _SMALLEST), distance * distance))
+            squares = select(func.sum(squared)).where(*here, c.phase == phase)
             returns = Mean(returns.count, returns.mean, tx.execute(squares).scalar_one() or 0.0)
             found.append(
                 PhaseSums(

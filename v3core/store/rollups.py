@@ -12,7 +12,7 @@ from itertools import chain
 from typing import Any
 
 import numpy as np
-from sqlalchemy import bindparam, delete, select
+from sqlalchemy import bindparam, delete, func, select
 
 from v3core.errors import V3Error
 from v3core.rollup import COUNT, STATISTICS, Floats, Integers, combine, summarise, trailing_mean
@@ -114,16 +114,19 @@ class Pyramid:
         self._waiting = [nothing] * len(LEVELS)
         self._unwritten: list[tuple[Any, ...]] = []
         self._recent = np.empty((0, 2))
+        self._whole: int | None = None
 
     @classmethod
     def restore(cls, tx: Transaction, run_id: str) -> "Pyramid":
-        """The pyramid of a run as it is recorded, ready to go on."""
+        """The pyramid of a run as it is recorded, ready to go on; what it lacks is made with the next rows."""
         experts = experts_of(tx, run_id)
         made = cls(run_id, experts)
+        made._whole = _whole_until(tx, run_id)
         reach = 0
         for level in reversed(range(len(LEVELS))):
             size = LEVELS[level]
-            stored = read_buckets(tx, run_id, size, experts=experts, first=reach // size)
+            last = full_rows(made._whole, size) * TOGETHER - 1
+            stored = read_buckets(tx, run_id, size, experts=experts, first=reach // size, last=last)
             rows = stored.numbers // TOGETHER
             if level + 1 < len(LEVELS):
                 made._waiting[level + 1] = Buckets(*combine(rows, stored.stats), _spanned(rows, stored.phases))
@@ -133,6 +136,11 @@ class Pyramid:
             made._unwritten += made.add(episodes_left)
         made._recent = recent_outcomes(tx, run_id)
         return made
+
+    def take_whole(self) -> int | None:
+        """Episodes up to which the stored rows are right, once; then None: what this object adds follows them."""
+        whole, self._whole = self._whole, None
+        return whole
 
     def record(
         self, episode: Sequence[int], columns: Floats, per_expert: Floats, phases: list[str]
@@ -232,6 +240,32 @@ def cut_rollups(tx: Transaction, run_id: str, episode: int) -> None:
     """Delete the rows that reach beyond an episode."""
     beyond = (rollups.c.number + 1) * TOGETHER * rollups.c.size > episode
     tx.execute(delete(rollups).where(rollups.c.run_id == run_id, beyond))
+
+
+def full_rows(episode: int, size: int) -> int:
+    """How many rows of a size the first episodes fill."""
+    return episode // (TOGETHER * size)
+
+
+def newest_episode(tx: Transaction, run_id: str) -> int:
+    """Number of the newest episode that is recorded; 0 if there is none."""
+    query = select(func.max(episodes.c.episode)).where(episodes.c.run_id == run_id)
+    return tx.execute(query).scalar_one() or 0
+
+
+def _whole_until(tx: Transaction, run_id: str) -> int:
+    """The newest episode, or the end of what is whole if a row is missing before it.
+
+    A worker of a version without a pyramid, which goes on training while the database is migrated, leaves such gaps.
+    """
+    whole = newest_episode(tx, run_id)
+    for size in LEVELS:
+        query = select(rollups.c.number).where(rollups.c.run_id == run_id, rollups.c.size == size)
+        numbers = fetch_tuples(tx, query.order_by(rollups.c.number))
+        first_missing = next((place for place, (number,) in enumerate(numbers) if number != place), len(numbers))
+        if first_missing < full_rows(whole, size):
+            whole = first_missing * TOGETHER * size
+    return whole
 
 
 def experts_of(tx: Transaction, run_id: str) -> int:

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from sqlalchemy import func, select
 
 from v3core.rollup import (
     COUNT,
@@ -23,8 +22,16 @@ from v3core.rollup import (
     spread_out,
 )
 from v3core.store.database import Database, Transaction
-from v3core.store.rollups import LEVELS, experts_of, metric_names, read_buckets, read_rows
-from v3core.store.schema import episodes
+from v3core.store.rollups import (
+    LEVELS,
+    TOGETHER,
+    experts_of,
+    full_rows,
+    metric_names,
+    newest_episode,
+    read_buckets,
+    read_rows,
+)
 
 _MANY = 2048
 """With more new episodes than this, buckets are read anew rather than the episodes one by one."""
@@ -120,24 +127,32 @@ def _read(
     newest = newest_episode(tx, run_id)
     end = newest if last is None else min(last, newest)
     size = bucket_size(max(end, first), width, first)
-    # Episodes up to here are read; a bucket is read whole, or not at all.
-    reach = (first - 1) // size * size
-    start = reach
-    parts = [(np.empty(0, dtype=np.int64), np.empty((0, STATISTICS, len(chosen))))]
+    # Counted from 0; a bucket is read whole, or not at all.
+    start, stop = (first - 1) // size * size, -(-end // size) * size
+    pieces: list[tuple[int, Integers, Floats]] = []
 
-    def take(belongs: Integers, part: Floats) -> None:
-        parts.append(combine(belongs, part if columns is None else part[:, :, columns]))
+    def take(begin: int, belongs: Integers, part: Floats) -> None:
+        pieces.append((begin, *combine(belongs, part if columns is None else part[:, :, columns])))
 
+    missing = [(start, stop)]
     for level in reversed([level for level in LEVELS if level <= size]):
-        stored = read_buckets(
-            tx, run_id, level, experts=experts, first=reach // level, last=_bucket_before(end, size) // level
-        )
-        if len(stored.numbers):
-            take(stored.numbers // (size // level), stored.stats)
-            reach = int(stored.numbers[-1] + 1) * level
-    for rows in read_rows(tx, run_id, experts, after=reach, last=_bucket_before(end, size) + 1):
-        take((rows.episode - 1) // size, singles(rows.values))
-    found = spread_out(*_joined(parts))
+        # Rows of later numbers are of episodes that are gone.
+        full = full_rows(newest, level) * TOGETHER
+        coarser, missing = missing, []
+        for begin, until in coarser:
+            last_stored = min(until // level, full) - 1
+            stored = read_buckets(tx, run_id, level, experts=experts, first=begin // level, last=last_stored)
+            cuts = np.flatnonzero(np.diff(stored.numbers) != 1) + 1
+            for numbers, stats in zip(np.split(stored.numbers, cuts), np.split(stored.stats, cuts), strict=True):
+                if len(numbers):
+                    take(int(numbers[0]) * level, numbers // (size // level), stats)
+            missing += _gaps(begin, until, stored.numbers, level)
+    for begin, until in missing:
+        for rows in read_rows(tx, run_id, experts, after=begin, last=until):
+            take(int(rows.episode[0]) - 1, (rows.episode - 1) // size, singles(rows.values))
+    pieces.sort(key=lambda piece: piece[0])
+    nothing = (np.empty(0, dtype=np.int64), np.empty((0, STATISTICS, len(chosen))))
+    found = spread_out(*_joined([nothing, *((numbers, stats) for _, numbers, stats in pieces)]))
     reached = min(newest, (int(found[0][-1]) + 1) * size) if len(found[0]) else start
     return Series(size, *found, chosen, experts, reached)
 
@@ -158,9 +173,11 @@ def _joined(parts: list[tuple[Integers, Floats]]) -> tuple[Integers, Floats]:
     return np.concatenate([piece[0] for piece in joined]), np.concatenate([piece[1] for piece in joined])
 
 
-def _bucket_before(end: int, size: int) -> int:
-    """Last episode, counted from 0, of the bucket that holds episode `end`."""
-    return -(-end // size) * size - 1
+def _gaps(begin: int, until: int, numbers: Integers, size: int) -> list[tuple[int, int]]:
+    """The stretches of episodes from `begin` to `until`, counted from 0, that no bucket of these numbers holds."""
+    starts, ends = np.append(numbers * size, until), np.append(begin, (numbers + 1) * size)
+    places = np.flatnonzero(starts > ends)
+    return list(zip(ends[places].tolist(), starts[places].tolist(), strict=True))
 
 
 def _follow(tx: Transaction, run_id: str, before: Series, first: int, last: int | None, width: int) -> Series:
@@ -189,12 +206,6 @@ def _follow(tx: Transaction, run_id: str, before: Series, first: int, last: int 
             newest=newest,
         )
     return before
-
-
-def newest_episode(tx: Transaction, run_id: str) -> int:
-    """Number of the newest episode that is recorded; 0 if there is none."""
-    query = select(func.max(episodes.c.episode)).where(episodes.c.run_id == run_id)
-    return tx.execute(query).scalar_one() or 0
 
 
 def _known(chosen: Sequence[str], names: Sequence[str]) -> Sequence[str]:

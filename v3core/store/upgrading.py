@@ -7,7 +7,7 @@ from sqlalchemy.exc import DBAPIError
 
 from v3core.errors import V3Error
 from v3core.store import dialect, opening
-from v3core.store.backup import copy_before_schema
+from v3core.store.backup import copy_before_schema, keep_copy
 from v3core.store.damage import find_damage
 from v3core.store.schema import REVISION_TABLE, SCHEMA_VERSION
 
@@ -35,6 +35,9 @@ def make_current(writer: Engine, url: URL) -> None:
                 from v3core.store.migrations import migrate  # only here: it imports Alembic
 
                 migrate(tx, version)
+                if copy is not None:
+                    # At the last moment: a migration that is killed leaves no copy that is kept.
+                    copy = keep_copy(copy)
     except BaseException as error:
         if copy is not None:
             copy.unlink(missing_ok=True)  # of a database that is as it was

@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from v3core.cli import main
+from v3core.training.checkpoint import load_checkpoint, save_checkpoint
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -212,7 +213,10 @@ def test_a_run_is_evaluated_as_asked(capsys, tmp_path, monkeypatch):
     assert "2 episodes of CartPole-v1 after 12 of training" in capsys.readouterr().out
     assert main(["runs", "--json"]) == 0
     (described,) = json.loads(capsys.readouterr().out)
-    assert Path(described["checkpoint"]).is_file()
+    newest = Path(described["checkpoint"])
+    save_checkpoint(newest, load_checkpoint(newest) | {"env": "this:Env-v0"})
+    assert main(["evaluate", run_id, "--episodes", "2"]) == 1
+    assert "'this:Env-v0', which imports code and is none of its run's" in capsys.readouterr().err
     assert main([*arguments, "--device", "cuda"]) in {0, 1}
     if not torch.cuda.is_available():
         assert "there is no CUDA here; use 'auto' or 'cpu'" in capsys.readouterr().err

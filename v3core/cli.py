@@ -18,6 +18,7 @@ from v3core.archive import import_archive, write_archive
 from v3core.config import Recipe, RunConfig, build_run_config, recipe_for
 from v3core.curriculum import Curriculum, check_fits, fits, load_curriculum, scaled, with_boundaries
 from v3core.environments import check_environment, check_run
+from v3core.environments.run_spec import environments_of
 from v3core.errors import V3Error
 from v3core.jobs import control, foreground, housekeeping, supervisor
 from v3core.jobs.checkpoints import newest_present, newest_whole
@@ -27,7 +28,7 @@ from v3core.jobs.monitor import run_monitored
 from v3core.jobs.sweep import experiment_name, parse_seeds
 from v3core.serve import DEFAULT_PORT
 from v3core.store import runs as run_store
-from v3core.store.commands import read_commands
+from v3core.store.commands import read_commands, read_revisions
 from v3core.store.damage import set_aside
 from v3core.store.database import Database, database_url
 from v3core.store.history import read_events
@@ -491,8 +492,8 @@ def evaluate(checkpoint: str, episodes: int, seed: int | None, sampled: bool | N
     from v3core.training import inference  # torch: seconds to import
     from v3core.training.evaluation import EVALUATION_SEED
 
-    file = _checkpoint(checkpoint)
-    policy = inference.load_policy(file)
+    file, imports = _checkpoint(checkpoint)
+    policy = inference.load_policy(file, imports=imports)
     played = policy.evaluate(episodes, EVALUATION_SEED if seed is None else seed, sampled=sampled)
     returns = [episode.return_ for episode in played]
     successes = [episode.success for episode in played if episode.success is not None]
@@ -517,19 +518,23 @@ def evaluate(checkpoint: str, episodes: int, seed: int | None, sampled: bool | N
     )
 
 
-def _checkpoint(path_or_id: str) -> Path:
-    """A checkpoint file: the one named, or the newest of the run of that id."""
+def _checkpoint(path_or_id: str) -> tuple[Path, set[str] | None]:
+    """A checkpoint file, and the environments that it may import: of a named file any, of a run its own."""
     path = Path(path_or_id)
     if path.is_file():
-        return path
+        return path, None
     if path.suffix or len(path.parts) > 1:
         raise V3Error(f"There is no checkpoint file {path}; `runs --json` names the newest of each run.")
     with _database() as database:
         run = run_store.resolve(database, path_or_id)
         newest = _newest_checkpoint(database, run)
+        env = run_store.get_run(database, run).env
+        imports = {
+            name for revision in read_revisions(database, run) for name in environments_of(env, revision.curriculum)
+        }
     if newest is None:
         raise V3Error(f"{run} has no checkpoint yet; wait until it has begun to train.")
-    return newest
+    return newest, imports
 
 
 def _newest_checkpoint(database: Database, run_id: str) -> Path | None:

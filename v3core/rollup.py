@@ -67,7 +67,7 @@ def summarise(numbers: Integers, values: Floats) -> tuple[Integers, Floats]:
     if not finite.all():
         known, summable = np.where(finite, values, np.nan), np.where(finite, values, 0.0)
     stats[:, COUNT] = np.add.reduceat(finite, starts, axis=0, dtype=np.float64)
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         total = np.add.reduceat(summable, starts, axis=0)
     _merge_into(stats, starts, known, known, total)
     stats[:, LAST] = values[np.append(starts[1:], len(numbers)) - 1]
@@ -94,7 +94,7 @@ def combine(numbers: Integers, stats: Floats) -> tuple[Integers, Floats]:
     count = stats[:, COUNT]
     merged = np.empty((len(starts), *stats.shape[1:]))
     merged[:, COUNT] = np.add.reduceat(count, starts, axis=0)
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         total = np.add.reduceat(np.where(count > 0, stats[:, MEAN] * count, 0.0), starts, axis=0)
     _merge_into(merged, starts, stats[:, MINIMUM], stats[:, MAXIMUM], total)
     merged[:, LAST] = stats[np.append(starts[1:], len(numbers)) - 1, LAST]

@@ -3,6 +3,7 @@
 import json
 import math
 import tempfile
+import warnings
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -284,3 +285,16 @@ def test_a_sum_too_large_for_a_number_is_no_mean_beyond_the_values(db, new_run, 
     writer.record([episode(number, return_=1.7e308) for number in range(1, 65)], 64)
     writer.close()
     assert read_series(db, run_id, width=4).summary("return").mean.tolist() == [1.7e308] * 4
+
+
+def test_numbers_too_large_on_both_sides_are_told_by_their_extremes(db, new_run, episode):
+    run_id = new_run(db)
+    rows = [episode(number, return_=1.7e308 * (-1) ** (number // 2)) for number in range(1, 1025)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        writer = EpisodeWriter(db, run_id, generation=0, writable_in=["running"])
+        writer.record(rows, 1024)
+        writer.close()
+        read = read_series(db, run_id, width=4).summary("return")
+    assert (read.minimum.tolist(), read.maximum.tolist()) == ([-1.7e308] * 4, [1.7e308] * 4)
+    assert read.count.tolist() == [256] * 4

@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import sys
 
 import gymnasium
 import pytest
@@ -11,6 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 import v3core
 from v3core.cli import main
 from v3core.errors import V3Error
+from v3core.training import inference
 from v3core.training.checkpoint import load_checkpoint, save_checkpoint
 from v3core.training.evaluation import evaluate
 from v3core.training.trainer import train
@@ -134,6 +136,30 @@ def test_another_architecture_is_refused_by_name(trained):
     save_checkpoint(path, state)
     with pytest.raises(V3Error, match=r"\.pt does not hold a whole policy"):
         v3core.load_policy(path)
+
+
+def test_a_checkpoint_without_all_it_needs_is_refused_by_name(trained):
+    path, _ = trained()
+    whole = load_checkpoint(path)
+    for state in ({key: whole[key] for key in whole if key != "completed"}, whole | {"completed": "many"}):
+        save_checkpoint(path, state)
+        with pytest.raises(V3Error, match=r"\.pt does not hold a whole policy"):
+            v3core.load_policy(path)
+
+
+def test_only_what_its_run_imports_is_imported(trained, small_run, recorder):
+    """A checkpoint may be of an archive that anyone made; `this` is a module that every Python has."""
+    path, _ = trained()
+    state = load_checkpoint(path)
+    save_checkpoint(path, state | {"env": "this:Env-v0"})
+    with pytest.raises(V3Error, match="names the environment 'this:Env-v0', which imports code and is none of its run"):
+        inference.load_policy(path, imports={"CartPole-v1"})
+    longer = small_run(curriculum=SOFT, episodes=20)
+    for changes in ({"env": "this:Env-v0"}, {"world": state["world"] | {"env": "this:Env-v0"}}):
+        save_checkpoint(path, state | changes)
+        with pytest.raises(V3Error, match="which imports code and is none of its run's; choose another checkpoint"):
+            train(longer, curriculum=longer.curriculum, hooks=recorder(), checkpoint=path)
+    assert "this" not in sys.modules
 
 
 def test_the_command_line_evaluates_a_checkpoint(trained, capsys):

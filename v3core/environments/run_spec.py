@@ -6,6 +6,11 @@ from v3core.environments.types import EnvironmentSpec
 from v3core.errors import V3Error
 
 
+def environments_of(env: str, curriculum: Curriculum) -> set[str]:
+    """The environments of a run: its own, and those that its phases name."""
+    return {env, *(phase.env for phase in curriculum.phases if phase.env)}
+
+
 def check_run(env: str, curriculum: Curriculum, *, allow_import: bool) -> EnvironmentSpec:
     """The state graph and actions that one policy needs for every environment of a run.
 

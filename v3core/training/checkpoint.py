@@ -3,6 +3,7 @@
 import io
 import os
 import zipfile
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,19 @@ def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str,
     if not isinstance(state, dict) or state.get("format") not in {FORMAT, FORMER}:
         raise V3Error(f"Checkpoint {path} is not a checkpoint of this version of V3 Lab; start the run anew.")
     return state
+
+
+def check_import(path: Path, env: str, known: Collection[str]) -> None:
+    """Refuse a checkpoint, perhaps of an archive, that names code of this machine to import.
+
+    Raises:
+        V3Error: if its environment is of the form `module:Env-v0` and none of the known ones.
+    """
+    if ":" in env and env not in known:
+        raise V3Error(
+            f"Checkpoint {path} names the environment '{env}', which imports code and is none of its run's; "
+            "choose another checkpoint."
+        )
 
 
 def to_tensors(value: Any) -> Any:

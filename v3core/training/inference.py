@@ -1,18 +1,18 @@
 """After training: a policy from a checkpoint, for acting only."""
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from pydantic import ValidationError
 
 from v3core.config import RunConfig
 from v3core.environments import EnvironmentSpec, check_environment
 from v3core.environments.encode import encoder
 from v3core.errors import V3Error
 from v3core.policy import Gating, GATMoEPolicy
-from v3core.training.checkpoint import load_checkpoint
+from v3core.training.checkpoint import check_import, load_checkpoint
 from v3core.training.evaluation import EVALUATION_SEED, evaluate
 from v3core.training.hooks import EvaluationEpisode
 
@@ -58,8 +58,12 @@ class TrainedPolicy:
         return evaluate(self.network, self.spec, episodes, seed, sampled=drawn)
 
 
-def load_policy(path: str | Path) -> TrainedPolicy:
+def load_policy(path: str | Path, *, imports: Collection[str] | None = None) -> TrainedPolicy:
     """The policy of a checkpoint, on the CPU. The environment must be installed: its spaces shape the network.
+
+    Args:
+        path: the file.
+        imports: environments of the form `module:Env-v0`, which import code, that it may name; None for any.
 
     Raises:
         V3Error: naming the file, if it is missing, cut short, not a checkpoint, or carries code.
@@ -67,12 +71,15 @@ def load_policy(path: str | Path) -> TrainedPolicy:
     path = Path(path)
     state = load_checkpoint(path)
     try:
+        if imports is not None:
+            check_import(path, state["env"], imports)
         config = RunConfig.model_validate_json(state["config"])
         spec = check_environment(state["env"], allow_import=True)
         network = GATMoEPolicy(spec, config.policy)
         network.load_state_dict(state["policy"])
         network.gating = Gating(**state["gating"])
-    except (KeyError, TypeError, RuntimeError, ValidationError):
+        episode = int(state["completed"])
+    except (KeyError, TypeError, ValueError, RuntimeError):
         raise V3Error(f"Checkpoint {path} does not hold a whole policy; it is damaged or of another version.") from None
     torch.set_num_threads(1)  # several threads only get in each other's way on a network this small
-    return TrainedPolicy(config, spec, network, int(state["completed"]))
+    return TrainedPolicy(config, spec, network, episode)

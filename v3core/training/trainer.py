@@ -22,11 +22,11 @@ from v3core.curriculum import (
     steps_left,
 )
 from v3core.environments import EnvironmentSpec, ReplayError
-from v3core.environments.run_spec import check_run
+from v3core.environments.run_spec import check_run, environments_of
 from v3core.episode import EpisodeRecord
 from v3core.errors import V3Error
 from v3core.training.advantages import Floats, generalised_advantages
-from v3core.training.checkpoint import save_checkpoint
+from v3core.training.checkpoint import check_import, save_checkpoint
 from v3core.training.evaluation import evaluate
 from v3core.training.hooks import Edit, Evaluation, PhaseChange, TrainingHooks
 from v3core.training.interruption import LeftEarlyError
@@ -80,7 +80,7 @@ def train(
     torch.set_num_threads(1)
     spec = check_run(config.env, curriculum, allow_import=True)
     state = TrainingState(config, spec)
-    world = None if checkpoint is None else _go_on(checkpoint, state, spec, config, hooks)
+    world = None if checkpoint is None else _go_on(checkpoint, state, spec, config, curriculum, hooks)
     state.remember_good()
     saved_at = clock()
     try:
@@ -140,17 +140,27 @@ def train(
 
 
 def _go_on(
-    checkpoint: Path, state: TrainingState, spec: EnvironmentSpec, config: RunConfig, hooks: TrainingHooks
+    checkpoint: Path,
+    state: TrainingState,
+    spec: EnvironmentSpec,
+    config: RunConfig,
+    curriculum: Curriculum,
+    hooks: TrainingHooks,
 ) -> World | None:
     """Go on where a checkpoint was written; returns its environments, None if new ones are to be made."""
     loaded = state.load(checkpoint)
+    known = environments_of(config.env, curriculum)
+    check_import(checkpoint, state.env, known)
     if state.completed >= config.episodes:
         return None
     try:
         if "world" not in loaded:
             raise ReplayError("a version before wrote this checkpoint, and did not keep them")
         kept = loaded["world"]
-        return None if kept is None else World.restored(kept, spec, config, state)
+        if kept is None:
+            return None
+        check_import(checkpoint, kept["env"], known)
+        return World.restored(kept, spec, config, state)
     except ReplayError as reason:
         hooks.remark(f"The episodes that were unfinished begin anew: {str(reason).rstrip('.')}.")
         return None

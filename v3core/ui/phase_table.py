@@ -15,26 +15,27 @@ _WHERE_KNOWN = ("Success", "Specialisation", "Router shift")
 
 def phase_table(database: Database, runs: list[RunRow], names: list[str]) -> None:
     """One row per run and phase, described from every recorded episode."""
-    rows = [
-        {
-            "Run": name,
-            "Phase": phase.phase,
-            "Episodes": f"{phase.first_episode:,}–{phase.last_episode:,}",
-            "Steps": phase.steps,
-            "Mean return": phase.returns.mean,
-            "SD": phase.returns.deviation,
-            f"Last {TAIL_EPISODES}": phase.closing_return,
-            "Success": phase.success.mean,
-            "Length": phase.steps / phase.episodes,
-            "Entropy": phase.routing_entropy.mean,
-            "Effective": effective_experts([load.mean for load in phase.loads]),
-            "Dead": dead_experts([load.mean for load in phase.loads]),
-            "Specialisation": phase.specialisation.mean,
-            "Router shift": phase.router_shift.mean,
-        }
-        for run, name in zip(runs, names, strict=True)
-        for phase in load_phases(database, run)
-    ]
+    with st.spinner("Reading the phases …"):
+        rows = [
+            {
+                "Run": name,
+                "Phase": phase.phase,
+                "Episodes": f"{phase.first_episode:,}–{phase.last_episode:,}",
+                "Steps": phase.steps,
+                "Mean return": phase.returns.mean,
+                "SD": phase.returns.deviation,
+                f"Last {TAIL_EPISODES}": phase.closing_return,
+                "Success": phase.success.mean,
+                "Length": phase.steps / phase.episodes,
+                "Entropy": phase.routing_entropy.mean,
+                "Effective": effective_experts([load.mean for load in phase.loads]),
+                "Dead": dead_experts([load.mean for load in phase.loads]),
+                "Specialisation": phase.specialisation.mean,
+                "Router shift": phase.router_shift.mean,
+            }
+            for run, name in zip(runs, names, strict=True)
+            for phase in load_phases(database, run)
+        ]
     table = pd.DataFrame(rows)
     unknown = [name for name in _WHERE_KNOWN if name in table and table[name].isna().all()]
     decimals = st.column_config.NumberColumn(format="%.2f")

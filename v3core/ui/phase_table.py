@@ -8,6 +8,7 @@ from v3core.store.database import Database
 from v3core.store.phase_sums import TAIL_EPISODES
 from v3core.store.runs import RunRow
 from v3core.ui.run_data import load_phases
+from v3core.ui.status import counted
 
 _WHERE_KNOWN = ("Success", "Specialisation", "Router shift")
 """Columns left out where no phase of any run has a number."""
@@ -79,6 +80,6 @@ def phase_table(database: Database, runs: list[RunRow], names: list[str]) -> Non
     )
     seeds = len({(run.seed, run.curriculum) for run in runs})
     st.caption(
-        f"{len(runs)} runs, {seeds} different pairs of curriculum and seed. Deviations are over episodes of one run, "
+        f"{len(runs)} runs, {counted(seeds, 'pair')} of curriculum and seed. Deviations are over episodes of one run, "
         "not over seeds: a difference between two single runs says nothing certain about their curricula."
     )

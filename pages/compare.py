@@ -9,7 +9,7 @@ from v3core.jobs.lifecycle import ACTIVE
 from v3core.ui import shell
 from v3core.ui.live_chart import live_chart
 from v3core.ui.phase_table import phase_table
-from v3core.ui.run_data import load_series
+from v3core.ui.run_data import load_series, remember_range, visible_range
 from v3core.ui.run_picker import distinct_names, pick_runs
 
 database = shell.page("Compare")
@@ -27,6 +27,8 @@ metric = st.selectbox(
 )
 
 
+ZOOM = "compare"
+"""What the zoom of this page's chart is remembered as."""
 LIVE = any(run.status in ACTIVE for run in runs)
 
 
@@ -37,12 +39,22 @@ def comparison(run_ids: list[str]) -> None:
     shell.reconcile(database)
     current = [shell.still_there(database, run_id) for run_id in run_ids]
     names = distinct_names(current)
-    series = [replace(load_series(database, run), name=name) for run, name in zip(current, names, strict=True)]
+    visible = visible_range(ZOOM)
+    series = [
+        replace(load_series(database, run, visible=visible), name=name)
+        for run, name in zip(current, names, strict=True)
+    ]
     if not any(len(one) for one in series):
         st.info("None of these runs has finished an episode yet.", icon=":material/hourglass_empty:")
         return
     with st.container(border=True):
-        live_chart(compare_figure(series, metric=metric), key="compare", height=520)
+        live_chart(
+            compare_figure(series, metric=metric),
+            key="compare",
+            height=520,
+            on_range=remember_range(ZOOM),
+            visible=visible,
+        )
     st.subheader("Phase by phase", anchor=False)
     phase_table(database, current, names)
     if LIVE and not any(run.status in ACTIVE for run in current):

@@ -12,7 +12,7 @@ from v3core.ui.boundary_editor import boundary_editor
 from v3core.ui.command_panel import command_panel
 from v3core.ui.notes import notes_editor
 from v3core.ui.run_charts import run_charts
-from v3core.ui.run_data import load_series
+from v3core.ui.run_data import load_series, visible_range
 from v3core.ui.run_exports import run_exports
 from v3core.ui.run_header import rollback_warning, run_header
 from v3core.ui.run_history import run_history
@@ -42,7 +42,7 @@ def live(run_id: str, was_unfinished: bool) -> None:
     curriculum = control.current_curriculum(database, run.id)
     run_header(database, run, read_commands(database, run.id))
     run_settings(database, run, curriculum)
-    series = load_series(database, run, curriculum)
+    series = load_series(database, run, curriculum, visible=visible_range(run.id))
     rollback_warning(series)
     if not len(series):
         nothing_yet(run)  # the charts below show the plan meanwhile

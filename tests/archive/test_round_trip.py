@@ -100,7 +100,9 @@ def test_the_past_of_an_imported_run_is_no_news(here, there, new_run, episode, t
 
 def test_a_second_import_is_refused_or_gets_a_new_id(there, run, archive):
     import_archive(there, archive)
-    with pytest.raises(V3Error, match=r"'a run' is here already; delete it first, or import .* with --as-new\."):
+    with pytest.raises(
+        V3Error, match=r"'a run' is here already; delete it first, or import .* under a new id \(--as-new\)\."
+    ):
         import_archive(there, archive)
     other = import_archive(there, archive, as_new=True)
     assert other != run

@@ -120,6 +120,23 @@ def test_node_zoom_hover_and_legend_survive_ticks(page: Page, server: Server) ->
     page.wait_for_function(f"document.querySelector('{PLOT}')._fullLayout.yaxis.range[1] > 470")
 
 
+def test_a_zoom_ends_at_ten_episodes_and_shows_each_of_them(page: Page, server: Server) -> None:
+    opened(page, server)
+    plot = plot_area(page)
+    zoomed = f"document.querySelector('{PLOT}')._fullLayout.xaxis.range"
+    for width in (16, 10):
+        page.mouse.move(plot["x"] + 0.1 * plot["width"], plot["y"] + 0.5 * plot["height"])
+        page.mouse.down()
+        page.mouse.move(plot["x"] + 0.115 * plot["width"], plot["y"] + 0.5 * plot["height"], steps=5)
+        page.mouse.up()
+        page.wait_for_function(f"{zoomed}[1] - {zoomed}[0] < {width} + 0.001")
+    wait_for_ticks(page)
+    start, end = ask(page, "node._fullLayout.xaxis.range")
+    assert end - start == pytest.approx(10)
+    shown = ask(page, "[...node.querySelectorAll('.xtick text')].map(text => text.textContent)")
+    assert shown == [str(number) for number in range(int(start) + 1, int(end) + 1)]
+
+
 def test_dragged_boundary_reaches_python_while_ticks_arrive(page: Page, server: Server) -> None:
     opened(page, server)
     expect(page.locator(HANDLE)).to_have_count(1)  # the first boundary, 250, is behind episode 300

@@ -25,6 +25,8 @@ from v3core.charts.health import NETWORK, UPDATES, health_figure
 from v3core.charts.knobs import knobs_in_use, planned_curve
 from v3core.charts.series import EvaluationPoint, RunSeries, boundaries_ahead, phase_bands
 from v3core.curriculum import BaseValues, Curriculum, Phase, PhaseStart, Ramp, Until, load_preset, preset_names, scaled
+from v3core.rollup import COUNT
+from v3core.store.series import Series
 
 BASE = BaseValues(lr=1e-3, load_balance=0.02, entropy=0.01)
 TOTAL = 1000
@@ -64,6 +66,18 @@ def series(count: int, *, experts: int = 4, missing: bool = False, total: int = 
         expert_grad_norms=np.full((count, experts), np.nan) if missing else random.random((count, experts)),
         evaluations=() if missing or not count else (evaluation(count),),
     )
+
+
+def buckets(size: int, numbers: range) -> Series:
+    """Returns that equal their bucket's number, as a store reads them."""
+    values = np.array(numbers, dtype=float)[:, None, None] * np.array([1, 0])
+    stats = np.broadcast_to(values, (len(numbers), 5, 2)).copy()
+    stats[:, COUNT] = size
+    return Series(size, np.array(numbers), stats, ("return", "length"), 0, numbers.stop * size)
+
+
+def in_buckets(curve: Series, view: Series | None = None) -> RunSeries:
+    return RunSeries.of_curve(curve, name="run", experts=0, total=curve.newest, view=view)
 
 
 def evaluation(episode: int, **changes: Any) -> EvaluationPoint:
@@ -113,6 +127,8 @@ def test_return_shows_every_episode_then_buckets_with_their_extremes() -> None:
     assert outline.fill == "toself"
     assert max(outline.y) == 500
     assert many.data[1].name == "Mean of 2 episodes"
+    long = return_figure(in_buckets(buckets(1024, range(1000))))
+    assert long.data[1].name == "Mean of 1,024 episodes"
     assert max(many.data[1].y) == 250
     assert many.data[2].y[-1] == pytest.approx(0)
 
@@ -222,9 +238,26 @@ def test_runs_are_compared_each_with_its_colour_and_its_phases(metric: str, runs
     strips = [trace for trace in figure.data if trace.type == "bar"]
     assert len(lines) == len(strips) == runs
     assert len({trace.line.color for trace in lines}) == runs
-    for strip in strips:
-        assert list(strip.text) == ["warmup", "transition", "fine-tune"]
+    assert [len(strip.base) for strip in strips] == [3] * runs
+    assert [note.text for note in figure.layout.annotations] == ["warmup", "transition", "fine-tune"] * runs
+    assert [band["text"] for band in figure.layout.meta["bands"]] == ["warmup", "transition", "fine-tune"] * runs
     payload(figure)
+
+
+def test_a_comparison_says_over_how_many_episodes_each_run_is_averaged() -> None:
+    long, short = in_buckets(buckets(1024, range(1000))), in_buckets(buckets(1, range(300)))
+    assert compare_figure([short, short]).layout.yaxis.title.text == "Return, mean of last 100"
+    assert compare_figure([long, long]).layout.yaxis.title.text == "Return, mean of last 1,024"
+    assert compare_figure([short, long]).layout.yaxis.title.text == "Return, mean of last 100 to 1,024"
+
+
+def test_a_comparison_draws_what_is_looked_at() -> None:
+    run = in_buckets(buckets(1024, range(1000)), view=buckets(128, range(400, 700)))
+    figure = compare_figure([run, in_buckets(buckets(1, range(300)))])
+    assert list(figure.data[0].x[[0, -1]]) == [401 * 128, 700 * 128]
+    assert list(figure.data[0].y[[0, -1]]) == [400, 699]
+    assert list(figure.data[1].x[[0, -1]]) == [1, 300]
+    assert list(figure.layout.xaxis.range) == [0, 1_024_000]
 
 
 def test_rows_do_not_overlap_and_stay_inside() -> None:

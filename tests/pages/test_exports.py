@@ -59,6 +59,21 @@ def test_an_archive_is_uploaded_on_the_page_runs(open_page, database, run, tmp_p
     assert [row.id for row in list_runs(database)] == [run]
 
 
+def test_an_archive_that_is_refused_stays_chosen_for_a_second_try(open_page, database, run, tmp_path):
+    write_archive(database, run, tmp_path / "run.v3run")
+    app = open_page("app.py")
+    app.file_uploader[0].upload("run.v3run", (tmp_path / "run.v3run").read_bytes())
+    (button,) = [button for button in app.button if "import-form" in button.key]
+    button.click().run()
+    assert "is here already; delete it first, or import the archive under a new id" in app.error[0].value
+    (new_id,) = [box for box in app.checkbox if box.label == "Under a new id"]
+    new_id.check()
+    (button,) = [button for button in app.button if "import-form" in button.key]
+    button.click().run()
+    assert not app.exception
+    assert len(list_runs(database)) == 2
+
+
 def test_a_bad_upload_is_one_sentence(open_page, database):
     app = open_page("app.py")
     (button,) = [button for button in app.button if "import-form" in button.key]

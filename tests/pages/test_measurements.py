@@ -1,8 +1,10 @@
 """What is recorded of a run is shown: evaluations, success, the experts, health, and what it is trained with."""
 
+import base64
 import json
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tests.pages.recorded import add_recorded_run
@@ -10,6 +12,7 @@ from tests.pages.test_states import told
 from v3core.charts.compare import METRICS
 from v3core.jobs.lifecycle import Status
 from v3core.store.runs import list_runs
+from v3core.ui.live_chart import VisibleRange
 from v3core.ui.run_charts import NOTHING_RECORDED
 
 
@@ -150,6 +153,26 @@ def test_the_phase_table_has_what_is_known(open_page, database):
     assert table["Specialisation"].isna().sum() > 0
     table = open_page("pages/compare.py", runs=",".join(old)).dataframe[0].value
     assert not {"Specialisation", "Router shift", "Success"} & set(table.columns)
+
+
+@pytest.mark.parametrize(("page", "chart", "zoomed"), [("live", "return", "{run}"), ("compare", "compare", "compare")])
+def test_what_is_zoomed_to_is_read_episode_by_episode(open_page, database, page, chart, zoomed):
+    run_id, other = (add_recorded_run(database, Status.COMPLETED, episodes=n, recorded=n) for n in (2100, 30))
+    query = {"run": run_id} if page == "live" else {"runs": f"{run_id},{other}"}
+    app = open_page(f"pages/{page}.py", **query)
+    assert len(drawn(app, chart)) == 525
+    app.session_state[f"visible-{zoomed.format(run=run_id)}"] = VisibleRange(1001, 1010, 800)
+    app.run()
+    assert not app.exception
+    # The means of the last 100 at the edge have all that they are made of.
+    assert drawn(app, chart) == list(range(901, 1111))
+
+
+def drawn(app, chart):
+    """The episodes of the first line."""
+    lines = [trace for trace in figures(app)[chart]["data"] if "fill" not in trace]
+    x = lines[0]["x"]
+    return np.frombuffer(base64.b64decode(x["bdata"]), dtype=x["dtype"]).tolist()
 
 
 def test_a_launch_says_what_each_preset_does_and_which_are_absent(open_page):

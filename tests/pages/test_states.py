@@ -5,6 +5,7 @@ import pytest
 from tests.pages.recorded import add_recorded_run
 from v3core.jobs.lifecycle import Status
 from v3core.store.runs import get_run, list_runs
+from v3core.ui import actions
 
 PAGES = ["app.py", "pages/launch.py", "pages/live.py", "pages/compare.py"]
 
@@ -177,6 +178,17 @@ def test_deleting_asks_first(open_page, database):
     assert len(list_runs(database)) == 1
     assert app.button(key="confirm-delete").label == "Delete"
     assert "This cannot be undone." in told(app)
+
+
+def test_deleting_many_episodes_says_that_it_takes_a_while(open_page, database, monkeypatch):
+    monkeypatch.setattr(actions, "MANY_EPISODES", 20)
+    for recorded, told_of in ((20, []), (21, ["Deleting 21 episodes; this takes a while."])):
+        run_id = add_recorded_run(database, Status.COMPLETED, recorded=recorded)
+        app = open_page("app.py")
+        app.button(key=f"delete:list:{run_id}").click().run()
+        app.button(key="confirm-delete").click().run()
+        assert [toast.value for toast in app.toast] == told_of
+        assert list_runs(database) == []
 
 
 @pytest.mark.parametrize("page", PAGES)

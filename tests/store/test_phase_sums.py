@@ -1,11 +1,15 @@
 """What phases were like, against values worked by hand; read at once or bit by bit."""
 
 import math
+import random
+import statistics
 
 import pytest
 from sqlalchemy import delete, insert, select
 
+from v3core.store import phase_sums
 from v3core.store.phase_sums import merged, read_phase_sums
+from v3core.store.runs import UnknownRunError
 from v3core.store.schema import episodes, expert_loads
 from v3core.store.writer import EpisodeWriter
 
@@ -81,6 +85,70 @@ def test_numbers_near_the_largest_and_the_smallest_break_no_sum(db, record):
     assert math.isnan(only.routing_entropy.mean)
     (only,) = read_phase_sums(db, record([{"phase": "a", "return_": value} for value in (5e-324, 1e-200, 0.0)]))
     assert (only.returns.count, only.returns.deviation) == (3, 0.0)
+
+
+def long_run(count):
+    """Episodes of phases that end within buckets; two began before their phase, and ended long after it had begun."""
+    draw = random.Random(count).random
+    for number in range(1, count + 1):
+        length = int(1 + 500 * draw())
+        yield {
+            "phase": ("warmup", "transition", "fine-tune")[(number > 777) + (number > 1000)],
+            "length": length,
+            "phase_steps": length - (number in {780, 1201}),
+            "return_": {50: math.nan, 900: math.inf}.get(number, 1e6 + draw()),
+            "success": None if number < 500 else float(draw() < 0.5),
+            "routing_entropy": 50.0 if number in {780, 1201} else draw(),
+            "router_shift": draw(),
+            "loads": tuple(draw() for _ in range(4)),
+        }
+
+
+def test_numbers_near_the_largest_are_left_out_of_long_runs_too(db, record):
+    recorded = [{"phase": "a", "return_": 1.7e308 if number == 90 else 4.0} for number in range(1, 301)]
+    (only,) = read_phase_sums(db, record(recorded))
+    assert (only.returns.count, only.returns.mean) == (299, 4.0)
+
+
+def finite(rows, name):
+    return [row[name] for row in rows if row[name] is not None and math.isfinite(row[name])]
+
+
+@pytest.mark.parametrize("after", [0, 1, 63, 64, 777, 900])
+def test_a_long_run_is_told_from_its_buckets_as_from_its_episodes(db, record, after):
+    recorded = list(long_run(1500))
+    run_id = record(recorded)
+    known = list(enumerate(recorded, start=1))[after:]
+    found = read_phase_sums(db, run_id, after=after)
+    assert [sums.phase for sums in found] == list(dict.fromkeys(row["phase"] for _, row in known))
+    for sums in found:
+        numbers, rows = zip(*((number, row) for number, row in known if row["phase"] == sums.phase), strict=True)
+        own = [row for row in rows if row["phase_steps"] == row["length"]]
+        assert (sums.first_episode, sums.last_episode, sums.episodes) == (numbers[0], numbers[-1], len(rows))
+        assert sums.steps == sum(row["length"] for row in rows)
+        returns = finite(rows, "return_")
+        assert (sums.returns.count, sums.success.count) == (len(returns), len(finite(rows, "success")))
+        assert sums.returns.mean == pytest.approx(statistics.fmean(returns), rel=1e-14)
+        assert sums.returns.deviation == pytest.approx(statistics.stdev(returns), rel=1e-6)
+        assert sums.router_shift.mean == pytest.approx(statistics.fmean(finite(rows, "router_shift")))
+        assert sums.routing_entropy.every.count == len(rows)
+        assert sums.routing_entropy.own.count == len(own)
+        assert sums.routing_entropy.mean == pytest.approx(statistics.fmean(finite(own, "routing_entropy")))
+        for expert, load in enumerate(sums.loads):
+            assert load.mean == pytest.approx(statistics.fmean(row["loads"][expert] for row in own))
+
+
+def test_a_long_run_is_not_read_episode_by_episode(db, record, monkeypatch):
+    run_id = record(list(long_run(1500)))
+    read, spans = phase_sums._read_span, []
+    monkeypatch.setattr(phase_sums, "_read_span", lambda tx, run, *span: spans.append(span) or read(tx, run, *span))
+    read_phase_sums(db, run_id)
+    assert sum(last - first + 1 for first, last in spans) < 150
+
+
+def test_there_are_no_phases_of_no_run(db):
+    with pytest.raises(UnknownRunError):
+        read_phase_sums(db, "none")
 
 
 @pytest.mark.parametrize("cut", [0, 1, 99, 100, 101, 180, 239, 240])

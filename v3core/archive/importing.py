@@ -90,8 +90,8 @@ def _begin(db: Database, run: ArchivedRun, run_id: str) -> None:
         known = find_run(tx, run_id)
         if known is not None:
             raise V3Error(
-                f"Run {run_id[:8]} '{known.name}' is here already; delete it first, or import the archive as a new "
-                "run with --as-new."
+                f"Run {run_id[:8]} '{known.name}' is here already; delete it first, or import the archive "
+                "under a new id (--as-new)."
             )
         # Looked at before there is a row: from then on the folder is this import's, to be removed if it fails.
         folder = run_folder(run_id, db.data_dir)

@@ -1,6 +1,7 @@
 """Several runs over each other, each with its own phases."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import plotly.graph_objects as go
@@ -16,6 +17,7 @@ from v3core.rollup import Floats, Integers
 _STRIP = 16
 """Height of one run's strip of phases, in pixels."""
 
+_STRIP_TEXT = 10
 _STRIPS_GAP = 8
 
 
@@ -96,16 +98,19 @@ def compare_figure(
     """
     title, value_of = METRICS[metric]
     end = max((run.end if span == "run" else max(run.completed, 1) for run in runs), default=1)
-    sizes = [run.curve.size for run in runs if run.curve is not None]
-    spans = f"{title}, mean of last {window_of(max(sizes, default=1), window):,}"
-    smoothed = spans if window > 1 and metric != EVALUATION else title
+    looked_at = [run if run.view is None else replace(run, curve=run.view) for run in runs]
+    sizes = [run.curve.size for run in looked_at if run.curve is not None]
+    smoothed = title
+    if window > 1 and metric != EVALUATION:
+        spans = sorted({window_of(size, window) for size in sizes or [1]})
+        smoothed += ", mean of last " + " to ".join(f"{span:,}" for span in dict.fromkeys((spans[0], spans[-1])))
     alt = f"{smoothed}, of {len(runs)} runs: {'; '.join(map(_newest, runs))}."
     bucket = max((*sizes, *(group(run.episode).size for run in runs if run.curve is None)), default=1)
     name = "compare:" + metric + ":" + ":".join(run.name for run in runs)
     figure = plain_frame(name=name, alt=alt, height=height, end=end, legend=True, bucket=1)
     figure.layout.margin.t = LEGEND_ROOM + _STRIPS_GAP
     palette = colours(len(runs))
-    for row, (run, colour) in enumerate(zip(runs, palette, strict=True)):
+    for row, (run, colour) in enumerate(zip(looked_at, palette, strict=True)):
         if metric == EVALUATION:
             x, y = np.array([point.episode for point in run.evaluations]), value_of(run)
         else:
@@ -150,6 +155,7 @@ def _add_strips(figure: go.Figure, runs: Sequence[RunSeries], palette: Sequence[
         "visible": False,
         "anchor": "x",
     }
+    named: list[dict[str, object]] = []
     for row, (run, colour) in enumerate(zip(runs, palette, strict=True)):
         bands = [band for band in run.bands if min(band.end, end) > band.start]
         starts = [band.start for band in bands]
@@ -167,19 +173,29 @@ def _add_strips(figure: go.Figure, runs: Sequence[RunSeries], palette: Sequence[
                 ],
                 "line": {"width": 1, "color": colour},
             },
-            text=[band.name for band in bands],
-            textposition="inside",
-            insidetextanchor="start",
-            constraintext="none",
-            cliponaxis=True,
-            textfont={"size": 10},
             legendgroup=str(row),
             showlegend=False,
             name=run.name,
             customdata=list(zip(starts, ends, strict=True)),
             hoverinfo="skip",
         )
+        for band, start, stop in zip(bands, starts, ends, strict=True):
+            # The page cuts it to the visible part of its phase.
+            figure.add_annotation(
+                name=f"band:{len(named)}",
+                text=band.name,
+                x=start,
+                xanchor="left",
+                xshift=2,
+                y=row,
+                yref="y2",
+                yanchor="middle",
+                showarrow=False,
+                font={"size": _STRIP_TEXT},
+            )
+            named.append({"start": start, "end": stop, "text": band.name})
     figure.layout.barmode = "overlay"
+    figure.layout.meta = figure.layout.meta | {"bands": named}
 
 
 def _strength(index: int, ahead: bool) -> float:

@@ -62,7 +62,7 @@ def return_figure(
         )
     else:
         add_column(
-            figure, points, points.summary("return"), name=f"Mean of {points.size} episodes", colour=_BEHIND,
+            figure, points, points.summary("return"), name=f"Mean of {points.size:,} episodes", colour=_BEHIND,
             width=1, number=".4~g",
         )  # fmt: skip
     figure.add_scatter(
@@ -98,7 +98,7 @@ def success_figure(series: RunSeries, *, window: int = WINDOW, span: Span = "run
         figure.add_scatter(
             x=wide.x,
             y=wide.summary("success").mean,
-            name=f"Rate in {wide.size} episodes",
+            name=f"Rate in {wide.size:,} episodes",
             mode="lines",
             line={"color": _BEHIND, "width": 1, "shape": "vh"},
             hovertemplate="%{y:.0%}",

@@ -1,13 +1,26 @@
-"""What each phase of a run was like: exact sums over its episodes, made by the database, read on by cursor."""
+"""What each phase of a run was like: exact numbers of all its episodes, read on by cursor."""
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy import ColumnElement, and_, case, func, select
 
+from v3core.rollup import COUNT, MAXIMUM, MEAN, MINIMUM
 from v3core.store.database import Database, Transaction
+from v3core.store.rollups import (
+    LEVELS,
+    TOGETHER,
+    Buckets,
+    experts_of,
+    full_rows,
+    metric_names,
+    newest_episode,
+    read_buckets,
+)
 from v3core.store.schema import episodes, expert_loads
 
 TAIL_EPISODES = 100
@@ -112,13 +125,109 @@ def merged(before: Sequence[PhaseSums], newer: Sequence[PhaseSums]) -> tuple[Pha
 def read_phase_sums(db: Database, run_id: str, *, after: int = 0) -> tuple[PhaseSums, ...]:
     """The phases of the episodes beyond `after`, in the order of training.
 
+    Buckets of the pyramid that lie in one phase tell all but the deviations; only around the phases' ends are the
+    episodes read one by one.
+
     Args:
         db: an open store.
         run_id: full id.
         after: the newest `last_episode` read before, whose phases are then `merged` with these.
+
+    Raises:
+        UnknownRunError: if there is no such run.
     """
+    with db.read() as tx:
+        experts = experts_of(tx, run_id)
+        parts: list[PhaseSums] = []
+        newest = newest_episode(tx, run_id)
+        spans = [(after + 1, newest)]
+        for size in reversed(LEVELS):
+            # Rows of later numbers are of episodes that are gone.
+            stored = full_rows(newest, size) * TOGETHER
+            found, spans = _read_level(tx, run_id, size, experts, spans, stored)
+            parts += found
+        for first, last in spans:
+            parts += _read_span(tx, run_id, first, last)
+        phases = merged((), sorted(parts, key=lambda part: part.first_episode))
+        return tuple(_completed(tx, run_id, sums) for sums in phases)
+
+
+Spans = list[tuple[int, int]]
+"""First and last episodes of ranges, ascending."""
+
+
+def _read_level(
+    tx: Transaction, run_id: str, size: int, experts: int, spans: Spans, buckets: int
+) -> tuple[list[PhaseSums], Spans]:
+    """Of the first so many buckets of a size, those that say what is wanted of the spans; and what is left of these."""
+    found: list[PhaseSums] = []
+    left: Spans = []
+    for first, last in spans:
+        reached = first
+        if last - first + 1 >= size:
+            end = min(last // size, buckets) - 1
+            stored = read_buckets(tx, run_id, size, experts=experts, first=-(-(first - 1) // size), last=end)
+            for place in np.flatnonzero(_in_one_phase(stored, size, experts)).tolist():
+                part = _of_bucket(stored, place, size, experts)
+                if reached < part.first_episode:
+                    left.append((reached, part.first_episode - 1))
+                found.append(part)
+                reached = part.last_episode + 1
+        if reached <= last:
+            left.append((reached, last))
+    return found, left
+
+
+def _in_one_phase(stored: Buckets, size: int, experts: int) -> NDArray[np.bool_]:
+    """Which buckets hold episodes of one phase, each of them wholly its own."""
+    names = metric_names(experts)
+    steps, length = (stored.stats[:, :, names.index(name)] for name in ("phase_steps", "length"))
+    # No episode has more steps of its phase than steps: with the same mean, all have as many.
+    own = (steps[:, COUNT] == size) & ((steps == length).all(axis=1) | (steps[:, MINIMUM] >= length[:, MAXIMUM]))
+    alone = np.array([len(phases) == 1 for phases in stored.phases], dtype=bool)
+    extremes = stored.stats[:, [MINIMUM, MAXIMUM]][:, :, [names.index(name) for name in _summed(experts)]]
+    small = ~(np.abs(extremes) > _LARGEST).any(axis=(1, 2))
+    return np.asarray(alone & small & (length[:, COUNT] == size) & (own | (steps[:, COUNT] == 0)))
+
+
+def _summed(experts: int) -> list[str]:
+    """The metrics of which only numbers that are not too large count."""
+    loads = [f"load_{expert}" for expert in range(1, experts + 1)]
+    return ["return", "success", "router_shift", "routing_entropy", "specialisation", *loads]
+
+
+def _of_bucket(stored: Buckets, place: int, size: int, experts: int) -> PhaseSums:
+    names = metric_names(experts)
+
+    def mean(metric: str) -> Mean:
+        at = names.index(metric)
+        count = int(stored.stats[place, COUNT, at])
+        return Mean(count, float(stored.stats[place, MEAN, at])) if count else Mean()
+
+    def split(metric: str) -> Split:
+        return Split(mean(metric), mean(metric))
+
+    number = int(stored.numbers[place])
+    return PhaseSums(
+        phase=stored.phases[place][0],
+        first_episode=number * size + 1,
+        last_episode=(number + 1) * size,
+        episodes=size,
+        steps=round(mean("length").mean * size),
+        returns=mean("return"),
+        closing_return=math.nan,
+        success=mean("success"),
+        router_shift=mean("router_shift"),
+        routing_entropy=split("routing_entropy"),
+        specialisation=split("specialisation"),
+        loads=tuple(split(f"load_{expert}") for expert in range(1, experts + 1)),
+    )
+
+
+def _read_span(tx: Transaction, run_id: str, first: int, last: int) -> list[PhaseSums]:
+    """The phases of a range, from its episodes."""
     c = episodes.c
-    here = (c.run_id == run_id, c.episode > after)
+    here = (c.run_id == run_id, c.episode >= first, c.episode <= last)
     query = select(
         c.phase,
         func.min(c.episode),
@@ -133,35 +242,45 @@ def read_phase_sums(db: Database, run_id: str, *, after: int = 0) -> tuple[Phase
         *_sum_and_count(c.specialisation),
         *_sum_and_count(c.specialisation, _OWN),
     )
+    loads = _read_loads(tx, run_id, first, last)
     found: list[PhaseSums] = []
-    with db.read() as tx:
-        loads = _read_loads(tx, run_id, after)
-        for row in tx.execute(query.where(*here).group_by(c.phase).order_by(func.min(c.episode))):
-            phase, first, last, count, steps, *sums = row
-            returns, success, shift, entropy, own_entropy, apart, own_apart = (
-                _mean(*pair) for pair in zip(sums[::2], sums[1::2], strict=True)
+    for phase, begin, end, count, steps, *sums in tx.execute(query.where(*here).group_by(c.phase)):
+        returns, success, shift, entropy, own_entropy, apart, own_apart = (
+            _mean(*pair) for pair in zip(sums[::2], sums[1::2], strict=True)
+        )
+        found.append(
+            PhaseSums(
+                phase,
+                begin,
+                end,
+                count,
+                int(steps),
+                returns,
+                math.nan,
+                success,
+                shift,
+                Split(entropy, own_entropy),
+                Split(apart, own_apart),
+                loads[phase],
             )
-            distance = c.return_ - returns.mean
-            squared = case((_finite(c.return_) & (func.abs(distance) > _SMALLEST), distance * distance))
-            squares = select(func.sum(squared)).where(*here, c.phase == phase)
-            returns = Mean(returns.count, returns.mean, tx.execute(squares).scalar_one() or 0.0)
-            found.append(
-                PhaseSums(
-                    phase,
-                    first,
-                    last,
-                    count,
-                    int(steps),
-                    returns,
-                    _closing_return(tx, run_id, phase),
-                    success,
-                    shift,
-                    Split(entropy, own_entropy),
-                    Split(apart, own_apart),
-                    loads[phase],
-                )
-            )
-    return tuple(found)
+        )
+    return found
+
+
+def _completed(tx: Transaction, run_id: str, sums: PhaseSums) -> PhaseSums:
+    """With what no parts tell: the deviation of its returns, and the mean of the last."""
+    c = episodes.c
+    here = (c.run_id == run_id, c.phase == sums.phase, c.episode <= sums.last_episode)
+    distance = c.return_ - sums.returns.mean
+    squares = select(func.sum(case((_finite(c.return_) & (func.abs(distance) > _SMALLEST), distance * distance))))
+    squared = tx.execute(squares.where(*here, c.episode >= sums.first_episode)).scalar_one() or 0.0
+    last = select(c.return_).where(*here).order_by(c.episode.desc()).limit(TAIL_EPISODES)
+    finite = [value for value in tx.execute(last).scalars() if value is not None and math.isfinite(value)]
+    return replace(
+        sums,
+        returns=Mean(sums.returns.count, sums.returns.mean, squared),
+        closing_return=sum(finite) / len(finite) if finite else math.nan,
+    )
 
 
 _OWN = episodes.c.phase_steps.is_(None) | (episodes.c.phase_steps >= episodes.c.length)
@@ -181,15 +300,7 @@ def _mean(total: float | None, count: int) -> Mean:
     return Mean(count, total / count) if total is not None and count else Mean()
 
 
-def _closing_return(tx: Transaction, run_id: str, phase: str) -> float:
-    c = episodes.c
-    query = select(c.return_).where(c.run_id == run_id, c.phase == phase).order_by(c.episode.desc())
-    last = [value for value in tx.execute(query.limit(TAIL_EPISODES)).scalars() if value is not None]
-    finite = [value for value in last if math.isfinite(value)]
-    return sum(finite) / len(finite) if finite else math.nan
-
-
-def _read_loads(tx: Transaction, run_id: str, after: int) -> dict[str, tuple["Split", ...]]:
+def _read_loads(tx: Transaction, run_id: str, first: int, last: int) -> dict[str, tuple["Split", ...]]:
     """Per phase, the mean load of each expert."""
     own = case((_OWN, 1), else_=0)
     query = (
@@ -198,7 +309,7 @@ def _read_loads(tx: Transaction, run_id: str, after: int) -> dict[str, tuple["Sp
             episodes,
             and_(episodes.c.run_id == expert_loads.c.run_id, episodes.c.episode == expert_loads.c.episode),
         )
-        .where(expert_loads.c.run_id == run_id, expert_loads.c.episode > after)
+        .where(expert_loads.c.run_id == run_id, expert_loads.c.episode >= first, expert_loads.c.episode <= last)
         .group_by(episodes.c.phase, expert_loads.c.expert, own)
         .order_by(expert_loads.c.expert)
     )

@@ -15,6 +15,8 @@ from v3core.ui.refusals import Action, refusal, trained_elsewhere
 from v3core.ui.status import ACTOR, counted, plain
 from v3core.ui.take_over import ask_to_take_over
 
+MANY_EPISODES = 50_000
+"""More take seconds to delete."""
 DOUBLE_CLICK_SECONDS = 1.0
 """A second click that soon on the same place is the same wish, also if the button there has changed meanwhile."""
 
@@ -144,12 +146,15 @@ def _confirm_delete(database: Database, run: RunRow) -> None:
             icon=":material/delete:",
             key="confirm-delete",
             on_click=_delete,
-            args=(database, run.id),
+            args=(database, run),
         ):
             st.rerun()
 
 
-def _delete(database: Database, run_id: str) -> None:
+def _delete(database: Database, run: RunRow) -> None:
+    run_id = run.id
+    if run.episode > MANY_EPISODES:
+        st.toast(f"Deleting {counted(run.episode, 'episode')}; this takes a while.", icon=":material/hourglass_top:")
     try:
         control.delete(database, run_id)
     except UnknownRunError:

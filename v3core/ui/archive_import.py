@@ -12,7 +12,7 @@ def archive_import(database: Database) -> None:
     """A popover with an uploader. Not for a fragment that ticks: an upload takes time."""
     with (
         st.popover("Import a run", icon=":material/upload:", key="import-popover"),
-        st.form("import-form", clear_on_submit=True, border=False),
+        st.form("import-form", border=False),
     ):
         upload = st.file_uploader("Archive", type="v3run", help="A file that V3 Lab wrote: Export on the page Live.")
         as_new = st.checkbox("Under a new id", help="So that it may stand beside the run that it was made from.")

@@ -4,6 +4,7 @@
 
 const LEGEND_ROOM = 30 // as in v3core/charts/frame.py
 const REPORT_MS = 250
+const LEAST_ZOOM = 10 // episodes
 
 const charts = new WeakMap() // Streamlit's container -> chart
 const groups = (window.__v3labZoom ??= new Map()) // group -> {members: Set of charts, range: [from, to] or null}
@@ -183,9 +184,6 @@ class Chart {
     const height = this.data.height + this.extra
     this.root.style.height = `${height}px`
     layout.margin.t += this.extra
-    for (const trace of this.figure.data) {
-      if (trace.type === "bar") trace.textfont = { ...trace.textfont, color: colours.text }
-    }
     Object.assign(layout, {
       width: this.width,
       height,
@@ -218,6 +216,8 @@ class Chart {
     Object.assign((layout.xaxis ??= {}), { spikecolor: colours.text, spikethickness: -2 })
     const zoom = groups.get(this.group).range
     if (zoom) layout.xaxis.range = [...zoom]
+    // Ticks at parts of an episode would show the same number several times.
+    if (layout.xaxis.range[1] - layout.xaxis.range[0] <= 2 * LEAST_ZOOM) layout.xaxis.dtick = 1
     layout.xaxis.uirevision = Math.random() // its zoom is the group's, set above
     this.fitNames(layout, colours)
     return layout
@@ -237,7 +237,8 @@ class Chart {
       const start = Math.max(band.start, from)
       const end = Math.min(band.end, to)
       annotation.x = Math.min(start, to)
-      annotation.text = end > start ? shorten(band.text, (end - start) * scale - 8, `12px ${colours.font}`) : ""
+      const font = `${annotation.font.size}px ${colours.font}`
+      annotation.text = end > start ? shorten(band.text, (end - start) * scale - 8, font) : ""
       annotation.visible = annotation.text !== ""
     }
   }
@@ -252,8 +253,12 @@ class Chart {
     this.node.on("plotly_relayouting", () => this.handles.place())
   }
 
-  zoom(range) {
+  zoom([from, to]) {
     const group = groups.get(this.group)
+    // Never so far that between two episodes there is nothing to see.
+    const missing = Math.max(0, LEAST_ZOOM - (to - from))
+    const start = Math.max(0, from - missing / 2)
+    const range = [start, Math.max(to, start + LEAST_ZOOM)]
     group.range = range
     group.members.forEach(enqueue)
     this.report()

@@ -8,6 +8,7 @@ from v3core.store.database import Database
 from v3core.store.phase_sums import TAIL_EPISODES
 from v3core.store.runs import RunRow
 from v3core.ui.run_data import load_phases
+from v3core.ui.status import counted
 
 _WHERE_KNOWN = ("Success", "Specialisation", "Router shift")
 """Columns left out where no phase of any run has a number."""
@@ -15,26 +16,27 @@ _WHERE_KNOWN = ("Success", "Specialisation", "Router shift")
 
 def phase_table(database: Database, runs: list[RunRow], names: list[str]) -> None:
     """One row per run and phase, described from every recorded episode."""
-    rows = [
-        {
-            "Run": name,
-            "Phase": phase.phase,
-            "Episodes": f"{phase.first_episode:,}–{phase.last_episode:,}",
-            "Steps": phase.steps,
-            "Mean return": phase.returns.mean,
-            "SD": phase.returns.deviation,
-            f"Last {TAIL_EPISODES}": phase.closing_return,
-            "Success": phase.success.mean,
-            "Length": phase.steps / phase.episodes,
-            "Entropy": phase.routing_entropy.mean,
-            "Effective": effective_experts([load.mean for load in phase.loads]),
-            "Dead": dead_experts([load.mean for load in phase.loads]),
-            "Specialisation": phase.specialisation.mean,
-            "Router shift": phase.router_shift.mean,
-        }
-        for run, name in zip(runs, names, strict=True)
-        for phase in load_phases(database, run)
-    ]
+    with st.spinner("Reading the phases …"):
+        rows = [
+            {
+                "Run": name,
+                "Phase": phase.phase,
+                "Episodes": f"{phase.first_episode:,}–{phase.last_episode:,}",
+                "Steps": phase.steps,
+                "Mean return": phase.returns.mean,
+                "SD": phase.returns.deviation,
+                f"Last {TAIL_EPISODES}": phase.closing_return,
+                "Success": phase.success.mean,
+                "Length": phase.steps / phase.episodes,
+                "Entropy": phase.routing_entropy.mean,
+                "Effective": effective_experts([load.mean for load in phase.loads]),
+                "Dead": dead_experts([load.mean for load in phase.loads]),
+                "Specialisation": phase.specialisation.mean,
+                "Router shift": phase.router_shift.mean,
+            }
+            for run, name in zip(runs, names, strict=True)
+            for phase in load_phases(database, run)
+        ]
     table = pd.DataFrame(rows)
     unknown = [name for name in _WHERE_KNOWN if name in table and table[name].isna().all()]
     decimals = st.column_config.NumberColumn(format="%.2f")
@@ -78,6 +80,6 @@ def phase_table(database: Database, runs: list[RunRow], names: list[str]) -> Non
     )
     seeds = len({(run.seed, run.curriculum) for run in runs})
     st.caption(
-        f"{len(runs)} runs, {seeds} different pairs of curriculum and seed. Deviations are over episodes of one run, "
+        f"{len(runs)} runs, {counted(seeds, 'pair')} of curriculum and seed. Deviations are over episodes of one run, "
         "not over seeds: a difference between two single runs says nothing certain about their curricula."
     )

@@ -8,6 +8,7 @@ from datetime import datetime
 import numpy as np
 import streamlit as st
 
+from v3core.charts.points import KEPT_WINDOW
 from v3core.charts.series import EvaluationPoint, RunSeries, boundaries_ahead, phase_bands
 from v3core.curriculum import Curriculum, PhaseStart
 from v3core.jobs import control
@@ -48,10 +49,18 @@ def _recorded(url: str, run_id: str, generation: int) -> _Recorded:  # noqa: ARG
     return _Recorded()
 
 
-def load_series(database: Database, run: RunRow, curriculum: Curriculum | None = None) -> RunSeries:
+def load_series(
+    database: Database, run: RunRow, curriculum: Curriculum | None = None, *, visible: VisibleRange | None = None
+) -> RunSeries:
     """Everything recorded of `run` so far, in buckets, with its phases where they really began and what lies ahead.
 
     A resume may replace episodes, so each generation of a run is read anew.
+
+    Args:
+        database: an open store.
+        run: as it is now.
+        curriculum: in force, where the caller has it.
+        visible: the part that is looked at; it is read in smaller buckets besides.
     """
     if curriculum is None:
         curriculum = control.current_curriculum(database, run.id)
@@ -75,7 +84,7 @@ def load_series(database: Database, run: RunRow, curriculum: Curriculum | None =
         total=run.episodes,
         starts=starts,
         evaluations=evaluations,
-        view=_view(database, run, curve),
+        view=_view(database, run, curve, visible),
         newest_at=newest_at,
     )
 
@@ -90,28 +99,28 @@ def load_phases(database: Database, run: RunRow) -> tuple[PhaseSums, ...]:
         return held.phases
 
 
-def visible_range(run_id: str) -> VisibleRange | None:
-    """What this page's charts of a run are zoomed to; None for all of it."""
-    found: VisibleRange | None = st.session_state.get(f"visible-{run_id}")
+def visible_range(charts: str) -> VisibleRange | None:
+    """What charts that share a zoom are zoomed to, as of the run with this id; None for all of it."""
+    found: VisibleRange | None = st.session_state.get(f"visible-{charts}")
     return found
 
 
-def remember_range(run_id: str) -> Callable[[VisibleRange | None], None]:
-    """What charts of a run call when somebody zooms."""
+def remember_range(charts: str) -> Callable[[VisibleRange | None], None]:
+    """What these charts call when somebody zooms."""
 
     def remember(visible: VisibleRange | None) -> None:
-        st.session_state[f"visible-{run_id}"] = visible
+        st.session_state[f"visible-{charts}"] = visible
 
     return remember
 
 
-def _view(database: Database, run: RunRow, curve: Series) -> Series | None:
+def _view(database: Database, run: RunRow, curve: Series, visible: VisibleRange | None) -> Series | None:
     """The visible range with as much again around it, so that a small move shows no edge; None if `curve` will do."""
-    visible, key = visible_range(run.id), f"view-{run.id}"
+    key = f"view-{run.id}"
     if visible is None or curve.size == 1:
         st.session_state.pop(key, None)
         return None
-    around = (visible.last - visible.first) // 2 + 1
+    around = max((visible.last - visible.first) // 2 + 1, KEPT_WINDOW)  # means reach back as far
     first, last = max(visible.first - around, 1), visible.last + around
     held: _View | None = st.session_state.get(key)
     before = held.series if held and held.generation == run.generation and held.visible == visible else None

@@ -1,0 +1,102 @@
+"""Zooming into a long run: the server is asked for finer buckets, down to single episodes, and nothing jumps back."""
+
+import re
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.support import Server, StartServer, Watched
+from tests.browser.test_main_job import APP, PATIENCE_SECONDS
+from tests.pages.recorded import add_recorded_run
+from v3core.jobs.lifecycle import Status
+from v3core.store.database import Database
+
+PATIENCE = PATIENCE_SECONDS * 1000
+"""Milliseconds."""
+LONG, SHORT = 1200, 30
+
+
+@pytest.fixture
+def lab(start_server: StartServer) -> Server:
+    """The real app."""
+    return start_server(APP)
+
+
+@pytest.fixture
+def runs(lab: Server) -> tuple[str, str]:
+    """A long run and a short one."""
+    db = Database.open(f"sqlite:///{lab.data / 'v3.db'}", lab.data)
+    long, short = (add_recorded_run(db, Status.COMPLETED, episodes=n, recorded=n) for n in (LONG, SHORT))
+    db.close()
+    return long, short
+
+
+def chart(key: str) -> str:
+    return f"[class*='st-key-{key}'] .v3-chart-plot"
+
+
+def ask(page: Page, key: str, script: str) -> Any:
+    """A JavaScript expression on a chart's node."""
+    return page.eval_on_selector(chart(key), f"node => {script}")
+
+
+def wait_until(page: Page, key: str, script: str) -> None:
+    """Until a JavaScript expression on a chart's node is true."""
+    page.wait_for_function(
+        f"selector => {{ const node = document.querySelector(selector); return node?._fullLayout && ({script}) }}",
+        arg=chart(key),
+        timeout=PATIENCE,
+    )
+
+
+def zoom(page: Page, key: str, start: float, end: float) -> None:
+    """Draw a zoom box over a part of the episode axis."""
+    page.locator(chart(key)).scroll_into_view_if_needed()
+    x, y, width, height = ask(
+        page,
+        key,
+        """{
+            const [at, {l, t, w, h}] = [node.getBoundingClientRect(), node._fullLayout._size]
+            return [at.x + l, at.y + t, w, h]
+        }""",
+    )
+    page.mouse.move(x + start * width, y + height / 2)
+    page.mouse.down()
+    page.mouse.move(x + end * width, y + height / 2, steps=6)
+    page.mouse.up()
+
+
+def test_live_shows_single_episodes_of_a_long_run(
+    page: Page, lab: Server, runs: tuple[str, str], watched: Watched
+) -> None:
+    page.goto(f"{lab.url}/live?run={runs[0]}")
+    everything = page.get_by_text("Drawn: 600 buckets of 2 episodes, 1,200 episodes")
+    expect(everything).to_be_visible(timeout=PATIENCE)
+    wait_until(page, "return-", "node.data[1].name === 'Mean of 2 episodes'")
+    zoom(page, "return-", 0.5, 0.55)
+    expect(page.get_by_text(re.compile(r"Drawn: \d+ of 1,200 episodes"))).to_be_visible(timeout=PATIENCE)
+    wait_until(page, "return-", "node.data[0].name === 'Episode'")
+    for key in ("return-", "loads-", "schedule-"):
+        start, end = ask(page, key, "node._fullLayout.xaxis.range")
+        assert start == pytest.approx(600, abs=10)
+        assert end - start == pytest.approx(60, abs=10)
+    page.mouse.dblclick(*middle(page, "return-"))
+    expect(everything).to_be_visible(timeout=PATIENCE)
+    wait_until(page, "return-", "node._fullLayout.xaxis.range[1] === 1200")
+    assert not [problem for problem in watched.problems if "404" not in problem]
+
+
+def test_compare_reads_finer_buckets_too(page: Page, lab: Server, runs: tuple[str, str]) -> None:
+    page.goto(f"{lab.url}/compare?runs={','.join(runs)}")
+    wait_until(page, "compare", "node._fullData[0]._length === 600")
+    zoom(page, "compare", 0.5, 0.55)
+    wait_until(page, "compare", "node._fullData[0]._length > 60 && node._fullData[0]._length < 500")
+    assert ask(page, "compare", "node._fullLayout.xaxis.range")[0] == pytest.approx(600, abs=10)
+    assert ask(page, "compare", "node._fullData[0].x[1] - node._fullData[0].x[0]") == 1
+
+
+def middle(page: Page, key: str) -> tuple[float, float]:
+    box = page.locator(chart(key)).bounding_box()
+    assert box
+    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2

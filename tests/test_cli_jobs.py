@@ -116,3 +116,40 @@ def test_a_sweep_is_commanded_and_stopped_as_one(db, command, sweep):
 def test_each_mistake_gets_one_sentence_and_queues_nothing(db, command, arguments, sentence):
     command(*arguments, fails=sentence)
     assert list_runs(db) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("note", "a", "--notes", "\udcff"), "There is no run 'a'"),
+        (("note", "\udcff", "--tags", "a"), "not UTF-8"),
+        (("stop", "--experiment", "\udcff"), "not UTF-8"),
+        (("sweep", "--env", "CartPole-v1", "--episodes", 5000, "--experiment", "\udcff"), "no UTF-8"),
+        (
+            ("sweep", "--env", "CartPole-v1", "--episodes", 5000, "--experiment", "a\nb"),
+            "The name of the experiment holds a line break",
+        ),
+        (
+            ("sweep", "--env", "CartPole-v1", "--episodes", 5000, "--experiment", "x" * 121),
+            "The name of the experiment has 121 characters",
+        ),
+        (
+            ("train", "--env", "CartPole-v1", "--episodes", 5000, "--name", "a\x1b[31m"),
+            "The name of the run holds a line break",
+        ),
+        (
+            ("train", "--env", "CartPole-v1", "--episodes", 5000, "--name", "x" * 121),
+            "The name of the run has 121 characters",
+        ),
+    ],
+)
+def test_texts_that_no_list_can_show_are_refused_and_nothing_is_queued(command, arguments, sentence):
+    command(*arguments, fails=sentence)
+    assert listed(command) == {}
+
+
+def test_notes_and_tags_that_are_not_utf8_change_nothing(command, sweep):
+    for option in ("--notes", "--tags"):
+        command("note", sweep[0], option, "\udcff", fails="A text that was given is not UTF-8; write it anew.")
+    run = listed(command)[sweep[0]]
+    assert (run["notes"], run["tags"]) == (None, None)

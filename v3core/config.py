@@ -1,5 +1,6 @@
 """RunConfig and its parts: typed, validated, frozen, JSON in and out. Saved whole with the run."""
 
+import unicodedata
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -22,6 +23,9 @@ Graph = Literal["gatv1", "gatv2", "mlp"]
 Device = Literal["auto", "cpu", "cuda"]
 MAX_SEED = 2**32 - 1
 MAX_EPISODES = 100_000_000
+MOST_NAME = 120
+_BREAK_A_LINE = frozenset({"Cc", "Cs", "Zl", "Zp"})
+"""Categories of Unicode: control characters, halves of a character, separators of lines and paragraphs."""
 
 
 class _Frozen(BaseModel):
@@ -128,7 +132,7 @@ class Recipe(_Frozen):
 class RunConfig(_Frozen):
     """Everything that decides a run. The same config and seed on one machine record the same numbers."""
 
-    name: Annotated[str, Field(min_length=1, max_length=120)]
+    name: Annotated[str, Field(min_length=1, max_length=MOST_NAME)]
     """Shown in lists; need not be unique."""
     env: Annotated[str, Field(min_length=1)]
     """Gymnasium environment id."""
@@ -156,6 +160,22 @@ class RunConfig(_Frozen):
         return self
 
 
+def check_name(of: str, name: str) -> None:
+    """Refuse a name that a line of a list cannot show.
+
+    Raises:
+        V3Error: naming what is wrong with it.
+    """
+    if not name.strip():
+        raise V3Error(f"The {of} has no name; give it one.")
+    if len(name.strip()) > MOST_NAME:
+        raise V3Error(f"The name of the {of} has {len(name.strip())} characters; use at most {MOST_NAME}.")
+    if any(unicodedata.category(letter) in _BREAK_A_LINE for letter in name.strip()):
+        raise V3Error(
+            f"The name of the {of} holds a line break, a control character or what is no UTF-8; leave that out."
+        )
+
+
 def build_run_config(
     *,
     name: str,
@@ -171,8 +191,7 @@ def build_run_config(
     Raises:
         V3Error: one sentence that names the field.
     """
-    if not name.strip():
-        raise V3Error("The run has no name; give it one.")
+    check_name("run", name)
     if not 0 <= seed <= MAX_SEED:
         raise V3Error(f"Seed {seed} is out of range; choose a whole number from 0 to {MAX_SEED}.")
     if episodes < 1:

@@ -1,6 +1,7 @@
 """Real worker processes given bad environments and bad checkpoints: one sentence, and every episode before it kept."""
 
 import pickle
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -190,3 +191,17 @@ def test_a_checkpoint_of_another_network_fails_its_run_by_name_and_costs_no_epis
     file.write_bytes(good)
     control.resume(db, run_id)
     wait_until(run_id, episode=len(before) + 10)
+
+
+def test_a_folder_of_checkpoints_deleted_meanwhile_does_not_end_its_run(db, start, wait_until):
+    run_id = start(episodes=1_000_000, boundary=30)
+    wait_until(run_id, episode=60)
+    folder = (db.data_dir / read_checkpoints(db, run_id)[-1].path).parent
+    shutil.rmtree(folder)
+    control.stop(db, run_id)
+    assert control.wait_stopped(db, run_id, 30) == Status.STOPPED
+    before, newest = assert_whole(db, run_id), read_checkpoints(db, run_id)[-1]
+    assert (db.data_dir / newest.path).exists()
+    assert newest.episode == len(before)
+    control.resume(db, run_id)
+    wait_until(run_id, episode=newest.episode + 5)

@@ -148,7 +148,7 @@ def test_what_a_process_prints_is_in_the_log_of_its_run(db, run_in):
     wait_for(lambda: read_log_tail(run_id) == "1\nan error", 10)
 
 
-@pytest.mark.parametrize("text", ["0", "-1", "many", "1.5"])
+@pytest.mark.parametrize("text", ["0", "-1", "many", "1.5", "9" * 5000])
 def test_a_wrong_number_of_slots_is_refused_and_nothing_queued(db, config, monkeypatch, text):
     monkeypatch.setenv("V3_MAX_WORKERS", text)
     with pytest.raises(V3Error, match=f"V3_MAX_WORKERS is '{text}'; set it to a whole number, 1 or more."):

@@ -31,6 +31,8 @@ def test_seeds_are_read(text, seeds):
         ("-1", "'-1' is not a seed"),
         ("5-1", "'5-1' is not a range"),
         ("1-500", "'1-500' is not a range of at most 100 seeds"),
+        ("9" * 5000, "is not a seed"),
+        ("1-" + "9" * 5000, "is not a seed"),
         ("99999999999", "Seed 99999999999 is out of range"),
     ],
 )

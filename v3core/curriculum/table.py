@@ -1,5 +1,6 @@
 """A curriculum as rows of text, one per phase: what an editor shows, and what is wrong with which row."""
 
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -150,7 +151,7 @@ def _parse_top_k(text: str) -> int | None:
     text = text.strip()
     if not text:
         return None
-    if not text.isdecimal() or not 1 <= int(text) <= MOST_EXPERTS:
+    if not re.fullmatch(r"\d{1,9}", text) or not 1 <= int(text) <= MOST_EXPERTS:
         raise V3Error(f"Top k '{text}' must be a whole number from 1 to {MOST_EXPERTS}.")
     return int(text)
 

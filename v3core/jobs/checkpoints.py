@@ -1,6 +1,7 @@
 """Which checkpoints of a run are kept, and which one it goes on from."""
 
 import os
+import re
 import zipfile
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
@@ -24,7 +25,7 @@ def kept_checkpoints() -> tuple[int, int]:
     text = os.environ.get("V3_KEEP_CHECKPOINTS")
     if not text:
         return KEEP_NEWEST, KEEP_SPREAD
-    if not text.isdecimal() or int(text) < 1:
+    if not re.fullmatch(r"\d{1,9}", text) or int(text) < 1:
         raise V3Error(f"V3_KEEP_CHECKPOINTS is '{text}'; set it to a whole number, 1 or more.")
     return int(text), 0
 

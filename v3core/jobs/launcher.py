@@ -1,6 +1,7 @@
 """Putting runs into the queue, and starting worker processes for them while slots are free."""
 
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -9,7 +10,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from v3core.config import RunConfig
+from v3core.config import RunConfig, check_name
 from v3core.errors import V3Error
 from v3core.jobs.checkpoints import kept_checkpoints
 from v3core.jobs.files import log_file
@@ -45,7 +46,7 @@ def slots() -> int:
     text = os.environ.get("V3_MAX_WORKERS")
     if not text:
         return os.cpu_count() or 1
-    if not text.isdecimal() or int(text) < 1:
+    if not re.fullmatch(r"\d{1,9}", text) or int(text) < 1:
         raise V3Error(f"V3_MAX_WORKERS is '{text}'; set it to a whole number, 1 or more.")
     return int(text)
 
@@ -72,11 +73,14 @@ def enqueue(
         Their ids.
 
     Raises:
-        V3Error: if V3_MAX_WORKERS, V3_KEEP_CHECKPOINTS or the database will not do; then nothing is queued.
+        V3Error: if the experiment's name, V3_MAX_WORKERS, V3_KEEP_CHECKPOINTS or the database will not do; then
+            nothing is queued.
     """
     slots()
     kept_checkpoints()
     check_priority(priority)
+    if experiment is not None:
+        check_name("experiment", experiment)
     now = datetime.now(UTC)
     group = uuid.UUID(token) if token else uuid.uuid4()
     ids = [str(uuid.uuid5(group, str(place))) for place in range(len(configs))]

@@ -18,13 +18,13 @@ def parse_seeds(text: str) -> list[int]:
     seeds: dict[int, None] = {}
     ranges_closed_up = re.sub(r"(?<=\d)\s*[-–]\s*(?=\d)", "-", text)
     for part in re.findall(r"[^,;\s]+", ranges_closed_up):
-        span = re.fullmatch(r"(\d+)-(\d+)", part)
+        span = re.fullmatch(r"(\d{1,20})-(\d{1,20})", part)
         if span:
             first, last = int(span[1]), int(span[2])
             if last < first or last - first >= MOST_SEEDS:
                 raise V3Error(f"'{part}' is not a range of at most {MOST_SEEDS} seeds; write it as 1-5.")
             seeds.update(dict.fromkeys(range(first, last + 1)))
-        elif part.isdecimal():
+        elif re.fullmatch(r"\d{1,20}", part):
             seeds[int(part)] = None
         else:
             raise V3Error(f"'{part}' is not a seed; write whole numbers, as in 1, 2, 3 or 1-5.")

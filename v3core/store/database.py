@@ -144,6 +144,8 @@ class Database:
     def _explained(self) -> Iterator[None]:
         try:
             yield
+        except UnicodeEncodeError:
+            raise V3Error("A text that was given is not UTF-8; write it anew.") from None
         except DBAPIError as error:
             if dialect.is_defect(error):
                 raise

@@ -27,6 +27,7 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     content = io.BytesIO()  # given a file on a full disk, torch raises a RuntimeError of its own, and not always
     torch.save({"format": FORMAT, **state}, content)
     try:
+        path.parent.mkdir(exist_ok=True)  # deleted while the run trains, it would cost the run
         with unfinished.open("wb") as file:
             file.write(content.getbuffer())
             file.flush()

@@ -57,5 +57,13 @@ def test_what_is_not_there_is_said(run_id, capsys):
     log_file(run_id).unlink()
     assert main(["log", run_id]) == 0
     assert capsys.readouterr() == ("", "The log is empty so far.\n")
+    database = Database.open()
+    with database.write() as tx:
+        update_run(tx, run_id, {"started_at": datetime.now(UTC), "host": "far"}, only_in={"failed"})
+    database.close()
+    assert main(["log", run_id]) == 1
+    assert capsys.readouterr().err == (
+        f"Run {run_id[:8]} 'a run' has no log here; its worker wrote {log_file(run_id)} on far.\n"
+    )
     assert main(["log", "nothing"]) == 1
     assert "There is no run 'nothing'" in capsys.readouterr().err

@@ -22,6 +22,7 @@ from v3core.environments.run_spec import environments_of
 from v3core.errors import V3Error
 from v3core.jobs import control, foreground, housekeeping, supervisor
 from v3core.jobs.checkpoints import newest_present, newest_whole
+from v3core.jobs.files import log_file
 from v3core.jobs.launcher import MOST_PRIORITY, enqueue
 from v3core.jobs.logs import read_log_tail
 from v3core.jobs.monitor import run_monitored
@@ -404,6 +405,9 @@ def log(run_id: str, lines: int, traceback: bool) -> None:
         text = run.traceback if traceback else read_log_tail(run.id, lines, database.data_dir)
     if traceback and not text:
         raise V3Error(f"Run {run.id[:8]} '{run.name}' is {run.status} and has no traceback; leave out --traceback.")
+    if not text and run.started_at is not None:
+        file = log_file(run.id)
+        raise V3Error(f"Run {run.id[:8]} '{run.name}' has no log here; its worker wrote {file} on {run.host}.")
     click.echo(text or "The log is empty so far.", err=not text)
 
 

@@ -5,12 +5,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from v3core.charts.buckets import bucket_size, downsample, drawn_caption, group, moving_average
+from v3core.charts.buckets import Buckets, bucket_size, drawn_words, group, moving_average
+from v3core.rollup import MAX_BUCKETS, Summary
 
 VALUES = st.lists(
     st.one_of(st.floats(-1e6, 1e6), st.just(float("nan")), st.just(float("inf"))), min_size=1, max_size=300
 ).map(lambda values: np.array(values, dtype=np.float64))
 LIMITS = st.integers(1, 40)
+
+
+def downsample(episode: np.ndarray, values: np.ndarray, limit: int = MAX_BUCKETS) -> tuple[Buckets, Summary]:
+    buckets = group(episode, limit)
+    return buckets, buckets.summary(values)
 
 
 def episodes(count: int) -> np.ndarray:
@@ -107,7 +113,8 @@ def test_bucket_of_no_episodes_is_empty() -> None:
     ],
 )
 def test_caption_says_what_is_drawn_of_what_there_is(count: int, age: float | None, sentence: str) -> None:
-    assert drawn_caption(episodes(count), age) == sentence
+    buckets = group(episodes(count))
+    assert drawn_words(len(buckets.x), buckets.size, count, age) == sentence
 
 
 def test_a_million_episodes_are_grouped_at_once() -> None:

@@ -70,12 +70,6 @@ def group(episode: NDArray[Any], limit: int = MAX_BUCKETS) -> Buckets:
     return Buckets(size, starts, x, len(episode))
 
 
-def downsample(episode: NDArray[Any], values: Floats, limit: int = MAX_BUCKETS) -> tuple[Buckets, Summary]:
-    """Group one column: `group`, then its `summary`."""
-    buckets = group(episode, limit)
-    return buckets, buckets.summary(values)
-
-
 def moving_average(values: Floats, window: int) -> Floats:
     """Mean of the last `window` finite values' rows up to each row, of fewer at the beginning; shape [n].
 
@@ -90,14 +84,8 @@ def moving_average(values: Floats, window: int) -> Floats:
         return np.asarray((total[end] - total[start]) / (count[end] - count[start]), dtype=np.float64)
 
 
-def drawn_caption(episode: NDArray[Any], newest_age_seconds: float | None = None, limit: int = MAX_BUCKETS) -> str:
-    """What a chart draws of what there is, as in `Drawn: 500 buckets of 2 episodes, 1,000 episodes; newest 2 s old`."""
-    buckets = group(episode, limit)
-    return drawn_words(len(buckets.x), buckets.size, len(episode), newest_age_seconds)
-
-
 def drawn_words(buckets: int, size: int, count: int, newest_age_seconds: float | None = None) -> str:
-    """The same of so many buckets of a size, of a run of `count` episodes."""
+    """What a chart draws of what there is, as in `Drawn: 500 buckets of 2 episodes, 1,000 episodes; newest 2 s old`."""
     if not count:
         return "No episodes yet"
     drawn = f"Drawn: {buckets:,} buckets of {size:,} episodes, {count:,} episodes"

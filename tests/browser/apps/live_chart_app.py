@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import streamlit as st
 
-from v3core.charts.buckets import drawn_caption
+from v3core.charts.buckets import drawn_words, group
 from v3core.charts.compare import compare_figure
 from v3core.charts.curriculum_preview import curriculum_preview
 from v3core.charts.figures import (
@@ -117,7 +117,8 @@ def live() -> None:
     curriculum = st.session_state.curriculum
     st.session_state.count = min(st.session_state.count + STEP, TOTAL)
     series = with_plan(made_up("v3 · seed 1", 1, st.session_state.count), curriculum)
-    st.caption(f"count={len(series)} · {drawn_caption(series.episode, 2)}")
+    buckets = group(series.episode)
+    st.caption(f"count={len(series)} · {drawn_words(len(buckets.x), buckets.size, len(series), 2)}")
     st.caption(f"moves={st.session_state.get('moves', [])}")
     with st.container(border=True):
         st.markdown("**Return**")

@@ -4,6 +4,7 @@ import zipfile
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import cache
 
 from v3core.config import build_run_config, recipe_for
 from v3core.curriculum import Progress, environments_of, load_preset, scaled, settings_at
@@ -131,9 +132,13 @@ def _as_older(row: EpisodeRecord) -> EpisodeRecord:
     return replace(row, **dict.fromkeys(unknown), expert_grad_norms=(None,) * len(row.loads))
 
 
+@cache
+def _base():
+    return recipe_for("CartPole-v1").base.values()
+
+
 def _episode(number: int, curriculum, episodes: int, experts: int = 4) -> EpisodeRecord:
-    base = recipe_for("CartPole-v1").base.values()
-    settings = settings_at(curriculum, Progress(number - 1, episodes), base)
+    settings = settings_at(curriculum, Progress(number - 1, episodes), _base())
     return EpisodeRecord(
         episode=number,
         phase=settings.phase_name,

@@ -22,10 +22,17 @@ STEPS = 20
 PER_ROLLOUT = 32
 """Episodes that are recorded at once."""
 
-_TEXTS: dict[str, Any] = {"env": ENV, "routing": "sparsemax", "top_k_weights": None}
+_GIVEN: dict[str, Any] = {
+    "env": ENV,
+    "routing": "sparsemax",
+    "top_k_weights": None,
+    "length": STEPS,
+    "phase_steps": STEPS,
+}
 _VECTORS = ("loads", "hard_loads", "expert_grad_norms")
-_GIVEN = {"episode", "phase", "step", *_TEXTS, *_VECTORS}
-_DRAWN = [field.name for field in fields(EpisodeRecord) if field.name not in _GIVEN]
+_DRAWN = [
+    field.name for field in fields(EpisodeRecord) if field.name not in {"episode", "phase", "step", *_GIVEN, *_VECTORS}
+]
 
 
 def open_database(folder: Path) -> Database:
@@ -57,7 +64,7 @@ def drawn(first: int, last: int, *, total: int) -> Iterator[EpisodeRecord]:
         phase = ("warmup", "transition", "fine-tune")[min(3 * number // (total + 1), 2)]
         vectors = {name: tuple(draw() for _ in range(EXPERTS)) for name in _VECTORS}
         numbers: dict[str, Any] = {name: draw() for name in _DRAWN}
-        yield EpisodeRecord(episode=number, phase=phase, step=number * STEPS, **_TEXTS, **vectors, **numbers)
+        yield EpisodeRecord(episode=number, phase=phase, step=number * STEPS, **_GIVEN, **vectors, **numbers)
 
 
 def fill(db: Database, run_id: str, count: int, *, first: int = 1, total: int | None = None) -> None:

@@ -2,6 +2,7 @@
 
 import re
 import signal
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -46,6 +47,19 @@ def opens(page: Page, option: Locator) -> bool:
     return option.is_visible()
 
 
+def ask(page: Page, records: Records, button: str, kind: str) -> None:
+    """Press a button until its command is there: Streamlit drops a click while the browser connects anew."""
+    query = "SELECT count(*) FROM commands WHERE kind = ?"
+    for _ in range(3):
+        act(page, button)
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            if records.value(query, kind):
+                return
+            time.sleep(0.1)
+    pytest.fail(f"No command came of '{button}'.")
+
+
 def test_a_pause_is_seen_in_two_tabs_and_each_can_end_it(page: Page, lab: Server, watched: Watched) -> None:
     run_id = launch(page, lab, "v3", 5000)
     records = Records(lab.data)
@@ -54,13 +68,13 @@ def test_a_pause_is_seen_in_two_tabs_and_each_can_end_it(page: Page, lab: Server
     other.goto(f"{lab.url}/live?run={run_id}")
     expect_status(other, "Running")
 
-    act(page, "Pause")
+    ask(page, records, "Pause", "pause")
     for tab in (page, other):
         expect_status(tab, "Paused")
         expect(tab.get_by_text(re.compile(r"Pause, .* ago: applied after .* at episode"))).to_be_visible()
     held = records.episodes(run_id)
 
-    act(other, "Checkpoint now")
+    ask(other, records, "Checkpoint now", "checkpoint")
     eventually(lambda: "applied after" in " ".join(command_row(page, "Checkpoint now")), "the checkpoint in the panel")
     title, requested, acknowledged, outcome = command_row(page, "Checkpoint now")
     assert title == "Checkpoint now"
@@ -69,7 +83,7 @@ def test_a_pause_is_seen_in_two_tabs_and_each_can_end_it(page: Page, lab: Server
     assert re.search(rf"applied after .* s at episode {held:,}", outcome)
     assert records.episodes(run_id) == held, "nothing is trained while it holds"
 
-    act(other, "Continue")
+    ask(other, records, "Continue", "continue")
     for tab in (page, other):
         expect_status(tab, "Running")
     eventually(lambda: records.episodes(run_id) > held, "episodes after the pause")

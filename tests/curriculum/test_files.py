@@ -1,5 +1,7 @@
 """Curriculum files: what is wrong with a bad one is told in one sentence."""
 
+import re
+
 import pytest
 
 from v3core.curriculum import (
@@ -73,6 +75,15 @@ def test_what_the_document_says_is_labelled_and_differs_in_its_stages_only(stage
     inside = settings_at(load_preset(staged), Progress((500, 2000, 3500)[phase], 4000), base)
     alone = settings_at(load_preset(plain), Progress(0, 4000), base)
     assert {**vars(inside), "phase": 0, "phase_name": "", "alpha": 0} == {**vars(alone), "phase_name": "", "alpha": 0}
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_phases_of_presets_say_what_they_do(name):
+    phases = [phase.name for phase in load_preset(name).phases]
+    assert len({*phases}) == len(phases)
+    for phase in phases:
+        assert phase != name, "the curriculum's name says nothing of the phase"
+        assert not re.search(r"\b(rate|phase|stage)\b", phase), "a number of the schedule is no purpose"
 
 
 def test_no_preset_leaves_a_balance_loss_to_the_recipe():

@@ -123,7 +123,8 @@ def test_phases_can_be_added_and_removed(launch):
 
 def test_another_preset_fills_the_rows_anew(launch):
     launch.selectbox(key="curriculum").set_value("direct-sparsemax").run()
-    assert [field(launch, row, "name").value for row in range(3)] == ["full rate", "half rate", "tenth rate"]
+    names = [field(launch, row, "name").value for row in range(3)]
+    assert names == ["sparse from start", "slower sparse learning", "sparse fine-tune"]
     assert field(launch, 0, "routing").value == "sparsemax"
 
 

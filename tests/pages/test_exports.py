@@ -1,5 +1,7 @@
 """Downloads on Live and imports on Runs, as pages see them."""
 
+from dataclasses import replace
+
 import pytest
 
 from tests.pages.recorded import add_recorded_run
@@ -7,9 +9,9 @@ from tests.pages.test_states import told
 from v3core.archive import write_archive
 from v3core.jobs import control
 from v3core.jobs.lifecycle import Status
-from v3core.store.runs import list_runs
+from v3core.store.runs import get_run, list_runs
 from v3core.ui import run_exports
-from v3core.ui.run_exports import _written
+from v3core.ui.run_exports import _written, file_name
 
 
 @pytest.fixture
@@ -33,10 +35,21 @@ def test_nothing_is_written_before_the_click(open_page, run, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("suffix", "begins"), [("csv", b"episode,"), ("parquet", b"PAR1"), ("json", b"{"), ("v3run", b"PK")]
+    ("suffix", "begins"),
+    [("csv", b"run_id,curriculum,seed,episode,"), ("parquet", b"PAR1"), ("json", b"{"), ("v3run", b"PK")],
 )
 def test_a_click_sends_the_file(database, run, suffix, begins):
     assert _written(database, run, suffix)().startswith(begins)
+
+
+def test_a_downloads_name_says_what_it_is_of(database, run):
+    row = get_run(database, run)
+    assert file_name(row, "csv") == f"v3-CartPole-v1-seed-1-{run[:8]}.csv"
+    odd = replace(row, curriculum='../"é"\n' + "x" * 300, env="my_envs:Slow-v0")
+    assert file_name(odd, "json").startswith("xxx")
+    assert len(file_name(odd, "json")) < 200
+    assert "/" not in file_name(odd, "json")
+    assert file_name(replace(odd, curriculum="a b"), "csv") == f"a-b-my_envs-Slow-v0-seed-1-{run[:8]}.csv"
 
 
 def test_what_is_too_large_for_the_browser_goes_by_the_command_line(open_page, run, monkeypatch):

@@ -101,6 +101,20 @@ def test_a_folder_holds_every_table_whole(db, run, tmp_path, form):
         export_folder(db, [run], tmp_path / "all", form)
 
 
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_every_row_of_one_run_says_its_curriculum_seed_and_environment(db, run, tmp_path, form):
+    export_folder(db, [run], tmp_path / "all", form)
+    read = {"csv": pd.read_csv, "parquet": pd.read_parquet}[form]
+    for what in RUN_TABLES:
+        frame = read(tmp_path / "all" / f"{what}.{form}")
+        assert set(frame.run_id) == {run}, what
+        assert set(frame.seed) == {4}, what
+        assert set(frame.env) == {"CartPole-v1"}, what
+        if what != "curriculum_revisions":  # there the column is the curriculum itself
+            assert set(frame.curriculum) == {"two"}, what  # in force since its edit
+        assert len(frame.columns) == len(set(frame.columns)), what
+
+
 def test_an_edit_names_the_revision_that_it_asked_for(db, run, tmp_path):
     export_runs(db, [run], tmp_path / "commands.json", "commands")
     rows = json.loads((tmp_path / "commands.json").read_text())
@@ -120,7 +134,7 @@ def test_several_runs_are_told_apart(db, new_run, episode, run, config, tmp_path
     )
     assert export_runs(db, [run, other], tmp_path / "both.csv") == 15
     frame = pd.read_csv(tmp_path / "both.csv")
-    assert list(frame.columns)[:2] == ["run_id", "episode"]
+    assert list(frame.columns)[:4] == ["run_id", "curriculum", "seed", "episode"]
     assert frame.groupby("run_id", sort=False).size().to_dict() == {run: 12, other: 3}
     assert frame.loc[frame.run_id == other, "load_2"].tolist() == [0.5] * 3
     assert frame.loc[frame.run_id == other, "load_3"].isna().all()

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,13 @@ EPISODES = "episodes"
 WHAT = ("runs", *RUN_TABLES)
 """The tables that can be exported. `episodes` has the experts' loads as columns, `expert_loads` as rows."""
 
-_RUN_ID = Field("run_id", Kind.TEXT, nullable=False)
+_OF_THE_RUN = tuple(
+    replace(field, name="run_id") if field.name == "id" else field
+    for name in ("id", "curriculum", "seed", "env")
+    for field in RUN_FIELDS
+    if field.name == name
+)
+"""What leads every row of a run's table, so that a file says by itself what it is of."""
 
 
 def export_run(database: Database, run_id: str, target: Path) -> int:
@@ -39,8 +46,9 @@ def export_run(database: Database, run_id: str, target: Path) -> int:
 def export_runs(database: Database, run_ids: Sequence[str], target: Path, what: str | None = None) -> int:
     """Write what is recorded of runs to one file; its suffix (.csv, .parquet, .json) chooses the form.
 
-    The file appears whole or not at all, and shows one moment of the database. A column `run_id` leads where there are
-    several runs. JSON without `what` holds the whole of each run: the run, its configuration, and every table.
+    The file appears whole or not at all, and shows one moment of the database. Columns `run_id`, `curriculum`, `seed`
+    and `env` lead each row; where the table has one of that name itself, as episodes have `env`, its own is kept. JSON
+    without `what` holds the whole of each run: the run, its configuration, and every table.
 
     Args:
         database: an open store.
@@ -84,15 +92,19 @@ def export_folder(database: Database, run_ids: Sequence[str], folder: Path, form
 
 def _write_table(tx: Transaction, run_ids: Sequence[str], what: str, form: str, path: Path) -> int:
     experts = max((need_run(tx, run_id).experts for run_id in run_ids), default=0)
-    several = len(run_ids) > 1 and what != "runs"
-    fields = (*([_RUN_ID] if several else []), *_fields(what, experts))
+    own = _fields(what, experts)
+    named = {field.name for field in own}
+    leading = () if what == "runs" else tuple(field for field in _OF_THE_RUN if field.name not in named)
+    fields = (*leading, *own)
     count = 0
 
     def counted(run_id: str) -> Iterator[tuple[Any, ...]]:
         nonlocal count
+        of_the_run = run_values(tx, run_id) | {"run_id": run_id}
+        lead = tuple(of_the_run[field.name] for field in leading)
         for row in _rows(tx, what, run_id, experts):
             count += 1
-            yield (run_id, *row) if several else row
+            yield (*lead, *row)
 
     with FORMS[form](path, fields) as write:
         write(chain.from_iterable(map(counted, run_ids)))

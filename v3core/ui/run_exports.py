@@ -1,5 +1,6 @@
 """How much room a run takes, and its records as files to download."""
 
+import re
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,9 @@ from v3core.store.runs import RunRow
 
 MOST_DOWNLOAD_BYTES = 256 << 20
 """The server holds a download in memory; larger ones are for the command line, which streams to the disk."""
+
+MOST_NAME = 150
+"""Characters of a downloaded file's name before its id; file systems take 255 bytes."""
 
 
 def run_exports(database: Database, run: RunRow) -> None:
@@ -33,7 +37,7 @@ def run_exports(database: Database, run: RunRow) -> None:
                 st.download_button(
                     label,
                     _written(database, run.id, suffix),
-                    f"{run.id[:8]}.{suffix}",
+                    file_name(run, suffix),
                     mime,
                     key=f"export-{suffix}-{run.id}",
                     on_click="ignore",
@@ -52,6 +56,12 @@ def run_exports(database: Database, run: RunRow) -> None:
                 f"python -m v3core archive {short} --to run.v3run",
             )
             st.code("\n".join(lines), language="sh")
+
+
+def file_name(run: RunRow, suffix: str) -> str:
+    """The name of a run's file: `v3-CartPole-v1-seed-1-3f2a1b2c.csv`, of signs that every file system takes."""
+    words = re.sub(r"[^\w.+-]+", "-", f"{run.curriculum}-{run.env}-seed-{run.seed}", flags=re.ASCII)
+    return f"{words[:MOST_NAME].strip('-.')}-{run.id[:8]}.{suffix}"
 
 
 def _expected(size: RunSize) -> int:

@@ -20,6 +20,18 @@ STATISTICS = 5
 MAX_BUCKETS = 1000
 """Points of a chart, where nothing is known of its width."""
 
+LONGEST_WINDOW = 100
+"""Episodes that the trailing means of a long run are over; buckets keep these means, see `mean_window`."""
+SHORTEST_WINDOW = 10
+
+
+def mean_window(episodes: int) -> int:
+    """Episodes that the trailing mean of a run of this planned length is over: a tenth of it, from 10 to 100.
+
+    A fixed window of 100 would be most of a short run: its mean would be a straight ramp that shows nothing.
+    """
+    return min(max(episodes // 10, SHORTEST_WINDOW), LONGEST_WINDOW)
+
 
 @dataclass(frozen=True)
 class Summary:

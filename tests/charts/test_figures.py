@@ -246,9 +246,9 @@ def test_runs_are_compared_each_with_its_colour_and_its_phases(metric: str, runs
 
 def test_a_comparison_says_over_how_many_episodes_each_run_is_averaged() -> None:
     long, short = in_buckets(buckets(1024, range(1000))), in_buckets(buckets(1, range(300)))
-    assert compare_figure([short, short]).layout.yaxis.title.text == "Return, mean of last 100"
+    assert compare_figure([short, short]).layout.yaxis.title.text == "Return, mean of last 30"
     assert compare_figure([long, long]).layout.yaxis.title.text == "Return, mean of last 1,024"
-    assert compare_figure([short, long]).layout.yaxis.title.text == "Return, mean of last 100 to 1,024"
+    assert compare_figure([short, long]).layout.yaxis.title.text == "Return, mean of last 30 to 1,024"
 
 
 def test_a_comparison_draws_what_is_looked_at() -> None:

@@ -48,7 +48,7 @@ def test_without_evaluations_and_success_there_is_no_mark_and_no_chart(open_page
 
 def test_success_has_a_chart_where_the_environment_says(open_page, database):
     app = open_page("pages/live.py", run=add_recorded_run(database, Status.RUNNING, success=True, evaluated=[20]))
-    assert traces(app, "success") == ["Rate in last 100", "Evaluation, mean of 3"]
+    assert traces(app, "success") == ["Rate in last 10", "Evaluation, mean of 3"]
 
 
 def test_the_experts_are_charted(open_page, database):

@@ -7,12 +7,11 @@ import numpy as np
 import plotly.graph_objects as go
 
 from v3core.charts.buckets import group, moving_average
-from v3core.charts.figures import WINDOW
 from v3core.charts.frame import LEGEND_ROOM, Span, plain_frame
 from v3core.charts.palette import colours, rgba
 from v3core.charts.points import trailing_buckets, window_of
 from v3core.charts.series import RunSeries
-from v3core.rollup import Floats, Integers
+from v3core.rollup import Floats, Integers, mean_window
 
 _STRIP = 16
 """Height of one run's strip of phases, in pixels."""
@@ -81,7 +80,7 @@ def compare_figure(
     runs: Sequence[RunSeries],
     *,
     metric: str = "return",
-    window: int = WINDOW,
+    window: int | None = None,
     span: Span = "run",
     height: int = 420,
 ) -> go.Figure:
@@ -92,11 +91,13 @@ def compare_figure(
     Args:
         runs: two or more; each keeps its place's colour.
         metric: a key of `METRICS`.
-        window: episodes of the moving average; 1 for none.
+        window: episodes of the moving average; 1 for none. By default what fits the shortest run, for all runs
+            are smoothed alike.
         span: how much of the longest run the axis shows.
         height: pixels, strips and legend included.
     """
     title, value_of = METRICS[metric]
+    window = window or min((mean_window(run.end) for run in runs), default=1)
     end = max((run.end if span == "run" else max(run.completed, 1) for run in runs), default=1)
     looked_at = [run if run.view is None else replace(run, curve=run.view) for run in runs]
     sizes = [run.curve.size for run in looked_at if run.curve is not None]

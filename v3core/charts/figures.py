@@ -13,9 +13,7 @@ from v3core.charts.points import all_points, drawn_points
 from v3core.charts.series import RunSeries
 from v3core.charts.traces import add_column, add_evaluated_success, add_evaluations, add_heatmap, add_level
 from v3core.curriculum import BaseValues, Curriculum
-
-WINDOW = 100
-"""Episodes that the moving average of the return is over."""
+from v3core.rollup import mean_window
 
 MAX_AREAS = 12
 """With more experts than this, loads are drawn as a heatmap: areas would be slivers."""
@@ -35,17 +33,23 @@ LOSSES = {
 
 
 def return_figure(
-    series: RunSeries, *, threshold: float | None = None, window: int = WINDOW, span: Span = "run", height: int = 320
+    series: RunSeries,
+    *,
+    threshold: float | None = None,
+    window: int | None = None,
+    span: Span = "run",
+    height: int = 320,
 ) -> go.Figure:
     """Return of each episode, its moving average, and the evaluations apart from training.
 
     Args:
         series: the run; reads column `return`, and the evaluations.
         threshold: the environment's own reward threshold, drawn as a level.
-        window: episodes of the moving average.
+        window: episodes of the moving average; by default what fits the run's length.
         span: how much of the run the axis shows.
         height: pixels.
     """
+    window = window or mean_window(series.end)
     points, average = drawn_points(series), all_points(series).trailing("return", window)
     newest = f", mean of the last {window}: {average[-1]:.1f}" if len(series) and math.isfinite(average[-1]) else ""
     alt = f"Return per episode of {series.name}: {progress_words(series)}{newest}{_evaluated(series)}."
@@ -80,15 +84,16 @@ def return_figure(
     return figure
 
 
-def success_figure(series: RunSeries, *, window: int = WINDOW, span: Span = "run", height: int = 220) -> go.Figure:
+def success_figure(series: RunSeries, *, window: int | None = None, span: Span = "run", height: int = 220) -> go.Figure:
     """Share of episodes that solved the task: of each bucket, of the last episodes, and in evaluations.
 
     Args:
         series: the run; reads column `success` (0 or 1), and the evaluations.
-        window: episodes of the moving average.
+        window: episodes of the moving average; by default what fits the run's length.
         span: how much of the run the axis shows.
         height: pixels.
     """
+    window = window or mean_window(series.end)
     points, wide = drawn_points(series), drawn_points(series, SUCCESS_BUCKETS)
     average = all_points(series).trailing("success", window)
     newest = f", of the last {window}: {average[-1]:.0%}" if len(series) and math.isfinite(average[-1]) else ""

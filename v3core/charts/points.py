@@ -7,14 +7,12 @@ import numpy as np
 
 from v3core.charts.buckets import Buckets, group, moving_average
 from v3core.charts.series import Curve, RunSeries
-from v3core.rollup import MAX_BUCKETS, Floats, Integers, Summary, bucket_size
+from v3core.rollup import LONGEST_WINDOW, MAX_BUCKETS, Floats, Integers, Summary, bucket_size
 
 PER_EXPERT: dict[str, Callable[[RunSeries], Floats]] = {
     "load": lambda series: series.loads,
     "expert_grad_norm": lambda series: series.expert_grad_norms,
 }
-KEPT_WINDOW = 100
-"""A store keeps the mean of so many episodes at each of them, as `mean_return` and `mean_success`."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +75,7 @@ def _of_curve(curve: Curve, limit: int | None) -> Points:
         return Summary(nothing, nothing, nothing, np.zeros(len(nothing), dtype=np.int64), nothing)
 
     def trailing(metric: str, window: int) -> Floats:
-        if window == KEPT_WINDOW and f"mean_{metric}" in curve.metrics:
+        if window == LONGEST_WINDOW and f"mean_{metric}" in curve.metrics:
             return curve.summary(f"mean_{metric}").last
         found = summary(metric)
         return trailing_buckets(found.mean, found.count, -(-window // curve.size))

@@ -44,7 +44,7 @@ class ForegroundProgress:
     step: int
     phase: str
     mean_return: float
-    """Mean return of the newest 100 episodes."""
+    """Mean return of the newest episodes, as many as `mean_window` says."""
 
 
 class Recorder:

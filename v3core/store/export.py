@@ -17,7 +17,6 @@ from v3core.store.run_tables import (
     RUN_FIELDS,
     RUN_TABLES,
     Field,
-    Kind,
     run_values,
     stream,
     wide_episodes,

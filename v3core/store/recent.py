@@ -5,20 +5,19 @@ from collections.abc import Iterable
 
 from sqlalchemy import select
 
+from v3core.rollup import mean_window
 from v3core.store.database import Transaction
-from v3core.store.schema import episodes
+from v3core.store.schema import episodes, runs
 
-RETURN_WINDOW = 100
-"""Episodes that `runs.mean_return` is the mean of."""
 SPEED_WINDOW_SECONDS = 10.0
 
 
 class RecentReturns:
-    """The newest returns of a run."""
+    """The newest returns of a run, as far as its trailing mean reaches."""
 
-    def __init__(self, returns: Iterable[float | None] = ()) -> None:
-        """From returns, oldest first."""
-        self._window = deque(returns, maxlen=RETURN_WINDOW)
+    def __init__(self, window: int, returns: Iterable[float | None] = ()) -> None:
+        """From returns, oldest first; `window` of them count."""
+        self._window = deque(returns, maxlen=window)
 
     def add(self, value: float) -> None:
         """One more episode has ended."""
@@ -31,20 +30,18 @@ class RecentReturns:
 
     @property
     def mean(self) -> float | None:
-        """Mean return of the newest 100 episodes."""
+        """Mean of the returns in the window; None if there is none."""
         known = [value for value in self._window if value is not None]
         return sum(known) / len(known) if known else None
 
 
 def recent_returns(tx: Transaction, run_id: str) -> RecentReturns:
-    """The newest returns that are recorded."""
+    """The newest returns that are recorded, in the window that fits the run's planned length."""
+    window = mean_window(tx.execute(select(runs.c.episodes).where(runs.c.id == run_id)).scalar_one())
     query = (
-        select(episodes.c.return_)
-        .where(episodes.c.run_id == run_id)
-        .order_by(episodes.c.episode.desc())
-        .limit(RETURN_WINDOW)
+        select(episodes.c.return_).where(episodes.c.run_id == run_id).order_by(episodes.c.episode.desc()).limit(window)
     )
-    return RecentReturns(reversed(tx.execute(query).scalars().all()))
+    return RecentReturns(window, reversed(tx.execute(query).scalars().all()))
 
 
 class Speed:

@@ -15,10 +15,9 @@ import numpy as np
 from sqlalchemy import bindparam, delete, func, select
 
 from v3core.errors import V3Error
-from v3core.rollup import COUNT, STATISTICS, Floats, Integers, combine, summarise, trailing_mean
+from v3core.rollup import COUNT, LONGEST_WINDOW, STATISTICS, Floats, Integers, combine, summarise, trailing_mean
 from v3core.store.bulk import insert_rows
 from v3core.store.database import Database, Transaction
-from v3core.store.recent import RETURN_WINDOW
 from v3core.store.runs import need_run
 from v3core.store.schema import episodes, expert_loads, rollups, runs
 
@@ -41,7 +40,7 @@ COLUMNS = (
 """The numeric columns of the episodes. A new one goes to the end: stored buckets that lack it stay readable."""
 
 _OUTCOMES = [COLUMNS.index("return"), COLUMNS.index("success")]
-_REACH = RETURN_WINDOW - 1
+_REACH = LONGEST_WINDOW - 1
 """Episodes before one that its means reach back to."""
 _PER_EXPERT = ("load", "hard_load", "expert_grad_norm")
 _CHUNK = 4096
@@ -86,7 +85,7 @@ def gather(episode: Sequence[int], columns: Floats, per_expert: Floats, phases: 
     recent[_REACH:] = columns[:, _OUTCOMES]
     before = before[-_REACH:]
     recent[_REACH - len(before) : _REACH] = before
-    means = trailing_mean(recent, RETURN_WINDOW)
+    means = trailing_mean(recent, LONGEST_WINDOW)
     values = np.concatenate((per_expert.reshape(len(columns), -1), means, columns), axis=1)
     return Rows(np.asarray(episode, dtype=np.int64), values, phases)
 

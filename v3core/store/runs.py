@@ -10,6 +10,7 @@ from sqlalchemy import Update, bindparam, delete, insert, select, update
 
 from v3core.config import RunConfig
 from v3core.errors import V3Error
+from v3core.rollup import mean_window
 from v3core.store.database import Database, Transaction
 from v3core.store.schema import HIDDEN, episodes, expert_loads, runs
 
@@ -41,7 +42,7 @@ class RunRow:
     latest_return: float | None
     """Return of the newest episode."""
     mean_return: float | None
-    """Mean return of the newest 100 episodes."""
+    """Mean return of the newest `mean_window` episodes."""
     steps_per_second: float | None
     """Environment steps per second of the last ten seconds; None while it does not train."""
     episodes_per_second: float | None
@@ -79,6 +80,11 @@ class RunRow:
     """When it last began to train: at the launch, or at the newest resume."""
     ended_at: datetime | None
     config_json: str = field(repr=False)
+
+    @property
+    def mean_window(self) -> int:
+        """Episodes that `mean_return` is the mean of, where so many are recorded."""
+        return mean_window(self.episodes)
 
     @cached_property
     def config(self) -> RunConfig:

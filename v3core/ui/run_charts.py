@@ -44,8 +44,8 @@ def run_charts(run: RunRow, series: RunSeries, curriculum: Curriculum) -> bool:
     with st.container(border=True):
         _head(
             "Return",
-            "Each episode's undiscounted return, and the mean of the last 100. Evaluations are episodes apart from "
-            "training, without exploration: their mean, and the range from the lowest to the highest.",
+            f"Each episode's undiscounted return, and the mean of the last {run.mean_window}. Evaluations are episodes "
+            "apart from training, without exploration: their mean, and the range from the lowest to the highest.",
         )
         figure = return_figure(series, threshold=reward_threshold(run.env))
         drag = live_chart(

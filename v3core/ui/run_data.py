@@ -8,11 +8,11 @@ from datetime import datetime
 import numpy as np
 import streamlit as st
 
-from v3core.charts.points import KEPT_WINDOW
 from v3core.charts.series import EvaluationPoint, RunSeries, boundaries_ahead, phase_bands
 from v3core.curriculum import Curriculum, PhaseStart
 from v3core.jobs import control
 from v3core.jobs.lifecycle import Status
+from v3core.rollup import LONGEST_WINDOW
 from v3core.store.database import Database
 from v3core.store.phase_sums import PhaseSums, merged, read_phase_sums
 from v3core.store.readers import EvaluationRow, read_episodes, read_evaluations, read_phase_changes
@@ -120,7 +120,7 @@ def _view(database: Database, run: RunRow, curve: Series, visible: VisibleRange 
     if visible is None or curve.size == 1:
         st.session_state.pop(key, None)
         return None
-    around = max((visible.last - visible.first) // 2 + 1, KEPT_WINDOW)  # means reach back as far
+    around = max((visible.last - visible.first) // 2 + 1, LONGEST_WINDOW)  # means reach back as far
     first, last = max(visible.first - around, 1), visible.last + around
     held: _View | None = st.session_state.get(key)
     before = held.series if held and held.generation == run.generation and held.visible == visible else None

@@ -59,7 +59,7 @@ def run_header(database: Database, run: RunRow, commands: list[CommandRow]) -> N
     newest_command([command for command in commands if command.requested_at >= run.queued_at])
     with st.grid("auto", min_column_width=150, gap="small"):
         st.metric("Phase", plain(run.phase or "–"), border=True)
-        st.metric("Mean return, last 100", number(run.mean_return), border=True)
+        st.metric(f"Mean return, last {run.mean_window}", number(run.mean_return), border=True)
         st.metric("Latest return", number(run.latest_return), border=True)
         st.metric("Steps", f"{run.step:,}", border=True)
         if run.status in _ADVANCES:

@@ -101,7 +101,11 @@ def _row(database: Database, run: RunRow, place: int | None, checkpoint: Checkpo
                 st.progress(min(run.episode / run.episodes, 1.0), text=_progress_text(run))
         with result:
             st.metric(
-                "Mean return, last 100", number(run.mean_return), _latest(run), delta_color="off", delta_arrow="off"
+                f"Mean return, last {run.mean_window}",
+                number(run.mean_return),
+                _latest(run),
+                delta_color="off",
+                delta_arrow="off",
             )
         with actions:
             run_actions(database, run, compact=True, key="list", checkpoint=checkpoint)

@@ -133,7 +133,7 @@ def launch(token: str) -> None:
     taken = {run.experiment for run in list_runs(database) if run.experiment}
     try:
         configs = sweep_configs(curricula, seeds, name=name, env=env, episodes=episodes, recipe=recipe)
-        group = name_experiment(experiment, env, len(configs), taken)
+        group = name_experiment(experiment, env, curricula, seeds, taken)
         run_ids = launcher.enqueue(database, configs, experiment=group, priority=int(priority or 0), token=token)
     except V3Error as error:
         st.error(plain(str(error)))

@@ -240,7 +240,8 @@ def sweep(env: str, curricula: str, seeds: str, episodes: int | None, experiment
         if notice:
             click.echo(notice, err=True)
     with _database() as database:
-        name = experiment or experiment_name(env, datetime.now().astimezone())
+        taken = {run.experiment for run in run_store.list_runs(database) if run.experiment}
+        name = experiment or experiment_name(env, [curriculum.name for curriculum, _ in chosen], numbers, taken)
         for run_id in enqueue(database, configs, name, priority=priority):
             click.echo(run_id)
 

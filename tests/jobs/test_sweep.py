@@ -1,9 +1,10 @@
-"""Seeds as a person types them."""
+"""Seeds as a person types them, and names of experiments."""
 
 import pytest
 
+from v3core.config import check_name
 from v3core.errors import V3Error
-from v3core.jobs.sweep import parse_seeds
+from v3core.jobs.sweep import experiment_name, parse_seeds
 
 
 @pytest.mark.parametrize(
@@ -20,6 +21,26 @@ from v3core.jobs.sweep import parse_seeds
 )
 def test_seeds_are_read(text, seeds):
     assert parse_seeds(text) == seeds
+
+
+@pytest.mark.parametrize(
+    ("curricula", "seeds", "name"),
+    [
+        (["v3", "switch"], [1, 2, 3], "v3 or switch · CartPole-v1 · seeds 1–3"),
+        (["v3"], [4, 9], "v3 · CartPole-v1 · 2 seeds"),
+        (["v3", "switch"], [7], "v3 or switch · CartPole-v1 · seed 7"),
+        (["a", "b", "c", "d"], [1, 2], "4 curricula · CartPole-v1 · seeds 1–2"),
+    ],
+)
+def test_an_experiment_is_named_by_what_it_compares(curricula, seeds, name):
+    assert experiment_name("CartPole-v1", curricula, seeds, set()) == name
+    assert experiment_name("CartPole-v1", curricula, seeds, {name, f"{name} (2)"}) == f"{name} (3)"
+
+
+def test_the_name_of_an_experiment_is_never_too_long():
+    name = experiment_name("E" * 300, ["v3"], [1], set())
+    assert name.endswith("…")
+    check_name("experiment", experiment_name("E" * 300, ["v3"], [1], {name}))
 
 
 @pytest.mark.parametrize(

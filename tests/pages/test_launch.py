@@ -212,7 +212,7 @@ def test_curricula_times_seeds_enter_as_one_experiment(launch, database):
     ]
     assert {run.priority for run in runs} == {7}
     (experiment,) = {run.experiment for run in runs}
-    assert experiment.startswith("CartPole-v1 · ")
+    assert experiment == "v3 or direct-sparsemax · CartPole-v1 · seeds 1–3"
 
 
 def test_an_own_name_keeps_the_curricula_apart(launch, database):

@@ -1,12 +1,17 @@
 """Many runs that are started together: their seeds as a person types them, and a name for the group."""
 
 import re
-from datetime import datetime
+from collections.abc import Collection, Sequence
+from itertools import count
 
-from v3core.config import MAX_SEED
+from v3core.config import MAX_SEED, MOST_NAME
 from v3core.errors import V3Error
 
 MOST_SEEDS = 100
+
+MOST_NAMED = 3
+"""Curricula that the made name of an experiment lists."""
+_ROOM_FOR_A_NUMBER = 8
 
 
 def parse_seeds(text: str) -> list[int]:
@@ -37,6 +42,24 @@ def parse_seeds(text: str) -> list[int]:
     return list(seeds)
 
 
-def experiment_name(env: str, now: datetime) -> str:
-    """A name for a group of runs that was given none; `now` in the time zone of whoever reads it."""
-    return f"{env} · {now:%d %b %H:%M:%S}"
+def experiment_name(env: str, curricula: Sequence[str], seeds: Sequence[int], taken: Collection[str]) -> str:
+    """A name for a group of runs that was given none: what is compared, as in `v3 or switch · CartPole-v1 · seeds 1–5`.
+
+    Args:
+        env: environment id.
+        curricula: their names.
+        seeds: at least one.
+        taken: names of experiments that there are; a number makes the name another one.
+    """
+    compared = " or ".join(curricula) if len(curricula) <= MOST_NAMED else f"{len(curricula)} curricula"
+    name = f"{compared} · {env} · {_describe_seeds(seeds)}"
+    if len(name) > MOST_NAME - _ROOM_FOR_A_NUMBER:
+        name = name[: MOST_NAME - _ROOM_FOR_A_NUMBER - 1].rstrip() + "…"
+    return next(made for number in count(1) if (made := name if number == 1 else f"{name} ({number})") not in taken)
+
+
+def _describe_seeds(seeds: Sequence[int]) -> str:
+    if len(seeds) == 1:
+        return f"seed {seeds[0]}"
+    is_range = list(seeds) == list(range(seeds[0], seeds[0] + len(seeds)))
+    return f"seeds {seeds[0]}–{seeds[-1]}" if is_range else f"{len(seeds)} seeds"

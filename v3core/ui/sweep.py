@@ -1,8 +1,6 @@
 """Several curricula and several seeds, started as one experiment."""
 
 from collections.abc import Collection, Sequence
-from datetime import UTC, datetime
-from itertools import count
 
 import streamlit as st
 
@@ -11,7 +9,6 @@ from v3core.curriculum import Curriculum, load_preset, scaled
 from v3core.errors import V3Error
 from v3core.jobs.sweep import experiment_name
 from v3core.ui.environment import run_problem
-from v3core.ui.moments import here
 from v3core.ui.preset_picker import presets_for
 from v3core.ui.status import counted, plain
 
@@ -74,15 +71,15 @@ def sweep_configs(
     ]
 
 
-def name_experiment(given: str, env: str, runs: int, taken: Collection[str]) -> str | None:
+def name_experiment(
+    given: str, env: str, curricula: Sequence[Curriculum], seeds: Sequence[int], taken: Collection[str]
+) -> str | None:
     """The name that was given; else none for a single run, and one that no experiment has for several."""
     if given.strip():
         return given.strip()
-    if runs == 1:
+    if len(curricula) * len(seeds) == 1:
         return None
-    made = experiment_name(env, here(datetime.now(UTC)))
-    others = (f"{made} ({number})" for number in count(2))
-    return made if made not in taken else next(name for name in others if name not in taken)
+    return experiment_name(env, [curriculum.name for curriculum in curricula], seeds, taken)
 
 
 def describe_sweep(curricula: int, seeds: int) -> str:

@@ -10,6 +10,7 @@ from v3core.ui.archive_import import archive_import
 from v3core.ui.demo import CURRICULA, ENV, demo_configs
 from v3core.ui.experiments import experiments_at_work
 from v3core.ui.run_list import run_list
+from v3core.ui.run_picker import compare_link
 from v3core.ui.run_queue import slots_text
 from v3core.ui.status import counted
 
@@ -66,12 +67,7 @@ def overview() -> None:
             newest = next((run.experiment for run in runs if run.experiment), None)
             group = [run for run in runs if newest and run.experiment == newest]
             if len(group) > 1 and all(run.status in ENDED for run in group):
-                st.page_link(
-                    "pages/compare.py",
-                    label="Compare the newest experiment",
-                    icon=":material/compare_arrows:",
-                    query_params={"runs": ",".join(run.id for run in group[:8])},
-                )
+                compare_link("Compare the newest experiment", experiment=str(newest))
             st.page_link("pages/launch.py", label="New run", icon=":material/add:")
     experiments_at_work(database, runs)
     run_list(database, runs)

@@ -10,10 +10,10 @@ from v3core.jobs.lifecycle import ENDED, Status
 from v3core.store.database import Database
 from v3core.store.runs import RunRow
 from v3core.ui.refusals import refusal
+from v3core.ui.run_picker import compare_link
 from v3core.ui.status import ACTOR, counted, plain
 
 _SHOWN = 3
-_COMPARED = 8
 _STATUSES = (Status.RUNNING, Status.STARTING, Status.PAUSED, Status.STALLED, Status.STOPPING, Status.QUEUED)
 
 
@@ -39,12 +39,7 @@ def _line(database: Database, name: str, group: list[RunRow], place: int) -> Non
         st.markdown(f":material/lab_research: **{plain(name)}** · {describe(group)}", width="stretch")
         with st.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center", width="content"):
             if len(group) > 1:
-                st.page_link(
-                    "pages/compare.py",
-                    label="Compare",
-                    icon=":material/compare_arrows:",
-                    query_params={"runs": ",".join(run.id for run in group[:_COMPARED])},
-                )
+                compare_link("Compare", experiment=name)
             if st.button(
                 f"Stop {counted(len(stoppable), 'run')}",
                 icon=":material/stop_circle:",

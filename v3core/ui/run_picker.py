@@ -1,5 +1,8 @@
 """Choosing a run: the address names it, so that a link to it works cold."""
 
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
@@ -7,9 +10,12 @@ from v3core.errors import V3Error
 from v3core.jobs.lifecycle import ACTIVE
 from v3core.store.database import Database
 from v3core.store.runs import RunRow, list_runs, resolve
+from v3core.ui.status import counted, plain
 
 _KEY = "picked-run"
 _KEYS = "picked-runs"
+_OFFERED = 5
+"""Experiments that Compare offers while nothing is chosen."""
 
 
 def run_label(run: RunRow) -> str:
@@ -67,7 +73,7 @@ def _follow() -> None:
 
 
 def pick_runs(database: Database) -> list[RunRow]:
-    """The runs that `?runs=ID,ID` names (ids may be shortened).
+    """The runs that `?runs=ID,ID` names (ids may be shortened), or all of `?experiment=NAME`.
 
     Ends the page, with a way on, while fewer than two are chosen.
     """
@@ -82,7 +88,7 @@ def pick_runs(database: Database) -> list[RunRow]:
                 st.page_link("app.py", label="All runs", icon=":material/home:")
             st.space("small")
         st.stop()
-    chosen: list[str] = []
+    chosen = _of_experiment(runs.values())
     for part in filter(None, st.query_params.get("runs", "").split(",")):
         try:
             chosen.append(resolve(database, part))
@@ -98,10 +104,38 @@ def pick_runs(database: Database) -> list[RunRow]:
         placeholder="Choose two or more runs",
     )
     if len(chosen) < 2:
-        st.info("Choose two or more runs to lay over each other.", icon=":material/compare_arrows:")
+        st.info("Choose two or more runs to compare.", icon=":material/compare_arrows:")
+        _offer_experiments(list(runs.values()))
         st.stop()
     return [runs[run_id] for run_id in dict.fromkeys(chosen)]
 
 
 def _follow_all() -> None:
     st.query_params["runs"] = ",".join(st.session_state[_KEYS])
+    st.query_params.pop("experiment", None)
+
+
+def _of_experiment(runs: Iterable[RunRow]) -> list[str]:
+    """All runs of the experiment that the address names, oldest first."""
+    name = st.query_params.get("experiment")
+    found = [run.id for run in runs if run.experiment == name][::-1] if name else []
+    if name and not found:
+        st.warning(f"There is no experiment '{plain(name)}'; it may have been deleted.", icon=":material/search_off:")
+    return found
+
+
+def _offer_experiments(runs: Sequence[RunRow]) -> None:
+    """Links to the newest experiments, or to the two newest runs where there is none."""
+    groups: dict[str, int] = Counter(run.experiment for run in runs if run.experiment)
+    several = [(name, count) for name, count in groups.items() if count > 1]
+    for name, count in several[:_OFFERED]:
+        compare_link(f"Compare {plain(name)} ({counted(count, 'run')})", experiment=name)
+    if len(several) > _OFFERED:
+        st.caption(f"{counted(len(several) - _OFFERED, 'older experiment')} can be found on Runs.")
+    if not several:
+        compare_link("Compare the two newest runs", runs=",".join(run.id for run in runs[:2]))
+
+
+def compare_link(label: str, **query: str) -> None:
+    """A link to the comparison of `runs`, ids with commas between, or of a whole `experiment`."""
+    st.page_link("pages/compare.py", label=label, icon=":material/compare_arrows:", query_params=query)

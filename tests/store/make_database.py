@@ -30,7 +30,9 @@ def main() -> None:
 def scrub(source: Path, target: Path) -> None:
     """Copy a database without what tells the machine that it was made on."""
     with closing(sqlite3.connect(source, isolation_level=None)) as connection:
-        connection.execute("UPDATE runs SET host = 'maker', boot_id = '', pid = NULL, pid_started = NULL")
+        told = ("machine", "boot_id", "pid_namespace", "pid", "pid_started", "launch")
+        connection.execute(f"UPDATE runs SET host = 'maker', {', '.join(f'{name} = NULL' for name in told)}")
+        connection.execute("DELETE FROM machines")
         target.unlink(missing_ok=True)
         connection.execute("VACUUM INTO ?", [str(target)])
 

@@ -35,7 +35,17 @@ CHECKPOINT = re.compile(r"checkpoints/episode-\d{8,9}\.pt")
 LOG = re.compile("logs/(" + "|".join(map(re.escape, LOG_NAMES)) + ")")
 
 _OF_THE_PROCESS = {
-    *("host", "boot_id", "pid", "pid_started", "heartbeat_at", "heartbeat_due_at", "webhook"),
+    *(
+        "host",
+        "machine",
+        "boot_id",
+        "pid_namespace",
+        "pid",
+        "pid_started",
+        "heartbeat_at",
+        "heartbeat_due_at",
+        "webhook",
+    ),
     *("steps_per_second", "episodes_per_second"),
 }
 RUN_MEMBER_FIELDS = tuple(field for field in RUN_FIELDS if field.name not in {*_OF_THE_PROCESS, "config"})

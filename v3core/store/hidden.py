@@ -18,7 +18,7 @@ REMOVED_EPISODES = 20_000
 def begin_import(tx: Transaction, values: dict[str, Any]) -> bool:
     """Insert a hidden run with these columns of `runs`; False if it is there already, hidden too.
 
-    Its process, in the columns host, boot_id, pid and pid_started, is the one that imports it.
+    Its process, in the columns from host to pid_started, is the one that imports it.
     """
     try:
         with tx.begin_nested():
@@ -35,7 +35,7 @@ def hide_run(tx: Transaction, run_id: str, process: dict[str, Any], *, only_in: 
 
 def show_run(tx: Transaction, run: RunRow) -> None:
     """Undo `hide_run`; `run` is as it was before."""
-    names = ("status", "host", "boot_id", "pid", "pid_started")
+    names = ("status", "host", "machine", "boot_id", "pid_namespace", "pid", "pid_started")
     update_run(tx, run.id, {name: getattr(run, name) for name in names}, only_in={HIDDEN})
 
 

@@ -103,8 +103,12 @@ RUN_TABLES = {
 }
 """Name to table; every table of a run but `runs` itself."""
 
-RUN_FIELDS = tuple(map(field_of, runs.columns))
-"""The columns of `runs`."""
+_OF_THIS_MACHINE = {"launch"}
+"""Folders and variables of whoever launched a run: of use nowhere else, and nobody else's business."""
+
+_RUN_COLUMNS = [column for column in runs.columns if column.name not in _OF_THIS_MACHINE]
+RUN_FIELDS = tuple(map(field_of, _RUN_COLUMNS))
+"""The columns of `runs` that exports and archives know."""
 
 
 def stream(tx: Transaction, name: str, run_id: str) -> Iterator[tuple[Any, ...]]:
@@ -116,8 +120,8 @@ def stream(tx: Transaction, name: str, run_id: str) -> Iterator[tuple[Any, ...]]
 
 
 def run_values(tx: Transaction, run_id: str) -> dict[str, Any]:
-    """The row of `runs`, every column."""
-    return dict(tx.execute(select(*runs.columns).where(runs.c.id == run_id)).mappings().one())
+    """The row of `runs`, the columns of `RUN_FIELDS`."""
+    return dict(tx.execute(select(*_RUN_COLUMNS).where(runs.c.id == run_id)).mappings().one())
 
 
 def wide_fields(experts: int) -> tuple[Field, ...]:

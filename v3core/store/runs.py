@@ -66,7 +66,10 @@ class RunRow:
     generation: int
     """Goes up at each resume; rows read before that may have been replaced."""
     host: str | None
+    """The machine's name when the run was started: a label for people."""
+    machine: str | None
     boot_id: str | None
+    pid_namespace: str | None
     pid: int | None
     pid_started: float | None
     heartbeat_at: datetime | None
@@ -80,6 +83,8 @@ class RunRow:
     """When it last began to train: at the launch, or at the newest resume."""
     ended_at: datetime | None
     config_json: str = field(repr=False)
+    launch_json: str | None = field(repr=False)
+    """What whoever starts it must give it; see `v3core.jobs.launch`."""
 
     @property
     def mean_window(self) -> int:
@@ -93,11 +98,13 @@ class RunRow:
 
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON, without the configuration; times are ISO 8601 with their zone."""
-        values = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "config_json"}
+        values = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in _LONG}
         return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in values.items()}
 
 
-_COLUMNS = [runs.c["config" if field.name == "config_json" else field.name] for field in fields(RunRow)]
+_LONG = {"config_json": "config", "launch_json": "launch"}
+"""Fields that are JSON, and their columns."""
+_COLUMNS = [runs.c[_LONG.get(field.name, field.name)] for field in fields(RunRow)]
 
 
 def add_run(
@@ -109,6 +116,7 @@ def add_run(
     now: datetime,
     experiment: str | None = None,
     priority: int = 0,
+    launch: str | None = None,
 ) -> None:
     """Insert a run that has not trained yet."""
     tx.execute(
@@ -125,6 +133,7 @@ def add_run(
             curriculum=config.curriculum.name,
             experiment=experiment,
             priority=priority,
+            launch=launch,
             config=config.model_dump_json(by_alias=True),
             generation=0,
             created_at=now,

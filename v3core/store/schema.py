@@ -21,7 +21,7 @@ from sqlalchemy import (
 from sqlalchemy import TypedColumns as Columns
 from sqlalchemy.types import TypeDecorator
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 """Goes up with every change of the tables, together with a revision in `migrations/versions`."""
 
 HIDDEN = "hidden"
@@ -85,6 +85,7 @@ class RunColumns(Columns):
     curriculum: Named[str]
     experiment: Named[str | None]
     config: Named[str]
+    launch: Named[str | None]
     priority: Named[int] = Column(nullable=False, server_default="0")
     tags: Named[str | None]
     notes: Named[str | None]
@@ -93,7 +94,9 @@ class RunColumns(Columns):
     webhook: Named[str | None] = Column(String(10), index=True)
     generation: Named[int]
     host: Named[str | None]
+    machine: Named[str | None] = Column(String(64))
     boot_id: Named[str | None]
+    pid_namespace: Named[str | None] = Column(String(32))
     pid: Named[int | None]
     pid_started: Named[float | None]
     heartbeat_at: Named[datetime | None] = Column(UtcDateTime)
@@ -103,6 +106,14 @@ class RunColumns(Columns):
     queued_at: Named[datetime] = Column(UtcDateTime, nullable=False)
     started_at: Named[datetime | None] = Column(UtcDateTime)
     ended_at: Named[datetime | None] = Column(UtcDateTime)
+
+
+class MachineColumns(Columns):
+    """What was set for a machine; `machine` is that of `runs`, `host` the name that it had then."""
+
+    machine: Named[str] = Column(String(64), primary_key=True)
+    host: Named[str]
+    slots: Named[int | None]
 
 
 class EpisodeColumns(Columns):
@@ -282,6 +293,7 @@ revisions = Table("curriculum_revisions", metadata, RevisionColumns, UniqueConst
 commands = Table("commands", metadata, CommandColumns)
 checkpoints = Table("checkpoints", metadata, CheckpointColumns)
 events = Table("events", metadata, EventColumns)
+machines = Table("machines", metadata, MachineColumns)
 
 Index("ix_runs_created_at", runs.c.created_at)
 

@@ -93,6 +93,22 @@ def test_a_sweep_is_commanded_and_stopped_as_one(db, command, sweep):
     assert "stopped" in command("stop", first)
 
 
+def test_settings_are_set_for_every_run_of_a_sweep_and_for_training_here(db, command):
+    chosen = ("--set", "ppo.epochs=2", "--set", "phases.warmup.load_balance=0.001", "--evaluate", 0)
+    command("train", "--env", "CartPole-v1", "--episodes", 8, *chosen)
+    both = ("--curricula", "v3,v3-entmax", "--seeds", "1-2", "--episodes", 5000)
+    command("sweep", "--env", "CartPole-v1", *both, *chosen[:4])
+    runs = list_runs(db)
+    assert len(runs) == 5
+    for run in runs:
+        assert run.config.ppo.epochs == 2
+        assert run.config.overrides["ppo.epochs"].recipe == 10
+        assert run.config.curriculum.phases[0].load_balance == 0.001
+        assert run.curriculum.endswith(" (edited)")
+    (trained,) = [run for run in runs if run.status == "completed"]
+    assert trained.config.overrides["evaluation.episodes"].value == 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
@@ -111,6 +127,9 @@ def test_a_sweep_is_commanded_and_stopped_as_one(db, command, sweep):
         (("sweep", "--env", "CartPole-v1", "--seeds", "x"), "'x' is not a seed"),
         (("sweep", "--env", "CartPole-v1", "--curricula", "v3,nothing"), "nothing"),
         (("sweep", "--env", "CartPole-v1", "--priority", "5000"), "5000"),
+        (("sweep", "--env", "CartPole-v1", "--set", "ppo.epoch=4"), "Did you mean ppo.epochs"),
+        (("train", "--env", "CartPole-v1", "--set", "ppo.epochs=0"), "give a whole number from 1 to 100"),
+        (("train", "--env", "CartPole-v1", "--set", "phases.warmup.lr=x"), "phases.warmup.lr: Learning rate 'x'"),
     ],
 )
 def test_each_mistake_gets_one_sentence_and_queues_nothing(db, command, arguments, sentence):

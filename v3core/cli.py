@@ -27,6 +27,7 @@ from v3core.jobs.launcher import MOST_PRIORITY, enqueue
 from v3core.jobs.logs import read_log_tail
 from v3core.jobs.monitor import run_monitored
 from v3core.jobs.sweep import experiment_name, parse_seeds
+from v3core.overrides import overridden, set_values
 from v3core.serve import DEFAULT_PORT
 from v3core.store import runs as run_store
 from v3core.store.commands import read_commands, read_revisions
@@ -81,6 +82,15 @@ def serve(port: int) -> None:
     start(port)
 
 
+_set_option = click.option(
+    "--set",
+    "assignments",
+    multiple=True,
+    metavar="PATH=VALUE",
+    help="Change a setting, any number of times: ppo.epochs=4, policy.experts=16, base.lr=1e-3, phases.warmup.lr=×0.5.",
+)
+
+
 @commands.command()
 @click.option("--env", required=True, metavar="ID", help="Gymnasium environment id, e.g. CartPole-v1.")
 @click.option("--curriculum", default="v3", show_default=True, metavar="FILE_OR_PRESET", help="What to train under.")
@@ -96,6 +106,7 @@ def serve(port: int) -> None:
 @click.option(
     "--evaluate-every", type=click.IntRange(1), metavar="N", help="Evaluate every N episodes, and at the end."
 )
+@_set_option
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
 def train(
     env: str,
@@ -106,13 +117,15 @@ def train(
     scale: bool | None,
     evaluate: int | None,
     evaluate_every: int | None,
+    assignments: tuple[str, ...],
     device: Literal["auto", "cpu", "cuda"],
 ) -> int:
     """Train in the foreground with a progress bar; prints the run id last."""
     check_environment(env, allow_import=True)
     recipe = _evaluated(recipe_for(env), evaluate, evaluate_every)
     length = recipe.episodes if episodes is None else episodes
-    chosen, notice = _fitted(curriculum, length, scale)
+    fitted, notice = _fitted(curriculum, length, scale)
+    recipe, (chosen,) = set_values(recipe, [fitted], length, assignments)
     check_run(env, chosen, allow_import=True)
     config = build_run_config(
         name=name if name is not None else f"{chosen.name} · {env} · seed {seed}",
@@ -136,9 +149,8 @@ def train(
 
 def _evaluated(recipe: Recipe, episodes: int | None, every: int | None) -> Recipe:
     """The recipe with what was asked of its evaluations."""
-    asked = {"episodes": episodes, "every": every}
-    changes = {name: value for name, value in asked.items() if value is not None}
-    return recipe.model_copy(update={"evaluation": recipe.evaluation.model_copy(update=changes)})
+    asked = {"evaluation.episodes": episodes, "evaluation.every": every}
+    return overridden(recipe, {path: value for path, value in asked.items() if value is not None})
 
 
 def _fitted(name_or_path: str, episodes: int, scale: bool | None) -> tuple[Curriculum, str]:
@@ -214,14 +226,24 @@ def _in_words(size: housekeeping.RunSize) -> str:
 @click.option("--episodes", type=int, metavar="N", help="Length of each run; the recipe's if left out.")
 @click.option("--experiment", metavar="NAME", help="The group's name; made from the other options if left out.")
 @click.option("--priority", type=click.IntRange(-MOST_PRIORITY, MOST_PRIORITY), default=0, show_default=True)
-def sweep(env: str, curricula: str, seeds: str, episodes: int | None, experiment: str | None, priority: int) -> None:
+@_set_option
+def sweep(
+    env: str,
+    curricula: str,
+    seeds: str,
+    episodes: int | None,
+    experiment: str | None,
+    priority: int,
+    assignments: tuple[str, ...],
+) -> None:
     """Queue curricula × seeds as one experiment, in the background; prints the run ids."""
     check_environment(env, allow_import=True)
     recipe = recipe_for(env)
     length = recipe.episodes if episodes is None else episodes
     numbers = parse_seeds(seeds)
-    chosen = [_fitted(named.strip(), length, None) for named in curricula.split(",")]
-    for curriculum, _ in chosen:
+    fitted = [_fitted(named.strip(), length, None) for named in curricula.split(",")]
+    recipe, chosen = set_values(recipe, [curriculum for curriculum, _ in fitted], length, assignments)
+    for curriculum in chosen:
         check_run(env, curriculum, allow_import=True)
     # Seed by seed, so that the curricula can be compared while the rest still waits.
     configs = [
@@ -234,14 +256,14 @@ def sweep(env: str, curricula: str, seeds: str, episodes: int | None, experiment
             recipe=recipe,
         )
         for seed in numbers
-        for curriculum, _ in chosen
+        for curriculum in chosen
     ]
-    for _, notice in chosen:
+    for _, notice in fitted:
         if notice:
             click.echo(notice, err=True)
     with _database() as database:
         taken = {run.experiment for run in run_store.list_runs(database) if run.experiment}
-        name = experiment or experiment_name(env, [curriculum.name for curriculum, _ in chosen], numbers, taken)
+        name = experiment or experiment_name(env, [curriculum.name for curriculum in chosen], numbers, taken)
         for run_id in enqueue(database, configs, name, priority=priority):
             click.echo(run_id)
 

@@ -29,7 +29,20 @@ _BREAK_A_LINE = frozenset({"Cc", "Cs", "Zl", "Zp"})
 
 
 class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
+
+
+Scalar = bool | int | float | str | None
+"""What one setting can be."""
+
+
+class Override(_Frozen):
+    """A setting that was changed from the recipe's."""
+
+    value: Scalar
+    """What was chosen."""
+    recipe: Scalar
+    """What the recipe has."""
 
 
 class PolicyConfig(_Frozen):
@@ -89,9 +102,13 @@ class BaseConfig(_Frozen):
     """Base values of the knobs that phases own: used where no phase sets them, multiplied by `{times: …}`."""
 
     lr: Annotated[float, Field(gt=0, le=1)] = 1e-3
+    """Learning rate of Adam where no phase sets one; phases multiply it."""
     temperature: Annotated[float, Field(gt=0)] = 1.0
+    """Temperature of the router where no phase sets one; phases multiply it."""
     load_balance: Annotated[float, Field(ge=0)] = 0.0
+    """Coefficient of the load-balance loss where no phase sets one; phases multiply it."""
     entropy: Annotated[float, Field(ge=0)] = 0.0
+    """Coefficient of the action-entropy bonus where no phase sets one; phases multiply it."""
 
     def values(self) -> BaseValues:
         """As `settings_at` takes them."""
@@ -127,6 +144,8 @@ class Recipe(_Frozen):
     ppo: PPOConfig = PPOConfig()
     policy: PolicyConfig = PolicyConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
+    overrides: dict[str, Override] = {}
+    """Settings that were changed from the file's, by their path, such as `ppo.epochs`."""
 
 
 class RunConfig(_Frozen):
@@ -144,6 +163,8 @@ class RunConfig(_Frozen):
     """As launched; later edits are revisions in the store."""
     recipe: str = "default"
     """Name of the recipe that the settings below came from."""
+    overrides: dict[str, Override] = {}
+    """Those of them that somebody changed, by their path, such as `ppo.epochs`."""
     base: BaseConfig = BaseConfig()
     ppo: PPOConfig = PPOConfig()
     policy: PolicyConfig = PolicyConfig()
@@ -197,6 +218,7 @@ def build_run_config(
     if episodes < 1:
         raise V3Error(f"A run cannot have {episodes} episodes; choose 1 or more.")
     check_environment_named(curriculum, env)
+    _check_network_is_free(curriculum, recipe.overrides)
     policy = _built(recipe.policy, curriculum.policy)
     check_experts(curriculum, policy.experts)
     try:
@@ -207,6 +229,7 @@ def build_run_config(
             episodes=episodes,
             curriculum=curriculum,
             recipe=recipe.name,
+            overrides=recipe.overrides,
             base=recipe.base,
             ppo=recipe.ppo,
             policy=policy,
@@ -215,6 +238,22 @@ def build_run_config(
         )
     except ValidationError as error:
         raise V3Error(explain(error, "The run")) from None
+
+
+def _check_network_is_free(curriculum: Curriculum, overrides: dict[str, Override]) -> None:
+    """Refuse to change what the curriculum itself decides of the network.
+
+    Raises:
+        V3Error: naming the setting.
+    """
+    for name in ("experts", "shared_experts", "graph"):
+        decided = getattr(curriculum.policy, name, None)
+        changed = overrides.get(f"policy.{name}")
+        if decided is not None and changed is not None and changed.value != decided:
+            raise V3Error(
+                f"policy.{name} is set to {changed.value}, but curriculum '{curriculum.name}' needs {decided}; "
+                "leave it as the recipe has it, or choose another curriculum."
+            )
 
 
 def _built(sizes: PolicyConfig, architecture: Architecture | None) -> PolicyConfig:

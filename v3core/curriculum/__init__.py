@@ -1,6 +1,6 @@
 """Curricula: which settings hold when. Pure functions and files; no torch, no database."""
 
-from v3core.curriculum.edit import check_edit, with_boundaries
+from v3core.curriculum.edit import check_edit, renamed, with_boundaries
 from v3core.curriculum.files import dump, load_curriculum, load_file, load_preset, parse, preset_names, preset_names_for
 from v3core.curriculum.fit import check_environment_named, check_experts, check_fits, environments_of, fits, scaled
 from v3core.curriculum.knobs import (
@@ -77,6 +77,7 @@ __all__ = [
     "planned_starts",
     "preset_names",
     "preset_names_for",
+    "renamed",
     "scaled",
     "settings_at",
     "starts_of",

@@ -5,10 +5,12 @@ from dataclasses import replace
 from pydantic import ValidationError
 
 from v3core.curriculum.fit import check_fits
-from v3core.curriculum.model import Curriculum, Phase
+from v3core.curriculum.model import MOST_NAME, Curriculum, Phase
 from v3core.curriculum.progress import Progress, latest_end, starts_of
 from v3core.curriculum.until import Until
 from v3core.errors import V3Error, explain
+
+_EDITED = " (edited)"
 
 
 def with_boundaries(curriculum: Curriculum, boundaries: list[int]) -> Curriculum:
@@ -32,6 +34,14 @@ def with_boundaries(curriculum: Curriculum, boundaries: list[int]) -> Curriculum
         return Curriculum.model_validate({**dict(curriculum), "phases": tuple(phases)})
     except ValidationError as error:
         raise V3Error(explain(error, f"Curriculum '{curriculum.name}'")) from None
+
+
+def renamed(curriculum: Curriculum) -> Curriculum:
+    """A preset that somebody changed, under a name that says so and without the description that no longer holds."""
+    name = curriculum.name
+    if not name.endswith(_EDITED):
+        name = f"{name[: MOST_NAME - len(_EDITED)]}{_EDITED}"
+    return curriculum.model_copy(update={"name": name, "description": ""})
 
 
 def check_edit(old: Curriculum, new: Curriculum, progress: Progress) -> None:

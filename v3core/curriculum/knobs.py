@@ -67,9 +67,10 @@ class Range:
         """As in `must be 0 or more`."""
         if self.high == float("inf"):
             return f"greater than {self.low:g}" if self.low_open else f"{self.low:g} or more"
-        if self.high_open:
-            return f"at least {self.low:g} and below {self.high:g}"
-        return f"from {self.low:g} to {self.high:g}"
+        if not self.low_open and not self.high_open:
+            return f"from {self.low:g} to {self.high:g}"
+        low = f"greater than {self.low:g}" if self.low_open else f"at least {self.low:g}"
+        return f"{low} and below {self.high:g}" if self.high_open else f"{low} and at most {self.high:g}"
 
 
 RANGES: dict[str, Range] = {

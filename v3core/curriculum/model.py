@@ -9,6 +9,8 @@ from v3core.curriculum.knobs import FROM_RECIPE, KNOBS, MOST_EXPERTS, RANGES, Gr
 from v3core.curriculum.until import Frozen, Until
 
 Shape = Literal["linear", "cosine", "exponential"]
+MOST_NAME = 60
+"""Characters of a curriculum's name."""
 
 
 class Times(Frozen):
@@ -168,7 +170,7 @@ class Architecture(Frozen):
 class Curriculum(Frozen):
     """An ordered list of phases, and the run length they were written for."""
 
-    name: Annotated[str, Field(min_length=1, max_length=60)]
+    name: Annotated[str, Field(min_length=1, max_length=MOST_NAME)]
     """A short name, shown beside the run."""
     description: str = ""
     """One or two sentences: what it does and where it comes from."""

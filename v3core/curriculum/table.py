@@ -32,6 +32,9 @@ FURTHER = (
 )
 """The columns that an editor shows where a curriculum uses them, or on demand."""
 
+SETTINGS = (*COMMON[1:], *FURTHER)
+"""All that a phase has besides its name."""
+
 
 @dataclass(frozen=True)
 class PhaseRow:
@@ -130,19 +133,28 @@ def from_rows(
     return Checked(curriculum)
 
 
+def parse_setting(key: str, text: str | None) -> Any:
+    """One setting of a phase as somebody typed it; None for nothing.
+
+    Raises:
+        V3Error: if it cannot be read.
+    """
+    if key in KNOBS:
+        return parse_value(text or "", key)
+    if key == "until":
+        return parse_end(text or "")
+    return _parse_top_k(text or "") if key == "top_k" else (text or "").strip() or None
+
+
 def _phase(row: PhaseRow, last: bool) -> Phase:
-    values: dict[str, Any] = {knob: parse_value(getattr(row, knob), knob) for knob in KNOBS}
-    values["top_k"] = _parse_top_k(row.top_k)
+    values = {key: parse_setting(key, getattr(row, key)) for key in SETTINGS if key != "until"}
     if not row.name.strip():
         raise V3Error("This phase has no name; give it one.")
     until = None if last else parse_end(row.until)
     if not last and until is None:
         raise V3Error("Only the last phase may leave its end out; say at which episode this one ends.")
-    env = row.env.strip() or None
     try:
-        return Phase(
-            name=row.name, until=until, env=env, routing=row.routing, top_k_weights=row.top_k_weights, **values
-        )
+        return Phase(name=row.name, until=until, **values)
     except ValidationError as error:
         raise V3Error(explain(error, "Phase")) from None
 

@@ -90,8 +90,14 @@ def _parse_level(text: str, knob: str, whole: str) -> Level:
     return Times(times=number) if factor else number
 
 
+def format_number(number: float) -> str:
+    """As short as can be while it is read back as the same number."""
+    short = f"{number:g}"
+    return short if float(short) == number else repr(number)
+
+
 def _format_level(level: Level) -> str:
-    return f"×{level.times:g}" if isinstance(level, Times) else f"{level:g}"
+    return f"×{format_number(level.times)}" if isinstance(level, Times) else format_number(level)
 
 
 def _number(level: Level) -> float:

@@ -5,7 +5,7 @@ from typing import Any
 
 import streamlit as st
 
-from v3core.curriculum import ROUTINGS, TITLES, TOP_K_WEIGHTS, Curriculum, scaled
+from v3core.curriculum import ROUTINGS, TITLES, TOP_K_WEIGHTS, Curriculum, renamed, scaled
 from v3core.curriculum.ends import HOW_TO_WRITE_AN_END
 from v3core.curriculum.table import COMMON, FURTHER, Checked, PhaseRow, end_of, from_rows, further_in_use, to_rows
 from v3core.errors import V3Error
@@ -45,8 +45,7 @@ def curriculum_editor(source: Curriculum, *, source_key: str, episodes: int, sca
             slot.markdown(f":red[:material/error: {checked.problems[index]}]")
     st.button("Add a phase", icon=":material/add:", key="add-phase", on_click=_add_phase, args=(edited, episodes))
     if checked.curriculum is not None and edited != st.session_state[_STATE]["filled"]:
-        name = f"{source.name} (edited)"[:60]
-        return replace(checked, curriculum=checked.curriculum.model_copy(update={"name": name, "description": ""}))
+        return replace(checked, curriculum=renamed(checked.curriculum))
     return checked
 
 

@@ -1,0 +1,252 @@
+"""Settings that people change of a recipe and of a curriculum, on Launch and as `--set PATH=VALUE`: declared once here.
+
+`ppo.epochs=4` changes the recipe, `phases.transition.load_balance=0.001` the curriculum.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, get_args, get_origin
+
+import annotated_types
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+
+from v3core.config import BaseConfig, EvaluationConfig, Override, PolicyConfig, PPOConfig, Recipe, Scalar
+from v3core.curriculum import TITLES, Curriculum, check_fits, renamed
+from v3core.curriculum.knobs import Range
+from v3core.curriculum.table import SETTINGS as PHASE_SETTINGS
+from v3core.curriculum.table import parse_setting
+from v3core.curriculum.text import format_number
+from v3core.errors import V3Error, explain, suggestion
+
+SECTIONS: dict[str, type[BaseModel]] = {
+    "base": BaseConfig,
+    "ppo": PPOConfig,
+    "policy": PolicyConfig,
+    "evaluation": EvaluationConfig,
+}
+_TITLES = {
+    "ppo.gamma": "Discount γ",
+    "ppo.gae_lambda": "GAE λ",
+    "ppo.clip": "Clip range",
+    "ppo.max_grad_norm": "Gradient norm, at most",
+    "evaluation.every": "Evaluate every",
+    "evaluation.sampled": "Draw actions",
+    **{f"base.{name}": TITLES[name] for name in BaseConfig.model_fields},
+}
+_LONGEST_NUMBER = 12
+"""Digits of a whole number; a longer one is a slip."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting of a recipe."""
+
+    path: str
+    """As in `ppo.epochs`."""
+    title: str
+    """What people call it."""
+    meaning: str
+    """One sentence or two."""
+    kind: type[int] | type[float] | type[bool] | type[str]
+    allowed: Range
+    """The numbers it may be."""
+    choices: tuple[str, ...] = ()
+    """What a setting that is no number may be."""
+    optional: bool = False
+    """Whether it may be left empty."""
+
+    @property
+    def section(self) -> str:
+        """As in `ppo`."""
+        return self.path.partition(".")[0]
+
+    @property
+    def name(self) -> str:
+        """As in `epochs`."""
+        return self.path.partition(".")[2]
+
+    @property
+    def _words(self) -> str:
+        if self.choices:
+            return f"choose {' or '.join(self.choices)}"
+        noun = "a whole number" if self.kind is int else "a number"
+        return f"give {noun} {self.allowed.words}{', or nothing' if self.optional else ''}"
+
+    def parse(self, text: str) -> Scalar:
+        """The value that somebody typed.
+
+        Raises:
+            V3Error: one sentence, with what is allowed.
+        """
+        typed = text.strip()
+        value = self._read(typed)
+        if value is None and not (self.optional and not typed):
+            shown = f"'{typed[:40]}{'…' * (len(typed) > 40)}'" if typed else "empty"
+            raise V3Error(f"{self.title} ({self.path}) is {shown}; {self._words}.")
+        return value
+
+    def _read(self, text: str) -> Scalar:
+        """The value, or None where there is none or it is not allowed."""
+        if self.choices:
+            chosen = text if text in self.choices else None
+            return chosen if self.kind is not bool or chosen is None else chosen == "yes"
+        try:
+            number = int(text) if self.kind is int and len(text) <= _LONGEST_NUMBER else float(text)
+        except ValueError:
+            return None
+        if not math.isfinite(number) or not self.allowed.holds(number):
+            return None
+        return number if self.kind is float or isinstance(number, int) else None
+
+    def show(self, value: Scalar) -> str:
+        """The value as `parse` reads it."""
+        if value is None:
+            return ""
+        if isinstance(value, bool):
+            return "yes" if value else "no"
+        return format_number(value) if isinstance(value, float) else str(value)
+
+    def of(self, recipe: Recipe) -> Scalar:
+        """Its value in a recipe."""
+        value: Scalar = getattr(getattr(recipe, self.section), self.name)
+        return value
+
+
+def _declare(path: str, field: FieldInfo) -> Setting:
+    kinds = [kind for kind in get_args(field.annotation) or (field.annotation,) if kind is not type(None)]
+    choices: tuple[str, ...] = ()
+    kind: Any = kinds[0]
+    if isinstance(kind, str):  # of a Literal
+        kind, choices = str, tuple(kinds)
+    elif kind is bool:
+        choices = ("yes", "no")
+    elif get_origin(kind) is not None:  # Annotated[int, …] | None
+        kind = get_args(kind)[0]
+    return Setting(
+        path=path,
+        title=_TITLES.get(path) or path.partition(".")[2].replace("_", " ").capitalize(),
+        meaning=" ".join((field.description or "").split()),
+        kind=kind,
+        allowed=_range(field),
+        choices=choices,
+        optional=type(None) in get_args(field.annotation),
+    )
+
+
+def _range(field: FieldInfo) -> Range:
+    bounds: list[Any] = list(field.metadata)
+    for inner in get_args(field.annotation):
+        for metadata in getattr(inner, "__metadata__", ()):
+            bounds.extend(getattr(metadata, "metadata", [metadata]))
+    found: dict[str, Any] = {"low": -math.inf}
+    for bound in bounds:
+        if isinstance(bound, annotated_types.Ge):
+            found["low"] = bound.ge
+        elif isinstance(bound, annotated_types.Gt):
+            found |= {"low": bound.gt, "low_open": True}
+        elif isinstance(bound, annotated_types.Le):
+            found["high"] = bound.le
+        elif isinstance(bound, annotated_types.Lt):
+            found |= {"high": bound.lt, "high_open": True}
+    return Range(**found)
+
+
+SETTINGS: dict[str, Setting] = {
+    f"{section}.{name}": _declare(f"{section}.{name}", field)
+    for section, model in SECTIONS.items()
+    for name, field in model.model_fields.items()
+}
+"""All that can be changed of a recipe, by path."""
+
+
+def overridden(recipe: Recipe, values: Mapping[str, Scalar]) -> Recipe:
+    """The recipe with other values, which it notes as overrides where they differ from its own.
+
+    Args:
+        recipe: as its file has it, or with overrides already.
+        values: path to value, as `Setting.parse` gives it.
+
+    Raises:
+        V3Error: if values do not go together, such as a width and heads that do not divide it.
+    """
+    own = {path: change.recipe for path, change in recipe.overrides.items()}
+    overrides = dict(recipe.overrides)
+    changes: dict[str, dict[str, Scalar]] = {}
+    for path, value in values.items():
+        setting = SETTINGS[path]
+        before = own.get(path, setting.of(recipe))
+        overrides.pop(path, None)
+        if value != before:
+            overrides[path] = Override(value=value, recipe=before)
+        changes.setdefault(setting.section, {})[setting.name] = value
+    try:
+        sections = {
+            name: SECTIONS[name].model_validate({**dict(getattr(recipe, name)), **changed})
+            for name, changed in changes.items()
+        }
+    except ValidationError as error:
+        raise V3Error(explain(error, "The recipe")) from None
+    return recipe.model_copy(update={**sections, "overrides": overrides})
+
+
+def set_values(
+    recipe: Recipe, curricula: Sequence[Curriculum], episodes: int, assignments: Sequence[str]
+) -> tuple[Recipe, list[Curriculum]]:
+    """What `--set PATH=VALUE`, given any number of times, makes of a recipe and of each curriculum.
+
+    Args:
+        recipe: the settings to change.
+        curricula: whose phases may be changed; each must have the phases that are named.
+        episodes: length of the run.
+        assignments: as in `ppo.epochs=4` and `phases.warmup.lr=×0.5`; of two of the same path the later holds.
+
+    Raises:
+        V3Error: one sentence: an unknown path with the nearest known ones, or a value with what is allowed.
+    """
+    values: dict[str, Scalar] = {}
+    changed = list(curricula)
+    for assignment in assignments:
+        path, equals, text = assignment.partition("=")
+        path = path.strip()
+        if not equals or not path:
+            raise V3Error(f"'{assignment}' is not a setting; write PATH=VALUE, as in ppo.epochs=4.")
+        if path.startswith("phases."):
+            changed = [_with_phase_setting(curriculum, path, text, episodes) for curriculum in changed]
+        elif path in SETTINGS:
+            values[path] = SETTINGS[path].parse(text)
+        else:
+            raise V3Error(f"There is no setting '{path}'. {_nearest(path)}")
+    return overridden(recipe, values), changed
+
+
+def _nearest(path: str) -> str:
+    same_name = [known for known in SETTINGS if known.rpartition(".")[2] == path.rpartition(".")[2]]
+    if same_name:
+        return f"Did you mean {' or '.join(same_name)}?"
+    return suggestion(path, SETTINGS) or "Paths are such as ppo.epochs, policy.experts, base.lr or phases.warmup.lr."
+
+
+def _with_phase_setting(curriculum: Curriculum, path: str, text: str, episodes: int) -> Curriculum:
+    """The curriculum with one setting of one phase changed; `path` is `phases.NAME.KEY`."""
+    name, _, key = path.removeprefix("phases.").rpartition(".")
+    phases = {phase.name: phase for phase in curriculum.phases}
+    if name not in phases:
+        hint = suggestion(name, phases) or f"Its phases are {', '.join(phases)}."
+        raise V3Error(f"Curriculum '{curriculum.name}' has no phase '{name}' (in {path}). {hint}")
+    if key not in PHASE_SETTINGS:
+        hint = suggestion(key, PHASE_SETTINGS) or f"A phase has {', '.join(PHASE_SETTINGS)}."
+        raise V3Error(f"A phase has no setting '{key}' (in {path}). {hint}")
+    try:
+        phases[name] = type(phases[name]).model_validate({**dict(phases[name]), key: parse_setting(key, text)})
+        content = {**dict(curriculum), "phases": tuple(phases.values())}
+        if content["phases"] == curriculum.phases:
+            return curriculum
+        edited = renamed(Curriculum.model_validate(content))
+        check_fits(edited, episodes)
+    except ValidationError as error:
+        raise V3Error(explain(error, f"Curriculum '{curriculum.name}'")) from None
+    except V3Error as error:
+        raise V3Error(f"{path}: {error}") from None
+    return edited

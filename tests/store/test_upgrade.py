@@ -103,3 +103,10 @@ def test_episodes_from_before_the_pyramid_are_put_into_it(before_rollups, tmp_pa
     series = read_series(database, run.id, ["return"], width=20)
     assert_summary_is(series.summary("return"), plain_summary(read_episodes(database, run.id)["return"].tolist(), 16))
     database.close()
+
+
+def test_the_mean_return_is_over_the_window_that_fits_the_run(upgraded):
+    (run,) = list_runs(upgraded)
+    returns = read_episodes(upgraded, run.id)["return"]
+    assert run.mean_window == 10 < len(returns)
+    assert run.mean_return == pytest.approx(returns[-10:].mean())

@@ -1,9 +1,13 @@
 """The list of runs on the home page."""
 
+import re
+from collections.abc import Mapping
+from datetime import datetime
+
 import streamlit as st
 
 from v3core.jobs.checkpoints import newest_present
-from v3core.jobs.lifecycle import RESUMABLE, Status
+from v3core.jobs.lifecycle import ACTIVE, RESUMABLE, Status
 from v3core.store.database import Database
 from v3core.store.history import CheckpointRow
 from v3core.store.runs import RunRow
@@ -16,12 +20,13 @@ from v3core.ui.status import number, plain, status_badge
 
 RUNS_PER_PAGE = 12
 _ID_CHARACTERS = 4
-_WIDTHS = (3.0, 1.2, 2.4, 1.4, 1.8)
+_WIDTHS = (1.2, 3.2, 2.2, 1.8)
 
 
 def run_list(database: Database, runs: list[RunRow]) -> None:
     """One row per run: what it is, its status, how far it is, how well it does, and what can be done with it."""
-    shown = _filtered(runs)
+    places = queue_places(runs)
+    shown = _filtered(in_order(runs, places))
     if not shown:
         st.caption("No run matches; clear the filter to see them all.")
         return
@@ -29,11 +34,15 @@ def run_list(database: Database, runs: list[RunRow]) -> None:
     number_of_page = min(st.pagination(pages, key="runs-page"), pages) if pages > 1 else 1
     first = (number_of_page - 1) * RUNS_PER_PAGE
     on_page = shown[first : first + RUNS_PER_PAGE]
-    places = queue_places(runs)
     with database.read() as tx:
         points = {run.id: newest_present(database, tx, run.id) for run in on_page if run.status in RESUMABLE}
     for run in on_page:
         _row(database, run, places.get(run.id), points.get(run.id))
+
+
+def in_order(runs: list[RunRow], places: Mapping[str, int]) -> list[RunRow]:
+    """What trains, then what waits as it will start, then what has ended; the newest first in each."""
+    return sorted(runs, key=lambda run: (0, 0) if run.status in ACTIVE else (1, places.get(run.id, len(runs))))
 
 
 def _filtered(runs: list[RunRow]) -> list[RunRow]:
@@ -75,8 +84,8 @@ def _names_id(run: RunRow, word: str) -> bool:
 
 def _row(database: Database, run: RunRow, place: int | None, checkpoint: CheckpointRow | None) -> None:
     with st.container(border=True, key=f"run-{run.id}"):
-        what, status, progress, result, actions = st.columns(_WIDTHS, vertical_alignment="center")
-        with what:
+        # A line of its own: what tells two runs apart often stands at the end of a long name.
+        with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
             st.page_link(
                 "pages/live.py",
                 label=f"**{plain(run.name)}**",
@@ -84,12 +93,11 @@ def _row(database: Database, run: RunRow, place: int | None, checkpoint: Checkpo
                 query_params={"run": run.id},
                 help="Open its charts",
             )
-            started = run.started_at or run.created_at
-            group = f" · {plain(run.experiment)}" if run.experiment else ""
-            st.caption(f"{plain(run.env)} · {plain(run.curriculum)} · seed {run.seed} · {age(started)} ago{group}")
-            if run.tags:
-                with st.container(horizontal=True, gap="xsmall"):
-                    tag_badges(run)
+            st.caption(" · ".join(plain(part) for part in facts_beside_the_name(run)), width="content")
+        if run.tags:
+            with st.container(horizontal=True, gap="xsmall"):
+                tag_badges(run)
+        status, progress, result, actions = st.columns(_WIDTHS, vertical_alignment="center")
         with status:
             status_badge(run)
             if host := trains_elsewhere(run):
@@ -111,6 +119,18 @@ def _row(database: Database, run: RunRow, place: int | None, checkpoint: Checkpo
             run_actions(database, run, compact=True, key="list", checkpoint=checkpoint)
         if run.status in (Status.FAILED, Status.LOST) and run.reason:
             st.caption(f":red[{plain(run.reason)}]")
+
+
+def facts_beside_the_name(run: RunRow, now: datetime | None = None) -> list[str]:
+    """What a list says of a run beside its name: what the name does not say already, its age and its experiment."""
+    facts = [fact for fact in (run.curriculum, run.env, f"seed {run.seed}") if not _says(run.name, fact)]
+    facts.append(f"{age(run.started_at or run.created_at, now)} ago")
+    return [*facts, run.experiment] if run.experiment else facts
+
+
+def _says(name: str, fact: str) -> bool:
+    """Whether the words of `fact` stand in the name: `seed 1` does not stand in `seed 12`."""
+    return re.search(rf"(?<!\w){re.escape(fact)}(?!\w)", name) is not None
 
 
 def _progress_text(run: RunRow) -> str:

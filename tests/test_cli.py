@@ -93,10 +93,37 @@ def test_the_same_seed_records_the_same_numbers(v3core, tmp_path):
     pd.testing.assert_frame_equal(*tables, check_exact=True)
 
 
+def test_arguments_and_wrappers_go_from_the_command_line_to_the_policy_that_is_loaded(v3core):
+    given = ["--env-arg", "size=4", "--env-arg", "agent_start_dir=1", "--wrapper", "TimeLimit(max_episode_steps=40)"]
+    trained = v3core(
+        "train", "--env", "MiniGrid-Empty-5x5-v0", *given, "--curriculum", "softmax-only", "--episodes", "30"
+    )
+    assert trained.returncode == 0, trained.stderr
+    run_id = trained.stdout.split()[-1]
+    (listed,) = json.loads(v3core("runs", "--json").stdout)
+    assert listed["name"] == "softmax-only · MiniGrid-Empty-5x5-v0 (size=4, agent_start_dir=1) · seed 1"
+    evaluated = json.loads(v3core("evaluate", run_id, "--episodes", "3", "--json").stdout)
+    assert evaluated["env_args"] == {"size": 4, "agent_start_dir": 1}
+    assert evaluated["wrappers"] == ["TimeLimit(max_episode_steps=40)"]
+    assert max(evaluated["lengths"]) <= 40
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
         (["train"], "Missing option '--env'."),
+        (["train", "--env", "CartPole-v1", "--env-arg", "size"], "write NAME=VALUE, such as size=8"),
+        (
+            ["train", "--env", "CartPole-v1", "--env-arg", "size=8"],
+            "CartPole-v1 has no argument 'size'; it takes sutton",
+        ),
+        (
+            ["sweep", "--env", "CartPole-v1", "--env-arg", "size=8"],
+            "CartPole-v1 has no argument 'size'; it takes sutton",
+        ),
+        (["graph", "CartPole-v1", "--env-arg", "size=8"], "CartPole-v1 has no argument 'size'; it takes sutton"),
+        (["train", "--env", "CartPole-v1", "--wrapper", "a b"], "'a b' is not a wrapper; write its name"),
+        (["train", "--env", "CartPole-v1", "--wrapper", "FrameStack"], "Did you mean FrameStackObservation"),
         (["train", "--env", "CartPol-v1"], "Did you mean CartPole-v1"),
         (["train", "--env", "CartPole-v1", "--curriculum", "bengio-minigrid"], "trains on MiniGrid-Empty-5x5-v0"),
         (["train", "--env", "nosuch:Env-v0"], "needs the Python package 'nosuch'"),

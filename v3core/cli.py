@@ -15,10 +15,12 @@ from typing import Literal
 import click
 
 from v3core.archive import import_archive, write_archive
-from v3core.config import Recipe, RunConfig, build_run_config, recipe_for
+from v3core.config import Recipe, RunConfig, build_run_config, chosen_environment, recipe_for
 from v3core.curriculum import Curriculum, check_fits, fits, load_curriculum, scaled, with_boundaries
+from v3core.environment_options import environment_options
+from v3core.environment_setup import EnvArg
 from v3core.environments import check_environment, check_run
-from v3core.environments.run_spec import environments_of
+from v3core.environments.run_spec import imports_of
 from v3core.errors import V3Error
 from v3core.jobs import control, foreground, housekeeping, supervisor
 from v3core.jobs.checkpoints import newest_present, newest_whole
@@ -93,6 +95,7 @@ _set_option = click.option(
 
 @commands.command()
 @click.option("--env", required=True, metavar="ID", help="Gymnasium environment id, e.g. CartPole-v1.")
+@environment_options
 @click.option("--curriculum", default="v3", show_default=True, metavar="FILE_OR_PRESET", help="What to train under.")
 @click.option("--episodes", type=int, metavar="N", help="Length of the run; the recipe's if left out.")
 @click.option("--seed", type=int, default=1, show_default=True, metavar="S", help="Decides every random number.")
@@ -110,6 +113,8 @@ _set_option = click.option(
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
 def train(
     env: str,
+    env_args: dict[str, EnvArg],
+    wrappers: tuple[str, ...],
     curriculum: str,
     episodes: int | None,
     seed: int,
@@ -121,15 +126,16 @@ def train(
     device: Literal["auto", "cpu", "cuda"],
 ) -> int:
     """Train in the foreground with a progress bar; prints the run id last."""
-    check_environment(env, allow_import=True)
     recipe = _evaluated(recipe_for(env), evaluate, evaluate_every)
+    setup = chosen_environment(env, recipe, env_args, wrappers)
+    check_environment(setup, allow_import=True)
     length = recipe.episodes if episodes is None else episodes
     fitted, notice = _fitted(curriculum, length, scale)
     recipe, (chosen,) = set_values(recipe, [fitted], length, assignments)
-    check_run(env, chosen, allow_import=True)
+    check_run(setup, chosen, allow_import=True)
     config = build_run_config(
-        name=name if name is not None else f"{chosen.name} · {env} · seed {seed}",
-        env=env,
+        name=name if name is not None else f"{chosen.name} · {setup} · seed {seed}",
+        env=setup,
         seed=seed,
         episodes=length,
         curriculum=chosen,
@@ -221,6 +227,7 @@ def _in_words(size: housekeeping.RunSize) -> str:
 
 @commands.command()
 @click.option("--env", required=True, metavar="ID", help="Gymnasium environment id, e.g. CartPole-v1.")
+@environment_options
 @click.option("--curricula", default="v3", show_default=True, metavar="A,B", help="Files or presets.")
 @click.option("--seeds", default="1", show_default=True, metavar="S", help="One run per curriculum and seed: 1-5.")
 @click.option("--episodes", type=int, metavar="N", help="Length of each run; the recipe's if left out.")
@@ -229,6 +236,8 @@ def _in_words(size: housekeeping.RunSize) -> str:
 @_set_option
 def sweep(
     env: str,
+    env_args: dict[str, EnvArg],
+    wrappers: tuple[str, ...],
     curricula: str,
     seeds: str,
     episodes: int | None,
@@ -237,19 +246,20 @@ def sweep(
     assignments: tuple[str, ...],
 ) -> None:
     """Queue curricula × seeds as one experiment, in the background; prints the run ids."""
-    check_environment(env, allow_import=True)
     recipe = recipe_for(env)
+    setup = chosen_environment(env, recipe, env_args, wrappers)
+    check_environment(setup, allow_import=True)
     length = recipe.episodes if episodes is None else episodes
     numbers = parse_seeds(seeds)
     fitted = [_fitted(named.strip(), length, None) for named in curricula.split(",")]
     recipe, chosen = set_values(recipe, [curriculum for curriculum, _ in fitted], length, assignments)
     for curriculum in chosen:
-        check_run(env, curriculum, allow_import=True)
+        check_run(setup, curriculum, allow_import=True)
     # Seed by seed, so that the curricula can be compared while the rest still waits.
     configs = [
         build_run_config(
-            name=f"{curriculum.name} · {env} · seed {seed}",
-            env=env,
+            name=f"{curriculum.name} · {setup} · seed {seed}",
+            env=setup,
             seed=seed,
             episodes=length,
             curriculum=curriculum,
@@ -263,7 +273,7 @@ def sweep(
             click.echo(notice, err=True)
     with _database() as database:
         taken = {run.experiment for run in run_store.list_runs(database) if run.experiment}
-        name = experiment or experiment_name(env, [curriculum.name for curriculum in chosen], numbers, taken)
+        name = experiment or experiment_name(str(setup), [curriculum.name for curriculum in chosen], numbers, taken)
         for run_id in enqueue(database, configs, name, priority=priority):
             click.echo(run_id)
 
@@ -529,6 +539,8 @@ def evaluate(checkpoint: str, episodes: int, seed: int | None, sampled: bool | N
         result = {
             "checkpoint": str(file),
             "env": policy.spec.env_id,
+            "env_args": dict(policy.spec.environment.args),
+            "wrappers": list(policy.spec.environment.wrappers),
             "trained_episodes": policy.episode,
             "returns": returns,
             "lengths": [episode.length for episode in played],
@@ -540,7 +552,7 @@ def evaluate(checkpoint: str, episodes: int, seed: int | None, sampled: bool | N
     spread = "" if deviation is None else f", deviation {deviation:.2f}"
     solved = f", {sum(successes):g} of {len(successes)} successes" if successes else ""
     click.echo(
-        f"{episodes} episodes of {policy.spec.env_id} after {policy.episode} of training: "
+        f"{episodes} episodes of {policy.spec.environment} after {policy.episode} of training: "
         f"mean return {mean:.2f}{spread}{solved}."
     )
 
@@ -555,10 +567,8 @@ def _checkpoint(path_or_id: str) -> tuple[Path, set[str] | None]:
     with _database() as database:
         run = run_store.resolve(database, path_or_id)
         newest = _newest_checkpoint(database, run)
-        env = run_store.get_run(database, run).env
-        imports = {
-            name for revision in read_revisions(database, run) for name in environments_of(env, revision.curriculum)
-        }
+        environment = run_store.get_run(database, run).config.environment
+        imports = imports_of(environment, [revision.curriculum for revision in read_revisions(database, run)])
     if newest is None:
         raise V3Error(f"{run} has no checkpoint yet; wait until it has begun to train.")
     return newest, imports
@@ -572,12 +582,13 @@ def _newest_checkpoint(database: Database, run_id: str) -> Path | None:
 
 @commands.command()
 @click.argument("env", metavar="ENV")
+@environment_options
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
-def graph(env: str, as_json: bool) -> None:
+def graph(env: str, env_args: dict[str, EnvArg], wrappers: tuple[str, ...], as_json: bool) -> None:
     """Show the state graph that an environment gets, and its actions."""
     from v3core.environments.describe import as_dict, as_text
 
-    spec = check_environment(env, allow_import=True)
+    spec = check_environment(chosen_environment(env, recipe_for(env), env_args, wrappers), allow_import=True)
     click.echo(json.dumps(as_dict(spec), indent=2) if as_json else as_text(spec))
 
 

@@ -1,6 +1,7 @@
 """RunConfig and its parts: typed, validated, frozen, JSON in and out. Saved whole with the run."""
 
 import unicodedata
+from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -16,6 +17,7 @@ from v3core.curriculum import (
     check_experts,
     check_fits,
 )
+from v3core.environment_setup import EnvArg, EnvArgs, EnvironmentSetup, Wrappers
 from v3core.errors import V3Error, explain
 
 RECIPES = Path(__file__).resolve().parents[1] / "data" / "recipes"
@@ -140,6 +142,10 @@ class Recipe(_Frozen):
     """Where the settings come from."""
     episodes: Annotated[int, Field(ge=1)] = 1000
     """Run length offered for it."""
+    env_args: EnvArgs = {}
+    """Arguments that the environment is made with, by name; a run may give others."""
+    wrappers: Wrappers = ()
+    """Around the environment, innermost first; those of a run take their place."""
     base: BaseConfig = BaseConfig()
     ppo: PPOConfig = PPOConfig()
     policy: PolicyConfig = PolicyConfig()
@@ -155,6 +161,10 @@ class RunConfig(_Frozen):
     """Shown in lists; need not be unique."""
     env: Annotated[str, Field(min_length=1)]
     """Gymnasium environment id."""
+    env_args: EnvArgs = {}
+    """Arguments that the environment is made with, by name."""
+    wrappers: Wrappers = ()
+    """Around the environment, innermost first: names of `gymnasium.wrappers`, or `module:Class`, with arguments."""
     seed: Annotated[int, Field(ge=0, le=MAX_SEED)]
     """Every random source of the run is seeded from it."""
     episodes: Annotated[int, Field(ge=1, le=MAX_EPISODES)]
@@ -171,6 +181,11 @@ class RunConfig(_Frozen):
     evaluation: EvaluationConfig = EvaluationConfig()
     device: Device = "auto"
     """Where the network computes; `auto` takes CUDA where there is one."""
+
+    @property
+    def environment(self) -> EnvironmentSetup:
+        """What the run trains on where no phase says otherwise."""
+        return EnvironmentSetup(self.env, self.env_args, self.wrappers)
 
     @model_validator(mode="after")
     def _curriculum_fits(self) -> Self:
@@ -197,17 +212,24 @@ def check_name(of: str, name: str) -> None:
         )
 
 
+def chosen_environment(
+    env: str, recipe: Recipe, args: Mapping[str, EnvArg] | None = None, wrappers: Sequence[str] = ()
+) -> EnvironmentSetup:
+    """An environment as its recipe has it, with the arguments and wrappers that were chosen in its place."""
+    return EnvironmentSetup(env, {**recipe.env_args, **(args or {})}, tuple(wrappers) or recipe.wrappers)
+
+
 def build_run_config(
     *,
     name: str,
-    env: str,
+    env: EnvironmentSetup | str,
     seed: int,
     episodes: int,
     curriculum: Curriculum,
     recipe: Recipe,
     device: Device = "auto",
 ) -> RunConfig:
-    """A validated RunConfig from what a person chose.
+    """A validated RunConfig from what a person chose; an id alone is made as the recipe says.
 
     Raises:
         V3Error: one sentence that names the field.
@@ -217,14 +239,17 @@ def build_run_config(
         raise V3Error(f"Seed {seed} is out of range; choose a whole number from 0 to {MAX_SEED}.")
     if episodes < 1:
         raise V3Error(f"A run cannot have {episodes} episodes; choose 1 or more.")
-    check_environment_named(curriculum, env)
+    setup = env if isinstance(env, EnvironmentSetup) else chosen_environment(env, recipe)
+    check_environment_named(curriculum, setup.env_id)
     _check_network_is_free(curriculum, recipe.overrides)
     policy = _built(recipe.policy, curriculum.policy)
     check_experts(curriculum, policy.experts)
     try:
         return RunConfig(
             name=name.strip(),
-            env=env,
+            env=setup.env_id,
+            env_args=dict(setup.args),
+            wrappers=setup.wrappers,
             seed=seed,
             episodes=episodes,
             curriculum=curriculum,

@@ -13,10 +13,11 @@ import pytest
 
 from tests.archive.conftest import edit_json, edit_rows, forge, members
 from v3core.archive import import_archive, layout, reading
+from v3core.environment_setup import EnvironmentSetup
 from v3core.errors import V3Error
 from v3core.store import commands
 from v3core.store.hidden import hidden_runs
-from v3core.store.runs import list_runs
+from v3core.store.runs import get_run, list_runs
 
 
 @pytest.fixture
@@ -344,6 +345,25 @@ def test_environments_that_import_code_need_a_word(there, refused, forged):
     path = forged(change)
     refused(path, "'antigravity:Fly-v0' imports code .* --allow-import")
     assert import_archive(there, path, allow_import=True)
+
+
+def test_so_do_wrappers_that_import_code(there, refused, forged):
+    path = forged(lambda content: edit_json(content, "config.json", wrappers=["TimeLimit(9)", "antigravity:Fly(1)"]))
+    refused(path, r"its wrapper 'antigravity:Fly\(1\)' imports code .* --allow-import")
+    assert import_archive(there, path, allow_import=True)
+
+
+@pytest.mark.parametrize("changes", [{"wrappers": ["os.system('x')"]}, {"env_args": {"id": "X-v0"}}])
+def test_arguments_and_wrappers_that_are_none(refused, forged, changes):
+    refused(forged(lambda content: edit_json(content, "config.json", **changes)), "its configuration is wrong")
+
+
+def test_arguments_and_wrappers_come_along(there, forged):
+    kept = {"env_args": {"sutton_barto_reward": True}, "wrappers": ["TimeLimit(9)"]}
+    run = import_archive(there, forged(lambda content: edit_json(content, "config.json", **kept)))
+    assert get_run(there, run).config.environment == EnvironmentSetup(
+        "CartPole-v1", kept["env_args"], tuple(kept["wrappers"])
+    )
 
 
 def test_so_do_those_of_a_later_revision(refused, forged):

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 
+from v3core.environment_setup import EnvironmentSetup
 from v3core.environments import EnvironmentBatch, EnvironmentFailureError, EnvironmentSpec, check_environment
 from v3core.environments.actions import action_spec
 from v3core.environments.make import graph_of, make_environment
@@ -137,7 +138,7 @@ def batch_of():
     def make(count=2, **kwargs):
         gymnasium.register("Playful-v0", entry_point=Playful, kwargs=kwargs, disable_env_checker=True)
         env = make_environment("Playful-v0")
-        spec = EnvironmentSpec("Playful-v0", graph_of(env), action_spec(env.action_space))
+        spec = EnvironmentSpec(EnvironmentSetup("Playful-v0"), graph_of(env), action_spec(env.action_space))
         return EnvironmentBatch(spec, count, 1)
 
     yield make

@@ -94,11 +94,25 @@ def recorder(tmp_path):
 def small_run():
     """Makes configs of runs that take a fraction of a second."""
 
-    def make(env="CartPole-v1", *, episodes=12, seed=1, curriculum=None, experts=4, evaluate=0, every=None, **ppo):
+    def make(
+        env="CartPole-v1",
+        *,
+        episodes=12,
+        seed=1,
+        curriculum=None,
+        experts=4,
+        evaluate=0,
+        every=None,
+        args=None,
+        wrappers=(),
+        **ppo,
+    ):
         sizes = {"environments": 2, "rollout_steps": 16, "minibatch": 16, "epochs": 2} | ppo
         return RunConfig(
             name="test",
             env=env,
+            env_args=args or {},
+            wrappers=wrappers,
             seed=seed,
             episodes=episodes,
             curriculum=Curriculum.model_validate(curriculum or THREE_PHASES),

@@ -70,6 +70,14 @@ def in_parts(config, recorder, *stops):
 
 
 LONG = {"rollout_steps": 64, "minibatch": 128}
+SIZES = {
+    "name": "sizes",
+    "phases": [
+        {"name": "small", "until": {"episode": 3}},
+        {"name": "larger", "until": {"step": 900}, "env_args": {"size": 6}},
+        {"name": "small again", "env": "MiniGrid-Empty-Random-5x5-v0"},
+    ],
+}
 CASES = {
     "cartpole": {"env": "CartPole-v1"},
     "cartpole-noisy": {"env": "CartPole-v1", "curriculum": NOISY},
@@ -77,6 +85,13 @@ CASES = {
     "pendulum": {"env": "Pendulum-v1", "curriculum": ONE_PHASE, "episodes": 6, **LONG},
     "minigrid": {"env": "MiniGrid-DoorKey-5x5-v0", "curriculum": ONE_PHASE, "episodes": 4, "every": 2, **LONG},
     "tasks": {"env": "MiniGrid-Empty-Random-5x5-v0", "curriculum": TASKS, "episodes": 9, **LONG},
+    "arguments": {
+        "env": "FrozenLake-v1",
+        "args": {"desc": ["SFF", "FFH", "FFG"], "success_rate": 0.5},
+        "wrappers": ("TimeAwareObservation", "FrameStackObservation(stack_size=2)", "TimeLimit(max_episode_steps=9)"),
+        "episodes": 30,
+    },
+    "sizes": {"env": "MiniGrid-Empty-Random-5x5-v0", "args": {"agent_start_dir": 1}, "curriculum": SIZES, **LONG},
     "lunarlander": {"env": "LunarLander-v3", "episodes": 10, "rollout_steps": 32},
 }
 

@@ -11,6 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import v3core
 from v3core.cli import main
+from v3core.environment_setup import EnvironmentSetup
 from v3core.errors import V3Error
 from v3core.training import inference
 from v3core.training.checkpoint import load_checkpoint, save_checkpoint
@@ -106,6 +107,41 @@ def test_it_belongs_to_the_environment_of_its_phase(trained):
     policy = v3core.load_policy(path)
     assert policy.spec.env_id == hooks.evaluations[-1].env == "MiniGrid-DoorKey-5x5-v0"
     assert policy.evaluate(2) == hooks.evaluations[-1].episodes
+
+
+def test_its_environment_is_made_again_with_its_arguments_and_wrappers(trained):
+    path, hooks = trained(
+        "MiniGrid-Empty-5x5-v0",
+        {"name": "sizes", "phases": [{"name": "a", "until": {"episode": 2}}, {"name": "b", "env_args": {"size": 6}}]},
+        args={"agent_start_dir": 1},
+        wrappers=("TimeLimit(max_episode_steps=30)",),
+        episodes=4,
+        rollout_steps=128,
+        evaluate=3,
+    )
+    policy = v3core.load_policy(path)
+    assert policy.spec.environment == EnvironmentSetup(
+        "MiniGrid-Empty-5x5-v0", {"agent_start_dir": 1, "size": 6}, ("TimeLimit(max_episode_steps=30)",)
+    )
+    assert policy.evaluate(3) == hooks.evaluations[-1].episodes
+    assert max(episode.length for episode in policy.evaluate(3)) <= 30
+
+
+def test_a_wrapper_that_its_run_does_not_name_is_not_imported(trained):
+    path, _ = trained()
+    state = load_checkpoint(path)
+    config = json.loads(state["config"]) | {"wrappers": ["this:Wrapper"]}
+    save_checkpoint(path, state | {"config": json.dumps(config)})
+    with pytest.raises(V3Error, match="names the wrapper 'this:Wrapper', which imports code and is none of its run"):
+        inference.load_policy(path, imports=set())
+    assert "this" not in sys.modules
+
+
+def test_arguments_of_a_checkpoint_that_are_none_are_refused(trained):
+    path, _ = trained()
+    save_checkpoint(path, load_checkpoint(path) | {"env_args": {"id": "MiniGrid-Empty-5x5-v0"}})
+    with pytest.raises(V3Error, match="'id' is not an argument of an environment"):
+        v3core.load_policy(path)
 
 
 def test_an_evaluation_ends_where_the_environment_never_does(trained, monkeypatch):

@@ -481,6 +481,38 @@ def test_a_phase_may_have_an_environment_of_its_own(small_run, recorder):
     assert {episode.success for episode in hooks.episodes} <= {0.0, 1.0}
 
 
+def test_a_phase_may_change_the_arguments_of_its_environment(small_run, recorder):
+    phases = [
+        {"name": "easy", "until": {"episode": 4}},
+        {"name": "hard", "env_args": {"size": 7}},
+    ]
+    hooks = recorder()
+    config = small_run(
+        "MiniGrid-Empty-5x5-v0",
+        curriculum={"name": "sizes", "phases": phases},
+        rollout_steps=256,
+        episodes=8,
+        args={"size": 4},
+        evaluate=1,
+    )
+    run(config, hooks)
+    assert {(episode.phase, episode.env) for episode in hooks.episodes} == {
+        ("easy", "MiniGrid-Empty-5x5-v0 (size=4)"),
+        ("hard", "MiniGrid-Empty-5x5-v0 (size=7)"),
+    }
+    # MiniGrid's own limit of steps is 4·size²: the worlds really were of these sizes.
+    for phase, limit in (("easy", 64), ("hard", 196)):
+        lengths = [episode.length for episode in hooks.episodes if episode.phase == phase]
+        assert max(lengths) <= limit
+    assert [evaluation.env for evaluation in hooks.evaluations] == ["MiniGrid-Empty-5x5-v0 (size=7)"]
+
+
+def test_arguments_of_a_phase_must_not_change_what_is_observed(small_run, recorder):
+    phases = [{"name": "a", "until": {"episode": 4}}, {"name": "b", "env_args": {"map_name": "8x8"}}]
+    with pytest.raises(V3Error, match=r"'b' trains on FrozenLake-v1 \(map_name=8x8\), whose observations are not like"):
+        run(small_run("FrozenLake-v1", curriculum={"name": "two", "phases": phases}), recorder())
+
+
 def test_environments_of_one_run_must_look_alike(small_run, recorder):
     phases = [{"name": "easy", "until": {"episode": 4}}, {"name": "hard", "env": "Acrobot-v1"}]
     with pytest.raises(V3Error, match=r"'hard' trains on Acrobot-v1, whose observations are not like those of Cart"):

@@ -11,6 +11,7 @@ from v3core.archive.layout import CHECKPOINT, CONFIG, RUN, RUN_MEMBER_FIELDS, TA
 from v3core.archive.reading import ArchiveReader
 from v3core.config import RunConfig
 from v3core.curriculum import Curriculum
+from v3core.environments.run_spec import imports_of
 from v3core.errors import explain
 from v3core.jobs.lifecycle import Status
 from v3core.store import commands
@@ -30,7 +31,7 @@ class ArchivedRun:
     config: RunConfig
     config_json: str
     allow_import: bool
-    """Whether its environments may be of the form `module:Env-v0`."""
+    """Whether its environments may be of the form `module:Env-v0`, its wrappers of the form `module:Class`."""
 
 
 def read_run(reader: ArchiveReader, *, allow_import: bool) -> ArchivedRun:
@@ -83,11 +84,12 @@ def read_run(reader: ArchiveReader, *, allow_import: bool) -> ArchivedRun:
 
 def _check_environments(reader: ArchiveReader, run: ArchivedRun, curriculum: Curriculum) -> None:
     """An archive is no reason to import code, not even code that is on this machine already."""
-    names = [run.config.env, *(phase.env for phase in curriculum.phases)]
-    modules = [name for name in names if name and ":" in name]
+    modules = imports_of(run.config.environment, [curriculum])
     if modules and not run.allow_import:
+        name = min(modules)
+        what = "wrapper" if name in run.config.wrappers else "environment"
         reader.refuse(
-            f"its environment '{modules[0]}' imports code of that name on this machine; if you trust it, "
+            f"its {what} '{name}' imports code of that name on this machine; if you trust it, "
             "use: python -m v3core import FILE --allow-import"
         )
 

@@ -1,6 +1,7 @@
 """Curricula: which settings hold when. Pure functions and files; no torch, no database."""
 
 from v3core.curriculum.edit import check_edit, renamed, with_boundaries
+from v3core.curriculum.environments import environment_at, setup_at, setups_of
 from v3core.curriculum.files import dump, load_curriculum, load_file, load_preset, parse, preset_names, preset_names_for
 from v3core.curriculum.fit import check_environment_named, check_experts, check_fits, environments_of, fits, scaled
 from v3core.curriculum.knobs import (
@@ -63,6 +64,7 @@ __all__ = [
     "check_experts",
     "check_fits",
     "dump",
+    "environment_at",
     "environments_of",
     "episodes_left",
     "fits",
@@ -80,6 +82,8 @@ __all__ = [
     "renamed",
     "scaled",
     "settings_at",
+    "setup_at",
+    "setups_of",
     "starts_of",
     "steps_left",
     "with_boundaries",

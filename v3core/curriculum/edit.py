@@ -1,13 +1,16 @@
 """Changing a curriculum while its run trains: its boundaries, or the whole of what lies ahead."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from pydantic import ValidationError
 
+from v3core.curriculum.environments import environment_at
 from v3core.curriculum.fit import check_fits
 from v3core.curriculum.model import MOST_NAME, Curriculum, Phase
 from v3core.curriculum.progress import Progress, latest_end, starts_of
 from v3core.curriculum.until import Until
+from v3core.environment_setup import EnvArg, EnvironmentSetup
 from v3core.errors import V3Error, explain
 
 _EDITED = " (edited)"
@@ -74,10 +77,10 @@ def check_edit(old: Curriculum, new: Curriculum, progress: Progress) -> None:
         raise V3Error(
             f"The run is in phase {current + 1} '{old.phases[current].name}', which the new curriculum lacks."
         )
-    if (here := _env_at(old, current)) != (asked_env := _env_at(new, current)):
+    if (here := environment_at(old, current)) != (there := environment_at(new, current)):
         raise V3Error(
-            f"Phase {current + 1} '{old.phases[current].name}' trains on {here or 'the environment of the run'} now, "
-            f"not on {asked_env or 'that of the run'}; only a later phase can change its environment."
+            f"Phase {current + 1} '{old.phases[current].name}' trains on {_named(*here)} now, not on {_named(*there)}; "
+            "only a later phase can change its environment."
         )
     for number, phase in enumerate(new.phases[current:], start=current):
         _check_end_lies_ahead(number, phase, progress, in_force=number == current)
@@ -122,5 +125,5 @@ def _check_end_lies_ahead(number: int, phase: Phase, progress: Progress, *, in_f
         )
 
 
-def _env_at(curriculum: Curriculum, index: int) -> str | None:
-    return next((phase.env for phase in reversed(curriculum.phases[: index + 1]) if phase.env is not None), None)
+def _named(env: str | None, args: Mapping[str, EnvArg]) -> str:
+    return str(EnvironmentSetup(env or "the environment of the run", args))

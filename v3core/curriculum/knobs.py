@@ -33,7 +33,7 @@ KNOBS = (
 )
 """Settings that are numbers, and may ramp."""
 
-CHOICES = ("routing", "top_k", "top_k_weights", "env")
+CHOICES = ("routing", "top_k", "top_k_weights", "env", "env_args")
 """Settings that do not ramp."""
 
 FROM_RECIPE = ("temperature", "lr", "load_balance", "entropy")
@@ -100,5 +100,6 @@ TITLES: dict[str, str] = {
     "top_k": "Top k",
     "top_k_weights": "Top-k weights",
     "env": "Environment",
+    "env_args": "Its arguments",
 }
 """What people call each setting."""

@@ -7,6 +7,7 @@ from pydantic import Field, ValidationError, ValidationInfo, field_validator, mo
 
 from v3core.curriculum.knobs import FROM_RECIPE, KNOBS, MOST_EXPERTS, RANGES, Graph, Routing, TopKWeights
 from v3core.curriculum.until import Frozen, Until
+from v3core.environment_setup import EnvArgs
 
 Shape = Literal["linear", "cosine", "exponential"]
 MOST_NAME = 60
@@ -55,6 +56,9 @@ class Phase(Frozen):
     """Where it ends; only the last phase leaves it out and lasts to the end of the run."""
     env: Annotated[str, Field(min_length=1)] | None = None
     """Environment id of the phase; the first that names none has the run's."""
+    env_args: EnvArgs | None = None
+    """Arguments that its environment is made with; those of a name that it leaves out stay as they are, unless it
+    names an `env`."""
     routing: Routing | None = None
     """How router logits become gate weights."""
     top_k: Annotated[int, Field(ge=1, le=MOST_EXPERTS)] | None = None

@@ -1,10 +1,13 @@
 """`settings_at`: the settings a curriculum asks for at a point of a run. Pure functions."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+from v3core.curriculum.environments import environment_at
 from v3core.curriculum.knobs import KNOBS, Routing, TopKWeights
 from v3core.curriculum.model import Curriculum, Phase, Ramp, Times, Value, shape_fraction
 from v3core.curriculum.progress import PhaseStart, Progress, starts_of
+from v3core.environment_setup import EnvArg
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,8 @@ class Settings:
     phase_name: str
     env: str | None
     """Environment id of the phase; None: the run's."""
+    env_args: Mapping[str, EnvArg]
+    """Arguments of the environment that phases set."""
     routing: Routing
     top_k: int
     top_k_weights: TopKWeights
@@ -65,10 +70,12 @@ def settings_at(curriculum: Curriculum, progress: Progress, base: BaseValues) ->
     index = min(len(starts), len(curriculum.phases)) - 1
     reached = curriculum.phases[: index + 1]
     newest = list(reversed(reached))
+    env, env_args = environment_at(curriculum, index)
     return Settings(
         phase=index,
         phase_name=curriculum.phases[index].name,
-        env=next((phase.env for phase in newest if phase.env is not None), None),
+        env=env,
+        env_args=env_args,
         routing=next((phase.routing for phase in newest if phase.routing is not None), base.routing),
         top_k=next((phase.top_k for phase in newest if phase.top_k is not None), base.top_k),
         top_k_weights=next(

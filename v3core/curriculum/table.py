@@ -12,6 +12,7 @@ from v3core.curriculum.knobs import KNOBS, MOST_EXPERTS, Routing, TopKWeights
 from v3core.curriculum.model import Architecture, Curriculum, Phase
 from v3core.curriculum.text import format_value, parse_value
 from v3core.curriculum.until import Until
+from v3core.environment_setup import format_args, parse_args, split
 from v3core.errors import V3Error, explain
 
 COMMON = ("name", "until", "routing", "temperature", "lr", "load_balance", "entropy")
@@ -29,6 +30,7 @@ FURTHER = (
     "gate_entropy",
     "bias_speed",
     "env",
+    "env_args",
 )
 """The columns that an editor shows where a curriculum uses them, or on demand."""
 
@@ -58,6 +60,7 @@ class PhaseRow:
     gate_entropy: str = ""
     bias_speed: str = ""
     env: str = ""
+    env_args: str = ""
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,7 @@ def to_rows(curriculum: Curriculum) -> list[PhaseRow]:
             top_k="" if phase.top_k is None else str(phase.top_k),
             top_k_weights=phase.top_k_weights,
             env=phase.env or "",
+            env_args=format_args(phase.env_args or {}),
             **{knob: format_value(getattr(phase, knob)) for knob in KNOBS},
         )
         for phase in curriculum.phases
@@ -143,6 +147,8 @@ def parse_setting(key: str, text: str | None) -> Any:
         return parse_value(text or "", key)
     if key == "until":
         return parse_end(text or "")
+    if key == "env_args":
+        return parse_args(split(text or "")) or None
     return _parse_top_k(text or "") if key == "top_k" else (text or "").strip() or None
 
 

@@ -68,7 +68,7 @@ class EnvironmentBatch:
         self._history: History | None = None
         self._seeds: list[int] = np.random.SeedSequence(seeds).generate_state(count).tolist()
         for number, seed in enumerate(self._seeds):
-            self._envs.append(_without_order_enforcing(make_environment(spec.env_id)))
+            self._envs.append(_without_order_enforcing(make_environment(spec.environment)))
             self._reset(number, seed)
         self._unwrapped = [env.unwrapped for env in self._envs]
         self._says_success = is_minigrid(self._envs[0])

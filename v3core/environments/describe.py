@@ -10,6 +10,8 @@ def as_dict(spec: EnvironmentSpec) -> dict[str, Any]:
     graph = spec.graph
     return {
         "env": spec.env_id,
+        "env_args": dict(spec.environment.args),
+        "wrappers": list(spec.environment.wrappers),
         "nodes": graph.nodes,
         "edges": graph.edges,
         "observation_size": graph.size,
@@ -39,7 +41,8 @@ def as_dict(spec: EnvironmentSpec) -> dict[str, Any]:
 def as_text(spec: EnvironmentSpec) -> str:
     """A few lines: the graph as a whole, each part, the actions."""
     graph = spec.graph
-    lines = [f"{spec.env_id}: {graph.nodes} nodes, {graph.edges} edges between them"]
+    wrappers = f" in {', '.join(spec.environment.wrappers)}" if spec.environment.wrappers else ""
+    lines = [f"{spec.environment}{wrappers}: {graph.nodes} nodes, {graph.edges} edges between them"]
     lines += [f"  {_part(part)}" for part in graph.parts]
     return "\n".join([*lines, f"  actions: {_actions(spec)}"])
 

@@ -5,20 +5,36 @@ from typing import Any
 import gymnasium
 from gymnasium import spaces
 
+from v3core.environment_setup import EnvironmentSetup, setup_of
 from v3core.environments.builders import built_graph
 from v3core.environments.graph_spec import state_graph
 from v3core.environments.types import StateGraphSpec
+from v3core.environments.wrappers import is_minigrids, wrap
 
 
-def make_environment(env_id: str) -> gymnasium.Env[Any, Any]:
-    """One environment. A MiniGrid observes its symbolic image only: the cells before the agent, no mission text.
+def make_environment(env: EnvironmentSetup | str) -> gymnasium.Env[Any, Any]:
+    """One environment, in its wrappers.
+
+    A MiniGrid observes its symbolic image only: the cells before the agent, no mission text. Wrappers of MiniGrid take
+    its whole observation; all others what the policy would be given without them.
+
+    Args:
+        env: which; an id alone is made as it was registered.
 
     Raises:
         Exception: whatever gymnasium or the environment's own code raises; `check_environment` puts it in a sentence.
     """
-    if env_id.startswith(("MiniGrid-", "BabyAI-")):
+    setup = setup_of(env)
+    if setup.env_id.startswith(("MiniGrid-", "BabyAI-")):
         import minigrid  # noqa: F401  registers its ids
-    env: gymnasium.Env[Any, Any] = gymnasium.make(env_id, disable_env_checker=True)
+    args: dict[str, Any] = dict(setup.args)
+    made = gymnasium.make(setup.env_id, disable_env_checker=True, **args)
+    inner = [text for text in setup.wrappers if is_minigrids(text)]
+    return wrap(_observed(wrap(made, inner)), [text for text in setup.wrappers if text not in inner])
+
+
+def _observed(env: gymnasium.Env[Any, Any]) -> gymnasium.Env[Any, Any]:
+    """The environment with the observations that the policy takes."""
     if not is_minigrid(env):
         return env
     from v3core.environments.minigrid_view import speed_up

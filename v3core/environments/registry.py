@@ -8,7 +8,9 @@ import gymnasium
 from gymnasium import error
 from gymnasium.envs.registration import parse_env_id, registry
 
+from v3core.environment_setup import EnvironmentSetup, setup_of
 from v3core.environments.actions import action_spec
+from v3core.environments.arguments import argument_problem, with_arguments
 from v3core.environments.make import graph_of, make_environment
 from v3core.environments.types import EnvironmentSpec
 from v3core.errors import V3Error, suggestion
@@ -34,29 +36,44 @@ def known_environments() -> list[str]:
     return sorted((env_id for _, env_id in newest.values()), key=lambda env_id: (env_id.startswith("MiniGrid"), env_id))
 
 
-def check_environment(env_id: str, *, allow_import: bool) -> EnvironmentSpec:
+def check_environment(env: EnvironmentSetup | str, *, allow_import: bool) -> EnvironmentSpec:
     """State graph and actions of an environment that the policy can take. Makes one to look at its spaces.
 
     Args:
-        env_id: Gymnasium id, e.g. `CartPole-v1`; `module:Env-v0` imports `module` first.
-        allow_import: whether that form may be used. A page must not run code that a visitor names.
+        env: which, or its Gymnasium id, e.g. `CartPole-v1`; `module:Env-v0` imports `module` first.
+        allow_import: whether that form, and wrappers of the form `module:Class`, may be used. A page must not run code
+            that a visitor names.
 
     Raises:
         V3Error: one sentence that says why it cannot be trained on, and what to do.
     """
-    if ":" in env_id and not allow_import:
+    setup = setup_of(env)
+    if setup.imports and not allow_import:
+        what, option, instead = ("Environment", "env", "registered id")
+        if ":" not in setup.env_id:
+            what, option, instead = ("Wrapper", "wrapper", "wrapper of Gymnasium")
         raise V3Error(
-            f"Environment '{env_id}' imports code, which only the command line may; "
-            "train it with `python -m v3core train --env`, or choose a registered id."
+            f"{what} '{setup.imports[0]}' imports code, which only the command line may; "
+            f"train with `python -m v3core train --{option}`, or choose a {instead}."
         )
-    _check_id(env_id)
-    env = _made(env_id)
+    _check_id(setup.env_id)
+    made = make_or_explain(setup)
     try:
-        return EnvironmentSpec(env_id, graph_of(env), action_spec(env.action_space))
-    except V3Error as reason:
-        raise V3Error(f"The policy cannot take {env_id}: {reason}") from None
+        return spec_of(setup, made)
     finally:
-        env.close()
+        made.close()
+
+
+def spec_of(setup: EnvironmentSetup, made: gymnasium.Env[Any, Any]) -> EnvironmentSpec:
+    """State graph and actions of an environment that was made.
+
+    Raises:
+        V3Error: if the policy cannot take them.
+    """
+    try:
+        return EnvironmentSpec(setup, graph_of(made), action_spec(made.action_space))
+    except V3Error as reason:
+        raise V3Error(f"The policy cannot take {setup}: {reason}") from None
 
 
 def _check_id(env_id: str) -> None:
@@ -91,12 +108,15 @@ def _stem(env_id: str) -> str | None:
     return None if version is None else env_id.rpartition("-v")[0]
 
 
-def _made(env_id: str) -> gymnasium.Env[Any, Any]:
+def make_or_explain(setup: EnvironmentSetup) -> gymnasium.Env[Any, Any]:
     """One environment, or a sentence in place of whatever its own code raises."""
+    env_id = setup.env_id
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return make_environment(env_id)
+            return make_environment(setup)
+    except V3Error as problem:
+        raise V3Error(f"Environment {setup} cannot be made: {problem}") from problem
     except ModuleNotFoundError as problem:
         # gymnasium wraps a failed `module:` import in an error of its own, which no longer names the module.
         missing = problem.name or getattr(problem.__cause__, "name", None) or env_id.partition(":")[0]
@@ -107,7 +127,10 @@ def _made(env_id: str) -> gymnasium.Env[Any, Any]:
     except error.DependencyNotInstalled as problem:
         raise V3Error(f"Environment {env_id} needs a package that is not installed: {_sentence(problem)}") from problem
     except (Exception, SystemExit) as problem:  # an environment's own code may raise anything
-        raise V3Error(f"Environment {env_id} cannot be made: {_sentence(problem)}") from problem
+        raise V3Error(
+            argument_problem(setup, problem)
+            or f"Environment {env_id} cannot be made{with_arguments(setup)}: {_sentence(problem)}"
+        ) from problem
 
 
 def _sentence(problem: BaseException) -> str:

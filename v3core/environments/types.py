@@ -1,11 +1,13 @@
 """What the policy needs to know of an environment: the state graph of its observations, and its actions."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
+from v3core.environment_setup import EnvironmentSetup
 
 NodeKind = Literal["features", "grid", "image", "categories", "hub"]
 ActionKind = Literal["discrete", "multi_discrete", "multi_binary", "continuous"]
@@ -126,6 +128,16 @@ class ActionSpec:
 class EnvironmentSpec:
     """An environment as the policy sees it."""
 
-    env_id: str
+    environment: EnvironmentSetup
+    """Which it is."""
     graph: StateGraphSpec
     actions: ActionSpec
+
+    @property
+    def env_id(self) -> str:
+        """Its Gymnasium id."""
+        return self.environment.env_id
+
+    def of(self, environment: EnvironmentSetup) -> "EnvironmentSpec":
+        """Another environment with the same observations and actions."""
+        return replace(self, environment=environment)

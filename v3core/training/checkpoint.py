@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from v3core.environment_setup import EnvironmentSetup
 from v3core.errors import V3Error
 
 FORMAT = "v3lab-checkpoint-3"
@@ -62,17 +63,20 @@ def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str,
     return state
 
 
-def check_import(path: Path, env: str, known: Collection[str]) -> None:
+def check_import(path: Path, environment: EnvironmentSetup, known: Collection[str]) -> None:
     """Refuse a checkpoint, perhaps of an archive, that names code of this machine to import.
 
     Raises:
-        V3Error: if its environment is of the form `module:Env-v0` and none of the known ones.
+        V3Error: if its environment is of the form `module:Env-v0`, or a wrapper of the form `module:Class`, and none of
+            the known ones.
     """
-    if ":" in env and env not in known:
-        raise V3Error(
-            f"Checkpoint {path} names the environment '{env}', which imports code and is none of its run's; "
-            "choose another checkpoint."
-        )
+    for name in environment.imports:
+        if name not in known:
+            what = "environment" if name == environment.env_id else "wrapper"
+            raise V3Error(
+                f"Checkpoint {path} names the {what} '{name}', which imports code and is none of its run's; "
+                "choose another checkpoint."
+            )
 
 
 def to_tensors(value: Any) -> Any:

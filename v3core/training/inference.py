@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from v3core.config import RunConfig
+from v3core.environment_setup import EnvironmentSetup
 from v3core.environments import EnvironmentSpec, check_environment
 from v3core.environments.encode import encoder
 from v3core.errors import V3Error
@@ -63,7 +64,8 @@ def load_policy(path: str | Path, *, imports: Collection[str] | None = None) -> 
 
     Args:
         path: the file.
-        imports: environments of the form `module:Env-v0`, which import code, that it may name; None for any.
+        imports: environments of the form `module:Env-v0` and wrappers of the form `module:Class`, which import code,
+            that it may name; None for any.
 
     Raises:
         V3Error: naming the file, if it is missing, cut short, not a checkpoint, or carries code.
@@ -71,10 +73,11 @@ def load_policy(path: str | Path, *, imports: Collection[str] | None = None) -> 
     path = Path(path)
     state = load_checkpoint(path)
     try:
-        if imports is not None:
-            check_import(path, state["env"], imports)
         config = RunConfig.model_validate_json(state["config"])
-        spec = check_environment(state["env"], allow_import=True)
+        environment = EnvironmentSetup(state["env"], state.get("env_args", {}), config.wrappers)
+        if imports is not None:
+            check_import(path, environment, imports)
+        spec = check_environment(environment, allow_import=True)
         network = GATMoEPolicy(spec, config.policy)
         network.load_state_dict(state["policy"])
         network.gating = Gating(**state["gating"])

@@ -10,6 +10,7 @@ import torch
 from v3core.config import RunConfig
 from v3core.curriculum import Curriculum, PhaseStart, Progress, Settings, longest_window, next_phase_due
 from v3core.curriculum.until import LONGEST_WINDOW
+from v3core.environment_setup import EnvironmentSetup
 from v3core.environments import EnvironmentSpec
 from v3core.errors import V3Error
 from v3core.policy import Gating, GATMoEPolicy
@@ -47,7 +48,7 @@ class TrainingState:
         """Of those, how many since the last good update."""
         self.evaluated = 0
         """Complete episodes at the last evaluation."""
-        self.env = config.env
+        self.environment = config.environment
         """The environment of the phase in force."""
         self.starts: tuple[PhaseStart, ...] = ()
         """Where each phase really began; empty before the first."""
@@ -70,7 +71,7 @@ class TrainingState:
     def apply(self, settings: Settings) -> None:
         """Hand a phase's settings to the modules that use them."""
         self.policy.gating = Gating.of(settings)
-        self.env = settings.env or self._config.env
+        self.environment = self._config.environment.in_phase(settings.env, settings.env_args)
         for group in self.optimizer.param_groups:
             group["lr"] = settings.lr
 
@@ -115,7 +116,8 @@ class TrainingState:
         """Tensors and plain values only, so that loading a checkpoint never runs code."""
         return {
             "config": self._config.model_dump_json(),
-            "env": self.env,
+            "env": self.environment.env_id,
+            "env_args": dict(self.environment.args),
             "gating": dict(vars(self.policy.gating)),
             "uses_bias": self.policy.uses_bias,
             "policy": {name: value.clone() for name, value in self.policy.state_dict().items()},
@@ -145,7 +147,7 @@ class TrainingState:
             # A bias that was moved and came back to 0 cannot be seen; checkpoints before tell by its value alone.
             self.policy.uses_bias = state.get("uses_bias", self.policy.uses_bias)
             self.policy.gating = Gating(**state["gating"])
-            self.env = state["env"]
+            self.environment = EnvironmentSetup(state["env"], state.get("env_args", {}), self._config.wrappers)
             self.optimizer.load_state_dict(state["optimizer"])
             self.return_scale.load_state_dict(state["return_scale"])
             self.generator.set_state(state["torch_generator"].cpu())

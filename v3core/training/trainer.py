@@ -21,8 +21,9 @@ from v3core.curriculum import (
     settings_at,
     steps_left,
 )
+from v3core.environment_setup import EnvironmentSetup
 from v3core.environments import EnvironmentSpec, ReplayError
-from v3core.environments.run_spec import check_run, environments_of
+from v3core.environments.run_spec import check_run, imports_of
 from v3core.episode import EpisodeRecord
 from v3core.errors import V3Error
 from v3core.training.advantages import Floats, generalised_advantages
@@ -78,7 +79,7 @@ def train(
             stay not finite.
     """
     torch.set_num_threads(1)
-    spec = check_run(config.env, curriculum, allow_import=True)
+    spec = check_run(config.environment, curriculum, allow_import=True)
     state = TrainingState(config, spec)
     world = None if checkpoint is None else _go_on(checkpoint, state, spec, config, curriculum, hooks)
     state.remember_good()
@@ -110,10 +111,10 @@ def train(
             settings = settings_at(curriculum, _progress(state, config), config.base.values())
             state.apply(settings)
 
-            if world is None or world.env_id != state.env:
+            if world is None or world.environment != state.environment:
                 if world is not None:
                     world.envs.close()
-                world = World.of(state.env, spec, config, state)
+                world = World.of(state.environment, spec, config, state)
             try:
                 rollout = world.collector.collect(
                     state.policy, *_room(state, curriculum, config), interrupted=hooks.interrupted
@@ -149,8 +150,8 @@ def _go_on(
 ) -> World | None:
     """Go on where a checkpoint was written; returns its environments, None if new ones are to be made."""
     loaded = state.load(checkpoint)
-    known = environments_of(config.env, curriculum)
-    check_import(checkpoint, state.env, known)
+    known = imports_of(config.environment, [curriculum])
+    check_import(checkpoint, state.environment, known)
     if state.completed >= config.episodes:
         return None
     try:
@@ -159,7 +160,7 @@ def _go_on(
         kept = loaded["world"]
         if kept is None:
             return None
-        check_import(checkpoint, kept["env"], known)
+        check_import(checkpoint, EnvironmentSetup(kept["env"]), known)
         return World.restored(kept, spec, config, state)
     except ReplayError as reason:
         hooks.remark(f"The episodes that were unfinished begin anew: {str(reason).rstrip('.')}.")
@@ -170,13 +171,14 @@ def _evaluate(state: TrainingState, spec: EnvironmentSpec, config: RunConfig, ho
     """Evaluate the policy in the routing of its last rollout."""
     episodes = evaluate(
         state.policy,
-        EnvironmentSpec(state.env, spec.graph, spec.actions),
+        spec.of(state.environment),
         config.evaluation.episodes,
         sampled=config.evaluation.sampled,
         interrupted=hooks.interrupted,
     )
     state.evaluated = state.completed
-    hooks.evaluated(Evaluation(episode=state.completed, step=state.step, env=state.env, episodes=episodes))
+    env = str(state.environment)
+    hooks.evaluated(Evaluation(episode=state.completed, step=state.step, env=env, episodes=episodes))
 
 
 def _progress(state: TrainingState, config: RunConfig) -> Progress:
@@ -309,7 +311,7 @@ def _record(
     """Count what a rollout brought, and hand on the episodes that ended in it."""
     sums = world.under_way.finished(rollout)[: config.episodes - state.completed]
     records = [
-        _episode(state, settings, world.env_id, learned, episode, state.completed + number)
+        _episode(state, settings, str(world.environment), learned, episode, state.completed + number)
         for number, episode in enumerate(sums, start=1)
     ]
     state.completed += len(records)
@@ -319,7 +321,7 @@ def _record(
 
 
 def _episode(
-    state: TrainingState, settings: Settings, env_id: str, learned: _Learned, sums: EpisodeSums, number: int
+    state: TrainingState, settings: Settings, env: str, learned: _Learned, sums: EpisodeSums, number: int
 ) -> EpisodeRecord:
     """An episode's record; settings are those that router, optimiser and loss used."""
     acted = asdict(sums)
@@ -330,7 +332,7 @@ def _episode(
     return EpisodeRecord(
         episode=number,
         phase=settings.phase_name,
-        env=env_id,
+        env=env,
         step=state.step + into,
         **acted,
         **asdict(statistics),
@@ -365,7 +367,7 @@ def _decide(
     try:
         check_edit(curriculum, edit.curriculum, progress)
         check_experts(edit.curriculum, config.policy.experts)
-        check_run(config.env, edit.curriculum, allow_import=True)
+        check_run(config.environment, edit.curriculum, allow_import=True)
     except V3Error as reason:
         hooks.edit_rejected(edit, str(reason))
         return curriculum
@@ -376,6 +378,6 @@ def _decide(
 def _save(state: TrainingState, world: World | None, hooks: TrainingHooks) -> None:
     path = hooks.checkpoint_path(state.completed)
     # Environments of the phase before are not gone on with.
-    goes_on = world is not None and world.env_id == state.env
+    goes_on = world is not None and world.environment == state.environment
     save_checkpoint(path, {**state.state_dict(), "world": world.state_dict() if world and goes_on else None})
     hooks.checkpoint_saved(path, state.completed, state.step)

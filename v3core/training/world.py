@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from v3core.config import RunConfig
+from v3core.environment_setup import EnvironmentSetup
 from v3core.environments import EnvironmentBatch, EnvironmentSpec, ReplayError, UnfinishedEpisode
 from v3core.errors import V3Error
 from v3core.training.checkpoint import to_arrays, to_tensors
@@ -19,13 +20,15 @@ from v3core.training.statistics import EpisodeStatistics
 class World:
     """The environments of the phase in force."""
 
-    env_id: str
+    environment: EnvironmentSetup
     envs: EnvironmentBatch
     collector: Collector
     under_way: EpisodeStatistics
 
     @classmethod
-    def of(cls, env_id: str, spec: EnvironmentSpec, config: RunConfig, state: TrainingState) -> "World":
+    def of(
+        cls, environment: EnvironmentSetup, spec: EnvironmentSpec, config: RunConfig, state: TrainingState
+    ) -> "World":
         """Environments that begin anew.
 
         Raises:
@@ -34,9 +37,9 @@ class World:
         # Decided by the run's seed; later in a run not the episodes that it began with.
         seeds = (config.seed, state.completed) if state.completed else (config.seed,)
         count = config.ppo.environments
-        envs = EnvironmentBatch(EnvironmentSpec(env_id, spec.graph, spec.actions), count, *seeds)
+        envs = EnvironmentBatch(spec.of(environment), count, *seeds)
         collector = Collector(envs, config.ppo.rollout_steps, state.policy, state.generator)
-        return cls(env_id, envs, collector, EpisodeStatistics(count, config.policy.experts))
+        return cls(environment, envs, collector, EpisodeStatistics(count, config.policy.experts))
 
     @classmethod
     def restored(cls, kept: dict[str, Any], spec: EnvironmentSpec, config: RunConfig, state: TrainingState) -> "World":
@@ -52,7 +55,8 @@ class World:
             ReplayError: in half a sentence, if one of them cannot be brought back.
         """
         try:
-            world = cls.of(kept["env"], spec, config, state)
+            environment = EnvironmentSetup(kept["env"], kept.get("env_args", {}), config.wrappers)
+            world = cls.of(environment, spec, config, state)
         except V3Error as trouble:
             raise ReplayError(str(trouble)) from trouble
         try:
@@ -66,7 +70,8 @@ class World:
     def state_dict(self) -> dict[str, Any]:
         """As of the end of the newest rollout, for a checkpoint: tensors and plain values."""
         return {
-            "env": self.env_id,
+            "env": self.environment.env_id,
+            "env_args": dict(self.environment.args),
             "episodes": [to_tensors(dict(vars(episode))) for episode in self.envs.unfinished()],
             "statistics": to_tensors(self.under_way.state_dict()),
         }

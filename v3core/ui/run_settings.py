@@ -7,7 +7,7 @@ from typing import Any
 import streamlit as st
 
 from v3core.config import PolicyConfig, RunConfig
-from v3core.curriculum import Curriculum, Progress, environments_of, settings_at
+from v3core.curriculum import Curriculum, Progress, settings_at, setup_at, setups_of
 from v3core.store.database import Database
 from v3core.store.readers import read_episodes
 from v3core.store.runs import RunRow
@@ -24,10 +24,11 @@ def run_settings(database: Database, run: RunRow, curriculum: Curriculum) -> Non
     if values is None:
         planned = settings_at(curriculum, Progress(0, run.episodes), run.config.base.values())
         values = {name: getattr(planned, name) for name in _EFFECTIVE}
+        values["env"] = str(run.config.environment.in_phase(planned.env, planned.env_args))
     parts = [
         f":material/alt_route: {describe_routing(values, run.experts)}",
         f":material/hub: {describe_network(run.config.policy)}",
-        f":material/videogame_asset: {plain(str(values['env'] or run.env))}",
+        f":material/videogame_asset: {plain(' in '.join([str(values['env'] or run.env), *run.config.wrappers]))}",
         f":material/memory: {_DEVICES[run.config.device]}",
     ]
     st.caption(" · ".join(parts))
@@ -61,12 +62,12 @@ def describe_network(policy: PolicyConfig) -> str:
 
 def describe_environments(config: RunConfig, curriculum: Curriculum) -> str:
     """Which phase trains on which environment; empty where that does not change."""
-    if len({config.env, *environments_of(curriculum)}) == 1:
+    if setups_of(config.environment, curriculum) == [config.environment]:
         return ""
-    current, parts = config.env, []
-    for phase in curriculum.phases:
-        current = phase.env or current
-        parts.append(f"{phase.name} on {current}")
+    parts = [
+        f"{phase.name} on {setup_at(config.environment, curriculum, index)}"
+        for index, phase in enumerate(curriculum.phases)
+    ]
     return f"Environments: {', then '.join(parts)}."
 
 

@@ -1,0 +1,273 @@
+"""Which environment, exactly: a Gymnasium id, the arguments it is made with, and the wrappers around it."""
+
+import ast
+import json
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+import yaml
+from pydantic import BeforeValidator
+
+from v3core.errors import V3Error
+
+MOST_ARGUMENTS = 32
+MOST_WRAPPERS = 16
+MOST_TEXT = 2000
+"""Characters of all arguments, or of one wrapper, as text."""
+_SHOWN = 60
+"""Characters of the arguments that stand beside an environment's id in lists."""
+_RESERVED = ("id", "disable_env_checker")
+"""Arguments of `gymnasium.make` that are not the environment's."""
+_OURS = ("gymnasium.wrappers", "minigrid.wrappers")
+"""Modules of wrappers that V3 Lab depends on: naming them runs no code that is not part of it already."""
+
+_NAME = re.compile(r"[A-Za-z_]\w*")
+_INTEGER = re.compile(r"[-+]?\d{1,18}")
+_NUMBER = re.compile(r"[-+]?(\.\d+|\d+(\.\d*)?)([eE][-+]?\d+)?")
+_WRAPPER = re.compile(
+    r"(?:(?P<module>[A-Za-z_][\w.]*):)?(?P<name>[A-Za-z_]\w*)\s*(?:\((?P<arguments>.*)\))?", re.DOTALL
+)
+_WORDS = {"true": True, "false": False, "null": None, "~": None}
+
+EnvArg = bool | int | float | str | list[Any] | None
+"""A value that YAML, JSON and a command line can carry: a scalar, or a list of them."""
+
+
+class _Scalars(yaml.SafeLoader):
+    """Reads what is quoted or in brackets; scalars inside are those of YAML 1.2 (`no` is a word, `1:30` a text)."""
+
+
+_Scalars.yaml_implicit_resolvers = {}
+
+
+def _construct(_loader: Any, node: Any) -> EnvArg:
+    return _scalar(node.value, quoted=bool(node.style))
+
+
+_Scalars.add_constructor("tag:yaml.org,2002:str", _construct)
+
+
+def parse_value(text: str) -> EnvArg:
+    """The value that a text spells: a number, true, false, null, a list in brackets, or the text itself.
+
+    Raises:
+        V3Error: if a quotation or bracket is not closed.
+    """
+    text = text.strip()
+    if not text.startswith(("[", '"', "'")):
+        return _scalar(text)
+    try:
+        value: EnvArg = yaml.load(text, Loader=_Scalars)
+    except yaml.YAMLError:
+        raise V3Error(f"'{text[:_SHOWN]}' cannot be read; close its quotation marks and brackets.") from None
+    return value
+
+
+def _scalar(text: str, *, quoted: bool = False) -> EnvArg:
+    if quoted:
+        return text
+    if text.lower() in _WORDS:
+        return _WORDS[text.lower()]
+    if _INTEGER.fullmatch(text):
+        return int(text)
+    return float(text) if _NUMBER.fullmatch(text) else text
+
+
+def format_value(value: EnvArg) -> str:
+    """The text that `parse_value` reads as this value."""
+    if isinstance(value, str):
+        plain = value == value.strip() and not re.search(r"[,\n\"'\[\]()]", value) and _scalar(value) == value
+        return value if plain and value else json.dumps(value, ensure_ascii=False)
+    return repr(value) if isinstance(value, float) else json.dumps(value, ensure_ascii=False)
+
+
+def parse_args(texts: Iterable[str]) -> dict[str, EnvArg]:
+    """Arguments from texts such as `size=8`.
+
+    Raises:
+        V3Error: naming the text that is none, or the argument that is not allowed.
+    """
+    args: dict[str, EnvArg] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not _NAME.fullmatch(name.strip()):
+            raise V3Error(f"'{text[:_SHOWN]}' is not an argument of an environment; write NAME=VALUE, such as size=8.")
+        if name.strip() in args:
+            raise V3Error(f"The environment's argument '{name.strip()}' is given twice; leave one out.")
+        args[name.strip()] = parse_value(value)
+    return _checked_args(args, V3Error)
+
+
+def split(text: str) -> list[str]:
+    """The parts of a text between commas or line breaks that stand outside of quotation marks and brackets."""
+    return [part.strip() for part in _split(text) if part.strip()]
+
+
+def _split(text: str) -> Iterator[str]:
+    part, depth, quote = "", 0, ""
+    for letter in text:
+        if quote:
+            quote = "" if letter == quote and not part.endswith("\\") else quote
+        elif letter in "\"'" and (not part or part[-1] in "=[(, "):
+            quote = letter
+        elif letter in "[](){}":
+            depth += 1 if letter in "[({" else -1
+        elif letter in ",\n" and depth <= 0:
+            yield part
+            part = ""
+            continue
+        part += letter
+    yield part
+
+
+def format_args(args: Mapping[str, EnvArg]) -> str:
+    """As in `size=8, map_name=8x8`; `parse_args(split(…))` is the inverse."""
+    return ", ".join(f"{name}={format_value(value)}" for name, value in args.items())
+
+
+@dataclass(frozen=True)
+class Wrapper:
+    """A wrapper by name, with its arguments after the environment."""
+
+    module: str
+    """The one it is in; `gymnasium.wrappers` unless named."""
+    name: str
+    arguments: tuple[Any, ...] = ()
+    keywords: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def imports(self) -> bool:
+        """Whether naming it imports code that is no part of V3 Lab."""
+        return self.module not in _OURS
+
+
+def parse_wrapper(text: str) -> Wrapper:
+    """A wrapper from text such as `FrameStackObservation(stack_size=4)` or `my_envs:Scaled`.
+
+    Raises:
+        V3Error: if it is not of that form.
+    """
+    found = _WRAPPER.fullmatch(text.strip()) if len(text) <= MOST_TEXT else None
+    if found is None:
+        raise V3Error(
+            f"'{text[:_SHOWN]}' is not a wrapper; write its name, such as FlattenObservation, "
+            "TimeLimit(max_episode_steps=200) or module:Class."
+        )
+    arguments, keywords = _call_arguments(text, found["arguments"] or "")
+    return Wrapper(found["module"] or _OURS[0], found["name"], arguments, keywords)
+
+
+def _call_arguments(text: str, inside: str) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    try:
+        call = ast.parse(f"_({inside}\n)", mode="eval").body
+        if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name):
+            raise ValueError
+        keywords = {keyword.arg: _literal(keyword.value) for keyword in call.keywords}
+        if any(not name for name in keywords):
+            raise ValueError
+        return tuple(_literal(value) for value in call.args), {str(name): value for name, value in keywords.items()}
+    except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError):
+        raise V3Error(
+            f"The arguments of wrapper '{text[:_SHOWN]}' cannot be read; write them as in "
+            "ResizeObservation(shape=(84, 84)), with quotation marks around words."
+        ) from None
+
+
+def _literal(node: ast.expr) -> Any:
+    if isinstance(node, ast.Name) and node.id in _WORDS:
+        return _WORDS[node.id]
+    return ast.literal_eval(node)
+
+
+def _checked_args(value: Any, error: type[Exception] = ValueError) -> dict[str, EnvArg]:
+    """Arguments that are what they may be, or a sentence."""
+    if not isinstance(value, Mapping):
+        raise error("The environment's arguments are no mapping; write them as in env_args: {size: 8}.")
+    if len(value) > MOST_ARGUMENTS:
+        raise error(f"The environment has {len(value)} arguments; give at most {MOST_ARGUMENTS}.")
+    for name, given in value.items():
+        if not isinstance(name, str) or not _NAME.fullmatch(name):
+            raise error(f"{name!r} cannot be the name of an environment's argument; use letters, digits and _.")
+        if name in _RESERVED:
+            raise error(f"'{name}' is not an argument of an environment; leave it out.")
+        if not _is_plain(given):
+            raise error(
+                f"The environment's argument '{name}' must be a finite number, a text, true, false, null or a list of "
+                "them."
+            )
+    if len(text := format_args(value)) > MOST_TEXT:
+        raise error(f"The environment's arguments have {len(text)} characters; give at most {MOST_TEXT}.")
+    return dict(value)
+
+
+def _is_plain(value: Any, depth: int = 0) -> bool:
+    if isinstance(value, list):
+        return depth < 3 and all(_is_plain(entry, depth + 1) for entry in value)
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return value is None or isinstance(value, bool | str) or (isinstance(value, int) and abs(value) < 2**63)
+
+
+def _checked_wrappers(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list | tuple) or not all(isinstance(entry, str) for entry in value):
+        raise ValueError("The wrappers are no list of names; write them as in wrappers: [FlattenObservation].")
+    if len(value) > MOST_WRAPPERS:
+        raise ValueError(f"There are {len(value)} wrappers; give at most {MOST_WRAPPERS}.")
+    for entry in value:
+        try:
+            parse_wrapper(entry)
+        except V3Error as problem:
+            raise ValueError(str(problem)) from None
+    return tuple(entry.strip() for entry in value)
+
+
+EnvArgs = Annotated[dict[str, EnvArg], BeforeValidator(_checked_args)]
+"""Field of a model: an environment's arguments by name."""
+Wrappers = Annotated[tuple[str, ...], BeforeValidator(_checked_wrappers)]
+"""Field of a model: wrappers as `parse_wrapper` reads them, innermost first."""
+
+
+@dataclass(frozen=True)
+class EnvironmentSetup:
+    """All that decides which environment is made."""
+
+    env_id: str
+    """Gymnasium id; `module:Env-v0` imports `module` first."""
+    args: Mapping[str, EnvArg] = field(default_factory=dict)
+    """What it is made with beside what it was registered with."""
+    wrappers: tuple[str, ...] = ()
+    """Around it, innermost first."""
+
+    def __post_init__(self) -> None:
+        _checked_args(self.args, V3Error)  # they may come from a checkpoint that somebody else wrote
+
+    def __str__(self) -> str:
+        """Its id, and its arguments where it has any, as in `MiniGrid-Empty-5x5-v0 (size=8)`."""
+        text = format_args(self.args)
+        shown = text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
+        return f"{self.env_id} ({shown})" if shown else self.env_id
+
+    def in_phase(self, env_id: str | None, args: Mapping[str, EnvArg]) -> "EnvironmentSetup":
+        """The environment of a phase. Arguments belong to an id: those of a run do not go to another; wrappers do.
+
+        Args:
+            env_id: that the phase trains on; None for this one.
+            args: that the phases set.
+        """
+        if env_id is None or env_id == self.env_id:
+            return EnvironmentSetup(self.env_id, {**self.args, **args}, self.wrappers)
+        return EnvironmentSetup(env_id, dict(args), self.wrappers)
+
+    @property
+    def imports(self) -> tuple[str, ...]:
+        """What it names that imports code: an id of the form `module:Env-v0`, wrappers of the form `module:Class`."""
+        environment = (self.env_id,) if ":" in self.env_id else ()
+        return environment + tuple(text for text in self.wrappers if parse_wrapper(text).imports)
+
+
+def setup_of(env: "EnvironmentSetup | str") -> EnvironmentSetup:
+    """A setup; of an id alone, the environment as it was registered."""
+    return env if isinstance(env, EnvironmentSetup) else EnvironmentSetup(env)

@@ -402,7 +402,7 @@ def test_fault_11_an_undone_update_keeps_the_optimisers_moments(small_run, recor
         if len(before_each) in {3, 6}:
             with torch.no_grad():
                 parameters.values.fill_(math.nan)
-                for moment in optimizer.state[parameters.values].values():
+                for moment in optimizer.moments.values():
                     moment.fill_(math.nan)
             raise NonFiniteUpdateError
         return original(policy, parameters, optimizer, *rest)

@@ -113,7 +113,7 @@ def test_what_overwrites_a_setting_shows(small_run, recorder, monkeypatch):
     """A scheduler that changes the learning rate, or code that changes the router, cannot hide behind the plan."""
 
     def meddle(policy, parameters, optimizer, *rest):
-        optimizer.param_groups[0]["lr"] = 0.0123
+        optimizer.lr = 0.0123
         policy.gating = Gating(routing="softmax", temperature=0.7)
         return original(policy, parameters, optimizer, *rest)
 
@@ -129,7 +129,7 @@ def test_the_phases_settings_reach_optimiser_and_router(small_run, recorder, mon
     held = []
 
     def spy(policy, parameters, optimizer, samples, coefficients, *rest):
-        held.append((policy.gating.routing, policy.gating.temperature, optimizer.param_groups[0]["lr"], coefficients))
+        held.append((policy.gating.routing, policy.gating.temperature, optimizer.lr, coefficients))
         return original(policy, parameters, optimizer, samples, coefficients, *rest)
 
     original = trainer.update

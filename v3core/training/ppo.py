@@ -11,6 +11,7 @@ from torch import Tensor
 from v3core.config import PPOConfig
 from v3core.curriculum import Settings
 from v3core.policy import Gating, GATMoEPolicy, PolicyOutput
+from v3core.training.adam import Adam
 from v3core.training.flat import FlatParameters
 from v3core.training.losses import (
     clipped_policy_loss,
@@ -122,7 +123,7 @@ def normalised(advantages: Tensor) -> Tensor:
 def update(
     policy: GATMoEPolicy,
     parameters: FlatParameters,
-    optimizer: torch.optim.Optimizer,
+    optimizer: Adam,
     samples: Samples,
     coefficients: Coefficients,
     config: PPOConfig,

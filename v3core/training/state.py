@@ -14,6 +14,7 @@ from v3core.environment_setup import EnvironmentSetup
 from v3core.environments import EnvironmentSpec
 from v3core.errors import V3Error
 from v3core.policy import Gating, GATMoEPolicy
+from v3core.training.adam import Adam
 from v3core.training.checkpoint import load_checkpoint
 from v3core.training.flat import FlatParameters
 from v3core.training.statistics import ReturnScale
@@ -29,8 +30,7 @@ class TrainingState:
             torch.manual_seed(config.seed)
             self.policy = GATMoEPolicy(spec, config.policy).to(self.device)
         self.parameters = FlatParameters(self.policy)
-        fused = self.device.type in {"cpu", "cuda"}
-        self.optimizer = torch.optim.Adam([self.parameters.values], lr=config.base.lr, eps=1e-5, fused=fused)
+        self.optimizer = Adam(self.parameters.values, lr=config.base.lr)
         self.return_scale = ReturnScale()
         self.generator = torch.Generator(self.device).manual_seed(config.seed)
         """Where random actions and routing noise come from."""
@@ -59,7 +59,7 @@ class TrainingState:
     @property
     def lr(self) -> float:
         """The learning rate that the next optimiser step uses."""
-        return float(self.optimizer.param_groups[0]["lr"])
+        return self.optimizer.lr
 
     def phase_due(self, curriculum: Curriculum, progress: Progress) -> bool:
         """Whether the phase in force is over."""
@@ -72,16 +72,14 @@ class TrainingState:
         """Hand a phase's settings to the modules that use them."""
         self.policy.gating = Gating.of(settings)
         self.environment = self._config.environment.in_phase(settings.env, settings.env_args)
-        for group in self.optimizer.param_groups:
-            group["lr"] = settings.lr
+        self.optimizer.lr = settings.lr
 
     def remember_good(self) -> None:
         """Keep policy, optimiser and reward scale as they are now, to come back to."""
-        adam = self.optimizer.state.get(self.parameters.values, {})
         self._good = {
             "parameters": self.parameters.values.detach().clone(),
             "buffers": [buffer.clone() for buffer in self.policy.buffers()],
-            "adam": {name: value.clone() for name, value in adam.items()},
+            "adam": {name: value.clone() for name, value in self.optimizer.moments.items()},
             "return_scale": self.return_scale.state_dict(),
         }
 
@@ -93,12 +91,7 @@ class TrainingState:
         self.parameters.values.copy_(good["parameters"])
         for buffer, kept in zip(self.policy.buffers(), good["buffers"], strict=True):
             buffer.copy_(kept)
-        adam = self.optimizer.state[self.parameters.values]
-        if good["adam"]:
-            for name, kept in good["adam"].items():
-                adam[name].copy_(kept)
-        else:
-            adam.clear()
+        self.optimizer.set_moments(good["adam"])
         self.return_scale.load_state_dict(good["return_scale"])
 
     @torch.no_grad()

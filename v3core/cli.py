@@ -14,7 +14,6 @@ from typing import Literal
 
 import click
 
-from v3core.archive import import_archive, write_archive
 from v3core.config import Recipe, RunConfig, build_run_config, chosen_environment, recipe_for
 from v3core.curriculum import Curriculum, check_fits, fits, load_curriculum, scaled, with_boundaries
 from v3core.environment_options import environment_options
@@ -494,6 +493,8 @@ def _chosen_runs(database: Database, prefixes: tuple[str, ...], experiment: str 
 @click.option("--to", "target", required=True, type=click.Path(path_type=Path), metavar="FILE.v3run")
 def archive(run_id: str, target: Path) -> None:
     """Write a run with its records, checkpoints and log to one file, which another V3 Lab imports."""
+    from v3core.archive import write_archive  # only here: a worker's start is waited for
+
     with _database() as database:
         written = write_archive(database, run_store.resolve(database, run_id), target)
     missing = f"; {written.missing} more were left out, their files are gone" if written.missing else ""
@@ -509,6 +510,8 @@ def archive(run_id: str, target: Path) -> None:
 @click.option("--allow-import", is_flag=True, help="Take environments of the form module:Env-v0, which import code.")
 def import_(source: Path, as_new: bool, allow_import: bool) -> None:
     """Import a run from an archive, all of it or nothing; prints its id."""
+    from v3core.archive import import_archive
+
     with _database() as database:
         supervisor.reconcile(database)
         click.echo(import_archive(database, source, as_new=as_new, allow_import=allow_import))

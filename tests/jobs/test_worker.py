@@ -256,3 +256,26 @@ def test_no_module_that_pages_import_loads_torch():
     script = f"import sys, {', '.join('v3core.jobs.' + name for name in names)}; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
+
+
+def test_a_worker_imports_only_what_its_run_needs(db, start, wait_until, monkeypatch):
+    """Its first point is waited for: torch's compiler alone took a third of the start."""
+    monkeypatch.setenv("PYTHONPROFILEIMPORTTIME", "1")
+    run_id = start(episodes=20)
+    wait_until(run_id, status=Status.COMPLETED)
+    log = "\n".join(read_log_tail(run_id, 100_000, db.data_dir).splitlines())
+    imported = {name.strip() for name in re.findall(r"^import time:.*\|(\s+\S+)$", log, re.MULTILINE)}
+    assert {"torch", "gymnasium", "v3core.training.trainer"} <= imported
+    packages = {name.partition(".")[0] for name in imported}
+    assert not packages & {
+        "pandas",
+        "pyarrow",
+        "alembic",
+        "minigrid",
+        "pygame",
+        "streamlit",
+        "plotly",
+        "sympy",
+        "scipy",
+    }
+    assert not imported & {"torch._dynamo", "torch._inductor", "v3core.archive", "v3core.store.export"}

@@ -16,7 +16,7 @@ from v3core.store.rollups import Pyramid
 from v3core.store.runs import need_run, update_run
 
 COMMIT_SECONDS = 0.5
-"""An episode is committed at the latest so long after it was recorded."""
+"""An episode is committed within this time of being recorded; the first ones, which people wait for, at once."""
 COMMIT_EPISODES = 256
 """… or once so many wait."""
 LARGEST_COMMIT = 1024
@@ -76,6 +76,7 @@ class EpisodeWriter:
         self._promise = PROMISE_SECONDS
         self._rollout_at: datetime | None = None
         self._commit_at = float("inf")
+        self._waited_for = True
         self._accepted = 0
         self._written = 0
         self._closing = False
@@ -96,7 +97,8 @@ class EpisodeWriter:
             self._rollout_at = datetime.now(UTC)
             if rows:
                 self._take(*rows)
-                if len(self._pending) >= COMMIT_EPISODES:
+                if self._waited_for or len(self._pending) >= COMMIT_EPISODES:
+                    self._waited_for = False
                     self._commit_at = 0.0
                     self._changed.notify_all()
 

@@ -21,10 +21,11 @@ from v3core.environment_setup import EnvArg
 from v3core.environments import check_environment, check_run
 from v3core.environments.run_spec import imports_of
 from v3core.errors import V3Error
-from v3core.jobs import control, foreground, housekeeping, supervisor
+from v3core.jobs import control, foreground, housekeeping, launcher, supervisor
 from v3core.jobs.checkpoints import newest_present, newest_whole
 from v3core.jobs.files import log_file
-from v3core.jobs.launcher import MOST_PRIORITY, enqueue
+from v3core.jobs.launch import waits_for
+from v3core.jobs.launcher import MOST_PRIORITY, enqueue, parse_slots, set_slots
 from v3core.jobs.logs import read_log_tail
 from v3core.jobs.monitor import run_monitored
 from v3core.jobs.sweep import experiment_name, parse_seeds
@@ -201,14 +202,15 @@ def runs(as_json: bool, sizes: bool) -> None:
             with database.read() as tx:
                 newest = {row.id: newest_present(database, tx, row.id) for row in rows}
             files = {run: str(database.data_dir / row.path) if row else None for run, row in newest.items()}
-            described = [row.to_dict() | {"checkpoint": files[row.id]} for row in rows]
+            described = [row.to_dict() | {"checkpoint": files[row.id], "waits_for": _waits_for(row)} for row in rows]
             for row, entry in zip(rows, described, strict=True):
                 if sizes:
                     entry |= {"database_bytes": takes[row.id].database, "file_bytes": takes[row.id].files}
             click.echo(json.dumps(described, indent=2))
             return
     if not rows:
-        click.echo("No runs yet. Start one: python -m v3core train --env CartPole-v1 --episodes 600")
+        click.echo(f"No runs yet in {database.describe()}.")
+        click.echo("Start one: python -m v3core train --env CartPole-v1 --episodes 600")
         return
     width = max(len(row.name) for row in rows)
     for row in rows:
@@ -218,6 +220,13 @@ def runs(as_json: bool, sizes: bool) -> None:
             f"{row.id[:8]}  {row.status:<9}  {row.name:<{width}}  {row.episode:>7}/{row.episodes:<7} "
             f"{row.phase or '':<12} {mean:>10}{room}"
         )
+        if problem := _waits_for(row):
+            click.echo(f"          {problem}")
+
+
+def _waits_for(run: run_store.RunRow) -> str | None:
+    """Why this machine does not start a queued run."""
+    return waits_for(run) if run.status == "queued" else None
 
 
 def _in_words(size: housekeeping.RunSize) -> str:
@@ -349,7 +358,8 @@ def _ask(prefix: str, ask: Callable[[Database, str, str], object], done: str) ->
 @click.argument("run_id", metavar="ID")
 @click.option("--boundaries", metavar="EPISODES", help="Go on with these boundaries, e.g. 150,400.")
 @click.option("--take-over", is_flag=True, help="Go on here with a run that was trained on another host.")
-def resume(run_id: str, boundaries: str | None, take_over: bool) -> None:
+@click.option("--here", is_flag=True, help="With this shell's import folders and variables, not those of its launch.")
+def resume(run_id: str, boundaries: str | None, take_over: bool, here: bool) -> None:
     """Go on with a run from its newest whole checkpoint, in the background."""
     with _database() as database:
         supervisor.reconcile(database)
@@ -357,7 +367,7 @@ def resume(run_id: str, boundaries: str | None, take_over: bool) -> None:
         curriculum = None
         if boundaries is not None:
             curriculum = with_boundaries(control.current_curriculum(database, run), _episodes(boundaries))
-        control.resume(database, run, "command line", curriculum=curriculum, take_over=take_over)
+        control.resume(database, run, "command line", curriculum=curriculum, take_over=take_over, here=here)
         status = run_store.get_run(database, run).status
     click.echo(f"{run} is {status}.")
 
@@ -367,6 +377,18 @@ def _episodes(text: str) -> list[int]:
         return [int(part) for part in text.split(",")]
     except ValueError:
         raise V3Error(f"'{text}' is not a list of episodes; write them as 150,400.") from None
+
+
+@commands.command()
+@click.argument("number", metavar="[N]", required=False)
+def slots(number: str | None) -> None:
+    """Show how many runs train at once on this machine, or set it: a number, or `auto` for one per core."""
+    with _database() as database:
+        if number is not None:
+            set_slots(database, parse_slots(number))
+        supervisor.reconcile(database)
+        limit, active = launcher.slots(database), launcher.slots_in_use(database)
+    click.echo(f"{limit} {'run' if limit == 1 else 'runs'} may train at once on this machine; {active} now.")
 
 
 @commands.command()
@@ -615,13 +637,15 @@ def show(run_id: str, as_json: bool) -> None:
         asked, history = read_commands(database, run.id), read_events(database, run.id)
     if as_json:
         described = run.to_dict() | {
+            "waits_for": _waits_for(run),
             "commands": [row.to_dict() for row in asked],
             "events": [row.to_dict() for row in history],
         }
         click.echo(json.dumps(described, indent=2))
         return
     click.echo(f"{run.id}  {run.name}")
-    click.echo(f"{run.status}, {run.episode} of {run.episodes} episodes{f': {run.reason}' if run.reason else ''}")
+    why = _waits_for(run) or run.reason
+    click.echo(f"{run.status}, {run.episode} of {run.episodes} episodes{f': {why}' if why else ''}")
     for event in history:
         click.echo(f"{event.at.astimezone():%Y-%m-%d %H:%M:%S}  {event.actor:<12}  {event.message}")
     if asked:

@@ -15,7 +15,7 @@ from v3core.archive.rows import ArchivedRun, check_edits, read_rows, read_run
 from v3core.errors import V3Error
 from v3core.jobs.files import run_folder
 from v3core.jobs.hidden import remove_abandoned, remove_hidden
-from v3core.jobs.identity import process_values
+from v3core.jobs.identity import NOWHERE, process_values
 from v3core.jobs.lifecycle import ENDED, Status
 from v3core.store.commands import reject_open
 from v3core.store.database import Database
@@ -155,7 +155,7 @@ def _here(rows: Iterator[dict[str, Any]], table: str, folder: Path, db: Database
 def _finish(db: Database, reader: ArchiveReader, run: ArchivedRun, run_id: str) -> None:
     manifest, now = reader.manifest, datetime.now(UTC)
     status, reason = run.values["status"], run.values["reason"]
-    values: dict[str, Any] = {"host": None, "boot_id": None, "pid": None, "pid_started": None}
+    values: dict[str, Any] = dict(NOWHERE)
     if status not in ENDED:
         reason = f"It was {status} when it was archived."
         status = Status.STOPPED

@@ -8,14 +8,16 @@ import time
 from collections.abc import Collection
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from v3core.curriculum import Curriculum, PhaseStart, Progress, check_edit
 from v3core.errors import V3Error
 from v3core.jobs.checkpoints import newest_whole
 from v3core.jobs.files import DELETED, run_folder
 from v3core.jobs.hidden import remove_hidden
-from v3core.jobs.identity import process_values, this_host
-from v3core.jobs.launcher import Command, check_priority, drain, worker_command
+from v3core.jobs.identity import NOWHERE, is_here, process_values
+from v3core.jobs.launch import renewed
+from v3core.jobs.launcher import Command, check_priority, drain, keep_asked_slots, worker_command
 from v3core.jobs.lifecycle import ACTIVE, ENDED, RESUMABLE, Status, change_status
 from v3core.jobs.supervisor import reconcile
 from v3core.store import commands
@@ -57,7 +59,7 @@ def stop_experiment(db: Database, experiment: str, actor: str = "user") -> int:
         runs = runs_of_experiment(tx, experiment, for_update=True)
         if not runs:
             raise V3Error(f"There is no experiment '{experiment}'; `runs --json` names the experiment of each run.")
-        here = [run for run in runs if run.status not in ENDED and not _is_foreign(run)]
+        here = [run for run in runs if run.status not in ENDED and is_here(run)]
         if not here:
             raise V3Error(f"No run of experiment '{experiment}' waits or trains here; there is nothing to stop.")
         for run in here:
@@ -183,6 +185,7 @@ def resume(
     *,
     curriculum: Curriculum | None = None,
     take_over: bool = False,
+    here: bool = False,
     command: Command = worker_command,
 ) -> None:
     """Put a stopped, failed or lost run back into the queue, to go on from its newest whole checkpoint.
@@ -196,11 +199,12 @@ def resume(
         actor: who asks, for the run's history.
         curriculum: go on under this one, which may differ only in what lies ahead of the checkpoint.
         take_over: go on here with a run that trained on another host.
+        here: start it from now on with the import folders and variables of this process, not of whoever launched it.
         command: from run id to the command line of its worker.
 
     Raises:
         V3Error: if there is no such run, it is not over yet, it is complete, it trained on another host, its
-            checkpoints are gone, or the curriculum will not do.
+            checkpoints or import folders are gone, or V3_MAX_WORKERS or the curriculum will not do.
     """
     now = datetime.now(UTC)
     with db.write() as tx:
@@ -211,7 +215,7 @@ def resume(
             )
         if run.status not in RESUMABLE:
             raise V3Error(f"Run {_short(run)} is {run.status}; only a run that has ended can be resumed.")
-        if _is_foreign(run) and not take_over:
+        if not is_here(run) and not take_over:
             raise V3Error(
                 f"Run {_short(run)} was trained on host '{run.host}'; if its files are here and it does not train "
                 f"there, go on with: python -m v3core resume {run.id[:8]} --take-over."
@@ -219,19 +223,17 @@ def resume(
         start, where = _start(db, tx, run)
         if curriculum is not None:
             _edit_before_resume(db, tx, run, curriculum, start, actor, now)
-        values = {
+        values: dict[str, Any] = {
             "generation": run.generation + 1,
             "queued_at": now,
             "ended_at": None,
             "traceback": None,
-            "host": None,
-            "boot_id": None,
-            "pid": None,
-            "pid_started": None,
-            "heartbeat_at": None,
-            "heartbeat_due_at": None,
+            **NOWHERE,
             "rollout_at": None,
         }
+        if (launch := renewed(run, here=here)) is not None:
+            values["launch"] = launch
+        keep_asked_slots(tx)
         message = f"To be resumed {where}."
         change_status(tx, run_id, Status.QUEUED, actor=actor, message=message, now=now, values=values)
     drain(db, command)
@@ -400,12 +402,8 @@ def _need_active(run: RunRow, otherwise: str, allowed: Collection[Status] = ACTI
         raise V3Error(f"Run {_short(run)} is {run.status} already; {otherwise}.")
     if run.status not in allowed:
         raise V3Error(f"Run {_short(run)} is {run.status}; {otherwise}.")
-    if _is_foreign(run):
+    if not is_here(run):
         raise V3Error(f"Run {_short(run)} trains on host '{run.host}'; give the command there.")
-
-
-def _is_foreign(run: RunRow) -> bool:
-    return run.host is not None and run.host != this_host()
 
 
 def _short(run: RunRow) -> str:

@@ -19,7 +19,7 @@ def describe_failure(error: BaseException) -> str:
             isinstance(cause, RuntimeError | OSError) and any(words in _text(cause) for words in _OUT_OF_MEMORY)
         ):
             return (
-                f"Memory ran out ({_name(cause)}); let fewer runs train at once with V3_MAX_WORKERS, or train a "
+                f"Memory ran out ({_name(cause)}); let fewer runs train at once (python -m v3core slots N), or train a "
                 "smaller network in fewer environments."
             )
         if isinstance(cause, OSError) and cause.errno in {errno.ENOSPC, errno.EDQUOT}:

@@ -6,7 +6,7 @@ Their row names the process that is at it. If that dies, whoever looks at the ru
 import shutil
 
 from v3core.jobs.files import run_folder
-from v3core.jobs.identity import ProcessIdentity, is_alive
+from v3core.jobs.identity import is_alive, process_of
 from v3core.store.database import Database
 from v3core.store.hidden import find_hidden, hidden_runs, remove_hidden_part
 from v3core.store.runs import RunRow
@@ -34,4 +34,4 @@ def remove_hidden(db: Database, run_id: str) -> None:
 
 
 def _is_dead(run: RunRow) -> bool:
-    return is_alive(ProcessIdentity(run.host or "", run.boot_id or "", run.pid, run.pid_started)) is False
+    return is_alive(process_of(run)) is False

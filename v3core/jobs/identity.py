@@ -1,5 +1,6 @@
 """Which process a run belongs to, and whether that very process is still there."""
 
+import hashlib
 import os
 import signal
 import socket
@@ -9,13 +10,22 @@ from pathlib import Path
 
 import psutil
 
+from v3core.store.runs import RunRow
+
 _SAME_START_SECONDS = 0.9
 """Two processes of one pid cannot have started so close together: pids are not reused that fast."""
+_INITIAL_PID_NAMESPACE = "pid:[4026531836]"
+"""That of a machine itself, the same on every Linux; a container has another."""
+_BY_NAME = "name:"
+"""What a machine is known by that has no id of its own begins so; its name follows."""
 
 
 @dataclass(frozen=True)
 class ProcessIdentity:
-    """A process, told apart from any other that had or will have its pid."""
+    """A process, told apart from any other that had or will have its pid.
+
+    Boot, pid namespace, pid and time of the start decide. The host's name is a label: it may change, two may share it.
+    """
 
     host: str
     boot_id: str
@@ -24,6 +34,10 @@ class ProcessIdentity:
     """None while the launcher has not started it yet."""
     started: float | None
     """Seconds; comparable only within one boot of one host."""
+    machine: str = ""
+    """What stays the same over restarts; empty in rows of schema 4 and before."""
+    pid_namespace: str = ""
+    """In which its pid counts: containers of one machine share its boot, not its pids; empty in rows as above."""
 
 
 def this_host() -> str:
@@ -34,9 +48,36 @@ def this_host() -> str:
 @cache
 def this_boot() -> str:
     """An id that changes when the machine is started again; empty where the system has none."""
+    return _read("/proc/sys/kernel/random/boot_id")
+
+
+@cache
+def this_pid_namespace() -> str:
+    """The namespace that this process's pid belongs to; empty where the system has none."""
     try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        return str(Path("/proc/self/ns/pid").readlink())
     except OSError:
+        return ""
+
+
+def this_machine() -> str:
+    """What this machine is known by over restarts and new names; a container by its name, which restarts keep."""
+    return _machine_id() or f"{_BY_NAME}{this_host()}"[:64]
+
+
+@cache
+def _machine_id() -> str:
+    """Made from systemd's id of the machine, which is confidential. Not in a container, which has that of its image."""
+    if this_pid_namespace() != _INITIAL_PID_NAMESPACE:
+        return ""
+    found = _read("/etc/machine-id") or _read("/var/lib/dbus/machine-id")
+    return hashlib.sha256(f"v3core:{found}".encode()).hexdigest()[:32] if found else ""
+
+
+def _read(file: str) -> str:
+    try:
+        return Path(file).read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError):
         return ""
 
 
@@ -45,25 +86,73 @@ def current() -> ProcessIdentity:
     return of_pid(os.getpid())
 
 
+def machine_values() -> dict[str, str]:
+    """The columns of `runs` that say on which machine a run is."""
+    return {
+        "host": this_host(),
+        "machine": this_machine(),
+        "boot_id": this_boot(),
+        "pid_namespace": this_pid_namespace(),
+    }
+
+
 def process_values() -> dict[str, str | int | float | None]:
     """This process, as the columns of `runs` that say whose a run is."""
     mine = current()
-    return {"host": mine.host, "boot_id": mine.boot_id, "pid": mine.pid, "pid_started": mine.started}
+    return {**machine_values(), "pid": mine.pid, "pid_started": mine.started}
+
+
+NOWHERE: dict[str, None] = dict.fromkeys(
+    ("host", "machine", "boot_id", "pid_namespace", "pid", "pid_started", "heartbeat_at", "heartbeat_due_at")
+)
+"""The columns of `runs` that say whose a run is, for one that is nobody's."""
 
 
 def of_pid(pid: int) -> ProcessIdentity:
     """The process that has this pid now."""
-    return ProcessIdentity(this_host(), this_boot(), pid, _started(pid))
+    return ProcessIdentity(this_host(), this_boot(), pid, _started(pid), this_machine(), this_pid_namespace())
+
+
+def process_of(run: RunRow) -> ProcessIdentity:
+    """The process that a run says it belongs to."""
+    return ProcessIdentity(
+        run.host or "", run.boot_id or "", run.pid, run.pid_started, run.machine or "", run.pid_namespace or ""
+    )
+
+
+def is_here(run: RunRow) -> bool:
+    """Whether a run is of this machine, under whichever name; one that is nobody's yet is."""
+    if run.host is None:
+        return True
+    process = process_of(run)
+    if is_alive(process) is not None:
+        return True
+    return process.machine == this_machine() if process.machine else process.host == this_host()
 
 
 def is_alive(identity: ProcessIdentity) -> bool | None:
-    """Whether that very process still runs; None if this machine cannot know, because it is another's."""
-    if identity.host != this_host():
-        return None
-    if identity.boot_id != this_boot() or identity.pid is None or identity.started is None:
+    """Whether that very process still runs; None if it cannot be known here: another machine's, or container's."""
+    if not _is_in_sight(identity):
+        return False if _was_before_restart(identity) else None
+    started = None if identity.pid is None else _started(identity.pid)
+    if started is not None and identity.started is not None and abs(started - identity.started) < _SAME_START_SECONDS:
+        return True
+    # A row without a namespace may be of another container of this machine, whose pids mean nothing here.
+    return False if identity.pid_namespace or identity.host == this_host() else None
+
+
+def _is_in_sight(identity: ProcessIdentity) -> bool:
+    """Whether its pid is one of those that this process sees."""
+    if identity.boot_id != this_boot() or identity.pid_namespace not in {"", this_pid_namespace()}:
         return False
-    started = _started(identity.pid)
-    return started is not None and abs(started - identity.started) < _SAME_START_SECONDS
+    return bool(identity.boot_id) or identity.host == this_host()
+
+
+def _was_before_restart(identity: ProcessIdentity) -> bool:
+    """Whether it certainly ran on this machine before that was restarted. Cloned machines and containers share ids."""
+    if identity.boot_id == this_boot() or identity.host != this_host():
+        return False
+    return not identity.machine or (identity.machine == this_machine() and bool(_machine_id()))
 
 
 def send_signal(identity: ProcessIdentity, number: signal.Signals, *, whole_group: bool = False) -> bool:

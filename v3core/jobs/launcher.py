@@ -8,21 +8,26 @@ import threading
 import uuid
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from pathlib import Path
 
 from v3core.config import RunConfig, check_name
 from v3core.errors import V3Error
 from v3core.jobs.checkpoints import kept_checkpoints
 from v3core.jobs.files import log_file
-from v3core.jobs.identity import of_pid, this_boot, this_host
+from v3core.jobs.identity import NOWHERE, is_here, machine_values, of_pid, this_host, this_machine
+from v3core.jobs.launch import capture, launch_of, waits_for
 from v3core.jobs.lifecycle import ACTIVE, Status, change_status
 from v3core.store.commands import add_revision
 from v3core.store.database import Database, Transaction
 from v3core.store.dialect import lock_queue
 from v3core.store.history import add_event
+from v3core.store.machines import read_slots, write_slots
 from v3core.store.runs import RunRow, add_run, find_run, runs_in, update_run
 
 MOST_PRIORITY = 1000
+MOST_SLOTS = 10_000
+SLOTS_VARIABLE = "V3_MAX_WORKERS"
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -37,18 +42,78 @@ def worker_command(run_id: str) -> list[str]:
     return [sys.executable, "-m", "v3core", "worker", run_id]
 
 
-def slots() -> int:
-    """How many runs may train at once on this machine: V3_MAX_WORKERS, or the number of cores.
+def slots(db: Database) -> int:
+    """How many runs may train at once on this machine: what was set, or the number of cores."""
+    with db.read() as tx:
+        return _slots(tx)
+
+
+def _slots(tx: Transaction) -> int:
+    return read_slots(tx, this_machine()) or os.cpu_count() or 1
+
+
+def slots_in_use(db: Database) -> int:
+    """How many runs have a process on this machine, or are about to."""
+    with db.read() as tx:
+        return _in_use(tx)
+
+
+def _in_use(tx: Transaction) -> int:
+    return sum(map(is_here, runs_in(tx, ACTIVE)))
+
+
+def set_slots(db: Database, number: int | None) -> None:
+    """Set how many runs may train at once on this machine; None for as many as it has cores.
+
+    Runs that train already stay; the next look at the queue starts what a larger number allows.
 
     Raises:
-        V3Error: if V3_MAX_WORKERS is not a positive number.
+        V3Error: if the number is out of bounds.
     """
-    text = os.environ.get("V3_MAX_WORKERS")
+    if number is not None and not 1 <= number <= MOST_SLOTS:
+        raise V3Error(f"{number} runs at once are out of bounds; choose from 1 to {MOST_SLOTS:,}.")
+    with db.write() as tx:
+        write_slots(tx, this_machine(), this_host(), number)
+
+
+def asked_slots() -> int | None:
+    """The number in V3_MAX_WORKERS; None if it is not set.
+
+    Raises:
+        V3Error: if it is not a positive number.
+    """
+    text = os.environ.get(SLOTS_VARIABLE)
     if not text:
-        return os.cpu_count() or 1
-    if not re.fullmatch(r"\d{1,9}", text) or int(text) < 1:
-        raise V3Error(f"V3_MAX_WORKERS is '{text}'; set it to a whole number, 1 or more.")
-    return int(text)
+        return None
+    if (number := _slots_number(text)) is None:
+        raise V3Error(f"{SLOTS_VARIABLE} is '{text}'; set it to a whole number from 1 to {MOST_SLOTS:,}.")
+    return number
+
+
+def parse_slots(text: str) -> int | None:
+    """What a person gives as the limit: a number, or `auto` for as many as there are cores, which is None.
+
+    Raises:
+        V3Error: if it is neither.
+    """
+    number = _slots_number(text)
+    if number is None and text != "auto":
+        raise V3Error(f"'{text}' is no number of runs; give one from 1 to {MOST_SLOTS:,}, or `auto` for one per core.")
+    return number
+
+
+def _slots_number(text: str) -> int | None:
+    return int(text) if re.fullmatch(r"[0-9]{1,9}", text) and 1 <= int(text) <= MOST_SLOTS else None
+
+
+def keep_asked_slots(tx: Transaction) -> None:
+    """Set the limit of this machine to V3_MAX_WORKERS where that is set: whoever queues a run says how many train.
+
+    Nobody else's variable counts. A shell without it would otherwise start as many as there are cores.
+    """
+    asked = asked_slots()
+    if asked is not None and asked != read_slots(tx, this_machine()):
+        write_slots(tx, this_machine(), this_host(), asked)
 
 
 def enqueue(
@@ -76,7 +141,7 @@ def enqueue(
         V3Error: if the experiment's name, V3_MAX_WORKERS, V3_KEEP_CHECKPOINTS or the database will not do; then
             nothing is queued.
     """
-    slots()
+    asked_slots()
     kept_checkpoints()
     check_priority(priority)
     if experiment is not None:
@@ -85,6 +150,7 @@ def enqueue(
     group = uuid.UUID(token) if token else uuid.uuid4()
     ids = [str(uuid.uuid5(group, str(place))) for place in range(len(configs))]
     with db.write() as tx:
+        keep_asked_slots(tx)
         if not find_run(tx, ids[0]):
             for place, (run_id, config) in enumerate(zip(ids, configs, strict=True)):
                 # A microsecond apart, so that the queue keeps their order.
@@ -103,9 +169,10 @@ def create(
     experiment: str | None = None,
     priority: int = 0,
 ) -> str:
-    """Insert a queued run with its first curriculum revision; returns its id."""
+    """Insert a queued run with its first curriculum revision and what this process has for it; returns its id."""
     run_id = run_id or str(uuid.uuid4())
-    add_run(tx, run_id, config, status=Status.QUEUED, now=now, experiment=experiment, priority=priority)
+    launch = capture(config).to_json()
+    add_run(tx, run_id, config, status=Status.QUEUED, now=now, experiment=experiment, priority=priority, launch=launch)
     add_revision(tx, run_id, config.curriculum, actor="user", now=now, applied_episode=0)
     message = f"Queued: {config.episodes} episodes of {config.env} under {config.curriculum.name}."
     add_event(tx, run_id, actor="user", kind=Status.QUEUED, message=message, now=now)
@@ -125,7 +192,8 @@ def check_priority(priority: int) -> None:
 def drain(db: Database, command: Command = worker_command) -> list[str]:
     """Start workers for queued runs, by priority and then by age, while slots are free.
 
-    Safe when many processes do it at once: each run is claimed by one of them, and the slots are never exceeded.
+    Safe when many processes do it at once: each run is claimed by one of them, and the slots are never exceeded. A run
+    whose import folders are not on this machine is left where it is.
 
     Args:
         db: an open store.
@@ -135,7 +203,7 @@ def drain(db: Database, command: Command = worker_command) -> list[str]:
         Ids of the runs that were started.
 
     Raises:
-        V3Error: if V3_MAX_WORKERS or the database will not do.
+        V3Error: if the database will not do.
     """
     with db.read() as tx:  # usually there is nothing to do, and no reason to become the only writer
         if not _next_runs(tx):
@@ -152,10 +220,8 @@ def drain(db: Database, command: Command = worker_command) -> list[str]:
 def claim(tx: Transaction, run: RunRow, *, now: datetime, actor: str) -> bool:
     """Take a queued run for this machine; returns whether it was still queued."""
     values = {
-        "host": this_host(),
-        "boot_id": this_boot(),
-        "pid": None,
-        "pid_started": None,
+        **NOWHERE,
+        **machine_values(),
         "heartbeat_at": now,
         "heartbeat_due_at": now + timedelta(seconds=START_PROMISE_SECONDS),
         "ended_at": None,
@@ -169,13 +235,13 @@ def _next_runs(tx: Transaction) -> list[RunRow]:
     queued = runs_in(tx, {Status.QUEUED})
     if not queued:
         return []
-    active = sum(run.host == this_host() for run in runs_in(tx, ACTIVE))
-    return queued[: max(0, slots() - active)]
+    free = max(0, _slots(tx) - _in_use(tx))
+    return list(islice((run for run in queued if waits_for(run) is None), free))
 
 
 def _start(db: Database, run: RunRow, command: Command) -> None:
     try:
-        process = _spawn(db, run.id, command(run.id))
+        process = _spawn(db, run, command(run.id))
     except OSError as error:
         reason = f"Its worker process could not be started: {error.strerror or error}."
         with db.write() as tx:
@@ -188,28 +254,29 @@ def _start(db: Database, run: RunRow, command: Command) -> None:
         update_run(tx, run.id, values, only_in={Status.STARTING}, generation=run.generation, pids=[process.pid])
 
 
-def _spawn(db: Database, run_id: str, command: list[str]) -> "subprocess.Popen[bytes]":
+def _spawn(db: Database, run: RunRow, command: list[str]) -> "subprocess.Popen[bytes]":
     """Start a process that outlives this one, with its output in the run's log."""
-    log = log_file(run_id, db.data_dir)
+    launch = launch_of(run) or capture(run.config)
+    log = log_file(run.id, db.data_dir)
     log.parent.mkdir(parents=True, exist_ok=True)
-    paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-    environment = {
-        **os.environ,
+    environment = launch.environment(ROOT) | {
         "V3_DATABASE_URL": db.url,
         "V3_DATA_DIR": str(db.data_dir),
-        "PYTHONPATH": os.pathsep.join(paths),
         "PYTHONUNBUFFERED": "1",
+        "PYTHONIOENCODING": "utf-8:backslashreplace",  # of the log, whatever the language of the machine
         "OMP_NUM_THREADS": "1",  # one core per run; more threads would only wait for each other
     }
+    program, *arguments = command
     with log.open("ab") as output:
         process = subprocess.Popen(
-            command,
+            [launch.interpreter() if program == sys.executable else program, *arguments],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
+            cwd=launch.working_folder(db.data_dir),
             env=environment,
             start_new_session=True,
         )
     # Whoever starts a process must wait for it, or a zombie keeps its pid.
-    threading.Thread(target=process.wait, name=f"wait for {run_id}", daemon=True).start()
+    threading.Thread(target=process.wait, name=f"wait for {run.id}", daemon=True).start()
     return process

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from v3core.jobs import identity
 from v3core.jobs.hidden import remove_abandoned
-from v3core.jobs.identity import ProcessIdentity
+from v3core.jobs.identity import is_here, process_of
 from v3core.jobs.launcher import Command, drain, worker_command
 from v3core.jobs.lifecycle import ACTIVE, Status, change_status
 from v3core.store.commands import note_step, open_stop, redate_stop
@@ -22,6 +22,8 @@ SIGNAL_GRACE_SECONDS = 10.0
 """… and so long after that SIGKILL, with all that it started."""
 OTHER_HOST_SECONDS = 60.0
 """A run of another machine is lost when its promised heartbeat is so late: its process cannot be looked at."""
+OTHER_CONTAINER_SECONDS = 5.0
+"""… and so late if it was of this machine, but before a new name and a restart, or in a container of the same name."""
 MONITOR_SECONDS = 4.0
 """How long after the last heartbeat a death is left to the run's own monitor, which knows its cause."""
 CLOCK_SECONDS = 5.0
@@ -53,7 +55,7 @@ def reconcile(db: Database, now: datetime | None = None, command: Command = work
         Ids of the runs that changed their status by this call.
 
     Raises:
-        V3Error: if the database or V3_MAX_WORKERS will not do.
+        V3Error: if the database will not do.
     """
     now = now or datetime.now(UTC)
     with db.read() as tx:
@@ -64,11 +66,6 @@ def reconcile(db: Database, now: datetime | None = None, command: Command = work
     if changed or any(run.status == Status.QUEUED for run in unfinished):
         changed += drain(db, command)
     return changed
-
-
-def process_of(run: RunRow) -> ProcessIdentity:
-    """The process that a run says it belongs to."""
-    return ProcessIdentity(run.host or "", run.boot_id or "", run.pid, run.pid_started)
 
 
 def describe_stop(tx: Transaction, run_id: str, otherwise: str | None) -> str | None:
@@ -92,7 +89,7 @@ def _settle(db: Database, run: RunRow, now: datetime) -> bool:
         return False  # the next look goes by the promise that it has now
     late = timedelta(0) if run.heartbeat_due_at is None else now - run.heartbeat_due_at
     if alive is None:
-        gone = late > timedelta(seconds=OTHER_HOST_SECONDS)
+        gone = late > timedelta(seconds=OTHER_CONTAINER_SECONDS if is_here(run) else OTHER_HOST_SECONDS)
         return gone and _end(db, run, now, f"Nothing was heard from its worker on {run.host} for too long.")
     if run.pid is None and run.status == Status.STARTING:
         # Claimed, but not started: the launcher is at it, unless it died in between.
@@ -129,7 +126,7 @@ def _requeue(db: Database, run: RunRow, now: datetime) -> bool:
             only_from={Status.STARTING},
             generation=run.generation,
             pids=[],
-            values={"host": None, "boot_id": None, "heartbeat_at": None, "heartbeat_due_at": None},
+            values=identity.NOWHERE,
         )
 
 

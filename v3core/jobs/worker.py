@@ -67,15 +67,12 @@ def adopt(db: Database, run_id: str) -> RunRow:
     Raises:
         V3Error: if it is another's.
     """
-    me, now = identity.current(), datetime.now(UTC)
+    now = datetime.now(UTC)
     with db.write() as tx:
         run = need_run(tx, run_id, for_update=True)
         claim(tx, run, now=now, actor="worker")
         values = {
-            "host": me.host,
-            "boot_id": me.boot_id,
-            "pid": me.pid,
-            "pid_started": me.started,
+            **identity.process_values(),
             "heartbeat_at": now,
             "heartbeat_due_at": now + timedelta(seconds=IMPORT_PROMISE_SECONDS),
         }

@@ -33,8 +33,10 @@ def database_url(folder: Path | None = None) -> URL:
     Raises:
         V3Error: if V3_DATABASE_URL will not do.
     """
-    url = os.environ.get("V3_DATABASE_URL")
-    return dialect.parse_url(url or f"sqlite:///{(folder or data_dir()) / 'v3.db'}")
+    if url := os.environ.get("V3_DATABASE_URL"):
+        return dialect.parse_url(url)
+    # Never parsed: in a URL % and ? mean something, in a folder's name nothing.
+    return URL.create("sqlite", database=str((folder or data_dir()) / "v3.db"))
 
 
 class Database:

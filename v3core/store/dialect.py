@@ -61,10 +61,17 @@ def parse_url(text: str) -> URL:
     if url.host:
         raise V3Error(f"V3_DATABASE_URL '{text}' lacks a slash; a file is written sqlite:///FILE, with three.")
     if url.query:
-        raise V3Error(f"V3_DATABASE_URL '{text}' has options, which a SQLite file does not take; leave out '?' and on.")
+        raise V3Error(
+            f"V3_DATABASE_URL '{text}' has options, which a SQLite file does not take; leave out '?' and on, or write it "
+            "as %3F if the file's name has one."
+        )
     if not url.database or url.database == ":memory:":
         raise V3Error("A SQLite database in memory cannot be shared with worker processes; name a file in the URL.")
-    return url.set(database=str(Path(url.database).absolute()))
+    file = Path(url.database).absolute()
+    as_written = Path(text.partition("://")[2].removeprefix("/")).absolute()
+    if file != as_written and as_written.parent.is_dir() and not file.parent.is_dir():
+        raise V3Error(f"V3_DATABASE_URL '{text}' names {file}, for % has a meaning in a URL; write it as %25.")
+    return url.set(database=str(file))
 
 
 def make_engines(url: URL) -> tuple[Engine, Engine]:

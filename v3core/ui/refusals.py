@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from typing import Literal
 
-from v3core.jobs.identity import this_host
+from v3core.jobs.identity import is_here
 from v3core.jobs.lifecycle import ACTIVE, ENDED, RESUMABLE, Status
 from v3core.store.commands import CHECKPOINT, CONTINUE, PAUSE
 from v3core.store.history import CheckpointRow
@@ -68,4 +68,4 @@ def trained_elsewhere(run: RunRow) -> str | None:
 
 
 def _other_host(run: RunRow) -> str | None:
-    return run.host if run.host not in (None, this_host()) else None
+    return None if is_here(run) else run.host

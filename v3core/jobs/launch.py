@@ -1,0 +1,166 @@
+"""What a run needs from whoever launched it, kept with the run, so that anybody can start it: folders and variables.
+
+A worker gets nothing else of the kind: not the import folders, nor the variables below, of whoever happens to start it.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from v3core.config import RunConfig
+from v3core.errors import V3Error
+from v3core.store.runs import RunRow
+
+NAMES = frozenset(
+    {
+        "DISPLAY",
+        "LANG",
+        "LD_LIBRARY_PATH",
+        "LD_PRELOAD",
+        "PATH",
+        "PYTHONHASHSEED",
+        "PYTHONPATH",
+        "PYTHONSAFEPATH",
+        "TZ",
+        "V3_KEEP_CHECKPOINTS",
+        "V3_NATIVE",
+        "WAYLAND_DISPLAY",
+        "XAUTHORITY",
+    }
+)
+"""Variables that decide what a run can import, which programs and libraries it finds, and what it computes or draws."""
+PREFIXES = (
+    *("ALE_", "GYM_", "GYMNASIUM_", "MINARI_", "MUJOCO_", "PYGAME_", "SDL_"),  # environments
+    *("EGL_", "LIBGL_", "MESA_", "PYOPENGL_"),  # drawing without a screen
+    *("CUDA_", "CUBLAS_", "MKL_", "NUMBA_", "OPENBLAS_", "PYTORCH_", "TORCH_", "JAX_", "XLA_", "TF_"),  # computing
+    "LC_",
+)
+MORE = "V3_RUN_VARIABLES"
+"""A variable that names further ones, separated by commas, for environments that V3 Lab does not know."""
+_SECRETS = ("KEY", "PASS", "SECRET", "TOKEN", "CREDENTIAL")
+_FOLDERS = frozenset({"LD_LIBRARY_PATH", "PATH"})
+"""Lists of folders, which are kept absolute; those of PYTHONPATH have a field of their own."""
+
+
+@dataclass(frozen=True)
+class Launch:
+    """Where and how a run was launched."""
+
+    python: str
+    """The interpreter, whose packages it may need."""
+    folder: str
+    """The working folder, absolute: modules are imported from it, and relative files read."""
+    path: tuple[str, ...]
+    """The folders of PYTHONPATH that were there, absolute."""
+    variables: dict[str, str]
+    imports: bool
+    """Whether an environment of it has the form `module:Env-v0`, which imports code that V3 Lab does not bring."""
+
+    def to_json(self) -> str:
+        """For the run's row. What is not UTF-8 in a folder's name survives."""
+        return json.dumps(asdict(self))
+
+    @property
+    def needs_folders(self) -> bool:
+        """Whether it can only be started where its folders and its interpreter are."""
+        return self.imports or bool(self.path)
+
+    def missing(self) -> str | None:
+        """What this machine lacks to start it, in words; None if it can be started here."""
+        if not self.needs_folders:
+            return None
+        if not os.access(self.python, os.X_OK):
+            return f"its Python {self.python}"
+        lost = next((folder for folder in self.path if not os.access(folder, os.R_OK)), None)
+        if lost is None and self.imports and not os.access(self.folder, os.R_OK | os.X_OK):
+            lost = self.folder
+        return None if lost is None else f"its import folder {lost}"
+
+    def interpreter(self) -> str:
+        """The Python to start it with here."""
+        return self.python if os.access(self.python, os.X_OK) else sys.executable
+
+    def working_folder(self, otherwise: Path) -> str:
+        """Where to start it here."""
+        return self.folder if os.access(self.folder, os.R_OK | os.X_OK) else str(otherwise)
+
+    def environment(self, root: Path, base: Mapping[str, str] = os.environ) -> dict[str, str]:
+        """The variables of its process: its own, and of whoever starts it (`base`) what has nothing to do with it.
+
+        Args:
+            root: the folder from which V3 Lab itself is imported.
+            base: variables of whoever starts it.
+        """
+        named = _named(self.variables)
+        kept = {name: value for name, value in base.items() if not _matters(name, named)}
+        return kept | self.variables | {"PYTHONPATH": os.pathsep.join([str(root), *self.path])}
+
+
+def capture(config: RunConfig) -> Launch:
+    """What a run needs that is launched by this process, now."""
+    named = _named(os.environ)
+    variables = {name: value for name, value in os.environ.items() if _matters(name, named) and name != "PYTHONPATH"}
+    for name in _FOLDERS & variables.keys():
+        variables[name] = os.pathsep.join(absolute_folders(variables[name]))
+    folders = tuple(folder for folder in absolute_folders(os.environ.get("PYTHONPATH", "")) if Path(folder).exists())
+    imports = any(":" in env for env in [config.env, *(phase.env or "" for phase in config.curriculum.phases)])
+    return Launch(os.path.abspath(sys.executable), os.getcwd(), folders, variables, imports)  # noqa: PTH100, PTH109
+
+
+def launch_of(run: RunRow) -> Launch | None:
+    """What is kept with a run; None for one of an earlier version, or from an archive."""
+    if run.launch_json is None:
+        return None
+    values = json.loads(run.launch_json)
+    return Launch(**{**values, "path": tuple(values["path"])})
+
+
+def waits_for(run: RunRow) -> str | None:
+    """Why this machine does not start a queued run, as one sentence; None if it does once a slot is free."""
+    launch = launch_of(run)
+    missing = launch.missing() if launch else None
+    if missing is None:
+        return None
+    return (
+        f"It waits for {missing}, which is not on this machine; put that back, or stop the run and resume it with: "
+        f"python -m v3core resume {run.id[:8]} --here."
+    )
+
+
+def renewed(run: RunRow, *, here: bool) -> str | None:
+    """What a run that is resumed needs from now on, for its row; None if that stays as it is.
+
+    Args:
+        run: a run that has ended.
+        here: whether it is to take the folders and variables of this process.
+
+    Raises:
+        V3Error: if it was launched with folders that are not here.
+    """
+    launch = launch_of(run)
+    if here or launch is None:
+        return capture(run.config).to_json()
+    if missing := launch.missing():
+        raise V3Error(
+            f"Run {run.id[:8]} '{run.name}' was launched with {missing}, which is not on this machine; put that back, "
+            f"or resume it from a shell that has what it imports: python -m v3core resume {run.id[:8]} --here."
+        )
+    return None
+
+
+def absolute_folders(text: str) -> list[str]:
+    """The folders of a list such as PYTHONPATH, absolute; an empty entry is the working folder."""
+    return [os.path.abspath(folder) for folder in text.split(os.pathsep)] if text else []  # noqa: PTH100
+
+
+def _named(variables: Mapping[str, str]) -> frozenset[str]:
+    return frozenset({MORE, *(name.strip() for name in variables.get(MORE, "").split(","))})
+
+
+def _matters(name: str, named: frozenset[str]) -> bool:
+    if name in named or name in NAMES:
+        return True
+    return name.startswith(PREFIXES) and not any(word in name.upper() for word in _SECRETS)

@@ -11,8 +11,10 @@ from v3core.ui.demo import CURRICULA, ENV, demo_configs
 from v3core.ui.experiments import experiments_at_work
 from v3core.ui.run_list import run_list
 from v3core.ui.run_picker import compare_link
-from v3core.ui.run_queue import slots_text
-from v3core.ui.status import counted
+from v3core.ui.run_queue import slots_menu, slots_text
+from v3core.ui.status import counted, plain
+
+DATABASE_HELP = "Commands given in another folder may use another one; docs/serving.md says how it is chosen."
 
 database = shell.page("Runs")
 
@@ -62,7 +64,10 @@ def overview() -> None:
         empty()
         return
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
-        st.caption(f"{counted(len(runs), 'run')} · {slots_text(runs, launcher.slots())}")
+        with st.container(horizontal=True, vertical_alignment="center", width="content"):
+            limit = launcher.slots(database)
+            st.caption(f"{counted(len(runs), 'run')} · {slots_text(runs, limit)}")
+            slots_menu(database, limit)
         with st.container(horizontal=True, horizontal_alignment="right", width="content"):
             newest = next((run.experiment for run in runs if run.experiment), None)
             group = [run for run in runs if newest and run.experiment == newest]
@@ -76,3 +81,4 @@ def overview() -> None:
 st.title("Runs", anchor=False)
 overview()
 archive_import(database)
+st.caption(f"Database: {plain(database.describe())}", help=DATABASE_HELP)

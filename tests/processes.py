@@ -1,10 +1,18 @@
 """The processes that a test's store has set going."""
 
+import dataclasses
 import os
 from contextlib import suppress
 from pathlib import Path
 
 import psutil
+
+from v3core.jobs import identity
+
+
+def another_host(name: str = "another") -> identity.ProcessIdentity:
+    """A process of a machine that has nothing in common with this one."""
+    return dataclasses.replace(identity.current(), host=name, machine=name, boot_id=name)
 
 
 def processes_of(folder: Path) -> list[psutil.Process]:

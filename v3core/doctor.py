@@ -11,6 +11,7 @@ from pathlib import Path
 
 from v3core.errors import V3Error
 from v3core.jobs.housekeeping import in_words, leftovers
+from v3core.jobs.launcher import slots
 from v3core.jobs.webhook import webhook
 from v3core.serve import DEFAULT_PORT, ROOT, check_port
 from v3core.store.database import Database, data_dir
@@ -38,8 +39,7 @@ def examine() -> Iterator[Finding]:
     yield from _data()
     yield _port()
     yield from _webhook()
-    cores = os.cpu_count() or 1
-    yield Finding("Cores", True, f"{cores}: as many runs train at once, the others wait in the queue")
+    yield Finding("Cores", True, str(os.cpu_count() or 1))
     yield _browser()
 
 
@@ -73,12 +73,14 @@ def _data() -> Iterator[Finding]:
         try:
             database.check()
             found = leftovers(database)
+            limit = slots(database)
         finally:
             database.close()
     except V3Error as error:
         yield Finding("Database", False, str(error))
         return
     yield Finding("Database", True, database.describe())
+    yield Finding("Slots", True, f"{limit}: as many runs train at once here, others wait; see python -m v3core slots")
     if found:
         room = in_words(sum(leftover.bytes for leftover in found))
         yield Finding("Left over", False, f"{room} in {len(found)} places; see python -m v3core tidy", needed=False)

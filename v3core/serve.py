@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 
 from v3core.errors import V3Error
+from v3core.jobs.launch import absolute_folders
+from v3core.jobs.launcher import SLOTS_VARIABLE, keep_asked_slots
 from v3core.jobs.notice import call_webhooks
 from v3core.jobs.supervisor import reconcile
 from v3core.store.database import Database
@@ -25,13 +27,35 @@ def serve(port: int) -> None:
     from v3core.ui.plotly_js import ensure_plotly_js  # only here: it imports Streamlit
 
     check_port(port)
-    Database.open().close()
+    database = Database.open()
+    keep_slots(database)
+    stay_with(database)
+    database.close()
     look_after_runs()
     ensure_plotly_js()  # before the server looks for the folder that it serves
     print(f"V3 Lab: http://{ADDRESS}:{port}", flush=True)
     os.chdir(ROOT)
     command = ["streamlit", "run", str(ROOT / "app.py"), f"--server.address={ADDRESS}", f"--server.port={port}"]
     os.execv(sys.executable, [sys.executable, "-m", *command])
+
+
+def keep_slots(database: Database) -> None:
+    """Make V3_MAX_WORKERS the limit of this machine, once: what is set on a page later must not be undone by a launch.
+
+    Raises:
+        V3Error: if it is not a positive number.
+    """
+    with database.write() as tx:
+        keep_asked_slots(tx)
+    os.environ.pop(SLOTS_VARIABLE, None)
+
+
+def stay_with(database: Database) -> None:
+    """Name files and folders by their whole paths: the server works in another folder than the shell that starts it."""
+    os.environ["V3_DATA_DIR"] = str(database.data_dir)
+    os.environ["V3_DATABASE_URL"] = database.url
+    if folders := absolute_folders(os.environ.get("PYTHONPATH", "")):
+        os.environ["PYTHONPATH"] = os.pathsep.join(folders)
 
 
 def look_after_runs() -> None:

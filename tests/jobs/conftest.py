@@ -14,7 +14,7 @@ from tests.processes import kill_all
 from tests.runs import assert_whole as assert_whole
 from tests.runs import tiny_config
 from v3core.jobs import identity
-from v3core.jobs.launcher import claim, create, enqueue
+from v3core.jobs.launcher import claim, create, enqueue, set_slots
 from v3core.jobs.lifecycle import Status, change_status
 from v3core.store.database import Database
 from v3core.store.runs import get_run, need_run, update_run
@@ -40,11 +40,12 @@ def _starts_worker(item):
 @pytest.fixture(params=BACKENDS)
 def db(request, tmp_path, monkeypatch):
     """An open, empty store; workers of its runs are killed at the end."""
-    monkeypatch.setenv("V3_MAX_WORKERS", "4")
+    monkeypatch.delenv("V3_MAX_WORKERS", raising=False)
     monkeypatch.setenv("V3_DATA_DIR", str(tmp_path))
     with empty_database(request.param, tmp_path) as url:
         monkeypatch.setenv("V3_DATABASE_URL", url)
         database = Database.open()
+        set_slots(database, 4)
         yield database
         database.close()
         kill_all(tmp_path)
@@ -80,8 +81,8 @@ def run_in(db, config):
             for step in paths[status]:
                 if step is Status.STARTING:
                     claim(tx, need_run(tx, run_id), now=now, actor="test")
-                    who = {"host": process.host, "boot_id": process.boot_id}
-                    who |= {"pid": process.pid, "pid_started": process.started}
+                    who = {name: value for name, value in vars(process).items() if name != "started"}
+                    who |= {"pid_started": process.started}
                     update_run(tx, run_id, who | values, only_in=[step])
                 else:
                     assert change_status(tx, run_id, step, actor="test", message="m", now=now)

@@ -7,6 +7,7 @@ import zipfile
 
 import pytest
 
+from tests.processes import another_host
 from v3core.curriculum import with_boundaries
 from v3core.errors import V3Error
 from v3core.jobs import control, identity, launcher
@@ -18,7 +19,7 @@ from v3core.store.history import CheckpointRow, add_checkpoint
 from v3core.store.readers import read_events, read_revisions
 from v3core.store.runs import get_run, list_runs, update_run
 
-ELSEWHERE = dataclasses.replace(identity.current(), host="another")
+ELSEWHERE = another_host()
 NOBODY = dataclasses.replace(identity.current(), started=1.0)
 
 
@@ -209,7 +210,7 @@ def test_a_command_asked_twice_is_one(db, run_in):
 
 
 def test_the_highest_priority_starts_first_then_the_oldest(db, run_in, monkeypatch):
-    monkeypatch.setenv("V3_MAX_WORKERS", "2")
+    launcher.set_slots(db, 2)
     oldest, urgent, newest = (run_in(Status.QUEUED) for _ in range(3))
     control.set_priority(db, urgent, 5)
     control.set_priority(db, urgent, 5)
@@ -222,7 +223,7 @@ def test_the_highest_priority_starts_first_then_the_oldest(db, run_in, monkeypat
 
 
 def test_an_experiment_is_stopped_at_one_stroke(db, config, monkeypatch):
-    monkeypatch.setenv("V3_MAX_WORKERS", "1")
+    launcher.set_slots(db, 1)
     monkeypatch.setattr(launcher, "worker_command", sleeper)
     monkeypatch.setattr(launcher, "drain", lambda db: drain(db, sleeper))
     ids = launcher.enqueue(db, [config()] * 3, "one")

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 import pytest
 
 from tests.jobs.conftest import ROOT
+from tests.processes import another_host
 from tests.waiting import wait_for
 from v3core.errors import V3Error
 from v3core.jobs import launcher
@@ -58,7 +59,7 @@ def no_command(_run_id):
 
 
 def test_eight_processes_drain_twenty_runs_without_a_double_start(db, config, monkeypatch):
-    monkeypatch.setenv("V3_MAX_WORKERS", "3")
+    launcher.set_slots(db, 3)
     monkeypatch.setattr(launcher, "drain", lambda _db: [])
     ids = launcher.enqueue(db, [config()] * 20)
     script = (
@@ -98,7 +99,7 @@ def test_eight_processes_drain_twenty_runs_without_a_double_start(db, config, mo
 
 
 def test_no_run_starts_while_the_slots_are_taken(db, config, run_in, status_of, monkeypatch):
-    monkeypatch.setenv("V3_MAX_WORKERS", "2")
+    launcher.set_slots(db, 2)
     run_in(Status.RUNNING)
     run_in(Status.STOPPING)
     (waiting,) = launcher.enqueue(db, [config()])
@@ -107,7 +108,7 @@ def test_no_run_starts_while_the_slots_are_taken(db, config, run_in, status_of, 
 
 
 def test_a_slot_that_another_process_takes_meanwhile_is_not_given_twice(db, run_in, status_of, monkeypatch):
-    monkeypatch.setenv("V3_MAX_WORKERS", "1")
+    launcher.set_slots(db, 1)
     first, second = run_in(Status.QUEUED), run_in(Status.QUEUED)
 
     def another_is_quicker(tx):
@@ -119,8 +120,8 @@ def test_a_slot_that_another_process_takes_meanwhile_is_not_given_twice(db, run_
 
 
 def test_runs_of_another_machine_take_no_slot_here(db, run_in, monkeypatch):
-    monkeypatch.setenv("V3_MAX_WORKERS", "1")
-    run_in(Status.RUNNING, host="another")
+    launcher.set_slots(db, 1)
+    run_in(Status.RUNNING, process=another_host())
     waiting = run_in(Status.QUEUED)
     assert launcher.drain(db, no_command) == [waiting]
 
@@ -151,14 +152,36 @@ def test_what_a_process_prints_is_in_the_log_of_its_run(db, run_in):
 @pytest.mark.parametrize("text", ["0", "-1", "many", "1.5", "9" * 5000])
 def test_a_wrong_number_of_slots_is_refused_and_nothing_queued(db, config, monkeypatch, text):
     monkeypatch.setenv("V3_MAX_WORKERS", text)
-    with pytest.raises(V3Error, match=f"V3_MAX_WORKERS is '{text}'; set it to a whole number, 1 or more."):
+    with pytest.raises(V3Error, match=f"V3_MAX_WORKERS is '{text}'; set it to a whole number from 1 to 10,000."):
         launcher.enqueue(db, [config()])
     assert list_runs(db) == []
 
 
-def test_slots_are_the_cores_if_nothing_else_is_said(monkeypatch):
-    monkeypatch.delenv("V3_MAX_WORKERS", raising=False)
-    assert launcher.slots() == os.cpu_count()
+def test_slots_are_the_cores_if_nothing_else_is_said(db):
+    launcher.set_slots(db, None)
+    assert launcher.slots(db) == os.cpu_count()
+
+
+def test_who_queues_a_run_sets_the_limit_and_nobody_else_exceeds_it(db, config, run_in, monkeypatch):
+    with monkeypatch.context() as shell:
+        shell.setattr(launcher, "drain", lambda _db: [])
+        shell.setenv("V3_MAX_WORKERS", "1")
+        launcher.enqueue(db, [config()])
+    run_in(Status.RUNNING)
+    for text in ("", "8"):
+        monkeypatch.setenv("V3_MAX_WORKERS", text)
+        assert (launcher.slots(db), launcher.drain(db, no_command)) == (1, [])
+    launcher.set_slots(db, 2)
+    assert len(launcher.drain(db, no_command)) == 1
+
+
+def test_the_limit_is_of_one_machine(db, monkeypatch):
+    launcher.set_slots(db, 3)
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr(launcher, "this_machine", lambda: "another")
+        assert launcher.slots(db) == os.cpu_count()
+        launcher.set_slots(db, 1)
+    assert launcher.slots(db) == 3
 
 
 def test_runs_keep_the_order_and_experiment_they_were_queued_with(db, config, monkeypatch):

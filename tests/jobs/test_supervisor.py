@@ -9,8 +9,9 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import event
 
+from tests.processes import another_host
 from tests.waiting import wait_for
-from v3core.jobs import control, identity
+from v3core.jobs import control, identity, launcher
 from v3core.jobs.lifecycle import ACTIVE, Status
 from v3core.jobs.supervisor import reconcile
 from v3core.store.commands import STOP, add_command, read_commands
@@ -83,7 +84,7 @@ def test_after_a_restart_of_the_machine_a_run_is_lost(db, run_in):
 
 
 def test_a_run_of_another_machine_is_lost_when_it_is_silent_for_long(db, run_in):
-    run_id = run_in(Status.RUNNING, process=dataclasses.replace(identity.current(), host="another"))
+    run_id = run_in(Status.RUNNING, process=another_host())
     due = get_run(db, run_id).heartbeat_due_at
     assert reconcile(db, due + timedelta(seconds=59)) == []
     assert reconcile(db, due + timedelta(seconds=61)) == [run_id]
@@ -91,7 +92,7 @@ def test_a_run_of_another_machine_is_lost_when_it_is_silent_for_long(db, run_in)
 
 
 def test_a_run_whose_launcher_died_before_it_started_a_process_waits_again(db, run_in, monkeypatch):
-    monkeypatch.setenv("V3_MAX_WORKERS", "1")
+    launcher.set_slots(db, 1)
     run_in(Status.RUNNING)  # keeps the slot
     run_id = run_in(Status.STARTING, process=dataclasses.replace(identity.current(), pid=None, started=None))
     due = get_run(db, run_id).heartbeat_due_at
@@ -173,7 +174,7 @@ def test_with_nothing_to_do_there_is_one_query_and_no_write(db, run_in):
 
 
 def test_the_place_of_a_lost_run_goes_to_the_next(db, run_in, dead, monkeypatch):
-    monkeypatch.setenv("V3_MAX_WORKERS", "1")
+    launcher.set_slots(db, 1)
     lost = run_in(Status.RUNNING, process=dead)
     waiting = run_in(Status.QUEUED)
     sleeper = [sys.executable, "-c", "import time; time.sleep(60)"]

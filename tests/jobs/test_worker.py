@@ -216,7 +216,7 @@ def test_a_worker_outlives_its_launcher_and_is_stopped_by_a_plain_signal(db, con
 
 
 def test_the_queue_goes_on_with_nobody_looking(db, config, monkeypatch, wait_until):
-    monkeypatch.setenv("V3_MAX_WORKERS", "1")
+    launcher.set_slots(db, 1)
     first, second = launcher.enqueue(db, [config(episodes=20, seed=1), config(episodes=20, seed=2)])
     wait_until(second, status=Status.COMPLETED)
     assert get_run(db, first).ended_at <= get_run(db, second).started_at

@@ -6,7 +6,7 @@ import pytest
 
 from tests.pages.recorded import add_recorded_run
 from v3core.curriculum import with_boundaries
-from v3core.jobs import control
+from v3core.jobs import control, launcher
 from v3core.jobs.lifecycle import Status, change_status
 from v3core.store import commands
 from v3core.store.history import EndRow
@@ -22,6 +22,9 @@ def told(app):
     """Everything a page says."""
     kinds = (app.subheader, app.markdown, app.caption, app.error, app.warning, app.info)
     return "\n".join(str(element.value) for kind in kinds for element in kind)
+
+
+FAR_AWAY = dict.fromkeys(("host", "machine", "boot_id"), "far-away")
 
 
 def put(database, run_id, **values):
@@ -173,7 +176,7 @@ def test_live_says_why_a_run_does_not_advance(open_page, database, status, value
 
 def test_a_run_of_another_host_is_said_to_be_there_and_closed(open_page, database):
     run_id = add_recorded_run(database, Status.RUNNING)
-    put(database, run_id, host="far-away", heartbeat_due_at=datetime.now(UTC) + timedelta(hours=1))
+    put(database, run_id, **FAR_AWAY, heartbeat_due_at=datetime.now(UTC) + timedelta(hours=1))
     app = open_page("pages/live.py", run=run_id)
     assert "on host far-away" in told(app)
     button = app.button(key=f"stop:live:{run_id}")
@@ -184,7 +187,7 @@ def test_a_run_of_another_host_is_said_to_be_there_and_closed(open_page, databas
 
 def test_going_on_with_a_run_of_another_host_is_asked_first(open_page, database):
     run_id = add_recorded_run(database, Status.STOPPED)
-    put(database, run_id, host="far-away")
+    put(database, run_id, **FAR_AWAY)
     app = open_page("pages/live.py", run=run_id)
     app.button(key=f"resume:live:{run_id}").click().run()
     assert get_run(database, run_id).status == "stopped"
@@ -241,7 +244,7 @@ def test_an_experiment_at_work_is_stopped_as_one_after_asking(open_page, databas
 
 
 def test_slots_count_what_is_paused(open_page, database, monkeypatch):
-    monkeypatch.setenv("V3_MAX_WORKERS", "4")
+    launcher.set_slots(database, 4)
     for status in (Status.RUNNING, Status.PAUSED, Status.QUEUED):
         add_recorded_run(database, status)
     assert "3 runs · 2 of 4 slots in use, 1 of them paused · 1 waiting" in told(open_page("app.py"))

@@ -168,6 +168,11 @@ class Database:
 
 def _need_folder(folder: Path, subject: str, variable: str) -> None:
     try:
+        str(folder).encode()
+    except UnicodeEncodeError:  # its name could not be handed to workers, nor shown
+        shown = str(folder).encode(errors="backslashreplace").decode()
+        raise V3Error(f"{subject} {shown} has a name that is not UTF-8; choose another with {variable}.") from None
+    try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         problem = "it is a file" if isinstance(error, FileExistsError) else error.strerror or str(error)

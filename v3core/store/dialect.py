@@ -62,8 +62,8 @@ def parse_url(text: str) -> URL:
         raise V3Error(f"V3_DATABASE_URL '{text}' lacks a slash; a file is written sqlite:///FILE, with three.")
     if url.query:
         raise V3Error(
-            f"V3_DATABASE_URL '{text}' has options, which a SQLite file does not take; leave out '?' and on, or write it "
-            "as %3F if the file's name has one."
+            f"V3_DATABASE_URL '{text}' has options, which a SQLite file does not take; leave out '?' and on, or "
+            "write it as %3F if it is part of the name."
         )
     if not url.database or url.database == ":memory:":
         raise V3Error("A SQLite database in memory cannot be shared with worker processes; name a file in the URL.")

@@ -4,6 +4,7 @@ import streamlit as st
 
 from v3core.errors import V3Error
 from v3core.jobs import control, launcher
+from v3core.jobs.launch import waits_for
 from v3core.jobs.lifecycle import ACTIVE, Status
 from v3core.store.database import Database
 from v3core.store.runs import RunRow
@@ -32,6 +33,23 @@ def slots_text(runs: list[RunRow], slots: int) -> str:
     return " · ".join([used, *([f"{elsewhere} on other hosts"] if elsewhere else []), f"{waiting} waiting"])
 
 
+def slots_menu(database: Database, limit: int) -> None:
+    """Opened, it changes how many runs train at once on this machine, which is `limit` now."""
+    with st.popover("Slots", icon=":material/tune:", type="tertiary", key="slots"):
+        # The limit is part of the key, so that the field follows a change made elsewhere.
+        field = f"slots:{limit}"
+        st.number_input(
+            "Runs at once on this machine",
+            1,
+            launcher.MOST_SLOTS,
+            limit,
+            key=field,
+            help="Runs that train already stay. Each takes one core; more runs than cores slow each other down.",
+            on_change=_set_slots,
+            args=(database, field),
+        )
+
+
 def queue_place(database: Database, run: RunRow, place: int, *, key: str) -> None:
     """Where a waiting run stands; opened, its priority can be changed."""
     label = f"{ordinal(place)} in the queue" + (f" · priority {run.priority}" if run.priority else "")
@@ -48,12 +66,24 @@ def queue_place(database: Database, run: RunRow, place: int, *, key: str) -> Non
             on_change=_set_priority,
             args=(database, run.id, field),
         )
+    if problem := waits_for(run):
+        st.caption(f":material/folder_off: {plain(problem)}")
 
 
 def ordinal(number: int) -> str:
     """As in `1st`, `2nd`, `11th`."""
     ending = "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
     return f"{number:,}{ending}"
+
+
+def _set_slots(database: Database, field: str) -> None:
+    number = st.session_state[field]
+    if number is None:
+        return
+    try:
+        launcher.set_slots(database, number)
+    except V3Error as error:
+        st.toast(plain(str(error)), icon=":material/warning:", duration="long")
 
 
 def _set_priority(database: Database, run_id: str, field: str) -> None:

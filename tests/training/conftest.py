@@ -40,8 +40,12 @@ class Recorder:
         self.folder = folder
         self.episodes, self.phases, self.applied, self.rejected, self.saved, self.calls = [], [], [], [], [], []
         self.evaluations, self.undone, self.held, self.remarks = [], [], [], []
+        self.device = None
         self.interrupted = interrupted or (lambda: False)
         self._orders = orders or (lambda _: Orders())
+
+    def trains_on(self, device):
+        self.device = device
 
     def record(self, episodes, step):
         self.episodes += episodes

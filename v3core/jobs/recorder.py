@@ -9,7 +9,7 @@ from pathlib import Path
 from v3core.episode import EpisodeRecord
 from v3core.jobs.checkpoints import kept_checkpoints, superseded
 from v3core.jobs.files import checkpoint_file
-from v3core.jobs.lifecycle import Status, change_status
+from v3core.jobs.lifecycle import ACTIVE, Status, change_status
 from v3core.jobs.logs import logger
 from v3core.jobs.signals import StopRequest
 from v3core.store import commands
@@ -26,7 +26,7 @@ from v3core.store.history import (
     remove_checkpoint,
 )
 from v3core.store.recent import recent_returns
-from v3core.store.runs import RunRow
+from v3core.store.runs import RunRow, update_run
 from v3core.store.writer import EpisodeWriter
 from v3core.training.hooks import Edit, Evaluation, Orders, PhaseChange
 
@@ -90,6 +90,15 @@ class Recorder:
         self._edits: list[Edit] = []
         writer.at_heartbeat = self.heard
         checkpoint_file(db, run.id, 0).parent.mkdir(parents=True, exist_ok=True)
+
+    def trains_on(self, device: str) -> None:
+        """Record and log it."""
+        logger.info("The network computes on %s.", device)
+
+        def write(tx: Transaction) -> None:
+            update_run(tx, self._run.id, {"device": device}, only_in=ACTIVE)
+
+        self._writer.also(write)
 
     def record(self, episodes: Sequence[EpisodeRecord], step: int) -> None:
         """Hand the episodes to the writer."""

@@ -72,6 +72,8 @@ class RunRow:
     pid_namespace: str | None
     pid: int | None
     pid_started: float | None
+    device: str | None
+    """Where its network really computed when it last trained: `cpu`, or `cuda: NVIDIA H100`; None before it trained."""
     heartbeat_at: datetime | None
     heartbeat_due_at: datetime | None
     """When the worker promised to be heard from again."""

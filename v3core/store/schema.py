@@ -99,6 +99,7 @@ class RunColumns(Columns):
     pid_namespace: Named[str | None] = Column(String(32))
     pid: Named[int | None]
     pid_started: Named[float | None]
+    device: Named[str | None]
     heartbeat_at: Named[datetime | None] = Column(UtcDateTime)
     heartbeat_due_at: Named[datetime | None] = Column(UtcDateTime)
     rollout_at: Named[datetime | None] = Column(UtcDateTime)

@@ -70,6 +70,9 @@ class Orders:
 class TrainingHooks(Protocol):
     """Whoever runs the trainer. Every call is made on the trainer's thread."""
 
+    def trains_on(self, device: str) -> None:
+        """Where the network computes, as in `cpu` or `cuda: NVIDIA H100`; called once, before anything else."""
+
     def record(self, episodes: Sequence[EpisodeRecord], step: int) -> None:
         """Episodes of the rollout just learned from, which may be none; `step` counts the whole run's steps."""
 

@@ -157,6 +157,11 @@ class TrainingState:
         return state
 
 
+def device_name(device: torch.device) -> str:
+    """`cpu`, or `cuda:` and the name of the GPU."""
+    return f"cuda: {torch.cuda.get_device_name(device)}" if device.type == "cuda" else device.type
+
+
 def device_of(config: RunConfig) -> torch.device:
     """Where the run computes.
 

@@ -33,7 +33,7 @@ from v3core.training.hooks import Edit, Evaluation, PhaseChange, TrainingHooks
 from v3core.training.interruption import LeftEarlyError
 from v3core.training.ppo import Coefficients, NonFiniteUpdateError, Samples, UpdateStatistics, normalised, update
 from v3core.training.rollout import InterruptedRolloutError, Rollout
-from v3core.training.state import TrainingState
+from v3core.training.state import TrainingState, device_name
 from v3core.training.statistics import EpisodeSums, explained_variance
 from v3core.training.world import World
 
@@ -81,6 +81,7 @@ def train(
     torch.set_num_threads(1)
     spec = check_run(config.environment, curriculum, allow_import=True)
     state = TrainingState(config, spec)
+    hooks.trains_on(device_name(state.device))
     world = None if checkpoint is None else _go_on(checkpoint, state, spec, config, curriculum, hooks)
     state.remember_good()
     saved_at = clock()

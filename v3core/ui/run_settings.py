@@ -15,7 +15,7 @@ from v3core.ui.status import plain
 
 _EFFECTIVE = ("routing", "top_k", "top_k_weights", "alpha", "env")
 _GRAPHS = {"gatv1": "graph attention GATv1", "gatv2": "graph attention GATv2", "mlp": "no messages between nodes"}
-_DEVICES = {"auto": "device auto: CUDA where there is one", "cpu": "device CPU", "cuda": "device CUDA"}
+_ASKED_FOR = {"auto": "CUDA where there is one, else the CPU", "cpu": "the CPU", "cuda": "CUDA"}
 
 
 def run_settings(database: Database, run: RunRow, curriculum: Curriculum) -> None:
@@ -29,7 +29,7 @@ def run_settings(database: Database, run: RunRow, curriculum: Curriculum) -> Non
         f":material/alt_route: {describe_routing(values, run.experts)}",
         f":material/hub: {describe_network(run.config.policy)}",
         f":material/videogame_asset: {plain(' in '.join([str(values['env'] or run.env), *run.config.wrappers]))}",
-        f":material/memory: {_DEVICES[run.config.device]}",
+        f":material/memory: {plain(describe_device(run))}",
     ]
     st.caption(" · ".join(parts))
     if environments := describe_environments(run.config, curriculum):
@@ -51,6 +51,14 @@ def describe_routing(values: Mapping[str, Any], experts: int) -> str:
     if routing == "entmax" and alpha is not None and _known(alpha):
         return f"Routing entmax, α {alpha:.3g}"
     return f"Routing {routing}"
+
+
+def describe_device(run: RunRow) -> str:
+    """Where the network really computes; before it trains, what was asked for."""
+    if run.device is None:
+        return f"asks for {_ASKED_FOR[run.config.device]}"
+    kind, _, name = run.device.partition(": ")
+    return f"on the {'GPU' if kind == 'cuda' else kind.upper()}{f' {name}' if name else ''}"
 
 
 def describe_network(policy: PolicyConfig) -> str:

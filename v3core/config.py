@@ -17,7 +17,7 @@ from v3core.curriculum import (
     check_experts,
     check_fits,
 )
-from v3core.environment_setup import EnvArg, EnvArgs, EnvironmentSetup, Wrappers
+from v3core.environment_setup import VIEW, EnvArg, EnvArgs, EnvironmentSetup, Wrappers
 from v3core.errors import V3Error, explain
 
 RECIPES = Path(__file__).resolve().parents[1] / "data" / "recipes"
@@ -181,11 +181,14 @@ class RunConfig(_Frozen):
     evaluation: EvaluationConfig = EvaluationConfig()
     device: Device = "auto"
     """Where the network computes; `auto` takes CUDA where there is one."""
+    view: Annotated[int, Field(ge=1, le=VIEW)] = 1
+    """Version of what the policy sees and obeys of its environments, as in `EnvironmentSetup`; 1 where none is named:
+    before there were versions."""
 
     @property
     def environment(self) -> EnvironmentSetup:
         """What the run trains on where no phase says otherwise."""
-        return EnvironmentSetup(self.env, self.env_args, self.wrappers)
+        return EnvironmentSetup(self.env, self.env_args, self.wrappers, self.view)
 
     @model_validator(mode="after")
     def _curriculum_fits(self) -> Self:
@@ -260,6 +263,7 @@ def build_run_config(
             policy=policy,
             evaluation=recipe.evaluation,
             device=device,
+            view=setup.view,
         )
     except ValidationError as error:
         raise V3Error(explain(error, "The run")) from None

@@ -5,7 +5,7 @@ import json
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any
 
 import yaml
@@ -13,6 +13,8 @@ from pydantic import BeforeValidator
 
 from v3core.errors import V3Error
 
+VIEW = 2
+"""Newest version of what the policy sees and obeys of an environment: `EnvironmentSetup.view`."""
 MOST_ARGUMENTS = 32
 MOST_WRAPPERS = 16
 MOST_TEXT = 2000
@@ -240,6 +242,9 @@ class EnvironmentSetup:
     """What it is made with beside what it was registered with."""
     wrappers: tuple[str, ...] = ()
     """Around it, innermost first."""
+    view: int = VIEW
+    """Version of what the policy sees and obeys of it. 1: of a MiniGrid the cells alone, and no action masks. 2: its
+    direction and mission too, and action masks."""
 
     def __post_init__(self) -> None:
         _checked_args(self.args, V3Error)  # they may come from a checkpoint that somebody else wrote
@@ -258,8 +263,8 @@ class EnvironmentSetup:
             args: that the phases set.
         """
         if env_id is None or env_id == self.env_id:
-            return EnvironmentSetup(self.env_id, {**self.args, **args}, self.wrappers)
-        return EnvironmentSetup(env_id, dict(args), self.wrappers)
+            return replace(self, args={**self.args, **args})
+        return replace(self, env_id=env_id, args=dict(args))
 
     @property
     def imports(self) -> tuple[str, ...]:

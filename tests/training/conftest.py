@@ -10,6 +10,7 @@ from gymnasium import spaces
 
 from v3core.config import EvaluationConfig, PolicyConfig, PPOConfig, RunConfig
 from v3core.curriculum import Curriculum
+from v3core.environment_setup import VIEW
 from v3core.training.hooks import Orders
 
 torch.set_num_threads(1)  # as in training; several threads only get in each other's way on tensors this small
@@ -123,6 +124,7 @@ def small_run():
             ppo=PPOConfig(**sizes),
             policy=PolicyConfig(width=16, heads=4, layers=2, experts=experts),
             evaluation=EvaluationConfig(episodes=evaluate, every=every),
+            view=VIEW,
         )
 
     return make

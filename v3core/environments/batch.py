@@ -1,7 +1,7 @@
 """Environments stepped one after another, as one batch of flat observations; their trouble told in one sentence."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from v3core.environments.encode import encoder
 from v3core.environments.history import History, UnfinishedEpisode, generator_state, plain
 from v3core.environments.make import is_minigrid, make_environment
+from v3core.environments.masks import IN_INFO, mask_method, mask_writer
 from v3core.environments.types import EnvironmentSpec
 from v3core.errors import V3Error
 
@@ -41,7 +42,7 @@ class Steps:
 class EnvironmentBatch:
     """N environments of one kind. The step that ends an episode already begins the next one.
 
-    Arrays that `step` returns, and `observations`, are written over by the next step.
+    Arrays that `step` returns, `observations` and `masks` are written over by the next step.
     """
 
     def __init__(self, spec: EnvironmentSpec, count: int, *seeds: int) -> None:
@@ -59,16 +60,22 @@ class EnvironmentBatch:
         self._envs: list[gymnasium.Env[Any, Any]] = []
         self.observations = np.zeros((count, spec.graph.size), dtype=spec.graph.dtype)
         """What the next actions are for, [count, size]."""
+        self.masks: NDArray[np.bool_] | None = None
+        """Which actions the next ones may be, [count, mask size]; None as long as no environment gives a mask."""
         self._rows = list(self.observations)
         self._rewards = np.zeros(count)
         self._terminated = np.zeros(count, dtype=np.bool_)
         self._truncated = np.zeros(count, dtype=np.bool_)
         self._steps = 0
         self._encode = encoder(spec.graph)
+        self._maskable = spec.environment.view >= 2 and spec.actions.mask_size > 0
+        self._write_mask = mask_writer(spec.actions)
+        self._mask_methods: list[Callable[[], Any] | None] = []
         self._history: History | None = None
         self._seeds: list[int] = np.random.SeedSequence(seeds).generate_state(count).tolist()
         for number, seed in enumerate(self._seeds):
             self._envs.append(_without_order_enforcing(make_environment(spec.environment)))
+            self._mask_methods.append(mask_method(self._envs[-1]) if self._maskable else None)
             self._reset(number, seed)
         self._unwrapped = [env.unwrapped for env in self._envs]
         self._says_success = is_minigrid(self._envs[0])
@@ -83,7 +90,7 @@ class EnvironmentBatch:
         """Let `unfinished` tell of this moment."""
         assert self._history is not None
         generators = [generator_state(env) for env in self._unwrapped]
-        self._history.bookmark(self.observations, self._rewards, generators)
+        self._history.bookmark(self.observations, self._rewards, generators, self.masks)
 
     def unfinished(self) -> list[UnfinishedEpisode]:
         """The episodes that were under way at the newest bookmark, one of each environment."""
@@ -138,6 +145,8 @@ class EnvironmentBatch:
                     success = self._success(info, terminated, float(rewards[number]))
                     if success is not None:
                         successes[number] = success
+                elif self.masks is not None or (info and self._maskable and IN_INFO in info):
+                    self._take_mask(number, info)  # that of an episode's end is never acted on
             except KeyboardInterrupt:
                 raise
             except BaseException as problem:  # an environment's own code may raise anything, SystemExit too
@@ -158,13 +167,27 @@ class EnvironmentBatch:
 
     def _reset(self, number: int, seed: int | None = None) -> None:
         try:
-            observation, _ = self._envs[number].reset(seed=seed)
+            observation, info = self._envs[number].reset(seed=seed)
             self._encode(observation, self._rows[number])
+            if self._maskable:
+                self._take_mask(number, info)
         except KeyboardInterrupt:
             raise
         except BaseException as problem:
             where = f"reset after step {self._steps}" if self._steps else "its first reset"
             raise self._failure(number, where, problem) from problem
+
+    def _take_mask(self, number: int, info: dict[str, Any] | None) -> None:
+        """Read which actions environment `number` allows now; where it does not say, all of them."""
+        method = self._mask_methods[number]
+        mask = method() if method is not None else info[IN_INFO] if info and IN_INFO in info else None
+        if mask is None and method is None:
+            if self.masks is not None:
+                self.masks[number] = True
+            return
+        if self.masks is None:
+            self.masks = np.ones((len(self.observations), self._spec.actions.mask_size), dtype=np.bool_)
+        self._write_mask(mask, self.masks[number])
 
     def _replay(self, number: int, episode: UnfinishedEpisode) -> None:
         env, unwrapped, row = self._envs[number], self._unwrapped[number], self._rows[number]
@@ -174,23 +197,26 @@ class EnvironmentBatch:
             raise ReplayError("the random numbers of the environment cannot be set back")
         try:
             if isinstance(episode.origin, int):
-                observation, _ = env.reset(seed=episode.origin)
+                observation, info = env.reset(seed=episode.origin)
             else:
                 unwrapped.np_random.bit_generator.state = episode.origin
-                observation, _ = env.reset()
+                observation, info = env.reset()
             reward: Any = episode.reward
             for action in self._spec.actions.to_environment(episode.actions) if len(episode.actions) else ():
-                observation, reward, terminated, truncated, _ = env.step(action)
+                observation, reward, terminated, truncated, info = env.step(action)
                 if terminated or truncated:
                     raise ReplayError("an episode played again ended early")
             self._encode(observation, row)
             self._rewards[number] = _number(reward)
+            if self._maskable:
+                self._take_mask(number, info)
         except (KeyboardInterrupt, ReplayError):
             raise
         except BaseException as problem:  # an environment's own code may raise anything, SystemExit too
             raise ReplayError(f"an episode played again raised {type(problem).__name__}") from problem
         before = (episode.observation.tobytes(), np.float64(episode.reward).tobytes(), episode.generator)
-        if before != (row.tobytes(), self._rewards[number].tobytes(), plain(generator_state(unwrapped))):
+        after = (row.tobytes(), self._rewards[number].tobytes(), plain(generator_state(unwrapped)))
+        if before != after or not _same_mask(episode.mask, None if self.masks is None else self.masks[number]):
             raise ReplayError("an episode played again went another way")
 
     def _success(self, info: dict[str, Any], terminated: bool, reward: float) -> bool | None:
@@ -218,6 +244,13 @@ def _without_order_enforcing(env: gymnasium.Env[Any, Any]) -> gymnasium.Env[Any,
             outer.env = outer.env.env
         outer = outer.env
     return env.env if type(env) is OrderEnforcing else env
+
+
+def _same_mask(one: NDArray[np.bool_] | None, other: NDArray[np.bool_] | None) -> bool:
+    """Whether two masks allow the same; None allows everything."""
+    if one is None or other is None:
+        return all(mask is None or bool(mask.all()) for mask in (one, other))
+    return np.array_equal(one, other)
 
 
 def _number(reward: Any) -> float:

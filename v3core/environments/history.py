@@ -29,6 +29,8 @@ class UnfinishedEpisode:
     """Of the last step."""
     generator: dict[str, Any] | None
     """State of the environment's generator now."""
+    mask: NDArray[np.bool_] | None = None
+    """Which actions it allows now, [mask size]; None if it does not say, and in checkpoints before there were masks."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,7 @@ class _Bookmark:
     observations: NDArray[Any]
     rewards: NDArray[np.float64]
     generators: list[dict[str, Any] | None]
+    masks: NDArray[np.bool_] | None
 
 
 class History:
@@ -90,10 +93,17 @@ class History:
         observations: NDArray[Any],
         rewards: NDArray[np.float64],
         generators: list[dict[str, Any] | None],
+        masks: NDArray[np.bool_] | None = None,
     ) -> None:
         """Keep this moment, in place of the one before."""
         self._bookmark = _Bookmark(
-            self._steps, self._began.copy(), self._origins.copy(), observations.copy(), rewards.copy(), generators
+            self._steps,
+            self._began.copy(),
+            self._origins.copy(),
+            observations.copy(),
+            rewards.copy(),
+            generators,
+            None if masks is None else masks.copy(),
         )
 
     def unfinished(self) -> list[UnfinishedEpisode]:
@@ -109,6 +119,7 @@ class History:
                 observation=then.observations[number],
                 reward=float(then.rewards[number]),
                 generator=plain(then.generators[number]),
+                mask=None if then.masks is None else then.masks[number],
             )
             for number, began in enumerate(then.began)
         ]

@@ -106,6 +106,11 @@ class ActionSpec:
     dtype: str = "int64"
     """Of an action that the environment takes."""
 
+    @property
+    def mask_size(self) -> int:
+        """Flags of an action mask, one for each value of every component side by side; 0 if actions are numbers."""
+        return sum(self.sizes)
+
     def to_environment(self, actions: NDArray[Any]) -> list[Any]:
         """What `env.step` takes, for actions [n, components]; numbers beyond the bounds are clipped to them."""
         if self.kind == "discrete":

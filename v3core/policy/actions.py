@@ -14,6 +14,9 @@ from v3core.environments import ActionSpec
 LOG_STD_RANGE = (-5.0, 2.0)
 FAR = 1e6
 """A bound beyond it is none."""
+FORBIDDEN = -1e8
+"""Logit of an action that a mask forbids: its probability is 0, and so is its gradient, which −∞ would make NaN (Huang
+and Ontañón, 2020, arXiv:2006.14171)."""
 
 
 class ActionDistribution(nn.Module):
@@ -22,6 +25,16 @@ class ActionDistribution(nn.Module):
     def __init__(self, spec: ActionSpec) -> None:
         super().__init__()
         self.spec = spec
+
+    def masked(self, outputs: Tensor, masks: Tensor | None) -> Tensor:
+        """Outputs [..., outputs] of the distribution over the allowed actions alone.
+
+        Args:
+            outputs: of the distribution over all actions.
+            masks: true where an action is allowed, [..., mask size]; None allows all of them.
+        """
+        assert masks is None, "numbers have no masks"
+        return outputs
 
     def noise(self, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
         """Random numbers that `sample` turns into actions, [*shape, outputs]: drawn once for a whole rollout."""
@@ -58,6 +71,9 @@ class Categorical(ActionDistribution):
         super().__init__(spec)
         self._sizes = list(spec.sizes)
 
+    def masked(self, outputs: Tensor, masks: Tensor | None) -> Tensor:
+        return outputs if masks is None else torch.where(masks, outputs, FORBIDDEN)
+
     def noise(self, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
         # argmax(logits + Gumbel noise) is a sample of softmax(logits) (Gumbel, 1954).
         drawn = torch.empty(*shape, self.spec.outputs, device=generator.device)
@@ -87,7 +103,13 @@ class Categorical(ActionDistribution):
 
 
 class Binary(ActionDistribution):
-    """Independent switches; outputs are the log-odds of 1."""
+    """Independent switches; outputs are the log-odds of 1. A mask says of each switch whether it may be 0, and 1."""
+
+    def masked(self, outputs: Tensor, masks: Tensor | None) -> Tensor:
+        if masks is None:
+            return outputs
+        may_be_off, may_be_on = masks.view(*masks.shape[:-1], -1, 2).unbind(-1)
+        return torch.where(may_be_on, torch.where(may_be_off, outputs, -FORBIDDEN), FORBIDDEN)
 
     def noise(self, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
         # logit + logistic noise > 0 with probability sigmoid(logit).

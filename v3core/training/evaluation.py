@@ -57,6 +57,8 @@ def evaluate(
                 if interrupted():
                     raise LeftEarlyError
                 outputs = policy(torch.from_numpy(envs.observations).to(device)).outputs
+                masks = None if envs.masks is None else torch.from_numpy(envs.masks).to(device)
+                outputs = policy.actions.masked(outputs, masks)
                 if sampled:
                     chosen = policy.actions.sample(outputs, policy.actions.noise((count,), generator))
                 else:

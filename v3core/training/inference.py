@@ -11,6 +11,7 @@ from v3core.config import RunConfig
 from v3core.environment_setup import EnvironmentSetup
 from v3core.environments import EnvironmentSpec, check_environment
 from v3core.environments.encode import encoder
+from v3core.environments.masks import mask_writer
 from v3core.errors import V3Error
 from v3core.policy import Gating, GATMoEPolicy
 from v3core.training.checkpoint import check_import, load_checkpoint
@@ -36,13 +37,28 @@ class TrainedPolicy:
         self._encode = encoder(spec.graph)
         self._row = np.zeros((1, spec.graph.size), dtype=spec.graph.dtype)
         self._input = torch.from_numpy(self._row)
+        self._write_mask = mask_writer(spec.actions)
+        self._mask = np.ones((1, spec.actions.mask_size), dtype=np.bool_)
 
     @torch.inference_mode()
-    def __call__(self, observation: Any) -> Any:
-        """The likeliest action for one observation, both as the environment has them."""
+    def __call__(self, observation: Any, action_mask: Any = None) -> Any:
+        """The likeliest action for one observation, both as the environment has them.
+
+        Args:
+            observation: what the environment gave.
+            action_mask: which actions it allows, as it says it: `info["action_mask"]` or `env.action_masks()`; all of
+                them if left out.
+
+        Raises:
+            ValueError: saying what is wrong, if either is not of the environment's spaces.
+        """
         self._encode(observation, self._row[0])
         actions = self.network.actions
-        chosen = actions.to_environment(actions.mode(self.network(self._input).outputs))
+        outputs = self.network(self._input).outputs
+        if action_mask is not None:
+            self._write_mask(action_mask, self._mask[0])
+            outputs = actions.masked(outputs, torch.from_numpy(self._mask))
+        chosen = actions.to_environment(actions.mode(outputs))
         return self.spec.actions.to_environment(chosen.numpy())[0]
 
     def evaluate(
@@ -74,7 +90,7 @@ def load_policy(path: str | Path, *, imports: Collection[str] | None = None) -> 
     state = load_checkpoint(path)
     try:
         config = RunConfig.model_validate_json(state["config"])
-        environment = EnvironmentSetup(state["env"], state.get("env_args", {}), config.wrappers)
+        environment = EnvironmentSetup(state["env"], state.get("env_args", {}), config.wrappers, config.view)
         if imports is not None:
             check_import(path, environment, imports)
         spec = check_environment(environment, allow_import=True)

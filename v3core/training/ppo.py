@@ -52,6 +52,8 @@ class Samples:
     """Of the router, as acted, [K, columns]."""
     successors: Tensor
     """Index of the sample that really followed in the same episode, −1 where there is none, [K]."""
+    masks: Tensor | None = None
+    """Which actions were allowed, [K, mask size]; None if all were."""
 
 
 @dataclass(frozen=True)
@@ -168,7 +170,9 @@ def _loss(
     """What is minimised, and the statistics of one gradient step in the order of `UpdateStatistics`."""
     noise = None if samples.noise is None else samples.noise[chosen]
     output = policy(samples.observations[chosen], noise)
-    log_probs, entropies = policy.actions.log_prob_and_entropy(output.outputs, samples.actions[chosen])
+    masks = None if samples.masks is None else samples.masks[chosen]
+    outputs = policy.actions.masked(output.outputs, masks)
+    log_probs, entropies = policy.actions.log_prob_and_entropy(outputs, samples.actions[chosen])
     log_ratio = log_probs - samples.log_probs[chosen]
     ratio = log_ratio.exp()
     policy_term = clipped_policy_loss(ratio, samples.advantages[chosen], config.clip)
@@ -220,6 +224,10 @@ def _routing_terms(
             normalised_gates(output.gates[pairs]), normalised_gates(policy.gates(samples.observations[after], noise))
         )
 
+    def diversity() -> Tensor:
+        masks = None if samples.masks is None else samples.masks[chosen]
+        return diversity_loss(policy.actions.masked(output.expert_outputs, masks), policy.actions)
+
     c = coefficients
     return (
         c.load_balance * load_balance_loss(probabilities) if c.load_balance else None,
@@ -227,7 +235,7 @@ def _routing_terms(
         if c.expert_balance
         else None,
         c.z_loss * z_loss(output.router_logits) if c.z_loss else None,
-        c.diversity * diversity_loss(output.expert_outputs, policy.actions) if c.diversity else None,
+        c.diversity * diversity() if c.diversity else None,
         c.consistency * consistency() if c.consistency else None,
         -c.gate_entropy * gate_entropy(probabilities) if c.gate_entropy else None,
     )

@@ -42,6 +42,8 @@ class Rollout:
     """Value of the final observation where a time limit ended the episode, else 0, [T, N]."""
     last_values: NDArray[np.float64]
     """Value of the observation after the last step, [N]."""
+    masks: Tensor | None = None
+    """Which actions the environments allowed, [T, N, mask size]; None if they did not say."""
 
     @property
     def steps(self) -> int:
@@ -97,6 +99,7 @@ class Collector:
         self._outputs = torch.zeros(steps, count, outputs, device=device)
         self._values = torch.zeros(steps, count, device=device)
         self._gates = torch.zeros(steps, count, experts, device=device)
+        self._masks: Tensor | None = None
         self._rewards = np.zeros((steps, count))
         self._ended = np.zeros((steps, count), dtype=np.bool_)
 
@@ -137,8 +140,9 @@ class Collector:
             observations = self._observations[steps]
             observations.copy_(torch.from_numpy(envs.observations))
             output = policy(observations, None if routing_noise is None else routing_noise[steps])
-            action = policy.actions.sample(output.outputs, noise[steps])
-            self._outputs[steps], self._values[steps], self._gates[steps] = output.outputs, output.values, output.gates
+            outputs = policy.actions.masked(output.outputs, self._masks_at(steps))
+            action = policy.actions.sample(outputs, noise[steps])
+            self._outputs[steps], self._values[steps], self._gates[steps] = outputs, output.values, output.gates
             actions.append(action)
             try:
                 taken = envs.step(policy.actions.to_environment(action).cpu().numpy())
@@ -172,7 +176,18 @@ class Collector:
             successes=successes,
             cut_off_values=cut_off_values,
             last_values=values[:count],
+            masks=None if self._masks is None else self._masks[:steps],
         )
+
+    def _masks_at(self, step: int) -> Tensor | None:
+        """Keep which actions the environments allow at this step of the rollout, [N, mask size]."""
+        masks = self._envs.masks
+        if masks is None:
+            return None
+        if self._masks is None:  # until now they allowed everything
+            shape = (len(self._rewards), *masks.shape)
+            self._masks = torch.ones(shape, dtype=torch.bool, device=self._observations.device)
+        return self._masks[step].copy_(torch.from_numpy(masks))
 
     def _until_failure(self, steps: int, successes: dict[tuple[int, int], bool]) -> Rollout:
         """The steps that were complete when an environment failed: to be recorded, not to be learned from."""

@@ -140,7 +140,8 @@ class TrainingState:
             # A bias that was moved and came back to 0 cannot be seen; checkpoints before tell by its value alone.
             self.policy.uses_bias = state.get("uses_bias", self.policy.uses_bias)
             self.policy.gating = Gating(**state["gating"])
-            self.environment = EnvironmentSetup(state["env"], state.get("env_args", {}), self._config.wrappers)
+            config = self._config
+            self.environment = EnvironmentSetup(state["env"], state.get("env_args", {}), config.wrappers, config.view)
             self.optimizer.load_state_dict(state["optimizer"])
             self.return_scale.load_state_dict(state["return_scale"])
             self.generator.set_state(state["torch_generator"].cpu())

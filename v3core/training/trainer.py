@@ -296,6 +296,7 @@ def _samples(rollout: Rollout, advantages: Floats, targets: Floats, device: torc
         targets=torch.from_numpy(targets).float().flatten().to(device),
         gates=rollout.gates.flatten(0, 1),
         noise=None if rollout.noise is None else rollout.noise.flatten(0, 1),
+        masks=None if rollout.masks is None else rollout.masks.flatten(0, 1),
         successors=torch.from_numpy(successors.ravel()).to(device),
     )
 

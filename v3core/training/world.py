@@ -55,7 +55,7 @@ class World:
             ReplayError: in half a sentence, if one of them cannot be brought back.
         """
         try:
-            environment = EnvironmentSetup(kept["env"], kept.get("env_args", {}), config.wrappers)
+            environment = EnvironmentSetup(kept["env"], kept.get("env_args", {}), config.wrappers, config.view)
             world = cls.of(environment, spec, config, state)
         except V3Error as trouble:
             raise ReplayError(str(trouble)) from trouble

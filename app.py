@@ -12,7 +12,8 @@ from v3core.ui.experiments import experiments_at_work
 from v3core.ui.run_list import run_list
 from v3core.ui.run_picker import compare_link
 from v3core.ui.run_queue import slots_menu, slots_text
-from v3core.ui.status import counted, plain
+from v3core.ui.status import counted
+from v3core.ui.text import plain
 
 DATABASE_HELP = "Commands given in another folder may use another one; docs/serving.md says how it is chosen."
 

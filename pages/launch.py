@@ -20,8 +20,8 @@ from v3core.ui.evaluation_fields import evaluation_fields
 from v3core.ui.live_chart import live_chart
 from v3core.ui.preset_picker import FROM_A_FILE, pick_preset
 from v3core.ui.run_queue import PRIORITY_HELP
-from v3core.ui.status import plain
 from v3core.ui.sweep import compare_with, describe_sweep, name_experiment, sweep_configs
+from v3core.ui.text import md, plain
 
 KNOWN = known_environments()
 DEFAULT_ENV = "CartPole-v1"
@@ -38,9 +38,9 @@ def uploaded_curriculum() -> Curriculum | None:
     try:
         return parse(upload.getvalue().decode("utf-8"), subject=f"Curriculum file {upload.name}")
     except UnicodeDecodeError:
-        st.error(f"Curriculum file {upload.name} is not text; it must be YAML in UTF-8.")
+        st.error(md("Curriculum file {} is not text; it must be YAML in UTF-8.", upload.name))
     except V3Error as error:
-        st.error(str(error))
+        st.error(plain(error))
     return None
 
 
@@ -62,7 +62,7 @@ with st.container(border=True):
     problem = environment_problem(env)
     if problem:
         problems.append(problem)
-        left.error(problem)
+        left.error(plain(problem))
     length = middle.number_input("Episodes", 1, MAX_EPISODES, recipe.episodes, step=50, key=f"episodes:{env}")
     episodes = int(length or recipe.episodes)
     if length is None:
@@ -74,7 +74,7 @@ with st.container(border=True):
     except V3Error as error:
         seeds = []
         problems.append(str(error))
-        right.error(str(error))
+        right.error(plain(error))
     recipe = evaluation_fields(env or "", recipe)
     describe_recipe(env or "", recipe)
 
@@ -90,14 +90,14 @@ with st.container(border=True):
                 check_environment_named(source, env)
             except V3Error as error:
                 problems.append(str(error))
-                st.error(str(error))
+                st.error(plain(error))
     else:
         source = load_preset(preset)
     curricula: list[Curriculum] = []
     if source is not None:
         scalable = source.episodes is not None
         if source.policy is not None:
-            st.caption(f":material/hub: Network: {describe_architecture(source.policy)}.")
+            st.caption(md(":material/hub: Network: {}.", describe_architecture(source.policy)))
         scale = st.toggle(
             "Scale boundaries to the run's length",
             value=scalable,
@@ -113,7 +113,7 @@ with st.container(border=True):
             unlike = run_problem(env or "", checked.curriculum) if env and not problems else None
             if unlike:
                 problems.append(unlike)
-                st.error(unlike)
+                st.error(plain(unlike))
             preview = curriculum_preview(checked.curriculum, episodes, recipe.base.values())
             live_chart(preview, key="preview")
             curricula.append(checked.curriculum)
@@ -136,7 +136,7 @@ def launch(token: str) -> None:
         group = name_experiment(experiment, env, curricula, seeds, taken)
         run_ids = launcher.enqueue(database, configs, experiment=group, priority=int(priority or 0), token=token)
     except V3Error as error:
-        st.error(plain(str(error)))
+        st.error(plain(error))
         return
     st.session_state[LAUNCHED] = True
     st.switch_page("pages/live.py", query_params={"run": run_ids[0]})
@@ -159,10 +159,10 @@ with st.container(border=True):
         "Priority", -launcher.MOST_PRIORITY, launcher.MOST_PRIORITY, 0, key="priority", help=PRIORITY_HELP
     )
     if problems:
-        st.caption(f":red[:material/error: {plain(problems[0])}]")
+        st.caption(md(":red[:material/error: {}]", problems[0]))
     elif summary := describe_sweep(len(curricula), len(seeds)):
-        st.caption(f":material/grid_view: {summary}")
-    label = f"Start {count} runs" if count > 1 else "Start the run"
+        st.caption(md(":material/grid_view: {}", summary))
+    label = md("Start {} runs", count) if count > 1 else "Start the run"
     if st.button(label, type="primary", icon=":material/play_arrow:", key="start", disabled=bool(problems)):
         launch(st.session_state.setdefault(TOKEN, str(uuid4())))
     elif st.session_state.pop(LAUNCHED, False):

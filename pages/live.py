@@ -18,6 +18,7 @@ from v3core.ui.run_header import rollback_warning, run_header
 from v3core.ui.run_history import run_history
 from v3core.ui.run_picker import pick_run
 from v3core.ui.run_settings import run_settings
+from v3core.ui.text import plain
 
 LOG_LINES = 200
 
@@ -60,7 +61,7 @@ def nothing_yet(run: RunRow) -> None:
         Status.STALLED: "No episode has ended yet, and nothing is heard from the worker process.",
         Status.STOPPING: "Stopping before its first episode ended.",
     }.get(Status(run.status), "The run ended before its first episode did.")
-    st.info(text, icon=":material/hourglass_empty:")
+    st.info(plain(text), icon=":material/hourglass_empty:")
 
 
 live(run.id, run.status in UNFINISHED)

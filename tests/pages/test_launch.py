@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.markdown import shown
 from v3core.curriculum import dump, load_preset
 from v3core.store.runs import list_runs
 
@@ -12,7 +13,7 @@ def errors(app):
 
 def told(app):
     """Everything the page says in running text."""
-    return "\n".join(element.value for element in [*app.markdown, *app.caption, *app.error, *app.info])
+    return "\n".join(shown(element.value) for element in [*app.markdown, *app.caption, *app.error, *app.info])
 
 
 @pytest.fixture

@@ -2,10 +2,12 @@
 
 import pytest
 
+from tests.markdown import shown
 from tests.pages.recorded import add_recorded_run
 from v3core.jobs.lifecycle import Status
 from v3core.store.runs import get_run, list_runs
 from v3core.ui import actions
+from v3core.ui.text import plain
 
 PAGES = ["app.py", "pages/launch.py", "pages/live.py", "pages/compare.py"]
 
@@ -13,7 +15,7 @@ PAGES = ["app.py", "pages/launch.py", "pages/live.py", "pages/compare.py"]
 def told(app):
     """Everything a page says."""
     kinds = (app.title, app.subheader, app.markdown, app.caption, app.error, app.warning, app.info, app.success)
-    return "\n".join(str(element.value) for kind in kinds for element in kind)
+    return "\n".join(shown(str(element.value)) for kind in kinds for element in kind)
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -199,7 +201,7 @@ def test_a_data_folder_that_cannot_be_written_is_one_sentence_on_every_page(open
     app = open_page(page)
     assert not app.exception
     (error,) = app.error
-    assert f"The data folder {blocker}/data cannot be written" in error.value
+    assert f"The data folder {blocker}/data cannot be written" in shown(error.value)
 
 
 def test_many_runs_are_paged_and_filtered(open_page, database):
@@ -217,6 +219,7 @@ def test_signs_of_markdown_in_a_name_stand_for_themselves(open_page, database, p
     add_recorded_run(database, Status.FAILED, name=":red[x] **y** $z$ <b>", reason="Bad *thing*_[here].")
     app = open_page(page)
     assert not app.exception
-    shown = told(app) + "".join(link.label for link in app.get("page_link"))
-    assert r"\:red\[x\] \*\*y\*\* \$z\$ \<b\>" in shown
-    assert r"Bad \*thing\*\_\[here\]." in shown
+    labels = "".join(link.label for link in app.get("page_link")) + "".join(item.value for item in app.subheader)
+    assert plain(":red[x] **y** $z$ <b>") in labels
+    assert "Bad *thing*_[here]." in told(app)
+    assert plain("Bad *thing*_[here].") in "".join(item.value for item in [*app.error, *app.caption])

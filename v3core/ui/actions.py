@@ -12,8 +12,9 @@ from v3core.store.database import Database
 from v3core.store.history import CheckpointRow
 from v3core.store.runs import RunRow, UnknownRunError
 from v3core.ui.refusals import Action, refusal, trained_elsewhere
-from v3core.ui.status import ACTOR, counted, plain
+from v3core.ui.status import ACTOR, counted
 from v3core.ui.take_over import ask_to_take_over
+from v3core.ui.text import md, plain
 
 MANY_EPISODES = 50_000
 """More take seconds to delete."""
@@ -99,7 +100,7 @@ def _button(
         "" if compact else label,
         icon=icon,
         key=f"{action}:{key}:{run.id}",
-        help=f"{label}: {meaning}" if compact else meaning,
+        help=md("{}: {}", label, meaning) if compact else plain(meaning),
         disabled=problem is not None,
         on_click=None if asks_first else _do,
         args=None if asks_first else (database, run.id, action, f"clicked:{key}:{run.id}:{number}"),
@@ -128,13 +129,17 @@ def _do(database: Database, run_id: str, action: Action, place: str) -> None:
     try:
         _ACTS[action](database, run_id, ACTOR)
     except V3Error as error:
-        st.toast(plain(str(error)), icon=":material/warning:", duration="long")
+        st.toast(plain(error), icon=":material/warning:", duration="long")
 
 
 @st.dialog("Delete this run?", icon=":material/delete:")
 def _confirm_delete(database: Database, run: RunRow) -> None:
     st.markdown(
-        f"**{plain(run.name)}** with its {counted(run.episode, 'episode')}, checkpoints and log. This cannot be undone."
+        md(
+            "**{}** with its {}, checkpoints and log. This cannot be undone.",
+            run.name,
+            counted(run.episode, "episode"),
+        )
     )
     with st.container(horizontal=True, horizontal_alignment="right"):
         if st.button("Keep it", key="keep"):
@@ -160,7 +165,7 @@ def _delete(database: Database, run: RunRow) -> None:
     except UnknownRunError:
         pass  # deleted already: by a first click, or in another tab
     except V3Error as error:
-        st.toast(plain(str(error)), icon=":material/warning:", duration="long")
+        st.toast(plain(error), icon=":material/warning:", duration="long")
         return
     if run_id.startswith(st.query_params.get("run", run_id)) and "run" in st.query_params:
         del st.query_params["run"]  # the address must not go on naming it

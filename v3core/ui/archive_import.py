@@ -5,7 +5,7 @@ import streamlit as st
 from v3core.archive import import_archive
 from v3core.errors import V3Error
 from v3core.store.database import Database
-from v3core.ui.status import plain
+from v3core.ui.text import plain
 
 
 def archive_import(database: Database) -> None:
@@ -24,6 +24,6 @@ def archive_import(database: Database) -> None:
                 with st.spinner("Checking and importing …"):
                     run_id = import_archive(database, upload, as_new=as_new)
             except V3Error as error:
-                st.error(plain(str(error)))
+                st.error(plain(error))
             else:
                 st.switch_page("pages/live.py", query_params={"run": run_id})

@@ -14,8 +14,9 @@ from v3core.ui import shell
 from v3core.ui.live_chart import BoundaryMove
 from v3core.ui.moments import age
 from v3core.ui.refusals import trained_elsewhere
-from v3core.ui.status import ACTOR, plain
+from v3core.ui.status import ACTOR
 from v3core.ui.take_over import ask_to_take_over
+from v3core.ui.text import md, plain
 
 _APPLIED = "boundaries-applied"
 
@@ -134,7 +135,7 @@ def _fields(run: RunRow, curriculum: Curriculum, open_ones: list[int]) -> list[i
                 # The end is part of the key: a field without a callback keeps what it was first given.
                 text = format_end(phase.until)
                 st.text_input(
-                    f"{phase.name} ends by",
+                    md("{} ends by", phase.name),
                     text,
                     key=f"{key}-{text}",
                     disabled=True,
@@ -149,7 +150,7 @@ def _fields(run: RunRow, curriculum: Curriculum, open_ones: list[int]) -> list[i
             if follows or forgotten:
                 st.session_state[key] = end
             value = st.number_input(
-                f"{phase.name} ends at episode",
+                md("{} ends at episode", phase.name),
                 # Streamlit takes one or the other; without both, a tick at the wrong moment would show 0.
                 value="min" if follows or forgotten else end,
                 step=1,
@@ -189,8 +190,10 @@ def _newest_edit(revisions: list[RevisionRow]) -> None:
     ends = ", ".join(str(end) for end in revision.curriculum.boundaries) or "none"
     when = f"requested {age(revision.requested_at)} ago"
     if revision.state == "applied":
-        st.caption(f":green[:material/check:] Boundaries {ends}: applied at episode {revision.applied_episode:,}")
+        st.caption(
+            md(":green[:material/check:] Boundaries {}: applied at episode {:,}", ends, revision.applied_episode)
+        )
     elif revision.state == "rejected":
-        st.caption(f":red[:material/block:] Boundaries {ends}: {when}, rejected. {plain(revision.reason or '')}")
+        st.caption(md(":red[:material/block:] Boundaries {}: {}, rejected. {}", ends, when, revision.reason or ""))
     else:
-        st.caption(f":orange[:material/pending:] Boundaries {ends}: {when}, waits for the worker")
+        st.caption(md(":orange[:material/pending:] Boundaries {}: {}, waits for the worker", ends, when))

@@ -4,7 +4,7 @@ import streamlit as st
 
 from v3core.store.commands import CHECKPOINT, CONTINUE, EDIT_CURRICULUM, PAUSE, PRIORITY, STOP, CommandRow
 from v3core.ui.moments import age, clock, latency
-from v3core.ui.status import plain
+from v3core.ui.text import Markdown, md, plain
 
 _SHOWN = 20
 _TITLES = {
@@ -23,8 +23,16 @@ def newest_command(commands: list[CommandRow]) -> None:
         return
     command = commands[-1]
     colour, icon = _look(command)
-    asked = f"{command_title(command)}, {age(command.requested_at)} ago"
-    st.caption(f":{colour}[:material/{icon}:] {asked}: {outcome(command)}")
+    st.caption(
+        md(
+            ":{}[:material/{}:] {}, {} ago: {}",
+            colour,
+            icon,
+            command_title(command),
+            age(command.requested_at),
+            outcome(command),
+        )
+    )
 
 
 def command_panel(commands: list[CommandRow]) -> None:
@@ -38,9 +46,9 @@ def command_panel(commands: list[CommandRow]) -> None:
         [
             {
                 "Command": command_title(command),
-                "Requested": f"{clock(command.requested_at)} by {plain(command.actor or 'user')}",
+                "Requested": md("{} by {}", clock(command.requested_at), command.actor or "user"),
                 "Acknowledged": _acknowledged(command),
-                "Outcome": ":{}[:material/{}:] ".format(*_look(command)) + outcome(command),
+                "Outcome": md(":{}[:material/{}:] {}", *_look(command), outcome(command)),
             }
             for command in newest
         ],
@@ -52,31 +60,31 @@ def command_panel(commands: list[CommandRow]) -> None:
         st.caption(f"The newest {_SHOWN} of {len(commands)}.")
 
 
-def command_title(command: CommandRow) -> str:
+def command_title(command: CommandRow) -> Markdown:
     """What was asked, as in `Pause` or `Boundaries 150, 400`."""
     title = _TITLES[command.kind]
     if command.kind == PRIORITY:
-        return f"{title} {plain(command.value or '0')}"
+        return md("{} {}", title, command.value or "0")
     if command.revision is None:
-        return title
+        return plain(title)
     ends = ", ".join(f"{end:,}" for end in command.revision.curriculum.boundaries)
-    return f"Boundaries {ends}" if ends else f"{title}, revision {command.revision.revision}"
+    return md("Boundaries {}", ends) if ends else md("{}, revision {}", title, command.revision.revision)
 
 
-def outcome(command: CommandRow) -> str:
+def outcome(command: CommandRow) -> Markdown:
     """What came of a command, as in `applied after 0.4 s at episode 412`."""
     if command.applied_at is not None:
-        where = "" if command.applied_episode is None else f" at episode {command.applied_episode:,}"
-        return f"applied after {latency(command.requested_at, command.applied_at)}{where}"
+        after = md("applied after {}", latency(command.requested_at, command.applied_at))
+        return after if command.applied_episode is None else md("{} at episode {:,}", after, command.applied_episode)
     if command.rejected_reason is not None:
-        return f"rejected. {plain(command.rejected_reason)}"
-    return "seen, not done yet" if command.acknowledged_at else "waits for the worker"
+        return md("rejected. {}", command.rejected_reason)
+    return plain("seen, not done yet" if command.acknowledged_at else "waits for the worker")
 
 
-def _acknowledged(command: CommandRow) -> str:
+def _acknowledged(command: CommandRow) -> Markdown:
     if command.acknowledged_at is None:
-        return "–" if not command.is_open else "not yet"
-    return f"after {latency(command.requested_at, command.acknowledged_at)}"
+        return plain("–" if not command.is_open else "not yet")
+    return md("after {}", latency(command.requested_at, command.acknowledged_at))
 
 
 def _look(command: CommandRow) -> tuple[str, str]:

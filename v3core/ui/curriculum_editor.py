@@ -9,6 +9,7 @@ from v3core.curriculum import ROUTINGS, TITLES, TOP_K_WEIGHTS, Curriculum, renam
 from v3core.curriculum.ends import HOW_TO_WRITE_AN_END
 from v3core.curriculum.table import COMMON, FURTHER, Checked, PhaseRow, end_of, from_rows, further_in_use, to_rows
 from v3core.errors import V3Error
+from v3core.ui.text import md
 
 _STATE = "curriculum-editor"
 _COMMON_WIDTHS = (1.3, 1.7, 1.2, 1.2, 1.1, 1.1, 1.1, 0.4)
@@ -42,7 +43,7 @@ def curriculum_editor(source: Curriculum, *, source_key: str, episodes: int, sca
     )
     for index, slot in enumerate(_slots()):
         if index in checked.problems:
-            slot.markdown(f":red[:material/error: {checked.problems[index]}]")
+            slot.markdown(md(":red[:material/error: {}]", checked.problems[index]))
     st.button("Add a phase", icon=":material/add:", key="add-phase", on_click=_add_phase, args=(edited, episodes))
     if checked.curriculum is not None and edited != st.session_state[_STATE]["filled"]:
         return replace(checked, curriculum=renamed(checked.curriculum))
@@ -128,7 +129,7 @@ def _show_row(index: int, row: PhaseRow, rows: list[PhaseRow], further: tuple[st
         _slots().clear()
     with st.container(border=True, key=f"phase-row-{index + 1}"):
         columns = st.columns(_COMMON_WIDTHS, vertical_alignment="bottom")
-        name = columns[0].text_input(f"Phase {index + 1}", row.name, key=_key(index, "name"), max_chars=40) or ""
+        name = columns[0].text_input(md("Phase {}", index + 1), row.name, key=_key(index, "name"), max_chars=40) or ""
         if last:
             columns[1].text_input("Ends", "end of run", key=_key(index, "end"), disabled=True)
             until = ""

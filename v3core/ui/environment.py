@@ -9,6 +9,7 @@ from v3core.curriculum import Curriculum, dump, parse, setups_of
 from v3core.environment_setup import EnvironmentSetup, setup_of
 from v3core.environments import check_environment, check_run
 from v3core.errors import V3Error
+from v3core.ui.text import md, plain
 
 
 def environment_problem(env: EnvironmentSetup | str | None) -> str | None:
@@ -45,9 +46,9 @@ def _problem(key: str, curriculum: str | None) -> str | None:
 
 def describe_recipe(env: str, recipe: Recipe) -> None:
     """The settings that no phase owns, and the base values that phases multiply, before launch."""
-    with st.expander(f"Recipe **{recipe.name}** for {env}", icon=":material/receipt_long:"):
+    with st.expander(md("Recipe **{}** for {}", recipe.name, env), icon=":material/receipt_long:"):
         if recipe.note:
-            st.caption(recipe.note)
+            st.caption(plain(recipe.note))
         base, ppo, policy = st.columns(3)
         for column, title, settings in (
             (base, "Base values of the phases", recipe.base),
@@ -55,8 +56,8 @@ def describe_recipe(env: str, recipe: Recipe) -> None:
             (policy, "Policy", recipe.policy),
         ):
             values = {
-                name.replace("_", " "): f"{value:g}" if isinstance(value, int | float) else str(value)
+                plain(name.replace("_", " ")): plain(f"{value:g}" if isinstance(value, int | float) else value)
                 for name, value in settings.model_dump(exclude_none=True).items()
             }
-            column.markdown(f"**{title}**")
+            column.markdown(md("**{}**", title))
             column.table(values, border="horizontal")

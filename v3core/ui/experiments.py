@@ -11,7 +11,8 @@ from v3core.store.database import Database
 from v3core.store.runs import RunRow
 from v3core.ui.refusals import refusal
 from v3core.ui.run_picker import compare_link
-from v3core.ui.status import ACTOR, counted, plain
+from v3core.ui.status import ACTOR, counted
+from v3core.ui.text import md, plain
 
 _SHOWN = 3
 _STATUSES = (Status.RUNNING, Status.STARTING, Status.PAUSED, Status.STALLED, Status.STOPPING, Status.QUEUED)
@@ -36,7 +37,7 @@ def _line(database: Database, name: str, group: list[RunRow], place: int) -> Non
         st.container(border=True, key=f"experiment-{place}"),
         st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"),
     ):
-        st.markdown(f":material/lab_research: **{plain(name)}** · {describe(group)}", width="stretch")
+        st.markdown(md(":material/lab_research: **{}** · {}", name, describe(group)), width="stretch")
         with st.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center", width="content"):
             if len(group) > 1:
                 compare_link("Compare", experiment=name)
@@ -84,6 +85,6 @@ def _stop(database: Database, name: str) -> None:
     try:
         asked = control.stop_experiment(database, name, ACTOR)
     except V3Error as error:
-        st.toast(plain(str(error)), icon=":material/warning:", duration="long")
+        st.toast(plain(error), icon=":material/warning:", duration="long")
     else:
         st.toast(f"{counted(asked, 'run')} asked to stop.", icon=":material/stop_circle:")

@@ -6,7 +6,8 @@ from v3core.errors import V3Error
 from v3core.jobs import control
 from v3core.store.database import Database
 from v3core.store.runs import RunRow
-from v3core.ui.status import ACTOR, plain
+from v3core.ui.status import ACTOR
+from v3core.ui.text import lines, plain
 
 
 def notes_editor(database: Database, run: RunRow) -> None:
@@ -26,7 +27,7 @@ def notes_editor(database: Database, run: RunRow) -> None:
             try:
                 control.annotate(database, run.id, tags=tags, notes=notes, actor=ACTOR)
             except V3Error as error:
-                st.error(plain(str(error)))
+                st.error(plain(error))
             else:
                 st.rerun()
 
@@ -44,4 +45,4 @@ def notes_line(run: RunRow) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         tag_badges(run)
         if run.notes:
-            st.caption("  \n".join(plain(line) for line in run.notes.splitlines()), width="content")
+            st.caption(lines(run.notes), width="content")

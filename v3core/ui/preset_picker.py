@@ -3,6 +3,7 @@
 import streamlit as st
 
 from v3core.curriculum import load_preset, preset_names, preset_names_for
+from v3core.ui.text import md, plain
 
 FROM_A_FILE = "From a file"
 
@@ -23,14 +24,14 @@ def pick_preset(env: str) -> str:
     descriptions, fitting = _descriptions(), presets_for(env)
     left, right = st.columns([1, 2], vertical_alignment="bottom")
     preset: str = left.selectbox("Preset", [*fitting, FROM_A_FILE], key="curriculum", bind="query-params")
-    right.markdown(descriptions.get(preset, "A curriculum of your own, as a YAML file."))
+    right.markdown(plain(descriptions.get(preset, "A curriculum of your own, as a YAML file.")))
     absent = [name for name in descriptions if name not in fitting]
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         if absent:
-            st.caption(absent_presets(absent, env), width="stretch")
+            st.caption(plain(absent_presets(absent, env)), width="stretch")
         with st.popover("What each preset does", icon=":material/menu_book:", type="tertiary"):
             for name in fitting:
-                st.markdown(f"**{name}**  \n{descriptions[name]}")
+                st.markdown(md("**{}**  \n{}", name, descriptions[name]))
     return preset
 
 

@@ -30,6 +30,7 @@ from v3core.store.runs import RunRow
 from v3core.ui.boundary_editor import drafts, remember_drag
 from v3core.ui.live_chart import live_chart
 from v3core.ui.run_data import remember_range, visible_range
+from v3core.ui.text import md, plain
 
 NOTHING_RECORDED = "Nothing of this is recorded for this run."
 
@@ -61,7 +62,7 @@ def run_charts(run: RunRow, series: RunSeries, curriculum: Curriculum) -> bool:
         )
         newest, points = series.newest_at, drawn_points(series)
         waited = max(0.0, (datetime.now(UTC) - newest).total_seconds()) if newest and run.status in ACTIVE else None
-        st.caption(drawn_words(len(points.x), points.size, series.completed, waited))
+        st.caption(plain(drawn_words(len(points.x), points.size, series.completed, waited)))
     if series.has("success"):
         with st.container(border=True):
             _head("Success rate", "Share of episodes that solved the task, as the environment says.")
@@ -208,7 +209,7 @@ def _health(run: RunRow, series: RunSeries) -> None:
 
 
 def _head(title: str, meaning: str) -> None:
-    st.markdown(f"**{title}**", help=meaning)
+    st.markdown(md("**{}**", title), help=plain(meaning))
 
 
 @st.cache_data(max_entries=256, show_spinner=False)

@@ -19,7 +19,8 @@ from v3core.ui.moments import age
 from v3core.ui.notes import notes_line
 from v3core.ui.refusals import refusal, trained_elsewhere, trains_elsewhere
 from v3core.ui.run_queue import queue_place, queue_places
-from v3core.ui.status import counted, number, plain, stalled_sentence, status_badge
+from v3core.ui.status import counted, number, stalled_sentence, status_badge
+from v3core.ui.text import md, plain
 
 _ADVANCES = (Status.STARTING, Status.RUNNING, Status.STOPPING)
 SILENT_SECONDS = 30
@@ -54,12 +55,12 @@ def run_header(database: Database, run: RunRow, commands: list[CommandRow]) -> N
     notes_line(run)
     _outcome(run, point)
     _hold(run)
-    st.progress(min(run.episode / run.episodes, 1.0), text=_progress(run))
+    st.progress(min(run.episode / run.episodes, 1.0), text=plain(_progress(run)))
     # What was asked before a resume is of another life.
     newest_command([command for command in commands if command.requested_at >= run.queued_at])
     with st.grid("auto", min_column_width=150, gap="small"):
         st.metric("Phase", plain(run.phase or "–"), border=True)
-        st.metric(f"Mean return, last {run.mean_window}", number(run.mean_return), border=True)
+        st.metric(md("Mean return, last {}", run.mean_window), number(run.mean_return), border=True)
         st.metric("Latest return", number(run.latest_return), border=True)
         st.metric("Steps", f"{run.step:,}", border=True)
         if run.status in _ADVANCES:
@@ -89,17 +90,17 @@ def _outcome(run: RunRow, point: CheckpointRow | None) -> None:
     status = Status(run.status)
     after = f"after {counted(run.episode, 'episode')}"
     if status is Status.FAILED:
-        st.error(plain(run.reason or "") or "See the log below.", title=f"Failed {after}")
+        st.error(plain(run.reason or "See the log below."), title=f"Failed {after}")
         if run.traceback:
             with st.expander("Traceback", icon=":material/bug_report:"):
                 st.code(run.traceback, language="python", wrap_lines=True)
     elif status is Status.LOST:
         st.error(
-            f"{plain(run.reason or '') or 'The worker process died.'} {_way_on(run, point)}",
+            md("{} {}", run.reason or "The worker process died.", _way_on(run, point)),
             title=f"Lost {after}",
         )
     elif status is Status.STOPPED:
-        st.info(plain(run.reason or "") or _way_on(run, point), icon=":material/stop_circle:")
+        st.info(plain(run.reason or _way_on(run, point)), icon=":material/stop_circle:")
     elif status is Status.COMPLETED:
         st.success(f"All {run.episodes:,} episodes are trained.", icon=":material/check_circle:")
 
@@ -113,7 +114,7 @@ def _hold(run: RunRow, now: datetime | None = None) -> None:
     """Why an active run does not advance, if it does not."""
     if run.status == Status.STALLED:
         st.warning(
-            f"{stalled_sentence(run)} It may be suspended, or the machine may be short of memory.",
+            f"{plain(stalled_sentence(run))} It may be suspended, or the machine may be short of memory.",
             icon=":material/sensors_off:",
         )
     elif run.status == Status.PAUSED:

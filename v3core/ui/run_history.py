@@ -5,7 +5,7 @@ import streamlit as st
 from v3core.store.database import Database
 from v3core.store.history import read_events
 from v3core.ui.moments import clock
-from v3core.ui.status import plain
+from v3core.ui.text import plain
 
 _SHOWN = 200
 

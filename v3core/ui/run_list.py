@@ -16,7 +16,8 @@ from v3core.ui.moments import age
 from v3core.ui.notes import tag_badges
 from v3core.ui.refusals import trains_elsewhere
 from v3core.ui.run_queue import queue_place, queue_places
-from v3core.ui.status import number, plain, status_badge
+from v3core.ui.status import number, status_badge
+from v3core.ui.text import Markdown, md, plain
 
 RUNS_PER_PAGE = 12
 _ID_CHARACTERS = 4
@@ -60,7 +61,7 @@ def _filtered(runs: list[RunRow]) -> list[RunRow]:
             "Status",
             [status for status in Status if any(run.status == status for run in runs)],
             selection_mode="multi",
-            format_func=str.capitalize,
+            format_func=lambda status: plain(status.capitalize()),
             key="runs-status",
             label_visibility="collapsed",
         )
@@ -93,7 +94,7 @@ def _row(database: Database, run: RunRow, place: int | None, checkpoint: Checkpo
                 query_params={"run": run.id},
                 help="Open its charts",
             )
-            st.caption(" · ".join(plain(part) for part in facts_beside_the_name(run)), width="content")
+            st.caption(plain(" · ".join(facts_beside_the_name(run))), width="content")
         if run.tags:
             with st.container(horizontal=True, gap="xsmall"):
                 tag_badges(run)
@@ -106,10 +107,10 @@ def _row(database: Database, run: RunRow, place: int | None, checkpoint: Checkpo
             if place is not None:
                 queue_place(database, run, place, key="list")
             if place is None or run.episode:
-                st.progress(min(run.episode / run.episodes, 1.0), text=_progress_text(run))
+                st.progress(min(run.episode / run.episodes, 1.0), text=plain(_progress_text(run)))
         with result:
             st.metric(
-                f"Mean return, last {run.mean_window}",
+                md("Mean return, last {}", run.mean_window),
                 number(run.mean_return),
                 _latest(run),
                 delta_color="off",
@@ -118,7 +119,7 @@ def _row(database: Database, run: RunRow, place: int | None, checkpoint: Checkpo
         with actions:
             run_actions(database, run, compact=True, key="list", checkpoint=checkpoint)
         if run.status in (Status.FAILED, Status.LOST) and run.reason:
-            st.caption(f":red[{plain(run.reason)}]")
+            st.caption(md(":red[{}]", run.reason))
 
 
 def facts_beside_the_name(run: RunRow, now: datetime | None = None) -> list[str]:
@@ -138,5 +139,5 @@ def _progress_text(run: RunRow) -> str:
     return f"{run.episode:,} of {run.episodes:,} episodes{phase}"
 
 
-def _latest(run: RunRow) -> str | None:
-    return None if run.latest_return is None else f"latest {number(run.latest_return)}"
+def _latest(run: RunRow) -> Markdown | None:
+    return None if run.latest_return is None else md("latest {}", number(run.latest_return))

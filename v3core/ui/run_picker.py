@@ -10,7 +10,8 @@ from v3core.errors import V3Error
 from v3core.jobs.lifecycle import ACTIVE
 from v3core.store.database import Database
 from v3core.store.runs import RunRow, list_runs, resolve
-from v3core.ui.status import counted, plain
+from v3core.ui.status import counted
+from v3core.ui.text import md, plain
 
 _KEY = "picked-run"
 _KEYS = "picked-runs"
@@ -55,7 +56,7 @@ def pick_run(database: Database, place: DeltaGenerator) -> RunRow:
         try:
             chosen = resolve(database, wanted)
         except V3Error as error:
-            st.warning(f"{error} Showing another.", icon=":material/search_off:")
+            st.warning(md("{} Showing another.", error), icon=":material/search_off:")
     st.session_state[_KEY] = chosen
     place.selectbox(
         "Run",
@@ -93,7 +94,7 @@ def pick_runs(database: Database) -> list[RunRow]:
         try:
             chosen.append(resolve(database, part))
         except V3Error as error:
-            st.warning(str(error), icon=":material/search_off:")
+            st.warning(plain(error), icon=":material/search_off:")
     st.session_state[_KEYS] = list(dict.fromkeys(chosen))
     st.multiselect(
         "Runs",
@@ -138,4 +139,4 @@ def _offer_experiments(runs: Sequence[RunRow]) -> None:
 
 def compare_link(label: str, **query: str) -> None:
     """A link to the comparison of `runs`, ids with commas between, or of a whole `experiment`."""
-    st.page_link("pages/compare.py", label=label, icon=":material/compare_arrows:", query_params=query)
+    st.page_link("pages/compare.py", label=plain(label), icon=":material/compare_arrows:", query_params=query)

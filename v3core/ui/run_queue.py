@@ -9,7 +9,8 @@ from v3core.jobs.lifecycle import ACTIVE, Status
 from v3core.store.database import Database
 from v3core.store.runs import RunRow
 from v3core.ui.refusals import trains_elsewhere
-from v3core.ui.status import ACTOR, plain
+from v3core.ui.status import ACTOR
+from v3core.ui.text import md, plain
 
 PRIORITY_HELP = "Of the runs that wait, those of the highest priority start first, then the oldest."
 
@@ -52,7 +53,9 @@ def slots_menu(database: Database, limit: int) -> None:
 
 def queue_place(database: Database, run: RunRow, place: int, *, key: str) -> None:
     """Where a waiting run stands; opened, its priority can be changed."""
-    label = f"{ordinal(place)} in the queue" + (f" · priority {run.priority}" if run.priority else "")
+    label = md("{} in the queue", ordinal(place))
+    if run.priority:
+        label = md("{} · priority {}", label, run.priority)
     with st.popover(label, icon=":material/low_priority:", type="tertiary", key=f"queue:{key}:{run.id}"):
         # Its priority is part of the key, so that the field follows a change made elsewhere.
         field = f"priority:{key}:{run.id}:{run.priority}"
@@ -93,4 +96,4 @@ def _set_priority(database: Database, run_id: str, field: str) -> None:
     try:
         control.set_priority(database, run_id, priority, ACTOR)
     except V3Error as error:
-        st.toast(plain(str(error)), icon=":material/warning:", duration="long")
+        st.toast(plain(error), icon=":material/warning:", duration="long")

@@ -11,7 +11,7 @@ from v3core.curriculum import Curriculum, Progress, settings_at, setup_at, setup
 from v3core.store.database import Database
 from v3core.store.readers import read_episodes
 from v3core.store.runs import RunRow
-from v3core.ui.status import plain
+from v3core.ui.text import md, plain
 
 _EFFECTIVE = ("routing", "top_k", "top_k_weights", "alpha", "env")
 _GRAPHS = {"gatv1": "graph attention GATv1", "gatv2": "graph attention GATv2", "mlp": "no messages between nodes"}
@@ -25,13 +25,15 @@ def run_settings(database: Database, run: RunRow, curriculum: Curriculum) -> Non
         planned = settings_at(curriculum, Progress(0, run.episodes), run.config.base.values())
         values = {name: getattr(planned, name) for name in _EFFECTIVE}
         values["env"] = str(run.config.environment.in_phase(planned.env, planned.env_args))
-    parts = [
-        f":material/alt_route: {describe_routing(values, run.experts)}",
-        f":material/hub: {describe_network(run.config.policy)}",
-        f":material/videogame_asset: {plain(' in '.join([str(values['env'] or run.env), *run.config.wrappers]))}",
-        f":material/memory: {plain(describe_device(run))}",
-    ]
-    st.caption(" · ".join(parts))
+    st.caption(
+        md(
+            ":material/alt_route: {} · :material/hub: {} · :material/videogame_asset: {} · :material/memory: {}",
+            describe_routing(values, run.experts),
+            describe_network(run.config.policy),
+            " in ".join([str(values["env"] or run.env), *run.config.wrappers]),
+            describe_device(run),
+        )
+    )
     if environments := describe_environments(run.config, curriculum):
         st.caption(plain(environments))
 

@@ -14,6 +14,7 @@ from v3core.jobs import supervisor
 from v3core.store.database import Database
 from v3core.store.runs import RunRow, UnknownRunError, get_run
 from v3core.ui.plotly_js import ensure_plotly_js
+from v3core.ui.text import plain
 from v3core.ui.toasts import tell_of_ends
 
 P = ParamSpec("P")
@@ -49,8 +50,8 @@ def page(title: str) -> Database:
         database = _open_database()
     except V3Error as error:
         _open_database.clear()
-        st.title(title)
-        st.error(str(error), title="V3 Lab cannot open its data", icon=":material/database_off:")
+        st.title(plain(title), anchor=False)
+        st.error(plain(error), title="V3 Lab cannot open its data", icon=":material/database_off:")
         st.stop()
     _warm_up()
     tell_of_ends(database)
@@ -78,7 +79,7 @@ def told(body: Callable[P, None]) -> Callable[P, None]:
         try:
             body(*args, **kwargs)
         except V3Error as error:
-            st.error(str(error), icon=":material/error:")
+            st.error(plain(error), icon=":material/error:")
 
     return guarded
 
@@ -91,7 +92,7 @@ def needed(read: Callable[P, T]) -> Callable[P, T]:
         try:
             return read(*args, **kwargs)
         except V3Error as error:
-            st.error(str(error), icon=":material/database_off:")
+            st.error(plain(error), icon=":material/database_off:")
             st.stop()
 
     return guarded
@@ -113,4 +114,4 @@ def reconcile(database: Database) -> None:
     try:
         supervisor.reconcile(database)
     except V3Error as error:
-        st.toast(str(error), icon=":material/warning:")
+        st.toast(plain(error), icon=":material/warning:")

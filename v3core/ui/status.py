@@ -1,6 +1,5 @@
 """How a run's status looks: one badge per status, everywhere."""
 
-import re
 from typing import Literal
 
 import streamlit as st
@@ -8,6 +7,7 @@ import streamlit as st
 from v3core.jobs.lifecycle import Status
 from v3core.store.runs import RunRow
 from v3core.ui.moments import age
+from v3core.ui.text import plain
 
 ACTOR = "page"
 """Who asks, in a run's history, what somebody clicks here."""
@@ -33,17 +33,12 @@ def status_badge(run: RunRow) -> None:
     colour, icon, meaning = _LOOKS[Status(run.status)]
     if run.status == Status.STALLED:
         meaning = stalled_sentence(run)
-    st.badge(run.status.capitalize(), icon=icon, color=colour, help=meaning)
+    st.badge(plain(run.status.capitalize()), icon=icon, color=colour, help=plain(meaning))
 
 
 def stalled_sentence(run: RunRow) -> str:
     """What is known of a stalled run."""
     return f"Its process lives, but nothing was heard from it for {age(run.heartbeat_at)}; it is not killed."
-
-
-def plain(text: str) -> str:
-    """A name that somebody typed, for where Streamlit reads Markdown: its signs stand for themselves."""
-    return re.sub(r"([\\`*_\[\]<>~$:#])", r"\\\1", text)
 
 
 def number(value: float | None, digits: int | None = None) -> str:

@@ -10,7 +10,8 @@ from v3core.errors import V3Error
 from v3core.jobs.sweep import experiment_name
 from v3core.ui.environment import run_problem
 from v3core.ui.preset_picker import presets_for
-from v3core.ui.status import counted, plain
+from v3core.ui.status import counted
+from v3core.ui.text import plain
 
 
 def compare_with(env: str, own: Curriculum | None, episodes: int, recipe: Recipe) -> tuple[list[Curriculum], list[str]]:

@@ -6,7 +6,8 @@ from v3core.errors import V3Error
 from v3core.jobs.lifecycle import TOLD, Status
 from v3core.store.database import Database
 from v3core.store.history import EndRow, newest_event, read_ends
-from v3core.ui.status import counted, plain
+from v3core.ui.status import counted
+from v3core.ui.text import md, plain
 
 MOST_AT_ONCE = 3
 _CURSOR = "ends-told-until"
@@ -37,7 +38,7 @@ def tell_of_ends(database: Database) -> None:
         seconds = 5 if end.status == Status.COMPLETED else 15
         st.toast(plain(end_sentence(end)), icon=_ICONS[Status(end.status)], duration=seconds)
     if len(ends) > MOST_AT_ONCE:
-        st.toast(f"And {len(ends) - MOST_AT_ONCE} more; Runs lists them all.", icon=":material/more_horiz:")
+        st.toast(md("And {} more; Runs lists them all.", len(ends) - MOST_AT_ONCE), icon=":material/more_horiz:")
 
 
 def end_sentence(end: EndRow) -> str:

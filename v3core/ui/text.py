@@ -1,0 +1,72 @@
+"""What people wrote, for the places where Streamlit reads Markdown: every sign stands for itself.
+
+Names, tags, notes, ids, reasons and query parameters come from strangers too: in an archive, a link, a row. Read as
+Markdown they become links, icons and pictures that the browser fetches. So whatever is not a literal of ours passes
+through `plain`, `lines` or `md` on its way to Streamlit; `tests/ui/test_markdown_arguments.py` fails where it does not.
+
+Streamlit shows these as they are: `st.text`, `st.code`, cells of `st.dataframe`, options of `st.selectbox` and
+`st.multiselect`, placeholders, and values of fields. The label of a field is Markdown on the screen but read out as it
+is, so it had better be a literal of ours.
+"""
+
+import re
+import string
+from typing import Any
+
+BREAK = ":color{}"
+"""A directive without text and without colours: an empty span, neither seen, copied nor read out.
+
+Addresses, `:smile:` and `->` are looked for in each run of text after its escapes are resolved, so an escape cannot
+keep them from becoming links and symbols; a span in their middle can.
+"""
+
+_ESCAPES = str.maketrans({sign: f"\\{sign}" for sign in "\\`*_<>~$#|&^"} | {sign: f"&#{ord(sign)};" for sign in "[]"})
+"""A backslash before a bracket would show in `st.badge`, which escapes brackets itself."""
+_APART = re.compile(
+    r"""
+    (?<=:)(?!\s|\d\d(?!\w))         # https://…, mailto:…, :smile:, :material/home:, :red[…]; not in 12:30
+    | (?<=@)                        # me@example.com
+    | (?<=www)(?=\.)                # www.example.com
+    | \0                            # within an arrow, see below
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+_ARROW = re.compile(r"(?<![^\s:@])(?:<->|->|<-|--|>=|<=|~=)(?!\S)")
+_LIST_MARK = re.compile(r"^(\d*)([-+=.)])(?!\S)")
+
+
+class Markdown(str):
+    """Markdown in which everything that people wrote is escaped."""
+
+    __slots__ = ()
+
+
+def plain(value: object) -> Markdown:
+    """What somebody wrote, on one line: nothing in it is read as Markdown, an address, an icon or a picture."""
+    line = " ".join(str(value).replace("\0", " ").encode("utf-8", "replace").decode("utf-8").split())
+    line = _ARROW.sub(lambda arrow: "\0".join(arrow[0]), line)
+    escaped = BREAK.join(piece.translate(_ESCAPES) for piece in _APART.split(line))
+    escaped = _LIST_MARK.sub(r"\1\\\2", escaped.replace(f":{BREAK}", f"\\:{BREAK}"))
+    if not line[:2].isascii() and (not line[0].isalpha() or line[0] == "ℹ"):
+        escaped = BREAK + escaped  # messages take an emoji at their start for their icon
+    return Markdown(escaped)
+
+
+def lines(value: str) -> Markdown:
+    """What somebody wrote, with its line breaks."""
+    return Markdown("  \n".join(plain(line) for line in value.splitlines()))
+
+
+def md(template: str, *values: object) -> Markdown:
+    """Markdown of ours with what people wrote in it, as in `md("**{}** of {:,} episodes", name, count)`.
+
+    Args:
+        template: as for `str.format`.
+        values: escaped, except those that are `Markdown` already.
+    """
+    return Markdown(_Escaping().vformat(template, values, {}))
+
+
+class _Escaping(string.Formatter):
+    def format_field(self, value: Any, format_spec: str) -> str:
+        return value if isinstance(value, Markdown) else plain(format(value, format_spec))

@@ -146,20 +146,40 @@ def batch_of():
 
 
 TROUBLE = [
-    (raises(RuntimeError("the motor\nburned")), "RuntimeError: the motor burned"),
-    (raises(SystemExit(3)), "SystemExit: 3"),
-    (raises(AssertionError()), "AssertionError"),
+    (
+        raises(RuntimeError("the motor\nburned")),
+        "step(action) raised RuntimeError: the motor burned; fix the environment",
+    ),
+    (raises(SystemExit(3)), "step(action) raised SystemExit: 3; fix the environment"),
+    (raises(AssertionError()), "step(action) raised AssertionError; fix the environment"),
     (lambda usual: (np.zeros(4), *usual[1:]), "the observation has shape (4,), not (3,)"),
     (lambda usual: (None, *usual[1:]), "the observation has shape (), not (3,)"),
-    (lambda usual: (usual[0], None, *usual[2:]), "the reward is a NoneType, not a number"),
-    (lambda usual: (usual[0], "1.5", *usual[2:]), "the reward is a str, not a number"),
-    (lambda usual: (usual[0], np.ones(1), *usual[2:]), "the reward is a ndarray of shape (1,), not a number"),
-    (lambda usual: (usual[0], np.complex128(1 + 2j), *usual[2:]), "the reward is a complex128, not a number"),
-    (lambda usual: usual[:4], "not enough values to unpack"),
-    (lambda usual: (*usual[:2], np.zeros(2), *usual[3:]), "terminated is array([0., 0.]), not True or False"),
-    (lambda usual: (*usual[:2], None, *usual[3:]), "terminated is None, not True or False"),
-    (lambda usual: (*usual[:3], "no", {}), "truncated is 'no', not True or False"),
-    (lambda usual: (*usual[:2], True, False, None), "TypeError"),
+    (lambda usual: (usual[0], None, *usual[2:]), "step(action) returned None as the reward; it must be a number"),
+    (
+        lambda usual: (usual[0], "1.5", *usual[2:]),
+        "step(action) returned the text '1.5' as the reward; it must be a number",
+    ),
+    (
+        lambda usual: (usual[0], np.ones(1), *usual[2:]),
+        "step(action) returned an array of shape (1,) as the reward; it",
+    ),
+    (
+        lambda usual: (usual[0], np.complex128(1 + 2j), *usual[2:]),
+        "step(action) returned (1+2j) as the reward; it must be a number",
+    ),
+    (lambda usual: usual[:4], "step(action) returned 4 values; it must return five values: observation"),
+    (
+        lambda usual: (*usual[:2], np.zeros(2), *usual[3:]),
+        "returned an array of shape (2,) as terminated; it must be True or",
+    ),
+    (lambda usual: (*usual[:2], None, *usual[3:]), "returned None as terminated; it must be True or False"),
+    (lambda usual: (*usual[:3], "no", {}), "returned the text 'no' as truncated; it must be True or False"),
+    (lambda usual: (*usual[:3], 0.5, {}), "returned 0.5 as truncated; it must be True or False"),
+    (lambda usual: (*usual[:2], True, False, None), "step(action) returned None as info; it must be a dict"),
+    (lambda usual: (*usual[:4], None), "step(action) returned None as info; it must be a dict"),
+    (lambda usual: (*usual[:4], []), "step(action) returned 0 values as info; it must be a dict"),
+    (lambda usual: usual[0], "step(action) returned an array of shape (3,); it must return five values"),
+    (lambda usual: None, "step(action) returned None; it must return five values"),
 ]
 
 
@@ -174,7 +194,8 @@ def test_trouble_names_environment_copy_and_step_in_one_sentence(batch_of, give,
     sentence = str(failure.value)
     assert sentence.startswith("Environment Playful-v0, copy 1, failed at step 37: ")
     assert what in sentence
-    assert sentence.endswith("; mend the environment.")
+    assert sentence.endswith("; fix the environment.") or "; it must " in sentence
+    assert sentence.endswith(".")
     assert "\n" not in sentence
 
 
@@ -196,8 +217,82 @@ def test_an_environment_that_does_not_close_spoils_nothing(batch_of, monkeypatch
 
 
 def test_a_reset_that_raises_is_told(batch_of):
-    with pytest.raises(EnvironmentFailureError, match="copy 1, failed at its first reset: OSError: no map"):
+    with pytest.raises(
+        EnvironmentFailureError, match=r"copy 1, failed at its first reset: reset\(seed=…\) raised OSError: no map; fix"
+    ):
         batch_of(give=raises(OSError("no map")), on_reset=True)
+
+
+@pytest.mark.parametrize(
+    ("result", "what"),
+    [
+        (np.zeros(3, np.float32), "reset(seed=…) returned an array of shape (3,); it must return two values: observat"),
+        # Unpacked, they would be an observation and an info.
+        (np.zeros(2, np.float32), "reset(seed=…) returned an array of shape (2,); it must return two values"),
+        ((np.zeros(3), {}, {}), "reset(seed=…) returned 3 values; it must return two values"),
+        ((np.zeros(3), None), "reset(seed=…) returned None as info; it must be a dict"),
+        ((np.zeros(3), np.zeros(3)), "reset(seed=…) returned an array of shape (3,) as info; it must be a dict"),
+        (None, "reset(seed=…) returned None; it must return two values"),
+        ("ab", "reset(seed=…) returned the text 'ab'; it must return two values"),
+    ],
+)
+def test_a_reset_of_another_api_is_named(batch_of, monkeypatch, result, what):
+    monkeypatch.setattr(Playful, "reset", lambda self, *, seed=None, options=None: self.give)
+    with pytest.raises(EnvironmentFailureError) as failure:
+        batch_of(give=result)
+    assert f"copy 1, failed at its first reset: {what}" in str(failure.value)
+
+
+def test_actions_that_change_are_named(batch_of, monkeypatch):
+    """The first reset is as it was made for, the second has another action."""
+
+    def reset(self, *, seed=None, options=None):
+        self.action_space = spaces.Discrete(2 if seed is not None else 3)
+        self.steps = 0
+        return np.zeros(3, np.float32), {}
+
+    monkeypatch.setattr(Playful, "reset", reset)
+    batch = batch_of(length=2)
+    nothing = np.zeros((2, 1), dtype=np.int64)
+    batch.step(nothing)
+    with pytest.raises(
+        EnvironmentFailureError, match=r"its action_space is Discrete\(3\) after .* and was Discrete\(2\)"
+    ):
+        batch.step(nothing)
+
+
+@pytest.mark.parametrize(
+    ("value", "counts"),
+    [
+        (True, True),
+        (np.False_, False),
+        (1, True),
+        (0.0, False),
+        (np.float32(1), True),
+        (np.array(True), True),
+        (0.1, None),
+        (2, None),
+        (float("nan"), None),
+        (None, None),
+        ("yes", None),
+        (np.ones(2), None),
+        ([True], None),
+    ],
+)
+def test_only_true_and_false_are_a_success(batch_of, value, counts):
+    batch = batch_of(give=lambda usual: (*usual[:2], True, False, {"success": value}), at=1)
+    assert batch.step(np.zeros((2, 1), dtype=np.int64)).successes == ({} if counts is None else {0: counts, 1: counts})
+    assert (batch.odd_success is None) == (counts is not None)
+    if counts is None:
+        assert batch.odd_success.startswith("step(action) returned info['success'] = ")
+        assert batch.odd_success.endswith("; such an episode's success is not recorded.")
+
+
+def test_of_two_words_on_success_the_one_that_counts_is_taken(batch_of):
+    info = {"is_success": 0.5, "success": True}
+    batch = batch_of(give=lambda usual: (*usual[:2], True, False, info), at=1)
+    assert batch.step(np.zeros((2, 1), dtype=np.int64)).successes == {0: True, 1: True}
+    assert batch.odd_success is None
 
 
 def test_an_interrupt_is_no_trouble_of_the_environment(batch_of):

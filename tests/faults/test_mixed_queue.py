@@ -16,9 +16,10 @@ from v3core.store.runs import get_run, list_runs
 RUNS = 20 if WHOLE else 8
 FAILURES = {
     "fails_at_import:Any-v0": "the simulator has no licence",
-    "faulty:FailsAtReset-v0": "failed at its first reset: RuntimeError: the simulator has no map; mend the environment",
-    "faulty:FailsAtStep37-v0": "failed at step 37: RuntimeError: the simulator broke; mend the environment",
-    "faulty:RewardsNaN-v0": "the reward of environment 1 is nan at step",
+    "faulty:FailsAtReset-v0": "failed at its first reset: reset(seed=…) raised RuntimeError: the simulator has no map; "
+    "fix the environment",
+    "faulty:FailsAtStep37-v0": "failed at step 37: step(action) raised RuntimeError: the simulator broke; fix",
+    "faulty:RewardsNaN-v0": "step(action) of environment 1 returned a reward of nan at step",
 }
 EATER = "faulty:EatsMemory-v0"
 KILLED = "was killed (SIGKILL) from outside"

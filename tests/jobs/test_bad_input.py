@@ -69,16 +69,25 @@ def bad(tmp_path, monkeypatch, start):
 @pytest.mark.parametrize(
     ("what", "sentence"),
     [
-        ("raise", "copy 1, failed at step 37: RuntimeError: the simulator broke; mend the environment."),
-        ("reset", "copy 1, failed at reset after step 40: OSError: the port is taken; mend the environment."),
-        ("shape", "copy 1, failed at step 37: the observation has shape (3,), not (2,); mend the environment."),
+        (
+            "raise",
+            "failed at step 37: step(action) raised RuntimeError: the simulator broke; fix the environment.",
+        ),
+        (
+            "reset",
+            "failed at reset after step 40: reset(seed=…) raised OSError: the port is taken; fix the environment.",
+        ),
+        (
+            "shape",
+            "failed at step 37: step(action): the observation has shape (3,), not (2,); fix the environment.",
+        ),
     ],
 )
 def test_an_environment_that_breaks_fails_its_run_at_the_step(db, bad, wait_until, what, sentence):
     """Four environments and rollouts of 32 steps: the first rollout is learned from and recorded, the second breaks."""
     run_id = bad(what, episodes=200)
     run = wait_until(run_id, status=Status.FAILED)
-    assert run.reason == f"Environment bad_envs:Bad-{what}-v0, {sentence}"
+    assert run.reason == f"Environment bad_envs:Bad-{what}-v0, copy 1, {sentence}"
     table = assert_whole(db, run_id)
     assert len(table) == 12
     assert set(table["return"]) == {10.0}
@@ -87,7 +96,10 @@ def test_an_environment_that_breaks_fails_its_run_at_the_step(db, bad, wait_unti
 @pytest.mark.parametrize(
     ("what", "problem"),
     [
-        ("reward", "the reward of environment 1 is nan at step 1 of the rollout"),
+        (
+            "reward",
+            "returned a reward of nan at step 1 of the rollout, which is not a finite number",
+        ),
         ("observation", "the observation of environment 1 is not finite at step 1 of the rollout"),
     ],
 )
@@ -95,7 +107,7 @@ def test_an_environment_that_gives_no_numbers_fails_its_run_after_three_rollouts
     run_id = bad(what, episodes=200)
     run = wait_until(run_id, status=Status.FAILED)
     assert run.reason.startswith("Update 4, at episode 48 and step 512 in phase 'late': ")
-    assert f"{problem}, 3 times in a row; mend the environment." in run.reason
+    assert f"{problem}, 3 times in a row; fix the environment." in run.reason
     undone = [event.message for event in read_events(db, run_id) if event.kind == "undone"]
     assert [message[-13:] for message in undone] == ["(1 in a row).", "(2 in a row).", "(3 in a row)."]
     table = assert_whole(db, run_id, loads_known=12)

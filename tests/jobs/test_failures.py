@@ -57,7 +57,9 @@ def test_a_failing_environment_shows_its_own_lines():
     assert "in turn_the_crank" in text
     assert 'raise OverflowError("The crank came off.")' in text
     assert text.index("OverflowError: The crank") < text.index("EnvironmentFailureError: Environment Broken-v0")
-    assert describe_failure(caught.value).startswith("Environment Broken-v0, copy 1, failed at step 1: OverflowError")
+    assert describe_failure(caught.value).startswith(
+        "Environment Broken-v0, copy 1, failed at step 1: step(action) raised Overflow"
+    )
 
 
 def test_an_environment_that_cannot_be_made_shows_its_own_lines():

@@ -67,7 +67,11 @@ def start_deadly(start, tmp_path, monkeypatch):
             "Its worker process crashed with SIGSEGV, as a fault in native code does; see its log.",
         ),
         ("os.kill(os.getpid(), signal.SIGKILL)", Status.LOST, "Its worker process was killed (SIGKILL) from outside;"),
-        ("sys.exit('bye')", Status.FAILED, "Environment deadly_env:Deadly-v0, copy 4, failed at step 2000: SystemExit"),
+        (
+            "sys.exit('bye')",
+            Status.FAILED,
+            "deadly_env:Deadly-v0, copy 4, failed at step 2000: step(action) raised SystemExit",
+        ),
     ],
 )
 def test_a_death_without_a_word_is_told_with_its_cause(db, start_deadly, wait_until, act, status, reason):

@@ -179,8 +179,8 @@ def test_a_failing_environment_fails_its_run_with_one_sentence(db, start, wait_u
     run_id = start(env="broken_env:Broken-v0")
     run = wait_until(run_id, status=Status.FAILED)
     assert run.reason == (
-        "Environment broken_env:Broken-v0, copy 1, failed at step 37: RuntimeError: the simulator broke at step 37; "
-        "mend the environment."
+        "Environment broken_env:Broken-v0, copy 1, failed at step 37: step(action) raised RuntimeError: the simulator "
+        "broke at step 37; fix the environment."
     )
     assert 'raise RuntimeError("the simulator broke' in run.traceback
     log = read_log_tail(run_id)

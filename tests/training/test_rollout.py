@@ -62,12 +62,18 @@ def test_routing_noise_differs_from_step_to_step(collect):
 
 def test_what_is_not_finite_is_told(collect, choice_env):
     _, _, rollout = collect(choice_env())
-    assert rollout.not_finite() is None
+    assert rollout.unusable() is None
     rollout.rewards[3, 1] = np.nan
-    assert rollout.not_finite() == "the reward of environment 2 is nan at step 4 of the rollout"
+    assert rollout.unusable() == (
+        "step(action) of environment 2 returned a reward of nan at step 4 of the rollout, which is not a finite number",
+        "fix the environment",
+    )
     rollout.rewards[3, 1] = 0
     rollout.observations[5, 0, 2] = np.inf
-    assert rollout.not_finite() == "the observation of environment 1 is not finite at step 6 of the rollout"
+    assert rollout.unusable() == (
+        "the observation of environment 1 is not finite at step 6 of the rollout",
+        "fix the environment",
+    )
 
 
 def test_a_rollout_may_be_bounded_in_steps(collect):

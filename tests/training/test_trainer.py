@@ -4,6 +4,7 @@ import copy
 import itertools
 import math
 
+import gymnasium
 import pytest
 import torch
 
@@ -343,13 +344,44 @@ def test_two_edits_at_once_are_taken_in_order_and_a_stop_comes_after_them(small_
 def test_three_updates_in_a_row_that_are_not_finite_fail_the_run_with_the_reason(small_run, recorder, choice_env):
     hooks = recorder()
     sentence = (
-        r"^Update 3, at episode 48 and step 96 in phase 'one': the reward of environment \d is (inf|nan) at step "
-        r"\d+ of the rollout, 3 times in a row; mend the environment\.$"
+        r"^Update 3, at episode 48 and step 96 in phase 'one': step\(action\) of environment \d returned a reward of "
+        r"(inf|nan) at step \d+ of the rollout, which is not a finite number, 3 times in a row; fix the environment\.$"
     )
     with pytest.raises(V3Error, match=sentence):
         run(small_run(choice_env(length=2, reward=float("inf")), episodes=999, curriculum=ONE_PHASE), hooks)
     assert [in_a_row for _, in_a_row in hooks.undone] == [1, 2, 3]
     assert [episode.episode for episode in hooks.episodes] == list(range(1, 49))  # each is kept
+
+
+def test_a_reward_too_large_is_named_as_such_and_not_the_learning_rate(small_run, recorder, choice_env):
+    sentence = (
+        r"returned a reward of -?1e\+19 at step \d+ of the rollout, too large to learn from \(at most 1e\+12\), "
+        r"3 times in a row; scale its rewards down\.$"
+    )
+    with pytest.raises(V3Error, match=sentence):
+        run(small_run(choice_env(length=2, reward=1e19), episodes=999, curriculum=ONE_PHASE), recorder())
+
+
+def test_the_largest_reward_that_is_taken_is_learned_from(small_run, recorder, choice_env):
+    """Also where nothing is discounted over a long rollout."""
+    env, sizes = choice_env(length=200, reward=-1e12), {"rollout_steps": 256, "gamma": 1.0, "gae_lambda": 1.0}
+    hooks = recorder()
+    assert run(small_run(env, episodes=8, curriculum=ONE_PHASE, **sizes), hooks) is Outcome.COMPLETED
+    assert not hooks.undone
+    assert all(math.isfinite(episode.total_loss) for episode in hooks.episodes)
+
+
+def test_a_success_that_does_not_count_is_noted_once(small_run, recorder, clock_env, monkeypatch):
+    clock = gymnasium.spec(clock_env).entry_point
+    original = clock.step
+    monkeypatch.setattr(clock, "step", lambda self, action: (*original(self, action)[:4], {"success": 0.1}))
+    hooks = recorder()
+    run(small_run(clock_env, episodes=20, curriculum=ONE_PHASE), hooks)
+    assert [episode.success for episode in hooks.episodes] == [None] * 20
+    assert hooks.remarks == [
+        "Environment TestClock-v0: step(action) returned info['success'] = 0.1 at an episode's end, which is neither "
+        "True nor False; such an episode's success is not recorded."
+    ]
 
 
 def test_a_single_bad_reward_is_not_learned_from_and_training_goes_on(small_run, recorder, monkeypatch):

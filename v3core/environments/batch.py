@@ -11,6 +11,17 @@ from gymnasium.wrappers import OrderEnforcing
 from numpy.typing import NDArray
 
 from v3core.environments.encode import encoder
+from v3core.environments.faults import (
+    RESET,
+    STEP,
+    check_action_space,
+    reset_result,
+    reward_of,
+    sentence,
+    step_result,
+    success_of,
+    truth_of,
+)
 from v3core.environments.history import History, UnfinishedEpisode, generator_state, plain
 from v3core.environments.make import is_minigrid, make_environment
 from v3core.environments.masks import IN_INFO, mask_method, mask_writer
@@ -58,6 +69,7 @@ class EnvironmentBatch:
         """
         self._spec = spec
         self._envs: list[gymnasium.Env[Any, Any]] = []
+        self._action_spaces: list[gymnasium.Space[Any]] = []
         self.observations = np.zeros((count, spec.graph.size), dtype=spec.graph.dtype)
         """What the next actions are for, [count, size]."""
         self.masks: NDArray[np.bool_] | None = None
@@ -76,9 +88,12 @@ class EnvironmentBatch:
         for number, seed in enumerate(self._seeds):
             self._envs.append(_without_order_enforcing(make_environment(spec.environment)))
             self._mask_methods.append(mask_method(self._envs[-1]) if self._maskable else None)
+            self._action_spaces.append(self._envs[-1].action_space)
             self._reset(number, seed)
         self._unwrapped = [env.unwrapped for env in self._envs]
         self._says_success = is_minigrid(self._envs[0])
+        self.odd_success: str | None = None
+        """A sentence, once an episode's end said something of its success that does not count."""
 
     def keep_history(self) -> None:
         """From now on keep what `unfinished` needs. To be called before the first step."""
@@ -131,13 +146,12 @@ class EnvironmentBatch:
             zip(self._envs, self._spec.actions.to_environment(actions), strict=True)
         ):
             try:
-                result: Any = env.step(action)
-                observation, reward, terminated, truncated, info = result
-                rewards[number] = reward if isinstance(reward, float) else _number(reward)
+                observation, reward, terminated, truncated, info = step_result(env.step(action))
+                rewards[number] = reward if isinstance(reward, float) else reward_of(reward)
                 if type(terminated) is not bool:
-                    terminated = _truth(terminated, "terminated")
+                    terminated = truth_of(terminated, "terminated")
                 if type(truncated) is not bool:
-                    truncated = _truth(truncated, "truncated")
+                    truncated = truth_of(truncated, "truncated")
                 self._terminated[number], self._truncated[number] = terminated, truncated
                 encode(observation, rows[number])
                 if terminated or truncated:
@@ -150,7 +164,7 @@ class EnvironmentBatch:
             except KeyboardInterrupt:
                 raise
             except BaseException as problem:  # an environment's own code may raise anything, SystemExit too
-                raise self._failure(number, f"step {self._steps}", problem) from problem
+                raise self._failure(number, f"step {self._steps}", STEP, problem) from problem
             if terminated or truncated:
                 if self._history is not None:
                     self._history.begin(number, generator_state(self._unwrapped[number]))
@@ -167,15 +181,17 @@ class EnvironmentBatch:
 
     def _reset(self, number: int, seed: int | None = None) -> None:
         try:
-            observation, info = self._envs[number].reset(seed=seed)
+            env = self._envs[number]
+            observation, info = reset_result(env.reset(seed=seed))
             self._encode(observation, self._rows[number])
+            check_action_space(self._action_spaces[number], env.action_space)
             if self._maskable:
                 self._take_mask(number, info)
         except KeyboardInterrupt:
             raise
         except BaseException as problem:
             where = f"reset after step {self._steps}" if self._steps else "its first reset"
-            raise self._failure(number, where, problem) from problem
+            raise self._failure(number, where, RESET, problem) from problem
 
     def _take_mask(self, number: int, info: dict[str, Any] | None) -> None:
         """Read which actions environment `number` allows now; where it does not say, all of them."""
@@ -207,7 +223,7 @@ class EnvironmentBatch:
                 if terminated or truncated:
                     raise ReplayError("an episode played again ended early")
             self._encode(observation, row)
-            self._rewards[number] = _number(reward)
+            self._rewards[number] = reward_of(reward)
             if self._maskable:
                 self._take_mask(number, info)
         except (KeyboardInterrupt, ReplayError):
@@ -221,18 +237,15 @@ class EnvironmentBatch:
 
     def _success(self, info: dict[str, Any], terminated: bool, reward: float) -> bool | None:
         """What the environment says; MiniGrid rewards success alone, and says nothing else."""
-        for key in ("is_success", "success"):
-            if key in info:
-                return bool(info[key])
-        if self._says_success:
+        success, odd = success_of(info)
+        self.odd_success = self.odd_success or odd
+        if success is None and self._says_success:
             return terminated and reward > 0 and math.isfinite(reward)
-        return None
+        return success
 
-    def _failure(self, number: int, where: str, problem: BaseException) -> EnvironmentFailureError:
-        text = " ".join(str(problem).split())[:200].rstrip(".")
-        what = text if type(problem) is ValueError and text else f"{type(problem).__name__}{': ' if text else ''}{text}"
+    def _failure(self, number: int, where: str, call: str, problem: BaseException) -> EnvironmentFailureError:
         return EnvironmentFailureError(
-            f"Environment {self._spec.env_id}, copy {number + 1}, failed at {where}: {what}; mend the environment."
+            f"Environment {self._spec.env_id}, copy {number + 1}, failed at {where}: {sentence(call, problem)}."
         )
 
 
@@ -251,18 +264,3 @@ def _same_mask(one: NDArray[np.bool_] | None, other: NDArray[np.bool_] | None) -
     if one is None or other is None:
         return all(mask is None or bool(mask.all()) for mask in (one, other))
     return np.array_equal(one, other)
-
-
-def _number(reward: Any) -> float:
-    value = reward.item() if isinstance(reward, np.generic | np.ndarray) and np.ndim(reward) == 0 else reward
-    if not isinstance(value, int | float):
-        shape = f" of shape {reward.shape}" if isinstance(reward, np.ndarray) else ""
-        raise ValueError(f"the reward is a {type(reward).__name__}{shape}, not a number")
-    return float(value)
-
-
-def _truth(value: Any, what: str) -> bool:
-    plain = value.item() if isinstance(value, np.generic | np.ndarray) and np.ndim(value) == 0 else value
-    if not isinstance(plain, int) or plain not in (0, 1):
-        raise ValueError(f"{what} is {' '.join(repr(value).split())[:40]}, not True or False")
-    return bool(plain)

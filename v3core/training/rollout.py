@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from v3core.environments import EnvironmentBatch, EnvironmentFailureError
+from v3core.environments.faults import LARGEST_REWARD, STEP, remedy_for, unusable_reward
 from v3core.policy import GATMoEPolicy
 from v3core.training.interruption import LeftEarlyError, never
 
@@ -50,12 +51,24 @@ class Rollout:
         """Environment steps, T·N."""
         return self.ended.size
 
-    def not_finite(self) -> str | None:
-        """What the environment gave that is not a finite number, and at which step; None if all is well."""
-        bad_rewards = np.argwhere(~np.isfinite(self.rewards))
+    def unusable(self) -> tuple[str, str] | None:
+        """What the environment gave that nothing can be learned from, and what to do about it; None if all is well.
+
+        That is what is not a finite number, and a reward too large.
+        """
+        bad_rewards = np.argwhere(~(np.abs(self.rewards) <= LARGEST_REWARD))
         if len(bad_rewards):
             step, env = bad_rewards[0].tolist()
-            return f"the reward of environment {env + 1} is {self.rewards[step, env]} at step {step + 1} of the rollout"
+            reward = float(self.rewards[step, env])
+            return (
+                f"{STEP} of environment {env + 1} returned a reward of {reward:g} at step {step + 1} of the rollout, "
+                f"{unusable_reward(reward)}",
+                remedy_for(reward),
+            )
+        problem = self._not_finite()
+        return None if problem is None else (problem, "fix the environment")
+
+    def _not_finite(self) -> str | None:
         if self.observations.is_floating_point():
             bad = (~torch.isfinite(self.observations)).any(2).nonzero()
             if len(bad):

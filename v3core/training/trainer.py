@@ -125,6 +125,7 @@ def train(
                 _record(state, settings, world, nothing, interrupted.rollout, config, hooks)
                 raise interrupted.failure from interrupted.failure.__cause__
             learned = _learn(state, rollout, settings, config.ppo, hooks)
+            world.pass_on_remarks(hooks.remark)
             _record(state, settings, world, learned, rollout, config, hooks)
             _give_up_if_hopeless(state, settings, learned)
             if clock() - saved_at >= CHECKPOINT_SECONDS:
@@ -234,7 +235,7 @@ def _learn(
     coefficients = Coefficients.of(settings)
     speed = settings.bias_speed if settings.routing == "topk" else 0.0
     state.updates += 1
-    trouble, remedy = rollout.not_finite(), "mend the environment"
+    trouble, remedy = rollout.unusable() or (None, "")
     explained = float("nan")
     statistics = None
     if trouble is None:

@@ -3,6 +3,7 @@
 An environment cannot be copied in general, so its unfinished episode is played again: decision 10 says why.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +25,7 @@ class World:
     envs: EnvironmentBatch
     collector: Collector
     under_way: EpisodeStatistics
+    remarked: bool = False
 
     @classmethod
     def of(
@@ -66,6 +68,12 @@ class World:
             world.envs.close()
             raise
         return world
+
+    def pass_on_remarks(self, remark: Callable[[str], None]) -> None:
+        """Hand on, once, what the environments said that does not count."""
+        if self.envs.odd_success is not None and not self.remarked:
+            self.remarked = True
+            remark(f"Environment {self.environment.env_id}: {self.envs.odd_success}")
 
     def state_dict(self) -> dict[str, Any]:
         """As of the end of the newest rollout, for a checkpoint: tensors and plain values."""

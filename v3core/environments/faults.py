@@ -1,0 +1,169 @@
+"""What an environment's calls must return, and the sentence for what they returned instead.
+
+The one place for these sentences: training and the check before it use the same.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+
+RESET = "reset(seed=…)"
+STEP = "step(action)"
+LARGEST_REWARD = 1e12
+"""Beyond it the squares and sums of a first update leave single precision."""
+SUCCESS_KEYS = ("is_success", "success")
+"""Of `info` at the end of an episode; the first that says so counts."""
+
+
+class Misbehaviour(ValueError):
+    """A call returned what it must not: a clause that names the call, what came and what must come."""
+
+
+def reset_result(result: Any) -> tuple[Any, dict[str, Any]]:
+    """Observation and info of what `reset` returned.
+
+    Raises:
+        Misbehaviour: if it is not a pair of those.
+    """
+    if not isinstance(result, tuple | list) or len(result) != 2:
+        raise Misbehaviour(f"{RESET} returned {described(result)}; it must return two values: observation, info")
+    observation, info = result
+    if not isinstance(info, dict):
+        raise Misbehaviour(f"{RESET} returned {described(info)} as info; it must be a dict")
+    return observation, info
+
+
+def step_result(result: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
+    """Observation, reward, terminated, truncated and info of what `step` returned; the last is a dict.
+
+    Raises:
+        Misbehaviour: if it is something else.
+    """
+    if type(result) is tuple and len(result) == 5 and type(result[4]) is dict:  # asked for at every step
+        return result
+    if not isinstance(result, tuple | list) or len(result) != 5:
+        wanted = "observation, reward, terminated, truncated, info"
+        raise Misbehaviour(f"{STEP} returned {described(result)}; it must return five values: {wanted}")
+    if not isinstance(result[4], dict):
+        raise Misbehaviour(f"{STEP} returned {described(result[4])} as info; it must be a dict")
+    observation, reward, terminated, truncated, info = result
+    return observation, reward, terminated, truncated, info
+
+
+def reward_of(value: Any) -> float:
+    """The reward as a number, which need not be finite.
+
+    Raises:
+        Misbehaviour: if it is none.
+    """
+    plain = value.item() if isinstance(value, np.generic | np.ndarray) and np.ndim(value) == 0 else value
+    if not isinstance(plain, int | float):
+        raise Misbehaviour(f"{STEP} returned {described(value)} as the reward; it must be a number")
+    try:
+        return float(plain)
+    except OverflowError:
+        return math.inf if plain > 0 else -math.inf
+
+
+def unusable_reward(reward: float) -> str | None:
+    """Why nothing can be learned from a reward, after `a reward of …`; None if it is usable."""
+    if not math.isfinite(reward):
+        return "which is not a finite number"
+    return f"too large to learn from (at most {LARGEST_REWARD:g})" if abs(reward) > LARGEST_REWARD else None
+
+
+def remedy_for(reward: float) -> str:
+    """What to do about it."""
+    return "scale its rewards down" if math.isfinite(reward) else "fix the environment"
+
+
+def truth_of(value: Any, name: str) -> bool:
+    """`terminated` or `truncated` as a bool.
+
+    Raises:
+        Misbehaviour: if it is neither true nor false.
+    """
+    plain = value.item() if isinstance(value, np.generic | np.ndarray) and np.ndim(value) == 0 else value
+    if not isinstance(plain, int) or plain not in (0, 1):
+        raise Misbehaviour(f"{STEP} returned {described(value)} as {name}; it must be True or False")
+    return bool(plain)
+
+
+def success_of(info: Mapping[str, Any]) -> tuple[bool | None, str | None]:
+    """Whether `info` at an episode's end says that it was a success, and what else it says.
+
+    Only true and false count, and the numbers 0 and 1: a score of 0.1, NaN or a text is neither.
+
+    Returns:
+        The success, None if unknown; and a sentence on a value that does not count, None if there is none.
+    """
+    odd: str | None = None
+    for key in SUCCESS_KEYS:
+        if key not in info:
+            continue
+        value = info[key]
+        plain = value.item() if isinstance(value, np.generic | np.ndarray) and np.ndim(value) == 0 else value
+        if isinstance(plain, bool | int | float) and plain in (0, 1):
+            return bool(plain), None
+        odd = odd or (
+            f"{STEP} returned info['{key}'] = {_short(value)} at an episode's end, which is neither True nor False; "
+            "such an episode's success is not recorded."
+        )
+    return None, odd
+
+
+def check_action_space(before: spaces.Space[Any], now: spaces.Space[Any]) -> None:
+    """Refuse an environment whose actions change.
+
+    Raises:
+        Misbehaviour: naming both spaces.
+    """
+    if now is not before and now != before:
+        raise Misbehaviour(
+            f"its action_space is {_short(now)} after {RESET} and was {_short(before)} before; it must stay the same"
+        )
+
+
+def raised(call: str, problem: BaseException) -> str:
+    """A call that raised, as a clause."""
+    text = _text_of(problem)
+    return f"{call} raised {type(problem).__name__}{': ' if text else ''}{text}"
+
+
+def sentence(call: str, problem: BaseException) -> str:
+    """What went wrong in a call or with what it returned, and what to do, without a full stop."""
+    if isinstance(problem, Misbehaviour):
+        return str(problem)
+    if type(problem) is ValueError and (text := _text_of(problem)).startswith("the "):  # of our own encoders
+        return f"{call}: {text}; fix the environment"
+    return f"{raised(call, problem)}; fix the environment"
+
+
+def described(value: Any) -> str:
+    """What a value is, in a few words."""
+    if isinstance(value, tuple | list):
+        return f"{len(value)} values" if len(value) != 1 else "1 value"
+    if isinstance(value, np.ndarray):
+        return f"an array of shape {value.shape}"
+    if value is None or isinstance(value, bool | int | float | np.generic):
+        return _short(value)
+    if isinstance(value, str):
+        return f"the text {_short(value)}"
+    return f"{'an' if type(value).__name__[0].lower() in 'aeiou' else 'a'} {type(value).__name__}"
+
+
+def _short(value: Any) -> str:
+    try:
+        return " ".join(repr(value.item() if isinstance(value, np.generic) else value).split())[:40]
+    except Exception:  # an environment's own class may fail here too
+        return f"a {type(value).__name__}"
+
+
+def _text_of(problem: BaseException) -> str:
+    try:
+        return " ".join(str(problem).split())[:200].rstrip(".")
+    except Exception:  # an environment's own exception may fail here too
+        return ""

@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import click
 
-from v3core.config import Recipe, RunConfig, build_run_config, chosen_environment, recipe_for
+from v3core.config import MAX_SEED, Recipe, RunConfig, build_run_config, chosen_environment, recipe_for
 from v3core.curriculum import Curriculum, check_fits, fits, load_curriculum, scaled, with_boundaries
 from v3core.environment_options import environment_options
 from v3core.environment_setup import EnvArg
@@ -29,6 +29,7 @@ from v3core.jobs.launcher import MOST_PRIORITY, enqueue, parse_slots, set_slots
 from v3core.jobs.logs import read_log_tail
 from v3core.jobs.monitor import run_monitored
 from v3core.jobs.sweep import experiment_name, parse_seeds
+from v3core.output import ReaderGoneError, echo, own_output, prepare
 from v3core.overrides import overridden, set_values
 from v3core.serve import DEFAULT_PORT
 from v3core.store import runs as run_store
@@ -42,13 +43,16 @@ STOP_PATIENCE_SECONDS = 60.0
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; print one sentence on stderr if it cannot be done."""
+    prepare()
     try:
         result = commands.main(arguments, prog_name="python -m v3core", standalone_mode=False)
         return result if isinstance(result, int) else 0
+    except ReaderGoneError:
+        return 0
     except V3Error as error:
         return _fail(str(error), 1)
     except click.exceptions.NoArgsIsHelpError as error:
-        click.echo(error.format_message())
+        echo(error.format_message())
         return 0
     except click.ClickException as error:
         return _fail(error.format_message(), 2)
@@ -57,7 +61,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _fail(sentence: str, code: int) -> int:
-    click.echo(sentence, err=True)
+    echo(sentence, err=True)
     return code
 
 
@@ -70,12 +74,25 @@ def _database() -> Iterator[Database]:
         database.close()
 
 
-@click.group()
+class _Command(click.Command):
+    """A command whose standard output is its own."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run it; what environments and libraries print meanwhile goes to standard error."""
+        with own_output():
+            return super().invoke(ctx)
+
+
+class _Commands(click.Group):
+    command_class = _Command
+
+
+@click.group(cls=_Commands)
 def commands() -> None:
     """Train mixture-of-experts policies under a routing curriculum."""
 
 
-@commands.command()
+@commands.command(cls=click.Command)  # the server has its own output
 @click.option("--port", default=DEFAULT_PORT, show_default=True, help="Port on 127.0.0.1.")
 def serve(port: int) -> None:
     """Serve the dashboard in the browser."""
@@ -144,10 +161,10 @@ def train(
     )
     with _database() as database:
         if notice:
-            click.echo(notice, err=True)
+            echo(notice, err=True)
         run_id, status = _train_with_progress_bar(database, config)
         run = run_store.get_run(database, run_id)
-    click.echo(run_id)
+    echo(run_id)
     if status == "failed":
         return _fail(run.reason or "The run failed.", 1)
     return 0
@@ -206,22 +223,22 @@ def runs(as_json: bool, sizes: bool) -> None:
             for row, entry in zip(rows, described, strict=True):
                 if sizes:
                     entry |= {"database_bytes": takes[row.id].database, "file_bytes": takes[row.id].files}
-            click.echo(json.dumps(described, indent=2))
+            echo(json.dumps(described, indent=2))
             return
     if not rows:
-        click.echo(f"No runs yet in {database.describe()}.")
-        click.echo("Start one: python -m v3core train --env CartPole-v1 --episodes 600")
+        echo(f"No runs yet in {database.describe()}.")
+        echo("Start one: python -m v3core train --env CartPole-v1 --episodes 600")
         return
     width = max(len(row.name) for row in rows)
     for row in rows:
         mean = "" if row.mean_return is None else f"{row.mean_return:10.2f}"
         room = f"  {_in_words(takes[row.id])}" if sizes else ""
-        click.echo(
+        echo(
             f"{row.id[:8]}  {row.status:<9}  {row.name:<{width}}  {row.episode:>7}/{row.episodes:<7} "
             f"{row.phase or '':<12} {mean:>10}{room}"
         )
         if problem := _waits_for(row):
-            click.echo(f"          {problem}")
+            echo(f"          {problem}")
 
 
 def _waits_for(run: run_store.RunRow) -> str | None:
@@ -278,12 +295,12 @@ def sweep(
     ]
     for _, notice in fitted:
         if notice:
-            click.echo(notice, err=True)
+            echo(notice, err=True)
     with _database() as database:
         taken = {run.experiment for run in run_store.list_runs(database) if run.experiment}
         name = experiment or experiment_name(str(setup), [curriculum.name for curriculum in chosen], numbers, taken)
         for run_id in enqueue(database, configs, name, priority=priority):
-            click.echo(run_id)
+            echo(run_id)
 
 
 @commands.command()
@@ -297,13 +314,13 @@ def stop(run_id: str | None, experiment: str | None) -> None:
         supervisor.reconcile(database)
         if experiment is not None:
             count = control.stop_experiment(database, experiment, "command line")
-            click.echo(f"{count} runs of {experiment} are asked to stop.")
+            echo(f"{count} runs of {experiment} are asked to stop.")
             return
         run = run_store.resolve(database, run_id or "")
         control.stop(database, run, "command line")
         status = control.wait_stopped(database, run, STOP_PATIENCE_SECONDS)
         reason = run_store.get_run(database, run).reason
-    click.echo(f"{run} is {status}.{f' {reason}' if reason else ''}")
+    echo(f"{run} is {status}.{f' {reason}' if reason else ''}")
 
 
 @commands.command()
@@ -351,7 +368,7 @@ def _ask(prefix: str, ask: Callable[[Database, str, str], object], done: str) ->
     with _database() as database:
         supervisor.reconcile(database)
         ask(database, run_store.resolve(database, prefix), "command line")
-    click.echo(done)
+    echo(done)
 
 
 @commands.command()
@@ -369,7 +386,7 @@ def resume(run_id: str, boundaries: str | None, take_over: bool, here: bool) -> 
             curriculum = with_boundaries(control.current_curriculum(database, run), _episodes(boundaries))
         control.resume(database, run, "command line", curriculum=curriculum, take_over=take_over, here=here)
         status = run_store.get_run(database, run).status
-    click.echo(f"{run} is {status}.")
+    echo(f"{run} is {status}.")
 
 
 def _episodes(text: str) -> list[int]:
@@ -388,7 +405,7 @@ def slots(number: str | None) -> None:
             set_slots(database, parse_slots(number))
         supervisor.reconcile(database)
         limit, active = launcher.slots(database), launcher.slots_in_use(database)
-    click.echo(f"{limit} {'run' if limit == 1 else 'runs'} may train at once on this machine; {active} now.")
+    echo(f"{limit} {'run' if limit == 1 else 'runs'} may train at once on this machine; {active} now.")
 
 
 @commands.command()
@@ -402,7 +419,7 @@ def move(run_id: str, boundaries: str) -> None:
         run = run_store.resolve(database, run_id)
         current = control.current_curriculum(database, run)
         control.request_edit(database, run, with_boundaries(current, wanted), actor="command line")
-    click.echo("Requested; the run applies it between two updates.")
+    echo("Requested; the run applies it between two updates.")
 
 
 @commands.command()
@@ -414,12 +431,12 @@ def tidy(remove: bool) -> int:
         found = housekeeping.leftovers(database)
         problems = housekeeping.remove_leftovers(found) if remove else []
     for leftover in found:
-        click.echo(f"{housekeeping.in_words(leftover.bytes):>8}  {leftover.path}")
+        echo(f"{housekeeping.in_words(leftover.bytes):>8}  {leftover.path}")
     room = housekeeping.in_words(sum(leftover.bytes for leftover in found))
     if not found:
-        click.echo("Nothing is left over.")
+        echo("Nothing is left over.")
     elif not remove:
-        click.echo(f"{room} that belong to no run of {database.describe()}; delete them with --delete.")
+        echo(f"{room} that belong to no run of {database.describe()}; delete them with --delete.")
     if problems:
         return _fail(f"{problems[0]}{f' And {len(problems) - 1} more.' if len(problems) > 1 else ''}", 1)
     return 0
@@ -431,7 +448,7 @@ def compact() -> None:
     with _database() as database:
         supervisor.reconcile(database)
         before, after = housekeeping.compact(database)
-    click.echo(f"{before:,} bytes before, {after:,} bytes after.")
+    echo(f"{before:,} bytes before, {after:,} bytes after.")
 
 
 @commands.command()
@@ -442,7 +459,7 @@ def delete(run_id: str) -> None:
         supervisor.reconcile(database)
         run = run_store.resolve(database, run_id)
         control.delete(database, run)
-    click.echo(f"{run} is deleted.")
+    echo(f"{run} is deleted.")
 
 
 @commands.command()
@@ -462,7 +479,7 @@ def log(run_id: str, lines: int, traceback: bool) -> None:
     if not text and run.started_at is not None:
         file = log_file(run.id)
         raise V3Error(f"Run {run.id[:8]} '{run.name}' has no log here; its worker wrote {file} on {run.host}.")
-    click.echo(text or "The log is empty so far.", err=not text)
+    echo(text or "The log is empty so far.", err=not text)
 
 
 @commands.command()
@@ -494,7 +511,7 @@ def export(run_ids: tuple[str, ...], experiment: str | None, target: Path, what:
         else:
             count = export_runs(database, chosen, target, what)
     rows = "episodes" if what in (None, "all", "episodes") else "rows"
-    click.echo(f"{count} {rows} written to {target}.")
+    echo(f"{count} {rows} written to {target}.")
 
 
 def _chosen_runs(database: Database, prefixes: tuple[str, ...], experiment: str | None) -> list[str]:
@@ -520,7 +537,7 @@ def archive(run_id: str, target: Path) -> None:
     with _database() as database:
         written = write_archive(database, run_store.resolve(database, run_id), target)
     missing = f"; {written.missing} more were left out, their files are gone" if written.missing else ""
-    click.echo(
+    echo(
         f"{written.episodes} episodes and {written.checkpoints} checkpoints written to {target}, "
         f"{written.bytes:,} bytes{missing}."
     )
@@ -536,7 +553,7 @@ def import_(source: Path, as_new: bool, allow_import: bool) -> None:
 
     with _database() as database:
         supervisor.reconcile(database)
-        click.echo(import_archive(database, source, as_new=as_new, allow_import=allow_import))
+        echo(import_archive(database, source, as_new=as_new, allow_import=allow_import))
 
 
 @commands.command()
@@ -545,7 +562,10 @@ def import_(source: Path, as_new: bool, allow_import: bool) -> None:
     "--episodes", type=click.IntRange(1, 10_000), default=10, show_default=True, metavar="K", help="How many."
 )
 @click.option(
-    "--seed", type=click.IntRange(0), metavar="S", help="Start from; that of every run's evaluations if left out."
+    "--seed",
+    type=click.IntRange(0, MAX_SEED),
+    metavar="S",
+    help="Start from; that of every run's evaluations if left out.",
 )
 @click.option("--sampled/--likeliest", default=None, help="How to act; as the run was evaluated if left out.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
@@ -572,11 +592,11 @@ def evaluate(checkpoint: str, episodes: int, seed: int | None, sampled: bool | N
             "successes": [episode.success for episode in played],
             "mean_return": mean,
         }
-        click.echo(json.dumps(result, indent=2))
+        echo(json.dumps(result, indent=2))
         return
     spread = "" if deviation is None else f", deviation {deviation:.2f}"
     solved = f", {sum(successes):g} of {len(successes)} successes" if successes else ""
-    click.echo(
+    echo(
         f"{episodes} episodes of {policy.spec.environment} after {policy.episode} of training: "
         f"mean return {mean:.2f}{spread}{solved}."
     )
@@ -614,7 +634,7 @@ def graph(env: str, env_args: dict[str, EnvArg], wrappers: tuple[str, ...], as_j
     from v3core.environments.describe import as_dict, as_text
 
     spec = check_environment(chosen_environment(env, recipe_for(env), env_args, wrappers), allow_import=True)
-    click.echo(json.dumps(as_dict(spec), indent=2) if as_json else as_text(spec))
+    echo(json.dumps(as_dict(spec), indent=2) if as_json else as_text(spec))
 
 
 @commands.command()
@@ -641,17 +661,17 @@ def show(run_id: str, as_json: bool) -> None:
             "commands": [row.to_dict() for row in asked],
             "events": [row.to_dict() for row in history],
         }
-        click.echo(json.dumps(described, indent=2))
+        echo(json.dumps(described, indent=2))
         return
-    click.echo(f"{run.id}  {run.name}")
+    echo(f"{run.id}  {run.name}")
     why = _waits_for(run) or run.reason
-    click.echo(f"{run.status}, {run.episode} of {run.episodes} episodes{f': {why}' if why else ''}")
+    echo(f"{run.status}, {run.episode} of {run.episodes} episodes{f': {why}' if why else ''}")
     for event in history:
-        click.echo(f"{event.at.astimezone():%Y-%m-%d %H:%M:%S}  {event.actor:<12}  {event.message}")
+        echo(f"{event.at.astimezone():%Y-%m-%d %H:%M:%S}  {event.actor:<12}  {event.message}")
     if asked:
-        click.echo("Commands:")
+        echo("Commands:")
     for row in asked:
-        click.echo(f"{row.requested_at.astimezone():%Y-%m-%d %H:%M:%S}  {row.kind:<16}  {row.describe()}")
+        echo(f"{row.requested_at.astimezone():%Y-%m-%d %H:%M:%S}  {row.kind:<16}  {row.describe()}")
 
 
 @commands.command()
@@ -662,13 +682,13 @@ def doctor(aside: bool) -> int:
     """Say what is missing on this machine, and how to get it."""
     if aside:
         target = set_aside(database_url(), datetime.now(UTC))
-        click.echo(f"The damaged database is now {target}; the next command begins a new one.")
+        echo(f"The damaged database is now {target}; the next command begins a new one.")
         return 0
     from v3core.doctor import examine
 
     findings = list(examine())
     for finding in findings:
         mark = "ok     " if finding.ok else "MISSING" if finding.needed else "note   "
-        click.echo(f"{mark}  {finding.subject}: {finding.detail}")
+        echo(f"{mark}  {finding.subject}: {finding.detail}")
     missing = [finding.subject for finding in findings if not finding.ok and finding.needed]
     return _fail(f"Missing: {', '.join(missing)}.", 1) if missing else 0

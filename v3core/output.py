@@ -1,0 +1,143 @@
+"""Standard output is what a command says, and nothing else; environments and libraries print to standard error.
+
+A reader who has gone (`… | head`) ends what a command says, never what it does. Any text can be said in any encoding.
+"""
+
+import io
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, TextIO
+
+import click
+
+from v3core.errors import V3Error
+
+_OUT, _ERR = 1, 2
+_said: TextIO | None = None
+"""Where `echo` writes while `own_output` lasts; None otherwise."""
+
+
+class ReaderGoneError(Exception):
+    """Whoever read what the command says has closed the pipe."""
+
+
+def echo(message: object = "", *, err: bool = False) -> None:
+    """Say a line, on standard output or on standard error.
+
+    Raises:
+        ReaderGoneError: if nobody reads standard output any more.
+        V3Error: if it cannot be written, because the disk is full say.
+    """
+    try:
+        click.echo(message, file=None if err else _said, err=err)  # noqa: TID251
+    except BrokenPipeError:
+        if not err:
+            raise ReaderGoneError from None
+    except OSError as error:
+        if not err:
+            raise V3Error(f"Standard output cannot be written: {error.strerror or error}.") from None
+
+
+def prepare() -> None:
+    """Make the standard streams fit for any text, and open those that the caller has closed.
+
+    Otherwise the next file to be opened, a database say, would be taken for standard output.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    for number in (0, _OUT, _ERR):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+
+
+@contextmanager
+def own_output() -> Iterator[None]:
+    """While this lasts, only `echo` writes to standard output: native code and other processes do not, either."""
+    global _said
+    before = (_said, sys.stdout, sys.stderr)
+    saved = _real_output(sys.stdout)
+    if saved is None:  # a test's, or closed: it has no number that others could write to
+        _said = sys.stdout or io.StringIO()
+        sys.stdout = sys.stderr = _standing(sys.stderr)
+    else:
+        _said = _text(_Descriptor(saved), sys.stdout)
+        os.dup2(_ERR, _OUT)
+        sys.stdout = sys.stderr = _standing(sys.stderr)
+    try:
+        yield
+    finally:
+        _said, sys.stdout, sys.stderr = before
+        if saved is not None:
+            os.dup2(saved, _OUT)
+            os.close(saved)
+
+
+def _real_output(stream: TextIO | None) -> int | None:
+    """A copy of the standard output of this process, if `stream` is that."""
+    try:
+        if stream is None or stream.fileno() != _OUT:
+            return None
+        stream.flush()
+        return os.dup(_OUT)
+    except (OSError, ValueError):
+        return None
+
+
+def _standing(stream: TextIO | None) -> TextIO:
+    """The same stream for a writer who must not be held up by a reader who has gone."""
+    if stream is None:
+        return io.StringIO()
+    try:
+        return _text(_Standing(stream.fileno()), stream)
+    except (OSError, ValueError):
+        return stream
+
+
+def _text(raw: io.RawIOBase, like: TextIO) -> TextIO:
+    """A text stream in the encoding of another, which writes at once and knows a way to write every letter."""
+    # Typed as if it needed a buffer; the interpreter's own unbuffered streams are made without one, too.
+    binary: Any = raw
+    return io.TextIOWrapper(binary, encoding=like.encoding, errors="backslashreplace", write_through=True)
+
+
+class _Descriptor(io.RawIOBase):
+    """An open file, written to without a buffer."""
+
+    def __init__(self, number: int) -> None:
+        """Write to the open file of this number, which is not closed with this object."""
+        self._number = number
+
+    def writable(self) -> bool:
+        """Always."""
+        return True
+
+    def fileno(self) -> int:
+        """The number given."""
+        return self._number
+
+    def isatty(self) -> bool:
+        """Whether a person reads it."""
+        return os.isatty(self._number)
+
+    def write(self, data: Any) -> int:
+        """All of the data."""
+        rest = memoryview(data).cast("B")
+        whole = len(rest)
+        while rest:
+            rest = rest[os.write(self._number, rest) :]
+        return whole
+
+
+class _Standing(_Descriptor):
+    """One that takes everything, also once nobody reads it any more: what is lost is the reader's loss."""
+
+    def write(self, data: Any) -> int:
+        """All of the data; what cannot be written is dropped."""
+        with suppress(OSError):
+            return super().write(data)
+        return len(memoryview(data).cast("B"))

@@ -12,10 +12,12 @@ from v3core.ui.boundary_editor import boundary_editor
 from v3core.ui.command_panel import command_panel
 from v3core.ui.notes import notes_editor
 from v3core.ui.run_charts import run_charts
+from v3core.ui.run_checkpoints import run_checkpoints
 from v3core.ui.run_data import load_series, visible_range
 from v3core.ui.run_exports import run_exports
 from v3core.ui.run_header import rollback_warning, run_header
 from v3core.ui.run_history import run_history
+from v3core.ui.run_parameters import run_parameters
 from v3core.ui.run_picker import pick_run
 from v3core.ui.run_settings import run_settings
 from v3core.ui.text import plain
@@ -69,6 +71,8 @@ def nothing_yet(run: RunRow) -> None:
 live(run.id, run.status in UNFINISHED)
 shell.told(boundary_editor)(database, run)
 shell.told(run_exports)(database, run)
+shell.told(run_checkpoints)(database, run)
+shell.told(run_parameters)(run)
 
 
 @ticks.ticking(1, news.of_run(database, run.id))

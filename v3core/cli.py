@@ -22,7 +22,7 @@ from v3core.environments import check_environment, check_run
 from v3core.environments.run_spec import imports_of
 from v3core.errors import V3Error
 from v3core.jobs import control, foreground, housekeeping, launcher, supervisor
-from v3core.jobs.checkpoints import newest_present, newest_whole
+from v3core.jobs.checkpoints import newest_present, newest_whole, whole_checkpoints
 from v3core.jobs.files import log_file
 from v3core.jobs.launch import waits_for
 from v3core.jobs.launcher import MOST_PRIORITY, enqueue, parse_slots, set_slots
@@ -568,13 +568,16 @@ def import_(source: Path, as_new: bool, allow_import: bool) -> None:
     help="Start from; that of every run's evaluations if left out.",
 )
 @click.option("--sampled/--likeliest", default=None, help="How to act; as the run was evaluated if left out.")
+@click.option("--checkpoint", "at", type=click.IntRange(0), metavar="N", help="Of a run: its checkpoint at episode N.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
-def evaluate(checkpoint: str, episodes: int, seed: int | None, sampled: bool | None, as_json: bool) -> None:
+def evaluate(
+    checkpoint: str, episodes: int, seed: int | None, sampled: bool | None, at: int | None, as_json: bool
+) -> None:
     """Play episodes with a checkpoint, or the newest of a run: no routing noise, nothing learned."""
     from v3core.training import inference  # torch: seconds to import
     from v3core.training.evaluation import EVALUATION_SEED
 
-    file, imports = _checkpoint(checkpoint)
+    file, imports = _checkpoint(checkpoint, at)
     policy = inference.load_policy(file, imports=imports)
     played = policy.evaluate(episodes, EVALUATION_SEED if seed is None else seed, sampled=sampled)
     returns = [episode.return_ for episode in played]
@@ -602,27 +605,35 @@ def evaluate(checkpoint: str, episodes: int, seed: int | None, sampled: bool | N
     )
 
 
-def _checkpoint(path_or_id: str) -> tuple[Path, set[str] | None]:
+def _checkpoint(path_or_id: str, episode: int | None) -> tuple[Path, set[str] | None]:
     """A checkpoint file, and the environments that it may import: of a named file any, of a run its own."""
     path = Path(path_or_id)
     if path.is_file():
+        if episode is not None:
+            raise V3Error("--checkpoint goes with the id of a run; a file is a checkpoint already.")
         return path, None
     if path.suffix or len(path.parts) > 1:
         raise V3Error(f"There is no checkpoint file {path}; `runs --json` names the newest of each run.")
     with _database() as database:
         run = run_store.resolve(database, path_or_id)
-        newest = _newest_checkpoint(database, run)
+        chosen = _checkpoint_at(database, run, episode)
         environment = run_store.get_run(database, run).config.environment
         imports = imports_of(environment, [revision.curriculum for revision in read_revisions(database, run)])
-    if newest is None:
-        raise V3Error(f"{run} has no checkpoint yet; wait until it has begun to train.")
-    return newest, imports
+    return chosen, imports
 
 
-def _newest_checkpoint(database: Database, run_id: str) -> Path | None:
+def _checkpoint_at(database: Database, run_id: str, episode: int | None) -> Path:
+    """The run's checkpoint at that episode, or its newest whole one."""
     with database.read() as tx:
-        row = newest_whole(database, tx, run_id)
-    return None if row is None else database.data_dir / row.path
+        whole = list(whole_checkpoints(database, tx, run_id)) if episode is not None else []
+        row = newest_whole(database, tx, run_id) if episode is None else None
+    found = next((candidate for candidate in whole if candidate.episode == episode), row)
+    if found is not None:
+        return database.data_dir / found.path
+    if episode is None:
+        raise V3Error(f"{run_id} has no checkpoint yet; wait until it has begun to train.")
+    there = ", ".join(str(candidate.episode) for candidate in reversed(whole)) or "none"
+    raise V3Error(f"{run_id} has no whole checkpoint at episode {episode}; it has them at: {there}.")
 
 
 @commands.command()

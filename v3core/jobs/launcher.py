@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
+from typing import IO
 
 from v3core.config import RunConfig, check_name
 from v3core.errors import V3Error
@@ -254,11 +255,22 @@ def _start(db: Database, run: RunRow, command: Command) -> None:
         update_run(tx, run.id, values, only_in={Status.STARTING}, generation=run.generation, pids=[process.pid])
 
 
-def _spawn(db: Database, run: RunRow, command: list[str]) -> "subprocess.Popen[bytes]":
-    """Start a process that outlives this one, with its output in the run's log."""
+def start_process(
+    db: Database, run: RunRow, command: Sequence[str], output: IO[bytes], errors: IO[bytes] | int
+) -> "subprocess.Popen[bytes]":
+    """Start a process in a session of its own with all that the run needs; it outlives this one.
+
+    Args:
+        db: the store that it opens.
+        run: whose folders, variables and interpreter it gets.
+        command: its command line; this interpreter is replaced by the run's.
+        output: takes what it prints.
+        errors: takes its standard error.
+
+    Raises:
+        OSError: if it cannot be started.
+    """
     launch = launch_of(run) or capture(run.config)
-    log = log_file(run.id, db.data_dir)
-    log.parent.mkdir(parents=True, exist_ok=True)
     environment = launch.environment(ROOT) | {
         "V3_DATABASE_URL": db.url,
         "V3_DATA_DIR": str(db.data_dir),
@@ -267,16 +279,23 @@ def _spawn(db: Database, run: RunRow, command: list[str]) -> "subprocess.Popen[b
         "OMP_NUM_THREADS": "1",  # one core per run; more threads would only wait for each other
     }
     program, *arguments = command
+    return subprocess.Popen(
+        [launch.interpreter() if program == sys.executable else program, *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=errors,
+        cwd=launch.working_folder(db.data_dir),
+        env=environment,
+        start_new_session=True,
+    )
+
+
+def _spawn(db: Database, run: RunRow, command: list[str]) -> "subprocess.Popen[bytes]":
+    """Start a process that outlives this one, with its output in the run's log."""
+    log = log_file(run.id, db.data_dir)
+    log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
-        process = subprocess.Popen(
-            [launch.interpreter() if program == sys.executable else program, *arguments],
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            cwd=launch.working_folder(db.data_dir),
-            env=environment,
-            start_new_session=True,
-        )
+        process = start_process(db, run, command, output, subprocess.STDOUT)
     # Whoever starts a process must wait for it, or a zombie keeps its pid.
     threading.Thread(target=process.wait, name=f"wait for {run.id}", daemon=True).start()
     return process

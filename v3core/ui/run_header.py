@@ -16,6 +16,7 @@ from v3core.store.runs import RunRow, list_runs
 from v3core.ui.actions import resume_sentence, run_actions
 from v3core.ui.command_panel import newest_command
 from v3core.ui.moments import age
+from v3core.ui.next_steps import next_steps
 from v3core.ui.notes import notes_line
 from v3core.ui.refusals import refusal, trained_elsewhere, trains_elsewhere
 from v3core.ui.run_queue import queue_place, queue_places
@@ -40,7 +41,7 @@ def run_header(database: Database, run: RunRow, commands: list[CommandRow]) -> N
         status_badge(run)
         if host := trains_elsewhere(run) or trained_elsewhere(run):
             st.badge(f"on host {plain(host)}", icon=":material/dns:", color="gray")
-    point = control.resume_point(database, run.id) if run.status in RESUMABLE else None
+    point = control.resume_point(database, run.id) if run.status in RESUMABLE | {Status.COMPLETED} else None
     # A row of their own: they stay where they are when one of them changes its width.
     run_actions(
         database,
@@ -54,6 +55,8 @@ def run_header(database: Database, run: RunRow, commands: list[CommandRow]) -> N
         queue_place(database, run, place, key="live")
     notes_line(run)
     _outcome(run, point)
+    if run.status == Status.COMPLETED:
+        next_steps(database, run, point)
     _hold(run)
     st.progress(min(run.episode / run.episodes, 1.0), text=plain(_progress(run)))
     # What was asked before a resume is of another life.

@@ -1,0 +1,105 @@
+"""Evaluations that somebody asks for on a page, each in a process of its own: no page loads torch or an environment."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import IO
+
+from v3core.errors import V3Error
+from v3core.jobs.launcher import start_process
+from v3core.store.database import Database
+from v3core.store.runs import RunRow
+
+MOST_SECONDS = 600.0
+"""An evaluation that takes longer is ended: an environment may hang."""
+_MOST_SENTENCE = 400
+
+
+@dataclass(frozen=True)
+class Played:
+    """The episodes of an evaluation."""
+
+    returns: tuple[float, ...]
+    lengths: tuple[int, ...]
+    successes: tuple[float, ...]
+    """1 or 0 of each episode of which the environment says it."""
+
+
+class BackgroundEvaluation:
+    """`python -m v3core evaluate` of one checkpoint of a run, under way or over."""
+
+    def __init__(self, db: Database, run: RunRow, checkpoint: int, episodes: int) -> None:
+        """Start it.
+
+        Args:
+            db: an open store.
+            run: whose checkpoint.
+            checkpoint: its episode count.
+            episodes: how many to play.
+
+        Raises:
+            V3Error: if the process cannot be started.
+        """
+        command = [sys.executable, "-m", "v3core", "evaluate", run.id, "--json"]
+        command += ["--checkpoint", str(checkpoint), "--episodes", str(episodes)]
+        self.episodes = episodes
+        """How many are played."""
+        self._output: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  read once the process is over
+        self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115
+        self._ends_at = time.monotonic() + MOST_SECONDS
+        self._lock = threading.Lock()
+        self._played: Played | None = None
+        self._problem: str | None = None
+        try:
+            self._process = start_process(db, run, command, self._output, self._errors)
+        except OSError as error:
+            raise V3Error(f"The evaluation could not be started: {error.strerror or error}.") from None
+
+    def is_over(self) -> bool:
+        """Whether it has ended; one that takes too long is ended here. Several tabs may ask at once."""
+        with self._lock:
+            return self._played is not None or self._problem is not None or self._settle()
+
+    def _settle(self) -> bool:
+        if self._process.poll() is None:
+            if time.monotonic() < self._ends_at:
+                return False
+            self._end()
+            self._problem = f"The evaluation took more than {MOST_SECONDS:g} seconds and was ended."
+        elif self._process.returncode:
+            self._problem = f"The evaluation failed: {self._last_words()}"
+        else:
+            self._output.seek(0)
+            found = json.loads(self._output.read())
+            self._played = Played(tuple(found["returns"]), tuple(found["lengths"]), tuple(found["successes"]))
+        self._output.close()
+        self._errors.close()
+        return True
+
+    def result(self) -> Played | None:
+        """What was played; None while it is under way.
+
+        Raises:
+            V3Error: if it failed, or took too long and was ended.
+        """
+        if self.is_over() and self._problem is not None:
+            raise V3Error(self._problem)
+        return self._played
+
+    def _end(self) -> None:
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(5)
+
+    def _last_words(self) -> str:
+        self._errors.seek(0)
+        lines = self._errors.read().decode("utf-8", "replace").strip().splitlines()
+        return lines[-1][:_MOST_SENTENCE] if lines else f"its process ended with code {self._process.returncode}."

@@ -108,6 +108,42 @@ def test_arguments_and_wrappers_go_from_the_command_line_to_the_policy_that_is_l
     assert max(evaluated["lengths"]) <= 40
 
 
+ODD = "tests.environments.odd:Odd-v0"
+
+
+def test_a_faulty_environment_is_refused_before_a_run_is_made(v3core):
+    for command in ("train", "sweep"):
+        refused = v3core(command, "--env", ODD, "--env-arg", "how=old reset", "--episodes", "30")
+        assert (refused.returncode, refused.stdout) == (1, "")
+        assert refused.stderr == (
+            f"Environment {ODD}: reset(seed=…) returned an array of shape (2,); it must return two values: "
+            "observation, info.\n"
+        )
+    assert json.loads(v3core("runs", "--json").stdout) == []
+
+
+def test_what_is_odd_is_said_and_trained(v3core):
+    trained = v3core("train", "--env", ODD, "--env-arg", "how=success score", "--episodes", "20")
+    assert trained.returncode == 0, trained.stderr
+    assert (
+        "Warning: step(action) returned info['success'] = 0.1 at an episode's end, which is neither" in trained.stderr
+    )
+    assert trained.stdout.count("\n") == 1
+
+
+def test_the_doctor_examines_an_environment(v3core):
+    sound = v3core("doctor", "--env", ODD, "--env-arg", "how=prints", "--json")
+    assert sound.returncode == 0, sound.stderr
+    found = json.loads(sound.stdout)
+    assert (found["ok"], found["fault"], found["warnings"], found["env_args"]) == (True, None, [], {"how": "prints"})
+    faulty = v3core("doctor", "--env", ODD, "--env-arg", "how=info none")
+    assert (faulty.returncode, faulty.stdout) == (1, "")
+    assert faulty.stderr == f"Environment {ODD}: step(action) returned None as info; it must be a dict.\n"
+    missing = v3core("doctor", "--env", "CartPol-v1", "--json")
+    assert missing.returncode == 1
+    assert "Did you mean CartPole-v1" in json.loads(missing.stdout)["fault"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [

@@ -6,8 +6,9 @@ Exit code 0, or non-zero with one sentence on stderr.
 import json
 import statistics
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -17,8 +18,9 @@ import click
 from v3core.config import MAX_SEED, Recipe, RunConfig, build_run_config, chosen_environment, recipe_for
 from v3core.curriculum import Curriculum, check_fits, fits, load_curriculum, scaled, with_boundaries
 from v3core.environment_options import environment_options
-from v3core.environment_setup import EnvArg
-from v3core.environments import check_environment, check_run
+from v3core.environment_setup import EnvArg, EnvironmentSetup
+from v3core.environments import check_environment
+from v3core.environments.apart import check_launch
 from v3core.environments.run_spec import imports_of
 from v3core.errors import V3Error
 from v3core.jobs import control, foreground, housekeeping, launcher, supervisor
@@ -145,11 +147,10 @@ def train(
     """Train in the foreground with a progress bar; prints the run id last."""
     recipe = _evaluated(recipe_for(env), evaluate, evaluate_every)
     setup = chosen_environment(env, recipe, env_args, wrappers)
-    check_environment(setup, allow_import=True)
     length = recipe.episodes if episodes is None else episodes
     fitted, notice = _fitted(curriculum, length, scale)
     recipe, (chosen,) = set_values(recipe, [fitted], length, assignments)
-    check_run(setup, chosen, allow_import=True)
+    _check_environments(setup, [chosen])
     config = build_run_config(
         name=name if name is not None else f"{chosen.name} · {setup} · seed {seed}",
         env=setup,
@@ -168,6 +169,12 @@ def train(
     if status == "failed":
         return _fail(run.reason or "The run failed.", 1)
     return 0
+
+
+def _check_environments(setup: EnvironmentSetup, curricula: Sequence[Curriculum]) -> None:
+    """Refuse what cannot be trained on, and say what is odd."""
+    for warning in check_launch(setup, curricula, allow_import=True):
+        echo(f"Warning: {warning}", err=True)
 
 
 def _evaluated(recipe: Recipe, episodes: int | None, every: int | None) -> Recipe:
@@ -273,13 +280,11 @@ def sweep(
     """Queue curricula × seeds as one experiment, in the background; prints the run ids."""
     recipe = recipe_for(env)
     setup = chosen_environment(env, recipe, env_args, wrappers)
-    check_environment(setup, allow_import=True)
     length = recipe.episodes if episodes is None else episodes
     numbers = parse_seeds(seeds)
     fitted = [_fitted(named.strip(), length, None) for named in curricula.split(",")]
     recipe, chosen = set_values(recipe, [curriculum for curriculum, _ in fitted], length, assignments)
-    for curriculum in chosen:
-        check_run(setup, curriculum, allow_import=True)
+    _check_environments(setup, chosen)
     # Seed by seed, so that the curricula can be compared while the rest still waits.
     configs = [
         build_run_config(
@@ -689,8 +694,16 @@ def show(run_id: str, as_json: bool) -> None:
 @click.option(
     "--set-aside-database", "aside", is_flag=True, help="Rename a damaged SQLite database, so that a new one can begin."
 )
-def doctor(aside: bool) -> int:
-    """Say what is missing on this machine, and how to get it."""
+@click.option("--env", metavar="ID", help="Examine this environment instead: does it keep to Gymnasium's API?")
+@environment_options
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def doctor(aside: bool, env: str | None, env_args: dict[str, EnvArg], wrappers: tuple[str, ...], as_json: bool) -> int:
+    """Say what is missing on this machine, and how to get it; with --env, what is wrong with an environment."""
+    if env is not None:
+        from v3core.environment_report import report_on
+
+        fault = report_on(chosen_environment(env, recipe_for(env), env_args, wrappers), as_json=as_json)
+        return _fail(fault, 1) if fault else 0
     if aside:
         target = set_aside(database_url(), datetime.now(UTC))
         echo(f"The damaged database is now {target}; the next command begins a new one.")
@@ -698,7 +711,9 @@ def doctor(aside: bool) -> int:
     from v3core.doctor import examine
 
     findings = list(examine())
-    for finding in findings:
+    if as_json:
+        echo(json.dumps([asdict(finding) for finding in findings], indent=2))
+    for finding in findings if not as_json else ():
         mark = "ok     " if finding.ok else "MISSING" if finding.needed else "note   "
         echo(f"{mark}  {finding.subject}: {finding.detail}")
     missing = [finding.subject for finding in findings if not finding.ok and finding.needed]

@@ -70,7 +70,7 @@ def start_deadly(start, tmp_path, monkeypatch):
         (
             "sys.exit('bye')",
             Status.FAILED,
-            "deadly_env:Deadly-v0, copy 4, failed at step 2000: step(action) raised SystemExit",
+            "Environment deadly_env:Deadly-v0, copy 4, failed at step 2000: step(action) raised SystemExit: bye; fix",
         ),
     ],
 )

@@ -15,6 +15,18 @@ def imports_of(run: EnvironmentSetup, curricula: Collection[Curriculum]) -> set[
     return {*run.imports, *named}
 
 
+def check_all(run: EnvironmentSetup, curricula: Collection[Curriculum], *, allow_import: bool) -> None:
+    """Refuse a run that cannot be trained on under one of several curricula.
+
+    Raises:
+        V3Error: as `check_run`.
+    """
+    check_environment(run, allow_import=allow_import)
+    for curriculum in curricula:
+        if setups_of(run, curriculum) != [run]:
+            check_run(run, curriculum, allow_import=allow_import)
+
+
 def check_run(run: EnvironmentSetup | str, curriculum: Curriculum, *, allow_import: bool) -> EnvironmentSpec:
     """The state graph and actions that one policy needs for every environment of a run.
 

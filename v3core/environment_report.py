@@ -1,0 +1,33 @@
+"""What `doctor --env` says of an environment."""
+
+import json
+from dataclasses import asdict
+
+from v3core.environment_setup import EnvironmentSetup
+from v3core.environments.apart import examine_apart
+from v3core.environments.examine import Report
+from v3core.errors import V3Error
+from v3core.output import echo
+
+
+def report_on(setup: EnvironmentSetup, *, as_json: bool) -> str | None:
+    """Examine an environment and say what was found; returns its fault, a sentence, None if it can be trained on."""
+    try:
+        (report,) = examine_apart(setup, allow_import=True)
+    except V3Error as refusal:
+        report = Report(str(setup), str(refusal))
+    if as_json:
+        described = asdict(report) | {
+            "ok": report.fault is None,
+            "env": setup.env_id,
+            "env_args": dict(setup.args),
+            "wrappers": list(setup.wrappers),
+        }
+        echo(json.dumps(described, indent=2))
+        return report.fault
+    if report.fault is None:
+        echo(f"ok       {report.env}: it can be made, reset and stepped, and the policy can take it")
+    for mark, texts in (("WARNING", report.warnings), ("note   ", report.notes)):
+        for text in texts:
+            echo(f"{mark}  {text}")
+    return report.fault

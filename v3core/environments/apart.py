@@ -1,0 +1,185 @@
+"""Environments examined in a process of their own: one that hangs, crashes or prints does no harm to whoever asks."""
+
+import contextlib
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import IO, Any
+
+from gymnasium.envs.registration import registry
+
+from v3core.curriculum import Curriculum, dump, parse, setups_of
+from v3core.environment_setup import EnvironmentSetup
+from v3core.environments.examine import Report, examine
+from v3core.environments.run_spec import check_all
+from v3core.errors import V3Error
+
+CALL_SECONDS = 60.0
+"""A call of an environment's code that takes longer hangs."""
+_ROOT = Path(__file__).resolve().parents[2]
+_SHIPPED = ("gymnasium.envs.", "minigrid.envs.")
+
+
+def check_launch(
+    run: EnvironmentSetup, curricula: Sequence[Curriculum], *, allow_import: bool, seconds: float = CALL_SECONDS
+) -> list[str]:
+    """Refuse a run whose environments cannot be trained on; returns warnings, a sentence each.
+
+    Environments of Gymnasium and MiniGrid as they come are tested with V3 Lab: only their spaces are looked at. All
+    others are examined in a process of their own.
+
+    Args:
+        run: the run's environment.
+        curricula: whose phases may name others.
+        allow_import: whether code may be imported for it.
+        seconds: that one call of an environment's code may take.
+
+    Raises:
+        V3Error: one sentence.
+    """
+    setups = [run]
+    for curriculum in curricula:
+        setups += [setup for setup in setups_of(run, curriculum) if setup not in setups]
+    if all(_is_shipped(setup) for setup in setups):
+        check_all(run, curricula, allow_import=allow_import)
+        return []
+    reports = examine_apart(run, curricula, allow_import=allow_import, seconds=seconds)
+    for report in reports:
+        if report.fault is not None:
+            raise V3Error(report.fault)
+    several = len(reports) > 1
+    return [f"{report.env}: {text}" if several else text for report in reports for text in report.warnings]
+
+
+def examine_apart(
+    run: EnvironmentSetup, curricula: Sequence[Curriculum] = (), *, allow_import: bool, seconds: float = CALL_SECONDS
+) -> list[Report]:
+    """Examine the environments of a run in a process of their own.
+
+    Raises:
+        V3Error: one sentence, if they cannot be made, do not suit one policy, hang, or end the process.
+    """
+    task = {
+        "run": asdict(run),
+        "curricula": [dump(curriculum) for curriculum in curricula],
+        "allow_import": allow_import,
+        "seconds": seconds,
+    }
+    paths = [path or str(Path.cwd()) for path in sys.path]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "v3core.environments.apart"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(_ROOT), *paths]), "PYTHONUNBUFFERED": "1"},
+        start_new_session=True,
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        try:
+            process.stdin.write(json.dumps(task))
+            process.stdin.close()
+        except OSError:
+            pass  # it died at once: its exit code says so below
+        return _answer(process, process.stdout, run, seconds)
+    finally:
+        _end(process)
+
+
+def _answer(process: "subprocess.Popen[str]", output: IO[str], run: EnvironmentSetup, seconds: float) -> list[Report]:
+    """What the process reports, line by line: the calls it makes, and its result."""
+    lines: queue.Queue[str | None] = queue.Queue()
+    threading.Thread(target=_pass_on, args=(output, lines), daemon=True).start()
+    env, call = run.env_id, "its module"
+    while True:
+        try:
+            line = lines.get(timeout=seconds)
+        except queue.Empty:
+            raise V3Error(
+                f"Environment {env}: {call} did not return within {seconds:g} s; fix the environment."
+            ) from None
+        if line is None:
+            how = _ending(process.wait(timeout=10))
+            raise V3Error(f"Environment {env}: {call} {how}; fix the environment.")
+        said = json.loads(line)
+        if "call" in said:
+            env, call = said["env"], said["call"]
+        elif "refused" in said:
+            raise V3Error(said["refused"])
+        else:
+            return [Report(**report) for report in said["reports"]]
+
+
+def _pass_on(output: IO[str], lines: "queue.Queue[str | None]") -> None:
+    with output:
+        for line in output:
+            lines.put(line)
+    lines.put(None)
+
+
+def _ending(code: int) -> str:
+    if code >= 0:
+        return f"ended the process with exit code {code}"
+    try:
+        return f"crashed the process ({signal.Signals(-code).name})"
+    except ValueError:
+        return f"crashed the process (signal {-code})"
+
+
+def _end(process: "subprocess.Popen[str]") -> None:
+    """End the process and what it started."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def _is_shipped(setup: EnvironmentSetup) -> bool:
+    """Whether it is an environment of Gymnasium or MiniGrid as it comes."""
+    if setup.args or setup.wrappers or ":" in setup.env_id:
+        return False
+    if setup.env_id.startswith(("MiniGrid-", "BabyAI-")):
+        import minigrid  # noqa: F401  registers its ids
+    spec = registry.get(setup.env_id)
+    return spec is None or str(spec.entry_point).startswith(_SHIPPED)
+
+
+def _main() -> None:
+    """Examine what standard input names; standard output is for the answer alone, whatever environments print."""
+    answer = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    task: dict[str, Any] = json.load(sys.stdin)
+    run = EnvironmentSetup(task["run"]["env_id"], task["run"]["args"], tuple(task["run"]["wrappers"]))
+    curricula = [parse(text) for text in task["curricula"]]
+
+    def write(said: dict[str, Any]) -> None:
+        answer.write(json.dumps(said) + "\n")
+        answer.flush()
+
+    def examined(setup: EnvironmentSetup) -> Report:
+        return examine(setup, seconds=task["seconds"], say=lambda call: write({"env": setup.env_id, "call": call}))
+
+    write({"env": run.env_id, "call": "its constructor"})
+    try:
+        check_all(run, curricula, allow_import=task["allow_import"])
+        setups = [run]
+        for curriculum in curricula:
+            setups += [setup for setup in setups_of(run, curriculum) if setup not in setups]
+        reports = [asdict(examined(setup)) for setup in setups]
+    except V3Error as problem:
+        write({"refused": str(problem)})
+    else:
+        write({"reports": reports})
+    os._exit(0)  # whatever threads and exit handlers an environment has left
+
+
+if __name__ == "__main__":
+    _main()

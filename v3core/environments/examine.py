@@ -1,0 +1,255 @@
+"""Whether an environment keeps to Gymnasium's API: it is made, reset and stepped, and looked at all the while.
+
+Its faults are those that training would end on; all else that is odd is a warning. It runs the environment's code,
+which may hang or end the process: `apart.py` runs it in one of its own.
+"""
+
+import contextlib
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+from gymnasium.utils.env_checker import check_env
+
+from v3core.environment_setup import EnvironmentSetup
+from v3core.environments.encode import encoder
+from v3core.environments.faults import (
+    RESET,
+    STEP,
+    Misbehaviour,
+    check_action_space,
+    remedy_for,
+    reset_result,
+    reward_of,
+    sentence,
+    step_result,
+    success_of,
+    truth_of,
+    unusable_reward,
+)
+from v3core.environments.history import generator_state
+from v3core.environments.make import is_minigrid
+from v3core.environments.masks import IN_INFO, mask_method
+from v3core.environments.registry import make_or_explain, spec_of
+from v3core.environments.types import EnvironmentSpec
+from v3core.errors import V3Error
+
+STEPS = 40
+"""Steps of each of the three times that an environment is played."""
+SEED = 1
+_EXACT = "a resume will not be exact (docs/exactness.md)"
+
+
+@dataclass
+class Report:
+    """What was found."""
+
+    env: str
+    """Id and arguments."""
+    fault: str | None = None
+    """Why it cannot be trained on, one sentence."""
+    warnings: list[str] = field(default_factory=list)
+    """What does not keep from training but matters, a sentence each."""
+    notes: list[str] = field(default_factory=list)
+    """What Gymnasium's own checker recommends."""
+
+
+class _EnoughError(Exception):
+    """The time for it is up."""
+
+
+@dataclass
+class _Watch:
+    """Says what is called next, and when it has been enough."""
+
+    say: Callable[[str], None]
+    until: float
+
+    def call(self, what: str) -> None:
+        if time.monotonic() > self.until:
+            raise _EnoughError
+        self.say(what)
+
+
+def examine(setup: EnvironmentSetup, *, seconds: float, say: Callable[[str], None]) -> Report:
+    """Make an environment three times and play each in the same way.
+
+    Args:
+        setup: which.
+        seconds: after these, what is left to do is left out.
+        say: called before each call of the environment's code, with what is called.
+    """
+    report = Report(str(setup))
+    watch = _Watch(say, time.monotonic() + seconds)
+    try:
+        with _made(setup, watch) as (env, spec):
+            first = _play(env, spec, report, watch)
+            again = _play(env, spec, report, watch)
+        with _made(setup, watch) as (env, spec):
+            other = _play(env, spec, report, watch)
+        report.warnings += _repeats(first, again, other)
+        with _made(setup, watch) as (env, spec):
+            _ask_gymnasium(env.unwrapped, report, watch)
+    except _EnoughError:
+        report.warnings.append(f"Its check ended after {seconds:g} s, before all of it was looked at.")
+    except V3Error as problem:
+        report.fault = str(problem)
+    report.warnings = list(dict.fromkeys(report.warnings))
+    return report
+
+
+@contextlib.contextmanager
+def _made(setup: EnvironmentSetup, watch: _Watch) -> Iterator[tuple[gymnasium.Env[Any, Any], EnvironmentSpec]]:
+    watch.call("its constructor")
+    env = make_or_explain(setup)
+    try:
+        yield env, spec_of(setup, env)
+    finally:
+        with contextlib.suppress(Exception, SystemExit):  # no matter to a run
+            env.close()
+
+
+def _play(env: gymnasium.Env[Any, Any], spec: EnvironmentSpec, report: Report, watch: _Watch) -> list[bytes]:
+    """Reset and step the environment; all that the policy would have seen and earned, moment by moment.
+
+    Raises:
+        V3Error: if it does what no training can go on with.
+    """
+    look = _Look(env, spec, report)
+    random = np.random.default_rng(SEED)
+    seen = [look.reset(SEED, watch)]
+    for _ in range(STEPS):
+        with look.explained(STEP):
+            action = _action(env, look.info, random)
+        seen.append(look.step(action, watch))
+        if look.over:
+            seen.append(look.reset(None, watch))
+    if generator_state(env.unwrapped) is None:
+        report.warnings.append(f"Its np_random is not one of NumPy's generators: {_EXACT}.")
+    return seen
+
+
+class _Look:
+    """Calls the environment and looks at what it returns."""
+
+    def __init__(self, env: gymnasium.Env[Any, Any], spec: EnvironmentSpec, report: Report) -> None:
+        self.info: dict[str, Any] = {}
+        self.over = False
+        self._env, self._spec, self._report = env, spec, report
+        self._encode = encoder(spec.graph)
+        self._action_space = env.action_space
+        self._observation_space = env.observation_space
+
+    def reset(self, seed: int | None, watch: _Watch) -> bytes:
+        """The observation as the policy sees it."""
+        call = RESET if seed is not None else "reset()"
+        watch.call(call)
+        with self.explained(call):
+            observation, self.info = reset_result(self._env.reset(seed=seed))
+            row = self._seen(call, observation)
+            check_action_space(self._action_space, self._env.action_space)
+            if self._env.observation_space != self._observation_space:
+                self._report.warnings.append(f"Its observation_space changes with {call}; the first one counts.")
+        self.over = False
+        return row
+
+    def step(self, action: Any, watch: _Watch) -> bytes:
+        """Observation, reward and ends."""
+        watch.call(STEP)
+        with self.explained(STEP):
+            observation, given, ended, cut, self.info = step_result(self._env.step(action))
+            reward = reward_of(given)
+            if why := unusable_reward(reward):
+                raise Misbehaviour(f"{STEP} returned a reward of {reward:g}, {why}; {remedy_for(reward)}")
+            terminated, truncated = truth_of(ended, "terminated"), truth_of(cut, "truncated")
+            row = self._seen(STEP, observation)
+            self.over = terminated or truncated
+            if self.over and (odd := success_of(self.info)[1]):
+                self._report.warnings.append(odd)
+        return row + np.float64(reward).tobytes() + bytes((terminated, truncated))
+
+    def _seen(self, call: str, observation: Any) -> bytes:
+        row = np.zeros(self._spec.graph.size, dtype=self._spec.graph.dtype)
+        self._encode(observation, row)
+        if not np.isfinite(row).all():
+            raise Misbehaviour(f"{call} returned an observation with a number that is not finite; all must be finite")
+        if problem := _outside(observation, self._env.observation_space):
+            self._report.warnings.append(f"An observation that {call} returned is {problem}.")
+        return row.tobytes()
+
+    @contextlib.contextmanager
+    def explained(self, call: str) -> Iterator[None]:
+        """What is raised meanwhile, in a sentence."""
+        try:
+            yield
+        except KeyboardInterrupt:
+            raise
+        except BaseException as problem:  # an environment's own code may raise anything, SystemExit too
+            raise V3Error(f"Environment {self._spec.env_id}: {sentence(call, problem)}.") from problem
+
+
+def _outside(observation: Any, space: spaces.Space[Any]) -> str | None:
+    """In what an observation that the policy can take is not one of its space."""
+    try:
+        if space.contains(observation):
+            return None
+        if isinstance(space, spaces.Box) and isinstance(observation, np.ndarray):
+            if observation.dtype != space.dtype:
+                return f"of type {observation.dtype} where its observation_space says {space.dtype}"
+            return "beyond the bounds of its observation_space"
+    except Exception:  # a space may be the environment's own class
+        return None
+    return "not one of its observation_space"
+
+
+def _action(env: gymnasium.Env[Any, Any], info: dict[str, Any], random: np.random.Generator) -> Any:
+    """An action that the environment allows, if it says which."""
+    space = env.action_space
+    space.seed(int(random.integers(2**31)))
+    method = mask_method(env)
+    mask = method() if method is not None else info.get(IN_INFO)
+    if mask is not None and isinstance(space, spaces.Discrete):
+        return space.sample(np.asarray(mask, dtype=np.int8))
+    if mask is not None and isinstance(space, spaces.MultiDiscrete) and space.nvec.ndim == 1:
+        return space.sample(tuple(np.split(np.asarray(mask, dtype=np.int8), np.cumsum(space.nvec)[:-1])))
+    return space.sample()
+
+
+def _repeats(first: list[bytes], again: list[bytes], other: list[bytes]) -> Iterator[str]:
+    """What does not come out the same from the same seed and the same actions."""
+    for played, who in ((other, "of two copies"), (again, "one after the other")):
+        if played == first:
+            continue
+        pairs = zip(first, played, strict=False)
+        moment = next((number for number, (one, two) in enumerate(pairs) if one != two), min(len(first), len(played)))
+        if moment == 0:
+            yield f"Two resets with the same seed, {who}, returned different observations: {_EXACT}."
+        else:
+            yield f"Two episodes {who}, with the same seed and the same actions, differ at step {moment}: {_EXACT}."
+        return
+
+
+def _ask_gymnasium(env: gymnasium.Env[Any, Any], report: Report, watch: _Watch) -> None:
+    """Gymnasium's own checker, on an environment without wrappers."""
+    watch.call("Gymnasium's check_env")
+    said: str | None = None
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            check_env(env, skip_render_check=True, skip_close_check=True)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as problem:  # an assertion, or whatever the environment raises
+            said = " ".join(str(problem).split()) or type(problem).__name__
+    found = [
+        " ".join(str(warning.message).replace("\x1b[33mWARN: ", "").replace("\x1b[0m", "").split())
+        for warning in caught
+    ]
+    report.notes += dict.fromkeys(note for note in found if note)
+    if said is not None and not is_minigrid(env):  # MiniGrid keeps its mission, which its own checks let pass
+        report.warnings.append(f"Gymnasium's checker: {said.rstrip('.')}.")

@@ -5,7 +5,7 @@ import streamlit as st
 from v3core.jobs import launcher
 from v3core.jobs.lifecycle import ACTIVE, ENDED, Status
 from v3core.store.runs import RunRow, list_runs
-from v3core.ui import shell
+from v3core.ui import news, shell, ticks
 from v3core.ui.archive_import import archive_import
 from v3core.ui.demo import CURRICULA, ENV, demo_configs
 from v3core.ui.experiments import experiments_at_work
@@ -49,18 +49,14 @@ def is_busy(runs: list[RunRow]) -> bool:
     return any(run.status in ACTIVE or run.status == Status.QUEUED for run in runs)
 
 
-BUSY = is_busy(shell.needed(list_runs)(database))
-
-
-# The slow tick is for runs that the command line starts.
-@st.fragment(run_every="1s" if BUSY else "5s")
+@ticks.ticking(1, news.of_anything(database))
 @shell.told
 def overview() -> None:
     """All runs, as they are now."""
     shell.reconcile(database)
     runs = list_runs(database)
-    if is_busy(runs) != BUSY:
-        st.rerun()
+    if is_busy(runs):
+        ticks.draw_again_in(1)  # a process that dies writes nothing
     if not runs:
         empty()
         return

@@ -6,7 +6,7 @@ import streamlit as st
 
 from v3core.charts.compare import METRICS, compare_figure, metrics_of
 from v3core.jobs.lifecycle import ACTIVE
-from v3core.ui import shell
+from v3core.ui import news, shell, ticks
 from v3core.ui.live_chart import live_chart
 from v3core.ui.phase_table import phase_table
 from v3core.ui.run_data import load_series, remember_range, visible_range
@@ -29,10 +29,9 @@ metric = st.selectbox(
 
 ZOOM = "compare"
 """What the zoom of this page's chart is remembered as."""
-LIVE = any(run.status in ACTIVE for run in runs)
 
 
-@st.fragment(run_every="2s" if LIVE else None)
+@ticks.ticking(2, *(news.of_run(database, run.id) for run in runs))
 @shell.told
 def comparison(run_ids: list[str]) -> None:
     """The overlay and the table, of what is recorded now."""
@@ -57,8 +56,8 @@ def comparison(run_ids: list[str]) -> None:
         )
     st.subheader("Phase by phase", anchor=False)
     phase_table(database, current, names)
-    if LIVE and not any(run.status in ACTIVE for run in current):
-        st.rerun()  # all have ended: stop ticking
+    if any(run.status in ACTIVE for run in current):
+        ticks.draw_again_in(2)  # a process that dies writes nothing
 
 
 comparison([run.id for run in runs])

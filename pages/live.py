@@ -7,7 +7,7 @@ from v3core.jobs.lifecycle import ACTIVE, Status
 from v3core.jobs.logs import read_log_tail
 from v3core.store.commands import read_commands
 from v3core.store.runs import RunRow
-from v3core.ui import shell
+from v3core.ui import news, shell, ticks
 from v3core.ui.boundary_editor import boundary_editor
 from v3core.ui.command_panel import command_panel
 from v3core.ui.notes import notes_editor
@@ -34,14 +34,16 @@ with head:
 UNFINISHED = ACTIVE | {Status.QUEUED}
 
 
-@st.fragment(run_every="1s" if run.status in UNFINISHED else None)
+@ticks.ticking(1, news.of_run(database, run.id))
 @shell.told
 def live(run_id: str, was_unfinished: bool) -> None:
     """Everything of the run that changes while it trains."""
     shell.reconcile(database)
     run = shell.still_there(database, run_id)
     if was_unfinished != (run.status in UNFINISHED):
-        st.rerun()  # ended: draw that once and stop ticking; resumed: tick again
+        st.rerun()  # ended, or resumed: what does not tick changes too
+    if was_unfinished:
+        ticks.draw_again_in(1)  # a process that dies writes nothing
     curriculum = control.current_curriculum(database, run.id)
     run_header(database, run, read_commands(database, run.id))
     run_settings(database, run, curriculum)
@@ -73,7 +75,7 @@ shell.told(run_checkpoints)(database, run)
 shell.told(run_parameters)(run)
 
 
-@st.fragment(run_every="1s" if run.status in UNFINISHED else None)
+@ticks.ticking(1, news.of_run(database, run.id))
 @shell.told
 def record(run_id: str) -> None:
     """What was asked of the run, and what happened to it."""
@@ -86,7 +88,7 @@ record(run.id)
 
 with st.expander("Log", icon=":material/terminal:", expanded=run.status in (Status.FAILED, Status.LOST)):
 
-    @st.fragment(run_every="3s" if run.status in UNFINISHED else None)
+    @ticks.ticking(3, news.of_log(database, run.id))
     def log() -> None:
         """The newest lines of the worker's output."""
         tail = read_log_tail(run.id, LOG_LINES)

@@ -30,7 +30,7 @@ _TITLES = {
     "ppo.gamma": "Discount γ",
     "ppo.gae_lambda": "GAE λ",
     "ppo.clip": "Clip range",
-    "ppo.max_grad_norm": "Gradient norm, at most",
+    "ppo.max_grad_norm": "Gradient norm",
     "evaluation.every": "Evaluate every",
     "evaluation.sampled": "Draw actions",
     **{f"base.{name}": TITLES[name] for name in BaseConfig.model_fields},

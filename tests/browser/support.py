@@ -14,7 +14,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import BrowserContext
+from playwright.sync_api import BrowserContext, ConsoleMessage
 
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 60
@@ -32,9 +32,14 @@ class Watched:
 
     def watch(self, context: BrowserContext) -> None:
         """Listen to every page of a context."""
-        context.on("console", lambda message: self._note(message.text) if message.type == "error" else None)
+        context.on("console", self._console)
         context.on("weberror", lambda error: self._note(str(error.error)))
         context.on("request", lambda request: self._request(request.url))
+
+    def _console(self, message: ConsoleMessage) -> None:
+        # A page opened by its own address looks for the server under that address first: Streamlit's way.
+        if message.type == "error" and "/_stcore/" not in message.location.get("url", ""):
+            self._note(message.text)
 
     def _note(self, text: str) -> None:
         self.problems.append(text)

@@ -6,7 +6,7 @@ import gymnasium
 import pytest
 from gymnasium import spaces
 
-from v3core.environments import check_environment, known_environments
+from v3core.environments import check_environment, known_environments, matching_environments
 from v3core.errors import V3Error
 
 
@@ -37,6 +37,14 @@ def test_offering_makes_no_environment(monkeypatch):
         ("CartPole-v9", "Environment 'CartPole-v9' is not a version there is; use CartPole-v0 or CartPole-v1."),
         ("CartPole", "Environment 'CartPole' has no version; use CartPole-v0 or CartPole-v1."),
         ("LunarLander-v2", "Environment 'LunarLander-v2' is not a version there is; use LunarLander-v3."),
+        (
+            "DoorKey",
+            "There is no environment 'DoorKey'. Did you mean MiniGrid-DoorKey-16x16-v0, MiniGrid-DoorKey-5x5-v0, "
+            "MiniGrid-DoorKey-6x6-v0 or MiniGrid-DoorKey-8x8-v0?",
+        ),
+        ("lander", "There is no environment 'lander'. Did you mean LunarLander-v3 or LunarLanderContinuous-v3?"),
+        ("MiniGrid", "MiniGrid-Dynamic-Obstacles-16x16-v0 or one of 52 more?"),
+        ("Acrobot", "Environment 'Acrobot' has no version; use Acrobot-v1."),
         ("xyzzy", "There is no environment 'xyzzy'. Name one such as CartPole-v1"),
         ("a/b/c", "There is no environment 'a/b/c'."),
         ("   ", "No environment is named; give an id such as CartPole-v1."),
@@ -51,6 +59,28 @@ def test_what_cannot_be_trained_on_is_refused_in_one_sentence(env_id, sentence):
         check_environment(env_id, allow_import=True)
     assert sentence in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "first", "count"),
+    [
+        ("DoorKey", "MiniGrid-DoorKey-16x16-v0", 4),
+        ("doorkey 5x5", "MiniGrid-DoorKey-5x5-v0", 1),
+        (" acrobot-V1 ", "Acrobot-v1", 1),
+        ("CartPole", "CartPole-v1", 1),
+        ("GoToRedBallGrey", "BabyAI-GoToRedBallGrey-v0", 1),  # registered, though it is not offered
+    ],
+)
+def test_part_of_an_id_finds_what_may_be_meant(text, first, count):
+    found = matching_environments(text)
+    assert (found[0], len(found)) == (first, count)
+
+
+@pytest.mark.parametrize(
+    "text", ["CartPole-v1", "CartPole-v0", "BabyAI-GoToRedBall-v0", "os:Cart", "xyzzy", "a", "", " "]
+)
+def test_an_id_or_what_is_part_of_none_matches_nothing_else(text):
+    assert matching_environments(text) == []
 
 
 def test_a_page_may_not_import_code_and_nothing_is_imported():

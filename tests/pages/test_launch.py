@@ -1,9 +1,15 @@
 """The launch page: what it refuses, where it says so, and what it queues."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
+from sqlalchemy import update
 
 from tests.markdown import shown
+from tests.pages.recorded import add_recorded_run
 from v3core.curriculum import dump, load_preset
+from v3core.jobs.lifecycle import Status
+from v3core.store import schema as tables
 from v3core.store.runs import list_runs
 
 
@@ -86,6 +92,94 @@ def test_an_environment_that_cannot_be_trained_is_refused_beside_its_field(open_
     assert any(sentence in error for error in errors(app))
     assert start_button(app).disabled
     assert list_runs(database) == []
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("DoorKey", [f"MiniGrid-DoorKey-{size}-v0" for size in ("16x16", "5x5", "6x6", "8x8")]),
+        ("Acrobot", ["Acrobot-v1"]),
+        ("cartpole-v1", ["CartPole-v1"]),
+        ("GoToRedBallGrey", ["BabyAI-GoToRedBallGrey-v0"]),
+    ],
+)
+def test_part_of_an_id_is_asked_about(open_page, database, typed, meant):
+    app = open_page("pages/launch.py", env=typed)
+    buttons = [button for button in app.button if button.key.startswith("meant:")]
+    assert [button.label for button in buttons] == meant
+    assert any(f"Which environment is '{typed}'? Choose one." in text.value for text in app.caption)
+    assert start_button(app).disabled
+    assert list_runs(database) == []  # that a click chooses one is tried in a browser: AppTest holds no typed option
+
+
+def test_what_many_ids_have_in_common_lists_some_and_says_how_many_more(open_page):
+    app = open_page("pages/launch.py", env="minigrid")
+    assert len([button for button in app.button if button.key.startswith("meant:")]) == 8
+    assert "And 52 more" in told(app)
+
+
+def test_a_registered_id_that_is_not_offered_is_taken(open_page):
+    app = open_page("pages/launch.py", env="BabyAI-GoToRedBallGrey-v0")
+    assert not errors(app)
+    assert not start_button(app).disabled
+
+
+def trained_here(database, *, seconds_per_episode, episodes=40, paused_at=None, **changes):
+    """A run of CartPole that was trained on this machine at a steady pace; where it paused it did so for an hour."""
+    run_id = add_recorded_run(database, Status.COMPLETED, episodes=episodes, recorded=episodes, **changes)
+    begin = datetime(2026, 1, 1, tzinfo=UTC)
+    with database.write() as tx:
+        for episode in range(1, episodes + 1):
+            at = begin + timedelta(seconds=episode * seconds_per_episode, hours=bool(paused_at and episode > paused_at))
+            where = (tables.episodes.c.run_id == run_id) & (tables.episodes.c.episode == episode)
+            tx.execute(update(tables.episodes).where(where).values(at=at))
+    return run_id
+
+
+def summary(app):
+    (found,) = [element.value for element in app.markdown if ":material/timer:" in element.value]
+    return shown(found)
+
+
+def test_without_a_measured_run_no_time_is_made_up(launch, database):
+    assert "1 run** · 260 episodes" in summary(launch)
+    assert "Time unknown: no run of CartPole-v1 has been measured here yet." in summary(launch)
+    assert not any(
+        digit in summary(launch).split("Time unknown")[1].replace("CartPole-v1", "") for digit in "0123456789"
+    )
+
+
+def test_the_time_is_measured_and_scaled_by_runs_and_slots(open_page, database, monkeypatch):
+    monkeypatch.setattr("v3core.ui.start_bar.slots", lambda _: 2)
+    trained_here(database, seconds_per_episode=0.5, paused_at=20)
+    app = open_page("pages/launch.py")
+    app.number_input(key="episodes:CartPole-v1").set_value(240).run()
+    assert "About 2 min on 2 slots, going by 1 earlier run of CartPole-v1." in summary(app)
+    app.text_input(key="seeds").set_value("1-3").run()
+    assert "**3 runs** · 1 curriculum × 3 seeds · 240 episodes each" in summary(app)
+    assert "About 4 min on 2 slots" in summary(app)
+    app.text_input(key="set:policy.experts:CartPole-v1").set_value("16").run()
+    assert "About 4 min on 2 slots, going by 1 earlier run of CartPole-v1 with other settings." in summary(app)
+    app.number_input(key="episodes:CartPole-v1").set_value(5000).run()
+    assert "Time unknown" in summary(app)
+
+
+def test_a_run_of_another_machine_or_environment_says_nothing_of_the_time(open_page, database):
+    elsewhere = trained_here(database, seconds_per_episode=0.5, episodes=260)
+    with database.write() as tx:
+        moved = {"host": "elsewhere", "boot_id": "another", "machine": "another", "pid_namespace": None}
+        tx.execute(update(tables.runs).where(tables.runs.c.id == elsewhere).values(moved))
+    imported = trained_here(database, seconds_per_episode=0.5, episodes=260)
+    with database.write() as tx:
+        tx.execute(update(tables.runs).where(tables.runs.c.id == imported).values(host=None, machine=None))
+    trained_here(database, seconds_per_episode=0.5, episodes=260, env="Acrobot-v1")
+    assert "Time unknown" in summary(open_page("pages/launch.py"))
+
+
+def test_runs_that_come_first_are_not_kept_quiet(open_page, database):
+    add_recorded_run(database, Status.QUEUED)
+    add_recorded_run(database, Status.RUNNING)
+    assert "2 runs ahead of it not counted." in summary(open_page("pages/launch.py"))
 
 
 def test_bad_seeds_are_refused_beside_their_field(launch):

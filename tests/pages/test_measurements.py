@@ -186,17 +186,11 @@ def test_a_launch_says_what_each_preset_does_and_which_are_absent(open_page):
 
 def test_the_evaluation_is_part_of_what_is_queued(open_page, database):
     app = open_page("pages/launch.py")
-    episodes, every = (app.number_input(key=f"evaluation-{name}:CartPole-v1") for name in ("episodes", "every"))
-    assert (episodes.value, every.value) == (10, None)
-    episodes.set_value(5).run()
-    app.number_input(key="evaluation-every:CartPole-v1").set_value(50).run()
+    episodes, every = (app.text_input(key=f"set:evaluation.{name}:CartPole-v1") for name in ("episodes", "every"))
+    assert (episodes.value, every.value) == ("10", "")
+    episodes.set_value("5").run()
+    app.text_input(key="set:evaluation.every:CartPole-v1").set_value("50").run()
     app.button(key="start").click().run()
     assert not app.exception
     (run,) = list_runs(database)
     assert (run.config.evaluation.episodes, run.config.evaluation.every) == (5, 50)
-
-
-def test_no_evaluation_needs_no_interval(open_page):
-    app = open_page("pages/launch.py")
-    app.number_input(key="evaluation-episodes:CartPole-v1").set_value(0).run()
-    assert app.number_input(key="evaluation-every:CartPole-v1").disabled

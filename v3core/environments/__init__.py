@@ -6,7 +6,7 @@ from v3core.environments.encode import encode
 from v3core.environments.graph_spec import state_graph
 from v3core.environments.history import UnfinishedEpisode
 from v3core.environments.make import make_environment
-from v3core.environments.registry import check_environment, known_environments
+from v3core.environments.registry import check_environment, known_environments, matching_environments
 from v3core.environments.run_spec import check_run
 from v3core.environments.types import ActionSpec, EnvironmentSpec, NodePart, StateGraphSpec
 
@@ -25,6 +25,7 @@ __all__ = [
     "encode",
     "known_environments",
     "make_environment",
+    "matching_environments",
     "register_graph",
     "state_graph",
 ]

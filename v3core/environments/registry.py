@@ -17,6 +17,7 @@ from v3core.errors import V3Error, suggestion
 
 # Their task is told in words that change with the episode, or they give no reward, or they need further packages.
 _OFFERED = ("gymnasium.envs.classic_control", "gymnasium.envs.box2d", "gymnasium.envs.toy_text")
+_MOST_LISTED = 8
 _LEFT_OUT = ("MiniGrid-Fetch", "MiniGrid-GoTo", "MiniGrid-PutNear", "MiniGrid-Playground", "MiniGrid-WFC")
 
 
@@ -34,6 +35,25 @@ def known_environments() -> list[str]:
         if (classic or grid) and spec.namespace is None:
             newest[spec.name] = max(newest.get(spec.name, (-1, "")), (spec.version or 0, env_id))
     return sorted((env_id for _, env_id in newest.values()), key=lambda env_id: (env_id.startswith("MiniGrid"), env_id))
+
+
+def matching_environments(text: str) -> list[str]:
+    """Ids of which `text` is a part, or all of its words are, case ignored: what somebody may have meant by it.
+
+    Those that are offered, or if there are none, any other that is registered. None for what is itself an id, has a
+    module in front, or has less than two letters.
+    """
+    words = text.lower().split()
+    if ":" in text or len("".join(words)) < 2:
+        return []
+    _register_minigrid()
+    if text.strip() in registry:
+        return []
+    for ids in (known_environments(), sorted(registry)):
+        found = [env_id for env_id in ids if all(word in env_id.lower() for word in words)]
+        if found:
+            return found
+    return []
 
 
 def check_environment(env: EnvironmentSetup | str, *, allow_import: bool) -> EnvironmentSpec:
@@ -93,10 +113,19 @@ def _check_id(env_id: str) -> None:
     if versions:
         missing = "has no version" if _stem(env_id) is None else "is not a version there is"
         raise V3Error(f"Environment '{env_id}' {missing}; use {' or '.join(sorted(versions))}.")
+    if matches := matching_environments(env_id):
+        raise V3Error(f"There is no environment '{env_id}'. Did you mean {_listed(matches)}?")
     hint = suggestion(env_id, registry)
     if not hint:
         hint = "Name one such as CartPole-v1, or module:Name-v0 for one that a module of yours registers."
     raise V3Error(f"There is no environment '{env_id}'. {hint}")
+
+
+def _listed(ids: list[str]) -> str:
+    """As in `A, B or C`; of many the first few and how many more."""
+    if len(ids) > _MOST_LISTED:
+        return f"{', '.join(ids[:_MOST_LISTED])} or one of {len(ids) - _MOST_LISTED} more"
+    return ids[0] if len(ids) == 1 else f"{', '.join(ids[:-1])} or {ids[-1]}"
 
 
 def _stem(env_id: str) -> str | None:

@@ -94,7 +94,7 @@ class Database:
         Raises:
             V3Error: if the database cannot be used.
         """
-        with self._explained(), self._reader.begin() as transaction:
+        with self.explained(), self._reader.begin() as transaction:
             yield transaction
 
     @contextmanager
@@ -104,7 +104,7 @@ class Database:
         Raises:
             V3Error: if the database cannot be written.
         """
-        with self._explained(), self._writer.begin() as transaction:
+        with self.explained(), self._writer.begin() as transaction:
             yield transaction
 
     def check(self) -> None:
@@ -132,10 +132,14 @@ class Database:
                 f"The database {self.describe()} takes {before:,} bytes, and twice that must be free to compact it; "
                 f"{free:,} are."
             )
-        with self._explained():
+        with self.explained():
             dialect.compact(self._writer)
         with self.read() as tx:
             return before, dialect.stored_bytes(self._url, tx)
+
+    def connect(self) -> Transaction:
+        """A connection for reading that the caller keeps, outside of any transaction, and closes."""
+        return self._reader.connect()
 
     def close(self) -> None:
         """Close all connections."""
@@ -143,7 +147,8 @@ class Database:
         self._writer.dispose()
 
     @contextmanager
-    def _explained(self) -> Iterator[None]:
+    def explained(self) -> Iterator[None]:
+        """What fails inside becomes a V3Error of one sentence."""
         try:
             yield
         except UnicodeEncodeError:
@@ -160,7 +165,7 @@ class Database:
         if not current:
             with self.read() as tx:
                 opening.read_version(tx, self.describe())  # nothing is written into what is not ours
-        with self._explained():
+        with self.explained():
             dialect.use_wal(self._writer)
             if not current:
                 make_current(self._writer, self._url)

@@ -159,6 +159,25 @@ def schema_transaction(writer: Engine) -> Iterator[Connection]:
             yield connection
 
 
+def change_token(connection: Connection) -> tuple[Any, ...]:
+    """What differs from one look to the next through the same connection if anything was committed in between.
+
+    Args:
+        connection: of the reader, in no transaction, and in none afterwards.
+    """
+    if connection.dialect.name == "sqlite":
+        cursor = connection.connection.cursor()  # past SQLAlchemy, which would begin a transaction
+        try:
+            (version,) = cursor.execute("PRAGMA data_version").fetchone()
+        finally:
+            cursor.close()
+        file = Path(connection.engine.url.database or "")
+        return (version, file.stat().st_ino if file.exists() else None)  # another file may have taken its place
+    with connection.begin():
+        # Which transactions have ended: it changes with every one that has written.
+        return (connection.exec_driver_sql("SELECT pg_current_snapshot()::text").scalar(),)
+
+
 def lock_queue(tx: Connection) -> None:
     """Wait until no other process claims queued runs; held to the end of the transaction."""
     _advisory_lock(tx, QUEUE_LOCK)

@@ -6,11 +6,11 @@ from v3core.curriculum import Curriculum, with_boundaries
 from v3core.curriculum.ends import format_end
 from v3core.errors import V3Error
 from v3core.jobs import control
-from v3core.jobs.lifecycle import ACTIVE, RESUMABLE, Status
+from v3core.jobs.lifecycle import RESUMABLE, Status
 from v3core.store.database import Database
 from v3core.store.readers import RevisionRow, read_revisions
 from v3core.store.runs import RunRow
-from v3core.ui import shell
+from v3core.ui import news, shell, ticks
 from v3core.ui.live_chart import BoundaryMove
 from v3core.ui.moments import age
 from v3core.ui.refusals import trained_elsewhere
@@ -55,8 +55,7 @@ def boundary_editor(database: Database, run: RunRow) -> None:
         return
     with st.container(border=True, key="boundaries"):
         st.subheader("Phase boundaries", anchor=False)
-        _fragment = st.fragment(run_every="1s" if run.status in ACTIVE else None)(_editor)
-        _fragment(database, run.id)
+        ticks.ticking(1, news.of_run(database, run.id))(_editor)(database, run.id)
 
 
 @shell.told

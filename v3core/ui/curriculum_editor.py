@@ -12,9 +12,8 @@ from v3core.errors import V3Error
 from v3core.ui.text import md
 
 _STATE = "curriculum-editor"
-_COMMON_WIDTHS = (1.3, 1.7, 1.2, 1.2, 1.1, 1.1, 1.1, 0.4)
-_FURTHER_MIN_WIDTH = 130
-"""Pixels."""
+_FIELD_MIN_WIDTH = 130
+"""Pixels: the longest title and the longest name of a routing fit."""
 _CHOICES: dict[str, tuple[str, ...]] = {"routing": ROUTINGS, "top_k_weights": TOP_K_WEIGHTS}
 _HOW_TO_WRITE = (
     "A value is a number (0.5), a factor of the recipe's base value (×0.5), or a ramp over the phase (1 → 0.5, or "
@@ -128,31 +127,25 @@ def _show_row(index: int, row: PhaseRow, rows: list[PhaseRow], further: tuple[st
     if index == 0:
         _slots().clear()
     with st.container(border=True, key=f"phase-row-{index + 1}"):
-        columns = st.columns(_COMMON_WIDTHS, vertical_alignment="bottom")
-        name = columns[0].text_input(md("Phase {}", index + 1), row.name, key=_key(index, "name"), max_chars=40) or ""
-        if last:
-            columns[1].text_input("Ends", "end of run", key=_key(index, "end"), disabled=True)
-            until = ""
-        else:
-            until = columns[1].text_input("Ends", row.until, key=_key(index, "until"), help=HOW_TO_WRITE_AN_END) or ""
-        typed: dict[str, Any] = {"name": name, "until": until}
-        for column, field in zip(columns[2:-1], COMMON[2:], strict=True):
-            with column:
+        with st.grid("auto", min_column_width=_FIELD_MIN_WIDTH, vertical_alignment="bottom"):
+            name = st.text_input(md("Phase {}", index + 1), row.name, key=_key(index, "name"), max_chars=40) or ""
+            if last:
+                st.text_input("Ends", "end of run", key=_key(index, "end"), disabled=True)
+                until = ""
+            else:
+                until = st.text_input("Ends", row.until, key=_key(index, "until"), help=HOW_TO_WRITE_AN_END) or ""
+            typed: dict[str, Any] = {"name": name, "until": until}
+            for field in (*COMMON[2:], *further):
                 typed[field] = _field(index, row, field)
-        columns[-1].button(
-            "",
-            icon=":material/close:",
-            key=_key(index, "remove"),
-            help="Remove this phase",
-            disabled=len(rows) == 1,
-            type="tertiary",
-            on_click=_remove_phase,
-            args=(index,),
-        )
-        if further:
-            with st.grid("auto", min_column_width=_FURTHER_MIN_WIDTH):
-                for field in further:
-                    typed[field] = _field(index, row, field)
+            st.button(
+                md("Remove phase {}", index + 1),
+                icon=":material/close:",
+                key=_key(index, "remove"),
+                disabled=len(rows) == 1,
+                type="tertiary",
+                on_click=_remove_phase,
+                args=(index,),
+            )
         _slots().append(st.empty())
     return replace(row, **typed)
 

@@ -4,12 +4,10 @@ import json
 
 import streamlit as st
 
-from v3core.config import Recipe
 from v3core.curriculum import Curriculum, dump, parse, setups_of
 from v3core.environment_setup import EnvironmentSetup, setup_of
 from v3core.environments import check_environment, check_run
 from v3core.errors import V3Error
-from v3core.ui.text import md, plain
 
 
 def environment_problem(env: EnvironmentSetup | str | None) -> str | None:
@@ -42,22 +40,3 @@ def _problem(key: str, curriculum: str | None) -> str | None:
     except V3Error as error:
         return str(error)
     return None
-
-
-def describe_recipe(env: str, recipe: Recipe) -> None:
-    """The settings that no phase owns, and the base values that phases multiply, before launch."""
-    with st.expander(md("Recipe **{}** for {}", recipe.name, env), icon=":material/receipt_long:"):
-        if recipe.note:
-            st.caption(plain(recipe.note))
-        base, ppo, policy = st.columns(3)
-        for column, title, settings in (
-            (base, "Base values of the phases", recipe.base),
-            (ppo, "PPO", recipe.ppo),
-            (policy, "Policy", recipe.policy),
-        ):
-            values = {
-                plain(name.replace("_", " ")): plain(f"{value:g}" if isinstance(value, int | float) else value)
-                for name, value in settings.model_dump(exclude_none=True).items()
-            }
-            column.markdown(md("**{}**", title))
-            column.table(values, border="horizontal")

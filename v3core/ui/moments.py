@@ -5,16 +5,20 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import streamlit as st
 
+from v3core.ui import ticks
+
+_UNITS = (("d", 86_400), ("h", 3_600), ("min", 60))
+
 
 def age(moment: datetime | None, now: datetime | None = None) -> str:
     """How long ago, in the largest unit that fits: `12 s`, `3 min`, `5 h`, `2 d`."""
     if moment is None:
         return "–"
     seconds = max(0.0, ((now or datetime.now(UTC)) - moment).total_seconds())
-    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
-        if seconds >= size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{seconds:.0f} s"
+    unit, size = next((found for found in _UNITS if seconds >= found[1]), ("s", 1))
+    if now is None:
+        ticks.draw_again_in(max(1.0, size / 3))
+    return f"{seconds / size:.0f} {unit}"
 
 
 def clock(moment: datetime, now: datetime | None = None) -> str:

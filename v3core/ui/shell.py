@@ -13,12 +13,15 @@ from v3core.errors import V3Error
 from v3core.jobs import supervisor
 from v3core.store.database import Database
 from v3core.store.runs import RunRow, UnknownRunError, get_run
+from v3core.ui import tick_gate, ticks
 from v3core.ui.plotly_js import ensure_plotly_js
 from v3core.ui.text import plain
 from v3core.ui.toasts import tell_of_ends
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+tick_gate.install()
 
 PAGES = (
     ("app.py", "Runs", ":material/home:"),
@@ -80,6 +83,7 @@ def told(body: Callable[P, None]) -> Callable[P, None]:
             body(*args, **kwargs)
         except V3Error as error:
             st.error(plain(error), icon=":material/error:")
+            ticks.draw_again_in(1)
 
     return guarded
 

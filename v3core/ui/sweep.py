@@ -72,6 +72,16 @@ def sweep_configs(
     ]
 
 
+def checked_configs(
+    curricula: Sequence[Curriculum], seeds: Sequence[int], *, name: str, env: str, episodes: int, recipe: Recipe
+) -> tuple[list[RunConfig], list[str]]:
+    """What `sweep_configs` makes, or nothing and the sentence that says why not."""
+    try:
+        return sweep_configs(curricula, seeds, name=name, env=env, episodes=episodes, recipe=recipe), []
+    except V3Error as error:
+        return [], [str(error)]
+
+
 def name_experiment(
     given: str, env: str, curricula: Sequence[Curriculum], seeds: Sequence[int], taken: Collection[str]
 ) -> str | None:

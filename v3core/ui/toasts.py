@@ -6,6 +6,7 @@ from v3core.errors import V3Error
 from v3core.jobs.lifecycle import TOLD, Status
 from v3core.store.database import Database
 from v3core.store.history import EndRow, newest_event, read_ends
+from v3core.ui import news, ticks
 from v3core.ui.status import counted
 from v3core.ui.text import md, plain
 
@@ -19,12 +20,15 @@ _ICONS = {
 }
 
 
-@st.fragment(run_every="2.5s")
 def tell_of_ends(database: Database) -> None:
     """A toast for each run that has ended since the last look; those from before this session are not news.
 
     It draws nothing and writes only its cursor, so that a tick disturbs no other part of the page.
     """
+    ticks.ticking(2, news.of_ends(database))(_tell)(database)
+
+
+def _tell(database: Database) -> None:
     try:
         if _CURSOR not in st.session_state:
             st.session_state[_CURSOR] = newest_event(database)

@@ -1,0 +1,244 @@
+"""However a page is left or rerun, the next one is drawn: with frequent ticks, on a busy machine.
+
+A tick that is still under way when its page is left must not wipe the next one. `make leaving` does each way 20 times.
+"""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Page, WebSocket, expect
+
+from tests.browser.support import Server, StartServer, Watched
+from tests.browser.test_main_job import APP
+from tests.pages.recorded import add_recorded_run
+from tests.processes import kill_all
+from v3core.archive import write_archive
+from v3core.jobs import control
+from v3core.jobs.lifecycle import ENDED, Status, change_status
+from v3core.store.database import Database
+from v3core.store.runs import list_runs
+from v3core.ui.ticks import VARIABLE
+
+ROUNDS = int(os.environ.get("V3_LEAVING", "2"))
+TICK_SECONDS = 0.15
+BUSY_PROCESSES = 2
+PATIENCE = 20_000
+"""Milliseconds in which a page must be drawn."""
+TICKS_WATCHED = 4
+"""A page must outlast so many ticks."""
+
+
+class Visitor:
+    """A browser tab that knows what the server has recorded, and how many messages it has sent."""
+
+    def __init__(self, page: Page, server: Server) -> None:
+        """Count what the page's socket sends from now on."""
+        self.page, self.server = page, server
+        self.database = Database.open(f"sqlite:///{server.data / 'v3.db'}", server.data)
+        self.sent = 0
+        page.on("websocket", self._count)
+
+    def _count(self, socket: WebSocket) -> None:
+        socket.on("framesent", self._sent)
+
+    def _sent(self, _: object) -> None:
+        self.sent += 1
+
+    def open(self, path: str = "/") -> None:
+        """Open a page by its address, and wait until it ticks."""
+        self.page.goto(f"{self.server.url}{path}")
+        self.arrived("/" + urlsplit(path).path.strip("/"))
+
+    def arrived(self, path: str) -> None:
+        """The page of this path is drawn, and still is after some ticks."""
+        main = self.page.get_by_test_id("stMainBlockContainer")
+        self.page.wait_for_url(lambda url: urlsplit(url).path == path, timeout=PATIENCE)
+        for _ in range(2):
+            expect(main).to_contain_text(_MARKS[path], timeout=PATIENCE)
+            sent = self.sent
+            deadline = time.monotonic() + PATIENCE / 1000
+            while self.sent < sent + TICKS_WATCHED and time.monotonic() < deadline:
+                self.page.wait_for_timeout(20)
+            assert self.sent > sent, "the page does not tick"
+
+    def act(self, button: str) -> None:
+        """Click a button in the page's main part."""
+        main = self.page.get_by_test_id("stMainBlockContainer")
+        main.get_by_role("button", name=button, exact=True).first.click()
+
+    def add(self, status: Status) -> str:
+        """Record a run."""
+        return add_recorded_run(self.database, status, episodes=40, recorded=0 if status == Status.QUEUED else 12)
+
+    def end(self, run_id: str, status: Status) -> None:
+        """Let a run of nobody end."""
+        with self.database.write() as tx:
+            change_status(tx, run_id, status, actor="test", message="")
+
+    def forget_all(self) -> None:
+        """No run is left, nor any process of one."""
+        with self.database.write() as tx:
+            tx.exec_driver_sql("DELETE FROM runs")
+        kill_all_workers(self.server)
+
+
+_MARKS = {"/": "Import a run", "/launch": "Start the run", "/live": "Export", "/compare": "Compare"}
+"""What the main part of a page holds once it is drawn."""
+
+
+def kill_all_workers(server: Server) -> None:
+    """End what the server has started, but not the server."""
+    import psutil
+
+    for child in psutil.Process(server.process.pid).children(recursive=True):
+        child.kill()
+    for process in psutil.process_iter(["pid", "cmdline", "environ"]):
+        environment = process.info["environ"] or {}
+        if environment.get("V3_DATA_DIR") == str(server.data) and process.pid != server.process.pid:
+            process.kill()
+
+
+@pytest.fixture(scope="module")
+def busy_machine() -> Iterator[None]:
+    """Two processes that never rest."""
+    load = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(BUSY_PROCESSES)]
+    yield
+    for process in load:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture
+def visitor(
+    page: Page, start_server: StartServer, busy_machine: None, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Visitor]:
+    """On a server whose pages tick all the time, and which has one slot."""
+    monkeypatch.setenv(VARIABLE, str(TICK_SECONDS))
+    monkeypatch.setenv("V3_MAX_WORKERS", "1")
+    server = start_server(APP)
+    guest = Visitor(page, server)
+    yield guest
+    guest.database.close()
+    kill_all(server.data)
+
+
+def follow_links(visitor: Visitor) -> None:
+    """Every link of the sidebar, and that of a run."""
+    visitor.open("/")
+    sidebar = visitor.page.get_by_test_id("stSidebar")
+    for name, path in (("Launch", "/launch"), ("Live", "/live"), ("Compare", "/compare"), ("Runs", "/")):
+        sidebar.get_by_role("link", name=name).click()
+        visitor.arrived(path)
+    visitor.page.get_by_test_id("stMainBlockContainer").get_by_role("link", name="a completed run").first.click()
+    visitor.arrived("/live")
+
+
+def go_back_and_forward(visitor: Visitor) -> None:
+    """The browser's own buttons."""
+    visitor.open("/")
+    visitor.page.get_by_test_id("stSidebar").get_by_role("link", name="Launch").click()
+    visitor.arrived("/launch")
+    visitor.page.get_by_test_id("stSidebar").get_by_role("link", name="Live").click()
+    visitor.arrived("/live")
+    for step, path in (("back", "/launch"), ("back", "/"), ("forward", "/launch"), ("forward", "/live")):
+        visitor.page.evaluate(f"() => history.{step}()")
+        visitor.arrived(path)
+
+
+def pick_another_run(visitor: Visitor) -> None:
+    """The picker of Live."""
+    chosen = next(run for run in list_runs(visitor.database) if run.status == Status.COMPLETED)
+    visitor.open(f"/live?run={next(run.id for run in list_runs(visitor.database) if run.id != chosen.id)}")
+    visitor.page.get_by_role("combobox", name="Run", exact=True).click()
+    visitor.page.get_by_role("option", name=f"{chosen.name} · {chosen.id[:6]}").click()
+    visitor.page.wait_for_url(f"**/live?run={chosen.id}", timeout=PATIENCE)
+    visitor.arrived("/live")
+
+
+def launch_a_run(visitor: Visitor) -> None:
+    """Start on Launch."""
+    visitor.open("/launch")
+    visitor.act("Start the run")
+    visitor.arrived("/live")
+
+
+def import_a_run(visitor: Visitor) -> None:
+    """The upload of an archive on Runs."""
+    archive = visitor.server.data / "archive.v3run"
+    if not archive.exists():
+        write_archive(visitor.database, visitor.add(Status.COMPLETED), archive)
+    visitor.open("/")
+    visitor.act("Import a run")
+    visitor.page.locator("input[type=file]").set_input_files(archive)
+    visitor.page.get_by_text("Under a new id").click()
+    expect(visitor.page.get_by_text(archive.name)).to_be_visible()
+    visitor.page.get_by_role("button", name="Import", exact=True).click()
+    visitor.arrived("/live")
+
+
+def delete_a_run(visitor: Visitor) -> None:
+    """On Live, which then shows another."""
+    run_id = visitor.add(Status.COMPLETED)
+    visitor.open(f"/live?run={run_id}")
+    visitor.act("Delete")
+    visitor.page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    visitor.page.wait_for_url(lambda url: run_id not in url, timeout=PATIENCE)
+    visitor.arrived("/live")
+
+
+def resume_a_run(visitor: Visitor) -> None:
+    """On Live, which reruns because the run waits again."""
+    run_id = visitor.add(Status.STOPPED)
+    visitor.open(f"/live?run={run_id}")
+    visitor.act("Resume")
+    expect(visitor.page.locator(".stMarkdownBadge", has_text="Queued").first).to_be_visible(timeout=PATIENCE)
+    visitor.arrived("/live")
+    control.stop(visitor.database, run_id)
+
+
+def see_runs_end(visitor: Visitor) -> None:
+    """Runs and Live rerun when the last one ends, and a toast says so."""
+    for path in ("/", "/live"):
+        holder = next(run.id for run in list_runs(visitor.database) if run.status not in ENDED)
+        visitor.open(path if path == "/" else f"/live?run={holder}")
+        visitor.end(holder, Status.COMPLETED)
+        expect(visitor.page.get_by_test_id("stToast").first).to_be_visible(timeout=PATIENCE)
+        visitor.arrived(path)
+        visitor.add(Status.RUNNING)
+
+
+WAYS: list[Callable[[Visitor], None]] = [
+    follow_links,
+    go_back_and_forward,
+    pick_another_run,
+    launch_a_run,
+    import_a_run,
+    delete_a_run,
+    resume_a_run,
+    see_runs_end,
+]
+
+
+@pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
+def test_a_page_that_is_left_does_not_wipe_the_next(
+    way: Callable[[Visitor], None], visitor: Visitor, watched: Watched
+) -> None:
+    visitor.add(Status.COMPLETED)
+    visitor.add(Status.RUNNING)  # takes the only slot: nothing really trains
+    for _ in range(ROUNDS):
+        way(visitor)
+    assert watched.problems == []
+
+
+def test_the_demo_of_an_empty_database_is_drawn(visitor: Visitor, watched: Watched) -> None:
+    for _ in range(ROUNDS):
+        visitor.forget_all()
+        visitor.open("/")
+        visitor.act("Start the demo")
+        visitor.arrived("/live")
+    assert watched.problems == []

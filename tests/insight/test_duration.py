@@ -1,0 +1,82 @@
+"""How long a launch will take: from what earlier runs took, on so many slots."""
+
+import pytest
+
+from v3core.insight.duration import Duration, Pace, makespan, seconds_for, time_needed
+
+
+def pace(episodes=100, *, steps_per_episode=20.0, seconds_per_step=0.01, gaps=()):
+    """A steady run; `gaps` are episodes after which it paused for an hour."""
+    numbers = range(1, episodes + 1)
+    steps = [round(number * steps_per_episode) for number in numbers]
+    seconds = [
+        step * seconds_per_step + sum(3600 for gap in gaps if number > gap)
+        for number, step in zip(numbers, steps, strict=True)
+    ]
+    return Pace(list(numbers), steps, seconds)
+
+
+def test_a_steady_run_takes_as_long_as_it_took():
+    assert seconds_for(pace(100), 100) == pytest.approx(20)
+    assert seconds_for(pace(100), 50) == pytest.approx(10)
+    assert seconds_for(pace(100), 1000) == pytest.approx(200)
+
+
+def test_pauses_and_resumes_are_not_training():
+    assert seconds_for(pace(100, gaps=(30, 80)), 100) == pytest.approx(20)
+
+
+def test_later_episodes_are_as_long_as_the_newest():
+    growing = [sum(range(1, number + 1)) for number in range(1, 101)]  # episode n has n steps
+    run = Pace(list(range(1, 101)), growing, [step * 0.01 for step in growing])
+    last_quarter = (growing[-1] - growing[74]) / 25
+    assert seconds_for(run, 200) == pytest.approx(0.01 * (growing[-1] + 100 * last_quarter))
+    assert seconds_for(run, 50) == pytest.approx(0.01 * growing[49])
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        pace(1),
+        pace(9),  # the asked length is more than ten times as long
+        Pace([], [], []),
+        Pace([50, 100], [700, 700], [1.0, 2.0]),
+        Pace([50, 100], [700, 900], [1.0, 1.0]),
+    ],
+)
+def test_what_says_nothing_gives_no_number(run):
+    assert seconds_for(run, 100) is None
+    assert time_needed([run], 100, 3, 2) is None
+
+
+def test_runs_share_the_slots():
+    assert makespan([10, 10, 10], 2) == 20
+    assert makespan([10, 10, 10, 10], 2) == 20
+    assert makespan([10], 4) == 10
+    assert makespan([30, 10, 10, 10], 2) == 30
+    assert makespan([5, 5], 0) == 10
+    assert time_needed([pace(100)], 100, 6, 2) == Duration(pytest.approx(60), pytest.approx(60))
+
+
+def test_what_differs_is_a_range():
+    needed = time_needed([pace(100), pace(100, seconds_per_step=0.03), pace(3)], 100, 1, 2)
+    assert needed == Duration(pytest.approx(20), pytest.approx(60))
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "words"),
+    [
+        (20, 22, "about 21 s"),
+        (0.01, 0.01, "about 1 s"),
+        (20, 55, "20 to 55 s"),
+        (40, 90, "40 s to 1.5 min"),
+        (90, 90, "about 1.5 min"),
+        (120, 121, "about 2 min"),
+        (700, 710, "about 12 min"),
+        (5400, 10800, "1.5 to 3 h"),
+        (86400 * 1.5, 86400 * 1.5, "about 36 h"),
+        (86400 * 3, 86400 * 3, "about 3 days"),
+    ],
+)
+def test_durations_are_short_words(low, high, words):
+    assert Duration(low, high).describe() == words

@@ -1,0 +1,95 @@
+"""One look at the database for all open pages."""
+
+import pytest
+
+from tests.pages.recorded import add_recorded_run
+from tests.waiting import wait_for
+from v3core.jobs.files import log_file
+from v3core.jobs.lifecycle import Status
+from v3core.store.changes import Probe
+from v3core.store.database import Database
+from v3core.store.runs import update_run
+from v3core.ui import news
+
+
+@pytest.fixture
+def db(tmp_path, monkeypatch):
+    """A store that is watched often."""
+    monkeypatch.setattr(news, "LOOK_SECONDS", 0.02)
+    database = Database.open(f"sqlite:///{tmp_path / 'v3.db'}", tmp_path)
+    yield database
+    monkeypatch.setattr(news, "UNASKED_SECONDS", 0.0)
+    watcher = news._watchers.get(database)
+    wait_for(lambda: watcher is None or watcher._thread is None, what="the thread's end")
+    database.close()
+
+
+def looks(database, monkeypatch, count=3):
+    """Wait until the thread has looked so often more."""
+    seen, look = [], Probe.look
+    with monkeypatch.context() as patch:
+        patch.setattr(Probe, "look", lambda probe: (seen.append(1), look(probe))[1])
+        wait_for(lambda: len(seen) >= count, what="looks at the database")
+
+
+def change(database, run_id, **values):
+    with database.write() as tx:
+        update_run(tx, run_id, values, only_in=list(Status))
+
+
+def test_a_run_is_news_only_to_who_watches_it(db, monkeypatch):
+    one, other = (add_recorded_run(db, Status.COMPLETED) for _ in range(2))
+    topics = [news.of_run(db, one), news.of_run(db, other), news.of_anything(db)]
+    [news.value(topic) for topic in topics]
+    looks(db, monkeypatch)
+    first = [news.value(topic) for topic in topics]
+    looks(db, monkeypatch)
+    assert [news.value(topic) for topic in topics] == first
+    change(db, one, notes="changed")
+    wait_for(lambda: news.value(topics[0]) != first[0], what="the change of the run")
+    assert news.value(topics[1]) == first[1]
+    assert news.value(topics[2]) != first[2]
+
+
+def test_nothing_but_the_version_is_read_while_nothing_is_committed(db, monkeypatch):
+    run_id = add_recorded_run(db, Status.COMPLETED)
+    reads = []
+    monkeypatch.setattr(news, "state_of_run", lambda *_: reads.append(1))
+    topic = news.of_run(db, run_id)
+    news.value(topic)
+    looks(db, monkeypatch)
+    before = len(reads)
+    looks(db, monkeypatch, 10)
+    assert len(reads) == before
+    change(db, run_id, notes="changed")
+    wait_for(lambda: len(reads) == before + 1, what="the read after the change")
+
+
+def test_many_pages_ask_once(db, monkeypatch):
+    run_id = add_recorded_run(db, Status.COMPLETED)
+    reads = []
+    monkeypatch.setattr(news, "state_of_run", lambda *_: reads.append(1))
+    for _ in range(50):
+        news.value(news.of_run(db, run_id))  # each page has a topic of its own
+    assert len(reads) <= 2
+
+
+def test_a_log_is_news_without_a_commit(db):
+    run_id = add_recorded_run(db, Status.RUNNING)
+    topic, file = news.of_log(db, run_id), log_file(run_id, db.data_dir)
+    before = news.value(topic)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("a line\n")
+    wait_for(lambda: news.value(topic) != before, what="the line in the log")
+
+
+def test_a_database_that_cannot_be_looked_at_is_news_each_time(db, monkeypatch):
+    topic = news.of_anything(db)
+
+    def fails(_):
+        raise RuntimeError("no database")
+
+    news.value(topic)
+    monkeypatch.setattr(Probe, "look", fails)
+    seen = {id(news.value(topic))}
+    wait_for(lambda: seen.add(id(news.value(topic))) or len(seen) > 2, what="news")

@@ -1,0 +1,104 @@
+"""Ticks of a page that was left are dropped wherever they are met; without the gate, each of these lets one through."""
+
+import logging
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import streamlit
+from streamlit.proto.ClientState_pb2 import ClientState
+from streamlit.runtime.app_session import AppSession
+from streamlit.runtime.scriptrunner.script_runner import ScriptRunner
+from streamlit.runtime.scriptrunner_utils.script_requests import RerunData, ScriptRequests
+
+from v3core.ui import tick_gate, ticks
+
+OLD, NEW = "hash of the old page", "hash of the new page"
+
+
+@pytest.fixture(autouse=True, scope="module")
+def gate():
+    """Streamlit as the pages have it."""
+    assert tick_gate.install()
+
+
+@pytest.fixture
+def pages():
+    """A session that has drawn the new page."""
+    return SimpleNamespace(current_page_script_hash=NEW)
+
+
+def arrives(pages, **fields):
+    """What becomes of a message of the browser: the requests that reach the script."""
+    reached = []
+    session = SimpleNamespace(
+        id="a session",
+        _pages_manager=pages,
+        _state=None,
+        has_fragment=lambda _: True,
+        _client_state=ClientState(),
+        _scriptrunner=None,
+        _create_scriptrunner=reached.append,
+    )
+    AppSession.request_rerun(session, ClientState(**fields))
+    return reached
+
+
+def test_a_tick_of_a_page_that_was_left_is_dropped_when_it_arrives(pages):
+    assert arrives(pages, fragment_id="f", page_script_hash=OLD, is_auto_rerun=True) == []
+    assert arrives(pages, fragment_id="f", page_script_hash=OLD) == []  # a click on it too
+    assert len(arrives(pages, fragment_id="f", page_script_hash=NEW, is_auto_rerun=True)) == 1
+    assert len(arrives(pages, page_script_hash=OLD)) == 1  # a link back
+
+
+def test_a_tick_without_news_is_dropped_when_it_arrives_but_not_a_click(pages, monkeypatch):
+    monkeypatch.setattr(ticks, "is_due", lambda session, fragment: (session, fragment) != ("a session", "f"))
+    assert arrives(pages, fragment_id="f", page_script_hash=NEW, is_auto_rerun=True) == []
+    assert len(arrives(pages, fragment_id="f", page_script_hash=NEW)) == 1
+    assert len(arrives(pages, fragment_id="g", page_script_hash=NEW, is_auto_rerun=True)) == 1
+
+
+def test_a_tick_does_not_turn_a_switch_that_waits_back():
+    requests = ScriptRequests()
+    requests.request_rerun(RerunData(page_script_hash=NEW, query_string="run=1"))
+    assert requests.request_rerun(RerunData(page_script_hash=OLD, fragment_id="f", is_auto_rerun=True))
+    assert requests.request_rerun(RerunData(page_script_hash=OLD, fragment_id="g"))
+    waits = requests.on_scriptrunner_ready().rerun_data
+    assert (waits.page_script_hash, waits.query_string, waits.fragment_id_queue) == (NEW, "run=1", [])
+
+
+def test_a_tick_does_not_turn_the_address_of_a_rerun_that_waits_back():
+    requests = ScriptRequests()
+    requests.request_rerun(RerunData(page_script_hash=NEW, query_string="run=2"))
+    requests.request_rerun(RerunData(page_script_hash=NEW, query_string="run=1", fragment_id="f", is_auto_rerun=True))
+    assert requests.on_scriptrunner_ready().rerun_data.query_string == "run=2"
+
+
+def test_a_tick_that_was_taken_before_the_switch_does_not_run_after_it(pages):
+    class Runs(Exception):
+        pass
+
+    def fails():
+        raise Runs
+
+    runner = SimpleNamespace(_pages_manager=pages, _is_in_script_thread=fails)  # the first that Streamlit asks
+    late = RerunData(page_script_hash=OLD, fragment_id_queue=["f"])
+    assert ScriptRunner._run_script(runner, late) is None
+    for wanted in (RerunData(page_script_hash=NEW, fragment_id_queue=["f"]), RerunData(page_script_hash=OLD)):
+        with pytest.raises(Runs):
+            ScriptRunner._run_script(runner, wanted)
+
+
+def test_on_another_version_nothing_is_changed_and_that_is_said(monkeypatch, caplog):
+    monkeypatch.delattr(AppSession, tick_gate._MARK)
+    monkeypatch.setattr(streamlit, "__version__", "9.9.9")
+    before = AppSession.request_rerun
+    with caplog.at_level(logging.WARNING):
+        assert not tick_gate.install()
+    assert AppSession.request_rerun is before
+    assert "9.9.9" in caplog.text
+
+
+def test_the_version_that_is_known_is_the_one_that_is_pinned():
+    pinned = (Path(__file__).parents[2] / "requirements.txt").read_text()
+    assert f"streamlit=={tick_gate.KNOWN_VERSION} " in pinned

@@ -1,0 +1,120 @@
+"""When a part of a page is drawn again."""
+
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+
+import pytest
+
+from v3core.ui import news, ticks
+from v3core.ui.moments import age, latency
+
+
+class Clock:
+    """A clock that the test moves."""
+
+    def __init__(self):
+        self.now = 1000.0
+
+    def monotonic(self):
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """The only clock that ticks see."""
+    clock = Clock()
+    monkeypatch.setattr(ticks, "time", clock)
+    monkeypatch.delenv(ticks.VARIABLE, raising=False)
+    return clock
+
+
+@pytest.fixture
+def values(monkeypatch):
+    """Topic to its value, as the watcher of the database has it."""
+    values = {}
+    monkeypatch.setattr(news, "value", lambda topic: values.get(topic))
+    monkeypatch.setattr(ticks, "get_script_run_ctx", lambda: SimpleNamespace(session_id="tab"))
+    monkeypatch.setattr(ticks.ThreadState, "get", lambda: SimpleNamespace(fragment_id="part"))
+    monkeypatch.setattr(ticks, "_parts", ticks.OrderedDict())
+    return values
+
+
+TOPIC = news.Topic("a run", database=None, read=None)
+
+
+def due():
+    return ticks.is_due("tab", "part")
+
+
+def test_a_part_is_drawn_again_only_once_its_topic_has_changed(clock, values):
+    assert due()
+    values[TOPIC] = 1
+    ticks._draw([TOPIC], lambda: None)
+    assert not due()
+    clock.now += 10_000
+    assert not due()
+    values[TOPIC] = 2
+    assert due()
+    assert ticks.is_due("another tab", "part")
+
+
+def test_what_changes_while_a_part_is_drawn_is_news(clock, values):
+    values[TOPIC] = 1
+    ticks._draw([TOPIC], lambda: values.update({TOPIC: 2}))
+    assert due()
+
+
+def test_a_part_is_not_drawn_twice_at_once_and_rests_after_a_long_drawing(clock, values):
+    def draw():
+        assert not due()
+        values[TOPIC] = 2
+        clock.now += 2
+
+    ticks._draw([TOPIC], draw)
+    assert not due()
+    clock.now += 2 * ticks.REST - 0.1
+    assert not due()
+    clock.now += 0.2
+    assert due()
+
+
+def test_a_part_that_was_not_drawn_to_its_end_is_due(clock, values):
+    class LeftEarly(BaseException):
+        pass
+
+    def draw():
+        raise LeftEarly
+
+    with pytest.raises(LeftEarly):
+        ticks._draw([TOPIC], draw)
+    assert due()
+
+
+@pytest.mark.parametrize(("ago", "holds"), [(3, 1), (200, 20), (7200, 1200), (200_000, 28_800)])
+def test_an_age_is_drawn_again_before_it_is_off_by_half_its_unit(clock, values, ago, holds):
+    ticks._draw([TOPIC], lambda: age(datetime.now(UTC) - timedelta(seconds=ago)))
+    clock.now += holds - 0.1
+    assert not due()
+    clock.now += 0.2
+    assert due()
+
+
+def test_a_time_that_is_over_does_not_age(clock, values):
+    moment = datetime.now(UTC)
+    ticks._draw([TOPIC], lambda: latency(moment - timedelta(seconds=40), moment))
+    clock.now += 10_000
+    assert not due()
+
+
+def test_in_tests_every_tick_is_news(clock, values, monkeypatch):
+    monkeypatch.setenv(ticks.VARIABLE, "0.15")
+    ticks._draw([TOPIC], lambda: None)
+    assert due()
+
+
+def test_parts_of_tabs_that_are_long_closed_are_forgotten(clock, values, monkeypatch):
+    monkeypatch.setattr(ticks, "_KEPT", 3)
+    for number in range(10):
+        monkeypatch.setattr(ticks.ThreadState, "get", lambda number=number: SimpleNamespace(fragment_id=str(number)))
+        ticks._draw([TOPIC], lambda: None)
+    assert [fragment for _, fragment in ticks._parts] == ["7", "8", "9"]

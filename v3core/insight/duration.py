@@ -1,0 +1,98 @@
+"""How long runs will take, going by how long earlier ones took: measured, never guessed."""
+
+import heapq
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+CHUNKS = 8
+"""Parts of equal steps that a run's speed is measured in; a pause or a resume spoils one of them, not the median."""
+REACH = 10
+"""A run tells how long another takes that is at most this many times as long."""
+ALIKE = 1.25
+"""Times whose ratio is below this are shown as one."""
+_LATE = 0.25
+"""The part of a run, at its end, that tells how many steps an episode takes from then on."""
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How a run advanced, at some of its episodes: three sequences of one length, ascending."""
+
+    episodes: Sequence[int]
+    steps: Sequence[int]
+    """Environment steps of the whole run up to that episode's end."""
+    seconds: Sequence[float]
+    """When that episode had ended, on any clock."""
+
+
+@dataclass(frozen=True)
+class Duration:
+    """How long something takes, in seconds; a range where what was measured differs."""
+
+    low: float
+    high: float
+
+    def describe(self) -> str:
+        """As in `about 40 s`, `about 2.5 min` or `1.5 to 4 h`."""
+        if self.high < ALIKE * self.low:
+            return f"about {_in_words((self.low + self.high) / 2)}"
+        low, high = _in_words(self.low), _in_words(self.high)
+        value, unit = low.split()
+        return f"{value} to {high}" if high.endswith(f" {unit}") else f"{low} to {high}"
+
+
+def seconds_for(pace: Pace, episodes: int) -> float | None:
+    """How long `episodes` take a run that advances like this one; None if this one is too short to say.
+
+    Seconds per step are the median over parts of equal steps; the steps of later episodes are those of the newest.
+    """
+    if len(pace.episodes) < 2 or pace.episodes[-1] * REACH < episodes:
+        return None
+    steps = np.concatenate([[0.0], np.asarray(pace.steps, dtype=np.float64)])
+    numbers = np.concatenate([[0.0], np.asarray(pace.episodes, dtype=np.float64)])
+    edges = np.linspace(pace.steps[0], pace.steps[-1], CHUNKS + 1)
+    if edges[-1] <= edges[0]:
+        return None
+    per_step = statistics.median(np.diff(np.interp(edges, pace.steps, pace.seconds)) / np.diff(edges))
+    if per_step <= 0:
+        return None
+    last = numbers[-1]
+    if episodes <= last:
+        return float(per_step * np.interp(episodes, numbers, steps))
+    late = last * (1 - _LATE)
+    per_episode = (steps[-1] - np.interp(late, numbers, steps)) / (last - late)
+    return float(per_step * (steps[-1] + (episodes - last) * per_episode))
+
+
+def time_needed(paces: Sequence[Pace], episodes: int, runs: int, slots: int) -> Duration | None:
+    """How long `runs` runs of `episodes` take on `slots` slots, going by earlier runs; None if none can say.
+
+    Args:
+        paces: of earlier runs.
+        episodes: length of each new run.
+        runs: how many there are.
+        slots: how many of them train at once.
+    """
+    measured = [seconds for pace in paces if (seconds := seconds_for(pace, episodes)) is not None]
+    if not measured:
+        return None
+    return Duration(*(makespan([seconds] * runs, slots) for seconds in (min(measured), max(measured))))
+
+
+def makespan(seconds: Sequence[float], slots: int) -> float:
+    """When the last of several runs ends that start in this order, each as soon as one of `slots` slots is free."""
+    free = [0.0] * max(1, slots)
+    for needed in seconds:
+        heapq.heapreplace(free, free[0] + needed)
+    return max(free)
+
+
+def _in_words(seconds: float) -> str:
+    for unit, size in (("days", 86400.0), ("h", 3600.0), ("min", 60.0)):
+        if seconds >= size * (2 if unit == "days" else 1):
+            amount = seconds / size
+            return f"{amount:.0f} {unit}" if amount >= 10 else f"{amount:.1f}".removesuffix(".0") + f" {unit}"
+    return f"{max(1, round(seconds))} s"

@@ -1,0 +1,86 @@
+"""Launching a run again: the page Launch opened with everything that a run was launched with, `?from=RUN`."""
+
+from dataclasses import dataclass
+
+import streamlit as st
+
+from v3core.config import Recipe, Scalar
+from v3core.curriculum import Architecture, Curriculum
+from v3core.errors import V3Error
+from v3core.jobs import control
+from v3core.overrides import SETTINGS
+from v3core.store.database import Database
+from v3core.store.runs import RunRow, get_run, resolve
+from v3core.ui.text import md
+
+PARAMETER = "from"
+MOST_TYPED_NAME = 60
+"""Characters; the parts that are added need room."""
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A run to launch again."""
+
+    run: RunRow
+    curriculum: Curriculum
+    """The one in force: with what was edited while it trained."""
+
+    @property
+    def name(self) -> str:
+        """What somebody called it; empty where its name was made of its parts."""
+        given = self.run.name.removesuffix(f" · {self.run.env} · seed {self.run.seed}")
+        for curriculum in {self.run.curriculum, self.run.config.curriculum.name}:
+            given = "" if given == curriculum else given.removesuffix(f" · {curriculum}")
+        return given[:MOST_TYPED_NAME]
+
+    def values(self, recipe: Recipe) -> dict[str, Scalar]:
+        """Path to value of the settings that differ from those of `recipe`."""
+        config = self.run.config
+        values = {
+            path: config.overrides[path].value if path in config.overrides else value
+            for path, setting in SETTINGS.items()
+            for value in [getattr(getattr(config, setting.section), setting.name)]
+            if path in config.overrides or not _decides(config.curriculum.policy, path)
+        }
+        return {path: value for path, value in values.items() if value != SETTINGS[path].of(recipe)}
+
+
+def _decides(policy: Architecture | None, path: str) -> bool:
+    """Whether the curriculum, not the recipe, decides this setting of the network."""
+    if policy is None:
+        return False
+    decided = {f"policy.{name}" for name in ("experts", "shared_experts", "graph") if getattr(policy, name) is not None}
+    if policy.single_expert:
+        decided |= {"policy.experts", "policy.expert_width"}
+    if policy.expert_width_times is not None:
+        decided.add("policy.expert_width")
+    return path in decided
+
+
+def draft_from_address(database: Database) -> Draft | None:
+    """The run that the address names, or None; says so in one sentence where there is no such run."""
+    wanted = st.query_params.get(PARAMETER)
+    if not wanted:
+        return None
+    try:
+        run = get_run(database, resolve(database, wanted))
+        curriculum = control.current_curriculum(database, run.id)
+        # Its boundaries are meant for the length of this run, whatever its preset was written for.
+        draft = Draft(run, curriculum.model_copy(update={"episodes": run.episodes}))
+    except V3Error as error:
+        st.warning(md("{} The fields below begin as usual.", error), icon=":material/search_off:")
+        return None
+    st.caption(md(":material/replay: As **{}** was launched; change what you like.", run.name))
+    return draft
+
+
+def launch_again_link(run: RunRow, *, compact: bool = False) -> None:
+    """A link to Launch with everything of the run in its fields."""
+    st.page_link(
+        "pages/launch.py",
+        label="" if compact else "Launch again with changes",
+        icon=":material/replay:",
+        query_params={PARAMETER: run.id},
+        help="Opens Launch with everything of this run in its fields.",
+    )

@@ -1,0 +1,140 @@
+"""What has changed since a part of a page was drawn: asked once per server, whatever the number of open pages.
+
+A thread looks at the database twice a second while any page asks. Only when something was committed does it read what
+the open pages depend on, their topics; each as a value that is compared with the one a page was drawn from.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+from weakref import WeakKeyDictionary
+
+from v3core.jobs.files import log_file
+from v3core.store.changes import Probe, newest_end, state_of_run
+from v3core.store.database import Database
+
+LOOK_SECONDS = 0.5
+UNASKED_SECONDS = 15.0
+"""The thread ends, and a topic is forgotten, when no page has asked for so long."""
+
+
+@dataclass(frozen=True)
+class Topic:
+    """Something that a part of a page depends on."""
+
+    name: str
+    database: Database = field(compare=False)
+    read: Callable[[], Hashable] | None = field(compare=False)
+    """Its value now; None where every commit counts."""
+    in_database: bool = True
+    """Whether it changes only with a commit."""
+
+
+def of_anything(database: Database) -> Topic:
+    """All of the database."""
+    return Topic("anything", database, None)
+
+
+def of_run(database: Database, run_id: str) -> Topic:
+    """One run."""
+    return Topic(f"run {run_id}", database, lambda: state_of_run(database, run_id))
+
+
+def of_ends(database: Database) -> Topic:
+    """Runs that end."""
+    return Topic("ends", database, lambda: newest_end(database))
+
+
+def of_log(database: Database, run_id: str) -> Topic:
+    """What a run's worker has printed."""
+
+    def read() -> Hashable:
+        try:
+            found = log_file(run_id, database.data_dir).stat()
+        except OSError:
+            return None
+        return (found.st_ino, found.st_size, found.st_mtime_ns)
+
+    return Topic(f"log {run_id}", database, read, in_database=False)
+
+
+def value(topic: Topic) -> Hashable:
+    """What the topic is now, up to half a second ago; the first to ask for it reads it."""
+    with _lock:
+        watcher = _watchers.get(topic.database)
+        if watcher is None:
+            watcher = _watchers[topic.database] = _Watcher(topic.database)
+    return watcher.value(topic)
+
+
+_lock = threading.Lock()
+_watchers: "WeakKeyDictionary[Database, _Watcher]" = WeakKeyDictionary()
+
+
+@dataclass
+class _Known:
+    topic: Topic
+    value: Hashable
+    asked: float
+
+
+class _Watcher:
+    """The topics of one database, and the thread that keeps them fresh."""
+
+    def __init__(self, database: Database) -> None:
+        self._probe = Probe(database)
+        self._lock = threading.Lock()
+        self._known: dict[Topic, _Known] = {}
+        self._token: Hashable = None
+        self._thread: threading.Thread | None = None
+
+    def value(self, topic: Topic) -> Hashable:
+        now = time.monotonic()
+        with self._lock:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._watch, name="news", daemon=True)
+                self._thread.start()
+            known = self._known.get(topic)
+            if known is not None:
+                known.asked = now
+                return known.value
+            token = self._token
+        found = _Known(topic, token if topic.read is None else _read(topic), now)
+        with self._lock:
+            return self._known.setdefault(topic, found).value
+
+    def _watch(self) -> None:
+        while True:
+            self._look()
+            time.sleep(LOOK_SECONDS)
+            with self._lock:
+                forgotten = time.monotonic() - UNASKED_SECONDS
+                self._known = {topic: known for topic, known in self._known.items() if known.asked > forgotten}
+                if not self._known:
+                    self._thread = None
+                    self._probe.close()
+                    return
+
+    def _look(self) -> None:
+        try:
+            token = self._probe.look()
+        except Exception:  # whatever it is, the pages find it too as they draw, and say so
+            token = object()  # unlike any other
+        with self._lock:
+            changed = token != self._token
+            self._token = token
+            due = [topic for topic in self._known if changed or not topic.in_database]
+        values = {topic: token if topic.read is None else _read(topic) for topic in due}
+        with self._lock:
+            for topic, new in values.items():
+                if topic in self._known:
+                    self._known[topic].value = new
+
+
+def _read(topic: Topic) -> Hashable:
+    assert topic.read is not None
+    try:
+        return topic.read()
+    except Exception:
+        return object()

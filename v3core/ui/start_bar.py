@@ -1,0 +1,109 @@
+"""What is about to start, how long that takes, what is wrong, and the button: always in sight."""
+
+from collections.abc import Callable, Collection, Sequence
+
+import streamlit as st
+
+from v3core.config import PolicyConfig, PPOConfig, RunConfig
+from v3core.errors import V3Error
+from v3core.insight.duration import Pace, time_needed
+from v3core.jobs.identity import is_here
+from v3core.jobs.launcher import slots
+from v3core.jobs.lifecycle import ACTIVE, Status
+from v3core.store.database import Database
+from v3core.store.pace import read_pace
+from v3core.store.runs import RunRow, list_runs
+from v3core.ui.status import counted
+from v3core.ui.text import Markdown, md
+
+MOST_PROBLEMS = 2
+"""Sentences that are shown in full: the bar must leave room for the page."""
+MOST_MEASURED = 5
+"""Earlier runs that an estimate rests on: the newest."""
+MOST_LOOKED_AT = 40
+
+
+def start_bar(
+    database: Database, configs: Sequence[RunConfig], problems: Sequence[str], parts: str, on_start: Callable[[], None]
+) -> bool:
+    """Pin the summary and the button to the bottom of the window; returns whether it was clicked.
+
+    Args:
+        database: where earlier runs tell how long these take.
+        configs: what would start; empty while something is wrong.
+        problems: what is wrong, one sentence each.
+        parts: how the runs are made up, as in `2 curricula × 3 seeds`; empty for a single run.
+        on_start: called on a click.
+    """
+    with st.bottom, st.container(key="start-bar", gap="xsmall"):
+        count = len(configs)
+        with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+            if problems:
+                _show_problems(problems)
+            else:
+                st.markdown(_summary(database, configs, parts), width="stretch")
+            label = md("Start {} runs", count) if count > 1 else "Start the run"
+            clicked = st.button(
+                label, type="primary", icon=":material/play_arrow:", key="start", disabled=bool(problems)
+            )
+        if clicked:
+            on_start()
+    return clicked
+
+
+def _show_problems(problems: Sequence[str]) -> None:
+    each = list(dict.fromkeys(problems))
+    with st.container(gap=None, width="stretch"):
+        for problem in each[:MOST_PROBLEMS]:
+            st.caption(md(":red[:material/error: {}]", problem))
+        if len(each) > MOST_PROBLEMS:
+            with st.popover(md("And {} more", len(each) - MOST_PROBLEMS), type="tertiary", icon=":material/error:"):
+                for problem in each:
+                    st.markdown(md(":red[:material/error:] {}", problem))
+
+
+def _summary(database: Database, configs: Sequence[RunConfig], parts: str) -> Markdown:
+    episodes = counted(configs[0].episodes, "episode")
+    more = f"{parts} · {episodes} each" if len(configs) > 1 else episodes
+    time = estimate(database, configs)
+    return md("**{}** · {}  \n:small[:material/timer: {}]", counted(len(configs), "run"), more, time)
+
+
+def estimate(database: Database, configs: Sequence[RunConfig]) -> str:
+    """How long these runs take and what that rests on, or that nothing was measured yet."""
+    env, episodes = configs[0].env, configs[0].episodes
+    try:
+        everything, free = list_runs(database), slots(database)
+    except V3Error:
+        return "Time unknown."  # what is wrong is shown by whatever needs it
+    # An imported run has no host: it was trained elsewhere.
+    measured = [run for run in everything if run.env == env and run.episode > 1 and run.host and is_here(run)]
+    earlier = measured[:MOST_LOOKED_AT]
+    alike = [run for run in earlier if _work(run.config) in {_work(config) for config in configs}]
+    for runs, which in ((alike, ""), (earlier, " with other settings")):
+        chosen = runs[:MOST_MEASURED]
+        paces = [_pace(database, run.id, run.generation, run.episode) for run in chosen]
+        needed = time_needed(paces, episodes, len(configs), free)
+        if needed is not None:
+            basis = f"going by {counted(len(chosen), 'earlier run')} of {env}{which}"
+            return f"{needed.describe().capitalize()} on {counted(free, 'slot')}, {basis}.{_wait(everything)}"
+    return f"Time unknown: no run of {env} has been measured here yet.{_wait(everything)}"
+
+
+def _wait(runs: Collection[RunRow]) -> str:
+    before = sum(run.status == Status.QUEUED or (run.status in ACTIVE and is_here(run)) for run in runs)
+    return f" {counted(before, 'run')} ahead of it not counted." if before else ""
+
+
+def _work(config: RunConfig) -> tuple[PPOConfig, PolicyConfig, frozenset[str | None]]:
+    """What decides how long a step takes."""
+    return config.ppo, config.policy, frozenset(phase.env for phase in config.curriculum.phases)
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _pace(_database: Database, run_id: str, generation: int, episode: int) -> Pace:  # noqa: ARG001
+    # `generation` is part of the key: a resume may replace episodes.
+    points = read_pace(_database, run_id, episode)
+    return Pace(
+        [number for number, _, _ in points], [step for _, step, _ in points], [at.timestamp() for _, _, at in points]
+    )

@@ -1,0 +1,97 @@
+"""Which of a browser's ticks are let through: none of a page that was left, and none when there is no news.
+
+Streamlit lets each message of a browser say which page it is for, and announces that page to the browser when the
+message is worked off, even for a tick: a fragment that reruns by itself. A tick that was under way when the page was
+switched therefore announces the old page after the new one was drawn, and the browser clears everything. Here such
+ticks are dropped, at the three places where one may be: when it arrives, when it is merged with the switch that waits,
+and when it is about to run. docs/decisions/0015 has the wire's account.
+
+This changes private methods of one version of Streamlit, which requirements.txt pins; on another it changes nothing,
+and says so.
+"""
+
+import functools
+import logging
+from typing import Any
+
+import streamlit
+from streamlit.runtime.app_session import AppSession
+from streamlit.runtime.scriptrunner.script_runner import ScriptRunner
+from streamlit.runtime.scriptrunner_utils import script_requests
+from streamlit.runtime.scriptrunner_utils.script_requests import RerunData, ScriptRequests, ScriptRequestType
+
+from v3core.ui import ticks
+
+KNOWN_VERSION = "1.67.0"
+"""The version of Streamlit whose methods these are; read them again before you change this."""
+
+_MARK = "drops_tick_gate"
+_log = logging.getLogger(__name__)
+
+
+def install() -> bool:
+    """Change Streamlit in this process, once.
+
+    Returns:
+        Whether it is changed now; False, with a warning, on a version that is not known.
+    """
+    if hasattr(AppSession, _MARK):
+        return True
+    if streamlit.__version__ != KNOWN_VERSION:
+        _log.warning(
+            "Streamlit %s is installed, but V3 Lab knows %s: a page that is left while it updates may stay empty. "
+            "Install what requirements.txt names.",
+            streamlit.__version__,
+            KNOWN_VERSION,
+        )
+        return False
+    setattr(AppSession, _MARK, True)
+    _wrap(AppSession, "request_rerun", _when_it_arrives)
+    _wrap(ScriptRequests, "_request_rerun_locked", _when_it_is_merged)
+    _wrap(ScriptRunner, "_run_script", _when_it_would_run)
+    return True
+
+
+def _wrap(kind: type, name: str, around: Any) -> None:
+    original = getattr(kind, name)
+
+    @functools.wraps(original)
+    def method(self: Any, request: Any) -> Any:
+        return around(functools.partial(original, self), self, request)
+
+    setattr(kind, name, method)
+
+
+def _when_it_arrives(go_on: Any, session: Any, client: Any) -> None:
+    """On the server's own thread, before a thread is started for it."""
+    if client is not None and client.fragment_id:
+        if client.page_script_hash != _current_page(session):
+            return
+        if client.is_auto_rerun and not ticks.is_due(session.id, client.fragment_id):
+            return
+    go_on(client)
+
+
+def _when_it_is_merged(go_on: Any, requests: Any, new: RerunData) -> bool:
+    """Streamlit merges a request with the one that waits, and the newer one's page counts: the switch would be lost."""
+    waits = requests._rerun_data if requests._state is ScriptRequestType.RERUN else None
+    if (
+        waits is not None
+        and script_requests._is_full_app_rerun(waits)
+        and (new.fragment_id or new.fragment_id_queue)
+        and (new.is_auto_rerun or new.page_script_hash != waits.page_script_hash)
+    ):
+        return True  # the whole page is about to be drawn
+    return bool(go_on(new))
+
+
+def _when_it_would_run(go_on: Any, runner: Any, data: RerunData) -> None:
+    """On the script's thread, after what came before it has ended: nobody can switch the page meanwhile."""
+    if data.fragment_id_queue and data.page_script_hash != _current_page(runner):
+        return
+    go_on(data)
+
+
+def _current_page(owner: Any) -> str:
+    """The page that this session drew last, as a hash."""
+    return str(owner._pages_manager.current_page_script_hash)

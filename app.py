@@ -3,11 +3,12 @@
 import streamlit as st
 
 from v3core.jobs import launcher
+from v3core.jobs.demo import start_demo
 from v3core.jobs.lifecycle import ACTIVE, ENDED, Status
 from v3core.store.runs import RunRow, list_runs
 from v3core.ui import news, shell, ticks
 from v3core.ui.archive_import import archive_import
-from v3core.ui.demo import CURRICULA, ENV, demo_configs
+from v3core.ui.demo import after_the_demo, invitation
 from v3core.ui.experiments import experiments_at_work
 from v3core.ui.run_list import run_list
 from v3core.ui.run_picker import compare_link
@@ -20,26 +21,15 @@ DATABASE_HELP = "Commands given in another folder may use another one; docs/serv
 database = shell.page("Runs")
 
 
-def start_demo() -> None:
-    """Queue the two demo runs and show the first; a second click while the first is at work queues nothing."""
-    runs = [run.id for run in list_runs(database)] or launcher.enqueue(database, demo_configs(), experiment="Demo")
-    st.switch_page("pages/live.py", query_params={"run": runs[0]})
-
-
 def empty() -> None:
     """What a newcomer sees."""
     with st.container(border=True, horizontal_alignment="center", key="empty"):
         st.space("medium")
         st.subheader("No runs yet", anchor=False, text_alignment="center")
-        st.markdown(
-            f"The demo trains a mixture-of-experts policy on **{ENV}** twice, under the curricula "
-            f"**{CURRICULA[0]}** and **{CURRICULA[1]}**, so that you can watch both and lay them side by side. "
-            "It takes about a minute and two cores.",
-            text_alignment="center",
-        )
+        invitation()
         with st.container(horizontal=True, horizontal_alignment="center", vertical_alignment="center"):
             if st.button("Start the demo", type="primary", icon=":material/play_arrow:", key="start-demo"):
-                start_demo()
+                st.switch_page("pages/live.py", query_params={"run": start_demo(database)[0]})
             st.page_link("pages/launch.py", label="Set up a run of your own", icon=":material/rocket_launch:")
         st.space("medium")
 
@@ -71,6 +61,7 @@ def overview() -> None:
             if len(group) > 1 and all(run.status in ENDED for run in group):
                 compare_link("Compare the newest experiment", experiment=str(newest))
             st.page_link("pages/launch.py", label="New run", icon=":material/add:")
+    after_the_demo(database, runs)
     experiments_at_work(database, runs)
     run_list(database, runs)
 

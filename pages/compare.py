@@ -7,6 +7,7 @@ import streamlit as st
 from v3core.charts.compare import METRICS, compare_figure, metrics_of
 from v3core.jobs.lifecycle import ACTIVE
 from v3core.ui import news, shell, ticks
+from v3core.ui.demo import how_to_read
 from v3core.ui.live_chart import live_chart
 from v3core.ui.phase_table import phase_table
 from v3core.ui.run_data import load_series, remember_range, visible_range
@@ -46,6 +47,7 @@ def comparison(run_ids: list[str]) -> None:
     if not any(len(one) for one in series):
         st.info("None of these runs has finished an episode yet.", icon=":material/hourglass_empty:")
         return
+    how_to_read(database, current)
     with st.container(border=True):
         live_chart(
             compare_figure(series, metric=metric),

@@ -10,6 +10,7 @@ from v3core.store.runs import RunRow
 from v3core.ui import news, shell, ticks
 from v3core.ui.boundary_editor import boundary_editor
 from v3core.ui.command_panel import command_panel
+from v3core.ui.demo import what_to_look_for
 from v3core.ui.notes import notes_editor
 from v3core.ui.run_charts import run_charts
 from v3core.ui.run_checkpoints import run_checkpoints
@@ -34,7 +35,8 @@ with head:
 UNFINISHED = ACTIVE | {Status.QUEUED}
 
 
-@ticks.ticking(1, news.of_run(database, run.id))
+# The end of another run counts too: the demo's next step waits for both of its runs.
+@ticks.ticking(1, news.of_run(database, run.id), news.of_ends(database))
 @shell.told
 def live(run_id: str, was_unfinished: bool) -> None:
     """Everything of the run that changes while it trains."""
@@ -46,6 +48,7 @@ def live(run_id: str, was_unfinished: bool) -> None:
         ticks.draw_again_in(1)  # a process that dies writes nothing
     curriculum = control.current_curriculum(database, run.id)
     run_header(database, run, read_commands(database, run.id))
+    what_to_look_for(database, run)
     run_settings(database, run, curriculum)
     series = load_series(database, run, curriculum, visible=visible_range(run.id))
     rollback_warning(series)

@@ -172,3 +172,21 @@ def test_notes_and_tags_that_are_not_utf8_change_nothing(command, sweep):
         command("note", sweep[0], option, "\udcff", fails="A text that was given is not UTF-8; write it anew.")
     run = listed(command)[sweep[0]]
     assert (run["notes"], run["tags"]) == (None, None)
+
+
+def test_the_demo_is_queued_in_the_background_once(db, command, capsys):
+    ids = command("demo").split()
+    runs = listed(command)
+    assert [(runs[run]["name"], runs[run]["experiment"]) for run in ids] == [
+        ("With curriculum · CartPole-v1 · seed 1", "Demo"),
+        ("Without curriculum · CartPole-v1 · seed 1", "Demo"),
+    ]
+    again = json.loads(command("demo", "--json"))
+    assert [run["id"] for run in again["runs"]] == ids, "nothing is queued while they are unfinished"
+    assert again["compare"] == "/compare?experiment=Demo&metric=Dead+experts"
+    wait_for(lambda: listed(command)[ids[0]]["status"] == "running", 60)
+    command("stop", "--experiment", "Demo")
+    wait_for(lambda: {run["status"] for run in listed(command).values()} == {"stopped"}, 60)
+    anew = json.loads(command("demo", "--json"))
+    assert anew["experiment"] == "Demo (2)"
+    assert not {run["id"] for run in anew["runs"]} & {*ids}

@@ -12,6 +12,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlencode
 
 import click
 
@@ -25,6 +26,8 @@ from v3core.environments.run_spec import imports_of
 from v3core.errors import V3Error
 from v3core.jobs import control, foreground, housekeeping, launcher, supervisor
 from v3core.jobs.checkpoints import newest_present, newest_whole, whole_checkpoints
+from v3core.jobs.demo import METRIC as DEMO_METRIC
+from v3core.jobs.demo import start_demo
 from v3core.jobs.files import log_file
 from v3core.jobs.launch import waits_for
 from v3core.jobs.launcher import MOST_PRIORITY, enqueue, parse_slots, set_slots
@@ -306,6 +309,32 @@ def sweep(
         name = experiment or experiment_name(str(setup), [curriculum.name for curriculum in chosen], numbers, taken)
         for run_id in enqueue(database, configs, name, priority=priority):
             echo(run_id)
+
+
+@commands.command()
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
+def demo(as_json: bool) -> None:
+    """Queue the demo, in the background: one policy with and without a curriculum; prints the run ids.
+
+    While the runs of an earlier call are unfinished it queues nothing and prints their ids.
+    """
+    with _database() as database:
+        supervisor.reconcile(database)
+        ids = start_demo(database)
+        started = [run_store.get_run(database, run_id) for run_id in ids]
+    experiment = started[0].experiment or ""
+    address = f"/compare?{urlencode({'experiment': experiment, 'metric': DEMO_METRIC})}"
+    if as_json:
+        runs = [run.to_dict() for run in started]
+        echo(json.dumps({"experiment": experiment, "runs": runs, "compare": address}, indent=2))
+        return
+    for run_id in ids:
+        echo(run_id)
+    echo(
+        f"The demo trains in the background, as experiment '{experiment}': watch it on the dashboard (`make run`; page "
+        f"{address} compares its runs), or with `runs` and `show ID`.",
+        err=True,
+    )
 
 
 @commands.command()

@@ -208,8 +208,8 @@ def test_one_click_starts_the_demo_and_draws_within_ten_seconds(page: Page, serv
     assert time.monotonic() - clicked < 10
     records = Records(served.data)
     assert sorted(records.rows("SELECT curriculum, env FROM runs")) == [
-        ("direct-sparsemax", "CartPole-v1"),
-        ("v3", "CartPole-v1"),
+        ("demo-with-curriculum", "CartPole-v1"),
+        ("demo-without-curriculum", "CartPole-v1"),
     ]
 
 

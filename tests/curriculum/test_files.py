@@ -29,6 +29,8 @@ def test_the_presets_are_there_and_v3_comes_first():
         "deepseek-moe",
         "deepseek-three-stage",
         "deepseek-v3-bias",
+        "demo-with-curriculum",
+        "demo-without-curriculum",
         "direct-sparsemax",
         "mixtral",
         "no-graph",
@@ -49,6 +51,14 @@ def test_a_preset_survives_being_written_and_read(name):
 def test_the_controls_differ_from_v3_in_routing_and_temperature_only(control):
     for phase, other in zip(load_preset("v3").phases, load_preset(control).phases, strict=True):
         assert (phase.until, phase.lr, phase.load_balance) == (other.until, other.lr, other.load_balance)
+
+
+def test_the_demo_ends_with_the_routing_that_its_control_begins_with():
+    base = BaseValues(lr=1e-3)
+    ended = settings_at(load_preset("demo-with-curriculum"), Progress(399, 400), base)
+    control = settings_at(load_preset("demo-without-curriculum"), Progress(0, 400), base)
+    assert (ended.routing, ended.temperature, ended.lr) == (control.routing, control.temperature, control.lr)
+    assert load_preset("demo-with-curriculum").policy == load_preset("demo-without-curriculum").policy
 
 
 @pytest.mark.parametrize("control", ["single-expert", "no-graph"])

@@ -9,6 +9,7 @@ from functools import cache
 from v3core.config import build_run_config, recipe_for
 from v3core.curriculum import Progress, environments_of, load_preset, scaled, settings_at
 from v3core.episode import EpisodeRecord
+from v3core.insight.phases import DEAD_LOAD
 from v3core.jobs import identity
 from v3core.jobs.files import run_folder
 from v3core.jobs.launcher import claim, create
@@ -46,6 +47,7 @@ def add_recorded_run(
     success: bool = False,
     rollbacks: Sequence[int] = (),
     older: bool = False,
+    loads: Sequence[float] | None = None,
 ) -> str:
     """A run of this test process in `status`, with its first `recorded` episodes in the store.
 
@@ -62,6 +64,7 @@ def add_recorded_run(
         success: whether the environment says if a task was solved; every other episode is.
         rollbacks: the episodes with which an update was undone.
         older: recorded by a version that did not know the numbers of schema 2.
+        loads: of the experts in every episode; made up if left out.
     """
     now = datetime.now(UTC)
     curriculum = scaled(load_preset(preset), episodes)
@@ -95,6 +98,9 @@ def add_recorded_run(
             undone = sum(row.episode >= episode for episode in rollbacks)
             solved = float(row.episode % 2) if success else None
             rows[place] = replace(row, env=env, rollbacks=undone, success=solved)
+            if loads is not None:
+                dead = sum(load < DEAD_LOAD for load in loads)
+                rows[place] = replace(rows[place], loads=tuple(loads), dead_experts=dead)
             if older:
                 rows[place] = _as_older(rows[place])
         writer.record(rows, recorded * 20)

@@ -32,15 +32,6 @@ def test_an_empty_store_is_a_beginning_not_an_error(open_page, page):
     assert expected[page] in told(app)
 
 
-def test_the_demo_queues_two_curricula_once(open_page, database):
-    app = open_page("app.py")
-    app.button(key="start-demo").click().run()
-    assert not app.exception
-    runs = list_runs(database)
-    assert sorted(run.curriculum for run in runs) == ["direct-sparsemax", "v3"]
-    assert {(run.env, run.seed, run.status) for run in runs} == {("CartPole-v1", 1, "queued")}
-
-
 @pytest.mark.parametrize("status", list(Status))
 def test_home_shows_each_status_and_what_can_be_done(open_page, database, status):
     run_id = add_recorded_run(database, status, reason="It broke." if status is Status.FAILED else None)

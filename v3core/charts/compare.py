@@ -57,6 +57,7 @@ METRICS: dict[str, tuple[str, Callable[[RunSeries], Floats]]] = {
     "routing_entropy": ("Routing entropy (nats)", _column("routing_entropy")),
     "specialisation": ("Specialisation (nats)", _column("specialisation")),
     "effective_experts": ("Effective experts of the load", _effective_experts),
+    "dead_experts": ("Dead experts", _column("dead_experts")),
     "load_cv": ("Load deviation / mean", _column("load_cv")),
     "dormant_share": ("Dormant share of units", _column("dormant_share")),
     "router_shift": ("Router shift", _column("router_shift")),

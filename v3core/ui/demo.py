@@ -1,24 +1,125 @@
-"""The demo of an empty V3 Lab: the same environment and seed under two curricula."""
+"""What the pages say of the demo: what it shows, what to look for, and where to see the two runs side by side."""
 
-from v3core.config import RunConfig, build_run_config, recipe_for
-from v3core.curriculum import load_preset, scaled
+from collections.abc import Sequence
 
-ENV = "CartPole-v1"
-SEED = 1
-CURRICULA = ("v3", "direct-sparsemax")
+import streamlit as st
+
+from v3core.insight.phases import DEAD_LOAD, dead_experts
+from v3core.jobs.demo import ENV, METRIC, WITH, WITHOUT, demo_of, is_demo, newest_demo
+from v3core.jobs.lifecycle import ENDED, Status
+from v3core.store.database import Database
+from v3core.store.runs import RunRow, list_runs
+from v3core.ui.run_data import load_phases
+from v3core.ui.run_picker import compare_link
+from v3core.ui.text import Markdown
+
+_LOOK_FOR = {
+    WITH: (
+        "This run has a **curriculum**: a warmup in which load balancing keeps all 16 experts at work, then routing "
+        "turns sparse step by step. Look at **Expert loads**: every expert should keep a share of the load to "
+        "the end, so **Effective experts** should stay near 16, although **Support** says that each step then "
+        "uses only a few. Drag a boundary in the first chart while it lies ahead, and see what changes."
+    ),
+    WITHOUT: (
+        "This run has **no curriculum**: routing is sparse from the first episode. Look at **Expert loads**: two or "
+        "three experts take all of the load within the first episodes. The others are **dead**: without load they get "
+        "no gradient (see **Gradient of each expert**) and hardly ever come back."
+    ),
+}
 
 
-def demo_configs() -> list[RunConfig]:
-    """One run per curriculum, of the recipe's length."""
-    recipe = recipe_for(ENV)
-    return [
-        build_run_config(
-            name=f"{name} · {ENV} · seed {SEED}",
-            env=ENV,
-            seed=SEED,
-            episodes=recipe.episodes,
-            curriculum=scaled(load_preset(name), recipe.episodes),
-            recipe=recipe,
+def invitation() -> None:
+    """Before the demo starts: what it trains, what to look for, how long it takes."""
+    st.markdown(
+        f"The demo trains the same policy of 16 experts on **{ENV}** twice, with the same seed: **with** a curriculum "
+        "of the routing and **without**.",
+        text_alignment="center",
+    )
+    st.markdown(
+        "Look at the chart **Expert loads**: without the curriculum a few experts take all of the load and the others "
+        "die; with it all of them stay in use. At the end, compare the two.",
+        text_alignment="center",
+    )
+    st.caption(
+        "About two minutes on two cores. The runs train in the background; you can look around meanwhile.",
+        text_alignment="center",
+    )
+
+
+def what_to_look_for(database: Database, run: RunRow) -> None:
+    """On a run of the demo: what its charts show, its counterpart, and the comparison once both have ended."""
+    if not is_demo(run):
+        return
+    runs = demo_of(list_runs(database), run)
+    if all(other.status in ENDED for other in runs):
+        _next_step(database, runs)
+    with st.expander("Demo: what to look for", icon=":material/visibility:", expanded=True):
+        st.markdown(_LOOK_FOR[run.curriculum])
+        with st.container(horizontal=True):
+            for other in runs:
+                if other.id != run.id:
+                    label = f"Look at the run {'with' if other.curriculum == WITH else 'without'} the curriculum"
+                    st.page_link(
+                        "pages/live.py", label=label, icon=":material/monitoring:", query_params={"run": other.id}
+                    )
+            if len(runs) > 1:
+                _comparison("Compare them as they train" if _at_work(runs) else "Compare them", runs)
+
+
+def after_the_demo(database: Database, runs: Sequence[RunRow]) -> None:
+    """On Home: the comparison, once the demo has ended and while nothing has been started since.
+
+    Args:
+        database: an open store.
+        runs: all runs, newest first.
+    """
+    demo = newest_demo(runs)
+    if demo and is_demo(runs[0]) and not _at_work(demo):
+        _next_step(database, demo)
+
+
+def how_to_read(database: Database, runs: Sequence[RunRow]) -> None:
+    """On Compare, where it compares runs of the demo: what the chart and the table show of them."""
+    if not {WITH, WITHOUT} <= {run.curriculum for run in runs if is_demo(run)}:
+        return
+    with st.expander("Demo: how to read this", icon=":material/visibility:", expanded=True):
+        st.markdown(_dead_so_far(database, [run for run in runs if is_demo(run)]))
+        st.markdown(
+            f"An expert is **dead** in an episode, or in a phase, if it gets less than {DEAD_LOAD:.0%} of the load; "
+            "the table counts them by phase. The metrics **Effective experts of the load** and **Routing entropy / "
+            "ln N** show the same difference in other units. **Return** may end alike: two experts can balance a pole. "
+            "What is lost without the curriculum is what the other experts could have learned. One seed proves "
+            f"nothing: repeat the demo with more seeds on Launch, with the presets `{WITH}` and `{WITHOUT}`."
         )
-        for name in CURRICULA
-    ]
+
+
+def _next_step(database: Database, demo: Sequence[RunRow]) -> None:
+    """The demo has ended: what came of it, and the way to the comparison."""
+    if len(demo) < 2:
+        return
+    with st.container(border=True, key="demo-ended"):
+        whole = all(run.status == Status.COMPLETED for run in demo)
+        st.markdown(":material/check_circle: **The demo has ended.**" if whole else "**The demo has ended early.**")
+        st.markdown(_dead_so_far(database, demo))
+        _comparison("Compare the two runs", demo)
+
+
+def _dead_so_far(database: Database, demo: Sequence[RunRow]) -> Markdown:
+    """How many experts are dead in the newest phase of each run, as recorded; empty if one has recorded nothing."""
+    parts = []
+    for run in demo:
+        phases = load_phases(database, run)
+        if not phases:
+            return Markdown()
+        loads = [load.mean for load in phases[-1].loads]
+        which = "with" if run.curriculum == WITH else "without"
+        parts.append(f"**{dead_experts(loads)} of {len(loads)}** experts are dead {which} the curriculum")
+    return Markdown(f"In the newest phase of each run, {', '.join(parts)}.")
+
+
+def _at_work(runs: Sequence[RunRow]) -> bool:
+    return any(run.status not in ENDED for run in runs)
+
+
+def _comparison(label: str, runs: Sequence[RunRow]) -> None:
+    compare_link(label, experiment=str(runs[0].experiment), metric=METRIC)

@@ -1,0 +1,81 @@
+"""The demo: the same policy, environment and seed, once with a curriculum of the routing and once without."""
+
+import re
+from collections.abc import Sequence
+from itertools import count
+
+from v3core.config import RunConfig, build_run_config, recipe_for
+from v3core.curriculum import load_preset
+from v3core.jobs.launcher import enqueue
+from v3core.jobs.lifecycle import ENDED
+from v3core.store.database import Database
+from v3core.store.runs import RunRow, list_runs
+
+ENV = "CartPole-v1"
+SEED = 1
+"""The first of those in docs/results.md, not the best."""
+WITH, WITHOUT = "demo-with-curriculum", "demo-without-curriculum"
+"""Presets of the two runs."""
+NAMES = {WITH: "With curriculum", WITHOUT: "Without curriculum"}
+"""How the runs are called."""
+METRIC = "Dead experts"
+"""What Compare shows the difference by, as its address names it."""
+_EXPERIMENT = "Demo"
+
+
+def demo_configs() -> list[RunConfig]:
+    """One run per preset, as long as it is written for; the one with the curriculum first."""
+    configs = []
+    for preset, name in NAMES.items():
+        curriculum = load_preset(preset)
+        assert curriculum.episodes is not None
+        configs.append(
+            build_run_config(
+                name=f"{name} · {ENV} · seed {SEED}",
+                env=ENV,
+                seed=SEED,
+                episodes=curriculum.episodes,
+                curriculum=curriculum,
+                recipe=recipe_for(ENV),
+            )
+        )
+    return configs
+
+
+def start_demo(db: Database) -> list[str]:
+    """Queue the demo's runs, which train in the background; nothing while those of an earlier start are unfinished.
+
+    Returns:
+        Ids of its runs, the one with the curriculum first.
+
+    Raises:
+        V3Error: if the limits set or the database will not do.
+    """
+    runs = list_runs(db)
+    newest = newest_demo(runs)
+    if any(run.status not in ENDED for run in newest):
+        return [run.id for run in newest]
+    taken = {run.experiment for run in runs}
+    names = (_EXPERIMENT if number == 1 else f"{_EXPERIMENT} ({number})" for number in count(1))
+    return enqueue(db, demo_configs(), next(name for name in names if name not in taken))
+
+
+def is_demo(run: RunRow) -> bool:
+    """Whether the demo has started it."""
+    return run.curriculum in NAMES and bool(re.fullmatch(rf"{_EXPERIMENT}( \(\d+\))?", run.experiment or ""))
+
+
+def demo_of(runs: Sequence[RunRow], run: RunRow) -> list[RunRow]:
+    """The runs of `run`'s demo that are still there, the one with the curriculum first."""
+    together = [other for other in runs if is_demo(other) and other.experiment == run.experiment]
+    return sorted(together, key=lambda other: list(NAMES).index(other.curriculum))
+
+
+def newest_demo(runs: Sequence[RunRow]) -> list[RunRow]:
+    """The runs of the newest demo, the one with the curriculum first; none if there was no demo.
+
+    Args:
+        runs: all runs, newest first.
+    """
+    newest = next((run for run in runs if is_demo(run)), None)
+    return demo_of(runs, newest) if newest else []

@@ -1,6 +1,5 @@
 # `make run` serves the dashboard, `make test` runs every check. Both set themselves up.
 
-PORT ?= 8501
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
@@ -8,7 +7,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 .PHONY: run test check bench faults screenshots clean
 
 run: .venv/.runtime
-	@$(BIN)/python -m v3core serve --port $(PORT)
+	@$(BIN)/python -m v3core serve $(if $(PORT),--port $(PORT))
 
 # The browser tests run by themselves: they look at the clock.
 test: check

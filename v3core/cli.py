@@ -98,12 +98,14 @@ def commands() -> None:
 
 
 @commands.command(cls=click.Command)  # the server has its own output
-@click.option("--port", default=DEFAULT_PORT, show_default=True, help="Port on 127.0.0.1.")
-def serve(port: int) -> None:
-    """Serve the dashboard in the browser."""
+@click.option("--port", type=int, metavar="N", help=f"Port to listen on; {DEFAULT_PORT} if left out.")
+def serve(port: int | None) -> None:
+    """Serve the dashboard in the browser: on 127.0.0.1, unless STREAMLIT_SERVER_ADDRESS says otherwise."""
     from v3core.serve import serve as start
 
-    start(port)
+    if port == 0:
+        raise V3Error("Port 0 does not exist; choose one from 1024 to 65535.")
+    start(port or 0)
 
 
 _set_option = click.option(

@@ -4,6 +4,8 @@ import errno
 import os
 import socket
 import sys
+import tomllib
+from dataclasses import dataclass
 from pathlib import Path
 
 from v3core.errors import V3Error
@@ -19,24 +21,58 @@ DEFAULT_PORT = 8501
 
 
 def serve(port: int) -> None:
-    """Replace this process by the Streamlit server on 127.0.0.1.
+    """Replace this process by the Streamlit server, on 127.0.0.1 unless its settings name another address.
+
+    Args:
+        port: 0 for that of the settings.
 
     Raises:
         V3Error: if the port is taken, or the data folder or `static` cannot be written.
     """
     from v3core.ui.plotly_js import ensure_plotly_js  # only here: it imports Streamlit
 
-    check_port(port)
+    address = Address.of_settings(port)
+    check_port(address.port, address.host)
     database = Database.open()
     keep_slots(database)
     stay_with(database)
     database.close()
     look_after_runs()
     ensure_plotly_js()  # before the server looks for the folder that it serves
-    print(f"V3 Lab: http://{ADDRESS}:{port}", flush=True)
+    print(f"V3 Lab: {address.url}", flush=True)
     os.chdir(ROOT)
-    command = ["streamlit", "run", str(ROOT / "app.py"), f"--server.address={ADDRESS}", f"--server.port={port}"]
+    command = ["streamlit", "run", str(ROOT / "asgi.py"), f"--server.port={address.port}"]
     os.execv(sys.executable, [sys.executable, "-m", *command])
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where the server listens: as Streamlit's settings say, which are variables, then .streamlit/config.toml."""
+
+    host: str
+    port: int
+    base: str
+    """The path before that of each page, behind a proxy; empty for none."""
+
+    @classmethod
+    def of_settings(cls, port: int = 0) -> "Address":
+        """The server's address; `port` goes before that of the settings unless it is 0."""
+        server = tomllib.loads((ROOT / ".streamlit" / "config.toml").read_text(encoding="utf-8")).get("server", {})
+
+        def setting(name: str, variable: str, otherwise: str) -> str:
+            return os.environ.get(f"STREAMLIT_SERVER_{variable}") or str(server.get(name, otherwise))
+
+        text = str(port) if port else setting("port", "PORT", str(DEFAULT_PORT))
+        if not text.isdecimal():
+            raise V3Error(f"STREAMLIT_SERVER_PORT is '{text}'; set it to a port, such as {DEFAULT_PORT}.")
+        base = setting("baseUrlPath", "BASE_URL_PATH", "").strip("/")
+        return cls(setting("address", "ADDRESS", ADDRESS), int(text), base)
+
+    @property
+    def url(self) -> str:
+        """What to open in a browser of this machine."""
+        host = {"0.0.0.0": ADDRESS, "::": "[::1]"}.get(self.host, f"[{self.host}]" if ":" in self.host else self.host)
+        return f"http://{host}:{self.port}{'/' if self.base else ''}{self.base}"
 
 
 def keep_slots(database: Database) -> None:
@@ -77,23 +113,31 @@ def look_after_runs() -> None:
         os._exit(0)
 
 
-def check_port(port: int) -> None:
+def check_port(port: int, host: str = ADDRESS) -> None:
     """Refuse a port that another program listens on.
 
     Raises:
-        V3Error: naming the port and what to do.
+        V3Error: naming the port, or the address that this machine does not have, and what to do.
     """
     if not 1 <= port <= 65535:
         raise V3Error(f"Port {port} does not exist; choose one from 1024 to 65535.")
-    with socket.socket() as probe:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         # As the server itself does: a port in TIME_WAIT of an earlier run is free.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((ADDRESS, port))
+            probe.bind((host, port))
+        except socket.gaierror:
+            raise V3Error(
+                f"The address {host} is unknown; set STREAMLIT_SERVER_ADDRESS to one of this machine."
+            ) from None
         except OSError as error:
+            if error.errno == errno.EADDRNOTAVAIL:
+                raise V3Error(
+                    f"The address {host} is not one of this machine; set STREAMLIT_SERVER_ADDRESS to one that is."
+                ) from None
             if error.errno == errno.EACCES:
                 raise V3Error(f"Port {port} needs administrator rights; choose another with --port.") from None
             raise V3Error(
-                f"Port {port} is in use: V3 Lab may be running already at http://{ADDRESS}:{port}; "
+                f"Port {port} is in use: V3 Lab may be running already at http://{host}:{port}; "
                 "otherwise choose another with `make run PORT=8502`."
             ) from None

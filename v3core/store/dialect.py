@@ -60,7 +60,7 @@ def parse_url(text: str) -> URL:
         return url
     if url.host:
         raise V3Error(f"V3_DATABASE_URL '{text}' lacks a slash; a file is written sqlite:///FILE, with three.")
-    if url.query:
+    if "?" in text:
         raise V3Error(
             f"V3_DATABASE_URL '{text}' has options, which a SQLite file does not take; leave out '?' and on, or "
             "write it as %3F if it is part of the name."

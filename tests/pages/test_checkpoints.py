@@ -73,6 +73,7 @@ def test_an_evaluation_is_played_in_a_process_of_its_own(trained):
     wait_for(evaluation.is_over, 120)
     played = evaluation.result()
     assert len(played.returns) == 3
+    assert describe(played).startswith("3 episodes: mean return ")
     assert played.lengths == tuple(int(value) for value in played.returns)  # CartPole gives 1 a step
     missing = BackgroundEvaluation(database, get_run(database, run_id), 7, 3)
     wait_for(missing.is_over, 120)

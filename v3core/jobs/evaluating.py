@@ -78,7 +78,8 @@ class BackgroundEvaluation:
         else:
             self._output.seek(0)
             found = json.loads(self._output.read())
-            self._played = Played(tuple(found["returns"]), tuple(found["lengths"]), tuple(found["successes"]))
+            known = tuple(success for success in found["successes"] if success is not None)
+            self._played = Played(tuple(found["returns"]), tuple(found["lengths"]), known)
         self._output.close()
         self._errors.close()
         return True

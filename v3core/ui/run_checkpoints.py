@@ -86,7 +86,7 @@ def _one(database: Database, run: RunRow, rows: list[CheckpointRow]) -> None:
 def use_policy(file: Path) -> None:
     """The lines that act with a checkpoint, to copy."""
     st.caption("Act with it in a program of your own, in the folder of V3 Lab or with it in PYTHONPATH:")
-    st.code(policy_snippet(file), language="python")
+    st.code(policy_snippet(file), language="python", wrap_lines=True)
 
 
 def policy_snippet(file: Path) -> str:

@@ -75,7 +75,7 @@ def test_when_both_have_ended_live_and_home_offer_the_comparison_with_what_came_
         app = open_page(page, **query)
         assert not app.exception
         assert "The demo has ended." in told(app)
-        assert "**0 of 16** experts are dead with the curriculum, **13 of 16** experts are dead without" in told(app)
+        assert "**0 of 16** experts are dead with the curriculum and **13 of 16** experts are dead without" in told(app)
         assert comparisons(app)["Compare the two runs"] == "experiment=Demo&metric=Dead+experts"
 
 

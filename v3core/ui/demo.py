@@ -9,7 +9,7 @@ from v3core.jobs.demo import ENV, METRIC, WITH, WITHOUT, demo_of, is_demo, newes
 from v3core.jobs.lifecycle import ENDED, Status
 from v3core.store.database import Database
 from v3core.store.runs import RunRow, list_runs
-from v3core.ui.run_data import load_phases
+from v3core.ui.run_data import load_series
 from v3core.ui.run_picker import compare_link
 from v3core.ui.text import Markdown
 
@@ -62,8 +62,8 @@ def what_to_look_for(database: Database, run: RunRow) -> None:
                     st.page_link(
                         "pages/live.py", label=label, icon=":material/monitoring:", query_params={"run": other.id}
                     )
-            if len(runs) > 1:
-                _comparison("Compare them as they train" if _at_work(runs) else "Compare them", runs)
+            if len(runs) > 1 and _at_work(runs):
+                _comparison("Compare them as they train", runs)
 
 
 def after_the_demo(database: Database, runs: Sequence[RunRow]) -> None:
@@ -105,16 +105,16 @@ def _next_step(database: Database, demo: Sequence[RunRow]) -> None:
 
 
 def _dead_so_far(database: Database, demo: Sequence[RunRow]) -> Markdown:
-    """How many experts are dead in the newest phase of each run, as recorded; empty if one has recorded nothing."""
+    """How many experts are dead at the end of each run so far, as recorded; empty if one has recorded nothing."""
     parts = []
     for run in demo:
-        phases = load_phases(database, run)
-        if not phases:
+        series = load_series(database, run)
+        if not len(series):
             return Markdown()
-        loads = [load.mean for load in phases[-1].loads]
+        loads = series.loads[series.episode > series.completed - run.mean_window].mean(axis=0)
         which = "with" if run.curriculum == WITH else "without"
         parts.append(f"**{dead_experts(loads)} of {len(loads)}** experts are dead {which} the curriculum")
-    return Markdown(f"In the newest phase of each run, {', '.join(parts)}.")
+    return Markdown(f"Over the last {demo[0].mean_window} episodes of each run, {' and '.join(parts)}.")
 
 
 def _at_work(runs: Sequence[RunRow]) -> bool:

@@ -47,8 +47,8 @@ class _Hooks:
             self._timed(self.recorder.record, episodes, step)
         self.ends.append(time.perf_counter())
 
-    def interrupted(self) -> bool:
-        return self.recorder is not None and bool(self._timed(self.recorder.interrupted))
+    def urgent(self) -> Orders:
+        return Orders() if self.recorder is None else self._timed(self.recorder.urgent)
 
     def phase_changed(self, change: Any) -> None:
         if self.recorder is not None:

@@ -1,6 +1,8 @@
 """A store of its own for every test of faults, its workers' environments, and no process left behind."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -41,6 +43,16 @@ def db(folder, tmp_path, monkeypatch):
 def spied(db, tmp_path):
     """Where the spy keeps what the workers do."""
     return tmp_path / "spied"
+
+
+@pytest.fixture
+def busy():
+    """Two processes that keep the processor busy meanwhile."""
+    processes = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(2)]
+    yield
+    for process in processes:
+        process.kill()
+        process.wait()
 
 
 @pytest.fixture

@@ -2,19 +2,22 @@
 
 import pytest
 
+from tests.faults.board import UPDATE, Board, board_of
 from tests.faults.checks import assert_sound
 from tests.processes import processes_of
-from tests.runs import assert_whole, wait_until
+from tests.runs import assert_whole, tiny_config, wait_until
 from tests.waiting import wait_for
+from v3core.config import PPOConfig
 from v3core.jobs import control
+from v3core.jobs.launcher import enqueue
 from v3core.jobs.lifecycle import Status
-from v3core.store.readers import read_events
+from v3core.store.commands import read_commands
+from v3core.store.readers import read_checkpoints, read_events
 from v3core.store.runs import get_run
 
-TERMED = "It did not stop within 10 seconds; SIGTERM ended it."
 KILLED = "It did not stop within 20 seconds, nor on SIGTERM, and was killed (SIGKILL)."
 STEPS = {
-    "faulty:Slow-v0": (TERMED, ["sigterm", "stopped"]),
+    "faulty:Slow-v0": (None, ["stopped"]),  # it looks between two steps
     "faulty:HangsInPython-v0": (KILLED, ["sigterm", "sigkill", "stopped"]),
     "faulty:HangsInC-v0": (KILLED, ["sigterm", "sigkill", "stopped"]),
 }
@@ -42,6 +45,25 @@ def test_a_worker_that_does_not_stop_is_stopped_and_its_children_with_it(db, fol
         assert [event.kind for event in read_events(db, run_id)][asked + 1 :] == steps, env
         assert_whole(db, run_id)
     wait_for(lambda: not processes_of(folder), 15, "no process is left")
+    assert_sound(db)
+
+
+@pytest.mark.timeout(180)
+def test_a_stop_in_the_middle_of_a_long_update_needs_no_signal(db, spied, busy):
+    """An update of 25,600 gradient steps, half a minute of processor time, on a machine that others keep busy."""
+    config = tiny_config(episodes=10**6)
+    long = config.model_copy(update={"ppo": PPOConfig(environments=4, rollout_steps=1024, minibatch=16, epochs=100)})
+    run_id = enqueue(db, [long])[0]
+    run = wait_until(db, run_id)
+    board = wait_for(lambda: board_of(spied, run.pid).exists() and Board(board_of(spied, run.pid)), 30)
+    wait_for(lambda: board.is_in(UPDATE), 60, "an update began")
+    assert control.stop(db, run_id) == Status.STOPPING
+    stopped = wait_until(db, run_id, status=Status.STOPPED)
+    assert (stopped.reason, stopped.episode) == (None, 0)
+    (command,) = read_commands(db, run_id)
+    assert (command.value, command.rejected_reason) == (None, None)
+    assert [event.kind for event in read_events(db, run_id)][-2:] == ["stopping", "stopped"]
+    assert read_checkpoints(db, run_id)[-1].episode == 0
     assert_sound(db)
 
 

@@ -105,18 +105,78 @@ def test_a_stop_is_passed_on_and_acknowledged(db, running, writer, hooks):
 def test_a_signal_is_a_stop(db, running, writer):
     request = StopRequest()
     hooks = Recorder(db, running, writer, signalled=request)
-    assert (hooks.orders().stop, hooks.interrupted()) == (False, False)
+    assert (hooks.orders().stop, hooks.urgent().stop) == (False, False)
     request._handle(signal.SIGINT, None)
-    assert (hooks.orders().stop, hooks.interrupted()) == (True, False)  # Ctrl-C waits for the rollout, once
+    assert (hooks.orders().stop, hooks.urgent().stop) == (True, False)  # Ctrl-C waits for the rollout, once
     request._handle(signal.SIGINT, None)
-    assert hooks.interrupted()
+    assert hooks.urgent() == Orders(stop=True)
 
 
 def test_sigterm_does_not_wait_for_the_rollout(db, running, writer):
     request = StopRequest()
     hooks = Recorder(db, running, writer, signalled=request)
     request._handle(signal.SIGTERM, None)
-    assert (hooks.orders().stop, hooks.interrupted()) == (True, True)
+    assert (hooks.orders().stop, hooks.urgent().stop) == (True, True)
+
+
+@pytest.mark.parametrize(
+    ("ask", "orders"),
+    [
+        (control.stop, Orders(stop=True)),
+        (control.pause, Orders(pause=True)),
+        (control.checkpoint, Orders(checkpoint=True)),
+    ],
+)
+def test_what_is_asked_in_the_middle_of_long_work_waits_for_its_end_only_so_long(
+    db, running, writer, hooks, monkeypatch, ask, orders
+):
+    monkeypatch.setattr(recorder, "POLL_SECONDS", 0.01)
+    now = [1000.0]
+    monkeypatch.setattr(recorder.time, "monotonic", lambda: now[0])
+    assert hooks.urgent() == Orders()
+    ask(db, running.id)
+    now[0] += 1
+    assert hooks.urgent() == Orders()
+    writer.flush()
+    (command,) = read_open_commands(db, running.id)
+    assert command.acknowledged_at is not None  # seen at once
+    now[0] += recorder.PATIENCE_SECONDS - 0.1
+    assert hooks.urgent() == Orders()
+    now[0] += 0.2
+    assert hooks.urgent() == orders
+
+
+def test_a_rollout_that_ends_in_time_is_not_left(db, running, writer, hooks, monkeypatch):
+    """What was asked before its end was done between it and the next."""
+    monkeypatch.setattr(recorder, "POLL_SECONDS", 0.01)
+    now = [1000.0]
+    monkeypatch.setattr(recorder.time, "monotonic", lambda: now[0])
+    control.checkpoint(db, running.id)
+    assert hooks.urgent() == Orders()
+    assert hooks.orders() == Orders(checkpoint=True)
+    path = hooks.checkpoint_path(1)
+    path.write_bytes(b"x")
+    hooks.checkpoint_saved(path, 1, 9)
+    now[0] += 60
+    assert hooks.urgent() == Orders()
+
+
+def test_a_pause_in_a_rollout_is_not_ended_by_an_edit(db, running, writer, hooks, monkeypatch):
+    """The rollout's settings are frozen: the edit waits for its end, and the pause for being taken back."""
+    monkeypatch.setattr(recorder, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(recorder, "PATIENCE_SECONDS", 0.0)
+    control.pause(db, running.id)
+    wait_for(lambda: hooks.urgent().pause, 5)
+    holding = threading.Thread(target=hooks.hold, args=(0,), kwargs={"in_rollout": True})
+    holding.start()
+    control.request_edit(db, running.id, with_boundaries(control.current_curriculum(db, running.id), [20]))
+    wait_for(lambda: writer.flush() or read_commands(db, running.id)[-1].acknowledged_at is not None, 5)
+    assert holding.is_alive()
+    assert not hooks.urgent().stop
+    control.unpause(db, running.id)
+    holding.join(5)
+    assert not holding.is_alive()
+    assert len(hooks.orders().edits) == 1
 
 
 def answers(db, run_id):

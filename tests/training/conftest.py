@@ -11,6 +11,7 @@ from gymnasium import spaces
 from v3core.config import EvaluationConfig, PolicyConfig, PPOConfig, RunConfig
 from v3core.curriculum import Curriculum
 from v3core.environment_setup import VIEW
+from v3core.training.checkpoint import load_checkpoint
 from v3core.training.hooks import Orders
 
 torch.set_num_threads(1)  # as in training; several threads only get in each other's way on tensors this small
@@ -34,6 +35,22 @@ def told(*recorders):
     ]
 
 
+def assert_same_checkpoint(path, other):
+    """Two checkpoints hold the same, to the bit."""
+    one, two = load_checkpoint(path), load_checkpoint(other)
+    assert one.keys() == two.keys()
+    for name in one:
+        assert _bits(one[name]) == _bits(two[name]), name
+
+
+def _bits(value):
+    if isinstance(value, torch.Tensor):
+        return str(value.dtype), tuple(value.shape), value.contiguous().view(-1).view(torch.uint8).numpy().tobytes()
+    if isinstance(value, dict):
+        return {name: _bits(part) for name, part in value.items()}
+    return [_bits(part) for part in value] if isinstance(value, list | tuple) else repr(value)
+
+
 class Recorder:
     """Training hooks in memory. `calls` holds the names of all calls in order."""
 
@@ -42,7 +59,8 @@ class Recorder:
         self.episodes, self.phases, self.applied, self.rejected, self.saved, self.calls = [], [], [], [], [], []
         self.evaluations, self.undone, self.held, self.remarks = [], [], [], []
         self.device = None
-        self.interrupted = interrupted or (lambda: False)
+        self._interrupted = interrupted or (lambda: False)
+        self.at_hold = lambda: None
         self._orders = orders or (lambda _: Orders())
 
     def trains_on(self, device):
@@ -67,8 +85,12 @@ class Recorder:
     def orders(self):
         return self._orders(self)
 
-    def hold(self, episode):
+    def urgent(self):
+        return Orders(stop=self._interrupted())
+
+    def hold(self, episode, *, in_rollout=False):
         self.held.append(episode)
+        self.at_hold()
         self.calls.append("hold")
 
     def remark(self, message):

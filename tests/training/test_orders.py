@@ -1,12 +1,15 @@
 """What is asked of a run while it trains is done: checkpoint, pause, stop, and to leave at once."""
 
 import itertools
+import shutil
+import sys
 
 import pytest
 
-from tests.training.conftest import ONE_PHASE, told
+from tests.training.conftest import ONE_PHASE, assert_same_checkpoint, told
 from v3core.environments import EnvironmentBatch
 from v3core.training import trainer
+from v3core.training.checkpoint import load_checkpoint
 from v3core.training.hooks import Orders
 from v3core.training.trainer import Outcome, train
 
@@ -85,16 +88,75 @@ def after_asked(times):
     return lambda: next(asked) >= times
 
 
-@pytest.mark.parametrize("moment", [0, 1, 7, 8, 13, 29, 50, 71])
-def test_an_interrupted_rollout_is_dropped_and_trained_again_as_it_was(config, recorder, whole, moment):
-    """Also in the middle of an evaluation, of the last one too."""
-    first = recorder(interrupted=after_asked(moment))
-    assert run(config, first) is Outcome.STOPPED
-    assert first.calls[-1] == "checkpoint_saved"
+@pytest.fixture
+def asked_in(config, recorder):
+    """For every time that an undisturbed run asks whether to leave, in which long work it was asked."""
+    hooks, where = recorder(), []
+
+    def note():
+        frame = sys._getframe()
+        while frame.f_code.co_name not in LONG_WORK:
+            frame = frame.f_back
+        where.append(frame.f_code.co_name)
+        return False
+
+    hooks._interrupted = note
+    run(config, hooks)
+    return where
+
+
+LONG_WORK = ("__init__", "replay", "collect", "update", "evaluate")
+
+
+@pytest.mark.parametrize("work", ["__init__", "collect", "update", "evaluate"])
+def test_long_work_left_in_the_middle_is_dropped_and_done_again_as_it_was(config, recorder, whole, asked_in, work):
+    """Making environments, acting, learning, evaluating; the last checkpoint comes out the same too."""
+    moments = [moment for moment, where in enumerate(asked_in) if where == work]
+    for moment in sorted({*moments[:2], moments[len(moments) // 2], moments[-1]}):
+        first = recorder(interrupted=after_asked(moment))
+        assert run(config, first) is Outcome.STOPPED
+        assert first.calls[-1] == "checkpoint_saved"
+        second = recorder()
+        assert run(config, second, checkpoint=first.saved[-1][0]) is Outcome.COMPLETED
+        assert told(first, second) == told(whole), (work, moment)
+        assert not second.remarks
+        assert_same_checkpoint(second.saved[-1][0], whole.saved[-1][0])
+
+
+def test_a_replay_left_in_the_middle_keeps_the_checkpoint_that_it_is_of(config, recorder, whole):
+    """Nothing was trained since, and a new checkpoint would not have the unfinished episodes."""
+    first = recorder(lambda hooks: Orders(stop=hooks.calls.count("record") >= 5))
+    run(config, first)
+    path = first.saved[-1][0]
+    before = path.read_bytes()
+    for moment in (0, 1, 2, 5):
+        left = recorder(interrupted=after_asked(moment))
+        assert run(config, left, checkpoint=path) is Outcome.STOPPED
+        assert not left.calls
+        assert path.read_bytes() == before
     second = recorder()
-    assert run(config, second, checkpoint=first.saved[-1][0]) is Outcome.COMPLETED
+    run(config, second, checkpoint=path)
     assert told(first, second) == told(whole)
-    assert not second.remarks
+
+
+@pytest.mark.parametrize("work", ["__init__", "collect", "update", "evaluate"])
+def test_a_checkpoint_and_a_pause_do_not_wait_for_long_work(config, recorder, whole, asked_in, work):
+    """The checkpoint is of the end of the rollout before, training continues in the middle, and nothing is lost."""
+    moments = [moment for moment, where in enumerate(asked_in) if where == work]
+    for moment in {moments[len(moments) // 2], moments[-1]}:
+        hooks, asked = recorder(), itertools.count()
+        path = hooks.folder / "asked.pt"
+        hooks.urgent = lambda asked=asked, moment=moment: Orders(pause=next(asked) == moment)
+        hooks.at_hold = lambda hooks=hooks, path=path: shutil.copy(hooks.saved[-1][0], path)
+        assert run(config, hooks) is Outcome.COMPLETED
+        assert hooks.calls[hooks.calls.index("hold") - 1] == "checkpoint_saved"
+        assert told(hooks) == told(whole), (work, moment)
+        assert_same_checkpoint(hooks.saved[-1][0], whole.saved[-1][0])
+        resumed = recorder()
+        run(config, resumed, checkpoint=path)
+        done = load_checkpoint(path)["completed"]
+        assert repr(resumed.episodes) == repr(whole.episodes[done:])
+        assert_same_checkpoint(resumed.saved[-1][0], whole.saved[-1][0])
 
 
 def test_it_is_left_before_the_next_step(small_run, recorder, monkeypatch):
@@ -102,7 +164,7 @@ def test_it_is_left_before_the_next_step(small_run, recorder, monkeypatch):
     made = []
     original = EnvironmentBatch.step
     monkeypatch.setattr(EnvironmentBatch, "step", lambda self, actions: made.append(1) or original(self, actions))
-    hooks = recorder(interrupted=after_asked(37))
+    hooks = recorder(interrupted=lambda: len(made) == 37)
     assert run(small_run(curriculum=ONE_PHASE), hooks) is Outcome.STOPPED
     assert len(made) == 37
     assert hooks.step == 64

@@ -123,12 +123,12 @@ def test_an_update_that_is_not_finite_is_undone_without_a_trace(prepared, field,
     """Policy, normalisation and Adam's moments are those of the last good update."""
     state, samples = prepared("CartPole-v1")
     learn(state, samples)
-    state.remember_good()
+    kept = state.snapshot()
     before = copy.deepcopy(state.state_dict())
     with pytest.raises(NonFiniteUpdateError):
         learn(state, dataclasses.replace(samples, **{field: torch.full((64,), value)}))
     assert not torch.isfinite(state.parameters.values).all()
-    state.restore_good()
+    state.rollback_update(kept)
     for part in ("policy", "return_scale"):
         torch.testing.assert_close(state.state_dict()[part], before[part], rtol=0, atol=0)
     moments, kept = (dictionary["optimizer"]["state"][0] for dictionary in (state.state_dict(), before))
@@ -138,10 +138,10 @@ def test_an_update_that_is_not_finite_is_undone_without_a_trace(prepared, field,
 
 def test_an_undone_first_update_leaves_a_fresh_optimiser(prepared):
     state, samples = prepared("CartPole-v1")
-    state.remember_good()
+    kept = state.snapshot()
     with pytest.raises(NonFiniteUpdateError):
         learn(state, dataclasses.replace(samples, targets=torch.full((64,), math.nan)))
-    state.restore_good()
+    state.rollback_update(kept)
     assert not any(moment.any() for moment in state.optimizer.moments.values())
 
 

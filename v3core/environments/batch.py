@@ -27,6 +27,7 @@ from v3core.environments.make import is_minigrid, make_environment
 from v3core.environments.masks import IN_INFO, mask_method, mask_writer
 from v3core.environments.types import EnvironmentSpec
 from v3core.errors import V3Error
+from v3core.interruption import LeftEarlyError, leave_if, never
 
 
 class EnvironmentFailureError(V3Error):
@@ -56,16 +57,18 @@ class EnvironmentBatch:
     Arrays that `step` returns, `observations` and `masks` are written over by the next step.
     """
 
-    def __init__(self, spec: EnvironmentSpec, count: int, *seeds: int) -> None:
+    def __init__(self, spec: EnvironmentSpec, count: int, *seeds: int, interrupted: Callable[[], bool] = never) -> None:
         """Make the environments and reset each with a seed of its own.
 
         Args:
             spec: from `check_environment`.
             count: how many.
             seeds: all randomness is decided by them; batches of neighbouring seeds share no environment's seed.
+            interrupted: asked before each environment is made whether to leave at once.
 
         Raises:
             EnvironmentFailureError: if one cannot be reset.
+            LeftEarlyError: if `interrupted` said so; those made by then are closed.
         """
         self._spec = spec
         self._envs: list[gymnasium.Env[Any, Any]] = []
@@ -85,11 +88,16 @@ class EnvironmentBatch:
         self._mask_methods: list[Callable[[], Any] | None] = []
         self._history: History | None = None
         self._seeds: list[int] = np.random.SeedSequence(seeds).generate_state(count).tolist()
-        for number, seed in enumerate(self._seeds):
-            self._envs.append(_without_order_enforcing(make_environment(spec.environment)))
-            self._mask_methods.append(mask_method(self._envs[-1]) if self._maskable else None)
-            self._action_spaces.append(self._envs[-1].action_space)
-            self._reset(number, seed)
+        try:
+            for number, seed in enumerate(self._seeds):
+                leave_if(interrupted)
+                self._envs.append(_without_order_enforcing(make_environment(spec.environment)))
+                self._mask_methods.append(mask_method(self._envs[-1]) if self._maskable else None)
+                self._action_spaces.append(self._envs[-1].action_space)
+                self._reset(number, seed)
+        except BaseException:
+            self.close()
+            raise
         self._unwrapped = [env.unwrapped for env in self._envs]
         self._says_success = is_minigrid(self._envs[0])
         self.odd_success: str | None = None
@@ -112,19 +120,24 @@ class EnvironmentBatch:
         assert self._history is not None
         return self._history.unfinished()
 
-    def replay(self, episodes: Sequence[UnfinishedEpisode]) -> None:
+    def replay(self, episodes: Sequence[UnfinishedEpisode], interrupted: Callable[[], bool] = never) -> None:
         """Bring environments that were just made to where others of their kind were, and keep their history.
 
         Each episode is begun and played again, and must then show the same observation, the same last reward and the
         same state of the environment's generator, bit for bit.
 
+        Args:
+            episodes: one of each environment.
+            interrupted: asked before every step whether to leave at once.
+
         Raises:
             ReplayError: in half a sentence, if one cannot be played again or went another way. Nothing can be said of
                 the environments then: make new ones.
+            LeftEarlyError: if `interrupted` said so; likewise.
         """
         assert not self._steps
         for number, (episode, _) in enumerate(zip(episodes, self._envs, strict=True)):
-            self._replay(number, episode)
+            self._replay(number, episode, interrupted)
         self._history = History.going_on(episodes)
         self.bookmark()
 
@@ -205,7 +218,7 @@ class EnvironmentBatch:
             self.masks = np.ones((len(self.observations), self._spec.actions.mask_size), dtype=np.bool_)
         self._write_mask(mask, self.masks[number])
 
-    def _replay(self, number: int, episode: UnfinishedEpisode) -> None:
+    def _replay(self, number: int, episode: UnfinishedEpisode, interrupted: Callable[[], bool]) -> None:
         env, unwrapped, row = self._envs[number], self._unwrapped[number], self._rows[number]
         if episode.actions is None:
             raise ReplayError("an episode was too long to be played again")
@@ -219,6 +232,7 @@ class EnvironmentBatch:
                 observation, info = env.reset()
             reward: Any = episode.reward
             for action in self._spec.actions.to_environment(episode.actions) if len(episode.actions) else ():
+                leave_if(interrupted)
                 observation, reward, terminated, truncated, info = env.step(action)
                 if terminated or truncated:
                     raise ReplayError("an episode played again ended early")
@@ -226,7 +240,7 @@ class EnvironmentBatch:
             self._rewards[number] = reward_of(reward)
             if self._maskable:
                 self._take_mask(number, info)
-        except (KeyboardInterrupt, ReplayError):
+        except (KeyboardInterrupt, ReplayError, LeftEarlyError):
             raise
         except BaseException as problem:  # an environment's own code may raise anything, SystemExit too
             raise ReplayError(f"an episode played again raised {type(problem).__name__}") from problem

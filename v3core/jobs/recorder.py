@@ -33,6 +33,10 @@ from v3core.training.hooks import Edit, Evaluation, Orders, PhaseChange
 POLL_SECONDS = 0.3
 LOG_SECONDS = 5.0
 CHECKPOINT_PROMISE_SECONDS = 60.0
+PATIENCE_SECONDS = 3.0
+"""How long a stop, a pause or a checkpoint waits for the end of the rollout and its update before it goes between."""
+
+_NOTHING = Orders()
 
 
 @dataclass(frozen=True)
@@ -81,6 +85,8 @@ class Recorder:
         self._episode = run.episode
         self._next_poll = 0.0
         self._next_log = 0.0
+        self._waits_since: float | None = None
+        """When the first of what is asked and not done yet was seen."""
         self._seen: set[int] = set()
         self._stop = False
         self._paused = False
@@ -177,7 +183,24 @@ class Recorder:
             logger.info("Stopping: this process was signalled.")
         edits, self._edits = tuple(self._edits), []
         checkpoint = bool(self._checkpoints_asked) and not self._stop
+        self._waits_since = None  # all of it is done before the next rollout
         return Orders(stop=self._stop, pause=self._paused, checkpoint=checkpoint, edits=edits)
+
+    def urgent(self) -> Orders:
+        """What was asked and has waited too long; looks into the database a few times a second at most."""
+        now = time.monotonic()
+        if self._signalled.hurried():
+            return Orders(stop=True)
+        if now >= self._next_poll:
+            self._poll()
+        stop = self._stop or self._signalled.asked()
+        if not (stop or self._paused or self._checkpoints_asked):
+            self._waits_since = None
+        elif self._waits_since is None:
+            self._waits_since = now
+        elif now - self._waits_since >= PATIENCE_SECONDS:
+            return Orders(stop=stop, pause=self._paused, checkpoint=bool(self._checkpoints_asked))
+        return _NOTHING
 
     def _poll(self) -> None:
         self._next_poll = time.monotonic() + POLL_SECONDS
@@ -201,8 +224,8 @@ class Recorder:
             elif row.revision is not None:
                 self._edits.append(Edit(row.revision.id, row.revision.curriculum))
 
-    def hold(self, episode: int) -> None:
-        """Be paused, with heartbeats going on, until something else is asked for."""
+    def hold(self, episode: int, *, in_rollout: bool = False) -> None:
+        """Be paused, with heartbeats continuing, until something else is asked for; in a rollout edits wait."""
         now, pauses = datetime.now(UTC), self._pauses
         self._pauses = []
 
@@ -213,7 +236,9 @@ class Recorder:
         if pauses:
             logger.info("Paused at episode %d.", episode)
             self._writer.also(write)
-        while self._paused and not (self._stop or self._checkpoints_asked or self._edits or self._signalled.asked()):
+        while self._paused and not (self._stop or self._checkpoints_asked or self._signalled.asked()):
+            if self._edits and not in_rollout:
+                break
             time.sleep(POLL_SECONDS)
             self._poll()
 
@@ -245,10 +270,6 @@ class Recorder:
             only_from=only_from,
             generation=self._run.generation,
         )
-
-    def interrupted(self) -> bool:
-        """Whether this process was signalled to leave at once."""
-        return self._signalled.hurried()
 
     def remark(self, message: str) -> None:
         """Record and log it."""

@@ -10,14 +10,16 @@ from v3core.jobs.hidden import remove_abandoned
 from v3core.jobs.identity import is_here, process_of
 from v3core.jobs.launcher import Command, drain, worker_command
 from v3core.jobs.lifecycle import ACTIVE, Status, change_status
-from v3core.store.commands import note_step, open_stop, redate_stop
+from v3core.store.commands import CommandRow, note_step, open_stop, redate_stop
 from v3core.store.database import Database, Transaction
 from v3core.store.history import add_event
 from v3core.store.runs import RunRow, redate_heartbeat, runs_in
 from v3core.store.schema import HIDDEN
 
 COMMAND_GRACE_SECONDS = 10.0
-"""A worker that has not ended so long after a stop was asked for is sent SIGTERM."""
+"""A worker that has not seen a stop this long after it was asked for is sent SIGTERM: an environment may hang."""
+SEEN_GRACE_SECONDS = 30.0
+"""One that has seen it is sent SIGTERM this long after that: it only ends a step or a minibatch, and writes a file."""
 SIGNAL_GRACE_SECONDS = 10.0
 """… and so long after that SIGKILL, with all that it started."""
 OTHER_HOST_SECONDS = 60.0
@@ -71,13 +73,20 @@ def reconcile(db: Database, now: datetime | None = None, command: Command = work
 def describe_stop(tx: Transaction, run_id: str, otherwise: str | None) -> str | None:
     """Why a run that was asked to stop has ended: which signal it took, or `otherwise` if none was sent."""
     asked = open_stop(tx, run_id)
-    step = asked.value if asked else None
-    if step == SIGKILL:
-        waited = COMMAND_GRACE_SECONDS + SIGNAL_GRACE_SECONDS
+    if asked is None or asked.value is None:
+        return otherwise
+    _, grace = _patience(asked)
+    if asked.value == SIGKILL:
+        waited = grace + SIGNAL_GRACE_SECONDS
         return f"It did not stop within {waited:g} seconds, nor on SIGTERM, and was killed (SIGKILL)."
-    if step == SIGTERM:
-        return f"It did not stop within {COMMAND_GRACE_SECONDS:g} seconds; SIGTERM ended it."
-    return otherwise
+    return f"It did not stop within {grace:g} seconds; SIGTERM ended it."
+
+
+def _patience(asked: CommandRow) -> tuple[datetime, float]:
+    """From when on, and for how many seconds, a worker may take its time over a stop."""
+    if asked.acknowledged_at is None:
+        return asked.requested_at, COMMAND_GRACE_SECONDS
+    return asked.acknowledged_at, SEEN_GRACE_SECONDS
 
 
 def _settle(db: Database, run: RunRow, now: datetime) -> bool:
@@ -156,17 +165,18 @@ def _hurry(db: Database, run: RunRow, now: datetime) -> bool:
         asked = open_stop(tx, run.id)
     if asked is None:
         return False
-    if _is_ahead(asked.requested_at, now):
+    since, grace = _patience(asked)
+    if _is_ahead(since, now):
         with db.write() as tx:
             redate_stop(tx, run.id, now)
         return False
-    waited = (now - asked.requested_at).total_seconds()
+    waited = (now - since).total_seconds()
     process = process_of(run)
-    if waited > COMMAND_GRACE_SECONDS and asked.value is None:
-        message = f"Not ended {COMMAND_GRACE_SECONDS:g} seconds after the stop: sent SIGTERM."
+    if waited > grace and asked.value is None:
+        message = f"Not ended {grace:g} seconds after the stop: sent SIGTERM."
         if _note_step(db, run, SIGTERM, None, message, now):
             identity.send_signal(process, signal.SIGTERM)
-    if waited <= COMMAND_GRACE_SECONDS + SIGNAL_GRACE_SECONDS:
+    if waited <= grace + SIGNAL_GRACE_SECONDS:
         return False
     message = f"Not ended {SIGNAL_GRACE_SECONDS:g} seconds after SIGTERM: sent SIGKILL."
     _note_step(db, run, SIGKILL, SIGTERM, message, now)

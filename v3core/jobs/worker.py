@@ -239,7 +239,7 @@ def write_end(tx: Transaction, run: RunRow, end: End, now: datetime) -> Status:
     ):
         # Someone asked for the stop; a signal only hurried it.
         reason = describe_stop(tx, run.id, None)
-        message = reason or f"Stopped at episode {episode}, after its rollout, as asked."
+        message = reason or f"Stopped at episode {episode}, as asked."
     moved = change_status(
         tx,
         run.id,

@@ -225,9 +225,10 @@ def reject_open(
 
 
 def redate_stop(tx: Transaction, run_id: str, now: datetime) -> None:
-    """Write the open stop of a run as asked for now, where a clock that jumped back has it in the future."""
+    """Write the open stop of a run as asked for, or seen, now, where a clock that jumped back has it in the future."""
     query = update(commands).where(commands.c.run_id == run_id, commands.c.kind == STOP, _OPEN)
-    tx.execute(query.where(commands.c.requested_at > now).values(requested_at=now))
+    for moment in (commands.c.requested_at, commands.c.acknowledged_at):
+        tx.execute(query.where(moment > now).values({moment.name: now}))
 
 
 def note_step(tx: Transaction, run_id: str, step: str, *, instead_of: str | None) -> bool:

@@ -6,9 +6,9 @@ import numpy as np
 import torch
 
 from v3core.environments import EnvironmentBatch, EnvironmentSpec
+from v3core.interruption import leave_if, never
 from v3core.policy import GATMoEPolicy
 from v3core.training.hooks import EvaluationEpisode
-from v3core.training.interruption import LeftEarlyError, never
 
 EVALUATION_SEED = 0x76334C6162  # "v3Lab"
 """The same for all runs, so that runs are evaluated on the same episodes, and no run trains on them."""
@@ -38,7 +38,7 @@ def evaluate(
         episodes: how many.
         seed: decides the episodes' beginnings, and all chance in them.
         sampled: draw the actions, as in training, in place of the likeliest one at every step.
-        interrupted: asked before every step whether to leave at once.
+        interrupted: asked before every step, and between the making of two environments, whether to leave at once.
 
     Raises:
         V3Error: if the environment fails.
@@ -48,14 +48,13 @@ def evaluate(
     device = policy.router.weight.device
     for first in range(0, episodes, AT_ONCE):
         count = min(AT_ONCE, episodes - first)
-        envs = EnvironmentBatch(spec, count, seed, first // AT_ONCE)
+        envs = EnvironmentBatch(spec, count, seed, first // AT_ONCE, interrupted=interrupted)
         generator = torch.Generator(device).manual_seed(seed + first)
         try:
             returns, lengths = np.zeros(count), np.zeros(count, dtype=np.int64)
             ended: dict[int, EvaluationEpisode] = {}
             while len(ended) < count:
-                if interrupted():
-                    raise LeftEarlyError
+                leave_if(interrupted)
                 outputs = policy(torch.from_numpy(envs.observations).to(device)).outputs
                 masks = None if envs.masks is None else torch.from_numpy(envs.masks).to(device)
                 outputs = policy.actions.masked(outputs, masks)

@@ -89,16 +89,18 @@ class TrainingHooks(Protocol):
         """Called between an update and what comes next, an evaluation or a rollout: must be cheap."""
         ...
 
-    def hold(self, episode: int) -> None:
-        """Called when a pause was asked for and its checkpoint is written; returns once training is to go on.
+    def hold(self, episode: int, *, in_rollout: bool = False) -> None:
+        """Called when a pause was asked for and its checkpoint is written; returns once training is to continue.
 
-        A stop or an edit asked for meanwhile is in the next `orders`.
+        A stop or an edit asked for meanwhile is in the next `orders`. Settings are frozen within a rollout and its
+        update, so an edit does not end a pause that is `in_rollout`.
         """
 
-    def interrupted(self) -> bool:
-        """Whether to leave at once, without the end of a rollout or of an evaluation.
+    def urgent(self) -> Orders:
+        """What cannot wait for the next call of `orders`, because the work under way takes too long; without edits.
 
-        Asked before every step of the environments, so it must cost next to nothing.
+        Asked in the middle of long work: before every step of the environments and every gradient step, so it must cost
+        next to nothing. A stop is to leave that work; a pause and a checkpoint are of the end of the rollout before.
         """
         ...
 

@@ -1,7 +1,7 @@
 """Learning: one PPO update from one rollout."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -10,6 +10,7 @@ from torch import Tensor
 
 from v3core.config import PPOConfig
 from v3core.curriculum import Settings
+from v3core.interruption import leave_if, never
 from v3core.policy import Gating, GATMoEPolicy, PolicyOutput
 from v3core.training.adam import Adam
 from v3core.training.flat import FlatParameters
@@ -130,6 +131,7 @@ def update(
     coefficients: Coefficients,
     config: PPOConfig,
     random: np.random.Generator,
+    interrupted: Callable[[], bool] = never,
 ) -> UpdateStatistics:
     """Several passes of clipped PPO over the samples, shuffled anew each pass.
 
@@ -140,6 +142,7 @@ def update(
 
     Raises:
         NonFiniteUpdateError: the policy and the optimiser are spoilt then.
+        LeftEarlyError: if `interrupted` said so, asked before every gradient step; they are half updated then.
     """
     count = len(samples.actions)
     enough = min(config.minibatch, config.environments * config.rollout_steps)
@@ -149,6 +152,7 @@ def update(
     for _ in range(passes):
         order = torch.from_numpy(random.permutation(count)).to(samples.actions.device)
         for chosen in order.tensor_split(minibatches):
+            leave_if(interrupted)
             total, terms = _loss(policy, samples, chosen, coefficients, config)
             parameters.gradient.zero_()
             total.backward()  # type: ignore[no-untyped-call]

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from v3core.environments import EnvironmentBatch, EnvironmentFailureError
 from v3core.environments.faults import LARGEST_REWARD, STEP, remedy_for, unusable_reward
+from v3core.interruption import leave_if, never
 from v3core.policy import GATMoEPolicy
-from v3core.training.interruption import LeftEarlyError, never
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ class Collector:
         """Take over environments that were just reset.
 
         Args:
-            envs: stepped by nothing else from now on; their history is kept, with a bookmark after every rollout.
+            envs: stepped by nothing else from now on; their history is kept.
             steps: the most steps of a rollout, T.
             policy: tells the sizes.
             generator: where random actions and routing noise come from; on the policy's device.
@@ -134,12 +134,11 @@ class Collector:
 
         Raises:
             InterruptedRolloutError: if an environment fails; it holds what was complete before.
-            LeftEarlyError: if `interrupted` said so. The random generator is as it was before the rollout, the
-                environments are not: their bookmark is.
+            LeftEarlyError: if `interrupted` said so. Random generator and environments are in the middle then; the
+                environments' bookmark is where it was.
         """
         envs, count = self._envs, self._rewards.shape[1]
         longest = len(self._rewards) if at_most is None else max(1, min(at_most, len(self._rewards)))
-        before = self._generator.get_state()
         noise = policy.actions.noise((longest, count), self._generator)
         routing_noise = policy.routing_noise((longest, count), self._generator)
         actions: list[Tensor] = []
@@ -147,9 +146,7 @@ class Collector:
         successes: dict[tuple[int, int], bool] = {}
         complete = steps = 0
         while steps < longest and complete < room:
-            if interrupted():
-                self._generator.set_state(before)
-                raise LeftEarlyError
+            leave_if(interrupted)
             observations = self._observations[steps]
             observations.copy_(torch.from_numpy(envs.observations))
             output = policy(observations, None if routing_noise is None else routing_noise[steps])
@@ -171,7 +168,6 @@ class Collector:
                 for env, success in taken.successes.items():
                     successes[steps, env] = success
             steps += 1
-        envs.bookmark()
         values = self._values_of(policy, [*envs.observations, *(final for _, _, final in cut_off)])
         cut_off_values = np.zeros((steps, count))
         for (step, env, _), value in zip(cut_off, values[count:], strict=True):

@@ -1,6 +1,8 @@
 """All that changes while a run trains, and how it goes into a checkpoint and out again."""
 
 from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,20 @@ from v3core.training.adam import Adam
 from v3core.training.checkpoint import load_checkpoint
 from v3core.training.flat import FlatParameters
 from v3core.training.statistics import ReturnScale
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Of a `TrainingState`, in memory: copies that nothing writes to."""
+
+    parameters: torch.Tensor
+    buffers: list[torch.Tensor]
+    uses_bias: bool
+    adam: dict[str, torch.Tensor]
+    return_scale: dict[str, Any]
+    torch_generator: torch.Tensor
+    numpy_generator: Mapping[str, Any]
+    updates: int
 
 
 class TrainingState:
@@ -54,7 +70,6 @@ class TrainingState:
         """Where each phase really began; empty before the first."""
         self.recent: deque[tuple[float, int, float | None]] = deque(maxlen=LONGEST_WINDOW)
         """Return, length and success (None where nothing says so) of this phase's newest episodes, for its trigger."""
-        self._good: dict[str, Any] | None = None
 
     @property
     def lr(self) -> float:
@@ -74,25 +89,37 @@ class TrainingState:
         self.environment = self._config.environment.in_phase(settings.env, settings.env_args)
         self.optimizer.lr = settings.lr
 
-    def remember_good(self) -> None:
-        """Keep policy, optimiser and reward scale as they are now, to come back to."""
-        self._good = {
-            "parameters": self.parameters.values.detach().clone(),
-            "buffers": [buffer.clone() for buffer in self.policy.buffers()],
-            "adam": {name: value.clone() for name, value in self.optimizer.moments.items()},
-            "return_scale": self.return_scale.state_dict(),
-        }
+    @torch.inference_mode(False)
+    def snapshot(self) -> "Snapshot":
+        """What acting and learning change before a rollout is counted, as it is now, to come back to."""
+        return Snapshot(
+            parameters=self.parameters.values.detach().clone(),
+            buffers=[buffer.clone() for buffer in self.policy.buffers()],
+            uses_bias=self.policy.uses_bias,
+            adam={name: value.clone() for name, value in self.optimizer.moments.items()},
+            return_scale=self.return_scale.state_dict(),
+            torch_generator=self.generator.get_state(),
+            numpy_generator=self.random.bit_generator.state,
+            updates=self.updates,
+        )
 
+    def rollback(self, snapshot: "Snapshot") -> None:
+        """Be as when the snapshot was taken, to the bit: a rollout that was left in the middle leaves no trace."""
+        self.rollback_update(snapshot)
+        self.generator.set_state(snapshot.torch_generator)
+        self.random.bit_generator.state = snapshot.numpy_generator
+        self.updates = snapshot.updates
+
+    @torch.inference_mode(False)  # a rollout may be under way, whose new tensors the optimiser could not use
     @torch.no_grad()
-    def restore_good(self) -> None:
-        """Put back what `remember_good` kept: a spoilt update leaves no trace, in Adam's moments either."""
-        good = self._good
-        assert good is not None
-        self.parameters.values.copy_(good["parameters"])
-        for buffer, kept in zip(self.policy.buffers(), good["buffers"], strict=True):
+    def rollback_update(self, snapshot: "Snapshot") -> None:
+        """Undo what was learned since: a spoilt update leaves no trace, in Adam's moments either."""
+        self.parameters.values.copy_(snapshot.parameters)
+        for buffer, kept in zip(self.policy.buffers(), snapshot.buffers, strict=True):
             buffer.copy_(kept)
-        self.optimizer.set_moments(good["adam"])
-        self.return_scale.load_state_dict(good["return_scale"])
+        self.policy.uses_bias = snapshot.uses_bias
+        self.optimizer.set_moments(snapshot.adam)
+        self.return_scale.load_state_dict(snapshot.return_scale)
 
     @torch.no_grad()
     def balance_bias(self, gates: torch.Tensor, speed: float) -> None:

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -26,14 +27,14 @@ from v3core.environments import EnvironmentSpec, ReplayError
 from v3core.environments.run_spec import check_run, imports_of
 from v3core.episode import EpisodeRecord
 from v3core.errors import V3Error
+from v3core.interruption import LeftEarlyError
 from v3core.training.advantages import Floats, generalised_advantages
 from v3core.training.checkpoint import check_import, save_checkpoint
 from v3core.training.evaluation import evaluate
-from v3core.training.hooks import Edit, Evaluation, PhaseChange, TrainingHooks
-from v3core.training.interruption import LeftEarlyError
+from v3core.training.hooks import Edit, Evaluation, Orders, PhaseChange, TrainingHooks
 from v3core.training.ppo import Coefficients, NonFiniteUpdateError, Samples, UpdateStatistics, normalised, update
 from v3core.training.rollout import InterruptedRolloutError, Rollout
-from v3core.training.state import TrainingState, device_name
+from v3core.training.state import Snapshot, TrainingState, device_name
 from v3core.training.statistics import EpisodeSums, explained_variance
 from v3core.training.world import World
 
@@ -68,8 +69,9 @@ def train(
     Args:
         config: what to train. The same config records the same numbers on the same machine.
         curriculum: the revision in force; `config.curriculum` is the one launched.
-        hooks: told everything that happens; asked for orders between an update and the next rollout, and before every
-            step whether to leave at once.
+        hooks: told everything that happens; asked for orders between an update and the next rollout, and in the middle
+            of long work for those that cannot wait. What a stop leaves in the middle is dropped, to the bit, and the
+            checkpoint is of the end of the rollout before.
         checkpoint: go on from here, as if training had never ended. Where an environment cannot be brought back, the
             episodes that were under way begin anew; `hooks.remark` says so.
         clock: seconds from any origin, for checkpoints only.
@@ -82,11 +84,14 @@ def train(
     spec = check_run(config.environment, curriculum, allow_import=True)
     state = TrainingState(config, spec)
     hooks.trains_on(device_name(state.device))
-    world = None if checkpoint is None else _go_on(checkpoint, state, spec, config, curriculum, hooks)
-    state.remember_good()
+    try:
+        world = None if checkpoint is None else _go_on(checkpoint, state, spec, config, curriculum, hooks)
+    except LeftEarlyError:
+        return Outcome.STOPPED  # the checkpoint is still the newest
     saved_at = clock()
     try:
         while state.completed < config.episodes or _evaluation_due(config, state):
+            before = state.snapshot()
             orders = hooks.orders()
             for edit in orders.edits:
                 curriculum = _decide(edit, curriculum, _progress(state, config), config, hooks)
@@ -100,7 +105,7 @@ def train(
                 continue
 
             if _evaluation_due(config, state):
-                _evaluate(state, spec, config, hooks)
+                _evaluate(state, spec, config, hooks, partial(_obey_urgent, state, before, world, hooks))
                 continue
 
             for settings in _enter_due_phases(state, curriculum, config, hooks):
@@ -115,25 +120,30 @@ def train(
             if world is None or world.environment != state.environment:
                 if world is not None:
                     world.envs.close()
-                world = World.of(state.environment, spec, config, state)
+                world = None
+                world = World.of(
+                    state.environment, spec, config, state, partial(_obey_urgent, state, before, None, hooks)
+                )
+            interrupted = partial(_obey_urgent, state, before, world, hooks)
             try:
                 rollout = world.collector.collect(
-                    state.policy, *_room(state, curriculum, config), interrupted=hooks.interrupted
+                    state.policy, *_room(state, curriculum, config), interrupted=interrupted
                 )
-            except InterruptedRolloutError as interrupted:
+            except InterruptedRolloutError as failed:
                 nothing = _Learned(None, Coefficients.of(settings), float("nan"), 0.0)
-                _record(state, settings, world, nothing, interrupted.rollout, config, hooks)
-                raise interrupted.failure from interrupted.failure.__cause__
-            learned = _learn(state, rollout, settings, config.ppo, hooks)
+                _record(state, settings, world, nothing, failed.rollout, config, hooks)
+                raise failed.failure from failed.failure.__cause__
+            learned = _learn(state, rollout, settings, config.ppo, hooks, before, interrupted)
             world.pass_on_remarks(hooks.remark)
             _record(state, settings, world, learned, rollout, config, hooks)
+            world.envs.bookmark()
             _give_up_if_hopeless(state, settings, learned)
             if clock() - saved_at >= CHECKPOINT_SECONDS:
                 _save(state, world, hooks)
                 saved_at = clock()
         _save(state, world, hooks)
     except LeftEarlyError:
-        # Nothing of what was left counts, and the environments are kept as of the end of the rollout before.
+        state.rollback(before)
         _save(state, world, hooks)
         return Outcome.STOPPED
     finally:
@@ -163,20 +173,49 @@ def _go_on(
         if kept is None:
             return None
         check_import(checkpoint, EnvironmentSetup(kept["env"]), known)
-        return World.restored(kept, spec, config, state)
+        return World.restored(kept, spec, config, state, partial(_hold_or_leave, state, hooks))
     except ReplayError as reason:
         hooks.remark(f"The episodes that were unfinished begin anew: {str(reason).rstrip('.')}.")
         return None
 
 
-def _evaluate(state: TrainingState, spec: EnvironmentSpec, config: RunConfig, hooks: TrainingHooks) -> None:
+def _obey_urgent(state: TrainingState, before: Snapshot, world: World | None, hooks: TrainingHooks) -> bool:
+    """In the middle of long work: do what cannot wait for its end; returns whether to leave it.
+
+    Checkpoints are of the end of the rollout before: its episodes are all recorded, and the environments can be brought
+    back to there, for their bookmark is.
+    """
+    orders = hooks.urgent()
+    if (orders.pause or orders.checkpoint) and not orders.stop:
+        now = state.snapshot()
+        state.rollback(before)
+        _save(state, world, hooks)
+        state.rollback(now)
+    return _hold_or_leave(state, hooks, orders)
+
+
+def _hold_or_leave(state: TrainingState, hooks: TrainingHooks, orders: Orders | None = None) -> bool:
+    """Likewise where there is nothing yet that a new checkpoint could hold."""
+    orders = orders or hooks.urgent()
+    if orders.pause and not orders.stop:
+        hooks.hold(state.completed, in_rollout=True)
+    return orders.stop
+
+
+def _evaluate(
+    state: TrainingState,
+    spec: EnvironmentSpec,
+    config: RunConfig,
+    hooks: TrainingHooks,
+    interrupted: Callable[[], bool],
+) -> None:
     """Evaluate the policy in the routing of its last rollout."""
     episodes = evaluate(
         state.policy,
         spec.of(state.environment),
         config.evaluation.episodes,
         sampled=config.evaluation.sampled,
-        interrupted=hooks.interrupted,
+        interrupted=interrupted,
     )
     state.evaluated = state.completed
     env = str(state.environment)
@@ -225,7 +264,13 @@ class _Learned:
 
 
 def _learn(
-    state: TrainingState, rollout: Rollout, settings: Settings, ppo: PPOConfig, hooks: TrainingHooks
+    state: TrainingState,
+    rollout: Rollout,
+    settings: Settings,
+    ppo: PPOConfig,
+    hooks: TrainingHooks,
+    before: Snapshot,
+    interrupted: Callable[[], bool],
 ) -> _Learned:
     """One update from one rollout; then, and only then, what normalises observations and rewards moves on.
 
@@ -253,19 +298,18 @@ def _learn(
         samples = _samples(rollout, advantages, targets, state.device)
         try:
             statistics = update(
-                state.policy, state.parameters, state.optimizer, samples, coefficients, ppo, state.random
+                state.policy, state.parameters, state.optimizer, samples, coefficients, ppo, state.random, interrupted
             )
         except NonFiniteUpdateError:
             trouble = f"the loss or its gradient is not finite at learning rate {state.lr:g}"
             remedy = "lower it"
-            state.restore_good()
+            state.rollback_update(before)
         else:
             state.policy.update_normalisation(samples.observations)
             state.return_scale.update(targets * scale)
             if speed:
                 state.balance_bias(rollout.gates, speed)
             state.failures_in_a_row = 0
-            state.remember_good()
     if trouble is not None:
         state.rollbacks += 1
         state.failures_in_a_row += 1

@@ -11,6 +11,7 @@ from v3core.config import RunConfig
 from v3core.environment_setup import EnvironmentSetup
 from v3core.environments import EnvironmentBatch, EnvironmentSpec, ReplayError, UnfinishedEpisode
 from v3core.errors import V3Error
+from v3core.interruption import never
 from v3core.training.checkpoint import to_arrays, to_tensors
 from v3core.training.rollout import Collector
 from v3core.training.state import TrainingState
@@ -29,22 +30,35 @@ class World:
 
     @classmethod
     def of(
-        cls, environment: EnvironmentSetup, spec: EnvironmentSpec, config: RunConfig, state: TrainingState
+        cls,
+        environment: EnvironmentSetup,
+        spec: EnvironmentSpec,
+        config: RunConfig,
+        state: TrainingState,
+        interrupted: Callable[[], bool] = never,
     ) -> "World":
         """Environments that begin anew.
 
         Raises:
             EnvironmentFailureError: if one cannot be made or reset.
+            LeftEarlyError: if `interrupted` said so, asked before each is made.
         """
         # Decided by the run's seed; later in a run not the episodes that it began with.
         seeds = (config.seed, state.completed) if state.completed else (config.seed,)
         count = config.ppo.environments
-        envs = EnvironmentBatch(spec.of(environment), count, *seeds)
+        envs = EnvironmentBatch(spec.of(environment), count, *seeds, interrupted=interrupted)
         collector = Collector(envs, config.ppo.rollout_steps, state.policy, state.generator)
         return cls(environment, envs, collector, EpisodeStatistics(count, config.policy.experts))
 
     @classmethod
-    def restored(cls, kept: dict[str, Any], spec: EnvironmentSpec, config: RunConfig, state: TrainingState) -> "World":
+    def restored(
+        cls,
+        kept: dict[str, Any],
+        spec: EnvironmentSpec,
+        config: RunConfig,
+        state: TrainingState,
+        interrupted: Callable[[], bool] = never,
+    ) -> "World":
         """Environments in which the unfinished episodes of a checkpoint are under way again.
 
         Args:
@@ -52,17 +66,20 @@ class World:
             spec: the run's.
             config: the run's.
             state: of the same checkpoint.
+            interrupted: asked before every step that is played again whether to leave at once.
 
         Raises:
             ReplayError: in half a sentence, if one of them cannot be brought back.
+            LeftEarlyError: if `interrupted` said so.
         """
         try:
             environment = EnvironmentSetup(kept["env"], kept.get("env_args", {}), config.wrappers, config.view)
-            world = cls.of(environment, spec, config, state)
+            world = cls.of(environment, spec, config, state, interrupted)
         except V3Error as trouble:
             raise ReplayError(str(trouble)) from trouble
         try:
-            world.envs.replay([UnfinishedEpisode(**episode) for episode in to_arrays(kept["episodes"])])
+            episodes = [UnfinishedEpisode(**episode) for episode in to_arrays(kept["episodes"])]
+            world.envs.replay(episodes, interrupted)
             world.under_way.load_state_dict(to_arrays(kept["statistics"]))
         except BaseException:
             world.envs.close()
@@ -76,7 +93,7 @@ class World:
             remark(f"Environment {self.environment.env_id}: {self.envs.odd_success}")
 
     def state_dict(self) -> dict[str, Any]:
-        """As of the end of the newest rollout, for a checkpoint: tensors and plain values."""
+        """As of the newest bookmark of the environments, for a checkpoint: tensors and plain values."""
         return {
             "env": self.environment.env_id,
             "env_args": dict(self.environment.args),

@@ -10,13 +10,14 @@ from v3core.store.history import (
     CheckpointRow,
     PhaseChangeRow,
     add_checkpoint,
+    add_evaluation,
     add_phase_change,
     read_checkpoints,
     read_phase_changes,
 )
 from v3core.store.readers import read_episodes
 from v3core.store.runs import get_run
-from v3core.store.schema import expert_loads
+from v3core.store.schema import evaluations, expert_loads
 from v3core.store.truncate import truncate
 from v3core.store.writer import EpisodeWriter
 
@@ -42,7 +43,7 @@ def test_nothing_beyond_the_checkpoint_remains(db, new_run, episode, config):
     run_id = recorded_run(db, new_run, episode, config)
     other = recorded_run(db, new_run, episode, config)
     with db.write() as tx:
-        assert truncate(tx, run_id, episode=80, step=800, now=LATER) == 70
+        assert truncate(tx, run_id, episode=80, step=800, now=LATER, phases=1) == 70
     table = read_episodes(db, run_id)
     assert (table.last, len(table), len(table.loads)) == (80, 80, 80)
     run = get_run(db, run_id)
@@ -59,7 +60,7 @@ def test_nothing_beyond_the_checkpoint_remains(db, new_run, episode, config):
 def test_an_edit_of_the_deleted_part_holds_from_the_checkpoint_on(db, new_run, episode, config):
     run_id = recorded_run(db, new_run, episode, config)
     with db.write() as tx:
-        truncate(tx, run_id, episode=120, step=1200, now=LATER)
+        truncate(tx, run_id, episode=120, step=1200, now=LATER, phases=2)
     assert [(row.revision, row.applied_episode, row.decided_at) for row in read_revisions(db, run_id)] == [
         (1, 0, START),
         (2, 120, LATER),
@@ -81,3 +82,21 @@ def test_a_phase_that_begins_again_keeps_its_first_record(db, new_run, episode, 
     with db.write() as tx:
         assert add_phase_change(tx, run_id, PhaseChangeRow(1, "late", 100, 120, 1200, 1, LATER)) is False
     assert [change.episode for change in read_phase_changes(db, run_id)] == [0, 100]
+
+
+def test_a_phase_or_an_evaluation_that_came_later_at_the_same_episode_goes(db, new_run, episode, config):
+    """Where no episode ended in between, the count of episodes does not say which came first; the checkpoint does."""
+    for phases, evaluated, kept in ((1, 80, (1, [80])), (2, 100, (2, [80, 100]))):
+        run_id = recorded_run(db, new_run, episode, config)
+        with db.write() as tx:
+            add_checkpoint(tx, run_id, CheckpointRow(100, 990, "100.pt", START))
+            for at in (80, 100):
+                add_evaluation(tx, run_id, episode=at, step=at * 10, env="E", results=[(1.0, 1, None)], now=START)
+            truncate(tx, run_id, episode=100, step=990, now=LATER, phases=phases, evaluated=evaluated)
+        assert (len(read_phase_changes(db, run_id)), evaluated_at(db, run_id)) == kept
+
+
+def evaluated_at(db, run_id):
+    with db.read() as tx:
+        query = select(evaluations.c.episode).where(evaluations.c.run_id == run_id).order_by(evaluations.c.episode)
+        return tx.execute(query).scalars().all()

@@ -254,10 +254,10 @@ def test_what_cannot_be_played_again_begins_anew_and_says_so(small_run, recorder
     run(config, first)
     original = EnvironmentBatch.replay
 
-    def other_way(self, episodes):
+    def other_way(self, episodes, *rest):
         Restless.again = True
         try:
-            original(self, episodes)
+            original(self, episodes, *rest)
         finally:
             Restless.again = False
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from v3core.curriculum import Curriculum
+from v3core.curriculum import Curriculum, PhaseStart
 from v3core.errors import V3Error
 from v3core.jobs import identity
 from v3core.jobs.failures import describe_failure, failure_text
@@ -19,7 +19,7 @@ from v3core.jobs.signals import StopRequest
 from v3core.jobs.supervisor import describe_stop
 from v3core.store.commands import curriculum_in_force
 from v3core.store.database import Database, Transaction
-from v3core.store.history import CheckpointRow, add_event, read_checkpoints
+from v3core.store.history import CheckpointRow, PhaseChangeRow, add_event, add_phase_change, read_checkpoints
 from v3core.store.runs import RunRow, need_run, update_run
 from v3core.store.truncate import truncate
 from v3core.store.writer import EpisodeWriter, RunTakenOverError
@@ -127,6 +127,17 @@ def train_run(
 
 
 @dataclass(frozen=True)
+class _Kept:
+    """What a checkpoint says of the records that belong to it."""
+
+    file: CheckpointRow
+    starts: tuple[PhaseStart, ...]
+    """Where the phases began."""
+    evaluated: int
+    """Complete episodes at the newest evaluation."""
+
+
+@dataclass(frozen=True)
 class _Start:
     """A run set to training, and what it goes on from."""
 
@@ -138,10 +149,11 @@ class _Start:
 def _begin(db: Database, run: RunRow) -> _Start | None:
     """Set the run to training from its checkpoint, its records taken back to it; None if it is to stop already."""
     hold_reserve(run_folder(run.id, db.data_dir))
-    checkpoint, notes = _readable_checkpoint(db, run)
+    kept, notes = _readable_checkpoint(db, run)
     with db.write() as tx:
-        began = _begin_from(tx, run, checkpoint, notes)
-        return _Start(need_run(tx, run.id), curriculum_in_force(tx, run.id), checkpoint) if began else None
+        began = _begin_from(tx, run, kept, notes)
+        file = kept.file if kept else None
+        return _Start(need_run(tx, run.id), curriculum_in_force(tx, run.id), file) if began else None
 
 
 def _train(db: Database, start: _Start, recorder: Recorder) -> Status:
@@ -157,7 +169,7 @@ def _train(db: Database, start: _Start, recorder: Recorder) -> Status:
     return Status.COMPLETED if outcome is Outcome.COMPLETED else Status.STOPPED
 
 
-def _readable_checkpoint(db: Database, run: RunRow) -> tuple[CheckpointRow | None, list[str]]:
+def _readable_checkpoint(db: Database, run: RunRow) -> tuple[_Kept | None, list[str]]:
     """The newest checkpoint that can be loaded, and a sentence for each newer one that cannot.
 
     Raises:
@@ -171,7 +183,8 @@ def _readable_checkpoint(db: Database, run: RunRow) -> tuple[CheckpointRow | Non
             state = load_checkpoint(db.data_dir / row.path)
             if (state.get("completed"), state.get("step")) != (row.episode, row.step):
                 raise V3Error(f"Checkpoint {db.data_dir / row.path} is of another run or another episode.")
-            return row, notes
+            starts = tuple(PhaseStart(*start) for start in state["starts"])
+            return _Kept(row, starts, state.get("evaluated", row.episode)), notes
         except V3Error as error:
             notes.append(str(error))
             logger.warning("%s", error)
@@ -180,10 +193,9 @@ def _readable_checkpoint(db: Database, run: RunRow) -> tuple[CheckpointRow | Non
     return None, notes
 
 
-def _begin_from(tx: Transaction, run: RunRow, checkpoint: CheckpointRow | None, notes: list[str]) -> bool:
+def _begin_from(tx: Transaction, run: RunRow, kept: _Kept | None, notes: list[str]) -> bool:
     now = datetime.now(UTC)
-    where = f"from the checkpoint at episode {checkpoint.episode}" if checkpoint else "from the beginning"
-    episode, step = (checkpoint.episode, checkpoint.step) if checkpoint else (0, 0)
+    where = f"from the checkpoint at episode {kept.file.episode}" if kept else "from the beginning"
     began = change_status(
         tx,
         run.id,
@@ -198,13 +210,35 @@ def _begin_from(tx: Transaction, run: RunRow, checkpoint: CheckpointRow | None, 
         return False
     logger.info("Trains %s.", where)
     if run.generation:  # resumed
-        deleted = truncate(tx, run.id, episode=episode, step=step, now=now)
+        deleted = _take_back(tx, run, kept, now)
         if deleted:
             again = "1 episode after it is" if deleted == 1 else f"{deleted} episodes after it are"
             notes = [*notes, f"The {again} trained again."]
     for note in notes:
         add_event(tx, run.id, actor="worker", kind="remark", message=note, now=now)
     return True
+
+
+def _take_back(tx: Transaction, run: RunRow, kept: _Kept | None, now: datetime) -> int:
+    """Leave of a run's records those that its checkpoint goes on from; returns how many episodes were deleted."""
+    if kept is None:
+        return truncate(tx, run.id, episode=0, step=0, now=now)
+    # Versions before deleted the first phase's when a run went on from its very beginning, and nobody wrote it again.
+    curriculum = curriculum_in_force(tx, run.id)
+    for phase, start in enumerate(kept.starts):
+        planned = 0 if phase == 0 else curriculum.planned_ends[phase - 1]
+        name = curriculum.phases[phase].name
+        change = PhaseChangeRow(phase, name, planned, start.episode, start.step, run.generation, now)
+        add_phase_change(tx, run.id, change)
+    return truncate(
+        tx,
+        run.id,
+        episode=kept.file.episode,
+        step=kept.file.step,
+        now=now,
+        phases=len(kept.starts),
+        evaluated=kept.evaluated,
+    )
 
 
 def _finish(db: Database, run: RunRow, end: End) -> Status:

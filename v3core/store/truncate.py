@@ -11,8 +11,12 @@ from v3core.store.rollups import cut_rollups
 from v3core.store.schema import checkpoints, episodes, evaluations, expert_loads, phase_changes, revisions, runs
 
 
-def truncate(tx: Transaction, run_id: str, *, episode: int, step: int, now: datetime) -> int:
-    """Delete what was recorded beyond `episode`, and set the run's numbers back to it.
+def truncate(
+    tx: Transaction, run_id: str, *, episode: int, step: int, now: datetime, phases: int = 0, evaluated: int = 0
+) -> int:
+    """Delete what was recorded beyond a checkpoint, and set the run's numbers back to it.
+
+    What is deleted is what training from that checkpoint records again, no more and no less.
 
     Args:
         tx: a writing transaction.
@@ -20,16 +24,18 @@ def truncate(tx: Transaction, run_id: str, *, episode: int, step: int, now: date
         episode: complete episodes of the checkpoint; 0 begins again.
         step: environment steps of the checkpoint.
         now: the time.
+        phases: how many phases had begun at the checkpoint; others may have begun at the same episode since.
+        evaluated: complete episodes at its newest evaluation.
 
     Returns:
         How many episodes were deleted.
     """
-    for table in (expert_loads, evaluations, phase_changes, checkpoints):
+    for table in (expert_loads, checkpoints):
         tx.execute(delete(table).where(table.c.run_id == run_id, table.c.episode > episode))
+    tx.execute(delete(evaluations).where(evaluations.c.run_id == run_id, evaluations.c.episode > evaluated))
+    tx.execute(delete(phase_changes).where(phase_changes.c.run_id == run_id, phase_changes.c.phase >= phases))
     deleted = tx.execute(delete(episodes).where(episodes.c.run_id == run_id, episodes.c.episode > episode)).rowcount
     cut_rollups(tx, run_id, episode)
-    if episode == 0:
-        tx.execute(delete(phase_changes).where(phase_changes.c.run_id == run_id))
     # An edit applied in the deleted part stays in force: from the checkpoint on.
     tx.execute(
         update(revisions)

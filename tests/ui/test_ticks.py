@@ -90,6 +90,17 @@ def test_a_part_that_was_not_drawn_to_its_end_is_due(clock, values):
     assert due()
 
 
+def test_a_part_that_cannot_be_drawn_is_tried_again_later(clock, values):
+    def draw():
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        ticks._draw([TOPIC], draw)
+    assert not due()
+    clock.now += ticks.RETRY_SECONDS
+    assert due()
+
+
 @pytest.mark.parametrize(("ago", "holds"), [(3, 1), (200, 20), (7200, 1200), (200_000, 28_800)])
 def test_an_age_is_drawn_again_before_it_is_off_by_half_its_unit(clock, values, ago, holds):
     ticks._draw([TOPIC], lambda: age(datetime.now(UTC) - timedelta(seconds=ago)))

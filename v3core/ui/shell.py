@@ -14,6 +14,7 @@ from v3core.jobs import supervisor
 from v3core.store.database import Database
 from v3core.store.runs import RunRow, UnknownRunError, get_run
 from v3core.ui import tick_gate, ticks
+from v3core.ui.page_frame import page_frame
 from v3core.ui.plotly_js import ensure_plotly_js
 from v3core.ui.text import plain
 from v3core.ui.toasts import tell_of_ends
@@ -48,6 +49,7 @@ def page(title: str) -> Database:
         st.markdown("### :material/hub: V3 Lab")
         for path, label, page_icon in PAGES:
             st.page_link(path, label=label, icon=page_icon, width="stretch")
+        page_frame()
     try:
         ensure_plotly_js()
         database = _open_database()

@@ -26,6 +26,8 @@ VARIABLE = "V3_TICK_SECONDS"
 """Sets the interval of every tick, each of which then counts as news; for tests, which make them frequent."""
 REST = 3.0
 """After a drawing that took so long, a part rests for this multiple of it: a slow page must not fill a core."""
+RETRY_SECONDS = 5.0
+"""A part that could not be drawn is tried again so late."""
 _KEPT = 4096
 
 
@@ -98,6 +100,9 @@ def _draw(topics: Sequence[news.Topic], body: Callable[[], None]) -> None:
     token, began = _drawn_now.set(part), time.monotonic()
     try:
         body()
+    except Exception:
+        part.ages_at = time.monotonic() + RETRY_SECONDS
+        raise
     except BaseException:  # Streamlit's own too, with which it ends a run early: it is not drawn in full
         with _lock:
             _parts.pop(key, None)

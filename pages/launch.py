@@ -5,9 +5,10 @@ from uuid import uuid4
 import streamlit as st
 
 from v3core.charts.curriculum_preview import curriculum_preview
-from v3core.config import MAX_EPISODES, RunConfig, recipe_for
+from v3core.config import MAX_EPISODES, RunConfig, chosen_environment, recipe_for
 from v3core.curriculum import Curriculum
 from v3core.curriculum.text import describe_architecture
+from v3core.environment_setup import format_args
 from v3core.errors import V3Error
 from v3core.jobs import launcher
 from v3core.jobs.sweep import parse_seeds
@@ -53,6 +54,11 @@ with st.container(border=True):
         seeds = []
         problems.append(str(error))
         right.error(plain(error))
+    before = again.run.config if again else None
+    setup = chosen_environment(env, recipe, before and before.env_args, before.wrappers if before else ())
+    if setup.args or setup.wrappers:
+        made = [*([format_args(setup.args)] if setup.args else []), *setup.wrappers]
+        st.caption(md(":material/tune: Made with {}.", "; ".join(made)))
     recipe, wrong = recipe_editor(env, recipe, again.values(recipe) if again else {})
     problems += wrong
 
@@ -77,7 +83,7 @@ with st.container(border=True):
         checked = curriculum_editor(source, source_key=f"{preset}:{source.name}", episodes=episodes, scale=scale)
         problems.extend(checked.problems.values())
         if checked.curriculum is not None:
-            unlike = run_problem(env, checked.curriculum) if not problems else None
+            unlike = run_problem(setup, checked.curriculum) if not problems else None
             if unlike:
                 problems.append(unlike)
                 st.error(plain(unlike))
@@ -85,7 +91,7 @@ with st.container(border=True):
             curricula.append(checked.curriculum)
         else:
             st.info("The preview returns once the phases above are right.", icon=":material/visibility_off:")
-        others, unfit = compare_with(env, checked.curriculum, episodes, recipe)
+        others, unfit = compare_with(setup, checked.curriculum, episodes, recipe)
         problems.extend(unfit)
         curricula.extend(others)
 
@@ -114,7 +120,7 @@ with st.container(border=True):
 
 configs: list[RunConfig] = []
 if not problems:
-    configs, problems = checked_configs(curricula, seeds, name=name, env=env, episodes=episodes, recipe=recipe)
+    configs, problems = checked_configs(curricula, seeds, name=name, env=setup, episodes=episodes, recipe=recipe)
 TOKEN, LAUNCHED = "launch-token", "launched"
 
 

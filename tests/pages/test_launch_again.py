@@ -7,6 +7,7 @@ import pytest
 from tests.pages.recorded import add_recorded_run
 from v3core.config import EvaluationConfig, PolicyConfig, RunConfig, build_run_config, recipe_for
 from v3core.curriculum import load_preset, parse, scaled
+from v3core.environment_setup import EnvironmentSetup
 from v3core.jobs.launcher import create
 from v3core.jobs.lifecycle import Status
 from v3core.overrides import overridden
@@ -121,6 +122,27 @@ def test_what_was_edited_while_it_trained_is_part_of_it(open_page, database):
     app.button(key="start").click().run()
     queued = list_runs(database)[0].config.curriculum
     assert queued.model_copy(update={"description": edited.description}) == edited
+
+
+def test_what_the_environment_is_made_with_is_part_of_it(open_page, database):
+    before = build_run_config(
+        name="x",
+        env=EnvironmentSetup("CartPole-v1", {"sutton_barto_reward": True}, ("TimeAwareObservation",)),
+        seed=1,
+        episodes=321,
+        curriculum=scaled(load_preset("v3"), 321),
+        recipe=CARTPOLE,
+    )
+    again = launched_again(open_page, database, add(database, before), name="x · CartPole-v1 · seed 1")
+    assert (again.env_args, again.wrappers) == (before.env_args, before.wrappers)
+
+
+def test_live_has_the_link(open_page, database):
+    run_id = add_recorded_run(database, Status.COMPLETED)
+    app = open_page("pages/live.py", run=run_id)
+    assert not app.exception
+    links = [link.proto for link in app.get("page_link") if link.proto.label == "Launch again with changes"]
+    assert [link.query_string for link in links] == [f"from={run_id}"]
 
 
 def test_another_environment_begins_with_its_own_recipe(open_page, database):

@@ -75,11 +75,11 @@ def draft_from_address(database: Database) -> Draft | None:
     return draft
 
 
-def launch_again_link(run: RunRow, *, compact: bool = False) -> None:
+def launch_again_link(run: RunRow) -> None:
     """A link to Launch with everything of the run in its fields."""
     st.page_link(
         "pages/launch.py",
-        label="" if compact else "Launch again with changes",
+        label="Launch again with changes",
         icon=":material/replay:",
         query_params={PARAMETER: run.id},
         help="Opens Launch with everything of this run in its fields.",

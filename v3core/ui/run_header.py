@@ -15,6 +15,7 @@ from v3core.store.history import CheckpointRow
 from v3core.store.runs import RunRow, list_runs
 from v3core.ui.actions import resume_sentence, run_actions
 from v3core.ui.command_panel import newest_command
+from v3core.ui.launch_again import launch_again_link
 from v3core.ui.moments import age
 from v3core.ui.next_steps import next_steps
 from v3core.ui.notes import notes_line
@@ -41,6 +42,7 @@ def run_header(database: Database, run: RunRow, commands: list[CommandRow]) -> N
         status_badge(run)
         if host := trains_elsewhere(run) or trained_elsewhere(run):
             st.badge(f"on host {plain(host)}", icon=":material/dns:", color="gray")
+        launch_again_link(run)
     point = control.resume_point(database, run.id) if run.status in RESUMABLE | {Status.COMPLETED} else None
     # A row of their own: they stay where they are when one of them changes its width.
     run_actions(

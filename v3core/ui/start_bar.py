@@ -1,10 +1,12 @@
 """What is about to start, how long that takes, what is wrong, and the button: always in sight."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Hashable, Sequence
 
 import streamlit as st
 
-from v3core.config import PolicyConfig, PPOConfig, RunConfig
+from v3core.config import RunConfig
+from v3core.curriculum import setups_of
+from v3core.environment_setup import format_args
 from v3core.errors import V3Error
 from v3core.insight.duration import Pace, time_needed
 from v3core.jobs.identity import is_here
@@ -95,9 +97,16 @@ def _wait(runs: Collection[RunRow]) -> str:
     return f" {counted(before, 'run')} ahead of it not counted." if before else ""
 
 
-def _work(config: RunConfig) -> tuple[PPOConfig, PolicyConfig, frozenset[str | None]]:
-    """What decides how long a step takes."""
-    return config.ppo, config.policy, frozenset(phase.env for phase in config.curriculum.phases)
+def _work(config: RunConfig) -> Hashable:
+    """What decides how long a step takes: the settings, the network, and the environments as they are made."""
+    return (
+        config.ppo,
+        config.policy,
+        frozenset(
+            (setup.env_id, format_args(setup.args), setup.wrappers)
+            for setup in setups_of(config.environment, config.curriculum)
+        ),
+    )
 
 
 @st.cache_data(max_entries=64, show_spinner=False)

@@ -6,6 +6,7 @@ import streamlit as st
 
 from v3core.config import Recipe, RunConfig, build_run_config
 from v3core.curriculum import Curriculum, load_preset, scaled
+from v3core.environment_setup import EnvironmentSetup
 from v3core.errors import V3Error
 from v3core.jobs.sweep import experiment_name
 from v3core.ui.environment import run_problem
@@ -14,11 +15,13 @@ from v3core.ui.status import counted
 from v3core.ui.text import plain
 
 
-def compare_with(env: str, own: Curriculum | None, episodes: int, recipe: Recipe) -> tuple[list[Curriculum], list[str]]:
+def compare_with(
+    env: EnvironmentSetup, own: Curriculum | None, episodes: int, recipe: Recipe
+) -> tuple[list[Curriculum], list[str]]:
     """Further presets to train beside the curriculum above, scaled to the run's length.
 
     Args:
-        env: the environment.
+        env: the environment, as it is made.
         own: the curriculum above, which is not offered again; None while it has a mistake.
         episodes: length of the runs.
         recipe: that trains them.
@@ -28,8 +31,8 @@ def compare_with(env: str, own: Curriculum | None, episodes: int, recipe: Recipe
     """
     chosen = st.multiselect(
         "Compare with",
-        [name for name in presets_for(env) if own is None or name != own.name],
-        key=f"compare-with:{env}",
+        [name for name in presets_for(env.env_id) if own is None or name != own.name],
+        key=f"compare-with:{env.env_id}",
         placeholder="No other curriculum",
         help="Each is scaled to the run's length and trained with the same seeds; all enter as one experiment.",
     )
@@ -51,7 +54,13 @@ def compare_with(env: str, own: Curriculum | None, episodes: int, recipe: Recipe
 
 
 def sweep_configs(
-    curricula: Sequence[Curriculum], seeds: Sequence[int], *, name: str, env: str, episodes: int, recipe: Recipe
+    curricula: Sequence[Curriculum],
+    seeds: Sequence[int],
+    *,
+    name: str,
+    env: EnvironmentSetup,
+    episodes: int,
+    recipe: Recipe,
 ) -> list[RunConfig]:
     """One run per seed and curriculum; the curricula of one seed follow each other, so that they train side by side.
 
@@ -60,7 +69,7 @@ def sweep_configs(
     """
     return [
         build_run_config(
-            name=" · ".join([*_titles(name, curriculum, len(curricula)), env, f"seed {seed}"]),
+            name=" · ".join([*_titles(name, curriculum, len(curricula)), env.env_id, f"seed {seed}"]),
             env=env,
             seed=seed,
             episodes=episodes,
@@ -73,7 +82,13 @@ def sweep_configs(
 
 
 def checked_configs(
-    curricula: Sequence[Curriculum], seeds: Sequence[int], *, name: str, env: str, episodes: int, recipe: Recipe
+    curricula: Sequence[Curriculum],
+    seeds: Sequence[int],
+    *,
+    name: str,
+    env: EnvironmentSetup,
+    episodes: int,
+    recipe: Recipe,
 ) -> tuple[list[RunConfig], list[str]]:
     """What `sweep_configs` makes, or nothing and the sentence that says why not."""
     try:

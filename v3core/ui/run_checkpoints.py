@@ -12,6 +12,7 @@ from v3core.jobs.housekeeping import in_words
 from v3core.store.database import Database
 from v3core.store.history import CheckpointRow, read_checkpoints
 from v3core.store.runs import RunRow
+from v3core.ui import ticks
 from v3core.ui.moments import clock
 from v3core.ui.run_exports import MOST_DOWNLOAD_BYTES, file_name
 from v3core.ui.status import counted, number
@@ -131,10 +132,11 @@ def _evaluated(run_id: str, checkpoint: int) -> None:
         _outcome(evaluation.result)
         return
 
-    @st.fragment(run_every="1s")
+    @ticks.ticking(1)
     def wait() -> None:
         if evaluation.is_over():
             st.rerun()
+        ticks.draw_again_in(1)
         st.info(f"Playing {counted(evaluation.episodes, 'episode')} …", icon=":material/hourglass_top:")
 
     wait()

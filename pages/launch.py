@@ -5,10 +5,9 @@ from uuid import uuid4
 import streamlit as st
 
 from v3core.charts.curriculum_preview import curriculum_preview
-from v3core.config import MAX_EPISODES, RunConfig, chosen_environment, recipe_for
+from v3core.config import MAX_EPISODES, RunConfig, recipe_for
 from v3core.curriculum import Curriculum
 from v3core.curriculum.text import describe_architecture
-from v3core.environment_setup import format_args
 from v3core.errors import V3Error
 from v3core.jobs import launcher
 from v3core.jobs.sweep import parse_seeds
@@ -16,7 +15,7 @@ from v3core.store.runs import list_runs
 from v3core.ui import shell
 from v3core.ui.curriculum_editor import curriculum_editor
 from v3core.ui.environment import run_problem
-from v3core.ui.environment_choice import DEFAULT_ENV, pick_environment
+from v3core.ui.environment_choice import pick_environment
 from v3core.ui.launch_again import MOST_TYPED_NAME, draft_from_address
 from v3core.ui.live_chart import live_chart
 from v3core.ui.preset_picker import FROM_A_FILE, chosen_curriculum, pick_preset
@@ -35,7 +34,8 @@ with st.container(border=True):
     st.subheader("What", anchor=False)
     left, middle, right = st.columns([2, 1, 1])
     with left:
-        env, problem = pick_environment(draft.run.env if draft else DEFAULT_ENV)
+        setup, problem = pick_environment(draft.run.config.environment if draft else None)
+    env = setup.env_id
     problems += [problem] if problem else []
     again = draft if draft and draft.run.env == env else None
     recipe = recipe_for(env)
@@ -54,11 +54,6 @@ with st.container(border=True):
         seeds = []
         problems.append(str(error))
         right.error(plain(error))
-    before = again.run.config if again else None
-    setup = chosen_environment(env, recipe, before and before.env_args, before.wrappers if before else ())
-    if setup.args or setup.wrappers:
-        made = [*([format_args(setup.args)] if setup.args else []), *setup.wrappers]
-        st.caption(md(":material/tune: Made with {}.", "; ".join(made)))
     recipe, wrong = recipe_editor(env, recipe, again.values(recipe) if again else {})
     problems += wrong
 
@@ -127,7 +122,7 @@ TOKEN, LAUNCHED = "launch-token", "launched"
 def launch() -> None:
     """Queue one run per curriculum and seed, and show the first; with the same token again, show the same."""
     taken = {run.experiment for run in list_runs(database) if run.experiment}
-    group = name_experiment(experiment, env, curricula, seeds, taken)
+    group = name_experiment(experiment, setup, curricula, seeds, taken)
     token = st.session_state.setdefault(TOKEN, str(uuid4()))
     try:
         run_ids = launcher.enqueue(database, configs, experiment=group, priority=int(priority or 0), token=token)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from v3core.config import Recipe, RunConfig, build_run_config, chosen_environment, recipe_for
+from v3core.config import Recipe, RunConfig, build_run_config, chosen_environment, recipe_for, run_name
 from v3core.curriculum import parse, setups_of
 from v3core.environment_setup import (
     EnvironmentSetup,
@@ -19,6 +19,7 @@ from v3core.errors import V3Error
 
 scalars = st.none() | st.booleans() | st.integers(-(10**17), 10**17) | st.floats(allow_nan=False, allow_infinity=False)
 texts = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), max_size=12)
+texts |= st.text("{}[]()'\",=\\ a#:", max_size=8)
 
 
 @pytest.mark.parametrize(
@@ -138,6 +139,16 @@ def test_a_recipe_gives_arguments_and_a_run_may_give_others(tmp_path):
     assert config(env=chosen, recipe=recipe).environment == EnvironmentSetup(
         "Grid-v0", {"size": 8, "lava": True}, ("FlattenObservation",)
     )
+
+
+def test_a_name_has_room_for_the_seed_whatever_the_arguments():
+    environment = EnvironmentSetup("MiniGrid-Empty-5x5-v0", {"size": 8, "see_through_walls": True, "note": "y" * 80})
+    name = run_name(["a curriculum whose name takes all that it may take, or nearly"], environment, 2**32 - 1)
+    assert len(name) == 120
+    assert name.startswith("a curriculum")
+    assert "MiniGrid-Empty-5x5-v0 (s" in name
+    assert name.endswith("… · seed 4294967295")
+    assert run_name(["v3"], EnvironmentSetup("CartPole-v1"), 1) == "v3 · CartPole-v1 · seed 1"
 
 
 def test_phases_change_arguments_and_an_environment_of_another_id_begins_without():

@@ -16,7 +16,7 @@ from urllib.parse import urlencode
 
 import click
 
-from v3core.config import MAX_SEED, Recipe, RunConfig, build_run_config, chosen_environment, recipe_for
+from v3core.config import MAX_SEED, Recipe, RunConfig, build_run_config, chosen_environment, recipe_for, run_name
 from v3core.curriculum import Curriculum, check_fits, fits, load_curriculum, scaled, with_boundaries
 from v3core.environment_options import environment_options
 from v3core.environment_setup import EnvArg, EnvironmentSetup
@@ -157,7 +157,7 @@ def train(
     recipe, (chosen,) = set_values(recipe, [fitted], length, assignments)
     _check_environments(setup, [chosen])
     config = build_run_config(
-        name=name if name is not None else f"{chosen.name} · {setup} · seed {seed}",
+        name=name if name is not None else run_name([chosen.name], setup, seed),
         env=setup,
         seed=seed,
         episodes=length,
@@ -293,7 +293,7 @@ def sweep(
     # Seed by seed, so that the curricula can be compared while the rest still waits.
     configs = [
         build_run_config(
-            name=f"{curriculum.name} · {setup} · seed {seed}",
+            name=run_name([curriculum.name], setup, seed),
             env=setup,
             seed=seed,
             episodes=length,

@@ -222,6 +222,13 @@ def chosen_environment(
     return EnvironmentSetup(env, {**recipe.env_args, **(args or {})}, tuple(wrappers) or recipe.wrappers)
 
 
+def run_name(titles: Sequence[str], environment: EnvironmentSetup, seed: int) -> str:
+    """A name made of what tells a run from others; arguments that would make it too long are cut."""
+    before, after, env = " · ".join(titles), f"seed {seed}", str(environment)
+    room = MOST_NAME - len(f"{before} ·  · {after}")
+    return f"{before} · {env if len(env) <= room else f'{env[: room - 1]}…'} · {after}"
+
+
 def build_run_config(
     *,
     name: str,

@@ -81,7 +81,7 @@ def _scalar(text: str, *, quoted: bool = False) -> EnvArg:
 def format_value(value: EnvArg) -> str:
     """The text that `parse_value` reads as this value."""
     if isinstance(value, str):
-        plain = value == value.strip() and not re.search(r"[,\n\"'\[\]()]", value) and _scalar(value) == value
+        plain = value == value.strip() and not re.search(r"[,\n\"'\[\](){}\\]", value) and _scalar(value) == value
         return value if plain and value else json.dumps(value, ensure_ascii=False)
     return repr(value) if isinstance(value, float) else json.dumps(value, ensure_ascii=False)
 
@@ -109,10 +109,13 @@ def split(text: str) -> list[str]:
 
 
 def _split(text: str) -> Iterator[str]:
-    part, depth, quote = "", 0, ""
+    part, depth, quote, escaped = "", 0, "", False
     for letter in text:
-        if quote:
-            quote = "" if letter == quote and not part.endswith("\\") else quote
+        if escaped:
+            escaped = False
+        elif quote:
+            escaped = letter == "\\" and quote == '"'
+            quote = "" if letter == quote else quote
         elif letter in "\"'" and (not part or part[-1] in "=[(, "):
             quote = letter
         elif letter in "[](){}":

@@ -2,12 +2,16 @@
 
 from datetime import UTC, datetime, timedelta
 
+import gymnasium
 import pytest
 from sqlalchemy import update
 
 from tests.markdown import shown
 from tests.pages.recorded import add_recorded_run
 from v3core.curriculum import dump, load_preset
+from v3core.environment_setup import EnvironmentSetup
+from v3core.environments import apart
+from v3core.environments.examine import Report
 from v3core.jobs.lifecycle import Status
 from v3core.store import schema as tables
 from v3core.store.runs import list_runs
@@ -340,3 +344,57 @@ def test_a_second_click_shows_the_same_runs_and_a_later_launch_starts_new_ones(l
     again.switch_page("pages/launch.py").run()
     start_button(again).click().run()
     assert len(list_runs(database)) == 2
+
+
+def environment_field(app, kind):
+    (found,) = [item for item in app.text_input if item.key and item.key.startswith(f"{kind}:")]
+    return found
+
+
+def test_arguments_and_wrappers_reach_the_run(launch, database):
+    launch.selectbox(key="env").set_value("MiniGrid-Empty-5x5-v0").run()
+    environment_field(launch, "env-args").set_value("size=6, agent_start_dir=1").run()
+    environment_field(launch, "wrappers").set_value("TimeLimit(max_episode_steps=50)").run()
+    assert not errors(launch)
+    start_button(launch).click().run()
+    (run,) = list_runs(database)
+    assert run.config.environment == EnvironmentSetup(
+        "MiniGrid-Empty-5x5-v0", {"size": 6, "agent_start_dir": 1}, ("TimeLimit(max_episode_steps=50)",)
+    )
+    assert run.name == "v3 · MiniGrid-Empty-5x5-v0 (size=6, agent_start_dir=1) · seed 1"
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "sentence"),
+    [
+        ("env-args", "size", "'size' is not an argument of an environment; write NAME=VALUE"),
+        ("env-args", "size=8", "CartPole-v1 has no argument 'size'; it takes sutton"),
+        ("wrappers", "a b", "'a b' is not a wrapper"),
+        ("wrappers", "antigravity:Fly", "imports code, which only the command line may"),
+    ],
+)
+def test_wrong_ones_stand_beside_the_field_and_nothing_starts(launch, kind, text, sentence):
+    environment_field(launch, kind).set_value(text).run()
+    assert not launch.exception
+    assert any(sentence in shown(error) for error in errors(launch)), errors(launch)
+    assert start_button(launch).disabled
+
+
+def test_an_environment_that_is_not_ours_is_looked_at_elsewhere(open_page, monkeypatch):
+    """The page's own process runs none of its code: it only knows what another process found."""
+    asked = []
+
+    def examine_apart(run, curricula, *, allow_import, seconds):
+        asked.append((str(run), allow_import, seconds))
+        return [Report(str(run), warnings=["It is odd."])]
+
+    monkeypatch.setattr(apart, "examine_apart", examine_apart)
+    gymnasium.register("Unlike-v0", entry_point="nosuchmodule:Unlike")
+    try:
+        app = open_page("pages/launch.py", env="Unlike-v0")
+        assert not app.exception
+        assert asked == [("Unlike-v0", False, 30.0)]
+        assert [warning.value for warning in app.warning] == ["It is odd."]
+        assert not start_button(app).disabled
+    finally:
+        del gymnasium.registry["Unlike-v0"]

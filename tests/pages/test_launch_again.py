@@ -133,7 +133,9 @@ def test_what_the_environment_is_made_with_is_part_of_it(open_page, database):
         curriculum=scaled(load_preset("v3"), 321),
         recipe=CARTPOLE,
     )
-    again = launched_again(open_page, database, add(database, before), name="x · CartPole-v1 · seed 1")
+    again = launched_again(
+        open_page, database, add(database, before), name="x · CartPole-v1 (sutton_barto_reward=true) · seed 1"
+    )
     assert (again.env_args, again.wrappers) == (before.env_args, before.wrappers)
 
 

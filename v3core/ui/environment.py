@@ -6,21 +6,29 @@ import streamlit as st
 
 from v3core.curriculum import Curriculum, dump, parse, setups_of
 from v3core.environment_setup import EnvironmentSetup, setup_of
-from v3core.environments import check_environment, check_run
+from v3core.environments.apart import check_launch
 from v3core.errors import V3Error
 
+CALL_SECONDS = 30.0
+"""A call of an environment's code that takes longer hangs: somebody is looking at the page meanwhile."""
 
-def environment_problem(env: EnvironmentSetup | str | None) -> str | None:
+
+def environment_problem(env: EnvironmentSetup) -> str | None:
     """Why `env` cannot be trained, as one sentence; None if it can."""
-    if not env:
+    if not env.env_id:
         return "Choose an environment."
-    return _problem(_key(env), None)
+    return _found(_key(env), None)[0]
+
+
+def environment_warnings(env: EnvironmentSetup) -> list[str]:
+    """What is odd about an environment that can be trained, a sentence each."""
+    return _found(_key(env), None)[1]
 
 
 def run_problem(env: EnvironmentSetup | str, curriculum: Curriculum) -> str | None:
     """Why one policy cannot be trained on all environments of a run, as one sentence; None if it can."""
     setup = setup_of(env)
-    return _problem(_key(setup), dump(curriculum)) if setups_of(setup, curriculum) != [setup] else None
+    return _found(_key(setup), dump(curriculum))[0] if setups_of(setup, curriculum) != [setup] else None
 
 
 def _key(env: EnvironmentSetup | str) -> str:
@@ -28,15 +36,13 @@ def _key(env: EnvironmentSetup | str) -> str:
     return json.dumps([setup.env_id.strip(), dict(setup.args), setup.wrappers])
 
 
-@st.cache_data(max_entries=256, show_spinner="Looking at the environment …")
-def _problem(key: str, curriculum: str | None) -> str | None:
+@st.cache_data(max_entries=256, ttl=600, show_spinner="Looking at the environment …")
+def _found(key: str, curriculum: str | None) -> tuple[str | None, list[str]]:
+    """What keeps it from being trained, and what is odd; looked at again now and then, for code changes."""
     env_id, args, wrappers = json.loads(key)
     try:
         setup = EnvironmentSetup(env_id, args, tuple(wrappers))
-        if curriculum is None:
-            check_environment(setup, allow_import=False)
-        else:
-            check_run(setup, parse(curriculum), allow_import=False)
+        curricula = [] if curriculum is None else [parse(curriculum)]
+        return None, check_launch(setup, curricula, allow_import=False, seconds=CALL_SECONDS)
     except V3Error as error:
-        return str(error)
-    return None
+        return str(error), []

@@ -4,8 +4,11 @@ from collections.abc import Sequence
 
 import streamlit as st
 
+from v3core.config import chosen_environment, recipe_for
+from v3core.environment_setup import EnvironmentSetup
 from v3core.environments import known_environments, matching_environments
-from v3core.ui.environment import environment_problem
+from v3core.ui.environment import environment_problem, environment_warnings
+from v3core.ui.environment_fields import environment_fields
 from v3core.ui.text import md, plain
 
 DEFAULT_ENV = "CartPole-v1"
@@ -17,12 +20,13 @@ _HELP = (
 )
 
 
-def pick_environment(default: str = DEFAULT_ENV) -> tuple[str, str | None]:
+def pick_environment(before: EnvironmentSetup | None = None) -> tuple[EnvironmentSetup, str | None]:
     """The environment and, if it cannot be trained, why: one sentence, which stands beside the field too.
 
     Args:
-        default: chosen when the page opens.
+        before: chosen when the page opens, with its arguments and wrappers; CartPole if left out.
     """
+    default = before.env_id if before is not None else DEFAULT_ENV
     known = known_environments()
     options = known if default in known else [*known, default]
     env = st.selectbox(
@@ -37,11 +41,18 @@ def pick_environment(default: str = DEFAULT_ENV) -> tuple[str, str | None]:
     )
     chosen = (env or "").strip()
     if matches := matching_environments(chosen):
-        return chosen, _ask(chosen, matches)
-    problem = environment_problem(chosen)
+        return EnvironmentSetup(chosen), _ask(chosen, matches)
+    usual = before if before and before.env_id == chosen else chosen_environment(chosen, recipe_for(chosen))
+    setup, wrong = environment_fields(usual)
+    if wrong:
+        return setup, wrong
+    problem = environment_problem(setup)
     if problem:
         st.error(plain(problem), icon=":material/error:")
-    return chosen, problem
+    else:
+        for warning in environment_warnings(setup):
+            st.warning(plain(warning), icon=":material/warning:")
+    return setup, problem
 
 
 def _ask(typed: str, matches: Sequence[str]) -> str:

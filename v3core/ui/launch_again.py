@@ -29,7 +29,7 @@ class Draft:
     @property
     def name(self) -> str:
         """What somebody called it; empty where its name was made of its parts."""
-        given = self.run.name.removesuffix(f" · {self.run.env} · seed {self.run.seed}")
+        given = self.run.name.removesuffix(f" · {self.run.config.environment} · seed {self.run.seed}")
         for curriculum in {self.run.curriculum, self.run.config.curriculum.name}:
             given = "" if given == curriculum else given.removesuffix(f" · {curriculum}")
         return given[:MOST_TYPED_NAME]

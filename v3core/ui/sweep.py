@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 
 import streamlit as st
 
-from v3core.config import Recipe, RunConfig, build_run_config
+from v3core.config import Recipe, RunConfig, build_run_config, run_name
 from v3core.curriculum import Curriculum, load_preset, scaled
 from v3core.environment_setup import EnvironmentSetup
 from v3core.errors import V3Error
@@ -69,7 +69,7 @@ def sweep_configs(
     """
     return [
         build_run_config(
-            name=" · ".join([*_titles(name, curriculum, len(curricula)), env.env_id, f"seed {seed}"]),
+            name=run_name(_titles(name, curriculum, len(curricula)), env, seed),
             env=env,
             seed=seed,
             episodes=episodes,
@@ -98,14 +98,14 @@ def checked_configs(
 
 
 def name_experiment(
-    given: str, env: str, curricula: Sequence[Curriculum], seeds: Sequence[int], taken: Collection[str]
+    given: str, env: EnvironmentSetup, curricula: Sequence[Curriculum], seeds: Sequence[int], taken: Collection[str]
 ) -> str | None:
     """The name that was given; else none for a single run, and one that no experiment has for several."""
     if given.strip():
         return given.strip()
     if len(curricula) * len(seeds) == 1:
         return None
-    return experiment_name(env, [curriculum.name for curriculum in curricula], seeds, taken)
+    return experiment_name(str(env), [curriculum.name for curriculum in curricula], seeds, taken)
 
 
 def describe_sweep(curricula: int, seeds: int) -> str:

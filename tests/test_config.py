@@ -45,11 +45,27 @@ def test_bad_choices_are_refused_in_one_sentence(changes, sentence):
         ("CartPole-v1", "CartPole-v1"),
         ("Acrobot-v1", "Acrobot-v1"),
         ("MiniGrid-Empty-Random-5x5-v0", "minigrid"),
+        ("BabyAI-GoToRedBall-v0", "minigrid"),
+        ("minigrid:BabyAI-GoToRedBall-v0", "minigrid"),
+        ("minigrid:MiniGrid-Empty-Random-5x5-v0", "minigrid"),
+        ("minigrid:MiniGrid-DoorKey-5x5-v0", "MiniGrid-DoorKey"),
+        ("my.envs:MiniGrid-Unlock-v0", "MiniGrid-Unlock"),
+        ("gymnasium:CartPole-v1", "CartPole-v1"),
+        ("gymnasium:LunarLander-v3", "LunarLander"),
+        ("MiniGrid:Something-v0", "default"),
         ("Something-v3", "default"),
     ],
 )
 def test_the_nearest_recipe_is_chosen(env, recipe):
     assert recipe_for(env).name == recipe
+
+
+def test_a_recipe_may_name_the_module_too(tmp_path):
+    for name, match in {"both": "mine:Thing-*", "plain": "Thing-v0", "other": "yours:Thing-v0"}.items():
+        (tmp_path / f"{name}.yaml").write_text(f"match: ['{match}']")
+    assert recipe_for("mine:Thing-v0", tmp_path).name == "plain"
+    assert recipe_for("mine:Thing-v1", tmp_path).name == "both"
+    assert recipe_for("yours:Thing-v0", tmp_path).name == "other"
 
 
 def test_every_recipe_file_is_valid():

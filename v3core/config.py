@@ -323,12 +323,13 @@ def load_recipe(path: Path) -> Recipe:
 def recipe_for(env: str, folder: Path = RECIPES) -> Recipe:
     """The recipe of an environment id: an exact name before a pattern, the longest pattern before a shorter one.
 
-    `default.yaml` matches every id.
+    What matches `Name-v0` matches `module:Name-v0` too. `default.yaml` matches every id.
     """
+    names = {env, env.rpartition(":")[2]}
     candidates = [
-        (pattern == env, len(pattern), recipe)
+        (pattern in names, len(pattern), recipe)
         for recipe in (load_recipe(path) for path in sorted(folder.glob("*.yaml")))
         for pattern in recipe.match
-        if fnmatchcase(env, pattern)
+        if any(fnmatchcase(name, pattern) for name in names)
     ]
     return max(candidates, key=lambda found: found[:2])[2] if candidates else Recipe(name="default", match=("*",))

@@ -23,7 +23,10 @@ from torch_geometric.nn import GATConv
 
 from v3core.config import BaseConfig, EvaluationConfig, PolicyConfig, PPOConfig, RunConfig
 from v3core.curriculum import load_preset, scaled
+from v3core.environment_setup import VIEW
 from v3core.environments import EnvironmentBatch, EnvironmentSpec, check_environment, make_environment
+from v3core.environments.encode import encoder
+from v3core.environments.make import graph_of
 from v3core.policy import GATMoEPolicy
 from v3core.training.hooks import Orders
 from v3core.training.trainer import train
@@ -100,6 +103,22 @@ class PlainNetwork(GATMoEPolicy):
         return (gates.unsqueeze(2) * outputs).sum(1), self.value(flat).squeeze(1)
 
 
+class _Flat(gymnasium.ObservationWrapper[Any, Any, Any]):
+    """A MiniGrid's observation as the row that our own trainer learns from."""
+
+    def __init__(self, env: gymnasium.Env[Any, Any]) -> None:
+        super().__init__(env)
+        self._graph = graph_of(env)
+        self._encode = encoder(self._graph)
+        self.observation_space = gymnasium.spaces.Box(0, 255, (self._graph.size,), np.uint8)
+
+    def observation(self, observation: Any) -> Any:
+        """The flat row."""
+        row = np.zeros(self._graph.size, dtype=np.uint8)
+        self._encode(observation, row)
+        return row
+
+
 class _Clock(BaseCallback):
     """When each rollout began."""
 
@@ -132,9 +151,8 @@ class _Hooks:
 
 def _environment(env_id: str) -> gymnasium.Env[Any, Any]:
     env = make_environment(env_id)
-    if len(env.observation_space.shape or ()) > 1:
-        # Stable-Baselines3 would take a symbolic grid for an image and turn its axes.
-        return gymnasium.wrappers.FlattenObservation(env)
+    if isinstance(env.observation_space, gymnasium.spaces.Dict):
+        return _Flat(env)
     return env
 
 
@@ -154,6 +172,7 @@ def ours(env_id: str, seed: int) -> float:
         policy=POLICY,
         evaluation=EvaluationConfig(episodes=0),
         device="cpu",
+        view=VIEW,
     )
     hooks = _Hooks()
     train(config, curriculum=config.curriculum, hooks=hooks)

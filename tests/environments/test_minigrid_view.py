@@ -61,7 +61,7 @@ def test_a_world_with_a_view_of_its_own_keeps_it():
     gymnasium.register("BlindGrid-v0", entry_point=Blind)
     try:
         env = make_environment("BlindGrid-v0")
-        assert not env.reset(seed=1)[0].any()
+        assert not env.reset(seed=1)[0]["image"].any()
         assert env.unwrapped.gen_obs.__func__ is Blind.gen_obs
     finally:
         gymnasium.registry.pop("BlindGrid-v0")

@@ -25,17 +25,21 @@ def register_graph(pattern: str, builder: Builder) -> None:
     _builders[pattern] = builder
 
 
+def builder_for(env: gymnasium.Env[Any, Any]) -> str | None:
+    """The pattern of the builder that is registered for an environment; None if there is none."""
+    env_id = env.spec.id if env.spec is not None else ""
+    return max((pattern for pattern in _builders if fnmatchcase(env_id, pattern)), key=len, default=None)
+
+
 def built_graph(env: gymnasium.Env[Any, Any]) -> StateGraphSpec | None:
     """The graph that a registered builder makes of an environment; None if none is registered for it.
 
     Raises:
         V3Error: if the builder fails, or makes something else.
     """
-    env_id = env.spec.id if env.spec is not None else ""
-    patterns = [pattern for pattern in _builders if fnmatchcase(env_id, pattern)]
-    if not patterns:
+    pattern = builder_for(env)
+    if pattern is None:
         return None
-    pattern = max(patterns, key=len)
     try:
         built: object = _builders[pattern](env)
     except Exception as problem:  # a user's own code may raise anything

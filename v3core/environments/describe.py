@@ -63,9 +63,13 @@ def _part(part: NodePart) -> str:
         case "image":
             size = " × ".join(map(str, part.shape))
             return f"{name}image of {size}, {part.nodes} cells of a feature map; each sees its 8 neighbours"
+        case "words":
+            return f"{name}a text: how often each of {len(part.labels)} words is in it, and others; one node"
+        case "categories" if part.nodes == 1:
+            return f"{name}one of {part.categories[0]} values, one node"
         case "categories":
             values = ", ".join(map(str, part.categories[:8])) + (", …" if len(part.categories) > 8 else "")
-            return f"{name}{part.nodes} component(s) of {values} values; all see each other"
+            return f"{name}{part.nodes} components of {values} values; all see each other"
 
 
 def _actions(spec: EnvironmentSpec) -> str:

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from v3core.environments.types import NodePart, StateGraphSpec
+from v3core.environments.words import bag_of_words
 
 Encoder = Callable[[Any, NDArray[Any]], None]
 """Writes an observation into a row [size], each part where the graph says.
@@ -30,10 +31,26 @@ def encoder(graph: StateGraphSpec) -> Encoder:
     parts = [(part, _encoder(part, graph.dtype)) for part in graph.parts if part.size]
     if len(parts) == 1 and not parts[0][0].path:
         return parts[0][1]
+    if all(len(part.path) == 1 for part, _ in parts):
+        return _keyed([(part.path[0], write_part) for part, write_part in parts])
 
     def write(observation: Any, row: NDArray[Any]) -> None:
         for part, write_part in parts:
             write_part(_at(observation, part), row)
+
+    return write
+
+
+def _keyed(parts: list[tuple[str | int, Encoder]]) -> Encoder:
+    """For a Dict or Tuple of plain spaces."""
+
+    def write(observation: Any, row: NDArray[Any]) -> None:
+        for key, write_part in parts:
+            try:
+                entry = observation[key]
+            except (KeyError, IndexError, TypeError):
+                raise ValueError(f"the observation has no '{key}'") from None
+            write_part(entry, row)
 
     return write
 
@@ -49,6 +66,8 @@ def _at(observation: Any, part: NodePart) -> Any:
 
 def _encoder(part: NodePart, dtype: str) -> Encoder:
     entries = slice(part.start, part.start + part.size)
+    if part.kind == "words":
+        return _words(part, entries)
     if part.kind not in {"categories", "grid"}:
         return _numbers(part, entries, dtype)
     if part.size == 1 and part.shape == (1,):
@@ -114,6 +133,17 @@ def _categories(part: NodePart, entries: slice) -> Encoder:
         if (values > highest).any() or (values.dtype.kind == "i" and (values < 0).any()):
             raise _no_category(part)
         row[entries] = values
+
+    return write
+
+
+def _words(part: NodePart, entries: slice) -> Encoder:
+    bag = bag_of_words(part.labels, part.size)
+
+    def write(observation: Any, row: NDArray[Any]) -> None:
+        if not isinstance(observation, str):
+            raise ValueError(f"the observation{_named(part)} is a {type(observation).__name__}, not a text")
+        row[entries] = bag(observation)
 
     return write
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from v3core.environments.types import NodePart, StateGraphSpec
+from v3core.environments.words import MISSION_WORDS, SHARED
 from v3core.errors import V3Error
 
 MAX_NODES = 64
@@ -47,6 +49,33 @@ def state_graph(space: spaces.Space[object], categories: dict[str, int] | None =
         raise V3Error(f"its state graph has {nodes} nodes, and the policy takes at most {2 * MAX_CELLS}; {_ADVICE}.")
     small = all(part.kind == "hub" or _fits_a_byte(part, space) for part in parts)
     return StateGraphSpec(tuple(parts), _neighbours(parts), "uint8" if small else "float32")
+
+
+def minigrid_graph(space: spaces.Dict, categories: dict[str, int] | None) -> StateGraphSpec:
+    """The state graph of a MiniGrid's whole observation: its cells, and a node each for direction and mission.
+
+    Both are seen by the cells at the border, among them the agent's own, and see one another. Every node costs what the
+    one with the most neighbours costs: those cells have room for two more, and all else goes through them, and through
+    the readout, which reads every node.
+
+    Args:
+        space: with the keys image, direction and mission.
+        categories: as in `state_graph`; None where the image is one of pixels.
+    """
+    image = _leaf(space["image"], ("image",), 0) if categories is None else _grid(space["image"], categories)
+    image = replace(image, path=("image",))
+    direction = _leaf(space["direction"], ("direction",), image.size)
+    size = len(MISSION_WORDS) + SHARED
+    start = direction.start + direction.size
+    mission = NodePart("words", 1, start, size, (size,), ("mission",), labels=MISSION_WORDS)
+    parts = [image, direction, mission]
+    near = np.eye(image.nodes + 2, dtype=np.bool_)
+    near[: image.nodes, : image.nodes] = _within(image)
+    near[image.nodes :, image.nodes :] = True
+    degrees = near.sum(1)
+    near[degrees <= degrees.max() - 2, image.nodes :] = True
+    small = all(_fits_a_byte(part, space) for part in parts)
+    return StateGraphSpec(tuple(parts), near, "uint8" if small else "float32")
 
 
 def image_cells(height: int, width: int) -> tuple[int, int]:
@@ -187,6 +216,8 @@ def _fits_a_byte(part: NodePart, space: Any) -> bool:
     """Whether the entries of a part of `space`, the whole observation's, are whole numbers from 0 to 255."""
     for key in part.path:
         space = space[key]
+    if part.kind == "words":
+        return True
     if part.kind in {"grid", "categories"}:
         return max(part.categories) <= 256
     if part.kind == "image":

@@ -15,10 +15,10 @@ from v3core.environments.make import graph_of, make_environment
 from v3core.environments.types import EnvironmentSpec
 from v3core.errors import V3Error, suggestion
 
-# Their task is told in words that change with the episode, or they give no reward, or they need further packages.
+# They give no reward, or need further packages.
 _OFFERED = ("gymnasium.envs.classic_control", "gymnasium.envs.box2d", "gymnasium.envs.toy_text")
 _MOST_LISTED = 8
-_LEFT_OUT = ("MiniGrid-Fetch", "MiniGrid-GoTo", "MiniGrid-PutNear", "MiniGrid-Playground", "MiniGrid-WFC")
+_LEFT_OUT = ("MiniGrid-Playground", "MiniGrid-WFC")
 
 
 def known_environments() -> list[str]:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from v3core.environment_setup import EnvironmentSetup
 
-NodeKind = Literal["features", "grid", "image", "categories", "hub"]
+NodeKind = Literal["features", "grid", "image", "categories", "words", "hub"]
 ActionKind = Literal["discrete", "multi_discrete", "multi_binary", "continuous"]
 
 
@@ -20,7 +20,8 @@ class NodePart:
     kind: NodeKind
     """`features`: a node per number, or per group of them. `grid`: a node per cell, whose channels are categories.
     `image`: a node per cell of a convolutional feature map. `categories`: a node per component that names one of
-    several values. `hub`: one node that observes nothing and joins the nodes of a key."""
+    several values. `words`: one node for a text, made from how often each word is in it. `hub`: one node that observes
+    nothing and joins the nodes of a key."""
     nodes: int
     """How many nodes it gives."""
     start: int
@@ -46,7 +47,7 @@ class NodePart:
     high: float = 255.0
     """image: brightest value."""
     labels: tuple[str, ...] = ()
-    """grid: a name per channel."""
+    """grid: a name per channel. words: those that have an entry of their own, the first ones; others share the rest."""
 
     @property
     def name(self) -> str:

@@ -18,10 +18,17 @@ class Tokens(nn.Module):
     def __init__(self, graph: StateGraphSpec, width: int) -> None:
         super().__init__()
         self.parts = nn.ModuleList(_module(part, width) for part in graph.parts)
+        by_rows = [part for part in self.parts if isinstance(part, RowTokens)]
+        self._rows = by_rows if len(by_rows) == len(self.parts) > 1 else []
         self._columns = [slice(part.start, part.start + part.size) for part in graph.parts]
 
     def forward(self, observations: Tensor) -> Tensor:
         """Node features [width, nodes, batch] of flat observations [batch, size]."""
+        if self._rows:
+            rows = [
+                part.rows(observations[:, columns]) for part, columns in zip(self._rows, self._columns, strict=True)
+            ]
+            return torch.cat(rows, 1).permute(2, 1, 0).contiguous()  # turned once
         nodes = [part(observations[:, columns]) for part, columns in zip(self.parts, self._columns, strict=True)]
         return nodes[0] if len(nodes) == 1 else torch.cat(nodes, dim=1)
 
@@ -42,6 +49,8 @@ def _module(part: NodePart, width: int) -> nn.Module:
             return ImageTokens(part, width)
         case "categories":
             return CategoryTokens(part, width)
+        case "words":
+            return WordTokens(part, width)
         case "hub":
             return HubToken(width)
 
@@ -91,7 +100,19 @@ class FeatureTokens(nn.Module):
         self.count.copy_(total)
 
 
-class GridTokens(nn.Module):
+class RowTokens(nn.Module):
+    """Nodes whose features lie side by side for each observation as they are made."""
+
+    def rows(self, observations: Tensor) -> Tensor:
+        """Node features [batch, nodes, width] of observations [batch, entries]."""
+        raise NotImplementedError
+
+    def forward(self, observations: Tensor) -> Tensor:
+        """Node features [width, nodes, batch] of observations [batch, entries]."""
+        return self.rows(observations).permute(2, 1, 0).contiguous()
+
+
+class GridTokens(RowTokens):
     """A node per cell: the sum of an embedding per channel value and one for the cell's place.
 
     Channels are categories (object, colour, state): they are looked up, never scaled as if they were intensities.
@@ -107,15 +128,14 @@ class GridTokens(nn.Module):
         strides = [math.prod(part.categories[channel + 1 :]) for channel in range(self.depth)]
         self.register_buffer("strides", torch.tensor(strides), persistent=False)
 
-    def forward(self, observations: Tensor) -> Tensor:
-        """Node features [width, cells, batch] of observations [batch, columns · rows · channels]."""
+    def rows(self, observations: Tensor) -> Tensor:
+        """Node features [batch, cells, width] of observations [batch, columns · rows · channels]."""
         # One table of all combinations is smaller than one batch, and one look-up is faster than one per channel.
         table = self.channels[0]
         for channel in list(self.channels)[1:]:
             table = (table.unsqueeze(1) + channel).flatten(0, 1)
         combination = (observations.view(-1, self.cells, self.depth).long() * self.strides).sum(-1)
-        nodes = nn.functional.embedding(combination, table) + self.position
-        return nodes.permute(2, 1, 0).contiguous()
+        return nn.functional.embedding(combination, table) + self.position
 
 
 class ImageTokens(nn.Module):
@@ -141,7 +161,7 @@ class ImageTokens(nn.Module):
         return features.flatten(2).permute(1, 2, 0) + self.position
 
 
-class CategoryTokens(nn.Module):
+class CategoryTokens(RowTokens):
     """A node per component: an embedding for each of its values."""
 
     offsets: Tensor
@@ -152,9 +172,24 @@ class CategoryTokens(nn.Module):
         offsets = [sum(part.categories[:component]) for component in range(len(part.categories))]
         self.register_buffer("offsets", torch.tensor(offsets), persistent=False)
 
-    def forward(self, observations: Tensor) -> Tensor:
-        """Node features [width, components, batch] of observations [batch, components]."""
-        return nn.functional.embedding(observations.long() + self.offsets, self.table).permute(2, 1, 0).contiguous()
+    def rows(self, observations: Tensor) -> Tensor:
+        """Node features [batch, components, width] of observations [batch, components]."""
+        return nn.functional.embedding(observations.long() + self.offsets, self.table)
+
+
+class WordTokens(RowTokens):
+    """One node for a text: the sum of an embedding for each of its words, over the root of how many there are."""
+
+    def __init__(self, part: NodePart, width: int) -> None:
+        super().__init__()
+        self.identity = nn.Parameter(torch.randn(width))
+        self.table = nn.Parameter(torch.randn(part.size, width))
+
+    def rows(self, observations: Tensor) -> Tensor:
+        """Node features [batch, 1, width] of how often each word is in the texts, [batch, words]."""
+        counts = observations.float()
+        scale = counts.sum(1, keepdim=True).clamp(min=1).rsqrt()
+        return torch.addmm(self.identity, counts * scale, self.table).unsqueeze(1)
 
 
 class HubToken(nn.Module):

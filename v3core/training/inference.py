@@ -37,6 +37,7 @@ class TrainedPolicy:
         self._encode = encoder(spec.graph)
         self._row = np.zeros((1, spec.graph.size), dtype=spec.graph.dtype)
         self._input = torch.from_numpy(self._row)
+        self._cells_alone = [(part.kind, part.path) for part in spec.graph.parts] == [("grid", ())]
         self._write_mask = mask_writer(spec.actions)
         self._mask = np.ones((1, spec.actions.mask_size), dtype=np.bool_)
 
@@ -45,13 +46,16 @@ class TrainedPolicy:
         """The likeliest action for one observation, both as the environment has them.
 
         Args:
-            observation: what the environment gave.
+            observation: what the environment gave; of a MiniGrid the whole of it, also where the policy was trained
+                when only its cells were seen.
             action_mask: which actions it allows, as it says it: `info["action_mask"]` or `env.action_masks()`; all of
                 them if left out.
 
         Raises:
             ValueError: saying what is wrong, if either is not of the environment's spaces.
         """
+        if self._cells_alone and isinstance(observation, dict):
+            observation = observation["image"]
         self._encode(observation, self._row[0])
         actions = self.network.actions
         outputs = self.network(self._input).outputs

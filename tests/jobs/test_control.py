@@ -18,6 +18,7 @@ from v3core.store.commands import read_commands, read_open_commands
 from v3core.store.history import CheckpointRow, add_checkpoint
 from v3core.store.readers import read_events, read_revisions
 from v3core.store.runs import get_run, list_runs, update_run
+from v3core.store.status import STORED
 
 ELSEWHERE = another_host()
 NOBODY = dataclasses.replace(identity.current(), started=1.0)
@@ -42,7 +43,7 @@ def test_a_run_with_a_process_is_asked_to_stop_once(db, run_in, status_of, statu
     assert [command.kind for command in read_open_commands(db, run_id)] == ["stop"]
 
 
-@pytest.mark.parametrize("status", sorted(ENDED))
+@pytest.mark.parametrize("status", sorted(ENDED & STORED))
 def test_an_ended_run_cannot_be_stopped(db, run_in, status):
     run_id = run_in(status)
     before = get_run(db, run_id)
@@ -173,7 +174,7 @@ def test_a_resume_with_boundaries_that_will_not_do_changes_nothing(db, with_chec
     assert len(read_revisions(db, run_id)) == 1
 
 
-@pytest.mark.parametrize("status", sorted(ENDED))
+@pytest.mark.parametrize("status", sorted(ENDED & STORED))
 @pytest.mark.parametrize("act", [control.pause, control.unpause, control.checkpoint, "priority"])
 def test_ended_runs_take_no_command(db, run_in, status, act):
     run_id = run_in(status)
@@ -247,7 +248,7 @@ def test_a_double_click_on_start_starts_once(db, config, monkeypatch):
     assert launcher.enqueue(db, [config()], token=str(uuid.uuid4())) != ids[:1]
 
 
-@pytest.mark.parametrize("status", [Status.RUNNING, *sorted(ENDED)])
+@pytest.mark.parametrize("status", [Status.RUNNING, *sorted(ENDED & STORED)])
 def test_any_run_can_be_noted_on(db, run_in, status):
     run_id = run_in(status)
     control.annotate(db, run_id, tags="good, seed-1  good", notes=" Why not? ")
@@ -303,7 +304,7 @@ def test_an_edit_that_cannot_be_is_refused_and_leaves_nothing(db, run_in, status
     assert read_open_commands(db, run_id) == []
 
 
-@pytest.mark.parametrize("status", [Status.QUEUED, *sorted(ENDED)])
+@pytest.mark.parametrize("status", [Status.QUEUED, *sorted(ENDED & STORED)])
 def test_deleting_removes_rows_and_files(db, run_in, status):
     run_id, other = run_in(status), run_in(status)
     for each in (run_id, other):

@@ -10,12 +10,13 @@ from v3core.jobs.lifecycle import ACTIVE, ENDED, RESUMABLE, TOLD, TRANSITIONS, S
 from v3core.store import commands
 from v3core.store.history import read_events
 from v3core.store.runs import get_run
+from v3core.store.status import STORED
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 
 
-@pytest.mark.parametrize("to", list(Status))
-@pytest.mark.parametrize("before", list(Status))
+@pytest.mark.parametrize("to", sorted(STORED))
+@pytest.mark.parametrize("before", sorted(STORED))
 def test_a_run_moves_as_the_table_says_and_no_other_way(db, run_in, before, to):
     run_id = run_in(before)
     history = len(read_events(db, run_id))
@@ -44,7 +45,7 @@ def test_the_table_is_the_life_of_a_run():
     while frontier:
         reached |= frontier
         frontier = set().union(*(TRANSITIONS[status] for status in frontier)) - reached
-    assert reached == set(Status)
+    assert reached == STORED
 
 
 def test_conditions_hold_a_change_back(db, run_in):
@@ -78,7 +79,7 @@ def test_of_many_that_try_one_succeeds(db, run_in):
     assert [event.kind for event in read_events(db, run_id)][-2:] == ["running", get_run(db, run_id).status]
 
 
-@pytest.mark.parametrize("ended", sorted(ENDED))
+@pytest.mark.parametrize("ended", sorted(ENDED & STORED))
 def test_an_end_settles_what_was_asked(db, run_in, ended):
     run_id = run_in(Status.STOPPING)
     other = parse("{name: other, phases: [{name: early, until: {episode: 40}}, {name: late}]}")
@@ -96,7 +97,7 @@ def test_an_end_settles_what_was_asked(db, run_in, ended):
     assert fates == {stop: (NOW, None), pause: (None, reason), edit: (None, reason)}
 
 
-@pytest.mark.parametrize("ended", sorted(ENDED))
+@pytest.mark.parametrize("ended", sorted(ENDED & STORED))
 def test_ends_that_nobody_asked_for_are_to_be_told(db, run_in, ended, monkeypatch):
     monkeypatch.setenv("V3_WEBHOOK_URL", "http://127.0.0.1:9/")
     assert get_run(db, run_in(ended)).webhook == ("due" if ended in TOLD else None)

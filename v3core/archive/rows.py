@@ -13,9 +13,9 @@ from v3core.config import RunConfig
 from v3core.curriculum import Curriculum
 from v3core.environments.run_spec import imports_of
 from v3core.errors import explain
-from v3core.jobs.lifecycle import Status
 from v3core.store import commands
 from v3core.store.run_tables import RUN_TABLES, Field, Kind
+from v3core.store.status import STORED
 
 _SPELT = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
 _STATES = {commands.PENDING, commands.APPLIED, commands.REJECTED}
@@ -73,7 +73,7 @@ def read_run(reader: ArchiveReader, *, allow_import: bool) -> ArchivedRun:
             reader.refuse(f"its {name} is {values[name]!r} in '{RUN}' and {value!r} in '{CONFIG}'")
     if values["id"] != reader.manifest.run_id:
         reader.refuse("its manifest names another run")
-    if values["status"] not in set(Status):
+    if values["status"] not in STORED:
         reader.refuse(f"'{values['status']}' is not the status of a run")
     if min(values["episode"], values["step"], values["generation"]) < 0:
         reader.refuse(f"'{RUN}' has a number below zero")

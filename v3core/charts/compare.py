@@ -11,6 +11,7 @@ from v3core.charts.frame import LEGEND_ROOM, Span, plain_frame
 from v3core.charts.palette import colours, rgba
 from v3core.charts.points import trailing_buckets, window_of
 from v3core.charts.series import RunSeries
+from v3core.charts.text import chart_text
 from v3core.rollup import Floats, Integers, mean_window
 
 _STRIP = 16
@@ -120,7 +121,7 @@ def compare_figure(
         figure.add_scatter(
             x=x,
             y=y,
-            name=run.name,
+            name=chart_text(run.name),
             legendgroup=str(row),
             mode="lines+markers" if metric == EVALUATION or len(run) == 1 else "lines",
             line={"color": colour, "width": 2},
@@ -177,7 +178,7 @@ def _add_strips(figure: go.Figure, runs: Sequence[RunSeries], palette: Sequence[
             },
             legendgroup=str(row),
             showlegend=False,
-            name=run.name,
+            name=chart_text(run.name),
             customdata=list(zip(starts, ends, strict=True)),
             hoverinfo="skip",
         )
@@ -185,7 +186,7 @@ def _add_strips(figure: go.Figure, runs: Sequence[RunSeries], palette: Sequence[
             # The page cuts it to the visible part of its phase.
             figure.add_annotation(
                 name=f"band:{len(named)}",
-                text=band.name,
+                text=chart_text(band.name),
                 x=start,
                 xanchor="left",
                 xshift=2,

@@ -12,6 +12,7 @@ import plotly.graph_objects as go
 
 from v3core.charts.palette import CATEGORICAL, NEUTRAL, rgba
 from v3core.charts.series import Boundary, PhaseBand, RunSeries
+from v3core.charts.text import chart_text
 
 Span = Literal["run", "recorded"]
 """How much of the episode axis to show: the whole planned run, or what is recorded so far."""
@@ -112,7 +113,7 @@ def draw_phases(
         annotations.append(
             {
                 "name": f"band:{index}",
-                "text": band.name,
+                "text": chart_text(band.name),
                 "x": band.start,
                 "xanchor": "left",
                 "xshift": 3,
@@ -149,7 +150,7 @@ def name_routing(figure: go.Figure, bands: Sequence[PhaseBand]) -> None:
     """Say in each band's name which routing it uses."""
     for index, band in enumerate(bands):
         text = f"{band.name} · {band.routing}" if band.routing else band.name
-        figure.layout.annotations[index].text = text
+        figure.layout.annotations[index].text = chart_text(text)
         figure.layout.meta["bands"][index]["text"] = text
 
 

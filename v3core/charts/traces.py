@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from v3core.charts.palette import CATEGORICAL, NEUTRAL, colour_scale, rgba
 from v3core.charts.points import Points
 from v3core.charts.series import EvaluationPoint
+from v3core.charts.text import chart_text
 from v3core.rollup import Floats, Summary
 
 EVALUATION_COLOUR = CATEGORICAL[1]
@@ -100,7 +101,7 @@ def add_evaluations(figure: go.Figure, points: Sequence[EvaluationPoint]) -> Non
             "thickness": 1,
             "width": 3,
         },
-        customdata=[(point.lowest, point.highest, point.env) for point in points],
+        customdata=[(point.lowest, point.highest, chart_text(point.env)) for point in points],
         name=evaluation_name(points),
         hovertemplate=f"%{{y:.4~g}}  (%{{customdata[0]:.4~g}} to %{{customdata[1]:.4~g}}){where}",
         **_evaluation_marks(),

@@ -6,6 +6,7 @@ Every function raises V3Error, and changes nothing, for a run that is unknown, h
 import shutil
 import time
 from collections.abc import Collection
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from v3core.errors import V3Error
 from v3core.jobs.checkpoints import newest_whole
 from v3core.jobs.files import DELETED, run_folder
 from v3core.jobs.hidden import remove_hidden
-from v3core.jobs.identity import NOWHERE, is_here, process_values
+from v3core.jobs.identity import NOWHERE, is_alive, is_here, process_of, process_values
 from v3core.jobs.launch import renewed
 from v3core.jobs.launcher import Command, check_priority, drain, keep_asked_slots, worker_command
 from v3core.jobs.lifecycle import ACTIVE, ENDED, RESUMABLE, Status, change_status
@@ -24,7 +25,7 @@ from v3core.store import commands
 from v3core.store.database import Database, Transaction
 from v3core.store.hidden import hide_run, show_run
 from v3core.store.history import CheckpointRow, add_event, checkpoints_of, read_phase_changes
-from v3core.store.runs import RunRow, get_run, need_run, runs_of_experiment, update_run
+from v3core.store.runs import RunRow, get_run, need_run, runs_of_experiment, stored_status, update_run
 
 WAIT_POLL_SECONDS = 0.1
 MOST_NOTES = 10_000
@@ -356,7 +357,13 @@ def delete(db: Database, run_id: str) -> None:
     aside = folder.with_name(f"{DELETED}{run_id}")
     with db.write() as tx:
         run = need_run(tx, run_id, for_update=True)
-        if not hide_run(tx, run_id, process_values(), only_in=ENDED | {Status.QUEUED}):
+        deletable: Collection[Any] = ENDED | {Status.QUEUED}
+        if run.status == Status.UNREADABLE:
+            if is_alive(process_of(run)):
+                raise V3Error(f"Run {_short(run)} still has process {run.pid}; end that before you delete it.")
+            run = replace(run, status=stored_status(tx, run_id))
+            deletable = {run.status}
+        if not hide_run(tx, run_id, process_values(), only_in=deletable):
             raise V3Error(f"Run {_short(run)} is {run.status}; stop it before you delete it.")
     try:
         _set_aside(run, folder, aside)

@@ -114,8 +114,12 @@ def launch_of(run: RunRow) -> Launch | None:
     """What is kept with a run; None for one of an earlier version, or from an archive."""
     if run.launch_json is None:
         return None
-    values = json.loads(run.launch_json)
-    return Launch(**{**values, "path": tuple(values["path"])})
+    try:
+        values = json.loads(run.launch_json)
+        launch = Launch(**{**values, "path": tuple(values["path"])})
+    except (ValueError, TypeError, KeyError):
+        return None  # what nobody can read is as good as nothing
+    return launch
 
 
 def waits_for(run: RunRow) -> str | None:

@@ -16,7 +16,7 @@ from v3core.config import RunConfig, check_name
 from v3core.errors import V3Error
 from v3core.jobs.checkpoints import kept_checkpoints
 from v3core.jobs.files import log_file
-from v3core.jobs.identity import NOWHERE, is_here, machine_values, of_pid, this_host, this_machine
+from v3core.jobs.identity import NOWHERE, is_alive, is_here, machine_values, of_pid, process_of, this_host, this_machine
 from v3core.jobs.launch import capture, launch_of, waits_for
 from v3core.jobs.lifecycle import ACTIVE, Status, change_status
 from v3core.store.commands import add_revision
@@ -60,7 +60,11 @@ def slots_in_use(db: Database) -> int:
 
 
 def _in_use(tx: Transaction) -> int:
-    return sum(map(is_here, runs_in(tx, ACTIVE)))
+    # A row that makes no sense takes a slot as long as its process is really there, and no longer.
+    return sum(
+        bool(is_alive(process_of(run))) if run.status == Status.UNREADABLE else is_here(run)
+        for run in runs_in(tx, ACTIVE)
+    )
 
 
 def set_slots(db: Database, number: int | None) -> None:
@@ -233,7 +237,7 @@ def claim(tx: Transaction, run: RunRow, *, now: datetime, actor: str) -> bool:
 
 def _next_runs(tx: Transaction) -> list[RunRow]:
     """The queued runs that the free slots suffice for."""
-    queued = runs_in(tx, {Status.QUEUED})
+    queued = [run for run in runs_in(tx, {Status.QUEUED}) if run.status == Status.QUEUED]  # leaves out unreadable ones
     if not queued:
         return []
     free = max(0, _slots(tx) - _in_use(tx))
@@ -243,8 +247,9 @@ def _next_runs(tx: Transaction) -> list[RunRow]:
 def _start(db: Database, run: RunRow, command: Command) -> None:
     try:
         process = _spawn(db, run, command(run.id))
-    except OSError as error:
-        reason = f"Its worker process could not be started: {error.strerror or error}."
+    except (OSError, V3Error) as error:
+        problem = error.strerror if isinstance(error, OSError) else None
+        reason = f"Its worker process could not be started: {problem or str(error).removesuffix('.')}."
         with db.write() as tx:
             now = datetime.now(UTC)
             change_status(tx, run.id, Status.FAILED, actor="launcher", message=reason, reason=reason, now=now)

@@ -3,39 +3,13 @@
 import os
 from collections.abc import Collection, Mapping
 from datetime import datetime
-from enum import StrEnum
 from typing import Any
 
 from v3core.store.commands import STOP, apply_commands, reject_open
 from v3core.store.database import Transaction
 from v3core.store.history import add_event
 from v3core.store.runs import need_run, update_run
-
-
-class Status(StrEnum):
-    """Where a run is in its life."""
-
-    QUEUED = "queued"
-    """Waits for a free slot."""
-    STARTING = "starting"
-    """A slot is taken; its worker process is starting."""
-    RUNNING = "running"
-    """Its worker trains."""
-    PAUSED = "paused"
-    """Its worker holds between two rollouts; it keeps its process and its slot."""
-    STALLED = "stalled"
-    """Its process lives, but has broken its promise to be heard from; it is left alone."""
-    STOPPING = "stopping"
-    """Someone asked for the end; the worker finishes its rollout and writes a checkpoint."""
-    STOPPED = "stopped"
-    """Ended on request; can be resumed."""
-    COMPLETED = "completed"
-    """All its episodes are trained."""
-    FAILED = "failed"
-    """Ended by an error; can be resumed."""
-    LOST = "lost"
-    """Its process died without a word; can be resumed."""
-
+from v3core.store.status import Status as Status
 
 TRANSITIONS: Mapping[Status, frozenset[Status]] = {
     Status.QUEUED: frozenset({Status.STARTING, Status.STOPPED}),
@@ -51,11 +25,12 @@ TRANSITIONS: Mapping[Status, frozenset[Status]] = {
     Status.COMPLETED: frozenset(),
     Status.FAILED: frozenset({Status.QUEUED}),
     Status.LOST: frozenset({Status.QUEUED}),
+    Status.UNREADABLE: frozenset(),
 }
 
 ACTIVE = frozenset({Status.STARTING, Status.RUNNING, Status.PAUSED, Status.STALLED, Status.STOPPING})
 """A process belongs to the run, and a slot."""
-ENDED = frozenset({Status.STOPPED, Status.COMPLETED, Status.FAILED, Status.LOST})
+ENDED = frozenset({Status.STOPPED, Status.COMPLETED, Status.FAILED, Status.LOST, Status.UNREADABLE})
 RESUMABLE = frozenset(status for status in ENDED if Status.QUEUED in TRANSITIONS[status])
 TOLD = frozenset({Status.COMPLETED, Status.FAILED, Status.LOST})
 """Ends that nobody asked for: pages and the webhook tell of them."""

@@ -4,11 +4,14 @@ import json
 from collections.abc import Collection
 from dataclasses import dataclass, fields
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
+from pydantic import ValidationError
 from sqlalchemy import bindparam, func, insert, select, update
 
 from v3core.curriculum import Curriculum
+from v3core.errors import V3Error, explain
 from v3core.store.database import Database, Transaction
 from v3core.store.schema import commands, revisions, runs
 
@@ -31,7 +34,7 @@ class RevisionRow:
     id: int
     revision: int
     """1 is the one it was launched with."""
-    curriculum: Curriculum
+    curriculum_json: str
     actor: str
     requested_at: datetime
     state: str
@@ -42,10 +45,19 @@ class RevisionRow:
     reason: str | None
     """Why it was rejected: one sentence."""
 
+    @cached_property
+    def curriculum(self) -> Curriculum:
+        """The curriculum itself.
+
+        Raises:
+            V3Error: if it cannot be read.
+        """
+        return _read_curriculum(self.curriculum_json, self.revision)
+
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON; times are ISO 8601 with their zone."""
         return {
-            **vars(self),
+            **{name: getattr(self, name) for name in self.__dataclass_fields__ if name != "curriculum_json"},
             "curriculum": self.curriculum.to_dict(),
             "requested_at": self.requested_at.isoformat(),
             "decided_at": self.decided_at.isoformat() if self.decided_at else None,
@@ -125,12 +137,9 @@ def read_revisions(db: Database, run_id: str) -> list[RevisionRow]:
 
 def revisions_of(tx: Transaction, run_id: str) -> list[RevisionRow]:
     """All revisions of a run's curriculum, oldest first."""
-    columns = [revisions.c[name] for name in RevisionRow.__dataclass_fields__]
-    query = select(*columns).where(revisions.c.run_id == run_id).order_by(revisions.c.revision)
-    return [
-        RevisionRow(**{**row, "curriculum": Curriculum.model_validate_json(row["curriculum"])})
-        for row in tx.execute(query).mappings()
-    ]
+    names = [name.removesuffix("_json") for name in RevisionRow.__dataclass_fields__]
+    query = select(*(revisions.c[name] for name in names)).where(revisions.c.run_id == run_id)
+    return [RevisionRow(*row) for row in tx.execute(query.order_by(revisions.c.revision))]
 
 
 def add_command(
@@ -254,8 +263,8 @@ def apply_revision(tx: Transaction, run_id: str, revision_id: int, *, episode: i
     )
     of_it = update(commands).where(commands.c.revision_id == revision_id)
     tx.execute(of_it.values(applied_at=now, applied_episode=episode))
-    text = tx.execute(select(revisions.c.curriculum).where(*mine)).scalar_one()
-    _name_curriculum(tx, run_id, Curriculum.model_validate_json(text))
+    revision, text = tx.execute(select(revisions.c.revision, revisions.c.curriculum).where(*mine)).one()
+    _name_curriculum(tx, run_id, _read_curriculum(text, revision))
 
 
 def reject_revision(tx: Transaction, run_id: str, revision_id: int, *, reason: str, now: datetime) -> None:
@@ -266,14 +275,28 @@ def reject_revision(tx: Transaction, run_id: str, revision_id: int, *, reason: s
 
 
 def curriculum_in_force(tx: Transaction, run_id: str) -> Curriculum:
-    """The newest revision that was applied."""
+    """The newest revision that was applied.
+
+    Raises:
+        V3Error: if there is none, or it cannot be read.
+    """
     query = (
-        select(revisions.c.curriculum)
+        select(revisions.c.curriculum, revisions.c.revision)
         .where(revisions.c.run_id == run_id, revisions.c.state == APPLIED)
         .order_by(revisions.c.revision.desc())
         .limit(1)
     )
-    return Curriculum.model_validate_json(tx.execute(query).scalar_one())
+    found = tx.execute(query).one_or_none()
+    if found is None:
+        raise V3Error(f"Run {run_id[:8]} has no curriculum in force; its rows are not whole.")
+    return _read_curriculum(*found)
+
+
+def _read_curriculum(text: Any, revision: int) -> Curriculum:
+    try:
+        return Curriculum.model_validate_json(str(text))
+    except ValidationError as error:
+        raise V3Error(explain(error, f"Revision {revision} of its curriculum cannot be read")) from None
 
 
 def _name_curriculum(tx: Transaction, run_id: str, curriculum: Curriculum) -> None:

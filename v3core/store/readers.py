@@ -21,6 +21,7 @@ from v3core.store.history import (
     read_events,
     read_phase_changes,
 )
+from v3core.store.odd_rows import floats
 from v3core.store.runs import need_run
 from v3core.store.schema import UtcDateTime, episodes, evaluations, expert_loads
 
@@ -125,7 +126,7 @@ def read_episodes(
     if len(shares) != len(rows) * experts:
         raise V3Error(f"Run {run_id} has {len(shares)} expert loads for {len(rows)} episodes of {experts} experts.")
     values = zip(*rows, strict=True) if rows else ((),) * len(wanted)
-    per_expert = np.array(shares, dtype=np.float64).reshape(len(rows), experts, 3)
+    per_expert = floats(shares).reshape(len(rows), experts, 3)
     return EpisodeTable(
         {name: _array(name, column) for name, column in zip(wanted, values, strict=True)},
         *(per_expert[:, :, column] for column in range(3)),
@@ -168,8 +169,8 @@ def evaluations_of(tx: Transaction, run_id: str, after: int = 0) -> list[Evaluat
     found: list[EvaluationRow] = []
     for (episode, step, env), group in groupby(rows, key=lambda row: tuple(row[:3])):
         returns, lengths, successes = zip(*(row[3:] for row in group), strict=True)
-        finite = tuple(math.nan if value is None else value for value in returns)
-        found.append(EvaluationRow(episode, step, env, finite, lengths, successes))
+        known = [None if math.isnan(value) else value for value in floats(successes).tolist()]
+        found.append(EvaluationRow(episode, step, str(env), tuple(floats(returns).tolist()), lengths, tuple(known)))
     return found
 
 
@@ -177,6 +178,6 @@ def _array(name: str, values: Sequence[Any]) -> NDArray[Any]:
     kind = _COLUMNS[name].type
     if isinstance(kind, String | UtcDateTime):
         return np.array(values, dtype=object)
-    if kind.python_type is int and None not in values:
+    if kind.python_type is int and all(isinstance(value, int) for value in values):
         return np.array(values, dtype=np.int64)
-    return np.array(values, dtype=np.float64)  # None becomes NaN
+    return floats(values)

@@ -18,6 +18,7 @@ from v3core.errors import V3Error
 from v3core.rollup import COUNT, LONGEST_WINDOW, STATISTICS, Floats, Integers, combine, summarise, trailing_mean
 from v3core.store.bulk import insert_rows
 from v3core.store.database import Database, Transaction
+from v3core.store.odd_rows import floats
 from v3core.store.runs import need_run
 from v3core.store.schema import episodes, expert_loads, rollups, runs
 
@@ -306,10 +307,15 @@ def read_buckets(
         "last": _ALL if last is None else last // TOGETHER,
     }
     found = fetch_tuples(tx, _ROWS, wanted)
-    stats = _unpack([row[2] for row in found], len(metric_names(experts)))
+    try:
+        stats = _unpack([row[2] for row in found], len(metric_names(experts)))
+        phases = [tuple(map(str, names)) for row in found for names in _parsed(row[1])]
+    except (ValueError, TypeError):
+        raise V3Error(
+            f"The stored buckets of run {run_id[:8]} are damaged; its episodes can still be exported."
+        ) from None
     numbers = np.array([row[0] for row in found], dtype=np.int64)[:, None] * TOGETHER + np.arange(TOGETHER)
     numbers = numbers.reshape(-1)
-    phases = [tuple(names) for row in found for names in _parsed(row[1])]
     # Every episode has a length.
     kept = (stats[:, COUNT, -len(COLUMNS) + COLUMNS.index("length")] > 0) & (numbers >= first)
     if last is not None:
@@ -358,7 +364,7 @@ def read_rows(tx: Transaction, run_id: str, experts: int, *, after: int = 0, las
         if not found:
             return
         numbers = [row[0] for row in found]
-        columns = np.array([row[2:] for row in found], dtype=np.float64)  # None becomes NaN
+        columns = floats([row[2:] for row in found])
         loads = _read_loads(tx, run_id, after, numbers[-1])
         if len(loads) != len(found) * experts:
             raise V3Error(f"Run {run_id} has {len(loads)} expert loads for {len(found)} episodes of {experts} experts.")
@@ -376,7 +382,7 @@ def _read_loads(tx: Transaction, run_id: str, after: int, last: int) -> Floats:
         .where(expert_loads.c.run_id == run_id, expert_loads.c.episode > after, expert_loads.c.episode <= last)
         .order_by(expert_loads.c.episode, expert_loads.c.expert)
     )
-    return np.array(fetch_tuples(tx, query), dtype=np.float64).reshape(-1, 3)
+    return floats(fetch_tuples(tx, query)).reshape(-1, 3)
 
 
 def recent_outcomes(tx: Transaction, run_id: str, upto: int | None = None) -> Floats:
@@ -385,7 +391,7 @@ def recent_outcomes(tx: Transaction, run_id: str, upto: int | None = None) -> Fl
     if upto is not None:
         query = query.where(episodes.c.episode <= upto)
     found = fetch_tuples(tx, query.order_by(episodes.c.episode.desc()).limit(_REACH))
-    return np.array(found[::-1], dtype=np.float64).reshape(-1, 2)
+    return floats(found[::-1]).reshape(-1, 2)
 
 
 def fetch_tuples(tx: Transaction, query: Any, values: Mapping[str, Any] | None = None) -> list[Any]:

@@ -1,17 +1,19 @@
 """Rows of the table `runs`: making, finding, changing and deleting them."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from functools import cache, cached_property
 from typing import Any
 
+from pydantic import ValidationError
 from sqlalchemy import Update, bindparam, delete, insert, select, update
 
 from v3core.config import RunConfig
-from v3core.errors import V3Error
+from v3core.errors import V3Error, explain
 from v3core.rollup import mean_window
 from v3core.store.database import Database, Transaction
+from v3core.store.odd_rows import checked
 from v3core.store.schema import HIDDEN, episodes, expert_loads, runs
 
 _VISIBLE = runs.c.status != HIDDEN
@@ -28,7 +30,7 @@ class RunRow:
     id: str
     name: str
     status: str
-    """One of `v3core.jobs.lifecycle.Status`."""
+    """One of `v3core.store.status.Status`; `unreadable` where the row makes no sense, and then `reason` says why."""
     env: str
     seed: int
     episodes: int
@@ -95,8 +97,15 @@ class RunRow:
 
     @cached_property
     def config(self) -> RunConfig:
-        """What it was launched with."""
-        return RunConfig.model_validate_json(self.config_json)
+        """What it was launched with.
+
+        Raises:
+            V3Error: if that cannot be read.
+        """
+        try:
+            return RunConfig.model_validate_json(self.config_json)
+        except ValidationError as error:
+            raise V3Error(explain(error, f"The configuration of run {self.id[:8]} cannot be read")) from None
 
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON, without the configuration; times are ISO 8601 with their zone."""
@@ -106,7 +115,13 @@ class RunRow:
 
 _LONG = {"config_json": "config", "launch_json": "launch"}
 """Fields that are JSON, and their columns."""
-_COLUMNS = [runs.c[_LONG.get(field.name, field.name)] for field in fields(RunRow)]
+_FIELDS = tuple(field.name for field in fields(RunRow))
+_COLUMNS = [runs.c[_LONG.get(name, name)] for name in _FIELDS]
+
+
+def _run(row: Sequence[Any]) -> RunRow:
+    """A row of `_COLUMNS`, checked."""
+    return RunRow(**checked(dict(zip(_FIELDS, row, strict=True))))
 
 
 def add_run(
@@ -148,7 +163,7 @@ def find_run(tx: Transaction, run_id: str, *, for_update: bool = False) -> RunRo
     """The run of that full id, if there is one; `for_update` keeps others from changing it meanwhile."""
     query = select(*_COLUMNS).where(runs.c.id == run_id, _VISIBLE)
     row = tx.execute(query.with_for_update() if for_update else query).one_or_none()
-    return None if row is None else RunRow(*row)
+    return None if row is None else _run(row)
 
 
 def need_run(tx: Transaction, run_id: str, *, for_update: bool = False) -> RunRow:
@@ -161,6 +176,11 @@ def need_run(tx: Transaction, run_id: str, *, for_update: bool = False) -> RunRo
     if run is None:
         raise UnknownRunError(f"There is no run '{run_id}'; list them with: python -m v3core runs.")
     return run
+
+
+def stored_status(tx: Transaction, run_id: str) -> Any:
+    """What the run's row has as its status, whatever that is."""
+    return tx.execute(select(runs.c.status).where(runs.c.id == run_id)).scalar_one_or_none()
 
 
 def get_run(db: Database, run_id: str) -> RunRow:
@@ -182,14 +202,14 @@ def list_runs(db: Database) -> list[RunRow]:
     """All runs, newest first."""
     with db.read() as tx:
         rows = tx.execute(select(*_COLUMNS).where(_VISIBLE).order_by(runs.c.created_at.desc(), runs.c.id)).all()
-    return [RunRow(*row) for row in rows]
+    return [_run(row) for row in rows]
 
 
 def runs_in(tx: Transaction, statuses: Collection[str]) -> list[RunRow]:
     """The runs in one of these statuses, in the order in which queued ones start: by priority, then by age."""
     query = select(*_COLUMNS).where(runs.c.status.in_(statuses))
     query = query.order_by(runs.c.priority.desc(), runs.c.queued_at, runs.c.id)
-    return [RunRow(*row) for row in tx.execute(query)]
+    return [_run(row) for row in tx.execute(query)]
 
 
 def resolve(db: Database, prefix: str) -> str:
@@ -277,7 +297,7 @@ def redate_heartbeat(tx: Transaction, run: RunRow, now: datetime) -> None:
 def runs_of_experiment(tx: Transaction, experiment: str, *, for_update: bool = False) -> list[RunRow]:
     """The runs of that group, oldest first; `for_update` keeps others from changing them meanwhile."""
     query = select(*_COLUMNS).where(runs.c.experiment == experiment, _VISIBLE).order_by(runs.c.created_at, runs.c.id)
-    return [RunRow(*row) for row in tx.execute(query.with_for_update() if for_update else query)]
+    return [_run(row) for row in tx.execute(query.with_for_update() if for_update else query)]
 
 
 def remove_run(tx: Transaction, run_id: str, *, only_in: Collection[str]) -> bool:

@@ -1,5 +1,6 @@
 """The tables. Their names and columns are public: other programs read them with plain SQL."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -27,6 +28,9 @@ SCHEMA_VERSION = 5
 HIDDEN = "hidden"
 """Status of a run of which not all rows are there, because it is being imported or deleted: no list shows it."""
 
+UNREADABLE_TIME = datetime(1970, 1, 1, tzinfo=UTC)
+"""Stands for a time that SQLite holds and nobody can read: it takes any value in any column."""
+
 metadata = MetaData()
 
 
@@ -44,6 +48,20 @@ class UtcDateTime(TypeDecorator[datetime]):
             raise ValueError(f"Time {value} has no time zone; use datetime.now(UTC).")
         value = value.astimezone(UTC)
         return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], datetime | None] | None:
+        """From the database; what is no time is `UNREADABLE_TIME`, so that one row does not spoil the others."""
+        process = super().result_processor(dialect, coltype)
+        if process is None or dialect.name != "sqlite":
+            return process
+
+        def read(value: Any) -> datetime | None:
+            try:
+                return process(value)
+            except (TypeError, ValueError):
+                return UNREADABLE_TIME
+
+        return read
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
         """From the database."""

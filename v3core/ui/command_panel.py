@@ -62,7 +62,7 @@ def command_panel(commands: list[CommandRow]) -> None:
 
 def command_title(command: CommandRow) -> Markdown:
     """What was asked, as in `Pause` or `Boundaries 150, 400`."""
-    title = _TITLES[command.kind]
+    title = _TITLES.get(command.kind, f"Unknown command {command.kind}")
     if command.kind == PRIORITY:
         return md("{} {}", title, command.value or "0")
     if command.revision is None:

@@ -65,6 +65,11 @@ function shorten(text, width, font) {
   return ""
 }
 
+// As chart_text of v3core/charts/text.py: plotly reads HTML in it.
+function chartText(text) {
+  return text.replace(/[&<>%$]/g, (sign) => `&#${sign.charCodeAt(0)};`)
+}
+
 class Chart {
   constructor(root) {
     this.node = root.querySelector(".v3-chart-plot")
@@ -195,6 +200,7 @@ class Chart {
       hoverlabel: {
         bgcolor: colours.background,
         bordercolor: colours.border,
+        namelength: -1,
         font: { family: colours.font, size: 12, color: colours.text },
       },
       // A finger scrolls the page; only a mouse draws a zoom box.
@@ -238,7 +244,7 @@ class Chart {
       const end = Math.min(band.end, to)
       annotation.x = Math.min(start, to)
       const font = `${annotation.font.size}px ${colours.font}`
-      annotation.text = end > start ? shorten(band.text, (end - start) * scale - 8, font) : ""
+      annotation.text = end > start ? chartText(shorten(band.text, (end - start) * scale - 8, font)) : ""
       annotation.visible = annotation.text !== ""
     }
   }

@@ -37,5 +37,5 @@ def here(moment: datetime) -> datetime:
     """The same moment in the browser's time zone, or in UTC where that is not known."""
     try:
         return moment.astimezone(ZoneInfo(st.context.timezone or "UTC"))
-    except (ZoneInfoNotFoundError, ValueError):
+    except (ZoneInfoNotFoundError, ValueError, OverflowError):  # of the year 1 or 9999
         return moment.astimezone(UTC)

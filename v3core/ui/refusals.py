@@ -36,6 +36,8 @@ def refusal(
         checkpoint: from which a resume would go on, if there is one.
     """
     status = Status(run.status)
+    if status is Status.UNREADABLE:
+        return None if action == "delete" else "Its row in the database makes no sense; it can only be deleted."
     if action == "resume":
         if status is Status.COMPLETED:
             return "All its episodes are trained; there is nothing to resume."

@@ -99,6 +99,8 @@ def _outcome(run: RunRow, point: CheckpointRow | None) -> None:
         if run.traceback:
             with st.expander("Traceback", icon=":material/bug_report:"):
                 st.code(run.traceback, language="python", wrap_lines=True)
+    elif status is Status.UNREADABLE:
+        st.error(plain(run.reason), title="Unreadable", icon=":material/database_off:")
     elif status is Status.LOST:
         st.error(
             md("{} {}", run.reason or "The worker process died.", _way_on(run, point)),

@@ -118,7 +118,7 @@ def _row(database: Database, run: RunRow, place: int | None, checkpoint: Checkpo
             )
         with actions:
             run_actions(database, run, compact=True, key="list", checkpoint=checkpoint)
-        if run.status in (Status.FAILED, Status.LOST) and run.reason:
+        if run.status in (Status.FAILED, Status.LOST, Status.UNREADABLE) and run.reason:
             st.caption(md(":red[{}]", run.reason))
 
 

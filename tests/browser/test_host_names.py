@@ -49,8 +49,8 @@ def page(named, watched):
     context.close()
 
 
-@pytest.fixture
-def proxy(server, tmp_path):
+@pytest.fixture(params=["passes the host on"])
+def proxy(request, server, tmp_path):
     """A running nginx as docs/serving.md has it, without its password; its port."""
     if NGINX is None:
         pytest.skip("nginx is not installed: install Debian's package nginx-light")
@@ -58,6 +58,10 @@ def proxy(server, tmp_path):
     port = free_port()
     block = block.replace("listen 80;", f"listen 127.0.0.1:{port};").replace(":8501;", f":{server.port};")
     block = re.sub(r"\n *auth_basic.*", "", block)
+    if request.param == "keeps the host":
+        block = re.sub(r"\n *proxy_set_header Host.*", "", block)
+        # At the root: below a path Streamlit's page asks the root too, and shows that answer, nginx's 404.
+        block = block.replace("location /lab/", "location /").replace(f":{server.port};", f":{server.port}/lab/;")
     paths = "".join(
         f"{name}_temp_path {tmp_path / name};\n" for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     )
@@ -95,3 +99,12 @@ def test_everything_works_behind_the_proxy_of_the_documentation(server, proxy, p
     assert not watched.problems
     page.reload()  # on which Streamlit's own probe for the base path leaves two 404s in the console
     expect(page.locator(".js-plotly-plot").first).to_be_visible(timeout=SECONDS * 1000)
+
+
+@pytest.mark.parametrize("proxy", ["keeps the host"], indirect=True)
+def test_a_proxy_that_keeps_the_host_to_itself_is_named_on_the_page(server, proxy, page):
+    page.goto(f"http://tools.example.org:{proxy}/")
+    sentence = f"This page was opened at tools.example.org:{proxy}"
+    expect(page.get_by_text(sentence)).to_be_visible(timeout=SECONDS * 1000)
+    expect(page.get_by_text("proxy_set_header Host $http_host")).to_be_visible()
+    assert sentence in server.log.read_text()

@@ -1,20 +1,30 @@
 """Answering to known host names only, and saying so to whoever asks for another.
 
-Streamlit refuses only the websocket of an unknown name, and the browser shows an empty page for ever. Here the page
-itself is refused, with a sentence that names the setting.
+Streamlit refuses only the websocket of an unknown name, or of a page that a proxy has fetched, and the browser shows an
+empty page for ever. Here the page itself is refused, with a sentence that names the setting.
 """
 
 import html
 import logging
 import re
+import textwrap
+from urllib.parse import SplitResult, urlsplit
 
 from starlette.datastructures import Headers
-from starlette.responses import HTMLResponse
+from starlette.responses import HTMLResponse, JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
+from streamlit import config, net_util
+from streamlit.web.server.server_util import allowlisted_origins
 from streamlit.web.server.starlette.starlette_websocket import is_host_allowed
 
+from v3core.serve import ADDRESS
+
 HEALTH = "/_stcore/health"
-"""What a watchdog asks for, often by address; it says nothing about runs."""
+"""What a watchdog asks for, often by address, and Streamlit's page before it connects; it says nothing about runs."""
+MISDIRECTED = 421
+"""Of this status Streamlit's page shows the answer, if it is JSON; of 403 a general guess about CORS."""
+_COLUMNS = 50
+"""As much as Streamlit's page shows of a line."""
 
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>V3 Lab: unknown host name</title>
@@ -39,26 +49,64 @@ class KnownHosts:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or refuse it."""
-        host = Headers(scope=scope).get("host") if scope["type"] == "http" else None
-        if scope["type"] != "http" or is_host_allowed(host) or scope["path"].endswith(HEALTH):
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        host = headers.get("host")
+        if scope["path"].endswith(HEALTH):
+            origin = _origin(headers.get("referer"))
+            if origin is None or origin.netloc == host or _is_allowed(origin):
+                await self._app(scope, receive, send)
+                return
+            sentence = _proxy_sentence(origin.netloc, host or "")
+            self._tell(origin.netloc, sentence)
+            lines = "\n".join(textwrap.wrap(sentence, _COLUMNS))
+            await JSONResponse(lines, status_code=MISDIRECTED)(scope, receive, send)
+            return
+        if is_host_allowed(host):
             await self._app(scope, receive, send)
             return
         name = re.sub(r":\d*$", "", host or "") or "(none)"
-        self._tell(name)
+        self._tell(name, f"{_sentence(name)} Start it with: {_command(name)}")
         page = _PAGE.format(sentence=html.escape(_sentence(name)), command=html.escape(_command(name)))
         await HTMLResponse(page, status_code=403)(scope, receive, send)
 
-    def _tell(self, name: str) -> None:
+    def _tell(self, name: str, sentence: str) -> None:
         """In the server's log, once for each name."""
         if name not in self._told and len(self._told) < 100:
             self._told.add(name)
-            logger.warning("%s Start it with: %s", _sentence(name), _command(name))
+            logger.warning("%s", sentence)
 
 
 def _sentence(name: str) -> str:
     return (
         f"V3 Lab was asked for under the host name {name!r}, which is not among those it answers to. If it is yours, "
         "add it to STREAMLIT_SERVER_ALLOWED_HOSTS (server.allowedHosts in .streamlit/config.toml) and start it again."
+    )
+
+
+def _origin(referer: str | None) -> SplitResult | None:
+    """Where a page is that asks for something; None if it does not say."""
+    try:
+        parts = urlsplit(referer or "")
+    except ValueError:
+        return None
+    return SplitResult(parts.scheme, parts.netloc, "", "", "") if parts.netloc else None
+
+
+def _is_allowed(origin: SplitResult) -> bool:
+    """Whether Streamlit lets a page of that origin connect. Its own check would ask the internet for an address."""
+    names = {"localhost", "0.0.0.0", ADDRESS, config.get_option("server.address"), net_util.get_internal_ip()}
+    names.update(urlsplit(allowed).hostname for allowed in allowlisted_origins())
+    return not config.get_option("server.enableCORS") or origin.hostname in names
+
+
+def _proxy_sentence(page: str, host: str) -> str:
+    return (
+        f"This page was opened at {page}, but the proxy between passes the host name {host} on to V3 Lab, which "
+        "therefore takes it for a page of somebody else. Let the proxy pass the Host header on as it came (nginx: "
+        "proxy_set_header Host $http_host; Apache: ProxyPreserveHost On); see docs/serving.md."
     )
 
 

@@ -10,10 +10,13 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from urllib.parse import urlencode
 
 from playwright.sync_api import Page, sync_playwright
 
 from tests.browser.support import ROOT, Server, serve
+from v3core.curriculum import load_preset
+from v3core.jobs.demo import METRIC, WITH, WITHOUT
 
 IMAGES = ROOT / "docs" / "images"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
@@ -25,10 +28,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         server = serve(ROOT / "app.py", Path(folder))
         try:
-            v3 = train(server, "v3", 1)
-            control = train(server, "direct-sparsemax", 1)
+            with_curriculum = train(server, WITH, 1)
+            without = train(server, WITHOUT, 1)
             running = start_from_browser_queue(server)
-            photograph_all(server, v3, control, running)
+            photograph_all(server, with_curriculum, without, running)
             subprocess.run(  # it may have completed meanwhile
                 [sys.executable, "-m", "v3core", "stop", running],
                 cwd=ROOT,
@@ -59,8 +62,12 @@ def command(server: Server, *arguments: str) -> str:
 
 
 def train(server: Server, curriculum: str, seed: int) -> str:
-    """Train a run of the recipe's length to its end; returns its id."""
-    printed = command(server, "train", "--env", "CartPole-v1", "--curriculum", curriculum, "--seed", str(seed))
+    """Train a run to its end, as long as its preset is written for; returns its id."""
+    length = str(load_preset(curriculum).episodes)
+    printed = command(
+        server,
+        *("train", "--env", "CartPole-v1", "--curriculum", curriculum, "--episodes", length, "--seed", str(seed)),
+    )
     return printed.split()[-1]
 
 
@@ -82,7 +89,7 @@ def start_from_browser_queue(server: Server) -> str:
     return run_id
 
 
-def photograph_all(server: Server, v3: str, control: str, running: str) -> None:
+def photograph_all(server: Server, with_curriculum: str, without: str, running: str) -> None:
     """Every page, light and dark."""
     IMAGES.mkdir(parents=True, exist_ok=True)
     executable = next((path for path in map(shutil.which, BROWSERS) if path), None)
@@ -97,9 +104,10 @@ def photograph_all(server: Server, v3: str, control: str, running: str) -> None:
             page = context.new_page()
             photograph(page, f"{server.url}/", f"home-{scheme}", 560, charts=0)
             photograph(page, f"{server.url}/live?run={running}", f"running-{scheme}", 2300, charts=7)
-            photograph(page, f"{server.url}/live?run={v3}", f"live-{scheme}", 2300, charts=7)
+            photograph(page, f"{server.url}/live?run={with_curriculum}", f"live-{scheme}", 2300, charts=7)
             photograph(page, f"{server.url}/launch", f"launch-{scheme}", 1760, charts=1)
-            photograph(page, f"{server.url}/compare?runs={v3},{control}", f"compare-{scheme}", 1180, charts=1)
+            compared = urlencode({"runs": f"{with_curriculum},{without}", "metric": METRIC})
+            photograph(page, f"{server.url}/compare?{compared}", f"compare-{scheme}", 1180, charts=1)
             photograph_sweep(page, server, scheme)
             context.close()
         browser.close()

@@ -11,8 +11,6 @@ from pathlib import Path
 from v3core.errors import V3Error
 from v3core.jobs.launch import absolute_folders
 from v3core.jobs.launcher import SLOTS_VARIABLE, keep_asked_slots
-from v3core.jobs.notice import call_webhooks
-from v3core.jobs.supervisor import reconcile
 from v3core.store.database import Database
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -37,7 +35,6 @@ def serve(port: int) -> None:
     keep_slots(database)
     stay_with(database)
     database.close()
-    look_after_runs()
     ensure_plotly_js()  # before the server looks for the folder that it serves
     print(f"V3 Lab: {address.url}", flush=True)
     os.chdir(ROOT)
@@ -92,25 +89,6 @@ def stay_with(database: Database) -> None:
     os.environ["V3_DATABASE_URL"] = database.url
     if folders := absolute_folders(os.environ.get("PYTHONPATH", "")):
         os.environ["PYTHONPATH"] = os.pathsep.join(folders)
-
-
-def look_after_runs() -> None:
-    """Find runs that ended unseen, by a restart of the machine say, and start what waits, with no browser open.
-
-    In a child, because this process becomes the server, which would not wait for the processes that are started here.
-    """
-    child = os.fork()
-    if child:
-        os.waitpid(child, 0)
-        return
-    try:
-        reconcile(Database.open())
-        if os.fork() == 0:  # a webhook that does not answer must not hold up the server
-            call_webhooks(Database.open())
-    except V3Error as error:
-        print(error, file=sys.stderr, flush=True)
-    finally:
-        os._exit(0)
 
 
 def check_port(port: int, host: str = ADDRESS) -> None:

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from v3core.jobs.files import log_file, run_folder
 from v3core.jobs.lifecycle import ACTIVE, Status
 from v3core.jobs.log_rotation import rotate_if_large
 from v3core.jobs.memory_kills import MemoryKills
-from v3core.jobs.notice import call_webhooks
+from v3core.jobs.notice import WebhookCaller
 from v3core.jobs.reserve import release_reserve
 from v3core.jobs.signals import StopRequest, stop_on_signals
 from v3core.jobs.supervisor import DIED, NEVER_BEGAN, end_without_process, reconcile
@@ -94,7 +93,7 @@ class _Monitor:
         self._run_id, self._child, self._stop, self._channel = run_id, child, stop, channel
         self._passed_on = False
         self._memory_kills = MemoryKills(child)
-        self._telling: threading.Thread | None = None
+        self._webhooks = WebhookCaller(_say)
 
     def wait(self) -> int:
         """Wait for the worker, see to what it leaves, and look for the next run; returns its exit code."""
@@ -106,9 +105,8 @@ class _Monitor:
             self._record(database, death, self._report())
             if not self._stop.asked():  # not while the machine shuts down: that would start the next run
                 self._look(database)
-            if self._telling is not None:
-                self._telling.join()
-            _call_webhooks(database)
+            self._webhooks.wait()
+            self._webhooks.call_now(database)
         finally:
             database.close()
         return death.code if death.code >= 0 else 128 - death.code
@@ -130,7 +128,7 @@ class _Monitor:
                 self._memory_kills.look()
                 if not self._stop.asked():
                     self._look(database)
-                    self._tell(database)
+                    self._webhooks.call(database)
             time.sleep(WAIT_SECONDS)
 
     def _report(self) -> bytes:
@@ -146,12 +144,6 @@ class _Monitor:
         except V3Error as error:
             # A full disk, or a database that is locked: the next look tries again.
             _say(f"The other runs could not be looked at: {error}")
-
-    def _tell(self, database: Database) -> None:
-        """Call the webhook where it is due, on a thread: a server that does not answer must not hold up the rest."""
-        if self._telling is None or not self._telling.is_alive():
-            self._telling = threading.Thread(target=_call_webhooks, args=(database,), daemon=True)
-            self._telling.start()
 
     def _record(self, database: Database, death: _Death, report: bytes) -> None:
         """Write the end of the run unless the worker has; try on while the database cannot be written."""
@@ -180,13 +172,6 @@ class _Monitor:
                 return
             ended, reason = _explain(run, death)
             end_without_process(tx, run, ended, reason, actor="monitor", now=now)
-
-
-def _call_webhooks(database: Database) -> None:
-    try:
-        call_webhooks(database)
-    except V3Error as error:
-        _say(f"The webhook could not be looked after: {error}")
 
 
 def _say(sentence: str) -> None:

@@ -1,7 +1,8 @@
 """Telling V3_WEBHOOK_URL of runs that have ended, at least once each."""
 
 import math
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -41,6 +42,33 @@ def call_webhooks(db: Database, pauses: Sequence[float] = PAUSES_SECONDS) -> int
     with db.read() as tx:
         due = notices_due(tx, TOLD, now=datetime.now(UTC))
     return sum(_tell(db, run_id, target, mistake, pauses) for run_id in due)
+
+
+class WebhookCaller:
+    """Calls the webhook where it is due, on a thread: a server that does not answer must not hold up the rest."""
+
+    def __init__(self, complain: Callable[[str], None]) -> None:
+        """`complain` is given a sentence where the database will not do."""
+        self._complain = complain
+        self._thread: threading.Thread | None = None
+
+    def call(self, db: Database) -> None:
+        """Begin to call, unless calls are under way; returns at once."""
+        if self._thread is None or not self._thread.is_alive():
+            self._thread = threading.Thread(target=self.call_now, args=(db,), daemon=True)
+            self._thread.start()
+
+    def call_now(self, db: Database) -> None:
+        """Call on this thread."""
+        try:
+            call_webhooks(db)
+        except V3Error as error:
+            self._complain(f"The webhook could not be looked after: {error}")
+
+    def wait(self) -> None:
+        """Until the calls under way have ended."""
+        if self._thread is not None:
+            self._thread.join()
 
 
 def notice(run: RunRow) -> dict[str, Any]:

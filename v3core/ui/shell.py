@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 import streamlit as st
+from streamlit.runtime import Runtime
 
 from v3core.errors import V3Error
 from v3core.jobs import supervisor
+from v3core.jobs.watchdog import ensure_watchdog, is_looked_after
 from v3core.store.database import Database
 from v3core.store.runs import RunRow, UnknownRunError, get_run
 from v3core.ui import tick_gate, ticks
@@ -113,10 +115,15 @@ def still_there(database: Database, run_id: str) -> RunRow:
 
 
 def reconcile(database: Database) -> None:
-    """Bring statuses in line with the processes that are really there; a page calls it at each tick.
+    """Bring statuses in line with the processes that are really there, unless this server's watchdog does.
 
     A database that is busy for once must not take the page down: the next tick tries again.
     """
+    if is_looked_after(database):
+        return
+    # A server that `serve` did not start; tests of pages have no real one.
+    if Runtime.exists() and isinstance(Runtime.instance(), Runtime):
+        ensure_watchdog()
     try:
         supervisor.reconcile(database)
     except V3Error as error:

@@ -87,7 +87,7 @@ def serve(script: Path, folder: Path) -> Server:
     Returns once it answers.
     """
     server = _start(script, folder)
-    _wait_until_healthy(server)
+    wait_until_healthy(server)
     return server
 
 
@@ -114,7 +114,8 @@ def _start(script: Path, folder: Path) -> Server:
     return Server(f"http://127.0.0.1:{port}", process, log, data)
 
 
-def _wait_until_healthy(server: Server) -> None:
+def wait_until_healthy(server: Server) -> None:
+    """Return once the server answers; fail with its log if it does not."""
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         if server.process.poll() is not None:

@@ -95,8 +95,8 @@ def test_a_pause_is_seen_in_two_tabs_and_each_can_end_it(page: Page, lab: Server
 
 def test_a_double_click_starts_once_and_pauses_once(page: Page, lab: Server) -> None:
     page.goto(f"{lab.url}/launch")
-    page.get_by_label("Episodes", exact=True).fill("5000")
-    page.get_by_label("Episodes", exact=True).press("Enter")
+    page.get_by_role("spinbutton", name="Episodes", exact=True).fill("5000")
+    page.get_by_role("spinbutton", name="Episodes", exact=True).press("Enter")
     expect(page.get_by_text("Ends", exact=True).first).to_be_visible()
     page.get_by_role("button", name="Start the run").dblclick()
     page.wait_for_url("**/live?run=*")
@@ -130,8 +130,8 @@ def test_a_run_that_is_lost_is_told_on_another_page(page: Page, lab: Server) -> 
 
 def test_a_sweep_waits_in_the_queue_and_is_stopped_as_one(page: Page, lab: Server) -> None:
     page.goto(f"{lab.url}/launch")
-    page.get_by_label("Episodes", exact=True).fill("5000")
-    page.get_by_label("Episodes", exact=True).press("Enter")
+    page.get_by_role("spinbutton", name="Episodes", exact=True).fill("5000")
+    page.get_by_role("spinbutton", name="Episodes", exact=True).press("Enter")
     page.get_by_role("textbox", name="Seeds").fill("1-8")
     page.get_by_role("textbox", name="Seeds").press("Enter")
     expect(page.get_by_role("button", name="Start 8 runs")).to_be_visible(timeout=PATIENCE)

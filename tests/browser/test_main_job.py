@@ -80,7 +80,7 @@ def launch(page: Page, server: Server, curriculum: str, episodes: int) -> str:
     page.goto(f"{server.url}/launch")
     page.get_by_role("combobox", name="Preset").click()
     page.get_by_role("option", name=curriculum, exact=True).click()
-    field = page.get_by_label("Episodes", exact=True)
+    field = page.get_by_role("spinbutton", name="Episodes", exact=True)
     field.fill(str(episodes))
     field.press("Enter")
     expect(page.get_by_text("Ends", exact=True).first).to_be_visible()
@@ -97,7 +97,7 @@ def act(page: Page, button: str) -> None:
 def expect_status(page: Page, status: str) -> None:
     """Wait until the live page's badge says so."""
     badge = page.locator(".stMarkdownBadge", has_text=status)
-    expect(badge.first).to_be_visible(timeout=PATIENCE_SECONDS * 1000)
+    expect(badge.first).to_be_visible(timeout=2 * PATIENCE_SECONDS * 1000)
 
 
 def drawn_episode(page: Page) -> int:

@@ -1,0 +1,127 @@
+"""A newcomer's first minutes, in one go, on a busy machine: from an empty clone to an export of a run of their own."""
+
+import csv
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.support import ROOT, Server, Watched, free_port, wait_until_healthy
+from tests.browser.test_main_job import Records, act, drawn_episode, eventually, expect_status, launch
+from tests.processes import kill_all
+
+PATIENCE = 120_000
+"""Milliseconds: the machine is busy."""
+BUSY_PROCESSES = 2
+EPISODES = 120
+NOISE = "404"
+"""On a page that is opened by its address Streamlit asks for a file that is not there."""
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Path:
+    """What `git clone` gives: the files that git knows or would take, and nothing else."""
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
+    )
+    folder = tmp_path / "an empty folder" / "v3-lab"
+    for name in filter(None, listed.stdout.decode().split("\0")):
+        if (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, folder / name)
+    return folder
+
+
+@pytest.fixture
+def lab(clone: Path, tmp_path: Path) -> Iterator[Server]:
+    """What `make run` serves, after it has installed what is missing, beside two processes that never rest."""
+    port, log = free_port(), tmp_path / "server.log"
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("STREAMLIT_", "V3_", "PYTHON"))}
+    load = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(BUSY_PROCESSES)]
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "v3core", "serve", "--port", str(port)],
+            cwd=clone,
+            env=kept,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    server = Server(f"http://127.0.0.1:{port}", process, log, clone / "data")
+    try:
+        wait_until_healthy(server)
+        yield server
+    finally:
+        server.stop()
+        kill_all(server.data)
+        for busy in load:
+            busy.kill()
+            busy.wait()
+
+
+@pytest.mark.timeout(600)
+def test_from_an_empty_clone_to_an_export(page: Page, lab: Server, watched: Watched) -> None:
+    page.set_default_timeout(PATIENCE)
+    expect.set_options(timeout=PATIENCE)
+    try:
+        demo(page, lab)
+        own_run(page, lab)
+    finally:
+        expect.set_options(timeout=5_000)
+    assert [problem for problem in watched.problems if NOISE not in problem] == []
+    assert watched.outside == []
+    assert "Traceback" not in lab.log.read_text()
+
+
+def demo(page: Page, lab: Server) -> None:
+    """Start it, watch it, compare its runs as they train, stop it."""
+    page.goto(lab.url)
+    page.get_by_role("button", name="Start the demo").click()
+    page.wait_for_url("**/live?run=*")
+    eventually(lambda: drawn_episode(page) > 0, "a first point on the chart", PATIENCE / 1000)
+    expect(page.get_by_text("Demo: what to look for")).to_be_visible()
+    records = Records(lab.data)
+    eventually(
+        lambda: records.value("SELECT min(episode) FROM runs") > 0, "episodes of both runs of the demo", PATIENCE / 1000
+    )
+    page.get_by_role("link", name="Compare them").click()
+    page.wait_for_url("**/compare?*")
+    expect(page.get_by_text("Demo: how to read this")).to_be_visible()
+    expect(page.locator(".js-plotly-plot .main-svg").first).to_be_visible()
+    page.get_by_role("link", name="Runs", exact=True).click()
+    page.get_by_role("button", name="Stop 2 runs").click()
+    page.get_by_role("dialog").get_by_role("button", name="Stop", exact=True).click()
+    eventually(
+        lambda: records.rows("SELECT DISTINCT status FROM runs") == [("stopped",)], "the demo stopped", PATIENCE / 1000
+    )
+
+
+def own_run(page: Page, lab: Server) -> None:
+    """Launch a run, stop it, resume it, train it longer, and export it."""
+    run_id = launch(page, lab, "v3", EPISODES)
+    records = Records(lab.data)
+    eventually(lambda: drawn_episode(page) > 0, "a first point on the chart", PATIENCE / 1000)
+    act(page, "Stop")
+    expect_status(page, "Stopped")
+    before = records.episodes(run_id)
+    assert 0 < before < EPISODES
+    act(page, "Resume")
+    expect_status(page, "Completed")
+    assert records.episodes(run_id) == EPISODES
+    page.get_by_role("button", name="Export", exact=False).first.click()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="CSV").click()
+    assert download.value.suggested_filename == f"v3-CartPole-v1-seed-1-{run_id[:8]}.csv"
+    with Path(download.value.path()).open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["episode"]) for row in rows] == list(range(1, EPISODES + 1))
+    assert {(row["run_id"], row["seed"], row["curriculum"]) for row in rows} == {(run_id, "1", "v3")}

@@ -47,9 +47,9 @@ def test_start_is_in_sight_wherever_one_scrolls_and_no_label_is_cut(
 ):
     server = start_server(ROOT / "app.py")
     launch(page, f"{server.url}/launch")
-    page.get_by_text("Recipe CartPole-v1").click()
+    page.get_by_text("Recipe CartPole-v1:").click()
     expect(page.get_by_role("textbox", name="Minibatch", exact=True)).to_be_visible()
-    page.get_by_text("More knobs").click()
+    page.get_by_text("More settings").click()
     expect(page.get_by_role("textbox", name="Z-loss").first).to_be_visible()
     start = bar(page).get_by_role("button", name="Start the run")
     for width, height in SIZES:

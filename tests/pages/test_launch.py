@@ -111,7 +111,7 @@ def test_part_of_an_id_is_asked_about(open_page, database, typed, meant):
     app = open_page("pages/launch.py", env=typed)
     buttons = [button for button in app.button if button.key.startswith("meant:")]
     assert [button.label for button in buttons] == meant
-    assert any(f"Which environment is '{typed}'? Choose one." in text.value for text in app.caption)
+    assert f"Which environment is '{typed}'? Choose one." in shown(told(app))
     assert start_button(app).disabled
     assert list_runs(database) == []  # that a click chooses one is tried in a browser: AppTest holds no typed option
 

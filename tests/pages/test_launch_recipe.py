@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.markdown import shown
 from v3core.config import Override
 from v3core.store.runs import list_runs
 
@@ -18,7 +19,7 @@ def setting(app, path):
 
 
 def captions(app):
-    return [element.value for element in [*app.caption, *app.error]]
+    return [shown(element.value) for element in [*app.caption, *app.error, *app.markdown]]
 
 
 def test_changed_values_are_what_is_queued(launch, database):
@@ -74,7 +75,7 @@ def test_each_mistake_stands_beside_its_field_and_at_start(launch, database):
     assert launch.button(key="start").disabled
     setting(launch, "base.lr").set_value("2").run()
     assert "And 1 more" in {popover.proto.popover.label for popover in launch.get("popover")}
-    in_full = [item.value for item in launch.markdown]
+    in_full = captions(launch)
     third = "Learning rate (base.lr) is '2'; give a number greater than 0 and at most 1."
     assert all(any(sentence in text for text in in_full) for sentence in [*sentences, third])
 

@@ -7,6 +7,7 @@ import streamlit as st
 
 from v3core.curriculum import ROUTINGS, TITLES, TOP_K_WEIGHTS, Curriculum, renamed, scaled
 from v3core.curriculum.ends import HOW_TO_WRITE_AN_END
+from v3core.curriculum.knobs import FROM_RECIPE
 from v3core.curriculum.table import COMMON, FURTHER, Checked, PhaseRow, end_of, from_rows, further_in_use, to_rows
 from v3core.errors import V3Error
 from v3core.ui.text import md
@@ -34,7 +35,7 @@ def curriculum_editor(source: Curriculum, *, source_key: str, episodes: int, sca
     rows = _rows(source, source_key, episodes, scale)
     st.caption(_HOW_TO_WRITE)
     further = further_in_use(rows)
-    if st.toggle("More knobs", key="more-knobs", help="Show every setting that a phase can have."):
+    if st.toggle("More settings", key="more-knobs", help="Show every setting that a phase can have."):
         further = FURTHER
     edited = [_show_row(index, row, rows, further) for index, row in enumerate(rows)]
     checked = from_rows(
@@ -150,23 +151,26 @@ def _show_row(index: int, row: PhaseRow, rows: list[PhaseRow], further: tuple[st
     return replace(row, **typed)
 
 
-def _unset(index: int) -> str:
+def _unset(index: int, field: str) -> str:
     """What an empty setting means: nothing comes before the first phase."""
-    return "as before" if index else "default"
+    if index:
+        return "as before"
+    return "as in the recipe" if field in FROM_RECIPE else "default"
 
 
 def _field(index: int, row: PhaseRow, field: str) -> str | None:
     """One setting of one phase, typed or chosen."""
     if field not in _CHOICES:
         return (
-            st.text_input(TITLES[field], getattr(row, field), key=_key(index, field), placeholder=_unset(index)) or ""
+            st.text_input(TITLES[field], getattr(row, field), key=_key(index, field), placeholder=_unset(index, field))
+            or ""
         )
     options = [None, *_CHOICES[field]]
     return st.selectbox(
         TITLES[field],
         options,
         index=options.index(getattr(row, field)),
-        format_func=lambda choice: choice or _unset(index),
+        format_func=lambda choice: choice or _unset(index, field),
         key=_key(index, field),
     )
 

@@ -36,7 +36,10 @@ def recipe_editor(env: str, recipe: Recipe, chosen: Mapping[str, Scalar]) -> tup
     values: dict[str, Scalar] = {}
     problems: list[str] = []
     with st.expander(
-        md("Recipe **{}**{}", recipe.name, note), icon=":material/receipt_long:", key="recipe", expanded=bool(chosen)
+        md("Recipe **{}**: base values, PPO, network, evaluation{}", recipe.name, note),
+        icon=":material/receipt_long:",
+        key="recipe",
+        expanded=bool(chosen),
     ):
         with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
             st.caption(plain(recipe.note) or "Settings that hold for the whole run.", width="stretch")
@@ -100,7 +103,7 @@ def _field(
         is_changed = values[setting.path] != setting.of(recipe)
     except V3Error as error:
         problems.append(str(error))
-        st.caption(md(":red[:material/error: {}]", error))
+        st.markdown(md(":small[:red[:material/error: {}]]", error))
         is_changed = True
     if is_changed:
         st.button(

@@ -1,6 +1,7 @@
 """What is about to start, how long that takes, what is wrong, and the button: always in sight."""
 
 from collections.abc import Callable, Collection, Hashable, Sequence
+from datetime import datetime
 
 import streamlit as st
 
@@ -57,7 +58,7 @@ def _show_problems(problems: Sequence[str]) -> None:
     each = list(dict.fromkeys(problems))
     with st.container(gap=None, width="stretch"):
         for problem in each[:MOST_PROBLEMS]:
-            st.caption(md(":red[:material/error: {}]", problem))
+            st.markdown(md(":small[:red[:material/error: {}]]", problem))
         if len(each) > MOST_PROBLEMS:
             with st.popover(md("And {} more", len(each) - MOST_PROBLEMS), type="tertiary", icon=":material/error:"):
                 for problem in each:
@@ -84,7 +85,7 @@ def estimate(database: Database, configs: Sequence[RunConfig]) -> str:
     alike = [run for run in earlier if _work(run.config) in {_work(config) for config in configs}]
     for runs, which in ((alike, ""), (earlier, " with other settings")):
         chosen = runs[:MOST_MEASURED]
-        paces = [_pace(database, run.id, run.generation, run.episode) for run in chosen]
+        paces = [_pace(database, run.id, run.generation, run.episode, _began(run)) for run in chosen]
         needed = time_needed(paces, episodes, len(configs), free)
         if needed is not None:
             basis = f"going by {counted(len(chosen), 'earlier run')} of {env}{which}"
@@ -95,6 +96,11 @@ def estimate(database: Database, configs: Sequence[RunConfig]) -> str:
 def _wait(runs: Collection[RunRow]) -> str:
     before = sum(run.status == Status.QUEUED or (run.status in ACTIVE and is_here(run)) for run in runs)
     return f" {counted(before, 'run')} ahead of it not counted." if before else ""
+
+
+def _began(run: RunRow) -> datetime | None:
+    """When its first episode did; not known of a run that was resumed."""
+    return run.started_at if run.generation == 0 else None
 
 
 def _work(config: RunConfig) -> Hashable:
@@ -110,9 +116,11 @@ def _work(config: RunConfig) -> Hashable:
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
-def _pace(_database: Database, run_id: str, generation: int, episode: int) -> Pace:  # noqa: ARG001
+def _pace(_database: Database, run_id: str, generation: int, episode: int, began: datetime | None) -> Pace:  # noqa: ARG001
     # `generation` is part of the key: a resume may replace episodes.
     points = read_pace(_database, run_id, episode)
+    if began is not None and points and began < points[0][2]:
+        points.insert(0, (0, 0, began))
     return Pace(
         [number for number, _, _ in points], [step for _, step, _ in points], [at.timestamp() for _, _, at in points]
     )

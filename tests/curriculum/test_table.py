@@ -78,7 +78,7 @@ def test_each_knob_has_its_range(knob, text, sentence):
 def test_a_preset_survives_the_table(name):
     preset = load_preset(name)
     rows = to_rows(preset)
-    checked = from_rows(rows, name=name, episodes=4000, description=preset.description, policy=preset.policy)
+    checked = from_rows(rows, name=name, episodes=preset.episodes, description=preset.description, policy=preset.policy)
     assert checked.curriculum == preset
 
 

@@ -1,10 +1,22 @@
 """A curriculum as a person types it."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from v3core.curriculum import Over, Ramp, Times, load_preset, preset_names
+from v3core.curriculum import (
+    Over,
+    PhaseStart,
+    Progress,
+    Ramp,
+    Times,
+    check_edit,
+    load_preset,
+    parse,
+    preset_names,
+)
 from v3core.curriculum.table import PhaseRow, from_rows, to_rows
 from v3core.curriculum.text import format_value, parse_value
 from v3core.errors import V3Error
@@ -105,3 +117,32 @@ def test_a_missing_end_in_the_middle_is_told():
     checked = from_rows([PhaseRow("a"), PhaseRow("b")], name="mine", episodes=10)
     assert list(checked.problems) == [0]
     assert "Only the last phase may leave its end out" in checked.problems[0]
+
+
+def test_arguments_of_an_environment_are_a_text_and_read_back():
+    curriculum = parse(
+        """
+        name: c
+        episodes: 9
+        phases:
+          - {name: one, until: {episode: 3}, env: A-v0, env_args: {size: 5, map: [SF, "F,G"], lit: true}}
+          - {name: two}
+        """
+    )
+    rows = to_rows(curriculum)
+    assert [row.env_args for row in rows] == ['size=5, map=["SF", "F,G"], lit=true', ""]
+    assert from_rows(rows, name="c", episodes=9).curriculum == curriculum
+    wrong = from_rows([replace(rows[0], env_args="size"), rows[1]], name="c", episodes=9)
+    assert wrong.problems == {0: "'size' is not an argument of an environment; write NAME=VALUE, such as size=8."}
+
+
+def test_the_phase_in_force_keeps_its_arguments():
+    def curriculum(size):
+        return parse(
+            f"{{name: c, phases: [{{name: one, until: {{episode: 9}}, env_args: {{size: {size}}}}}, {{name: two}}]}}"
+        )
+
+    progress = Progress(episode=3, episodes=20, step=30, starts=(PhaseStart(0, 0),))
+    sentence = r"trains on the environment of the run \(size=5\) now, not on the environment of the run \(size=6\)"
+    with pytest.raises(V3Error, match=sentence):
+        check_edit(curriculum(5), curriculum(6), progress)

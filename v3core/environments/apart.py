@@ -167,7 +167,7 @@ def _main() -> None:
     def examined(setup: EnvironmentSetup) -> Report:
         return examine(setup, seconds=task["seconds"], say=lambda call: write({"env": setup.env_id, "call": call}))
 
-    write({"env": run.env_id, "call": "its constructor"})
+    write({"env": run.env_id, "call": "its module or its constructor" if ":" in run.env_id else "its constructor"})
     try:
         check_all(run, curricula, allow_import=task["allow_import"])
         setups = [run]

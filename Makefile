@@ -4,7 +4,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: run test check bench faults screenshots clean
+.PHONY: run test check bench faults leaving screenshots clean
 
 run: .venv/.runtime
 	@$(BIN)/python -m v3core serve $(if $(PORT),--port $(PORT))
@@ -27,6 +27,10 @@ bench: .venv/.development .venv-peers/.installed
 # Every fault in full: a quarter of an hour. Prints the table of docs/reliability.md.
 faults: .venv/.development
 	V3_FAULTS=100 $(BIN)/python -m pytest -s tests/faults
+
+# Each way of leaving each page 20 times, with frequent ticks on a busy machine.
+leaving: .venv/.development
+	V3_LEAVING=20 $(BIN)/python -m pytest tests/browser/test_leaving_pages.py
 
 screenshots: .venv/.development
 	$(BIN)/python -m tests.screenshots

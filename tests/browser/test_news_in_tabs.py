@@ -9,6 +9,7 @@ from playwright.sync_api import Page, WebSocket, expect
 from tests.browser.support import Server, StartServer, Watched
 from tests.browser.test_main_job import APP, PATIENCE_SECONDS, act
 from tests.pages.recorded import add_recorded_run
+from v3core.jobs import launcher
 from v3core.jobs.lifecycle import Status
 from v3core.store.database import Database
 from v3core.store.runs import update_run
@@ -22,16 +23,16 @@ BUSY_FACTOR = 4
 
 
 @pytest.fixture
-def lab(start_server: StartServer, monkeypatch: pytest.MonkeyPatch) -> Server:
-    """The real app with one slot."""
-    monkeypatch.setenv("V3_MAX_WORKERS", "1")
+def lab(start_server: StartServer) -> Server:
+    """The real app."""
     return start_server(APP)
 
 
 @pytest.fixture
 def db(lab: Server) -> Iterator[Database]:
-    """Its database; the slot is taken by this process, so that nothing trains."""
+    """Its database; its one slot is taken by this process, so that nothing trains."""
     database = Database.open(f"sqlite:///{lab.data / 'v3.db'}", lab.data)
+    launcher.set_slots(database, 1)
     add_recorded_run(database, Status.RUNNING)
     yield database
     database.close()

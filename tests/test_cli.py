@@ -248,15 +248,22 @@ def test_doctor_names_what_is_missing(v3core, tmp_path):
 def test_graph_shows_what_an_environment_gets(capsys):
     assert main(["graph", "MiniGrid-DoorKey-5x5-v0"]) == 0
     assert capsys.readouterr().out == (
-        "MiniGrid-DoorKey-5x5-v0: 49 nodes, 312 edges between them\n"
-        "  7 × 7 cells of object (11), colour (6), state (4); each sees its 8 neighbours\n"
+        "MiniGrid-DoorKey-5x5-v0: 51 nodes, 362 edges between them\n"
+        "  'image': 7 × 7 cells of object (11), colour (6), state (4); each sees its 8 neighbours\n"
+        "  'direction': one of 4 values, one node\n"
+        "  'mission': a text: how often each of 54 words is in it, and others; one node\n"
         "  actions: one of 7\n"
+        "  The policy sees image, direction and mission.\n"
     )
+    assert main(["graph", "Taxi-v4"]) == 0
+    expected = "The policy sees the whole observation. It obeys the action mask in info. Left out: info's prob.\n"
+    assert capsys.readouterr().out.endswith(expected)
     assert main(["graph", "Blackjack-v1"]) == 0
     assert "'0': one global node" in capsys.readouterr().out
     assert main(["graph", "Pendulum-v1", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert (found["nodes"], found["actions"]["kind"], found["actions"]["low"]) == (3, "continuous", [-2.0])
+    assert found["sees"] == "The policy sees the whole observation."
     assert main(["graph", "CartPol-v1"]) == 1
     assert "Did you mean CartPole-v1" in capsys.readouterr().err
 

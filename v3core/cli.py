@@ -178,7 +178,7 @@ def train(
 
 def _check_environments(setup: EnvironmentSetup, curricula: Sequence[Curriculum]) -> None:
     """Refuse what cannot be trained on, and say what is odd."""
-    for warning in check_launch(setup, curricula, allow_import=True):
+    for warning in check_launch(setup, curricula, allow_import=True).warnings:
         echo(f"Warning: {warning}", err=True)
 
 
@@ -679,9 +679,11 @@ def _checkpoint_at(database: Database, run_id: str, episode: int | None) -> Path
 def graph(env: str, env_args: dict[str, EnvArg], wrappers: tuple[str, ...], as_json: bool) -> None:
     """Show the state graph that an environment gets, and its actions."""
     from v3core.environments.describe import as_dict, as_text
+    from v3core.environments.look import look
 
     spec = check_environment(chosen_environment(env, recipe_for(env), env_args, wrappers), allow_import=True)
-    echo(json.dumps(as_dict(spec), indent=2) if as_json else as_text(spec))
+    sees = look(spec.environment, allow_import=True)
+    echo(json.dumps({**as_dict(spec), "sees": sees}, indent=2) if as_json else f"{as_text(spec)}\n  {sees}")
 
 
 @commands.command()

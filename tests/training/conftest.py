@@ -59,9 +59,13 @@ class Recorder:
         self.episodes, self.phases, self.applied, self.rejected, self.saved, self.calls = [], [], [], [], [], []
         self.evaluations, self.undone, self.held, self.remarks = [], [], [], []
         self.device = None
+        self.seen = []
         self._interrupted = interrupted or (lambda: False)
         self.at_hold = lambda: None
         self._orders = orders or (lambda _: Orders())
+
+    def sees(self, text):
+        self.seen.append(text)
 
     def trains_on(self, device):
         self.device = device

@@ -32,7 +32,7 @@ def prepared(small_run):
         if env == "CartPole-v1":
             observations = torch.randn(count, 4, generator=generator)
         else:
-            observations = torch.randint(0, 4, (count, 147), generator=generator, dtype=torch.uint8)
+            observations = torch.randint(0, 4, (count, spec.graph.size), generator=generator, dtype=torch.uint8)
         noise = state.policy.routing_noise((count,), generator)
         with torch.no_grad():
             output = state.policy(observations, noise)

@@ -11,13 +11,14 @@ import threading
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 from gymnasium.envs.registration import registry
 
 from v3core.curriculum import Curriculum, dump, parse, setups_of
 from v3core.environment_setup import EnvironmentSetup
 from v3core.environments.examine import Report, examine
+from v3core.environments.look import look
 from v3core.environments.run_spec import check_all
 from v3core.errors import V3Error
 
@@ -27,10 +28,19 @@ _ROOT = Path(__file__).resolve().parents[2]
 _SHIPPED = ("gymnasium.envs.", "minigrid.envs.")
 
 
+class Checked(NamedTuple):
+    """What was found out about the environments of a run that can be trained."""
+
+    warnings: list[str]
+    """A sentence each."""
+    sees: str
+    """What of its own environment the policy sees and obeys, and what is left out."""
+
+
 def check_launch(
     run: EnvironmentSetup, curricula: Sequence[Curriculum], *, allow_import: bool, seconds: float = CALL_SECONDS
-) -> list[str]:
-    """Refuse a run whose environments cannot be trained on; returns warnings, a sentence each.
+) -> Checked:
+    """Refuse a run whose environments cannot be trained on.
 
     Environments of Gymnasium and MiniGrid as they come are tested with V3 Lab: only their spaces are looked at. All
     others are examined in a process of their own.
@@ -49,13 +59,14 @@ def check_launch(
         setups += [setup for setup in setups_of(run, curriculum) if setup not in setups]
     if all(_is_shipped(setup) for setup in setups):
         check_all(run, curricula, allow_import=allow_import)
-        return []
+        return Checked([], look(run, allow_import=allow_import))
     reports = examine_apart(run, curricula, allow_import=allow_import, seconds=seconds)
     for report in reports:
         if report.fault is not None:
             raise V3Error(report.fault)
     several = len(reports) > 1
-    return [f"{report.env}: {text}" if several else text for report in reports for text in report.warnings]
+    warnings = [f"{report.env}: {text}" if several else text for report in reports for text in report.warnings]
+    return Checked(warnings, reports[0].sees)
 
 
 def examine_apart(
@@ -157,7 +168,7 @@ def _main() -> None:
     answer = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     task: dict[str, Any] = json.load(sys.stdin)
-    run = EnvironmentSetup(task["run"]["env_id"], task["run"]["args"], tuple(task["run"]["wrappers"]))
+    run = EnvironmentSetup(**task["run"] | {"wrappers": tuple(task["run"]["wrappers"])})
     curricula = [parse(text) for text in task["curricula"]]
 
     def write(said: dict[str, Any]) -> None:

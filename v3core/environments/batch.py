@@ -25,6 +25,7 @@ from v3core.environments.faults import (
 from v3core.environments.history import History, UnfinishedEpisode, generator_state, plain
 from v3core.environments.make import is_minigrid, make_environment
 from v3core.environments.masks import IN_INFO, mask_method, mask_writer
+from v3core.environments.seen import describe_seen
 from v3core.environments.types import EnvironmentSpec
 from v3core.errors import V3Error
 from v3core.interruption import LeftEarlyError, leave_if, never
@@ -86,6 +87,7 @@ class EnvironmentBatch:
         self._maskable = spec.environment.view >= 2 and spec.actions.mask_size > 0
         self._write_mask = mask_writer(spec.actions)
         self._mask_methods: list[Callable[[], Any] | None] = []
+        self._info_keys: set[str] = set()
         self._history: History | None = None
         self._seeds: list[int] = np.random.SeedSequence(seeds).generate_state(count).tolist()
         try:
@@ -102,6 +104,10 @@ class EnvironmentBatch:
         self._says_success = is_minigrid(self._envs[0])
         self.odd_success: str | None = None
         """A sentence, once an episode's end said something of its success that does not count."""
+
+    def sees(self) -> str:
+        """What of these environments the policy sees and obeys, and what is left out."""
+        return describe_seen(self._envs[0], self._spec, self._info_keys)
 
     def keep_history(self) -> None:
         """From now on keep what `unfinished` needs. To be called before the first step."""
@@ -167,7 +173,10 @@ class EnvironmentBatch:
                     truncated = truth_of(truncated, "truncated")
                 self._terminated[number], self._truncated[number] = terminated, truncated
                 encode(observation, rows[number])
+                if self._steps == 1 and info:
+                    self._info_keys.update(info)
                 if terminated or truncated:
+                    self._info_keys.update(info)
                     finals[number] = rows[number].copy()
                     success = self._success(info, terminated, float(rewards[number]))
                     if success is not None:
@@ -198,6 +207,8 @@ class EnvironmentBatch:
             observation, info = reset_result(env.reset(seed=seed))
             self._encode(observation, self._rows[number])
             check_action_space(self._action_spaces[number], env.action_space)
+            if seed is not None:
+                self._info_keys.update(info)
             if self._maskable:
                 self._take_mask(number, info)
         except KeyboardInterrupt:

@@ -34,8 +34,9 @@ from v3core.environments.faults import (
 )
 from v3core.environments.history import generator_state
 from v3core.environments.make import is_minigrid
-from v3core.environments.masks import IN_INFO, mask_method
+from v3core.environments.masks import IN_INFO, mask_method, mask_writer
 from v3core.environments.registry import make_or_explain, spec_of
+from v3core.environments.seen import describe_seen
 from v3core.environments.types import EnvironmentSpec
 from v3core.errors import V3Error
 
@@ -57,6 +58,8 @@ class Report:
     """What does not keep from training but matters, a sentence each."""
     notes: list[str] = field(default_factory=list)
     """What Gymnasium's own checker recommends."""
+    sees: str = ""
+    """What of it the policy sees and obeys, and what is left out."""
 
 
 class _EnoughError(Exception):
@@ -129,6 +132,7 @@ def _play(env: gymnasium.Env[Any, Any], spec: EnvironmentSpec, report: Report, w
         seen.append(look.step(action, watch))
         if look.over:
             seen.append(look.reset(None, watch))
+    report.sees = describe_seen(env, spec, look.info_keys)
     if generator_state(env.unwrapped) is None:
         report.warnings.append(f"Its np_random is not one of NumPy's generators: {_EXACT}.")
     return seen
@@ -139,7 +143,9 @@ class _Look:
 
     def __init__(self, env: gymnasium.Env[Any, Any], spec: EnvironmentSpec, report: Report) -> None:
         self.info: dict[str, Any] = {}
+        self.info_keys: set[str] = set()
         self.over = False
+        self._write_mask = mask_writer(spec.actions)
         self._env, self._spec, self._report = env, spec, report
         self._encode = encoder(spec.graph)
         self._action_space = env.action_space
@@ -152,6 +158,7 @@ class _Look:
         with self.explained(call):
             observation, self.info = reset_result(self._env.reset(seed=seed))
             row = self._seen(call, observation)
+            self._check_mask()
             check_action_space(self._action_space, self._env.action_space)
             if self._env.observation_space != self._observation_space:
                 self._report.warnings.append(f"Its observation_space changes with {call}; the first one counts.")
@@ -171,7 +178,18 @@ class _Look:
             self.over = terminated or truncated
             if self.over and (odd := success_of(self.info)[1]):
                 self._report.warnings.append(odd)
+            if not self.over:
+                self._check_mask()
         return row + np.float64(reward).tobytes() + bytes((terminated, truncated))
+
+    def _check_mask(self) -> None:
+        """Whether what it says of the actions allowed now is a mask."""
+        self.info_keys.update(self.info)
+        if self._spec.actions.mask_size:
+            method = mask_method(self._env)
+            mask = method() if method is not None else self.info.get(IN_INFO)
+            if mask is not None or method is not None:
+                self._write_mask(mask, np.zeros(self._spec.actions.mask_size, dtype=np.bool_))
 
     def _seen(self, call: str, observation: Any) -> bytes:
         row = np.zeros(self._spec.graph.size, dtype=self._spec.graph.dtype)

@@ -106,6 +106,15 @@ class Recorder:
 
         self._writer.also(write)
 
+    def sees(self, text: str) -> None:
+        """Record and log it."""
+        logger.info("%s", text)
+
+        def write(tx: Transaction) -> None:
+            update_run(tx, self._run.id, {"sees": text}, only_in=ACTIVE)
+
+        self._writer.also(write)
+
     def record(self, episodes: Sequence[EpisodeRecord], step: int) -> None:
         """Hand the episodes to the writer."""
         self._writer.record(episodes, step)

@@ -76,6 +76,8 @@ class RunRow:
     pid_started: float | None
     device: str | None
     """Where its network really computed when it last trained: `cpu`, or `cuda: NVIDIA H100`; None before it trained."""
+    sees: str | None
+    """What of its environment the policy sees and obeys, and what is left out; None before its first rollout."""
     heartbeat_at: datetime | None
     heartbeat_due_at: datetime | None
     """When the worker promised to be heard from again."""

@@ -118,6 +118,7 @@ class RunColumns(Columns):
     pid: Named[int | None]
     pid_started: Named[float | None]
     device: Named[str | None]
+    sees: Named[str | None]
     heartbeat_at: Named[datetime | None] = Column(UtcDateTime)
     heartbeat_due_at: Named[datetime | None] = Column(UtcDateTime)
     rollout_at: Named[datetime | None] = Column(UtcDateTime)

@@ -73,6 +73,9 @@ class TrainingHooks(Protocol):
     def trains_on(self, device: str) -> None:
         """Where the network computes, as in `cpu` or `cuda: NVIDIA H100`; called once, before anything else."""
 
+    def sees(self, text: str) -> None:
+        """What of the environment the policy sees and obeys, and what is left out; after the first rollout in it."""
+
     def record(self, episodes: Sequence[EpisodeRecord], step: int) -> None:
         """Episodes of the rollout just learned from, which may be none; `step` counts the whole run's steps."""
 

@@ -89,6 +89,7 @@ def train(
     except LeftEarlyError:
         return Outcome.STOPPED  # the checkpoint is still the newest
     saved_at = clock()
+    described: World | None = None
     try:
         while state.completed < config.episodes or _evaluation_due(config, state):
             before = state.snapshot()
@@ -133,6 +134,9 @@ def train(
                 nothing = _Learned(None, Coefficients.of(settings), float("nan"), 0.0)
                 _record(state, settings, world, nothing, failed.rollout, config, hooks)
                 raise failed.failure from failed.failure.__cause__
+            if described is not world:
+                described = world
+                hooks.sees(world.envs.sees())
             learned = _learn(state, rollout, settings, config.ppo, hooks, before, interrupted)
             world.pass_on_remarks(hooks.remark)
             _record(state, settings, world, learned, rollout, config, hooks)

@@ -25,6 +25,11 @@ def environment_warnings(env: EnvironmentSetup) -> list[str]:
     return _found(_key(env), None)[1]
 
 
+def environment_seen(env: EnvironmentSetup) -> str:
+    """What of an environment that can be trained the policy sees and obeys, and what is left out."""
+    return _found(_key(env), None)[2]
+
+
 def run_problem(env: EnvironmentSetup | str, curriculum: Curriculum) -> str | None:
     """Why one policy cannot be trained on all environments of a run, as one sentence; None if it can."""
     setup = setup_of(env)
@@ -37,12 +42,13 @@ def _key(env: EnvironmentSetup | str) -> str:
 
 
 @st.cache_data(max_entries=256, ttl=600, show_spinner="Looking at the environment …")
-def _found(key: str, curriculum: str | None) -> tuple[str | None, list[str]]:
-    """What keeps it from being trained, and what is odd; looked at again now and then, for code changes."""
+def _found(key: str, curriculum: str | None) -> tuple[str | None, list[str], str]:
+    """What keeps it from being trained, what is odd, and what of it is seen; looked at again now and then."""
     env_id, args, wrappers = json.loads(key)
     try:
         setup = EnvironmentSetup(env_id, args, tuple(wrappers))
         curricula = [] if curriculum is None else [parse(curriculum)]
-        return None, check_launch(setup, curricula, allow_import=False, seconds=CALL_SECONDS)
+        checked = check_launch(setup, curricula, allow_import=False, seconds=CALL_SECONDS)
     except V3Error as error:
-        return str(error), []
+        return str(error), [], ""
+    return None, checked.warnings, checked.sees

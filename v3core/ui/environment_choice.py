@@ -7,7 +7,7 @@ import streamlit as st
 from v3core.config import chosen_environment, recipe_for
 from v3core.environment_setup import EnvironmentSetup
 from v3core.environments import known_environments, matching_environments
-from v3core.ui.environment import environment_problem, environment_warnings
+from v3core.ui.environment import environment_problem, environment_seen, environment_warnings
 from v3core.ui.environment_fields import environment_fields
 from v3core.ui.text import md, plain
 
@@ -52,6 +52,7 @@ def pick_environment(before: EnvironmentSetup | None = None) -> tuple[Environmen
     else:
         for warning in environment_warnings(setup):
             st.warning(plain(warning), icon=":material/warning:")
+        st.caption(md(":material/visibility: {}", environment_seen(setup)))
     return setup, problem
 
 

@@ -34,6 +34,8 @@ def run_settings(database: Database, run: RunRow, curriculum: Curriculum) -> Non
             describe_device(run),
         )
     )
+    if run.sees:
+        st.caption(md(":material/visibility: {}", run.sees))
     if environments := describe_environments(run.config, curriculum):
         st.caption(plain(environments))
 

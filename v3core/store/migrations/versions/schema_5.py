@@ -1,4 +1,4 @@
-"""Schema 5: what a run needs to start, the device it used, what identifies its machine, and limits per machine."""
+"""Schema 5: what a run needs to start, the device it used, what its policy sees; what a machine is, and its limits."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -13,6 +13,7 @@ def upgrade() -> None:
     op.add_column("runs", sa.Column("machine", sa.String(64)))
     op.add_column("runs", sa.Column("pid_namespace", sa.String(32)))
     op.add_column("runs", sa.Column("device", sa.String))
+    op.add_column("runs", sa.Column("sees", sa.String))
     op.create_table(
         "machines",
         sa.Column("machine", sa.String(64), primary_key=True, nullable=False),

@@ -5,7 +5,7 @@ from uuid import uuid4
 import streamlit as st
 
 from v3core.charts.curriculum_preview import curriculum_preview
-from v3core.config import MAX_EPISODES, RunConfig, recipe_for
+from v3core.config import MAX_EPISODES, RunConfig, check_name, recipe_for
 from v3core.curriculum import Curriculum
 from v3core.curriculum.text import describe_architecture
 from v3core.errors import V3Error
@@ -77,6 +77,7 @@ with st.container(border=True):
             st.caption(plain(source.description))
         checked = curriculum_editor(source, source_key=f"{preset}:{source.name}", episodes=episodes, scale=scale)
         problems.extend(checked.problems.values())
+        beside_phases = st.container()
         if checked.curriculum is not None:
             unlike = run_problem(setup, checked.curriculum) if not problems else None
             if unlike:
@@ -91,7 +92,7 @@ with st.container(border=True):
         curricula.extend(others)
 
 with st.container(border=True):
-    st.subheader("Names", anchor=False)
+    st.subheader("Names and priority", anchor=False)
     left, middle, right = st.columns([2, 2, 1])
     name = left.text_input(
         "Name", draft.name if draft else "", key="name", placeholder="The curriculum's name", max_chars=MOST_TYPED_NAME
@@ -113,9 +114,21 @@ with st.container(border=True):
         help=PRIORITY_HELP,
     )
 
+    try:
+        check_name("experiment", experiment or "none")
+    except V3Error as error:
+        problems.append(str(error))
+        middle.error(plain(error))
+
 configs: list[RunConfig] = []
 if not problems:
-    configs, problems = checked_configs(curricula, seeds, name=name, env=setup, episodes=episodes, recipe=recipe)
+    configs, wrong_runs, wrong_name = checked_configs(
+        curricula, seeds, name=name, env=setup, episodes=episodes, recipe=recipe
+    )
+    for wrong_here, place in ((wrong_runs, beside_phases), (wrong_name, left)):
+        if wrong_here:
+            problems.append(wrong_here)
+            place.error(plain(wrong_here))
 TOKEN, LAUNCHED = "launch-token", "launched"
 
 

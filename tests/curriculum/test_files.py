@@ -117,7 +117,7 @@ def test_presets_that_name_environments_are_offered_there_only():
 
 def test_choosing_more_experts_than_there_are_is_refused():
     check_experts(load_preset("mixtral"), 2)
-    with pytest.raises(V3Error, match="top_k 2, but there are only 1 experts"):
+    with pytest.raises(V3Error, match="top_k 2, but the router has 1 expert "):
         check_experts(load_preset("mixtral"), 1)
 
 

@@ -91,6 +91,18 @@ def test_a_curriculum_that_needs_more_experts_than_there_are_is_refused(launch):
     assert not launch.button(key="start").disabled
     setting(launch, "policy.experts").set_value("1").run()
     assert launch.button(key="start").disabled
+    sentence = "has top_k 2, but the router has 1 expert to choose among"
+    assert any(sentence in shown(error.value) for error in launch.error)
+    assert sum(sentence in text for text in captions(launch)) == 2
+
+
+@pytest.mark.parametrize("field", ["name", "experiment"])
+def test_a_name_that_no_list_can_show_is_refused_beside_its_field(launch, field):
+    launch.text_input(key=field).set_value("a\x07b").run()
+    sentence = f"The name of the {'run' if field == 'name' else field} holds"
+    assert any(sentence in shown(error.value) for error in launch.error)
+    assert sum(sentence in text for text in captions(launch)) == 2
+    assert launch.button(key="start").disabled
 
 
 def test_values_of_the_recipe_are_those_of_the_environment(launch):

@@ -317,7 +317,7 @@ def test_an_edit_of_the_past_is_rejected_in_one_sentence_and_training_goes_on(sm
             "Phase 'three' trains on Acrobot-v1, whose observations are not like those of CartPole-v1",
         ),
         ({"env": "CartPol-v1"}, "Did you mean CartPole-v1"),
-        ({"routing": "topk", "top_k": 9}, "has top_k 9, but there are only 4 experts"),
+        ({"routing": "topk", "top_k": 9}, "has top_k 9, but the router has 4 experts"),
     ],
 )
 def test_an_edit_that_the_network_cannot_follow_is_rejected(small_run, recorder, change, reason):

@@ -141,7 +141,8 @@ def check_experts(curriculum: Curriculum, experts: int) -> None:
     """
     for number, phase in enumerate(curriculum.phases, start=1):
         if phase.top_k is not None and phase.top_k > experts:
+            chosen_among = "1 expert" if experts == 1 else f"{experts} experts"
             raise V3Error(
-                f"Phase {number} '{phase.name}' has top_k {phase.top_k}, but there are only {experts} experts to "
-                "choose among; lower it."
+                f"Phase {number} '{phase.name}' has top_k {phase.top_k}, but the router has {chosen_among} to choose "
+                "among; lower it, or give the network more experts."
             )

@@ -89,12 +89,16 @@ def checked_configs(
     env: EnvironmentSetup,
     episodes: int,
     recipe: Recipe,
-) -> tuple[list[RunConfig], list[str]]:
-    """What `sweep_configs` makes, or nothing and the sentence that says why not."""
+) -> tuple[list[RunConfig], str, str]:
+    """What `sweep_configs` makes, or nothing and a sentence: what is wrong with the runs, or else with their name."""
     try:
-        return sweep_configs(curricula, seeds, name=name, env=env, episodes=episodes, recipe=recipe), []
+        sweep_configs(curricula, seeds[:1], name="", env=env, episodes=episodes, recipe=recipe)
     except V3Error as error:
-        return [], [str(error)]
+        return [], str(error), ""
+    try:
+        return sweep_configs(curricula, seeds, name=name, env=env, episodes=episodes, recipe=recipe), "", ""
+    except V3Error as error:
+        return [], "", str(error)
 
 
 def name_experiment(

@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from v3core.jobs.demo import is_demo
 from v3core.store.database import Database
 from v3core.store.history import CheckpointRow
 from v3core.store.runs import RunRow, list_runs
@@ -20,7 +21,8 @@ def next_steps(database: Database, run: RunRow, checkpoint: CheckpointRow | None
         checkpoint: its newest one that is whole, if there is one.
     """
     with st.container(horizontal=True, vertical_alignment="center"):
-        _compare(run, list_runs(database))
+        if not is_demo(run):  # whose page offers the comparison with what to look for
+            _compare(run, list_runs(database))
         if checkpoint is not None:
             with st.popover("Use the policy", icon=":material/code:", key=f"use-{run.id}"):
                 use_policy((database.data_dir / checkpoint.path).resolve())

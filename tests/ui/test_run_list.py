@@ -31,9 +31,9 @@ def database(tmp_path):
 )
 def test_the_second_line_says_only_what_the_name_does_not(database, name, facts):
     run = get_run(database, add_recorded_run(database, Status.COMPLETED, name=name))
-    *named, ago = facts_beside_the_name(run, run.started_at)
+    *named, ago = facts_beside_the_name(run, run.started_at or run.created_at)
     assert (named, ago[1:]) == (facts, " s ago")
-    assert facts_beside_the_name(replace(run, experiment="Both"), run.started_at)[-1] == "Both"
+    assert facts_beside_the_name(replace(run, experiment="Both"), run.created_at)[-1] == "Both"
 
 
 def test_what_trains_stands_above_what_waits_and_that_above_what_has_ended(database):

@@ -179,12 +179,12 @@ def import_a_run(visitor: Visitor) -> None:
 
 
 def delete_a_run(visitor: Visitor) -> None:
-    """On Live, which then shows another."""
+    """On Live, which then says so and offers the list."""
     run_id = visitor.add(Status.COMPLETED)
     visitor.open(f"/live?run={run_id}")
     visitor.act("Delete")
     visitor.page.get_by_role("dialog").get_by_role("button", name="Delete").click()
-    visitor.page.wait_for_url(lambda url: run_id not in url, timeout=PATIENCE)
+    expect(visitor.page.get_by_text("was deleted. Choose another above.")).to_be_visible(timeout=PATIENCE)
     visitor.arrived("/live")
 
 

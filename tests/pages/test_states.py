@@ -4,8 +4,9 @@ import pytest
 
 from tests.markdown import shown
 from tests.pages.recorded import add_recorded_run
+from v3core.jobs import control
 from v3core.jobs.lifecycle import Status
-from v3core.store.runs import get_run, list_runs
+from v3core.store.runs import get_run, list_runs, update_run
 from v3core.store.status import STORED
 from v3core.ui import actions
 from v3core.ui.text import plain
@@ -76,6 +77,57 @@ def test_live_says_when_the_linked_run_is_gone(open_page, database):
     app = open_page("pages/live.py", run="ffffffff")
     assert not app.exception
     assert "There is no run 'ffffffff'" in app.warning[0].value
+    assert "Choose another above." in app.warning[0].value
+    assert not app.subheader  # none is shown in its place
+    (picker,) = [box for box in app.selectbox if box.label == "Run"]
+    assert (picker.value, len(picker.options)) == (None, 1)
+    picker.select_index(0).run()
+    assert not app.warning
+    assert app.subheader[0].value == "a completed run"
+
+
+@pytest.mark.parametrize("linked", [True, False])
+def test_after_a_delete_no_other_run_is_shown(open_page, database, linked):
+    other, run_id = add_recorded_run(database, Status.COMPLETED, name="other"), None
+    run_id = add_recorded_run(database, Status.STOPPED, name="*mine*")
+    app = open_page("pages/live.py", **({"run": run_id[:8]} if linked else {}))
+    app.button(key=f"delete:live:{run_id}").click().run()
+    app.button(key="confirm-delete").click().run()
+    assert not app.exception
+    assert [run.id for run in list_runs(database)] == [other]
+    assert shown(app.warning[0].value) == "The run '*mine*' was deleted. Choose another above."
+    assert not app.subheader
+    (picker,) = [box for box in app.selectbox if box.label == "Run"]
+    assert picker.value is None
+    picker.select_index(0).run()
+    assert not app.warning
+    assert app.subheader[0].value == "other"
+
+
+def test_deleting_the_only_run_says_so_too(open_page, database):
+    run_id = add_recorded_run(database, Status.STOPPED, name="mine")
+    app = open_page("pages/live.py", run=run_id)
+    app.button(key=f"delete:live:{run_id}").click().run()
+    app.button(key="confirm-delete").click().run()
+    assert "The run 'mine' was deleted." in app.warning[0].value
+    assert "There is no run to watch yet." in told(app)
+
+
+def test_a_run_deleted_in_another_tab_is_said_to_be(open_page, database):
+    add_recorded_run(database, Status.COMPLETED, name="other")
+    run_id = add_recorded_run(database, Status.STOPPED, name="mine")
+    app = open_page("pages/live.py", run=run_id)
+    control.delete(database, run_id)
+    app.run()
+    assert "The run 'mine' was deleted." in app.warning[0].value
+    assert not app.subheader
+
+
+def test_live_says_what_the_policy_sees(open_page, database):
+    run_id = add_recorded_run(database, Status.COMPLETED)
+    with database.write() as tx:
+        update_run(tx, run_id, {"sees": "The policy sees speed. Left out: *place*."}, only_in=STORED)
+    assert "The policy sees speed. Left out: *place*." in told(open_page("pages/live.py", run=run_id))
 
 
 def test_boundaries_ahead_are_open_and_those_behind_are_closed(open_page, database):

@@ -166,6 +166,3 @@ def _delete(database: Database, run: RunRow) -> None:
         pass  # deleted already: by a first click, or in another tab
     except V3Error as error:
         st.toast(plain(error), icon=":material/warning:", duration="long")
-        return
-    if run_id.startswith(st.query_params.get("run", run_id)) and "run" in st.query_params:
-        del st.query_params["run"]  # the address must not go on naming it

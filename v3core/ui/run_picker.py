@@ -1,7 +1,7 @@
 """Choosing a run: the address names it, so that a link to it works cold."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -16,6 +16,8 @@ from v3core.ui.text import md, plain
 
 _KEY = "picked-run"
 _KEYS = "picked-runs"
+_SHOWN = "shown-run"
+"""Id and name of the run that this tab showed last."""
 _OFFERED = 5
 """Experiments that Compare offers while nothing is chosen."""
 
@@ -34,15 +36,20 @@ def distinct_names(runs: list[RunRow]) -> list[str]:
 def pick_run(database: Database, place: DeltaGenerator) -> RunRow:
     """The run that `?run=ID` names (an id may be shortened), else the newest active one, else the newest.
 
-    Ends the page, with a sentence and a way on, if there is none.
+    Ends the page, with a sentence and a way on, if there is none; also if the named run is not there, or the one that
+    was shown has been deleted: another run is never shown in its place.
 
     Args:
         database: an open store.
         place: the container that takes the picker.
     """
     runs = {run.id: run for run in list_runs(database)}
+    wanted = st.query_params.get("run")
+    missing = _missing(database, wanted, runs)
     if not runs:
         st.title("Live", anchor=False)
+        if missing:
+            st.warning(plain(missing), icon=":material/search_off:")
         with st.container(border=True, horizontal_alignment="center", key="empty"):
             st.space("small")
             st.markdown("There is no run to watch yet.", text_alignment="center")
@@ -51,29 +58,52 @@ def pick_run(database: Database, place: DeltaGenerator) -> RunRow:
                 st.page_link("pages/launch.py", label="Launch a run", icon=":material/rocket_launch:")
             st.space("small")
         st.stop()
-    wanted = st.query_params.get("run")
-    chosen = next((run.id for run in runs.values() if run.status in ACTIVE), next(iter(runs)))
-    if wanted:
-        try:
-            chosen = resolve(database, wanted)
-        except V3Error as error:
-            st.warning(md("{} Showing another.", error), icon=":material/search_off:")
-    else:
+    chosen = None
+    if wanted and not missing:
+        chosen = resolve(database, wanted)
+    elif not missing:
+        chosen = next((run.id for run in runs.values() if run.status in ACTIVE), next(iter(runs)))
         name_in_address("live", "run", chosen)
     st.session_state[_KEY] = chosen
     place.selectbox(
         "Run",
         list(runs),
+        index=None,
         format_func=lambda run_id: run_label(runs[run_id]),
         key=_KEY,
         on_change=_follow,
+        placeholder="Choose a run",
         label_visibility="collapsed",
     )
+    if chosen is None:
+        st.title("Live", anchor=False)
+        st.warning(md("{} Choose another above.", missing), icon=":material/search_off:")
+        with st.container(horizontal=True):
+            st.page_link("app.py", label="All runs", icon=":material/home:")
+            st.page_link("pages/launch.py", label="Launch a run", icon=":material/rocket_launch:")
+        st.stop()
+    st.session_state[_SHOWN] = (chosen, runs[chosen].name)
     return runs[chosen]
 
 
+def _missing(database: Database, wanted: str | None, runs: Collection[str]) -> str | None:
+    """Why the run that is wanted cannot be shown: it was deleted, or never was there. None if it can."""
+    shown, name = st.session_state.get(_SHOWN, (None, ""))
+    if shown is not None and shown not in runs and shown.startswith(wanted or ""):
+        if not wanted:
+            del st.session_state[_SHOWN]  # said once: whoever opens the page again wants any run
+        return f"The run '{name}' was deleted."
+    if wanted:
+        try:
+            resolve(database, wanted)
+        except V3Error as error:
+            return str(error)
+    return None
+
+
 def _follow() -> None:
-    st.query_params["run"] = st.session_state[_KEY]
+    if st.session_state[_KEY] is not None:
+        st.query_params["run"] = st.session_state[_KEY]
 
 
 def pick_runs(database: Database) -> list[RunRow]:

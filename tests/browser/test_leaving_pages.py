@@ -185,7 +185,8 @@ def delete_a_run(visitor: Visitor) -> None:
     visitor.act("Delete")
     visitor.page.get_by_role("dialog").get_by_role("button", name="Delete").click()
     expect(visitor.page.get_by_text("was deleted. Choose another above.")).to_be_visible(timeout=PATIENCE)
-    visitor.arrived("/live")
+    visitor.page.get_by_role("link", name="All runs", exact=True).click()
+    visitor.arrived("/")
 
 
 def resume_a_run(visitor: Visitor) -> None:

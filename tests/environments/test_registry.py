@@ -43,7 +43,7 @@ def test_offering_makes_no_environment(monkeypatch):
             "MiniGrid-DoorKey-6x6-v0 or MiniGrid-DoorKey-8x8-v0?",
         ),
         ("lander", "There is no environment 'lander'. Did you mean LunarLander-v3 or LunarLanderContinuous-v3?"),
-        ("MiniGrid", "MiniGrid-Dynamic-Obstacles-16x16-v0 or one of 52 more?"),
+        ("MiniGrid", "MiniGrid-Dynamic-Obstacles-16x16-v0 or one of 62 more?"),
         ("Acrobot", "Environment 'Acrobot' has no version; use Acrobot-v1."),
         ("xyzzy", "There is no environment 'xyzzy'. Name one such as CartPole-v1"),
         ("a/b/c", "There is no environment 'a/b/c'."),

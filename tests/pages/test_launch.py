@@ -156,7 +156,7 @@ def test_without_a_measured_run_no_time_is_made_up(launch, database):
 
 def test_the_time_is_measured_and_scaled_by_runs_and_slots(open_page, database, monkeypatch):
     monkeypatch.setattr("v3core.ui.start_bar.slots", lambda _: 2)
-    trained_here(database, seconds_per_episode=0.5, paused_at=20)
+    trained_here(database, seconds_per_episode=0.5, paused_at=200, episodes=240)
     app = open_page("pages/launch.py")
     app.number_input(key="episodes:CartPole-v1").set_value(240).run()
     assert "About 2 min on 2 slots, going by 1 earlier run of CartPole-v1." in summary(app)
@@ -167,6 +167,14 @@ def test_the_time_is_measured_and_scaled_by_runs_and_slots(open_page, database, 
     assert "About 4 min on 2 slots, going by 1 earlier run of CartPole-v1 with other settings." in summary(app)
     app.number_input(key="episodes:CartPole-v1").set_value(5000).run()
     assert "Time unknown" in summary(app)
+
+
+def test_a_run_that_reached_the_length_says_more_than_a_shorter_one(open_page, database):
+    trained_here(database, seconds_per_episode=1.0, episodes=130)
+    app = open_page("pages/launch.py")
+    assert "going by 1 earlier run of CartPole-v1, shorter than this." in summary(app)
+    trained_here(database, seconds_per_episode=0.5, episodes=260)
+    assert "About 2.2 min" in summary(open_page("pages/launch.py"))
 
 
 def test_a_run_of_another_machine_or_environment_says_nothing_of_the_time(open_page, database):

@@ -9,7 +9,7 @@ import numpy as np
 
 CHUNKS = 8
 """Parts of equal steps that a run's speed is measured in; a pause or a resume spoils one of them, not the median."""
-REACH = 10
+REACH = 3
 """A run tells how long another takes that is at most this many times as long."""
 ALIKE = 1.25
 """Times whose ratio is below this are shown as one."""

@@ -83,7 +83,14 @@ def estimate(database: Database, configs: Sequence[RunConfig]) -> str:
     measured = [run for run in everything if run.env == env and run.episode > 1 and run.host and is_here(run)]
     earlier = measured[:MOST_LOOKED_AT]
     alike = [run for run in earlier if _work(run.config) in {_work(config) for config in configs}]
-    for runs, which in ((alike, ""), (earlier, " with other settings")):
+    # Episodes grow or shrink as the policy learns: what reached this length says more than what has these settings.
+    groups = (
+        ([run for run in alike if run.episode >= episodes], ""),
+        ([run for run in earlier if run.episode >= episodes], " with other settings"),
+        (alike, ", shorter than this"),
+        (earlier, " with other settings, shorter than this"),
+    )
+    for runs, which in groups:
         chosen = runs[:MOST_MEASURED]
         paces = [_pace(database, run.id, run.generation, run.episode, _began(run)) for run in chosen]
         needed = time_needed(paces, episodes, len(configs), free)

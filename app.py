@@ -15,6 +15,7 @@ from v3core.ui.run_picker import compare_link
 from v3core.ui.run_queue import slots_menu, slots_text
 from v3core.ui.status import counted
 from v3core.ui.text import plain
+from v3core.ui.unseen import about
 
 DATABASE_HELP = "Commands given in another folder may use another one; docs/serving.md says how it is chosen."
 
@@ -69,4 +70,6 @@ def overview() -> None:
 st.title("Runs", anchor=False)
 overview()
 archive_import(database)
-st.caption(f"Database: {plain(database.describe())}", help=DATABASE_HELP)
+with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
+    st.caption(f"Database: {plain(database.describe())}", width="content")
+    about("the database", DATABASE_HELP)

@@ -27,6 +27,7 @@ LOG_LINES = 200
 
 database = shell.page("Live")
 shell.reconcile(database)
+st.title("Live", anchor=False)
 head = st.container(horizontal=True, vertical_alignment="center")
 run = shell.needed(pick_run)(database, head)
 with head:

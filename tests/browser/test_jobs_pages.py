@@ -83,7 +83,7 @@ def test_a_pause_is_seen_in_two_tabs_and_each_can_end_it(page: Page, lab: Server
     assert re.search(rf"applied after .* s at episode {held:,}", outcome)
     assert records.episodes(run_id) == held, "nothing is trained while it holds"
 
-    ask(other, records, "Continue", "continue")
+    ask(other, records, "Unpause", "continue")
     for tab in (page, other):
         expect_status(tab, "Running")
     eventually(lambda: records.episodes(run_id) > held, "episodes after the pause")

@@ -240,7 +240,7 @@ def test_runs_are_compared_each_with_its_colour_and_its_phases(metric: str, runs
     assert len({trace.line.color for trace in lines}) == runs
     assert [len(strip.base) for strip in strips] == [3] * runs
     assert [note.text for note in figure.layout.annotations] == ["warmup", "transition", "fine-tune"] * runs
-    assert [band["text"] for band in figure.layout.meta["bands"]] == ["warmup", "transition", "fine-tune"] * runs
+    assert [band["texts"][0] for band in figure.layout.meta["bands"]] == ["warmup", "transition", "fine-tune"] * runs
     payload(figure)
 
 

@@ -182,8 +182,8 @@ def _add_strips(figure: go.Figure, runs: Sequence[RunSeries], palette: Sequence[
             customdata=list(zip(starts, ends, strict=True)),
             hoverinfo="skip",
         )
-        for band, start, stop in zip(bands, starts, ends, strict=True):
-            # The page cuts it to the visible part of its phase.
+        for number, (band, start, stop) in enumerate(zip(bands, starts, ends, strict=True), start=1):
+            # The page writes what fits into the visible part of its phase.
             figure.add_annotation(
                 name=f"band:{len(named)}",
                 text=chart_text(band.name),
@@ -196,7 +196,7 @@ def _add_strips(figure: go.Figure, runs: Sequence[RunSeries], palette: Sequence[
                 showarrow=False,
                 font={"size": _STRIP_TEXT},
             )
-            named.append({"start": start, "end": stop, "text": band.name})
+            named.append({"start": start, "end": stop, "texts": [band.name, str(number)]})
     figure.layout.barmode = "overlay"
     figure.layout.meta = figure.layout.meta | {"bands": named}
 

@@ -132,7 +132,10 @@ def draw_phases(
         shapes.append(_line(now, "now", dash="solid"))
     figure.update_layout(shapes=shapes, annotations=annotations)
     figure.layout.meta = figure.layout.meta | {
-        "bands": [{"start": band.start, "end": band.end, "text": band.name} for band in bands],
+        "bands": [
+            {"start": band.start, "end": band.end, "texts": [band.name, str(number)]}
+            for number, band in enumerate(bands, start=1)
+        ],
         "boundaries": [
             {
                 "index": item.index,
@@ -151,7 +154,7 @@ def name_routing(figure: go.Figure, bands: Sequence[PhaseBand]) -> None:
     for index, band in enumerate(bands):
         text = f"{band.name} · {band.routing}" if band.routing else band.name
         figure.layout.annotations[index].text = chart_text(text)
-        figure.layout.meta["bands"][index]["text"] = text
+        figure.layout.meta["bands"][index]["texts"].insert(0, text)
 
 
 def stack_rows(figure: go.Figure, titles: Sequence[str]) -> list[str]:

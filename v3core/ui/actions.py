@@ -15,6 +15,7 @@ from v3core.ui.refusals import Action, refusal, trained_elsewhere
 from v3core.ui.status import ACTOR, counted
 from v3core.ui.take_over import ask_to_take_over
 from v3core.ui.text import md, plain
+from v3core.ui.unseen import unseen
 
 MANY_EPISODES = 50_000
 """More take seconds to delete."""
@@ -24,7 +25,7 @@ DOUBLE_CLICK_SECONDS = 1.0
 _LOOKS: dict[Action, tuple[str, str]] = {
     "stop": ("Stop", ":material/stop_circle:"),
     "pause": ("Pause", ":material/pause:"),
-    "continue": ("Continue", ":material/play_arrow:"),
+    "continue": ("Unpause", ":material/play_arrow:"),
     "checkpoint": ("Checkpoint now", ":material/save:"),
     "resume": ("Resume", ":material/resume:"),
     "delete": ("Delete", ":material/delete:"),
@@ -97,8 +98,9 @@ def _button(
     meaning = problem or (resume_sentence(run, checkpoint) if action == "resume" else _MEANINGS[action])
     asks_first = action == "delete" or (action == "resume" and trained_elsewhere(run) is not None)
     clicked = st.button(
-        "" if compact else label,
+        unseen("{} {}", label, run.name) if compact else label,
         icon=icon,
+        type="tertiary" if compact else "secondary",
         key=f"{action}:{key}:{run.id}",
         help=md("{}: {}", label, meaning) if compact else plain(meaning),
         disabled=problem is not None,

@@ -10,7 +10,7 @@ _SHOWN = 20
 _TITLES = {
     STOP: "Stop",
     PAUSE: "Pause",
-    CONTINUE: "Continue",
+    CONTINUE: "Unpause",
     CHECKPOINT: "Checkpoint now",
     EDIT_CURRICULUM: "Curriculum",
     PRIORITY: "Priority",

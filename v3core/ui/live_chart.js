@@ -55,14 +55,9 @@ function theme(element) {
 }
 
 const canvas = document.createElement("canvas").getContext("2d")
-function shorten(text, width, font) {
+function longestThatFits(texts, width, font) {
   canvas.font = font
-  if (canvas.measureText(text).width <= width) return text
-  for (let length = text.length - 1; length > 1; length--) {
-    const cut = text.slice(0, length).trimEnd() + "…"
-    if (canvas.measureText(cut).width <= width) return cut
-  }
-  return ""
+  return texts.find((text) => canvas.measureText(text).width <= width) ?? ""
 }
 
 // As chart_text of v3core/charts/text.py: plotly reads HTML in it.
@@ -229,7 +224,7 @@ class Chart {
     return layout
   }
 
-  // Names of phases: beside the visible beginning of their band, cut to its width.
+  // Names of phases: beside the visible beginning of their band, whole; where there is no room, a shorter one.
   fitNames(layout, colours) {
     const bands = layout.meta?.bands ?? []
     if (!bands.length) return
@@ -244,7 +239,7 @@ class Chart {
       const end = Math.min(band.end, to)
       annotation.x = Math.min(start, to)
       const font = `${annotation.font.size}px ${colours.font}`
-      annotation.text = end > start ? chartText(shorten(band.text, (end - start) * scale - 8, font)) : ""
+      annotation.text = end > start ? chartText(longestThatFits(band.texts, (end - start) * scale - 8, font)) : ""
       annotation.visible = annotation.text !== ""
     }
   }

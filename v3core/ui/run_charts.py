@@ -31,6 +31,7 @@ from v3core.ui.boundary_editor import drafts, remember_drag
 from v3core.ui.live_chart import live_chart
 from v3core.ui.run_data import remember_range, visible_range
 from v3core.ui.text import md, plain
+from v3core.ui.unseen import about
 
 NOTHING_RECORDED = "Nothing of this is recorded for this run."
 
@@ -209,7 +210,9 @@ def _health(run: RunRow, series: RunSeries) -> None:
 
 
 def _head(title: str, meaning: str) -> None:
-    st.markdown(md("**{}**", title), help=plain(meaning))
+    with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
+        st.markdown(md("**{}**", title), width="content")
+        about(title, meaning)
 
 
 @st.cache_data(max_entries=256, show_spinner=False)

@@ -47,7 +47,6 @@ def pick_run(database: Database, place: DeltaGenerator) -> RunRow:
     wanted = st.query_params.get("run")
     missing = _missing(database, wanted, runs)
     if not runs:
-        st.title("Live", anchor=False)
         if missing:
             st.warning(plain(missing), icon=":material/search_off:")
         with st.container(border=True, horizontal_alignment="center", key="empty"):
@@ -76,7 +75,6 @@ def pick_run(database: Database, place: DeltaGenerator) -> RunRow:
         label_visibility="collapsed",
     )
     if chosen is None:
-        st.title("Live", anchor=False)
         st.warning(md("{} Choose another above.", missing), icon=":material/search_off:")
         with st.container(horizontal=True):
             st.page_link("app.py", label="All runs", icon=":material/home:")

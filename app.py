@@ -4,8 +4,8 @@ import streamlit as st
 
 from v3core.jobs import launcher
 from v3core.jobs.demo import start_demo
-from v3core.jobs.lifecycle import ACTIVE, ENDED, Status
-from v3core.store.runs import RunRow, list_runs
+from v3core.jobs.lifecycle import ENDED
+from v3core.store.runs import list_runs
 from v3core.ui import news, shell, ticks
 from v3core.ui.archive_import import archive_import
 from v3core.ui.demo import after_the_demo, invitation
@@ -35,19 +35,12 @@ def empty() -> None:
         st.space("medium")
 
 
-def is_busy(runs: list[RunRow]) -> bool:
-    """Whether anything trains or waits to."""
-    return any(run.status in ACTIVE or run.status == Status.QUEUED for run in runs)
-
-
 @ticks.ticking(1, news.of_anything(database))
 @shell.told
 def overview() -> None:
     """All runs, as they are now."""
     shell.reconcile(database)
     runs = list_runs(database)
-    if is_busy(runs):
-        ticks.draw_again_in(1)  # a process that dies writes nothing
     if not runs:
         empty()
         return

@@ -5,7 +5,6 @@ from dataclasses import replace
 import streamlit as st
 
 from v3core.charts.compare import METRICS, compare_figure, metrics_of
-from v3core.jobs.lifecycle import ACTIVE
 from v3core.ui import news, shell, ticks
 from v3core.ui.demo import how_to_read
 from v3core.ui.live_chart import live_chart
@@ -58,8 +57,6 @@ def comparison(run_ids: list[str]) -> None:
         )
     st.subheader("Phase by phase", anchor=False)
     phase_table(database, current, names)
-    if any(run.status in ACTIVE for run in current):
-        ticks.draw_again_in(2)  # a process that dies writes nothing
 
 
 comparison([run.id for run in runs])

@@ -45,8 +45,6 @@ def live(run_id: str, was_unfinished: bool) -> None:
     run = shell.still_there(database, run_id)
     if was_unfinished != (run.status in UNFINISHED):
         st.rerun()  # ended, or resumed: what does not tick changes too
-    if was_unfinished:
-        ticks.draw_again_in(1)  # a process that dies writes nothing
     curriculum = control.current_curriculum(database, run.id)
     run_header(database, run, read_commands(database, run.id))
     what_to_look_for(database, run)

@@ -31,7 +31,7 @@ BUSY_PROCESSES = 2
 PATIENCE = 60_000
 """Milliseconds in which a page must be drawn."""
 TICKS_WATCHED = 4
-"""A page must outlast so many ticks."""
+"""How many ticks a page must outlast."""
 MARKS = {"/": "Import a run", "/launch": "Names", "/live": "Commands", "/compare": "Runs"}
 """What the main part of a page holds once it is drawn, near its end."""
 

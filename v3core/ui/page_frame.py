@@ -27,7 +27,7 @@ def page_frame() -> None:
 
 
 def attend_to_errors() -> None:
-    """From now on, an error that nobody catches in this run of a script is told in a sentence."""
+    """From now on, an error that nobody catches in this run of a script is shown as a sentence."""
     context = get_script_run_ctx(suppress_warning=True)
     if context is not None:
         context.on_script_error = show_error

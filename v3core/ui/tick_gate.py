@@ -1,7 +1,7 @@
 """Which of a browser's ticks are let through: none of a page that was left, and none when there is no news.
 
 Streamlit lets each message of a browser say which page it is for, and announces that page to the browser when the
-message is worked off, even for a tick: a fragment that reruns by itself. A tick that was under way when the page was
+message is processed, even for a tick: a fragment that reruns by itself. A tick that was under way when the page was
 switched therefore announces the old page after the new one was drawn, and the browser clears everything. Here such
 ticks are dropped, at the three places where one may be: when it arrives, when it is merged with the switch that waits,
 and when it is about to run. docs/decisions/0015 has the wire's account.

@@ -1,5 +1,6 @@
 """Jobs as the pages tell of them: why a button is closed, what was asked, what happened, who waits, what has ended."""
 
+import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -277,3 +278,24 @@ def test_ends_are_told_once_on_any_page_and_old_ones_are_not_news(open_page, dat
 )
 def test_how_a_run_ended_is_one_sentence(status, reason, sentence):
     assert end_sentence(EndRow(1, "id", "mine", status, reason, 1)) == sentence
+
+
+def test_runs_says_which_database_is_open_and_sets_how_many_train_at_once(open_page, database):
+    add_recorded_run(database, Status.QUEUED)
+    launcher.set_slots(database, 2)
+    app = open_page("app.py")
+    assert f"Database: {database.describe()}" in told(app).replace("\\", "")
+    app.number_input(key="slots:2").set_value(7).run()
+    assert launcher.slots(database) == 7
+    assert "of 7 slots in use" in told(app)
+
+
+def test_a_run_that_cannot_be_started_here_says_what_it_waits_for(open_page, database, tmp_path):
+    run_id = add_recorded_run(database, Status.QUEUED)
+    gone = json.dumps(
+        {"python": "/p", "folder": "/f", "path": [str(tmp_path / "gone")], "variables": {}, "imports": True}
+    )
+    put(database, run_id, launch=gone)
+    for page in ({}, {"run": run_id}):
+        app = open_page("pages/live.py" if page else "app.py", **page)
+        assert "which is not on this machine; put that back, or stop the run" in told(app)

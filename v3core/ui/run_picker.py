@@ -16,6 +16,7 @@ from v3core.ui.text import md, plain
 
 _KEY = "picked-run"
 _KEYS = "picked-runs"
+_LONGEST_ID = 40
 _SHOWN = "shown-run"
 """Id and name of the run that this tab showed last."""
 _OFFERED = 5
@@ -67,7 +68,7 @@ def pick_run(database: Database, place: DeltaGenerator) -> RunRow:
     place.selectbox(
         "Run",
         list(runs),
-        index=None,
+        index=None if chosen is None else 0,
         format_func=lambda run_id: run_label(runs[run_id]),
         key=_KEY,
         on_change=_follow,
@@ -91,11 +92,14 @@ def _missing(database: Database, wanted: str | None, runs: Collection[str]) -> s
         if not wanted:
             del st.session_state[_SHOWN]  # said once: whoever opens the page again wants any run
         return f"The run '{name}' was deleted."
-    if wanted:
-        try:
-            resolve(database, wanted)
-        except V3Error as error:
-            return str(error)
+    if not wanted:
+        return None
+    if not any(run_id.startswith(wanted) for run_id in runs):
+        return f"There is no run '{wanted[:_LONGEST_ID]}'; it may have been deleted."
+    try:
+        resolve(database, wanted)
+    except V3Error as error:
+        return str(error)
     return None
 
 

@@ -22,6 +22,7 @@ from v3core.ui.run_parameters import run_parameters
 from v3core.ui.run_picker import pick_run
 from v3core.ui.run_settings import run_settings
 from v3core.ui.text import plain
+from v3core.ui.train_longer import train_longer
 
 LOG_LINES = 200
 
@@ -71,6 +72,7 @@ def nothing_yet(run: RunRow) -> None:
 
 
 live(run.id, run.status in UNFINISHED)
+shell.told(train_longer)(database, run)
 shell.told(boundary_editor)(database, run)
 shell.told(run_exports)(database, run)
 shell.told(run_checkpoints)(database, run)

@@ -24,7 +24,7 @@ from v3core.environments import check_environment
 from v3core.environments.apart import check_launch
 from v3core.environments.run_spec import imports_of
 from v3core.errors import V3Error
-from v3core.jobs import control, foreground, housekeeping, launcher, supervisor
+from v3core.jobs import control, foreground, housekeeping, launcher, longer, supervisor
 from v3core.jobs.checkpoints import newest_present, newest_whole, whole_checkpoints
 from v3core.jobs.demo import METRIC as DEMO_METRIC
 from v3core.jobs.demo import start_demo
@@ -213,6 +213,7 @@ def _train_with_progress_bar(database: Database, config: RunConfig) -> tuple[str
         def show(progress: foreground.ForegroundProgress) -> None:
             bar.set_description(progress.phase, refresh=False)
             bar.set_postfix({"return": f"{progress.mean_return:.1f}", "steps": f"{progress.step:,}"}, refresh=False)
+            bar.total = progress.episodes
             bar.update(progress.episode - bar.n)
 
         return foreground.train_here(database, config, show)
@@ -412,7 +413,8 @@ def _ask(prefix: str, ask: Callable[[Database, str, str], object], done: str) ->
 @click.option("--boundaries", metavar="EPISODES", help="Go on with these boundaries, e.g. 150,400.")
 @click.option("--take-over", is_flag=True, help="Go on here with a run that was trained on another host.")
 @click.option("--here", is_flag=True, help="With this shell's import folders and variables, not those of its launch.")
-def resume(run_id: str, boundaries: str | None, take_over: bool, here: bool) -> None:
+@click.option("--episodes", type=int, metavar="N", help="Train it longer, up to N episodes, also a completed run.")
+def resume(run_id: str, boundaries: str | None, take_over: bool, here: bool, episodes: int | None) -> None:
     """Go on with a run from its newest whole checkpoint, in the background."""
     with _database() as database:
         supervisor.reconcile(database)
@@ -420,7 +422,9 @@ def resume(run_id: str, boundaries: str | None, take_over: bool, here: bool) -> 
         curriculum = None
         if boundaries is not None:
             curriculum = with_boundaries(control.current_curriculum(database, run), _episodes(boundaries))
-        control.resume(database, run, "command line", curriculum=curriculum, take_over=take_over, here=here)
+        control.resume(
+            database, run, "command line", curriculum=curriculum, take_over=take_over, here=here, episodes=episodes
+        )
         status = run_store.get_run(database, run).status
     echo(f"{run} is {status}.")
 
@@ -456,6 +460,18 @@ def move(run_id: str, boundaries: str) -> None:
         current = control.current_curriculum(database, run)
         control.request_edit(database, run, with_boundaries(current, wanted), actor="command line")
     echo("Requested; the run applies it between two updates.")
+
+
+@commands.command()
+@click.argument("run_id", metavar="ID")
+@click.option("--episodes", type=int, required=True, metavar="N", help="The new length.")
+def extend(run_id: str, episodes: int) -> None:
+    """Train a run that trains or waits longer, up to N episodes; `resume --episodes` is for one that has ended."""
+    _ask(
+        run_id,
+        lambda db, run, actor: longer.extend(db, run, episodes, actor),
+        "Requested; the run applies it between two updates.",
+    )
 
 
 @commands.command()

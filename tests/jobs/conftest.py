@@ -11,13 +11,27 @@ import pytest
 from tests import runs
 from tests.databases import BACKENDS, empty_database
 from tests.processes import kill_all
+from tests.runs import TINY, tiny_config
 from tests.runs import assert_whole as assert_whole
-from tests.runs import tiny_config
-from v3core.jobs import identity
+from v3core.config import EvaluationConfig, build_run_config
+from v3core.curriculum import parse
+from v3core.jobs import control, identity, recorder
 from v3core.jobs.launcher import claim, create, enqueue, set_slots
 from v3core.jobs.lifecycle import Status, change_status
+from v3core.jobs.signals import StopRequest
+from v3core.jobs.worker import adopt, train_run
 from v3core.store.database import Database
 from v3core.store.runs import get_run, need_run, update_run
+from v3core.training import trainer
+
+FOUR_PHASES = """
+{name: test, phases: [
+  {name: first, until: {episode: 12}, routing: softmax, temperature: {from: 2.0, to: 1.0}},
+  {name: second, until: {step: 700}, routing: topk, top_k: 1, bias_speed: 0.01},
+  {name: third, until: {metric: length, at_least: 1, window: 5, min_episodes: 10}, routing: gumbel, jitter: 0.1},
+  {name: last, routing: sparsemax}]}
+"""
+
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -129,3 +143,47 @@ def start(db, config):
 def wait_until(db):
     """Wait until a run has reached a status, or an episode; fails with its log if it ends otherwise."""
     return partial(runs.wait_until, db)
+
+
+@pytest.fixture
+def make(db, monkeypatch):
+    """Queue a run that no process takes: `make()` returns its id."""
+    monkeypatch.setattr(control, "drain", lambda *_: [])
+
+    def queued(episodes=60, curriculum=FOUR_PHASES, every=10):
+        recipe = TINY.model_copy(update={"evaluation": EvaluationConfig(episodes=2, every=every)})
+        config = build_run_config(
+            name="same", env="CartPole-v1", seed=3, episodes=episodes, curriculum=parse(curriculum), recipe=recipe
+        )
+        with db.write() as tx:
+            return create(tx, config, now=datetime.now(UTC))
+
+    return queued
+
+
+@pytest.fixture
+def train(db, monkeypatch):
+    """Train a queued run in this process, to its end or until after so many of its rollouts it dies."""
+
+    def until(run_id, rollouts=None, every=None, then=None):
+        """`every`: a checkpoint is due after each multiple of so many rollouts; `then`: called instead of dying."""
+        clock = iter(range(10**6))
+        # The clock is looked at twice in a rollout after which a checkpoint is written.
+        monkeypatch.setattr(trainer, "CHECKPOINT_SECONDS", float("inf") if every is None else 2 * every - 0.5)
+        defaults = trainer.train.__kwdefaults__ | {"clock": lambda: next(clock)}
+        monkeypatch.setattr(trainer.train, "__kwdefaults__", defaults)
+        original, count = recorder.Recorder.record, iter(range(10**6))
+
+        def record(self, episodes, step):
+            original(self, episodes, step)
+            if rollouts is not None and next(count) + 1 >= rollouts:
+                if then is None:
+                    raise MemoryError("killed")
+                then()
+
+        monkeypatch.setattr(recorder.Recorder, "record", record)
+        status = train_run(db, adopt(db, run_id), StopRequest())
+        monkeypatch.setattr(recorder.Recorder, "record", original)
+        return status
+
+    return until

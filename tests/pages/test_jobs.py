@@ -299,3 +299,24 @@ def test_a_run_that_cannot_be_started_here_says_what_it_waits_for(open_page, dat
     for page in ({}, {"run": run_id}):
         app = open_page("pages/live.py" if page else "app.py", **page)
         assert "which is not on this machine; put that back, or stop the run" in told(app)
+
+
+def test_a_completed_run_is_trained_longer_and_a_running_one_is_asked_to(open_page, database, monkeypatch):
+    asked = []
+    monkeypatch.setattr(control, "resume", lambda db, run_id, actor, episodes: asked.append((run_id, episodes)))
+    done, trains = add_recorded_run(database, Status.COMPLETED), add_recorded_run(database, Status.RUNNING)
+    length = get_run(database, done).episodes
+    app = open_page("pages/live.py", run=done)
+    app.number_input(key=f"longer-{done}-{length}").set_value(length + 50)
+    app.button(key="train-longer-button").click().run()
+    assert asked == [(done, length + 50)]
+    app = open_page("pages/live.py", run=trains)
+    app.button(key="train-longer-button").click().run()
+    (command,) = commands.read_commands(database, trains)
+    assert (command.kind, command.value) == ("extend", str(2 * length))
+    assert f"Train longer to episode {2 * length:,}" in str(app.table[-1].value)
+
+
+def test_a_run_that_stops_is_not_made_longer_meanwhile(open_page, database):
+    app = open_page("pages/live.py", run=add_recorded_run(database, Status.STOPPING))
+    assert app.button(key="train-longer-button").disabled

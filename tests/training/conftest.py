@@ -106,6 +106,12 @@ class Recorder:
     def edit_rejected(self, edit, reason):
         self.rejected.append((edit.id, reason))
 
+    def length_applied(self, longer, curriculum, episode):
+        self.applied.append((longer.id, episode))
+
+    def length_rejected(self, longer, reason):
+        self.rejected.append((longer.id, reason))
+
     def checkpoint_path(self, episode):
         return self.folder / f"{episode}.pt"
 

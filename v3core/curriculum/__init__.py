@@ -17,6 +17,7 @@ from v3core.curriculum.knobs import (
     Routing,
     TopKWeights,
 )
+from v3core.curriculum.longer import lengthened
 from v3core.curriculum.model import Architecture, Curriculum, Over, Phase, Ramp, Times, Value
 from v3core.curriculum.progress import (
     BEGIN,
@@ -68,6 +69,7 @@ __all__ = [
     "environments_of",
     "episodes_left",
     "fits",
+    "lengthened",
     "load_curriculum",
     "load_file",
     "load_preset",

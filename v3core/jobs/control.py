@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from v3core.curriculum import Curriculum, PhaseStart, Progress, check_edit
+from v3core.curriculum import Curriculum, PhaseStart, Progress, check_edit, lengthened
 from v3core.errors import V3Error
 from v3core.jobs.checkpoints import newest_whole
 from v3core.jobs.files import DELETED, run_folder
@@ -20,11 +20,12 @@ from v3core.jobs.identity import NOWHERE, is_alive, is_here, process_of, process
 from v3core.jobs.launch import renewed
 from v3core.jobs.launcher import Command, check_priority, drain, keep_asked_slots, worker_command
 from v3core.jobs.lifecycle import ACTIVE, ENDED, RESUMABLE, Status, change_status
+from v3core.jobs.longer import check_length, make_longer
 from v3core.jobs.supervisor import reconcile
 from v3core.store import commands
 from v3core.store.database import Database, Transaction
 from v3core.store.hidden import hide_run, show_run
-from v3core.store.history import CheckpointRow, add_event, checkpoints_of, read_phase_changes
+from v3core.store.history import CheckpointRow, add_event, checkpoints_of, phase_changes_of, read_phase_changes
 from v3core.store.runs import RunRow, get_run, need_run, runs_of_experiment, stored_status, update_run
 
 WAIT_POLL_SECONDS = 0.1
@@ -187,9 +188,10 @@ def resume(
     curriculum: Curriculum | None = None,
     take_over: bool = False,
     here: bool = False,
+    episodes: int | None = None,
     command: Command = worker_command,
 ) -> None:
-    """Put a stopped, failed or lost run back into the queue, to go on from its newest whole checkpoint.
+    """Put a run that has ended back into the queue, to continue from its newest whole checkpoint.
 
     Nothing is deleted here: once its worker has read the checkpoint, it takes the records back to it, so that each
     episode is recorded once.
@@ -201,27 +203,40 @@ def resume(
         curriculum: go on under this one, which may differ only in what lies ahead of the checkpoint.
         take_over: go on here with a run that trained on another host.
         here: start it from now on with the import folders and variables of this process, not of whoever launched it.
+        episodes: train it longer, up to so many; needed for one that is complete.
         command: from run id to the command line of its worker.
 
     Raises:
-        V3Error: if there is no such run, it is not over yet, it is complete, it trained on another host, its
-            checkpoints or import folders are gone, or V3_MAX_WORKERS or the curriculum will not do.
+        V3Error: if there is no such run, it is not over yet, it is complete and not made longer, it trained on another
+            host, its checkpoints or import folders are gone, or V3_MAX_WORKERS, length or curriculum will not do.
     """
     now = datetime.now(UTC)
     with db.write() as tx:
         run = need_run(tx, run_id, for_update=True)
-        if run.status == Status.COMPLETED:
+        if run.status == Status.COMPLETED and episodes is None:
             raise V3Error(
-                f"Run {_short(run)} has completed all its {run.episodes} episodes; there is no more to train."
+                f"Run {_short(run)} has completed all its {run.episodes} episodes; train it longer with: "
+                f"python -m v3core resume {run.id[:8]} --episodes {2 * run.episodes}."
             )
-        if run.status not in RESUMABLE:
+        if run.status not in RESUMABLE | {Status.COMPLETED}:
             raise V3Error(f"Run {_short(run)} is {run.status}; only a run that has ended can be resumed.")
         if not is_here(run) and not take_over:
             raise V3Error(
                 f"Run {_short(run)} was trained on host '{run.host}'; if its files are here and it does not train "
                 f"there, go on with: python -m v3core resume {run.id[:8]} --take-over."
             )
+        longer = episodes if run.status == Status.COMPLETED or episodes != run.episodes else None
+        if longer is not None:
+            check_length(run, longer)
         start, where = _start(db, tx, run)
+        if longer is not None:
+            if curriculum is not None:
+                starts = tuple(PhaseStart(change.episode, change.step) for change in phase_changes_of(tx, run_id))
+                curriculum = lengthened(curriculum, Progress(run.episode, run.episodes, run.step, starts))
+            make_longer(tx, run, longer, actor, now)
+            if run.status == Status.COMPLETED:
+                where = "from before its end"
+            run = need_run(tx, run_id)
         if curriculum is not None:
             _edit_before_resume(db, tx, run, curriculum, start, actor, now)
         values: dict[str, Any] = {

@@ -22,7 +22,7 @@ TRANSITIONS: Mapping[Status, frozenset[Status]] = {
     Status.STALLED: frozenset({Status.RUNNING, Status.PAUSED, Status.STOPPING, Status.FAILED, Status.LOST}),
     Status.STOPPING: frozenset({Status.STOPPED, Status.COMPLETED, Status.FAILED, Status.LOST}),
     Status.STOPPED: frozenset({Status.QUEUED}),
-    Status.COMPLETED: frozenset(),
+    Status.COMPLETED: frozenset({Status.QUEUED}),  # only with a new length: see `control.resume`
     Status.FAILED: frozenset({Status.QUEUED}),
     Status.LOST: frozenset({Status.QUEUED}),
     Status.UNREADABLE: frozenset(),
@@ -31,7 +31,8 @@ TRANSITIONS: Mapping[Status, frozenset[Status]] = {
 ACTIVE = frozenset({Status.STARTING, Status.RUNNING, Status.PAUSED, Status.STALLED, Status.STOPPING})
 """A process belongs to the run, and a slot."""
 ENDED = frozenset({Status.STOPPED, Status.COMPLETED, Status.FAILED, Status.LOST, Status.UNREADABLE})
-RESUMABLE = frozenset(status for status in ENDED if Status.QUEUED in TRANSITIONS[status])
+RESUMABLE = frozenset(status for status in ENDED - {Status.COMPLETED} if Status.QUEUED in TRANSITIONS[status])
+"""Ends after which training continues as it was; a completed run does only if it is made longer."""
 TOLD = frozenset({Status.COMPLETED, Status.FAILED, Status.LOST})
 """Ends that nobody asked for: pages and the webhook tell of them."""
 

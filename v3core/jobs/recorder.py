@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from v3core.curriculum import Curriculum
 from v3core.episode import EpisodeRecord
 from v3core.jobs.checkpoints import kept_checkpoints, superseded
 from v3core.jobs.files import checkpoint_file
@@ -26,9 +27,9 @@ from v3core.store.history import (
     remove_checkpoint,
 )
 from v3core.store.recent import recent_returns
-from v3core.store.runs import RunRow, update_run
+from v3core.store.runs import RunRow, need_run, set_length, update_run
 from v3core.store.writer import EpisodeWriter
-from v3core.training.hooks import Edit, Evaluation, Orders, PhaseChange
+from v3core.training.hooks import Edit, Evaluation, Longer, Orders, PhaseChange
 
 POLL_SECONDS = 0.3
 LOG_SECONDS = 5.0
@@ -94,6 +95,8 @@ class Recorder:
         """Ids of the commands that the present pause answers."""
         self._checkpoints_asked: list[int] = []
         self._edits: list[Edit] = []
+        self._longer: list[Longer] = []
+        self._episodes = run.episodes
         writer.at_heartbeat = self.heard
         checkpoint_file(db, run.id, 0).parent.mkdir(parents=True, exist_ok=True)
 
@@ -125,13 +128,13 @@ class Recorder:
             self._returns.add(episode.return_)
         newest, mean = episodes[-1], self._returns.mean or 0.0
         if self._on_progress is not None:
-            self._on_progress(ForegroundProgress(newest.episode, self._run.episodes, step, newest.phase, mean))
+            self._on_progress(ForegroundProgress(newest.episode, self._episodes, step, newest.phase, mean))
         if time.monotonic() >= self._next_log:
             self._next_log = time.monotonic() + LOG_SECONDS
             logger.info(
                 "Episode %d of %d, step %d, phase %s: mean return %.2f.",
                 newest.episode,
-                self._run.episodes,
+                self._episodes,
                 step,
                 newest.phase,
                 mean,
@@ -191,9 +194,10 @@ class Recorder:
             self._stop = True
             logger.info("Stopping: this process was signalled.")
         edits, self._edits = tuple(self._edits), []
+        longer, self._longer = tuple(self._longer), []
         checkpoint = bool(self._checkpoints_asked) and not self._stop
         self._waits_since = None  # all of it is done before the next rollout
-        return Orders(stop=self._stop, pause=self._paused, checkpoint=checkpoint, edits=edits)
+        return Orders(stop=self._stop, pause=self._paused, checkpoint=checkpoint, edits=edits, longer=longer)
 
     def urgent(self) -> Orders:
         """What was asked and has waited too long; looks into the database a few times a second at most."""
@@ -230,6 +234,8 @@ class Recorder:
                 self._continue(row.id)
             elif row.kind == commands.CHECKPOINT:
                 self._checkpoints_asked.append(row.id)
+            elif row.kind == commands.EXTEND:
+                self._longer.append(Longer(row.id, int(row.value or 0)))
             elif row.revision is not None:
                 self._edits.append(Edit(row.revision.id, row.revision.curriculum))
 
@@ -246,7 +252,7 @@ class Recorder:
             logger.info("Paused at episode %d.", episode)
             self._writer.also(write)
         while self._paused and not (self._stop or self._checkpoints_asked or self._signalled.asked()):
-            if self._edits and not in_rollout:
+            if (self._edits or self._longer) and not in_rollout:
                 break
             time.sleep(POLL_SECONDS)
             self._poll()
@@ -311,6 +317,30 @@ class Recorder:
             add_event(tx, self._run.id, actor="worker", kind="edit", message=f"Edit rejected: {reason}", now=now)
 
         self._writer.also(write)
+
+    def length_applied(self, longer: Longer, curriculum: Curriculum | None, episode: int) -> None:
+        """Record and log it."""
+        message = f"To be trained up to episode {longer.episodes}, not {self._episodes}."
+        logger.info(message)
+        self._episodes, now = longer.episodes, datetime.now(UTC)
+
+        def write(tx: Transaction) -> None:
+            set_length(tx, need_run(tx, self._run.id), longer.episodes)
+            if curriculum is not None:
+                commands.add_revision(tx, self._run.id, curriculum, actor="worker", now=now, applied_episode=episode)
+            commands.apply_commands(tx, self._run.id, ids=[longer.id], episode=episode, now=now)
+            add_event(tx, self._run.id, actor="worker", kind="length", message=message, now=now)
+
+        self._writer.also(write, then=self._writer.count_again)
+        self._writer.flush()
+        with self._db.read() as tx:
+            self._returns = recent_returns(tx, self._run.id)
+
+    def length_rejected(self, longer: Longer, reason: str) -> None:
+        """Record and log it."""
+        logger.warning("A new length was rejected: %s", reason)
+        now = datetime.now(UTC)
+        self._writer.also(lambda tx: commands.reject_open(tx, self._run.id, reason=reason, now=now, ids=[longer.id]))
 
     def checkpoint_path(self, episode: int) -> Path:
         """In the run's folder."""

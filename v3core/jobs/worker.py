@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from v3core.curriculum import Curriculum, PhaseStart
 from v3core.errors import V3Error
@@ -178,9 +179,10 @@ def _readable_checkpoint(db: Database, run: RunRow) -> tuple[_Kept | None, list[
     from v3core.training.checkpoint import load_checkpoint
 
     notes: list[str] = []
-    for row in reversed(read_checkpoints(db, run.id)):
+    known = read_checkpoints(db, run.id)
+    for row in reversed(known):
         try:
-            state = load_checkpoint(db.data_dir / row.path)
+            row, state = _before_its_end(db, run, known, row, load_checkpoint(db.data_dir / row.path))
             if (state.get("completed"), state.get("step")) != (row.episode, row.step):
                 raise V3Error(f"Checkpoint {db.data_dir / row.path} is of another run or another episode.")
             starts = tuple(PhaseStart(*start) for start in state["starts"])
@@ -191,6 +193,28 @@ def _readable_checkpoint(db: Database, run: RunRow) -> tuple[_Kept | None, list[
     if run.episode:
         raise V3Error(f"None of the run's checkpoints can be loaded; put one back, or start a new run. {notes[0]}")
     return None, notes
+
+
+def _before_its_end(
+    db: Database, run: RunRow, known: list[CheckpointRow], row: CheckpointRow, state: dict[str, Any]
+) -> tuple[CheckpointRow, dict[str, Any]]:
+    """Of a run that was complete and is longer now: the checkpoint before its last rollout, which its end cut short.
+
+    Only from there does it train as if it had been that long from the start. Where it is gone (V3_KEEP_CHECKPOINTS=1,
+    or an older version wrote none) the run continues from its end.
+    """
+    from v3core.training.checkpoint import load_checkpoint
+
+    place = state.get("last_rollout")
+    if place is None or row.episode >= run.episodes:
+        return row, state
+    for earlier in known:
+        if (earlier.episode, earlier.step) == tuple(place):
+            try:
+                return earlier, load_checkpoint(db.data_dir / earlier.path)
+            except V3Error as error:
+                logger.warning("%s", error)
+    return row, state
 
 
 def _begin_from(tx: Transaction, run: RunRow, kept: _Kept | None, notes: list[str]) -> bool:

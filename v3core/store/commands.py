@@ -21,7 +21,8 @@ CONTINUE = "continue"
 CHECKPOINT = "checkpoint"
 EDIT_CURRICULUM = "edit_curriculum"
 PRIORITY = "priority"
-KINDS = (STOP, PAUSE, CONTINUE, CHECKPOINT, EDIT_CURRICULUM, PRIORITY)
+EXTEND = "extend"
+KINDS = (STOP, PAUSE, CONTINUE, CHECKPOINT, EDIT_CURRICULUM, PRIORITY, EXTEND)
 PENDING, APPLIED, REJECTED = "pending", "applied", "rejected"
 
 _OPEN = commands.c.applied_at.is_(None) & commands.c.rejected_reason.is_(None)
@@ -74,7 +75,7 @@ class CommandRow:
     actor: str | None
     """Who asked; None in what an older version wrote."""
     value: str | None
-    """What a priority was set to; for a stop, the signal that it took: `SIGTERM`, `SIGKILL`, None if none."""
+    """Of a priority and an `extend` the number asked for; of a stop the signal that it took, `SIGTERM` or `SIGKILL`."""
     revision: RevisionRow | None
     """The curriculum that an edit asks for."""
     requested_at: datetime

@@ -130,10 +130,15 @@ def add_phase_change(tx: Transaction, run_id: str, change: PhaseChangeRow) -> bo
 
 def read_phase_changes(db: Database, run_id: str) -> list[PhaseChangeRow]:
     """The phases that began, in order."""
+    with db.read() as tx:
+        return phase_changes_of(tx, run_id)
+
+
+def phase_changes_of(tx: Transaction, run_id: str) -> list[PhaseChangeRow]:
+    """The phases that began, in order."""
     columns = [phase_changes.c[name] for name in PhaseChangeRow.__dataclass_fields__]
     query = select(*columns).where(phase_changes.c.run_id == run_id).order_by(phase_changes.c.phase)
-    with db.read() as tx:
-        return [PhaseChangeRow(*row) for row in tx.execute(query)]
+    return [PhaseChangeRow(*row) for row in tx.execute(query)]
 
 
 def add_checkpoint(tx: Transaction, run_id: str, checkpoint: CheckpointRow) -> None:

@@ -282,6 +282,18 @@ def _update(columns: tuple[str, ...], conditions: frozenset[str]) -> Update:
     return update(runs).where(*where).values({name: bindparam(f"new_{name}") for name in columns})
 
 
+def set_length(tx: Transaction, run: RunRow, episodes: int) -> None:
+    """Set how many episodes a run trains, in its row and in its configuration.
+
+    Args:
+        tx: a writing transaction.
+        run: as it was read in it.
+        episodes: the new length.
+    """
+    config = run.config.model_copy(update={"episodes": episodes}).model_dump_json(by_alias=True)
+    tx.execute(update(runs).where(runs.c.id == run.id).values(episodes=episodes, config=config))
+
+
 def redate_heartbeat(tx: Transaction, run: RunRow, now: datetime) -> None:
     """Write the heartbeat of a run as one of now, with a promise as long as it was; not if it was heard from since.
 

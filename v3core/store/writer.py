@@ -115,6 +115,11 @@ class EpisodeWriter:
             self._commit_at = 0.0
             self._changed.notify_all()
 
+    def count_again(self) -> None:
+        """The run's length is another, and so is the window of its mean return. On the writer's thread."""
+        with self._db.read() as tx:
+            self._returns = recent_returns(tx, self._run_id)
+
     def promise(self, seconds: float = PROMISE_SECONDS) -> None:
         """From now on each heartbeat promises the next one within so long; the first goes out at once."""
         with self._changed:

@@ -54,6 +54,14 @@ class Edit:
 
 
 @dataclass(frozen=True)
+class Longer:
+    """A new length asked for while the run trains."""
+
+    id: int
+    episodes: int
+
+
+@dataclass(frozen=True)
 class Orders:
     """What was asked of the run since it was last looked at."""
 
@@ -65,6 +73,8 @@ class Orders:
     """Write a checkpoint and go on."""
     edits: tuple[Edit, ...] = ()
     """Oldest first; each is applied or rejected before the next rollout."""
+    longer: tuple[Longer, ...] = ()
+    """Likewise."""
 
 
 class TrainingHooks(Protocol):
@@ -115,6 +125,12 @@ class TrainingHooks(Protocol):
 
     def edit_rejected(self, edit: Edit, reason: str) -> None:
         """The edit was refused; `reason` is one sentence."""
+
+    def length_applied(self, longer: Longer, curriculum: Curriculum | None, episode: int) -> None:
+        """The run trains up to the new length; `curriculum` is the one in force from now on, if that took another."""
+
+    def length_rejected(self, longer: Longer, reason: str) -> None:
+        """The new length was refused; `reason` is one sentence."""
 
     def checkpoint_path(self, episode: int) -> Path:
         """Where to write the checkpoint for this count of completed episodes; its folder exists."""

@@ -66,6 +66,8 @@ class TrainingState:
         """Complete episodes at the last evaluation."""
         self.environment = config.environment
         """The environment of the phase in force."""
+        self.last_rollout: tuple[int, int] | None = None
+        """Complete episodes and steps before the rollout that the end of the run cuts short; None before that."""
         self.starts: tuple[PhaseStart, ...] = ()
         """Where each phase really began; empty before the first."""
         self.recent: deque[tuple[float, int, float | None]] = deque(maxlen=LONGEST_WINDOW)
@@ -82,6 +84,10 @@ class TrainingState:
         newest = list(self.recent)[-window:] if window else []
         returns, lengths, successes = zip(*newest, strict=True) if newest else ((), (), ())
         return next_phase_due(curriculum, progress, returns=returns, lengths=lengths, successes=successes)
+
+    def lengthen(self, config: RunConfig) -> None:
+        """Go on under a configuration of another length."""
+        self._config = config
 
     def apply(self, settings: Settings) -> None:
         """Hand a phase's settings to the modules that use them."""
@@ -151,6 +157,7 @@ class TrainingState:
             "updates": self.updates,
             "rollbacks": self.rollbacks,
             "failures_in_a_row": self.failures_in_a_row,
+            "last_rollout": self.last_rollout,
             "starts": [(start.episode, start.step) for start in self.starts],
             "recent": list(self.recent),
         }

@@ -19,6 +19,7 @@ from v3core.curriculum import (
     check_edit,
     check_experts,
     episodes_left,
+    lengthened,
     settings_at,
     steps_left,
 )
@@ -31,7 +32,7 @@ from v3core.interruption import LeftEarlyError
 from v3core.training.advantages import Floats, generalised_advantages
 from v3core.training.checkpoint import check_import, save_checkpoint
 from v3core.training.evaluation import evaluate
-from v3core.training.hooks import Edit, Evaluation, Orders, PhaseChange, TrainingHooks
+from v3core.training.hooks import Edit, Evaluation, Longer, Orders, PhaseChange, TrainingHooks
 from v3core.training.ppo import Coefficients, NonFiniteUpdateError, Samples, UpdateStatistics, normalised, update
 from v3core.training.rollout import InterruptedRolloutError, Rollout
 from v3core.training.state import Snapshot, TrainingState, device_name
@@ -96,6 +97,8 @@ def train(
             orders = hooks.orders()
             for edit in orders.edits:
                 curriculum = _decide(edit, curriculum, _progress(state, config), config, hooks)
+            for longer in orders.longer:
+                config, curriculum = _lengthen(longer, state, config, curriculum, hooks)
             if orders.stop or orders.pause or orders.checkpoint:
                 _save(state, world, hooks)
                 saved_at = clock()
@@ -137,6 +140,10 @@ def train(
             if described is not world:
                 described = world
                 hooks.sees(world.envs.sees())
+            if state.completed + int(rollout.ended.sum()) >= config.episodes:
+                # From here a run that is made longer continues as if it had been that long from the start.
+                _save_as_of(before, state, world, hooks)
+                state.last_rollout = (state.completed, state.step)
             learned = _learn(state, rollout, settings, config.ppo, hooks, before, interrupted)
             world.pass_on_remarks(hooks.remark)
             _record(state, settings, world, learned, rollout, config, hooks)
@@ -191,10 +198,7 @@ def _obey_urgent(state: TrainingState, before: Snapshot, world: World | None, ho
     """
     orders = hooks.urgent()
     if (orders.pause or orders.checkpoint) and not orders.stop:
-        now = state.snapshot()
-        state.rollback(before)
-        _save(state, world, hooks)
-        state.rollback(now)
+        _save_as_of(before, state, world, hooks)
     return _hold_or_leave(state, hooks, orders)
 
 
@@ -424,6 +428,28 @@ def _decide(
         return curriculum
     hooks.edit_applied(edit, progress.episode)
     return edit.curriculum
+
+
+def _lengthen(
+    longer: Longer, state: TrainingState, config: RunConfig, curriculum: Curriculum, hooks: TrainingHooks
+) -> tuple[RunConfig, Curriculum]:
+    """Configuration and curriculum after a new length, which is applied or refused."""
+    if longer.episodes <= config.episodes:
+        hooks.length_rejected(longer, f"The run is planned for {config.episodes} episodes already.")
+        return config, curriculum
+    goes_on = lengthened(curriculum, _progress(state, config))
+    config = config.model_copy(update={"episodes": longer.episodes})
+    state.lengthen(config)
+    hooks.length_applied(longer, None if goes_on == curriculum else goes_on, state.completed)
+    return config, goes_on
+
+
+def _save_as_of(before: Snapshot, state: TrainingState, world: World | None, hooks: TrainingHooks) -> None:
+    """Write a checkpoint of the end of the rollout before, in the middle of one that is not counted yet."""
+    now = state.snapshot()
+    state.rollback(before)
+    _save(state, world, hooks)
+    state.rollback(now)
 
 
 def _save(state: TrainingState, world: World | None, hooks: TrainingHooks) -> None:

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from v3core.store.commands import CHECKPOINT, CONTINUE, EDIT_CURRICULUM, PAUSE, PRIORITY, STOP, CommandRow
+from v3core.store.commands import CHECKPOINT, CONTINUE, EDIT_CURRICULUM, EXTEND, PAUSE, PRIORITY, STOP, CommandRow
 from v3core.ui.moments import age, clock, latency
 from v3core.ui.text import Markdown, md, plain
 
@@ -14,6 +14,7 @@ _TITLES = {
     CHECKPOINT: "Checkpoint now",
     EDIT_CURRICULUM: "Curriculum",
     PRIORITY: "Priority",
+    EXTEND: "Train longer",
 }
 
 
@@ -65,6 +66,8 @@ def command_title(command: CommandRow) -> Markdown:
     title = _TITLES.get(command.kind, f"Unknown command {command.kind}")
     if command.kind == PRIORITY:
         return md("{} {}", title, command.value or "0")
+    if command.kind == EXTEND:
+        return md("{} to episode {:,}", title, int(command.value or 0))
     if command.revision is None:
         return plain(title)
     ends = ", ".join(f"{end:,}" for end in command.revision.curriculum.boundaries)

@@ -40,7 +40,7 @@ def refusal(
         return None if action == "delete" else "Its row in the database makes no sense; it can only be deleted."
     if action == "resume":
         if status is Status.COMPLETED:
-            return "All its episodes are trained; there is nothing to resume."
+            return "All its episodes are trained; choose a new length below to train it longer."
         if status in RESUMABLE:
             gone = checkpoint is None and run.episode > 0
             return "Its checkpoints are gone or damaged; it cannot go on." if gone else None

@@ -62,7 +62,7 @@ def test_an_unknown_run_is_named(db, act):
 def test_only_an_incomplete_run_that_ended_can_be_resumed(db, run_in, status):
     run_id = run_in(status)
     before = get_run(db, run_id)
-    with pytest.raises(V3Error, match=r"there is no more to train|only a run that has ended can be resumed"):
+    with pytest.raises(V3Error, match=r"train it longer with: |only a run that has ended can be resumed"):
         control.resume(db, run_id, command=sleeper)
     assert get_run(db, run_id) == before
 

@@ -141,7 +141,7 @@ def test_fault_3_the_phases_learning_rate_is_overwritten(small_run, recorder):
     """Fault 3: under a learning rate too small to move a number in single precision nothing may move."""
     phases = [{"name": "one", "until": {"episode": 6}, "lr": 1e-3}, {"name": "two", "lr": 1e-20}]
     hooks = run(small_run(curriculum={"name": "two", "phases": phases}, environments=1), recorder())
-    begin, boundary, end = (load_checkpoint(path)["policy"]["router.weight"] for path, _, _ in hooks.saved)
+    begin, boundary, *_, end = (load_checkpoint(path)["policy"]["router.weight"] for path, _, _ in hooks.saved)
     assert not torch.equal(begin, boundary)
     assert torch.equal(boundary, end)
     assert [episode.lr for episode in hooks.episodes] == [1e-3] * 6 + [1e-20] * 6

@@ -42,6 +42,7 @@ from v3core.store.commands import read_commands, read_revisions
 from v3core.store.damage import set_aside
 from v3core.store.database import Database, database_url
 from v3core.store.history import read_events
+from v3core.store.recent import time_left
 
 STOP_PATIENCE_SECONDS = 60.0
 
@@ -730,7 +731,8 @@ def show(run_id: str, as_json: bool) -> None:
         return
     echo(f"{run.id}  {run.name}")
     why = _waits_for(run) or run.reason
-    echo(f"{run.status}, {run.episode} of {run.episodes} episodes{f': {why}' if why else ''}")
+    left = f", {time_left(run.seconds_left)}" if run.seconds_left else ""
+    echo(f"{run.status}, {run.episode} of {run.episodes} episodes{left}{f': {why}' if why else ''}")
     for event in history:
         echo(f"{event.at.astimezone():%Y-%m-%d %H:%M:%S}  {event.actor:<12}  {event.message}")
     if asked:

@@ -320,3 +320,17 @@ def test_a_completed_run_is_trained_longer_and_a_running_one_is_asked_to(open_pa
 def test_a_run_that_stops_is_not_made_longer_meanwhile(open_page, database):
     app = open_page("pages/live.py", run=add_recorded_run(database, Status.STOPPING))
     assert app.button(key="train-longer-button").disabled
+
+
+def test_time_left_stands_on_live_and_on_the_list_of_runs_and_is_the_same(open_page, database):
+    run_id = add_recorded_run(database, Status.RUNNING)
+    run = get_run(database, run_id)
+    due = datetime.now(UTC) + timedelta(minutes=5)
+    put(database, run_id, episodes_per_second=(run.episodes - run.episode) / 150, heartbeat_due_at=due)
+    for path, query in (("pages/live.py", {"run": run_id}), ("app.py", {})):
+        assert "about 2.5 min left" in str(open_page(path, **query).get("progress")[0].proto)
+    assert get_run(database, run_id).to_dict()["seconds_left"] == pytest.approx(150)
+    put(database, run_id, episodes_per_second=None)
+    for path, query in (("pages/live.py", {"run": run_id}), ("app.py", {})):
+        assert "left" not in str(open_page(path, **query).get("progress")[0].proto)
+    assert get_run(database, run_id).to_dict()["seconds_left"] is None

@@ -251,11 +251,13 @@ class Recorder:
         if pauses:
             logger.info("Paused at episode %d.", episode)
             self._writer.also(write)
+        began = time.monotonic()
         while self._paused and not (self._stop or self._checkpoints_asked or self._signalled.asked()):
             if (self._edits or self._longer) and not in_rollout:
                 break
             time.sleep(POLL_SECONDS)
             self._poll()
+        self._writer.skip(time.monotonic() - began)
 
     def _continue(self, command: int) -> None:
         """Go on after a pause; a pause that was not begun yet is dropped."""

@@ -4,6 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from functools import cache, cached_property
+from math import isfinite
 from typing import Any
 
 from pydantic import ValidationError
@@ -48,7 +49,7 @@ class RunRow:
     steps_per_second: float | None
     """Environment steps per second of the last ten seconds; None while it does not train."""
     episodes_per_second: float | None
-    """Likewise for episodes."""
+    """Episodes per second of the newest tenth of its training, at least a minute; see `v3core.store.recent.Pace`."""
     experts: int
     curriculum: str
     """Name of the curriculum in force."""
@@ -97,6 +98,13 @@ class RunRow:
         """Episodes that `mean_return` is the mean of, where so many are recorded."""
         return mean_window(self.episodes)
 
+    @property
+    def seconds_left(self) -> float | None:
+        """How long it trains on at the pace of late; None where that is not known, or it does not train."""
+        if not self.episodes_per_second or not isfinite(self.episodes_per_second):
+            return None
+        return max(0, self.episodes - self.episode) / self.episodes_per_second
+
     @cached_property
     def config(self) -> RunConfig:
         """What it was launched with.
@@ -112,6 +120,7 @@ class RunRow:
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON, without the configuration; times are ISO 8601 with their zone."""
         values = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in _LONG}
+        values["seconds_left"] = self.seconds_left
         return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in values.items()}
 
 

@@ -11,7 +11,7 @@ from v3core.episode import EpisodeRecord
 from v3core.errors import V3Error
 from v3core.store.batch import Batch
 from v3core.store.database import Database, DatabaseBusyError, Transaction
-from v3core.store.recent import Speed, recent_returns
+from v3core.store.recent import Pace, Speed, recent_returns
 from v3core.store.rollups import Pyramid
 from v3core.store.runs import need_run, update_run
 
@@ -70,7 +70,8 @@ class EpisodeWriter:
             self._returns = recent_returns(tx, run_id)
             self._pyramid = Pyramid.restore(tx, run_id)
         self._episode, self._step = run.episode, run.step
-        self._step_speed, self._episode_speed = Speed(), Speed()
+        self._recorded = run.episode
+        self._step_speed, self._pace = Speed(), Pace()
         self._changed = threading.Condition()
         self._pending: list[EpisodeRecord | _Also] = []
         self._promise = PROMISE_SECONDS
@@ -96,6 +97,9 @@ class EpisodeWriter:
             self._step = step
             self._rollout_at = datetime.now(UTC)
             if rows:
+                self._recorded = rows[-1].episode
+            self._pace.mark(time.monotonic(), step, self._recorded)
+            if rows:
                 self._take(*rows)
                 if self._waited_for or len(self._pending) >= COMMIT_EPISODES:
                     self._waited_for = False
@@ -119,6 +123,11 @@ class EpisodeWriter:
         """The run's length is another, and so is the window of its mean return. On the writer's thread."""
         with self._db.read() as tx:
             self._returns = recent_returns(tx, self._run_id)
+
+    def skip(self, seconds: float) -> None:
+        """The run was paused for so long: that says nothing of how fast it trains."""
+        with self._changed:
+            self._pace.skip(seconds)
 
     def promise(self, seconds: float = PROMISE_SECONDS) -> None:
         """From now on each heartbeat promises the next one within so long; the first goes out at once."""
@@ -207,7 +216,7 @@ class EpisodeWriter:
             "latest_return": self._returns.latest,
             "mean_return": self._returns.mean,
             "steps_per_second": self._step_speed.measure(seconds, step),
-            "episodes_per_second": self._episode_speed.measure(seconds, self._episode),
+            "episodes_per_second": self._pace.episodes_per_second,
             "heartbeat_at": now,
             "heartbeat_due_at": now + timedelta(seconds=self._promise),
         }

@@ -1,6 +1,5 @@
 """The head of the live page: what the run is, how it stands, and what can be done with it."""
 
-import math
 from datetime import UTC, datetime
 
 import numpy as np
@@ -12,6 +11,7 @@ from v3core.jobs.lifecycle import ACTIVE, RESUMABLE, Status
 from v3core.store.commands import CommandRow
 from v3core.store.database import Database
 from v3core.store.history import CheckpointRow
+from v3core.store.recent import time_left
 from v3core.store.runs import RunRow, list_runs
 from v3core.ui.actions import resume_sentence, run_actions
 from v3core.ui.command_panel import newest_command
@@ -21,10 +21,9 @@ from v3core.ui.next_steps import next_steps
 from v3core.ui.notes import notes_line
 from v3core.ui.refusals import refusal, trained_elsewhere, trains_elsewhere
 from v3core.ui.run_queue import queue_place, queue_places
-from v3core.ui.status import counted, number, stalled_sentence, status_badge
+from v3core.ui.status import ADVANCES, counted, number, stalled_sentence, status_badge
 from v3core.ui.text import md, plain
 
-_ADVANCES = (Status.STARTING, Status.RUNNING, Status.STOPPING)
 SILENT_SECONDS = 30
 """A running worker that has not ended a rollout for so long is spoken of."""
 
@@ -68,7 +67,7 @@ def run_header(database: Database, run: RunRow, commands: list[CommandRow]) -> N
         st.metric(md("Mean return, last {}", run.mean_window), number(run.mean_return), border=True)
         st.metric("Latest return", number(run.latest_return), border=True)
         st.metric("Steps", f"{run.step:,}", border=True)
-        if run.status in _ADVANCES:
+        if run.status in ADVANCES:
             st.metric("Steps per second", number(run.steps_per_second, 0), border=True)
 
 
@@ -76,19 +75,11 @@ def _progress(run: RunRow) -> str:
     parts = [f"{run.episode:,} of {run.episodes:,} episodes"]
     if run.status in ACTIVE and run.heartbeat_at is not None:
         parts.append(f"worker heard {age(run.heartbeat_at)} ago")
-        rate = run.episodes_per_second
-        if rate and run.status in _ADVANCES and run.episode < run.episodes and math.isfinite(rate):
-            parts.append(f"about {_duration((run.episodes - run.episode) / rate)} left")
+        if run.status in ADVANCES and (left := run.seconds_left):
+            parts.append(time_left(left))
     elif run.ended_at is not None:
         parts.append(f"ended {age(run.ended_at)} ago")
     return " · ".join(parts)
-
-
-def _duration(seconds: float) -> str:
-    for unit, size in (("h", 3600), ("min", 60)):
-        if seconds >= size:
-            return f"{seconds / size:.1f} {unit}"
-    return f"{seconds:.0f} s"
 
 
 def _outcome(run: RunRow, point: CheckpointRow | None) -> None:

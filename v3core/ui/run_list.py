@@ -10,13 +10,14 @@ from v3core.jobs.checkpoints import newest_present
 from v3core.jobs.lifecycle import ACTIVE, RESUMABLE, Status
 from v3core.store.database import Database
 from v3core.store.history import CheckpointRow
+from v3core.store.recent import time_left
 from v3core.store.runs import RunRow
 from v3core.ui.actions import run_actions
 from v3core.ui.moments import age
 from v3core.ui.notes import tag_badges
 from v3core.ui.refusals import trains_elsewhere
 from v3core.ui.run_queue import queue_place, queue_places
-from v3core.ui.status import number, status_badge
+from v3core.ui.status import ADVANCES, number, status_badge
 from v3core.ui.text import Markdown, md, plain
 
 RUNS_PER_PAGE = 12
@@ -136,7 +137,8 @@ def _says(name: str, fact: str) -> bool:
 
 def _progress_text(run: RunRow) -> str:
     phase = f" · {run.phase}" if run.phase else ""
-    return f"{run.episode:,} of {run.episodes:,} episodes{phase}"
+    left = f" · {time_left(run.seconds_left)}" if run.status in ADVANCES and run.seconds_left else ""
+    return f"{run.episode:,} of {run.episodes:,} episodes{phase}{left}"
 
 
 def _latest(run: RunRow) -> Markdown | None:

@@ -12,6 +12,9 @@ from v3core.ui.text import plain
 ACTOR = "page"
 """Who asks, in a run's history, what somebody clicks here."""
 
+ADVANCES = (Status.STARTING, Status.RUNNING, Status.STOPPING)
+"""Statuses in which a run trains, so that its speed, and the time that it takes, mean something."""
+
 Colour = Literal["red", "orange", "yellow", "blue", "green", "violet", "gray"]
 
 _LOOKS: dict[Status, tuple[Colour, str, str]] = {

@@ -72,6 +72,7 @@ def pick_run(database: Database, place: DeltaGenerator) -> RunRow:
         format_func=lambda run_id: run_label(runs[run_id]),
         key=_KEY,
         on_change=_follow,
+        args=(tuple(runs),),
         placeholder="Choose a run",
         label_visibility="collapsed",
     )
@@ -103,8 +104,9 @@ def _missing(database: Database, wanted: str | None, runs: Collection[str]) -> s
     return None
 
 
-def _follow() -> None:
-    if st.session_state[_KEY] is not None:
+def _follow(offered: Collection[str]) -> None:
+    # A browser that still shows a run that is gone sends its label, which Streamlit hands on as it is.
+    if st.session_state[_KEY] in offered:
         st.query_params["run"] = st.session_state[_KEY]
 
 
@@ -137,6 +139,7 @@ def pick_runs(database: Database) -> list[RunRow]:
         format_func=lambda run_id: run_label(runs[run_id]),
         key=_KEYS,
         on_change=_follow_all,
+        args=(tuple(runs),),
         placeholder="Choose two or more runs",
     )
     if len(chosen) < 2:
@@ -146,8 +149,8 @@ def pick_runs(database: Database) -> list[RunRow]:
     return [runs[run_id] for run_id in dict.fromkeys(chosen)]
 
 
-def _follow_all() -> None:
-    st.query_params["runs"] = ",".join(st.session_state[_KEYS])
+def _follow_all(offered: Collection[str]) -> None:
+    st.query_params["runs"] = ",".join(picked for picked in st.session_state[_KEYS] if picked in offered)
     st.query_params.pop("experiment", None)
 
 

@@ -17,6 +17,8 @@ import pytest
 from playwright.sync_api import BrowserContext, ConsoleMessage
 
 ROOT = Path(__file__).resolve().parents[2]
+_SHIPPED = {ROOT / "app.py": ROOT / "asgi.py"}
+"""What `serve` runs for the dashboard."""
 START_SECONDS = 60
 STOP_SECONDS = 10
 
@@ -103,7 +105,7 @@ def _start(script: Path, folder: Path) -> Server:
     }
     with log.open("ab") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "streamlit", "run", str(script), f"--server.port={port}"],
+            [sys.executable, "-m", "streamlit", "run", str(_SHIPPED.get(script, script)), f"--server.port={port}"],
             cwd=ROOT,  # where .streamlit/config.toml is
             env=environment,
             stdin=subprocess.DEVNULL,

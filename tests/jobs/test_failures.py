@@ -124,7 +124,7 @@ def test_without_the_memory_for_a_traceback_there_is_a_sentence(monkeypatch):
 def test_memory_that_ran_out_is_called_so_with_what_to_do(error):
     sentence = describe_failure(error)
     assert sentence.startswith("Memory ran out (")
-    assert "V3_MAX_WORKERS" in sentence
+    assert "python -m v3core slots N" in sentence
     assert sentence.count(". ") <= 1
     assert sentence.endswith(".")
 

@@ -5,17 +5,45 @@ from dataclasses import replace
 import streamlit as st
 
 from v3core.charts.compare import METRICS, compare_figure, metrics_of
+from v3core.errors import V3Error
+from v3core.jobs.lifecycle import Status
+from v3core.store.database import DatabaseBusyError
+from v3core.store.runs import RunRow
 from v3core.ui import news, shell, ticks
 from v3core.ui.demo import how_to_read
 from v3core.ui.live_chart import live_chart
 from v3core.ui.phase_table import phase_table
-from v3core.ui.run_data import load_series, remember_range, visible_range
+from v3core.ui.run_data import load_phases, load_series, remember_range, visible_range
 from v3core.ui.run_picker import distinct_names, pick_runs
+from v3core.ui.text import md
 
 database = shell.page("Compare")
 shell.reconcile(database)
 st.title("Compare", anchor=False)
 runs = shell.needed(pick_runs)(database)
+
+
+def readable(runs: list[RunRow]) -> list[RunRow]:
+    """Those whose records can be read; a sentence for each of the others."""
+    found = []
+    for run in runs:
+        try:
+            if run.status == Status.UNREADABLE:
+                raise V3Error(run.reason or "")
+            load_series(database, run)
+            load_phases(database, run)
+        except DatabaseBusyError:
+            raise
+        except V3Error as error:
+            st.error(md("**{}** is left out. {}", run.name, error), icon=":material/database_off:")
+        else:
+            found.append(run)
+    return found
+
+
+runs = shell.needed(readable)(runs)
+if not runs:
+    st.stop()
 
 metric = st.selectbox(
     "Metric",

@@ -34,6 +34,10 @@ run = shell.needed(pick_run)(database, head)
 with head:
     shell.told(notes_editor)(database, run)
 
+if run.status == Status.UNREADABLE:
+    run_header(database, run, [])
+    st.stop()
+
 UNFINISHED = ACTIVE | {Status.QUEUED}
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import takewhile
 from typing import Any
 
 from sqlalchemy import delete, exists, func, insert, select
@@ -135,10 +136,16 @@ def read_phase_changes(db: Database, run_id: str) -> list[PhaseChangeRow]:
 
 
 def phase_changes_of(tx: Transaction, run_id: str) -> list[PhaseChangeRow]:
-    """The phases that began, in order."""
+    """The phases that began, in order, up to the first whose row makes no sense."""
     columns = [phase_changes.c[name] for name in PhaseChangeRow.__dataclass_fields__]
     query = select(*columns).where(phase_changes.c.run_id == run_id).order_by(phase_changes.c.phase)
-    return [PhaseChangeRow(*row) for row in tx.execute(query)]
+    rows = [PhaseChangeRow(*row) for row in tx.execute(query)]
+    return list(takewhile(lambda row: _are_whole(row.phase, row.episode, row.step), rows))
+
+
+def _are_whole(*values: object) -> bool:
+    """Whether these are whole numbers: SQLite takes any value in any column."""
+    return all(isinstance(value, int) for value in values)
 
 
 def add_checkpoint(tx: Transaction, run_id: str, checkpoint: CheckpointRow) -> None:
@@ -156,7 +163,9 @@ def checkpoints_of(tx: Transaction, run_id: str) -> list[CheckpointRow]:
     """A run's checkpoints, oldest first."""
     columns = [checkpoints.c[name] for name in CheckpointRow.__dataclass_fields__]
     query = select(*columns).where(checkpoints.c.run_id == run_id).order_by(checkpoints.c.episode)
-    return [CheckpointRow(*row) for row in tx.execute(query)]
+    rows = [CheckpointRow(*row) for row in tx.execute(query)]
+    # One whose row makes no sense is as good as none.
+    return [row for row in rows if isinstance(row.path, str) and _are_whole(row.episode, row.step, row.bytes or 0)]
 
 
 def read_checkpoints(db: Database, run_id: str) -> list[CheckpointRow]:

@@ -50,8 +50,8 @@ class _Whole:
         return max(self.least, 0) if self.required else None
 
     def __str__(self) -> str:
-        bounds = f"{self.least:,} or more" if self.most == _INTEGER else f"from {self.least:,} to {self.most:,}"
-        return f"a whole number, {bounds}"
+        bounds = f"of {self.least:,} or more" if self.most == _INTEGER else f"from {self.least:,} to {self.most:,}"
+        return f"a whole number {bounds}"
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class _Number:
         return None
 
     def __str__(self) -> str:
-        return "a number" if self.least == -math.inf else f"a number, {self.least:g} or more"
+        return "a number" if self.least == -math.inf else f"a number of {self.least:g} or more"
 
 
 @dataclass(frozen=True)

@@ -261,7 +261,7 @@ def _read_span(tx: Transaction, run_id: str, first: int, last: int) -> list[Phas
                 shift,
                 Split(entropy, own_entropy),
                 Split(apart, own_apart),
-                loads[phase],
+                loads.get(phase, ()),
             )
         )
     return found
@@ -275,7 +275,7 @@ def _completed(tx: Transaction, run_id: str, sums: PhaseSums) -> PhaseSums:
     squares = select(func.sum(case((_finite(c.return_) & (func.abs(distance) > _SMALLEST), distance * distance))))
     squared = tx.execute(squares.where(*here, c.episode >= sums.first_episode)).scalar_one() or 0.0
     last = select(c.return_).where(*here).order_by(c.episode.desc()).limit(TAIL_EPISODES)
-    finite = [value for value in tx.execute(last).scalars() if value is not None and math.isfinite(value)]
+    finite = [value for value in tx.execute(last).scalars() if isinstance(value, int | float) and math.isfinite(value)]
     return replace(
         sums,
         returns=Mean(sums.returns.count, sums.returns.mean, squared),

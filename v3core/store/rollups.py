@@ -20,7 +20,7 @@ from v3core.store.bulk import insert_rows
 from v3core.store.database import Database, Transaction
 from v3core.store.odd_rows import floats
 from v3core.store.runs import need_run
-from v3core.store.schema import episodes, expert_loads, rollups, runs
+from v3core.store.schema import episodes, expert_loads, rollups
 
 LEVELS = (16, 64, 256, 1024, 4096, 16_384)
 """Episodes per bucket, each four times the one before: a row of a level is the parts of a bucket of the next."""
@@ -274,8 +274,7 @@ def experts_of(tx: Transaction, run_id: str) -> int:
     Raises:
         UnknownRunError: if there is no such run.
     """
-    experts = tx.execute(select(runs.c.experts).where(runs.c.id == run_id)).scalar_one_or_none()
-    return experts if experts is not None else need_run(tx, run_id).experts
+    return need_run(tx, run_id).experts
 
 
 _ALL = 2**31 - 1

@@ -88,7 +88,7 @@ _MAYBE_TEXT = _Text(required=False)
 RULES: dict[str, _Rule] = {
     **dict.fromkeys(("id", "name", "env", "curriculum", "config_json"), _Text()),
     **dict.fromkeys(("phase", "experiment", "tags", "notes", "reason", "traceback", "webhook", "host"), _MAYBE_TEXT),
-    **dict.fromkeys(("machine", "boot_id", "pid_namespace", "device", "launch_json"), _MAYBE_TEXT),
+    **dict.fromkeys(("machine", "boot_id", "pid_namespace", "device", "launch_json", "sees"), _MAYBE_TEXT),
     **dict.fromkeys(("seed", "episode", "step", "generation"), _Whole()),
     "episodes": _Whole(least=1, most=MAX_EPISODES),
     "experts": _Whole(least=1, most=_MOST_EXPERTS),

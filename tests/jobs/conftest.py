@@ -99,7 +99,8 @@ def run_in(db, config):
                     who |= {"pid_started": process.started}
                     update_run(tx, run_id, who | values, only_in=[step])
                 else:
-                    assert change_status(tx, run_id, step, actor="test", message="m", now=now)
+                    began = {"started_at": now} if step is Status.RUNNING else {}
+                    assert change_status(tx, run_id, step, actor="test", message="m", now=now, values=began)
         return run_id
 
     return insert

@@ -6,6 +6,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 
 import pytest
 import torch
@@ -230,6 +231,21 @@ def test_a_stop_while_starting_ends_before_any_training(db, start):
     assert control.wait_stopped(db, run_id, 30) == Status.STOPPED
     run = get_run(db, run_id)
     assert (run.episode, run.started_at, run.reason) == (0, None, None)
+
+
+def test_a_stop_does_not_wait_for_the_imports(db, run_in, monkeypatch):
+    """They take seconds, and longer where others keep the machine busy."""
+    run_id, left = run_in(Status.QUEUED), threading.Event()
+
+    def slow():
+        assert control.stop(db, run_id) == Status.STOPPING
+        assert left.wait(20)
+
+    monkeypatch.setattr(worker, "_import_trainer", slow)
+    assert worker.run_worker(db, run_id, worker.StopRequest(), leave=lambda code: left.set()) == 0
+    run = get_run(db, run_id)
+    assert (run.status, run.started_at, run.reason) == (Status.STOPPED, None, None)
+    assert [event.kind for event in read_events(db, run_id)][-3:] == ["starting", "stopping", "stopped"]
 
 
 @pytest.mark.parametrize("status", [Status.RUNNING, Status.COMPLETED, Status.STOPPED])

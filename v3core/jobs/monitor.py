@@ -70,7 +70,7 @@ def _work(run_id: str, stop: StopRequest, channel: int) -> int:
 
     database = Database.open()
     try:
-        return run_worker(database, run_id, stop, report)
+        return run_worker(database, run_id, stop, report, leave=os._exit)
     finally:
         database.close()
         os.close(channel)

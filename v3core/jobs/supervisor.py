@@ -13,13 +13,15 @@ from v3core.jobs.lifecycle import ACTIVE, Status, change_status
 from v3core.store.commands import CommandRow, note_step, open_stop, redate_stop
 from v3core.store.database import Database, Transaction
 from v3core.store.history import add_event
-from v3core.store.runs import RunRow, redate_heartbeat, runs_in
+from v3core.store.runs import RunRow, need_run, redate_heartbeat, runs_in
 from v3core.store.schema import HIDDEN
 
 COMMAND_GRACE_SECONDS = 10.0
 """A worker that has not seen a stop this long after it was asked for is sent SIGTERM: an environment may hang."""
 SEEN_GRACE_SECONDS = 30.0
-"""One that has seen it is sent SIGTERM this long after that: it only ends a step or a minibatch, and writes a file."""
+"""One that has seen it is sent SIGTERM this long after that: it only ends a step or a minibatch, and writes a file.
+
+One that is still starting, which takes long on a busy machine, has as long from the beginning."""
 SIGNAL_GRACE_SECONDS = 10.0
 """… and so long after that SIGKILL, with all that it started."""
 OTHER_HOST_SECONDS = 60.0
@@ -75,18 +77,19 @@ def describe_stop(tx: Transaction, run_id: str, otherwise: str | None) -> str | 
     asked = open_stop(tx, run_id)
     if asked is None or asked.value is None:
         return otherwise
-    _, grace = _patience(asked)
+    _, grace = _patience(asked, need_run(tx, run_id))
     if asked.value == SIGKILL:
         waited = grace + SIGNAL_GRACE_SECONDS
         return f"It did not stop within {waited:g} seconds, nor on SIGTERM, and was killed (SIGKILL)."
     return f"It did not stop within {grace:g} seconds; SIGTERM ended it."
 
 
-def _patience(asked: CommandRow) -> tuple[datetime, float]:
+def _patience(asked: CommandRow, run: RunRow) -> tuple[datetime, float]:
     """From when on, and for how many seconds, a worker may take its time over a stop."""
-    if asked.acknowledged_at is None:
-        return asked.requested_at, COMMAND_GRACE_SECONDS
-    return asked.acknowledged_at, SEEN_GRACE_SECONDS
+    if asked.acknowledged_at is not None:
+        return asked.acknowledged_at, SEEN_GRACE_SECONDS
+    starts = run.started_at is None or run.started_at < run.queued_at  # it imports, and has not looked yet
+    return asked.requested_at, SEEN_GRACE_SECONDS if starts else COMMAND_GRACE_SECONDS
 
 
 def _settle(db: Database, run: RunRow, now: datetime) -> bool:
@@ -165,7 +168,7 @@ def _hurry(db: Database, run: RunRow, now: datetime) -> bool:
         asked = open_stop(tx, run.id)
     if asked is None:
         return False
-    since, grace = _patience(asked)
+    since, grace = _patience(asked, run)
     if _is_ahead(since, now):
         with db.write() as tx:
             redate_stop(tx, run.id, now)

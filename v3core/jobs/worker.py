@@ -1,7 +1,9 @@
 """The process of one run: claims it, trains it, records how it ends."""
 
 import os
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -18,13 +20,14 @@ from v3core.jobs.recorder import ForegroundProgress, Recorder
 from v3core.jobs.reserve import hold_reserve, release_reserve
 from v3core.jobs.signals import StopRequest
 from v3core.jobs.supervisor import describe_stop
-from v3core.store.commands import curriculum_in_force
+from v3core.store.commands import curriculum_in_force, open_stop
 from v3core.store.database import Database, Transaction
 from v3core.store.history import CheckpointRow, PhaseChangeRow, add_event, add_phase_change, read_checkpoints
 from v3core.store.runs import RunRow, need_run, update_run
 from v3core.store.truncate import truncate
 from v3core.store.writer import EpisodeWriter, RunTakenOverError
 
+STARTING_POLL_SECONDS = 0.3
 IMPORT_PROMISE_SECONDS = 60.0
 """The first heartbeat after a worker has begun: the trainer is imported and the checkpoint read meanwhile."""
 
@@ -42,7 +45,13 @@ class End:
 Report = Callable[[End], None]
 
 
-def run_worker(db: Database, run_id: str, stop: StopRequest, report: Report | None = None) -> int:
+def run_worker(
+    db: Database,
+    run_id: str,
+    stop: StopRequest,
+    report: Report | None = None,
+    leave: Callable[[int], object] | None = None,
+) -> int:
     """Train a run in this process, from its newest whole checkpoint if it has one.
 
     Args:
@@ -50,6 +59,8 @@ def run_worker(db: Database, run_id: str, stop: StopRequest, report: Report | No
         run_id: full id of a run that was claimed for this process or its parent, or that is queued.
         stop: whether this process was signalled to stop.
         report: told how the run ended if the store could not be; the parent then writes it once it can be.
+        leave: ends this process with an exit code, for a stop that comes while the trainer is imported: that takes
+            seconds, and nothing is to be kept. If left out, such a stop waits for it.
 
     Returns:
         The exit code: 0 if the run completed or was stopped, 1 if it failed.
@@ -58,8 +69,42 @@ def run_worker(db: Database, run_id: str, stop: StopRequest, report: Report | No
         V3Error: if the run is not to be trained by this process.
     """
     with logging_to(None):
-        status = train_run(db, adopt(db, run_id), stop, report=report)
+        run = adopt(db, run_id)
+        if leave is not None:
+            with _leaving_if_stopped(db, run, leave):
+                _import_trainer()
+        status = train_run(db, run, stop, report=report)
     return 0 if status in {Status.COMPLETED, Status.STOPPED} else 1
+
+
+def _import_trainer() -> None:
+    import v3core.training.trainer  # noqa: F401  torch: seconds to import, and never wanted in a page
+
+
+@contextmanager
+def _leaving_if_stopped(db: Database, run: RunRow, leave: Callable[[int], object]) -> Iterator[None]:
+    """Meanwhile another thread looks whether a stop was asked for, records the end, and leaves."""
+    done = threading.Event()
+
+    def look() -> None:
+        while not done.wait(STARTING_POLL_SECONDS):
+            try:
+                with db.read() as tx:
+                    asked = open_stop(tx, run.id) is not None
+                if asked:
+                    _finish(db, run, End(Status.STOPPED))
+                    leave(0)
+                    return
+            except V3Error:
+                continue  # busy: the next look, or the worker itself, does it
+
+    thread = threading.Thread(target=look, name=f"stop of {run.id}", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
 
 
 def adopt(db: Database, run_id: str) -> RunRow:

@@ -120,6 +120,7 @@ def add_hostile_run(db: Database, strings: list[str], number: int, status: Statu
         )
     }
     taken |= given
+    taken["name"] = taken["name"][:120].strip()
     taken["curriculum"] = taken["curriculum"][:60].strip()
     phases = [strings[(3 * number + place) % len(strings)] for place in range(3)]
     tags = several(strings, number, 2).replace(" ", "_")
@@ -253,8 +254,7 @@ def test_addresses_of_strangers_are_text(page, lab, listener, asked):
     for _ in range(2):
         add_recorded_run(db, Status.COMPLETED)
     db.close()
-    for start in range(0, len(strings), 9):
-        wanted = several(strings, start, 9)
+    for wanted in strings[:7:2]:
         page.goto(f"{lab.url}/live?run={quote(wanted, safe='')}")
         expect_texts(page, wanted)
         expect_nothing_made_of_it(page)

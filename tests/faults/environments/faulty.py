@@ -106,6 +106,7 @@ class HangsInC(Healthy):
             if os.fork() == 0:
                 while True:
                     signal.pause()
+            time.sleep(0.3)  # a first commit is under way: hanging within it would keep the database locked
             signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
             sleep = ctypes.PyDLL(None).sleep
             while True:

@@ -166,7 +166,7 @@ def test_the_environment_chooses_folder_and_database(tmp_path, monkeypatch):
         ("postgresql+nothing://me:secret@host/v3", "begins with postgresql+nothing:, whose driver V3 Lab does not use"),
         ("postgresql+psycopg2://host/v3", "begins with postgresql+psycopg2:, whose driver V3 Lab does not use; write"),
         ("sqlite+aiosqlite:///{tmp}/v3.db", "begins with sqlite+aiosqlite:, whose driver V3 Lab does not use; write"),
-        ("sqlite:///{tmp}/v3.db?mode=ro", "has options, which a SQLite file does not take; leave out '?' and on."),
+        ("sqlite:///{tmp}/v3.db?mode=ro", "has options, which a SQLite file does not take; leave out '?' and on, or"),
         ("sqlite:///{tmp}/v%003.db", "is not a database URL"),
         ("sqlite:///{tmp}/" + 300 * "n", "cannot be used: file name too long; choose another with V3_DATABASE_URL."),
         ("sqlite:////proc/v3.db", "The database /proc/v3.db cannot be written: unable to open database file; choose"),

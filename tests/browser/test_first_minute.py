@@ -19,6 +19,7 @@ PATIENCE = 120_000
 """Milliseconds: the machine is busy."""
 BUSY_PROCESSES = 2
 EPISODES = 120
+LONGER = 150
 NOISE = "404"
 """On a page that is opened by its address Streamlit asks for a file that is not there."""
 
@@ -117,11 +118,17 @@ def own_run(page: Page, lab: Server) -> None:
     act(page, "Resume")
     expect_status(page, "Completed")
     assert records.episodes(run_id) == EPISODES
+    field = page.get_by_role("spinbutton", name="Train up to episode")
+    field.fill(str(LONGER))
+    field.press("Enter")
+    act(page, "Train longer")
+    eventually(lambda: records.episodes(run_id) == LONGER, "episodes beyond the first length", PATIENCE / 1000)
+    expect_status(page, "Completed")
     page.get_by_role("button", name="Export", exact=False).first.click()
     with page.expect_download() as download:
         page.get_by_role("button", name="CSV").click()
     assert download.value.suggested_filename == f"v3-CartPole-v1-seed-1-{run_id[:8]}.csv"
     with Path(download.value.path()).open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert [int(row["episode"]) for row in rows] == list(range(1, EPISODES + 1))
+    assert [int(row["episode"]) for row in rows] == list(range(1, LONGER + 1))
     assert {(row["run_id"], row["seed"], row["curriculum"]) for row in rows} == {(run_id, "1", "v3")}

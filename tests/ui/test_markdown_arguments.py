@@ -196,3 +196,11 @@ def page(run, error, name: Markdown):
 def test_the_check_finds_what_is_handed_over_unescaped_and_nothing_else():
     assert [line for line, _ in Module(OTHERS, set()).offences()] == [3, 4, 5, 6, 7, 9, 10, 11]
     assert list(Module(OURS, {"heading"}).offences()) == []
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
+def test_only_notices_make_toasts(file):
+    """`st.toast` takes the place of an open dialog: `v3core/ui/notices.py` says how."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    toasts = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute) and node.attr == "toast"]
+    assert not toasts or file.name == "notices.py"

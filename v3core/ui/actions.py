@@ -11,6 +11,7 @@ from v3core.jobs.lifecycle import ACTIVE, RESUMABLE, Status
 from v3core.store.database import Database
 from v3core.store.history import CheckpointRow
 from v3core.store.runs import RunRow, UnknownRunError
+from v3core.ui.notices import notify
 from v3core.ui.refusals import Action, refusal, trained_elsewhere
 from v3core.ui.status import ACTOR, counted
 from v3core.ui.take_over import ask_to_take_over
@@ -131,7 +132,7 @@ def _do(database: Database, run_id: str, action: Action, place: str) -> None:
     try:
         _ACTS[action](database, run_id, ACTOR)
     except V3Error as error:
-        st.toast(plain(error), icon=":material/warning:", duration="long")
+        notify(plain(error), icon=":material/warning:")
 
 
 @st.dialog("Delete this run?", icon=":material/delete:")
@@ -143,6 +144,8 @@ def _confirm_delete(database: Database, run: RunRow) -> None:
             counted(run.episode, "episode"),
         )
     )
+    if run.episode > MANY_EPISODES:
+        st.caption("Deleting so many episodes takes a while, in which this page waits.")
     with st.container(horizontal=True, horizontal_alignment="right"):
         if st.button("Keep it", key="keep"):
             st.rerun()
@@ -160,11 +163,9 @@ def _confirm_delete(database: Database, run: RunRow) -> None:
 
 def _delete(database: Database, run: RunRow) -> None:
     run_id = run.id
-    if run.episode > MANY_EPISODES:
-        st.toast(f"Deleting {counted(run.episode, 'episode')}; this takes a while.", icon=":material/hourglass_top:")
     try:
         control.delete(database, run_id)
     except UnknownRunError:
         pass  # deleted already: by a first click, or in another tab
     except V3Error as error:
-        st.toast(plain(error), icon=":material/warning:", duration="long")
+        notify(plain(error), icon=":material/warning:")

@@ -9,6 +9,7 @@ from v3core.jobs import control
 from v3core.jobs.lifecycle import ENDED, Status
 from v3core.store.database import Database
 from v3core.store.runs import RunRow
+from v3core.ui.notices import notify
 from v3core.ui.refusals import refusal
 from v3core.ui.run_picker import compare_link
 from v3core.ui.status import ACTOR, counted
@@ -85,6 +86,6 @@ def _stop(database: Database, name: str) -> None:
     try:
         asked = control.stop_experiment(database, name, ACTOR)
     except V3Error as error:
-        st.toast(plain(error), icon=":material/warning:", duration="long")
+        notify(plain(error), icon=":material/warning:")
     else:
-        st.toast(f"{counted(asked, 'run')} asked to stop.", icon=":material/stop_circle:")
+        notify(md("{} asked to stop.", counted(asked, "run")), icon=":material/stop_circle:", seconds=4)

@@ -8,6 +8,7 @@ from v3core.jobs.launch import waits_for
 from v3core.jobs.lifecycle import ACTIVE, Status
 from v3core.store.database import Database
 from v3core.store.runs import RunRow
+from v3core.ui.notices import notify
 from v3core.ui.refusals import trains_elsewhere
 from v3core.ui.status import ACTOR
 from v3core.ui.text import md, plain
@@ -86,7 +87,7 @@ def _set_slots(database: Database, field: str) -> None:
     try:
         launcher.set_slots(database, number)
     except V3Error as error:
-        st.toast(plain(str(error)), icon=":material/warning:", duration="long")
+        notify(plain(error), icon=":material/warning:")
 
 
 def _set_priority(database: Database, run_id: str, field: str) -> None:
@@ -96,4 +97,4 @@ def _set_priority(database: Database, run_id: str, field: str) -> None:
     try:
         control.set_priority(database, run_id, priority, ACTOR)
     except V3Error as error:
-        st.toast(plain(error), icon=":material/warning:", duration="long")
+        notify(plain(error), icon=":material/warning:")

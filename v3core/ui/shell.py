@@ -16,6 +16,7 @@ from v3core.jobs.watchdog import ensure_watchdog, is_looked_after
 from v3core.store.database import Database
 from v3core.store.runs import RunRow, UnknownRunError, get_run
 from v3core.ui import tick_gate, ticks
+from v3core.ui.notices import make_room, notify, show_waiting
 from v3core.ui.page_frame import page_frame
 from v3core.ui.plotly_js import ensure_plotly_js
 from v3core.ui.text import plain
@@ -47,6 +48,7 @@ def page(title: str) -> Database:
         The open database. The page ends here, with one sentence, if there is none.
     """
     st.set_page_config(page_title=f"{title} · V3 Lab", page_icon=ICON, layout="wide")
+    make_room()
     with st.sidebar:
         st.markdown("### :material/hub: V3 Lab")
         for path, label, page_icon in PAGES:
@@ -88,6 +90,7 @@ def told(body: Callable[P, None]) -> Callable[P, None]:
         except V3Error as error:
             st.error(plain(error), icon=":material/error:")
             ticks.draw_again_in(1)
+        show_waiting()
 
     return guarded
 
@@ -127,4 +130,4 @@ def reconcile(database: Database) -> None:
     try:
         supervisor.reconcile(database)
     except V3Error as error:
-        st.toast(plain(error), icon=":material/warning:")
+        notify(plain(error), icon=":material/warning:")

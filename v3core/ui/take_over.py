@@ -7,6 +7,7 @@ from v3core.errors import V3Error
 from v3core.jobs import control
 from v3core.store.database import Database
 from v3core.store.runs import RunRow
+from v3core.ui.notices import notify
 from v3core.ui.status import ACTOR
 from v3core.ui.text import plain
 
@@ -37,4 +38,4 @@ def _take_over(database: Database, run_id: str, curriculum: Curriculum | None) -
     try:
         control.resume(database, run_id, ACTOR, curriculum=curriculum, take_over=True)
     except V3Error as error:
-        st.toast(plain(error), icon=":material/warning:", duration="long")
+        notify(plain(error), icon=":material/warning:")

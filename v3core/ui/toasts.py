@@ -7,6 +7,7 @@ from v3core.jobs.lifecycle import TOLD, Status
 from v3core.store.database import Database
 from v3core.store.history import EndRow, newest_event, read_ends
 from v3core.ui import news, ticks
+from v3core.ui.notices import notify, show_waiting
 from v3core.ui.status import counted
 from v3core.ui.text import md, plain
 
@@ -40,9 +41,10 @@ def _tell(database: Database) -> None:
     st.session_state[_CURSOR] = ends[-1].event
     for end in ends[:MOST_AT_ONCE]:
         seconds = 5 if end.status == Status.COMPLETED else 15
-        st.toast(plain(end_sentence(end)), icon=_ICONS[Status(end.status)], duration=seconds)
+        notify(plain(end_sentence(end)), icon=_ICONS[Status(end.status)], seconds=seconds)
     if len(ends) > MOST_AT_ONCE:
-        st.toast(md("And {} more; Runs lists them all.", len(ends) - MOST_AT_ONCE), icon=":material/more_horiz:")
+        notify(md("And {} more; Runs lists them all.", len(ends) - MOST_AT_ONCE), icon=":material/more_horiz:")
+    show_waiting()
 
 
 def end_sentence(end: EndRow) -> str:

@@ -9,6 +9,7 @@ from v3core.jobs.lifecycle import ACTIVE, ENDED, Status
 from v3core.jobs.longer import extend
 from v3core.store.database import Database
 from v3core.store.runs import RunRow
+from v3core.ui.notices import notify
 from v3core.ui.refusals import trains_elsewhere
 from v3core.ui.status import ACTOR
 from v3core.ui.text import plain
@@ -63,4 +64,4 @@ def _ask(database: Database, run_id: str, status: str, key: str) -> None:
         else:
             extend(database, run_id, episodes, ACTOR)
     except V3Error as error:
-        st.toast(plain(error), icon=":material/warning:", duration="long")
+        notify(plain(error), icon=":material/warning:")

@@ -1,0 +1,45 @@
+"""A notice that a dialog's button gives takes nothing of the dialog away, and the page goes on."""
+
+import os
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.support import StartServer, Watched
+from tests.browser.test_main_job import APP
+from tests.pages.recorded import add_recorded_run
+from v3core.jobs.lifecycle import Status
+from v3core.store.database import Database
+from v3core.store.runs import update_run
+
+ROUNDS = int(os.environ.get("V3_LEAVING", "3"))
+PATIENCE = 60_000
+
+
+def test_notices_leave_dialogs_alone(
+    page: Page, start_server: StartServer, watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("V3_MAX_WORKERS", "1")
+    server = start_server(APP)
+    database = Database.open(f"sqlite:///{server.data / 'v3.db'}", server.data)
+    expect.set_options(timeout=PATIENCE)
+    add_recorded_run(database, Status.RUNNING)  # takes the slot
+    try:
+        for number in range(ROUNDS):
+            name = f"Both {number}"
+            waiting = [add_recorded_run(database, Status.QUEUED) for _ in range(2)]
+            with database.write() as tx:
+                for run in waiting:
+                    update_run(tx, run, {"experiment": name}, only_in=["queued"])
+            page.goto(server.url)
+            page.get_by_role("button", name="Stop 2 runs").click()
+            dialog = page.get_by_role("dialog")
+            expect(dialog).to_contain_text(name)
+            dialog.get_by_role("button", name="Stop", exact=True).click()
+            expect(page.get_by_test_id("stToast").filter(has_text="2 runs asked to stop.")).to_be_visible()
+            expect(dialog).to_have_count(0)
+            page.wait_for_timeout(500)
+            assert watched.problems == []
+    finally:
+        expect.set_options(timeout=5_000)
+        database.close()

@@ -1,9 +1,9 @@
 """Short notices at the edge of the window, as toasts. Nothing else calls `st.toast`.
 
-Streamlit draws toasts and dialogs in one place outside of the page. A toast of a part that draws itself again, or of a
-callback, takes the first place there: it replaces a dialog that is open, and what the dialog draws next breaks the
-page ("'setIn' cannot be called on an ElementNode"). So toasts have a container of their own, which every page makes
-before a dialog can open, and a callback only says what is to be shown by the script that follows it.
+Streamlit draws toasts and dialogs in one place outside of the page, in the order of the script. A toast of a callback,
+or of a part that draws itself again, takes the first place there: it replaces a dialog that is open, and what the
+dialog draws next breaks the page ("'setIn' cannot be called on an ElementNode"). So a callback only says what is to be
+shown by the script that follows it, and the part of every page that reports ends has places that no dialog takes.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from streamlit.delta_generator_singletons import get_dg_singleton_instance
 
 from v3core.ui.text import Markdown, md
 
-_PLACE, _WAITING = "notices-place", "notices-waiting"
+_WAITING = "notices-waiting"
 LONG_SECONDS = 10
 """How long a notice stays that says what did not work."""
 
@@ -30,15 +30,14 @@ def notify(text: Markdown, *, icon: str, seconds: int = LONG_SECONDS) -> None:
     st.session_state.setdefault(_WAITING, []).append(_Notice(text, icon, seconds))
 
 
-def make_room() -> None:
-    """Called once by every page, before anything that may open a dialog."""
-    st.session_state[_PLACE] = get_dg_singleton_instance().event_dg.container()
-    show_waiting()
+def keep_places(count: int) -> None:
+    """Keep so many toasts of the part that was just drawn apart from the dialogs that open after it."""
+    for _ in range(count):
+        get_dg_singleton_instance().event_dg.empty()
 
 
 def show_waiting() -> None:
     """Show what was said since."""
-    place = st.session_state.get(_PLACE)
-    while place is not None and st.session_state.get(_WAITING):
+    while st.session_state.get(_WAITING):
         notice = st.session_state[_WAITING].pop(0)
-        place.toast(md("{}", notice.text), icon=notice.icon, duration=notice.seconds)
+        st.toast(md("{}", notice.text), icon=notice.icon, duration=notice.seconds)

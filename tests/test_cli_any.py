@@ -22,6 +22,7 @@ ROOT = Path(__file__).resolve().parents[1]
 NAME = "Lauf 🧪 é"
 GIVEN = {
     "env": "CartPole-v1",
+    "episodes": "30",
     "number": "1",
     "boundaries": "4,8",
     "port": "0",

@@ -130,17 +130,22 @@ def test_live_says_what_the_policy_sees(open_page, database):
     assert "The policy sees speed. Left out: *place*." in told(open_page("pages/live.py", run=run_id))
 
 
+def boundary_fields(app):
+    """The fields of the phase boundaries, in their order."""
+    return [field for field in app.number_input if "ends at episode" in field.label]
+
+
 def test_boundaries_ahead_are_open_and_those_behind_are_closed(open_page, database):
     add_recorded_run(database, Status.STOPPED, recorded=25)  # boundaries at 10 and 30
     app = open_page("pages/live.py")
-    fields = {field.label: (field.value, field.disabled) for field in app.number_input}
+    fields = {field.label: (field.value, field.disabled) for field in boundary_fields(app)}
     assert fields == {"warmup ends at episode": (10, True), "transition ends at episode": (30, False)}
 
 
 def test_a_stopped_run_is_resumed_with_the_boundaries_that_were_moved(open_page, database):
     run_id = add_recorded_run(database, Status.STOPPED, recorded=25)
     app = open_page("pages/live.py")
-    app.number_input[1].set_value(35).run()
+    boundary_fields(app)[1].set_value(35).run()
     assert app.button(key="apply-boundaries").label == "Resume with these boundaries"
     app.button(key="apply-boundaries").click().run()
     assert not app.exception
@@ -159,12 +164,12 @@ def test_a_stopped_run_is_resumed_with_the_boundaries_that_were_moved(open_page,
 def test_a_boundary_out_of_reach_is_refused_in_one_sentence(open_page, database, wanted, sentence):
     add_recorded_run(database, Status.STOPPED, recorded=25)
     app = open_page("pages/live.py")
-    app.number_input[1].set_value(wanted).run()
+    boundary_fields(app)[1].set_value(wanted).run()
     app.button(key="apply-boundaries").click().run()
     assert not app.exception
     (error,) = app.error
     assert sentence in error.value
-    assert app.number_input[1].value == wanted, "what was typed stays, to be mended"
+    assert boundary_fields(app)[1].value == wanted, "what was typed stays, to be mended"
 
 
 def test_ends_that_training_decides_are_shown_as_what_they_are(open_page, database):

@@ -84,6 +84,8 @@ def launch(page: Page, server: Server, curriculum: str, episodes: int) -> str:
     field.fill(str(episodes))
     field.press("Enter")
     expect(page.get_by_text("Ends", exact=True).first).to_be_visible()
+    # Once the page has taken the number: a click on a page that is being drawn again may be dropped.
+    expect(page.get_by_test_id("stBottom")).to_contain_text(f"{episodes:,} episodes", timeout=PATIENCE_SECONDS * 1000)
     page.get_by_role("button", name="Start the run").click()
     page.wait_for_url("**/live?run=*")
     return page.url.partition("run=")[2]

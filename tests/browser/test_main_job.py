@@ -235,6 +235,6 @@ def test_a_run_deleted_elsewhere_leaves_no_traceback(page: Page, served: Server)
     assert control.wait_stopped(database, run_id, PATIENCE_SECONDS) == "stopped"
     control.delete(database, run_id)
     database.close()
-    page.wait_for_function("() => /There is no run/.test(document.body.innerText)")
+    page.wait_for_function("() => /There is no run|was deleted/.test(document.body.innerText)")
     expect(page.locator(".stException")).to_have_count(0)
     assert "Traceback" not in served.log.read_text()

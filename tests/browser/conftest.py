@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Error, Page, sync_playwright
 
-from tests.browser.support import Server, StartServer, Watched, serve
+from tests.browser.support import APP, Server, StartServer, Watched, serve
 from tests.processes import kill_all
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -72,3 +72,9 @@ def start_server(tmp_path: Path) -> Iterator[StartServer]:
     for server in servers:
         server.stop()
         kill_all(server.data)
+
+
+@pytest.fixture
+def lab(start_server: StartServer) -> Server:
+    """The real app."""
+    return start_server(APP)

@@ -17,6 +17,7 @@ import pytest
 from playwright.sync_api import BrowserContext, ConsoleMessage
 
 ROOT = Path(__file__).resolve().parents[2]
+APP = ROOT / "app.py"
 _SHIPPED = {ROOT / "app.py": ROOT / "asgi.py"}
 """What `serve` runs for the dashboard."""
 START_SECONDS = 60

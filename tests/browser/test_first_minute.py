@@ -13,11 +13,11 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.support import ROOT, Server, Watched, free_port, wait_until_healthy
 from tests.browser.test_main_job import Records, act, drawn_episode, eventually, expect_status, launch
+from tests.load import busy_machine
 from tests.processes import kill_all
 
 PATIENCE = 120_000
 """Milliseconds: the machine is busy."""
-BUSY_PROCESSES = 2
 EPISODES = 120
 LONGER = 150
 NOISE = "404"
@@ -46,27 +46,24 @@ def lab(clone: Path, tmp_path: Path) -> Iterator[Server]:
     """What `make run` serves, after it has installed what is missing, beside two processes that never rest."""
     port, log = free_port(), tmp_path / "server.log"
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("STREAMLIT_", "V3_", "PYTHON"))}
-    load = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(BUSY_PROCESSES)]
-    with log.open("ab") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "v3core", "serve", "--port", str(port)],
-            cwd=clone,
-            env=kept,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    server = Server(f"http://127.0.0.1:{port}", process, log, clone / "data")
-    try:
-        wait_until_healthy(server)
-        yield server
-    finally:
-        server.stop()
-        kill_all(server.data)
-        for busy in load:
-            busy.kill()
-            busy.wait()
+    with busy_machine():
+        with log.open("ab") as output:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "v3core", "serve", "--port", str(port)],
+                cwd=clone,
+                env=kept,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        server = Server(f"http://127.0.0.1:{port}", process, log, clone / "data")
+        try:
+            wait_until_healthy(server)
+            yield server
+        finally:
+            server.stop()
+            kill_all(server.data)
 
 
 @pytest.mark.timeout(600)

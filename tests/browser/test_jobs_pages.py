@@ -3,14 +3,12 @@
 import re
 import signal
 import time
-from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.browser.support import Server, StartServer, Watched
+from tests.browser.support import Server, Watched
 from tests.browser.test_main_job import (
-    APP,
     PATIENCE_SECONDS,
     Records,
     act,
@@ -18,19 +16,10 @@ from tests.browser.test_main_job import (
     expect_status,
     launch,
 )
-from tests.processes import kill_all
 from v3core.jobs.identity import ProcessIdentity, send_signal
 
 PATIENCE = PATIENCE_SECONDS * 1000
 """Milliseconds."""
-
-
-@pytest.fixture
-def lab(start_server: StartServer) -> Iterator[Server]:
-    """The real app; its workers are ended afterwards, by their own ids."""
-    server = start_server(APP)
-    yield server
-    kill_all(server.data)
 
 
 def command_row(page: Page, title: str, place: int = 0) -> list[str]:

@@ -4,8 +4,6 @@ A tick that is still under way when its page is left must not wipe the next one.
 """
 
 import os
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -14,8 +12,8 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Page, WebSocket, expect
 
-from tests.browser.support import Server, Watched, serve
-from tests.browser.test_main_job import APP
+from tests.browser.support import APP, Server, Watched, serve
+from tests.load import busy_machine
 from tests.pages.recorded import add_recorded_run
 from tests.processes import kill_all, processes_of
 from v3core.archive import write_archive
@@ -27,7 +25,6 @@ from v3core.ui.ticks import VARIABLE
 
 ROUNDS = int(os.environ.get("V3_LEAVING", "1"))
 TICK_SECONDS = 0.15
-BUSY_PROCESSES = 2
 PATIENCE = 60_000
 """Milliseconds in which a page must be drawn."""
 TICKS_WATCHED = 4
@@ -92,13 +89,10 @@ class Visitor:
 
 
 @pytest.fixture(scope="module")
-def busy_machine() -> Iterator[None]:
+def load() -> Iterator[None]:
     """Two processes that never rest."""
-    load = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(BUSY_PROCESSES)]
-    yield
-    for process in load:
-        process.kill()
-        process.wait()
+    with busy_machine():
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +107,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 @pytest.fixture
-def visitor(page: Page, lab: Server, busy_machine: None) -> Iterator[Visitor]:
+def visitor(page: Page, lab: Server, load: None) -> Iterator[Visitor]:
     """A tab of its own; the only slot is taken, so that nothing really trains."""
     guest = Visitor(page, lab)
     launcher.set_slots(guest.database, 1)

@@ -12,12 +12,11 @@ from typing import TypeVar
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.support import ROOT, Server, StartServer, Watched, serve
+from tests.browser.support import APP, ROOT, Server, StartServer, Watched, serve
 from tests.processes import kill_all
 from v3core.jobs import control
 from v3core.store.database import Database
 
-APP = ROOT / "app.py"
 T = TypeVar("T")
 PATIENCE_SECONDS = 60
 ENVIRONMENTS = 8

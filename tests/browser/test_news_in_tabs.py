@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Page, WebSocket, expect
 
-from tests.browser.support import Server, StartServer, Watched
-from tests.browser.test_main_job import APP, PATIENCE_SECONDS, act
+from tests.browser.support import Server, Watched
+from tests.browser.test_main_job import PATIENCE_SECONDS, act
 from tests.pages.recorded import add_recorded_run
 from v3core.jobs import launcher
 from v3core.jobs.lifecycle import Status
@@ -20,12 +20,6 @@ NOTICED_SECONDS = 2.0
 """From a change in one tab to the other: half a second to the look, a second to the tick, and the drawing."""
 BUSY_FACTOR = 4
 """This machine may be busy with other things."""
-
-
-@pytest.fixture
-def lab(start_server: StartServer) -> Server:
-    """The real app."""
-    return start_server(APP)
 
 
 @pytest.fixture

@@ -1,12 +1,11 @@
-"""A notice that a dialog's button gives takes nothing of the dialog away, and the page goes on."""
+"""A notice that a dialog's button gives does not replace the dialog, and the page stays whole."""
 
 import os
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.support import StartServer, Watched
-from tests.browser.test_main_job import APP
+from tests.browser.support import APP, StartServer, Watched
 from tests.pages.recorded import add_recorded_run
 from v3core.jobs.lifecycle import Status
 from v3core.store.database import Database

@@ -6,8 +6,8 @@ from collections import Counter
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.support import Server, StartServer
-from tests.browser.test_main_job import APP, PATIENCE_SECONDS
+from tests.browser.support import Server
+from tests.browser.test_main_job import PATIENCE_SECONDS
 from tests.pages.recorded import add_recorded_run
 from v3core.jobs.lifecycle import Status
 from v3core.store.database import Database
@@ -25,12 +25,6 @@ CUT = """() => {
     const drawn = [...main.querySelectorAll("svg text")].filter((node) => node.textContent.includes("…"))
     return [...cut, ...drawn].map((node) => node.textContent.slice(0, 80))
 }"""
-
-
-@pytest.fixture
-def lab(start_server: StartServer) -> Server:
-    """The real app."""
-    return start_server(APP)
 
 
 @pytest.fixture

@@ -18,8 +18,8 @@ import pytest
 from playwright.sync_api import BrowserContext, Page
 from sqlalchemy import text as sql
 
-from tests.browser.support import Server, StartServer
-from tests.browser.test_main_job import APP, PATIENCE_SECONDS
+from tests.browser.support import Server
+from tests.browser.test_main_job import PATIENCE_SECONDS
 from tests.pages.recorded import add_recorded_run
 from v3core.archive import write_archive
 from v3core.jobs.lifecycle import Status
@@ -65,12 +65,6 @@ def asked(page: Page) -> list[str]:
     urls: list[str] = []
     context.on("request", lambda request: urls.append(request.url))
     return urls
-
-
-@pytest.fixture
-def lab(start_server: StartServer) -> Server:
-    """The real app."""
-    return start_server(APP)
 
 
 def hostile(host: str) -> list[str]:

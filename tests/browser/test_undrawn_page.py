@@ -2,11 +2,10 @@
 
 import re
 
-import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.support import Server, StartServer
-from tests.browser.test_main_job import APP, PATIENCE_SECONDS
+from tests.browser.support import Server
+from tests.browser.test_main_job import PATIENCE_SECONDS
 
 PATIENCE = PATIENCE_SECONDS * 1000
 """Milliseconds."""
@@ -14,12 +13,6 @@ LOSSES = {
     "nothing of the app is left": "document.getElementById('root').remove()",
     "its main part is empty": "document.querySelector('[data-testid=stMainBlockContainer]').replaceChildren()",
 }
-
-
-@pytest.fixture
-def lab(start_server: StartServer) -> Server:
-    """The real app."""
-    return start_server(APP)
 
 
 def test_a_page_that_is_lost_offers_to_reload_and_a_drawn_one_does_not(page: Page, lab: Server) -> None:

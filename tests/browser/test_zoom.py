@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.support import Server, StartServer, Watched
-from tests.browser.test_main_job import APP, PATIENCE_SECONDS
+from tests.browser.support import Server, Watched
+from tests.browser.test_main_job import PATIENCE_SECONDS
 from tests.pages.recorded import add_recorded_run
 from v3core.jobs.lifecycle import Status
 from v3core.store.database import Database
@@ -15,12 +15,6 @@ from v3core.store.database import Database
 PATIENCE = PATIENCE_SECONDS * 1000
 """Milliseconds."""
 LONG, SHORT = 1200, 30
-
-
-@pytest.fixture
-def lab(start_server: StartServer) -> Server:
-    """The real app."""
-    return start_server(APP)
 
 
 @pytest.fixture

@@ -1,12 +1,11 @@
 """A store of its own for every test of faults, its workers' environments, and no process left behind."""
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from tests.load import busy_machine
 from tests.processes import kill_all
 from tests.runs import tiny_config
 from v3core.jobs.launcher import ROOT, enqueue
@@ -48,11 +47,8 @@ def spied(db, tmp_path):
 @pytest.fixture
 def busy():
     """Two processes that keep the processor busy meanwhile."""
-    processes = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(2)]
-    yield
-    for process in processes:
-        process.kill()
-        process.wait()
+    with busy_machine():
+        yield
 
 
 @pytest.fixture

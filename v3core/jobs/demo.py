@@ -2,12 +2,12 @@
 
 import re
 from collections.abc import Sequence
-from itertools import count
 
 from v3core.config import RunConfig, build_run_config, recipe_for
 from v3core.curriculum import load_preset
 from v3core.jobs.launcher import enqueue
 from v3core.jobs.lifecycle import ENDED
+from v3core.jobs.sweep import free_name
 from v3core.store.database import Database
 from v3core.store.runs import RunRow, list_runs
 
@@ -56,8 +56,7 @@ def start_demo(db: Database) -> list[str]:
     if any(run.status not in ENDED for run in newest):
         return [run.id for run in newest]
     taken = {run.experiment for run in runs}
-    names = (_EXPERIMENT if number == 1 else f"{_EXPERIMENT} ({number})" for number in count(1))
-    return enqueue(db, demo_configs(), next(name for name in names if name not in taken))
+    return enqueue(db, demo_configs(), free_name(_EXPERIMENT, taken))
 
 
 def is_demo(run: RunRow) -> bool:

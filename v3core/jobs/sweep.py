@@ -55,6 +55,11 @@ def experiment_name(env: str, curricula: Sequence[str], seeds: Sequence[int], ta
     name = f"{compared} · {env} · {_describe_seeds(seeds)}"
     if len(name) > MOST_NAME - _ROOM_FOR_A_NUMBER:
         name = name[: MOST_NAME - _ROOM_FOR_A_NUMBER - 1].rstrip() + "…"
+    return free_name(name, taken)
+
+
+def free_name(name: str, taken: Collection[str | None]) -> str:
+    """The name itself, or with the first number from 2 that makes it one that is not taken, as in `Demo (2)`."""
     return next(made for number in count(1) if (made := name if number == 1 else f"{name} ({number})") not in taken)
 
 

@@ -1,6 +1,5 @@
 """A run's checkpoints: where each is, what it reaches in an evaluation, and how a program acts with it."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -129,7 +128,7 @@ def _evaluated(run_id: str, checkpoint: int) -> None:
     if evaluation is None:
         return
     if evaluation.is_over():
-        _outcome(evaluation.result)
+        _outcome(evaluation)
         return
 
     @ticks.ticking(1)
@@ -142,9 +141,9 @@ def _evaluated(run_id: str, checkpoint: int) -> None:
     wait()
 
 
-def _outcome(result: Callable[[], Played | None]) -> None:
+def _outcome(evaluation: BackgroundEvaluation) -> None:
     try:
-        played = result()
+        played = evaluation.result()
     except V3Error as error:
         st.error(plain(str(error)), icon=":material/error:")
         return

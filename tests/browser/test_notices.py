@@ -2,11 +2,11 @@
 
 import os
 
-import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.support import APP, StartServer, Watched
 from tests.pages.recorded import add_recorded_run
+from v3core.jobs import launcher
 from v3core.jobs.lifecycle import Status
 from v3core.store.database import Database
 from v3core.store.runs import update_run
@@ -15,13 +15,11 @@ ROUNDS = int(os.environ.get("V3_LEAVING", "3"))
 PATIENCE = 60_000
 
 
-def test_notices_leave_dialogs_alone(
-    page: Page, start_server: StartServer, watched: Watched, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("V3_MAX_WORKERS", "1")
+def test_notices_leave_dialogs_alone(page: Page, start_server: StartServer, watched: Watched) -> None:
     server = start_server(APP)
     database = Database.open(f"sqlite:///{server.data / 'v3.db'}", server.data)
     expect.set_options(timeout=PATIENCE)
+    launcher.set_slots(database, 1)
     add_recorded_run(database, Status.RUNNING)  # takes the slot
     try:
         for number in range(ROUNDS):

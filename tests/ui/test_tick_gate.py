@@ -1,6 +1,7 @@
 """Ticks of a page that was left are dropped wherever they are met; without the gate, each of these lets one through."""
 
 import logging
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -8,7 +9,8 @@ import pytest
 import streamlit
 from streamlit.proto.ClientState_pb2 import ClientState
 from streamlit.runtime.app_session import AppSession
-from streamlit.runtime.scriptrunner.script_runner import ScriptRunner
+from streamlit.runtime.fragment import MemoryFragmentStorage
+from streamlit.runtime.scriptrunner.script_runner import ScriptRunner, ScriptRunnerEvent
 from streamlit.runtime.scriptrunner_utils.script_requests import RerunData, ScriptRequests
 
 from v3core.ui import tick_gate, ticks
@@ -87,6 +89,30 @@ def test_a_tick_that_was_taken_before_the_switch_does_not_run_after_it(pages):
     for wanted in (RerunData(page_script_hash=NEW, fragment_id_queue=["f"]), RerunData(page_script_hash=OLD)):
         with pytest.raises(Runs):
             ScriptRunner._run_script(runner, wanted)
+
+
+@pytest.mark.parametrize(
+    ("ended_early", "event", "fragments", "left"),
+    [
+        (True, ScriptRunnerEvent.SCRIPT_STOPPED_WITH_SUCCESS, None, {"drawn"}),  # st.stop, or an error
+        (True, ScriptRunnerEvent.SCRIPT_STOPPED_FOR_RERUN, None, {"drawn", "gone"}),  # the next run draws what follows
+        (True, ScriptRunnerEvent.FRAGMENT_STOPPED_WITH_SUCCESS, ["drawn"], {"drawn", "gone"}),
+    ],
+)
+def test_parts_that_a_page_no_longer_draws_are_forgotten_though_it_ended_early(ended_early, event, fragments, left):
+    storage = MemoryFragmentStorage()
+    for name in ("drawn", "gone"):
+        storage.register(name, lambda: None)
+    told = []
+    events = SimpleNamespace(send=lambda *_, **to: told.append(to))
+    runner = SimpleNamespace(_fragment_storage=storage, _join_wake_lock=nullcontext(), on_event=events)
+    drawn = SimpleNamespace(snapshot=lambda: {"drawn"})
+    context = SimpleNamespace(
+        fragment_ids_this_run=fragments, shared=SimpleNamespace(new_fragment_ids=drawn), has_script_started=False
+    )
+    ScriptRunner._on_script_finished(runner, context, event, ended_early, None)
+    assert {name for name in ("drawn", "gone") if storage.contains(name)} == left
+    assert [to["event"] for to in told] == [event]
 
 
 def test_on_another_version_nothing_is_changed_and_that_is_said(monkeypatch, caplog):

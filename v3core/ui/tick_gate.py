@@ -4,7 +4,8 @@ Streamlit lets each message of a browser say which page it is for, and announces
 message is processed, even for a tick: a fragment that reruns by itself. A tick that was under way when the page was
 switched therefore announces the old page after the new one was drawn, and the browser clears everything. Here such
 ticks are dropped, at the three places where one may be: when it arrives, when it is merged with the switch that waits,
-and when it is about to run. docs/decisions/0015 has the wire's account.
+and when it is about to run. Parts that a page which ended early no longer draws are forgotten: a late tick finds
+none. docs/decisions/0015 has the wire's account.
 
 This changes private methods of one version of Streamlit, which requirements.txt pins; on another it changes nothing,
 and says so.
@@ -16,7 +17,7 @@ from typing import Any
 
 import streamlit
 from streamlit.runtime.app_session import AppSession
-from streamlit.runtime.scriptrunner.script_runner import ScriptRunner
+from streamlit.runtime.scriptrunner.script_runner import ScriptRunner, ScriptRunnerEvent
 from streamlit.runtime.scriptrunner_utils import script_requests
 from streamlit.runtime.scriptrunner_utils.script_requests import RerunData, ScriptRequests, ScriptRequestType
 
@@ -50,6 +51,7 @@ def install() -> bool:
     _wrap(AppSession, "request_rerun", _when_it_arrives)
     _wrap(ScriptRequests, "_request_rerun_locked", _when_it_is_merged)
     _wrap(ScriptRunner, "_run_script", _when_it_would_run)
+    _wrap(ScriptRunner, "_on_script_finished", _when_a_script_has_ended)
     return True
 
 
@@ -57,8 +59,8 @@ def _wrap(kind: type, name: str, around: Any) -> None:
     original = getattr(kind, name)
 
     @functools.wraps(original)
-    def method(self: Any, request: Any) -> Any:
-        return around(functools.partial(original, self), self, request)
+    def method(self: Any, *arguments: Any) -> Any:
+        return around(functools.partial(original, self), self, *arguments)
 
     setattr(kind, name, method)
 
@@ -92,6 +94,17 @@ def _when_it_would_run(go_on: Any, runner: Any, data: RerunData) -> None:
         return
     attend_to_errors()
     go_on(data)
+
+
+def _when_a_script_has_ended(go_on: Any, runner: Any, context: Any, event: Any, ended_early: bool, run: Any) -> None:
+    """Streamlit forgets the parts that a page no longer draws, but not where `st.stop` or an error ended its script.
+
+    A tick of such a part that was under way would draw it at its old place, where the browser has nothing any more
+    ("Bad delta path index"), and the whole page is lost.
+    """
+    if ended_early and event is ScriptRunnerEvent.SCRIPT_STOPPED_WITH_SUCCESS and not context.fragment_ids_this_run:
+        runner._fragment_storage.clear(new_fragment_ids=context.shared.new_fragment_ids.snapshot())
+    go_on(context, event, ended_early, run)
 
 
 def _current_page(owner: Any) -> str:

@@ -387,7 +387,7 @@ def checkpoint(run_id: str) -> None:
 @click.argument("number", metavar="N", type=int)
 def priority(run_id: str, number: int) -> None:
     """Set the priority of a run; of those that wait the highest starts first. A negative N comes after `--`."""
-    _ask(run_id, lambda db, run, actor: control.set_priority(db, run, number, actor), f"Priority {number}.")
+    _ask(run_id, lambda database, run, actor: control.set_priority(database, run, number, actor), f"Priority {number}.")
 
 
 @commands.command()
@@ -398,7 +398,11 @@ def note(run_id: str, tags: str | None, notes: str | None) -> None:
     """Set the tags or the notes of a run, ended or not."""
     if tags is None and notes is None:
         raise V3Error("Nothing to note: give --tags or --notes.")
-    _ask(run_id, lambda db, run, actor: control.annotate(db, run, tags=tags, notes=notes, actor=actor), "Noted.")
+    _ask(
+        run_id,
+        lambda database, run, actor: control.annotate(database, run, tags=tags, notes=notes, actor=actor),
+        "Noted.",
+    )
 
 
 def _ask(prefix: str, ask: Callable[[Database, str, str], object], done: str) -> None:
@@ -470,7 +474,7 @@ def extend(run_id: str, episodes: int) -> None:
     """Train a run that trains or waits longer, up to N episodes; `resume --episodes` is for one that has ended."""
     _ask(
         run_id,
-        lambda db, run, actor: longer.extend(db, run, episodes, actor),
+        lambda database, run, actor: longer.extend(database, run, episodes, actor),
         "Requested; the run applies it between two updates.",
     )
 

@@ -30,7 +30,9 @@ SPARE_BYTES = 64 << 20
 """Disk space that an import leaves free."""
 
 
-def import_archive(db: Database, source: Path | IO[bytes], *, as_new: bool = False, allow_import: bool = False) -> str:
+def import_archive(
+    database: Database, source: Path | IO[bytes], *, as_new: bool = False, allow_import: bool = False
+) -> str:
     """Import a run with its records, checkpoints and log; returns its id.
 
     All of the archive is read and checked before anything is written. Then its rows are written in several commits
@@ -38,7 +40,7 @@ def import_archive(db: Database, source: Path | IO[bytes], *, as_new: bool = Fal
     A run that had not ended becomes stopped, so that it can be resumed here.
 
     Args:
-        db: an open store.
+        database: an open store.
         source: the archive, or an open file.
         as_new: give it a new id, so that it may stand beside the run that it was made from.
         allow_import: whether its environments may be of the form `module:Env-v0`.
@@ -49,14 +51,14 @@ def import_archive(db: Database, source: Path | IO[bytes], *, as_new: bool = Fal
     with ArchiveReader(source) as reader:
         run = read_run(reader, allow_import=allow_import)
         _check(reader, run)
-        _need_room(reader, db)
-        remove_abandoned(db)
+        _need_room(reader, database)
+        remove_abandoned(database)
         run_id = str(uuid.uuid4()) if as_new else reader.manifest.run_id
-        _begin(db, run, run_id)
+        _begin(database, run, run_id)
         try:
-            _write(db, reader, run, run_id)
+            _write(database, reader, run, run_id)
         except BaseException:
-            remove_hidden(db, run_id)
+            remove_hidden(database, run_id)
             raise
     return run_id
 
@@ -77,16 +79,16 @@ def _check(reader: ArchiveReader, run: ArchivedRun) -> None:
             pass
 
 
-def _need_room(reader: ArchiveReader, db: Database) -> None:
+def _need_room(reader: ArchiveReader, database: Database) -> None:
     needed = sum(member.bytes for member in reader.manifest.members)
-    free = shutil.disk_usage(db.data_dir).free
+    free = shutil.disk_usage(database.data_dir).free
     if needed + SPARE_BYTES > free:
-        reader.refuse(f"it needs up to {needed:,} bytes, and {db.data_dir} has {free:,} free; free some space")
+        reader.refuse(f"it needs up to {needed:,} bytes, and {database.data_dir} has {free:,} free; free some space")
 
 
-def _begin(db: Database, run: ArchivedRun, run_id: str) -> None:
+def _begin(database: Database, run: ArchivedRun, run_id: str) -> None:
     values = run.values | {"id": run_id, "config": run.config_json} | process_values()
-    with db.write() as tx:
+    with database.write() as tx:
         known = find_run(tx, run_id)
         if known is not None:
             raise V3Error(
@@ -94,7 +96,7 @@ def _begin(db: Database, run: ArchivedRun, run_id: str) -> None:
                 "under a new id (--as-new)."
             )
         # Looked at before there is a row: from then on the folder is this import's, to be removed if it fails.
-        folder = run_folder(run_id, db.data_dir)
+        folder = run_folder(run_id, database.data_dir)
         if find_hidden(tx, run_id) is None and (folder.exists() or folder.is_symlink()):
             raise V3Error(
                 f"There is a folder {folder} already, of a run that was deleted; remove it with: "
@@ -104,8 +106,8 @@ def _begin(db: Database, run: ArchivedRun, run_id: str) -> None:
             raise V3Error(f"Run {run_id[:8]} is being imported or deleted by another process just now; wait for it.")
 
 
-def _write(db: Database, reader: ArchiveReader, run: ArchivedRun, run_id: str) -> None:
-    folder = run_folder(run_id, db.data_dir)
+def _write(database: Database, reader: ArchiveReader, run: ArchivedRun, run_id: str) -> None:
+    folder = run_folder(run_id, database.data_dir)
     try:
         folder.mkdir(parents=True)
         (folder / "checkpoints").mkdir()
@@ -115,12 +117,12 @@ def _write(db: Database, reader: ArchiveReader, run: ArchivedRun, run_id: str) -
     except OSError as error:
         raise V3Error(f"The run's folder {folder} cannot be written: {error.strerror or error}.") from None
     for table in TABLE_MEMBERS.values():
-        rows = _here(read_rows(reader, table, run), table, folder, db)
+        rows = _here(read_rows(reader, table, run), table, folder, database)
         while batch := list(islice(rows, ROWS_PER_COMMIT)):
-            with db.write() as tx:
+            with database.write() as tx:
                 insert_rows(tx, table, run_id, batch)
-    build_rollups(db, run_id)
-    _finish(db, reader, run, run_id)
+    build_rollups(database, run_id)
+    _finish(database, reader, run, run_id)
 
 
 def _extract(reader: ArchiveReader, name: str, target: Path) -> None:
@@ -146,13 +148,17 @@ def _is_plain(file: Path) -> bool:
         return False
 
 
-def _here(rows: Iterator[dict[str, Any]], table: str, folder: Path, db: Database) -> Iterator[dict[str, Any]]:
+def _here(rows: Iterator[dict[str, Any]], table: str, folder: Path, database: Database) -> Iterator[dict[str, Any]]:
     """The rows with the paths that their files have here."""
     for row in rows:
-        yield row | {"path": str((folder / row["path"]).relative_to(db.data_dir))} if table == "checkpoints" else row
+        yield (
+            row | {"path": str((folder / row["path"]).relative_to(database.data_dir))}
+            if table == "checkpoints"
+            else row
+        )
 
 
-def _finish(db: Database, reader: ArchiveReader, run: ArchivedRun, run_id: str) -> None:
+def _finish(database: Database, reader: ArchiveReader, run: ArchivedRun, run_id: str) -> None:
     manifest, now = reader.manifest, datetime.now(UTC)
     status, reason = run.values["status"], run.values["reason"]
     values: dict[str, Any] = dict(NOWHERE)
@@ -161,7 +167,7 @@ def _finish(db: Database, reader: ArchiveReader, run: ArchivedRun, run_id: str) 
         status = Status.STOPPED
         values |= {"ended_at": manifest.made_at, "traceback": None}
     message = f"Imported from an archive of {manifest.made_at:%Y-%m-%d %H:%M} UTC; it was trained on '{manifest.host}'."
-    with db.write() as tx:
+    with database.write() as tx:
         reject_open(tx, run_id, reason="The run was archived before it could be done.", now=now)
         add_event(tx, run_id, actor="user", kind=IMPORT, message=message, now=now)
         finish_import(tx, run_id, values | {"status": status, "reason": reason})

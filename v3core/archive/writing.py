@@ -49,13 +49,13 @@ class Written:
     """Size of the archive."""
 
 
-def write_archive(db: Database, run_id: str, target: Path) -> Written:
+def write_archive(database: Database, run_id: str, target: Path) -> Written:
     """Write a run with its configuration, curricula, records, checkpoints and log to `target`.
 
     The records are those of one moment, also while the run trains. The file appears whole or not at all.
 
     Args:
-        db: an open store.
+        database: an open store.
         run_id: full id.
         target: the file; its name ends in `.v3run`.
 
@@ -65,11 +65,11 @@ def write_archive(db: Database, run_id: str, target: Path) -> Written:
     """
     if target.suffix.lower() != SUFFIX:
         raise V3Error(f"'{target.name}' is not the name of an archive; end it in {SUFFIX}.")
-    with db.read() as tx:
+    with database.read() as tx:
         need_run(tx, run_id)
         with whole_file(target) as unfinished:
             with zipfile.ZipFile(unfinished, "w") as archive:
-                return_ = _Writer(archive).write(db, tx, run_id)
+                return_ = _Writer(archive).write(database, tx, run_id)
             size = unfinished.stat().st_size
     return Written(*return_, size)
 
@@ -79,7 +79,7 @@ class _Writer:
         self._archive = archive
         self._members: list[Member] = []
 
-    def write(self, db: Database, tx: Transaction, run_id: str) -> tuple[int, int, int]:
+    def write(self, database: Database, tx: Transaction, run_id: str) -> tuple[int, int, int]:
         """Everything; returns how many episodes and checkpoints, and how many checkpoints are gone."""
         values = run_values(tx, run_id)
         kept = {field.name: _json(values[field.name]) for field in RUN_MEMBER_FIELDS}
@@ -88,14 +88,14 @@ class _Writer:
         there, missing = {}, 0
         for row in checkpoints_of(tx, run_id):
             name = f"checkpoints/{Path(row.path).name}"
-            if self._add_file(name, db.data_dir / row.path):
+            if self._add_file(name, database.data_dir / row.path):
                 there[row.path] = name
             else:
                 missing += 1
         for member, table in TABLE_MEMBERS.items():
             self._add(member, _lines(table, stream(tx, table, run_id), there))
         for name in LOG_NAMES:
-            self._add_file(f"logs/{name}", log_file(run_id, db.data_dir).with_name(name))
+            self._add_file(f"logs/{name}", log_file(run_id, database.data_dir).with_name(name))
         manifest = Manifest(
             schema_version=SCHEMA_VERSION,
             run_id=run_id,

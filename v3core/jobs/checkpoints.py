@@ -42,19 +42,19 @@ def is_whole(file: Path) -> bool:
         return False
 
 
-def whole_checkpoints(db: Database, tx: Transaction, run_id: str) -> Iterator[CheckpointRow]:
+def whole_checkpoints(database: Database, tx: Transaction, run_id: str) -> Iterator[CheckpointRow]:
     """The checkpoints whose file is whole, newest first; each file is looked at when it is its turn."""
-    return (row for row in reversed(checkpoints_of(tx, run_id)) if is_whole(db.data_dir / row.path))
+    return (row for row in reversed(checkpoints_of(tx, run_id)) if is_whole(database.data_dir / row.path))
 
 
-def newest_whole(db: Database, tx: Transaction, run_id: str) -> CheckpointRow | None:
+def newest_whole(database: Database, tx: Transaction, run_id: str) -> CheckpointRow | None:
     """The newest checkpoint whose file is whole."""
-    return next(whole_checkpoints(db, tx, run_id), None)
+    return next(whole_checkpoints(database, tx, run_id), None)
 
 
-def newest_present(db: Database, tx: Transaction, run_id: str) -> CheckpointRow | None:
+def newest_present(database: Database, tx: Transaction, run_id: str) -> CheckpointRow | None:
     """The newest checkpoint whose file is there, whole or not: for lists, which cannot read every file."""
-    return next((row for row in reversed(checkpoints_of(tx, run_id)) if (db.data_dir / row.path).is_file()), None)
+    return next((row for row in reversed(checkpoints_of(tx, run_id)) if (database.data_dir / row.path).is_file()), None)
 
 
 def superseded(

@@ -33,31 +33,31 @@ MOST_NOTES = 10_000
 MOST_TAGS = 500
 
 
-def stop(db: Database, run_id: str, actor: str = "user") -> Status:
+def stop(database: Database, run_id: str, actor: str = "user") -> Status:
     """Ask a run to end after its present rollout, with a checkpoint; returns at once. Asking twice does it once.
 
     A worker that does not stop is signalled, and in the end killed: see `v3core.jobs.supervisor`.
 
     Args:
-        db: an open store.
+        database: an open store.
         run_id: full id.
         actor: who asks, for the run's history.
 
     Returns:
         STOPPED for a run that was still queued, else STOPPING.
     """
-    with db.write() as tx:
+    with database.write() as tx:
         return _stop(tx, need_run(tx, run_id, for_update=True), actor, datetime.now(UTC))
 
 
-def stop_experiment(db: Database, experiment: str, actor: str = "user") -> int:
+def stop_experiment(database: Database, experiment: str, actor: str = "user") -> int:
     """Ask all runs of a group to end, those that wait and those that train, at one stroke; returns how many.
 
     Raises:
         V3Error: if there is no such group, or none of its runs waits or trains on this host.
     """
     now = datetime.now(UTC)
-    with db.write() as tx:
+    with database.write() as tx:
         runs = runs_of_experiment(tx, experiment, for_update=True)
         if not runs:
             raise V3Error(f"There is no experiment '{experiment}'; `runs --json` names the experiment of each run.")
@@ -82,11 +82,11 @@ def _stop(tx: Transaction, run: RunRow, actor: str, now: datetime) -> Status:
     return Status.STOPPING
 
 
-def wait_stopped(db: Database, run_id: str, timeout: float) -> Status:
+def wait_stopped(database: Database, run_id: str, timeout: float) -> Status:
     """Wait until a run has ended, signalling and killing its worker if it does not stop in time.
 
     Args:
-        db: an open store.
+        database: an open store.
         run_id: full id.
         timeout: seconds after which to give up.
 
@@ -95,25 +95,25 @@ def wait_stopped(db: Database, run_id: str, timeout: float) -> Status:
     """
     deadline = time.monotonic() + timeout
     while True:
-        status = Status(get_run(db, run_id).status)
+        status = Status(get_run(database, run_id).status)
         if status not in ACTIVE or time.monotonic() > deadline:
             return status
-        reconcile(db)
+        reconcile(database)
         time.sleep(WAIT_POLL_SECONDS)
 
 
-def pause(db: Database, run_id: str, actor: str = "user") -> None:
+def pause(database: Database, run_id: str, actor: str = "user") -> None:
     """Ask a run to hold after its present rollout, with a checkpoint. It keeps its process and its slot."""
-    with db.write() as tx:
+    with database.write() as tx:
         run = need_run(tx, run_id, for_update=True)
         _need_active(run, "there is nothing to pause", {Status.RUNNING, Status.STALLED, Status.PAUSED})
         if run.status != Status.PAUSED:
             _ask_once(tx, run, commands.PAUSE, actor)
 
 
-def unpause(db: Database, run_id: str, actor: str = "user") -> None:
+def unpause(database: Database, run_id: str, actor: str = "user") -> None:
     """Ask a paused run to go on where it holds."""
-    with db.write() as tx:
+    with database.write() as tx:
         run = need_run(tx, run_id, for_update=True)
         _need_active(run, "it is not paused", {Status.RUNNING, Status.STALLED, Status.PAUSED})
         waits = any(row.kind == commands.PAUSE for row in commands.commands_of(tx, run.id, only_open=True))
@@ -122,22 +122,22 @@ def unpause(db: Database, run_id: str, actor: str = "user") -> None:
         _ask_once(tx, run, commands.CONTINUE, actor)
 
 
-def checkpoint(db: Database, run_id: str, actor: str = "user") -> None:
+def checkpoint(database: Database, run_id: str, actor: str = "user") -> None:
     """Ask a run to write a checkpoint after its present rollout."""
-    with db.write() as tx:
+    with database.write() as tx:
         run = need_run(tx, run_id, for_update=True)
         _need_active(run, "it cannot write a checkpoint", {Status.RUNNING, Status.STALLED, Status.PAUSED})
         _ask_once(tx, run, commands.CHECKPOINT, actor)
 
 
-def set_priority(db: Database, run_id: str, priority: int, actor: str = "user") -> None:
+def set_priority(database: Database, run_id: str, priority: int, actor: str = "user") -> None:
     """Say which of the runs that wait start first: those of the highest priority, among them the oldest.
 
     A run that trains keeps it for when it waits again.
     """
     check_priority(priority)
     now = datetime.now(UTC)
-    with db.write() as tx:
+    with database.write() as tx:
         run = need_run(tx, run_id, for_update=True)
         if run.status in ENDED:
             raise V3Error(f"Run {_short(run)} is {run.status} already; a priority orders only runs that wait.")
@@ -151,12 +151,12 @@ def set_priority(db: Database, run_id: str, priority: int, actor: str = "user") 
 
 
 def annotate(
-    db: Database, run_id: str, *, tags: str | None = None, notes: str | None = None, actor: str = "user"
+    database: Database, run_id: str, *, tags: str | None = None, notes: str | None = None, actor: str = "user"
 ) -> None:
     """Set the tags or the notes of a run, ended or not; None leaves them as they are.
 
     Args:
-        db: an open store.
+        database: an open store.
         run_id: full id.
         tags: words, separated by blanks or commas; doubled ones count once.
         notes: any text.
@@ -171,7 +171,7 @@ def annotate(
         values["notes"] = notes.strip() or None
         if len(notes) > MOST_NOTES:
             raise V3Error(f"The notes are longer than {MOST_NOTES:,} characters; shorten them.")
-    with db.write() as tx:
+    with database.write() as tx:
         run = need_run(tx, run_id, for_update=True)
         changes = {name: value for name, value in values.items() if value != getattr(run, name)}
         if changes:
@@ -181,7 +181,7 @@ def annotate(
 
 
 def resume(
-    db: Database,
+    database: Database,
     run_id: str,
     actor: str = "user",
     *,
@@ -197,7 +197,7 @@ def resume(
     episode is recorded once.
 
     Args:
-        db: an open store.
+        database: an open store.
         run_id: full id.
         actor: who asks, for the run's history.
         curriculum: go on under this one, which may differ only in what lies ahead of the checkpoint.
@@ -211,7 +211,7 @@ def resume(
             host, its checkpoints or import folders are gone, or V3_MAX_WORKERS, length or curriculum will not do.
     """
     now = datetime.now(UTC)
-    with db.write() as tx:
+    with database.write() as tx:
         run = need_run(tx, run_id, for_update=True)
         if run.status == Status.COMPLETED and episodes is None:
             raise V3Error(
@@ -228,7 +228,7 @@ def resume(
         longer = episodes if run.status == Status.COMPLETED or episodes != run.episodes else None
         if longer is not None:
             check_length(run, longer)
-        start, where = _start(db, tx, run)
+        start, where = _start(database, tx, run)
         if longer is not None:
             if curriculum is not None:
                 starts = tuple(PhaseStart(change.episode, change.step) for change in phase_changes_of(tx, run_id))
@@ -238,7 +238,7 @@ def resume(
                 where = "from before its end"
             run = need_run(tx, run_id)
         if curriculum is not None:
-            _edit_before_resume(db, tx, run, curriculum, start, actor, now)
+            _edit_before_resume(database, tx, run, curriculum, start, actor, now)
         values: dict[str, Any] = {
             "generation": run.generation + 1,
             "queued_at": now,
@@ -252,25 +252,25 @@ def resume(
         keep_asked_slots(tx)
         message = f"To be resumed {where}."
         change_status(tx, run_id, Status.QUEUED, actor=actor, message=message, now=now, values=values)
-    drain(db, command)
+    drain(database, command)
 
 
-def resume_point(db: Database, run_id: str) -> CheckpointRow | None:
+def resume_point(database: Database, run_id: str) -> CheckpointRow | None:
     """The checkpoint that a resume would go on from; None if it would begin again, or cannot."""
-    with db.read() as tx:
-        return newest_whole(db, tx, run_id)
+    with database.read() as tx:
+        return newest_whole(database, tx, run_id)
 
 
-def _start(db: Database, tx: Transaction, run: RunRow) -> tuple[CheckpointRow | None, str]:
+def _start(database: Database, tx: Transaction, run: RunRow) -> tuple[CheckpointRow | None, str]:
     """Where a resume goes on, and that in words.
 
     Raises:
         V3Error: if episodes were trained and every checkpoint is gone or damaged.
     """
     known = checkpoints_of(tx, run.id)
-    start = newest_whole(db, tx, run.id)
+    start = newest_whole(database, tx, run.id)
     if start is None and run.episode:
-        names = f"'{db.data_dir / known[-1].path}'" if known else "it has none"
+        names = f"'{database.data_dir / known[-1].path}'" if known else "it has none"
         raise V3Error(
             f"Run {_short(run)} cannot be resumed: its checkpoints are gone or damaged ({names}); "
             "put one back, or start a new run."
@@ -284,7 +284,7 @@ def _start(db: Database, tx: Transaction, run: RunRow) -> tuple[CheckpointRow | 
 
 
 def _edit_before_resume(
-    db: Database,
+    database: Database,
     tx: Transaction,
     run: RunRow,
     curriculum: Curriculum,
@@ -296,7 +296,7 @@ def _edit_before_resume(
     episode, step = (start.episode, start.step) if start else (0, 0)
     starts = tuple(
         PhaseStart(change.episode, change.step)
-        for change in read_phase_changes(db, run.id)
+        for change in read_phase_changes(database, run.id)
         if change.episode <= episode and start is not None
     )
     in_force = commands.curriculum_in_force(tx, run.id)
@@ -308,21 +308,21 @@ def _edit_before_resume(
     add_event(tx, run.id, actor=actor, kind="edit", message=message, now=now)
 
 
-def current_curriculum(db: Database, run_id: str) -> Curriculum:
+def current_curriculum(database: Database, run_id: str) -> Curriculum:
     """The newest revision that was applied: what the run trains under, or will go on under."""
-    with db.read() as tx:
+    with database.read() as tx:
         need_run(tx, run_id)
         return commands.curriculum_in_force(tx, run_id)
 
 
-def request_edit(db: Database, run_id: str, curriculum: Curriculum, actor: str = "user") -> None:
+def request_edit(database: Database, run_id: str, curriculum: Curriculum, actor: str = "user") -> None:
     """Ask a run to go on under another curriculum, which may differ only in what lies ahead.
 
     A run that trains applies it between two updates, or rejects it if it has gone past by then; the command's row says
     which. For one that waits in the queue it is in force at once.
 
     Args:
-        db: an open store.
+        database: an open store.
         run_id: full id.
         curriculum: the whole curriculum, past phases included.
         actor: who asks.
@@ -331,8 +331,8 @@ def request_edit(db: Database, run_id: str, curriculum: Curriculum, actor: str =
         V3Error: also if the edit reaches into what was already trained.
     """
     now = datetime.now(UTC)
-    starts = tuple(PhaseStart(change.episode, change.step) for change in read_phase_changes(db, run_id))
-    with db.write() as tx:
+    starts = tuple(PhaseStart(change.episode, change.step) for change in read_phase_changes(database, run_id))
+    with database.write() as tx:
         run = need_run(tx, run_id, for_update=True)
         if run.status == Status.COMPLETED:
             raise V3Error(f"Run {_short(run)} is complete; its curriculum can no longer be changed.")
@@ -359,7 +359,7 @@ def request_edit(db: Database, run_id: str, curriculum: Curriculum, actor: str =
         add_event(tx, run_id, actor=actor, kind="edit", message=message, now=now)
 
 
-def delete(db: Database, run_id: str) -> None:
+def delete(database: Database, run_id: str) -> None:
     """Delete a run that has ended or waits in the queue: its rows, log and checkpoints.
 
     No list shows it any more, then its folder is set aside in one step: if that cannot be done, nothing is deleted.
@@ -368,9 +368,9 @@ def delete(db: Database, run_id: str) -> None:
     Raises:
         V3Error: also if it has a process, or a file cannot be deleted.
     """
-    folder = run_folder(run_id, db.data_dir)
+    folder = run_folder(run_id, database.data_dir)
     aside = folder.with_name(f"{DELETED}{run_id}")
-    with db.write() as tx:
+    with database.write() as tx:
         run = need_run(tx, run_id, for_update=True)
         deletable: Collection[Any] = ENDED | {Status.QUEUED}
         if run.status == Status.UNREADABLE:
@@ -383,10 +383,10 @@ def delete(db: Database, run_id: str) -> None:
     try:
         _set_aside(run, folder, aside)
     except BaseException:
-        with db.write() as tx:
+        with database.write() as tx:
             show_run(tx, run)
         raise
-    remove_hidden(db, run_id)
+    remove_hidden(database, run_id)
     try:
         # A link is somebody's own way to keep files elsewhere: only the link is removed.
         aside.unlink() if aside.is_symlink() else shutil.rmtree(aside)

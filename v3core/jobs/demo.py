@@ -42,7 +42,7 @@ def demo_configs() -> list[RunConfig]:
     return configs
 
 
-def start_demo(db: Database) -> list[str]:
+def start_demo(database: Database) -> list[str]:
     """Queue the demo's runs, which train in the background; nothing while those of an earlier start are unfinished.
 
     Returns:
@@ -51,12 +51,12 @@ def start_demo(db: Database) -> list[str]:
     Raises:
         V3Error: if the limits set or the database will not do.
     """
-    runs = list_runs(db)
+    runs = list_runs(database)
     newest = newest_demo(runs)
     if any(run.status not in ENDED for run in newest):
         return [run.id for run in newest]
     taken = {run.experiment for run in runs}
-    return enqueue(db, demo_configs(), free_name(_EXPERIMENT, taken))
+    return enqueue(database, demo_configs(), free_name(_EXPERIMENT, taken))
 
 
 def is_demo(run: RunRow) -> bool:

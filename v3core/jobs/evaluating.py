@@ -35,11 +35,11 @@ class Played:
 class BackgroundEvaluation:
     """`python -m v3core evaluate` of one checkpoint of a run, under way or over."""
 
-    def __init__(self, db: Database, run: RunRow, checkpoint: int, episodes: int) -> None:
+    def __init__(self, database: Database, run: RunRow, checkpoint: int, episodes: int) -> None:
         """Start it.
 
         Args:
-            db: an open store.
+            database: an open store.
             run: whose checkpoint.
             checkpoint: its episode count.
             episodes: how many to play.
@@ -58,7 +58,7 @@ class BackgroundEvaluation:
         self._played: Played | None = None
         self._problem: str | None = None
         try:
-            self._process = start_process(db, run, command, self._output, self._errors)
+            self._process = start_process(database, run, command, self._output, self._errors)
         except OSError as error:
             raise V3Error(f"The evaluation could not be started: {error.strerror or error}.") from None
 

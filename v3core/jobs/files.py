@@ -18,6 +18,6 @@ def log_file(run_id: str, folder: Path | None = None) -> Path:
     return run_folder(run_id, folder) / "worker.log"
 
 
-def checkpoint_file(db: Database, run_id: str, episode: int) -> Path:
+def checkpoint_file(database: Database, run_id: str, episode: int) -> Path:
     """The checkpoint of that episode count."""
-    return run_folder(run_id, db.data_dir) / "checkpoints" / f"episode-{episode:08d}.pt"
+    return run_folder(run_id, database.data_dir) / "checkpoints" / f"episode-{episode:08d}.pt"

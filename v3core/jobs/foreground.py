@@ -20,14 +20,14 @@ __all__ = ["ForegroundProgress", "train_here"]
 
 
 def train_here(
-    db: Database, config: RunConfig, on_progress: Callable[[ForegroundProgress], None]
+    database: Database, config: RunConfig, on_progress: Callable[[ForegroundProgress], None]
 ) -> tuple[str, Status]:
     """Create a run and train it in this process, without waiting for a slot.
 
     Ctrl-C stops it gracefully, with a checkpoint; a second one does no harm. The log goes to the run's folder.
 
     Args:
-        db: an open store.
+        database: an open store.
         config: what to train.
         on_progress: called after each update that ended an episode.
 
@@ -39,12 +39,12 @@ def train_here(
     """
     now = datetime.now(UTC)
     with stop_on_signals() as stop:
-        with db.write() as tx:
+        with database.write() as tx:
             run_id = create(tx, config, now=now)
             claim(tx, need_run(tx, run_id), now=now, actor="worker")  # before any queue can take it
-        with logging_to(log_file(run_id, db.data_dir)):
-            status = train_run(db, adopt(db, run_id), stop, on_progress)
+        with logging_to(log_file(run_id, database.data_dir)):
+            status = train_run(database, adopt(database, run_id), stop, on_progress)
     if not stop.asked():
-        reconcile(db)
-    call_webhooks(db)
+        reconcile(database)
+    call_webhooks(database)
     return run_id, status

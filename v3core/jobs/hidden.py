@@ -12,24 +12,24 @@ from v3core.store.hidden import find_hidden, hidden_runs, remove_hidden_part
 from v3core.store.runs import RunRow
 
 
-def remove_abandoned(db: Database) -> list[str]:
+def remove_abandoned(database: Database) -> list[str]:
     """Remove hidden runs whose process, on this machine, has died; returns their ids."""
-    with db.read() as tx:
+    with database.read() as tx:
         dead = [run.id for run in hidden_runs(tx) if _is_dead(run)]
     for run_id in dead:
-        remove_hidden(db, run_id)
+        remove_hidden(database, run_id)
     return dead
 
 
-def remove_hidden(db: Database, run_id: str) -> None:
+def remove_hidden(database: Database, run_id: str) -> None:
     """Delete the files of a hidden run, then its rows: by its row its files are found."""
-    with db.read() as tx:
+    with database.read() as tx:
         if find_hidden(tx, run_id) is None:
             return
-    shutil.rmtree(run_folder(run_id, db.data_dir), ignore_errors=True)
+    shutil.rmtree(run_folder(run_id, database.data_dir), ignore_errors=True)
     more = True
     while more:
-        with db.write() as tx:
+        with database.write() as tx:
             more = remove_hidden_part(tx, run_id)
 
 

@@ -32,16 +32,18 @@ class RunSize:
         return self.database + self.files
 
 
-def run_size(db: Database, run_id: str) -> RunSize:
+def run_size(database: Database, run_id: str) -> RunSize:
     """How much a run takes; cheap, also for a million episodes."""
-    return run_sizes(db, [run_id])[run_id]
+    return run_sizes(database, [run_id])[run_id]
 
 
-def run_sizes(db: Database, run_ids: list[str]) -> dict[str, RunSize]:
+def run_sizes(database: Database, run_ids: list[str]) -> dict[str, RunSize]:
     """How much each of these runs takes."""
-    with db.read() as tx:
+    with database.read() as tx:
         rows = database_sizes(tx)
-    return {run_id: RunSize(rows.get(run_id, 0), folder_bytes(run_folder(run_id, db.data_dir))) for run_id in run_ids}
+    return {
+        run_id: RunSize(rows.get(run_id, 0), folder_bytes(run_folder(run_id, database.data_dir))) for run_id in run_ids
+    }
 
 
 def folder_bytes(path: Path) -> int:
@@ -64,14 +66,14 @@ class Leftover:
     bytes: int
 
 
-def leftovers(db: Database) -> list[Leftover]:
+def leftovers(database: Database) -> list[Leftover]:
     """Folders of runs that the database does not know, and files beside the checkpoints of ended runs.
 
     Only what V3 Lab names so: anything else in the folder is somebody's own.
     """
     # In this order: a run that begins meanwhile has its row before its folder.
-    folders = [entry for entry in _entries(db.data_dir / "runs") if entry.is_dir() and not entry.is_symlink()]
-    with db.read() as tx:
+    folders = [entry for entry in _entries(database.data_dir / "runs") if entry.is_dir() and not entry.is_symlink()]
+    with database.read() as tx:
         known = all_ids(tx)
         ended = {run.id: {row.path for row in checkpoints_of(tx, run.id)} for run in runs_in(tx, ENDED)}
     found = []
@@ -81,7 +83,7 @@ def leftovers(db: Database) -> list[Leftover]:
         elif folder.name in ended:
             kept = ended[folder.name]
             strays = (file for file in _entries(folder / "checkpoints") if file.suffix in {".pt", ".tmp"})
-            found += [file for file in strays if str(file.relative_to(db.data_dir)) not in kept]
+            found += [file for file in strays if str(file.relative_to(database.data_dir)) not in kept]
     return [Leftover(path, folder_bytes(path)) for path in found]
 
 
@@ -100,20 +102,20 @@ def remove_leftovers(found: list[Leftover]) -> list[str]:
     return problems
 
 
-def compact(db: Database) -> tuple[int, int]:
+def compact(database: Database) -> tuple[int, int]:
     """Give the space of deleted rows back to the disk; returns the bytes of the database before and after.
 
     Raises:
         V3Error: if a run trains, which would have to wait, or the disk has no room for the copy that SQLite makes.
     """
-    with db.read() as tx:
+    with database.read() as tx:
         active = runs_in(tx, ACTIVE)
     if active:
         raise V3Error(
             f"Run {active[0].id[:8]} '{active[0].name}' is {active[0].status}, and would have to wait for the whole "
             "database to be rewritten; compact it when no run trains."
         )
-    return db.compact()
+    return database.compact()
 
 
 KILO = 1000.0

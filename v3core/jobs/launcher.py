@@ -43,9 +43,9 @@ def worker_command(run_id: str) -> list[str]:
     return [sys.executable, "-m", "v3core", "worker", run_id]
 
 
-def slots(db: Database) -> int:
+def slots(database: Database) -> int:
     """How many runs may train at once on this machine: what was set, or the number of cores."""
-    with db.read() as tx:
+    with database.read() as tx:
         return _slots(tx)
 
 
@@ -53,9 +53,9 @@ def _slots(tx: Transaction) -> int:
     return read_slots(tx, this_machine()) or os.cpu_count() or 1
 
 
-def slots_in_use(db: Database) -> int:
+def slots_in_use(database: Database) -> int:
     """How many runs have a process on this machine, or are about to."""
-    with db.read() as tx:
+    with database.read() as tx:
         return _in_use(tx)
 
 
@@ -67,7 +67,7 @@ def _in_use(tx: Transaction) -> int:
     )
 
 
-def set_slots(db: Database, number: int | None) -> None:
+def set_slots(database: Database, number: int | None) -> None:
     """Set how many runs may train at once on this machine; None for as many as it has cores.
 
     Runs that train already stay; the next look at the queue starts what a larger number allows.
@@ -77,7 +77,7 @@ def set_slots(db: Database, number: int | None) -> None:
     """
     if number is not None and not 1 <= number <= MOST_SLOTS:
         raise V3Error(f"{number} runs at once are out of bounds; choose from 1 to {MOST_SLOTS:,}.")
-    with db.write() as tx:
+    with database.write() as tx:
         write_slots(tx, this_machine(), this_host(), number)
 
 
@@ -122,7 +122,7 @@ def keep_asked_slots(tx: Transaction) -> None:
 
 
 def enqueue(
-    db: Database,
+    database: Database,
     configs: Sequence[RunConfig],
     experiment: str | None = None,
     *,
@@ -132,7 +132,7 @@ def enqueue(
     """Put runs into the queue, all or none, in this order, and start as many as there are free slots.
 
     Args:
-        db: an open store.
+        database: an open store.
         configs: one per run.
         experiment: a name that groups them.
         priority: of two waiting runs the higher starts first.
@@ -154,14 +154,14 @@ def enqueue(
     now = datetime.now(UTC)
     group = uuid.UUID(token) if token else uuid.uuid4()
     ids = [str(uuid.uuid5(group, str(place))) for place in range(len(configs))]
-    with db.write() as tx:
+    with database.write() as tx:
         keep_asked_slots(tx)
         if not find_run(tx, ids[0]):
             for place, (run_id, config) in enumerate(zip(ids, configs, strict=True)):
                 # A microsecond apart, so that the queue keeps their order.
                 at = now + timedelta(microseconds=place)
                 create(tx, config, now=at, run_id=run_id, experiment=experiment, priority=priority)
-    drain(db)
+    drain(database)
     return ids
 
 
@@ -194,14 +194,14 @@ def check_priority(priority: int) -> None:
         raise V3Error(f"Priority {priority} is out of bounds; choose one from {-MOST_PRIORITY} to {MOST_PRIORITY}.")
 
 
-def drain(db: Database, command: Command = worker_command) -> list[str]:
+def drain(database: Database, command: Command = worker_command) -> list[str]:
     """Start workers for queued runs, by priority and then by age, while slots are free.
 
     Safe when many processes do it at once: each run is claimed by one of them, and the slots are never exceeded. A run
     whose import folders are not on this machine is left where it is.
 
     Args:
-        db: an open store.
+        database: an open store.
         command: from run id to the command line of its process.
 
     Returns:
@@ -210,15 +210,15 @@ def drain(db: Database, command: Command = worker_command) -> list[str]:
     Raises:
         V3Error: if the database will not do.
     """
-    with db.read() as tx:  # usually there is nothing to do, and no reason to become the only writer
+    with database.read() as tx:  # usually there is nothing to do, and no reason to become the only writer
         if not _next_runs(tx):
             return []
     now = datetime.now(UTC)
-    with db.write() as tx:
+    with database.write() as tx:
         lock_queue(tx)
         claimed = [run for run in _next_runs(tx) if claim(tx, run, now=now, actor="launcher")]
     for run in claimed:
-        _start(db, run, command)
+        _start(database, run, command)
     return [run.id for run in claimed]
 
 
@@ -244,29 +244,29 @@ def _next_runs(tx: Transaction) -> list[RunRow]:
     return list(islice((run for run in queued if waits_for(run) is None), free))
 
 
-def _start(db: Database, run: RunRow, command: Command) -> None:
+def _start(database: Database, run: RunRow, command: Command) -> None:
     try:
-        process = _spawn(db, run, command(run.id))
+        process = _spawn(database, run, command(run.id))
     except (OSError, V3Error) as error:
         problem = error.strerror if isinstance(error, OSError) else None
         reason = f"Its worker process could not be started: {problem or str(error).removesuffix('.')}."
-        with db.write() as tx:
+        with database.write() as tx:
             now = datetime.now(UTC)
             change_status(tx, run.id, Status.FAILED, actor="launcher", message=reason, reason=reason, now=now)
         return
     identity = of_pid(process.pid)
-    with db.write() as tx:
+    with database.write() as tx:
         values = {"pid": identity.pid, "pid_started": identity.started}
         update_run(tx, run.id, values, only_in={Status.STARTING}, generation=run.generation, pids=[process.pid])
 
 
 def start_process(
-    db: Database, run: RunRow, command: Sequence[str], output: IO[bytes], errors: IO[bytes] | int
+    database: Database, run: RunRow, command: Sequence[str], output: IO[bytes], errors: IO[bytes] | int
 ) -> "subprocess.Popen[bytes]":
     """Start a process in a session of its own with all that the run needs; it outlives this one.
 
     Args:
-        db: the store that it opens.
+        database: the store that it opens.
         run: whose folders, variables and interpreter it gets.
         command: its command line; this interpreter is replaced by the run's.
         output: takes what it prints.
@@ -277,8 +277,8 @@ def start_process(
     """
     launch = launch_of(run) or capture(run.config)
     environment = launch.environment(ROOT) | {
-        "V3_DATABASE_URL": db.url,
-        "V3_DATA_DIR": str(db.data_dir),
+        "V3_DATABASE_URL": database.url,
+        "V3_DATA_DIR": str(database.data_dir),
         "PYTHONUNBUFFERED": "1",
         "PYTHONIOENCODING": "utf-8:backslashreplace",  # of the log, whatever the language of the machine
         "OMP_NUM_THREADS": "1",  # one core per run; more threads would only wait for each other
@@ -289,18 +289,18 @@ def start_process(
         stdin=subprocess.DEVNULL,
         stdout=output,
         stderr=errors,
-        cwd=launch.working_folder(db.data_dir),
+        cwd=launch.working_folder(database.data_dir),
         env=environment,
         start_new_session=True,
     )
 
 
-def _spawn(db: Database, run: RunRow, command: list[str]) -> "subprocess.Popen[bytes]":
+def _spawn(database: Database, run: RunRow, command: list[str]) -> "subprocess.Popen[bytes]":
     """Start a process that outlives this one, with its output in the run's log."""
-    log = log_file(run.id, db.data_dir)
+    log = log_file(run.id, database.data_dir)
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
-        process = start_process(db, run, command, output, subprocess.STDOUT)
+        process = start_process(database, run, command, output, subprocess.STDOUT)
     # Whoever starts a process must wait for it, or a zombie keeps its pid.
     threading.Thread(target=process.wait, name=f"wait for {run.id}", daemon=True).start()
     return process

@@ -12,14 +12,14 @@ from v3core.store.history import add_event, phase_changes_of
 from v3core.store.runs import RunRow, need_run, set_length
 
 
-def extend(db: Database, run_id: str, episodes: int, actor: str = "user") -> None:
+def extend(database: Database, run_id: str, episodes: int, actor: str = "user") -> None:
     """Ask a run that trains or waits to train up to `episodes`. A worker applies it between two updates.
 
     Raises:
         V3Error: if it has ended, is stopping, or has that length already.
     """
     now = datetime.now(UTC)
-    with db.write() as tx:
+    with database.write() as tx:
         run = need_run(tx, run_id, for_update=True)
         check_length(run, episodes)
         if run.status == Status.QUEUED:

@@ -17,14 +17,14 @@ TEXT_CHARACTERS = 1900
 """Discord takes no longer messages than 2,000."""
 
 
-def call_webhooks(db: Database, pauses: Sequence[float] = PAUSES_SECONDS) -> int:
+def call_webhooks(database: Database, pauses: Sequence[float] = PAUSES_SECONDS) -> int:
     """Tell V3_WEBHOOK_URL of each run whose end is due to be told. One cheap query if there is none.
 
     Safe in many processes at once: each run is claimed by one. If that one dies over it, another tells it a minute
     later, perhaps for the second time. May take some 20 seconds per run: not for a page.
 
     Args:
-        db: an open store.
+        database: an open store.
         pauses: seconds between the tries.
 
     Returns:
@@ -39,9 +39,9 @@ def call_webhooks(db: Database, pauses: Sequence[float] = PAUSES_SECONDS) -> int
         target, mistake = None, str(error)
     if target is None and mistake is None:
         return 0
-    with db.read() as tx:
+    with database.read() as tx:
         due = notices_due(tx, TOLD, now=datetime.now(UTC))
-    return sum(_tell(db, run_id, target, mistake, pauses) for run_id in due)
+    return sum(_tell(database, run_id, target, mistake, pauses) for run_id in due)
 
 
 class WebhookCaller:
@@ -52,16 +52,16 @@ class WebhookCaller:
         self._complain = complain
         self._thread: threading.Thread | None = None
 
-    def call(self, db: Database) -> None:
+    def call(self, database: Database) -> None:
         """Begin to call, unless calls are under way; returns at once."""
         if self._thread is None or not self._thread.is_alive():
-            self._thread = threading.Thread(target=self.call_now, args=(db,), daemon=True)
+            self._thread = threading.Thread(target=self.call_now, args=(database,), daemon=True)
             self._thread.start()
 
-    def call_now(self, db: Database) -> None:
+    def call_now(self, database: Database) -> None:
         """Call on this thread."""
         try:
-            call_webhooks(db)
+            call_webhooks(database)
         except V3Error as error:
             self._complain(f"The webhook could not be looked after: {error}")
 
@@ -93,9 +93,11 @@ def notice(run: RunRow) -> dict[str, Any]:
     }
 
 
-def _tell(db: Database, run_id: str, target: Webhook | None, mistake: str | None, pauses: Sequence[float]) -> bool:
+def _tell(
+    database: Database, run_id: str, target: Webhook | None, mistake: str | None, pauses: Sequence[float]
+) -> bool:
     message = f"Calls {target.shown}." if target else "Looks at V3_WEBHOOK_URL."
-    with db.write() as tx:
+    with database.write() as tx:
         run = claim_notice(tx, run_id, TOLD, message=message, now=datetime.now(UTC))
     if run is None:
         return False
@@ -105,7 +107,7 @@ def _tell(db: Database, run_id: str, target: Webhook | None, mistake: str | None
             state, outcome = CALLED, f"{target.shown} was told of the end: {post(target, notice(run), pauses)}."
         except NotToldError as error:
             outcome = str(error)
-    with db.write() as tx:
+    with database.write() as tx:
         settle_notice(tx, run_id, state=state, message=outcome, now=datetime.now(UTC))
     return state == CALLED
 

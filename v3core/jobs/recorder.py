@@ -57,7 +57,7 @@ class Recorder:
 
     def __init__(
         self,
-        db: Database,
+        database: Database,
         run: RunRow,
         writer: EpisodeWriter,
         *,
@@ -67,22 +67,22 @@ class Recorder:
         """Record `run` through `writer`.
 
         Args:
-            db: an open store.
+            database: an open store.
             run: the run as it was claimed.
             writer: of this run.
             signalled: whether this process was signalled to stop.
             on_progress: called on the training thread after each update that ended an episode.
         """
-        self._db = db
+        self._database = database
         self._run = run
         self._writer = writer
         self._signalled = signalled
         self._on_progress = on_progress
-        with db.read() as tx:
+        with database.read() as tx:
             self._returns = recent_returns(tx, run.id)
         self._newest, self._spread = kept_checkpoints()
-        self._boundaries = {change.episode for change in read_phase_changes(db, run.id)}
-        self._checkpoints = {row.episode: row.path for row in read_checkpoints(db, run.id)}
+        self._boundaries = {change.episode for change in read_phase_changes(database, run.id)}
+        self._checkpoints = {row.episode: row.path for row in read_checkpoints(database, run.id)}
         self._episode = run.episode
         self._next_poll = 0.0
         self._next_log = 0.0
@@ -98,7 +98,7 @@ class Recorder:
         self._longer: list[Longer] = []
         self._episodes = run.episodes
         writer.at_heartbeat = self.heard
-        checkpoint_file(db, run.id, 0).parent.mkdir(parents=True, exist_ok=True)
+        checkpoint_file(database, run.id, 0).parent.mkdir(parents=True, exist_ok=True)
 
     def trains_on(self, device: str) -> None:
         """Record and log it."""
@@ -217,7 +217,7 @@ class Recorder:
 
     def _poll(self) -> None:
         self._next_poll = time.monotonic() + POLL_SECONDS
-        new = [row for row in commands.read_open_commands(self._db, self._run.id) if row.id not in self._seen]
+        new = [row for row in commands.read_open_commands(self._database, self._run.id) if row.id not in self._seen]
         if not new:
             return
         now, ids = datetime.now(UTC), [row.id for row in new]
@@ -335,7 +335,7 @@ class Recorder:
 
         self._writer.also(write, then=self._writer.count_again)
         self._writer.flush()
-        with self._db.read() as tx:
+        with self._database.read() as tx:
             self._returns = recent_returns(tx, self._run.id)
 
     def length_rejected(self, longer: Longer, reason: str) -> None:
@@ -347,7 +347,7 @@ class Recorder:
     def checkpoint_path(self, episode: int) -> Path:
         """In the run's folder."""
         self._writer.promise(CHECKPOINT_PROMISE_SECONDS)  # a slow disk must not make the run look stalled
-        return checkpoint_file(self._db, self._run.id, episode)
+        return checkpoint_file(self._database, self._run.id, episode)
 
     def checkpoint_saved(self, path: Path, episode: int, step: int) -> None:
         """Record it in the transaction of the episodes that it holds, then delete those no longer needed."""
@@ -355,11 +355,11 @@ class Recorder:
         self._writer.promise()
         now, asked = datetime.now(UTC), self._checkpoints_asked
         self._checkpoints_asked = []
-        file = str(path.relative_to(self._db.data_dir))
+        file = str(path.relative_to(self._database.data_dir))
         row = CheckpointRow(episode, step, file, now, path.stat().st_size)
         self._checkpoints[episode] = row.path
         unneeded = superseded(sorted(self._checkpoints), self._boundaries, self._spread, self._newest)
-        files = [self._db.data_dir / self._checkpoints.pop(old) for old in unneeded]
+        files = [self._database.data_dir / self._checkpoints.pop(old) for old in unneeded]
 
         def write(tx: Transaction) -> None:
             add_checkpoint(tx, self._run.id, row)

@@ -43,7 +43,7 @@ DIED = "Its worker process died without a word: it was killed, or ran out of mem
 RESTARTED = "The machine was restarted while it trained."
 
 
-def reconcile(db: Database, now: datetime | None = None, command: Command = worker_command) -> list[str]:
+def reconcile(database: Database, now: datetime | None = None, command: Command = worker_command) -> list[str]:
     """Find runs whose process is gone or silent, hurry stops that take too long, and start what is queued.
 
     What imports and deletions that died halfway have left is removed.
@@ -51,7 +51,7 @@ def reconcile(db: Database, now: datetime | None = None, command: Command = work
     Cheap: one query when no run is queued or active. Safe in many processes at once.
 
     Args:
-        db: an open store.
+        database: an open store.
         now: the time; default the clock's.
         command: from run id to the command line of its worker.
 
@@ -62,13 +62,13 @@ def reconcile(db: Database, now: datetime | None = None, command: Command = work
         V3Error: if the database will not do.
     """
     now = now or datetime.now(UTC)
-    with db.read() as tx:
+    with database.read() as tx:
         unfinished = runs_in(tx, ACTIVE | {Status.QUEUED, HIDDEN})
     if any(run.status == HIDDEN for run in unfinished):
-        remove_abandoned(db)
-    changed = [run.id for run in unfinished if run.status in ACTIVE and _settle(db, run, now)]
+        remove_abandoned(database)
+    changed = [run.id for run in unfinished if run.status in ACTIVE and _settle(database, run, now)]
     if changed or any(run.status == Status.QUEUED for run in unfinished):
-        changed += drain(db, command)
+        changed += drain(database, command)
     return changed
 
 
@@ -92,31 +92,31 @@ def _patience(asked: CommandRow, run: RunRow) -> tuple[datetime, float]:
     return asked.requested_at, SEEN_GRACE_SECONDS if starts else COMMAND_GRACE_SECONDS
 
 
-def _settle(db: Database, run: RunRow, now: datetime) -> bool:
+def _settle(database: Database, run: RunRow, now: datetime) -> bool:
     """Say what is true of a run that has a process, or should have; returns whether its status changed."""
     alive = identity.is_alive(process_of(run))
     if alive is not None and run.heartbeat_at is not None and _is_ahead(run.heartbeat_at, now):
-        with db.write() as tx:
+        with database.write() as tx:
             redate_heartbeat(tx, run, now)
         return False  # the next look goes by the promise that it has now
     late = timedelta(0) if run.heartbeat_due_at is None else now - run.heartbeat_due_at
     if alive is None:
         gone = late > timedelta(seconds=OTHER_CONTAINER_SECONDS if is_here(run) else OTHER_HOST_SECONDS)
-        return gone and _end(db, run, now, f"Nothing was heard from its worker on {run.host} for too long.")
+        return gone and _end(database, run, now, f"Nothing was heard from its worker on {run.host} for too long.")
     if run.pid is None and run.status == Status.STARTING:
         # Claimed, but not started: the launcher is at it, unless it died in between.
         gone = late > timedelta(0) or run.boot_id != identity.this_boot()
-        return gone and _requeue(db, run, now)
+        return gone and _requeue(database, run, now)
     if not alive:
         if run.heartbeat_at is not None and now - run.heartbeat_at < timedelta(seconds=MONITOR_SECONDS):
             return False  # its own monitor knows the cause of its death; it writes it in a moment
         if run.boot_id != identity.this_boot():
-            return _end(db, run, now, RESTARTED)
-        return _end(db, run, now, NEVER_BEGAN if run.status == Status.STARTING else DIED)
+            return _end(database, run, now, RESTARTED)
+        return _end(database, run, now, NEVER_BEGAN if run.status == Status.STARTING else DIED)
     if run.status == Status.STOPPING:
-        return _hurry(db, run, now)
+        return _hurry(database, run, now)
     if run.status in {Status.RUNNING, Status.PAUSED} and late > timedelta(0):
-        return _call_stalled(db, run, now)
+        return _call_stalled(database, run, now)
     return False
 
 
@@ -125,9 +125,9 @@ def _is_ahead(moment: datetime, now: datetime) -> bool:
     return moment - now > timedelta(seconds=CLOCK_SECONDS)
 
 
-def _requeue(db: Database, run: RunRow, now: datetime) -> bool:
+def _requeue(database: Database, run: RunRow, now: datetime) -> bool:
     message = "Its launcher died before it started the worker process; it waits again."
-    with db.write() as tx:
+    with database.write() as tx:
         return change_status(
             tx,
             run.id,
@@ -142,10 +142,10 @@ def _requeue(db: Database, run: RunRow, now: datetime) -> bool:
         )
 
 
-def _call_stalled(db: Database, run: RunRow, now: datetime) -> bool:
+def _call_stalled(database: Database, run: RunRow, now: datetime) -> bool:
     silent = (now - (run.heartbeat_at or now)).total_seconds()
     message = f"Not heard from for {silent:.0f} seconds; its process is alive and is left alone."
-    with db.write() as tx:
+    with database.write() as tx:
         return change_status(
             tx,
             run.id,
@@ -159,48 +159,48 @@ def _call_stalled(db: Database, run: RunRow, now: datetime) -> bool:
         )
 
 
-def _hurry(db: Database, run: RunRow, now: datetime) -> bool:
+def _hurry(database: Database, run: RunRow, now: datetime) -> bool:
     """Signal a worker that takes too long to stop; returns whether its run has ended by that.
 
     Of several processes that look after the run, one sends each signal: the one that noted it.
     """
-    with db.read() as tx:
+    with database.read() as tx:
         asked = open_stop(tx, run.id)
     if asked is None:
         return False
     since, grace = _patience(asked, run)
     if _is_ahead(since, now):
-        with db.write() as tx:
+        with database.write() as tx:
             redate_stop(tx, run.id, now)
         return False
     waited = (now - since).total_seconds()
     process = process_of(run)
     if waited > grace and asked.value is None:
         message = f"Not ended {grace:g} seconds after the stop: sent SIGTERM."
-        if _note_step(db, run, SIGTERM, None, message, now):
+        if _note_step(database, run, SIGTERM, None, message, now):
             identity.send_signal(process, signal.SIGTERM)
     if waited <= grace + SIGNAL_GRACE_SECONDS:
         return False
     message = f"Not ended {SIGNAL_GRACE_SECONDS:g} seconds after SIGTERM: sent SIGKILL."
-    _note_step(db, run, SIGKILL, SIGTERM, message, now)
+    _note_step(database, run, SIGKILL, SIGTERM, message, now)
     # Not only whoever noted it: that process may have died right after.
     identity.send_signal(process, signal.SIGKILL, whole_group=True)
     if not _wait(lambda: not identity.is_alive(process), KILL_SECONDS):
         return False  # it hangs in the kernel; the next look tries again
-    return _end(db, run, now, NO_LAST_CHECKPOINT)
+    return _end(database, run, now, NO_LAST_CHECKPOINT)
 
 
-def _note_step(db: Database, run: RunRow, step: str, before: str | None, message: str, now: datetime) -> bool:
-    with db.write() as tx:
+def _note_step(database: Database, run: RunRow, step: str, before: str | None, message: str, now: datetime) -> bool:
+    with database.write() as tx:
         noted = note_step(tx, run.id, step, instead_of=before)
         if noted:
             add_event(tx, run.id, actor="supervisor", kind=step.lower(), message=message, now=now)
     return noted
 
 
-def _end(db: Database, run: RunRow, now: datetime, reason: str) -> bool:
+def _end(database: Database, run: RunRow, now: datetime, reason: str) -> bool:
     """A run without a process: stopped if that was asked for, else lost."""
-    with db.write() as tx:
+    with database.write() as tx:
         return end_without_process(tx, run, Status.LOST, reason, actor="supervisor", now=now)
 
 

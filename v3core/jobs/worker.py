@@ -46,7 +46,7 @@ Report = Callable[[End], None]
 
 
 def run_worker(
-    db: Database,
+    database: Database,
     run_id: str,
     stop: StopRequest,
     report: Report | None = None,
@@ -55,7 +55,7 @@ def run_worker(
     """Train a run in this process, from its newest whole checkpoint if it has one.
 
     Args:
-        db: an open store.
+        database: an open store.
         run_id: full id of a run that was claimed for this process or its parent, or that is queued.
         stop: whether this process was signalled to stop.
         report: told how the run ended if the store could not be; the parent then writes it once it can be.
@@ -69,11 +69,11 @@ def run_worker(
         V3Error: if the run is not to be trained by this process.
     """
     with logging_to(None):
-        run = adopt(db, run_id)
+        run = adopt(database, run_id)
         if leave is not None:
-            with _leaving_if_stopped(db, run, leave):
+            with _leaving_if_stopped(database, run, leave):
                 _import_trainer()
-        status = train_run(db, run, stop, report=report)
+        status = train_run(database, run, stop, report=report)
     return 0 if status in {Status.COMPLETED, Status.STOPPED} else 1
 
 
@@ -82,17 +82,17 @@ def _import_trainer() -> None:
 
 
 @contextmanager
-def _leaving_if_stopped(db: Database, run: RunRow, leave: Callable[[int], object]) -> Iterator[None]:
+def _leaving_if_stopped(database: Database, run: RunRow, leave: Callable[[int], object]) -> Iterator[None]:
     """Meanwhile another thread looks whether a stop was asked for, records the end, and leaves."""
     done = threading.Event()
 
     def look() -> None:
         while not done.wait(STARTING_POLL_SECONDS):
             try:
-                with db.read() as tx:
+                with database.read() as tx:
                     asked = open_stop(tx, run.id) is not None
                 if asked:
-                    _finish(db, run, End(Status.STOPPED))
+                    _finish(database, run, End(Status.STOPPED))
                     leave(0)
                     return
             except V3Error:
@@ -107,14 +107,14 @@ def _leaving_if_stopped(db: Database, run: RunRow, leave: Callable[[int], object
         thread.join()
 
 
-def adopt(db: Database, run_id: str) -> RunRow:
+def adopt(database: Database, run_id: str) -> RunRow:
     """Write this process's identity into a run that is queued, or was claimed for this process or its parent.
 
     Raises:
         V3Error: if it is another's.
     """
     now = datetime.now(UTC)
-    with db.write() as tx:
+    with database.write() as tx:
         run = need_run(tx, run_id, for_update=True)
         claim(tx, run, now=now, actor="worker")
         values = {
@@ -129,7 +129,7 @@ def adopt(db: Database, run_id: str) -> RunRow:
 
 
 def train_run(
-    db: Database,
+    database: Database,
     run: RunRow,
     stop: StopRequest,
     on_progress: Callable[[ForegroundProgress], None] | None = None,
@@ -145,12 +145,12 @@ def train_run(
     writer: EpisodeWriter | None = None
     end = End(Status.STOPPED)
     try:
-        start = _begin(db, run)
+        start = _begin(database, run)
         if start is not None:  # else a stop came while this process was starting
             run = start.run
-            writer = EpisodeWriter(db, run.id, generation=run.generation, writable_in=ACTIVE)
-            recorder = Recorder(db, run, writer, signalled=stop, on_progress=on_progress)
-            end = End(_train(db, start, recorder))
+            writer = EpisodeWriter(database, run.id, generation=run.generation, writable_in=ACTIVE)
+            recorder = Recorder(database, run, writer, signalled=stop, on_progress=on_progress)
+            end = End(_train(database, start, recorder))
             writer.close()
         if end.status is Status.STOPPED and stop.asked():
             end = End(Status.STOPPED, f"Stopped by {stop.describe()}.")
@@ -163,7 +163,7 @@ def train_run(
             _close_quietly(writer)
         end = End(Status.FAILED, describe_failure(error), failure_text(error))
     try:
-        return _finish(db, run, end)
+        return _finish(database, run, end)
     except V3Error as error:
         logger.error("The end of the run could not be recorded: %s", error)
         if report is None:
@@ -192,17 +192,17 @@ class _Start:
     checkpoint: CheckpointRow | None
 
 
-def _begin(db: Database, run: RunRow) -> _Start | None:
+def _begin(database: Database, run: RunRow) -> _Start | None:
     """Set the run to training from its checkpoint, its records taken back to it; None if it is to stop already."""
-    hold_reserve(run_folder(run.id, db.data_dir))
-    kept, notes = _readable_checkpoint(db, run)
-    with db.write() as tx:
+    hold_reserve(run_folder(run.id, database.data_dir))
+    kept, notes = _readable_checkpoint(database, run)
+    with database.write() as tx:
         began = _begin_from(tx, run, kept, notes)
         file = kept.file if kept else None
         return _Start(need_run(tx, run.id), curriculum_in_force(tx, run.id), file) if began else None
 
 
-def _train(db: Database, start: _Start, recorder: Recorder) -> Status:
+def _train(database: Database, start: _Start, recorder: Recorder) -> Status:
     """Train to the end, or until a stop: COMPLETED or STOPPED."""
     from v3core.training.trainer import Outcome, train  # torch: seconds to import, and never wanted in a page
 
@@ -210,12 +210,12 @@ def _train(db: Database, start: _Start, recorder: Recorder) -> Status:
         start.run.config,
         curriculum=start.curriculum,
         hooks=recorder,
-        checkpoint=db.data_dir / start.checkpoint.path if start.checkpoint else None,
+        checkpoint=database.data_dir / start.checkpoint.path if start.checkpoint else None,
     )
     return Status.COMPLETED if outcome is Outcome.COMPLETED else Status.STOPPED
 
 
-def _readable_checkpoint(db: Database, run: RunRow) -> tuple[_Kept | None, list[str]]:
+def _readable_checkpoint(database: Database, run: RunRow) -> tuple[_Kept | None, list[str]]:
     """The newest checkpoint that can be loaded, and a sentence for each newer one that cannot.
 
     Raises:
@@ -224,12 +224,12 @@ def _readable_checkpoint(db: Database, run: RunRow) -> tuple[_Kept | None, list[
     from v3core.training.checkpoint import load_checkpoint
 
     notes: list[str] = []
-    known = read_checkpoints(db, run.id)
+    known = read_checkpoints(database, run.id)
     for row in reversed(known):
         try:
-            row, state = _before_its_end(db, run, known, row, load_checkpoint(db.data_dir / row.path))
+            row, state = _before_its_end(database, run, known, row, load_checkpoint(database.data_dir / row.path))
             if (state.get("completed"), state.get("step")) != (row.episode, row.step):
-                raise V3Error(f"Checkpoint {db.data_dir / row.path} is of another run or another episode.")
+                raise V3Error(f"Checkpoint {database.data_dir / row.path} is of another run or another episode.")
             starts = tuple(PhaseStart(*start) for start in state["starts"])
             return _Kept(row, starts, state.get("evaluated", row.episode)), notes
         except V3Error as error:
@@ -241,7 +241,7 @@ def _readable_checkpoint(db: Database, run: RunRow) -> tuple[_Kept | None, list[
 
 
 def _before_its_end(
-    db: Database, run: RunRow, known: list[CheckpointRow], row: CheckpointRow, state: dict[str, Any]
+    database: Database, run: RunRow, known: list[CheckpointRow], row: CheckpointRow, state: dict[str, Any]
 ) -> tuple[CheckpointRow, dict[str, Any]]:
     """Of a run that was complete and is longer now: the checkpoint before its last rollout, which its end cut short.
 
@@ -256,7 +256,7 @@ def _before_its_end(
     for earlier in known:
         if (earlier.episode, earlier.step) == tuple(place):
             try:
-                return earlier, load_checkpoint(db.data_dir / earlier.path)
+                return earlier, load_checkpoint(database.data_dir / earlier.path)
             except V3Error as error:
                 logger.warning("%s", error)
     return row, state
@@ -310,10 +310,10 @@ def _take_back(tx: Transaction, run: RunRow, kept: _Kept | None, now: datetime) 
     )
 
 
-def _finish(db: Database, run: RunRow, end: End) -> Status:
+def _finish(database: Database, run: RunRow, end: End) -> Status:
     """Write the end of the run; returns the status it has now."""
-    with db.write() as tx:
-        release_reserve(run_folder(run.id, db.data_dir))
+    with database.write() as tx:
+        release_reserve(run_folder(run.id, database.data_dir))
         return write_end(tx, run, end, datetime.now(UTC))
 
 

@@ -130,9 +130,9 @@ def add_revision(
     return row_id
 
 
-def read_revisions(db: Database, run_id: str) -> list[RevisionRow]:
+def read_revisions(database: Database, run_id: str) -> list[RevisionRow]:
     """All revisions of a run's curriculum, oldest first."""
-    with db.read() as tx:
+    with database.read() as tx:
         return revisions_of(tx, run_id)
 
 
@@ -185,15 +185,15 @@ def commands_of(tx: Transaction, run_id: str, *, only_open: bool = False) -> lis
     ]
 
 
-def read_commands(db: Database, run_id: str) -> list[CommandRow]:
+def read_commands(database: Database, run_id: str) -> list[CommandRow]:
     """All commands that a run was ever given, oldest first."""
-    with db.read() as tx:
+    with database.read() as tx:
         return commands_of(tx, run_id)
 
 
-def read_open_commands(db: Database, run_id: str) -> list[CommandRow]:
+def read_open_commands(database: Database, run_id: str) -> list[CommandRow]:
     """Commands that are neither applied nor rejected, oldest first."""
-    with db.read() as tx:
+    with database.read() as tx:
         return commands_of(tx, run_id, only_open=True)
 
 

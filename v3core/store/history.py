@@ -73,10 +73,10 @@ EvaluationResult = tuple[float, int, float | None]
 """Return, length and success (None where the environment does not say) of an evaluation's episode."""
 
 
-def read_events(db: Database, run_id: str) -> list[EventRow]:
+def read_events(database: Database, run_id: str) -> list[EventRow]:
     """A run's history, oldest first."""
     query = select(events.c.at, events.c.actor, events.c.kind, events.c.message)
-    with db.read() as tx:
+    with database.read() as tx:
         return [EventRow(*row) for row in tx.execute(query.where(events.c.run_id == run_id).order_by(events.c.id))]
 
 
@@ -94,13 +94,13 @@ class EndRow:
     episode: int
 
 
-def newest_event(db: Database) -> int:
+def newest_event(database: Database) -> int:
     """The number of the newest event of all runs, 0 if there is none: where to read ends from."""
-    with db.read() as tx:
+    with database.read() as tx:
         return tx.execute(select(func.max(events.c.id))).scalar_one() or 0
 
 
-def read_ends(db: Database, after: int, kinds: Collection[str]) -> list[EndRow]:
+def read_ends(database: Database, after: int, kinds: Collection[str]) -> list[EndRow]:
     """Runs that came to an end of these kinds after event `after`, oldest first.
 
     A deleted run is left out, and so is what an imported run came to before it was imported.
@@ -113,7 +113,7 @@ def read_ends(db: Database, after: int, kinds: Collection[str]) -> list[EndRow]:
         .where(events.c.id > after, events.c.kind.in_(kinds), runs.c.status != HIDDEN, ~imported)
         .order_by(events.c.id)
     )
-    with db.read() as tx:
+    with database.read() as tx:
         return [EndRow(*row) for row in tx.execute(query)]
 
 
@@ -129,9 +129,9 @@ def add_phase_change(tx: Transaction, run_id: str, change: PhaseChangeRow) -> bo
     return True
 
 
-def read_phase_changes(db: Database, run_id: str) -> list[PhaseChangeRow]:
+def read_phase_changes(database: Database, run_id: str) -> list[PhaseChangeRow]:
     """The phases that began, in order."""
-    with db.read() as tx:
+    with database.read() as tx:
         return phase_changes_of(tx, run_id)
 
 
@@ -168,9 +168,9 @@ def checkpoints_of(tx: Transaction, run_id: str) -> list[CheckpointRow]:
     return [row for row in rows if isinstance(row.path, str) and _are_whole(row.episode, row.step, row.bytes or 0)]
 
 
-def read_checkpoints(db: Database, run_id: str) -> list[CheckpointRow]:
+def read_checkpoints(database: Database, run_id: str) -> list[CheckpointRow]:
     """A run's checkpoints, oldest first."""
-    with db.read() as tx:
+    with database.read() as tx:
         return checkpoints_of(tx, run_id)
 
 

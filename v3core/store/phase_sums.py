@@ -122,21 +122,21 @@ def merged(before: Sequence[PhaseSums], newer: Sequence[PhaseSums]) -> tuple[Pha
     return tuple(phases.values())
 
 
-def read_phase_sums(db: Database, run_id: str, *, after: int = 0) -> tuple[PhaseSums, ...]:
+def read_phase_sums(database: Database, run_id: str, *, after: int = 0) -> tuple[PhaseSums, ...]:
     """The phases of the episodes beyond `after`, in the order of training.
 
     Buckets of the pyramid that lie in one phase tell all but the deviations; only around the phases' ends are the
     episodes read one by one.
 
     Args:
-        db: an open store.
+        database: an open store.
         run_id: full id.
         after: the newest `last_episode` read before, whose phases are then `merged` with these.
 
     Raises:
         UnknownRunError: if there is no such run.
     """
-    with db.read() as tx:
+    with database.read() as tx:
         experts = experts_of(tx, run_id)
         parts: list[PhaseSums] = []
         newest = newest_episode(tx, run_id)

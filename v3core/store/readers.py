@@ -84,7 +84,7 @@ class EpisodeTable:
 
 
 def read_episodes(
-    db: Database,
+    database: Database,
     run_id: str,
     after: int = 0,
     limit: int | None = None,
@@ -96,7 +96,7 @@ def read_episodes(
     A resumed run may replace episodes that were read before: read from 0 again when `RunRow.generation` has changed.
 
     Args:
-        db: an open store.
+        database: an open store.
         run_id: full id.
         after: the cursor: `EpisodeTable.last` of the table read before.
         limit: at most so many episodes.
@@ -109,7 +109,7 @@ def read_episodes(
     wanted = ["episode", *(name for name in columns if name != "episode")]
     query = select(*(_COLUMNS[name] for name in wanted))
     query = query.where(episodes.c.run_id == run_id, episodes.c.episode > after).order_by(episodes.c.episode)
-    with db.read() as tx:
+    with database.read() as tx:
         experts = need_run(tx, run_id).experts if loads else 0
         rows = tx.execute(query.limit(limit)).all()
         shares: Sequence[Any] = ()
@@ -155,9 +155,9 @@ class EvaluationRow:
         return dict(vars(self))
 
 
-def read_evaluations(db: Database, run_id: str, after: int = 0) -> list[EvaluationRow]:
+def read_evaluations(database: Database, run_id: str, after: int = 0) -> list[EvaluationRow]:
     """A run's evaluations taken at an episode greater than `after`, oldest first."""
-    with db.read() as tx:
+    with database.read() as tx:
         return evaluations_of(tx, run_id, after)
 
 

@@ -225,14 +225,14 @@ def rebuild_rollups(tx: Transaction, run_id: str) -> int:
     return count
 
 
-def build_rollups(db: Database, run_id: str) -> None:
+def build_rollups(database: Database, run_id: str) -> None:
     """Make the pyramid of a run that has none, in short writing transactions: for an import, which others wait for."""
-    with db.read() as reading:
+    with database.read() as reading:
         experts = experts_of(reading, run_id)
         pyramid = Pyramid(run_id, experts)
         for rows in read_rows(reading, run_id, experts):
             if full := pyramid.add(rows):
-                with db.write() as tx:
+                with database.write() as tx:
                     insert_rollups(tx, full)
 
 

@@ -194,13 +194,13 @@ def stored_status(tx: Transaction, run_id: str) -> Any:
     return tx.execute(select(runs.c.status).where(runs.c.id == run_id)).scalar_one_or_none()
 
 
-def get_run(db: Database, run_id: str) -> RunRow:
+def get_run(database: Database, run_id: str) -> RunRow:
     """The run of that full id.
 
     Raises:
         UnknownRunError: if there is none.
     """
-    with db.read() as tx:
+    with database.read() as tx:
         return need_run(tx, run_id)
 
 
@@ -209,9 +209,9 @@ def all_ids(tx: Transaction) -> set[str]:
     return set(tx.execute(select(runs.c.id)).scalars())
 
 
-def list_runs(db: Database) -> list[RunRow]:
+def list_runs(database: Database) -> list[RunRow]:
     """All runs, newest first."""
-    with db.read() as tx:
+    with database.read() as tx:
         rows = tx.execute(select(*_COLUMNS).where(_VISIBLE).order_by(runs.c.created_at.desc(), runs.c.id)).all()
     return [_run(row) for row in rows]
 
@@ -223,7 +223,7 @@ def runs_in(tx: Transaction, statuses: Collection[str]) -> list[RunRow]:
     return [_run(row) for row in tx.execute(query)]
 
 
-def resolve(db: Database, prefix: str) -> str:
+def resolve(database: Database, prefix: str) -> str:
     """The full id of the one run whose id begins so.
 
     Raises:
@@ -232,7 +232,7 @@ def resolve(db: Database, prefix: str) -> str:
     wanted = prefix.strip().lower()
     if not wanted:
         raise V3Error("No run id was given; list them with: python -m v3core runs.")
-    with db.read() as tx:
+    with database.read() as tx:
         query = select(runs.c.id, runs.c.name).where(runs.c.id.startswith(wanted, autoescape=True), _VISIBLE)
         found = tx.execute(query.order_by(runs.c.id).limit(4)).all()
     if not found:

@@ -85,7 +85,7 @@ class Series:
 
 
 def read_series(
-    db: Database,
+    database: Database,
     run_id: str,
     metrics: Sequence[str] | None = None,
     *,
@@ -99,7 +99,7 @@ def read_series(
     A resumed run may replace episodes that were read before: read without `after` when `RunRow.generation` has changed.
 
     Args:
-        db: an open store.
+        database: an open store.
         run_id: full id.
         metrics: names out of `v3core.store.rollups.metric_names`; by default all.
         first: number of the first episode; the first bucket is read from its own beginning.
@@ -111,7 +111,7 @@ def read_series(
         UnknownRunError: if there is no such run.
         KeyError: for a metric that does not exist.
     """
-    with db.read() as tx:
+    with database.read() as tx:
         if after is None:
             return _read(tx, run_id, metrics, first, last, width)
         return _follow(tx, run_id, after, first, last, width)

@@ -50,22 +50,22 @@ class EpisodeWriter:
     this process (same generation, not declared lost), so an old worker can never write into a resumed run.
     """
 
-    def __init__(self, db: Database, run_id: str, *, generation: int, writable_in: Collection[str]) -> None:
+    def __init__(self, database: Database, run_id: str, *, generation: int, writable_in: Collection[str]) -> None:
         """Start the thread; the first heartbeat is written at once.
 
         Args:
-            db: an open store.
+            database: an open store.
             run_id: full id.
             generation: the generation that this process trains.
             writable_in: statuses in which the run may be written.
         """
         self.at_heartbeat: Operation | None = None
         """Called on the writer's thread in every transaction; must be cheap."""
-        self._db = db
+        self._database = database
         self._run_id = run_id
         self._generation = generation
         self._writable_in = writable_in
-        with db.read() as tx:
+        with database.read() as tx:
             run = need_run(tx, run_id)
             self._returns = recent_returns(tx, run_id)
             self._pyramid = Pyramid.restore(tx, run_id)
@@ -121,7 +121,7 @@ class EpisodeWriter:
 
     def count_again(self) -> None:
         """The run's length is another, and so is the window of its mean return. On the writer's thread."""
-        with self._db.read() as tx:
+        with self._database.read() as tx:
             self._returns = recent_returns(tx, self._run_id)
 
     def skip(self, seconds: float) -> None:
@@ -224,7 +224,7 @@ class EpisodeWriter:
             values["rollout_at"] = self._rollout_at
         if rows:
             values["phase"] = rows[-1].phase
-        with self._db.write() as tx:
+        with self._database.write() as tx:
             if not update_run(tx, self._run_id, values, only_in=self._writable_in, generation=self._generation):
                 raise RunTakenOverError(
                     f"Run {self._run_id} is no longer this worker's: it was declared lost or goes on elsewhere."

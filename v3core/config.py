@@ -2,26 +2,29 @@
 
 import unicodedata
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model, model_validator
 
 from v3core.curriculum import (
+    KNOBS,
     Architecture,
     BaseValues,
     Curriculum,
+    Graph,
     check_environment_named,
     check_experts,
     check_fits,
 )
+from v3core.curriculum.knobs import Knob
 from v3core.environment_setup import VIEW, EnvArg, EnvArgs, EnvironmentSetup, Wrappers
 from v3core.errors import V3Error, explain
 
 RECIPES = Path(__file__).resolve().parents[1] / "data" / "recipes"
-Graph = Literal["gatv1", "gatv2", "mlp"]
 Device = Literal["auto", "cpu", "cuda"]
 MAX_SEED = 2**32 - 1
 MAX_EPISODES = 100_000_000
@@ -100,23 +103,22 @@ class PPOConfig(_Frozen):
     """Gradients are clipped to this norm."""
 
 
-class BaseConfig(_Frozen):
-    """Base values of the knobs that phases own: used where no phase sets them, multiplied by `{times: …}`."""
+def _base_value(knob: Knob) -> Any:
+    allowed = replace(knob.allowed, high=min(knob.allowed.high, knob.most_in_recipe))
+    meaning = f"{knob.meaning[:-1]} where no phase sets one; phases multiply it."
+    return float, Field(knob.default, description=meaning, **allowed.bounds)
 
-    lr: Annotated[float, Field(gt=0, le=1)] = 1e-3
-    """Learning rate of Adam where no phase sets one; phases multiply it."""
-    temperature: Annotated[float, Field(gt=0)] = 1.0
-    """Temperature of the router where no phase sets one; phases multiply it."""
-    load_balance: Annotated[float, Field(ge=0)] = 0.0
-    """Coefficient of the load-balance loss where no phase sets one; phases multiply it."""
-    entropy: Annotated[float, Field(ge=0)] = 0.0
-    """Coefficient of the action-entropy bonus where no phase sets one; phases multiply it."""
+
+_base_values: dict[str, Any] = {name: _base_value(knob) for name, knob in KNOBS.items() if knob.from_recipe}
+_BaseKnobs: Any = create_model("_BaseKnobs", __base__=_Frozen, **_base_values)
+
+
+class BaseConfig(_BaseKnobs):  # type: ignore[misc]  # its fields follow from the table of knobs
+    """Base values of the knobs that phases own: used where no phase sets them, multiplied by `{times: …}`."""
 
     def values(self) -> BaseValues:
         """As `settings_at` takes them."""
-        return BaseValues(
-            lr=self.lr, temperature=self.temperature, load_balance=self.load_balance, entropy=self.entropy
-        )
+        return BaseValues(**dict(self))
 
 
 class EvaluationConfig(_Frozen):

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from v3core.config import BaseConfig, EvaluationConfig, Override, PolicyConfig, PPOConfig, Recipe, Scalar
-from v3core.curriculum import TITLES, Curriculum, check_fits, renamed
+from v3core.curriculum import KNOBS, Curriculum, check_fits, renamed
 from v3core.curriculum.knobs import Range
 from v3core.curriculum.table import SETTINGS as PHASE_SETTINGS
 from v3core.curriculum.table import parse_setting
@@ -33,7 +33,7 @@ _TITLES = {
     "ppo.max_grad_norm": "Gradient norm",
     "evaluation.every": "Evaluate every",
     "evaluation.sampled": "Draw actions",
-    **{f"base.{name}": TITLES[name] for name in BaseConfig.model_fields},
+    **{f"base.{name}": KNOBS[name].title for name in BaseConfig.model_fields},
 }
 _LONGEST_NUMBER = 12
 """Digits of a whole number; a longer one is a slip."""

@@ -222,8 +222,8 @@ def test_preview_shows_every_setting_and_the_routing() -> None:
     assert [trace.name for trace in figure.data] == [
         "Temperature",
         "Learning rate",
-        "Load-balance coefficient",
-        "Entropy coefficient",
+        "Load balance coefficient",
+        "Entropy bonus coefficient",
     ]
     assert "fine-tune · sparsemax" in [note.text for note in figure.layout.annotations]
     assert [boundary["episode"] for boundary in figure.layout.meta["boundaries"]] == [250, 750]

@@ -6,6 +6,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from v3core.curriculum import (
+    COEFFICIENTS,
     KNOBS,
     BaseValues,
     Curriculum,
@@ -18,23 +19,9 @@ from v3core.curriculum import (
 )
 from v3core.rollup import Floats
 
-KNOB_TITLES = {
-    "temperature": "Temperature",
-    "lr": "Learning rate",
-    "alpha": "Entmax alpha",
-    "jitter": "Router jitter",
-    "load_balance": "Load-balance coefficient",
-    "expert_balance": "Expert-balance coefficient",
-    "z_loss": "Z-loss coefficient",
-    "diversity": "Diversity coefficient",
-    "consistency": "Consistency coefficient",
-    "gate_entropy": "Gate-entropy coefficient",
-    "bias_speed": "Bias speed",
-    "entropy": "Entropy coefficient",
-}
+KNOB_TITLES = {name: f"{knob.title}{' coefficient' * (name in COEFFICIENTS)}" for name, knob in KNOBS.items()}
 
 _ALWAYS = ("temperature", "lr")
-_COEFFICIENTS_OF_RECIPES = ("load_balance", "entropy")
 _POINTS_PER_PHASE = 80
 
 StepsAt = Callable[[float], float]
@@ -48,7 +35,7 @@ def knobs_in_use(curriculum: Curriculum, base: BaseValues) -> list[str]:
         for knob in KNOBS
         if knob in _ALWAYS
         or any(getattr(phase, knob) is not None for phase in curriculum.phases)
-        or (knob in _COEFFICIENTS_OF_RECIPES and getattr(base, knob) != 0)
+        or (knob in COEFFICIENTS and getattr(base, knob) != 0)
     ]
 
 

@@ -6,12 +6,9 @@ from v3core.curriculum.files import dump, load_curriculum, load_file, load_prese
 from v3core.curriculum.fit import check_environment_named, check_experts, check_fits, environments_of, fits, scaled
 from v3core.curriculum.knobs import (
     CHOICES,
+    COEFFICIENTS,
     KNOBS,
     METRICS,
-    RANGES,
-    ROUTINGS,
-    TITLES,
-    TOP_K_WEIGHTS,
     Graph,
     Metric,
     Routing,
@@ -38,12 +35,9 @@ from v3core.curriculum.until import Until
 __all__ = [
     "BEGIN",
     "CHOICES",
+    "COEFFICIENTS",
     "KNOBS",
     "METRICS",
-    "RANGES",
-    "ROUTINGS",
-    "TITLES",
-    "TOP_K_WEIGHTS",
     "Architecture",
     "BaseValues",
     "Curriculum",

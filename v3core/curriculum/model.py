@@ -1,11 +1,11 @@
 """What a curriculum is: an ordered list of phases, each the sole owner of its settings."""
 
 import math
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import Field, ValidationError, ValidationInfo, create_model, field_validator, model_validator
 
-from v3core.curriculum.knobs import FROM_RECIPE, KNOBS, MOST_EXPERTS, RANGES, Graph, Routing, TopKWeights
+from v3core.curriculum.knobs import FROM_RECIPE, KNOBS, MOST_EXPERTS, Graph, Routing, TopKWeights
 from v3core.curriculum.until import Frozen, Until
 from v3core.environment_setup import EnvArgs
 
@@ -47,7 +47,7 @@ class Ramp(Frozen):
 Value = float | Times | Ramp
 
 
-class Phase(Frozen):
+class _Phase(Frozen):
     """A stretch of training with its own settings. An unset key inherits from the phase before."""
 
     name: Annotated[str, Field(min_length=1, max_length=40)]
@@ -65,30 +65,6 @@ class Phase(Frozen):
     """Experts that routing `topk` chooses."""
     top_k_weights: TopKWeights | None = None
     """What the chosen experts weigh under routing `topk`."""
-    temperature: Value | None = None
-    """Router logits are divided by it before the routing; lower is sharper."""
-    lr: Value | None = None
-    """Learning rate of Adam."""
-    alpha: Value | None = None
-    """Of routing `entmax`: 1 is softmax, 2 is sparsemax."""
-    jitter: Value | None = None
-    """While training, router inputs are multiplied by U(1 − jitter, 1 + jitter)."""
-    load_balance: Value | None = None
-    """Coefficient of the Switch load-balance loss."""
-    expert_balance: Value | None = None
-    """Coefficient of DeepSeekMoE's expert-level balance loss."""
-    z_loss: Value | None = None
-    """Coefficient of the router z-loss."""
-    diversity: Value | None = None
-    """Coefficient of the experts' mean pairwise similarity of actions."""
-    consistency: Value | None = None
-    """Coefficient of the squared change of the gates from one step to the next."""
-    gate_entropy: Value | None = None
-    """Coefficient of the gates' entropy: above 0 rewards spread, below 0 sharpness."""
-    bias_speed: Value | None = None
-    """Speed of DeepSeek-V3's bias balancing, per update."""
-    entropy: Value | None = None
-    """Coefficient of PPO's action-entropy bonus."""
 
     @field_validator("until", mode="before")
     @classmethod
@@ -109,7 +85,7 @@ class Phase(Frozen):
             "such as {metric: return, at_least: 450}."
         )
 
-    @field_validator(*KNOBS, mode="wrap")
+    @field_validator(*KNOBS, mode="wrap", check_fields=False)
     @classmethod
     def _one_sentence_for_any_bad_value(cls, value: Any, handler: Any, info: ValidationInfo) -> Any:
         assert info.field_name is not None
@@ -118,11 +94,11 @@ class Phase(Frozen):
                 raise ValueError
             parsed: Value | None = handler(value)
         except ValueError:
-            anything = RANGES[info.field_name].low == -math.inf
+            allowed = KNOBS[info.field_name].allowed
             factor = ", {times: F}" if info.field_name in FROM_RECIPE else ""
             raise ValueError(
                 f"phase '{info.data.get('name', '?')}' has {info.field_name} {value!r}; give a number"
-                f"{'' if anything else f' {RANGES[info.field_name].words}'}{factor} or {{from: A, to: B}}."
+                f"{'' if allowed.low == -math.inf else f' {allowed.words}'}{factor} or {{from: A, to: B}}."
             ) from None
         if problem := value_problem(parsed, info.field_name):
             raise ValueError(f"phase '{info.data.get('name', '?')}' {problem}")
@@ -147,6 +123,23 @@ class Phase(Frozen):
                     "the ramp 'over: {episodes: N}' or the trigger 'max_episodes'."
                 )
         return self
+
+
+if TYPE_CHECKING:
+
+    class Phase(_Phase):
+        """`_Phase` with a field for each knob."""
+
+        def __getattr__(self, knob: str) -> Value | None: ...
+
+else:
+    Phase = create_model(
+        "Phase",
+        __base__=_Phase,
+        __doc__=_Phase.__doc__,
+        __module__=__name__,
+        **{name: (Value | None, Field(None, description=knob.meaning)) for name, knob in KNOBS.items()},
+    )
 
 
 class Architecture(Frozen):
@@ -249,7 +242,7 @@ def levels(value: Value | None) -> tuple[Level, ...]:
 
 def value_problem(value: Value | None, knob: str) -> str:
     """What is wrong with a value for a knob, as in `has lr 0; it must be greater than 0.`; empty if nothing is."""
-    allowed = RANGES[knob]
+    allowed = KNOBS[knob].allowed
     for level in levels(value):
         if isinstance(level, Times):
             if knob not in FROM_RECIPE:

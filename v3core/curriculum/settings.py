@@ -2,37 +2,26 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from v3core.curriculum.environments import environment_at
-from v3core.curriculum.knobs import KNOBS, Routing, TopKWeights
+from v3core.curriculum.knobs import COEFFICIENTS, KNOBS, KnobValues, Routing, TopKWeights
 from v3core.curriculum.model import Curriculum, Phase, Ramp, Times, Value, shape_fraction
 from v3core.curriculum.progress import PhaseStart, Progress, starts_of
 from v3core.environment_setup import EnvArg
 
 
-@dataclass(frozen=True)
-class BaseValues:
+@dataclass(frozen=True, kw_only=True)
+class BaseValues(KnobValues):
     """What a run uses where no phase says otherwise, and what `{times: …}` multiplies. From the recipe."""
 
-    lr: float
-    temperature: float = 1.0
-    load_balance: float = 0.0
-    entropy: float = 0.0
-    alpha: float = 1.5
-    jitter: float = 0.0
-    expert_balance: float = 0.0
-    z_loss: float = 0.0
-    diversity: float = 0.0
-    consistency: float = 0.0
-    gate_entropy: float = 0.0
-    bias_speed: float = 0.0
     routing: Routing = "softmax"
     top_k: int = 2
     top_k_weights: TopKWeights = "renormalised"
 
 
-@dataclass(frozen=True)
-class Settings:
+@dataclass(frozen=True, kw_only=True)
+class Settings(BaseValues):
     """What one rollout and its update are run with."""
 
     phase: int
@@ -42,21 +31,11 @@ class Settings:
     """Environment id of the phase; None: the run's."""
     env_args: Mapping[str, EnvArg]
     """Arguments of the environment that phases set."""
-    routing: Routing
-    top_k: int
-    top_k_weights: TopKWeights
-    temperature: float
-    lr: float
-    alpha: float
-    jitter: float
-    load_balance: float
-    expert_balance: float
-    z_loss: float
-    diversity: float
-    consistency: float
-    gate_entropy: float
-    bias_speed: float
-    entropy: float
+
+    @property
+    def coefficients(self) -> dict[str, float]:
+        """Knob to coefficient of the loss of its name; 0 where that is not used."""
+        return {name: getattr(self, name) for name in COEFFICIENTS}
 
 
 def settings_at(curriculum: Curriculum, progress: Progress, base: BaseValues) -> Settings:
@@ -71,18 +50,13 @@ def settings_at(curriculum: Curriculum, progress: Progress, base: BaseValues) ->
     reached = curriculum.phases[: index + 1]
     newest = list(reversed(reached))
     env, env_args = environment_at(curriculum, index)
-    return Settings(
-        phase=index,
-        phase_name=curriculum.phases[index].name,
-        env=env,
-        env_args=env_args,
-        routing=next((phase.routing for phase in newest if phase.routing is not None), base.routing),
-        top_k=next((phase.top_k for phase in newest if phase.top_k is not None), base.top_k),
-        top_k_weights=next(
-            (phase.top_k_weights for phase in newest if phase.top_k_weights is not None), base.top_k_weights
-        ),
-        **{knob: _value_of(knob, reached, starts, progress, getattr(base, knob)) for knob in KNOBS},
-    )
+    chosen: dict[str, Any] = {
+        name: next((value for phase in newest if (value := getattr(phase, name)) is not None), getattr(base, name))
+        for name in ("routing", "top_k", "top_k_weights")
+    }
+    knobs: dict[str, Any] = {knob: _value_of(knob, reached, starts, progress, getattr(base, knob)) for knob in KNOBS}
+    name = curriculum.phases[index].name
+    return Settings(phase=index, phase_name=name, env=env, env_args=env_args, **chosen, **knobs)
 
 
 def _value_of(

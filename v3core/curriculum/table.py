@@ -1,64 +1,45 @@
 """A curriculum as rows of text, one per phase: what an editor shows, and what is wrong with which row."""
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, make_dataclass
 from typing import Any
 
 from pydantic import ValidationError
 
 from v3core.curriculum.ends import format_end, parse_end
 from v3core.curriculum.fit import check_fits
-from v3core.curriculum.knobs import KNOBS, MOST_EXPERTS, Routing, TopKWeights
+from v3core.curriculum.knobs import FROM_RECIPE, KNOBS, MOST_EXPERTS, Routing, TopKWeights
 from v3core.curriculum.model import Architecture, Curriculum, Phase
 from v3core.curriculum.text import format_value, parse_value
 from v3core.curriculum.until import Until
 from v3core.environment_setup import format_args, parse_args, split
 from v3core.errors import V3Error, explain
 
-COMMON = ("name", "until", "routing", "temperature", "lr", "load_balance", "entropy")
+COMMON = ("name", "until", "routing", *FROM_RECIPE)
 """The columns that every editor shows."""
 
-FURTHER = (
-    "top_k",
-    "top_k_weights",
-    "alpha",
-    "jitter",
-    "expert_balance",
-    "z_loss",
-    "diversity",
-    "consistency",
-    "gate_entropy",
-    "bias_speed",
-    "env",
-    "env_args",
-)
+FURTHER = ("top_k", "top_k_weights", *(knob for knob in KNOBS if knob not in FROM_RECIPE), "env", "env_args")
 """The columns that an editor shows where a curriculum uses them, or on demand."""
 
 SETTINGS = (*COMMON[1:], *FURTHER)
 """All that a phase has besides its name."""
 
 
+_KnobTexts: Any = make_dataclass(
+    "_KnobTexts", [(knob, str, field(default="")) for knob in KNOBS], frozen=True, kw_only=True
+)
+
+
 @dataclass(frozen=True)
-class PhaseRow:
-    """One phase as typed. Empty text inherits; `until` of the last phase is empty."""
+class PhaseRow(_KnobTexts):  # type: ignore[misc]  # its fields follow from the table of knobs
+    """One phase as typed: the fields below, and a text for each knob. Empty text inherits."""
 
     name: str
     until: str = ""
+    """Empty for the last phase."""
     routing: Routing | None = None
-    temperature: str = ""
-    lr: str = ""
-    load_balance: str = ""
-    entropy: str = ""
     top_k: str = ""
     top_k_weights: TopKWeights | None = None
-    alpha: str = ""
-    jitter: str = ""
-    expert_balance: str = ""
-    z_loss: str = ""
-    diversity: str = ""
-    consistency: str = ""
-    gate_entropy: str = ""
-    bias_speed: str = ""
     env: str = ""
     env_args: str = ""
 

@@ -3,7 +3,7 @@
 import math
 import re
 
-from v3core.curriculum.knobs import FROM_RECIPE, RANGES, TITLES
+from v3core.curriculum.knobs import KNOBS
 from v3core.curriculum.model import Architecture, Level, Over, Ramp, Shape, Times, Value
 from v3core.errors import V3Error
 
@@ -55,7 +55,7 @@ def parse_value(text: str, knob: str) -> Value | None:
     if found := _OVER.search(text):
         episodes, text = int(found[1].replace(",", "")), text[: found.start()]
         if episodes < 1:
-            raise V3Error(f"{TITLES[knob]} '{whole}' must take 1 episode or more.")
+            raise V3Error(f"{KNOBS[knob].title} '{whole}' must take 1 episode or more.")
         over = Over(episodes=episodes)
     shape: Shape = "linear"
     for known in _SHAPES:
@@ -63,14 +63,16 @@ def parse_value(text: str, knob: str) -> Value | None:
             shape, text = known, text[: -len(known)].strip()
     ends = _ARROW.split(text)
     if len(ends) > 2:
-        raise V3Error(f"{TITLES[knob]} '{whole}' has more than one arrow; a phase ramps once, as in '1 → 0.5'.")
+        raise V3Error(f"{KNOBS[knob].title} '{whole}' has more than one arrow; a phase ramps once, as in '1 → 0.5'.")
     parsed = [_parse_level(end, knob, whole) for end in ends]
     if len(parsed) == 1:
         if over is not None or shape != "linear":
-            raise V3Error(f"{TITLES[knob]} '{whole}' does not ramp; write a ramp (1 → 0.5) or the number alone.")
+            raise V3Error(f"{KNOBS[knob].title} '{whole}' does not ramp; write a ramp (1 → 0.5) or the number alone.")
         return parsed[0]
     if shape == "exponential" and any(_number(level) <= 0 for level in parsed):
-        raise V3Error(f"{TITLES[knob]} '{whole}' cannot ramp exponentially to or from 0 or less; use a linear ramp.")
+        raise V3Error(
+            f"{KNOBS[knob].title} '{whole}' cannot ramp exponentially to or from 0 or less; use a linear ramp."
+        )
     return Ramp.model_validate({"from": parsed[0], "to": parsed[1], "shape": shape, "over": over})
 
 
@@ -80,13 +82,13 @@ def _parse_level(text: str, knob: str, whole: str) -> Level:
         number = float(text[1:] if factor else text)
     except ValueError:
         raise V3Error(
-            f"{TITLES[knob]} '{whole}' cannot be read; write a number, a factor (×0.5) or a ramp (1 → 0.5)."
+            f"{KNOBS[knob].title} '{whole}' cannot be read; write a number, a factor (×0.5) or a ramp (1 → 0.5)."
         ) from None
-    if factor and knob not in FROM_RECIPE:
-        raise V3Error(f"{TITLES[knob]} '{whole}' has no base value to multiply; write the number itself.")
-    allowed = RANGES[knob]
+    if factor and not KNOBS[knob].from_recipe:
+        raise V3Error(f"{KNOBS[knob].title} '{whole}' has no base value to multiply; write the number itself.")
+    allowed = KNOBS[knob].allowed
     if not math.isfinite(number) or not allowed.holds(number):
-        raise V3Error(f"{TITLES[knob]} '{whole}' must be {'a finite number' if allowed.low < 0 else allowed.words}.")
+        raise V3Error(f"{KNOBS[knob].title} '{whole}' must be {allowed.words}.")
     return Times(times=number) if factor else number
 
 

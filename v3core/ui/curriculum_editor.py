@@ -5,17 +5,16 @@ from typing import Any
 
 import streamlit as st
 
-from v3core.curriculum import ROUTINGS, TITLES, TOP_K_WEIGHTS, Curriculum, renamed, scaled
+from v3core.curriculum import KNOBS, Curriculum, renamed, scaled
 from v3core.curriculum.ends import HOW_TO_WRITE_AN_END
-from v3core.curriculum.knobs import FROM_RECIPE
+from v3core.curriculum.knobs import SETTINGS
 from v3core.curriculum.table import COMMON, FURTHER, Checked, PhaseRow, end_of, from_rows, further_in_use, to_rows
 from v3core.errors import V3Error
-from v3core.ui.text import md
+from v3core.ui.text import md, plain
 
 _STATE = "curriculum-editor"
 _FIELD_MIN_WIDTH = 130
 """Pixels: the longest title and the longest name of a routing fit."""
-_CHOICES: dict[str, tuple[str, ...]] = {"routing": ROUTINGS, "top_k_weights": TOP_K_WEIGHTS}
 _HOW_TO_WRITE = (
     "A value is a number (0.5), a factor of the recipe's base value (×0.5), or a ramp over the phase (1 → 0.5, or "
     "1 → 0.5 cosine). An empty one stays as before, at first as in the recipe. A phase ends at an episode (1000), a "
@@ -155,24 +154,24 @@ def _unset(index: int, field: str) -> str:
     """What an empty setting means: nothing comes before the first phase."""
     if index:
         return "as before"
-    return "as in the recipe" if field in FROM_RECIPE else "default"
+    return "as in the recipe" if field in KNOBS and KNOBS[field].from_recipe else "default"
 
 
 def _field(index: int, row: PhaseRow, field: str) -> str | None:
     """One setting of one phase, typed or chosen."""
-    if field not in _CHOICES:
-        return (
-            st.text_input(TITLES[field], getattr(row, field), key=_key(index, field), placeholder=_unset(index, field))
-            or ""
+    setting = SETTINGS[field]
+    title, meaning, key = plain(setting.title), plain(setting.meaning), _key(index, field)
+    if isinstance(setting.allowed, tuple):
+        options = [None, *setting.allowed]
+        return st.selectbox(
+            title,
+            options,
+            index=options.index(getattr(row, field)),
+            format_func=lambda choice: choice or _unset(index, field),
+            key=key,
+            help=meaning,
         )
-    options = [None, *_CHOICES[field]]
-    return st.selectbox(
-        TITLES[field],
-        options,
-        index=options.index(getattr(row, field)),
-        format_func=lambda choice: choice or _unset(index, field),
-        key=_key(index, field),
-    )
+    return st.text_input(title, getattr(row, field), key=key, placeholder=_unset(index, field), help=meaning) or ""
 
 
 def _replace_rows(rows: list[PhaseRow]) -> None:

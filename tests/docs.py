@@ -1,0 +1,53 @@
+"""The parts of the documentation that follow from the code: `python -m tests.docs` writes them again."""
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from v3core.curriculum.knobs import SETTINGS, Knob
+
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+
+
+def knobs() -> str:
+    """The settings of a phase, as a table."""
+    rows = []
+    for name, setting in SETTINGS.items():
+        if isinstance(setting, Knob):
+            allowed, default = setting.allowed.words, "recipe" if setting.from_recipe else f"{setting.default:g}"
+        else:
+            names = isinstance(setting.allowed, tuple)
+            allowed = ", ".join(f"`{choice}`" for choice in setting.allowed) if names else setting.allowed
+            default = setting.default
+        rows.append((f"`{name}`", setting.title, setting.meaning, allowed, default, setting.source))
+    return table(("Key", "Called", "Meaning", "Allowed", "If unset", "From"), rows)
+
+
+PARTS = {("curricula.md", "knobs"): knobs}
+"""File and name of each part, and what writes it. In the file it stands between two comments with its name."""
+
+
+def table(titles: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """A table in Markdown."""
+    titles = tuple(titles)
+    lines = [titles, ["---"] * len(titles), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def renewed(text: str, name: str, content: str) -> str:
+    """The text of a file with one of its parts as the code has it now."""
+    pattern = rf"(<!-- {name}: [^>]*-->\n)(?:.*?\n)?(<!-- end of {name} -->)"
+    found, count = re.subn(pattern, lambda mark: f"{mark[1]}\n{content}\n{mark[2]}", text, flags=re.DOTALL)
+    assert count == 1, f"the file has no part {name}"
+    return found
+
+
+def write() -> None:
+    """Bring every part up to date."""
+    for (file, name), make in PARTS.items():
+        path = DOCS / file
+        path.write_text(renewed(path.read_text(encoding="utf-8"), name, make()), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write()

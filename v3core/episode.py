@@ -1,22 +1,18 @@
-"""One episode as the trainer reports it and as the store keeps it."""
+"""One episode as the trainer reports it and as the store keeps it.
 
-from dataclasses import dataclass
+The record is made of three parts, each filled where its numbers are: what was acted, what the update did, and which
+settings were in force. A field is named as its column in the store.
+"""
+
+import math
+from dataclasses import dataclass, fields
+from typing import Any
 
 
-@dataclass  # not frozen: that takes three times as long, with so many fields
-class EpisodeRecord:
-    """One complete episode: how it went, the update that learned from its end, and the settings really in force.
+@dataclass(kw_only=True)
+class Acted:
+    """How an episode went, and its routing as acted, over its own steps. Gates are taken as shares that sum to 1."""
 
-    None where a setting was not used: the `alpha` of a softmax, say. NaN where there is no number: the losses of a
-    rollout that nothing was learned from.
-    """
-
-    episode: int
-    """Number of the episode, from 1 without gaps, in order of completion."""
-    phase: str
-    """Name of the phase in force in the rollout in which it ended."""
-    env: str
-    """The environment it was played in."""
     return_: float
     """Undiscounted sum of the environment's own rewards."""
     length: int
@@ -25,11 +21,33 @@ class EpisodeRecord:
     """Steps of it that were acted in `phase`: fewer than `length` where it began in the phase before."""
     success: float | None
     """1 or 0 where the environment says whether the task was solved, else None."""
-    step: int
-    """Environment steps of the whole run when it ended, all environments together."""
+    routing_entropy: float
+    """E[H(α)]: mean entropy of the gates of a step, nats."""
+    load_entropy: float
+    """H(E[α]): entropy of the mean gates, nats."""
+    specialisation: float
+    """H(E[α]) − E[H(α)]: how much the state tells of the expert, nats. 0 if every step is routed alike."""
+    effective_experts: float
+    """exp(H(E[α]))."""
+    support: float
+    """Mean number of experts with a gate above 0."""
+    load_cv: float
+    """Deviation of the loads over their mean; 0 at balance."""
+    dead_experts: int | None
+    """Experts with a load below 1 %; None where the loads are not numbers."""
+    loads: tuple[float, ...]
+    """Mean gate weight of each expert; sums to 1."""
+    hard_loads: tuple[float, ...]
+    """Share of steps at which the expert had the largest weight; sums to 1."""
 
-    # Means over the gradient steps of the update that learned from the rollout in which the episode ended.
-    # Losses of the routing carry their coefficient, so 0 means not used.
+
+@dataclass(kw_only=True)
+class Update:
+    """The update that learned from the rollout in which the episode ended: means over its gradient steps.
+
+    Losses of the routing carry their coefficient, so 0 means not used.
+    """
+
     policy_loss: float
     value_loss: float
     """Half the mean squared error of the value head, in units of the reward scale."""
@@ -54,14 +72,29 @@ class EpisodeRecord:
     """Mean total variation, 0 to 1, between the gates as acted and as they are while learning."""
     grad_norm: float
     """Norm of the gradient before clipping."""
-    explained_variance: float
-    """1 − Var(target − value)/Var(target) of the value head over the rollout, before the update."""
     dormant_share: float
     """Share of units of scene embedding and experts that are hardly active (≤ 2.5 % of their layer's mean)."""
-    rollbacks: int
-    """Updates of the run so far that were undone or left out because a number was not finite."""
+    expert_grad_norms: tuple[float, ...]
+    """Norm of the gradient of each expert's parameters, before clipping."""
 
-    # Effective values: read back from the optimiser, the router and the loss, not from the plan.
+    @classmethod
+    def nothing(cls, experts: int) -> "Update":
+        """Of a rollout that nothing was learned from: NaN throughout."""
+        numbers: dict[str, Any] = {field.name: math.nan for field in fields(cls)}
+        return cls(**numbers | {"expert_grad_norms": (math.nan,) * experts})
+
+
+@dataclass(kw_only=True)
+class InForce:
+    """The settings that really held: read back from the optimiser, the router and the loss, not from the plan.
+
+    None where a setting was not used: the `alpha` of a softmax, say.
+    """
+
+    phase: str
+    """Name of the phase in force in the rollout in which the episode ended."""
+    env: str
+    """The environment it was played in."""
     lr: float
     temperature: float
     routing: str
@@ -79,24 +112,19 @@ class EpisodeRecord:
     entropy: float
     """Coefficient of the action-entropy bonus."""
 
-    # Routing as acted, over the episode's own steps. Gates are taken as shares that sum to 1.
-    routing_entropy: float
-    """E[H(α)]: mean entropy of the gates of a step, nats."""
-    load_entropy: float
-    """H(E[α]): entropy of the mean gates, nats."""
-    specialisation: float
-    """H(E[α]) − E[H(α)]: how much the state tells of the expert, nats. 0 if every step is routed alike."""
-    effective_experts: float
-    """exp(H(E[α]))."""
-    support: float
-    """Mean number of experts with a gate above 0."""
-    load_cv: float
-    """Deviation of the loads over their mean; 0 at balance."""
-    dead_experts: int | None
-    """Experts with a load below 1 %; None where the loads are not numbers."""
-    loads: tuple[float, ...]
-    """Mean gate weight of each expert; sums to 1."""
-    hard_loads: tuple[float, ...]
-    """Share of steps at which the expert had the largest weight; sums to 1."""
-    expert_grad_norms: tuple[float, ...]
-    """Norm of the gradient of each expert's parameters, before clipping, mean over the update's gradient steps."""
+
+@dataclass(kw_only=True)  # not frozen: that takes three times as long with this many fields
+class EpisodeRecord(Acted, Update, InForce):
+    """One complete episode: how it went, the update that learned from its end, and the settings in force.
+
+    NaN where there is no number: the losses of a rollout that nothing was learned from.
+    """
+
+    episode: int
+    """Number of the episode, from 1 without gaps, in order of completion."""
+    step: int
+    """Environment steps of the whole run when it ended, all environments together."""
+    explained_variance: float
+    """1 − Var(target − value)/Var(target) of the value head over the rollout, before the update."""
+    rollbacks: int
+    """Updates of the run so far that were undone or left out because a number was not finite."""

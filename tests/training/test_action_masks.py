@@ -14,13 +14,14 @@ from v3core.config import PPOConfig
 from v3core.environments import EnvironmentBatch, check_environment, make_environment
 from v3core.policy import Gating
 from v3core.training.hooks import Orders
-from v3core.training.ppo import Coefficients, _loss
+from v3core.training.ppo import _loss
 from v3core.training.rollout import Collector
+from v3core.training.samples import Samples
 from v3core.training.state import TrainingState
-from v3core.training.trainer import _samples, train
+from v3core.training.trainer import train
 
 TAXI = "Taxi-v4"
-COEFFICIENTS = Coefficients(entropy=0.1)
+COEFFICIENTS = {"entropy": 0.1}
 
 
 class Fuel(gymnasium.Env):
@@ -76,7 +77,7 @@ def collected(small_run):
 
 def samples_of(state, rollout):
     random = np.random.default_rng(0)
-    return _samples(
+    return Samples.of(
         rollout, random.normal(size=rollout.ended.shape), random.normal(size=rollout.ended.shape), state.device
     )
 
@@ -156,7 +157,7 @@ def test_loss_and_gradient_are_those_of_maskable_ppo(collected, small_run, env):
         batch_size=len(samples.actions),
         n_epochs=1,
         learning_rate=0.0,
-        ent_coef=COEFFICIENTS.entropy,
+        ent_coef=COEFFICIENTS["entropy"],
         vf_coef=0.25,  # of the whole squared error; ours is of half of it
         max_grad_norm=1e9,
         normalize_advantage=False,
@@ -181,7 +182,9 @@ def test_loss_and_gradient_are_those_of_maskable_ppo(collected, small_run, env):
     logged = model.logger.name_to_value
     assert logged["train/clip_fraction"] > 0.05
     torch.testing.assert_close(total.item(), float(logged["train/loss"]), rtol=1e-4, atol=1e-6)
-    torch.testing.assert_close(terms[0].item(), float(logged["train/policy_gradient_loss"]), rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(
+        terms["policy_loss"].item(), float(logged["train/policy_gradient_loss"]), rtol=1e-4, atol=1e-6
+    )
     compared = 0
     for (name, ours), theirs in zip(state.policy.named_parameters(), twin.parameters(), strict=True):
         torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-3, atol=1e-6, msg=name)
@@ -198,8 +201,8 @@ def test_all_experts_are_alike_where_one_action_is_allowed(collected):
     for masks in (samples.masks, only.flatten(0, 1)):
         object.__setattr__(samples, "masks", masks)
         chosen = torch.arange(256)
-        _, terms = _loss(state.policy, samples, chosen, Coefficients(diversity=1.0), PPOConfig())
-        values.append(terms[5].item())
+        _, terms = _loss(state.policy, samples, chosen, {"diversity": 1.0}, PPOConfig())
+        values.append(terms["diversity_loss"].item())
     assert values[0] < 0.99
     assert values[1] == pytest.approx(1)
 

@@ -49,8 +49,9 @@ from v3core.store.writer import EpisodeWriter
 from v3core.training import trainer
 from v3core.training.checkpoint import load_checkpoint
 from v3core.training.hooks import EpisodeRecord
-from v3core.training.ppo import Coefficients, NonFiniteUpdateError, Samples, update
+from v3core.training.ppo import NonFiniteUpdateError, coefficients_of, update
 from v3core.training.rollout import Collector
+from v3core.training.samples import Samples
 from v3core.training.state import TrainingState
 
 ROUTINGS = ["softmax", "sparsemax", "entmax15", "entmax", "topk", "gumbel"]
@@ -280,7 +281,7 @@ def test_fault_8_the_divergence_takes_logarithms_of_probabilities_twice(small_ru
         observations, actions.unsqueeze(1), log_probs, nothing, nothing, output.gates, None, -torch.ones(count).long()
     )
     config = small_run(minibatch=count, rollout_steps=count // 2, epochs=1).ppo
-    found = update(state.policy, state.parameters, state.optimizer, samples, Coefficients(), config, state.random)
+    found = update(state.policy, state.parameters, state.optimizer, samples, {}, config, state.random)
     assert found.approx_kl == pytest.approx(exact, rel=0.1)
 
 
@@ -518,9 +519,9 @@ def test_fault_16_the_load_balance_loss_is_negligible(config, settings):
     The experts act differently, so the policy's loss has something to say too; what balance adds is compared with it.
     """
     spec = check_environment(config.env, allow_import=False)
-    used = Coefficients.of(settings)
+    used = coefficients_of(settings)
     gradients = []
-    for coefficients in (used, dataclasses.replace(used, load_balance=0.0, expert_balance=0.0)):
+    for coefficients in (used, used | {"load_balance": 0.0, "expert_balance": 0.0}):
         state = TrainingState(config, spec)
         state.apply(dataclasses.replace(settings, lr=1e-20))
         with torch.no_grad():
@@ -529,7 +530,7 @@ def test_fault_16_the_load_balance_loss_is_negligible(config, settings):
         envs = EnvironmentBatch(spec, 8, 1)
         rollout = Collector(envs, 64, state.policy, state.generator).collect(state.policy, 10_000)
         advantages, targets = np.random.default_rng(0).normal(size=(2, *rollout.ended.shape))
-        samples = trainer._samples(rollout, advantages, targets, state.device)
+        samples = Samples.of(rollout, advantages, targets, state.device)
         ppo = config.ppo.model_copy(update={"minibatch": 512, "epochs": 1, "max_grad_norm": 1e9})
         update(state.policy, state.parameters, state.optimizer, samples, coefficients, ppo, state.random)
         gradients.append(state.policy.router.weight.grad.clone())

@@ -11,12 +11,14 @@ import torch
 from v3core.config import PPOConfig
 from v3core.environments import check_environment
 from v3core.policy import Gating
-from v3core.training.losses import clipped_policy_loss, load_balance_loss, value_loss
-from v3core.training.ppo import LEAST_DEVIATION, Coefficients, NonFiniteUpdateError, Samples, normalised, update
+from v3core.training import ppo
+from v3core.training.losses import ROUTING_LOSSES, clipped_policy_loss, load_balance_loss, value_loss
+from v3core.training.ppo import NonFiniteUpdateError, _loss, update
+from v3core.training.samples import LEAST_DEVIATION, Samples, normalised
 from v3core.training.state import TrainingState
 
 ENVIRONMENTS = ["CartPole-v1", "MiniGrid-Empty-Random-5x5-v0"]
-COEFFICIENTS = Coefficients(load_balance=0.02, entropy=0.01)
+COEFFICIENTS = {"load_balance": 0.02, "entropy": 0.01}
 CONFIG = PPOConfig(environments=4, rollout_steps=16, minibatch=64, epochs=1)
 
 
@@ -160,11 +162,29 @@ TERMS = {
 def test_each_coefficient_adds_its_own_loss_and_no_other(prepared, routing, coefficient):
     state, samples = prepared("CartPole-v1", routing)
     far_from_balance(state)
-    found = learn(state, samples, coefficients=Coefficients(**{coefficient: 0.5}))
+    found = learn(state, samples, coefficients={coefficient: 0.5})
     for name, term in TERMS.items():
         assert (getattr(found, term) != 0) == (name == coefficient), term
     added = getattr(found, TERMS[coefficient])
     assert found.total_loss == pytest.approx(found.policy_loss + 0.5 * found.value_loss + added, abs=1e-5)
+
+
+def test_a_loss_is_found_and_reported_by_its_knobs_name_wherever_it_stands(prepared, monkeypatch):
+    """A new one is minimised times its knob's value; no number moves to another name because of it."""
+    state, samples = prepared("CartPole-v1")
+    far_from_balance(state)
+    every, chosen = dict.fromkeys((*ROUTING_LOSSES, "sharpness"), 0.5), torch.arange(64)
+    before, expected = _loss(state.policy, samples, chosen, every, CONFIG)
+    changed = {"sharpness": lambda routed: routed.output.gates.amax(1).mean(), **dict(reversed(ROUTING_LOSSES.items()))}
+    monkeypatch.setattr(ppo, "ROUTING_LOSSES", changed)
+    total, found = _loss(state.policy, samples, chosen, every, CONFIG)
+    added = found.pop("sharpness_loss").item()
+    assert added == pytest.approx(0.5 * state.policy(samples.observations).gates.amax(1).mean().item(), rel=1e-5)
+    assert total.item() == pytest.approx(before.item() + added, rel=1e-5)
+    assert found.pop("total_loss") == total
+    assert found.keys() == expected.keys() - {"total_loss"}
+    for name, value in found.items():
+        torch.testing.assert_close(value, expected[name], msg=name)
 
 
 def load_deviation(output):
@@ -212,7 +232,7 @@ def test_each_coefficient_changes_what_it_is_about(prepared, coefficient, value,
     silent = dataclasses.replace(samples, advantages=torch.zeros(64))
     config = CONFIG.model_copy(update={"epochs": 100, "value_coefficient": 0.0})
     before = measure(state.policy(samples.observations))
-    learn(state, silent, config, Coefficients(**{coefficient: value}))
+    learn(state, silent, config, {coefficient: value})
     after = measure(state.policy(samples.observations))
     assert after > before * 1.02 if rises else after < before * 0.98, (before, after)
 
@@ -221,10 +241,10 @@ def test_consistency_compares_steps_that_really_followed(prepared):
     """Not shuffled neighbours: without successors there is nothing to compare."""
     state, samples = prepared("CartPole-v1")
     alone = dataclasses.replace(samples, successors=torch.full((64,), -1))
-    assert learn(state, alone, coefficients=Coefficients(consistency=1.0)).consistency_loss == 0
+    assert learn(state, alone, coefficients={"consistency": 1.0}).consistency_loss == 0
     expected = (samples.gates[1:] - samples.gates[:-1]).square().sum(1).mean().item()
     state, samples = prepared("CartPole-v1")
-    found = learn(state, samples, coefficients=Coefficients(consistency=1.0)).consistency_loss
+    found = learn(state, samples, coefficients={"consistency": 1.0}).consistency_loss
     assert found == pytest.approx(expected, rel=1e-3)
 
 
@@ -249,7 +269,7 @@ def test_an_expert_without_gates_gets_no_gradient_and_it_shows(prepared):
     state, samples = prepared("CartPole-v1", "topk", top_k=1)
     with torch.no_grad():
         state.policy.router.bias[:] = torch.tensor([9.0, 0.0, 0.0, 0.0])
-    norms = learn(state, samples, coefficients=Coefficients()).expert_grad_norms
+    norms = learn(state, samples, coefficients={}).expert_grad_norms
     assert norms[0] > 0
     assert norms[1:] == (0, 0, 0)
 

@@ -38,8 +38,8 @@ def test_an_episode_is_summed_over_its_own_steps_across_rollouts(lengths, enviro
                     continue
                 rewards, gates = zip(*own_steps[env], strict=True)
                 own_steps[env] = []
-                episode = next(found)
-                assert episode.steps_into_rollout == (step + 1) * environments
+                steps_into_rollout, episode = next(found)
+                assert steps_into_rollout == (step + 1) * environments
                 assert episode.length == len(rewards)
                 assert episode.return_ == pytest.approx(sum(rewards))
                 assert episode.loads == pytest.approx(np.mean(gates, axis=0))
@@ -99,7 +99,7 @@ def test_success_is_recorded_where_the_environment_says_so():
         ended=np.array([[True, True]]),
         successes={(0, 1): True},
     )
-    assert [episode.success for episode in statistics.finished(rollout)] == [None, 1.0]
+    assert [episode.acted.success for episode in statistics.finished(rollout)] == [None, 1.0]
 
 
 def test_steps_acted_in_the_phase_before_are_told():
@@ -114,15 +114,15 @@ def test_steps_acted_in_the_phase_before_are_told():
     first = statistics.finished(rollout((1, 0), (0, 0), (0, 1)))
     statistics.begin_phase()
     second = statistics.finished(rollout((0, 1), (1, 0), (1, 0)))
-    assert [(episode.length, episode.phase_steps) for episode in first] == [(1, 1), (3, 3)]
-    assert [(episode.length, episode.phase_steps) for episode in second] == [(1, 1), (4, 2), (1, 1)]
+    assert [(episode.length, episode.phase_steps) for _, episode in first] == [(1, 1), (3, 3)]
+    assert [(episode.length, episode.phase_steps) for _, episode in second] == [(1, 1), (4, 2), (1, 1)]
 
 
 def test_nothing_is_known_of_the_routing_of_an_observation_that_is_no_number():
     gates = torch.full((2, 1, 2), 0.5)
     gates[0] = float("nan")
     rollout = SimpleNamespace(gates=gates, rewards=np.zeros((2, 1)), ended=np.array([[False], [True]]), successes={})
-    (episode,) = EpisodeStatistics(1, 2).finished(rollout)
+    ((_, episode),) = EpisodeStatistics(1, 2).finished(rollout)
     assert np.isnan([episode.routing_entropy, episode.support, episode.load_cv, *episode.loads]).all()
     assert np.isnan([*episode.hard_loads, episode.load_entropy, episode.specialisation]).all()
     assert episode.dead_experts is None

@@ -140,7 +140,7 @@ def test_the_phases_settings_reach_optimiser_and_router(small_run, recorder, mon
     first, last = held[0], held[-1]
     assert first[:3] == ("softmax", 1.0, 1e-3)
     assert last[:3] == ("sparsemax", 0.5, 1e-4)
-    assert (last[3].load_balance, last[3].entropy) == (0.005, 0.002)
+    assert (last[3]["load_balance"], last[3]["entropy"]) == (0.005, 0.002)
     assert hooks.episodes[-1].lr == 1e-4
 
 

@@ -1,9 +1,18 @@
-"""The terms that training minimises, each a mean over its samples and without its coefficient."""
+"""The terms that training minimises, each a mean over its samples and without its coefficient.
+
+A knob with a loss is found here by its name: to add one, write the loss and put it into `ROUTING_LOSSES`.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
+from v3core.policy import GATMoEPolicy, PolicyOutput
 from v3core.policy.actions import ActionDistribution
+from v3core.training.samples import Samples, at
 
 
 def clipped_policy_loss(ratio: Tensor, advantages: Tensor, clip: float) -> Tensor:
@@ -89,3 +98,68 @@ def consistency_loss(gates: Tensor, next_gates: Tensor) -> Tensor:
 def normalised_gates(gates: Tensor) -> Tensor:
     """Gates [..., experts] as shares that sum to 1: those of top-k with raw probabilities do not by themselves."""
     return gates / gates.sum(-1, keepdim=True)
+
+
+@dataclass(frozen=True)
+class Routed:
+    """What the losses of the routing are computed from: what the policy says of a minibatch, and what followed it."""
+
+    policy: GATMoEPolicy
+    output: PolicyOutput
+    samples: Samples
+    """The whole rollout."""
+    chosen: Tensor
+    """Which of its samples the minibatch is, [batch]."""
+
+    @cached_property
+    def probabilities(self) -> Tensor:
+        """Of the experts, [batch, experts]: for top-k the softmax over all of them, as in the papers of the losses.
+
+        Top-k gates say nothing of the experts that were not chosen.
+        """
+        gating = self.policy.gating
+        if gating.routing == "topk":
+            return (self.output.router_logits / gating.temperature).softmax(1)
+        return self.output.gates
+
+    @property
+    def used(self) -> Tensor:
+        """Which experts each sample counts as a use of, [batch, experts]: the chosen of top-k, else the largest gate.
+
+        Where every expert takes part, counting all of them would make the loss a constant.
+        """
+        gates = self.output.gates
+        if self.policy.gating.routing == "topk":
+            return gates > 0
+        return torch.nn.functional.one_hot(gates.argmax(1), gates.shape[1]).bool()
+
+    def diversity(self) -> Tensor:
+        """`diversity_loss` of what the experts would do with the actions that were allowed."""
+        actions = self.policy.actions
+        return diversity_loss(actions.masked(self.output.expert_outputs, at(self.samples.masks, self.chosen)), actions)
+
+    def consistency(self) -> Tensor:
+        """`consistency_loss` over the steps of the minibatch that have a successor; 0 if none has."""
+        following = self.samples.successors[self.chosen]
+        pairs = following >= 0
+        after = following[pairs]
+        if not len(after):
+            return self.output.gates.new_zeros(())
+        gates = self.policy.gates(self.samples.observations[after], at(self.samples.noise, after))
+        return consistency_loss(normalised_gates(self.output.gates[pairs]), normalised_gates(gates))
+
+
+ROUTING_LOSSES: Mapping[str, Callable[[Routed], Tensor]] = {
+    "load_balance": lambda routed: load_balance_loss(routed.probabilities),
+    "expert_balance": lambda routed: expert_balance_loss(routed.probabilities, routed.used),
+    "z_loss": lambda routed: z_loss(routed.output.router_logits),
+    "diversity": Routed.diversity,
+    "consistency": Routed.consistency,
+    "gate_entropy": lambda routed: -gate_entropy(routed.probabilities),
+}
+"""The loss of each knob by the knob's name, minimised times the knob's value; added up in this order."""
+
+
+def recorded_as(knob: str) -> str:
+    """Name under which the loss of a knob is recorded."""
+    return "router_z_loss" if knob == "z_loss" else f"{knob}_loss"

@@ -1,12 +1,12 @@
 """Per-episode statistics of what was acted, and running statistics of returns."""
 
 import math
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from v3core.episode import Acted
 from v3core.training.rollout import Rollout
 
 Floats = NDArray[np.float64]
@@ -15,25 +15,12 @@ DEAD_LOAD = 0.01
 """An expert whose mean load over an episode is below this took no part worth the name."""
 
 
-@dataclass(frozen=True)
-class EpisodeSums:
-    """One complete episode, over its own steps; fields as in `EpisodeRecord`."""
+class Finished(NamedTuple):
+    """One complete episode."""
 
-    steps_into_rollout: int
+    steps: int
     """Environment steps of the rollout up to the step that ended it, all environments together."""
-    return_: float
-    length: int
-    phase_steps: int
-    success: float | None
-    routing_entropy: float
-    load_entropy: float
-    specialisation: float
-    effective_experts: float
-    support: float
-    load_cv: float
-    dead_experts: int | None
-    loads: tuple[float, ...]
-    hard_loads: tuple[float, ...]
+    acted: Acted
 
 
 class EpisodeStatistics:
@@ -57,7 +44,7 @@ class EpisodeStatistics:
         """From a checkpoint of as many environments and experts."""
         self._under_way[:], self._before_phase[:] = state["under_way"], state["before_phase"]
 
-    def finished(self, rollout: Rollout) -> list[EpisodeSums]:
+    def finished(self, rollout: Rollout) -> list[Finished]:
         """The episodes that ended in this rollout, in order of completion; ties by environment."""
         gates = rollout.gates.double().cpu().numpy()
         gates = gates / gates.sum(2, keepdims=True)
@@ -79,7 +66,7 @@ class EpisodeStatistics:
             ),
             axis=2,
         )
-        episodes: list[EpisodeSums] = []
+        episodes: list[Finished] = []
         starts = np.zeros(len(self._under_way), dtype=np.int64)
         for step, env in np.argwhere(rollout.ended).tolist():
             sums = self._under_way[env] + columns[starts[env] : step + 1, env].sum(0)
@@ -87,19 +74,19 @@ class EpisodeStatistics:
             starts[env] = step + 1
             success = rollout.successes.get((step, env))
             before, self._before_phase[env] = self._before_phase[env], 0.0
-            episodes.append(self._summary(sums, int(sums[0] - before), (step + 1) * len(starts), success))
+            acted = self._summary(sums, int(sums[0] - before), success)
+            episodes.append(Finished((step + 1) * len(starts), acted))
         for env, start in enumerate(starts):
             self._under_way[env] += columns[start:, env].sum(0)
         return episodes
 
-    def _summary(self, sums: Floats, phase_steps: int, steps_into_rollout: int, success: bool | None) -> EpisodeSums:
+    def _summary(self, sums: Floats, phase_steps: int, success: bool | None) -> Acted:
         length = sums[0]
         means = sums / length
         loads = means[4 : 4 + self._experts]
         present = loads[loads > 0]
         load_entropy = float(-(present * np.log(present)).sum()) if np.isfinite(loads).all() else math.nan
-        return EpisodeSums(
-            steps_into_rollout=steps_into_rollout,
+        return Acted(
             return_=float(sums[1]),
             length=int(length),
             phase_steps=phase_steps,

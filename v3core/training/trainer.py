@@ -2,12 +2,11 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from v3core.config import PPOConfig, RunConfig
@@ -26,17 +25,18 @@ from v3core.curriculum import (
 from v3core.environment_setup import EnvironmentSetup
 from v3core.environments import EnvironmentSpec, ReplayError
 from v3core.environments.run_spec import check_run, imports_of
-from v3core.episode import EpisodeRecord
+from v3core.episode import EpisodeRecord, InForce, Update
 from v3core.errors import V3Error
 from v3core.interruption import LeftEarlyError
-from v3core.training.advantages import Floats, generalised_advantages
+from v3core.training.advantages import generalised_advantages
 from v3core.training.checkpoint import check_import, save_checkpoint
 from v3core.training.evaluation import evaluate
 from v3core.training.hooks import Edit, Evaluation, Longer, Orders, PhaseChange, TrainingHooks
-from v3core.training.ppo import Coefficients, NonFiniteUpdateError, Samples, UpdateStatistics, normalised, update
+from v3core.training.ppo import NonFiniteUpdateError, coefficients_of, update
 from v3core.training.rollout import InterruptedRolloutError, Rollout
+from v3core.training.samples import Samples
 from v3core.training.state import Snapshot, TrainingState, device_name
-from v3core.training.statistics import EpisodeSums, explained_variance
+from v3core.training.statistics import explained_variance
 from v3core.training.world import World
 
 CHECKPOINT_SECONDS = 15.0
@@ -134,7 +134,7 @@ def train(
                     state.policy, *_room(state, curriculum, config), interrupted=interrupted
                 )
             except InterruptedRolloutError as failed:
-                nothing = _Learned(None, Coefficients.of(settings), float("nan"), 0.0)
+                nothing = _Learned(None, coefficients_of(settings), float("nan"), 0.0)
                 _record(state, settings, world, nothing, failed.rollout, config, hooks)
                 raise failed.failure from failed.failure.__cause__
             if described is not world:
@@ -261,8 +261,8 @@ def _room(state: TrainingState, curriculum: Curriculum, config: RunConfig) -> tu
 class _Learned:
     """What came of a rollout: an update, or none because a number was not finite."""
 
-    statistics: UpdateStatistics | None
-    coefficients: Coefficients
+    update: Update | None
+    coefficients: dict[str, float]
     explained_variance: float
     bias_speed: float
     trouble: str | None = None
@@ -285,12 +285,12 @@ def _learn(
     Where a number is not finite nothing is learned: policy, optimiser and normalisation stay as the last good update
     left them. Three times in a row end the run.
     """
-    coefficients = Coefficients.of(settings)
+    coefficients = coefficients_of(settings)
     speed = settings.bias_speed if settings.routing == "topk" else 0.0
     state.updates += 1
     trouble, remedy = rollout.unusable() or (None, "")
     explained = float("nan")
-    statistics = None
+    learned = None
     if trouble is None:
         scale = state.return_scale.scale
         advantages = generalised_advantages(
@@ -303,9 +303,9 @@ def _learn(
         )
         targets = advantages + rollout.values
         explained = explained_variance(rollout.values, targets)
-        samples = _samples(rollout, advantages, targets, state.device)
+        samples = Samples.of(rollout, advantages, targets, state.device)
         try:
-            statistics = update(
+            learned = update(
                 state.policy, state.parameters, state.optimizer, samples, coefficients, ppo, state.random, interrupted
             )
         except NonFiniteUpdateError:
@@ -323,7 +323,7 @@ def _learn(
         state.failures_in_a_row += 1
         hooks.update_undone(trouble, state.failures_in_a_row)
         return _Learned(None, coefficients, float("nan"), 0.0, trouble, remedy)
-    return _Learned(statistics, coefficients, explained, speed)
+    return _Learned(learned, coefficients, explained, speed)
 
 
 def _give_up_if_hopeless(state: TrainingState, settings: Settings, learned: _Learned) -> None:
@@ -333,25 +333,6 @@ def _give_up_if_hopeless(state: TrainingState, settings: Settings, learned: _Lea
             f"Update {state.updates}, at episode {state.completed} and step {state.step} in phase "
             f"'{settings.phase_name}': {learned.trouble}, {state.failures_in_a_row} times in a row; {learned.remedy}."
         )
-
-
-def _samples(rollout: Rollout, advantages: Floats, targets: Floats, device: torch.device) -> Samples:
-    """The rollout with time and environments in one dimension, time first."""
-    steps, count = rollout.ended.shape
-    successors = np.arange(count, (steps + 1) * count).reshape(steps, count)
-    successors[-1] = -1
-    successors[rollout.ended] = -1
-    return Samples(
-        observations=rollout.observations.flatten(0, 1),
-        actions=rollout.actions.flatten(0, 1),
-        log_probs=rollout.log_probs.flatten(),
-        advantages=normalised(torch.from_numpy(advantages).float().flatten()).to(device),
-        targets=torch.from_numpy(targets).float().flatten().to(device),
-        gates=rollout.gates.flatten(0, 1),
-        noise=None if rollout.noise is None else rollout.noise.flatten(0, 1),
-        masks=None if rollout.masks is None else rollout.masks.flatten(0, 1),
-        successors=torch.from_numpy(successors.ravel()).to(device),
-    )
 
 
 def _record(
@@ -364,10 +345,20 @@ def _record(
     hooks: TrainingHooks,
 ) -> None:
     """Count what a rollout brought, and hand on the episodes that ended in it."""
-    sums = world.under_way.finished(rollout)[: config.episodes - state.completed]
+    finished = world.under_way.finished(rollout)[: config.episodes - state.completed]
+    in_force = _in_force(state, settings, str(world.environment), learned)
+    update = learned.update or Update.nothing(config.policy.experts)
     records = [
-        _episode(state, settings, str(world.environment), learned, episode, state.completed + number)
-        for number, episode in enumerate(sums, start=1)
+        EpisodeRecord(
+            **vars(episode.acted),
+            **vars(update),
+            **vars(in_force),
+            episode=state.completed + number,
+            step=state.step + episode.steps,
+            explained_variance=learned.explained_variance,
+            rollbacks=state.rollbacks,
+        )
+        for number, episode in enumerate(finished, start=1)
     ]
     state.completed += len(records)
     state.step += rollout.steps
@@ -375,33 +366,22 @@ def _record(
     hooks.record(records, state.step)
 
 
-def _episode(
-    state: TrainingState, settings: Settings, env: str, learned: _Learned, sums: EpisodeSums, number: int
-) -> EpisodeRecord:
-    """An episode's record; settings are those that router, optimiser and loss used."""
-    acted = asdict(sums)
-    into = acted.pop("steps_into_rollout")
+def _in_force(state: TrainingState, settings: Settings, env: str, learned: _Learned) -> InForce:
+    """The settings that router, optimiser and loss really used."""
     gating = state.policy.gating
     topk = gating.routing == "topk"
-    statistics = learned.statistics or UpdateStatistics.nothing(len(sums.loads))
-    return EpisodeRecord(
-        episode=number,
+    return InForce(
         phase=settings.phase_name,
         env=env,
-        step=state.step + into,
-        **acted,
-        **asdict(statistics),
-        explained_variance=learned.explained_variance,
-        rollbacks=state.rollbacks,
         lr=state.lr,
         temperature=gating.temperature,
         routing=gating.routing,
         alpha=gating.alpha if gating.routing == "entmax" else None,
-        top_k=min(gating.top_k, len(sums.loads)) if topk else None,
+        top_k=min(gating.top_k, state.policy.router.out_features) if topk else None,
         top_k_weights=gating.top_k_weights if topk else None,
         jitter=gating.jitter,
-        **asdict(learned.coefficients),
         bias_speed=learned.bias_speed,
+        **learned.coefficients,
     )
 
 

@@ -5,9 +5,13 @@ from contextlib import asynccontextmanager
 
 import streamlit as st
 from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import FileResponse
+from starlette.routing import Route
 
 from v3core.jobs.watchdog import ensure_watchdog
 from v3core.ui.known_hosts import KnownHosts
+from v3core.ui.plotly_js import SOURCE, address
 
 
 @asynccontextmanager
@@ -17,4 +21,14 @@ async def looking_after_runs(_: st.App) -> AsyncIterator[None]:
     yield
 
 
-app = st.App("app.py", lifespan=looking_after_runs, middleware=[Middleware(KnownHosts)])
+async def plotly_js(_: Request) -> FileResponse:
+    """The charts' script, as the installed plotly has it."""
+    return FileResponse(SOURCE, media_type="text/javascript")
+
+
+app = st.App(
+    "app.py",
+    lifespan=looking_after_runs,
+    middleware=[Middleware(KnownHosts)],
+    routes=[Route(address(), plotly_js)],
+)

@@ -5,7 +5,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,10 +38,17 @@ class Served:
 
 
 @contextmanager
-def served(folder: Path, *, base: str = "", port_by: str = "option", **variables: str) -> Iterator[Served]:
+def served(
+    folder: Path,
+    *,
+    base: str = "",
+    port_by: str = "option",
+    program: Sequence[str] = (sys.executable, "-m", "v3core"),
+    **variables: str,
+) -> Iterator[Served]:
     """Serve in `folder` until the end; `port_by` says whether the port is an option or a variable."""
     port, log = free_port(), folder / "server.log"
-    command = [sys.executable, "-m", "v3core", "serve", *(["--port", str(port)] if port_by == "option" else [])]
+    command = [*program, "serve", *(["--port", str(port)] if port_by == "option" else [])]
     cleaned = {name: value for name, value in os.environ.items() if not name.startswith(("V3_", "STREAMLIT_"))}
     given = {"PYTHONPATH": str(ROOT), "STREAMLIT_SERVER_PORT": str(port), "STREAMLIT_SERVER_BASE_URL_PATH": base}
     with log.open("wb") as output:

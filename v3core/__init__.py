@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from v3core.training.inference import TrainedPolicy
 
-__all__ = ["load_policy"]
+__all__ = ["__version__", "load_policy"]
+__version__ = "0.2.0"
 
 
 def load_policy(path: str | Path) -> "TrainedPolicy":

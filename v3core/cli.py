@@ -16,6 +16,7 @@ from urllib.parse import urlencode
 
 import click
 
+from v3core import __version__
 from v3core.config import MAX_SEED, Recipe, RunConfig, build_run_config, chosen_environment, recipe_for, run_name
 from v3core.curriculum import Curriculum, check_fits, fits, load_curriculum, scaled, with_boundaries
 from v3core.environment_options import environment_options
@@ -36,7 +37,8 @@ from v3core.jobs.monitor import run_monitored
 from v3core.jobs.sweep import experiment_name, parse_seeds
 from v3core.output import ReaderGoneError, echo, own_output, prepare
 from v3core.overrides import overridden, set_values
-from v3core.serve import DEFAULT_PORT
+from v3core.paths import SERVE
+from v3core.serve import DEFAULT_PORT, Address, show_page
 from v3core.store import runs as run_store
 from v3core.store.commands import read_commands, read_revisions
 from v3core.store.damage import set_aside
@@ -44,6 +46,8 @@ from v3core.store.database import Database, database_url
 from v3core.store.history import read_events
 from v3core.store.recent import time_left
 
+COMMAND = "v3lab" if Path(sys.argv[0]).name == "v3lab" else "python -m v3core"
+"""As it was given."""
 STOP_PATIENCE_SECONDS = 60.0
 
 
@@ -51,7 +55,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one command; print one sentence on stderr if it cannot be done."""
     prepare()
     try:
-        result = commands.main(arguments, prog_name="python -m v3core", standalone_mode=False)
+        result = commands.main(arguments, prog_name=COMMAND, standalone_mode=False)
         return result if isinstance(result, int) else 0
     except ReaderGoneError:
         return 0
@@ -94,6 +98,7 @@ class _Commands(click.Group):
 
 
 @click.group(cls=_Commands)
+@click.version_option(__version__, prog_name="v3lab", message="%(prog)s %(version)s")
 def commands() -> None:
     """Train mixture-of-experts policies under a routing curriculum."""
 
@@ -315,13 +320,22 @@ def sweep(
             echo(run_id)
 
 
-@commands.command()
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
+@commands.command(cls=click.Command)  # it may become the server, which has its own output
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object, and open nothing.")
 def demo(as_json: bool) -> None:
-    """Queue the demo, in the background: one policy with and without a curriculum; prints the run ids.
+    """Train the demo in the background, one policy with and without a curriculum, and open it in the browser.
 
-    While the runs of an earlier call are unfinished it queues nothing and prints their ids.
+    Prints the run ids. While the runs of an earlier call are unfinished it starts none. In a terminal it goes on as
+    `serve` unless the dashboard is served already; elsewhere it only names the page.
     """
+    with own_output():
+        first = _start_demo(as_json)
+    if sys.stdout.isatty() and not as_json:
+        show_page(f"/live?run={first}")
+
+
+def _start_demo(as_json: bool) -> str:
+    """Say which runs the demo has; returns the id of the first."""
     with _database() as database:
         supervisor.reconcile(database)
         ids = start_demo(database)
@@ -331,14 +345,15 @@ def demo(as_json: bool) -> None:
     if as_json:
         runs = [run.to_dict() for run in started]
         echo(json.dumps({"experiment": experiment, "runs": runs, "compare": address}, indent=2))
-        return
+        return ids[0]
     for run_id in ids:
         echo(run_id)
     echo(
-        f"The demo trains in the background, as experiment '{experiment}': watch it on the dashboard (`make run`; page "
-        f"{address} compares its runs), or with `runs` and `show ID`.",
+        f"The demo trains in the background, as experiment '{experiment}': watch it on the dashboard (`{SERVE}`; "
+        f"{Address.of_settings().url}{address} compares its runs), or with `runs` and `show ID`.",
         err=True,
     )
+    return ids[0]
 
 
 @commands.command()

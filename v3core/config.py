@@ -23,8 +23,9 @@ from v3core.curriculum import (
 from v3core.curriculum.knobs import Knob
 from v3core.environment_setup import VIEW, EnvArg, EnvArgs, EnvironmentSetup, Wrappers
 from v3core.errors import V3Error, explain
+from v3core.paths import shipped
 
-RECIPES = Path(__file__).resolve().parents[1] / "data" / "recipes"
+RECIPES = shipped("data", "recipes")
 Device = Literal["auto", "cpu", "cuda"]
 MAX_SEED = 2**32 - 1
 MAX_EPISODES = 100_000_000

@@ -7,14 +7,15 @@ import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
+from v3core import __version__
 from v3core.errors import V3Error
 from v3core.jobs.housekeeping import in_words, leftovers
 from v3core.jobs.launcher import slots
 from v3core.jobs.webhook import webhook
-from v3core.serve import DEFAULT_PORT, ROOT, check_port
-from v3core.store.database import Database, data_dir
+from v3core.paths import DATA_VARIABLE, INSTALLED, PACKAGE, data_dir, shipped
+from v3core.serve import DEFAULT_PORT, check_port
+from v3core.store.database import Database
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 LITTLE_DISK_BYTES = 1 << 30
@@ -34,7 +35,8 @@ class Finding:
 
 def examine() -> Iterator[Finding]:
     """Look at Python, packages, data folder, database, disk, port, webhook, cores and the tests' browser."""
-    yield _python()
+    yield _version()
+    yield Finding("Python", True, ".".join(map(str, sys.version_info[:3])))
     yield from _packages()
     yield from _data()
     yield _port()
@@ -43,31 +45,32 @@ def examine() -> Iterator[Finding]:
     yield _browser()
 
 
-def _python() -> Finding:
-    version = ".".join(map(str, sys.version_info[:3]))
-    return Finding("Python", True, version)
+def _version() -> Finding:
+    return Finding("Version", True, f"{__version__}, {'installed' if INSTALLED else 'a checkout'} in {PACKAGE}")
 
 
 def _packages() -> Iterator[Finding]:
     wrong = 0
-    pins = re.findall(r"^([\w-]+)(?:\[[\w,-]+\])?==([\w.]+)", (ROOT / "requirements.txt").read_text(), re.MULTILINE)
+    file = shipped("requirements.txt")
+    pins = re.findall(r"^([\w-]+)(?:\[[\w,-]+\])?==([\w.]+)", file.read_text(), re.MULTILINE)
     for name, pinned in pins:
         try:
             found = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             wrong += 1
-            yield Finding(name, False, "is not installed; run `make run`, or `pip install -r requirements.txt`")
+            yield Finding(name, False, f"is not installed; run `pip install -r {file}`")
             continue
         if found.split("+")[0] != pinned:
             wrong += 1
-            yield Finding(
-                name, False, f"is {found}, tested with {pinned}; run `pip install -r requirements.txt`", False
-            )
+            yield Finding(name, False, f"is {found}, tested with {pinned}; run `pip install -r {file}`", False)
     if not wrong:
         yield Finding("Packages", True, f"all {len(pins)} at their pinned versions")
 
 
 def _data() -> Iterator[Finding]:
+    folder = data_dir()
+    why = "that of this user" if INSTALLED else "in the folder where this command was given"
+    why = f"from {DATA_VARIABLE}" if os.environ.get(DATA_VARIABLE) else why
     try:
         database = Database.open()
         try:
@@ -79,12 +82,12 @@ def _data() -> Iterator[Finding]:
     except V3Error as error:
         yield Finding("Database", False, str(error))
         return
+    yield Finding("Data folder", True, f"{folder}, {why}")
     yield Finding("Database", True, database.describe())
     yield Finding("Slots", True, f"{limit}: as many runs train at once here, others wait; see python -m v3core slots")
     if found:
         room = in_words(sum(leftover.bytes for leftover in found))
         yield Finding("Left over", False, f"{room} in {len(found)} places; see python -m v3core tidy", needed=False)
-    folder = Path(data_dir()).resolve()
     free = shutil.disk_usage(folder).free
     gigabytes = f"{free / (1 << 30):.1f} GiB free in {folder}"
     yield Finding("Disk", free > LITTLE_DISK_BYTES, gigabytes, needed=False)

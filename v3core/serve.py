@@ -6,14 +6,14 @@ import socket
 import sys
 import tomllib
 from dataclasses import dataclass
-from pathlib import Path
 
+from v3core.browser import answers, can_open, open_when_served
 from v3core.errors import V3Error
 from v3core.jobs.launch import absolute_folders
 from v3core.jobs.launcher import SLOTS_VARIABLE, keep_asked_slots
+from v3core.paths import INSTALLED, SERVE, shipped
 from v3core.store.database import Database
 
-ROOT = Path(__file__).resolve().parents[1]
 ADDRESS = "127.0.0.1"
 DEFAULT_PORT = 8501
 
@@ -25,21 +25,35 @@ def serve(port: int) -> None:
         port: 0 for that of the settings.
 
     Raises:
-        V3Error: if the port is taken, or the data folder or `static` cannot be written.
+        V3Error: if the port is taken, or the data folder cannot be written.
     """
-    from v3core.ui.plotly_js import ensure_plotly_js  # only here: it imports Streamlit
-
     address = Address.of_settings(port)
     check_port(address.port, address.host)
     database = Database.open()
     keep_slots(database)
     stay_with(database)
     database.close()
-    ensure_plotly_js()  # before the server looks for the folder that it serves
     print(f"V3 Lab: {address.url}", flush=True)
-    os.chdir(ROOT)
-    command = ["streamlit", "run", str(ROOT / "asgi.py"), f"--server.port={address.port}"]
-    os.execv(sys.executable, [sys.executable, "-m", *command])
+    os.chdir(shipped())
+    flags = [f"--server.port={address.port}", "--server.enableStaticServing=false"]  # asgi.py serves the charts' script
+    os.execv(sys.executable, [sys.executable, "-m", "streamlit", "run", str(shipped("asgi.py")), *flags])
+
+
+def show_page(path: str) -> None:
+    """Open a page of the dashboard in the browser, or print its address; serve it if no server answers there.
+
+    Raises:
+        V3Error: as `serve` does.
+    """
+    address = Address.of_settings()
+    served = answers(address.url)
+    if not served:
+        check_port(address.port, address.host)
+    if can_open():
+        open_when_served(address.url, path)
+    print(f"Page: {address.url}{path}", flush=True)
+    if not served:
+        serve(0)
 
 
 @dataclass(frozen=True)
@@ -54,7 +68,7 @@ class Address:
     @classmethod
     def of_settings(cls, port: int = 0) -> "Address":
         """The server's address; `port` goes before that of the settings unless it is 0."""
-        server = tomllib.loads((ROOT / ".streamlit" / "config.toml").read_text(encoding="utf-8")).get("server", {})
+        server = tomllib.loads(shipped(".streamlit", "config.toml").read_text(encoding="utf-8")).get("server", {})
 
         def setting(name: str, variable: str, otherwise: str) -> str:
             return os.environ.get(f"STREAMLIT_SERVER_{variable}") or str(server.get(name, otherwise))
@@ -117,5 +131,5 @@ def check_port(port: int, host: str = ADDRESS) -> None:
                 raise V3Error(f"Port {port} needs administrator rights; choose another with --port.") from None
             raise V3Error(
                 f"Port {port} is in use: V3 Lab may be running already at http://{host}:{port}; "
-                "otherwise choose another with `make run PORT=8502`."
+                f"otherwise choose another with `{SERVE} {'--port ' if INSTALLED else 'PORT='}8502`."
             ) from None

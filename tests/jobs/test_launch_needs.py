@@ -104,7 +104,7 @@ def test_a_worker_gets_nothing_of_the_kind_from_whoever_starts_it(monkeypatch):
     monkeypatch.setenv("V3_RUN_VARIABLES", "MINE")
     monkeypatch.setenv("MINE", "kept")
     launch = capture(tiny_config())
-    given = launch.environment(ROOT, {"PYTHONPATH": "/other", "MINE": "other", "SDL_VIDEODRIVER": "x", "HOME": "/home"})
+    given = launch.environment({"PYTHONPATH": "/other", "MINE": "other", "SDL_VIDEODRIVER": "x", "HOME": "/home"})
     assert given["PYTHONPATH"].split(os.pathsep)[0] == str(ROOT)
     assert "/other" not in given["PYTHONPATH"]
     assert (given["MINE"], given["HOME"], "SDL_VIDEODRIVER" in given) == ("kept", "/home", False)

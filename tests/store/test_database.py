@@ -11,7 +11,8 @@ import pytest
 from sqlalchemy import insert, select
 
 from v3core.errors import V3Error
-from v3core.store.database import Database, data_dir
+from v3core.paths import data_dir
+from v3core.store.database import Database
 from v3core.store.schema import SCHEMA_VERSION, meta, metadata, runs
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -9,8 +9,9 @@ from pydantic import ValidationError
 from v3core.curriculum.fit import environments_of
 from v3core.curriculum.model import Curriculum
 from v3core.errors import V3Error, explain, suggestion
+from v3core.paths import shipped
 
-PRESETS = Path(__file__).resolve().parents[2] / "data" / "curricula"
+PRESETS = shipped("data", "curricula")
 
 
 def preset_names() -> list[str]:

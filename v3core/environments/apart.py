@@ -21,10 +21,10 @@ from v3core.environments.examine import Report, examine
 from v3core.environments.look import look
 from v3core.environments.run_spec import check_all
 from v3core.errors import V3Error
+from v3core.paths import import_folders
 
 CALL_SECONDS = 60.0
 """A call of an environment's code that takes longer hangs."""
-_ROOT = Path(__file__).resolve().parents[2]
 _SHIPPED = ("gymnasium.envs.", "minigrid.envs.")
 
 
@@ -90,7 +90,7 @@ def examine_apart(
         stdout=subprocess.PIPE,
         text=True,
         encoding="utf-8",
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(_ROOT), *paths]), "PYTHONUNBUFFERED": "1"},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([*import_folders(), *paths]), "PYTHONUNBUFFERED": "1"},
         start_new_session=True,
     )
     assert process.stdin is not None

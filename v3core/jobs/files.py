@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from v3core.store.database import Database, data_dir
+from v3core.paths import data_dir
+from v3core.store.database import Database
 
 DELETED = ".deleted-"
 """What the name of a folder begins with while a deleted run's files are being removed."""

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from v3core.config import RunConfig
 from v3core.errors import V3Error
+from v3core.paths import import_folders
 from v3core.store.runs import RunRow
 
 NAMES = frozenset(
@@ -87,16 +88,11 @@ class Launch:
         """Where to start it here."""
         return self.folder if os.access(self.folder, os.R_OK | os.X_OK) else str(otherwise)
 
-    def environment(self, root: Path, base: Mapping[str, str] = os.environ) -> dict[str, str]:
-        """The variables of its process: its own, and of whoever starts it (`base`) what has nothing to do with it.
-
-        Args:
-            root: the folder from which V3 Lab itself is imported.
-            base: variables of whoever starts it.
-        """
+    def environment(self, base: Mapping[str, str] = os.environ) -> dict[str, str]:
+        """The variables of its process: its own, and of whoever starts it (`base`) what has nothing to do with it."""
         named = _named(self.variables)
         kept = {name: value for name, value in base.items() if not _matters(name, named)}
-        return kept | self.variables | {"PYTHONPATH": os.pathsep.join([str(root), *self.path])}
+        return kept | self.variables | {"PYTHONPATH": os.pathsep.join([*import_folders(), *self.path])}
 
 
 def capture(config: RunConfig) -> Launch:

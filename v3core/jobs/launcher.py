@@ -9,7 +9,6 @@ import uuid
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import islice
-from pathlib import Path
 from typing import IO
 
 from v3core.config import RunConfig, check_name
@@ -30,7 +29,6 @@ MOST_PRIORITY = 1000
 MOST_SLOTS = 10_000
 SLOTS_VARIABLE = "V3_MAX_WORKERS"
 
-ROOT = Path(__file__).resolve().parents[2]
 
 Command = Callable[[str], list[str]]
 
@@ -276,7 +274,7 @@ def start_process(
         OSError: if it cannot be started.
     """
     launch = launch_of(run) or capture(run.config)
-    environment = launch.environment(ROOT) | {
+    environment = launch.environment() | {
         "V3_DATABASE_URL": database.url,
         "V3_DATA_DIR": str(database.data_dir),
         "PYTHONUNBUFFERED": "1",

@@ -10,6 +10,7 @@ from sqlalchemy import URL, Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from v3core.errors import V3Error
+from v3core.paths import data_dir
 from v3core.store import dialect, opening
 from v3core.store.damage import find_damage
 from v3core.store.upgrading import make_current
@@ -20,11 +21,6 @@ Transaction = Connection
 
 class DatabaseBusyError(V3Error):
     """Another process has kept the database locked for too long; trying again may help."""
-
-
-def data_dir() -> Path:
-    """The folder of V3_DATA_DIR, absolute; `data` in the working directory if that is not set."""
-    return Path(os.environ.get("V3_DATA_DIR") or "data").absolute()
 
 
 def database_url(folder: Path | None = None) -> URL:
@@ -55,7 +51,7 @@ class Database:
 
         Args:
             url: default V3_DATABASE_URL, or `v3.db` in the data folder if that is not set.
-            folder: the data folder; default V3_DATA_DIR, or `data`.
+            folder: the data folder; default that of `v3core.paths`.
 
         Raises:
             V3Error: one sentence, when the URL, the folder or the file will not do. Nothing is half-written.

@@ -17,6 +17,7 @@ from streamlit import config, net_util
 from streamlit.web.server.server_util import allowlisted_origins
 from streamlit.web.server.starlette.starlette_websocket import is_host_allowed
 
+from v3core.paths import SERVE
 from v3core.serve import ADDRESS
 
 HEALTH = "/_stcore/health"
@@ -111,4 +112,4 @@ def _proxy_sentence(page: str, host: str) -> str:
 
 
 def _command(name: str) -> str:
-    return f"STREAMLIT_SERVER_ALLOWED_HOSTS='localhost 127.0.0.1 {name}' make run"
+    return f"STREAMLIT_SERVER_ALLOWED_HOSTS='localhost 127.0.0.1 {name}' {SERVE}"

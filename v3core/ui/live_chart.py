@@ -14,7 +14,7 @@ import plotly
 import plotly.graph_objects as go
 import streamlit as st
 
-from v3core.ui.plotly_js import NAME
+from v3core.ui.plotly_js import address
 
 DEFAULT_HEIGHT = 300
 
@@ -107,7 +107,7 @@ def live_chart(
         "moves": st.session_state.get(moves_key, 0),
         "reports": on_range is not None,
         "visible": [visible.first - 1, visible.last] if visible else None,
-        "plotly": _plotly_js_url(),
+        "plotly": f"{address()}?v={plotly.__version__}",  # so that no stale copy is kept
     }
     result = _component(key=key, data=data, on_boundary_change=moved, on_range_change=looked)
     return _move(result.get("boundary"))
@@ -129,9 +129,3 @@ def _visible(value: object) -> VisibleRange | None:
             return VisibleRange(max(1, math.floor(start) + 1), max(1, math.ceil(end)), max(pixels, 1))
         case _:
             return None
-
-
-def _plotly_js_url() -> str:
-    """Where the browser finds plotly.js; changes with its version, so that no stale copy is kept."""
-    base = str(st.get_option("server.baseUrlPath") or "").strip("/")
-    return f"{'/' + base if base else ''}/app/static/{NAME}?v={plotly.__version__}"

@@ -1,17 +1,30 @@
-"""plotly's own JavaScript, from the installed package, where Streamlit serves it: nothing comes from outside."""
+"""plotly's own JavaScript, from the installed package: nothing comes from outside.
+
+`asgi.py` serves it. For a server that was started without `asgi.py`, as by `streamlit run app.py`, a copy lies where
+Streamlit serves files of an app.
+"""
 
 import os
 import tempfile
 from pathlib import Path
 
 import plotly
+import streamlit as st
 
 from v3core.errors import V3Error
+from v3core.paths import INSTALLED, shipped
 
-FOLDER = Path(__file__).resolve().parents[2] / "static"
+FOLDER = shipped("static")
 """Streamlit serves the folder `static` beside app.py as `app/static/`."""
 
 NAME = "plotly.min.js"
+SOURCE = Path(plotly.__file__).parent / "package_data" / NAME
+
+
+def address() -> str:
+    """Where the browser finds it on this server."""
+    base = str(st.get_option("server.baseUrlPath") or "").strip("/")
+    return f"{'/' + base if base else ''}/app/static/{NAME}"
 
 
 def ensure_plotly_js(folder: Path = FOLDER) -> Path:
@@ -20,12 +33,13 @@ def ensure_plotly_js(folder: Path = FOLDER) -> Path:
     Raises:
         V3Error: if the package lacks the file or the folder cannot be written.
     """
-    source = Path(plotly.__file__).parent / "package_data" / NAME
     target = folder / NAME
     try:
-        content_size = source.stat().st_size
+        content_size = SOURCE.stat().st_size
     except OSError:
         raise V3Error("The plotly package has no plotly.min.js; install it again from requirements.txt.") from None
+    if INSTALLED:
+        return SOURCE
     try:
         if target.stat().st_size == content_size:
             return target
@@ -36,7 +50,7 @@ def ensure_plotly_js(folder: Path = FOLDER) -> Path:
         handle, temporary = tempfile.mkstemp(prefix=f".{NAME}.", dir=folder)
         try:
             with os.fdopen(handle, "wb") as file:
-                file.write(source.read_bytes())
+                file.write(SOURCE.read_bytes())
             Path(temporary).chmod(0o644)
             Path(temporary).replace(target)
         except BaseException:

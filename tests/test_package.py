@@ -1,0 +1,137 @@
+"""What pip installs works without a checkout, and names the versions that requirements.txt pins."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import sysconfig
+import tomllib
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+
+import v3core
+from tests.processes import kill_all
+from tests.served import served
+from tests.waiting import wait_for
+
+ROOT = Path(__file__).resolve().parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+A_PAGE = """
+import sys
+from streamlit.testing.v1 import AppTest
+from v3core.paths import shipped
+
+app = AppTest.from_file(str(shipped("app.py")), default_timeout=60)
+app.query_params["run"] = sys.argv[1]
+app.switch_page("pages/live.py")
+app.run()
+assert not app.exception, app.exception
+print([element.value for element in (*app.title, *app.subheader, *app.caption, *app.markdown, *app.metric)])
+"""
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory):
+    """A fresh environment with V3 Lab from its wheel; what else it needs it finds where the tests find it."""
+    folder = tmp_path_factory.mktemp("installed")
+    pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
+    subprocess.run([*pip, "wheel", str(ROOT), "--no-deps", "--no-build-isolation", "-w", str(folder)], check=True)
+    (wheel,) = folder.glob("*.whl")
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder / "env")], check=True)
+    python = folder / "env" / "bin" / "python"
+    subprocess.run([*pip, "--python", str(python), "install", "--no-deps", str(wheel)], check=True)
+    (site,) = (folder / "env").glob("lib/python*/site-packages")
+    (site / "others.pth").write_text(sysconfig.get_path("purelib"))
+    return folder / "env"
+
+
+@pytest.fixture
+def user(installed, tmp_path):
+    """Give a command as somebody who has only the package: `user("runs")` returns what was printed."""
+    variables = {name: value for name, value in os.environ.items() if not name.startswith(("V3_", "STREAMLIT_"))}
+    variables |= {"PYTHONPATH": "", "XDG_DATA_HOME": str(tmp_path / "home"), "HOME": str(tmp_path)}
+
+    def give(*arguments, program="v3lab"):
+        return subprocess.run(
+            [installed / "bin" / program, *arguments],
+            cwd=tmp_path,
+            env=variables,
+            stdout=subprocess.PIPE,
+            text=True,
+            timeout=240,
+            check=True,
+        ).stdout
+
+    yield give
+    kill_all(tmp_path / "home" / "v3lab")
+
+
+def test_a_run_is_trained_and_shown_from_any_folder(user, installed, tmp_path):
+    data = tmp_path / "home" / "v3lab"
+    package = Path(user("-c", "import v3core; print(v3core.__file__)", program="python").strip()).parent
+    assert package.is_relative_to(installed)
+    assert user("--version") == f"v3lab {v3core.__version__}\n"
+    before = sorted(path for path in package.rglob("*") if "__pycache__" not in path.parts)
+
+    (queued,) = user("sweep", "--env", "CartPole-v1", "--curricula", "v3", "--episodes", "4").split()
+
+    def completed():
+        (run,) = json.loads(user("runs", "--json"))
+        return run["status"] == "completed" and run
+
+    run = wait_for(completed, 120, pause=0.5)
+    assert Path(run["checkpoint"]).is_relative_to(data)
+    findings = {found["subject"]: found["detail"] for found in json.loads(user("doctor", "--json"))}
+    assert str(data) in findings["Data folder"]
+    assert findings["Version"] == f"{v3core.__version__}, installed in {package}"
+    assert run["name"] in user("-c", A_PAGE, queued, program="python")
+    with served(
+        tmp_path, program=[str(installed / "bin" / "v3lab")], PYTHONPATH="", XDG_DATA_HOME=str(tmp_path / "home")
+    ) as server:
+        for path in ("/", "/live", "/app/static/plotly.min.js"):
+            assert server.get(path)[0] == 200, path
+        assert server.get("/app/static/plotly.min.js")[1].startswith("/**\n* plotly.js v")
+        assert "WARNING" not in server.log.read_text()
+    assert sorted(path for path in package.rglob("*") if "__pycache__" not in path.parts) == before
+
+
+def pins(name):
+    """The requirements of a file, without those of files that it includes."""
+    lines = (ROOT / name).read_text(encoding="utf-8").splitlines()
+    found = [Requirement(text) for line in lines if (text := line.partition("#")[0].strip()) and text[0] != "-"]
+    return {requirement.name.lower().replace("_", "-"): requirement for requirement in found}
+
+
+def ranges(names):
+    """The package's own requirements."""
+    found = [Requirement(text) for text in names]
+    return {requirement.name.lower().replace("_", "-"): requirement for requirement in found}
+
+
+@pytest.mark.parametrize(
+    ("file", "declared"),
+    [
+        ("requirements.txt", PROJECT["dependencies"]),
+        (
+            "requirements-dev.txt",
+            [*PROJECT["optional-dependencies"]["dev"], *PROJECT["optional-dependencies"]["postgres"]],
+        ),
+    ],
+)
+def test_what_is_pinned_is_what_the_package_asks_for(file, declared):
+    pinned, asked = pins(file), ranges(declared)
+    asked.pop("v3lab", None)  # an extra that names another
+    assert pinned.keys() == asked.keys()
+    for name, requirement in pinned.items():
+        assert requirement.extras == asked[name].extras, name
+        for specifier in requirement.specifier:
+            assert asked[name].specifier.contains(specifier.version), f"{asked[name]} leaves out {specifier.version}"
+
+
+def test_each_python_that_is_named_is_taken():
+    minors = [int(found[1]) for line in PROJECT["classifiers"] if (found := re.search(r":: 3\.(\d+)$", line))]
+    wanted = Requirement(f"python{PROJECT['requires-python']}").specifier
+    assert minors == [minor for minor in range(30) if wanted.contains(f"3.{minor}.1")] == [11, 12, 13]

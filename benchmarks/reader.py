@@ -28,10 +28,11 @@ from v3core.charts.figures import (
     schedule_figure,
 )
 from v3core.charts.series import RunSeries
+from v3core.rollup import Series
 from v3core.store.database import Database
 from v3core.store.phase_sums import read_phase_sums
 from v3core.store.runs import get_run
-from v3core.store.series import Series, read_series
+from v3core.store.series import read_series
 
 NEW = 100
 METRICS = ("return", "policy_loss", "value_loss", "routing_entropy", "temperature", "lr")
@@ -62,7 +63,7 @@ def first_look(folder: Path, run_id: str) -> float:
 def draw(db: Database, run_id: str, curve: Series) -> list[Any]:
     """The six figures, ready to be sent."""
     run = get_run(db, run_id)
-    series = RunSeries.of_curve(curve, name="benchmark", experts=run.experts, total=run.episodes)
+    series = RunSeries("benchmark", curve, total=run.episodes)
     figures = (return_figure, expert_loads_figure, routing_entropy_figure, effective_experts_figure, losses_figure)
     made = [figure(series) for figure in figures]
     return [*made, schedule_figure(series, run.config.curriculum, run.config.base.values())]

@@ -48,7 +48,7 @@ if not runs:
 metric = st.selectbox(
     "Metric",
     metrics_of([shell.needed(load_series)(database, run) for run in runs]),
-    format_func=lambda name: METRICS[name][0],
+    format_func=METRICS.__getitem__,
     key="metric",
     bind="query-params",
     width=320,

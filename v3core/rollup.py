@@ -5,7 +5,7 @@ are powers of two, so that a coarser bucket is made of whole finer ones. Plain a
 draw them.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -157,3 +157,80 @@ def trailing_mean(values: Floats, window: int) -> Floats:
     count = seen[window:] - seen[:-window]
     with np.errstate(invalid="ignore", over="ignore"):
         return np.asarray(np.ascontiguousarray(views).sum(axis=-1) / count, dtype=np.float64)
+
+
+def trailing_of_buckets(mean: Floats, count: Integers, buckets: int) -> Floats:
+    """Mean over the last so many buckets, each weighted by the numbers it holds; NaN where they hold none."""
+    total = np.concatenate(([0.0], np.cumsum(np.where(count > 0, mean * count, 0.0))))
+    known = np.concatenate(([0], np.cumsum(count)))
+    end = np.arange(1, len(mean) + 1)
+    start = np.maximum(end - buckets, 0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray((total[end] - total[start]) / (known[end] - known[start]), dtype=np.float64)
+
+
+@dataclass(frozen=True)
+class Series:
+    """Metrics of consecutive episodes in buckets; buckets between them that hold no episode are empty.
+
+    Bucket b holds the episodes b·size + 1 … (b + 1)·size, so that a bucket stays where it is as episodes are added.
+    """
+
+    size: int
+    """Episodes per bucket: a power of two."""
+    numbers: Integers
+    """Which buckets, shape [n]."""
+    stats: Floats
+    """Minimum, maximum, mean, count and last value, shape [n, 5, metrics]."""
+    metrics: tuple[str, ...]
+    experts: int
+    newest: int
+    """Number of the newest episode read, or the one before the first if there is none: the cursor."""
+
+    def __len__(self) -> int:
+        """Number of buckets."""
+        return len(self.numbers)
+
+    @property
+    def episode(self) -> Integers:
+        """Newest episode that each bucket can hold; of the last bucket, the newest that it does. Shape [n]."""
+        return np.minimum((self.numbers + 1) * self.size, self.newest)
+
+    def summary(self, metric: str) -> Summary:
+        """One metric.
+
+        Raises:
+            KeyError: if it was not read, or does not exist.
+        """
+        if metric not in self.metrics:
+            raise KeyError(metric)
+        stats = self.stats[:, :, self.metrics.index(metric)]
+        count = stats[:, COUNT].astype(np.int64)
+        return Summary(stats[:, MINIMUM], stats[:, MAXIMUM], stats[:, MEAN], count, stats[:, LAST])
+
+    def coarser(self, size: int) -> "Series":
+        """The same in larger buckets."""
+        if size == self.size:
+            return self
+        numbers, stats = combine(self.numbers // (size // self.size), self.stats)
+        return replace(self, size=size, numbers=numbers, stats=stats)
+
+    def in_at_most(self, buckets: int) -> "Series":
+        """The same in at most so many buckets."""
+        if len(self) <= buckets:
+            return self
+        return self.coarser(bucket_size(self.newest, buckets, int(self.numbers[0]) * self.size + 1))
+
+    def trailing(self, metric: str, window: int) -> Floats:
+        """Mean of a metric over the last `window` episodes up to each bucket's end; over whole buckets, see `span_of`.
+
+        NaN where there is no number. The means of 100 episodes that are recorded themselves are exact.
+        """
+        if window == LONGEST_WINDOW and f"mean_{metric}" in self.metrics:
+            return self.summary(f"mean_{metric}").last
+        found = self.summary(metric)
+        return trailing_of_buckets(found.mean, found.count, self.span_of(window) // self.size)
+
+    def span_of(self, window: int) -> int:
+        """Episodes that a trailing mean of `window` really spans here."""
+        return -(-window // self.size) * self.size

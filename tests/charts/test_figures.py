@@ -10,6 +10,7 @@ import numpy as np
 import plotly.graph_objects as go
 import pytest
 
+from tests.charts.made import made_curve
 from v3core.charts.compare import METRICS, compare_figure, metrics_of
 from v3core.charts.curriculum_preview import curriculum_preview
 from v3core.charts.experts import effective_experts_figure, expert_gradients_figure
@@ -21,12 +22,12 @@ from v3core.charts.figures import (
     schedule_figure,
     success_figure,
 )
+from v3core.charts.frame import drawn_words
 from v3core.charts.health import NETWORK, UPDATES, health_figure
 from v3core.charts.knobs import knobs_in_use, planned_curve
 from v3core.charts.series import EvaluationPoint, RunSeries, boundaries_ahead, phase_bands
 from v3core.curriculum import BaseValues, Curriculum, Phase, PhaseStart, Ramp, Until, load_preset, preset_names, scaled
-from v3core.rollup import COUNT
-from v3core.store.series import Series
+from v3core.rollup import COUNT, Series
 
 BASE = BaseValues(lr=1e-3, load_balance=0.02, entropy=0.01)
 TOTAL = 1000
@@ -53,19 +54,27 @@ FIGURES: Mapping[str, Callable[[RunSeries], go.Figure]] = {
 
 
 def series(count: int, *, experts: int = 4, missing: bool = False, total: int = TOTAL) -> RunSeries:
+    """A run with a number in every column, or with episodes and no number but their loads."""
     random = np.random.default_rng(count)
     loads = random.dirichlet(np.ones(experts), size=count) if experts > 1 else np.ones((count, experts))
     return RunSeries(
         name="run",
-        episode=np.arange(1, count + 1),
-        columns={name: np.full(count, np.nan) if missing else random.random(count) for name in COLUMNS},
-        loads=loads.reshape(count, experts),
+        curve=made_curve(
+            {name: np.full(count, np.nan) if missing else random.random(count) for name in COLUMNS},
+            loads=loads.reshape(count, experts),
+            expert_grad_norms=None if missing else random.random((count, experts)),
+        ),
         bands=phase_bands(CURRICULUM, episodes=total),
         boundaries=boundaries_ahead(CURRICULUM, completed=count, episodes=total),
         total=total,
-        expert_grad_norms=np.full((count, experts), np.nan) if missing else random.random((count, experts)),
         evaluations=() if missing or not count else (evaluation(count),),
     )
+
+
+def only(columns: Mapping[str, Any], *, total: int = 0, experts: int = 4) -> RunSeries:
+    """A run of which nothing but these columns and even loads is recorded."""
+    count = len(next(iter(columns.values())))
+    return RunSeries("run", made_curve(columns, loads=np.full((count, experts), 1 / experts)), total=total)
 
 
 def buckets(size: int, numbers: range) -> Series:
@@ -77,7 +86,7 @@ def buckets(size: int, numbers: range) -> Series:
 
 
 def in_buckets(curve: Series, view: Series | None = None) -> RunSeries:
-    return RunSeries.of_curve(curve, name="run", experts=0, total=curve.newest, view=view)
+    return RunSeries("run", curve, total=curve.newest, view=view)
 
 
 def evaluation(episode: int, **changes: Any) -> EvaluationPoint:
@@ -92,18 +101,17 @@ def payload(figure: go.Figure) -> Any:
 
 @pytest.mark.parametrize("figure", FIGURES)
 @pytest.mark.parametrize(
-    "data",
-    [series(0), series(1), series(2, missing=True), series(300), series(1500), series(1500, missing=True)],
+    ("count", "missing"),
+    [(0, False), (1, False), (2, True), (300, False), (1500, False), (1500, True)],
     ids=["none", "one", "all missing", "some", "buckets", "buckets all missing"],
 )
 @pytest.mark.parametrize("experts", [1, 4, 64])
-def test_any_data_can_be_drawn(figure: str, data: RunSeries, experts: int) -> None:
-    drawn = FIGURES[figure](series(len(data), experts=experts, missing=bool(np.isnan(data.column("return")).all())))
-    layout = payload(drawn)["layout"]
+def test_any_data_can_be_drawn(figure: str, count: int, missing: bool, experts: int) -> None:
+    layout = payload(FIGURES[figure](series(count, experts=experts, missing=missing)))["layout"]
     assert layout["meta"]["alt"].endswith(".")
     assert layout["uirevision"]
     assert layout["xaxis"]["title"]["text"] == "Episode"
-    assert layout["xaxis"]["range"] == [0, max(TOTAL, len(data))]
+    assert layout["xaxis"]["range"] == [0, max(TOTAL, count)]
 
 
 @pytest.mark.parametrize("figure", FIGURES)
@@ -119,10 +127,9 @@ def test_return_shows_every_episode_then_buckets_with_their_extremes() -> None:
     few = return_figure(series(300), threshold=475)
     assert [trace.name for trace in few.data][:3] == ["Episode", "Mean of last 100", "Reward threshold 475"]
     assert few.data[0].mode == "markers"
-    spiky = series(1500)
     returns = np.zeros(1500)
     returns[777] = 500
-    many = return_figure(RunSeries("run", spiky.episode, {"return": returns}, spiky.loads, total=1500))
+    many = return_figure(only({"return": returns}, total=1500))
     outline = many.data[0]
     assert outline.fill == "toself"
     assert max(outline.y) == 500
@@ -136,8 +143,7 @@ def test_return_shows_every_episode_then_buckets_with_their_extremes() -> None:
 def test_gaps_stay_gaps_in_the_band_of_extremes() -> None:
     values = np.ones(1500)
     values[600:800] = np.nan
-    data = series(1500)
-    figure = return_figure(RunSeries("run", data.episode, {"return": values}, data.loads))
+    figure = return_figure(only({"return": values}))
     outline, mean = figure.data[0], figure.data[1]
     assert np.isnan(outline.y).sum() == 1  # two outlines
     assert np.isnan(mean.y).sum() == 100
@@ -163,9 +169,8 @@ def test_phases_are_drawn_fainter_ahead_and_named() -> None:
     figure = return_figure(series(300))
     rectangles = [shape for shape in figure.layout.shapes if shape.type == "rect"]
     assert [(shape.x0, shape.x1) for shape in rectangles] == [(0, 250), (250, 750), (750, 1000)]
-    data = series(300)
     bands = phase_bands(CURRICULUM, episodes=TOTAL, starts=[PhaseStart(0, 0), PhaseStart(250, 9)])
-    figure = return_figure(RunSeries("run", data.episode, data.columns, data.loads, bands, data.boundaries, TOTAL))
+    figure = return_figure(replace(series(300), bands=bands))
     rectangles = [shape for shape in figure.layout.shapes if shape.type == "rect"]
     assert [(shape.x0, shape.x1) for shape in rectangles] == [(0, 250), (250, 300), (300, 750), (750, 1000)]
     opacity = [float(shape.fillcolor.rstrip(")").split(",")[-1]) for shape in rectangles]
@@ -309,7 +314,7 @@ def test_an_evaluation_without_a_number_is_not_drawn() -> None:
 
 def test_success_is_a_rate() -> None:
     solved = np.arange(1, 401) % 4 == 0
-    figure = success_figure(RunSeries("run", np.arange(1, 401), {"success": solved}, series(400).loads, total=400))
+    figure = success_figure(only({"success": solved}, total=400))
     bucket, average = figure.data
     assert bucket.name == "Rate in 8 episodes"
     np.testing.assert_allclose(bucket.y, 0.25)
@@ -322,9 +327,7 @@ def test_specialisation_stands_beside_what_it_is_the_difference_of() -> None:
     names = [trace.name for trace in figure.data]
     assert names == ["H(E[α]), load", "E[H(α)], steps", "Specialisation", "ln 4 = 1.386"]
     assert figure.data[2].fill == "tozeroy"
-    before = series(300)
-    columns = {"routing_entropy": before.columns["routing_entropy"]}
-    figure = routing_entropy_figure(RunSeries("run", before.episode, columns, before.loads, total=300))
+    figure = routing_entropy_figure(only({"routing_entropy": np.ones(300)}))
     assert [trace.name for trace in figure.data] == ["E[H(α)], steps", "ln 4 = 1.386"]
 
 
@@ -341,18 +344,16 @@ def test_effective_experts_are_measured_against_their_number() -> None:
 
 
 def test_health_leaves_out_what_was_not_recorded_and_says_where_it_cuts() -> None:
-    data = series(300)
-    variance = np.linspace(-50, 0.9, 300)
-    columns = {"explained_variance": variance, "load_cv": data.columns["load_cv"]}
-    figure = health_figure(RunSeries("run", data.episode, columns, data.loads, total=300), NETWORK, name="network")
+    columns = {"explained_variance": np.linspace(-50, 0.9, 300), "load_cv": np.ones(300)}
+    figure = health_figure(only(columns), NETWORK, name="network")
     assert [trace.name for trace in figure.data] == [NETWORK["explained_variance"], NETWORK["load_cv"]]
     assert list(figure.layout.yaxis.range) == [-1, 1.05]
     assert any("(shown from −1)" in note.text for note in figure.layout.annotations)
 
 
 def test_metrics_are_those_that_a_run_has() -> None:
-    bare = RunSeries("run", np.array([1, 2]), {"return": np.array([1, 2])}, np.full((2, 4), 0.25), total=2)
-    assert metrics_of([bare]) == ["return", "effective_experts"]
+    bare = only({"return": np.array([1, 2])})
+    assert metrics_of([bare]) == ["return", "effective_experts", "length"]
     assert "specialisation" in metrics_of([bare, series(3)])
     assert metrics_of([series(0)]) == list(METRICS)
 
@@ -364,3 +365,54 @@ def test_evaluations_are_compared_point_by_point() -> None:
     assert list(figure.data[0].y) == [0.5, 0.8]
     assert figure.data[0].mode == "lines+markers"
     assert figure.layout.yaxis.title.text == "Evaluation, mean return"
+
+
+def test_effective_experts_of_runs_that_recorded_only_loads_are_those_of_the_loads() -> None:
+    two, three = (np.tile([1 / used] * used + [0.0] * (4 - used), (300, 1)) for used in (2, 3))
+    runs = [RunSeries("run", made_curve({"return": np.ones(300)}, loads=loads)) for loads in (two, three)]
+    for trace, expected in zip(compare_figure(runs, metric="effective_experts").data[:2], (2, 3), strict=True):
+        np.testing.assert_allclose(trace.y, expected)
+
+
+@pytest.mark.parametrize(
+    ("figure", "metric"),
+    [
+        ("return", "return"),
+        ("losses", "action_entropy"),
+        ("loads", "load_2"),
+        ("entropy", "specialisation"),
+        ("success", "success"),
+        ("effective", "support"),
+        ("gradients", "expert_grad_norm_4"),
+        ("updates", "approx_kl"),
+        ("network", "dormant_share"),
+        ("schedule", "lr"),
+        ("compare", "return"),
+    ],
+)
+def test_no_chart_leaves_out_a_metric_that_it_does_not_find(figure: str, metric: str) -> None:
+    """A name that no store knows is an error: as NaN it would be a chart that stays empty."""
+    known = series(300).curve
+    names = tuple("renamed" if name == metric else name for name in known.metrics)
+    with pytest.raises(KeyError, match=metric):
+        FIGURES[figure](replace(series(300), curve=replace(known, metrics=names)))
+
+
+@pytest.mark.parametrize(
+    ("count", "age", "sentence"),
+    [
+        (0, "", "No episodes yet"),
+        (1, "0 s", "Drawn: 1 episode; newest 0 s old"),
+        (412, "", "Drawn: all 412 episodes"),
+        (1000, "2 s", "Drawn: all 1,000 episodes; newest 2 s old"),
+        (1001, "2 min", "Drawn: 501 buckets of 2 episodes, 1,001 episodes; newest 2 min old"),
+    ],
+)
+def test_caption_says_what_is_drawn_of_what_there_is(count: int, age: str, sentence: str) -> None:
+    assert drawn_words(series(count), age) == sentence
+
+
+def test_caption_says_that_only_a_part_is_looked_at() -> None:
+    assert (
+        drawn_words(in_buckets(buckets(2, range(600)), view=buckets(1, range(400)))) == "Drawn: 400 of 1,200 episodes"
+    )

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from tests.charts.made import made_curve
 from v3core.charts.knobs import knobs_in_use, planned_curve
 from v3core.charts.series import Boundary, PhaseBand, RunSeries, boundaries_ahead, phase_bands
 from v3core.curriculum import BaseValues, PhaseStart, load_preset, parse, scaled
@@ -58,11 +59,21 @@ def test_only_what_lies_ahead_can_be_moved_and_only_between_its_neighbours(
     assert boundaries_ahead(CURRICULUM, completed=completed, episodes=1000) == expected
 
 
-def test_a_column_that_was_not_recorded_is_missing_not_zero() -> None:
-    series = RunSeries("run", np.array([1, 2]), {"return": np.array([1, 2])}, np.full((2, 3), 1 / 3), total=5)
+def test_a_metric_that_was_not_recorded_is_missing_not_zero() -> None:
+    series = RunSeries("run", made_curve({"return": [1, 2]}, loads=np.full((2, 3), 1 / 3)), total=5)
     assert (len(series), series.completed, series.experts, series.end) == (2, 2, 3, 5)
-    assert series.column("return").dtype == np.float64
-    assert np.isnan(series.column("value_loss")).all()
+    assert series.newest("return") == 2
+    assert np.isnan(series.newest("value_loss"))
+    assert (series.has("return"), series.has("value_loss"), series.has("value_loss", "return")) == (True, False, True)
+    assert series.of_experts("load") == ["load_1", "load_2", "load_3"]
+    assert np.isnan(RunSeries("run", made_curve({"return": []})).newest("return"))
+
+
+def test_a_metric_that_does_not_exist_is_an_error() -> None:
+    series = RunSeries("run", made_curve({"return": [1, 2]}))
+    for look in (series.has, series.newest):
+        with pytest.raises(KeyError, match="gate_entropies"):
+            look("gate_entropies")
 
 
 TRIGGERED = parse(

@@ -9,7 +9,7 @@ from functools import cache
 from v3core.config import build_run_config, recipe_for
 from v3core.curriculum import Progress, environments_of, load_preset, scaled, settings_at
 from v3core.episode import EpisodeRecord
-from v3core.insight.phases import DEAD_LOAD
+from v3core.insight.loads import DEAD_LOAD
 from v3core.jobs import identity
 from v3core.jobs.files import run_folder
 from v3core.jobs.launcher import claim, create

@@ -126,7 +126,7 @@ def test_environments_are_told_by_phase_where_they_change(open_page, database):
 
 
 def titles(names):
-    return [METRICS[name][0] for name in names]
+    return [METRICS[name] for name in names]
 
 
 def test_compare_offers_the_metrics_that_the_runs_have(open_page, database):

@@ -17,9 +17,11 @@ import pytest
 import torch
 from gymnasium import spaces
 
+from tests.charts.made import made_curve
 from tests.databases import empty_database
 from tests.training.conftest import Clock
 from v3core.charts.compare import METRICS, compare_figure
+from v3core.charts.experts import effective_experts_figure, expert_gradients_figure
 from v3core.charts.figures import (
     expert_loads_figure,
     losses_figure,
@@ -27,6 +29,7 @@ from v3core.charts.figures import (
     routing_entropy_figure,
     schedule_figure,
 )
+from v3core.charts.health import NETWORK, UPDATES, health_figure
 from v3core.charts.series import RunSeries
 from v3core.config import build_run_config, recipe_for
 from v3core.curriculum import (
@@ -45,6 +48,7 @@ from v3core.store.commands import add_revision
 from v3core.store.database import Database
 from v3core.store.readers import EPISODE_COLUMNS, read_episodes
 from v3core.store.runs import add_run
+from v3core.store.series import read_series
 from v3core.store.writer import EpisodeWriter
 from v3core.training import trainer
 from v3core.training.checkpoint import load_checkpoint
@@ -320,17 +324,9 @@ def test_fault_9_the_final_score_is_read_after_the_reset(small_run, recorder):
     assert recorded == played[:12]
 
 
-class Asked(dict):
-    """Columns that fail a look for one that is not there."""
-
-    def __contains__(self, name):
-        assert super().__contains__(name), f"a chart reads '{name}', which is never recorded"
-        return True
-
-
 @pytest.fixture
 def stored(small_run, recorder, tmp_path):
-    """A run with every loss and routing setting in use, in a real store: its config, records, and a way to read it."""
+    """A run with every loss and routing setting in use, in a real store: its config, records, and the store."""
     used = dict.fromkeys([knob for knob in KNOBS if knob not in {"lr", "temperature", "alpha"}], 0.01)
     phases = [
         {"name": "one", "until": {"episode": 6}, "routing": "entmax", "alpha": 1.5, **used},
@@ -348,7 +344,7 @@ def stored(small_run, recorder, tmp_path):
         writer = EpisodeWriter(db, "run", generation=0, writable_in={"running"})
         writer.record(hooks.episodes, hooks.step)
         writer.close()
-        yield config, hooks.episodes, lambda: read_episodes(db, "run")
+        yield config, hooks.episodes, db
         db.close()
 
 
@@ -357,8 +353,8 @@ PER_EXPERT = ("loads", "hard_loads", "expert_grad_norms")
 
 def test_fault_10_a_metric_is_watched_that_is_never_logged(stored):
     """Fault 10: every number that training reports is in the store, none of them empty throughout, as it was."""
-    _, records, read = stored
-    table = read()
+    _, records, db = stored
+    table = read_episodes(db, "run")
     names = {field.name.rstrip("_") for field in dataclasses.fields(EpisodeRecord)}
     assert names == {*EPISODE_COLUMNS, *PER_EXPERT} - {"at"}
     for name in names - set(PER_EXPERT):
@@ -371,9 +367,9 @@ def test_fault_10_a_metric_is_watched_that_is_never_logged(stored):
         np.testing.assert_allclose(getattr(table, name), [getattr(record, name) for record in records])
 
 
-def series_of(config, table):
+def series_of(config, db):
     starts = (PhaseStart(0, 0), PhaseStart(6, 30))
-    return RunSeries("run", table["episode"], Asked(table.columns), table.loads, total=config.episodes, starts=starts)
+    return RunSeries("run", read_series(db, "run"), total=config.episodes, starts=starts)
 
 
 def figures_of(config, series):
@@ -381,17 +377,20 @@ def figures_of(config, series):
     yield losses_figure(series)
     yield expert_loads_figure(series)
     yield routing_entropy_figure(series)
+    yield effective_experts_figure(series)
+    yield expert_gradients_figure(series)
+    yield from (health_figure(series, columns, name="health") for columns in (UPDATES, NETWORK))
     yield schedule_figure(series, config.curriculum, config.base.values(), knobs=KNOBS, height=1200)
     yield from (compare_figure([series, series], metric=metric) for metric in METRICS)
 
 
 def test_fault_10_every_column_of_every_chart_is_recorded(stored):
     """Fault 10: a chart that reads a column which the store does not have would be empty, and nobody told."""
-    config, _, read = stored
-    series = series_of(config, read())
+    config, _, db = stored
+    series = series_of(config, db)
     assert len(list(figures_of(config, series))) > len(METRICS)
-    with pytest.raises(AssertionError, match="never recorded"):
-        series.column("gate_entropies")
+    with pytest.raises(KeyError, match="gate_entropies"):
+        health_figure(series, {"gate_entropies": "Gate entropies"}, name="health")
 
 
 def test_fault_11_an_undone_update_keeps_the_optimisers_moments(small_run, recorder, spied):
@@ -467,10 +466,10 @@ def test_fault_13_an_ablation_runs_the_same_command_again():
 
 def test_fault_14_a_figure_comes_from_random_numbers(stored):
     """Fault 14: figures of the same recorded run are equal, and show the numbers that were recorded."""
-    config, records, read = stored
-    twice = [[figure.to_json() for figure in figures_of(config, series_of(config, read()))] for _ in range(2)]
+    config, records, db = stored
+    twice = [[figure.to_json() for figure in figures_of(config, series_of(config, db))] for _ in range(2)]
     assert twice[0] == twice[1]
-    points = return_figure(series_of(config, read())).data[0]
+    points = return_figure(series_of(config, db)).data[0]
     assert list(points.x) == [record.episode for record in records]
     assert list(points.y) == [record.return_ for record in records]
 
@@ -479,8 +478,7 @@ def test_fault_15_different_episodes_of_two_runs_are_compared():
     """Fault 15: runs of different lengths stand over the same episodes, each at its own episode numbers."""
 
     def made(name, count):
-        episode = np.arange(1, count + 1)
-        return RunSeries(name, episode, {"return": episode.astype(float)}, np.full((count, 2), 0.5), total=500)
+        return RunSeries(name, made_curve({"return": np.arange(1, count + 1)}), total=500)
 
     short, long = compare_figure([made("short", 400), made("long", 500)], metric="return", window=1).data[:2]
     assert list(short.y) == list(short.x) == list(range(1, 401))  # the return is the episode's number

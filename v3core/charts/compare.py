@@ -1,18 +1,16 @@
 """Several runs over each other, each with its own phases."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 
 import numpy as np
 import plotly.graph_objects as go
 
-from v3core.charts.buckets import group, moving_average
 from v3core.charts.frame import LEGEND_ROOM, Span, plain_frame
 from v3core.charts.palette import colours, rgba
-from v3core.charts.points import trailing_buckets, window_of
 from v3core.charts.series import RunSeries
 from v3core.charts.text import chart_text
-from v3core.rollup import Floats, Integers, mean_window
+from v3core.insight.loads import effective_experts
+from v3core.rollup import Floats, Series, mean_window, trailing_of_buckets
 
 _STRIP = 16
 """Height of one run's strip of phases, in pixels."""
@@ -21,61 +19,48 @@ _STRIP_TEXT = 10
 _STRIPS_GAP = 8
 
 
-def _entropy_share(series: RunSeries) -> Floats:
-    most = np.log(series.experts) if series.experts > 1 else np.nan
-    return np.asarray(_column("routing_entropy")(series) / most, dtype=np.float64)
-
-
-def _effective_experts(series: RunSeries) -> Floats:
-    """exp(H) of an episode's mean loads. Of buckets, the mean of what was recorded of their episodes."""
-    if series.curve is not None and series.has("effective_experts"):
-        return series.curve.summary("effective_experts").mean
-    loads = series.loads
-    with np.errstate(divide="ignore", invalid="ignore"):
-        terms = np.where(loads > 0, loads * np.log(loads), 0.0)
-    known = np.isfinite(loads).all(axis=1) if loads.ndim == 2 else np.zeros(len(series), dtype=bool)
-    return np.where(known, np.exp(-terms.sum(axis=1)), np.nan)
-
-
-def _column(name: str) -> Callable[[RunSeries], Floats]:
-    """A column; of buckets, their means."""
-
-    def values(series: RunSeries) -> Floats:
-        if series.curve is not None and name in series.curve.metrics:
-            return series.curve.summary(name).mean
-        return series.column(name)
-
-    return values
-
-
 EVALUATION = "evaluation"
-"""The one metric that is no column of the episodes: it has a value at each evaluation."""
+"""The one metric that is not of the episodes: it has a value at each evaluation."""
 
-METRICS: dict[str, tuple[str, Callable[[RunSeries], Floats]]] = {
-    "return": ("Return", _column("return")),
-    "success": ("Success rate", _column("success")),
-    EVALUATION: ("Evaluation, mean return", lambda series: np.array([point.mean for point in series.evaluations])),
-    "routing_entropy": ("Routing entropy (nats)", _column("routing_entropy")),
-    "specialisation": ("Specialisation (nats)", _column("specialisation")),
-    "effective_experts": ("Effective experts of the load", _effective_experts),
-    "dead_experts": ("Dead experts", _column("dead_experts")),
-    "load_cv": ("Load deviation / mean", _column("load_cv")),
-    "dormant_share": ("Dormant share of units", _column("dormant_share")),
-    "router_shift": ("Router shift", _column("router_shift")),
-    "entropy_share": ("Routing entropy / ln N", _entropy_share),
-    "length": ("Episode length (steps)", _column("length")),
-    "value_loss": ("Value loss", _column("value_loss")),
-    "load_balance_loss": ("Load-balance loss", _column("load_balance_loss")),
-    "action_entropy": ("Action entropy (nats)", _column("action_entropy")),
+METRICS = {
+    "return": "Return",
+    "success": "Success rate",
+    EVALUATION: "Evaluation, mean return",
+    "routing_entropy": "Routing entropy (nats)",
+    "specialisation": "Specialisation (nats)",
+    "effective_experts": "Effective experts of the load",
+    "dead_experts": "Dead experts",
+    "load_cv": "Load deviation / mean",
+    "dormant_share": "Dormant share of units",
+    "router_shift": "Router shift",
+    "entropy_share": "Routing entropy / ln N",
+    "length": "Episode length (steps)",
+    "value_loss": "Value loss",
+    "load_balance_loss": "Load-balance loss",
+    "action_entropy": "Action entropy (nats)",
 }
-"""What runs can be compared by: a name to its axis title and its value per episode, or per evaluation."""
+"""What runs can be compared by: a name to its axis title."""
+
+
+def values_of(run: RunSeries, metric: str, curve: Series) -> Floats:
+    """A metric of a run: the mean of each bucket of one of its curves, or of each evaluation."""
+    if metric == EVALUATION:
+        return np.array([point.mean for point in run.evaluations])
+    if metric == "entropy_share":
+        most = np.log(run.experts) if run.experts > 1 else np.nan
+        return np.asarray(curve.summary("routing_entropy").mean / most, dtype=np.float64)
+    recorded = curve.summary(metric)
+    if metric == "effective_experts" and not recorded.count.any() and run.experts:
+        # Runs of schema 1 recorded the loads alone: those of each bucket's last episode are at hand.
+        return effective_experts(np.column_stack([curve.summary(load).last for load in run.of_experts("load")]))
+    return recorded.mean
 
 
 def metrics_of(runs: Sequence[RunSeries]) -> list[str]:
     """The metrics that at least one of the runs has a number of; all of them before the first episode."""
     if not any(len(run) for run in runs):
         return list(METRICS)
-    return [name for name, (_, values) in METRICS.items() if any(np.isfinite(values(run)).any() for run in runs)]
+    return [name for name in METRICS if any(np.isfinite(values_of(run, name, run.curve)).any() for run in runs)]
 
 
 def compare_figure(
@@ -98,26 +83,24 @@ def compare_figure(
         span: how much of the longest run the axis shows.
         height: pixels, strips and legend included.
     """
-    title, value_of = METRICS[metric]
+    smoothed = METRICS[metric]
     window = window or min((mean_window(run.end) for run in runs), default=1)
     end = max((run.end if span == "run" else max(run.completed, 1) for run in runs), default=1)
-    looked_at = [run if run.view is None else replace(run, curve=run.view) for run in runs]
-    sizes = [run.curve.size for run in looked_at if run.curve is not None]
-    smoothed = title
     if window > 1 and metric != EVALUATION:
-        spans = sorted({window_of(size, window) for size in sizes or [1]})
+        spans = sorted({run.shown.span_of(window) for run in runs} or {window})
         smoothed += ", mean of last " + " to ".join(f"{span:,}" for span in dict.fromkeys((spans[0], spans[-1])))
     alt = f"{smoothed}, of {len(runs)} runs: {'; '.join(map(_newest, runs))}."
-    bucket = max((*sizes, *(group(run.episode).size for run in runs if run.curve is None)), default=1)
+    bucket = max((run.shown.size for run in runs), default=1)
     name = "compare:" + metric + ":" + ":".join(run.name for run in runs)
     figure = plain_frame(name=name, alt=alt, height=height, end=end, legend=True, bucket=1)
     figure.layout.margin.t = LEGEND_ROOM + _STRIPS_GAP
     palette = colours(len(runs))
-    for row, (run, colour) in enumerate(zip(looked_at, palette, strict=True)):
+    for row, (run, colour) in enumerate(zip(runs, palette, strict=True)):
+        y = values_of(run, metric, run.shown)
         if metric == EVALUATION:
-            x, y = np.array([point.episode for point in run.evaluations]), value_of(run)
+            x = np.array([point.episode for point in run.evaluations])
         else:
-            x, y = _smoothed(run, value_of(run), window)
+            x, y = run.shown.episode, _smoothed(run.shown, y, window)
         figure.add_scatter(
             x=x,
             y=y,
@@ -136,14 +119,10 @@ def compare_figure(
     return figure
 
 
-def _smoothed(run: RunSeries, values: Floats, window: int) -> tuple[Integers, Floats]:
-    """Where to draw, and the moving average there; over whole buckets where the run's episodes are at hand in these."""
-    if run.curve is None:
-        buckets = group(run.episode)
-        return buckets.x, buckets.last(moving_average(values, window))
-    # A metric may be made of several columns: it counts where it is known.
-    count = np.where(np.isfinite(values), run.curve.summary("length").count, 0)
-    return run.curve.episode, trailing_buckets(values, count, window_of(run.curve.size, window) // run.curve.size)
+def _smoothed(curve: Series, values: Floats, window: int) -> Floats:
+    """The moving average over whole buckets; a metric may be made of several, so it counts where it is known."""
+    count = np.where(np.isfinite(values), curve.summary("length").count, 0)
+    return trailing_of_buckets(values, count, curve.span_of(window) // curve.size)
 
 
 def _add_strips(figure: go.Figure, runs: Sequence[RunSeries], palette: Sequence[str], end: int) -> None:

@@ -9,9 +9,8 @@ import plotly.graph_objects as go
 from v3core.charts.frame import Span, frame, name_routing, progress_words, stack_rows
 from v3core.charts.knobs import KNOB_TITLES, add_plan
 from v3core.charts.palette import CATEGORICAL, NEUTRAL, colours, rgba
-from v3core.charts.points import all_points, drawn_points
 from v3core.charts.series import RunSeries
-from v3core.charts.traces import add_column, add_evaluated_success, add_evaluations, add_heatmap, add_level
+from v3core.charts.traces import add_evaluated_success, add_evaluations, add_heatmap, add_level, add_metric
 from v3core.curriculum import BaseValues, Curriculum
 from v3core.rollup import mean_window
 
@@ -50,28 +49,28 @@ def return_figure(
         height: pixels.
     """
     window = window or mean_window(series.end)
-    points, average = drawn_points(series), all_points(series).trailing("return", window)
+    curve, average = series.shown, series.curve.trailing("return", window)
     newest = f", mean of the last {window}: {average[-1]:.1f}" if len(series) and math.isfinite(average[-1]) else ""
     alt = f"Return per episode of {series.name}: {progress_words(series)}{newest}{_evaluated(series)}."
-    figure = frame(series, name="return", alt=alt, height=height, span=span, legend=True, bucket=points.size)
+    figure = frame(series, name="return", alt=alt, height=height, span=span, legend=True, bucket=curve.size)
     colour = CATEGORICAL[0]
-    if points.size == 1:
+    if curve.size == 1:
         figure.add_scatter(
-            x=points.x,
-            y=points.summary("return").last,
+            x=curve.episode,
+            y=curve.summary("return").last,
             name="Episode",
             mode="markers",
             marker={"size": 5, "color": colour, "opacity": 0.45},
             hovertemplate="%{y:.4~g}",
         )
     else:
-        add_column(
-            figure, points, points.summary("return"), name=f"Mean of {points.size:,} episodes", colour=_BEHIND,
+        add_metric(
+            figure, curve, "return", name=f"Mean of {curve.size:,} episodes", colour=_BEHIND,
             width=1, number=".4~g",
         )  # fmt: skip
     figure.add_scatter(
-        x=points.x,
-        y=points.trailing("return", window),
+        x=curve.episode,
+        y=curve.trailing("return", window),
         name=f"Mean of last {window}",
         mode="lines+markers" if len(series) == 1 else "lines",
         line={"color": colour, "width": 2.5},
@@ -94,14 +93,14 @@ def success_figure(series: RunSeries, *, window: int | None = None, span: Span =
         height: pixels.
     """
     window = window or mean_window(series.end)
-    points, wide = drawn_points(series), drawn_points(series, SUCCESS_BUCKETS)
-    average = all_points(series).trailing("success", window)
+    curve, wide = series.shown, series.shown.in_at_most(SUCCESS_BUCKETS)
+    average = series.curve.trailing("success", window)
     newest = f", of the last {window}: {average[-1]:.0%}" if len(series) and math.isfinite(average[-1]) else ""
     alt = f"Success rate of {series.name}: {progress_words(series)}{newest}."
-    figure = frame(series, name="success", alt=alt, height=height, span=span, legend=True, bucket=points.size)
+    figure = frame(series, name="success", alt=alt, height=height, span=span, legend=True, bucket=curve.size)
     if wide.size > 1:
         figure.add_scatter(
-            x=wide.x,
+            x=wide.episode,
             y=wide.summary("success").mean,
             name=f"Rate in {wide.size:,} episodes",
             mode="lines",
@@ -109,8 +108,8 @@ def success_figure(series: RunSeries, *, window: int | None = None, span: Span =
             hovertemplate="%{y:.0%}",
         )
     figure.add_scatter(
-        x=points.x,
-        y=points.trailing("success", window),
+        x=curve.episode,
+        y=curve.trailing("success", window),
         name=f"Rate in last {window}",
         mode="lines+markers" if len(series) == 1 else "lines",
         line={"color": CATEGORICAL[0], "width": 2.5},
@@ -125,35 +124,35 @@ def success_figure(series: RunSeries, *, window: int | None = None, span: Span =
 
 def losses_figure(series: RunSeries, *, span: Span = "run", height: int = 480) -> go.Figure:
     """Policy, value and load-balance loss and action entropy of the updates, one row each with its own scale."""
-    points = drawn_points(series)
+    curve = series.shown
     alt = f"Losses of {series.name}, by episode: {progress_words(series)}."
-    figure = frame(series, name="losses", alt=alt, height=height, span=span, bucket=points.size)
+    figure = frame(series, name="losses", alt=alt, height=height, span=span, bucket=curve.size)
     axes = stack_rows(figure, list(LOSSES.values()))
     for (column, title), axis, colour in zip(LOSSES.items(), axes, CATEGORICAL, strict=False):
-        add_column(figure, points, points.summary(column), name=title, colour=colour, axis=axis)
+        add_metric(figure, curve, column, name=title, colour=colour, axis=axis)
     return figure
 
 
 def expert_loads_figure(series: RunSeries, *, span: Span = "run", height: int = 300) -> go.Figure:
     """Mean gate weight of each expert; the weights of an episode sum to 1."""
     experts = series.experts
-    points = drawn_points(series)
+    curve = series.shown
     even = f"; an even share is {1 / experts:.1%}" if experts else ""
     alt = f"Load of {experts} experts in {series.name}: {progress_words(series)}{_heaviest(series)}{even}."
     areas = experts <= MAX_AREAS
-    figure = frame(series, name="loads", alt=alt, height=height, span=span, legend=areas, bucket=points.size)
+    figure = frame(series, name="loads", alt=alt, height=height, span=span, legend=areas, bucket=curve.size)
     figure.layout.meta["experts"] = experts
-    means = [points.summary(f"load_{expert}").mean for expert in range(1, experts + 1)]
+    loads = series.of_experts("load")
     if not areas:
-        add_heatmap(figure, points, means, title="Load", number=".0%")
+        add_heatmap(figure, curve, loads, title="Load", number=".0%")
         return figure
-    for expert, (mean, colour) in enumerate(zip(means, colours(experts), strict=True), start=1):
+    for expert, (load, colour) in enumerate(zip(loads, colours(experts), strict=True), start=1):
         figure.add_scatter(
-            x=points.x,
-            y=mean,
+            x=curve.episode,
+            y=curve.summary(load).mean,
             name=f"Expert {expert}",
             stackgroup="load",
-            mode="lines" if len(points.x) > 1 else "lines+markers",
+            mode="lines" if len(curve) > 1 else "lines+markers",
             line={"width": 0.5, "color": colour},
             fillcolor=rgba(colour, 0.75),
             hovertemplate="%{y:.1%}",
@@ -175,28 +174,27 @@ def routing_entropy_figure(series: RunSeries, *, span: Span = "run", height: int
         span: how much of the run the axis shows.
         height: pixels.
     """
-    points = drawn_points(series)
+    curve = series.shown
     most = math.log(series.experts) if series.experts else 0.0
     label = f"ln {series.experts} = {most:.3f}"
-    newest = ""
-    if len(series) and math.isfinite(series.column("specialisation")[-1]):
-        newest = f", newest specialisation {series.column('specialisation')[-1]:.3f}"
+    specialisation = series.newest("specialisation")
+    newest = f", newest specialisation {specialisation:.3f}" if math.isfinite(specialisation) else ""
     alt = f"Routing entropy of {series.name} in nats, at most {label}: {progress_words(series)}{newest}."
-    figure = frame(series, name="routing-entropy", alt=alt, height=height, span=span, legend=True, bucket=points.size)
+    figure = frame(series, name="routing-entropy", alt=alt, height=height, span=span, legend=True, bucket=curve.size)
     shared = series.has("load_entropy", "specialisation")
     if shared:
-        add_column(
-            figure, points, points.summary("load_entropy"), name="H(E[α]), load", colour=CATEGORICAL[0],
+        add_metric(
+            figure, curve, "load_entropy", name="H(E[α]), load", colour=CATEGORICAL[0],
             number=".3f", spread=False,
         )  # fmt: skip
-    add_column(
-        figure, points, points.summary("routing_entropy"), name="E[H(α)], steps", colour=CATEGORICAL[2],
+    add_metric(
+        figure, curve, "routing_entropy", name="E[H(α)], steps", colour=CATEGORICAL[2],
         number=".3f", spread=not shared,
     )  # fmt: skip
     if shared:
         colour = CATEGORICAL[3]
-        add_column(
-            figure, points, points.summary("specialisation"), name="Specialisation", colour=colour,
+        add_metric(
+            figure, curve, "specialisation", name="Specialisation", colour=colour,
             number=".3f", spread=False,
         )  # fmt: skip
         figure.data[-1].update(fill="tozeroy", fillcolor=rgba(colour, 0.18))
@@ -225,9 +223,9 @@ def schedule_figure(
         span: how much of the run the axis shows.
         height: pixels.
     """
-    points = drawn_points(series)
+    curve = series.shown
     alt = f"Schedule of {series.name}, planned and in effect: {progress_words(series)}."
-    figure = frame(series, name="schedule", alt=alt, height=height, span=span, legend=True, bucket=points.size)
+    figure = frame(series, name="schedule", alt=alt, height=height, span=span, legend=True, bucket=curve.size)
     name_routing(figure, series.bands)
     axes = stack_rows(figure, [KNOB_TITLES[knob] for knob in knobs])
     for row, (knob, axis) in enumerate(zip(knobs, axes, strict=True)):
@@ -237,9 +235,7 @@ def schedule_figure(
             figure, curriculum, series.end, base, knob, name="Planned", colour=NEUTRAL, axis=axis, dash="dash",
             hover=planned, starts=series.starts, steps_at=_steps_at(series),
         )  # fmt: skip
-        add_column(
-            figure, points, points.summary(knob), name="In effect", colour=colour, axis=axis, width=2, hover=effective
-        )
+        add_metric(figure, curve, knob, name="In effect", colour=colour, axis=axis, width=2, hover=effective)
         if row:
             figure.for_each_trace(lambda trace: trace.update(showlegend=False), selector={"yaxis": axis})
         figure.layout[f"yaxis{axis[1:]}"].rangemode = "tozero"
@@ -248,16 +244,17 @@ def schedule_figure(
 
 def _steps_at(series: RunSeries) -> Callable[[float], float]:
     """Environment steps by completed episodes, as recorded; NaN ahead of the newest episode."""
-    episode = np.concatenate(([0.0], series.episode.astype(np.float64)))
-    step = np.concatenate(([0.0], series.column("step")))
+    episode = np.concatenate(([0.0], series.curve.episode))
+    step = np.concatenate(([0.0], series.curve.summary("step").last))
     return lambda complete: float(np.interp(complete, episode, step, right=np.nan))
 
 
 def _heaviest(series: RunSeries) -> str:
-    if not len(series) or not series.experts or not np.isfinite(series.loads[-1]).any():
+    loads = [series.newest(load) for load in series.of_experts("load")]
+    if not np.isfinite(loads).any():
         return ""
-    expert = int(np.nanargmax(series.loads[-1]))
-    return f", in the newest expert {expert + 1} carries most, {series.loads[-1, expert]:.0%}"
+    expert = int(np.nanargmax(loads))
+    return f", in the newest expert {expert + 1} carries most, {loads[expert]:.0%}"
 
 
 def _evaluated(series: RunSeries) -> str:

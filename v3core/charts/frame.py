@@ -90,6 +90,19 @@ def progress_words(series: RunSeries) -> str:
     return f"{series.completed:,} of {series.end:,} episodes"
 
 
+def drawn_words(series: RunSeries, newest_age: str = "") -> str:
+    """What a chart draws of what there is, as in `Drawn: 500 buckets of 2 episodes, 1,000 episodes; newest 2 s old`."""
+    if not len(series):
+        return "No episodes yet"
+    points, size, count = len(series.shown), series.shown.size, f"{series.completed:,} episodes"
+    drawn = f"all {count}" if series.completed > 1 else "1 episode"
+    if size > 1:
+        drawn = f"{points:,} buckets of {size:,} episodes, {count}"
+    elif points < series.completed:
+        drawn = f"{points:,} of {count}"
+    return f"Drawn: {drawn}; newest {newest_age} old" if newest_age else f"Drawn: {drawn}"
+
+
 def draw_phases(
     figure: go.Figure, bands: Sequence[PhaseBand], boundaries: Sequence[Boundary], *, now: int | None, end: int
 ) -> None:

@@ -7,9 +7,8 @@ import plotly.graph_objects as go
 
 from v3core.charts.frame import Span, frame, progress_words, stack_rows
 from v3core.charts.palette import CATEGORICAL
-from v3core.charts.points import all_points, drawn_points
 from v3core.charts.series import RunSeries
-from v3core.charts.traces import add_column
+from v3core.charts.traces import add_metric
 
 UPDATES = {
     "approx_kl": "Approximate KL (nats)",
@@ -42,18 +41,18 @@ def health_figure(
         span: how much of the run the axis shows.
         height: pixels.
     """
-    points = drawn_points(series)
+    curve = series.shown
     shown = {column: title for column, title in columns.items() if series.has(column)} or columns
     alt = f"{', '.join(shown.values())} of {series.name}: {progress_words(series)}."
-    figure = frame(series, name=f"health-{name}", alt=alt, height=height, span=span, bucket=points.size)
+    figure = frame(series, name=f"health-{name}", alt=alt, height=height, span=span, bucket=curve.size)
     titles = dict(shown)
-    variance = all_points(series).summary("explained_variance")
+    variance = series.curve.summary("explained_variance")
     cut = "explained_variance" in shown and bool((variance.minimum < LOWEST_VARIANCE).any())
     if cut:
         titles["explained_variance"] += f" (shown from {LOWEST_VARIANCE:g})".replace("-", "−")
     axes = stack_rows(figure, list(titles.values()))
     for (column, title), axis, colour in zip(shown.items(), axes, CATEGORICAL, strict=False):
-        add_column(figure, points, points.summary(column), name=title, colour=colour, axis=axis)
+        add_metric(figure, curve, column, name=title, colour=colour, axis=axis)
         layout = figure.layout[f"yaxis{axis[1:]}"]
         if column != "explained_variance":
             layout.rangemode = "tozero"

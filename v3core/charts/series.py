@@ -1,16 +1,13 @@
 """What charts draw: one run's recorded episodes, its phases and what lies ahead. Plain data."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
-
-import numpy as np
-from numpy.typing import NDArray
 
 from v3core.curriculum import BaseValues, Curriculum, PhaseStart, Progress, planned_starts, settings_at
 from v3core.curriculum.ends import format_end
-from v3core.rollup import Floats, Integers, Summary
+from v3core.rollup import Series
 
 
 @dataclass(frozen=True)
@@ -58,111 +55,63 @@ class EvaluationPoint:
     env: str = ""
 
 
-class Curve(Protocol):
-    """Metrics of consecutive episodes in buckets, as a store reads them."""
-
-    @property
-    def size(self) -> int:
-        """Episodes per bucket."""
-
-    @property
-    def episode(self) -> Integers:
-        """Newest episode of each bucket, ascending."""
-
-    @property
-    def metrics(self) -> tuple[str, ...]:
-        """Names of what `summary` knows; `load_1 …` and `expert_grad_norm_1 …` are per expert."""
-
-    def summary(self, metric: str) -> Summary:
-        """One metric, per bucket."""
-
-    def coarser(self, size: int) -> "Curve":
-        """The same in larger buckets."""
-
-
 @dataclass(frozen=True)
 class RunSeries:
-    """The recorded part of one run, n episodes in order, and the plan for the rest.
-
-    Of a long run n is the number of buckets of `curve`: an episode stands for its bucket, of which it is the last.
-    """
+    """The recorded part of one run, in buckets of episodes, and the plan for the rest."""
 
     name: str
     """Shown in legends and read out to those who cannot see the chart."""
-    episode: NDArray[Any]
-    """Episode numbers from 1, ascending, shape [n]."""
-    columns: Mapping[str, NDArray[Any]]
-    """Recorded columns by their names in the store, each of shape [n]."""
-    loads: Floats
-    """Mean gate weight per episode and expert, shape [n, experts]."""
+    curve: Series
+    """The whole run."""
     bands: Sequence[PhaseBand] = ()
-    boundaries: Sequence[Boundary] = field(default=())
+    boundaries: Sequence[Boundary] = ()
     """Those still ahead."""
     total: int = 0
     """Episodes planned; 0 if that is not known."""
     starts: Sequence[PhaseStart] = ()
     """Where the recorded phases really began."""
-    expert_grad_norms: Floats = field(default_factory=lambda: np.empty((0, 0)))
-    """Norm of the gradient of each expert's parameters, shape [n, experts], NaN where it was not recorded."""
     evaluations: Sequence[EvaluationPoint] = ()
     """Oldest first."""
-    curve: Curve | None = None
-    """All episodes in buckets; None where they are at hand one by one."""
-    view: Curve | None = None
+    view: Series | None = None
     """The part of the run that is looked at, in smaller buckets; None for all of it."""
     newest_at: datetime | None = None
     """When the newest episode was recorded."""
 
-    @classmethod
-    def of_curve(cls, curve: Curve, *, name: str, experts: int, **plan: Any) -> "RunSeries":
-        """A run whose episodes are at hand in buckets; `plan` are the fields that the run's records do not hold."""
-        last = {metric: curve.summary(metric).last for metric in curve.metrics}
-
-        def per_expert(what: str) -> Floats:
-            columns = [last[f"{what}_{expert}"] for expert in range(1, experts + 1)]
-            return np.column_stack(columns) if columns else np.empty((len(curve.episode), 0))
-
-        return cls(
-            name,
-            curve.episode,
-            last,
-            per_expert("load"),
-            expert_grad_norms=per_expert("expert_grad_norm"),
-            curve=curve,
-            **plan,
-        )
-
     def __len__(self) -> int:
-        """Episodes at hand, or buckets of them."""
-        return len(self.episode)
+        """Buckets of episodes: 0 before the first episode."""
+        return len(self.curve)
+
+    @property
+    def shown(self) -> Series:
+        """What is drawn."""
+        return self.view or self.curve
 
     @property
     def completed(self) -> int:
         """The newest episode's number; 0 before the first."""
-        return int(self.episode[-1]) if len(self.episode) else 0
+        return int(self.curve.episode[-1]) if len(self) else 0
 
     @property
     def experts(self) -> int:
         """Number of experts."""
-        return int(self.loads.shape[1]) if self.loads.ndim == 2 else 0
+        return self.curve.experts
 
     @property
     def end(self) -> int:
         """Where the episode axis ends: at the plan's end, or at the newest episode if that is later."""
         return max(self.total, self.completed, 1)
 
-    def column(self, name: str) -> Floats:
-        """A column as floats; all NaN if it was not recorded."""
-        if name not in self.columns:
-            return np.full(len(self), np.nan)
-        return np.asarray(self.columns[name], dtype=np.float64)
+    def newest(self, metric: str) -> float:
+        """A metric in the newest episode; NaN before the first."""
+        return float(self.curve.summary(metric).last[-1]) if len(self) else math.nan
 
-    def has(self, *names: str) -> bool:
-        """Whether any of these columns holds a number; one that was not recorded holds none."""
-        if self.curve is not None:
-            known = [name for name in names if name in self.curve.metrics]
-            return any(bool(self.curve.summary(name).count.any()) for name in known)
-        return any(bool(np.isfinite(self.column(name)).any()) for name in names)
+    def has(self, *metrics: str) -> bool:
+        """Whether any of these metrics holds a number."""
+        return any(bool(self.curve.summary(metric).count.any()) for metric in metrics)
+
+    def of_experts(self, metric: str) -> list[str]:
+        """The names of a metric that each expert has: `load_1`, `load_2` …"""
+        return [f"{metric}_{expert}" for expert in range(1, self.experts + 1)]
 
 
 def phase_bands(curriculum: Curriculum, *, episodes: int, starts: Sequence[PhaseStart] = ()) -> list[PhaseBand]:

@@ -8,19 +8,18 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 
 from v3core.charts.palette import CATEGORICAL, NEUTRAL, colour_scale, rgba
-from v3core.charts.points import Points
 from v3core.charts.series import EvaluationPoint
 from v3core.charts.text import chart_text
-from v3core.rollup import Floats, Summary
+from v3core.rollup import Floats, Integers, Series
 
 EVALUATION_COLOUR = CATEGORICAL[1]
 """Evaluations come apart from training and look apart from it."""
 
 
-def add_column(
+def add_metric(
     figure: go.Figure,
-    points: Points,
-    summary: Summary,
+    curve: Series,
+    metric: str,
     *,
     name: str,
     colour: str,
@@ -30,12 +29,12 @@ def add_column(
     width: float = 1.5,
     spread: bool = True,
 ) -> None:
-    """Draw a column: every value, or per bucket the mean in front of a band from the lowest to the highest.
+    """Draw a metric: every value, or per bucket the mean in front of a band from the lowest to the highest.
 
     Args:
         figure: drawn into.
-        points: where.
-        summary: the column there.
+        curve: the part of the run to draw.
+        metric: one of its metrics.
         name: in the legend and the hover.
         colour: `#rrggbb`.
         axis: the y axis, as in `y2`.
@@ -44,16 +43,17 @@ def add_column(
         width: of the line, in pixels.
         spread: draw that band; without it the extremes are in the hover alone.
     """
+    summary = curve.summary(metric)
     text = f"%{{y:{number}}}"
     lone = _lone(summary.mean)
     extremes = None
-    if points.size > 1:
+    if curve.size > 1:
         if spread:
-            _add_spread(figure, points, summary.minimum, summary.maximum, colour=colour, axis=axis, group=name)
+            _add_spread(figure, curve.episode, summary.minimum, summary.maximum, colour=colour, axis=axis, group=name)
         extremes = np.column_stack((summary.minimum, summary.maximum))
         text += f"  (%{{customdata[0]:{number}}} to %{{customdata[1]:{number}}})"
     figure.add_scatter(
-        x=points.x,
+        x=curve.episode,
         y=summary.mean,
         customdata=extremes,
         name=name,
@@ -136,20 +136,20 @@ def _evaluation_marks() -> dict[str, Any]:
     }
 
 
-def add_heatmap(figure: go.Figure, points: Points, means: Sequence[Floats], *, title: str, number: str) -> None:
+def add_heatmap(figure: go.Figure, curve: Series, metrics: Sequence[str], *, title: str, number: str) -> None:
     """One row per expert, for more experts than lines or areas could show.
 
     Args:
         figure: drawn into.
-        points: where.
-        means: per expert its mean per bucket.
+        curve: the part of the run to draw.
+        metrics: one for each expert.
         title: of the colour bar.
         number: d3 format of a value.
     """
     figure.add_heatmap(
-        x=points.x,
-        y=[f"Expert {expert + 1}" for expert in range(len(means))],
-        z=np.array(means),
+        x=curve.episode,
+        y=[f"Expert {expert + 1}" for expert in range(len(metrics))],
+        z=np.array([curve.summary(metric).mean for metric in metrics]),
         colorscale=colour_scale(),
         zmin=0,
         colorbar={
@@ -165,7 +165,7 @@ def add_heatmap(figure: go.Figure, points: Points, means: Sequence[Floats], *, t
 
 
 def _add_spread(
-    figure: go.Figure, points: Points, minimum: Floats, maximum: Floats, *, colour: str, axis: str, group: str
+    figure: go.Figure, episode: Integers, minimum: Floats, maximum: Floats, *, colour: str, axis: str, group: str
 ) -> None:
     """A closed outline around each stretch without gaps."""
     known = ~np.isnan(minimum)
@@ -173,7 +173,7 @@ def _add_spread(
     x: list[Floats] = []
     y: list[Floats] = []
     for start, stop in zip(edges[::2], edges[1::2], strict=True):
-        along = points.x[start:stop].astype(np.float64)
+        along = episode[start:stop].astype(np.float64)
         x += [along, along[::-1], np.array([np.nan])]
         y += [maximum[start:stop], minimum[start:stop][::-1], np.array([np.nan])]
     figure.add_scatter(

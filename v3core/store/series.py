@@ -1,21 +1,16 @@
 """Reading a run as a curve: as many points as a chart is wide, at the cost of these points, however long the run."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from v3core.rollup import (
-    COUNT,
-    LAST,
     MAX_BUCKETS,
-    MAXIMUM,
-    MEAN,
-    MINIMUM,
     STATISTICS,
     Floats,
     Integers,
-    Summary,
+    Series,
     bucket_size,
     combine,
     singles,
@@ -35,53 +30,6 @@ from v3core.store.rollups import (
 
 _MANY = 2048
 """With more new episodes than this, buckets are read anew rather than the episodes one by one."""
-
-
-@dataclass(frozen=True)
-class Series:
-    """Metrics of consecutive episodes in buckets; buckets between them that hold no episode are empty.
-
-    Bucket b holds the episodes b·size + 1 … (b + 1)·size, so that a bucket stays where it is as episodes are added.
-    """
-
-    size: int
-    """Episodes per bucket: a power of two."""
-    numbers: Integers
-    """Which buckets, shape [n]."""
-    stats: Floats
-    """Minimum, maximum, mean, count and last value, shape [n, 5, metrics]."""
-    metrics: tuple[str, ...]
-    experts: int
-    newest: int
-    """Number of the newest episode read, or the one before the first if there is none: the cursor."""
-
-    def __len__(self) -> int:
-        """Number of buckets."""
-        return len(self.numbers)
-
-    @property
-    def episode(self) -> Integers:
-        """Newest episode that each bucket can hold; of the last bucket, the newest that it does. Shape [n]."""
-        return np.minimum((self.numbers + 1) * self.size, self.newest)
-
-    def summary(self, metric: str) -> Summary:
-        """One metric.
-
-        Raises:
-            KeyError: if it was not read, or does not exist.
-        """
-        if metric not in self.metrics:
-            raise KeyError(metric)
-        stats = self.stats[:, :, self.metrics.index(metric)]
-        count = stats[:, COUNT].astype(np.int64)
-        return Summary(stats[:, MINIMUM], stats[:, MAXIMUM], stats[:, MEAN], count, stats[:, LAST])
-
-    def coarser(self, size: int) -> "Series":
-        """The same in larger buckets."""
-        if size == self.size:
-            return self
-        numbers, stats = combine(self.numbers // (size // self.size), self.stats)
-        return replace(self, size=size, numbers=numbers, stats=stats)
 
 
 def read_series(

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from v3core.insight.phases import DEAD_LOAD, dead_experts
+from v3core.insight.loads import DEAD_LOAD, dead_experts
 from v3core.jobs.demo import ENV, METRIC, WITH, WITHOUT, demo_of, is_demo, newest_demo
 from v3core.jobs.lifecycle import ENDED, Status
 from v3core.store.database import Database
@@ -111,7 +111,7 @@ def _dead_so_far(database: Database, demo: Sequence[RunRow]) -> Markdown:
         series = load_series(database, run)
         if not len(series):
             return Markdown()
-        loads = series.loads[series.episode > series.completed - run.mean_window].mean(axis=0)
+        loads = [series.curve.trailing(load, run.mean_window)[-1] for load in series.of_experts("load")]
         which = "with" if run.curriculum == WITH else "without"
         parts.append(f"**{dead_experts(loads)} of {len(loads)}** experts are dead {which} the curriculum")
     return Markdown(f"Over the last {demo[0].mean_window} episodes of each run, {' and '.join(parts)}.")

@@ -3,7 +3,7 @@
 import pandas as pd
 import streamlit as st
 
-from v3core.insight.phases import DEAD_LOAD, dead_experts, effective_experts
+from v3core.insight.loads import DEAD_LOAD, dead_experts, effective_experts
 from v3core.store.database import Database
 from v3core.store.phase_sums import TAIL_EPISODES
 from v3core.store.runs import RunRow
@@ -29,7 +29,7 @@ def phase_table(database: Database, runs: list[RunRow], names: list[str]) -> Non
                 "Success": phase.success.mean,
                 "Length": phase.steps / phase.episodes,
                 "Entropy": phase.routing_entropy.mean,
-                "Effective": effective_experts([load.mean for load in phase.loads]),
+                "Effective": float(effective_experts([load.mean for load in phase.loads])),
                 "Dead": dead_experts([load.mean for load in phase.loads]),
                 "Specialisation": phase.specialisation.mean,
                 "Router shift": phase.router_shift.mean,

@@ -9,7 +9,6 @@ import gymnasium
 import plotly.graph_objects as go
 import streamlit as st
 
-from v3core.charts.buckets import drawn_words
 from v3core.charts.experts import effective_experts_figure, expert_gradients_figure
 from v3core.charts.figures import (
     LOSSES,
@@ -20,15 +19,16 @@ from v3core.charts.figures import (
     schedule_figure,
     success_figure,
 )
+from v3core.charts.frame import drawn_words
 from v3core.charts.health import NETWORK, UPDATES, health_figure
 from v3core.charts.knobs import knobs_in_use
-from v3core.charts.points import drawn_points
 from v3core.charts.series import RunSeries
 from v3core.curriculum import Curriculum
 from v3core.jobs.lifecycle import ACTIVE
 from v3core.store.runs import RunRow
 from v3core.ui.boundary_editor import drafts, remember_drag
 from v3core.ui.live_chart import live_chart
+from v3core.ui.moments import age
 from v3core.ui.run_data import remember_range, visible_range
 from v3core.ui.text import md, plain
 from v3core.ui.unseen import about
@@ -61,9 +61,9 @@ def run_charts(run: RunRow, series: RunSeries, curriculum: Curriculum) -> bool:
             on_range=remember_range(run.id),
             visible=visible_range(run.id),
         )
-        newest, points = series.newest_at, drawn_points(series)
-        waited = max(0.0, (datetime.now(UTC) - newest).total_seconds()) if newest and run.status in ACTIVE else None
-        st.caption(plain(drawn_words(len(points.x), points.size, series.completed, waited)))
+        # Of a moment that is given: the age alone is no reason to draw all the charts again.
+        waited = age(series.newest_at, datetime.now(UTC)) if series.newest_at and run.status in ACTIVE else ""
+        st.caption(plain(drawn_words(series, waited)))
     if series.has("success"):
         with st.container(border=True):
             _head("Success rate", "Share of episodes that solved the task, as the environment says.")
@@ -102,7 +102,7 @@ def _pairs(run: RunRow, curriculum: Curriculum) -> list[tuple[_Chart, _Chart]]:
                 "Expert loads",
                 "Mean gate weight of each expert over an episode; they sum to 1.",
                 expert_loads_figure,
-                lambda series: _recorded_of_experts(series, "load"),
+                lambda series: series.has(*series.of_experts("load")),
             ),
             _Chart(
                 "entropy",
@@ -128,7 +128,7 @@ def _pairs(run: RunRow, curriculum: Curriculum) -> list[tuple[_Chart, _Chart]]:
                 "Gradient of each expert",
                 "Norm of the gradient of an expert's parameters before clipping: one that stays at 0 does not learn.",
                 expert_gradients_figure,
-                lambda series: _recorded_of_experts(series, "expert_grad_norm"),
+                lambda series: series.has(*series.of_experts("expert_grad_norm")),
             ),
         ),
         (
@@ -150,11 +150,6 @@ def _pairs(run: RunRow, curriculum: Curriculum) -> list[tuple[_Chart, _Chart]]:
             ),
         ),
     ]
-
-
-def _recorded_of_experts(series: RunSeries, what: str) -> bool:
-    """Whether it holds a number of any expert."""
-    return series.has(*(f"{what}_{expert}" for expert in range(1, series.experts + 1)))
 
 
 def _draw(run: RunRow, series: RunSeries, chart: _Chart) -> None:

@@ -12,12 +12,12 @@ from v3core.charts.series import EvaluationPoint, RunSeries, boundaries_ahead, p
 from v3core.curriculum import Curriculum, PhaseStart
 from v3core.jobs import control
 from v3core.jobs.lifecycle import Status
-from v3core.rollup import LONGEST_WINDOW
+from v3core.rollup import LONGEST_WINDOW, Series
 from v3core.store.database import Database
 from v3core.store.phase_sums import PhaseSums, merged, read_phase_sums
 from v3core.store.readers import EvaluationRow, read_episodes, read_evaluations, read_phase_changes
 from v3core.store.runs import RunRow
-from v3core.store.series import Series, read_series
+from v3core.store.series import read_series
 from v3core.ui.live_chart import VisibleRange
 
 _RUNS_KEPT = 64
@@ -75,10 +75,9 @@ def load_series(
         curve, evaluations, newest_at = held.curve, held.evaluations, held.newest_at
     starts = tuple(PhaseStart(change.episode, change.step) for change in read_phase_changes(database, run.id))
     ahead = boundaries_ahead(curriculum, completed=curve.newest, episodes=run.episodes)
-    return RunSeries.of_curve(
-        curve,
+    return RunSeries(
         name=run.name,
-        experts=run.experts,
+        curve=curve,
         bands=phase_bands(curriculum, episodes=run.episodes, starts=starts),
         boundaries=[] if run.status == Status.COMPLETED else ahead,
         total=run.episodes,

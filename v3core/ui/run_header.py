@@ -129,10 +129,10 @@ def _hold(run: RunRow, now: datetime | None = None) -> None:
 
 def rollback_warning(series: RunSeries) -> None:
     """One sentence if updates were undone; nothing otherwise."""
-    rollbacks = series.column("rollbacks")
+    rollbacks = series.curve.summary("rollbacks").last
     undone = np.nanmax(rollbacks) if series.has("rollbacks") else 0
     if undone > 0:
-        newest = int(series.episode[np.flatnonzero(rollbacks == undone)[0]])
+        newest = int(series.curve.episode[np.flatnonzero(rollbacks == undone)[0]])
         updates = "1 update was" if undone == 1 else f"{undone:,.0f} updates were"
         which = "at episode" if undone == 1 else "the newest at episode"
         st.warning(

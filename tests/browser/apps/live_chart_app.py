@@ -1,11 +1,12 @@
 """A page for tests: a made-up run that grows by some episodes at each tick, drawn in every chart."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import streamlit as st
 
-from v3core.charts.buckets import drawn_words, group
+from tests.charts.made import made_curve
 from v3core.charts.compare import compare_figure
 from v3core.charts.curriculum_preview import curriculum_preview
 from v3core.charts.figures import (
@@ -15,6 +16,7 @@ from v3core.charts.figures import (
     routing_entropy_figure,
     schedule_figure,
 )
+from v3core.charts.frame import drawn_words
 from v3core.charts.series import RunSeries, boundaries_ahead, phase_bands
 from v3core.curriculum import (
     BaseValues,
@@ -68,13 +70,8 @@ def made_up(name: str, seed: int, count: int) -> RunSeries:
         "temperature": np.array([settings.temperature for settings in plan]),
         "lr": np.array([settings.lr for settings in plan]),
     }
-    return RunSeries(
-        name=name,
-        episode=episode[:count],
-        columns={key: column[:count] for key, column in columns.items()},
-        loads=loads[:count],
-        total=TOTAL,
-    )
+    curve = made_curve({key: column[:count] for key, column in columns.items()}, loads=loads[:count])
+    return RunSeries(name, curve, total=TOTAL)
 
 
 def _planned(curriculum: Curriculum, episode: int) -> Settings:
@@ -84,14 +81,10 @@ def _planned(curriculum: Curriculum, episode: int) -> Settings:
 def with_plan(series: RunSeries, curriculum: Curriculum) -> RunSeries:
     """The run with the phases it has begun and those ahead."""
     begun = [PhaseStart(start, 0) for start in (0, *curriculum.boundaries) if start < series.completed or not start]
-    return RunSeries(
-        series.name,
-        series.episode,
-        series.columns,
-        series.loads,
-        phase_bands(curriculum, episodes=TOTAL, starts=begun),
-        boundaries_ahead(curriculum, completed=series.completed, episodes=TOTAL),
-        TOTAL,
+    return replace(
+        series,
+        bands=phase_bands(curriculum, episodes=TOTAL, starts=begun),
+        boundaries=boundaries_ahead(curriculum, completed=series.completed, episodes=TOTAL),
     )
 
 
@@ -117,8 +110,7 @@ def live() -> None:
     curriculum = st.session_state.curriculum
     st.session_state.count = min(st.session_state.count + STEP, TOTAL)
     series = with_plan(made_up("v3 · seed 1", 1, st.session_state.count), curriculum)
-    buckets = group(series.episode)
-    st.caption(f"count={len(series)} · {drawn_words(len(buckets.x), buckets.size, len(series), 2)}")
+    st.caption(f"count={series.completed} · {drawn_words(series, '2 s')}")
     st.caption(f"moves={st.session_state.get('moves', [])}")
     with st.container(border=True):
         st.markdown("**Return**")

@@ -1,0 +1,103 @@
+"""Buckets: they lose no spike, weigh means right, leave gaps, and their trailing means are means."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.charts.made import made_curve
+from tests.store.reference import assert_summary_is, plain_summary
+from v3core.rollup import COUNT, Series, bucket_size, combine, singles, spread_out, summarise
+
+VALUES = st.lists(
+    st.one_of(st.floats(-1e6, 1e6), st.just(float("nan")), st.just(float("inf"))), min_size=1, max_size=300
+)
+LIMITS = st.integers(1, 40)
+
+
+@given(st.integers(1, 10**9), st.integers(1, 5000))
+def test_size_is_the_smallest_power_of_two_that_fits(last: int, limit: int) -> None:
+    size = bucket_size(last, limit)
+    assert size & (size - 1) == 0
+    assert -(-last // size) <= limit
+    assert size == 1 or -(-last // (size // 2)) > limit
+
+
+@given(VALUES, LIMITS)
+def test_each_bucket_says_what_its_episodes_are(values: list[float], limit: int) -> None:
+    curve = made_curve({"return": values}, limit=limit)
+    assert len(curve) == -(-len(values) // curve.size) <= limit
+    assert_summary_is(curve.summary("return"), plain_summary(values, curve.size))
+
+
+@given(VALUES, LIMITS)
+def test_fewer_buckets_are_those_that_the_episodes_give(values: list[float], limit: int) -> None:
+    fewer = made_curve({"return": values}).in_at_most(limit)
+    expected = made_curve({"return": values}, limit=limit)
+    assert (fewer.size, fewer.episode.tolist()) == (expected.size, expected.episode.tolist())
+    assert_summary_is(fewer.summary("return"), plain_summary(values, expected.size))
+
+
+@given(st.sets(st.integers(1, 200), min_size=1), st.integers(0, 5))
+def test_missing_episodes_are_gaps(episodes: set[int], power: int) -> None:
+    size, rows = 2**power, np.array(sorted(episodes), dtype=np.int64)
+    found, stats = spread_out(*summarise((rows - 1) // size, rows[:, None].astype(float)))
+    curve = Series(size, found, stats, ("return",), 0, max(episodes))
+    summary = curve.summary("return")
+    assert curve.episode.tolist()[-1] == max(episodes)
+    for number, lowest, count in zip(found.tolist(), summary.minimum, summary.count, strict=True):
+        inside = [episode for episode in episodes if number * size < episode <= (number + 1) * size]
+        assert count == len(inside)
+        assert (np.isnan(lowest) and not inside) or lowest == min(inside)
+
+
+@given(VALUES, st.integers(0, 4))
+def test_buckets_of_rows_are_their_single_buckets_combined(values: list[float], power: int) -> None:
+    rows = np.array(values)[:, None]
+    belongs = np.arange(len(rows)) // 2**power
+    (numbers, stats), (also, combined) = summarise(belongs, rows), combine(belongs, singles(rows))
+    np.testing.assert_array_equal(numbers, also)
+    np.testing.assert_allclose(stats, combined, rtol=1e-12, atol=1e-9)
+
+
+@given(VALUES, st.integers(1, 20))
+def test_a_trailing_mean_is_the_mean_of_the_window(values: list[float], window: int) -> None:
+    average = made_curve({"value_loss": values}).trailing("value_loss", window)
+    for row in range(len(values)):
+        seen = np.array(values[max(0, row + 1 - window) : row + 1])
+        finite = seen[np.isfinite(seen)]
+        expected = finite.mean() if len(finite) else np.nan
+        assert average[row] == pytest.approx(expected, abs=1e-6, nan_ok=True)
+
+
+def test_a_trailing_mean_of_large_buckets_spans_whole_ones_but_for_the_one_that_is_recorded() -> None:
+    values = np.arange(64.0)
+    curve = made_curve({"return": values, "value_loss": values}, limit=4)
+    assert (curve.size, curve.span_of(10), curve.span_of(16), curve.span_of(17)) == (16, 16, 16, 32)
+    assert curve.trailing("value_loss", 17).tolist() == [7.5, 15.5, 31.5, 47.5]
+    assert (
+        curve.trailing("value_loss", 100).tolist() == curve.trailing("return", 100).tolist() == [7.5, 15.5, 23.5, 31.5]
+    )
+    long = made_curve({"return": np.arange(1024.0)}, limit=2)
+    assert long.trailing("return", 100).tolist() == [np.arange(412, 512).mean(), np.arange(924, 1024).mean()]
+
+
+def test_no_episodes_are_no_buckets() -> None:
+    nothing = made_curve({"return": []})
+    assert len(nothing) == len(nothing.summary("return").mean) == len(nothing.trailing("return", 10)) == 0
+    assert len(nothing.in_at_most(1)) == 0
+
+
+def test_a_metric_that_does_not_exist_is_an_error() -> None:
+    curve = made_curve({"return": [1.0]})
+    with pytest.raises(KeyError, match="gate_entropies"):
+        curve.summary("gate_entropies")
+    with pytest.raises(KeyError, match="gate_entropies"):
+        curve.trailing("gate_entropies", 100)
+
+
+def test_larger_buckets_are_the_same_episodes() -> None:
+    curve = made_curve({"return": np.arange(100.0)})
+    coarser = curve.coarser(8)
+    assert coarser.stats[:, COUNT, -1].sum() == 0
+    assert_summary_is(coarser.summary("return"), plain_summary(list(range(100)), 8))

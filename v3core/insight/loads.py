@@ -1,0 +1,27 @@
+"""What the loads of experts, their mean gate weights, say of how they share the work."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+DEAD_LOAD = 0.01
+"""An expert whose mean load is below this took no part worth the name."""
+
+
+def load_entropy(loads: ArrayLike) -> NDArray[np.float64]:
+    """H(E[α]) in nats of loads of shape [..., experts], shape [...]; NaN where one of them is not a number."""
+    shares = np.asarray(loads, dtype=np.float64)
+    known = np.isfinite(shares).all(axis=-1) & (shares.shape[-1] > 0)
+    terms = shares * np.log(np.where(shares > 0, shares, 1.0))
+    return np.where(known, -terms.sum(axis=-1), np.nan)
+
+
+def effective_experts(loads: ArrayLike) -> NDArray[np.float64]:
+    """exp(H(E[α])): how many experts share the load; shapes and NaN as of `load_entropy`."""
+    return np.exp(load_entropy(loads))
+
+
+def dead_experts(loads: Sequence[float]) -> int:
+    """Experts with a load below 1 %."""
+    return sum(load < DEAD_LOAD for load in loads)

@@ -8,7 +8,9 @@ from types import SimpleNamespace
 import pytest
 import streamlit
 from streamlit.proto.ClientState_pb2 import ClientState
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from streamlit.runtime.app_session import AppSession
+from streamlit.runtime.forward_msg_queue import ForwardMsgQueue
 from streamlit.runtime.fragment import MemoryFragmentStorage
 from streamlit.runtime.scriptrunner.script_runner import ScriptRunner, ScriptRunnerEvent
 from streamlit.runtime.scriptrunner_utils.script_requests import RerunData, ScriptRequests
@@ -113,6 +115,42 @@ def test_parts_that_a_page_no_longer_draws_are_forgotten_though_it_ended_early(e
     ScriptRunner._on_script_finished(runner, context, event, ended_early, None)
     assert {name for name in ("drawn", "gone") if storage.contains(name)} == left
     assert [to["event"] for to in told] == [event]
+
+
+def delta(place, fragment="", text=""):
+    """A part of a page, on its way to the browser."""
+    message = ForwardMsg()
+    message.metadata.delta_path[:] = place
+    message.delta.fragment_id = fragment
+    message.delta.new_element.text.body = text
+    return message
+
+
+def waiting(*messages):
+    """A session whose browser has not been sent these yet."""
+    session = SimpleNamespace(_browser_queue=ForwardMsgQueue())
+    for message in messages:
+        session._browser_queue.enqueue(message)
+    return session
+
+
+def whole_page_finished():
+    return ForwardMsg(script_finished=ForwardMsg.ScriptFinishedStatus.FINISHED_SUCCESSFULLY)
+
+
+def test_what_waits_of_a_whole_page_is_sent_though_a_part_of_it_is_drawn_again():
+    drawn = [delta([0, 0]), delta([0, 1], "part"), delta([0, 2]), whole_page_finished()]
+    session = waiting(*drawn)
+    AppSession._clear_queue(session, ["part"])
+    again = delta([0, 1], "part", "again")
+    session._browser_queue.enqueue(again)  # not in place of what waits: it belongs to a later run
+    assert session._browser_queue.flush() == [*drawn, again]
+
+
+def test_what_waits_is_dropped_when_the_whole_page_is_drawn_again():
+    session = waiting(delta([0, 0]), whole_page_finished())
+    AppSession._clear_queue(session)
+    assert [message.WhichOneof("type") for message in session._browser_queue.flush()] == ["script_finished"]
 
 
 def test_on_another_version_nothing_is_changed_and_that_is_said(monkeypatch, caplog):

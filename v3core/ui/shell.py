@@ -16,7 +16,7 @@ from v3core.jobs.watchdog import ensure_watchdog, is_looked_after
 from v3core.store.database import Database
 from v3core.store.runs import RunRow, UnknownRunError, get_run
 from v3core.ui import tick_gate, ticks
-from v3core.ui.notices import notify, show_waiting
+from v3core.ui.notices import begin_notices, notify, show_waiting
 from v3core.ui.page_frame import page_frame
 from v3core.ui.plotly_js import ensure_plotly_js
 from v3core.ui.text import plain
@@ -48,7 +48,7 @@ def page(title: str) -> Database:
         The open database. The page ends here, with one sentence, if there is none.
     """
     st.set_page_config(page_title=f"{title} · V3 Lab", page_icon=ICON, layout="wide")
-    show_waiting()
+    begin_notices()
     with st.sidebar:
         st.markdown("### :material/hub: V3 Lab")
         for path, label, page_icon in PAGES:

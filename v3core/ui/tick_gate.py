@@ -49,6 +49,7 @@ def install() -> bool:
         return False
     setattr(AppSession, _MARK, True)
     _wrap(AppSession, "request_rerun", _when_it_arrives)
+    _wrap(AppSession, "_clear_queue", _when_it_begins)
     _wrap(ScriptRequests, "_request_rerun_locked", _when_it_is_merged)
     _wrap(ScriptRunner, "_run_script", _when_it_would_run)
     _wrap(ScriptRunner, "_on_script_finished", _when_a_script_has_ended)
@@ -94,6 +95,18 @@ def _when_it_would_run(go_on: Any, runner: Any, data: RerunData) -> None:
         return
     attend_to_errors()
     go_on(data)
+
+
+def _when_it_begins(go_on: Any, session: Any, fragment_ids_this_run: list[str] | None = None) -> None:
+    """Streamlit drops what is not sent yet of the parts that are drawn again, but sends that the run before has ended.
+
+    If that was of the whole page, the browser removes those parts, what follows moves up, and the next tick draws at
+    a place where nothing is ("Cannot set a node at a delta path"). So all of it is sent.
+    """
+    if fragment_ids_this_run:
+        session._browser_queue._delta_index_map = {}  # what is drawn now belongs after what waits
+    else:
+        go_on(fragment_ids_this_run)
 
 
 def _when_a_script_has_ended(go_on: Any, runner: Any, context: Any, event: Any, ended_early: bool, run: Any) -> None:

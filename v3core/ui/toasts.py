@@ -7,7 +7,7 @@ from v3core.jobs.lifecycle import TOLD, Status
 from v3core.store.database import Database
 from v3core.store.history import EndRow, newest_event, read_ends
 from v3core.ui import news, ticks
-from v3core.ui.notices import keep_places, notify, show_waiting
+from v3core.ui.notices import notify, show_waiting
 from v3core.ui.status import counted
 from v3core.ui.text import md, plain
 
@@ -27,7 +27,6 @@ def tell_of_ends(database: Database) -> None:
     It draws nothing and writes only its cursor, so that a tick disturbs no other part of the page.
     """
     ticks.ticking(2, news.of_ends(database))(_tell)(database)
-    keep_places(MOST_AT_ONCE + 1)
 
 
 def _tell(database: Database) -> None:

@@ -12,6 +12,7 @@ from v3core.curriculum import load_preset, scaled
 from v3core.episode import EpisodeRecord
 from v3core.jobs.launcher import create
 from v3core.store.database import Database
+from v3core.store.opening import open_database
 from v3core.store.runs import update_run
 from v3core.store.writer import EpisodeWriter
 
@@ -35,9 +36,9 @@ _DRAWN = [
 ]
 
 
-def open_database(folder: Path) -> Database:
+def open_sqlite(folder: Path) -> Database:
     """A store on SQLite."""
-    return Database.open(f"sqlite:///{folder / 'v3.db'}", folder)
+    return open_database(f"sqlite:///{folder / 'v3.db'}", folder)
 
 
 def new_run(db: Database, episodes: int) -> str:

@@ -19,7 +19,7 @@ import _bench  # noqa: F401  it puts the project on the path
 import _records
 import numpy as np
 
-from v3core.store.database import Database
+from v3core.store.opening import open_database
 from v3core.store.runs import list_runs
 from v3core.store.series import read_series
 from v3core.store.writer import EpisodeWriter
@@ -44,7 +44,7 @@ def write(url: str, folder: Path, run_id: str, seconds: float, rate: int, result
     times: list[float] = []
     count = 0
     try:
-        db = Database.open(url, folder)
+        db = open_database(url, folder)
         _TimedWriter.times = times
         writer = _TimedWriter(db, run_id, generation=0, writable_in=["running"])
         rows = _records.drawn(1, round(seconds * rate), total=round(seconds * rate))
@@ -69,7 +69,7 @@ def read(url: str, folder: Path, run_ids: list[str], seconds: float, results: "Q
     """Look for so long."""
     times: list[float] = []
     try:
-        db = Database.open(url, folder)
+        db = open_database(url, folder)
         held: dict[str, Any] = {}
         end = time.monotonic() + seconds
         while time.monotonic() < end:
@@ -98,7 +98,7 @@ def main() -> None:
     results: Queue[Any] = spawn.Queue()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        db = _records.open_database(folder)
+        db = _records.open_sqlite(folder)
         run_ids = [_records.new_run(db, 1_000_000) for _ in range(options.writers)]
         db.close()
         url = f"sqlite:///{folder / 'v3.db'}"
@@ -110,7 +110,7 @@ def main() -> None:
         reports = [results.get() for _ in processes]
         for process in processes:
             process.join()
-        db = _records.open_database(folder)
+        db = _records.open_sqlite(folder)
         recorded = {run_id: count for kind, run_id, count, _, _ in reports if kind == "writer"}
         kept = {run_id: read_series(db, run_id).newest for run_id in run_ids}
         rows = {run_id: int(read_series(db, run_id).summary("length").count.sum()) for run_id in run_ids}

@@ -22,6 +22,7 @@ from v3core.config import build_run_config, recipe_for  # noqa: E402
 from v3core.curriculum import load_preset, scaled  # noqa: E402
 from v3core.jobs.launcher import create  # noqa: E402
 from v3core.store.database import Database  # noqa: E402
+from v3core.store.opening import open_database  # noqa: E402
 from v3core.store.run_tables import RUN_TABLES, Kind  # noqa: E402
 from v3core.store.runs import update_run  # noqa: E402
 from v3core.store.schema import episodes, expert_loads  # noqa: E402
@@ -107,7 +108,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         data, out = Path(folder) / "data", Path(folder) / "out"
         out.mkdir()
-        db = Database.open(f"sqlite:///{data / 'v3.db'}", data)
+        db = open_database(f"sqlite:///{data / 'v3.db'}", data)
         run_id = make_run(db, options.episodes)
         db.close()
         for name, *arguments in (

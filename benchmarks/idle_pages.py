@@ -24,6 +24,7 @@ from tests.browser.support import Server, serve
 from tests.pages.recorded import add_recorded_run
 from v3core.jobs.lifecycle import ACTIVE, Status
 from v3core.store.database import Database
+from v3core.store.opening import open_database
 from v3core.store.schema import runs
 from v3core.store.writer import EpisodeWriter
 from v3core.ui.ticks import VARIABLE
@@ -84,7 +85,7 @@ def measure(folder: Path, tick_seconds: float | None) -> dict[str, float]:
         os.environ.pop(VARIABLE, None)
     folder.mkdir()
     server = serve(ROOT / "app.py", folder)
-    db = Database.open(f"sqlite:///{server.data / 'v3.db'}", server.data)
+    db = open_database(f"sqlite:///{server.data / 'v3.db'}", server.data)
     try:
         for _ in range(ENDED):
             add_recorded_run(db, Status.COMPLETED)

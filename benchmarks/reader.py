@@ -50,7 +50,7 @@ def median_ms(call: Callable[[], object], repeats: int = 15) -> float:
 
 def first_look(folder: Path, run_id: str) -> float:
     """Milliseconds of the first read of a connection: nothing is in its cache."""
-    db = _records.open_database(folder)
+    db = _records.open_sqlite(folder)
     with db.read():
         pass
     start = time.perf_counter()
@@ -72,7 +72,7 @@ def draw(db: Database, run_id: str, curve: Series) -> list[Any]:
 def measure(folder: Path, count: int) -> dict[str, Any]:
     """One run alone in its database."""
     folder.mkdir()
-    db = _records.open_database(folder)
+    db = _records.open_sqlite(folder)
     run_id = _records.new_run(db, count + NEW)
     start = time.perf_counter()
     _records.fill(db, run_id, count, total=count + NEW)
@@ -105,7 +105,7 @@ def measure(folder: Path, count: int) -> dict[str, Any]:
             return frame.groupby((frame["episode"] - 1) // size)[list(METRICS)].mean()
 
         result["pandas, all rows, ms"] = median_ms(with_pandas, 1)
-    db = _records.open_database(folder)
+    db = _records.open_sqlite(folder)
     _records.fill(db, run_id, NEW, first=count + 1, total=count + NEW)
     result["100 new episodes, ms"] = median_ms(lambda: read_series(db, run_id, after=before))
     curve = read_series(db, run_id)

@@ -24,7 +24,7 @@ def _ours(count: int, folder: Path, *, rollups: bool = True) -> Callable[[], Non
     sys.path.insert(0, str(Path(__file__).parents[1]))
     import _records
 
-    db = _records.open_database(folder)
+    db = _records.open_sqlite(folder)
     run_id = _records.new_run(db, count)
     episodes = list(_records.drawn(1, count, total=count))
     writer = _records.open_writer(db, run_id)

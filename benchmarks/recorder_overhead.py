@@ -100,7 +100,7 @@ def main() -> None:
     trainer._save = lambda *_: None  # a checkpoint is not part of recording
     ratios, inside, spent = [], [], []
     with tempfile.TemporaryDirectory() as folder:
-        db = _records.open_database(Path(folder))
+        db = _records.open_sqlite(Path(folder))
         for turn in range(options.turns):
             # Each second pair begins with the other, so that a load that grows or falls favours neither.
             first = plain(db, turn) if turn % 2 else None

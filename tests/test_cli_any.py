@@ -15,7 +15,7 @@ import pytest
 from v3core.cli import commands, main
 from v3core.jobs import foreground
 from v3core.jobs.lifecycle import Status
-from v3core.store.database import Database
+from v3core.store.opening import open_database
 from v3core.store.runs import list_runs, update_run
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -53,7 +53,7 @@ def recorded(tmp_path_factory):
         patch.setenv("V3_DATA_DIR", str(folder))
         patch.delenv("V3_DATABASE_URL", raising=False)
         assert main(["train", "--env", "CartPole-v1", "--episodes", "12", "--name", NAME]) == 0
-        with closing(Database.open()) as database:
+        with closing(open_database()) as database:
             (run,) = list_runs(database)
             with database.write() as tx:
                 values = {"experiment": NAME, "tags": "🧪", "notes": "→", "status": Status.STOPPED, "reason": "Ende 🛑"}
@@ -73,7 +73,7 @@ def lab(recorded, tmp_path, monkeypatch):
     for module in ("launcher", "supervisor", "control"):
         monkeypatch.setattr(f"v3core.jobs.{module}.drain", lambda *_, **__: [])
     monkeypatch.setattr(foreground, "train_here", lambda *_: (run.id, Status.COMPLETED))
-    with closing(Database.open()) as database:
+    with closing(open_database()) as database:
         (run,) = list_runs(database)
     return run.id
 

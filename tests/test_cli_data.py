@@ -9,7 +9,7 @@ from tests.archive.conftest import make_files
 from tests.store.conftest import config, episode, new_run  # noqa: F401 - fixtures
 from tests.store.recorded import end, record
 from v3core.cli import main
-from v3core.store.database import Database
+from v3core.store.opening import open_database
 from v3core.store.runs import list_runs, update_run
 
 
@@ -18,7 +18,7 @@ def db(tmp_path, monkeypatch):
     """The store that the commands open."""
     monkeypatch.setenv("V3_DATA_DIR", str(tmp_path / "data"))
     monkeypatch.delenv("V3_DATABASE_URL", raising=False)
-    database = Database.open()
+    database = open_database()
     yield database
     database.close()
 

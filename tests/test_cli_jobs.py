@@ -7,7 +7,7 @@ import pytest
 from tests.processes import kill_all
 from tests.waiting import wait_for
 from v3core.cli import main
-from v3core.store.database import Database
+from v3core.store.opening import open_database
 from v3core.store.runs import list_runs
 
 
@@ -17,7 +17,7 @@ def db(tmp_path, monkeypatch):
     monkeypatch.setenv("V3_DATA_DIR", str(tmp_path))
     monkeypatch.setenv("V3_MAX_WORKERS", "1")
     monkeypatch.delenv("V3_DATABASE_URL", raising=False)
-    database = Database.open()
+    database = open_database()
     yield database
     database.close()
     kill_all(tmp_path)

@@ -9,7 +9,7 @@ from v3core.config import build_run_config, recipe_for
 from v3core.curriculum import load_curriculum, scaled
 from v3core.jobs.files import log_file
 from v3core.jobs.launcher import create
-from v3core.store.database import Database
+from v3core.store.opening import open_database
 from v3core.store.runs import update_run
 
 
@@ -23,7 +23,7 @@ def run_id(tmp_path, monkeypatch):
     config = build_run_config(
         name="a run", env="CartPole-v1", seed=1, episodes=40, curriculum=curriculum, recipe=recipe
     )
-    database = Database.open()
+    database = open_database()
     with database.write() as tx:
         created = create(tx, config, now=datetime.now(UTC))
         update_run(tx, created, {"status": "failed", "traceback": "Traceback …\n  in train"}, only_in={"queued"})
@@ -46,7 +46,7 @@ def test_the_traceback_is_printed_on_demand(run_id, capsys):
 
 
 def test_what_is_not_there_is_said(run_id, capsys):
-    database = Database.open()
+    database = open_database()
     with database.write() as tx:
         update_run(tx, run_id, {"traceback": None}, only_in={"failed"})
     database.close()
@@ -57,7 +57,7 @@ def test_what_is_not_there_is_said(run_id, capsys):
     log_file(run_id).unlink()
     assert main(["log", run_id]) == 0
     assert capsys.readouterr() == ("", "The log is empty so far.\n")
-    database = Database.open()
+    database = open_database()
     with database.write() as tx:
         update_run(tx, run_id, {"started_at": datetime.now(UTC), "host": "far"}, only_in={"failed"})
     database.close()

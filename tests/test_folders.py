@@ -13,8 +13,9 @@ from tests.processes import kill_all
 from tests.served import served
 from tests.waiting import wait_for
 from v3core.errors import V3Error
-from v3core.store.database import Database, database_url
+from v3core.store.database import database_url
 from v3core.store.dialect import parse_url
+from v3core.store.opening import open_database
 
 ROOT = Path(__file__).resolve().parents[1]
 ODD = "a%20b?c#d %41&[x]'\"ü🧪"
@@ -73,10 +74,10 @@ def test_any_name_of_a_folder_is_taken_as_it_is(tmp_path, monkeypatch, name):
     folder = tmp_path / name
     monkeypatch.setenv("V3_DATA_DIR", str(folder))
     monkeypatch.delenv("V3_DATABASE_URL", raising=False)
-    opened = Database.open()
+    opened = open_database()
     assert opened.describe() == str(folder / "v3.db")
     opened.check()
-    again = Database.open(opened.url, folder)
+    again = open_database(opened.url, folder)
     assert again.describe() == str(folder / "v3.db")
     again.close()
     opened.close()
@@ -97,4 +98,4 @@ def test_a_url_that_means_another_file_than_it_looks_like_is_refused(tmp_path):
 
 def test_a_folder_whose_name_is_not_utf8_is_refused(tmp_path):
     with pytest.raises(V3Error, match=r"bad\\udcff has a name that is not UTF-8; choose another with V3_DATA_DIR"):
-        Database.open(folder=tmp_path / "bad\udcff")
+        open_database(folder=tmp_path / "bad\udcff")

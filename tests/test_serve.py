@@ -10,7 +10,7 @@ from v3core.cli import main
 from v3core.errors import V3Error
 from v3core.jobs.launcher import SLOTS_VARIABLE, slots
 from v3core.serve import Address, check_port, keep_slots
-from v3core.store.database import Database
+from v3core.store.opening import open_database
 
 
 def test_an_unknown_name_is_told_which_setting_it_lacks(tmp_path):
@@ -73,7 +73,7 @@ def test_the_variable_is_taken_once_so_that_a_later_choice_holds(tmp_path, monke
     monkeypatch.setenv("V3_DATA_DIR", str(tmp_path))
     monkeypatch.delenv("V3_DATABASE_URL", raising=False)
     monkeypatch.setenv(SLOTS_VARIABLE, "5")
-    database = Database.open()
+    database = open_database()
     keep_slots(database)
     assert (slots(database), SLOTS_VARIABLE in os.environ) == (5, False)
     assert main(["slots", "2"]) == 0

@@ -41,10 +41,11 @@ from v3core.paths import SERVE
 from v3core.serve import DEFAULT_PORT, Address, show_page
 from v3core.store import runs as run_store
 from v3core.store.commands import read_commands, read_revisions
-from v3core.store.damage import set_aside
 from v3core.store.database import Database, database_url
 from v3core.store.history import read_events
+from v3core.store.opening import open_database
 from v3core.store.recent import time_left
+from v3core.store.sqlite_file import set_aside
 
 COMMAND = "v3lab" if Path(sys.argv[0]).name == "v3lab" else "python -m v3core"
 """As it was given."""
@@ -77,7 +78,7 @@ def _fail(sentence: str, code: int) -> int:
 
 @contextmanager
 def _database() -> Iterator[Database]:
-    database = Database.open()
+    database = open_database()
     try:
         yield database
     finally:

@@ -15,7 +15,7 @@ from v3core.jobs.launcher import slots
 from v3core.jobs.webhook import webhook
 from v3core.paths import DATA_VARIABLE, INSTALLED, PACKAGE, data_dir, shipped
 from v3core.serve import DEFAULT_PORT, check_port
-from v3core.store.database import Database
+from v3core.store.opening import open_database
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 LITTLE_DISK_BYTES = 1 << 30
@@ -72,7 +72,7 @@ def _data() -> Iterator[Finding]:
     why = "that of this user" if INSTALLED else "in the folder where this command was given"
     why = f"from {DATA_VARIABLE}" if os.environ.get(DATA_VARIABLE) else why
     try:
-        database = Database.open()
+        database = open_database()
         try:
             database.check()
             found = leftovers(database)

@@ -13,6 +13,7 @@ from v3core.jobs.launch import absolute_folders
 from v3core.jobs.launcher import SLOTS_VARIABLE, keep_asked_slots
 from v3core.paths import INSTALLED, SERVE, shipped
 from v3core.store.database import Database
+from v3core.store.opening import open_database
 
 ADDRESS = "127.0.0.1"
 DEFAULT_PORT = 8501
@@ -29,7 +30,7 @@ def serve(port: int) -> None:
     """
     address = Address.of_settings(port)
     check_port(address.port, address.host)
-    database = Database.open()
+    database = open_database()
     keep_slots(database)
     stay_with(database)
     database.close()

@@ -13,7 +13,7 @@ from tests.store.conftest import START, config, episode, new_run  # noqa: F401 -
 from tests.store.recorded import end, record
 from v3core.archive import write_archive
 from v3core.jobs.files import run_folder
-from v3core.store.database import Database
+from v3core.store.opening import open_database
 from v3core.training.checkpoint import save_checkpoint
 
 __all__ = ["START"]
@@ -23,7 +23,7 @@ __all__ = ["START"]
 def _lab(backend, folder):
     folder.mkdir()
     with empty_database(backend, folder) as url:
-        database = Database.open(url, folder)
+        database = open_database(url, folder)
         yield database
         database.close()
 

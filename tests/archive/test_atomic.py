@@ -25,7 +25,7 @@ SLOW = """
 import sys, time
 from pathlib import Path
 from v3core.archive import import_archive, importing
-from v3core.store.database import Database
+from v3core.store.opening import open_database
 importing.ROWS_PER_COMMIT = 2
 insert_rows, read_rows, begun = importing.insert_rows, importing.read_rows, []
 def noted(tx, table, *rest):
@@ -38,7 +38,7 @@ def slowly(reader, table, run):
             time.sleep(float(sys.argv[5]))
         yield row
 importing.insert_rows, importing.read_rows = noted, slowly
-import_archive(Database.open(sys.argv[1], Path(sys.argv[2])), Path(sys.argv[3]))
+import_archive(open_database(sys.argv[1], Path(sys.argv[2])), Path(sys.argv[3]))
 """
 
 

@@ -11,6 +11,7 @@ from tests.pages.recorded import add_recorded_run
 from v3core.jobs.demo import NAMES, WITH, WITHOUT
 from v3core.jobs.lifecycle import Status, change_status
 from v3core.store.database import Database
+from v3core.store.opening import open_database
 from v3core.store.runs import update_run
 
 SPREAD = (1 / 16,) * 16
@@ -21,7 +22,7 @@ COLLAPSED = (0.6, 0.38, 0.02, *(0.0,) * 13)
 def db(start_server: StartServer) -> Iterator[tuple[Database, str]]:
     """The store of a server, and the server's address."""
     server = start_server(ROOT / "app.py")
-    database = Database.open(f"sqlite:///{server.data / 'v3.db'}", server.data)
+    database = open_database(f"sqlite:///{server.data / 'v3.db'}", server.data)
     yield database, server.url
     database.close()
 

@@ -19,7 +19,7 @@ from tests.processes import kill_all, processes_of
 from v3core.archive import write_archive
 from v3core.jobs import control, launcher
 from v3core.jobs.lifecycle import ENDED, Status, change_status
-from v3core.store.database import Database
+from v3core.store.opening import open_database
 from v3core.store.runs import list_runs
 from v3core.ui.ticks import VARIABLE
 
@@ -39,7 +39,7 @@ class Visitor:
     def __init__(self, page: Page, server: Server) -> None:
         """Count what the page's socket sends from now on."""
         self.page, self.server = page, server
-        self.database = Database.open(f"sqlite:///{server.data / 'v3.db'}", server.data)
+        self.database = open_database(f"sqlite:///{server.data / 'v3.db'}", server.data)
         self.sent = 0
         page.on("websocket", self._count)
 

@@ -15,7 +15,7 @@ from playwright.sync_api import Page, expect
 from tests.browser.support import APP, ROOT, Server, StartServer, Watched, serve
 from tests.processes import kill_all
 from v3core.jobs import control
-from v3core.store.database import Database
+from v3core.store.opening import open_database
 
 T = TypeVar("T")
 PATIENCE_SECONDS = 60
@@ -229,7 +229,7 @@ def test_one_click_starts_the_demo_and_draws_within_ten_seconds(page: Page, serv
 def test_a_run_deleted_elsewhere_leaves_no_traceback(page: Page, served: Server) -> None:
     run_id = launch(page, served, "v3", 3000)
     expect_status(page, "Running")
-    database = Database.open(f"sqlite:///{served.data / 'v3.db'}", served.data)
+    database = open_database(f"sqlite:///{served.data / 'v3.db'}", served.data)
     control.stop(database, run_id)
     assert control.wait_stopped(database, run_id, PATIENCE_SECONDS) == "stopped"
     control.delete(database, run_id)

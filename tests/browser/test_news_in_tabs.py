@@ -12,6 +12,7 @@ from tests.pages.recorded import add_recorded_run
 from v3core.jobs import launcher
 from v3core.jobs.lifecycle import Status
 from v3core.store.database import Database
+from v3core.store.opening import open_database
 from v3core.store.runs import update_run
 
 PATIENCE = PATIENCE_SECONDS * 1000
@@ -25,7 +26,7 @@ BUSY_FACTOR = 4
 @pytest.fixture
 def db(lab: Server) -> Iterator[Database]:
     """Its database; its one slot is taken by this process, so that nothing trains."""
-    database = Database.open(f"sqlite:///{lab.data / 'v3.db'}", lab.data)
+    database = open_database(f"sqlite:///{lab.data / 'v3.db'}", lab.data)
     launcher.set_slots(database, 1)
     add_recorded_run(database, Status.RUNNING)
     yield database

@@ -8,7 +8,7 @@ from tests.browser.support import APP, StartServer, Watched
 from tests.pages.recorded import add_recorded_run
 from v3core.jobs import launcher
 from v3core.jobs.lifecycle import Status
-from v3core.store.database import Database
+from v3core.store.opening import open_database
 from v3core.store.runs import update_run
 
 ROUNDS = int(os.environ.get("V3_LEAVING", "3"))
@@ -17,7 +17,7 @@ PATIENCE = 60_000
 
 def test_notices_leave_dialogs_alone(page: Page, start_server: StartServer, watched: Watched) -> None:
     server = start_server(APP)
-    database = Database.open(f"sqlite:///{server.data / 'v3.db'}", server.data)
+    database = open_database(f"sqlite:///{server.data / 'v3.db'}", server.data)
     expect.set_options(timeout=PATIENCE)
     launcher.set_slots(database, 1)
     add_recorded_run(database, Status.RUNNING)  # takes the slot

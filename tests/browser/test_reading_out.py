@@ -10,7 +10,7 @@ from tests.browser.support import Server
 from tests.browser.test_main_job import PATIENCE_SECONDS
 from tests.pages.recorded import add_recorded_run
 from v3core.jobs.lifecycle import Status
-from v3core.store.database import Database
+from v3core.store.opening import open_database
 
 OWN = {"Open", "Increment", "Decrement", "Clear all", "Download plot as a PNG", "Show everything (double click)"}
 """Streamlit's and plotly's own parts of a field or a chart; they stand in it, and that has a name."""
@@ -30,7 +30,7 @@ CUT = """() => {
 @pytest.fixture
 def runs(lab: Server) -> list[str]:
     """Runs of one name and several states."""
-    db = Database.open(f"sqlite:///{lab.data / 'v3.db'}", lab.data)
+    db = open_database(f"sqlite:///{lab.data / 'v3.db'}", lab.data)
     statuses = (Status.COMPLETED, Status.STOPPED, Status.FAILED)
     made = [
         add_recorded_run(db, status, name=f"v3 · CartPole-v1 · seed {seed}", success=True, reason="It broke.")

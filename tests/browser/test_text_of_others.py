@@ -25,6 +25,7 @@ from v3core.archive import write_archive
 from v3core.jobs.lifecycle import Status
 from v3core.store import commands
 from v3core.store.database import Database
+from v3core.store.opening import open_database
 
 BETWEEN = " ¦ "
 
@@ -194,7 +195,7 @@ def expect_nothing_made_of_it(page: Page) -> None:
 @pytest.fixture
 def runs(lab: Server, listener: Listener) -> list[dict[str, str]]:
     """Runs in several states whose every text is hostile."""
-    db = Database.open(f"sqlite:///{lab.data / 'v3.db'}", lab.data)
+    db = open_database(f"sqlite:///{lab.data / 'v3.db'}", lab.data)
     statuses = [
         Status.FAILED,
         Status.COMPLETED,
@@ -244,7 +245,7 @@ def test_rows_of_strangers_are_text_on_every_page(page, lab, listener, asked, ru
 
 def test_addresses_of_strangers_are_text(page, lab, listener, asked):
     strings = hostile(listener.host)
-    db = Database.open(f"sqlite:///{lab.data / 'v3.db'}", lab.data)
+    db = open_database(f"sqlite:///{lab.data / 'v3.db'}", lab.data)
     for _ in range(2):
         add_recorded_run(db, Status.COMPLETED)
     db.close()
@@ -265,7 +266,7 @@ def test_addresses_of_strangers_are_text(page, lab, listener, asked):
 
 def test_an_archive_and_a_file_of_strangers_are_text(page, lab, listener, asked, tmp_path: Path):
     strings = hostile(listener.host)
-    other = Database.open(f"sqlite:///{tmp_path / 'other.db'}", tmp_path / "other")
+    other = open_database(f"sqlite:///{tmp_path / 'other.db'}", tmp_path / "other")
     # An environment with a colon is refused, for it would import code.
     env = "<b>www.example.com</b> me@example.com ![](//x/y.png) &amp;"
     run = add_hostile_run(other, strings, 3, Status.FAILED, env=env)

@@ -10,7 +10,7 @@ from tests.browser.support import Server, Watched
 from tests.browser.test_main_job import PATIENCE_SECONDS
 from tests.pages.recorded import add_recorded_run
 from v3core.jobs.lifecycle import Status
-from v3core.store.database import Database
+from v3core.store.opening import open_database
 
 PATIENCE = PATIENCE_SECONDS * 1000
 """Milliseconds."""
@@ -20,7 +20,7 @@ LONG, SHORT = 1200, 30
 @pytest.fixture
 def runs(lab: Server) -> tuple[str, str]:
     """A long run and a short one."""
-    db = Database.open(f"sqlite:///{lab.data / 'v3.db'}", lab.data)
+    db = open_database(f"sqlite:///{lab.data / 'v3.db'}", lab.data)
     long, short = (add_recorded_run(db, Status.COMPLETED, episodes=n, recorded=n) for n in (LONG, SHORT))
     db.close()
     return long, short

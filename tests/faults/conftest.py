@@ -9,7 +9,7 @@ from tests.load import busy_machine
 from tests.processes import kill_all
 from tests.runs import tiny_config
 from v3core.jobs.launcher import ROOT, enqueue
-from v3core.store.database import Database
+from v3core.store.opening import open_database
 
 HERE = Path(__file__).parent
 
@@ -33,7 +33,7 @@ def db(folder, tmp_path, monkeypatch):
     monkeypatch.setenv("V3_SPY_FOLDER", str(spied))
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(map(str, [HERE / "environments", HERE / "spy", ROOT])))
     monkeypatch.delenv("V3_DATABASE_URL", raising=False)
-    database = Database.open()
+    database = open_database()
     yield database
     database.close()
 

@@ -25,10 +25,10 @@ DYING_LAUNCHER = """
 import os, signal, sys
 from v3core.config import RunConfig
 from v3core.jobs import launcher
-from v3core.store.database import Database
+from v3core.store.opening import open_database
 
 launcher._spawn = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
-launcher.enqueue(Database.open(), [RunConfig.model_validate_json(sys.argv[1])])
+launcher.enqueue(open_database(), [RunConfig.model_validate_json(sys.argv[1])])
 """
 
 

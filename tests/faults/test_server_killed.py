@@ -28,10 +28,10 @@ SERVER_THAT_STARTS_RUNS = """
 import os, subprocess, sys
 from v3core.config import RunConfig
 from v3core.jobs.launcher import enqueue
-from v3core.store.database import Database
+from v3core.store.opening import open_database
 
 server = subprocess.Popen([sys.executable, "-m", "v3core", "serve", "--port", sys.argv[1]])
-enqueue(Database.open(), [RunConfig.model_validate_json(config) for config in sys.argv[2:]])
+enqueue(open_database(), [RunConfig.model_validate_json(config) for config in sys.argv[2:]])
 server.wait()
 """
 

@@ -20,7 +20,7 @@ from v3core.jobs.launcher import claim, create, enqueue, set_slots
 from v3core.jobs.lifecycle import Status, change_status
 from v3core.jobs.signals import StopRequest
 from v3core.jobs.worker import adopt, train_run
-from v3core.store.database import Database
+from v3core.store.opening import open_database
 from v3core.store.runs import get_run, need_run, update_run
 from v3core.training import trainer
 
@@ -58,7 +58,7 @@ def db(request, tmp_path, monkeypatch):
     monkeypatch.setenv("V3_DATA_DIR", str(tmp_path))
     with empty_database(request.param, tmp_path) as url:
         monkeypatch.setenv("V3_DATABASE_URL", url)
-        database = Database.open()
+        database = open_database()
         set_slots(database, 4)
         yield database
         database.close()

@@ -18,7 +18,7 @@ from v3core.store.commands import read_commands, read_open_commands
 from v3core.store.history import CheckpointRow, add_checkpoint
 from v3core.store.readers import read_events, read_revisions
 from v3core.store.runs import get_run, list_runs, update_run
-from v3core.store.status import STORED
+from v3core.store.schema import STORED
 
 ELSEWHERE = another_host()
 NOBODY = dataclasses.replace(identity.current(), started=1.0)

@@ -18,8 +18,8 @@ SCRIPT = """
 import sys
 from v3core.config import RunConfig
 from v3core.jobs.foreground import train_here
-from v3core.store.database import Database
-run_id, status = train_here(Database.open(), RunConfig.model_validate_json(sys.argv[1]), lambda progress: None)
+from v3core.store.opening import open_database
+run_id, status = train_here(open_database(), RunConfig.model_validate_json(sys.argv[1]), lambda progress: None)
 print(run_id, status)
 """
 

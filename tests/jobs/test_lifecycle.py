@@ -10,7 +10,7 @@ from v3core.jobs.lifecycle import ACTIVE, ENDED, RESUMABLE, TOLD, TRANSITIONS, S
 from v3core.store import commands
 from v3core.store.history import read_events
 from v3core.store.runs import get_run
-from v3core.store.status import STORED
+from v3core.store.schema import STORED
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 

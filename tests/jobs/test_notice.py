@@ -227,8 +227,8 @@ def test_a_notice_whose_process_was_killed_is_told_by_another_a_minute_later(db,
     """For real: the process is killed while the server keeps it waiting."""
     run_id = run_in(Status.COMPLETED)
     server.seconds = 30.0
-    script = "from v3core.jobs.notice import call_webhooks; from v3core.store.database import Database; "
-    process = subprocess.Popen([sys.executable, "-c", f"{script}call_webhooks(Database.open())"], cwd=ROOT)
+    script = "from v3core.jobs.notice import call_webhooks; from v3core.store.opening import open_database; "
+    process = subprocess.Popen([sys.executable, "-c", f"{script}call_webhooks(open_database())"], cwd=ROOT)
     wait_for(lambda: server.asked)
     process.kill()
     process.wait()

@@ -25,7 +25,7 @@ from datetime import UTC, datetime
 from v3core.jobs.launcher import drain
 from v3core.jobs.lifecycle import Status, change_status
 from v3core.jobs.worker import adopt
-from v3core.store.database import Database
+from v3core.store.opening import open_database
 from v3core.store.runs import runs_in
 from v3core.jobs.lifecycle import ACTIVE
 
@@ -33,7 +33,7 @@ def command(run_id):
     return [sys.executable, "-c", script, run_id, script]
 
 run_id, script = sys.argv[1:]
-db = Database.open()
+db = open_database()
 run = adopt(db, run_id)
 def move(to):
     with db.write() as tx:
@@ -65,8 +65,8 @@ def test_eight_processes_drain_twenty_runs_without_a_double_start(db, config, mo
     script = (
         "import sys, json\n"
         "from v3core.jobs.launcher import drain\n"
-        "from v3core.store.database import Database\n"
-        "db = Database.open()\n"
+        "from v3core.store.opening import open_database\n"
+        "db = open_database()\n"
         "print('ready', flush=True); input()\n"
         "script = sys.argv[1]\n"
         "print(json.dumps(drain(db, lambda run_id: [sys.executable, '-c', script, run_id, script])))\n"

@@ -20,8 +20,8 @@ from v3core.jobs.launcher import create
 from v3core.jobs.lifecycle import ACTIVE, Status, change_status
 from v3core.jobs.reserve import RESERVE_BYTES, hold_reserve, release_reserve
 from v3core.store import dialect
-from v3core.store.database import Database
 from v3core.store.history import add_event
+from v3core.store.opening import open_database
 from v3core.store.readers import read_episodes
 from v3core.store.runs import get_run, update_run
 from v3core.store.writer import EpisodeWriter
@@ -32,11 +32,11 @@ ROOT = Path(__file__).resolve().parents[2]
 WRITER = """
 import itertools, json, sys, time
 from v3core.errors import V3Error
-from v3core.store.database import Database
+from v3core.store.opening import open_database
 from v3core.episode import EpisodeRecord
 from v3core.store.writer import EpisodeWriter
 
-writer = EpisodeWriter(Database.open(sys.argv[1]), sys.argv[2], generation=0, writable_in=["running"])
+writer = EpisodeWriter(open_database(sys.argv[1]), sys.argv[2], generation=0, writable_in=["running"])
 row = json.loads(sys.argv[3])
 try:
     for number in itertools.count(1):
@@ -116,7 +116,7 @@ def disk(tmp_path):
 @pytest.fixture
 def store(disk):
     """A store on that disk."""
-    database = Database.open(f"sqlite:///{disk / 'v3.db'}", disk)
+    database = open_database(f"sqlite:///{disk / 'v3.db'}", disk)
     yield database
     database.close()
 
@@ -231,7 +231,7 @@ def test_a_disk_without_room_for_another_file_is_full_too(tmp_path):
         small_disk(tmp_path / "disk", "size=4m", "nr_inodes=2") as disk,
         pytest.raises(V3Error, match=r"the disk is full \(unable to open database file\); free some space\.$"),
     ):
-        Database.open(f"sqlite:///{disk / 'v3.db'}", disk)
+        open_database(f"sqlite:///{disk / 'v3.db'}", disk)
 
 
 @pytest.mark.parametrize(

@@ -202,8 +202,8 @@ def test_a_worker_outlives_its_launcher_and_is_stopped_by_a_plain_signal(db, con
         "import sys, time\n"
         "from v3core.config import RunConfig\n"
         "from v3core.jobs.launcher import enqueue\n"
-        "from v3core.store.database import Database\n"
-        "print(enqueue(Database.open(), [RunConfig.model_validate_json(sys.argv[1])])[0], flush=True)\n"
+        "from v3core.store.opening import open_database\n"
+        "print(enqueue(open_database(), [RunConfig.model_validate_json(sys.argv[1])])[0], flush=True)\n"
         "time.sleep(60)\n"
     )
     launching = spawn(script, config(episodes=ENDLESS).model_dump_json(by_alias=True))

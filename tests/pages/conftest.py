@@ -8,6 +8,7 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from v3core.store.database import Database
+from v3core.store.opening import open_database
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -21,7 +22,7 @@ def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Databa
         monkeypatch.setattr(f"v3core.jobs.{module}.drain", lambda *_, **__: [], raising=False)
     st.cache_resource.clear()
     st.cache_data.clear()
-    opened = Database.open()
+    opened = open_database()
     yield opened
     opened.close()
     st.cache_resource.clear()

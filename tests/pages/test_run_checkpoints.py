@@ -11,6 +11,7 @@ from tests.pages.test_states import told
 from tests.waiting import wait_for
 from v3core.jobs.evaluating import BackgroundEvaluation, Played
 from v3core.jobs.lifecycle import Status
+from v3core.store.opening import open_database
 from v3core.store.runs import get_run, list_runs, update_run
 from v3core.ui.run_checkpoints import describe, policy_snippet
 
@@ -65,9 +66,7 @@ def trained(tmp_path_factory):
 
 def test_an_evaluation_is_played_in_a_process_of_its_own(trained):
     folder, run_id = trained
-    from v3core.store.database import Database
-
-    database = Database.open(f"sqlite:///{folder / 'v3.db'}", folder)
+    database = open_database(f"sqlite:///{folder / 'v3.db'}", folder)
     evaluation = BackgroundEvaluation(database, get_run(database, run_id), 12, 3)
     assert evaluation.result() is None
     wait_for(evaluation.is_over, 120)

@@ -7,7 +7,7 @@ from tests.pages.recorded import add_recorded_run
 from v3core.jobs import control
 from v3core.jobs.lifecycle import Status
 from v3core.store.runs import get_run, list_runs, update_run
-from v3core.store.status import STORED
+from v3core.store.schema import STORED
 from v3core.ui import actions
 from v3core.ui.text import plain
 

@@ -10,7 +10,7 @@ from v3core.config import build_run_config, recipe_for
 from v3core.curriculum import parse
 from v3core.episode import EpisodeRecord
 from v3core.store.commands import add_revision
-from v3core.store.database import Database
+from v3core.store.opening import open_database
 from v3core.store.runs import add_run, update_run
 
 START = datetime(2030, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
@@ -26,7 +26,7 @@ def url(request, tmp_path):
 @pytest.fixture
 def db(url, tmp_path):
     """An open, empty store."""
-    database = Database.open(url, tmp_path)
+    database = open_database(url, tmp_path)
     yield database
     database.close()
 
@@ -34,7 +34,7 @@ def db(url, tmp_path):
 @pytest.fixture
 def sqlite_db(tmp_path):
     """An open, empty store on SQLite, for what only SQLite has."""
-    database = Database.open(f"sqlite:///{tmp_path / 'v3.db'}", tmp_path)
+    database = open_database(f"sqlite:///{tmp_path / 'v3.db'}", tmp_path)
     yield database
     database.close()
 

@@ -17,13 +17,14 @@ from v3core.store.history import (
     add_event,
     add_phase_change,
 )
+from v3core.store.opening import open_database
 from v3core.store.runs import update_run
 
 NOW = datetime(2030, 1, 2, tzinfo=UTC)
 
 
 def test_a_commit_of_another_connection_is_seen_and_a_read_is_none(url, db, tmp_path, new_run):
-    other, probe = Database.open(url, tmp_path), Probe(db)
+    other, probe = open_database(url, tmp_path), Probe(db)
     first = probe.look()
     assert probe.look() == first
     state_of_run(other, "none")
@@ -50,7 +51,7 @@ def test_a_probe_keeps_no_transaction_open(db, new_run):
 
 
 def test_another_file_in_the_place_of_the_database_is_a_change(tmp_path):
-    db = Database.open(f"sqlite:///{tmp_path / 'v3.db'}", tmp_path)
+    db = open_database(f"sqlite:///{tmp_path / 'v3.db'}", tmp_path)
     probe = Probe(db)
     before = probe.look()
     for file in tmp_path.glob("v3.db*"):
@@ -61,7 +62,7 @@ def test_another_file_in_the_place_of_the_database_is_a_change(tmp_path):
 
 
 def test_a_database_that_cannot_be_read_is_an_error_and_later_looks_try_again(tmp_path, monkeypatch):
-    db = Database.open(f"sqlite:///{tmp_path / 'v3.db'}", tmp_path)
+    db = open_database(f"sqlite:///{tmp_path / 'v3.db'}", tmp_path)
     probe = Probe(db)
     with monkeypatch.context() as patch:
         patch.setattr(Database, "connect", lambda _: create_engine("sqlite:////no/such/folder/v3.db").connect())

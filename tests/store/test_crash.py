@@ -28,14 +28,14 @@ SEED = int(os.environ.get("V3_FAULTS_SEED") or random.SystemRandom().randrange(1
 # Goes on with a run, records as many episodes at a time and as fast as it is told to, and says which when.
 SCRIPT = """
 import itertools, json, sys, time
-from v3core.store.database import Database
+from v3core.store.opening import open_database
 from v3core.store.runs import get_run
 from v3core.episode import EpisodeRecord
 from v3core.store.writer import EpisodeWriter
 
 url, run_id, row, pause, together = sys.argv[1], sys.argv[2], json.loads(sys.argv[3]), *map(float, sys.argv[4:])
 print(0, time.monotonic(), flush=True)
-db = Database.open(url)
+db = open_database(url)
 run = get_run(db, run_id)
 writer = EpisodeWriter(db, run_id, generation=run.generation, writable_in=["running"])
 for first in itertools.count(run.episode + 1, int(together)):

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from v3core.errors import V3Error
-from v3core.store.damage import find_damage, set_aside
-from v3core.store.database import Database
 from v3core.store.dialect import parse_url
+from v3core.store.opening import open_database
 from v3core.store.readers import read_episodes
 from v3core.store.runs import list_runs
+from v3core.store.sqlite_file import find_damage, set_aside
 from v3core.store.writer import EpisodeWriter
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -43,7 +43,7 @@ def cut(file):
 def recorded(tmp_path, new_run, episode):
     """A database of 600 episodes that nobody has open: (file, run id)."""
     file = tmp_path / "v3.db"
-    database = Database.open(f"sqlite:///{file}", tmp_path)
+    database = open_database(f"sqlite:///{file}", tmp_path)
     run_id = new_run(database)
     writer = EpisodeWriter(database, run_id, generation=0, writable_in=["running"])
     writer.record([episode(number) for number in range(1, 601)], 6000)
@@ -65,7 +65,7 @@ def test_using_it_is_told_in_one_sentence_and_changes_nothing(damaged, tmp_path)
     before = file.read_bytes()
 
     def use():
-        database = Database.open(f"sqlite:///{file}", tmp_path)
+        database = open_database(f"sqlite:///{file}", tmp_path)
         try:
             list_runs(database)
             read_episodes(database, run_id)
@@ -104,7 +104,7 @@ def test_it_is_set_aside_whole_and_a_new_one_begins(damaged, tmp_path, monkeypat
     )
     assert aside.read_bytes() == before
     assert not file.exists()
-    database = Database.open(f"sqlite:///{file}", tmp_path)
+    database = open_database(f"sqlite:///{file}", tmp_path)
     assert list_runs(database) == []
     database.close()
 
@@ -162,7 +162,7 @@ def test_a_damaged_database_of_an_earlier_schema_is_not_migrated(tmp_path):
         opened.write(b"\xa5" * 4096 * 6)
     before = file.read_bytes()
     with pytest.raises(V3Error, match="damaged"):
-        Database.open(f"sqlite:///{file}", tmp_path)
+        open_database(f"sqlite:///{file}", tmp_path)
     with closing(sqlite3.connect(file)) as connection:
         assert connection.execute("SELECT value FROM meta").fetchall() == [("1",)]
     assert file.read_bytes()[100:] == before[100:]

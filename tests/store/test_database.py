@@ -12,7 +12,7 @@ from sqlalchemy import insert, select
 
 from v3core.errors import V3Error
 from v3core.paths import data_dir
-from v3core.store.database import Database
+from v3core.store.opening import open_database
 from v3core.store.schema import SCHEMA_VERSION, meta, metadata, runs
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def test_opening_makes_folder_file_and_tables(tmp_path):
     folder = tmp_path / "deep" / "data"
-    Database.open(f"sqlite:///{folder / 'v3.db'}", folder).close()
+    open_database(f"sqlite:///{folder / 'v3.db'}", folder).close()
     with sqlite3.connect(folder / "v3.db") as connection:
         names = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     assert names >= {"runs", "episodes", "expert_loads", "phase_changes", "curriculum_revisions", "commands", "events"}
@@ -36,10 +36,10 @@ def test_sqlite_runs_as_the_design_says(sqlite_db):
 
 
 def test_a_second_opening_finds_the_same_rows(url, tmp_path, new_run):
-    first = Database.open(url, tmp_path)
+    first = open_database(url, tmp_path)
     run_id = new_run(first)
     first.close()
-    second = Database.open(url, tmp_path)
+    second = open_database(url, tmp_path)
     with second.read() as tx:
         assert tx.execute(select(runs.c.id)).scalars().all() == [run_id]
     second.close()
@@ -97,10 +97,10 @@ def test_two_writers_wait_for_each_other_instead_of_failing(db):
 def test_eight_processes_open_a_new_store_at_once(url, tmp_path):
     script = (
         "import sys, time, pathlib\n"
-        "from v3core.store.database import Database\n"
+        "from v3core.store.opening import open_database\n"
         "print('ready', flush=True)\n"
         "while not pathlib.Path(sys.argv[3]).exists(): pass\n"
-        "Database.open(sys.argv[1], pathlib.Path(sys.argv[2])).close()\n"
+        "open_database(sys.argv[1], pathlib.Path(sys.argv[2])).close()\n"
     )
     go = tmp_path / "go"
     processes = [
@@ -118,7 +118,7 @@ def test_eight_processes_open_a_new_store_at_once(url, tmp_path):
     go.touch()
     results = [(process.communicate(timeout=60)[1], process.returncode) for process in processes]
     assert results == [("", 0)] * 8
-    database = Database.open(url, tmp_path)
+    database = open_database(url, tmp_path)
     with database.read() as tx:
         assert tx.execute(select(meta.c.value)).scalars().all() == [str(SCHEMA_VERSION)]
     database.close()
@@ -129,7 +129,7 @@ def test_opening_waits_for_a_process_that_has_a_new_file_locked(tmp_path):
     first = sqlite3.connect(file, isolation_level=None)
     first.execute("BEGIN IMMEDIATE")
     opened = []
-    thread = threading.Thread(target=lambda: opened.append(Database.open(f"sqlite:///{file}", tmp_path)))
+    thread = threading.Thread(target=lambda: opened.append(open_database(f"sqlite:///{file}", tmp_path)))
     thread.start()
     thread.join(0.3)
     assert thread.is_alive()
@@ -144,13 +144,13 @@ def test_the_environment_chooses_folder_and_database(tmp_path, monkeypatch):
     monkeypatch.delenv("V3_DATABASE_URL", raising=False)
     monkeypatch.delenv("V3_DATA_DIR", raising=False)
     assert data_dir() == tmp_path / "data"
-    Database.open().close()
+    open_database().close()
     assert (tmp_path / "data" / "v3.db").is_file()
     monkeypatch.setenv("V3_DATA_DIR", str(tmp_path / "elsewhere"))
-    Database.open().close()
+    open_database().close()
     assert (tmp_path / "elsewhere" / "v3.db").is_file()
     monkeypatch.setenv("V3_DATABASE_URL", "sqlite:///named.db")
-    database = Database.open()
+    database = open_database()
     assert database.describe() == str(tmp_path / "named.db")
     assert database.data_dir == tmp_path / "elsewhere"
     database.close()
@@ -183,7 +183,7 @@ def test_what_cannot_be_opened_is_told_in_one_sentence(tmp_path, url, sentence):
     (tmp_path / "longer").write_text("not a database either" * 1000)
     before = {path: path.read_bytes() for path in tmp_path.glob("*") if path.is_file()}
     with pytest.raises(V3Error) as caught:
-        Database.open(url.format(tmp=tmp_path), tmp_path)
+        open_database(url.format(tmp=tmp_path), tmp_path)
     assert sentence.format(tmp=tmp_path) in str(caught.value)
     assert "\n" not in str(caught.value)
     assert {path: path.read_bytes() for path in tmp_path.glob("*") if path.is_file()} == before
@@ -191,10 +191,10 @@ def test_what_cannot_be_opened_is_told_in_one_sentence(tmp_path, url, sentence):
 
 def test_a_password_is_never_shown(tmp_path):
     with pytest.raises(V3Error) as caught:
-        Database.open("postgresql://me:secret@127.0.0.1:1/v3", tmp_path)
+        open_database("postgresql://me:secret@127.0.0.1:1/v3", tmp_path)
     assert "secret" not in str(caught.value)
     with pytest.raises(V3Error) as caught:
-        Database.open("postgresql//me:secret@127.0.0.1:1/v3", tmp_path)
+        open_database("postgresql//me:secret@127.0.0.1:1/v3", tmp_path)
     assert "secret" not in str(caught.value)
 
 
@@ -204,22 +204,22 @@ def test_a_password_is_never_shown(tmp_path):
 )
 def test_options_that_the_driver_does_not_know(tmp_path, options, problem):
     with pytest.raises(V3Error, match=rf"cannot be reached: .*{problem}; see to its server, or mend V3_DATABASE_URL\."):
-        Database.open(f"postgresql://me:secret@127.0.0.1:1/v3?{options}", tmp_path)
+        open_database(f"postgresql://me:secret@127.0.0.1:1/v3?{options}", tmp_path)
 
 
 def test_a_data_folder_that_cannot_be_made_names_its_variable(tmp_path):
     with pytest.raises(V3Error, match=r"cannot be written: file name too long; choose another with V3_DATA_DIR\.$"):
-        Database.open(f"sqlite:///{tmp_path}/v3.db", tmp_path / ("n" * 300))
+        open_database(f"sqlite:///{tmp_path}/v3.db", tmp_path / ("n" * 300))
     (tmp_path / "file").touch()
     with pytest.raises(V3Error, match=r"^The data folder .*/file/data cannot be written: .*; choose .* V3_DATA_DIR\.$"):
-        Database.open(None, tmp_path / "file" / "data")
+        open_database(None, tmp_path / "file" / "data")
 
 
 def test_a_newer_schema_is_refused(db, url, tmp_path):
     with db.write() as tx:
         tx.execute(meta.update().values(value=str(SCHEMA_VERSION + 1)))
     with pytest.raises(V3Error, match=r"was written by a newer V3 Lab .* update V3 Lab"):
-        Database.open(url, tmp_path)
+        open_database(url, tmp_path)
 
 
 def test_a_database_of_another_program_is_left_alone(tmp_path):
@@ -228,7 +228,7 @@ def test_a_database_of_another_program_is_left_alone(tmp_path):
         connection.execute("CREATE TABLE recipes (id)")
     connection.close()
     with pytest.raises(V3Error, match="belongs to another program"):
-        Database.open(f"sqlite:///{file}", tmp_path)
+        open_database(f"sqlite:///{file}", tmp_path)
     with sqlite3.connect(file) as connection:
         assert connection.execute("SELECT name FROM sqlite_master").fetchall() == [("recipes",)]
     connection.close()

@@ -13,8 +13,8 @@ import pytest
 
 from tests.disks import fill, small_disk
 from v3core.errors import V3Error
-from v3core.store import backup
-from v3core.store.database import Database
+from v3core.store import sqlite_file
+from v3core.store.opening import open_database
 from v3core.store.schema import SCHEMA_VERSION
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -26,7 +26,7 @@ import json, os, sys
 from pathlib import Path
 import v3core.store.migrations
 from v3core.errors import V3Error
-from v3core.store.database import Database
+from v3core.store.opening import open_database
 from v3core.store.runs import list_runs
 
 folder, wanted = Path(sys.argv[1]), json.loads(sys.argv[2])
@@ -38,7 +38,7 @@ if os.geteuid() == 0:
 for name, mode in wanted.items():
     (folder / name).chmod(mode)
 try:
-    database = Database.open(folder=folder)
+    database = open_database(folder=folder)
     print(len(list_runs(database)), "runs")
 except V3Error as error:
     print(error)
@@ -103,33 +103,33 @@ def test_a_new_database_on_a_full_disk(tmp_path):
     with small_disk(tmp_path / "disk") as disk:
         fill(disk)
         with pytest.raises(V3Error, match=r"^The database .*v3\.db cannot be .*; free some space\.$"):
-            Database.open(f"sqlite:///{disk / 'v3.db'}", disk)
+            open_database(f"sqlite:///{disk / 'v3.db'}", disk)
         (disk / "ballast").unlink()
-        Database.open(f"sqlite:///{disk / 'v3.db'}", disk).close()
+        open_database(f"sqlite:///{disk / 'v3.db'}", disk).close()
 
 
 def test_an_old_database_on_a_small_disk_is_not_begun_with(tmp_path):
     with small_disk(tmp_path / "disk") as disk:
         shutil.copy(OLD, disk / "v3.db")
         with pytest.raises(V3Error, match=r"16 MiB must be free in .*disk, but [34] MiB are; free some space\.$"):
-            Database.open(f"sqlite:///{disk / 'v3.db'}", disk)
+            open_database(f"sqlite:///{disk / 'v3.db'}", disk)
         assert untouched(disk)
 
 
 @pytest.mark.parametrize("room", [20_000, 84_000, 148_000, 152_000])
 def test_a_disk_that_gets_full_while_a_database_is_migrated(tmp_path, monkeypatch, room):
     """It is so before the copy is made, while it is made, at its end, and while the tables are changed."""
-    monkeypatch.setattr(backup, "_need_room", lambda file: None)
+    monkeypatch.setattr(sqlite_file, "_need_room", lambda file: None)
     with small_disk(tmp_path / "disk", "size=512k") as disk:
         shutil.copy(OLD, disk / "v3.db")
         (disk / "room").write_bytes(b"x" * room)
         fill(disk)
         (disk / "room").unlink()
         with pytest.raises(V3Error, match=r"^The database .*v3\.db .* (full|disk I/O error).*\.$"):
-            Database.open(f"sqlite:///{disk / 'v3.db'}", disk)
+            open_database(f"sqlite:///{disk / 'v3.db'}", disk)
         (disk / "ballast").unlink()
         assert untouched(disk)
-        Database.open(f"sqlite:///{disk / 'v3.db'}", disk).close()
+        open_database(f"sqlite:///{disk / 'v3.db'}", disk).close()
         assert (disk / f"v3.db.before-schema-{SCHEMA_VERSION}").exists()
 
 

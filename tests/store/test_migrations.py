@@ -20,8 +20,9 @@ from sqlalchemy import String, event, inspect, select, text
 
 from tests.databases import empty_database
 from v3core.errors import V3Error
-from v3core.store import dialect, migrations, upgrading
+from v3core.store import dialect, migrations, opening
 from v3core.store.database import Database
+from v3core.store.opening import open_database
 from v3core.store.schema import REVISION_TABLE, SCHEMA_VERSION, meta, metadata, revision, revisions, runs
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -86,7 +87,7 @@ def versions_of(database):
 @pytest.mark.parametrize("version", range(1, SCHEMA_VERSION + 1))
 def test_every_earlier_schema_becomes_that_of_a_new_database(url, engine, tmp_path, version):
     make_schema(engine, version)
-    migrated = Database.open(url, tmp_path)
+    migrated = open_database(url, tmp_path)
     with migrated.read() as tx:
         context = MigrationContext.configure(
             tx, opts={"compare_type": True, "compare_server_default": True, "version_table": REVISION_TABLE}
@@ -94,7 +95,7 @@ def test_every_earlier_schema_becomes_that_of_a_new_database(url, engine, tmp_pa
         assert compare_metadata(context, metadata) == []
     assert versions_of(migrated) == (str(SCHEMA_VERSION), str(SCHEMA_VERSION))
     with empty_database(engine.dialect.name, tmp_path / "new") as empty:
-        new = Database.open(empty, tmp_path / "new")
+        new = open_database(empty, tmp_path / "new")
         assert anatomy(migrated) == anatomy(new)
         new.close()
     migrated.close()
@@ -104,7 +105,7 @@ def test_every_earlier_schema_becomes_that_of_a_new_database(url, engine, tmp_pa
 def test_every_released_file_becomes_that_of_a_new_database(file, tmp_path, sqlite_db):
     (tmp_path / "old").mkdir()
     copy = shutil.copy(file, tmp_path / "old" / "v3.db")
-    migrated = Database.open(f"sqlite:///{copy}", tmp_path)
+    migrated = open_database(f"sqlite:///{copy}", tmp_path)
     assert anatomy(migrated) == anatomy(sqlite_db)
     migrated.close()
 
@@ -125,7 +126,7 @@ def test_rows_survive(url, engine, tmp_path):
         tx.execute(text(f"INSERT INTO runs ({columns}, created_at, queued_at) VALUES ({values})"), now)
         event = "INSERT INTO events (run_id, at, actor, kind, message) VALUES ('r', :now, 'a', 'k', 'm')"
         tx.execute(text(event), now)
-    database = Database.open(url, tmp_path)
+    database = open_database(url, tmp_path)
     with database.read() as tx:
         assert tx.execute(select(runs.c.id, runs.c.priority, runs.c.tags)).all() == [("r", 0, None)]
         assert tx.execute(text("SELECT message FROM events")).scalars().all() == ["m"]
@@ -135,7 +136,7 @@ def test_rows_survive(url, engine, tmp_path):
 def test_the_file_is_copied_first_and_the_copy_is_the_old_database(old, tmp_path):
     file = old(1)
     file.chmod(0o640)
-    Database.open(f"sqlite:///{file}", tmp_path).close()
+    open_database(f"sqlite:///{file}", tmp_path).close()
     copy = tmp_path / f"v3.db.before-schema-{SCHEMA_VERSION}"
     assert copy.stat().st_mode & 0o777 == 0o640
     with closing(sqlite3.connect(copy)) as kept, closing(sqlite3.connect(RELEASED[0])) as first:
@@ -145,7 +146,7 @@ def test_the_file_is_copied_first_and_the_copy_is_the_old_database(old, tmp_path
 
 def test_an_earlier_copy_is_not_overwritten(old, tmp_path):
     for expected in ("", ".1", ".2"):
-        Database.open(f"sqlite:///{old(2)}", tmp_path).close()
+        open_database(f"sqlite:///{old(2)}", tmp_path).close()
         assert (tmp_path / f"v3.db.before-schema-{SCHEMA_VERSION}{expected}").exists()
     assert len(list(tmp_path.iterdir())) == 4
 
@@ -162,14 +163,14 @@ def test_rows_still_in_the_log_of_a_killed_program_are_copied_too(old, tmp_path)
     )
     subprocess.run([sys.executable, "-c", script, str(file)], check=True)
     assert file.with_name("v3.db-wal").stat().st_size > 0
-    Database.open(f"sqlite:///{file}", tmp_path).close()
+    open_database(f"sqlite:///{file}", tmp_path).close()
     with closing(sqlite3.connect(tmp_path / f"v3.db.before-schema-{SCHEMA_VERSION}")) as kept:
         assert kept.execute("SELECT name FROM runs").fetchall() == [("late",)]
 
 
 def test_a_database_of_this_schema_is_only_stamped_and_not_copied(url, engine, tmp_path):
     make_schema(engine, SCHEMA_VERSION)
-    database = Database.open(url, tmp_path)
+    database = open_database(url, tmp_path)
     assert versions_of(database) == (str(SCHEMA_VERSION), str(SCHEMA_VERSION))
     database.close()
     assert not list(tmp_path.glob("*before*"))
@@ -177,7 +178,7 @@ def test_a_database_of_this_schema_is_only_stamped_and_not_copied(url, engine, t
 
 def test_a_migration_that_fails_leaves_all_as_it_was(url, engine, tmp_path, monkeypatch):
     make_schema(engine, 1)
-    before = Database(dialect.parse_url(url), tmp_path, dialect.make_engines(dialect.parse_url(url)))
+    before = Database(dialect.parse_url(url), tmp_path)
     tables = anatomy(before)
     add_column = op.add_column
 
@@ -190,24 +191,24 @@ def test_a_migration_that_fails_leaves_all_as_it_was(url, engine, tmp_path, monk
         patch.setattr(op, "add_column", fail_late)
         for _ in range(2):
             with pytest.raises(V3Error) as caught:
-                Database.open(url, tmp_path)
+                open_database(url, tmp_path)
     assert f"is of schema 1 and could not be brought to schema {SCHEMA_VERSION}: no luck; it is as it was" in str(
         caught.value
     )
     assert anatomy(before) == tables
     before.close()
     assert not list(tmp_path.glob("*before*"))
-    Database.open(url, tmp_path).close()
+    open_database(url, tmp_path).close()
 
 
 KILLED = """
 import os, pathlib, signal, sys
-from v3core.store import backup, migrations, upgrading
-from v3core.store.database import Database
+from v3core.store import migrations, opening, sqlite_file
+from v3core.store.opening import open_database
 
 where = {
-    "copying": (backup.shutil, "copymode"),
-    "checking": (upgrading, "find_damage"),
+    "copying": (sqlite_file.shutil, "copymode"),
+    "checking": (opening, "find_damage"),
     "migrating": (migrations, "migrate"),
 }
 module, name = where[sys.argv[3]]
@@ -218,7 +219,7 @@ def die(*arguments):
     os.kill(os.getpid(), signal.SIGKILL)
 
 setattr(module, name, die)
-Database.open(sys.argv[1], pathlib.Path(sys.argv[2]))
+open_database(sys.argv[1], pathlib.Path(sys.argv[2]))
 """
 
 
@@ -232,7 +233,7 @@ def test_a_migration_that_is_killed_is_begun_again_with_one_copy(old, tmp_path, 
         assert subprocess.run(command, cwd=ROOT, check=False).returncode == -signal.SIGKILL
         with closing(sqlite3.connect(file)) as connection:
             assert list(connection.iterdump()) == before
-    database = Database.open(f"sqlite:///{file}", tmp_path)
+    database = open_database(f"sqlite:///{file}", tmp_path)
     assert versions_of(database) == (str(SCHEMA_VERSION), str(SCHEMA_VERSION))
     database.check()
     database.close()
@@ -247,7 +248,7 @@ def test_without_room_for_the_copy_nothing_is_done(old, tmp_path, monkeypatch):
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage._replace(free=5 << 20))
     with pytest.raises(V3Error, match=r"of an earlier schema; .* 16 MiB must be free in .*, but 5 MiB are; free some"):
-        Database.open(f"sqlite:///{file}", tmp_path)
+        open_database(f"sqlite:///{file}", tmp_path)
     with closing(sqlite3.connect(file)) as connection:
         assert connection.execute("SELECT value FROM meta").fetchall() == [("1",)]
     assert not list(tmp_path.glob("*before*"))
@@ -258,10 +259,10 @@ def test_six_processes_open_an_old_database_at_once(url, engine, tmp_path):
     make_schema(engine, 1)
     script = (
         "import sys, pathlib\n"
-        "from v3core.store.database import Database\n"
+        "from v3core.store.opening import open_database\n"
         "print('ready', flush=True)\n"
         "sys.stdin.readline()\n"
-        "Database.open(sys.argv[1], pathlib.Path(sys.argv[2])).close()\n"
+        "open_database(sys.argv[1], pathlib.Path(sys.argv[2])).close()\n"
     )
     command = [sys.executable, "-c", script, url, str(tmp_path)]
     pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
@@ -272,7 +273,7 @@ def test_six_processes_open_an_old_database_at_once(url, engine, tmp_path):
         process.stdin.write("\n")
         process.stdin.flush()
     assert [(process.communicate(timeout=60)[1], process.returncode) for process in processes] == [("", 0)] * 6
-    database = Database.open(url, tmp_path)
+    database = open_database(url, tmp_path)
     assert versions_of(database) == (str(SCHEMA_VERSION), str(SCHEMA_VERSION))
     database.close()
     assert len(list(tmp_path.glob("*before*"))) == (engine.dialect.name == "sqlite")
@@ -284,7 +285,7 @@ def test_a_migration_waits_for_a_writer(url, engine, tmp_path, monkeypatch):
     opened = []
     with engine.begin() as tx:
         tx.execute(text("INSERT INTO meta VALUES ('k', 'v')"))
-        thread = threading.Thread(target=lambda: opened.append(Database.open(url, tmp_path)))
+        thread = threading.Thread(target=lambda: opened.append(open_database(url, tmp_path)))
         thread.start()
         thread.join(0.5 if engine.dialect.name == "sqlite" else 0)
         assert thread.is_alive()
@@ -312,7 +313,7 @@ def test_a_table_is_made_anew_without_the_rows_that_refer_to_it(sqlite_db, new_r
 
 
 def test_opening_what_is_up_to_date_costs_one_query(url, tmp_path, monkeypatch):
-    Database.open(url, tmp_path).close()
+    open_database(url, tmp_path).close()
     make_engines, statements = dialect.make_engines, []
 
     def counted(parsed):
@@ -323,8 +324,8 @@ def test_opening_what_is_up_to_date_costs_one_query(url, tmp_path, monkeypatch):
         return engines
 
     monkeypatch.setattr(dialect, "make_engines", counted)
-    monkeypatch.setattr(upgrading, "make_current", None)
-    Database.open(url, tmp_path).close()
+    monkeypatch.setattr(opening, "make_current", None)
+    open_database(url, tmp_path).close()
     assert Counter(statements)["SELECT"] == 1
     assert set(statements) <= {"SELECT", "BEGIN", "SET"}
 
@@ -332,8 +333,8 @@ def test_opening_what_is_up_to_date_costs_one_query(url, tmp_path, monkeypatch):
 def test_alembic_is_imported_only_to_migrate(tmp_path):
     script = (
         "import sys, pathlib\n"
-        "from v3core.store.database import Database\n"
-        "for _ in range(2): Database.open(sys.argv[1], pathlib.Path(sys.argv[2])).close()\n"
+        "from v3core.store.opening import open_database\n"
+        "for _ in range(2): open_database(sys.argv[1], pathlib.Path(sys.argv[2])).close()\n"
         "print('alembic' in sys.modules)\n"
     )
     command = [sys.executable, "-c", script, f"sqlite:///{tmp_path / 'v3.db'}", str(tmp_path)]

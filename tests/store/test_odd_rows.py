@@ -12,6 +12,7 @@ from v3core.jobs.lifecycle import Status
 from v3core.store.commands import curriculum_in_force, read_commands, read_revisions
 from v3core.store.database import Database
 from v3core.store.odd_rows import RULES
+from v3core.store.opening import open_database
 from v3core.store.readers import read_episodes, read_evaluations
 from v3core.store.run_tables import RUN_TABLES
 from v3core.store.runs import get_run, list_runs
@@ -73,7 +74,7 @@ def spoil(db: Database, run_id: str, column: str, value: object, table: str = "r
 @pytest.fixture
 def db(tmp_path, monkeypatch):
     monkeypatch.setenv("V3_DATA_DIR", str(tmp_path))
-    opened = Database.open(f"sqlite:///{tmp_path / 'v3.db'}", tmp_path)
+    opened = open_database(f"sqlite:///{tmp_path / 'v3.db'}", tmp_path)
     yield opened
     opened.close()
 

@@ -13,7 +13,8 @@ from sqlalchemy import create_engine, make_url
 from tests.databases import POSTGRES, empty_database
 from v3core.errors import V3Error
 from v3core.store import dialect
-from v3core.store.database import Database, DatabaseBusyError
+from v3core.store.database import DatabaseBusyError
+from v3core.store.opening import open_database
 from v3core.store.runs import list_runs
 from v3core.store.schema import runs
 
@@ -52,7 +53,7 @@ def stranger(server):
 def refusal(url, folder):
     """The sentence that opening a database ends with."""
     with pytest.raises(V3Error) as caught:
-        Database.open(url.render_as_string(hide_password=False), folder)
+        open_database(url.render_as_string(hide_password=False), folder)
     assert "secret" not in str(caught.value)
     assert "\n" not in str(caught.value)
     return str(caught.value)
@@ -60,7 +61,7 @@ def refusal(url, folder):
 
 @pytest.mark.parametrize("name", ["postgresql", "postgresql+psycopg"])
 def test_both_ways_to_write_the_address_will_do(server, tmp_path, name):
-    database = Database.open(server.set(drivername=name).render_as_string(hide_password=False), tmp_path)
+    database = open_database(server.set(drivername=name).render_as_string(hide_password=False), tmp_path)
     assert list_runs(database) == []
     database.close()
 
@@ -76,15 +77,15 @@ def test_a_user_who_may_not_make_tables(stranger, tmp_path):
 
 
 def test_a_user_who_may_not_read_the_tables(server, stranger, tmp_path):
-    Database.open(server.render_as_string(hide_password=False), tmp_path).close()
+    open_database(server.render_as_string(hide_password=False), tmp_path).close()
     assert "refuses this user: permission denied for table meta; ask its owner for" in refusal(stranger, tmp_path)
 
 
 def test_a_user_who_may_only_read(server, stranger, tmp_path):
-    Database.open(server.render_as_string(hide_password=False), tmp_path).close()
+    open_database(server.render_as_string(hide_password=False), tmp_path).close()
     with as_owner(server) as connection:
         connection.exec_driver_sql(f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {stranger.username}")
-    database = Database.open(stranger.render_as_string(hide_password=False), tmp_path)
+    database = open_database(stranger.render_as_string(hide_password=False), tmp_path)
     assert list_runs(database) == []
     with pytest.raises(V3Error, match="refuses this user: permission denied for table runs"), database.write() as tx:
         tx.execute(runs.delete())
@@ -103,7 +104,7 @@ def test_a_database_may_be_shared_where_no_name_is_taken(server, tmp_path):
     with as_owner(server) as connection:
         connection.exec_driver_sql("CREATE TABLE recipes (id integer)")
         connection.exec_driver_sql("CREATE TABLE alembic_version (version_num text)")
-    Database.open(server.render_as_string(hide_password=False), tmp_path).close()
+    open_database(server.render_as_string(hide_password=False), tmp_path).close()
 
 
 def test_a_server_that_does_not_answer_is_not_waited_for(server, tmp_path, monkeypatch):
@@ -128,7 +129,7 @@ def test_a_missing_driver(server, tmp_path, monkeypatch):
 
 
 def test_a_connection_that_the_server_ends_is_made_anew(server, tmp_path):
-    database = Database.open(server.render_as_string(hide_password=False), tmp_path)
+    database = open_database(server.render_as_string(hide_password=False), tmp_path)
     with as_owner(server) as connection:
         others = "datname = current_database() AND pid <> pg_backend_pid()"
         connection.exec_driver_sql(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}")
@@ -138,7 +139,7 @@ def test_a_connection_that_the_server_ends_is_made_anew(server, tmp_path):
 
 def test_of_two_that_wait_for_each_other_one_is_told_to_try_again(server, tmp_path, new_run):
     """The other goes on. A worker's writer, told so, tries its batch again."""
-    database = Database.open(server.render_as_string(hide_password=False), tmp_path)
+    database = open_database(server.render_as_string(hide_password=False), tmp_path)
     ids = [new_run(database), new_run(database)]
     both_hold_one, told = threading.Barrier(2), []
 

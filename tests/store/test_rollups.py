@@ -15,7 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from sqlalchemy import delete
 
 from tests.store.reference import assert_summary_is, full_rows, plain_summary, stored_rows
-from v3core.store.database import Database
+from v3core.store.opening import open_database
 from v3core.store.rollups import COLUMNS, metric_names, read_rows, rebuild_rollups
 from v3core.store.runs import remove_run, update_run
 from v3core.store.schema import episodes, expert_loads, rollups
@@ -195,7 +195,7 @@ class Recording(RuleBasedStateMachine):
     def begin(self):
         self.folder = tempfile.TemporaryDirectory()
         path = Path(self.folder.name)
-        self.db = Database.open(f"sqlite:///{path / 'v3.db'}", path)
+        self.db = open_database(f"sqlite:///{path / 'v3.db'}", path)
         self.run_id = type(self).new_run(self.db)
         self.generation = 0
         self.returns, self.loads = [], []

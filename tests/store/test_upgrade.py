@@ -11,8 +11,8 @@ from sqlalchemy import inspect, select
 
 from tests.store.reference import assert_summary_is, full_rows, plain_summary, stored_rows
 from v3core.jobs.lifecycle import ENDED
-from v3core.store.database import Database
 from v3core.store.export import export_run
+from v3core.store.opening import open_database
 from v3core.store.readers import read_episodes, read_evaluations, read_phase_changes
 from v3core.store.rollups import rebuild_rollups
 from v3core.store.runs import list_runs, update_run
@@ -28,7 +28,7 @@ def upgraded(request, tmp_path):
     """A copy of an old database, opened by this version."""
     file = tmp_path / "v3.db"
     shutil.copy(request.param, file)
-    database = Database.open(f"sqlite:///{file}", tmp_path)
+    database = open_database(f"sqlite:///{file}", tmp_path)
     yield database
     database.close()
 
@@ -93,7 +93,7 @@ def before_rollups(tmp_path):
 
 
 def test_episodes_from_before_the_pyramid_are_put_into_it(before_rollups, tmp_path):
-    database = Database.open(f"sqlite:///{before_rollups}", tmp_path)
+    database = open_database(f"sqlite:///{before_rollups}", tmp_path)
     (run,) = list_runs(database)
     rows = stored_rows(database, run.id)
     assert set(rows) == full_rows(300)

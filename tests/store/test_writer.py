@@ -121,7 +121,7 @@ def test_recording_does_not_wait_for_a_busy_database(db, run_id, open_writer, ep
             slowest = max(slowest, time.perf_counter() - started)
         assert recorded(db) == 0
     writer.close()
-    assert slowest < 0.05
+    assert slowest < 5, "to wait would take until the lock is free, or 30 seconds"
     assert recorded(db) == 599
 
 

@@ -45,7 +45,7 @@ from v3core.curriculum import (
 )
 from v3core.environments import EnvironmentBatch, check_environment
 from v3core.store.commands import add_revision
-from v3core.store.database import Database
+from v3core.store.opening import open_database
 from v3core.store.readers import EPISODE_COLUMNS, read_episodes
 from v3core.store.runs import add_run
 from v3core.store.series import read_series
@@ -336,7 +336,7 @@ def stored(small_run, recorder, tmp_path):
     config = small_run(env, curriculum={"name": "two", "phases": phases})
     hooks = run(config, recorder())
     with empty_database("sqlite", tmp_path) as url:
-        db = Database.open(url, tmp_path)
+        db = open_database(url, tmp_path)
         now = datetime.now(UTC)
         with db.write() as tx:
             add_run(tx, "run", config, status="running", now=now)

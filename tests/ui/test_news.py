@@ -7,7 +7,7 @@ from tests.waiting import wait_for
 from v3core.jobs.files import log_file
 from v3core.jobs.lifecycle import Status
 from v3core.store.changes import Probe
-from v3core.store.database import Database
+from v3core.store.opening import open_database
 from v3core.store.runs import update_run
 from v3core.ui import news
 
@@ -16,7 +16,7 @@ from v3core.ui import news
 def db(tmp_path, monkeypatch):
     """A store that is watched often."""
     monkeypatch.setattr(news, "LOOK_SECONDS", 0.02)
-    database = Database.open(f"sqlite:///{tmp_path / 'v3.db'}", tmp_path)
+    database = open_database(f"sqlite:///{tmp_path / 'v3.db'}", tmp_path)
     yield database
     monkeypatch.setattr(news, "UNASKED_SECONDS", 0.0)
     watcher = news._watchers.get(database)

@@ -6,7 +6,7 @@ import pytest
 
 from tests.pages.recorded import add_recorded_run
 from v3core.jobs.lifecycle import Status
-from v3core.store.database import Database
+from v3core.store.opening import open_database
 from v3core.store.runs import get_run, list_runs
 from v3core.ui.run_list import facts_beside_the_name, in_order
 from v3core.ui.run_queue import queue_places
@@ -14,7 +14,7 @@ from v3core.ui.run_queue import queue_places
 
 @pytest.fixture
 def database(tmp_path):
-    opened = Database.open(f"sqlite:///{tmp_path / 'v3.db'}", tmp_path)
+    opened = open_database(f"sqlite:///{tmp_path / 'v3.db'}", tmp_path)
     yield opened
     opened.close()
 

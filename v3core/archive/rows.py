@@ -15,7 +15,7 @@ from v3core.environments.run_spec import imports_of
 from v3core.errors import explain
 from v3core.store import commands
 from v3core.store.run_tables import RUN_TABLES, Field, Kind
-from v3core.store.status import STORED
+from v3core.store.schema import STORED
 
 _SPELT = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
 _STATES = {commands.PENDING, commands.APPLIED, commands.REJECTED}

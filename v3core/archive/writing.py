@@ -25,12 +25,12 @@ from v3core.errors import V3Error
 from v3core.jobs.files import log_file
 from v3core.jobs.identity import this_host
 from v3core.store.beside import whole_file
-from v3core.store.database import Database, Transaction
+from v3core.store.database import Database
 from v3core.store.forms import to_json
 from v3core.store.history import checkpoints_of
 from v3core.store.run_tables import RUN_TABLES, Kind, run_values, stream
 from v3core.store.runs import need_run
-from v3core.store.schema import SCHEMA_VERSION
+from v3core.store.schema import SCHEMA_VERSION, Transaction
 
 _PIECE_BYTES = 1 << 20
 _ZIP_TIME = (1980, 1, 1, 0, 0, 0)

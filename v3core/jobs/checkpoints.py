@@ -7,8 +7,9 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from v3core.errors import V3Error
-from v3core.store.database import Database, Transaction
+from v3core.store.database import Database
 from v3core.store.history import CheckpointRow, checkpoints_of
+from v3core.store.schema import Transaction
 
 KEEP_NEWEST = 2
 KEEP_SPREAD = 20

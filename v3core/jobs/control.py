@@ -23,10 +23,11 @@ from v3core.jobs.lifecycle import ACTIVE, ENDED, RESUMABLE, Status, change_statu
 from v3core.jobs.longer import check_length, make_longer
 from v3core.jobs.supervisor import reconcile
 from v3core.store import commands
-from v3core.store.database import Database, Transaction
+from v3core.store.database import Database
 from v3core.store.hidden import hide_run, show_run
 from v3core.store.history import CheckpointRow, add_event, checkpoints_of, phase_changes_of, read_phase_changes
 from v3core.store.runs import RunRow, get_run, need_run, runs_of_experiment, stored_status, update_run
+from v3core.store.schema import Transaction
 
 WAIT_POLL_SECONDS = 0.1
 MOST_NOTES = 10_000

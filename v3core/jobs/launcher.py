@@ -19,11 +19,12 @@ from v3core.jobs.identity import NOWHERE, is_alive, is_here, machine_values, of_
 from v3core.jobs.launch import capture, launch_of, waits_for
 from v3core.jobs.lifecycle import ACTIVE, Status, change_status
 from v3core.store.commands import add_revision
-from v3core.store.database import Database, Transaction
+from v3core.store.database import Database
 from v3core.store.dialect import lock_queue
 from v3core.store.history import add_event
 from v3core.store.machines import read_slots, write_slots
 from v3core.store.runs import RunRow, add_run, find_run, runs_in, update_run
+from v3core.store.schema import Transaction
 
 MOST_PRIORITY = 1000
 MOST_SLOTS = 10_000

@@ -6,10 +6,10 @@ from datetime import datetime
 from typing import Any
 
 from v3core.store.commands import STOP, apply_commands, reject_open
-from v3core.store.database import Transaction
 from v3core.store.history import add_event
 from v3core.store.runs import need_run, update_run
-from v3core.store.status import Status as Status
+from v3core.store.schema import Status as Status
+from v3core.store.schema import Transaction
 
 TRANSITIONS: Mapping[Status, frozenset[Status]] = {
     Status.QUEUED: frozenset({Status.STARTING, Status.STOPPED}),

@@ -7,9 +7,10 @@ from v3core.curriculum import PhaseStart, Progress, lengthened
 from v3core.errors import V3Error
 from v3core.jobs.lifecycle import ACTIVE, Status
 from v3core.store import commands
-from v3core.store.database import Database, Transaction
+from v3core.store.database import Database
 from v3core.store.history import add_event, phase_changes_of
 from v3core.store.runs import RunRow, need_run, set_length
+from v3core.store.schema import Transaction
 
 
 def extend(database: Database, run_id: str, episodes: int, actor: str = "user") -> None:

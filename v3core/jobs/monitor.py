@@ -21,6 +21,7 @@ from v3core.jobs.signals import StopRequest, stop_on_signals
 from v3core.jobs.supervisor import DIED, NEVER_BEGAN, end_without_process, reconcile
 from v3core.jobs.worker import End, run_worker, write_end
 from v3core.store.database import Database
+from v3core.store.opening import open_database
 from v3core.store.runs import RunRow, UnknownRunError, need_run
 
 WAIT_SECONDS = 0.05
@@ -68,7 +69,7 @@ def _work(run_id: str, stop: StopRequest, channel: int) -> int:
     def report(end: End) -> None:
         os.write(channel, _END.dump_json(end))
 
-    database = Database.open()
+    database = open_database()
     try:
         return run_worker(database, run_id, stop, report, leave=os._exit)
     finally:
@@ -97,7 +98,7 @@ class _Monitor:
 
     def wait(self) -> int:
         """Wait for the worker, see to what it leaves, and look for the next run; returns its exit code."""
-        database = Database.open()
+        database = open_database()
         try:
             death = self._wait(database)
             with suppress(ProcessLookupError, PermissionError):

@@ -14,7 +14,7 @@ from v3core.jobs.lifecycle import ACTIVE, Status, change_status
 from v3core.jobs.logs import logger
 from v3core.jobs.signals import StopRequest
 from v3core.store import commands
-from v3core.store.database import Database, Transaction
+from v3core.store.database import Database
 from v3core.store.history import (
     CheckpointRow,
     PhaseChangeRow,
@@ -28,6 +28,7 @@ from v3core.store.history import (
 )
 from v3core.store.recent import recent_returns
 from v3core.store.runs import RunRow, need_run, set_length, update_run
+from v3core.store.schema import Transaction
 from v3core.store.writer import EpisodeWriter
 from v3core.training.hooks import Edit, Evaluation, Longer, Orders, PhaseChange
 

@@ -11,10 +11,10 @@ from v3core.jobs.identity import is_here, process_of
 from v3core.jobs.launcher import Command, drain, worker_command
 from v3core.jobs.lifecycle import ACTIVE, Status, change_status
 from v3core.store.commands import CommandRow, note_step, open_stop, redate_stop
-from v3core.store.database import Database, Transaction
+from v3core.store.database import Database
 from v3core.store.history import add_event
 from v3core.store.runs import RunRow, need_run, redate_heartbeat, runs_in
-from v3core.store.schema import HIDDEN
+from v3core.store.schema import HIDDEN, Transaction
 
 COMMAND_GRACE_SECONDS = 10.0
 """A worker that has not seen a stop this long after it was asked for is sent SIGTERM: an environment may hang."""

@@ -8,6 +8,7 @@ from v3core.errors import V3Error
 from v3core.jobs.notice import WebhookCaller
 from v3core.jobs.supervisor import reconcile
 from v3core.store.database import Database
+from v3core.store.opening import open_database
 
 LOOK_SECONDS = 1.0
 FRESH_SECONDS = 5.0
@@ -52,7 +53,7 @@ class Watchdog:
         while True:
             try:
                 if self._database is None:
-                    self._database = Database.open(self._url)
+                    self._database = open_database(self._url)
                 if not self._database.is_there():  # opened again, it would be made anew, and empty
                     raise V3Error(f"The database {self._database.describe()} is gone; put it back.")
                 reconcile(self._database)

@@ -21,9 +21,10 @@ from v3core.jobs.reserve import hold_reserve, release_reserve
 from v3core.jobs.signals import StopRequest
 from v3core.jobs.supervisor import describe_stop
 from v3core.store.commands import curriculum_in_force, open_stop
-from v3core.store.database import Database, Transaction
+from v3core.store.database import Database
 from v3core.store.history import CheckpointRow, PhaseChangeRow, add_event, add_phase_change, read_checkpoints
 from v3core.store.runs import RunRow, need_run, update_run
+from v3core.store.schema import Transaction
 from v3core.store.truncate import truncate
 from v3core.store.writer import EpisodeWriter, RunTakenOverError
 

@@ -10,9 +10,8 @@ import numpy as np
 
 from v3core.episode import EpisodeRecord
 from v3core.store.bulk import driver_time, insert_rows
-from v3core.store.database import Transaction
 from v3core.store.rollups import COLUMNS, Pyramid, cut_rollups, insert_rollups
-from v3core.store.schema import episodes, expert_loads
+from v3core.store.schema import Transaction, episodes, expert_loads
 
 _TEXTS = ("phase", "env", "routing", "top_k_weights")
 _EPISODE = ("run_id", "at", "episode", *_TEXTS, *COLUMNS)

@@ -9,8 +9,7 @@ from typing import Any
 from sqlalchemy import Table
 from sqlalchemy.exc import DBAPIError
 
-from v3core.store.database import Transaction
-from v3core.store.schema import UtcDateTime
+from v3core.store.schema import Transaction, UtcDateTime
 
 _TOGETHER = 768
 """Values in one statement; of more, SQLite makes a slower program."""

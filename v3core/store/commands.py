@@ -12,8 +12,8 @@ from sqlalchemy import bindparam, func, insert, select, update
 
 from v3core.curriculum import Curriculum
 from v3core.errors import V3Error, explain
-from v3core.store.database import Database, Transaction
-from v3core.store.schema import commands, revisions, runs
+from v3core.store.database import Database
+from v3core.store.schema import Transaction, commands, revisions, runs
 
 STOP = "stop"
 PAUSE = "pause"

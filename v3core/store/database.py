@@ -1,4 +1,4 @@
-"""Opening the store, and its transactions."""
+"""An open database: its transactions, in which every failure is one sentence."""
 
 import os
 import shutil
@@ -6,17 +6,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sqlalchemy import URL, Connection, Engine
+from sqlalchemy import URL
 from sqlalchemy.exc import DBAPIError
 
 from v3core.errors import V3Error
 from v3core.paths import data_dir
-from v3core.store import dialect, opening
-from v3core.store.damage import find_damage
-from v3core.store.upgrading import make_current
-
-Transaction = Connection
-"""An open transaction, handed to the functions of this package."""
+from v3core.store import dialect
+from v3core.store.schema import Transaction
+from v3core.store.sqlite_file import find_damage
 
 
 class DatabaseBusyError(V3Error):
@@ -36,39 +33,18 @@ def database_url(folder: Path | None = None) -> URL:
 
 
 class Database:
-    """An open store. Safe to share between threads; each process opens its own."""
+    """An open database, made by `open_database`. Safe to share between threads; each process opens its own."""
 
-    def __init__(self, url: URL, folder: Path, engines: tuple[Engine, Engine]) -> None:
-        """Use `Database.open`."""
-        self._url = url
-        self._reader, self._writer = engines
-        self.data_dir = folder
-        """Folder of `runs/<id>/`, absolute."""
-
-    @classmethod
-    def open(cls, url: str | None = None, folder: Path | None = None) -> "Database":
-        """Open the store, creating folder, file and tables where they are missing. Safe in many processes at once.
-
-        Args:
-            url: default V3_DATABASE_URL, or `v3.db` in the data folder if that is not set.
-            folder: the data folder; default that of `v3core.paths`.
+    def __init__(self, url: URL, folder: Path) -> None:
+        """Nothing is connected yet.
 
         Raises:
-            V3Error: one sentence, when the URL, the folder or the file will not do. Nothing is half-written.
+            V3Error: if the database's driver is not installed.
         """
-        folder = folder.absolute() if folder else data_dir()
-        parsed = dialect.parse_url(url) if url else database_url(folder)
-        engines = dialect.make_engines(parsed)
-        _need_folder(folder, "The data folder", "V3_DATA_DIR")
-        if parsed.get_backend_name() == "sqlite":
-            _need_file(Path(parsed.database or ""))
-        database = cls(parsed, folder, engines)
-        try:
-            database._ensure_tables()
-        except BaseException:
-            database.close()
-            raise
-        return database
+        self._url = url
+        self._reader, self.writing_engine = dialect.make_engines(url)
+        self.data_dir = folder
+        """Folder of `runs/<id>/`, absolute."""
 
     @property
     def url(self) -> str:
@@ -100,7 +76,7 @@ class Database:
         Raises:
             V3Error: if the database cannot be written.
         """
-        with self.explained(), self._writer.begin() as transaction:
+        with self.explained(), self.writing_engine.begin() as transaction:
             yield transaction
 
     def check(self) -> None:
@@ -129,7 +105,7 @@ class Database:
                 f"{free:,} are."
             )
         with self.explained():
-            dialect.compact(self._writer)
+            dialect.compact(self.writing_engine)
         with self.read() as tx:
             return before, dialect.stored_bytes(self._url, tx)
 
@@ -140,7 +116,7 @@ class Database:
     def close(self) -> None:
         """Close all connections."""
         self._reader.dispose()
-        self._writer.dispose()
+        self.writing_engine.dispose()
 
     @contextmanager
     def explained(self) -> Iterator[None]:
@@ -154,44 +130,3 @@ class Database:
                 raise
             kind = DatabaseBusyError if dialect.is_busy(error) else V3Error
             raise kind(dialect.explain_failure(self._url, error)) from error
-
-    def _ensure_tables(self) -> None:
-        with self.read() as tx:
-            current = opening.is_current(tx)
-        if not current:
-            with self.read() as tx:
-                opening.read_version(tx, self.describe())  # nothing is written into what is not ours
-        with self.explained():
-            dialect.use_wal(self._writer)
-            if not current:
-                make_current(self._writer, self._url)
-
-
-def _need_folder(folder: Path, subject: str, variable: str) -> None:
-    try:
-        str(folder).encode()
-    except UnicodeEncodeError:  # its name could not be handed to workers, nor shown
-        shown = str(folder).encode(errors="backslashreplace").decode()
-        raise V3Error(f"{subject} {shown} has a name that is not UTF-8; choose another with {variable}.") from None
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        problem = "it is a file" if isinstance(error, FileExistsError) else error.strerror or str(error)
-        raise V3Error(
-            f"{subject} {folder} cannot be written: {problem.lower()}; choose another with {variable}."
-        ) from None
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise V3Error(f"{subject} {folder} cannot be written: permission denied; choose another with {variable}.")
-
-
-def _need_file(file: Path) -> None:
-    try:
-        is_folder = file.is_dir()
-    except OSError as error:
-        problem = (error.strerror or str(error)).lower()
-        raise V3Error(f"The database {file} cannot be used: {problem}; choose another with V3_DATABASE_URL.") from None
-    if is_folder:
-        raise V3Error(f"The database {file} is a folder; name a file in it with V3_DATABASE_URL.")
-    _need_folder(file.parent, "The database's folder", "V3_DATABASE_URL")
-    if file.exists() and not os.access(file, os.R_OK | os.W_OK):
-        raise V3Error(f"The database {file} cannot be written: permission denied; choose another with V3_DATABASE_URL.")

@@ -10,7 +10,7 @@ from typing import Any
 from v3core.errors import V3Error
 from v3core.store.beside import whole_file, whole_folder
 from v3core.store.commands import revisions_of
-from v3core.store.database import Database, Transaction
+from v3core.store.database import Database
 from v3core.store.forms import FORMS, json_list, to_json
 from v3core.store.readers import evaluations_of
 from v3core.store.run_tables import (
@@ -23,6 +23,7 @@ from v3core.store.run_tables import (
     wide_fields,
 )
 from v3core.store.runs import need_run
+from v3core.store.schema import Transaction
 
 EPISODES = "episodes"
 WHAT = ("runs", *RUN_TABLES)

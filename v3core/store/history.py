@@ -8,8 +8,8 @@ from typing import Any
 
 from sqlalchemy import delete, exists, func, insert, select
 
-from v3core.store.database import Database, Transaction
-from v3core.store.schema import HIDDEN, checkpoints, evaluations, events, phase_changes, runs
+from v3core.store.database import Database
+from v3core.store.schema import HIDDEN, Transaction, checkpoints, evaluations, events, phase_changes, runs
 
 IMPORT = "import"
 """Kind of the event that says when a run came here, and where from."""

@@ -2,8 +2,7 @@
 
 from sqlalchemy import delete, insert, select
 
-from v3core.store.database import Transaction
-from v3core.store.schema import machines
+from v3core.store.schema import Transaction, machines
 
 
 def read_slots(tx: Transaction, machine: str) -> int | None:

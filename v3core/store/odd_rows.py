@@ -14,8 +14,7 @@ import numpy as np
 
 from v3core.config import MAX_EPISODES
 from v3core.rollup import Floats
-from v3core.store.schema import HIDDEN, UNREADABLE_TIME
-from v3core.store.status import STORED, Status
+from v3core.store.schema import HIDDEN, STORED, UNREADABLE_TIME, Status
 
 _MOST_EXPERTS = 10_000
 _INTEGER = 2**63 - 1

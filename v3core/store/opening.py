@@ -1,14 +1,64 @@
-"""What a database is when it is opened: new, of this schema, of an earlier or a later one, or another program's."""
+"""Opening a database: what it is found to be, making its tables, and migrating those of an earlier schema."""
 
-from sqlalchemy import Connection, inspect, select
-from sqlalchemy.exc import OperationalError, ProgrammingError
+import os
+from pathlib import Path
+
+from sqlalchemy import URL, Engine, inspect, select
+from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
 
 from v3core.errors import V3Error
+from v3core.paths import data_dir
 from v3core.store import dialect
-from v3core.store.schema import SCHEMA_VERSION, meta, metadata, revision, revision_metadata
+from v3core.store.database import Database, database_url
+from v3core.store.schema import (
+    REVISION_TABLE,
+    SCHEMA_VERSION,
+    Transaction,
+    meta,
+    metadata,
+    revision,
+    revision_metadata,
+)
+from v3core.store.sqlite_file import copy_before_schema, find_damage, keep_copy
 
 
-def is_current(tx: Connection) -> bool:
+def open_database(url: str | None = None, folder: Path | None = None) -> Database:
+    """Open a database, creating folder, file and tables where they are missing. Safe in many processes at once.
+
+    Args:
+        url: default V3_DATABASE_URL, or `v3.db` in the data folder if that is not set.
+        folder: the data folder; default that of `v3core.paths`.
+
+    Raises:
+        V3Error: one sentence, when the URL, the folder or the file will not do. Nothing is half-written.
+    """
+    folder = folder.absolute() if folder else data_dir()
+    parsed = dialect.parse_url(url) if url else database_url(folder)
+    database = Database(parsed, folder)
+    _need_folder(folder, "The data folder", "V3_DATA_DIR")
+    if parsed.get_backend_name() == "sqlite":
+        _need_file(Path(parsed.database or ""))
+    try:
+        _ensure_tables(database, parsed)
+    except BaseException:
+        database.close()
+        raise
+    return database
+
+
+def _ensure_tables(database: Database, url: URL) -> None:
+    with database.read() as tx:
+        current = is_current(tx)
+    if not current:
+        with database.read() as tx:
+            read_version(tx, database.describe())  # nothing is written into what is not ours
+    with database.explained():
+        dialect.use_wal(database.writing_engine)
+        if not current:
+            make_current(database.writing_engine, url)
+
+
+def is_current(tx: Transaction) -> bool:
     """Whether the tables are there and of this schema, by one query; the transaction is of no use after a False."""
     query = select(meta.c.value).join(revision, revision.c.version_num == meta.c.value)
     try:
@@ -19,7 +69,7 @@ def is_current(tx: Connection) -> bool:
         raise
 
 
-def read_version(tx: Connection, name: str) -> int | None:
+def read_version(tx: Transaction, name: str) -> int | None:
     """The schema of the tables; None for an empty database.
 
     Args:
@@ -56,9 +106,77 @@ def read_version(tx: Connection, name: str) -> int | None:
     return int(version)
 
 
-def create(tx: Connection) -> None:
+def create(tx: Transaction) -> None:
     """Make all tables in an empty database, without Alembic: that would take longer."""
     metadata.create_all(tx, checkfirst=False)
     revision_metadata.create_all(tx, checkfirst=False)
     tx.execute(meta.insert().values(key="schema_version", value=str(SCHEMA_VERSION)))
     tx.execute(revision.insert().values(version_num=str(SCHEMA_VERSION)))
+
+
+def make_current(writer: Engine, url: URL) -> None:
+    """Create the tables, or migrate them after a copy of a SQLite file. Safe in many processes at once.
+
+    Raises:
+        V3Error: if the database is damaged or a migration fails; it is as it was.
+        DBAPIError: if the tables of a new database cannot be made.
+    """
+    name = dialect.describe(url)
+    version, copy = None, None
+    try:
+        with dialect.schema_transaction(writer) as tx:
+            # Another process may have been quicker: what counts is what is there now.
+            version = read_version(tx, name)
+            if version is None:
+                create(tx)
+            elif not inspect(tx).has_table(REVISION_TABLE) or not is_current(tx):
+                if version < SCHEMA_VERSION and tx.dialect.name == "sqlite":
+                    copy = copy_before_schema(Path(url.database or ""), SCHEMA_VERSION)
+                    if problem := find_damage(copy):
+                        raise V3Error(dialect.explain_damage(url, problem))
+                from v3core.store.migrations import migrate  # only here: it imports Alembic
+
+                migrate(tx, version)
+                if copy is not None:
+                    # At the last moment: a migration that is killed leaves no copy that is kept.
+                    copy = keep_copy(copy)
+    except BaseException as error:
+        if copy is not None:
+            copy.unlink(missing_ok=True)  # of a database that is as it was
+        if version is None or isinstance(error, V3Error) or not isinstance(error, Exception):
+            raise
+        problem = dialect.first_line(error.orig if isinstance(error, DBAPIError) else error)
+        raise V3Error(
+            f"The database {name} is of schema {version} and could not be brought to schema {SCHEMA_VERSION}: "
+            f"{problem}; it is as it was, so mend that and try again, or go on with the V3 Lab that wrote it."
+        ) from error
+
+
+def _need_folder(folder: Path, subject: str, variable: str) -> None:
+    try:
+        str(folder).encode()
+    except UnicodeEncodeError:  # its name could not be handed to workers, nor shown
+        shown = str(folder).encode(errors="backslashreplace").decode()
+        raise V3Error(f"{subject} {shown} has a name that is not UTF-8; choose another with {variable}.") from None
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        problem = "it is a file" if isinstance(error, FileExistsError) else error.strerror or str(error)
+        raise V3Error(
+            f"{subject} {folder} cannot be written: {problem.lower()}; choose another with {variable}."
+        ) from None
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise V3Error(f"{subject} {folder} cannot be written: permission denied; choose another with {variable}.")
+
+
+def _need_file(file: Path) -> None:
+    try:
+        is_folder = file.is_dir()
+    except OSError as error:
+        problem = (error.strerror or str(error)).lower()
+        raise V3Error(f"The database {file} cannot be used: {problem}; choose another with V3_DATABASE_URL.") from None
+    if is_folder:
+        raise V3Error(f"The database {file} is a folder; name a file in it with V3_DATABASE_URL.")
+    _need_folder(file.parent, "The database's folder", "V3_DATABASE_URL")
+    if file.exists() and not os.access(file, os.R_OK | os.W_OK):
+        raise V3Error(f"The database {file} cannot be written: permission denied; choose another with V3_DATABASE_URL.")

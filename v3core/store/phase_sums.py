@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sqlalchemy import ColumnElement, and_, case, func, select
 
 from v3core.rollup import COUNT, MAXIMUM, MEAN, MINIMUM
-from v3core.store.database import Database, Transaction
+from v3core.store.database import Database
 from v3core.store.rollups import (
     LEVELS,
     TOGETHER,
@@ -21,7 +21,7 @@ from v3core.store.rollups import (
     newest_episode,
     read_buckets,
 )
-from v3core.store.schema import episodes, expert_loads
+from v3core.store.schema import Transaction, episodes, expert_loads
 
 TAIL_EPISODES = 100
 """How many of a phase's last episodes `closing_return` is the mean of."""

@@ -12,7 +12,7 @@ from sqlalchemy import String, select
 
 from v3core.errors import V3Error
 from v3core.store.commands import RevisionRow, read_revisions
-from v3core.store.database import Database, Transaction
+from v3core.store.database import Database
 from v3core.store.history import (
     CheckpointRow,
     EventRow,
@@ -23,7 +23,7 @@ from v3core.store.history import (
 )
 from v3core.store.odd_rows import floats
 from v3core.store.runs import need_run
-from v3core.store.schema import UtcDateTime, episodes, evaluations, expert_loads
+from v3core.store.schema import Transaction, UtcDateTime, episodes, evaluations, expert_loads
 
 __all__ = [
     "EPISODE_COLUMNS",

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy import select
 
 from v3core.rollup import mean_window
-from v3core.store.database import Transaction
-from v3core.store.schema import episodes, runs
+from v3core.store.schema import Transaction, episodes, runs
 
 SPEED_WINDOW_SECONDS = 10.0
 PACE_SECONDS = 60.0

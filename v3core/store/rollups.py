@@ -17,10 +17,10 @@ from sqlalchemy import bindparam, delete, func, select
 from v3core.errors import V3Error
 from v3core.rollup import COUNT, LONGEST_WINDOW, STATISTICS, Floats, Integers, combine, summarise, trailing_mean
 from v3core.store.bulk import insert_rows
-from v3core.store.database import Database, Transaction
+from v3core.store.database import Database
 from v3core.store.odd_rows import RULES, floats
 from v3core.store.runs import need_run
-from v3core.store.schema import episodes, expert_loads, rollups, runs
+from v3core.store.schema import Transaction, episodes, expert_loads, rollups, runs
 
 LEVELS = (16, 64, 256, 1024, 4096, 16_384)
 """Episodes per bucket, each four times the one before: a row of a level is the parts of a bucket of the next."""

@@ -8,8 +8,8 @@ from typing import Any
 
 from sqlalchemy import BigInteger, Column, ColumnElement, Float, Integer, Select, String, Table, select
 
-from v3core.store.database import Transaction
 from v3core.store.schema import (
+    Transaction,
     UtcDateTime,
     checkpoints,
     commands,

@@ -13,9 +13,9 @@ from sqlalchemy import Update, bindparam, delete, insert, select, update
 from v3core.config import RunConfig
 from v3core.errors import V3Error, explain
 from v3core.rollup import mean_window
-from v3core.store.database import Database, Transaction
+from v3core.store.database import Database
 from v3core.store.odd_rows import checked
-from v3core.store.schema import HIDDEN, episodes, expert_loads, runs
+from v3core.store.schema import HIDDEN, Transaction, episodes, expert_loads, runs
 
 _VISIBLE = runs.c.status != HIDDEN
 
@@ -31,7 +31,7 @@ class RunRow:
     id: str
     name: str
     status: str
-    """One of `v3core.store.status.Status`; `unreadable` where the row makes no sense, and then `reason` says why."""
+    """One of `v3core.store.schema.Status`; `unreadable` where the row makes no sense, and then `reason` says why."""
     env: str
     seed: int
     episodes: int

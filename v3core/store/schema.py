@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import (
     BigInteger,
     Column,
+    Connection,
     DateTime,
     Dialect,
     ForeignKey,
@@ -25,6 +27,37 @@ from sqlalchemy.types import TypeDecorator
 SCHEMA_VERSION = 5
 """Goes up with every change of the tables, together with a revision in `migrations/versions`."""
 
+
+class Status(StrEnum):
+    """Where a run is in its life."""
+
+    QUEUED = "queued"
+    """Waits for a free slot."""
+    STARTING = "starting"
+    """A slot is taken; its worker process is starting."""
+    RUNNING = "running"
+    """Its worker trains."""
+    PAUSED = "paused"
+    """Its worker holds between two rollouts; it keeps its process and its slot."""
+    STALLED = "stalled"
+    """Its process lives, but has broken its promise to be heard from; it is left alone."""
+    STOPPING = "stopping"
+    """Someone asked for the end; the worker finishes its rollout and writes a checkpoint."""
+    STOPPED = "stopped"
+    """Ended on request; can be resumed."""
+    COMPLETED = "completed"
+    """All its episodes are trained."""
+    FAILED = "failed"
+    """Ended by an error; can be resumed."""
+    LOST = "lost"
+    """Its process died without a word; can be resumed."""
+    UNREADABLE = "unreadable"
+    """What its row says makes no sense. No row holds this: it is what readers call such a run."""
+
+
+STORED = frozenset(Status) - {Status.UNREADABLE}
+"""Those that a row may hold."""
+
 HIDDEN = "hidden"
 """Status of a run of which not all rows are there, because it is being imported or deleted: no list shows it."""
 
@@ -32,6 +65,9 @@ UNREADABLE_TIME = datetime(1970, 1, 1, tzinfo=UTC)
 """Stands for a time that SQLite holds and nobody can read: it takes any value in any column."""
 
 metadata = MetaData()
+
+Transaction = Connection
+"""An open transaction, handed to the functions of this package."""
 
 
 class UtcDateTime(TypeDecorator[datetime]):

@@ -16,7 +16,7 @@ from v3core.rollup import (
     singles,
     spread_out,
 )
-from v3core.store.database import Database, Transaction
+from v3core.store.database import Database
 from v3core.store.rollups import (
     LEVELS,
     TOGETHER,
@@ -27,6 +27,7 @@ from v3core.store.rollups import (
     read_buckets,
     read_rows,
 )
+from v3core.store.schema import Transaction
 
 _MANY = 2048
 """With more new episodes than this, buckets are read anew rather than the episodes one by one."""

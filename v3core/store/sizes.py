@@ -2,9 +2,8 @@
 
 from sqlalchemy import select
 
-from v3core.store.database import Transaction
 from v3core.store.dialect import database_bytes
-from v3core.store.schema import runs
+from v3core.store.schema import Transaction, runs
 
 LOAD_SHARE = 0.16
 """Size of an expert's load beside that of the other columns of its episode; measured on SQLite."""

@@ -5,10 +5,18 @@ from datetime import datetime
 from sqlalchemy import delete, select, update
 
 from v3core.store.commands import APPLIED
-from v3core.store.database import Transaction
 from v3core.store.recent import recent_returns
 from v3core.store.rollups import cut_rollups
-from v3core.store.schema import checkpoints, episodes, evaluations, expert_loads, phase_changes, revisions, runs
+from v3core.store.schema import (
+    Transaction,
+    checkpoints,
+    episodes,
+    evaluations,
+    expert_loads,
+    phase_changes,
+    revisions,
+    runs,
+)
 
 
 def truncate(

@@ -10,10 +10,11 @@ from typing import Any
 from v3core.episode import EpisodeRecord
 from v3core.errors import V3Error
 from v3core.store.batch import Batch
-from v3core.store.database import Database, DatabaseBusyError, Transaction
+from v3core.store.database import Database, DatabaseBusyError
 from v3core.store.recent import Pace, Speed, recent_returns
 from v3core.store.rollups import Pyramid
 from v3core.store.runs import need_run, update_run
+from v3core.store.schema import Transaction
 
 COMMIT_SECONDS = 0.5
 """An episode is committed within this time of being recorded; the first ones, which people wait for, at once."""

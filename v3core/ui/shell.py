@@ -14,6 +14,7 @@ from v3core.errors import V3Error
 from v3core.jobs import supervisor
 from v3core.jobs.watchdog import ensure_watchdog, is_looked_after
 from v3core.store.database import Database
+from v3core.store.opening import open_database
 from v3core.store.runs import RunRow, UnknownRunError, get_run
 from v3core.ui import tick_gate, ticks
 from v3core.ui.notices import begin_notices, notify, show_waiting
@@ -69,7 +70,7 @@ def page(title: str) -> Database:
 
 @st.cache_resource(max_entries=1, show_spinner=False)
 def _open_database() -> Database:
-    return Database.open()
+    return open_database()
 
 
 @st.cache_resource(max_entries=1, show_spinner=False)

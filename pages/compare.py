@@ -8,7 +8,7 @@ from v3core.charts.compare import METRICS, compare_figure, metrics_of
 from v3core.errors import V3Error
 from v3core.jobs.lifecycle import Status
 from v3core.store.database import DatabaseBusyError
-from v3core.store.runs import RunRow
+from v3core.store.run_row import RunRow
 from v3core.ui import news, shell, ticks
 from v3core.ui.demo import how_to_read
 from v3core.ui.live_chart import live_chart

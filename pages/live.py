@@ -6,7 +6,7 @@ from v3core.jobs import control
 from v3core.jobs.lifecycle import ACTIVE, Status
 from v3core.jobs.logs import read_log_tail
 from v3core.store.commands import read_commands
-from v3core.store.runs import RunRow
+from v3core.store.run_row import RunRow
 from v3core.ui import news, shell, ticks
 from v3core.ui.boundary_editor import boundary_editor
 from v3core.ui.command_panel import command_panel

@@ -7,7 +7,10 @@ from v3core.jobs.lifecycle import ENDED, Status
 from v3core.jobs.logs import read_log_tail
 from v3core.store.database import Database
 from v3core.store.readers import read_episodes
-from v3core.store.runs import RunRow, get_run
+from v3core.store.run_row import RunRow
+
+# The smallest network at a learning rate at which CartPole's episodes stay short: hundreds of episodes a second.
+from v3core.store.runs import get_run
 
 # The smallest network at a learning rate at which CartPole's episodes stay short: hundreds of episodes a second.
 TINY = Recipe(

@@ -45,6 +45,7 @@ from v3core.store.database import Database, database_url
 from v3core.store.history import read_events
 from v3core.store.opening import open_database
 from v3core.store.recent import time_left
+from v3core.store.run_row import RunRow
 from v3core.store.sqlite_file import set_aside
 
 COMMAND = "v3lab" if Path(sys.argv[0]).name == "v3lab" else "python -m v3core"
@@ -261,7 +262,7 @@ def runs(as_json: bool, sizes: bool) -> None:
             echo(f"          {problem}")
 
 
-def _waits_for(run: run_store.RunRow) -> str | None:
+def _waits_for(run: RunRow) -> str | None:
     """Why this machine does not start a queued run."""
     return waits_for(run) if run.status == "queued" else None
 

@@ -19,7 +19,8 @@ from v3core.jobs.launcher import enqueue
 from v3core.jobs.lifecycle import Status
 from v3core.store.database import Database
 from v3core.store.readers import read_checkpoints
-from v3core.store.runs import RunRow, get_run
+from v3core.store.run_row import RunRow
+from v3core.store.runs import get_run
 
 AIMS = (BETWEEN, ROLLOUT, UPDATE, FLUSH, CHECKPOINT)
 """In turn; `between` stands for any moment at all."""

@@ -14,7 +14,12 @@ from v3core.jobs.lifecycle import ACTIVE, Status
 from v3core.store import hidden as hidden_rows
 from v3core.store.hidden import hidden_runs
 from v3core.store.history import CheckpointRow, add_checkpoint
-from v3core.store.runs import find_run, get_run, list_runs, update_run
+from v3core.store.runs import (
+    find_run,
+    get_run,
+    list_runs,
+    update_run,
+)
 
 
 @pytest.fixture

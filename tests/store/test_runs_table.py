@@ -8,7 +8,14 @@ from sqlalchemy import select
 from tests.store.conftest import START
 from v3core.errors import V3Error
 from v3core.store.history import add_event, read_events
-from v3core.store.runs import get_run, list_runs, remove_run, resolve, runs_in, update_run
+from v3core.store.runs import (
+    get_run,
+    list_runs,
+    remove_run,
+    resolve,
+    runs_in,
+    update_run,
+)
 from v3core.store.schema import metadata
 from v3core.store.writer import EpisodeWriter
 

@@ -26,7 +26,14 @@ from v3core.store import commands
 from v3core.store.database import Database
 from v3core.store.hidden import hide_run, show_run
 from v3core.store.history import CheckpointRow, add_event, checkpoints_of, phase_changes_of, read_phase_changes
-from v3core.store.runs import RunRow, get_run, need_run, runs_of_experiment, stored_status, update_run
+from v3core.store.run_row import RunRow
+from v3core.store.runs import (
+    get_run,
+    need_run,
+    runs_of_experiment,
+    stored_status,
+    update_run,
+)
 from v3core.store.schema import Transaction
 
 WAIT_POLL_SECONDS = 0.1

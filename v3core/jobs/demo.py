@@ -9,7 +9,8 @@ from v3core.jobs.launcher import enqueue
 from v3core.jobs.lifecycle import ENDED
 from v3core.jobs.sweep import free_name
 from v3core.store.database import Database
-from v3core.store.runs import RunRow, list_runs
+from v3core.store.run_row import RunRow
+from v3core.store.runs import list_runs
 
 ENV = "CartPole-v1"
 SEED = 1

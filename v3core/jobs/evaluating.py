@@ -15,7 +15,7 @@ from typing import IO
 from v3core.errors import V3Error
 from v3core.jobs.launcher import start_process
 from v3core.store.database import Database
-from v3core.store.runs import RunRow
+from v3core.store.run_row import RunRow
 
 MOST_SECONDS = 600.0
 """An evaluation that takes longer is ended: an environment may hang."""

@@ -9,7 +9,7 @@ from v3core.jobs.files import run_folder
 from v3core.jobs.identity import is_alive, process_of
 from v3core.store.database import Database
 from v3core.store.hidden import find_hidden, hidden_runs, remove_hidden_part
-from v3core.store.runs import RunRow
+from v3core.store.run_row import RunRow
 
 
 def remove_abandoned(database: Database) -> list[str]:

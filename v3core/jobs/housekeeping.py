@@ -11,8 +11,7 @@ from v3core.jobs.files import DELETED, run_folder
 from v3core.jobs.lifecycle import ACTIVE, ENDED
 from v3core.store.database import Database
 from v3core.store.history import checkpoints_of
-from v3core.store.runs import all_ids, runs_in
-from v3core.store.sizes import database_sizes
+from v3core.store.runs import all_ids, database_sizes, runs_in
 
 _RUN_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 

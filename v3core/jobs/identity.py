@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 
-from v3core.store.runs import RunRow
+from v3core.store.run_row import RunRow
 
 _SAME_START_SECONDS = 0.9
 """Two processes of one pid cannot have started so close together: pids are not reused that fast."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from v3core.config import RunConfig
 from v3core.errors import V3Error
 from v3core.paths import import_folders
-from v3core.store.runs import RunRow
+from v3core.store.run_row import RunRow
 
 NAMES = frozenset(
     {

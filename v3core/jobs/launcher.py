@@ -22,8 +22,15 @@ from v3core.store.commands import add_revision
 from v3core.store.database import Database
 from v3core.store.dialect import lock_queue
 from v3core.store.history import add_event
-from v3core.store.machines import read_slots, write_slots
-from v3core.store.runs import RunRow, add_run, find_run, runs_in, update_run
+from v3core.store.run_row import RunRow
+from v3core.store.runs import (
+    add_run,
+    find_run,
+    read_slots,
+    runs_in,
+    update_run,
+    write_slots,
+)
 from v3core.store.schema import Transaction
 
 MOST_PRIORITY = 1000

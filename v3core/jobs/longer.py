@@ -9,7 +9,8 @@ from v3core.jobs.lifecycle import ACTIVE, Status
 from v3core.store import commands
 from v3core.store.database import Database
 from v3core.store.history import add_event, phase_changes_of
-from v3core.store.runs import RunRow, need_run, set_length
+from v3core.store.run_row import RunRow
+from v3core.store.runs import need_run, set_length
 from v3core.store.schema import Transaction
 
 

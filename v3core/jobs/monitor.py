@@ -22,7 +22,8 @@ from v3core.jobs.supervisor import DIED, NEVER_BEGAN, end_without_process, recon
 from v3core.jobs.worker import End, run_worker, write_end
 from v3core.store.database import Database
 from v3core.store.opening import open_database
-from v3core.store.runs import RunRow, UnknownRunError, need_run
+from v3core.store.run_row import RunRow
+from v3core.store.runs import UnknownRunError, need_run
 
 WAIT_SECONDS = 0.05
 LOOK_SECONDS = 1.0

@@ -11,7 +11,7 @@ from v3core.jobs.lifecycle import TOLD, Status
 from v3core.jobs.webhook import PAUSES_SECONDS, NotToldError, Webhook, post, webhook
 from v3core.store.database import Database
 from v3core.store.notices import CALLED, FAILED, claim_notice, notices_due, settle_notice
-from v3core.store.runs import RunRow
+from v3core.store.run_row import RunRow
 
 TEXT_CHARACTERS = 1900
 """Discord takes no longer messages than 2,000."""

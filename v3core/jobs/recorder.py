@@ -27,7 +27,8 @@ from v3core.store.history import (
     remove_checkpoint,
 )
 from v3core.store.recent import recent_returns
-from v3core.store.runs import RunRow, need_run, set_length, update_run
+from v3core.store.run_row import RunRow
+from v3core.store.runs import need_run, set_length, update_run
 from v3core.store.schema import Transaction
 from v3core.store.writer import EpisodeWriter
 from v3core.training.hooks import Edit, Evaluation, Longer, Orders, PhaseChange

@@ -13,7 +13,8 @@ from v3core.jobs.lifecycle import ACTIVE, Status, change_status
 from v3core.store.commands import CommandRow, note_step, open_stop, redate_stop
 from v3core.store.database import Database
 from v3core.store.history import add_event
-from v3core.store.runs import RunRow, need_run, redate_heartbeat, runs_in
+from v3core.store.run_row import RunRow
+from v3core.store.runs import need_run, redate_heartbeat, runs_in
 from v3core.store.schema import HIDDEN, Transaction
 
 COMMAND_GRACE_SECONDS = 10.0

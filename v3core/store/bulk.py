@@ -1,14 +1,17 @@
-"""Many rows at once, straight to the driver: tuples, without a dictionary per row."""
+"""Many rows at once, straight to the driver and from it: tuples, without a dictionary per row."""
 
+import math
 from collections.abc import Sequence
 from datetime import datetime
 from functools import cache
 from itertools import chain
 from typing import Any
 
+import numpy as np
 from sqlalchemy import Table
 from sqlalchemy.exc import DBAPIError
 
+from v3core.rollup import Floats
 from v3core.store.schema import Transaction, UtcDateTime
 
 _TOGETHER = 768
@@ -84,3 +87,19 @@ def _copy(table: str, columns: tuple[str, ...]) -> str:
 
 def _named(columns: tuple[str, ...]) -> str:
     return ", ".join(f'"{column}"' for column in columns)
+
+
+def floats(values: Sequence[Any]) -> Floats:
+    """Numbers of rows, or tuples of numbers, as an array; None and what is no number become NaN."""
+    try:
+        return np.array(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        return np.array([_float(value) if not _is_row(value) else list(map(_float, value)) for value in values])
+
+
+def _is_row(value: Any) -> bool:
+    return isinstance(value, Sequence) and not isinstance(value, str | bytes)
+
+
+def _float(value: Any) -> float:
+    return float(value) if isinstance(value, int | float) else math.nan

@@ -6,8 +6,9 @@ from typing import Any
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
+from v3core.store.run_row import RunRow
 from v3core.store.run_tables import RUN_TABLES
-from v3core.store.runs import RunRow, remove_run, runs_in, update_run
+from v3core.store.runs import remove_run, runs_in, update_run
 from v3core.store.schema import HIDDEN, Transaction, commands, episodes, evaluations, expert_loads, revisions, runs
 
 REMOVED_EPISODES = 20_000

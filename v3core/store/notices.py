@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, and_, exists, or_, select, update
 
 from v3core.store.history import add_event
-from v3core.store.runs import RunRow, UnknownRunError, need_run
+from v3core.store.run_row import RunRow
+from v3core.store.runs import UnknownRunError, need_run
 from v3core.store.schema import Transaction, events, runs
 
 DUE, CALLING, CALLED, FAILED = "due", "calling", "called", "failed"

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sqlalchemy import String, select
 
 from v3core.errors import V3Error
+from v3core.store.bulk import floats
 from v3core.store.commands import RevisionRow, read_revisions
 from v3core.store.database import Database
 from v3core.store.history import (
@@ -21,7 +22,6 @@ from v3core.store.history import (
     read_events,
     read_phase_changes,
 )
-from v3core.store.odd_rows import floats
 from v3core.store.runs import need_run
 from v3core.store.schema import Transaction, UtcDateTime, episodes, evaluations, expert_loads
 

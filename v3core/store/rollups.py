@@ -16,9 +16,9 @@ from sqlalchemy import bindparam, delete, func, select
 
 from v3core.errors import V3Error
 from v3core.rollup import COUNT, LONGEST_WINDOW, STATISTICS, Floats, Integers, combine, summarise, trailing_mean
-from v3core.store.bulk import insert_rows
+from v3core.store.bulk import floats, insert_rows
 from v3core.store.database import Database
-from v3core.store.odd_rows import RULES, floats
+from v3core.store.run_row import RULES
 from v3core.store.runs import need_run
 from v3core.store.schema import Transaction, episodes, expert_loads, rollups, runs
 

@@ -1,133 +1,33 @@
-"""Rows of the table `runs`: making, finding, changing and deleting them."""
+"""Rows of the table `runs`: making, finding, changing and deleting them; and how many may train on each machine."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import fields
 from datetime import datetime
-from functools import cache, cached_property
-from math import isfinite
+from functools import cache
 from typing import Any
 
-from pydantic import ValidationError
 from sqlalchemy import Update, bindparam, delete, insert, select, update
 
 from v3core.config import RunConfig
-from v3core.errors import V3Error, explain
-from v3core.rollup import mean_window
+from v3core.errors import V3Error
 from v3core.store.database import Database
-from v3core.store.odd_rows import checked
-from v3core.store.schema import HIDDEN, Transaction, episodes, expert_loads, runs
+from v3core.store.dialect import database_bytes
+from v3core.store.run_row import LONG_FIELDS, RunRow, checked
+from v3core.store.schema import HIDDEN, Transaction, episodes, expert_loads, machines, runs
 
 _VISIBLE = runs.c.status != HIDDEN
+_LOAD_SHARE = 0.16
+"""Size of an expert's load beside that of the other columns of its episode; measured on SQLite."""
+_RUN_SHARE = 10.0
+"""Size of a run without episodes, its events and curricula, in episodes."""
 
 
 class UnknownRunError(V3Error):
     """There is no such run; it may have been deleted."""
 
 
-@dataclass(frozen=True)
-class RunRow:
-    """A run as lists show it. Times are aware and in UTC."""
-
-    id: str
-    name: str
-    status: str
-    """One of `v3core.store.schema.Status`; `unreadable` where the row makes no sense, and then `reason` says why."""
-    env: str
-    seed: int
-    episodes: int
-    """Episodes planned."""
-    episode: int
-    """Episodes complete so far."""
-    step: int
-    """Environment steps of the whole run so far."""
-    phase: str | None
-    """Name of the phase it is in; None before it trains."""
-    latest_return: float | None
-    """Return of the newest episode."""
-    mean_return: float | None
-    """Mean return of the newest `mean_window` episodes."""
-    steps_per_second: float | None
-    """Environment steps per second of the last ten seconds; None while it does not train."""
-    episodes_per_second: float | None
-    """Episodes per second of the newest tenth of its training, at least a minute; see `v3core.store.recent.Pace`."""
-    experts: int
-    curriculum: str
-    """Name of the curriculum in force."""
-    experiment: str | None
-    """Name of the group it belongs to: runs started together."""
-    priority: int
-    """Of two runs in the queue the higher starts first, then the older."""
-    tags: str | None
-    """Words, separated by one blank each."""
-    notes: str | None
-    reason: str | None
-    """Why it stopped, failed or was lost: one sentence."""
-    traceback: str | None
-    """Where in the program a failure arose; None unless it failed."""
-    webhook: str | None
-    """Whether V3_WEBHOOK_URL was told of its end: `due`, `calling`, `called`, `failed`; None if it need not be."""
-    generation: int
-    """Goes up at each resume; rows read before that may have been replaced."""
-    host: str | None
-    """The machine's name when the run was started: a label for people."""
-    machine: str | None
-    boot_id: str | None
-    pid_namespace: str | None
-    pid: int | None
-    pid_started: float | None
-    device: str | None
-    """Where its network really computed when it last trained: `cpu`, or `cuda: NVIDIA H100`; None before it trained."""
-    sees: str | None
-    """What of its environment the policy sees and obeys, and what is left out; None before its first rollout."""
-    heartbeat_at: datetime | None
-    heartbeat_due_at: datetime | None
-    """When the worker promised to be heard from again."""
-    rollout_at: datetime | None
-    """When training last came to the end of a rollout; a heartbeat alone does not say that it advances."""
-    created_at: datetime
-    queued_at: datetime
-    started_at: datetime | None
-    """When it last began to train: at the launch, or at the newest resume."""
-    ended_at: datetime | None
-    config_json: str = field(repr=False)
-    launch_json: str | None = field(repr=False)
-    """What whoever starts it must give it; see `v3core.jobs.launch`."""
-
-    @property
-    def mean_window(self) -> int:
-        """Episodes that `mean_return` is the mean of, where so many are recorded."""
-        return mean_window(self.episodes)
-
-    @property
-    def seconds_left(self) -> float | None:
-        """How long it trains on at the pace of late; None where that is not known, or it does not train."""
-        if not self.episodes_per_second or not isfinite(self.episodes_per_second):
-            return None
-        return max(0, self.episodes - self.episode) / self.episodes_per_second
-
-    @cached_property
-    def config(self) -> RunConfig:
-        """What it was launched with.
-
-        Raises:
-            V3Error: if that cannot be read.
-        """
-        try:
-            return RunConfig.model_validate_json(self.config_json)
-        except ValidationError as error:
-            raise V3Error(explain(error, f"The configuration of run {self.id[:8]} cannot be read")) from None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Ready for JSON, without the configuration; times are ISO 8601 with their zone."""
-        values = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in _LONG}
-        values["seconds_left"] = self.seconds_left
-        return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in values.items()}
-
-
-_LONG = {"config_json": "config", "launch_json": "launch"}
-"""Fields that are JSON, and their columns."""
 _FIELDS = tuple(field.name for field in fields(RunRow))
-_COLUMNS = [runs.c[_LONG.get(name, name)] for name in _FIELDS]
+_COLUMNS = [runs.c[LONG_FIELDS.get(name, name)] for name in _FIELDS]
 
 
 def _run(row: Sequence[Any]) -> RunRow:
@@ -332,3 +232,26 @@ def remove_run(tx: Transaction, run_id: str, *, only_in: Collection[str]) -> boo
         tx.execute(delete(table).where(table.c.run_id == run_id))
     tx.execute(delete(runs).where(runs.c.id == run_id))  # the other tables' rows go with it
     return True
+
+
+def database_sizes(tx: Transaction) -> dict[str, int]:
+    """Run id to bytes, for all runs: the size of the database, shared out by episodes and experts.
+
+    An estimate, so that it costs one small query however many episodes there are.
+    """
+    rows = tx.execute(select(runs.c.id, runs.c.episode, runs.c.experts)).all()
+    shares = {run_id: _RUN_SHARE + episode * (1 + _LOAD_SHARE * experts) for run_id, episode, experts in rows}
+    each = database_bytes(tx) / max(1.0, sum(shares.values()))
+    return {run_id: round(share * each) for run_id, share in shares.items()}
+
+
+def read_slots(tx: Transaction, machine: str) -> int | None:
+    """How many runs may train at once on that machine; None if nobody has said."""
+    return tx.execute(select(machines.c.slots).where(machines.c.machine == machine)).scalar_one_or_none()
+
+
+def write_slots(tx: Transaction, machine: str, host: str, slots: int | None) -> None:
+    """Set it, under the name that the machine has now; None forgets it."""
+    tx.execute(delete(machines).where(machines.c.machine == machine))
+    if slots is not None:
+        tx.execute(insert(machines).values(machine=machine, host=host, slots=slots))

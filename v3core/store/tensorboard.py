@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 
 from v3core.store.beside import whole_folder
 from v3core.store.database import Database
+from v3core.store.run_row import RunRow
 from v3core.store.run_tables import RUN_TABLES, Kind, stream, wide_episodes, wide_fields
-from v3core.store.runs import RunRow, need_run
+from v3core.store.runs import need_run
 from v3core.store.schema import Transaction
 
 CHUNK_EPISODES = 2000

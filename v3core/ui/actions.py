@@ -10,7 +10,8 @@ from v3core.jobs import control
 from v3core.jobs.lifecycle import ACTIVE, RESUMABLE, Status
 from v3core.store.database import Database
 from v3core.store.history import CheckpointRow
-from v3core.store.runs import RunRow, UnknownRunError
+from v3core.store.run_row import RunRow
+from v3core.store.runs import UnknownRunError
 from v3core.ui.notices import notify
 from v3core.ui.refusals import Action, refusal, trained_elsewhere
 from v3core.ui.status import ACTOR, counted

@@ -8,7 +8,8 @@ from v3core.insight.loads import DEAD_LOAD, dead_experts
 from v3core.jobs.demo import ENV, METRIC, WITH, WITHOUT, demo_of, is_demo, newest_demo
 from v3core.jobs.lifecycle import ENDED, Status
 from v3core.store.database import Database
-from v3core.store.runs import RunRow, list_runs
+from v3core.store.run_row import RunRow
+from v3core.store.runs import list_runs
 from v3core.ui.run_data import load_series
 from v3core.ui.run_picker import compare_link
 from v3core.ui.text import Markdown

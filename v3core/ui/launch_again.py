@@ -10,7 +10,8 @@ from v3core.errors import V3Error
 from v3core.jobs import control
 from v3core.overrides import SETTINGS
 from v3core.store.database import Database
-from v3core.store.runs import RunRow, get_run, resolve
+from v3core.store.run_row import RunRow
+from v3core.store.runs import get_run, resolve
 from v3core.ui.text import md
 
 PARAMETER = "from"

@@ -5,7 +5,8 @@ import streamlit as st
 from v3core.jobs.demo import is_demo
 from v3core.store.database import Database
 from v3core.store.history import CheckpointRow
-from v3core.store.runs import RunRow, list_runs
+from v3core.store.run_row import RunRow
+from v3core.store.runs import list_runs
 from v3core.ui.run_checkpoints import use_policy
 from v3core.ui.run_picker import compare_link
 from v3core.ui.status import counted

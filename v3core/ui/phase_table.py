@@ -6,7 +6,7 @@ import streamlit as st
 from v3core.insight.loads import DEAD_LOAD, dead_experts, effective_experts
 from v3core.store.database import Database
 from v3core.store.phase_sums import TAIL_EPISODES
-from v3core.store.runs import RunRow
+from v3core.store.run_row import RunRow
 from v3core.ui.run_data import load_phases
 from v3core.ui.status import counted
 

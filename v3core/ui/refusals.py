@@ -7,7 +7,7 @@ from v3core.jobs.identity import is_here
 from v3core.jobs.lifecycle import ACTIVE, ENDED, RESUMABLE, Status
 from v3core.store.commands import CHECKPOINT, CONTINUE, PAUSE
 from v3core.store.history import CheckpointRow
-from v3core.store.runs import RunRow
+from v3core.store.run_row import RunRow
 
 Action = Literal["stop", "pause", "continue", "checkpoint", "resume", "delete"]
 

@@ -25,7 +25,7 @@ from v3core.charts.knobs import knobs_in_use
 from v3core.charts.series import RunSeries
 from v3core.curriculum import Curriculum
 from v3core.jobs.lifecycle import ACTIVE
-from v3core.store.runs import RunRow
+from v3core.store.run_row import RunRow
 from v3core.ui.boundary_editor import drafts, remember_drag
 from v3core.ui.live_chart import live_chart
 from v3core.ui.moments import age

@@ -10,7 +10,7 @@ from v3core.jobs.evaluating import BackgroundEvaluation, Played
 from v3core.jobs.housekeeping import in_words
 from v3core.store.database import Database
 from v3core.store.history import CheckpointRow, read_checkpoints
-from v3core.store.runs import RunRow
+from v3core.store.run_row import RunRow
 from v3core.ui import ticks
 from v3core.ui.moments import clock
 from v3core.ui.run_exports import MOST_DOWNLOAD_BYTES, file_name

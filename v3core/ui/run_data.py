@@ -16,7 +16,7 @@ from v3core.rollup import LONGEST_WINDOW, Series
 from v3core.store.database import Database
 from v3core.store.phase_sums import PhaseSums, merged, read_phase_sums
 from v3core.store.readers import EvaluationRow, read_episodes, read_evaluations, read_phase_changes
-from v3core.store.runs import RunRow
+from v3core.store.run_row import RunRow
 from v3core.store.series import read_series
 from v3core.ui.live_chart import VisibleRange
 

@@ -10,7 +10,7 @@ import streamlit as st
 from v3core.archive import write_archive
 from v3core.jobs.housekeeping import RunSize, in_words, run_size
 from v3core.store.database import Database
-from v3core.store.runs import RunRow
+from v3core.store.run_row import RunRow
 
 MOST_DOWNLOAD_BYTES = 256 << 20
 """The server holds a download in memory; larger ones are for the command line, which streams to the disk."""

@@ -11,7 +11,7 @@ from v3core.jobs.lifecycle import ACTIVE, RESUMABLE, Status
 from v3core.store.database import Database
 from v3core.store.history import CheckpointRow
 from v3core.store.recent import time_left
-from v3core.store.runs import RunRow
+from v3core.store.run_row import RunRow
 from v3core.ui.actions import run_actions
 from v3core.ui.moments import age
 from v3core.ui.notes import tag_badges

@@ -6,7 +6,7 @@ from typing import Any
 import streamlit as st
 
 from v3core.config import RunConfig
-from v3core.store.runs import RunRow
+from v3core.store.run_row import RunRow
 from v3core.ui.text import md
 
 _LEFT_OUT = {"curriculum", "overrides", "name"}

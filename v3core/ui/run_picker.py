@@ -9,7 +9,8 @@ from streamlit.delta_generator import DeltaGenerator
 from v3core.errors import V3Error
 from v3core.jobs.lifecycle import ACTIVE
 from v3core.store.database import Database
-from v3core.store.runs import RunRow, list_runs, resolve
+from v3core.store.run_row import RunRow
+from v3core.store.runs import list_runs, resolve
 from v3core.ui.status import counted
 from v3core.ui.text import md, plain
 

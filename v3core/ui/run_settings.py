@@ -10,7 +10,7 @@ from v3core.config import PolicyConfig, RunConfig
 from v3core.curriculum import Curriculum, Progress, settings_at, setup_at, setups_of
 from v3core.store.database import Database
 from v3core.store.readers import read_episodes
-from v3core.store.runs import RunRow
+from v3core.store.run_row import RunRow
 from v3core.ui.text import md, plain
 
 _EFFECTIVE = ("routing", "top_k", "top_k_weights", "alpha", "env")

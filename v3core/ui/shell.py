@@ -15,7 +15,8 @@ from v3core.jobs import supervisor
 from v3core.jobs.watchdog import ensure_watchdog, is_looked_after
 from v3core.store.database import Database
 from v3core.store.opening import open_database
-from v3core.store.runs import RunRow, UnknownRunError, get_run
+from v3core.store.run_row import RunRow
+from v3core.store.runs import UnknownRunError, get_run
 from v3core.ui import tick_gate, ticks
 from v3core.ui.notices import begin_notices, notify, show_waiting
 from v3core.ui.page_frame import page_frame

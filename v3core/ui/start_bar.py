@@ -15,7 +15,8 @@ from v3core.jobs.launcher import slots
 from v3core.jobs.lifecycle import ACTIVE, Status
 from v3core.store.database import Database
 from v3core.store.pace import read_pace
-from v3core.store.runs import RunRow, list_runs
+from v3core.store.run_row import RunRow
+from v3core.store.runs import list_runs
 from v3core.ui.status import counted
 from v3core.ui.text import Markdown, md
 

@@ -5,7 +5,7 @@ from typing import Literal
 import streamlit as st
 
 from v3core.jobs.lifecycle import Status
-from v3core.store.runs import RunRow
+from v3core.store.run_row import RunRow
 from v3core.ui.moments import age
 from v3core.ui.text import plain
 

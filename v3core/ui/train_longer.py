@@ -8,7 +8,7 @@ from v3core.jobs import control
 from v3core.jobs.lifecycle import ACTIVE, ENDED, Status
 from v3core.jobs.longer import extend
 from v3core.store.database import Database
-from v3core.store.runs import RunRow
+from v3core.store.run_row import RunRow
 from v3core.ui.notices import notify
 from v3core.ui.refusals import trains_elsewhere
 from v3core.ui.status import ACTOR

@@ -1,0 +1,206 @@
+"""The row of a run: its fields, what each of them must be, and what stands in the place of one that makes no sense.
+
+SQLite takes any value in any column, and other programs write to the database too. A page or a queue that works on such
+a row as it is would fail for all runs because of one.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from datetime import UTC, datetime
+from functools import cached_property
+from types import NoneType
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
+
+from pydantic import ValidationError
+
+from v3core.config import MAX_EPISODES, RunConfig
+from v3core.errors import V3Error, explain
+from v3core.rollup import mean_window
+from v3core.store.schema import HIDDEN, STORED, UNREADABLE_TIME, Status
+
+_MOST_EXPERTS = 10_000
+_INTEGER = 2**63 - 1
+_SHOWN = 40
+"""Characters of an odd value."""
+
+
+@dataclass(frozen=True)
+class RunRow:
+    """A run as lists show it. Times are aware and in UTC; a number outside of its bounds makes no sense."""
+
+    id: str
+    name: str
+    status: str
+    """One of `v3core.store.schema.Status`; `unreadable` where the row makes no sense, and then `reason` says why."""
+    env: str
+    seed: int
+    episodes: Annotated[int, 1, MAX_EPISODES]
+    """Episodes planned."""
+    episode: int
+    """Episodes complete so far."""
+    step: int
+    """Environment steps of the whole run so far."""
+    phase: str | None
+    """Name of the phase it is in; None before it trains."""
+    latest_return: float | None
+    """Return of the newest episode."""
+    mean_return: float | None
+    """Mean return of the newest `mean_window` episodes."""
+    steps_per_second: Annotated[float | None, 0, math.inf]
+    """Environment steps per second of the last ten seconds; None while it does not train."""
+    episodes_per_second: Annotated[float | None, 0, math.inf]
+    """Episodes per second of the newest tenth of its training, at least a minute; see `v3core.store.pace.Pace`."""
+    experts: Annotated[int, 1, _MOST_EXPERTS]
+    curriculum: str
+    """Name of the curriculum in force."""
+    experiment: str | None
+    """Name of the group it belongs to: runs started together."""
+    priority: Annotated[int, -_INTEGER, _INTEGER]
+    """Of two runs in the queue the higher starts first, then the older."""
+    tags: str | None
+    """Words, separated by one blank each."""
+    notes: str | None
+    reason: str | None
+    """Why it stopped, failed or was lost: one sentence."""
+    traceback: str | None
+    """Where in the program a failure arose; None unless it failed."""
+    webhook: str | None
+    """Whether V3_WEBHOOK_URL was told of its end: `due`, `calling`, `called`, `failed`; None if it need not be."""
+    generation: int
+    """Goes up at each resume; rows read before that may have been replaced."""
+    host: str | None
+    """The machine's name when the run was started: a label for people."""
+    machine: str | None
+    boot_id: str | None
+    pid_namespace: str | None
+    pid: Annotated[int | None, 1, _INTEGER]
+    pid_started: float | None
+    device: str | None
+    """Where its network really computed when it last trained: `cpu`, or `cuda: NVIDIA H100`; None before it trained."""
+    sees: str | None
+    """What of its environment the policy sees and obeys, and what is left out; None before its first rollout."""
+    heartbeat_at: datetime | None
+    heartbeat_due_at: datetime | None
+    """When the worker promised to be heard from again."""
+    rollout_at: datetime | None
+    """When training last came to the end of a rollout; a heartbeat alone does not say that it advances."""
+    created_at: datetime
+    queued_at: datetime
+    started_at: datetime | None
+    """When it last began to train: at the launch, or at the newest resume."""
+    ended_at: datetime | None
+    config_json: str = field(repr=False)
+    launch_json: str | None = field(repr=False)
+    """What whoever starts it must give it; see `v3core.jobs.launch`."""
+
+    @property
+    def mean_window(self) -> int:
+        """Episodes that `mean_return` is the mean of, where so many are recorded."""
+        return mean_window(self.episodes)
+
+    @property
+    def seconds_left(self) -> float | None:
+        """How long it trains on at the pace of late; None where that is not known, or it does not train."""
+        if not self.episodes_per_second or not math.isfinite(self.episodes_per_second):
+            return None
+        return max(0, self.episodes - self.episode) / self.episodes_per_second
+
+    @cached_property
+    def config(self) -> RunConfig:
+        """What it was launched with.
+
+        Raises:
+            V3Error: if that cannot be read.
+        """
+        try:
+            return RunConfig.model_validate_json(self.config_json)
+        except ValidationError as error:
+            raise V3Error(explain(error, f"The configuration of run {self.id[:8]} cannot be read")) from None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Ready for JSON, without the configuration; times are ISO 8601 with their zone."""
+        values = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in LONG_FIELDS}
+        values["seconds_left"] = self.seconds_left
+        return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in values.items()}
+
+
+LONG_FIELDS = {"config_json": "config", "launch_json": "launch"}
+"""Fields that are JSON, and their columns."""
+
+
+@dataclass(frozen=True)
+class _Rule:
+    """What a field must be: as it is annotated, and a number within its bounds."""
+
+    kind: type
+    required: bool
+    least: float
+    most: float
+
+    @classmethod
+    def of(cls, hint: Any) -> "_Rule":
+        bounds: tuple[float, ...] = ()
+        if get_origin(hint) is Annotated:
+            hint, *annotated = get_args(hint)
+            bounds = tuple(annotated)
+        kinds = get_args(hint) or (hint,)
+        kind = next(kind for kind in kinds if kind is not NoneType)
+        return cls(kind, NoneType not in kinds, *(bounds or ((0, _INTEGER) if kind is int else (-math.inf, math.inf))))
+
+    def fits(self, value: Any) -> bool:
+        if value is None:
+            return not self.required
+        if self.kind in (int, float):
+            return isinstance(value, (int, self.kind)) and self.least <= value <= self.most
+        return isinstance(value, self.kind) and value != UNREADABLE_TIME
+
+    def instead(self, value: Any) -> Any:
+        """A value with which one can go on."""
+        if not self.required:
+            return None
+        if self.kind is str:
+            return str(value)
+        return max(self.least, 0) if self.kind is int else datetime(1970, 1, 2, tzinfo=UTC)
+
+    def __str__(self) -> str:
+        if self.kind is int:
+            bounds = f"of {self.least:,} or more" if self.most == _INTEGER else f"from {self.least:,} to {self.most:,}"
+            return f"a whole number {bounds}"
+        if self.kind is float:
+            return "a number" if self.least == -math.inf else f"a number of {self.least:g} or more"
+        return "a text" if self.kind is str else "a time"
+
+
+RULES = {name: _Rule.of(hint) for name, hint in get_type_hints(RunRow, include_extras=True).items() if name != "status"}
+"""What each field of a `RunRow` must be."""
+
+
+_STATUSES = STORED | {HIDDEN}
+
+
+def checked(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of a run's row, as they are if they make sense.
+
+    Else the status is `unreadable`, the reason says in one sentence what is odd, and what is odd has a value in its
+    place with which one can go on.
+    """
+    odd = [name for name, rule in RULES.items() if not rule.fits(values[name])]
+    if values["status"] in _STATUSES and not odd:
+        return dict(values)
+    problems = [f"{name} is {_shown(values[name])}, not {RULES[name]}" for name in odd]
+    if values["status"] not in _STATUSES:
+        problems.insert(0, f"status is {_shown(values['status'])}, which V3 Lab does not know")
+    return {
+        **values,
+        **{name: RULES[name].instead(values[name]) for name in odd},
+        "status": Status.UNREADABLE,
+        "reason": f"Its row in the database makes no sense: {'; '.join(problems)}.",
+    }
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, datetime):
+        return "unreadable"
+    text = "empty" if value is None else repr(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"

@@ -1,15 +1,13 @@
 """Small real runs for tests: what they are, waiting for them, and whether what they recorded is whole."""
 
+from tests.episode_table import read_episodes
 from tests.waiting import wait_for
 from v3core.config import BaseConfig, PolicyConfig, PPOConfig, Recipe, RunConfig, build_run_config
 from v3core.curriculum import parse
 from v3core.jobs.lifecycle import ENDED, Status
 from v3core.jobs.logs import read_log_tail
 from v3core.store.database import Database
-from v3core.store.readers import read_episodes
 from v3core.store.run_row import RunRow
-
-# The smallest network at a learning rate at which CartPole's episodes stay short: hundreds of episodes a second.
 from v3core.store.runs import get_run
 
 # The smallest network at a learning rate at which CartPole's episodes stay short: hundreds of episodes a second.

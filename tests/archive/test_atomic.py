@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.episode_table import read_episodes
 from v3core.archive import import_archive, importing
 from v3core.errors import V3Error
 from v3core.jobs.files import run_folder
 from v3core.jobs.hidden import remove_abandoned
 from v3core.jobs.supervisor import reconcile
 from v3core.store.hidden import hidden_runs
-from v3core.store.readers import read_episodes
 from v3core.store.runs import list_runs, resolve
 
 ROOT = Path(__file__).resolve().parents[2]

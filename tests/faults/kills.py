@@ -18,7 +18,7 @@ from v3core.jobs import control
 from v3core.jobs.launcher import enqueue
 from v3core.jobs.lifecycle import Status
 from v3core.store.database import Database
-from v3core.store.readers import read_checkpoints
+from v3core.store.history import read_checkpoints
 from v3core.store.run_row import RunRow
 from v3core.store.runs import get_run
 

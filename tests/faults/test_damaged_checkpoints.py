@@ -10,7 +10,7 @@ from tests.waiting import wait_for
 from v3core.errors import V3Error
 from v3core.jobs import control
 from v3core.jobs.lifecycle import Status
-from v3core.store.readers import read_checkpoints, read_events
+from v3core.store.history import read_checkpoints, read_events
 from v3core.store.runs import get_run
 
 

@@ -12,7 +12,7 @@ from v3core.jobs import control
 from v3core.jobs.launcher import enqueue
 from v3core.jobs.lifecycle import Status
 from v3core.store.commands import read_commands
-from v3core.store.readers import read_checkpoints, read_events
+from v3core.store.history import read_checkpoints, read_events
 from v3core.store.runs import get_run
 
 KILLED = "It did not stop within 20 seconds, nor on SIGTERM, and was killed (SIGKILL)."

@@ -15,7 +15,7 @@ from v3core.jobs import control
 from v3core.jobs.launcher import ROOT
 from v3core.jobs.lifecycle import Status
 from v3core.jobs.supervisor import reconcile
-from v3core.store.readers import read_events
+from v3core.store.history import read_events
 from v3core.store.runs import get_run, list_runs
 
 STATUS_SECONDS = 10

@@ -11,7 +11,7 @@ from tests.runs import assert_whole, wait_until
 from tests.waiting import wait_for
 from v3core.jobs import control
 from v3core.jobs.lifecycle import Status
-from v3core.store.readers import read_events
+from v3core.store.history import read_events
 from v3core.store.runs import get_run
 
 STATUS_SECONDS = 10

@@ -13,7 +13,7 @@ from v3core.config import RunConfig
 from v3core.environments import check_environment
 from v3core.jobs import control
 from v3core.jobs.lifecycle import Status
-from v3core.store.readers import read_checkpoints, read_events
+from v3core.store.history import read_checkpoints, read_events
 from v3core.training.checkpoint import FORMAT, load_checkpoint, save_checkpoint
 from v3core.training.state import TrainingState
 

@@ -7,15 +7,15 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from tests.episode_table import read_episodes
 from v3core.episode import EpisodeRecord
 from v3core.jobs import identity, supervisor
 from v3core.jobs.lifecycle import ACTIVE, Status
 from v3core.jobs.supervisor import reconcile
 from v3core.store import writer as writer_module
 from v3core.store.commands import STOP, add_command, apply_commands, open_stop, read_commands
+from v3core.store.ends import DUE, claim_notice, notices_due
 from v3core.store.history import add_event, read_events
-from v3core.store.notices import DUE, claim_notice, notices_due
-from v3core.store.readers import read_episodes
 from v3core.store.runs import get_run, update_run
 from v3core.store.writer import EpisodeWriter
 
@@ -131,11 +131,12 @@ def test_episodes_keep_their_order_and_every_reader_gets_all(db, run_in, monkeyp
 
     monkeypatch.setattr(writer_module, "datetime", Clock)
     writer = EpisodeWriter(db, run_id, generation=get_run(db, run_id).generation, writable_in=ACTIVE)
-    read = []
+    read, series = [], None
     for number in range(1, 11):
         writer.record([row(number)], number)
         writer.flush()
-        read += read_episodes(db, run_id, after=len(read))["episode"].tolist()
+        series = read_series(db, run_id, ["return"], after=series)
+        read.append(series.newest)
     writer.close()
     table, run = read_episodes(db, run_id), get_run(db, run_id)
     assert read == table["episode"].tolist() == list(range(1, 11))

@@ -14,9 +14,8 @@ from v3core.jobs import control, identity, launcher
 from v3core.jobs.files import log_file, run_folder
 from v3core.jobs.launcher import drain
 from v3core.jobs.lifecycle import ACTIVE, ENDED, Status
-from v3core.store.commands import read_commands, read_open_commands
-from v3core.store.history import CheckpointRow, add_checkpoint
-from v3core.store.readers import read_events, read_revisions
+from v3core.store.commands import read_commands, read_open_commands, read_revisions
+from v3core.store.history import CheckpointRow, add_checkpoint, read_events
 from v3core.store.runs import get_run, list_runs, update_run
 from v3core.store.schema import STORED
 

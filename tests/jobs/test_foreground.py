@@ -5,13 +5,14 @@ import subprocess
 
 import pytest
 
+from tests.episode_table import read_episodes
 from tests.waiting import wait_for
 from v3core.jobs import foreground
 from v3core.jobs.foreground import train_here
 from v3core.jobs.launcher import drain
 from v3core.jobs.lifecycle import Status
 from v3core.jobs.logs import read_log_tail
-from v3core.store.readers import read_checkpoints, read_episodes
+from v3core.store.history import read_checkpoints
 from v3core.store.runs import get_run, list_runs
 
 SCRIPT = """

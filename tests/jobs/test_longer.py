@@ -12,8 +12,8 @@ from v3core.errors import V3Error
 from v3core.jobs import control, recorder
 from v3core.jobs.lifecycle import Status
 from v3core.jobs.longer import extend
-from v3core.store.commands import read_commands
-from v3core.store.readers import read_checkpoints, read_evaluations, read_events, read_revisions
+from v3core.store.commands import read_commands, read_revisions
+from v3core.store.history import read_checkpoints, read_evaluations, read_events
 from v3core.store.runs import get_run
 
 RAMP = "{name: ramp, phases: [{name: one, until: {episode: 12}}, {name: two, temperature: {from: 2.0, to: 0.5}}]}"

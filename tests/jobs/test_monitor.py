@@ -17,7 +17,7 @@ from v3core.jobs import control, identity, launcher, monitor
 from v3core.jobs.lifecycle import Status
 from v3core.jobs.signals import StopRequest
 from v3core.jobs.supervisor import process_of
-from v3core.store.readers import read_events
+from v3core.store.history import read_events
 from v3core.store.runs import get_run
 
 ENDLESS = 1_000_000

@@ -15,7 +15,7 @@ from v3core.errors import V3Error
 from v3core.jobs import launcher
 from v3core.jobs.lifecycle import ACTIVE, Status
 from v3core.jobs.logs import read_log_tail
-from v3core.store.readers import read_events
+from v3core.store.history import read_events
 from v3core.store.runs import get_run, list_runs, need_run
 
 # Stands in for a worker: takes the run, holds its slot for a moment, ends it and looks for the next.

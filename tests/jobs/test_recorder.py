@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 
+from tests.episode_table import read_episodes
 from tests.waiting import wait_for
 from v3core.curriculum import with_boundaries
 from v3core.episode import EpisodeRecord
@@ -16,7 +17,7 @@ from v3core.jobs.lifecycle import ACTIVE, Status, change_status
 from v3core.jobs.recorder import Recorder
 from v3core.jobs.signals import StopRequest
 from v3core.store.commands import read_commands, read_open_commands, read_revisions
-from v3core.store.readers import read_checkpoints, read_episodes, read_events, read_phase_changes
+from v3core.store.history import read_checkpoints, read_events, read_phase_changes
 from v3core.store.runs import get_run
 from v3core.store.writer import EpisodeWriter
 from v3core.training.hooks import Orders, PhaseChange

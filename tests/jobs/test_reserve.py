@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from tests.disks import fill, small_disk
+from tests.episode_table import read_episodes
 from tests.waiting import wait_for
 from v3core.episode import EpisodeRecord
 from v3core.errors import V3Error
@@ -22,7 +23,6 @@ from v3core.jobs.reserve import RESERVE_BYTES, hold_reserve, release_reserve
 from v3core.store import dialect
 from v3core.store.history import add_event
 from v3core.store.opening import open_database
-from v3core.store.readers import read_episodes
 from v3core.store.runs import get_run, update_run
 from v3core.store.writer import EpisodeWriter
 

@@ -6,7 +6,7 @@ from tests.same_tables import ASKED, MAY_DIFFER, assert_same_tables
 from tests.training.conftest import assert_same_checkpoint
 from v3core.jobs import control
 from v3core.jobs.lifecycle import Status
-from v3core.store.readers import read_checkpoints
+from v3core.store.history import read_checkpoints
 from v3core.store.runs import get_run
 from v3core.store.schema import metadata, phase_changes
 

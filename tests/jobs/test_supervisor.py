@@ -15,7 +15,7 @@ from v3core.jobs import control, identity, launcher
 from v3core.jobs.lifecycle import ACTIVE, Status
 from v3core.jobs.supervisor import reconcile
 from v3core.store.commands import STOP, add_command, read_commands
-from v3core.store.readers import read_events
+from v3core.store.history import read_events
 from v3core.store.runs import get_run, list_runs, update_run
 
 LONG = timedelta(days=1)

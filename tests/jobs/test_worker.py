@@ -19,13 +19,8 @@ from v3core.jobs import control, identity, launcher, worker
 from v3core.jobs.lifecycle import Status
 from v3core.jobs.logs import read_log_tail
 from v3core.jobs.supervisor import process_of
-from v3core.store.commands import read_commands
-from v3core.store.readers import (
-    read_checkpoints,
-    read_events,
-    read_phase_changes,
-    read_revisions,
-)
+from v3core.store.commands import read_commands, read_revisions
+from v3core.store.history import read_checkpoints, read_events, read_phase_changes
 from v3core.store.runs import get_run
 
 ENDLESS = 1_000_000

@@ -15,7 +15,13 @@ from v3core.jobs.files import run_folder
 from v3core.jobs.launcher import claim, create
 from v3core.jobs.lifecycle import ACTIVE, RESUMABLE, Status, change_status
 from v3core.store.database import Database
-from v3core.store.history import CheckpointRow, PhaseChangeRow, add_checkpoint, add_evaluation, add_phase_change
+from v3core.store.history import (
+    CheckpointRow,
+    PhaseChangeRow,
+    add_checkpoint,
+    add_evaluation,
+    add_phase_change,
+)
 from v3core.store.runs import need_run, update_run
 from v3core.store.writer import EpisodeWriter
 

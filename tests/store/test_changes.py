@@ -6,9 +6,10 @@ import pytest
 from sqlalchemy import create_engine
 
 from v3core.errors import V3Error
-from v3core.store.changes import Probe, newest_end, state_of_run
+from v3core.store.changes import Probe, state_of_run
 from v3core.store.commands import STOP, acknowledge, add_command
 from v3core.store.database import Database
+from v3core.store.ends import newest_event
 from v3core.store.history import (
     CheckpointRow,
     PhaseChangeRow,
@@ -111,7 +112,7 @@ def test_all_that_a_page_shows_of_a_run_changes_its_state_and_nothing_of_another
 
 def test_the_newest_end_moves_with_the_history(db, new_run):
     run_id = new_run(db)
-    before = newest_end(db)
+    before = newest_event(db)
     with db.write() as tx:
         add_event(tx, run_id, actor="test", kind="completed", message="", now=NOW)
-    assert newest_end(db) != before
+    assert newest_event(db) != before

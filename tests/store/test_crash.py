@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from sqlalchemy import func, select
 
+from tests.episode_table import read_episodes
 from tests.store.reference import full_rows, stored_rows
-from v3core.store.readers import read_episodes
 from v3core.store.rollups import rebuild_rollups
 from v3core.store.runs import get_run
 from v3core.store.schema import expert_loads

@@ -5,14 +5,15 @@ import sqlite3
 import pytest
 from sqlalchemy import text as sql
 
+from tests.episode_table import read_episodes
 from tests.pages.recorded import add_recorded_run
 from v3core.errors import V3Error
 from v3core.jobs import control, identity, launcher, supervisor
 from v3core.jobs.lifecycle import Status
 from v3core.store.commands import curriculum_in_force, read_commands, read_revisions
 from v3core.store.database import Database
+from v3core.store.history import read_evaluations
 from v3core.store.opening import open_database
-from v3core.store.readers import read_episodes, read_evaluations
 from v3core.store.run_row import RULES
 from v3core.store.run_tables import RUN_TABLES
 from v3core.store.runs import get_run, list_runs

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from sqlalchemy import func, select
 
+from tests.episode_table import read_episodes
 from tests.store.conftest import START
 from v3core.store.commands import add_revision, read_revisions
 from v3core.store.history import (
@@ -15,7 +16,6 @@ from v3core.store.history import (
     read_checkpoints,
     read_phase_changes,
 )
-from v3core.store.readers import read_episodes
 from v3core.store.runs import get_run
 from v3core.store.schema import evaluations, expert_loads
 from v3core.store.truncate import truncate

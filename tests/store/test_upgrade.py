@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from sqlalchemy import inspect, select
 
+from tests.episode_table import read_episodes
 from tests.store.reference import assert_summary_is, full_rows, plain_summary, stored_rows
 from v3core.jobs.lifecycle import ENDED
 from v3core.store.export import export_run
+from v3core.store.history import read_evaluations, read_phase_changes
 from v3core.store.opening import open_database
-from v3core.store.readers import read_episodes, read_evaluations, read_phase_changes
 from v3core.store.rollups import rebuild_rollups
 from v3core.store.runs import list_runs, update_run
 from v3core.store.schema import SCHEMA_VERSION, meta, metadata

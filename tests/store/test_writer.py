@@ -9,9 +9,9 @@ import pytest
 from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 
+from tests.episode_table import read_episodes
 from tests.waiting import wait_for
 from v3core.store import writer as writer_module
-from v3core.store.readers import read_episodes
 from v3core.store.runs import get_run, update_run
 from v3core.store.schema import episodes, expert_loads
 from v3core.store.writer import PROMISE_SECONDS, EpisodeWriter, RunTakenOverError

@@ -19,6 +19,7 @@ from gymnasium import spaces
 
 from tests.charts.made import made_curve
 from tests.databases import empty_database
+from tests.episode_table import EPISODE_COLUMNS, read_episodes
 from tests.training.conftest import Clock
 from v3core.charts.compare import METRICS, compare_figure
 from v3core.charts.experts import effective_experts_figure, expert_gradients_figure
@@ -46,7 +47,6 @@ from v3core.curriculum import (
 from v3core.environments import EnvironmentBatch, check_environment
 from v3core.store.commands import add_revision
 from v3core.store.opening import open_database
-from v3core.store.readers import EPISODE_COLUMNS, read_episodes
 from v3core.store.runs import add_run
 from v3core.store.series import read_series
 from v3core.store.writer import EpisodeWriter

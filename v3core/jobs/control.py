@@ -25,7 +25,13 @@ from v3core.jobs.supervisor import reconcile
 from v3core.store import commands
 from v3core.store.database import Database
 from v3core.store.hidden import hide_run, show_run
-from v3core.store.history import CheckpointRow, add_event, checkpoints_of, phase_changes_of, read_phase_changes
+from v3core.store.history import (
+    CheckpointRow,
+    add_event,
+    checkpoints_of,
+    phase_changes_of,
+    read_phase_changes,
+)
 from v3core.store.run_row import RunRow
 from v3core.store.runs import (
     get_run,

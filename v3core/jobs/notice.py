@@ -10,7 +10,13 @@ from v3core.errors import V3Error
 from v3core.jobs.lifecycle import TOLD, Status
 from v3core.jobs.webhook import PAUSES_SECONDS, NotToldError, Webhook, post, webhook
 from v3core.store.database import Database
-from v3core.store.notices import CALLED, FAILED, claim_notice, notices_due, settle_notice
+from v3core.store.ends import (
+    CALLED,
+    FAILED,
+    claim_notice,
+    notices_due,
+    settle_notice,
+)
 from v3core.store.run_row import RunRow
 
 TEXT_CHARACTERS = 1900

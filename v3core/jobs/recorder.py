@@ -26,7 +26,7 @@ from v3core.store.history import (
     read_phase_changes,
     remove_checkpoint,
 )
-from v3core.store.recent import recent_returns
+from v3core.store.pace import recent_returns
 from v3core.store.run_row import RunRow
 from v3core.store.runs import need_run, set_length, update_run
 from v3core.store.schema import Transaction

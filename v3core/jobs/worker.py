@@ -22,7 +22,13 @@ from v3core.jobs.signals import StopRequest
 from v3core.jobs.supervisor import describe_stop
 from v3core.store.commands import curriculum_in_force, open_stop
 from v3core.store.database import Database
-from v3core.store.history import CheckpointRow, PhaseChangeRow, add_event, add_phase_change, read_checkpoints
+from v3core.store.history import (
+    CheckpointRow,
+    PhaseChangeRow,
+    add_event,
+    add_phase_change,
+    read_checkpoints,
+)
 from v3core.store.run_row import RunRow
 from v3core.store.runs import need_run, update_run
 from v3core.store.schema import Transaction

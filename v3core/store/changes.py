@@ -77,13 +77,3 @@ def state_of_run(database: Database, run_id: str) -> Hashable:
         row = tx.execute(select(runs).where(runs.c.id == run_id)).one_or_none()
         counts = tx.execute(select(*(part.scalar_subquery() for part in parts))).one()
     return (None if row is None else tuple(row), tuple(counts))
-
-
-def newest_end(database: Database) -> Hashable:
-    """The newest entry of any run's history.
-
-    Raises:
-        V3Error: if the database cannot be used.
-    """
-    with database.read() as tx:
-        return tx.execute(select(func.max(events.c.id))).scalar()

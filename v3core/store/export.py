@@ -12,7 +12,7 @@ from v3core.store.beside import whole_file, whole_folder
 from v3core.store.commands import revisions_of
 from v3core.store.database import Database
 from v3core.store.forms import FORMS, json_list, to_json
-from v3core.store.readers import evaluations_of
+from v3core.store.history import evaluations_of
 from v3core.store.run_tables import (
     RUN_FIELDS,
     RUN_TABLES,

@@ -1,15 +1,18 @@
-"""What happened to a run besides its episodes: phase changes, checkpoints, and events in sentences."""
+"""What is recorded of a run, row by row: phase changes, checkpoints, evaluations, events, and a single episode."""
 
-from collections.abc import Collection, Sequence
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import takewhile
+from itertools import groupby, takewhile
 from typing import Any
 
-from sqlalchemy import delete, exists, func, insert, select
+import numpy as np
+from sqlalchemy import Column, delete, insert, select
 
+from v3core.store.bulk import floats
 from v3core.store.database import Database
-from v3core.store.schema import HIDDEN, Transaction, checkpoints, evaluations, events, phase_changes, runs
+from v3core.store.schema import Transaction, checkpoints, episodes, evaluations, events, phase_changes
 
 IMPORT = "import"
 """Kind of the event that says when a run came here, and where from."""
@@ -78,43 +81,6 @@ def read_events(database: Database, run_id: str) -> list[EventRow]:
     query = select(events.c.at, events.c.actor, events.c.kind, events.c.message)
     with database.read() as tx:
         return [EventRow(*row) for row in tx.execute(query.where(events.c.run_id == run_id).order_by(events.c.id))]
-
-
-@dataclass(frozen=True)
-class EndRow:
-    """An end that a run came to by itself."""
-
-    event: int
-    """Its place in the history of all runs."""
-    run_id: str
-    name: str
-    status: str
-    """`completed`, `failed` or `lost`."""
-    reason: str | None
-    episode: int
-
-
-def newest_event(database: Database) -> int:
-    """The number of the newest event of all runs, 0 if there is none: where to read ends from."""
-    with database.read() as tx:
-        return tx.execute(select(func.max(events.c.id))).scalar_one() or 0
-
-
-def read_ends(database: Database, after: int, kinds: Collection[str]) -> list[EndRow]:
-    """Runs that came to an end of these kinds after event `after`, oldest first.
-
-    A deleted run is left out, and so is what an imported run came to before it was imported.
-    """
-    later = events.alias()
-    imported = exists().where(later.c.run_id == events.c.run_id, later.c.kind == IMPORT, later.c.id > events.c.id)
-    query = (
-        select(events.c.id, runs.c.id, runs.c.name, events.c.kind, runs.c.reason, runs.c.episode)
-        .join(runs, runs.c.id == events.c.run_id)
-        .where(events.c.id > after, events.c.kind.in_(kinds), runs.c.status != HIDDEN, ~imported)
-        .order_by(events.c.id)
-    )
-    with database.read() as tx:
-        return [EndRow(*row) for row in tx.execute(query)]
 
 
 def add_phase_change(tx: Transaction, run_id: str, change: PhaseChangeRow) -> bool:
@@ -203,3 +169,57 @@ def add_evaluation(
             for number, (return_, length, success) in enumerate(results, start=1)
         ],
     )
+
+
+@dataclass(frozen=True)
+class EvaluationRow:
+    """One evaluation: its episodes' results, in the order of their numbers."""
+
+    episode: int
+    """Complete training episodes at the time."""
+    step: int
+    env: str
+    returns: tuple[float, ...]
+    lengths: tuple[int, ...]
+    successes: tuple[float | None, ...]
+
+    @property
+    def mean_return(self) -> float:
+        """Mean over its episodes."""
+        return float(np.mean(self.returns))
+
+    def to_dict(self) -> dict[str, Any]:
+        """For exports."""
+        return dict(vars(self))
+
+
+def read_evaluations(database: Database, run_id: str, after: int = 0) -> list[EvaluationRow]:
+    """A run's evaluations taken at an episode greater than `after`, oldest first."""
+    with database.read() as tx:
+        return evaluations_of(tx, run_id, after)
+
+
+def evaluations_of(tx: Transaction, run_id: str, after: int = 0) -> list[EvaluationRow]:
+    """A run's evaluations taken at an episode greater than `after`, oldest first."""
+    c = evaluations.c
+    query = select(c.episode, c.step, c.env, c.return_, c.length, c.success)
+    rows = tx.execute(query.where(c.run_id == run_id, c.episode > after).order_by(c.episode, c.number)).all()
+    found: list[EvaluationRow] = []
+    for (episode, step, env), group in groupby(rows, key=lambda row: tuple(row[:3])):
+        returns, lengths, successes = zip(*(row[3:] for row in group), strict=True)
+        known = [None if math.isnan(value) else value for value in floats(successes).tolist()]
+        found.append(EvaluationRow(episode, step, str(env), tuple(floats(returns).tolist()), lengths, tuple(known)))
+    return found
+
+
+def read_episode(database: Database, run_id: str, episode: int) -> dict[str, Any] | None:
+    """One episode's row by the names of its columns, None if there is none; a value of another kind is None too."""
+    query = select(*episodes.c).where(episodes.c.run_id == run_id, episodes.c.episode == episode)
+    with database.read() as tx:
+        row = tx.execute(query).one_or_none()
+    return None if row is None else {c.name: _if_fits(c, value) for c, value in zip(episodes.c, row, strict=True)}
+
+
+def _if_fits(column: Column[Any], value: Any) -> Any:
+    kind = column.type.python_type
+    return value if isinstance(value, int | float if kind is float else kind) else None

@@ -1,13 +1,150 @@
-"""How fast a run went: when some of its episodes ended."""
+"""The newest returns of a run and how fast it trains: kept meanwhile, so that no page has to compute them."""
 
+from bisect import bisect_right
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import select
 
+from v3core.rollup import mean_window
 from v3core.store.database import Database
-from v3core.store.schema import episodes
+from v3core.store.schema import Transaction, episodes, runs
 
+SPEED_WINDOW_SECONDS = 10.0
 POINTS = 64
+"""Episodes at most that `read_pace` reads."""
+PACE_SECONDS = 60.0
+PACE_ROLLOUTS = 10
+PACE_EPISODES = 30
+PACE_MARKS = 2000
+"""At most about so many marks of a run are at hand, a tenth of them in the newest tenth."""
+
+
+class RecentReturns:
+    """The newest returns of a run, as far as its trailing mean reaches."""
+
+    def __init__(self, window: int, returns: Iterable[float | None] = ()) -> None:
+        """From returns, oldest first; `window` of them count."""
+        self._window = deque(returns, maxlen=window)
+
+    def add(self, value: float) -> None:
+        """One more episode has ended."""
+        self._window.append(value)
+
+    @property
+    def latest(self) -> float | None:
+        """Return of the newest episode."""
+        return self._window[-1] if self._window else None
+
+    @property
+    def mean(self) -> float | None:
+        """Mean of the returns in the window; None if there is none."""
+        known = [value for value in self._window if value is not None]
+        return sum(known) / len(known) if known else None
+
+
+def recent_returns(tx: Transaction, run_id: str) -> RecentReturns:
+    """The newest returns that are recorded, in the window that fits the run's planned length."""
+    window = mean_window(tx.execute(select(runs.c.episodes).where(runs.c.id == run_id)).scalar_one())
+    query = (
+        select(episodes.c.return_).where(episodes.c.run_id == run_id).order_by(episodes.c.episode.desc()).limit(window)
+    )
+    return RecentReturns(window, reversed(tx.execute(query).scalars().all()))
+
+
+def time_left(seconds: float) -> str:
+    """How long a run trains on, in the largest unit that fits: `about 4.2 min left`."""
+    for unit, size in (("d", 86_400), ("h", 3600), ("min", 60)):
+        if seconds >= size:
+            return f"about {seconds / size:.1f} {unit} left"
+    return f"about {seconds:.0f} s left"
+
+
+@dataclass(frozen=True)
+class _Mark:
+    """Where a run was at the end of a rollout."""
+
+    seconds: float
+    """Of training since its worker began."""
+    step: int
+    episode: int
+
+
+class Pace:
+    """How many episodes a run ends in a second, for saying how long the rest of it takes.
+
+    Its steps per second over the newest tenth of its training, at least a minute and ten rollouts, divided by the mean
+    length of its newest tenth of episodes, at least thirty. Steps are steadier than episodes, whose length changes as
+    the policy learns; whole rollouts, because episodes are recorded in bursts. A worker that has just begun has less;
+    pauses, and the time before the first rollout ended, do not count.
+    """
+
+    def __init__(self) -> None:
+        """Nothing is known yet."""
+        self._marks: list[_Mark] = []
+        self._paused = 0.0
+        self._began: float | None = None
+
+    def mark(self, seconds: float, step: int, episode: int) -> None:
+        """A rollout ends at `seconds` of a steady clock, after so many steps and complete episodes of the run."""
+        now = seconds - self._paused
+        if self._began is None:
+            self._began = now
+        # So many marks are enough, however long the run: the newest is kept, one close before it goes.
+        marks, trained = self._marks, now - self._began
+        if len(marks) > 1 and marks[-1].seconds - marks[-2].seconds < trained / PACE_MARKS:
+            marks.pop()
+        marks.append(_Mark(now, step, episode))
+        needed = min(self._since_time(), self._since_episode())
+        if needed > len(marks) // 2:  # rarely, because what is left moves up
+            del marks[:needed]
+
+    def skip(self, seconds: float) -> None:
+        """The run was paused for so long."""
+        self._paused += seconds
+
+    @property
+    def episodes_per_second(self) -> float | None:
+        """None before there are two rollouts with an episode between them."""
+        if not self._marks:
+            return None
+        newest = self._marks[-1]
+        one, two = self._marks[self._since_time()], self._marks[self._since_episode()]
+        passed, steps = newest.seconds - one.seconds, newest.step - one.step
+        episodes, length = newest.episode - two.episode, newest.step - two.step
+        return steps / passed * episodes / length if passed > 0 and steps > 0 and episodes > 0 and length > 0 else None
+
+    def _since_time(self) -> int:
+        """The mark that the steps per second are counted from."""
+        newest = self._marks[-1]
+        assert self._began is not None
+        until = newest.seconds - max(PACE_SECONDS, (newest.seconds - self._began) / 10)
+        place = bisect_right(self._marks, until, key=lambda mark: mark.seconds) - 1
+        return max(0, min(place, len(self._marks) - 1 - PACE_ROLLOUTS))
+
+    def _since_episode(self) -> int:
+        """The mark that the length of episodes is taken from."""
+        newest = self._marks[-1].episode
+        until = newest - max(PACE_EPISODES, newest // 10)
+        return max(0, bisect_right(self._marks, until, key=lambda mark: mark.episode) - 1)
+
+
+class Speed:
+    """How fast a counter goes up, over the last ten seconds."""
+
+    def __init__(self) -> None:
+        """Nothing is known yet."""
+        self._samples: deque[tuple[float, int]] = deque()
+
+    def measure(self, seconds: float, count: int) -> float | None:
+        """Per second, given that the counter is at `count` at `seconds` of a steady clock; None at the first sample."""
+        self._samples.append((seconds, count))
+        while len(self._samples) > 2 and seconds - self._samples[1][0] >= SPEED_WINDOW_SECONDS:
+            self._samples.popleft()
+        first_seconds, first_count = self._samples[0]
+        return (count - first_count) / (seconds - first_seconds) if seconds > first_seconds else None
 
 
 def read_pace(database: Database, run_id: str, episode: int) -> list[tuple[int, int, datetime]]:

@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy import delete, select, update
 
 from v3core.store.commands import APPLIED
-from v3core.store.recent import recent_returns
+from v3core.store.pace import recent_returns
 from v3core.store.rollups import cut_rollups
 from v3core.store.schema import (
     Transaction,

@@ -11,7 +11,7 @@ from v3core.episode import EpisodeRecord
 from v3core.errors import V3Error
 from v3core.store.batch import Batch
 from v3core.store.database import Database, DatabaseBusyError
-from v3core.store.recent import Pace, Speed, recent_returns
+from v3core.store.pace import Pace, Speed, recent_returns
 from v3core.store.rollups import Pyramid
 from v3core.store.runs import need_run, update_run
 from v3core.store.schema import Transaction

@@ -7,8 +7,8 @@ from v3core.curriculum.ends import format_end
 from v3core.errors import V3Error
 from v3core.jobs import control
 from v3core.jobs.lifecycle import RESUMABLE, Status
+from v3core.store.commands import RevisionRow, read_revisions
 from v3core.store.database import Database
-from v3core.store.readers import RevisionRow, read_revisions
 from v3core.store.run_row import RunRow
 from v3core.ui import news, shell, ticks
 from v3core.ui.live_chart import BoundaryMove

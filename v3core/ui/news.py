@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary
 
 from v3core.jobs.files import log_file
-from v3core.store.changes import Probe, newest_end, state_of_run
+from v3core.store.changes import Probe, state_of_run
 from v3core.store.database import Database
+from v3core.store.ends import newest_event
 
 LOOK_SECONDS = 0.5
 UNASKED_SECONDS = 15.0
@@ -43,7 +44,7 @@ def of_run(database: Database, run_id: str) -> Topic:
 
 def of_ends(database: Database) -> Topic:
     """Runs that end."""
-    return Topic("ends", database, lambda: newest_end(database))
+    return Topic("ends", database, lambda: newest_event(database))
 
 
 def of_log(database: Database, run_id: str) -> Topic:

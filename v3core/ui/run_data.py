@@ -14,8 +14,8 @@ from v3core.jobs import control
 from v3core.jobs.lifecycle import Status
 from v3core.rollup import LONGEST_WINDOW, Series
 from v3core.store.database import Database
+from v3core.store.history import EvaluationRow, read_episode, read_evaluations, read_phase_changes
 from v3core.store.phase_sums import PhaseSums, merged, read_phase_sums
-from v3core.store.readers import EvaluationRow, read_episodes, read_evaluations, read_phase_changes
 from v3core.store.run_row import RunRow
 from v3core.store.series import read_series
 from v3core.ui.live_chart import VisibleRange
@@ -68,8 +68,8 @@ def load_series(
     with held.lock:
         if held.curve is None or held.curve.newest < run.episode:
             held.curve = read_series(database, run.id, after=held.curve)
-            newest = read_episodes(database, run.id, held.curve.newest - 1, limit=1, columns=["at"], loads=False)
-            held.newest_at = newest["at"][-1] if len(newest) else None
+            newest = read_episode(database, run.id, held.curve.newest)
+            held.newest_at = newest["at"] if newest else None
         known = held.evaluations[-1].episode if held.evaluations else 0
         held.evaluations += tuple(map(_point, read_evaluations(database, run.id, after=known)))
         curve, evaluations, newest_at = held.curve, held.evaluations, held.newest_at

@@ -11,7 +11,7 @@ from v3core.jobs.lifecycle import ACTIVE, RESUMABLE, Status
 from v3core.store.commands import CommandRow
 from v3core.store.database import Database
 from v3core.store.history import CheckpointRow
-from v3core.store.recent import time_left
+from v3core.store.pace import time_left
 from v3core.store.run_row import RunRow
 from v3core.store.runs import list_runs
 from v3core.ui.actions import resume_sentence, run_actions

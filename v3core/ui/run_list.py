@@ -10,7 +10,7 @@ from v3core.jobs.checkpoints import newest_present
 from v3core.jobs.lifecycle import ACTIVE, RESUMABLE, Status
 from v3core.store.database import Database
 from v3core.store.history import CheckpointRow
-from v3core.store.recent import time_left
+from v3core.store.pace import time_left
 from v3core.store.run_row import RunRow
 from v3core.ui.actions import run_actions
 from v3core.ui.moments import age

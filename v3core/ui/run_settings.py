@@ -9,7 +9,7 @@ import streamlit as st
 from v3core.config import PolicyConfig, RunConfig
 from v3core.curriculum import Curriculum, Progress, settings_at, setup_at, setups_of
 from v3core.store.database import Database
-from v3core.store.readers import read_episodes
+from v3core.store.history import read_episode
 from v3core.store.run_row import RunRow
 from v3core.ui.text import md, plain
 
@@ -20,7 +20,7 @@ _ASKED_FOR = {"auto": "CUDA where there is one, else the CPU", "cpu": "the CPU",
 
 def run_settings(database: Database, run: RunRow, curriculum: Curriculum) -> None:
     """One line under the header; what the newest episode was really routed by, else what is planned for the first."""
-    values = _newest(database, run)
+    values: Mapping[str, Any] | None = read_episode(database, run.id, run.episode)
     if values is None:
         planned = settings_at(curriculum, Progress(0, run.episodes), run.config.base.values())
         values = {name: getattr(planned, name) for name in _EFFECTIVE}
@@ -81,13 +81,6 @@ def describe_environments(config: RunConfig, curriculum: Curriculum) -> str:
         for index, phase in enumerate(curriculum.phases)
     ]
     return f"Environments: {', then '.join(parts)}."
-
-
-def _newest(database: Database, run: RunRow) -> dict[str, Any] | None:
-    if not run.episode:
-        return None
-    table = read_episodes(database, run.id, after=run.episode - 1, limit=1, columns=_EFFECTIVE, loads=False)
-    return {name: table[name][0] for name in _EFFECTIVE} if len(table) else None
 
 
 def _known(value: float | None) -> bool:

@@ -11,7 +11,7 @@ from alembic.config import Config
 from sqlalchemy import Connection, inspect, select
 
 from v3core.rollup import LONGEST_WINDOW
-from v3core.store.recent import recent_returns
+from v3core.store.pace import recent_returns
 from v3core.store.rollups import rebuild_rollups
 from v3core.store.schema import REVISION_TABLE, SCHEMA_VERSION, meta, runs
 

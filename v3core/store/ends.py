@@ -1,20 +1,62 @@
-"""Which ends of runs are still to be told, and by whom; the column `runs.webhook`."""
+"""Ends of runs that people are to hear of: those that pages show, and those that the webhook is called for.
+
+Who is to be told what of the latter is in the column `runs.webhook`.
+"""
 
 from collections.abc import Collection
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, and_, exists, or_, select, update
+from sqlalchemy import ColumnElement, and_, exists, func, or_, select, update
 
-from v3core.store.history import add_event
+from v3core.store.database import Database
+from v3core.store.history import IMPORT, add_event
 from v3core.store.run_row import RunRow
 from v3core.store.runs import UnknownRunError, need_run
-from v3core.store.schema import Transaction, events, runs
+from v3core.store.schema import HIDDEN, Transaction, events, runs
 
 DUE, CALLING, CALLED, FAILED = "due", "calling", "called", "failed"
 NOTICE = "notice"
 """Actor and kind of the events."""
 CLAIM_SECONDS = 60.0
 """Whoever claimed a notice and has said nothing for so long died over it."""
+
+
+@dataclass(frozen=True)
+class EndRow:
+    """An end that a run came to by itself."""
+
+    event: int
+    """Its place in the history of all runs."""
+    run_id: str
+    name: str
+    status: str
+    """`completed`, `failed` or `lost`."""
+    reason: str | None
+    episode: int
+
+
+def newest_event(database: Database) -> int:
+    """The number of the newest event of all runs, 0 if there is none: where to read ends from."""
+    with database.read() as tx:
+        return tx.execute(select(func.max(events.c.id))).scalar_one() or 0
+
+
+def read_ends(database: Database, after: int, kinds: Collection[str]) -> list[EndRow]:
+    """Runs that came to an end of these kinds after event `after`, oldest first.
+
+    A deleted run is left out, and so is what an imported run came to before it was imported.
+    """
+    later = events.alias()
+    imported = exists().where(later.c.run_id == events.c.run_id, later.c.kind == IMPORT, later.c.id > events.c.id)
+    query = (
+        select(events.c.id, runs.c.id, runs.c.name, events.c.kind, runs.c.reason, runs.c.episode)
+        .join(runs, runs.c.id == events.c.run_id)
+        .where(events.c.id > after, events.c.kind.in_(kinds), runs.c.status != HIDDEN, ~imported)
+        .order_by(events.c.id)
+    )
+    with database.read() as tx:
+        return [EndRow(*row) for row in tx.execute(query)]
 
 
 def notices_due(tx: Transaction, statuses: Collection[str], *, now: datetime) -> list[str]:

@@ -1,0 +1,43 @@
+"""What is recorded of a run, row by row."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from tests.store.recorded import record
+from tests.store.test_odd_rows import spoil
+from v3core.store.history import add_evaluation, read_episode, read_evaluations
+
+
+def test_evaluations_are_read_on_from_a_cursor(db, new_run):
+    run_id = new_run(db)
+    with db.write() as tx:
+        for episode in (10, 20):
+            results = [(1.0, 5, None), (3.0, 5, None)]
+            add_evaluation(
+                tx, run_id, episode=episode, step=episode, env="A-v0", results=results, now=datetime.now(UTC)
+            )
+    assert [(row.episode, row.mean_return) for row in read_evaluations(db, run_id)] == [(10, 2.0), (20, 2.0)]
+    assert [row.episode for row in read_evaluations(db, run_id, after=10)] == [20]
+    assert read_evaluations(db, run_id, after=20) == []
+
+
+def test_an_episode_is_read_by_the_names_of_its_columns(db, new_run, episode):
+    run_id, other = new_run(db), new_run(db)
+    record(db, run_id, episode, 3)
+    record(db, other, episode, 5)
+    row = read_episode(db, run_id, 2)
+    assert (row["episode"], row["return"], row["phase"], row["routing"]) == (2, 2.0, "early", "softmax")
+    assert row["at"].tzinfo is not None
+    assert read_episode(db, run_id, 4) is None
+    assert read_episode(db, run_id, 0) is None
+
+
+@pytest.mark.parametrize(("column", "odd"), [("top_k", "three"), ("alpha", b"\x00"), ("routing", 7.5), ("top_k", 1.5)])
+def test_a_value_of_another_kind_is_not_there(sqlite_db, new_run, episode, column, odd):
+    run_id = new_run(sqlite_db)
+    record(sqlite_db, run_id, episode, 1)
+    spoil(sqlite_db, run_id, column, odd, "episodes")
+    row = read_episode(sqlite_db, run_id, 1)
+    assert row[column] is None
+    assert row["return"] == 1.0

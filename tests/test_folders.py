@@ -13,9 +13,8 @@ from tests.processes import kill_all
 from tests.served import served
 from tests.waiting import wait_for
 from v3core.errors import V3Error
-from v3core.store.database import database_url
 from v3core.store.dialect import parse_url
-from v3core.store.opening import open_database
+from v3core.store.opening import database_url, open_database
 
 ROOT = Path(__file__).resolve().parents[1]
 ODD = "a%20b?c#d %41&[x]'\"ü🧪"

@@ -41,9 +41,9 @@ from v3core.paths import SERVE
 from v3core.serve import DEFAULT_PORT, Address, show_page
 from v3core.store import runs as run_store
 from v3core.store.commands import read_commands, read_revisions
-from v3core.store.database import Database, database_url
+from v3core.store.database import Database
 from v3core.store.history import read_events
-from v3core.store.opening import open_database
+from v3core.store.opening import database_url, open_database
 from v3core.store.pace import time_left
 from v3core.store.run_row import RunRow
 from v3core.store.sqlite_file import set_aside

@@ -17,6 +17,7 @@ from v3core.store.commands import STOP, add_command, apply_commands, open_stop, 
 from v3core.store.ends import DUE, claim_notice, notices_due
 from v3core.store.history import add_event, read_events
 from v3core.store.runs import get_run, update_run
+from v3core.store.series import read_series
 from v3core.store.writer import EpisodeWriter
 
 NOON = datetime(2030, 1, 2, 12, tzinfo=UTC)

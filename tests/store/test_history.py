@@ -33,7 +33,7 @@ def test_an_episode_is_read_by_the_names_of_its_columns(db, new_run, episode):
     assert read_episode(db, run_id, 0) is None
 
 
-@pytest.mark.parametrize(("column", "odd"), [("top_k", "three"), ("alpha", b"\x00"), ("routing", 7.5), ("top_k", 1.5)])
+@pytest.mark.parametrize(("column", "odd"), [("top_k", "three"), ("alpha", b"\x00"), ("routing", b"x"), ("top_k", 1.5)])
 def test_a_value_of_another_kind_is_not_there(sqlite_db, new_run, episode, column, odd):
     run_id = new_run(sqlite_db)
     record(sqlite_db, run_id, episode, 1)

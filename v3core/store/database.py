@@ -1,6 +1,5 @@
 """An open database: its transactions, in which every failure is one sentence."""
 
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +9,6 @@ from sqlalchemy import URL
 from sqlalchemy.exc import DBAPIError
 
 from v3core.errors import V3Error
-from v3core.paths import data_dir
 from v3core.store import dialect
 from v3core.store.schema import Transaction
 from v3core.store.sqlite_file import find_damage
@@ -18,18 +16,6 @@ from v3core.store.sqlite_file import find_damage
 
 class DatabaseBusyError(V3Error):
     """Another process has kept the database locked for too long; trying again may help."""
-
-
-def database_url(folder: Path | None = None) -> URL:
-    """The address of V3_DATABASE_URL; that of `v3.db` in the data folder if that is not set.
-
-    Raises:
-        V3Error: if V3_DATABASE_URL will not do.
-    """
-    if url := os.environ.get("V3_DATABASE_URL"):
-        return dialect.parse_url(url)
-    # Never parsed: in a URL % and ? mean something, in a folder's name nothing.
-    return URL.create("sqlite", database=str((folder or data_dir()) / "v3.db"))
 
 
 class Database:

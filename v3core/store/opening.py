@@ -9,7 +9,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
 from v3core.errors import V3Error
 from v3core.paths import data_dir
 from v3core.store import dialect
-from v3core.store.database import Database, database_url
+from v3core.store.database import Database
 from v3core.store.schema import (
     REVISION_TABLE,
     SCHEMA_VERSION,
@@ -44,6 +44,18 @@ def open_database(url: str | None = None, folder: Path | None = None) -> Databas
         database.close()
         raise
     return database
+
+
+def database_url(folder: Path | None = None) -> URL:
+    """The address of V3_DATABASE_URL; that of `v3.db` in the data folder if that is not set.
+
+    Raises:
+        V3Error: if V3_DATABASE_URL will not do.
+    """
+    if url := os.environ.get("V3_DATABASE_URL"):
+        return dialect.parse_url(url)
+    # Never parsed: in a URL % and ? mean something, in a folder's name nothing.
+    return URL.create("sqlite", database=str((folder or data_dir()) / "v3.db"))
 
 
 def _ensure_tables(database: Database, url: URL) -> None:

@@ -21,10 +21,10 @@ from v3core.archive.layout import (
     Manifest,
     Member,
 )
+from v3core.atomic_write import whole_file
 from v3core.errors import V3Error
 from v3core.jobs.files import log_file
 from v3core.jobs.identity import this_host
-from v3core.store.beside import whole_file
 from v3core.store.database import Database
 from v3core.store.forms import to_json
 from v3core.store.history import checkpoints_of

@@ -7,8 +7,8 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from v3core.atomic_write import whole_file, whole_folder
 from v3core.errors import V3Error
-from v3core.store.beside import whole_file, whole_folder
 from v3core.store.commands import revisions_of
 from v3core.store.database import Database
 from v3core.store.forms import FORMS, json_list, to_json

@@ -15,7 +15,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from v3core.store.beside import whole_folder
+from v3core.atomic_write import whole_folder
 from v3core.store.database import Database
 from v3core.store.run_row import RunRow
 from v3core.store.run_tables import RUN_TABLES, Kind, stream, wide_episodes, wide_fields

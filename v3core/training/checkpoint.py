@@ -1,7 +1,6 @@
 """Checkpoints: all that a run needs to go on, in one file that is either complete or not there."""
 
 import io
-import os
 import zipfile
 from collections.abc import Collection
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from v3core.atomic_write import replacing
 from v3core.environment_setup import EnvironmentSetup
 from v3core.errors import V3Error
 
@@ -24,18 +24,13 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     Raises:
         V3Error: if it cannot be written.
     """
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     content = io.BytesIO()  # given a file on a full disk, torch raises a RuntimeError of its own, and not always
     torch.save({"format": FORMAT, **state}, content)
     try:
         path.parent.mkdir(exist_ok=True)  # deleted while the run trains, it would cost the run
-        with unfinished.open("wb") as file:
-            file.write(content.getbuffer())
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(path)
+        with replacing(path, durable=True) as unfinished:
+            unfinished.write_bytes(content.getbuffer())
     except OSError as error:
-        unfinished.unlink(missing_ok=True)
         raise V3Error(
             f"Checkpoint {path} cannot be written: {error.strerror or error}; free some space or mend its permissions."
         ) from None

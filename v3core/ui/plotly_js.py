@@ -4,13 +4,12 @@
 Streamlit serves files of an app.
 """
 
-import os
-import tempfile
 from pathlib import Path
 
 import plotly
 import streamlit as st
 
+from v3core.atomic_write import replacing
 from v3core.errors import V3Error
 from v3core.paths import INSTALLED, shipped
 
@@ -47,15 +46,8 @@ def ensure_plotly_js(folder: Path = FOLDER) -> Path:
         pass
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=f".{NAME}.", dir=folder)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(SOURCE.read_bytes())
-            Path(temporary).chmod(0o644)
-            Path(temporary).replace(target)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        with replacing(target) as unfinished:
+            unfinished.write_bytes(SOURCE.read_bytes())
     except OSError as error:
         raise V3Error(
             f"The charts' script cannot be written to {folder}: {error.strerror or error}; make that folder writable."

@@ -1,5 +1,6 @@
-"""Writing beside the target and renaming, so that a file or folder appears whole or not at all."""
+"""Writing under another name and renaming, so that a file or a folder appears whole or not at all."""
 
+import os
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -10,8 +11,31 @@ from v3core.errors import V3Error
 
 
 @contextmanager
-def whole_file(target: Path) -> Iterator[Path]:
+def replacing(target: Path, *, durable: bool = False) -> Iterator[Path]:
     """A file to write that takes the place of `target` at the end; an exception leaves `target` as it was.
+
+    Args:
+        target: in a folder that exists.
+        durable: wait until the disk has the content: a crash of the machine then leaves the old file or the new one.
+
+    Raises:
+        OSError: if it cannot be written.
+    """
+    unfinished = _other_name(target)
+    unfinished.touch(exist_ok=False)
+    try:
+        yield unfinished
+        if durable:
+            with unfinished.open("rb+") as file:
+                os.fsync(file.fileno())
+        unfinished.replace(target)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+@contextmanager
+def whole_file(target: Path) -> Iterator[Path]:
+    """As `replacing`, for a file that a person has named.
 
     Raises:
         V3Error: if the folder is missing or cannot be written, or `target` is a folder.
@@ -19,14 +43,8 @@ def whole_file(target: Path) -> Iterator[Path]:
     with _explained(target):
         if target.is_dir():
             raise V3Error(f"{target} is a folder; name a file.")
-        _need_parent(target)
-        unfinished = _beside(target)
-        unfinished.touch(exist_ok=False)
-        try:
+        with replacing(target) as unfinished:
             yield unfinished
-            unfinished.replace(target)
-        finally:
-            unfinished.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -39,8 +57,7 @@ def whole_folder(target: Path) -> Iterator[Path]:
     with _explained(target):
         if target.exists() and not (target.is_dir() and not any(target.iterdir())):
             raise V3Error(f"{target} exists already; name a new folder.")
-        _need_parent(target)
-        unfinished = _beside(target)
+        unfinished = _other_name(target)
         unfinished.mkdir()
         try:
             yield unfinished
@@ -49,19 +66,16 @@ def whole_folder(target: Path) -> Iterator[Path]:
             shutil.rmtree(unfinished, ignore_errors=True)
 
 
-def _beside(target: Path) -> Path:
-    """A name that nobody has, short enough for any disk."""
-    return target.parent / f".{target.name[:50]}.{secrets.token_hex(4)}"
-
-
-def _need_parent(target: Path) -> None:
-    if not target.parent.is_dir():
-        raise V3Error(f"The folder {target.parent} does not exist; make it first.")
+def _other_name(target: Path) -> Path:
+    """A name beside it that nobody has, short enough for any disk."""
+    return target.parent / f".{target.name[:50]}.{secrets.token_hex(4)}.tmp"
 
 
 @contextmanager
 def _explained(target: Path) -> Iterator[None]:
     try:
+        if not target.parent.is_dir():
+            raise V3Error(f"The folder {target.parent} does not exist; make it first.")
         yield
     except OSError as error:
         raise V3Error(f"{target} cannot be written: {error.strerror or error}.") from None

@@ -72,15 +72,26 @@ def stop_experiment(database: Database, experiment: str, actor: str = "user") ->
     """
     now = datetime.now(UTC)
     with database.write() as tx:
-        runs = runs_of_experiment(tx, experiment, for_update=True)
-        if not runs:
-            raise V3Error(f"There is no experiment '{experiment}'; `runs --json` names the experiment of each run.")
-        here = [run for run in runs if run.status not in ENDED and is_here(run)]
+        here = [
+            run for run in need_experiment(tx, experiment, for_update=True) if run.status not in ENDED and is_here(run)
+        ]
         if not here:
             raise V3Error(f"No run of experiment '{experiment}' waits or trains here; there is nothing to stop.")
         for run in here:
             _stop(tx, run, actor, now)
     return len(here)
+
+
+def need_experiment(tx: Transaction, experiment: str, *, for_update: bool = False) -> list[RunRow]:
+    """The runs of a group.
+
+    Raises:
+        V3Error: if there is none.
+    """
+    runs = runs_of_experiment(tx, experiment, for_update=for_update)
+    if not runs:
+        raise V3Error(f"There is no experiment '{experiment}'; `runs --json` names the experiment of each run.")
+    return runs
 
 
 def _stop(tx: Transaction, run: RunRow, actor: str, now: datetime) -> Status:

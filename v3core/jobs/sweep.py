@@ -4,7 +4,9 @@ import re
 from collections.abc import Collection, Sequence
 from itertools import count
 
-from v3core.config import MAX_SEED, MOST_NAME
+from v3core.config import MAX_SEED, MOST_NAME, Recipe, RunConfig, build_run_config, run_name
+from v3core.curriculum import Curriculum
+from v3core.environment_setup import EnvironmentSetup
 from v3core.errors import V3Error
 
 MOST_SEEDS = 100
@@ -40,6 +42,48 @@ def parse_seeds(text: str) -> list[int]:
     if len(seeds) > MOST_SEEDS:
         raise V3Error(f"{len(seeds)} seeds are more than the {MOST_SEEDS} that one launch takes.")
     return list(seeds)
+
+
+def expand(
+    curricula: Sequence[Curriculum],
+    seeds: Sequence[int],
+    *,
+    name: str = "",
+    env: EnvironmentSetup,
+    episodes: int,
+    recipe: Recipe,
+) -> list[RunConfig]:
+    """One run per seed and curriculum; the curricula of one seed follow each other, so that they train side by side.
+
+    Args:
+        curricula: each fits `episodes`.
+        seeds: at least one.
+        name: what the names of the runs begin with; if empty, with their curriculum.
+        env: what they train on.
+        episodes: length of each.
+        recipe: settings of each.
+
+    Raises:
+        V3Error: one sentence, if a run cannot be so.
+    """
+    return [
+        build_run_config(
+            name=run_name(_titles(name.strip(), curriculum, len(curricula)), env, seed),
+            env=env,
+            seed=seed,
+            episodes=episodes,
+            curriculum=curriculum,
+            recipe=recipe,
+        )
+        for seed in seeds
+        for curriculum in curricula
+    ]
+
+
+def _titles(name: str, curriculum: Curriculum, curricula: int) -> list[str]:
+    if not name:
+        return [curriculum.name]
+    return [name, curriculum.name] if curricula > 1 else [name]
 
 
 def experiment_name(env: str, curricula: Sequence[str], seeds: Sequence[int], taken: Collection[str]) -> str:

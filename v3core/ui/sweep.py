@@ -4,11 +4,11 @@ from collections.abc import Collection, Sequence
 
 import streamlit as st
 
-from v3core.config import Recipe, RunConfig, build_run_config, run_name
+from v3core.config import Recipe, RunConfig, build_run_config
 from v3core.curriculum import Curriculum, load_preset, scaled
 from v3core.environment_setup import EnvironmentSetup
 from v3core.errors import V3Error
-from v3core.jobs.sweep import experiment_name
+from v3core.jobs.sweep import expand, experiment_name
 from v3core.ui.environment import run_problem
 from v3core.ui.preset_picker import presets_for
 from v3core.ui.status import counted
@@ -53,34 +53,6 @@ def compare_with(
     return fitting, problems
 
 
-def sweep_configs(
-    curricula: Sequence[Curriculum],
-    seeds: Sequence[int],
-    *,
-    name: str,
-    env: EnvironmentSetup,
-    episodes: int,
-    recipe: Recipe,
-) -> list[RunConfig]:
-    """One run per seed and curriculum; the curricula of one seed follow each other, so that they train side by side.
-
-    Raises:
-        V3Error: one sentence, if a run cannot be so.
-    """
-    return [
-        build_run_config(
-            name=run_name(_titles(name, curriculum, len(curricula)), env, seed),
-            env=env,
-            seed=seed,
-            episodes=episodes,
-            curriculum=curriculum,
-            recipe=recipe,
-        )
-        for seed in seeds
-        for curriculum in curricula
-    ]
-
-
 def checked_configs(
     curricula: Sequence[Curriculum],
     seeds: Sequence[int],
@@ -90,13 +62,13 @@ def checked_configs(
     episodes: int,
     recipe: Recipe,
 ) -> tuple[list[RunConfig], str, str]:
-    """What `sweep_configs` makes, or nothing and a sentence: what is wrong with the runs, or else with their name."""
+    """What `expand` makes, or nothing and a sentence: what is wrong with the runs, or else with their name."""
     try:
-        sweep_configs(curricula, seeds[:1], name="", env=env, episodes=episodes, recipe=recipe)
+        expand(curricula, seeds[:1], name="", env=env, episodes=episodes, recipe=recipe)
     except V3Error as error:
         return [], str(error), ""
     try:
-        return sweep_configs(curricula, seeds, name=name, env=env, episodes=episodes, recipe=recipe), "", ""
+        return expand(curricula, seeds, name=name, env=env, episodes=episodes, recipe=recipe), "", ""
     except V3Error as error:
         return [], "", str(error)
 
@@ -117,9 +89,3 @@ def describe_sweep(curricula: int, seeds: int) -> str:
     if curricula * seeds == 1:
         return ""
     return f"{'1 curriculum' if curricula == 1 else f'{curricula} curricula'} × {counted(seeds, 'seed')}"
-
-
-def _titles(name: str, curriculum: Curriculum, curricula: int) -> list[str]:
-    if not name.strip():
-        return [curriculum.name]
-    return [name.strip(), curriculum.name] if curricula > 1 else [name.strip()]

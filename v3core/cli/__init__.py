@@ -1,0 +1,38 @@
+"""`python -m v3core …`: all that the browser can do, without a browser. One module for each group of commands.
+
+Exit code 0, or non-zero with one sentence on stderr.
+"""
+
+import sys
+from pathlib import Path
+
+import click
+
+from v3core.cli import ask, exchange, machine, show, start  # each adds its commands
+from v3core.cli.common import commands, fail
+from v3core.errors import V3Error
+from v3core.output import ReaderGoneError, echo, prepare
+
+__all__ = ["ask", "commands", "exchange", "machine", "main", "show", "start"]
+
+COMMAND = "v3lab" if Path(sys.argv[0]).name == "v3lab" else "python -m v3core"
+"""As it was given."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; print one sentence on stderr if it cannot be done."""
+    prepare()
+    try:
+        result = commands.main(arguments, prog_name=COMMAND, standalone_mode=False)
+        return result if isinstance(result, int) else 0
+    except ReaderGoneError:
+        return 0
+    except V3Error as error:
+        return fail(str(error), 1)
+    except click.exceptions.NoArgsIsHelpError as error:
+        echo(error.format_message())
+        return 0
+    except click.ClickException as error:
+        return fail(error.format_message(), 2)
+    except (click.Abort, KeyboardInterrupt):
+        return fail("Interrupted.", 130)

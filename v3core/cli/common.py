@@ -1,0 +1,127 @@
+"""What the groups of commands share: the database, one run by its id, options that several take."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+
+from v3core import __version__
+from v3core.environment_setup import EnvArg, parse_args, parse_wrapper
+from v3core.errors import V3Error
+from v3core.jobs import supervisor
+from v3core.output import echo, own_output
+from v3core.store.database import Database
+from v3core.store.opening import open_database
+from v3core.store.runs import resolve
+
+
+class _Command(click.Command):
+    """A command whose standard output is its own."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run it; what environments and libraries print meanwhile goes to standard error."""
+        with own_output():
+            return super().invoke(ctx)
+
+
+class _Commands(click.Group):
+    command_class = _Command
+
+
+@click.group(cls=_Commands)
+@click.version_option(__version__, prog_name="v3lab", message="%(prog)s %(version)s")
+def commands() -> None:
+    """Train mixture-of-experts policies under a routing curriculum."""
+
+
+def fail(sentence: str, code: int) -> int:
+    """Print a sentence on standard error; returns the exit code."""
+    echo(sentence, err=True)
+    return code
+
+
+def echo_json(content: object) -> None:
+    """Print JSON."""
+    echo(json.dumps(content, indent=2))
+
+
+@contextmanager
+def opened() -> Iterator[Database]:
+    """The database."""
+    database = open_database()
+    try:
+        yield database
+    finally:
+        database.close()
+
+
+@contextmanager
+def reconciled() -> Iterator[Database]:
+    """The database, the status of its runs compared with the processes that are really there."""
+    with opened() as database:
+        supervisor.reconcile(database)
+        yield database
+
+
+@contextmanager
+def one_run(prefix: str) -> Iterator[tuple[Database, str]]:
+    """Likewise, with the full id of the run whose id begins so."""
+    with reconciled() as database:
+        yield database, resolve(database, prefix)
+
+
+run_argument = click.argument("run_id", metavar="ID")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+set_option = click.option(
+    "--set",
+    "assignments",
+    multiple=True,
+    metavar="PATH=VALUE",
+    help="Change a setting, any number of times: ppo.epochs=4, policy.experts=16, base.lr=1e-3, phases.warmup.lr=×0.5.",
+)
+
+
+def environment_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add `--env-arg` and `--wrapper`, which the command gets as `env_args` and `wrappers`."""
+    args = click.option(
+        "--env-arg",
+        "env_args",
+        multiple=True,
+        metavar="NAME=VALUE",
+        callback=_args,
+        help="Argument the environment is made with, such as size=8; may be repeated.",
+    )
+    wrappers = click.option(
+        "--wrapper",
+        "wrappers",
+        multiple=True,
+        metavar="NAME",
+        callback=_wrappers,
+        help="Wrapper around it, such as FlattenObservation, 'TimeLimit(max_episode_steps=200)' or module:Class; may "
+        "be repeated, innermost first.",
+    )
+    return args(wrappers(command))
+
+
+def _args(_context: click.Context, _option: click.Parameter, texts: tuple[str, ...]) -> dict[str, EnvArg]:
+    return parse_args(texts)
+
+
+def _wrappers(_context: click.Context, _option: click.Parameter, texts: tuple[str, ...]) -> tuple[str, ...]:
+    for text in texts:
+        parse_wrapper(text)
+    return tuple(text.strip() for text in texts)
+
+
+def parse_episodes(text: str) -> list[int]:
+    """A list of episodes as typed: `150,400`.
+
+    Raises:
+        V3Error: if it is none.
+    """
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise V3Error(f"'{text}' is not a list of episodes; write them as 150,400.") from None

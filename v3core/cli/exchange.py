@@ -1,0 +1,82 @@
+"""Runs as files: exports for other programs, archives for another V3 Lab."""
+
+from pathlib import Path
+
+import click
+
+from v3core.cli.common import commands, opened, reconciled, run_argument
+from v3core.errors import V3Error
+from v3core.jobs import control
+from v3core.output import echo
+from v3core.store.database import Database
+from v3core.store.runs import resolve
+
+
+@commands.command()
+@click.argument("run_ids", metavar="[ID]...", nargs=-1)
+@click.option("--experiment", metavar="NAME", help="All runs of this experiment.")
+@click.option("--to", "target", required=True, type=click.Path(path_type=Path), metavar="FILE_OR_FOLDER")
+@click.option("--what", metavar="TABLE", help="The table to export, or `all` into a folder; the episodes if left out.")
+@click.option("--format", "form", type=click.Choice(["csv", "parquet", "json", "tensorboard"]), help="Of a folder.")
+def export(run_ids: tuple[str, ...], experiment: str | None, target: Path, what: str | None, form: str | None) -> None:
+    """Write what is recorded of runs to a .csv, .parquet or .json file; never sampled.
+
+    A file holds one row per episode, or the table of --what: runs, episodes, expert_loads, evaluations,
+    phase_changes, curriculum_revisions, commands, checkpoints, events. JSON without --what holds the whole run.
+    With --what all, --to names a new folder of one file per table, in the form of --format; with --format
+    tensorboard a new folder of event files.
+    """
+    from v3core.store.export import export_folder, export_runs  # only here: a worker's start is waited for
+
+    with opened() as database:
+        chosen = _chosen_runs(database, run_ids, experiment)
+        if form == "tensorboard":
+            from v3core.store.tensorboard import export_tensorboard
+
+            count = export_tensorboard(database, chosen, target)
+        elif what == "all":
+            count = export_folder(database, chosen, target, form or "csv")
+        elif form is not None and target.suffix.lower() != f".{form}":
+            raise V3Error(f"--format {form} goes with --what all, or with a file that ends in .{form}.")
+        else:
+            count = export_runs(database, chosen, target, what)
+    rows = "episodes" if what in (None, "all", "episodes") else "rows"
+    echo(f"{count} {rows} written to {target}.")
+
+
+def _chosen_runs(database: Database, prefixes: tuple[str, ...], experiment: str | None) -> list[str]:
+    """Full ids of the runs named, or of an experiment; each once."""
+    if bool(prefixes) == (experiment is not None):
+        raise V3Error("Name either runs or --experiment to export.")
+    if experiment is None:
+        return list(dict.fromkeys(resolve(database, prefix) for prefix in prefixes))
+    with database.read() as tx:
+        return [run.id for run in control.need_experiment(tx, experiment)]
+
+
+@commands.command()
+@run_argument
+@click.option("--to", "target", required=True, type=click.Path(path_type=Path), metavar="FILE.v3run")
+def archive(run_id: str, target: Path) -> None:
+    """Write a run with its records, checkpoints and log to one file, which another V3 Lab imports."""
+    from v3core.archive import write_archive  # only here: a worker's start is waited for
+
+    with opened() as database:
+        written = write_archive(database, resolve(database, run_id), target)
+    missing = f"; {written.missing} more were left out, their files are gone" if written.missing else ""
+    echo(
+        f"{written.episodes} episodes and {written.checkpoints} checkpoints written to {target}, "
+        f"{written.bytes:,} bytes{missing}."
+    )
+
+
+@commands.command("import")
+@click.argument("source", type=click.Path(path_type=Path), metavar="FILE.v3run")
+@click.option("--as-new", is_flag=True, help="Under a new id, beside the run that it was made from.")
+@click.option("--allow-import", is_flag=True, help="Take environments of the form module:Env-v0, which import code.")
+def import_(source: Path, as_new: bool, allow_import: bool) -> None:
+    """Import a run from an archive, all of it or nothing; prints its id."""
+    from v3core.archive import import_archive
+
+    with reconciled() as database:
+        echo(import_archive(database, source, as_new=as_new, allow_import=allow_import))

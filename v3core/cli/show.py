@@ -1,0 +1,221 @@
+"""Looking: at the runs, at one of them, its log, its policy and its environment."""
+
+import statistics
+from pathlib import Path
+
+import click
+
+from v3core.cli.common import (
+    commands,
+    echo_json,
+    environment_options,
+    json_option,
+    one_run,
+    opened,
+    reconciled,
+    run_argument,
+)
+from v3core.config import MAX_SEED, chosen_environment, recipe_for
+from v3core.environment_setup import EnvArg
+from v3core.environments import check_environment
+from v3core.environments.run_spec import imports_of
+from v3core.errors import V3Error
+from v3core.jobs import housekeeping
+from v3core.jobs.checkpoints import newest_present, newest_whole, whole_checkpoints
+from v3core.jobs.files import log_file
+from v3core.jobs.launch import waits_for
+from v3core.jobs.logs import read_log_tail
+from v3core.output import echo
+from v3core.store.commands import read_commands, read_revisions
+from v3core.store.database import Database
+from v3core.store.history import read_events
+from v3core.store.pace import time_left
+from v3core.store.run_row import RunRow
+from v3core.store.runs import get_run, list_runs, resolve
+
+
+@commands.command()
+@json_option
+@click.option("--sizes", is_flag=True, help="And how much room each takes: in the database, about, and in files.")
+def runs(as_json: bool, sizes: bool) -> None:
+    """List all runs, newest first."""
+    with reconciled() as database:
+        rows = list_runs(database)
+        takes = housekeeping.run_sizes(database, [row.id for row in rows]) if sizes else {}
+        if as_json:
+            with database.read() as tx:
+                newest = {row.id: newest_present(database, tx, row.id) for row in rows}
+            files = {run: str(database.data_dir / row.path) if row else None for run, row in newest.items()}
+            described = [row.to_dict() | {"checkpoint": files[row.id], "waits_for": _waits_for(row)} for row in rows]
+            for row, entry in zip(rows, described, strict=True):
+                if sizes:
+                    entry |= {"database_bytes": takes[row.id].database, "file_bytes": takes[row.id].files}
+            echo_json(described)
+            return
+    if not rows:
+        echo(f"No runs yet in {database.describe()}.")
+        echo("Start one: python -m v3core train --env CartPole-v1 --episodes 600")
+        return
+    width = max(len(row.name) for row in rows)
+    for row in rows:
+        mean = "" if row.mean_return is None else f"{row.mean_return:10.2f}"
+        room = f"  {_in_words(takes[row.id])}" if sizes else ""
+        echo(
+            f"{row.id[:8]}  {row.status:<9}  {row.name:<{width}}  {row.episode:>7}/{row.episodes:<7} "
+            f"{row.phase or '':<12} {mean:>10}{room}"
+        )
+        if problem := _waits_for(row):
+            echo(f"          {problem}")
+
+
+def _waits_for(run: RunRow) -> str | None:
+    """Why this machine does not start a queued run."""
+    return waits_for(run) if run.status == "queued" else None
+
+
+def _in_words(size: housekeeping.RunSize) -> str:
+    return f"{housekeeping.in_words(size.database):>8} of rows, {housekeeping.in_words(size.files):>8} of files"
+
+
+@commands.command()
+@run_argument
+@json_option
+def show(run_id: str, as_json: bool) -> None:
+    """Show a run: how it stands, what was asked of it and what came of that, and its history."""
+    with one_run(run_id) as (database, found):
+        run = get_run(database, found)
+        asked, history = read_commands(database, run.id), read_events(database, run.id)
+    if as_json:
+        described = run.to_dict() | {
+            "waits_for": _waits_for(run),
+            "commands": [row.to_dict() for row in asked],
+            "events": [row.to_dict() for row in history],
+        }
+        echo_json(described)
+        return
+    echo(f"{run.id}  {run.name}")
+    why = _waits_for(run) or run.reason
+    left = f", {time_left(run.seconds_left)}" if run.seconds_left else ""
+    echo(f"{run.status}, {run.episode} of {run.episodes} episodes{left}{f': {why}' if why else ''}")
+    for event in history:
+        echo(f"{event.at.astimezone():%Y-%m-%d %H:%M:%S}  {event.actor:<12}  {event.message}")
+    if asked:
+        echo("Commands:")
+    for row in asked:
+        echo(f"{row.requested_at.astimezone():%Y-%m-%d %H:%M:%S}  {row.kind:<16}  {row.describe()}")
+
+
+@commands.command()
+@run_argument
+@click.option(
+    "--lines", type=click.IntRange(1), default=200, show_default=True, metavar="N", help="The newest so many."
+)
+@click.option("--traceback", is_flag=True, help="Print where in the program a failure arose instead.")
+def log(run_id: str, lines: int, traceback: bool) -> None:
+    """Print the end of what a run's worker printed."""
+    with one_run(run_id) as (database, found):
+        run = get_run(database, found)
+        text = run.traceback if traceback else read_log_tail(run.id, lines, database.data_dir)
+    if traceback and not text:
+        raise V3Error(f"Run {run.id[:8]} '{run.name}' is {run.status} and has no traceback; leave out --traceback.")
+    if not text and run.started_at is not None:
+        file = log_file(run.id)
+        raise V3Error(f"Run {run.id[:8]} '{run.name}' has no log here; its worker wrote {file} on {run.host}.")
+    echo(text or "The log is empty so far.", err=not text)
+
+
+@commands.command()
+@click.argument("checkpoint", metavar="CHECKPOINT_OR_ID")
+@click.option(
+    "--episodes", type=click.IntRange(1, 10_000), default=10, show_default=True, metavar="K", help="How many."
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(0, MAX_SEED),
+    metavar="S",
+    help="Start from; that of every run's evaluations if left out.",
+)
+@click.option("--sampled/--likeliest", default=None, help="How to act; as the run was evaluated if left out.")
+@click.option("--checkpoint", "at", type=click.IntRange(0), metavar="N", help="Of a run: its checkpoint at episode N.")
+@json_option
+def evaluate(
+    checkpoint: str, episodes: int, seed: int | None, sampled: bool | None, at: int | None, as_json: bool
+) -> None:
+    """Play episodes with a checkpoint, or the newest of a run: no routing noise, nothing learned."""
+    from v3core.training import inference  # torch: seconds to import
+    from v3core.training.evaluation import EVALUATION_SEED
+
+    file, imports = _checkpoint(checkpoint, at)
+    policy = inference.load_policy(file, imports=imports)
+    played = policy.evaluate(episodes, EVALUATION_SEED if seed is None else seed, sampled=sampled)
+    returns = [episode.return_ for episode in played]
+    successes = [episode.success for episode in played if episode.success is not None]
+    mean, deviation = statistics.fmean(returns), statistics.stdev(returns) if len(returns) > 1 else None
+    if as_json:
+        result = {
+            "checkpoint": str(file),
+            "env": policy.spec.env_id,
+            "env_args": dict(policy.spec.environment.args),
+            "wrappers": list(policy.spec.environment.wrappers),
+            "trained_episodes": policy.episode,
+            "returns": returns,
+            "lengths": [episode.length for episode in played],
+            "successes": [episode.success for episode in played],
+            "mean_return": mean,
+        }
+        echo_json(result)
+        return
+    spread = "" if deviation is None else f", deviation {deviation:.2f}"
+    solved = f", {sum(successes):g} of {len(successes)} successes" if successes else ""
+    echo(
+        f"{episodes} episodes of {policy.spec.environment} after {policy.episode} of training: "
+        f"mean return {mean:.2f}{spread}{solved}."
+    )
+
+
+def _checkpoint(path_or_id: str, episode: int | None) -> tuple[Path, set[str] | None]:
+    """A checkpoint file, and the environments that it may import: of a named file any, of a run its own."""
+    path = Path(path_or_id)
+    if path.is_file():
+        if episode is not None:
+            raise V3Error("--checkpoint goes with the id of a run; a file is a checkpoint already.")
+        return path, None
+    if path.suffix or len(path.parts) > 1:
+        raise V3Error(f"There is no checkpoint file {path}; `runs --json` names the newest of each run.")
+    with opened() as database:
+        run = resolve(database, path_or_id)
+        chosen = _checkpoint_at(database, run, episode)
+        environment = get_run(database, run).config.environment
+        imports = imports_of(environment, [revision.curriculum for revision in read_revisions(database, run)])
+    return chosen, imports
+
+
+def _checkpoint_at(database: Database, run_id: str, episode: int | None) -> Path:
+    """The run's checkpoint at that episode, or its newest whole one."""
+    with database.read() as tx:
+        whole = list(whole_checkpoints(database, tx, run_id)) if episode is not None else []
+        row = newest_whole(database, tx, run_id) if episode is None else None
+    found = next((candidate for candidate in whole if candidate.episode == episode), row)
+    if found is not None:
+        return database.data_dir / found.path
+    if episode is None:
+        raise V3Error(f"{run_id} has no checkpoint yet; wait until it has begun to train.")
+    there = ", ".join(str(candidate.episode) for candidate in reversed(whole)) or "none"
+    raise V3Error(f"{run_id} has no whole checkpoint at episode {episode}; it has them at: {there}.")
+
+
+@commands.command()
+@click.argument("env", metavar="ENV")
+@environment_options
+@json_option
+def graph(env: str, env_args: dict[str, EnvArg], wrappers: tuple[str, ...], as_json: bool) -> None:
+    """Show the state graph that an environment gets, and its actions."""
+    from v3core.environments.describe import as_dict, as_text
+    from v3core.environments.look import look
+
+    spec = check_environment(chosen_environment(env, recipe_for(env), env_args, wrappers), allow_import=True)
+    sees = look(spec.environment, allow_import=True)
+    if as_json:
+        echo_json({**as_dict(spec), "sees": sees})
+    else:
+        echo(f"{as_text(spec)}\n  {sees}")

@@ -1,0 +1,198 @@
+"""Starting runs: one in the foreground, many in the background, the demo."""
+
+import sys
+from collections.abc import Sequence
+from typing import Literal
+from urllib.parse import urlencode
+
+import click
+
+from v3core.cli.common import commands, echo_json, environment_options, fail, opened, reconciled, set_option
+from v3core.config import Recipe, RunConfig, build_run_config, chosen_environment, recipe_for, run_name
+from v3core.curriculum import Curriculum, check_fits, fits, load_curriculum, scaled
+from v3core.environment_setup import EnvArg, EnvironmentSetup
+from v3core.environments.apart import check_launch
+from v3core.errors import V3Error
+from v3core.jobs import demo as demo_runs
+from v3core.jobs import foreground
+from v3core.jobs.launcher import MOST_PRIORITY, enqueue
+from v3core.jobs.sweep import expand, experiment_name, parse_seeds
+from v3core.output import echo, own_output
+from v3core.overrides import overridden, set_values
+from v3core.paths import SERVE
+from v3core.serve import Address, show_page
+from v3core.store.database import Database
+from v3core.store.runs import get_run, list_runs
+
+
+@commands.command()
+@click.option("--env", required=True, metavar="ID", help="Gymnasium environment id, e.g. CartPole-v1.")
+@environment_options
+@click.option("--curriculum", default="v3", show_default=True, metavar="FILE_OR_PRESET", help="What to train under.")
+@click.option("--episodes", type=int, metavar="N", help="Length of the run; the recipe's if left out.")
+@click.option("--seed", type=int, default=1, show_default=True, metavar="S", help="Decides every random number.")
+@click.option("--name", metavar="NAME", help="Shown in lists; made from the other options if left out.")
+@click.option(
+    "--scale/--no-scale",
+    default=None,
+    help="Move the boundaries in proportion to N. If left out, a preset is scaled when it does not fit.",
+)
+@click.option("--evaluate", type=click.IntRange(0, 10_000), metavar="K", help="Episodes of an evaluation; 0 for none.")
+@click.option(
+    "--evaluate-every", type=click.IntRange(1), metavar="N", help="Evaluate every N episodes, and at the end."
+)
+@set_option
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+def train(
+    env: str,
+    env_args: dict[str, EnvArg],
+    wrappers: tuple[str, ...],
+    curriculum: str,
+    episodes: int | None,
+    seed: int,
+    name: str | None,
+    scale: bool | None,
+    evaluate: int | None,
+    evaluate_every: int | None,
+    assignments: tuple[str, ...],
+    device: Literal["auto", "cpu", "cuda"],
+) -> int:
+    """Train in the foreground with a progress bar; prints the run id last."""
+    recipe = _evaluated(recipe_for(env), evaluate, evaluate_every)
+    setup = chosen_environment(env, recipe, env_args, wrappers)
+    length = recipe.episodes if episodes is None else episodes
+    fitted, notice = _fitted(curriculum, length, scale)
+    recipe, (chosen,) = set_values(recipe, [fitted], length, assignments)
+    _check_environments(setup, [chosen])
+    config = build_run_config(
+        name=name if name is not None else run_name([chosen.name], setup, seed),
+        env=setup,
+        seed=seed,
+        episodes=length,
+        curriculum=chosen,
+        recipe=recipe,
+        device=device,
+    )
+    with opened() as database:
+        if notice:
+            echo(notice, err=True)
+        run_id, status = _train_with_progress_bar(database, config)
+        run = get_run(database, run_id)
+    echo(run_id)
+    return fail(run.reason or "The run failed.", 1) if status == "failed" else 0
+
+
+@commands.command()
+@click.option("--env", required=True, metavar="ID", help="Gymnasium environment id, e.g. CartPole-v1.")
+@environment_options
+@click.option("--curricula", default="v3", show_default=True, metavar="A,B", help="Files or presets.")
+@click.option("--seeds", default="1", show_default=True, metavar="S", help="One run per curriculum and seed: 1-5.")
+@click.option("--episodes", type=int, metavar="N", help="Length of each run; the recipe's if left out.")
+@click.option("--experiment", metavar="NAME", help="The group's name; made from the other options if left out.")
+@click.option("--priority", type=click.IntRange(-MOST_PRIORITY, MOST_PRIORITY), default=0, show_default=True)
+@set_option
+def sweep(
+    env: str,
+    env_args: dict[str, EnvArg],
+    wrappers: tuple[str, ...],
+    curricula: str,
+    seeds: str,
+    episodes: int | None,
+    experiment: str | None,
+    priority: int,
+    assignments: tuple[str, ...],
+) -> None:
+    """Queue curricula × seeds as one experiment, in the background; prints the run ids."""
+    recipe = recipe_for(env)
+    setup = chosen_environment(env, recipe, env_args, wrappers)
+    length = recipe.episodes if episodes is None else episodes
+    numbers = parse_seeds(seeds)
+    fitted = [_fitted(named.strip(), length, None) for named in curricula.split(",")]
+    recipe, chosen = set_values(recipe, [curriculum for curriculum, _ in fitted], length, assignments)
+    _check_environments(setup, chosen)
+    configs = expand(chosen, numbers, env=setup, episodes=length, recipe=recipe)
+    for _, notice in fitted:
+        if notice:
+            echo(notice, err=True)
+    with opened() as database:
+        taken = {run.experiment for run in list_runs(database) if run.experiment}
+        name = experiment or experiment_name(str(setup), [curriculum.name for curriculum in chosen], numbers, taken)
+        for run_id in enqueue(database, configs, name, priority=priority):
+            echo(run_id)
+
+
+@commands.command(cls=click.Command)  # it may become the server, which has its own output
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object, and open nothing.")
+def demo(as_json: bool) -> None:
+    """Train the demo in the background, one policy with and without a curriculum, and open it in the browser.
+
+    Prints the run ids. While the runs of an earlier call are unfinished it starts none. In a terminal it goes on as
+    `serve` unless the dashboard is served already; elsewhere it only names the page.
+    """
+    with own_output():
+        first = _start_demo(as_json)
+    if sys.stdout.isatty() and not as_json:
+        show_page(f"/live?run={first}")
+
+
+def _start_demo(as_json: bool) -> str:
+    """Say which runs the demo has; returns the id of the first."""
+    with reconciled() as database:
+        ids = demo_runs.start_demo(database)
+        started = [get_run(database, run_id) for run_id in ids]
+    experiment = started[0].experiment or ""
+    address = f"/compare?{urlencode({'experiment': experiment, 'metric': demo_runs.METRIC})}"
+    if as_json:
+        echo_json({"experiment": experiment, "runs": [run.to_dict() for run in started], "compare": address})
+        return ids[0]
+    for run_id in ids:
+        echo(run_id)
+    echo(
+        f"The demo trains in the background, as experiment '{experiment}': watch it on the dashboard (`{SERVE}`; "
+        f"{Address.of_settings().url}{address} compares its runs), or with `runs` and `show ID`.",
+        err=True,
+    )
+    return ids[0]
+
+
+def _check_environments(setup: EnvironmentSetup, curricula: Sequence[Curriculum]) -> None:
+    """Refuse what cannot be trained on, and say what is odd."""
+    for warning in check_launch(setup, curricula, allow_import=True).warnings:
+        echo(f"Warning: {warning}", err=True)
+
+
+def _evaluated(recipe: Recipe, episodes: int | None, every: int | None) -> Recipe:
+    """The recipe with what was asked of its evaluations."""
+    asked = {"evaluation.episodes": episodes, "evaluation.every": every}
+    return overridden(recipe, {path: value for path, value in asked.items() if value is not None})
+
+
+def _fitted(name_or_path: str, episodes: int, scale: bool | None) -> tuple[Curriculum, str]:
+    """The curriculum for a run of `episodes`, and a sentence where its boundaries were moved."""
+    curriculum, is_preset = load_curriculum(name_or_path)
+    if episodes < 1:
+        raise V3Error(f"A run cannot have {episodes} episodes; choose 1 or more.")
+    if scale is None and is_preset:
+        scale = not fits(curriculum, episodes)
+    if not scale:
+        check_fits(curriculum, episodes)
+        return curriculum, ""
+    moved = scaled(curriculum, episodes)
+    if moved.boundaries == curriculum.boundaries:
+        return moved, ""
+    ends = ", ".join(str(boundary) for boundary in moved.boundaries)
+    return moved, f"Boundaries of {curriculum.name} scaled to {episodes} episodes: {ends}."
+
+
+def _train_with_progress_bar(database: Database, config: RunConfig) -> tuple[str, str]:
+    from tqdm import tqdm
+
+    with tqdm(total=config.episodes, unit="ep", file=sys.stderr, dynamic_ncols=True, mininterval=0.2) as bar:
+
+        def show(progress: foreground.ForegroundProgress) -> None:
+            bar.set_description(progress.phase, refresh=False)
+            bar.set_postfix({"return": f"{progress.mean_return:.1f}", "steps": f"{progress.step:,}"}, refresh=False)
+            bar.total = progress.episodes
+            bar.update(progress.episode - bar.n)
+
+        return foreground.train_here(database, config, show)

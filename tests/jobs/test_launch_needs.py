@@ -13,10 +13,12 @@ from tests.jobs.conftest import ROOT
 from tests.processes import kill_all, monitor_of
 from tests.runs import tiny_config
 from tests.waiting import wait_for
+from v3core import __version__
 from v3core.errors import V3Error
 from v3core.jobs import control, launcher
 from v3core.jobs.launch import capture, launch_of, waits_for
 from v3core.jobs.lifecycle import Status
+from v3core.store.export import export_runs
 from v3core.store.runs import get_run, update_run
 
 OWN_ENVIRONMENT = """
@@ -157,6 +159,26 @@ def test_a_resume_keeps_the_launch_unless_it_is_to_be_that_of_here(db, lost_fold
         update_run(tx, run_id, {"status": Status.STOPPED}, only_in=tuple(Status))
     control.resume(db, run_id, command=no_command, here=True)
     assert launch_of(get_run(db, run_id)).path == ()
+
+
+@pytest.mark.parametrize("before", ["0.1.9", None])
+def test_a_run_names_the_version_that_launched_or_resumed_it_last(db, run_in, before, tmp_path):
+    run_id = run_in(Status.STOPPED)
+    run = get_run(db, run_id)
+    assert (run.version, run.to_dict()["version"]) == (__version__, __version__)
+    launch = {name: value for name, value in json.loads(run.launch_json).items() if name != "version"}
+    with db.write() as tx:
+        update_run(
+            tx,
+            run_id,
+            {"launch": json.dumps(launch | ({"version": before} if before else {}))},
+            only_in=[Status.STOPPED],
+        )
+    assert get_run(db, run_id).version == before
+    export_runs(db, [run_id], tmp_path / "run.json")
+    assert json.loads((tmp_path / "run.json").read_text())["run"]["version"] == before
+    control.resume(db, run_id, command=no_command)
+    assert get_run(db, run_id).version == __version__
 
 
 def test_a_run_that_imports_nothing_starts_anywhere(db, run_in, tmp_path):

@@ -118,3 +118,11 @@ def test_a_complete_run_offers_what_comes_next(open_page, database):
     app = open_page("pages/live.py", run=run)
     (link,) = [link.proto for link in app.main.get("page_link") if link.proto.page.endswith("compare")]
     assert (link.label, link.query_string) == ("Compare the 2 runs of both", "experiment=both")
+
+
+def test_settings_say_which_version_trained_the_run(open_page, database):
+    run = add_recorded_run(database, Status.STOPPED)
+    for launch, words in ((json.dumps({"version": "0.3.1"}), "Trained by V3 Lab 0.3.1."), (None, "is not recorded.")):
+        with database.write() as tx:
+            update_run(tx, run, {"launch": launch}, only_in=tuple(Status))
+        assert words in told(opened(open_page, run, "parameters"))

@@ -271,9 +271,8 @@ def resume(
             "traceback": None,
             **NOWHERE,
             "rollout_at": None,
+            "launch": renewed(run, here=here),
         }
-        if (launch := renewed(run, here=here)) is not None:
-            values["launch"] = launch
         keep_asked_slots(tx)
         message = f"To be resumed {where}."
         change_status(tx, run_id, Status.QUEUED, actor=actor, message=message, now=now, values=values)

@@ -7,9 +7,10 @@ import json
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from v3core import __version__
 from v3core.config import RunConfig
 from v3core.errors import V3Error
 from v3core.paths import import_folders
@@ -59,6 +60,8 @@ class Launch:
     variables: dict[str, str]
     imports: bool
     """Whether an environment of it has the form `module:Env-v0`, which imports code that V3 Lab does not bring."""
+    version: str = __version__
+    """Of the V3 Lab that launched or resumed it last."""
 
     def to_json(self) -> str:
         """For the run's row. What is not UTF-8 in a folder's name survives."""
@@ -112,7 +115,7 @@ def launch_of(run: RunRow) -> Launch | None:
         return None
     try:
         values = json.loads(run.launch_json)
-        launch = Launch(**{**values, "path": tuple(values["path"])})
+        launch = Launch(**{"version": "", **values, "path": tuple(values["path"])})
     except (ValueError, TypeError, KeyError):
         return None  # what nobody can read is as good as nothing
     return launch
@@ -130,8 +133,8 @@ def waits_for(run: RunRow) -> str | None:
     )
 
 
-def renewed(run: RunRow, *, here: bool) -> str | None:
-    """What a run that is resumed needs from now on, for its row; None if that stays as it is.
+def renewed(run: RunRow, *, here: bool) -> str:
+    """What a run that is resumed needs from now on, for its row.
 
     Args:
         run: a run that has ended.
@@ -148,7 +151,7 @@ def renewed(run: RunRow, *, here: bool) -> str | None:
             f"Run {run.id[:8]} '{run.name}' was launched with {missing}, which is not on this machine; put that back, "
             f"or resume it from a shell that has what it imports: python -m v3core resume {run.id[:8]} --here."
         )
-    return None
+    return replace(launch, version=__version__).to_json()
 
 
 def absolute_folders(text: str) -> list[str]:

@@ -4,6 +4,7 @@ SQLite takes any value in any column, and other programs write to the database t
 a row as it is would fail for all runs because of one.
 """
 
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -106,6 +107,14 @@ class RunRow:
             return None
         return max(0, self.episodes - self.episode) / self.episodes_per_second
 
+    @property
+    def version(self) -> str | None:
+        """Of the V3 Lab that launched or resumed it last; None for a run of an earlier one, or from an archive."""
+        try:
+            return str(json.loads(self.launch_json or "{}").get("version", "")) or None
+        except (ValueError, AttributeError):
+            return None
+
     @cached_property
     def config(self) -> RunConfig:
         """What it was launched with.
@@ -121,7 +130,7 @@ class RunRow:
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON, without the configuration; times are ISO 8601 with their zone."""
         values = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in LONG_FIELDS}
-        values["seconds_left"] = self.seconds_left
+        values |= {"seconds_left": self.seconds_left, "version": self.version}
         return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in values.items()}
 
 

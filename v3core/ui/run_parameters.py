@@ -11,6 +11,7 @@ from v3core.ui.text import md
 
 _LEFT_OUT = {"curriculum", "overrides", "name"}
 """Parts of the configuration that have places of their own on the page."""
+_NO_VERSION = "The version of V3 Lab that trained it is not recorded."
 
 
 def run_parameters(run: RunRow) -> None:
@@ -31,8 +32,9 @@ def run_parameters(run: RunRow) -> None:
         )
         st.caption(
             md(
-                "Settings of the recipe {}; the third column has the recipe's value where the run has another. `--set` "
-                "takes these paths. What phases set is in the curriculum.",
+                "{} Settings of the recipe {}; the third column has the recipe's value where the run has another. "
+                "`--set` takes these paths. What phases set is in the curriculum.",
+                f"Trained by V3 Lab {run.version}." if run.version else _NO_VERSION,
                 run.config.recipe,
             )
         )

@@ -1,6 +1,7 @@
 """Ended runs are told to V3_WEBHOOK_URL: a real server, real failures, and no secret anywhere."""
 
 import json
+import logging
 import math
 import socket
 import subprocess
@@ -21,14 +22,13 @@ from v3core.jobs import webhook as webhooks
 from v3core.jobs.control import resume
 from v3core.jobs.lifecycle import Status, change_status
 from v3core.jobs.notice import call_webhooks, notice
-from v3core.jobs.webhook import webhook
-from v3core.store.ends import claim_notice
+from v3core.jobs.webhook import TIMEOUT_SECONDS, TRIES, webhook
+from v3core.store.ends import CLAIM_SECONDS, claim_notice
 from v3core.store.history import read_events
 from v3core.store.runs import get_run, remove_run, update_run
 from v3core.store.schema import events
 
 ROOT = Path(__file__).resolve().parents[2]
-NO_PAUSES = (0.0, 0.0)
 
 
 class Server(ThreadingHTTPServer):
@@ -39,6 +39,7 @@ class Server(ThreadingHTTPServer):
         self.codes, self.posted, self.asked = [], [], []
         self.seconds = 0.0
         self.location = ""
+        self.wait = ""
 
     @property
     def host(self):
@@ -60,6 +61,8 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response(code)
         if self.server.location:
             self.send_header("Location", self.server.location)
+        if self.server.wait:
+            self.send_header("Retry-After", self.server.wait)
         self.send_header("Content-Length", "0")
         self.end_headers()
 
@@ -75,6 +78,7 @@ def server(monkeypatch):
     started = Server()
     threading.Thread(target=started.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
     monkeypatch.setenv("no_proxy", "*")
+    monkeypatch.setattr(webhooks, "PAUSE_SECONDS", 0.0)
     monkeypatch.setenv("V3_WEBHOOK_URL", f"http://{started.host}/services/T0KEN?key=S3CRET")
     yield started
     started.shutdown()
@@ -152,7 +156,7 @@ def test_a_run_that_was_resumed_before_its_end_was_told_is_not_told(db, run_in, 
 def test_a_server_in_trouble_is_tried_again(db, run_in, server, notices):
     run_id = run_in(Status.COMPLETED)
     server.codes = [500, 429]
-    assert call_webhooks(db, NO_PAUSES) == 1
+    assert call_webhooks(db) == 1
     assert len(server.asked) == 3
     assert len(server.posted) == 1
     assert notices(run_id)[-1].endswith("was told of the end: 200 OK.")
@@ -164,8 +168,8 @@ def test_a_server_in_trouble_is_tried_again(db, run_in, server, notices):
 def test_a_server_that_refuses_is_given_up(db, run_in, server, notices, codes, tries, problem):
     run_id = run_in(Status.COMPLETED)
     server.codes = list(codes)  # it takes from it
-    assert call_webhooks(db, NO_PAUSES) == 0
-    assert call_webhooks(db, NO_PAUSES) == 0
+    assert call_webhooks(db) == 0
+    assert call_webhooks(db) == 0
     assert len(server.asked) == tries
     assert get_run(db, run_id).webhook == "failed"
     assert notices(run_id)[-1] == (
@@ -177,22 +181,44 @@ def test_a_server_that_refuses_is_given_up(db, run_in, server, notices, codes, t
 def test_a_redirect_is_not_followed(db, run_in, server, notices, code):
     run_id = run_in(Status.COMPLETED)
     server.codes, server.location = [code], f"http://{server.host}/elsewhere"
-    assert call_webhooks(db, NO_PAUSES) == 0
+    assert call_webhooks(db) == 0
     assert len(server.asked) == 1
     assert f"it answered {code}" in notices(run_id)[-1]
 
 
-def test_a_refused_connection_is_said(db, run_in, monkeypatch, notices):
+@pytest.mark.parametrize("wait", ["0", "soon"])
+def test_a_server_may_say_when_to_try_again(db, run_in, server, notices, wait):
+    run_id = run_in(Status.COMPLETED)
+    server.codes, server.wait = [429], wait
+    assert call_webhooks(db) == (wait == "0")
+    assert len(server.asked) == 1 + (wait == "0")
+    assert get_run(db, run_id).webhook == ("called" if wait == "0" else "failed"), notices(run_id)
+
+
+def test_however_long_a_server_asks_to_wait_another_process_need_not_take_over(db, run_in, server, monkeypatch):
+    """A notice that is under way for a minute is taken for one whose process has died."""
+    assert 2 * TRIES * TIMEOUT_SECONDS + (TRIES - 1) * webhooks.MAX_PAUSE_SECONDS < CLAIM_SECONDS
+    monkeypatch.setattr(webhooks, "MAX_PAUSE_SECONDS", 1)
+    run_in(Status.COMPLETED)
+    server.codes, server.wait = [503], "86400"
+    began = time.monotonic()
+    assert call_webhooks(db) == 1
+    assert 1 <= time.monotonic() - began < 30
+
+
+def test_a_refused_connection_is_said(db, run_in, monkeypatch, notices, caplog):
     monkeypatch.setenv("no_proxy", "*")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     monkeypatch.setenv("V3_WEBHOOK_URL", f"http://127.0.0.1:{port}/T0KEN")
+    monkeypatch.setattr(webhooks, "PAUSE_SECONDS", 0.0)
     run_id = run_in(Status.COMPLETED)
-    assert call_webhooks(db, NO_PAUSES) == 0
+    assert call_webhooks(db) == 0
     assert notices(run_id)[-1] == (
         f"http://127.0.0.1:{port} could not be told: connection refused (3 tries); check V3_WEBHOOK_URL."
     )
+    assert "T0KEN" not in caplog.text
 
 
 def test_a_slow_server_is_not_waited_for(db, run_in, server, notices, monkeypatch):
@@ -200,7 +226,7 @@ def test_a_slow_server_is_not_waited_for(db, run_in, server, notices, monkeypatc
     run_id = run_in(Status.COMPLETED)
     server.seconds = 1.0
     began = time.monotonic()
-    assert call_webhooks(db, NO_PAUSES) == 0
+    assert call_webhooks(db) == 0
     assert time.monotonic() - began < 1.0
     assert "no answer within 0.1 seconds (3 tries)" in notices(run_id)[-1]
 
@@ -249,14 +275,15 @@ def test_a_deleted_run_is_not_told(db, run_in, server):
         assert claim_notice(tx, run_id, {"completed"}, message="m", now=datetime.now(UTC)) is None
 
 
-def test_credentials_are_sent_and_never_shown(db, run_in, server, notices, monkeypatch, capfd):
+def test_credentials_are_sent_and_never_shown(db, run_in, server, notices, monkeypatch, capfd, caplog):
+    caplog.set_level(logging.DEBUG)
     monkeypatch.setenv("V3_WEBHOOK_URL", f"http://me:p%40ss@{server.host}/T0KEN?key=S3CRET")
     good, bad = run_in(Status.COMPLETED), run_in(Status.FAILED)
     server.codes = [200, 500, 500, 500]
-    assert call_webhooks(db, NO_PAUSES) == 1
+    assert call_webhooks(db) == 1
     assert server.asked[0][1]["Authorization"] == "Basic bWU6cEBzcw=="  # me:p@ss
     findings = "".join(finding.detail for finding in examine())
-    shown = " ".join([*notices(good), *notices(bad), findings, *capfd.readouterr(), repr(webhook())])
+    shown = " ".join([*notices(good), *notices(bad), findings, *capfd.readouterr(), repr(webhook()), caplog.text])
     assert f"http://{server.host} is called when a run has ended" in shown
     for secret in ("p%40ss", "p@ss", "me:", "T0KEN", "S3CRET", "bWU6"):
         assert secret not in shown

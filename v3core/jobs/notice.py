@@ -2,13 +2,13 @@
 
 import math
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
 from v3core.errors import V3Error
 from v3core.jobs.lifecycle import TOLD, Status
-from v3core.jobs.webhook import PAUSES_SECONDS, NotToldError, Webhook, post, webhook
+from v3core.jobs.webhook import NotToldError, Webhook, post, webhook
 from v3core.store.database import Database
 from v3core.store.ends import (
     CALLED,
@@ -23,7 +23,7 @@ TEXT_CHARACTERS = 1900
 """Discord takes no longer messages than 2,000."""
 
 
-def call_webhooks(database: Database, pauses: Sequence[float] = PAUSES_SECONDS) -> int:
+def call_webhooks(database: Database) -> int:
     """Tell V3_WEBHOOK_URL of each run whose end is due to be told. One cheap query if there is none.
 
     Safe in many processes at once: each run is claimed by one. If that one dies over it, another tells it a minute
@@ -31,7 +31,6 @@ def call_webhooks(database: Database, pauses: Sequence[float] = PAUSES_SECONDS) 
 
     Args:
         database: an open store.
-        pauses: seconds between the tries.
 
     Returns:
         How many were told. What came of each is in its history; the network's failures are not raised.
@@ -47,7 +46,7 @@ def call_webhooks(database: Database, pauses: Sequence[float] = PAUSES_SECONDS) 
         return 0
     with database.read() as tx:
         due = notices_due(tx, TOLD, now=datetime.now(UTC))
-    return sum(_tell(database, run_id, target, mistake, pauses) for run_id in due)
+    return sum(_tell(database, run_id, target, mistake) for run_id in due)
 
 
 class WebhookCaller:
@@ -99,9 +98,7 @@ def notice(run: RunRow) -> dict[str, Any]:
     }
 
 
-def _tell(
-    database: Database, run_id: str, target: Webhook | None, mistake: str | None, pauses: Sequence[float]
-) -> bool:
+def _tell(database: Database, run_id: str, target: Webhook | None, mistake: str | None) -> bool:
     message = f"Calls {target.shown}." if target else "Looks at V3_WEBHOOK_URL."
     with database.write() as tx:
         run = claim_notice(tx, run_id, TOLD, message=message, now=datetime.now(UTC))
@@ -110,7 +107,7 @@ def _tell(
     state, outcome = FAILED, mistake or ""
     if target:
         try:
-            state, outcome = CALLED, f"{target.shown} was told of the end: {post(target, notice(run), pauses)}."
+            state, outcome = CALLED, f"{target.shown} was told of the end: {post(target, notice(run))}."
         except NotToldError as error:
             outcome = str(error)
     with database.write() as tx:

@@ -1,14 +1,13 @@
 """Posting to the address of V3_WEBHOOK_URL. What is in the address besides scheme and host is a secret: never shown."""
 
-import base64
-import http.client
 import json
+import logging
 import os
-import time
-import urllib.error
-import urllib.request
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import unquote, urlsplit, urlunsplit
 
@@ -16,10 +15,12 @@ from v3core.errors import V3Error
 
 VARIABLE = "V3_WEBHOOK_URL"
 TIMEOUT_SECONDS = 5.0
-PAUSES_SECONDS = (1.0, 2.0)
-"""Between the first try and the second, and so on: three tries."""
-_TRY_AGAIN = frozenset({408, 429})
-"""Of the answers below 500, those that may be others the next time."""
+TRIES = 3
+PAUSE_SECONDS = 1.0
+"""Doubled before each further try; the first follows at once, unless the server says when (`Retry-After`)."""
+MAX_PAUSE_SECONDS = 10
+"""All tries must fit into the minute after which another process takes over."""
+_TRY_AGAIN = frozenset({408, 429, *(code for code in HTTPStatus if code >= 500)})
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,8 @@ class Webhook:
     """Without credentials."""
     shown: str
     """Scheme and host, for people."""
-    authorization: str | None = field(default=None, repr=False)
+    auth: tuple[bytes, bytes] | None = field(default=None, repr=False)
+    """User and password."""
 
 
 class NotToldError(V3Error):
@@ -60,64 +62,82 @@ def webhook() -> Webhook | None:
         raise V3Error(f"{VARIABLE} has blanks or letters that an address cannot have; write them as %20 and the like.")
     place = f"[{host}]" if ":" in host else host
     place += f":{port}" if port is not None else ""
-    authorization = None
-    if parts.username is not None:  # urllib would take them for a part of the host
-        pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-        authorization = f"Basic {base64.b64encode(pair.encode()).decode()}"
-    url = urlunsplit((parts.scheme, place, parts.path or "/", parts.query, ""))
-    return Webhook(url, f"{parts.scheme}://{place}", authorization)
+    auth = None
+    if parts.username is not None:
+        auth = unquote(parts.username).encode(), unquote(parts.password or "").encode()
+    return Webhook(urlunsplit((parts.scheme, place, parts.path, parts.query, "")), f"{parts.scheme}://{place}", auth)
 
 
-def post(target: Webhook, content: Mapping[str, Any], pauses: Sequence[float] = PAUSES_SECONDS) -> str:
-    """Post JSON; returns the answer, e.g. `200 OK`. Tries again after each pause, unless that is of no use.
+def post(target: Webhook, content: Mapping[str, Any]) -> str:
+    """Post JSON; returns the answer, e.g. `200 OK`. Tries again where that may help.
+
+    Redirects are not followed: a redirected POST would arrive as a GET without its content.
 
     Raises:
         NotToldError: one sentence without the address's secrets, if no try had an answer of success.
     """
-    body = json.dumps(content, allow_nan=False).encode()
-    # Some servers refuse urllib's own name.
-    headers = {"Content-Type": "application/json", "User-Agent": "V3-Lab"}
-    if target.authorization:
-        headers["Authorization"] = target.authorization
-    request = urllib.request.Request(target.url, data=body, headers=headers, method="POST")
-    tries = 0
-    while True:
-        tries += 1
+    import requests  # only here: each monitor of a worker would import it at its start
+    from urllib3.exceptions import HTTPError
+    from urllib3.util import Retry
+
+    retry = Retry(
+        total=TRIES - 1,
+        status_forcelist=_TRY_AGAIN,
+        allowed_methods=None,
+        backoff_factor=PAUSE_SECONDS,
+        backoff_max=MAX_PAUSE_SECONDS,
+        retry_after_max=MAX_PAUSE_SECONDS,
+        raise_on_status=False,
+    )
+    with requests.Session() as session, _unlogged():
+        session.mount(f"{target.url.partition(':')[0]}://", requests.adapters.HTTPAdapter(max_retries=retry))
         try:
-            with _OPENER.open(request, timeout=TIMEOUT_SECONDS) as answer:
-                return _words(answer.status, answer.reason)
-        except urllib.error.HTTPError as error:
-            problem, again = f"it answered {_words(error.code, error.reason)}", error.code >= 500
-            again = again or error.code in _TRY_AGAIN
-            error.close()
-        except (OSError, http.client.HTTPException, ValueError) as error:
-            problem, again = _problem(error), True
-        if not again or tries > len(pauses):
-            after = f" ({tries} tries)" if tries > 1 else ""
-            raise NotToldError(f"{target.shown} could not be told: {problem}{after}; check {VARIABLE}.")
-        time.sleep(pauses[tries - 1])
+            answer = session.post(
+                target.url,
+                data=json.dumps(content, allow_nan=False),
+                headers={"Content-Type": "application/json", "User-Agent": "V3-Lab"},
+                auth=requests.auth.HTTPBasicAuth(*target.auth) if target.auth else None,
+                timeout=TIMEOUT_SECONDS,
+                allow_redirects=False,
+            )
+        except (requests.RequestException, HTTPError) as error:
+            problem, tries = _problem(error), TRIES
+        else:
+            words = f"{answer.status_code} {''.join(filter(str.isprintable, answer.reason or ''))[:60]}".strip()
+            if 200 <= answer.status_code < 300:
+                return words
+            problem, tries = f"it answered {words}", 1 + (len(answer.raw.retries.history) if answer.raw.retries else 0)
+    after = f" ({tries} tries)" if tries > 1 else ""
+    raise NotToldError(f"{target.shown} could not be told: {problem}{after}; check {VARIABLE}.")
 
 
-class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    """A redirected POST would arrive as a GET without its content, and perhaps without encryption."""
+@contextmanager
+def _unlogged() -> Iterator[None]:
+    """Keep urllib3 from logging what this thread does: it would name the whole address."""
+    own = threading.get_ident()
+    loggers = [logging.getLogger(f"urllib3.{name}") for name in ("connectionpool", "util.retry")]
 
-    def redirect_request(self, *_: Any, **__: Any) -> None:
-        """The redirect becomes an error with its code."""
+    def of_others(record: logging.LogRecord) -> bool:
+        return record.thread != own
 
-
-_OPENER = urllib.request.build_opener(_NoRedirects)
-
-
-def _words(code: int, reason: object) -> str:
-    text = "".join(letter for letter in str(reason or "") if letter.isprintable())[:60].strip()
-    return f"{code} {text}".strip()
+    for logger in loggers:
+        logger.addFilter(of_others)
+    try:
+        yield
+    finally:
+        for logger in loggers:
+            logger.removeFilter(of_others)
 
 
 def _problem(error: Exception) -> str:
     """What went wrong, never in the error's own words where they may quote the address."""
-    cause = error.reason if isinstance(error, urllib.error.URLError) else error
-    if isinstance(cause, TimeoutError):
+    from urllib3.exceptions import TimeoutError as NoAnswerError
+
+    reason = getattr(error.args[0], "reason", error.args[0]) if error.args else error
+    causes = (reason, reason.__cause__, *reason.args) if isinstance(reason, Exception) else ()
+    for cause in causes:
+        if isinstance(cause, OSError) and cause.strerror:
+            return cause.strerror.lower()
+    if isinstance(reason, NoAnswerError):
         return f"no answer within {TIMEOUT_SECONDS:g} seconds"
-    if isinstance(cause, OSError) and cause.strerror:
-        return cause.strerror.lower()
-    return f"{type(cause).__name__}" if isinstance(cause, Exception) else "no connection"
+    return type(reason).__name__

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 
-from v3core.environments.actions import action_spec
+from v3core.environments.action_space import action_spec
 from v3core.errors import V3Error
 
 

@@ -11,7 +11,7 @@ from gymnasium import spaces
 
 from v3core.environment_setup import EnvironmentSetup
 from v3core.environments import EnvironmentBatch, EnvironmentFailureError, EnvironmentSpec, check_environment
-from v3core.environments.actions import action_spec
+from v3core.environments.action_space import action_spec
 from v3core.environments.make import graph_of, make_environment
 from v3core.errors import V3Error
 
@@ -338,7 +338,7 @@ def test_the_example_of_the_documentation_works(tmp_path, monkeypatch):
 
 def test_a_builder_that_fails_is_told():
     from v3core.environments import register_graph
-    from v3core.environments.builders import _builders
+    from v3core.environments.graph_spec import _builders
 
     try:
         register_graph("CartPole-v0", lambda env: 1 / 0)

@@ -19,8 +19,9 @@ from v3core.environments import (
     register_graph,
     state_graph,
 )
-from v3core.environments import builders as builders_module
-from v3core.environments.words import MISSION_WORDS, SHARED, bag_of_words
+from v3core.environments import graph_spec as graphs_module
+from v3core.environments.encode import bag_of_words
+from v3core.environments.graph_spec import MISSION_WORDS, SHARED
 
 SIZE = len(MISSION_WORDS) + SHARED
 
@@ -116,7 +117,7 @@ def test_a_version_before_sees_the_cells_alone():
 
 
 def test_a_registered_graph_is_still_of_the_cells(monkeypatch):
-    monkeypatch.setattr(builders_module, "_builders", {})
+    monkeypatch.setattr(graphs_module, "_builders", {})
     register_graph("MiniGrid-Empty-*", lambda env: {"a": 11, "b": 6, "c": 4})
     assert kinds(spec_of("MiniGrid-Empty-5x5-v0")) == [("", "grid", 49)]
     register_graph("MiniGrid-Empty-*", lambda env: state_graph(env.observation_space))

@@ -6,9 +6,9 @@ import pytest
 from gymnasium import spaces
 
 from v3core.environment_setup import EnvironmentSetup
-from v3core.environments import EnvironmentBatch, builders, check_environment, register_graph, state_graph
+from v3core.environments import EnvironmentBatch, check_environment, graph_spec, register_graph, state_graph
 from v3core.environments.apart import check_launch, examine_apart
-from v3core.environments.look import look
+from v3core.environments.examine import look
 
 NUMBERS = spaces.Box(-1, 1, (2,), np.float32)
 
@@ -92,7 +92,7 @@ def test_info_masks_and_keys(telling):
 
 def test_what_a_wrapper_or_a_graph_drops(telling, monkeypatch):
     assert "The policy sees place. Left out: speed, info's late." in telling("FilterObservation(filter_keys=['place'])")
-    monkeypatch.setattr(builders, "_builders", {})
+    monkeypatch.setattr(graph_spec, "_builders", {})
     register_graph("TestTelling-*", lambda env: state_graph(spaces.Dict({"speed": NUMBERS})))
     assert "The policy sees speed. Left out: place, info's late." in telling()
 

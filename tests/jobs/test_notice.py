@@ -23,8 +23,8 @@ from v3core.jobs.control import resume
 from v3core.jobs.lifecycle import Status, change_status
 from v3core.jobs.notice import call_webhooks, notice
 from v3core.jobs.webhook import TIMEOUT_SECONDS, TRIES, webhook
-from v3core.store.ends import CLAIM_SECONDS, claim_notice
 from v3core.store.history import read_events
+from v3core.store.run_ends import CLAIM_SECONDS, claim_notice
 from v3core.store.runs import get_run, remove_run, update_run
 from v3core.store.schema import events
 

@@ -11,7 +11,7 @@ from v3core.curriculum import with_boundaries
 from v3core.jobs import control, launcher
 from v3core.jobs.lifecycle import Status, change_status
 from v3core.store import commands
-from v3core.store.ends import EndRow
+from v3core.store.run_ends import EndRow
 from v3core.store.runs import get_run, list_runs, update_run
 from v3core.ui import actions
 from v3core.ui.refusals import refusal

@@ -6,7 +6,7 @@ import torch
 from gymnasium import spaces
 from torch import distributions
 
-from v3core.environments.actions import action_spec
+from v3core.environments.action_space import action_spec
 from v3core.policy.actions import action_distribution
 
 SIZES = [2, 3, 4]

@@ -6,7 +6,7 @@ import torch
 from gymnasium import spaces
 from sb3_contrib.common.maskable.distributions import make_masked_proba_distribution
 
-from v3core.environments.actions import action_spec
+from v3core.environments.action_space import action_spec
 from v3core.policy.actions import action_distribution
 
 SIZES = [2, 3, 4]

@@ -9,7 +9,6 @@ from v3core.errors import V3Error
 from v3core.store.changes import Probe, state_of_run
 from v3core.store.commands import STOP, acknowledge, add_command
 from v3core.store.database import Database
-from v3core.store.ends import newest_event
 from v3core.store.history import (
     CheckpointRow,
     PhaseChangeRow,
@@ -19,6 +18,7 @@ from v3core.store.history import (
     add_phase_change,
 )
 from v3core.store.opening import open_database
+from v3core.store.run_ends import newest_event
 from v3core.store.runs import update_run
 
 NOW = datetime(2030, 1, 2, tzinfo=UTC)

@@ -11,7 +11,7 @@ from v3core.archive.layout import CHECKPOINT, CONFIG, RUN, RUN_MEMBER_FIELDS, TA
 from v3core.archive.reading import ArchiveReader
 from v3core.config import RunConfig
 from v3core.curriculum import Curriculum
-from v3core.environments.run_spec import imports_of
+from v3core.environments.registry import imports_of
 from v3core.errors import explain
 from v3core.store import commands
 from v3core.store.run_tables import RUN_TABLES, Field, Kind

@@ -18,7 +18,7 @@ from v3core.cli.common import (
 from v3core.config import MAX_SEED, chosen_environment, recipe_for
 from v3core.environment_setup import EnvArg
 from v3core.environments import check_environment
-from v3core.environments.run_spec import imports_of
+from v3core.environments.registry import imports_of
 from v3core.errors import V3Error
 from v3core.jobs import housekeeping
 from v3core.jobs.checkpoints import newest_present, newest_whole, whole_checkpoints
@@ -211,7 +211,7 @@ def _checkpoint_at(database: Database, run_id: str, episode: int | None) -> Path
 def graph(env: str, env_args: dict[str, EnvArg], wrappers: tuple[str, ...], as_json: bool) -> None:
     """Show the state graph that an environment gets, and its actions."""
     from v3core.environments.describe import as_dict, as_text
-    from v3core.environments.look import look
+    from v3core.environments.examine import look
 
     spec = check_environment(chosen_environment(env, recipe_for(env), env_args, wrappers), allow_import=True)
     sees = look(spec.environment, allow_import=True)

@@ -17,9 +17,8 @@ from gymnasium.envs.registration import registry
 
 from v3core.curriculum import Curriculum, dump, parse, setups_of
 from v3core.environment_setup import EnvironmentSetup
-from v3core.environments.examine import Report, examine
-from v3core.environments.look import look
-from v3core.environments.run_spec import check_all
+from v3core.environments.examine import Report, examine, look
+from v3core.environments.registry import check_all
 from v3core.errors import V3Error
 from v3core.paths import import_folders
 

@@ -10,6 +10,8 @@ import numpy as np
 from gymnasium.wrappers import OrderEnforcing
 from numpy.typing import NDArray
 
+from v3core.environments.action_space import IN_INFO, mask_method, mask_writer
+from v3core.environments.describe import describe_seen
 from v3core.environments.encode import encoder
 from v3core.environments.faults import (
     RESET,
@@ -22,11 +24,14 @@ from v3core.environments.faults import (
     success_of,
     truth_of,
 )
-from v3core.environments.history import History, UnfinishedEpisode, generator_state, plain
 from v3core.environments.make import is_minigrid, make_environment
-from v3core.environments.masks import IN_INFO, mask_method, mask_writer
-from v3core.environments.seen import describe_seen
 from v3core.environments.types import EnvironmentSpec
+from v3core.environments.unfinished import (
+    History,
+    UnfinishedEpisode,
+    generator_state,
+    plain,
+)
 from v3core.errors import V3Error
 from v3core.interruption import LeftEarlyError, leave_if, never
 

@@ -1,13 +1,15 @@
 """Observations of any space as rows of one flat array."""
 
+import re
+import zlib
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from v3core.environments.types import NodePart, StateGraphSpec
-from v3core.environments.words import bag_of_words
 
 Encoder = Callable[[Any, NDArray[Any]], None]
 """Writes an observation into a row [size], each part where the graph says.
@@ -162,3 +164,24 @@ def _no_category(part: NodePart) -> ValueError:
 
 def _named(part: NodePart) -> str:
     return f" at '{part.name}'" if part.path else ""
+
+
+def bag_of_words(vocabulary: tuple[str, ...], size: int) -> Callable[[str], NDArray[np.uint8]]:
+    """What turns a text into how often each word is in it, [size], at most 255.
+
+    Args:
+        vocabulary: words that have a place of their own, the first ones.
+        size: places; those beyond the vocabulary are for all other words.
+    """
+    places = {word: place for place, word in enumerate(vocabulary)}
+    shared = size - len(vocabulary)
+
+    @lru_cache(maxsize=4096)
+    def count(text: str) -> NDArray[np.uint8]:
+        counts = np.zeros(size, dtype=np.int64)
+        for word in re.findall(r"[^\W_]+", text.lower()):
+            place = places.get(word)
+            counts[len(vocabulary) + zlib.crc32(word.encode()) % shared if place is None else place] += 1
+        return np.minimum(counts, 255).astype(np.uint8)
+
+    return count

@@ -17,6 +17,9 @@ from gymnasium import spaces
 from gymnasium.utils.env_checker import check_env
 
 from v3core.environment_setup import EnvironmentSetup
+from v3core.environments.action_space import IN_INFO, mask_method, mask_writer
+from v3core.environments.batch import EnvironmentBatch
+from v3core.environments.describe import describe_seen
 from v3core.environments.encode import encoder
 from v3core.environments.faults import (
     RESET,
@@ -32,12 +35,10 @@ from v3core.environments.faults import (
     truth_of,
     unusable_reward,
 )
-from v3core.environments.history import generator_state
-from v3core.environments.make import is_minigrid
-from v3core.environments.masks import IN_INFO, mask_method, mask_writer
-from v3core.environments.registry import make_or_explain, spec_of
-from v3core.environments.seen import describe_seen
+from v3core.environments.make import is_minigrid, make_or_explain
+from v3core.environments.registry import check_environment, spec_of
 from v3core.environments.types import EnvironmentSpec
+from v3core.environments.unfinished import generator_state
 from v3core.errors import V3Error
 
 STEPS = 40
@@ -271,3 +272,22 @@ def _ask_gymnasium(env: gymnasium.Env[Any, Any], report: Report, watch: _Watch) 
     report.notes += dict.fromkeys(note for note in found if note)
     if said is not None and not is_minigrid(env):  # MiniGrid keeps its mission, which its own checks let pass
         report.warnings.append(f"Gymnasium's checker: {said.rstrip('.')}.")
+
+
+def look(setup: EnvironmentSetup, *, allow_import: bool) -> str:
+    """What the policy would see and obey, and what would be left out, found out by a reset and a step.
+
+    Raises:
+        V3Error: if it cannot be trained on.
+    """
+    spec = check_environment(setup, allow_import=allow_import)
+    batch = EnvironmentBatch(spec, 1, 1)
+    try:
+        firsts = np.cumsum((0, *spec.actions.sizes[:-1]))
+        action = np.zeros((1, spec.actions.components), dtype=np.int64)
+        if batch.masks is not None:
+            action[0] = [part.argmax() for part in np.split(batch.masks[0], firsts[1:])]
+        batch.step(action)
+        return batch.sees()
+    finally:
+        batch.close()

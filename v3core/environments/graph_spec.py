@@ -1,16 +1,17 @@
-"""The state graph of an observation space: which nodes there are and which of them see each other."""
+"""The state graph of a space of observations, or one that a user registers: its nodes, and which see each other."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from fnmatch import fnmatchcase
 from typing import Any
 
+import gymnasium
 import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
 from v3core.environments.types import NodePart, StateGraphSpec
-from v3core.environments.words import MISSION_WORDS, SHARED
 from v3core.errors import V3Error
 
 MAX_NODES = 64
@@ -23,6 +24,18 @@ MAX_PIXELS = 512 * 512
 """Largest image."""
 MAX_CATEGORIES = 100_000
 """Most values that one component may name; each has an embedding."""
+
+MISSION_WORDS = (
+    "a", "after", "and", "at", "avoid", "ball", "behind", "blue", "box", "door", "end", "fetch", "find", "from",
+    "front", "get", "go", "goal", "green", "grey", "hallway", "in", "key", "lava", "left", "matching", "maze", "must",
+    "near", "next", "object", "of", "on", "open", "opening", "pick", "purple", "put", "reach", "red", "right", "room",
+    "rooms", "square", "the", "then", "to", "traverse", "unlock", "up", "use", "yellow", "you", "your",
+)  # fmt: skip
+"""All words of the missions of MiniGrid and BabyAI. Listed here and not asked of the package: what a policy reads must
+not change with its version."""
+
+SHARED = 10
+"""Places that all other words share, each at the one that its checksum says."""
 
 _ADVICE = "wrap it so that it observes a vector of numbers, or register a graph of your own (docs/environments.md)"
 
@@ -255,3 +268,44 @@ def _within(part: NodePart) -> NDArray[np.bool_]:
     row, column = np.divmod(np.arange(part.nodes), columns)
     near: NDArray[np.bool_] = (np.abs(row[:, None] - row) <= 1) & (np.abs(column[:, None] - column) <= 1)
     return near
+
+
+Builder = Callable[[gymnasium.Env[Any, Any]], StateGraphSpec | dict[str, int]]
+"""From an environment to its state graph, or to the channels of its symbolic grid and how many values each has."""
+
+_builders: dict[str, Builder] = {}
+
+
+def register_graph(pattern: str, builder: Builder) -> None:
+    """Have environments whose id matches `pattern` (`*` stands for anything) get the graph that `builder` makes.
+
+    Call it in the module that registers the environment, and name that on the command line: `module:Env-v0`. The
+    longest pattern that matches wins.
+    """
+    _builders[pattern] = builder
+
+
+def builder_for(env: gymnasium.Env[Any, Any]) -> str | None:
+    """The pattern of the builder that is registered for an environment; None if there is none."""
+    env_id = env.spec.id if env.spec is not None else ""
+    return max((pattern for pattern in _builders if fnmatchcase(env_id, pattern)), key=len, default=None)
+
+
+def built_graph(env: gymnasium.Env[Any, Any]) -> StateGraphSpec | None:
+    """The graph that a registered builder makes of an environment; None if none is registered for it.
+
+    Raises:
+        V3Error: if the builder fails, or makes something else.
+    """
+    pattern = builder_for(env)
+    if pattern is None:
+        return None
+    try:
+        built: object = _builders[pattern](env)
+    except Exception as problem:  # a user's own code may raise anything
+        raise V3Error(f"its graph builder '{pattern}' raised {type(problem).__name__}: {problem}.") from problem
+    if isinstance(built, StateGraphSpec):
+        return built
+    if isinstance(built, dict):
+        return state_graph(env.observation_space, built)
+    raise V3Error(f"its graph builder '{pattern}' gave a {type(built).__name__}, not a StateGraphSpec or a dict.")

@@ -1,16 +1,20 @@
-"""Making environments, with the observations that the policy takes."""
+"""Making environments, in their wrappers and with the observations that the policy takes; or a sentence why not."""
 
+import importlib
+import inspect
+import re
+import warnings
+from collections.abc import Iterable
 from typing import Any
 
 import gymnasium
-from gymnasium import spaces
+from gymnasium import error, spaces
+from gymnasium.envs.registration import load_env_creator, registry
 
-from v3core.environment_setup import EnvironmentSetup, setup_of
-from v3core.environments.builders import builder_for, built_graph
-from v3core.environments.graph_spec import minigrid_graph, state_graph
+from v3core.environment_setup import EnvironmentSetup, Wrapper, format_args, parse_wrapper, setup_of
+from v3core.environments.graph_spec import builder_for, built_graph, minigrid_graph, state_graph
 from v3core.environments.types import StateGraphSpec
-from v3core.environments.wrappers import is_minigrids, wrap
-from v3core.errors import V3Error
+from v3core.errors import V3Error, suggestion
 
 
 def make_environment(env: EnvironmentSetup | str) -> gymnasium.Env[Any, Any]:
@@ -51,6 +55,36 @@ def make_environment(env: EnvironmentSetup | str) -> gymnasium.Env[Any, Any]:
 
         made = ImgObsWrapper(made)  # type: ignore[no-untyped-call]
     return wrap(made, outer)
+
+
+def make_or_explain(setup: EnvironmentSetup) -> gymnasium.Env[Any, Any]:
+    """One environment, or a sentence in place of whatever its own code raises."""
+    env_id = setup.env_id
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return make_environment(setup)
+    except V3Error as problem:
+        raise V3Error(f"Environment {setup} cannot be made: {problem}") from problem
+    except ModuleNotFoundError as problem:
+        # gymnasium wraps a failed `module:` import in an error of its own, which no longer names the module.
+        missing = problem.name or getattr(problem.__cause__, "name", None) or env_id.partition(":")[0]
+        raise V3Error(
+            f"Environment {env_id} needs the Python package '{missing}', which is not installed; "
+            "install it, or choose another environment."
+        ) from None
+    except error.DependencyNotInstalled as problem:
+        raise V3Error(f"Environment {env_id} needs a package that is not installed: {_sentence(problem)}") from problem
+    except (Exception, SystemExit) as problem:  # an environment's own code may raise anything
+        raise V3Error(
+            argument_problem(setup, problem)
+            or f"Environment {env_id} cannot be made{with_arguments(setup)}: {_sentence(problem)}"
+        ) from problem
+
+
+def _sentence(problem: BaseException) -> str:
+    first = (str(problem).strip().splitlines() or [type(problem).__name__])[0].strip()
+    return first if first.endswith((".", "!", "?")) else f"{first}."
 
 
 def _is_whole(space: spaces.Space[Any]) -> bool:
@@ -101,3 +135,116 @@ def _categories() -> dict[str, int]:
         "colour": max(COLOR_TO_IDX.values()) + 1,
         "state": max(len(STATE_TO_IDX), len(DIR_TO_VEC)),
     }
+
+
+_STATISTICS = "keeps running statistics that no checkpoint holds; leave it out: V3 Lab normalises them itself"
+_REFUSED = {
+    "NormalizeObservation": _STATISTICS,
+    "NormalizeReward": _STATISTICS,
+    "Autoreset": "resets by itself; leave it out: V3 Lab resets environments",
+    "RecordVideo": "writes files; leave it out",
+    "HumanRendering": "opens a window; leave it out",
+    "RenderCollection": "keeps every picture; leave it out",
+    "vector": "is a module of wrappers for vectors of environments; V3 Lab makes those itself",
+}
+"""Of gymnasium.wrappers: why a run cannot have them."""
+
+
+def wrap(env: gymnasium.Env[Any, Any], texts: Iterable[str]) -> gymnasium.Env[Any, Any]:
+    """The environment within the wrappers named, the first innermost.
+
+    Raises:
+        V3Error: naming the wrapper that there is not, or that cannot go around this environment.
+    """
+    for text in texts:
+        wrapper = parse_wrapper(text)
+        kind = _class_of(wrapper)
+        try:
+            env = kind(env, *wrapper.arguments, **wrapper.keywords)
+        except (Exception, SystemExit) as problem:  # its own code may raise anything
+            raise V3Error(f"Wrapper {text} cannot be put on: {_reason(problem, kind)}") from problem
+    return env
+
+
+def is_minigrids(text: str) -> bool:
+    """Whether a wrapper is one of MiniGrid's, which take its whole observation."""
+    return parse_wrapper(text).module == "minigrid.wrappers"
+
+
+def _class_of(wrapper: Wrapper) -> Any:
+    """The wrapper's class, imported."""
+    own = wrapper.module == "gymnasium.wrappers"
+    if own and (reason := _REFUSED.get(wrapper.name)):
+        raise V3Error(f"Wrapper {wrapper.name} {reason}.")
+    try:
+        module = importlib.import_module(wrapper.module)
+    except (Exception, SystemExit) as problem:
+        raise V3Error(
+            f"Wrapper {wrapper.module}:{wrapper.name} cannot be imported: {_reason(problem, None)}"
+        ) from problem
+    kind = getattr(module, wrapper.name, None)
+    if inspect.isclass(kind) and issubclass(kind, gymnasium.Wrapper):
+        return kind
+    known = [name for name, value in vars(module).items() if _is_wrapper(value) and not (own and name in _REFUSED)]
+    hint = suggestion(wrapper.name, known) or f"It has {', '.join(sorted(known)[:40]) or 'none'}."
+    raise V3Error(f"There is no wrapper '{wrapper.name}' in {wrapper.module}. {hint}")
+
+
+def _is_wrapper(value: object) -> bool:
+    return inspect.isclass(value) and issubclass(value, gymnasium.Wrapper) and value is not gymnasium.Wrapper
+
+
+def _reason(problem: BaseException, kind: Any) -> str:
+    text = " ".join(str(problem).split())[:200].rstrip(".") or type(problem).__name__
+    if isinstance(problem, TypeError) and kind is not None:
+        names = [name for name in inspect.signature(kind).parameters if name != "env"]
+        return f"{text}; it takes {', '.join(names) or 'no arguments'}."
+    return f"{text}."
+
+
+_UNKNOWN = re.compile(r"unexpected keyword argument '(\w+)'")
+_MISSING = re.compile(r"missing \d+ required (?:positional|keyword-only) arguments?: (.+?)(?: was raised|$)")
+
+
+def argument_problem(setup: EnvironmentSetup, problem: BaseException) -> str | None:
+    """What is wrong with the arguments, as a sentence, if that is why the environment could not be made."""
+    if not isinstance(problem, TypeError):
+        return None
+    known = arguments_of(setup.env_id)
+    takes = f"it takes {', '.join(known)}" if known else "it takes none"
+    unknown = _UNKNOWN.search(str(problem))
+    if unknown and unknown[1] in setup.args:
+        hint = suggestion(unknown[1], known)
+        return f"Environment {setup.env_id} has no argument '{unknown[1]}'; {takes}.{f' {hint}' if hint else ''}"
+    if missing := _MISSING.search(str(problem)):
+        names = re.findall(r"'(\w+)'", missing[1])
+        given = " ".join(f"--env-arg {name}=…" for name in names)
+        return f"Environment {setup.env_id} needs the argument {' and '.join(names)}; give {given}."
+    return None
+
+
+def arguments_of(env_id: str) -> list[str]:
+    """Names of the arguments of an environment that is registered, as far as its code tells; may be empty."""
+    spec = registry.get(env_id.rpartition(":")[2])
+    if spec is None or spec.entry_point is None:
+        return []
+    try:
+        maker: Any = spec.entry_point if callable(spec.entry_point) else load_env_creator(spec.entry_point)
+        names = ["max_episode_steps"]
+        for part in maker.__mro__ if inspect.isclass(maker) else (maker,):
+            parameters = inspect.signature(part.__init__ if inspect.isclass(part) else part).parameters.values()
+            names += [
+                parameter.name
+                for parameter in parameters
+                if parameter.name != "self" and parameter.kind not in {parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD}
+            ]
+            if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+                break  # it passes nothing on to those it derives from
+    except Exception:  # what another's code looks like need not be readable
+        return []
+    return list(dict.fromkeys(names[1:] + names[:1]))
+
+
+def with_arguments(setup: EnvironmentSetup) -> str:
+    """As in ` with size=2`, for a sentence on an environment; empty without arguments."""
+    return f" with {format_args(setup.args)}"[:120] if setup.args else ""

@@ -1,17 +1,17 @@
-"""Which environments there are, and whether the policy can take one."""
+"""Which environments there are, and whether the policy can take one, or all that a run and its phases name."""
 
 import re
-import warnings
+from collections.abc import Collection
 from typing import Any
 
 import gymnasium
 from gymnasium import error
 from gymnasium.envs.registration import parse_env_id, registry
 
+from v3core.curriculum import Curriculum, setup_at, setups_of
 from v3core.environment_setup import EnvironmentSetup, setup_of
-from v3core.environments.actions import action_spec
-from v3core.environments.arguments import argument_problem, with_arguments
-from v3core.environments.make import graph_of, make_environment
+from v3core.environments.action_space import action_spec
+from v3core.environments.make import graph_of, make_or_explain
 from v3core.environments.types import EnvironmentSpec
 from v3core.errors import V3Error, suggestion
 
@@ -137,35 +137,47 @@ def _stem(env_id: str) -> str | None:
     return None if version is None else env_id.rpartition("-v")[0]
 
 
-def make_or_explain(setup: EnvironmentSetup) -> gymnasium.Env[Any, Any]:
-    """One environment, or a sentence in place of whatever its own code raises."""
-    env_id = setup.env_id
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return make_environment(setup)
-    except V3Error as problem:
-        raise V3Error(f"Environment {setup} cannot be made: {problem}") from problem
-    except ModuleNotFoundError as problem:
-        # gymnasium wraps a failed `module:` import in an error of its own, which no longer names the module.
-        missing = problem.name or getattr(problem.__cause__, "name", None) or env_id.partition(":")[0]
-        raise V3Error(
-            f"Environment {env_id} needs the Python package '{missing}', which is not installed; "
-            "install it, or choose another environment."
-        ) from None
-    except error.DependencyNotInstalled as problem:
-        raise V3Error(f"Environment {env_id} needs a package that is not installed: {_sentence(problem)}") from problem
-    except (Exception, SystemExit) as problem:  # an environment's own code may raise anything
-        raise V3Error(
-            argument_problem(setup, problem)
-            or f"Environment {env_id} cannot be made{with_arguments(setup)}: {_sentence(problem)}"
-        ) from problem
-
-
-def _sentence(problem: BaseException) -> str:
-    first = (str(problem).strip().splitlines() or [type(problem).__name__])[0].strip()
-    return first if first.endswith((".", "!", "?")) else f"{first}."
-
-
 def _register_minigrid() -> None:
     import minigrid  # noqa: F401  registers its ids; imported late, because it takes a while
+
+
+def imports_of(run: EnvironmentSetup, curricula: Collection[Curriculum]) -> set[str]:
+    """What a run and its phases name that imports code, under any of its curricula."""
+    named = {name for curriculum in curricula for setup in setups_of(run, curriculum) for name in setup.imports}
+    return {*run.imports, *named}
+
+
+def check_all(run: EnvironmentSetup, curricula: Collection[Curriculum], *, allow_import: bool) -> None:
+    """Refuse a run that cannot be trained on under one of several curricula.
+
+    Raises:
+        V3Error: as `check_run`.
+    """
+    check_environment(run, allow_import=allow_import)
+    for curriculum in curricula:
+        if setups_of(run, curriculum) != [run]:
+            check_run(run, curriculum, allow_import=allow_import)
+
+
+def check_run(run: EnvironmentSetup | str, curriculum: Curriculum, *, allow_import: bool) -> EnvironmentSpec:
+    """The state graph and actions that one policy needs for every environment of a run.
+
+    Raises:
+        V3Error: if one of them cannot be trained on, or a phase's differs in its observations or actions.
+    """
+    run = setup_of(run)
+    spec = check_environment(run, allow_import=allow_import)
+    seen = [run]
+    for index, phase in enumerate(curriculum.phases):
+        setup = setup_at(run, curriculum, index)
+        if setup in seen:
+            continue
+        seen.append(setup)
+        other = check_environment(setup, allow_import=allow_import)
+        what = "observations" if other.graph != spec.graph else "actions" if other.actions != spec.actions else None
+        if what is not None:
+            raise V3Error(
+                f"Phase '{phase.name}' trains on {setup}, whose {what} are not like those of {run}; "
+                "one policy needs the same in every phase."
+            )
+    return spec

@@ -10,7 +10,7 @@ from v3core.errors import V3Error
 from v3core.jobs.lifecycle import TOLD, Status
 from v3core.jobs.webhook import NotToldError, Webhook, post, webhook
 from v3core.store.database import Database
-from v3core.store.ends import (
+from v3core.store.run_ends import (
     CALLED,
     FAILED,
     claim_notice,

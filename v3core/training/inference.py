@@ -10,8 +10,8 @@ import torch
 from v3core.config import RunConfig
 from v3core.environment_setup import EnvironmentSetup
 from v3core.environments import EnvironmentSpec, check_environment
+from v3core.environments.action_space import mask_writer
 from v3core.environments.encode import encoder
-from v3core.environments.masks import mask_writer
 from v3core.errors import V3Error
 from v3core.policy import Gating, GATMoEPolicy
 from v3core.training.checkpoint import check_import, load_checkpoint

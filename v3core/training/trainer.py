@@ -24,7 +24,7 @@ from v3core.curriculum import (
 )
 from v3core.environment_setup import EnvironmentSetup
 from v3core.environments import EnvironmentSpec, ReplayError
-from v3core.environments.run_spec import check_run, imports_of
+from v3core.environments.registry import check_run, imports_of
 from v3core.episode import EpisodeRecord, InForce, Update
 from v3core.errors import V3Error
 from v3core.interruption import LeftEarlyError

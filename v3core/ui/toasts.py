@@ -5,7 +5,7 @@ import streamlit as st
 from v3core.errors import V3Error
 from v3core.jobs.lifecycle import TOLD, Status
 from v3core.store.database import Database
-from v3core.store.ends import EndRow, newest_event, read_ends
+from v3core.store.run_ends import EndRow, newest_event, read_ends
 from v3core.ui import news, ticks
 from v3core.ui.notices import notify, show_waiting
 from v3core.ui.status import counted

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from v3core.environments import EnvironmentBatch, ReplayError, UnfinishedEpisode, check_environment
-from v3core.environments import history as history_module
-from v3core.environments.history import History, generator_state
+from v3core.environments import unfinished as unfinished_module
+from v3core.environments.unfinished import History, generator_state
 
 
 class Walk(gymnasium.Env):
@@ -144,7 +144,7 @@ def test_the_actions_kept_are_those_since_the_beginning(ends, marks):
 
 def test_memory_is_bounded(monkeypatch):
     """Short episodes take a few hundred rows for ever; one without an end takes twice the most that is kept."""
-    monkeypatch.setattr(history_module, "LONGEST_EPISODE", 1000)
+    monkeypatch.setattr(unfinished_module, "LONGEST_EPISODE", 1000)
     short, endless = History([0, 1]), History([0, 1])
     for step in range(20_000):
         for kept in (short, endless):

@@ -97,7 +97,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="JSON in place of a table")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    trainer._save = lambda *_: None  # a checkpoint is not part of recording
+    trainer.Trainer.save = lambda *_, **__: None  # a checkpoint is not part of recording
     ratios, inside, spent = [], [], []
     with tempfile.TemporaryDirectory() as folder:
         db = _records.open_sqlite(Path(folder))

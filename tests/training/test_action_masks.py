@@ -14,9 +14,8 @@ from v3core.config import PPOConfig
 from v3core.environments import EnvironmentBatch, check_environment, make_environment
 from v3core.policy import Gating
 from v3core.training.hooks import Orders
-from v3core.training.ppo import _loss
+from v3core.training.ppo import samples_of
 from v3core.training.rollout import Collector
-from v3core.training.samples import Samples
 from v3core.training.state import TrainingState
 from v3core.training.trainer import train
 
@@ -68,16 +67,16 @@ def collected(small_run):
         state.policy.gating = Gating(routing=routing)
         with torch.no_grad():  # far from uniform
             state.policy.experts.weight_out *= 50
-        collector = Collector(EnvironmentBatch(spec, 4, 1), steps, state.policy, state.generator)
-        collector.collect(state.policy, 1000)
-        return state, collector.collect(state.policy, 1000)
+        collector = Collector(EnvironmentBatch(spec, 4, 1), steps, state.backend, state.generator)
+        collector.collect(1000)
+        return state, collector.collect(1000)
 
     return make
 
 
-def samples_of(state, rollout):
+def learned_from(state, rollout):
     random = np.random.default_rng(0)
-    return Samples.of(
+    return samples_of(
         rollout, random.normal(size=rollout.ended.shape), random.normal(size=rollout.ended.shape), state.device
     )
 
@@ -95,7 +94,7 @@ def test_learning_sees_the_masks_of_acting(collected, env, routing):
     assert not rollout.masks.all()
     firsts = torch.from_numpy(first_of(check_environment(env, allow_import=False)))
     assert rollout.masks.gather(2, rollout.actions + firsts).all()
-    samples = samples_of(state, rollout)
+    samples = learned_from(state, rollout)
     # One sample at a time, as large as the batch in acting: the arithmetic is the same, so that not a bit may differ.
     for step in range(64):
         chosen = torch.arange(4) + 4 * step
@@ -109,7 +108,7 @@ def test_learning_sees_the_masks_of_acting(collected, env, routing):
 
 def test_without_the_masks_the_ratio_would_not_be_1(collected):
     state, rollout = collected(TAXI)
-    samples = samples_of(state, rollout)
+    samples = learned_from(state, rollout)
     outputs = state.policy(samples.observations).outputs
     log_probs, _ = state.policy.actions.log_prob_and_entropy(outputs, samples.actions.clone())
     assert (log_probs - samples.log_probs).abs().max() > 0.1
@@ -137,7 +136,7 @@ class _Policy(MaskableActorCriticPolicy):
 def test_loss_and_gradient_are_those_of_maskable_ppo(collected, small_run, env):
     """MaskablePPO itself learns once from our rollout, with our network in it."""
     state, rollout = collected(env)
-    samples = samples_of(state, rollout)
+    samples = learned_from(state, rollout)
     with torch.no_grad():  # acted a while ago: ratios on both sides of 1, some of them clipped
         for parameter in state.policy.parameters():
             parameter += 0.1 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(parameter.numel()))
@@ -177,7 +176,7 @@ def test_loss_and_gradient_are_those_of_maskable_ppo(collected, small_run, env):
     model.train()
 
     config = small_run(env, minibatch=256).ppo
-    total, terms = _loss(state.policy, samples, torch.arange(len(samples.actions)), COEFFICIENTS, config)
+    total, terms = state.backend.loss(samples, torch.arange(len(samples.actions)), COEFFICIENTS, config)
     total.backward()
     logged = model.logger.name_to_value
     assert logged["train/clip_fraction"] > 0.05
@@ -196,12 +195,12 @@ def test_all_experts_are_alike_where_one_action_is_allowed(collected):
     """The loss of diversity is of what the experts would do, and they may do one thing only."""
     state, rollout = collected(TAXI)
     only = torch.zeros_like(rollout.masks).scatter(2, rollout.actions, True)
-    samples = samples_of(state, rollout)
+    samples = learned_from(state, rollout)
     values = []
     for masks in (samples.masks, only.flatten(0, 1)):
         object.__setattr__(samples, "masks", masks)
         chosen = torch.arange(256)
-        _, terms = _loss(state.policy, samples, chosen, {"diversity": 1.0}, PPOConfig())
+        _, terms = state.backend.loss(samples, chosen, {"diversity": 1.0}, PPOConfig())
         values.append(terms["diversity_loss"].item())
     assert values[0] < 0.99
     assert values[1] == pytest.approx(1)

@@ -5,7 +5,7 @@ import io
 import pytest
 import torch
 
-from v3core.training.adam import EPSILON, Adam
+from v3core.training.optimizer import EPSILON, Adam
 
 RATES = [1e-3, 1e-3, 5e-4, 5e-4, 1e-4]
 

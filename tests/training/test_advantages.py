@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from v3core.training.advantages import generalised_advantages
+from v3core.training.ppo import generalised_advantages
 
 
 def oracle(rewards, values, ended, last_value, gamma, gae_lambda):

@@ -178,14 +178,14 @@ def test_whatever_was_lost_is_trained_again_as_it_was(case, recorder, name, ever
 
 def test_an_undone_update_is_kept_in_mind(case, recorder, monkeypatch):
     """What an undone update left behind, and how many there were in a row."""
-    original = trainer._learn
+    original = trainer.Trainer.learn
 
-    def poison(state, rollout, *rest):
-        if state.updates in {0, 3, 4}:
+    def poison(self, rollout, settings):
+        if self.state.updates in {0, 3, 4}:
             rollout.rewards[1, 0] = float("nan")
-        return original(state, rollout, *rest)
+        return original(self, rollout, settings)
 
-    monkeypatch.setattr(trainer, "_learn", poison)
+    monkeypatch.setattr(trainer.Trainer, "learn", poison)
     config = case("cartpole-noisy")
     whole = recorder()
     run(config, whole)
@@ -264,7 +264,7 @@ def test_what_cannot_be_played_again_begins_anew_and_says_so(small_run, recorder
     monkeypatch.setattr(EnvironmentBatch, "replay", other_way)
     second = recorder()
     assert run(config, second, checkpoint=first.saved[-1][0]) is Outcome.COMPLETED
-    assert second.remarks == [f"The episodes that were unfinished begin anew: an episode played again {REASONS[how]}."]
+    assert second.remarks == [f"The unfinished episodes start again: an episode played again {REASONS[how]}."]
     assert [record.episode for record in (*first.episodes, *second.episodes)] == list(range(1, 31))
     assert {record.length for record in second.episodes} == {10}
 
@@ -287,7 +287,7 @@ def test_an_episode_too_long_to_keep_begins_anew(small_run, recorder, clock_env,
 
 
 def test_a_checkpoint_of_the_version_before_still_loads(case, recorder):
-    """It holds no environments: its unfinished episodes begin anew. The policy in it is whole."""
+    """It holds no environments: its unfinished episodes start again. The policy in it is whole."""
     config = case("cartpole")
     first = recorder(stopped_after(4))
     run(config, first)
@@ -300,7 +300,7 @@ def test_a_checkpoint_of_the_version_before_still_loads(case, recorder):
     assert run(config, second, checkpoint=path) is Outcome.COMPLETED
     assert [record.episode for record in (*first.episodes, *second.episodes)] == list(range(1, 15))
     assert second.remarks == [
-        "The episodes that were unfinished begin anew: a version before wrote this checkpoint, and did not keep them."
+        "The unfinished episodes start again: an older version wrote this checkpoint, and did not keep them."
     ]
     assert load_policy(path).episode == episode
 

@@ -51,11 +51,11 @@ from v3core.store.runs import add_run
 from v3core.store.series import read_series
 from v3core.store.writer import EpisodeWriter
 from v3core.training import trainer
+from v3core.training.backend import Samples
 from v3core.training.checkpoint import load_checkpoint
 from v3core.training.hooks import EpisodeRecord
-from v3core.training.ppo import NonFiniteUpdateError, coefficients_of, update
+from v3core.training.ppo import NonFiniteUpdateError, samples_of, update
 from v3core.training.rollout import Collector
-from v3core.training.samples import Samples
 from v3core.training.state import TrainingState
 
 ROUTINGS = ["softmax", "sparsemax", "entmax15", "entmax", "topk", "gumbel"]
@@ -187,10 +187,10 @@ def test_fault_5_advantages_are_computed_over_shuffled_samples(small_run, record
     gamma, lambda_, steps, count = 0.9, 0.8, 13, 2
     first = []
 
-    def look(original, policy, parameters, optimizer, samples, *rest):
+    def look(original, backend, samples, *rest):
         if not first:
-            first.append((samples, policy.values(torch.arange(6.0).unsqueeze(1)).tolist()))
-        return original(policy, parameters, optimizer, samples, *rest)
+            first.append((samples, backend.values(torch.arange(6.0).unsqueeze(1)).tolist()))
+        return original(backend, samples, *rest)
 
     spied(look)
     config = small_run(
@@ -251,11 +251,11 @@ def test_fault_7_a_time_limit_is_treated_as_an_end(small_run, recorder, spied, t
     env = registered("TestEnding-v0", lambda: Ending(terminates, truncates))
     first = []
 
-    def look(original, policy, parameters, optimizer, samples, *rest):
+    def look(original, backend, samples, *rest):
         if not first:
             at_the_end = (samples.observations == 4).flatten()
-            first.append((samples.targets[at_the_end].tolist(), policy.values(torch.tensor([[5.0]])).item()))
-        return original(policy, parameters, optimizer, samples, *rest)
+            first.append((samples.targets[at_the_end].tolist(), backend.values(torch.tensor([[5.0]])).item()))
+        return original(backend, samples, *rest)
 
     spied(look)
     run(small_run(env, gamma=0.9, curriculum=one_phase()), recorder())
@@ -285,7 +285,7 @@ def test_fault_8_the_divergence_takes_logarithms_of_probabilities_twice(small_ru
         observations, actions.unsqueeze(1), log_probs, nothing, nothing, output.gates, None, -torch.ones(count).long()
     )
     config = small_run(minibatch=count, rollout_steps=count // 2, epochs=1).ppo
-    found = update(state.policy, state.parameters, state.optimizer, samples, {}, config, state.random)
+    found = update(state.backend, samples, {}, config, state.random)
     assert found.approx_kl == pytest.approx(exact, rel=0.1)
 
 
@@ -397,15 +397,15 @@ def test_fault_11_an_undone_update_keeps_the_optimisers_moments(small_run, recor
     """Fault 11: after an update full of NaN the next one begins from the policy and the Adam before it."""
     before_each = []
 
-    def poison(original, policy, parameters, optimizer, *rest):
-        before_each.append(copy.deepcopy((optimizer.state_dict()["state"], dict(policy.state_dict()))))
+    def poison(original, backend, *rest):
+        before_each.append(copy.deepcopy((backend.optimizer.state_dict()["state"], dict(backend.policy.state_dict()))))
         if len(before_each) in {3, 6}:
             with torch.no_grad():
-                parameters.values.fill_(math.nan)
-                for moment in optimizer.moments.values():
+                backend.parameters.values.fill_(math.nan)
+                for moment in backend.optimizer.moments.values():
                     moment.fill_(math.nan)
             raise NonFiniteUpdateError
-        return original(policy, parameters, optimizer, *rest)
+        return original(backend, *rest)
 
     spied(poison)
     hooks = run(small_run(rollout_steps=8), recorder())
@@ -517,7 +517,7 @@ def test_fault_16_the_load_balance_loss_is_negligible(config, settings):
     The experts act differently, so the policy's loss has something to say too; what balance adds is compared with it.
     """
     spec = check_environment(config.env, allow_import=False)
-    used = coefficients_of(settings)
+    used = settings.coefficients
     gradients = []
     for coefficients in (used, used | {"load_balance": 0.0, "expert_balance": 0.0}):
         state = TrainingState(config, spec)
@@ -526,11 +526,11 @@ def test_fault_16_the_load_balance_loss_is_negligible(config, settings):
             state.policy.experts.weight_out *= 100
             state.policy.router.bias[0] += 0.7 * settings.temperature
         envs = EnvironmentBatch(spec, 8, 1)
-        rollout = Collector(envs, 64, state.policy, state.generator).collect(state.policy, 10_000)
+        rollout = Collector(envs, 64, state.backend, state.generator).collect(10_000)
         advantages, targets = np.random.default_rng(0).normal(size=(2, *rollout.ended.shape))
-        samples = Samples.of(rollout, advantages, targets, state.device)
+        samples = samples_of(rollout, advantages, targets, state.device)
         ppo = config.ppo.model_copy(update={"minibatch": 512, "epochs": 1, "max_grad_norm": 1e9})
-        update(state.policy, state.parameters, state.optimizer, samples, coefficients, ppo, state.random)
+        update(state.backend, samples, coefficients, ppo, state.random)
         gradients.append(state.policy.router.weight.grad.clone())
     with_it, without = gradients
     change = ((with_it - without).norm() / without.norm()).item()

@@ -11,10 +11,10 @@ import torch
 from v3core.config import PPOConfig
 from v3core.environments import check_environment
 from v3core.policy import Gating
-from v3core.training import ppo
+from v3core.training import eager
+from v3core.training.backend import Samples
 from v3core.training.losses import ROUTING_LOSSES, clipped_policy_loss, load_balance_loss, value_loss
-from v3core.training.ppo import NonFiniteUpdateError, _loss, update
-from v3core.training.samples import LEAST_DEVIATION, Samples, normalised
+from v3core.training.ppo import LEAST_DEVIATION, NonFiniteUpdateError, normalised, update
 from v3core.training.state import TrainingState
 
 ENVIRONMENTS = ["CartPole-v1", "MiniGrid-Empty-Random-5x5-v0"]
@@ -58,7 +58,7 @@ def far_from_balance(state):
 
 
 def learn(state, samples, config=CONFIG, coefficients=COEFFICIENTS):
-    return update(state.policy, state.parameters, state.optimizer, samples, coefficients, config, state.random)
+    return update(state.backend, samples, coefficients, config, state.random)
 
 
 @pytest.mark.parametrize("routing", ["softmax", "sparsemax"])
@@ -174,10 +174,10 @@ def test_a_loss_is_found_and_reported_by_its_knobs_name_wherever_it_stands(prepa
     state, samples = prepared("CartPole-v1")
     far_from_balance(state)
     every, chosen = dict.fromkeys((*ROUTING_LOSSES, "sharpness"), 0.5), torch.arange(64)
-    before, expected = _loss(state.policy, samples, chosen, every, CONFIG)
+    before, expected = state.backend.loss(samples, chosen, every, CONFIG)
     changed = {"sharpness": lambda routed: routed.output.gates.amax(1).mean(), **dict(reversed(ROUTING_LOSSES.items()))}
-    monkeypatch.setattr(ppo, "ROUTING_LOSSES", changed)
-    total, found = _loss(state.policy, samples, chosen, every, CONFIG)
+    monkeypatch.setattr(eager, "ROUTING_LOSSES", changed)
+    total, found = state.backend.loss(samples, chosen, every, CONFIG)
     added = found.pop("sharpness_loss").item()
     assert added == pytest.approx(0.5 * state.policy(samples.observations).gates.amax(1).mean().item(), rel=1e-5)
     assert total.item() == pytest.approx(before.item() + added, rel=1e-5)

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from v3core.environments import EnvironmentBatch, check_environment
 from v3core.policy import Gating
+from v3core.training.ppo import samples_of
 from v3core.training.rollout import Collector, Rollout
 from v3core.training.state import TrainingState
-from v3core.training.trainer import _samples
 
 ENVIRONMENTS = ["CartPole-v1", "MiniGrid-Empty-Random-5x5-v0"]
 
@@ -24,8 +24,8 @@ def collect(small_run):
         spec = check_environment(env, allow_import=False)
         state = TrainingState(config, spec)
         state.policy.gating = Gating(routing=routing, jitter=jitter)
-        collector = Collector(EnvironmentBatch(spec, environments, seed), steps, state.policy, state.generator)
-        return state, collector, collector.collect(state.policy, room)
+        collector = Collector(EnvironmentBatch(spec, environments, seed), steps, state.backend, state.generator)
+        return state, collector, collector.collect(room)
 
     return build
 
@@ -44,7 +44,7 @@ def test_shapes(collect, env):
 def test_learning_sees_the_policy_that_acted(collect, env, routing, jitter):
     """The probability ratio is 1 on every sample before the first gradient step, whatever noise the routing has."""
     state, collector, _ = collect(env, steps=32, routing=routing, jitter=jitter)
-    rollout = collector.collect(state.policy, 1000)
+    rollout = collector.collect(1000)
     assert (rollout.noise is not None) == (routing == "gumbel" or jitter > 0)
     noise = None if rollout.noise is None else rollout.noise.flatten(0, 1).clone()
     output = state.policy(rollout.observations.flatten(0, 1), noise)
@@ -77,24 +77,24 @@ def test_what_is_not_finite_is_told(collect, choice_env):
 
 
 def test_a_rollout_may_be_bounded_in_steps(collect):
-    state, collector, _ = collect("CartPole-v1")
-    assert collector.collect(state.policy, 1000, at_most=5).steps == 10
-    assert collector.collect(state.policy, 1000, at_most=500).steps == 32
+    _, collector, _ = collect("CartPole-v1")
+    assert collector.collect(1000, most_steps=5).steps == 10
+    assert collector.collect(1000, most_steps=500).steps == 32
 
 
 def test_actions_are_sampled_from_the_policy(collect):
     state, collector, _ = collect("CartPole-v1", steps=512, environments=4)
     with torch.no_grad():
         state.policy.experts.bias_out += torch.tensor([np.log(3.0), 0.0])  # about 3 to 1 for action 0
-    rollout = collector.collect(state.policy, 10_000)
+    rollout = collector.collect(10_000)
     assert (rollout.actions == 0).float().mean().item() == pytest.approx(0.75, abs=0.04)
 
 
 def test_a_rollout_is_cut_short_at_the_step_that_completes_the_last_episode_wanted(collect):
-    state, collector, rollout = collect("CartPole-v1", steps=200, environments=1, room=3)
+    _, collector, rollout = collect("CartPole-v1", steps=200, environments=1, room=3)
     assert rollout.ended.sum() == 3
     assert rollout.ended[-1].all()
-    following = collector.collect(state.policy, 1)
+    following = collector.collect(1)
     assert following.ended.sum() == 1
     assert np.abs(following.observations[0].numpy()).max() <= 0.05  # the next episode from its start
 
@@ -138,10 +138,10 @@ def test_the_seed_decides_every_rollout(collect, env, routing):
     """Two collectors of one seed see and do the same, rollout after rollout, cut short or not."""
     rollouts = []
     for seed in (1, 1, 2):
-        state, collector, first = collect(env, routing=routing, jitter=0.1, seed=seed)
+        _, collector, first = collect(env, routing=routing, jitter=0.1, seed=seed)
         kept = [copied(first)]
         for room, at_most in ((2, None), (1000, 5), (1000, None)):
-            kept.append(copied(collector.collect(state.policy, room, at_most)))
+            kept.append(copied(collector.collect(room, at_most)))
         rollouts.append(kept)
     for one, same, other in zip(*rollouts, strict=True):
         for name, value in one.items():
@@ -169,7 +169,7 @@ def test_successors_are_the_steps_that_really_followed(steps, environments, seed
         cut_off_values=place,
         last_values=place[-1],
     )
-    samples = _samples(rollout, place, place, torch.device("cpu"))
+    samples = samples_of(rollout, place, place, torch.device("cpu"))
     row_of = {(int(step), env): row for row, (step, env) in enumerate(np.ndindex(steps, environments))}
     for (step, env), row in row_of.items():
         follows = -1 if ended[step, env] or step + 1 == steps else row_of[step + 1, env]

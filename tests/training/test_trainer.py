@@ -113,10 +113,10 @@ def test_effective_values_are_those_of_the_curriculum_in_every_rollout(small_run
 def test_what_overwrites_a_setting_shows(small_run, recorder, monkeypatch):
     """A scheduler that changes the learning rate, or code that changes the router, cannot hide behind the plan."""
 
-    def meddle(policy, parameters, optimizer, *rest):
-        optimizer.lr = 0.0123
-        policy.gating = Gating(routing="softmax", temperature=0.7)
-        return original(policy, parameters, optimizer, *rest)
+    def meddle(backend, *rest):
+        backend.optimizer.lr = 0.0123
+        backend.policy.gating = Gating(routing="softmax", temperature=0.7)
+        return original(backend, *rest)
 
     original = trainer.update
     monkeypatch.setattr(trainer, "update", meddle)
@@ -129,9 +129,10 @@ def test_the_phases_settings_reach_optimiser_and_router(small_run, recorder, mon
     """What the modules hold while they learn is what is recorded."""
     held = []
 
-    def spy(policy, parameters, optimizer, samples, coefficients, *rest):
-        held.append((policy.gating.routing, policy.gating.temperature, optimizer.lr, coefficients))
-        return original(policy, parameters, optimizer, samples, coefficients, *rest)
+    def spy(backend, samples, coefficients, *rest):
+        gating = backend.policy.gating
+        held.append((gating.routing, gating.temperature, backend.optimizer.lr, coefficients))
+        return original(backend, samples, coefficients, *rest)
 
     original = trainer.update
     monkeypatch.setattr(trainer, "update", spy)
@@ -259,10 +260,10 @@ def test_a_time_limit_is_learned_from_as_a_cut_not_as_an_end(small_run, recorder
     """With λ = 0 the target is r + γ·V(next); at a time limit V is that of the observation before the reset."""
     seen = []
 
-    def spy(policy, parameters, optimizer, samples, *rest):
+    def spy(backend, samples, *rest):
         if not seen:
-            seen.append((samples, policy.values(torch.arange(6.0).unsqueeze(1)).tolist()))
-        return original(policy, parameters, optimizer, samples, *rest)
+            seen.append((samples, backend.values(torch.arange(6.0).unsqueeze(1)).tolist()))
+        return original(backend, samples, *rest)
 
     original = trainer.update
     monkeypatch.setattr(trainer, "update", spy)
@@ -392,19 +393,20 @@ def test_a_success_that_does_not_count_is_noted_once(small_run, recorder, clock_
 
 def test_a_single_bad_reward_is_not_learned_from_and_training_goes_on(small_run, recorder, monkeypatch):
     """What the policy, the optimiser and the normalisation were before the bad rollout they are after it."""
-    before_and_after, original = [], trainer._learn
+    before_and_after, original = [], trainer.Trainer.learn
 
-    def poison(state, rollout, *rest):
+    def poison(self, rollout, settings):
+        state = self.state
         bad = state.updates in {3, 6}
         if bad:
             rollout.rewards[1, 0] = float("nan")
         before = copy.deepcopy(state.state_dict())
-        learned = original(state, rollout, *rest)
+        learned = original(self, rollout, settings)
         if bad:
             before_and_after.append((before, copy.deepcopy(state.state_dict())))
         return learned
 
-    monkeypatch.setattr(trainer, "_learn", poison)
+    monkeypatch.setattr(trainer.Trainer, "learn", poison)
     hooks = recorder()
     assert run(small_run(rollout_steps=8, episodes=12), hooks) is Outcome.COMPLETED
     assert [in_a_row for _, in_a_row in hooks.undone] == [1, 1]

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from v3core.policy import GATMoEPolicy, PolicyOutput
 from v3core.policy.actions import ActionDistribution
-from v3core.training.samples import Samples, at
+from v3core.training.backend import Samples, at
 
 
 def clipped_policy_loss(ratio: Tensor, advantages: Tensor, clip: float) -> Tensor:

@@ -1,4 +1,4 @@
-"""Learning: one PPO update from one rollout."""
+"""PPO (Schulman et al., 2017, arXiv:1707.06347): from a rollout to samples, and from samples to an update."""
 
 from collections.abc import Callable, Mapping
 from itertools import islice
@@ -6,32 +6,79 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from v3core.config import PPOConfig
-from v3core.curriculum import Settings
 from v3core.episode import Update
 from v3core.interruption import leave_if, never
-from v3core.policy import GATMoEPolicy
-from v3core.training.adam import Adam
-from v3core.training.flat import FlatParameters
-from v3core.training.losses import (
-    ROUTING_LOSSES,
-    Routed,
-    clipped_policy_loss,
-    normalised_gates,
-    recorded_as,
-    value_loss,
-)
-from v3core.training.samples import Samples, at
+from v3core.training.backend import Backend, Samples
+from v3core.training.rollout import Rollout
 
-DORMANT = 0.025
-"""A unit is dormant if its mean activity is at most this share of its layer's mean (Sokar et al., 2023)."""
+Floats = NDArray[np.float64]
+
+LEAST_DEVIATION = 0.2
+"""In units of the value head, which predicts returns divided by their running deviation."""
 
 
-def coefficients_of(settings: Settings) -> dict[str, float]:
-    """Weights of the terms that a phase owns, by the names of their knobs."""
-    return {knob: getattr(settings, knob) for knob in (*ROUTING_LOSSES, "entropy")}
+def generalised_advantages(
+    rewards: Floats, values: Floats, ended: NDArray[np.bool_], last_values: Floats, gamma: float, gae_lambda: float
+) -> Floats:
+    """GAE (Schulman et al., 2016, arXiv:1506.02438, eq. 16), backwards in time, each environment by itself.
+
+    δ_t = r_t + γ·V_{t+1} − V_t and A_t = δ_t + γλ·A_{t+1}; after a step that ended an episode V_{t+1} and A_{t+1}
+    are 0. Where the end was a time limit, the caller has added γ·V(final observation) to that step's reward.
+
+    Args:
+        rewards: [T, N], in the order they were received.
+        values: V_t, [T, N].
+        ended: whether the step ended an episode, [T, N].
+        last_values: value of the observation after the last step, [N].
+        gamma: discount.
+        gae_lambda: 0 trusts the value head, 1 the rewards.
+
+    Returns:
+        Advantages [T, N]; added to `values` they are the targets of the value head.
+    """
+    goes_on = 1.0 - ended
+    next_values = np.concatenate((values[1:], last_values[None]))
+    deltas = rewards + gamma * goes_on * next_values - values
+    decay = gamma * gae_lambda * goes_on
+    advantages = np.empty_like(deltas)
+    following = np.zeros_like(last_values)
+    for step in reversed(range(len(deltas))):
+        following = deltas[step] + decay[step] * following
+        advantages[step] = following
+    return advantages
+
+
+def normalised(advantages: Tensor) -> Tensor:
+    """Advantages with mean 0 and deviation 1; those that hardly differ are left small.
+
+    Once every action does equally well, advantages are the value head's noise. Blown up to deviation 1 they would
+    push a solved policy about at random, so they are never divided by less than `LEAST_DEVIATION`.
+    """
+    centred = advantages - advantages.mean()
+    return centred / centred.square().mean().sqrt().clamp(min=LEAST_DEVIATION)
+
+
+def samples_of(rollout: Rollout, advantages: Floats, targets: Floats, device: torch.device) -> Samples:
+    """A rollout with its advantages and targets, both [T, N]; the samples are ordered by time first."""
+    steps, count = rollout.ended.shape
+    successors = np.arange(count, (steps + 1) * count).reshape(steps, count)
+    successors[-1] = -1
+    successors[rollout.ended] = -1
+    return Samples(
+        observations=rollout.observations.flatten(0, 1),
+        actions=rollout.actions.flatten(0, 1),
+        log_probs=rollout.log_probs.flatten(),
+        advantages=normalised(torch.from_numpy(advantages).float().flatten()).to(device),
+        targets=torch.from_numpy(targets).float().flatten().to(device),
+        gates=rollout.gates.flatten(0, 1),
+        noise=None if rollout.noise is None else rollout.noise.flatten(0, 1),
+        masks=None if rollout.masks is None else rollout.masks.flatten(0, 1),
+        successors=torch.from_numpy(successors.ravel()).to(device),
+    )
 
 
 class NonFiniteUpdateError(Exception):
@@ -39,16 +86,14 @@ class NonFiniteUpdateError(Exception):
 
 
 def update(
-    policy: GATMoEPolicy,
-    parameters: FlatParameters,
-    optimizer: Adam,
+    backend: Backend,
     samples: Samples,
     coefficients: Mapping[str, float],
     config: PPOConfig,
     random: np.random.Generator,
     interrupted: Callable[[], bool] = never,
 ) -> Update:
-    """Several passes of clipped PPO over the samples, shuffled anew each pass.
+    """Several passes of clipped PPO over the samples, in another random order each pass.
 
     A rollout that a boundary cut to less than a minibatch gets proportionally fewer passes, at least one: a handful
     of samples must not be learned by heart. Minibatches of a pass are of even size, for the same reason.
@@ -68,51 +113,8 @@ def update(
         order = torch.from_numpy(random.permutation(count)).to(samples.actions.device)
         for chosen in order.tensor_split(minibatches):
             leave_if(interrupted)
-            total, terms = _loss(policy, samples, chosen, coefficients, config)
-            parameters.gradient.zero_()
-            total.backward()  # type: ignore[no-untyped-call]
-            norms = policy.experts.gradient_norms()
-            norm = parameters.clip_gradient(config.max_grad_norm)
-            optimizer.step()
-            steps.append({**terms, "grad_norm": norm, "expert_grad_norms": norms})
-    return Update(**_means(steps), dormant_share=_dormant_share(policy, samples, config.minibatch))
-
-
-def _loss(
-    policy: GATMoEPolicy, samples: Samples, chosen: Tensor, coefficients: Mapping[str, float], config: PPOConfig
-) -> tuple[Tensor, dict[str, Tensor]]:
-    """What is minimised, and the statistics of one gradient step by the names under which they are recorded.
-
-    No time is spent on a loss whose coefficient is 0.
-    """
-    output = policy(samples.observations[chosen], at(samples.noise, chosen))
-    outputs = policy.actions.masked(output.outputs, at(samples.masks, chosen))
-    log_probs, entropies = policy.actions.log_prob_and_entropy(outputs, samples.actions[chosen])
-    log_ratio = log_probs - samples.log_probs[chosen]
-    ratio = log_ratio.exp()
-    terms = {
-        "policy_loss": clipped_policy_loss(ratio, samples.advantages[chosen], config.clip),
-        "value_loss": value_loss(output.values, samples.targets[chosen]),
-        "action_entropy": entropies.mean(),
-    }
-    total = terms["policy_loss"] + config.value_coefficient * terms["value_loss"]
-    if bonus := coefficients.get("entropy", 0.0):
-        total = total - bonus * terms["action_entropy"]
-    routed, unused = Routed(policy, output, samples, chosen), total.new_zeros(())
-    for knob, loss in ROUTING_LOSSES.items():
-        terms[recorded_as(knob)] = unused
-        if coefficient := coefficients.get(knob, 0.0):
-            terms[recorded_as(knob)] = term = coefficient * loss(routed)
-            total = total + term
-    terms["total_loss"] = total
-    with torch.no_grad():
-        # Schulman's estimator k3 (joschu.net/blog/kl-approx.html): never negative, little variance.
-        terms["approx_kl"] = (ratio - 1 - log_ratio).mean()
-        terms["clip_fraction"] = ((ratio - 1).abs() > config.clip).float().mean()
-        # Total variation between the gates as acted and as they are now.
-        moved = normalised_gates(output.gates) - normalised_gates(samples.gates[chosen])
-        terms["router_shift"] = 0.5 * moved.abs().sum(1).mean()
-    return total, {name: term.detach() for name, term in terms.items()}
+            steps.append(backend.gradient_step(samples, chosen, coefficients, config))
+    return Update(**_means(steps), dormant_share=backend.dormant_share(samples, config.minibatch))
 
 
 def _means(steps: list[dict[str, Tensor]]) -> dict[str, Any]:
@@ -126,20 +128,3 @@ def _means(steps: list[dict[str, Tensor]]) -> dict[str, Any]:
         raise NonFiniteUpdateError
     means = iter(rows.mean(0, dtype=np.float64).tolist())
     return {name: tuple(islice(means, len(value))) if value.ndim else next(means) for name, value in steps[0].items()}
-
-
-@torch.no_grad()
-def _dormant_share(policy: GATMoEPolicy, samples: Samples, at_most: int) -> float:
-    """Share of dormant units of the scene embedding and the experts' hidden layers (Sokar et al., arXiv:2302.12902).
-
-    A unit's activity is its mean absolute value over the samples, divided by its layer's mean.
-    """
-    output = policy(samples.observations[:at_most], at(samples.noise, slice(at_most)))
-    layers = torch.cat((output.scene.abs().mean(0), output.hidden.abs().mean(1).flatten()))
-    means = torch.cat(
-        (
-            output.scene.abs().mean().expand(output.scene.shape[1]),
-            output.hidden.abs().mean((1, 2)).repeat_interleave(output.hidden.shape[2]),
-        )
-    )
-    return float((layers <= DORMANT * means).float().mean())

@@ -16,9 +16,9 @@ from v3core.environment_setup import EnvironmentSetup
 from v3core.environments import EnvironmentSpec
 from v3core.errors import V3Error
 from v3core.policy import Gating, GATMoEPolicy
-from v3core.training.adam import Adam
 from v3core.training.checkpoint import load_checkpoint
-from v3core.training.flat import FlatParameters
+from v3core.training.eager import EagerBackend
+from v3core.training.optimizer import Adam, FlatParameters
 from v3core.training.statistics import ReturnScale
 
 
@@ -47,6 +47,8 @@ class TrainingState:
             self.policy = GATMoEPolicy(spec, config.policy).to(self.device)
         self.parameters = FlatParameters(self.policy)
         self.optimizer = Adam(self.parameters.values, lr=config.base.lr)
+        self.backend = EagerBackend(self.policy, self.parameters, self.optimizer)
+        """What acts and learns with them."""
         self.return_scale = ReturnScale()
         self.generator = torch.Generator(self.device).manual_seed(config.seed)
         """Where random actions and routing noise come from."""

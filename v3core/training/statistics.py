@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from v3core.episode import Acted
-from v3core.training.rollout import Rollout
+from v3core.training.rollout import Played
 
 Floats = NDArray[np.float64]
 
@@ -44,7 +44,7 @@ class EpisodeStatistics:
         """From a checkpoint of as many environments and experts."""
         self._under_way[:], self._before_phase[:] = state["under_way"], state["before_phase"]
 
-    def finished(self, rollout: Rollout) -> list[Finished]:
+    def finished(self, rollout: Played) -> list[Finished]:
         """The episodes that ended in this rollout, in order of completion; ties by environment."""
         gates = rollout.gates.double().cpu().numpy()
         gates = gates / gates.sum(2, keepdims=True)

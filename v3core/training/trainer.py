@@ -2,14 +2,13 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
-from functools import partial
 from pathlib import Path
 
 import torch
 
-from v3core.config import PPOConfig, RunConfig
+from v3core.config import RunConfig
 from v3core.curriculum import (
     Curriculum,
     PhaseStart,
@@ -28,13 +27,11 @@ from v3core.environments.registry import check_run, imports_of
 from v3core.episode import EpisodeRecord, InForce, Update
 from v3core.errors import V3Error
 from v3core.interruption import LeftEarlyError
-from v3core.training.advantages import generalised_advantages
 from v3core.training.checkpoint import check_import, save_checkpoint
 from v3core.training.evaluation import evaluate
 from v3core.training.hooks import Edit, Evaluation, Longer, Orders, PhaseChange, TrainingHooks
-from v3core.training.ppo import NonFiniteUpdateError, coefficients_of, update
-from v3core.training.rollout import InterruptedRolloutError, Rollout
-from v3core.training.samples import Samples
+from v3core.training.ppo import NonFiniteUpdateError, generalised_advantages, samples_of, update
+from v3core.training.rollout import InterruptedRolloutError, Played, Rollout
 from v3core.training.state import Snapshot, TrainingState, device_name
 from v3core.training.statistics import explained_variance
 from v3core.training.world import World
@@ -43,7 +40,7 @@ CHECKPOINT_SECONDS = 15.0
 """Time between checkpoints: a crash loses at most about this much training."""
 
 FAILURES_IN_A_ROW = 3
-"""So many updates in a row that were not finite end the run."""
+"""Number of updates in a row that were not finite after which the run ends."""
 
 
 class Outcome(StrEnum):
@@ -70,11 +67,11 @@ def train(
     Args:
         config: what to train. The same config records the same numbers on the same machine.
         curriculum: the revision in force; `config.curriculum` is the one launched.
-        hooks: told everything that happens; asked for orders between an update and the next rollout, and in the middle
-            of long work for those that cannot wait. What a stop leaves in the middle is dropped, to the bit, and the
-            checkpoint is of the end of the rollout before.
-        checkpoint: go on from here, as if training had never ended. Where an environment cannot be brought back, the
-            episodes that were under way begin anew; `hooks.remark` says so.
+        hooks: informed of everything that happens; asked for orders between an update and the next rollout, and in the
+            middle of long work for those that cannot wait. What a stop leaves in the middle is dropped, to the bit, and
+            the checkpoint is of the end of the rollout before.
+        checkpoint: resume from here, as if training had never ended. Where an environment cannot be brought back, the
+            episodes that were under way start again; `hooks.remark` says so.
         clock: seconds from any origin, for checkpoints only.
 
     Raises:
@@ -83,358 +80,357 @@ def train(
     """
     torch.set_num_threads(1)
     spec = check_run(config.environment, curriculum, allow_import=True)
-    state = TrainingState(config, spec)
-    hooks.trains_on(device_name(state.device))
+    trainer = Trainer(config, curriculum, hooks, clock, spec, TrainingState(config, spec))
+    hooks.trains_on(device_name(trainer.state.device))
     try:
-        world = None if checkpoint is None else _go_on(checkpoint, state, spec, config, curriculum, hooks)
+        if checkpoint is not None:
+            trainer.resume(checkpoint)
     except LeftEarlyError:
         return Outcome.STOPPED  # the checkpoint is still the newest
-    saved_at = clock()
-    described: World | None = None
-    try:
-        while state.completed < config.episodes or _evaluation_due(config, state):
-            before = state.snapshot()
-            orders = hooks.orders()
-            for edit in orders.edits:
-                curriculum = _decide(edit, curriculum, _progress(state, config), config, hooks)
-            for longer in orders.longer:
-                config, curriculum = _lengthen(longer, state, config, curriculum, hooks)
-            if orders.stop or orders.pause or orders.checkpoint:
-                _save(state, world, hooks)
-                saved_at = clock()
-            if orders.stop:
-                return Outcome.STOPPED
-            if orders.pause:
-                hooks.hold(state.completed)
-                continue
-
-            if _evaluation_due(config, state):
-                _evaluate(state, spec, config, hooks, partial(_obey_urgent, state, before, world, hooks))
-                continue
-
-            for settings in _enter_due_phases(state, curriculum, config, hooks):
-                if world is not None:
-                    world.under_way.begin_phase()
-                state.apply(settings)
-                _save(state, world, hooks)
-                saved_at = clock()
-            settings = settings_at(curriculum, _progress(state, config), config.base.values())
-            state.apply(settings)
-
-            if world is None or world.environment != state.environment:
-                if world is not None:
-                    world.envs.close()
-                world = None
-                world = World.of(
-                    state.environment, spec, config, state, partial(_obey_urgent, state, before, None, hooks)
-                )
-            interrupted = partial(_obey_urgent, state, before, world, hooks)
-            try:
-                rollout = world.collector.collect(
-                    state.policy, *_room(state, curriculum, config), interrupted=interrupted
-                )
-            except InterruptedRolloutError as failed:
-                nothing = _Learned(None, coefficients_of(settings), float("nan"), 0.0)
-                _record(state, settings, world, nothing, failed.rollout, config, hooks)
-                raise failed.failure from failed.failure.__cause__
-            if described is not world:
-                described = world
-                hooks.sees(world.envs.sees())
-            if state.completed + int(rollout.ended.sum()) >= config.episodes:
-                # From here a run that is made longer continues as if it had been that long from the start.
-                _save_as_of(before, state, world, hooks)
-                state.last_rollout = (state.completed, state.step)
-            learned = _learn(state, rollout, settings, config.ppo, hooks, before, interrupted)
-            world.pass_on_remarks(hooks.remark)
-            _record(state, settings, world, learned, rollout, config, hooks)
-            world.envs.bookmark()
-            _give_up_if_hopeless(state, settings, learned)
-            if clock() - saved_at >= CHECKPOINT_SECONDS:
-                _save(state, world, hooks)
-                saved_at = clock()
-        _save(state, world, hooks)
-    except LeftEarlyError:
-        state.rollback(before)
-        _save(state, world, hooks)
-        return Outcome.STOPPED
-    finally:
-        if world is not None:
-            world.envs.close()
-    return Outcome.COMPLETED
-
-
-def _go_on(
-    checkpoint: Path,
-    state: TrainingState,
-    spec: EnvironmentSpec,
-    config: RunConfig,
-    curriculum: Curriculum,
-    hooks: TrainingHooks,
-) -> World | None:
-    """Go on where a checkpoint was written; returns its environments, None if new ones are to be made."""
-    loaded = state.load(checkpoint)
-    known = imports_of(config.environment, [curriculum])
-    check_import(checkpoint, state.environment, known)
-    if state.completed >= config.episodes:
-        return None
-    try:
-        if "world" not in loaded:
-            raise ReplayError("a version before wrote this checkpoint, and did not keep them")
-        kept = loaded["world"]
-        if kept is None:
-            return None
-        check_import(checkpoint, EnvironmentSetup(kept["env"]), known)
-        return World.restored(kept, spec, config, state, partial(_hold_or_leave, state, hooks))
-    except ReplayError as reason:
-        hooks.remark(f"The episodes that were unfinished begin anew: {str(reason).rstrip('.')}.")
-        return None
-
-
-def _obey_urgent(state: TrainingState, before: Snapshot, world: World | None, hooks: TrainingHooks) -> bool:
-    """In the middle of long work: do what cannot wait for its end; returns whether to leave it.
-
-    Checkpoints are of the end of the rollout before: its episodes are all recorded, and the environments can be brought
-    back to there, for their bookmark is.
-    """
-    orders = hooks.urgent()
-    if (orders.pause or orders.checkpoint) and not orders.stop:
-        _save_as_of(before, state, world, hooks)
-    return _hold_or_leave(state, hooks, orders)
-
-
-def _hold_or_leave(state: TrainingState, hooks: TrainingHooks, orders: Orders | None = None) -> bool:
-    """Likewise where there is nothing yet that a new checkpoint could hold."""
-    orders = orders or hooks.urgent()
-    if orders.pause and not orders.stop:
-        hooks.hold(state.completed, in_rollout=True)
-    return orders.stop
-
-
-def _evaluate(
-    state: TrainingState,
-    spec: EnvironmentSpec,
-    config: RunConfig,
-    hooks: TrainingHooks,
-    interrupted: Callable[[], bool],
-) -> None:
-    """Evaluate the policy in the routing of its last rollout."""
-    episodes = evaluate(
-        state.policy,
-        spec.of(state.environment),
-        config.evaluation.episodes,
-        sampled=config.evaluation.sampled,
-        interrupted=interrupted,
-    )
-    state.evaluated = state.completed
-    env = str(state.environment)
-    hooks.evaluated(Evaluation(episode=state.completed, step=state.step, env=env, episodes=episodes))
-
-
-def _progress(state: TrainingState, config: RunConfig) -> Progress:
-    return Progress(episode=state.completed, episodes=config.episodes, step=state.step, starts=state.starts)
-
-
-def _enter_due_phases(
-    state: TrainingState, curriculum: Curriculum, config: RunConfig, hooks: TrainingHooks
-) -> list[Settings]:
-    """Begin every phase that is due; returns the settings that each began with."""
-    began: list[Settings] = []
-    while not state.starts or state.phase_due(curriculum, _progress(state, config)):
-        phase = len(state.starts)
-        planned = 0 if phase == 0 else curriculum.planned_ends[phase - 1]
-        state.starts = (*state.starts, PhaseStart(state.completed, state.step))
-        state.recent.clear()
-        name = curriculum.phases[phase].name
-        hooks.phase_changed(PhaseChange(phase, name, planned, episode=state.completed, step=state.step))
-        began.append(settings_at(curriculum, _progress(state, config), config.base.values()))
-    return began
-
-
-def _room(state: TrainingState, curriculum: Curriculum, config: RunConfig) -> tuple[int, int | None]:
-    """How many episodes, and how many steps of each environment, are left to the next boundary; None is no bound."""
-    progress = _progress(state, config)
-    steps = steps_left(curriculum, progress)
-    return max(1, episodes_left(curriculum, progress)), None if steps is None else -(-steps // config.ppo.environments)
+    return trainer.run()
 
 
 @dataclass(frozen=True)
-class _Learned:
+class Learned:
     """What came of a rollout: an update, or none because a number was not finite."""
 
-    update: Update | None
-    coefficients: dict[str, float]
-    explained_variance: float
-    bias_speed: float
+    update: Update
+    explained_variance: float = float("nan")
     trouble: str | None = None
     """What was not finite."""
     remedy: str = ""
     """What to do about it."""
 
 
-def _learn(
-    state: TrainingState,
-    rollout: Rollout,
-    settings: Settings,
-    ppo: PPOConfig,
-    hooks: TrainingHooks,
-    before: Snapshot,
-    interrupted: Callable[[], bool],
-) -> _Learned:
-    """One update from one rollout; then, and only then, what normalises observations and rewards moves on.
+@dataclass
+class Trainer:
+    """One run while it trains. `run` is the loop; the other methods are its parts, in the order of the loop."""
 
-    Where a number is not finite nothing is learned: policy, optimiser and normalisation stay as the last good update
-    left them. Three times in a row end the run.
-    """
-    coefficients = coefficients_of(settings)
-    speed = settings.bias_speed if settings.routing == "topk" else 0.0
-    state.updates += 1
-    trouble, remedy = rollout.unusable() or (None, "")
-    explained = float("nan")
-    learned = None
-    if trouble is None:
-        scale = state.return_scale.scale
-        advantages = generalised_advantages(
-            rollout.rewards / scale + ppo.gamma * rollout.cut_off_values,
-            rollout.values,
-            rollout.ended,
-            rollout.last_values,
-            ppo.gamma,
-            ppo.gae_lambda,
-        )
-        targets = advantages + rollout.values
-        explained = explained_variance(rollout.values, targets)
-        samples = Samples.of(rollout, advantages, targets, state.device)
+    config: RunConfig
+    curriculum: Curriculum
+    hooks: TrainingHooks
+    clock: Callable[[], float]
+    spec: EnvironmentSpec
+    state: TrainingState
+    world: World | None = None
+    """The environments of the phase in force; None before they are made."""
+    before: Snapshot | None = None
+    """The end of the rollout before, to which what is left in the middle returns; None before the loop."""
+    saved_at: float = field(init=False)
+
+    def run(self) -> Outcome:
+        """Train to the end, or until a stop."""
+        state, hooks = self.state, self.hooks
+        self.saved_at = self.clock()
         try:
-            learned = update(
-                state.policy, state.parameters, state.optimizer, samples, coefficients, ppo, state.random, interrupted
-            )
-        except NonFiniteUpdateError:
-            trouble = f"the loss or its gradient is not finite at learning rate {state.lr:g}"
-            remedy = "lower it"
-            state.rollback_update(before)
+            while state.completed < self.config.episodes or self.evaluation_due:
+                self.before = state.snapshot()
+
+                # -------- Orders: between an update and what comes next ---------------------------------------------
+                orders = self.take_orders()
+                if orders.stop or orders.pause or orders.checkpoint:
+                    self.save()
+                if orders.stop:
+                    return Outcome.STOPPED
+                if orders.pause:
+                    hooks.hold(state.completed)
+                    continue
+
+                # -------- Evaluation: after the orders, so that a stop need not wait for it -------------------------
+                if self.evaluation_due:
+                    self.evaluate()
+                    continue
+
+                # -------- Phase: its settings hold for the rollout and its update -----------------------------------
+                settings = self.enter_phase()
+                world = self.enter_world()
+
+                # -------- Rollout -----------------------------------------------------------------------------------
+                try:
+                    rollout = world.collector.collect(*self.room(), interrupted=self.interrupted)
+                except InterruptedRolloutError as failed:
+                    nothing = Learned(Update.nothing(self.config.policy.experts), trouble=str(failed))
+                    self.record(failed.played, nothing, settings, world)
+                    raise failed.failure from failed.failure.__cause__
+                world.describe(hooks.sees)
+                if state.completed + int(rollout.ended.sum()) >= self.config.episodes:
+                    # From here a run that is made longer continues as if it had been that long from the start.
+                    self.save(as_of=self.before)
+                    state.last_rollout = (state.completed, state.step)
+
+                # -------- Update ------------------------------------------------------------------------------------
+                learned = self.learn(rollout, settings)
+
+                # -------- Record ------------------------------------------------------------------------------------
+                self.record(rollout, learned, settings, world)
+                if learned.trouble is not None and state.failures_in_a_row >= FAILURES_IN_A_ROW:
+                    raise V3Error(
+                        f"Update {state.updates}, at episode {state.completed} and step {state.step} in phase "
+                        f"'{settings.phase_name}': {learned.trouble}, {state.failures_in_a_row} times in a row; "
+                        f"{learned.remedy}."
+                    )
+
+                # -------- Checkpoint --------------------------------------------------------------------------------
+                world.envs.bookmark()
+                if self.clock() - self.saved_at >= CHECKPOINT_SECONDS:
+                    self.save()
+            self.save()
+            return Outcome.COMPLETED
+        except LeftEarlyError:
+            assert self.before is not None
+            state.rollback(self.before)
+            self.save()
+            return Outcome.STOPPED
+        finally:
+            if self.world is not None:
+                self.world.envs.close()
+
+    @property
+    def progress(self) -> Progress:
+        """Where the run is, as the curriculum asks for it."""
+        state = self.state
+        return Progress(episode=state.completed, episodes=self.config.episodes, step=state.step, starts=state.starts)
+
+    # ---------------------------------------------------- Orders ----------------------------------------------------
+
+    def take_orders(self) -> Orders:
+        """Ask for orders; edits and lengths are applied or refused here, the rest is the loop's."""
+        orders = self.hooks.orders()
+        for edit in orders.edits:
+            self.decide(edit)
+        for longer in orders.longer:
+            self.lengthen(longer)
+        return orders
+
+    def decide(self, edit: Edit) -> None:
+        """Apply an edit of the curriculum, or refuse it."""
+        try:
+            check_edit(self.curriculum, edit.curriculum, self.progress)
+            check_experts(edit.curriculum, self.config.policy.experts)
+            check_run(self.config.environment, edit.curriculum, allow_import=True)
+        except V3Error as reason:
+            self.hooks.edit_rejected(edit, str(reason))
         else:
-            state.policy.update_normalisation(samples.observations)
-            state.return_scale.update(targets * scale)
-            if speed:
-                state.balance_bias(rollout.gates, speed)
-            state.failures_in_a_row = 0
-    if trouble is not None:
+            self.curriculum = edit.curriculum
+            self.hooks.edit_applied(edit, self.state.completed)
+
+    def lengthen(self, longer: Longer) -> None:
+        """Train for more episodes than planned, or refuse to."""
+        if longer.episodes <= self.config.episodes:
+            reason = f"The run is planned for {self.config.episodes} episodes already."
+            self.hooks.length_rejected(longer, reason)
+            return
+        before, self.curriculum = self.curriculum, lengthened(self.curriculum, self.progress)
+        self.config = self.config.model_copy(update={"episodes": longer.episodes})
+        self.state.lengthen(self.config)
+        changed = None if self.curriculum == before else self.curriculum
+        self.hooks.length_applied(longer, changed, self.state.completed)
+
+    def interrupted(self) -> bool:
+        """In the middle of long work: do what cannot wait for its end; returns whether to leave it.
+
+        Checkpoints are of the end of the rollout before: its episodes are all recorded, and the environments can be
+        brought back to there, for their bookmark is. Before the loop there is nothing that a new one could hold.
+        """
+        orders = self.hooks.urgent()
+        if orders.stop:
+            return True
+        if (orders.pause or orders.checkpoint) and self.before is not None:
+            self.save(as_of=self.before)
+        if orders.pause:
+            self.hooks.hold(self.state.completed, in_rollout=True)
+        return False
+
+    # -------------------------------------------------- Evaluation --------------------------------------------------
+
+    @property
+    def evaluation_due(self) -> bool:
+        """Whether an evaluation belongs after the episodes that are complete, and was not taken yet."""
+        evaluation, completed, last = self.config.evaluation, self.state.completed, self.state.evaluated
+        if not evaluation.episodes or last == completed:
+            return False
+        every = evaluation.every
+        return completed >= self.config.episodes or (every is not None and completed // every > last // every)
+
+    def evaluate(self) -> None:
+        """Evaluate the policy in the routing of its last rollout."""
+        state, evaluation = self.state, self.config.evaluation
+        episodes = evaluate(
+            state.policy,
+            self.spec.of(state.environment),
+            evaluation.episodes,
+            sampled=evaluation.sampled,
+            interrupted=self.interrupted,
+        )
+        state.evaluated = state.completed
+        env = str(state.environment)
+        self.hooks.evaluated(Evaluation(episode=state.completed, step=state.step, env=env, episodes=episodes))
+
+    # ----------------------------------------------------- Phase ----------------------------------------------------
+
+    def enter_phase(self) -> Settings:
+        """Begin every phase that is due, each with a checkpoint; returns the settings in force, applied."""
+        state = self.state
+        began: list[Settings] = []
+        while not state.starts or state.phase_due(self.curriculum, self.progress):
+            phase = len(state.starts)
+            planned = 0 if phase == 0 else self.curriculum.planned_ends[phase - 1]
+            state.starts = (*state.starts, PhaseStart(state.completed, state.step))
+            state.recent.clear()
+            name = self.curriculum.phases[phase].name
+            self.hooks.phase_changed(PhaseChange(phase, name, planned, episode=state.completed, step=state.step))
+            began.append(self.settings)
+        for settings in began:
+            if self.world is not None:
+                self.world.under_way.begin_phase()
+            state.apply(settings)
+            self.save()
+        settings = self.settings
+        state.apply(settings)
+        return settings
+
+    @property
+    def settings(self) -> Settings:
+        """What the curriculum asks for now."""
+        return settings_at(self.curriculum, self.progress, self.config.base.values())
+
+    def enter_world(self) -> World:
+        """The environments of the phase in force, made if it names others than the phase before."""
+        if self.world is None or self.world.environment != self.state.environment:
+            if self.world is not None:
+                self.world.envs.close()
+                self.world = None
+            self.world = World.of(self.state.environment, self.spec, self.config, self.state, self.interrupted)
+        return self.world
+
+    def room(self) -> tuple[int, int | None]:
+        """Episodes, and steps of each environment, that are left to the next boundary; None is no bound."""
+        progress = self.progress
+        steps = steps_left(self.curriculum, progress)
+        episodes = max(1, episodes_left(self.curriculum, progress))
+        return episodes, None if steps is None else -(-steps // self.config.ppo.environments)
+
+    # ----------------------------------------------------- Update ---------------------------------------------------
+
+    def learn(self, rollout: Rollout, settings: Settings) -> Learned:
+        """One update from one rollout; then, and only then, what normalises observations and rewards moves on.
+
+        Where a number is not finite nothing is learned: policy, optimiser and normalisation stay as the last good
+        update left them.
+        """
+        state, ppo = self.state, self.config.ppo
+        state.updates += 1
+        trouble, remedy = rollout.unusable() or (None, "")
+        if trouble is None:
+            scale = state.return_scale.scale
+            advantages = generalised_advantages(
+                rollout.rewards / scale + ppo.gamma * rollout.cut_off_values,
+                rollout.values,
+                rollout.ended,
+                rollout.last_values,
+                ppo.gamma,
+                ppo.gae_lambda,
+            )
+            targets = advantages + rollout.values
+            explained = explained_variance(rollout.values, targets)
+            samples = samples_of(rollout, advantages, targets, state.device)
+            try:
+                done = update(state.backend, samples, settings.coefficients, ppo, state.random, self.interrupted)
+            except NonFiniteUpdateError:
+                trouble = f"the loss or its gradient is not finite at learning rate {state.lr:g}"
+                remedy = "lower it"
+                assert self.before is not None
+                state.rollback_update(self.before)
+            else:
+                state.policy.update_normalisation(samples.observations)
+                state.return_scale.update(targets * scale)
+                if speed := _bias_speed(settings):
+                    state.balance_bias(rollout.gates, speed)
+                state.failures_in_a_row = 0
+                return Learned(done, explained)
         state.rollbacks += 1
         state.failures_in_a_row += 1
-        hooks.update_undone(trouble, state.failures_in_a_row)
-        return _Learned(None, coefficients, float("nan"), 0.0, trouble, remedy)
-    return _Learned(learned, coefficients, explained, speed)
+        self.hooks.update_undone(trouble, state.failures_in_a_row)
+        return Learned(Update.nothing(self.config.policy.experts), trouble=trouble, remedy=remedy)
 
+    # ----------------------------------------------------- Record ---------------------------------------------------
 
-def _give_up_if_hopeless(state: TrainingState, settings: Settings, learned: _Learned) -> None:
-    """End the run once too many updates in a row were not finite; its episodes are recorded by now."""
-    if learned.trouble is not None and state.failures_in_a_row >= FAILURES_IN_A_ROW:
-        raise V3Error(
-            f"Update {state.updates}, at episode {state.completed} and step {state.step} in phase "
-            f"'{settings.phase_name}': {learned.trouble}, {state.failures_in_a_row} times in a row; {learned.remedy}."
+    def record(self, played: Played, learned: Learned, settings: Settings, world: World) -> None:
+        """Count what a rollout brought, and hand on the episodes that ended in it."""
+        state = self.state
+        finished = world.under_way.finished(played)[: self.config.episodes - state.completed]
+        parts = {**vars(learned.update), **vars(self.in_force(settings, learned, str(world.environment)))}
+        records = [
+            EpisodeRecord(
+                **vars(episode.acted),
+                **parts,
+                episode=state.completed + number,
+                step=state.step + episode.steps,
+                explained_variance=learned.explained_variance,
+                rollbacks=state.rollbacks,
+            )
+            for number, episode in enumerate(finished, start=1)
+        ]
+        state.completed += len(records)
+        state.step += played.steps
+        state.recent.extend((record.return_, record.length, record.success) for record in records)
+        world.pass_on_remarks(self.hooks.remark)
+        self.hooks.record(records, state.step)
+
+    def in_force(self, settings: Settings, learned: Learned, env: str) -> InForce:
+        """The settings that router, optimiser and loss really used."""
+        gating = self.state.policy.gating
+        topk = gating.routing == "topk"
+        return InForce(
+            phase=settings.phase_name,
+            env=env,
+            lr=self.state.lr,
+            temperature=gating.temperature,
+            routing=gating.routing,
+            alpha=gating.alpha if gating.routing == "entmax" else None,
+            top_k=min(gating.top_k, self.config.policy.experts) if topk else None,
+            top_k_weights=gating.top_k_weights if topk else None,
+            jitter=gating.jitter,
+            bias_speed=_bias_speed(settings) if learned.trouble is None else 0.0,
+            **settings.coefficients,
         )
 
+    # --------------------------------------------------- Checkpoint -------------------------------------------------
 
-def _record(
-    state: TrainingState,
-    settings: Settings,
-    world: World,
-    learned: _Learned,
-    rollout: Rollout,
-    config: RunConfig,
-    hooks: TrainingHooks,
-) -> None:
-    """Count what a rollout brought, and hand on the episodes that ended in it."""
-    finished = world.under_way.finished(rollout)[: config.episodes - state.completed]
-    in_force = _in_force(state, settings, str(world.environment), learned)
-    update = learned.update or Update.nothing(config.policy.experts)
-    records = [
-        EpisodeRecord(
-            **vars(episode.acted),
-            **vars(update),
-            **vars(in_force),
-            episode=state.completed + number,
-            step=state.step + episode.steps,
-            explained_variance=learned.explained_variance,
-            rollbacks=state.rollbacks,
-        )
-        for number, episode in enumerate(finished, start=1)
-    ]
-    state.completed += len(records)
-    state.step += rollout.steps
-    state.recent.extend((record.return_, record.length, record.success) for record in records)
-    hooks.record(records, state.step)
+    def save(self, as_of: Snapshot | None = None) -> None:
+        """Write a checkpoint: of now, or in the middle of a rollout as of the end of the one before."""
+        state, world = self.state, self.world
+        now = state.snapshot() if as_of else None
+        if as_of:
+            state.rollback(as_of)
+        path = self.hooks.checkpoint_path(state.completed)
+        # The environments of the phase before are not continued with.
+        goes_on = world is not None and world.environment == state.environment
+        save_checkpoint(path, {**state.state_dict(), "world": world.state_dict() if world and goes_on else None})
+        self.hooks.checkpoint_saved(path, state.completed, state.step)
+        if now:
+            state.rollback(now)
+        else:
+            self.saved_at = self.clock()
 
-
-def _in_force(state: TrainingState, settings: Settings, env: str, learned: _Learned) -> InForce:
-    """The settings that router, optimiser and loss really used."""
-    gating = state.policy.gating
-    topk = gating.routing == "topk"
-    return InForce(
-        phase=settings.phase_name,
-        env=env,
-        lr=state.lr,
-        temperature=gating.temperature,
-        routing=gating.routing,
-        alpha=gating.alpha if gating.routing == "entmax" else None,
-        top_k=min(gating.top_k, state.policy.router.out_features) if topk else None,
-        top_k_weights=gating.top_k_weights if topk else None,
-        jitter=gating.jitter,
-        bias_speed=learned.bias_speed,
-        **learned.coefficients,
-    )
+    def resume(self, checkpoint: Path) -> None:
+        """Be as when a checkpoint was written; environments that cannot be brought back are made again."""
+        config, state = self.config, self.state
+        loaded = state.load(checkpoint)
+        known = imports_of(config.environment, [self.curriculum])
+        check_import(checkpoint, state.environment, known)
+        if state.completed >= config.episodes:
+            return
+        try:
+            if "world" not in loaded:
+                raise ReplayError("an older version wrote this checkpoint, and did not keep them")
+            if (kept := loaded["world"]) is not None:
+                check_import(checkpoint, EnvironmentSetup(kept["env"]), known)
+                self.world = World.restored(kept, self.spec, config, state, self.interrupted)
+        except ReplayError as reason:
+            self.hooks.remark(f"The unfinished episodes start again: {str(reason).rstrip('.')}.")
 
 
-def _evaluation_due(config: RunConfig, state: TrainingState) -> bool:
-    """Whether an evaluation belongs after the episodes that are complete, and was not taken yet."""
-    if not config.evaluation.episodes or state.evaluated == state.completed:
-        return False
-    every = config.evaluation.every
-    return state.completed >= config.episodes or (
-        every is not None and state.completed // every > state.evaluated // every
-    )
-
-
-def _decide(
-    edit: Edit, curriculum: Curriculum, progress: Progress, config: RunConfig, hooks: TrainingHooks
-) -> Curriculum:
-    """The curriculum after an edit, which is applied or refused."""
-    try:
-        check_edit(curriculum, edit.curriculum, progress)
-        check_experts(edit.curriculum, config.policy.experts)
-        check_run(config.environment, edit.curriculum, allow_import=True)
-    except V3Error as reason:
-        hooks.edit_rejected(edit, str(reason))
-        return curriculum
-    hooks.edit_applied(edit, progress.episode)
-    return edit.curriculum
-
-
-def _lengthen(
-    longer: Longer, state: TrainingState, config: RunConfig, curriculum: Curriculum, hooks: TrainingHooks
-) -> tuple[RunConfig, Curriculum]:
-    """Configuration and curriculum after a new length, which is applied or refused."""
-    if longer.episodes <= config.episodes:
-        hooks.length_rejected(longer, f"The run is planned for {config.episodes} episodes already.")
-        return config, curriculum
-    goes_on = lengthened(curriculum, _progress(state, config))
-    config = config.model_copy(update={"episodes": longer.episodes})
-    state.lengthen(config)
-    hooks.length_applied(longer, None if goes_on == curriculum else goes_on, state.completed)
-    return config, goes_on
-
-
-def _save_as_of(before: Snapshot, state: TrainingState, world: World | None, hooks: TrainingHooks) -> None:
-    """Write a checkpoint of the end of the rollout before, in the middle of one that is not counted yet."""
-    now = state.snapshot()
-    state.rollback(before)
-    _save(state, world, hooks)
-    state.rollback(now)
-
-
-def _save(state: TrainingState, world: World | None, hooks: TrainingHooks) -> None:
-    path = hooks.checkpoint_path(state.completed)
-    # Environments of the phase before are not gone on with.
-    goes_on = world is not None and world.environment == state.environment
-    save_checkpoint(path, {**state.state_dict(), "world": world.state_dict() if world and goes_on else None})
-    hooks.checkpoint_saved(path, state.completed, state.step)
+def _bias_speed(settings: Settings) -> float:
+    """Of the bias balancing, which routing `topk` alone has."""
+    return settings.bias_speed if settings.routing == "topk" else 0.0

@@ -26,6 +26,7 @@ class World:
     envs: EnvironmentBatch
     collector: Collector
     under_way: EpisodeStatistics
+    described: bool = False
     remarked: bool = False
 
     @classmethod
@@ -37,7 +38,7 @@ class World:
         state: TrainingState,
         interrupted: Callable[[], bool] = never,
     ) -> "World":
-        """Environments that begin anew.
+        """Environments at their beginning.
 
         Raises:
             EnvironmentFailureError: if one cannot be made or reset.
@@ -47,7 +48,7 @@ class World:
         seeds = (config.seed, state.completed) if state.completed else (config.seed,)
         count = config.ppo.environments
         envs = EnvironmentBatch(spec.of(environment), count, *seeds, interrupted=interrupted)
-        collector = Collector(envs, config.ppo.rollout_steps, state.policy, state.generator)
+        collector = Collector(envs, config.ppo.rollout_steps, state.backend, state.generator)
         return cls(environment, envs, collector, EpisodeStatistics(count, config.policy.experts))
 
     @classmethod
@@ -85,6 +86,12 @@ class World:
             world.envs.close()
             raise
         return world
+
+    def describe(self, sees: Callable[[str], None]) -> None:
+        """Hand on, once, what of the environments the policy sees: known after the first rollout."""
+        if not self.described:
+            self.described = True
+            sees(self.envs.sees())
 
     def pass_on_remarks(self, remark: Callable[[str], None]) -> None:
         """Hand on, once, what the environments said that does not count."""

@@ -1,0 +1,75 @@
+"""What computes the network, eager torch or another, and the samples that it learns from."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import Tensor
+
+from v3core.config import PPOConfig
+from v3core.policy import GATMoEPolicy, PolicyOutput
+
+
+@dataclass(frozen=True)
+class Samples:
+    """A rollout as learned from: its steps in any order, K = T·N of them."""
+
+    observations: Tensor
+    """[K, size]"""
+    actions: Tensor
+    """[K, components]"""
+    log_probs: Tensor
+    """Of the actions when they were taken, [K]."""
+    advantages: Tensor
+    """Normalised over the rollout, [K]."""
+    targets: Tensor
+    """Of the value head, [K]."""
+    gates: Tensor
+    """As acted, [K, experts]."""
+    noise: Tensor | None
+    """Of the router, as acted, [K, columns]."""
+    successors: Tensor
+    """Index of the sample that really followed in the same episode, −1 where there is none, [K]."""
+    masks: Tensor | None = None
+    """Which actions were allowed, [K, mask size]; None if all were."""
+
+
+def at(rows: Tensor | None, chosen: Tensor | slice | int) -> Tensor | None:
+    """Those rows that were chosen, of what not every rollout has."""
+    return None if rows is None else rows[chosen]
+
+
+class Backend(Protocol):
+    """What computes the network. Acting and learning in turns; nothing else changes the parameters meanwhile."""
+
+    policy: GATMoEPolicy
+    """What is computed: it holds the parameters, the routing in force and the distribution of actions."""
+
+    def act(self, observations: Tensor, noise: Tensor | None) -> PolicyOutput:
+        """What the policy says of observations [batch, size] under routing noise [batch, columns]."""
+        ...
+
+    def values(self, observations: Tensor) -> Tensor:
+        """Values [batch] of observations [batch, size], in units of the reward scale."""
+        ...
+
+    def gradient_step(
+        self, samples: Samples, chosen: Tensor, coefficients: Mapping[str, float], config: PPOConfig
+    ) -> dict[str, Tensor]:
+        """One step of Adam on a minibatch.
+
+        Args:
+            samples: a whole rollout.
+            chosen: indices of the samples in the minibatch, [batch].
+            coefficients: knob to coefficient of the loss of its name; a loss that is left out has 0.
+            config: clipping and the coefficient of the value loss.
+
+        Returns:
+            Losses and statistics by the names of `Update`: scalars, and `expert_grad_norms` [experts]. Nothing is
+            waited for: they may still be under way on a GPU.
+        """
+        ...
+
+    def dormant_share(self, samples: Samples, most: int) -> float:
+        """Share of units that are hardly active on the first `most` samples."""
+        ...

@@ -1,0 +1,95 @@
+"""The network as torch's eager mode computes it: acting, and gradient steps by autograd. The reference."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from v3core.config import PPOConfig
+from v3core.policy import GATMoEPolicy, PolicyOutput
+from v3core.training.backend import Samples, at
+from v3core.training.losses import (
+    ROUTING_LOSSES,
+    Routed,
+    clipped_policy_loss,
+    normalised_gates,
+    recorded_as,
+    value_loss,
+)
+from v3core.training.optimizer import Adam, FlatParameters
+
+DORMANT = 0.025
+"""A unit is dormant if its mean activity is at most this share of its layer's mean (Sokar et al., 2023)."""
+
+
+class EagerBackend:
+    """A `Backend` on a policy and its optimiser, which it does not own: whoever holds them sees every change."""
+
+    def __init__(self, policy: GATMoEPolicy, parameters: FlatParameters, optimizer: Adam) -> None:
+        self.policy, self.parameters, self.optimizer = policy, parameters, optimizer
+
+    def act(self, observations: Tensor, noise: Tensor | None) -> PolicyOutput:
+        """What the policy says of observations [batch, size] under routing noise [batch, columns]."""
+        output: PolicyOutput = self.policy(observations, noise)
+        return output
+
+    def values(self, observations: Tensor) -> Tensor:
+        """Values [batch] of observations [batch, size], in units of the reward scale."""
+        return self.policy.values(observations)
+
+    def gradient_step(
+        self, samples: Samples, chosen: Tensor, coefficients: Mapping[str, float], config: PPOConfig
+    ) -> dict[str, Tensor]:
+        """Learn from the chosen samples; returns losses and statistics by the names under which they are recorded."""
+        total, terms = self.loss(samples, chosen, coefficients, config)
+        self.parameters.gradient.zero_()
+        total.backward()  # type: ignore[no-untyped-call]
+        norms = self.policy.experts.gradient_norms()
+        norm = self.parameters.clip_gradient(config.max_grad_norm)
+        self.optimizer.step()
+        return {**terms, "grad_norm": norm, "expert_grad_norms": norms}
+
+    def loss(
+        self, samples: Samples, chosen: Tensor, coefficients: Mapping[str, float], config: PPOConfig
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """What is minimised, and the statistics of it by name. No time is spent on a loss whose coefficient is 0."""
+        policy = self.policy
+        output = policy(samples.observations[chosen], at(samples.noise, chosen))
+        outputs = policy.actions.masked(output.outputs, at(samples.masks, chosen))
+        log_probs, entropies = policy.actions.log_prob_and_entropy(outputs, samples.actions[chosen])
+        log_ratio = log_probs - samples.log_probs[chosen]
+        ratio = log_ratio.exp()
+        terms = {
+            "policy_loss": clipped_policy_loss(ratio, samples.advantages[chosen], config.clip),
+            "value_loss": value_loss(output.values, samples.targets[chosen]),
+            "action_entropy": entropies.mean(),
+        }
+        total = terms["policy_loss"] + config.value_coefficient * terms["value_loss"]
+        if bonus := coefficients.get("entropy", 0.0):
+            total = total - bonus * terms["action_entropy"]
+        routed, unused = Routed(policy, output, samples, chosen), total.new_zeros(())
+        for knob, loss in ROUTING_LOSSES.items():
+            terms[recorded_as(knob)] = unused
+            if coefficient := coefficients.get(knob, 0.0):
+                terms[recorded_as(knob)] = term = coefficient * loss(routed)
+                total = total + term
+        terms["total_loss"] = total
+        with torch.no_grad():
+            # Schulman's estimator k3 (joschu.net/blog/kl-approx.html): never negative, little variance.
+            terms["approx_kl"] = (ratio - 1 - log_ratio).mean()
+            terms["clip_fraction"] = ((ratio - 1).abs() > config.clip).float().mean()
+            # Total variation between the gates as acted and as they are now.
+            moved = normalised_gates(output.gates) - normalised_gates(samples.gates[chosen])
+            terms["router_shift"] = 0.5 * moved.abs().sum(1).mean()
+        return total, {name: term.detach() for name, term in terms.items()}
+
+    @torch.no_grad()
+    def dormant_share(self, samples: Samples, most: int) -> float:
+        """Share of dormant units of the scene embedding and the experts (Sokar et al., arXiv:2302.12902).
+
+        A unit's activity is its mean absolute value over the first `most` samples, divided by its layer's mean.
+        """
+        output = self.policy(samples.observations[:most], at(samples.noise, slice(most)))
+        layers = (output.scene.abs(), output.hidden.abs())
+        dormant = [layer.mean(-2) <= DORMANT * layer.mean((-2, -1)).unsqueeze(-1) for layer in layers]
+        return float(torch.cat([layer.flatten() for layer in dormant]).float().mean())

@@ -9,6 +9,7 @@ from tests.archive.conftest import make_files
 from tests.store.conftest import config, episode, new_run  # noqa: F401 - fixtures
 from tests.store.recorded import end, record
 from v3core.cli import main
+from v3core.jobs.housekeeping import in_words
 from v3core.store.opening import open_database
 from v3core.store.runs import list_runs, update_run
 
@@ -102,9 +103,9 @@ def test_tidy_lists_first_and_deletes_on_request(capsys, db, run):
     (orphan / "worker.log").write_text("x" * 5000)
     code, out, _ = v3(capsys, "tidy")
     assert code == 0
-    assert f"5.0 kB  {orphan}" in out
+    assert f"{in_words(5000)}  {orphan}" in out
     assert "delete them with --delete" in out
-    assert "5.0 kB in 1 places; see python -m v3core tidy" in v3(capsys, "doctor")[1]
+    assert f"{in_words(5000)} in 1 places; see python -m v3core tidy" in v3(capsys, "doctor")[1]
     assert orphan.is_dir()
     assert v3(capsys, "tidy", "--delete")[0] == 0
     assert not orphan.exists()

@@ -89,8 +89,7 @@ def _data() -> Iterator[Finding]:
         room = in_words(sum(leftover.bytes for leftover in found))
         yield Finding("Left over", False, f"{room} in {len(found)} places; see python -m v3core tidy", needed=False)
     free = shutil.disk_usage(folder).free
-    gigabytes = f"{free / (1 << 30):.1f} GiB free in {folder}"
-    yield Finding("Disk", free > LITTLE_DISK_BYTES, gigabytes, needed=False)
+    yield Finding("Disk", free > LITTLE_DISK_BYTES, f"{in_words(free)} free in {folder}", needed=False)
 
 
 def _port() -> Finding:

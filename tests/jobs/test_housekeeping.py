@@ -59,7 +59,7 @@ def test_sizes_are_cheap(db, ended):
 
 @pytest.mark.parametrize(
     ("size", "words"),
-    [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (12_345, "12 kB"), (1_500_000, "1.5 MB"), (2e9, "2.0 GB")],
+    [(0, "0 Bytes"), (999, "999 Bytes"), (1000, "1 kB"), (12_345, "12.3 kB"), (999_600, "1 MB"), (2.5e9, "2.5 GB")],
 )
 def test_sizes_in_words(size, words):
     assert housekeeping.in_words(size) == words

@@ -14,8 +14,9 @@ from v3core.store import commands
 from v3core.store.run_ends import EndRow
 from v3core.store.runs import get_run, list_runs, update_run
 from v3core.ui import actions
+from v3core.ui.moments import age, latency
 from v3core.ui.refusals import refusal
-from v3core.ui.run_queue import ordinal, queue_places
+from v3core.ui.run_queue import queue_places
 from v3core.ui.toasts import end_sentence
 
 NOW = datetime.now(UTC)
@@ -89,7 +90,7 @@ def test_live_pauses_and_says_what_waits(open_page, database):
     assert (command.kind, command.actor) == ("pause", "page")
     button = app.button(key=f"pause:live:{run_id}")
     assert (button.disabled, button.help) == (True, "The pause was asked for; it comes between two rollouts.")
-    assert "Pause, 0 s ago: waits for the worker" in told(app)
+    assert f"Pause, {age(datetime.now(UTC))} ago: waits for the worker" in told(app)
 
 
 def test_a_second_click_on_the_same_place_does_not_undo_the_first(open_page, database, monkeypatch):
@@ -129,8 +130,10 @@ def test_the_panel_tells_what_became_of_each_command(open_page, database):
     assert "waits for the worker" in shown["Checkpoint now"]["Outcome"]
     assert shown["Checkpoint now"]["Acknowledged"] == "not yet"
     assert shown["Pause"]["Requested"].endswith(" by command line")
-    assert shown["Pause"]["Acknowledged"] == "after 0.2 s"
-    assert shown["Pause"]["Outcome"].endswith("applied after 1.5 s at episode 21")
+    assert shown["Pause"]["Acknowledged"] == f"after {latency(asked, asked + timedelta(seconds=0.2))}"
+    assert shown["Pause"]["Outcome"].endswith(
+        f"applied after {latency(asked, asked + timedelta(seconds=1.5))} at episode 21"
+    )
     assert r"rejected. Too late: \*it\* is at 25." in shown["Boundaries 10, 20"]["Outcome"]
 
 
@@ -165,7 +168,7 @@ def test_a_failure_has_its_traceback_a_click_away(open_page, database):
         (
             Status.STALLED,
             {"heartbeat_at": NOW - timedelta(days=2)},
-            "nothing was heard from it for 2 d; it is not",
+            f"nothing was heard from it for {age(NOW - timedelta(days=2), NOW)}; it is not",
         ),
     ],
 )
@@ -225,12 +228,6 @@ def test_waiting_runs_show_their_place_and_their_priority_can_be_changed(open_pa
     assert queue_places(list_runs(database)) == {second: 1, first: 2}
     assert get_run(database, second).priority == 3
     assert app.number_input(key=f"priority:list:{second}:3").value == 3
-
-
-def test_ordinals():
-    assert [ordinal(number) for number in (1, 2, 3, 4, 11, 12, 21, 112)] == [
-        *("1st", "2nd", "3rd", "4th", "11th", "12th", "21st", "112th")
-    ]
 
 
 def test_an_experiment_at_work_is_stopped_as_one_after_asking(open_page, database):

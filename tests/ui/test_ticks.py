@@ -129,3 +129,13 @@ def test_parts_of_tabs_that_are_long_closed_are_forgotten(clock, values, monkeyp
         monkeypatch.setattr(ticks.ThreadState, "get", lambda number=number: SimpleNamespace(fragment_id=str(number)))
         ticks._draw([TOPIC], lambda: None)
     assert [fragment for _, fragment in ticks._parts] == ["7", "8", "9"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0, "a moment"), (12, "12 seconds"), (60, "a minute"), (7300, "2 hours"), (200_000, "2 days")],
+)
+def test_an_age_is_in_the_largest_unit_that_fits(seconds, words):
+    now = datetime.now(UTC)
+    assert age(now - timedelta(seconds=seconds), now) == words
+    assert latency(now - timedelta(seconds=seconds), now) == (words if seconds > 10 else "0.0 seconds")

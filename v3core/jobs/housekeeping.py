@@ -117,14 +117,8 @@ def compact(database: Database) -> tuple[int, int]:
     return database.compact()
 
 
-KILO = 1000.0
+def in_words(size: float) -> str:
+    """Bytes for people: `734 kB`, `1.23 GB`."""
+    import humanize  # only here: each worker would import it at its start
 
-
-def in_words(size: int) -> str:
-    """Bytes for people: `734 kB`, `1.2 GB`."""
-    number, unit = float(size), "B"
-    for larger in ("kB", "MB", "GB", "TB"):
-        if number < KILO:
-            break
-        number, unit = number / KILO, larger
-    return f"{number:.0f} {unit}" if number >= 10 or unit == "B" else f"{number:.1f} {unit}"
+    return humanize.naturalsize(size, format="%.3g")

@@ -3,22 +3,22 @@
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+import humanize
 import streamlit as st
 
 from v3core.ui import ticks
 
-_UNITS = (("d", 86_400), ("h", 3_600), ("min", 60))
+_UNITS_SECONDS = (86_400, 3_600, 60, 1)
 
 
 def age(moment: datetime | None, now: datetime | None = None) -> str:
-    """How long ago, in the largest unit that fits: `12 s`, `3 min`, `5 h`, `2 d`."""
+    """How long ago, in the largest unit that fits: `12 seconds`, `an hour`, `2 days`."""
     if moment is None:
         return "–"
     seconds = max(0.0, ((now or datetime.now(UTC)) - moment).total_seconds())
-    unit, size = next((found for found in _UNITS if seconds >= found[1]), ("s", 1))
     if now is None:
-        ticks.draw_again_in(max(1.0, size / 3))
-    return f"{seconds / size:.0f} {unit}"
+        ticks.draw_again_in(max(1.0, next((unit for unit in _UNITS_SECONDS if seconds >= unit), 1) / 3))
+    return humanize.naturaldelta(seconds)
 
 
 def clock(moment: datetime, now: datetime | None = None) -> str:
@@ -28,9 +28,9 @@ def clock(moment: datetime, now: datetime | None = None) -> str:
 
 
 def latency(asked: datetime, done: datetime) -> str:
-    """How long an answer took: tenths of a second, as in `0.4 s`, then the largest unit that fits."""
+    """How long an answer took: tenths of a second, as in `0.4 seconds`, then the largest unit that fits."""
     seconds = max(0.0, (done - asked).total_seconds())
-    return f"{seconds:.1f} s" if seconds < 10 else age(asked, done)
+    return f"{seconds:.1f} seconds" if seconds < 10 else age(asked, done)
 
 
 def here(moment: datetime) -> datetime:

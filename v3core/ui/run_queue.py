@@ -1,6 +1,7 @@
 """Runs that wait: their place in the queue, and the priority that decides it."""
 
 import streamlit as st
+from humanize import ordinal
 
 from v3core.errors import V3Error
 from v3core.jobs import control, launcher
@@ -72,12 +73,6 @@ def queue_place(database: Database, run: RunRow, place: int, *, key: str) -> Non
         )
     if problem := waits_for(run):
         st.caption(f":material/folder_off: {plain(problem)}")
-
-
-def ordinal(number: int) -> str:
-    """As in `1st`, `2nd`, `11th`."""
-    ending = "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
-    return f"{number:,}{ending}"
 
 
 def _set_slots(database: Database, field: str) -> None:

@@ -7,15 +7,14 @@ from v3core.jobs.demo import start_demo
 from v3core.jobs.lifecycle import ENDED
 from v3core.store.runs import list_runs
 from v3core.ui import news, shell, ticks
-from v3core.ui.archive_import import archive_import
 from v3core.ui.demo import after_the_demo, invitation
 from v3core.ui.experiments import experiments_at_work
+from v3core.ui.run_files import archive_import
 from v3core.ui.run_list import run_list
 from v3core.ui.run_picker import compare_link
 from v3core.ui.run_queue import slots_menu, slots_text
 from v3core.ui.status import counted
-from v3core.ui.text import plain
-from v3core.ui.unseen import about
+from v3core.ui.text import about, plain
 
 DATABASE_HELP = "Commands given in another folder may use another one; docs/serving.md says how it is chosen."
 

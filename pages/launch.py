@@ -14,8 +14,7 @@ from v3core.jobs.sweep import parse_seeds
 from v3core.store.runs import list_runs
 from v3core.ui import shell
 from v3core.ui.curriculum_editor import curriculum_editor
-from v3core.ui.environment import run_problem
-from v3core.ui.environment_choice import pick_environment
+from v3core.ui.environment_choice import pick_environment, run_problem
 from v3core.ui.launch_again import MOST_TYPED_NAME, draft_from_address
 from v3core.ui.live_chart import live_chart
 from v3core.ui.preset_picker import FROM_A_FILE, chosen_curriculum, pick_preset

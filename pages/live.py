@@ -15,12 +15,11 @@ from v3core.ui.notes import notes_editor
 from v3core.ui.run_charts import run_charts
 from v3core.ui.run_checkpoints import run_checkpoints
 from v3core.ui.run_data import load_series, visible_range
-from v3core.ui.run_exports import run_exports
+from v3core.ui.run_files import run_exports
 from v3core.ui.run_header import rollback_warning, run_header
 from v3core.ui.run_history import run_history
-from v3core.ui.run_parameters import run_parameters
 from v3core.ui.run_picker import pick_run
-from v3core.ui.run_settings import run_settings
+from v3core.ui.run_settings import run_parameters, run_settings
 from v3core.ui.text import plain
 from v3core.ui.train_longer import train_longer
 

@@ -10,8 +10,8 @@ from v3core.archive import write_archive
 from v3core.jobs import control
 from v3core.jobs.lifecycle import Status
 from v3core.store.runs import get_run, list_runs
-from v3core.ui import run_exports
-from v3core.ui.run_exports import _written, file_name
+from v3core.ui import run_files
+from v3core.ui.run_files import _written, file_name
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def test_live_says_how_much_room_a_run_takes_and_offers_every_form(open_page, ru
 
 
 def test_nothing_is_written_before_the_click(open_page, run, monkeypatch):
-    monkeypatch.setattr(run_exports, "write_archive", lambda *_: pytest.fail("written"))
+    monkeypatch.setattr(run_files, "write_archive", lambda *_: pytest.fail("written"))
     monkeypatch.setattr("v3core.store.export.export_run", lambda *_: pytest.fail("written"))
     assert not open_page("pages/live.py", run=run).exception
 
@@ -53,7 +53,7 @@ def test_a_downloads_name_says_what_it_is_of(database, run):
 
 
 def test_what_is_too_large_for_the_browser_goes_by_the_command_line(open_page, run, monkeypatch):
-    monkeypatch.setattr(run_exports, "MOST_DOWNLOAD_BYTES", 10)
+    monkeypatch.setattr(run_files, "MOST_DOWNLOAD_BYTES", 10)
     app = open_page("pages/live.py", run=run)
     assert all(element.proto.disabled for element in app.get("download_button"))
     assert f"archive {run[:8]} --to run.v3run" in app.code[-1].value or any(

@@ -198,8 +198,8 @@ def test_going_on_with_a_run_of_another_host_is_asked_first(open_page, database)
     app = open_page("pages/live.py", run=run_id)
     app.button(key=f"resume:live:{run_id}").click().run()
     assert get_run(database, run_id).status == "stopped"
-    assert "was trained on host **far-away**. Go on here?" in told(app)
-    assert app.button(key="confirm-take-over").label == "Go on here"
+    assert "was trained on host **far-away**. Resume it on this one?" in told(app)
+    assert app.button(key="confirm-take-over").label == "Resume here"
 
 
 def test_notes_and_tags_are_kept_shown_and_found(open_page, database):

@@ -10,7 +10,7 @@ ROOT = Path(__file__).resolve().parents[2]
 FILES = [ROOT / "app.py", *sorted((ROOT / "pages").glob("*.py")), *sorted((ROOT / "v3core" / "ui").rglob("*.py"))]
 
 ESCAPING = {"plain", "lines", "md", "unseen"}
-"""Of `v3core.ui.text` and `unseen`, and whatever else is declared to return `Markdown`."""
+"""Of `v3core.ui.text`, and whatever else is declared to return `Markdown`."""
 NUMBERS = {"len", "number", "counted", "age", "clock", "latency", "in_words", "ordinal", "slots_text"}
 """These write numbers, with words of ours."""
 HELP = ("help",)

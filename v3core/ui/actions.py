@@ -2,22 +2,20 @@
 
 import time
 from collections.abc import Callable, Collection
+from contextlib import suppress
 
 import streamlit as st
 
-from v3core.errors import V3Error
 from v3core.jobs import control
 from v3core.jobs.lifecycle import ACTIVE, RESUMABLE, Status
 from v3core.store.database import Database
 from v3core.store.history import CheckpointRow
 from v3core.store.run_row import RunRow
 from v3core.store.runs import UnknownRunError
-from v3core.ui.notices import notify
+from v3core.ui.clicks import ACTOR, ask_to_take_over, confirm, or_notice
 from v3core.ui.refusals import Action, refusal, trained_elsewhere
-from v3core.ui.status import ACTOR, counted
-from v3core.ui.take_over import ask_to_take_over
-from v3core.ui.text import md, plain
-from v3core.ui.unseen import unseen
+from v3core.ui.status import counted
+from v3core.ui.text import md, plain, unseen
 
 MANY_EPISODES = 50_000
 """More take seconds to delete."""
@@ -124,16 +122,14 @@ def resume_sentence(run: RunRow, checkpoint: CheckpointRow | None) -> str:
     return f"{where}; {counted(again, 'episode')} after it trained anew." if again > 0 else f"{where}."
 
 
+@or_notice
 def _do(database: Database, run_id: str, action: Action, place: str) -> None:
     now = time.monotonic()
     before = st.session_state.get(place)
     st.session_state[place] = now
     if before is not None and now - before < DOUBLE_CLICK_SECONDS:
         return
-    try:
-        _ACTS[action](database, run_id, ACTOR)
-    except V3Error as error:
-        notify(plain(error), icon=":material/warning:")
+    _ACTS[action](database, run_id, ACTOR)
 
 
 @st.dialog("Delete this run?", icon=":material/delete:")
@@ -147,26 +143,9 @@ def _confirm_delete(database: Database, run: RunRow) -> None:
     )
     if run.episode > MANY_EPISODES:
         st.caption("Deleting so many episodes takes a while, in which this page waits.")
-    with st.container(horizontal=True, horizontal_alignment="right"):
-        if st.button("Keep it", key="keep"):
-            st.rerun()
-        # In a callback: a click that arrives with a tick of the page behind the dialog is carried out all the same.
-        if st.button(
-            "Delete",
-            type="primary",
-            icon=":material/delete:",
-            key="confirm-delete",
-            on_click=_delete,
-            args=(database, run),
-        ):
-            st.rerun()
+    confirm("Delete", ":material/delete:", "delete", _delete, database, run.id)
 
 
-def _delete(database: Database, run: RunRow) -> None:
-    run_id = run.id
-    try:
+def _delete(database: Database, run_id: str) -> None:
+    with suppress(UnknownRunError):  # deleted already: by a first click, or in another tab
         control.delete(database, run_id)
-    except UnknownRunError:
-        pass  # deleted already: by a first click, or in another tab
-    except V3Error as error:
-        notify(plain(error), icon=":material/warning:")

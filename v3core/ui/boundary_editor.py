@@ -11,11 +11,10 @@ from v3core.store.commands import RevisionRow, read_revisions
 from v3core.store.database import Database
 from v3core.store.run_row import RunRow
 from v3core.ui import news, shell, ticks
+from v3core.ui.clicks import ACTOR, ask_to_take_over
 from v3core.ui.live_chart import BoundaryMove
 from v3core.ui.moments import age
 from v3core.ui.refusals import trained_elsewhere
-from v3core.ui.status import ACTOR
-from v3core.ui.take_over import ask_to_take_over
 from v3core.ui.text import md, plain
 
 _APPLIED = "boundaries-applied"

@@ -1,14 +1,17 @@
 """Choosing an environment: from a list, or by an id that is typed; part of an id is asked about, never taken as one."""
 
+import json
 from collections.abc import Sequence
 
 import streamlit as st
 
 from v3core.config import chosen_environment, recipe_for
-from v3core.environment_setup import EnvironmentSetup
+from v3core.curriculum import Curriculum, dump, parse, setups_of
+from v3core.environment_setup import EnvironmentSetup, format_args, parse_args, parse_wrapper, setup_of, split
 from v3core.environments import known_environments, matching_environments
-from v3core.ui.environment import environment_problem, environment_seen, environment_warnings
-from v3core.ui.environment_fields import environment_fields
+from v3core.environments.apart import check_launch
+from v3core.environments.examine import Report
+from v3core.errors import V3Error
 from v3core.ui.text import md, plain
 
 DEFAULT_ENV = "CartPole-v1"
@@ -18,6 +21,14 @@ _HELP = (
     "Choose one, or type the id of any other that is registered with Gymnasium. `module:Env-v0`, which imports code, "
     "can be trained from the command line only."
 )
+_ARGS_HELP = "What its constructor takes, separated by commas: `size=8, map_name=8x8`. All take `max_episode_steps`."
+_WRAPPERS_HELP = (
+    "Names of `gymnasium.wrappers`, the innermost first, separated by commas: "
+    "`TimeAwareObservation, TimeLimit(max_episode_steps=200)`. `module:Class`, which imports code, can be used on the "
+    "command line only."
+)
+CALL_SECONDS = 30.0
+"""A call of an environment's code that takes longer hangs: somebody is looking at the page meanwhile."""
 
 
 def pick_environment(before: EnvironmentSetup | None = None) -> tuple[EnvironmentSetup, str | None]:
@@ -43,17 +54,17 @@ def pick_environment(before: EnvironmentSetup | None = None) -> tuple[Environmen
     if matches := matching_environments(chosen):
         return EnvironmentSetup(chosen), _ask(chosen, matches)
     usual = before if before and before.env_id == chosen else chosen_environment(chosen, recipe_for(chosen))
-    setup, wrong = environment_fields(usual)
+    setup, wrong = _fields(usual)
     if wrong:
         return setup, wrong
-    problem = environment_problem(setup)
-    if problem:
-        st.error(plain(problem), icon=":material/error:")
+    found = _look_at(_key(setup), None) if chosen else Report("", "Choose an environment.")
+    if found.fault:
+        st.error(plain(found.fault), icon=":material/error:")
     else:
-        for warning in environment_warnings(setup):
+        for warning in found.warnings:
             st.warning(plain(warning), icon=":material/warning:")
-        st.caption(md(":material/visibility: {}", environment_seen(setup)))
-    return setup, problem
+        st.caption(md(":material/visibility: {}", found.sees))
+    return setup, found.fault
 
 
 def _ask(typed: str, matches: Sequence[str]) -> str:
@@ -72,3 +83,54 @@ def _ask(typed: str, matches: Sequence[str]) -> str:
 
 def _choose(env: str) -> None:
     st.session_state[_KEY] = env
+
+
+def _fields(usual: EnvironmentSetup) -> tuple[EnvironmentSetup, str | None]:
+    """The environment with the arguments and wrappers that were typed.
+
+    Args:
+        usual: what the fields begin with.
+
+    Returns:
+        The environment, as usual where a field cannot be read, and the sentence that says so, which stands beside the
+        field too.
+    """
+    key = f"{usual.env_id}:{format_args(usual.args)}:{usual.wrappers}"
+    with st.expander("Arguments and wrappers", icon=":material/tune:", expanded=bool(usual.args or usual.wrappers)):
+        args = st.text_input(
+            "Arguments", format_args(usual.args), key=f"env-args:{key}", placeholder="As registered", help=_ARGS_HELP
+        )
+        wrappers = st.text_input(
+            "Wrappers", ", ".join(usual.wrappers), key=f"wrappers:{key}", placeholder="None", help=_WRAPPERS_HELP
+        )
+        try:
+            named = tuple(split(wrappers or ""))
+            for text in named:
+                parse_wrapper(text)
+            return EnvironmentSetup(usual.env_id, parse_args(split(args or "")), named), None
+        except V3Error as problem:
+            st.error(plain(problem), icon=":material/error:")
+            return usual, str(problem)
+
+
+def run_problem(env: EnvironmentSetup | str, curriculum: Curriculum) -> str | None:
+    """Why one policy cannot be trained on all environments of a run, as one sentence; None if it can."""
+    setup = setup_of(env)
+    return _look_at(_key(setup), dump(curriculum)).fault if setups_of(setup, curriculum) != [setup] else None
+
+
+def _key(setup: EnvironmentSetup) -> str:
+    return json.dumps([setup.env_id.strip(), dict(setup.args), setup.wrappers])
+
+
+@st.cache_data(max_entries=256, ttl=600, show_spinner="Looking at the environment …")
+def _look_at(key: str, curriculum: str | None) -> Report:
+    """What keeps it from being trained, what is odd, and what of it is seen; looked at again now and then."""
+    env_id, args, wrappers = json.loads(key)
+    try:
+        setup = EnvironmentSetup(env_id, args, tuple(wrappers))
+        curricula = [] if curriculum is None else [parse(curriculum)]
+        checked = check_launch(setup, curricula, allow_import=False, seconds=CALL_SECONDS)
+    except V3Error as error:
+        return Report(env_id, str(error))
+    return Report(env_id, warnings=checked.warnings, sees=checked.sees)

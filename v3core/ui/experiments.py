@@ -4,15 +4,15 @@ from collections import Counter
 
 import streamlit as st
 
-from v3core.errors import V3Error
 from v3core.jobs import control
 from v3core.jobs.lifecycle import ENDED, Status
 from v3core.store.database import Database
 from v3core.store.run_row import RunRow
+from v3core.ui.clicks import ACTOR, confirm
 from v3core.ui.notices import notify
 from v3core.ui.refusals import refusal
 from v3core.ui.run_picker import compare_link
-from v3core.ui.status import ACTOR, counted
+from v3core.ui.status import counted
 from v3core.ui.text import md, plain
 
 _SHOWN = 3
@@ -67,25 +67,9 @@ def _confirm_stop(database: Database, name: str, count: int) -> None:
         f"Stop {counted(count, 'run')} of **{plain(name)}**? Those that train write a checkpoint first, and all "
         "can be resumed."
     )
-    with st.container(horizontal=True, horizontal_alignment="right"):
-        if st.button("Let them train", key="let-them-train"):
-            st.rerun()
-        # In a callback: a click that arrives with a tick of the page behind the dialog is carried out all the same.
-        if st.button(
-            "Stop",
-            type="primary",
-            icon=":material/stop_circle:",
-            key="confirm-stop-experiment",
-            on_click=_stop,
-            args=(database, name),
-        ):
-            st.rerun()
+    confirm("Stop", ":material/stop_circle:", "stop-experiment", _stop, database, name)
 
 
 def _stop(database: Database, name: str) -> None:
-    try:
-        asked = control.stop_experiment(database, name, ACTOR)
-    except V3Error as error:
-        notify(plain(error), icon=":material/warning:")
-    else:
-        notify(md("{} asked to stop.", counted(asked, "run")), icon=":material/stop_circle:", seconds=4)
+    asked = control.stop_experiment(database, name, ACTOR)
+    notify(md("{} asked to stop.", counted(asked, "run")), icon=":material/stop_circle:", seconds=4)

@@ -6,7 +6,7 @@ from v3core.errors import V3Error
 from v3core.jobs import control
 from v3core.store.database import Database
 from v3core.store.run_row import RunRow
-from v3core.ui.status import ACTOR
+from v3core.ui.clicks import ACTOR
 from v3core.ui.text import lines, plain
 
 

@@ -30,8 +30,7 @@ from v3core.ui.boundary_editor import drafts, remember_drag
 from v3core.ui.live_chart import live_chart
 from v3core.ui.moments import age
 from v3core.ui.run_data import remember_range, visible_range
-from v3core.ui.text import md, plain
-from v3core.ui.unseen import about
+from v3core.ui.text import about, md, plain
 
 NOTHING_RECORDED = "Nothing of this is recorded for this run."
 

@@ -13,7 +13,7 @@ from v3core.store.history import CheckpointRow, read_checkpoints
 from v3core.store.run_row import RunRow
 from v3core.ui import ticks
 from v3core.ui.moments import clock
-from v3core.ui.run_exports import MOST_DOWNLOAD_BYTES, file_name
+from v3core.ui.run_files import MOST_DOWNLOAD_BYTES, file_name
 from v3core.ui.status import counted, number
 from v3core.ui.text import plain
 

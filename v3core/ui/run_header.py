@@ -7,6 +7,7 @@ import streamlit as st
 
 from v3core.charts.series import RunSeries
 from v3core.jobs import control
+from v3core.jobs.demo import is_demo
 from v3core.jobs.lifecycle import ACTIVE, RESUMABLE, Status
 from v3core.store.commands import CommandRow
 from v3core.store.database import Database
@@ -18,11 +19,18 @@ from v3core.ui.actions import resume_sentence, run_actions
 from v3core.ui.command_panel import newest_command
 from v3core.ui.launch_again import launch_again_link
 from v3core.ui.moments import age
-from v3core.ui.next_steps import next_steps
 from v3core.ui.notes import notes_line
 from v3core.ui.refusals import refusal, trained_elsewhere, trains_elsewhere
+from v3core.ui.run_checkpoints import use_policy
+from v3core.ui.run_picker import compare_link
 from v3core.ui.run_queue import queue_place, queue_places
-from v3core.ui.status import ADVANCES, counted, number, stalled_sentence, status_badge
+from v3core.ui.status import (
+    ADVANCES,
+    counted,
+    number,
+    stalled_sentence,
+    status_badge,
+)
 from v3core.ui.text import md, plain
 
 SILENT_SECONDS = 30
@@ -141,3 +149,30 @@ def rollback_warning(series: RunSeries) -> None:
             "none of them left a trace in the policy.",
             icon=":material/undo:",
         )
+
+
+def next_steps(database: Database, run: RunRow, checkpoint: CheckpointRow | None) -> None:
+    """Links and buttons under the sentence that says that the run is complete.
+
+    Args:
+        database: an open store.
+        run: the run.
+        checkpoint: its newest one that is whole, if there is one.
+    """
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if not is_demo(run):  # whose page offers the comparison with what to look for
+            _compare(run, list_runs(database))
+        if checkpoint is not None:
+            with st.popover("Use the policy", icon=":material/code:", key=f"use-{run.id}"):
+                use_policy((database.data_dir / checkpoint.path).resolve())
+
+
+def _compare(run: RunRow, runs: list[RunRow]) -> None:
+    """With its experiment; else with the newest other run of the same environment."""
+    group = [other for other in runs if run.experiment and other.experiment == run.experiment]
+    if len(group) > 1 and run.experiment:
+        compare_link(md("Compare the {} of {}", counted(len(group), "run"), run.experiment), experiment=run.experiment)
+        return
+    other = next((one for one in runs if one.env == run.env and one.id != run.id and one.episode), None)
+    if other is not None:
+        compare_link(md("Compare with {}", other.name), runs=f"{run.id},{other.id}")

@@ -3,15 +3,13 @@
 import streamlit as st
 from humanize import ordinal
 
-from v3core.errors import V3Error
 from v3core.jobs import control, launcher
 from v3core.jobs.launch import waits_for
 from v3core.jobs.lifecycle import ACTIVE, Status
 from v3core.store.database import Database
 from v3core.store.run_row import RunRow
-from v3core.ui.notices import notify
+from v3core.ui.clicks import ACTOR, or_notice
 from v3core.ui.refusals import trains_elsewhere
-from v3core.ui.status import ACTOR
 from v3core.ui.text import md, plain
 
 PRIORITY_HELP = "Of the runs that wait, those of the highest priority start first, then the oldest."
@@ -75,21 +73,13 @@ def queue_place(database: Database, run: RunRow, place: int, *, key: str) -> Non
         st.caption(f":material/folder_off: {plain(problem)}")
 
 
+@or_notice
 def _set_slots(database: Database, field: str) -> None:
-    number = st.session_state[field]
-    if number is None:
-        return
-    try:
+    if (number := st.session_state[field]) is not None:
         launcher.set_slots(database, number)
-    except V3Error as error:
-        notify(plain(error), icon=":material/warning:")
 
 
+@or_notice
 def _set_priority(database: Database, run_id: str, field: str) -> None:
-    priority = st.session_state[field]
-    if priority is None:
-        return
-    try:
+    if (priority := st.session_state[field]) is not None:
         control.set_priority(database, run_id, priority, ACTOR)
-    except V3Error as error:
-        notify(plain(error), icon=":material/warning:")

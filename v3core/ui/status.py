@@ -9,9 +9,6 @@ from v3core.store.run_row import RunRow
 from v3core.ui.moments import age
 from v3core.ui.text import plain
 
-ACTOR = "page"
-"""Who asks, in a run's history, what somebody clicks here."""
-
 ADVANCES = (Status.STARTING, Status.RUNNING, Status.STOPPING)
 """Statuses in which a run trains, so that its speed, and the time that it takes, mean something."""
 

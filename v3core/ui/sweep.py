@@ -9,7 +9,7 @@ from v3core.curriculum import Curriculum, load_preset, scaled
 from v3core.environment_setup import EnvironmentSetup
 from v3core.errors import V3Error
 from v3core.jobs.sweep import expand, experiment_name
-from v3core.ui.environment import run_problem
+from v3core.ui.environment_choice import run_problem
 from v3core.ui.preset_picker import presets_for
 from v3core.ui.status import counted
 from v3core.ui.text import plain

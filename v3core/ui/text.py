@@ -1,4 +1,4 @@
-"""What people wrote, for the places where Streamlit reads Markdown: every sign stands for itself.
+"""What people wrote, for the places where Streamlit reads Markdown: every sign stands for itself. And unseen names.
 
 Names, tags, notes, ids, reasons and query parameters come from strangers too: in an archive, a link, a row. Read as
 Markdown they become links, icons and pictures that the browser fetches. So whatever is not a literal of ours passes
@@ -12,6 +12,8 @@ is, so it had better be a literal of ours.
 import re
 import string
 from typing import Any
+
+import streamlit as st
 
 BREAK = ":color{}"
 """A directive without text and without colours: an empty span, neither seen, copied nor read out.
@@ -70,3 +72,21 @@ def md(template: str, *values: object) -> Markdown:
 class _Escaping(string.Formatter):
     def format_field(self, value: Any, format_spec: str) -> str:
         return value if isinstance(value, Markdown) else plain(format(value, format_spec))
+
+
+_PIXEL = "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"
+
+
+def unseen(template: str, *values: object) -> Markdown:
+    """What a screen reader says of a button whose icon is all that is seen; `template` and `values` as of `md`.
+
+    Streamlit calls such a button by its icon, `delete icon`, whatever it does and to which run, and has no parameter
+    for a name. The alternative text of a picture in its label is its name; the picture is one transparent pixel.
+    """
+    return Markdown(f"![{md(template, *values)}]({_PIXEL})")
+
+
+def about(what: str, meaning: str) -> None:
+    """A small button that explains `what`. Streamlit's own marks for help are all called `Help` beside plain text."""
+    with st.popover(unseen("About {}", what), icon=":material/help:", type="tertiary"):
+        st.markdown(plain(meaning))

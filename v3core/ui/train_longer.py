@@ -3,15 +3,13 @@
 import streamlit as st
 
 from v3core.config import MAX_EPISODES
-from v3core.errors import V3Error
 from v3core.jobs import control
 from v3core.jobs.lifecycle import ACTIVE, ENDED, Status
 from v3core.jobs.longer import extend
 from v3core.store.database import Database
 from v3core.store.run_row import RunRow
-from v3core.ui.notices import notify
+from v3core.ui.clicks import ACTOR, or_notice
 from v3core.ui.refusals import trains_elsewhere
-from v3core.ui.status import ACTOR
 from v3core.ui.text import plain
 
 
@@ -56,12 +54,10 @@ def _meaning(run: RunRow) -> str:
     return "Resumes it with the new length, from its newest checkpoint."
 
 
+@or_notice
 def _ask(database: Database, run_id: str, status: str, key: str) -> None:
     episodes = int(st.session_state[key])
-    try:
-        if status in ENDED:
-            control.resume(database, run_id, ACTOR, episodes=episodes)
-        else:
-            extend(database, run_id, episodes, ACTOR)
-    except V3Error as error:
-        notify(plain(error), icon=":material/warning:")
+    if status in ENDED:
+        control.resume(database, run_id, ACTOR, episodes=episodes)
+    else:
+        extend(database, run_id, episodes, ACTOR)

@@ -1,0 +1,68 @@
+"""What somebody asks for by a click: carried out, with a notice where it cannot be; some of it is asked about first."""
+
+import functools
+from collections.abc import Callable
+from typing import Any, ParamSpec
+
+import streamlit as st
+
+from v3core.curriculum import Curriculum
+from v3core.errors import V3Error
+from v3core.jobs import control
+from v3core.store.database import Database
+from v3core.store.run_row import RunRow
+from v3core.ui.notices import notify
+from v3core.ui.text import md, plain
+
+P = ParamSpec("P")
+
+ACTOR = "page"
+"""Who asks, in a run's history, what somebody clicks here."""
+
+
+def or_notice(action: Callable[P, object]) -> Callable[P, None]:
+    """The action, for a callback: a notice says why it could not be carried out."""
+
+    @functools.wraps(action)
+    def carried_out(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            action(*args, **kwargs)
+        except V3Error as error:
+            notify(plain(error), icon=":material/warning:")
+
+    return carried_out
+
+
+def confirm(label: str, icon: str, key: str, action: Callable[..., object], *args: Any) -> None:
+    """The end of a dialog that asks whether to do something: the buttons to leave it, and to do it.
+
+    Args:
+        label: of the button that does it.
+        icon: of that button.
+        key: it is `confirm-KEY`.
+        action: what is done, with `args`.
+        args: values for it.
+    """
+    with st.container(horizontal=True, horizontal_alignment="right"):
+        if st.button("Cancel", key=f"cancel-{key}"):
+            st.rerun()
+        # In a callback: a click that arrives with a tick of the page behind the dialog is carried out all the same.
+        if st.button(
+            plain(label), type="primary", icon=icon, key=f"confirm-{key}", on_click=or_notice(action), args=args
+        ):
+            st.rerun()
+
+
+@st.dialog("Resume on this host?", icon=":material/swap_horiz:")
+def ask_to_take_over(database: Database, run: RunRow, curriculum: Curriculum | None = None) -> None:
+    """Ask, then resume a run that was trained on another host, under another curriculum if one is given."""
+    st.markdown(
+        md(
+            "**{}** was trained on host **{}**. Resume it on this one? Its checkpoints must be in this data folder "
+            "too, and nobody should resume it there as well.",
+            run.name,
+            run.host or "",
+        )
+    )
+    resume = functools.partial(control.resume, curriculum=curriculum, take_over=True)
+    confirm("Resume here", ":material/resume:", "take-over", resume, database, run.id, ACTOR)

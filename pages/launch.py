@@ -1,5 +1,6 @@
 """Launch: choose what to train, see what the curriculum will do, start it."""
 
+from typing import cast
 from uuid import uuid4
 
 import streamlit as st
@@ -39,7 +40,8 @@ with st.container(border=True):
     again = draft if draft and draft.run.env == env else None
     recipe = recipe_for(env)
     usual = again.run.episodes if again else recipe.episodes
-    length = middle.number_input("Episodes", 1, MAX_EPISODES, usual, step=50, key=f"episodes:{env}")
+    # None once the field was emptied, whatever its type says.
+    length = cast("int | None", middle.number_input("Episodes", 1, MAX_EPISODES, usual, step=50, key=f"episodes:{env}"))
     episodes = int(length or usual)
     if length is None:
         problems.append("Say how many episodes to train.")

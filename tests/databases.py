@@ -5,7 +5,9 @@ V3_TEST_POSTGRES_URL names a PostgreSQL server to use; otherwise the tests start
 
 import os
 import uuid
+from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from sqlalchemy import create_engine, make_url
@@ -24,7 +26,7 @@ BACKENDS = ["sqlite", POSTGRES]
 
 
 @contextmanager
-def empty_database(backend, folder):
+def empty_database(backend: str, folder: Path) -> Iterator[str]:
     """The URL of a database that nobody else uses; a PostgreSQL one is dropped at the end."""
     if backend == "sqlite":
         yield f"sqlite:///{folder / 'v3.db'}"

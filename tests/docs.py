@@ -16,8 +16,8 @@ def knobs() -> str:
         if isinstance(setting, Knob):
             allowed, default = setting.allowed.words, "recipe" if setting.from_recipe else f"{setting.default:g}"
         else:
-            names = isinstance(setting.allowed, tuple)
-            allowed = ", ".join(f"`{choice}`" for choice in setting.allowed) if names else setting.allowed
+            choices = setting.allowed
+            allowed = choices if isinstance(choices, str) else ", ".join(f"`{choice}`" for choice in choices)
             default = setting.default
         rows.append((f"`{name}`", setting.title, setting.meaning, allowed, default, setting.source))
     return table(("Key", "Called", "Meaning", "Allowed", "If unset", "From"), rows)

@@ -1,6 +1,8 @@
 """Every episode that is recorded of a run, as columns."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from sqlalchemy import String, select
@@ -53,7 +55,7 @@ def read_episodes(db: Database, run_id: str) -> EpisodeTable:
     )
 
 
-def _array(name: str, values: tuple) -> np.ndarray:
+def _array(name: str, values: Sequence[Any]) -> np.ndarray:
     kind = _COLUMNS[name].type
     if isinstance(kind, String | UtcDateTime):
         return np.array(values, dtype=object)

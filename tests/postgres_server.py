@@ -16,6 +16,7 @@ import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 FOLDER = "V3_TEST_POSTGRES_FOLDER"
 START_SECONDS = 60
@@ -30,18 +31,18 @@ SETTINGS = {
 }
 
 
-def binaries():
+def binaries() -> Path | None:
     """The folder of Debian's newest PostgreSQL; None where none is installed."""
     found = [path.parent for path in Path("/usr/lib/postgresql").glob("*/bin/initdb")]
     return max(found, key=lambda path: int(path.parent.name), default=None)
 
 
-def begin_session():
+def begin_session() -> None:
     """Say where the server of this session, and of its workers, will be; it is started only if a test needs it."""
     os.environ[FOLDER] = tempfile.mkdtemp(prefix="v3-postgres-")
 
 
-def end_session():
+def end_session() -> None:
     """Stop the server if there is one, and remove its folder."""
     folder = Path(os.environ.pop(FOLDER))
     with suppress(FileNotFoundError, ProcessLookupError):
@@ -52,7 +53,7 @@ def end_session():
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def server_url():
+def server_url() -> str:
     """URL of the server's own database; starts the server if nobody has yet, in whichever test process."""
     folder = Path(os.environ[FOLDER])
     url = folder / "url"
@@ -63,7 +64,7 @@ def server_url():
     return url.read_text()
 
 
-def _start_guardian(folder, url):
+def _start_guardian(folder: Path, url: Path) -> None:
     # xdist's workers name the process of the session, which outlives them.
     session = os.getppid() if "PYTEST_XDIST_WORKER" in os.environ else os.getpid()
     with (folder / "log").open("w") as log:
@@ -81,7 +82,7 @@ def _start_guardian(folder, url):
         time.sleep(0.02)
 
 
-def guard(folder, session):
+def guard(folder: Path, session: int) -> None:
     """Start the server, and end it with the process `session`, or on SIGTERM."""
     alive = os.pidfd_open(session)
     terminated, wake = os.pipe()
@@ -112,7 +113,7 @@ def guard(folder, session):
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _unprivileged():
+def _unprivileged() -> pwd.struct_passwd | None:
     """PostgreSQL refuses to run as root; None for anybody else, who runs it as himself."""
     if os.geteuid() != 0:
         return None
@@ -121,9 +122,11 @@ def _unprivileged():
     return pwd.getpwnam("nobody")
 
 
-def _run(user, program, *arguments, folder):
-    rights = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []} if user else {}
-    command = [str(binaries() / program), f"--pgdata={folder / 'data'}", *arguments]
+def _run(user: pwd.struct_passwd | None, program: str, *arguments: str, folder: Path) -> None:
+    installed = binaries()
+    assert installed is not None
+    rights: dict[str, Any] = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []} if user else {}
+    command = [str(installed / program), f"--pgdata={folder / 'data'}", *arguments]
     subprocess.run(command, cwd=folder, check=True, timeout=START_SECONDS, **rights)
 
 

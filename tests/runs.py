@@ -1,6 +1,6 @@
 """Small real runs for tests: what they are, waiting for them, and whether what they recorded is whole."""
 
-from tests.episode_table import read_episodes
+from tests.episode_table import EpisodeTable, read_episodes
 from tests.waiting import wait_for
 from v3core.config import BaseConfig, PolicyConfig, PPOConfig, Recipe, RunConfig, build_run_config
 from v3core.curriculum import parse
@@ -20,7 +20,9 @@ TINY = Recipe(
 )
 
 
-def tiny_config(*, episodes=60, boundary=None, env="CartPole-v1", name="tiny", seed=1) -> RunConfig:
+def tiny_config(
+    *, episodes: int = 60, boundary: int | None = None, env: str = "CartPole-v1", name: str = "tiny", seed: int = 1
+) -> RunConfig:
     """Two phases, or one if the boundary is None."""
     first = f"{{name: early, until: {{episode: {boundary}}}, routing: softmax}}, " if boundary else ""
     curriculum = parse(f"{{name: test, phases: [{first}{{name: late, routing: sparsemax}}]}}")
@@ -42,7 +44,7 @@ def wait_until(db: Database, run_id: str, *, status: Status | None = None, episo
     return get_run(db, run_id)
 
 
-def assert_whole(db: Database, run_id: str, loads_known: int | None = None):
+def assert_whole(db: Database, run_id: str, loads_known: int | None = None) -> EpisodeTable:
     """Every episode is recorded once, with its loads (all, or the first so many); nothing runs backwards."""
     table, run = read_episodes(db, run_id), get_run(db, run_id)
     assert table["episode"].tolist() == list(range(1, run.episode + 1))

@@ -8,7 +8,8 @@ import pytest
 from tests.load import busy_machine
 from tests.processes import kill_all
 from tests.runs import tiny_config
-from v3core.jobs.launcher import ROOT, enqueue
+from v3core.jobs.launcher import enqueue
+from v3core.paths import shipped
 from v3core.store.opening import open_database
 
 HERE = Path(__file__).parent
@@ -31,7 +32,7 @@ def db(folder, tmp_path, monkeypatch):
     monkeypatch.setenv("V3_MAX_WORKERS", "4")
     monkeypatch.setenv("V3_DATA_DIR", str(folder))
     monkeypatch.setenv("V3_SPY_FOLDER", str(spied))
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(map(str, [HERE / "environments", HERE / "spy", ROOT])))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(map(str, [HERE / "environments", HERE / "spy", shipped()])))
     monkeypatch.delenv("V3_DATABASE_URL", raising=False)
     database = open_database()
     yield database

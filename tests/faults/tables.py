@@ -19,6 +19,7 @@ def table_of(kills: Sequence[Kill], seed: int) -> str:
         "|---|---|---|---|---|---|",
     ]
     rows = [(phase, [kill for kill in kills if phase in kill.hit]) for phase in (*PHASES, BETWEEN)]
+    columns: tuple[list[float], ...]
     for name, hit in [*rows, ("all", list(kills))]:
         if not hit:
             continue

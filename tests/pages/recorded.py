@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
+from typing import Any, cast
 
 from v3core.config import build_run_config, recipe_for
-from v3core.curriculum import Progress, environments_of, load_preset, scaled, settings_at
+from v3core.curriculum import BaseValues, Curriculum, Progress, environments_of, load_preset, scaled, settings_at
 from v3core.episode import EpisodeRecord
 from v3core.insight.loads import DEAD_LOAD
 from v3core.jobs import identity
@@ -141,15 +142,16 @@ def _as_older(row: EpisodeRecord) -> EpisodeRecord:
         *("approx_kl", "clip_fraction", "router_shift", "grad_norm", "explained_variance", "dormant_share"),
         *("rollbacks", "load_entropy", "specialisation", "effective_experts", "support", "load_cv"),
     )
-    return replace(row, **dict.fromkeys(unknown), expert_grad_norms=(None,) * len(row.loads))
+    values: dict[str, Any] = dict.fromkeys(unknown)
+    return replace(row, **values, expert_grad_norms=cast("tuple[float, ...]", (None,) * len(row.loads)))
 
 
 @cache
-def _base():
+def _base() -> BaseValues:
     return recipe_for("CartPole-v1").base.values()
 
 
-def _episode(number: int, curriculum, episodes: int, experts: int = 4) -> EpisodeRecord:
+def _episode(number: int, curriculum: Curriculum, episodes: int, experts: int = 4) -> EpisodeRecord:
     settings = settings_at(curriculum, Progress(number - 1, episodes), _base())
     return EpisodeRecord(
         episode=number,

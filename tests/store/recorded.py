@@ -1,10 +1,14 @@
 """A run with something in every table, and values that are easily lost on the way."""
 
 import math
+from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 from tests.store.conftest import START
+from v3core.episode import EpisodeRecord
 from v3core.store import commands
+from v3core.store.database import Database
 from v3core.store.history import (
     CheckpointRow,
     PhaseChangeRow,
@@ -20,10 +24,10 @@ TINY, LARGE = 5e-324, 1.7976931348623157e308
 THIRD = 0.1 + 0.2
 
 
-def record(db, run_id, episode, count=12):
+def record(db: Database, run_id: str, episode: Callable[..., EpisodeRecord], count: int = 12) -> str:
     """Record `count` episodes and all that goes with them; the run is running afterwards."""
     writer = EpisodeWriter(db, run_id, generation=0, writable_in=["running"])
-    odd = {
+    odd: dict[int, dict[str, Any]] = {
         3: {"return_": math.nan},
         4: {"return_": math.inf},
         5: {"return_": -math.inf},
@@ -52,7 +56,7 @@ def record(db, run_id, episode, count=12):
     return run_id
 
 
-def end(db, run_id, status="stopped"):
+def end(db: Database, run_id: str, status: str = "stopped") -> None:
     """Give the run another status."""
     with db.write() as tx:
         update_run(tx, run_id, {"status": status}, only_in=["running"])

@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from v3core.curriculum.knobs import SETTINGS, Knob
+from v3core.jobs.control import COMMANDS
+from v3core.jobs.lifecycle import Status
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 
@@ -23,7 +25,22 @@ def knobs() -> str:
     return table(("Key", "Called", "Meaning", "Allowed", "If unset", "From"), rows)
 
 
-PARTS = {("curricula.md", "knobs"): knobs}
+def commands() -> str:
+    """What can be asked of a run, as a table."""
+    rows = [
+        (
+            command.title,
+            f"`{' '.join(part for part in (command.shell, 'ID', command.takes) if part)}`",
+            command.meaning,
+            ", ".join(status for status in Status if status in command.when),
+            command.answered_by,
+        )
+        for command in COMMANDS.values()
+    ]
+    return table(("Command", "In the shell", "What it does", "When", "Done by"), rows)
+
+
+PARTS = {("curricula.md", "knobs"): knobs, ("jobs.md", "commands"): commands}
 """File and name of each part, and what writes it. In the file it stands between two comments with its name."""
 
 

@@ -15,7 +15,7 @@ from tests.runs import TINY, tiny_config
 from tests.runs import assert_whole as assert_whole
 from v3core.config import EvaluationConfig, build_run_config
 from v3core.curriculum import parse
-from v3core.jobs import control, identity, recorder
+from v3core.jobs import identity, recorder
 from v3core.jobs.launcher import claim, create, enqueue, set_slots
 from v3core.jobs.lifecycle import Status, change_status
 from v3core.jobs.signals import StopRequest
@@ -149,7 +149,7 @@ def wait_until(db):
 @pytest.fixture
 def make(db, monkeypatch):
     """Queue a run that no process takes: `make()` returns its id."""
-    monkeypatch.setattr(control, "drain", lambda *_: [])
+    monkeypatch.setattr("v3core.jobs.control.resuming.drain", lambda *_: [])
 
     def queued(episodes=60, curriculum=FOUR_PHASES, every=10):
         recipe = TINY.model_copy(update={"evaluation": EvaluationConfig(episodes=2, every=every)})

@@ -61,7 +61,7 @@ def test_an_unknown_run_is_named(db, act):
 def test_only_an_incomplete_run_that_ended_can_be_resumed(db, run_in, status):
     run_id = run_in(status)
     before = get_run(db, run_id)
-    with pytest.raises(V3Error, match=r"train it longer with: |only a run that has ended can be resumed"):
+    with pytest.raises(V3Error, match=r"train it longer on Live, or with: |only a run that has ended can be resumed"):
         control.resume(db, run_id, command=sleeper)
     assert get_run(db, run_id) == before
 
@@ -285,10 +285,10 @@ def test_an_edit_of_a_run_with_a_process_waits_for_it(db, run_in, status):
 @pytest.mark.parametrize(
     ("status", "episode", "boundary", "sentence"),
     [
-        (Status.COMPLETED, 0, 45, "is complete; its curriculum can no longer be changed"),
+        (Status.COMPLETED, 0, 45, "is completed already; its curriculum cannot be changed"),
         (Status.RUNNING, 10, 10, "would end at episode 10, but the run is already at 10; choose 11 or later"),
         (Status.RUNNING, 30, 45, "ended at episode 30 and the run is at 30; only what lies ahead can be changed"),
-        (Status.STOPPED, 10, 45, "is stopped, and ended runs do not change; resume it with other boundaries"),
+        (Status.STOPPED, 10, 45, "is stopped already; resume it with other boundaries"),
         (Status.STOPPING, 10, 45, "is stopping; its curriculum cannot be changed"),
         (Status.QUEUED, 0, 60, "ends at episode 60, but the run has only 60 episodes"),
     ],

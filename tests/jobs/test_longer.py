@@ -10,8 +10,8 @@ from tests.training.conftest import assert_same_checkpoint
 from v3core.cli import main
 from v3core.errors import V3Error
 from v3core.jobs import control, recorder
+from v3core.jobs.control import extend
 from v3core.jobs.lifecycle import Status
-from v3core.jobs.longer import extend
 from v3core.store.commands import read_commands, read_revisions
 from v3core.store.history import read_checkpoints, read_evaluations, read_events
 from v3core.store.runs import get_run
@@ -138,12 +138,12 @@ def test_a_length_that_is_none_is_refused_and_nothing_changes(db, run_in, status
     for ask, sentence in (
         (
             lambda: control.resume(db, done),
-            r"completed all its 60 episodes; train it longer with: .*--episodes 120",
+            r"is completed already; train it longer on Live, or with: .* --episodes 120",
         ),
         (lambda: control.resume(db, done, episodes=60), r"has trained 60 episodes already; choose more"),
         (lambda: control.resume(db, done, episodes=-1), r"has trained 60 episodes already; choose more"),
         (lambda: control.resume(db, done, episodes=10**12), r"too many; choose at most 100,000,000"),
-        (lambda: extend(db, done, 90), r"is completed; train it longer with: .* resume .* --episodes 90"),
+        (lambda: extend(db, done, 90), r"is completed already; train it longer on Live, or with: .* --episodes 120"),
     ):
         with pytest.raises(V3Error, match=sentence):
             ask()

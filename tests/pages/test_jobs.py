@@ -15,7 +15,6 @@ from v3core.store.run_ends import EndRow
 from v3core.store.runs import get_run, list_runs, update_run
 from v3core.ui import actions
 from v3core.ui.moments import age, latency
-from v3core.ui.refusals import refusal
 from v3core.ui.run_queue import queue_places
 from v3core.ui.toasts import end_sentence
 
@@ -53,10 +52,10 @@ ALL = {"stop", "pause", "continue", "checkpoint", "resume", "delete"}
     [
         (Status.QUEUED, {"stop", "delete"}),
         (Status.STARTING, {"stop"}),
-        (Status.RUNNING, {"stop", "pause", "continue", "checkpoint"}),
+        (Status.RUNNING, {"stop", "pause", "checkpoint"}),
         (Status.PAUSED, {"stop", "pause", "continue", "checkpoint"}),
         (Status.STALLED, {"stop", "pause", "continue", "checkpoint"}),
-        (Status.STOPPING, set()),
+        (Status.STOPPING, {"stop"}),
         (Status.STOPPED, {"resume", "delete"}),
         (Status.COMPLETED, {"delete"}),
         (Status.FAILED, {"resume", "delete"}),
@@ -65,9 +64,9 @@ ALL = {"stop", "pause", "continue", "checkpoint", "resume", "delete"}
 )
 def test_what_is_refused_is_what_cannot_be_done(database, status, possible):
     run = get_run(database, add_recorded_run(database, status, recorded=0))
-    assert {action for action in ALL if refusal(action, run) is None} == possible
+    assert {action for action in ALL if control.COMMANDS[action].refusal(run) is None} == possible
     for action in ALL - possible:
-        assert refusal(action, run).endswith(".")
+        assert control.COMMANDS[action].refusal(run).endswith(".")
 
 
 def test_a_run_without_a_checkpoint_that_can_be_read_is_not_resumed(open_page, database):
@@ -187,7 +186,7 @@ def test_a_run_of_another_host_is_said_to_be_there_and_closed(open_page, databas
     app = open_page("pages/live.py", run=run_id)
     assert "on host far-away" in told(app)
     button = app.button(key=f"stop:live:{run_id}")
-    assert (button.disabled, button.help) == (True, "It trains on host far-away; give its commands there.")
+    assert (button.disabled, button.help) == (True, "It trains on host 'far-away'; give the command there.")
     assert "0 of " in told(open_page("app.py"))
     assert "1 on other hosts" in told(open_page("app.py"))
 

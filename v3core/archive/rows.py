@@ -13,6 +13,7 @@ from v3core.config import RunConfig
 from v3core.curriculum import Curriculum
 from v3core.environments.registry import imports_of
 from v3core.errors import explain
+from v3core.jobs.control.kinds import COMMANDS
 from v3core.store import commands
 from v3core.store.run_tables import RUN_TABLES, Field, Kind
 from v3core.store.schema import STORED
@@ -248,7 +249,8 @@ def _revisions(reader: ArchiveReader, rows: Iterator[Row], run: ArchivedRun) -> 
 
 def _commands(reader: ArchiveReader, rows: Iterator[Row], _run: ArchivedRun) -> Iterator[Row]:
     for row in rows:
-        if row["kind"] not in commands.KINDS:
+        command = COMMANDS.get(row["kind"])
+        if command is None or not command.recorded:
             reader.refuse(f"it has a command '{row['kind']}' that this V3 Lab does not know; update V3 Lab")
         yield row
 

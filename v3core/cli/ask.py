@@ -1,19 +1,17 @@
 """What is asked of a run: to stop, to pause, to continue, to change."""
 
-from collections.abc import Callable
-
 import click
 
 from v3core.cli.common import commands, one_run, parse_episodes, reconciled, run_argument
 from v3core.curriculum import with_boundaries
 from v3core.errors import V3Error
 from v3core.jobs import control
-from v3core.jobs.longer import extend as extend_run
 from v3core.output import echo
-from v3core.store.database import Database
 from v3core.store.runs import get_run
 
+ACTOR = "command line"
 STOP_PATIENCE_SECONDS = 60.0
+_REQUESTED = "Requested; `show ID` says what came of it."
 
 
 @commands.command()
@@ -25,35 +23,31 @@ def stop(run_id: str | None, experiment: str | None) -> None:
         raise V3Error("Name either a run or --experiment to stop.")
     if experiment is not None:
         with reconciled() as database:
-            count = control.stop_experiment(database, experiment, "command line")
+            count = control.stop_experiment(database, experiment, ACTOR)
         echo(f"{count} runs of {experiment} are asked to stop.")
         return
     with one_run(run_id or "") as (database, run):
-        control.stop(database, run, "command line")
+        control.stop(database, run, ACTOR)
         status = control.wait_stopped(database, run, STOP_PATIENCE_SECONDS)
         reason = get_run(database, run).reason
     echo(f"{run} is {status}.{f' {reason}' if reason else ''}")
 
 
-@commands.command()
-@run_argument
-def pause(run_id: str) -> None:
-    """Hold a run after its present rollout; it keeps its process and its slot."""
-    _ask(run_id, control.pause, "Requested; the run holds after its present rollout.")
+def _simple(command: control.Command) -> click.Command:
+    """A command with which nothing is given."""
+
+    @run_argument
+    def ask(run_id: str) -> None:
+        with one_run(run_id) as (database, run):
+            control.ask(database, run, ACTOR, kind=command.kind)
+        echo(_REQUESTED)
+
+    return commands.command(command.kind, help=command.meaning)(ask)
 
 
-@commands.command("continue")
-@run_argument
-def unpause(run_id: str) -> None:
-    """Let a paused run go on."""
-    _ask(run_id, control.unpause, "Requested; the run goes on.")
-
-
-@commands.command()
-@run_argument
-def checkpoint(run_id: str) -> None:
-    """Have a run write a checkpoint after its present rollout."""
-    _ask(run_id, control.checkpoint, "Requested; the run writes it after its present rollout.")
+for _command in control.COMMANDS.values():
+    if _command.is_simple:
+        _simple(_command)
 
 
 @commands.command()
@@ -61,7 +55,9 @@ def checkpoint(run_id: str) -> None:
 @click.argument("number", metavar="N", type=int)
 def priority(run_id: str, number: int) -> None:
     """Set the priority of a run; of those that wait the highest starts first. A negative N comes after `--`."""
-    _ask(run_id, lambda database, run, actor: control.set_priority(database, run, number, actor), f"Priority {number}.")
+    with one_run(run_id) as (database, run):
+        control.set_priority(database, run, number, ACTOR)
+    echo(f"Priority {number}.")
 
 
 @commands.command()
@@ -72,18 +68,9 @@ def note(run_id: str, tags: str | None, notes: str | None) -> None:
     """Set the tags or the notes of a run, ended or not."""
     if tags is None and notes is None:
         raise V3Error("Nothing to note: give --tags or --notes.")
-    _ask(
-        run_id,
-        lambda database, run, actor: control.annotate(database, run, tags=tags, notes=notes, actor=actor),
-        "Noted.",
-    )
-
-
-def _ask(prefix: str, ask: Callable[[Database, str, str], object], done: str) -> None:
-    """Do something to the run whose id begins so."""
-    with one_run(prefix) as (database, run):
-        ask(database, run, "command line")
-    echo(done)
+    with one_run(run_id) as (database, run):
+        control.annotate(database, run, tags=tags, notes=notes, actor=ACTOR)
+    echo("Noted.")
 
 
 @commands.command()
@@ -98,9 +85,7 @@ def resume(run_id: str, boundaries: str | None, take_over: bool, here: bool, epi
         curriculum = None
         if boundaries is not None:
             curriculum = with_boundaries(control.current_curriculum(database, run), parse_episodes(boundaries))
-        control.resume(
-            database, run, "command line", curriculum=curriculum, take_over=take_over, here=here, episodes=episodes
-        )
+        control.resume(database, run, ACTOR, curriculum=curriculum, take_over=take_over, here=here, episodes=episodes)
         status = get_run(database, run).status
     echo(f"{run} is {status}.")
 
@@ -113,8 +98,8 @@ def move(run_id: str, boundaries: str) -> None:
     wanted = parse_episodes(boundaries)
     with one_run(run_id) as (database, run):
         current = control.current_curriculum(database, run)
-        control.request_edit(database, run, with_boundaries(current, wanted), actor="command line")
-    echo("Requested; the run applies it between two updates.")
+        control.request_edit(database, run, with_boundaries(current, wanted), actor=ACTOR)
+    echo(_REQUESTED)
 
 
 @commands.command()
@@ -122,11 +107,9 @@ def move(run_id: str, boundaries: str) -> None:
 @click.option("--episodes", type=int, required=True, metavar="N", help="The new length.")
 def extend(run_id: str, episodes: int) -> None:
     """Train a run that trains or waits longer, up to N episodes; `resume --episodes` is for one that has ended."""
-    _ask(
-        run_id,
-        lambda database, run, actor: extend_run(database, run, episodes, actor),
-        "Requested; the run applies it between two updates.",
-    )
+    with one_run(run_id) as (database, run):
+        control.extend(database, run, episodes, ACTOR)
+    echo(_REQUESTED)
 
 
 @commands.command()

@@ -8,12 +8,14 @@ from pathlib import Path
 
 from v3core.curriculum import Curriculum
 from v3core.episode import EpisodeRecord
+from v3core.errors import V3Error
 from v3core.jobs.checkpoints import kept_checkpoints, superseded
 from v3core.jobs.files import checkpoint_file
 from v3core.jobs.lifecycle import ACTIVE, Status, change_status
 from v3core.jobs.logs import logger
 from v3core.jobs.signals import StopRequest
 from v3core.store import commands
+from v3core.store.commands import CommandRow
 from v3core.store.database import Database
 from v3core.store.history import (
     CheckpointRow,
@@ -226,20 +228,58 @@ class Recorder:
         self._seen.update(ids)
         self._writer.also(lambda tx: commands.acknowledge(tx, ids, now=now))
         for row in new:
-            if row.kind == commands.STOP and not self._stop:
-                self._stop = True
-                logger.info("Stopping: it was asked for.")
-            elif row.kind == commands.PAUSE:
-                self._paused = True
-                self._pauses.append(row.id)
-            elif row.kind == commands.CONTINUE:
-                self._continue(row.id)
-            elif row.kind == commands.CHECKPOINT:
-                self._checkpoints_asked.append(row.id)
-            elif row.kind == commands.EXTEND:
-                self._longer.append(Longer(row.id, int(row.value or 0)))
-            elif row.revision is not None:
-                self._edits.append(Edit(row.revision.id, row.revision.curriculum))
+            answer = getattr(self, f"answer_{row.kind}", self._unknown)
+            try:
+                answer(row)
+            except (V3Error, ValueError) as problem:  # what is given with it cannot be read
+                self._reject(row, str(problem))
+
+    # One method for each kind of the table in `jobs/control/kinds.py` that a worker answers.
+
+    def answer_stop(self, _row: CommandRow) -> None:
+        """The trainer leaves with a checkpoint; the end of the run settles the command."""
+        if not self._stop:
+            self._stop = True
+            logger.info("Stopping: it was asked for.")
+
+    def answer_pause(self, row: CommandRow) -> None:
+        """Applied where the trainer holds."""
+        self._paused = True
+        self._pauses.append(row.id)
+
+    def answer_continue(self, row: CommandRow) -> None:
+        """Go on after a pause; a pause that was not begun yet is dropped."""
+        now, episode, pauses = datetime.now(UTC), self._episode, self._pauses
+        self._paused, self._pauses = False, []
+        logger.info("Goes on at episode %d.", episode)
+
+        def write(tx: Transaction) -> None:
+            commands.apply_commands(tx, self._run.id, ids=[*pauses, row.id], episode=episode, now=now)
+            self._move(tx, Status.RUNNING, f"Goes on at episode {episode}.", {Status.PAUSED, Status.STALLED}, now)
+
+        self._writer.also(write)
+
+    def answer_checkpoint(self, row: CommandRow) -> None:
+        """Applied with the next checkpoint."""
+        self._checkpoints_asked.append(row.id)
+
+    def answer_edit_curriculum(self, row: CommandRow) -> None:
+        """The trainer decides between two updates."""
+        if row.revision is None:
+            raise V3Error("It names no curriculum.")
+        self._edits.append(Edit(row.revision.id, row.revision.curriculum))
+
+    def answer_extend(self, row: CommandRow) -> None:
+        """Likewise."""
+        self._longer.append(Longer(row.id, int(row.value or 0)))
+
+    def _unknown(self, row: CommandRow) -> None:
+        self._reject(row, f"Its worker does not know the command '{row.kind}'; stop the run and resume it.")
+
+    def _reject(self, row: CommandRow, reason: str) -> None:
+        logger.warning("The command '%s' was rejected: %s", row.kind, reason)
+        now = datetime.now(UTC)
+        self._writer.also(lambda tx: commands.reject_open(tx, self._run.id, reason=reason, now=now, ids=[row.id]))
 
     def hold(self, episode: int, *, in_rollout: bool = False) -> None:
         """Be paused, with heartbeats continuing, until something else is asked for; in a rollout edits wait."""
@@ -260,18 +300,6 @@ class Recorder:
             time.sleep(POLL_SECONDS)
             self._poll()
         self._writer.skip(time.monotonic() - began)
-
-    def _continue(self, command: int) -> None:
-        """Go on after a pause; a pause that was not begun yet is dropped."""
-        now, episode, pauses = datetime.now(UTC), self._episode, self._pauses
-        self._paused, self._pauses = False, []
-        logger.info("Goes on at episode %d.", episode)
-
-        def write(tx: Transaction) -> None:
-            commands.apply_commands(tx, self._run.id, ids=[*pauses, command], episode=episode, now=now)
-            self._move(tx, Status.RUNNING, f"Goes on at episode {episode}.", {Status.PAUSED, Status.STALLED}, now)
-
-        self._writer.also(write)
 
     def heard(self, tx: Transaction) -> None:
         """With every heartbeat: a run that was called stalled is not any more."""

@@ -22,7 +22,6 @@ CHECKPOINT = "checkpoint"
 EDIT_CURRICULUM = "edit_curriculum"
 PRIORITY = "priority"
 EXTEND = "extend"
-KINDS = (STOP, PAUSE, CONTINUE, CHECKPOINT, EDIT_CURRICULUM, PRIORITY, EXTEND)
 PENDING, APPLIED, REJECTED = "pending", "applied", "rejected"
 
 _OPEN = commands.c.applied_at.is_(None) & commands.c.rejected_reason.is_(None)
@@ -71,7 +70,7 @@ class CommandRow:
 
     id: int
     kind: str
-    """One of `KINDS`."""
+    """One of the table in `jobs/control/kinds.py`."""
     actor: str | None
     """Who asked; None in what an older version wrote."""
     value: str | None

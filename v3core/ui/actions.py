@@ -1,19 +1,19 @@
 """Stop, pause, write a checkpoint, resume, delete: the same buttons wherever a run is shown."""
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from contextlib import suppress
 
 import streamlit as st
 
 from v3core.jobs import control
-from v3core.jobs.lifecycle import ACTIVE, RESUMABLE, Status
+from v3core.jobs.control import COMMANDS, Command, trained_elsewhere
+from v3core.jobs.lifecycle import ACTIVE
 from v3core.store.database import Database
 from v3core.store.history import CheckpointRow
 from v3core.store.run_row import RunRow
 from v3core.store.runs import UnknownRunError
 from v3core.ui.clicks import ACTOR, ask_to_take_over, confirm, or_notice
-from v3core.ui.refusals import Action, refusal, trained_elsewhere
 from v3core.ui.status import counted
 from v3core.ui.text import md, plain, unseen
 
@@ -21,29 +21,6 @@ MANY_EPISODES = 50_000
 """More take seconds to delete."""
 DOUBLE_CLICK_SECONDS = 1.0
 """A second click that soon on the same place is the same wish, also if the button there has changed meanwhile."""
-
-_LOOKS: dict[Action, tuple[str, str]] = {
-    "stop": ("Stop", ":material/stop_circle:"),
-    "pause": ("Pause", ":material/pause:"),
-    "continue": ("Unpause", ":material/play_arrow:"),
-    "checkpoint": ("Checkpoint now", ":material/save:"),
-    "resume": ("Resume", ":material/resume:"),
-    "delete": ("Delete", ":material/delete:"),
-}
-_MEANINGS: dict[Action, str] = {
-    "stop": "Ends it after its present rollout, with a checkpoint; by force if it does not end by itself.",
-    "pause": "Writes a checkpoint, then holds it; it keeps its process and its slot.",
-    "continue": "Goes on where it holds.",
-    "checkpoint": "Writes a checkpoint between two rollouts, and goes on.",
-    "delete": "Deletes its records, checkpoints and log, after asking.",
-}
-_ACTS: dict[Action, Callable[[Database, str, str], object]] = {
-    "stop": control.stop,
-    "pause": control.pause,
-    "continue": control.unpause,
-    "checkpoint": control.checkpoint,
-    "resume": control.resume,
-}
 
 
 def run_actions(
@@ -66,51 +43,69 @@ def run_actions(
         asked: kinds of the commands that the run has not answered yet, where they are known.
     """
     with st.container(horizontal=True, horizontal_alignment="right" if compact else "left", gap="xsmall"):
-        for number, action in enumerate(_in_list(run) if compact else _all(run)):
-            _button(database, run, action, compact, key, number, checkpoint, asked)
+        for number, command in enumerate(_buttons(run, compact)):
+            _button(database, run, command, compact, key, number, checkpoint, asked)
 
 
-def _all(run: RunRow) -> list[Action]:
-    return ["stop", "continue" if run.status == Status.PAUSED else "pause", "checkpoint", "resume", "delete"]
-
-
-def _in_list(run: RunRow) -> list[Action]:
-    """A list leaves out what a run of this kind never can."""
+def _buttons(run: RunRow, compact: bool) -> list[Command]:
+    """What has a button: a list leaves out what a run of this kind never can."""
+    shown = {kind: command for kind, command in COMMANDS.items() if command.button}
+    for kind, command in COMMANDS.items():
+        if command.undoes:  # one takes the place of the other
+            del shown[command.undoes if run.status == COMMANDS[command.undoes].done else kind]
+    if not compact:
+        return list(shown.values())
     if run.status in ACTIVE:
-        return _all(run)[:3]
-    if run.status == Status.COMPLETED:
-        return ["delete"]
-    return ["resume" if run.status in RESUMABLE else "stop", "delete"]
+        return [command for command in shown.values() if command.answered_by == "worker"]
+    return [command for command in shown.values() if run.status in command.when]
 
 
 def _button(
     database: Database,
     run: RunRow,
-    action: Action,
+    command: Command,
     compact: bool,
     key: str,
     number: int,
     checkpoint: CheckpointRow | None,
     asked: Collection[str],
 ) -> None:
-    label, icon = _LOOKS[action]
-    problem = refusal(action, run, asked, checkpoint)
-    meaning = problem or (resume_sentence(run, checkpoint) if action == "resume" else _MEANINGS[action])
-    asks_first = action == "delete" or (action == "resume" and trained_elsewhere(run) is not None)
+    kind, label = command.kind, command.title
+    problem = _problem(command, run, asked, checkpoint)
+    meaning = problem or (resume_sentence(run, checkpoint) if kind == "resume" else command.meaning)
+    asks_first = kind == "delete" or (kind == "resume" and trained_elsewhere(run) is not None)
     clicked = st.button(
-        unseen("{} {}", label, run.name) if compact else label,
-        icon=icon,
+        unseen("{} {}", label, run.name) if compact else plain(label),
+        icon=f":material/{command.icon}:",
         type="tertiary" if compact else "secondary",
-        key=f"{action}:{key}:{run.id}",
+        key=f"{kind}:{key}:{run.id}",
         help=md("{}: {}", label, meaning) if compact else plain(meaning),
         disabled=problem is not None,
         on_click=None if asks_first else _do,
-        args=None if asks_first else (database, run.id, action, f"clicked:{key}:{run.id}:{number}"),
+        args=None if asks_first else (database, run.id, kind, f"clicked:{key}:{run.id}:{number}"),
     )
-    if clicked and action == "delete":
+    if clicked and kind == "delete":
         _confirm_delete(database, run)
     elif clicked and asks_first:
         ask_to_take_over(database, run)
+
+
+def _problem(
+    command: Command, run: RunRow, asked: Collection[str] = (), checkpoint: CheckpointRow | None = None
+) -> str | None:
+    """Why a button is closed; None if it is not."""
+    if problem := command.refusal(run, asked):
+        return problem
+    if command.kind == "resume" and checkpoint is None and run.episode > 0:
+        return "Its checkpoints are gone or damaged; it cannot go on."
+    return command.pending if command.kind in asked or run.status == command.done else None
+
+
+def way_on(run: RunRow, checkpoint: CheckpointRow | None) -> str:
+    """How an ended run can be continued, or why not."""
+    sentence = resume_sentence(run, checkpoint)
+    problem = _problem(COMMANDS["resume"], run, checkpoint=checkpoint)
+    return problem or f"Resume {sentence[0].lower()}{sentence[1:]}"
 
 
 def resume_sentence(run: RunRow, checkpoint: CheckpointRow | None) -> str:
@@ -123,13 +118,18 @@ def resume_sentence(run: RunRow, checkpoint: CheckpointRow | None) -> str:
 
 
 @or_notice
-def _do(database: Database, run_id: str, action: Action, place: str) -> None:
+def _do(database: Database, run_id: str, kind: str, place: str) -> None:
     now = time.monotonic()
     before = st.session_state.get(place)
     st.session_state[place] = now
     if before is not None and now - before < DOUBLE_CLICK_SECONDS:
         return
-    _ACTS[action](database, run_id, ACTOR)
+    if kind == "stop":
+        control.stop(database, run_id, ACTOR)
+    elif kind == "resume":
+        control.resume(database, run_id, ACTOR)
+    else:
+        control.ask(database, run_id, ACTOR, kind=kind)
 
 
 @st.dialog("Delete this run?", icon=":material/delete:")

@@ -14,7 +14,6 @@ from v3core.ui import news, shell, ticks
 from v3core.ui.clicks import ACTOR, ask_to_take_over
 from v3core.ui.live_chart import BoundaryMove
 from v3core.ui.moments import age
-from v3core.ui.refusals import trained_elsewhere
 from v3core.ui.text import md, plain
 
 _APPLIED = "boundaries-applied"
@@ -102,7 +101,7 @@ def _editor(database: Database, run_id: str) -> None:
 
 def _confirm(database: Database, run: RunRow, curriculum: Curriculum, wanted: list[int], changed: bool) -> None:
     """The button that brings the wanted boundaries into force: at once, or with a resume."""
-    resumes, elsewhere = run.status in RESUMABLE, trained_elsewhere(run) is not None
+    resumes, elsewhere = run.status in RESUMABLE, control.trained_elsewhere(run) is not None
     clicked = st.button(
         "Resume with these boundaries" if resumes else "Apply",
         icon=":material/resume:" if resumes else ":material/check:",

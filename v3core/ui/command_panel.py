@@ -2,20 +2,12 @@
 
 import streamlit as st
 
-from v3core.store.commands import CHECKPOINT, CONTINUE, EDIT_CURRICULUM, EXTEND, PAUSE, PRIORITY, STOP, CommandRow
+from v3core.jobs.control import COMMANDS
+from v3core.store.commands import CommandRow
 from v3core.ui.moments import age, clock, latency
 from v3core.ui.text import Markdown, md, plain
 
 _SHOWN = 20
-_TITLES = {
-    STOP: "Stop",
-    PAUSE: "Pause",
-    CONTINUE: "Unpause",
-    CHECKPOINT: "Checkpoint now",
-    EDIT_CURRICULUM: "Curriculum",
-    PRIORITY: "Priority",
-    EXTEND: "Train longer",
-}
 
 
 def newest_command(commands: list[CommandRow]) -> None:
@@ -63,15 +55,12 @@ def command_panel(commands: list[CommandRow]) -> None:
 
 def command_title(command: CommandRow) -> Markdown:
     """What was asked, as in `Pause` or `Boundaries 150, 400`."""
-    title = _TITLES.get(command.kind, f"Unknown command {command.kind}")
-    if command.kind == PRIORITY:
-        return md("{} {}", title, command.value or "0")
-    if command.kind == EXTEND:
-        return md("{} to episode {:,}", title, int(command.value or 0))
-    if command.revision is None:
-        return plain(title)
-    ends = ", ".join(f"{end:,}" for end in command.revision.curriculum.boundaries)
-    return md("Boundaries {}", ends) if ends else md("{}, revision {}", title, command.revision.revision)
+    known = COMMANDS.get(command.kind)
+    title = known.title if known else f"Unknown command {command.kind}"
+    if command.revision is not None:
+        ends = ", ".join(f"{end:,}" for end in command.revision.curriculum.boundaries)
+        return md("Boundaries {}", ends) if ends else md("{}, revision {}", title, command.revision.revision)
+    return md(known.asked, title, command.value) if known and known.takes and command.value else plain(title)
 
 
 def outcome(command: CommandRow) -> Markdown:

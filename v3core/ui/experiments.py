@@ -10,7 +10,6 @@ from v3core.store.database import Database
 from v3core.store.run_row import RunRow
 from v3core.ui.clicks import ACTOR, confirm
 from v3core.ui.notices import notify
-from v3core.ui.refusals import refusal
 from v3core.ui.run_picker import compare_link
 from v3core.ui.status import counted
 from v3core.ui.text import md, plain
@@ -33,7 +32,8 @@ def experiments_at_work(database: Database, runs: list[RunRow]) -> None:
 
 
 def _line(database: Database, name: str, group: list[RunRow], place: int) -> None:
-    stoppable = [run for run in group if refusal("stop", run) is None]
+    stop = control.COMMANDS["stop"]
+    stoppable = [run for run in group if run.status != stop.done and stop.refusal(run) is None]
     with (
         st.container(border=True, key=f"experiment-{place}"),
         st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"),

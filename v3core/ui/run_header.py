@@ -15,12 +15,11 @@ from v3core.store.history import CheckpointRow
 from v3core.store.pace import time_left
 from v3core.store.run_row import RunRow
 from v3core.store.runs import list_runs
-from v3core.ui.actions import resume_sentence, run_actions
+from v3core.ui.actions import run_actions, way_on
 from v3core.ui.command_panel import newest_command
 from v3core.ui.launch_again import launch_again_link
 from v3core.ui.moments import age
 from v3core.ui.notes import notes_line
-from v3core.ui.refusals import refusal, trained_elsewhere, trains_elsewhere
 from v3core.ui.run_checkpoints import use_policy
 from v3core.ui.run_picker import compare_link
 from v3core.ui.run_queue import queue_place, queue_places
@@ -48,7 +47,7 @@ def run_header(database: Database, run: RunRow, commands: list[CommandRow]) -> N
     with st.container(horizontal=True, vertical_alignment="center"):
         st.subheader(plain(run.name), anchor=False, width="content")
         status_badge(run)
-        if host := trains_elsewhere(run) or trained_elsewhere(run):
+        if host := control.trains_elsewhere(run) or control.trained_elsewhere(run):
             st.badge(f"on host {plain(host)}", icon=":material/dns:", color="gray")
         launch_again_link(run)
     point = control.resume_point(database, run.id) if run.status in RESUMABLE | {Status.COMPLETED} else None
@@ -103,18 +102,13 @@ def _outcome(run: RunRow, point: CheckpointRow | None) -> None:
         st.error(plain(run.reason), title="Unreadable", icon=":material/database_off:")
     elif status is Status.LOST:
         st.error(
-            md("{} {}", run.reason or "The worker process died.", _way_on(run, point)),
+            md("{} {}", run.reason or "The worker process died.", way_on(run, point)),
             title=f"Lost {after}",
         )
     elif status is Status.STOPPED:
-        st.info(plain(run.reason or _way_on(run, point)), icon=":material/stop_circle:")
+        st.info(plain(run.reason or way_on(run, point)), icon=":material/stop_circle:")
     elif status is Status.COMPLETED:
         st.success(f"All {run.episodes:,} episodes are trained.", icon=":material/check_circle:")
-
-
-def _way_on(run: RunRow, point: CheckpointRow | None) -> str:
-    sentence = resume_sentence(run, point)
-    return refusal("resume", run, checkpoint=point) or f"Resume {sentence[0].lower()}{sentence[1:]}"
 
 
 def _hold(run: RunRow, now: datetime | None = None) -> None:

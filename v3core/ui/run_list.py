@@ -7,6 +7,7 @@ from datetime import datetime
 import streamlit as st
 
 from v3core.jobs.checkpoints import newest_present
+from v3core.jobs.control import trains_elsewhere
 from v3core.jobs.lifecycle import ACTIVE, RESUMABLE, Status
 from v3core.store.database import Database
 from v3core.store.history import CheckpointRow
@@ -15,7 +16,6 @@ from v3core.store.run_row import RunRow
 from v3core.ui.actions import run_actions
 from v3core.ui.moments import age
 from v3core.ui.notes import tag_badges
-from v3core.ui.refusals import trains_elsewhere
 from v3core.ui.run_queue import queue_place, queue_places
 from v3core.ui.status import ADVANCES, number, status_badge
 from v3core.ui.text import Markdown, md, plain

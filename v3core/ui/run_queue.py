@@ -4,12 +4,12 @@ import streamlit as st
 from humanize import ordinal
 
 from v3core.jobs import control, launcher
+from v3core.jobs.control import trains_elsewhere
 from v3core.jobs.launch import waits_for
 from v3core.jobs.lifecycle import ACTIVE, Status
 from v3core.store.database import Database
 from v3core.store.run_row import RunRow
 from v3core.ui.clicks import ACTOR, or_notice
-from v3core.ui.refusals import trains_elsewhere
 from v3core.ui.text import md, plain
 
 PRIORITY_HELP = "Of the runs that wait, those of the highest priority start first, then the oldest."

@@ -5,17 +5,16 @@ import streamlit as st
 from v3core.config import MAX_EPISODES
 from v3core.jobs import control
 from v3core.jobs.lifecycle import ACTIVE, ENDED, Status
-from v3core.jobs.longer import extend
 from v3core.store.database import Database
 from v3core.store.run_row import RunRow
 from v3core.ui.clicks import ACTOR, or_notice
-from v3core.ui.refusals import trains_elsewhere
 from v3core.ui.text import plain
 
 
 def train_longer(database: Database, run: RunRow) -> None:
     """A field for the new length, and the button that asks for it."""
     key = f"longer-{run.id}-{run.episodes}"
+    problem = None if run.status in ENDED else control.COMMANDS["extend"].refusal(run)
     with st.container(horizontal=True, vertical_alignment="bottom", key="train-longer"):
         st.number_input(
             "Train up to episode",
@@ -27,7 +26,6 @@ def train_longer(database: Database, run: RunRow) -> None:
             "keeps its pace, then holds.",
             width=220,
         )
-        problem = _problem(run)
         st.button(
             "Train longer",
             icon=":material/more_time:",
@@ -37,13 +35,6 @@ def train_longer(database: Database, run: RunRow) -> None:
             on_click=_ask,
             args=(database, run.id, run.status, key),
         )
-
-
-def _problem(run: RunRow) -> str | None:
-    """Why it cannot be made longer now; None if it can."""
-    if host := trains_elsewhere(run):
-        return f"It trains on host {host}; give its commands there."
-    return "It is stopping; wait until it has." if run.status == Status.STOPPING else None
 
 
 def _meaning(run: RunRow) -> str:
@@ -60,4 +51,4 @@ def _ask(database: Database, run_id: str, status: str, key: str) -> None:
     if status in ENDED:
         control.resume(database, run_id, ACTOR, episodes=episodes)
     else:
-        extend(database, run_id, episodes, ACTOR)
+        control.extend(database, run_id, episodes, ACTOR)

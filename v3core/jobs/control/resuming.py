@@ -1,0 +1,139 @@
+"""Resuming a run that has ended: where, from which checkpoint, under which curriculum, up to which length."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from v3core.curriculum import Curriculum, PhaseStart, Progress, check_edit, lengthened
+from v3core.errors import V3Error
+from v3core.jobs.checkpoints import newest_whole
+from v3core.jobs.control.editing import check_length, make_longer, note_edit, progress_of
+from v3core.jobs.control.kinds import check, named
+from v3core.jobs.identity import NOWHERE, is_here
+from v3core.jobs.launch import renewed
+from v3core.jobs.launcher import Command, drain, keep_asked_slots, worker_command
+from v3core.jobs.lifecycle import Status, change_status
+from v3core.store import commands
+from v3core.store.database import Database
+from v3core.store.history import CheckpointRow, checkpoints_of, phase_changes_of
+from v3core.store.run_row import RunRow
+from v3core.store.runs import need_run
+from v3core.store.schema import Transaction
+
+
+def resume(
+    database: Database,
+    run_id: str,
+    actor: str = "user",
+    *,
+    curriculum: Curriculum | None = None,
+    take_over: bool = False,
+    here: bool = False,
+    episodes: int | None = None,
+    command: Command = worker_command,
+) -> None:
+    """Put a run that has ended back into the queue, to continue from its newest whole checkpoint.
+
+    Nothing is deleted here: once its worker has read the checkpoint, it takes the records back to it, so that each
+    episode is recorded once.
+
+    Args:
+        database: an open store.
+        run_id: full id.
+        actor: who asks, for the run's history.
+        curriculum: go on under this one, which may differ only in what lies ahead of the checkpoint.
+        take_over: go on here with a run that trained on another host.
+        here: start it from now on with the import folders and variables of this process, not of whoever launched it.
+        episodes: train it longer, up to so many; needed for one that is complete.
+        command: from run id to the command line of its worker.
+
+    Raises:
+        V3Error: if there is no such run, it is not over yet, it is complete and not made longer, it trained on another
+            host, its checkpoints or import folders are gone, or V3_MAX_WORKERS, length or curriculum will not do.
+    """
+    now = datetime.now(UTC)
+    with database.write() as tx:
+        run = need_run(tx, run_id, for_update=True)
+        if run.status != Status.COMPLETED or episodes is None:
+            check("resume", run)
+        if not is_here(run) and not take_over:
+            raise V3Error(
+                f"{named(run)} was trained on host '{run.host}'; if its files are here and it does not train "
+                f"there, go on with: python -m v3core resume {run.id[:8]} --take-over."
+            )
+        longer = episodes if run.status == Status.COMPLETED or episodes != run.episodes else None
+        if longer is not None:
+            check_length(run, longer)
+        start, where = _start(database, tx, run)
+        if longer is not None:
+            if curriculum is not None:
+                curriculum = lengthened(curriculum, progress_of(tx, run))
+            make_longer(tx, run, longer, actor, now)
+            if run.status == Status.COMPLETED:
+                where = "from before its end"
+            run = need_run(tx, run_id)
+        if curriculum is not None:
+            _edit_before_resume(tx, run, curriculum, start, actor, now)
+        values: dict[str, Any] = {
+            "generation": run.generation + 1,
+            "queued_at": now,
+            "ended_at": None,
+            "traceback": None,
+            **NOWHERE,
+            "rollout_at": None,
+            "launch": renewed(run, here=here),
+        }
+        keep_asked_slots(tx)
+        message = f"To be resumed {where}."
+        change_status(tx, run_id, Status.QUEUED, actor=actor, message=message, now=now, values=values)
+    drain(database, command)
+
+
+def resume_point(database: Database, run_id: str) -> CheckpointRow | None:
+    """The checkpoint that a resume would go on from; None if it would begin again, or cannot."""
+    with database.read() as tx:
+        return newest_whole(database, tx, run_id)
+
+
+def _start(database: Database, tx: Transaction, run: RunRow) -> tuple[CheckpointRow | None, str]:
+    """Where a resume goes on, and that in words.
+
+    Raises:
+        V3Error: if episodes were trained and every checkpoint is gone or damaged.
+    """
+    known = checkpoints_of(tx, run.id)
+    start = newest_whole(database, tx, run.id)
+    if start is None and run.episode:
+        names = f"'{database.data_dir / known[-1].path}'" if known else "it has none"
+        raise V3Error(
+            f"{named(run)} cannot be resumed: its checkpoints are gone or damaged ({names}); "
+            "put one back, or start a new run."
+        )
+    if start is None:
+        return None, "from the beginning"
+    where = f"from the checkpoint at episode {start.episode}"
+    if start != known[-1]:
+        where += f"; the newest, at episode {known[-1].episode}, is gone or damaged"
+    return start, where
+
+
+def _edit_before_resume(
+    tx: Transaction,
+    run: RunRow,
+    curriculum: Curriculum,
+    start: CheckpointRow | None,
+    actor: str,
+    now: datetime,
+) -> None:
+    """Let a resumed run go on under another curriculum from its checkpoint on."""
+    episode, step = (start.episode, start.step) if start else (0, 0)
+    starts = tuple(
+        PhaseStart(change.episode, change.step)
+        for change in phase_changes_of(tx, run.id)
+        if change.episode <= episode and start is not None
+    )
+    in_force = commands.curriculum_in_force(tx, run.id)
+    if curriculum == in_force:
+        return
+    check_edit(in_force, curriculum, Progress(episode, run.episodes, step, starts))
+    commands.add_revision(tx, run.id, curriculum, actor=actor, now=now, applied_episode=episode)
+    note_edit(tx, run.id, episode, actor, now)

@@ -142,9 +142,11 @@ def go_back_and_forward(visitor: Visitor) -> None:
 
 
 def pick_another_run(visitor: Visitor) -> None:
-    """The picker of Live."""
+    """The picker of Live, whose address names the run that it has chosen by itself."""
     chosen = next(run for run in list_runs(visitor.database) if run.status == Status.COMPLETED)
-    visitor.open(f"/live?run={next(run.id for run in list_runs(visitor.database) if run.id != chosen.id)}")
+    visitor.open("/live")
+    other = next(run.id for run in list_runs(visitor.database) if run.id != chosen.id)
+    visitor.page.wait_for_url(f"**/live?run={other}", timeout=PATIENCE)
     visitor.page.get_by_role("combobox", name="Run", exact=True).click()
     visitor.page.get_by_role("option", name=f"{chosen.name} · {chosen.id[:6]}").click()
     visitor.page.wait_for_url(f"**/live?run={chosen.id}", timeout=PATIENCE)

@@ -11,6 +11,7 @@ from v3core.jobs.lifecycle import ACTIVE
 from v3core.store.database import Database
 from v3core.store.run_row import RunRow
 from v3core.store.runs import list_runs, resolve
+from v3core.ui.address import name_in_address
 from v3core.ui.status import counted
 from v3core.ui.text import md, plain
 
@@ -63,6 +64,7 @@ def pick_run(database: Database, place: DeltaGenerator) -> RunRow:
         chosen = resolve(database, wanted)
     elif not missing:
         chosen = next((run.id for run in runs.values() if run.status in ACTIVE), next(iter(runs)))
+    name_in_address("live", "run", chosen or "")
     st.session_state[_KEY] = chosen
     place.selectbox(
         "Run",

@@ -30,7 +30,7 @@ faults: .venv/.development
 
 # Each way of leaving each page 20 times, with frequent ticks on a busy machine.
 leaving: .venv/.development
-	V3_LEAVING=20 $(BIN)/python -m pytest tests/browser/test_leaving_pages.py
+	V3_LEAVING=20 $(BIN)/python -m pytest tests/browser/test_leaving_pages.py tests/browser/test_notices.py
 
 screenshots: .venv/.development
 	$(BIN)/python -m tests.screenshots

@@ -227,6 +227,7 @@ WAYS: list[Callable[[Visitor], None]] = [
 ]
 
 
+@pytest.mark.timeout(300 + 120 * ROUNDS)
 @pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
 def test_a_page_that_is_left_does_not_wipe_the_next(
     way: Callable[[Visitor], None], visitor: Visitor, watched: Watched

@@ -2,6 +2,7 @@
 
 import os
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.support import APP, StartServer, Watched
@@ -15,6 +16,7 @@ ROUNDS = int(os.environ.get("V3_LEAVING", "3"))
 PATIENCE = 60_000
 
 
+@pytest.mark.timeout(300 + 60 * ROUNDS)
 def test_notices_leave_dialogs_alone(page: Page, start_server: StartServer, watched: Watched) -> None:
     server = start_server(APP)
     database = open_database(f"sqlite:///{server.data / 'v3.db'}", server.data)

@@ -9,8 +9,8 @@ from typing import Any
 
 from v3core.config import build_run_config, recipe_for
 from v3core.curriculum import load_preset, scaled
-from v3core.episode import EpisodeRecord
 from v3core.jobs.launcher import create
+from v3core.metrics import EpisodeRecord
 from v3core.store.database import Database
 from v3core.store.opening import open_database
 from v3core.store.runs import update_run

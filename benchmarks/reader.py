@@ -19,15 +19,16 @@ import _bench  # noqa: F401  it puts the project on the path
 import _records
 import pandas as pd
 
-from v3core.charts.experts import effective_experts_figure
 from v3core.charts.figures import (
+    effective_experts_figure,
+    entropy_figure,
     expert_loads_figure,
-    losses_figure,
     return_figure,
-    routing_entropy_figure,
-    schedule_figure,
+    rows_figure,
 )
+from v3core.charts.schedule import schedule_figure
 from v3core.charts.series import RunSeries
+from v3core.metrics import LOSSES
 from v3core.rollup import Series
 from v3core.store.database import Database
 from v3core.store.phase_sums import read_phase_sums
@@ -64,8 +65,8 @@ def draw(db: Database, run_id: str, curve: Series) -> list[Any]:
     """The six figures, ready to be sent."""
     run = get_run(db, run_id)
     series = RunSeries("benchmark", curve, total=run.episodes)
-    figures = (return_figure, expert_loads_figure, routing_entropy_figure, effective_experts_figure, losses_figure)
-    made = [figure(series) for figure in figures]
+    figures = (return_figure, expert_loads_figure, entropy_figure, effective_experts_figure)
+    made = [*(figure(series) for figure in figures), rows_figure(series, LOSSES)]
     return [*made, schedule_figure(series, run.config.curriculum, run.config.base.values())]
 
 

@@ -4,9 +4,10 @@ from dataclasses import replace
 
 import streamlit as st
 
-from v3core.charts.compare import METRICS, compare_figure, metrics_of
+from v3core.charts.compare import compare_figure, metrics_of
 from v3core.errors import V3Error
 from v3core.jobs.lifecycle import Status
+from v3core.metrics import COMPARED
 from v3core.store.database import DatabaseBusyError
 from v3core.store.run_row import RunRow
 from v3core.ui import news, shell, ticks
@@ -48,7 +49,7 @@ if not runs:
 metric = st.selectbox(
     "Metric",
     metrics_of([shell.needed(load_series)(database, run) for run in runs]),
-    format_func=METRICS.__getitem__,
+    format_func=lambda name: COMPARED[name].label,
     key="metric",
     bind="query-params",
     width=320,

@@ -5,7 +5,7 @@ from uuid import uuid4
 
 import streamlit as st
 
-from v3core.charts.curriculum_preview import curriculum_preview
+from v3core.charts.schedule import curriculum_preview
 from v3core.config import MAX_EPISODES, RunConfig, check_name, recipe_for
 from v3core.curriculum import Curriculum
 from v3core.curriculum.text import describe_architecture

@@ -1,5 +1,6 @@
 """Figures: drawn from any data, and saying what the data says."""
 
+import itertools
 import json
 import math
 from collections.abc import Callable, Mapping
@@ -11,44 +12,59 @@ import plotly.graph_objects as go
 import pytest
 
 from tests.charts.made import made_curve
-from v3core.charts.compare import METRICS, compare_figure, metrics_of
-from v3core.charts.curriculum_preview import curriculum_preview
-from v3core.charts.experts import effective_experts_figure, expert_gradients_figure
+from v3core.charts.compare import compare_figure, metrics_of
 from v3core.charts.figures import (
+    effective_experts_figure,
+    entropy_figure,
+    expert_gradients_figure,
     expert_loads_figure,
-    losses_figure,
     return_figure,
-    routing_entropy_figure,
-    schedule_figure,
+    rows_figure,
     success_figure,
 )
 from v3core.charts.frame import drawn_words
-from v3core.charts.health import NETWORK, UPDATES, health_figure
-from v3core.charts.knobs import knobs_in_use, planned_curve
+from v3core.charts.schedule import curriculum_preview, knobs_in_use, planned_curve, schedule_figure
 from v3core.charts.series import EvaluationPoint, RunSeries, boundaries_ahead, phase_bands
 from v3core.curriculum import BaseValues, Curriculum, Phase, PhaseStart, Ramp, Until, load_preset, preset_names, scaled
+from v3core.metrics import (
+    CHARTS,
+    COMPARED,
+    EFFECTIVE,
+    ENTROPY,
+    ENTROPY_SHARE,
+    EVALUATION,
+    GRADIENTS,
+    LOADS,
+    LOSSES,
+    METRICS,
+    NETWORK,
+    RETURN,
+    SCHEDULE,
+    SUCCESS,
+    UPDATES,
+    Chart,
+    of_chart,
+)
 from v3core.rollup import COUNT, Series
+from v3core.store.rollups import COLUMNS
 
 BASE = BaseValues(lr=1e-3, load_balance=0.02, entropy=0.01)
 TOTAL = 1000
 CURRICULUM = scaled(load_preset("v3"), TOTAL)
-COLUMNS = (
-    *("return", "length", "policy_loss", "value_loss", "load_balance_loss", "action_entropy", "routing_entropy"),
-    *("temperature", "lr", "load_balance", "entropy"),
-    *("success", "load_entropy", "specialisation", "effective_experts", "support", *UPDATES, *NETWORK),
-)
-
-FIGURES: Mapping[str, Callable[[RunSeries], go.Figure]] = {
-    "return": lambda series: return_figure(series, threshold=475),
-    "losses": losses_figure,
-    "loads": expert_loads_figure,
-    "entropy": routing_entropy_figure,
-    "success": success_figure,
-    "effective": effective_experts_figure,
-    "gradients": expert_gradients_figure,
-    "updates": lambda series: health_figure(series, UPDATES, name="updates"),
-    "network": lambda series: health_figure(series, NETWORK, name="network"),
-    "schedule": lambda series: schedule_figure(series, CURRICULUM, BASE),
+OF_CHART: Mapping[Chart, Callable[[RunSeries], go.Figure]] = {
+    RETURN: lambda series: return_figure(series, threshold=475),
+    SUCCESS: success_figure,
+    LOADS: expert_loads_figure,
+    ENTROPY: entropy_figure,
+    EFFECTIVE: effective_experts_figure,
+    GRADIENTS: expert_gradients_figure,
+    LOSSES: lambda series: rows_figure(series, LOSSES),
+    SCHEDULE: lambda series: schedule_figure(series, CURRICULUM, BASE),
+    UPDATES: lambda series: rows_figure(series, UPDATES),
+    NETWORK: lambda series: rows_figure(series, NETWORK),
+}
+FIGURES = {
+    **{chart.name: figure for chart, figure in OF_CHART.items()},
     "compare": lambda series: compare_figure([series, series]),
 }
 
@@ -158,7 +174,7 @@ def test_loads_are_stacked_to_one_and_experts_counted_from_one() -> None:
 
 
 def test_routing_entropy_is_measured_against_ln_n() -> None:
-    figure = routing_entropy_figure(series(300))
+    figure = entropy_figure(series(300))
     level = next(trace for trace in figure.data if trace.name == "ln 4 = 1.386")
     assert level.y[0] == level.y[1] == math.log(4)
     assert figure.layout.yaxis.range[0] == 0
@@ -212,10 +228,7 @@ def test_steps_are_steps_and_ramps_are_ramps() -> None:
 def test_schedule_lays_the_plan_over_what_was_in_effect() -> None:
     figure = schedule_figure(series(300), CURRICULUM, BASE)
     assert [(trace.name, trace.yaxis) for trace in figure.data] == [
-        ("Planned", "y"),
-        ("In effect", "y"),
-        ("Planned", "y2"),
-        ("In effect", "y2"),
+        (name, axis) for axis in ("y", "y2", "y3", "y4") for name in ("Planned", "In effect")
     ]
     assert [note.text for note in figure.layout.annotations][:2] == ["warmup · softmax", "transition · sparsemax"]
     shown = schedule_figure(series(1500), CURRICULUM, BASE)
@@ -234,8 +247,9 @@ def test_preview_shows_every_setting_and_the_routing() -> None:
     assert [boundary["episode"] for boundary in figure.layout.meta["boundaries"]] == [250, 750]
 
 
-@pytest.mark.parametrize("metric", METRICS)
-@pytest.mark.parametrize("runs", [0, 1, 2, 12])
+@pytest.mark.parametrize(
+    ("metric", "runs"), [*((metric, 2) for metric in COMPARED), *itertools.product(("return", EVALUATION), (0, 1, 12))]
+)
 def test_runs_are_compared_each_with_its_colour_and_its_phases(metric: str, runs: int) -> None:
     data = [series(200 + 300 * place) for place in range(runs)]
     figure = compare_figure(data, metric=metric)
@@ -266,7 +280,7 @@ def test_a_comparison_draws_what_is_looked_at() -> None:
 
 
 def test_rows_do_not_overlap_and_stay_inside() -> None:
-    layout = losses_figure(series(300)).layout
+    layout = rows_figure(series(300), LOSSES).layout
     domains = [layout[axis].domain for axis in ("yaxis4", "yaxis3", "yaxis2", "yaxis")]
     edges = [edge for domain in domains for edge in domain]
     assert edges == sorted(edges)
@@ -323,11 +337,11 @@ def test_success_is_a_rate() -> None:
 
 
 def test_specialisation_stands_beside_what_it_is_the_difference_of() -> None:
-    figure = routing_entropy_figure(series(300))
+    figure = entropy_figure(series(300))
     names = [trace.name for trace in figure.data]
     assert names == ["H(E[α]), load", "E[H(α)], steps", "Specialisation", "ln 4 = 1.386"]
     assert figure.data[2].fill == "tozeroy"
-    figure = routing_entropy_figure(only({"routing_entropy": np.ones(300)}))
+    figure = entropy_figure(only({"routing_entropy": np.ones(300)}))
     assert [trace.name for trace in figure.data] == ["E[H(α)], steps", "ln 4 = 1.386"]
 
 
@@ -340,22 +354,24 @@ def test_each_experts_gradient_has_its_experts_colour() -> None:
 def test_effective_experts_are_measured_against_their_number() -> None:
     figure = effective_experts_figure(series(300))
     assert [trace.name for trace in figure.data] == ["Effective experts", "Support", "N = 4"]
+    assert list(figure.data[-1].y) == [4, 4]
     assert figure.layout.yaxis.range[1] > 4
 
 
 def test_health_leaves_out_what_was_not_recorded_and_says_where_it_cuts() -> None:
     columns = {"explained_variance": np.linspace(-50, 0.9, 300), "load_cv": np.ones(300)}
-    figure = health_figure(only(columns), NETWORK, name="network")
-    assert [trace.name for trace in figure.data] == [NETWORK["explained_variance"], NETWORK["load_cv"]]
-    assert list(figure.layout.yaxis.range) == [-1, 1.05]
+    figure = rows_figure(only(columns), NETWORK)
+    assert [trace.name for trace in figure.data] == ["Load deviation / mean", "Explained variance of the value head"]
+    assert list(figure.layout.yaxis2.range) == [-1, 1.05]
+    assert (figure.layout.yaxis.rangemode, figure.layout.yaxis2.rangemode) == ("tozero", None)
     assert any("(shown from −1)" in note.text for note in figure.layout.annotations)
 
 
 def test_metrics_are_those_that_a_run_has() -> None:
     bare = only({"return": np.array([1, 2])})
-    assert metrics_of([bare]) == ["return", "effective_experts", "length"]
+    assert metrics_of([bare]) == ["return", "length", "effective_experts"]
     assert "specialisation" in metrics_of([bare, series(3)])
-    assert metrics_of([series(0)]) == list(METRICS)
+    assert metrics_of([series(0)]) == list(COMPARED)
 
 
 def test_evaluations_are_compared_point_by_point() -> None:
@@ -372,6 +388,77 @@ def test_effective_experts_of_runs_that_recorded_only_loads_are_those_of_the_loa
     runs = [RunSeries("run", made_curve({"return": np.ones(300)}, loads=loads)) for loads in (two, three)]
     for trace, expected in zip(compare_figure(runs, metric="effective_experts").data[:2], (2, 3), strict=True):
         np.testing.assert_allclose(trace.y, expected)
+
+
+def test_every_chart_has_its_figure() -> None:
+    assert set(OF_CHART) == set(CHARTS)
+    assert {metric.chart for metric in METRICS.values()} == {None, *CHARTS}
+
+
+@pytest.mark.parametrize("chart", CHARTS, ids=lambda chart: chart.name)
+@pytest.mark.parametrize("count", [30, 2500])
+def test_each_metric_of_a_chart_is_drawn_under_its_name(chart: Chart, count: int) -> None:
+    """Every column has a number of its own, so that no other can stand in its place."""
+    numbers = {name: (place + 1) / 100 for place, name in enumerate(COLUMNS)}
+    loads, norms = (np.tile(row, (count, 1)) for row in ((0.5, 0.3, 0.2), (0.91, 0.92, 0.93)))
+    columns = {name: np.full(count, number) for name, number in numbers.items()}
+    figure = OF_CHART[chart](RunSeries("run", made_curve(columns, loads=loads, expert_grad_norms=norms), total=count))
+    drawn = {(trace.name, round(value, 9)) for trace in figure.data if trace.fill != "toself" for value in trace.y}
+    if chart in (LOADS, GRADIENTS):
+        expected = (loads if chart is LOADS else norms)[0]
+        assert drawn == {(f"Expert {place + 1}", value) for place, value in enumerate(expected)}
+    elif chart is SCHEDULE:
+        in_effect = {value for name, value in drawn if name == "In effect"}
+        assert in_effect == {numbers[knob] for knob in knobs_in_use(CURRICULUM, BASE)}
+    elif chart in (RETURN, SUCCESS):
+        (metric,) = of_chart(chart)
+        assert {value for name, value in drawn if "threshold" not in name} == {numbers[metric.name]}
+    else:
+        named = {value: name for name, value in drawn}
+        for metric in of_chart(chart):
+            assert named[numbers[metric.name]] in (metric.legend, metric.label, metric.title)
+
+
+def test_each_metric_is_compared_by_its_own_numbers() -> None:
+    columns = {name: np.full(20, (place + 1) / 100) for place, name in enumerate(COLUMNS)}
+    run = RunSeries("run", made_curve(columns, loads=np.full((20, 4), 0.25)), evaluations=(evaluation(20),))
+    for name, metric in COMPARED.items():
+        figure = compare_figure([run, run], metric=name)
+        entropy = columns["routing_entropy"] / math.log(4)
+        expected = {EVALUATION: 0.5, ENTROPY_SHARE: entropy[0]}.get(name) or columns[name][0]
+        np.testing.assert_allclose(figure.data[0].y, expected, err_msg=name)
+        assert figure.layout.yaxis.title.text.startswith(metric.label)
+
+
+def test_what_is_drawn_over_several_episodes_is_their_mean() -> None:
+    returns = np.random.default_rng(3).normal(size=300)
+    run = replace(only({"return": returns, "success": returns}), total=300)
+    means = [returns[max(0, end - 30) : end].mean() for end in range(1, 301)]
+    np.testing.assert_allclose(return_figure(run).data[1].y, means)
+    np.testing.assert_allclose(success_figure(run).data[1].y, means)
+    np.testing.assert_allclose(compare_figure([run, run]).data[0].y, means)
+
+
+@pytest.mark.parametrize("figure", [expert_loads_figure, expert_gradients_figure])
+def test_each_of_many_experts_has_its_row(figure: Callable[[RunSeries], go.Figure]) -> None:
+    rows = np.tile(np.arange(20) / 190, (30, 1))
+    (heatmap,) = figure(RunSeries("run", made_curve({"return": np.ones(30)}, loads=rows, expert_grad_norms=rows))).data
+    np.testing.assert_allclose(heatmap.z, rows.T)
+    assert (heatmap.y[0], heatmap.y[-1]) == ("Expert 1", "Expert 20")
+
+
+def test_the_alternative_text_names_the_expert_that_carries_most() -> None:
+    loads = np.tile([0.1, 0.7, 0.2], (5, 1))
+    figure = expert_loads_figure(RunSeries("run", made_curve({"return": np.ones(5)}, loads=loads)))
+    assert "expert 2 carries most, 70%" in figure.layout.meta["alt"]
+
+
+def test_a_ramp_over_steps_is_planned_by_the_steps_that_are_recorded() -> None:
+    until = Until(step=200)
+    phases = (Phase(name="a", until=until, temperature=Ramp(start=1.0, to=0.5)), Phase(name="b"))
+    run = replace(only({"step": np.arange(10, 110, 10)}), total=20, starts=(PhaseStart(0, 0),))
+    planned = schedule_figure(run, Curriculum(name="c", phases=phases), BASE).data[0]
+    assert dict(zip(planned.x, planned.y, strict=True))[4] == pytest.approx(1 - 0.5 * 40 / 200)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests.charts.made import made_curve
-from v3core.charts.knobs import knobs_in_use, planned_curve
+from v3core.charts.schedule import knobs_in_use, planned_curve
 from v3core.charts.series import Boundary, PhaseBand, RunSeries, boundaries_ahead, phase_bands
 from v3core.curriculum import BaseValues, PhaseStart, load_preset, parse, scaled
 

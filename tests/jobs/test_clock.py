@@ -8,10 +8,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tests.episode_table import read_episodes
-from v3core.episode import EpisodeRecord
 from v3core.jobs import identity, supervisor
 from v3core.jobs.lifecycle import ACTIVE, Status
 from v3core.jobs.supervisor import reconcile
+from v3core.metrics import EpisodeRecord
 from v3core.store import writer as writer_module
 from v3core.store.commands import STOP, add_command, apply_commands, open_stop, read_commands
 from v3core.store.history import add_event, read_events

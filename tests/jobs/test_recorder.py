@@ -10,12 +10,12 @@ import pytest
 from tests.episode_table import read_episodes
 from tests.waiting import wait_for
 from v3core.curriculum import with_boundaries
-from v3core.episode import EpisodeRecord
 from v3core.errors import V3Error
 from v3core.jobs import control, recorder
 from v3core.jobs.lifecycle import ACTIVE, Status, change_status
 from v3core.jobs.recorder import Recorder
 from v3core.jobs.signals import StopRequest
+from v3core.metrics import EpisodeRecord
 from v3core.store.commands import read_commands, read_open_commands, read_revisions
 from v3core.store.history import read_checkpoints, read_events, read_phase_changes
 from v3core.store.runs import get_run

@@ -14,12 +14,12 @@ from sqlalchemy.exc import OperationalError
 from tests.disks import fill, small_disk
 from tests.episode_table import read_episodes
 from tests.waiting import wait_for
-from v3core.episode import EpisodeRecord
 from v3core.errors import V3Error
 from v3core.jobs.failures import TRACEBACK_CHARACTERS
 from v3core.jobs.launcher import create
 from v3core.jobs.lifecycle import ACTIVE, Status, change_status
 from v3core.jobs.reserve import RESERVE_BYTES, hold_reserve, release_reserve
+from v3core.metrics import EpisodeRecord
 from v3core.store import dialect
 from v3core.store.history import add_event
 from v3core.store.opening import open_database
@@ -33,7 +33,7 @@ WRITER = """
 import itertools, json, sys, time
 from v3core.errors import V3Error
 from v3core.store.opening import open_database
-from v3core.episode import EpisodeRecord
+from v3core.metrics import EpisodeRecord
 from v3core.store.writer import EpisodeWriter
 
 writer = EpisodeWriter(open_database(sys.argv[1]), sys.argv[2], generation=0, writable_in=["running"])

@@ -9,12 +9,12 @@ from typing import Any, cast
 
 from v3core.config import build_run_config, recipe_for
 from v3core.curriculum import BaseValues, Curriculum, Progress, environments_of, load_preset, scaled, settings_at
-from v3core.episode import EpisodeRecord
 from v3core.insight.loads import DEAD_LOAD
 from v3core.jobs import identity
 from v3core.jobs.files import run_folder
 from v3core.jobs.launcher import claim, create
 from v3core.jobs.lifecycle import ACTIVE, RESUMABLE, Status, change_status
+from v3core.metrics import METRICS, EpisodeRecord
 from v3core.store.database import Database
 from v3core.store.history import (
     CheckpointRow,
@@ -138,10 +138,7 @@ def add_checkpoint_file(db: Database, run_id: str, episode: int) -> None:
 
 
 def _as_older(row: EpisodeRecord) -> EpisodeRecord:
-    unknown = (
-        *("approx_kl", "clip_fraction", "router_shift", "grad_norm", "explained_variance", "dormant_share"),
-        *("rollbacks", "load_entropy", "specialisation", "effective_experts", "support", "load_cv"),
-    )
+    unknown = [metric.field for metric in METRICS.values() if metric.since > 1 and not metric.per_expert]
     values: dict[str, Any] = dict.fromkeys(unknown)
     return replace(row, **values, expert_grad_norms=cast("tuple[float, ...]", (None,) * len(row.loads)))
 
@@ -153,55 +150,24 @@ def _base() -> BaseValues:
 
 def _episode(number: int, curriculum: Curriculum, episodes: int, experts: int = 4) -> EpisodeRecord:
     settings = settings_at(curriculum, Progress(number - 1, episodes), _base())
-    return EpisodeRecord(
-        episode=number,
-        phase=settings.phase_name,
-        env="CartPole-v1",
-        return_=20.0 + number,
-        length=20,
-        phase_steps=20,
-        success=None,
-        step=20 * number,
-        policy_loss=-0.01,
-        value_loss=1.0 / number,
-        load_balance_loss=settings.load_balance,
-        expert_balance_loss=0.0,
-        router_z_loss=0.0,
-        diversity_loss=0.0,
-        consistency_loss=0.0,
-        gate_entropy_loss=0.0,
-        action_entropy=0.6,
-        total_loss=0.5,
-        approx_kl=0.01,
-        clip_fraction=0.1,
-        router_shift=0.02,
-        grad_norm=0.3,
-        explained_variance=0.8,
-        dormant_share=0.0,
-        rollbacks=0,
-        lr=settings.lr,
-        temperature=settings.temperature,
-        routing=settings.routing,
-        alpha=settings.alpha if settings.routing == "entmax" else None,
-        top_k=settings.top_k if settings.routing == "topk" else None,
-        top_k_weights=settings.top_k_weights if settings.routing == "topk" else None,
-        jitter=settings.jitter,
-        load_balance=settings.load_balance,
-        expert_balance=settings.expert_balance,
-        z_loss=settings.z_loss,
-        diversity=settings.diversity,
-        consistency=settings.consistency,
-        gate_entropy=settings.gate_entropy,
-        bias_speed=settings.bias_speed,
-        entropy=settings.entropy,
-        routing_entropy=1.15,
-        load_entropy=1.28,
-        specialisation=0.13,
-        effective_experts=3.6,
-        support=4.0,
-        load_cv=0.45,
-        dead_experts=0,
-        loads=(0.4, 0.3, 0.2, 0.1) if experts == 4 else (1 / experts,) * experts,
-        hard_loads=(0.7, 0.1, 0.1, 0.1) if experts == 4 else (1 / experts,) * experts,
-        expert_grad_norms=(0.2, 0.1, 0.1, 0.05) if experts == 4 else (0.1,) * experts,
+    used = {"alpha": "entmax", "top_k": "topk", "top_k_weights": "topk"}
+    in_force = {
+        name: value if used.get(name, settings.routing) == settings.routing else None
+        for name, value in vars(settings).items()
+        if name in METRICS
+    }
+    shares, hard_shares, norms = (
+        ((0.4, 0.3, 0.2, 0.1), (0.7, 0.1, 0.1, 0.1), (0.2, 0.1, 0.1, 0.05))
+        if experts == 4
+        else ((1 / experts,) * experts, (1 / experts,) * experts, (0.1,) * experts)
     )
+    values: dict[str, Any] = dict.fromkeys((metric.field for metric in METRICS.values()), 0) | {
+        **{"return_": 20.0 + number, "length": 20, "phase_steps": 20, "success": None, "step": 20 * number},
+        **{"policy_loss": -0.01, "value_loss": 1.0 / number, "load_balance_loss": settings.load_balance},
+        **{"action_entropy": 0.6, "total_loss": 0.5, "approx_kl": 0.01, "clip_fraction": 0.1, "router_shift": 0.02},
+        **{"grad_norm": 0.3, "explained_variance": 0.8},
+        **{"routing_entropy": 1.15, "load_entropy": 1.28, "specialisation": 0.13, "effective_experts": 3.6},
+        **{"support": 4.0, "load_cv": 0.45},
+        **{"loads": shares, "hard_loads": hard_shares, "expert_grad_norms": norms},
+    }
+    return EpisodeRecord(**values | in_force | {"episode": number, "phase": settings.phase_name, "env": "CartPole-v1"})

@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.markdown import shown
 from tests.pages.recorded import add_recorded_run
 from tests.pages.test_states import told
-from v3core.charts.compare import METRICS
 from v3core.jobs.lifecycle import Status
+from v3core.metrics import CHARTS, COMPARED, METRICS, SCHEDULE
 from v3core.store.runs import list_runs
 from v3core.ui.live_chart import VisibleRange
 from v3core.ui.run_charts import NOTHING_RECORDED
@@ -53,7 +54,7 @@ def test_success_has_a_chart_where_the_environment_says(open_page, database):
 
 def test_the_experts_are_charted(open_page, database):
     app = open_page("pages/live.py", run=add_recorded_run(database, Status.RUNNING))
-    assert traces(app, "routing-entropy") == ["H(E[α]), load", "E[H(α)], steps", "Specialisation", "ln 4 = 1.386"]
+    assert traces(app, "entropy") == ["H(E[α]), load", "E[H(α)], steps", "Specialisation", "ln 4 = 1.386"]
     assert traces(app, "effective") == ["Effective experts", "Support", "N = 4"]
     assert traces(app, "gradients") == [f"Expert {number}" for number in range(1, 5)]
     assert NOTHING_RECORDED not in told(app)
@@ -62,12 +63,12 @@ def test_the_experts_are_charted(open_page, database):
 def test_health_is_computed_only_when_it_is_opened(open_page, database):
     run_id = add_recorded_run(database, Status.COMPLETED)
     app = open_page("pages/live.py", run=run_id)
-    assert "health-updates" not in figures(app)
+    assert "updates" not in figures(app)
     app.session_state[f"health-{run_id}"] = True
     app.run()
     assert not app.exception
-    assert len(figures(app)["health-updates"]["data"]) == 4
-    assert len(figures(app)["health-network"]["data"]) == 3
+    assert len(figures(app)["updates"]["data"]) == 4
+    assert len(figures(app)["network"]["data"]) == 3
 
 
 def test_a_run_recorded_before_says_what_it_lacks(open_page, database):
@@ -77,9 +78,24 @@ def test_a_run_recorded_before_says_what_it_lacks(open_page, database):
     app.run()
     assert not app.exception
     missing = [caption.value for caption in app.caption if caption.value == NOTHING_RECORDED]
-    assert len(missing) == 4  # effective experts, gradients, both charts of the health
-    assert traces(app, "routing-entropy") == ["E[H(α)], steps", "ln 4 = 1.386"]
-    assert {"return", "loads", "losses", "schedule", "routing-entropy"} == set(figures(app))
+    assert len(missing) == 3  # effective experts, gradients, the network
+    assert len(figures(app)["updates"]["data"]) == 3
+    assert traces(app, "entropy") == ["E[H(α)], steps", "ln 4 = 1.386"]
+    assert {"return", "loads", "losses", "schedule", "entropy", "updates"} == set(figures(app))
+
+
+def test_the_hint_of_a_chart_says_what_each_of_its_metrics_means(open_page, database):
+    run_id = add_recorded_run(database, Status.COMPLETED, success=True)
+    app = open_page("pages/live.py", run=run_id)
+    app.session_state[f"health-{run_id}"] = True
+    app.run()
+    texts = [shown(markdown.value) for markdown in app.markdown]
+    for metric in METRICS.values():
+        if metric.chart and metric.chart is not SCHEDULE:
+            assert f"**{metric.label}**: {metric.sentence}" in texts
+    for chart in CHARTS:
+        assert f"**{chart.title}**" in texts
+        assert not chart.about or chart.about in texts
 
 
 @pytest.mark.parametrize(
@@ -126,21 +142,22 @@ def test_environments_are_told_by_phase_where_they_change(open_page, database):
 
 
 def titles(names):
-    return [METRICS[name] for name in names]
+    return [COMPARED[name].label for name in names]
 
 
 def test_compare_offers_the_metrics_that_the_runs_have(open_page, database):
     new = add_recorded_run(database, Status.COMPLETED, evaluated=[20], success=True)
     old = [add_recorded_run(database, Status.COMPLETED, older=True) for _ in range(2)]
     app = open_page("pages/compare.py", runs=",".join([new, old[0]]))
-    assert app.selectbox(key="metric").options == titles(METRICS)
+    used = [name for name, metric in COMPARED.items() if not metric.optional or name == "load_balance_loss"]
+    assert app.selectbox(key="metric").options == titles(used)
     app.selectbox(key="metric").set_value("evaluation").run()
     assert not app.exception
     assert list(figures(app)) == ["compare"]
     app = open_page("pages/compare.py", runs=",".join(old))
-    offered = set(app.selectbox(key="metric").options)
-    absent = {"success", "evaluation", "specialisation", "load_cv", "dormant_share", "router_shift"}
-    assert offered == set(titles(METRICS)) - set(titles(absent))
+    known = {name for name, metric in COMPARED.items() if metric.since == 1 and name != "evaluation"}
+    # Of the loads, which were recorded, it can be worked out.
+    assert set(app.selectbox(key="metric").options) == set(titles(known | {"effective_experts"}))
 
 
 def test_the_phase_table_has_what_is_known(open_page, database):

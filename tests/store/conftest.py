@@ -8,7 +8,7 @@ import pytest
 from tests.databases import BACKENDS, empty_database
 from v3core.config import build_run_config, recipe_for
 from v3core.curriculum import parse
-from v3core.episode import EpisodeRecord
+from v3core.metrics import METRICS, EpisodeRecord
 from v3core.store.commands import add_revision
 from v3core.store.opening import open_database
 from v3core.store.runs import add_run, update_run
@@ -69,54 +69,18 @@ def episode():
     """An episode row that tells its number in every column: `episode(7)`."""
 
     def row(number, **changes):
-        values = {
-            "episode": number,
-            "env": "CartPole-v1",
-            "phase": "early" if number <= 100 else "late",
-            "return_": float(number),
-            "length": number + 1,
-            "phase_steps": number,
-            "success": None,
-            "step": number * 10,
-            "policy_loss": number + 0.01,
-            "value_loss": number + 0.02,
-            "load_balance_loss": number + 0.03,
-            "expert_balance_loss": number + 0.14,
-            "router_z_loss": number + 0.15,
-            "diversity_loss": number + 0.16,
-            "consistency_loss": number + 0.17,
-            "gate_entropy_loss": number + 0.18,
-            "action_entropy": number + 0.04,
-            "total_loss": number + 0.05,
-            "approx_kl": number + 0.06,
-            "clip_fraction": number + 0.07,
-            "router_shift": number + 0.19,
-            "grad_norm": number + 0.08,
-            "explained_variance": number + 0.21,
-            "dormant_share": number + 0.22,
-            "rollbacks": number,
-            "lr": number * 1e-6,
-            "temperature": number + 0.09,
-            "routing": "softmax",
-            "alpha": None,
-            "top_k": None,
-            "top_k_weights": None,
-            "jitter": number + 0.23,
-            "load_balance": number + 0.11,
-            "expert_balance": number + 0.24,
-            "z_loss": number + 0.25,
-            "diversity": number + 0.26,
-            "consistency": number + 0.27,
-            "gate_entropy": number + 0.28,
-            "bias_speed": number + 0.29,
-            "entropy": number + 0.12,
-            "routing_entropy": number + 0.13,
-            "load_entropy": number + 0.31,
-            "specialisation": number + 0.32,
-            "effective_experts": number + 0.33,
-            "support": number + 0.34,
-            "load_cv": number + 0.35,
-            "dead_experts": number,
+        values = {metric.field: number + place / 100 for place, metric in enumerate(METRICS.values(), start=1)}
+        values |= {metric.field: number for metric in METRICS.values() if metric.kind is int}
+        values |= {
+            **{"episode": number, "phase": "early" if number <= 100 else "late", "env": "CartPole-v1"},
+            **{
+                "return_": float(number),
+                "length": number + 1,
+                "success": None,
+                "step": number * 10,
+                "lr": number * 1e-6,
+            },
+            **{"routing": "softmax", "alpha": None, "top_k": None, "top_k_weights": None},
             "loads": (0.1, 0.2, 0.3, 0.4),
             "hard_loads": (0.0, 0.0, number / 1e6, 1.0 - number / 1e6),
             "expert_grad_norms": (number + 0.1, number + 0.2, number + 0.3, number + 0.4),

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from tests.store.conftest import START
-from v3core.episode import EpisodeRecord
+from v3core.metrics import EpisodeRecord
 from v3core.store import commands
 from v3core.store.database import Database
 from v3core.store.history import (

@@ -30,7 +30,7 @@ SCRIPT = """
 import itertools, json, sys, time
 from v3core.store.opening import open_database
 from v3core.store.runs import get_run
-from v3core.episode import EpisodeRecord
+from v3core.metrics import EpisodeRecord
 from v3core.store.writer import EpisodeWriter
 
 url, run_id, row, pause, together = sys.argv[1], sys.argv[2], json.loads(sys.argv[3]), *map(float, sys.argv[4:])

@@ -14,6 +14,7 @@ import pytest
 from tests.store.conftest import START
 from tests.store.recorded import LARGE, THIRD, TINY, record
 from v3core.errors import V3Error
+from v3core.metrics import METRICS
 from v3core.store.export import WHAT, export_folder, export_run, export_runs
 from v3core.store.run_tables import RUN_TABLES
 
@@ -79,6 +80,19 @@ def test_json_holds_the_whole_run_and_is_strict(db, run, tmp_path):
     assert [row["message"] for row in content["events"]] == ["Ä 0.", "Ä 1.", "Ä 2."]
     assert len(content["curriculum_revisions"]) == 2
     assert content["phase_changes"][0]["at"] == START.isoformat()
+
+
+def test_parquet_says_what_each_metric_means(sqlite_db, new_run, episode, tmp_path):
+    export_run(sqlite_db, record(sqlite_db, new_run(sqlite_db), episode), tmp_path / "run.parquet")
+    schema = pq.read_schema(tmp_path / "run.parquet")
+    shift, gradient = METRICS["router_shift"], METRICS["expert_grad_norm"]
+    assert schema.field("router_shift").metadata == {
+        b"title": shift.title.encode(), b"unit": b"0 to 1", b"meaning": shift.sentence.encode()
+    }  # fmt: skip
+    assert schema.field("expert_grad_norm_4").metadata[b"meaning"] == gradient.sentence.encode()
+    assert {name for name in schema.names if not schema.field(name).metadata} == {
+        *("run_id", "curriculum", "seed", "episode", "at")
+    }
 
 
 @pytest.mark.parametrize("form", ["csv", "parquet", "json"])

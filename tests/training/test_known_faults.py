@@ -21,16 +21,17 @@ from tests.charts.made import made_curve
 from tests.databases import empty_database
 from tests.episode_table import EPISODE_COLUMNS, read_episodes
 from tests.training.conftest import Clock
-from v3core.charts.compare import METRICS, compare_figure
-from v3core.charts.experts import effective_experts_figure, expert_gradients_figure
+from v3core.charts.compare import compare_figure
 from v3core.charts.figures import (
+    effective_experts_figure,
+    entropy_figure,
+    expert_gradients_figure,
     expert_loads_figure,
-    losses_figure,
     return_figure,
-    routing_entropy_figure,
-    schedule_figure,
+    rows_figure,
+    success_figure,
 )
-from v3core.charts.health import NETWORK, UPDATES, health_figure
+from v3core.charts.schedule import schedule_figure
 from v3core.charts.series import RunSeries
 from v3core.config import build_run_config, recipe_for
 from v3core.curriculum import (
@@ -45,6 +46,7 @@ from v3core.curriculum import (
     settings_at,
 )
 from v3core.environments import EnvironmentBatch, check_environment
+from v3core.metrics import COMPARED, LOSSES, NETWORK, UPDATES, EpisodeRecord
 from v3core.store.commands import add_revision
 from v3core.store.opening import open_database
 from v3core.store.runs import add_run
@@ -53,7 +55,6 @@ from v3core.store.writer import EpisodeWriter
 from v3core.training import trainer
 from v3core.training.backend import Samples
 from v3core.training.checkpoint import load_checkpoint
-from v3core.training.hooks import EpisodeRecord
 from v3core.training.ppo import NonFiniteUpdateError, samples_of, update
 from v3core.training.rollout import Collector
 from v3core.training.state import TrainingState
@@ -373,24 +374,21 @@ def series_of(config, db):
 
 
 def figures_of(config, series):
-    yield return_figure(series)
-    yield losses_figure(series)
-    yield expert_loads_figure(series)
-    yield routing_entropy_figure(series)
-    yield effective_experts_figure(series)
+    for figure in (return_figure, success_figure, expert_loads_figure, entropy_figure, effective_experts_figure):
+        yield figure(series)
     yield expert_gradients_figure(series)
-    yield from (health_figure(series, columns, name="health") for columns in (UPDATES, NETWORK))
-    yield schedule_figure(series, config.curriculum, config.base.values(), knobs=KNOBS, height=1200)
-    yield from (compare_figure([series, series], metric=metric) for metric in METRICS)
+    yield from (rows_figure(series, chart) for chart in (LOSSES, UPDATES, NETWORK))
+    yield schedule_figure(series, config.curriculum, config.base.values(), knobs=tuple(KNOBS))
+    yield from (compare_figure([series, series], metric=metric) for metric in COMPARED)
 
 
 def test_fault_10_every_column_of_every_chart_is_recorded(stored):
     """Fault 10: a chart that reads a column which the store does not have would be empty, and nobody told."""
     config, _, db = stored
     series = series_of(config, db)
-    assert len(list(figures_of(config, series))) > len(METRICS)
+    assert len(list(figures_of(config, series))) > len(COMPARED)
     with pytest.raises(KeyError, match="gate_entropies"):
-        health_figure(series, {"gate_entropies": "Gate entropies"}, name="health")
+        series.has("gate_entropies")
 
 
 def test_fault_11_an_undone_update_keeps_the_optimisers_moments(small_run, recorder, spied):

@@ -10,6 +10,7 @@ from v3core.charts.palette import colours, rgba
 from v3core.charts.series import RunSeries
 from v3core.charts.text import chart_text
 from v3core.insight.loads import effective_experts
+from v3core.metrics import COMPARED, ENTROPY_SHARE, EVALUATION
 from v3core.rollup import Floats, Series, mean_window, trailing_of_buckets
 
 _STRIP = 16
@@ -19,34 +20,11 @@ _STRIP_TEXT = 10
 _STRIPS_GAP = 8
 
 
-EVALUATION = "evaluation"
-"""The one metric that is not of the episodes: it has a value at each evaluation."""
-
-METRICS = {
-    "return": "Return",
-    "success": "Success rate",
-    EVALUATION: "Evaluation, mean return",
-    "routing_entropy": "Routing entropy (nats)",
-    "specialisation": "Specialisation (nats)",
-    "effective_experts": "Effective experts of the load",
-    "dead_experts": "Dead experts",
-    "load_cv": "Load deviation / mean",
-    "dormant_share": "Dormant share of units",
-    "router_shift": "Router shift",
-    "entropy_share": "Routing entropy / ln N",
-    "length": "Episode length (steps)",
-    "value_loss": "Value loss",
-    "load_balance_loss": "Load-balance loss",
-    "action_entropy": "Action entropy (nats)",
-}
-"""What runs can be compared by: a name to its axis title."""
-
-
 def values_of(run: RunSeries, metric: str, curve: Series) -> Floats:
     """A metric of a run: the mean of each bucket of one of its curves, or of each evaluation."""
     if metric == EVALUATION:
         return np.array([point.mean for point in run.evaluations])
-    if metric == "entropy_share":
+    if metric == ENTROPY_SHARE:
         most = np.log(run.experts) if run.experts > 1 else np.nan
         return np.asarray(curve.summary("routing_entropy").mean / most, dtype=np.float64)
     recorded = curve.summary(metric)
@@ -59,8 +37,14 @@ def values_of(run: RunSeries, metric: str, curve: Series) -> Floats:
 def metrics_of(runs: Sequence[RunSeries]) -> list[str]:
     """The metrics that at least one of the runs has a number of; all of them before the first episode."""
     if not any(len(run) for run in runs):
-        return list(METRICS)
-    return [name for name in METRICS if any(np.isfinite(values_of(run, name, run.curve)).any() for run in runs)]
+        return list(COMPARED)
+    return [name for name in COMPARED if any(_has(run, name) for run in runs)]
+
+
+def _has(run: RunSeries, metric: str) -> bool:
+    values = values_of(run, metric, run.curve)
+    known = values[np.isfinite(values)]
+    return bool(known.any() if COMPARED[metric].optional else len(known))
 
 
 def compare_figure(
@@ -77,13 +61,13 @@ def compare_figure(
 
     Args:
         runs: two or more; each keeps its place's colour.
-        metric: a key of `METRICS`.
+        metric: a key of `COMPARED`.
         window: episodes of the moving average; 1 for none. By default what fits the shortest run, for all runs
             are smoothed alike.
         span: how much of the longest run the axis shows.
         height: pixels, strips and legend included.
     """
-    smoothed = METRICS[metric]
+    smoothed = COMPARED[metric].label
     window = window or min((mean_window(run.end) for run in runs), default=1)
     end = max((run.end if span == "run" else max(run.completed, 1) for run in runs), default=1)
     if window > 1 and metric != EVALUATION:

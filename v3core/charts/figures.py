@@ -1,17 +1,17 @@
-"""The charts of one run: return, success, losses, loads, routing entropy, schedule. Data in, figure out."""
+"""The charts of one run but for its schedule. Data in, figure out."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from itertools import cycle
 
 import numpy as np
 import plotly.graph_objects as go
 
-from v3core.charts.frame import Span, frame, name_routing, progress_words, stack_rows
-from v3core.charts.knobs import KNOB_TITLES, add_plan
-from v3core.charts.palette import CATEGORICAL, NEUTRAL, colours, rgba
+from v3core.charts.frame import Span, frame, progress_words, stack_rows
+from v3core.charts.palette import CATEGORICAL, colours, rgba
 from v3core.charts.series import RunSeries
 from v3core.charts.traces import add_evaluated_success, add_evaluations, add_heatmap, add_level, add_metric
-from v3core.curriculum import BaseValues, Curriculum
+from v3core.metrics import EFFECTIVE, ENTROPY, METRICS, Chart, Metric, of_chart
 from v3core.rollup import mean_window
 
 MAX_AREAS = 12
@@ -20,15 +20,14 @@ MAX_AREAS = 12
 SUCCESS_BUCKETS = 50
 """At most: a rate wants more episodes per point than a return does."""
 
+_LINES = (CATEGORICAL[0], *CATEGORICAL[2:])
+"""Colours of the metrics of one scale; the one between is that of evaluations."""
+
 _BEHIND = CATEGORICAL[4]
 """Colour of the episodes behind their moving average."""
 
-LOSSES = {
-    "policy_loss": "Policy loss",
-    "value_loss": "Value loss",
-    "load_balance_loss": "Load-balance loss",
-    "action_entropy": "Action entropy (nats)",
-}
+_ROWS_HEIGHT, _FRAME_HEIGHT, _ROW_HEIGHT = 480, 66, 103
+"""Pixels of a chart of rows: at least, besides its rows, and of a row."""
 
 
 def return_figure(
@@ -122,17 +121,6 @@ def success_figure(series: RunSeries, *, window: int | None = None, span: Span =
     return figure
 
 
-def losses_figure(series: RunSeries, *, span: Span = "run", height: int = 480) -> go.Figure:
-    """Policy, value and load-balance loss and action entropy of the updates, one row each with its own scale."""
-    curve = series.shown
-    alt = f"Losses of {series.name}, by episode: {progress_words(series)}."
-    figure = frame(series, name="losses", alt=alt, height=height, span=span, bucket=curve.size)
-    axes = stack_rows(figure, list(LOSSES.values()))
-    for (column, title), axis, colour in zip(LOSSES.items(), axes, CATEGORICAL, strict=False):
-        add_metric(figure, curve, column, name=title, colour=colour, axis=axis)
-    return figure
-
-
 def expert_loads_figure(series: RunSeries, *, span: Span = "run", height: int = 300) -> go.Figure:
     """Mean gate weight of each expert; the weights of an episode sum to 1."""
     experts = series.experts
@@ -162,91 +150,103 @@ def expert_loads_figure(series: RunSeries, *, span: Span = "run", height: int = 
     return figure
 
 
-def routing_entropy_figure(series: RunSeries, *, span: Span = "run", height: int = 300) -> go.Figure:
-    """Entropy of the gates and of the load, and their difference, against ln N: is a step's choice sharp, and whose.
+def expert_gradients_figure(series: RunSeries, *, span: Span = "run", height: int = 300) -> go.Figure:
+    """Norm of the gradient of each expert's parameters, one line per expert; rows of a heatmap where they are many."""
+    experts, curve, norms = series.experts, series.shown, series.of_experts("expert_grad_norm")
+    alt = f"Gradient norm of each of {experts} experts in {series.name}: {progress_words(series)}."
+    lines = experts <= MAX_AREAS
+    figure = frame(series, name="gradients", alt=alt, height=height, span=span, legend=lines, bucket=curve.size)
+    if not lines:
+        add_heatmap(figure, curve, norms, title="Norm", number=".2~g")
+        return figure
+    for expert, (norm, colour) in enumerate(zip(norms, colours(experts), strict=True), start=1):
+        add_metric(figure, curve, norm, name=f"Expert {expert}", colour=colour, spread=False)
+    figure.update_yaxes(title={"text": "Gradient norm", "standoff": 6}, rangemode="tozero")
+    return figure
+
+
+def entropy_figure(series: RunSeries, *, span: Span = "run", height: int = 300) -> go.Figure:
+    """The entropies against ln N, each a line: is a step's choice sharp, and do the experts share the work.
 
     E[H(α)] falls when each step is routed sharply, H(E[α]) when few experts do all the work. The difference is the
     mutual information of step and expert: high only if sharp choices differ from step to step.
 
     Args:
-        series: the run; reads columns `routing_entropy`, `load_entropy`, `specialisation`; those that were not
-            recorded are left out.
+        series: the run; metrics that were not recorded are left out.
         span: how much of the run the axis shows.
         height: pixels.
     """
-    curve = series.shown
     most = math.log(series.experts) if series.experts else 0.0
     label = f"ln {series.experts} = {most:.3f}"
     specialisation = series.newest("specialisation")
     newest = f", newest specialisation {specialisation:.3f}" if math.isfinite(specialisation) else ""
     alt = f"Routing entropy of {series.name} in nats, at most {label}: {progress_words(series)}{newest}."
-    figure = frame(series, name="routing-entropy", alt=alt, height=height, span=span, legend=True, bucket=curve.size)
-    shared = series.has("load_entropy", "specialisation")
-    if shared:
-        add_metric(
-            figure, curve, "load_entropy", name="H(E[α]), load", colour=CATEGORICAL[0],
-            number=".3f", spread=False,
-        )  # fmt: skip
-    add_metric(
-        figure, curve, "routing_entropy", name="E[H(α)], steps", colour=CATEGORICAL[2],
-        number=".3f", spread=not shared,
-    )  # fmt: skip
-    if shared:
-        colour = CATEGORICAL[3]
-        add_metric(
-            figure, curve, "specialisation", name="Specialisation", colour=colour,
-            number=".3f", spread=False,
-        )  # fmt: skip
-        figure.data[-1].update(fill="tozeroy", fillcolor=rgba(colour, 0.18))
+    figure = _lines(series, ENTROPY, alt=alt, span=span, height=height, number=".3f", width=1.5, spread=False)
+    area = next((trace for trace in figure.data if trace.name == METRICS["specialisation"].title), None)
+    if area:
+        area.update(fill="tozeroy", fillcolor=rgba(area.line.color, 0.18))
     add_level(figure, series.end, most, name=label)
-    top = most * 1.08 if most > 0 else 0.1
-    figure.update_yaxes(title={"text": "Entropy (nats)", "standoff": 6}, range=[0, top])
+    figure.update_yaxes(title={"text": "Entropy (nats)", "standoff": 6}, range=[0, most * 1.08 if most > 0 else 0.1])
     return figure
 
 
-def schedule_figure(
-    series: RunSeries,
-    curriculum: Curriculum,
-    base: BaseValues,
-    *,
-    knobs: Sequence[str] = ("temperature", "lr"),
-    span: Span = "run",
-    height: int = 320,
-) -> go.Figure:
-    """What the curriculum plans against what the router and the optimiser really used; routing in the bands' names.
+def effective_experts_figure(series: RunSeries, *, span: Span = "run", height: int = 300) -> go.Figure:
+    """How many experts share the load, and how many a step uses, of N; each a line."""
+    alt = f"Effective experts and support of {series.name}, of {series.experts}: {progress_words(series)}."
+    figure = _lines(series, EFFECTIVE, alt=alt, span=span, height=height, number=".2f", width=2, spread=True)
+    if series.experts:
+        add_level(figure, series.end, series.experts, name=f"N = {series.experts}")
+    figure.update_yaxes(title={"text": "Experts", "standoff": 6}, range=[0, max(series.experts, 1) * 1.08])
+    return figure
+
+
+def rows_figure(series: RunSeries, chart: Chart, *, span: Span = "run") -> go.Figure:
+    """The metrics of a chart, one row each with its own scale; those that were not recorded are left out.
 
     Args:
-        series: the run; reads a column by each knob's name: effective values.
-        curriculum: the revision in force.
-        base: the run's base values.
-        knobs: which settings to draw, one row each.
+        series: the run.
+        chart: `LOSSES`, `UPDATES` or `NETWORK`.
         span: how much of the run the axis shows.
-        height: pixels.
     """
-    curve = series.shown
-    alt = f"Schedule of {series.name}, planned and in effect: {progress_words(series)}."
-    figure = frame(series, name="schedule", alt=alt, height=height, span=span, legend=True, bucket=curve.size)
-    name_routing(figure, series.bands)
-    axes = stack_rows(figure, [KNOB_TITLES[knob] for knob in knobs])
-    for row, (knob, axis) in enumerate(zip(knobs, axes, strict=True)):
-        title, colour = KNOB_TITLES[knob], CATEGORICAL[0]
-        planned, effective = (f"{title}, {what}: %{{y:.4~g}}<extra></extra>" for what in ("planned", "in effect"))
-        add_plan(
-            figure, curriculum, series.end, base, knob, name="Planned", colour=NEUTRAL, axis=axis, dash="dash",
-            hover=planned, starts=series.starts, steps_at=_steps_at(series),
-        )  # fmt: skip
-        add_metric(figure, curve, knob, name="In effect", colour=colour, axis=axis, width=2, hover=effective)
-        if row:
-            figure.for_each_trace(lambda trace: trace.update(showlegend=False), selector={"yaxis": axis})
-        figure.layout[f"yaxis{axis[1:]}"].rangemode = "tozero"
+    curve, shown = series.shown, _recorded(series, chart)
+    alt = f"{', '.join(metric.label for metric in shown)} of {series.name}: {progress_words(series)}."
+    height = max(_ROWS_HEIGHT, _FRAME_HEIGHT + _ROW_HEIGHT * len(shown))
+    figure = frame(series, name=chart.name, alt=alt, height=height, span=span, bucket=curve.size)
+    cut = [bool((series.curve.summary(metric.name).minimum < metric.lowest_drawn).any()) for metric in shown]
+    titles = [
+        f"{metric.label} (shown from {metric.lowest_drawn:g})".replace("-", "−") if is_cut else metric.label
+        for metric, is_cut in zip(shown, cut, strict=True)
+    ]
+    for metric, is_cut, axis, colour in zip(shown, cut, stack_rows(figure, titles), cycle(CATEGORICAL), strict=False):
+        add_metric(figure, curve, metric.name, name=metric.label, colour=colour, axis=axis)
+        layout = figure.layout[f"yaxis{axis[1:]}"]
+        if is_cut:
+            highest = float(np.nanmax(series.curve.summary(metric.name).maximum))
+            layout.range = [metric.lowest_drawn, max(1.05, highest)]
+        elif chart.from_zero and math.isinf(metric.lowest_drawn):
+            layout.rangemode = "tozero"
     return figure
 
 
-def _steps_at(series: RunSeries) -> Callable[[float], float]:
-    """Environment steps by completed episodes, as recorded; NaN ahead of the newest episode."""
-    episode = np.concatenate(([0.0], series.curve.episode))
-    step = np.concatenate(([0.0], series.curve.summary("step").last))
-    return lambda complete: float(np.interp(complete, episode, step, right=np.nan))
+def _recorded(series: RunSeries, chart: Chart) -> Sequence[Metric]:
+    """The metrics of a chart that the run has; all of them where it has none."""
+    metrics = of_chart(chart)
+    return [metric for metric in metrics if series.has(metric.name)] or metrics
+
+
+def _lines(
+    series: RunSeries, chart: Chart, *, alt: str, span: Span, height: int, number: str, width: float, spread: bool
+) -> go.Figure:
+    """The metrics of a chart over one scale, each with its colour whichever others were recorded."""
+    curve, shown = series.shown, _recorded(series, chart)
+    figure = frame(series, name=chart.name, alt=alt, height=height, span=span, legend=True, bucket=curve.size)
+    for metric, colour in zip(of_chart(chart), cycle(_LINES), strict=False):
+        if metric in shown:
+            add_metric(
+                figure, curve, metric.name, name=metric.legend or metric.title, colour=colour, number=number,
+                width=width, spread=spread or len(shown) == 1,
+            )  # fmt: skip
+    return figure
 
 
 def _heaviest(series: RunSeries) -> str:

@@ -85,6 +85,8 @@ class Knob:
     """The largest base value."""
     source: str = ""
     """The paper or program that it comes from."""
+    since: int = 2
+    """The first schema whose episodes have its value, and that of its loss."""
 
 
 def _knob(title: str, meaning: str, acts: Literal["router", "optimiser", "loss"], **more: Any) -> Any:
@@ -103,6 +105,7 @@ class KnobValues:
         default=1.0,
         allowed=Range(low_open=True),
         from_recipe=True,
+        since=1,
     )
     lr: float = _knob(
         "Learning rate",
@@ -112,6 +115,7 @@ class KnobValues:
         allowed=Range(low_open=True),
         from_recipe=True,
         most_in_recipe=1.0,
+        since=1,
     )
     alpha: float = _knob(
         "Entmax alpha",
@@ -134,6 +138,7 @@ class KnobValues:
         "loss",
         from_recipe=True,
         source="Switch, arXiv:2101.03961",
+        since=1,
     )
     expert_balance: float = _knob(
         "Expert balance",
@@ -176,6 +181,7 @@ class KnobValues:
         "loss",
         from_recipe=True,
         source="PPO, arXiv:1707.06347",
+        since=1,
     )
 
 
@@ -200,6 +206,8 @@ class Choice:
     """Where no phase says otherwise."""
     source: str = ""
     """The paper or program that it comes from."""
+    since: int = 2
+    """The first schema whose episodes have it."""
 
 
 CHOICES: Mapping[str, Choice] = {

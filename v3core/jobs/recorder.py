@@ -7,13 +7,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from v3core.curriculum import Curriculum
-from v3core.episode import EpisodeRecord
 from v3core.errors import V3Error
 from v3core.jobs.checkpoints import kept_checkpoints, superseded
 from v3core.jobs.files import checkpoint_file
 from v3core.jobs.lifecycle import ACTIVE, Status, change_status
 from v3core.jobs.logs import logger
 from v3core.jobs.signals import StopRequest
+from v3core.metrics import EpisodeRecord
 from v3core.store import commands
 from v3core.store.commands import CommandRow
 from v3core.store.database import Database

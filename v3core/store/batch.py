@@ -8,17 +8,18 @@ from typing import Any
 
 import numpy as np
 
-from v3core.episode import EpisodeRecord
+from v3core.metrics import METRICS, PER_EXPERT, EpisodeRecord
 from v3core.store.bulk import driver_time, insert_rows
 from v3core.store.rollups import COLUMNS, Pyramid, cut_rollups, insert_rollups
 from v3core.store.schema import Transaction, episodes, expert_loads
 
-_TEXTS = ("phase", "env", "routing", "top_k_weights")
+_TEXTS = ("phase", *(metric.name for metric in METRICS.values() if metric.kind is str and metric.name != "phase"))
 _EPISODE = ("run_id", "at", "episode", *_TEXTS, *COLUMNS)
-_LOADS = ("run_id", "episode", "expert", "load", "hard_load", "grad_norm")
+_LOADS = ("run_id", "episode", "expert", *(metric.column for metric in PER_EXPERT))
 _CHUNK = 4096
 
-_row = attrgetter("episode", *_TEXTS, *(name if name != "return" else "return_" for name in COLUMNS))
+_row = attrgetter("episode", *(METRICS[name].field for name in (*_TEXTS, *COLUMNS)))
+_per_expert = attrgetter(*(metric.field for metric in PER_EXPERT))
 _NUMBERS = slice(1 + len(_TEXTS), None)
 
 
@@ -37,7 +38,7 @@ class Batch:
     def of(cls, records: Sequence[EpisodeRecord], pyramid: Pyramid) -> "Batch":
         """From episodes in the order of their numbers; the pyramid counts them in."""
         rows = [_row(record) for record in records]
-        per_expert = [(record.loads, record.hard_loads, record.expert_grad_norms) for record in records]
+        per_expert = list(map(_per_expert, records))
         loads = [
             (row[0], expert, *values)
             for row, vectors in zip(rows, per_expert, strict=True)

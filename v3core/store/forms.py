@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, TextIO
 
+from v3core.metrics import explain
 from v3core.store.run_tables import Field, Kind
 
 ROW_GROUP = 20_000
@@ -57,7 +58,7 @@ def json_list(file: TextIO, fields: Sequence[Field]) -> Iterator[Write]:
 
 @contextmanager
 def parquet_file(path: Path, fields: Sequence[Field]) -> Iterator[Write]:
-    """64-bit numbers, times in UTC to the microsecond; null and NaN are two things."""
+    """64-bit numbers, times in UTC to the microsecond; null and NaN are two things. Metrics carry what they mean."""
     import pyarrow as pa  # seconds and megabytes to import, and only Parquet needs it
     import pyarrow.parquet as pq
 
@@ -67,7 +68,7 @@ def parquet_file(path: Path, fields: Sequence[Field]) -> Iterator[Write]:
         Kind.TEXT: pa.string(),
         Kind.TIME: pa.timestamp("us", tz="UTC"),
     }
-    schema = pa.schema([pa.field(field.name, kinds[field.kind]) for field in fields])
+    schema = pa.schema([pa.field(field.name, kinds[field.kind], metadata=_meaning(field.name)) for field in fields])
     waiting: list[Row] = []
 
     def write_group() -> None:
@@ -112,6 +113,11 @@ def _spelt(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _spelt(entry) for key, entry in value.items()}
     return [_spelt(entry) for entry in value] if isinstance(value, list | tuple) else value
+
+
+def _meaning(column: str) -> dict[str, str] | None:
+    metric = explain(column)
+    return {"title": metric.title, "unit": metric.unit, "meaning": metric.sentence} if metric else None
 
 
 def _times(fields: Sequence[Field]) -> list[int]:

@@ -15,6 +15,7 @@ import numpy as np
 from sqlalchemy import bindparam, delete, func, select
 
 from v3core.errors import V3Error
+from v3core.metrics import PER_EXPERT
 from v3core.rollup import COUNT, LONGEST_WINDOW, STATISTICS, Floats, Integers, combine, summarise, trailing_mean
 from v3core.store.bulk import floats, insert_rows
 from v3core.store.database import Database
@@ -30,20 +31,14 @@ TOGETHER = 4
 MEAN_RETURN, MEAN_SUCCESS = "mean_return", "mean_success"
 """Means of the last 100 episodes: kept in the pyramid alone, for a bucket's mean does not tell its end's."""
 
-COLUMNS = (
-    *("return", "length", "phase_steps", "success", "step", "policy_loss", "value_loss", "load_balance_loss"),
-    *("expert_balance_loss", "router_z_loss", "diversity_loss", "consistency_loss", "gate_entropy_loss"),
-    *("action_entropy", "total_loss", "approx_kl", "clip_fraction", "router_shift", "grad_norm", "explained_variance"),
-    *("dormant_share", "rollbacks", "lr", "temperature", "alpha", "top_k", "jitter", "load_balance", "expert_balance"),
-    *("z_loss", "diversity", "consistency", "gate_entropy", "bias_speed", "entropy", "routing_entropy"),
-    *("load_entropy", "specialisation", "effective_experts", "support", "load_cv", "dead_experts"),
+COLUMNS = tuple(
+    column.name for column in episodes.c if column.type.python_type in (int, float) and column.name != "episode"
 )
-"""The numeric columns of the episodes. A new one goes to the end: stored buckets that lack it stay readable."""
+"""The numeric columns of the episodes. The newest are at the end: stored buckets that lack them stay readable."""
 
 _OUTCOMES = [COLUMNS.index("return"), COLUMNS.index("success")]
 _REACH = LONGEST_WINDOW - 1
 """Episodes before one that its means reach back to."""
-_PER_EXPERT = ("load", "hard_load", "expert_grad_norm")
 _CHUNK = 4096
 _INSERTED = ("run_id", "size", "number", "phases", "stats")
 
@@ -53,7 +48,7 @@ Phases = list[tuple[str, ...]]
 
 def metric_names(experts: int) -> tuple[str, ...]:
     """The metrics in the order of a bucket's statistics: `load_1 …`, `hard_load_1 …`, …, then what is per episode."""
-    of_experts = [f"{name}_{expert}" for name in _PER_EXPERT for expert in range(1, experts + 1)]
+    of_experts = [f"{metric.name}_{expert}" for metric in PER_EXPERT for expert in range(1, experts + 1)]
     return (*of_experts, MEAN_RETURN, MEAN_SUCCESS, *COLUMNS)
 
 
@@ -78,7 +73,7 @@ def gather(episode: Sequence[int], columns: Floats, per_expert: Floats, phases: 
     Args:
         episode: their numbers, ascending.
         columns: shape [n, columns], in the order of `COLUMNS`.
-        per_expert: shape [n, 3, experts]: load, hard load, gradient norm.
+        per_expert: shape [n, 3, experts], in the order of `PER_EXPERT`.
         phases: of each.
         before: return and success of the episodes just before, oldest first, shape [m, 2]; only the last 99 count.
     """
@@ -381,7 +376,7 @@ def read_rows(tx: Transaction, run_id: str, experts: int, *, after: int = 0, las
 
 def _read_loads(tx: Transaction, run_id: str, after: int, last: int) -> Floats:
     query = (
-        select(expert_loads.c.load, expert_loads.c.hard_load, expert_loads.c.grad_norm)
+        select(*(expert_loads.c[metric.column] for metric in PER_EXPERT))
         .where(expert_loads.c.run_id == run_id, expert_loads.c.episode > after, expert_loads.c.episode <= last)
         .order_by(expert_loads.c.episode, expert_loads.c.expert)
     )

@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import BigInteger, Column, ColumnElement, Float, Integer, Select, String, Table, select
 
+from v3core.metrics import PER_EXPERT
 from v3core.store.schema import (
     Transaction,
     UtcDateTime,
@@ -126,7 +127,7 @@ def run_values(tx: Transaction, run_id: str) -> dict[str, Any]:
 
 def wide_fields(experts: int) -> tuple[Field, ...]:
     """The columns of `wide_episodes`: those of `episodes`, and three for each expert, from 1."""
-    loads = (Field(f"{name}_{expert}", Kind.FLOAT) for expert in range(1, experts + 1) for name in _PER_EXPERT)
+    loads = (Field(f"{metric.name}_{expert}", Kind.FLOAT) for expert in range(1, experts + 1) for metric in PER_EXPERT)
     return (*RUN_TABLES["episodes"].fields, *loads)
 
 
@@ -135,7 +136,7 @@ def wide_episodes(tx: Transaction, run_id: str, experts: int) -> Iterator[tuple[
     loads = groupby(stream(tx, "expert_loads", run_id), key=lambda row: row[0])
     at, shares = next(loads, (None, iter(())))
     for row in stream(tx, "episodes", run_id):
-        values: list[float | None] = [None] * (experts * len(_PER_EXPERT))
+        values: list[float | None] = [None] * (experts * len(PER_EXPERT))
         while at is not None and at < row[_EPISODE]:
             at, shares = next(loads, (None, iter(())))
         if at == row[_EPISODE]:
@@ -145,5 +146,4 @@ def wide_episodes(tx: Transaction, run_id: str, experts: int) -> Iterator[tuple[
         yield (*row, *values)
 
 
-_PER_EXPERT = ("load", "hard_load", "expert_grad_norm")
 _EPISODE = next(place for place, field in enumerate(RUN_TABLES["episodes"].fields) if field.name == "episode")

@@ -1,8 +1,9 @@
 """The tables. Their names and columns are public: other programs read them with plain SQL."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import (
@@ -11,8 +12,10 @@ from sqlalchemy import (
     Connection,
     DateTime,
     Dialect,
+    Double,
     ForeignKey,
     Index,
+    Integer,
     LargeBinary,
     MetaData,
     Named,
@@ -24,8 +27,12 @@ from sqlalchemy import (
 from sqlalchemy import TypedColumns as Columns
 from sqlalchemy.types import TypeDecorator
 
-SCHEMA_VERSION = 5
-"""Goes up with every change of the tables, together with a revision in `migrations/versions`."""
+from v3core.metrics import METRICS
+
+SCHEMA_VERSION = max(
+    int(file.stem.removeprefix("schema_")) for file in Path(__file__).with_name("migrations").rglob("schema_*.py")
+)
+"""The newest revision in `migrations/versions`: every change of the tables is one."""
 
 
 class Status(StrEnum):
@@ -336,10 +343,18 @@ class EventColumns(Columns):
     message: Named[str]
 
 
+def _declared_since() -> Iterator[Column[Any]]:
+    """The columns of metrics that are not spelled out in `EpisodeColumns`: at the end, as a migration adds them."""
+    types = {float: Double, int: Integer, str: String}
+    for metric in METRICS.values():
+        if not metric.per_expert and metric.field not in EpisodeColumns.__annotations__:
+            yield Column(metric.name, types[metric.kind], nullable=True)
+
+
 # Without rowids the rows lie in the order of their key, so that reading on from a cursor is one sequential read.
 meta = Table("meta", metadata, MetaColumns)
 runs = Table("runs", metadata, RunColumns)
-episodes = Table("episodes", metadata, EpisodeColumns, sqlite_with_rowid=False)
+episodes = Table("episodes", metadata, EpisodeColumns, *_declared_since(), sqlite_with_rowid=False)
 expert_loads = Table("expert_loads", metadata, ExpertLoadColumns, sqlite_with_rowid=False)
 # With rowids: rows of nine kilobytes lie badly in an index.
 rollups = Table("rollups", metadata, RollupColumns)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from v3core.episode import EpisodeRecord
 from v3core.errors import V3Error
+from v3core.metrics import EpisodeRecord
 from v3core.store.batch import Batch
 from v3core.store.database import Database, DatabaseBusyError
 from v3core.store.pace import Pace, Speed, recent_returns

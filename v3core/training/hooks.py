@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from v3core.curriculum import Curriculum
-from v3core.episode import EpisodeRecord
+from v3core.metrics import EpisodeRecord
 
 
 @dataclass(frozen=True)

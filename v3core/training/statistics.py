@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from v3core.episode import Acted
+from v3core.metrics import Acted
 from v3core.training.rollout import Played
 
 Floats = NDArray[np.float64]

@@ -24,9 +24,9 @@ from v3core.curriculum import (
 from v3core.environment_setup import EnvironmentSetup
 from v3core.environments import EnvironmentSpec, ReplayError
 from v3core.environments.registry import check_run, imports_of
-from v3core.episode import EpisodeRecord, InForce, Update
 from v3core.errors import V3Error
 from v3core.interruption import LeftEarlyError
+from v3core.metrics import EpisodeRecord, InForce, Update
 from v3core.training.checkpoint import check_import, save_checkpoint
 from v3core.training.evaluation import evaluate
 from v3core.training.hooks import Edit, Evaluation, Longer, Orders, PhaseChange, TrainingHooks

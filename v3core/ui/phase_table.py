@@ -1,14 +1,36 @@
 """Per-phase statistics of several runs, as a table."""
 
+from collections.abc import Mapping
+
 import pandas as pd
 import streamlit as st
 
 from v3core.insight.loads import DEAD_LOAD, dead_experts, effective_experts
+from v3core.metrics import METRICS
 from v3core.store.database import Database
 from v3core.store.phase_sums import TAIL_EPISODES
 from v3core.store.run_row import RunRow
 from v3core.ui.run_data import load_phases
 from v3core.ui.status import counted
+
+_LAST = f"Last {TAIL_EPISODES}"
+_NUMBERS: Mapping[str, tuple[str | None, str | None]] = {
+    "Steps": ("localized", None),
+    "Mean return": ("%.2f", None),
+    "SD": ("%.2f", "Sample standard deviation over the phase's episodes of this one run."),
+    _LAST: ("%.2f", f"Mean return of the phase's last {TAIL_EPISODES} episodes, or of all if fewer."),
+    "Success": ("percent", f"Mean of the phase's episodes. {METRICS['success'].sentence}"),
+    "Length": ("%.1f", "Mean steps of an episode."),
+    "Entropy": ("%.3f", f"Routing entropy in nats: {METRICS['routing_entropy'].sentence}"),
+    "Effective": (
+        "%.2f",
+        "Effective experts: exp of the entropy of the phase's mean load, how many share the work.",
+    ),
+    "Dead": (None, f"Experts with a mean load below {DEAD_LOAD:.0%} over the phase."),
+    "Specialisation": ("%.3f", f"In nats, mean of the phase's episodes: {METRICS['specialisation'].sentence}"),
+    "Router shift": ("%.4f", METRICS["router_shift"].sentence),
+}
+"""The columns that are numbers: how they are written, and what they are."""
 
 _WHERE_KNOWN = ("Success", "Specialisation", "Router shift")
 """Columns left out where no phase of any run has a number."""
@@ -25,7 +47,7 @@ def phase_table(database: Database, runs: list[RunRow], names: list[str]) -> Non
                 "Steps": phase.steps,
                 "Mean return": phase.returns.mean,
                 "SD": phase.returns.deviation,
-                f"Last {TAIL_EPISODES}": phase.closing_return,
+                _LAST: phase.closing_return,
                 "Success": phase.success.mean,
                 "Length": phase.steps / phase.episodes,
                 "Entropy": phase.routing_entropy.mean,
@@ -39,42 +61,11 @@ def phase_table(database: Database, runs: list[RunRow], names: list[str]) -> Non
         ]
     table = pd.DataFrame(rows)
     unknown = [name for name in _WHERE_KNOWN if name in table and table[name].isna().all()]
-    decimals = st.column_config.NumberColumn(format="%.2f")
     st.dataframe(
         table.drop(columns=unknown),
         hide_index=True,
         column_config={
-            "Steps": st.column_config.NumberColumn(format="localized"),
-            "Mean return": decimals,
-            "SD": st.column_config.NumberColumn(
-                format="%.2f", help="Sample standard deviation over the phase's episodes of this one run."
-            ),
-            f"Last {TAIL_EPISODES}": st.column_config.NumberColumn(
-                format="%.2f", help=f"Mean return of the phase's last {TAIL_EPISODES} episodes, or of all if fewer."
-            ),
-            "Success": st.column_config.NumberColumn(
-                format="percent", help="Share of the phase's episodes that solved the task, where the environment says."
-            ),
-            "Length": st.column_config.NumberColumn(format="%.1f", help="Mean steps of an episode."),
-            "Entropy": st.column_config.NumberColumn(
-                format="%.3f",
-                help="Routing entropy: mean entropy of the gate weights, in nats; 0 is one expert, ln N is all alike.",
-            ),
-            "Effective": st.column_config.NumberColumn(
-                format="%.2f",
-                help="Effective experts: exp of the entropy of the phase's mean load: how many experts share the work.",
-            ),
-            "Dead": st.column_config.NumberColumn(
-                help=f"Experts with a mean load below {DEAD_LOAD:.0%} over the phase."
-            ),
-            "Specialisation": st.column_config.NumberColumn(
-                format="%.3f",
-                help="H(E[α]) − E[H(α)] in nats, mean of the phase's episodes: 0 if every step is routed alike.",
-            ),
-            "Router shift": st.column_config.NumberColumn(
-                format="%.4f",
-                help="Mean total variation, 0 to 1, between the gates as acted and as they are while learning.",
-            ),
+            name: st.column_config.NumberColumn(format=form, help=text) for name, (form, text) in _NUMBERS.items()
         },
         alt="Statistics of each phase of each run",
     )

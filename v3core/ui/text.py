@@ -11,6 +11,7 @@ is, so it had better be a literal of ours.
 
 import re
 import string
+from collections.abc import Sequence
 from typing import Any
 
 import streamlit as st
@@ -86,7 +87,13 @@ def unseen(template: str, *values: object) -> Markdown:
     return Markdown(f"![{md(template, *values)}]({_PIXEL})")
 
 
-def about(what: str, meaning: str) -> None:
-    """A small button that explains `what`. Streamlit's own marks for help are all called `Help` beside plain text."""
+def about(what: str, meaning: str, terms: Sequence[tuple[str, str]] = ()) -> None:
+    """A small button that explains `what`, and then some terms, each with its meaning.
+
+    Streamlit's own marks for help are all called `Help` beside plain text.
+    """
     with st.popover(unseen("About {}", what), icon=":material/help:", type="tertiary"):
-        st.markdown(plain(meaning))
+        if meaning:
+            st.markdown(plain(meaning))
+        for term, its_meaning in terms:
+            st.markdown(md("**{}**: {}", term, its_meaning))

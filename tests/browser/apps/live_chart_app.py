@@ -8,15 +8,9 @@ import streamlit as st
 
 from tests.charts.made import made_curve
 from v3core.charts.compare import compare_figure
-from v3core.charts.curriculum_preview import curriculum_preview
-from v3core.charts.figures import (
-    expert_loads_figure,
-    losses_figure,
-    return_figure,
-    routing_entropy_figure,
-    schedule_figure,
-)
+from v3core.charts.figures import entropy_figure, expert_loads_figure, return_figure, rows_figure
 from v3core.charts.frame import drawn_words
+from v3core.charts.schedule import curriculum_preview, schedule_figure
 from v3core.charts.series import RunSeries, boundaries_ahead, phase_bands
 from v3core.curriculum import (
     BaseValues,
@@ -29,6 +23,7 @@ from v3core.curriculum import (
     settings_at,
     with_boundaries,
 )
+from v3core.metrics import LOSSES
 from v3core.ui.live_chart import BoundaryMove, live_chart
 from v3core.ui.plotly_js import ensure_plotly_js
 
@@ -133,14 +128,16 @@ def live() -> None:
         live_chart(expert_loads_figure(series), key="loads", zoom_group="run")
     with right.container(border=True):
         st.markdown("**Routing entropy**")
-        live_chart(routing_entropy_figure(series), key="entropy", zoom_group="run")
+        live_chart(entropy_figure(series), key="entropy", zoom_group="run")
     left, right = st.columns(2)
     with left.container(border=True):
         st.markdown("**Losses**")
-        live_chart(losses_figure(series), key="losses", zoom_group="run")
+        live_chart(rows_figure(series, LOSSES), key="losses", zoom_group="run")
     with right.container(border=True):
         st.markdown("**Learning rate and temperature**")
-        live_chart(schedule_figure(series, curriculum, BASE, height=480), key="schedule", zoom_group="run")
+        live_chart(
+            schedule_figure(series, curriculum, BASE, knobs=("temperature", "lr")), key="schedule", zoom_group="run"
+        )
     with st.container(border=True):
         st.markdown("**Compare**")
         others = [

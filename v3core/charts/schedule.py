@@ -1,10 +1,15 @@
-"""A setting's planned curve over a run: steps as steps, ramps as ramps."""
+"""What a curriculum sets over a run, planned and in effect: steps as steps, ramps as ramps."""
 
 from collections.abc import Callable, Sequence
+from itertools import cycle
 
 import numpy as np
 import plotly.graph_objects as go
 
+from v3core.charts.frame import Span, draw_phases, frame, name_routing, plain_frame, progress_words, stack_rows
+from v3core.charts.palette import CATEGORICAL, NEUTRAL
+from v3core.charts.series import PhaseBand, RunSeries, boundaries_ahead, phase_bands
+from v3core.charts.traces import add_metric
 from v3core.curriculum import (
     COEFFICIENTS,
     KNOBS,
@@ -22,6 +27,7 @@ from v3core.rollup import Floats
 KNOB_TITLES = {name: f"{knob.title}{' coefficient' * (name in COEFFICIENTS)}" for name, knob in KNOBS.items()}
 
 _ALWAYS = ("temperature", "lr")
+_ROW_HEIGHT, _FRAME_HEIGHT, _LEAST_HEIGHT = 90, 60, 480
 _POINTS_PER_PHASE = 80
 
 StepsAt = Callable[[float], float]
@@ -83,7 +89,69 @@ def planned_curve(
     return np.array(x, dtype=np.float64), np.array(y, dtype=np.float64)
 
 
-def add_plan(
+def schedule_figure(
+    series: RunSeries,
+    curriculum: Curriculum,
+    base: BaseValues,
+    *,
+    knobs: Sequence[str] | None = None,
+    span: Span = "run",
+) -> go.Figure:
+    """What the curriculum plans against what the router and the optimiser really used; routing in the bands' names.
+
+    Args:
+        series: the run; its metric by a knob's name is the value in effect.
+        curriculum: the revision in force.
+        base: the run's base values.
+        knobs: which settings to draw, one row each; by default those in use.
+        span: how much of the run the axis shows.
+    """
+    curve, knobs = series.shown, knobs_in_use(curriculum, base) if knobs is None else knobs
+    height = max(_LEAST_HEIGHT, _FRAME_HEIGHT + _ROW_HEIGHT * len(knobs))
+    alt = f"Schedule of {series.name}, planned and in effect: {progress_words(series)}."
+    figure = frame(series, name="schedule", alt=alt, height=height, span=span, legend=True, bucket=curve.size)
+    name_routing(figure, series.bands)
+    axes = stack_rows(figure, [KNOB_TITLES[knob] for knob in knobs])
+    for row, (knob, axis) in enumerate(zip(knobs, axes, strict=True)):
+        title, colour = KNOB_TITLES[knob], CATEGORICAL[0]
+        planned, effective = (f"{title}, {what}: %{{y:.4~g}}<extra></extra>" for what in ("planned", "in effect"))
+        _add_plan(
+            figure, curriculum, series.end, base, knob, name="Planned", colour=NEUTRAL, axis=axis, dash="dash",
+            hover=planned, starts=series.starts, steps_at=_steps_at(series),
+        )  # fmt: skip
+        add_metric(figure, curve, knob, name="In effect", colour=colour, axis=axis, width=2, hover=effective)
+        if row:
+            figure.for_each_trace(lambda trace: trace.update(showlegend=False), selector={"yaxis": axis})
+        figure.layout[f"yaxis{axis[1:]}"].rangemode = "tozero"
+    return figure
+
+
+def curriculum_preview(curriculum: Curriculum, episodes: int, base: BaseValues) -> go.Figure:
+    """Every setting in use over a run of `episodes`, one row each; the routing stands in the phases' names."""
+    knobs = knobs_in_use(curriculum, base)
+    bands = phase_bands(curriculum, episodes=episodes)
+    phases = ", ".join(f"{band.name} ({band.routing}) {_end(band)}" for band in bands)
+    figure = plain_frame(
+        name=f"preview:{curriculum.name}:{episodes}",
+        alt=f"Settings of curriculum {curriculum.name} over {episodes:,} episodes: {phases}.",
+        height=_FRAME_HEIGHT + _ROW_HEIGHT * len(knobs),
+        end=episodes,
+    )
+    boundaries = boundaries_ahead(curriculum, completed=0, episodes=episodes)
+    draw_phases(figure, bands, boundaries, now=None, end=episodes)
+    name_routing(figure, bands)
+    axes = stack_rows(figure, [KNOB_TITLES[knob] for knob in knobs])
+    for knob, axis, colour in zip(knobs, axes, cycle(CATEGORICAL), strict=False):
+        _add_plan(figure, curriculum, episodes, base, knob, name=KNOB_TITLES[knob], colour=colour, axis=axis)
+        figure.layout[f"yaxis{axis[1:]}"].rangemode = "tozero"
+    return figure
+
+
+def _end(band: PhaseBand) -> str:
+    return f"until {band.until}" if band.until else f"to episode {band.end:,}"
+
+
+def _add_plan(
     figure: go.Figure,
     curriculum: Curriculum,
     episodes: int,
@@ -111,6 +179,13 @@ def add_plan(
         line={"color": colour, "width": width, "dash": dash},
         hovertemplate=hover,
     )
+
+
+def _steps_at(series: RunSeries) -> Callable[[float], float]:
+    """Environment steps by completed episodes, as recorded; NaN ahead of the newest episode."""
+    episode = np.concatenate(([0.0], series.curve.episode))
+    step = np.concatenate(([0.0], series.curve.summary("step").last))
+    return lambda complete: float(np.interp(complete, episode, step, right=np.nan))
 
 
 def _ramps_over_steps(curriculum: Curriculum, index: int, knob: str) -> bool:

@@ -1,0 +1,93 @@
+"""A metric is added by its entry, the line that computes it and a migration; all else follows."""
+
+from tests.extending.conftest import Project
+from v3core.store.schema import SCHEMA_VERSION
+
+NEXT = SCHEMA_VERSION + 1
+ENTRY = f"""
+    largest_load: float = _metric(
+        "Largest load", "max(E[α]): the load of the busiest expert.", "0 to 1", NETWORK, since={NEXT}
+    )
+"""
+COMPUTED = "            largest_load=float(loads.max()),"
+MIGRATION = f'''
+    """Schema {NEXT}: the largest load."""
+
+    import sqlalchemy as sa
+    from alembic import op
+
+    revision = "{NEXT}"
+    down_revision = "{SCHEMA_VERSION}"
+
+
+    def upgrade() -> None:
+        """Empty in old rows."""
+        op.add_column("episodes", sa.Column("largest_load", sa.Double))
+'''
+
+LOOK = """
+    import json
+    import sys
+
+    from streamlit.testing.v1 import AppTest
+
+    from tests.markdown import shown
+    from tests.pages.test_measurements import figures
+    from v3core.metrics import COMPARED
+
+    run = sys.argv[1]
+    app = AppTest.from_file("app.py", default_timeout=60)
+    app.query_params["run"] = run
+    app.switch_page("pages/live.py")
+    app.session_state[f"health-{run}"] = True
+    app.run()
+    assert not app.exception
+    figure = figures(app)["network"]
+    assert "Largest load (0 to 1)" in [trace["name"] for trace in figure["data"]], figure
+    assert any("max(E[α])" in shown(text.value) for text in app.markdown)
+    assert COMPARED["largest_load"].label == "Largest load (0 to 1)"
+"""
+
+READ = """
+    import csv
+
+    rows = list(csv.DictReader(open("run.csv")))
+    assert len(rows) == 8
+    for row in rows:
+        loads = [float(value) for name, value in row.items() if name.startswith("load_") and name[5:].isdigit()]
+        assert abs(float(row["largest_load"]) - max(loads)) < 1e-9
+"""
+
+OLD = """
+    import shutil
+    from pathlib import Path
+
+    from v3core.store.opening import open_database
+    from v3core.store.runs import list_runs
+    from v3core.store.series import read_series
+
+    shutil.copy("tests/store/databases/schema-4.db", "recorded/old.db")
+    database = open_database("sqlite:///recorded/old.db", Path("recorded"))
+    read = read_series(database, list_runs(database)[0].id)
+    assert not read.summary("largest_load").count.any()
+    assert read.summary("return").count.all()
+"""
+
+
+def test_a_metric_takes_its_entry_its_line_and_its_migration(project: Project) -> None:
+    project.insert("v3core/metrics.py", ENTRY, before="    dead_experts: int | None")
+    project.insert("v3core/training/statistics.py", COMPUTED, before="            dead_experts=")
+    project.write(f"v3core/store/migrations/versions/schema_{NEXT}.py", MIGRATION)
+    trained = project.run(
+        *("-m", "v3core", "train", "--env", "CartPole-v1", "--curriculum", "v3", "--episodes", "8", "--seed", "1")
+    )
+    run = trained.split()[-1]
+    project.run("-c", LOOK, run)
+    project.run("-m", "v3core", "export", run, "--to", "run.csv")
+    project.run("-c", READ)
+    project.run("-c", OLD)
+    page = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/test_metrics.py")
+    assert "docs/metrics.md is stale" in project.run(*page, fails=True)
+    (project.folder / "docs/metrics.md").write_text(project.run("-m", "v3core.metrics"), encoding="utf-8")
+    assert "| `largest_load` | Largest load | 0 to 1 | max(E[α]): the load" in project.read("docs/metrics.md")
+    project.run(*page)

@@ -1,0 +1,463 @@
+"""What is recorded of an episode, each number declared once: how it is called, what it means, where it is drawn.
+
+The fields of `EpisodeRecord` are the table. From here follow what the trainer must fill in, the columns that are
+written, kept in buckets and exported, the charts and hints of Live, the list of Compare and docs/metrics.md, which
+`python -m v3core.metrics > docs/metrics.md` writes anew. To add a metric: its entry here, the line that computes it,
+and a migration; docs/architecture.md has the steps.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, get_args, get_origin
+
+from v3core.curriculum.knobs import CHOICES, COEFFICIENTS, KNOBS, SETTINGS
+from v3core.insight.loads import DEAD_LOAD
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A chart of Live, and what is said of it before its metrics are explained."""
+
+    name: str
+    title: str
+    about: str = ""
+    from_zero: bool = False
+    """Whether the scales of its rows reach down to 0."""
+
+
+RETURN = Chart(
+    "return",
+    "Return",
+    "The mean of the last episodes is over a tenth of the run, at least 10 and at most 100. Evaluations are episodes "
+    "apart from training, without exploration: their mean, and the range from the lowest to the highest.",
+)
+SUCCESS = Chart("success", "Success rate", "Of the episodes, and of evaluations.")
+LOADS = Chart("loads", "Expert loads")
+ENTROPY = Chart("entropy", "Routing entropy and specialisation")
+EFFECTIVE = Chart("effective", "Effective experts and support")
+GRADIENTS = Chart("gradients", "Gradient of each expert")
+LOSSES = Chart("losses", "Losses", "Of the update that learned from the rollout in which the episode ended.")
+SCHEDULE = Chart(
+    "schedule", "Schedule", "What the curriculum plans, and what the optimiser, the router and the loss really used."
+)
+UPDATES = Chart("updates", "Updates", "How far an update moves the policy and its routing.", from_zero=True)
+NETWORK = Chart("network", "Network", "What the network makes of it.", from_zero=True)
+CHARTS = (RETURN, SUCCESS, LOADS, ENTROPY, EFFECTIVE, GRADIENTS, LOSSES, SCHEDULE, UPDATES, NETWORK)
+"""`ENTROPY` and `EFFECTIVE` draw each of their metrics as a line, `LOSSES`, `UPDATES` and `NETWORK` as a row."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A number of an episode, or a name."""
+
+    title: str
+    """What people call it."""
+    meaning: str
+    """One sentence, with the formula where there is one."""
+    unit: str = ""
+    chart: Chart | None = None
+    """The one of Live that shows it."""
+    source: str = ""
+    """The paper or program that its formula comes from."""
+    since: int = 1
+    """The first schema whose databases have it."""
+    over: str = ""
+    """What an episode's value is made of; by default what its part of the record says."""
+    legend: str = ""
+    """What its line is called where that is not its title."""
+    lowest_drawn: float = -math.inf
+    """Where its row is cut off, so that a few numbers do not flatten all others."""
+    compared: bool = True
+    """Whether Compare offers it; not where it is of each expert or a name."""
+    optional: bool = False
+    """Whether it is 0 throughout where it is not used."""
+    field: str = ""
+    """In the record. This and what follows is read off the record."""
+    kind: type = float
+    """float, int or str."""
+    per_expert: bool = False
+    part: type = object
+    """Of the record."""
+
+    @property
+    def name(self) -> str:
+        """In the store, in exports and in charts; of an expert's, followed by `_` and its number from 1."""
+        return self.field.removesuffix("s") if self.per_expert else self.field.rstrip("_")
+
+    @property
+    def column(self) -> str:
+        """In its table: `episodes`, or `expert_loads`, where all are of an expert."""
+        return self.name.removeprefix("expert_") if self.per_expert else self.name
+
+    @property
+    def label(self) -> str:
+        """Its title with its unit, as in `Routing entropy (nats)`."""
+        return f"{self.title} ({self.unit})" if self.unit else self.title
+
+    @property
+    def sentence(self) -> str:
+        """Its meaning with its source."""
+        return f"{self.meaning.removesuffix('.')} ({self.source})." if self.source else self.meaning
+
+
+def _metric(*entry: Any, **more: Any) -> Any:
+    """A field of the record with its entry, whose arguments are those of `Metric`; it has no default."""
+    return field(metadata={"metric": Metric(*entry, **more)})
+
+
+def _also(names: Iterable[str]) -> Callable[[type], type]:
+    """Adds fields that are not spelled out: a knob that is declared is recorded, and so is its loss."""
+
+    def add(part: type) -> type:
+        part.__annotations__ |= {name: float for name in names if name not in part.__annotations__}
+        return part
+
+    return add
+
+
+@dataclass(kw_only=True)
+class Acted:
+    """Over the episode's own steps, as acted. Gates are taken as shares that sum to 1."""
+
+    return_: float = _metric("Return", "Undiscounted sum of the environment's own rewards.", chart=RETURN)
+    length: int = _metric("Episode length", "Steps of the episode.", "steps")
+    phase_steps: int = _metric(
+        "Steps of its phase",
+        "Steps acted in `phase`: fewer where it began in the phase before.",
+        "steps",
+        since=2,
+        compared=False,
+    )
+    success: float | None = _metric(
+        "Success rate", "1 if the environment says that the task was solved, else 0.", chart=SUCCESS, since=2
+    )
+    load_entropy: float = _metric(
+        "Load entropy",
+        "H(E[α]), entropy of the mean gates: low if few experts do all the work.",
+        "nats",
+        ENTROPY,
+        since=2,
+        legend="H(E[α]), load",
+    )
+    routing_entropy: float = _metric(
+        "Routing entropy",
+        "E[H(α)], mean entropy of a step's gates: ln N if all experts share alike, 0 if one decides.",
+        "nats",
+        ENTROPY,
+        legend="E[H(α)], steps",
+    )
+    specialisation: float = _metric(
+        "Specialisation",
+        "H(E[α]) − E[H(α)], the mutual information of step and expert: 0 if every step is routed alike.",
+        "nats",
+        ENTROPY,
+        since=2,
+    )
+    effective_experts: float = _metric(
+        "Effective experts", "exp(H(E[α])): how many experts share the load.", chart=EFFECTIVE, since=2
+    )
+    support: float = _metric(
+        "Support", "Mean number of experts with a gate above 0 at a step.", "experts", EFFECTIVE, since=2
+    )
+    load_cv: float = _metric(
+        "Load deviation / mean",
+        "Standard deviation of the loads over their mean: 0 at balance.",
+        chart=NETWORK,
+        since=2,
+    )
+    dead_experts: int | None = _metric("Dead experts", f"Experts with a load below {DEAD_LOAD:.0%}.", since=2)
+    loads: tuple[float, ...] = _metric(
+        "Load", "Mean gate weight of an expert; the loads of an episode sum to 1.", chart=LOADS
+    )
+    hard_loads: tuple[float, ...] = _metric(
+        "Hard load", "Share of the steps at which an expert has the largest gate; they sum to 1."
+    )
+
+
+@dataclass(kw_only=True)
+@_also(f"{knob}_loss" for knob in COEFFICIENTS if knob not in ("entropy", "z_loss"))
+class Update:
+    """Mean over the gradient steps of the update that learned from the rollout in which the episode ended."""
+
+    policy_loss: float = _metric(
+        "Policy loss",
+        "PPO's clipped surrogate, negated: the mean of −min(r·A, clip(r, 1 − ε, 1 + ε)·A).",
+        chart=LOSSES,
+        source="arXiv:1707.06347, eq. 7",
+    )
+    value_loss: float = _metric(
+        "Value loss", "Half the mean squared error of the value head, in units of the reward scale.", chart=LOSSES
+    )
+    load_balance_loss: float = _metric(
+        "Load-balance loss",
+        "Coefficient × N·Σ fᵢ·Pᵢ, with fᵢ the share of samples whose largest gate is i and Pᵢ the mean gate of i: "
+        "the coefficient at balance.",
+        chart=LOSSES,
+        source="Switch, arXiv:2101.03961, eq. 4 to 6",
+        optional=True,
+    )
+    expert_balance_loss: float = _metric(
+        "Expert-balance loss",
+        "Coefficient × Σ fᵢ·Pᵢ, with fᵢ = N/(K·T)·count: the coefficient at balance.",
+        source="DeepSeekMoE, arXiv:2401.06066",
+        since=2,
+        optional=True,
+    )
+    router_z_loss: float = _metric(
+        "Router z-loss",
+        "Coefficient × mean(logsumexp(logits)²).",
+        source="ST-MoE, arXiv:2202.08906",
+        since=2,
+        optional=True,
+    )
+    diversity_loss: float = _metric(
+        "Diversity loss",
+        "Coefficient × mean Bhattacharyya coefficient of pairs of experts: 1 if all act alike, 0 if no two agree.",
+        since=2,
+        optional=True,
+    )
+    consistency_loss: float = _metric(
+        "Consistency loss",
+        "Coefficient × mean of Σᵢ (gᵢ(t + 1) − gᵢ(t))², g the gates of a step.",
+        since=2,
+        optional=True,
+    )
+    gate_entropy_loss: float = _metric(
+        "Gate-entropy loss",
+        "−coefficient × entropy of the gates; of the softmax over all experts where the routing is top-k.",
+        since=2,
+        optional=True,
+    )
+    action_entropy: float = _metric(
+        "Action entropy",
+        "Entropy of the action distribution; may be below 0 where actions are numbers.",
+        "nats",
+        LOSSES,
+    )
+    total_loss: float = _metric("Total loss", "What was minimised: the losses with their coefficients.")
+    approx_kl: float = _metric(
+        "Approximate KL",
+        "Mean of (r − 1) − log r, r the probability ratio: how far the policy moved from the one that acted.",
+        "nats",
+        UPDATES,
+        "Schulman's estimator k3, joschu.net/blog/kl-approx.html",
+    )
+    clip_fraction: float = _metric(
+        "Clip fraction", "Share of samples whose probability ratio left PPO's clip range.", "0 to 1", UPDATES
+    )
+    router_shift: float = _metric(
+        "Router shift",
+        "Mean total variation between the gates as acted and as they are while learning.",
+        "0 to 1",
+        UPDATES,
+        since=2,
+    )
+    grad_norm: float = _metric(
+        "Gradient norm before clipping", "Norm of the gradient of all parameters.", chart=UPDATES
+    )
+    dormant_share: float = _metric(
+        "Dormant units",
+        "Share of units of scene embedding and experts with at most 2.5 % of their layer's mean activity.",
+        "0 to 1",
+        NETWORK,
+        "Sokar et al., arXiv:2302.12902",
+        since=2,
+        over="one look at the policy after the update",
+    )
+    expert_grad_norms: tuple[float, ...] = _metric(
+        "Gradient norm of an expert",
+        "Norm of the gradient of its parameters before clipping: one that stays at 0 does not learn.",
+        chart=GRADIENTS,
+        since=2,
+    )
+
+    @classmethod
+    def nothing(cls, experts: int) -> "Update":
+        """Of a rollout that nothing was learned from: NaN throughout."""
+        numbers: dict[str, Any] = {entry.name: math.nan for entry in fields(cls)}
+        return cls(**numbers | {"expert_grad_norms": (math.nan,) * experts})
+
+
+@dataclass(kw_only=True)
+@_also(KNOBS)
+class InForce:
+    """As in force: read back from the optimiser, the router and the loss, not from the plan; None where not used."""
+
+    phase: str = _metric("Phase", "Name of the phase in force in the rollout in which the episode ended.")
+    env: str = _metric("Environment", "The environment that it was played in.", since=2)
+    lr: float
+    temperature: float
+    routing: str = _metric("Routing", CHOICES["routing"].meaning)
+    alpha: float | None
+    top_k: int | None
+    top_k_weights: str | None
+    jitter: float
+    load_balance: float
+    expert_balance: float
+    z_loss: float
+    diversity: float
+    consistency: float
+    gate_entropy: float
+    bias_speed: float
+    entropy: float
+
+
+@dataclass(kw_only=True)  # not frozen: that takes three times as long with this many fields
+class EpisodeRecord(Acted, Update, InForce):
+    """One complete episode.
+
+    NaN where there is no number: the losses of a rollout that nothing was learned from.
+    """
+
+    episode: int
+    """Its number, from 1 without gaps, in order of completion."""
+    step: int = _metric(
+        "Step",
+        "Environment steps of the whole run when the episode ended, all environments together.",
+        "steps",
+        compared=False,
+    )
+    explained_variance: float = _metric(
+        "Explained variance of the value head",
+        "1 − Var(target − value)/Var(target): 1 is a perfect prediction of returns, 0 as good as their mean.",
+        chart=NETWORK,
+        since=2,
+        over="the whole rollout, before the update",
+        lowest_drawn=-1.0,
+    )
+    rollbacks: int = _metric(
+        "Undone updates",
+        "Updates of the run so far that were undone or left out because a number was not finite.",
+        since=2,
+    )
+
+
+_OVER: Mapping[type, str] = {
+    Acted: "over the episode's own steps",
+    Update: "mean over the gradient steps of the update that learned from the episode's last rollout",
+    InForce: "in force in the episode's last rollout",
+}
+
+
+_PARTS: Mapping[type, str] = {
+    Acted: "over the episode's own steps",
+    Update: "mean over the gradient steps of the update that learned from the episode's last rollout",
+    InForce: "in force in the episode's last rollout",
+    EpisodeRecord: "count of the run when the episode ended",
+}
+"""What the numbers of each part are made of, but for those that say otherwise."""
+
+
+def _of_knob(name: str) -> Metric:
+    """Of a field that has no entry: what is said of the setting; or of the knob, if it is that one's loss."""
+    if name in SETTINGS:
+        setting, chart = SETTINGS[name], SCHEDULE if name in KNOBS else None
+        return Metric(setting.title, setting.meaning, "", chart, setting.source, setting.since, compared=False)
+    coefficient = name.removesuffix("_loss")
+    knob = KNOBS[coefficient]
+    meaning = f"The loss that `{coefficient}` is the coefficient of, times it."
+    return Metric(f"{knob.title} loss", meaning, source=knob.source, since=knob.since, optional=True)
+
+
+def _declared() -> Iterator[Metric]:
+    for part, over in _PARTS.items():
+        for entry in fields(part):
+            if entry.name in part.__annotations__ and entry.name != "episode":
+                metric: Metric = entry.metadata.get("metric") or _of_knob(entry.name)
+                kinds = get_args(entry.type) or (entry.type,)
+                yield replace(
+                    metric,
+                    over=metric.over or over,
+                    field=entry.name,
+                    part=part,
+                    kind=next((kind for kind in (int, str) if kind in kinds), float),
+                    per_expert=get_origin(entry.type) is tuple,
+                )
+
+
+METRICS: dict[str, Metric] = {metric.name: metric for metric in _declared()}
+"""All that is recorded of an episode besides its number, by name."""
+
+PER_EXPERT = tuple(metric for metric in METRICS.values() if metric.per_expert)
+
+EVALUATION = "evaluation"
+"""The one that is not of the episodes: it has a value at each evaluation."""
+ENTROPY_SHARE = "entropy_share"
+
+DERIVED: dict[str, Metric] = {
+    EVALUATION: Metric(
+        "Evaluation, mean return",
+        "Mean return of the episodes of an evaluation, apart from training and without exploration.",
+        field=EVALUATION,
+    ),
+    ENTROPY_SHARE: Metric(
+        "Routing entropy / ln N",
+        "E[H(α)] over the most that N experts can have.",
+        "0 to 1",
+        field=ENTROPY_SHARE,
+    ),
+}
+"""What is worked out where it is drawn."""
+
+COMPARED: Mapping[str, Metric] = {
+    name: metric
+    for name, metric in (
+        *((name, (METRICS | DERIVED)[name]) for name in ("return", "success", EVALUATION)),
+        *METRICS.items(),
+        *DERIVED.items(),
+    )
+    if metric.compared and metric.kind is not str and not metric.per_expert
+}
+"""What runs can be compared by, those that are asked for most first."""
+
+
+def of_chart(chart: Chart) -> tuple[Metric, ...]:
+    """The metrics that a chart shows."""
+    return tuple(metric for metric in METRICS.values() if metric.chart is chart)
+
+
+def explain(column: str) -> Metric | None:
+    """The metric of an exported column, such as `approx_kl` or `load_3`; None where it is none."""
+    name, _, expert = column.rpartition("_")
+    return METRICS.get(name if expert.isdigit() else column)
+
+
+def to_markdown() -> str:
+    """docs/metrics.md."""
+    titles = {Acted: "The episode", Update: "Its update", EpisodeRecord: "The run", InForce: "Settings"}
+    sections = [_ABOUT]
+    for part, title in titles.items():
+        metrics = [metric for metric in METRICS.values() if metric.part is part]
+        made_of = f"{_PARTS[part].capitalize()}, where nothing else is said."
+        sections.append(f"## {title}\n\n{made_of}\n\n{_table(metrics)}")
+    return "\n".join([*sections, f"## Worked out where it is drawn\n\n{_table(DERIVED.values())}"])
+
+
+def _table(metrics: Iterable[Metric]) -> str:
+    rows = ["| Column | Title | Unit | Meaning | Chart on Live | Schema |", "|---|---|---|---|---|---|"]
+    for metric in metrics:
+        name = f"{metric.name}_1 …" if metric.per_expert else metric.name
+        over = "" if metric.over in ("", _PARTS.get(metric.part)) else f" Made of {metric.over}."
+        chart = metric.chart.title if metric.chart else ""
+        row = (f"`{name}`", metric.title, metric.unit, f"{metric.sentence}{over}", chart, str(metric.since))
+        rows.append(f"| {' | '.join(row)} |")
+    return "\n".join(rows) + "\n"
+
+
+_ABOUT = """# Metrics
+
+Each number that is recorded of an episode, as `v3core/metrics.py` declares it; `python -m v3core.metrics` prints this
+page.
+
+The columns are those of the table `episodes` and of every [export](data.md). What has `_1 …` is of each expert: a row
+of `expert_loads` in the database, a column for each expert, from 1, in exports. "Schema" is the first whose databases
+have the column; in runs that were recorded before it is empty. The hint beside a chart says the same as this page.
+
+Charts of long runs draw buckets of episodes: each number's mean in a bucket, with the lowest and the highest in the
+hover. Return and success are also drawn as the mean of the last episodes: a tenth of the run, at least 10 and at most
+100. A value that is not a number counts as missing.
+"""
+
+if __name__ == "__main__":
+    print(to_markdown(), end="")

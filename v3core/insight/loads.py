@@ -1,7 +1,5 @@
 """What the loads of experts, their mean gate weights, say of how they share the work."""
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -22,6 +20,6 @@ def effective_experts(loads: ArrayLike) -> NDArray[np.float64]:
     return np.exp(load_entropy(loads))
 
 
-def dead_experts(loads: Sequence[float]) -> int:
+def dead_experts(loads: ArrayLike) -> int:
     """Experts with a load below 1 %."""
-    return sum(load < DEAD_LOAD for load in loads)
+    return int((np.asarray(loads) < DEAD_LOAD).sum())

@@ -6,13 +6,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from v3core.insight.loads import dead_experts, load_entropy
 from v3core.metrics import Acted
 from v3core.training.rollout import Played
 
 Floats = NDArray[np.float64]
-
-DEAD_LOAD = 0.01
-"""An expert whose mean load over an episode is below this took no part worth the name."""
 
 
 class Finished(NamedTuple):
@@ -84,21 +82,20 @@ class EpisodeStatistics:
         length = sums[0]
         means = sums / length
         loads = means[4 : 4 + self._experts]
-        present = loads[loads > 0]
-        load_entropy = float(-(present * np.log(present)).sum()) if np.isfinite(loads).all() else math.nan
+        of_loads = float(load_entropy(loads))
         return Acted(
             return_=float(sums[1]),
             length=int(length),
             phase_steps=phase_steps,
             success=None if success is None else float(success),
             routing_entropy=float(means[2]),
-            load_entropy=load_entropy,
+            load_entropy=of_loads,
             # At least 0 by the concavity of entropy; rounding may put it a hair below.
-            specialisation=max(0.0, load_entropy - float(means[2])) if math.isfinite(load_entropy) else math.nan,
-            effective_experts=math.exp(load_entropy),
+            specialisation=max(0.0, of_loads - float(means[2])) if math.isfinite(of_loads) else math.nan,
+            effective_experts=math.exp(of_loads),
             support=float(means[3]),
             load_cv=float(loads.std() / loads.mean()),
-            dead_experts=int((loads < DEAD_LOAD).sum()) if math.isfinite(load_entropy) else None,
+            dead_experts=dead_experts(loads) if math.isfinite(of_loads) else None,
             loads=tuple(loads.tolist()),
             hard_loads=tuple(means[4 + self._experts :].tolist()),
         )

@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from datetime import UTC, datetime
 
 import pytest
 import torch
@@ -19,7 +20,7 @@ from v3core.jobs import control, identity, launcher, worker
 from v3core.jobs.lifecycle import Status
 from v3core.jobs.logs import read_log_tail
 from v3core.jobs.supervisor import process_of
-from v3core.store.commands import read_commands, read_revisions
+from v3core.store.commands import add_command, commands_of, read_commands, read_revisions
 from v3core.store.history import read_checkpoints, read_events, read_phase_changes
 from v3core.store.runs import get_run
 
@@ -67,6 +68,33 @@ def test_a_run_is_trained_to_its_end_and_everything_recorded(db, start, wait_unt
     assert "Training CartPole-v1 for 80 episodes under test, seed 1" in lines[0]
     assert lines[-1].endswith("Completed at episode 80.")
     wait_for(lambda: not identity.is_alive(process_of(run)), 10)
+
+
+def test_what_a_worker_does_not_know_or_cannot_read_is_rejected_and_it_trains_on(db, start, wait_until):
+    run_id = start(episodes=ENDLESS)
+    wait_until(run_id, episode=4)
+    with db.write() as tx:
+        asked = [
+            add_command(tx, run_id, kind, actor="me", now=datetime.now(UTC), value=value)
+            for kind, value in (("dance", "tango"), ("", None), ("extend", "many"), ("edit_curriculum", None))
+        ]
+
+    def answered():
+        with db.read() as tx:
+            return not commands_of(tx, run_id, only_open=True)
+
+    wait_for(answered, 30, "the commands are not answered")
+    rows = {row.id: row for row in read_commands(db, run_id)}
+    unknown, nameless, unreadable, empty = (rows[number] for number in asked)
+    sentence = "Its worker does not know the command 'dance'; stop the run and resume it."
+    assert (unknown.rejected_reason, unknown.applied_at) == (sentence, None)
+    assert unknown.acknowledged_at is not None
+    assert "does not know the command ''" in nameless.rejected_reason
+    assert unreadable.rejected_reason == "'many' is no number of episodes."
+    assert empty.rejected_reason == "It names no curriculum."
+    wait_until(run_id, episode=get_run(db, run_id).episode + 4)
+    assert control.stop(db, run_id) == Status.STOPPING
+    assert control.wait_stopped(db, run_id, 30) == Status.STOPPED
 
 
 def test_a_stopped_run_resumes_without_a_gap_or_a_doubled_episode(db, start, wait_until):

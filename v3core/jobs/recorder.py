@@ -231,7 +231,7 @@ class Recorder:
             answer = getattr(self, f"answer_{row.kind}", self._unknown)
             try:
                 answer(row)
-            except (V3Error, ValueError) as problem:  # what is given with it cannot be read
+            except V3Error as problem:  # what is given with it cannot be read
                 self._reject(row, str(problem))
 
     # One method for each kind of the table in `jobs/control/kinds.py` that a worker answers.
@@ -271,6 +271,8 @@ class Recorder:
 
     def answer_extend(self, row: CommandRow) -> None:
         """Likewise."""
+        if not (row.value or "").isdigit():
+            raise V3Error(f"'{row.value}' is no number of episodes.")
         self._longer.append(Longer(row.id, int(row.value or 0)))
 
     def _unknown(self, row: CommandRow) -> None:

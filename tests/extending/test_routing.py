@@ -1,0 +1,45 @@
+"""A routing is added by its weights and its name; all else follows."""
+
+from tests.extending.conftest import Project
+
+WEIGHTS = """
+    if routing == "even":
+        return torch.full_like(logits, 1 / logits.shape[-1])
+"""
+
+LOOK = """
+    from streamlit.testing.v1 import AppTest
+
+    app = AppTest.from_file("app.py", default_timeout=60)
+    app.switch_page("pages/launch.py").run()
+    assert not app.exception
+    (chooser,) = [box for box in app.selectbox if box.label == "Routing"][:1]
+    assert "even" in chooser.options
+    chooser.set_value("even").run()
+    assert not app.exception
+    assert not app.error
+"""
+
+READ = """
+    import csv
+
+    rows = list(csv.DictReader(open("run.csv")))
+    even = [row for row in rows if row["phase"] == "warmup"]
+    assert {row["routing"] for row in even} == {"even"}
+    assert all(abs(float(row["load_1"]) - 1 / 4) < 1e-6 for row in even)
+"""
+
+
+def test_a_routing_takes_its_weights_and_its_name(project: Project) -> None:
+    project.replace("v3core/curriculum/knobs.py", '"topk", "gumbel"]', '"topk", "gumbel", "even"]')
+    project.insert("v3core/policy/routing.py", WEIGHTS, before='    if routing == "topk":')
+    train = ("train", "--env", "CartPole-v1", "--curriculum", "v3", "--episodes", "16", "--seed", "1")
+    run = project.run("-m", "v3core", *train, "--set", "phases.warmup.routing=even").split()[-1]
+    project.run("-m", "v3core", "export", run, "--to", "run.csv")
+    project.run("-c", READ)
+    project.run("-c", LOOK)
+    page = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/test_docs.py")
+    assert "python -m tests.docs" in project.run(*page, fails=True)
+    project.run("-m", "tests.docs")
+    assert "`gumbel`, `even`" in project.read("docs/curricula.md")
+    project.run(*page)

@@ -9,7 +9,7 @@ from sqlalchemy import String, select
 
 from v3core.store.bulk import floats
 from v3core.store.database import Database
-from v3core.store.runs import need_run
+from v3core.store.runs import get_run
 from v3core.store.schema import UtcDateTime, episodes, expert_loads
 
 _COLUMNS = {column.name: column for column in episodes.c if column.name != "run_id"}
@@ -41,7 +41,7 @@ class EpisodeTable:
 def read_episodes(db: Database, run_id: str) -> EpisodeTable:
     """All episodes of a run, with every expert's load of each."""
     with db.read() as tx:
-        experts = need_run(tx, run_id).experts
+        experts = get_run(tx, run_id).experts
         query = select(*_COLUMNS.values()).where(episodes.c.run_id == run_id).order_by(episodes.c.episode)
         rows = tx.execute(query).all()
         loads = select(expert_loads.c.load, expert_loads.c.hard_load, expert_loads.c.grad_norm)

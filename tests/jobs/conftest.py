@@ -21,7 +21,7 @@ from v3core.jobs.lifecycle import Status, change_status
 from v3core.jobs.signals import StopRequest
 from v3core.jobs.worker import adopt, train_run
 from v3core.store.opening import open_database
-from v3core.store.runs import get_run, need_run, update_run
+from v3core.store.runs import get_run, update_run
 from v3core.training import trainer
 
 FOUR_PHASES = """
@@ -94,7 +94,7 @@ def run_in(db, config):
             run_id = create(tx, chosen or config(boundary=30), now=now)
             for step in paths[status]:
                 if step is Status.STARTING:
-                    claim(tx, need_run(tx, run_id), now=now, actor="test")
+                    claim(tx, get_run(tx, run_id), now=now, actor="test")
                     who = {name: value for name, value in vars(process).items() if name != "started"}
                     who |= {"pid_started": process.started}
                     update_run(tx, run_id, who | values, only_in=[step])

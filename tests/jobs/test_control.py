@@ -14,7 +14,7 @@ from v3core.jobs import control, identity, launcher
 from v3core.jobs.files import log_file, run_folder
 from v3core.jobs.launcher import drain
 from v3core.jobs.lifecycle import ACTIVE, ENDED, Status
-from v3core.store.commands import read_commands, read_open_commands, read_revisions
+from v3core.store.commands import read_commands, read_revisions
 from v3core.store.history import CheckpointRow, add_checkpoint, read_events
 from v3core.store.runs import get_run, list_runs, update_run
 from v3core.store.schema import STORED
@@ -39,7 +39,7 @@ def test_a_run_with_a_process_is_asked_to_stop_once(db, run_in, status_of, statu
     run_id = run_in(status, process=NOBODY)
     assert control.stop(db, run_id) == control.stop(db, run_id) == Status.STOPPING
     assert status_of(run_id) == Status.STOPPING
-    assert [command.kind for command in read_open_commands(db, run_id)] == ["stop"]
+    assert [command.kind for command in read_commands(db, run_id, only_open=True)] == ["stop"]
 
 
 @pytest.mark.parametrize("status", sorted(ENDED & STORED))
@@ -202,7 +202,7 @@ def test_a_command_asked_twice_is_one(db, run_in):
     run_id = run_in(Status.RUNNING)
     for act in (control.pause, control.checkpoint, control.pause, control.checkpoint):
         act(db, run_id)
-    assert [row.kind for row in read_open_commands(db, run_id)] == ["pause", "checkpoint"]
+    assert [row.kind for row in read_commands(db, run_id, only_open=True)] == ["pause", "checkpoint"]
     edited = with_boundaries(control.current_curriculum(db, run_id), [45])
     for _ in range(2):
         control.request_edit(db, run_id, edited)
@@ -279,7 +279,7 @@ def test_an_edit_of_a_run_with_a_process_waits_for_it(db, run_in, status):
     control.request_edit(db, run_id, with_boundaries(before, [45]))
     assert control.current_curriculum(db, run_id) == before
     assert read_revisions(db, run_id)[-1].state == "pending"
-    assert [command.kind for command in read_open_commands(db, run_id)] == ["edit_curriculum"]
+    assert [command.kind for command in read_commands(db, run_id, only_open=True)] == ["edit_curriculum"]
 
 
 @pytest.mark.parametrize(
@@ -300,7 +300,7 @@ def test_an_edit_that_cannot_be_is_refused_and_leaves_nothing(db, run_in, status
     with pytest.raises(V3Error, match=sentence):
         control.request_edit(db, run_id, with_boundaries(control.current_curriculum(db, run_id), [boundary]))
     assert len(read_revisions(db, run_id)) == 1
-    assert read_open_commands(db, run_id) == []
+    assert read_commands(db, run_id, only_open=True) == []
 
 
 @pytest.mark.parametrize("status", [Status.QUEUED, *sorted(ENDED & STORED)])

@@ -16,7 +16,7 @@ from tests.waiting import wait_for
 from v3core.jobs import identity
 from v3core.jobs.lifecycle import Status
 from v3core.jobs.supervisor import reconcile
-from v3core.store.commands import read_open_commands
+from v3core.store.commands import read_commands
 from v3core.store.runs import get_run, update_run
 
 HERE = identity.current()
@@ -104,7 +104,7 @@ def test_runs_obey_after_the_host_has_another_name(db, run_in):
         update_run(tx, dead, heard, only_in=[Status.RUNNING])
     result = given(db, renamed, "pause", run_id)
     assert (result.returncode, result.stderr) == (0, "")
-    assert [command.kind for command in read_open_commands(db, run_id)] == ["pause"]
+    assert [command.kind for command in read_commands(db, run_id, only_open=True)] == ["pause"]
     assert get_run(db, dead).status == Status.LOST
     assert given(db, renamed, "slots").stdout == "4 runs may train at once on this machine; 1 now.\n"
 

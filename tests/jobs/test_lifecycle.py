@@ -89,7 +89,7 @@ def test_an_end_settles_what_was_asked(db, run_in, ended):
         revision = commands.add_revision(tx, run_id, other, actor="me", now=NOW, applied_episode=None)
         edit = commands.add_command(tx, run_id, commands.EDIT_CURRICULUM, actor="me", now=NOW, revision_id=revision)
         assert change_status(tx, run_id, ended, actor="me", message="m", now=NOW)
-    assert commands.read_open_commands(db, run_id) == []
+    assert commands.read_commands(db, run_id, only_open=True) == []
     newest = commands.read_revisions(db, run_id)[-1]
     reason = f"The run was {ended} before it could be done."
     assert (newest.state, newest.reason) == ("rejected", reason)

@@ -16,7 +16,7 @@ from v3core.jobs import launcher
 from v3core.jobs.lifecycle import ACTIVE, Status
 from v3core.jobs.logs import read_log_tail
 from v3core.store.history import read_events
-from v3core.store.runs import get_run, list_runs, need_run
+from v3core.store.runs import get_run, list_runs
 
 # Stands in for a worker: takes the run, holds its slot for a moment, ends it and looks for the next.
 FAKE_WORKER = """
@@ -112,7 +112,7 @@ def test_a_slot_that_another_process_takes_meanwhile_is_not_given_twice(db, run_
     first, second = run_in(Status.QUEUED), run_in(Status.QUEUED)
 
     def another_is_quicker(tx):
-        assert launcher.claim(tx, need_run(tx, second), now=datetime.now(UTC), actor="another")
+        assert launcher.claim(tx, get_run(tx, second), now=datetime.now(UTC), actor="another")
 
     monkeypatch.setattr(launcher, "lock_queue", another_is_quicker)
     assert launcher.drain(db, no_command) == []

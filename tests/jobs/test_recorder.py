@@ -16,7 +16,7 @@ from v3core.jobs.lifecycle import ACTIVE, Status, change_status
 from v3core.jobs.recorder import Recorder
 from v3core.jobs.signals import StopRequest
 from v3core.metrics import EpisodeRecord
-from v3core.store.commands import read_commands, read_open_commands, read_revisions
+from v3core.store.commands import read_commands, read_revisions
 from v3core.store.history import read_checkpoints, read_events, read_phase_changes
 from v3core.store.runs import get_run
 from v3core.store.writer import EpisodeWriter
@@ -99,7 +99,7 @@ def test_a_stop_is_passed_on_and_acknowledged(db, running, writer, hooks):
     control.stop(db, running.id)
     assert hooks.orders() == hooks.orders() == Orders(stop=True)
     writer.flush()
-    (command,) = read_open_commands(db, running.id)
+    (command,) = read_commands(db, running.id, only_open=True)
     assert command.acknowledged_at is not None
 
 
@@ -139,7 +139,7 @@ def test_what_is_asked_in_the_middle_of_long_work_waits_for_its_end_only_so_long
     now[0] += 1
     assert hooks.urgent() == Orders()
     writer.flush()
-    (command,) = read_open_commands(db, running.id)
+    (command,) = read_commands(db, running.id, only_open=True)
     assert command.acknowledged_at is not None  # seen at once
     now[0] += recorder.PATIENCE_SECONDS - 0.1
     assert hooks.urgent() == Orders()
@@ -247,7 +247,7 @@ def test_a_pause_taken_back_before_it_began_is_answered(db, running, writer, hoo
     assert hooks.orders() == Orders()
     writer.flush()
     assert answers(db, running.id) == {"pause": None, "continue": None}  # applied, at episode 0
-    assert read_open_commands(db, running.id) == []
+    assert read_commands(db, running.id, only_open=True) == []
     assert status_of(running.id) == Status.RUNNING
 
 
@@ -293,13 +293,13 @@ def test_an_edit_is_passed_on_once_and_its_fate_recorded(db, running, writer, ho
         ("rejected", None, "Too late."),
     ]
     assert control.current_curriculum(db, running.id).boundaries == (20,)
-    assert read_open_commands(db, running.id) == []
+    assert read_commands(db, running.id, only_open=True) == []
 
 
 def test_the_database_is_not_asked_at_every_rollout(db, running, writer, monkeypatch):
     hooks = Recorder(db, running, writer, signalled=StopRequest())
     polls = []
-    monkeypatch.setattr(recorder.commands, "read_open_commands", lambda *_: polls.append(1) or [])
+    monkeypatch.setattr(recorder.commands, "read_commands", lambda *_: polls.append(1) or [])
     for _ in range(100):
         hooks.orders()
     assert len(polls) == 1

@@ -20,7 +20,7 @@ from v3core.jobs import control, identity, launcher, worker
 from v3core.jobs.lifecycle import Status
 from v3core.jobs.logs import read_log_tail
 from v3core.jobs.supervisor import process_of
-from v3core.store.commands import add_command, commands_of, read_commands, read_revisions
+from v3core.store.commands import add_command, read_commands, read_revisions
 from v3core.store.history import read_checkpoints, read_events, read_phase_changes
 from v3core.store.runs import get_run
 
@@ -81,7 +81,7 @@ def test_what_a_worker_does_not_know_or_cannot_read_is_rejected_and_it_trains_on
 
     def answered():
         with db.read() as tx:
-            return not commands_of(tx, run_id, only_open=True)
+            return not read_commands(tx, run_id, only_open=True)
 
     wait_for(answered, 30, "the commands are not answered")
     rows = {row.id: row for row in read_commands(db, run_id)}

@@ -23,7 +23,7 @@ from v3core.store.history import (
     add_evaluation,
     add_phase_change,
 )
-from v3core.store.runs import need_run, update_run
+from v3core.store.runs import get_run, update_run
 from v3core.store.writer import EpisodeWriter
 
 PATHS: dict[Status, Sequence[Status]] = {
@@ -89,7 +89,7 @@ def add_recorded_run(
         run_id = create(tx, config, now=now)
         if status is Status.QUEUED:
             return run_id
-        claim(tx, need_run(tx, run_id), now=now, actor="worker")
+        claim(tx, get_run(tx, run_id), now=now, actor="worker")
         me = identity.current()
         values = {"host": me.host, "boot_id": me.boot_id, "pid": me.pid, "pid_started": me.started}
         update_run(tx, run_id, values, only_in=ACTIVE)

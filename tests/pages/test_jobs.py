@@ -98,7 +98,7 @@ def test_a_second_click_on_the_same_place_does_not_undo_the_first(open_page, dat
     app = open_page("pages/live.py", run=run_id)
     app.button(key=f"pause:live:{run_id}").click().run()
     with database.write() as tx:
-        (pause,) = commands.commands_of(tx, run_id)
+        (pause,) = commands.read_commands(tx, run_id)
         commands.apply_commands(tx, run_id, ids=[pause.id], episode=25, now=NOW)
         change_status(tx, run_id, Status.PAUSED, actor="worker", message="", now=NOW)
     app.run()

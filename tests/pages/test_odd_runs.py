@@ -46,7 +46,7 @@ def add_odd(database, table, column, value):
     )
     with database.write() as tx:
         curriculum = commands.curriculum_in_force(tx, run_id)
-        now = commands.revisions_of(tx, run_id)[0].requested_at
+        now = commands.read_revisions(tx, run_id)[0].requested_at
         commands.add_command(tx, run_id, commands.PAUSE, actor="page", now=now)
     assert curriculum.phases
     spoil(database, run_id, "pid", 2**22 + 1)

@@ -27,14 +27,14 @@ def test_a_requested_edit_changes_nothing_until_it_is_applied(db, new_run, confi
     run_id = new_run(db)
     revision = request(db, run_id)
     assert in_force(db, run_id) == config.curriculum
-    assert [(row.kind, row.revision.curriculum) for row in commands.read_open_commands(db, run_id)] == [
+    assert [(row.kind, row.revision.curriculum) for row in commands.read_commands(db, run_id, only_open=True)] == [
         ("edit_curriculum", OTHER)
     ]
     with db.write() as tx:
         commands.apply_revision(tx, run_id, revision, episode=42, now=LATER)
     assert in_force(db, run_id) == OTHER
     assert get_run(db, run_id).curriculum == "other"
-    assert commands.read_open_commands(db, run_id) == []
+    assert commands.read_commands(db, run_id, only_open=True) == []
     newest = commands.read_revisions(db, run_id)[-1]
     assert (newest.revision, newest.state, newest.applied_episode, newest.decided_at) == (2, "applied", 42, LATER)
     assert newest.to_dict()["curriculum"] == OTHER.to_dict()
@@ -48,7 +48,7 @@ def test_a_rejected_edit_keeps_its_reason(db, new_run, config):
     assert in_force(db, run_id) == config.curriculum
     newest = commands.read_revisions(db, run_id)[-1]
     assert (newest.state, newest.reason, newest.applied_episode) == ("rejected", "Too late.", None)
-    assert commands.read_open_commands(db, run_id) == []
+    assert commands.read_commands(db, run_id, only_open=True) == []
 
 
 def test_the_newest_applied_revision_is_in_force_and_runs_do_not_mix(db, new_run, config):
@@ -89,10 +89,10 @@ def test_a_command_is_open_until_it_is_answered(db, new_run):
         assert commands.open_stop(tx, run_id).id == stop
         assert commands.open_stop(tx, other) is None
         commands.acknowledge(tx, [stop], now=LATER)
-        assert [row.acknowledged_at for row in commands.commands_of(tx, run_id)] == [LATER, None]
+        assert [row.acknowledged_at for row in commands.read_commands(tx, run_id)] == [LATER, None]
         commands.apply_commands(tx, run_id, kind=commands.STOP, episode=9, now=LATER)
         commands.apply_commands(tx, other, kind=commands.PAUSE, episode=9, now=LATER)
-        assert [row.id for row in commands.commands_of(tx, run_id, only_open=True)] == [pause]
+        assert [row.id for row in commands.read_commands(tx, run_id, only_open=True)] == [pause]
         commands.apply_commands(tx, run_id, ids=[stop, pause], episode=11, now=LATER + timedelta(seconds=1))
         assert commands.open_stop(tx, run_id) is None
     first, second = commands.read_commands(db, run_id)

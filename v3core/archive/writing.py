@@ -27,9 +27,9 @@ from v3core.jobs.files import log_file
 from v3core.jobs.identity import this_host
 from v3core.store.database import Database
 from v3core.store.forms import to_json
-from v3core.store.history import checkpoints_of
+from v3core.store.history import read_checkpoints
 from v3core.store.run_tables import RUN_TABLES, Kind, run_values, stream
-from v3core.store.runs import need_run
+from v3core.store.runs import get_run
 from v3core.store.schema import SCHEMA_VERSION, Transaction
 
 _PIECE_BYTES = 1 << 20
@@ -66,7 +66,7 @@ def write_archive(database: Database, run_id: str, target: Path) -> Written:
     if target.suffix.lower() != SUFFIX:
         raise V3Error(f"'{target.name}' is not the name of an archive; end it in {SUFFIX}.")
     with database.read() as tx:
-        need_run(tx, run_id)
+        get_run(tx, run_id)
         with whole_file(target) as unfinished:
             with zipfile.ZipFile(unfinished, "w") as archive:
                 return_ = _Writer(archive).write(database, tx, run_id)
@@ -86,7 +86,7 @@ class _Writer:
         self._add(RUN, [to_json(kept, indent=1).encode()])
         self._add(CONFIG, [values["config"].encode()])
         there, missing = {}, 0
-        for row in checkpoints_of(tx, run_id):
+        for row in read_checkpoints(tx, run_id):
             name = f"checkpoints/{Path(row.path).name}"
             if self._add_file(name, database.data_dir / row.path):
                 there[row.path] = name

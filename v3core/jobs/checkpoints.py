@@ -8,7 +8,7 @@ from pathlib import Path
 
 from v3core.errors import V3Error
 from v3core.store.database import Database
-from v3core.store.history import CheckpointRow, checkpoints_of
+from v3core.store.history import CheckpointRow, read_checkpoints
 from v3core.store.schema import Transaction
 
 KEEP_NEWEST = 2
@@ -45,7 +45,7 @@ def is_whole(file: Path) -> bool:
 
 def whole_checkpoints(database: Database, tx: Transaction, run_id: str) -> Iterator[CheckpointRow]:
     """The checkpoints whose file is whole, newest first; each file is looked at when it is its turn."""
-    return (row for row in reversed(checkpoints_of(tx, run_id)) if is_whole(database.data_dir / row.path))
+    return (row for row in reversed(read_checkpoints(tx, run_id)) if is_whole(database.data_dir / row.path))
 
 
 def newest_whole(database: Database, tx: Transaction, run_id: str) -> CheckpointRow | None:
@@ -55,7 +55,9 @@ def newest_whole(database: Database, tx: Transaction, run_id: str) -> Checkpoint
 
 def newest_present(database: Database, tx: Transaction, run_id: str) -> CheckpointRow | None:
     """The newest checkpoint whose file is there, whole or not: for lists, which cannot read every file."""
-    return next((row for row in reversed(checkpoints_of(tx, run_id)) if (database.data_dir / row.path).is_file()), None)
+    return next(
+        (row for row in reversed(read_checkpoints(tx, run_id)) if (database.data_dir / row.path).is_file()), None
+    )
 
 
 def superseded(

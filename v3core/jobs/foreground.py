@@ -14,7 +14,7 @@ from v3core.jobs.signals import stop_on_signals
 from v3core.jobs.supervisor import reconcile
 from v3core.jobs.worker import adopt, train_run
 from v3core.store.database import Database
-from v3core.store.runs import need_run
+from v3core.store.runs import get_run
 
 __all__ = ["ForegroundProgress", "train_here"]
 
@@ -41,7 +41,7 @@ def train_here(
     with stop_on_signals() as stop:
         with database.write() as tx:
             run_id = create(tx, config, now=now)
-            claim(tx, need_run(tx, run_id), now=now, actor="worker")  # before any queue can take it
+            claim(tx, get_run(tx, run_id), now=now, actor="worker")  # before any queue can take it
         with logging_to(log_file(run_id, database.data_dir)):
             status = train_run(database, adopt(database, run_id), stop, on_progress)
     if not stop.asked():

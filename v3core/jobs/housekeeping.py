@@ -10,7 +10,7 @@ from v3core.errors import V3Error
 from v3core.jobs.files import DELETED, run_folder
 from v3core.jobs.lifecycle import ACTIVE, ENDED
 from v3core.store.database import Database
-from v3core.store.history import checkpoints_of
+from v3core.store.history import read_checkpoints
 from v3core.store.runs import all_ids, database_sizes, runs_in
 
 _RUN_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -74,7 +74,7 @@ def leftovers(database: Database) -> list[Leftover]:
     folders = [entry for entry in _entries(database.data_dir / "runs") if entry.is_dir() and not entry.is_symlink()]
     with database.read() as tx:
         known = all_ids(tx)
-        ended = {run.id: {row.path for row in checkpoints_of(tx, run.id)} for run in runs_in(tx, ENDED)}
+        ended = {run.id: {row.path for row in read_checkpoints(tx, run.id)} for run in runs_in(tx, ENDED)}
     found = []
     for folder in folders:
         if folder.name.startswith(DELETED) or (_RUN_ID.fullmatch(folder.name) and folder.name not in known):

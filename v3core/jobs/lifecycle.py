@@ -7,7 +7,7 @@ from typing import Any
 
 from v3core.store.commands import STOP, apply_commands, reject_open
 from v3core.store.history import add_event
-from v3core.store.runs import need_run, update_run
+from v3core.store.runs import get_run, update_run
 from v3core.store.schema import Status as Status
 from v3core.store.schema import Transaction
 
@@ -84,6 +84,6 @@ def change_status(
         return False
     add_event(tx, run_id, actor=actor, kind=to, message=message, now=now)
     if to in ENDED:
-        apply_commands(tx, run_id, kind=STOP, episode=need_run(tx, run_id).episode, now=now)
+        apply_commands(tx, run_id, kind=STOP, episode=get_run(tx, run_id).episode, now=now)
         reject_open(tx, run_id, reason=f"The run was {to} before it could be done.", now=now)
     return True

@@ -23,7 +23,7 @@ from v3core.jobs.worker import End, run_worker, write_end
 from v3core.store.database import Database
 from v3core.store.opening import open_database
 from v3core.store.run_row import RunRow
-from v3core.store.runs import UnknownRunError, need_run
+from v3core.store.runs import UnknownRunError, get_run
 
 WAIT_SECONDS = 0.05
 LOOK_SECONDS = 1.0
@@ -165,7 +165,7 @@ class _Monitor:
     def _write_end(self, database: Database, death: _Death, reported: End | None) -> None:
         now = datetime.now(UTC)
         with database.write() as tx:
-            run = need_run(tx, self._run_id, for_update=True)
+            run = get_run(tx, self._run_id, for_update=True)
             if run.status not in ACTIVE or run.pid not in {self._child, os.getpid()}:
                 return
             release_reserve(run_folder(run.id, database.data_dir))

@@ -30,7 +30,7 @@ from v3core.store.history import (
 )
 from v3core.store.pace import recent_returns
 from v3core.store.run_row import RunRow
-from v3core.store.runs import need_run, set_length, update_run
+from v3core.store.runs import get_run, set_length, update_run
 from v3core.store.schema import Transaction
 from v3core.store.writer import EpisodeWriter
 from v3core.training.hooks import Edit, Evaluation, Longer, Orders, PhaseChange
@@ -221,7 +221,11 @@ class Recorder:
 
     def _poll(self) -> None:
         self._next_poll = time.monotonic() + POLL_SECONDS
-        new = [row for row in commands.read_open_commands(self._database, self._run.id) if row.id not in self._seen]
+        new = [
+            row
+            for row in commands.read_commands(self._database, self._run.id, only_open=True)
+            if row.id not in self._seen
+        ]
         if not new:
             return
         now, ids = datetime.now(UTC), [row.id for row in new]
@@ -359,7 +363,7 @@ class Recorder:
         self._episodes, now = longer.episodes, datetime.now(UTC)
 
         def write(tx: Transaction) -> None:
-            set_length(tx, need_run(tx, self._run.id), longer.episodes)
+            set_length(tx, get_run(tx, self._run.id), longer.episodes)
             if curriculum is not None:
                 commands.add_revision(tx, self._run.id, curriculum, actor="worker", now=now, applied_episode=episode)
             commands.apply_commands(tx, self._run.id, ids=[longer.id], episode=episode, now=now)

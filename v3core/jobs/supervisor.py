@@ -14,7 +14,7 @@ from v3core.store.commands import CommandRow, note_step, open_stop, redate_stop
 from v3core.store.database import Database
 from v3core.store.history import add_event
 from v3core.store.run_row import RunRow
-from v3core.store.runs import need_run, redate_heartbeat, runs_in
+from v3core.store.runs import get_run, redate_heartbeat, runs_in
 from v3core.store.schema import HIDDEN, Transaction
 
 COMMAND_GRACE_SECONDS = 10.0
@@ -78,7 +78,7 @@ def describe_stop(tx: Transaction, run_id: str, otherwise: str | None) -> str | 
     asked = open_stop(tx, run_id)
     if asked is None or asked.value is None:
         return otherwise
-    _, grace = _patience(asked, need_run(tx, run_id))
+    _, grace = _patience(asked, get_run(tx, run_id))
     if asked.value == SIGKILL:
         waited = grace + SIGNAL_GRACE_SECONDS
         return f"It did not stop within {waited:g} seconds, nor on SIGTERM, and was killed (SIGKILL)."

@@ -30,7 +30,7 @@ from v3core.store.history import (
     read_checkpoints,
 )
 from v3core.store.run_row import RunRow
-from v3core.store.runs import need_run, update_run
+from v3core.store.runs import get_run, update_run
 from v3core.store.schema import Transaction
 from v3core.store.truncate import truncate
 from v3core.store.writer import EpisodeWriter, RunTakenOverError
@@ -123,7 +123,7 @@ def adopt(database: Database, run_id: str) -> RunRow:
     """
     now = datetime.now(UTC)
     with database.write() as tx:
-        run = need_run(tx, run_id, for_update=True)
+        run = get_run(tx, run_id, for_update=True)
         claim(tx, run, now=now, actor="worker")
         values = {
             **identity.process_values(),
@@ -133,7 +133,7 @@ def adopt(database: Database, run_id: str) -> RunRow:
         mine = [os.getpid(), os.getppid()]
         if not update_run(tx, run_id, values, only_in={Status.STARTING, Status.STOPPING}, pids=mine):
             raise V3Error(f"Run {run_id} is {run.status}, not waiting for this process; see: python -m v3core runs.")
-        return need_run(tx, run_id)
+        return get_run(tx, run_id)
 
 
 def train_run(
@@ -207,7 +207,7 @@ def _begin(database: Database, run: RunRow) -> _Start | None:
     with database.write() as tx:
         began = _begin_from(tx, run, kept, notes)
         file = kept.file if kept else None
-        return _Start(need_run(tx, run.id), curriculum_in_force(tx, run.id), file) if began else None
+        return _Start(get_run(tx, run.id), curriculum_in_force(tx, run.id), file) if began else None
 
 
 def _train(database: Database, start: _Start, recorder: Recorder) -> Status:
@@ -337,7 +337,7 @@ def write_end(tx: Transaction, run: RunRow, end: End, now: datetime) -> Status:
     Returns:
         The status that the run has then.
     """
-    episode, reason = need_run(tx, run.id).episode, end.reason
+    episode, reason = get_run(tx, run.id).episode, end.reason
     message = f"{end.status.capitalize()} at episode {episode}." if reason is None else reason
     if end.status is Status.STOPPED and not change_status(
         tx,
@@ -363,7 +363,7 @@ def write_end(tx: Transaction, run: RunRow, end: End, now: datetime) -> Status:
         values={"traceback": end.traceback},
     )
     logger.info("%s", message)
-    return end.status if moved else Status(need_run(tx, run.id).status)
+    return end.status if moved else Status(get_run(tx, run.id).status)
 
 
 def _close_quietly(writer: EpisodeWriter) -> None:

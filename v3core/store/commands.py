@@ -12,7 +12,7 @@ from sqlalchemy import bindparam, func, insert, select, update
 
 from v3core.curriculum import Curriculum
 from v3core.errors import V3Error, explain
-from v3core.store.database import Database
+from v3core.store.database import Database, reading
 from v3core.store.schema import Transaction, commands, revisions, runs
 
 STOP = "stop"
@@ -129,17 +129,12 @@ def add_revision(
     return row_id
 
 
-def read_revisions(database: Database, run_id: str) -> list[RevisionRow]:
-    """All revisions of a run's curriculum, oldest first."""
-    with database.read() as tx:
-        return revisions_of(tx, run_id)
-
-
-def revisions_of(tx: Transaction, run_id: str) -> list[RevisionRow]:
+def read_revisions(source: Database | Transaction, run_id: str) -> list[RevisionRow]:
     """All revisions of a run's curriculum, oldest first."""
     names = [name.removesuffix("_json") for name in RevisionRow.__dataclass_fields__]
     query = select(*(revisions.c[name] for name in names)).where(revisions.c.run_id == run_id)
-    return [RevisionRow(*row) for row in tx.execute(query.order_by(revisions.c.revision))]
+    with reading(source) as tx:
+        return [RevisionRow(*row) for row in tx.execute(query.order_by(revisions.c.revision))]
 
 
 def add_command(
@@ -174,26 +169,15 @@ _OF_RUN = (
 _OPEN_OF_RUN = _OF_RUN.where(_OPEN)
 
 
-def commands_of(tx: Transaction, run_id: str, *, only_open: bool = False) -> list[CommandRow]:
+def read_commands(source: Database | Transaction, run_id: str, *, only_open: bool = False) -> list[CommandRow]:
     """Commands of a run, oldest first; all, or those neither applied nor rejected."""
-    rows = tx.execute(_OPEN_OF_RUN if only_open else _OF_RUN, {"run": run_id}).mappings().all()
-    edits = any(row["revision_id"] for row in rows)
-    by_id = {revision.id: revision for revision in revisions_of(tx, run_id)} if edits else {}
+    with reading(source) as tx:
+        rows = tx.execute(_OPEN_OF_RUN if only_open else _OF_RUN, {"run": run_id}).mappings().all()
+        edits = any(row["revision_id"] for row in rows)
+        by_id = {revision.id: revision for revision in read_revisions(tx, run_id)} if edits else {}
     return [
         CommandRow(revision=by_id.get(row["revision_id"] or 0), **{name: row[name] for name in _FIELDS}) for row in rows
     ]
-
-
-def read_commands(database: Database, run_id: str) -> list[CommandRow]:
-    """All commands that a run was ever given, oldest first."""
-    with database.read() as tx:
-        return commands_of(tx, run_id)
-
-
-def read_open_commands(database: Database, run_id: str) -> list[CommandRow]:
-    """Commands that are neither applied nor rejected, oldest first."""
-    with database.read() as tx:
-        return commands_of(tx, run_id, only_open=True)
 
 
 def acknowledge(tx: Transaction, command_ids: list[int], *, now: datetime) -> None:
@@ -225,7 +209,7 @@ def reject_open(
     tx: Transaction, run_id: str, *, reason: str, now: datetime, ids: Collection[int] | None = None
 ) -> None:
     """Refuse open commands of a run, all or by their ids, and the revisions that they ask for."""
-    for command in commands_of(tx, run_id, only_open=True):
+    for command in read_commands(tx, run_id, only_open=True):
         if ids is not None and command.id not in ids:
             continue
         if command.revision is not None:
@@ -252,7 +236,7 @@ def note_step(tx: Transaction, run_id: str, step: str, *, instead_of: str | None
 
 def open_stop(tx: Transaction, run_id: str) -> CommandRow | None:
     """The stop that is asked of a run and not done yet."""
-    return next((command for command in commands_of(tx, run_id, only_open=True) if command.kind == STOP), None)
+    return next((command for command in read_commands(tx, run_id, only_open=True) if command.kind == STOP), None)
 
 
 def apply_revision(tx: Transaction, run_id: str, revision_id: int, *, episode: int, now: datetime) -> None:

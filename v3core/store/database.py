@@ -116,3 +116,13 @@ class Database:
                 raise
             kind = DatabaseBusyError if dialect.is_busy(error) else V3Error
             raise kind(dialect.explain_failure(self._url, error)) from error
+
+
+@contextmanager
+def reading(source: Database | Transaction) -> Iterator[Transaction]:
+    """The transaction as it is, or a new one of the database: what reads takes either."""
+    if isinstance(source, Database):
+        with source.read() as tx:
+            yield tx
+    else:
+        yield source

@@ -9,10 +9,10 @@ from typing import Any
 
 from v3core.atomic_write import whole_file, whole_folder
 from v3core.errors import V3Error
-from v3core.store.commands import revisions_of
+from v3core.store.commands import read_revisions
 from v3core.store.database import Database
 from v3core.store.forms import FORMS, json_list, to_json
-from v3core.store.history import evaluations_of
+from v3core.store.history import read_evaluations
 from v3core.store.run_tables import (
     RUN_FIELDS,
     RUN_TABLES,
@@ -22,7 +22,7 @@ from v3core.store.run_tables import (
     wide_episodes,
     wide_fields,
 )
-from v3core.store.runs import need_run
+from v3core.store.runs import get_run
 from v3core.store.schema import Transaction
 
 EPISODES = "episodes"
@@ -69,7 +69,7 @@ def export_runs(database: Database, run_ids: Sequence[str], target: Path, what: 
         raise V3Error(f"There is no table '{what}' to export; choose one of {', '.join(WHAT)}.")
     with database.read() as tx:
         for run_id in run_ids:
-            need_run(tx, run_id)
+            get_run(tx, run_id)
         with whole_file(target) as unfinished:
             if form == "json" and what is None:
                 return _write_whole_runs(tx, run_ids, unfinished)
@@ -84,14 +84,14 @@ def export_folder(database: Database, run_ids: Sequence[str], folder: Path, form
     """
     with database.read() as tx:
         for run_id in run_ids:
-            need_run(tx, run_id)
+            get_run(tx, run_id)
         with whole_folder(folder) as unfinished:
             counts = {what: _write_table(tx, run_ids, what, form, unfinished / f"{what}.{form}") for what in WHAT}
     return counts[EPISODES]
 
 
 def _write_table(tx: Transaction, run_ids: Sequence[str], what: str, form: str, path: Path) -> int:
-    experts = max((need_run(tx, run_id).experts for run_id in run_ids), default=0)
+    experts = max((get_run(tx, run_id).experts for run_id in run_ids), default=0)
     own = _fields(what, experts)
     named = {field.name for field in own}
     leading = () if what == "runs" else tuple(field for field in _OF_THE_RUN if field.name not in named)
@@ -138,12 +138,12 @@ def _write_whole_runs(tx: Transaction, run_ids: Sequence[str], path: Path) -> in
 
 
 def _write_whole_run(tx: Transaction, run_id: str, file: Any) -> int:
-    run = need_run(tx, run_id)
+    run = get_run(tx, run_id)
     content = {
         "run": run.to_dict(),
         "config": run.config.model_dump(mode="json", by_alias=True),
-        "curriculum_revisions": [revision.to_dict() for revision in revisions_of(tx, run_id)],
-        "evaluations": [evaluation.to_dict() for evaluation in evaluations_of(tx, run_id)],
+        "curriculum_revisions": [revision.to_dict() for revision in read_revisions(tx, run_id)],
+        "evaluations": [evaluation.to_dict() for evaluation in read_evaluations(tx, run_id)],
     }
     for place, (name, value) in enumerate(content.items()):
         file.write(f'{"," if place else "{"}\n"{name}": {to_json(value)}')

@@ -11,7 +11,7 @@ import numpy as np
 from sqlalchemy import Column, delete, insert, select
 
 from v3core.store.bulk import floats
-from v3core.store.database import Database
+from v3core.store.database import Database, reading
 from v3core.store.schema import Transaction, checkpoints, episodes, evaluations, events, phase_changes
 
 IMPORT = "import"
@@ -32,10 +32,6 @@ class PhaseChangeRow:
     step: int
     generation: int
     at: datetime
-
-    def to_dict(self) -> dict[str, Any]:
-        """Ready for JSON; the time is ISO 8601 with its zone."""
-        return {**vars(self), "at": self.at.isoformat()}
 
 
 @dataclass(frozen=True)
@@ -95,17 +91,12 @@ def add_phase_change(tx: Transaction, run_id: str, change: PhaseChangeRow) -> bo
     return True
 
 
-def read_phase_changes(database: Database, run_id: str) -> list[PhaseChangeRow]:
-    """The phases that began, in order."""
-    with database.read() as tx:
-        return phase_changes_of(tx, run_id)
-
-
-def phase_changes_of(tx: Transaction, run_id: str) -> list[PhaseChangeRow]:
+def read_phase_changes(source: Database | Transaction, run_id: str) -> list[PhaseChangeRow]:
     """The phases that began, in order, up to the first whose row makes no sense."""
     columns = [phase_changes.c[name] for name in PhaseChangeRow.__dataclass_fields__]
     query = select(*columns).where(phase_changes.c.run_id == run_id).order_by(phase_changes.c.phase)
-    rows = [PhaseChangeRow(*row) for row in tx.execute(query)]
+    with reading(source) as tx:
+        rows = [PhaseChangeRow(*row) for row in tx.execute(query)]
     return list(takewhile(lambda row: _are_whole(row.phase, row.episode, row.step), rows))
 
 
@@ -125,19 +116,14 @@ def remove_checkpoint(tx: Transaction, run_id: str, episode: int) -> None:
     tx.execute(delete(checkpoints).where(checkpoints.c.run_id == run_id, checkpoints.c.episode == episode))
 
 
-def checkpoints_of(tx: Transaction, run_id: str) -> list[CheckpointRow]:
+def read_checkpoints(source: Database | Transaction, run_id: str) -> list[CheckpointRow]:
     """A run's checkpoints, oldest first."""
     columns = [checkpoints.c[name] for name in CheckpointRow.__dataclass_fields__]
     query = select(*columns).where(checkpoints.c.run_id == run_id).order_by(checkpoints.c.episode)
-    rows = [CheckpointRow(*row) for row in tx.execute(query)]
+    with reading(source) as tx:
+        rows = [CheckpointRow(*row) for row in tx.execute(query)]
     # One whose row makes no sense is as good as none.
     return [row for row in rows if isinstance(row.path, str) and _are_whole(row.episode, row.step, row.bytes or 0)]
-
-
-def read_checkpoints(database: Database, run_id: str) -> list[CheckpointRow]:
-    """A run's checkpoints, oldest first."""
-    with database.read() as tx:
-        return checkpoints_of(tx, run_id)
 
 
 def add_evaluation(
@@ -193,17 +179,12 @@ class EvaluationRow:
         return dict(vars(self))
 
 
-def read_evaluations(database: Database, run_id: str, after: int = 0) -> list[EvaluationRow]:
-    """A run's evaluations taken at an episode greater than `after`, oldest first."""
-    with database.read() as tx:
-        return evaluations_of(tx, run_id, after)
-
-
-def evaluations_of(tx: Transaction, run_id: str, after: int = 0) -> list[EvaluationRow]:
+def read_evaluations(source: Database | Transaction, run_id: str, after: int = 0) -> list[EvaluationRow]:
     """A run's evaluations taken at an episode greater than `after`, oldest first."""
     c = evaluations.c
     query = select(c.episode, c.step, c.env, c.return_, c.length, c.success)
-    rows = tx.execute(query.where(c.run_id == run_id, c.episode > after).order_by(c.episode, c.number)).all()
+    with reading(source) as tx:
+        rows = tx.execute(query.where(c.run_id == run_id, c.episode > after).order_by(c.episode, c.number)).all()
     found: list[EvaluationRow] = []
     for (episode, step, env), group in groupby(rows, key=lambda row: tuple(row[:3])):
         returns, lengths, successes = zip(*(row[3:] for row in group), strict=True)

@@ -20,7 +20,7 @@ from v3core.rollup import COUNT, LONGEST_WINDOW, STATISTICS, Floats, Integers, c
 from v3core.store.bulk import floats, insert_rows
 from v3core.store.database import Database
 from v3core.store.run_row import RULES
-from v3core.store.runs import need_run
+from v3core.store.runs import get_run
 from v3core.store.schema import Transaction, episodes, expert_loads, rollups, runs
 
 LEVELS = (16, 64, 256, 1024, 4096, 16_384)
@@ -272,7 +272,7 @@ def experts_of(tx: Transaction, run_id: str) -> int:
     experts = tx.execute(select(runs.c.experts).where(runs.c.id == run_id)).scalar_one_or_none()
     # A run that is being imported is in no list, and has its number all the same.
     if experts is None or not RULES["experts"].fits(experts):
-        return need_run(tx, run_id).experts
+        return get_run(tx, run_id).experts
     return experts
 
 

@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, and_, exists, func, or_, select, update
 from v3core.store.database import Database
 from v3core.store.history import IMPORT, add_event
 from v3core.store.run_row import RunRow
-from v3core.store.runs import UnknownRunError, need_run
+from v3core.store.runs import UnknownRunError, get_run
 from v3core.store.schema import HIDDEN, Transaction, events, runs
 
 DUE, CALLING, CALLED, FAILED = "due", "calling", "called", "failed"
@@ -78,7 +78,7 @@ def claim_notice(
         now: the time.
     """
     try:
-        run = need_run(tx, run_id, for_update=True)  # so that what follows sees what others have committed
+        run = get_run(tx, run_id, for_update=True)  # so that what follows sees what others have committed
     except UnknownRunError:
         return None
     query = update(runs).where(runs.c.id == run_id, runs.c.status.in_(statuses), _is_free(now))

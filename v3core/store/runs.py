@@ -10,7 +10,7 @@ from sqlalchemy import Update, bindparam, delete, insert, select, update
 
 from v3core.config import RunConfig
 from v3core.errors import V3Error
-from v3core.store.database import Database
+from v3core.store.database import Database, reading
 from v3core.store.dialect import database_bytes
 from v3core.store.run_row import LONG_FIELDS, RunRow, checked
 from v3core.store.schema import HIDDEN, Transaction, episodes, expert_loads, machines, runs
@@ -77,13 +77,14 @@ def find_run(tx: Transaction, run_id: str, *, for_update: bool = False) -> RunRo
     return None if row is None else _run(row)
 
 
-def need_run(tx: Transaction, run_id: str, *, for_update: bool = False) -> RunRow:
+def get_run(source: Database | Transaction, run_id: str, *, for_update: bool = False) -> RunRow:
     """The run of that full id; `for_update` keeps others from changing it until the transaction ends.
 
     Raises:
         UnknownRunError: if there is none.
     """
-    run = find_run(tx, run_id, for_update=for_update)
+    with reading(source) as tx:
+        run = find_run(tx, run_id, for_update=for_update)
     if run is None:
         raise UnknownRunError(f"There is no run '{run_id}'; list them with: python -m v3core runs.")
     return run
@@ -92,16 +93,6 @@ def need_run(tx: Transaction, run_id: str, *, for_update: bool = False) -> RunRo
 def stored_status(tx: Transaction, run_id: str) -> Any:
     """What the run's row has as its status, whatever that is."""
     return tx.execute(select(runs.c.status).where(runs.c.id == run_id)).scalar_one_or_none()
-
-
-def get_run(database: Database, run_id: str) -> RunRow:
-    """The run of that full id.
-
-    Raises:
-        UnknownRunError: if there is none.
-    """
-    with database.read() as tx:
-        return need_run(tx, run_id)
 
 
 def all_ids(tx: Transaction) -> set[str]:

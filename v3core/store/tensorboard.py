@@ -19,7 +19,7 @@ from v3core.atomic_write import whole_folder
 from v3core.store.database import Database
 from v3core.store.run_row import RunRow
 from v3core.store.run_tables import RUN_TABLES, Kind, stream, wide_episodes, wide_fields
-from v3core.store.runs import need_run
+from v3core.store.runs import get_run
 from v3core.store.schema import Transaction
 
 CHUNK_EPISODES = 2000
@@ -45,7 +45,7 @@ def export_tensorboard(database: Database, run_ids: Sequence[str], folder: Path)
     """
     count = 0
     with database.read() as tx:
-        runs = [need_run(tx, run_id) for run_id in run_ids]
+        runs = [get_run(tx, run_id) for run_id in run_ids]
         with whole_folder(folder) as unfinished:
             for run in runs:
                 name = "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in run.name)

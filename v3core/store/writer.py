@@ -13,7 +13,7 @@ from v3core.store.batch import Batch
 from v3core.store.database import Database, DatabaseBusyError
 from v3core.store.pace import Pace, Speed, recent_returns
 from v3core.store.rollups import Pyramid
-from v3core.store.runs import need_run, update_run
+from v3core.store.runs import get_run, update_run
 from v3core.store.schema import Transaction
 
 COMMIT_SECONDS = 0.5
@@ -67,7 +67,7 @@ class EpisodeWriter:
         self._generation = generation
         self._writable_in = writable_in
         with database.read() as tx:
-            run = need_run(tx, run_id)
+            run = get_run(tx, run_id)
             self._returns = recent_returns(tx, run_id)
             self._pyramid = Pyramid.restore(tx, run_id)
         self._episode, self._step = run.episode, run.step

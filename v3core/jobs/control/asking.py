@@ -14,7 +14,7 @@ from v3core.store import commands
 from v3core.store.database import Database
 from v3core.store.history import add_event
 from v3core.store.run_row import RunRow
-from v3core.store.runs import get_run, need_run, runs_of_experiment, update_run
+from v3core.store.runs import get_run, runs_of_experiment, update_run
 from v3core.store.schema import Transaction
 
 WAIT_POLL_SECONDS = 0.1
@@ -35,8 +35,8 @@ def ask(database: Database, run_id: str, actor: str = "user", *, kind: str) -> N
         V3Error: if the table refuses it.
     """
     with database.write() as tx:
-        run = need_run(tx, run_id, for_update=True)
-        waiting = {row.kind for row in commands.commands_of(tx, run.id, only_open=True)}
+        run = get_run(tx, run_id, for_update=True)
+        waiting = {row.kind for row in commands.read_commands(tx, run.id, only_open=True)}
         check(kind, run, waiting)
         if kind not in waiting and run.status != COMMANDS[kind].done:
             commands.add_command(tx, run.id, kind, actor=actor, now=datetime.now(UTC))
@@ -61,7 +61,7 @@ def stop(database: Database, run_id: str, actor: str = "user") -> Status:
         STOPPED for a run that was still queued, else STOPPING.
     """
     with database.write() as tx:
-        return _stop(tx, need_run(tx, run_id, for_update=True), actor, datetime.now(UTC))
+        return _stop(tx, get_run(tx, run_id, for_update=True), actor, datetime.now(UTC))
 
 
 def stop_experiment(database: Database, experiment: str, actor: str = "user") -> int:
@@ -135,7 +135,7 @@ def set_priority(database: Database, run_id: str, priority: int, actor: str = "u
     check_priority(priority)
     now = datetime.now(UTC)
     with database.write() as tx:
-        run = need_run(tx, run_id, for_update=True)
+        run = get_run(tx, run_id, for_update=True)
         check(commands.PRIORITY, run)
         if run.priority == priority:
             return
@@ -168,7 +168,7 @@ def annotate(
         if len(notes) > MOST_NOTES:
             raise V3Error(f"The notes are longer than {MOST_NOTES:,} characters; shorten them.")
     with database.write() as tx:
-        run = need_run(tx, run_id, for_update=True)
+        run = get_run(tx, run_id, for_update=True)
         changes = {name: value for name, value in values.items() if value != getattr(run, name)}
         if changes:
             update_run(tx, run_id, changes, only_in=tuple(Status))

@@ -15,7 +15,7 @@ from v3core.jobs.lifecycle import Status
 from v3core.store.database import Database
 from v3core.store.hidden import hide_run, show_run
 from v3core.store.run_row import RunRow
-from v3core.store.runs import need_run, stored_status
+from v3core.store.runs import get_run, stored_status
 
 
 def delete(database: Database, run_id: str) -> None:
@@ -30,7 +30,7 @@ def delete(database: Database, run_id: str) -> None:
     folder = run_folder(run_id, database.data_dir)
     aside = folder.with_name(f"{DELETED}{run_id}")
     with database.write() as tx:
-        run = need_run(tx, run_id, for_update=True)
+        run = get_run(tx, run_id, for_update=True)
         check("delete", run)
         deletable: Collection[Any] = COMMANDS["delete"].when
         if run.status == Status.UNREADABLE:

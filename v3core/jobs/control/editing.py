@@ -9,16 +9,16 @@ from v3core.jobs.control.kinds import check, named
 from v3core.jobs.lifecycle import Status
 from v3core.store import commands
 from v3core.store.database import Database
-from v3core.store.history import add_event, phase_changes_of
+from v3core.store.history import add_event, read_phase_changes
 from v3core.store.run_row import RunRow
-from v3core.store.runs import need_run, set_length
+from v3core.store.runs import get_run, set_length
 from v3core.store.schema import Transaction
 
 
 def current_curriculum(database: Database, run_id: str) -> Curriculum:
     """The newest revision that was applied: what the run trains under, or will go on under."""
     with database.read() as tx:
-        need_run(tx, run_id)
+        get_run(tx, run_id)
         return commands.curriculum_in_force(tx, run_id)
 
 
@@ -38,10 +38,10 @@ def request_edit(database: Database, run_id: str, curriculum: Curriculum, actor:
         V3Error: also if the edit reaches into what was already trained.
     """
     with database.write() as tx:
-        run = need_run(tx, run_id, for_update=True)
+        run = get_run(tx, run_id, for_update=True)
         check(commands.EDIT_CURRICULUM, run)
         check_edit(commands.curriculum_in_force(tx, run_id), curriculum, progress_of(tx, run))
-        waiting = commands.commands_of(tx, run_id, only_open=True)
+        waiting = commands.read_commands(tx, run_id, only_open=True)
         if any(row.revision is not None and row.revision.curriculum == curriculum for row in waiting):
             return
         now, at_once = datetime.now(UTC), run.episode if run.status == Status.QUEUED else None
@@ -59,7 +59,7 @@ def note_edit(tx: Transaction, run_id: str, episode: int, actor: str, now: datet
 
 def progress_of(tx: Transaction, run: RunRow) -> Progress:
     """How far a run is, with the realised starts of its phases."""
-    starts = tuple(PhaseStart(change.episode, change.step) for change in phase_changes_of(tx, run.id))
+    starts = tuple(PhaseStart(change.episode, change.step) for change in read_phase_changes(tx, run.id))
     return Progress(run.episode, run.episodes, run.step, starts)
 
 
@@ -70,11 +70,11 @@ def extend(database: Database, run_id: str, episodes: int, actor: str = "user") 
         V3Error: if it has ended, is stopping, or has that length already.
     """
     with database.write() as tx:
-        run = need_run(tx, run_id, for_update=True)
+        run = get_run(tx, run_id, for_update=True)
         check_length(run, episodes)
         check(commands.EXTEND, run)
         now, value = datetime.now(UTC), str(episodes)
-        waiting = commands.commands_of(tx, run_id, only_open=True)
+        waiting = commands.read_commands(tx, run_id, only_open=True)
         if any(row.kind == commands.EXTEND and row.value == value for row in waiting):
             return
         asked = commands.add_command(tx, run_id, commands.EXTEND, actor=actor, now=now, value=value)

@@ -14,9 +14,9 @@ from v3core.jobs.launcher import Command, drain, keep_asked_slots, worker_comman
 from v3core.jobs.lifecycle import Status, change_status
 from v3core.store import commands
 from v3core.store.database import Database
-from v3core.store.history import CheckpointRow, checkpoints_of, phase_changes_of
+from v3core.store.history import CheckpointRow, read_checkpoints, read_phase_changes
 from v3core.store.run_row import RunRow
-from v3core.store.runs import need_run
+from v3core.store.runs import get_run
 from v3core.store.schema import Transaction
 
 
@@ -52,7 +52,7 @@ def resume(
     """
     now = datetime.now(UTC)
     with database.write() as tx:
-        run = need_run(tx, run_id, for_update=True)
+        run = get_run(tx, run_id, for_update=True)
         if run.status != Status.COMPLETED or episodes is None:
             check("resume", run)
         if not is_here(run) and not take_over:
@@ -70,7 +70,7 @@ def resume(
             make_longer(tx, run, longer, actor, now)
             if run.status == Status.COMPLETED:
                 where = "from before its end"
-            run = need_run(tx, run_id)
+            run = get_run(tx, run_id)
         if curriculum is not None:
             _edit_before_resume(tx, run, curriculum, start, actor, now)
         values: dict[str, Any] = {
@@ -100,7 +100,7 @@ def _start(database: Database, tx: Transaction, run: RunRow) -> tuple[Checkpoint
     Raises:
         V3Error: if episodes were trained and every checkpoint is gone or damaged.
     """
-    known = checkpoints_of(tx, run.id)
+    known = read_checkpoints(tx, run.id)
     start = newest_whole(database, tx, run.id)
     if start is None and run.episode:
         names = f"'{database.data_dir / known[-1].path}'" if known else "it has none"
@@ -128,7 +128,7 @@ def _edit_before_resume(
     episode, step = (start.episode, start.step) if start else (0, 0)
     starts = tuple(
         PhaseStart(change.episode, change.step)
-        for change in phase_changes_of(tx, run.id)
+        for change in read_phase_changes(tx, run.id)
         if change.episode <= episode and start is not None
     )
     in_force = commands.curriculum_in_force(tx, run.id)

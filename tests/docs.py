@@ -7,6 +7,7 @@ from pathlib import Path
 from v3core.curriculum.knobs import SETTINGS, Knob
 from v3core.jobs.control import COMMANDS
 from v3core.jobs.lifecycle import Status
+from v3core.metrics import to_markdown
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 
@@ -60,10 +61,11 @@ def renewed(text: str, name: str, content: str) -> str:
 
 
 def write() -> None:
-    """Bring every part up to date."""
+    """Bring every part up to date, and the page that is made as a whole."""
     for (file, name), make in PARTS.items():
         path = DOCS / file
         path.write_text(renewed(path.read_text(encoding="utf-8"), name, make()), encoding="utf-8")
+    (DOCS / "metrics.md").write_text(to_markdown(), encoding="utf-8")
 
 
 if __name__ == "__main__":

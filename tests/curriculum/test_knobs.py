@@ -6,10 +6,11 @@ import pytest
 from pydantic import ValidationError
 
 from v3core.config import BaseConfig
-from v3core.curriculum import KNOBS, BaseValues, Phase, Settings
+from v3core.curriculum import COEFFICIENTS, KNOBS, BaseValues, Phase, Settings
 from v3core.curriculum.knobs import FROM_RECIPE, SETTINGS
 from v3core.curriculum.table import COMMON, FURTHER, PhaseRow
 from v3core.overrides import SETTINGS as RECIPE_SETTINGS
+from v3core.training.losses import ROUTING_LOSSES
 
 
 def test_every_knob_is_a_field_wherever_settings_are():
@@ -39,3 +40,8 @@ def test_a_base_value_has_the_range_of_its_knob(knob):
     assert setting.allowed.high == min(declared.allowed.high, declared.most_in_recipe)
     with pytest.raises(ValidationError):
         BaseConfig(**{knob: declared.allowed.low - 1})
+
+
+def test_every_coefficient_has_its_loss():
+    """The action-entropy bonus is PPO's own term."""
+    assert {*ROUTING_LOSSES, "entropy"} == set(COEFFICIENTS)

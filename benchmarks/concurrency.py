@@ -19,9 +19,9 @@ import _bench  # noqa: F401  it puts the project on the path
 import _records
 import numpy as np
 
+from v3core.store.curve import read_series
 from v3core.store.opening import open_database
 from v3core.store.runs import list_runs
-from v3core.store.series import read_series
 from v3core.store.writer import EpisodeWriter
 
 LOOK_SECONDS = 1.0

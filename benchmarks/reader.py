@@ -30,10 +30,10 @@ from v3core.charts.schedule import schedule_figure
 from v3core.charts.series import RunSeries
 from v3core.metrics import LOSSES
 from v3core.rollup import Series
+from v3core.store.curve import read_series
 from v3core.store.database import Database
 from v3core.store.phase_sums import read_phase_sums
 from v3core.store.runs import get_run
-from v3core.store.series import read_series
 
 NEW = 100
 METRICS = ("return", "policy_loss", "value_loss", "routing_entropy", "temperature", "lr")

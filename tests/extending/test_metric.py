@@ -64,7 +64,7 @@ OLD = """
 
     from v3core.store.opening import open_database
     from v3core.store.runs import list_runs
-    from v3core.store.series import read_series
+    from v3core.store.curve import read_series
 
     shutil.copy("tests/store/databases/schema-4.db", "recorded/old.db")
     database = open_database("sqlite:///recorded/old.db", Path("recorded"))

@@ -11,8 +11,8 @@ from v3core.jobs.checkpoints import KEEP_NEWEST, KEEP_SPREAD, kept_checkpoints, 
 from v3core.jobs.files import run_folder
 from v3core.jobs.launcher import enqueue
 from v3core.jobs.lifecycle import ACTIVE, Status
-from v3core.store import hidden as hidden_rows
-from v3core.store.hidden import hidden_runs
+from v3core.store import hidden_rows
+from v3core.store.hidden_rows import hidden_runs
 from v3core.store.history import CheckpointRow, add_checkpoint
 from v3core.store.runs import (
     find_run,

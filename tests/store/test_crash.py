@@ -18,7 +18,7 @@ from tests.store.reference import full_rows, stored_rows
 from v3core.store.rollups import rebuild_rollups
 from v3core.store.runs import get_run
 from v3core.store.schema import expert_loads
-from v3core.store.truncate import truncate
+from v3core.store.writer import truncate
 
 ROOT = Path(__file__).resolve().parents[2]
 KILLS = 12

@@ -11,13 +11,13 @@ from v3core.errors import V3Error
 from v3core.jobs import control, identity, launcher, supervisor
 from v3core.jobs.lifecycle import Status
 from v3core.store.commands import curriculum_in_force, read_commands, read_revisions
+from v3core.store.curve import read_series
 from v3core.store.database import Database
 from v3core.store.history import read_evaluations
 from v3core.store.opening import open_database
 from v3core.store.run_row import RULES
 from v3core.store.run_tables import RUN_TABLES
 from v3core.store.runs import get_run, list_runs
-from v3core.store.series import read_series
 
 ODD = {
     "status": ["banana", "", 5, "unreadable", "RUNNING"],

@@ -15,13 +15,12 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from sqlalchemy import delete
 
 from tests.store.reference import assert_summary_is, full_rows, plain_summary, stored_rows
+from v3core.store.curve import read_series
 from v3core.store.opening import open_database
 from v3core.store.rollups import COLUMNS, metric_names, read_rows, rebuild_rollups
 from v3core.store.runs import remove_run, update_run
 from v3core.store.schema import episodes, expert_loads, rollups
-from v3core.store.series import read_series
-from v3core.store.truncate import truncate
-from v3core.store.writer import EpisodeWriter
+from v3core.store.writer import EpisodeWriter, truncate
 
 NUMBERS = st.one_of(st.floats(-1e6, 1e6), st.sampled_from([math.nan, math.inf, -math.inf, 0.0, 1e300]))
 

@@ -18,8 +18,7 @@ from v3core.store.history import (
 )
 from v3core.store.runs import get_run
 from v3core.store.schema import evaluations, expert_loads
-from v3core.store.truncate import truncate
-from v3core.store.writer import EpisodeWriter
+from v3core.store.writer import EpisodeWriter, truncate
 
 LATER = START + timedelta(hours=1)
 

@@ -12,13 +12,13 @@ from sqlalchemy import inspect, select
 from tests.episode_table import read_episodes
 from tests.store.reference import assert_summary_is, full_rows, plain_summary, stored_rows
 from v3core.jobs.lifecycle import ENDED
+from v3core.store.curve import read_series
 from v3core.store.export import export_run
 from v3core.store.history import read_evaluations, read_phase_changes
 from v3core.store.opening import open_database
 from v3core.store.rollups import rebuild_rollups
 from v3core.store.runs import list_runs, update_run
 from v3core.store.schema import SCHEMA_VERSION, meta, metadata
-from v3core.store.series import read_series
 from v3core.store.writer import EpisodeWriter
 
 FILES = sorted((Path(__file__).parent / "databases").glob("schema-*.db"))

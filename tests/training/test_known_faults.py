@@ -48,9 +48,9 @@ from v3core.curriculum import (
 from v3core.environments import EnvironmentBatch, check_environment
 from v3core.metrics import COMPARED, LOSSES, NETWORK, UPDATES, EpisodeRecord
 from v3core.store.commands import add_revision
+from v3core.store.curve import read_series
 from v3core.store.opening import open_database
 from v3core.store.runs import add_run
-from v3core.store.series import read_series
 from v3core.store.writer import EpisodeWriter
 from v3core.training import trainer
 from v3core.training.backend import Samples

@@ -19,7 +19,12 @@ from v3core.jobs.identity import NOWHERE, process_values
 from v3core.jobs.lifecycle import ENDED, Status
 from v3core.store.commands import reject_open
 from v3core.store.database import Database
-from v3core.store.hidden import begin_import, find_hidden, finish_import, insert_rows
+from v3core.store.hidden_rows import (
+    begin_import,
+    find_hidden,
+    finish_import,
+    insert_rows,
+)
 from v3core.store.history import IMPORT, add_event
 from v3core.store.rollups import build_rollups
 from v3core.store.runs import find_run

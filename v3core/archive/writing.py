@@ -26,7 +26,7 @@ from v3core.errors import V3Error
 from v3core.jobs.files import log_file
 from v3core.jobs.identity import this_host
 from v3core.store.database import Database
-from v3core.store.forms import to_json
+from v3core.store.export import to_json
 from v3core.store.history import read_checkpoints
 from v3core.store.run_tables import RUN_TABLES, Kind, run_values, stream
 from v3core.store.runs import get_run

@@ -8,7 +8,7 @@ import shutil
 from v3core.jobs.files import run_folder
 from v3core.jobs.identity import is_alive, process_of
 from v3core.store.database import Database
-from v3core.store.hidden import find_hidden, hidden_runs, remove_hidden_part
+from v3core.store.hidden_rows import find_hidden, hidden_runs, remove_hidden_part
 from v3core.store.run_row import RunRow
 
 

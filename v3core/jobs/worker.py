@@ -32,8 +32,7 @@ from v3core.store.history import (
 from v3core.store.run_row import RunRow
 from v3core.store.runs import get_run, update_run
 from v3core.store.schema import Transaction
-from v3core.store.truncate import truncate
-from v3core.store.writer import EpisodeWriter, RunTakenOverError
+from v3core.store.writer import EpisodeWriter, RunTakenOverError, truncate
 
 STARTING_POLL_SECONDS = 0.3
 IMPORT_PROMISE_SECONDS = 60.0

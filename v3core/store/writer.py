@@ -1,20 +1,37 @@
-"""Writing episodes while a run trains: a thread of its own, so that training never waits for the disk."""
+"""Writing a run's episodes while it trains, and taking it back to a checkpoint.
+
+A thread of its own writes, so that training never waits for the disk.
+"""
 
 import threading
 import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from operator import attrgetter
 from typing import Any
 
+import numpy as np
+from sqlalchemy import delete, select, update
+
 from v3core.errors import V3Error
-from v3core.metrics import EpisodeRecord
-from v3core.store.batch import Batch
+from v3core.metrics import METRICS, PER_EXPERT, EpisodeRecord
+from v3core.store.bulk import driver_time, insert_rows
+from v3core.store.commands import APPLIED
 from v3core.store.database import Database, DatabaseBusyError
 from v3core.store.pace import Pace, Speed, recent_returns
-from v3core.store.rollups import Pyramid
+from v3core.store.rollups import COLUMNS, Pyramid, cut_rollups, insert_rollups
 from v3core.store.runs import get_run, update_run
-from v3core.store.schema import Transaction
+from v3core.store.schema import (
+    Transaction,
+    checkpoints,
+    episodes,
+    evaluations,
+    expert_loads,
+    phase_changes,
+    revisions,
+    runs,
+)
 
 COMMIT_SECONDS = 0.5
 """An episode is committed within this time of being recorded; the first ones, which people wait for, at once."""
@@ -27,6 +44,55 @@ PROMISE_SECONDS = 5.0
 """Each heartbeat promises the next one within so long, unless it says otherwise."""
 LOCKED_SECONDS = 600.0
 """How long a batch waits for a database that another process keeps locked."""
+
+
+_TEXTS = ("phase", *(metric.name for metric in METRICS.values() if metric.kind is str and metric.name != "phase"))
+_EPISODE = ("run_id", "at", "episode", *_TEXTS, *COLUMNS)
+_LOADS = ("run_id", "episode", "expert", *(metric.column for metric in PER_EXPERT))
+
+_row = attrgetter("episode", *(METRICS[name].field for name in (*_TEXTS, *COLUMNS)))
+_per_expert = attrgetter(*(metric.field for metric in PER_EXPERT))
+_NUMBERS = slice(1 + len(_TEXTS), None)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows as the driver takes them; made once, however often the transaction is tried."""
+
+    run_id: str
+    episodes: list[tuple[Any, ...]]
+    loads: list[tuple[Any, ...]]
+    rollups: list[tuple[Any, ...]]
+    whole: int | None
+    """Rows of the pyramid beyond this episode are not right, and go first; None if all are."""
+
+    @classmethod
+    def of(cls, records: Sequence[EpisodeRecord], pyramid: Pyramid) -> "Batch":
+        """From episodes in the order of their numbers; the pyramid counts them in."""
+        rows = [_row(record) for record in records]
+        per_expert = list(map(_per_expert, records))
+        loads = [
+            (row[0], expert, *values)
+            for row, vectors in zip(rows, per_expert, strict=True)
+            for expert, values in enumerate(zip(*vectors, strict=True))
+        ]
+        if not rows:
+            return cls(pyramid.run_id, [], [], [], None)
+        rollups = pyramid.record(
+            [row[0] for row in rows],
+            np.array([row[_NUMBERS] for row in rows], dtype=np.float64),  # None becomes NaN
+            np.array(per_expert, dtype=np.float64),
+            [row[1] for row in rows],
+        )
+        return cls(pyramid.run_id, rows, loads, rollups, pyramid.take_whole())
+
+    def insert(self, tx: Transaction, now: datetime) -> None:
+        """Write it all."""
+        insert_rows(tx, episodes, _EPISODE, self.episodes, (self.run_id, driver_time(tx, now)))
+        insert_rows(tx, expert_loads, _LOADS, self.loads, (self.run_id,))
+        if self.whole is not None:
+            cut_rollups(tx, self.run_id, self.whole)
+        insert_rollups(tx, self.rollups)
 
 
 class RunTakenOverError(V3Error):
@@ -236,3 +302,59 @@ class EpisodeWriter:
             for entry in batch:
                 if isinstance(entry, _Also):
                     entry.operation(tx)
+
+
+def truncate(
+    tx: Transaction, run_id: str, *, episode: int, step: int, now: datetime, phases: int = 0, evaluated: int = 0
+) -> int:
+    """Delete what was recorded beyond a checkpoint, and set the run's numbers back to it.
+
+    What is deleted is what training from that checkpoint records again, no more and no less.
+
+    Args:
+        tx: a writing transaction.
+        run_id: full id.
+        episode: complete episodes of the checkpoint; 0 begins again.
+        step: environment steps of the checkpoint.
+        now: the time.
+        phases: how many phases had begun at the checkpoint; others may have begun at the same episode since.
+        evaluated: complete episodes at its newest evaluation.
+
+    Returns:
+        How many episodes were deleted.
+    """
+    for table in (expert_loads, checkpoints):
+        tx.execute(delete(table).where(table.c.run_id == run_id, table.c.episode > episode))
+    tx.execute(delete(evaluations).where(evaluations.c.run_id == run_id, evaluations.c.episode > evaluated))
+    tx.execute(delete(phase_changes).where(phase_changes.c.run_id == run_id, phase_changes.c.phase >= phases))
+    deleted = tx.execute(delete(episodes).where(episodes.c.run_id == run_id, episodes.c.episode > episode)).rowcount
+    cut_rollups(tx, run_id, episode)
+    # An edit applied in the deleted part stays in force: from the checkpoint on.
+    tx.execute(
+        update(revisions)
+        .where(revisions.c.run_id == run_id, revisions.c.state == APPLIED, revisions.c.applied_episode > episode)
+        .values(applied_episode=episode, decided_at=now)
+    )
+    newest_phase = (
+        select(phase_changes.c.name)
+        .where(phase_changes.c.run_id == run_id)
+        .order_by(phase_changes.c.phase.desc())
+        .limit(1)
+    )
+    returns = recent_returns(tx, run_id)
+    tx.execute(
+        update(runs)
+        .where(runs.c.id == run_id)
+        .values(
+            episode=episode,
+            step=step,
+            phase=tx.execute(newest_phase).scalar_one_or_none(),
+            latest_return=returns.latest,
+            mean_return=returns.mean,
+            steps_per_second=None,
+            episodes_per_second=None,
+            # Whoever has read the deleted rows must read anew.
+            generation=runs.c.generation + (1 if deleted else 0),
+        )
+    )
+    return deleted

@@ -13,7 +13,7 @@ from v3core.jobs.hidden import remove_hidden
 from v3core.jobs.identity import is_alive, process_of, process_values
 from v3core.jobs.lifecycle import Status
 from v3core.store.database import Database
-from v3core.store.hidden import hide_run, show_run
+from v3core.store.hidden_rows import hide_run, show_run
 from v3core.store.run_row import RunRow
 from v3core.store.runs import get_run, stored_status
 

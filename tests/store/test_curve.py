@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 
 from tests.store.reference import assert_summary_is, plain_summary
 from v3core.rollup import bucket_size
+from v3core.store.curve import read_series
 from v3core.store.rollups import metric_names
 from v3core.store.runs import UnknownRunError
-from v3core.store.series import read_series
 from v3core.store.writer import EpisodeWriter
 
 COUNT = 3000
@@ -99,7 +99,7 @@ def test_reading_on_reads_only_what_is_new(db, run_id, episode, monkeypatch):
             read.append(len(rows))
             yield rows
 
-    monkeypatch.setattr("v3core.store.series.read_rows", counted)
+    monkeypatch.setattr("v3core.store.curve.read_rows", counted)
     writer = EpisodeWriter(db, run_id, generation=0, writable_in=["running"])
     writer.record([episode(COUNT + number) for number in range(1, 101)], COUNT + 100)
     writer.close()
@@ -111,7 +111,7 @@ def test_reading_on_reads_only_what_is_new(db, run_id, episode, monkeypatch):
 
 def test_far_behind_it_reads_buckets_not_episodes(db, run_id, episode, monkeypatch):
     early = read_series(db, run_id, last=200)
-    monkeypatch.setattr("v3core.store.series._MANY", 500)
+    monkeypatch.setattr("v3core.store.curve._MANY", 500)
     after = read_series(db, run_id, after=early)
     assert after.newest == COUNT
     np.testing.assert_array_equal(after.stats, read_series(db, run_id).stats)

@@ -1,9 +1,13 @@
 """The parts of the documentation that follow from the code: `python -m tests.docs` writes them again."""
 
+import inspect
 import re
 from collections.abc import Iterable
 from pathlib import Path
 
+import click
+
+from v3core import cli
 from v3core.curriculum.knobs import SETTINGS, Knob
 from v3core.jobs.control import COMMANDS
 from v3core.jobs.lifecycle import Status
@@ -41,7 +45,20 @@ def commands() -> str:
     return table(("Command", "In the shell", "What it does", "When", "Done by"), rows)
 
 
-PARTS = {("curricula.md", "knobs"): knobs, ("jobs.md", "commands"): commands}
+def shell() -> str:
+    """Every command of the command line with its options, as its own help has them."""
+    sections = []
+    for name, command in sorted(cli.commands.commands.items()):
+        context = click.Context(command, info_name=name)
+        usage = " ".join([name, *command.collect_usage_pieces(context)])
+        records = [option.get_help_record(context) for option in command.params if isinstance(option, click.Option)]
+        options = [(f"`{record[0]}`".replace("|", "\\|"), record[1]) for record in records if record]
+        text = inspect.cleandoc(command.help or "").replace("\b\n", "")
+        sections.append(f"## `{usage}`\n\n{text}\n" + (f"\n{table(('Option', 'Meaning'), options)}" if options else ""))
+    return "\n".join(sections)
+
+
+PARTS = {("curricula.md", "knobs"): knobs, ("jobs.md", "commands"): commands, ("commands.md", "shell"): shell}
 """File and name of each part, and what writes it. In the file it stands between two comments with its name."""
 
 

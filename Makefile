@@ -1,38 +1,52 @@
-# `make run` serves the dashboard, `make test` runs every check. Both set themselves up.
+# `make run` serves the dashboard, `make test` runs every check. Each target sets itself up, once.
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# Of the tests those that need no worker, no page and no browser.
+UNIT := $(addprefix tests/,charts curriculum insight policy ui test_config.py test_docs.py test_environment_setup.py test_overrides.py test_rollup.py)
 
-.PHONY: run test check bench faults leaving screenshots clean
+.PHONY: help run test check fast format docs bench faults leaving screenshots clean
 
-run: .venv/.runtime
+help: ## Say what each target does
+	@sed -n 's/^\([a-z]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name words; do printf '  make %-12s %s\n' "$$name" "$$words"; done
+
+run: .venv/.runtime ## Serve the dashboard on http://127.0.0.1:8501; PORT=N for another port
 	@$(BIN)/python -m v3core serve $(if $(PORT),--port $(PORT))
 
 # The browser tests run by themselves: they look at the clock.
-test: check
+test: check ## Run every check and every test (a quarter of an hour)
 	$(BIN)/python -m pytest -m "not browser" -n 2
 	$(BIN)/python -m pytest -m browser
 
-check: .venv/.development
+check: .venv/.development ## Run the linter, the type checker and the check of imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
+fast: check ## Run those and the unit tests, within a minute: the loop to work in
+	$(BIN)/python -m pytest -q -n 2 -m "not slow and not browser and not every_database" --hypothesis-profile=fast $(UNIT)
+
+format: .venv/.development ## Format the code, and fix what the linter can fix
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+docs: .venv/.docs ## Make the documentation as a site in site/; SERVE=1 shows it while you write
+	$(BIN)/python -m tests.docs
+	$(BIN)/mkdocs $(if $(SERVE),serve,build --strict --quiet)
+
 # One after another, so that they do not slow each other.
-bench: .venv/.development .venv-peers/.installed
+bench: .venv/.development .venv-peers/.installed ## Run the benchmarks beside their peers
 	@for benchmark in benchmarks/[!_]*.py; do $(BIN)/python $$benchmark || exit 1; done
 
-# Every fault in full: a quarter of an hour. Prints the table of docs/reliability.md.
-faults: .venv/.development
+faults: .venv/.development ## Try every fault in full, a quarter of an hour: the table of docs/reliability.md
 	V3_FAULTS=100 $(BIN)/python -m pytest -s tests/faults
 
-# Each way of leaving each page 20 times, with frequent ticks on a busy machine.
-leaving: .venv/.development
-	V3_LEAVING=20 $(BIN)/python -m pytest tests/browser/test_leaving_pages.py tests/browser/test_notices.py
+leaving: .venv/.development ## Leave each page in each way 20 times, on a busy machine
+	V3_LEAVING=20 $(BIN)/python -m pytest tests/browser/test_leaving_pages.py
 
-screenshots: .venv/.development
+screenshots: .venv/.development ## Take the screenshots of the documentation again
 	$(BIN)/python -m tests.screenshots
 
 .venv/bin/python:
@@ -51,11 +65,16 @@ screenshots: .venv/.development
 	@$(PIP) -r requirements-dev.txt
 	@touch $@
 
+.venv/.docs: .venv/.development requirements-docs.txt
+	@echo "Installing what the documentation needs …"
+	@$(PIP) -r requirements-docs.txt
+	@touch $@
+
 .venv-peers/.installed: .venv/bin/python requirements-peers.txt
 	@echo "Installing the peers of the benchmarks …"
 	@$(BIN)/python -m venv .venv-peers
 	@.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-peers.txt
 	@touch $@
 
-clean:
-	rm -rf .venv .venv-peers static .mypy_cache .ruff_cache .pytest_cache .hypothesis
+clean: ## Remove what the other targets have made, but no data
+	rm -rf .venv .venv-peers site static .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -6,6 +6,7 @@ from tests import postgres_server
 
 # On a busy machine a single example may take long for reasons that are not the code's.
 settings.register_profile("unhurried", deadline=None)
+settings.register_profile("fast", deadline=None, max_examples=15)  # `make fast`
 settings.load_profile("unhurried")
 
 

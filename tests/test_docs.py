@@ -6,8 +6,8 @@ import re
 import pytest
 
 from tests.docs import DOCS, PARTS, renewed
-from v3core.curriculum.knobs import SETTINGS
-from v3core.store.schema import episodes, metadata
+from v3core.metrics import METRICS
+from v3core.store.schema import episodes, expert_loads, metadata
 
 
 @pytest.mark.parametrize(("file", "name"), PARTS)
@@ -40,9 +40,9 @@ def test_every_column_is_documented(table):
     text = (DOCS / "tables.md").read_text(encoding="utf-8")
     sections = dict(re.findall(r"^## `(\w+)`$(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL))
     assert sections.keys() == metadata.tables.keys()
-    # What was in force has the names of what a phase can set, which docs/curricula.md has.
-    elsewhere = SETTINGS.keys() if table == episodes.name else set()
-    described, columns = rows(sections[table]), set(metadata.tables[table].columns.keys())
+    per_expert = {episodes.name: False, expert_loads.name: True}.get(table)
+    elsewhere = {metric.column for metric in METRICS.values() if metric.per_expert is per_expert}  # docs/metrics.md
+    described, columns = rows(sections[table]), {column.name for column in metadata.tables[table].columns}
     assert set(described) == columns - elsewhere, "docs/tables.md"
     assert len(described) == len(set(described))
 

@@ -1,0 +1,59 @@
+"""The targets of the Makefile that people and other programs call, and what calls them."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+TARGETS = set(re.search(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)[1].split())
+
+
+def make(*arguments, folder=ROOT):
+    """What make prints."""
+    done = subprocess.run(
+        ["make", "-s", *arguments], cwd=folder, capture_output=True, text=True, timeout=60, check=True
+    )
+    return done.stdout
+
+
+def test_help_has_every_target():
+    assert set(re.findall(r"^  make (\w+)", make("help"), re.MULTILINE)) == TARGETS
+
+
+def test_nothing_is_installed_twice(tmp_path):
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    (tmp_path / ".venv" / "bin").mkdir(parents=True)
+    (tmp_path / ".venv" / "bin" / "python").touch()
+    for name in ("requirements.txt", "requirements-dev.txt", "requirements-docs.txt", "requirements-peers.txt"):
+        (tmp_path / name).touch()
+    for stamp in (".venv/.runtime", ".venv/.development", ".venv/.docs"):
+        assert "pip install" in make("-n", "docs", folder=tmp_path)
+        (tmp_path / stamp).touch()
+    for target in ("run", "check", "fast", "test", "format", "docs"):
+        assert "pip install" not in make("-n", target, folder=tmp_path), target
+    (tmp_path / "requirements.txt").write_text("another")
+    assert "-r requirements.txt" in make("-n", "run", folder=tmp_path)
+
+
+@pytest.mark.parametrize("file", [".github/workflows/tests.yml", "CONTRIBUTING.md", "README.md", ".ci/run"])
+def test_what_calls_make_calls_targets_that_are_there(file):
+    called = re.findall(r"(?:^|[`:] ?)make ([a-z]+)", (ROOT / file).read_text("utf-8"), re.MULTILINE)
+    assert called
+    assert set(called) <= TARGETS | {"install"}
+
+
+def test_the_workflow_tries_each_python_that_the_package_takes():
+    jobs = yaml.safe_load((ROOT / ".github/workflows/tests.yml").read_text("utf-8"))["jobs"]
+    named = re.findall(r'"Programming Language :: Python :: (3\.\d+)"', (ROOT / "pyproject.toml").read_text("utf-8"))
+    assert jobs["fast"]["strategy"]["matrix"]["python"] == named
+
+
+def test_commits_are_checked_by_the_tools_of_make_check():
+    hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text("utf-8"))["repos"][0]["hooks"]
+    called = {hook["entry"].split()[0].removeprefix(".venv/bin/") for hook in hooks}
+    checked = re.search(r"^check:.*\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)[1]
+    assert called == set(re.findall(r"^\t\$\(BIN\)/(\S+)", checked, re.MULTILINE))

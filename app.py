@@ -7,7 +7,7 @@ from v3core.jobs.demo import start_demo
 from v3core.jobs.lifecycle import ENDED
 from v3core.store.runs import list_runs
 from v3core.ui import news, shell, ticks
-from v3core.ui.demo import after_the_demo, invitation
+from v3core.ui.demo_guide import after_the_demo, invitation
 from v3core.ui.experiments import experiments_at_work
 from v3core.ui.run_files import archive_import
 from v3core.ui.run_list import run_list

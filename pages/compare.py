@@ -11,7 +11,7 @@ from v3core.metrics import COMPARED
 from v3core.store.database import DatabaseBusyError
 from v3core.store.run_row import RunRow
 from v3core.ui import news, shell, ticks
-from v3core.ui.demo import how_to_read
+from v3core.ui.demo_guide import how_to_read
 from v3core.ui.live_chart import live_chart
 from v3core.ui.phase_table import phase_table
 from v3core.ui.run_data import load_phases, load_series, remember_range, visible_range

@@ -8,7 +8,7 @@ import streamlit as st
 from v3core.charts.schedule import curriculum_preview
 from v3core.config import MAX_EPISODES, RunConfig, check_name, recipe_for
 from v3core.curriculum import Curriculum
-from v3core.curriculum.text import describe_architecture
+from v3core.curriculum.typed import describe_architecture
 from v3core.errors import V3Error
 from v3core.jobs import launcher
 from v3core.jobs.sweep import parse_seeds
@@ -22,7 +22,12 @@ from v3core.ui.preset_picker import FROM_A_FILE, chosen_curriculum, pick_preset
 from v3core.ui.recipe_editor import recipe_editor
 from v3core.ui.run_queue import PRIORITY_HELP
 from v3core.ui.start_bar import start_bar
-from v3core.ui.sweep import checked_configs, compare_with, describe_sweep, name_experiment
+from v3core.ui.sweep_editor import (
+    checked_configs,
+    compare_with,
+    describe_sweep,
+    name_experiment,
+)
 from v3core.ui.text import md, plain
 
 database = shell.page("Launch")

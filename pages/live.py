@@ -10,7 +10,7 @@ from v3core.store.run_row import RunRow
 from v3core.ui import news, shell, ticks
 from v3core.ui.boundary_editor import boundary_editor
 from v3core.ui.command_panel import command_panel
-from v3core.ui.demo import what_to_look_for
+from v3core.ui.demo_guide import what_to_look_for
 from v3core.ui.notes import notes_editor
 from v3core.ui.run_charts import run_charts
 from v3core.ui.run_checkpoints import run_checkpoints

@@ -17,7 +17,7 @@ from v3core.curriculum import KNOBS, Curriculum, check_fits, renamed
 from v3core.curriculum.knobs import Range
 from v3core.curriculum.table import SETTINGS as PHASE_SETTINGS
 from v3core.curriculum.table import parse_setting
-from v3core.curriculum.text import format_number
+from v3core.curriculum.typed import format_number
 from v3core.errors import V3Error, explain, suggestion
 
 SECTIONS: dict[str, type[BaseModel]] = {

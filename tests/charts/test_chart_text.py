@@ -3,10 +3,10 @@
 from dataclasses import replace
 
 from tests.charts.test_figures import series
+from v3core.charts.chart_text import chart_text
 from v3core.charts.compare import compare_figure
 from v3core.charts.figures import return_figure
 from v3core.charts.schedule import schedule_figure
-from v3core.charts.text import chart_text
 from v3core.config import BaseConfig
 from v3core.curriculum import load_preset, scaled
 

@@ -18,7 +18,7 @@ from v3core.curriculum import (
     preset_names_for,
     settings_at,
 )
-from v3core.curriculum.files import PRESETS
+from v3core.curriculum.presets import PRESETS
 from v3core.errors import V3Error
 
 

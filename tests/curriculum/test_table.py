@@ -18,7 +18,7 @@ from v3core.curriculum import (
     preset_names,
 )
 from v3core.curriculum.table import PhaseRow, from_rows, to_rows
-from v3core.curriculum.text import format_value, parse_value
+from v3core.curriculum.typed import format_value, parse_value
 from v3core.errors import V3Error
 
 numbers = st.floats(0.001, 1000).map(lambda number: float(f"{number:g}"))

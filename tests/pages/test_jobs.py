@@ -13,7 +13,7 @@ from v3core.jobs.lifecycle import Status, change_status
 from v3core.store import commands
 from v3core.store.run_ends import EndRow
 from v3core.store.runs import get_run, list_runs, update_run
-from v3core.ui import actions, notices
+from v3core.ui import notices, run_actions
 from v3core.ui.moments import age, latency
 from v3core.ui.run_queue import queue_places
 from v3core.ui.toasts import end_sentence
@@ -93,7 +93,7 @@ def test_live_pauses_and_says_what_waits(open_page, database):
 
 
 def test_a_second_click_on_the_same_place_does_not_undo_the_first(open_page, database, monkeypatch):
-    monkeypatch.setattr(actions, "DOUBLE_CLICK_SECONDS", 60.0)  # however long the page takes to be drawn
+    monkeypatch.setattr(run_actions, "DOUBLE_CLICK_SECONDS", 60.0)  # however long the page takes to be drawn
     run_id = add_recorded_run(database, Status.RUNNING)
     app = open_page("pages/live.py", run=run_id)
     app.button(key=f"pause:live:{run_id}").click().run()

@@ -8,7 +8,7 @@ from v3core.jobs import control
 from v3core.jobs.lifecycle import Status
 from v3core.store.runs import get_run, list_runs, update_run
 from v3core.store.schema import STORED
-from v3core.ui import actions
+from v3core.ui import run_actions
 from v3core.ui.text import plain
 
 PAGES = ["app.py", "pages/launch.py", "pages/live.py", "pages/compare.py"]
@@ -232,7 +232,7 @@ def test_deleting_asks_first(open_page, database):
 
 
 def test_deleting_many_episodes_says_that_it_takes_a_while(open_page, database, monkeypatch):
-    monkeypatch.setattr(actions, "MANY_EPISODES", 20)
+    monkeypatch.setattr(run_actions, "MANY_EPISODES", 20)
     for recorded, says in ((20, False), (21, True)):
         run_id = add_recorded_run(database, Status.COMPLETED, recorded=recorded)
         app = open_page("app.py")

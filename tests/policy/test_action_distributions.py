@@ -7,7 +7,7 @@ from gymnasium import spaces
 from torch import distributions
 
 from v3core.environments.action_space import action_spec
-from v3core.policy.actions import action_distribution
+from v3core.policy.distributions import action_distribution
 
 SIZES = [2, 3, 4]
 

@@ -7,7 +7,7 @@ from gymnasium import spaces
 from sb3_contrib.common.maskable.distributions import make_masked_proba_distribution
 
 from v3core.environments.action_space import action_spec
-from v3core.policy.actions import action_distribution
+from v3core.policy.distributions import action_distribution
 
 SIZES = [2, 3, 4]
 SPACES = [spaces.Discrete(5, start=2), spaces.MultiDiscrete(SIZES), spaces.MultiBinary(4)]

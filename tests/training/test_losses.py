@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from v3core.environments.action_space import action_spec
-from v3core.policy.actions import action_distribution
+from v3core.policy.distributions import action_distribution
 from v3core.training.losses import (
     clipped_policy_loss,
     consistency_loss,

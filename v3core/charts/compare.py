@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 import plotly.graph_objects as go
 
+from v3core.charts.chart_text import chart_text
 from v3core.charts.frame import LEGEND_ROOM, Span, plain_frame
 from v3core.charts.palette import colours, rgba
 from v3core.charts.series import RunSeries
-from v3core.charts.text import chart_text
 from v3core.insight.loads import effective_experts
 from v3core.metrics import COMPARED, ENTROPY_SHARE, EVALUATION
 from v3core.rollup import Floats, Series, mean_window, trailing_of_buckets

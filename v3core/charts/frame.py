@@ -10,9 +10,9 @@ from typing import Any, Literal
 import pandas as pd  # noqa: F401  plotly looks at whatever is loaded of it: half loaded by another thread, it fails
 import plotly.graph_objects as go
 
+from v3core.charts.chart_text import chart_text
 from v3core.charts.palette import CATEGORICAL, NEUTRAL, rgba
 from v3core.charts.series import Boundary, PhaseBand, RunSeries
-from v3core.charts.text import chart_text
 
 Span = Literal["run", "recorded"]
 """How much of the episode axis to show: the whole planned run, or what is recorded so far."""

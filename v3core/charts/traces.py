@@ -7,9 +7,9 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
+from v3core.charts.chart_text import chart_text
 from v3core.charts.palette import CATEGORICAL, NEUTRAL, colour_scale, rgba
 from v3core.charts.series import EvaluationPoint
-from v3core.charts.text import chart_text
 from v3core.rollup import Floats, Integers, Series
 
 EVALUATION_COLOUR = CATEGORICAL[1]

@@ -2,7 +2,6 @@
 
 from v3core.curriculum.edit import check_edit, renamed, with_boundaries
 from v3core.curriculum.environments import environment_at, setup_at, setups_of
-from v3core.curriculum.files import dump, load_curriculum, load_file, load_preset, parse, preset_names, preset_names_for
 from v3core.curriculum.fit import check_environment_named, check_experts, check_fits, environments_of, fits, scaled
 from v3core.curriculum.knobs import (
     CHOICES,
@@ -16,6 +15,15 @@ from v3core.curriculum.knobs import (
 )
 from v3core.curriculum.longer import lengthened
 from v3core.curriculum.model import Architecture, Curriculum, Over, Phase, Ramp, Times, Value
+from v3core.curriculum.presets import (
+    dump,
+    load_curriculum,
+    load_file,
+    load_preset,
+    parse,
+    preset_names,
+    preset_names_for,
+)
 from v3core.curriculum.progress import (
     BEGIN,
     PhaseStart,

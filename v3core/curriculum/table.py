@@ -10,7 +10,7 @@ from v3core.curriculum.ends import format_end, parse_end
 from v3core.curriculum.fit import check_fits
 from v3core.curriculum.knobs import FROM_RECIPE, KNOBS, MOST_EXPERTS, Routing, TopKWeights
 from v3core.curriculum.model import Architecture, Curriculum, Phase
-from v3core.curriculum.text import format_value, parse_value
+from v3core.curriculum.typed import format_value, parse_value
 from v3core.curriculum.until import Until
 from v3core.environment_setup import format_args, parse_args, split
 from v3core.errors import V3Error, explain

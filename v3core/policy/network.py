@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from v3core.config import PolicyConfig
 from v3core.curriculum import Routing, Settings, TopKWeights
 from v3core.environments import EnvironmentSpec
-from v3core.policy.actions import action_distribution
+from v3core.policy.distributions import action_distribution
 from v3core.policy.experts import Experts
 from v3core.policy.gat import GraphLayer
 from v3core.policy.initial import linear

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from v3core.policy import GATMoEPolicy, PolicyOutput
-from v3core.policy.actions import ActionDistribution
+from v3core.policy.distributions import ActionDistribution
 from v3core.training.backend import Samples, at
 
 

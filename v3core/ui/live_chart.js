@@ -60,7 +60,7 @@ function longestThatFits(texts, width, font) {
   return texts.find((text) => canvas.measureText(text).width <= width) ?? ""
 }
 
-// As chart_text of v3core/charts/text.py: plotly reads HTML in it.
+// As chart_text of v3core/charts/chart_text.py: plotly reads HTML in it.
 function chartText(text) {
   return text.replace(/[&<>%$]/g, (sign) => `&#${sign.charCodeAt(0)};`)
 }

@@ -13,9 +13,9 @@ from v3core.store.database import Database
 from v3core.store.history import CheckpointRow
 from v3core.store.pace import time_left
 from v3core.store.run_row import RunRow
-from v3core.ui.actions import run_actions
 from v3core.ui.moments import age
 from v3core.ui.notes import tag_badges
+from v3core.ui.run_actions import run_actions
 from v3core.ui.run_queue import queue_place, queue_places
 from v3core.ui.status import ADVANCES, number, status_badge
 from v3core.ui.text import Markdown, md, plain

@@ -185,7 +185,7 @@ def test_an_episode_cannot_be_recorded_twice(db, open_writer, episode):
 def test_a_worker_whose_run_was_taken_over_writes_nothing(db, run_id, open_writer, episode, change, monkeypatch):
     monkeypatch.setattr(writer_module, "HEARTBEAT_SECONDS", 60)  # else it may find out before it is asked
     writer = open_writer()
-    writer.flush()
+    wait_for(lambda: get_run(db, run_id).heartbeat_at, 5)
     with db.write() as tx:
         update_run(tx, run_id, change, only_in=["running"])
     writer.record([episode(1)], 10)

@@ -199,10 +199,6 @@ def test_phases_are_drawn_fainter_ahead_and_named() -> None:
     ]
 
 
-def test_axis_can_end_at_what_is_recorded() -> None:
-    assert list(return_figure(series(300), span="recorded").layout.xaxis.range) == [0, 300]
-
-
 def test_steps_are_steps_and_ramps_are_ramps() -> None:
     curriculum = Curriculum(
         name="c",

@@ -6,7 +6,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from v3core.charts.chart_text import chart_text
-from v3core.charts.frame import LEGEND_ROOM, Span, plain_frame
+from v3core.charts.frame import LEGEND_ROOM, plain_frame
 from v3core.charts.palette import colours, rgba
 from v3core.charts.series import RunSeries
 from v3core.insight.loads import effective_experts
@@ -47,36 +47,24 @@ def _has(run: RunSeries, metric: str) -> bool:
     return bool(known.any() if COMPARED[metric].optional else len(known))
 
 
-def compare_figure(
-    runs: Sequence[RunSeries],
-    *,
-    metric: str = "return",
-    window: int | None = None,
-    span: Span = "run",
-    height: int = 420,
-) -> go.Figure:
+def compare_figure(runs: Sequence[RunSeries], *, metric: str = "return") -> go.Figure:
     """Moving averages of one metric, one line per run; above them one strip per run with its phases.
 
-    Evaluations are few and are means already: each is a point of its run's line.
+    All are smoothed alike, as fits the shortest. Evaluations are few and are means already: each is a point.
 
     Args:
         runs: two or more; each keeps its place's colour.
         metric: a key of `COMPARED`.
-        window: episodes of the moving average; 1 for none. By default what fits the shortest run, for all runs
-            are smoothed alike.
-        span: how much of the longest run the axis shows.
-        height: pixels, strips and legend included.
     """
     smoothed = COMPARED[metric].label
-    window = window or min((mean_window(run.end) for run in runs), default=1)
-    end = max((run.end if span == "run" else max(run.completed, 1) for run in runs), default=1)
+    window = min((mean_window(run.end) for run in runs), default=1)
+    end = max((run.end for run in runs), default=1)
     if window > 1 and metric != EVALUATION:
-        spans = sorted({run.shown.span_of(window) for run in runs} or {window})
+        spans = sorted({run.shown.span_of(window) for run in runs})
         smoothed += ", mean of last " + " to ".join(f"{span:,}" for span in dict.fromkeys((spans[0], spans[-1])))
     alt = f"{smoothed}, of {len(runs)} runs: {'; '.join(map(_newest, runs))}."
-    bucket = max((run.shown.size for run in runs), default=1)
     name = "compare:" + metric + ":" + ":".join(run.name for run in runs)
-    figure = plain_frame(name=name, alt=alt, height=height, end=end, legend=True, bucket=1)
+    figure = plain_frame(name, alt, end=end, height=420, legend=True)
     figure.layout.margin.t = LEGEND_ROOM + _STRIPS_GAP
     palette = colours(len(runs))
     for row, (run, colour) in enumerate(zip(runs, palette, strict=True)):
@@ -97,9 +85,7 @@ def compare_figure(
             hovertemplate="%{y:.4~g}",
         )
     _add_strips(figure, runs, palette, end)
-    figure.update_layout(yaxis={"title": {"text": smoothed, "standoff": 6}})
-    if bucket > 1:
-        figure.layout.meta["bucket"] = bucket
+    figure.layout.yaxis.title = {"text": smoothed, "standoff": 6}
     return figure
 
 

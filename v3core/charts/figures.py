@@ -7,11 +7,22 @@ from itertools import cycle
 import numpy as np
 import plotly.graph_objects as go
 
-from v3core.charts.frame import Span, frame, progress_words, stack_rows
+from v3core.charts.frame import frame, progress_words, stack_rows
 from v3core.charts.palette import CATEGORICAL, colours, rgba
 from v3core.charts.series import RunSeries
 from v3core.charts.traces import add_evaluated_success, add_evaluations, add_heatmap, add_level, add_metric
-from v3core.metrics import EFFECTIVE, ENTROPY, METRICS, Chart, Metric, of_chart
+from v3core.metrics import (
+    EFFECTIVE,
+    ENTROPY,
+    GRADIENTS,
+    LOADS,
+    METRICS,
+    RETURN,
+    SUCCESS,
+    Chart,
+    Metric,
+    of_chart,
+)
 from v3core.rollup import mean_window
 
 MAX_AREAS = 12
@@ -30,73 +41,45 @@ _ROWS_HEIGHT, _FRAME_HEIGHT, _ROW_HEIGHT = 480, 66, 103
 """Pixels of a chart of rows: at least, besides its rows, and of a row."""
 
 
-def return_figure(
-    series: RunSeries,
-    *,
-    threshold: float | None = None,
-    window: int | None = None,
-    span: Span = "run",
-    height: int = 320,
-) -> go.Figure:
+def return_figure(series: RunSeries, *, threshold: float | None = None) -> go.Figure:
     """Return of each episode, its moving average, and the evaluations apart from training.
 
     Args:
-        series: the run; reads column `return`, and the evaluations.
+        series: the run.
         threshold: the environment's own reward threshold, drawn as a level.
-        window: episodes of the moving average; by default what fits the run's length.
-        span: how much of the run the axis shows.
-        height: pixels.
     """
-    window = window or mean_window(series.end)
-    curve, average = series.shown, series.curve.trailing("return", window)
-    newest = f", mean of the last {window}: {average[-1]:.1f}" if len(series) and math.isfinite(average[-1]) else ""
+    curve, window = series.shown, mean_window(series.end)
+    average = _newest_average(series, "return")
+    newest = f", mean of the last {window}: {average:.1f}" if math.isfinite(average) else ""
     alt = f"Return per episode of {series.name}: {progress_words(series)}{newest}{_evaluated(series)}."
-    figure = frame(series, name="return", alt=alt, height=height, span=span, legend=True, bucket=curve.size)
-    colour = CATEGORICAL[0]
+    figure = frame(series, RETURN.name, alt, height=320, legend=True, title="Return")
     if curve.size == 1:
         figure.add_scatter(
             x=curve.episode,
             y=curve.summary("return").last,
             name="Episode",
             mode="markers",
-            marker={"size": 5, "color": colour, "opacity": 0.45},
+            marker={"size": 5, "color": CATEGORICAL[0], "opacity": 0.45},
             hovertemplate="%{y:.4~g}",
         )
     else:
-        add_metric(
-            figure, curve, "return", name=f"Mean of {curve.size:,} episodes", colour=_BEHIND,
-            width=1, number=".4~g",
-        )  # fmt: skip
-    figure.add_scatter(
-        x=curve.episode,
-        y=curve.trailing("return", window),
-        name=f"Mean of last {window}",
-        mode="lines+markers" if len(series) == 1 else "lines",
-        line={"color": colour, "width": 2.5},
-        hovertemplate="%{y:.4~g}",
-    )
+        name = f"Mean of {curve.size:,} episodes"
+        add_metric(figure, curve, "return", name=name, colour=_BEHIND, width=1, number=".4~g")
+    _add_average(figure, series, "return", name=f"Mean of last {window}", number=".4~g")
     if threshold is not None:
         add_level(figure, series.end, threshold, name=f"Reward threshold {threshold:g}")
     add_evaluations(figure, series.evaluations)
-    figure.update_yaxes(title={"text": "Return", "standoff": 6}, rangemode="tozero")
+    figure.layout.yaxis.rangemode = "tozero"
     return figure
 
 
-def success_figure(series: RunSeries, *, window: int | None = None, span: Span = "run", height: int = 220) -> go.Figure:
-    """Share of episodes that solved the task: of each bucket, of the last episodes, and in evaluations.
-
-    Args:
-        series: the run; reads column `success` (0 or 1), and the evaluations.
-        window: episodes of the moving average; by default what fits the run's length.
-        span: how much of the run the axis shows.
-        height: pixels.
-    """
-    window = window or mean_window(series.end)
-    curve, wide = series.shown, series.shown.in_at_most(SUCCESS_BUCKETS)
-    average = series.curve.trailing("success", window)
-    newest = f", of the last {window}: {average[-1]:.0%}" if len(series) and math.isfinite(average[-1]) else ""
+def success_figure(series: RunSeries) -> go.Figure:
+    """Share of episodes that solved the task: of each bucket, of the last episodes, and in evaluations."""
+    wide, window = series.shown.in_at_most(SUCCESS_BUCKETS), mean_window(series.end)
+    average = _newest_average(series, "success")
+    newest = f", of the last {window}: {average:.0%}" if math.isfinite(average) else ""
     alt = f"Success rate of {series.name}: {progress_words(series)}{newest}."
-    figure = frame(series, name="success", alt=alt, height=height, span=span, legend=True, bucket=curve.size)
+    figure = frame(series, SUCCESS.name, alt, height=220, legend=True, title="Success rate")
     if wide.size > 1:
         figure.add_scatter(
             x=wide.episode,
@@ -106,32 +89,20 @@ def success_figure(series: RunSeries, *, window: int | None = None, span: Span =
             line={"color": _BEHIND, "width": 1, "shape": "vh"},
             hovertemplate="%{y:.0%}",
         )
-    figure.add_scatter(
-        x=curve.episode,
-        y=curve.trailing("success", window),
-        name=f"Rate in last {window}",
-        mode="lines+markers" if len(series) == 1 else "lines",
-        line={"color": CATEGORICAL[0], "width": 2.5},
-        hovertemplate="%{y:.0%}",
-    )
+    _add_average(figure, series, "success", name=f"Rate in last {window}", number=".0%")
     add_evaluated_success(figure, series.evaluations)
-    figure.update_yaxes(
-        title={"text": "Success rate", "standoff": 6}, range=[-0.02, 1.05], tickformat=".0%", tickvals=[0, 0.5, 1]
-    )
+    figure.update_yaxes(range=[-0.02, 1.05], tickformat=".0%", tickvals=[0, 0.5, 1])
     return figure
 
 
-def expert_loads_figure(series: RunSeries, *, span: Span = "run", height: int = 300) -> go.Figure:
+def expert_loads_figure(series: RunSeries) -> go.Figure:
     """Mean gate weight of each expert; the weights of an episode sum to 1."""
-    experts = series.experts
-    curve = series.shown
+    experts, curve, loads = series.experts, series.shown, series.of_experts("load")
     even = f"; an even share is {1 / experts:.1%}" if experts else ""
     alt = f"Load of {experts} experts in {series.name}: {progress_words(series)}{_heaviest(series)}{even}."
-    areas = experts <= MAX_AREAS
-    figure = frame(series, name="loads", alt=alt, height=height, span=span, legend=areas, bucket=curve.size)
-    figure.layout.meta["experts"] = experts
-    loads = series.of_experts("load")
-    if not areas:
+    title = f"Load (even: {1 / experts:.0%})" if experts else "Load"
+    figure = frame(series, LOADS.name, alt, legend=experts <= MAX_AREAS, title=title)
+    if experts > MAX_AREAS:
         add_heatmap(figure, curve, loads, title="Load", number=".0%")
         return figure
     for expert, (load, colour) in enumerate(zip(loads, colours(experts), strict=True), start=1):
@@ -145,73 +116,59 @@ def expert_loads_figure(series: RunSeries, *, span: Span = "run", height: int = 
             fillcolor=rgba(colour, 0.75),
             hovertemplate="%{y:.1%}",
         )
-    title = f"Load (even: {1 / experts:.0%})" if experts else "Load"
-    figure.update_yaxes(title={"text": title, "standoff": 6}, range=[0, 1], tickformat=".0%", nticks=5)
+    figure.update_yaxes(range=[0, 1], tickformat=".0%", nticks=5)
     return figure
 
 
-def expert_gradients_figure(series: RunSeries, *, span: Span = "run", height: int = 300) -> go.Figure:
+def expert_gradients_figure(series: RunSeries) -> go.Figure:
     """Norm of the gradient of each expert's parameters, one line per expert; rows of a heatmap where they are many."""
     experts, curve, norms = series.experts, series.shown, series.of_experts("expert_grad_norm")
     alt = f"Gradient norm of each of {experts} experts in {series.name}: {progress_words(series)}."
-    lines = experts <= MAX_AREAS
-    figure = frame(series, name="gradients", alt=alt, height=height, span=span, legend=lines, bucket=curve.size)
-    if not lines:
+    figure = frame(series, GRADIENTS.name, alt, legend=experts <= MAX_AREAS, title="Gradient norm")
+    if experts > MAX_AREAS:
         add_heatmap(figure, curve, norms, title="Norm", number=".2~g")
         return figure
     for expert, (norm, colour) in enumerate(zip(norms, colours(experts), strict=True), start=1):
         add_metric(figure, curve, norm, name=f"Expert {expert}", colour=colour, spread=False)
-    figure.update_yaxes(title={"text": "Gradient norm", "standoff": 6}, rangemode="tozero")
+    figure.layout.yaxis.rangemode = "tozero"
     return figure
 
 
-def entropy_figure(series: RunSeries, *, span: Span = "run", height: int = 300) -> go.Figure:
+def entropy_figure(series: RunSeries) -> go.Figure:
     """The entropies against ln N, each a line: is a step's choice sharp, and do the experts share the work.
 
     E[H(α)] falls when each step is routed sharply, H(E[α]) when few experts do all the work. The difference is the
     mutual information of step and expert: high only if sharp choices differ from step to step.
-
-    Args:
-        series: the run; metrics that were not recorded are left out.
-        span: how much of the run the axis shows.
-        height: pixels.
     """
     most = math.log(series.experts) if series.experts else 0.0
     label = f"ln {series.experts} = {most:.3f}"
     specialisation = series.newest("specialisation")
     newest = f", newest specialisation {specialisation:.3f}" if math.isfinite(specialisation) else ""
     alt = f"Routing entropy of {series.name} in nats, at most {label}: {progress_words(series)}{newest}."
-    figure = _lines(series, ENTROPY, alt=alt, span=span, height=height, number=".3f", width=1.5, spread=False)
+    figure = _lines(series, ENTROPY, alt, title="Entropy (nats)", number=".3f", width=1.5, spread=False)
     area = next((trace for trace in figure.data if trace.name == METRICS["specialisation"].title), None)
     if area:
         area.update(fill="tozeroy", fillcolor=rgba(area.line.color, 0.18))
     add_level(figure, series.end, most, name=label)
-    figure.update_yaxes(title={"text": "Entropy (nats)", "standoff": 6}, range=[0, most * 1.08 if most > 0 else 0.1])
+    figure.layout.yaxis.range = [0, most * 1.08 if most > 0 else 0.1]
     return figure
 
 
-def effective_experts_figure(series: RunSeries, *, span: Span = "run", height: int = 300) -> go.Figure:
+def effective_experts_figure(series: RunSeries) -> go.Figure:
     """How many experts share the load, and how many a step uses, of N; each a line."""
     alt = f"Effective experts and support of {series.name}, of {series.experts}: {progress_words(series)}."
-    figure = _lines(series, EFFECTIVE, alt=alt, span=span, height=height, number=".2f", width=2, spread=True)
+    figure = _lines(series, EFFECTIVE, alt, title="Experts", number=".2f", width=2, spread=True)
     if series.experts:
         add_level(figure, series.end, series.experts, name=f"N = {series.experts}")
-    figure.update_yaxes(title={"text": "Experts", "standoff": 6}, range=[0, max(series.experts, 1) * 1.08])
+    figure.layout.yaxis.range = [0, max(series.experts, 1) * 1.08]
     return figure
 
 
-def rows_figure(series: RunSeries, chart: Chart, *, span: Span = "run") -> go.Figure:
-    """The metrics of a chart, one row each with its own scale; those that were not recorded are left out.
-
-    Args:
-        series: the run.
-        chart: `LOSSES`, `UPDATES` or `NETWORK`.
-        span: how much of the run the axis shows.
-    """
+def rows_figure(series: RunSeries, chart: Chart) -> go.Figure:
+    """The metrics of `LOSSES`, `UPDATES` or `NETWORK`, one row each with its own scale, without the unrecorded."""
     curve, shown = series.shown, _recorded(series, chart)
     alt = f"{', '.join(metric.label for metric in shown)} of {series.name}: {progress_words(series)}."
-    height = max(_ROWS_HEIGHT, _FRAME_HEIGHT + _ROW_HEIGHT * len(shown))
-    figure = frame(series, name=chart.name, alt=alt, height=height, span=span, bucket=curve.size)
+    figure = frame(series, chart.name, alt, height=max(_ROWS_HEIGHT, _FRAME_HEIGHT + _ROW_HEIGHT * len(shown)))
     cut = [bool((series.curve.summary(metric.name).minimum < metric.lowest_drawn).any()) for metric in shown]
     titles = [
         f"{metric.label} (shown from {metric.lowest_drawn:g})".replace("-", "−") if is_cut else metric.label
@@ -235,18 +192,34 @@ def _recorded(series: RunSeries, chart: Chart) -> Sequence[Metric]:
 
 
 def _lines(
-    series: RunSeries, chart: Chart, *, alt: str, span: Span, height: int, number: str, width: float, spread: bool
+    series: RunSeries, chart: Chart, alt: str, *, title: str, number: str, width: float, spread: bool
 ) -> go.Figure:
     """The metrics of a chart over one scale, each with its colour whichever others were recorded."""
-    curve, shown = series.shown, _recorded(series, chart)
-    figure = frame(series, name=chart.name, alt=alt, height=height, span=span, legend=True, bucket=curve.size)
+    shown = _recorded(series, chart)
+    figure = frame(series, chart.name, alt, legend=True, title=title)
     for metric, colour in zip(of_chart(chart), cycle(_LINES), strict=False):
         if metric in shown:
             add_metric(
-                figure, curve, metric.name, name=metric.legend or metric.title, colour=colour, number=number,
+                figure, series.shown, metric.name, name=metric.legend or metric.title, colour=colour, number=number,
                 width=width, spread=spread or len(shown) == 1,
             )  # fmt: skip
     return figure
+
+
+def _newest_average(series: RunSeries, metric: str) -> float:
+    average = series.curve.trailing(metric, mean_window(series.end))
+    return float(average[-1]) if len(average) else math.nan
+
+
+def _add_average(figure: go.Figure, series: RunSeries, metric: str, *, name: str, number: str) -> None:
+    figure.add_scatter(
+        x=series.shown.episode,
+        y=series.shown.trailing(metric, mean_window(series.end)),
+        name=name,
+        mode="lines+markers" if len(series) == 1 else "lines",
+        line={"color": CATEGORICAL[0], "width": 2.5},
+        hovertemplate=f"%{{y:{number}}}",
+    )
 
 
 def _heaviest(series: RunSeries) -> str:

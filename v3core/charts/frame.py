@@ -5,7 +5,7 @@ Figures leave text, grid and paper without a colour: the browser fills them from
 """
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import pandas as pd  # noqa: F401  plotly looks at whatever is loaded of it: half loaded by another thread, it fails
 import plotly.graph_objects as go
@@ -14,9 +14,6 @@ from v3core.charts.chart_text import chart_text
 from v3core.charts.palette import CATEGORICAL, NEUTRAL, rgba
 from v3core.charts.series import Boundary, PhaseBand, RunSeries
 
-Span = Literal["run", "recorded"]
-"""How much of the episode axis to show: the whole planned run, or what is recorded so far."""
-
 MARGIN = {"l": 60, "r": 24, "t": 24, "b": 42}
 LEGEND_ROOM = 30
 ROW_TITLE_ROOM = 24
@@ -24,7 +21,7 @@ _REACHED, _AHEAD = 0.10, 0.04
 
 
 def frame(
-    series: RunSeries, *, name: str, alt: str, height: int, span: Span = "run", legend: bool = False, bucket: int = 1
+    series: RunSeries, name: str, alt: str, *, height: int = 300, legend: bool = False, title: str = ""
 ) -> go.Figure:
     """An empty figure of one run over episodes, with its phases drawn.
 
@@ -33,23 +30,24 @@ def frame(
         name: which chart this is; with the run's name it decides whether zoom and legend clicks are kept.
         alt: what to read out instead of the picture.
         height: pixels.
-        span: how much of the run the axis shows.
         legend: leave room for a legend above the plot.
-        bucket: episodes per drawn point, told in the hover.
+        title: of the y axis, where there is one.
     """
-    end = series.end if span == "run" else max(series.completed, 1)
-    figure = plain_frame(
-        name=f"{name}:{series.name}", alt=alt, height=height, end=end, legend=legend, experts=0, bucket=bucket
-    )
+    figure = plain_frame(f"{name}:{series.name}", alt, end=series.end, height=height, legend=legend)
+    figure.layout.xaxis.unifiedhovertitle.text = hover_title(series.shown.size)
+    if title:
+        figure.layout.yaxis.title = {"text": title, "standoff": 6}
     draw_phases(figure, series.bands, series.boundaries, now=series.completed, end=series.end)
     return figure
 
 
-def plain_frame(
-    *, name: str, alt: str, height: int, end: int, legend: bool = False, experts: int = 0, bucket: int = 1
-) -> go.Figure:
+def hover_title(size: int) -> str:
+    """What the hover of points of `size` episodes each begins with."""
+    return "Episode %{x:,d}" if size == 1 else f"Episode %{{x:,d}} (last of {size})"
+
+
+def plain_frame(name: str, alt: str, *, end: int, height: int, legend: bool = False) -> go.Figure:
     """An empty figure over episodes 0 to `end`, without phases."""
-    hover = "Episode %{x:,d}" if bucket == 1 else f"Episode %{{x:,d}} (last of {bucket})"
     margin = MARGIN | {"t": MARGIN["t"] + (LEGEND_ROOM if legend else 0)}
     return go.Figure(
         layout={
@@ -57,7 +55,7 @@ def plain_frame(
             "height": height,
             "margin": margin,
             "uirevision": name,
-            "meta": {"alt": alt, "bands": [], "boundaries": [], "experts": experts},
+            "meta": {"alt": alt, "bands": [], "boundaries": []},
             "hovermode": "x unified",
             "hoversubplots": "axis",
             "showlegend": legend,
@@ -76,7 +74,7 @@ def plain_frame(
                 "showgrid": False,
                 "zeroline": False,
                 "tickformat": ",d",
-                "unifiedhovertitle": {"text": hover},
+                "unifiedhovertitle": {"text": hover_title(1)},
             },
             "yaxis": {"zeroline": False, "nticks": 6, "automargin": False},
         }

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from itertools import cycle
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
 
-from v3core.charts.frame import Span, draw_phases, frame, name_routing, plain_frame, progress_words, stack_rows
+from v3core.charts.frame import draw_phases, frame, name_routing, plain_frame, progress_words, stack_rows
 from v3core.charts.palette import CATEGORICAL, NEUTRAL
 from v3core.charts.series import PhaseBand, RunSeries, boundaries_ahead, phase_bands
 from v3core.charts.traces import add_metric
@@ -22,6 +23,7 @@ from v3core.curriculum import (
     planned_starts,
     settings_at,
 )
+from v3core.metrics import SCHEDULE
 from v3core.rollup import Floats
 
 KNOB_TITLES = {name: f"{knob.title}{' coefficient' * (name in COEFFICIENTS)}" for name, knob in KNOBS.items()}
@@ -95,7 +97,6 @@ def schedule_figure(
     base: BaseValues,
     *,
     knobs: Sequence[str] | None = None,
-    span: Span = "run",
 ) -> go.Figure:
     """What the curriculum plans against what the router and the optimiser really used; routing in the bands' names.
 
@@ -104,22 +105,19 @@ def schedule_figure(
         curriculum: the revision in force.
         base: the run's base values.
         knobs: which settings to draw, one row each; by default those in use.
-        span: how much of the run the axis shows.
     """
-    curve, knobs = series.shown, knobs_in_use(curriculum, base) if knobs is None else knobs
+    knobs = knobs_in_use(curriculum, base) if knobs is None else knobs
     height = max(_LEAST_HEIGHT, _FRAME_HEIGHT + _ROW_HEIGHT * len(knobs))
     alt = f"Schedule of {series.name}, planned and in effect: {progress_words(series)}."
-    figure = frame(series, name="schedule", alt=alt, height=height, span=span, legend=True, bucket=curve.size)
+    figure = frame(series, SCHEDULE.name, alt, height=height, legend=True)
     name_routing(figure, series.bands)
     axes = stack_rows(figure, [KNOB_TITLES[knob] for knob in knobs])
     for row, (knob, axis) in enumerate(zip(knobs, axes, strict=True)):
         title, colour = KNOB_TITLES[knob], CATEGORICAL[0]
         planned, effective = (f"{title}, {what}: %{{y:.4~g}}<extra></extra>" for what in ("planned", "in effect"))
-        _add_plan(
-            figure, curriculum, series.end, base, knob, name="Planned", colour=NEUTRAL, axis=axis, dash="dash",
-            hover=planned, starts=series.starts, steps_at=_steps_at(series),
-        )  # fmt: skip
-        add_metric(figure, curve, knob, name="In effect", colour=colour, axis=axis, width=2, hover=effective)
+        plan = planned_curve(curriculum, series.end, base, knob, starts=series.starts, steps_at=_steps_at(series))
+        _add_plan(figure, plan, name="Planned", colour=NEUTRAL, axis=axis, dash="dash", hovertemplate=planned)
+        add_metric(figure, series.shown, knob, name="In effect", colour=colour, axis=axis, width=2, hover=effective)
         if row:
             figure.for_each_trace(lambda trace: trace.update(showlegend=False), selector={"yaxis": axis})
         figure.layout[f"yaxis{axis[1:]}"].rangemode = "tozero"
@@ -132,8 +130,8 @@ def curriculum_preview(curriculum: Curriculum, episodes: int, base: BaseValues) 
     bands = phase_bands(curriculum, episodes=episodes)
     phases = ", ".join(f"{band.name} ({band.routing}) {_end(band)}" for band in bands)
     figure = plain_frame(
-        name=f"preview:{curriculum.name}:{episodes}",
-        alt=f"Settings of curriculum {curriculum.name} over {episodes:,} episodes: {phases}.",
+        f"preview:{curriculum.name}:{episodes}",
+        f"Settings of curriculum {curriculum.name} over {episodes:,} episodes: {phases}.",
         height=_FRAME_HEIGHT + _ROW_HEIGHT * len(knobs),
         end=episodes,
     )
@@ -142,7 +140,8 @@ def curriculum_preview(curriculum: Curriculum, episodes: int, base: BaseValues) 
     name_routing(figure, bands)
     axes = stack_rows(figure, [KNOB_TITLES[knob] for knob in knobs])
     for knob, axis, colour in zip(knobs, axes, cycle(CATEGORICAL), strict=False):
-        _add_plan(figure, curriculum, episodes, base, knob, name=KNOB_TITLES[knob], colour=colour, axis=axis)
+        plan = planned_curve(curriculum, episodes, base, knob)
+        _add_plan(figure, plan, name=KNOB_TITLES[knob], colour=colour, axis=axis)
         figure.layout[f"yaxis{axis[1:]}"].rangemode = "tozero"
     return figure
 
@@ -152,33 +151,13 @@ def _end(band: PhaseBand) -> str:
 
 
 def _add_plan(
-    figure: go.Figure,
-    curriculum: Curriculum,
-    episodes: int,
-    base: BaseValues,
-    knob: str,
-    *,
-    name: str,
-    colour: str,
-    axis: str = "y",
-    dash: str = "solid",
-    width: float = 2,
-    hover: str = "%{y:.4~g}",
-    starts: Sequence[PhaseStart] = (),
-    steps_at: StepsAt | None = None,
+    figure: go.Figure, planned: tuple[Floats, Floats], *, name: str, colour: str, axis: str, **looks: Any
 ) -> None:
     """Draw a setting's planned curve."""
-    x, y = planned_curve(curriculum, episodes, base, knob, starts=starts, steps_at=steps_at)
-    figure.add_scatter(
-        x=x,
-        y=y,
-        name=name,
-        legendgroup=name,
-        yaxis=axis,
-        mode="lines",
-        line={"color": colour, "width": width, "dash": dash},
-        hovertemplate=hover,
-    )
+    x, y = planned
+    line = {"color": colour, "width": 2, "dash": looks.pop("dash", "solid")}
+    looks = {"hovertemplate": "%{y:.4~g}", **looks}
+    figure.add_scatter(x=x, y=y, name=name, legendgroup=name, yaxis=axis, mode="lines", line=line, **looks)
 
 
 def _steps_at(series: RunSeries) -> Callable[[float], float]:

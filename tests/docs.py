@@ -11,7 +11,7 @@ from v3core import cli
 from v3core.curriculum.knobs import SETTINGS, Knob
 from v3core.jobs.control import COMMANDS
 from v3core.jobs.lifecycle import Status
-from v3core.metrics import to_markdown
+from v3core.metrics import DERIVED, METRICS, OVER, Acted, EpisodeRecord, InForce, Metric, Update
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 
@@ -58,6 +58,40 @@ def shell() -> str:
     return "\n".join(sections)
 
 
+def metrics_page() -> str:
+    """The page of the metrics."""
+    titles = {Acted: "The episode", Update: "Its update", EpisodeRecord: "The run", InForce: "Settings"}
+    sections = [_METRICS]
+    for part, title in titles.items():
+        of_part = [metric for metric in METRICS.values() if metric.part is part]
+        made_of = f"{OVER[part].capitalize()}, where nothing else is said."
+        sections.append(f"## {title}\n\n{made_of}\n\n{_metrics(of_part)}")
+    return "\n".join([*sections, f"## Worked out where it is drawn\n\n{_metrics(DERIVED.values())}"])
+
+
+def _metrics(entries: Iterable[Metric]) -> str:
+    rows = []
+    for metric in entries:
+        name = f"{metric.name}_1 …" if metric.per_expert else metric.name
+        over = "" if metric.over in ("", OVER.get(metric.part)) else f" Made of {metric.over}."
+        chart = metric.chart.title if metric.chart else ""
+        rows.append((f"`{name}`", metric.title, metric.unit, f"{metric.sentence}{over}", chart, str(metric.since)))
+    return table(("Column", "Title", "Unit", "Meaning", "Chart on Live", "Schema"), rows)
+
+
+_METRICS = """# Metrics
+
+Each number that is recorded of an episode, as `v3core/metrics.py` declares it; `python -m tests.docs` writes this page.
+
+The columns are those of the table `episodes` and of every [export](data.md). What has `_1 …` is of each expert: a row
+of `expert_loads` in the database, a column for each expert, from 1, in exports. "Schema" is the first whose databases
+have the column; in runs that were recorded before it is empty. The hint beside a chart says the same as this page.
+
+Charts of long runs draw buckets of episodes: each number's mean in a bucket, with the lowest and the highest in the
+hover. Return and success are also drawn as the mean of the last episodes: a tenth of the run, at least 10 and at most
+100. A value that is not a number counts as missing.
+"""
+
 PARTS = {("curricula.md", "knobs"): knobs, ("jobs.md", "commands"): commands, ("commands.md", "shell"): shell}
 """File and name of each part, and what writes it. In the file it stands between two comments with its name."""
 
@@ -82,7 +116,7 @@ def write() -> None:
     for (file, name), make in PARTS.items():
         path = DOCS / file
         path.write_text(renewed(path.read_text(encoding="utf-8"), name, make()), encoding="utf-8")
-    (DOCS / "metrics.md").write_text(to_markdown(), encoding="utf-8")
+    (DOCS / "metrics.md").write_text(metrics_page(), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,8 @@
 """What is recorded of an episode, each number declared once: how it is called, what it means, where it is drawn.
 
 The fields of `EpisodeRecord` are the table. From here follow what the trainer must fill in, the columns that are
-written, kept in buckets and exported, the charts and hints of Live, the list of Compare and docs/metrics.md, which
-`python -m v3core.metrics > docs/metrics.md` writes anew. To add a metric: its entry here, the line that computes it,
-and a migration; docs/architecture.md has the steps.
+written, kept in buckets and exported, the charts and hints of Live, the list of Compare and docs/metrics.md. To
+add a metric: its entry here, the line that computes it, and a migration; docs/architecture.md has the steps.
 """
 
 import math
@@ -333,14 +332,7 @@ class EpisodeRecord(Acted, Update, InForce):
     )
 
 
-_OVER: Mapping[type, str] = {
-    Acted: "over the episode's own steps",
-    Update: "mean over the gradient steps of the update that learned from the episode's last rollout",
-    InForce: "in force in the episode's last rollout",
-}
-
-
-_PARTS: Mapping[type, str] = {
+OVER: Mapping[type, str] = {
     Acted: "over the episode's own steps",
     Update: "mean over the gradient steps of the update that learned from the episode's last rollout",
     InForce: "in force in the episode's last rollout",
@@ -361,7 +353,7 @@ def _of_knob(name: str) -> Metric:
 
 
 def _declared() -> Iterator[Metric]:
-    for part, over in _PARTS.items():
+    for part, over in OVER.items():
         for entry in fields(part):
             if entry.name in part.__annotations__ and entry.name != "episode":
                 metric: Metric = entry.metadata.get("metric") or _of_knob(entry.name)
@@ -421,43 +413,3 @@ def explain(column: str) -> Metric | None:
     """The metric of an exported column, such as `approx_kl` or `load_3`; None where it is none."""
     name, _, expert = column.rpartition("_")
     return METRICS.get(name if expert.isdigit() else column)
-
-
-def to_markdown() -> str:
-    """docs/metrics.md."""
-    titles = {Acted: "The episode", Update: "Its update", EpisodeRecord: "The run", InForce: "Settings"}
-    sections = [_ABOUT]
-    for part, title in titles.items():
-        metrics = [metric for metric in METRICS.values() if metric.part is part]
-        made_of = f"{_PARTS[part].capitalize()}, where nothing else is said."
-        sections.append(f"## {title}\n\n{made_of}\n\n{_table(metrics)}")
-    return "\n".join([*sections, f"## Worked out where it is drawn\n\n{_table(DERIVED.values())}"])
-
-
-def _table(metrics: Iterable[Metric]) -> str:
-    rows = ["| Column | Title | Unit | Meaning | Chart on Live | Schema |", "|---|---|---|---|---|---|"]
-    for metric in metrics:
-        name = f"{metric.name}_1 …" if metric.per_expert else metric.name
-        over = "" if metric.over in ("", _PARTS.get(metric.part)) else f" Made of {metric.over}."
-        chart = metric.chart.title if metric.chart else ""
-        row = (f"`{name}`", metric.title, metric.unit, f"{metric.sentence}{over}", chart, str(metric.since))
-        rows.append(f"| {' | '.join(row)} |")
-    return "\n".join(rows) + "\n"
-
-
-_ABOUT = """# Metrics
-
-Each number that is recorded of an episode, as `v3core/metrics.py` declares it; `python -m v3core.metrics` prints this
-page.
-
-The columns are those of the table `episodes` and of every [export](data.md). What has `_1 …` is of each expert: a row
-of `expert_loads` in the database, a column for each expert, from 1, in exports. "Schema" is the first whose databases
-have the column; in runs that were recorded before it is empty. The hint beside a chart says the same as this page.
-
-Charts of long runs draw buckets of episodes: each number's mean in a bucket, with the lowest and the highest in the
-hover. Return and success are also drawn as the mean of the last episodes: a tenth of the run, at least 10 and at most
-100. A value that is not a number counts as missing.
-"""
-
-if __name__ == "__main__":
-    print(to_markdown(), end="")

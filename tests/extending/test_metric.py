@@ -88,6 +88,6 @@ def test_a_metric_takes_its_entry_its_line_and_its_migration(project: Project) -
     project.run("-c", OLD)
     page = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/test_metrics.py")
     assert "docs/metrics.md is stale" in project.run(*page, fails=True)
-    (project.folder / "docs/metrics.md").write_text(project.run("-m", "v3core.metrics"), encoding="utf-8")
+    project.run("-m", "tests.docs")
     assert "| `largest_load` | Largest load | 0 to 1 | max(E[α]): the load" in project.read("docs/metrics.md")
     project.run(*page)

@@ -14,7 +14,7 @@ from tests.episode_table import read_episodes
 from v3core.archive import import_archive, importing
 from v3core.errors import V3Error
 from v3core.jobs.files import run_folder
-from v3core.jobs.hidden import remove_abandoned
+from v3core.jobs.housekeeping import remove_abandoned
 from v3core.jobs.supervisor import reconcile
 from v3core.store.hidden_rows import hidden_runs
 from v3core.store.runs import list_runs, resolve

@@ -11,9 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.disks import fill, small_disk
-from v3core.jobs import log_rotation, logs
-from v3core.jobs.log_rotation import rotate_if_large, rotated
-from v3core.jobs.logs import logger, logging_to, read_log_tail
+from v3core.jobs import logs
+from v3core.jobs.logs import logger, logging_to, read_log_tail, rotate_if_large, rotated
 
 ROOT = Path(__file__).resolve().parents[2]
 LIMIT = 100_000
@@ -22,7 +21,7 @@ LIMIT = 100_000
 PRINTER = """
 import os, subprocess, sys
 from pathlib import Path
-from v3core.jobs.log_rotation import rotate_if_large
+from v3core.jobs.logs import rotate_if_large
 
 file, limit, rounds = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 lines = "import sys; [print(f'child {line.strip()} ' + 'x' * 90, flush=True) for line in sys.stdin]"
@@ -90,7 +89,7 @@ def test_output_that_goes_elsewhere_is_left_alone(log, monkeypatch):
     with log.with_name("other.log").open("ab") as other:
         other.write(b"x" * 10)
         other.flush()
-        monkeypatch.setattr(log_rotation, "_STDERR", other.fileno())
+        monkeypatch.setattr(logs, "_STDERR", other.fileno())
         assert not rotate_if_large(log, 5)
     assert log.read_text() == "x" * 10
 
@@ -112,13 +111,13 @@ def test_a_disk_without_room_for_the_copy_keeps_the_log(log, monkeypatch):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     log.write_text("x" * 10)
-    monkeypatch.setattr(log_rotation.shutil, "copyfileobj", no_room)
+    monkeypatch.setattr(logs.shutil, "copyfileobj", no_room)
     with log.open("ab") as output:
-        monkeypatch.setattr(log_rotation, "_STDERR", output.fileno())
+        monkeypatch.setattr(logs, "_STDERR", output.fileno())
         assert not rotate_if_large(log, 5)
         assert log.read_text() == "x" * 10
         monkeypatch.undo()
-        monkeypatch.setattr(log_rotation, "_STDERR", output.fileno())
+        monkeypatch.setattr(logs, "_STDERR", output.fileno())
         assert rotate_if_large(log, 5)
     assert log.read_text() == ""
     assert rotated(log).read_text() == "x" * 10
@@ -136,7 +135,7 @@ def test_lines_of_other_threads_are_lost_only_in_the_moment_of_the_cut(log, monk
     """The price of the copy, measured: a thread that prints without a pause loses next to nothing."""
     lines, done = 40_000, threading.Event()
     with log.open("ab", buffering=0) as output:
-        monkeypatch.setattr(log_rotation, "_STDERR", output.fileno())
+        monkeypatch.setattr(logs, "_STDERR", output.fileno())
         kept = 0
 
         def write():

@@ -14,7 +14,7 @@ from v3core.archive.reading import ArchiveReader
 from v3core.archive.rows import ArchivedRun, check_edits, read_rows, read_run
 from v3core.errors import V3Error
 from v3core.jobs.files import run_folder
-from v3core.jobs.hidden import remove_abandoned, remove_hidden
+from v3core.jobs.housekeeping import remove_abandoned, remove_hidden
 from v3core.jobs.identity import NOWHERE, process_values
 from v3core.jobs.lifecycle import ENDED, Status
 from v3core.store.commands import reject_open

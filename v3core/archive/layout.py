@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from v3core.jobs.files import log_file
-from v3core.jobs.log_rotation import rotated
+from v3core.jobs.logs import rotated
 from v3core.store.run_tables import RUN_FIELDS, RUN_TABLES
 
 SUFFIX = ".v3run"

@@ -1,94 +1,49 @@
 """Curricula: which settings hold when. Pure functions and files; no torch, no database."""
 
-from v3core.curriculum.edit import check_edit, renamed, with_boundaries
-from v3core.curriculum.environments import environment_at, setup_at, setups_of
-from v3core.curriculum.fit import check_environment_named, check_experts, check_fits, environments_of, fits, scaled
-from v3core.curriculum.knobs import (
-    CHOICES,
-    COEFFICIENTS,
-    KNOBS,
-    METRICS,
-    Graph,
-    Metric,
-    Routing,
-    TopKWeights,
-)
-from v3core.curriculum.longer import lengthened
-from v3core.curriculum.model import Architecture, Curriculum, Over, Phase, Ramp, Times, Value
-from v3core.curriculum.presets import (
-    dump,
-    load_curriculum,
-    load_file,
-    load_preset,
-    parse,
-    preset_names,
-    preset_names_for,
-)
-from v3core.curriculum.progress import (
-    BEGIN,
-    PhaseStart,
-    Progress,
-    episodes_left,
-    longest_window,
-    next_phase_due,
-    phase_at,
-    phase_spans,
-    planned_starts,
-    starts_of,
-    steps_left,
-)
-from v3core.curriculum.settings import BaseValues, Settings, settings_at
-from v3core.curriculum.until import Until
-
-__all__ = [
-    "BEGIN",
-    "CHOICES",
-    "COEFFICIENTS",
-    "KNOBS",
-    "METRICS",
-    "Architecture",
-    "BaseValues",
-    "Curriculum",
-    "Graph",
-    "Metric",
-    "Over",
-    "Phase",
-    "PhaseStart",
-    "Progress",
-    "Ramp",
-    "Routing",
-    "Settings",
-    "Times",
-    "TopKWeights",
-    "Until",
-    "Value",
-    "check_edit",
-    "check_environment_named",
-    "check_experts",
-    "check_fits",
-    "dump",
-    "environment_at",
-    "environments_of",
-    "episodes_left",
-    "fits",
-    "lengthened",
-    "load_curriculum",
-    "load_file",
-    "load_preset",
-    "longest_window",
-    "next_phase_due",
-    "parse",
-    "phase_at",
-    "phase_spans",
-    "planned_starts",
-    "preset_names",
-    "preset_names_for",
-    "renamed",
-    "scaled",
-    "settings_at",
-    "setup_at",
-    "setups_of",
-    "starts_of",
-    "steps_left",
-    "with_boundaries",
-]
+from v3core.curriculum.edit import check_edit as check_edit
+from v3core.curriculum.edit import renamed as renamed
+from v3core.curriculum.edit import with_boundaries as with_boundaries
+from v3core.curriculum.environments import setup_at as setup_at
+from v3core.curriculum.environments import setups_of as setups_of
+from v3core.curriculum.fit import check_environment_named as check_environment_named
+from v3core.curriculum.fit import check_experts as check_experts
+from v3core.curriculum.fit import check_fits as check_fits
+from v3core.curriculum.fit import environments_of as environments_of
+from v3core.curriculum.fit import fits as fits
+from v3core.curriculum.fit import scaled as scaled
+from v3core.curriculum.knobs import CHOICES as CHOICES
+from v3core.curriculum.knobs import COEFFICIENTS as COEFFICIENTS
+from v3core.curriculum.knobs import KNOBS as KNOBS
+from v3core.curriculum.knobs import METRICS as METRICS
+from v3core.curriculum.knobs import Graph as Graph
+from v3core.curriculum.knobs import Metric as Metric
+from v3core.curriculum.knobs import Routing as Routing
+from v3core.curriculum.knobs import TopKWeights as TopKWeights
+from v3core.curriculum.longer import lengthened as lengthened
+from v3core.curriculum.model import Architecture as Architecture
+from v3core.curriculum.model import Curriculum as Curriculum
+from v3core.curriculum.model import Over as Over
+from v3core.curriculum.model import Phase as Phase
+from v3core.curriculum.model import Ramp as Ramp
+from v3core.curriculum.model import Times as Times
+from v3core.curriculum.model import Value as Value
+from v3core.curriculum.presets import dump as dump
+from v3core.curriculum.presets import load_curriculum as load_curriculum
+from v3core.curriculum.presets import load_preset as load_preset
+from v3core.curriculum.presets import parse as parse
+from v3core.curriculum.presets import preset_names as preset_names
+from v3core.curriculum.presets import preset_names_for as preset_names_for
+from v3core.curriculum.progress import BEGIN as BEGIN
+from v3core.curriculum.progress import PhaseStart as PhaseStart
+from v3core.curriculum.progress import Progress as Progress
+from v3core.curriculum.progress import episodes_left as episodes_left
+from v3core.curriculum.progress import longest_window as longest_window
+from v3core.curriculum.progress import next_phase_due as next_phase_due
+from v3core.curriculum.progress import phase_at as phase_at
+from v3core.curriculum.progress import phase_spans as phase_spans
+from v3core.curriculum.progress import planned_starts as planned_starts
+from v3core.curriculum.progress import steps_left as steps_left
+from v3core.curriculum.settings import BaseValues as BaseValues
+from v3core.curriculum.settings import Settings as Settings
+from v3core.curriculum.settings import settings_at as settings_at
+from v3core.curriculum.until import Until as Until

@@ -36,13 +36,7 @@ class BackgroundEvaluation:
     """`python -m v3core evaluate` of one checkpoint of a run, under way or over."""
 
     def __init__(self, database: Database, run: RunRow, checkpoint: int, episodes: int) -> None:
-        """Start it.
-
-        Args:
-            database: an open store.
-            run: whose checkpoint.
-            checkpoint: its episode count.
-            episodes: how many to play.
+        """Start to play `episodes` with the run's checkpoint at that episode count.
 
         Raises:
             V3Error: if the process cannot be started.

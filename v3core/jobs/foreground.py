@@ -26,16 +26,8 @@ def train_here(
 
     Ctrl-C stops it gracefully, with a checkpoint; a second one does no harm. The log goes to the run's folder.
 
-    Args:
-        database: an open store.
-        config: what to train.
-        on_progress: called after each update that ended an episode.
-
-    Returns:
-        The run's id, and the status it ended with; its reason is in the run's row.
-
-    Raises:
-        V3Error: if the database will not do.
+    `on_progress` is called after each update that ended an episode. Returns the run's id, and the status it ended with;
+    its reason is in the run's row.
     """
     now = datetime.now(UTC)
     with stop_on_signals() as stop:

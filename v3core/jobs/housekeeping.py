@@ -1,4 +1,4 @@
-"""Room on the disk: how much each run takes, what is left of deleted ones, and giving free space back."""
+"""Room on the disk: how much each run takes, what is left of deleted ones, and reclaiming disk space."""
 
 import re
 import shutil
@@ -8,9 +8,12 @@ from pathlib import Path
 
 from v3core.errors import V3Error
 from v3core.jobs.files import DELETED, run_folder
+from v3core.jobs.identity import is_alive, process_of
 from v3core.jobs.lifecycle import ACTIVE, ENDED
 from v3core.store.database import Database
+from v3core.store.hidden_rows import find_hidden, hidden_runs, remove_hidden_part
 from v3core.store.history import read_checkpoints
+from v3core.store.run_row import RunRow
 from v3core.store.runs import all_ids, database_sizes, runs_in
 
 _RUN_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -99,6 +102,35 @@ def remove_leftovers(found: list[Leftover]) -> list[str]:
         except OSError as error:
             problems.append(f"{leftover.path} cannot be deleted: {error.strerror or error}.")
     return problems
+
+
+# Runs that no list shows: being imported or deleted, in several commits so that others can write in between. Their row
+# names the process that is at it. If that dies, whoever looks at the runs next removes what is left.
+
+
+def remove_abandoned(database: Database) -> list[str]:
+    """Remove hidden runs whose process, on this machine, has died; returns their ids."""
+    with database.read() as tx:
+        dead = [run.id for run in hidden_runs(tx) if _is_dead(run)]
+    for run_id in dead:
+        remove_hidden(database, run_id)
+    return dead
+
+
+def remove_hidden(database: Database, run_id: str) -> None:
+    """Delete the files of a hidden run, then its rows: by its row its files are found."""
+    with database.read() as tx:
+        if find_hidden(tx, run_id) is None:
+            return
+    shutil.rmtree(run_folder(run_id, database.data_dir), ignore_errors=True)
+    more = True
+    while more:
+        with database.write() as tx:
+            more = remove_hidden_part(tx, run_id)
+
+
+def _is_dead(run: RunRow) -> bool:
+    return is_alive(process_of(run)) is False
 
 
 def compact(database: Database) -> tuple[int, int]:

@@ -204,17 +204,7 @@ def drain(database: Database, command: Command = worker_command) -> list[str]:
     """Start workers for queued runs, by priority and then by age, while slots are free.
 
     Safe when many processes do it at once: each run is claimed by one of them, and the slots are never exceeded. A run
-    whose import folders are not on this machine is left where it is.
-
-    Args:
-        database: an open store.
-        command: from run id to the command line of its process.
-
-    Returns:
-        Ids of the runs that were started.
-
-    Raises:
-        V3Error: if the database will not do.
+    whose import folders are not on this machine is left where it is. Returns the ids of the runs that were started.
     """
     with database.read() as tx:  # usually there is nothing to do, and no reason to become the only writer
         if not _next_runs(tx):

@@ -1,6 +1,9 @@
-"""The log of a run: written by its process, read by pages."""
+"""The log of a run: written by its process, kept small, read by pages."""
 
+import fcntl
 import logging
+import os
+import shutil
 import sys
 import time
 from collections.abc import Iterator
@@ -10,8 +13,10 @@ from pathlib import Path
 from typing import TextIO
 
 from v3core.jobs.files import log_file
-from v3core.jobs.log_rotation import LIMIT_BYTES, rotated
 
+LIMIT_BYTES = 5 * 1024 * 1024
+"""A log is rotated once it is larger; so a run's logs stay below twice this, and what is printed in a second."""
+_STDERR = 2
 _BLOCK_BYTES = 64 * 1024
 
 logger = logging.getLogger("v3core.run")
@@ -86,3 +91,37 @@ def _tail(file: Path, lines: int) -> bytes:
     except FileNotFoundError:
         return b""
     return tail
+
+
+def rotated(file: Path) -> Path:
+    """Where the older part of a log lies: `worker.log.1` beside `worker.log`."""
+    return file.with_name(f"{file.name}.1")
+
+
+def rotate_if_large(file: Path, limit: int = LIMIT_BYTES) -> bool:
+    """If this process's stderr is `file` and has grown too large, move what it holds to `rotated(file)`.
+
+    The content is copied and the file cut to nothing, instead of being renamed: the simulators that an environment
+    starts hold the same file open and cannot be told to open another. What is printed in the moment between the copy
+    and the cut is lost. Costs one fstat if there is nothing to do; never raises because of the disk.
+
+    Args:
+        file: the log that the launcher opened for appending as stdout and stderr.
+        limit: bytes.
+
+    Returns:
+        Whether it was rotated.
+    """
+    try:
+        log = os.fstat(_STDERR)
+        if log.st_size <= limit or not os.path.samestat(log, file.stat()):
+            return False
+        # Without O_APPEND the next write would go to the old place, after a hole as large as what was cut.
+        if not fcntl.fcntl(_STDERR, fcntl.F_GETFL) & os.O_APPEND:
+            return False
+        with file.open("rb", buffering=0) as source, rotated(file).open("wb", buffering=0) as target:
+            shutil.copyfileobj(source, target, 1 << 20)
+        os.truncate(file, 0)
+    except OSError:  # the disk is full, or the folder was deleted: training goes on, and so does the old log
+        return False
+    return True

@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 from v3core.errors import V3Error
 from v3core.jobs.files import log_file, run_folder
 from v3core.jobs.lifecycle import ACTIVE, Status
-from v3core.jobs.log_rotation import rotate_if_large
+from v3core.jobs.logs import rotate_if_large
 from v3core.jobs.memory_kills import MemoryKills
 from v3core.jobs.notice import WebhookCaller
 from v3core.jobs.reserve import release_reserve

@@ -29,9 +29,6 @@ def call_webhooks(database: Database) -> int:
     Safe in many processes at once: each run is claimed by one. If that one dies over it, another tells it a minute
     later, perhaps for the second time. May take some 20 seconds per run: not for a page.
 
-    Args:
-        database: an open store.
-
     Returns:
         How many were told. What came of each is in its history; the network's failures are not raised.
 

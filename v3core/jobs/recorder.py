@@ -1,5 +1,6 @@
 """The trainer's hooks: what it reports goes to the store and the log, what people ask comes from the store."""
 
+import logging
 import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
@@ -68,14 +69,9 @@ class Recorder:
         signalled: StopRequest,
         on_progress: Callable[[ForegroundProgress], None] | None = None,
     ) -> None:
-        """Record `run` through `writer`.
+        """Record `run`, as it was claimed, through its `writer`.
 
-        Args:
-            database: an open store.
-            run: the run as it was claimed.
-            writer: of this run.
-            signalled: whether this process was signalled to stop.
-            on_progress: called on the training thread after each update that ended an episode.
+        `on_progress` is called on the training thread after each update that ended an episode.
         """
         self._database = database
         self._run = run
@@ -107,20 +103,40 @@ class Recorder:
     def trains_on(self, device: str) -> None:
         """Record and log it."""
         logger.info("The network computes on %s.", device)
-
-        def write(tx: Transaction) -> None:
-            update_run(tx, self._run.id, {"device": device}, only_in=ACTIVE)
-
-        self._writer.also(write)
+        self._set("device", device)
 
     def sees(self, text: str) -> None:
         """Record and log it."""
         logger.info("%s", text)
+        self._set("sees", text)
 
+    def _set(self, column: str, value: str) -> None:
         def write(tx: Transaction) -> None:
-            update_run(tx, self._run.id, {"sees": text}, only_in=ACTIVE)
+            update_run(tx, self._run.id, {column: value}, only_in=ACTIVE)
 
         self._writer.also(write)
+
+    def _note(
+        self,
+        kind: str,
+        message: str,
+        write: Callable[[Transaction, datetime], object] | None = None,
+        *,
+        then: Callable[[], None] | None = None,
+        level: int = logging.INFO,
+    ) -> None:
+        """Log a sentence and add it to the run's history, in one transaction with what `write` writes.
+
+        If that returns False, it was written before, and so was the sentence. `then` is called once it is committed.
+        """
+        logger.log(level, "%s", message)
+        now = datetime.now(UTC)
+
+        def both(tx: Transaction) -> None:
+            if write is None or write(tx, now) is not False:
+                add_event(tx, self._run.id, actor="worker", kind=kind, message=message, now=now)
+
+        self._writer.also(both, then=then)
 
     def record(self, episodes: Sequence[EpisodeRecord], step: int) -> None:
         """Hand the episodes to the writer."""
@@ -148,47 +164,29 @@ class Recorder:
         """Record and log it."""
         results = [(played.return_, played.length, played.success) for played in evaluation.episodes]
         mean = sum(return_ for return_, _, _ in results) / len(results)
-        message = f"Evaluation at episode {evaluation.episode}: mean return {mean:.2f} over {len(results)} episodes."
-        logger.info(message)
-        now = datetime.now(UTC)
-
-        def write(tx: Transaction) -> None:
-            add_evaluation(
-                tx,
-                self._run.id,
-                episode=evaluation.episode,
-                step=evaluation.step,
-                env=evaluation.env,
-                results=results,
-                now=now,
-            )
-            add_event(tx, self._run.id, actor="worker", kind="evaluation", message=message, now=now)
-
-        self._writer.also(write)
+        at, step, env = evaluation.episode, evaluation.step, evaluation.env
+        self._note(
+            "evaluation",
+            f"Evaluation at episode {at}: mean return {mean:.2f} over {len(results)} episodes.",
+            lambda tx, now: add_evaluation(tx, self._run.id, episode=at, step=step, env=env, results=results, now=now),
+        )
 
     def update_undone(self, reason: str, in_a_row: int) -> None:
         """Record and log it."""
         message = f"Nothing learned from a rollout: {reason} ({in_a_row} in a row)."
-        logger.warning(message)
-        now = datetime.now(UTC)
-        self._writer.also(
-            lambda tx: add_event(tx, self._run.id, actor="worker", kind="undone", message=message, now=now)
-        )
+        self._note("undone", message, level=logging.WARNING)
 
     def phase_changed(self, change: PhaseChange) -> None:
         """Record and log it."""
         planned = f" (planned at {change.planned})" if change.planned not in {None, change.episode} else ""
-        message = f"Phase {change.phase + 1} '{change.name}' begins at episode {change.episode}{planned}."
-        logger.info(message)
         self._boundaries.add(change.episode)
-        now = datetime.now(UTC)
-        row = PhaseChangeRow(**vars(change), generation=self._run.generation, at=now)
-
-        def write(tx: Transaction) -> None:
-            if add_phase_change(tx, self._run.id, row):
-                add_event(tx, self._run.id, actor="worker", kind="phase", message=message, now=now)
-
-        self._writer.also(write)
+        self._note(
+            "phase",
+            f"Phase {change.phase + 1} '{change.name}' begins at episode {change.episode}{planned}.",
+            lambda tx, now: add_phase_change(
+                tx, self._run.id, PhaseChangeRow(**vars(change), generation=self._run.generation, at=now)
+            ),
+        )
 
     def orders(self) -> Orders:
         """What was asked since the last call; looks into the database a few times a second at most."""
@@ -236,7 +234,7 @@ class Recorder:
             try:
                 answer(row)
             except V3Error as problem:  # what is given with it cannot be read
-                self._reject(row, str(problem))
+                self._reject(row.id, row.kind, str(problem))
 
     # One method for each kind of the table in `jobs/control/kinds.py` that a worker answers.
 
@@ -280,12 +278,13 @@ class Recorder:
         self._longer.append(Longer(row.id, int(row.value or 0)))
 
     def _unknown(self, row: CommandRow) -> None:
-        self._reject(row, f"Its worker does not know the command '{row.kind}'; stop the run and resume it.")
+        sentence = f"Its worker does not know the command '{row.kind}'; stop the run and resume it."
+        self._reject(row.id, row.kind, sentence)
 
-    def _reject(self, row: CommandRow, reason: str) -> None:
-        logger.warning("The command '%s' was rejected: %s", row.kind, reason)
+    def _reject(self, command: int, kind: str, reason: str) -> None:
+        logger.warning("The command '%s' was rejected: %s", kind, reason)
         now = datetime.now(UTC)
-        self._writer.also(lambda tx: commands.reject_open(tx, self._run.id, reason=reason, now=now, ids=[row.id]))
+        self._writer.also(lambda tx: commands.reject_open(tx, self._run.id, reason=reason, now=now, ids=[command]))
 
     def hold(self, episode: int, *, in_rollout: bool = False) -> None:
         """Be paused, with heartbeats continuing, until something else is asked for; in a rollout edits wait."""
@@ -326,59 +325,44 @@ class Recorder:
 
     def remark(self, message: str) -> None:
         """Record and log it."""
-        logger.info(message)
-        now = datetime.now(UTC)
-        self._writer.also(
-            lambda tx: add_event(tx, self._run.id, actor="worker", kind="remark", message=message, now=now)
-        )
+        self._note("remark", message)
 
     def edit_applied(self, edit: Edit, episode: int) -> None:
         """Record and log it."""
         ends = ", ".join(map(str, edit.curriculum.boundaries)) or "none"
-        message = f"Curriculum edited from episode {episode} on; boundaries: {ends}."
-        logger.info(message)
-        now = datetime.now(UTC)
-
-        def write(tx: Transaction) -> None:
-            commands.apply_revision(tx, self._run.id, edit.id, episode=episode, now=now)
-            add_event(tx, self._run.id, actor="worker", kind="edit", message=message, now=now)
-
-        self._writer.also(write)
+        self._note(
+            "edit",
+            f"Curriculum edited from episode {episode} on; boundaries: {ends}.",
+            lambda tx, now: commands.apply_revision(tx, self._run.id, edit.id, episode=episode, now=now),
+        )
 
     def edit_rejected(self, edit: Edit, reason: str) -> None:
         """Record and log it."""
-        logger.warning("Curriculum edit rejected: %s", reason)
-        now = datetime.now(UTC)
-
-        def write(tx: Transaction) -> None:
-            commands.reject_revision(tx, self._run.id, edit.id, reason=reason, now=now)
-            add_event(tx, self._run.id, actor="worker", kind="edit", message=f"Edit rejected: {reason}", now=now)
-
-        self._writer.also(write)
+        self._note(
+            "edit",
+            f"Edit rejected: {reason}",
+            lambda tx, now: commands.reject_revision(tx, self._run.id, edit.id, reason=reason, now=now),
+        )
 
     def length_applied(self, longer: Longer, curriculum: Curriculum | None, episode: int) -> None:
-        """Record and log it."""
+        """Record and log it; curves and means are taken over the new length from now on."""
         message = f"To be trained up to episode {longer.episodes}, not {self._episodes}."
-        logger.info(message)
-        self._episodes, now = longer.episodes, datetime.now(UTC)
+        self._episodes = longer.episodes
 
-        def write(tx: Transaction) -> None:
+        def write(tx: Transaction, now: datetime) -> None:
             set_length(tx, get_run(tx, self._run.id), longer.episodes)
             if curriculum is not None:
                 commands.add_revision(tx, self._run.id, curriculum, actor="worker", now=now, applied_episode=episode)
             commands.apply_commands(tx, self._run.id, ids=[longer.id], episode=episode, now=now)
-            add_event(tx, self._run.id, actor="worker", kind="length", message=message, now=now)
 
-        self._writer.also(write, then=self._writer.count_again)
+        self._note("length", message, write, then=self._writer.count_again)
         self._writer.flush()
         with self._database.read() as tx:
             self._returns = recent_returns(tx, self._run.id)
 
     def length_rejected(self, longer: Longer, reason: str) -> None:
         """Record and log it."""
-        logger.warning("A new length was rejected: %s", reason)
-        now = datetime.now(UTC)
-        self._writer.also(lambda tx: commands.reject_open(tx, self._run.id, reason=reason, now=now, ids=[longer.id]))
+        self._reject(longer.id, "extend", reason)
 
     def checkpoint_path(self, episode: int) -> Path:
         """In the run's folder."""

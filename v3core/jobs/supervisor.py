@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from v3core.jobs import identity
-from v3core.jobs.hidden import remove_abandoned
+from v3core.jobs.housekeeping import remove_abandoned
 from v3core.jobs.identity import is_here, process_of
 from v3core.jobs.launcher import Command, drain, worker_command
 from v3core.jobs.lifecycle import ACTIVE, Status, change_status
@@ -49,18 +49,8 @@ def reconcile(database: Database, now: datetime | None = None, command: Command 
 
     What imports and deletions that died halfway have left is removed.
 
-    Cheap: one query when no run is queued or active. Safe in many processes at once.
-
-    Args:
-        database: an open store.
-        now: the time; default the clock's.
-        command: from run id to the command line of its worker.
-
-    Returns:
-        Ids of the runs that changed their status by this call.
-
-    Raises:
-        V3Error: if the database will not do.
+    Cheap: one query when no run is queued or active. Safe in many processes at once. Returns the ids of the runs that
+    changed their status by this call.
     """
     now = now or datetime.now(UTC)
     with database.read() as tx:

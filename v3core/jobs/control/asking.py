@@ -23,17 +23,7 @@ MOST_TAGS = 500
 
 
 def ask(database: Database, run_id: str, actor: str = "user", *, kind: str) -> None:
-    """Ask what a worker answers and nothing is given with. Asking twice does it once.
-
-    Args:
-        database: an open store.
-        run_id: full id.
-        actor: who asks, for the run's history.
-        kind: one of `COMMANDS`.
-
-    Raises:
-        V3Error: if the table refuses it.
-    """
+    """Ask a command of `COMMANDS` that a worker answers and with which nothing is given. Asking twice does it once."""
     with database.write() as tx:
         run = get_run(tx, run_id, for_update=True)
         waiting = {row.kind for row in commands.read_commands(tx, run.id, only_open=True)}
@@ -51,11 +41,6 @@ def stop(database: Database, run_id: str, actor: str = "user") -> Status:
     """Ask a run to end after its present rollout, with a checkpoint; returns at once. Asking twice does it once.
 
     A worker that does not stop is signalled, and in the end killed: see `v3core.jobs.supervisor`.
-
-    Args:
-        database: an open store.
-        run_id: full id.
-        actor: who asks, for the run's history.
 
     Returns:
         STOPPED for a run that was still queued, else STOPPING.
@@ -108,15 +93,9 @@ def _stop(tx: Transaction, run: RunRow, actor: str, now: datetime) -> Status:
 
 
 def wait_stopped(database: Database, run_id: str, timeout: float) -> Status:
-    """Wait until a run has ended, signalling and killing its worker if it does not stop in time.
+    """Wait for the end of a run, signalling and killing its worker if it does not stop in time; returns its status.
 
-    Args:
-        database: an open store.
-        run_id: full id.
-        timeout: seconds after which to give up.
-
-    Returns:
-        Its status at the end of the wait.
+    After `timeout` seconds it returns in any case.
     """
     deadline = time.monotonic() + timeout
     while True:
@@ -151,12 +130,7 @@ def annotate(
 ) -> None:
     """Set the tags or the notes of a run, ended or not; None leaves them as they are.
 
-    Args:
-        database: an open store.
-        run_id: full id.
-        tags: words, separated by blanks or commas; doubled ones count once.
-        notes: any text.
-        actor: who, for the run's history.
+    Tags are words, separated by blanks or commas; doubled ones count once.
     """
     values: dict[str, str | None] = {}
     if tags is not None:

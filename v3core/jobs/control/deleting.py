@@ -9,7 +9,7 @@ from typing import Any
 from v3core.errors import V3Error
 from v3core.jobs.control.kinds import COMMANDS, check, named
 from v3core.jobs.files import DELETED, run_folder
-from v3core.jobs.hidden import remove_hidden
+from v3core.jobs.housekeeping import remove_hidden
 from v3core.jobs.identity import is_alive, process_of, process_values
 from v3core.jobs.lifecycle import Status
 from v3core.store.database import Database

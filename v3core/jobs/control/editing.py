@@ -23,16 +23,10 @@ def current_curriculum(database: Database, run_id: str) -> Curriculum:
 
 
 def request_edit(database: Database, run_id: str, curriculum: Curriculum, actor: str = "user") -> None:
-    """Ask a run to go on under another curriculum, which may differ only in what lies ahead.
+    """Ask a run to continue under another curriculum, given whole, which may differ only in what lies ahead.
 
     A run that trains applies it between two updates, or rejects it if it has gone past by then; the command's row says
     which. For one that waits in the queue it is in force at once.
-
-    Args:
-        database: an open store.
-        run_id: full id.
-        curriculum: the whole curriculum, past phases included.
-        actor: who asks.
 
     Raises:
         V3Error: also if the edit reaches into what was already trained.

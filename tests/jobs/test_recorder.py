@@ -299,7 +299,7 @@ def test_an_edit_is_passed_on_once_and_its_fate_recorded(db, running, writer, ho
 def test_the_database_is_not_asked_at_every_rollout(db, running, writer, monkeypatch):
     hooks = Recorder(db, running, writer, signalled=StopRequest())
     polls = []
-    monkeypatch.setattr(recorder.commands, "read_commands", lambda *_: polls.append(1) or [])
+    monkeypatch.setattr(recorder.commands, "read_commands", lambda *_, **__: polls.append(1) or [])
     for _ in range(100):
         hooks.orders()
     assert len(polls) == 1

@@ -19,6 +19,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import String, event, inspect, select, text
 
 from tests.databases import empty_database
+from tests.store.schema_1 import make_tables
 from v3core.errors import V3Error
 from v3core.store import dialect, migrations, opening
 from v3core.store.database import Database
@@ -53,7 +54,8 @@ def old(tmp_path):
 def make_schema(engine, version):
     """The tables of an earlier schema, as they were made before the store used Alembic."""
     with dialect.schema_transaction(engine) as tx:
-        migrations.migrate(tx, 0, version)
+        make_tables(tx)
+        migrations.migrate(tx, 1, version)
         tx.exec_driver_sql(f"DROP TABLE {REVISION_TABLE}")
 
 

@@ -24,27 +24,24 @@ def migrate(tx: Connection, version: int, to: int = SCHEMA_VERSION) -> None:
 
     Args:
         tx: the only writing transaction; what is done in it can be undone with it. On SQLite without foreign keys.
-        version: the schema that `meta.schema_version` tells; 0 for a database without tables.
+        version: the schema that `meta.schema_version` tells.
         to: the schema wanted.
     """
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
     config.attributes["connection"] = tx
     with _ALEMBIC:
-        if version and not inspect(tx).has_table(REVISION_TABLE):
+        if not inspect(tx).has_table(REVISION_TABLE):
             command.stamp(config, str(version))  # written before V3 Lab used Alembic
         command.upgrade(config, str(to))
     # What is derived from other rows is made anew here, by the code of this schema: `if version < N: …`.
-    if 0 < version < 4 <= to:
+    if version < 4 <= to:
         for run_id in tx.execute(select(runs.c.id)).scalars().all():
             rebuild_rollups(tx, run_id)
-    if 0 < version < 5 <= to:
+    if version < 5 <= to:
         # Until then it was the mean of 100 episodes, however short the run.
         short = select(runs.c.id).where(runs.c.episodes < LONGEST_WINDOW * 10, runs.c.mean_return.is_not(None))
         for run_id in tx.execute(short).scalars().all():
             mean = recent_returns(tx, run_id).mean
             tx.execute(runs.update().values(mean_return=mean).where(runs.c.id == run_id))
-    if version:
-        tx.execute(meta.update().values(value=str(to)).where(meta.c.key == "schema_version"))
-    else:
-        tx.execute(meta.insert().values(key="schema_version", value=str(to)))
+    tx.execute(meta.update().values(value=str(to)).where(meta.c.key == "schema_version"))

@@ -1,8 +1,10 @@
 """What pip installs works without a checkout, and names the versions that requirements.txt pins."""
 
+import ast
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -54,16 +56,19 @@ def user(installed, tmp_path):
     variables = {name: value for name, value in os.environ.items() if not name.startswith(("V3_", "STREAMLIT_"))}
     variables |= {"PYTHONPATH": "", "XDG_DATA_HOME": str(tmp_path / "home"), "HOME": str(tmp_path)}
 
-    def give(*arguments, program="v3lab"):
-        return subprocess.run(
+    def give(*arguments, program="v3lab", fails=False):
+        done = subprocess.run(
             [installed / "bin" / program, *arguments],
             cwd=tmp_path,
             env=variables,
             stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE if fails else None,
             text=True,
             timeout=240,
-            check=True,
-        ).stdout
+            check=not fails,
+        )
+        assert bool(done.returncode) is fails
+        return done.stderr if fails else done.stdout
 
     yield give
     kill_all(tmp_path / "home" / "v3lab")
@@ -135,3 +140,25 @@ def test_each_python_that_is_named_is_taken():
     minors = [int(found[1]) for line in PROJECT["classifiers"] if (found := re.search(r":: 3\.(\d+)$", line))]
     wanted = Requirement(f"python{PROJECT['requires-python']}").specifier
     assert minors == [minor for minor in range(30) if wanted.contains(f"3.{minor}.1")] == [11, 12, 13]
+
+
+def test_sentences_name_the_command_that_is_there(user, installed):
+    done = user("show", "0000", fails=True)
+    assert done.endswith("list them with: v3lab runs.\n")
+    assert "Usage: v3lab runs" in user("runs", "--help")
+    for path in sorted((ROOT / "v3core").rglob("*.py")):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        documented = (ast.Module, ast.ClassDef, ast.FunctionDef)
+        docs = {ast.get_docstring(node, clean=False) for node in ast.walk(tree) if isinstance(node, documented)}
+        texts = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)} - docs
+        said = [text for text in texts if isinstance(text, str) and "python -m v3core" in text and "\n" not in text]
+        assert said == (["python -m v3core"] if path.name == "paths.py" else []), path
+
+
+@pytest.mark.parametrize("minor", [12, 13])
+def test_other_pythons_can_read_it(minor, tmp_path):
+    program = shutil.which(f"python3.{minor}")
+    if program is None or subprocess.run([program, "--version"], capture_output=True, check=False).returncode:
+        pytest.skip(f"Python 3.{minor} is not installed here; the workflow has it")
+    command = [program, "-W", "error", "-m", "compileall", "-q", "-f", "v3core", "pages", "app.py", "asgi.py"]
+    subprocess.run(command, cwd=ROOT, env=os.environ | {"PYTHONPYCACHEPREFIX": str(tmp_path)}, check=True)

@@ -13,7 +13,7 @@ from v3core.errors import V3Error
 from v3core.jobs.housekeeping import in_words, leftovers
 from v3core.jobs.launcher import slots
 from v3core.jobs.webhook import webhook
-from v3core.paths import DATA_VARIABLE, INSTALLED, PACKAGE, data_dir, shipped
+from v3core.paths import COMMAND, DATA_VARIABLE, INSTALLED, PACKAGE, data_dir, shipped
 from v3core.serve import DEFAULT_PORT, check_port
 from v3core.store.opening import open_database
 
@@ -84,10 +84,10 @@ def _data() -> Iterator[Finding]:
         return
     yield Finding("Data folder", True, f"{folder}, {why}")
     yield Finding("Database", True, database.describe())
-    yield Finding("Slots", True, f"{limit}: as many runs train at once here, others wait; see python -m v3core slots")
+    yield Finding("Slots", True, f"{limit}: as many runs train at once here, others wait; see {COMMAND} slots")
     if found:
         room = in_words(sum(leftover.bytes for leftover in found))
-        yield Finding("Left over", False, f"{room} in {len(found)} places; see python -m v3core tidy", needed=False)
+        yield Finding("Left over", False, f"{room} in {len(found)} places; see {COMMAND} tidy", needed=False)
     free = shutil.disk_usage(folder).free
     yield Finding("Disk", free > LITTLE_DISK_BYTES, f"{in_words(free)} free in {folder}", needed=False)
 

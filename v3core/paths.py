@@ -10,6 +10,8 @@ PACKAGE = Path(__file__).resolve().parent
 INSTALLED = (PACKAGE / "_app").is_dir()
 """Whether this is an installed package: its wheel carries the files of the checkout's top level in `_app`."""
 _TOP = PACKAGE / "_app" if INSTALLED else PACKAGE.parent
+COMMAND = "v3lab" if INSTALLED else "python -m v3core"
+"""How somebody gives a command here."""
 SERVE = "v3lab serve" if INSTALLED else "make run"
 """How somebody starts the dashboard here."""
 

@@ -17,6 +17,7 @@ from v3core.jobs.files import run_folder
 from v3core.jobs.housekeeping import remove_abandoned, remove_hidden
 from v3core.jobs.identity import NOWHERE, process_values
 from v3core.jobs.lifecycle import ENDED, Status
+from v3core.paths import COMMAND
 from v3core.store.commands import reject_open
 from v3core.store.database import Database
 from v3core.store.hidden_rows import (
@@ -105,7 +106,7 @@ def _begin(database: Database, run: ArchivedRun, run_id: str) -> None:
         if find_hidden(tx, run_id) is None and (folder.exists() or folder.is_symlink()):
             raise V3Error(
                 f"There is a folder {folder} already, of a run that was deleted; remove it with: "
-                "python -m v3core tidy --delete."
+                f"{COMMAND} tidy --delete."
             )
         if not begin_import(tx, values):
             raise V3Error(f"Run {run_id[:8]} is being imported or deleted by another process just now; wait for it.")

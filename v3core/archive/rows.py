@@ -14,6 +14,7 @@ from v3core.curriculum import Curriculum
 from v3core.environments.registry import imports_of
 from v3core.errors import explain
 from v3core.jobs.control.kinds import COMMANDS
+from v3core.paths import COMMAND
 from v3core.store import commands
 from v3core.store.run_tables import RUN_TABLES, Field, Kind
 from v3core.store.schema import STORED
@@ -91,7 +92,7 @@ def _check_environments(reader: ArchiveReader, run: ArchivedRun, curriculum: Cur
         what = "wrapper" if name in run.config.wrappers else "environment"
         reader.refuse(
             f"its {what} '{name}' imports code of that name on this machine; if you trust it, "
-            "use: python -m v3core import FILE --allow-import"
+            f"use: {COMMAND} import FILE --allow-import"
         )
 
 

@@ -3,20 +3,15 @@
 Exit code 0, or non-zero with one sentence on stderr.
 """
 
-import sys
-from pathlib import Path
-
 import click
 
 from v3core.cli import ask, exchange, machine, show, start  # each adds its commands
 from v3core.cli.common import commands, fail
 from v3core.errors import V3Error
 from v3core.output import ReaderGoneError, echo, prepare
+from v3core.paths import COMMAND
 
 __all__ = ["ask", "commands", "exchange", "machine", "main", "show", "start"]
-
-COMMAND = "v3lab" if Path(sys.argv[0]).name == "v3lab" else "python -m v3core"
-"""As it was given."""
 
 
 def main(arguments: list[str] | None = None) -> int:

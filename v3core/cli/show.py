@@ -26,6 +26,7 @@ from v3core.jobs.files import log_file
 from v3core.jobs.launch import waits_for
 from v3core.jobs.logs import read_log_tail
 from v3core.output import echo
+from v3core.paths import COMMAND
 from v3core.store.commands import read_commands, read_revisions
 from v3core.store.database import Database
 from v3core.store.history import read_events
@@ -54,7 +55,7 @@ def runs(as_json: bool, sizes: bool) -> None:
             return
     if not rows:
         echo(f"No runs yet in {database.describe()}.")
-        echo("Start one: python -m v3core train --env CartPole-v1 --episodes 600")
+        echo(f"Start one: {COMMAND} train --env CartPole-v1 --episodes 600")
         return
     width = max(len(row.name) for row in rows)
     for row in rows:

@@ -14,6 +14,7 @@ from v3core.environments.action_space import action_spec
 from v3core.environments.make import graph_of, make_or_explain
 from v3core.environments.types import EnvironmentSpec
 from v3core.errors import V3Error, suggestion
+from v3core.paths import COMMAND
 
 # They give no reward, or need further packages.
 _OFFERED = ("gymnasium.envs.classic_control", "gymnasium.envs.box2d", "gymnasium.envs.toy_text")
@@ -74,7 +75,7 @@ def check_environment(env: EnvironmentSetup | str, *, allow_import: bool) -> Env
             what, option, instead = ("Wrapper", "wrapper", "wrapper of Gymnasium")
         raise V3Error(
             f"{what} '{setup.imports[0]}' imports code, which only the command line may; "
-            f"train with `python -m v3core train --{option}`, or choose a {instead}."
+            f"train with `{COMMAND} train --{option}`, or choose a {instead}."
         )
     _check_id(setup.env_id)
     made = make_or_explain(setup)

@@ -5,6 +5,7 @@ import traceback
 from collections.abc import Iterator
 
 from v3core.errors import V3Error
+from v3core.paths import COMMAND
 
 REASON_CHARACTERS = 300
 TRACEBACK_CHARACTERS = 20_000
@@ -19,7 +20,7 @@ def describe_failure(error: BaseException) -> str:
             isinstance(cause, RuntimeError | OSError) and any(words in _text(cause) for words in _OUT_OF_MEMORY)
         ):
             return (
-                f"Memory ran out ({_name(cause)}); let fewer runs train at once (python -m v3core slots N), or train a "
+                f"Memory ran out ({_name(cause)}); let fewer runs train at once ({COMMAND} slots N), or train a "
                 "smaller network in fewer environments."
             )
         if isinstance(cause, OSError) and cause.errno in {errno.ENOSPC, errno.EDQUOT}:

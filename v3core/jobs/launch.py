@@ -13,7 +13,7 @@ from pathlib import Path
 from v3core import __version__
 from v3core.config import RunConfig
 from v3core.errors import V3Error
-from v3core.paths import import_folders
+from v3core.paths import COMMAND, import_folders
 from v3core.store.run_row import RunRow
 
 NAMES = frozenset(
@@ -129,7 +129,7 @@ def waits_for(run: RunRow) -> str | None:
         return None
     return (
         f"It waits for {missing}, which is not on this machine; put that back, or stop the run and resume it with: "
-        f"python -m v3core resume {run.id[:8]} --here."
+        f"{COMMAND} resume {run.id[:8]} --here."
     )
 
 
@@ -149,7 +149,7 @@ def renewed(run: RunRow, *, here: bool) -> str:
     if missing := launch.missing():
         raise V3Error(
             f"Run {run.id[:8]} '{run.name}' was launched with {missing}, which is not on this machine; put that back, "
-            f"or resume it from a shell that has what it imports: python -m v3core resume {run.id[:8]} --here."
+            f"or resume it from a shell that has what it imports: {COMMAND} resume {run.id[:8]} --here."
         )
     return replace(launch, version=__version__).to_json()
 

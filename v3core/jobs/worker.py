@@ -20,6 +20,7 @@ from v3core.jobs.recorder import ForegroundProgress, Recorder
 from v3core.jobs.reserve import hold_reserve, release_reserve
 from v3core.jobs.signals import StopRequest
 from v3core.jobs.supervisor import describe_stop
+from v3core.paths import COMMAND
 from v3core.store.commands import curriculum_in_force, open_stop
 from v3core.store.database import Database
 from v3core.store.history import (
@@ -131,7 +132,7 @@ def adopt(database: Database, run_id: str) -> RunRow:
         }
         mine = [os.getpid(), os.getppid()]
         if not update_run(tx, run_id, values, only_in={Status.STARTING, Status.STOPPING}, pids=mine):
-            raise V3Error(f"Run {run_id} is {run.status}, not waiting for this process; see: python -m v3core runs.")
+            raise V3Error(f"Run {run_id} is {run.status}, not waiting for this process; see: {COMMAND} runs.")
         return get_run(tx, run_id)
 
 

@@ -19,6 +19,7 @@ from sqlalchemy.exc import (
 )
 
 from v3core.errors import V3Error
+from v3core.paths import COMMAND
 
 BUSY_TIMEOUT_SECONDS = 30
 """How long a write waits for another process's write before it gives up."""
@@ -287,7 +288,7 @@ def explain_damage(url: URL, problem: str) -> str:
     """One sentence for a SQLite file that is damaged."""
     return (
         f"The database {describe(url)} is damaged ({problem}); restore a copy of it, or set it aside and begin anew "
-        "with: python -m v3core doctor --set-aside-database."
+        f"with: {COMMAND} doctor --set-aside-database."
     )
 
 

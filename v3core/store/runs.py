@@ -10,6 +10,7 @@ from sqlalchemy import Update, bindparam, delete, insert, select, update
 
 from v3core.config import RunConfig
 from v3core.errors import V3Error
+from v3core.paths import COMMAND
 from v3core.store.database import Database, reading
 from v3core.store.dialect import database_bytes
 from v3core.store.run_row import LONG_FIELDS, RunRow, checked
@@ -86,7 +87,7 @@ def get_run(source: Database | Transaction, run_id: str, *, for_update: bool = F
     with reading(source) as tx:
         run = find_run(tx, run_id, for_update=for_update)
     if run is None:
-        raise UnknownRunError(f"There is no run '{run_id}'; list them with: python -m v3core runs.")
+        raise UnknownRunError(f"There is no run '{run_id}'; list them with: {COMMAND} runs.")
     return run
 
 
@@ -122,12 +123,12 @@ def resolve(database: Database, prefix: str) -> str:
     """
     wanted = prefix.strip().lower()
     if not wanted:
-        raise V3Error("No run id was given; list them with: python -m v3core runs.")
+        raise V3Error(f"No run id was given; list them with: {COMMAND} runs.")
     with database.read() as tx:
         query = select(runs.c.id, runs.c.name).where(runs.c.id.startswith(wanted, autoescape=True), _VISIBLE)
         found = tx.execute(query.order_by(runs.c.id).limit(4)).all()
     if not found:
-        raise V3Error(f"There is no run '{prefix}'; list them with: python -m v3core runs.")
+        raise V3Error(f"There is no run '{prefix}'; list them with: {COMMAND} runs.")
     if len(found) > 1:
         names = ", ".join(f"{run_id[: len(wanted) + 8]} '{name}'" for run_id, name in found[:3])
         more = " and more" if len(found) > 3 else ""

@@ -10,6 +10,7 @@ import streamlit as st
 from v3core.archive import import_archive, write_archive
 from v3core.errors import V3Error
 from v3core.jobs.housekeeping import RunSize, in_words, run_size
+from v3core.paths import COMMAND
 from v3core.store.database import Database
 from v3core.store.run_row import RunRow
 from v3core.ui.text import plain
@@ -54,8 +55,8 @@ def run_exports(database: Database, run: RunRow) -> None:
             st.caption("It is too large to download. Write it on the machine of the dashboard instead:")
             short = run.id[:8]
             lines = (
-                f"python -m v3core export {short} --to run.parquet",
-                f"python -m v3core archive {short} --to run.v3run",
+                f"{COMMAND} export {short} --to run.parquet",
+                f"{COMMAND} archive {short} --to run.v3run",
             )
             st.code("\n".join(lines), language="sh")
 

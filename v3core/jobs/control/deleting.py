@@ -12,6 +12,7 @@ from v3core.jobs.files import DELETED, run_folder
 from v3core.jobs.housekeeping import remove_hidden
 from v3core.jobs.identity import is_alive, process_of, process_values
 from v3core.jobs.lifecycle import Status
+from v3core.paths import COMMAND
 from v3core.store.database import Database
 from v3core.store.hidden_rows import hide_run, show_run
 from v3core.store.run_row import RunRow
@@ -54,7 +55,7 @@ def delete(database: Database, run_id: str) -> None:
     except OSError as error:
         raise V3Error(
             f"{named(run)} is deleted, but not all of its files: {error.strerror or error} ({error.filename}); "
-            "fix that and remove them with: python -m v3core tidy --delete."
+            f"fix that and remove them with: {COMMAND} tidy --delete."
         ) from None
 
 

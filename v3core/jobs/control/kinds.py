@@ -11,12 +11,13 @@ from typing import Literal
 from v3core.errors import V3Error
 from v3core.jobs.identity import is_here
 from v3core.jobs.lifecycle import ACTIVE, ENDED, RESUMABLE, Status
+from v3core.paths import COMMAND
 from v3core.store.commands import CHECKPOINT, CONTINUE, EDIT_CURRICULUM, EXTEND, PAUSE, PRIORITY, STOP
 from v3core.store.run_row import RunRow
 
 TRAINS = frozenset({Status.RUNNING, Status.STALLED, Status.PAUSED})
 _RUN_TO_THE_END = ACTIVE - {Status.STOPPING} | {Status.QUEUED}
-_RESUME_LONGER = "train it longer on Live, or with: python -m v3core resume {id} --episodes {longer}"
+_RESUME_LONGER = f"train it longer on Live, or with: {COMMAND} resume {{id}} --episodes {{longer}}"
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,7 @@ _ALL = (
         when=_RUN_TO_THE_END,
         otherwise="its curriculum cannot be changed",
         instead=dict.fromkeys(
-            RESUMABLE, "resume it with other boundaries: python -m v3core resume {id} --boundaries EPISODES"
+            RESUMABLE, f"resume it with other boundaries: {COMMAND} resume {{id}} --boundaries EPISODES"
         ),
         takes="EPISODES",
         button=False,

@@ -12,6 +12,7 @@ from v3core.jobs.identity import NOWHERE, is_here
 from v3core.jobs.launch import renewed
 from v3core.jobs.launcher import Command, drain, keep_asked_slots, worker_command
 from v3core.jobs.lifecycle import Status, change_status
+from v3core.paths import COMMAND
 from v3core.store import commands
 from v3core.store.database import Database
 from v3core.store.history import CheckpointRow, read_checkpoints, read_phase_changes
@@ -58,7 +59,7 @@ def resume(
         if not is_here(run) and not take_over:
             raise V3Error(
                 f"{named(run)} was trained on host '{run.host}'; if its files are here and it does not train "
-                f"there, go on with: python -m v3core resume {run.id[:8]} --take-over."
+                f"there, go on with: {COMMAND} resume {run.id[:8]} --take-over."
             )
         longer = episodes if run.status == Status.COMPLETED or episodes != run.episodes else None
         if longer is not None:

@@ -1,15 +1,14 @@
 """What each phase of a run was like: exact numbers of all its episodes, read on by cursor."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import ColumnElement, and_, case, func, select
+from sqlalchemy import case, func, select
 
-from v3core.rollup import COUNT, MAXIMUM, MEAN, MINIMUM
+from v3core.rollup import COUNT, MAXIMUM, MEAN, MINIMUM, Floats
 from v3core.store.database import Database
 from v3core.store.rollups import (
     LEVELS,
@@ -20,8 +19,9 @@ from v3core.store.rollups import (
     metric_names,
     newest_episode,
     read_buckets,
+    read_rows,
 )
-from v3core.store.schema import Transaction, episodes, expert_loads
+from v3core.store.schema import Transaction, episodes
 
 TAIL_EPISODES = 100
 """How many of a phase's last episodes `closing_return` is the mean of."""
@@ -85,15 +85,24 @@ class PhaseSums:
     episodes: int
     steps: int
     """Environment steps of its episodes."""
-    returns: Mean
-    closing_return: float
+    means: Mapping[str, Split]
+    """By the names of `_summed`."""
+    closing_return: float = math.nan
     """Mean return of its last 100 episodes, or of all if it has fewer."""
-    success: Mean
-    router_shift: Mean
-    routing_entropy: "Split"
-    specialisation: "Split"
-    loads: tuple["Split", ...]
-    """Mean gate weight per expert."""
+
+    def __getitem__(self, metric: str) -> Split:
+        """The mean of one metric."""
+        return self.means[metric]
+
+    @property
+    def returns(self) -> Mean:
+        """Of the episodes' returns."""
+        return self.means["return"].every
+
+    @property
+    def loads(self) -> list[float]:
+        """Mean gate weight per expert."""
+        return [split.mean for metric, split in self.means.items() if metric.startswith("load_")]
 
     def followed_by(self, newer: "PhaseSums") -> "PhaseSums":
         """Both as one; `newer` was read from where this ended."""
@@ -103,13 +112,8 @@ class PhaseSums:
             newer.last_episode,
             self.episodes + newer.episodes,
             self.steps + newer.steps,
-            self.returns + newer.returns,
+            {metric: split + newer.means[metric] for metric, split in self.means.items()},
             newer.closing_return,
-            self.success + newer.success,
-            self.router_shift + newer.router_shift,
-            self.routing_entropy + newer.routing_entropy,
-            self.specialisation + newer.specialisation,
-            tuple(old + new for old, new in zip(self.loads, newer.loads, strict=True)),
         )
 
 
@@ -147,7 +151,7 @@ def read_phase_sums(database: Database, run_id: str, *, after: int = 0) -> tuple
             found, spans = _read_level(tx, run_id, size, experts, spans, stored)
             parts += found
         for first, last in spans:
-            parts += _read_span(tx, run_id, first, last)
+            parts += _read_span(tx, run_id, experts, first, last)
         phases = merged((), sorted(parts, key=lambda part: part.first_episode))
         return tuple(_completed(tx, run_id, sums) for sums in phases)
 
@@ -190,10 +194,14 @@ def _in_one_phase(stored: Buckets, size: int, experts: int) -> NDArray[np.bool_]
     return np.asarray(alone & small & (length[:, COUNT] == size) & (own | (steps[:, COUNT] == 0)))
 
 
+_OUTCOMES = ("return", "success", "router_shift")
+"""Metrics of an episode that are those of its phase, whenever it began."""
+
+
 def _summed(experts: int) -> list[str]:
-    """The metrics of which only numbers that are not too large count."""
+    """The metrics that phases are described by."""
     loads = [f"load_{expert}" for expert in range(1, experts + 1)]
-    return ["return", "success", "router_shift", "routing_entropy", "specialisation", *loads]
+    return [*_OUTCOMES, "routing_entropy", "specialisation", *loads]
 
 
 def _of_bucket(stored: Buckets, place: int, size: int, experts: int) -> PhaseSums:
@@ -204,9 +212,6 @@ def _of_bucket(stored: Buckets, place: int, size: int, experts: int) -> PhaseSum
         count = int(stored.stats[place, COUNT, at])
         return Mean(count, float(stored.stats[place, MEAN, at])) if count else Mean()
 
-    def split(metric: str) -> Split:
-        return Split(mean(metric), mean(metric))
-
     number = int(stored.numbers[place])
     return PhaseSums(
         phase=stored.phases[place][0],
@@ -214,57 +219,37 @@ def _of_bucket(stored: Buckets, place: int, size: int, experts: int) -> PhaseSum
         last_episode=(number + 1) * size,
         episodes=size,
         steps=round(mean("length").mean * size),
-        returns=mean("return"),
-        closing_return=math.nan,
-        success=mean("success"),
-        router_shift=mean("router_shift"),
-        routing_entropy=split("routing_entropy"),
-        specialisation=split("specialisation"),
-        loads=tuple(split(f"load_{expert}") for expert in range(1, experts + 1)),
+        means={metric: Split(mean(metric), mean(metric)) for metric in _summed(experts)},
     )
 
 
-def _read_span(tx: Transaction, run_id: str, first: int, last: int) -> list[PhaseSums]:
+def _read_span(tx: Transaction, run_id: str, experts: int, first: int, last: int) -> Iterator[PhaseSums]:
     """The phases of a range, from its episodes."""
-    c = episodes.c
-    here = (c.run_id == run_id, c.episode >= first, c.episode <= last)
-    query = select(
-        c.phase,
-        func.min(c.episode),
-        func.max(c.episode),
-        func.count(),
-        func.sum(c.length),
-        *_sum_and_count(c.return_),
-        *_sum_and_count(c.success),
-        *_sum_and_count(c.router_shift),
-        *_sum_and_count(c.routing_entropy),
-        *_sum_and_count(c.routing_entropy, _OWN),
-        *_sum_and_count(c.specialisation),
-        *_sum_and_count(c.specialisation, _OWN),
-    )
-    loads = _read_loads(tx, run_id, first, last)
-    found: list[PhaseSums] = []
-    for phase, begin, end, count, steps, *sums in tx.execute(query.where(*here).group_by(c.phase)):
-        returns, success, shift, entropy, own_entropy, apart, own_apart = (
-            _mean(*pair) for pair in zip(sums[::2], sums[1::2], strict=True)
-        )
-        found.append(
-            PhaseSums(
+    names = metric_names(experts)
+    for rows in read_rows(tx, run_id, experts, after=first - 1, last=last):
+        values = np.where(np.abs(rows.values) <= _LARGEST, rows.values, np.nan)
+        length = values[:, names.index("length")]
+        own = ~(values[:, names.index("phase_steps")] < length)  # also where it is not known
+        phases = np.array(rows.phases, dtype=object)
+        for phase in dict.fromkeys(rows.phases):
+            here = phases == phase
+            yield PhaseSums(
                 phase,
-                begin,
-                end,
-                count,
-                int(steps),
-                returns,
-                math.nan,
-                success,
-                shift,
-                Split(entropy, own_entropy),
-                Split(apart, own_apart),
-                loads.get(phase, ()),
+                int(rows.episode[here][0]),
+                int(rows.episode[here][-1]),
+                int(here.sum()),
+                int(length[here].sum()),
+                {
+                    metric: Split(_mean(column[here]), _mean(column[here if metric in _OUTCOMES else here & own]))
+                    for metric in _summed(experts)
+                    for column in [values[:, names.index(metric)]]
+                },
             )
-        )
-    return found
+
+
+def _mean(values: Floats) -> Mean:
+    known = values[~np.isnan(values)]
+    return Mean(len(known), float(known.mean())) if len(known) else Mean()
 
 
 def _completed(tx: Transaction, run_id: str, sums: PhaseSums) -> PhaseSums:
@@ -272,50 +257,14 @@ def _completed(tx: Transaction, run_id: str, sums: PhaseSums) -> PhaseSums:
     c = episodes.c
     here = (c.run_id == run_id, c.phase == sums.phase, c.episode <= sums.last_episode)
     distance = c.return_ - sums.returns.mean
-    squares = select(func.sum(case((_finite(c.return_) & (func.abs(distance) > _SMALLEST), distance * distance))))
+    is_finite = func.abs(c.return_) <= _LARGEST  # to PostgreSQL, NaN is greater than all numbers
+    squares = select(func.sum(case((is_finite & (func.abs(distance) > _SMALLEST), distance * distance))))
     squared = tx.execute(squares.where(*here, c.episode >= sums.first_episode)).scalar_one() or 0.0
     last = select(c.return_).where(*here).order_by(c.episode.desc()).limit(TAIL_EPISODES)
     finite = [value for value in tx.execute(last).scalars() if isinstance(value, int | float) and math.isfinite(value)]
+    returns = Mean(sums.returns.count, sums.returns.mean, squared)
     return replace(
         sums,
-        returns=Mean(sums.returns.count, sums.returns.mean, squared),
+        means={**sums.means, "return": Split(returns, returns)},
         closing_return=sum(finite) / len(finite) if finite else math.nan,
     )
-
-
-_OWN = episodes.c.phase_steps.is_(None) | (episodes.c.phase_steps >= episodes.c.length)
-
-
-def _finite(column: ColumnElement[Any]) -> ColumnElement[bool]:
-    # To PostgreSQL, NaN is greater than all numbers.
-    return func.abs(column) <= _LARGEST
-
-
-def _sum_and_count(column: ColumnElement[Any], only: ColumnElement[bool] | None = None) -> list[ColumnElement[Any]]:
-    wanted = _finite(column) if only is None else and_(_finite(column), only)
-    return [func.sum(case((wanted, column))), func.count(case((wanted, column)))]
-
-
-def _mean(total: float | None, count: int) -> Mean:
-    return Mean(count, total / count) if total is not None and count else Mean()
-
-
-def _read_loads(tx: Transaction, run_id: str, first: int, last: int) -> dict[str, tuple["Split", ...]]:
-    """Per phase, the mean load of each expert."""
-    own = case((_OWN, 1), else_=0)
-    query = (
-        select(episodes.c.phase, expert_loads.c.expert, own, *_sum_and_count(expert_loads.c.load))
-        .join(
-            episodes,
-            and_(episodes.c.run_id == expert_loads.c.run_id, episodes.c.episode == expert_loads.c.episode),
-        )
-        .where(expert_loads.c.run_id == run_id, expert_loads.c.episode >= first, expert_loads.c.episode <= last)
-        .group_by(episodes.c.phase, expert_loads.c.expert, own)
-        .order_by(expert_loads.c.expert)
-    )
-    found: dict[str, dict[int, Split]] = {}
-    for phase, expert, is_own, total, count in tx.execute(query):
-        mean = _mean(total, count)
-        experts = found.setdefault(phase, {})
-        experts[expert] = experts.get(expert, Split()) + Split(mean, mean if is_own else Mean())
-    return {phase: tuple(experts.values()) for phase, experts in found.items()}

@@ -48,13 +48,13 @@ def phase_table(database: Database, runs: list[RunRow], names: list[str]) -> Non
                 "Mean return": phase.returns.mean,
                 "SD": phase.returns.deviation,
                 _LAST: phase.closing_return,
-                "Success": phase.success.mean,
+                "Success": phase["success"].mean,
                 "Length": phase.steps / phase.episodes,
-                "Entropy": phase.routing_entropy.mean,
-                "Effective": float(effective_experts([load.mean for load in phase.loads])),
-                "Dead": dead_experts([load.mean for load in phase.loads]),
-                "Specialisation": phase.specialisation.mean,
-                "Router shift": phase.router_shift.mean,
+                "Entropy": phase["routing_entropy"].mean,
+                "Effective": float(effective_experts(phase.loads)),
+                "Dead": dead_experts(phase.loads),
+                "Specialisation": phase["specialisation"].mean,
+                "Router shift": phase["router_shift"].mean,
             }
             for run, name in zip(runs, names, strict=True)
             for phase in load_phases(database, run)

@@ -165,7 +165,7 @@ def test_what_an_environment_prints_is_not_taken_for_the_answer(capfd):
 def test_a_launch_checks_every_environment_of_its_phases():
     curriculum = parse("{name: c, phases: [{name: a, until: {episode: 2}}, {name: b, env_args: {how: success score}}]}")
     setup = EnvironmentSetup(f"{MODULE}:Odd-v0")
-    (warning,), _ = check_launch(setup, [curriculum], allow_import=True)
+    (warning,) = check_launch(setup, [curriculum], allow_import=True).warnings
     assert warning.startswith(f"{MODULE}:Odd-v0 (how=success score): step(action) returned info['success'] = 0.1")
     bad = parse("{name: c, phases: [{name: a, until: {episode: 2}}, {name: b, env_args: {how: four values}}]}")
     with pytest.raises(V3Error, match=r"step\(action\) returned 4 values"):

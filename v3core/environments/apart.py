@@ -11,7 +11,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, Any
 
 from gymnasium.envs.registration import registry
 
@@ -27,19 +27,10 @@ CALL_SECONDS = 60.0
 _SHIPPED = ("gymnasium.envs.", "minigrid.envs.")
 
 
-class Checked(NamedTuple):
-    """What was found out about the environments of a run that can be trained."""
-
-    warnings: list[str]
-    """A sentence each."""
-    sees: str
-    """What of its own environment the policy sees and obeys, and what is left out."""
-
-
 def check_launch(
     run: EnvironmentSetup, curricula: Sequence[Curriculum], *, allow_import: bool, seconds: float = CALL_SECONDS
-) -> Checked:
-    """Refuse a run whose environments cannot be trained on.
+) -> Report:
+    """Refuse a run whose environments cannot be trained on; all that is found of them otherwise.
 
     Environments of Gymnasium and MiniGrid as they come are tested with V3 Lab: only their spaces are looked at. All
     others are examined in a process of their own.
@@ -53,19 +44,16 @@ def check_launch(
     Raises:
         V3Error: one sentence.
     """
-    setups = [run]
-    for curriculum in curricula:
-        setups += [setup for setup in setups_of(run, curriculum) if setup not in setups]
-    if all(_is_shipped(setup) for setup in setups):
+    if all(map(_is_shipped, _setups(run, curricula))):
         check_all(run, curricula, allow_import=allow_import)
-        return Checked([], look(run, allow_import=allow_import))
+        return Report(str(run), sees=look(run, allow_import=allow_import))
     reports = examine_apart(run, curricula, allow_import=allow_import, seconds=seconds)
     for report in reports:
         if report.fault is not None:
             raise V3Error(report.fault)
     several = len(reports) > 1
     warnings = [f"{report.env}: {text}" if several else text for report in reports for text in report.warnings]
-    return Checked(warnings, reports[0].sees)
+    return Report(str(run), warnings=warnings, sees=reports[0].sees)
 
 
 def examine_apart(
@@ -152,6 +140,12 @@ def _end(process: "subprocess.Popen[str]") -> None:
     process.wait()
 
 
+def _setups(run: EnvironmentSetup, curricula: Sequence[Curriculum]) -> list[EnvironmentSetup]:
+    """The run's own, then those that phases of its curricula name."""
+    named = [setup for curriculum in curricula for setup in setups_of(run, curriculum)]
+    return [run, *(setup for place, setup in enumerate(named) if setup not in [run, *named[:place]])]
+
+
 def _is_shipped(setup: EnvironmentSetup) -> bool:
     """Whether it is an environment of Gymnasium or MiniGrid as it comes."""
     if setup.args or setup.wrappers or ":" in setup.env_id:
@@ -180,10 +174,7 @@ def _main() -> None:
     write({"env": run.env_id, "call": "its module or its constructor" if ":" in run.env_id else "its constructor"})
     try:
         check_all(run, curricula, allow_import=task["allow_import"])
-        setups = [run]
-        for curriculum in curricula:
-            setups += [setup for setup in setups_of(run, curriculum) if setup not in setups]
-        reports = [asdict(examined(setup)) for setup in setups]
+        reports = [asdict(examined(setup)) for setup in _setups(run, curricula)]
     except V3Error as problem:
         write({"refused": str(problem)})
     else:

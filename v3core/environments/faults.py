@@ -59,7 +59,7 @@ def reward_of(value: Any) -> float:
     Raises:
         Misbehaviour: if it is none.
     """
-    plain = value.item() if isinstance(value, np.generic | np.ndarray) and np.ndim(value) == 0 else value
+    plain = _plain(value)
     if not isinstance(plain, int | float):
         raise Misbehaviour(f"{STEP} returned {described(value)} as the reward; it must be a number")
     try:
@@ -86,7 +86,7 @@ def truth_of(value: Any, name: str) -> bool:
     Raises:
         Misbehaviour: if it is neither true nor false.
     """
-    plain = value.item() if isinstance(value, np.generic | np.ndarray) and np.ndim(value) == 0 else value
+    plain = _plain(value)
     if not isinstance(plain, int) or plain not in (0, 1):
         raise Misbehaviour(f"{STEP} returned {described(value)} as {name}; it must be True or False")
     return bool(plain)
@@ -105,7 +105,7 @@ def success_of(info: Mapping[str, Any]) -> tuple[bool | None, str | None]:
         if key not in info:
             continue
         value = info[key]
-        plain = value.item() if isinstance(value, np.generic | np.ndarray) and np.ndim(value) == 0 else value
+        plain = _plain(value)
         if isinstance(plain, bool | int | float) and plain in (0, 1):
             return bool(plain), None
         odd = odd or (
@@ -140,6 +140,11 @@ def sentence(call: str, problem: BaseException) -> str:
     if type(problem) is ValueError and (text := _text_of(problem)).startswith("the "):  # of our own encoders
         return f"{call}: {text}; fix the environment"
     return f"{raised(call, problem)}; fix the environment"
+
+
+def _plain(value: Any) -> Any:
+    """A number of NumPy, or an array that holds a single one, as Python has it."""
+    return value.item() if isinstance(value, np.generic | np.ndarray) and np.ndim(value) == 0 else value
 
 
 def described(value: Any) -> str:

@@ -130,7 +130,6 @@ def _look_at(key: str, curriculum: str | None) -> Report:
     try:
         setup = EnvironmentSetup(env_id, args, tuple(wrappers))
         curricula = [] if curriculum is None else [parse(curriculum)]
-        checked = check_launch(setup, curricula, allow_import=False, seconds=CALL_SECONDS)
+        return check_launch(setup, curricula, allow_import=False, seconds=CALL_SECONDS)
     except V3Error as error:
         return Report(env_id, str(error))
-    return Report(env_id, warnings=checked.warnings, sees=checked.sees)

@@ -27,7 +27,7 @@ def knobs() -> str:
             allowed = choices if isinstance(choices, str) else ", ".join(f"`{choice}`" for choice in choices)
             default = setting.default
         rows.append((f"`{name}`", setting.title, setting.meaning, allowed, default, setting.source))
-    return table(("Key", "Called", "Meaning", "Allowed", "If unset", "From"), rows)
+    return table(("Key", "Title", "Meaning", "Allowed", "Default", "Source"), rows)
 
 
 def commands() -> str:
@@ -42,7 +42,7 @@ def commands() -> str:
         )
         for command in COMMANDS.values()
     ]
-    return table(("Command", "In the shell", "What it does", "When", "Done by"), rows)
+    return table(("Command", "Shell command", "What it does", "Statuses", "Carried out by"), rows)
 
 
 def shell() -> str:
@@ -60,20 +60,20 @@ def shell() -> str:
 
 def metrics_page() -> str:
     """The page of the metrics."""
-    titles = {Acted: "The episode", Update: "Its update", EpisodeRecord: "The run", InForce: "Settings"}
+    titles = {Acted: "Episode", Update: "Update", EpisodeRecord: "Run", InForce: "Effective settings"}
     sections = [_METRICS]
     for part, title in titles.items():
         of_part = [metric for metric in METRICS.values() if metric.part is part]
-        made_of = f"{OVER[part].capitalize()}, where nothing else is said."
-        sections.append(f"## {title}\n\n{made_of}\n\n{_metrics(of_part)}")
-    return "\n".join([*sections, f"## Worked out where it is drawn\n\n{_metrics(DERIVED.values())}"])
+        over = f"{OVER[part].capitalize()}, unless stated otherwise."
+        sections.append(f"## {title}\n\n{over}\n\n{_metrics(of_part)}")
+    return "\n".join([*sections, f"## Computed when drawn\n\n{_metrics(DERIVED.values())}"])
 
 
 def _metrics(entries: Iterable[Metric]) -> str:
     rows = []
     for metric in entries:
         name = f"{metric.name}_1 …" if metric.per_expert else metric.name
-        over = "" if metric.over in ("", OVER.get(metric.part)) else f" Made of {metric.over}."
+        over = "" if metric.over in ("", OVER.get(metric.part)) else f" Computed over {metric.over}."
         chart = metric.chart.title if metric.chart else ""
         rows.append((f"`{name}`", metric.title, metric.unit, f"{metric.sentence}{over}", chart, str(metric.since)))
     return table(("Column", "Title", "Unit", "Meaning", "Chart on Live", "Schema"), rows)
@@ -81,15 +81,15 @@ def _metrics(entries: Iterable[Metric]) -> str:
 
 _METRICS = """# Metrics
 
-Each number that is recorded of an episode, as `v3core/metrics.py` declares it; `python -m tests.docs` writes this page.
+The metrics of an episode, generated from `v3core/metrics.py` by `python -m tests.docs`.
 
-The columns are those of the table `episodes` and of every [export](data.md). What has `_1 …` is of each expert: a row
-of `expert_loads` in the database, a column for each expert, from 1, in exports. "Schema" is the first whose databases
-have the column; in runs that were recorded before it is empty. The hint beside a chart says the same as this page.
+The columns are those of the table `episodes` and of every [export](data.md). Columns with `_1 …` are per expert: rows
+of `expert_loads` in the database, one column per expert in exports, numbered from 1. "Schema" is the first database
+schema with the column; in runs recorded before, it is empty. The tooltips of the charts have the same texts.
 
-Charts of long runs draw buckets of episodes: each number's mean in a bucket, with the lowest and the highest in the
-hover. Return and success are also drawn as the mean of the last episodes: a tenth of the run, at least 10 and at most
-100. A value that is not a number counts as missing.
+Charts of long runs draw buckets of episodes: the mean of each bucket, with its minimum and maximum in the
+hover text. Return and success are also drawn as a moving average over a tenth of the run, at least 10 and at most
+100 episodes. NaN counts as missing.
 """
 
 PARTS = {("curricula.md", "knobs"): knobs, ("jobs.md", "commands"): commands, ("commands.md", "shell"): shell}

@@ -1,8 +1,8 @@
-"""What is recorded of an episode, each number declared once: how it is called, what it means, where it is drawn.
+"""The metrics of an episode, each declared once: its title, its meaning and its chart.
 
-The fields of `EpisodeRecord` are the table. From here follow what the trainer must fill in, the columns that are
-written, kept in buckets and exported, the charts and hints of Live, the list of Compare and docs/metrics.md. To
-add a metric: its entry here, the line that computes it, and a migration; docs/architecture.md has the steps.
+The fields of `EpisodeRecord` are the table. The values that the trainer must fill in, the columns that are
+written, bucketed and exported, the charts and tooltips on Live, the list on Compare and docs/metrics.md all follow from
+it. To add a metric: its entry here, the line that computes it, and a migration; docs/architecture.md has the steps.
 """
 
 import math
@@ -16,32 +16,34 @@ from v3core.insight.loads import DEAD_LOAD
 
 @dataclass(frozen=True)
 class Chart:
-    """A chart of Live, and what is said of it before its metrics are explained."""
+    """A chart on Live, and the introduction of its tooltip."""
 
     name: str
     title: str
     about: str = ""
     from_zero: bool = False
-    """Whether the scales of its rows reach down to 0."""
+    """Whether the y axes of its rows start at 0."""
 
 
 RETURN = Chart(
     "return",
     "Return",
-    "The mean of the last episodes is over a tenth of the run, at least 10 and at most 100. Evaluations are episodes "
-    "apart from training, without exploration: their mean, and the range from the lowest to the highest.",
+    "The moving average is over a tenth of the run, at least 10 and at most 100 episodes. Evaluations are separate "
+    "episodes without exploration, shown as their mean and the range from lowest to highest.",
 )
-SUCCESS = Chart("success", "Success rate", "Of the episodes, and of evaluations.")
+SUCCESS = Chart("success", "Success rate", "Success rate of training episodes and of evaluations.")
 LOADS = Chart("loads", "Expert loads")
 ENTROPY = Chart("entropy", "Routing entropy and specialisation")
 EFFECTIVE = Chart("effective", "Effective experts and support")
 GRADIENTS = Chart("gradients", "Gradient of each expert")
-LOSSES = Chart("losses", "Losses", "Of the update that learned from the rollout in which the episode ended.")
+LOSSES = Chart("losses", "Losses", "Losses of the update that learned from the rollout in which the episode ended.")
 SCHEDULE = Chart(
-    "schedule", "Schedule", "What the curriculum plans, and what the optimiser, the router and the loss really used."
+    "schedule",
+    "Schedule",
+    "The values that the curriculum plans, and the effective values that the optimiser, the router and the loss used.",
 )
 UPDATES = Chart("updates", "Updates", "How far an update moves the policy and its routing.", from_zero=True)
-NETWORK = Chart("network", "Network", "What the network makes of it.", from_zero=True)
+NETWORK = Chart("network", "Network", "The health of the value head, the experts and the units.", from_zero=True)
 CHARTS = (RETURN, SUCCESS, LOADS, ENTROPY, EFFECTIVE, GRADIENTS, LOSSES, SCHEDULE, UPDATES, NETWORK)
 """`ENTROPY` and `EFFECTIVE` draw each of their metrics as a line, `LOSSES`, `UPDATES` and `NETWORK` as a row."""
 
@@ -51,42 +53,42 @@ class Metric:
     """A number of an episode, or a name."""
 
     title: str
-    """What people call it."""
+    """Shown on pages."""
     meaning: str
-    """One sentence, with the formula where there is one."""
+    """One sentence, with the formula if there is one."""
     unit: str = ""
     chart: Chart | None = None
-    """The one of Live that shows it."""
+    """The chart on Live that shows it."""
     source: str = ""
     """The paper or program that its formula comes from."""
     since: int = 1
-    """The first schema whose databases have it."""
+    """The first schema version that has it."""
     over: str = ""
-    """What an episode's value is made of; by default what its part of the record says."""
+    """The samples that an episode's value is computed over; by default those of its part of the record."""
     legend: str = ""
-    """What its line is called where that is not its title."""
+    """Name of its line in the legend, if not its title."""
     lowest_drawn: float = -math.inf
-    """Where its row is cut off, so that a few numbers do not flatten all others."""
+    """Lower limit of its y axis, so that a few outliers do not flatten all other values."""
     compared: bool = True
-    """Whether Compare offers it; not where it is of each expert or a name."""
+    """Whether Compare offers it; never if it is per expert or a name."""
     optional: bool = False
-    """Whether it is 0 throughout where it is not used."""
+    """Whether it is constantly 0 when it is not used."""
     field: str = ""
-    """In the record. This and what follows is read off the record."""
+    """Its field in the record. This and the following are read from the record."""
     kind: type = float
     """float, int or str."""
     per_expert: bool = False
     part: type = object
-    """Of the record."""
+    """The part of the record that it belongs to."""
 
     @property
     def name(self) -> str:
-        """In the store, in exports and in charts; of an expert's, followed by `_` and its number from 1."""
+        """Its name in the store, in exports and in charts; per expert, followed by `_` and the number from 1."""
         return self.field.removesuffix("s") if self.per_expert else self.field.rstrip("_")
 
     @property
     def column(self) -> str:
-        """In its table: `episodes`, or `expert_loads`, where all are of an expert."""
+        """Its column in `episodes`, or in `expert_loads` if it is per expert."""
         return self.name.removeprefix("expert_") if self.per_expert else self.name
 
     @property
@@ -101,12 +103,12 @@ class Metric:
 
 
 def _metric(*entry: Any, **more: Any) -> Any:
-    """A field of the record with its entry, whose arguments are those of `Metric`; it has no default."""
+    """A field of the record with its `Metric`; takes the arguments of `Metric`. The field has no default."""
     return field(metadata={"metric": Metric(*entry, **more)})
 
 
 def _also(names: Iterable[str]) -> Callable[[type], type]:
-    """Adds fields that are not spelled out: a knob that is declared is recorded, and so is its loss."""
+    """Adds fields that are not listed in the class: every declared knob is recorded, and so is its loss."""
 
     def add(part: type) -> type:
         part.__annotations__ |= {name: float for name in names if name not in part.__annotations__}
@@ -117,23 +119,23 @@ def _also(names: Iterable[str]) -> Callable[[type], type]:
 
 @dataclass(kw_only=True)
 class Acted:
-    """Over the episode's own steps, as acted. Gates are taken as shares that sum to 1."""
+    """Computed over the episode's own steps, as acted. Gates are normalised to sum to 1."""
 
     return_: float = _metric("Return", "Undiscounted sum of the environment's own rewards.", chart=RETURN)
     length: int = _metric("Episode length", "Steps of the episode.", "steps")
     phase_steps: int = _metric(
-        "Steps of its phase",
-        "Steps acted in `phase`: fewer where it began in the phase before.",
+        "Steps in its phase",
+        "Steps acted in `phase`; fewer than the length if the episode began in the previous phase.",
         "steps",
         since=2,
         compared=False,
     )
     success: float | None = _metric(
-        "Success rate", "1 if the environment says that the task was solved, else 0.", chart=SUCCESS, since=2
+        "Success rate", "1 if the environment reports that the task was solved, otherwise 0.", chart=SUCCESS, since=2
     )
     load_entropy: float = _metric(
         "Load entropy",
-        "H(E[α]), entropy of the mean gates: low if few experts do all the work.",
+        "H(E[α]), entropy of the mean gates: low if a few experts do all the work.",
         "nats",
         ENTROPY,
         since=2,
@@ -141,27 +143,30 @@ class Acted:
     )
     routing_entropy: float = _metric(
         "Routing entropy",
-        "E[H(α)], mean entropy of a step's gates: ln N if all experts share alike, 0 if one decides.",
+        "E[H(α)], mean entropy of the gates of a step: ln N if all experts share equally, 0 if a single expert acts.",
         "nats",
         ENTROPY,
         legend="E[H(α)], steps",
     )
     specialisation: float = _metric(
         "Specialisation",
-        "H(E[α]) − E[H(α)], the mutual information of step and expert: 0 if every step is routed alike.",
+        "H(E[α]) − E[H(α)], the mutual information between step and expert: 0 if every step is routed the same way.",
         "nats",
         ENTROPY,
         since=2,
     )
     effective_experts: float = _metric(
-        "Effective experts", "exp(H(E[α])): how many experts share the load.", chart=EFFECTIVE, since=2
+        "Effective experts",
+        "exp(H(E[α])): the number of experts that effectively share the load.",
+        chart=EFFECTIVE,
+        since=2,
     )
     support: float = _metric(
-        "Support", "Mean number of experts with a gate above 0 at a step.", "experts", EFFECTIVE, since=2
+        "Support", "Mean number of experts per step with a gate above 0.", "experts", EFFECTIVE, since=2
     )
     load_cv: float = _metric(
-        "Load deviation / mean",
-        "Standard deviation of the loads over their mean: 0 at balance.",
+        "Load CV",
+        "Coefficient of variation of the loads, their standard deviation divided by their mean: 0 if balanced.",
         chart=NETWORK,
         since=2,
     )
@@ -170,14 +175,15 @@ class Acted:
         "Load", "Mean gate weight of an expert; the loads of an episode sum to 1.", chart=LOADS
     )
     hard_loads: tuple[float, ...] = _metric(
-        "Hard load", "Share of the steps at which an expert has the largest gate; they sum to 1."
+        "Hard load",
+        "Share of the steps at which an expert has the largest gate; the hard loads of an episode sum to 1.",
     )
 
 
 @dataclass(kw_only=True)
 @_also(f"{knob}_loss" for knob in COEFFICIENTS if knob not in ("entropy", "z_loss"))
 class Update:
-    """Mean over the gradient steps of the update that learned from the rollout in which the episode ended."""
+    """Means over the gradient steps of the update that learned from the rollout in which the episode ended."""
 
     policy_loss: float = _metric(
         "Policy loss",
@@ -191,14 +197,14 @@ class Update:
     load_balance_loss: float = _metric(
         "Load-balance loss",
         "Coefficient × N·Σ fᵢ·Pᵢ, with fᵢ the share of samples whose largest gate is i and Pᵢ the mean gate of i: "
-        "the coefficient at balance.",
+        "equals the coefficient if balanced.",
         chart=LOSSES,
         source="Switch, arXiv:2101.03961, eq. 4 to 6",
         optional=True,
     )
     expert_balance_loss: float = _metric(
         "Expert-balance loss",
-        "Coefficient × Σ fᵢ·Pᵢ, with fᵢ = N/(K·T)·count: the coefficient at balance.",
+        "Coefficient × Σ fᵢ·Pᵢ, with fᵢ = N/(K·T)·count: equals the coefficient if balanced.",
         source="DeepSeekMoE, arXiv:2401.06066",
         since=2,
         optional=True,
@@ -212,32 +218,33 @@ class Update:
     )
     diversity_loss: float = _metric(
         "Diversity loss",
-        "Coefficient × mean Bhattacharyya coefficient of pairs of experts: 1 if all act alike, 0 if no two agree.",
+        "Coefficient × mean pairwise Bhattacharyya coefficient of the experts, which is 1 if all act identically and 0 "
+        "if no two agree.",
         since=2,
         optional=True,
     )
     consistency_loss: float = _metric(
         "Consistency loss",
-        "Coefficient × mean of Σᵢ (gᵢ(t + 1) − gᵢ(t))², g the gates of a step.",
+        "Coefficient × mean of Σᵢ (gᵢ(t + 1) − gᵢ(t))², with g the gates of a step.",
         since=2,
         optional=True,
     )
     gate_entropy_loss: float = _metric(
         "Gate-entropy loss",
-        "−coefficient × entropy of the gates; of the softmax over all experts where the routing is top-k.",
+        "−coefficient × entropy of the gates; with top-k routing, of the softmax over all experts.",
         since=2,
         optional=True,
     )
     action_entropy: float = _metric(
         "Action entropy",
-        "Entropy of the action distribution; may be below 0 where actions are numbers.",
+        "Entropy of the action distribution; can be negative for continuous actions.",
         "nats",
         LOSSES,
     )
-    total_loss: float = _metric("Total loss", "What was minimised: the losses with their coefficients.")
+    total_loss: float = _metric("Total loss", "The minimised objective: the sum of all losses with their coefficients.")
     approx_kl: float = _metric(
         "Approximate KL",
-        "Mean of (r − 1) − log r, r the probability ratio: how far the policy moved from the one that acted.",
+        "Mean of (r − 1) − log r, with r the probability ratio: how far the policy moved from the one that acted.",
         "nats",
         UPDATES,
         "Schulman's estimator k3, joschu.net/blog/kl-approx.html",
@@ -247,7 +254,7 @@ class Update:
     )
     router_shift: float = _metric(
         "Router shift",
-        "Mean total variation between the gates as acted and as they are while learning.",
+        "Mean total variation distance between the gates when acting and when learning.",
         "0 to 1",
         UPDATES,
         since=2,
@@ -257,23 +264,23 @@ class Update:
     )
     dormant_share: float = _metric(
         "Dormant units",
-        "Share of units of scene embedding and experts with at most 2.5 % of their layer's mean activity.",
+        "Share of the units in scene embedding and experts with at most 2.5 % of their layer's mean activity.",
         "0 to 1",
         NETWORK,
         "Sokar et al., arXiv:2302.12902",
         since=2,
-        over="one look at the policy after the update",
+        over="a forward pass after the update",
     )
     expert_grad_norms: tuple[float, ...] = _metric(
         "Gradient norm of an expert",
-        "Norm of the gradient of its parameters before clipping: one that stays at 0 does not learn.",
+        "Norm of the gradient of the expert's parameters before clipping: an expert at 0 does not learn.",
         chart=GRADIENTS,
         since=2,
     )
 
     @classmethod
     def nothing(cls, experts: int) -> "Update":
-        """Of a rollout that nothing was learned from: NaN throughout."""
+        """For a rollout without an update: NaN throughout."""
         numbers: dict[str, Any] = {entry.name: math.nan for entry in fields(cls)}
         return cls(**numbers | {"expert_grad_norms": (math.nan,) * experts})
 
@@ -281,10 +288,10 @@ class Update:
 @dataclass(kw_only=True)
 @_also(KNOBS)
 class InForce:
-    """As in force: read back from the optimiser, the router and the loss, not from the plan; None where not used."""
+    """Effective settings, as read back from the optimiser, the router and the loss, not planned; None if not used."""
 
-    phase: str = _metric("Phase", "Name of the phase in force in the rollout in which the episode ended.")
-    env: str = _metric("Environment", "The environment that it was played in.", since=2)
+    phase: str = _metric("Phase", "Name of the phase of the rollout in which the episode ended.")
+    env: str = _metric("Environment", "The environment in which the episode was played.", since=2)
     lr: float
     temperature: float
     routing: str = _metric("Routing", CHOICES["routing"].meaning)
@@ -306,20 +313,20 @@ class InForce:
 class EpisodeRecord(Acted, Update, InForce):
     """One complete episode.
 
-    NaN where there is no number: the losses of a rollout that nothing was learned from.
+    NaN if there is no value, as for the losses of a rollout without an update.
     """
 
     episode: int
     """Its number, from 1 without gaps, in order of completion."""
     step: int = _metric(
         "Step",
-        "Environment steps of the whole run when the episode ended, all environments together.",
+        "Environment steps of the whole run when the episode ended, summed over all environments.",
         "steps",
         compared=False,
     )
     explained_variance: float = _metric(
         "Explained variance of the value head",
-        "1 − Var(target − value)/Var(target): 1 is a perfect prediction of returns, 0 as good as their mean.",
+        "1 − Var(target − value)/Var(target): 1 if returns are predicted perfectly, 0 if no better than by their mean.",
         chart=NETWORK,
         since=2,
         over="the whole rollout, before the update",
@@ -327,7 +334,7 @@ class EpisodeRecord(Acted, Update, InForce):
     )
     rollbacks: int = _metric(
         "Undone updates",
-        "Updates of the run so far that were undone or left out because a number was not finite.",
+        "Updates of the run so far that were undone or skipped because of a non-finite number.",
         since=2,
     )
 
@@ -338,17 +345,17 @@ OVER: Mapping[type, str] = {
     InForce: "in force in the episode's last rollout",
     EpisodeRecord: "count of the run when the episode ended",
 }
-"""What the numbers of each part are made of, but for those that say otherwise."""
+"""What the metrics of each part are computed over, unless a metric says otherwise."""
 
 
 def _of_knob(name: str) -> Metric:
-    """Of a field that has no entry: what is said of the setting; or of the knob, if it is that one's loss."""
+    """The metric of a field without an entry: a setting, or the loss of a knob, as declared with the knob."""
     if name in SETTINGS:
         setting, chart = SETTINGS[name], SCHEDULE if name in KNOBS else None
         return Metric(setting.title, setting.meaning, "", chart, setting.source, setting.since, compared=False)
     coefficient = name.removesuffix("_loss")
     knob = KNOBS[coefficient]
-    meaning = f"The loss that `{coefficient}` is the coefficient of, times it."
+    meaning = f"The loss of the coefficient `{coefficient}`, multiplied by it."
     return Metric(f"{knob.title} loss", meaning, source=knob.source, since=knob.since, optional=True)
 
 
@@ -369,28 +376,28 @@ def _declared() -> Iterator[Metric]:
 
 
 METRICS: dict[str, Metric] = {metric.name: metric for metric in _declared()}
-"""All that is recorded of an episode besides its number, by name."""
+"""Everything that is recorded of an episode except its number, by name."""
 
 PER_EXPERT = tuple(metric for metric in METRICS.values() if metric.per_expert)
 
 EVALUATION = "evaluation"
-"""The one that is not of the episodes: it has a value at each evaluation."""
+"""The only metric that has a value per evaluation, not per episode."""
 ENTROPY_SHARE = "entropy_share"
 
 DERIVED: dict[str, Metric] = {
     EVALUATION: Metric(
         "Evaluation, mean return",
-        "Mean return of the episodes of an evaluation, apart from training and without exploration.",
+        "Mean return of the episodes of an evaluation: separate from training and without exploration.",
         field=EVALUATION,
     ),
     ENTROPY_SHARE: Metric(
         "Routing entropy / ln N",
-        "E[H(α)] over the most that N experts can have.",
+        "E[H(α)] divided by ln N, the maximum with N experts.",
         "0 to 1",
         field=ENTROPY_SHARE,
     ),
 }
-"""What is worked out where it is drawn."""
+"""Metrics that are computed when they are drawn."""
 
 COMPARED: Mapping[str, Metric] = {
     name: metric
@@ -401,7 +408,7 @@ COMPARED: Mapping[str, Metric] = {
     )
     if metric.compared and metric.kind is not str and not metric.per_expert
 }
-"""What runs can be compared by, those that are asked for most first."""
+"""The metrics on Compare, the most frequently used first."""
 
 
 def of_chart(chart: Chart) -> tuple[Metric, ...]:
@@ -410,6 +417,6 @@ def of_chart(chart: Chart) -> tuple[Metric, ...]:
 
 
 def explain(column: str) -> Metric | None:
-    """The metric of an exported column, such as `approx_kl` or `load_3`; None where it is none."""
+    """The metric of an exported column, such as `approx_kl` or `load_3`; None if it is not a metric."""
     name, _, expert = column.rpartition("_")
     return METRICS.get(name if expert.isdigit() else column)

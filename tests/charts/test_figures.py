@@ -357,7 +357,7 @@ def test_effective_experts_are_measured_against_their_number() -> None:
 def test_health_leaves_out_what_was_not_recorded_and_says_where_it_cuts() -> None:
     columns = {"explained_variance": np.linspace(-50, 0.9, 300), "load_cv": np.ones(300)}
     figure = rows_figure(only(columns), NETWORK)
-    assert [trace.name for trace in figure.data] == ["Load deviation / mean", "Explained variance of the value head"]
+    assert [trace.name for trace in figure.data] == [METRICS[name].title for name in ("load_cv", "explained_variance")]
     assert list(figure.layout.yaxis2.range) == [-1, 1.05]
     assert (figure.layout.yaxis.rangemode, figure.layout.yaxis2.rangemode) == ("tozero", None)
     assert any("(shown from −1)" in note.text for note in figure.layout.annotations)

@@ -78,8 +78,8 @@ def test_v3_entmax_differs_from_v3_in_the_routing_of_its_transition_only():
     ("staged", "plain", "phase"), [("switch-two-stage", "switch", 0), ("deepseek-three-stage", "deepseek-moe", 2)]
 )
 def test_what_the_document_says_is_labelled_and_differs_in_its_stages_only(staged, plain, phase):
-    assert "As the mission's document describes" in load_preset(staged).description
-    assert "# As the mission's document describes it" in (PRESETS / f"{staged}.yaml").read_text(encoding="utf-8")
+    assert "in the project's specification" in load_preset(staged).description
+    assert "# As described in the project's specification" in (PRESETS / f"{staged}.yaml").read_text(encoding="utf-8")
     assert load_preset(staged).policy == load_preset(plain).policy
     base = BaseValues(lr=1e-3)
     inside = settings_at(load_preset(staged), Progress((500, 2000, 3500)[phase], 4000), base)

@@ -15,7 +15,7 @@ ENTRY = """
         "waving_hand",
         "Notes a greeting in its history.",
         when=TRAINS,
-        otherwise="only a run that trains can greet",
+        otherwise="only a training run can greet",
     ),
 """
 ANSWER = '''
@@ -76,7 +76,7 @@ def test_a_command_takes_its_entry_and_its_answer(project: Project) -> None:
     project.insert("v3core/jobs/recorder.py", ANSWER, before="    def answer_checkpoint(")
     run = project.run("-c", LOOK).split()[-1]
     refused = project.run("-m", "v3core", "greet", run, fails=True)
-    assert f"Run {run[:8]} 'tiny' is stopped already; only a run that trains can greet." in refused
+    assert f"Run {run[:8]} 'tiny' is already stopped; only a training run can greet." in refused
     project.run("-m", "v3core", "export", run, "--what", "commands", "--to", "commands.csv")
     assert [row["kind"] for row in csv.DictReader(project.read("commands.csv").splitlines())] == ["greet", "stop"]
     page = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/test_docs.py")

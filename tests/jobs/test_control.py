@@ -148,7 +148,7 @@ def test_a_run_that_trains_on_another_host_takes_no_command_here(db, run_in, act
     run_id = run_in(Status.RUNNING, process=ELSEWHERE)
     before = get_run(db, run_id)
     edit = [with_boundaries(control.current_curriculum(db, run_id), [45])] if act is control.request_edit else []
-    with pytest.raises(V3Error, match=r"trains on host 'another'; give the command there|it is not paused"):
+    with pytest.raises(V3Error, match=r"trains on host 'another'; run the command there|it is not paused"):
         act(db, run_id, *edit)
     assert get_run(db, run_id) == before
     assert read_commands(db, run_id) == []
@@ -285,7 +285,7 @@ def test_an_edit_of_a_run_with_a_process_waits_for_it(db, run_in, status):
 @pytest.mark.parametrize(
     ("status", "episode", "boundary", "sentence"),
     [
-        (Status.COMPLETED, 0, 45, "is completed already; its curriculum cannot be changed"),
+        (Status.COMPLETED, 0, 45, "is already completed; its curriculum cannot be changed"),
         (Status.RUNNING, 10, 10, "would end at episode 10, but the run is already at 10; choose 11 or later"),
         (Status.RUNNING, 30, 45, "ended at episode 30 and the run is at 30; only what lies ahead can be changed"),
         (Status.STOPPED, 10, 45, "is stopped already; resume it with other boundaries"),

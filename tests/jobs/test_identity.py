@@ -120,7 +120,7 @@ def test_a_container_of_this_machine_does_not_take_other_pids_for_its_own(db, ru
         update_run(tx, run_id, due, only_in=[Status.RUNNING])
     assert json.loads(given(db, contained, "runs", "--json").stdout)[0]["status"] == "running"
     refused = given(db, contained, "pause", run_id)
-    assert "give the command there" in refused.stderr
+    assert "run the command there" in refused.stderr
 
 
 @pytest.mark.parametrize(("label", "patience"), [("mine", 5), ("another", 60)])

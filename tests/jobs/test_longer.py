@@ -138,12 +138,12 @@ def test_a_length_that_is_none_is_refused_and_nothing_changes(db, run_in, status
     for ask, sentence in (
         (
             lambda: control.resume(db, done),
-            r"is completed already; train it longer on Live, or with: .* --episodes 120",
+            r"is already completed; train it longer on Live, or with: .* --episodes 120",
         ),
         (lambda: control.resume(db, done, episodes=60), r"has trained 60 episodes already; choose more"),
         (lambda: control.resume(db, done, episodes=-1), r"has trained 60 episodes already; choose more"),
         (lambda: control.resume(db, done, episodes=10**12), r"too many; choose at most 100,000,000"),
-        (lambda: extend(db, done, 90), r"is completed already; train it longer on Live, or with: .* --episodes 120"),
+        (lambda: extend(db, done, 90), r"is already completed; train it longer on Live, or with: .* --episodes 120"),
     ):
         with pytest.raises(V3Error, match=sentence):
             ask()

@@ -9,6 +9,7 @@ from tests.markdown import shown
 from tests.pages.recorded import add_recorded_run
 from v3core.curriculum import with_boundaries
 from v3core.jobs import control, launcher
+from v3core.jobs.control import COMMANDS
 from v3core.jobs.lifecycle import Status, change_status
 from v3core.store import commands
 from v3core.store.run_ends import EndRow
@@ -88,7 +89,7 @@ def test_live_pauses_and_says_what_waits(open_page, database):
     (command,) = commands.read_commands(database, run_id)
     assert (command.kind, command.actor) == ("pause", "page")
     button = app.button(key=f"pause:live:{run_id}")
-    assert (button.disabled, button.help) == (True, "The pause was asked for; it comes between two rollouts.")
+    assert (button.disabled, button.help) == (True, COMMANDS["pause"].pending)
     assert f"Pause, {age(datetime.now(UTC))} ago: waits for the worker" in told(app)
 
 
@@ -186,7 +187,7 @@ def test_a_run_of_another_host_is_said_to_be_there_and_closed(open_page, databas
     app = open_page("pages/live.py", run=run_id)
     assert "on host far-away" in told(app)
     button = app.button(key=f"stop:live:{run_id}")
-    assert (button.disabled, button.help) == (True, "It trains on host 'far-away'; give the command there.")
+    assert (button.disabled, button.help) == (True, "It trains on host 'far-away'; run the command there.")
     assert "0 of " in told(open_page("app.py"))
     assert "1 on other hosts" in told(open_page("app.py"))
 

@@ -229,10 +229,10 @@ def test_phases_can_be_added_and_removed(launch):
     assert not start_button(launch).disabled
 
 
-def test_another_preset_fills_the_rows_anew(launch):
+def test_another_preset_replaces_the_rows(launch):
     launch.selectbox(key="curriculum").set_value("direct-sparsemax").run()
     names = [field(launch, row, "name").value for row in range(3)]
-    assert names == ["sparse from start", "slower sparse learning", "sparse fine-tune"]
+    assert names == ["sparse from the start", "slower sparse learning", "sparse fine-tuning"]
     assert field(launch, 0, "routing").value == "sparsemax"
 
 

@@ -197,7 +197,7 @@ def test_a_launch_says_what_each_preset_does_and_which_are_absent(open_page):
     assert "Softmax warmup with strong load balancing" in told(app)
     assert "1 preset is not offered: bengio-minigrid" in told(app)
     app.selectbox(key="curriculum").set_value("switch").run()
-    assert "Switch routing as its paper defines it" in told(app)
+    assert "Switch routing as in the paper" in told(app)
     assert "not offered" not in told(open_page("pages/launch.py", env="MiniGrid-DoorKey-5x5-v0"))
 
 

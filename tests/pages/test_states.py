@@ -195,7 +195,7 @@ def test_compare_lays_two_runs_over_each_other(open_page, database):
         ["first", "warmup"],
         ["first", "transition"],
         ["first", "fine-tune"],
-        ["second", "sparse from start"],
+        ["second", "sparse from the start"],
         ["second", "slower sparse learning"],
     ]
     assert table.value["Last 100"].notna().all()

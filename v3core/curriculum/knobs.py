@@ -1,7 +1,7 @@
-"""What a phase can set, each declared once: what it is called, what it means, what it may be and where it acts.
+"""The settings of a phase, each declared once: title, meaning, allowed values and where it acts.
 
-From here follow the fields of `Phase`, `Settings`, `BaseValues` and a recipe's base values, the fields and columns of
-the editor, `--set`, the coefficients of the losses, the charts of a curriculum and the table of docs/curricula.md.
+The fields of `Phase`, `Settings`, `BaseValues` and a recipe's base values, the fields and columns of the editor,
+`--set`, the coefficients of the losses, the charts of a curriculum and the table in docs/curricula.md follow from it.
 """
 
 import math
@@ -12,12 +12,13 @@ from typing import Any, Literal, get_args
 Routing = Literal["softmax", "sparsemax", "entmax15", "entmax", "topk", "gumbel"]
 """How router logits become gate weights."""
 TopKWeights = Literal["renormalised", "probabilities", "sigmoid"]
-"""What the k chosen experts weigh. renormalised: softmax over the chosen logits (Mixtral). probabilities: softmax over
-all, the chosen kept as they are (Switch, DeepSeekMoE). sigmoid: affinities normalised over the chosen (DeepSeek-V3)."""
+"""Weights of the k selected experts. renormalised: softmax over the selected logits (Mixtral). probabilities: softmax
+over all experts, without renormalising (Switch, DeepSeekMoE). sigmoid: affinities normalised over the selected experts
+(DeepSeek-V3)."""
 Metric = Literal["return", "length", "success"]
 """What a trigger watches."""
 Graph = Literal["gatv1", "gatv2", "mlp"]
-"""What stands between the state graph and the router."""
+"""The layers between the state graph and the router."""
 
 ROUTINGS: tuple[Routing, ...] = get_args(Routing)
 TOP_K_WEIGHTS: tuple[TopKWeights, ...] = get_args(TopKWeights)
@@ -29,16 +30,16 @@ MOST_EXPERTS = 64
 
 @dataclass(frozen=True)
 class Range:
-    """The numbers that a setting may be."""
+    """The allowed numbers of a setting."""
 
     low: float = 0.0
     """Smallest."""
     high: float = math.inf
     """Largest."""
     low_open: bool = False
-    """The smallest itself is not allowed."""
+    """Whether the smallest is excluded."""
     high_open: bool = False
-    """The largest itself is not allowed."""
+    """Whether the largest is excluded."""
 
     def holds(self, number: float) -> bool:
         """Whether `number` is allowed."""
@@ -67,26 +68,25 @@ class Range:
 
 @dataclass(frozen=True)
 class Knob:
-    """A setting that is a number, and may ramp."""
+    """A numeric setting, which can ramp."""
 
     title: str
-    """What people call it."""
+    """Shown on pages."""
     meaning: str
     """One sentence."""
     acts: Literal["router", "optimiser", "loss"]
-    """Where: `loss` makes it the coefficient of the loss of its name in `training/losses.py`."""
+    """Where it acts: `loss` makes it the coefficient of the loss with its name in `training/losses.py`."""
     default: float = 0.0
-    """Where neither a phase nor the recipe says otherwise. A loss with coefficient 0 is not computed."""
+    """If neither a phase nor the recipe sets it. A loss with coefficient 0 is not computed."""
     allowed: Range = Range()
-    """What it may be."""
     from_recipe: bool = False
-    """Whether recipes give a base value, so that a factor of it means something."""
+    """Whether recipes have a base value, which `{times: F}` multiplies."""
     most_in_recipe: float = math.inf
     """The largest base value."""
     source: str = ""
     """The paper or program that it comes from."""
     since: int = 2
-    """The first schema whose episodes have its value, and that of its loss."""
+    """The first schema version that records its value, and that of its loss."""
 
 
 def _knob(title: str, meaning: str, acts: Literal["router", "optimiser", "loss"], **more: Any) -> Any:
@@ -96,11 +96,11 @@ def _knob(title: str, meaning: str, acts: Literal["router", "optimiser", "loss"]
 
 @dataclass(frozen=True, kw_only=True)
 class KnobValues:
-    """A number for each knob. This is the table of knobs: a new entry at its place is all that declares one."""
+    """A number for each knob. This is the table of knobs: a new entry declares a knob."""
 
     temperature: float = _knob(
         "Temperature",
-        "Router logits are divided by it before the routing; lower is sharper.",
+        "Divides the router logits before the routing; lower is sharper.",
         "router",
         default=1.0,
         allowed=Range(low_open=True),
@@ -119,7 +119,7 @@ class KnobValues:
     )
     alpha: float = _knob(
         "Entmax alpha",
-        "Of routing entmax: 1 is softmax, 2 is sparsemax.",
+        "For entmax routing: 1 is softmax, 2 is sparsemax.",
         "router",
         default=1.5,
         allowed=Range(1.0, 2.0),
@@ -127,7 +127,7 @@ class KnobValues:
     )
     jitter: float = _knob(
         "Router jitter",
-        "While training, router inputs are multiplied by U(1 − jitter, 1 + jitter).",
+        "During training, router inputs are multiplied by U(1 − jitter, 1 + jitter).",
         "router",
         allowed=Range(0.0, 1.0, high_open=True),
         source="Switch, arXiv:2101.03961",
@@ -142,8 +142,8 @@ class KnobValues:
     )
     expert_balance: float = _knob(
         "Expert balance",
-        "Coefficient of the expert-level balance loss, Σ fᵢ·Pᵢ with fᵢ = N/(K·T)·count; without top-k the largest gate "
-        "counts (K = 1).",
+        "Coefficient of the expert-level balance loss, Σ fᵢ·Pᵢ with fᵢ = N/(K·T)·count; without top-k routing only the "
+        "largest gate counts (K = 1).",
         "loss",
         source="DeepSeekMoE, arXiv:2401.06066",
     )
@@ -164,14 +164,14 @@ class KnobValues:
     )
     gate_entropy: float = _knob(
         "Gate entropy",
-        "Coefficient of the gates' entropy: above 0 rewards spread, below 0 sharpness.",
+        "Coefficient of the gate entropy: positive values reward spread, negative values sharpness.",
         "loss",
         allowed=Range(-math.inf),
         source="ours",
     )
     bias_speed: float = _knob(
         "Bias speed",
-        "Speed of the bias balancing of routing topk, per update.",
+        "Step size per update of the balancing bias, for topk routing.",
         "router",
         source="DeepSeek-V3, arXiv:2412.19437",
     )
@@ -189,47 +189,47 @@ KNOBS: Mapping[str, Knob] = {entry.name: entry.metadata["knob"] for entry in fie
 """By name, in the order of the table."""
 FROM_RECIPE = tuple(name for name, knob in KNOBS.items() if knob.from_recipe)
 COEFFICIENTS = tuple(name for name, knob in KNOBS.items() if knob.acts == "loss")
-"""Knobs that are the coefficient of the loss of their name."""
+"""Knobs that are the coefficient of the loss with their name."""
 
 
 @dataclass(frozen=True)
 class Choice:
-    """A setting that is no number, or does not ramp."""
+    """A setting that is not a number, or does not ramp."""
 
     title: str
-    """What people call it."""
+    """Shown on pages."""
     meaning: str
     """One sentence."""
     allowed: tuple[str, ...] | str
-    """What it may be: names to choose among, or that in words."""
+    """The allowed names, or a description of the allowed values."""
     default: str
-    """Where no phase says otherwise."""
+    """If no phase sets it."""
     source: str = ""
     """The paper or program that it comes from."""
     since: int = 2
-    """The first schema whose episodes have it."""
+    """The first schema version that records it."""
 
 
 CHOICES: Mapping[str, Choice] = {
     "routing": Choice("Routing", "How router logits become gate weights.", ROUTINGS, "softmax"),
-    "top_k": Choice("Top k", "Experts that routing topk chooses.", f"from 1 to {MOST_EXPERTS}", "2"),
+    "top_k": Choice("Top k", "Number of experts that topk routing selects.", f"from 1 to {MOST_EXPERTS}", "2"),
     "top_k_weights": Choice(
         "Top-k weights",
-        "What the chosen experts weigh. Renormalised: softmax over the chosen; probabilities: softmax over all, the "
-        "chosen kept; sigmoid: affinities normalised over the chosen.",
+        "Weights of the selected experts. renormalised: softmax over the selected; probabilities: softmax over all, "
+        "not renormalised; sigmoid: affinities normalised over the selected.",
         TOP_K_WEIGHTS,
         "renormalised",
         "Mixtral; Switch, DeepSeekMoE; DeepSeek-V3",
     ),
-    "env": Choice("Environment", "Environment id of the phase.", "an environment id", "the run's"),
+    "env": Choice("Environment", "Environment that the phase trains in.", "an environment id", "the run's"),
     "env_args": Choice(
-        "Its arguments",
-        "Arguments of the environment, added to those in force; a phase that names an environment starts from the "
-        "run's if it is the run's id, else from none.",
+        "Environment arguments",
+        "Arguments of the environment, added to the current ones. A phase that sets an environment starts from the "
+        "run's arguments if it is the run's environment, otherwise from none.",
         "such as {size: 8}",
         "the run's",
     ),
 }
 
 SETTINGS: Mapping[str, Knob | Choice] = {**KNOBS, **CHOICES}
-"""All that a phase has besides its name and its end."""
+"""Everything in a phase except its name and its end."""

@@ -1,7 +1,7 @@
-"""What can be asked of a run, each declared once: what it is called, what it does, when it is refused, who answers.
+"""The commands to a run, each declared once: title, meaning, when it is refused and what carries it out.
 
-Read by `ask` and its companions, buttons and panel of the page, the command line, archives and the table of
-docs/jobs.md. How a worker does a command is the method `answer_KIND` of `jobs/recorder.py`.
+Used by `ask` and its companions, the buttons and the command panel, the command line, archives and the table in
+docs/jobs.md. A worker carries out a command in the method `answer_KIND` of `jobs/recorder.py`.
 """
 
 from collections.abc import Collection, Mapping
@@ -22,7 +22,7 @@ _RESUME_LONGER = f"train it longer on Live, or with: {COMMAND} resume {{id}} --e
 
 @dataclass(frozen=True)
 class Command:
-    """One thing that can be asked of a run."""
+    """A command to a run."""
 
     kind: str
     """Its name in the database."""
@@ -31,29 +31,29 @@ class Command:
     icon: str
     """Name of a Material symbol."""
     meaning: str
-    """What it does: one sentence, or two."""
+    """What it does, in one or two sentences."""
     when: Collection[Status]
-    """Statuses in which it can be asked."""
+    """Statuses in which it is accepted."""
     otherwise: str
-    """Why not in another: the end of the sentence `It is completed already; …`."""
+    """Why it is refused in other statuses: the end of the sentence `It is already completed; …`."""
     instead: Mapping[Status, str] = field(default_factory=dict)
-    """What to do in place of it, by status, as a further part of that sentence."""
+    """What to do instead, by status; replaces `otherwise`."""
     answered_by: Literal["worker", "at once"] = "worker"
-    """`at once` by whoever asks; the worker does it between two rollouts or updates."""
+    """`at once` by the process that requests it; the worker carries it out between two rollouts or updates."""
     done: Status | None = None
-    """The status in which it is done, or being done, already."""
-    pending: str = "It was asked for; its worker does it in a moment."
-    """On the button until it is answered."""
+    """The status in which it is already done or in progress."""
+    pending: str = "Requested; the worker will carry it out shortly."
+    """Tooltip of the button until it is answered."""
     undoes: str = ""
-    """A kind that it takes back, also while that is not answered yet."""
+    """A kind that it cancels, even before that one is answered."""
     takes: str = ""
-    """What is given with it, as on the command line; without it a button does it."""
+    """Its arguments on the command line; a command without any has a plain button."""
     asked: str = "{} {}"
-    """How the title and that are put together."""
+    """Format of the title with the argument."""
     recorded: bool = True
-    """Whether it is a row of the table `commands`; else the run's history has it."""
+    """Whether it is a row in the table `commands`; otherwise only the run's history records it."""
     button: bool = True
-    """Whether it is a button wherever a run is shown; the others have fields of their own."""
+    """Whether it is a button wherever a run is shown; the others have their own fields."""
 
     @property
     def shell(self) -> str:
@@ -62,25 +62,25 @@ class Command:
 
     @property
     def is_simple(self) -> bool:
-        """Whether `control.ask` asks it: nothing is given with it, and nothing but its row need be written."""
+        """Whether `control.ask` requests it: it has no arguments, and only its row needs to be written."""
         return self.recorded and self.answered_by == "worker" and not self.takes and self.kind != STOP
 
     def refusal(self, run: RunRow, waiting: Collection[str] = (), who: str = "It") -> str | None:
-        """Why it cannot be asked of a run now, one sentence; None if it can.
+        """Why it is currently refused, in one sentence; None if it is accepted.
 
         Args:
-            run: as it is now.
+            run: its current row.
             waiting: kinds of the commands that it has not answered yet.
-            who: what the sentence calls the run.
+            who: the subject of the sentence.
         """
         status = Status(run.status)
         if status not in self.when and self.undoes not in waiting:
             if status is Status.UNREADABLE:
-                return f"{who} is unreadable: its row in the database makes no sense; it can only be deleted."
+                return f"{who} is unreadable: its row in the database is invalid; it can only be deleted."
             hint = self.instead.get(status, self.otherwise).format(id=run.id[:8], longer=2 * run.episodes)
-            return f"{who} is {status}{' already' if status in ENDED else ''}; {hint}."
+            return f"{who} is {'already ' if status in ENDED else ''}{status}; {hint}."
         if self.answered_by == "worker" and status in ACTIVE and not is_here(run):
-            return f"{who} trains on host '{run.host}'; give the command there."
+            return f"{who} trains on host '{run.host}'; run the command there."
         return None
 
 
@@ -89,27 +89,27 @@ _ALL = (
         STOP,
         "Stop",
         "stop_circle",
-        "Ends it after its present rollout, with a checkpoint; by force if it does not end by itself.",
+        "Ends the run after the current rollout, with a checkpoint; by force if it does not end in time.",
         when=ACTIVE | {Status.QUEUED},
         otherwise="there is nothing to stop",
         done=Status.STOPPING,
-        pending="It is stopping; that writes a checkpoint.",
+        pending="The run is stopping and writes a checkpoint.",
     ),
     Command(
         PAUSE,
         "Pause",
         "pause",
-        "Writes a checkpoint, then holds it; it keeps its process and its slot.",
+        "Writes a checkpoint and holds the run, which keeps its process and its slot.",
         when=TRAINS,
-        otherwise="only a run that trains can be paused",
+        otherwise="only a training run can be paused",
         done=Status.PAUSED,
-        pending="The pause was asked for; it comes between two rollouts.",
+        pending="Pause requested; it takes effect between two rollouts.",
     ),
     Command(
         CONTINUE,
         "Unpause",
         "play_arrow",
-        "Continues a paused run where it holds.",
+        "Continues a paused run from where it is held.",
         when={Status.PAUSED, Status.STALLED},
         otherwise="it is not paused",
         undoes=PAUSE,
@@ -118,16 +118,16 @@ _ALL = (
         CHECKPOINT,
         "Checkpoint now",
         "save",
-        "Writes a checkpoint after the present rollout, and continues.",
+        "Writes a checkpoint after the current rollout and continues.",
         when=TRAINS,
-        otherwise="only a run that trains can write a checkpoint",
-        pending="The checkpoint was asked for; it is written between two rollouts.",
+        otherwise="only a training run can write a checkpoint",
+        pending="Checkpoint requested; it is written between two rollouts.",
     ),
     Command(
         EDIT_CURRICULUM,
         "Curriculum",
         "edit",
-        "Moves the boundaries that lie ahead, or changes what follows, between two updates.",
+        "Moves future phase boundaries, or changes future phases, between two updates.",
         when=_RUN_TO_THE_END,
         otherwise="its curriculum cannot be changed",
         instead=dict.fromkeys(
@@ -140,7 +140,7 @@ _ALL = (
         EXTEND,
         "Train longer",
         "more_time",
-        "Trains it up to another episode; boundaries stay where they are.",
+        "Trains the run up to a later episode; phase boundaries do not move.",
         when=_RUN_TO_THE_END,
         otherwise="it cannot be trained longer",
         instead={
@@ -155,9 +155,9 @@ _ALL = (
         PRIORITY,
         "Priority",
         "low_priority",
-        "Of the runs that wait, the highest starts first, then the oldest.",
+        "The waiting run with the highest priority starts first, then the oldest.",
         when=frozenset(Status) - ENDED,
-        otherwise="a priority orders only runs that wait",
+        otherwise="priorities only apply to waiting runs",
         answered_by="at once",
         takes="N",
         button=False,
@@ -166,7 +166,7 @@ _ALL = (
         "resume",
         "Resume",
         "resume",
-        "Continues a run that has ended from its newest whole checkpoint.",
+        "Continues a run that has ended, from its newest intact checkpoint.",
         when=RESUMABLE,
         otherwise="only a run that has ended can be resumed",
         instead={Status.COMPLETED: _RESUME_LONGER},
@@ -178,7 +178,7 @@ _ALL = (
         "delete",
         "Delete",
         "delete",
-        "Deletes its records, checkpoints and log, after asking.",
+        "Deletes the run with its records, checkpoints and log, after confirmation.",
         when=ENDED | {Status.QUEUED},
         otherwise="stop it before you delete it",
         answered_by="at once",
@@ -191,17 +191,17 @@ COMMANDS: Mapping[str, Command] = {command.kind: command for command in _ALL}
 
 
 def check(kind: str, run: RunRow, waiting: Collection[str] = ()) -> None:
-    """Refuse a command that cannot be asked of a run now.
+    """Check that a run currently accepts a command.
 
     Raises:
-        V3Error: the sentence of the table.
+        V3Error: the reason why it is refused.
     """
     if problem := COMMANDS[kind].refusal(run, waiting, who=named(run)):
         raise V3Error(problem)
 
 
 def named(run: RunRow) -> str:
-    """What sentences of the command line call a run."""
+    """The run as named in messages of the command line."""
     return f"Run {run.id[:8]} '{run.name}'"
 
 

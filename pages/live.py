@@ -9,19 +9,18 @@ from v3core.store.commands import read_commands
 from v3core.store.run_row import RunRow
 from v3core.ui import news, shell, ticks
 from v3core.ui.boundary_editor import boundary_editor
-from v3core.ui.command_panel import command_panel
 from v3core.ui.demo_guide import what_to_look_for
 from v3core.ui.notes import notes_editor
+from v3core.ui.run_actions import train_longer
 from v3core.ui.run_charts import run_charts
 from v3core.ui.run_checkpoints import run_checkpoints
 from v3core.ui.run_data import load_series, visible_range
 from v3core.ui.run_files import run_exports
 from v3core.ui.run_header import rollback_warning, run_header
-from v3core.ui.run_history import run_history
+from v3core.ui.run_history import command_panel, run_history
 from v3core.ui.run_picker import pick_run
 from v3core.ui.run_settings import run_parameters, run_settings
 from v3core.ui.text import plain
-from v3core.ui.train_longer import train_longer
 
 LOG_LINES = 200
 

@@ -15,12 +15,12 @@ from v3core.store.history import CheckpointRow
 from v3core.store.pace import time_left
 from v3core.store.run_row import RunRow
 from v3core.store.runs import list_runs
-from v3core.ui.command_panel import newest_command
 from v3core.ui.launch_again import launch_again_link
 from v3core.ui.moments import age
 from v3core.ui.notes import notes_line
 from v3core.ui.run_actions import run_actions, way_on
 from v3core.ui.run_checkpoints import use_policy
+from v3core.ui.run_history import newest_command
 from v3core.ui.run_picker import compare_link
 from v3core.ui.run_queue import queue_place, queue_places
 from v3core.ui.status import (

@@ -1,13 +1,15 @@
-"""What happened to a run, in sentences."""
+"""What happened to a run, in sentences, and what came of all that was asked of it."""
 
 import streamlit as st
 
+from v3core.jobs.control import COMMANDS
+from v3core.store.commands import CommandRow
 from v3core.store.database import Database
 from v3core.store.history import read_events
-from v3core.ui.moments import clock
-from v3core.ui.text import plain
+from v3core.ui.moments import age, clock, latency
+from v3core.ui.text import Markdown, md, plain
 
-_SHOWN = 200
+_EVENTS_SHOWN, _COMMANDS_SHOWN = 200, 20
 
 
 def run_history(database: Database, run_id: str) -> None:
@@ -20,12 +22,87 @@ def run_history(database: Database, run_id: str) -> None:
         st.table(
             [
                 {"When": clock(event.at), "Who": plain(event.actor), "What": plain(event.message)}
-                for event in events[::-1][:_SHOWN]
+                for event in events[::-1][:_EVENTS_SHOWN]
             ],
             border="horizontal",
             hide_index=True,
             height=320 if len(events) > 7 else "content",
             alt="What happened to the run, newest first",
         )
-        if len(events) > _SHOWN:
-            st.caption(f"The newest {_SHOWN} of {len(events):,}.")
+        if len(events) > _EVENTS_SHOWN:
+            st.caption(f"The newest {_EVENTS_SHOWN} of {len(events):,}.")
+
+
+def newest_command(commands: list[CommandRow]) -> None:
+    """One line for the head of the page: the newest command and how far it is; nothing if there is none."""
+    if not commands:
+        return
+    command = commands[-1]
+    colour, icon = _look(command)
+    st.caption(
+        md(
+            ":{}[:material/{}:] {}, {} ago: {}",
+            colour,
+            icon,
+            command_title(command),
+            age(command.requested_at),
+            outcome(command),
+        )
+    )
+
+
+def command_panel(commands: list[CommandRow]) -> None:
+    """All commands, newest first, each with its times."""
+    st.subheader("Commands", anchor=False)
+    if not commands:
+        st.caption("Nothing was asked of this run so far.")
+        return
+    newest = commands[::-1][:_COMMANDS_SHOWN]
+    st.table(
+        [
+            {
+                "Command": command_title(command),
+                "Requested": md("{} by {}", clock(command.requested_at), command.actor or "user"),
+                "Acknowledged": _acknowledged(command),
+                "Outcome": md(":{}[:material/{}:] {}", *_look(command), outcome(command)),
+            }
+            for command in newest
+        ],
+        border="horizontal",
+        hide_index=True,
+        alt="What was asked of the run, and what came of it",
+    )
+    if len(commands) > _COMMANDS_SHOWN:
+        st.caption(f"The newest {_COMMANDS_SHOWN} of {len(commands)}.")
+
+
+def command_title(command: CommandRow) -> Markdown:
+    """What was asked, as in `Pause` or `Boundaries 150, 400`."""
+    known = COMMANDS.get(command.kind)
+    title = known.title if known else f"Unknown command {command.kind}"
+    if command.revision is not None:
+        ends = ", ".join(f"{end:,}" for end in command.revision.curriculum.boundaries)
+        return md("Boundaries {}", ends) if ends else md("{}, revision {}", title, command.revision.revision)
+    return md(known.asked, title, command.value) if known and known.takes and command.value else plain(title)
+
+
+def outcome(command: CommandRow) -> Markdown:
+    """What came of a command, as in `applied after 0.4 s at episode 412`."""
+    if command.applied_at is not None:
+        after = md("applied after {}", latency(command.requested_at, command.applied_at))
+        return after if command.applied_episode is None else md("{} at episode {:,}", after, command.applied_episode)
+    if command.rejected_reason is not None:
+        return md("rejected. {}", command.rejected_reason)
+    return plain("seen, not done yet" if command.acknowledged_at else "waits for the worker")
+
+
+def _acknowledged(command: CommandRow) -> Markdown:
+    if command.acknowledged_at is None:
+        return plain("–" if not command.is_open else "not yet")
+    return md("after {}", latency(command.requested_at, command.acknowledged_at))
+
+
+def _look(command: CommandRow) -> tuple[str, str]:
+    if command.applied_at is not None:
+        return "green", "check"
+    return ("red", "block") if command.rejected_reason is not None else ("orange", "pending")

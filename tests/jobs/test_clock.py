@@ -48,7 +48,7 @@ def test_a_promise_of_before_the_jump_is_kept_to_after_it(db, run_in):
     assert reconcile(db, BEFORE + promise) == []
     reconcile(db, BEFORE + promise + SECOND)
     assert get_run(db, run_id).status == Status.STALLED
-    assert read_events(db, run_id)[-1].message.startswith(f"Not heard from for {promise.seconds + 1} seconds;")
+    assert read_events(db, run_id)[-1].message.startswith(f"No heartbeat for {promise.seconds + 1} seconds;")
 
 
 def test_a_heartbeat_that_comes_meanwhile_stands(db, run_in):

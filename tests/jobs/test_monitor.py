@@ -59,8 +59,8 @@ def start_deadly(start, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("act", "status", "reason"),
     [
-        ("os._exit(3)", Status.LOST, "Its worker process ended with code 3 without a word; see its log."),
-        ("os._exit(0)", Status.LOST, "Its worker process died without a word: it was killed, or ran out of memory."),
+        ("os._exit(3)", Status.LOST, "Its worker process exited unexpectedly with code 3; see its log."),
+        ("os._exit(0)", Status.LOST, "Its worker process exited unexpectedly: it was killed, or ran out of memory."),
         (
             "ctypes.string_at(0)",
             Status.FAILED,

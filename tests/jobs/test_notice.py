@@ -125,7 +125,7 @@ def test_a_completed_run_is_told_once_with_its_numbers(db, run_in, server, notic
     assert run.webhook == "called"
     assert notices(run_id) == [
         f"Calls http://{server.host}.",
-        f"http://{server.host} was told of the end: 200 OK.",
+        f"http://{server.host} was notified of the end: 200 OK.",
     ]
 
 
@@ -159,7 +159,7 @@ def test_a_server_in_trouble_is_tried_again(db, run_in, server, notices):
     assert call_webhooks(db) == 1
     assert len(server.asked) == 3
     assert len(server.posted) == 1
-    assert notices(run_id)[-1].endswith("was told of the end: 200 OK.")
+    assert notices(run_id)[-1].endswith("was notified of the end: 200 OK.")
 
 
 @pytest.mark.parametrize(
@@ -173,7 +173,7 @@ def test_a_server_that_refuses_is_given_up(db, run_in, server, notices, codes, t
     assert len(server.asked) == tries
     assert get_run(db, run_id).webhook == "failed"
     assert notices(run_id)[-1] == (
-        f"http://{server.host} could not be told: it answered {problem}; check V3_WEBHOOK_URL."
+        f"http://{server.host} could not be notified: it answered {problem}; check V3_WEBHOOK_URL."
     )
 
 
@@ -216,7 +216,7 @@ def test_a_refused_connection_is_said(db, run_in, monkeypatch, notices, caplog):
     run_id = run_in(Status.COMPLETED)
     assert call_webhooks(db) == 0
     assert notices(run_id)[-1] == (
-        f"http://127.0.0.1:{port} could not be told: connection refused (3 tries); check V3_WEBHOOK_URL."
+        f"http://127.0.0.1:{port} could not be notified: connection refused (3 tries); check V3_WEBHOOK_URL."
     )
     assert "T0KEN" not in caplog.text
 

@@ -102,7 +102,7 @@ def test_without_room_for_the_reserve_the_run_does_not_begin(tmp_path):
         assert not (disk / "runs" / "r" / "reserve").exists()
     assert str(caught.value) == (
         f"The run's folder {disk}/runs/r cannot be written: No space left on device; "
-        "free some space or mend its permissions."
+        "free some space or fix its permissions."
     )
 
 

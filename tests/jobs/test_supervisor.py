@@ -32,7 +32,7 @@ def dead():
     ("status", "ended", "reason"),
     [
         (Status.STARTING, Status.LOST, "Its worker process ended before it began to train; its log may say why."),
-        (Status.RUNNING, Status.LOST, "Its worker process died without a word: it was killed, or ran out of memory."),
+        (Status.RUNNING, Status.LOST, "Its worker process exited unexpectedly: it was killed, or ran out of memory."),
         (Status.STOPPING, Status.STOPPED, "Its worker process ended before it could write a last checkpoint."),
     ],
 )
@@ -58,7 +58,7 @@ def test_a_process_that_lives_is_never_called_dead_however_late_its_heartbeat(db
     assert get_run(db, run_id).status == (Status.STALLED if silent else status)
     if silent:
         event = read_events(db, run_id)[-1]
-        assert event.message == "Not heard from for 86410 seconds; its process is alive and is left alone."
+        assert event.message == "No heartbeat for 86410 seconds; its process is alive and is left alone."
 
 
 def test_a_heartbeat_that_comes_meanwhile_is_believed(db, run_in, monkeypatch):
@@ -88,7 +88,7 @@ def test_a_run_of_another_machine_is_lost_when_it_is_silent_for_long(db, run_in)
     due = get_run(db, run_id).heartbeat_due_at
     assert reconcile(db, due + timedelta(seconds=59)) == []
     assert reconcile(db, due + timedelta(seconds=61)) == [run_id]
-    assert get_run(db, run_id).reason == "Nothing was heard from its worker on another for too long."
+    assert get_run(db, run_id).reason == "No heartbeat from its worker on another for too long."
 
 
 def test_a_run_whose_launcher_died_before_it_started_a_process_waits_again(db, run_in, monkeypatch):

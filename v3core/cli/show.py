@@ -109,7 +109,7 @@ def show(run_id: str, as_json: bool) -> None:
 @commands.command()
 @run_argument
 @click.option(
-    "--lines", type=click.IntRange(1), default=200, show_default=True, metavar="N", help="The newest so many."
+    "--lines", type=click.IntRange(1), default=200, show_default=True, metavar="N", help="How many of the newest."
 )
 @click.option("--traceback", is_flag=True, help="Print where in the program a failure arose instead.")
 def log(run_id: str, lines: int, traceback: bool) -> None:

@@ -126,7 +126,7 @@ def sweep(
 def demo(as_json: bool) -> None:
     """Train the demo in the background, one policy with and without a curriculum, and open it in the browser.
 
-    Prints the run ids. While the runs of an earlier call are unfinished it starts none. In a terminal it goes on as
+    Prints the run ids. While the runs of an earlier call are unfinished it starts none. In a terminal it becomes
     `serve` unless the dashboard is served already; elsewhere it only names the page.
     """
     with own_output():

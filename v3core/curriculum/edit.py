@@ -89,7 +89,7 @@ def check_edit(old: Curriculum, new: Curriculum, progress: Progress) -> None:
 def _with_overdue_phases_ended(curriculum: Curriculum, progress: Progress) -> Progress:
     """`progress` with realised starts, in which a phase whose episode or step is reached is over.
 
-    The trainer begins the next phase only between two updates, and tells of it only then.
+    The trainer begins the next phase only between two updates, and reports it only then.
     """
     progress = replace(progress, starts=starts_of(curriculum, progress))
     while len(progress.starts) < len(curriculum.phases):

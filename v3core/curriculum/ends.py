@@ -11,7 +11,7 @@ from v3core.errors import V3Error, explain
 HOW_TO_WRITE_AN_END = (
     "An end is a count of complete episodes (1000), of environment steps (step 50000), or a trigger: return ≥ 450 "
     "(100) ends the phase once the mean return of its last 100 episodes is 450; add 'after 200' for at least and "
-    "'within 1500' for at most so many of its episodes."
+    "'within 1500' for at most that many of its episodes."
 )
 
 _COUNT = re.compile(r"(?:(episode|step)s?\s+)?(-?\d[\d,_]*)", re.IGNORECASE)

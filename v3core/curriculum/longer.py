@@ -6,7 +6,7 @@ from v3core.curriculum.progress import Progress, starts_of
 
 
 def lengthened(curriculum: Curriculum, progress: Progress) -> Curriculum:
-    """The curriculum that goes on when a run is made longer: no value jumps, and no boundary moves.
+    """The curriculum that continues when a run is made longer: no value jumps, and no boundary moves.
 
     A ramp that takes up to the end of the run, and has begun, keeps its pace: it reaches its value where the run would
     have ended, and holds it. One that lies ahead takes up to the new end, as in a run of that length from the start.
@@ -23,7 +23,7 @@ def lengthened(curriculum: Curriculum, progress: Progress) -> Curriculum:
 
 
 def _timed(phase: Phase, episodes: int) -> Phase:
-    """The phase with its ramps up to the end of the run written as ramps over so many episodes."""
+    """The phase with its ramps up to the end of the run written as ramps over this many episodes."""
     until = phase.until
     if until is not None and (not until.is_trigger or until.max_episodes is not None):
         return phase  # its own end decides

@@ -41,7 +41,7 @@ class Settings(BaseValues):
 def settings_at(curriculum: Curriculum, progress: Progress, base: BaseValues) -> Settings:
     """The settings in force at `progress`.
 
-    A ramp has its first value when its phase begins and goes on for its span: its `over`, or else the phase up to its
+    A ramp has its first value when its phase begins and lasts for its span: its `over`, or else the phase up to its
     planned end, or a trigger's `max_episodes`, or the end of the run. An inheriting phase keeps the value that was
     really reached, also where the phase before it ended early.
     """
@@ -76,7 +76,7 @@ def _value_of(
 
 
 def _fraction(ramp: Ramp, phase: Phase, start: PhaseStart, now: PhaseStart, episodes: int) -> float:
-    """How much of a ramp lies behind `now`, at most 1. A ramp without room for a single episode is at its end."""
+    """How much of a ramp has passed at `now`, at most 1. A ramp without room for a single episode is at its end."""
     until = phase.until
     passed, span = now.episode - start.episode, episodes - start.episode
     if ramp.over is not None:

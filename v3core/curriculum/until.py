@@ -32,9 +32,9 @@ class Until(Frozen):
     window: Annotated[int, Field(ge=1, le=LONGEST_WINDOW)] = DEFAULT_WINDOW
     """Episodes of the phase that the mean is over; with fewer the trigger does not hold."""
     min_episodes: Annotated[int, Field(ge=0)] = 0
-    """The trigger does not end the phase before so many episodes of it are complete."""
+    """The trigger does not end the phase before this many episodes of it are complete."""
     max_episodes: Annotated[int, Field(ge=1)] | None = None
-    """The phase ends after so many of its episodes in any case; left out, a trigger that never holds never ends it."""
+    """The phase ends after this many of its episodes in any case; without it, a trigger may never end the phase."""
 
     @model_validator(mode="after")
     def _exactly_one_end(self) -> Self:

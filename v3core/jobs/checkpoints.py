@@ -1,4 +1,4 @@
-"""Which checkpoints of a run are kept, and which one it goes on from."""
+"""Which checkpoints of a run are kept, and which one it continues from."""
 
 import os
 import re
@@ -65,7 +65,7 @@ def superseded(
 ) -> list[int]:
     """The checkpoints to delete, so that a long run does not fill the disk.
 
-    Kept are the newest, all at phase boundaries, and of the others so many, as evenly spread as may be.
+    Kept are the newest, all at phase boundaries, and of the others that number, as evenly spread as may be.
 
     Args:
         episodes: episode counts of the checkpoints, ascending.

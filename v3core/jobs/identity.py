@@ -22,7 +22,7 @@ _BY_NAME = "name:"
 
 @dataclass(frozen=True)
 class ProcessIdentity:
-    """A process, told apart from any other that had or will have its pid.
+    """A process, distinguished from any other that had or will have its pid.
 
     Boot, pid namespace, pid and time of the start decide. The host's name is a label: it may change, two may share it.
     """

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import IO
@@ -231,9 +231,15 @@ def claim(tx: Transaction, run: RunRow, *, now: datetime, actor: str) -> bool:
     return change_status(tx, run.id, Status.STARTING, actor=actor, message=message, now=now, values=values)
 
 
+def queue_order(runs: Iterable[RunRow]) -> list[RunRow]:
+    """Those of the runs that wait, in the order in which they start: by priority, then by age."""
+    waiting = (run for run in runs if run.status == Status.QUEUED)  # which leaves out unreadable ones
+    return sorted(waiting, key=lambda run: (-run.priority, run.queued_at, run.id))
+
+
 def _next_runs(tx: Transaction) -> list[RunRow]:
     """The queued runs that the free slots suffice for."""
-    queued = [run for run in runs_in(tx, {Status.QUEUED}) if run.status == Status.QUEUED]  # leaves out unreadable ones
+    queued = queue_order(runs_in(tx, {Status.QUEUED}))
     if not queued:
         return []
     free = max(0, _slots(tx) - _in_use(tx))

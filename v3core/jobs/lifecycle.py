@@ -34,7 +34,7 @@ ENDED = frozenset({Status.STOPPED, Status.COMPLETED, Status.FAILED, Status.LOST,
 RESUMABLE = frozenset(status for status in ENDED - {Status.COMPLETED} if Status.QUEUED in TRANSITIONS[status])
 """Ends after which training continues as it was; a completed run does only if it is made longer."""
 TOLD = frozenset({Status.COMPLETED, Status.FAILED, Status.LOST})
-"""Ends that nobody asked for: pages and the webhook tell of them."""
+"""Ends that nobody asked for: pages and the webhook report them."""
 
 
 def change_status(

@@ -23,7 +23,7 @@ logger = logging.getLogger("v3core.run")
 
 
 class _FileHandler(RotatingFileHandler):
-    """Rotates as a worker's log is rotated. A line for which the disk has no room is left out without a word."""
+    """Rotates as a worker's log is rotated. A line for which the disk has no room is left out silently."""
 
     def __init__(self, file: Path) -> None:
         super().__init__(file, encoding="utf-8", maxBytes=LIMIT_BYTES, backupCount=1)
@@ -67,7 +67,7 @@ def read_log_tail(run_id: str, lines: int = 200, folder: Path | None = None) -> 
 
     Args:
         run_id: full id.
-        lines: at most so many.
+        lines: the most to read.
         folder: the data folder, by default that of V3_DATA_DIR.
     """
     file = log_file(run_id, folder)
@@ -122,6 +122,6 @@ def rotate_if_large(file: Path, limit: int = LIMIT_BYTES) -> bool:
         with file.open("rb", buffering=0) as source, rotated(file).open("wb", buffering=0) as target:
             shutil.copyfileobj(source, target, 1 << 20)
         os.truncate(file, 0)
-    except OSError:  # the disk is full, or the folder was deleted: training goes on, and so does the old log
+    except OSError:  # the disk is full, or the folder was deleted: training continues, and so does the old log
         return False
     return True

@@ -27,7 +27,7 @@ from v3core.store.runs import UnknownRunError, get_run
 
 WAIT_SECONDS = 0.05
 LOOK_SECONDS = 1.0
-"""How often the other runs and the queue are looked at."""
+"""How often the other runs and the queue are looked after."""
 RETRY_SECONDS = 600.0
 """How long to try to write a run's end where the database cannot be written, because the disk is full say."""
 
@@ -199,5 +199,5 @@ def _explain(run: RunRow, death: _Death) -> tuple[Status, str]:
     if run.status == Status.STARTING:
         return Status.LOST, NEVER_BEGAN
     if death.code:
-        return Status.LOST, f"Its worker process ended with code {death.code} without a word; see its log."
+        return Status.LOST, f"Its worker process exited unexpectedly with code {death.code}; see its log."
     return Status.LOST, DIED

@@ -24,13 +24,13 @@ TEXT_CHARACTERS = 1900
 
 
 def call_webhooks(database: Database) -> int:
-    """Tell V3_WEBHOOK_URL of each run whose end is due to be told. One cheap query if there is none.
+    """Notify V3_WEBHOOK_URL of each run whose end is due. One cheap query if there is none.
 
-    Safe in many processes at once: each run is claimed by one. If that one dies over it, another tells it a minute
+    Safe in many processes at once: each run is claimed by one. If that one dies over it, another does so a minute
     later, perhaps for the second time. May take some 20 seconds per run: not for a page.
 
     Returns:
-        How many were told. What came of each is in its history; the network's failures are not raised.
+        How many were posted. What came of each is in its history; the network's failures are not raised.
 
     Raises:
         V3Error: if the database will not do.
@@ -104,7 +104,7 @@ def _tell(database: Database, run_id: str, target: Webhook | None, mistake: str 
     state, outcome = FAILED, mistake or ""
     if target:
         try:
-            state, outcome = CALLED, f"{target.shown} was told of the end: {post(target, notice(run))}."
+            state, outcome = CALLED, f"{target.shown} was notified of the end: {post(target, notice(run))}."
         except NotToldError as error:
             outcome = str(error)
     with database.write() as tx:

@@ -253,11 +253,11 @@ class Recorder:
         """Go on after a pause; a pause that was not begun yet is dropped."""
         now, episode, pauses = datetime.now(UTC), self._episode, self._pauses
         self._paused, self._pauses = False, []
-        logger.info("Goes on at episode %d.", episode)
+        logger.info("Continues at episode %d.", episode)
 
         def write(tx: Transaction) -> None:
             commands.apply_commands(tx, self._run.id, ids=[*pauses, row.id], episode=episode, now=now)
-            self._move(tx, Status.RUNNING, f"Goes on at episode {episode}.", {Status.PAUSED, Status.STALLED}, now)
+            self._move(tx, Status.RUNNING, f"Continues at episode {episode}.", {Status.PAUSED, Status.STALLED}, now)
 
         self._writer.also(write)
 
@@ -309,7 +309,7 @@ class Recorder:
     def heard(self, tx: Transaction) -> None:
         """With every heartbeat: a run that was called stalled is not any more."""
         here = Status.PAUSED if self._paused and not self._pauses else Status.RUNNING
-        self._move(tx, here, "Heard from again.", {Status.STALLED}, datetime.now(UTC))
+        self._move(tx, here, "Its heartbeat is back.", {Status.STALLED}, datetime.now(UTC))
 
     def _move(self, tx: Transaction, to: Status, message: str, only_from: Collection[Status], now: datetime) -> None:
         change_status(

@@ -29,7 +29,7 @@ def hold_reserve(folder: Path) -> None:
         release_reserve(folder)
         raise V3Error(
             f"The run's folder {folder} cannot be written: {error.strerror or error}; "
-            "free some space or mend its permissions."
+            "free some space or fix its permissions."
         ) from None
 
 

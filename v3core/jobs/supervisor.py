@@ -40,7 +40,7 @@ SIGTERM, SIGKILL = signal.SIGTERM.name, signal.SIGKILL.name
 
 NO_LAST_CHECKPOINT = "Its worker process ended before it could write a last checkpoint."
 NEVER_BEGAN = "Its worker process ended before it began to train; its log may say why."
-DIED = "Its worker process died without a word: it was killed, or ran out of memory."
+DIED = "Its worker process exited unexpectedly: it was killed, or ran out of memory."
 RESTARTED = "The machine was restarted while it trained."
 
 
@@ -93,7 +93,7 @@ def _settle(database: Database, run: RunRow, now: datetime) -> bool:
     late = timedelta(0) if run.heartbeat_due_at is None else now - run.heartbeat_due_at
     if alive is None:
         gone = late > timedelta(seconds=OTHER_CONTAINER_SECONDS if is_here(run) else OTHER_HOST_SECONDS)
-        return gone and _end(database, run, now, f"Nothing was heard from its worker on {run.host} for too long.")
+        return gone and _end(database, run, now, f"No heartbeat from its worker on {run.host} for too long.")
     if run.pid is None and run.status == Status.STARTING:
         # Claimed, but not started: the launcher is at it, unless it died in between.
         gone = late > timedelta(0) or run.boot_id != identity.this_boot()
@@ -135,7 +135,7 @@ def _requeue(database: Database, run: RunRow, now: datetime) -> bool:
 
 def _call_stalled(database: Database, run: RunRow, now: datetime) -> bool:
     silent = (now - (run.heartbeat_at or now)).total_seconds()
-    message = f"Not heard from for {silent:.0f} seconds; its process is alive and is left alone."
+    message = f"No heartbeat for {silent:.0f} seconds; its process is alive and is left alone."
     with database.write() as tx:
         return change_status(
             tx,

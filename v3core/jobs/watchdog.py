@@ -54,7 +54,7 @@ class Watchdog:
             try:
                 if self._database is None:
                     self._database = open_database(self._url)
-                if not self._database.is_there():  # opened again, it would be made anew, and empty
+                if not self._database.is_there():  # opened again, it would be made again, and empty
                     raise V3Error(f"The database {self._database.describe()} is gone; put it back.")
                 reconcile(self._database)
                 self._webhooks.call(self._database)

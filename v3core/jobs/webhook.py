@@ -108,7 +108,7 @@ def post(target: Webhook, content: Mapping[str, Any]) -> str:
                 return words
             problem, tries = f"it answered {words}", 1 + (len(answer.raw.retries.history) if answer.raw.retries else 0)
     after = f" ({tries} tries)" if tries > 1 else ""
-    raise NotToldError(f"{target.shown} could not be told: {problem}{after}; check {VARIABLE}.")
+    raise NotToldError(f"{target.shown} could not be notified: {problem}{after}; check {VARIABLE}.")
 
 
 @contextmanager

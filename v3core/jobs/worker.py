@@ -66,7 +66,7 @@ def run_worker(
         database: an open store.
         run_id: full id of a run that was claimed for this process or its parent, or that is queued.
         stop: whether this process was signalled to stop.
-        report: told how the run ended if the store could not be; the parent then writes it once it can be.
+        report: given the end of the run if the store could not take it; the parent then writes it once it can be.
         leave: ends this process with an exit code, for a stop that comes while the trainer is imported: that takes
             seconds, and nothing is to be kept. If left out, such a stop waits for it.
 
@@ -193,7 +193,7 @@ class _Kept:
 
 @dataclass(frozen=True)
 class _Start:
-    """A run set to training, and what it goes on from."""
+    """A run set to training, and what it continues from."""
 
     run: RunRow
     curriculum: Curriculum
@@ -297,7 +297,7 @@ def _begin_from(tx: Transaction, run: RunRow, kept: _Kept | None, notes: list[st
 
 
 def _take_back(tx: Transaction, run: RunRow, kept: _Kept | None, now: datetime) -> int:
-    """Leave of a run's records those that its checkpoint goes on from; returns how many episodes were deleted."""
+    """Leave of a run's records those that its checkpoint continues; returns how many episodes were deleted."""
     if kept is None:
         return truncate(tx, run.id, episode=0, step=0, now=now)
     # Versions before deleted the first phase's when a run went on from its very beginning, and nobody wrote it again.

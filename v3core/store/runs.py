@@ -109,9 +109,9 @@ def list_runs(database: Database) -> list[RunRow]:
 
 
 def runs_in(tx: Transaction, statuses: Collection[str]) -> list[RunRow]:
-    """The runs in one of these statuses, in the order in which queued ones start: by priority, then by age."""
+    """The runs in one of these statuses, those that were queued first at first."""
     query = select(*_COLUMNS).where(runs.c.status.in_(statuses))
-    query = query.order_by(runs.c.priority.desc(), runs.c.queued_at, runs.c.id)
+    query = query.order_by(runs.c.queued_at, runs.c.id)
     return [_run(row) for row in tx.execute(query)]
 
 

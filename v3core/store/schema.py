@@ -57,7 +57,7 @@ class Status(StrEnum):
     FAILED = "failed"
     """Ended by an error; can be resumed."""
     LOST = "lost"
-    """Its process died without a word; can be resumed."""
+    """Its process exited unexpectedly; can be resumed."""
     UNREADABLE = "unreadable"
     """What its row says makes no sense. No row holds this: it is what readers call such a run."""
 

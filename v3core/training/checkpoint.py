@@ -32,7 +32,7 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
             unfinished.write_bytes(content.getbuffer())
     except OSError as error:
         raise V3Error(
-            f"Checkpoint {path} cannot be written: {error.strerror or error}; free some space or mend its permissions."
+            f"Checkpoint {path} cannot be written: {error.strerror or error}; free some space or fix its permissions."
         ) from None
 
 

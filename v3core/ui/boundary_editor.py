@@ -59,22 +59,22 @@ def boundary_editor(database: Database, run: RunRow) -> None:
 @shell.told
 def _editor(database: Database, run_id: str) -> None:
     if st.session_state.pop(_APPLIED, False):
-        st.rerun()  # the charts are drawn anew too: those of a run that does not train have no tick
+        st.rerun()  # the charts are drawn again too: those of a run that does not train have no tick
     run = shell.still_there(database, run_id)
     curriculum = control.current_curriculum(database, run_id)
     open_ones = [index for index, end in _planned(curriculum) if end > run.episode]
     if not curriculum.boundaries:
         st.caption("Training decides where these phases end; there is no episode to move.")
     elif run.status == Status.COMPLETED or not open_ones:
-        st.caption("Every boundary lies behind this run; none can be moved.")
+        st.caption("The run has passed every boundary; none can be moved.")
     else:
         then = (
-            "resume: the run goes on from its checkpoint under them."
+            "resume: the run continues from its checkpoint under them."
             if run.status in RESUMABLE
             else "apply: the run follows between two updates."
         )
         st.caption(
-            "A phase ends once so many episodes are complete. Change a number, or drag a dashed line in the return "
+            "A phase ends once this number of episodes is complete. Change it, or drag a dashed line in the return "
             f"chart, then {then}"
         )
     wanted = _fields(run, curriculum, open_ones)

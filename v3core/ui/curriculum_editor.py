@@ -27,7 +27,7 @@ def curriculum_editor(source: Curriculum, *, source_key: str, episodes: int, sca
 
     Args:
         source: what the rows are filled from when `source_key` changes.
-        source_key: names the source; the rows are filled anew when it changes.
+        source_key: names the source; the rows are filled again when it changes.
         episodes: length of the run; with `scale`, boundaries follow it in proportion.
         scale: whether boundaries follow the run's length.
     """
@@ -50,7 +50,7 @@ def curriculum_editor(source: Curriculum, *, source_key: str, episodes: int, sca
 
 
 def _rows(source: Curriculum, source_key: str, episodes: int, scale: bool) -> list[PhaseRow]:
-    """The rows to show; filled anew when the source, or the length that it is scaled to, has changed."""
+    """The rows to show; filled again when the source, or the length that it is scaled to, has changed."""
     key = (source_key, scale)
     state = st.session_state.get(_STATE)
     if state is None or state["key"] != key:

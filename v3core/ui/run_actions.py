@@ -40,7 +40,7 @@ def run_actions(
         run: the run.
         compact: icons only, for lists, without those that a run of this kind never can do.
         key: tells apart the same run's buttons on one page.
-        checkpoint: from which a resume would go on, if there is one.
+        checkpoint: from which a resume would continue, if there is one.
         asked: kinds of the commands that the run has not answered yet, where they are known.
     """
     with st.container(horizontal=True, horizontal_alignment="right" if compact else "left", gap="xsmall"):
@@ -98,7 +98,7 @@ def _problem(
     if problem := command.refusal(run, asked):
         return problem
     if command.kind == "resume" and checkpoint is None and run.episode > 0:
-        return "Its checkpoints are gone or damaged; it cannot go on."
+        return "Its checkpoints are gone or damaged; it cannot be resumed."
     return command.pending if command.kind in asked or run.status == command.done else None
 
 
@@ -110,12 +110,12 @@ def way_on(run: RunRow, checkpoint: CheckpointRow | None) -> str:
 
 
 def resume_sentence(run: RunRow, checkpoint: CheckpointRow | None) -> str:
-    """From where a resume goes on, and what of the records is trained anew."""
+    """From where a resume continues, and which episodes are trained again."""
     if checkpoint is None:
-        return "Begins again: no episode was trained."
-    where = f"Goes on from its checkpoint at episode {checkpoint.episode:,}"
+        return "Starts from the beginning: no episode was trained."
+    where = f"Continues from its checkpoint at episode {checkpoint.episode:,}"
     again = run.episode - checkpoint.episode
-    return f"{where}; {counted(again, 'episode')} after it trained anew." if again > 0 else f"{where}."
+    return f"{where}; {counted(again, 'episode')} after it trained again." if again > 0 else f"{where}."
 
 
 @or_notice
@@ -143,7 +143,7 @@ def _confirm_delete(database: Database, run: RunRow) -> None:
         )
     )
     if run.episode > MANY_EPISODES:
-        st.caption("Deleting so many episodes takes a while, in which this page waits.")
+        st.caption("Deleting this many episodes takes a while; this page waits meanwhile.")
     confirm("Delete", ":material/delete:", "delete", _delete, database, run.id)
 
 

@@ -17,9 +17,7 @@ PRIORITY_HELP = "Of the runs that wait, those of the highest priority start firs
 
 def queue_places(runs: list[RunRow]) -> dict[str, int]:
     """Run id to its place in the queue, from 1, for each run that waits."""
-    waiting = [run for run in runs if run.status == Status.QUEUED]
-    waiting.sort(key=lambda run: (-run.priority, run.queued_at, run.id))
-    return {run.id: place for place, run in enumerate(waiting, start=1)}
+    return {run.id: place for place, run in enumerate(launcher.queue_order(runs), start=1)}
 
 
 def slots_text(runs: list[RunRow], slots: int) -> str:

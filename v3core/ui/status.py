@@ -25,7 +25,7 @@ _LOOKS: dict[Status, tuple[Colour, str, str]] = {
     Status.COMPLETED: ("green", ":material/check_circle:", "All episodes are trained."),
     Status.FAILED: ("red", ":material/error:", "Training ended with an error."),
     Status.UNREADABLE: ("red", ":material/database_off:", "Its row in the database makes no sense."),
-    Status.LOST: ("red", ":material/link_off:", "Its worker process died without a word."),
+    Status.LOST: ("red", ":material/link_off:", "Its worker process exited unexpectedly."),
 }
 
 

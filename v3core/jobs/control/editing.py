@@ -16,7 +16,7 @@ from v3core.store.schema import Transaction
 
 
 def current_curriculum(database: Database, run_id: str) -> Curriculum:
-    """The newest revision that was applied: what the run trains under, or will go on under."""
+    """The newest revision that was applied: what the run trains under, or will continue under."""
     with database.read() as tx:
         get_run(tx, run_id)
         return commands.curriculum_in_force(tx, run_id)

@@ -41,10 +41,10 @@ def resume(
         database: an open store.
         run_id: full id.
         actor: who asks, for the run's history.
-        curriculum: go on under this one, which may differ only in what lies ahead of the checkpoint.
-        take_over: go on here with a run that trained on another host.
+        curriculum: continue under this one, which may differ only in what lies ahead of the checkpoint.
+        take_over: continue here a run that trained on another host.
         here: start it from now on with the import folders and variables of this process, not of whoever launched it.
-        episodes: train it longer, up to so many; needed for one that is complete.
+        episodes: train it longer, up to this many; needed for one that is complete.
         command: from run id to the command line of its worker.
 
     Raises:
@@ -59,7 +59,7 @@ def resume(
         if not is_here(run) and not take_over:
             raise V3Error(
                 f"{named(run)} was trained on host '{run.host}'; if its files are here and it does not train "
-                f"there, go on with: {COMMAND} resume {run.id[:8]} --take-over."
+                f"there, resume it here with: {COMMAND} resume {run.id[:8]} --take-over."
             )
         longer = episodes if run.status == Status.COMPLETED or episodes != run.episodes else None
         if longer is not None:
@@ -90,13 +90,13 @@ def resume(
 
 
 def resume_point(database: Database, run_id: str) -> CheckpointRow | None:
-    """The checkpoint that a resume would go on from; None if it would begin again, or cannot."""
+    """The checkpoint that a resume would continue from; None if it would begin again, or cannot."""
     with database.read() as tx:
         return newest_whole(database, tx, run_id)
 
 
 def _start(database: Database, tx: Transaction, run: RunRow) -> tuple[CheckpointRow | None, str]:
-    """Where a resume goes on, and that in words.
+    """Where a resume continues, and that in words.
 
     Raises:
         V3Error: if episodes were trained and every checkpoint is gone or damaged.
@@ -125,7 +125,7 @@ def _edit_before_resume(
     actor: str,
     now: datetime,
 ) -> None:
-    """Let a resumed run go on under another curriculum from its checkpoint on."""
+    """Let a resumed run continue under another curriculum from its checkpoint on."""
     episode, step = (start.episode, start.step) if start else (0, 0)
     starts = tuple(
         PhaseStart(change.episode, change.step)

@@ -163,7 +163,7 @@ def test_with_nothing_to_do_there_is_one_query_and_no_write(db, run_in):
     for status in (Status.STOPPED, Status.COMPLETED, Status.FAILED, Status.LOST):
         run_in(status)
     statements = []
-    for engine in (db._reader, db._writer):
+    for engine in (db._reader, db.writing_engine):
         event.listen(engine, "before_cursor_execute", lambda *args: statements.append(args[2]))
     reconcile(db)
     assert [statement for statement in statements if not statement.startswith(("BEGIN", "SET"))] == [

@@ -14,7 +14,7 @@ from v3core.errors import V3Error
 from v3core.jobs import control
 from v3core.jobs.checkpoints import newest_whole
 from v3core.jobs.files import run_folder
-from v3core.jobs.lifecycle import Status
+from v3core.jobs.lifecycle import Status, change_status
 from v3core.jobs.logs import read_log_tail
 from v3core.store.commands import read_commands, read_revisions
 from v3core.store.export import export_folder
@@ -89,9 +89,7 @@ def test_ended_stays_ended_and_what_ran_is_stopped(here, there, new_run, episode
 def test_the_past_of_an_imported_run_is_no_news(here, there, new_run, episode, tmp_path):
     run = record(here, new_run(here), episode)
     with here.write() as tx:
-        control.change_status(
-            tx, run, Status.COMPLETED, actor="worker", message="Done.", now=get_run(here, run).created_at
-        )
+        change_status(tx, run, Status.COMPLETED, actor="worker", message="Done.", now=get_run(here, run).created_at)
     assert len(read_ends(here, 0, {"completed"})) == 1
     write_archive(here, run, tmp_path / "run.v3run")
     cursor = newest_event(there)

@@ -392,8 +392,7 @@ DERIVED: dict[str, Metric] = {
     ),
     ENTROPY_SHARE: Metric(
         "Routing entropy / ln N",
-        "E[H(α)] divided by ln N, the maximum with N experts.",
-        "0 to 1",
+        "E[H(α)] divided by ln N, the maximum with N experts: from 0 to 1.",
         field=ENTROPY_SHARE,
     ),
 }

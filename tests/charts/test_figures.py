@@ -284,6 +284,21 @@ def test_rows_do_not_overlap_and_stay_inside() -> None:
     assert edges[-1] < 1
 
 
+def test_a_chart_grows_with_its_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A metric that is added to a chart takes nothing of the room of those that are there."""
+
+    def room() -> float:
+        layout = rows_figure(series(300), LOSSES).layout
+        low, high = layout.yaxis.domain
+        return (high - low) * (layout.height - layout.margin.t - layout.margin.b)
+
+    before = room()
+    added = (*of_chart(LOSSES), METRICS["total_loss"], METRICS["diversity_loss"])
+    monkeypatch.setattr("v3core.charts.figures.of_chart", lambda _: added)
+    assert len(rows_figure(series(300), LOSSES).data) == 6
+    assert room() == pytest.approx(before, rel=0.05)
+
+
 @pytest.mark.parametrize("name", preset_names())
 def test_every_preset_has_a_preview_and_a_schedule(name: str) -> None:
     curriculum = load_preset(name)
@@ -433,6 +448,8 @@ def test_what_is_drawn_over_several_episodes_is_their_mean() -> None:
     np.testing.assert_allclose(return_figure(run).data[1].y, means)
     np.testing.assert_allclose(success_figure(run).data[1].y, means)
     np.testing.assert_allclose(compare_figure([run, run]).data[0].y, means)
+    assert f"mean of the last 30: {means[-1]:.1f}" in return_figure(run).layout.meta["alt"]
+    assert f"of the last 30: {means[-1]:.0%}" in success_figure(run).layout.meta["alt"]
 
 
 @pytest.mark.parametrize("figure", [expert_loads_figure, expert_gradients_figure])

@@ -8,6 +8,7 @@ from v3core.curriculum import load_preset
 from v3core.jobs.launcher import enqueue
 from v3core.jobs.lifecycle import ENDED
 from v3core.jobs.sweep import free_name
+from v3core.metrics import METRICS
 from v3core.store.database import Database
 from v3core.store.run_row import RunRow
 from v3core.store.runs import list_runs
@@ -19,7 +20,7 @@ WITH, WITHOUT = "demo-with-curriculum", "demo-without-curriculum"
 """Presets of the two runs."""
 NAMES = {WITH: "With curriculum", WITHOUT: "Without curriculum"}
 """How the runs are called."""
-METRIC = "Dead experts"
+METRIC = METRICS["dead_experts"].label
 """What Compare shows the difference by, as its address names it."""
 _EXPERIMENT = "Demo"
 

@@ -48,7 +48,7 @@ def test_records_are_those_of_tensorboards_own_writer(tmp_path):
     """Byte for byte around the data: lengths and checksums."""
     steps = np.array([1, 127, 128, 20_000, 3_000_000])
     values = [[1.0, None], [2.0, 5], [None, None], [4.0, 7], [math.nan, -math.inf]]
-    records = scalar_records(steps, steps * 0.5, ["a", "Länge"], values)
+    records = list(scalar_records(steps, steps * 0.5, ["a", "Länge"], values))
     with (tmp_path / "theirs").open("wb") as file:
         writer = RecordWriter(file)
         for record_ in records:

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from v3core.policy.neighbours import NEGATIVE_SLOPE, GATv2Mix, MixNeighbours, edge_lists, gatv2_attention
+from v3core.policy.neighbours import NEGATIVE_SLOPE, GATv2Mix, MixNeighbours, edge_lists
 
 
 class GraphAttention(nn.Module):
@@ -76,19 +76,6 @@ class GraphAttention(nn.Module):
             mixed = MixNeighbours.apply(weights, values, self.senders, self.complete)  # type: ignore[no-untyped-call]
         return mixed.flatten(0, 1) + self.bias
 
-    @torch.no_grad()
-    def attention(self, nodes: Tensor) -> Tensor:
-        """Attention weights [batch, heads, receivers, senders] for nodes [width_in, nodes, batch]; no gradient."""
-        if self.version == "gatv2":
-            left, right = self._project(nodes)
-            weights = gatv2_attention(left, right, self.score, self.senders, self.padding, self.complete)
-        else:
-            weights, _ = self._attend(nodes)
-        heads, degree, count, batch = weights.shape
-        dense = weights.new_zeros(heads, count, count, batch)
-        senders = self.senders.view(1, degree, count, 1).expand_as(weights)
-        return dense.scatter_add(1, senders, weights).permute(3, 0, 2, 1)
-
     def _score_vectors(self) -> nn.Parameter:
         """A vector per head that scores are products with."""
         return nn.Parameter(torch.randn(self.heads, self.head_width, 1) / self.head_width**0.5)
@@ -143,10 +130,6 @@ class GraphLayer(nn.Module):
         """New node features, in and out [width, nodes, batch]."""
         return nodes + nn.functional.elu(self.conv(self._normalised(nodes)))
 
-    def attention(self, nodes: Tensor) -> Tensor:
-        """Attention weights [batch, heads, receivers, senders]; of `mlp`, each node sees itself alone (one head)."""
-        return self.conv.attention(self._normalised(nodes))
-
     def _normalised(self, nodes: Tensor) -> Tensor:
         """Layer norm over the width, which is not the last dimension here (Ba et al., 2016, arXiv:1607.06450)."""
         centred = nodes - nodes.mean(0)
@@ -165,11 +148,6 @@ class NodeLinear(nn.Module):
     def forward(self, nodes: Tensor) -> Tensor:
         """W x + b of node features [width, nodes, batch]."""
         return torch.addmm(self.bias, self.weight, nodes.flatten(1)).view(-1, *nodes.shape[1:])
-
-    def attention(self, nodes: Tensor) -> Tensor:
-        """The identity, [batch, 1, nodes, nodes]."""
-        _, count, batch = nodes.shape
-        return torch.eye(count, dtype=nodes.dtype, device=nodes.device).expand(batch, 1, count, count)
 
 
 def _xavier(width_out: int, width_in: int) -> nn.Parameter:

@@ -1,6 +1,7 @@
 """Observations as node features: the first layer, one module for each kind of node in a state graph."""
 
 import math
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -17,42 +18,20 @@ class Tokens(nn.Module):
 
     def __init__(self, graph: StateGraphSpec, width: int) -> None:
         super().__init__()
-        self.parts = nn.ModuleList(_module(part, width) for part in graph.parts)
-        by_rows = [part for part in self.parts if isinstance(part, RowTokens)]
-        self._rows = by_rows if len(by_rows) == len(self.parts) > 1 else []
+        self.parts = nn.ModuleList(KINDS[part.kind](part, width) for part in graph.parts)
         self._columns = [slice(part.start, part.start + part.size) for part in graph.parts]
 
     def forward(self, observations: Tensor) -> Tensor:
         """Node features [width, nodes, batch] of flat observations [batch, size]."""
-        if self._rows:
-            rows = [
-                part.rows(observations[:, columns]) for part, columns in zip(self._rows, self._columns, strict=True)
-            ]
-            return torch.cat(rows, 1).permute(2, 1, 0).contiguous()  # turned once
         nodes = [part(observations[:, columns]) for part, columns in zip(self.parts, self._columns, strict=True)]
-        return nodes[0] if len(nodes) == 1 else torch.cat(nodes, dim=1)
+        # Parts made row by row come as transposed views: `cat` turns them as it copies.
+        return nodes[0].contiguous() if len(nodes) == 1 else torch.cat(nodes, dim=1)
 
     def update_normalisation(self, observations: Tensor) -> None:
         """Take observations [n, size] into the running statistics of those parts that have any."""
         for part, columns in zip(self.parts, self._columns, strict=True):
             if isinstance(part, FeatureTokens):
                 part.update_normalisation(observations[:, columns])
-
-
-def _module(part: NodePart, width: int) -> nn.Module:
-    match part.kind:
-        case "features":
-            return FeatureTokens(part, width)
-        case "grid":
-            return GridTokens(part, width)
-        case "image":
-            return ImageTokens(part, width)
-        case "categories":
-            return CategoryTokens(part, width)
-        case "words":
-            return WordTokens(part, width)
-        case "hub":
-            return HubToken(width)
 
 
 class FeatureTokens(nn.Module):
@@ -100,19 +79,7 @@ class FeatureTokens(nn.Module):
         self.count.copy_(total)
 
 
-class RowTokens(nn.Module):
-    """Nodes whose features lie side by side for each observation as they are made."""
-
-    def rows(self, observations: Tensor) -> Tensor:
-        """Node features [batch, nodes, width] of observations [batch, entries]."""
-        raise NotImplementedError
-
-    def forward(self, observations: Tensor) -> Tensor:
-        """Node features [width, nodes, batch] of observations [batch, entries]."""
-        return self.rows(observations).permute(2, 1, 0).contiguous()
-
-
-class GridTokens(RowTokens):
+class GridTokens(nn.Module):
     """A node per cell: the sum of an embedding per channel value and one for the cell's place.
 
     Channels are categories (object, colour, state): they are looked up, never scaled as if they were intensities.
@@ -128,14 +95,14 @@ class GridTokens(RowTokens):
         strides = [math.prod(part.categories[channel + 1 :]) for channel in range(self.depth)]
         self.register_buffer("strides", torch.tensor(strides), persistent=False)
 
-    def rows(self, observations: Tensor) -> Tensor:
-        """Node features [batch, cells, width] of observations [batch, columns · rows · channels]."""
+    def forward(self, observations: Tensor) -> Tensor:
+        """Node features [width, cells, batch], a view, of observations [batch, columns · rows · channels]."""
         # One table of all combinations is smaller than one batch, and one look-up is faster than one per channel.
         table = self.channels[0]
         for channel in list(self.channels)[1:]:
             table = (table.unsqueeze(1) + channel).flatten(0, 1)
         combination = (observations.view(-1, self.cells, self.depth).long() * self.strides).sum(-1)
-        return nn.functional.embedding(combination, table) + self.position
+        return (nn.functional.embedding(combination, table) + self.position).permute(2, 1, 0)
 
 
 class ImageTokens(nn.Module):
@@ -161,7 +128,7 @@ class ImageTokens(nn.Module):
         return features.flatten(2).permute(1, 2, 0) + self.position
 
 
-class CategoryTokens(RowTokens):
+class CategoryTokens(nn.Module):
     """A node per component: an embedding for each of its values."""
 
     offsets: Tensor
@@ -172,12 +139,12 @@ class CategoryTokens(RowTokens):
         offsets = [sum(part.categories[:component]) for component in range(len(part.categories))]
         self.register_buffer("offsets", torch.tensor(offsets), persistent=False)
 
-    def rows(self, observations: Tensor) -> Tensor:
-        """Node features [batch, components, width] of observations [batch, components]."""
-        return nn.functional.embedding(observations.long() + self.offsets, self.table)
+    def forward(self, observations: Tensor) -> Tensor:
+        """Node features [width, components, batch], a view, of observations [batch, components]."""
+        return nn.functional.embedding(observations.long() + self.offsets, self.table).permute(2, 1, 0)
 
 
-class WordTokens(RowTokens):
+class WordTokens(nn.Module):
     """One node for a text: the sum of an embedding for each of its words, over the root of how many there are."""
 
     def __init__(self, part: NodePart, width: int) -> None:
@@ -185,20 +152,31 @@ class WordTokens(RowTokens):
         self.identity = nn.Parameter(torch.randn(width))
         self.table = nn.Parameter(torch.randn(part.size, width))
 
-    def rows(self, observations: Tensor) -> Tensor:
-        """Node features [batch, 1, width] of how often each word is in the texts, [batch, words]."""
+    def forward(self, observations: Tensor) -> Tensor:
+        """Node features [width, 1, batch], a view, of how often each word is in the texts, [batch, words]."""
         counts = observations.float()
         scale = counts.sum(1, keepdim=True).clamp(min=1).rsqrt()
-        return torch.addmm(self.identity, counts * scale, self.table).unsqueeze(1)
+        return torch.addmm(self.identity, counts * scale, self.table).unsqueeze(1).permute(2, 1, 0)
 
 
 class HubToken(nn.Module):
     """The global node of a key: it observes nothing, and gathers what the nodes of its part send it."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, part: NodePart, width: int) -> None:
         super().__init__()
-        self.identity = nn.Parameter(torch.randn(width, 1, 1))
+        self.identity = nn.Parameter(torch.randn(width, part.nodes, 1))
 
     def forward(self, observations: Tensor) -> Tensor:
         """Node features [width, 1, batch] of observations [batch, 0]."""
         return self.identity.expand(-1, -1, len(observations))
+
+
+KINDS: Mapping[str, Callable[[NodePart, int], nn.Module]] = {
+    "features": FeatureTokens,
+    "grid": GridTokens,
+    "image": ImageTokens,
+    "categories": CategoryTokens,
+    "words": WordTokens,
+    "hub": HubToken,
+}
+"""What makes the nodes of each kind of part, of some width."""

@@ -55,13 +55,9 @@ def evaluate(
             ended: dict[int, EvaluationEpisode] = {}
             while len(ended) < count:
                 leave_if(interrupted)
-                outputs = policy(torch.from_numpy(envs.observations).to(device)).outputs
                 masks = None if envs.masks is None else torch.from_numpy(envs.masks).to(device)
-                outputs = policy.actions.masked(outputs, masks)
-                if sampled:
-                    chosen = policy.actions.sample(outputs, policy.actions.noise((count,), generator))
-                else:
-                    chosen = policy.actions.mode(outputs)
+                noise = policy.actions.noise((count,), generator) if sampled else None
+                chosen = policy.act(torch.from_numpy(envs.observations).to(device), masks, noise)
                 taken = envs.step(policy.actions.to_environment(chosen).cpu().numpy())
                 returns += taken.rewards
                 lengths += 1

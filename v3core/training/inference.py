@@ -57,12 +57,10 @@ class TrainedPolicy:
         if self._cells_alone and isinstance(observation, dict):
             observation = observation["image"]
         self._encode(observation, self._row[0])
-        actions = self.network.actions
-        outputs = self.network(self._input).outputs
         if action_mask is not None:
             self._write_mask(action_mask, self._mask[0])
-            outputs = actions.masked(outputs, torch.from_numpy(self._mask))
-        chosen = actions.to_environment(actions.mode(outputs))
+        masks = None if action_mask is None else torch.from_numpy(self._mask)
+        chosen = self.network.actions.to_environment(self.network.act(self._input, masks))
         return self.spec.actions.to_environment(chosen.numpy())[0]
 
     def evaluate(

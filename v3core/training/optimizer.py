@@ -79,12 +79,6 @@ class Adam:
         """Number of steps, and the moving averages of the gradient and its square, by torch's names; not copies."""
         return {"step": self._step, "exp_avg": self._exp_avg, "exp_avg_sq": self._exp_avg_sq}
 
-    @torch.no_grad()
-    def set_moments(self, moments: dict[str, Tensor]) -> None:
-        """Copy them from those of another time."""
-        for name, moment in self.moments.items():
-            moment.copy_(moments[name])
-
     def state_dict(self) -> dict[str, Any]:
         """As `torch.optim.Adam` writes it, which can load it; its tensors are no copies."""
         group = {
@@ -103,6 +97,7 @@ class Adam:
         }
         return {"state": {0: self.moments}, "param_groups": [group]}
 
+    @torch.no_grad()
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over what `state_dict`, or `torch.optim.Adam`, has written.
 
@@ -111,8 +106,8 @@ class Adam:
         """
         (group,) = state["param_groups"]
         self.lr = float(group["lr"])
-        if state["state"]:
-            moments = state["state"][0]
-        else:  # torch keeps nothing before the first step
-            moments = {name: torch.zeros_like(moment) for name, moment in self.moments.items()}
-        self.set_moments(moments)
+        for name, moment in self.moments.items():
+            if state["state"]:
+                moment.copy_(state["state"][0][name])
+            else:  # torch keeps nothing before the first step
+                moment.zero_()

@@ -108,23 +108,25 @@ def update(
     enough = min(config.minibatch, config.environments * config.rollout_steps)
     passes = max(1, round(config.epochs * min(1, count / enough)))
     minibatches = max(1, round(count / config.minibatch))
-    steps: list[dict[str, Tensor]] = []
+    rows: list[Tensor] = []
     for _ in range(passes):
         order = torch.from_numpy(random.permutation(count)).to(samples.actions.device)
         for chosen in order.tensor_split(minibatches):
             leave_if(interrupted)
-            steps.append(backend.gradient_step(samples, chosen, coefficients, config))
-    return Update(**_means(steps), dormant_share=backend.dormant_share(samples, config.minibatch))
+            step = backend.gradient_step(samples, chosen, coefficients, config)
+            # One tensor a step: many small ones that live on would leave no room in one piece for the large ones.
+            rows.append(torch.cat([value.reshape(-1) for value in step.values()]))
+    return Update(**_means(rows, step), dormant_share=backend.dormant_share(samples, config.minibatch))
 
 
-def _means(steps: list[dict[str, Tensor]]) -> dict[str, Any]:
-    """Means over the gradient steps by name: numbers, and tuples of what is [experts].
+def _means(rows: list[Tensor], like: dict[str, Tensor]) -> dict[str, Any]:
+    """Means of the rows, one for each gradient step, by the names of `like`: numbers, and tuples of what is [experts].
 
     Raises:
         NonFiniteUpdateError: if one of them is not finite.
     """
-    rows = torch.stack([torch.cat([value.reshape(-1) for value in step.values()]) for step in steps]).cpu().numpy()
-    if not np.isfinite(rows).all():
+    steps = torch.stack(rows).cpu().numpy()
+    if not np.isfinite(steps).all():
         raise NonFiniteUpdateError
-    means = iter(rows.mean(0, dtype=np.float64).tolist())
-    return {name: tuple(islice(means, len(value))) if value.ndim else next(means) for name, value in steps[0].items()}
+    means = iter(steps.mean(0, dtype=np.float64).tolist())
+    return {name: tuple(islice(means, len(value))) if value.ndim else next(means) for name, value in like.items()}

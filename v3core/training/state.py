@@ -21,15 +21,17 @@ from v3core.training.eager import EagerBackend
 from v3core.training.optimizer import Adam, FlatParameters
 from v3core.training.statistics import ReturnScale
 
+COUNTERS = ("completed", "evaluated", "step", "updates", "rollbacks", "failures_in_a_row")
+"""Numbers of the state that go through a checkpoint as they are."""
+
 
 @dataclass(frozen=True)
 class Snapshot:
     """Of a `TrainingState`, in memory: copies that nothing writes to."""
 
-    parameters: torch.Tensor
-    buffers: list[torch.Tensor]
+    tensors: list[torch.Tensor]
+    """Parameters, buffers and Adam's moments."""
     uses_bias: bool
-    adam: dict[str, torch.Tensor]
     return_scale: dict[str, Any]
     torch_generator: torch.Tensor
     numpy_generator: Mapping[str, Any]
@@ -97,21 +99,23 @@ class TrainingState:
         self.environment = self._config.environment.in_phase(settings.env, settings.env_args)
         self.optimizer.lr = settings.lr
 
+    def _tensors(self) -> list[torch.Tensor]:
+        """All tensors that learning changes; no copies."""
+        return [self.parameters.values.data, *self.policy.buffers(), *self.optimizer.moments.values()]
+
     @torch.inference_mode(False)
-    def snapshot(self) -> "Snapshot":
+    def snapshot(self) -> Snapshot:
         """What acting and learning change before a rollout is counted, as it is now, to come back to."""
         return Snapshot(
-            parameters=self.parameters.values.detach().clone(),
-            buffers=[buffer.clone() for buffer in self.policy.buffers()],
+            tensors=[tensor.clone() for tensor in self._tensors()],
             uses_bias=self.policy.uses_bias,
-            adam={name: value.clone() for name, value in self.optimizer.moments.items()},
             return_scale=self.return_scale.state_dict(),
             torch_generator=self.generator.get_state(),
             numpy_generator=self.random.bit_generator.state,
             updates=self.updates,
         )
 
-    def rollback(self, snapshot: "Snapshot") -> None:
+    def rollback(self, snapshot: Snapshot) -> None:
         """Be as when the snapshot was taken, to the bit: a rollout that was left in the middle leaves no trace."""
         self.rollback_update(snapshot)
         self.generator.set_state(snapshot.torch_generator)
@@ -120,13 +124,11 @@ class TrainingState:
 
     @torch.inference_mode(False)  # a rollout may be under way, whose new tensors the optimiser could not use
     @torch.no_grad()
-    def rollback_update(self, snapshot: "Snapshot") -> None:
+    def rollback_update(self, snapshot: Snapshot) -> None:
         """Undo what was learned since: a spoilt update leaves no trace, in Adam's moments either."""
-        self.parameters.values.copy_(snapshot.parameters)
-        for buffer, kept in zip(self.policy.buffers(), snapshot.buffers, strict=True):
-            buffer.copy_(kept)
+        for tensor, kept in zip(self._tensors(), snapshot.tensors, strict=True):
+            tensor.copy_(kept)
         self.policy.uses_bias = snapshot.uses_bias
-        self.optimizer.set_moments(snapshot.adam)
         self.return_scale.load_state_dict(snapshot.return_scale)
 
     @torch.no_grad()
@@ -153,13 +155,8 @@ class TrainingState:
             "return_scale": self.return_scale.state_dict(),
             "torch_generator": self.generator.get_state(),
             "numpy_generator": self.random.bit_generator.state,
-            "completed": self.completed,
-            "evaluated": self.evaluated,
-            "step": self.step,
-            "updates": self.updates,
-            "rollbacks": self.rollbacks,
-            "failures_in_a_row": self.failures_in_a_row,
             "last_rollout": self.last_rollout,
+            **{name: getattr(self, name) for name in COUNTERS},
             "starts": [(start.episode, start.step) for start in self.starts],
             "recent": list(self.recent),
         }
@@ -182,9 +179,10 @@ class TrainingState:
             self.return_scale.load_state_dict(state["return_scale"])
             self.generator.set_state(state["torch_generator"].cpu())
             self.random.bit_generator.state = state["numpy_generator"]
-            self.completed, self.step, self.updates = state["completed"], state["step"], state["updates"]
-            self.evaluated = state.get("evaluated", self.completed)  # before, checkpoints came after an evaluation
-            self.rollbacks, self.failures_in_a_row = state["rollbacks"], state["failures_in_a_row"]
+            # Older checkpoints, which do not say when the last evaluation was, came after it.
+            counters = {"evaluated": state["completed"], **state}
+            for name in COUNTERS:
+                setattr(self, name, counters[name])
             self.starts = tuple(PhaseStart(*start) for start in state["starts"])
             self.recent.extend(tuple(episode) for episode in state["recent"])
         except (KeyError, TypeError, ValueError, RuntimeError):

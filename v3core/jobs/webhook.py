@@ -3,9 +3,7 @@
 import json
 import logging
 import os
-import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
@@ -80,6 +78,7 @@ def post(target: Webhook, content: Mapping[str, Any]) -> str:
     from urllib3.exceptions import HTTPError
     from urllib3.util import Retry
 
+    logging.getLogger("urllib3").setLevel(logging.ERROR)  # its warnings would name the whole address
     retry = Retry(
         total=TRIES - 1,
         status_forcelist=_TRY_AGAIN,
@@ -89,7 +88,7 @@ def post(target: Webhook, content: Mapping[str, Any]) -> str:
         retry_after_max=MAX_PAUSE_SECONDS,
         raise_on_status=False,
     )
-    with requests.Session() as session, _unlogged():
+    with requests.Session() as session:
         session.mount(f"{target.url.partition(':')[0]}://", requests.adapters.HTTPAdapter(max_retries=retry))
         try:
             answer = session.post(
@@ -109,24 +108,6 @@ def post(target: Webhook, content: Mapping[str, Any]) -> str:
             problem, tries = f"it answered {words}", 1 + (len(answer.raw.retries.history) if answer.raw.retries else 0)
     after = f" ({tries} tries)" if tries > 1 else ""
     raise NotToldError(f"{target.shown} could not be notified: {problem}{after}; check {VARIABLE}.")
-
-
-@contextmanager
-def _unlogged() -> Iterator[None]:
-    """Keep urllib3 from logging what this thread does: it would name the whole address."""
-    own = threading.get_ident()
-    loggers = [logging.getLogger(f"urllib3.{name}") for name in ("connectionpool", "util.retry")]
-
-    def of_others(record: logging.LogRecord) -> bool:
-        return record.thread != own
-
-    for logger in loggers:
-        logger.addFilter(of_others)
-    try:
-        yield
-    finally:
-        for logger in loggers:
-            logger.removeFilter(of_others)
 
 
 def _problem(error: Exception) -> str:

@@ -2,7 +2,8 @@
 
 The α-entmax family (Peters et al., 2019, arXiv:1905.05702) is p_i = [(α − 1) z_i − τ]_+^(1/(α − 1)), with τ such that
 the row sums to 1: softmax as α → 1, sparsemax (Martins and Astudillo, 2016, arXiv:1602.02068) at α = 2. Between 1 and 2
-weak experts get exactly 0, the more of them the larger α is.
+weak experts get exactly 0, the more of them the larger α is. Not package `entmax`, which the tests hold these against:
+they take between a tenth and nine tenths of its time (`benchmarks/routing.py`).
 """
 
 from typing import Any

@@ -1,4 +1,7 @@
-"""Many rows at once, straight to the driver and from it: tuples, without a dictionary per row."""
+"""Many rows at once, straight to the driver and from it: tuples, without a dictionary per row.
+
+Recording and exporting spend most of their time here (`benchmarks/recorder.py`, `benchmarks/export.py`).
+"""
 
 import math
 from collections.abc import Sequence

@@ -159,7 +159,7 @@ def test_a_binary_file_is_told_to_be_no_text(tmp_path):
         ("{name: x, phases: [{name: a, lr: true}]}", "phase 'a' has lr True"),
         ("{name: x, phases: [{name: a, alpha: 3}]}", "phase 'a' has alpha 3; it must be from 1 to 2"),
         ("{name: x, phases: [{name: a, jitter: 1}]}", "phase 'a' has jitter 1; it must be at least 0 and below 1"),
-        ("{name: x, phases: [{name: a, alpha: {times: 2}}]}", "recipes give no base value of it; give the number"),
+        ("{name: x, phases: [{name: a, alpha: {times: 2}}]}", "it has no base value to multiply; write the number"),
         ("{name: x, phases: [{name: a, z_loss: -1}]}", "phase 'a' has z_loss -1; it must be 0 or more"),
         ("{name: x, phases: [{name: a, gate_entropy: x}]}", "gate_entropy 'x'; give a number or {from: A, to: B}"),
         ("{name: x, phases: [{name: a, until: 5}]}", "phase 'a' has until 5; write {episode: N}"),

@@ -203,13 +203,13 @@ def test_bad_seeds_are_refused_beside_their_field(launch):
 
 def test_a_boundary_out_of_order_is_told_in_its_row(launch):
     field(launch, 1, "until").set_value("10").run()
-    assert "This phase ends at episode 10, but phase 1 'warmup' ends at" in told(launch)
+    assert "ends at episode 10 but phase 1 'warmup' ends at" in told(launch)
     assert start_button(launch).disabled
 
 
 def test_a_boundary_beyond_the_end_is_told_in_its_row(launch):
     field(launch, 1, "until").set_value("100000").run()
-    assert "This phase ends at episode 100000, but the run has only" in told(launch)
+    assert "ends at episode 100000, but the run has only" in told(launch)
     assert start_button(launch).disabled
 
 

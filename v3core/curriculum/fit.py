@@ -15,19 +15,24 @@ def check_fits(curriculum: Curriculum, episodes: int) -> None:
         V3Error: naming the phase and what to do.
     """
     for number, phase in enumerate(curriculum.phases, start=1):
-        if phase.until is None:
-            continue
-        if phase.until.episode is not None and phase.until.episode >= episodes:
-            raise V3Error(
-                f"Phase {number} '{phase.name}' ends at episode {phase.until.episode}, "
-                f"but the run has only {episodes} episodes; end it earlier, train longer, or scale the curriculum."
-            )
-        needed = max(phase.until.window, phase.until.min_episodes)
-        if phase.until.is_trigger and needed >= episodes:
-            raise V3Error(
-                f"Phase {number} '{phase.name}' ends after {needed} of its episodes at the earliest, but the run has "
-                f"only {episodes} episodes; lower its 'window' and 'min_episodes' or train longer."
-            )
+        if problem := fit_problem(number, phase, episodes):
+            raise V3Error(problem)
+
+
+def fit_problem(number: int, phase: Phase, episodes: int) -> str:
+    """Why a run of `episodes` never reaches the end of a phase, one sentence; empty if it may."""
+    until = phase.until
+    if until is not None and until.episode is not None and until.episode >= episodes:
+        return (
+            f"Phase {number} '{phase.name}' ends at episode {until.episode}, but the run has only {episodes} episodes; "
+            "end it earlier, train longer, or scale the curriculum."
+        )
+    if until is not None and until.is_trigger and (needed := max(until.window, until.min_episodes)) >= episodes:
+        return (
+            f"Phase {number} '{phase.name}' ends after {needed} of its episodes at the earliest, but the run has "
+            f"only {episodes} episodes; lower its 'window' and 'min_episodes' or train longer."
+        )
+    return ""
 
 
 def fits(curriculum: Curriculum, episodes: int) -> bool:

@@ -1,6 +1,7 @@
 """What a curriculum is: an ordered list of phases, each the sole owner of its settings."""
 
 import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationError, ValidationInfo, create_model, field_validator, model_validator
@@ -101,7 +102,7 @@ class _Phase(Frozen):
                 f"{'' if allowed.low == -math.inf else f' {allowed.words}'}{factor} or {{from: A, to: B}}."
             ) from None
         if problem := value_problem(parsed, info.field_name):
-            raise ValueError(f"phase '{info.data.get('name', '?')}' {problem}")
+            raise ValueError(f"phase '{info.data.get('name', '?')}' has {info.field_name} {value!r}; it {problem}.")
         return parsed
 
     @field_validator("name")
@@ -142,6 +143,33 @@ else:
     )
 
 
+def order_problem(phases: Mapping[int, Phase], number: int, *, last: bool) -> str:
+    """What is wrong with a phase where it stands, one sentence; empty if nothing is.
+
+    Args:
+        phases: by number from 1, those before it at least.
+        number: of the phase in question.
+        last: whether it is the last.
+    """
+    phase, before = phases[number], {earlier: phases[earlier] for earlier in phases if earlier < number}
+    if same := next((earlier for earlier, other in before.items() if other.name == phase.name), None):
+        return f"Phases {same} and {number} are both named '{phase.name}'; rename one of them."
+    if phase.until is None:
+        return "" if last else f"Phase {number} '{phase.name}' has no end; only the last phase may leave 'until' out."
+    if last:
+        return f"Phase {number} '{phase.name}' is the last and lasts to the end of the run; leave its 'until' out."
+    for unit in ("episode", "step"):
+        end = getattr(phase.until, unit)
+        ends = {earlier: getattr(other.until, unit, None) for earlier, other in before.items()}
+        for earlier, previous in ends.items():
+            if end is not None and previous is not None and end <= previous:
+                return (
+                    f"Phase {number} '{phase.name}' ends at {unit} {end} but phase {earlier} "
+                    f"'{phases[earlier].name}' ends at {previous}; each phase must end later than the one before."
+                )
+    return ""
+
+
 class Architecture(Frozen):
     """What a curriculum needs of the network as a whole; no phase changes it. What is left out is the recipe's."""
 
@@ -180,37 +208,10 @@ class Curriculum(Frozen):
 
     @model_validator(mode="after")
     def _phases_follow_each_other(self) -> Self:
-        seen: dict[str, int] = {}
-        latest: dict[str, tuple[int, int]] = {}
-        for number, phase in enumerate(self.phases, start=1):
-            if phase.name in seen:
-                raise ValueError(
-                    f"Phases {seen[phase.name]} and {number} are both named '{phase.name}'; rename one of them."
-                )
-            seen[phase.name] = number
-            last = number == len(self.phases)
-            if phase.until is None:
-                if not last:
-                    raise ValueError(
-                        f"Phase {number} '{phase.name}' has no end; only the last phase may leave 'until' out."
-                    )
-                continue
-            if last:
-                raise ValueError(
-                    f"Phase {number} '{phase.name}' is the last and lasts to the end of the run; leave its 'until' out."
-                )
-            for unit in ("episode", "step"):
-                end = getattr(phase.until, unit)
-                if end is None:
-                    continue
-                before, at = latest.get(unit, (0, 0))
-                if before and end <= at:
-                    raise ValueError(
-                        f"Phase {number} '{phase.name}' ends at {unit} {end} "
-                        f"but phase {before} '{self.phases[before - 1].name}' ends at {at}; "
-                        "each phase must end later than the one before."
-                    )
-                latest[unit] = (number, end)
+        phases = dict(enumerate(self.phases, start=1))
+        for number in phases:
+            if problem := order_problem(phases, number, last=number == len(phases)):
+                raise ValueError(problem)
         return self
 
     @property
@@ -241,20 +242,21 @@ def levels(value: Value | None) -> tuple[Level, ...]:
 
 
 def value_problem(value: Value | None, knob: str) -> str:
-    """What is wrong with a value for a knob, as in `has lr 0; it must be greater than 0.`; empty if nothing is."""
+    """What is wrong with a value for a knob, as in `must be greater than 0`; empty if nothing is."""
     allowed = KNOBS[knob].allowed
     for level in levels(value):
-        if isinstance(level, Times):
-            if knob not in FROM_RECIPE:
-                return f"has {knob} ×{level.times:g}, but recipes give no base value of it; give the number itself."
-            if not allowed.holds(level.times):
-                return f"has {knob} ×{level.times:g}; a factor of it must be {allowed.words}."
-        elif not allowed.holds(level):
-            return f"has {knob} {level:g}; it must be {allowed.words}."
-    numbers = [level.times if isinstance(level, Times) else level for level in levels(value)]
-    if isinstance(value, Ramp) and value.shape == "exponential" and min(numbers) <= 0:
-        return f"ramps {knob} exponentially to or from 0 or less; use shape 'linear'."
+        if isinstance(level, Times) and not KNOBS[knob].from_recipe:
+            return "has no base value to multiply; write the number itself"
+        if not math.isfinite(number_of(level)) or not allowed.holds(number_of(level)):
+            return f"must be {allowed.words}"
+    if isinstance(value, Ramp) and value.shape == "exponential" and min(map(number_of, levels(value))) <= 0:
+        return "cannot ramp exponentially to or from 0 or less; use a linear ramp"
     return ""
+
+
+def number_of(level: Level) -> float:
+    """The number itself, or the factor."""
+    return level.times if isinstance(level, Times) else level
 
 
 def shape_fraction(shape: Shape, start: float, end: float, fraction: float) -> float:

@@ -7,9 +7,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from v3core.curriculum.ends import format_end, parse_end
-from v3core.curriculum.fit import check_fits
+from v3core.curriculum.fit import fit_problem
 from v3core.curriculum.knobs import FROM_RECIPE, KNOBS, MOST_EXPERTS, Routing, TopKWeights
-from v3core.curriculum.model import Architecture, Curriculum, Phase
+from v3core.curriculum.model import Architecture, Curriculum, Phase, order_problem
 from v3core.curriculum.typed import format_value, parse_value
 from v3core.curriculum.until import Until
 from v3core.environment_setup import format_args, parse_args, split
@@ -88,33 +88,26 @@ def from_rows(
 ) -> Checked:
     """The curriculum that the rows spell, for a run of `episodes`; or each wrong row's first problem."""
     problems: dict[int, str] = {}
-    phases: list[Phase] = []
-    names: dict[str, int] = {}
-    before: dict[str, tuple[int, int]] = {}
-    for index, row in enumerate(rows):
-        last = index == len(rows) - 1
+    phases: dict[int, Phase] = {}
+    for number, row in enumerate(rows, start=1):
+        last = number == len(rows)
         try:
-            phase = _phase(row, last)
-            if phase.name in names:
-                raise V3Error(f"Phase {names[phase.name] + 1} is named '{phase.name}' too; rename one of them.")
-            names[phase.name] = index
-            if phase.until is not None:
-                _check_end(phase.until, rows, before, episodes)
-            phases.append(phase)
+            phases[number] = _phase(row, last)
+            problem = order_problem(phases, number, last=last) or fit_problem(number, phases[number], episodes)
         except V3Error as error:
-            problems[index] = str(error)
-        _note_end(end_of(row), index, before)
+            problem = str(error)
+            # Its end counts for those after it.
+            phases[number] = Phase.model_construct(name=row.name, until=None if last else end_of(row))
+        if problem:
+            problems[number - 1] = problem
     if problems or not phases:
         return Checked(None, problems)
     try:
         curriculum = Curriculum(
-            name=name, description=description, episodes=episodes, policy=policy, phases=tuple(phases)
+            name=name, description=description, episodes=episodes, policy=policy, phases=tuple(phases.values())
         )
-        check_fits(curriculum, episodes)
     except ValidationError as error:
         return Checked(None, {len(rows) - 1: explain(error, "Curriculum")})
-    except V3Error as error:
-        return Checked(None, {len(rows) - 1: str(error)})
     return Checked(curriculum)
 
 
@@ -137,11 +130,8 @@ def _phase(row: PhaseRow, last: bool) -> Phase:
     values = {key: parse_setting(key, getattr(row, key)) for key in SETTINGS if key != "until"}
     if not row.name.strip():
         raise V3Error("This phase has no name; give it one.")
-    until = None if last else parse_end(row.until)
-    if not last and until is None:
-        raise V3Error("Only the last phase may leave its end out; say at which episode this one ends.")
     try:
-        return Phase(name=row.name, until=until, **values)
+        return Phase(name=row.name, until=None if last else parse_end(row.until), **values)
     except ValidationError as error:
         raise V3Error(explain(error, "Phase")) from None
 
@@ -153,32 +143,3 @@ def _parse_top_k(text: str) -> int | None:
     if not re.fullmatch(r"\d{1,9}", text) or not 1 <= int(text) <= MOST_EXPERTS:
         raise V3Error(f"Top k '{text}' must be a whole number from 1 to {MOST_EXPERTS}.")
     return int(text)
-
-
-def _check_end(until: Until, rows: list[PhaseRow], before: dict[str, tuple[int, int]], episodes: int) -> None:
-    """Refuse an end that is not later than the one before in its unit (`before`: unit to row and end), or too late."""
-    for unit, end in (("episode", until.episode), ("step", until.step)):
-        if end is not None and unit in before and end <= before[unit][1]:
-            row, previous = before[unit]
-            raise V3Error(
-                f"This phase ends at {unit} {end}, but phase {row + 1} '{rows[row].name}' ends at {previous}; "
-                f"choose {previous + 1} or later."
-            )
-    if until.episode is not None and until.episode >= episodes:
-        raise V3Error(
-            f"This phase ends at episode {until.episode}, but the run has only {episodes}; "
-            "end it earlier or train longer."
-        )
-    needed = max(until.window, until.min_episodes)
-    if until.is_trigger and needed >= episodes:
-        raise V3Error(
-            f"This phase needs {needed} of its episodes before it can end, but the run has only {episodes}; "
-            "lower them or train longer."
-        )
-
-
-def _note_end(until: Until | None, index: int, before: dict[str, tuple[int, int]]) -> None:
-    for unit in ("episode", "step"):
-        end = None if until is None else getattr(until, unit)
-        if end is not None and end > before.get(unit, (0, 0))[1]:
-            before[unit] = (index, end)

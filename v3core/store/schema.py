@@ -114,9 +114,9 @@ class UtcDateTime(TypeDecorator[datetime]):
         return moment.replace(tzinfo=UTC) if dialect.name == "sqlite" else moment.astimezone(UTC)
 
 
-def _run_id(*, key: bool = False) -> Column[str]:
+def _run_id(name: str | None = None, *, key: bool = False) -> Column[str]:
     reference = ForeignKey("runs.id", ondelete="CASCADE")
-    return Column(String(36), reference, primary_key=key, nullable=False, index=not key)
+    return Column(name, String(36), reference, primary_key=key, nullable=False, index=not key)
 
 
 class MetaColumns(Columns):
@@ -177,63 +177,6 @@ class MachineColumns(Columns):
     machine: Named[str] = Column(String(64), primary_key=True)
     host: Named[str]
     slots: Named[int | None]
-
-
-class EpisodeColumns(Columns):
-    """One row per completed episode. A number that is not finite in the training may be null (SQLite has no NaN).
-
-    Null too where a setting was not used, and in what schema 1 did not record.
-    """
-
-    run_id = _run_id(key=True)
-    episode: Named[int] = Column(primary_key=True, autoincrement=False)
-    phase: Named[str]
-    env: Named[str | None]
-    return_: Named[float | None] = Column("return")
-    length: Named[int]
-    phase_steps: Named[int | None]
-    success: Named[float | None]
-    step: Named[int] = Column(BigInteger)
-    policy_loss: Named[float | None]
-    value_loss: Named[float | None]
-    load_balance_loss: Named[float | None]
-    expert_balance_loss: Named[float | None]
-    router_z_loss: Named[float | None]
-    diversity_loss: Named[float | None]
-    consistency_loss: Named[float | None]
-    gate_entropy_loss: Named[float | None]
-    action_entropy: Named[float | None]
-    total_loss: Named[float | None]
-    approx_kl: Named[float | None]
-    clip_fraction: Named[float | None]
-    router_shift: Named[float | None]
-    grad_norm: Named[float | None]
-    explained_variance: Named[float | None]
-    dormant_share: Named[float | None]
-    rollbacks: Named[int | None]
-    lr: Named[float | None]
-    temperature: Named[float | None]
-    routing: Named[str]
-    alpha: Named[float | None]
-    top_k: Named[int | None]
-    top_k_weights: Named[str | None] = Column(String(20))
-    jitter: Named[float | None]
-    load_balance: Named[float | None]
-    expert_balance: Named[float | None]
-    z_loss: Named[float | None]
-    diversity: Named[float | None]
-    consistency: Named[float | None]
-    gate_entropy: Named[float | None]
-    bias_speed: Named[float | None]
-    entropy: Named[float | None]
-    routing_entropy: Named[float | None]
-    load_entropy: Named[float | None]
-    specialisation: Named[float | None]
-    effective_experts: Named[float | None]
-    support: Named[float | None]
-    load_cv: Named[float | None]
-    dead_experts: Named[int | None]
-    at: Named[datetime] = Column(UtcDateTime, nullable=False)
 
 
 class ExpertLoadColumns(Columns):
@@ -343,18 +286,43 @@ class EventColumns(Columns):
     message: Named[str]
 
 
-def _declared_since() -> Iterator[Column[Any]]:
-    """The columns of metrics that are not spelled out in `EpisodeColumns`: at the end, as a migration adds them."""
-    types = {float: Double, int: Integer, str: String}
-    for metric in METRICS.values():
-        if not metric.per_expert and metric.field not in EpisodeColumns.__annotations__:
-            yield Column(metric.name, types[metric.kind], nullable=True)
+_OF_SCHEMA_5 = (
+    "phase", "env", "return", "length", "phase_steps", "success", "step", "policy_loss", "value_loss",
+    "load_balance_loss", "expert_balance_loss", "router_z_loss", "diversity_loss", "consistency_loss",
+    "gate_entropy_loss", "action_entropy", "total_loss", "approx_kl", "clip_fraction", "router_shift",
+    "grad_norm", "explained_variance", "dormant_share", "rollbacks", "lr", "temperature", "routing", "alpha",
+    "top_k", "top_k_weights", "jitter", "load_balance", "expert_balance", "z_loss", "diversity", "consistency",
+    "gate_entropy", "bias_speed", "entropy", "routing_entropy", "load_entropy", "specialisation",
+    "effective_experts", "support", "load_cv", "dead_experts",
+)  # fmt: skip
+"""The columns of metrics in the order in which stored buckets have them; those declared since come behind."""
+_TYPES: dict[Any, Any] = {float: Double, int: Integer, str: String, "step": BigInteger, "top_k_weights": String(20)}
+
+
+def _of_metrics(*names: str) -> Iterator[Column[Any]]:
+    """Their columns. Null where a setting was not used, in rows of an earlier schema, and where a number is not finite.
+
+    SQLite has no NaN.
+    """
+    for metric in map(METRICS.__getitem__, names):
+        kind = _TYPES.get(metric.name, _TYPES[metric.kind])
+        yield Column(metric.name, kind, key=metric.field, nullable=metric.since > 1 or metric.kind is float)
 
 
 # Without rowids the rows lie in the order of their key, so that reading on from a cursor is one sequential read.
 meta = Table("meta", metadata, MetaColumns)
 runs = Table("runs", metadata, RunColumns)
-episodes = Table("episodes", metadata, EpisodeColumns, *_declared_since(), sqlite_with_rowid=False)
+# One row per completed episode.
+episodes = Table(
+    "episodes",
+    metadata,
+    _run_id("run_id", key=True),
+    Column("episode", Integer, primary_key=True, autoincrement=False),
+    *_of_metrics(*_OF_SCHEMA_5),
+    Column("at", UtcDateTime, nullable=False),
+    *_of_metrics(*(name for name, metric in METRICS.items() if not metric.per_expert and name not in _OF_SCHEMA_5)),
+    sqlite_with_rowid=False,
+)
 expert_loads = Table("expert_loads", metadata, ExpertLoadColumns, sqlite_with_rowid=False)
 # With rowids: rows of nine kilobytes lie badly in an index.
 rollups = Table("rollups", metadata, RollupColumns)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from v3core.insight.duration import Duration, Pace, makespan, seconds_for, time_needed
+from v3core.insight.duration import Duration, Pace, makespan, seconds_for, time_left, time_needed
 
 
 def pace(episodes=100, *, steps_per_episode=20.0, seconds_per_step=0.01, gaps=()):
@@ -80,3 +80,11 @@ def test_what_differs_is_a_range():
 )
 def test_durations_are_short_words(low, high, words):
     assert Duration(low, high).describe() == words
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0.2, "about 1 s left"), (59, "about 59 s left"), (252, "about 4.2 min left"), (7200, "about 2 h left")],
+)
+def test_the_time_left_is_in_the_largest_unit_that_fits(seconds, words):
+    assert time_left(seconds) == words

@@ -8,7 +8,14 @@ import pytest
 from tests.episode_table import read_episodes
 from tests.store.recorded import record
 from v3core.rollup import mean_window
-from v3core.store.pace import PACE_MARKS, POINTS, Pace, RecentReturns, Speed, read_pace
+from v3core.store.pace import (
+    PACE_MARKS,
+    POINTS,
+    Pace,
+    RecentReturns,
+    Speed,
+    read_pace,
+)
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from v3core.environment_setup import EnvArg
 from v3core.environments import check_environment
 from v3core.environments.registry import imports_of
 from v3core.errors import V3Error
+from v3core.insight.duration import time_left
 from v3core.jobs import housekeeping
 from v3core.jobs.checkpoints import newest_present, newest_whole, whole_checkpoints
 from v3core.jobs.files import log_file
@@ -30,7 +31,6 @@ from v3core.paths import COMMAND
 from v3core.store.commands import read_commands, read_revisions
 from v3core.store.database import Database
 from v3core.store.history import read_events
-from v3core.store.pace import time_left
 from v3core.store.run_row import RunRow
 from v3core.store.runs import get_run, list_runs, resolve
 

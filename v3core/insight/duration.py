@@ -90,6 +90,11 @@ def makespan(seconds: Sequence[float], slots: int) -> float:
     return max(free)
 
 
+def time_left(seconds: float) -> str:
+    """How long a run trains on, as in `about 4.2 min left`."""
+    return f"about {_in_words(seconds)} left"
+
+
 def _in_words(seconds: float) -> str:
     for unit, size in (("days", 86400.0), ("h", 3600.0), ("min", 60.0)):
         if seconds >= size * (2 if unit == "days" else 1):

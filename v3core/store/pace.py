@@ -54,14 +54,6 @@ def recent_returns(tx: Transaction, run_id: str) -> RecentReturns:
     return RecentReturns(window, reversed(tx.execute(query).scalars().all()))
 
 
-def time_left(seconds: float) -> str:
-    """How long a run trains on, in the largest unit that fits: `about 4.2 min left`."""
-    for unit, size in (("d", 86_400), ("h", 3600), ("min", 60)):
-        if seconds >= size:
-            return f"about {seconds / size:.1f} {unit} left"
-    return f"about {seconds:.0f} s left"
-
-
 @dataclass(frozen=True)
 class _Mark:
     """Where a run was at the end of a rollout."""

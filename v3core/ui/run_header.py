@@ -6,13 +6,13 @@ import numpy as np
 import streamlit as st
 
 from v3core.charts.series import RunSeries
+from v3core.insight.duration import time_left
 from v3core.jobs import control
 from v3core.jobs.demo import is_demo
 from v3core.jobs.lifecycle import ACTIVE, RESUMABLE, Status
 from v3core.store.commands import CommandRow
 from v3core.store.database import Database
 from v3core.store.history import CheckpointRow
-from v3core.store.pace import time_left
 from v3core.store.run_row import RunRow
 from v3core.store.runs import list_runs
 from v3core.ui.launch_again import launch_again_link

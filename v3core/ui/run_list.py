@@ -6,12 +6,12 @@ from datetime import datetime
 
 import streamlit as st
 
+from v3core.insight.duration import time_left
 from v3core.jobs.checkpoints import newest_present
 from v3core.jobs.control import trains_elsewhere
 from v3core.jobs.lifecycle import ACTIVE, RESUMABLE, Status
 from v3core.store.database import Database
 from v3core.store.history import CheckpointRow
-from v3core.store.pace import time_left
 from v3core.store.run_row import RunRow
 from v3core.ui.moments import age
 from v3core.ui.notes import tag_badges

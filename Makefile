@@ -34,7 +34,7 @@ format: .venv/.development ## Format the code, and fix what the linter can fix
 
 docs: .venv/.docs ## Make the documentation as a site in site/; SERVE=1 shows it while you write
 	$(BIN)/python -m tests.docs
-	$(BIN)/mkdocs $(if $(SERVE),serve,build --strict --quiet)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs $(if $(SERVE),serve,build --strict --quiet)
 
 # One after another, so that they do not slow each other.
 bench: .venv/.development .venv-peers/.installed ## Run the benchmarks beside their peers

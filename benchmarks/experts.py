@@ -4,7 +4,7 @@ import torch
 from _bench import Result, compare, main
 from torch import nn
 
-from v3core.policy.experts import Experts
+from v3core.policy.network import Experts
 
 EXPERTS, WIDTH, OUTPUTS = 8, 64, 4
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from v3core.policy.experts import Experts
+from v3core.policy.network import Experts
 
 EXPERTS, WIDTH, HIDDEN, OUTPUTS, BATCH = 3, 6, 5, 4, 7
 

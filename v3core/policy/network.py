@@ -10,9 +10,7 @@ from v3core.config import PolicyConfig
 from v3core.curriculum import Routing, Settings, TopKWeights
 from v3core.environments import EnvironmentSpec
 from v3core.policy.distributions import action_distribution
-from v3core.policy.experts import Experts
 from v3core.policy.gat import GraphLayer
-from v3core.policy.initial import linear
 from v3core.policy.routing import gate_weights
 from v3core.policy.tokens import Tokens
 
@@ -51,6 +49,57 @@ class PolicyOutput(NamedTuple):
     """Scene embeddings [batch, width]."""
     hidden: Tensor
     """Hidden activations of the routed experts [experts, batch, expert width]."""
+
+
+def orthogonal(inputs: int, outputs: int, gain: float) -> Tensor:
+    """An orthogonal matrix [inputs, outputs] times `gain`, as is usual for PPO (CleanRL, Stable-Baselines3)."""
+    return nn.init.orthogonal_(torch.empty(inputs, outputs), gain)
+
+
+def linear(inputs: int, outputs: int, gain: float) -> nn.Linear:
+    """A linear layer with orthogonal weights and no bias at first."""
+    layer = nn.Linear(inputs, outputs)
+    nn.init.orthogonal_(layer.weight, gain)
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+class Experts(nn.Module):
+    """E two-layer networks from the scene embedding to action outputs, as stacked tensors: two batched products.
+
+    All experts read the same scene, but one plain product with their first layers side by side was slower.
+
+    Args:
+        experts: how many.
+        width: of the scene embedding.
+        hidden: width of each expert's hidden layer.
+        outputs: numbers that each expert puts out.
+    """
+
+    def __init__(self, experts: int, width: int, hidden: int, outputs: int) -> None:
+        super().__init__()
+        self.weight_in = nn.Parameter(torch.stack([orthogonal(width, hidden, 2**0.5) for _ in range(experts)]))
+        self.bias_in = nn.Parameter(torch.zeros(experts, 1, hidden))
+        # Near-zero outputs at first: the untrained policy tries every action.
+        self.weight_out = nn.Parameter(torch.stack([orthogonal(hidden, outputs, 0.01) for _ in range(experts)]))
+        self.bias_out = nn.Parameter(torch.zeros(experts, 1, outputs))
+
+    def forward(self, scene: Tensor) -> tuple[Tensor, Tensor]:
+        """What every expert says of scene embeddings [batch, width].
+
+        Returns:
+            Outputs [experts, batch, outputs] and hidden activations [experts, batch, hidden], each in −1 to 1.
+        """
+        weight_in = self.weight_in
+        hidden = torch.baddbmm(self.bias_in, scene.expand(len(weight_in), *scene.shape), weight_in).tanh()
+        return torch.baddbmm(self.bias_out, hidden, self.weight_out), hidden
+
+    def gradient_norms(self) -> Tensor:
+        """Norm of the gradient of each expert's parameters, [experts]; after a backward pass."""
+        own = (self.weight_in, self.bias_in, self.weight_out, self.bias_out)
+        gradients = [parameter.grad.flatten(1) for parameter in own if parameter.grad is not None]
+        norms: Tensor = torch.linalg.vector_norm(torch.cat(gradients, 1), dim=1)
+        return norms
 
 
 class GATMoEPolicy(nn.Module):

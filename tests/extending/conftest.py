@@ -17,7 +17,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 _COPIED = (
     *("v3core", "pages", "tests", "docs", ".streamlit", "data/curricula", "data/recipes"),
-    *("app.py", "asgi.py", "pyproject.toml", "README.md", "CHANGELOG.md"),
+    *("app.py", "asgi.py", "pyproject.toml", "mkdocs.yml", "requirements.txt"),
+    *("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE"),
 )
 
 

@@ -28,7 +28,7 @@ from v3core.jobs.identity import this_host
 from v3core.store.database import Database
 from v3core.store.export import to_json
 from v3core.store.history import read_checkpoints
-from v3core.store.run_tables import RUN_TABLES, Kind, run_values, stream
+from v3core.store.run_tables import RUN_TABLES, run_values, stream
 from v3core.store.runs import get_run
 from v3core.store.schema import SCHEMA_VERSION, Transaction
 
@@ -82,7 +82,7 @@ class _Writer:
     def write(self, database: Database, tx: Transaction, run_id: str) -> tuple[int, int, int]:
         """Everything; returns how many episodes and checkpoints, and how many checkpoints are gone."""
         values = run_values(tx, run_id)
-        kept = {field.name: _json(values[field.name]) for field in RUN_MEMBER_FIELDS}
+        kept = {field.name: values[field.name] for field in RUN_MEMBER_FIELDS}
         self._add(RUN, [to_json(kept, indent=1).encode()])
         self._add(CONFIG, [values["config"].encode()])
         there, missing = {}, 0
@@ -139,13 +139,10 @@ class _Writer:
 def _lines(table: str, rows: Iterable[tuple[Any, ...]], checkpoints: dict[str, str]) -> Iterator[bytes]:
     """The names of the columns, then a line for each row, many lines to a piece."""
     fields = RUN_TABLES[table].fields
-    times = [place for place, field in enumerate(fields) if field.kind is Kind.TIME]
     path = next((place for place, field in enumerate(fields) if field.name == "path"), None)
     lines = [to_json([field.name for field in fields])]
     for row in rows:
         values = list(row)
-        for place in times:
-            values[place] = _json(values[place])
         if path is not None and table == "checkpoints":
             if values[path] not in checkpoints:
                 continue
@@ -159,7 +156,3 @@ def _lines(table: str, rows: Iterable[tuple[Any, ...]], checkpoints: dict[str, s
 
 def _joined(lines: list[str]) -> bytes:
     return "".join(f"{line}\n" for line in lines).encode()
-
-
-def _json(value: Any) -> Any:
-    return value.isoformat() if isinstance(value, datetime) else value

@@ -44,11 +44,18 @@ Write = Callable[[Iterable[Row]], None]
 @contextmanager
 def csv_file(path: Path, fields: Sequence[Field]) -> Iterator[Write]:
     """Floats as Python writes them, which reads back to the same bit; `nan`, `inf`, `-inf`; null is empty."""
-    times = _times(fields)
+    times = [place for place, field in enumerate(fields) if field.kind is Kind.TIME]
+
+    def plain(row: Row) -> Row:
+        values = list(row)
+        for place in times:
+            values[place] = values[place] and values[place].isoformat()
+        return values
+
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow([field.name for field in fields])
-        yield lambda rows: writer.writerows(_plain(row, times) for row in rows)
+        yield lambda rows: writer.writerows(map(plain, rows))
 
 
 @contextmanager
@@ -63,13 +70,13 @@ def json_file(path: Path, fields: Sequence[Field]) -> Iterator[Write]:
 @contextmanager
 def json_list(file: TextIO, fields: Sequence[Field]) -> Iterator[Write]:
     """A list of objects in an open file. JSON has no NaN and no infinity: they are text, see `to_json`."""
-    times, names = _times(fields), [field.name for field in fields]
+    names = [field.name for field in fields]
     separator = "\n"
 
     def write(rows: Iterable[Row]) -> None:
         nonlocal separator
         for row in rows:
-            file.write(separator + to_json(dict(zip(names, _plain(row, times), strict=True))))
+            file.write(separator + to_json(dict(zip(names, row, strict=True))))
             separator = ",\n"
 
     file.write("[")
@@ -121,11 +128,12 @@ FORMS: dict[str, Callable[[Path, Sequence[Field]], AbstractContextManager[Write]
 
 
 def to_json(value: Any, **options: Any) -> str:
-    """Strict JSON; NaN and infinities are the texts "NaN", "Infinity" and "-Infinity"."""
+    """Strict JSON; NaN and infinities are "NaN", "Infinity" and "-Infinity", times are ISO 8601 with their zone."""
+    strict = {"allow_nan": False, "ensure_ascii": False, "default": datetime.isoformat, **options}
     try:
-        return json.dumps(value, allow_nan=False, ensure_ascii=False, **options)
+        return json.dumps(value, **strict)
     except ValueError:
-        return json.dumps(_spelt(value), allow_nan=False, ensure_ascii=False, **options)
+        return json.dumps(_spelt(value), **strict)
 
 
 def _spelt(value: Any) -> Any:
@@ -139,19 +147,6 @@ def _spelt(value: Any) -> Any:
 def _meaning(column: str) -> dict[str, str] | None:
     metric = explain(column)
     return {"title": metric.title, "unit": metric.unit, "meaning": metric.sentence} if metric else None
-
-
-def _times(fields: Sequence[Field]) -> list[int]:
-    return [place for place, field in enumerate(fields) if field.kind is Kind.TIME]
-
-
-def _plain(row: Row, times: list[int]) -> Row:
-    """The row with its times as ISO 8601 with their zone."""
-    values = list(row)
-    for place in times:
-        moment: datetime | None = values[place]
-        values[place] = None if moment is None else moment.isoformat()
-    return values
 
 
 EPISODES = "episodes"

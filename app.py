@@ -16,7 +16,7 @@ from v3core.ui.run_queue import slots_menu, slots_text
 from v3core.ui.status import counted
 from v3core.ui.text import about, plain
 
-DATABASE_HELP = "Commands given in another folder may use another one; docs/serving.md says how it is chosen."
+DATABASE_HELP = "Commands run from another folder may use a different database; see docs/serving.md."
 
 database = shell.page("Runs")
 
@@ -30,7 +30,7 @@ def empty() -> None:
         with st.container(horizontal=True, horizontal_alignment="center", vertical_alignment="center"):
             if st.button("Start the demo", type="primary", icon=":material/play_arrow:", key="start-demo"):
                 st.switch_page("pages/live.py", query_params={"run": start_demo(database)[0]})
-            st.page_link("pages/launch.py", label="Set up a run of your own", icon=":material/rocket_launch:")
+            st.page_link("pages/launch.py", label="Set up your own run", icon=":material/rocket_launch:")
         st.space("medium")
 
 
@@ -52,7 +52,7 @@ def overview() -> None:
             newest = next((run.experiment for run in runs if run.experiment), None)
             group = [run for run in runs if newest and run.experiment == newest]
             if len(group) > 1 and all(run.status in ENDED for run in group):
-                compare_link("Compare the newest experiment", experiment=str(newest))
+                compare_link("Compare the latest experiment", experiment=str(newest))
             st.page_link("pages/launch.py", label="New run", icon=":material/add:")
     after_the_demo(database, runs)
     experiments_at_work(database, runs)

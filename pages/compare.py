@@ -36,7 +36,7 @@ def readable(runs: list[RunRow]) -> list[RunRow]:
         except DatabaseBusyError:
             raise
         except V3Error as error:
-            st.error(md("**{}** is left out. {}", run.name, error), icon=":material/database_off:")
+            st.error(md("**{}** is omitted. {}", run.name, error), icon=":material/database_off:")
         else:
             found.append(run)
     return found

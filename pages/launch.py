@@ -49,10 +49,10 @@ with st.container(border=True):
     length = cast("int | None", middle.number_input("Episodes", 1, MAX_EPISODES, usual, step=50, key=f"episodes:{env}"))
     episodes = int(length or usual)
     if length is None:
-        problems.append("Say how many episodes to train.")
+        problems.append("Enter the number of episodes to train.")
         middle.error(plain(problems[-1]))
     seed_text = right.text_input(
-        "Seeds", str(draft.run.seed) if draft else "1", key="seeds", help="One run per seed: 1, 2, 3 or 1-5."
+        "Seeds", str(draft.run.seed) if draft else "1", key="seeds", help="One run per seed, such as 1, 2, 3 or 1-5."
     )
     try:
         seeds = parse_seeds(seed_text)
@@ -73,11 +73,13 @@ with st.container(border=True):
         if source.policy is not None:
             st.caption(md(":material/hub: Network: {}.", describe_architecture(source.policy)))
         scale = st.toggle(
-            "Scale boundaries to the run's length",
+            "Scale phase boundaries to the length of the run",
             value=source.episodes is not None,
             key=f"scale:{preset}",
             disabled=source.episodes is None,
-            help=f"Written for {source.episodes:,} episodes." if source.episodes else "The file names no 'episodes'.",
+            help=f"Written for {source.episodes:,} episodes."
+            if source.episodes
+            else "The file does not set 'episodes'.",
         )
         if preset == FROM_A_FILE and source.description:
             st.caption(plain(source.description))
@@ -92,7 +94,7 @@ with st.container(border=True):
             live_chart(curriculum_preview(checked.curriculum, episodes, recipe.base.values()), key="preview")
             curricula.append(checked.curriculum)
         else:
-            st.info("The preview returns once the phases above are right.", icon=":material/visibility_off:")
+            st.info("The preview reappears once the phases above are valid.", icon=":material/visibility_off:")
         others, unfit = compare_with(setup, checked.curriculum, episodes, recipe)
         problems.extend(unfit)
         curricula.extend(others)
@@ -107,9 +109,9 @@ with st.container(border=True):
         "Experiment",
         "",
         key="experiment",
-        placeholder="None" if len(curricula) * len(seeds) <= 1 else "A name is made",
+        placeholder="None" if len(curricula) * len(seeds) <= 1 else "Named automatically",
         max_chars=MOST_TYPED_NAME,
-        help="Groups runs that belong together; they can be stopped as one.",
+        help="Groups related runs, which can be stopped together.",
     )
     priority = right.number_input(
         "Priority",

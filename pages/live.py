@@ -63,13 +63,13 @@ def live(run_id: str, was_unfinished: bool) -> None:
 def nothing_yet(run: RunRow) -> None:
     """Why there is nothing to see before the first episode."""
     text = {
-        Status.QUEUED: "Waiting for a free core; it starts by itself.",
-        Status.STARTING: "The worker process is starting; the first episodes arrive in a few seconds.",
-        Status.RUNNING: "Training has begun; the first episode has not ended yet.",
-        Status.PAUSED: "Paused before its first episode ended.",
-        Status.STALLED: "No episode has ended yet, and nothing is heard from the worker process.",
-        Status.STOPPING: "Stopping before its first episode ended.",
-    }.get(Status(run.status), "The run ended before its first episode did.")
+        Status.QUEUED: "Waiting for a free slot; the run starts automatically.",
+        Status.STARTING: "The worker process is starting. The first episodes arrive in a few seconds.",
+        Status.RUNNING: "Training has started. The first episode is not finished yet.",
+        Status.PAUSED: "Paused before the first episode finished.",
+        Status.STALLED: "No episode is finished yet, and the worker process sends no heartbeats.",
+        Status.STOPPING: "Stopping before the first episode finished.",
+    }.get(Status(run.status), "The run ended before the first episode finished.")
     st.info(plain(text), icon=":material/hourglass_empty:")
 
 
@@ -100,8 +100,8 @@ with st.expander("Log", icon=":material/terminal:", expanded=run.status in (Stat
         tail = read_log_tail(run.id, LOG_LINES)
         if tail:
             st.code(tail, language="log", height=320, wrap_lines=True)
-            st.caption(f"The last {LOG_LINES} lines at most; the whole log is on disk, in the run's folder.")
+            st.caption(f"Shows up to {LOG_LINES} lines; the full log is in the run's folder.")
         else:
-            st.caption("Nothing has been written yet.")
+            st.caption("The log is still empty.")
 
     log()

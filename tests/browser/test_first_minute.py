@@ -93,7 +93,7 @@ def demo(page: Page, lab: Server) -> None:
     )
     page.get_by_role("link", name="Compare them").click()
     page.wait_for_url("**/compare?*")
-    expect(page.get_by_text("Demo: how to read this")).to_be_visible()
+    expect(page.get_by_text("Demo: how to read this page")).to_be_visible()
     expect(page.locator(".js-plotly-plot .main-svg").first).to_be_visible()
     page.get_by_role("link", name="Runs", exact=True).click()
     page.get_by_role("button", name="Stop 2 runs").click()

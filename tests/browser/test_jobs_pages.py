@@ -107,7 +107,7 @@ def test_a_run_that_is_lost_is_told_on_another_page(page: Page, lab: Server) -> 
     records = Records(lab.data)
     eventually(lambda: records.episodes(run_id) > 0, "a first episode")
     page.get_by_role("link", name="Compare").click()
-    expect(page.get_by_text("There is only one run; a comparison takes two.")).to_be_visible()
+    expect(page.get_by_text("There is only one run; a comparison needs two.")).to_be_visible()
 
     (owner,) = records.rows("SELECT host, boot_id, pid, pid_started FROM runs")
     send_signal(ProcessIdentity(*owner), signal.SIGKILL)

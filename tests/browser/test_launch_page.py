@@ -83,7 +83,7 @@ def test_part_of_an_id_and_enter_asks_which_one_is_meant(page: Page, start_serve
         field.click()
         field.press_sequentially(typed, delay=20)
         field.press("Enter")
-        question = bar(page).get_by_text(f"Which environment is '{typed}'? Choose one.")
+        question = bar(page).get_by_text(f"Which environment do you mean by '{typed}'? Choose one.")
         expect(question).to_be_visible()
         expect(bar(page).get_by_role("button", name="Start the run")).to_be_disabled()
         page.get_by_role("button", name=meant, exact=True).click()

@@ -180,7 +180,7 @@ def delete_a_run(visitor: Visitor) -> None:
     visitor.open(f"/live?run={run_id}")
     visitor.act("Delete")
     visitor.page.get_by_role("dialog").get_by_role("button", name="Delete").click()
-    expect(visitor.page.get_by_text("was deleted. Choose another above.")).to_be_visible(timeout=PATIENCE)
+    expect(visitor.page.get_by_text("was deleted. Choose another run above.")).to_be_visible(timeout=PATIENCE)
     visitor.page.get_by_role("link", name="All runs", exact=True).click()
     visitor.arrived("/")
 

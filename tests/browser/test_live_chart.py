@@ -249,7 +249,7 @@ def test_chart_names_itself_and_unchanged_figures_are_not_drawn_again(page: Page
         "aria-label", re.compile(r"Return per episode of v3 · seed 1: 300 of 1,000 episodes")
     )
     titles = "[...node.querySelectorAll('.modebar-btn')].map(button => button.dataset.title)"
-    assert ask(page, titles) == ["Download plot as a PNG", "Show everything (double click)"]  # no upload to a cloud
+    assert ask(page, titles) == ["Download plot as a PNG", "Reset zoom (double click)"]  # no upload to a cloud
     page.wait_for_timeout(500)
     drawn = chart.get_attribute("data-drawn")
     page.get_by_role("button", name="Rerun the page").click()
@@ -260,4 +260,4 @@ def test_chart_names_itself_and_unchanged_figures_are_not_drawn_again(page: Page
 
 def test_missing_plotly_is_told_in_the_chart_s_place(page: Page, server: Server) -> None:
     page.goto(f"{server.url}/?one&step=0&without_plotly")
-    expect(page.locator(".v3-chart-message")).to_contain_text("The chart cannot be drawn: /app/static/plotly.min.js")
+    expect(page.locator(".v3-chart-message")).to_contain_text("The chart could not be drawn: /app/static/plotly.min.js")

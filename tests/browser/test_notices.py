@@ -35,7 +35,7 @@ def test_notices_leave_dialogs_alone(page: Page, start_server: StartServer, watc
             dialog = page.get_by_role("dialog")
             expect(dialog).to_contain_text(name)
             dialog.get_by_role("button", name="Stop", exact=True).click()
-            expect(page.get_by_test_id("stToast").filter(has_text="2 runs asked to stop.")).to_be_visible()
+            expect(page.get_by_test_id("stToast").filter(has_text="Stopping 2 runs.")).to_be_visible()
             expect(dialog).to_have_count(0)
             page.wait_for_timeout(500)
             assert watched.problems == []

@@ -12,7 +12,7 @@ from tests.pages.recorded import add_recorded_run
 from v3core.jobs.lifecycle import Status
 from v3core.store.opening import open_database
 
-OWN = {"Open", "Increment", "Decrement", "Clear all", "Download plot as a PNG", "Show everything (double click)"}
+OWN = {"Open", "Increment", "Decrement", "Clear all", "Download plot as a PNG", "Reset zoom (double click)"}
 """Streamlit's and plotly's own parts of a field or a chart; they stand in it, and that has a name."""
 
 CUT = """() => {

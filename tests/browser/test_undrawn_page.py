@@ -16,7 +16,7 @@ LOSSES = {
 
 
 def test_a_page_that_is_lost_offers_to_reload_and_a_drawn_one_does_not(page: Page, lab: Server) -> None:
-    notice = page.get_by_role("alert").filter(has_text="could not be drawn")
+    notice = page.get_by_role("alert").filter(has_text="could not be displayed")
     for width, loss in zip((1280, 390), LOSSES.values(), strict=True):
         page.set_viewport_size({"width": width, "height": 900})
         page.goto(f"{lab.url}/launch")

@@ -39,7 +39,7 @@ def test_an_experiment_of_ten_runs_is_compared_with_all_ten(open_page, experimen
 
 def test_home_links_to_all_of_the_newest_experiment(open_page, experiment):
     experiment("Ten & more", 10)
-    assert links(open_page("app.py")) == {"Compare the newest experiment": "experiment=Ten+%26+more"}
+    assert links(open_page("app.py")) == {"Compare the latest experiment": "experiment=Ten+%26+more"}
 
 
 def test_an_empty_compare_offers_the_newest_experiments_and_counts_the_rest(open_page, experiment):
@@ -47,13 +47,13 @@ def test_an_empty_compare_offers_the_newest_experiments_and_counts_the_rest(open
         experiment(f"Try {number}", 2)
     app = open_page("pages/compare.py")
     assert list(links(app)) == [f"Compare Try {number} (2 runs)" for number in (6, 5, 4, 3, 2)]
-    assert "2 older experiments can be found on Runs." in told(app)
+    assert "2 older experiments are listed on Runs." in told(app)
 
 
 def test_without_experiments_it_offers_the_two_newest_runs(open_page, database):
     ids = [add_recorded_run(database, Status.COMPLETED, name=f"run {number}") for number in range(3)]
     app = open_page("pages/compare.py")
-    assert links(app) == {"Compare the two newest runs": f"runs={ids[2]}%2C{ids[1]}"}
+    assert links(app) == {"Compare the two latest runs": f"runs={ids[2]}%2C{ids[1]}"}
 
 
 def test_an_experiment_that_is_not_there_is_said_to_be_missing(open_page, experiment):

@@ -39,7 +39,7 @@ def demo(database):
 
 def test_home_says_what_the_demo_shows_and_queues_it_once(open_page, database):
     app = open_page("app.py")
-    assert "without the curriculum a few experts take all of the load and the others die" in told(app)
+    assert "without the curriculum a few experts take over all of the load and the others die" in told(app)
     app.button(key="start-demo").click().run()
     assert not app.exception
     queued = sorted((run.curriculum, run.env, run.seed, run.status, run.experiment) for run in list_runs(database))
@@ -56,7 +56,7 @@ def test_the_demos_runs_differ_in_their_curriculum_and_name_only():
 
 @pytest.mark.parametrize(
     ("place", "words"),
-    [(0, "every expert should keep a share of the load to the end"), (1, "The others are **dead**")],
+    [(0, "every expert should keep a share of the load until the end"), (1, "The others are **dead**")],
 )
 def test_live_says_what_to_look_for_and_leads_to_the_other_run(open_page, demo, place, words):
     ids = demo(Status.RUNNING, Status.RUNNING)
@@ -74,7 +74,7 @@ def test_when_both_have_ended_live_and_home_offer_the_comparison_with_what_came_
     for page, query in (("app.py", {}), *(("pages/live.py", {"run": run}) for run in ids)):
         app = open_page(page, **query)
         assert not app.exception
-        assert "The demo has ended." in told(app)
+        assert "The demo is complete." in told(app)
         assert "**0 of 16** experts are dead with the curriculum and **13 of 16** experts are dead without" in told(app)
         assert comparisons(app)["Compare the two runs"] == "experiment=Demo&metric=Dead+experts"
 
@@ -91,7 +91,7 @@ def test_a_demo_that_was_stopped_before_its_first_episode_has_nothing_to_say_of_
     ids = demo(Status.STOPPED, Status.FAILED, recorded=0)
     app = open_page("pages/live.py", run=ids[0])
     assert not app.exception
-    assert "The demo has ended early." in told(app)
+    assert "The demo ended early." in told(app)
     assert "experts are dead with" not in told(app)
 
 

@@ -39,7 +39,7 @@ def test_an_error_of_a_page_ends_in_a_sentence_and_offers_to_reload(page, open_p
         patch.setattr(CALLS[page], failing(ZeroDivisionError("division by [zero](http://there)")))
         app = open_page(page)
     title, sentence = error_of(app)
-    assert title == "This page could not be drawn"
+    assert title == "This page could not be displayed"
     assert sentence.startswith("ZeroDivisionError")
     assert "http://there" not in sentence  # escaped, so that it is no link
     (reload,) = [button for button in app.button if button.label == "Reload"]

@@ -23,7 +23,7 @@ def run(database):
 def test_live_says_how_much_room_a_run_takes_and_offers_every_form(open_page, run):
     app = open_page("pages/live.py", run=run)
     assert not app.exception
-    assert "The run takes about " in told(app)
+    assert "The run uses about " in told(app)
     offered = {element.proto.label: element.proto.disabled for element in app.get("download_button")}
     assert offered == {"CSV": False, "Parquet": False, "JSON": False, "Archive": False}
 
@@ -91,7 +91,7 @@ def test_a_bad_upload_is_one_sentence(open_page, database):
     app = open_page("app.py")
     (button,) = [button for button in app.button if "import-form" in button.key]
     button.click().run()
-    assert "No archive was chosen" in app.error[0].value
+    assert "No archive selected" in app.error[0].value
     app.file_uploader[0].upload("run.v3run", b"nothing")
     (button,) = [button for button in app.button if "import-form" in button.key]
     button.click().run()

@@ -73,12 +73,12 @@ def test_what_is_refused_is_what_cannot_be_done(database, status, possible):
 def test_a_run_without_a_checkpoint_that_can_be_read_is_not_resumed(open_page, database):
     run_id = add_recorded_run(database, Status.FAILED)
     app = open_page("pages/live.py", run=run_id)
-    assert app.button(key=f"resume:live:{run_id}").help == "Continues from its checkpoint at episode 25."
+    assert app.button(key=f"resume:live:{run_id}").help == "Resumes from the checkpoint at episode 25."
     for file in (database.data_dir / "runs" / run_id / "checkpoints").iterdir():
         file.write_text("damaged")
     app.run()
     button = app.button(key=f"resume:live:{run_id}")
-    assert (button.disabled, button.help) == (True, "Its checkpoints are gone or damaged; it cannot be resumed.")
+    assert (button.disabled, button.help) == (True, "Its checkpoints are missing or damaged, so it cannot be resumed.")
 
 
 def test_live_pauses_and_says_what_waits(open_page, database):
@@ -90,7 +90,7 @@ def test_live_pauses_and_says_what_waits(open_page, database):
     assert (command.kind, command.actor) == ("pause", "page")
     button = app.button(key=f"pause:live:{run_id}")
     assert (button.disabled, button.help) == (True, COMMANDS["pause"].pending)
-    assert f"Pause, {age(datetime.now(UTC))} ago: waits for the worker" in told(app)
+    assert f"Pause, {age(datetime.now(UTC))} ago: waiting for the worker" in told(app)
 
 
 def test_a_second_click_on_the_same_place_does_not_undo_the_first(open_page, database, monkeypatch):
@@ -127,7 +127,7 @@ def test_the_panel_tells_what_became_of_each_command(open_page, database):
     (table,) = app.table
     shown = table.value.set_index("Command").T.to_dict()
     assert list(shown) == ["Checkpoint now", "Pause", "Boundaries 10, 20"]
-    assert "waits for the worker" in shown["Checkpoint now"]["Outcome"]
+    assert "waiting for the worker" in shown["Checkpoint now"]["Outcome"]
     assert shown["Checkpoint now"]["Acknowledged"] == "not yet"
     assert shown["Pause"]["Requested"].endswith(" by command line")
     assert shown["Pause"]["Acknowledged"] == f"after {latency(asked, asked + timedelta(seconds=0.2))}"
@@ -164,11 +164,11 @@ def test_a_failure_has_its_traceback_a_click_away(open_page, database):
     [
         (Status.RUNNING, {"rollout_at": NOW - timedelta(seconds=45)}, "No update for "),
         (Status.RUNNING, {"rollout_at": NOW + timedelta(hours=1)}, None),
-        (Status.PAUSED, {"rollout_at": NOW - timedelta(seconds=45)}, "Paused between two rollouts; it keeps"),
+        (Status.PAUSED, {"rollout_at": NOW - timedelta(seconds=45)}, "Paused between two rollouts; the run keeps"),
         (
             Status.STALLED,
             {"heartbeat_at": NOW - timedelta(days=2)},
-            f"nothing was heard from it for {age(NOW - timedelta(days=2), NOW)}; it is not",
+            f"its last heartbeat was {age(NOW - timedelta(days=2), NOW)} ago. V3 Lab does not kill it.",
         ),
     ],
 )
@@ -198,7 +198,7 @@ def test_going_on_with_a_run_of_another_host_is_asked_first(open_page, database)
     app = open_page("pages/live.py", run=run_id)
     app.button(key=f"resume:live:{run_id}").click().run()
     assert get_run(database, run_id).status == "stopped"
-    assert "was trained on host **far-away**. Resume it on this one?" in told(app)
+    assert "was trained on host **far-away**. Resume it on this host?" in told(app)
     assert app.button(key="confirm-take-over").label == "Resume here"
 
 
@@ -261,7 +261,7 @@ def test_ends_are_told_once_on_any_page_and_old_ones_are_not_news(open_page, dat
     app.run()
     assert [toast.value for toast in app.toast] == [
         *(rf"run {number} has failed after 25 episodes: It \*broke\*." for number in range(3)),
-        "And 2 more; Runs lists them all.",
+        "And 2 more; see Runs for all of them.",
     ]
     monkeypatch.setattr(notices, "AGAIN_SECONDS", 0)  # until then the browser takes them for the same ones
     app.run()
@@ -271,7 +271,7 @@ def test_ends_are_told_once_on_any_page_and_old_ones_are_not_news(open_page, dat
 @pytest.mark.parametrize(
     ("status", "reason", "sentence"),
     [
-        ("completed", None, "mine has completed: 1 episode trained."),
+        ("completed", None, "mine completed after 1 episode."),
         ("lost", "It was killed.", "mine was lost after 1 episode: It was killed."),
         ("failed", None, "mine has failed after 1 episode: See its log."),
     ],

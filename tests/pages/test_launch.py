@@ -111,7 +111,7 @@ def test_part_of_an_id_is_asked_about(open_page, database, typed, meant):
     app = open_page("pages/launch.py", env=typed)
     buttons = [button for button in app.button if button.key.startswith("meant:")]
     assert [button.label for button in buttons] == meant
-    assert f"Which environment is '{typed}'? Choose one." in shown(told(app))
+    assert f"Which environment do you mean by '{typed}'? Choose one." in shown(told(app))
     assert start_button(app).disabled
     assert list_runs(database) == []  # that a click chooses one is tried in a browser: AppTest holds no typed option
 
@@ -148,7 +148,7 @@ def summary(app):
 
 def test_without_a_measured_run_no_time_is_made_up(launch, database):
     assert "1 run** · 260 episodes" in summary(launch)
-    assert "Time unknown: no run of CartPole-v1 has been measured here yet." in summary(launch)
+    assert "Time unknown: no earlier run of CartPole-v1 on this machine." in summary(launch)
     assert not any(
         digit in summary(launch).split("Time unknown")[1].replace("CartPole-v1", "") for digit in "0123456789"
     )
@@ -172,7 +172,7 @@ def test_the_time_is_measured_and_scaled_by_runs_and_slots(open_page, database, 
 def test_a_run_that_reached_the_length_says_more_than_a_shorter_one(open_page, database):
     trained_here(database, seconds_per_episode=1.0, episodes=130)
     app = open_page("pages/launch.py")
-    assert "going by 1 earlier run of CartPole-v1, shorter than this." in summary(app)
+    assert "going by 1 earlier run of CartPole-v1, shorter than this one." in summary(app)
     trained_here(database, seconds_per_episode=0.5, episodes=260)
     assert "About 2.2 min" in summary(open_page("pages/launch.py"))
 
@@ -192,7 +192,7 @@ def test_a_run_of_another_machine_or_environment_says_nothing_of_the_time(open_p
 def test_runs_that_come_first_are_not_kept_quiet(open_page, database):
     add_recorded_run(database, Status.QUEUED)
     add_recorded_run(database, Status.RUNNING)
-    assert "2 runs ahead of it not counted." in summary(open_page("pages/launch.py"))
+    assert "2 runs ahead in the queue not included." in summary(open_page("pages/launch.py"))
 
 
 def test_bad_seeds_are_refused_beside_their_field(launch):

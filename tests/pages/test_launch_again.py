@@ -163,5 +163,5 @@ def test_an_unknown_run_gets_a_sentence_and_the_page_works(open_page, database, 
     assert not app.exception
     (warning,) = app.warning
     assert "There is no run" in warning.value
-    assert "The fields below begin as usual." in warning.value
+    assert "The fields below have their default values." in warning.value
     assert not app.button(key="start").disabled

@@ -102,8 +102,8 @@ def test_the_hint_of_a_chart_says_what_each_of_its_metrics_means(open_page, data
     ("rollbacks", "sentence"),
     [
         ([], None),
-        ([7], "1 update was undone because a number was not finite, at episode 7;"),
-        ([7, 20], "2 updates were undone because a number was not finite, the newest at episode 20;"),
+        ([7], "1 update was undone because of a non-finite number, at episode 7;"),
+        ([7, 20], "2 updates were undone because of a non-finite number, the newest at episode 20;"),
     ],
 )
 def test_undone_updates_are_told_in_one_sentence(open_page, database, rollbacks, sentence):
@@ -121,7 +121,7 @@ def test_undone_updates_are_told_in_one_sentence(open_page, database, rollbacks,
         ("mixtral", 0, ["Routing top 2 of 4 experts, weights renormalised"]),
         ("v3-entmax", 20, ["Routing entmax, α 1.4"]),
         ("deepseek-moe", 25, ["top 3 of 7 experts, weights probabilities", "7 experts, 1 shared"]),
-        ("no-graph", 25, ["no messages between nodes"]),
+        ("no-graph", 25, ["no message passing"]),
     ],
 )
 def test_the_header_says_what_the_run_is_trained_with(open_page, database, preset, recorded, sentences):
@@ -195,10 +195,10 @@ def drawn(app, chart):
 def test_a_launch_says_what_each_preset_does_and_which_are_absent(open_page):
     app = open_page("pages/launch.py")
     assert "Softmax warmup with strong load balancing" in told(app)
-    assert "1 preset is not offered: bengio-minigrid" in told(app)
+    assert "1 preset is not available: bengio-minigrid" in told(app)
     app.selectbox(key="curriculum").set_value("switch").run()
     assert "Switch routing as in the paper" in told(app)
-    assert "not offered" not in told(open_page("pages/launch.py", env="MiniGrid-DoorKey-5x5-v0"))
+    assert "not available" not in told(open_page("pages/launch.py", env="MiniGrid-DoorKey-5x5-v0"))
 
 
 def test_the_evaluation_is_part_of_what_is_queued(open_page, database):

@@ -46,7 +46,7 @@ def test_live_lists_the_checkpoints_with_their_files_and_what_can_be_done(open_p
 
 def test_without_checkpoints_live_says_when_there_will_be_one(open_page, database):
     run = add_recorded_run(database, Status.RUNNING, recorded=0)
-    assert "There is none yet: one is written when a phase begins" in told(opened(open_page, run, "checkpoints"))
+    assert "No checkpoints yet" in told(opened(open_page, run, "checkpoints"))
 
 
 @pytest.fixture(scope="module")

@@ -28,8 +28,8 @@ def test_an_empty_store_is_a_beginning_not_an_error(open_page, page):
     expected = {
         "app.py": "No runs yet",
         "pages/launch.py": "Launch",
-        "pages/live.py": "There is no run to watch yet.",
-        "pages/compare.py": "There are no runs yet; a comparison takes two.",
+        "pages/live.py": "No runs yet.",
+        "pages/compare.py": "There are no runs yet; a comparison needs two.",
     }
     assert expected[page] in told(app)
 
@@ -77,7 +77,7 @@ def test_live_says_when_the_linked_run_is_gone(open_page, database):
     app = open_page("pages/live.py", run="ffffffff")
     assert not app.exception
     assert "There is no run 'ffffffff'" in app.warning[0].value
-    assert "Choose another above." in app.warning[0].value
+    assert "Choose another run above." in app.warning[0].value
     assert not app.subheader  # none is shown in its place
     (picker,) = [box for box in app.selectbox if box.label == "Run"]
     assert (picker.value, len(picker.options)) == (None, 1)
@@ -95,7 +95,7 @@ def test_after_a_delete_no_other_run_is_shown(open_page, database, linked):
     app.button(key="confirm-delete").click().run()
     assert not app.exception
     assert [run.id for run in list_runs(database)] == [other]
-    assert shown(app.warning[0].value) == "The run '*mine*' was deleted. Choose another above."
+    assert shown(app.warning[0].value) == "The run '*mine*' was deleted. Choose another run above."
     assert not app.subheader
     (picker,) = [box for box in app.selectbox if box.label == "Run"]
     assert picker.value is None
@@ -110,7 +110,7 @@ def test_deleting_the_only_run_says_so_too(open_page, database):
     app.button(key=f"delete:live:{run_id}").click().run()
     app.button(key="confirm-delete").click().run()
     assert "The run 'mine' was deleted." in app.warning[0].value
-    assert "There is no run to watch yet." in told(app)
+    assert "No runs yet." in told(app)
 
 
 def test_a_run_deleted_in_another_tab_is_said_to_be(open_page, database):
@@ -182,7 +182,7 @@ def test_ends_that_training_decides_are_shown_as_what_they_are(open_page, databa
         ("success ≥ 0.9 (100) within 200", True),
     ]
     assert not [item for item in app.number_input if "ends at episode" in item.label]
-    assert "Training decides where these phases end" in told(app)
+    assert "Training decides when these phases end" in told(app)
 
 
 def test_compare_lays_two_runs_over_each_other(open_page, database):
@@ -237,7 +237,7 @@ def test_deleting_many_episodes_says_that_it_takes_a_while(open_page, database, 
         run_id = add_recorded_run(database, Status.COMPLETED, recorded=recorded)
         app = open_page("app.py")
         app.button(key=f"delete:list:{run_id}").click().run()
-        assert ("Deleting so many episodes takes a while" in told(app)) == says
+        assert ("Deleting this many episodes takes a while" in told(app)) == says
         app.button(key="confirm-delete").click().run()
         assert list_runs(database) == []
 

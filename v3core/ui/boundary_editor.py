@@ -64,18 +64,18 @@ def _editor(database: Database, run_id: str) -> None:
     curriculum = control.current_curriculum(database, run_id)
     open_ones = [index for index, end in _planned(curriculum) if end > run.episode]
     if not curriculum.boundaries:
-        st.caption("Training decides where these phases end; there is no episode to move.")
+        st.caption("Training decides when these phases end, so there is no boundary to move.")
     elif run.status == Status.COMPLETED or not open_ones:
-        st.caption("The run has passed every boundary; none can be moved.")
+        st.caption("All boundaries have passed; none can be moved.")
     else:
         then = (
-            "resume: the run continues from its checkpoint under them."
+            "resume: the run continues from its checkpoint with the new boundaries."
             if run.status in RESUMABLE
-            else "apply: the run follows between two updates."
+            else "apply: the run adopts them between two updates."
         )
         st.caption(
-            "A phase ends once this number of episodes is complete. Change it, or drag a dashed line in the return "
-            f"chart, then {then}"
+            "Each phase ends at this number of completed episodes. Change a number, or drag a dashed line in the "
+            f"return chart, then {then}"
         )
     wanted = _fields(run, curriculum, open_ones)
     revisions = read_revisions(database, run_id)
@@ -136,7 +136,7 @@ def _fields(run: RunRow, curriculum: Curriculum, open_ones: list[int]) -> list[i
                     text,
                     key=f"{key}-{text}",
                     disabled=True,
-                    help="Training decides where this phase ends; only ends by episode can be moved here.",
+                    help="Training decides when this phase ends; only ends by episode can be moved here.",
                 )
                 continue
             is_open = index in open_ones and run.status != Status.COMPLETED
@@ -153,7 +153,7 @@ def _fields(run: RunRow, curriculum: Curriculum, open_ones: list[int]) -> list[i
                 step=1,
                 key=key,
                 disabled=not is_open,
-                help=None if is_open else "The run has passed it.",
+                help=None if is_open else "This boundary has passed.",
             )
             wanted.append(end if value is None else int(value))
     return wanted
@@ -193,4 +193,4 @@ def _newest_edit(revisions: list[RevisionRow]) -> None:
     elif revision.state == "rejected":
         st.caption(md(":red[:material/block:] Boundaries {}: {}, rejected. {}", ends, when, revision.reason or ""))
     else:
-        st.caption(md(":orange[:material/pending:] Boundaries {}: {}, waits for the worker", ends, when))
+        st.caption(md(":orange[:material/pending:] Boundaries {}: {}, waiting for the worker", ends, when))

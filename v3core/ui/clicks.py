@@ -58,8 +58,8 @@ def ask_to_take_over(database: Database, run: RunRow, curriculum: Curriculum | N
     """Ask, then resume a run that was trained on another host, under another curriculum if one is given."""
     st.markdown(
         md(
-            "**{}** was trained on host **{}**. Resume it on this one? Its checkpoints must be in this data folder "
-            "too, and nobody should resume it there as well.",
+            "**{}** was trained on host **{}**. Resume it on this host? Its checkpoints must be in this data folder, "
+            "and it must not be resumed on the other host as well.",
             run.name,
             run.host or "",
         )

@@ -16,9 +16,9 @@ _STATE = "curriculum-editor"
 _FIELD_MIN_WIDTH = 130
 """Pixels: the longest title and the longest name of a routing fit."""
 _HOW_TO_WRITE = (
-    "A value is a number (0.5), a factor of the recipe's base value (×0.5), or a ramp over the phase (1 → 0.5, or "
-    "1 → 0.5 cosine). An empty one stays as before, at first as in the recipe. A phase ends at an episode (1000), a "
-    "step (step 50000) or by what it reaches (return ≥ 450 (100))."
+    "A value is a number (0.5), a multiple of the recipe's base value (×0.5), or a ramp over the phase (1 → 0.5, or "
+    "1 → 0.5 cosine). An empty field keeps the previous value; the first phase starts from the recipe. A phase ends "
+    "at an episode (1000), at a step (step 50000) or on a trigger (return ≥ 450 (100))."
 )
 
 
@@ -34,7 +34,7 @@ def curriculum_editor(source: Curriculum, *, source_key: str, episodes: int, sca
     rows = _rows(source, source_key, episodes, scale)
     st.caption(_HOW_TO_WRITE)
     further = further_in_use(rows)
-    if st.toggle("More settings", key="more-knobs", help="Show every setting that a phase can have."):
+    if st.toggle("More settings", key="more-knobs", help="Show all settings of a phase."):
         further = FURTHER
     edited = [_show_row(index, row, rows, further) for index, row in enumerate(rows)]
     checked = from_rows(
@@ -153,8 +153,8 @@ def _show_row(index: int, row: PhaseRow, rows: list[PhaseRow], further: tuple[st
 def _unset(index: int, field: str) -> str:
     """What an empty setting means: nothing comes before the first phase."""
     if index:
-        return "as before"
-    return "as in the recipe" if field in KNOBS and KNOBS[field].from_recipe else "default"
+        return "unchanged"
+    return "from the recipe" if field in KNOBS and KNOBS[field].from_recipe else "default"
 
 
 def _field(index: int, row: PhaseRow, field: str) -> str | None:

@@ -16,15 +16,15 @@ from v3core.ui.text import Markdown
 
 _LOOK_FOR = {
     WITH: (
-        "This run has a **curriculum**: a warmup in which load balancing keeps all 16 experts at work, then routing "
-        "turns sparse step by step. Look at **Expert loads**: every expert should keep a share of the load to "
-        "the end, so **Effective experts** should stay near 16, although **Support** says that each step then "
-        "uses only a few. Drag a boundary in the first chart while it lies ahead, and see what changes."
+        "This run has a **curriculum**: a warmup in which load balancing keeps all 16 experts in use, then routing "
+        "gradually becomes sparse. Look at **Expert loads**: every expert should keep a share of the load until the "
+        "end, so **Effective experts** should stay near 16, although **Support** shows that each step then uses only "
+        "a few. Try dragging a future phase boundary in the first chart to see what changes."
     ),
     WITHOUT: (
         "This run has **no curriculum**: routing is sparse from the first episode. Look at **Expert loads**: two or "
-        "three experts take all of the load within the first episodes. The others are **dead**: without load they get "
-        "no gradient (see **Gradient of each expert**) and hardly ever come back."
+        "three experts take over all of the load within the first episodes. The others are **dead**: without load "
+        "they get no gradient (see **Gradient of each expert**) and rarely recover."
     ),
 }
 
@@ -32,17 +32,17 @@ _LOOK_FOR = {
 def invitation() -> None:
     """Before the demo starts: what it trains, what to look for, how long it takes."""
     st.markdown(
-        f"The demo trains the same policy of 16 experts on **{ENV}** twice, with the same seed: **with** a curriculum "
-        "of the routing and **without**.",
+        f"The demo trains the same policy with 16 experts on **{ENV}** twice, with the same seed: once **with** a "
+        "routing curriculum and once **without**.",
         text_alignment="center",
     )
     st.markdown(
-        "Look at the chart **Expert loads**: without the curriculum a few experts take all of the load and the others "
-        "die; with it all of them stay in use. At the end, compare the two.",
+        "Watch the chart **Expert loads**: without the curriculum a few experts take over all of the load and the "
+        "others die; with it all experts stay in use. At the end, compare the two runs.",
         text_alignment="center",
     )
     st.caption(
-        "About two minutes on two cores. The runs train in the background; you can look around meanwhile.",
+        "Takes about two minutes on two cores. The runs train in the background, so you can look around meanwhile.",
         text_alignment="center",
     )
 
@@ -83,14 +83,15 @@ def how_to_read(database: Database, runs: Sequence[RunRow]) -> None:
     """On Compare, where it compares runs of the demo: what the chart and the table show of them."""
     if not {WITH, WITHOUT} <= {run.curriculum for run in runs if is_demo(run)}:
         return
-    with st.expander("Demo: how to read this", icon=":material/visibility:", expanded=True):
+    with st.expander("Demo: how to read this page", icon=":material/visibility:", expanded=True):
         st.markdown(_dead_so_far(database, [run for run in runs if is_demo(run)]))
         st.markdown(
             f"An expert is **dead** in an episode, or in a phase, if it gets less than {DEAD_LOAD:.0%} of the load; "
-            "the table counts them by phase. The metrics **Effective experts of the load** and **Routing entropy / "
-            "ln N** show the same difference in other units. **Return** may end alike: two experts can balance a pole. "
-            "What is lost without the curriculum is what the other experts could have learned. One seed proves "
-            f"nothing: repeat the demo with more seeds on Launch, with the presets `{WITH}` and `{WITHOUT}`."
+            "the table counts dead experts per phase. The metrics **Effective experts of the load** and **Routing "
+            "entropy / ln N** show the same difference in other units. The final **Return** may be the same, because "
+            "two experts can balance a pole. Without the curriculum you lose what the other experts could have "
+            f"learned. One seed proves nothing: repeat the demo on Launch with more seeds, using the presets `{WITH}` "
+            f"and `{WITHOUT}`."
         )
 
 
@@ -100,7 +101,7 @@ def _next_step(database: Database, demo: Sequence[RunRow]) -> None:
         return
     with st.container(border=True, key="demo-ended"):
         whole = all(run.status == Status.COMPLETED for run in demo)
-        st.markdown(":material/check_circle: **The demo has ended.**" if whole else "**The demo has ended early.**")
+        st.markdown(":material/check_circle: **The demo is complete.**" if whole else "**The demo ended early.**")
         st.markdown(_dead_so_far(database, demo))
         _comparison("Compare the two runs", demo)
 

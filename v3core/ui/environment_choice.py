@@ -18,14 +18,17 @@ DEFAULT_ENV = "CartPole-v1"
 MOST_CHOICES = 8
 _KEY = "env"
 _HELP = (
-    "Choose one, or type the id of any other that is registered with Gymnasium. `module:Env-v0`, which imports code, "
-    "can be trained from the command line only."
+    "Choose one, or type any id that is registered with Gymnasium. Environments of the form `module:Env-v0` import "
+    "code and can only be used from the command line."
 )
-_ARGS_HELP = "What its constructor takes, separated by commas: `size=8, map_name=8x8`. All take `max_episode_steps`."
+_ARGS_HELP = (
+    "Arguments for its constructor, separated by commas: `size=8, map_name=8x8`. Every environment accepts "
+    "`max_episode_steps`."
+)
 _WRAPPERS_HELP = (
-    "Names of `gymnasium.wrappers`, the innermost first, separated by commas: "
-    "`TimeAwareObservation, TimeLimit(max_episode_steps=200)`. `module:Class`, which imports code, can be used on the "
-    "command line only."
+    "Names from `gymnasium.wrappers`, innermost first, separated by commas: "
+    "`TimeAwareObservation, TimeLimit(max_episode_steps=200)`. Wrappers of the form `module:Class` import code and can "
+    "only be used from the command line."
 )
 CALL_SECONDS = 30.0
 """A call of an environment's code that takes longer hangs: somebody is looking at the page meanwhile."""
@@ -69,7 +72,7 @@ def pick_environment(before: EnvironmentSetup | None = None) -> tuple[Environmen
 
 def _ask(typed: str, matches: Sequence[str]) -> str:
     """The ids that may be meant, as buttons; returns what is open until one is chosen."""
-    question = f"Which environment is '{typed}'?"
+    question = f"Which environment do you mean by '{typed}'?"
     with st.container(border=True, key="which-environment"):
         st.markdown(md("**{}**", question))
         with st.container(horizontal=True, gap="xsmall"):
@@ -77,7 +80,7 @@ def _ask(typed: str, matches: Sequence[str]) -> str:
                 st.button(plain(match), key=f"meant:{match}", on_click=_choose, args=(match,))
         if len(matches) > MOST_CHOICES:
             more = len(matches) - MOST_CHOICES
-            st.caption(md("And {} more: type more of its name, or choose it from the list.", more))
+            st.caption(md("And {} more: type more of the name, or choose from the list.", more))
     return f"{question} Choose one."
 
 
@@ -123,7 +126,7 @@ def _key(setup: EnvironmentSetup) -> str:
     return json.dumps([setup.env_id.strip(), dict(setup.args), setup.wrappers])
 
 
-@st.cache_data(max_entries=256, ttl=600, show_spinner="Looking at the environment …")
+@st.cache_data(max_entries=256, ttl=600, show_spinner="Inspecting the environment …")
 def _look_at(key: str, curriculum: str | None) -> Report:
     """What keeps it from being trained, what is odd, and what of it is seen; looked at again now and then."""
     env_id, args, wrappers = json.loads(key)

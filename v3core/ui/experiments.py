@@ -28,7 +28,7 @@ def experiments_at_work(database: Database, runs: list[RunRow]) -> None:
     for place, (name, group) in enumerate(list(at_work.items())[:_SHOWN]):
         _line(database, name, group, place)
     if len(at_work) > _SHOWN:
-        st.caption(f"{counted(len(at_work) - _SHOWN, 'more experiment')} at work; the filter finds their runs by name.")
+        st.caption(f"{counted(len(at_work) - _SHOWN, 'more experiment')} active; find their runs with the filter.")
 
 
 def _line(database: Database, name: str, group: list[RunRow], place: int) -> None:
@@ -47,7 +47,7 @@ def _line(database: Database, name: str, group: list[RunRow], place: int) -> Non
                 icon=":material/stop_circle:",
                 key=f"stop-experiment:{name}",
                 disabled=not stoppable,
-                help=None if stoppable else "All of them are stopping already, or train on other hosts.",
+                help=None if stoppable else "All runs are already stopping, or train on other hosts.",
             ):
                 _confirm_stop(database, name, len(stoppable))
 
@@ -64,12 +64,12 @@ def describe(group: list[RunRow]) -> str:
 @st.dialog("Stop the experiment?", icon=":material/stop_circle:")
 def _confirm_stop(database: Database, name: str, count: int) -> None:
     st.markdown(
-        f"Stop {counted(count, 'run')} of **{plain(name)}**? Those that train write a checkpoint first, and all "
-        "can be resumed."
+        f"Stop {counted(count, 'run')} of **{plain(name)}**? Training runs write a checkpoint first; all of them can "
+        "be resumed."
     )
     confirm("Stop", ":material/stop_circle:", "stop-experiment", _stop, database, name)
 
 
 def _stop(database: Database, name: str) -> None:
     asked = control.stop_experiment(database, name, ACTOR)
-    notify(md("{} asked to stop.", counted(asked, "run")), icon=":material/stop_circle:", seconds=4)
+    notify(md("Stopping {}.", counted(asked, "run")), icon=":material/stop_circle:", seconds=4)

@@ -82,8 +82,8 @@ class KnownHosts:
 
 def _sentence(name: str) -> str:
     return (
-        f"V3 Lab was asked for under the host name {name!r}, which is not among those it answers to. If it is yours, "
-        "add it to STREAMLIT_SERVER_ALLOWED_HOSTS (server.allowedHosts in .streamlit/config.toml) and start it again."
+        f"V3 Lab was requested under the host name {name!r}, which is not allowed. If it belongs to you, add it to "
+        "STREAMLIT_SERVER_ALLOWED_HOSTS (server.allowedHosts in .streamlit/config.toml) and restart V3 Lab."
     )
 
 
@@ -105,9 +105,9 @@ def _is_allowed(origin: SplitResult) -> bool:
 
 def _proxy_sentence(page: str, host: str) -> str:
     return (
-        f"This page was opened at {page}, but the proxy between passes the host name {host} on to V3 Lab, which "
-        "therefore takes it for a page of somebody else. Let the proxy pass the Host header on as it came (nginx: "
-        "proxy_set_header Host $http_host; Apache: ProxyPreserveHost On); see docs/serving.md."
+        f"This page was opened at {page}, but the proxy forwards the host name {host} to V3 Lab, which therefore "
+        "rejects the connection. Configure the proxy to forward the original Host header (nginx: proxy_set_header "
+        "Host $http_host; Apache: ProxyPreserveHost On); see docs/serving.md."
     )
 
 

@@ -70,9 +70,9 @@ def draft_from_address(database: Database) -> Draft | None:
         # Its boundaries are meant for the length of this run, whatever its preset was written for.
         draft = Draft(run, curriculum.model_copy(update={"episodes": run.episodes}))
     except V3Error as error:
-        st.warning(md("{} The fields below begin as usual.", error), icon=":material/search_off:")
+        st.warning(md("{} The fields below have their default values.", error), icon=":material/search_off:")
         return None
-    st.caption(md(":material/replay: As **{}** was launched; change what you like.", run.name))
+    st.caption(md(":material/replay: These are the settings of **{}**. Change them as you like.", run.name))
     return draft
 
 
@@ -83,5 +83,5 @@ def launch_again_link(run: RunRow) -> None:
         label="Launch again with changes",
         icon=":material/replay:",
         query_params={PARAMETER: run.id},
-        help="Opens Launch with everything of this run in its fields.",
+        help="Opens Launch with the settings of this run.",
     )

@@ -108,7 +108,7 @@ class Chart {
         enqueue(this)
       },
       (error) => {
-        this.message.textContent = `The chart cannot be drawn: ${error.message}. Reload the page to try again.`
+        this.message.textContent = `The chart could not be drawn: ${error.message}. Reload the page to try again.`
       },
     )
   }
@@ -159,7 +159,7 @@ class Chart {
       plotlyServerURL: "",
       modeBarButtons: [["toImage", {
         name: "whole",
-        title: "Show everything (double click)",
+        title: "Reset zoom (double click)",
         icon: this.plotly.Icons.home,
         click: () => this.reset(),
       }]],

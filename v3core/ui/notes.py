@@ -20,7 +20,7 @@ def notes_editor(database: Database, run: RunRow) -> None:
             "Tags",
             run.tags or "",
             max_chars=control.MOST_TAGS,
-            help="Words, separated by blanks; the filter of Runs finds them.",
+            help="Words, separated by spaces. The filter on Runs finds them.",
         )
         notes = st.text_area("Notes", run.notes or "", max_chars=control.MOST_NOTES, height=140)
         if st.form_submit_button("Save", icon=":material/check:", type="primary"):

@@ -48,7 +48,7 @@ function say() {
     background: frame.colours.background,
   })
   const words = document.createElement("p")
-  words.textContent = "This page could not be drawn. Runs are not affected: they train in processes of their own."
+  words.textContent = "This page could not be displayed. Runs are not affected: they train in separate processes."
   const button = document.createElement("button")
   button.textContent = "Reload"
   Object.assign(button.style, {

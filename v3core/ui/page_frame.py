@@ -42,8 +42,8 @@ def show_error(error: Exception) -> bool:
     if isinstance(error, V3Error):
         reason = plain(error)
     else:
-        reason = md("{}. The server's log has more.", f"{type(error).__name__}: {error}".removesuffix(": "))
-    st.error(reason, title="This page could not be drawn", icon=":material/error:")
+        reason = md("{}. See the server's log for details.", f"{type(error).__name__}: {error}".removesuffix(": "))
+    st.error(reason, title="This page could not be displayed", icon=":material/error:")
     _again()
     return True
 

@@ -17,17 +17,17 @@ _LAST = f"Last {TAIL_EPISODES}"
 _NUMBERS: Mapping[str, tuple[str | None, str | None]] = {
     "Steps": ("localized", None),
     "Mean return": ("%.2f", None),
-    "SD": ("%.2f", "Sample standard deviation over the phase's episodes of this one run."),
-    _LAST: ("%.2f", f"Mean return of the phase's last {TAIL_EPISODES} episodes, or of all if fewer."),
-    "Success": ("percent", f"Mean of the phase's episodes. {METRICS['success'].sentence}"),
-    "Length": ("%.1f", "Mean steps of an episode."),
+    "SD": ("%.2f", "Sample standard deviation over the episodes of the phase in this run."),
+    _LAST: ("%.2f", f"Mean return of the last {TAIL_EPISODES} episodes of the phase, or of all if there are fewer."),
+    "Success": ("percent", f"Mean over the episodes of the phase. {METRICS['success'].sentence}"),
+    "Length": ("%.1f", "Mean number of steps per episode."),
     "Entropy": ("%.3f", f"Routing entropy in nats: {METRICS['routing_entropy'].sentence}"),
     "Effective": (
         "%.2f",
-        "Effective experts: exp of the entropy of the phase's mean load, how many share the work.",
+        "Effective experts: exp of the entropy of the mean load in the phase: how many experts share the work.",
     ),
     "Dead": (None, f"Experts with a mean load below {DEAD_LOAD:.0%} over the phase."),
-    "Specialisation": ("%.3f", f"In nats, mean of the phase's episodes: {METRICS['specialisation'].sentence}"),
+    "Specialisation": ("%.3f", f"In nats, mean over the episodes of the phase: {METRICS['specialisation'].sentence}"),
     "Router shift": ("%.4f", METRICS["router_shift"].sentence),
 }
 """The columns that are numbers: how they are written, and what they are."""
@@ -71,6 +71,6 @@ def phase_table(database: Database, runs: list[RunRow], names: list[str]) -> Non
     )
     seeds = len({(run.seed, run.curriculum) for run in runs})
     st.caption(
-        f"{len(runs)} runs, {counted(seeds, 'pair')} of curriculum and seed. Deviations are over episodes of one run, "
-        "not over seeds: a difference between two single runs says nothing certain about their curricula."
+        f"{len(runs)} runs, {counted(seeds, 'pair')} of curriculum and seed. Deviations are over the episodes of one "
+        "run, not over seeds: a difference between two runs is no evidence about their curricula."
     )

@@ -36,7 +36,7 @@ def ensure_plotly_js(folder: Path = FOLDER) -> Path:
     try:
         content_size = SOURCE.stat().st_size
     except OSError:
-        raise V3Error("The plotly package has no plotly.min.js; install it again from requirements.txt.") from None
+        raise V3Error("The plotly package lacks plotly.min.js; reinstall it from requirements.txt.") from None
     if INSTALLED:
         return SOURCE
     try:
@@ -50,6 +50,6 @@ def ensure_plotly_js(folder: Path = FOLDER) -> Path:
             unfinished.write_bytes(SOURCE.read_bytes())
     except OSError as error:
         raise V3Error(
-            f"The charts' script cannot be written to {folder}: {error.strerror or error}; make that folder writable."
+            f"The script for charts cannot be written to {folder}: {error.strerror or error}; make the folder writable."
         ) from None
     return target

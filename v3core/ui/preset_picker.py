@@ -9,8 +9,8 @@ from v3core.ui.text import md, plain
 FROM_A_FILE = "From a file"
 AS_BEFORE = "As in the run"
 _OTHERS = {
-    FROM_A_FILE: "A curriculum of your own, as a YAML file.",
-    AS_BEFORE: "The curriculum of the run that is launched again, with what was edited while it trained.",
+    FROM_A_FILE: "Your own curriculum, as a YAML file.",
+    AS_BEFORE: "The curriculum of that run, including edits made while it trained.",
 }
 
 
@@ -52,8 +52,8 @@ def absent_presets(names: list[str], env: str) -> str:
     """How many presets are not offered for `env`, which, and why."""
     listed = ", ".join(names)
     if len(names) == 1:
-        return f"1 preset is not offered: {listed} trains on environments of its own, and {env} is not among them."
-    return f"{len(names)} presets are not offered: {listed} train on environments of their own, without {env}."
+        return f"1 preset is not available: {listed} has its own environments, which do not include {env}."
+    return f"{len(names)} presets are not available: {listed} have their own environments, which do not include {env}."
 
 
 def chosen_curriculum(preset: str, env: str, as_before: Curriculum | None) -> tuple[Curriculum | None, list[str]]:

@@ -11,14 +11,14 @@ from v3core.ui.status import counted
 from v3core.ui.text import Markdown, md, plain
 
 _GROUPS = {
-    "base": "Base values, which phases multiply",
+    "base": "Base values, multiplied by phases",
     "ppo": "PPO",
     "policy": "Network",
-    "evaluation": "Evaluation, apart from training",
+    "evaluation": "Evaluation",
 }
 _FIELD_MIN_WIDTH = 128
 """Pixels: the longest title and its help fit, and two fields beside each other on a phone."""
-_EMPTY = {"policy.expert_width": "As Width", "evaluation.every": "At the end only"}
+_EMPTY = {"policy.expert_width": "Same as width", "evaluation.every": "Only at the end"}
 """What an empty field means."""
 
 
@@ -42,7 +42,7 @@ def recipe_editor(env: str, recipe: Recipe, chosen: Mapping[str, Scalar]) -> tup
         expanded=bool(chosen),
     ):
         with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
-            st.caption(plain(recipe.note) or "Settings that hold for the whole run.", width="stretch")
+            st.caption(plain(recipe.note) or "Settings for the whole run.", width="stretch")
             if changed:
                 fields = {keys[path]: SETTINGS[path].show(SETTINGS[path].of(recipe)) for path in changed}
                 st.button(
@@ -111,7 +111,7 @@ def _field(
             icon=":material/undo:",
             key=f"back:{key}",
             type="tertiary",
-            help="Back to the recipe's value.",
+            help="Reset to the recipe's value.",
             on_click=_fill,
             args=({key: own},),
         )

@@ -98,7 +98,7 @@ def _problem(
     if problem := command.refusal(run, asked):
         return problem
     if command.kind == "resume" and checkpoint is None and run.episode > 0:
-        return "Its checkpoints are gone or damaged; it cannot be resumed."
+        return "Its checkpoints are missing or damaged, so it cannot be resumed."
     return command.pending if command.kind in asked or run.status == command.done else None
 
 
@@ -112,8 +112,8 @@ def way_on(run: RunRow, checkpoint: CheckpointRow | None) -> str:
 def resume_sentence(run: RunRow, checkpoint: CheckpointRow | None) -> str:
     """From where a resume continues, and which episodes are trained again."""
     if checkpoint is None:
-        return "Starts from the beginning: no episode was trained."
-    where = f"Continues from its checkpoint at episode {checkpoint.episode:,}"
+        return "Starts from the beginning, because no episode was completed."
+    where = f"Resumes from the checkpoint at episode {checkpoint.episode:,}"
     again = run.episode - checkpoint.episode
     return f"{where}; {counted(again, 'episode')} after it trained again." if again > 0 else f"{where}."
 
@@ -143,7 +143,7 @@ def _confirm_delete(database: Database, run: RunRow) -> None:
         )
     )
     if run.episode > MANY_EPISODES:
-        st.caption("Deleting this many episodes takes a while; this page waits meanwhile.")
+        st.caption("Deleting this many episodes takes a while; this page waits until it is done.")
     confirm("Delete", ":material/delete:", "delete", _delete, database, run.id)
 
 
@@ -163,8 +163,8 @@ def train_longer(database: Database, run: RunRow) -> None:
             max_value=MAX_EPISODES,
             value=min(2 * run.episodes, MAX_EPISODES),
             key=key,
-            help="Boundaries stay where they are, and the last phase lasts to the new end. A ramp up to the old end "
-            "keeps its pace, then holds.",
+            help="Phase boundaries do not move, and the last phase lasts until the new end. A ramp up to the old end "
+            "keeps its slope, then stays constant.",
             width=220,
         )
         st.button(
@@ -180,9 +180,9 @@ def train_longer(database: Database, run: RunRow) -> None:
 
 def _meaning(run: RunRow) -> str:
     if run.status in ACTIVE:
-        return "The run applies it between two updates."
+        return "The run adopts it between two updates."
     if run.status == Status.QUEUED:
-        return "It starts with the new length."
+        return "The run starts with the new length."
     return "Resumes it with the new length, from its newest checkpoint."
 
 

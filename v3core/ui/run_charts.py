@@ -43,7 +43,7 @@ from v3core.ui.moments import age
 from v3core.ui.run_data import remember_range, visible_range
 from v3core.ui.text import about, md, plain
 
-NOTHING_RECORDED = "Nothing of this is recorded for this run."
+NOTHING_RECORDED = "This run did not record these metrics."
 
 
 def run_charts(run: RunRow, series: RunSeries, curriculum: Curriculum) -> bool:

@@ -30,7 +30,9 @@ def run_checkpoints(database: Database, run: RunRow) -> None:
     rows = read_checkpoints(database, run.id)[::-1]
     with expander:
         if not rows:
-            st.caption("There is none yet: one is written when a phase begins, now and then, and at the end.")
+            st.caption(
+                "No checkpoints yet. They are written at the start of each phase, at regular intervals, and at the end."
+            )
             return
         st.dataframe(
             [_described(database, row) for row in rows],
@@ -41,11 +43,11 @@ def run_checkpoints(database: Database, run: RunRow) -> None:
                 "Step": st.column_config.NumberColumn(format="localized"),
                 "File": st.column_config.TextColumn(width="large"),
             },
-            alt="The checkpoints of the run, newest first",
+            alt="Checkpoints of the run, newest first",
         )
         there = [row for row in rows if (database.data_dir / row.path).is_file()]
         if not there:
-            st.warning("None of these files is there any more.", icon=":material/folder_off:")
+            st.warning("None of these files exists any more.", icon=":material/folder_off:")
             return
         _one(database, run, there)
 
@@ -85,7 +87,7 @@ def _one(database: Database, run: RunRow, rows: list[CheckpointRow]) -> None:
 
 def use_policy(file: Path) -> None:
     """The lines that act with a checkpoint, to copy."""
-    st.caption("Act with it in a program of your own, in the folder of V3 Lab or with it in PYTHONPATH:")
+    st.caption("Use the policy in your own program, run from V3 Lab's folder or with that folder on PYTHONPATH:")
     st.code(policy_snippet(file), language="python", wrap_lines=True)
 
 

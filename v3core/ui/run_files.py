@@ -26,9 +26,7 @@ def run_exports(database: Database, run: RunRow) -> None:
     """A popover with a button for each form; nothing is written before its click."""
     with st.popover("Export", icon=":material/download:", key=f"exports-{run.id}"):
         size = run_size(database, run.id)
-        st.caption(
-            f"The run takes about {in_words(size.database)} in the database and {in_words(size.files)} in files."
-        )
+        st.caption(f"The run uses about {in_words(size.database)} in the database and {in_words(size.files)} in files.")
         too_large = _expected(size) > MOST_DOWNLOAD_BYTES
         with st.container(horizontal=True):
             for label, suffix, mime in (
@@ -48,11 +46,11 @@ def run_exports(database: Database, run: RunRow) -> None:
                     disabled=too_large,
                 )
         st.caption(
-            "A table has a row for each episode, none left out; JSON has the whole record. The archive also has "
-            "checkpoints and log, and another V3 Lab imports it."
+            "Tables have one row per episode, with nothing left out. JSON contains the whole record. The archive "
+            "also contains checkpoints and the log, and can be imported into another V3 Lab."
         )
         if too_large:
-            st.caption("It is too large to download. Write it on the machine of the dashboard instead:")
+            st.caption("It is too large to download. Run this on the dashboard's machine instead:")
             short = run.id[:8]
             lines = (
                 f"{COMMAND} export {short} --to run.parquet",
@@ -95,11 +93,13 @@ def archive_import(database: Database) -> None:
         st.popover("Import a run", icon=":material/upload:", key="import-popover"),
         st.form("import-form", border=False),
     ):
-        upload = st.file_uploader("Archive", type="v3run", help="A file that V3 Lab wrote: Export on the page Live.")
-        as_new = st.checkbox("Under a new id", help="So that it may stand beside the run that it was made from.")
+        upload = st.file_uploader(
+            "Archive", type="v3run", help="An archive written by V3 Lab: see Export on the Live page."
+        )
+        as_new = st.checkbox("Under a new id", help="Keeps the original run as well.")
         if st.form_submit_button("Import", icon=":material/check:", type="primary"):
             if upload is None:
-                st.error("No archive was chosen; choose a file that ends in .v3run.")
+                st.error("No archive selected; choose a .v3run file.")
                 return
             try:
                 with st.spinner("Checking and importing …"):

@@ -82,7 +82,7 @@ def run_header(database: Database, run: RunRow, commands: list[CommandRow]) -> N
 def _progress(run: RunRow) -> str:
     parts = [f"{run.episode:,} of {run.episodes:,} episodes"]
     if run.status in ACTIVE and run.heartbeat_at is not None:
-        parts.append(f"worker heard {age(run.heartbeat_at)} ago")
+        parts.append(f"last heartbeat {age(run.heartbeat_at)} ago")
         if run.status in ADVANCES and (left := run.seconds_left):
             parts.append(time_left(left))
     elif run.ended_at is not None:
@@ -102,7 +102,7 @@ def _outcome(run: RunRow, point: CheckpointRow | None) -> None:
         st.error(plain(run.reason), title="Unreadable", icon=":material/database_off:")
     elif status is Status.LOST:
         st.error(
-            md("{} {}", run.reason or "The worker process died.", way_on(run, point)),
+            md("{} {}", run.reason or "The worker process exited unexpectedly.", way_on(run, point)),
             title=f"Lost {after}",
         )
     elif status is Status.STOPPED:
@@ -115,17 +115,17 @@ def _hold(run: RunRow, now: datetime | None = None) -> None:
     """Why an active run does not advance, if it does not."""
     if run.status == Status.STALLED:
         st.warning(
-            f"{plain(stalled_sentence(run))} It may be suspended, or the machine may be short of memory.",
+            f"{plain(stalled_sentence(run))} It may be suspended, or the machine may be low on memory.",
             icon=":material/sensors_off:",
         )
     elif run.status == Status.PAUSED:
-        st.info("Paused between two rollouts; it keeps its process and its slot.", icon=":material/pause_circle:")
+        st.info("Paused between two rollouts; the run keeps its process and its slot.", icon=":material/pause_circle:")
     elif run.status == Status.RUNNING:
         since = run.rollout_at or run.started_at
         if since is not None and ((now or datetime.now(UTC)) - since).total_seconds() > SILENT_SECONDS:
             st.warning(
-                f"No update for {age(since, now)}: the worker lives, but no rollout has ended. An environment may "
-                "hang, or an evaluation or a rollout may be long.",
+                f"No update for {age(since, now)}: the worker is alive, but no rollout has finished. An environment "
+                "may hang, or an evaluation or a rollout may be long.",
                 icon=":material/hourglass_disabled:",
             )
 
@@ -139,8 +139,7 @@ def rollback_warning(series: RunSeries) -> None:
         updates = "1 update was" if undone == 1 else f"{undone:,.0f} updates were"
         which = "at episode" if undone == 1 else "the newest at episode"
         st.warning(
-            f"{updates} undone because a number was not finite, {which} {newest:,}; "
-            "none of them left a trace in the policy.",
+            f"{updates} undone because of a non-finite number, {which} {newest:,}; they did not affect the policy.",
             icon=":material/undo:",
         )
 

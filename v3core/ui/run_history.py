@@ -27,10 +27,10 @@ def run_history(database: Database, run_id: str) -> None:
             border="horizontal",
             hide_index=True,
             height=320 if len(events) > 7 else "content",
-            alt="What happened to the run, newest first",
+            alt="History of the run, newest first",
         )
         if len(events) > _EVENTS_SHOWN:
-            st.caption(f"The newest {_EVENTS_SHOWN} of {len(events):,}.")
+            st.caption(f"The latest {_EVENTS_SHOWN} of {len(events):,}.")
 
 
 def newest_command(commands: list[CommandRow]) -> None:
@@ -55,7 +55,7 @@ def command_panel(commands: list[CommandRow]) -> None:
     """All commands, newest first, each with its times."""
     st.subheader("Commands", anchor=False)
     if not commands:
-        st.caption("Nothing was asked of this run so far.")
+        st.caption("No commands yet.")
         return
     newest = commands[::-1][:_COMMANDS_SHOWN]
     st.table(
@@ -70,10 +70,10 @@ def command_panel(commands: list[CommandRow]) -> None:
         ],
         border="horizontal",
         hide_index=True,
-        alt="What was asked of the run, and what came of it",
+        alt="Commands to the run and their outcomes",
     )
     if len(commands) > _COMMANDS_SHOWN:
-        st.caption(f"The newest {_COMMANDS_SHOWN} of {len(commands)}.")
+        st.caption(f"The latest {_COMMANDS_SHOWN} of {len(commands)}.")
 
 
 def command_title(command: CommandRow) -> Markdown:
@@ -93,7 +93,7 @@ def outcome(command: CommandRow) -> Markdown:
         return after if command.applied_episode is None else md("{} at episode {:,}", after, command.applied_episode)
     if command.rejected_reason is not None:
         return md("rejected. {}", command.rejected_reason)
-    return plain("seen, not done yet" if command.acknowledged_at else "waits for the worker")
+    return plain("acknowledged, not applied yet" if command.acknowledged_at else "waiting for the worker")
 
 
 def _acknowledged(command: CommandRow) -> Markdown:

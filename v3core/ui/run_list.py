@@ -30,7 +30,7 @@ def run_list(database: Database, runs: list[RunRow]) -> None:
     places = queue_places(runs)
     shown = _filtered(in_order(runs, places))
     if not shown:
-        st.caption("No run matches; clear the filter to see them all.")
+        st.caption("No runs match; clear the filter to see all runs.")
         return
     pages = (len(shown) - 1) // RUNS_PER_PAGE + 1
     number_of_page = min(st.pagination(pages, key="runs-page"), pages) if pages > 1 else 1
@@ -93,7 +93,7 @@ def _row(database: Database, run: RunRow, place: int | None, checkpoint: Checkpo
                 label=f"**{plain(run.name)}**",
                 icon=":material/monitoring:",
                 query_params={"run": run.id},
-                help="Open its charts",
+                help="Open the charts",
             )
             st.caption(plain(" · ".join(facts_beside_the_name(run))), width="content")
         if run.tags:

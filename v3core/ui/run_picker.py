@@ -53,7 +53,7 @@ def pick_run(database: Database, place: DeltaGenerator) -> RunRow:
             st.warning(plain(missing), icon=":material/search_off:")
         with st.container(border=True, horizontal_alignment="center", key="empty"):
             st.space("small")
-            st.markdown("There is no run to watch yet.", text_alignment="center")
+            st.markdown("No runs yet.", text_alignment="center")
             with st.container(horizontal=True, horizontal_alignment="center"):
                 st.page_link("app.py", label="Start the demo", icon=":material/home:")
                 st.page_link("pages/launch.py", label="Launch a run", icon=":material/rocket_launch:")
@@ -78,7 +78,7 @@ def pick_run(database: Database, place: DeltaGenerator) -> RunRow:
         label_visibility="collapsed",
     )
     if chosen is None:
-        st.warning(md("{} Choose another above.", missing), icon=":material/search_off:")
+        st.warning(md("{} Choose another run above.", missing), icon=":material/search_off:")
         with st.container(horizontal=True):
             st.page_link("app.py", label="All runs", icon=":material/home:")
             st.page_link("pages/launch.py", label="Launch a run", icon=":material/rocket_launch:")
@@ -121,7 +121,7 @@ def pick_runs(database: Database) -> list[RunRow]:
         with st.container(border=True, horizontal_alignment="center", key="empty"):
             st.space("small")
             found = "There is only one run" if runs else "There are no runs yet"
-            st.markdown(f"{found}; a comparison takes two.", text_alignment="center")
+            st.markdown(f"{found}; a comparison needs two.", text_alignment="center")
             with st.container(horizontal=True, horizontal_alignment="center"):
                 st.page_link("pages/launch.py", label="Launch a run", icon=":material/rocket_launch:")
                 st.page_link("app.py", label="All runs", icon=":material/home:")
@@ -171,9 +171,9 @@ def _offer_experiments(runs: Sequence[RunRow]) -> None:
     for name, count in several[:_OFFERED]:
         compare_link(f"Compare {plain(name)} ({counted(count, 'run')})", experiment=name)
     if len(several) > _OFFERED:
-        st.caption(f"{counted(len(several) - _OFFERED, 'older experiment')} can be found on Runs.")
+        st.caption(f"{counted(len(several) - _OFFERED, 'older experiment')} are listed on Runs.")
     if not several:
-        compare_link("Compare the two newest runs", runs=",".join(run.id for run in runs[:2]))
+        compare_link("Compare the two latest runs", runs=",".join(run.id for run in runs[:2]))
 
 
 def compare_link(label: str, **query: str) -> None:

@@ -12,7 +12,7 @@ from v3core.store.run_row import RunRow
 from v3core.ui.clicks import ACTOR, or_notice
 from v3core.ui.text import md, plain
 
-PRIORITY_HELP = "Of the runs that wait, those of the highest priority start first, then the oldest."
+PRIORITY_HELP = "Waiting runs with the highest priority start first, then the oldest."
 
 
 def queue_places(runs: list[RunRow]) -> dict[str, int]:
@@ -43,7 +43,8 @@ def slots_menu(database: Database, limit: int) -> None:
             launcher.MOST_SLOTS,
             limit,
             key=field,
-            help="Runs that train already stay. Each takes one core; more runs than cores slow each other down.",
+            help="Does not affect runs that are already training. Each run uses one core; more runs than cores slow "
+            "each other down.",
             on_change=_set_slots,
             args=(database, field),
         )

@@ -14,8 +14,8 @@ from v3core.store.run_row import RunRow
 from v3core.ui.text import md, plain
 
 _EFFECTIVE = ("routing", "top_k", "top_k_weights", "alpha", "env")
-_GRAPHS = {"gatv1": "graph attention GATv1", "gatv2": "graph attention GATv2", "mlp": "no messages between nodes"}
-_ASKED_FOR = {"auto": "CUDA where there is one, else the CPU", "cpu": "the CPU", "cuda": "CUDA"}
+_GRAPHS = {"gatv1": "graph attention GATv1", "gatv2": "graph attention GATv2", "mlp": "no message passing"}
+_ASKED_FOR = {"auto": "CUDA if available, otherwise the CPU", "cpu": "the CPU", "cuda": "CUDA"}
 
 
 def run_settings(database: Database, run: RunRow, curriculum: Curriculum) -> None:
@@ -60,7 +60,7 @@ def describe_routing(values: Mapping[str, Any], experts: int) -> str:
 def describe_device(run: RunRow) -> str:
     """Where the network really computes; before it trains, what was asked for."""
     if run.device is None:
-        return f"asks for {_ASKED_FOR[run.config.device]}"
+        return f"requests {_ASKED_FOR[run.config.device]}"
     kind, _, name = run.device.partition(": ")
     return f"on the {'GPU' if kind == 'cuda' else kind.upper()}{f' {name}' if name else ''}"
 
@@ -89,7 +89,7 @@ def _known(value: float | None) -> bool:
 
 _LEFT_OUT = {"curriculum", "overrides", "name"}
 """Parts of the configuration that have places of their own on the page."""
-_NO_VERSION = "The version of V3 Lab that trained it is not recorded."
+_NO_VERSION = "The version of V3 Lab was not recorded."
 
 
 def run_parameters(run: RunRow) -> None:
@@ -110,8 +110,8 @@ def run_parameters(run: RunRow) -> None:
         )
         st.caption(
             md(
-                "{} Settings of the recipe {}; the third column has the recipe's value where the run has another. "
-                "`--set` takes these paths. What phases set is in the curriculum.",
+                "{} Settings from the recipe {}; the third column shows the recipe's value if the run differs. Use "
+                "these paths with `--set`. Settings of phases are in the curriculum.",
                 f"Trained by V3 Lab {run.version}." if run.version else _NO_VERSION,
                 run.config.recipe,
             )

@@ -88,22 +88,22 @@ def estimate(database: Database, configs: Sequence[RunConfig]) -> str:
     groups = (
         ([run for run in alike if run.episode >= episodes], ""),
         ([run for run in earlier if run.episode >= episodes], " with other settings"),
-        (alike, ", shorter than this"),
-        (earlier, " with other settings, shorter than this"),
+        (alike, ", shorter than this one"),
+        (earlier, " with other settings, shorter than this one one"),
     )
     for runs, which in groups:
         chosen = runs[:MOST_MEASURED]
         paces = [_pace(database, run.id, run.generation, run.episode, _began(run)) for run in chosen]
         needed = time_needed(paces, episodes, len(configs), free)
         if needed is not None:
-            basis = f"going by {counted(len(chosen), 'earlier run')} of {env}{which}"
+            basis = f"based on {counted(len(chosen), 'earlier run')} of {env}{which}"
             return f"{needed.describe().capitalize()} on {counted(free, 'slot')}, {basis}.{_wait(everything)}"
-    return f"Time unknown: no run of {env} has been measured here yet.{_wait(everything)}"
+    return f"Time unknown: no earlier run of {env} on this machine.{_wait(everything)}"
 
 
 def _wait(runs: Collection[RunRow]) -> str:
     before = sum(run.status == Status.QUEUED or (run.status in ACTIVE and is_here(run)) for run in runs)
-    return f" {counted(before, 'run')} ahead of it not counted." if before else ""
+    return f" {counted(before, 'run')} ahead in the queue not included." if before else ""
 
 
 def _began(run: RunRow) -> datetime | None:

@@ -15,17 +15,21 @@ ADVANCES = (Status.STARTING, Status.RUNNING, Status.STOPPING)
 Colour = Literal["red", "orange", "yellow", "blue", "green", "violet", "gray"]
 
 _LOOKS: dict[Status, tuple[Colour, str, str]] = {
-    Status.QUEUED: ("gray", ":material/schedule:", "Waits for a free core."),
-    Status.STARTING: ("blue", ":material/hourglass_top:", "Its worker process is starting."),
-    Status.RUNNING: ("blue", ":material/play_circle:", "Its worker process is training."),
-    Status.PAUSED: ("violet", ":material/pause_circle:", "Holds between two rollouts; keeps its process and its slot."),
-    Status.STALLED: ("orange", ":material/sensors_off:", "Its process lives, but nothing is heard from it."),
-    Status.STOPPING: ("orange", ":material/hourglass_bottom:", "Finishes its update, then writes a checkpoint."),
+    Status.QUEUED: ("gray", ":material/schedule:", "Waiting for a free slot."),
+    Status.STARTING: ("blue", ":material/hourglass_top:", "The worker process is starting."),
+    Status.RUNNING: ("blue", ":material/play_circle:", "The worker process is training."),
+    Status.PAUSED: (
+        "violet",
+        ":material/pause_circle:",
+        "Paused between two rollouts; keeps its process and its slot.",
+    ),
+    Status.STALLED: ("orange", ":material/sensors_off:", "The process is alive, but sends no heartbeats."),
+    Status.STOPPING: ("orange", ":material/hourglass_bottom:", "Finishing the update, then writing a checkpoint."),
     Status.STOPPED: ("gray", ":material/stop_circle:", "Stopped; it can be resumed from its checkpoint."),
     Status.COMPLETED: ("green", ":material/check_circle:", "All episodes are trained."),
     Status.FAILED: ("red", ":material/error:", "Training ended with an error."),
-    Status.UNREADABLE: ("red", ":material/database_off:", "Its row in the database makes no sense."),
-    Status.LOST: ("red", ":material/link_off:", "Its worker process exited unexpectedly."),
+    Status.UNREADABLE: ("red", ":material/database_off:", "Its row in the database is invalid."),
+    Status.LOST: ("red", ":material/link_off:", "The worker process exited unexpectedly."),
 }
 
 
@@ -39,7 +43,7 @@ def status_badge(run: RunRow) -> None:
 
 def stalled_sentence(run: RunRow) -> str:
     """What is known of a stalled run."""
-    return f"Its process lives, but nothing was heard from it for {age(run.heartbeat_at)}; it is not killed."
+    return f"The process is alive, but its last heartbeat was {age(run.heartbeat_at)} ago. V3 Lab does not kill it."
 
 
 def number(value: float | None, digits: int | None = None) -> str:

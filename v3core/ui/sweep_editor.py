@@ -34,7 +34,7 @@ def compare_with(
         [name for name in presets_for(env.env_id) if own is None or name != own.name],
         key=f"compare-with:{env.env_id}",
         placeholder="No other curriculum",
-        help="Each is scaled to the run's length and trained with the same seeds; all enter as one experiment.",
+        help="Each is scaled to the length of the run and trained with the same seeds. All runs form one experiment.",
     )
     fitting: list[Curriculum] = []
     problems: list[str] = []

@@ -41,8 +41,8 @@ def install() -> bool:
         return True
     if streamlit.__version__ != KNOWN_VERSION:
         _log.warning(
-            "Streamlit %s is installed, but V3 Lab knows %s: a page that is left while it updates may stay empty. "
-            "Install what requirements.txt names.",
+            "Streamlit %s is installed, but V3 Lab is tested with %s: a page may stay empty if you leave another one "
+            "while it updates. Install the version in requirements.txt.",
             streamlit.__version__,
             KNOWN_VERSION,
         )

@@ -43,7 +43,7 @@ def _tell(database: Database) -> None:
         seconds = 5 if end.status == Status.COMPLETED else 15
         notify(plain(end_sentence(end)), icon=_ICONS[Status(end.status)], seconds=seconds)
     if len(ends) > MOST_AT_ONCE:
-        notify(md("And {} more; Runs lists them all.", len(ends) - MOST_AT_ONCE), icon=":material/more_horiz:")
+        notify(md("And {} more; see Runs for all of them.", len(ends) - MOST_AT_ONCE), icon=":material/more_horiz:")
     show_waiting()
 
 
@@ -51,7 +51,7 @@ def end_sentence(end: EndRow) -> str:
     """How a run ended, in one sentence with its name."""
     after = counted(end.episode, "episode")
     if end.status == Status.COMPLETED:
-        return f"{end.name} has completed: {after} trained."
+        return f"{end.name} completed after {after}."
     how = "has failed" if end.status == Status.FAILED else "was lost"
     reason = end.reason or "See its log."
     short = reason if len(reason) <= _REASON_CHARACTERS else f"{reason[:_REASON_CHARACTERS].rstrip()} …"

@@ -125,9 +125,7 @@ def test_a_faulty_environment_is_refused_before_a_run_is_made(v3core):
 def test_what_is_odd_is_said_and_trained(v3core):
     trained = v3core("train", "--env", ODD, "--env-arg", "how=success score", "--episodes", "20")
     assert trained.returncode == 0, trained.stderr
-    assert (
-        "Warning: step(action) returned info['success'] = 0.1 at an episode's end, which is neither" in trained.stderr
-    )
+    assert "Warning: step(action) returned info['success'] = 0.1 at the end of an episode, which" in trained.stderr
     assert trained.stdout.count("\n") == 1
 
 
@@ -196,15 +194,15 @@ def test_a_curriculum_file_with_a_mistake_names_it(v3core, tmp_path):
     file.write_text("name: mine\nphases: [{name: a, until: {episode: 9}}, {name: b, until: {episode: 5}}, {name: c}]\n")
     result = v3core("train", "--env", "CartPole-v1", "--curriculum", str(file))
     assert result.stderr == (
-        "Phase 2 'b' ends at episode 5 but phase 1 'a' ends at 9; each phase must end later than the one before.\n"
+        "Phase 2 'b' ends at episode 5 but phase 1 'a' ends at 9; each phase must end after the previous one.\n"
     )
 
 
 def test_export_says_what_is_wrong_with_its_target(v3core, tmp_path):
     run_id = v3core("train", "--env", "CartPole-v1", "--episodes", "3").stdout.split()[-1]
     for target, sentence in (
-        ("run.xlsx", "'run.xlsx' does not say its form; end it in .csv, .parquet, .json."),
-        (str(tmp_path / "none" / "run.csv"), "none does not exist; make it first."),
+        ("run.xlsx", "'run.xlsx' has no known file extension; use .csv, .parquet, .json."),
+        (str(tmp_path / "none" / "run.csv"), "none does not exist; create it first."),
     ):
         result = v3core("export", run_id, "--to", target)
         assert result.returncode == 1
@@ -248,12 +246,10 @@ def test_doctor_names_what_is_missing(v3core, tmp_path):
 def test_graph_shows_what_an_environment_gets(capsys):
     assert main(["graph", "MiniGrid-DoorKey-5x5-v0"]) == 0
     assert capsys.readouterr().out == (
-        "MiniGrid-DoorKey-5x5-v0: 51 nodes, 362 edges between them\n"
-        "  'image': 7 × 7 cells of object (11), colour (6), state (4); each sees its 8 neighbours\n"
-        "  'direction': one of 4 values, one node\n"
-        "  'mission': a text: how often each of 54 words is in it, and others; one node\n"
-        "  actions: one of 7\n"
-        "  The policy sees image, direction and mission.\n"
+        "MiniGrid-DoorKey-5x5-v0: 51 nodes, 362 edges between them\n  'image': 7 × 7 cells of object (11), colour "
+        "(6), state (4); each sees its 8 neighbours\n  'direction': one of 4 values, one node\n  'mission': a text: "
+        "the count of each of 54 words, and of other words; one node\n  actions: one of 7\n  The policy sees image, "
+        "direction and mission.\n"
     )
     assert main(["graph", "Taxi-v4"]) == 0
     expected = "The policy sees the whole observation. It obeys the action mask in info. Left out: info's prob.\n"
@@ -286,7 +282,7 @@ def test_a_run_is_evaluated_as_asked(capsys, tmp_path, monkeypatch):
     newest = Path(described["checkpoint"])
     save_checkpoint(newest, load_checkpoint(newest) | {"env": "this:Env-v0"})
     assert main(["evaluate", run_id, "--episodes", "2"]) == 1
-    assert "'this:Env-v0', which imports code and is none of its run's" in capsys.readouterr().err
+    assert "'this:Env-v0', which imports code and does not belong to its run's" in capsys.readouterr().err
     assert main([*arguments, "--device", "cuda"]) in {0, 1}
     if not torch.cuda.is_available():
-        assert "there is no CUDA here; use 'auto' or 'cpu'" in capsys.readouterr().err
+        assert "CUDA is not available; use 'auto' or 'cpu'" in capsys.readouterr().err

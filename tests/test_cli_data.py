@@ -57,8 +57,8 @@ def test_exports_of_other_tables_and_of_experiments(capsys, run, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--to", "x.csv"], "Name either runs or --experiment to export."),
-        (["{run}", "--experiment", "both", "--to", "x.csv"], "Name either runs or --experiment to export."),
+        (["--to", "x.csv"], "Give either runs or --experiment."),
+        (["{run}", "--experiment", "both", "--to", "x.csv"], "Give either runs or --experiment."),
         (["--experiment", "none", "--to", "x.csv"], "There is no experiment 'none'"),
         (["{run}", "--to", "x.csv", "--format", "json"], "--format json goes with --what all"),
         (["{run}", "--to", "x.csv", "--what", "passwords"], "There is no table 'passwords' to export"),
@@ -77,7 +77,7 @@ def test_archive_and_import(capsys, db, run, tmp_path, monkeypatch):
     assert "12 episodes and 2 checkpoints written" in out
     code, _, err = v3(capsys, "import", tmp_path / "run.v3run")
     assert (code, err.count("\n")) == (1, 1)
-    assert "is here already" in err
+    assert "already exists" in err
     code, out, _ = v3(capsys, "import", tmp_path / "run.v3run", "--as-new")
     assert code == 0
     assert {row.id for row in list_runs(db)} == {run, out.strip()}
@@ -97,7 +97,7 @@ def test_sizes(capsys, run):
 
 
 def test_tidy_lists_first_and_deletes_on_request(capsys, db, run):
-    assert v3(capsys, "tidy") == (0, "Nothing is left over.\n", "")
+    assert v3(capsys, "tidy") == (0, "Nothing to tidy.\n", "")
     orphan = db.data_dir / "runs" / "0a0a0a0a-0a0a-4a0a-8a0a-0a0a0a0a0a0a"
     orphan.mkdir()
     (orphan / "worker.log").write_text("x" * 5000)

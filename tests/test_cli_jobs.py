@@ -82,10 +82,10 @@ def test_a_sweep_is_commanded_and_stopped_as_one(db, command, sweep):
     assert "pause             applied at episode" in text
     assert "New tags and notes." in text
 
-    assert command("stop", "--experiment", "Both") == "4 runs of Both are asked to stop.\n"
+    assert command("stop", "--experiment", "Both") == "4 runs of Both are stopping.\n"
     wait_for(lambda: {run["status"] for run in listed(command).values()} == {"stopped"}, 30)
     command("stop", first, fails="is stopped already; there is nothing to stop.")
-    command("stop", "--experiment", "Both", fails="No run of experiment 'Both' waits or trains here")
+    command("stop", "--experiment", "Both", fails="No run of experiment 'Both' is queued or active here")
     command("move", first, "2000,4000", fails="resume it with other boundaries")
     command("resume", first, "--boundaries", "0,4000", fails="greater than or equal to 1")
     command("resume", first, "--boundaries", "2000,4000")
@@ -117,10 +117,10 @@ def test_settings_are_set_for_every_run_of_a_sweep_and_for_training_here(db, com
         (("checkpoint", "12"), "There is no run '12'"),
         (("priority", "12", "3"), "There is no run '12'"),
         (("priority", "12", "high"), "'high' is not a valid integer"),
-        (("note", "12"), "Nothing to note: give --tags or --notes."),
+        (("note", "12"), "Nothing to change: give --tags or --notes."),
         (("show", "12"), "There is no run '12'"),
-        (("stop",), "Name either a run or --experiment to stop."),
-        (("stop", "12", "--experiment", "x"), "Name either a run or --experiment to stop."),
+        (("stop",), "Give either a run or --experiment."),
+        (("stop", "12", "--experiment", "x"), "Give either a run or --experiment."),
         (("stop", "--experiment", "x"), "There is no experiment 'x'"),
         (("resume", "12", "--boundaries", "a"), "There is no run '12'"),
         (("sweep", "--env", "CartPoll-v1"), "CartPole-v1"),
@@ -143,10 +143,10 @@ def test_each_mistake_gets_one_sentence_and_queues_nothing(db, command, argument
         (("note", "a", "--notes", "\udcff"), "There is no run 'a'"),
         (("note", "\udcff", "--tags", "a"), "not UTF-8"),
         (("stop", "--experiment", "\udcff"), "not UTF-8"),
-        (("sweep", "--env", "CartPole-v1", "--episodes", 5000, "--experiment", "\udcff"), "no UTF-8"),
+        (("sweep", "--env", "CartPole-v1", "--episodes", 5000, "--experiment", "\udcff"), "invalid UTF-8"),
         (
             ("sweep", "--env", "CartPole-v1", "--episodes", 5000, "--experiment", "a\nb"),
-            "The name of the experiment holds a line break",
+            "The name of the experiment contains a line break",
         ),
         (
             ("sweep", "--env", "CartPole-v1", "--episodes", 5000, "--experiment", "x" * 121),
@@ -154,7 +154,7 @@ def test_each_mistake_gets_one_sentence_and_queues_nothing(db, command, argument
         ),
         (
             ("train", "--env", "CartPole-v1", "--episodes", 5000, "--name", "a\x1b[31m"),
-            "The name of the run holds a line break",
+            "The name of the run contains a line break",
         ),
         (
             ("train", "--env", "CartPole-v1", "--episodes", 5000, "--name", "x" * 121),
@@ -169,7 +169,7 @@ def test_texts_that_no_list_can_show_are_refused_and_nothing_is_queued(command, 
 
 def test_notes_and_tags_that_are_not_utf8_change_nothing(command, sweep):
     for option in ("--notes", "--tags"):
-        command("note", sweep[0], option, "\udcff", fails="A text that was given is not UTF-8; write it anew.")
+        command("note", sweep[0], option, "\udcff", fails="A text is not valid UTF-8; enter it again.")
     run = listed(command)[sweep[0]]
     assert (run["notes"], run["tags"]) == (None, None)
 

@@ -51,12 +51,10 @@ def test_what_is_not_there_is_said(run_id, capsys):
         update_run(tx, run_id, {"traceback": None}, only_in={"failed"})
     database.close()
     assert main(["log", run_id, "--traceback"]) == 1
-    assert capsys.readouterr().err == (
-        f"Run {run_id[:8]} 'a run' is failed and has no traceback; leave out --traceback.\n"
-    )
+    assert capsys.readouterr().err == (f"Run {run_id[:8]} 'a run' is failed and has no traceback; omit --traceback.\n")
     log_file(run_id).unlink()
     assert main(["log", run_id]) == 0
-    assert capsys.readouterr() == ("", "The log is empty so far.\n")
+    assert capsys.readouterr() == ("", "The log is still empty.\n")
     database = open_database()
     with database.write() as tx:
         update_run(tx, run_id, {"started_at": datetime.now(UTC), "host": "far"}, only_in={"failed"})

@@ -114,10 +114,10 @@ def test_a_config_of_before_is_valid_and_one_with_arguments_survives_json():
 @pytest.mark.parametrize(
     ("values", "sentence"),
     [
-        ({"env_args": {"a b": 1}}, "cannot be the name"),
-        ({"env_args": [1]}, "no mapping"),
+        ({"env_args": {"a b": 1}}, "is not a valid name"),
+        ({"env_args": [1]}, "not a mapping"),
         ({"env_args": {"x": {"y": 1}}}, "argument 'x' must be"),
-        ({"wrappers": "TimeLimit"}, "no list of names"),
+        ({"wrappers": "TimeLimit"}, "not a list of names"),
         ({"wrappers": ["os.system('x')"]}, "is not a wrapper"),
         ({"wrappers": ["X"] * 17}, "give at most 16"),
     ],

@@ -83,7 +83,7 @@ def test_a_phase_setting_as_it_is_leaves_the_curriculum_alone():
         ("ppo.epoch=4", "There is no setting 'ppo.epoch'. Did you mean ppo.epochs"),
         ("epochs=4", "There is no setting 'epochs'. Did you mean ppo.epochs?"),
         ("episodes=4", "There is no setting 'episodes'. Did you mean evaluation.episodes?"),
-        ("zzz=4", "There is no setting 'zzz'. Paths are such as ppo.epochs"),
+        ("zzz=4", "There is no setting 'zzz'. Examples: ppo.epochs"),
         ("ppo.epochs", "'ppo.epochs' is not a setting; write PATH=VALUE, as in ppo.epochs=4."),
         ("=4", "'=4' is not a setting"),
         ("ppo.epochs=", "Epochs (ppo.epochs) is empty; give a whole number from 1 to 100."),
@@ -103,7 +103,7 @@ def test_a_phase_setting_as_it_is_leaves_the_curriculum_alone():
         ("phases.warmup.lr=fast", "phases.warmup.lr: Learning rate 'fast' cannot be read"),
         ("phases.warmup.routing=softmx", "'routing' is 'softmx'"),
         ("phases.transition.until=400", "Phase 2 'transition' ends at episode 400, but the run has only 400"),
-        ("phases.warmup.until=", "only the last phase may leave 'until' out"),
+        ("phases.warmup.until=", "only the last phase can omit 'until'"),
         ("phases.warmup=1", "has no phase ''"),
     ],
 )

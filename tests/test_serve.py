@@ -57,7 +57,7 @@ def test_the_address_is_that_of_the_settings(monkeypatch, settings, port, url):
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
-        ({"STREAMLIT_SERVER_ADDRESS": "192.0.2.1"}, "The address 192.0.2.1 is not one of this machine"),
+        ({"STREAMLIT_SERVER_ADDRESS": "192.0.2.1"}, "The address 192.0.2.1 does not belong to this machine"),
         ({"STREAMLIT_SERVER_ADDRESS": "no.such.name.invalid"}, "The address no.such.name.invalid is unknown"),
         ({"STREAMLIT_SERVER_PORT": "http"}, "STREAMLIT_SERVER_PORT is 'http'; set it to a port"),
     ],

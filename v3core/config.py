@@ -106,7 +106,7 @@ class PPOConfig(_Frozen):
 
 def _base_value(knob: Knob) -> Any:
     allowed = replace(knob.allowed, high=min(knob.allowed.high, knob.most_in_recipe))
-    meaning = f"{knob.meaning[:-1]} where no phase sets one; phases multiply it."
+    meaning = f"{knob.meaning[:-1]} if no phase sets it; phases can multiply it."
     return float, Field(knob.default, description=meaning, **allowed.bounds)
 
 
@@ -213,9 +213,7 @@ def check_name(of: str, name: str) -> None:
     if len(name.strip()) > MOST_NAME:
         raise V3Error(f"The name of the {of} has {len(name.strip())} characters; use at most {MOST_NAME}.")
     if any(unicodedata.category(letter) in _BREAK_A_LINE for letter in name.strip()):
-        raise V3Error(
-            f"The name of the {of} holds a line break, a control character or what is no UTF-8; leave that out."
-        )
+        raise V3Error(f"The name of the {of} contains a line break, a control character or invalid UTF-8; remove it.")
 
 
 def chosen_environment(
@@ -290,8 +288,8 @@ def _check_network_is_free(curriculum: Curriculum, overrides: dict[str, Override
         changed = overrides.get(f"policy.{name}")
         if decided is not None and changed is not None and changed.value != decided:
             raise V3Error(
-                f"policy.{name} is set to {changed.value}, but curriculum '{curriculum.name}' needs {decided}; "
-                "leave it as the recipe has it, or choose another curriculum."
+                f"policy.{name} is set to {changed.value}, but curriculum '{curriculum.name}' needs {decided}; keep "
+                "the recipe's value, or choose another curriculum."
             )
 
 

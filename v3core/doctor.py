@@ -69,7 +69,7 @@ def _packages() -> Iterator[Finding]:
 
 def _data() -> Iterator[Finding]:
     folder = data_dir()
-    why = "that of this user" if INSTALLED else "in the folder where this command was given"
+    why = "the user data folder" if INSTALLED else "in the current folder"
     why = f"from {DATA_VARIABLE}" if os.environ.get(DATA_VARIABLE) else why
     try:
         database = open_database()
@@ -84,10 +84,10 @@ def _data() -> Iterator[Finding]:
         return
     yield Finding("Data folder", True, f"{folder}, {why}")
     yield Finding("Database", True, database.describe())
-    yield Finding("Slots", True, f"{limit}: as many runs train at once here, others wait; see {COMMAND} slots")
+    yield Finding("Slots", True, f"{limit}runs train at once on this machine, others wait; see {COMMAND} slots")
     if found:
         room = in_words(sum(leftover.bytes for leftover in found))
-        yield Finding("Left over", False, f"{room} in {len(found)} places; see {COMMAND} tidy", needed=False)
+        yield Finding("Leftovers", False, f"{room} in {len(found)} places; see {COMMAND} tidy", needed=False)
     free = shutil.disk_usage(folder).free
     yield Finding("Disk", free > LITTLE_DISK_BYTES, f"{in_words(free)} free in {folder}", needed=False)
 
@@ -107,7 +107,7 @@ def _webhook() -> Iterator[Finding]:
         yield Finding("Webhook", False, str(error), needed=False)
         return
     if target:
-        yield Finding("Webhook", True, f"{target.shown} is called when a run has ended")
+        yield Finding("Webhook", True, f"{target.shown} is called when a run ends")
 
 
 def _browser() -> Finding:
@@ -117,6 +117,6 @@ def _browser() -> Finding:
     return Finding(
         "Browser for the tests",
         False,
-        "none; only `make test` needs one: install Debian's package chromium, or Google Chrome",
+        "not found; only needed for `make test`: install Debian's package chromium, or Google Chrome",
         needed=False,
     )

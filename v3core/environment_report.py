@@ -26,7 +26,7 @@ def report_on(setup: EnvironmentSetup, *, as_json: bool) -> str | None:
         echo(json.dumps(described, indent=2))
         return report.fault
     if report.fault is None:
-        echo(f"ok       {report.env}: it can be made, reset and stepped, and the policy can take it")
+        echo(f"ok       {report.env}: can be created, reset and stepped, and works with the policy")
     for mark, texts in (("WARNING", report.warnings), ("note   ", report.notes)):
         for text in texts:
             echo(f"{mark}  {text}")

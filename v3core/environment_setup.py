@@ -64,7 +64,7 @@ def parse_value(text: str) -> EnvArg:
     try:
         value: EnvArg = yaml.load(text, Loader=_Scalars)
     except yaml.YAMLError:
-        raise V3Error(f"'{text[:_SHOWN]}' cannot be read; close its quotation marks and brackets.") from None
+        raise V3Error(f"'{text[:_SHOWN]}' cannot be parsed; close its quotation marks and brackets.") from None
     return value
 
 
@@ -98,7 +98,7 @@ def parse_args(texts: Iterable[str]) -> dict[str, EnvArg]:
         if not equals or not _NAME.fullmatch(name.strip()):
             raise V3Error(f"'{text[:_SHOWN]}' is not an argument of an environment; write NAME=VALUE, such as size=8.")
         if name.strip() in args:
-            raise V3Error(f"The environment's argument '{name.strip()}' is given twice; leave one out.")
+            raise V3Error(f"The environment's argument '{name.strip()}' is given twice; remove one.")
         args[name.strip()] = parse_value(value)
     return _checked_args(args, V3Error)
 
@@ -176,7 +176,7 @@ def _call_arguments(text: str, inside: str) -> tuple[tuple[Any, ...], dict[str, 
         return tuple(_literal(value) for value in call.args), {str(name): value for name, value in keywords.items()}
     except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError):
         raise V3Error(
-            f"The arguments of wrapper '{text[:_SHOWN]}' cannot be read; write them as in "
+            f"The arguments of wrapper '{text[:_SHOWN]}' cannot be parsed; write them as in "
             "ResizeObservation(shape=(84, 84)), with quotation marks around words."
         ) from None
 
@@ -190,18 +190,18 @@ def _literal(node: ast.expr) -> Any:
 def _checked_args(value: Any, error: type[Exception] = ValueError) -> dict[str, EnvArg]:
     """Arguments that are what they may be, or a sentence."""
     if not isinstance(value, Mapping):
-        raise error("The environment's arguments are no mapping; write them as in env_args: {size: 8}.")
+        raise error("The environment's arguments are not a mapping; write them as in env_args: {size: 8}.")
     if len(value) > MOST_ARGUMENTS:
         raise error(f"The environment has {len(value)} arguments; give at most {MOST_ARGUMENTS}.")
     for name, given in value.items():
         if not isinstance(name, str) or not _NAME.fullmatch(name):
-            raise error(f"{name!r} cannot be the name of an environment's argument; use letters, digits and _.")
+            raise error(f"{name!r} is not a valid name of an environment argument; use letters, digits and _.")
         if name in _RESERVED:
-            raise error(f"'{name}' is not an argument of an environment; leave it out.")
+            raise error(f"'{name}' is not allowed as an environment argument; remove it.")
         if not _is_plain(given):
             raise error(
-                f"The environment's argument '{name}' must be a finite number, a text, true, false, null or a list of "
-                "them."
+                f"The environment's argument '{name}' must be a finite number, a string, true, false, null or a list "
+                "of them."
             )
     if len(text := format_args(value)) > MOST_TEXT:
         raise error(f"The environment's arguments have {len(text)} characters; give at most {MOST_TEXT}.")
@@ -218,7 +218,7 @@ def _is_plain(value: Any, depth: int = 0) -> bool:
 
 def _checked_wrappers(value: Any) -> tuple[str, ...]:
     if not isinstance(value, list | tuple) or not all(isinstance(entry, str) for entry in value):
-        raise ValueError("The wrappers are no list of names; write them as in wrappers: [FlattenObservation].")
+        raise ValueError("The wrappers are not a list of names; write them as in wrappers: [FlattenObservation].")
     if len(value) > MOST_WRAPPERS:
         raise ValueError(f"There are {len(value)} wrappers; give at most {MOST_WRAPPERS}.")
     for entry in value:

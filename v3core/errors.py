@@ -42,15 +42,15 @@ def explain(error: ValidationError, subject: str) -> str:
     if first["type"] == "value_error":
         return message if message[0].isupper() else f"{subject}: {message}"
     if first["type"] == "extra_forbidden":
-        return f"{subject}: {where} is not a known key; check its spelling."
+        return f"{subject}: {where} is not a known key; check the spelling."
     if first["type"] == "missing":
         return f"{subject}: {where} is missing."
     if first["type"] == "too_short":
-        return f"{subject}: {where} is empty; give at least one."
+        return f"{subject}: {where} is empty; give at least one value."
     if first["type"] == "json_invalid":
         return f"{subject}: {message[0].lower()}{message[1:]}."
     value = first["input"]
-    shown = repr(value) if isinstance(value, str | int | float | bool) or value is None else "not of the right kind"
+    shown = repr(value) if isinstance(value, str | int | float | bool) or value is None else "of the wrong type"
     return f"{subject}: {where} is {shown}; {message[0].lower()}{message[1:]}."
 
 

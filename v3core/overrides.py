@@ -1,4 +1,4 @@
-"""Settings that people change of a recipe and of a curriculum, on Launch and as `--set PATH=VALUE`: declared once here.
+"""The settings of a recipe and a curriculum that can be changed on Launch and with `--set PATH=VALUE`, declared once.
 
 `ppo.epochs=4` changes the recipe, `phases.transition.load_balance=0.001` the curriculum.
 """
@@ -30,13 +30,13 @@ _TITLES = {
     "ppo.gamma": "Discount γ",
     "ppo.gae_lambda": "GAE λ",
     "ppo.clip": "Clip range",
-    "ppo.max_grad_norm": "Gradient norm",
+    "ppo.max_grad_norm": "Max gradient norm",
     "evaluation.every": "Evaluate every",
-    "evaluation.sampled": "Draw actions",
+    "evaluation.sampled": "Sample actions",
     **{f"base.{name}": KNOBS[name].title for name in BaseConfig.model_fields},
 }
 _LONGEST_NUMBER = 12
-"""Digits of a whole number; a longer one is a slip."""
+"""Digits of a whole number; a longer one is a typo."""
 
 
 @dataclass(frozen=True)
@@ -46,16 +46,16 @@ class Setting:
     path: str
     """As in `ppo.epochs`."""
     title: str
-    """What people call it."""
+    """Shown on pages."""
     meaning: str
     """One sentence or two."""
     kind: type[int] | type[float] | type[bool] | type[str]
     allowed: Range
-    """The numbers it may be."""
+    """The allowed numbers."""
     choices: tuple[str, ...] = ()
-    """What a setting that is no number may be."""
+    """The allowed values of a setting that is not a number."""
     optional: bool = False
-    """Whether it may be left empty."""
+    """Whether it can be left empty."""
 
     @property
     def section(self) -> str:
@@ -75,7 +75,7 @@ class Setting:
         return f"give {noun} {self.allowed.words}{', or nothing' if self.optional else ''}"
 
     def parse(self, text: str) -> Scalar:
-        """The value that somebody typed.
+        """The value of a typed text.
 
         Raises:
             V3Error: one sentence, with what is allowed.
@@ -88,7 +88,7 @@ class Setting:
         return value
 
     def _read(self, text: str) -> Scalar:
-        """The value, or None where there is none or it is not allowed."""
+        """The value, or None if there is none or it is not allowed."""
         if self.choices:
             chosen = text if text in self.choices else None
             return chosen if self.kind is not bool or chosen is None else chosen == "yes"
@@ -158,11 +158,11 @@ SETTINGS: dict[str, Setting] = {
     for section, model in SECTIONS.items()
     for name, field in model.model_fields.items()
 }
-"""All that can be changed of a recipe, by path."""
+"""All settings of a recipe that can be changed, by path."""
 
 
 def overridden(recipe: Recipe, values: Mapping[str, Scalar]) -> Recipe:
-    """The recipe with other values, which it notes as overrides where they differ from its own.
+    """The recipe with changed values, recorded as overrides if they differ from its own.
 
     Args:
         recipe: as its file has it, or with overrides already.
@@ -194,13 +194,13 @@ def overridden(recipe: Recipe, values: Mapping[str, Scalar]) -> Recipe:
 def set_values(
     recipe: Recipe, curricula: Sequence[Curriculum], episodes: int, assignments: Sequence[str]
 ) -> tuple[Recipe, list[Curriculum]]:
-    """What `--set PATH=VALUE`, given any number of times, makes of a recipe and of each curriculum.
+    """Apply `--set PATH=VALUE` options to a recipe and to each curriculum.
 
     Args:
         recipe: the settings to change.
         curricula: whose phases may be changed; each must have the phases that are named.
         episodes: length of the run.
-        assignments: as in `ppo.epochs=4` and `phases.warmup.lr=×0.5`; of two of the same path the later holds.
+        assignments: such as `ppo.epochs=4` and `phases.warmup.lr=×0.5`; the last one for a path wins.
 
     Raises:
         V3Error: one sentence: an unknown path with the nearest known ones, or a value with what is allowed.
@@ -225,7 +225,7 @@ def _nearest(path: str) -> str:
     same_name = [known for known in SETTINGS if known.rpartition(".")[2] == path.rpartition(".")[2]]
     if same_name:
         return f"Did you mean {' or '.join(same_name)}?"
-    return suggestion(path, SETTINGS) or "Paths are such as ppo.epochs, policy.experts, base.lr or phases.warmup.lr."
+    return suggestion(path, SETTINGS) or "Examples: ppo.epochs, policy.experts, base.lr, phases.warmup.lr."
 
 
 def _with_phase_setting(curriculum: Curriculum, path: str, text: str, episodes: int) -> Curriculum:

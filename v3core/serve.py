@@ -121,16 +121,17 @@ def check_port(port: int, host: str = ADDRESS) -> None:
             probe.bind((host, port))
         except socket.gaierror:
             raise V3Error(
-                f"The address {host} is unknown; set STREAMLIT_SERVER_ADDRESS to one of this machine."
+                f"The address {host} cannot be resolved; set STREAMLIT_SERVER_ADDRESS to an address of this machine."
             ) from None
         except OSError as error:
             if error.errno == errno.EADDRNOTAVAIL:
                 raise V3Error(
-                    f"The address {host} is not one of this machine; set STREAMLIT_SERVER_ADDRESS to one that is."
+                    f"The address {host} does not belong to this machine; set STREAMLIT_SERVER_ADDRESS to an address "
+                    "of this machine."
                 ) from None
             if error.errno == errno.EACCES:
                 raise V3Error(f"Port {port} needs administrator rights; choose another with --port.") from None
             raise V3Error(
-                f"Port {port} is in use: V3 Lab may be running already at http://{host}:{port}; "
-                f"otherwise choose another with `{SERVE} {'--port ' if INSTALLED else 'PORT='}8502`."
+                f"Port {port} is in use: V3 Lab may already be running at http://{host}:{port}; otherwise choose "
+                f"another with `{SERVE} {'--port ' if INSTALLED else 'PORT='}8502`."
             ) from None

@@ -69,7 +69,7 @@ def test_a_killed_import_is_never_seen_and_is_cleared_away(there, run, archive, 
     assert list_runs(there) == []
     with pytest.raises(V3Error, match="There is no run"):
         resolve(there, run[:8])
-    with pytest.raises(V3Error, match=r"is being imported or deleted by another process just now; wait for it\."):
+    with pytest.raises(V3Error, match=r"is being imported or deleted by another process; wait until it is done\."):
         import_archive(there, archive)
     assert remove_abandoned(there) == [], "it is at work"
     os.kill(process.pid, signal.SIGKILL)
@@ -132,7 +132,7 @@ def test_a_folder_that_is_there_already_is_left_alone(there, run, archive):
     folder = run_folder(run, there.data_dir)
     folder.mkdir(parents=True)
     (folder / "mine").write_text("kept")
-    with pytest.raises(V3Error, match=r"There is a folder .* of a run that was deleted; remove it with"):
+    with pytest.raises(V3Error, match=r"The folder .* of a deleted run still exists; remove it with"):
         import_archive(there, archive)
     assert (folder / "mine").read_text() == "kept"
     with there.read() as tx:

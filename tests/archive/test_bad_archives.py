@@ -59,7 +59,7 @@ def test_names_that_no_archive_has(refused, forged, name):
     path = forged(lambda content: content.update({"x" * len(name): b"evil"}))
     # zipfile itself would clean such names.
     path.write_bytes(path.read_bytes().replace(b"x" * len(name), name.encode()))
-    refused(path, "is none of an archive of V3 Lab")
+    refused(path, "does not belong in a V3 Lab archive")
 
 
 def test_two_members_of_one_name(refused, forged):
@@ -145,7 +145,7 @@ def test_a_directory_that_would_fill_the_memory(refused, archive):
     at = data.rindex(b"PK\x05\x06")
     struct.pack_into("<I", data, at + 12, 1 << 31)
     archive.write_bytes(data)
-    refused(archive, "is not an archive of V3 Lab")
+    refused(archive, "is not a V3 Lab archive")
 
 
 @pytest.mark.parametrize("kept", [0, 1, 100, 5000, -1, -30])
@@ -157,16 +157,16 @@ def test_a_file_cut_short(refused, archive, kept):
 def test_other_files(refused, tmp_path):
     refused(tmp_path / "none.v3run", "There is no file")
     (tmp_path / "text.v3run").write_text("hello")
-    refused(tmp_path / "text.v3run", "is not an archive of V3 Lab")
-    refused(tmp_path, "is not a file; name an archive")
+    refused(tmp_path / "text.v3run", "is not a V3 Lab archive")
+    refused(tmp_path, "is not a file; give a .v3run archive")
     os.mkfifo(tmp_path / "pipe.v3run")
-    refused(tmp_path / "pipe.v3run", "is not a file; name an archive")
-    refused(Path("/dev/zero"), "/dev/zero is not a file; name an archive")
+    refused(tmp_path / "pipe.v3run", "is not a file; give a .v3run archive")
+    refused(Path("/dev/zero"), "/dev/zero is not a file; give a .v3run archive")
     refused(tmp_path / ("n" * 300), "cannot be read: File name too long")
     with zipfile.ZipFile(tmp_path / "empty.v3run", "w"):
         pass
     refused(tmp_path / "empty.v3run", "it has no manifest")
-    refused(io.BytesIO(b"nothing"), "is not an archive of V3 Lab")
+    refused(io.BytesIO(b"nothing"), "is not a V3 Lab archive")
 
 
 def test_flipped_bits_anywhere(there, archive):
@@ -187,13 +187,13 @@ def test_flipped_bits_anywhere(there, archive):
 @pytest.mark.parametrize(
     ("manifest", "message"),
     [
-        ({"version": 2}, "a newer V3 Lab made it .archive version 2, this one knows 1.; update V3 Lab"),
-        ({"schema_version": 9999}, "a newer V3 Lab made it .schema 9999"),
-        ({"format": "other"}, "its manifest is wrong: format"),
-        ({"run_id": "../../etc"}, "its manifest is wrong: run_id"),
-        ({"extra": 1}, "its manifest is wrong: extra"),
+        ({"version": 2}, "it was made by a newer V3 Lab .archive version 2, this one knows 1.; update V3 Lab"),
+        ({"schema_version": 9999}, "it was made by a newer V3 Lab .schema 9999"),
+        ({"format": "other"}, "its manifest is invalid: format"),
+        ({"run_id": "../../etc"}, "its manifest is invalid: run_id"),
+        ({"extra": 1}, "its manifest is invalid: extra"),
         ({"members": []}, "its manifest and its content differ"),
-        ({"members": 7}, "its manifest is wrong"),
+        ({"members": 7}, "its manifest is invalid"),
         ({"run_id": "00000000-0000-4000-8000-000000000000"}, "its manifest names another run"),
     ],
 )
@@ -228,13 +228,13 @@ def _set(table, row, column, value):
         ("episodes", 3, "return", True, "which is not a number"),
         ("episodes", 3, "length", 1.5, "which is not a whole number"),
         ("episodes", 3, "length", None, "lacks a value of 'length'"),
-        ("episodes", 3, "length", 2**40, "which is not a whole number of its range"),
+        ("episodes", 3, "length", 2**40, "which is not a whole number in range"),
         ("episodes", 3, "phase", 5, "which is not a text"),
         ("episodes", 3, "phase", "a\0b", "which is not a text"),
         ("episodes", 3, "phase", "\ud800", "which is not a text"),
-        ("episodes", 3, "top_k_weights", "x" * 21, "which is not a text of its length"),
-        ("episodes", 3, "at", "2030-01-01T00:00:00", "which is not a time with its zone"),
-        ("episodes", 3, "at", "yesterday", "which is not a time with its zone"),
+        ("episodes", 3, "top_k_weights", "x" * 21, "which is not a text within the allowed length"),
+        ("episodes", 3, "at", "2030-01-01T00:00:00", "which is not a time with a time zone"),
+        ("episodes", 3, "at", "yesterday", "which is not a time with a time zone"),
         ("episodes", 3, "episode", 5, "not numbered without gaps: 5 comes where 4 should"),
         ("episodes", 0, "episode", 0, "not numbered without gaps: 0 comes where 1 should"),
         ("expert_loads", 5, "expert", 2, "episode 2, expert 2 comes where episode 2, expert 1 should"),
@@ -244,7 +244,7 @@ def _set(table, row, column, value):
         ("curriculum_revisions", 1, "revision", 3, "out of order"),
         ("curriculum_revisions", 1, "curriculum", "{}", "its curriculum revision 2 is wrong"),
         ("curriculum_revisions", 1, "state", "odd", "in no known state"),
-        ("curriculum_revisions", 0, "state", "rejected", "no curriculum that was in force"),
+        ("curriculum_revisions", 0, "state", "rejected", "none of its curricula was applied"),
         ("commands", 0, "kind", "format_disk", "command 'format_disk' that this V3 Lab does not know"),
         ("commands", 0, "revision", 9, "asks for revision 9, which it lacks"),
         ("checkpoints", 0, "path", "/etc/passwd", "lacks the checkpoint '/etc/passwd'"),
@@ -308,9 +308,9 @@ def test_the_run_itself(refused, forged, changes, message):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"episodes": -5}, "its configuration is wrong: .*episodes"),
-        ({"surprise": 1}, "its configuration is wrong"),
-        ({"curriculum": {}}, "its configuration is wrong"),
+        ({"episodes": -5}, "its configuration is invalid: .*episodes"),
+        ({"surprise": 1}, "its configuration is invalid"),
+        ({"curriculum": {}}, "its configuration is invalid"),
     ],
 )
 def test_configurations(refused, forged, changes, message):
@@ -320,8 +320,8 @@ def test_configurations(refused, forged, changes, message):
 @pytest.mark.parametrize(
     ("name", "changes", "message"),
     [
-        ("config.json", {"device": "x" * 100_000}, "its configuration is wrong: .*'device' is 'x*…"),
-        ("config.json", {"device": "\ud800"}, "its configuration is wrong: in it: invalid JSON: "),
+        ("config.json", {"device": "x" * 100_000}, "its configuration is invalid: .*'device' is 'x*…"),
+        ("config.json", {"device": "\ud800"}, "its configuration is invalid: in it: invalid JSON: "),
         ("config.json", {"device": "a\x1b[2Jb"}, r"'device' is 'a\\x1b\[2Jb'"),
         ("run.json", {"status": "a\nb\x1b[2J"}, r"'a\\nb\\x1b\[2J' is not the status of a run"),
         ("run.json", {"x" * 100_000: 1}, "has a column 'x*…"),
@@ -355,7 +355,7 @@ def test_so_do_wrappers_that_import_code(there, refused, forged):
 
 @pytest.mark.parametrize("changes", [{"wrappers": ["os.system('x')"]}, {"env_args": {"id": "X-v0"}}])
 def test_arguments_and_wrappers_that_are_none(refused, forged, changes):
-    refused(forged(lambda content: edit_json(content, "config.json", **changes)), "its configuration is wrong")
+    refused(forged(lambda content: edit_json(content, "config.json", **changes)), "its configuration is invalid")
 
 
 def test_arguments_and_wrappers_come_along(there, forged):
@@ -421,4 +421,4 @@ def test_content_that_is_not_what_the_manifest_vouches_for(refused, archive, for
     def change(content):
         content["logs/worker.log"] = content["logs/worker.log"].replace(b"a line", b"A line")
 
-    refused(forged(change, members=told), "'logs/worker.log' is damaged: its checksum is wrong")
+    refused(forged(change, members=told), "'logs/worker.log' is damaged: the checksum does not match")

@@ -33,7 +33,7 @@ def test_an_imported_run_is_the_same_to_the_last_byte(here, there, run, archive,
     assert b"".join(events[:-1]) == before.pop("tables/events.jsonl")
     assert b"Imported from an archive" in events[-1]
     commands = [json.loads(line) for line in after.pop("tables/commands.jsonl").splitlines()]
-    settled = "The run was archived before it could be done."
+    settled = "The run was archived before the command was carried out."
     assert [row[-2:] for row in commands[1:]] == [[settled, 2], [settled, None]], "open commands are settled"
     for name in ("manifest.json", "tables/commands.jsonl", "tables/curriculum_revisions.jsonl"):
         before.pop(name)
@@ -58,7 +58,7 @@ def test_an_imported_run_shows_and_can_be_resumed(there, run, archive, monkeypat
     assert [row.id for row in list_runs(there)] == [run]
     row = get_run(there, run)
     assert (row.status, row.episode, row.host) == ("stopped", 12, None)
-    assert "it was trained on" in read_events(there, run)[-1].message
+    assert "; trained on" in read_events(there, run)[-1].message
     assert [command.is_open for command in read_commands(there, run)] == [False, False]
     assert [revision.state for revision in read_revisions(there, run)] == ["applied", "rejected"]
     assert "a line" in read_log_tail(run, 3, there.data_dir)
@@ -100,7 +100,7 @@ def test_the_past_of_an_imported_run_is_no_news(here, there, new_run, episode, t
 def test_a_second_import_is_refused_or_gets_a_new_id(there, run, archive):
     import_archive(there, archive)
     with pytest.raises(
-        V3Error, match=r"'a run' is here already; delete it first, or import .* under a new id \(--as-new\)\."
+        V3Error, match=r"'a run' already exists; delete it first, or import .* under a new id \(--as-new\)\."
     ):
         import_archive(there, archive)
     other = import_archive(there, archive, as_new=True)
@@ -137,6 +137,6 @@ def test_checkpoints_are_stored_as_they_are(here, run, archive):
 
 
 def test_an_archive_has_its_suffix(here, run, tmp_path):
-    with pytest.raises(V3Error, match=r"end it in \.v3run"):
+    with pytest.raises(V3Error, match=r"use the extension \.v3run"):
         write_archive(here, run, tmp_path / "run.zip")
     assert not (tmp_path / "run.zip").exists()

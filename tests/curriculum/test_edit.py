@@ -132,12 +132,12 @@ def test_what_lies_ahead_of_realised_starts_may_change():
 @pytest.mark.parametrize(
     ("new", "sentence"),
     [
-        (changed(0, lr=0.5), "Phase 1 'a' ended at episode 60 and the run is at 120; only what lies ahead"),
+        (changed(0, lr=0.5), "Phase 1 'a' ended at episode 60 and the run is at 120; only future phases"),
         (changed(1, until=Until(step=2000)), "would end at step 2000, but the run is already at 2000; choose 2001"),
         (changed(1, until=Until(episode=120)), "would end at episode 120, but the run is already at 120"),
         (
             changed(1, until=Until(metric="length", at_most=9, window=5, max_episodes=60)),
-            "would end after 60 episodes, but has had 60 already; choose 61 or more",
+            "would end after 60 episodes, but already has 60 episodes; choose 61 or more",
         ),
         (changed(1, env="C-v0"), "Phase 2 'b' trains on A-v0 now, not on C-v0; only a later phase can change"),
         (MIXED.model_copy(update={"policy": None}), "The network of a run cannot change while it trains"),
@@ -156,5 +156,5 @@ def test_a_phase_whose_end_is_reached_is_over_before_the_trainer_says_so():
 
 
 def test_a_trigger_that_cannot_hold_within_the_run_is_refused():
-    with pytest.raises(V3Error, match="Phase 1 'a' ends after 20 of its episodes at the earliest"):
+    with pytest.raises(V3Error, match="Phase 1 'a' ends after 20 episodes at the earliest"):
         check_fits(changed(2, until=Until(episode=5)), 20)

@@ -58,13 +58,13 @@ def test_the_ways_to_write_an_end(text, until):
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("soon", "End 'soon' cannot be read; write 1000, step 50000 or return ≥ 450"),
+        ("soon", "End 'soon' cannot be parsed; write 1000, step 50000 or return ≥ 450"),
         ("0", "cannot end at episode 0; choose 1 or later"),
         ("step -5", "cannot end at step -5; choose 1 or later"),
         ("reward >= 4", "watches 'reward'; choose return, length or success"),
         ("return >= high", "compares with 'high', which is no number"),
-        ("success >= 90", "it is a share, so choose from 0 to 1"),
-        ("return >= 5 (100) within 50", "before it can hold: raise it to 100"),
+        ("success >= 90", "it is a rate, so choose from 0 to 1"),
+        ("return >= 5 (100) within 50", "too few for it to fire: raise it to 100"),
         ("return >= nan", "finite number"),
         ("return >= 5 (0)", "greater than or equal to 1"),
     ],

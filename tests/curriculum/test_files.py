@@ -166,18 +166,18 @@ def test_a_binary_file_is_told_to_be_no_text(tmp_path):
         ("{name: x, phases: [{name: a, until: {}}, {name: b}]}", "exactly one of 'episode', 'step' and 'metric'"),
         ("{name: x, phases: [{name: a, until: {episode: 1, step: 1}}, {name: b}]}", "has 'episode' and 'step'"),
         ("{name: x, phases: [{name: a, until: {step: 1, window: 3}}, {name: b}]}", "'window' belongs to a trigger"),
-        ("{name: x, phases: [{name: a, until: {metric: return}}, {name: b}]}", "needs one of 'at_least' and 'at_most'"),
+        ("{name: x, phases: [{name: a, until: {metric: return}}, {name: b}]}", "needs either 'at_least' or 'at_most'"),
         (
             "{name: x, phases: [{name: a, until: {metric: success, at_least: 90}}, {name: b}]}",
-            "has 90; it is a share, so choose from 0 to 1",
+            "has 90; it is a rate, so choose from 0 to 1",
         ),
         (
             "{name: x, phases: [{name: a, until: {metric: return, at_least: 9, max_episodes: 50}}, {name: b}]}",
-            "has max_episodes 50, before it can hold: raise it to 100",
+            "has max_episodes 50, too few for it to fire: raise it to 100",
         ),
         (
             "{name: x, phases: [{name: a, until: {metric: return, at_least: 9}, lr: {from: 1, to: 2}}, {name: b}]}",
-            "nobody knows how long its ramp of lr takes; give the ramp 'over: {episodes: N}'",
+            "the length of its ramp of lr is unknown; give the ramp 'over: {episodes: N}'",
         ),
         (
             "{name: x, phases: [{name: a, until: {step: 9}}, {name: b, until: {step: 9}}, {name: c}]}",
@@ -188,7 +188,7 @@ def test_a_binary_file_is_told_to_be_no_text(tmp_path):
             "'policy' has single_expert and experts",
         ),
         ("{name: x, phases: [{name: a, routing: hard}]}", "'routing' of phase 1 is 'hard'"),
-        ("{name: x, phases: [{name: a}, {name: b}]}", "Phase 1 'a' has no end; only the last phase may"),
+        ("{name: x, phases: [{name: a}, {name: b}]}", "Phase 1 'a' has no end; only the last phase can"),
         ("{name: x, phases: [{name: a, until: {episode: 5}}]}", "Phase 1 'a' is the last and lasts to the end"),
         (
             "{name: x, phases: [{name: a, until: {episode: 5}}, {name: b, until: {episode: 4}}, {name: c}]}",

@@ -105,9 +105,9 @@ def test_each_wrong_row_has_its_own_sentence():
     checked = from_rows(rows, name="mine", episodes=500)
     assert checked.curriculum is None
     assert checked.problems == {
-        0: "Temperature 'hot' cannot be read; write a number, a factor (×0.5) or a ramp (1 → 0.5).",
-        1: "Phase 2 'transition' ends at episode 200 but phase 1 'warmup' ends at 300; each phase must end later than "
-        "the one before.",
+        0: "Temperature 'hot' cannot be parsed; write a number, a multiple (×0.5) or a ramp (1 → 0.5).",
+        1: "Phase 2 'transition' ends at episode 200 but phase 1 'warmup' ends at 300; each phase must end after the "
+        "previous one.",
         2: "This phase has no name; give it one.",
         3: "Phase 4 'late' ends at episode 600, but the run has only 500 episodes; end it earlier, train longer, or "
         "scale the curriculum.",
@@ -118,7 +118,7 @@ def test_each_wrong_row_has_its_own_sentence():
 def test_a_missing_end_in_the_middle_is_told():
     checked = from_rows([PhaseRow("a"), PhaseRow("b")], name="mine", episodes=10)
     assert list(checked.problems) == [0]
-    assert "only the last phase may leave 'until' out" in checked.problems[0]
+    assert "only the last phase can omit 'until'" in checked.problems[0]
 
 
 def test_arguments_of_an_environment_are_a_text_and_read_back():

@@ -44,7 +44,7 @@ def test_every_action_is_one_of_the_space(space):
     [
         (spaces.Dict({"a": spaces.Discrete(2)}), "its actions are a Dict space; the policy acts in Discrete"),
         (spaces.Box(0, 9, (2,), np.int64), "its actions are whole numbers in a Box; the policy acts in"),
-        (spaces.Discrete(5000), "its actions need 5000 outputs, and the policy has 1 to 1024"),
+        (spaces.Discrete(5000), "its actions need 5000 outputs, but the policy supports 1 to 1024"),
     ],
     ids=str,
 )

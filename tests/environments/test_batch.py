@@ -285,7 +285,7 @@ def test_only_true_and_false_are_a_success(batch_of, value, counts):
     assert (batch.odd_success is None) == (counts is not None)
     if counts is None:
         assert batch.odd_success.startswith("step(action) returned info['success'] = ")
-        assert batch.odd_success.endswith("; such an episode's success is not recorded.")
+        assert batch.odd_success.endswith("; the success of such an episode is not recorded.")
 
 
 def test_of_two_words_on_success_the_one_that_counts_is_taken(batch_of):

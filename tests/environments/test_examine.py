@@ -77,9 +77,9 @@ WARNINGS = {
     "seed ignored": "Two resets with the same seed, of two copies, returned different observations: a resume",
     "random elsewhere": "Two resets with the same seed, of two copies, returned different observations",
     "remembers": "Two resets with the same seed, one after the other, returned different observations: a resume",
-    "double": "An observation that step(action) returned is of type float64 where its observation_space says float32.",
-    "beyond": "An observation that step(action) returned is beyond the bounds of its observation_space.",
-    "success score": "step(action) returned info['success'] = 0.1 at an episode's end, which is neither True nor",
+    "double": "An observation that step(action) returned is of type float64 but its observation_space has float32.",
+    "beyond": "An observation that step(action) returned is outside the bounds of its observation_space.",
+    "success score": "step(action) returned info['success'] = 0.1 at the end of an episode, which is neither True nor",
     "success nan": "step(action) returned info['is_success'] = nan at an episode's end",
     "space changes": "Its observation_space changes with reset",
 }
@@ -108,7 +108,7 @@ def test_only_actions_that_are_allowed_are_tried(several):
 def test_a_slow_environment_is_looked_at_in_part():
     report, _ = examined(seconds=-1.0)
     assert report.fault is None
-    assert report.warnings == ["Its check ended after -1 s, before all of it was looked at."]
+    assert report.warnings == ["The check ended after -1 s, before it was complete."]
 
 
 def apart_of(how, seconds=60.0, curricula=()):
@@ -180,7 +180,7 @@ def test_what_comes_with_gymnasium_needs_no_process(monkeypatch):
 
 
 def test_a_process_of_its_own_imports_nothing_that_is_not_allowed():
-    with pytest.raises(V3Error, match="'antigravity:Fly-v0' imports code, which only the command line may"):
+    with pytest.raises(V3Error, match="'antigravity:Fly-v0' imports code, which is only possible from"):
         examine_apart(EnvironmentSetup("antigravity:Fly-v0"), allow_import=False)
 
 

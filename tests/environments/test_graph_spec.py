@@ -127,19 +127,19 @@ def test_the_graph_depends_on_the_space_alone():
 @pytest.mark.parametrize(
     ("space", "sentence"),
     [
-        (spaces.Text(5), "are a Text, which has no fixed size or no numbers; wrap it"),
+        (spaces.Text(5), "are a Text, which has no fixed size or is not numeric; wrap it"),
         (spaces.Sequence(spaces.Discrete(2)), "are a Sequence, which has no fixed size"),
         (spaces.Graph(spaces.Box(-1, 1, (2,)), None), "are a Graph, which has no fixed size"),
         (spaces.OneOf([spaces.Discrete(2), spaces.Discrete(3)]), "are a OneOf, which has no fixed size"),
         (spaces.Dict({"a": spaces.Text(3)}), r"its observations at \('a',\) are a Text"),
-        (spaces.Box(-1, 1, (5000,)), "have 5000 numbers, and the policy takes 1 to 4096"),
-        (spaces.Box(-np.inf, np.inf, (8, 8, 3)), "shape of an image, 8×8×3, but no bounds; wrap it in gymnasium"),
+        (spaces.Box(-1, 1, (5000,)), "have 5000 numbers, but the policy supports 1 to 4096"),
+        (spaces.Box(-np.inf, np.inf, (8, 8, 3)), "look like an image, of shape 8×8×3, but no bounds; wrap it"),
         (
             spaces.Box(0, 255, (2000, 2000, 3), np.uint8),
             "images of 2000 × 2000 pixels; wrap it in",
         ),
-        (spaces.Discrete(10**6), "name 1000000 values, and the policy takes 100000"),
-        (spaces.MultiDiscrete([2] * 300), "have 300 components, and the policy takes 1 to 256"),
+        (spaces.Discrete(10**6), "name 1000000 values, but the policy supports 100000"),
+        (spaces.MultiDiscrete([2] * 300), "have 300 components, but the policy supports 1 to 256"),
         (spaces.Dict({}), "its observations are empty"),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, spaces.Space) else None,
@@ -151,5 +151,5 @@ def test_what_has_no_graph_is_refused_with_what_to_do(space, sentence):
 
 
 def test_a_huge_grid_is_refused():
-    with pytest.raises(V3Error, match="25 × 25 cells; the policy takes at most 256"):
+    with pytest.raises(V3Error, match="25 × 25 cells; the policy supports at most 256"):
         state_graph(spaces.Box(0, 255, (25, 25, 3), np.uint8), CATEGORIES)

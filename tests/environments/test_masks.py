@@ -147,8 +147,8 @@ WRONG = {
     r"has shape \(\), not \(3,\)": 1,
     "is of type float32, not of bool": np.ones(3, np.float32),
     "is of type <U1, not of bool": ["a", "b", "c"],
-    "neither 0 nor 1": np.array([0, 1, 2]),
-    "no array of shape": [[1, 0], [1]],
+    "other than 0 and 1": np.array([0, 1, 2]),
+    "not an array of shape": [[1, 0], [1]],
 }
 
 

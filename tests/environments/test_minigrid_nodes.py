@@ -156,8 +156,8 @@ def test_one_policy_may_go_from_any_of_them_to_any_other():
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"mission": 3}, "the observation at 'mission' is a int, not a text"),
-        ({"direction": 4}, "the observation at 'direction' holds a category that its space does not have"),
+        ({"mission": 3}, "the observation at 'mission' is a int, not a string"),
+        ({"direction": 4}, "the observation at 'direction' contains a category outside its space"),
         ({"direction": "up"}, "the observation at 'direction' is of type <U2"),
         ({"image": np.zeros((7, 7))}, r"the observation at 'image' has shape \(7, 7\), not \(7, 7, 3\)"),
     ],

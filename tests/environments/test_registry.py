@@ -34,9 +34,9 @@ def test_offering_makes_no_environment(monkeypatch):
     [
         ("CartPol-v1", "There is no environment 'CartPol-v1'. Did you mean CartPole-v1"),
         ("cartpole-V1", "There is no environment 'cartpole-V1'. Did you mean CartPole-v1"),
-        ("CartPole-v9", "Environment 'CartPole-v9' is not a version there is; use CartPole-v0 or CartPole-v1."),
+        ("CartPole-v9", "Environment 'CartPole-v9' does not exist in this version; use CartPole-v0 or CartPole-v1."),
         ("CartPole", "Environment 'CartPole' has no version; use CartPole-v0 or CartPole-v1."),
-        ("LunarLander-v2", "Environment 'LunarLander-v2' is not a version there is; use LunarLander-v3."),
+        ("LunarLander-v2", "Environment 'LunarLander-v2' does not exist in this version; use LunarLander-v3."),
         (
             "DoorKey",
             "There is no environment 'DoorKey'. Did you mean MiniGrid-DoorKey-16x16-v0, MiniGrid-DoorKey-5x5-v0, "
@@ -45,12 +45,12 @@ def test_offering_makes_no_environment(monkeypatch):
         ("lander", "There is no environment 'lander'. Did you mean LunarLander-v3 or LunarLanderContinuous-v3?"),
         ("MiniGrid", "MiniGrid-Dynamic-Obstacles-16x16-v0 or one of 62 more?"),
         ("Acrobot", "Environment 'Acrobot' has no version; use Acrobot-v1."),
-        ("xyzzy", "There is no environment 'xyzzy'. Name one such as CartPole-v1"),
+        ("xyzzy", "There is no environment 'xyzzy'. Give an id such as CartPole-v1"),
         ("a/b/c", "There is no environment 'a/b/c'."),
-        ("   ", "No environment is named; give an id such as CartPole-v1."),
+        ("   ", "No environment given; give an id such as CartPole-v1."),
         ("phys2d/CartPole-v1", "Environment phys2d/CartPole-v1 needs the Python package 'jax', which is not installed"),
         ("nosuchmodule:Thing-v0", "needs the Python package 'nosuchmodule', which is not installed"),
-        ("math:Thing-v0", "Environment math:Thing-v0 cannot be made: Environment `Thing` doesn't exist."),
+        ("math:Thing-v0", "Environment math:Thing-v0 cannot be created: Environment `Thing` doesn't exist."),
         ("a:b:c", "'a:b:c' is not an environment id; write module:Name-v0."),
     ],
 )
@@ -84,7 +84,7 @@ def test_an_id_or_what_is_part_of_none_matches_nothing_else(text):
 
 
 def test_a_page_may_not_import_code_and_nothing_is_imported():
-    with pytest.raises(V3Error, match="imports code, which only the command line may"):
+    with pytest.raises(V3Error, match="imports code, which is only possible from the command line"):
         check_environment("antigravity:Fly-v0", allow_import=False)
     assert "antigravity" not in sys.modules
 
@@ -123,13 +123,13 @@ def test_an_environment_that_exits_when_made_is_refused_and_the_program_goes_on(
         raise SystemExit("no licence")
 
     registered(leave)
-    with pytest.raises(V3Error, match=r"^Environment Test-v0 cannot be made: no licence\.$"):
+    with pytest.raises(V3Error, match=r"^Environment Test-v0 cannot be created: no licence\.$"):
         check_environment("Test-v0", allow_import=False)
 
 
 def test_an_environment_that_raises_when_made_is_refused_with_its_first_line(registered):
     registered(Broken)
-    with pytest.raises(V3Error, match=r"^Environment Test-v0 cannot be made: no display\.$"):
+    with pytest.raises(V3Error, match=r"^Environment Test-v0 cannot be created: no display\.$"):
         check_environment("Test-v0", allow_import=False)
 
 

@@ -85,7 +85,7 @@ def test_info_masks_and_keys(telling):
         masks="info", actions=spaces.Box(1, 1.0, (1,), np.float32)
     )
     said = telling(keys=("action_mask", "place"))
-    assert "Left out: the observation's 'action_mask' as a mask, which must be in info, info's late." in said
+    assert "Left out: the observation's 'action_mask' as a mask (masks must be in info), info's late." in said
     assert "and 28 more" not in telling(**{f"k{n:02}": 1 for n in range(11)})
     assert "k10, k11 and 19 more." in telling(**{f"k{n:02}": 1 for n in range(30)})
 

@@ -92,7 +92,7 @@ def test_the_bookmark_can_be_gone_back_to_after_further_steps(walk):
         ({"observation": np.zeros(2, np.float32)}, "went another way"),
         ({"reward": 0.125}, "went another way"),
         ({"generator": {"bit_generator": "PCG64"}}, "went another way"),
-        ({"origin": None}, "cannot be set back"),
+        ({"origin": None}, "cannot be restored"),
         ({"actions": None}, "too long"),
         ({"actions": np.array([[3], [0]])}, "ended early"),
         ({"origin": {"bit_generator": "nonsense"}}, "raised"),

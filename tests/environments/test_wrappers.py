@@ -77,10 +77,10 @@ def test_minigrids_own_wrappers_take_its_whole_observation():
         ("FrameStackObservation(size=4)", "it takes stack_size"),
         ("FrameStackObservation", "missing 1 required positional argument: 'stack_size'; it takes stack_size"),
         ("FlattenObservation(3)", "it takes no arguments."),
-        ("NormalizeObservation", "keeps running statistics that no checkpoint holds"),
+        ("NormalizeObservation", "keeps running statistics that checkpoints lack"),
         ("Autoreset", "V3 Lab resets environments"),
-        ("RecordVideo(video_folder='x')", "Wrapper RecordVideo writes files; leave it out."),
-        ("vector", "vectors of environments"),
+        ("RecordVideo(video_folder='x')", "Wrapper RecordVideo writes files; remove it."),
+        ("vector", "vector environments"),
         ("gymnasium:Env", "There is no wrapper 'Env' in gymnasium."),
         ("json:JSONDecoder", "There is no wrapper 'JSONDecoder' in json. It has none."),
         ("nosuchmodule:Scaled", "Wrapper nosuchmodule:Scaled cannot be imported: No module named 'nosuchmodule'."),
@@ -88,18 +88,18 @@ def test_minigrids_own_wrappers_take_its_whole_observation():
 )
 def test_a_wrapper_that_cannot_be_put_on_gets_one_sentence(wrapper, sentence):
     text = refused("CartPole-v1", {}, wrapper)
-    assert text.startswith("Environment CartPole-v1 cannot be made: ")
+    assert text.startswith("Environment CartPole-v1 cannot be created: ")
     assert sentence in text
 
 
 def test_what_a_wrapper_makes_of_the_observation_must_suit_the_policy():
     text = refused("CartPole-v1", {}, "ReshapeObservation(shape=(4, 1, 1))")
-    assert text.startswith("The policy cannot take CartPole-v1: its observations have the shape of an image")
+    assert text.startswith("The policy does not support CartPole-v1: its observations look like an image")
 
 
 def test_a_module_of_wrappers_is_imported_for_the_command_line_only():
     text = refused("CartPole-v1", {}, "antigravity:Fly", allow_import=False)
-    assert text.startswith("Wrapper 'antigravity:Fly' imports code, which only the command line may")
+    assert text.startswith("Wrapper 'antigravity:Fly' imports code, which is only possible from the command line")
     assert "antigravity" not in sys.modules
 
 

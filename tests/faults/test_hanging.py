@@ -15,7 +15,7 @@ from v3core.store.commands import read_commands
 from v3core.store.history import read_checkpoints, read_events
 from v3core.store.runs import get_run
 
-KILLED = "It did not stop within 20 seconds, nor on SIGTERM, and was killed (SIGKILL)."
+KILLED = "The run did not stop within 20 seconds, nor after SIGTERM, and was killed (SIGKILL)."
 STEPS = {
     "faulty:Slow-v0": (None, ["stopped"]),  # it looks between two steps
     "faulty:HangsInPython-v0": (KILLED, ["sigterm", "sigkill", "stopped"]),

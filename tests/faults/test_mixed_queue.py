@@ -23,7 +23,7 @@ FAILURES = {
 }
 EATER = "faulty:EatsMemory-v0"
 KILLED = "was killed (SIGKILL) from outside"
-MEMORY = "Memory ran out: the system killed its worker process"
+MEMORY = "Out of memory: the system killed the worker process"
 
 
 @pytest.fixture

@@ -45,7 +45,7 @@ def test_without_its_monitor_a_worker_trains_on_and_another_runs_monitor_finds_i
     os.kill(run.pid, signal.SIGKILL)
     # Nobody calls `runs`, no page is open.
     wait_for(lambda: get_run(db, orphan).status == Status.LOST, STATUS_SECONDS, "another run's monitor notices")
-    assert get_run(db, orphan).reason == "Its worker process exited unexpectedly: it was killed, or ran out of memory."
+    assert get_run(db, orphan).reason == "The worker process exited unexpectedly: it was killed, or ran out of memory."
     control.stop(db, other)
     assert control.wait_stopped(db, other, 30) == Status.STOPPED
     assert get_run(db, other).episode == newest_recorded(spied, get_run(db, other).pid)

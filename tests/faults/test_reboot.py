@@ -29,7 +29,7 @@ def test_a_run_of_the_boot_before_is_lost_at_the_first_look_and_resumes(db, star
     connection.close()
     assert reconcile(db) == [run_id]
     lost = get_run(db, run_id)
-    assert (lost.status, lost.reason) == (Status.LOST, "The machine was restarted while it trained.")
+    assert (lost.status, lost.reason) == (Status.LOST, "The machine was restarted during training.")
 
     control.resume(db, run_id)
     wait_until(db, run_id, episode=20)

@@ -175,7 +175,7 @@ def test_a_bad_checkpoint_is_named_and_the_one_before_is_taken(db, stopped, wait
     control.resume(db, run_id)
     wait_until(run_id, episode=earlier + 5)
     messages = [event.message for event in read_events(db, run_id)]
-    sentence = "cannot be read: it is damaged or not a checkpoint of V3 Lab; choose another."
+    sentence = "cannot be read: it is damaged or not a V3 Lab checkpoint; choose another."
     assert f"Checkpoint {file} {sentence}" in messages
     assert f"Trains from the checkpoint at episode {earlier}." in messages
     control.stop(db, run_id)
@@ -197,7 +197,7 @@ def test_a_checkpoint_of_another_network_fails_its_run_by_name_and_costs_no_epis
     of_another_network(file, None)
     control.resume(db, run_id)
     run = wait_until(run_id, status=Status.FAILED)
-    sentence = "does not fit this run: it belongs to another environment or network size."
+    sentence = "does not fit this run: it is for another environment or network size."
     assert run.reason == f"Checkpoint {file} {sentence}"
     assert assert_whole(db, run_id)["return"].tolist() == before["return"].tolist()
     file.write_bytes(good)

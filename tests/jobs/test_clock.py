@@ -109,7 +109,7 @@ def test_an_answer_took_no_negative_time(db, run_in):
         add_command(tx, run_id, STOP, actor="user", now=NOON)
         apply_commands(tx, run_id, episode=3, now=BEFORE)
     assert [command.describe() for command in read_commands(db, run_id)] == [
-        "applied at episode 3, 0.0 s after it was asked for"
+        "applied at episode 3, 0.0 s after the request"
     ]
 
 

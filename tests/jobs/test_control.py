@@ -31,7 +31,7 @@ def test_a_queued_run_is_stopped_directly(db, run_in, status_of):
     run_id = run_in(Status.QUEUED)
     assert control.stop(db, run_id) == Status.STOPPED
     assert status_of(run_id) == Status.STOPPED
-    assert get_run(db, run_id).reason == "Stopped while it waited in the queue."
+    assert get_run(db, run_id).reason == "Stopped while waiting in the queue."
 
 
 @pytest.mark.parametrize("status", [Status.STARTING, Status.RUNNING])
@@ -101,7 +101,7 @@ def test_a_resumed_run_waits_for_its_worker_to_read_its_checkpoint(db, with_chec
     run = get_run(db, run_id)
     assert (run.status, run.generation, run.episode, run.step) == (Status.STARTING, 1, 25, 250)  # nothing deleted yet
     assert (run.reason, run.ended_at, run.traceback) == (None, None, None)
-    assert queued_messages(db, run_id)[1] == "To be resumed from the checkpoint at episode 20."
+    assert queued_messages(db, run_id)[1] == "Resuming from the checkpoint at episode 20."
 
 
 def test_a_damaged_newest_checkpoint_is_told_and_the_one_before_taken(db, with_checkpoints):
@@ -110,7 +110,7 @@ def test_a_damaged_newest_checkpoint_is_told_and_the_one_before_taken(db, with_c
     assert control.resume_point(db, run_id).episode == 10
     control.resume(db, run_id, command=sleeper)
     assert queued_messages(db, run_id)[1] == (
-        "To be resumed from the checkpoint at episode 10; the newest, at episode 20, is gone or damaged."
+        "Resuming from the checkpoint at episode 10; the newest, at episode 20, is gone or damaged."
     )
 
 
@@ -119,7 +119,7 @@ def test_a_run_whose_checkpoints_are_gone_is_not_resumed_and_keeps_its_episodes(
     for file in files:
         file.unlink()
     before = get_run(db, run_id)
-    with pytest.raises(V3Error, match=r"cannot be resumed: its checkpoints are gone or damaged .*; put one back"):
+    with pytest.raises(V3Error, match=r"cannot be resumed: its checkpoints are gone or damaged .*; restore one"):
         control.resume(db, run_id, command=sleeper)
     assert get_run(db, run_id) == before
     assert len(queued_messages(db, run_id)) == 1
@@ -128,7 +128,7 @@ def test_a_run_whose_checkpoints_are_gone_is_not_resumed_and_keeps_its_episodes(
 def test_a_run_that_never_trained_begins(db, run_in):
     run_id = run_in(Status.FAILED)
     control.resume(db, run_id, command=sleeper)
-    assert queued_messages(db, run_id)[1] == "To be resumed from the beginning."
+    assert queued_messages(db, run_id)[1] == "Resuming from the beginning."
 
 
 def test_a_run_of_another_host_is_resumed_only_if_that_is_asked_for(db, with_checkpoints):
@@ -218,7 +218,7 @@ def test_the_highest_priority_starts_first_then_the_oldest(db, run_in, monkeypat
     assert drain(db, sleeper) == [urgent, oldest]
     (row,) = read_commands(db, urgent)
     assert (row.kind, row.value, row.is_open, row.applied_episode) == ("priority", "5", False, 0)
-    with pytest.raises(V3Error, match="Priority 1001 is out of bounds; choose one from -1000 to 1000"):
+    with pytest.raises(V3Error, match="Priority 1001 is out of range; choose from -1000 to 1000"):
         control.set_priority(db, newest, 1001)
 
 
@@ -234,7 +234,7 @@ def test_an_experiment_is_stopped_at_one_stroke(db, config, monkeypatch):
     with pytest.raises(V3Error, match="There is no experiment 'three'"):
         control.stop_experiment(db, "three")
     assert control.stop_experiment(db, "two") == 1
-    with pytest.raises(V3Error, match="No run of experiment 'two' waits or trains here"):
+    with pytest.raises(V3Error, match="No run of experiment 'two' is queued or active here"):
         control.stop_experiment(db, "two")
 
 
@@ -287,7 +287,7 @@ def test_an_edit_of_a_run_with_a_process_waits_for_it(db, run_in, status):
     [
         (Status.COMPLETED, 0, 45, "is already completed; its curriculum cannot be changed"),
         (Status.RUNNING, 10, 10, "would end at episode 10, but the run is already at 10; choose 11 or later"),
-        (Status.RUNNING, 30, 45, "ended at episode 30 and the run is at 30; only what lies ahead can be changed"),
+        (Status.RUNNING, 30, 45, "ended at episode 30 and the run is at 30; only future phases can be changed"),
         (Status.STOPPED, 10, 45, "is stopped already; resume it with other boundaries"),
         (Status.STOPPING, 10, 45, "is stopping; its curriculum cannot be changed"),
         (Status.QUEUED, 0, 60, "ends at episode 60, but the run has only 60 episodes"),

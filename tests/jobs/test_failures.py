@@ -68,7 +68,7 @@ def test_an_environment_that_cannot_be_made_shows_its_own_lines():
 
     gymnasium.register("Unmade-v0", entry_point=broken)
     try:
-        with pytest.raises(V3Error, match="cannot be made: No crank") as caught:
+        with pytest.raises(V3Error, match="cannot be created: No crank") as caught:
             check_environment("Unmade-v0", allow_import=False)
     finally:
         del gymnasium.registry["Unmade-v0"]
@@ -80,7 +80,7 @@ def test_a_long_traceback_keeps_its_head_and_its_tail():
     assert len(text) == TRACEBACK_CHARACTERS
     assert text.startswith("Traceback (most recent call last):")
     assert "KeyError: 'the cause'" in text
-    assert "left out …" in text
+    assert "omitted …" in text
     assert text.endswith("xxx last")
 
 
@@ -123,7 +123,7 @@ def test_without_the_memory_for_a_traceback_there_is_a_sentence(monkeypatch):
 )
 def test_memory_that_ran_out_is_called_so_with_what_to_do(error):
     sentence = describe_failure(error)
-    assert sentence.startswith("Memory ran out (")
+    assert sentence.startswith("Out of memory (")
     assert "python -m v3core slots N" in sentence
     assert sentence.count(". ") <= 1
     assert sentence.endswith(".")

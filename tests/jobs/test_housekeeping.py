@@ -174,7 +174,7 @@ def test_only_what_is_ours_is_left_over(db, ended, run_in):
 @pytest.mark.parametrize("status", sorted(ACTIVE))
 def test_nothing_is_compacted_while_a_run_trains(db, run_in, status):
     run_in(status)
-    with pytest.raises(V3Error, match=f"is {status}, and would have to wait .* compact it when no run trains"):
+    with pytest.raises(V3Error, match=f"is {status}and would have to wait .* compact it when no run is training"):
         housekeeping.compact(db)
 
 
@@ -197,7 +197,7 @@ def test_compacting_needs_room(db, ended, monkeypatch):
         pytest.skip("PostgreSQL rewrites nothing")
     usage = shutil._ntuple_diskusage(100, 90, 10)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
-    with pytest.raises(V3Error, match="twice that must be free"):
+    with pytest.raises(V3Error, match="twice that as free space"):
         housekeeping.compact(db)
 
 

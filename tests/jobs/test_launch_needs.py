@@ -134,8 +134,8 @@ def test_what_cannot_be_started_here_is_left_and_the_next_is_started(db, lost_fo
     run_id, folder = lost_folder
     run = get_run(db, run_id)
     assert waits_for(run) == (
-        f"It waits for its import folder {folder}, which is not on this machine; put that back, or stop the run and "
-        f"resume it with: python -m v3core resume {run_id[:8]} --here."
+        f"Waiting for its import folder {folder}, which does not exist on this machine; restore it, or stop the run "
+        f"and resume it with: python -m v3core resume {run_id[:8]} --here."
     )
     following = run_in(Status.QUEUED)
     assert launcher.drain(db, no_command) == [following]

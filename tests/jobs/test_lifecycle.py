@@ -91,7 +91,7 @@ def test_an_end_settles_what_was_asked(db, run_in, ended):
         assert change_status(tx, run_id, ended, actor="me", message="m", now=NOW)
     assert commands.read_commands(db, run_id, only_open=True) == []
     newest = commands.read_revisions(db, run_id)[-1]
-    reason = f"The run was {ended} before it could be done."
+    reason = f"The run was {ended} before the command was carried out."
     assert (newest.state, newest.reason) == ("rejected", reason)
     fates = {row.id: (row.applied_at, row.rejected_reason) for row in commands.read_commands(db, run_id)}
     assert fates == {stop: (NOW, None), pause: (None, reason), edit: (None, reason)}

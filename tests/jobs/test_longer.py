@@ -46,7 +46,7 @@ def test_a_completed_run_made_longer_is_what_a_run_of_that_length_is(db, make, t
     assert train(run_id) is Status.COMPLETED
     assert len(assert_whole(db, run_id)) == 110
     assert_same(db, run_id, long())
-    assert "To be trained up to episode 110, not 60." in [event.message for event in read_events(db, run_id)]
+    assert "Length changed from 60 to 110 episodes." in [event.message for event in read_events(db, run_id)]
 
 
 def test_twice_and_with_a_death_in_between_and_no_evaluation_of_an_end_that_is_none(db, make, train, long):
@@ -140,8 +140,8 @@ def test_a_length_that_is_none_is_refused_and_nothing_changes(db, run_in, status
             lambda: control.resume(db, done),
             r"is already completed; train it longer on Live, or with: .* --episodes 120",
         ),
-        (lambda: control.resume(db, done, episodes=60), r"has trained 60 episodes already; choose more"),
-        (lambda: control.resume(db, done, episodes=-1), r"has trained 60 episodes already; choose more"),
+        (lambda: control.resume(db, done, episodes=60), r"has trained 60 episodes; choose more"),
+        (lambda: control.resume(db, done, episodes=-1), r"has trained 60 episodes; choose more"),
         (lambda: control.resume(db, done, episodes=10**12), r"too many; choose at most 100,000,000"),
         (lambda: extend(db, done, 90), r"is already completed; train it longer on Live, or with: .* --episodes 120"),
     ):

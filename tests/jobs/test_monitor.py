@@ -59,14 +59,14 @@ def start_deadly(start, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("act", "status", "reason"),
     [
-        ("os._exit(3)", Status.LOST, "Its worker process exited unexpectedly with code 3; see its log."),
-        ("os._exit(0)", Status.LOST, "Its worker process exited unexpectedly: it was killed, or ran out of memory."),
+        ("os._exit(3)", Status.LOST, "The worker process exited unexpectedly with code 3; see the log."),
+        ("os._exit(0)", Status.LOST, "The worker process exited unexpectedly: it was killed, or ran out of memory."),
         (
             "ctypes.string_at(0)",
             Status.FAILED,
-            "Its worker process crashed with SIGSEGV, as a fault in native code does; see its log.",
+            "The worker process crashed with SIGSEGV, probably in native code; see the log.",
         ),
-        ("os.kill(os.getpid(), signal.SIGKILL)", Status.LOST, "Its worker process was killed (SIGKILL) from outside;"),
+        ("os.kill(os.getpid(), signal.SIGKILL)", Status.LOST, "The worker process was killed (SIGKILL) from outside;"),
         (
             "sys.exit('bye')",
             Status.FAILED,

@@ -125,7 +125,7 @@ def test_a_completed_run_is_told_once_with_its_numbers(db, run_in, server, notic
     assert run.webhook == "called"
     assert notices(run_id) == [
         f"Calls http://{server.host}.",
-        f"http://{server.host} was notified of the end: 200 OK.",
+        f"http://{server.host} was notified: 200 OK.",
     ]
 
 
@@ -159,7 +159,7 @@ def test_a_server_in_trouble_is_tried_again(db, run_in, server, notices):
     assert call_webhooks(db) == 1
     assert len(server.asked) == 3
     assert len(server.posted) == 1
-    assert notices(run_id)[-1].endswith("was notified of the end: 200 OK.")
+    assert notices(run_id)[-1].endswith("was notified: 200 OK.")
 
 
 @pytest.mark.parametrize(
@@ -284,7 +284,7 @@ def test_credentials_are_sent_and_never_shown(db, run_in, server, notices, monke
     assert server.asked[0][1]["Authorization"] == "Basic bWU6cEBzcw=="  # me:p@ss
     findings = "".join(finding.detail for finding in examine())
     shown = " ".join([*notices(good), *notices(bad), findings, *capfd.readouterr(), repr(webhook()), caplog.text])
-    assert f"http://{server.host} is called when a run has ended" in shown
+    assert f"http://{server.host} is called when a run ends" in shown
     for secret in ("p%40ss", "p@ss", "me:", "T0KEN", "S3CRET", "bWU6"):
         assert secret not in shown
 
@@ -300,7 +300,7 @@ def test_credentials_are_sent_and_never_shown(db, run_in, server, notices, monke
         ("http://[T0KEN", "V3_WEBHOOK_URL is not an address; write https://HOST/PATH."),
         (
             "http://host/T0 KEN",
-            "V3_WEBHOOK_URL has blanks or letters that an address cannot have; write them as %20 and the like.",
+            "V3_WEBHOOK_URL contains characters that are not valid in an address; escape them, such as a space as %20.",
         ),
     ],
 )

@@ -139,7 +139,7 @@ def test_a_worker_that_cannot_be_started_fails_its_run(db, run_in, status_of):
     run_id = run_in(Status.QUEUED)
     launcher.drain(db, lambda _id: ["/nowhere/python"])
     assert status_of(run_id) == Status.FAILED
-    assert get_run(db, run_id).reason == "Its worker process could not be started: No such file or directory."
+    assert get_run(db, run_id).reason == "The worker process could not be started: No such file or directory."
 
 
 def test_what_a_process_prints_is_in_the_log_of_its_run(db, run_in):

@@ -255,7 +255,7 @@ def test_a_run_called_stalled_says_that_it_lives(db, running, writer, hooks, sta
     with db.write() as tx:
         change_status(tx, running.id, Status.STALLED, actor="me", message="Silent.", now=running.created_at)
     wait_for(lambda: status_of(running.id) == Status.RUNNING, 5)
-    assert [event.message for event in read_events(db, running.id)][-2:] == ["Silent.", "Its heartbeat is back."]
+    assert [event.message for event in read_events(db, running.id)][-2:] == ["Silent.", "Heartbeats resumed."]
 
 
 def test_a_checkpoint_is_announced_by_a_long_promise(db, running, writer, hooks):
@@ -312,5 +312,5 @@ def test_a_write_error_reaches_the_trainer(db, running):
     def recorded_until_it_fails():
         hooks.record([record(1)], 9)
 
-    with pytest.raises(V3Error, match="no longer this worker's"):
+    with pytest.raises(V3Error, match="no longer belongs to this worker"):
         wait_for(recorded_until_it_fails, 5)

@@ -101,8 +101,8 @@ def test_without_room_for_the_reserve_the_run_does_not_begin(tmp_path):
             hold_reserve(disk / "runs" / "r")
         assert not (disk / "runs" / "r" / "reserve").exists()
     assert str(caught.value) == (
-        f"The run's folder {disk}/runs/r cannot be written: No space left on device; "
-        "free some space or fix its permissions."
+        f"The run's folder {disk}/runs/r cannot be written: No space left on device; free some space or fix its "
+        "permissions."
     )
 
 
@@ -248,8 +248,7 @@ def test_a_disk_without_room_for_another_file_is_full_too(tmp_path):
             "sqlite:////tmp/v3.db",
             "disk I/O error",
             None,
-            "The database /tmp/v3.db cannot be used: disk I/O error; "
-            "look at the disk, and whether the file is still there.",
+            "The database /tmp/v3.db cannot be used: disk I/O error; check the disk, and that the file still exists.",
         ),
     ],
 )

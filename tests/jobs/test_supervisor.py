@@ -31,9 +31,9 @@ def dead():
 @pytest.mark.parametrize(
     ("status", "ended", "reason"),
     [
-        (Status.STARTING, Status.LOST, "Its worker process ended before it began to train; its log may say why."),
-        (Status.RUNNING, Status.LOST, "Its worker process exited unexpectedly: it was killed, or ran out of memory."),
-        (Status.STOPPING, Status.STOPPED, "Its worker process ended before it could write a last checkpoint."),
+        (Status.STARTING, Status.LOST, "The worker process ended before training started; see the log."),
+        (Status.RUNNING, Status.LOST, "The worker process exited unexpectedly: it was killed, or ran out of memory."),
+        (Status.STOPPING, Status.STOPPED, "The worker process ended before it could write a final checkpoint."),
     ],
 )
 def test_a_run_whose_process_died_is_ended_at_once(db, run_in, dead, status, ended, reason):
@@ -58,7 +58,7 @@ def test_a_process_that_lives_is_never_called_dead_however_late_its_heartbeat(db
     assert get_run(db, run_id).status == (Status.STALLED if silent else status)
     if silent:
         event = read_events(db, run_id)[-1]
-        assert event.message == "No heartbeat for 86410 seconds; its process is alive and is left alone."
+        assert event.message == "No heartbeat for 86410 seconds; the process is alive and is left alone."
 
 
 def test_a_heartbeat_that_comes_meanwhile_is_believed(db, run_in, monkeypatch):
@@ -80,7 +80,7 @@ def test_a_heartbeat_that_comes_meanwhile_is_believed(db, run_in, monkeypatch):
 def test_after_a_restart_of_the_machine_a_run_is_lost(db, run_in):
     run_id = run_in(Status.RUNNING, process=dataclasses.replace(identity.current(), boot_id="before"))
     reconcile(db, get_run(db, run_id).heartbeat_at + AFTER_MONITOR)
-    assert get_run(db, run_id).reason == "The machine was restarted while it trained."
+    assert get_run(db, run_id).reason == "The machine was restarted during training."
 
 
 def test_a_run_of_another_machine_is_lost_when_it_is_silent_for_long(db, run_in):
@@ -88,7 +88,7 @@ def test_a_run_of_another_machine_is_lost_when_it_is_silent_for_long(db, run_in)
     due = get_run(db, run_id).heartbeat_due_at
     assert reconcile(db, due + timedelta(seconds=59)) == []
     assert reconcile(db, due + timedelta(seconds=61)) == [run_id]
-    assert get_run(db, run_id).reason == "No heartbeat from its worker on another for too long."
+    assert get_run(db, run_id).reason == "The heartbeat of the worker on another is overdue for too long."
 
 
 def test_a_run_whose_launcher_died_before_it_started_a_process_waits_again(db, run_in, monkeypatch):
@@ -100,7 +100,7 @@ def test_a_run_whose_launcher_died_before_it_started_a_process_waits_again(db, r
     assert run_id in reconcile(db, due + timedelta(seconds=1))
     run = get_run(db, run_id)
     assert (run.status, run.host, run.heartbeat_at) == (Status.QUEUED, None, None)
-    assert read_events(db, run_id)[-1].message.startswith("Its launcher died before it started the worker process")
+    assert read_events(db, run_id)[-1].message.startswith("The launcher died before it started the worker process")
 
 
 STUBBORN = """
@@ -130,7 +130,7 @@ def test_a_worker_that_will_not_stop_is_killed_with_all_it_started(db, run_in, s
     run = get_run(db, run_id)
     assert (run.status, run.reason) == (
         Status.STOPPED,
-        "It did not stop within 20 seconds, nor on SIGTERM, and was killed (SIGKILL).",
+        "The run did not stop within 20 seconds, nor after SIGTERM, and was killed (SIGKILL).",
     )
     assert [event.kind for event in read_events(db, run_id)][-3:] == ["sigterm", "sigkill", "stopped"]
     assert not read_commands(db, run_id)[0].is_open
@@ -147,7 +147,10 @@ def test_a_worker_that_ends_on_sigterm_says_so(db, run_in, spawn):
     assert process.wait(10) == -signal.SIGTERM
     assert reconcile(db, asked + timedelta(seconds=13)) == [run_id]
     run = get_run(db, run_id)
-    assert (run.status, run.reason) == (Status.STOPPED, "It did not stop within 10 seconds; SIGTERM ended it.")
+    assert (run.status, run.reason) == (
+        Status.STOPPED,
+        "The run did not stop within 10 seconds and was terminated (SIGTERM).",
+    )
 
 
 def test_another_process_with_the_pid_of_a_worker_is_not_killed(db, run_in, dead):

@@ -46,7 +46,7 @@ def test_the_name_of_an_experiment_is_never_too_long():
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("", "There is no seed"),
+        ("", "No seed given"),
         ("one", "'one' is not a seed"),
         ("1.5", "'1.5' is not a seed"),
         ("-1", "'-1' is not a seed"),

@@ -66,8 +66,8 @@ def test_no_error_ends_it_and_each_is_logged_once(db, dead, watch, status_of, mo
     wait_for(lambda: status_of(run_id) == Status.LOST, 10)
     said = [record.getMessage() for record in caplog.records if record.name == watchdog.__name__]
     assert said == [
-        "The runs could not be looked after: The database is busy.",
-        "The runs could not be looked after: 'odd'",
+        "The runs could not be checked: The database is busy.",
+        "The runs could not be checked: 'odd'",
     ]
 
 
@@ -79,7 +79,7 @@ def test_a_database_that_is_deleted_is_not_made_anew(db, watch, tmp_path, caplog
     db.close()
     for file in tmp_path.glob("v3.db*"):
         file.unlink()
-    wait_for(lambda: any("is gone; put it back" in record.getMessage() for record in caplog.records), 10)
+    wait_for(lambda: any("is missing; restore it" in record.getMessage() for record in caplog.records), 10)
     assert not (tmp_path / "v3.db").exists()
 
 

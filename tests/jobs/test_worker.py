@@ -86,12 +86,12 @@ def test_what_a_worker_does_not_know_or_cannot_read_is_rejected_and_it_trains_on
     wait_for(answered, 30, "the commands are not answered")
     rows = {row.id: row for row in read_commands(db, run_id)}
     unknown, nameless, unreadable, empty = (rows[number] for number in asked)
-    sentence = "Its worker does not know the command 'dance'; stop the run and resume it."
+    sentence = "The worker does not know the command 'dance'; stop the run and resume it."
     assert (unknown.rejected_reason, unknown.applied_at) == (sentence, None)
     assert unknown.acknowledged_at is not None
     assert "does not know the command ''" in nameless.rejected_reason
-    assert unreadable.rejected_reason == "'many' is no number of episodes."
-    assert empty.rejected_reason == "It names no curriculum."
+    assert unreadable.rejected_reason == "'many' is not a number of episodes."
+    assert empty.rejected_reason == "The command has no curriculum."
     wait_until(run_id, episode=get_run(db, run_id).episode + 4)
     assert control.stop(db, run_id) == Status.STOPPING
     assert control.wait_stopped(db, run_id, 30) == Status.STOPPED
@@ -135,7 +135,7 @@ def test_a_killed_worker_is_found_out_and_its_run_resumes(db, start, wait_until,
     run = wait_until(run_id, episode=120)
     os.kill(run.pid, signal.SIGKILL)
     lost = wait_until(run_id, status=Status.LOST)  # its monitor tells, nobody else looks
-    assert re.match(r"Its worker process was killed \(SIGKILL\) from outside; it held \d+\.\d of \d+ GiB", lost.reason)
+    assert re.match(r"The worker process was killed \(SIGKILL\) from outside; it used \d+\.\d of \d+ GiB", lost.reason)
     assert_whole(db, run_id)
     if db.url.startswith("sqlite"):
         with sqlite3.connect(tmp_path / "v3.db") as connection:
@@ -148,8 +148,8 @@ def test_a_killed_worker_is_found_out_and_its_run_resumes(db, start, wait_until,
     wait_until(run_id, status=Status.COMPLETED)
     assert len(assert_whole(db, run_id)) == 800
     messages = [event.message for event in read_events(db, run_id)]
-    assert f"To be resumed from the checkpoint at episode {checkpoint}." in messages
-    assert f"The {lost.episode - checkpoint} episodes after it are trained again." in messages
+    assert f"Resuming from the checkpoint at episode {checkpoint}." in messages
+    assert f"The {lost.episode - checkpoint} later episodes are trained again." in messages
     assert get_run(db, run_id).generation == 2  # whoever had read what was deleted reads anew
 
 
@@ -189,7 +189,7 @@ def test_a_boundary_of_a_running_run_moves(db, start, wait_until):
     assert target <= change.episode <= target + 3
 
     past = with_boundaries(current, [target + 10_000])  # the phase has ended: too late
-    with pytest.raises(V3Error, match="only what lies ahead can be changed"):
+    with pytest.raises(V3Error, match="only future phases can be changed"):
         wait_for(lambda: control.request_edit(db, run_id, past), 5)
     control.stop(db, run_id)
     assert control.wait_stopped(db, run_id, 30) == Status.STOPPED
@@ -274,7 +274,7 @@ def test_a_stop_does_not_wait_for_the_imports(db, run_in, monkeypatch):
 @pytest.mark.parametrize("status", [Status.RUNNING, Status.COMPLETED, Status.STOPPED])
 def test_a_worker_refuses_a_run_that_is_not_its_own(db, run_in, status):
     run_id = run_in(status)
-    with pytest.raises(V3Error, match=f"Run {run_id} is {status}, not waiting for this process"):
+    with pytest.raises(V3Error, match=f"Run {run_id} is {status}, not queued for this process"):
         worker.run_worker(db, run_id, worker.StopRequest())
     assert get_run(db, run_id).status == status
 
@@ -284,7 +284,7 @@ def test_a_worker_whose_run_was_taken_over_leaves_it_alone(db, run_in, monkeypat
     elsewhere = get_run(db, run_in(Status.QUEUED))
 
     def taken_over(*_args):
-        raise worker.RunTakenOverError("It goes on elsewhere.")
+        raise worker.RunTakenOverError("It was resumed elsewhere.")
 
     monkeypatch.setattr(worker, "_begin", taken_over)
     assert worker.train_run(db, run, worker.StopRequest()) == Status.LOST

@@ -78,7 +78,7 @@ def test_an_archive_that_is_refused_stays_chosen_for_a_second_try(open_page, dat
     app.file_uploader[0].upload("run.v3run", (tmp_path / "run.v3run").read_bytes())
     (button,) = [button for button in app.button if "import-form" in button.key]
     button.click().run()
-    assert "is here already; delete it first, or import the archive under a new id" in app.error[0].value
+    assert "already exists; delete it first, or import the archive under a new id" in app.error[0].value
     (new_id,) = [box for box in app.checkbox if box.label == "Under a new id"]
     new_id.check()
     (button,) = [button for button in app.button if "import-form" in button.key]
@@ -96,5 +96,5 @@ def test_a_bad_upload_is_one_sentence(open_page, database):
     (button,) = [button for button in app.button if "import-form" in button.key]
     button.click().run()
     assert not app.exception
-    assert "is not an archive of V3 Lab" in app.error[0].value
+    assert "is not a V3 Lab archive" in app.error[0].value
     assert list_runs(database) == []

@@ -146,7 +146,7 @@ def test_history_is_newest_first_and_read_only_when_opened(open_page, database):
     app.run()
     history = app.table[1].value
     assert history["Who"].to_list() == ["page", "user"]
-    assert history["What"][0] == "Stopped while it waited in the queue."
+    assert history["What"][0] == "Stopped while waiting in the queue."
     assert history["What"].to_list()[1].startswith("Queued: 40 episodes")
 
 
@@ -298,7 +298,7 @@ def test_a_run_that_cannot_be_started_here_says_what_it_waits_for(open_page, dat
     put(database, run_id, launch=gone)
     for page in ({}, {"run": run_id}):
         app = open_page("pages/live.py" if page else "app.py", **page)
-        assert "which is not on this machine; put that back, or stop the run" in told(app)
+        assert "which does not exist on this machine; restore it, or stop the run" in told(app)
 
 
 def test_a_completed_run_is_trained_longer_and_a_running_one_is_asked_to(open_page, database, monkeypatch):

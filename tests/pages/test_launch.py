@@ -87,8 +87,8 @@ def test_an_edited_phase_is_what_is_queued(launch, database):
     ("env", "sentence"),
     [
         ("CartPol-v1", "There is no environment 'CartPol-v1'. Did you mean CartPole-v1"),
-        ("os:Evil-v0", "imports code, which only the command line may"),
-        ("CartPole-v7", "is not a version there is; use CartPole-v0 or CartPole-v1."),
+        ("os:Evil-v0", "imports code, which is only possible from the command line"),
+        ("CartPole-v7", "does not exist in this version; use CartPole-v0 or CartPole-v1."),
     ],
 )
 def test_an_environment_that_cannot_be_trained_is_refused_beside_its_field(open_page, database, env, sentence):
@@ -275,7 +275,7 @@ def test_an_end_by_steps_or_by_what_is_reached_is_typed_as_text(launch, database
 
 def test_a_ramp_without_an_end_is_told_in_its_row(launch):
     field(launch, 1, "until").set_value("return >= 450 (20)").run()
-    assert "nobody knows how long its ramp of temperature takes" in told(launch)
+    assert "the length of its ramp of temperature is unknown" in told(launch)
     assert start_button(launch).disabled
 
 
@@ -379,7 +379,7 @@ def test_arguments_and_wrappers_reach_the_run(launch, database):
         ("env-args", "size", "'size' is not an argument of an environment; write NAME=VALUE"),
         ("env-args", "size=8", "CartPole-v1 has no argument 'size'; it takes sutton"),
         ("wrappers", "a b", "'a b' is not a wrapper"),
-        ("wrappers", "antigravity:Fly", "imports code, which only the command line may"),
+        ("wrappers", "antigravity:Fly", "imports code, which is only possible from the command line"),
     ],
 )
 def test_wrong_ones_stand_beside_the_field_and_nothing_starts(launch, kind, text, sentence):

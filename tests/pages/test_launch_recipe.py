@@ -91,7 +91,7 @@ def test_a_curriculum_that_needs_more_experts_than_there_are_is_refused(launch):
     assert not launch.button(key="start").disabled
     setting(launch, "policy.experts").set_value("1").run()
     assert launch.button(key="start").disabled
-    sentence = "has top_k 2, but the router has 1 expert to choose among"
+    sentence = "has top_k 2, but the router has 1 expert to choose from"
     assert any(sentence in shown(error.value) for error in launch.error)
     assert sum(sentence in text for text in captions(launch)) == 2
 

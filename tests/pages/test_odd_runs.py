@@ -62,7 +62,7 @@ def test_home_and_the_commands_go_on(open_page, database, capsys):
     assert "server's log" not in told(app), told(app)
     assert any("a good run" in link.label for link in app.get("page_link"))
     assert told(app).count("Unreadable") == len(odd)
-    assert told(app).count("makes no sense: ") == len(odd)
+    assert told(app).count("is invalid: ") == len(odd)
     assert v3core("runs") == v3core("export", good, "--to", str(database.data_dir / "good.csv")) == 0
     capsys.readouterr()
     assert v3core("runs", "--json") == 0

@@ -76,7 +76,7 @@ def test_an_evaluation_is_played_in_a_process_of_its_own(trained):
     assert played.lengths == tuple(int(value) for value in played.returns)  # CartPole gives 1 a step
     missing = BackgroundEvaluation(database, get_run(database, run_id), 7, 3)
     wait_for(missing.is_over, 120)
-    with pytest.raises(Exception, match=r"The evaluation failed: .* has no whole checkpoint at episode 7; it has"):
+    with pytest.raises(Exception, match=r"The evaluation failed: .* has no intact checkpoint at episode 7; available"):
         missing.result()
     database.close()
 

@@ -75,7 +75,7 @@ def test_what_is_open_can_be_refused_together(db, new_run):
     assert [row.state for row in commands.read_revisions(db, run_id)] == ["applied", "applied", "rejected"]
     assert [row.state for row in commands.read_revisions(db, other)] == ["applied", "pending"]
     assert [row.describe() for row in commands.read_commands(db, run_id)] == [
-        "applied at episode 2, 1.0 s after it was asked for",
+        "applied at episode 2, 1.0 s after the request",
         "rejected: Over.",
     ]
 

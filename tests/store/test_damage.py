@@ -20,7 +20,7 @@ from v3core.store.writer import EpisodeWriter
 ROOT = Path(__file__).resolve().parents[2]
 NOW = datetime(2031, 2, 3, 4, 5, 6, tzinfo=UTC)
 SENTENCE = (
-    r"^The database .*v3\.db is damaged \(.+\); restore a copy of it, or set it aside and begin anew with: "
+    r"^The database .*v3\.db is damaged \(.+\); restore a backup, or set it aside and start with a new one using: "
     r"python -m v3core doctor --set-aside-database\.$"
 )
 
@@ -100,7 +100,7 @@ def test_it_is_set_aside_whole_and_a_new_one_begins(damaged, tmp_path, monkeypat
     (aside,) = tmp_path.glob("v3.db.damaged-????????-??????")
     assert (done.returncode, done.stdout) == (
         0,
-        f"The damaged database is now {aside}; the next command begins a new one.\n",
+        f"The damaged database is now {aside}; the next command creates a new one.\n",
     )
     assert aside.read_bytes() == before
     assert not file.exists()
@@ -119,7 +119,7 @@ def test_the_files_beside_it_go_with_it(damaged, tmp_path):
 def test_nothing_is_overwritten_by_setting_aside(damaged, tmp_path):
     earlier = tmp_path / "v3.db.damaged-20310203-040506"
     earlier.write_text("of an earlier time")
-    with pytest.raises(V3Error, match=r"There is a .*damaged-20310203-040506 already"):
+    with pytest.raises(V3Error, match=r"damaged-20310203-040506 already exists"):
         set_aside(parse_url(f"sqlite:///{damaged[0]}"), NOW)
     assert earlier.read_text() == "of an earlier time"
     assert damaged[0].exists()
@@ -131,7 +131,7 @@ def test_one_that_is_in_use_is_not_set_aside(damaged):
     user = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert user.stdout.readline()
     try:
-        with pytest.raises(V3Error, match=rf"is open in the processes {user.pid}; end them first"):
+        with pytest.raises(V3Error, match=rf"is open in processes {user.pid}; end them first"):
             set_aside(parse_url(f"sqlite:///{damaged[0]}"), NOW)
     finally:
         user.communicate()
@@ -139,7 +139,7 @@ def test_one_that_is_in_use_is_not_set_aside(damaged):
 
 
 def test_a_whole_one_is_left_where_it_is(recorded, tmp_path):
-    with pytest.raises(V3Error, match="is whole, so it was left where it is"):
+    with pytest.raises(V3Error, match="is intact, so it was not renamed"):
         set_aside(parse_url(f"sqlite:///{recorded[0]}"), NOW)
     with pytest.raises(V3Error, match="There is no database"):
         set_aside(parse_url(f"sqlite:///{tmp_path / 'none.db'}"), NOW)

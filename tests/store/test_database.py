@@ -164,10 +164,10 @@ def test_the_environment_chooses_folder_and_database(tmp_path, monkeypatch):
         ("sqlite://v3.db", "lacks a slash; a file is written sqlite:///FILE"),
         ("sqlite://", "in memory cannot be shared with worker processes"),
         ("mysql://somebody@host/v3", "names a 'mysql' database; write sqlite:///FILE or postgresql://USER"),
-        ("postgresql+nothing://me:secret@host/v3", "begins with postgresql+nothing:, whose driver V3 Lab does not use"),
-        ("postgresql+psycopg2://host/v3", "begins with postgresql+psycopg2:, whose driver V3 Lab does not use; write"),
-        ("sqlite+aiosqlite:///{tmp}/v3.db", "begins with sqlite+aiosqlite:, whose driver V3 Lab does not use; write"),
-        ("sqlite:///{tmp}/v3.db?mode=ro", "has options, which a SQLite file does not take; leave out '?' and on, or"),
+        ("postgresql+nothing://me:secret@host/v3", "uses the driver postgresql+nothing, which V3 Lab does not support"),
+        ("postgresql+psycopg2://host/v3", "uses the driver postgresql+psycopg2, which V3 Lab does not support; write"),
+        ("sqlite+aiosqlite:///{tmp}/v3.db", "uses the driver sqlite+aiosqlite, which V3 Lab does not support; write"),
+        ("sqlite:///{tmp}/v3.db?mode=ro", "has options, which are not supported for a SQLite file; remove everything"),
         ("sqlite:///{tmp}/v%003.db", "is not a database URL"),
         ("sqlite:///{tmp}/" + 300 * "n", "cannot be used: file name too long; choose another with V3_DATABASE_URL."),
         ("sqlite:////proc/v3.db", "The database /proc/v3.db cannot be written: unable to open database file; choose"),
@@ -203,7 +203,7 @@ def test_a_password_is_never_shown(tmp_path):
     ("options", "problem"), [("nonsense=1", 'option "nonsense"'), ("connect_timeout=soon", "connect_timeout: 'soon'")]
 )
 def test_options_that_the_driver_does_not_know(tmp_path, options, problem):
-    with pytest.raises(V3Error, match=rf"cannot be reached: .*{problem}; see to its server, or mend V3_DATABASE_URL\."):
+    with pytest.raises(V3Error, match=rf"cannot be reached: .*{problem}; check the server and V3_DATABASE_URL\."):
         open_database(f"postgresql://me:secret@127.0.0.1:1/v3?{options}", tmp_path)
 
 
@@ -218,7 +218,7 @@ def test_a_data_folder_that_cannot_be_made_names_its_variable(tmp_path):
 def test_a_newer_schema_is_refused(db, url, tmp_path):
     with db.write() as tx:
         tx.execute(meta.update().values(value=str(SCHEMA_VERSION + 1)))
-    with pytest.raises(V3Error, match=r"was written by a newer V3 Lab .* update V3 Lab"):
+    with pytest.raises(V3Error, match=r"was created by a newer V3 Lab .* update V3 Lab"):
         open_database(url, tmp_path)
 
 

@@ -111,7 +111,7 @@ def test_a_folder_holds_every_table_whole(db, run, tmp_path, form):
         "checkpoints": 2,
         "events": 3,
     }
-    with pytest.raises(V3Error, match="exists already"):
+    with pytest.raises(V3Error, match="already exists"):
         export_folder(db, [run], tmp_path / "all", form)
 
 
@@ -168,9 +168,9 @@ def test_a_run_without_episodes_is_an_empty_table(db, new_run, tmp_path):
 @pytest.mark.parametrize(
     ("target", "what", "message"),
     [
-        ("run.xlsx", None, "does not say its form; end it in .csv, .parquet, .json"),
-        ("run", None, "does not say its form"),
-        ("no/run.csv", None, "does not exist; make it first"),
+        ("run.xlsx", None, "has no known file extension; use .csv, .parquet, .json"),
+        ("run", None, "has no known file extension"),
+        ("no/run.csv", None, "does not exist; create it first"),
         ("folder.csv", None, "is a folder; name a file"),
         ("n" * 300 + ".csv", None, "cannot be written: File name too long"),
         ("run.csv", "secrets", "There is no table 'secrets' to export; choose one of runs, episodes"),

@@ -194,7 +194,7 @@ def test_a_migration_that_fails_leaves_all_as_it_was(url, engine, tmp_path, monk
         for _ in range(2):
             with pytest.raises(V3Error) as caught:
                 open_database(url, tmp_path)
-    assert f"is of schema 1 and could not be brought to schema {SCHEMA_VERSION}: no luck; it is as it was" in str(
+    assert f"has schema 1 and could not be migrated to schema {SCHEMA_VERSION}: no luck; it is as it was" in str(
         caught.value
     )
     assert anatomy(before) == tables
@@ -249,7 +249,7 @@ def test_without_room_for_the_copy_nothing_is_done(old, tmp_path, monkeypatch):
     file = old(1)
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage._replace(free=5 << 20))
-    with pytest.raises(V3Error, match=r"of an earlier schema; .* 16 MiB must be free in .*, but 5 MiB are; free some"):
+    with pytest.raises(V3Error, match=r"needs 16 MiB of free space in .*, but only 5 MiB are free"):
         open_database(f"sqlite:///{file}", tmp_path)
     with closing(sqlite3.connect(file)) as connection:
         assert connection.execute("SELECT value FROM meta").fetchall() == [("1",)]

@@ -69,16 +69,16 @@ def test_both_ways_to_write_the_address_will_do(server, tmp_path, name):
 def test_a_database_that_is_not_there(server, tmp_path):
     sentence = refusal(server.set(database="nowhere"), tmp_path)
     assert "cannot be reached: " in sentence
-    assert 'database "nowhere" does not exist; see to its server, or mend V3_DATABASE_URL.' in sentence
+    assert 'database "nowhere" does not exist; check the server and V3_DATABASE_URL.' in sentence
 
 
 def test_a_user_who_may_not_make_tables(stranger, tmp_path):
-    assert "refuses this user: permission denied for schema public; ask its owner for" in refusal(stranger, tmp_path)
+    assert "refuses this user: permission denied for schema public; ask the owner for" in refusal(stranger, tmp_path)
 
 
 def test_a_user_who_may_not_read_the_tables(server, stranger, tmp_path):
     open_database(server.render_as_string(hide_password=False), tmp_path).close()
-    assert "refuses this user: permission denied for table meta; ask its owner for" in refusal(stranger, tmp_path)
+    assert "refuses this user: permission denied for table meta; ask the owner for" in refusal(stranger, tmp_path)
 
 
 def test_a_user_who_may_only_read(server, stranger, tmp_path):

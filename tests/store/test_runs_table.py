@@ -57,7 +57,7 @@ def test_a_short_id_finds_its_run_while_it_is_unique(db, new_run):
     for unknown in ("4", "77%", "7_", "3f2a0000-aaaa0"):
         with pytest.raises(V3Error, match=f"There is no run '{unknown}'"):
             resolve(db, unknown)
-    with pytest.raises(V3Error, match="No run id was given"):
+    with pytest.raises(V3Error, match="No run id given"):
         resolve(db, "")
 
 

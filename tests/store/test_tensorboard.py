@@ -62,5 +62,5 @@ def test_records_are_those_of_tensorboards_own_writer(tmp_path):
 def test_a_folder_that_is_there_is_left_alone(db, run, tmp_path):
     (tmp_path / "tb").mkdir()
     (tmp_path / "tb" / "mine").touch()
-    with pytest.raises(V3Error, match="exists already; name a new folder"):
+    with pytest.raises(V3Error, match="already exists; give a new folder"):
         export_tensorboard(db, [run], tmp_path / "tb")

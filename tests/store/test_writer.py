@@ -189,7 +189,7 @@ def test_a_worker_whose_run_was_taken_over_writes_nothing(db, run_id, open_write
     with db.write() as tx:
         update_run(tx, run_id, change, only_in=["running"])
     writer.record([episode(1)], 10)
-    with pytest.raises(RunTakenOverError, match="no longer this worker's"):
+    with pytest.raises(RunTakenOverError, match="no longer belongs to this worker"):
         writer.flush()
     assert recorded(db) == 0
 

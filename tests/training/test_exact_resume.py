@@ -264,7 +264,7 @@ def test_what_cannot_be_played_again_begins_anew_and_says_so(small_run, recorder
     monkeypatch.setattr(EnvironmentBatch, "replay", other_way)
     second = recorder()
     assert run(config, second, checkpoint=first.saved[-1][0]) is Outcome.COMPLETED
-    assert second.remarks == [f"The unfinished episodes start again: an episode played again {REASONS[how]}."]
+    assert second.remarks == [f"The unfinished episodes start from scratch: a replayed episode {REASONS[how]}."]
     assert [record.episode for record in (*first.episodes, *second.episodes)] == list(range(1, 31))
     assert {record.length for record in second.episodes} == {10}
 
@@ -281,7 +281,7 @@ def test_an_episode_too_long_to_keep_begins_anew(small_run, recorder, clock_env,
             second = recorder()
             run(config, second, checkpoint=first.saved[-1][0])
             assert len(second.remarks) == remarks
-            assert all("too long to be played again" in remark for remark in second.remarks)
+            assert all("too long to be replayed" in remark for remark in second.remarks)
     finally:
         gymnasium.registry.pop("TestEndless-v0")
 
@@ -300,7 +300,7 @@ def test_a_checkpoint_of_the_version_before_still_loads(case, recorder):
     assert run(config, second, checkpoint=path) is Outcome.COMPLETED
     assert [record.episode for record in (*first.episodes, *second.episodes)] == list(range(1, 15))
     assert second.remarks == [
-        "The unfinished episodes start again: an older version wrote this checkpoint, and did not keep them."
+        "The unfinished episodes start from scratch: the checkpoint is from an older version, which did not store them."
     ]
     assert load_policy(path).episode == episode
 

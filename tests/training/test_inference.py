@@ -132,7 +132,7 @@ def test_a_wrapper_that_its_run_does_not_name_is_not_imported(trained):
     state = load_checkpoint(path)
     config = json.loads(state["config"]) | {"wrappers": ["this:Wrapper"]}
     save_checkpoint(path, state | {"config": json.dumps(config)})
-    with pytest.raises(V3Error, match="names the wrapper 'this:Wrapper', which imports code and is none of its run"):
+    with pytest.raises(V3Error, match="names the wrapper 'this:Wrapper', which imports code and does not belong"):
         inference.load_policy(path, imports=set())
     assert "this" not in sys.modules
 
@@ -170,7 +170,7 @@ def test_another_architecture_is_refused_by_name(trained):
     state = load_checkpoint(path)
     state["policy"]["router.weight"] = torch.zeros(7, 16)
     save_checkpoint(path, state)
-    with pytest.raises(V3Error, match=r"\.pt does not hold a whole policy"):
+    with pytest.raises(V3Error, match=r"\.pt does not contain a complete policy"):
         v3core.load_policy(path)
 
 
@@ -179,7 +179,7 @@ def test_a_checkpoint_without_all_it_needs_is_refused_by_name(trained):
     whole = load_checkpoint(path)
     for state in ({key: whole[key] for key in whole if key != "completed"}, whole | {"completed": "many"}):
         save_checkpoint(path, state)
-        with pytest.raises(V3Error, match=r"\.pt does not hold a whole policy"):
+        with pytest.raises(V3Error, match=r"\.pt does not contain a complete policy"):
             v3core.load_policy(path)
 
 
@@ -188,12 +188,12 @@ def test_only_what_its_run_imports_is_imported(trained, small_run, recorder):
     path, _ = trained()
     state = load_checkpoint(path)
     save_checkpoint(path, state | {"env": "this:Env-v0"})
-    with pytest.raises(V3Error, match="names the environment 'this:Env-v0', which imports code and is none of its run"):
+    with pytest.raises(V3Error, match="names the environment 'this:Env-v0', which imports code and does not belong"):
         inference.load_policy(path, imports={"CartPole-v1"})
     longer = small_run(curriculum=SOFT, episodes=20)
     for changes in ({"env": "this:Env-v0"}, {"world": state["world"] | {"env": "this:Env-v0"}}):
         save_checkpoint(path, state | changes)
-        with pytest.raises(V3Error, match="which imports code and is none of its run's; choose another checkpoint"):
+        with pytest.raises(V3Error, match="which imports code and does not belong to its run; choose"):
             train(longer, curriculum=longer.curriculum, hooks=recorder(), checkpoint=path)
     assert "this" not in sys.modules
 

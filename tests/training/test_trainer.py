@@ -312,7 +312,7 @@ def test_an_edit_of_the_past_is_rejected_in_one_sentence_and_training_goes_on(sm
     assert run(config, hooks) is Outcome.COMPLETED
     assert not hooks.applied
     assert hooks.rejected[0][0] == 8
-    assert "only what lies ahead can be changed" in hooks.rejected[0][1]
+    assert "only future phases can be changed" in hooks.rejected[0][1]
     assert [change.episode for change in hooks.phases] == [0, 5, 9]
 
 
@@ -321,7 +321,7 @@ def test_an_edit_of_the_past_is_rejected_in_one_sentence_and_training_goes_on(sm
     [
         (
             {"env": "Acrobot-v1"},
-            "Phase 'three' trains on Acrobot-v1, whose observations are not like those of CartPole-v1",
+            "Phase 'three' trains on Acrobot-v1, whose observations differ from those of CartPole-v1",
         ),
         ({"env": "CartPol-v1"}, "Did you mean CartPole-v1"),
         ({"routing": "topk", "top_k": 9}, "has top_k 9, but the router has 4 experts"),
@@ -386,8 +386,8 @@ def test_a_success_that_does_not_count_is_noted_once(small_run, recorder, clock_
     run(small_run(clock_env, episodes=20, curriculum=ONE_PHASE), hooks)
     assert [episode.success for episode in hooks.episodes] == [None] * 20
     assert hooks.remarks == [
-        "Environment TestClock-v0: step(action) returned info['success'] = 0.1 at an episode's end, which is neither "
-        "True nor False; such an episode's success is not recorded."
+        "Environment TestClock-v0: step(action) returned info['success'] = 0.1 at the end of an episode, which is "
+        "neither True nor False; the success of such an episode is not recorded."
     ]
 
 
@@ -549,13 +549,13 @@ def test_a_phase_may_change_the_arguments_of_its_environment(small_run, recorder
 
 def test_arguments_of_a_phase_must_not_change_what_is_observed(small_run, recorder):
     phases = [{"name": "a", "until": {"episode": 4}}, {"name": "b", "env_args": {"map_name": "8x8"}}]
-    with pytest.raises(V3Error, match=r"'b' trains on FrozenLake-v1 \(map_name=8x8\), whose observations are not like"):
+    with pytest.raises(V3Error, match=r"'b' trains on FrozenLake-v1 \(map_name=8x8\), whose observations differ from"):
         run(small_run("FrozenLake-v1", curriculum={"name": "two", "phases": phases}), recorder())
 
 
 def test_environments_of_one_run_must_look_alike(small_run, recorder):
     phases = [{"name": "easy", "until": {"episode": 4}}, {"name": "hard", "env": "Acrobot-v1"}]
-    with pytest.raises(V3Error, match=r"'hard' trains on Acrobot-v1, whose observations are not like those of Cart"):
+    with pytest.raises(V3Error, match=r"'hard' trains on Acrobot-v1, whose observations differ from those of Cart"):
         run(small_run(curriculum={"name": "two", "phases": phases}), recorder())
 
 

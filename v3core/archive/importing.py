@@ -89,7 +89,9 @@ def _need_room(reader: ArchiveReader, database: Database) -> None:
     needed = sum(member.bytes for member in reader.manifest.members)
     free = shutil.disk_usage(database.data_dir).free
     if needed + SPARE_BYTES > free:
-        reader.refuse(f"it needs up to {needed:,} bytes, and {database.data_dir} has {free:,} free; free some space")
+        reader.refuse(
+            f"it needs up to {needed:,} bytes, but {database.data_dir} has only {free:,} free; free some space"
+        )
 
 
 def _begin(database: Database, run: ArchivedRun, run_id: str) -> None:
@@ -98,18 +100,17 @@ def _begin(database: Database, run: ArchivedRun, run_id: str) -> None:
         known = find_run(tx, run_id)
         if known is not None:
             raise V3Error(
-                f"Run {run_id[:8]} '{known.name}' is here already; delete it first, or import the archive "
-                "under a new id (--as-new)."
+                f"Run {run_id[:8]} '{known.name}' already exists; delete it first, or import the archive under a new "
+                "id (--as-new)."
             )
         # Looked at before there is a row: from then on the folder is this import's, to be removed if it fails.
         folder = run_folder(run_id, database.data_dir)
         if find_hidden(tx, run_id) is None and (folder.exists() or folder.is_symlink()):
             raise V3Error(
-                f"There is a folder {folder} already, of a run that was deleted; remove it with: "
-                f"{COMMAND} tidy --delete."
+                f"The folder {folder} of a deleted run still exists; remove it with: {COMMAND} tidy --delete."
             )
         if not begin_import(tx, values):
-            raise V3Error(f"Run {run_id[:8]} is being imported or deleted by another process just now; wait for it.")
+            raise V3Error(f"Run {run_id[:8]} is being imported or deleted by another process; wait until it is done.")
 
 
 def _write(database: Database, reader: ArchiveReader, run: ArchivedRun, run_id: str) -> None:
@@ -169,11 +170,11 @@ def _finish(database: Database, reader: ArchiveReader, run: ArchivedRun, run_id:
     status, reason = run.values["status"], run.values["reason"]
     values: dict[str, Any] = dict(NOWHERE)
     if status not in ENDED:
-        reason = f"It was {status} when it was archived."
+        reason = f"The run was {status} when it was archived."
         status = Status.STOPPED
         values |= {"ended_at": manifest.made_at, "traceback": None}
-    message = f"Imported from an archive of {manifest.made_at:%Y-%m-%d %H:%M} UTC; it was trained on '{manifest.host}'."
+    message = f"Imported from an archive of {manifest.made_at:%Y-%m-%d %H:%M} UTC; trained on '{manifest.host}'."
     with database.write() as tx:
-        reject_open(tx, run_id, reason="The run was archived before it could be done.", now=now)
+        reject_open(tx, run_id, reason="The run was archived before the command was carried out.", now=now)
         add_event(tx, run_id, actor="user", kind=IMPORT, message=message, now=now)
         finish_import(tx, run_id, values | {"status": status, "reason": reason})

@@ -64,7 +64,7 @@ class ArchiveReader:
             _need_small_directory(source)
             self._zip = zipfile.ZipFile(source)
         except _BROKEN:
-            raise V3Error(f"{self._name} is not an archive of V3 Lab, or it is cut short.") from None
+            raise V3Error(f"{self._name} is not a V3 Lab archive, or is incomplete.") from None
         try:
             self._infos = self._checked_directory()
             self.manifest = self._read_manifest()
@@ -107,11 +107,11 @@ class ArchiveReader:
         for piece in self._unpacked(name):
             size += len(piece)
             if size > member.bytes:
-                self.refuse(f"'{name}' is larger than it says")
+                self.refuse(f"'{name}' is larger than declared")
             digest.update(piece)
             yield piece
         if size != member.bytes or digest.hexdigest() != member.sha256:
-            self.refuse(f"'{name}' is damaged: its checksum is wrong")
+            self.refuse(f"'{name}' is damaged: the checksum does not match")
 
     def lines(self, name: str) -> Iterator[bytes]:
         """A member's lines, none longer than `MOST_SMALL_BYTES`."""
@@ -133,7 +133,7 @@ class ArchiveReader:
 
     def refuse(self, problem: str) -> Any:
         """Raise the sentence that says so; nothing was imported."""
-        raise V3Error(f"{self._name} is not taken: {_in_one_line(problem.removesuffix('.'))}.")
+        raise V3Error(f"{self._name} was refused: {_in_one_line(problem.removesuffix('.'))}.")
 
     def _checked_directory(self) -> dict[str, zipfile.ZipInfo]:
         infos: dict[str, zipfile.ZipInfo] = {}
@@ -147,12 +147,13 @@ class ArchiveReader:
                 self.refuse(f"it has two members named '{name}'")
             if not is_known(name) or info.filename != name:
                 self.refuse(
-                    f"its member {name[:200]!r} is none of an archive of V3 Lab; it is another program's, or cut short"
+                    f"its member {name[:200]!r} does not belong in a V3 Lab archive; the file is from another "
+                    "program, or incomplete"
                 )
             if mode and stat.S_IFMT(mode) not in (0, stat.S_IFREG):
                 self.refuse(f"'{name}' is not a plain file")
             if info.flag_bits & 1 or info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-                self.refuse(f"'{name}' is encrypted or compressed in a way that V3 Lab does not use")
+                self.refuse(f"'{name}' is encrypted or compressed with an unsupported method")
             if info.file_size > MOST_MEMBER_BYTES:
                 self.refuse(f"'{name}' has {info.file_size:,} bytes, more than {MOST_MEMBER_BYTES:,}")
             if info.file_size > max(FREE_OF_RATIO_BYTES, MOST_RATIO * info.compress_size):
@@ -166,22 +167,26 @@ class ArchiveReader:
     def _read_manifest(self) -> Manifest:
         info = self._infos.get(MANIFEST)
         if info is None:
-            self.refuse("it has no manifest; it is another program's, or cut short")
+            self.refuse("it has no manifest; the file is from another program, or incomplete")
         elif info.file_size > MOST_SMALL_BYTES:
             self.refuse("its manifest is too large")
         content = self.json(b"".join(self._unpacked(MANIFEST)), MANIFEST)
         version = content.get("version") if isinstance(content, dict) else None
         schema = content.get("schema_version") if isinstance(content, dict) else None
         if isinstance(version, int) and version > VERSION:
-            self.refuse(f"a newer V3 Lab made it (archive version {version}, this one knows {VERSION}); update V3 Lab")
+            self.refuse(
+                f"it was made by a newer V3 Lab (archive version {version}, this one knows {VERSION}); update V3 Lab"
+            )
         if isinstance(schema, int) and schema > SCHEMA_VERSION:
-            self.refuse(f"a newer V3 Lab made it (schema {schema}, this one knows {SCHEMA_VERSION}); update V3 Lab")
+            self.refuse(
+                f"it was made by a newer V3 Lab (schema {schema}, this one knows {SCHEMA_VERSION}); update V3 Lab"
+            )
         try:
             return Manifest.model_validate(content)
         except ValidationError as error:
             first = error.errors()[0]
             place = ".".join(map(str, first["loc"])) or "it"
-            return self.refuse(f"its manifest is wrong: {place}: {first['msg'].lower()}")  # type: ignore[no-any-return]
+            return self.refuse(f"its manifest is invalid: {place}: {first['msg'].lower()}")  # type: ignore[no-any-return]
 
     def _checked_members(self) -> dict[str, Member]:
         """What the manifest says must be what the directory says."""
@@ -226,10 +231,10 @@ def _need_file(source: Path) -> None:
             source.open("rb").close()
             return
     except FileNotFoundError:
-        raise V3Error(f"There is no file {source}; name an archive that ends in .v3run.") from None
+        raise V3Error(f"There is no file {source}; give a .v3run archive.") from None
     except OSError as error:
         raise V3Error(f"{source} cannot be read: {error.strerror or error}.") from None
-    raise V3Error(f"{source} is not a file; name an archive that ends in .v3run.")
+    raise V3Error(f"{source} is not a file; give a .v3run archive.")
 
 
 def _need_small_directory(source: Path | IO[bytes]) -> None:

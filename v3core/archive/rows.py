@@ -51,7 +51,7 @@ def read_run(reader: ArchiveReader, *, allow_import: bool) -> ArchivedRun:
         config_json = text.decode()
         config = RunConfig.model_validate_json(config_json)
     except ValidationError as error:
-        reader.refuse(f"its configuration is wrong: {_problem(error)}")
+        reader.refuse(f"its configuration is invalid: {_problem(error)}")
     except UnicodeDecodeError:
         reader.refuse("its configuration is not text")
     content = reader.json(reader.small(RUN), RUN)
@@ -91,8 +91,8 @@ def _check_environments(reader: ArchiveReader, run: ArchivedRun, curriculum: Cur
         name = min(modules)
         what = "wrapper" if name in run.config.wrappers else "environment"
         reader.refuse(
-            f"its {what} '{name}' imports code of that name on this machine; if you trust it, "
-            f"use: {COMMAND} import FILE --allow-import"
+            f"its {what} '{name}' imports code on this machine; if you trust it, use: {COMMAND} import FILE "
+            "--allow-import"
         )
 
 
@@ -112,7 +112,7 @@ def _typed_rows(reader: ArchiveReader, member: str, fields: Sequence[Field]) -> 
     by_name = {field.name: field for field in fields}
     names = reader.json(next(lines, b""), member)
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        reader.refuse(f"'{member}' does not name its columns")
+        reader.refuse(f"'{member}' does not list its columns")
     if unknown := set(names) - by_name.keys():
         reader.refuse(f"'{member}' has a column '{min(unknown)[:100]}' that this V3 Lab does not know; update V3 Lab")
     if len(set(names)) != len(names):
@@ -182,9 +182,9 @@ def _moment(text: str) -> datetime | None:
 
 _KINDS = {
     Kind.FLOAT: "a number",
-    Kind.INTEGER: "a whole number of its range",
-    Kind.TEXT: "a text of its length",
-    Kind.TIME: "a time with its zone",
+    Kind.INTEGER: "a whole number in range",
+    Kind.TEXT: "a text within the allowed length",
+    Kind.TIME: "a time with a time zone",
 }
 
 
@@ -224,7 +224,7 @@ def _ascending(*names: str) -> Callable[[ArchiveReader, Iterator[Row], ArchivedR
         for row in rows:
             here = tuple(row[name] for name in names)
             if here <= before or not 0 <= row["episode"] <= run.values["episode"]:
-                reader.refuse(f"it has a row of {', '.join(names)} {here} that is out of order or out of bounds")
+                reader.refuse(f"it has a row of {', '.join(names)} {here} that is out of order or out of range")
             before = here
             yield row
 
@@ -241,11 +241,11 @@ def _revisions(reader: ArchiveReader, rows: Iterator[Row], run: ArchivedRun) -> 
         try:
             _check_environments(reader, run, Curriculum.model_validate_json(row["curriculum"]))
         except ValidationError as error:
-            reader.refuse(f"its curriculum revision {count} is wrong: {_problem(error)}")
+            reader.refuse(f"its curriculum revision {count} is invalid: {_problem(error)}")
         applied = applied or row["state"] == commands.APPLIED
         yield row
     if not applied:
-        reader.refuse("it has no curriculum that was in force")
+        reader.refuse("none of its curricula was applied")
 
 
 def _commands(reader: ArchiveReader, rows: Iterator[Row], _run: ArchivedRun) -> Iterator[Row]:

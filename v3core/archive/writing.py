@@ -64,7 +64,7 @@ def write_archive(database: Database, run_id: str, target: Path) -> Written:
             for an archive to be imported again.
     """
     if target.suffix.lower() != SUFFIX:
-        raise V3Error(f"'{target.name}' is not the name of an archive; end it in {SUFFIX}.")
+        raise V3Error(f"'{target.name}' is not an archive name; use the extension {SUFFIX}.")
     with database.read() as tx:
         get_run(tx, run_id)
         with whole_file(target) as unfinished:
@@ -131,8 +131,8 @@ class _Writer:
         total = sum(member.bytes for member in self._members)
         if size > MOST_MEMBER_BYTES or total > MOST_BYTES:
             raise V3Error(
-                f"The run is too large for one archive: '{name}' alone takes {size:,} bytes, all so far {total:,}; "
-                "copy its database and its folder instead."
+                f"The run is too large for one archive: '{name}' alone has {size:,} bytes, all members so far "
+                f"{total:,}; copy the database and the run's folder instead."
             )
 
 

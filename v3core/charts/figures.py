@@ -143,7 +143,7 @@ def entropy_figure(series: RunSeries) -> go.Figure:
     most = math.log(series.experts) if series.experts else 0.0
     label = f"ln {series.experts} = {most:.3f}"
     specialisation = series.newest("specialisation")
-    newest = f", newest specialisation {specialisation:.3f}" if math.isfinite(specialisation) else ""
+    newest = f", latest specialisation {specialisation:.3f}" if math.isfinite(specialisation) else ""
     alt = f"Routing entropy of {series.name} in nats, at most {label}: {progress_words(series)}{newest}."
     figure = _lines(series, ENTROPY, alt, title="Entropy (nats)", number=".3f", width=1.5, spread=False)
     area = next((trace for trace in figure.data if trace.name == METRICS["specialisation"].title), None)
@@ -227,7 +227,7 @@ def _heaviest(series: RunSeries) -> str:
     if not np.isfinite(loads).any():
         return ""
     expert = int(np.nanargmax(loads))
-    return f", in the newest expert {expert + 1} carries most, {loads[expert]:.0%}"
+    return f", latest highest load: expert {expert + 1} with {loads[expert]:.0%}"
 
 
 def _evaluated(series: RunSeries) -> str:

@@ -11,20 +11,20 @@ from v3core.store.runs import get_run
 
 ACTOR = "command line"
 STOP_PATIENCE_SECONDS = 60.0
-_REQUESTED = "Requested; `show ID` says what came of it."
+_REQUESTED = "Requested; `show ID` shows the outcome."
 
 
 @commands.command()
 @click.argument("run_id", metavar="ID", required=False)
 @click.option("--experiment", metavar="NAME", help="Stop all runs of this experiment.")
 def stop(run_id: str | None, experiment: str | None) -> None:
-    """Stop a run, or an experiment, after the present rollout, with a checkpoint."""
+    """Stop a run, or all runs of an experiment, after the current rollout, with a checkpoint."""
     if (run_id is None) == (experiment is None):
-        raise V3Error("Name either a run or --experiment to stop.")
+        raise V3Error("Give either a run or --experiment.")
     if experiment is not None:
         with reconciled() as database:
             count = control.stop_experiment(database, experiment, ACTOR)
-        echo(f"{count} runs of {experiment} are asked to stop.")
+        echo(f"{count} runs of {experiment} are stopping.")
         return
     with one_run(run_id or "") as (database, run):
         control.stop(database, run, ACTOR)
@@ -34,7 +34,7 @@ def stop(run_id: str | None, experiment: str | None) -> None:
 
 
 def _simple(command: control.Command) -> click.Command:
-    """A command with which nothing is given."""
+    """A command without arguments."""
 
     @run_argument
     def ask(run_id: str) -> None:
@@ -54,7 +54,7 @@ for _command in control.COMMANDS.values():
 @run_argument
 @click.argument("number", metavar="N", type=int)
 def priority(run_id: str, number: int) -> None:
-    """Set the priority of a run; of those that wait the highest starts first. A negative N comes after `--`."""
+    """Set the priority of a run; the waiting run with the highest starts first. Write a negative N after `--`."""
     with one_run(run_id) as (database, run):
         control.set_priority(database, run, number, ACTOR)
     echo(f"Priority {number}.")
@@ -62,12 +62,12 @@ def priority(run_id: str, number: int) -> None:
 
 @commands.command()
 @run_argument
-@click.option("--tags", metavar="WORDS", help="Replaces the tags; separated by blanks or commas.")
-@click.option("--notes", metavar="TEXT", help="Replaces the notes.")
+@click.option("--tags", metavar="WORDS", help="Replace the tags; separated by spaces or commas.")
+@click.option("--notes", metavar="TEXT", help="Replace the notes.")
 def note(run_id: str, tags: str | None, notes: str | None) -> None:
-    """Set the tags or the notes of a run, ended or not."""
+    """Set the tags or the notes of a run in any status."""
     if tags is None and notes is None:
-        raise V3Error("Nothing to note: give --tags or --notes.")
+        raise V3Error("Nothing to change: give --tags or --notes.")
     with one_run(run_id) as (database, run):
         control.annotate(database, run, tags=tags, notes=notes, actor=ACTOR)
     echo("Noted.")
@@ -75,12 +75,14 @@ def note(run_id: str, tags: str | None, notes: str | None) -> None:
 
 @commands.command()
 @run_argument
-@click.option("--boundaries", metavar="EPISODES", help="Go on with these boundaries, e.g. 150,400.")
-@click.option("--take-over", is_flag=True, help="Go on here with a run that was trained on another host.")
-@click.option("--here", is_flag=True, help="With this shell's import folders and variables, not those of its launch.")
-@click.option("--episodes", type=int, metavar="N", help="Train it longer, up to N episodes, also a completed run.")
+@click.option("--boundaries", metavar="EPISODES", help="Resume with these phase boundaries, e.g. 150,400.")
+@click.option("--take-over", is_flag=True, help="Resume a run on this host that was trained on another one.")
+@click.option(
+    "--here", is_flag=True, help="Use the import folders and variables of this shell instead of the saved ones."
+)
+@click.option("--episodes", type=int, metavar="N", help="Train up to episode N; also for a completed run.")
 def resume(run_id: str, boundaries: str | None, take_over: bool, here: bool, episodes: int | None) -> None:
-    """Go on with a run from its newest whole checkpoint, in the background."""
+    """Resume a run from its newest intact checkpoint, in the background."""
     with one_run(run_id) as (database, run):
         curriculum = None
         if boundaries is not None:
@@ -94,7 +96,7 @@ def resume(run_id: str, boundaries: str | None, take_over: bool, here: bool, epi
 @run_argument
 @click.argument("boundaries", metavar="EPISODES")
 def move(run_id: str, boundaries: str) -> None:
-    """Move the boundaries of a run that lie ahead, e.g. `move 3f2a 150,400`."""
+    """Move the future phase boundaries of a run, e.g. `move 3f2a 150,400`."""
     wanted = parse_episodes(boundaries)
     with one_run(run_id) as (database, run):
         current = control.current_curriculum(database, run)
@@ -106,7 +108,7 @@ def move(run_id: str, boundaries: str) -> None:
 @run_argument
 @click.option("--episodes", type=int, required=True, metavar="N", help="The new length.")
 def extend(run_id: str, episodes: int) -> None:
-    """Train a run that trains or waits longer, up to N episodes; `resume --episodes` is for one that has ended."""
+    """Extend a training or waiting run to N episodes; use `resume --episodes` for a run that has ended."""
     with one_run(run_id) as (database, run):
         control.extend(database, run, episodes, ACTOR)
     echo(_REQUESTED)

@@ -18,10 +18,10 @@ from v3core.store.runs import resolve
 
 
 class _Command(click.Command):
-    """A command whose standard output is its own."""
+    """A command that reserves standard output for itself."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run it; what environments and libraries print meanwhile goes to standard error."""
+        """Run it; output of environments and libraries goes to standard error."""
         with own_output():
             return super().invoke(ctx)
 
@@ -59,7 +59,7 @@ def opened() -> Iterator[Database]:
 
 @contextmanager
 def reconciled() -> Iterator[Database]:
-    """The database, the status of its runs compared with the processes that are really there."""
+    """The database, after reconciling the status of its runs with the actual processes."""
     with opened() as database:
         supervisor.reconcile(database)
         yield database
@@ -67,7 +67,7 @@ def reconciled() -> Iterator[Database]:
 
 @contextmanager
 def one_run(prefix: str) -> Iterator[tuple[Database, str]]:
-    """Likewise, with the full id of the run whose id begins so."""
+    """The same, with the full id of the run for an id prefix."""
     with reconciled() as database:
         yield database, resolve(database, prefix)
 
@@ -79,7 +79,7 @@ set_option = click.option(
     "assignments",
     multiple=True,
     metavar="PATH=VALUE",
-    help="Change a setting, any number of times: ppo.epochs=4, policy.experts=16, base.lr=1e-3, phases.warmup.lr=×0.5.",
+    help="Change a setting; may be repeated: ppo.epochs=4, policy.experts=16, base.lr=1e-3, phases.warmup.lr=×0.5.",
 )
 
 
@@ -91,7 +91,7 @@ def environment_options(command: Callable[..., Any]) -> Callable[..., Any]:
         multiple=True,
         metavar="NAME=VALUE",
         callback=_args,
-        help="Argument the environment is made with, such as size=8; may be repeated.",
+        help="Argument of the environment, such as size=8; may be repeated.",
     )
     wrappers = click.option(
         "--wrapper",
@@ -99,8 +99,8 @@ def environment_options(command: Callable[..., Any]) -> Callable[..., Any]:
         multiple=True,
         metavar="NAME",
         callback=_wrappers,
-        help="Wrapper around it, such as FlattenObservation, 'TimeLimit(max_episode_steps=200)' or module:Class; may "
-        "be repeated, innermost first.",
+        help="Wrapper of the environment, such as FlattenObservation, 'TimeLimit(max_episode_steps=200)' or "
+        "module:Class; may be repeated, innermost first.",
     )
     return args(wrappers(command))
 

@@ -16,10 +16,15 @@ from v3core.store.runs import resolve
 @click.argument("run_ids", metavar="[ID]...", nargs=-1)
 @click.option("--experiment", metavar="NAME", help="All runs of this experiment.")
 @click.option("--to", "target", required=True, type=click.Path(path_type=Path), metavar="FILE_OR_FOLDER")
-@click.option("--what", metavar="TABLE", help="The table to export, or `all` into a folder; the episodes if left out.")
-@click.option("--format", "form", type=click.Choice(["csv", "parquet", "json", "tensorboard"]), help="Of a folder.")
+@click.option("--what", metavar="TABLE", help="The table to export, or `all` into a folder; default: episodes.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["csv", "parquet", "json", "tensorboard"]),
+    help="Format of the files in a folder.",
+)
 def export(run_ids: tuple[str, ...], experiment: str | None, target: Path, what: str | None, form: str | None) -> None:
-    """Write what is recorded of runs to a .csv, .parquet or .json file; never sampled.
+    """Export the records of runs to a .csv, .parquet or .json file; never sampled.
 
     A file holds one row per episode, or the table of --what: runs, episodes, expert_loads, evaluations,
     phase_changes, curriculum_revisions, commands, checkpoints, events. JSON without --what holds the whole run.
@@ -45,9 +50,9 @@ def export(run_ids: tuple[str, ...], experiment: str | None, target: Path, what:
 
 
 def _chosen_runs(database: Database, prefixes: tuple[str, ...], experiment: str | None) -> list[str]:
-    """Full ids of the runs named, or of an experiment; each once."""
+    """Full ids of the given runs, or of those of an experiment; each once."""
     if bool(prefixes) == (experiment is not None):
-        raise V3Error("Name either runs or --experiment to export.")
+        raise V3Error("Give either runs or --experiment.")
     if experiment is None:
         return list(dict.fromkeys(resolve(database, prefix) for prefix in prefixes))
     with database.read() as tx:
@@ -58,12 +63,12 @@ def _chosen_runs(database: Database, prefixes: tuple[str, ...], experiment: str 
 @run_argument
 @click.option("--to", "target", required=True, type=click.Path(path_type=Path), metavar="FILE.v3run")
 def archive(run_id: str, target: Path) -> None:
-    """Write a run with its records, checkpoints and log to one file, which another V3 Lab imports."""
+    """Write a run with its records, checkpoints and log to one file, which can be imported into another V3 Lab."""
     from v3core.archive import write_archive  # only here: a worker's start is waited for
 
     with opened() as database:
         written = write_archive(database, resolve(database, run_id), target)
-    missing = f"; {written.missing} more were left out, their files are gone" if written.missing else ""
+    missing = f"; {written.missing} more were skipped because their files are missing" if written.missing else ""
     echo(
         f"{written.episodes} episodes and {written.checkpoints} checkpoints written to {target}, "
         f"{written.bytes:,} bytes{missing}."
@@ -72,10 +77,10 @@ def archive(run_id: str, target: Path) -> None:
 
 @commands.command("import")
 @click.argument("source", type=click.Path(path_type=Path), metavar="FILE.v3run")
-@click.option("--as-new", is_flag=True, help="Under a new id, beside the run that it was made from.")
-@click.option("--allow-import", is_flag=True, help="Take environments of the form module:Env-v0, which import code.")
+@click.option("--as-new", is_flag=True, help="Import under a new id, keeping the original run.")
+@click.option("--allow-import", is_flag=True, help="Allow environments of the form module:Env-v0, which import code.")
 def import_(source: Path, as_new: bool, allow_import: bool) -> None:
-    """Import a run from an archive, all of it or nothing; prints its id."""
+    """Import a run from an archive, completely or not at all; prints its id."""
     from v3core.archive import import_archive
 
     with reconciled() as database:

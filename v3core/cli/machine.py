@@ -1,4 +1,4 @@
-"""This machine: the server, workers, how many at once, what is missing, room on the disk."""
+"""Commands about this machine: the server, workers, slots, checks and disk usage."""
 
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -28,9 +28,9 @@ from v3core.store.sqlite_file import set_aside
 
 
 @commands.command(cls=click.Command)  # the server has its own output
-@click.option("--port", type=int, metavar="N", help=f"Port to listen on; {DEFAULT_PORT} if left out.")
+@click.option("--port", type=int, metavar="N", help=f"Port to listen on; default: {DEFAULT_PORT}.")
 def serve(port: int | None) -> None:
-    """Serve the dashboard in the browser: on 127.0.0.1, unless STREAMLIT_SERVER_ADDRESS says otherwise."""
+    """Serve the dashboard, on 127.0.0.1 unless STREAMLIT_SERVER_ADDRESS is set."""
     from v3core.serve import serve as start
 
     if port == 0:
@@ -41,7 +41,7 @@ def serve(port: int | None) -> None:
 @commands.command()
 @run_argument
 def worker(run_id: str) -> int:
-    """Train a queued run in a child of this process; the queue starts workers this way."""
+    """Train a queued run in a child process; the queue starts workers with this command."""
     with opened() as database:
         run = resolve(database, run_id)
     return run_monitored(run)
@@ -50,19 +50,19 @@ def worker(run_id: str) -> int:
 @commands.command()
 @click.argument("number", metavar="[N]", required=False)
 def slots(number: str | None) -> None:
-    """Show how many runs train at once on this machine, or set it: a number, or `auto` for one per core."""
+    """Show or set how many runs train at once on this machine: a number, or `auto` for one per core."""
     with opened() as database:
         if number is not None:
             launcher.set_slots(database, launcher.parse_slots(number))
         supervisor.reconcile(database)
         limit, active = launcher.slots(database), launcher.slots_in_use(database)
-    echo(f"{limit} {'run' if limit == 1 else 'runs'} may train at once on this machine; {active} now.")
+    echo(f"{limit} {'run' if limit == 1 else 'runs'} can train at once on this machine; {active} active now.")
 
 
 @commands.command()
-@click.option("--delete", "remove", is_flag=True, help="Delete them; without it they are only listed.")
+@click.option("--delete", "remove", is_flag=True, help="Delete the files; otherwise they are only listed.")
 def tidy(remove: bool) -> int:
-    """List what deleted runs and cut-off writes have left in the data folder, or delete it."""
+    """List leftovers of deleted runs and interrupted writes in the data folder, or delete them."""
     with reconciled() as database:
         found = housekeeping.leftovers(database)
         problems = housekeeping.remove_leftovers(found) if remove else []
@@ -70,9 +70,9 @@ def tidy(remove: bool) -> int:
         echo(f"{housekeeping.in_words(leftover.bytes):>8}  {leftover.path}")
     room = housekeeping.in_words(sum(leftover.bytes for leftover in found))
     if not found:
-        echo("Nothing is left over.")
+        echo("Nothing to tidy.")
     elif not remove:
-        echo(f"{room} that belong to no run of {database.describe()}; delete them with --delete.")
+        echo(f"{room} that belong to no run in {database.describe()}; delete them with --delete.")
     if problems:
         return fail(f"{problems[0]}{f' And {len(problems) - 1} more.' if len(problems) > 1 else ''}", 1)
     return 0
@@ -80,7 +80,7 @@ def tidy(remove: bool) -> int:
 
 @commands.command()
 def compact() -> None:
-    """Give the space of deleted runs in the database back to the disk; no run may train meanwhile."""
+    """Reclaim the disk space of deleted runs in the database; refused while a run trains."""
     with reconciled() as database:
         before, after = housekeeping.compact(database)
     echo(f"{before:,} bytes before, {after:,} bytes after.")
@@ -88,13 +88,16 @@ def compact() -> None:
 
 @commands.command()
 @click.option(
-    "--set-aside-database", "aside", is_flag=True, help="Rename a damaged SQLite database, so that a new one can begin."
+    "--set-aside-database",
+    "aside",
+    is_flag=True,
+    help="Rename a damaged SQLite database, so that a new one can be created.",
 )
-@click.option("--env", metavar="ID", help="Examine this environment instead: does it keep to Gymnasium's API?")
+@click.option("--env", metavar="ID", help="Check this environment against Gymnasium's API instead.")
 @environment_options
 @json_option
 def doctor(aside: bool, env: str | None, env_args: dict[str, EnvArg], wrappers: tuple[str, ...], as_json: bool) -> int:
-    """Say what is missing on this machine, and how to get it; with --env, what is wrong with an environment."""
+    """Check this machine and the database; with --env, check an environment."""
     if env is not None:
         from v3core.environment_report import report_on
 
@@ -102,7 +105,7 @@ def doctor(aside: bool, env: str | None, env_args: dict[str, EnvArg], wrappers: 
         return fail(fault, 1) if fault else 0
     if aside:
         target = set_aside(database_url(), datetime.now(UTC))
-        echo(f"The damaged database is now {target}; the next command begins a new one.")
+        echo(f"The damaged database is now {target}; the next command creates a new one.")
         return 0
     from v3core.doctor import examine
 

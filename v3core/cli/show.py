@@ -37,7 +37,9 @@ from v3core.store.runs import get_run, list_runs, resolve
 
 @commands.command()
 @json_option
-@click.option("--sizes", is_flag=True, help="And how much room each takes: in the database, about, and in files.")
+@click.option(
+    "--sizes", is_flag=True, help="Also show the disk usage of each run: in the database (estimated) and in files."
+)
 def runs(as_json: bool, sizes: bool) -> None:
     """List all runs, newest first."""
     with reconciled() as database:
@@ -82,7 +84,7 @@ def _in_words(size: housekeeping.RunSize) -> str:
 @run_argument
 @json_option
 def show(run_id: str, as_json: bool) -> None:
-    """Show a run: how it stands, what was asked of it and what came of that, and its history."""
+    """Show a run: its state, its commands with their outcomes, and its history."""
     with one_run(run_id) as (database, found):
         run = get_run(database, found)
         asked, history = read_commands(database, run.id), read_events(database, run.id)
@@ -108,41 +110,41 @@ def show(run_id: str, as_json: bool) -> None:
 
 @commands.command()
 @run_argument
-@click.option(
-    "--lines", type=click.IntRange(1), default=200, show_default=True, metavar="N", help="How many of the newest."
-)
-@click.option("--traceback", is_flag=True, help="Print where in the program a failure arose instead.")
+@click.option("--lines", type=click.IntRange(1), default=200, show_default=True, metavar="N", help="Number of lines.")
+@click.option("--traceback", is_flag=True, help="Print the traceback of a failure instead.")
 def log(run_id: str, lines: int, traceback: bool) -> None:
-    """Print the end of what a run's worker printed."""
+    """Print the end of a run's log."""
     with one_run(run_id) as (database, found):
         run = get_run(database, found)
         text = run.traceback if traceback else read_log_tail(run.id, lines, database.data_dir)
     if traceback and not text:
-        raise V3Error(f"Run {run.id[:8]} '{run.name}' is {run.status} and has no traceback; leave out --traceback.")
+        raise V3Error(f"Run {run.id[:8]} '{run.name}' is {run.status} and has no traceback; omit --traceback.")
     if not text and run.started_at is not None:
         file = log_file(run.id)
-        raise V3Error(f"Run {run.id[:8]} '{run.name}' has no log here; its worker wrote {file} on {run.host}.")
-    echo(text or "The log is empty so far.", err=not text)
+        raise V3Error(f"Run {run.id[:8]} '{run.name}' has no log here; its worker wrote to {file} on {run.host}.")
+    echo(text or "The log is still empty.", err=not text)
 
 
 @commands.command()
 @click.argument("checkpoint", metavar="CHECKPOINT_OR_ID")
 @click.option(
-    "--episodes", type=click.IntRange(1, 10_000), default=10, show_default=True, metavar="K", help="How many."
+    "--episodes", type=click.IntRange(1, 10_000), default=10, show_default=True, metavar="K", help="Number of episodes."
 )
 @click.option(
     "--seed",
     type=click.IntRange(0, MAX_SEED),
     metavar="S",
-    help="Start from; that of every run's evaluations if left out.",
+    help="First seed; default: that of all evaluations.",
 )
-@click.option("--sampled/--likeliest", default=None, help="How to act; as the run was evaluated if left out.")
-@click.option("--checkpoint", "at", type=click.IntRange(0), metavar="N", help="Of a run: its checkpoint at episode N.")
+@click.option(
+    "--sampled/--likeliest", default=None, help="How actions are chosen; default: as in the run's evaluations."
+)
+@click.option("--checkpoint", "at", type=click.IntRange(0), metavar="N", help="Use the run's checkpoint at episode N.")
 @json_option
 def evaluate(
     checkpoint: str, episodes: int, seed: int | None, sampled: bool | None, at: int | None, as_json: bool
 ) -> None:
-    """Play episodes with a checkpoint, or the newest of a run: no routing noise, nothing learned."""
+    """Evaluate a checkpoint, or the newest one of a run: no routing noise, no learning."""
     from v3core.training import inference  # torch: seconds to import
     from v3core.training.evaluation import EVALUATION_SEED
 
@@ -175,14 +177,14 @@ def evaluate(
 
 
 def _checkpoint(path_or_id: str, episode: int | None) -> tuple[Path, set[str] | None]:
-    """A checkpoint file, and the environments that it may import: of a named file any, of a run its own."""
+    """A checkpoint file, and the environments that it may import: any for a file, those of the run for a run."""
     path = Path(path_or_id)
     if path.is_file():
         if episode is not None:
-            raise V3Error("--checkpoint goes with the id of a run; a file is a checkpoint already.")
+            raise V3Error("--checkpoint is only valid with the id of a run, not with a checkpoint file.")
         return path, None
     if path.suffix or len(path.parts) > 1:
-        raise V3Error(f"There is no checkpoint file {path}; `runs --json` names the newest of each run.")
+        raise V3Error(f"There is no checkpoint file {path}; `runs --json` lists the newest of each run.")
     with opened() as database:
         run = resolve(database, path_or_id)
         chosen = _checkpoint_at(database, run, episode)
@@ -192,7 +194,7 @@ def _checkpoint(path_or_id: str, episode: int | None) -> tuple[Path, set[str] | 
 
 
 def _checkpoint_at(database: Database, run_id: str, episode: int | None) -> Path:
-    """The run's checkpoint at that episode, or its newest whole one."""
+    """The run's checkpoint at that episode, or its newest intact one."""
     with database.read() as tx:
         whole = list(whole_checkpoints(database, tx, run_id)) if episode is not None else []
         row = newest_whole(database, tx, run_id) if episode is None else None
@@ -200,9 +202,9 @@ def _checkpoint_at(database: Database, run_id: str, episode: int | None) -> Path
     if found is not None:
         return database.data_dir / found.path
     if episode is None:
-        raise V3Error(f"{run_id} has no checkpoint yet; wait until it has begun to train.")
+        raise V3Error(f"{run_id} has no checkpoint yet; wait until training has started.")
     there = ", ".join(str(candidate.episode) for candidate in reversed(whole)) or "none"
-    raise V3Error(f"{run_id} has no whole checkpoint at episode {episode}; it has them at: {there}.")
+    raise V3Error(f"{run_id} has no intact checkpoint at episode {episode}; available:  {there}.")
 
 
 @commands.command()
@@ -210,7 +212,7 @@ def _checkpoint_at(database: Database, run_id: str, episode: int | None) -> Path
 @environment_options
 @json_option
 def graph(env: str, env_args: dict[str, EnvArg], wrappers: tuple[str, ...], as_json: bool) -> None:
-    """Show the state graph that an environment gets, and its actions."""
+    """Show the state graph and the actions of an environment."""
     from v3core.environments.describe import as_dict, as_text
     from v3core.environments.examine import look
 

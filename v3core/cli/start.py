@@ -28,16 +28,16 @@ from v3core.store.runs import get_run, list_runs
 @commands.command()
 @click.option("--env", required=True, metavar="ID", help="Gymnasium environment id, e.g. CartPole-v1.")
 @environment_options
-@click.option("--curriculum", default="v3", show_default=True, metavar="FILE_OR_PRESET", help="What to train under.")
-@click.option("--episodes", type=int, metavar="N", help="Length of the run; the recipe's if left out.")
-@click.option("--seed", type=int, default=1, show_default=True, metavar="S", help="Decides every random number.")
-@click.option("--name", metavar="NAME", help="Shown in lists; made from the other options if left out.")
+@click.option("--curriculum", default="v3", show_default=True, metavar="FILE_OR_PRESET", help="Preset or YAML file.")
+@click.option("--episodes", type=int, metavar="N", help="Length of the run; default: from the recipe.")
+@click.option("--seed", type=int, default=1, show_default=True, metavar="S", help="Seed of all random numbers.")
+@click.option("--name", metavar="NAME", help="Name shown in lists; default: made from the other options.")
 @click.option(
     "--scale/--no-scale",
     default=None,
-    help="Move the boundaries in proportion to N. If left out, a preset is scaled when it does not fit.",
+    help="Scale phase boundaries to the length of the run. By default a preset is scaled if it does not fit.",
 )
-@click.option("--evaluate", type=click.IntRange(0, 10_000), metavar="K", help="Episodes of an evaluation; 0 for none.")
+@click.option("--evaluate", type=click.IntRange(0, 10_000), metavar="K", help="Episodes per evaluation; 0 for none.")
 @click.option(
     "--evaluate-every", type=click.IntRange(1), metavar="N", help="Evaluate every N episodes, and at the end."
 )
@@ -85,10 +85,10 @@ def train(
 @commands.command()
 @click.option("--env", required=True, metavar="ID", help="Gymnasium environment id, e.g. CartPole-v1.")
 @environment_options
-@click.option("--curricula", default="v3", show_default=True, metavar="A,B", help="Files or presets.")
+@click.option("--curricula", default="v3", show_default=True, metavar="A,B", help="YAML files or presets.")
 @click.option("--seeds", default="1", show_default=True, metavar="S", help="One run per curriculum and seed: 1-5.")
-@click.option("--episodes", type=int, metavar="N", help="Length of each run; the recipe's if left out.")
-@click.option("--experiment", metavar="NAME", help="The group's name; made from the other options if left out.")
+@click.option("--episodes", type=int, metavar="N", help="Length of each run; default: from the recipe.")
+@click.option("--experiment", metavar="NAME", help="Name of the group; default: made from the other options.")
 @click.option("--priority", type=click.IntRange(-MOST_PRIORITY, MOST_PRIORITY), default=0, show_default=True)
 @set_option
 def sweep(
@@ -122,12 +122,12 @@ def sweep(
 
 
 @commands.command(cls=click.Command)  # it may become the server, which has its own output
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON object, and open nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object and do not open the browser.")
 def demo(as_json: bool) -> None:
-    """Train the demo in the background, one policy with and without a curriculum, and open it in the browser.
+    """Start the demo in the background, one policy with and without a curriculum, and open it in the browser.
 
-    Prints the run ids. While the runs of an earlier call are unfinished it starts none. In a terminal it becomes
-    `serve` unless the dashboard is served already; elsewhere it only names the page.
+    Prints the run ids. While the runs of an earlier call are unfinished it starts no new ones. In a terminal it then
+    serves the dashboard unless it is already running; otherwise it only prints the page's address.
     """
     with own_output():
         first = _start_demo(as_json)
@@ -136,7 +136,7 @@ def demo(as_json: bool) -> None:
 
 
 def _start_demo(as_json: bool) -> str:
-    """Say which runs the demo has; returns the id of the first."""
+    """Print the runs of the demo; returns the id of the first."""
     with reconciled() as database:
         ids = demo_runs.start_demo(database)
         started = [get_run(database, run_id) for run_id in ids]
@@ -148,7 +148,7 @@ def _start_demo(as_json: bool) -> str:
     for run_id in ids:
         echo(run_id)
     echo(
-        f"The demo trains in the background, as experiment '{experiment}': watch it on the dashboard (`{SERVE}`; "
+        f"The demo trains in the background as experiment '{experiment}'. Watch it on the dashboard (`{SERVE}`; "
         f"{Address.of_settings().url}{address} compares its runs), or with `runs` and `show ID`.",
         err=True,
     )
@@ -156,19 +156,19 @@ def _start_demo(as_json: bool) -> str:
 
 
 def _check_environments(setup: EnvironmentSetup, curricula: Sequence[Curriculum]) -> None:
-    """Refuse what cannot be trained on, and say what is odd."""
+    """Refuse environments that cannot be trained on, and print warnings."""
     for warning in check_launch(setup, curricula, allow_import=True).warnings:
         echo(f"Warning: {warning}", err=True)
 
 
 def _evaluated(recipe: Recipe, episodes: int | None, every: int | None) -> Recipe:
-    """The recipe with what was asked of its evaluations."""
+    """The recipe with the given evaluation settings."""
     asked = {"evaluation.episodes": episodes, "evaluation.every": every}
     return overridden(recipe, {path: value for path, value in asked.items() if value is not None})
 
 
 def _fitted(name_or_path: str, episodes: int, scale: bool | None) -> tuple[Curriculum, str]:
-    """The curriculum for a run of `episodes`, and a sentence where its boundaries were moved."""
+    """The curriculum for a run of `episodes`, and a sentence if its boundaries were moved."""
     curriculum, is_preset = load_curriculum(name_or_path)
     if episodes < 1:
         raise V3Error(f"A run cannot have {episodes} episodes; choose 1 or more.")

@@ -71,11 +71,11 @@ def check_edit(old: Curriculum, new: Curriculum, progress: Progress) -> None:
         if was != asked:
             raise V3Error(
                 f"Phase {number + 1} '{was.name}' ended at episode {progress.starts[number + 1].episode} and the run "
-                f"is at {progress.episode}; only what lies ahead can be changed."
+                f"is at {progress.episode}; only future phases can be changed."
             )
     if current >= len(new.phases):
         raise V3Error(
-            f"The run is in phase {current + 1} '{old.phases[current].name}', which the new curriculum lacks."
+            f"The run is in phase {current + 1} '{old.phases[current].name}', which is missing from the new curriculum."
         )
     if (here := environment_at(old, current)) != (there := environment_at(new, current)):
         raise V3Error(
@@ -120,8 +120,8 @@ def _check_end_lies_ahead(number: int, phase: Phase, progress: Progress, *, in_f
     complete = progress.episode - progress.starts[-1].episode
     if in_force and phase.until.max_episodes is not None and phase.until.max_episodes <= complete:
         raise V3Error(
-            f"{who} would end after {phase.until.max_episodes} episodes, but has had {complete} already; "
-            f"choose {complete + 1} or more."
+            f"{who} would end after {phase.until.max_episodes} episodes, but already has {complete} episodes; choose "
+            f"{complete + 1} or more."
         )
 
 

@@ -9,9 +9,9 @@ from v3core.curriculum.until import DEFAULT_WINDOW, Until
 from v3core.errors import V3Error, explain
 
 HOW_TO_WRITE_AN_END = (
-    "An end is a count of complete episodes (1000), of environment steps (step 50000), or a trigger: return ≥ 450 "
-    "(100) ends the phase once the mean return of its last 100 episodes is 450; add 'after 200' for at least and "
-    "'within 1500' for at most that many of its episodes."
+    "Enter a number of completed episodes (1000), of environment steps (step 50000), or a trigger: return ≥ 450 "
+    "(100) ends the phase once the mean return of its last 100 episodes reaches 450. Add 'after 200' for a minimum "
+    "and 'within 1500' for a maximum number of episodes in the phase."
 )
 
 _COUNT = re.compile(r"(?:(episode|step)s?\s+)?(-?\d[\d,_]*)", re.IGNORECASE)
@@ -53,7 +53,7 @@ def parse_end(text: str) -> Until | None:
         return Until(step=number) if unit == "step" else Until(episode=number)
     found = _TRIGGER.fullmatch(text)
     if found is None:
-        raise V3Error(f"End '{text}' cannot be read; write 1000, step 50000 or return ≥ 450 (100).")
+        raise V3Error(f"End '{text}' cannot be parsed; write 1000, step 50000 or return ≥ 450 (100).")
     metric = found["metric"].lower()
     if metric not in METRICS:
         raise V3Error(f"End '{text}' watches '{metric}'; choose {', '.join(METRICS[:-1])} or {METRICS[-1]}.")
@@ -66,7 +66,9 @@ def parse_end(text: str) -> Until | None:
     except ValidationError as error:
         raise V3Error(explain(error, f"End '{text}'")) from None
     except ValueError:
-        raise V3Error(f"End '{text}' compares with '{found['level']}', which is no number; write 450 or 0.9.") from None
+        raise V3Error(
+            f"End '{text}' compares with '{found['level']}', which is not a number; write 450 or 0.9."
+        ) from None
 
 
 def _whole(text: str | None) -> int | None:

@@ -29,8 +29,8 @@ def fit_problem(number: int, phase: Phase, episodes: int) -> str:
         )
     if until is not None and until.is_trigger and (needed := max(until.window, until.min_episodes)) >= episodes:
         return (
-            f"Phase {number} '{phase.name}' ends after {needed} of its episodes at the earliest, but the run has "
-            f"only {episodes} episodes; lower its 'window' and 'min_episodes' or train longer."
+            f"Phase {number} '{phase.name}' ends after {needed} episodes at the earliest, but the run has only "
+            f"{episodes} episodes; lower its 'window' and 'min_episodes' or train longer."
         )
     return ""
 
@@ -65,8 +65,7 @@ def scaled(curriculum: Curriculum, episodes: int) -> Curriculum:
         if not curriculum.boundaries:
             return curriculum.model_copy(update={"episodes": episodes})
         raise V3Error(
-            f"Curriculum '{curriculum.name}' does not say how many episodes it is for, so it cannot be scaled; "
-            "add 'episodes: N' to it."
+            f"Curriculum '{curriculum.name}' does not set 'episodes', so it cannot be scaled; add 'episodes: N' to it."
         )
     factor = episodes / curriculum.episodes
     ends = _scaled_ends(curriculum, factor, episodes)
@@ -149,5 +148,5 @@ def check_experts(curriculum: Curriculum, experts: int) -> None:
             chosen_among = "1 expert" if experts == 1 else f"{experts} experts"
             raise V3Error(
                 f"Phase {number} '{phase.name}' has top_k {phase.top_k}, but the router has {chosen_among} to choose "
-                "among; lower it, or give the network more experts."
+                "from; lower it, or use more experts."
             )

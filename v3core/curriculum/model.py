@@ -120,7 +120,7 @@ class _Phase(Frozen):
             value = getattr(self, knob)
             if isinstance(value, Ramp) and value.over is None:
                 raise ValueError(
-                    f"phase '{self.name}' ends by a trigger, so nobody knows how long its ramp of {knob} takes; give "
+                    f"phase '{self.name}' ends by a trigger, so the length of its ramp of {knob} is unknown; give "
                     "the ramp 'over: {episodes: N}' or the trigger 'max_episodes'."
                 )
         return self
@@ -155,17 +155,17 @@ def order_problem(phases: Mapping[int, Phase], number: int, *, last: bool) -> st
     if same := next((earlier for earlier, other in before.items() if other.name == phase.name), None):
         return f"Phases {same} and {number} are both named '{phase.name}'; rename one of them."
     if phase.until is None:
-        return "" if last else f"Phase {number} '{phase.name}' has no end; only the last phase may leave 'until' out."
+        return "" if last else f"Phase {number} '{phase.name}' has no end; only the last phase can omit 'until'."
     if last:
-        return f"Phase {number} '{phase.name}' is the last and lasts to the end of the run; leave its 'until' out."
+        return f"Phase {number} '{phase.name}' is the last and lasts until the end of the run; remove its 'until'."
     for unit in ("episode", "step"):
         end = getattr(phase.until, unit)
         ends = {earlier: getattr(other.until, unit, None) for earlier, other in before.items()}
         for earlier, previous in ends.items():
             if end is not None and previous is not None and end <= previous:
                 return (
-                    f"Phase {number} '{phase.name}' ends at {unit} {end} but phase {earlier} "
-                    f"'{phases[earlier].name}' ends at {previous}; each phase must end later than the one before."
+                    f"Phase {number} '{phase.name}' ends at {unit} {end} but phase {earlier} '{phases[earlier].name}' "
+                    f"ends at {previous}; each phase must end after the previous one."
                 )
     return ""
 
@@ -188,7 +188,7 @@ class Architecture(Frozen):
     def _one_expert_is_one(self) -> Self:
         for name in ("experts", "shared_experts", "expert_width_times"):
             if self.single_expert and getattr(self, name) is not None:
-                raise ValueError(f"'policy' has single_expert and {name}; the one decides the other, leave one out.")
+                raise ValueError(f"'policy' has single_expert and {name}; these conflict; remove one.")
         return self
 
 

@@ -46,7 +46,7 @@ def load_file(path: Path) -> Curriculum:
     try:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError:
-        raise V3Error(f"Curriculum file {path} is not text; it must be YAML in UTF-8.") from None
+        raise V3Error(f"Curriculum file {path} is not a text file; it must be YAML in UTF-8.") from None
     except OSError as error:
         raise V3Error(f"Curriculum file {path} cannot be read: {error.strerror or error}.") from None
     return parse(text, subject=f"Curriculum file {path}")

@@ -25,7 +25,7 @@ def format_value(value: Value | None) -> str:
 def describe_architecture(policy: Architecture) -> str:
     """What a curriculum changes of the recipe's network, as in `7 experts, 1 shared, experts ×0.5 as wide`."""
     if policy.single_expert:
-        parts = ["one expert as wide as all of the recipe's together"]
+        parts = ["one expert as wide as all of the recipe's experts together"]
     else:
         parts = [
             text
@@ -37,8 +37,8 @@ def describe_architecture(policy: Architecture) -> str:
             if value is not None
         ]
     if policy.graph is not None:
-        parts.append({"mlp": "no messages between nodes"}.get(policy.graph, f"graph layers {policy.graph}"))
-    return ", ".join(parts) or "as in the recipe"
+        parts.append({"mlp": "no message passing"}.get(policy.graph, f"graph layers {policy.graph}"))
+    return ", ".join(parts) or "from the recipe"
 
 
 def parse_value(text: str, knob: str) -> Value | None:
@@ -69,7 +69,7 @@ def _read(text: str) -> Value:
     if found := _OVER.search(text):
         episodes, text = int(found[1].replace(",", "")), text[: found.start()]
         if episodes < 1:
-            raise V3Error("must take 1 episode or more")
+            raise V3Error("must last 1 episode or more")
         over = Over(episodes=episodes)
     shape = next((known for known in _SHAPES if text.lower().endswith(f" {known}")), None)
     ends = _ARROW.split(text.removesuffix(text[-len(shape) :]).strip() if shape else text)
@@ -89,7 +89,7 @@ def _read_level(text: str) -> Level:
     try:
         number = float(text[1:] if is_factor else text)
     except ValueError:
-        raise V3Error("cannot be read; write a number, a factor (×0.5) or a ramp (1 → 0.5)") from None
+        raise V3Error("cannot be parsed; write a number, a multiple (×0.5) or a ramp (1 → 0.5)") from None
     return Times.model_construct(times=number) if is_factor else number
 
 

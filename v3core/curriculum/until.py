@@ -34,26 +34,28 @@ class Until(Frozen):
     min_episodes: Annotated[int, Field(ge=0)] = 0
     """The trigger does not end the phase before this many episodes of it are complete."""
     max_episodes: Annotated[int, Field(ge=1)] | None = None
-    """The phase ends after this many of its episodes in any case; without it, a trigger may never end the phase."""
+    """The phase ends after this many episodes in any case; if omitted, a trigger that never fires never ends it."""
 
     @model_validator(mode="after")
     def _exactly_one_end(self) -> Self:
         ends = [name for name in ("episode", "step", "metric") if getattr(self, name) is not None]
         if len(ends) != 1:
             said = " and ".join(f"'{name}'" for name in ends) or "none"
-            raise ValueError(f"A phase ends by exactly one of 'episode', 'step' and 'metric'; this 'until' has {said}.")
+            raise ValueError(
+                f"An 'until' must have exactly one of 'episode', 'step' and 'metric'; this one has {said}."
+            )
         if self.metric is None:
             if stray := next((name for name in _OF_TRIGGERS if name in self.model_fields_set), None):
-                raise ValueError(f"'{stray}' belongs to a trigger; leave it out of an 'until' with '{ends[0]}'.")
+                raise ValueError(f"'{stray}' belongs to a trigger; remove it from the 'until' with '{ends[0]}'.")
             return self
         if (self.at_least is None) == (self.at_most is None):
-            raise ValueError(f"A trigger on {self.metric} needs one of 'at_least' and 'at_most'; give one.")
+            raise ValueError(f"A trigger on {self.metric} needs either 'at_least' or 'at_most'.")
         if self.metric == "success" and not 0 <= self.threshold <= 1:
-            raise ValueError(f"A trigger on success has {self.threshold:g}; it is a share, so choose from 0 to 1.")
+            raise ValueError(f"A trigger on success has {self.threshold:g}; it is a rate, so choose from 0 to 1.")
         if self.max_episodes is not None and self.max_episodes < max(self.window, self.min_episodes):
             raise ValueError(
-                f"A trigger on {self.metric} has max_episodes {self.max_episodes}, before it can hold: raise it to "
-                f"{max(self.window, self.min_episodes)} (its 'window' and 'min_episodes') or lower those."
+                f"A trigger on {self.metric} has max_episodes {self.max_episodes}, too few for it to fire: raise it "
+                f"to {max(self.window, self.min_episodes)} (its 'window' and 'min_episodes') or lower these."
             )
         return self
 

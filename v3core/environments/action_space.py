@@ -42,10 +42,10 @@ def action_spec(space: spaces.Space[object]) -> ActionSpec:
             kind = "whole numbers in a Box" if isinstance(space, spaces.Box) else f"a {type(space).__name__} space"
             raise V3Error(
                 f"its actions are {kind}; the policy acts in Discrete, MultiDiscrete, MultiBinary and float Box "
-                "spaces: wrap it in one that translates."
+                "spaces: use a wrapper that translates them."
             )
     if not 1 <= spec.outputs <= MAX_OUTPUTS:
-        raise V3Error(f"its actions need {spec.outputs} outputs, and the policy has 1 to {MAX_OUTPUTS}.")
+        raise V3Error(f"its actions need {spec.outputs} outputs, but the policy supports 1 to {MAX_OUTPUTS}.")
     return spec
 
 
@@ -77,13 +77,13 @@ def mask_writer(actions: ActionSpec) -> Callable[[Any, NDArray[np.bool_]], None]
         try:
             values = np.asarray(mask)
         except ValueError:  # nested sequences of different lengths
-            raise ValueError(f"the action mask is no array of shape {expected}") from None
+            raise ValueError(f"the action mask is not an array of shape {expected}") from None
         if values.shape != expected:
             raise ValueError(f"the action mask has shape {values.shape}, not {expected}")
         if values.dtype.kind not in "biu":
             raise ValueError(f"the action mask is of type {values.dtype}, not of bool")
         if values.dtype.kind != "b" and ((values != 0) & (values != 1)).any():
-            raise ValueError("the action mask holds numbers that are neither 0 nor 1")
+            raise ValueError("the action mask contains numbers other than 0 and 1")
         row[:] = values
         if len(firsts) == 1:
             if not row.any():

@@ -237,9 +237,9 @@ class EnvironmentBatch:
     def _replay(self, number: int, episode: UnfinishedEpisode, interrupted: Callable[[], bool]) -> None:
         env, unwrapped, row = self._envs[number], self._unwrapped[number], self._rows[number]
         if episode.actions is None:
-            raise ReplayError("an episode was too long to be played again")
+            raise ReplayError("an episode was too long to be replayed")
         if episode.origin is None:
-            raise ReplayError("the random numbers of the environment cannot be set back")
+            raise ReplayError("the random generator of the environment cannot be restored")
         try:
             if isinstance(episode.origin, int):
                 observation, info = env.reset(seed=episode.origin)
@@ -251,7 +251,7 @@ class EnvironmentBatch:
                 leave_if(interrupted)
                 observation, reward, terminated, truncated, info = env.step(action)
                 if terminated or truncated:
-                    raise ReplayError("an episode played again ended early")
+                    raise ReplayError("a replayed episode ended early")
             self._encode(observation, row)
             self._rewards[number] = reward_of(reward)
             if self._maskable:
@@ -259,11 +259,11 @@ class EnvironmentBatch:
         except (KeyboardInterrupt, ReplayError, LeftEarlyError):
             raise
         except BaseException as problem:  # an environment's own code may raise anything, SystemExit too
-            raise ReplayError(f"an episode played again raised {type(problem).__name__}") from problem
+            raise ReplayError(f"a replayed episode raised {type(problem).__name__}") from problem
         before = (episode.observation.tobytes(), np.float64(episode.reward).tobytes(), episode.generator)
         after = (row.tobytes(), self._rewards[number].tobytes(), plain(generator_state(unwrapped)))
         if before != after or not _same_mask(episode.mask, None if self.masks is None else self.masks[number]):
-            raise ReplayError("an episode played again went another way")
+            raise ReplayError("a replayed episode diverged")
 
     def _success(self, info: dict[str, Any], terminated: bool, reward: float) -> bool | None:
         """What the environment says; MiniGrid rewards success alone, and says nothing else."""

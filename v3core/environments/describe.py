@@ -56,7 +56,7 @@ def _part(part: NodePart) -> str:
     name = f"'{part.name}': " if part.path else ""
     match part.kind:
         case "hub":
-            return f"{name}one global node, joined to every node of the key"
+            return f"{name}one global node, connected to every node of the key"
         case "features":
             each = "a node for each" if part.group == 1 else f"a node for every {part.group}"
             return f"{name}{part.size} numbers, {each}; all see each other"
@@ -69,7 +69,7 @@ def _part(part: NodePart) -> str:
             size = " × ".join(map(str, part.shape))
             return f"{name}image of {size}, {part.nodes} cells of a feature map; each sees its 8 neighbours"
         case "words":
-            return f"{name}a text: how often each of {len(part.labels)} words is in it, and others; one node"
+            return f"{name}a text: the count of each of {len(part.labels)} words, and of other words; one node"
         case "categories" if part.nodes == 1:
             return f"{name}one of {part.categories[0]} values, one node"
         case "categories":
@@ -118,15 +118,15 @@ def describe_seen(env: gymnasium.Env[Any, Any], spec: EnvironmentSpec, info_keys
     )
     obeyed = spec.environment.view >= 2 and spec.actions.mask_size > 0
     if masks and obeyed:
-        sentences.append(f"It obeys {masks[0]}.")
+        sentences.append(f"The policy obeys {masks[0]}.")
     left_out = [*lost, *([] if obeyed else masks)]
     if IN_INFO in keys:
-        left_out.append(f"the observation's '{IN_INFO}' as a mask, which must be in info")
+        left_out.append(f"the observation's '{IN_INFO}' as a mask (masks must be in info)")
     unused = sorted(str(key) for key in info_keys if key not in _USED and key != IN_INFO)
     if unused:
         left_out.append(f"info's {_listed(unused)}")
     if left_out:
-        sentences.append(f"Left out: {', '.join(left_out)}.")
+        sentences.append(f"Not used: {', '.join(left_out)}.")
     return " ".join(sentences)
 
 

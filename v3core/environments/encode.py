@@ -90,7 +90,7 @@ def _numbers(part: NodePart, entries: slice, dtype: str) -> Encoder:
         if values.dtype.kind not in kinds:
             raise _wrong_type(part, values)
         if fits is not None and values.dtype.name not in fits and (values.min() < 0 or values.max() > 255):
-            raise ValueError(f"the observation{_named(part)} holds a number that is no byte")
+            raise ValueError(f"the observation{_named(part)} contains a number that is not a byte")
         if part.channels_first:
             values = values.transpose(1, 2, 0)
         row[entries] = values if one_axis else values.reshape(-1)
@@ -144,7 +144,7 @@ def _words(part: NodePart, entries: slice) -> Encoder:
 
     def write(observation: Any, row: NDArray[Any]) -> None:
         if not isinstance(observation, str):
-            raise ValueError(f"the observation{_named(part)} is a {type(observation).__name__}, not a text")
+            raise ValueError(f"the observation{_named(part)} is a {type(observation).__name__}, not a string")
         row[entries] = bag(observation)
 
     return write
@@ -159,7 +159,7 @@ def _wrong_type(part: NodePart, values: NDArray[Any]) -> ValueError:
 
 
 def _no_category(part: NodePart) -> ValueError:
-    return ValueError(f"the observation{_named(part)} holds a category that its space does not have")
+    return ValueError(f"the observation{_named(part)} contains a category outside its space")
 
 
 def _named(part: NodePart) -> str:

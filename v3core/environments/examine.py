@@ -100,7 +100,7 @@ def examine(setup: EnvironmentSetup, *, seconds: float, say: Callable[[str], Non
         with _made(setup, watch) as (env, spec):
             _ask_gymnasium(env.unwrapped, report, watch)
     except _EnoughError:
-        report.warnings.append(f"Its check ended after {seconds:g} s, before all of it was looked at.")
+        report.warnings.append(f"The check ended after {seconds:g} s, before it was complete.")
     except V3Error as problem:
         report.fault = str(problem)
     report.warnings = list(dict.fromkeys(report.warnings))
@@ -162,7 +162,7 @@ class _Look:
             self._check_mask()
             check_action_space(self._action_space, self._env.action_space)
             if self._env.observation_space != self._observation_space:
-                self._report.warnings.append(f"Its observation_space changes with {call}; the first one counts.")
+                self._report.warnings.append(f"Its observation_space changes with {call}; the first one is used.")
         self.over = False
         return row
 
@@ -219,11 +219,11 @@ def _outside(observation: Any, space: spaces.Space[Any]) -> str | None:
             return None
         if isinstance(space, spaces.Box) and isinstance(observation, np.ndarray):
             if observation.dtype != space.dtype:
-                return f"of type {observation.dtype} where its observation_space says {space.dtype}"
-            return "beyond the bounds of its observation_space"
+                return f"of type {observation.dtype} but its observation_space has {space.dtype}"
+            return "outside the bounds of its observation_space"
     except Exception:  # a space may be the environment's own class
         return None
-    return "not one of its observation_space"
+    return "not in its observation_space"
 
 
 def _action(env: gymnasium.Env[Any, Any], info: dict[str, Any], random: np.random.Generator) -> Any:

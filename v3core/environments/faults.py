@@ -109,8 +109,8 @@ def success_of(info: Mapping[str, Any]) -> tuple[bool | None, str | None]:
         if isinstance(plain, bool | int | float) and plain in (0, 1):
             return bool(plain), None
         odd = odd or (
-            f"{STEP} returned info['{key}'] = {_short(value)} at an episode's end, which is neither True nor False; "
-            "such an episode's success is not recorded."
+            f"{STEP} returned info['{key}'] = {_short(value)} at the end of an episode, which is neither True nor "
+            "False; the success of such an episode is not recorded."
         )
     return None, odd
 
@@ -156,7 +156,7 @@ def described(value: Any) -> str:
     if value is None or isinstance(value, bool | int | float | np.generic):
         return _short(value)
     if isinstance(value, str):
-        return f"the text {_short(value)}"
+        return f"the string {_short(value)}"
     return f"{'an' if type(value).__name__[0].lower() in 'aeiou' else 'a'} {type(value).__name__}"
 
 

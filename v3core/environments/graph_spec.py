@@ -37,7 +37,7 @@ not change with its version."""
 SHARED = 10
 """Places that all other words share, each at the one that its checksum says."""
 
-_ADVICE = "wrap it so that it observes a vector of numbers, or register a graph of your own (docs/environments.md)"
+_ADVICE = "wrap it so that it observes a vector of numbers, or register your own graph (docs/environments.md)"
 
 
 def state_graph(space: spaces.Space[object], categories: dict[str, int] | None = None) -> StateGraphSpec:
@@ -59,7 +59,7 @@ def state_graph(space: spaces.Space[object], categories: dict[str, int] | None =
         raise V3Error(f"its observations are empty; {_ADVICE}.")
     nodes = sum(part.nodes for part in parts)
     if nodes > 2 * MAX_CELLS:
-        raise V3Error(f"its state graph has {nodes} nodes, and the policy takes at most {2 * MAX_CELLS}; {_ADVICE}.")
+        raise V3Error(f"its state graph has {nodes} nodes, but the policy supports at most {2 * MAX_CELLS}; {_ADVICE}.")
     small = all(part.kind == "hub" or _fits_a_byte(part, space) for part in parts)
     return StateGraphSpec(tuple(parts), _neighbours(parts), "uint8" if small else "float32")
 
@@ -140,21 +140,21 @@ def _leaf(space: spaces.Space[object], path: Path, start: int) -> NodePart:
             if _looks_like_image(space):
                 return _image(space, path, start, of)
             return _features(space.shape, path, start, of)
-    raise V3Error(f"{of} are a {type(space).__name__}, which has no fixed size or no numbers; {_ADVICE}.")
+    raise V3Error(f"{of} are a {type(space).__name__}, which has no fixed size or is not numeric; {_ADVICE}.")
 
 
 def _categories(part: NodePart, of: str) -> NodePart:
     if not 1 <= part.nodes <= MAX_CELLS:
-        raise V3Error(f"{of} have {part.nodes} components, and the policy takes 1 to {MAX_CELLS}; {_ADVICE}.")
+        raise V3Error(f"{of} have {part.nodes} components, but the policy supports 1 to {MAX_CELLS}; {_ADVICE}.")
     if sum(part.categories) > MAX_CATEGORIES:
-        raise V3Error(f"{of} name {sum(part.categories)} values, and the policy takes {MAX_CATEGORIES}; {_ADVICE}.")
+        raise V3Error(f"{of} name {sum(part.categories)} values, but the policy supports {MAX_CATEGORIES}; {_ADVICE}.")
     return part
 
 
 def _features(shape: tuple[int, ...], path: Path, start: int, of: str) -> NodePart:
     count = int(np.prod(shape))
     if not 1 <= count <= MAX_FEATURES:
-        raise V3Error(f"{of} have {count} numbers, and the policy takes 1 to {MAX_FEATURES}; {_ADVICE}.")
+        raise V3Error(f"{of} have {count} numbers, but the policy supports 1 to {MAX_FEATURES}; {_ADVICE}.")
     group = math.ceil(count / MAX_NODES)
     nodes = math.ceil(count / group)
     return NodePart("features", nodes, start, count, (count,), path, shape, group=group)
@@ -190,8 +190,8 @@ def _image(space: spaces.Box, path: Path, start: int, of: str) -> NodePart:
     low, high = float(np.min(space.low)), float(np.max(space.high))
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
         raise V3Error(
-            f"{of} have the shape of an image, {'×'.join(map(str, shape))}, but no bounds; "
-            "wrap it in gymnasium.wrappers.FlattenObservation, or give its space finite bounds."
+            f"{of} look like an image, of shape {'×'.join(map(str, shape))}, but no bounds; wrap it in "
+            "gymnasium.wrappers.FlattenObservation, or give its space finite bounds."
         )
     rows, columns = image_cells(height, width)
     return NodePart(
@@ -213,7 +213,7 @@ def _grid(space: spaces.Space[object], categories: dict[str, int]) -> NodePart:
         raise V3Error(f"its grid has shape {space.shape}, not columns × rows × {len(categories)} channels.")
     columns, rows, _ = space.shape
     if columns * rows > MAX_CELLS:
-        raise V3Error(f"its grid has {columns} × {rows} cells; the policy takes at most {MAX_CELLS}.")
+        raise V3Error(f"its grid has {columns} × {rows} cells; the policy supports at most {MAX_CELLS}.")
     return NodePart(
         "grid",
         nodes=columns * rows,
@@ -308,4 +308,4 @@ def built_graph(env: gymnasium.Env[Any, Any]) -> StateGraphSpec | None:
         return built
     if isinstance(built, dict):
         return state_graph(env.observation_space, built)
-    raise V3Error(f"its graph builder '{pattern}' gave a {type(built).__name__}, not a StateGraphSpec or a dict.")
+    raise V3Error(f"its graph builder '{pattern}' returned a {type(built).__name__}, not a StateGraphSpec or a dict.")

@@ -65,7 +65,7 @@ def make_or_explain(setup: EnvironmentSetup) -> gymnasium.Env[Any, Any]:
             warnings.simplefilter("ignore")
             return make_environment(setup)
     except V3Error as problem:
-        raise V3Error(f"Environment {setup} cannot be made: {problem}") from problem
+        raise V3Error(f"Environment {setup} cannot be created: {problem}") from problem
     except ModuleNotFoundError as problem:
         # gymnasium wraps a failed `module:` import in an error of its own, which no longer names the module.
         missing = problem.name or getattr(problem.__cause__, "name", None) or env_id.partition(":")[0]
@@ -78,7 +78,7 @@ def make_or_explain(setup: EnvironmentSetup) -> gymnasium.Env[Any, Any]:
     except (Exception, SystemExit) as problem:  # an environment's own code may raise anything
         raise V3Error(
             argument_problem(setup, problem)
-            or f"Environment {env_id} cannot be made{with_arguments(setup)}: {_sentence(problem)}"
+            or f"Environment {env_id} cannot be created{with_arguments(setup)}: {_sentence(problem)}"
         ) from problem
 
 
@@ -137,17 +137,17 @@ def _categories() -> dict[str, int]:
     }
 
 
-_STATISTICS = "keeps running statistics that no checkpoint holds; leave it out: V3 Lab normalises them itself"
+_STATISTICS = "keeps running statistics that checkpoints lack; remove it: V3 Lab normalises observations itself"
 _REFUSED = {
     "NormalizeObservation": _STATISTICS,
     "NormalizeReward": _STATISTICS,
-    "Autoreset": "resets by itself; leave it out: V3 Lab resets environments",
-    "RecordVideo": "writes files; leave it out",
-    "HumanRendering": "opens a window; leave it out",
-    "RenderCollection": "keeps every picture; leave it out",
-    "vector": "is a module of wrappers for vectors of environments; V3 Lab makes those itself",
+    "Autoreset": "resets automatically; remove it: V3 Lab resets environments itself",
+    "RecordVideo": "writes files; remove it",
+    "HumanRendering": "opens a window; remove it",
+    "RenderCollection": "keeps every frame; remove it",
+    "vector": "is a module of wrappers for vector environments, which V3 Lab creates itself",
 }
-"""Of gymnasium.wrappers: why a run cannot have them."""
+"""Wrappers of gymnasium.wrappers that are refused, with the reason."""
 
 
 def wrap(env: gymnasium.Env[Any, Any], texts: Iterable[str]) -> gymnasium.Env[Any, Any]:
@@ -162,7 +162,7 @@ def wrap(env: gymnasium.Env[Any, Any], texts: Iterable[str]) -> gymnasium.Env[An
         try:
             env = kind(env, *wrapper.arguments, **wrapper.keywords)
         except (Exception, SystemExit) as problem:  # its own code may raise anything
-            raise V3Error(f"Wrapper {text} cannot be put on: {_reason(problem, kind)}") from problem
+            raise V3Error(f"Wrapper {text} cannot be applied: {_reason(problem, kind)}") from problem
     return env
 
 
@@ -198,7 +198,7 @@ def _reason(problem: BaseException, kind: Any) -> str:
     text = " ".join(str(problem).split())[:200].rstrip(".") or type(problem).__name__
     if isinstance(problem, TypeError) and kind is not None:
         names = [name for name in inspect.signature(kind).parameters if name != "env"]
-        return f"{text}; it takes {', '.join(names) or 'no arguments'}."
+        return f"{text}; it accepts {', '.join(names) or 'no arguments'}."
     return f"{text}."
 
 
@@ -211,7 +211,7 @@ def argument_problem(setup: EnvironmentSetup, problem: BaseException) -> str | N
     if not isinstance(problem, TypeError):
         return None
     known = arguments_of(setup.env_id)
-    takes = f"it takes {', '.join(known)}" if known else "it takes none"
+    takes = f"it accepts {', '.join(known)}" if known else "it accepts none"
     unknown = _UNKNOWN.search(str(problem))
     if unknown and unknown[1] in setup.args:
         hint = suggestion(unknown[1], known)

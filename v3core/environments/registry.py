@@ -74,8 +74,8 @@ def check_environment(env: EnvironmentSetup | str, *, allow_import: bool) -> Env
         if ":" not in setup.env_id:
             what, option, instead = ("Wrapper", "wrapper", "wrapper of Gymnasium")
         raise V3Error(
-            f"{what} '{setup.imports[0]}' imports code, which only the command line may; "
-            f"train with `{COMMAND} train --{option}`, or choose a {instead}."
+            f"{what} '{setup.imports[0]}' imports code, which is only possible from the command line; train with "
+            f"`{COMMAND} train --{option}`, or choose a {instead}."
         )
     _check_id(setup.env_id)
     made = make_or_explain(setup)
@@ -94,13 +94,13 @@ def spec_of(setup: EnvironmentSetup, made: gymnasium.Env[Any, Any]) -> Environme
     try:
         return EnvironmentSpec(setup, graph_of(made), action_spec(made.action_space))
     except V3Error as reason:
-        raise V3Error(f"The policy cannot take {setup}: {reason}") from None
+        raise V3Error(f"The policy does not support {setup}: {reason}") from None
 
 
 def _check_id(env_id: str) -> None:
     """Refuse what the registry does not hold; an id with a module is known only once that is imported."""
     if not env_id.strip():
-        raise V3Error("No environment is named; give an id such as CartPole-v1.")
+        raise V3Error("No environment given; give an id such as CartPole-v1.")
     if ":" in env_id:
         if not re.fullmatch(r"[\w.]+:[^:]+", env_id):
             raise V3Error(f"'{env_id}' is not an environment id; write module:Name-v0.")
@@ -112,13 +112,13 @@ def _check_id(env_id: str) -> None:
         return
     versions = [known for known in registry if known.rpartition("-v")[0] == (_stem(env_id) or env_id)]
     if versions:
-        missing = "has no version" if _stem(env_id) is None else "is not a version there is"
+        missing = "has no version" if _stem(env_id) is None else "does not exist in this version"
         raise V3Error(f"Environment '{env_id}' {missing}; use {' or '.join(sorted(versions))}.")
     if matches := matching_environments(env_id):
         raise V3Error(f"There is no environment '{env_id}'. Did you mean {_listed(matches)}?")
     hint = suggestion(env_id, registry)
     if not hint:
-        hint = "Name one such as CartPole-v1, or module:Name-v0 for one that a module of yours registers."
+        hint = "Give an id such as CartPole-v1, or module:Name-v0 for an environment registered by your own module."
     raise V3Error(f"There is no environment '{env_id}'. {hint}")
 
 
@@ -178,7 +178,7 @@ def check_run(run: EnvironmentSetup | str, curriculum: Curriculum, *, allow_impo
         what = "observations" if other.graph != spec.graph else "actions" if other.actions != spec.actions else None
         if what is not None:
             raise V3Error(
-                f"Phase '{phase.name}' trains on {setup}, whose {what} are not like those of {run}; "
-                "one policy needs the same in every phase."
+                f"Phase '{phase.name}' trains on {setup}, whose {what} differ from those of {run}; they must be the "
+                "same in every phase."
             )
     return spec

@@ -66,7 +66,7 @@ class BackgroundEvaluation:
             if time.monotonic() < self._ends_at:
                 return False
             self._end()
-            self._problem = f"The evaluation took more than {MOST_SECONDS:g} seconds and was ended."
+            self._problem = f"The evaluation took more than {MOST_SECONDS:g} seconds and was terminated."
         elif self._process.returncode:
             self._problem = f"The evaluation failed: {self._last_words()}"
         else:

@@ -20,7 +20,7 @@ def describe_failure(error: BaseException) -> str:
             isinstance(cause, RuntimeError | OSError) and any(words in _text(cause) for words in _OUT_OF_MEMORY)
         ):
             return (
-                f"Memory ran out ({_name(cause)}); let fewer runs train at once ({COMMAND} slots N), or train a "
+                f"Out of memory ({_name(cause)}); let fewer runs train at once ({COMMAND} slots N), or train a "
                 "smaller network in fewer environments."
             )
         if isinstance(cause, OSError) and cause.errno in {errno.ENOSPC, errno.EDQUOT}:
@@ -28,7 +28,7 @@ def describe_failure(error: BaseException) -> str:
             return f"{where}{cause.strerror or 'No space left on device'}; free some space, then resume the run."
     if isinstance(error, V3Error):
         return _text(error)
-    return f"Training ended with {_name(error)}."
+    return f"Training failed with {_name(error)}."
 
 
 def failure_text(error: BaseException) -> str:
@@ -43,7 +43,7 @@ def failure_text(error: BaseException) -> str:
         text = f"{type(error).__name__}, whose traceback cannot be shown ({type(problem).__name__})."
     if len(text) <= TRACEBACK_CHARACTERS:
         return text
-    left_out = f"\n… {len(text) - TRACEBACK_CHARACTERS:,} characters and more are left out …\n"
+    left_out = f"\n… {len(text) - TRACEBACK_CHARACTERS:,} characters and more are omitted …\n"
     kept = TRACEBACK_CHARACTERS - len(left_out)
     return text[: kept // 2] + left_out + text[len(text) - (kept - kept // 2) :]
 

@@ -143,8 +143,8 @@ def compact(database: Database) -> tuple[int, int]:
         active = runs_in(tx, ACTIVE)
     if active:
         raise V3Error(
-            f"Run {active[0].id[:8]} '{active[0].name}' is {active[0].status}, and would have to wait for the whole "
-            "database to be rewritten; compact it when no run trains."
+            f"Run {active[0].id[:8]} '{active[0].name}' is {active[0].status}and would have to wait while the "
+            "database is rewritten; compact it when no run is training."
         )
     return database.compact()
 

@@ -128,8 +128,8 @@ def waits_for(run: RunRow) -> str | None:
     if missing is None:
         return None
     return (
-        f"It waits for {missing}, which is not on this machine; put that back, or stop the run and resume it with: "
-        f"{COMMAND} resume {run.id[:8]} --here."
+        f"Waiting for {missing}, which does not exist on this machine; restore it, or stop the run and resume it "
+        f"with: {COMMAND} resume {run.id[:8]} --here."
     )
 
 
@@ -148,8 +148,8 @@ def renewed(run: RunRow, *, here: bool) -> str:
         return capture(run.config).to_json()
     if missing := launch.missing():
         raise V3Error(
-            f"Run {run.id[:8]} '{run.name}' was launched with {missing}, which is not on this machine; put that back, "
-            f"or resume it from a shell that has what it imports: {COMMAND} resume {run.id[:8]} --here."
+            f"Run {run.id[:8]} '{run.name}' was launched with {missing}, which does not exist on this machine; "
+            f"restore it, or resume from a shell in which its imports work: {COMMAND} resume {run.id[:8]} --here."
         )
     return replace(launch, version=__version__).to_json()
 

@@ -82,7 +82,7 @@ def set_slots(database: Database, number: int | None) -> None:
         V3Error: if the number is out of bounds.
     """
     if number is not None and not 1 <= number <= MOST_SLOTS:
-        raise V3Error(f"{number} runs at once are out of bounds; choose from 1 to {MOST_SLOTS:,}.")
+        raise V3Error(f"{number} runs at once is out of range; choose from 1 to {MOST_SLOTS:,}.")
     with database.write() as tx:
         write_slots(tx, this_machine(), this_host(), number)
 
@@ -109,7 +109,9 @@ def parse_slots(text: str) -> int | None:
     """
     number = _slots_number(text)
     if number is None and text != "auto":
-        raise V3Error(f"'{text}' is no number of runs; give one from 1 to {MOST_SLOTS:,}, or `auto` for one per core.")
+        raise V3Error(
+            f"'{text}' is not a number of runs; give one from 1 to {MOST_SLOTS:,}, or `auto` for one per core."
+        )
     return number
 
 
@@ -185,7 +187,7 @@ def create(
     launch = capture(config).to_json()
     add_run(tx, run_id, config, status=Status.QUEUED, now=now, experiment=experiment, priority=priority, launch=launch)
     add_revision(tx, run_id, config.curriculum, actor="user", now=now, applied_episode=0)
-    message = f"Queued: {config.episodes} episodes of {config.env} under {config.curriculum.name}."
+    message = f"Queued: {config.episodes} episodes of {config.env} with curriculum {config.curriculum.name}."
     add_event(tx, run_id, actor="user", kind=Status.QUEUED, message=message, now=now)
     return run_id
 
@@ -197,7 +199,7 @@ def check_priority(priority: int) -> None:
         V3Error: naming them.
     """
     if not -MOST_PRIORITY <= priority <= MOST_PRIORITY:
-        raise V3Error(f"Priority {priority} is out of bounds; choose one from {-MOST_PRIORITY} to {MOST_PRIORITY}.")
+        raise V3Error(f"Priority {priority} is out of range; choose from {-MOST_PRIORITY} to {MOST_PRIORITY}.")
 
 
 def drain(database: Database, command: Command = worker_command) -> list[str]:
@@ -227,7 +229,7 @@ def claim(tx: Transaction, run: RunRow, *, now: datetime, actor: str) -> bool:
         "heartbeat_due_at": now + timedelta(seconds=START_PROMISE_SECONDS),
         "ended_at": None,
     }
-    message = "Its worker process is starting."
+    message = "The worker process is starting."
     return change_status(tx, run.id, Status.STARTING, actor=actor, message=message, now=now, values=values)
 
 
@@ -251,7 +253,7 @@ def _start(database: Database, run: RunRow, command: Command) -> None:
         process = _spawn(database, run, command(run.id))
     except (OSError, V3Error) as error:
         problem = error.strerror if isinstance(error, OSError) else None
-        reason = f"Its worker process could not be started: {problem or str(error).removesuffix('.')}."
+        reason = f"The worker process could not be started: {problem or str(error).removesuffix('.')}."
         with database.write() as tx:
             now = datetime.now(UTC)
             change_status(tx, run.id, Status.FAILED, actor="launcher", message=reason, reason=reason, now=now)

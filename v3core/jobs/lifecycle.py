@@ -85,5 +85,5 @@ def change_status(
     add_event(tx, run_id, actor=actor, kind=to, message=message, now=now)
     if to in ENDED:
         apply_commands(tx, run_id, kind=STOP, episode=get_run(tx, run_id).episode, now=now)
-        reject_open(tx, run_id, reason=f"The run was {to} before it could be done.", now=now)
+        reject_open(tx, run_id, reason=f"The run was {to} before the command was carried out.", now=now)
     return True

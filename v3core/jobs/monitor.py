@@ -145,7 +145,7 @@ class _Monitor:
             reconcile(database)
         except V3Error as error:
             # A full disk, or a database that is locked: the next look tries again.
-            _say(f"The other runs could not be looked at: {error}")
+            _say(f"The other runs could not be checked: {error}")
 
     def _record(self, database: Database, death: _Death, report: bytes) -> None:
         """Write the end of the run unless the worker has; try on while the database cannot be written."""
@@ -188,16 +188,16 @@ def _explain(run: RunRow, death: _Death) -> tuple[Status, str]:
     number = -death.code
     if death.memory_ran_out and number == signal.SIGKILL:
         return Status.FAILED, (
-            f"Memory ran out: the system killed its worker process, which held {peak}; "
-            "train fewer runs at once, or with fewer environments or a smaller network."
+            f"Out of memory: the system killed the worker process, which used {peak}; train fewer runs at once, or "
+            "with fewer environments or a smaller network."
         )
     if number == signal.SIGKILL:
-        return Status.LOST, f"Its worker process was killed (SIGKILL) from outside; it held {peak} of memory."
+        return Status.LOST, f"The worker process was killed (SIGKILL) from outside; it used {peak} of memory."
     if number > 0:
         name = signal.Signals(number).name if number in {*signal.Signals} else f"signal {number}"
-        return Status.FAILED, f"Its worker process crashed with {name}, as a fault in native code does; see its log."
+        return Status.FAILED, f"The worker process crashed with {name}, probably in native code; see the log."
     if run.status == Status.STARTING:
         return Status.LOST, NEVER_BEGAN
     if death.code:
-        return Status.LOST, f"Its worker process exited unexpectedly with code {death.code}; see its log."
+        return Status.LOST, f"The worker process exited unexpectedly with code {death.code}; see the log."
     return Status.LOST, DIED

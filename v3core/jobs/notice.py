@@ -65,7 +65,7 @@ class WebhookCaller:
         try:
             call_webhooks(database)
         except V3Error as error:
-            self._complain(f"The webhook could not be looked after: {error}")
+            self._complain(f"The webhook could not be processed: {error}")
 
     def wait(self) -> None:
         """Until the calls under way have ended."""
@@ -96,7 +96,7 @@ def notice(run: RunRow) -> dict[str, Any]:
 
 
 def _tell(database: Database, run_id: str, target: Webhook | None, mistake: str | None) -> bool:
-    message = f"Calls {target.shown}." if target else "Looks at V3_WEBHOOK_URL."
+    message = f"Calling {target.shown}." if target else "Checking V3_WEBHOOK_URL."
     with database.write() as tx:
         run = claim_notice(tx, run_id, TOLD, message=message, now=datetime.now(UTC))
     if run is None:
@@ -104,7 +104,7 @@ def _tell(database: Database, run_id: str, target: Webhook | None, mistake: str 
     state, outcome = FAILED, mistake or ""
     if target:
         try:
-            state, outcome = CALLED, f"{target.shown} was notified of the end: {post(target, notice(run))}."
+            state, outcome = CALLED, f"{target.shown} was notified: {post(target, notice(run))}."
         except NotToldError as error:
             outcome = str(error)
     with database.write() as tx:
@@ -114,10 +114,10 @@ def _tell(database: Database, run_id: str, target: Webhook | None, mistake: str 
 
 def _sentence(run: RunRow) -> str:
     mean = _mean_return(run)
-    told = {Status.COMPLETED: "is complete", Status.FAILED: "has failed", Status.LOST: "is lost"}[Status(run.status)]
+    how = {Status.COMPLETED: "completed", Status.FAILED: "failed", Status.LOST: "was lost"}[Status(run.status)]
     returned = "" if mean is None else f", mean return {mean:.2f}"
     reason = f": {run.reason}" if run.reason else "."
-    text = f"Run '{run.name}' {told} after {run.episode} of {run.episodes} episodes of {run.env}{returned}{reason}"
+    text = f"Run '{run.name}' {how} after {run.episode} of {run.episodes} episodes of {run.env}{returned}{reason}"
     return text if len(text) <= TEXT_CHARACTERS else f"{text[: TEXT_CHARACTERS - 1]}…"
 
 

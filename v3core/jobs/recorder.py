@@ -102,7 +102,7 @@ class Recorder:
 
     def trains_on(self, device: str) -> None:
         """Record and log it."""
-        logger.info("The network computes on %s.", device)
+        logger.info("The network runs on %s.", device)
         self._set("device", device)
 
     def sees(self, text: str) -> None:
@@ -173,7 +173,7 @@ class Recorder:
 
     def update_undone(self, reason: str, in_a_row: int) -> None:
         """Record and log it."""
-        message = f"Nothing learned from a rollout: {reason} ({in_a_row} in a row)."
+        message = f"Rollout without an update: {reason} ({in_a_row} in a row)."
         self._note("undone", message, level=logging.WARNING)
 
     def phase_changed(self, change: PhaseChange) -> None:
@@ -194,7 +194,7 @@ class Recorder:
             self._poll()
         if self._signalled.asked() and not self._stop:
             self._stop = True
-            logger.info("Stopping: this process was signalled.")
+            logger.info("Stopping: the process received a signal.")
         edits, self._edits = tuple(self._edits), []
         longer, self._longer = tuple(self._longer), []
         checkpoint = bool(self._checkpoints_asked) and not self._stop
@@ -242,7 +242,7 @@ class Recorder:
         """The trainer leaves with a checkpoint; the end of the run settles the command."""
         if not self._stop:
             self._stop = True
-            logger.info("Stopping: it was asked for.")
+            logger.info("Stopping on request.")
 
     def answer_pause(self, row: CommandRow) -> None:
         """Applied where the trainer holds."""
@@ -268,17 +268,17 @@ class Recorder:
     def answer_edit_curriculum(self, row: CommandRow) -> None:
         """The trainer decides between two updates."""
         if row.revision is None:
-            raise V3Error("It names no curriculum.")
+            raise V3Error("The command has no curriculum.")
         self._edits.append(Edit(row.revision.id, row.revision.curriculum))
 
     def answer_extend(self, row: CommandRow) -> None:
         """Likewise."""
         if not (row.value or "").isdigit():
-            raise V3Error(f"'{row.value}' is no number of episodes.")
+            raise V3Error(f"'{row.value}' is not a number of episodes.")
         self._longer.append(Longer(row.id, int(row.value or 0)))
 
     def _unknown(self, row: CommandRow) -> None:
-        sentence = f"Its worker does not know the command '{row.kind}'; stop the run and resume it."
+        sentence = f"The worker does not know the command '{row.kind}'; stop the run and resume it."
         self._reject(row.id, row.kind, sentence)
 
     def _reject(self, command: int, kind: str, reason: str) -> None:
@@ -309,7 +309,7 @@ class Recorder:
     def heard(self, tx: Transaction) -> None:
         """With every heartbeat: a run that was called stalled is not any more."""
         here = Status.PAUSED if self._paused and not self._pauses else Status.RUNNING
-        self._move(tx, here, "Its heartbeat is back.", {Status.STALLED}, datetime.now(UTC))
+        self._move(tx, here, "Heartbeats resumed.", {Status.STALLED}, datetime.now(UTC))
 
     def _move(self, tx: Transaction, to: Status, message: str, only_from: Collection[Status], now: datetime) -> None:
         change_status(
@@ -346,7 +346,7 @@ class Recorder:
 
     def length_applied(self, longer: Longer, curriculum: Curriculum | None, episode: int) -> None:
         """Record and log it; curves and means are taken over the new length from now on."""
-        message = f"To be trained up to episode {longer.episodes}, not {self._episodes}."
+        message = f"Length changed from {self._episodes} to {longer.episodes} episodes."
         self._episodes = longer.episodes
 
         def write(tx: Transaction, now: datetime) -> None:

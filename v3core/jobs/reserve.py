@@ -28,8 +28,8 @@ def hold_reserve(folder: Path) -> None:
     except OSError as error:
         release_reserve(folder)
         raise V3Error(
-            f"The run's folder {folder} cannot be written: {error.strerror or error}; "
-            "free some space or fix its permissions."
+            f"The run's folder {folder} cannot be written: {error.strerror or error}; free some space or fix its "
+            "permissions."
         ) from None
 
 

@@ -38,10 +38,10 @@ KILL_SECONDS = 2.0
 
 SIGTERM, SIGKILL = signal.SIGTERM.name, signal.SIGKILL.name
 
-NO_LAST_CHECKPOINT = "Its worker process ended before it could write a last checkpoint."
-NEVER_BEGAN = "Its worker process ended before it began to train; its log may say why."
-DIED = "Its worker process exited unexpectedly: it was killed, or ran out of memory."
-RESTARTED = "The machine was restarted while it trained."
+NO_LAST_CHECKPOINT = "The worker process ended before it could write a final checkpoint."
+NEVER_BEGAN = "The worker process ended before training started; see the log."
+DIED = "The worker process exited unexpectedly: it was killed, or ran out of memory."
+RESTARTED = "The machine was restarted during training."
 
 
 def reconcile(database: Database, now: datetime | None = None, command: Command = worker_command) -> list[str]:
@@ -71,8 +71,8 @@ def describe_stop(tx: Transaction, run_id: str, otherwise: str | None) -> str | 
     _, grace = _patience(asked, get_run(tx, run_id))
     if asked.value == SIGKILL:
         waited = grace + SIGNAL_GRACE_SECONDS
-        return f"It did not stop within {waited:g} seconds, nor on SIGTERM, and was killed (SIGKILL)."
-    return f"It did not stop within {grace:g} seconds; SIGTERM ended it."
+        return f"The run did not stop within {waited:g} seconds, nor after SIGTERM, and was killed (SIGKILL)."
+    return f"The run did not stop within {grace:g} seconds and was terminated (SIGTERM)."
 
 
 def _patience(asked: CommandRow, run: RunRow) -> tuple[datetime, float]:
@@ -93,7 +93,7 @@ def _settle(database: Database, run: RunRow, now: datetime) -> bool:
     late = timedelta(0) if run.heartbeat_due_at is None else now - run.heartbeat_due_at
     if alive is None:
         gone = late > timedelta(seconds=OTHER_CONTAINER_SECONDS if is_here(run) else OTHER_HOST_SECONDS)
-        return gone and _end(database, run, now, f"No heartbeat from its worker on {run.host} for too long.")
+        return gone and _end(database, run, now, f"The heartbeat of the worker on {run.host} is overdue for too long.")
     if run.pid is None and run.status == Status.STARTING:
         # Claimed, but not started: the launcher is at it, unless it died in between.
         gone = late > timedelta(0) or run.boot_id != identity.this_boot()
@@ -117,7 +117,7 @@ def _is_ahead(moment: datetime, now: datetime) -> bool:
 
 
 def _requeue(database: Database, run: RunRow, now: datetime) -> bool:
-    message = "Its launcher died before it started the worker process; it waits again."
+    message = "The launcher died before it started the worker process; the run is queued again."
     with database.write() as tx:
         return change_status(
             tx,
@@ -135,7 +135,7 @@ def _requeue(database: Database, run: RunRow, now: datetime) -> bool:
 
 def _call_stalled(database: Database, run: RunRow, now: datetime) -> bool:
     silent = (now - (run.heartbeat_at or now)).total_seconds()
-    message = f"No heartbeat for {silent:.0f} seconds; its process is alive and is left alone."
+    message = f"No heartbeat for {silent:.0f} seconds; the process is alive and is left alone."
     with database.write() as tx:
         return change_status(
             tx,
@@ -167,12 +167,12 @@ def _hurry(database: Database, run: RunRow, now: datetime) -> bool:
     waited = (now - since).total_seconds()
     process = process_of(run)
     if waited > grace and asked.value is None:
-        message = f"Not ended {grace:g} seconds after the stop: sent SIGTERM."
+        message = f"Still running {grace:g} seconds after the stop: sent SIGTERM."
         if _note_step(database, run, SIGTERM, None, message, now):
             identity.send_signal(process, signal.SIGTERM)
     if waited <= grace + SIGNAL_GRACE_SECONDS:
         return False
-    message = f"Not ended {SIGNAL_GRACE_SECONDS:g} seconds after SIGTERM: sent SIGKILL."
+    message = f"Still running {SIGNAL_GRACE_SECONDS:g} seconds after SIGTERM: sent SIGKILL."
     _note_step(database, run, SIGKILL, SIGTERM, message, now)
     # Not only whoever noted it: that process may have died right after.
     identity.send_signal(process, signal.SIGKILL, whole_group=True)

@@ -36,11 +36,11 @@ def parse_seeds(text: str) -> list[int]:
         else:
             raise V3Error(f"'{part}' is not a seed; write whole numbers, as in 1, 2, 3 or 1-5.")
     if not seeds:
-        raise V3Error("There is no seed; write at least one whole number, such as 1.")
+        raise V3Error("No seed given; write at least one whole number, such as 1.")
     if max(seeds) > MAX_SEED:
         raise V3Error(f"Seed {max(seeds)} is out of range; choose whole numbers from 0 to {MAX_SEED}.")
     if len(seeds) > MOST_SEEDS:
-        raise V3Error(f"{len(seeds)} seeds are more than the {MOST_SEEDS} that one launch takes.")
+        raise V3Error(f"{len(seeds)} seeds are too many; one launch can have up to {MOST_SEEDS}.")
     return list(seeds)
 
 

@@ -54,8 +54,8 @@ class Watchdog:
             try:
                 if self._database is None:
                     self._database = open_database(self._url)
-                if not self._database.is_there():  # opened again, it would be made again, and empty
-                    raise V3Error(f"The database {self._database.describe()} is gone; put it back.")
+                if not self._database.is_there():  # opened again, it would be created again, empty
+                    raise V3Error(f"The database {self._database.describe()} is missing; restore it.")
                 reconcile(self._database)
                 self._webhooks.call(self._database)
             except Exception as error:  # nothing may end it: nobody would start another
@@ -70,7 +70,7 @@ class Watchdog:
     def _complain(self, error: Exception) -> None:
         if self._complaint != str(error):
             self._complaint = str(error)
-            _log.warning("The runs could not be looked after: %s", error, exc_info=not isinstance(error, V3Error))
+            _log.warning("The runs could not be checked: %s", error, exc_info=not isinstance(error, V3Error))
         if self._database is not None:  # its file may be another one by now
             self._database.close()
 

@@ -57,7 +57,9 @@ def webhook() -> Webhook | None:
     if not host:
         raise V3Error(f"{VARIABLE} names no host; write {parts.scheme}://HOST/PATH.")
     if not text.isascii() or not text.isprintable() or " " in text:
-        raise V3Error(f"{VARIABLE} has blanks or letters that an address cannot have; write them as %20 and the like.")
+        raise V3Error(
+            f"{VARIABLE} contains characters that are not valid in an address; escape them, such as a space as %20."
+        )
     place = f"[{host}]" if ":" in host else host
     place += f":{port}" if port is not None else ""
     auth = None

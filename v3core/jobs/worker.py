@@ -132,7 +132,7 @@ def adopt(database: Database, run_id: str) -> RunRow:
         }
         mine = [os.getpid(), os.getppid()]
         if not update_run(tx, run_id, values, only_in={Status.STARTING, Status.STOPPING}, pids=mine):
-            raise V3Error(f"Run {run_id} is {run.status}, not waiting for this process; see: {COMMAND} runs.")
+            raise V3Error(f"Run {run_id} is {run.status}, not queued for this process; see: {COMMAND} runs.")
         return get_run(tx, run_id)
 
 
@@ -148,7 +148,7 @@ def train_run(
     Returns:
         The status that the run ended with; LOST if it was taken from this process meanwhile.
     """
-    what = f"{run.env} for {run.episodes} episodes under {run.curriculum}, seed {run.seed}"
+    what = f"{run.env} for {run.episodes} episodes with curriculum {run.curriculum}, seed {run.seed}"
     logger.info("Training %s (run %s '%s', process %d).", what, run.id, run.name, os.getpid())
     writer: EpisodeWriter | None = None
     end = End(Status.STOPPED)
@@ -237,14 +237,14 @@ def _readable_checkpoint(database: Database, run: RunRow) -> tuple[_Kept | None,
         try:
             row, state = _before_its_end(database, run, known, row, load_checkpoint(database.data_dir / row.path))
             if (state.get("completed"), state.get("step")) != (row.episode, row.step):
-                raise V3Error(f"Checkpoint {database.data_dir / row.path} is of another run or another episode.")
+                raise V3Error(f"Checkpoint {database.data_dir / row.path} belongs to another run or another episode.")
             starts = tuple(PhaseStart(*start) for start in state["starts"])
             return _Kept(row, starts, state.get("evaluated", row.episode)), notes
         except V3Error as error:
             notes.append(str(error))
             logger.warning("%s", error)
     if run.episode:
-        raise V3Error(f"None of the run's checkpoints can be loaded; put one back, or start a new run. {notes[0]}")
+        raise V3Error(f"None of the run's checkpoints can be loaded; restore one, or start a new run. {notes[0]}")
     return None, notes
 
 
@@ -278,19 +278,19 @@ def _begin_from(tx: Transaction, run: RunRow, kept: _Kept | None, notes: list[st
         run.id,
         Status.RUNNING,
         actor="worker",
-        message=f"Trains {where}.",
+        message=f"Training {where}.",
         now=now,
         generation=run.generation,
         values={"started_at": now},
     )
     if not began:
         return False
-    logger.info("Trains %s.", where)
+    logger.info("Training %s.", where)
     if run.generation:  # resumed
         deleted = _take_back(tx, run, kept, now)
         if deleted:
-            again = "1 episode after it is" if deleted == 1 else f"{deleted} episodes after it are"
-            notes = [*notes, f"The {again} trained again."]
+            again = "1 later episode is" if deleted == 1 else f"{deleted} later episodes are"
+            notes = [*notes, f"{again} trained again."]
     for note in notes:
         add_event(tx, run.id, actor="worker", kind="remark", message=note, now=now)
     return True

@@ -33,7 +33,7 @@ class ActionDistribution(nn.Module):
             outputs: of the distribution over all actions.
             masks: true where an action is allowed, [..., mask size]; None allows all of them.
         """
-        assert masks is None, "numbers have no masks"
+        assert masks is None, "continuous actions have no masks"
         return outputs
 
     def noise(self, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:

@@ -97,8 +97,8 @@ class CommandRow:
             return f"rejected: {self.rejected_reason}"
         if self.applied_at is not None:
             took = max(0.0, (self.applied_at - self.requested_at).total_seconds())  # a clock may jump back
-            return f"applied at episode {self.applied_episode}, {took:.1f} s after it was asked for"
-        return "not seen by the worker yet" if self.acknowledged_at is None else "seen by the worker"
+            return f"applied at episode {self.applied_episode}, {took:.1f} s after the request"
+        return "not acknowledged by the worker yet" if self.acknowledged_at is None else "acknowledged by the worker"
 
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON; times are ISO 8601 with their zone, the curriculum of an edit by its revision."""
@@ -272,7 +272,7 @@ def curriculum_in_force(tx: Transaction, run_id: str) -> Curriculum:
     )
     found = tx.execute(query).one_or_none()
     if found is None:
-        raise V3Error(f"Run {run_id[:8]} has no curriculum in force; its rows are not whole.")
+        raise V3Error(f"Run {run_id[:8]} has no current curriculum; its rows are incomplete.")
     return _read_curriculum(*found)
 
 

@@ -87,8 +87,8 @@ class Database:
         free = shutil.disk_usage(self.data_dir).free
         if self._url.get_backend_name() == "sqlite" and free < 2 * before:
             raise V3Error(
-                f"The database {self.describe()} takes {before:,} bytes, and twice that must be free to compact it; "
-                f"{free:,} are."
+                f"The database {self.describe()} uses {before:,} bytes, and compacting needs twice that as free "
+                f"space; {free:,} are."
             )
         with self.explained():
             dialect.compact(self.writing_engine)
@@ -110,7 +110,7 @@ class Database:
         try:
             yield
         except UnicodeEncodeError:
-            raise V3Error("A text that was given is not UTF-8; write it anew.") from None
+            raise V3Error("A text is not valid UTF-8; enter it again.") from None
         except DBAPIError as error:
             if dialect.is_defect(error):
                 raise

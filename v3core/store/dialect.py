@@ -56,22 +56,24 @@ def parse_url(text: str) -> URL:
     if backend not in _DRIVERS:
         raise V3Error(f"V3_DATABASE_URL names a '{backend}' database; {FORMS}.")
     if url.drivername not in (backend, _DRIVERS[backend]):
-        raise V3Error(f"V3_DATABASE_URL begins with {url.drivername}:, whose driver V3 Lab does not use; {FORMS}.")
+        raise V3Error(f"V3_DATABASE_URL uses the driver {url.drivername}, which V3 Lab does not support; {FORMS}.")
     if backend == "postgresql":
         return url
     if url.host:
         raise V3Error(f"V3_DATABASE_URL '{text}' lacks a slash; a file is written sqlite:///FILE, with three.")
     if "?" in text:
         raise V3Error(
-            f"V3_DATABASE_URL '{text}' has options, which a SQLite file does not take; leave out '?' and on, or "
-            "write it as %3F if it is part of the name."
+            f"V3_DATABASE_URL '{text}' has options, which are not supported for a SQLite file; remove everything from "
+            "'?' on, or write '?' as %3F if it is part of the name."
         )
     if not url.database or url.database == ":memory:":
         raise V3Error("A SQLite database in memory cannot be shared with worker processes; name a file in the URL.")
     file = Path(url.database).absolute()
     as_written = Path(text.partition("://")[2].removeprefix("/")).absolute()
     if file != as_written and as_written.parent.is_dir() and not file.parent.is_dir():
-        raise V3Error(f"V3_DATABASE_URL '{text}' names {file}, for % has a meaning in a URL; write it as %25.")
+        raise V3Error(
+            f"V3_DATABASE_URL '{text}' names {file}, because % has a special meaning in a URL; write it as %25."
+        )
     return url.set(database=str(file))
 
 
@@ -280,23 +282,23 @@ def explain_failure(url: URL, error: DBAPIError) -> str:
     if "readonly" in problem or "unable to open" in problem:
         return f"The database {name} cannot be written: {problem}; choose another with V3_DATABASE_URL."
     if "disk I/O" in problem:
-        return f"The database {name} cannot be used: {problem}; look at the disk, and whether the file is still there."
+        return f"The database {name} cannot be used: {problem}; check the disk, and that the file still exists."
     return f"The database {name} cannot be used: {problem}."
 
 
 def explain_damage(url: URL, problem: str) -> str:
     """One sentence for a SQLite file that is damaged."""
     return (
-        f"The database {describe(url)} is damaged ({problem}); restore a copy of it, or set it aside and begin anew "
-        f"with: {COMMAND} doctor --set-aside-database."
+        f"The database {describe(url)} is damaged ({problem}); restore a backup, or set it aside and start with a new "
+        f"one using: {COMMAND} doctor --set-aside-database."
     )
 
 
 def _explain_postgresql(name: str, problem: str, state: str | None) -> str:
     if state is None:  # no answer from a server that knows us
-        return f"The database {name} cannot be reached: {problem}; see to its server, or mend V3_DATABASE_URL."
+        return f"The database {name} cannot be reached: {problem}; check the server and V3_DATABASE_URL."
     if state in _DENIED_STATES:
-        return f"The database {name} refuses this user: {problem}; ask its owner for the right to CREATE and to USE."
+        return f"The database {name} refuses this user: {problem}; ask the owner for the CREATE and USAGE privileges."
     if state in _LOCKED_STATES:
         return f"The database {name} stayed locked: {problem}; end the program that holds it."
     if state == "53100":

@@ -188,7 +188,7 @@ def export_runs(database: Database, run_ids: Sequence[str], target: Path, what: 
     """
     form = target.suffix.lower().removeprefix(".")
     if form not in FORMS:
-        raise V3Error(f"'{target.name}' does not say its form; end it in {', '.join(f'.{name}' for name in FORMS)}.")
+        raise V3Error(f"'{target.name}' has no known file extension; use {', '.join(f'.{name}' for name in FORMS)}.")
     if what is not None and what not in WHAT:
         raise V3Error(f"There is no table '{what}' to export; choose one of {', '.join(WHAT)}.")
     with database.read() as tx:

@@ -112,8 +112,8 @@ def read_version(tx: Transaction, name: str) -> int | None:
         )
     if int(version) > SCHEMA_VERSION:
         raise V3Error(
-            f"The database {name} was written by a newer V3 Lab (schema {version}, this one knows "
-            f"{SCHEMA_VERSION}); update V3 Lab, or choose another database with V3_DATABASE_URL."
+            f"The database {name} was created by a newer V3 Lab (schema {version}, this one knows {SCHEMA_VERSION}); "
+            "update V3 Lab, or choose another database with V3_DATABASE_URL."
         )
     return int(version)
 
@@ -159,8 +159,9 @@ def make_current(writer: Engine, url: URL) -> None:
             raise
         problem = dialect.first_line(error.orig if isinstance(error, DBAPIError) else error)
         raise V3Error(
-            f"The database {name} is of schema {version} and could not be brought to schema {SCHEMA_VERSION}: "
-            f"{problem}; it is as it was, so mend that and try again, or go on with the V3 Lab that wrote it."
+            f"The database {name} has schema {version} and could not be migrated to schema {SCHEMA_VERSION}: "
+            f"{problem}; it was not changed, so fix the problem and try again, or use the V3 Lab version that wrote "
+            "it."
         ) from error
 
 

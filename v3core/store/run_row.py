@@ -204,7 +204,7 @@ def checked(values: Mapping[str, Any]) -> dict[str, Any]:
         **values,
         **{name: RULES[name].instead(values[name]) for name in odd},
         "status": Status.UNREADABLE,
-        "reason": f"Its row in the database makes no sense: {'; '.join(problems)}.",
+        "reason": f"Its row in the database is invalid: {'; '.join(problems)}.",
     }
 
 

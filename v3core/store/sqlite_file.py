@@ -74,8 +74,8 @@ def _need_room(file: Path) -> None:
     free = shutil.disk_usage(file.parent).free
     if free < needed:
         raise V3Error(
-            f"The database {file} is of an earlier schema; to copy and upgrade it {needed >> 20} MiB must be free in "
-            f"{file.parent}, but {free >> 20} MiB are; free some space."
+            f"The database {file} has an earlier schema; copying and migrating it needs {needed >> 20} MiB of free "
+            f"space in {file.parent}, but only {free >> 20} MiB are free; free some space."
         )
 
 
@@ -113,21 +113,23 @@ def set_aside(url: URL, now: datetime) -> Path:
     if not file.is_file():
         raise V3Error(f"There is no database {file}, so there is nothing to set aside.")
     if not find_damage(file):
-        raise V3Error(f"The database {file} is whole, so it was left where it is.")
+        raise V3Error(f"The database {file} is intact, so it was not renamed.")
     if users := _users(file):
         raise V3Error(
-            f"The database {file} is open in the processes {', '.join(map(str, users))}; "
-            "end them first: the dashboard, and the workers of running runs."
+            f"The database {file} is open in processes {', '.join(map(str, users))}; end them first (the dashboard "
+            "and the workers of active runs)."
         )
     target = file.with_name(f"{file.name}.damaged-{now:%Y%m%d-%H%M%S}")
     if any(target.with_name(target.name + suffix).exists() for suffix in FILES):
-        raise V3Error(f"There is a {target} already; try again in a second.")
+        raise V3Error(f"{target} already exists; try again in a second.")
     try:
         for suffix in reversed(FILES):  # the database itself last: until then nobody takes it for a new one
             with suppress(FileNotFoundError):
                 file.with_name(file.name + suffix).rename(target.with_name(target.name + suffix))
     except OSError as error:
-        raise V3Error(f"The database {file} cannot be renamed: {error.strerror or error}; do it by hand.") from error
+        raise V3Error(
+            f"The database {file} cannot be renamed: {error.strerror or error}; rename it manually."
+        ) from error
     return target
 
 

@@ -48,13 +48,13 @@ def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str,
                 raise zipfile.BadZipFile(damaged)
         state: Any = torch.load(path, map_location=device, weights_only=True)
     except FileNotFoundError:
-        raise V3Error(f"Checkpoint {path} is missing; start the run anew.") from None
+        raise V3Error(f"Checkpoint {path} is missing; start a new run.") from None
     except Exception:  # torch raises whatever its unpickler stumbles over
         raise V3Error(
-            f"Checkpoint {path} cannot be read: it is damaged or not a checkpoint of V3 Lab; choose another."
+            f"Checkpoint {path} cannot be read: it is damaged or not a V3 Lab checkpoint; choose another."
         ) from None
     if not isinstance(state, dict) or state.get("format") not in {FORMAT, FORMER}:
-        raise V3Error(f"Checkpoint {path} is not a checkpoint of this version of V3 Lab; start the run anew.")
+        raise V3Error(f"Checkpoint {path} is not compatible with this version of V3 Lab; start a new run.")
     return state
 
 
@@ -69,7 +69,7 @@ def check_import(path: Path, environment: EnvironmentSetup, known: Collection[st
         if name not in known:
             what = "environment" if name == environment.env_id else "wrapper"
             raise V3Error(
-                f"Checkpoint {path} names the {what} '{name}', which imports code and is none of its run's; "
+                f"Checkpoint {path} names the {what} '{name}', which imports code and does not belong to its run; "
                 "choose another checkpoint."
             )
 

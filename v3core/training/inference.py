@@ -101,6 +101,8 @@ def load_policy(path: str | Path, *, imports: Collection[str] | None = None) -> 
         network.gating = Gating(**state["gating"])
         episode = int(state["completed"])
     except (KeyError, TypeError, ValueError, RuntimeError):
-        raise V3Error(f"Checkpoint {path} does not hold a whole policy; it is damaged or of another version.") from None
+        raise V3Error(
+            f"Checkpoint {path} does not contain a complete policy; it is damaged or from another version."
+        ) from None
     torch.set_num_threads(1)  # several threads only get in each other's way on a network this small
     return TrainedPolicy(config, spec, network, episode)

@@ -187,7 +187,7 @@ class TrainingState:
             self.recent.extend(tuple(episode) for episode in state["recent"])
         except (KeyError, TypeError, ValueError, RuntimeError):
             raise V3Error(
-                f"Checkpoint {path} does not fit this run: it belongs to another environment or network size."
+                f"Checkpoint {path} does not fit this run: it is for another environment or network size."
             ) from None
         return state
 
@@ -206,5 +206,5 @@ def device_of(config: RunConfig) -> torch.device:
     if config.device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if config.device == "cuda" and not torch.cuda.is_available():
-        raise V3Error("The run asks for device 'cuda', but there is no CUDA here; use 'auto' or 'cpu'.")
+        raise V3Error("The run asks for device 'cuda', but CUDA is not available; use 'auto' or 'cpu'.")
     return torch.device(config.device)

@@ -217,7 +217,7 @@ class Trainer:
     def lengthen(self, longer: Longer) -> None:
         """Train for more episodes than planned, or refuse to."""
         if longer.episodes <= self.config.episodes:
-            reason = f"The run is planned for {self.config.episodes} episodes already."
+            reason = f"The run is planned for {self.config.episodes} episodes, which are already trained."
             self.hooks.length_rejected(longer, reason)
             return
         before, self.curriculum = self.curriculum, lengthened(self.curriculum, self.progress)
@@ -423,12 +423,12 @@ class Trainer:
             return
         try:
             if "world" not in loaded:
-                raise ReplayError("an older version wrote this checkpoint, and did not keep them")
+                raise ReplayError("the checkpoint is from an older version, which did not store them")
             if (kept := loaded["world"]) is not None:
                 check_import(checkpoint, EnvironmentSetup(kept["env"]), known)
                 self.world = World.restored(kept, self.spec, config, state, self.interrupted)
         except ReplayError as reason:
-            self.hooks.remark(f"The unfinished episodes start again: {str(reason).rstrip('.')}.")
+            self.hooks.remark(f"The unfinished episodes start from scratch: {str(reason).rstrip('.')}.")
 
 
 def _bias_speed(settings: Settings) -> float:

@@ -61,7 +61,7 @@ def stop_experiment(database: Database, experiment: str, actor: str = "user") ->
             run for run in need_experiment(tx, experiment, for_update=True) if run.status not in ENDED and is_here(run)
         ]
         if not here:
-            raise V3Error(f"No run of experiment '{experiment}' waits or trains here; there is nothing to stop.")
+            raise V3Error(f"No run of experiment '{experiment}' is queued or active here; there is nothing to stop.")
         for run in here:
             _stop(tx, run, actor, now)
     return len(here)
@@ -75,19 +75,19 @@ def need_experiment(tx: Transaction, experiment: str, *, for_update: bool = Fals
     """
     runs = runs_of_experiment(tx, experiment, for_update=for_update)
     if not runs:
-        raise V3Error(f"There is no experiment '{experiment}'; `runs --json` names the experiment of each run.")
+        raise V3Error(f"There is no experiment '{experiment}'; `runs --json` lists the experiment of each run.")
     return runs
 
 
 def _stop(tx: Transaction, run: RunRow, actor: str, now: datetime) -> Status:
     if run.status == Status.QUEUED:
         command = commands.add_command(tx, run.id, commands.STOP, actor=actor, now=now)
-        message = "Stopped while it waited in the queue."
+        message = "Stopped while waiting in the queue."
         change_status(tx, run.id, Status.STOPPED, actor=actor, message=message, reason=message, now=now)
         commands.apply_commands(tx, run.id, ids=[command], episode=run.episode, now=now)
         return Status.STOPPED
     check(commands.STOP, run)
-    if change_status(tx, run.id, Status.STOPPING, actor=actor, message="A stop was asked for.", now=now):
+    if change_status(tx, run.id, Status.STOPPING, actor=actor, message="Stop requested.", now=now):
         commands.add_command(tx, run.id, commands.STOP, actor=actor, now=now)
     return Status.STOPPING
 
@@ -121,7 +121,7 @@ def set_priority(database: Database, run_id: str, priority: int, actor: str = "u
         update_run(tx, run_id, {"priority": priority}, only_in={run.status})
         command = commands.add_command(tx, run_id, commands.PRIORITY, actor=actor, now=now, value=str(priority))
         commands.apply_commands(tx, run_id, ids=[command], episode=run.episode, now=now)
-        message = f"Priority {priority}, after {run.priority}."
+        message = f"Priority changed from {run.priority} to {priority}."
         add_event(tx, run_id, actor=actor, kind="priority", message=message, now=now)
 
 

@@ -36,7 +36,7 @@ def delete(database: Database, run_id: str) -> None:
         deletable: Collection[Any] = COMMANDS["delete"].when
         if run.status == Status.UNREADABLE:
             if is_alive(process_of(run)):
-                raise V3Error(f"{named(run)} still has process {run.pid}; end that before you delete it.")
+                raise V3Error(f"{named(run)} still has process {run.pid}; end it before you delete the run.")
             run = replace(run, status=stored_status(tx, run_id))
             deletable = {run.status}
         hide_run(tx, run_id, process_values(), only_in=deletable)
@@ -54,8 +54,8 @@ def delete(database: Database, run_id: str) -> None:
         pass
     except OSError as error:
         raise V3Error(
-            f"{named(run)} is deleted, but not all of its files: {error.strerror or error} ({error.filename}); "
-            f"fix that and remove them with: {COMMAND} tidy --delete."
+            f"{named(run)} is deleted, but not all of its files: {error.strerror or error} ({error.filename}); fix "
+            f"this and remove them with: {COMMAND} tidy --delete."
         ) from None
 
 

@@ -85,10 +85,10 @@ def check_length(run: RunRow, episodes: int) -> None:
     """
     name = named(run)
     if episodes <= run.episode:
-        raise V3Error(f"{name} has trained {run.episode:,} episodes already; choose more than that.")
+        raise V3Error(f"{name} has already trained {run.episode:,} episodes; choose more than that.")
     if episodes <= run.episodes:
         raise V3Error(
-            f"{name} is planned for {run.episodes:,} episodes; choose more: it can be made longer, not shorter."
+            f"{name} is planned for {run.episodes:,} episodes; choose more: a run can be extended, not shortened."
         )
     if episodes > MAX_EPISODES:
         raise V3Error(f"{episodes:,} episodes are too many; choose at most {MAX_EPISODES:,}.")
@@ -101,5 +101,5 @@ def make_longer(tx: Transaction, run: RunRow, episodes: int, actor: str, now: da
     if longer != in_force:
         commands.add_revision(tx, run.id, longer, actor=actor, now=now, applied_episode=run.episode)
     set_length(tx, run, episodes)
-    message = f"To be trained up to episode {episodes}, not {run.episodes}."
+    message = f"Length changed from {run.episodes} to {episodes} episodes."
     add_event(tx, run.id, actor=actor, kind="length", message=message, now=now)

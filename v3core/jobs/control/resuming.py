@@ -58,8 +58,8 @@ def resume(
             check("resume", run)
         if not is_here(run) and not take_over:
             raise V3Error(
-                f"{named(run)} was trained on host '{run.host}'; if its files are here and it does not train "
-                f"there, resume it here with: {COMMAND} resume {run.id[:8]} --take-over."
+                f"{named(run)} was trained on host '{run.host}'; if its files are here and it no longer trains there, "
+                f"resume it with: {COMMAND} resume {run.id[:8]} --take-over."
             )
         longer = episodes if run.status == Status.COMPLETED or episodes != run.episodes else None
         if longer is not None:
@@ -84,7 +84,7 @@ def resume(
             "launch": renewed(run, here=here),
         }
         keep_asked_slots(tx)
-        message = f"To be resumed {where}."
+        message = f"Resuming {where}."
         change_status(tx, run_id, Status.QUEUED, actor=actor, message=message, now=now, values=values)
     drain(database, command)
 
@@ -106,8 +106,8 @@ def _start(database: Database, tx: Transaction, run: RunRow) -> tuple[Checkpoint
     if start is None and run.episode:
         names = f"'{database.data_dir / known[-1].path}'" if known else "it has none"
         raise V3Error(
-            f"{named(run)} cannot be resumed: its checkpoints are gone or damaged ({names}); "
-            "put one back, or start a new run."
+            f"{named(run)} cannot be resumed: its checkpoints are gone or damaged ({names}); restore one, or start a "
+            "new run."
         )
     if start is None:
         return None, "from the beginning"

@@ -8,7 +8,7 @@ from v3core.jobs.lifecycle import ENDED
 from v3core.store.runs import list_runs
 from v3core.ui import news, shell, ticks
 from v3core.ui.demo_guide import after_the_demo, invitation
-from v3core.ui.experiments import experiments_at_work
+from v3core.ui.experiments import active_experiments
 from v3core.ui.run_files import archive_import
 from v3core.ui.run_list import run_list
 from v3core.ui.run_picker import compare_link
@@ -35,7 +35,7 @@ def empty() -> None:
 
 
 @ticks.ticking(1, news.of_anything(database))
-@shell.told
+@shell.show_errors
 def overview() -> None:
     """All runs, as they are now."""
     shell.reconcile(database)
@@ -55,7 +55,7 @@ def overview() -> None:
                 compare_link("Compare the latest experiment", experiment=str(newest))
             st.page_link("pages/launch.py", label="New run", icon=":material/add:")
     after_the_demo(database, runs)
-    experiments_at_work(database, runs)
+    active_experiments(database, runs)
     run_list(database, runs)
 
 

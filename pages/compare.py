@@ -21,7 +21,7 @@ from v3core.ui.text import md
 database = shell.page("Compare")
 shell.reconcile(database)
 st.title("Compare", anchor=False)
-runs = shell.needed(pick_runs)(database)
+runs = shell.or_stop(pick_runs)(database)
 
 
 def readable(runs: list[RunRow]) -> list[RunRow]:
@@ -42,13 +42,13 @@ def readable(runs: list[RunRow]) -> list[RunRow]:
     return found
 
 
-runs = shell.needed(readable)(runs)
+runs = shell.or_stop(readable)(runs)
 if not runs:
     st.stop()
 
 metric = st.selectbox(
     "Metric",
-    metrics_of([shell.needed(load_series)(database, run) for run in runs]),
+    metrics_of([shell.or_stop(load_series)(database, run) for run in runs]),
     format_func=lambda name: COMPARED[name].label,
     key="metric",
     bind="query-params",
@@ -61,11 +61,11 @@ ZOOM = "compare"
 
 
 @ticks.ticking(2, *(news.of_run(database, run.id) for run in runs))
-@shell.told
+@shell.show_errors
 def comparison(run_ids: list[str]) -> None:
     """The overlay and the table, of what is recorded now."""
     shell.reconcile(database)
-    current = [shell.still_there(database, run_id) for run_id in run_ids]
+    current = [shell.run_or_rerun(database, run_id) for run_id in run_ids]
     names = distinct_names(current)
     visible = visible_range(ZOOM)
     series = [

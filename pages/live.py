@@ -28,9 +28,9 @@ database = shell.page("Live")
 shell.reconcile(database)
 st.title("Live", anchor=False)
 head = st.container(horizontal=True, vertical_alignment="center")
-run = shell.needed(pick_run)(database, head)
+run = shell.or_stop(pick_run)(database, head)
 with head:
-    shell.told(notes_editor)(database, run)
+    shell.show_errors(notes_editor)(database, run)
 
 if run.status == Status.UNREADABLE:
     run_header(database, run, [])
@@ -41,11 +41,11 @@ UNFINISHED = ACTIVE | {Status.QUEUED}
 
 # The end of another run counts too: the demo's next step waits for both of its runs.
 @ticks.ticking(1, news.of_run(database, run.id), news.of_ends(database))
-@shell.told
+@shell.show_errors
 def live(run_id: str, was_unfinished: bool) -> None:
     """Everything of the run that changes while it trains."""
     shell.reconcile(database)
-    run = shell.still_there(database, run_id)
+    run = shell.run_or_rerun(database, run_id)
     if was_unfinished != (run.status in UNFINISHED):
         st.rerun()  # ended, or resumed: what does not tick changes too
     curriculum = control.current_curriculum(database, run.id)
@@ -74,15 +74,15 @@ def nothing_yet(run: RunRow) -> None:
 
 
 live(run.id, run.status in UNFINISHED)
-shell.told(train_longer)(database, run)
-shell.told(boundary_editor)(database, run)
-shell.told(run_exports)(database, run)
-shell.told(run_checkpoints)(database, run)
-shell.told(run_parameters)(run)
+shell.show_errors(train_longer)(database, run)
+shell.show_errors(boundary_editor)(database, run)
+shell.show_errors(run_exports)(database, run)
+shell.show_errors(run_checkpoints)(database, run)
+shell.show_errors(run_parameters)(run)
 
 
 @ticks.ticking(1, news.of_run(database, run.id))
-@shell.told
+@shell.show_errors
 def record(run_id: str) -> None:
     """What was asked of the run, and what happened to it."""
     with st.container(border=True, key="commands"):

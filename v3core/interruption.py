@@ -1,22 +1,22 @@
-"""Leaving long work in the middle: someone wants the run to end and does not wait for a rollout or an update."""
+"""Interrupting long work, such as a rollout or an update, when a stop must not wait for it."""
 
 from collections.abc import Callable
 
 
-class LeftEarlyError(Exception):
-    """Long work (a rollout, an update, an evaluation, a replay) was left before its next step; nothing of it counts."""
+class Interrupted(Exception):
+    """Long work (a rollout, an update, an evaluation, a replay) was interrupted; its results are discarded."""
 
 
 def never() -> bool:
-    """For callers whom nobody interrupts."""
+    """For callers that are never interrupted."""
     return False
 
 
-def leave_if(interrupted: Callable[[], bool]) -> None:
-    """Leave here if that was asked for.
+def raise_if(interrupted: Callable[[], bool]) -> None:
+    """Check for an interruption.
 
     Raises:
-        LeftEarlyError: if `interrupted` says so.
+        Interrupted: if `interrupted()` is true.
     """
     if interrupted():
-        raise LeftEarlyError
+        raise Interrupted

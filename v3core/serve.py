@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from v3core.browser import answers, can_open, open_when_served
 from v3core.errors import V3Error
 from v3core.jobs.launch import absolute_folders
-from v3core.jobs.launcher import SLOTS_VARIABLE, keep_asked_slots
+from v3core.jobs.launcher import SLOTS_VARIABLE, save_requested_slots
 from v3core.paths import INSTALLED, SERVE, shipped
 from v3core.store.database import Database
 from v3core.store.opening import open_database
@@ -94,7 +94,7 @@ def keep_slots(database: Database) -> None:
         V3Error: if it is not a positive number.
     """
     with database.write() as tx:
-        keep_asked_slots(tx)
+        save_requested_slots(tx)
     os.environ.pop(SLOTS_VARIABLE, None)
 
 

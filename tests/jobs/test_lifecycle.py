@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from v3core.curriculum import parse
-from v3core.jobs.lifecycle import ACTIVE, ENDED, RESUMABLE, TOLD, TRANSITIONS, Status, change_status
+from v3core.jobs.lifecycle import ACTIVE, ENDED, RESUMABLE, NOTIFIED, TRANSITIONS, Status, change_status
 from v3core.store import commands
 from v3core.store.history import read_events
 from v3core.store.runs import get_run
@@ -100,4 +100,4 @@ def test_an_end_settles_what_was_asked(db, run_in, ended):
 @pytest.mark.parametrize("ended", sorted(ENDED & STORED))
 def test_ends_that_nobody_asked_for_are_to_be_told(db, run_in, ended, monkeypatch):
     monkeypatch.setenv("V3_WEBHOOK_URL", "http://127.0.0.1:9/")
-    assert get_run(db, run_in(ended)).webhook == ("due" if ended in TOLD else None)
+    assert get_run(db, run_in(ended)).webhook == ("due" if ended in NOTIFIED else None)

@@ -75,7 +75,7 @@ def test_a_database_that_is_deleted_is_not_made_anew(db, watch, tmp_path, caplog
     if not db.url.startswith("sqlite"):
         pytest.skip("a file")
     dog = watch()
-    wait_for(lambda: dog.looks_after(db), 10)
+    wait_for(lambda: dog.watches(db), 10)
     db.close()
     for file in tmp_path.glob("v3.db*"):
         file.unlink()
@@ -84,11 +84,11 @@ def test_a_database_that_is_deleted_is_not_made_anew(db, watch, tmp_path, caplog
 
 
 def test_a_page_knows_whether_a_watchdog_looks(db, watch, monkeypatch):
-    assert not watchdog.is_looked_after(db)
+    assert not watchdog.is_watched(db)
     monkeypatch.setattr(watchdog, "_watchdogs", {None: watch()})
-    wait_for(lambda: watchdog.is_looked_after(db), 10)
+    wait_for(lambda: watchdog.is_watched(db), 10)
     monkeypatch.setattr(watchdog, "FRESH_SECONDS", -1.0)
-    assert not watchdog.is_looked_after(db)
+    assert not watchdog.is_watched(db)
 
 
 def test_it_ends_with_its_process(watch):

@@ -73,7 +73,7 @@ def test_what_is_refused_is_what_cannot_be_done(database, status, possible):
 def test_a_run_without_a_checkpoint_that_can_be_read_is_not_resumed(open_page, database):
     run_id = add_recorded_run(database, Status.FAILED)
     app = open_page("pages/live.py", run=run_id)
-    assert app.button(key=f"resume:live:{run_id}").help == "Resumes from the checkpoint at episode 25."
+    assert app.button(key=f"resume:live:{run_id}").help == "Continues from the checkpoint at episode 25."
     for file in (database.data_dir / "runs" / run_id / "checkpoints").iterdir():
         file.write_text("damaged")
     app.run()

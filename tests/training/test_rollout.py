@@ -78,8 +78,8 @@ def test_what_is_not_finite_is_told(collect, choice_env):
 
 def test_a_rollout_may_be_bounded_in_steps(collect):
     _, collector, _ = collect("CartPole-v1")
-    assert collector.collect(1000, most_steps=5).steps == 10
-    assert collector.collect(1000, most_steps=500).steps == 32
+    assert collector.collect(1000, max_steps=5).steps == 10
+    assert collector.collect(1000, max_steps=500).steps == 32
 
 
 def test_actions_are_sampled_from_the_policy(collect):

@@ -9,14 +9,14 @@ from v3core.ui import notices
 def script():
     import streamlit as st
 
-    from v3core.ui.notices import begin_notices, notify, show_waiting
+    from v3core.ui.notices import prepare_notices, notify, show_pending_notices
     from v3core.ui.text import md
 
-    begin_notices()
+    prepare_notices()
     for name in ("first", "second"):
         if st.button(name):
             notify(md("{}", name), icon=":material/info:")
-            show_waiting()
+            show_pending_notices()
 
 
 @pytest.fixture

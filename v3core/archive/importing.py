@@ -57,7 +57,7 @@ def import_archive(
     with ArchiveReader(source) as reader:
         run = read_run(reader, allow_import=allow_import)
         _check(reader, run)
-        _need_room(reader, database)
+        _need_space(reader, database)
         remove_abandoned(database)
         run_id = str(uuid.uuid4()) if as_new else reader.manifest.run_id
         _begin(database, run, run_id)
@@ -85,7 +85,7 @@ def _check(reader: ArchiveReader, run: ArchivedRun) -> None:
             pass
 
 
-def _need_room(reader: ArchiveReader, database: Database) -> None:
+def _need_space(reader: ArchiveReader, database: Database) -> None:
     needed = sum(member.bytes for member in reader.manifest.members)
     free = shutil.disk_usage(database.data_dir).free
     if needed + SPARE_BYTES > free:

@@ -33,7 +33,7 @@ from v3core.environments.unfinished import (
     plain,
 )
 from v3core.errors import V3Error
-from v3core.interruption import LeftEarlyError, leave_if, never
+from v3core.interruption import Interrupted, raise_if, never
 
 
 class EnvironmentFailureError(V3Error):
@@ -74,7 +74,7 @@ class EnvironmentBatch:
 
         Raises:
             EnvironmentFailureError: if one cannot be reset.
-            LeftEarlyError: if `interrupted` said so; those made by then are closed.
+            Interrupted: if `interrupted` said so; those made by then are closed.
         """
         self._spec = spec
         self._envs: list[gymnasium.Env[Any, Any]] = []
@@ -97,7 +97,7 @@ class EnvironmentBatch:
         self._seeds: list[int] = np.random.SeedSequence(seeds).generate_state(count).tolist()
         try:
             for number, seed in enumerate(self._seeds):
-                leave_if(interrupted)
+                raise_if(interrupted)
                 self._envs.append(_without_order_enforcing(make_environment(spec.environment)))
                 self._mask_methods.append(mask_method(self._envs[-1]) if self._maskable else None)
                 self._action_spaces.append(self._envs[-1].action_space)
@@ -144,12 +144,12 @@ class EnvironmentBatch:
         Raises:
             ReplayError: in half a sentence, if one cannot be played again or went another way. Nothing can be said of
                 the environments then: make new ones.
-            LeftEarlyError: if `interrupted` said so; likewise.
+            Interrupted: if `interrupted` said so; likewise.
         """
         assert not self._steps
         for number, (episode, _) in enumerate(zip(episodes, self._envs, strict=True)):
             self._replay(number, episode, interrupted)
-        self._history = History.going_on(episodes)
+        self._history = History.in_progress(episodes)
         self.bookmark()
 
     def step(self, actions: NDArray[Any]) -> Steps:
@@ -248,7 +248,7 @@ class EnvironmentBatch:
                 observation, info = env.reset()
             reward: Any = episode.reward
             for action in self._spec.actions.to_environment(episode.actions) if len(episode.actions) else ():
-                leave_if(interrupted)
+                raise_if(interrupted)
                 observation, reward, terminated, truncated, info = env.step(action)
                 if terminated or truncated:
                     raise ReplayError("a replayed episode ended early")
@@ -256,7 +256,7 @@ class EnvironmentBatch:
             self._rewards[number] = reward_of(reward)
             if self._maskable:
                 self._take_mask(number, info)
-        except (KeyboardInterrupt, ReplayError, LeftEarlyError):
+        except (KeyboardInterrupt, ReplayError, Interrupted):
             raise
         except BaseException as problem:  # an environment's own code may raise anything, SystemExit too
             raise ReplayError(f"a replayed episode raised {type(problem).__name__}") from problem

@@ -1,4 +1,4 @@
-"""What it takes to play the unfinished episodes of a batch again: how each began, and the actions since."""
+"""What is needed to replay the unfinished episodes of a batch: how each started, and the actions since."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,28 +9,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 LONGEST_EPISODE = 100_000
-"""Steps of one unfinished episode that are kept at least: a few MB, and seconds to play again. A longer one is lost."""
+"""Longest unfinished episode that can be replayed, in steps: a few MB, and seconds to replay. Longer ones are lost."""
 
 Origin = int | dict[str, Any] | None
-"""How an episode began: from a seed, from the state of the environment's generator just before its reset, or nobody
-knows, because the environment's generator is not one of numpy's."""
+"""How an episode started: from a seed, or from the state of the environment's generator just before its reset; None if
+unknown, because the environment's generator is not one of numpy's."""
 
 
 @dataclass(frozen=True)
 class UnfinishedEpisode:
-    """An episode under way in one environment. Numbers, lists and arrays only: it goes into checkpoints."""
+    """An episode in progress in one environment. Numbers, lists and arrays only: it is saved in checkpoints."""
 
     origin: Origin
     actions: NDArray[Any] | None
-    """Since its beginning, as the policy gave them, [steps, components]; None if they were too many to keep."""
+    """All its actions, as returned by the policy, [steps, components]; None if there were too many to keep."""
     observation: NDArray[Any]
-    """What it shows now, flat, [size]."""
+    """The current observation, flat, [size]."""
     reward: float
-    """Of the last step."""
+    """Reward of the last step."""
     generator: dict[str, Any] | None
-    """State of the environment's generator now."""
+    """Current state of the environment's generator."""
     mask: NDArray[np.bool_] | None = None
-    """Which actions it allows now, [mask size]; None if it does not say, and in checkpoints before there were masks."""
+    """The currently allowed actions, [mask size]; None without a mask, and in checkpoints from before masks."""
 
 
 @dataclass(frozen=True)
@@ -45,13 +45,13 @@ class _Bookmark:
 
 
 class History:
-    """Actions of the unfinished episodes of N environments, and a bookmark: the moment that can be gone back to.
+    """Actions of the unfinished episodes of N environments, and a bookmark of the moment to return to.
 
-    Steps are counted from the beginning of the history. Memory is bounded by `LONGEST_EPISODE`.
+    Steps are counted from the start of the history. Memory is bounded by `LONGEST_EPISODE`.
     """
 
     def __init__(self, seeds: Sequence[int]) -> None:
-        """Begin with environments that were just reset with `seeds`."""
+        """Start with environments that were just reset with `seeds`."""
         self._origins: list[Origin] = list(seeds)
         self._began = [0] * len(seeds)
         self._steps = 0
@@ -60,8 +60,8 @@ class History:
         self._bookmark: _Bookmark | None = None
 
     @classmethod
-    def going_on(cls, episodes: Sequence[UnfinishedEpisode]) -> "History":
-        """A history at whose end `episodes` are under way, all of them with their actions."""
+    def in_progress(cls, episodes: Sequence[UnfinishedEpisode]) -> "History":
+        """A history that ends with `episodes` in progress, all of them with their actions."""
         actions = [np.empty(0) if episode.actions is None else episode.actions for episode in episodes]
         longest = max(actions, key=len)
         history = cls([0] * len(episodes))
@@ -76,15 +76,15 @@ class History:
         return history
 
     def add(self, actions: NDArray[Any]) -> None:
-        """One step of every environment, [count, components]; copied, for the memory may be used again."""
+        """Record one step of every environment, [count, components]; copied, because the memory may be reused."""
         row = self._steps - self._first
         if row == len(self._log):
-            row = self._make_room(actions)
+            row = self._make_space(actions)
         self._log[row] = actions
         self._steps += 1
 
     def begin(self, number: int, origin: Origin) -> None:
-        """Environment `number` begins an episode with the next step."""
+        """Environment `number` starts an episode with the next step."""
         self._origins[number] = origin
         self._began[number] = self._steps
 
@@ -95,7 +95,7 @@ class History:
         generators: list[dict[str, Any] | None],
         masks: NDArray[np.bool_] | None = None,
     ) -> None:
-        """Keep this moment, in place of the one before."""
+        """Bookmark the current moment, replacing the previous bookmark."""
         self._bookmark = _Bookmark(
             self._steps,
             self._began.copy(),
@@ -107,12 +107,12 @@ class History:
         )
 
     def unfinished(self) -> list[UnfinishedEpisode]:
-        """The episodes that were under way at the bookmark, one of each environment."""
+        """The episodes in progress at the bookmark, one per environment."""
         then = self._bookmark
         assert then is not None
         return [
             UnfinishedEpisode(
-                origin=plain(then.origins[number]),  # rather here than after every episode
+                origin=plain(then.origins[number]),  # cheaper here than after every episode
                 actions=self._log[began - self._first : then.steps - self._first, number].copy()
                 if self._first <= began and then.steps - began <= LONGEST_EPISODE
                 else None,
@@ -124,8 +124,8 @@ class History:
             for number, began in enumerate(then.began)
         ]
 
-    def _make_room(self, actions: NDArray[Any]) -> int:
-        """Let go of rows that no unfinished episode needs, and double the log if few did; returns the next row."""
+    def _make_space(self, actions: NDArray[Any]) -> int:
+        """Drop rows that no unfinished episode needs, and double the log if most are needed; returns the next row."""
         needed = min(self._began + (self._bookmark.began if self._bookmark else []))
         needed = max(needed, self._steps - LONGEST_EPISODE, self._first)
         kept = self._log[needed - self._first :]
@@ -138,16 +138,16 @@ class History:
 
 
 def generator_state(env: gymnasium.Env[Any, Any]) -> dict[str, Any] | None:
-    """State of an unwrapped environment's generator, as numpy gives it; None if it is not one of numpy's."""
+    """State of an unwrapped environment's generator, as returned by numpy; None if it is not one of numpy's."""
     try:
         state: Any = env.np_random.bit_generator.state
-    except Exception:  # an environment may have put anything in its place
+    except Exception:  # an environment may have replaced it with anything
         return None
     return state if isinstance(state, dict) else None
 
 
 def plain(state: Any) -> Any:
-    """A generator's state with its arrays as lists."""
+    """A generator's state with arrays converted to lists."""
     if isinstance(state, dict):
         return {key: plain(value) for key, value in state.items()}
     return state.tolist() if isinstance(state, np.ndarray) else state

@@ -87,7 +87,7 @@ def set_slots(database: Database, number: int | None) -> None:
         write_slots(tx, this_machine(), this_host(), number)
 
 
-def asked_slots() -> int | None:
+def requested_slots() -> int | None:
     """The number in V3_MAX_WORKERS; None if it is not set.
 
     Raises:
@@ -119,12 +119,12 @@ def _slots_number(text: str) -> int | None:
     return int(text) if re.fullmatch(r"[0-9]{1,9}", text) and 1 <= int(text) <= MOST_SLOTS else None
 
 
-def keep_asked_slots(tx: Transaction) -> None:
+def save_requested_slots(tx: Transaction) -> None:
     """Set the limit of this machine to V3_MAX_WORKERS where that is set: whoever queues a run says how many train.
 
     Nobody else's variable counts. A shell without it would otherwise start as many as there are cores.
     """
-    asked = asked_slots()
+    asked = requested_slots()
     if asked is not None and asked != read_slots(tx, this_machine()):
         write_slots(tx, this_machine(), this_host(), asked)
 
@@ -154,7 +154,7 @@ def enqueue(
         V3Error: if the experiment's name, V3_MAX_WORKERS, V3_KEEP_CHECKPOINTS or the database will not do; then
             nothing is queued.
     """
-    asked_slots()
+    requested_slots()
     kept_checkpoints()
     check_priority(priority)
     if experiment is not None:
@@ -163,7 +163,7 @@ def enqueue(
     group = uuid.UUID(token) if token else uuid.uuid4()
     ids = [str(uuid.uuid5(group, str(place))) for place in range(len(configs))]
     with database.write() as tx:
-        keep_asked_slots(tx)
+        save_requested_slots(tx)
         if not find_run(tx, ids[0]):
             for place, (run_id, config) in enumerate(zip(ids, configs, strict=True)):
                 # A microsecond apart, so that the queue keeps their order.

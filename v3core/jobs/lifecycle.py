@@ -33,7 +33,7 @@ ACTIVE = frozenset({Status.STARTING, Status.RUNNING, Status.PAUSED, Status.STALL
 ENDED = frozenset({Status.STOPPED, Status.COMPLETED, Status.FAILED, Status.LOST, Status.UNREADABLE})
 RESUMABLE = frozenset(status for status in ENDED - {Status.COMPLETED} if Status.QUEUED in TRANSITIONS[status])
 """Ends after which training continues as it was; a completed run does only if it is made longer."""
-TOLD = frozenset({Status.COMPLETED, Status.FAILED, Status.LOST})
+NOTIFIED = frozenset({Status.COMPLETED, Status.FAILED, Status.LOST})
 """Ends that nobody asked for: pages and the webhook report them."""
 
 
@@ -78,7 +78,7 @@ def change_status(
     changes: dict[str, Any] = {"status": to, "reason": reason, **(values or {})}
     if to in ENDED:
         changes |= {"ended_at": now, "steps_per_second": None, "episodes_per_second": None}
-    if to in TOLD and os.environ.get("V3_WEBHOOK_URL"):
+    if to in NOTIFIED and os.environ.get("V3_WEBHOOK_URL"):
         changes["webhook"] = "due"
     if not update_run(tx, run_id, changes, only_in=sources, generation=generation, pids=pids, due_before=heard_before):
         return False

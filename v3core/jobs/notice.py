@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from v3core.errors import V3Error
-from v3core.jobs.lifecycle import TOLD, Status
-from v3core.jobs.webhook import NotToldError, Webhook, post, webhook
+from v3core.jobs.lifecycle import NOTIFIED, Status
+from v3core.jobs.webhook import WebhookError, Webhook, post, webhook
 from v3core.store.database import Database
 from v3core.store.run_ends import (
     CALLED,
@@ -42,7 +42,7 @@ def call_webhooks(database: Database) -> int:
     if target is None and mistake is None:
         return 0
     with database.read() as tx:
-        due = notices_due(tx, TOLD, now=datetime.now(UTC))
+        due = notices_due(tx, NOTIFIED, now=datetime.now(UTC))
     return sum(_tell(database, run_id, target, mistake) for run_id in due)
 
 
@@ -98,14 +98,14 @@ def notice(run: RunRow) -> dict[str, Any]:
 def _tell(database: Database, run_id: str, target: Webhook | None, mistake: str | None) -> bool:
     message = f"Calling {target.shown}." if target else "Checking V3_WEBHOOK_URL."
     with database.write() as tx:
-        run = claim_notice(tx, run_id, TOLD, message=message, now=datetime.now(UTC))
+        run = claim_notice(tx, run_id, NOTIFIED, message=message, now=datetime.now(UTC))
     if run is None:
         return False
     state, outcome = FAILED, mistake or ""
     if target:
         try:
             state, outcome = CALLED, f"{target.shown} was notified: {post(target, notice(run))}."
-        except NotToldError as error:
+        except WebhookError as error:
             outcome = str(error)
     with database.write() as tx:
         settle_notice(tx, run_id, state=state, message=outcome, now=datetime.now(UTC))

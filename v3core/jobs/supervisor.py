@@ -107,7 +107,7 @@ def _settle(database: Database, run: RunRow, now: datetime) -> bool:
     if run.status == Status.STOPPING:
         return _hurry(database, run, now)
     if run.status in {Status.RUNNING, Status.PAUSED} and late > timedelta(0):
-        return _call_stalled(database, run, now)
+        return _mark_stalled(database, run, now)
     return False
 
 
@@ -133,7 +133,7 @@ def _requeue(database: Database, run: RunRow, now: datetime) -> bool:
         )
 
 
-def _call_stalled(database: Database, run: RunRow, now: datetime) -> bool:
+def _mark_stalled(database: Database, run: RunRow, now: datetime) -> bool:
     silent = (now - (run.heartbeat_at or now)).total_seconds()
     message = f"No heartbeat for {silent:.0f} seconds; the process is alive and is left alone."
     with database.write() as tx:

@@ -1,4 +1,4 @@
-"""The thread of a server that looks after all runs each second, whether a page is open or not."""
+"""A thread in every server that checks on all runs once a second, whether or not a page is open."""
 
 import logging
 import threading
@@ -12,20 +12,20 @@ from v3core.store.opening import open_database
 
 LOOK_SECONDS = 1.0
 FRESH_SECONDS = 5.0
-"""Whoever asks whether the runs are looked after takes a look of this age for a yes."""
+"""Runs count as watched if they were checked within this time."""
 
 _log = logging.getLogger(__name__)
 
 
 class Watchdog:
-    """Looks after the runs of one database, on a thread that ends with its process.
+    """Checks on the runs of one database, on a thread that ends with its process.
 
-    Every server has one, also where several share a database: what each finds is one conditional update. A look that
-    fails, because the database is busy or damaged say, is logged once, and the next one tries again.
+    Every server has one, even if several share a database, because each change is one conditional update. A check that
+    fails, for example because the database is busy or damaged, is logged once and tried again.
     """
 
     def __init__(self, url: str | None = None, look_seconds: float = LOOK_SECONDS) -> None:
-        """Of the database at `url`, default V3_DATABASE_URL; `look_seconds` lie between two looks."""
+        """For the database at `url`, default V3_DATABASE_URL, with `look_seconds` between two checks."""
         self._url, self._look_seconds = url, look_seconds
         self._database: Database | None = None
         self._looked_at = float("-inf")
@@ -35,17 +35,17 @@ class Watchdog:
         self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
 
     def start(self) -> "Watchdog":
-        """Begin to look; returns itself."""
+        """Start the thread; returns itself."""
         self._thread.start()
         return self
 
     def stop(self) -> None:
-        """Look no more; returns once the look under way has ended."""
+        """Stop the thread; returns after the current check."""
         self._ended.set()
         self._thread.join()
 
-    def looks_after(self, database: Database) -> bool:
-        """Whether the runs of this database were looked after within the last seconds."""
+    def watches(self, database: Database) -> bool:
+        """Whether the runs of this database were checked within the last seconds."""
         watched, fresh = self._database, time.monotonic() - self._looked_at < FRESH_SECONDS
         return fresh and watched is not None and watched.url == database.url
 
@@ -58,7 +58,7 @@ class Watchdog:
                     raise V3Error(f"The database {self._database.describe()} is missing; restore it.")
                 reconcile(self._database)
                 self._webhooks.call(self._database)
-            except Exception as error:  # nothing may end it: nobody would start another
+            except Exception as error:  # the thread must survive every error, because it is not restarted
                 self._complain(error)
             else:
                 self._looked_at, self._complaint = time.monotonic(), ""
@@ -80,15 +80,15 @@ _watchdogs: dict[str | None, Watchdog] = {}
 
 
 def ensure_watchdog(url: str | None = None) -> Watchdog:
-    """The watchdog of this process for a database, started by the first who asks."""
+    """The watchdog of this process for a database, started on the first call."""
     with _lock:
         if url not in _watchdogs:
             _watchdogs[url] = Watchdog(url).start()
         return _watchdogs[url]
 
 
-def is_looked_after(database: Database) -> bool:
-    """Whether a watchdog of this process has looked after the runs of this database within the last seconds."""
+def is_watched(database: Database) -> bool:
+    """Whether a watchdog of this process has checked the runs of this database within the last seconds."""
     with _lock:
         watchdogs = list(_watchdogs.values())
-    return any(watchdog.looks_after(database) for watchdog in watchdogs)
+    return any(watchdog.watches(database) for watchdog in watchdogs)

@@ -33,7 +33,7 @@ class Webhook:
     """User and password."""
 
 
-class NotToldError(V3Error):
+class WebhookError(V3Error):
     """The address did not take it."""
 
 
@@ -74,7 +74,7 @@ def post(target: Webhook, content: Mapping[str, Any]) -> str:
     Redirects are not followed: a redirected POST would arrive as a GET without its content.
 
     Raises:
-        NotToldError: one sentence without the address's secrets, if no try had an answer of success.
+        WebhookError: one sentence without the address's secrets, if no try had an answer of success.
     """
     import requests  # only here: each monitor of a worker would import it at its start
     from urllib3.exceptions import HTTPError
@@ -109,7 +109,7 @@ def post(target: Webhook, content: Mapping[str, Any]) -> str:
                 return words
             problem, tries = f"it answered {words}", 1 + (len(answer.raw.retries.history) if answer.raw.retries else 0)
     after = f" ({tries} tries)" if tries > 1 else ""
-    raise NotToldError(f"{target.shown} could not be notified: {problem}{after}; check {VARIABLE}.")
+    raise WebhookError(f"{target.shown} could not be notified: {problem}{after}; check {VARIABLE}.")
 
 
 def _problem(error: Exception) -> str:

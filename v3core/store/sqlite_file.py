@@ -38,7 +38,7 @@ def copy_before_schema(file: Path, version: int) -> Path:
     """
     partial = file.with_name(f"{file.name}.before-schema-{version}.partial")
     _remove(partial)  # of a process that was killed over it
-    _need_room(file)
+    _need_space(file)
     try:
         source = sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True)
         target = sqlite3.connect(partial)
@@ -67,7 +67,7 @@ def _remove(file: Path) -> None:
         file.with_name(file.name + suffix).unlink(missing_ok=True)
 
 
-def _need_room(file: Path) -> None:
+def _need_space(file: Path) -> None:
     log = file.with_name(f"{file.name}-wal")
     size = file.stat().st_size + (log.stat().st_size if log.exists() else 0)
     needed = 2 * size + MARGIN_BYTES  # the copy, and as much for the changes

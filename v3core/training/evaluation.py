@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from v3core.environments import EnvironmentBatch, EnvironmentSpec
-from v3core.interruption import leave_if, never
+from v3core.interruption import raise_if, never
 from v3core.policy import GATMoEPolicy
 from v3core.training.hooks import EvaluationEpisode
 
@@ -42,7 +42,7 @@ def evaluate(
 
     Raises:
         V3Error: if the environment fails.
-        LeftEarlyError: if `interrupted` said so.
+        Interrupted: if `interrupted` said so.
     """
     played: list[EvaluationEpisode] = []
     device = policy.router.weight.device
@@ -54,7 +54,7 @@ def evaluate(
             returns, lengths = np.zeros(count), np.zeros(count, dtype=np.int64)
             ended: dict[int, EvaluationEpisode] = {}
             while len(ended) < count:
-                leave_if(interrupted)
+                raise_if(interrupted)
                 masks = None if envs.masks is None else torch.from_numpy(envs.masks).to(device)
                 noise = policy.actions.noise((count,), generator) if sampled else None
                 chosen = policy.act(torch.from_numpy(envs.observations).to(device), masks, noise)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from v3core.config import PPOConfig
-from v3core.interruption import leave_if, never
+from v3core.interruption import raise_if, never
 from v3core.metrics import Update
 from v3core.training.backend import Backend, Samples
 from v3core.training.rollout import Rollout
@@ -102,7 +102,7 @@ def update(
 
     Raises:
         NonFiniteUpdateError: the policy and the optimiser are spoilt then.
-        LeftEarlyError: if `interrupted` said so, asked before every gradient step; they are half updated then.
+        Interrupted: if `interrupted` said so, asked before every gradient step; they are half updated then.
     """
     count = len(samples.actions)
     enough = min(config.minibatch, config.environments * config.rollout_steps)
@@ -112,7 +112,7 @@ def update(
     for _ in range(passes):
         order = torch.from_numpy(random.permutation(count)).to(samples.actions.device)
         for chosen in order.tensor_split(minibatches):
-            leave_if(interrupted)
+            raise_if(interrupted)
             step = backend.gradient_step(samples, chosen, coefficients, config)
             # One tensor a step: many small ones that live on would leave no room in one piece for the large ones.
             rows.append(torch.cat([value.reshape(-1) for value in step.values()]))

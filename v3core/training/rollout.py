@@ -10,7 +10,7 @@ from torch import Tensor
 
 from v3core.environments import EnvironmentBatch, EnvironmentFailureError
 from v3core.environments.faults import LARGEST_REWARD, STEP, remedy_for, unusable_reward
-from v3core.interruption import leave_if, never
+from v3core.interruption import raise_if, never
 from v3core.training.backend import Backend, at
 
 
@@ -121,31 +121,31 @@ class Collector:
 
     @torch.inference_mode()
     def collect(
-        self, most_episodes: int, most_steps: int | None = None, interrupted: Callable[[], bool] = never
+        self, max_episodes: int, max_steps: int | None = None, interrupted: Callable[[], bool] = never
     ) -> Rollout:
-        """One rollout, cut short after the step at which `most_episodes` have ended, or after `most_steps`.
+        """One rollout, cut short after the step at which `max_episodes` have ended, or after `max_steps`.
 
         Args:
-            most_episodes: at least 1; more may end where several end on the same step.
-            most_steps: of each environment; as many as there is memory for if left out.
+            max_episodes: at least 1; more may end where several end on the same step.
+            max_steps: of each environment; as many as there is memory for if left out.
             interrupted: asked before every step whether to leave at once.
 
         Raises:
             InterruptedRolloutError: if an environment fails; it holds what was complete before.
-            LeftEarlyError: if `interrupted` said so. Random generator and environments are in the middle then; the
+            Interrupted: if `interrupted` said so. Random generator and environments are in the middle then; the
                 environments' bookmark is where it was.
         """
         envs, policy, (longest, count) = self._envs, self._backend.policy, self._rewards.shape
-        if most_steps is not None:
-            longest = max(1, min(most_steps, longest))
+        if max_steps is not None:
+            longest = max(1, min(max_steps, longest))
         noise = policy.actions.noise((longest, count), self._generator)
         routing_noise = policy.routing_noise((longest, count), self._generator)
         actions: list[Tensor] = []
         cut_off: list[tuple[int, int, NDArray[np.generic]]] = []
         successes: dict[tuple[int, int], bool] = {}
         complete = steps = 0
-        while steps < longest and complete < most_episodes:
-            leave_if(interrupted)
+        while steps < longest and complete < max_episodes:
+            raise_if(interrupted)
             observations = self._observations[steps]
             observations.copy_(torch.from_numpy(envs.observations))
             output = self._backend.act(observations, at(routing_noise, steps))

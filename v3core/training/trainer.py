@@ -25,7 +25,7 @@ from v3core.environment_setup import EnvironmentSetup
 from v3core.environments import EnvironmentSpec, ReplayError
 from v3core.environments.registry import check_run, imports_of
 from v3core.errors import V3Error
-from v3core.interruption import LeftEarlyError
+from v3core.interruption import Interrupted
 from v3core.metrics import EpisodeRecord, InForce, Update
 from v3core.training.checkpoint import check_import, save_checkpoint
 from v3core.training.evaluation import evaluate
@@ -85,7 +85,7 @@ def train(
     try:
         if checkpoint is not None:
             trainer.resume(checkpoint)
-    except LeftEarlyError:
+    except Interrupted:
         return Outcome.STOPPED  # the checkpoint is still the newest
     return trainer.run()
 
@@ -147,7 +147,7 @@ class Trainer:
 
                 # -------- Rollout -----------------------------------------------------------------------------------
                 try:
-                    rollout = world.collector.collect(*self.room(), interrupted=self.interrupted)
+                    rollout = world.collector.collect(*self.limits(), interrupted=self.interrupted)
                 except InterruptedRolloutError as failed:
                     nothing = Learned(Update.nothing(self.config.policy.experts), trouble=str(failed))
                     self.record(failed.played, nothing, settings, world)
@@ -176,7 +176,7 @@ class Trainer:
                     self.save()
             self.save()
             return Outcome.COMPLETED
-        except LeftEarlyError:
+        except Interrupted:
             assert self.before is not None
             state.rollback(self.before)
             self.save()
@@ -303,7 +303,7 @@ class Trainer:
             self.world = World.of(self.state.environment, self.spec, self.config, self.state, self.interrupted)
         return self.world
 
-    def room(self) -> tuple[int, int | None]:
+    def limits(self) -> tuple[int, int | None]:
         """Episodes, and steps of each environment, that are left to the next boundary; None is no bound."""
         progress = self.progress
         steps = steps_left(self.curriculum, progress)

@@ -42,7 +42,7 @@ class World:
 
         Raises:
             EnvironmentFailureError: if one cannot be made or reset.
-            LeftEarlyError: if `interrupted` said so, asked before each is made.
+            Interrupted: if `interrupted` said so, asked before each is made.
         """
         # Decided by the run's seed; later in a run not the episodes that it began with.
         seeds = (config.seed, state.completed) if state.completed else (config.seed,)
@@ -71,7 +71,7 @@ class World:
 
         Raises:
             ReplayError: in half a sentence, if one of them cannot be brought back.
-            LeftEarlyError: if `interrupted` said so.
+            Interrupted: if `interrupted` said so.
         """
         try:
             environment = EnvironmentSetup(kept["env"], kept.get("env_args", {}), config.wrappers, config.view)

@@ -56,11 +56,11 @@ def boundary_editor(database: Database, run: RunRow) -> None:
         ticks.ticking(1, news.of_run(database, run.id))(_editor)(database, run.id)
 
 
-@shell.told
+@shell.show_errors
 def _editor(database: Database, run_id: str) -> None:
     if st.session_state.pop(_APPLIED, False):
         st.rerun()  # the charts are drawn again too: those of a run that does not train have no tick
-    run = shell.still_there(database, run_id)
+    run = shell.run_or_rerun(database, run_id)
     curriculum = control.current_curriculum(database, run_id)
     open_ones = [index for index, end in _planned(curriculum) if end > run.episode]
     if not curriculum.boundaries:

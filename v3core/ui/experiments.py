@@ -18,7 +18,7 @@ _SHOWN = 3
 _STATUSES = (Status.RUNNING, Status.STARTING, Status.PAUSED, Status.STALLED, Status.STOPPING, Status.QUEUED)
 
 
-def experiments_at_work(database: Database, runs: list[RunRow]) -> None:
+def active_experiments(database: Database, runs: list[RunRow]) -> None:
     """A line for each experiment that is not over, newest first; of no other experiment."""
     groups: dict[str, list[RunRow]] = {}
     for run in runs:

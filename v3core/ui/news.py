@@ -1,7 +1,7 @@
-"""What has changed since a part of a page was drawn: asked once per server, whatever the number of open pages.
+"""What has changed since a part of a page was drawn, polled once per server for all open pages.
 
-A thread looks at the database twice a second while any page asks. Only when something was committed does it read what
-the open pages depend on, their topics; each as a value that is compared with the one a page was drawn from.
+While any page is open, a thread polls the database twice a second. Only after a commit does it read the topics that the
+open pages depend on. A topic has a value, which is compared with the value that a page was drawn with.
 """
 
 import threading
@@ -17,23 +17,23 @@ from v3core.store.run_ends import newest_event
 
 LOOK_SECONDS = 0.5
 UNASKED_SECONDS = 15.0
-"""The thread ends, and a topic is forgotten, when no page has asked for so long."""
+"""The thread ends, and a topic is forgotten, if no page has asked for this time."""
 
 
 @dataclass(frozen=True)
 class Topic:
-    """Something that a part of a page depends on."""
+    """A dependency of a part of a page."""
 
     name: str
     database: Database = field(compare=False)
     read: Callable[[], Hashable] | None = field(compare=False)
-    """Its value now; None where every commit counts."""
+    """Reads the current value; None if every commit counts as a change."""
     in_database: bool = True
-    """Whether it changes only with a commit."""
+    """Whether it changes only with commits."""
 
 
 def of_anything(database: Database) -> Topic:
-    """All of the database."""
+    """The whole database."""
     return Topic("anything", database, None)
 
 
@@ -43,12 +43,12 @@ def of_run(database: Database, run_id: str) -> Topic:
 
 
 def of_ends(database: Database) -> Topic:
-    """Runs that end."""
+    """Ends of runs."""
     return Topic("ends", database, lambda: newest_event(database))
 
 
 def of_log(database: Database, run_id: str) -> Topic:
-    """What a run's worker has printed."""
+    """The log of a run."""
 
     def read() -> Hashable:
         try:
@@ -61,7 +61,7 @@ def of_log(database: Database, run_id: str) -> Topic:
 
 
 def value(topic: Topic) -> Hashable:
-    """What the topic is now, up to half a second ago; the first to ask for it reads it."""
+    """The value of a topic, at most half a second old; the first call reads it."""
     with _lock:
         watcher = _watchers.get(topic.database)
         if watcher is None:
@@ -81,7 +81,7 @@ class _Known:
 
 
 class _Watcher:
-    """The topics of one database, and the thread that keeps them fresh."""
+    """The topics of one database, and the thread that updates them."""
 
     def __init__(self, database: Database) -> None:
         self._probe = Probe(database)
@@ -120,8 +120,8 @@ class _Watcher:
     def _look(self) -> None:
         try:
             token = self._probe.look()
-        except Exception:  # whatever it is, the pages find it too as they draw, and say so
-            token = object()  # unlike any other
+        except Exception:  # pages encounter the same error when they draw, and show it
+            token = object()  # differs from every other
         with self._lock:
             changed = token != self._token
             self._token = token

@@ -1,10 +1,10 @@
-"""Short notices at the edge of the window, as toasts. Nothing else calls `st.toast`.
+"""Short notices, shown as toasts. No other module calls `st.toast`.
 
-Streamlit draws toasts and dialogs in one place outside of the page, in the order of the script. A toast of a callback,
-or of a part that draws itself again, would take the first place there: it replaces a dialog that is open, and what the
-dialog draws next breaks the page ("'setIn' cannot be called on an ElementNode"). And a toast whose place the next run
-of the script fills otherwise is lost if the browser had no time to show it. So every page begins with places of their
-own for notices, and one that was shown a moment ago is shown there again: the browser takes it for the same one.
+Streamlit draws toasts and dialogs in one container outside the page, in the order of the script. A toast from a
+callback, or from a fragment that reruns, would take the first position there: it replaces an open dialog, and the
+dialog's next element breaks the page ("'setIn' cannot be called on an ElementNode"). And a toast is lost if the next
+script run fills its position before the browser has shown it. So every page first reserves positions for notices, and a
+notice that was shown a moment ago is sent to the same position again, which the browser recognises as the same toast.
 """
 
 import time
@@ -18,11 +18,11 @@ from streamlit.proto.RootContainer_pb2 import RootContainer
 from v3core.ui.text import Markdown, md
 
 LONG_SECONDS = 10
-"""How long a notice stays that says what did not work."""
+"""How long an error notice stays."""
 PLACES = 8
-"""How many notices are shown at once; one more takes the place of the oldest."""
+"""Maximum number of notices at once; another one replaces the oldest."""
 AGAIN_SECONDS = 4
-"""A page that is drawn so soon after a notice shows it again; not longer than the shortest stays."""
+"""A page that is drawn within this time after a notice sends it again; at most the shortest duration of a notice."""
 _WAITING = "notices-waiting"
 _SHOWN = "notices-shown"
 
@@ -40,23 +40,23 @@ class _Notice:
 
 
 def notify(text: Markdown, *, icon: str, seconds: int = LONG_SECONDS) -> None:
-    """Show a notice soon: at the end of the part of the page that is being drawn, or after the callback."""
+    """Show a notice at the end of the current fragment or page, or after the current callback."""
     st.session_state.setdefault(_WAITING, []).append(_Notice(text, icon, seconds))
 
 
-def begin_notices() -> None:
-    """At the top of every page: keep places for notices, and show those again that the browser may have missed."""
+def prepare_notices() -> None:
+    """Call at the top of every page: reserves positions for notices, and resends those the browser may have missed."""
     shown: list[_Notice | None] = st.session_state.setdefault(_SHOWN, [None] * PLACES)
     for _ in range(PLACES):
         get_dg_singleton_instance().event_dg.empty()
     for place, notice in enumerate(shown):
         if notice is not None and notice.is_fresh:
             _show(place, notice)
-    show_waiting()
+    show_pending_notices()
 
 
-def show_waiting() -> None:
-    """Show what was said since."""
+def show_pending_notices() -> None:
+    """Show the notices added since."""
     waiting, shown = st.session_state.get(_WAITING), st.session_state.get(_SHOWN)
     while waiting and shown:
         place = min(range(PLACES), key=lambda place: shown[place].shown_at if shown[place] else float("-inf"))
@@ -67,7 +67,7 @@ def show_waiting() -> None:
 
 
 def _show(place: int, notice: _Notice) -> None:
-    # A part that draws itself again may not write to an element outside of it; to the container, where it is, it may.
+    # A fragment must not write to elements outside itself, but it may write to this container.
     cursor = get_container_cursor(RootContainer.EVENT)
     if not isinstance(cursor, RunningCursor):
         return  # no page is being drawn

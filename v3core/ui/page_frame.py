@@ -1,6 +1,6 @@
-"""What surrounds every page: calm while parts of it are drawn again, and a word when it cannot be drawn.
+"""The frame of every page: prevents flicker while parts are redrawn, and shows an error if the page fails.
 
-The browser's part is `page_frame.js`, which outlives Streamlit's tree, and `page_frame.css`.
+The browser side is `page_frame.js`, which survives changes of Streamlit's tree, and `page_frame.css`.
 """
 
 from pathlib import Path
@@ -21,23 +21,23 @@ _component = st.components.v2.component(
 
 
 def page_frame() -> None:
-    """For the sidebar of every page, where it takes no room."""
-    attend_to_errors()
+    """Add the frame to the sidebar of a page, where it takes no space."""
+    handle_errors()
     _component(key="page-frame")
 
 
-def attend_to_errors() -> None:
-    """From now on, an error that nobody catches in this run of a script is shown as a sentence."""
+def handle_errors() -> None:
+    """Show uncaught errors of the current script run as a message instead of a traceback."""
     context = get_script_run_ctx(suppress_warning=True)
     if context is not None:
         context.on_script_error = show_error
 
 
 def show_error(error: Exception) -> bool:
-    """Say that the page, or the part of it that is being drawn, could not be; Streamlit has written the log already.
+    """Show an error for the page or the fragment; Streamlit has already logged it.
 
     Returns:
-        True: Streamlit shows no traceback.
+        True, so that Streamlit shows no traceback.
     """
     if isinstance(error, V3Error):
         reason = plain(error)
@@ -49,7 +49,7 @@ def show_error(error: Exception) -> bool:
 
 
 def _again() -> None:
-    # Not under a fixed key: several parts of one page may fail.
+    # Without a fixed key, because several parts of one page may fail.
     failures = st.session_state.get("failures", 0) + 1
     st.session_state["failures"] = failures
     st.button("Reload", icon=":material/refresh:", key=f"reload-{failures}")

@@ -102,7 +102,7 @@ def _problem(
     return command.pending if command.kind in asked or run.status == command.done else None
 
 
-def way_on(run: RunRow, checkpoint: CheckpointRow | None) -> str:
+def resume_hint(run: RunRow, checkpoint: CheckpointRow | None) -> str:
     """How an ended run can be continued, or why not."""
     sentence = resume_sentence(run, checkpoint)
     problem = _problem(COMMANDS["resume"], run, checkpoint=checkpoint)
@@ -113,7 +113,7 @@ def resume_sentence(run: RunRow, checkpoint: CheckpointRow | None) -> str:
     """From where a resume continues, and which episodes are trained again."""
     if checkpoint is None:
         return "Starts from the beginning, because no episode was completed."
-    where = f"Resumes from the checkpoint at episode {checkpoint.episode:,}"
+    where = f"Continues from the checkpoint at episode {checkpoint.episode:,}"
     again = run.episode - checkpoint.episode
     return f"{where}; {counted(again, 'episode')} after it trained again." if again > 0 else f"{where}."
 

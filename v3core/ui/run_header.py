@@ -18,7 +18,7 @@ from v3core.store.runs import list_runs
 from v3core.ui.launch_again import launch_again_link
 from v3core.ui.moments import age
 from v3core.ui.notes import notes_line
-from v3core.ui.run_actions import run_actions, way_on
+from v3core.ui.run_actions import run_actions, resume_hint
 from v3core.ui.run_checkpoints import use_policy
 from v3core.ui.run_history import newest_command
 from v3core.ui.run_picker import compare_link
@@ -102,11 +102,11 @@ def _outcome(run: RunRow, point: CheckpointRow | None) -> None:
         st.error(plain(run.reason), title="Unreadable", icon=":material/database_off:")
     elif status is Status.LOST:
         st.error(
-            md("{} {}", run.reason or "The worker process exited unexpectedly.", way_on(run, point)),
+            md("{} {}", run.reason or "The worker process exited unexpectedly.", resume_hint(run, point)),
             title=f"Lost {after}",
         )
     elif status is Status.STOPPED:
-        st.info(plain(run.reason or way_on(run, point)), icon=":material/stop_circle:")
+        st.info(plain(run.reason or resume_hint(run, point)), icon=":material/stop_circle:")
     elif status is Status.COMPLETED:
         st.success(f"All {run.episodes:,} episodes are trained.", icon=":material/check_circle:")
 

@@ -1,4 +1,4 @@
-"""What every page calls first: page settings, navigation, and a database, or a sentence that says why not."""
+"""What every page calls first: page settings, navigation and the database, or an error if it cannot be opened."""
 
 import functools
 import importlib
@@ -12,17 +12,17 @@ from streamlit.runtime import Runtime
 
 from v3core.errors import V3Error
 from v3core.jobs import supervisor
-from v3core.jobs.watchdog import ensure_watchdog, is_looked_after
+from v3core.jobs.watchdog import ensure_watchdog, is_watched
 from v3core.store.database import Database
 from v3core.store.opening import open_database
 from v3core.store.run_row import RunRow
 from v3core.store.runs import UnknownRunError, get_run
 from v3core.ui import tick_gate, ticks
-from v3core.ui.notices import begin_notices, notify, show_waiting
+from v3core.ui.notices import prepare_notices, notify, show_pending_notices
 from v3core.ui.page_frame import page_frame
 from v3core.ui.plotly_js import ensure_plotly_js
 from v3core.ui.text import plain
-from v3core.ui.toasts import tell_of_ends
+from v3core.ui.toasts import notify_of_ends
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -39,18 +39,18 @@ PAGES = (
 
 _HEAVY = ("v3core.ui.run_charts", "v3core.ui.phase_table", "v3core.charts.compare", "v3core.environments")
 
-# A Material icon here would be fetched from outside; this one lies beside the code.
+# A Material icon would be fetched from the internet here; this one is shipped with the code.
 ICON = Path(__file__).with_name("icon.svg")
 
 
 def page(title: str) -> Database:
-    """Set up a page that stands alone, also when it is opened cold by its own address.
+    """Set up a page, also when it is opened directly by its own address.
 
     Returns:
-        The open database. The page ends here, with one sentence, if there is none.
+        The open database. If it cannot be opened, the page stops here with an error.
     """
     st.set_page_config(page_title=f"{title} · V3 Lab", page_icon=ICON, layout="wide")
-    begin_notices()
+    prepare_notices()
     with st.sidebar:
         st.markdown("### :material/hub: V3 Lab")
         for path, label, page_icon in PAGES:
@@ -65,7 +65,7 @@ def page(title: str) -> Database:
         st.error(plain(error), title="V3 Lab cannot open its data", icon=":material/database_off:")
         st.stop()
     _warm_up()
-    tell_of_ends(database)
+    notify_of_ends(database)
     return database
 
 
@@ -76,14 +76,14 @@ def _open_database() -> Database:
 
 @st.cache_resource(max_entries=1, show_spinner=False)
 def _warm_up() -> threading.Thread:
-    """Import in the background what the other pages need, so that the first click on each does not wait for it."""
+    """Import the modules of other pages in the background, so that the first click on each does not wait for them."""
     thread = threading.Thread(target=lambda: [importlib.import_module(name) for name in _HEAVY], daemon=True)
     thread.start()
     return thread
 
 
-def told(body: Callable[P, None]) -> Callable[P, None]:
-    """For the body of a fragment: what is wrong is told in its place, as one sentence; the next tick tries again."""
+def show_errors(body: Callable[P, None]) -> Callable[P, None]:
+    """Decorator for the body of a fragment: a V3Error is shown in its place; the next tick tries again."""
 
     @functools.wraps(body)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> None:
@@ -92,13 +92,13 @@ def told(body: Callable[P, None]) -> Callable[P, None]:
         except V3Error as error:
             st.error(plain(error), icon=":material/error:")
             ticks.draw_again_in(1)
-        show_waiting()
+        show_pending_notices()
 
     return guarded
 
 
-def needed(read: Callable[P, T]) -> Callable[P, T]:
-    """For what a page cannot do without: if it cannot be read, the page ends there with one sentence."""
+def or_stop(read: Callable[P, T]) -> Callable[P, T]:
+    """Decorator for reading what a page needs: a V3Error is shown and stops the page."""
 
     @functools.wraps(read)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> T:
@@ -111,8 +111,8 @@ def needed(read: Callable[P, T]) -> Callable[P, T]:
     return guarded
 
 
-def still_there(database: Database, run_id: str) -> RunRow:
-    """The run as it is now; if it was deleted meanwhile, in another tab perhaps, the page begins anew without it."""
+def run_or_rerun(database: Database, run_id: str) -> RunRow:
+    """The current row of a run; if it has been deleted, perhaps in another tab, the page reruns without it."""
     try:
         return get_run(database, run_id)
     except UnknownRunError:
@@ -120,13 +120,13 @@ def still_there(database: Database, run_id: str) -> RunRow:
 
 
 def reconcile(database: Database) -> None:
-    """Bring statuses in line with the processes that are really there, unless this server's watchdog does.
+    """Reconcile statuses with the actual processes, unless this server's watchdog does.
 
-    A database that is busy for once must not take the page down: the next tick tries again.
+    A database that is temporarily busy must not break the page: the next tick tries again.
     """
-    if is_looked_after(database):
+    if is_watched(database):
         return
-    # A server that `serve` did not start; tests of pages have no real one.
+    # A server that was not started by `serve`; page tests have no real server.
     if Runtime.exists() and isinstance(Runtime.instance(), Runtime):
         ensure_watchdog()
     try:

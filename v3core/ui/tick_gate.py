@@ -22,7 +22,7 @@ from streamlit.runtime.scriptrunner_utils import script_requests
 from streamlit.runtime.scriptrunner_utils.script_requests import RerunData, ScriptRequests, ScriptRequestType
 
 from v3core.ui import ticks
-from v3core.ui.page_frame import attend_to_errors
+from v3core.ui.page_frame import handle_errors
 
 KNOWN_VERSION = "1.67.0"
 """The version of Streamlit whose methods these are; read them again before you change this."""
@@ -93,7 +93,7 @@ def _when_it_would_run(go_on: Any, runner: Any, data: RerunData) -> None:
     """On the script's thread, after what came before it has ended: nobody can switch the page meanwhile."""
     if data.fragment_id_queue and data.page_script_hash != _current_page(runner):
         return
-    attend_to_errors()
+    handle_errors()
     go_on(data)
 
 

@@ -1,7 +1,7 @@
-"""Parts of a page that look for news by themselves, and draw only when there is some.
+"""Parts of a page that poll for news, and redraw only when there is some.
 
-The browser asks at an interval; `tick_gate` lets the question through only if `is_due` says so, and otherwise neither
-a script runs nor is anything sent. So a page on which nothing happens costs next to nothing.
+The browser polls at an interval; `tick_gate` lets a poll through only if `is_due` is true. Otherwise no script runs and
+nothing is sent, so an idle page costs almost nothing.
 """
 
 import functools
@@ -23,23 +23,23 @@ from v3core.ui import news
 P = ParamSpec("P")
 
 VARIABLE = "V3_TICK_SECONDS"
-"""Sets the interval of every tick, each of which then counts as news; for tests, which make them frequent."""
+"""Sets the interval of every tick and makes every tick redraw; for tests."""
 REST = 3.0
-"""After a drawing that took so long, a part rests for this multiple of it: a slow page must not fill a core."""
+"""After a redraw, a part pauses for this multiple of its duration, so that a slow page does not fill a core."""
 RETRY_SECONDS = 5.0
-"""A part that could not be drawn is tried again so late."""
+"""A part that could not be drawn is tried again after this time."""
 _KEPT = 4096
 
 
 @dataclass
 class _Part:
-    """A part of a page in one browser tab, as it was drawn last."""
+    """A part of a page in one browser tab, as last drawn."""
 
     values: Sequence[tuple[news.Topic, Hashable]]
     is_drawing: bool = True
     rests_until: float = 0.0
     ages_at: float = field(default=float("inf"))
-    """When a text on it is no longer true, as `3 min ago`."""
+    """When a text on it becomes outdated, such as `3 minutes ago`."""
 
 
 _lock = threading.Lock()
@@ -48,11 +48,11 @@ _drawn_now: ContextVar[_Part | None] = ContextVar("drawn_now", default=None)
 
 
 def ticking(seconds: float, *topics: news.Topic) -> Callable[[Callable[P, None]], Callable[P, None]]:
-    """A decorator: `st.fragment` for a part of a page that is drawn again when one of the topics has changed.
+    """Decorator: `st.fragment` for a part of a page that is redrawn when one of the topics has changed.
 
     Args:
-        seconds: how often it asks.
-        topics: what it depends on.
+        seconds: the polling interval.
+        topics: what the part depends on.
     """
 
     def decorate(body: Callable[P, None]) -> Callable[P, None]:
@@ -67,14 +67,14 @@ def ticking(seconds: float, *topics: news.Topic) -> Callable[[Callable[P, None]]
 
 
 def draw_again_in(seconds: float) -> None:
-    """What is being drawn is not true for longer; no more than a hint, and none outside of a part that ticks."""
+    """The text being drawn becomes outdated after `seconds`; has no effect outside a ticking part."""
     part = _drawn_now.get()
     if part is not None:
         part.ages_at = min(part.ages_at, time.monotonic() + seconds)
 
 
 def is_due(session_id: str, fragment_id: str) -> bool:
-    """Whether a part must be drawn; quick, and safe from any thread. One that is not known must."""
+    """Whether a part must be redrawn; fast and thread-safe. True for an unknown part."""
     with _lock:
         part = _parts.get((session_id, fragment_id))
     if part is None:
@@ -103,7 +103,7 @@ def _draw(topics: Sequence[news.Topic], body: Callable[[], None]) -> None:
     except Exception:
         part.ages_at = time.monotonic() + RETRY_SECONDS
         raise
-    except BaseException:  # Streamlit's own too, with which it ends a run early: it is not drawn in full
+    except BaseException:  # including Streamlit's own, which end a script run early: the part is incomplete
         with _lock:
             _parts.pop(key, None)
         raise

@@ -1,13 +1,13 @@
-"""Whichever page is open tells when a run has completed, failed or was lost."""
+"""Every open page shows a toast when a run completes, fails or is lost."""
 
 import streamlit as st
 
 from v3core.errors import V3Error
-from v3core.jobs.lifecycle import TOLD, Status
+from v3core.jobs.lifecycle import NOTIFIED, Status
 from v3core.store.database import Database
 from v3core.store.run_ends import EndRow, newest_event, read_ends
 from v3core.ui import news, ticks
-from v3core.ui.notices import notify, show_waiting
+from v3core.ui.notices import notify, show_pending_notices
 from v3core.ui.status import counted
 from v3core.ui.text import md, plain
 
@@ -21,10 +21,10 @@ _ICONS = {
 }
 
 
-def tell_of_ends(database: Database) -> None:
-    """A toast for each run that has ended since the last look; those from before this session are not news.
+def notify_of_ends(database: Database) -> None:
+    """Show a toast for each run that has ended since the last check, except those from before this session.
 
-    It draws nothing and writes only its cursor, so that a tick disturbs no other part of the page.
+    It draws nothing else and writes only its cursor, so that a tick does not disturb the rest of the page.
     """
     ticks.ticking(2, news.of_ends(database))(_tell)(database)
 
@@ -33,9 +33,9 @@ def _tell(database: Database) -> None:
     try:
         if _CURSOR not in st.session_state:
             st.session_state[_CURSOR] = newest_event(database)
-        ends = read_ends(database, st.session_state[_CURSOR], TOLD)
+        ends = read_ends(database, st.session_state[_CURSOR], NOTIFIED)
     except V3Error:
-        return  # the page itself says what is wrong; the next tick tries again
+        return  # the page itself shows the error; the next tick tries again
     if not ends:
         return
     st.session_state[_CURSOR] = ends[-1].event
@@ -44,11 +44,11 @@ def _tell(database: Database) -> None:
         notify(plain(end_sentence(end)), icon=_ICONS[Status(end.status)], seconds=seconds)
     if len(ends) > MOST_AT_ONCE:
         notify(md("And {} more; see Runs for all of them.", len(ends) - MOST_AT_ONCE), icon=":material/more_horiz:")
-    show_waiting()
+    show_pending_notices()
 
 
 def end_sentence(end: EndRow) -> str:
-    """How a run ended, in one sentence with its name."""
+    """How a run ended, in one sentence that names it."""
     after = counted(end.episode, "episode")
     if end.status == Status.COMPLETED:
         return f"{end.name} completed after {after}."

@@ -10,7 +10,7 @@ from v3core.jobs.control.editing import check_length, make_longer, note_edit, pr
 from v3core.jobs.control.kinds import check, named
 from v3core.jobs.identity import NOWHERE, is_here
 from v3core.jobs.launch import renewed
-from v3core.jobs.launcher import Command, drain, keep_asked_slots, worker_command
+from v3core.jobs.launcher import Command, drain, save_requested_slots, worker_command
 from v3core.jobs.lifecycle import Status, change_status
 from v3core.paths import COMMAND
 from v3core.store import commands
@@ -83,7 +83,7 @@ def resume(
             "rollout_at": None,
             "launch": renewed(run, here=here),
         }
-        keep_asked_slots(tx)
+        save_requested_slots(tx)
         message = f"Resuming {where}."
         change_status(tx, run_id, Status.QUEUED, actor=actor, message=message, now=now, values=values)
     drain(database, command)

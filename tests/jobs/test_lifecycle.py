@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from v3core.curriculum import parse
-from v3core.jobs.lifecycle import ACTIVE, ENDED, RESUMABLE, NOTIFIED, TRANSITIONS, Status, change_status
+from v3core.jobs.lifecycle import ACTIVE, ENDED, NOTIFIED, RESUMABLE, TRANSITIONS, Status, change_status
 from v3core.store import commands
 from v3core.store.history import read_events
 from v3core.store.runs import get_run

@@ -9,7 +9,7 @@ from v3core.ui import notices
 def script():
     import streamlit as st
 
-    from v3core.ui.notices import prepare_notices, notify, show_pending_notices
+    from v3core.ui.notices import notify, prepare_notices, show_pending_notices
     from v3core.ui.text import md
 
     prepare_notices()

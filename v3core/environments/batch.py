@@ -33,7 +33,7 @@ from v3core.environments.unfinished import (
     plain,
 )
 from v3core.errors import V3Error
-from v3core.interruption import Interrupted, raise_if, never
+from v3core.interruption import Interrupted, never, raise_if
 
 
 class EnvironmentFailureError(V3Error):

@@ -8,7 +8,7 @@ from typing import Any
 
 from v3core.errors import V3Error
 from v3core.jobs.lifecycle import NOTIFIED, Status
-from v3core.jobs.webhook import WebhookError, Webhook, post, webhook
+from v3core.jobs.webhook import Webhook, WebhookError, post, webhook
 from v3core.store.database import Database
 from v3core.store.run_ends import (
     CALLED,

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from v3core.environments import EnvironmentBatch, EnvironmentSpec
-from v3core.interruption import raise_if, never
+from v3core.interruption import never, raise_if
 from v3core.policy import GATMoEPolicy
 from v3core.training.hooks import EvaluationEpisode
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from v3core.config import PPOConfig
-from v3core.interruption import raise_if, never
+from v3core.interruption import never, raise_if
 from v3core.metrics import Update
 from v3core.training.backend import Backend, Samples
 from v3core.training.rollout import Rollout

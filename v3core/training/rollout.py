@@ -10,7 +10,7 @@ from torch import Tensor
 
 from v3core.environments import EnvironmentBatch, EnvironmentFailureError
 from v3core.environments.faults import LARGEST_REWARD, STEP, remedy_for, unusable_reward
-from v3core.interruption import raise_if, never
+from v3core.interruption import never, raise_if
 from v3core.training.backend import Backend, at
 
 

@@ -18,7 +18,7 @@ from v3core.store.runs import list_runs
 from v3core.ui.launch_again import launch_again_link
 from v3core.ui.moments import age
 from v3core.ui.notes import notes_line
-from v3core.ui.run_actions import run_actions, resume_hint
+from v3core.ui.run_actions import resume_hint, run_actions
 from v3core.ui.run_checkpoints import use_policy
 from v3core.ui.run_history import newest_command
 from v3core.ui.run_picker import compare_link

@@ -18,7 +18,7 @@ from v3core.store.opening import open_database
 from v3core.store.run_row import RunRow
 from v3core.store.runs import UnknownRunError, get_run
 from v3core.ui import tick_gate, ticks
-from v3core.ui.notices import prepare_notices, notify, show_pending_notices
+from v3core.ui.notices import notify, prepare_notices, show_pending_notices
 from v3core.ui.page_frame import page_frame
 from v3core.ui.plotly_js import ensure_plotly_js
 from v3core.ui.text import plain

@@ -252,7 +252,7 @@ def test_graph_shows_what_an_environment_gets(capsys):
         "direction and mission.\n"
     )
     assert main(["graph", "Taxi-v4"]) == 0
-    expected = "The policy sees the whole observation. It obeys the action mask in info. Left out: info's prob.\n"
+    expected = "The policy sees the whole observation. It obeys the action mask in info. Not used: info's prob.\n"
     assert capsys.readouterr().out.endswith(expected)
     assert main(["graph", "Blackjack-v1"]) == 0
     assert "'0': one global node" in capsys.readouterr().out
@@ -282,7 +282,7 @@ def test_a_run_is_evaluated_as_asked(capsys, tmp_path, monkeypatch):
     newest = Path(described["checkpoint"])
     save_checkpoint(newest, load_checkpoint(newest) | {"env": "this:Env-v0"})
     assert main(["evaluate", run_id, "--episodes", "2"]) == 1
-    assert "'this:Env-v0', which imports code and does not belong to its run's" in capsys.readouterr().err
+    assert "'this:Env-v0', which imports code and does not belong to its run" in capsys.readouterr().err
     assert main([*arguments, "--device", "cuda"]) in {0, 1}
     if not torch.cuda.is_available():
         assert "CUDA is not available; use 'auto' or 'cpu'" in capsys.readouterr().err

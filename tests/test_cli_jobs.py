@@ -84,7 +84,7 @@ def test_a_sweep_is_commanded_and_stopped_as_one(db, command, sweep):
 
     assert command("stop", "--experiment", "Both") == "4 runs of Both are stopping.\n"
     wait_for(lambda: {run["status"] for run in listed(command).values()} == {"stopped"}, 30)
-    command("stop", first, fails="is stopped already; there is nothing to stop.")
+    command("stop", first, fails="is already stopped; there is nothing to stop.")
     command("stop", "--experiment", "Both", fails="No run of experiment 'Both' is queued or active here")
     command("move", first, "2000,4000", fails="resume it with other boundaries")
     command("resume", first, "--boundaries", "0,4000", fails="greater than or equal to 1")

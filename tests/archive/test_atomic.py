@@ -155,6 +155,8 @@ def test_two_imports_at_once_are_one(there, run, archive):
         thread.join()
     assert len(results) == 4
     assert results.count(run) == 1
-    assert all("here already" in result or "being imported or deleted" in result for result in results if result != run)
+    assert all(
+        "already exists" in result or "being imported or deleted" in result for result in results if result != run
+    )
     assert len(read_episodes(there, run)) == 12
     assert (run_folder(run, there.data_dir) / "worker.log").is_file()

@@ -151,7 +151,7 @@ def test_a_directory_that_would_fill_the_memory(refused, archive):
 @pytest.mark.parametrize("kept", [0, 1, 100, 5000, -1, -30])
 def test_a_file_cut_short(refused, archive, kept):
     archive.write_bytes(archive.read_bytes()[:kept])
-    refused(archive, "cut short")
+    refused(archive, "incomplete")
 
 
 def test_other_files(refused, tmp_path):
@@ -239,10 +239,10 @@ def _set(table, row, column, value):
         ("episodes", 0, "episode", 0, "not numbered without gaps: 0 comes where 1 should"),
         ("expert_loads", 5, "expert", 2, "episode 2, expert 2 comes where episode 2, expert 1 should"),
         ("evaluations", 1, "number", 1, "out of order"),
-        ("evaluations", 1, "episode", 13, "out of bounds"),
-        ("phase_changes", 0, "episode", -1, "out of bounds"),
+        ("evaluations", 1, "episode", 13, "out of range"),
+        ("phase_changes", 0, "episode", -1, "out of range"),
         ("curriculum_revisions", 1, "revision", 3, "out of order"),
-        ("curriculum_revisions", 1, "curriculum", "{}", "its curriculum revision 2 is wrong"),
+        ("curriculum_revisions", 1, "curriculum", "{}", "its curriculum revision 2 is invalid"),
         ("curriculum_revisions", 1, "state", "odd", "in no known state"),
         ("curriculum_revisions", 0, "state", "rejected", "none of its curricula was applied"),
         ("commands", 0, "kind", "format_disk", "command 'format_disk' that this V3 Lab does not know"),

@@ -463,7 +463,7 @@ def test_each_of_many_experts_has_its_row(figure: Callable[[RunSeries], go.Figur
 def test_the_alternative_text_names_the_expert_that_carries_most() -> None:
     loads = np.tile([0.1, 0.7, 0.2], (5, 1))
     figure = expert_loads_figure(RunSeries("run", made_curve({"return": np.ones(5)}, loads=loads)))
-    assert "expert 2 carries most, 70%" in figure.layout.meta["alt"]
+    assert "latest highest load: expert 2 with 70%" in figure.layout.meta["alt"]
 
 
 def test_a_ramp_over_steps_is_planned_by_the_steps_that_are_recorded() -> None:

@@ -62,7 +62,7 @@ def test_the_ways_to_write_an_end(text, until):
         ("0", "cannot end at episode 0; choose 1 or later"),
         ("step -5", "cannot end at step -5; choose 1 or later"),
         ("reward >= 4", "watches 'reward'; choose return, length or success"),
-        ("return >= high", "compares with 'high', which is no number"),
+        ("return >= high", "compares with 'high', which is not a number"),
         ("success >= 90", "it is a rate, so choose from 0 to 1"),
         ("return >= 5 (100) within 50", "too few for it to fire: raise it to 100"),
         ("return >= nan", "finite number"),

@@ -138,7 +138,7 @@ def test_a_path_is_a_file_and_a_word_is_a_preset(tmp_path):
 def test_a_binary_file_is_told_to_be_no_text(tmp_path):
     path = tmp_path / "image.yaml"
     path.write_bytes(b"\xff\xfe\x00\x89")
-    with pytest.raises(V3Error, match="is not text"):
+    with pytest.raises(V3Error, match="is not a text file"):
         load_curriculum(str(path))
 
 
@@ -189,7 +189,7 @@ def test_a_binary_file_is_told_to_be_no_text(tmp_path):
         ),
         ("{name: x, phases: [{name: a, routing: hard}]}", "'routing' of phase 1 is 'hard'"),
         ("{name: x, phases: [{name: a}, {name: b}]}", "Phase 1 'a' has no end; only the last phase can"),
-        ("{name: x, phases: [{name: a, until: {episode: 5}}]}", "Phase 1 'a' is the last and lasts to the end"),
+        ("{name: x, phases: [{name: a, until: {episode: 5}}]}", "Phase 1 'a' is the last and lasts until the end"),
         (
             "{name: x, phases: [{name: a, until: {episode: 5}}, {name: b, until: {episode: 4}}, {name: c}]}",
             "Phase 2 'b' ends at episode 4 but phase 1 'a' ends at 5",

@@ -57,7 +57,7 @@ def test_the_ways_to_write_a_value(text, value):
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("fast", "Learning rate 'fast' cannot be read"),
+        ("fast", "Learning rate 'fast' cannot be parsed"),
         ("-1", "must be greater than 0"),
         ("0", "must be greater than 0"),
         ("1 → 0", "must be greater than 0"),

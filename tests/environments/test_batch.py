@@ -157,7 +157,7 @@ TROUBLE = [
     (lambda usual: (usual[0], None, *usual[2:]), "step(action) returned None as the reward; it must be a number"),
     (
         lambda usual: (usual[0], "1.5", *usual[2:]),
-        "step(action) returned the text '1.5' as the reward; it must be a number",
+        "step(action) returned the string '1.5' as the reward; it must be a number",
     ),
     (
         lambda usual: (usual[0], np.ones(1), *usual[2:]),
@@ -173,7 +173,7 @@ TROUBLE = [
         "returned an array of shape (2,) as terminated; it must be True or",
     ),
     (lambda usual: (*usual[:2], None, *usual[3:]), "returned None as terminated; it must be True or False"),
-    (lambda usual: (*usual[:3], "no", {}), "returned the text 'no' as truncated; it must be True or False"),
+    (lambda usual: (*usual[:3], "no", {}), "returned the string 'no' as truncated; it must be True or False"),
     (lambda usual: (*usual[:3], 0.5, {}), "returned 0.5 as truncated; it must be True or False"),
     (lambda usual: (*usual[:2], True, False, None), "step(action) returned None as info; it must be a dict"),
     (lambda usual: (*usual[:4], None), "step(action) returned None as info; it must be a dict"),
@@ -233,7 +233,7 @@ def test_a_reset_that_raises_is_told(batch_of):
         ((np.zeros(3), None), "reset(seed=…) returned None as info; it must be a dict"),
         ((np.zeros(3), np.zeros(3)), "reset(seed=…) returned an array of shape (3,) as info; it must be a dict"),
         (None, "reset(seed=…) returned None; it must return two values"),
-        ("ab", "reset(seed=…) returned the text 'ab'; it must return two values"),
+        ("ab", "reset(seed=…) returned the string 'ab'; it must return two values"),
     ],
 )
 def test_a_reset_of_another_api_is_named(batch_of, monkeypatch, result, what):
@@ -345,7 +345,9 @@ def test_a_builder_that_fails_is_told():
         with pytest.raises(V3Error, match="its graph builder 'CartPole-v0' raised ZeroDivisionError"):
             check_environment("CartPole-v0", allow_import=False)
         register_graph("CartPole-v0", lambda env: 7)
-        with pytest.raises(V3Error, match="its graph builder 'CartPole-v0' gave a int, not a StateGraphSpec or a dict"):
+        with pytest.raises(
+            V3Error, match="its graph builder 'CartPole-v0' returned a int, not a StateGraphSpec or a dict"
+        ):
             check_environment("CartPole-v0", allow_import=False)
     finally:
         _builders.clear()

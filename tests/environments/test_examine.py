@@ -43,7 +43,7 @@ FAULTS = {
     "info none": "step(action) returned None as info; it must be a dict.",
     "info list": "step(action) returned 0 values as info; it must be a dict.",
     "reward none": "step(action) returned None as the reward; it must be a number.",
-    "reward text": "step(action) returned the text '1' as the reward; it must be a number.",
+    "reward text": "step(action) returned the string '1' as the reward; it must be a number.",
     "reward array": "step(action) returned an array of shape (1,) as the reward; it must be a number.",
     "reward nan": "step(action) returned a reward of nan, which is not a finite number; fix the environment.",
     "reward infinite": "step(action) returned a reward of inf, which is not a finite number; fix the environment.",
@@ -80,7 +80,7 @@ WARNINGS = {
     "double": "An observation that step(action) returned is of type float64 but its observation_space has float32.",
     "beyond": "An observation that step(action) returned is outside the bounds of its observation_space.",
     "success score": "step(action) returned info['success'] = 0.1 at the end of an episode, which is neither True nor",
-    "success nan": "step(action) returned info['is_success'] = nan at an episode's end",
+    "success nan": "step(action) returned info['is_success'] = nan at the end of an episode",
     "space changes": "Its observation_space changes with reset",
 }
 

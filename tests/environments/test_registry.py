@@ -135,7 +135,7 @@ def test_an_environment_that_raises_when_made_is_refused_with_its_first_line(reg
 
 def test_observations_without_a_graph_are_refused(registered):
     registered(Observing, space=spaces.Text(5))
-    with pytest.raises(V3Error, match=r"^The policy cannot take Test-v0: its observations are a Text, which"):
+    with pytest.raises(V3Error, match=r"^The policy does not support Test-v0: its observations are a Text, which"):
         check_environment("Test-v0", allow_import=False)
 
 

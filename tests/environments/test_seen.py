@@ -54,47 +54,47 @@ def telling():
             "Taxi-v4",
             (),
             2,
-            "The policy sees the whole observation. It obeys the action mask in info. Left out: info's prob.",
+            "The policy sees the whole observation. It obeys the action mask in info. Not used: info's prob.",
         ),
         (
             "Taxi-v4",
             (),
             1,
-            "The policy sees the whole observation. Left out: the action mask in info, info's prob.",
+            "The policy sees the whole observation. Not used: the action mask in info, info's prob.",
         ),
         ("BabyAI-GoToObj-v0", (), 2, "The policy sees image, direction and mission."),
-        ("BabyAI-GoToObj-v0", (), 1, "The policy sees the image. Left out: direction, mission."),
+        ("BabyAI-GoToObj-v0", (), 1, "The policy sees the image. Not used: direction, mission."),
         ("MiniGrid-Empty-5x5-v0", ("FlattenObservation",), 2, None),
     ],
 )
 def test_environments_as_they_come(env_id, wrappers, view, expected):
     said = look(EnvironmentSetup(env_id, {}, wrappers, view), allow_import=False)
     if expected is None:
-        assert said.endswith("Left out: direction, mission.")
+        assert said.endswith("Not used: direction, mission.")
     else:
         assert said == expected
 
 
 def test_info_masks_and_keys(telling):
-    assert telling(b=1, success=True) == "The policy sees place and speed. Left out: info's b and late."
+    assert telling(b=1, success=True) == "The policy sees place and speed. Not used: info's b and late."
     assert "It obeys the action mask in info." in telling(masks="info")
     assert "It obeys the masks of action_masks()." in telling(masks="method")
-    assert "Left out: the masks of action_masks(), info's late." in telling(masks="method", view=1)
+    assert "Not used: the masks of action_masks(), info's late." in telling(masks="method", view=1)
     assert "obeys" not in telling(masks="info", actions=spaces.Box(1, 1.5, (1,), np.float32))
-    assert "Left out: the action mask in info, info's late." in telling(
+    assert "Not used: the action mask in info, info's late." in telling(
         masks="info", actions=spaces.Box(1, 1.0, (1,), np.float32)
     )
     said = telling(keys=("action_mask", "place"))
-    assert "Left out: the observation's 'action_mask' as a mask (masks must be in info), info's late." in said
+    assert "Not used: the observation's 'action_mask' as a mask (masks must be in info), info's late." in said
     assert "and 28 more" not in telling(**{f"k{n:02}": 1 for n in range(11)})
     assert "k10, k11 and 19 more." in telling(**{f"k{n:02}": 1 for n in range(30)})
 
 
 def test_what_a_wrapper_or_a_graph_drops(telling, monkeypatch):
-    assert "The policy sees place. Left out: speed, info's late." in telling("FilterObservation(filter_keys=['place'])")
+    assert "The policy sees place. Not used: speed, info's late." in telling("FilterObservation(filter_keys=['place'])")
     monkeypatch.setattr(graph_spec, "_builders", {})
     register_graph("TestTelling-*", lambda env: state_graph(spaces.Dict({"speed": NUMBERS})))
-    assert "The policy sees speed. Left out: place, info's late." in telling()
+    assert "The policy sees speed. Not used: place, info's late." in telling()
 
 
 def test_it_is_the_same_wherever_it_is_said(telling):

@@ -89,9 +89,9 @@ def test_the_bookmark_can_be_gone_back_to_after_further_steps(walk):
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"observation": np.zeros(2, np.float32)}, "went another way"),
-        ({"reward": 0.125}, "went another way"),
-        ({"generator": {"bit_generator": "PCG64"}}, "went another way"),
+        ({"observation": np.zeros(2, np.float32)}, "diverged"),
+        ({"reward": 0.125}, "diverged"),
+        ({"generator": {"bit_generator": "PCG64"}}, "diverged"),
         ({"origin": None}, "cannot be restored"),
         ({"actions": None}, "too long"),
         ({"actions": np.array([[3], [0]])}, "ended early"),

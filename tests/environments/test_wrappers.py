@@ -39,7 +39,7 @@ def test_arguments_reach_the_environment():
         # Its own arguments and those that it hands on to the class it derives from.
         ("MiniGrid-Empty-5x5-v0", {"sise": 9}, "has no argument 'sise'; it takes size, agent_start_pos"),
         ("MiniGrid-Empty-5x5-v0", {"sise": 9}, "see_through_walls"),
-        ("FrozenLake-v1", {"map_name": "9x9"}, "Environment FrozenLake-v1 cannot be made with map_name=9x9: "),
+        ("FrozenLake-v1", {"map_name": "9x9"}, "Environment FrozenLake-v1 cannot be created with map_name=9x9: "),
     ],
 )
 def test_arguments_it_does_not_take_are_named_with_those_it_takes(env, args, sentence):
@@ -74,9 +74,9 @@ def test_minigrids_own_wrappers_take_its_whole_observation():
     ("wrapper", "sentence"),
     [
         ("FrameStack", "There is no wrapper 'FrameStack' in gymnasium.wrappers. Did you mean FrameStackObservation"),
-        ("FrameStackObservation(size=4)", "it takes stack_size"),
-        ("FrameStackObservation", "missing 1 required positional argument: 'stack_size'; it takes stack_size"),
-        ("FlattenObservation(3)", "it takes no arguments."),
+        ("FrameStackObservation(size=4)", "it accepts stack_size"),
+        ("FrameStackObservation", "missing 1 required positional argument: 'stack_size'; it accepts stack_size"),
+        ("FlattenObservation(3)", "it accepts no arguments."),
         ("NormalizeObservation", "keeps running statistics that checkpoints lack"),
         ("Autoreset", "V3 Lab resets environments"),
         ("RecordVideo(video_folder='x')", "Wrapper RecordVideo writes files; remove it."),

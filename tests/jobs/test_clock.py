@@ -75,7 +75,9 @@ def test_a_run_whose_launcher_died_is_queued_again(db, run_in):
     promise = get_run(db, run_id).heartbeat_due_at - NOON
     reconcile(db, BEFORE)
     reconcile(db, BEFORE + promise + SECOND, lambda run_id: ["true"])
-    assert "it waits again" in [event for event in read_events(db, run_id) if event.kind == "queued"][-1].message
+    assert (
+        "the run is queued again" in [event for event in read_events(db, run_id) if event.kind == "queued"][-1].message
+    )
 
 
 def test_a_stop_goes_on_to_signals(db, run_in, monkeypatch):

@@ -46,7 +46,7 @@ def test_a_run_with_a_process_is_asked_to_stop_once(db, run_in, status_of, statu
 def test_an_ended_run_cannot_be_stopped(db, run_in, status):
     run_id = run_in(status)
     before = get_run(db, run_id)
-    with pytest.raises(V3Error, match=f"^Run {run_id[:8]} 'tiny' is {status} already; there is nothing to stop.$"):
+    with pytest.raises(V3Error, match=f"^Run {run_id[:8]} 'tiny' is already {status}; there is nothing to stop.$"):
         control.stop(db, run_id)
     assert get_run(db, run_id) == before
 
@@ -178,7 +178,7 @@ def test_a_resume_with_boundaries_that_will_not_do_changes_nothing(db, with_chec
 def test_ended_runs_take_no_command(db, run_in, status, act):
     run_id = run_in(status)
     before = get_run(db, run_id)
-    with pytest.raises(V3Error, match=f"^Run {run_id[:8]} 'tiny' is {status} already; "):
+    with pytest.raises(V3Error, match=f"^Run {run_id[:8]} 'tiny' is already {status}; "):
         control.set_priority(db, run_id, 3) if act == "priority" else act(db, run_id)
     assert get_run(db, run_id) == before
     assert read_commands(db, run_id) == []
@@ -288,7 +288,7 @@ def test_an_edit_of_a_run_with_a_process_waits_for_it(db, run_in, status):
         (Status.COMPLETED, 0, 45, "is already completed; its curriculum cannot be changed"),
         (Status.RUNNING, 10, 10, "would end at episode 10, but the run is already at 10; choose 11 or later"),
         (Status.RUNNING, 30, 45, "ended at episode 30 and the run is at 30; only future phases can be changed"),
-        (Status.STOPPED, 10, 45, "is stopped already; resume it with other boundaries"),
+        (Status.STOPPED, 10, 45, "is already stopped; resume it with other boundaries"),
         (Status.STOPPING, 10, 45, "is stopping; its curriculum cannot be changed"),
         (Status.QUEUED, 0, 60, "ends at episode 60, but the run has only 60 episodes"),
     ],

@@ -92,7 +92,10 @@ def test_a_shorter_one_that_arrives_too_late_is_rejected_with_its_reason(db, mak
 
     assert train(run_id, 2, then=ask) is Status.COMPLETED
     first, second = read_commands(db, run_id)
-    assert (first.rejected_reason, second.rejected_reason) == (None, "The run is planned for 110 episodes already.")
+    assert (first.rejected_reason, second.rejected_reason) == (
+        None,
+        "The run is planned for 110 episodes, which are already trained.",
+    )
     assert get_run(db, run_id).episode == 110
 
 
@@ -140,8 +143,8 @@ def test_a_length_that_is_none_is_refused_and_nothing_changes(db, run_in, status
             lambda: control.resume(db, done),
             r"is already completed; train it longer on Live, or with: .* --episodes 120",
         ),
-        (lambda: control.resume(db, done, episodes=60), r"has trained 60 episodes; choose more"),
-        (lambda: control.resume(db, done, episodes=-1), r"has trained 60 episodes; choose more"),
+        (lambda: control.resume(db, done, episodes=60), r"has already trained 60 episodes; choose more"),
+        (lambda: control.resume(db, done, episodes=-1), r"has already trained 60 episodes; choose more"),
         (lambda: control.resume(db, done, episodes=10**12), r"too many; choose at most 100,000,000"),
         (lambda: extend(db, done, 90), r"is already completed; train it longer on Live, or with: .* --episodes 120"),
     ):

@@ -81,7 +81,7 @@ def test_the_reserve_takes_real_room_and_is_given_back(tmp_path):
     content = file.read_bytes()
     hold_reserve(folder)
     assert file.read_bytes() == content
-    file.write_bytes(b"cut short")
+    file.write_bytes(b"incomplete")
     hold_reserve(folder)
     assert file.stat().st_size == RESERVE_BYTES
     release_reserve(folder)

@@ -65,7 +65,7 @@ def test_a_run_is_trained_to_its_end_and_everything_recorded(db, start, wait_unt
     assert table["phase"].tolist() == ["early"] * changes[1].episode + ["late"] * (80 - changes[1].episode)
     assert read_checkpoints(db, run_id)[-1].episode == 80
     lines = read_log_tail(run_id).splitlines()
-    assert "Training CartPole-v1 for 80 episodes under test, seed 1" in lines[0]
+    assert "Training CartPole-v1 for 80 episodes with curriculum test, seed 1" in lines[0]
     assert lines[-1].endswith("Completed at episode 80.")
     wait_for(lambda: not identity.is_alive(process_of(run)), 10)
 

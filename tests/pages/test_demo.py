@@ -63,7 +63,7 @@ def test_live_says_what_to_look_for_and_leads_to_the_other_run(open_page, demo, 
     app = open_page("pages/live.py", run=ids[place])
     assert not app.exception
     assert words in told(app)
-    assert "The demo has ended" not in told(app)
+    assert "The demo is complete" not in told(app)
     links = {link.proto.query_string for link in app.get("page_link")}
     assert f"run={ids[1 - place]}" in links
     assert comparisons(app) == {"Compare them as they train": "experiment=Demo&metric=Dead+experts"}
@@ -82,9 +82,9 @@ def test_when_both_have_ended_live_and_home_offer_the_comparison_with_what_came_
 def test_home_speaks_of_the_demo_until_something_else_is_started(open_page, demo, database):
     demo(Status.COMPLETED, Status.COMPLETED)
     demo(Status.COMPLETED, Status.RUNNING, experiment="Demo (2)")
-    assert "The demo has ended" not in told(open_page("app.py")), "the newer one is under way"
+    assert "The demo is complete" not in told(open_page("app.py")), "the newer one is under way"
     add_recorded_run(database, Status.COMPLETED)
-    assert "The demo has ended" not in told(open_page("app.py"))
+    assert "The demo is complete" not in told(open_page("app.py"))
 
 
 def test_a_demo_that_was_stopped_before_its_first_episode_has_nothing_to_say_of_experts(open_page, demo):
@@ -118,5 +118,5 @@ def test_other_runs_are_no_demo(open_page, database):
     ):
         app = open_page(page, **query)
         assert not app.exception
-        assert "The demo has ended" not in told(app)
+        assert "The demo is complete" not in told(app)
         assert not [expander.label for expander in app.expander if "Demo" in expander.label]

@@ -159,12 +159,12 @@ def test_the_time_is_measured_and_scaled_by_runs_and_slots(open_page, database, 
     trained_here(database, seconds_per_episode=0.5, paused_at=200, episodes=240)
     app = open_page("pages/launch.py")
     app.number_input(key="episodes:CartPole-v1").set_value(240).run()
-    assert "About 2 min on 2 slots, going by 1 earlier run of CartPole-v1." in summary(app)
+    assert "About 2 min on 2 slots, based on 1 earlier run of CartPole-v1." in summary(app)
     app.text_input(key="seeds").set_value("1-3").run()
     assert "**3 runs** · 1 curriculum × 3 seeds · 240 episodes each" in summary(app)
     assert "About 4 min on 2 slots" in summary(app)
     app.text_input(key="set:policy.experts:CartPole-v1").set_value("16").run()
-    assert "About 4 min on 2 slots, going by 1 earlier run of CartPole-v1 with other settings." in summary(app)
+    assert "About 4 min on 2 slots, based on 1 earlier run of CartPole-v1 with other settings." in summary(app)
     app.number_input(key="episodes:CartPole-v1").set_value(5000).run()
     assert "Time unknown" in summary(app)
 
@@ -172,7 +172,7 @@ def test_the_time_is_measured_and_scaled_by_runs_and_slots(open_page, database, 
 def test_a_run_that_reached_the_length_says_more_than_a_shorter_one(open_page, database):
     trained_here(database, seconds_per_episode=1.0, episodes=130)
     app = open_page("pages/launch.py")
-    assert "going by 1 earlier run of CartPole-v1, shorter than this one." in summary(app)
+    assert "based on 1 earlier run of CartPole-v1, shorter than this one." in summary(app)
     trained_here(database, seconds_per_episode=0.5, episodes=260)
     assert "About 2.2 min" in summary(open_page("pages/launch.py"))
 
@@ -215,7 +215,7 @@ def test_a_boundary_beyond_the_end_is_told_in_its_row(launch):
 
 def test_a_value_that_cannot_be_read_is_told_in_its_row(launch):
     field(launch, 2, "lr").set_value("fast").run()
-    assert "Learning rate 'fast' cannot be read" in told(launch)
+    assert "Learning rate 'fast' cannot be parsed" in told(launch)
     assert start_button(launch).disabled
 
 

@@ -116,7 +116,11 @@ def test_undone_updates_are_told_in_one_sentence(open_page, database, rollbacks,
 @pytest.mark.parametrize(
     ("preset", "recorded", "sentences"),
     [
-        ("v3", 25, ["Routing sparsemax", "4 experts, graph attention GATv1", "CartPole-v1", "asks for CUDA where"]),
+        (
+            "v3",
+            25,
+            ["Routing sparsemax", "4 experts, graph attention GATv1", "CartPole-v1", "requests CUDA if available"],
+        ),
         ("mixtral", 25, ["Routing top 2 of 4 experts, weights renormalised"]),
         ("mixtral", 0, ["Routing top 2 of 4 experts, weights renormalised"]),
         ("v3-entmax", 20, ["Routing entmax, α 1.4"]),

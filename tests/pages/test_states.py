@@ -126,8 +126,8 @@ def test_a_run_deleted_in_another_tab_is_said_to_be(open_page, database):
 def test_live_says_what_the_policy_sees(open_page, database):
     run_id = add_recorded_run(database, Status.COMPLETED)
     with database.write() as tx:
-        update_run(tx, run_id, {"sees": "The policy sees speed. Left out: *place*."}, only_in=STORED)
-    assert "The policy sees speed. Left out: *place*." in told(open_page("pages/live.py", run=run_id))
+        update_run(tx, run_id, {"sees": "The policy sees speed. Not used: *place*."}, only_in=STORED)
+    assert "The policy sees speed. Not used: *place*." in told(open_page("pages/live.py", run=run_id))
 
 
 def boundary_fields(app):

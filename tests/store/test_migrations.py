@@ -194,7 +194,7 @@ def test_a_migration_that_fails_leaves_all_as_it_was(url, engine, tmp_path, monk
         for _ in range(2):
             with pytest.raises(V3Error) as caught:
                 open_database(url, tmp_path)
-    assert f"has schema 1 and could not be migrated to schema {SCHEMA_VERSION}: no luck; it is as it was" in str(
+    assert f"has schema 1 and could not be migrated to schema {SCHEMA_VERSION}: no luck; it was not changed" in str(
         caught.value
     )
     assert anatomy(before) == tables

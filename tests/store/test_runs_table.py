@@ -52,7 +52,7 @@ def test_a_short_id_finds_its_run_while_it_is_unique(db, new_run):
         new_run(db, run_id=run_id)
     assert resolve(db, "3f2a") == resolve(db, " 3F2A ") == resolve(db, "3f2a0000-aaaa") == "3f2a0000-aaaa"
     assert resolve(db, "77_7") == "77_70000-cccc"
-    with pytest.raises(V3Error, match=r"^Several runs begin with '3f2': 3f2a0000-aa \'a run\', 3f2b0000-bb \'a run\';"):
+    with pytest.raises(V3Error, match=r"^Several runs match '3f2': 3f2a0000-aa \'a run\', 3f2b0000-bb \'a run\';"):
         resolve(db, "3f2")
     for unknown in ("4", "77%", "7_", "3f2a0000-aaaa0"):
         with pytest.raises(V3Error, match=f"There is no run '{unknown}'"):

@@ -89,7 +89,7 @@ def test_a_foreign_file_is_refused_by_name(state, saved, content):
 
 def test_a_file_of_another_program_is_refused_by_name(state, saved):
     torch.save({"model": torch.zeros(3)}, saved)
-    with pytest.raises(V3Error, match=r"run\.pt is not a checkpoint of this version"):
+    with pytest.raises(V3Error, match=r"run\.pt is not compatible with this version"):
         state.load(saved)
 
 

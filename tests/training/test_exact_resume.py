@@ -227,9 +227,9 @@ class Restless(gymnasium.Env):
 
 
 REASONS = {
-    "observation": "went another way",
-    "reward": "went another way",
-    "generator": "went another way",
+    "observation": "diverged",
+    "reward": "diverged",
+    "generator": "diverged",
     "raises": "raised OSError",
     "ends": "ended early",
 }

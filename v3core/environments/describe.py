@@ -118,7 +118,7 @@ def describe_seen(env: gymnasium.Env[Any, Any], spec: EnvironmentSpec, info_keys
     )
     obeyed = spec.environment.view >= 2 and spec.actions.mask_size > 0
     if masks and obeyed:
-        sentences.append(f"The policy obeys {masks[0]}.")
+        sentences.append(f"It obeys {masks[0]}.")
     left_out = [*lost, *([] if obeyed else masks)]
     if IN_INFO in keys:
         left_out.append(f"the observation's '{IN_INFO}' as a mask (masks must be in info)")

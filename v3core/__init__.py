@@ -1,4 +1,4 @@
-"""V3 Lab: train mixture-of-experts policies under a routing curriculum, and see what the training really did."""
+"""V3 Lab: train mixture-of-experts policies under a routing curriculum, and watch what its router really does."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING

@@ -100,7 +100,7 @@ def test_a_phase_setting_as_it_is_leaves_the_curriculum_alone():
         ("policy.width=30", "The recipe: width 30 is not a multiple of heads 4; change one of them."),
         ("phases.transitoin.lr=1", "has no phase 'transitoin' (in phases.transitoin.lr). Did you mean transition?"),
         ("phases.warmup.rl=1", "A phase has no setting 'rl' (in phases.warmup.rl). Did you mean lr?"),
-        ("phases.warmup.lr=fast", "phases.warmup.lr: Learning rate 'fast' cannot be read"),
+        ("phases.warmup.lr=fast", "phases.warmup.lr: Learning rate 'fast' cannot be parsed"),
         ("phases.warmup.routing=softmx", "'routing' is 'softmx'"),
         ("phases.transition.until=400", "Phase 2 'transition' ends at episode 400, but the run has only 400"),
         ("phases.warmup.until=", "only the last phase can omit 'until'"),

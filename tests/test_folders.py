@@ -56,7 +56,9 @@ def test_every_command_finds_the_same_data_in_an_odd_folder(shell, tmp_path):
     assert (folder / "run?%.csv").stat().st_size > 1000
     shell("archive", queued, "--to", "run#.v3run")
     assert "after 20 of training" in shell("evaluate", queued, "--episodes", "1")
-    assert f"Database: {folder / 'data' / 'v3.db'}\n" in shell("doctor")
+    found = shell("doctor")
+    assert f"Database: {folder / 'data' / 'v3.db'}\n" in found
+    assert f"Data folder: {folder / 'data'}, in the folder where this command was given\n" in found
     with served(folder) as server:
         found = psutil.Process(server.process.pid).environ()
     url = database_url(folder / "data")
@@ -64,6 +66,7 @@ def test_every_command_finds_the_same_data_in_an_odd_folder(shell, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == [ODD]
     other = {"V3_DATA_DIR": "other%2F?", "V3_DATABASE_URL": "sqlite:///named.db"}
     assert "No runs yet in" in shell("runs", **other)
+    assert f"Data folder: {folder / 'other%2F?'}, from V3_DATA_DIR\n" in shell("doctor", **other)
     assert (folder / "named.db").exists()
     assert (folder / "other%2F?").is_dir()
 

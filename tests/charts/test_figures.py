@@ -284,6 +284,40 @@ def test_rows_do_not_overlap_and_stay_inside() -> None:
     assert edges[-1] < 1
 
 
+def test_a_preview_draws_each_setting_by_its_own_plan() -> None:
+    figure = curriculum_preview(CURRICULUM, TOTAL, BASE)
+    for trace, knob in zip(figure.data, knobs_in_use(CURRICULUM, BASE), strict=True):
+        np.testing.assert_array_equal(trace.y, planned_curve(CURRICULUM, TOTAL, BASE, knob)[1])
+
+
+def test_buckets_are_drawn_by_their_means_with_their_extremes_at_hand() -> None:
+    values = np.random.default_rng(4).normal(size=2048)
+    run = RunSeries("run", made_curve({"return": values, "approx_kl": values}), total=2048)
+    pairs = values[: 1024 * 2].reshape(-1, 4)[:512]
+    (row,) = [trace for trace in rows_figure(run, UPDATES).data if trace.fill != "toself"]
+    np.testing.assert_allclose(row.y, pairs.mean(1))
+    np.testing.assert_allclose(row.customdata, np.column_stack((pairs.min(1), pairs.max(1))))
+    last = compare_figure([run, run]).data[0].y[-1]
+    assert last == pytest.approx(values[-100:].mean())
+    assert rows_figure(run, UPDATES).layout.xaxis.unifiedhovertitle.text == "Episode %{x:,d} (last of 4)"
+    assert return_figure(series(300)).layout.xaxis.unifiedhovertitle.text == "Episode %{x:,d}"
+
+
+def test_the_scale_of_a_chart_says_what_it_is_of() -> None:
+    titles = {chart: OF_CHART[chart](series(30)).layout.yaxis.title.text for chart in CHARTS}
+    assert titles == {
+        **dict.fromkeys(CHARTS),
+        **{RETURN: "Return", SUCCESS: "Success rate", LOADS: "Load (even: 25%)", ENTROPY: "Entropy (nats)"},
+        **{EFFECTIVE: "Experts", GRADIENTS: "Gradient norm"},
+    }
+
+
+def test_a_loss_that_a_run_does_not_use_is_not_offered() -> None:
+    unused, used = (only({"return": np.ones(5), "diversity_loss": np.full(5, value)}) for value in (0.0, 0.1))
+    assert "diversity_loss" not in metrics_of([unused])
+    assert "diversity_loss" in metrics_of([unused, used])
+
+
 def test_a_chart_grows_with_its_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     """A metric that is added to a chart takes nothing of the room of those that are there."""
 

@@ -10,6 +10,7 @@ from tests.browser.support import Server
 from tests.browser.test_main_job import PATIENCE_SECONDS
 from tests.pages.recorded import add_recorded_run
 from v3core.jobs.lifecycle import Status
+from v3core.metrics import METRICS
 from v3core.store.opening import open_database
 
 OWN = {"Open", "Increment", "Decrement", "Clear all", "Download plot as a PNG", "Reset zoom (double click)"}
@@ -72,4 +73,4 @@ def test_every_control_says_what_it_does_and_no_label_is_cut(page, lab, runs, wi
         if title == "Live":
             assert "About Return" in said
             page.get_by_role("button", name="About Return").click()
-            expect(page.get_by_text("Each episode's undiscounted return")).to_be_visible()
+            expect(page.get_by_text(METRICS["return"].meaning)).to_be_visible()

@@ -67,7 +67,7 @@ def whole_folder(target: Path) -> Iterator[Path]:
 
 
 def _other_name(target: Path) -> Path:
-    """A name beside it that nobody has, short enough for any disk."""
+    """An unused name next to it, short enough for any file system."""
     return target.parent / f".{target.name[:50]}.{secrets.token_hex(4)}.tmp"
 
 

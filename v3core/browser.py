@@ -33,7 +33,7 @@ def answers(base: str) -> bool:
 
 
 def open_when_served(base: str, path: str) -> None:
-    """Open a page once its server answers, from a process of its own: the server may take the place of this one."""
+    """Open a page once its server responds, from a separate process, because the server may replace this one."""
     command = [sys.executable, "-m", "v3core.browser", base, path]
     subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True)
 

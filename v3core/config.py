@@ -65,7 +65,7 @@ class PolicyConfig(_Frozen):
     expert_width: Annotated[int, Field(ge=1, le=16384)] | None = None
     """Hidden width of each expert; `width` if unset."""
     shared_experts: Annotated[int, Field(ge=0, le=16)] = 0
-    """Experts beside those, always on and not routed (DeepSeekMoE, arXiv:2401.06066)."""
+    """Additional experts that are always active and not routed (DeepSeekMoE, arXiv:2401.06066)."""
     graph: Graph = "gatv1"
     """Graph attention of Veličković et al. (2018), of Brody et al. (2022), or no messages between nodes at all."""
 
@@ -130,8 +130,8 @@ class EvaluationConfig(_Frozen):
     every: Annotated[int, Field(ge=1)] | None = None
     """Completed training episodes between two evaluations; unset evaluates at the end of the run only."""
     sampled: bool = False
-    """Draw actions as in training in place of the likeliest one at every step. A policy without memory that sees little
-    of its world may walk against a wall for ever where it takes the likeliest."""
+    """Sample actions as in training instead of taking the most likely one. A policy without memory that sees only part
+    of its world may walk into a wall forever if it always takes the most likely action."""
 
 
 class Recipe(_Frozen):
@@ -140,13 +140,13 @@ class Recipe(_Frozen):
     name: str
     """The file's name without its ending."""
     match: tuple[str, ...]
-    """Environment ids it is for; `*` stands for anything."""
+    """Environment ids it applies to; `*` matches anything."""
     note: str = ""
     """Where the settings come from."""
     episodes: Annotated[int, Field(ge=1)] = 1000
     """Run length offered for it."""
     env_args: EnvArgs = {}
-    """Arguments that the environment is made with, by name; a run may give others."""
+    """Arguments of the environment, by name; a run can override them."""
     wrappers: Wrappers = ()
     """Around the environment, innermost first; those of a run take their place."""
     base: BaseConfig = BaseConfig()
@@ -165,7 +165,7 @@ class RunConfig(_Frozen):
     env: Annotated[str, Field(min_length=1)]
     """Gymnasium environment id."""
     env_args: EnvArgs = {}
-    """Arguments that the environment is made with, by name."""
+    """Arguments of the environment, by name."""
     wrappers: Wrappers = ()
     """Around the environment, innermost first: names of `gymnasium.wrappers`, or `module:Class`, with arguments."""
     seed: Annotated[int, Field(ge=0, le=MAX_SEED)]
@@ -177,13 +177,13 @@ class RunConfig(_Frozen):
     recipe: str = "default"
     """Name of the recipe that the settings below came from."""
     overrides: dict[str, Override] = {}
-    """Those of them that somebody changed, by their path, such as `ppo.epochs`."""
+    """The settings that were changed, by their path, such as `ppo.epochs`."""
     base: BaseConfig = BaseConfig()
     ppo: PPOConfig = PPOConfig()
     policy: PolicyConfig = PolicyConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     device: Device = "auto"
-    """Where the network computes; `auto` takes CUDA where there is one."""
+    """The device of the network; `auto` uses CUDA if available."""
     view: Annotated[int, Field(ge=1, le=VIEW)] = 1
     """Version of what the policy sees and obeys of its environments, as in `EnvironmentSetup`; 1 where none is named:
     before there were versions."""
@@ -206,7 +206,7 @@ def check_name(of: str, name: str) -> None:
     """Refuse a name that a line of a list cannot show.
 
     Raises:
-        V3Error: naming what is wrong with it.
+        V3Error: naming the problem.
     """
     if not name.strip():
         raise V3Error(f"The {of} has no name; give it one.")
@@ -224,7 +224,7 @@ def chosen_environment(
 
 
 def run_name(titles: Sequence[str], environment: EnvironmentSetup, seed: int) -> str:
-    """A name made of what tells a run from others; arguments that would make it too long are cut."""
+    """A name made of what distinguishes the run from others; arguments that would make it too long are cut."""
     before, after, env = " · ".join(titles), f"seed {seed}", str(environment)
     room = MOST_NAME - len(f"{before} ·  · {after}")
     return f"{before} · {env if len(env) <= room else f'{env[: room - 1]}…'} · {after}"
@@ -240,7 +240,7 @@ def build_run_config(
     recipe: Recipe,
     device: Device = "auto",
 ) -> RunConfig:
-    """A validated RunConfig from what a person chose; an id alone is made as the recipe says.
+    """A validated RunConfig from a user's choices; a bare id gets the arguments and wrappers of the recipe.
 
     Raises:
         V3Error: one sentence that names the field.

@@ -23,7 +23,7 @@ LITTLE_DISK_BYTES = 1 << 30
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing looked at."""
+    """The result of one check."""
 
     subject: str
     ok: bool

@@ -1,4 +1,4 @@
-"""Which environment, exactly: a Gymnasium id, the arguments it is made with, and the wrappers around it."""
+"""The exact environment: a Gymnasium id, its arguments, and the wrappers around it."""
 
 import ast
 import json
@@ -20,7 +20,7 @@ MOST_WRAPPERS = 16
 MOST_TEXT = 2000
 """Characters of all arguments, or of one wrapper, as text."""
 _SHOWN = 60
-"""Characters of the arguments that stand beside an environment's id in lists."""
+"""Maximum length of the arguments shown after an environment's id in lists."""
 _RESERVED = ("id", "disable_env_checker")
 """Arguments of `gymnasium.make` that are not the environment's."""
 _OURS = ("gymnasium.wrappers", "minigrid.wrappers")
@@ -237,12 +237,12 @@ Wrappers = Annotated[tuple[str, ...], BeforeValidator(_checked_wrappers)]
 
 @dataclass(frozen=True)
 class EnvironmentSetup:
-    """All that decides which environment is made."""
+    """Everything that determines an environment."""
 
     env_id: str
     """Gymnasium id; `module:Env-v0` imports `module` first."""
     args: Mapping[str, EnvArg] = field(default_factory=dict)
-    """What it is made with beside what it was registered with."""
+    """Arguments in addition to the registered ones."""
     wrappers: tuple[str, ...] = ()
     """Around it, innermost first."""
     view: int = VIEW
@@ -250,10 +250,10 @@ class EnvironmentSetup:
     direction and mission too, and action masks."""
 
     def __post_init__(self) -> None:
-        _checked_args(self.args, V3Error)  # they may come from a checkpoint that somebody else wrote
+        _checked_args(self.args, V3Error)  # they may come from an untrusted checkpoint
 
     def __str__(self) -> str:
-        """Its id, and its arguments where it has any, as in `MiniGrid-Empty-5x5-v0 (size=8)`."""
+        """Its id, with its arguments if it has any, as in `MiniGrid-Empty-5x5-v0 (size=8)`."""
         text = format_args(self.args)
         shown = text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
         return f"{self.env_id} ({shown})" if shown else self.env_id

@@ -1,4 +1,4 @@
-"""Errors that a user can mend."""
+"""Errors that a user can fix."""
 
 import difflib
 from collections.abc import Iterable
@@ -7,9 +7,9 @@ from pydantic import ValidationError
 
 
 class V3Error(Exception):
-    """A mistake the user can mend, told in one sentence: what is wrong and what to do.
+    """A mistake that the user can fix, in one sentence: what is wrong and what to do.
 
-    Pages show the sentence beside the field, the command line prints it on stderr and exits non-zero.
+    Pages show the sentence next to the field, the command line prints it on stderr and exits non-zero.
     """
 
 

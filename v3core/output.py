@@ -20,14 +20,14 @@ _said: TextIO | None = None
 
 
 class ReaderGoneError(Exception):
-    """Whoever read what the command says has closed the pipe."""
+    """The reader of the output has closed the pipe."""
 
 
 def echo(message: object = "", *, err: bool = False) -> None:
     """Say a line, on standard output or on standard error.
 
     Raises:
-        ReaderGoneError: if nobody reads standard output any more.
+        ReaderGoneError: if standard output is closed.
         V3Error: if it cannot be written, because the disk is full say.
     """
     try:
@@ -99,8 +99,8 @@ def _standing(stream: TextIO | None) -> TextIO:
 
 
 def _text(raw: io.RawIOBase, like: TextIO) -> TextIO:
-    """A text stream in the encoding of another, which writes at once and knows a way to write every letter."""
-    # Typed as if it needed a buffer; the interpreter's own unbuffered streams are made without one, too.
+    """A text stream in the encoding of another, which writes immediately and escapes unencodable characters."""
+    # The type asks for a buffer, but the interpreter's own unbuffered streams have none either.
     binary: Any = raw
     return io.TextIOWrapper(binary, encoding=like.encoding, errors="backslashreplace", write_through=True)
 
@@ -134,7 +134,7 @@ class _Descriptor(io.RawIOBase):
 
 
 class _Standing(_Descriptor):
-    """One that takes everything, also once nobody reads it any more: what is lost is the reader's loss."""
+    """A stream that accepts everything, even after the reader has gone."""
 
     def write(self, data: Any) -> int:
         """All of the data; what cannot be written is dropped."""

@@ -11,9 +11,9 @@ INSTALLED = (PACKAGE / "_app").is_dir()
 """Whether this is an installed package: its wheel carries the files of the checkout's top level in `_app`."""
 _TOP = PACKAGE / "_app" if INSTALLED else PACKAGE.parent
 COMMAND = "v3lab" if INSTALLED else "python -m v3core"
-"""How somebody gives a command here."""
+"""How commands are called here."""
 SERVE = "v3lab serve" if INSTALLED else "make run"
-"""How somebody starts the dashboard here."""
+"""How the dashboard is started here."""
 
 
 def shipped(*parts: str) -> Path:

@@ -35,7 +35,7 @@ def mean_window(episodes: int) -> int:
 
 @dataclass(frozen=True)
 class Summary:
-    """One metric, per bucket, shape [buckets]; NaN where a bucket holds no finite value: a gap."""
+    """One metric, per bucket, shape [buckets]; NaN if a bucket has no finite value: a gap."""
 
     minimum: Floats
     maximum: Floats
@@ -43,7 +43,7 @@ class Summary:
     count: NDArray[np.int64]
     """Finite values in the bucket."""
     last: Floats
-    """Value of the bucket's newest episode, finite or not; NaN where it has none."""
+    """Value of the bucket's last episode, finite or not; NaN if it has none."""
 
 
 def bucket_size(last_episode: int, limit: int = MAX_BUCKETS, first_episode: int = 1) -> int:
@@ -139,7 +139,7 @@ def spread_out(numbers: Integers, stats: Floats) -> tuple[Integers, Floats]:
 
 
 def trailing_mean(values: Floats, window: int) -> Floats:
-    """Mean of the finite ones of the last `window` values up to each row, NaN where there are none.
+    """Mean of the finite ones of the last `window` values up to each row, NaN if there are none.
 
     The result of a row depends on these values alone, to the last bit, however the rows are cut into batches.
 
@@ -160,7 +160,7 @@ def trailing_mean(values: Floats, window: int) -> Floats:
 
 
 def trailing_of_buckets(mean: Floats, count: Integers, buckets: int) -> Floats:
-    """Mean over the last so many buckets, each weighted by the numbers it holds; NaN where they hold none."""
+    """Mean over a number of last buckets, each weighted by its count; NaN if they are empty."""
     total = np.concatenate(([0.0], np.cumsum(np.where(count > 0, mean * count, 0.0))))
     known = np.concatenate(([0], np.cumsum(count)))
     end = np.arange(1, len(mean) + 1)
@@ -173,7 +173,7 @@ def trailing_of_buckets(mean: Floats, count: Integers, buckets: int) -> Floats:
 class Series:
     """Metrics of consecutive episodes in buckets; buckets between them that hold no episode are empty.
 
-    Bucket b holds the episodes b·size + 1 … (b + 1)·size, so that a bucket stays where it is as episodes are added.
+    Bucket b contains the episodes b·size + 1 … (b + 1)·size, so that buckets do not move as episodes are added.
     """
 
     size: int
@@ -185,7 +185,7 @@ class Series:
     metrics: tuple[str, ...]
     experts: int
     newest: int
-    """Number of the newest episode read, or the one before the first if there is none: the cursor."""
+    """Number of the last episode read, or the one before the first if there is none: the cursor."""
 
     def __len__(self) -> int:
         """Number of buckets."""
@@ -216,7 +216,7 @@ class Series:
         return replace(self, size=size, numbers=numbers, stats=stats)
 
     def in_at_most(self, buckets: int) -> "Series":
-        """The same in at most so many buckets."""
+        """The same in at most this many buckets."""
         if len(self) <= buckets:
             return self
         return self.coarser(bucket_size(self.newest, buckets, int(self.numbers[0]) * self.size + 1))
@@ -224,7 +224,7 @@ class Series:
     def trailing(self, metric: str, window: int) -> Floats:
         """Mean of a metric over the last `window` episodes up to each bucket's end; over whole buckets, see `span_of`.
 
-        NaN where there is no number. The means of 100 episodes that are recorded themselves are exact.
+        NaN if there is no number. The means of 100 episodes that are recorded are exact.
         """
         if window == LONGEST_WINDOW and f"mean_{metric}" in self.metrics:
             return self.summary(f"mean_{metric}").last

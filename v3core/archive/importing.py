@@ -48,11 +48,11 @@ def import_archive(
     Args:
         database: an open store.
         source: the archive, or an open file.
-        as_new: give it a new id, so that it may stand beside the run that it was made from.
+        as_new: give it a new id, so that the original run is kept as well.
         allow_import: whether its environments may be of the form `module:Env-v0`.
 
     Raises:
-        V3Error: one sentence that says what is wrong; then nothing was imported.
+        V3Error: one sentence that names the problem; then nothing was imported.
     """
     with ArchiveReader(source) as reader:
         run = read_run(reader, allow_import=allow_import)
@@ -103,7 +103,7 @@ def _begin(database: Database, run: ArchivedRun, run_id: str) -> None:
                 f"Run {run_id[:8]} '{known.name}' already exists; delete it first, or import the archive under a new "
                 "id (--as-new)."
             )
-        # Looked at before there is a row: from then on the folder is this import's, to be removed if it fails.
+        # Checked before there is a row: from then on the folder belongs to this import, and is removed if it fails.
         folder = run_folder(run_id, database.data_dir)
         if find_hidden(tx, run_id) is None and (folder.exists() or folder.is_symlink()):
             raise V3Error(

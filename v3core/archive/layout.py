@@ -1,4 +1,4 @@
-"""What lies where in an archive, and how large it may be."""
+"""The layout of an archive, and its size limits."""
 
 import re
 from datetime import datetime
@@ -49,7 +49,7 @@ _OF_THE_PROCESS = {
     *("steps_per_second", "episodes_per_second"),
 }
 RUN_MEMBER_FIELDS = tuple(field for field in RUN_FIELDS if field.name not in {*_OF_THE_PROCESS, "config"})
-"""The columns of `runs` that say something about the run itself; its configuration is a member of its own."""
+"""The columns of `runs` that describe the run itself; its configuration is a separate member."""
 
 
 def is_known(name: str) -> bool:
@@ -71,7 +71,7 @@ class Member(_Strict):
 
 
 class Manifest(_Strict):
-    """What an archive says it holds; written last, read first."""
+    """The declared content of an archive; written last, read first."""
 
     format: Literal["v3lab-run"] = "v3lab-run"
     version: int = VERSION

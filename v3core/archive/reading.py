@@ -38,9 +38,9 @@ from v3core.store.schema import SCHEMA_VERSION
 
 _PIECE_BYTES = 1 << 20
 MOST_SHOWN = 400
-"""Letters of a sentence that says what is wrong."""
+"""Maximum length of a problem in characters."""
 _END_BYTES = (1 << 16) + 200
-"""Within so many bytes of its end a ZIP file says where its directory lies."""
+"""A ZIP file has its directory record within this many bytes of its end."""
 _BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError, ValueError)
 """What zipfile raises over a file that is not as it should be."""
 
@@ -55,7 +55,7 @@ class ArchiveReader:
             source: the file, or one that is open for reading and can seek.
 
         Raises:
-            V3Error: one sentence that says what is wrong with it.
+            V3Error: one sentence that names the problem.
         """
         self._name = source.name if isinstance(source, Path) else getattr(source, "name", "The file")
         if isinstance(source, Path):

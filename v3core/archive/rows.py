@@ -1,4 +1,4 @@
-"""What the rows of an archive must be like: types first, then what holds them together."""
+"""Validation of an archive's rows: types first, then consistency."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -44,7 +44,7 @@ def read_run(reader: ArchiveReader, *, allow_import: bool) -> ArchivedRun:
         allow_import: whether its environments may be of the form `module:Env-v0`, which imports code of this machine.
 
     Raises:
-        V3Error: one sentence that says what is wrong.
+        V3Error: one sentence that names the problem.
     """
     text = reader.small(CONFIG)
     try:
@@ -100,7 +100,7 @@ def read_rows(reader: ArchiveReader, table: str, run: ArchivedRun) -> Iterator[R
     """The rows of one table, each checked before it is handed on; what all must be together is checked at the end.
 
     Raises:
-        V3Error: one sentence that says what is wrong, and in which row.
+        V3Error: one sentence that names the problem and the row.
     """
     member = next(name for name, of in TABLE_MEMBERS.items() if of == table)
     rows = _typed_rows(reader, member, RUN_TABLES[table].fields) if reader.has(member) else iter(())

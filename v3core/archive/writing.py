@@ -44,7 +44,7 @@ class Written:
     episodes: int
     checkpoints: int
     missing: int
-    """Checkpoints whose file is gone, which were left out."""
+    """Checkpoints that were skipped because their file is missing."""
     bytes: int
     """Size of the archive."""
 
@@ -107,7 +107,7 @@ class _Writer:
         return values["episode"], len(there), missing
 
     def _add_file(self, name: str, file: Path) -> bool:
-        """Add a file as it is, unless it is gone; returns whether it is there."""
+        """Add a file unchanged if it exists; returns whether it does."""
         try:
             source = file.open("rb")
         except FileNotFoundError:

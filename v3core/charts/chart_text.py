@@ -1,4 +1,4 @@
-"""What people wrote, for the places where plotly reads its own small HTML: every sign stands for itself."""
+"""User-written text for plotly, which interprets a subset of HTML: every character is shown literally."""
 
 _ENTITIES = str.maketrans({sign: f"&#{ord(sign)};" for sign in "&<>%$"})
 

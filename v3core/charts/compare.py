@@ -90,7 +90,7 @@ def compare_figure(runs: Sequence[RunSeries], *, metric: str = "return") -> go.F
 
 
 def _smoothed(curve: Series, values: Floats, window: int) -> Floats:
-    """The moving average over whole buckets; a metric may be made of several, so it counts where it is known."""
+    """The moving average over whole buckets, where it is known."""
     count = np.where(np.isfinite(values), curve.summary("length").count, 0)
     return trailing_of_buckets(values, count, curve.span_of(window) // curve.size)
 

@@ -1,4 +1,4 @@
-"""The charts of one run but for its schedule. Data in, figure out."""
+"""The charts of one run except its schedule. Data in, figure out."""
 
 import math
 from collections.abc import Sequence
@@ -38,7 +38,7 @@ _BEHIND = CATEGORICAL[4]
 """Colour of the episodes behind their moving average."""
 
 _ROWS_HEIGHT, _FRAME_HEIGHT, _ROW_HEIGHT = 480, 66, 103
-"""Pixels of a chart of rows: at least, besides its rows, and of a row."""
+"""Heights in pixels of a chart of rows: the minimum, the margin and one row."""
 
 
 def return_figure(series: RunSeries, *, threshold: float | None = None) -> go.Figure:
@@ -121,7 +121,7 @@ def expert_loads_figure(series: RunSeries) -> go.Figure:
 
 
 def expert_gradients_figure(series: RunSeries) -> go.Figure:
-    """Norm of the gradient of each expert's parameters, one line per expert; rows of a heatmap where they are many."""
+    """Norm of the gradient of each expert's parameters, one line per expert, or a heatmap if there are many."""
     experts, curve, norms = series.experts, series.shown, series.of_experts("expert_grad_norm")
     alt = f"Gradient norm of each of {experts} experts in {series.name}: {progress_words(series)}."
     figure = frame(series, GRADIENTS.name, alt, legend=experts <= MAX_AREAS, title="Gradient norm")
@@ -186,7 +186,7 @@ def rows_figure(series: RunSeries, chart: Chart) -> go.Figure:
 
 
 def _recorded(series: RunSeries, chart: Chart) -> Sequence[Metric]:
-    """The metrics of a chart that the run has; all of them where it has none."""
+    """The metrics of a chart that the run has; all of them if it has none."""
     metrics = of_chart(chart)
     return [metric for metric in metrics if series.has(metric.name)] or metrics
 

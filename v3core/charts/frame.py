@@ -30,8 +30,8 @@ def frame(
         name: which chart this is; with the run's name it decides whether zoom and legend clicks are kept.
         alt: what to read out instead of the picture.
         height: pixels.
-        legend: leave room for a legend above the plot.
-        title: of the y axis, where there is one.
+        legend: reserve space for a legend above the plot.
+        title: of the y axis, if any.
     """
     figure = plain_frame(f"{name}:{series.name}", alt, end=series.end, height=height, legend=legend)
     figure.layout.xaxis.unifiedhovertitle.text = hover_title(series.shown.size)
@@ -104,7 +104,7 @@ def drawn_words(series: RunSeries, newest_age: str = "") -> str:
 def draw_phases(
     figure: go.Figure, bands: Sequence[PhaseBand], boundaries: Sequence[Boundary], *, now: int | None, end: int
 ) -> None:
-    """Draw phases as soft bands with their names above, fainter where they lie ahead of `now` (None: nowhere)."""
+    """Draw phases as soft bands with their names above, fainter if they start after `now` (None: none are fainter)."""
     reached = end if now is None else now
     shapes: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []

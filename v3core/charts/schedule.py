@@ -33,7 +33,7 @@ _ROW_HEIGHT, _FRAME_HEIGHT, _LEAST_HEIGHT = 90, 60, 480
 _POINTS_PER_PHASE = 80
 
 StepsAt = Callable[[float], float]
-"""Environment steps taken when so many episodes were complete; NaN where that is not known."""
+"""Environment steps taken when a number of episodes was complete; NaN if unknown."""
 
 
 def knobs_in_use(curriculum: Curriculum, base: BaseValues) -> list[str]:
@@ -66,8 +66,8 @@ def planned_curve(
         episodes: length of the run.
         base: the run's base values.
         knob: which setting.
-        starts: where phases really began; the others are drawn where they are planned.
-        steps_at: what a ramp over environment steps is read by. Where it does not know, the curve has a gap.
+        starts: the actual starts of phases; the others are drawn as planned.
+        steps_at: the environment steps for ramps over steps. If it returns NaN, the curve has a gap.
     """
     x: list[float] = []
     y: list[float] = []
@@ -125,7 +125,7 @@ def schedule_figure(
 
 
 def curriculum_preview(curriculum: Curriculum, episodes: int, base: BaseValues) -> go.Figure:
-    """Every setting in use over a run of `episodes`, one row each; the routing stands in the phases' names."""
+    """Every setting in use over a run of `episodes`, one row each; the names of phases include the routing."""
     knobs = knobs_in_use(curriculum, base)
     bands = phase_bands(curriculum, episodes=episodes)
     phases = ", ".join(f"{band.name} ({band.routing}) {_end(band)}" for band in bands)

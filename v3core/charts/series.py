@@ -1,4 +1,4 @@
-"""What charts draw: one run's recorded episodes, its phases and what lies ahead. Plain data."""
+"""The input of charts: one run's recorded episodes, its phases and future boundaries. Plain data."""
 
 import math
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ class PhaseBand:
     """True for a phase that the run has not reached."""
     routing: str = ""
     until: str = ""
-    """What ends it, where that is no episode: `end` is then where it ended, or the latest that is known."""
+    """How it ends, if not by episode: `end` is then the actual end, or the latest known one."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class RunSeries:
     evaluations: Sequence[EvaluationPoint] = ()
     """Oldest first."""
     view: Series | None = None
-    """The part of the run that is looked at, in smaller buckets; None for all of it."""
+    """The visible part of the run, in smaller buckets; None for all of it."""
     newest_at: datetime | None = None
     """When the newest episode was recorded."""
 
@@ -106,7 +106,7 @@ class RunSeries:
         return float(self.curve.summary(metric).last[-1]) if len(self) else math.nan
 
     def has(self, *metrics: str) -> bool:
-        """Whether any of these metrics holds a number."""
+        """Whether any of these metrics has a value."""
         return any(bool(self.curve.summary(metric).count.any()) for metric in metrics)
 
     def of_experts(self, metric: str) -> list[str]:
@@ -115,7 +115,7 @@ class RunSeries:
 
 
 def phase_bands(curriculum: Curriculum, *, episodes: int, starts: Sequence[PhaseStart] = ()) -> list[PhaseBand]:
-    """The phases of a run: the recorded ones where they really began, the others where they are planned.
+    """The phases of a run: the recorded ones at their actual starts, the others as planned.
 
     A phase after one that ends by steps, or by a trigger without `max_episodes`, has no place until it begins.
 

@@ -39,7 +39,7 @@ def add_metric(
         colour: `#rrggbb`.
         axis: the y axis, as in `y2`.
         number: d3 format of a value in the hover.
-        hover: plotly's hover template, in place of value and extremes.
+        hover: plotly's hover template, instead of value and extremes.
         width: of the line, in pixels.
         spread: draw that band; without it the extremes are in the hover alone.
     """
@@ -81,7 +81,7 @@ def add_level(figure: go.Figure, end: float, level: float, *, name: str, axis: s
 
 
 def add_evaluations(figure: go.Figure, points: Sequence[EvaluationPoint]) -> None:
-    """Mark each evaluation's mean return, with the range of its episodes; nothing where there are none."""
+    """Mark each evaluation's mean return, with the range of its episodes."""
     points = [point for point in points if np.isfinite(point.mean)]
     if not points:
         return

@@ -1,4 +1,4 @@
-"""What is asked of a run: to stop, to pause, to continue, to change."""
+"""Commands to a run: stop, pause, continue, change."""
 
 import click
 

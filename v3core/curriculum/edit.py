@@ -1,4 +1,4 @@
-"""Changing a curriculum while its run trains: its boundaries, or the whole of what lies ahead."""
+"""Changing a curriculum while its run trains: its boundaries, or all of its future."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -40,7 +40,7 @@ def with_boundaries(curriculum: Curriculum, boundaries: list[int]) -> Curriculum
 
 
 def renamed(curriculum: Curriculum) -> Curriculum:
-    """A preset that somebody changed, under a name that says so and without the description that no longer holds."""
+    """A preset with user changes, under a name that says so and without the description that no longer applies."""
     name = curriculum.name
     if not name.endswith(_EDITED):
         name = f"{name[: MOST_NAME - len(_EDITED)]}{_EDITED}"
@@ -50,11 +50,11 @@ def renamed(curriculum: Curriculum) -> Curriculum:
 def check_edit(old: Curriculum, new: Curriculum, progress: Progress) -> None:
     """Refuse an edit that would rewrite what was already trained.
 
-    Phases that are over must stay as they are; the phase in force must keep its environment, and end later than now;
-    the network must stay.
+    Phases that are over must not change; the current phase must keep its environment and end later than now; the network
+    must not change.
 
     Args:
-        old: the curriculum in force.
+        old: the current curriculum.
         new: the one asked for.
         progress: how far the run is, with the realised starts of its phases.
 

@@ -53,7 +53,7 @@ def scaled(curriculum: Curriculum, episodes: int) -> Curriculum:
     left alone.
 
     Raises:
-        V3Error: if the run is too short for every phase to get an episode of its own, or the curriculum has episode
+        V3Error: if the run is too short for every phase to get at least one episode, or the curriculum has episode
             ends and does not say what length they were written for.
     """
     if episodes < len(curriculum.phases):
@@ -77,7 +77,7 @@ def scaled(curriculum: Curriculum, episodes: int) -> Curriculum:
 
 
 def _scaled_ends(curriculum: Curriculum, factor: float, episodes: int) -> list[int | None]:
-    """Where each phase that ends at an episode ends, each at least one later than the one before."""
+    """The end of each phase that ends at an episode, each at least one later than the previous one."""
     ends: list[int | None] = []
     latest, left = 0, len(curriculum.boundaries)
     for end in (*curriculum.planned_ends, None):

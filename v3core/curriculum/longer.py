@@ -1,4 +1,4 @@
-"""What becomes of a curriculum when its run is made longer. Pure functions."""
+"""How a curriculum changes when its run is extended. Pure functions."""
 
 from v3core.curriculum.knobs import KNOBS
 from v3core.curriculum.model import Curriculum, Over, Phase, Ramp
@@ -6,10 +6,10 @@ from v3core.curriculum.progress import Progress, starts_of
 
 
 def lengthened(curriculum: Curriculum, progress: Progress) -> Curriculum:
-    """The curriculum that continues when a run is made longer: no value jumps, and no boundary moves.
+    """The curriculum with which an extended run continues: no value jumps, and no boundary moves.
 
-    A ramp that takes up to the end of the run, and has begun, keeps its pace: it reaches its value where the run would
-    have ended, and holds it. One that lies ahead takes up to the new end, as in a run of that length from the start.
+    A ramp up to the end of the run that has started keeps its slope: it reaches its value where the run would
+    have ended, and holds it. A future ramp lasts until the new end, as in a run of that length from the start.
 
     Args:
         curriculum: the revision in force.

@@ -40,9 +40,9 @@ class Ramp(Frozen):
     to: Level
     """Value that the ramp ends with, and keeps to the end of the phase."""
     shape: Shape = "linear"
-    """How it gets there: `linear`, `cosine` (slow at both ends) or `exponential` (same factor each episode)."""
+    """Shape of the ramp: `linear`, `cosine` (slow at both ends) or `exponential` (same factor each episode)."""
     over: Over | None = None
-    """How long it takes; left out, as long as the phase (a phase that ends by a trigger: its `max_episodes`)."""
+    """Length of the ramp; by default as long as the phase (in a phase that ends by a trigger: its `max_episodes`)."""
 
 
 Value = float | Times | Ramp
@@ -54,7 +54,7 @@ class _Phase(Frozen):
     name: Annotated[str, Field(min_length=1, max_length=40)]
     """Shown on every chart, recorded with every episode."""
     until: Until | None = None
-    """Where it ends; only the last phase leaves it out and lasts to the end of the run."""
+    """When it ends; only the last phase omits it and lasts until the end of the run."""
     env: Annotated[str, Field(min_length=1)] | None = None
     """Environment id of the phase; the first that names none has the run's."""
     env_args: EnvArgs | None = None
@@ -144,7 +144,7 @@ else:
 
 
 def order_problem(phases: Mapping[int, Phase], number: int, *, last: bool) -> str:
-    """What is wrong with a phase where it stands, one sentence; empty if nothing is.
+    """What is wrong with a phase in its position, one sentence; empty if nothing.
 
     Args:
         phases: by number from 1, those before it at least.
@@ -171,12 +171,12 @@ def order_problem(phases: Mapping[int, Phase], number: int, *, last: bool) -> st
 
 
 class Architecture(Frozen):
-    """What a curriculum needs of the network as a whole; no phase changes it. What is left out is the recipe's."""
+    """Network settings of a curriculum, which no phase changes. Omitted settings are the recipe's."""
 
     experts: Annotated[int, Field(ge=1, le=MOST_EXPERTS)] | None = None
     """Experts that the router chooses among."""
     shared_experts: Annotated[int, Field(ge=0, le=MOST_EXPERTS)] | None = None
-    """Experts that are always on, beside those (DeepSeekMoE)."""
+    """Additional experts that are always active (DeepSeekMoE)."""
     expert_width_times: Annotated[float, Field(gt=0, le=MOST_EXPERTS)] | None = None
     """Hidden width of an expert as a multiple of the recipe's."""
     graph: Graph | None = None
@@ -196,7 +196,7 @@ class Curriculum(Frozen):
     """An ordered list of phases, and the run length they were written for."""
 
     name: Annotated[str, Field(min_length=1, max_length=MOST_NAME)]
-    """A short name, shown beside the run."""
+    """A short name, shown with the run."""
     description: str = ""
     """One or two sentences: what it does and where it comes from."""
     episodes: Annotated[int, Field(ge=1)] | None = None
@@ -225,7 +225,7 @@ class Curriculum(Frozen):
         return tuple(end for end in self.planned_ends if end is not None)
 
     def to_dict(self) -> dict[str, Any]:
-        """The curriculum as it would be written in YAML: unset keys left out."""
+        """The curriculum as it would be written in YAML, without unset keys."""
         content: dict[str, Any] = self.model_dump(mode="json", by_alias=True, exclude_none=True)
         if self.policy is not None and not self.policy.single_expert:
             content["policy"].pop("single_expert", None)
@@ -233,7 +233,7 @@ class Curriculum(Frozen):
 
 
 def levels(value: Value | None) -> tuple[Level, ...]:
-    """The plain numbers or factors a value is made of: none, one, or a ramp's two ends."""
+    """The plain numbers or factors in a value: none, one, or a ramp's two ends."""
     if value is None:
         return ()
     if isinstance(value, Ramp):
@@ -242,7 +242,7 @@ def levels(value: Value | None) -> tuple[Level, ...]:
 
 
 def value_problem(value: Value | None, knob: str) -> str:
-    """What is wrong with a value for a knob, as in `must be greater than 0`; empty if nothing is."""
+    """What is wrong with a value for a knob, such as `must be greater than 0`; empty if nothing."""
     allowed = KNOBS[knob].allowed
     for level in levels(value):
         if isinstance(level, Times) and not KNOBS[knob].from_recipe:

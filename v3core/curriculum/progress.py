@@ -19,7 +19,7 @@ class PhaseStart:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run is. All that decides its settings beside the curriculum and the base values."""
+    """The progress of a run. Together with the curriculum and the base values it determines the settings."""
 
     episode: int
     """Complete episodes: 0 before the first ends."""
@@ -41,7 +41,7 @@ BEGIN = (PhaseStart(0, 0),)
 
 
 def latest_end(phase: Phase, start: PhaseStart) -> int | None:
-    """Complete episodes at which a phase begun at `start` is over at the latest; None where nobody can know.
+    """The latest end, in completed episodes, of a phase that started at `start`; None if unknown.
 
     A trigger may end it sooner.
     """
@@ -106,7 +106,7 @@ def next_phase_due(
     lengths: Sequence[float] = (),
     successes: Sequence[float | None] = (),
 ) -> bool:
-    """Whether the phase in force is over: its episode or step is reached, or its trigger holds.
+    """Whether the current phase is over: its episode or step is reached, or its trigger fires.
 
     Args:
         curriculum: the revision in force.

@@ -1,4 +1,4 @@
-"""`settings_at`: the settings a curriculum asks for at a point of a run. Pure functions."""
+"""`settings_at`: the settings of a curriculum at a point of a run. Pure functions."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ class Settings(BaseValues):
 
     @property
     def coefficients(self) -> dict[str, float]:
-        """Knob to coefficient of the loss of its name; 0 where that is not used."""
+        """Knob to coefficient of the loss with its name; 0 if it is not used."""
         return {name: getattr(self, name) for name in COEFFICIENTS}
 
 
@@ -62,7 +62,7 @@ def settings_at(curriculum: Curriculum, progress: Progress, base: BaseValues) ->
 def _value_of(
     knob: str, reached: tuple[Phase, ...], starts: tuple[PhaseStart, ...], progress: Progress, base: float
 ) -> float:
-    """The knob's value from the newest phase that sets it, where that phase is now or where it ended."""
+    """The knob's value from the latest phase that sets it, at its current point or at its end."""
     for index in reversed(range(len(reached))):
         value: Value | None = getattr(reached[index], knob)
         if isinstance(value, Ramp):
@@ -76,7 +76,7 @@ def _value_of(
 
 
 def _fraction(ramp: Ramp, phase: Phase, start: PhaseStart, now: PhaseStart, episodes: int) -> float:
-    """How much of a ramp has passed at `now`, at most 1. A ramp without room for a single episode is at its end."""
+    """The fraction of a ramp that has passed at `now`, at most 1. A ramp shorter than one episode is at its end."""
     until = phase.until
     passed, span = now.episode - start.episode, episodes - start.episode
     if ramp.over is not None:

@@ -1,4 +1,4 @@
-"""A curriculum as rows of text, one per phase: what an editor shows, and what is wrong with which row."""
+"""A curriculum as rows of text, one per phase, as an editor shows it, and the errors of each row."""
 
 import re
 from dataclasses import dataclass, field, make_dataclass
@@ -22,7 +22,7 @@ FURTHER = ("top_k", "top_k_weights", *(knob for knob in KNOBS if knob not in FRO
 """The columns that an editor shows where a curriculum uses them, or on demand."""
 
 SETTINGS = (*COMMON[1:], *FURTHER)
-"""All that a phase has besides its name."""
+"""All settings of a phase except its name."""
 
 
 _KnobTexts: Any = make_dataclass(
@@ -76,7 +76,7 @@ def further_in_use(rows: list[PhaseRow]) -> tuple[str, ...]:
 
 
 def end_of(row: PhaseRow) -> Until | None:
-    """The row's end, or None where it has none or it cannot be read."""
+    """The row's end, or None if it has none or it cannot be parsed."""
     try:
         return parse_end(row.until)
     except V3Error:
@@ -112,7 +112,7 @@ def from_rows(
 
 
 def parse_setting(key: str, text: str | None) -> Any:
-    """One setting of a phase as somebody typed it; None for nothing.
+    """One setting of a phase as typed; None for an empty field.
 
     Raises:
         V3Error: if it cannot be read.

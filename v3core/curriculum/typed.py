@@ -77,7 +77,7 @@ def _read(text: str) -> Value:
         raise V3Error("has more than one arrow; a phase ramps once, as in '1 → 0.5'")
     parsed = [_read_level(end) for end in ends]
     if len(parsed) == 2:
-        # Not validated yet: `value_problem` says in one sentence what is wrong with its numbers.
+        # Not validated yet: `value_problem` describes problems of its numbers.
         return Ramp.model_construct(start=parsed[0], to=parsed[1], shape=shape or "linear", over=over)
     if over is not None or shape is not None:
         raise V3Error("does not ramp; write a ramp (1 → 0.5) or the number alone")

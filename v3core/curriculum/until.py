@@ -1,4 +1,4 @@
-"""Where a phase ends: at an episode, at a step, or when a trigger holds."""
+"""When a phase ends: at an episode, at a step, or on a trigger."""
 
 from typing import Annotated, Any, Self
 
@@ -8,7 +8,7 @@ from v3core.curriculum.knobs import Metric
 
 DEFAULT_WINDOW = 100
 LONGEST_WINDOW = 10_000
-"""So many episodes the trainer remembers for triggers."""
+"""How many episodes the trainer keeps for triggers."""
 _OF_TRIGGERS = ("at_least", "at_most", "window", "min_episodes", "max_episodes")
 
 

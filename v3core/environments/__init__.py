@@ -1,4 +1,4 @@
-"""Environments: which can be trained on, how they are made, and the state graph of their observations. No torch."""
+"""Environments: which are supported, how they are created, and the state graph of their observations. No torch."""
 
 from v3core.environments.batch import EnvironmentBatch, EnvironmentFailureError, ReplayError, Steps
 from v3core.environments.encode import encode

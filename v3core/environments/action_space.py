@@ -50,7 +50,7 @@ def action_spec(space: spaces.Space[object]) -> ActionSpec:
 
 
 IN_INFO = "action_mask"
-"""Key of `info` that holds the mask for the next action."""
+"""Key of `info` with the mask for the next action."""
 METHOD = "action_masks"
 """Method of an environment, or of a wrapper around it, that returns the mask for the next action."""
 
@@ -67,7 +67,7 @@ def mask_method(env: gymnasium.Env[Any, Any]) -> Callable[[], Any] | None:
 def mask_writer(actions: ActionSpec) -> Callable[[Any, NDArray[np.bool_]], None]:
     """What checks a mask and writes it into a row [mask size].
 
-    The writer raises ValueError, saying what is wrong, if the mask is not one flag for each value of every component,
+    The writer raises ValueError, naming the problem, if the mask is not one flag for each value of every component,
     or leaves a component without any value.
     """
     expected = (actions.mask_size,)

@@ -1,4 +1,4 @@
-"""Environments examined in a process of their own: one that hangs, crashes or prints does no harm to whoever asks."""
+"""Checking environments in a separate process, so that one that hangs, crashes or prints does no harm."""
 
 import contextlib
 import json
@@ -30,10 +30,10 @@ _SHIPPED = ("gymnasium.envs.", "minigrid.envs.")
 def check_launch(
     run: EnvironmentSetup, curricula: Sequence[Curriculum], *, allow_import: bool, seconds: float = CALL_SECONDS
 ) -> Report:
-    """Refuse a run whose environments cannot be trained on; all that is found of them otherwise.
+    """Refuse a run whose environments cannot be trained on; otherwise returns the report on them.
 
-    Environments of Gymnasium and MiniGrid as they come are tested with V3 Lab: only their spaces are looked at. All
-    others are examined in a process of their own.
+    The registered environments of Gymnasium and MiniGrid are tested with V3 Lab: only their spaces are checked. All
+    others are checked in a separate process.
 
     Args:
         run: the run's environment.
@@ -59,7 +59,7 @@ def check_launch(
 def examine_apart(
     run: EnvironmentSetup, curricula: Sequence[Curriculum] = (), *, allow_import: bool, seconds: float = CALL_SECONDS
 ) -> list[Report]:
-    """Examine the environments of a run in a process of their own.
+    """Check the environments of a run in a separate process.
 
     Raises:
         V3Error: one sentence, if they cannot be made, do not suit one policy, hang, or end the process.

@@ -1,4 +1,4 @@
-"""Environments stepped one after another, as one batch of flat observations; their trouble told in one sentence."""
+"""Environments stepped one after another, as one batch of flat observations; problems are errors of one sentence."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -64,13 +64,13 @@ class EnvironmentBatch:
     """
 
     def __init__(self, spec: EnvironmentSpec, count: int, *seeds: int, interrupted: Callable[[], bool] = never) -> None:
-        """Make the environments and reset each with a seed of its own.
+        """Create the environments and reset each with its own seed.
 
         Args:
             spec: from `check_environment`.
             count: how many.
             seeds: all randomness is decided by them; batches of neighbouring seeds share no environment's seed.
-            interrupted: asked before each environment is made whether to leave at once.
+            interrupted: checked before each environment is created.
 
         Raises:
             EnvironmentFailureError: if one cannot be reset.
@@ -111,23 +111,23 @@ class EnvironmentBatch:
         """A sentence, once an episode's end said something of its success that does not count."""
 
     def sees(self) -> str:
-        """What of these environments the policy sees and obeys, and what is left out."""
+        """What the policy sees and obeys of these environments, and what is not used."""
         return describe_seen(self._envs[0], self._spec, self._info_keys)
 
     def keep_history(self) -> None:
-        """From now on keep what `unfinished` needs. To be called before the first step."""
+        """From now on keep what `unfinished` needs. Call before the first step."""
         assert not self._steps
         self._history = History(self._seeds)
         self.bookmark()
 
     def bookmark(self) -> None:
-        """Let `unfinished` tell of this moment."""
+        """Make `unfinished` return the current moment."""
         assert self._history is not None
         generators = [generator_state(env) for env in self._unwrapped]
         self._history.bookmark(self.observations, self._rewards, generators, self.masks)
 
     def unfinished(self) -> list[UnfinishedEpisode]:
-        """The episodes that were under way at the newest bookmark, one of each environment."""
+        """The episodes that were in progress at the latest bookmark, one per environment."""
         assert self._history is not None
         return self._history.unfinished()
 
@@ -155,7 +155,7 @@ class EnvironmentBatch:
     def step(self, actions: NDArray[Any]) -> Steps:
         """Step every environment with its own action, [count, components].
 
-        Rewards and observations that are not finite are passed on: whoever learns must look.
+        Rewards and observations that are not finite are passed on: the caller must check.
 
         Raises:
             EnvironmentFailureError: if one raises, or gives what is not of its spaces.
@@ -223,7 +223,7 @@ class EnvironmentBatch:
             raise self._failure(number, where, RESET, problem) from problem
 
     def _take_mask(self, number: int, info: dict[str, Any] | None) -> None:
-        """Read which actions environment `number` allows now; where it does not say, all of them."""
+        """Read which actions environment `number` currently allows; all of them if it has no mask."""
         method = self._mask_methods[number]
         mask = method() if method is not None else info[IN_INFO] if info and IN_INFO in info else None
         if mask is None and method is None:

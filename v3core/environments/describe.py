@@ -98,7 +98,7 @@ MOST_LETTERS = 40
 
 
 def describe_seen(env: gymnasium.Env[Any, Any], spec: EnvironmentSpec, info_keys: Collection[str]) -> str:
-    """One to three sentences: what the policy sees, what it obeys, and what it does not hear of.
+    """One to three sentences: what the policy sees, what it obeys, and what is not used.
 
     Args:
         env: made by `make_environment`.
@@ -131,7 +131,7 @@ def describe_seen(env: gymnasium.Env[Any, Any], spec: EnvironmentSpec, info_keys
 
 
 def _lost_keys(env: gymnasium.Env[Any, Any], seen: list[str]) -> list[str]:
-    """Keys of the environment's Dict that wrappers, or a graph of its own, leave out."""
+    """Keys of the environment's Dict that wrappers, or a custom graph, drop."""
     lost: list[str] = []
     outer: Any = env
     while isinstance(outer, gymnasium.Wrapper):

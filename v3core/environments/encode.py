@@ -15,7 +15,7 @@ Encoder = Callable[[Any, NDArray[Any]], None]
 """Writes an observation into a row [size], each part where the graph says.
 
 Raises:
-    ValueError: saying what is wrong, if the observation is not of the space that the graph was made for.
+    ValueError: naming the problem, if the observation is not in the space that the graph was made for.
 """
 
 
@@ -23,7 +23,7 @@ def encode(graph: StateGraphSpec, observation: Any, row: NDArray[Any]) -> None:
     """Write one observation into `row` [size]; for many of them make an `encoder` once.
 
     Raises:
-        ValueError: saying what is wrong, if the observation is not of the space that the graph was made for.
+        ValueError: naming the problem, if the observation is not in the space that the graph was made for.
     """
     encoder(graph)(observation, row)
 
@@ -170,7 +170,7 @@ def bag_of_words(vocabulary: tuple[str, ...], size: int) -> Callable[[str], NDAr
     """What turns a text into how often each word is in it, [size], at most 255.
 
     Args:
-        vocabulary: words that have a place of their own, the first ones.
+        vocabulary: words that have their own index, the first ones.
         size: places; those beyond the vocabulary are for all other words.
     """
     places = {word: place for place, word in enumerate(vocabulary)}

@@ -1,7 +1,7 @@
-"""Whether an environment keeps to Gymnasium's API: it is made, reset and stepped, and looked at all the while.
+"""Whether an environment follows Gymnasium's API: it is created, reset and stepped, and every result is checked.
 
-Its faults are those that training would end on; all else that is odd is a warning. It runs the environment's code,
-which may hang or end the process: `apart.py` runs it in one of its own.
+Errors are what training would end on; anything else suspicious is a warning. It runs the environment's code,
+which may hang or end the process: `apart.py` runs it in a separate process.
 """
 
 import contextlib
@@ -60,7 +60,7 @@ class Report:
     notes: list[str] = field(default_factory=list)
     """What Gymnasium's own checker recommends."""
     sees: str = ""
-    """What of it the policy sees and obeys, and what is left out."""
+    """What the policy sees and obeys of it, and what is not used."""
 
 
 class _EnoughError(Exception):
@@ -85,7 +85,7 @@ def examine(setup: EnvironmentSetup, *, seconds: float, say: Callable[[str], Non
 
     Args:
         setup: which.
-        seconds: after these, what is left to do is left out.
+        seconds: after this time, the remaining checks are skipped.
         say: called before each call of the environment's code, with what is called.
     """
     report = Report(str(setup))
@@ -122,7 +122,7 @@ def _play(env: gymnasium.Env[Any, Any], spec: EnvironmentSpec, report: Report, w
     """Reset and step the environment; all that the policy would have seen and earned, moment by moment.
 
     Raises:
-        V3Error: if it does what no training can go on with.
+        V3Error: if it does anything that training cannot handle.
     """
     look = _Look(env, spec, report)
     random = np.random.default_rng(SEED)
@@ -140,7 +140,7 @@ def _play(env: gymnasium.Env[Any, Any], spec: EnvironmentSpec, report: Report, w
 
 
 class _Look:
-    """Calls the environment and looks at what it returns."""
+    """Calls the environment and checks what it returns."""
 
     def __init__(self, env: gymnasium.Env[Any, Any], spec: EnvironmentSpec, report: Report) -> None:
         self.info: dict[str, Any] = {}
@@ -275,7 +275,7 @@ def _ask_gymnasium(env: gymnasium.Env[Any, Any], report: Report, watch: _Watch) 
 
 
 def look(setup: EnvironmentSetup, *, allow_import: bool) -> str:
-    """What the policy would see and obey, and what would be left out, found out by a reset and a step.
+    """What the policy would see and obey, and what would not be used, determined by a reset and a step.
 
     Raises:
         V3Error: if it cannot be trained on.

@@ -143,7 +143,7 @@ def sentence(call: str, problem: BaseException) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """A number of NumPy, or an array that holds a single one, as Python has it."""
+    """A NumPy number, or an array with a single number, as a Python number."""
     return value.item() if isinstance(value, np.generic | np.ndarray) and np.ndim(value) == 0 else value
 
 

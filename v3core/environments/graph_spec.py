@@ -263,7 +263,7 @@ def _within(part: NodePart) -> NDArray[np.bool_]:
     """Edges among the nodes of one part: 8 neighbours on a grid or image, else all of them."""
     if part.kind not in {"grid", "image"}:
         return np.ones((part.nodes, part.nodes), dtype=np.bool_)
-    # Cell (i, j) is node i · columns + j, the order in which the array lies in memory.
+    # Cell (i, j) is node i · columns + j, the memory order of the array.
     columns = part.shape[1] if part.kind == "grid" else image_cells(part.shape[0], part.shape[1])[1]
     row, column = np.divmod(np.arange(part.nodes), columns)
     near: NDArray[np.bool_] = (np.abs(row[:, None] - row) <= 1) & (np.abs(column[:, None] - column) <= 1)
@@ -277,7 +277,7 @@ _builders: dict[str, Builder] = {}
 
 
 def register_graph(pattern: str, builder: Builder) -> None:
-    """Have environments whose id matches `pattern` (`*` stands for anything) get the graph that `builder` makes.
+    """Use the graph that `builder` makes for environments whose id matches `pattern` (`*` matches anything).
 
     Call it in the module that registers the environment, and name that on the command line: `module:Env-v0`. The
     longest pattern that matches wins.

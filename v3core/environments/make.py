@@ -25,7 +25,7 @@ def make_environment(env: EnvironmentSetup | str) -> gymnasium.Env[Any, Any]:
     whole observation; all others what the policy would be given without them.
 
     Args:
-        env: which; an id alone is made as it was registered.
+        env: the environment; a bare id is created as registered.
 
     Raises:
         Exception: whatever gymnasium or the environment's own code raises; `check_environment` puts it in a sentence.
@@ -58,7 +58,7 @@ def make_environment(env: EnvironmentSetup | str) -> gymnasium.Env[Any, Any]:
 
 
 def make_or_explain(setup: EnvironmentSetup) -> gymnasium.Env[Any, Any]:
-    """One environment, or a sentence in place of whatever its own code raises."""
+    """Create one environment, turning any exception of its own code into a V3Error."""
     env_id = setup.env_id
     try:
         with warnings.catch_warnings():
@@ -67,7 +67,7 @@ def make_or_explain(setup: EnvironmentSetup) -> gymnasium.Env[Any, Any]:
     except V3Error as problem:
         raise V3Error(f"Environment {setup} cannot be created: {problem}") from problem
     except ModuleNotFoundError as problem:
-        # gymnasium wraps a failed `module:` import in an error of its own, which no longer names the module.
+        # gymnasium wraps a failed `module:` import in its own error, which no longer names the module.
         missing = problem.name or getattr(problem.__cause__, "name", None) or env_id.partition(":")[0]
         raise V3Error(
             f"Environment {env_id} needs the Python package '{missing}', which is not installed; "
@@ -117,7 +117,7 @@ def is_minigrid(env: gymnasium.Env[Any, Any]) -> bool:
 
 
 def _is_symbolic_grid(env: gymnasium.Env[Any, Any], space: spaces.Space[Any]) -> bool:
-    """A MiniGrid may also have been wrapped to draw pixels, in the same shape and type: only its size tells."""
+    """A MiniGrid may also be wrapped to return pixels, in the same shape and type: only the size differs."""
     if not is_minigrid(env) or not isinstance(space, spaces.Box):
         return False
     world: Any = env.unwrapped
@@ -207,7 +207,7 @@ _MISSING = re.compile(r"missing \d+ required (?:positional|keyword-only) argumen
 
 
 def argument_problem(setup: EnvironmentSetup, problem: BaseException) -> str | None:
-    """What is wrong with the arguments, as a sentence, if that is why the environment could not be made."""
+    """What is wrong with the arguments, as a sentence, if that is why the environment could not be created."""
     if not isinstance(problem, TypeError):
         return None
     known = arguments_of(setup.env_id)
@@ -224,7 +224,7 @@ def argument_problem(setup: EnvironmentSetup, problem: BaseException) -> str | N
 
 
 def arguments_of(env_id: str) -> list[str]:
-    """Names of the arguments of an environment that is registered, as far as its code tells; may be empty."""
+    """Names of the arguments of a registered environment, as far as its code shows; may be empty."""
     spec = registry.get(env_id.rpartition(":")[2])
     if spec is None or spec.entry_point is None:
         return []

@@ -19,7 +19,7 @@ _UNSEEN = bytes(3)
 
 
 def speed_up(env: Env[Any, Any]) -> None:
-    """Let a MiniGrid compute its view here, unless its class has a view of its own."""
+    """Use the faster view for a MiniGrid, unless its class overrides the view."""
     world: Any = env.unwrapped
     own = type(world)
     if all(getattr(own, name) is getattr(MiniGridEnv, name) for name in ("gen_obs", "gen_obs_grid", "get_view_exts")):

@@ -25,7 +25,7 @@ _LEFT_OUT = ("MiniGrid-Playground", "MiniGrid-WFC")
 def known_environments() -> list[str]:
     """Ids worth offering: classic control, Box2D and toy text, then MiniGrid, newest versions only.
 
-    Read from the registry, so nothing is made. Others may be trained on too: `check_environment` decides.
+    Read from the registry, so nothing is created. Others may also be supported: see `check_environment`.
     """
     _register_minigrid()
     newest: dict[str, tuple[int, str]] = {}
@@ -39,7 +39,7 @@ def known_environments() -> list[str]:
 
 
 def matching_environments(text: str) -> list[str]:
-    """Ids of which `text` is a part, or all of its words are, case ignored: what somebody may have meant by it.
+    """Ids that contain `text`, or all of its words, ignoring case: suggestions for what was meant.
 
     Those that are offered, or if there are none, any other that is registered. None for what is itself an id, has a
     module in front, or has less than two letters.

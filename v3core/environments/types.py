@@ -15,7 +15,7 @@ ActionKind = Literal["discrete", "multi_discrete", "multi_binary", "continuous"]
 
 @dataclass(frozen=True)
 class NodePart:
-    """Nodes of one kind that are made from one stretch of the flat observation."""
+    """Nodes of one kind, made from one slice of the flat observation."""
 
     kind: NodeKind
     """`features`: a node per number, or per group of them. `grid`: a node per cell, whose channels are categories.
@@ -31,7 +31,7 @@ class NodePart:
     shape: tuple[int, ...] = ()
     """Layout of the entries: (features,), (columns, rows, channels), (height, width, channels) or (components,)."""
     path: tuple[str | int, ...] = ()
-    """Where it is in a Dict or Tuple, such as ("camera",) or (0, "speed"); empty for a whole observation."""
+    """Its path in a Dict or Tuple, such as ("camera",) or (0, "speed"); empty for a whole observation."""
     observed: tuple[int, ...] | None = None
     """Shape in which the environment gives it; None if it is `shape`."""
     starts: tuple[int, ...] = ()
@@ -47,7 +47,7 @@ class NodePart:
     high: float = 255.0
     """image: brightest value."""
     labels: tuple[str, ...] = ()
-    """grid: a name per channel. words: those that have an entry of their own, the first ones; others share the rest."""
+    """grid: a name per channel. words: those with their own entry, the first ones; others share the rest."""
 
     @property
     def name(self) -> str:
@@ -81,7 +81,7 @@ class StateGraphSpec:
 
     @property
     def edges(self) -> int:
-        """Directed edges, self-loops left out."""
+        """Directed edges, without self-loops."""
         return int(self.neighbours.sum()) - self.nodes
 
 
@@ -101,9 +101,9 @@ class ActionSpec:
     shape: tuple[int, ...] = ()
     """Of an action that the environment takes."""
     low: tuple[float, ...] = ()
-    """continuous: lower bounds; −∞ where there is none."""
+    """continuous: lower bounds; −∞ if there is none."""
     high: tuple[float, ...] = ()
-    """continuous: upper bounds; ∞ where there is none."""
+    """continuous: upper bounds; ∞ if there is none."""
     dtype: str = "int64"
     """Of an action that the environment takes."""
 

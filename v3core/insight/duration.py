@@ -10,11 +10,11 @@ import numpy as np
 CHUNKS = 8
 """Parts of equal steps that a run's speed is measured in; a pause or a resume spoils one of them, not the median."""
 REACH = 3
-"""A run tells how long another takes that is at most this many times as long."""
+"""A run can be used to estimate another one that is at most this many times as long."""
 ALIKE = 1.25
 """Times whose ratio is below this are shown as one."""
 _LATE = 0.25
-"""The part of a run, at its end, that tells how many steps an episode takes from then on."""
+"""The part at the end of a run from which the steps per later episode are estimated."""
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ KEEP_SPREAD = 20
 
 
 def kept_checkpoints() -> tuple[int, int]:
-    """How many of the newest checkpoints are kept, and how many of the others beside those at phase boundaries.
+    """How many of the newest checkpoints are kept, and how many of the others, not counting those at phase boundaries.
 
     V3_KEEP_CHECKPOINTS=K keeps the newest K and no others; unset, the newest two and a spread of twenty.
 
@@ -34,17 +34,17 @@ def kept_checkpoints() -> tuple[int, int]:
 def is_whole(file: Path) -> bool:
     """Whether a checkpoint file is there and complete: an archive whose checksums are right. Needs no torch.
 
-    Only loading it tells whether it is a checkpoint of this run.
+    Only loading it shows whether it is a checkpoint of this run.
     """
     try:
         with zipfile.ZipFile(file) as archive:
             return archive.testzip() is None
-    except Exception:  # a damaged archive makes zipfile stumble over whatever it holds
+    except Exception:  # a damaged archive makes zipfile raise anything
         return False
 
 
 def whole_checkpoints(database: Database, tx: Transaction, run_id: str) -> Iterator[CheckpointRow]:
-    """The checkpoints whose file is whole, newest first; each file is looked at when it is its turn."""
+    """The intact checkpoints, newest first; each file is checked when it is reached."""
     return (row for row in reversed(read_checkpoints(tx, run_id)) if is_whole(database.data_dir / row.path))
 
 

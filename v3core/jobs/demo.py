@@ -19,14 +19,14 @@ SEED = 1
 WITH, WITHOUT = "demo-with-curriculum", "demo-without-curriculum"
 """Presets of the two runs."""
 NAMES = {WITH: "With curriculum", WITHOUT: "Without curriculum"}
-"""How the runs are called."""
+"""The names of the runs."""
 METRIC = METRICS["dead_experts"].label
 """What Compare shows the difference by, as its address names it."""
 _EXPERIMENT = "Demo"
 
 
 def demo_configs() -> list[RunConfig]:
-    """One run per preset, as long as it is written for; the one with the curriculum first."""
+    """One run per preset, with the length of the preset; the one with the curriculum first."""
     configs = []
     for preset, name in NAMES.items():
         curriculum = load_preset(preset)

@@ -1,4 +1,4 @@
-"""Evaluations that somebody asks for on a page, each in a process of its own: no page loads torch or an environment."""
+"""Evaluations requested on a page, each in a separate process: no page loads torch or an environment."""
 
 import json
 import os
@@ -33,7 +33,7 @@ class Played:
 
 
 class BackgroundEvaluation:
-    """`python -m v3core evaluate` of one checkpoint of a run, under way or over."""
+    """`python -m v3core evaluate` of one checkpoint of a run, in progress or finished."""
 
     def __init__(self, database: Database, run: RunRow, checkpoint: int, episodes: int) -> None:
         """Start to play `episodes` with the run's checkpoint at that episode count.
@@ -79,7 +79,7 @@ class BackgroundEvaluation:
         return True
 
     def result(self) -> Played | None:
-        """What was played; None while it is under way.
+        """The result; None while it is in progress.
 
         Raises:
             V3Error: if it failed, or took too long and was ended.

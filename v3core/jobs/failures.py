@@ -1,4 +1,4 @@
-"""What is kept of the error that ended a run: one sentence for everybody, and the traceback for whoever mends it."""
+"""The error that ended a run: one sentence for everyone, and the traceback for debugging."""
 
 import errno
 import traceback
@@ -14,7 +14,7 @@ _OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "Cannot allocate mem
 
 
 def describe_failure(error: BaseException) -> str:
-    """One sentence for what ended a run: what went wrong and, where that is known, what to do."""
+    """One sentence about what ended a run: what went wrong and, if known, what to do."""
     for cause in _chain(error):
         if isinstance(cause, MemoryError) or (
             isinstance(cause, RuntimeError | OSError) and any(words in _text(cause) for words in _OUT_OF_MEMORY)

@@ -26,7 +26,7 @@ def train_here(
 
     Ctrl-C stops it gracefully, with a checkpoint; a second one does no harm. The log goes to the run's folder.
 
-    `on_progress` is called after each update that ended an episode. Returns the run's id, and the status it ended with;
+    `on_progress` is called after each update that completed an episode. Returns the run's id, and its final status;
     its reason is in the run's row.
     """
     now = datetime.now(UTC)

@@ -1,4 +1,4 @@
-"""Room on the disk: how much each run takes, what is left of deleted ones, and reclaiming disk space."""
+"""Disk usage: the size of each run, leftovers of deleted runs, and reclaiming disk space."""
 
 import re
 import shutil
@@ -69,9 +69,9 @@ class Leftover:
 
 
 def leftovers(database: Database) -> list[Leftover]:
-    """Folders of runs that the database does not know, and files beside the checkpoints of ended runs.
+    """Folders of runs that are not in the database, and unknown files among the checkpoints of ended runs.
 
-    Only what V3 Lab names so: anything else in the folder is somebody's own.
+    Only names that V3 Lab uses: anything else in the folder belongs to the user.
     """
     # In this order: a run that begins meanwhile has its row before its folder.
     folders = [entry for entry in _entries(database.data_dir / "runs") if entry.is_dir() and not entry.is_symlink()]
@@ -105,7 +105,7 @@ def remove_leftovers(found: list[Leftover]) -> list[str]:
 
 
 # Runs that no list shows: being imported or deleted, in several commits so that others can write in between. Their row
-# names the process that is at it. If that dies, whoever looks at the runs next removes what is left.
+# names the process working on it. If that dies, the next check of the runs removes what is left.
 
 
 def remove_abandoned(database: Database) -> list[str]:
@@ -137,7 +137,7 @@ def compact(database: Database) -> tuple[int, int]:
     """Give the space of deleted rows back to the disk; returns the bytes of the database before and after.
 
     Raises:
-        V3Error: if a run trains, which would have to wait, or the disk has no room for the copy that SQLite makes.
+        V3Error: if a run trains, which would have to wait, or there is not enough space for the copy that SQLite makes.
     """
     with database.read() as tx:
         active = runs_in(tx, ACTIVE)

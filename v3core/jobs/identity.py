@@ -17,7 +17,7 @@ _SAME_START_SECONDS = 0.9
 _INITIAL_PID_NAMESPACE = "pid:[4026531836]"
 """That of a machine itself, the same on every Linux; a container has another."""
 _BY_NAME = "name:"
-"""What a machine is known by that has no id of its own begins so; its name follows."""
+"""Prefix of the id of a machine without an id of its own; its host name follows."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ def process_values() -> dict[str, str | int | float | None]:
 NOWHERE: dict[str, None] = dict.fromkeys(
     ("host", "machine", "boot_id", "pid_namespace", "pid", "pid_started", "heartbeat_at", "heartbeat_due_at")
 )
-"""The columns of `runs` that say whose a run is, for one that is nobody's."""
+"""The columns of `runs` that identify the process of a run, for a run without one."""
 
 
 def of_pid(pid: int) -> ProcessIdentity:
@@ -121,7 +121,7 @@ def process_of(run: RunRow) -> ProcessIdentity:
 
 
 def is_here(run: RunRow) -> bool:
-    """Whether a run is of this machine, under whichever name; one that is nobody's yet is."""
+    """Whether a run belongs to this machine, under any host name; a run that was never started does."""
     if run.host is None:
         return True
     process = process_of(run)
@@ -161,7 +161,7 @@ def send_signal(identity: ProcessIdentity, number: signal.Signals, *, whole_grou
     Args:
         identity: the process.
         number: e.g. signal.SIGTERM.
-        whole_group: also the processes it started, if it leads a group of its own.
+        whole_group: also the processes it started, if it leads a process group.
     """
     if not is_alive(identity) or identity.pid is None:
         return False

@@ -1,6 +1,6 @@
-"""What a run needs from whoever launched it, kept with the run, so that anybody can start it: folders and variables.
+"""The launch environment of a run, saved with it so that any process can start it: folders and variables.
 
-A worker gets nothing else of the kind: not the import folders, nor the variables below, of whoever happens to start it.
+A worker is started with exactly these, not with the import folders and variables of the process that starts it.
 """
 
 import json
@@ -44,7 +44,7 @@ MORE = "V3_RUN_VARIABLES"
 """A variable that names further ones, separated by commas, for environments that V3 Lab does not know."""
 _SECRETS = ("KEY", "PASS", "SECRET", "TOKEN", "CREDENTIAL")
 _FOLDERS = frozenset({"LD_LIBRARY_PATH", "PATH"})
-"""Lists of folders, which are kept absolute; those of PYTHONPATH have a field of their own."""
+"""Lists of folders, which are saved as absolute paths; those of PYTHONPATH have a separate field."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ class Launch:
         return self.folder if os.access(self.folder, os.R_OK | os.X_OK) else str(otherwise)
 
     def environment(self, base: Mapping[str, str] = os.environ) -> dict[str, str]:
-        """The variables of its process: its own, and of whoever starts it (`base`) what has nothing to do with it."""
+        """The variables of its process: the saved ones, and from `base`, those of the starting process, all others."""
         named = _named(self.variables)
         kept = {name: value for name, value in base.items() if not _matters(name, named)}
         return kept | self.variables | {"PYTHONPATH": os.pathsep.join([*import_folders(), *self.path])}
@@ -117,7 +117,7 @@ def launch_of(run: RunRow) -> Launch | None:
         values = json.loads(run.launch_json)
         launch = Launch(**{"version": "", **values, "path": tuple(values["path"])})
     except (ValueError, TypeError, KeyError):
-        return None  # what nobody can read is as good as nothing
+        return None  # an unreadable value is ignored
     return launch
 
 
@@ -134,7 +134,7 @@ def waits_for(run: RunRow) -> str | None:
 
 
 def renewed(run: RunRow, *, here: bool) -> str:
-    """What a run that is resumed needs from now on, for its row.
+    """The launch environment of a resumed run, for its row.
 
     Args:
         run: a run that has ended.

@@ -120,9 +120,9 @@ def _slots_number(text: str) -> int | None:
 
 
 def save_requested_slots(tx: Transaction) -> None:
-    """Set the limit of this machine to V3_MAX_WORKERS where that is set: whoever queues a run says how many train.
+    """Set the limit of this machine to V3_MAX_WORKERS if that is set: the process that queues a run decides.
 
-    Nobody else's variable counts. A shell without it would otherwise start as many as there are cores.
+    The variable of any other process is ignored. A shell without it would otherwise start one run per core.
     """
     asked = requested_slots()
     if asked is not None and asked != read_slots(tx, this_machine()):
@@ -206,7 +206,7 @@ def drain(database: Database, command: Command = worker_command) -> list[str]:
     """Start workers for queued runs, by priority and then by age, while slots are free.
 
     Safe when many processes do it at once: each run is claimed by one of them, and the slots are never exceeded. A run
-    whose import folders are not on this machine is left where it is. Returns the ids of the runs that were started.
+    whose import folders are not on this machine is skipped. Returns the ids of the runs that were started.
     """
     with database.read() as tx:  # usually there is nothing to do, and no reason to become the only writer
         if not _next_runs(tx):
@@ -267,7 +267,7 @@ def _start(database: Database, run: RunRow, command: Command) -> None:
 def start_process(
     database: Database, run: RunRow, command: Sequence[str], output: IO[bytes], errors: IO[bytes] | int
 ) -> "subprocess.Popen[bytes]":
-    """Start a process in a session of its own with all that the run needs; it outlives this one.
+    """Start a process in its own session with the saved environment of the run; it outlives this one.
 
     Args:
         database: the store that it opens.
@@ -305,6 +305,6 @@ def _spawn(database: Database, run: RunRow, command: list[str]) -> "subprocess.P
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
         process = start_process(database, run, command, output, subprocess.STDOUT)
-    # Whoever starts a process must wait for it, or a zombie keeps its pid.
+    # The parent must wait for the process, or a zombie keeps its pid.
     threading.Thread(target=process.wait, name=f"wait for {run.id}", daemon=True).start()
     return process

@@ -32,9 +32,9 @@ ACTIVE = frozenset({Status.STARTING, Status.RUNNING, Status.PAUSED, Status.STALL
 """A process belongs to the run, and a slot."""
 ENDED = frozenset({Status.STOPPED, Status.COMPLETED, Status.FAILED, Status.LOST, Status.UNREADABLE})
 RESUMABLE = frozenset(status for status in ENDED - {Status.COMPLETED} if Status.QUEUED in TRANSITIONS[status])
-"""Ends after which training continues as it was; a completed run does only if it is made longer."""
+"""Statuses from which training can be resumed unchanged; a completed run only if it is extended."""
 NOTIFIED = frozenset({Status.COMPLETED, Status.FAILED, Status.LOST})
-"""Ends that nobody asked for: pages and the webhook report them."""
+"""Ends without a request: pages and the webhook report them."""
 
 
 def change_status(

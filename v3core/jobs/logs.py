@@ -23,7 +23,7 @@ logger = logging.getLogger("v3core.run")
 
 
 class _FileHandler(RotatingFileHandler):
-    """Rotates as a worker's log is rotated. A line for which the disk has no room is left out silently."""
+    """Rotates like a worker's log. A line that does not fit on the disk is dropped silently."""
 
     def __init__(self, file: Path) -> None:
         super().__init__(file, encoding="utf-8", maxBytes=LIMIT_BYTES, backupCount=1)
@@ -33,7 +33,7 @@ class _FileHandler(RotatingFileHandler):
 
 
 class _StderrHandler(logging.StreamHandler[TextIO]):
-    """Writes where the launcher has put the log. A line for which the disk has no room is left out."""
+    """Writes to the log opened by the launcher. A line that does not fit on the disk is dropped."""
 
     def handleError(self, record: logging.LogRecord) -> None:
         """Nothing: a trace would go to the very file that cannot be written."""
@@ -94,12 +94,12 @@ def _tail(file: Path, lines: int) -> bytes:
 
 
 def rotated(file: Path) -> Path:
-    """Where the older part of a log lies: `worker.log.1` beside `worker.log`."""
+    """The file with the older part of a log: `worker.log.1` next to `worker.log`."""
     return file.with_name(f"{file.name}.1")
 
 
 def rotate_if_large(file: Path, limit: int = LIMIT_BYTES) -> bool:
-    """If this process's stderr is `file` and has grown too large, move what it holds to `rotated(file)`.
+    """If this process's stderr is `file` and has grown too large, move its content to `rotated(file)`.
 
     The content is copied and the file cut to nothing, instead of being renamed: the simulators that an environment
     starts hold the same file open and cannot be told to open another. What is printed in the moment between the copy

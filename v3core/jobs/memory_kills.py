@@ -16,14 +16,14 @@ class MemoryKills:
     """The kills for memory in the control group of a process, or on the whole machine where groups are not counted."""
 
     def __init__(self, pid: int) -> None:
-        """Begin to count; kills of before are not of interest."""
+        """Start counting; earlier kills are ignored."""
         self._pid = pid
         self._file = _counter_of(pid)
         self._count = _read(self._file)
         self._rose_at = -math.inf
 
     def look(self) -> None:
-        """To be called every second or so while the process lives: a kill is dated by the look that finds it."""
+        """Call about once a second while the process lives: a kill is dated by the call that notices it."""
         file = _counter_of(self._pid)
         if file != self._file:
             self._file, self._count = file, _read(file)
@@ -60,7 +60,7 @@ def _counter_of(pid: int) -> Path:
 
 
 def _read(file: Path) -> int:
-    """The count; 0 where there is none."""
+    """The count; 0 if unavailable."""
     try:
         lines = file.read_text(encoding="ascii").splitlines()
     except OSError:

@@ -1,4 +1,4 @@
-"""The process beside a worker: it waits for it, says what became of it, and looks after the other runs meanwhile."""
+"""The process next to a worker: it waits for it, records how it ended, and checks the other runs meanwhile."""
 
 import os
 import signal
@@ -27,20 +27,20 @@ from v3core.store.runs import UnknownRunError, get_run
 
 WAIT_SECONDS = 0.05
 LOOK_SECONDS = 1.0
-"""How often the other runs and the queue are looked after."""
+"""How often the other runs and the queue are checked."""
 RETRY_SECONDS = 600.0
 """How long to try to write a run's end where the database cannot be written, because the disk is full say."""
 
 _END = TypeAdapter(End)
 _GIB = 2**30
 _MOST_REPORT_BYTES = 2**16
-"""What a pipe holds on Linux, and more than a worker's traceback."""
+"""The capacity of a pipe on Linux, more than a worker's traceback."""
 
 
 def run_monitored(run_id: str) -> int:
     """Train a run in a child of this process, wait for it, and record its end if it could not.
 
-    The child is forked before torch is loaded, in a session of its own: signals meant for it spare this process.
+    The child is forked before torch is loaded, in its own session: signals meant for it do not reach this process.
 
     Args:
         run_id: full id of a run that was claimed for this process, or that is queued.
@@ -103,7 +103,7 @@ class _Monitor:
         try:
             death = self._wait(database)
             with suppress(ProcessLookupError, PermissionError):
-                os.killpg(self._child, signal.SIGKILL)  # environments may have left processes of their own
+                os.killpg(self._child, signal.SIGKILL)  # environments may have left child processes
             self._record(database, death, self._report())
             if not self._stop.asked():  # not while the machine shuts down: that would start the next run
                 self._look(database)
@@ -177,7 +177,7 @@ class _Monitor:
 
 
 def _say(sentence: str) -> None:
-    """Into the run's log, where there is room for it: a full disk must not end this process."""
+    """Write to the run's log if there is space: a full disk must not end this process."""
     with suppress(OSError):
         print(sentence, flush=True)
 

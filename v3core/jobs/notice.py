@@ -47,7 +47,7 @@ def call_webhooks(database: Database) -> int:
 
 
 class WebhookCaller:
-    """Calls the webhook where it is due, on a thread: a server that does not answer must not hold up the rest."""
+    """Calls the webhook for runs that are due, on a thread: a slow server must not block the caller."""
 
     def __init__(self, complain: Callable[[str], None]) -> None:
         """`complain` is given a sentence where the database will not do."""
@@ -55,7 +55,7 @@ class WebhookCaller:
         self._thread: threading.Thread | None = None
 
     def call(self, database: Database) -> None:
-        """Begin to call, unless calls are under way; returns at once."""
+        """Start calling, unless calls are in progress; returns at once."""
         if self._thread is None or not self._thread.is_alive():
             self._thread = threading.Thread(target=self.call_now, args=(database,), daemon=True)
             self._thread.start()
@@ -68,7 +68,7 @@ class WebhookCaller:
             self._complain(f"The webhook could not be processed: {error}")
 
     def wait(self) -> None:
-        """Until the calls under way have ended."""
+        """Wait until the calls in progress have ended."""
         if self._thread is not None:
             self._thread.join()
 

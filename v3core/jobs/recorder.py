@@ -1,4 +1,4 @@
-"""The trainer's hooks: what it reports goes to the store and the log, what people ask comes from the store."""
+"""The trainer's hooks: reports go to the store and the log, commands come from the store."""
 
 import logging
 import time
@@ -71,7 +71,7 @@ class Recorder:
     ) -> None:
         """Record `run`, as it was claimed, through its `writer`.
 
-        `on_progress` is called on the training thread after each update that ended an episode.
+        `on_progress` is called on the training thread after each update that completed an episode.
         """
         self._database = database
         self._run = run
@@ -245,12 +245,12 @@ class Recorder:
             logger.info("Stopping on request.")
 
     def answer_pause(self, row: CommandRow) -> None:
-        """Applied where the trainer holds."""
+        """Set once the trainer is paused."""
         self._paused = True
         self._pauses.append(row.id)
 
     def answer_continue(self, row: CommandRow) -> None:
-        """Go on after a pause; a pause that was not begun yet is dropped."""
+        """Continue after a pause; a pause that has not started yet is dropped."""
         now, episode, pauses = datetime.now(UTC), self._episode, self._pauses
         self._paused, self._pauses = False, []
         logger.info("Continues at episode %d.", episode)
@@ -307,7 +307,7 @@ class Recorder:
         self._writer.skip(time.monotonic() - began)
 
     def heard(self, tx: Transaction) -> None:
-        """With every heartbeat: a run that was called stalled is not any more."""
+        """With every heartbeat: a stalled run becomes running again."""
         here = Status.PAUSED if self._paused and not self._pauses else Status.RUNNING
         self._move(tx, here, "Heartbeats resumed.", {Status.STALLED}, datetime.now(UTC))
 
@@ -370,7 +370,7 @@ class Recorder:
         return checkpoint_file(self._database, self._run.id, episode)
 
     def checkpoint_saved(self, path: Path, episode: int, step: int) -> None:
-        """Record it in the transaction of the episodes that it holds, then delete those no longer needed."""
+        """Record it in the same transaction as its episodes, then delete those no longer needed."""
         logger.info("Checkpoint at episode %d, step %d.", episode, step)
         self._writer.promise()
         now, asked = datetime.now(UTC), self._checkpoints_asked

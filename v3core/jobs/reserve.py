@@ -1,4 +1,4 @@
-"""A megabyte put by while a run trains, so that on a full disk there is room to write how the run ended."""
+"""A megabyte reserved while a run trains, so that its end can be written on a full disk."""
 
 import os
 from contextlib import suppress
@@ -14,7 +14,7 @@ def hold_reserve(folder: Path) -> None:
     """Write the file `reserve` into a run's folder, if it is not there in full already.
 
     Raises:
-        V3Error: if there is no room for it.
+        V3Error: if there is not enough space for it.
     """
     file = folder / "reserve"
     try:
@@ -22,7 +22,7 @@ def hold_reserve(folder: Path) -> None:
         if file.exists() and file.stat().st_size == RESERVE_BYTES:
             return
         with file.open("wb") as target:
-            target.write(os.urandom(RESERVE_BYTES))  # zeros could be stored without taking any room
+            target.write(os.urandom(RESERVE_BYTES))  # zeros might be stored without using any space
             target.flush()
             os.fsync(target.fileno())  # some file systems learn only here that the disk is full
     except OSError as error:
@@ -34,7 +34,7 @@ def hold_reserve(folder: Path) -> None:
 
 
 def release_reserve(folder: Path) -> None:
-    """Delete the file, so that the disk has room for one last transaction. Does no harm when repeated; never raises.
+    """Delete the file, so that the disk has space for one last transaction. Can be repeated; never raises.
 
     On a full disk call it within that transaction, before its first write: nobody else can then commit, and use up
     the room, in between.

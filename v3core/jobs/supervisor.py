@@ -26,13 +26,13 @@ One that is still starting, which takes long on a busy machine, has as long from
 SIGNAL_GRACE_SECONDS = 10.0
 """… and so long after that SIGKILL, with all that it started."""
 OTHER_HOST_SECONDS = 60.0
-"""A run of another machine is lost when its promised heartbeat is so late: its process cannot be looked at."""
+"""A run on another machine is lost if its heartbeat is overdue by this long: its process cannot be checked."""
 OTHER_CONTAINER_SECONDS = 5.0
 """… and so late if it was of this machine, but before a new name and a restart, or in a container of the same name."""
 MONITOR_SECONDS = 4.0
 """How long after the last heartbeat a death is left to the run's own monitor, which knows its cause."""
 CLOCK_SECONDS = 5.0
-"""A time of this machine that lies so far ahead was written before the clock jumped back."""
+"""A time of this machine that is this far in the future was written before the clock jumped back."""
 KILL_SECONDS = 2.0
 """How long to wait for a killed process to be gone."""
 
@@ -174,7 +174,7 @@ def _hurry(database: Database, run: RunRow, now: datetime) -> bool:
         return False
     message = f"Still running {SIGNAL_GRACE_SECONDS:g} seconds after SIGTERM: sent SIGKILL."
     _note_step(database, run, SIGKILL, SIGTERM, message, now)
-    # Not only whoever noted it: that process may have died right after.
+    # Not only by the process that noted it, which may have died right after.
     identity.send_signal(process, signal.SIGKILL, whole_group=True)
     if not _wait(lambda: not identity.is_alive(process), KILL_SECONDS):
         return False  # it hangs in the kernel; the next look tries again

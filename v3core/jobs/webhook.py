@@ -1,4 +1,4 @@
-"""Posting to the address of V3_WEBHOOK_URL. What is in the address besides scheme and host is a secret: never shown."""
+"""Posting to the address in V3_WEBHOOK_URL. Only scheme and host are ever shown: the rest of it is a secret."""
 
 import json
 import logging
@@ -69,7 +69,7 @@ def webhook() -> Webhook | None:
 
 
 def post(target: Webhook, content: Mapping[str, Any]) -> str:
-    """Post JSON; returns the answer, e.g. `200 OK`. Tries again where that may help.
+    """Post JSON; returns the response, e.g. `200 OK`. Retries if that may help.
 
     Redirects are not followed: a redirected POST would arrive as a GET without its content.
 
@@ -113,7 +113,7 @@ def post(target: Webhook, content: Mapping[str, Any]) -> str:
 
 
 def _problem(error: Exception) -> str:
-    """What went wrong, never in the error's own words where they may quote the address."""
+    """What went wrong, never in the error's own words if they may quote the address."""
     from urllib3.exceptions import TimeoutError as NoAnswerError
 
     reason = getattr(error.args[0], "reason", error.args[0]) if error.args else error

@@ -1,4 +1,4 @@
-"""The process of one run: claims it, trains it, records how it ends."""
+"""The process of one run: claims it, trains it, records its end."""
 
 import os
 import threading
@@ -143,7 +143,7 @@ def train_run(
     on_progress: Callable[[ForegroundProgress], None] | None = None,
     report: Report | None = None,
 ) -> Status:
-    """Train a run that this process has adopted, and record how it ends.
+    """Train a run that this process has adopted, and record its end.
 
     Returns:
         The status that the run ended with; LOST if it was taken from this process meanwhile.
@@ -201,7 +201,7 @@ class _Start:
 
 
 def _begin(database: Database, run: RunRow) -> _Start | None:
-    """Set the run to training from its checkpoint, its records taken back to it; None if it is to stop already."""
+    """Set the run to training from its checkpoint, discarding later records; None if it is to stop already."""
     hold_reserve(run_folder(run.id, database.data_dir))
     kept, notes = _readable_checkpoint(database, run)
     with database.write() as tx:
@@ -326,7 +326,7 @@ def _finish(database: Database, run: RunRow, end: End) -> Status:
 
 
 def write_end(tx: Transaction, run: RunRow, end: End, now: datetime) -> Status:
-    """Move a run to its end, by way of `stopping` where nobody had asked for the stop.
+    """Move a run to its end, via `stopping` if no stop was requested.
 
     Args:
         tx: a writing transaction.

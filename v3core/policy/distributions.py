@@ -45,7 +45,7 @@ class ActionDistribution(nn.Module):
         raise NotImplementedError
 
     def mode(self, outputs: Tensor) -> Tensor:
-        """The likeliest actions [..., components]."""
+        """The most likely actions [..., components]."""
         raise NotImplementedError
 
     def log_prob_and_entropy(self, outputs: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:

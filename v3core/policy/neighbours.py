@@ -31,12 +31,12 @@ def edge_lists(adjacency: NDArray[np.bool_]) -> tuple[Tensor, Tensor | None]:
 
 
 def _neighbour(values: Tensor, senders: Tensor, edge: int, complete: bool, scratch: Tensor) -> Tensor:
-    """What the `edge`-th neighbour of each node holds. In a complete graph it is one node for all: a view."""
+    """The values of the `edge`-th neighbour of each node. In a complete graph it is the same node for all: a view."""
     return values.narrow(2, edge, 1) if complete else torch.index_select(values, 2, senders[edge], out=scratch)
 
 
 def _scratch(like: Tensor) -> Tensor:
-    """Room for a step of a loop over neighbours: new memory at each step would cost more than the arithmetic."""
+    """Scratch memory for a loop over neighbours: allocating it at each step would cost more than the arithmetic."""
     return torch.empty(like.shape, dtype=like.dtype, device=like.device)
 
 
@@ -100,7 +100,7 @@ def gatv2_attention(
     """
     heads, _, count, batch = left.shape
     # LeakyReLU(x) = s x + (1 − s) ReLU(x), and ReLU(l + r) = max(l, −r) + r. A softmax over senders does not see what r
-    # adds by itself, so s a·l + (1 − s) a·max(l, −r) is enough: one long operation in place of two.
+    # adds by itself, so s a·l + (1 − s) a·max(l, −r) is enough: one long operation instead of two.
     row, opposite = score.transpose(1, 2), -right
     straight = torch.bmm(NEGATIVE_SLOPE * row, left.flatten(2)).view(heads, count, batch)
     row = (1 - NEGATIVE_SLOPE) * row

@@ -40,7 +40,7 @@ class PolicyOutput(NamedTuple):
     values: Tensor
     """Expected discounted return [batch], in units of the reward scale."""
     gates: Tensor
-    """Gate weights [batch, experts]. Rows sum to 1, but for top-k with the weights `probabilities`."""
+    """Gate weights [batch, experts]. Rows sum to 1, except for top-k with the weights `probabilities`."""
     router_logits: Tensor
     """[batch, experts], before temperature and routing."""
     expert_outputs: Tensor
@@ -128,7 +128,7 @@ class GATMoEPolicy(nn.Module):
             else None
         )
         self.actions = action_distribution(spec.actions)
-        # A readout of its own: on the scene embedding, the value loss would bend what router and experts read.
+        # A separate readout: on the scene embedding, the value loss would distort what router and experts read.
         self.value = nn.Sequential(
             linear(graph.nodes * width, width, 2**0.5),
             nn.Tanh(),
@@ -165,7 +165,7 @@ class GATMoEPolicy(nn.Module):
         Args:
             observations: as the environments' batch gives them.
             masks: true where an action is allowed, [batch, mask size]; None allows all of them.
-            noise: from `actions.noise`, which decides what is drawn; without it the likeliest actions.
+            noise: from `actions.noise`, which determines the sample; without it the most likely actions.
         """
         outputs = self.actions.masked(self(observations).outputs, masks)
         return self.actions.mode(outputs) if noise is None else self.actions.sample(outputs, noise)

@@ -1,4 +1,4 @@
-"""Router logits to gate weights. A switch, not an architecture: no routing has parameters of its own.
+"""Router logits to gate weights. A switch, not an architecture: routings have no parameters.
 
 The α-entmax family (Peters et al., 2019, arXiv:1905.05702) is p_i = [(α − 1) z_i − τ]_+^(1/(α − 1)), with τ such that
 the row sums to 1: softmax as α → 1, sparsemax (Martins and Astudillo, 2016, arXiv:1602.02068) at α = 2. Between 1 and 2
@@ -43,7 +43,7 @@ def gate_weights(
         alpha: of `entmax`, in [1, 2].
         top_k: experts that `topk` chooses; more than there are means all.
         top_k_weights: `renormalised`, softmax over the chosen (Mixtral, arXiv:2401.04088); `probabilities`, softmax
-            over all with the chosen kept as they are (Switch, arXiv:2101.03961; DeepSeekMoE, arXiv:2401.06066);
+            over all without renormalising (Switch, arXiv:2101.03961; DeepSeekMoE, arXiv:2401.06066);
             `sigmoid`, sigmoid affinities normalised over the chosen (DeepSeek-V3, arXiv:2412.19437).
         noise: Gumbel noise of the shape of `logits`, for `gumbel`; without it that is softmax.
         bias: [experts], added to the affinities of `topk` for choosing only, never to the weights (DeepSeek-V3).
@@ -75,7 +75,7 @@ def _choose(scaled: Tensor, top_k: int, weights: TopKWeights, bias: Tensor | Non
 
 
 def _weights_of(chosen: Tensor, scaled: Tensor, weights: TopKWeights) -> Tensor:
-    """Weights [..., k] of the chosen experts. None is quite 0, so that a gate above 0 tells who was chosen."""
+    """Weights [..., k] of the selected experts. None is exactly 0, so that a gate above 0 identifies the selected."""
     if weights == "probabilities":
         found = torch.softmax(scaled, dim=-1).gather(-1, chosen)
     else:

@@ -14,7 +14,7 @@ CLIP = 10.0
 
 
 class Tokens(nn.Module):
-    """Node features of flat observations: each part of the state graph by a module of its own, side by side."""
+    """Node features of flat observations: a module for each part of the state graph, side by side."""
 
     def __init__(self, graph: StateGraphSpec, width: int) -> None:
         super().__init__()

@@ -34,8 +34,8 @@ def insert_rows(
         tx: a writing transaction.
         table: where.
         columns: names of the table's columns that are given, in their order.
-        rows: values as the driver takes them; a time is made by `driver_time`.
-        shared: values of the first columns, where they are the same in all rows; `rows` then hold the others.
+        rows: values as passed to the driver; convert times with `driver_time`.
+        shared: values of the first columns, if they are the same in all rows; `rows` then contain the others.
 
     Raises:
         DBAPIError: as SQLAlchemy's own inserts do.

@@ -18,7 +18,7 @@ from v3core.store.schema import (
 
 
 class Probe:
-    """Looks at one database, as cheaply as can be; for one thread."""
+    """Polls one database as cheaply as possible; for one thread."""
 
     def __init__(self, database: Database) -> None:
         """Nothing is opened before the first look."""

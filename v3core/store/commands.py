@@ -1,4 +1,4 @@
-"""What people ask of a run that trains: to stop, or to go on under another revision of its curriculum."""
+"""Commands to runs and revisions of their curricula."""
 
 import json
 from collections.abc import Collection
@@ -66,7 +66,7 @@ class RevisionRow:
 
 @dataclass(frozen=True)
 class CommandRow:
-    """What was asked of a run, and what came of it."""
+    """A command to a run and its outcome."""
 
     id: int
     kind: str
@@ -76,7 +76,7 @@ class CommandRow:
     value: str | None
     """Of a priority and an `extend` the number asked for; of a stop the signal that it took, `SIGTERM` or `SIGKILL`."""
     revision: RevisionRow | None
-    """The curriculum that an edit asks for."""
+    """The curriculum of an edit."""
     requested_at: datetime
     acknowledged_at: datetime | None
     """When the worker saw it."""
@@ -235,7 +235,7 @@ def note_step(tx: Transaction, run_id: str, step: str, *, instead_of: str | None
 
 
 def open_stop(tx: Transaction, run_id: str) -> CommandRow | None:
-    """The stop that is asked of a run and not done yet."""
+    """The pending stop of a run."""
     return next((command for command in read_commands(tx, run_id, only_open=True) if command.kind == STOP), None)
 
 

@@ -30,7 +30,7 @@ from v3core.store.rollups import (
 from v3core.store.schema import Transaction
 
 _MANY = 2048
-"""With more new episodes than this, buckets are read anew rather than the episodes one by one."""
+"""With more new episodes than this, buckets are read instead of single episodes."""
 
 
 def read_series(
@@ -53,7 +53,7 @@ def read_series(
         metrics: names out of `v3core.store.rollups.metric_names`; by default all.
         first: number of the first episode; the first bucket is read from its own beginning.
         last: number of the last episode; by default the newest.
-        width: points that can be told apart.
+        width: maximum number of distinct points.
         after: what was read before with the same arguments: only what is newer is read now.
 
     Raises:
@@ -107,7 +107,7 @@ def _read(
 
 
 def _joined(parts: list[tuple[Integers, Floats]]) -> tuple[Integers, Floats]:
-    """Levels one after another; where one ends within a bucket, the next goes on with it. Copies what is long once."""
+    """Joins consecutive levels; where one ends within a bucket, the next continues. Copies the data once."""
     joined: list[tuple[Integers, Floats]] = []
     for numbers, stats in parts:
         if joined and len(numbers) and joined[-1][0][-1] == numbers[0]:
@@ -123,7 +123,7 @@ def _joined(parts: list[tuple[Integers, Floats]]) -> tuple[Integers, Floats]:
 
 
 def _gaps(begin: int, until: int, numbers: Integers, size: int) -> list[tuple[int, int]]:
-    """The stretches of episodes from `begin` to `until`, counted from 0, that no bucket of these numbers holds."""
+    """The ranges of episodes from `begin` to `until`, counted from 0, that are in none of these buckets."""
     starts, ends = np.append(numbers * size, until), np.append(begin, (numbers + 1) * size)
     places = np.flatnonzero(starts > ends)
     return list(zip(ends[places].tolist(), starts[places].tolist(), strict=True))

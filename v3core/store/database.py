@@ -120,7 +120,7 @@ class Database:
 
 @contextmanager
 def reading(source: Database | Transaction) -> Iterator[Transaction]:
-    """The transaction as it is, or a new one of the database: what reads takes either."""
+    """The given transaction, or a new one on the given database: readers accept either."""
     if isinstance(source, Database):
         with source.read() as tx:
             yield tx

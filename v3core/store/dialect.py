@@ -22,7 +22,7 @@ from v3core.errors import V3Error
 from v3core.paths import COMMAND
 
 BUSY_TIMEOUT_SECONDS = 30
-"""How long a write waits for another process's write before it gives up."""
+"""How long a write waits for another process's write before it fails."""
 CONNECT_SECONDS = 10
 """How long to wait for a PostgreSQL server that does not answer, unless the URL says otherwise."""
 SCHEMA_TIMEOUT_SECONDS = 600
@@ -34,7 +34,7 @@ _LOCKED_STATES = {"55P03", "40P01", "40001"}
 _DENIED_STATES = {"42501", "3F000", "25006"}
 """No privilege, no schema to create tables in, a server that only reads."""
 INDEX_BYTES = 32 * 1024
-"""What SQLite needs beside the database before anybody can read it: the index of its write-ahead log."""
+"""Space that SQLite needs next to the database before it can be read: the index of its write-ahead log."""
 SCHEMA_LOCK, QUEUE_LOCK = 3_141_001, 3_141_002
 """Keys of PostgreSQL's advisory locks."""
 
@@ -197,7 +197,7 @@ def database_bytes(tx: Connection) -> int:
 
 
 def compact(writer: Engine) -> None:
-    """Give free space back to the disk, and let PostgreSQL count its rows anew; needs no writer meanwhile."""
+    """Reclaim disk space, and update PostgreSQL's statistics; there must be no writer meanwhile."""
     if writer.dialect.name == "postgresql":
         with writer.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             connection.exec_driver_sql("VACUUM (ANALYZE)")
@@ -257,7 +257,7 @@ def is_busy(error: DBAPIError) -> bool:
 
 
 def is_defect(error: DBAPIError) -> bool:
-    """Whether the program is wrong, and not the database or, where there is no statement yet, its URL."""
+    """Whether the error is a bug, and not caused by the database or, if there is no statement yet, its URL."""
     if error.statement is None:
         return False
     return isinstance(error, IntegrityError | ProgrammingError) and _sqlstate(error) not in _DENIED_STATES
@@ -277,7 +277,7 @@ def explain_failure(url: URL, error: DBAPIError) -> str:
         return f"The database {name} stayed locked for {BUSY_TIMEOUT_SECONDS} seconds; end the program that holds it."
     if "full" in problem or "No space left" in problem or "quota" in problem:
         return f"The database {name} cannot be written: {problem}; free some space."
-    if _is_full(url):  # SQLite says something else when the disk has no room for the files beside the database
+    if _is_full(url):  # SQLite reports a different error if the disk is full
         return f"The database {name} cannot be used: the disk is full ({problem}); free some space."
     if "readonly" in problem or "unable to open" in problem:
         return f"The database {name} cannot be written: {problem}; choose another with V3_DATABASE_URL."
@@ -307,7 +307,7 @@ def _explain_postgresql(name: str, problem: str, state: str | None) -> str:
 
 
 def _is_full(url: URL) -> bool:
-    """Whether the disk of a SQLite file has no room for another file."""
+    """Whether the disk of a SQLite file has no space for another file."""
     if url.get_backend_name() != "sqlite":
         return False
     try:

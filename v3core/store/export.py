@@ -124,7 +124,7 @@ FORMS: dict[str, Callable[[Path, Sequence[Field]], AbstractContextManager[Write]
     "parquet": parquet_file,
     "json": json_file,
 }
-"""Name, which is also the suffix of the file, to how it is written."""
+"""Name, which is also the suffix of the file, to the function that writes it."""
 
 
 def to_json(value: Any, **options: Any) -> str:
@@ -159,7 +159,7 @@ _OF_THE_RUN = tuple(
     for field in RUN_FIELDS
     if field.name == name
 )
-"""What leads every row of a run's table, so that a file says by itself what it is of."""
+"""First columns of every row of a run's table, so that a file identifies its run."""
 
 
 def export_run(database: Database, run_id: str, target: Path) -> int:
@@ -172,7 +172,7 @@ def export_runs(database: Database, run_ids: Sequence[str], target: Path, what: 
 
     The file appears whole or not at all, and shows one moment of the database. Columns `run_id`, `curriculum`, `seed`
     and `env` lead each row; where the table has one of that name itself, as episodes have `env`, its own is kept. JSON
-    without `what` holds the whole of each run: the run, its configuration, and every table.
+    without `what` contains the whole of each run: the run, its configuration, and every table.
 
     Args:
         database: an open store.
@@ -201,7 +201,7 @@ def export_runs(database: Database, run_ids: Sequence[str], target: Path, what: 
 
 
 def export_folder(database: Database, run_ids: Sequence[str], folder: Path, form: str) -> int:
-    """Write every table to a file of its own in a new folder, `episodes.csv` and so on; returns how many episodes.
+    """Write every table to its own file in a new folder, `episodes.csv` and so on; returns how many episodes.
 
     Raises:
         V3Error: for an unknown run, or a place that cannot be written.

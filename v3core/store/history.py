@@ -39,7 +39,7 @@ class CheckpointRow:
     """A checkpoint file."""
 
     episode: int
-    """Complete episodes that it holds."""
+    """Completed episodes at the checkpoint."""
     step: int
     path: str
     """Relative to the data folder."""

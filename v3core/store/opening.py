@@ -1,4 +1,4 @@
-"""Opening a database: what it is found to be, making its tables, and migrating those of an earlier schema."""
+"""Opening a database: checking it, creating its tables, and migrating those of an earlier schema."""
 
 import os
 from pathlib import Path
@@ -23,7 +23,7 @@ from v3core.store.sqlite_file import copy_before_schema, find_damage, keep_copy
 
 
 def open_database(url: str | None = None, folder: Path | None = None) -> Database:
-    """Open a database, creating folder, file and tables where they are missing. Safe in many processes at once.
+    """Open a database, creating folder, file and tables if they are missing. Safe in many processes at once.
 
     Args:
         url: default V3_DATABASE_URL, or `v3.db` in the data folder if that is not set.
@@ -137,7 +137,7 @@ def make_current(writer: Engine, url: URL) -> None:
     version, copy = None, None
     try:
         with dialect.schema_transaction(writer) as tx:
-            # Another process may have been quicker: what counts is what is there now.
+            # Another process may have been faster: only the current state counts.
             version = read_version(tx, name)
             if version is None:
                 create(tx)

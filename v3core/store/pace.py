@@ -19,7 +19,7 @@ PACE_SECONDS = 60.0
 PACE_ROLLOUTS = 10
 PACE_EPISODES = 30
 PACE_MARKS = 2000
-"""At most about so many marks of a run are at hand, a tenth of them in the newest tenth."""
+"""About this many marks are kept per run, a tenth of them in the last tenth."""
 
 
 class RecentReturns:
@@ -80,11 +80,11 @@ class Pace:
         self._began: float | None = None
 
     def mark(self, seconds: float, step: int, episode: int) -> None:
-        """A rollout ends at `seconds` of a steady clock, after so many steps and complete episodes of the run."""
+        """A rollout ended at `seconds` of a steady clock, with this many steps and completed episodes of the run."""
         now = seconds - self._paused
         if self._began is None:
             self._began = now
-        # So many marks are enough, however long the run: the newest is kept, one close before it goes.
+        # This many marks are enough, however long the run is.
         marks, trained = self._marks, now - self._began
         if len(marks) > 1 and marks[-1].seconds - marks[-2].seconds < trained / PACE_MARKS:
             marks.pop()

@@ -68,7 +68,7 @@ class Split:
 
     @property
     def mean(self) -> float:
-        """Of its own episodes, or of all if it has none that is wholly its own."""
+        """Over its own episodes, or over all if none belongs entirely to it."""
         return self.own.mean if self.own.count else self.every.mean
 
 
@@ -163,7 +163,7 @@ Spans = list[tuple[int, int]]
 def _read_level(
     tx: Transaction, run_id: str, size: int, experts: int, spans: Spans, buckets: int
 ) -> tuple[list[PhaseSums], Spans]:
-    """Of the first so many buckets of a size, those that say what is wanted of the spans; and what is left of these."""
+    """The buckets of a size that lie within the spans; and the spans that remain."""
     found: list[PhaseSums] = []
     left: Spans = []
     for first, last in spans:
@@ -229,7 +229,7 @@ def _read_span(tx: Transaction, run_id: str, experts: int, first: int, last: int
     for rows in read_rows(tx, run_id, experts, after=first - 1, last=last):
         values = np.where(np.abs(rows.values) <= _LARGEST, rows.values, np.nan)
         length = values[:, names.index("length")]
-        own = ~(values[:, names.index("phase_steps")] < length)  # also where it is not known
+        own = ~(values[:, names.index("phase_steps")] < length)  # also if unknown
         phases = np.array(rows.phases, dtype=object)
         for phase in dict.fromkeys(rows.phases):
             here = phases == phase
@@ -253,7 +253,7 @@ def _mean(values: Floats) -> Mean:
 
 
 def _completed(tx: Transaction, run_id: str, sums: PhaseSums) -> PhaseSums:
-    """With what no parts tell: the deviation of its returns, and the mean of the last."""
+    """Adds what parts cannot provide: the deviation of the returns, and the mean of the last ones."""
     c = episodes.c
     here = (c.run_id == run_id, c.phase == sums.phase, c.episode <= sums.last_episode)
     distance = c.return_ - sums.returns.mean

@@ -24,12 +24,12 @@ from v3core.store.runs import get_run
 from v3core.store.schema import Transaction, episodes, expert_loads, rollups, runs
 
 LEVELS = (16, 64, 256, 1024, 4096, 16_384)
-"""Episodes per bucket, each four times the one before: a row of a level is the parts of a bucket of the next."""
+"""Episodes per bucket, each four times the previous: a row of a level is one bucket of the next."""
 TOGETHER = 4
 """Buckets of a row: one of two kilobytes would leave half of a database's page empty."""
 
 MEAN_RETURN, MEAN_SUCCESS = "mean_return", "mean_success"
-"""Means of the last 100 episodes: kept in the pyramid alone, for a bucket's mean does not tell its end's."""
+"""Means of the last 100 episodes: stored only in the pyramid, because they do not follow from a bucket's mean."""
 
 COLUMNS = tuple(
     column.name for column in episodes.c if column.type.python_type in (int, float) and column.name != "episode"
@@ -88,7 +88,7 @@ def gather(episode: Sequence[int], columns: Floats, per_expert: Floats, phases: 
 
 @dataclass(frozen=True)
 class Buckets:
-    """Buckets of one size, those of no episode left out."""
+    """Buckets of one size, without empty ones."""
 
     numbers: Integers
     """Ascending, shape [n]."""
@@ -98,7 +98,7 @@ class Buckets:
 
 
 class Pyramid:
-    """The end of a run's records that is in no row of the pyramid yet, at hand for whoever adds episodes."""
+    """The latest records of a run that are not in the pyramid yet."""
 
     def __init__(self, run_id: str, experts: int) -> None:
         """Of a run without episodes."""
@@ -113,7 +113,7 @@ class Pyramid:
 
     @classmethod
     def restore(cls, tx: Transaction, run_id: str) -> "Pyramid":
-        """The pyramid of a run as it is recorded, ready to go on; what it lacks is made with the next rows."""
+        """The pyramid of a run as recorded, ready to continue; missing rows are added with the next ones."""
         experts = experts_of(tx, run_id)
         made = cls(run_id, experts)
         made._whole = _whole_until(tx, run_id)
@@ -202,7 +202,7 @@ def insert_rollups(tx: Transaction, rows: list[tuple[Any, ...]]) -> None:
 
 
 def rebuild_rollups(tx: Transaction, run_id: str) -> int:
-    """Make the pyramid of a run anew from its episodes, in bounded memory.
+    """Rebuild the pyramid of a run from its episodes, in bounded memory.
 
     Returns:
         The number of rows written.
@@ -251,7 +251,7 @@ def newest_episode(tx: Transaction, run_id: str) -> int:
 def _whole_until(tx: Transaction, run_id: str) -> int:
     """The newest episode, or the end of what is whole if a row is missing before it.
 
-    A worker of a version without a pyramid, which goes on training while the database is migrated, leaves such gaps.
+    A worker of a version without a pyramid, which keeps training while the database is migrated, leaves such gaps.
     """
     whole = newest_episode(tx, run_id)
     for size in LEVELS:
@@ -288,7 +288,7 @@ _ROWS = (
 def read_buckets(
     tx: Transaction, run_id: str, size: int, *, experts: int, first: int = 0, last: int | None = None
 ) -> Buckets:
-    """The stored buckets of one size, numbers from `first` to `last`, empty ones left out.
+    """The stored buckets of one size, numbers from `first` to `last`, without empty ones.
 
     Args:
         tx: any transaction.

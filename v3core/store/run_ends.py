@@ -1,6 +1,6 @@
-"""Ends of runs that people are to hear of: those that pages show, and those that the webhook is called for.
+"""Ends of runs that are reported: on pages, and to the webhook.
 
-Who is to be told what of the latter is in the column `runs.webhook`.
+The state of the webhook request is in the column `runs.webhook`.
 """
 
 from collections.abc import Collection
@@ -19,7 +19,7 @@ DUE, CALLING, CALLED, FAILED = "due", "calling", "called", "failed"
 NOTICE = "notice"
 """Actor and kind of the events."""
 CLAIM_SECONDS = 60.0
-"""Whoever claimed a notice and has said nothing for so long died over it."""
+"""A claim on a notice expires after this time: its process must have died."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def newest_event(database: Database) -> int:
 def read_ends(database: Database, after: int, kinds: Collection[str]) -> list[EndRow]:
     """Runs that came to an end of these kinds after event `after`, oldest first.
 
-    A deleted run is left out, and so is what an imported run came to before it was imported.
+    Deleted runs are skipped, and so are events of an imported run from before the import.
     """
     later = events.alias()
     imported = exists().where(later.c.run_id == events.c.run_id, later.c.kind == IMPORT, later.c.id > events.c.id)
@@ -60,7 +60,7 @@ def read_ends(database: Database, after: int, kinds: Collection[str]) -> list[En
 
 
 def notices_due(tx: Transaction, statuses: Collection[str], *, now: datetime) -> list[str]:
-    """Ids of the runs whose end is to be told and that nobody is telling just now, the first ended first."""
+    """Ids of the runs whose end is due for the webhook and not claimed, the earliest end first."""
     query = select(runs.c.id).where(runs.c.status.in_(statuses), _is_free(now)).order_by(runs.c.ended_at, runs.c.id)
     return list(tx.execute(query).scalars())
 
@@ -68,12 +68,12 @@ def notices_due(tx: Transaction, statuses: Collection[str], *, now: datetime) ->
 def claim_notice(
     tx: Transaction, run_id: str, statuses: Collection[str], *, message: str, now: datetime
 ) -> RunRow | None:
-    """Take it upon this process to tell the end of a run; None if another was quicker, or the run goes on.
+    """Claim the webhook request for the end of a run; None if another process was faster, or the run was resumed.
 
     Args:
         tx: a writing transaction.
         run_id: full id.
-        statuses: the ends that are told.
+        statuses: the ends that are reported.
         message: for the run's history, which also says since when it is claimed.
         now: the time.
     """
@@ -89,7 +89,7 @@ def claim_notice(
 
 
 def settle_notice(tx: Transaction, run_id: str, *, state: str, message: str, now: datetime) -> None:
-    """Write what came of a claim; a run that has ended anew meanwhile stays due, a deleted one is left alone."""
+    """Record the result of a claim; a run that has ended again meanwhile stays due, a deleted one is ignored."""
     query = update(runs).where(runs.c.id == run_id, runs.c.webhook == CALLING).values(webhook=state)
     if tx.execute(query).rowcount == 1:
         add_event(tx, run_id, actor=NOTICE, kind=NOTICE, message=message, now=now)

@@ -1,7 +1,7 @@
-"""The row of a run: its fields, what each of them must be, and what stands in the place of one that makes no sense.
+"""The row of a run: its fields, their validation, and the replacement of invalid values.
 
-SQLite takes any value in any column, and other programs write to the database too. A page or a queue that works on such
-a row as it is would fail for all runs because of one.
+SQLite accepts any value in any column, and other programs can write to the database too. Without validation, one invalid
+row would break pages and the queue for all runs.
 """
 
 import json
@@ -67,7 +67,7 @@ class RunRow:
     traceback: str | None
     """Where in the program a failure arose; None unless it failed."""
     webhook: str | None
-    """Whether V3_WEBHOOK_URL was told of its end: `due`, `calling`, `called`, `failed`; None if it need not be."""
+    """State of the webhook request about its end: `due`, `calling`, `called`, `failed`; None if none is needed."""
     generation: int
     """Goes up at each resume; rows read before that may have been replaced."""
     host: str | None
@@ -80,10 +80,10 @@ class RunRow:
     device: str | None
     """Where its network really computed when it last trained: `cpu`, or `cuda: NVIDIA H100`; None before it trained."""
     sees: str | None
-    """What of its environment the policy sees and obeys, and what is left out; None before its first rollout."""
+    """What the policy sees and obeys of its environment, and what is not used; None before its first rollout."""
     heartbeat_at: datetime | None
     heartbeat_due_at: datetime | None
-    """When the worker promised to be heard from again."""
+    """When the next heartbeat is due."""
     rollout_at: datetime | None
     """When training last came to the end of a rollout; a heartbeat alone does not say that it advances."""
     created_at: datetime
@@ -93,16 +93,16 @@ class RunRow:
     ended_at: datetime | None
     config_json: str = field(repr=False)
     launch_json: str | None = field(repr=False)
-    """What whoever starts it must give it; see `v3core.jobs.launch`."""
+    """The saved environment of its worker; see `v3core.jobs.launch`."""
 
     @property
     def mean_window(self) -> int:
-        """Episodes that `mean_return` is the mean of, where so many are recorded."""
+        """Number of episodes in `mean_return`, once that many are recorded."""
         return mean_window(self.episodes)
 
     @property
     def seconds_left(self) -> float | None:
-        """How long it trains on at the pace of late; None where that is not known, or it does not train."""
+        """The remaining time at the recent pace; None if unknown, or if the run is not training."""
         if not self.episodes_per_second or not math.isfinite(self.episodes_per_second):
             return None
         return max(0, self.episodes - self.episode) / self.episodes_per_second
@@ -140,7 +140,7 @@ LONG_FIELDS = {"config_json": "config", "launch_json": "launch"}
 
 @dataclass(frozen=True)
 class _Rule:
-    """What a field must be: as it is annotated, and a number within its bounds."""
+    """The rule for a field: its annotated type, and bounds for numbers."""
 
     kind: type
     required: bool
@@ -165,7 +165,7 @@ class _Rule:
         return isinstance(value, self.kind) and value != UNREADABLE_TIME
 
     def instead(self, value: Any) -> Any:
-        """A value with which one can go on."""
+        """A valid replacement value."""
         if not self.required:
             return None
         if self.kind is str:
@@ -189,10 +189,10 @@ _STATUSES = STORED | {HIDDEN}
 
 
 def checked(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The values of a run's row, as they are if they make sense.
+    """The values of a run's row, unchanged if they are valid.
 
-    Else the status is `unreadable`, the reason says in one sentence what is odd, and what is odd has a value in its
-    place with which one can go on.
+    Otherwise the status is `unreadable`, the reason names the problem in one sentence, and invalid values are replaced by
+    valid ones.
     """
     odd = [name for name, rule in RULES.items() if not rule.fits(values[name])]
     if values["status"] in _STATUSES and not odd:

@@ -1,4 +1,4 @@
-"""The tables that a run's records lie in, as streams of rows: what exports and archives are made of."""
+"""The tables of a run's records, as streams of rows, for exports and archives."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -85,7 +85,7 @@ def _of(table: Table, *order: str) -> RunTable:
 
 
 def _commands() -> RunTable:
-    """An edit names its curriculum by the number of its revision, which holds in every database."""
+    """An edit refers to its curriculum by the number of the revision, which is valid in every database."""
     kept = [column for column in commands.columns if column.name not in {*_OF_THE_DATABASE, "revision_id"}]
     number = select(revisions.c.revision).where(revisions.c.id == commands.c.revision_id).scalar_subquery()
     fields = (*map(field_of, kept), Field("revision", Kind.INTEGER, most=2**31 - 1))
@@ -105,7 +105,7 @@ RUN_TABLES = {
 """Name to table; every table of a run but `runs` itself."""
 
 _OF_THIS_MACHINE = {"launch"}
-"""Folders and variables of whoever launched a run: of use nowhere else, and nobody else's business."""
+"""The launch environment of a run: private, and of no use elsewhere."""
 
 _RUN_COLUMNS = [column for column in runs.columns if column.name not in _OF_THIS_MACHINE]
 RUN_FIELDS = tuple(map(field_of, _RUN_COLUMNS))

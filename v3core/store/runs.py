@@ -18,7 +18,7 @@ from v3core.store.schema import HIDDEN, Transaction, episodes, expert_loads, mac
 
 _VISIBLE = runs.c.status != HIDDEN
 _LOAD_SHARE = 0.16
-"""Size of an expert's load beside that of the other columns of its episode; measured on SQLite."""
+"""Size of an expert's load relative to the other columns of its episode; measured on SQLite."""
 _RUN_SHARE = 10.0
 """Size of a run without episodes, its events and curricula, in episodes."""
 
@@ -164,7 +164,7 @@ def update_run(
         conditions["if_pids"] = list(pids)
     if due_before is not None:
         conditions["if_due_before"] = due_before
-    # A statement that is made once costs a third of one made anew, and every heartbeat needs two.
+    # A cached statement costs a third of a new one, and every heartbeat needs two.
     query = _update(tuple(values), frozenset(conditions))
     return tx.execute(query, conditions | {f"new_{name}": value for name, value in values.items()}).rowcount == 1
 
@@ -196,7 +196,7 @@ def set_length(tx: Transaction, run: RunRow, episodes: int) -> None:
 
 
 def redate_heartbeat(tx: Transaction, run: RunRow, now: datetime) -> None:
-    """Write the heartbeat of a run as one of now, with a promise as long as it was; not if it was heard from since.
+    """Update the heartbeat of a run to now, with a due time as long as before; not if there was one meanwhile.
 
     Args:
         tx: a writing transaction.
@@ -238,7 +238,7 @@ def database_sizes(tx: Transaction) -> dict[str, int]:
 
 
 def read_slots(tx: Transaction, machine: str) -> int | None:
-    """How many runs may train at once on that machine; None if nobody has said."""
+    """How many runs train at once on that machine; None if not set."""
     return tx.execute(select(machines.c.slots).where(machines.c.machine == machine)).scalar_one_or_none()
 
 

@@ -45,9 +45,9 @@ class Status(StrEnum):
     RUNNING = "running"
     """Its worker trains."""
     PAUSED = "paused"
-    """Its worker holds between two rollouts; it keeps its process and its slot."""
+    """Its worker is held between two rollouts; it keeps its process and its slot."""
     STALLED = "stalled"
-    """Its process lives, but has broken its promise to be heard from; it is left alone."""
+    """Its process is alive, but its heartbeat is overdue; it is left alone."""
     STOPPING = "stopping"
     """Someone asked for the end; the worker finishes its rollout and writes a checkpoint."""
     STOPPED = "stopped"
@@ -59,7 +59,7 @@ class Status(StrEnum):
     LOST = "lost"
     """Its process exited unexpectedly; can be resumed."""
     UNREADABLE = "unreadable"
-    """What its row says makes no sense. No row holds this: it is what readers call such a run."""
+    """Its row is invalid. No row has this value: readers assign it to such a run."""
 
 
 STORED = frozenset(Status) - {Status.UNREADABLE}
@@ -69,7 +69,7 @@ HIDDEN = "hidden"
 """Status of a run of which not all rows are there, because it is being imported or deleted: no list shows it."""
 
 UNREADABLE_TIME = datetime(1970, 1, 1, tzinfo=UTC)
-"""Stands for a time that SQLite holds and nobody can read: it takes any value in any column."""
+"""Replaces an invalid time in SQLite, which accepts any value in any column."""
 
 metadata = MetaData()
 
@@ -193,7 +193,7 @@ class ExpertLoadColumns(Columns):
 class RollupColumns(Columns):
     """Four buckets of `size` consecutive episodes each, written with the last episode of the last.
 
-    The first is bucket 4·number; bucket b holds the episodes b·size + 1 … (b + 1)·size.
+    The first is bucket 4·number; bucket b contains the episodes b·size + 1 … (b + 1)·size.
     `phases` is a JSON list of four lists: the phases that each bucket spans. `stats` is float64, little-endian, of
     shape [4, 5, metrics]: minimum, maximum, mean, count and last of each metric, in the order of
     `v3core.store.rollups.metric_names`.
@@ -249,7 +249,7 @@ class RevisionColumns(Columns):
 
 
 class CommandColumns(Columns):
-    """What people asked of a run, and what came of it: applied at an episode, or rejected for a reason."""
+    """Commands to runs and their outcomes: applied at an episode, or rejected with a reason."""
 
     id: Named[int] = Column(primary_key=True)
     run_id = _run_id()

@@ -17,13 +17,13 @@ from v3core.store import dialect
 FILES = ("", "-wal", "-shm", "-journal")
 """A SQLite database is up to four files: its name, with these behind it."""
 MARGIN_BYTES = 16 << 20
-"""Kept free besides the copy and the changes."""
+"""Free space required in addition to the copy and the changes."""
 
 
 def copy_before_schema(file: Path, version: int) -> Path:
     """Copy a database to `FILE.before-schema-N.partial`; `keep_copy` gives it its name.
 
-    The copy is of one moment and whole, whoever reads or writes meanwhile.
+    The copy is a consistent snapshot, even while others read or write.
 
     Args:
         file: a SQLite database; the caller keeps others from changing its tables.
@@ -33,7 +33,7 @@ def copy_before_schema(file: Path, version: int) -> Path:
         The copy.
 
     Raises:
-        V3Error: if there is not enough room for the copy and the changes.
+        V3Error: if there is not enough space for the copy and the changes.
         OSError, sqlite3.Error: if it cannot be written.
     """
     partial = file.with_name(f"{file.name}.before-schema-{version}.partial")
@@ -44,7 +44,7 @@ def copy_before_schema(file: Path, version: int) -> Path:
         target = sqlite3.connect(partial)
         try:
             source.backup(target)
-            target.execute("PRAGMA journal_mode = DELETE")  # one file, without another beside it
+            target.execute("PRAGMA journal_mode = DELETE")  # a single file, without a journal next to it
         finally:
             target.close()
             source.close()
@@ -97,7 +97,7 @@ def find_damage(file: Path) -> str:
 
 
 def set_aside(url: URL, now: datetime) -> Path:
-    """Rename a damaged database to `FILE.damaged-YYYYMMDD-HHMMSS`, with the files beside it; then a new one can begin.
+    """Rename a damaged database to `FILE.damaged-YYYYMMDD-HHMMSS`, with its journals, so that a new one can be created.
 
     Nothing is ever deleted or overwritten.
 
@@ -123,7 +123,7 @@ def set_aside(url: URL, now: datetime) -> Path:
     if any(target.with_name(target.name + suffix).exists() for suffix in FILES):
         raise V3Error(f"{target} already exists; try again in a second.")
     try:
-        for suffix in reversed(FILES):  # the database itself last: until then nobody takes it for a new one
+        for suffix in reversed(FILES):  # the database itself last, so that no new one is created before
             with suppress(FileNotFoundError):
                 file.with_name(file.name + suffix).rename(target.with_name(target.name + suffix))
     except OSError as error:

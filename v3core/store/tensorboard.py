@@ -30,10 +30,10 @@ _STEP, _RETURN, _AT = (
 
 
 def export_tensorboard(database: Database, run_ids: Sequence[str], folder: Path) -> int:
-    """Write each run's event file into a folder of its own, named by the run and its id, in a new folder.
+    """Write each run's event file into its own folder, named by the run and its id, in a new folder.
 
     Every number of an episode is a scalar at that step, named as its column; an evaluation's mean return is
-    `evaluation_mean_return`. TensorBoard keeps 32 bits of each. What was not recorded is left out, not zero.
+    `evaluation_mean_return`. TensorBoard keeps 32 bits of each. Missing values are omitted, not zero.
 
     Returns:
         The number of episodes written.
@@ -94,7 +94,7 @@ def scalar_records(
         steps: [n].
         times: [n] seconds since 1970.
         tags: [m] names.
-        values: [n][m] numbers; None is left out.
+        values: [n][m] numbers; None is omitted.
     """
     with np.errstate(over="ignore"):  # beyond 32 bits is infinite
         numbers = np.array(values, dtype=np.float64).astype("<f4")
@@ -116,7 +116,7 @@ def _record(data: bytes) -> bytes:
 
 
 def _checksum(data: bytes) -> bytes:
-    """Masked, so that sums of data that holds sums stay good ones."""
+    """Masked as the format requires."""
     crc = crc32c(data)
     return struct.pack("<I", ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF)
 

@@ -1,6 +1,6 @@
 """Writing a run's episodes while it trains, and taking it back to a checkpoint.
 
-A thread of its own writes, so that training never waits for the disk.
+A separate thread writes, so that training never waits for the disk.
 """
 
 import threading
@@ -36,9 +36,9 @@ from v3core.store.schema import (
 COMMIT_SECONDS = 0.5
 """An episode is committed within this time of being recorded; the first ones, which people wait for, at once."""
 COMMIT_EPISODES = 256
-"""… or once so many wait."""
+"""… or once this many are waiting."""
 LARGEST_COMMIT = 1024
-"""So many episodes at most go into one commit, so that nobody waits long for the lock."""
+"""Maximum number of episodes per commit, so that others do not wait long for the lock."""
 HEARTBEAT_SECONDS = 1.0
 PROMISE_SECONDS = 5.0
 """Each heartbeat promises the next one within so long, unless it says otherwise."""
@@ -156,7 +156,7 @@ class EpisodeWriter:
         """Take episodes to be written soon; returns at once.
 
         Args:
-            rows: in the order of their numbers, going on from the last.
+            rows: in the order of their numbers, continuing from the last.
             step: environment steps of the whole run so far.
         """
         with self._changed:
@@ -178,7 +178,7 @@ class EpisodeWriter:
 
         Args:
             operation: the write.
-            then: called on the writer's thread once it is committed.
+            then: called on the writer's thread after the commit.
         """
         with self._changed:
             self._raise_error()
@@ -249,13 +249,13 @@ class EpisodeWriter:
                     self._changed.notify_all()
                 if closing and not self._pending:
                     return
-        except BaseException as error:  # whatever it is, the training thread must hear of it
+        except BaseException as error:  # any error must reach the training thread
             with self._changed:
                 self._error = error
                 self._changed.notify_all()
 
     def _write_patiently(self, batch: list[EpisodeRecord | _Also], step: int) -> None:
-        """Write a batch, and wait on while another process holds the lock: it may itself have been suspended."""
+        """Write a batch, and keep waiting while another process holds the lock: that process may be suspended."""
         rows = [entry for entry in batch if isinstance(entry, EpisodeRecord)]
         for row in rows:
             self._returns.add(row.return_)
@@ -353,7 +353,7 @@ def truncate(
             mean_return=returns.mean,
             steps_per_second=None,
             episodes_per_second=None,
-            # Whoever has read the deleted rows must read anew.
+            # Readers of the deleted rows must read again.
             generation=runs.c.generation + (1 if deleted else 0),
         )
     )

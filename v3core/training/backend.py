@@ -29,7 +29,7 @@ class Samples:
     noise: Tensor | None
     """Of the router, as acted, [K, columns]."""
     successors: Tensor
-    """Index of the sample that really followed in the same episode, −1 where there is none, [K]."""
+    """Index of the sample that followed in the same episode, −1 if there is none, [K]."""
     masks: Tensor | None = None
     """Which actions were allowed, [K, mask size]; None if all were."""
 
@@ -43,7 +43,7 @@ class Backend(Protocol):
     """What computes the network. Acting and learning in turns; nothing else changes the parameters meanwhile."""
 
     policy: GATMoEPolicy
-    """What is computed: it holds the parameters, the routing in force and the distribution of actions."""
+    """The compute backend: it has the parameters, the current routing and the distribution of actions."""
 
     def act(self, observations: Tensor, noise: Tensor | None) -> PolicyOutput:
         """What the policy says of observations [batch, size] under routing noise [batch, columns]."""
@@ -61,12 +61,12 @@ class Backend(Protocol):
         Args:
             samples: a whole rollout.
             chosen: indices of the samples in the minibatch, [batch].
-            coefficients: knob to coefficient of the loss of its name; a loss that is left out has 0.
+            coefficients: knob to coefficient of the loss with its name; omitted losses have 0.
             config: clipping and the coefficient of the value loss.
 
         Returns:
             Losses and statistics by the names of `Update`: scalars, and `expert_grad_norms` [experts]. Nothing is
-            waited for: they may still be under way on a GPU.
+            waited for: they may still be in progress on a GPU.
         """
         ...
 

@@ -1,4 +1,4 @@
-"""Checkpoints: all that a run needs to go on, in one file that is either complete or not there."""
+"""Checkpoints: everything a run needs to continue, in one file that is written completely or not at all."""
 
 import io
 import zipfile
@@ -24,7 +24,7 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     Raises:
         V3Error: if it cannot be written.
     """
-    content = io.BytesIO()  # given a file on a full disk, torch raises a RuntimeError of its own, and not always
+    content = io.BytesIO()  # on a full disk, torch raises its own RuntimeError, and not always
     torch.save({"format": FORMAT, **state}, content)
     try:
         path.parent.mkdir(exist_ok=True)  # deleted while the run trains, it would cost the run
@@ -84,7 +84,7 @@ def to_tensors(value: Any) -> Any:
 
 
 def to_arrays(value: Any) -> Any:
-    """The way back."""
+    """The inverse."""
     if torch.is_tensor(value):
         return value.cpu().numpy()
     if isinstance(value, dict):

@@ -23,7 +23,7 @@ DORMANT = 0.025
 
 
 class EagerBackend:
-    """A `Backend` on a policy and its optimiser, which it does not own: whoever holds them sees every change."""
+    """A `Backend` on a policy and its optimiser, which are shared with the caller."""
 
     def __init__(self, policy: GATMoEPolicy, parameters: FlatParameters, optimizer: Adam) -> None:
         self.policy, self.parameters, self.optimizer = policy, parameters, optimizer
@@ -78,7 +78,7 @@ class EagerBackend:
             # Schulman's estimator k3 (joschu.net/blog/kl-approx.html): never negative, little variance.
             terms["approx_kl"] = (ratio - 1 - log_ratio).mean()
             terms["clip_fraction"] = ((ratio - 1).abs() > config.clip).float().mean()
-            # Total variation between the gates as acted and as they are now.
+            # Total variation distance between the gates when acting and now.
             moved = normalised_gates(output.gates) - normalised_gates(samples.gates[chosen])
             terms["router_shift"] = 0.5 * moved.abs().sum(1).mean()
         return total, {name: term.detach() for name, term in terms.items()}

@@ -37,7 +37,7 @@ def evaluate(
         spec: the environment.
         episodes: how many.
         seed: decides the episodes' beginnings, and all chance in them.
-        sampled: draw the actions, as in training, in place of the likeliest one at every step.
+        sampled: sample the actions, as in training, instead of taking the most likely one at every step.
         interrupted: asked before every step, and between the making of two environments, whether to leave at once.
 
     Raises:

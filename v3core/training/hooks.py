@@ -1,4 +1,4 @@
-"""What the trainer reports and what it asks, while it trains. No torch: whoever records need not load it."""
+"""What the trainer reports and requests while it trains. No torch, so that implementations need not load it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -63,14 +63,14 @@ class Longer:
 
 @dataclass(frozen=True)
 class Orders:
-    """What was asked of the run since it was last looked at."""
+    """The requests to the run since the last call."""
 
     stop: bool = False
     """Write a checkpoint and end."""
     pause: bool = False
     """Write a checkpoint, then hold in `TrainingHooks.hold` until something else is asked."""
     checkpoint: bool = False
-    """Write a checkpoint and go on."""
+    """Write a checkpoint and continue."""
     edits: tuple[Edit, ...] = ()
     """Oldest first; each is applied or rejected before the next rollout."""
     longer: tuple[Longer, ...] = ()
@@ -78,13 +78,13 @@ class Orders:
 
 
 class TrainingHooks(Protocol):
-    """Whoever runs the trainer. Every call is made on the trainer's thread."""
+    """The environment of the trainer. Every call is made on the trainer's thread."""
 
     def trains_on(self, device: str) -> None:
-        """Where the network computes, as in `cpu` or `cuda: NVIDIA H100`; called once, before anything else."""
+        """The device of the network, such as `cpu` or `cuda: NVIDIA H100`; called once, before anything else."""
 
     def sees(self, text: str) -> None:
-        """What of the environment the policy sees and obeys, and what is left out; after the first rollout in it."""
+        """What the policy sees and obeys of the environment, and what is not used; after the first rollout in it."""
 
     def record(self, episodes: Sequence[EpisodeRecord], step: int) -> None:
         """Episodes of the rollout just learned from, which may be none; `step` counts the whole run's steps."""
@@ -99,18 +99,18 @@ class TrainingHooks(Protocol):
         """A phase comes into force with the next rollout."""
 
     def orders(self) -> Orders:
-        """Called between an update and what comes next, an evaluation or a rollout: must be cheap."""
+        """Called between an update and the next evaluation or rollout: must be fast."""
         ...
 
     def hold(self, episode: int, *, in_rollout: bool = False) -> None:
-        """Called when a pause was asked for and its checkpoint is written; returns once training is to continue.
+        """Called for a pause, after its checkpoint is written; returns once training is to continue.
 
         A stop or an edit asked for meanwhile is in the next `orders`. Settings are frozen within a rollout and its
         update, so an edit does not end a pause that is `in_rollout`.
         """
 
     def urgent(self) -> Orders:
-        """What cannot wait for the next call of `orders`, because the work under way takes too long; without edits.
+        """Requests that cannot wait for the next call of `orders`, because the current work takes too long; no edits.
 
         Asked in the middle of long work: before every step of the environments and every gradient step, so it must cost
         next to nothing. A stop is to leave that work; a pause and a checkpoint are of the end of the rollout before.

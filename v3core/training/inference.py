@@ -43,16 +43,16 @@ class TrainedPolicy:
 
     @torch.inference_mode()
     def __call__(self, observation: Any, action_mask: Any = None) -> Any:
-        """The likeliest action for one observation, both as the environment has them.
+        """The most likely action for one observation, both in the environment's format.
 
         Args:
-            observation: what the environment gave; of a MiniGrid the whole of it, also where the policy was trained
-                when only its cells were seen.
-            action_mask: which actions it allows, as it says it: `info["action_mask"]` or `env.action_masks()`; all of
-                them if left out.
+            observation: as returned by the environment; for a MiniGrid the whole observation, even if the policy was
+                trained on its cells alone.
+            action_mask: the allowed actions, from `info["action_mask"]` or `env.action_masks()`; by default all of
+                them.
 
         Raises:
-            ValueError: saying what is wrong, if either is not of the environment's spaces.
+            ValueError: naming the problem, if either is not in the environment's spaces.
         """
         if self._cells_alone and isinstance(observation, dict):
             observation = observation["image"]
@@ -70,8 +70,8 @@ class TrainedPolicy:
 
         Args:
             episodes: how many.
-            seed: decides them; that of every run's evaluations if left out.
-            sampled: draw the actions in place of the likeliest one; as in the run's own evaluations if left out.
+            seed: of all episodes; by default that of every run's evaluations.
+            sampled: sample the actions instead of taking the most likely one; by default as in the run's evaluations.
         """
         drawn = self.config.evaluation.sampled if sampled is None else sampled
         return evaluate(self.network, self.spec, episodes, seed, sampled=drawn)

@@ -95,7 +95,7 @@ class InterruptedRolloutError(Exception):
 
 
 class Collector:
-    """Steps the environments. Memory for a whole rollout is made once."""
+    """Steps the environments. Memory for a whole rollout is allocated once."""
 
     def __init__(self, envs: EnvironmentBatch, steps: int, backend: Backend, generator: torch.Generator) -> None:
         """Take over environments that were just reset.
@@ -127,13 +127,13 @@ class Collector:
 
         Args:
             max_episodes: at least 1; more may end where several end on the same step.
-            max_steps: of each environment; as many as there is memory for if left out.
+            max_steps: of each environment; by default the length of a rollout.
             interrupted: asked before every step whether to leave at once.
 
         Raises:
-            InterruptedRolloutError: if an environment fails; it holds what was complete before.
-            Interrupted: if `interrupted` said so. Random generator and environments are in the middle then; the
-                environments' bookmark is where it was.
+            InterruptedRolloutError: if an environment fails; it contains the episodes completed before.
+            Interrupted: if `interrupted()` was true. Random generator and environments are then in the middle; the
+                environments' bookmark is unchanged.
         """
         envs, policy, (longest, count) = self._envs, self._backend.policy, self._rewards.shape
         if max_steps is not None:

@@ -1,4 +1,4 @@
-"""All that changes while a run trains, and how it goes into a checkpoint and out again."""
+"""All state that changes while a run trains, and how it is saved in and loaded from a checkpoint."""
 
 from collections import deque
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ from v3core.training.optimizer import Adam, FlatParameters
 from v3core.training.statistics import ReturnScale
 
 COUNTERS = ("completed", "evaluated", "step", "updates", "rollbacks", "failures_in_a_row")
-"""Numbers of the state that go through a checkpoint as they are."""
+"""Numbers of the state that checkpoints contain unchanged."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class TrainingState:
         return next_phase_due(curriculum, progress, returns=returns, lengths=lengths, successes=successes)
 
     def lengthen(self, config: RunConfig) -> None:
-        """Go on under a configuration of another length."""
+        """Continue with a configuration of another length."""
         self._config = config
 
     def apply(self, settings: Settings) -> None:
@@ -105,7 +105,7 @@ class TrainingState:
 
     @torch.inference_mode(False)
     def snapshot(self) -> Snapshot:
-        """What acting and learning change before a rollout is counted, as it is now, to come back to."""
+        """What acting and learning change before a rollout is counted, for a rollback."""
         return Snapshot(
             tensors=[tensor.clone() for tensor in self._tensors()],
             uses_bias=self.policy.uses_bias,
@@ -122,7 +122,7 @@ class TrainingState:
         self.random.bit_generator.state = snapshot.numpy_generator
         self.updates = snapshot.updates
 
-    @torch.inference_mode(False)  # a rollout may be under way, whose new tensors the optimiser could not use
+    @torch.inference_mode(False)  # a rollout may be in progress, whose new tensors the optimiser could not use
     @torch.no_grad()
     def rollback_update(self, snapshot: Snapshot) -> None:
         """Undo what was learned since: a spoilt update leaves no trace, in Adam's moments either."""
@@ -162,7 +162,7 @@ class TrainingState:
         }
 
     def load(self, path: Path) -> dict[str, Any]:
-        """Go on where a checkpoint was written; returns all that it holds.
+        """Continue from a checkpoint; returns its whole content.
 
         Raises:
             V3Error: naming the file, if it is damaged or belongs to a run of another environment or network.

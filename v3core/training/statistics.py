@@ -22,7 +22,7 @@ class Finished(NamedTuple):
 
 
 class EpisodeStatistics:
-    """Sums of the episodes under way, carried from rollout to rollout."""
+    """Sums of the episodes in progress, carried from rollout to rollout."""
 
     def __init__(self, environments: int, experts: int) -> None:
         # Columns: 1 per step, reward, gate entropy, experts in use, gate shares, one-hot of the largest gate.
@@ -31,7 +31,7 @@ class EpisodeStatistics:
         self._before_phase = np.zeros(environments)
 
     def begin_phase(self) -> None:
-        """From now on steps are acted in another phase; an episode under way belongs to the one it ends in."""
+        """From now on steps are acted in another phase; an episode in progress belongs to the one it ends in."""
         self._before_phase = self._under_way[:, 0].copy()
 
     def state_dict(self) -> dict[str, Any]:

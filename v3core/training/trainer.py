@@ -68,10 +68,10 @@ def train(
         config: what to train. The same config records the same numbers on the same machine.
         curriculum: the revision in force; `config.curriculum` is the one launched.
         hooks: informed of everything that happens; asked for orders between an update and the next rollout, and in the
-            middle of long work for those that cannot wait. What a stop leaves in the middle is dropped, to the bit, and
-            the checkpoint is of the end of the rollout before.
-        checkpoint: resume from here, as if training had never ended. Where an environment cannot be brought back, the
-            episodes that were under way start again; `hooks.remark` says so.
+            middle of long work for those that cannot wait. Work interrupted by a stop is discarded completely, and
+            the checkpoint holds the end of the previous rollout.
+        checkpoint: resume from here, as if training had never stopped. If an environment cannot be restored, the
+            episodes that were in progress start again; `hooks.remark` reports it.
         clock: seconds from any origin, for checkpoints only.
 
     Raises:
@@ -113,7 +113,7 @@ class Trainer:
     spec: EnvironmentSpec
     state: TrainingState
     world: World | None = None
-    """The environments of the phase in force; None before they are made."""
+    """The environments of the current phase; None before they are created."""
     before: Snapshot | None = None
     """The end of the rollout before, to which what is left in the middle returns; None before the loop."""
     saved_at: float = field(init=False)
@@ -154,7 +154,7 @@ class Trainer:
                     raise failed.failure from failed.failure.__cause__
                 world.describe(hooks.sees)
                 if state.completed + int(rollout.ended.sum()) >= self.config.episodes:
-                    # From here a run that is made longer continues as if it had been that long from the start.
+                    # From here an extended run continues as if it had had that length from the start.
                     self.save(as_of=self.before)
                     state.last_rollout = (state.completed, state.step)
 
@@ -187,7 +187,7 @@ class Trainer:
 
     @property
     def progress(self) -> Progress:
-        """Where the run is, as the curriculum asks for it."""
+        """The progress of the run, as `settings_at` needs it."""
         state = self.state
         return Progress(episode=state.completed, episodes=self.config.episodes, step=state.step, starts=state.starts)
 
@@ -291,7 +291,7 @@ class Trainer:
 
     @property
     def settings(self) -> Settings:
-        """What the curriculum asks for now."""
+        """The settings of the curriculum at this point."""
         return settings_at(self.curriculum, self.progress, self.config.base.values())
 
     def enter_world(self) -> World:
@@ -398,7 +398,7 @@ class Trainer:
     # --------------------------------------------------- Checkpoint -------------------------------------------------
 
     def save(self, as_of: Snapshot | None = None) -> None:
-        """Write a checkpoint: of now, or in the middle of a rollout as of the end of the one before."""
+        """Write a checkpoint of the current state, or during a rollout of the end of the previous one."""
         state, world = self.state, self.world
         now = state.snapshot() if as_of else None
         if as_of:
@@ -414,7 +414,7 @@ class Trainer:
             self.saved_at = self.clock()
 
     def resume(self, checkpoint: Path) -> None:
-        """Be as when a checkpoint was written; environments that cannot be brought back are made again."""
+        """Restore a checkpoint; environments that cannot be restored are created again."""
         config, state = self.config, self.state
         loaded = state.load(checkpoint)
         known = imports_of(config.environment, [self.curriculum])

@@ -1,4 +1,4 @@
-"""The environments being stepped and what is under way in them, and how they come through a checkpoint.
+"""The environments and their episodes in progress, and how they are saved and restored.
 
 An environment cannot be copied in general, so its unfinished episode is played again: decision 10 says why.
 """
@@ -42,7 +42,7 @@ class World:
 
         Raises:
             EnvironmentFailureError: if one cannot be made or reset.
-            Interrupted: if `interrupted` said so, asked before each is made.
+            Interrupted: if `interrupted` is true, which is checked before each is created.
         """
         # Decided by the run's seed; later in a run not the episodes that it began with.
         seeds = (config.seed, state.completed) if state.completed else (config.seed,)
@@ -60,7 +60,7 @@ class World:
         state: TrainingState,
         interrupted: Callable[[], bool] = never,
     ) -> "World":
-        """Environments in which the unfinished episodes of a checkpoint are under way again.
+        """Environments in which the unfinished episodes of a checkpoint are in progress again.
 
         Args:
             kept: from `state_dict`.

@@ -32,12 +32,12 @@ def _problem_key(run_id: str) -> str:
 
 
 def remember_drag(run_id: str, move: BoundaryMove) -> None:
-    """Put a boundary dragged in a chart into the editor, where it waits to be applied."""
+    """Put a boundary dragged in a chart into the editor, as a draft."""
     st.session_state[_key(run_id, move.index)] = move.episode
 
 
 def drafts(run_id: str, curriculum: Curriculum) -> dict[int, int]:
-    """Boundary index to the episode that stands in the editor but is not applied."""
+    """Boundary index to the episode in the editor that is not applied yet."""
     held = {index: (end, st.session_state.get(_key(run_id, index), end)) for index, end in _planned(curriculum)}
     return {index: int(episode) for index, (end, episode) in held.items() if episode is not None and episode != end}
 
@@ -140,7 +140,7 @@ def _fields(run: RunRow, curriculum: Curriculum, open_ones: list[int]) -> list[i
                 )
                 continue
             is_open = index in open_ones and run.status != Status.COMPLETED
-            # A field that nobody changed follows the run; one that was changed keeps what was typed or dragged.
+            # An unchanged field follows the run; a changed one keeps what was typed or dragged.
             held = st.session_state.get(key)
             follows = held is not None and held != end and (not is_open or held == seen[index])
             forgotten = held is None and not first

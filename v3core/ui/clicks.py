@@ -1,4 +1,4 @@
-"""What somebody asks for by a click: carried out, with a notice where it cannot be; some of it is asked about first."""
+"""Actions behind clicks: run with a notice if they fail; some need a confirmation first."""
 
 import functools
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from v3core.ui.text import md, plain
 P = ParamSpec("P")
 
 ACTOR = "page"
-"""Who asks, in a run's history, what somebody clicks here."""
+"""The actor of clicks in a run's history."""
 
 
 def or_notice(action: Callable[P, object]) -> Callable[P, None]:

@@ -1,4 +1,4 @@
-"""An editable table of phases, with what is wrong beside the row that is wrong."""
+"""An editable table of phases, with errors next to the row that is wrong."""
 
 from dataclasses import replace
 from typing import Any
@@ -73,7 +73,7 @@ def _fitted(source: Curriculum, episodes: int, scale: bool) -> list[PhaseRow]:
     try:
         return to_rows(scaled(source, episodes))
     except V3Error:
-        # Too short a run: the rows say what is wrong with each boundary.
+        # The run is too short: the rows show what is wrong with each boundary.
         return to_rows(source)
 
 

@@ -80,7 +80,7 @@ def after_the_demo(database: Database, runs: Sequence[RunRow]) -> None:
 
 
 def how_to_read(database: Database, runs: Sequence[RunRow]) -> None:
-    """On Compare, where it compares runs of the demo: what the chart and the table show of them."""
+    """On Compare, if it compares runs of the demo: what the chart and the table show."""
     if not {WITH, WITHOUT} <= {run.curriculum for run in runs if is_demo(run)}:
         return
     with st.expander("Demo: how to read this page", icon=":material/visibility:", expanded=True):

@@ -31,14 +31,14 @@ _WRAPPERS_HELP = (
     "only be used from the command line."
 )
 CALL_SECONDS = 30.0
-"""A call of an environment's code that takes longer hangs: somebody is looking at the page meanwhile."""
+"""A call of an environment's code that takes longer counts as hanging: a user is waiting for the page."""
 
 
 def pick_environment(before: EnvironmentSetup | None = None) -> tuple[EnvironmentSetup, str | None]:
-    """The environment and, if it cannot be trained, why: one sentence, which stands beside the field too.
+    """The environment and, if it cannot be trained, the reason: one sentence, which is also shown next to the field.
 
     Args:
-        before: chosen when the page opens, with its arguments and wrappers; CartPole if left out.
+        before: selected when the page opens, with its arguments and wrappers; CartPole by default.
     """
     default = before.env_id if before is not None else DEFAULT_ENV
     known = known_environments()
@@ -95,8 +95,8 @@ def _fields(usual: EnvironmentSetup) -> tuple[EnvironmentSetup, str | None]:
         usual: what the fields begin with.
 
     Returns:
-        The environment, as usual where a field cannot be read, and the sentence that says so, which stands beside the
-        field too.
+        The environment, with the usual value for a field that cannot be parsed, and the error, which is also shown next
+        to the field.
     """
     key = f"{usual.env_id}:{format_args(usual.args)}:{usual.wrappers}"
     with st.expander("Arguments and wrappers", icon=":material/tune:", expanded=bool(usual.args or usual.wrappers)):
@@ -128,7 +128,7 @@ def _key(setup: EnvironmentSetup) -> str:
 
 @st.cache_data(max_entries=256, ttl=600, show_spinner="Inspecting the environment …")
 def _look_at(key: str, curriculum: str | None) -> Report:
-    """What keeps it from being trained, what is odd, and what of it is seen; looked at again now and then."""
+    """Its error, warnings and description; checked again now and then."""
     env_id, args, wrappers = json.loads(key)
     try:
         setup = EnvironmentSetup(env_id, args, tuple(wrappers))

@@ -1,7 +1,7 @@
-"""Answering to known host names only, and saying so to whoever asks for another.
+"""Accept known host names only, and explain this to browsers that use another.
 
 Streamlit refuses only the websocket of an unknown name, or of a page that a proxy has fetched, and the browser shows an
-empty page for ever. Here the page itself is refused, with a sentence that names the setting.
+empty page. Here the page itself is refused, with a message that names the setting.
 """
 
 import html
@@ -21,7 +21,7 @@ from v3core.paths import SERVE
 from v3core.serve import ADDRESS
 
 HEALTH = "/_stcore/health"
-"""What a watchdog asks for, often by address, and Streamlit's page before it connects; it says nothing about runs."""
+"""Requested by monitoring, often by address, and by Streamlit's page before it connects; it reveals nothing."""
 MISDIRECTED = 421
 """Of this status Streamlit's page shows the answer, if it is JSON; of 403 a general guess about CORS."""
 _COLUMNS = 50
@@ -88,7 +88,7 @@ def _sentence(name: str) -> str:
 
 
 def _origin(referer: str | None) -> SplitResult | None:
-    """Where a page is that asks for something; None if it does not say."""
+    """The origin of a request, from its referer; None if unknown."""
     try:
         parts = urlsplit(referer or "")
     except ValueError:

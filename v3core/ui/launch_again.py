@@ -16,7 +16,7 @@ from v3core.ui.text import md
 
 PARAMETER = "from"
 MOST_TYPED_NAME = 60
-"""Characters; the parts that are added need room."""
+"""Characters; leaves space for the parts that are added."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Draft:
 
     @property
     def name(self) -> str:
-        """What somebody called it; empty where its name was made of its parts."""
+        """The user's name for it; empty if its name was made of its parts."""
         given = self.run.name.removesuffix(f" · {self.run.config.environment} · seed {self.run.seed}")
         for curriculum in {self.run.curriculum, self.run.config.curriculum.name}:
             given = "" if given == curriculum else given.removesuffix(f" · {curriculum}")
@@ -60,7 +60,7 @@ def _decides(policy: Architecture | None, path: str) -> bool:
 
 
 def draft_from_address(database: Database) -> Draft | None:
-    """The run that the address names, or None; says so in one sentence where there is no such run."""
+    """The run in the address, or None; shows an error if there is no such run."""
     wanted = st.query_params.get(PARAMETER)
     if not wanted:
         return None

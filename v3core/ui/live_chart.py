@@ -1,6 +1,6 @@
 """A plotly chart that stays the same DOM node while its data changes: zoom, legend clicks and hover survive a tick.
 
-`st.plotly_chart` builds its node anew at every change of data; this component calls `Plotly.react` instead. The
+`st.plotly_chart` rebuilds its node at every change of data; this component calls `Plotly.react` instead. The
 browser's part is `live_chart.js` and `live_chart_handles.js`.
 """
 
@@ -37,17 +37,17 @@ _component = st.components.v2.component("v3_live_chart", html=_HTML, css=_CSS, j
 
 @dataclass(frozen=True)
 class BoundaryMove:
-    """A boundary that somebody dragged, or moved with the arrow keys."""
+    """A boundary that was dragged, or moved with the arrow keys."""
 
     index: int
     """Which boundary: 0 ends the first phase."""
     episode: int
-    """Where it was dropped, in completed episodes."""
+    """The new position, in completed episodes."""
 
 
 @dataclass(frozen=True)
 class VisibleRange:
-    """The part of the episode axis that somebody zoomed to."""
+    """The part of the episode axis that is zoomed to."""
 
     first: int
     last: int
@@ -71,7 +71,7 @@ def live_chart(
 
     Args:
         figure: from `v3core.charts`. `layout.uirevision` names what it shows: zoom and legend clicks live as long as
-            it stays the same. `layout.meta` holds `alt` (read out instead of the picture) and `boundaries`.
+            it stays the same. `layout.meta` has `alt` (the text for screen readers) and `boundaries`.
         key: identifies the chart on its page; should hold the run's id.
         height: pixels; by default the figure's own, or 300.
         editable: give the boundaries of `layout.meta` handles that can be dragged.

@@ -34,7 +34,7 @@ def latency(asked: datetime, done: datetime) -> str:
 
 
 def here(moment: datetime) -> datetime:
-    """The same moment in the browser's time zone, or in UTC where that is not known."""
+    """The same moment in the browser's time zone, or in UTC if that is unknown."""
     try:
         return moment.astimezone(ZoneInfo(st.context.timezone or "UTC"))
     except (ZoneInfoNotFoundError, ValueError, OverflowError):  # of the year 1 or 9999

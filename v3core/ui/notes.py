@@ -1,4 +1,4 @@
-"""What people write on a run: tags to find it by, and notes."""
+"""User annotations of a run: tags and notes."""
 
 import streamlit as st
 
@@ -11,7 +11,7 @@ from v3core.ui.text import lines, plain
 
 
 def notes_editor(database: Database, run: RunRow) -> None:
-    """A popover with both. Not for a fragment that ticks: somebody may be typing."""
+    """A popover with both. Not for a fragment that ticks, which would interrupt typing."""
     with (
         st.popover("Notes and tags", icon=":material/edit_note:", key=f"notes-{run.id}"),
         st.form(f"notes-form-{run.id}", border=False),

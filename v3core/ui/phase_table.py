@@ -33,7 +33,7 @@ _NUMBERS: Mapping[str, tuple[str | None, str | None]] = {
 """The columns that are numbers: how they are written, and what they are."""
 
 _WHERE_KNOWN = ("Success", "Specialisation", "Router shift")
-"""Columns left out where no phase of any run has a number."""
+"""Columns that are omitted if no phase of any run has a value."""
 
 
 def phase_table(database: Database, runs: list[RunRow], names: list[str]) -> None:

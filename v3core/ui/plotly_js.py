@@ -14,7 +14,7 @@ from v3core.errors import V3Error
 from v3core.paths import INSTALLED, shipped
 
 FOLDER = shipped("static")
-"""Streamlit serves the folder `static` beside app.py as `app/static/`."""
+"""Streamlit serves the folder `static` next to app.py as `app/static/`."""
 
 NAME = "plotly.min.js"
 SOURCE = Path(plotly.__file__).parent / "package_data" / NAME

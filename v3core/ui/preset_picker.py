@@ -1,4 +1,4 @@
-"""Choosing a preset: what the chosen one does stands beside it, and those that do not fit are not there."""
+"""Choosing a preset, with its description; presets that do not fit are not offered."""
 
 import streamlit as st
 
@@ -57,7 +57,7 @@ def absent_presets(names: list[str], env: str) -> str:
 
 
 def chosen_curriculum(preset: str, env: str, as_before: Curriculum | None) -> tuple[Curriculum | None, list[str]]:
-    """The curriculum to edit, if there is one, and what is wrong with it, which stands beside the field too.
+    """The curriculum to edit, if any, and its errors, which are also shown next to the field.
 
     Args:
         preset: what `pick_preset` returned.
@@ -78,7 +78,7 @@ def chosen_curriculum(preset: str, env: str, as_before: Curriculum | None) -> tu
 
 
 def _uploaded() -> Curriculum | None:
-    """The curriculum of an uploaded file, or None; says beside the field what is wrong with it."""
+    """The curriculum of an uploaded file, or None; errors are shown next to the field."""
     upload = st.file_uploader("Curriculum file", type=["yaml", "yml"], key="file")
     if upload is None:
         return None

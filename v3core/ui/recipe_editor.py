@@ -17,18 +17,18 @@ _GROUPS = {
     "evaluation": "Evaluation",
 }
 _FIELD_MIN_WIDTH = 128
-"""Pixels: the longest title and its help fit, and two fields beside each other on a phone."""
+"""Pixels: the longest title and its help fit, and two fields next to each other on a phone."""
 _EMPTY = {"policy.expert_width": "Same as width", "evaluation.every": "Only at the end"}
 """What an empty field means."""
 
 
 def recipe_editor(env: str, recipe: Recipe, chosen: Mapping[str, Scalar]) -> tuple[Recipe, list[str]]:
-    """Show every setting that no phase owns; returns the recipe as changed, and what is wrong, one sentence each.
+    """Show every setting that no phase sets; returns the recipe as changed, and its errors, one sentence each.
 
     Args:
-        env: the environment; another one has fields of its own.
+        env: the environment; each has its own fields.
         recipe: as its file has it.
-        chosen: path to the value that a field begins with, where that is not the recipe's.
+        chosen: path to the initial value of a field, if that is not the recipe's.
     """
     keys = {path: f"set:{path}:{env}" for path in SETTINGS}
     changed = [path for path, setting in SETTINGS.items() if _is_changed(setting, keys[path], recipe, chosen)]
@@ -72,7 +72,7 @@ def _begins_with(setting: Setting, recipe: Recipe, chosen: Mapping[str, Scalar])
 
 
 def _is_changed(setting: Setting, key: str, recipe: Recipe, chosen: Mapping[str, Scalar]) -> bool:
-    """Whether the field holds another value than the recipe's; `4.0e-1` is the same as 0.4."""
+    """Whether the field differs from the recipe's value; `4.0e-1` is the same as 0.4."""
     text = st.session_state.get(key, _begins_with(setting, recipe, chosen))
     try:
         return setting.parse(text or "") != setting.of(recipe)
@@ -88,7 +88,7 @@ def _field(
     values: dict[str, Scalar],
     problems: list[str],
 ) -> None:
-    """One setting; puts its value into `values`, or what is wrong with it into `problems` and below the field."""
+    """One setting; adds its value to `values`, or its error to `problems` and below the field."""
     own = setting.show(setting.of(recipe))
     begins_with = _begins_with(setting, recipe, chosen)
     help_text = md("{}  \nOn the command line: --set {}=…", setting.meaning, setting.path)

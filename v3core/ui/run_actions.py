@@ -39,9 +39,9 @@ def run_actions(
         database: where commands go.
         run: the run.
         compact: icons only, for lists, without those that a run of this kind never can do.
-        key: tells apart the same run's buttons on one page.
+        key: distinguishes the same run's buttons on one page.
         checkpoint: from which a resume would continue, if there is one.
-        asked: kinds of the commands that the run has not answered yet, where they are known.
+        asked: kinds of the commands that the run has not answered yet, if known.
     """
     with st.container(horizontal=True, horizontal_alignment="right" if compact else "left", gap="xsmall"):
         for number, command in enumerate(_buttons(run, compact)):
@@ -153,7 +153,7 @@ def _delete(database: Database, run_id: str) -> None:
 
 
 def train_longer(database: Database, run: RunRow) -> None:
-    """A field for the new length, and the button that asks for it."""
+    """A field for the new length, and its button."""
     key = f"longer-{run.id}-{run.episodes}"
     problem = None if run.status in ENDED else control.COMMANDS["extend"].refusal(run)
     with st.container(horizontal=True, vertical_alignment="bottom", key="train-longer"):

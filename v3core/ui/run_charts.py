@@ -50,7 +50,7 @@ def run_charts(run: RunRow, series: RunSeries, curriculum: Curriculum) -> bool:
     """Return, success, the experts' charts, losses and schedule; the optimisation's health once it is opened.
 
     Returns:
-        Whether a boundary was just dragged in the return chart; the boundary editor then holds where to.
+        Whether a boundary was just dragged in the return chart; the boundary editor then has the new position.
     """
     with st.container(border=True):
         _head(RETURN)

@@ -18,7 +18,7 @@ from v3core.ui.status import counted, number
 from v3core.ui.text import plain
 
 EPISODES = 20
-"""Of an evaluation, unless somebody asks for more."""
+"""Default number of episodes of an evaluation."""
 MOST_EPISODES = 1000
 
 
@@ -125,7 +125,7 @@ def _evaluate(database: Database, run: RunRow, checkpoint: int, episodes: int) -
 
 
 def _evaluated(run_id: str, checkpoint: int) -> None:
-    """What the newest evaluation of the checkpoint gave; while it is under way, looked at each second."""
+    """The result of the latest evaluation of the checkpoint; polled once a second while in progress."""
     evaluation = _under_way().get((run_id, checkpoint))
     if evaluation is None:
         return

@@ -37,7 +37,7 @@ class _Recorded:
 
 @dataclass(frozen=True)
 class _View:
-    """What one page looks at, as it was read last."""
+    """The data of one view, as last read."""
 
     generation: int
     visible: VisibleRange
@@ -52,15 +52,15 @@ def _recorded(url: str, run_id: str, generation: int) -> _Recorded:  # noqa: ARG
 def load_series(
     database: Database, run: RunRow, curriculum: Curriculum | None = None, *, visible: VisibleRange | None = None
 ) -> RunSeries:
-    """Everything recorded of `run` so far, in buckets, with its phases where they really began and what lies ahead.
+    """Everything recorded of `run` so far, in buckets, with the actual starts of its phases and future boundaries.
 
-    A resume may replace episodes, so each generation of a run is read anew.
+    A resume may replace episodes, so each generation of a run is read separately.
 
     Args:
         database: an open store.
-        run: as it is now.
+        run: its current row.
         curriculum: in force, where the caller has it.
-        visible: the part that is looked at; it is read in smaller buckets besides.
+        visible: the visible part, which is also read in smaller buckets.
     """
     if curriculum is None:
         curriculum = control.current_curriculum(database, run.id)
@@ -105,7 +105,7 @@ def visible_range(charts: str) -> VisibleRange | None:
 
 
 def remember_range(charts: str) -> Callable[[VisibleRange | None], None]:
-    """What these charts call when somebody zooms."""
+    """The callback of these charts for zooming."""
 
     def remember(visible: VisibleRange | None) -> None:
         st.session_state[f"visible-{charts}"] = visible

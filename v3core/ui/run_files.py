@@ -1,4 +1,4 @@
-"""How much room a run takes, and its records as files to download."""
+"""The disk usage of a run, and its records as files to download."""
 
 import re
 import tempfile
@@ -16,7 +16,7 @@ from v3core.store.run_row import RunRow
 from v3core.ui.text import plain
 
 MOST_DOWNLOAD_BYTES = 256 << 20
-"""The server holds a download in memory; larger ones are for the command line, which streams to the disk."""
+"""The server keeps a download in memory; for larger ones use the command line, which streams to disk."""
 
 MOST_NAME = 150
 """Characters of a downloaded file's name before its id; file systems take 255 bytes."""

@@ -1,4 +1,4 @@
-"""The head of the live page: what the run is, how it stands, and what can be done with it."""
+"""The head of the live page: the run, its state, and what can be done with it."""
 
 from datetime import UTC, datetime
 
@@ -37,12 +37,12 @@ SILENT_SECONDS = 30
 
 
 def run_header(database: Database, run: RunRow, commands: list[CommandRow]) -> None:
-    """Name, badge, actions, progress and the newest figures; an ended run says how it ended.
+    """Name, badge, actions, progress and the latest numbers; for an ended run how it ended.
 
     Args:
         database: where commands go.
         run: the run.
-        commands: all that was asked of it, oldest first.
+        commands: all its commands, oldest first.
     """
     with st.container(horizontal=True, vertical_alignment="center"):
         st.subheader(plain(run.name), anchor=False, width="content")
@@ -51,7 +51,7 @@ def run_header(database: Database, run: RunRow, commands: list[CommandRow]) -> N
             st.badge(f"on host {plain(host)}", icon=":material/dns:", color="gray")
         launch_again_link(run)
     point = control.resume_point(database, run.id) if run.status in RESUMABLE | {Status.COMPLETED} else None
-    # A row of their own: they stay where they are when one of them changes its width.
+    # A separate row, so that the numbers do not move when one of them changes its width.
     run_actions(
         database,
         run,

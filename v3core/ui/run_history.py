@@ -1,4 +1,4 @@
-"""What happened to a run, in sentences, and what came of all that was asked of it."""
+"""The history of a run, and its commands with their outcomes."""
 
 import streamlit as st
 

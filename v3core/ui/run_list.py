@@ -26,7 +26,7 @@ _WIDTHS = (1.2, 3.2, 2.2, 1.8)
 
 
 def run_list(database: Database, runs: list[RunRow]) -> None:
-    """One row per run: what it is, its status, how far it is, how well it does, and what can be done with it."""
+    """One row per run: its name, status, progress and results, and what can be done with it."""
     places = queue_places(runs)
     shown = _filtered(in_order(runs, places))
     if not shown:
@@ -86,7 +86,7 @@ def _names_id(run: RunRow, word: str) -> bool:
 
 def _row(database: Database, run: RunRow, place: int | None, checkpoint: CheckpointRow | None) -> None:
     with st.container(border=True, key=f"run-{run.id}"):
-        # A line of its own: what tells two runs apart often stands at the end of a long name.
+        # A separate line: the end of a long name often distinguishes two runs.
         with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
             st.page_link(
                 "pages/live.py",
@@ -124,7 +124,7 @@ def _row(database: Database, run: RunRow, place: int | None, checkpoint: Checkpo
 
 
 def facts_beside_the_name(run: RunRow, now: datetime | None = None) -> list[str]:
-    """What a list says of a run beside its name: what the name does not say already, its age and its experiment."""
+    """Facts in a list next to a run's name: those not in the name, its age and its experiment."""
     facts = [fact for fact in (run.curriculum, run.env, f"seed {run.seed}") if not _says(run.name, fact)]
     facts.append(f"{age(run.started_at or run.created_at, now)} ago")
     return [*facts, run.experiment] if run.experiment else facts

@@ -30,7 +30,7 @@ def run_label(run: RunRow) -> str:
 
 
 def distinct_names(runs: list[RunRow]) -> list[str]:
-    """Names that tell these runs apart: those that several share are followed by the start of the id."""
+    """Distinct names of these runs: names shared by several are followed by the start of the id."""
     names = [run.name for run in runs]
     return [run_label(run) if names.count(run.name) > 1 else run.name for run in runs]
 
@@ -92,7 +92,7 @@ def _missing(database: Database, wanted: str | None, runs: Collection[str]) -> s
     shown, name = st.session_state.get(_SHOWN, (None, ""))
     if shown is not None and shown not in runs and shown.startswith(wanted or ""):
         if not wanted:
-            del st.session_state[_SHOWN]  # said once: whoever opens the page again wants any run
+            del st.session_state[_SHOWN]  # reported once: opening the page again shows any run
         return f"The run '{name}' was deleted."
     if not wanted:
         return None
@@ -106,7 +106,7 @@ def _missing(database: Database, wanted: str | None, runs: Collection[str]) -> s
 
 
 def _follow(offered: Collection[str]) -> None:
-    # A browser that still shows a run that is gone sends its label, which Streamlit hands on as it is.
+    # A browser that still shows a deleted run sends its label, which Streamlit passes on unchanged.
     if st.session_state[_KEY] in offered:
         st.query_params["run"] = st.session_state[_KEY]
 
@@ -165,7 +165,7 @@ def _of_experiment(runs: Iterable[RunRow]) -> list[str]:
 
 
 def _offer_experiments(runs: Sequence[RunRow]) -> None:
-    """Links to the newest experiments, or to the two newest runs where there is none."""
+    """Links to the latest experiments, or to the two latest runs if there are none."""
     groups: dict[str, int] = Counter(run.experiment for run in runs if run.experiment)
     several = [(name, count) for name, count in groups.items() if count > 1]
     for name, count in several[:_OFFERED]:

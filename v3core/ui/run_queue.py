@@ -51,7 +51,7 @@ def slots_menu(database: Database, limit: int) -> None:
 
 
 def queue_place(database: Database, run: RunRow, place: int, *, key: str) -> None:
-    """Where a waiting run stands; opened, its priority can be changed."""
+    """The queue position of a waiting run, in a popover to change its priority."""
     label = md("{} in the queue", ordinal(place))
     if run.priority:
         label = md("{} · priority {}", label, run.priority)

@@ -44,7 +44,7 @@ def describe_routing(values: Mapping[str, Any], experts: int) -> str:
     """The routing with what it uses, as in `Routing top 2 of 4 experts, weights renormalised`.
 
     Args:
-        values: `routing`, and where it uses them `top_k`, `top_k_weights`, `alpha`; a missing one is None or NaN.
+        values: `routing`, and if used `top_k`, `top_k_weights`, `alpha`; a missing one is None or NaN.
         experts: that the router chooses among.
     """
     routing, alpha, top_k = str(values["routing"]), values.get("alpha"), values.get("top_k")
@@ -73,7 +73,7 @@ def describe_network(policy: PolicyConfig) -> str:
 
 
 def describe_environments(config: RunConfig, curriculum: Curriculum) -> str:
-    """Which phase trains on which environment; empty where that does not change."""
+    """Which phase trains on which environment; empty if that does not change."""
     if setups_of(config.environment, curriculum) == [config.environment]:
         return ""
     parts = [
@@ -88,7 +88,7 @@ def _known(value: float | None) -> bool:
 
 
 _LEFT_OUT = {"curriculum", "overrides", "name"}
-"""Parts of the configuration that have places of their own on the page."""
+"""Parts of the configuration that are shown elsewhere on the page."""
 _NO_VERSION = "The version of V3 Lab was not recorded."
 
 

@@ -1,4 +1,4 @@
-"""What is about to start, how long that takes, what is wrong, and the button: always in sight."""
+"""The bar with what is about to start, how long it takes, errors, and the button: always visible."""
 
 from collections.abc import Callable, Collection, Hashable, Sequence
 from datetime import datetime
@@ -21,7 +21,7 @@ from v3core.ui.status import counted
 from v3core.ui.text import Markdown, md
 
 MOST_PROBLEMS = 2
-"""Sentences that are shown in full: the bar must leave room for the page."""
+"""Number of errors that are shown in full: the bar must leave space for the page."""
 MOST_MEASURED = 5
 """Earlier runs that an estimate rests on: the newest."""
 MOST_LOOKED_AT = 40
@@ -33,10 +33,10 @@ def start_bar(
     """Pin the summary and the button to the bottom of the window; returns whether it was clicked.
 
     Args:
-        database: where earlier runs tell how long these take.
+        database: its earlier runs are the basis of the estimate.
         configs: what would start; empty while something is wrong.
-        problems: what is wrong, one sentence each.
-        parts: how the runs are made up, as in `2 curricula × 3 seeds`; empty for a single run.
+        problems: errors, one sentence each.
+        parts: the combination of runs, such as `2 curricula × 3 seeds`; empty for a single run.
         on_start: called on a click.
     """
     with st.bottom, st.container(key="start-bar", gap="xsmall"):
@@ -79,7 +79,7 @@ def estimate(database: Database, configs: Sequence[RunConfig]) -> str:
     try:
         everything, free = list_runs(database), slots(database)
     except V3Error:
-        return "Time unknown."  # what is wrong is shown by whatever needs it
+        return "Time unknown."  # the error is shown where the database is needed
     # An imported run has no host: it was trained elsewhere.
     measured = [run for run in everything if run.env == env and run.episode > 1 and run.host and is_here(run)]
     earlier = measured[:MOST_LOOKED_AT]
@@ -112,7 +112,7 @@ def _began(run: RunRow) -> datetime | None:
 
 
 def _work(config: RunConfig) -> Hashable:
-    """What decides how long a step takes: the settings, the network, and the environments as they are made."""
+    """What determines the duration of a step: the settings, the network, and the environments."""
     return (
         config.ppo,
         config.policy,

@@ -18,16 +18,16 @@ from v3core.ui.text import plain
 def compare_with(
     env: EnvironmentSetup, own: Curriculum | None, episodes: int, recipe: Recipe
 ) -> tuple[list[Curriculum], list[str]]:
-    """Further presets to train beside the curriculum above, scaled to the run's length.
+    """More presets to train in addition to the curriculum above, scaled to the run's length.
 
     Args:
-        env: the environment, as it is made.
+        env: the environment with its arguments and wrappers.
         own: the curriculum above, which is not offered again; None while it has a mistake.
         episodes: length of the runs.
         recipe: that trains them.
 
     Returns:
-        Those that fit, and for each other one the sentence that says why not, which stands beside the field too.
+        The presets that fit, and for each other one the reason, which is also shown next to the field.
     """
     chosen = st.multiselect(
         "Compare with",
@@ -62,7 +62,7 @@ def checked_configs(
     episodes: int,
     recipe: Recipe,
 ) -> tuple[list[RunConfig], str, str]:
-    """What `expand` makes, or nothing and a sentence: what is wrong with the runs, or else with their name."""
+    """The result of `expand`, or nothing and an error: of the runs, or of their name."""
     try:
         expand(curricula, seeds[:1], name="", env=env, episodes=episodes, recipe=recipe)
     except V3Error as error:

@@ -1,10 +1,10 @@
-"""What people wrote, for the places where Streamlit reads Markdown: every sign stands for itself. And unseen names.
+"""User-written text for Streamlit's Markdown: every character is shown literally. And names for screen readers.
 
-Names, tags, notes, ids, reasons and query parameters come from strangers too: in an archive, a link, a row. Read as
+Names, tags, notes, ids, reasons and query parameters are untrusted: from an archive, a link, a row. Read as
 Markdown they become links, icons and pictures that the browser fetches. So whatever is not a literal of ours passes
-through `plain`, `lines` or `md` on its way to Streamlit; `tests/ui/test_markdown_arguments.py` fails where it does not.
+through `plain`, `lines` or `md` on its way to Streamlit; `tests/ui/test_markdown_arguments.py` checks this.
 
-Streamlit shows these as they are: `st.text`, `st.code`, cells of `st.dataframe`, options of `st.selectbox` and
+Streamlit shows these literally: `st.text`, `st.code`, cells of `st.dataframe`, options of `st.selectbox` and
 `st.multiselect`, placeholders, and values of fields. The label of a field is Markdown on the screen but read out as it
 is, so it had better be a literal of ours.
 """
@@ -45,7 +45,7 @@ class Markdown(str):
 
 
 def plain(value: object) -> Markdown:
-    """What somebody wrote, on one line: nothing in it is read as Markdown, an address, an icon or a picture."""
+    """User-written text on one line: nothing in it is read as Markdown, an address, an icon or a picture."""
     line = " ".join(str(value).replace("\0", " ").encode("utf-8", "replace").decode("utf-8").split())
     line = _ARROW.sub(lambda arrow: "\0".join(arrow[0]), line)
     escaped = BREAK.join(piece.translate(_ESCAPES) for piece in _APART.split(line))
@@ -56,12 +56,12 @@ def plain(value: object) -> Markdown:
 
 
 def lines(value: str) -> Markdown:
-    """What somebody wrote, with its line breaks."""
+    """User-written text with its line breaks."""
     return Markdown("  \n".join(plain(line) for line in value.splitlines()))
 
 
 def md(template: str, *values: object) -> Markdown:
-    """Markdown of ours with what people wrote in it, as in `md("**{}** of {:,} episodes", name, count)`.
+    """Our Markdown with user-written text in it, as in `md("**{}** of {:,} episodes", name, count)`.
 
     Args:
         template: as for `str.format`.
@@ -90,7 +90,7 @@ def unseen(template: str, *values: object) -> Markdown:
 def about(what: str, meaning: str, terms: Sequence[tuple[str, str]] = ()) -> None:
     """A small button that explains `what`, and then some terms, each with its meaning.
 
-    Streamlit's own marks for help are all called `Help` beside plain text.
+    Streamlit's own help icons are all called `Help` next to plain text.
     """
     with st.popover(unseen("About {}", what), icon=":material/help:", type="tertiary"):
         if meaning:

@@ -1,7 +1,7 @@
 """Which of a browser's ticks are let through: none of a page that was left, and none when there is no news.
 
 Streamlit lets each message of a browser say which page it is for, and announces that page to the browser when the
-message is processed, even for a tick: a fragment that reruns by itself. A tick that was under way when the page was
+message is processed, even for a tick: a fragment that reruns by itself. A tick that was in progress when the page was
 switched therefore announces the old page after the new one was drawn, and the browser clears everything. Here such
 ticks are dropped, at the three places where one may be: when it arrives, when it is merged with the switch that waits,
 and when it is about to run. Parts that a page which ended early no longer draws are forgotten: a late tick finds
@@ -90,7 +90,7 @@ def _when_it_is_merged(go_on: Any, requests: Any, new: RerunData) -> bool:
 
 
 def _when_it_would_run(go_on: Any, runner: Any, data: RerunData) -> None:
-    """On the script's thread, after what came before it has ended: nobody can switch the page meanwhile."""
+    """On the script's thread, after the previous run has ended: the page cannot be switched meanwhile."""
     if data.fragment_id_queue and data.page_script_hash != _current_page(runner):
         return
     handle_errors()
@@ -112,7 +112,7 @@ def _when_it_begins(go_on: Any, session: Any, fragment_ids_this_run: list[str] |
 def _when_a_script_has_ended(go_on: Any, runner: Any, context: Any, event: Any, ended_early: bool, run: Any) -> None:
     """Streamlit forgets the parts that a page no longer draws, but not where `st.stop` or an error ended its script.
 
-    A tick of such a part that was under way would draw it at its old place, where the browser has nothing any more
+    A tick of such a part that was in progress would draw it at its old place, where the browser has nothing any more
     ("Bad delta path index"), and the whole page is lost.
     """
     if ended_early and event is ScriptRunnerEvent.SCRIPT_STOPPED_WITH_SUCCESS and not context.fragment_ids_this_run:

@@ -1,4 +1,4 @@
-"""What people ask of runs.
+"""Commands to runs.
 
 Every function raises V3Error, and changes nothing, for a run that is unknown, or of which `COMMANDS` refuses it now.
 """

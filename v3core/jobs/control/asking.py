@@ -128,7 +128,7 @@ def set_priority(database: Database, run_id: str, priority: int, actor: str = "u
 def annotate(
     database: Database, run_id: str, *, tags: str | None = None, notes: str | None = None, actor: str = "user"
 ) -> None:
-    """Set the tags or the notes of a run, ended or not; None leaves them as they are.
+    """Set the tags or the notes of a run in any status; None leaves them unchanged.
 
     Tags are words, separated by blanks or commas; doubled ones count once.
     """

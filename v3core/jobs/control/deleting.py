@@ -48,7 +48,7 @@ def delete(database: Database, run_id: str) -> None:
         raise
     remove_hidden(database, run_id)
     try:
-        # A link is somebody's own way to keep files elsewhere: only the link is removed.
+        # A link is the user's way to keep files elsewhere: only the link is removed.
         aside.unlink() if aside.is_symlink() else shutil.rmtree(aside)
     except FileNotFoundError:
         pass

@@ -23,7 +23,7 @@ def current_curriculum(database: Database, run_id: str) -> Curriculum:
 
 
 def request_edit(database: Database, run_id: str, curriculum: Curriculum, actor: str = "user") -> None:
-    """Ask a run to continue under another curriculum, given whole, which may differ only in what lies ahead.
+    """Request another curriculum for a run, given in full, which may only change the future.
 
     A run that trains applies it between two updates, or rejects it if it has gone past by then; the command's row says
     which. For one that waits in the queue it is in force at once.

@@ -40,10 +40,10 @@ def resume(
     Args:
         database: an open store.
         run_id: full id.
-        actor: who asks, for the run's history.
-        curriculum: continue under this one, which may differ only in what lies ahead of the checkpoint.
+        actor: who requests it, for the run's history.
+        curriculum: continue with this one, which may only change what comes after the checkpoint.
         take_over: continue here a run that trained on another host.
-        here: start it from now on with the import folders and variables of this process, not of whoever launched it.
+        here: from now on use the import folders and variables of this process instead of the saved ones.
         episodes: train it longer, up to this many; needed for one that is complete.
         command: from run id to the command line of its worker.
 

@@ -24,7 +24,7 @@ def migrate(tx: Connection, version: int, to: int = SCHEMA_VERSION) -> None:
 
     Args:
         tx: the only writing transaction; what is done in it can be undone with it. On SQLite without foreign keys.
-        version: the schema that `meta.schema_version` tells.
+        version: the current schema, as in `meta.schema_version`.
         to: the schema wanted.
     """
     config = Config()
@@ -34,7 +34,7 @@ def migrate(tx: Connection, version: int, to: int = SCHEMA_VERSION) -> None:
         if not inspect(tx).has_table(REVISION_TABLE):
             command.stamp(config, str(version))  # written before V3 Lab used Alembic
         command.upgrade(config, str(to))
-    # What is derived from other rows is made anew here, by the code of this schema: `if version < N: …`.
+    # Columns derived from other rows are filled in here, by the code of this schema: `if version < N: …`.
     if version < 4 <= to:
         for run_id in tx.execute(select(runs.c.id)).scalars().all():
             rebuild_rollups(tx, run_id)

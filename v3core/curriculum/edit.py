@@ -50,8 +50,8 @@ def renamed(curriculum: Curriculum) -> Curriculum:
 def check_edit(old: Curriculum, new: Curriculum, progress: Progress) -> None:
     """Refuse an edit that would rewrite what was already trained.
 
-    Phases that are over must not change; the current phase must keep its environment and end later than now; the network
-    must not change.
+    Phases that are over must not change; the current phase must keep its environment and end later than now; the
+    network must not change.
 
     Args:
         old: the current curriculum.

@@ -1,7 +1,7 @@
 """The row of a run: its fields, their validation, and the replacement of invalid values.
 
-SQLite accepts any value in any column, and other programs can write to the database too. Without validation, one invalid
-row would break pages and the queue for all runs.
+SQLite accepts any value in any column, and other programs can write to the database too. Without validation, one
+invalid row would break pages and the queue for all runs.
 """
 
 import json
@@ -191,8 +191,8 @@ _STATUSES = STORED | {HIDDEN}
 def checked(values: Mapping[str, Any]) -> dict[str, Any]:
     """The values of a run's row, unchanged if they are valid.
 
-    Otherwise the status is `unreadable`, the reason names the problem in one sentence, and invalid values are replaced by
-    valid ones.
+    Otherwise the status is `unreadable`, the reason names the problem in one sentence, and invalid values are replaced
+    by valid ones.
     """
     odd = [name for name, rule in RULES.items() if not rule.fits(values[name])]
     if values["status"] in _STATUSES and not odd:

@@ -33,11 +33,11 @@ def test_arguments_reach_the_environment():
 @pytest.mark.parametrize(
     ("env", "args", "sentence"),
     [
-        ("FrozenLake-v1", {"map_nam": "8x8"}, "Environment FrozenLake-v1 has no argument 'map_nam'; it takes"),
+        ("FrozenLake-v1", {"map_nam": "8x8"}, "Environment FrozenLake-v1 has no argument 'map_nam'; it accepts"),
         ("FrozenLake-v1", {"map_nam": "8x8"}, "is_slippery, success_rate, reward_schedule, max_episode_steps"),
         ("FrozenLake-v1", {"map_nam": "8x8"}, "Did you mean map_name"),
         # Its own arguments and those that it hands on to the class it derives from.
-        ("MiniGrid-Empty-5x5-v0", {"sise": 9}, "has no argument 'sise'; it takes size, agent_start_pos"),
+        ("MiniGrid-Empty-5x5-v0", {"sise": 9}, "has no argument 'sise'; it accepts size, agent_start_pos"),
         ("MiniGrid-Empty-5x5-v0", {"sise": 9}, "see_through_walls"),
         ("FrozenLake-v1", {"map_name": "9x9"}, "Environment FrozenLake-v1 cannot be created with map_name=9x9: "),
     ],

@@ -101,7 +101,7 @@ def test_a_completed_run_is_told_once_with_its_numbers(db, run_in, server, notic
 
     (posted,) = server.posted
     run = get_run(db, run_id)
-    sentence = "Run 'tiny' is complete after 60 of 60 episodes of CartPole-v1, mean return 187.25."
+    sentence = "Run 'tiny' completed after 60 of 60 episodes of CartPole-v1, mean return 187.25."
     assert posted == {
         "run": run_id,
         "name": "tiny",

@@ -1,5 +1,6 @@
 """What all tests share."""
 
+import pytest
 from hypothesis import settings
 
 from tests import postgres_server
@@ -10,13 +11,13 @@ settings.register_profile("fast", deadline=None, max_examples=15)  # `make fast`
 settings.load_profile("unhurried")
 
 
-def pytest_configure(config):
+def pytest_configure(config: pytest.Config) -> None:
     """The session, not each of its workers, owns the PostgreSQL server that tests may start."""
     if not hasattr(config, "workerinput"):
         postgres_server.begin_session()
 
 
-def pytest_unconfigure(config):
+def pytest_unconfigure(config: pytest.Config) -> None:
     """End that server."""
     if not hasattr(config, "workerinput"):
         postgres_server.end_session()

@@ -3,8 +3,10 @@
 import hashlib
 import json
 import zipfile
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,14 +15,18 @@ from tests.store.conftest import START, config, episode, new_run  # noqa: F401 -
 from tests.store.recorded import end, record
 from v3core.archive import write_archive
 from v3core.jobs.files import run_folder
+from v3core.metrics import EpisodeRecord
+from v3core.store.database import Database
 from v3core.store.opening import open_database
 from v3core.training.checkpoint import save_checkpoint
 
 __all__ = ["START"]
+Members = dict[str, bytes]
+"""Names in an archive to what is there."""
 
 
 @contextmanager
-def _lab(backend, folder):
+def _lab(backend: str, folder: Path) -> Iterator[Database]:
     folder.mkdir()
     with empty_database(backend, folder) as url:
         database = open_database(url, folder)
@@ -29,20 +35,20 @@ def _lab(backend, folder):
 
 
 @pytest.fixture
-def here(tmp_path):
+def here(tmp_path: Path) -> Iterator[Database]:
     """The V3 Lab that the run was trained in."""
     with _lab("sqlite", tmp_path / "here") as database:
         yield database
 
 
 @pytest.fixture(params=BACKENDS)
-def there(request, tmp_path):
+def there(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
     """Another, empty one."""
     with _lab(request.param, tmp_path / "there") as database:
         yield database
 
 
-def make_files(db, run_id):
+def make_files(db: Database, run_id: str) -> None:
     """The checkpoints and logs that `record` speaks of."""
     folder = run_folder(run_id, db.data_dir)
     (folder / "checkpoints").mkdir(parents=True)
@@ -53,7 +59,11 @@ def make_files(db, run_id):
 
 
 @pytest.fixture
-def run(here, new_run, episode):  # noqa: F811
+def run(
+    here: Database,
+    new_run: Callable[..., str],  # noqa: F811
+    episode: Callable[..., EpisodeRecord],  # noqa: F811
+) -> str:
     """A stopped run with something in every table, and its files."""
     run_id = record(here, new_run(here), episode)
     make_files(here, run_id)
@@ -62,7 +72,7 @@ def run(here, new_run, episode):  # noqa: F811
 
 
 @pytest.fixture
-def archive(here, run, tmp_path):
+def archive(here: Database, run: str, tmp_path: Path) -> Path:
     """Its archive."""
     write_archive(here, run, tmp_path / "run.v3run")
     return tmp_path / "run.v3run"
@@ -74,7 +84,7 @@ def members(path: Path) -> dict[str, bytes]:
         return {name: file.read(name) for name in file.namelist()}
 
 
-def forge(path: Path, content: dict[str, bytes], **manifest) -> Path:
+def forge(path: Path, content: dict[str, bytes], **manifest: Any) -> Path:
     """Write an archive of any content whose manifest is right about it, but for what `manifest` says."""
     told = json.loads(content["manifest.json"])
     told["members"] = [
@@ -89,10 +99,10 @@ def forge(path: Path, content: dict[str, bytes], **manifest) -> Path:
 
 
 @pytest.fixture
-def forged(archive, tmp_path):
+def forged(archive: Path, tmp_path: Path) -> Callable[..., Path]:
     """`forged(change)`: the run's archive after `change(members)`, with a manifest that is right about it."""
 
-    def make(change=lambda content: None, **manifest):
+    def make(change: Callable[[Members], object] = lambda content: None, **manifest: Any) -> Path:
         content = members(archive)
         change(content)
         return forge(tmp_path / "forged.v3run", content, **manifest)
@@ -100,7 +110,7 @@ def forged(archive, tmp_path):
     return make
 
 
-def edit_rows(content, table, change):
+def edit_rows(content: Members, table: str, change: Callable[[list[str], list[Any]], object]) -> None:
     """Apply `change(columns, rows)` to the rows of a table."""
     name = f"tables/{table}.jsonl"
     columns, *rows = map(json.loads, content[name].decode().splitlines())
@@ -108,6 +118,6 @@ def edit_rows(content, table, change):
     content[name] = "".join(f"{json.dumps(line)}\n" for line in (columns, *rows)).encode()
 
 
-def edit_json(content, name, **changes):
+def edit_json(content: Members, name: str, **changes: Any) -> None:
     """Change keys of an object."""
     content[name] = json.dumps(json.loads(content[name]) | changes).encode()

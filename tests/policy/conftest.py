@@ -1,5 +1,8 @@
 """Policies for every kind of state graph."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -14,10 +17,10 @@ ENVIRONMENTS = ["CartPole-v1", "MiniGrid-Empty-Random-5x5-v0"]
 
 
 @pytest.fixture
-def build_policy():
+def build_policy() -> Callable[..., GATMoEPolicy]:
     """Makes small untrained policies."""
 
-    def build(env_id, seed=0, **sizes):
+    def build(env_id: str, seed: int = 0, **sizes: Any) -> GATMoEPolicy:
         spec = check_environment(env_id, allow_import=False)
         torch.manual_seed(seed)
         return GATMoEPolicy(spec, PolicyConfig(**{"width": 16, "heads": 4, "layers": 2, "experts": 4} | sizes))
@@ -26,10 +29,10 @@ def build_policy():
 
 
 @pytest.fixture
-def observations_for():
+def observations_for() -> Callable[..., torch.Tensor]:
     """Observations that an environment gave, flat, under random actions."""
 
-    def make(env_id, count, seed=0):
+    def make(env_id: str, count: int, seed: int = 0) -> torch.Tensor:
         batch = EnvironmentBatch(check_environment(env_id, allow_import=False), 1, seed)
         random = np.random.default_rng(seed)
         seen = []
@@ -42,6 +45,6 @@ def observations_for():
 
 
 @pytest.fixture(params=ENVIRONMENTS)
-def env_id(request):
+def env_id(request: pytest.FixtureRequest) -> str:
     """One environment of each kind."""
-    return request.param
+    return str(request.param)

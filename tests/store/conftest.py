@@ -1,15 +1,19 @@
 """A real database for every test of the store."""
 
 import uuid
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.databases import BACKENDS, empty_database
-from v3core.config import build_run_config, recipe_for
+from v3core.config import RunConfig, build_run_config, recipe_for
 from v3core.curriculum import parse
 from v3core.metrics import METRICS, EpisodeRecord
 from v3core.store.commands import add_revision
+from v3core.store.database import Database
 from v3core.store.opening import open_database
 from v3core.store.runs import add_run, update_run
 
@@ -17,14 +21,14 @@ START = datetime(2030, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 
 
 @pytest.fixture(params=BACKENDS)
-def url(request, tmp_path):
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """URL of an empty database."""
     with empty_database(request.param, tmp_path) as empty:
         yield empty
 
 
 @pytest.fixture
-def db(url, tmp_path):
+def db(url: str, tmp_path: Path) -> Iterator[Database]:
     """An open, empty store."""
     database = open_database(url, tmp_path)
     yield database
@@ -32,7 +36,7 @@ def db(url, tmp_path):
 
 
 @pytest.fixture
-def sqlite_db(tmp_path):
+def sqlite_db(tmp_path: Path) -> Iterator[Database]:
     """An open, empty store on SQLite, for what only SQLite has."""
     database = open_database(f"sqlite:///{tmp_path / 'v3.db'}", tmp_path)
     yield database
@@ -40,7 +44,7 @@ def sqlite_db(tmp_path):
 
 
 @pytest.fixture
-def config():
+def config() -> RunConfig:
     """A run of 300 episodes under two phases."""
     curriculum = parse("{name: two, phases: [{name: early, until: {episode: 100}, routing: softmax}, {name: late}]}")
     return build_run_config(
@@ -49,10 +53,18 @@ def config():
 
 
 @pytest.fixture
-def new_run(config):
+def new_run(config: RunConfig) -> Callable[..., str]:
     """Insert a run, by default one that may be written: `new_run(db)` returns its id."""
 
-    def insert(database, *, run_id=None, status="running", now=START, chosen=config, **values):
+    def insert(
+        database: Database,
+        *,
+        run_id: str | None = None,
+        status: str = "running",
+        now: datetime = START,
+        chosen: RunConfig = config,
+        **values: Any,
+    ) -> str:
         run_id = run_id or str(uuid.uuid4())
         with database.write() as tx:
             add_run(tx, run_id, chosen, status=status, now=now)
@@ -65,11 +77,13 @@ def new_run(config):
 
 
 @pytest.fixture
-def episode():
+def episode() -> Callable[..., EpisodeRecord]:
     """An episode row that tells its number in every column: `episode(7)`."""
 
-    def row(number, **changes):
-        values = {metric.field: number + place / 100 for place, metric in enumerate(METRICS.values(), start=1)}
+    def row(number: int, **changes: Any) -> EpisodeRecord:
+        values: dict[str, Any] = {
+            metric.field: number + place / 100 for place, metric in enumerate(METRICS.values(), start=1)
+        }
         values |= {metric.field: number for metric in METRICS.values() if metric.kind is int}
         values |= {
             **{"episode": number, "phase": "early" if number <= 100 else "late", "env": "CartPole-v1"},

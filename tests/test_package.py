@@ -163,3 +163,9 @@ def test_other_pythons_can_read_it(minor, tmp_path):
         pytest.skip(f"Python 3.{minor} is not installed here; the workflow has it")
     command = [program, "-W", "error", "-m", "compileall", "-q", "-f", "v3core", "pages", "app.py", "asgi.py"]
     subprocess.run(command, cwd=ROOT, env=os.environ | {"PYTHONPYCACHEPREFIX": str(tmp_path)}, check=True)
+
+
+def test_the_changelog_names_this_version_as_its_newest_release():
+    headings = re.findall(r"^## (.*)$", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert headings[0] == "Unreleased"
+    assert re.fullmatch(rf"{re.escape(v3core.__version__)} \(\d{{4}}-\d\d-\d\d\)", headings[1])

@@ -83,7 +83,7 @@ def test_ended_stays_ended_and_what_ran_is_stopped(here, there, new_run, episode
     import_archive(there, tmp_path / "run.v3run")
     row = get_run(there, run)
     assert (row.status, row.webhook) == (becomes, None)
-    assert row.reason == ("It was running when it was archived." if status == "running" else None)
+    assert row.reason == ("The run was running when it was archived." if status == "running" else None)
 
 
 def test_the_past_of_an_imported_run_is_no_news(here, there, new_run, episode, tmp_path):

@@ -2,6 +2,7 @@
 
 import logging
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -78,14 +79,39 @@ def test_a_tick_does_not_turn_the_address_of_a_rerun_that_waits_back():
     assert requests.on_scriptrunner_ready().rerun_data.query_string == "run=2"
 
 
-def test_a_tick_that_was_taken_before_the_switch_does_not_run_after_it(pages):
-    class Runs(Exception):
-        pass
+def test_a_click_that_a_tick_joins_is_still_a_click():
+    requests = ScriptRequests()
+    requests.request_rerun(RerunData(page_script_hash=NEW, fragment_id="dialog"))
+    requests.request_rerun(RerunData(page_script_hash=NEW, fragment_id="f", is_auto_rerun=True))
+    joined = requests.on_scriptrunner_ready().rerun_data
+    assert (joined.fragment_id_queue, joined.is_auto_rerun) == (["dialog", "f"], False)
 
-    def fails():
+
+class Runs(Exception):
+    """A script is about to run."""
+
+
+@pytest.fixture
+def runner(pages):
+    """Fails with `Runs` where Streamlit begins a script."""
+
+    def begins():
         raise Runs
 
-    runner = SimpleNamespace(_pages_manager=pages, _is_in_script_thread=fails)  # the first that Streamlit asks
+    return SimpleNamespace(_pages_manager=pages, _session_id="a session", _is_in_script_thread=begins)
+
+
+def test_a_tick_that_was_taken_before_a_dialog_opened_does_not_run_under_it(runner, monkeypatch):
+    monkeypatch.setattr(ticks, "rests_for_dialog", lambda session, part: (session, part) == ("a session", "f"))
+    tick = RerunData(page_script_hash=NEW, fragment_id_queue=["f"], is_auto_rerun=True)
+    assert ScriptRunner._run_script(runner, tick) is None
+    with pytest.raises(Runs):  # another part rests for no dialog
+        ScriptRunner._run_script(runner, replace(tick, fragment_id_queue=["f", "g"]))
+    with pytest.raises(Runs):  # the dialog was closed
+        ScriptRunner._run_script(runner, replace(tick, is_auto_rerun=False))
+
+
+def test_a_tick_that_was_taken_before_the_switch_does_not_run_after_it(runner):
     late = RerunData(page_script_hash=OLD, fragment_id_queue=["f"])
     assert ScriptRunner._run_script(runner, late) is None
     for wanted in (RerunData(page_script_hash=NEW, fragment_id_queue=["f"]), RerunData(page_script_hash=OLD)):

@@ -139,3 +139,16 @@ def test_an_age_is_in_the_largest_unit_that_fits(seconds, words):
     now = datetime.now(UTC)
     assert age(now - timedelta(seconds=seconds), now) == words
     assert latency(now - timedelta(seconds=seconds), now) == (words if seconds > 10 else "0.0 seconds")
+
+
+def test_a_part_that_has_opened_a_dialog_is_not_drawn_until_the_dialog_is_closed(clock, values):
+    ticks._draw([TOPIC], ticks.rest_for_dialog)
+    values[TOPIC] = 1
+    clock.now += 10_000
+    assert not due()
+    assert ticks.rests_for_dialog("tab", "part")
+    ticks._draw([TOPIC], lambda: None)  # it was closed, and the page is drawn again
+    assert not ticks.rests_for_dialog("tab", "part")
+    values[TOPIC] = 2
+    clock.now += 10_000
+    assert due()

@@ -11,6 +11,7 @@ from v3core.errors import V3Error
 from v3core.jobs import control
 from v3core.store.database import Database
 from v3core.store.run_row import RunRow
+from v3core.ui import ticks
 from v3core.ui.notices import notify
 from v3core.ui.text import md, plain
 
@@ -33,6 +34,27 @@ def or_notice(action: Callable[P, object]) -> Callable[P, None]:
     return carried_out
 
 
+def dialog(title: str, icon: str) -> Callable[[Callable[P, None]], Callable[P, None]]:
+    """A decorator: `st.dialog` whose function opens it, from a part of the page that rests while it is open.
+
+    Args:
+        title: of the dialog.
+        icon: of the dialog.
+    """
+
+    def decorate(body: Callable[P, None]) -> Callable[P, None]:
+        opened = st.dialog(title, icon=icon, on_dismiss="rerun")(body)
+
+        @functools.wraps(body)
+        def opens(*args: P.args, **kwargs: P.kwargs) -> None:
+            ticks.rest_for_dialog()
+            opened(*args, **kwargs)
+
+        return opens
+
+    return decorate
+
+
 def confirm(label: str, icon: str, key: str, action: Callable[..., object], *args: Any) -> None:
     """The end of a dialog that asks whether to do something: the buttons to leave it, and to do it.
 
@@ -53,7 +75,7 @@ def confirm(label: str, icon: str, key: str, action: Callable[..., object], *arg
             st.rerun()
 
 
-@st.dialog("Resume on this host?", icon=":material/swap_horiz:")
+@dialog("Resume on this host?", icon=":material/swap_horiz:")
 def ask_to_take_over(database: Database, run: RunRow, curriculum: Curriculum | None = None) -> None:
     """Ask, then resume a run that was trained on another host, under another curriculum if one is given."""
     st.markdown(

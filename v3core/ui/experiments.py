@@ -8,7 +8,7 @@ from v3core.jobs import control
 from v3core.jobs.lifecycle import ENDED, Status
 from v3core.store.database import Database
 from v3core.store.run_row import RunRow
-from v3core.ui.clicks import ACTOR, confirm
+from v3core.ui.clicks import ACTOR, confirm, dialog
 from v3core.ui.notices import notify
 from v3core.ui.run_picker import compare_link
 from v3core.ui.status import counted
@@ -61,7 +61,7 @@ def describe(group: list[RunRow]) -> str:
     return f"{counted(len(group), 'run')}: {', '.join(parts)}"
 
 
-@st.dialog("Stop the experiment?", icon=":material/stop_circle:")
+@dialog("Stop the experiment?", icon=":material/stop_circle:")
 def _confirm_stop(database: Database, name: str, count: int) -> None:
     st.markdown(
         f"Stop {counted(count, 'run')} of **{plain(name)}**? Training runs write a checkpoint first; all of them can "

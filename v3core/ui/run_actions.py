@@ -14,7 +14,7 @@ from v3core.store.database import Database
 from v3core.store.history import CheckpointRow
 from v3core.store.run_row import RunRow
 from v3core.store.runs import UnknownRunError
-from v3core.ui.clicks import ACTOR, ask_to_take_over, confirm, or_notice
+from v3core.ui.clicks import ACTOR, ask_to_take_over, confirm, dialog, or_notice
 from v3core.ui.status import counted
 from v3core.ui.text import md, plain, unseen
 
@@ -133,7 +133,7 @@ def _do(database: Database, run_id: str, kind: str, place: str) -> None:
         control.ask(database, run_id, ACTOR, kind=kind)
 
 
-@st.dialog("Delete this run?", icon=":material/delete:")
+@dialog("Delete this run?", icon=":material/delete:")
 def _confirm_delete(database: Database, run: RunRow) -> None:
     st.markdown(
         md(

@@ -13,6 +13,7 @@ and says so.
 
 import functools
 import logging
+from dataclasses import replace
 from typing import Any
 
 import streamlit
@@ -86,13 +87,22 @@ def _when_it_is_merged(go_on: Any, requests: Any, new: RerunData) -> bool:
         and (new.is_auto_rerun or new.page_script_hash != waits.page_script_hash)
     ):
         return True  # the whole page is about to be drawn
-    return bool(go_on(new))
+    is_accepted = bool(go_on(new))
+    merged = requests._rerun_data
+    if waits is not None and not waits.is_auto_rerun and merged.is_auto_rerun:
+        requests._rerun_data = replace(merged, is_auto_rerun=False)  # Streamlit takes a click for the tick after it
+    return is_accepted
 
 
 def _when_it_would_run(go_on: Any, runner: Any, data: RerunData) -> None:
     """On the script's thread, after the previous run has ended: the page cannot be switched meanwhile."""
     if data.fragment_id_queue and data.page_script_hash != _current_page(runner):
         return
+    if data.is_auto_rerun:
+        parts = [part for part in data.fragment_id_queue if not ticks.rests_for_dialog(runner._session_id, part)]
+        if not parts:
+            return  # the tick arrived before the dialog opened
+        data = replace(data, fragment_id_queue=parts)
     handle_errors()
     go_on(data)
 

@@ -40,6 +40,8 @@ class _Part:
     rests_until: float = 0.0
     ages_at: float = field(default=float("inf"))
     """When a text on it becomes outdated, such as `3 minutes ago`."""
+    has_dialog: bool = False
+    """Whether it has opened a dialog. The dialog would lose its buttons if the part was drawn without it."""
 
 
 _lock = threading.Lock()
@@ -73,6 +75,20 @@ def draw_again_in(seconds: float) -> None:
         part.ages_at = min(part.ages_at, time.monotonic() + seconds)
 
 
+def rest_for_dialog() -> None:
+    """What is being drawn opens a dialog, and rests until the dialog is closed, which draws it again."""
+    part = _drawn_now.get()
+    if part is not None:
+        part.has_dialog = True
+
+
+def rests_for_dialog(session_id: str, fragment_id: str) -> bool:
+    """Whether a part must not be drawn because of the dialog that it has opened."""
+    with _lock:
+        part = _parts.get((session_id, fragment_id))
+    return part is not None and part.has_dialog
+
+
 def is_due(session_id: str, fragment_id: str) -> bool:
     """Whether a part must be redrawn; fast and thread-safe. True for an unknown part."""
     with _lock:
@@ -80,7 +96,7 @@ def is_due(session_id: str, fragment_id: str) -> bool:
     if part is None:
         return True
     now = time.monotonic()
-    if part.is_drawing or now < part.rests_until:
+    if part.is_drawing or part.has_dialog or now < part.rests_until:
         return False
     if now >= part.ages_at or os.environ.get(VARIABLE):
         return True

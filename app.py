@@ -1,4 +1,4 @@
-"""Home: every run at a glance, and the way to start one."""
+"""Home: all runs at a glance, and links to start one."""
 
 import streamlit as st
 

@@ -1,4 +1,4 @@
-"""The dashboard as the server runs it: app.py and its pages, behind a check of the name that a browser asks for."""
+"""The dashboard as run by the server: app.py and its pages, behind a check of the host name."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

@@ -1,4 +1,4 @@
-"""Compare: several runs over the same axis, the phases of each, and what each phase was like."""
+"""Compare: overlays several runs, with the phases of each and statistics of each phase."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Launch: choose what to train, see what the curriculum will do, start it."""
+"""Launch: choose what to train, preview the curriculum, start it."""
 
 from typing import cast
 from uuid import uuid4

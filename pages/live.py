@@ -1,4 +1,4 @@
-"""Live: one run as it trains; its phases can be moved while they lie ahead."""
+"""Live: one run as it trains; future phase boundaries can be moved."""
 
 import streamlit as st
 

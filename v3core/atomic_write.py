@@ -1,4 +1,4 @@
-"""Writing under another name and renaming, so that a file or a folder appears whole or not at all."""
+"""Writing under another name and renaming, so that a file or a folder is written completely or not at all."""
 
 import os
 import secrets
@@ -12,7 +12,7 @@ from v3core.errors import V3Error
 
 @contextmanager
 def replacing(target: Path, *, durable: bool = False) -> Iterator[Path]:
-    """A file to write that takes the place of `target` at the end; an exception leaves `target` as it was.
+    """A file to write that replaces `target` at the end; an exception leaves `target` unchanged.
 
     Args:
         target: in a folder that exists.

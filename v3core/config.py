@@ -190,7 +190,7 @@ class RunConfig(_Frozen):
 
     @property
     def environment(self) -> EnvironmentSetup:
-        """What the run trains on where no phase says otherwise."""
+        """The environment of phases that do not set one."""
         return EnvironmentSetup(self.env, self.env_args, self.wrappers, self.view)
 
     @model_validator(mode="after")
@@ -219,7 +219,7 @@ def check_name(of: str, name: str) -> None:
 def chosen_environment(
     env: str, recipe: Recipe, args: Mapping[str, EnvArg] | None = None, wrappers: Sequence[str] = ()
 ) -> EnvironmentSetup:
-    """An environment as its recipe has it, with the arguments and wrappers that were chosen in its place."""
+    """An environment with the arguments and wrappers of its recipe, overridden by the chosen ones."""
     return EnvironmentSetup(env, {**recipe.env_args, **(args or {})}, tuple(wrappers) or recipe.wrappers)
 
 
@@ -278,7 +278,7 @@ def build_run_config(
 
 
 def _check_network_is_free(curriculum: Curriculum, overrides: dict[str, Override]) -> None:
-    """Refuse to change what the curriculum itself decides of the network.
+    """Refuse to change network settings that the curriculum sets.
 
     Raises:
         V3Error: naming the setting.
@@ -294,7 +294,7 @@ def _check_network_is_free(curriculum: Curriculum, overrides: dict[str, Override
 
 
 def _built(sizes: PolicyConfig, architecture: Architecture | None) -> PolicyConfig:
-    """The recipe's network with what the curriculum's preset is about put in its place."""
+    """The recipe's network with the settings of the curriculum."""
     if architecture is None:
         return sizes
     changes: dict[str, Any] = architecture.model_dump(include={"experts", "shared_experts", "graph"}, exclude_none=True)

@@ -1,4 +1,4 @@
-"""What is missing on this machine, and how to get it."""
+"""Checks of this machine, and how to fix what is missing."""
 
 import importlib.metadata
 import os

@@ -1,4 +1,4 @@
-"""What `doctor --env` says of an environment."""
+"""The report of `doctor --env` on an environment."""
 
 import json
 from dataclasses import asdict

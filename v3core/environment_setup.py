@@ -188,7 +188,7 @@ def _literal(node: ast.expr) -> Any:
 
 
 def _checked_args(value: Any, error: type[Exception] = ValueError) -> dict[str, EnvArg]:
-    """Arguments that are what they may be, or a sentence."""
+    """Validated arguments."""
     if not isinstance(value, Mapping):
         raise error("The environment's arguments are not a mapping; write them as in env_args: {size: 8}.")
     if len(value) > MOST_ARGUMENTS:
@@ -271,7 +271,7 @@ class EnvironmentSetup:
 
     @property
     def imports(self) -> tuple[str, ...]:
-        """What it names that imports code: an id of the form `module:Env-v0`, wrappers of the form `module:Class`."""
+        """Its parts that import code: an id of the form `module:Env-v0`, wrappers of the form `module:Class`."""
         environment = (self.env_id,) if ":" in self.env_id else ()
         return environment + tuple(text for text in self.wrappers if parse_wrapper(text).imports)
 

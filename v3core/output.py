@@ -57,7 +57,7 @@ def prepare() -> None:
 
 @contextmanager
 def own_output() -> Iterator[None]:
-    """While this lasts, only `echo` writes to standard output: native code and other processes do not, either."""
+    """In this context only `echo` writes to standard output; native code and other processes do not either."""
     global _said
     before = (_said, sys.stdout, sys.stderr)
     saved = _real_output(sys.stdout)

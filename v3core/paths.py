@@ -1,4 +1,4 @@
-"""Where V3 Lab's own files and its data are: in a checkout, and in a package that pip installed."""
+"""The paths of V3 Lab's own files and its data, in a checkout and installed with pip."""
 
 import os
 from pathlib import Path

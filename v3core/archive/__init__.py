@@ -1,4 +1,4 @@
-"""A run in one file: written whole, checked before anything is taken from it, imported whole or not at all."""
+"""A run in one file: written in full, checked before anything is read from it, imported completely or not at all."""
 
 from v3core.archive.importing import import_archive
 from v3core.archive.writing import write_archive

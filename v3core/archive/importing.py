@@ -1,4 +1,4 @@
-"""Taking a run out of an archive: all of it or nothing, also when the process is killed."""
+"""Importing a run from an archive: completely or not at all, even if the process is killed."""
 
 import shutil
 import uuid

@@ -1,4 +1,4 @@
-"""Looking into an archive that anyone may have made: nothing in it is believed before it is checked.
+"""Reading an untrusted archive: nothing in it is used before it is checked.
 
 No member is unpacked beyond what it and the manifest declare, nothing is held in memory but a piece at a time, and
 nothing in it is run.
@@ -125,7 +125,7 @@ class ArchiveReader:
             yield rest
 
     def json(self, text: bytes, name: str) -> Any:
-        """What a member or a row of it says."""
+        """Parse a member or a row of it as JSON."""
         try:
             return json.loads(text, parse_constant=_no_constant)
         except (ValueError, RecursionError):
@@ -189,7 +189,7 @@ class ArchiveReader:
             return self.refuse(f"its manifest is invalid: {place}: {first['msg'].lower()}")  # type: ignore[no-any-return]
 
     def _checked_members(self) -> dict[str, Member]:
-        """What the manifest says must be what the directory says."""
+        """Check that the manifest and the ZIP directory agree."""
         members = {member.name: member for member in self.manifest.members}
         if len(members) != len(self.manifest.members):
             self.refuse("its manifest names a member twice")
@@ -214,7 +214,7 @@ class ArchiveReader:
 
 
 def _in_one_line(problem: str) -> str:
-    """Without what an archive may have in it to write over the screen, or to fill it."""
+    """One line of bounded length without control characters, which an archive might contain."""
     shown = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in problem[:MOST_SHOWN])
     return shown if len(problem) <= MOST_SHOWN else f"{shown}…"
 
@@ -224,7 +224,7 @@ def _no_constant(name: str) -> None:
 
 
 def _need_file(source: Path) -> None:
-    """Refuse what is no file or may not be read; a device may never end, and a pipe never begin."""
+    """Refuse anything but a readable file: reading a device or a pipe might never end."""
     try:
         mode = source.stat().st_mode
         if stat.S_ISREG(mode):

@@ -1,4 +1,4 @@
-"""Several runs over each other, each with its own phases."""
+"""Overlays of several runs, each with its own phases."""
 
 from collections.abc import Sequence
 

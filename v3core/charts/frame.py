@@ -1,4 +1,4 @@
-"""What every chart over episodes shares: axis, phase bands, boundaries, the present, hover, and words for it all.
+"""What all charts over episodes share: axis, phase bands, boundaries, the present, hover texts and descriptions.
 
 Figures leave text, grid and paper without a colour: the browser fills them from the page's theme
 (`v3core/ui/live_chart.js`). `layout.meta` carries what plotly has no place for: `alt`, `bands`, `boundaries`.

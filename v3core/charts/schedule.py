@@ -37,7 +37,7 @@ StepsAt = Callable[[float], float]
 
 
 def knobs_in_use(curriculum: Curriculum, base: BaseValues) -> list[str]:
-    """The knobs worth drawing: temperature, learning rate, what a phase sets, and coefficients that are not 0."""
+    """The knobs to draw: temperature, learning rate, those that a phase sets, and coefficients that are not 0."""
     return [
         knob
         for knob in KNOBS

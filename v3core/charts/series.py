@@ -88,7 +88,7 @@ class RunSeries:
 
     @property
     def completed(self) -> int:
-        """The newest episode's number; 0 before the first."""
+        """The last episode's number; 0 before the first."""
         return int(self.curve.episode[-1]) if len(self) else 0
 
     @property
@@ -102,7 +102,7 @@ class RunSeries:
         return max(self.total, self.completed, 1)
 
     def newest(self, metric: str) -> float:
-        """A metric in the newest episode; NaN before the first."""
+        """A metric in the last episode; NaN before the first."""
         return float(self.curve.summary(metric).last[-1]) if len(self) else math.nan
 
     def has(self, *metrics: str) -> bool:

@@ -1,4 +1,4 @@
-"""`python -m v3core …`: all that the browser can do, without a browser. One module for each group of commands.
+"""`python -m v3core …`: everything that the pages can do, without a browser. One module per group of commands.
 
 Exit code 0, or non-zero with one sentence on stderr.
 """

@@ -1,4 +1,4 @@
-"""What the groups of commands share: the database, one run by its id, options that several take."""
+"""Shared by the groups of commands: the database, a run by its id, common options."""
 
 import json
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""Looking: at the runs, at one of them, its log, its policy and its environment."""
+"""Inspecting: the list of runs, one run, its log, its policy and its environment."""
 
 import statistics
 from pathlib import Path

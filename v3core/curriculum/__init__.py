@@ -1,4 +1,4 @@
-"""Curricula: which settings hold when. Pure functions and files; no torch, no database."""
+"""Curricula: which settings apply when. Pure functions and files; no torch, no database."""
 
 from v3core.curriculum.edit import check_edit as check_edit
 from v3core.curriculum.edit import renamed as renamed

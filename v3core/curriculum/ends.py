@@ -1,4 +1,4 @@
-"""A phase's end as a person types it: `1000`, `step 50000`, `return ≥ 450 (100) after 200 within 1500`."""
+"""The end of a phase as typed by a user: `1000`, `step 50000`, `return ≥ 450 (100) after 200 within 1500`."""
 
 import re
 
@@ -38,7 +38,7 @@ def format_end(until: Until | None) -> str:
 
 
 def parse_end(text: str) -> Until | None:
-    """What a person typed as the end of a phase; None for nothing.
+    """Parse the typed end of a phase; None for an empty text.
 
     Raises:
         V3Error: if it cannot be read, or ends the phase where none can end.

@@ -1,4 +1,4 @@
-"""What a curriculum is: an ordered list of phases, each the sole owner of its settings."""
+"""The model of a curriculum: an ordered list of phases, each with its own settings."""
 
 import math
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""How far a run is, and when its phase is over. Pure functions."""
+"""The progress of a run, and when its phase ends. Pure functions."""
 
 from bisect import bisect_right
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from v3core.curriculum.model import Curriculum, Phase
 
 @dataclass(frozen=True)
 class PhaseStart:
-    """Where a phase really began."""
+    """The actual start of a phase."""
 
     episode: int
     """Complete episodes of the run."""
@@ -32,7 +32,7 @@ class Progress:
     derived from the ends that the curriculum plans in episodes."""
 
     def next_phase(self) -> "Progress":
-        """The same place with the next phase begun there."""
+        """The same progress with the next phase started."""
         return replace(self, starts=(*self.starts, PhaseStart(self.episode, self.step)))
 
 

@@ -13,7 +13,7 @@ from v3core.environment_setup import EnvArg
 
 @dataclass(frozen=True, kw_only=True)
 class BaseValues(KnobValues):
-    """What a run uses where no phase says otherwise, and what `{times: …}` multiplies. From the recipe."""
+    """The recipe's values, used where no phase sets one, and multiplied by `{times: …}`."""
 
     routing: Routing = "softmax"
     top_k: int = 2

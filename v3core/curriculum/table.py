@@ -46,7 +46,7 @@ class PhaseRow(_KnobTexts):  # type: ignore[misc]  # its fields follow from the 
 
 @dataclass(frozen=True)
 class Checked:
-    """What came of a table: a curriculum, or the problem of each row that is wrong."""
+    """The result of parsing a table: a curriculum, or the error of each invalid row."""
 
     curriculum: Curriculum | None
     problems: dict[int, str] = field(default_factory=dict)

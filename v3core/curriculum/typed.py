@@ -1,4 +1,4 @@
-"""A phase's value as a person types it: `0.5`, `×0.5`, `1 → 0.5`, `1 → 0.5 cosine over 300`, or nothing to inherit."""
+"""The value of a setting as typed: `0.5`, `×0.5`, `1 → 0.5`, `1 → 0.5 cosine over 300`, or nothing to inherit."""
 
 import re
 
@@ -42,7 +42,7 @@ def describe_architecture(policy: Architecture) -> str:
 
 
 def parse_value(text: str, knob: str) -> Value | None:
-    """What a person typed for a knob.
+    """Parse the typed value of a knob.
 
     Raises:
         V3Error: if it cannot be read, or is out of the knob's range.

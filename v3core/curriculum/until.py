@@ -66,7 +66,7 @@ class Until(Frozen):
 
     @property
     def threshold(self) -> float:
-        """What a trigger's mean is compared with; NaN for other ends."""
+        """The threshold of a trigger; NaN for other ends."""
         level = self.at_least if self.at_least is not None else self.at_most
         return float("nan") if level is None else level
 

@@ -1,4 +1,4 @@
-"""Which actions an environment takes, and the masks that say which of them it allows at the moment."""
+"""The actions of an environment, and the masks of those that are currently allowed."""
 
 from collections.abc import Callable
 from typing import Any

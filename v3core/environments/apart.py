@@ -134,7 +134,7 @@ def _ending(code: int) -> str:
 
 
 def _end(process: "subprocess.Popen[str]") -> None:
-    """End the process and what it started."""
+    """Terminate the process and its children."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()

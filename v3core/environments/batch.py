@@ -37,7 +37,7 @@ from v3core.interruption import Interrupted, never, raise_if
 
 
 class EnvironmentFailureError(V3Error):
-    """An environment raised, or gave what is not of its spaces, while it was being trained on."""
+    """An environment raised during training, or returned something outside its spaces."""
 
 
 class ReplayError(V3Error):
@@ -46,7 +46,7 @@ class ReplayError(V3Error):
 
 @dataclass(frozen=True)
 class Steps:
-    """What came of one step of every environment, [count] each."""
+    """The results of one step of every environment, [count] each."""
 
     rewards: NDArray[np.float64]
     terminated: NDArray[np.bool_]
@@ -199,7 +199,7 @@ class EnvironmentBatch:
         return Steps(self._rewards, self._terminated, self._truncated, finals, successes)
 
     def close(self) -> None:
-        """Release what the environments hold. What they raise then no longer matters to a run."""
+        """Close the environments; their exceptions are ignored."""
         for env in self._envs:
             try:
                 env.close()
@@ -266,7 +266,7 @@ class EnvironmentBatch:
             raise ReplayError("a replayed episode diverged")
 
     def _success(self, info: dict[str, Any], terminated: bool, reward: float) -> bool | None:
-        """What the environment says; MiniGrid rewards success alone, and says nothing else."""
+        """The success reported by the environment; MiniGrid only rewards success and does not report it."""
         success, odd = success_of(info)
         self.odd_success = self.odd_success or odd
         if success is None and self._says_success:

@@ -1,4 +1,4 @@
-"""What of an environment the policy sees and obeys, its state graph and its actions, for people and for programs."""
+"""What the policy sees and obeys of an environment, its state graph and its actions, as text and as data."""
 
 from collections.abc import Collection
 from typing import Any

@@ -64,12 +64,12 @@ class Report:
 
 
 class _EnoughError(Exception):
-    """The time for it is up."""
+    """The time limit of the check has passed."""
 
 
 @dataclass
 class _Watch:
-    """Says what is called next, and when it has been enough."""
+    """Reports each call of the environment's code, and enforces the time limit."""
 
     say: Callable[[str], None]
     until: float
@@ -240,7 +240,7 @@ def _action(env: gymnasium.Env[Any, Any], info: dict[str, Any], random: np.rando
 
 
 def _repeats(first: list[bytes], again: list[bytes], other: list[bytes]) -> Iterator[str]:
-    """What does not come out the same from the same seed and the same actions."""
+    """Differences between episodes with the same seed and the same actions."""
     for played, who in ((other, "of two copies"), (again, "one after the other")):
         if played == first:
             continue

@@ -19,7 +19,7 @@ SUCCESS_KEYS = ("is_success", "success")
 
 
 class Misbehaviour(ValueError):
-    """A call returned what it must not: a clause that names the call, what came and what must come."""
+    """A call returned something invalid: a clause that names the call, the result and what is required."""
 
 
 def reset_result(result: Any) -> tuple[Any, dict[str, Any]]:
@@ -93,7 +93,7 @@ def truth_of(value: Any, name: str) -> bool:
 
 
 def success_of(info: Mapping[str, Any]) -> tuple[bool | None, str | None]:
-    """Whether `info` at an episode's end says that it was a success, and what else it says.
+    """The success in `info` at an episode's end, and a sentence if it is invalid.
 
     Only true and false count, and the numbers 0 and 1: a score of 0.1, NaN or a text is neither.
 
@@ -148,7 +148,7 @@ def _plain(value: Any) -> Any:
 
 
 def described(value: Any) -> str:
-    """What a value is, in a few words."""
+    """A short description of a value."""
     if isinstance(value, tuple | list):
         return f"{len(value)} values" if len(value) != 1 else "1 value"
     if isinstance(value, np.ndarray):

@@ -1,4 +1,4 @@
-"""The state graph of a space of observations, or one that a user registers: its nodes, and which see each other."""
+"""The state graph of an observation space, or a registered one: its nodes, and which see each other."""
 
 import math
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""Making environments, in their wrappers and with the observations that the policy takes; or a sentence why not."""
+"""Creating environments, with their wrappers and with observations that the policy supports."""
 
 import importlib
 import inspect

@@ -1,4 +1,4 @@
-"""Which environments there are, and whether the policy can take one, or all that a run and its phases name."""
+"""The available environments, and whether the policy supports one, or all environments of a run and its phases."""
 
 import re
 from collections.abc import Collection
@@ -98,7 +98,7 @@ def spec_of(setup: EnvironmentSetup, made: gymnasium.Env[Any, Any]) -> Environme
 
 
 def _check_id(env_id: str) -> None:
-    """Refuse what the registry does not hold; an id with a module is known only once that is imported."""
+    """Refuse unregistered ids; an id with a module is registered only after its import."""
     if not env_id.strip():
         raise V3Error("No environment given; give an id such as CartPole-v1.")
     if ":" in env_id:
@@ -143,7 +143,7 @@ def _register_minigrid() -> None:
 
 
 def imports_of(run: EnvironmentSetup, curricula: Collection[Curriculum]) -> set[str]:
-    """What a run and its phases name that imports code, under any of its curricula."""
+    """The names in a run and all its curricula that import code."""
     named = {name for curriculum in curricula for setup in setups_of(run, curriculum) for name in setup.imports}
     return {*run.imports, *named}
 

@@ -1,4 +1,4 @@
-"""How long runs will take, going by how long earlier ones took: measured, never guessed."""
+"""Estimates of how long runs will take, from the measured times of earlier ones."""
 
 import heapq
 import statistics

@@ -1,4 +1,4 @@
-"""What the loads of experts, their mean gate weights, say of how they share the work."""
+"""Statistics of expert loads (mean gate weights): how the experts share the work."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray

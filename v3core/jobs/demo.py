@@ -1,4 +1,4 @@
-"""The demo: the same policy, environment and seed, once with a curriculum of the routing and once without."""
+"""The demo: the same policy, environment and seed, once with a routing curriculum and once without."""
 
 import re
 from collections.abc import Sequence

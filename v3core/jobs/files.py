@@ -1,4 +1,4 @@
-"""Where a run's files lie: `runs/<id>/` in the data folder."""
+"""The paths of a run's files: `runs/<id>/` in the data folder."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ def run_folder(run_id: str, folder: Path | None = None) -> Path:
 
 
 def log_file(run_id: str, folder: Path | None = None) -> Path:
-    """What the run's worker printed."""
+    """The log of the run's worker."""
     return run_folder(run_id, folder) / "worker.log"
 
 

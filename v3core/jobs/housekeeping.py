@@ -134,7 +134,7 @@ def _is_dead(run: RunRow) -> bool:
 
 
 def compact(database: Database) -> tuple[int, int]:
-    """Give the space of deleted rows back to the disk; returns the bytes of the database before and after.
+    """Reclaim the disk space of deleted rows; returns the bytes of the database before and after.
 
     Raises:
         V3Error: if a run trains, which would have to wait, or there is not enough space for the copy that SQLite makes.

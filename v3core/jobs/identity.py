@@ -1,4 +1,4 @@
-"""Which process a run belongs to, and whether that very process is still there."""
+"""Which process a run belongs to, and whether exactly that process is still alive."""
 
 import hashlib
 import os
@@ -114,7 +114,7 @@ def of_pid(pid: int) -> ProcessIdentity:
 
 
 def process_of(run: RunRow) -> ProcessIdentity:
-    """The process that a run says it belongs to."""
+    """The process identity in the run's row."""
     return ProcessIdentity(
         run.host or "", run.boot_id or "", run.pid, run.pid_started, run.machine or "", run.pid_namespace or ""
     )

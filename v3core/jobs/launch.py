@@ -99,7 +99,7 @@ class Launch:
 
 
 def capture(config: RunConfig) -> Launch:
-    """What a run needs that is launched by this process, now."""
+    """The launch environment of this process."""
     named = _named(os.environ)
     variables = {name: value for name, value in os.environ.items() if _matters(name, named) and name != "PYTHONPATH"}
     for name in _FOLDERS & variables.keys():

@@ -102,7 +102,7 @@ def requested_slots() -> int | None:
 
 
 def parse_slots(text: str) -> int | None:
-    """What a person gives as the limit: a number, or `auto` for as many as there are cores, which is None.
+    """Parse a limit: a number, or `auto` for one per core, which is None.
 
     Raises:
         V3Error: if it is neither.

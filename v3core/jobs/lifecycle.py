@@ -1,4 +1,4 @@
-"""The states of a run and the one table of moves between them. Nothing else decides a run's status."""
+"""The statuses of a run and the table of transitions between them, the only place where they are defined."""
 
 import os
 from collections.abc import Collection, Mapping

@@ -1,4 +1,4 @@
-"""Whether the system killed a process for memory, which Linux shows only as a count."""
+"""Whether the system killed a process because memory ran out, which Linux reports only as a count."""
 
 import math
 import time

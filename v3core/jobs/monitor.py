@@ -183,7 +183,7 @@ def _say(sentence: str) -> None:
 
 
 def _explain(run: RunRow, death: _Death) -> tuple[Status, str]:
-    """What a worker that could not say so itself has ended with, and why."""
+    """The status and the reason of a worker that died without recording them."""
     peak = f"{death.peak_bytes / _GIB:.1f} of {psutil.virtual_memory().total / _GIB:.0f} GiB"
     number = -death.code
     if death.memory_ran_out and number == signal.SIGKILL:

@@ -1,4 +1,4 @@
-"""Telling V3_WEBHOOK_URL of runs that have ended, at least once each."""
+"""Notifying V3_WEBHOOK_URL of runs that have ended, at least once each."""
 
 import math
 import threading
@@ -43,7 +43,7 @@ def call_webhooks(database: Database) -> int:
         return 0
     with database.read() as tx:
         due = notices_due(tx, NOTIFIED, now=datetime.now(UTC))
-    return sum(_tell(database, run_id, target, mistake) for run_id in due)
+    return sum(_send(database, run_id, target, mistake) for run_id in due)
 
 
 class WebhookCaller:
@@ -95,7 +95,7 @@ def notice(run: RunRow) -> dict[str, Any]:
     }
 
 
-def _tell(database: Database, run_id: str, target: Webhook | None, mistake: str | None) -> bool:
+def _send(database: Database, run_id: str, target: Webhook | None, mistake: str | None) -> bool:
     message = f"Calling {target.shown}." if target else "Checking V3_WEBHOOK_URL."
     with database.write() as tx:
         run = claim_notice(tx, run_id, NOTIFIED, message=message, now=datetime.now(UTC))

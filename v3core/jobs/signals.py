@@ -1,4 +1,4 @@
-"""Turning a request of the system to end into a graceful stop."""
+"""Turning termination signals into a graceful stop."""
 
 import signal
 import threading
@@ -38,7 +38,7 @@ class StopRequest:
 
 @contextmanager
 def stop_on_signals() -> Iterator[StopRequest]:
-    """While this lasts, SIGINT, SIGTERM and SIGHUP only set a flag. Does nothing outside the main thread."""
+    """In this context, SIGINT, SIGTERM and SIGHUP only set a flag. Does nothing outside the main thread."""
     request = StopRequest()
     if threading.current_thread() is not threading.main_thread():
         yield request

@@ -1,4 +1,4 @@
-"""Bringing what the store says in line with the processes that are really there."""
+"""Reconciling the statuses in the store with the actual processes."""
 
 import signal
 import time

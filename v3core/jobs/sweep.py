@@ -1,4 +1,4 @@
-"""Many runs that are started together: their seeds as a person types them, and a name for the group."""
+"""Many runs that are started together: their seeds as typed, and a name for the group."""
 
 import re
 from collections.abc import Collection, Sequence

@@ -42,7 +42,7 @@ IMPORT_PROMISE_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class End:
-    """How a run ended, as its worker sees it."""
+    """The end of a run, as recorded by its worker."""
 
     status: Status
     reason: str | None = None
@@ -182,7 +182,7 @@ def train_run(
 
 @dataclass(frozen=True)
 class _Kept:
-    """What a checkpoint says of the records that belong to it."""
+    """The position of a checkpoint within the records."""
 
     file: CheckpointRow
     starts: tuple[PhaseStart, ...]
@@ -193,7 +193,7 @@ class _Kept:
 
 @dataclass(frozen=True)
 class _Start:
-    """A run set to training, and what it continues from."""
+    """A run that starts to train, with the checkpoint it continues from."""
 
     run: RunRow
     curriculum: Curriculum

@@ -1,4 +1,4 @@
-"""The policy, end to end differentiable: state graph → GAT → scene embedding → router → experts → action."""
+"""The policy, differentiable end to end: state graph → GAT → scene embedding → router → experts → action."""
 
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -33,7 +33,7 @@ class Gating:
 
 
 class PolicyOutput(NamedTuple):
-    """What the policy says of a batch of observations."""
+    """The outputs of the policy for a batch of observations."""
 
     outputs: Tensor
     """Parameters of the action distribution [batch, outputs]: the experts' outputs weighted by their gates."""

@@ -1,4 +1,4 @@
-"""Many rows at once, straight to the driver and from it: tuples, without a dictionary per row.
+"""Bulk inserts and reads, directly through the driver: tuples, without a dictionary per row.
 
 Recording and exporting spend most of their time here (`benchmarks/recorder.py`, `benchmarks/export.py`).
 """

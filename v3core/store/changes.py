@@ -1,4 +1,4 @@
-"""Whether anything was committed since the last look, and what a page depends on, as values to compare."""
+"""Whether anything was committed since the last poll, and the dependencies of pages as comparable values."""
 
 from collections.abc import Hashable
 
@@ -43,7 +43,7 @@ class Probe:
                 raise
 
     def close(self) -> None:
-        """Give the connection back."""
+        """Return the connection."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None

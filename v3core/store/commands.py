@@ -92,7 +92,7 @@ class CommandRow:
         return self.applied_at is None and self.rejected_reason is None
 
     def describe(self) -> str:
-        """What came of it, in words."""
+        """Its outcome as text."""
         if self.rejected_reason is not None:
             return f"rejected: {self.rejected_reason}"
         if self.applied_at is not None:

@@ -1,4 +1,4 @@
-"""Reading a run as a curve: as many points as a chart is wide, at the cost of these points, however long the run."""
+"""Reading a run as a curve: as many points as a chart is wide, at a cost that does not depend on the run's length."""
 
 from collections.abc import Sequence
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""An open database: its transactions, in which every failure is one sentence."""
+"""An open database: its transactions, in which every failure becomes a V3Error."""
 
 import shutil
 from collections.abc import Iterator

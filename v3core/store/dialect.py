@@ -1,4 +1,4 @@
-"""All that differs between SQLite and PostgreSQL, and what their failures mean in plain words."""
+"""All differences between SQLite and PostgreSQL, and explanations of their errors."""
 
 import os
 import sqlite3
@@ -212,7 +212,7 @@ def compact(writer: Engine) -> None:
 
 
 def stored_bytes(url: URL, tx: Connection) -> int:
-    """What the database takes on the disk, free space included."""
+    """The size of the database on disk, including free space."""
     if tx.dialect.name == "postgresql":
         return database_bytes(tx)
     files = (Path(f"{url.database}{suffix}") for suffix in ("", "-wal"))

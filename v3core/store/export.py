@@ -1,4 +1,4 @@
-"""What is recorded of runs, in files for other programs: full precision, never sampled, in bounded memory.
+"""Exporting the records of runs to files: full precision, never sampled, in bounded memory.
 
 CSV, Parquet and JSON, written row by row.
 """

@@ -1,4 +1,4 @@
-"""Rows of runs that no list shows, because not all of their rows are there: being imported or deleted."""
+"""Rows of hidden runs, which are being imported or deleted and therefore incomplete."""
 
 from collections.abc import Collection, Sequence
 from typing import Any

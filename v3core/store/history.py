@@ -1,4 +1,4 @@
-"""What is recorded of a run, row by row: phase changes, checkpoints, evaluations, events, and a single episode."""
+"""The records of a run, row by row: phase changes, checkpoints, evaluations, events, and a single episode."""
 
 import math
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ IMPORT = "import"
 
 @dataclass(frozen=True)
 class PhaseChangeRow:
-    """When a phase really began."""
+    """The actual start of a phase."""
 
     phase: int
     """Index of the phase, from 0."""

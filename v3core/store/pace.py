@@ -1,4 +1,4 @@
-"""The newest returns of a run and how fast it trains: kept meanwhile, so that no page has to compute them."""
+"""The latest returns of a run and its speed, kept while it trains so that no page has to compute them."""
 
 from bisect import bisect_right
 from collections import deque

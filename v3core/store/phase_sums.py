@@ -1,4 +1,4 @@
-"""What each phase of a run was like: exact numbers of all its episodes, read on by cursor."""
+"""Statistics of each phase of a run: exact, over all its episodes, updated by cursor."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -105,7 +105,7 @@ class PhaseSums:
         return [split.mean for metric, split in self.means.items() if metric.startswith("load_")]
 
     def followed_by(self, newer: "PhaseSums") -> "PhaseSums":
-        """Both as one; `newer` was read from where this ended."""
+        """Both merged; `newer` was read from where this ended."""
         return PhaseSums(
             self.phase,
             self.first_episode,

@@ -24,7 +24,7 @@ CLAIM_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class EndRow:
-    """An end that a run came to by itself."""
+    """The end of a run that was not requested."""
 
     event: int
     """Its place in the history of all runs."""

@@ -31,7 +31,7 @@ _OF_THE_DATABASE = {"id", "run_id"}
 
 
 class Kind(Enum):
-    """What the values of a column are; each column may also be null where its table allows it."""
+    """The type of a column's values; columns may also be null if the table allows it."""
 
     INTEGER = "integer"
     FLOAT = "float"

@@ -1,4 +1,4 @@
-"""Rows of the table `runs`: making, finding, changing and deleting them; and how many may train on each machine."""
+"""Rows of the table `runs`: creating, finding, changing and deleting them; and the slots of each machine."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import fields
@@ -92,7 +92,7 @@ def get_run(source: Database | Transaction, run_id: str, *, for_update: bool = F
 
 
 def stored_status(tx: Transaction, run_id: str) -> Any:
-    """What the run's row has as its status, whatever that is."""
+    """The status in the run's row, valid or not."""
     return tx.execute(select(runs.c.status).where(runs.c.id == run_id)).scalar_one_or_none()
 
 

@@ -1,4 +1,4 @@
-"""SQLite's file as a file: a copy before its tables are changed, what is damaged in it, and setting it aside."""
+"""The SQLite database as a file: a copy before a migration, checks for damage, and setting it aside."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""Writing a run's episodes while it trains, and taking it back to a checkpoint.
+"""Writing a run's episodes while it trains, and truncating them to a checkpoint.
 
 A separate thread writes, so that training never waits for the disk.
 """
@@ -192,7 +192,7 @@ class EpisodeWriter:
             self._returns = recent_returns(tx, self._run_id)
 
     def skip(self, seconds: float) -> None:
-        """The run was paused for so long: that says nothing of how fast it trains."""
+        """The run was paused for this long, which does not count for its speed."""
         with self._changed:
             self._pace.skip(seconds)
 

@@ -1,4 +1,4 @@
-"""What computes the network, eager torch or another, and the samples that it learns from."""
+"""The interface of compute backends, such as eager torch, and the samples that they learn from."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -46,7 +46,7 @@ class Backend(Protocol):
     """The compute backend: it has the parameters, the current routing and the distribution of actions."""
 
     def act(self, observations: Tensor, noise: Tensor | None) -> PolicyOutput:
-        """What the policy says of observations [batch, size] under routing noise [batch, columns]."""
+        """The outputs of the policy for observations [batch, size] with routing noise [batch, columns]."""
         ...
 
     def values(self, observations: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""The network as torch's eager mode computes it: acting, and gradient steps by autograd. The reference."""
+"""The backend with torch's eager mode: acting, and gradient steps by autograd. The reference."""
 
 from collections.abc import Mapping
 
@@ -29,7 +29,7 @@ class EagerBackend:
         self.policy, self.parameters, self.optimizer = policy, parameters, optimizer
 
     def act(self, observations: Tensor, noise: Tensor | None) -> PolicyOutput:
-        """What the policy says of observations [batch, size] under routing noise [batch, columns]."""
+        """The outputs of the policy for observations [batch, size] with routing noise [batch, columns]."""
         output: PolicyOutput = self.policy(observations, noise)
         return output
 

@@ -1,4 +1,4 @@
-"""Evaluation: episodes apart from training, without routing noise or learning, on seeds kept for it."""
+"""Evaluation: episodes separate from training, without routing noise or learning, on reserved seeds."""
 
 from collections.abc import Callable
 

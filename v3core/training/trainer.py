@@ -44,7 +44,7 @@ FAILURES_IN_A_ROW = 3
 
 
 class Outcome(StrEnum):
-    """How training ended, if it did not fail."""
+    """The end of training, if it did not fail."""
 
     COMPLETED = "completed"
     STOPPED = "stopped"
@@ -92,7 +92,7 @@ def train(
 
 @dataclass(frozen=True)
 class Learned:
-    """What came of a rollout: an update, or none because a number was not finite."""
+    """The result of a rollout: an update, or none because of a non-finite number."""
 
     update: Update
     explained_variance: float = float("nan")
@@ -194,7 +194,7 @@ class Trainer:
     # ---------------------------------------------------- Orders ----------------------------------------------------
 
     def take_orders(self) -> Orders:
-        """Ask for orders; edits and lengths are applied or refused here, the rest is the loop's."""
+        """Get the orders; edits and lengths are applied or refused here, the loop handles the rest."""
         orders = self.hooks.orders()
         for edit in orders.edits:
             self.decide(edit)
@@ -269,7 +269,7 @@ class Trainer:
     # ----------------------------------------------------- Phase ----------------------------------------------------
 
     def enter_phase(self) -> Settings:
-        """Begin every phase that is due, each with a checkpoint; returns the settings in force, applied."""
+        """Start every phase that is due, each with a checkpoint; returns the current settings, after applying them."""
         state = self.state
         began: list[Settings] = []
         while not state.starts or state.phase_due(self.curriculum, self.progress):
@@ -356,7 +356,7 @@ class Trainer:
     # ----------------------------------------------------- Record ---------------------------------------------------
 
     def record(self, played: Played, learned: Learned, settings: Settings, world: World) -> None:
-        """Count what a rollout brought, and hand on the episodes that ended in it."""
+        """Update the counters from a rollout, and record its completed episodes."""
         state = self.state
         finished = world.under_way.finished(played)[: self.config.episodes - state.completed]
         parts = {**vars(learned.update), **vars(self.in_force(settings, learned, str(world.environment)))}

@@ -1,4 +1,4 @@
-"""The browser's address names what a page shows, also where the page chose it: a copy of it shows the same again."""
+"""Keeps the browser's address in line with what a page shows, so that a copied link shows the same."""
 
 import streamlit as st
 

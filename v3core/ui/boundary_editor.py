@@ -1,4 +1,4 @@
-"""Moving the phase boundaries of a run that still lie ahead, and what became of each request."""
+"""Moving the future phase boundaries of a run, with the outcome of each request."""
 
 import streamlit as st
 
@@ -180,7 +180,7 @@ def _forget(run_id: str, curriculum: Curriculum) -> None:
 
 
 def _newest_edit(revisions: list[RevisionRow]) -> None:
-    """What became of the newest request; the panel of commands has them all."""
+    """The outcome of the latest request; the command panel lists all of them."""
     revision = revisions[-1]
     if revision.revision == 1:
         return

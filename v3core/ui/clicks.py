@@ -22,7 +22,7 @@ ACTOR = "page"
 
 
 def or_notice(action: Callable[P, object]) -> Callable[P, None]:
-    """The action, for a callback: a notice says why it could not be carried out."""
+    """Wraps an action for a callback: if it fails, a notice shows why."""
 
     @functools.wraps(action)
     def carried_out(*args: P.args, **kwargs: P.kwargs) -> None:

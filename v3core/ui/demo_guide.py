@@ -1,4 +1,4 @@
-"""What the pages say of the demo: what it shows, what to look for, and where to see the two runs side by side."""
+"""Texts about the demo on the pages: what it shows, what to look for, and links to the comparison."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Choosing an environment: from a list, or by an id that is typed; part of an id is asked about, never taken as one."""
+"""Choosing an environment: from a list, or by typing an id; part of an id leads to suggestions."""
 
 import json
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Experiments at work: runs that were started together, and can be stopped as one."""
+"""Active experiments: runs that were started together and can be stopped together."""
 
 from collections import Counter
 

@@ -1,4 +1,4 @@
-"""Launching a run again: the page Launch opened with everything that a run was launched with, `?from=RUN`."""
+"""Launching a run again: `?from=RUN` opens Launch with the settings of that run."""
 
 from dataclasses import dataclass
 

@@ -114,7 +114,7 @@ def live_chart(
 
 
 def _move(value: object) -> BoundaryMove | None:
-    """What the browser sent, if it is what this component sends."""
+    """The boundary in a message from the browser, if it is valid."""
     match value:
         case {"index": int(index), "episode": int(episode)}:
             return BoundaryMove(index, episode)
@@ -123,7 +123,7 @@ def _move(value: object) -> BoundaryMove | None:
 
 
 def _visible(value: object) -> VisibleRange | None:
-    """What the browser sent, in whole episodes; None for the whole axis."""
+    """The range in a message from the browser, in whole episodes; None for the whole axis."""
     match value:
         case {"from": int() | float() as start, "to": int() | float() as end, "pixels": int(pixels)} if start < end:
             return VisibleRange(max(1, math.floor(start) + 1), max(1, math.ceil(end)), max(pixels, 1))

@@ -1,4 +1,4 @@
-"""Times for reading: the time of day where the reader is, ages, and how long something took."""
+"""Formatting times: the time of day in the user's time zone, ages, and durations."""
 
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError

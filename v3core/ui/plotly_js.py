@@ -1,4 +1,4 @@
-"""plotly's own JavaScript, from the installed package: nothing comes from outside.
+"""plotly's JavaScript, from the installed package: nothing is loaded from the internet.
 
 `asgi.py` serves it. For a server that was started without `asgi.py`, as by `streamlit run app.py`, a copy lies where
 Streamlit serves files of an app.

@@ -1,4 +1,4 @@
-"""The recipe's settings as fields: what is changed shows the recipe's value, and a click goes back to it."""
+"""The recipe's settings as fields: a changed field shows the recipe's value, and a click resets it."""
 
 from collections.abc import Mapping
 

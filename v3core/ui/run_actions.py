@@ -1,4 +1,4 @@
-"""Stop, pause, write a checkpoint, resume, delete: the same buttons wherever a run is shown. And training longer."""
+"""Stop, pause, write a checkpoint, resume, delete: the same buttons everywhere. And training longer."""
 
 import time
 from collections.abc import Collection

@@ -1,4 +1,4 @@
-"""A run's checkpoints: where each is, what it reaches in an evaluation, and how a program acts with it."""
+"""A run's checkpoints: their paths, evaluations, and how to use the policy in a program."""
 
 from pathlib import Path
 

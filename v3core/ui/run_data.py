@@ -1,4 +1,4 @@
-"""What pages know of runs' episodes: read once, shared by all open pages, and only what is new at each look."""
+"""Cached episodes of runs: read once, shared by all open pages, and updated incrementally."""
 
 import threading
 from collections.abc import Callable

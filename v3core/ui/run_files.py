@@ -71,7 +71,7 @@ def _expected(size: RunSize) -> int:
 
 
 def _written(database: Database, run_id: str, suffix: str) -> Callable[[], bytes]:
-    """What a click on the button writes and sends."""
+    """Write the file of a download."""
 
     def write() -> bytes:
         from v3core.store.export import export_run

@@ -1,4 +1,4 @@
-"""Choosing a run: the address names it, so that a link to it works cold."""
+"""Choosing a run: the address names it, so that links to it work."""
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence

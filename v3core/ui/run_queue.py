@@ -1,4 +1,4 @@
-"""Runs that wait: their place in the queue, and the priority that decides it."""
+"""Waiting runs: their position in the queue, and the priority that determines it."""
 
 import streamlit as st
 from humanize import ordinal

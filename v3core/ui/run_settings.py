@@ -1,4 +1,4 @@
-"""What a run is trained with, in one line: routing in effect, network, environment, device."""
+"""The settings of a run: a summary line (effective routing, network, environment, device) and a table of all."""
 
 import math
 from collections.abc import Iterator, Mapping

@@ -79,7 +79,7 @@ _PIXEL = "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEA
 
 
 def unseen(template: str, *values: object) -> Markdown:
-    """What a screen reader says of a button whose icon is all that is seen; `template` and `values` as of `md`.
+    """An accessible name for a button that shows only an icon; `template` and `values` as of `md`.
 
     Streamlit calls such a button by its icon, `delete icon`, whatever it does and to which run, and has no parameter
     for a name. The alternative text of a picture in its label is its name; the picture is one transparent pixel.

@@ -1,4 +1,4 @@
-"""Which of a browser's ticks are let through: none of a page that was left, and none when there is no news.
+"""Which of a browser's ticks are let through: none of a page that was left, and none without news.
 
 Streamlit lets each message of a browser say which page it is for, and announces that page to the browser when the
 message is processed, even for a tick: a fragment that reruns by itself. A tick that was in progress when the page was

@@ -26,10 +26,10 @@ def notify_of_ends(database: Database) -> None:
 
     It draws nothing else and writes only its cursor, so that a tick does not disturb the rest of the page.
     """
-    ticks.ticking(2, news.of_ends(database))(_tell)(database)
+    ticks.ticking(2, news.of_ends(database))(_notify_new)(database)
 
 
-def _tell(database: Database) -> None:
+def _notify_new(database: Database) -> None:
     try:
         if _CURSOR not in st.session_state:
             st.session_state[_CURSOR] = newest_event(database)

@@ -1,4 +1,4 @@
-"""Asking something of a run: what its worker answers, how many, in which order, under which notes."""
+"""Requests to a run: commands for its worker, priorities, tags and notes."""
 
 import time
 from datetime import UTC, datetime

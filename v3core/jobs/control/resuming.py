@@ -1,4 +1,4 @@
-"""Resuming a run that has ended: where, from which checkpoint, under which curriculum, up to which length."""
+"""Resuming a run that has ended: on which host, from which checkpoint, with which curriculum and length."""
 
 from datetime import UTC, datetime
 from typing import Any

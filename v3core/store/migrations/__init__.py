@@ -1,4 +1,4 @@
-"""From the tables of an earlier schema to those of the present one, by Alembic.
+"""Migrating the tables of an earlier schema to the current one, with Alembic.
 
 Imported only where there is something to migrate: Alembic takes longer to import than a database takes to open.
 """

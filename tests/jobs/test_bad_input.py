@@ -177,7 +177,7 @@ def test_a_bad_checkpoint_is_named_and_the_one_before_is_taken(db, stopped, wait
     messages = [event.message for event in read_events(db, run_id)]
     sentence = "cannot be read: it is damaged or not a V3 Lab checkpoint; choose another."
     assert f"Checkpoint {file} {sentence}" in messages
-    assert f"Trains from the checkpoint at episode {earlier}." in messages
+    assert f"Training from the checkpoint at episode {earlier}." in messages
     control.stop(db, run_id)
     assert control.wait_stopped(db, run_id, 30) == Status.STOPPED
     assert assert_whole(db, run_id)["return"][:earlier].tolist() == before["return"][:earlier].tolist()

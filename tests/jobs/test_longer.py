@@ -120,7 +120,7 @@ def test_without_the_checkpoint_before_its_last_rollout_it_continues_from_its_en
     control.resume(db, run_id, episodes=110)
     assert train(run_id) is Status.COMPLETED
     assert len(assert_whole(db, run_id)) == 110
-    assert "Trains from the checkpoint at episode 60." in [event.message for event in read_events(db, run_id)]
+    assert "Training from the checkpoint at episode 60." in [event.message for event in read_events(db, run_id)]
 
 
 def test_a_ramp_that_reached_its_end_stays_there(db, make, train):

@@ -1,5 +1,5 @@
-// Draws one plotly figure on one DOM node for as long as the page shows it: data ticks go through Plotly.react, so
-// zoom, legend clicks and hover stay. What a figure leaves without a colour is filled from the page's theme here.
+// Keeps one plotly figure on one DOM node while the page shows it: updates go through Plotly.react, so
+// zoom, legend clicks and hover are kept. Colours that a figure does not set come from the page's theme.
 // Streamlit calls the default export again at every new figure and at every change of theme.
 
 const LEGEND_ROOM = 30 // as in v3core/charts/frame.py
@@ -24,7 +24,7 @@ function loadPlotly(url) {
   return window.__v3labPlotly
 }
 
-// One chart per frame: a tick that brings six figures must not freeze the page.
+// One chart per frame, so that a tick with six figures does not freeze the page.
 const queue = new Set()
 function enqueue(chart) {
   if (queue.size === 0) requestAnimationFrame(drawNext)
@@ -88,11 +88,11 @@ class Chart {
     if (this.json !== data.figure) {
       this.json = data.figure
       this.figure = JSON.parse(data.figure)
-      // What the legend hid stays hidden also when a trace joins before it: plotly goes by uid, else by place.
+      // Hidden traces stay hidden when a trace is added before them: plotly matches by uid, otherwise by index.
       const seen = {}
       for (const trace of this.figure.data) {
         seen[trace.name] = (seen[trace.name] ?? 0) + 1
-        // It ends up in a class name that plotly looks for by selector: letters and digits only.
+        // It becomes a class name in a selector of plotly: letters and digits only.
         trace.uid ??= `${trace.name} ${seen[trace.name]}`.replace(/[^A-Za-z0-9]/g, "_")
       }
     }
@@ -130,7 +130,7 @@ class Chart {
   draw() {
     if (!this.plotly || this.gone) return
     this.width = Math.round(this.root.clientWidth)
-    // Nobody looks, or somebody is pulling at it: draw later, what is newest then.
+    // The page is hidden, or the chart is being dragged: draw the latest figure later.
     this.waiting = document.hidden || this.width === 0 || this.handles.moving || this.node._dragging
     if (this.waiting) {
       if (this.node._dragging) setTimeout(() => enqueue(this), 100)
@@ -146,7 +146,7 @@ class Chart {
     })
   }
 
-  // Made once: at any change of it, functions included, Plotly.react would build the whole chart anew.
+  // Created once: at any change of it, functions included, Plotly.react would rebuild the whole chart.
   makeConfig() {
     return {
       displaylogo: false,
@@ -154,7 +154,7 @@ class Chart {
       responsive: false,
       doubleClick: false,
       scrollZoom: false,
-      // Named one by one: plotly's own selection would offer to upload the chart to its makers' cloud.
+      // Listed explicitly: plotly's default buttons include an upload to its cloud.
       showSendToCloud: false,
       plotlyServerURL: "",
       modeBarButtons: [["toImage", {
@@ -167,7 +167,7 @@ class Chart {
     }
   }
 
-  // A legend that wraps on a narrow page gets the room it needs; the plot keeps its height.
+  // A legend that wraps on a narrow page gets the space it needs; the plot keeps its height.
   legendGrew() {
     const { showlegend, legend } = this.node._fullLayout
     const extra = showlegend ? Math.max(0, Math.ceil(legend?._height ?? 0) - LEGEND_ROOM) : 0
@@ -224,7 +224,7 @@ class Chart {
     return layout
   }
 
-  // Names of phases: beside the visible beginning of their band, whole; where there is no room, a shorter one.
+  // Names of phases: in full at the visible start of their band, or a shorter form if there is no space.
   fitNames(layout, colours) {
     const bands = layout.meta?.bands ?? []
     if (!bands.length) return
@@ -256,7 +256,7 @@ class Chart {
 
   zoom([from, to]) {
     const group = groups.get(this.group)
-    // Never so far that between two episodes there is nothing to see.
+    // Limits the zoom, so that there is always more than one episode to see.
     const missing = Math.max(0, LEAST_ZOOM - (to - from))
     const start = Math.max(0, from - missing / 2)
     const range = [start, Math.max(to, start + LEAST_ZOOM)]
@@ -265,7 +265,7 @@ class Chart {
     this.report()
   }
 
-  // The server reads what is looked at in finer buckets; once the zoom has come to rest.
+  // The server reads the visible range in finer buckets, once zooming has stopped.
   report() {
     if (!this.data.reports) return
     const group = groups.get(this.group)

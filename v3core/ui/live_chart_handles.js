@@ -1,4 +1,4 @@
-// Handles of the boundaries that lie ahead: over the plot, reachable by mouse, finger and keyboard.
+// Handles of the future boundaries: over the plot, for mouse, touch and keyboard.
 // Appended to live_chart.js by live_chart.py.
 
 class BoundaryHandles {
@@ -23,7 +23,7 @@ class BoundaryHandles {
     for (const boundary of wanted) {
       const handle = this.handles.get(boundary.index) ?? this.add(boundary.index)
       handle.boundary = boundary
-      // Until Python has answered the last move, the line stays where it was dropped.
+      // Until the server has answered the last move, the line stays where it was dropped.
       if (!handle.moving && this.chart.data.moves >= (handle.answer ?? 0)) {
         handle.episode = this.chart.data.wanted[boundary.index] ?? boundary.episode
       }

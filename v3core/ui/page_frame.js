@@ -1,4 +1,4 @@
-// Lives beside Streamlit's tree, once per browser tab: if nothing of the page is drawn, it says so and offers to reload.
+// Lives outside Streamlit's tree, once per browser tab: if the page is empty, it says so and offers to reload.
 // Streamlit calls the default export again whenever the page is drawn, and at every change of theme.
 
 const LOOK_MS = 500

@@ -36,7 +36,7 @@ draft = draft_from_address(database)
 problems: list[str] = []
 
 with st.container(border=True):
-    st.subheader("What", anchor=False)
+    st.subheader("Run", anchor=False)
     left, middle, right = st.columns([2, 1, 1])
     with left:
         setup, problem = pick_environment(draft.run.config.environment if draft else None)

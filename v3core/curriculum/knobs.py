@@ -223,7 +223,7 @@ CHOICES: Mapping[str, Choice] = {
     ),
     "env": Choice("Environment", "Environment that the phase trains in.", "an environment id", "the run's"),
     "env_args": Choice(
-        "Environment arguments",
+        "Env arguments",
         "Arguments of the environment, added to the current ones. A phase that sets an environment starts from the "
         "run's arguments if it is the run's environment, otherwise from none.",
         "such as {size: 8}",

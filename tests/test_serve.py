@@ -58,7 +58,7 @@ def test_the_address_is_that_of_the_settings(monkeypatch, settings, port, url):
     ("settings", "sentence"),
     [
         ({"STREAMLIT_SERVER_ADDRESS": "192.0.2.1"}, "The address 192.0.2.1 does not belong to this machine"),
-        ({"STREAMLIT_SERVER_ADDRESS": "no.such.name.invalid"}, "The address no.such.name.invalid is unknown"),
+        ({"STREAMLIT_SERVER_ADDRESS": "no.such.name.invalid"}, "The address no.such.name.invalid cannot be resolved"),
         ({"STREAMLIT_SERVER_PORT": "http"}, "STREAMLIT_SERVER_PORT is 'http'; set it to a port"),
     ],
 )

@@ -124,7 +124,7 @@ def test_a_completed_run_is_told_once_with_its_numbers(db, run_in, server, notic
     assert headers["Content-Type"] == "application/json"
     assert run.webhook == "called"
     assert notices(run_id) == [
-        f"Calls http://{server.host}.",
+        f"Calling http://{server.host}.",
         f"http://{server.host} was notified: 200 OK.",
     ]
 

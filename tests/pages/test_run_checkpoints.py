@@ -14,6 +14,7 @@ from v3core.jobs.lifecycle import Status
 from v3core.store.opening import open_database
 from v3core.store.runs import get_run, list_runs, update_run
 from v3core.ui.run_checkpoints import describe, policy_snippet
+from v3core.ui.run_settings import NO_VERSION
 
 
 def opened(open_page, run, key):
@@ -122,7 +123,7 @@ def test_a_complete_run_offers_what_comes_next(open_page, database):
 
 def test_settings_say_which_version_trained_the_run(open_page, database):
     run = add_recorded_run(database, Status.STOPPED)
-    for launch, words in ((json.dumps({"version": "0.3.1"}), "Trained by V3 Lab 0.3.1."), (None, "is not recorded.")):
+    for launch, words in ((json.dumps({"version": "0.3.1"}), "Trained by V3 Lab 0.3.1."), (None, NO_VERSION)):
         with database.write() as tx:
             update_run(tx, run, {"launch": launch}, only_in=tuple(Status))
         assert words in told(opened(open_page, run, "parameters"))

@@ -89,7 +89,7 @@ def _known(value: float | None) -> bool:
 
 _LEFT_OUT = {"curriculum", "overrides", "name"}
 """Parts of the configuration that are shown elsewhere on the page."""
-_NO_VERSION = "The version of V3 Lab was not recorded."
+NO_VERSION = "The version of V3 Lab was not recorded."
 
 
 def run_parameters(run: RunRow) -> None:
@@ -112,7 +112,7 @@ def run_parameters(run: RunRow) -> None:
             md(
                 "{} Settings from the recipe {}; the third column shows the recipe's value if the run differs. Use "
                 "these paths with `--set`. Settings of phases are in the curriculum.",
-                f"Trained by V3 Lab {run.version}." if run.version else _NO_VERSION,
+                f"Trained by V3 Lab {run.version}." if run.version else NO_VERSION,
                 run.config.recipe,
             )
         )

@@ -1,6 +1,5 @@
 """The loss terms against their formulas."""
 
-import dataclasses
 import math
 
 import pytest
@@ -9,19 +8,15 @@ from gymnasium import spaces
 from hypothesis import given
 from hypothesis import strategies as st
 
-from v3core.curriculum.knobs import COEFFICIENTS
 from v3core.environments.action_space import action_spec
-from v3core.metrics import Update
 from v3core.policy.distributions import action_distribution
 from v3core.training.losses import (
-    ROUTING_LOSSES,
     clipped_policy_loss,
     consistency_loss,
     diversity_loss,
     expert_balance_loss,
     gate_entropy,
     load_balance_loss,
-    recorded_as,
     value_loss,
     z_loss,
 )
@@ -123,9 +118,3 @@ def test_the_overlap_is_the_integral_of_the_root_of_the_product(space):
         log_q, _ = actions.log_prob_and_entropy(other.expand(200_000, -1), drawn)
         sampled = (0.5 * (log_q - log_p)).exp().mean().item()
         assert actions.overlap(one, other).item() == pytest.approx(sampled, abs=0.01)
-
-
-def test_every_knob_of_a_loss_has_one():
-    """The entropy bonus is PPO's own, of the policy and not of its routing."""
-    assert {*ROUTING_LOSSES, "entropy"} == set(COEFFICIENTS)
-    assert {recorded_as(knob) for knob in ROUTING_LOSSES} <= {field.name for field in dataclasses.fields(Update)}

@@ -16,8 +16,7 @@ from v3core.errors import V3Error
 from v3core.jobs.files import run_folder
 from v3core.jobs.housekeeping import remove_abandoned
 from v3core.jobs.supervisor import reconcile
-from v3core.store.hidden_rows import hidden_runs
-from v3core.store.runs import list_runs, resolve
+from v3core.store.runs import hidden_runs, list_runs, resolve
 
 ROOT = Path(__file__).resolve().parents[2]
 

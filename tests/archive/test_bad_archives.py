@@ -16,8 +16,7 @@ from v3core.archive import import_archive, layout, reading
 from v3core.environment_setup import EnvironmentSetup
 from v3core.errors import V3Error
 from v3core.store import commands
-from v3core.store.hidden_rows import hidden_runs
-from v3core.store.runs import get_run, list_runs
+from v3core.store.runs import get_run, hidden_runs, list_runs
 
 
 @pytest.fixture

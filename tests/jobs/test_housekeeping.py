@@ -8,15 +8,16 @@ import pytest
 from v3core.errors import V3Error
 from v3core.jobs import control, housekeeping, supervisor
 from v3core.jobs.checkpoints import KEEP_NEWEST, KEEP_SPREAD, kept_checkpoints, superseded
+from v3core.jobs.control import deleting
 from v3core.jobs.files import run_folder
 from v3core.jobs.launcher import enqueue
 from v3core.jobs.lifecycle import ACTIVE, Status
-from v3core.store import hidden_rows
-from v3core.store.hidden_rows import hidden_runs
+from v3core.store import runs as run_rows
 from v3core.store.history import CheckpointRow, add_checkpoint
 from v3core.store.runs import (
     find_run,
     get_run,
+    hidden_runs,
     list_runs,
     update_run,
 )
@@ -51,10 +52,10 @@ def test_the_size_of_a_run_is_its_share_of_the_database_and_its_files(db, ended,
 
 
 def test_sizes_are_cheap(db, ended):
-    start = time.perf_counter()
+    start = time.process_time()  # however busy the machine is
     for _ in range(10):
         housekeeping.run_size(db, ended)
-    assert (time.perf_counter() - start) / 10 < 0.05
+    assert (time.process_time() - start) / 10 < 0.05
 
 
 @pytest.mark.parametrize(
@@ -74,7 +75,7 @@ def test_a_deleted_run_leaves_nothing(db, ended):
 def test_a_killed_deletion_is_never_seen_and_is_finished(db, ended, monkeypatch):
     """As SIGKILL leaves it: hidden, the folder set aside, the rows still there."""
     with monkeypatch.context() as patched:
-        patched.setattr(control, "remove_hidden", lambda *_: None)
+        patched.setattr(deleting, "remove_hidden", lambda *_: None)
         patched.setattr(shutil, "rmtree", lambda *_, **__: None)
         control.delete(db, ended)
     assert list_runs(db) == []
@@ -91,7 +92,7 @@ def test_a_killed_deletion_is_never_seen_and_is_finished(db, ended, monkeypatch)
 
 
 def test_rows_are_deleted_in_parts(db, ended, monkeypatch):
-    monkeypatch.setattr(hidden_rows, "REMOVED_EPISODES", 2)
+    monkeypatch.setattr(run_rows, "REMOVED_EPISODES", 2)
     with db.write() as tx:
         for number in range(1, 6):
             tx.exec_driver_sql(

@@ -20,15 +20,15 @@ from v3core.jobs.lifecycle import ENDED, Status
 from v3core.paths import COMMAND
 from v3core.store.commands import reject_open
 from v3core.store.database import Database
-from v3core.store.hidden_rows import (
+from v3core.store.history import IMPORT, add_event
+from v3core.store.rollups import build_rollups
+from v3core.store.runs import (
     begin_import,
     find_hidden,
+    find_run,
     finish_import,
     insert_rows,
 )
-from v3core.store.history import IMPORT, add_event
-from v3core.store.rollups import build_rollups
-from v3core.store.runs import find_run
 
 ROWS_PER_COMMIT = 5000
 """Others may write in between: a worker must not wait for the whole of a large import."""

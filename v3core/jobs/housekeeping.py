@@ -11,10 +11,9 @@ from v3core.jobs.files import DELETED, run_folder
 from v3core.jobs.identity import is_alive, process_of
 from v3core.jobs.lifecycle import ACTIVE, ENDED
 from v3core.store.database import Database
-from v3core.store.hidden_rows import find_hidden, hidden_runs, remove_hidden_part
 from v3core.store.history import read_checkpoints
 from v3core.store.run_row import RunRow
-from v3core.store.runs import all_ids, database_sizes, runs_in
+from v3core.store.runs import all_ids, database_sizes, find_hidden, hidden_runs, remove_hidden_part, runs_in
 
 _RUN_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 

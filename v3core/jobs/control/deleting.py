@@ -14,9 +14,8 @@ from v3core.jobs.identity import is_alive, process_of, process_values
 from v3core.jobs.lifecycle import Status
 from v3core.paths import COMMAND
 from v3core.store.database import Database
-from v3core.store.hidden_rows import hide_run, show_run
 from v3core.store.run_row import RunRow
-from v3core.store.runs import get_run, stored_status
+from v3core.store.runs import get_run, hide_run, show_run, stored_status
 
 
 def delete(database: Database, run_id: str) -> None:

@@ -1,52 +1,52 @@
-# `make run` serves the dashboard, `make test` runs every check. Each target sets itself up, once.
+# `make run` serves the dashboard, `make test` runs every check. Each target installs what it needs, once.
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
-# Of the tests those that need no worker, no page and no browser.
+# The tests that need no worker, page or browser.
 UNIT := $(addprefix tests/,charts curriculum insight policy ui test_config.py test_docs.py test_environment_setup.py test_overrides.py test_rollup.py)
 
 .PHONY: help run test check fast format docs bench faults leaving screenshots clean
 
-help: ## Say what each target does
+help: ## Show this help
 	@sed -n 's/^\([a-z]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name words; do printf '  make %-12s %s\n' "$$name" "$$words"; done
 
 run: .venv/.runtime ## Serve the dashboard on http://127.0.0.1:8501; PORT=N for another port
 	@$(BIN)/python -m v3core serve $(if $(PORT),--port $(PORT))
 
-# The browser tests run by themselves: they look at the clock.
-test: check ## Run every check and every test (a quarter of an hour)
+# The browser tests run alone, because they depend on timing.
+test: check ## Run every check and every test (about 15 minutes)
 	$(BIN)/python -m pytest -m "not browser" -n 2
 	$(BIN)/python -m pytest -m browser
 
-check: .venv/.development ## Run the linter, the type checker and the check of imports
+check: .venv/.development ## Run the linter, the type checker and the import checks
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
-fast: check ## Run those and the unit tests, within a minute: the loop to work in
+fast: check ## Run these checks and the unit tests, within a minute: for everyday work
 	$(BIN)/python -m pytest -q -n 2 -m "not slow and not browser and not every_database" --hypothesis-profile=fast $(UNIT)
 
 format: .venv/.development ## Format the code, and fix what the linter can fix
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-docs: .venv/.docs ## Make the documentation as a site in site/; SERVE=1 shows it while you write
+docs: .venv/.docs ## Build the documentation site in site/; SERVE=1 serves it while you write
 	$(BIN)/python -m tests.docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs $(if $(SERVE),serve,build --strict --quiet)
 
-# One after another, so that they do not slow each other.
-bench: .venv/.development .venv-peers/.installed ## Run the benchmarks beside their peers
+# One after another, so that they do not slow each other down.
+bench: .venv/.development .venv-peers/.installed ## Run the benchmarks against other libraries
 	@for benchmark in benchmarks/[!_]*.py; do $(BIN)/python $$benchmark || exit 1; done
 
-faults: .venv/.development ## Try every fault in full, a quarter of an hour: the table of docs/reliability.md
+faults: .venv/.development ## Run all fault injection tests in full, about 15 minutes: the table in docs/reliability.md
 	V3_FAULTS=100 $(BIN)/python -m pytest -s tests/faults
 
-leaving: .venv/.development ## Leave each page in each way 20 times, on a busy machine
+leaving: .venv/.development ## Leave each page in every way 20 times, on a busy machine
 	V3_LEAVING=20 $(BIN)/python -m pytest tests/browser/test_leaving_pages.py
 
-screenshots: .venv/.development ## Take the screenshots of the documentation again
+screenshots: .venv/.development ## Retake the screenshots of the documentation
 	$(BIN)/python -m tests.screenshots
 
 .venv/bin/python:
@@ -76,5 +76,5 @@ screenshots: .venv/.development ## Take the screenshots of the documentation aga
 	@.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-peers.txt
 	@touch $@
 
-clean: ## Remove what the other targets have made, but no data
+clean: ## Remove everything the other targets created, except data
 	rm -rf .venv .venv-peers site static .mypy_cache .ruff_cache .pytest_cache .hypothesis

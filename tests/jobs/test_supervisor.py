@@ -88,7 +88,7 @@ def test_a_run_of_another_machine_is_lost_when_it_is_silent_for_long(db, run_in)
     due = get_run(db, run_id).heartbeat_due_at
     assert reconcile(db, due + timedelta(seconds=59)) == []
     assert reconcile(db, due + timedelta(seconds=61)) == [run_id]
-    assert get_run(db, run_id).reason == "The heartbeat of the worker on another is overdue for too long."
+    assert get_run(db, run_id).reason == "The heartbeat of the worker on another has been overdue for too long."
 
 
 def test_a_run_whose_launcher_died_before_it_started_a_process_waits_again(db, run_in, monkeypatch):

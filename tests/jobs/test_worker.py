@@ -149,7 +149,7 @@ def test_a_killed_worker_is_found_out_and_its_run_resumes(db, start, wait_until,
     assert len(assert_whole(db, run_id)) == 800
     messages = [event.message for event in read_events(db, run_id)]
     assert f"Resuming from the checkpoint at episode {checkpoint}." in messages
-    assert f"The {lost.episode - checkpoint} later episodes are trained again." in messages
+    assert f"{lost.episode - checkpoint} later episodes are trained again." in messages
     assert get_run(db, run_id).generation == 2  # whoever had read what was deleted reads anew
 
 

@@ -93,7 +93,9 @@ def _settle(database: Database, run: RunRow, now: datetime) -> bool:
     late = timedelta(0) if run.heartbeat_due_at is None else now - run.heartbeat_due_at
     if alive is None:
         gone = late > timedelta(seconds=OTHER_CONTAINER_SECONDS if is_here(run) else OTHER_HOST_SECONDS)
-        return gone and _end(database, run, now, f"The heartbeat of the worker on {run.host} is overdue for too long.")
+        return gone and _end(
+            database, run, now, f"The heartbeat of the worker on {run.host} has been overdue for too long."
+        )
     if run.pid is None and run.status == Status.STARTING:
         # Claimed, but not started: the launcher is at it, unless it died in between.
         gone = late > timedelta(0) or run.boot_id != identity.this_boot()

@@ -115,7 +115,7 @@ def resume_sentence(run: RunRow, checkpoint: CheckpointRow | None) -> str:
         return "Starts from the beginning, because no episode was completed."
     where = f"Continues from the checkpoint at episode {checkpoint.episode:,}"
     again = run.episode - checkpoint.episode
-    return f"{where}; {counted(again, 'episode')} after it trained again." if again > 0 else f"{where}."
+    return f"{where}; {counted(again, 'later episode')} will be trained again." if again > 0 else f"{where}."
 
 
 @or_notice

@@ -149,13 +149,13 @@ def test_the_doctor_examines_an_environment(v3core):
         (["train", "--env", "CartPole-v1", "--env-arg", "size"], "write NAME=VALUE, such as size=8"),
         (
             ["train", "--env", "CartPole-v1", "--env-arg", "size=8"],
-            "CartPole-v1 has no argument 'size'; it takes sutton",
+            "CartPole-v1 has no argument 'size'; it accepts sutton",
         ),
         (
             ["sweep", "--env", "CartPole-v1", "--env-arg", "size=8"],
-            "CartPole-v1 has no argument 'size'; it takes sutton",
+            "CartPole-v1 has no argument 'size'; it accepts sutton",
         ),
-        (["graph", "CartPole-v1", "--env-arg", "size=8"], "CartPole-v1 has no argument 'size'; it takes sutton"),
+        (["graph", "CartPole-v1", "--env-arg", "size=8"], "CartPole-v1 has no argument 'size'; it accepts sutton"),
         (["train", "--env", "CartPole-v1", "--wrapper", "a b"], "'a b' is not a wrapper; write its name"),
         (["train", "--env", "CartPole-v1", "--wrapper", "FrameStack"], "Did you mean FrameStackObservation"),
         (["train", "--env", "CartPol-v1"], "Did you mean CartPole-v1"),

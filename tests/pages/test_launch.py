@@ -377,7 +377,7 @@ def test_arguments_and_wrappers_reach_the_run(launch, database):
     ("kind", "text", "sentence"),
     [
         ("env-args", "size", "'size' is not an argument of an environment; write NAME=VALUE"),
-        ("env-args", "size=8", "CartPole-v1 has no argument 'size'; it takes sutton"),
+        ("env-args", "size=8", "CartPole-v1 has no argument 'size'; it accepts sutton"),
         ("wrappers", "a b", "'a b' is not a wrapper"),
         ("wrappers", "antigravity:Fly", "imports code, which is only possible from the command line"),
     ],

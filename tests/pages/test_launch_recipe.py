@@ -99,7 +99,7 @@ def test_a_curriculum_that_needs_more_experts_than_there_are_is_refused(launch):
 @pytest.mark.parametrize("field", ["name", "experiment"])
 def test_a_name_that_no_list_can_show_is_refused_beside_its_field(launch, field):
     launch.text_input(key=field).set_value("a\x07b").run()
-    sentence = f"The name of the {'run' if field == 'name' else field} holds"
+    sentence = f"The name of the {'run' if field == 'name' else field} contains"
     assert any(sentence in shown(error.value) for error in launch.error)
     assert sum(sentence in text for text in captions(launch)) == 2
     assert launch.button(key="start").disabled

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from tests.training.conftest import ONE_PHASE, told
 from v3core import load_policy
-from v3core.environments import EnvironmentBatch, history
+from v3core.environments import EnvironmentBatch, unfinished
 from v3core.training import trainer
 from v3core.training.checkpoint import load_checkpoint
 from v3core.training.hooks import Orders
@@ -271,7 +271,7 @@ def test_what_cannot_be_played_again_begins_anew_and_says_so(small_run, recorder
 
 def test_an_episode_too_long_to_keep_begins_anew(small_run, recorder, clock_env, monkeypatch):
     """Its actions are let go of; the run trains on, and can be stopped and resumed."""
-    monkeypatch.setattr(history, "LONGEST_EPISODE", 300)
+    monkeypatch.setattr(unfinished, "LONGEST_EPISODE", 300)
     gymnasium.register("TestEndless-v0", entry_point=gymnasium.spec(clock_env).entry_point, max_episode_steps=1000)
     try:
         config = small_run("TestEndless-v0", rollout_steps=100, curriculum=ONE_PHASE, episodes=2)

@@ -58,7 +58,7 @@ def test_every_command_finds_the_same_data_in_an_odd_folder(shell, tmp_path):
     assert "after 20 of training" in shell("evaluate", queued, "--episodes", "1")
     found = shell("doctor")
     assert f"Database: {folder / 'data' / 'v3.db'}\n" in found
-    assert f"Data folder: {folder / 'data'}, in the folder where this command was given\n" in found
+    assert f"Data folder: {folder / 'data'}, in the current folder\n" in found
     with served(folder) as server:
         found = psutil.Process(server.process.pid).environ()
     url = database_url(folder / "data")
@@ -94,7 +94,7 @@ def test_a_url_that_means_another_file_than_it_looks_like_is_refused(tmp_path):
     assert parse_url(f"sqlite:///{tmp_path}/100%2541/v3.db").database == f"{tmp_path}/100%41/v3.db"
     (tmp_path / "100A").mkdir()
     assert parse_url(f"sqlite:///{tmp_path}/100%41/v3.db").database == f"{tmp_path}/100A/v3.db"
-    with pytest.raises(V3Error, match=r"write '?' as %3F if it is part of the name"):
+    with pytest.raises(V3Error, match=r"write '\?' as %3F if it is part of the name"):
         parse_url(f"sqlite:///{tmp_path}/a?b/v3.db")
 
 

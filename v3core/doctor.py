@@ -84,7 +84,7 @@ def _data() -> Iterator[Finding]:
         return
     yield Finding("Data folder", True, f"{folder}, {why}")
     yield Finding("Database", True, database.describe())
-    yield Finding("Slots", True, f"{limit}runs train at once on this machine, others wait; see {COMMAND} slots")
+    yield Finding("Slots", True, f"{limit} runs train at once on this machine, others wait; see {COMMAND} slots")
     if found:
         room = in_words(sum(leftover.bytes for leftover in found))
         yield Finding("Leftovers", False, f"{room} in {len(found)} places; see {COMMAND} tidy", needed=False)

@@ -43,7 +43,7 @@ def dialog(title: str, icon: str) -> Callable[[Callable[P, None]], Callable[P, N
     """
 
     def decorate(body: Callable[P, None]) -> Callable[P, None]:
-        opened = st.dialog(title, icon=icon, on_dismiss="rerun")(body)
+        opened = st.dialog(plain(title), icon=icon, on_dismiss="rerun")(body)
 
         @functools.wraps(body)
         def opens(*args: P.args, **kwargs: P.kwargs) -> None:

@@ -142,7 +142,7 @@ def compact(database: Database) -> tuple[int, int]:
         active = runs_in(tx, ACTIVE)
     if active:
         raise V3Error(
-            f"Run {active[0].id[:8]} '{active[0].name}' is {active[0].status}and would have to wait while the "
+            f"Run {active[0].id[:8]} '{active[0].name}' is {active[0].status} and would have to wait while the "
             "database is rewritten; compact it when no run is training."
         )
     return database.compact()

@@ -6,13 +6,13 @@ import signal
 import subprocess
 import sys
 
+from tests.browser.support import ROOT
 from tests.faults.board import newest_recorded
 from tests.faults.checks import assert_sound
 from tests.processes import monitor_of, processes_of
 from tests.runs import assert_whole, tiny_config, wait_until
 from tests.waiting import wait_for
 from v3core.jobs import control
-from v3core.jobs.launcher import ROOT
 from v3core.jobs.lifecycle import Status
 from v3core.jobs.supervisor import reconcile
 from v3core.store.history import read_events

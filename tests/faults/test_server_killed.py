@@ -12,14 +12,13 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from tests.browser.support import free_port
+from tests.browser.support import ROOT, free_port
 from tests.faults.board import newest_recorded
 from tests.faults.checks import assert_sound, committed
 from tests.processes import monitor_of
 from tests.runs import assert_whole, tiny_config, wait_until
 from tests.waiting import wait_for
 from v3core.jobs import control
-from v3core.jobs.launcher import ROOT
 from v3core.jobs.lifecycle import Status
 from v3core.store.runs import get_run, list_runs
 

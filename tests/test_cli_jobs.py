@@ -141,8 +141,8 @@ def test_each_mistake_gets_one_sentence_and_queues_nothing(db, command, argument
     ("arguments", "sentence"),
     [
         (("note", "a", "--notes", "\udcff"), "There is no run 'a'"),
-        (("note", "\udcff", "--tags", "a"), "not UTF-8"),
-        (("stop", "--experiment", "\udcff"), "not UTF-8"),
+        (("note", "\udcff", "--tags", "a"), "not valid UTF-8"),
+        (("stop", "--experiment", "\udcff"), "not valid UTF-8"),
         (("sweep", "--env", "CartPole-v1", "--episodes", 5000, "--experiment", "\udcff"), "invalid UTF-8"),
         (
             ("sweep", "--env", "CartPole-v1", "--episodes", 5000, "--experiment", "a\nb"),

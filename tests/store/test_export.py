@@ -171,7 +171,7 @@ def test_a_run_without_episodes_is_an_empty_table(db, new_run, tmp_path):
         ("run.xlsx", None, "has no known file extension; use .csv, .parquet, .json"),
         ("run", None, "has no known file extension"),
         ("no/run.csv", None, "does not exist; create it first"),
-        ("folder.csv", None, "is a folder; name a file"),
+        ("folder.csv", None, "is a folder; give a file"),
         ("n" * 300 + ".csv", None, "cannot be written: File name too long"),
         ("run.csv", "secrets", "There is no table 'secrets' to export; choose one of runs, episodes"),
     ],

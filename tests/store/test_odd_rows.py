@@ -167,7 +167,7 @@ def test_an_odd_run_can_be_deleted_and_nothing_else(db):
 def test_an_odd_run_whose_process_lives_is_not_deleted(db):
     run_id = add_recorded_run(db, Status.RUNNING)  # of this process
     spoil(db, run_id, "status", "banana")
-    with pytest.raises(V3Error, match="end that"):
+    with pytest.raises(V3Error, match="end it"):
         control.delete(db, run_id)
 
 

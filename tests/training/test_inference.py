@@ -140,7 +140,7 @@ def test_a_wrapper_that_its_run_does_not_name_is_not_imported(trained):
 def test_arguments_of_a_checkpoint_that_are_none_are_refused(trained):
     path, _ = trained()
     save_checkpoint(path, load_checkpoint(path) | {"env_args": {"id": "MiniGrid-Empty-5x5-v0"}})
-    with pytest.raises(V3Error, match="'id' is not an argument of an environment"):
+    with pytest.raises(V3Error, match="'id' is not allowed as an environment argument"):
         v3core.load_policy(path)
 
 

@@ -124,6 +124,7 @@ class GraphLayer(nn.Module):
         super().__init__()
         self.norm_gain = nn.Parameter(torch.ones(width, 1, 1))
         self.norm_bias = nn.Parameter(torch.zeros(width, 1, 1))
+        self.graph = graph
         self.conv = NodeLinear(width) if graph == "mlp" else GraphAttention(adjacency, width, width, heads, graph)
 
     def forward(self, nodes: Tensor) -> Tensor:

@@ -154,7 +154,7 @@ class GATMoEPolicy(nn.Module):
         scene = torch.tanh(self.readout(nodes))
         router_logits, gates = self._route(scene, noise)
         expert_outputs, hidden = self.experts(scene)
-        outputs = (gates.t().unsqueeze(2) * expert_outputs).sum(0)
+        outputs = self.mixed(gates, expert_outputs)
         if self.shared is not None:
             outputs = outputs + self.shared(scene)[0].sum(0)
         return PolicyOutput(outputs, self.value(nodes).squeeze(1), gates, router_logits, expert_outputs, scene, hidden)
@@ -218,21 +218,26 @@ class GATMoEPolicy(nn.Module):
 
     def _route(self, scene: Tensor, noise: Tensor | None) -> tuple[Tensor, Tensor]:
         """Router logits and gate weights, [batch, experts] both."""
-        gating, read = self.gating, scene
-        if noise is not None and gating.jitter > 0:
-            read = scene * noise[:, : scene.shape[1]]
-        router_logits = self.router(read)
-        gumbel = None
-        if noise is not None and gating.routing == "gumbel":
-            gumbel = noise[:, -router_logits.shape[1] :]
-        gates = gate_weights(
+        if noise is not None and self.gating.jitter > 0:
+            scene = scene * noise[:, : scene.shape[1]]
+        router_logits = self.router(scene)
+        return router_logits, self.gates_of(router_logits, noise)
+
+    def gates_of(self, router_logits: Tensor, noise: Tensor | None) -> Tensor:
+        """Gate weights [batch, experts] by the routing in force; `noise` is that of `routing_noise`."""
+        gating = self.gating
+        return gate_weights(
             router_logits,
             routing=gating.routing,
             temperature=gating.temperature,
             alpha=gating.alpha,
             top_k=gating.top_k,
             top_k_weights=gating.top_k_weights,
-            noise=gumbel,
+            noise=noise[:, -router_logits.shape[1] :] if noise is not None and gating.routing == "gumbel" else None,
             bias=self.expert_bias if self.uses_bias else None,
         )
-        return router_logits, gates
+
+    @staticmethod
+    def mixed(gates: Tensor, expert_outputs: Tensor) -> Tensor:
+        """The outputs [experts, batch, outputs] weighted by their gates [batch, experts]: [batch, outputs]."""
+        return (gates.t().unsqueeze(2) * expert_outputs).sum(0)

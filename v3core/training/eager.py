@@ -25,12 +25,19 @@ DORMANT = 0.025
 class EagerBackend:
     """A `Backend` on a policy and its optimiser, which are shared with the caller."""
 
+    name = "eager"
+
     def __init__(self, policy: GATMoEPolicy, parameters: FlatParameters, optimizer: Adam) -> None:
         self.policy, self.parameters, self.optimizer = policy, parameters, optimizer
 
     def act(self, observations: Tensor, noise: Tensor | None) -> PolicyOutput:
         """The outputs of the policy for observations [batch, size] with routing noise [batch, columns]."""
         output: PolicyOutput = self.policy(observations, noise)
+        return output
+
+    def forward(self, samples: Samples, chosen: Tensor) -> PolicyOutput:
+        """What the policy says of a minibatch, to be differentiated."""
+        output: PolicyOutput = self.policy(samples.observations[chosen], at(samples.noise, chosen))
         return output
 
     def values(self, observations: Tensor) -> Tensor:
@@ -54,7 +61,7 @@ class EagerBackend:
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """What is minimised, and the statistics of it by name. No time is spent on a loss whose coefficient is 0."""
         policy = self.policy
-        output = policy(samples.observations[chosen], at(samples.noise, chosen))
+        output = self.forward(samples, chosen)
         outputs = policy.actions.masked(output.outputs, at(samples.masks, chosen))
         log_probs, entropies = policy.actions.log_prob_and_entropy(outputs, samples.actions[chosen])
         log_ratio = log_probs - samples.log_probs[chosen]

@@ -17,7 +17,7 @@ from v3core.environments import EnvironmentSpec
 from v3core.errors import V3Error
 from v3core.policy import Gating, GATMoEPolicy
 from v3core.training.checkpoint import load_checkpoint
-from v3core.training.eager import EagerBackend
+from v3core.training.native_backend import choose_backend
 from v3core.training.optimizer import Adam, FlatParameters
 from v3core.training.statistics import ReturnScale
 
@@ -49,8 +49,8 @@ class TrainingState:
             self.policy = GATMoEPolicy(spec, config.policy).to(self.device)
         self.parameters = FlatParameters(self.policy)
         self.optimizer = Adam(self.parameters.values, lr=config.base.lr)
-        self.backend = EagerBackend(self.policy, self.parameters, self.optimizer)
-        """What acts and learns with them."""
+        self.backend, self.backend_remark = choose_backend(self.policy, self.parameters, self.optimizer, spec.graph)
+        """What acts and learns with them; and why it is not the one asked for, if it is not."""
         self.return_scale = ReturnScale()
         self.generator = torch.Generator(self.device).manual_seed(config.seed)
         """Where random actions and routing noise come from."""
@@ -148,6 +148,7 @@ class TrainingState:
             "config": self._config.model_dump_json(),
             "env": self.environment.env_id,
             "env_args": dict(self.environment.args),
+            "backend": self.backend.name,
             "gating": dict(vars(self.policy.gating)),
             "uses_bias": self.policy.uses_bias,
             "policy": {name: value.clone() for name, value in self.policy.state_dict().items()},

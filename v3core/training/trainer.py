@@ -82,6 +82,8 @@ def train(
     spec = check_run(config.environment, curriculum, allow_import=True)
     trainer = Trainer(config, curriculum, hooks, clock, spec, TrainingState(config, spec))
     hooks.trains_on(device_name(trainer.state.device))
+    if trainer.state.backend_remark is not None:
+        hooks.remark(trainer.state.backend_remark)
     try:
         if checkpoint is not None:
             trainer.resume(checkpoint)
@@ -417,6 +419,8 @@ class Trainer:
         """Restore a checkpoint; environments that cannot be restored are created again."""
         config, state = self.config, self.state
         loaded = state.load(checkpoint)
+        if (trained_by := loaded.get("backend", "eager")) != state.backend.name:
+            self.hooks.remark(f"Continues on the {state.backend.name} backend, after the {trained_by} one.")
         known = imports_of(config.environment, [self.curriculum])
         check_import(checkpoint, state.environment, known)
         if state.completed >= config.episodes:

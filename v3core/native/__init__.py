@@ -1,0 +1,1 @@
+"""The policy network in C++: one call forward, one call backward. What it does not cover, torch computes."""

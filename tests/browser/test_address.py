@@ -7,7 +7,7 @@ from playwright.sync_api import Page, expect
 from tests.browser.support import APP, StartServer, Watched
 from tests.pages.recorded import add_recorded_run
 from v3core.jobs.lifecycle import Status
-from v3core.store.database import Database
+from v3core.store.opening import open_database
 
 PATIENCE = 30_000
 
@@ -16,7 +16,7 @@ def test_live_names_its_run_in_the_address_and_back_leads_back(
     page: Page, start_server: StartServer, watched: Watched
 ) -> None:
     server = start_server(APP)
-    database = Database.open(f"sqlite:///{server.data / 'v3.db'}", server.data)
+    database = open_database(f"sqlite:///{server.data / 'v3.db'}", server.data)
     older, newest = (add_recorded_run(database, Status.COMPLETED, name=name) for name in ("older", "newest"))
     database.close()
     page.goto(server.url)

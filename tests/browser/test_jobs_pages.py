@@ -68,8 +68,8 @@ def test_a_pause_is_seen_in_two_tabs_and_each_can_end_it(page: Page, lab: Server
     title, requested, acknowledged, outcome = command_row(page, "Checkpoint now")
     assert title == "Checkpoint now"
     assert re.fullmatch(r"\d\d:\d\d:\d\d by page", requested)
-    assert re.fullmatch(r"after .* s", acknowledged)
-    assert re.search(rf"applied after .* s at episode {held:,}", outcome)
+    assert re.fullmatch(r"after .* seconds?", acknowledged)
+    assert re.search(rf"applied after .* seconds? at episode {held:,}", outcome)
     assert records.episodes(run_id) == held, "nothing is trained while it holds"
 
     ask(other, records, "Unpause", "continue")

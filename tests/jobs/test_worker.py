@@ -166,7 +166,7 @@ def test_a_worker_falls_back_to_the_checkpoint_before_a_damaged_one(db, start, w
     control.resume(db, run_id)
     run = wait_until(run_id, episode=rows[-1].episode + 5)
     messages = [event.message for event in read_events(db, run_id)]
-    assert any(message.startswith(f"Checkpoint {newest} is not a checkpoint") for message in messages)
+    assert any(message.startswith(f"Checkpoint {newest} is not compatible") for message in messages)
     assert f"Training from the checkpoint at episode {rows[-2].episode}." in messages
     control.stop(db, run.id)
     assert control.wait_stopped(db, run_id, 30) == Status.STOPPED

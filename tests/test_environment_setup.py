@@ -64,7 +64,7 @@ def test_arguments_in_one_line_are_read_back(args):
         (["=8"], "write NAME=VALUE"),
         (["a b=8"], "write NAME=VALUE"),
         (["size=8", "size=9"], "argument 'size' is given twice"),
-        (["id=CartPole-v1"], "'id' is not an argument"),
+        (["id=CartPole-v1"], "'id' is not allowed as an environment argument"),
         (["x=1e999"], "argument 'x' must be a finite number"),
         (["x=[1"], "close its quotation marks and brackets"),
         (["x=[{a: b}]"], "argument 'x' must be"),
@@ -91,7 +91,7 @@ def test_a_wrapper_is_read_as_a_call():
     "text", ["", "a b", "X(", "X(f())", "X(1)(2)", "X(1), Y(2)", "X(**{'a': 1})", "X(word)", "X" * 3000]
 )
 def test_what_is_no_wrapper_gets_one_sentence(text):
-    with pytest.raises(V3Error, match=r"^(The arguments of wrapper )?'.*(is not a wrapper|cannot be read); write"):
+    with pytest.raises(V3Error, match=r"^(The arguments of wrapper )?'.*(is not a wrapper|cannot be parsed); write"):
         parse_wrapper(text)
 
 

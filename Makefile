@@ -29,8 +29,8 @@ fast: check ## Run these checks and the unit tests, within a minute: for everyda
 	$(BIN)/python -m pytest -q -n 2 -m "not slow and not browser and not every_database" --hypothesis-profile=fast $(UNIT)
 
 format: .venv/.development ## Format the code, and fix what the linter can fix
-	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix . && $(BIN)/ruff format --quiet .
 
 docs: .venv/.docs ## Build the documentation site in site/; SERVE=1 serves it while you write
 	$(BIN)/python -m tests.docs

@@ -89,7 +89,7 @@ def estimate(database: Database, configs: Sequence[RunConfig]) -> str:
         ([run for run in alike if run.episode >= episodes], ""),
         ([run for run in earlier if run.episode >= episodes], " with other settings"),
         (alike, ", shorter than this one"),
-        (earlier, " with other settings, shorter than this one one"),
+        (earlier, " with other settings, shorter than this one"),
     )
     for runs, which in groups:
         chosen = runs[:MOST_MEASURED]

@@ -61,7 +61,7 @@ def test_what_is_not_there_is_said(run_id, capsys):
     database.close()
     assert main(["log", run_id]) == 1
     assert capsys.readouterr().err == (
-        f"Run {run_id[:8]} 'a run' has no log here; its worker wrote {log_file(run_id)} on far.\n"
+        f"Run {run_id[:8]} 'a run' has no log here; its worker wrote to {log_file(run_id)} on far.\n"
     )
     assert main(["log", "nothing"]) == 1
     assert "There is no run 'nothing'" in capsys.readouterr().err

@@ -100,7 +100,7 @@ class UnspeakableError(Exception):
 
 def test_an_error_that_cannot_be_shown_is_named():
     assert "UnspeakableError" in failure_text(raised(UnspeakableError()))
-    assert describe_failure(UnspeakableError()) == "Training ended with UnspeakableError."
+    assert describe_failure(UnspeakableError()) == "Training failed with UnspeakableError."
 
 
 def test_without_the_memory_for_a_traceback_there_is_a_sentence(monkeypatch):
@@ -140,16 +140,16 @@ def test_a_full_disk_is_called_so_wherever_it_was_met(number):
 
 def test_other_errors_of_the_system_are_not_a_full_disk():
     error = PermissionError(errno.EACCES, "Permission denied", "/data/x")
-    assert describe_failure(error).startswith("Training ended with PermissionError: [Errno 13] Permission denied")
+    assert describe_failure(error).startswith("Training failed with PermissionError: [Errno 13] Permission denied")
 
 
 def test_a_long_message_is_cut_and_on_one_line():
     sentence = describe_failure(ValueError("a\nb " + "x" * 1000))
-    assert sentence.startswith("Training ended with ValueError: a b xxx")
+    assert sentence.startswith("Training failed with ValueError: a b xxx")
     assert len(sentence) < 350
 
 
 def test_errors_that_lead_to_each_other_come_to_an_end():
     first, second = ValueError("first"), ValueError("second")
     first.__cause__, second.__cause__ = second, first
-    assert describe_failure(first) == "Training ended with ValueError: first."
+    assert describe_failure(first) == "Training failed with ValueError: first."

@@ -175,7 +175,7 @@ def test_only_what_is_ours_is_left_over(db, ended, run_in):
 @pytest.mark.parametrize("status", sorted(ACTIVE))
 def test_nothing_is_compacted_while_a_run_trains(db, run_in, status):
     run_in(status)
-    with pytest.raises(V3Error, match=f"is {status}and would have to wait .* compact it when no run is training"):
+    with pytest.raises(V3Error, match=f"is {status} and would have to wait .* compact it when no run is training"):
         housekeeping.compact(db)
 
 

@@ -71,6 +71,13 @@ class Project:
         assert (done.returncode != 0) == fails, done.stdout + done.stderr
         return done.stdout + done.stderr if fails else done.stdout
 
+    def write_docs(self, *tests: str, stale: str = "python -m tests.docs") -> None:
+        """Write the generated pages: these tests fail before, with the words `stale`, and pass afterwards."""
+        check = ("-m", "pytest", "-q", "-p", "no:cacheprovider", *tests)
+        assert stale in self.run(*check, fails=True)
+        self.run("-m", "tests.docs")
+        self.run(*check)
+
 
 @pytest.fixture
 def project(tmp_path: Path) -> Project:

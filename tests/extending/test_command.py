@@ -79,8 +79,5 @@ def test_a_command_takes_its_entry_and_its_answer(project: Project) -> None:
     assert f"Run {run[:8]} 'tiny' is already stopped; only a training run can greet." in refused
     project.run("-m", "v3core", "export", run, "--what", "commands", "--to", "commands.csv")
     assert [row["kind"] for row in csv.DictReader(project.read("commands.csv").splitlines())] == ["greet", "stop"]
-    page = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/test_docs.py")
-    assert "python -m tests.docs" in project.run(*page, fails=True)
-    project.run("-m", "tests.docs")
+    project.write_docs("tests/test_docs.py")
     assert "| Say hello | `greet ID` | Notes a greeting in its history. |" in project.read("docs/jobs.md")
-    project.run(*page)

@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from tests.training.conftest import small_run  # noqa: F401  a fixture
-from v3core.errors import V3Error
 from v3core.native import library
 
 torch.set_num_threads(1)
@@ -15,12 +14,10 @@ torch.set_num_threads(1)
 
 @pytest.fixture(scope="session", autouse=True)
 def compiled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Of the sources as they are, whatever is built in the checkout."""
-    path = tmp_path_factory.mktemp("native") / "v3network.so"
-    try:
-        library.build(target=path)
-    except V3Error as error:
-        pytest.skip(str(error))
+    """Of the sources as they are, whatever is built in the checkout. Sources that do not compile fail every test."""
+    if library.find_compiler() is None:
+        pytest.skip("There is no C++ compiler here.")
+    path = library.build(target=tmp_path_factory.mktemp("native") / "v3network.so")
     patch = pytest.MonkeyPatch()
     patch.setattr(library, "LIBRARY", path)
     library.load.cache_clear()

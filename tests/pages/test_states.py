@@ -169,7 +169,7 @@ def test_a_boundary_out_of_reach_is_refused_in_one_sentence(open_page, database,
     assert not app.exception
     (error,) = app.error
     assert sentence in error.value
-    assert boundary_fields(app)[1].value == wanted, "what was typed stays, to be mended"
+    assert boundary_fields(app)[1].value == wanted, "what was typed stays, to be corrected"
 
 
 def test_ends_that_training_decides_are_shown_as_what_they_are(open_page, database):

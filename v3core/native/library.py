@@ -94,13 +94,18 @@ class Batch(ctypes.Structure):
     )
 
 
+def find_compiler() -> str | None:
+    """The C++ compiler of CXX, or of this machine."""
+    return os.environ.get("CXX") or shutil.which("g++") or shutil.which("c++")
+
+
 def build(compiler: str | None = None, target: Path = LIBRARY) -> Path:
     """Compile the library; takes some seconds.
 
     Raises:
         V3Error: if there is no compiler, or it fails.
     """
-    found = compiler or os.environ.get("CXX") or shutil.which("g++") or shutil.which("c++")
+    found = compiler or find_compiler()
     if found is None:
         raise V3Error("There is no C++ compiler here, so torch computes the network; install g++ for a faster one.")
     unfinished = target.with_name(f".{target.name}.{os.getpid()}")

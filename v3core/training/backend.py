@@ -43,7 +43,7 @@ class Backend(Protocol):
     """What computes the network. Acting and learning in turns; nothing else changes the parameters meanwhile."""
 
     policy: GATMoEPolicy
-    """The compute backend: it has the parameters, the current routing and the distribution of actions."""
+    """The network: it has the parameters, the current routing and the distribution of actions."""
 
     def act(self, observations: Tensor, noise: Tensor | None) -> PolicyOutput:
         """The outputs of the policy for observations [batch, size] with routing noise [batch, columns]."""

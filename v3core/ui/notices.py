@@ -39,6 +39,10 @@ class _Notice:
         return time.monotonic() - self.shown_at < AGAIN_SECONDS
 
 
+_NEVER = _Notice(md(""), icon="", seconds=0)
+"""Of a position that has not had a notice."""
+
+
 def notify(text: Markdown, *, icon: str, seconds: int = LONG_SECONDS) -> None:
     """Show a notice at the end of the current fragment or page, or after the current callback."""
     st.session_state.setdefault(_WAITING, []).append(_Notice(text, icon, seconds))
@@ -46,11 +50,11 @@ def notify(text: Markdown, *, icon: str, seconds: int = LONG_SECONDS) -> None:
 
 def prepare_notices() -> None:
     """Call at the top of every page: reserves positions for notices, and resends those the browser may have missed."""
-    shown: list[_Notice | None] = st.session_state.setdefault(_SHOWN, [None] * PLACES)
+    shown: list[_Notice] = st.session_state.setdefault(_SHOWN, [_NEVER] * PLACES)
     for _ in range(PLACES):
         get_dg_singleton_instance().event_dg.empty()
     for place, notice in enumerate(shown):
-        if notice is not None and notice.is_fresh:
+        if notice.is_fresh:
             _show(place, notice)
     show_pending_notices()
 
@@ -59,10 +63,9 @@ def show_pending_notices() -> None:
     """Show the notices added since."""
     waiting, shown = st.session_state.get(_WAITING), st.session_state.get(_SHOWN)
     while waiting and shown:
-        place = min(range(PLACES), key=lambda place: shown[place].shown_at if shown[place] else float("-inf"))
-        shown[place] = notice = waiting[0]
+        place = min(range(PLACES), key=lambda place: shown[place].shown_at)
+        shown[place] = notice = waiting.pop(0)
         notice.shown_at = time.monotonic()
-        del waiting[0]
         _show(place, notice)
 
 

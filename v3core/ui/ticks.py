@@ -84,15 +84,13 @@ def rest_for_dialog() -> None:
 
 def rests_for_dialog(session_id: str, fragment_id: str) -> bool:
     """Whether a part must not be drawn because of the dialog that it has opened."""
-    with _lock:
-        part = _parts.get((session_id, fragment_id))
+    part = _part(session_id, fragment_id)
     return part is not None and part.has_dialog
 
 
 def is_due(session_id: str, fragment_id: str) -> bool:
     """Whether a part must be redrawn; fast and thread-safe. True for an unknown part."""
-    with _lock:
-        part = _parts.get((session_id, fragment_id))
+    part = _part(session_id, fragment_id)
     if part is None:
         return True
     now = time.monotonic()
@@ -101,6 +99,11 @@ def is_due(session_id: str, fragment_id: str) -> bool:
     if now >= part.ages_at or os.environ.get(VARIABLE):
         return True
     return any(news.value(topic) != value for topic, value in part.values)
+
+
+def _part(session_id: str, fragment_id: str) -> _Part | None:
+    with _lock:
+        return _parts.get((session_id, fragment_id))
 
 
 def _draw(topics: Sequence[news.Topic], body: Callable[[], None]) -> None:

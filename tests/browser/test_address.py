@@ -35,3 +35,24 @@ def test_live_names_its_run_in_the_address_and_back_leads_back(
     expect(page.get_by_role("heading", name="older", exact=True)).to_be_visible(timeout=PATIENCE)
     expect(page).to_have_url(re.compile(older), timeout=PATIENCE)
     assert watched.problems == []
+
+
+def test_compare_names_what_it_offered_and_back_leads_back(
+    page: Page, start_server: StartServer, watched: Watched
+) -> None:
+    server = start_server(APP)
+    database = open_database(f"sqlite:///{server.data / 'v3.db'}", server.data)
+    for name in ("older", "newest"):
+        add_recorded_run(database, Status.COMPLETED, name=name)
+    database.close()
+    page.goto(server.url)
+    page.get_by_role("link", name="Compare", exact=True).click()
+    page.get_by_role("button", name="Compare the two latest runs").click(timeout=PATIENCE)
+    expect(page).to_have_url(re.compile(r"/compare\?.*runs="), timeout=PATIENCE)
+    metric = page.get_by_role("combobox", name="Metric", exact=True)
+    expect(metric).to_be_visible(timeout=PATIENCE)
+    page.reload()
+    expect(metric).to_be_visible(timeout=PATIENCE)
+    page.go_back()
+    expect(page.get_by_role("button", name="Compare the two latest runs")).to_be_visible(timeout=PATIENCE)
+    assert watched.problems == []

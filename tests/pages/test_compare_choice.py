@@ -28,6 +28,11 @@ def links(app):
     return {link.proto.label: link.proto.query_string for link in found if link.proto.page.endswith("compare")}
 
 
+def offers(app):
+    """Buttons that show a comparison on this page, by label."""
+    return {button.label: button for button in app.main.get("button") if button.label.startswith("Compare")}
+
+
 def test_an_experiment_of_ten_runs_is_compared_with_all_ten(open_page, experiment):
     ids = experiment("Ten & more", 10)
     app = open_page("pages/compare.py", experiment="Ten & more")
@@ -46,21 +51,27 @@ def test_an_empty_compare_offers_the_newest_experiments_and_counts_the_rest(open
     for number in range(7):
         experiment(f"Try {number}", 2)
     app = open_page("pages/compare.py")
-    assert list(links(app)) == [f"Compare Try {number} (2 runs)" for number in (6, 5, 4, 3, 2)]
+    assert list(offers(app)) == [f"Compare Try {number} (2 runs)" for number in (6, 5, 4, 3, 2)]
     assert "2 older experiments are listed on Runs." in told(app)
+    offers(app)["Compare Try 4 (2 runs)"].click().run()
+    assert app.query_params["experiment"] == "Try 4"
+    assert len(app.multiselect[0].value) == 2
 
 
 def test_without_experiments_it_offers_the_two_newest_runs(open_page, database):
     ids = [add_recorded_run(database, Status.COMPLETED, name=f"run {number}") for number in range(3)]
     app = open_page("pages/compare.py")
-    assert links(app) == {"Compare the two latest runs": f"runs={ids[2]}%2C{ids[1]}"}
+    assert list(offers(app)) == ["Compare the two latest runs"]
+    offers(app)["Compare the two latest runs"].click().run()
+    assert app.query_params["runs"] == f"{ids[2]},{ids[1]}"
+    assert sorted(app.multiselect[0].value) == sorted(ids[1:])
 
 
 def test_an_experiment_that_is_not_there_is_said_to_be_missing(open_page, experiment):
     experiment("Here", 2)
     app = open_page("pages/compare.py", experiment="Gone")
     assert "There is no experiment 'Gone'; it may have been deleted." in told(app)
-    assert list(links(app)) == ["Compare Here (2 runs)"]
+    assert list(offers(app)) == ["Compare Here (2 runs)"]
 
 
 def test_choosing_other_runs_leaves_the_experiment(open_page, experiment):

@@ -64,9 +64,18 @@ def test_live_says_what_to_look_for_and_leads_to_the_other_run(open_page, demo, 
     assert not app.exception
     assert words in told(app)
     assert "The demo is complete" not in told(app)
-    links = {link.proto.query_string for link in app.get("page_link")}
-    assert f"run={ids[1 - place]}" in links
     assert comparisons(app) == {"Compare them as they train": "experiment=Demo&metric=Dead+experts"}
+
+
+@pytest.mark.parametrize(("place", "which"), [(0, "without"), (1, "with")])
+def test_the_other_run_of_the_demo_is_shown_and_named_by_the_address(open_page, demo, place, which):
+    ids = demo(Status.RUNNING, Status.RUNNING)
+    app = open_page("pages/live.py", run=ids[place])
+    (button,) = [button for button in app.button if button.label == f"Look at the run {which} the curriculum"]
+    button.click().run()
+    assert not app.exception
+    assert app.query_params["run"] == ids[1 - place]
+    assert app.selectbox[0].value == ids[1 - place]
 
 
 def test_when_both_have_ended_live_and_home_offer_the_comparison_with_what_came_of_it(open_page, demo):

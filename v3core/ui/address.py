@@ -2,6 +2,8 @@
 
 import streamlit as st
 
+from v3core.ui.text import Markdown
+
 # `st.query_params` would add an entry to the history, from which "back" leads to a page that adds it again.
 _JS = """
 export default function ({ data }) {
@@ -25,3 +27,14 @@ def name_in_address(page: str, name: str, value: str) -> None:
         value: what it names; nothing is changed if it is empty.
     """
     _component(key=f"address-{name}", data={"page": page, "name": name, "value": value}, height=1)
+
+
+def show_here(label: Markdown, icon: str, **query: str) -> None:
+    """A button that looks like a link to another address of the page that is open.
+
+    Streamlit follows a real link to the same page without changing the address, so that a reload or "back" would lead
+    to something else than what is shown.
+    """
+    if st.button(label, icon=icon, type="tertiary", key=f"show-{query}"):
+        st.query_params.from_dict(query)
+        st.rerun()

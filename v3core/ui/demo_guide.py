@@ -10,9 +10,10 @@ from v3core.jobs.lifecycle import ENDED, Status
 from v3core.store.database import Database
 from v3core.store.run_row import RunRow
 from v3core.store.runs import list_runs
+from v3core.ui.address import show_here
 from v3core.ui.run_data import load_series
 from v3core.ui.run_picker import compare_link
-from v3core.ui.text import Markdown
+from v3core.ui.text import Markdown, plain
 
 _LOOK_FOR = {
     WITH: (
@@ -60,9 +61,7 @@ def what_to_look_for(database: Database, run: RunRow) -> None:
             for other in runs:
                 if other.id != run.id:
                     label = f"Look at the run {'with' if other.curriculum == WITH else 'without'} the curriculum"
-                    st.page_link(
-                        "pages/live.py", label=label, icon=":material/monitoring:", query_params={"run": other.id}
-                    )
+                    show_here(plain(label), ":material/monitoring:", run=other.id)
             if len(runs) > 1 and _at_work(runs):
                 _comparison("Compare them as they train", runs)
 

@@ -11,10 +11,11 @@ from v3core.jobs.lifecycle import ACTIVE
 from v3core.store.database import Database
 from v3core.store.run_row import RunRow
 from v3core.store.runs import list_runs, resolve
-from v3core.ui.address import name_in_address
+from v3core.ui.address import name_in_address, show_here
 from v3core.ui.status import counted
 from v3core.ui.text import md, plain
 
+_COMPARE = ":material/compare_arrows:"
 _KEY = "picked-run"
 _KEYS = "picked-runs"
 _LONGEST_ID = 40
@@ -165,17 +166,17 @@ def _of_experiment(runs: Iterable[RunRow]) -> list[str]:
 
 
 def _offer_experiments(runs: Sequence[RunRow]) -> None:
-    """Links to the latest experiments, or to the two latest runs if there are none."""
+    """Offers the latest experiments, or the two latest runs if there are none."""
     groups: dict[str, int] = Counter(run.experiment for run in runs if run.experiment)
     several = [(name, count) for name, count in groups.items() if count > 1]
     for name, count in several[:_OFFERED]:
-        compare_link(f"Compare {plain(name)} ({counted(count, 'run')})", experiment=name)
+        show_here(md("Compare {} ({})", name, counted(count, "run")), _COMPARE, experiment=name)
     if len(several) > _OFFERED:
         st.caption(f"{counted(len(several) - _OFFERED, 'older experiment')} are listed on Runs.")
     if not several:
-        compare_link("Compare the two latest runs", runs=",".join(run.id for run in runs[:2]))
+        show_here(plain("Compare the two latest runs"), _COMPARE, runs=",".join(run.id for run in runs[:2]))
 
 
 def compare_link(label: str, **query: str) -> None:
     """A link to the comparison of `runs`, ids with commas between, or of a whole `experiment`."""
-    st.page_link("pages/compare.py", label=plain(label), icon=":material/compare_arrows:", query_params=query)
+    st.page_link("pages/compare.py", label=plain(label), icon=_COMPARE, query_params=query)

@@ -106,7 +106,7 @@ def test_runs_obey_after_the_host_has_another_name(db, run_in):
     assert (result.returncode, result.stderr) == (0, "")
     assert [command.kind for command in read_commands(db, run_id, only_open=True)] == ["pause"]
     assert get_run(db, dead).status == Status.LOST
-    assert given(db, renamed, "slots").stdout == "4 runs can train at once on this machine; 1 now.\n"
+    assert given(db, renamed, "slots").stdout == "4 runs can train at once on this machine; 1 active now.\n"
 
 
 def test_a_container_of_this_machine_does_not_take_other_pids_for_its_own(db, run_in):

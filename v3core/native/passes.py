@@ -10,7 +10,7 @@ from torch.autograd.function import once_differentiable
 
 from v3core.environments import StateGraphSpec
 from v3core.native import library
-from v3core.native.library import Batch, ExpertBlock, Layer, Network, Part
+from v3core.native.layouts import MAX_CHANNELS, Batch, ExpertBlock, Layer, Network, Part
 from v3core.policy import GATMoEPolicy, PolicyOutput
 from v3core.policy.gat import GraphAttention, GraphLayer
 from v3core.policy.network import Experts
@@ -29,8 +29,8 @@ def not_covered(policy: GATMoEPolicy, graph: StateGraphSpec) -> str | None:
     for part, module in zip(graph.parts, policy.tokens.parts, strict=True):
         if not isinstance(module, KINDS):
             return f"its observations have a part of kind {part.kind}"
-        if part.kind in ("grid", "categories") and len(part.categories) > library.MAX_CHANNELS:
-            return f"a part of kind {part.kind} has more than {library.MAX_CHANNELS} categories"
+        if part.kind in ("grid", "categories") and len(part.categories) > MAX_CHANNELS:
+            return f"a part of kind {part.kind} has more than {MAX_CHANNELS} categories"
     return None
 
 

@@ -6,7 +6,7 @@ from uuid import uuid4
 import streamlit as st
 
 from v3core.charts.schedule import curriculum_preview
-from v3core.config import MAX_EPISODES, RunConfig, check_name, recipe_for
+from v3core.config import MAX_EPISODES, RunConfig, check_name, recipe_for, unused_base_values
 from v3core.curriculum import Curriculum
 from v3core.curriculum.typed import describe_architecture
 from v3core.errors import V3Error
@@ -137,6 +137,8 @@ if not problems:
         if wrong_here:
             problems.append(wrong_here)
             place.error(plain(wrong_here))
+    for sentence in dict.fromkeys(sentence for config in configs for sentence in unused_base_values(config)):
+        beside_phases.warning(plain(sentence))
 TOKEN, LAUNCHED = "launch-token", "launched"
 
 

@@ -167,6 +167,16 @@ def test_texts_that_no_list_can_show_are_refused_and_nothing_is_queued(command, 
     assert listed(command) == {}
 
 
+def test_a_base_value_that_a_curriculum_does_not_use_is_warned_of(db, capsys):
+    curricula = ("sweep", "--env", "CartPole-v1", "--curricula", "v3", "--seeds", "1-2")
+    assert main([*curricula, "--set", "base.load_balance=0.05", "--set", "base.lr=1e-3", "--set", "ppo.epochs=4"]) == 0
+    sentences = [line for line in capsys.readouterr().err.splitlines() if line.startswith("Warning")]
+    assert sentences == [
+        "Warning: base.load_balance has no effect in warmup, transition, fine-tune, where curriculum 'v3' sets "
+        "load_balance itself; to change it there, set phases.warmup.load_balance."
+    ]
+
+
 def test_notes_and_tags_that_are_not_utf8_change_nothing(command, sweep):
     for option in ("--notes", "--tags"):
         command("note", sweep[0], option, "\udcff", fails="A text is not valid UTF-8; enter it again.")
@@ -181,6 +191,8 @@ def test_the_demo_is_queued_in_the_background_once(db, command, capsys):
         ("With curriculum · CartPole-v1 · seed 1", "Demo"),
         ("Without curriculum · CartPole-v1 · seed 1", "Demo"),
     ]
+    assert main(["demo", "--port", "8777"]) == 0
+    assert "http://127.0.0.1:8777/compare?experiment=Demo" in capsys.readouterr().err
     again = json.loads(command("demo", "--json"))
     assert [run["id"] for run in again["runs"]] == ids, "nothing is queued while they are unfinished"
     assert again["compare"] == "/compare?experiment=Demo&metric=Dead+experts"

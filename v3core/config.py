@@ -19,6 +19,7 @@ from v3core.curriculum import (
     check_environment_named,
     check_experts,
     check_fits,
+    ignoring_base,
 )
 from v3core.curriculum.knobs import Knob
 from v3core.environment_setup import VIEW, EnvArg, EnvArgs, EnvironmentSetup, Wrappers
@@ -291,6 +292,19 @@ def _check_network_is_free(curriculum: Curriculum, overrides: dict[str, Override
                 f"policy.{name} is set to {changed.value}, but curriculum '{curriculum.name}' needs {decided}; keep "
                 "the recipe's value, or choose another curriculum."
             )
+
+
+def unused_base_values(config: RunConfig) -> list[str]:
+    """A sentence for each changed base value that some phases do not use, because they set an absolute value."""
+    sentences = []
+    for path in config.overrides:
+        section, _, knob = path.partition(".")
+        if section == "base" and (phases := ignoring_base(config.curriculum, knob)):
+            sentences.append(
+                f"{path} has no effect in {', '.join(phases)}, where curriculum '{config.curriculum.name}' sets "
+                f"{knob} itself; to change it there, set phases.{phases[0]}.{knob}."
+            )
+    return sentences
 
 
 def _built(sizes: PolicyConfig, architecture: Architecture | None) -> PolicyConfig:

@@ -40,13 +40,13 @@ def serve(port: int) -> None:
     os.execv(sys.executable, [sys.executable, "-m", "streamlit", "run", str(shipped("asgi.py")), *flags])
 
 
-def show_page(path: str) -> None:
+def show_page(path: str, port: int) -> None:
     """Open a page of the dashboard in the browser, or print its address; serve it if no server answers there.
 
     Raises:
         V3Error: as `serve` does.
     """
-    address = Address.of_settings()
+    address = Address.of_settings(port)
     served = answers(address.url)
     if not served:
         check_port(address.port, address.host)
@@ -54,7 +54,7 @@ def show_page(path: str) -> None:
         open_when_served(address.url, path)
     print(f"Page: {address.url}{path}", flush=True)
     if not served:
-        serve(0)
+        serve(port)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from v3core.curriculum import (
     BaseValues,
     Curriculum,
     Progress,
+    ignoring_base,
     load_preset,
     parse,
     phase_at,
@@ -117,3 +118,19 @@ def test_values_jump_only_where_a_phase_sets_them_anew(curriculum, episode):
 def test_settings_are_a_pure_function(curriculum, episode):
     again = Curriculum.model_validate(curriculum.to_dict())
     assert at(curriculum, episode, 600) == at(again, episode, 600)
+
+
+def test_the_base_value_is_ignored_from_the_phase_that_sets_an_absolute_value():
+    curriculum = parse(
+        """
+        name: one
+        phases:
+          - {name: a, until: {episode: 10}}
+          - {name: b, until: {episode: 20}, entropy: 0.1}
+          - {name: c, until: {episode: 30}}
+          - {name: d, until: {episode: 40}, entropy: {from: 0.1, to: {times: 1}}}
+          - {name: e, entropy: {from: 0.1, to: 0}}
+        """
+    )
+    assert ignoring_base(curriculum, "entropy") == ["b", "c", "e"]
+    assert ignoring_base(curriculum, "lr") == []

@@ -3,6 +3,7 @@
 import pytest
 
 from tests.pages.recorded import add_recorded_run
+from v3core.curriculum import load_preset
 from v3core.jobs.demo import WITH, WITHOUT, demo_configs, start_demo
 from v3core.jobs.lifecycle import Status
 from v3core.store.runs import list_runs, update_run
@@ -25,10 +26,12 @@ def comparisons(app):
 def demo(database):
     """`demo(status of the run with a curriculum, of that without)`: a demo's runs; returns their ids."""
 
-    def add(*statuses, experiment="Demo", recorded=25):
+    def add(*statuses, experiment="Demo", recorded=25, episodes=40):
         ids = []
         for preset, loads, status in zip((WITH, WITHOUT), (SPREAD, COLLAPSED), statuses, strict=True):
-            run_id = add_recorded_run(database, status, preset=preset, loads=loads, recorded=recorded, name=preset)
+            run_id = add_recorded_run(
+                database, status, preset=preset, loads=loads, episodes=episodes, recorded=recorded, name=preset
+            )
             with database.write() as tx:
                 update_run(tx, run_id, {"experiment": experiment}, only_in=tuple(Status))
             ids.append(run_id)
@@ -102,6 +105,11 @@ def test_a_demo_that_was_stopped_before_its_first_episode_has_nothing_to_say_of_
     assert not app.exception
     assert "The demo ended early." in told(app)
     assert "experts are dead with" not in told(app)
+
+
+def test_a_demo_that_was_trained_longer_and_then_stopped_is_complete(open_page, demo, database):
+    ids = demo(Status.COMPLETED, Status.STOPPED, recorded=load_preset(WITHOUT).episodes, episodes=900)
+    assert "The demo is complete." in told(open_page("pages/live.py", run=ids[1]))
 
 
 def test_compare_shows_the_dead_experts_and_how_to_read_them(open_page, demo):

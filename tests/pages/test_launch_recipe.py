@@ -38,6 +38,17 @@ def test_changed_values_are_what_is_queued(launch, database):
     }
 
 
+def test_a_base_value_that_the_curriculum_does_not_use_is_warned_of(launch):
+    def warnings():
+        return [shown(warning.value) for warning in launch.warning]
+
+    setting(launch, "base.lr").set_value("1e-3").run()
+    assert warnings() == [], "its phases multiply it"
+    setting(launch, "base.load_balance").set_value("0.05").run()
+    (warning,) = warnings()
+    assert warning.startswith("base.load_balance has no effect in warmup, transition, fine-tune")
+
+
 def test_the_recipes_value_is_beside_what_was_changed_and_a_click_goes_back(launch, database):
     key = "back:set:ppo.epochs:CartPole-v1"
     assert key not in {button.key for button in launch.button}

@@ -12,6 +12,7 @@ from v3core.environment_setup import EnvArg, parse_args, parse_wrapper
 from v3core.errors import V3Error
 from v3core.jobs import supervisor
 from v3core.output import echo, own_output
+from v3core.serve import DEFAULT_PORT
 from v3core.store.database import Database
 from v3core.store.opening import open_database
 from v3core.store.runs import resolve
@@ -74,6 +75,13 @@ def one_run(prefix: str) -> Iterator[tuple[Database, str]]:
 
 run_argument = click.argument("run_id", metavar="ID")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+port_option = click.option(
+    "--port",
+    type=int,
+    metavar="N",
+    callback=lambda _context, _option, port: _port(port),
+    help=f"Port that the dashboard listens on; default: {DEFAULT_PORT}.",
+)
 set_option = click.option(
     "--set",
     "assignments",
@@ -103,6 +111,13 @@ def environment_options(command: Callable[..., Any]) -> Callable[..., Any]:
         "module:Class; may be repeated, innermost first.",
     )
     return args(wrappers(command))
+
+
+def _port(port: int | None) -> int:
+    """0 for the one of the settings."""
+    if port == 0:
+        raise V3Error("Port 0 does not exist; choose one from 1024 to 65535.")
+    return port or 0
 
 
 def _args(_context: click.Context, _option: click.Parameter, texts: tuple[str, ...]) -> dict[str, EnvArg]:

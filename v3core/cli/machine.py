@@ -12,30 +12,27 @@ from v3core.cli.common import (
     fail,
     json_option,
     opened,
+    port_option,
     reconciled,
     run_argument,
 )
 from v3core.config import chosen_environment, recipe_for
 from v3core.environment_setup import EnvArg
-from v3core.errors import V3Error
 from v3core.jobs import housekeeping, launcher, supervisor
 from v3core.jobs.monitor import run_monitored
 from v3core.output import echo
-from v3core.serve import DEFAULT_PORT
 from v3core.store.opening import database_url
 from v3core.store.runs import resolve
 from v3core.store.sqlite_file import set_aside
 
 
 @commands.command(cls=click.Command)  # the server has its own output
-@click.option("--port", type=int, metavar="N", help=f"Port to listen on; default: {DEFAULT_PORT}.")
-def serve(port: int | None) -> None:
+@port_option
+def serve(port: int) -> None:
     """Serve the dashboard, on 127.0.0.1 unless STREAMLIT_SERVER_ADDRESS is set."""
     from v3core.serve import serve as start
 
-    if port == 0:
-        raise V3Error("Port 0 does not exist; choose one from 1024 to 65535.")
-    start(port or 0)
+    start(port)
 
 
 @commands.command()

@@ -1,14 +1,31 @@
 """Starting runs: one in the foreground, many in the background, the demo."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Literal
 from urllib.parse import urlencode
 
 import click
 
-from v3core.cli.common import commands, echo_json, environment_options, fail, opened, reconciled, set_option
-from v3core.config import Recipe, RunConfig, build_run_config, chosen_environment, recipe_for, run_name
+from v3core.cli.common import (
+    commands,
+    echo_json,
+    environment_options,
+    fail,
+    opened,
+    port_option,
+    reconciled,
+    set_option,
+)
+from v3core.config import (
+    Recipe,
+    RunConfig,
+    build_run_config,
+    chosen_environment,
+    recipe_for,
+    run_name,
+    unused_base_values,
+)
 from v3core.curriculum import Curriculum, check_fits, fits, load_curriculum, scaled
 from v3core.environment_setup import EnvArg, EnvironmentSetup
 from v3core.environments.apart import check_launch
@@ -73,6 +90,7 @@ def train(
         recipe=recipe,
         device=device,
     )
+    _warn(unused_base_values(config))
     with opened() as database:
         if notice:
             echo(notice, err=True)
@@ -111,6 +129,7 @@ def sweep(
     recipe, chosen = set_values(recipe, [curriculum for curriculum, _ in fitted], length, assignments)
     _check_environments(setup, chosen)
     configs = expand(chosen, numbers, env=setup, episodes=length, recipe=recipe)
+    _warn(dict.fromkeys(sentence for config in configs for sentence in unused_base_values(config)))
     for _, notice in fitted:
         if notice:
             echo(notice, err=True)
@@ -123,19 +142,20 @@ def sweep(
 
 @commands.command(cls=click.Command)  # it may become the server, which has its own output
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object and do not open the browser.")
-def demo(as_json: bool) -> None:
+@port_option
+def demo(as_json: bool, port: int) -> None:
     """Start the demo in the background, one policy with and without a curriculum, and open it in the browser.
 
     Prints the run ids. While the runs of an earlier call are unfinished it starts no new ones. In a terminal it then
     serves the dashboard unless it is already running; otherwise it only prints the page's address.
     """
     with own_output():
-        first = _start_demo(as_json)
+        first = _start_demo(as_json, Address.of_settings(port))
     if sys.stdout.isatty() and not as_json:
-        show_page(f"/live?run={first}")
+        show_page(f"/live?run={first}", port)
 
 
-def _start_demo(as_json: bool) -> str:
+def _start_demo(as_json: bool, dashboard: Address) -> str:
     """Print the runs of the demo; returns the id of the first."""
     with reconciled() as database:
         ids = demo_runs.start_demo(database)
@@ -149,7 +169,7 @@ def _start_demo(as_json: bool) -> str:
         echo(run_id)
     echo(
         f"The demo trains in the background as experiment '{experiment}'. Watch it on the dashboard (`{SERVE}`; "
-        f"{Address.of_settings().url}{address} compares its runs), or with `runs` and `show ID`.",
+        f"{dashboard.url}{address} compares its runs), or with `runs` and `show ID`.",
         err=True,
     )
     return ids[0]
@@ -157,8 +177,12 @@ def _start_demo(as_json: bool) -> str:
 
 def _check_environments(setup: EnvironmentSetup, curricula: Sequence[Curriculum]) -> None:
     """Refuse environments that cannot be trained on, and print warnings."""
-    for warning in check_launch(setup, curricula, allow_import=True).warnings:
-        echo(f"Warning: {warning}", err=True)
+    _warn(check_launch(setup, curricula, allow_import=True).warnings)
+
+
+def _warn(sentences: Iterable[str]) -> None:
+    for sentence in sentences:
+        echo(f"Warning: {sentence}", err=True)
 
 
 def _evaluated(recipe: Recipe, episodes: int | None, every: int | None) -> Recipe:

@@ -45,5 +45,6 @@ from v3core.curriculum.progress import planned_starts as planned_starts
 from v3core.curriculum.progress import steps_left as steps_left
 from v3core.curriculum.settings import BaseValues as BaseValues
 from v3core.curriculum.settings import Settings as Settings
+from v3core.curriculum.settings import ignoring_base as ignoring_base
 from v3core.curriculum.settings import settings_at as settings_at
 from v3core.curriculum.until import Until as Until

@@ -92,3 +92,16 @@ def _fraction(ramp: Ramp, phase: Phase, start: PhaseStart, now: PhaseStart, epis
 
 def _level(level: float | Times, base: float) -> float:
     return level.times * base if isinstance(level, Times) else float(level)
+
+
+def ignoring_base(curriculum: Curriculum, knob: str) -> list[str]:
+    """Names of the phases in which a knob does not depend on the recipe's base value: its value there is absolute."""
+    names, ignores = [], False
+    for phase in curriculum.phases:
+        value: Value | None = getattr(phase, knob)
+        if value is not None:
+            levels = (value.start, value.to) if isinstance(value, Ramp) else (value,)
+            ignores = not any(isinstance(level, Times) for level in levels)
+        if ignores:
+            names.append(phase.name)
+    return names

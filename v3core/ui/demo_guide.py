@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
+from v3core.curriculum import load_preset
 from v3core.insight.loads import DEAD_LOAD, dead_experts
 from v3core.jobs.demo import ENV, METRIC, WITH, WITHOUT, demo_of, is_demo, newest_demo
 from v3core.jobs.lifecycle import ENDED, Status
@@ -99,10 +100,15 @@ def _next_step(database: Database, demo: Sequence[RunRow]) -> None:
     if len(demo) < 2:
         return
     with st.container(border=True, key="demo-ended"):
-        whole = all(run.status == Status.COMPLETED for run in demo)
+        whole = all(map(_is_whole, demo))
         st.markdown(":material/check_circle: **The demo is complete.**" if whole else "**The demo ended early.**")
         st.markdown(_dead_so_far(database, demo))
         _comparison("Compare the two runs", demo)
+
+
+def _is_whole(run: RunRow) -> bool:
+    """Whether it was trained as long as the demo trains it; it may have been trained longer since, and stopped."""
+    return run.status == Status.COMPLETED or run.episode >= (load_preset(run.curriculum).episodes or run.episodes)
 
 
 def _dead_so_far(database: Database, demo: Sequence[RunRow]) -> Markdown:

@@ -15,7 +15,7 @@ from v3core.ui.status import counted
 
 _LAST = f"Last {TAIL_EPISODES}"
 _NUMBERS: Mapping[str, tuple[str | None, str | None]] = {
-    "Steps": ("localized", None),
+    "Steps": ("localized", "Steps of the completed episodes of the phase."),
     "Mean return": ("%.2f", None),
     "SD": ("%.2f", "Sample standard deviation over the episodes of the phase in this run."),
     _LAST: ("%.2f", f"Mean return of the last {TAIL_EPISODES} episodes of the phase, or of all if there are fewer."),

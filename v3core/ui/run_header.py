@@ -74,7 +74,7 @@ def run_header(database: Database, run: RunRow, commands: list[CommandRow]) -> N
         st.metric("Phase", plain(run.phase or "–"), border=True)
         st.metric(md("Mean return, last {}", run.mean_window), number(run.mean_return), border=True)
         st.metric("Latest return", number(run.latest_return), border=True)
-        st.metric("Steps", f"{run.step:,}", border=True)
+        st.metric("Steps", f"{run.step:,}", border=True, help="Steps of all environments, also in unfinished episodes.")
         if run.status in ADVANCES:
             st.metric("Steps per second", number(run.steps_per_second, 0), border=True)
 

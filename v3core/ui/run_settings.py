@@ -136,4 +136,4 @@ def _leaves(model: Any, prefix: str) -> Iterator[tuple[str, Any, str]]:
             yield from ((f"{path}.{key}", entry, field.description or "") for key, entry in value.items())
         else:
             shown = ", ".join(map(str, value)) or None if isinstance(value, tuple) else value
-            yield path, shown, field.description or ""
+            yield path, shown, (field.description or "").replace("`", "")  # a table shows no Markdown

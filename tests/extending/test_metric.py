@@ -88,3 +88,42 @@ def test_a_metric_takes_its_entry_its_line_and_its_migration(project: Project) -
     project.run("-c", OLD)
     project.write_docs("tests/test_metrics.py", stale="docs/metrics.md is stale")
     assert "| `largest_load` | Largest load | 0 to 1 | max(E[α]): the load" in project.read("docs/metrics.md")
+
+
+PER_STEP = f"""
+    largest_gate: float = _metric("Largest gate", "E[max(α)], mean over the steps of the largest gate.", since={NEXT})
+"""
+TRAIN = """
+    import math
+    import sys
+    from pathlib import Path
+
+    from tests.runs import tiny_config
+    from tests.training.conftest import Recorder
+    from v3core.training.hooks import Orders
+    from v3core.training.trainer import train
+
+    resumed = [Path(path) for path in sys.argv[1:]]
+    config = tiny_config(episodes=40)
+    hooks = Recorder(Path("recorded"), lambda hooks: Orders(stop=not resumed and hooks.calls.count("record") >= 2))
+    train(config, curriculum=config.curriculum, hooks=hooks, checkpoint=resumed[0] if resumed else None)
+    assert not hooks.remarks
+    if not resumed:
+        print(hooks.saved[-1][0])
+        sys.exit()
+    known = [record.largest_gate for record in hooks.episodes if not math.isnan(record.largest_gate)]
+    assert all(1 / config.policy.experts <= value <= 1 for value in known)
+    # Only of the episodes that were in progress is it not known.
+    assert 1 <= len(hooks.episodes) - len(known) <= config.ppo.environments < len(known)
+    assert not any(math.isnan(record.routing_entropy) for record in hooks.episodes)
+"""
+
+
+def test_a_metric_per_step_resumes_a_checkpoint_of_before(project: Project) -> None:
+    checkpoint = project.run("-c", TRAIN).strip()
+    project.insert("v3core/metrics.py", PER_STEP, before="    support: float = _metric(")
+    statistics = "v3core/training/statistics.py"
+    project.insert(statistics, '        "largest_gate": gates.max(2, keepdims=True),', before='        "loads": gates,')
+    computed = '            largest_gate=float(means["largest_gate"][0]),'
+    project.insert(statistics, computed, before="            support=")
+    project.run("-c", TRAIN, checkpoint)

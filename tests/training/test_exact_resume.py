@@ -2,7 +2,7 @@
 
 import itertools
 import random
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import gymnasium
 import numpy as np
@@ -303,6 +303,43 @@ def test_a_checkpoint_of_the_version_before_still_loads(case, recorder):
         "The unfinished episodes start from scratch: the checkpoint is from an older version, which did not store them."
     ]
     assert load_policy(path).episode == episode
+
+
+def with_statistics(path, change):
+    """Rewrite a checkpoint with other sums of its episodes in progress; at least one must be in progress."""
+    state = load_checkpoint(path)
+    sums = state["world"]["statistics"]
+    assert (sums["under_way"]["steps"] > 0).any()
+    sums["under_way"] = change(sums["under_way"])
+    torch.save(state, path)
+
+
+def test_sums_in_the_unnamed_columns_of_0_2_0_are_resumed_to_the_bit(case, recorder):
+    config = case("cartpole")
+    whole, first, second = recorder(), recorder(stopped_after(4)), recorder()
+    run(config, whole)
+    run(config, first)
+    path = first.saved[-1][0]
+    order = ("steps", "return", "routing_entropy", "support", "loads", "hard_loads")
+    with_statistics(path, lambda sums: torch.cat([sums[name] for name in order], dim=1))
+    assert run(config, second, checkpoint=path) is Outcome.COMPLETED
+    assert told(first, second) == told(whole)
+
+
+def test_what_an_older_version_did_not_sum_up_is_unknown_for_the_episodes_in_progress_only(case, recorder):
+    config = case("cartpole")
+    whole, first, second = recorder(), recorder(stopped_after(4)), recorder()
+    run(config, whole)
+    run(config, first)
+    path = first.saved[-1][0]
+    in_progress = int((load_checkpoint(path)["world"]["statistics"]["under_way"]["steps"] > 0).sum())
+    with_statistics(path, lambda sums: {name: part for name, part in sums.items() if name != "support"})
+    assert run(config, second, checkpoint=path) is Outcome.COMPLETED
+    unknown = [record for record in second.episodes if np.isnan(record.support)]
+    assert 1 <= len(unknown) <= in_progress
+    for record, wanted in zip(second.episodes, whole.episodes[len(first.episodes) :], strict=True):
+        support = record.support if record in unknown else wanted.support
+        assert repr(record) == repr(replace(wanted, support=support))
 
 
 def test_a_checkpoint_holds_plain_values_only(case, recorder):

@@ -21,49 +21,75 @@ class Finished(NamedTuple):
     acted: Acted
 
 
+_UNNAMED = ("steps", "return", "routing_entropy", "support", "loads", "hard_loads")
+"""The sums in checkpoints of 0.2.0 and earlier, which have them as the columns of one array."""
+
+
+def _per_step(gates: Floats, rewards: Floats) -> dict[str, Floats]:
+    """What episodes are summed up from, each of shape [T, N, columns], by the names that checkpoints know.
+
+    Args:
+        gates: normalised, [T, N, experts]; NaN for an observation that is not a number.
+        rewards: [T, N].
+    """
+    unknown = np.isnan(gates).any(2)
+    entropy = -np.where(gates > 0, gates * np.log(np.where(gates > 0, gates, 1.0)), 0.0).sum(2)
+    support = (gates > 0).sum(2, dtype=np.float64)
+    hard = np.eye(gates.shape[2])[gates.argmax(2)]
+    entropy[unknown] = support[unknown] = np.nan
+    hard[unknown] = np.nan
+    return {
+        "steps": np.ones((*rewards.shape, 1)),
+        "return": rewards[..., None],
+        "routing_entropy": entropy[..., None],
+        "support": support[..., None],
+        "loads": gates,
+        "hard_loads": hard,
+    }
+
+
 class EpisodeStatistics:
     """Sums of the episodes in progress, carried from rollout to rollout."""
 
     def __init__(self, environments: int, experts: int) -> None:
-        # Columns: 1 per step, reward, gate entropy, experts in use, gate shares, one-hot of the largest gate.
-        self._experts = experts
-        self._under_way = np.zeros((environments, 4 + 2 * experts))
+        parts = _per_step(np.empty((0, environments, experts)), np.empty((0, environments)))
+        ends = np.cumsum([part.shape[2] for part in parts.values()])
+        self._columns = {
+            name: slice(end - part.shape[2], end) for (name, part), end in zip(parts.items(), ends, strict=True)
+        }
+        self._under_way = np.zeros((environments, ends[-1]))
         self._before_phase = np.zeros(environments)
 
     def begin_phase(self) -> None:
         """From now on steps are acted in another phase; an episode in progress belongs to the one it ends in."""
-        self._before_phase = self._under_way[:, 0].copy()
+        self._before_phase = self._sums("steps")[:, 0].copy()
+
+    def _sums(self, name: str) -> Floats:
+        return self._under_way[:, self._columns[name]]
 
     def state_dict(self) -> dict[str, Any]:
         """For a checkpoint; arrays."""
-        return {"under_way": self._under_way.copy(), "before_phase": self._before_phase.copy()}
+        return {
+            "under_way": {name: self._sums(name).copy() for name in self._columns},
+            "before_phase": self._before_phase.copy(),
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """From a checkpoint of as many environments and experts."""
-        self._under_way[:], self._before_phase[:] = state["under_way"], state["before_phase"]
+        """From a checkpoint of as many environments and experts, perhaps of an older version."""
+        self._before_phase[:] = state["before_phase"]
+        kept = state["under_way"]
+        if not isinstance(kept, dict):
+            ends = np.cumsum([self._sums(name).shape[1] for name in _UNNAMED])
+            kept = dict(zip(_UNNAMED, np.split(kept, ends[:-1], axis=1), strict=True))
+        # What that version did not sum up is unknown for the episodes in progress.
+        unknown = np.where(kept["steps"] > 0, np.nan, 0.0)
+        for name in self._columns:
+            self._sums(name)[:] = kept.get(name, unknown)
 
     def finished(self, rollout: Played) -> list[Finished]:
         """The episodes that ended in this rollout, in order of completion; ties by environment."""
         gates = rollout.gates.double().cpu().numpy()
-        gates = gates / gates.sum(2, keepdims=True)
-        entropy = -np.where(gates > 0, gates * np.log(np.where(gates > 0, gates, 1.0)), 0.0).sum(2)
-        hard = np.eye(self._experts)[gates.argmax(2)]
-        support = (gates > 0).sum(2, dtype=np.float64)
-        # Of an observation that is not a number, nothing about the routing is known.
-        unknown = np.isnan(gates).any(2)
-        entropy[unknown] = support[unknown] = np.nan
-        hard[unknown] = np.nan
-        columns = np.concatenate(
-            (
-                np.ones((*entropy.shape, 1)),
-                rollout.rewards[..., None],
-                entropy[..., None],
-                support[..., None],
-                gates,
-                hard,
-            ),
-            axis=2,
-        )
+        columns = np.concatenate(list(_per_step(gates / gates.sum(2, keepdims=True), rollout.rewards).values()), axis=2)
         episodes: list[Finished] = []
         starts = np.zeros(len(self._under_way), dtype=np.int64)
         for step, env in np.argwhere(rollout.ended).tolist():
@@ -72,32 +98,33 @@ class EpisodeStatistics:
             starts[env] = step + 1
             success = rollout.successes.get((step, env))
             before, self._before_phase[env] = self._before_phase[env], 0.0
-            acted = self._summary(sums, int(sums[0] - before), success)
+            acted = self._summary(sums, int(sums[self._columns["steps"]][0] - before), success)
             episodes.append(Finished((step + 1) * len(starts), acted))
         for env, start in enumerate(starts):
             self._under_way[env] += columns[start:, env].sum(0)
         return episodes
 
     def _summary(self, sums: Floats, phase_steps: int, success: bool | None) -> Acted:
-        length = sums[0]
-        means = sums / length
-        loads = means[4 : 4 + self._experts]
+        total = {name: sums[columns] for name, columns in self._columns.items()}
+        (length,) = total["steps"]
+        means = {name: values / length for name, values in total.items()}
+        (entropy,), (support,), loads = means["routing_entropy"], means["support"], means["loads"]
         of_loads = float(load_entropy(loads))
         return Acted(
-            return_=float(sums[1]),
+            return_=float(total["return"][0]),
             length=int(length),
             phase_steps=phase_steps,
             success=None if success is None else float(success),
-            routing_entropy=float(means[2]),
+            routing_entropy=float(entropy),
             load_entropy=of_loads,
             # At least 0 by the concavity of entropy; rounding may put it a hair below.
-            specialisation=max(0.0, of_loads - float(means[2])) if math.isfinite(of_loads) else math.nan,
+            specialisation=max(0.0, of_loads - float(entropy)) if math.isfinite(of_loads) else math.nan,
             effective_experts=math.exp(of_loads),
-            support=float(means[3]),
+            support=float(support),
             load_cv=float(loads.std() / loads.mean()),
             dead_experts=dead_experts(loads) if math.isfinite(of_loads) else None,
             loads=tuple(loads.tolist()),
-            hard_loads=tuple(means[4 + self._experts :].tolist()),
+            hard_loads=tuple(means["hard_loads"].tolist()),
         )
 
 

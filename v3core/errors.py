@@ -1,7 +1,7 @@
 """Errors that a user can fix."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from pydantic import ValidationError
 
@@ -13,20 +13,16 @@ class V3Error(Exception):
     """
 
 
-def close_matches(word: str, known: Iterable[str], count: int = 3) -> list[str]:
-    """The known names nearest to `word`, case ignored, best first."""
-    by_lower = {name.lower(): name for name in known}
-    found = difflib.get_close_matches(word.lower(), by_lower, n=count, cutoff=0.5)
-    return [by_lower[name] for name in found]
+def either(names: Sequence[str]) -> str:
+    """As in `A, B or C`."""
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:
-    """`Did you mean A, B or C?`, or an empty string when nothing is near."""
-    found = close_matches(word, known)
-    if not found:
-        return ""
-    names = found[0] if len(found) == 1 else f"{', '.join(found[:-1])} or {found[-1]}"
-    return f"Did you mean {names}?"
+    """`Did you mean A, B or C?` with the nearest of the known names, case ignored; empty if none is near."""
+    by_lower = {name.lower(): name for name in known}
+    found = difflib.get_close_matches(word.lower(), by_lower, cutoff=0.5)
+    return f"Did you mean {either([by_lower[name] for name in found])}?" if found else ""
 
 
 def explain(error: ValidationError, subject: str) -> str:

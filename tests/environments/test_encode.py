@@ -6,7 +6,8 @@ from gymnasium import spaces
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from v3core.environments import encode, state_graph
+from v3core.environments import state_graph
+from v3core.environments.encode import encoder
 
 LEAVES = st.sampled_from(
     [
@@ -45,7 +46,7 @@ def test_every_leaf_is_found_where_the_graph_says(space, seed):
     observation = space.sample()
     graph = state_graph(space)
     row = np.full(graph.size, 77, dtype=graph.dtype)
-    encode(graph, observation, row)
+    encoder(graph)(observation, row)
     parts = [part for part in graph.parts if part.size]
     assert [part.start for part in parts] == np.cumsum([0, *(part.size for part in parts[:-1])]).tolist()
     for part in parts:
@@ -82,4 +83,4 @@ def test_every_leaf_is_found_where_the_graph_says(space, seed):
 def test_what_is_not_of_the_space_is_told(space, observation, sentence):
     graph = state_graph(space)
     with pytest.raises(ValueError, match=sentence):
-        encode(graph, observation, np.zeros(graph.size, dtype=graph.dtype))
+        encoder(graph)(observation, np.zeros(graph.size, dtype=graph.dtype))

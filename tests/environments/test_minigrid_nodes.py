@@ -13,15 +13,14 @@ from v3core.environments import (
     EnvironmentBatch,
     StateGraphSpec,
     check_environment,
-    check_run,
-    encode,
     make_environment,
     register_graph,
     state_graph,
 )
 from v3core.environments import graph_spec as graphs_module
-from v3core.environments.encode import bag_of_words
+from v3core.environments.encode import bag_of_words, encoder
 from v3core.environments.graph_spec import MISSION_WORDS, SHARED
+from v3core.environments.registry import check_run
 
 SIZE = len(MISSION_WORDS) + SHARED
 
@@ -166,8 +165,8 @@ def test_what_is_none_is_said(change, sentence):
     spec = spec_of("MiniGrid-Empty-5x5-v0")
     observation, _ = make_environment("MiniGrid-Empty-5x5-v0").reset(seed=1)
     row = np.zeros(spec.graph.size, np.uint8)
-    encode(spec.graph, observation, row)
+    encoder(spec.graph)(observation, row)
     with pytest.raises(ValueError, match=sentence):
-        encode(spec.graph, observation | change, row)
+        encoder(spec.graph)(observation | change, row)
     with pytest.raises(ValueError, match="the observation has no 'mission'"):
-        encode(spec.graph, {key: observation[key] for key in ("image", "direction")}, row)
+        encoder(spec.graph)({key: observation[key] for key in ("image", "direction")}, row)

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from v3core.environments import check_environment, make_environment
-from v3core.environments.encode import encode
+from v3core.environments.encode import encoder
 
 ENV = "BabyAI-GoToObj-v0"
 
@@ -19,7 +19,7 @@ def rows():
     def make(*changes):
         flat = np.zeros((len(changes), graph.size), np.uint8)
         for row, change in zip(flat, changes, strict=True):
-            encode(graph, seen | change, row)
+            encoder(graph)(seen | change, row)
         return torch.from_numpy(flat)
 
     return make

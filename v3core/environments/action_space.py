@@ -16,11 +16,7 @@ MAX_OUTPUTS = 1024
 
 
 def action_spec(space: spaces.Space[object]) -> ActionSpec:
-    """How the policy draws the actions of a space.
-
-    Raises:
-        V3Error: if it cannot; says what to do.
-    """
+    """How the policy draws the actions of a space; a V3Error says what to do if it cannot."""
     match space:
         case spaces.Discrete():
             spec = ActionSpec("discrete", int(space.n), 1, (int(space.n),), (int(space.start),))
@@ -51,14 +47,12 @@ def action_spec(space: spaces.Space[object]) -> ActionSpec:
 
 IN_INFO = "action_mask"
 """Key of `info` with the mask for the next action."""
-METHOD = "action_masks"
-"""Method of an environment, or of a wrapper around it, that returns the mask for the next action."""
 
 
 def mask_method(env: gymnasium.Env[Any, Any]) -> Callable[[], Any] | None:
-    """The environment's own `action_masks`, outermost wrapper first; None if it has none."""
+    """The method `action_masks` of an environment or its outermost wrapper that has one; it returns the next mask."""
     try:
-        method = env.get_wrapper_attr(METHOD)
+        method = env.get_wrapper_attr("action_masks")
     except AttributeError:
         return None
     return method if callable(method) else None

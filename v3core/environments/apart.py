@@ -15,10 +15,11 @@ from typing import IO, Any
 
 from gymnasium.envs.registration import registry
 
-from v3core.curriculum import Curriculum, dump, parse, setups_of
+from v3core.curriculum import Curriculum, dump, parse
 from v3core.environment_setup import EnvironmentSetup
 from v3core.environments.examine import Report, examine, look
-from v3core.environments.registry import check_all
+from v3core.environments.make import import_minigrid
+from v3core.environments.registry import check_run, environments_of
 from v3core.errors import V3Error
 from v3core.paths import import_folders
 
@@ -44,8 +45,8 @@ def check_launch(
     Raises:
         V3Error: one sentence.
     """
-    if all(map(_is_shipped, _setups(run, curricula))):
-        check_all(run, curricula, allow_import=allow_import)
+    if all(_is_shipped(setup) for setup, _ in environments_of(run, curricula)):
+        check_run(run, *curricula, allow_import=allow_import)
         return Report(str(run), sees=look(run, allow_import=allow_import))
     reports = examine_apart(run, curricula, allow_import=allow_import, seconds=seconds)
     for report in reports:
@@ -83,20 +84,27 @@ def examine_apart(
     assert process.stdin is not None
     assert process.stdout is not None
     try:
-        try:
+        with contextlib.suppress(OSError):  # it died at once: its exit code says so below
             process.stdin.write(json.dumps(task))
             process.stdin.close()
-        except OSError:
-            pass  # it died at once: its exit code says so below
         return _answer(process, process.stdout, run, seconds)
     finally:
-        _end(process)
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)  # and its children
+        process.wait()
 
 
 def _answer(process: "subprocess.Popen[str]", output: IO[str], run: EnvironmentSetup, seconds: float) -> list[Report]:
     """What the process reports, line by line: the calls it makes, and its result."""
     lines: queue.Queue[str | None] = queue.Queue()
-    threading.Thread(target=_pass_on, args=(output, lines), daemon=True).start()
+
+    def pass_on() -> None:
+        with output:
+            for line in output:
+                lines.put(line)
+        lines.put(None)
+
+    threading.Thread(target=pass_on, daemon=True).start()
     env, call = run.env_id, "its module"
     while True:
         try:
@@ -106,8 +114,7 @@ def _answer(process: "subprocess.Popen[str]", output: IO[str], run: EnvironmentS
                 f"Environment {env}: {call} did not return within {seconds:g} s; fix the environment."
             ) from None
         if line is None:
-            how = _ending(process.wait(timeout=10))
-            raise V3Error(f"Environment {env}: {call} {how}; fix the environment.")
+            raise V3Error(f"Environment {env}: {call} {_ending(process.wait(timeout=10))}; fix the environment.")
         said = json.loads(line)
         if "call" in said:
             env, call = said["env"], said["call"]
@@ -117,33 +124,11 @@ def _answer(process: "subprocess.Popen[str]", output: IO[str], run: EnvironmentS
             return [Report(**report) for report in said["reports"]]
 
 
-def _pass_on(output: IO[str], lines: "queue.Queue[str | None]") -> None:
-    with output:
-        for line in output:
-            lines.put(line)
-    lines.put(None)
-
-
 def _ending(code: int) -> str:
     if code >= 0:
         return f"ended the process with exit code {code}"
-    try:
-        return f"crashed the process ({signal.Signals(-code).name})"
-    except ValueError:
-        return f"crashed the process (signal {-code})"
-
-
-def _end(process: "subprocess.Popen[str]") -> None:
-    """Terminate the process and its children."""
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-
-
-def _setups(run: EnvironmentSetup, curricula: Sequence[Curriculum]) -> list[EnvironmentSetup]:
-    """The run's own, then those that phases of its curricula name."""
-    named = [setup for curriculum in curricula for setup in setups_of(run, curriculum)]
-    return [run, *(setup for place, setup in enumerate(named) if setup not in [run, *named[:place]])]
+    name = signal.Signals(-code).name if -code in {*signal.Signals} else f"signal {-code}"
+    return f"crashed the process ({name})"
 
 
 def _is_shipped(setup: EnvironmentSetup) -> bool:
@@ -151,7 +136,7 @@ def _is_shipped(setup: EnvironmentSetup) -> bool:
     if setup.args or setup.wrappers or ":" in setup.env_id:
         return False
     if setup.env_id.startswith(("MiniGrid-", "BabyAI-")):
-        import minigrid  # noqa: F401  registers its ids
+        import_minigrid()
     spec = registry.get(setup.env_id)
     return spec is None or str(spec.entry_point).startswith(_SHIPPED)
 
@@ -173,8 +158,8 @@ def _main() -> None:
 
     write({"env": run.env_id, "call": "its module or its constructor" if ":" in run.env_id else "its constructor"})
     try:
-        check_all(run, curricula, allow_import=task["allow_import"])
-        reports = [asdict(examined(setup)) for setup in _setups(run, curricula)]
+        check_run(run, *curricula, allow_import=task["allow_import"])
+        reports = [asdict(examined(setup)) for setup, _ in environments_of(run, curricula)]
     except V3Error as problem:
         write({"refused": str(problem)})
     else:

@@ -26,12 +26,7 @@ from v3core.environments.faults import (
 )
 from v3core.environments.make import is_minigrid, make_environment
 from v3core.environments.types import EnvironmentSpec
-from v3core.environments.unfinished import (
-    History,
-    UnfinishedEpisode,
-    generator_state,
-    plain,
-)
+from v3core.environments.unfinished import History, UnfinishedEpisode, generator_state, plain
 from v3core.errors import V3Error
 from v3core.interruption import Interrupted, never, raise_if
 
@@ -89,7 +84,7 @@ class EnvironmentBatch:
         self._truncated = np.zeros(count, dtype=np.bool_)
         self._steps = 0
         self._encode = encoder(spec.graph)
-        self._maskable = spec.environment.view >= 2 and spec.actions.mask_size > 0
+        self._obeys_masks = spec.obeys_masks
         self._write_mask = mask_writer(spec.actions)
         self._mask_methods: list[Callable[[], Any] | None] = []
         self._info_keys: set[str] = set()
@@ -99,7 +94,7 @@ class EnvironmentBatch:
             for number, seed in enumerate(self._seeds):
                 raise_if(interrupted)
                 self._envs.append(_without_order_enforcing(make_environment(spec.environment)))
-                self._mask_methods.append(mask_method(self._envs[-1]) if self._maskable else None)
+                self._mask_methods.append(mask_method(self._envs[-1]) if self._obeys_masks else None)
                 self._action_spaces.append(self._envs[-1].action_space)
                 self._reset(number, seed)
         except BaseException:
@@ -186,7 +181,7 @@ class EnvironmentBatch:
                     success = self._success(info, terminated, float(rewards[number]))
                     if success is not None:
                         successes[number] = success
-                elif self.masks is not None or (info and self._maskable and IN_INFO in info):
+                elif self.masks is not None or (info and self._obeys_masks and IN_INFO in info):
                     self._take_mask(number, info)  # that of an episode's end is never acted on
             except KeyboardInterrupt:
                 raise
@@ -214,7 +209,7 @@ class EnvironmentBatch:
             check_action_space(self._action_spaces[number], env.action_space)
             if seed is not None:
                 self._info_keys.update(info)
-            if self._maskable:
+            if self._obeys_masks:
                 self._take_mask(number, info)
         except KeyboardInterrupt:
             raise
@@ -254,7 +249,7 @@ class EnvironmentBatch:
                     raise ReplayError("a replayed episode ended early")
             self._encode(observation, row)
             self._rewards[number] = reward_of(reward)
-            if self._maskable:
+            if self._obeys_masks:
                 self._take_mask(number, info)
         except (KeyboardInterrupt, ReplayError, Interrupted):
             raise

@@ -1,5 +1,6 @@
 """What the policy sees and obeys of an environment, its state graph and its actions, as text and as data."""
 
+import math
 from collections.abc import Collection
 from typing import Any
 
@@ -7,7 +8,8 @@ import gymnasium
 from gymnasium import spaces
 
 from v3core.environments.action_space import IN_INFO, mask_method
-from v3core.environments.types import EnvironmentSpec, NodePart
+from v3core.environments.faults import SUCCESS_KEYS
+from v3core.environments.types import ActionSpec, EnvironmentSpec, NodePart
 
 
 def as_dict(spec: EnvironmentSpec) -> dict[str, Any]:
@@ -22,14 +24,7 @@ def as_dict(spec: EnvironmentSpec) -> dict[str, Any]:
         "observation_size": graph.size,
         "observation_type": graph.dtype,
         "parts": [
-            {
-                "kind": part.kind,
-                "name": part.name,
-                "nodes": part.nodes,
-                "shape": list(part.shape),
-                "categories": list(part.categories),
-                "group": part.group,
-            }
+            {name: getattr(part, name) for name in ("kind", "name", "nodes", "shape", "categories", "group")}
             for part in graph.parts
         ],
         "actions": {
@@ -37,19 +32,17 @@ def as_dict(spec: EnvironmentSpec) -> dict[str, Any]:
             "components": spec.actions.components,
             "sizes": list(spec.actions.sizes),
             # JSON has no infinity.
-            "low": [str(bound) if abs(bound) == float("inf") else bound for bound in spec.actions.low],
-            "high": [str(bound) if abs(bound) == float("inf") else bound for bound in spec.actions.high],
+            "low": [str(bound) if math.isinf(bound) else bound for bound in spec.actions.low],
+            "high": [str(bound) if math.isinf(bound) else bound for bound in spec.actions.high],
         },
     }
 
 
 def as_text(spec: EnvironmentSpec) -> str:
     """A few lines: the graph as a whole, each part, the actions."""
-    graph = spec.graph
     wrappers = f" in {', '.join(spec.environment.wrappers)}" if spec.environment.wrappers else ""
-    lines = [f"{spec.environment}{wrappers}: {graph.nodes} nodes, {graph.edges} edges between them"]
-    lines += [f"  {_part(part)}" for part in graph.parts]
-    return "\n".join([*lines, f"  actions: {_actions(spec)}"])
+    whole = f"{spec.environment}{wrappers}: {spec.graph.nodes} nodes, {spec.graph.edges} edges between them"
+    return "\n  ".join([whole, *map(_part, spec.graph.parts), f"actions: {_actions(spec.actions)}"])
 
 
 def _part(part: NodePart) -> str:
@@ -77,8 +70,7 @@ def _part(part: NodePart) -> str:
             return f"{name}{part.nodes} components of {values} values; all see each other"
 
 
-def _actions(spec: EnvironmentSpec) -> str:
-    actions = spec.actions
+def _actions(actions: ActionSpec) -> str:
     match actions.kind:
         case "discrete":
             return f"one of {actions.sizes[0]}"
@@ -91,10 +83,8 @@ def _actions(spec: EnvironmentSpec) -> str:
             return f"{actions.components} number(s) in " + ", ".join(f"[{low:g}, {high:g}]" for low, high in pairs)
 
 
-_USED = {"is_success", "success"}
-"""Keys of `info` that are recorded."""
-MOST_KEYS = 12
-MOST_LETTERS = 40
+MAX_KEYS = 12
+MAX_LETTERS = 40
 
 
 def describe_seen(env: gymnasium.Env[Any, Any], spec: EnvironmentSpec, info_keys: Collection[str]) -> str:
@@ -109,20 +99,17 @@ def describe_seen(env: gymnasium.Env[Any, Any], spec: EnvironmentSpec, info_keys
     lost = _lost_keys(env, keys)
     seen = _listed(keys) if keys else "the image" if "direction" in lost else "the whole observation"
     sentences = [f"The policy sees {seen}."]
-    masks = (
-        ["the masks of action_masks()"]
-        if mask_method(env) is not None
-        else ["the action mask in info"]
-        if IN_INFO in info_keys
-        else []
-    )
-    obeyed = spec.environment.view >= 2 and spec.actions.mask_size > 0
-    if masks and obeyed:
-        sentences.append(f"It obeys {masks[0]}.")
-    left_out = [*lost, *([] if obeyed else masks)]
+    masks = "the masks of action_masks()" if mask_method(env) is not None else ""
+    if not masks and IN_INFO in info_keys:
+        masks = "the action mask in info"
+    left_out = lost
+    if masks and spec.obeys_masks:
+        sentences.append(f"It obeys {masks}.")
+    elif masks:
+        left_out.append(masks)
     if IN_INFO in keys:
         left_out.append(f"the observation's '{IN_INFO}' as a mask (masks must be in info)")
-    unused = sorted(str(key) for key in info_keys if key not in _USED and key != IN_INFO)
+    unused = sorted(str(key) for key in info_keys if key not in {*SUCCESS_KEYS, IN_INFO})
     if unused:
         left_out.append(f"info's {_listed(unused)}")
     if left_out:
@@ -148,7 +135,7 @@ def _lost_keys(env: gymnasium.Env[Any, Any], seen: list[str]) -> list[str]:
 
 
 def _listed(keys: list[str]) -> str:
-    shown = [key if len(key) <= MOST_LETTERS else f"{key[: MOST_LETTERS - 1]}…" for key in keys[:MOST_KEYS]]
-    if len(keys) > MOST_KEYS:
-        shown.append(f"{len(keys) - MOST_KEYS} more")
+    shown = [key if len(key) <= MAX_LETTERS else f"{key[: MAX_LETTERS - 1]}…" for key in keys[:MAX_KEYS]]
+    if len(keys) > MAX_KEYS:
+        shown.append(f"{len(keys) - MAX_KEYS} more")
     return f"{', '.join(shown[:-1])} and {shown[-1]}" if len(shown) > 1 else shown[0]

@@ -19,51 +19,23 @@ Raises:
 """
 
 
-def encode(graph: StateGraphSpec, observation: Any, row: NDArray[Any]) -> None:
-    """Write one observation into `row` [size]; for many of them make an `encoder` once.
-
-    Raises:
-        ValueError: naming the problem, if the observation is not in the space that the graph was made for.
-    """
-    encoder(graph)(observation, row)
-
-
 def encoder(graph: StateGraphSpec) -> Encoder:
     """How observations become rows, worked out once: a batch needs it at every step of every environment."""
     parts = [(part, _encoder(part, graph.dtype)) for part in graph.parts if part.size]
     if len(parts) == 1 and not parts[0][0].path:
         return parts[0][1]
-    if all(len(part.path) == 1 for part, _ in parts):
-        return _keyed([(part.path[0], write_part) for part, write_part in parts])
 
     def write(observation: Any, row: NDArray[Any]) -> None:
         for part, write_part in parts:
-            write_part(_at(observation, part), row)
-
-    return write
-
-
-def _keyed(parts: list[tuple[str | int, Encoder]]) -> Encoder:
-    """For a Dict or Tuple of plain spaces."""
-
-    def write(observation: Any, row: NDArray[Any]) -> None:
-        for key, write_part in parts:
+            entry = observation
             try:
-                entry = observation[key]
+                for key in part.path:
+                    entry = entry[key]
             except (KeyError, IndexError, TypeError):
-                raise ValueError(f"the observation has no '{key}'") from None
+                raise ValueError(f"the observation has no '{part.name}'") from None
             write_part(entry, row)
 
     return write
-
-
-def _at(observation: Any, part: NodePart) -> Any:
-    for key in part.path:
-        try:
-            observation = observation[key]
-        except (KeyError, IndexError, TypeError):
-            raise ValueError(f"the observation has no '{part.name}'") from None
-    return observation
 
 
 def _encoder(part: NodePart, dtype: str) -> Encoder:
@@ -86,11 +58,11 @@ def _numbers(part: NodePart, entries: slice, dtype: str) -> Encoder:
     def write(observation: Any, row: NDArray[Any]) -> None:
         values = observation if type(observation) is np.ndarray else np.asarray(observation)
         if values.shape != expected and not (values.ndim == 0 and part.size == 1):
-            raise _wrong_shape(part, values, expected)
+            raise _wrong(part, f"has shape {values.shape}, not {expected}")
         if values.dtype.kind not in kinds:
-            raise _wrong_type(part, values)
+            raise _wrong(part, f"is of type {values.dtype}")
         if fits is not None and values.dtype.name not in fits and (values.min() < 0 or values.max() > 255):
-            raise ValueError(f"the observation{_named(part)} contains a number that is not a byte")
+            raise _wrong(part, "contains a number that is not a byte")
         if part.channels_first:
             values = values.transpose(1, 2, 0)
         row[entries] = values if one_axis else values.reshape(-1)
@@ -106,13 +78,13 @@ def _category(part: NodePart) -> Encoder:
         if not isinstance(observation, int | np.integer):
             values = np.asarray(observation)
             if values.shape not in ((), part.observed if part.observed is not None else part.shape):
-                raise _wrong_shape(part, values, () if part.observed is None else part.observed)
+                raise _wrong(part, f"has shape {values.shape}, not {part.observed or ()}")
             if values.dtype.kind not in "biu":
-                raise _wrong_type(part, values)
+                raise _wrong(part, f"is of type {values.dtype}")
             observation = values.item()
         category = int(observation) - first
         if not 0 <= category < count:
-            raise _no_category(part)
+            raise _wrong(part, "contains a category outside its space")
         row[part.start] = category
 
     return write
@@ -126,14 +98,14 @@ def _categories(part: NodePart, entries: slice) -> Encoder:
     def write(observation: Any, row: NDArray[Any]) -> None:
         values = observation if type(observation) is np.ndarray else np.asarray(observation)
         if values.shape != expected:
-            raise _wrong_shape(part, values, expected)
+            raise _wrong(part, f"has shape {values.shape}, not {expected}")
         if values.dtype.kind not in "biu":
-            raise _wrong_type(part, values)
+            raise _wrong(part, f"is of type {values.dtype}")
         values = values.reshape(-1)
         if starts is not None:
             values = values.astype(np.int64) - starts
         if (values > highest).any() or (values.dtype.kind == "i" and (values < 0).any()):
-            raise _no_category(part)
+            raise _wrong(part, "contains a category outside its space")
         row[entries] = values
 
     return write
@@ -144,26 +116,15 @@ def _words(part: NodePart, entries: slice) -> Encoder:
 
     def write(observation: Any, row: NDArray[Any]) -> None:
         if not isinstance(observation, str):
-            raise ValueError(f"the observation{_named(part)} is a {type(observation).__name__}, not a string")
+            raise _wrong(part, f"is a {type(observation).__name__}, not a string")
         row[entries] = bag(observation)
 
     return write
 
 
-def _wrong_shape(part: NodePart, values: NDArray[Any], expected: tuple[int, ...]) -> ValueError:
-    return ValueError(f"the observation{_named(part)} has shape {values.shape}, not {expected}")
-
-
-def _wrong_type(part: NodePart, values: NDArray[Any]) -> ValueError:
-    return ValueError(f"the observation{_named(part)} is of type {values.dtype}")
-
-
-def _no_category(part: NodePart) -> ValueError:
-    return ValueError(f"the observation{_named(part)} contains a category outside its space")
-
-
-def _named(part: NodePart) -> str:
-    return f" at '{part.name}'" if part.path else ""
+def _wrong(part: NodePart, problem: str) -> ValueError:
+    place = f" at '{part.name}'" if part.path else ""
+    return ValueError(f"the observation{place} {problem}")
 
 
 def bag_of_words(vocabulary: tuple[str, ...], size: int) -> Callable[[str], NDArray[np.uint8]]:

@@ -67,38 +67,29 @@ class _EnoughError(Exception):
     """The time limit of the check has passed."""
 
 
-@dataclass
-class _Watch:
-    """Reports each call of the environment's code, and enforces the time limit."""
-
-    say: Callable[[str], None]
-    until: float
-
-    def call(self, what: str) -> None:
-        if time.monotonic() > self.until:
-            raise _EnoughError
-        self.say(what)
+Call = Callable[[str], None]
+"""Called before each call of the environment's code, with what is called."""
 
 
-def examine(setup: EnvironmentSetup, *, seconds: float, say: Callable[[str], None]) -> Report:
-    """Make an environment three times and play each in the same way.
-
-    Args:
-        setup: which.
-        seconds: after this time, the remaining checks are skipped.
-        say: called before each call of the environment's code, with what is called.
-    """
+def examine(setup: EnvironmentSetup, *, seconds: float, say: Call) -> Report:
+    """Make an environment three times and play each in the same way; checks that remain after `seconds` are skipped."""
     report = Report(str(setup))
-    watch = _Watch(say, time.monotonic() + seconds)
+    until = time.monotonic() + seconds
+
+    def call(what: str) -> None:
+        if time.monotonic() > until:
+            raise _EnoughError
+        say(what)
+
     try:
-        with _made(setup, watch) as (env, spec):
-            first = _play(env, spec, report, watch)
-            again = _play(env, spec, report, watch)
-        with _made(setup, watch) as (env, spec):
-            other = _play(env, spec, report, watch)
+        with _made(setup, call) as (env, spec):
+            first = _play(env, spec, report, call)
+            again = _play(env, spec, report, call)
+        with _made(setup, call) as (env, spec):
+            other = _play(env, spec, report, call)
         report.warnings += _repeats(first, again, other)
-        with _made(setup, watch) as (env, spec):
-            _ask_gymnasium(env.unwrapped, report, watch)
+        with _made(setup, call) as (env, spec):
+            _ask_gymnasium(env.unwrapped, report, call)
     except _EnoughError:
         report.warnings.append(f"The check ended after {seconds:g} s, before it was complete.")
     except V3Error as problem:
@@ -108,8 +99,8 @@ def examine(setup: EnvironmentSetup, *, seconds: float, say: Callable[[str], Non
 
 
 @contextlib.contextmanager
-def _made(setup: EnvironmentSetup, watch: _Watch) -> Iterator[tuple[gymnasium.Env[Any, Any], EnvironmentSpec]]:
-    watch.call("its constructor")
+def _made(setup: EnvironmentSetup, call: Call) -> Iterator[tuple[gymnasium.Env[Any, Any], EnvironmentSpec]]:
+    call("its constructor")
     env = make_or_explain(setup)
     try:
         yield env, spec_of(setup, env)
@@ -118,21 +109,21 @@ def _made(setup: EnvironmentSetup, watch: _Watch) -> Iterator[tuple[gymnasium.En
             env.close()
 
 
-def _play(env: gymnasium.Env[Any, Any], spec: EnvironmentSpec, report: Report, watch: _Watch) -> list[bytes]:
+def _play(env: gymnasium.Env[Any, Any], spec: EnvironmentSpec, report: Report, call: Call) -> list[bytes]:
     """Reset and step the environment; all that the policy would have seen and earned, moment by moment.
 
     Raises:
         V3Error: if it does anything that training cannot handle.
     """
-    look = _Look(env, spec, report)
+    look = _Look(env, spec, report, call)
     random = np.random.default_rng(SEED)
-    seen = [look.reset(SEED, watch)]
+    seen = [look.reset(SEED)]
     for _ in range(STEPS):
         with look.explained(STEP):
-            action = _action(env, look.info, random)
-        seen.append(look.step(action, watch))
+            action = _action(env.action_space, look.mask, random)
+        seen.append(look.step(action))
         if look.over:
-            seen.append(look.reset(None, watch))
+            seen.append(look.reset(None))
     report.sees = describe_seen(env, spec, look.info_keys)
     if generator_state(env.unwrapped) is None:
         report.warnings.append(f"Its np_random is not one of NumPy's generators: {_EXACT}.")
@@ -142,55 +133,55 @@ def _play(env: gymnasium.Env[Any, Any], spec: EnvironmentSpec, report: Report, w
 class _Look:
     """Calls the environment and checks what it returns."""
 
-    def __init__(self, env: gymnasium.Env[Any, Any], spec: EnvironmentSpec, report: Report) -> None:
-        self.info: dict[str, Any] = {}
+    def __init__(self, env: gymnasium.Env[Any, Any], spec: EnvironmentSpec, report: Report, call: Call) -> None:
+        self.mask: Any = None
+        """What the environment gives as the mask of the next action."""
         self.info_keys: set[str] = set()
         self.over = False
         self._write_mask = mask_writer(spec.actions)
-        self._env, self._spec, self._report = env, spec, report
+        self._env, self._spec, self._report, self._call = env, spec, report, call
         self._encode = encoder(spec.graph)
         self._action_space = env.action_space
         self._observation_space = env.observation_space
 
-    def reset(self, seed: int | None, watch: _Watch) -> bytes:
+    def reset(self, seed: int | None) -> bytes:
         """The observation as the policy sees it."""
         call = RESET if seed is not None else "reset()"
-        watch.call(call)
+        self._call(call)
         with self.explained(call):
-            observation, self.info = reset_result(self._env.reset(seed=seed))
+            observation, info = reset_result(self._env.reset(seed=seed))
             row = self._seen(call, observation)
-            self._check_mask()
+            self._check_mask(info)
             check_action_space(self._action_space, self._env.action_space)
             if self._env.observation_space != self._observation_space:
                 self._report.warnings.append(f"Its observation_space changes with {call}; the first one is used.")
         self.over = False
         return row
 
-    def step(self, action: Any, watch: _Watch) -> bytes:
+    def step(self, action: Any) -> bytes:
         """Observation, reward and ends."""
-        watch.call(STEP)
+        self._call(STEP)
         with self.explained(STEP):
-            observation, given, ended, cut, self.info = step_result(self._env.step(action))
+            observation, given, ended, cut, info = step_result(self._env.step(action))
             reward = reward_of(given)
             if why := unusable_reward(reward):
                 raise Misbehaviour(f"{STEP} returned a reward of {reward:g}, {why}; {remedy_for(reward)}")
             terminated, truncated = truth_of(ended, "terminated"), truth_of(cut, "truncated")
             row = self._seen(STEP, observation)
             self.over = terminated or truncated
-            if self.over and (odd := success_of(self.info)[1]):
+            if self.over and (odd := success_of(info)[1]):
                 self._report.warnings.append(odd)
             if not self.over:
-                self._check_mask()
+                self._check_mask(info)
         return row + np.float64(reward).tobytes() + bytes((terminated, truncated))
 
-    def _check_mask(self) -> None:
-        """Whether what it says of the actions allowed now is a mask."""
-        self.info_keys.update(self.info)
+    def _check_mask(self, info: dict[str, Any]) -> None:
+        self.info_keys.update(info)
         if self._spec.actions.mask_size:
             method = mask_method(self._env)
-            mask = method() if method is not None else self.info.get(IN_INFO)
-            if mask is not None or method is not None:
-                self._write_mask(mask, np.zeros(self._spec.actions.mask_size, dtype=np.bool_))
+            self.mask = method() if method is not None else info.get(IN_INFO)
+            if self.mask is not None or method is not None:
+                self._write_mask(self.mask, np.zeros(self._spec.actions.mask_size, dtype=np.bool_))
 
     def _seen(self, call: str, observation: Any) -> bytes:
         row = np.zeros(self._spec.graph.size, dtype=self._spec.graph.dtype)
@@ -226,12 +217,9 @@ def _outside(observation: Any, space: spaces.Space[Any]) -> str | None:
     return "not in its observation_space"
 
 
-def _action(env: gymnasium.Env[Any, Any], info: dict[str, Any], random: np.random.Generator) -> Any:
+def _action(space: spaces.Space[Any], mask: Any, random: np.random.Generator) -> Any:
     """An action that the environment allows, if it says which."""
-    space = env.action_space
     space.seed(int(random.integers(2**31)))
-    method = mask_method(env)
-    mask = method() if method is not None else info.get(IN_INFO)
     if mask is not None and isinstance(space, spaces.Discrete):
         return space.sample(np.asarray(mask, dtype=np.int8))
     if mask is not None and isinstance(space, spaces.MultiDiscrete) and space.nvec.ndim == 1:
@@ -253,9 +241,9 @@ def _repeats(first: list[bytes], again: list[bytes], other: list[bytes]) -> Iter
         return
 
 
-def _ask_gymnasium(env: gymnasium.Env[Any, Any], report: Report, watch: _Watch) -> None:
+def _ask_gymnasium(env: gymnasium.Env[Any, Any], report: Report, call: Call) -> None:
     """Gymnasium's own checker, on an environment without wrappers."""
-    watch.call("Gymnasium's check_env")
+    call("Gymnasium's check_env")
     said: str | None = None
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -275,11 +263,7 @@ def _ask_gymnasium(env: gymnasium.Env[Any, Any], report: Report, watch: _Watch) 
 
 
 def look(setup: EnvironmentSetup, *, allow_import: bool) -> str:
-    """What the policy would see and obey, and what would not be used, determined by a reset and a step.
-
-    Raises:
-        V3Error: if it cannot be trained on.
-    """
+    """What the policy would see and obey, and what would not be used, determined by a reset and a step."""
     spec = check_environment(setup, allow_import=allow_import)
     batch = EnvironmentBatch(spec, 1, 1)
     try:

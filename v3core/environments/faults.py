@@ -23,45 +23,33 @@ class Misbehaviour(ValueError):
 
 
 def reset_result(result: Any) -> tuple[Any, dict[str, Any]]:
-    """Observation and info of what `reset` returned.
-
-    Raises:
-        Misbehaviour: if it is not a pair of those.
-    """
+    """Observation and info of what `reset` returned; Misbehaviour if it is not a pair of those."""
     if not isinstance(result, tuple | list) or len(result) != 2:
-        raise Misbehaviour(f"{RESET} returned {described(result)}; it must return two values: observation, info")
+        raise Misbehaviour(f"{RESET} returned {_described(result)}; it must return two values: observation, info")
     observation, info = result
     if not isinstance(info, dict):
-        raise Misbehaviour(f"{RESET} returned {described(info)} as info; it must be a dict")
+        raise Misbehaviour(f"{RESET} returned {_described(info)} as info; it must be a dict")
     return observation, info
 
 
 def step_result(result: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
-    """Observation, reward, terminated, truncated and info of what `step` returned; the last is a dict.
-
-    Raises:
-        Misbehaviour: if it is something else.
-    """
+    """Observation, reward, terminated, truncated and info (a dict) of what `step` returned, or Misbehaviour."""
     if type(result) is tuple and len(result) == 5 and type(result[4]) is dict:  # asked for at every step
         return result
     if not isinstance(result, tuple | list) or len(result) != 5:
         wanted = "observation, reward, terminated, truncated, info"
-        raise Misbehaviour(f"{STEP} returned {described(result)}; it must return five values: {wanted}")
+        raise Misbehaviour(f"{STEP} returned {_described(result)}; it must return five values: {wanted}")
     if not isinstance(result[4], dict):
-        raise Misbehaviour(f"{STEP} returned {described(result[4])} as info; it must be a dict")
+        raise Misbehaviour(f"{STEP} returned {_described(result[4])} as info; it must be a dict")
     observation, reward, terminated, truncated, info = result
     return observation, reward, terminated, truncated, info
 
 
 def reward_of(value: Any) -> float:
-    """The reward as a number, which need not be finite.
-
-    Raises:
-        Misbehaviour: if it is none.
-    """
+    """The reward as a number, which need not be finite; Misbehaviour if it is none."""
     plain = _plain(value)
     if not isinstance(plain, int | float):
-        raise Misbehaviour(f"{STEP} returned {described(value)} as the reward; it must be a number")
+        raise Misbehaviour(f"{STEP} returned {_described(value)} as the reward; it must be a number")
     try:
         return float(plain)
     except OverflowError:
@@ -81,24 +69,17 @@ def remedy_for(reward: float) -> str:
 
 
 def truth_of(value: Any, name: str) -> bool:
-    """`terminated` or `truncated` as a bool.
-
-    Raises:
-        Misbehaviour: if it is neither true nor false.
-    """
+    """`terminated` or `truncated` as a bool; Misbehaviour if it is neither true nor false."""
     plain = _plain(value)
     if not isinstance(plain, int) or plain not in (0, 1):
-        raise Misbehaviour(f"{STEP} returned {described(value)} as {name}; it must be True or False")
+        raise Misbehaviour(f"{STEP} returned {_described(value)} as {name}; it must be True or False")
     return bool(plain)
 
 
 def success_of(info: Mapping[str, Any]) -> tuple[bool | None, str | None]:
-    """The success in `info` at an episode's end, and a sentence if it is invalid.
+    """The success in `info` at an episode's end, None if unknown; and a sentence on a value that is none, or None.
 
     Only true and false count, and the numbers 0 and 1: a score of 0.1, NaN or a text is neither.
-
-    Returns:
-        The success, None if unknown; and a sentence on a value that does not count, None if there is none.
     """
     odd: str | None = None
     for key in SUCCESS_KEYS:
@@ -116,30 +97,21 @@ def success_of(info: Mapping[str, Any]) -> tuple[bool | None, str | None]:
 
 
 def check_action_space(before: spaces.Space[Any], now: spaces.Space[Any]) -> None:
-    """Refuse an environment whose actions change.
-
-    Raises:
-        Misbehaviour: naming both spaces.
-    """
+    """Raise Misbehaviour, naming both spaces, if an environment's actions change."""
     if now is not before and now != before:
         raise Misbehaviour(
             f"its action_space is {_short(now)} after {RESET} and was {_short(before)} before; it must stay the same"
         )
 
 
-def raised(call: str, problem: BaseException) -> str:
-    """A call that raised, as a clause."""
-    text = _text_of(problem)
-    return f"{call} raised {type(problem).__name__}{': ' if text else ''}{text}"
-
-
 def sentence(call: str, problem: BaseException) -> str:
     """What went wrong in a call or with what it returned, and what to do, without a full stop."""
     if isinstance(problem, Misbehaviour):
         return str(problem)
-    if type(problem) is ValueError and (text := _text_of(problem)).startswith("the "):  # of our own encoders
+    text = _text_of(problem)
+    if type(problem) is ValueError and text.startswith("the "):  # of our own encoders
         return f"{call}: {text}; fix the environment"
-    return f"{raised(call, problem)}; fix the environment"
+    return f"{call} raised {type(problem).__name__}{': ' if text else ''}{text}; fix the environment"
 
 
 def _plain(value: Any) -> Any:
@@ -147,8 +119,7 @@ def _plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic | np.ndarray) and np.ndim(value) == 0 else value
 
 
-def described(value: Any) -> str:
-    """A short description of a value."""
+def _described(value: Any) -> str:
     if isinstance(value, tuple | list):
         return f"{len(value)} values" if len(value) != 1 else "1 value"
     if isinstance(value, np.ndarray):

@@ -32,10 +32,10 @@ def make_environment(env: EnvironmentSetup | str) -> gymnasium.Env[Any, Any]:
     """
     setup = setup_of(env)
     if setup.env_id.startswith(("MiniGrid-", "BabyAI-")):
-        import minigrid  # noqa: F401  registers its ids
+        import_minigrid()
     args: dict[str, Any] = dict(setup.args)
     made = gymnasium.make(setup.env_id, disable_env_checker=True, **args)
-    inner = [text for text in setup.wrappers if is_minigrids(text)]
+    inner = [text for text in setup.wrappers if parse_wrapper(text).module == "minigrid.wrappers"]
     outer = [text for text in setup.wrappers if text not in inner]
     made = wrap(made, inner)
     if not is_minigrid(made):
@@ -57,6 +57,11 @@ def make_environment(env: EnvironmentSetup | str) -> gymnasium.Env[Any, Any]:
     return wrap(made, outer)
 
 
+def import_minigrid() -> None:
+    """Register the ids of MiniGrid, which takes a while."""
+    import minigrid  # noqa: F401
+
+
 def make_or_explain(setup: EnvironmentSetup) -> gymnasium.Env[Any, Any]:
     """Create one environment, turning any exception of its own code into a V3Error."""
     env_id = setup.env_id
@@ -76,9 +81,9 @@ def make_or_explain(setup: EnvironmentSetup) -> gymnasium.Env[Any, Any]:
     except error.DependencyNotInstalled as problem:
         raise V3Error(f"Environment {env_id} needs a package that is not installed: {_sentence(problem)}") from problem
     except (Exception, SystemExit) as problem:  # an environment's own code may raise anything
+        given = f" with {format_args(setup.args)}"[:120] if setup.args else ""
         raise V3Error(
-            argument_problem(setup, problem)
-            or f"Environment {env_id} cannot be created{with_arguments(setup)}: {_sentence(problem)}"
+            _argument_problem(setup, problem) or f"Environment {env_id} cannot be created{given}: {_sentence(problem)}"
         ) from problem
 
 
@@ -99,8 +104,7 @@ def _is_whole(space: spaces.Space[Any]) -> bool:
 def graph_of(env: gymnasium.Env[Any, Any]) -> StateGraphSpec:
     """The state graph of an environment made by `make_environment`: a registered one, or that of its space.
 
-    Raises:
-        V3Error: if the policy cannot take its observations.
+    A V3Error says why the policy cannot take its observations.
     """
     own = built_graph(env)
     if own is not None:
@@ -151,11 +155,7 @@ _REFUSED = {
 
 
 def wrap(env: gymnasium.Env[Any, Any], texts: Iterable[str]) -> gymnasium.Env[Any, Any]:
-    """The environment within the wrappers named, the first innermost.
-
-    Raises:
-        V3Error: naming the wrapper that there is not, or that cannot go around this environment.
-    """
+    """The environment in wrappers, the first innermost; a V3Error names one that is unknown or cannot be applied."""
     for text in texts:
         wrapper = parse_wrapper(text)
         kind = _class_of(wrapper)
@@ -166,13 +166,7 @@ def wrap(env: gymnasium.Env[Any, Any], texts: Iterable[str]) -> gymnasium.Env[An
     return env
 
 
-def is_minigrids(text: str) -> bool:
-    """Whether a wrapper is one of MiniGrid's, which take its whole observation."""
-    return parse_wrapper(text).module == "minigrid.wrappers"
-
-
 def _class_of(wrapper: Wrapper) -> Any:
-    """The wrapper's class, imported."""
     own = wrapper.module == "gymnasium.wrappers"
     if own and (reason := _REFUSED.get(wrapper.name)):
         raise V3Error(f"Wrapper {wrapper.name} {reason}.")
@@ -206,11 +200,11 @@ _UNKNOWN = re.compile(r"unexpected keyword argument '(\w+)'")
 _MISSING = re.compile(r"missing \d+ required (?:positional|keyword-only) arguments?: (.+?)(?: was raised|$)")
 
 
-def argument_problem(setup: EnvironmentSetup, problem: BaseException) -> str | None:
+def _argument_problem(setup: EnvironmentSetup, problem: BaseException) -> str | None:
     """What is wrong with the arguments, as a sentence, if that is why the environment could not be created."""
     if not isinstance(problem, TypeError):
         return None
-    known = arguments_of(setup.env_id)
+    known = _arguments_of(setup.env_id)
     takes = f"it accepts {', '.join(known)}" if known else "it accepts none"
     unknown = _UNKNOWN.search(str(problem))
     if unknown and unknown[1] in setup.args:
@@ -223,7 +217,7 @@ def argument_problem(setup: EnvironmentSetup, problem: BaseException) -> str | N
     return None
 
 
-def arguments_of(env_id: str) -> list[str]:
+def _arguments_of(env_id: str) -> list[str]:
     """Names of the arguments of a registered environment, as far as its code shows; may be empty."""
     spec = registry.get(env_id.rpartition(":")[2])
     if spec is None or spec.entry_point is None:
@@ -243,8 +237,3 @@ def arguments_of(env_id: str) -> list[str]:
     except Exception:  # what another's code looks like need not be readable
         return []
     return list(dict.fromkeys(names[1:] + names[:1]))
-
-
-def with_arguments(setup: EnvironmentSetup) -> str:
-    """As in ` with size=2`, for a sentence on an environment; empty without arguments."""
-    return f" with {format_args(setup.args)}"[:120] if setup.args else ""

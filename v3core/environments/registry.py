@@ -1,24 +1,24 @@
 """The available environments, and whether the policy supports one, or all environments of a run and its phases."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Iterable
 from typing import Any
 
 import gymnasium
 from gymnasium import error
 from gymnasium.envs.registration import parse_env_id, registry
 
-from v3core.curriculum import Curriculum, setup_at, setups_of
+from v3core.curriculum import Curriculum, setup_at
 from v3core.environment_setup import EnvironmentSetup, setup_of
 from v3core.environments.action_space import action_spec
-from v3core.environments.make import graph_of, make_or_explain
+from v3core.environments.make import graph_of, import_minigrid, make_or_explain
 from v3core.environments.types import EnvironmentSpec
-from v3core.errors import V3Error, suggestion
+from v3core.errors import V3Error, either, suggestion
 from v3core.paths import COMMAND
 
 # They give no reward, or need further packages.
 _OFFERED = ("gymnasium.envs.classic_control", "gymnasium.envs.box2d", "gymnasium.envs.toy_text")
-_MOST_LISTED = 8
+_MAX_LISTED = 8
 _LEFT_OUT = ("MiniGrid-Playground", "MiniGrid-WFC")
 
 
@@ -27,7 +27,7 @@ def known_environments() -> list[str]:
 
     Read from the registry, so nothing is created. Others may also be supported: see `check_environment`.
     """
-    _register_minigrid()
+    import_minigrid()
     newest: dict[str, tuple[int, str]] = {}
     for env_id, spec in registry.items():
         entry = str(spec.entry_point)
@@ -47,14 +47,11 @@ def matching_environments(text: str) -> list[str]:
     words = text.lower().split()
     if ":" in text or len("".join(words)) < 2:
         return []
-    _register_minigrid()
+    offered = known_environments()
     if text.strip() in registry:
         return []
-    for ids in (known_environments(), sorted(registry)):
-        found = [env_id for env_id in ids if all(word in env_id.lower() for word in words)]
-        if found:
-            return found
-    return []
+    found = [env_id for env_id in sorted(registry) if all(word in env_id.lower() for word in words)]
+    return [env_id for env_id in offered if env_id in found] or found
 
 
 def check_environment(env: EnvironmentSetup | str, *, allow_import: bool) -> EnvironmentSpec:
@@ -86,11 +83,7 @@ def check_environment(env: EnvironmentSetup | str, *, allow_import: bool) -> Env
 
 
 def spec_of(setup: EnvironmentSetup, made: gymnasium.Env[Any, Any]) -> EnvironmentSpec:
-    """State graph and actions of an environment that was made.
-
-    Raises:
-        V3Error: if the policy cannot take them.
-    """
+    """State graph and actions of an environment that was made; V3Error if the policy cannot take them."""
     try:
         return EnvironmentSpec(setup, graph_of(made), action_spec(made.action_space))
     except V3Error as reason:
@@ -107,78 +100,56 @@ def _check_id(env_id: str) -> None:
         return
     if env_id in registry:
         return  # without importing more: a worker's start is waited for
-    _register_minigrid()
+    import_minigrid()
     if env_id in registry:
         return
-    versions = [known for known in registry if known.rpartition("-v")[0] == (_stem(env_id) or env_id)]
+    try:
+        stem = None if parse_env_id(env_id)[2] is None else env_id.rpartition("-v")[0]
+    except error.Error:  # malformed
+        stem = None
+    versions = [known for known in registry if known.rpartition("-v")[0] == (stem or env_id)]
     if versions:
-        missing = "has no version" if _stem(env_id) is None else "does not exist in this version"
+        missing = "has no version" if stem is None else "does not exist in this version"
         raise V3Error(f"Environment '{env_id}' {missing}; use {' or '.join(sorted(versions))}.")
-    if matches := matching_environments(env_id):
-        raise V3Error(f"There is no environment '{env_id}'. Did you mean {_listed(matches)}?")
-    hint = suggestion(env_id, registry)
+    matches = matching_environments(env_id)
+    if len(matches) > _MAX_LISTED:
+        matches = [*matches[:_MAX_LISTED], f"one of {len(matches) - _MAX_LISTED} more"]
+    hint = f"Did you mean {either(matches)}?" if matches else suggestion(env_id, registry)
     if not hint:
         hint = "Give an id such as CartPole-v1, or module:Name-v0 for an environment registered by your own module."
     raise V3Error(f"There is no environment '{env_id}'. {hint}")
 
 
-def _listed(ids: list[str]) -> str:
-    """As in `A, B or C`; of many the first few and how many more."""
-    if len(ids) > _MOST_LISTED:
-        return f"{', '.join(ids[:_MOST_LISTED])} or one of {len(ids) - _MOST_LISTED} more"
-    return ids[0] if len(ids) == 1 else f"{', '.join(ids[:-1])} or {ids[-1]}"
-
-
-def _stem(env_id: str) -> str | None:
-    """The id without its version; None if it has none or is malformed."""
-    try:
-        _, _, version = parse_env_id(env_id)
-    except error.Error:
-        return None
-    return None if version is None else env_id.rpartition("-v")[0]
-
-
-def _register_minigrid() -> None:
-    import minigrid  # noqa: F401  registers its ids; imported late, because it takes a while
-
-
-def imports_of(run: EnvironmentSetup, curricula: Collection[Curriculum]) -> set[str]:
-    """The names in a run and all its curricula that import code."""
-    named = {name for curriculum in curricula for setup in setups_of(run, curriculum) for name in setup.imports}
-    return {*run.imports, *named}
-
-
-def check_all(run: EnvironmentSetup, curricula: Collection[Curriculum], *, allow_import: bool) -> None:
-    """Refuse a run that cannot be trained on under one of several curricula.
-
-    Raises:
-        V3Error: as `check_run`.
-    """
-    check_environment(run, allow_import=allow_import)
+def environments_of(run: EnvironmentSetup, curricula: Iterable[Curriculum]) -> list[tuple[EnvironmentSetup, str]]:
+    """Each environment of a run once, with the phase that names it: the run's own, then those of its curricula."""
+    found = [(run, "")]
     for curriculum in curricula:
-        if setups_of(run, curriculum) != [run]:
-            check_run(run, curriculum, allow_import=allow_import)
+        for index, phase in enumerate(curriculum.phases):
+            setup = setup_at(run, curriculum, index)
+            if all(setup != known for known, _ in found):
+                found.append((setup, phase.name))
+    return found
 
 
-def check_run(run: EnvironmentSetup | str, curriculum: Curriculum, *, allow_import: bool) -> EnvironmentSpec:
-    """The state graph and actions that one policy needs for every environment of a run.
+def imports_of(run: EnvironmentSetup, curricula: Iterable[Curriculum]) -> set[str]:
+    """The names in a run and all its curricula that import code."""
+    return {name for setup, _ in environments_of(run, curricula) for name in setup.imports}
+
+
+def check_run(run: EnvironmentSetup | str, *curricula: Curriculum, allow_import: bool) -> EnvironmentSpec:
+    """The state graph and actions that one policy needs for every environment of a run, under any of its curricula.
 
     Raises:
         V3Error: if one of them cannot be trained on, or a phase's differs in its observations or actions.
     """
-    run = setup_of(run)
+    (run, _), *others = environments_of(setup_of(run), curricula)
     spec = check_environment(run, allow_import=allow_import)
-    seen = [run]
-    for index, phase in enumerate(curriculum.phases):
-        setup = setup_at(run, curriculum, index)
-        if setup in seen:
-            continue
-        seen.append(setup)
+    for setup, phase in others:
         other = check_environment(setup, allow_import=allow_import)
         what = "observations" if other.graph != spec.graph else "actions" if other.actions != spec.actions else None
         if what is not None:
             raise V3Error(
-                f"Phase '{phase.name}' trains on {setup}, whose {what} differ from those of {run}; they must be the "
-                "same in every phase."
+                f"Phase '{phase}' trains on {setup}, whose {what} differ from those of {run}; they must be the same "
+                "in every phase."
             )
     return spec

@@ -144,6 +144,11 @@ class EnvironmentSpec:
         """Its Gymnasium id."""
         return self.environment.env_id
 
+    @property
+    def obeys_masks(self) -> bool:
+        """Whether action masks of the environment are obeyed."""
+        return self.environment.view >= 2 and self.actions.mask_size > 0
+
     def of(self, environment: EnvironmentSetup) -> "EnvironmentSpec":
         """Another environment with the same observations and actions."""
         return replace(self, environment=environment)

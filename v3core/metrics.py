@@ -12,6 +12,7 @@ from typing import Any, get_args, get_origin
 
 from v3core.curriculum.knobs import CHOICES, COEFFICIENTS, KNOBS, SETTINGS
 from v3core.insight.loads import DEAD_LOAD
+from v3core.rollup import MEAN_WINDOW
 
 
 @dataclass(frozen=True)
@@ -28,8 +29,8 @@ class Chart:
 RETURN = Chart(
     "return",
     "Return",
-    "The moving average is over a tenth of the run, at least 10 and at most 100 episodes. Evaluations are separate "
-    "episodes without exploration, shown as their mean and the range from lowest to highest.",
+    f"The moving average is over {MEAN_WINDOW}. Evaluations are separate episodes without exploration, shown as their "
+    "mean and the range from lowest to highest.",
 )
 SUCCESS = Chart("success", "Success rate", "Success rate of training episodes and of evaluations.")
 LOADS = Chart("loads", "Expert loads")

@@ -6,8 +6,10 @@ draw them.
 """
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
@@ -31,6 +33,10 @@ def mean_window(episodes: int) -> int:
     A fixed window of 100 would be most of a short run: its mean would be a straight ramp that shows nothing.
     """
     return min(max(episodes // 10, SHORTEST_WINDOW), LONGEST_WINDOW)
+
+
+MEAN_WINDOW = f"a tenth of the run, at least {SHORTEST_WINDOW} and at most {LONGEST_WINDOW} episodes"
+"""`mean_window` in words."""
 
 
 @dataclass(frozen=True)
@@ -138,35 +144,24 @@ def spread_out(numbers: Integers, stats: Floats) -> tuple[Integers, Floats]:
     return everything, filled
 
 
-def trailing_mean(values: Floats, window: int) -> Floats:
-    """Mean of the finite ones of the last `window` values up to each row, NaN if there are none.
+def trailing_mean(values: Floats, window: int, count: NDArray[Any] | None = None) -> Floats:
+    """Mean of the finite ones of the last `window` values up to each row; NaN if there are none.
 
-    The result of a row depends on these values alone, to the last bit, however the rows are cut into batches.
+    The result of a row depends on its window alone, to the last bit, however the rows are cut into batches.
 
     Args:
-        values: shape [window − 1 + n, metrics]: the rows, and before them those that their windows reach back to.
-        window: how many.
-
-    Returns:
-        Shape [n, metrics].
+        values: shape [n] or [n, metrics].
+        window: a number of rows.
+        count: how many numbers each value is the mean of, of the same shape; by default 1.
     """
-    finite = np.isfinite(values)
-    views = np.lib.stride_tricks.sliding_window_view(np.where(finite, values, 0.0), window, axis=0)
-    seen = np.zeros((len(values) + 1, values.shape[1]))
-    np.cumsum(finite, axis=0, out=seen[1:])
-    count = seen[window:] - seen[:-window]
+    count = np.isfinite(values) if count is None else np.where(np.isfinite(values), count, 0)
+    before = np.zeros((window, *values.shape[1:]))
     with np.errstate(invalid="ignore", over="ignore"):
-        return np.asarray(np.ascontiguousarray(views).sum(axis=-1) / count, dtype=np.float64)
-
-
-def trailing_of_buckets(mean: Floats, count: Integers, buckets: int) -> Floats:
-    """Mean over a number of last buckets, each weighted by its count; NaN if they are empty."""
-    total = np.concatenate(([0.0], np.cumsum(np.where(count > 0, mean * count, 0.0))))
-    known = np.concatenate(([0], np.cumsum(count)))
-    end = np.arange(1, len(mean) + 1)
-    start = np.maximum(end - buckets, 0)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.asarray((total[end] - total[start]) / (known[end] - known[start]), dtype=np.float64)
+        total, known = (
+            sliding_window_view(np.concatenate((before, part)), window, axis=0)[1:]
+            for part in (np.where(count > 0, values * count, 0.0), count)
+        )
+        return np.asarray(np.ascontiguousarray(total).sum(axis=-1) / known.sum(axis=-1), dtype=np.float64)
 
 
 @dataclass(frozen=True)
@@ -229,7 +224,7 @@ class Series:
         if window == LONGEST_WINDOW and f"mean_{metric}" in self.metrics:
             return self.summary(f"mean_{metric}").last
         found = self.summary(metric)
-        return trailing_of_buckets(found.mean, found.count, self.span_of(window) // self.size)
+        return trailing_mean(found.mean, self.span_of(window) // self.size, found.count)
 
     def span_of(self, window: int) -> int:
         """Episodes that a trailing mean of `window` really spans here."""

@@ -198,7 +198,7 @@ def test_compare_lays_two_runs_over_each_other(open_page, database):
         ["second", "sparse from the start"],
         ["second", "slower sparse learning"],
     ]
-    assert table.value["Last 100"].notna().all()
+    assert table.value["Final return"].notna().all()
 
 
 def test_compare_tells_runs_of_one_name_apart(open_page, database):

@@ -1,6 +1,8 @@
 """The newest returns of a run and how fast it trains."""
 
 import itertools
+import math
+from collections import deque
 from pathlib import Path
 
 import pytest
@@ -12,8 +14,8 @@ from v3core.store.pace import (
     PACE_MARKS,
     POINTS,
     Pace,
-    RecentReturns,
     Speed,
+    mean_return,
     read_pace,
 )
 
@@ -26,15 +28,15 @@ def test_the_window_fits_the_run(episodes, window):
 
 
 def test_the_mean_is_of_the_newest_in_the_window():
-    returns = RecentReturns(100, [1000.0, *range(1, 100)])
-    assert returns.mean == (1000 + sum(range(1, 100))) / 100
-    returns.add(100.0)
-    assert (returns.mean, returns.latest) == (sum(range(1, 101)) / 100, 100.0)
+    returns = deque([1000.0, *range(1, 100)], maxlen=100)
+    assert mean_return(returns) == (1000 + sum(range(1, 100))) / 100
+    returns.append(100.0)
+    assert mean_return(returns) == sum(range(1, 101)) / 100
 
 
 def test_without_episodes_there_is_no_mean():
-    assert (RecentReturns(10).mean, RecentReturns(10).latest) == (None, None)
-    assert RecentReturns(10, [None, 2.0]).mean == 2.0
+    assert mean_return([]) is mean_return([None, math.nan]) is None
+    assert mean_return([None, 2.0, math.inf]) == 2.0
 
 
 def test_speed_is_that_of_the_last_ten_seconds():

@@ -8,8 +8,9 @@ import pytest
 from sqlalchemy import delete, insert, select
 
 from v3core.store import phase_sums
+from v3core.store.curve import read_series
 from v3core.store.phase_sums import merged, read_phase_sums
-from v3core.store.runs import UnknownRunError
+from v3core.store.runs import UnknownRunError, get_run
 from v3core.store.schema import episodes, expert_loads
 from v3core.store.writer import EpisodeWriter
 
@@ -18,8 +19,8 @@ from v3core.store.writer import EpisodeWriter
 def record(db, new_run, episode):
     """Record episodes of a new run, `changes` of each from the first on; returns the run's id."""
 
-    def write(changes):
-        run_id = new_run(db)
+    def write(changes, **run):
+        run_id = new_run(db, **run)
         writer = EpisodeWriter(db, run_id, generation=0, writable_in=["running"])
         rows = [episode(number, **{"phase_steps": 10**6, **each}) for number, each in enumerate(changes, start=1)]
         writer.record(rows, len(rows))
@@ -47,11 +48,23 @@ def test_phases_are_described_in_training_order(db, record):
     assert math.isnan(second.returns.deviation)
 
 
-def test_the_closing_return_is_of_the_last_hundred(db, record):
-    run_id = record([{"phase": "a", "return_": float(number > 50)} for number in range(1, 151)])
+def test_the_closing_return_is_of_a_tenth_of_the_run(db, record):
+    run_id = record([{"phase": "a", "return_": float(number > 120)} for number in range(1, 151)])
     (only,) = read_phase_sums(db, run_id)
     assert only.closing_return == 1.0
-    assert only.returns.mean == pytest.approx(100 / 150)
+    assert only.returns.mean == pytest.approx(30 / 150)
+
+
+@pytest.mark.parametrize("planned", [120, 300, 5000])
+def test_the_mean_of_the_newest_returns_is_the_same_wherever_it_is_shown(db, config, record, planned):
+    returns = [math.nan if number % 7 == 0 else number**2 / 100 for number in range(1, 151)]
+    chosen = config.model_copy(update={"episodes": planned})
+    run_id = record([{"phase": "a", "return_": value} for value in returns], chosen=chosen)
+    run = get_run(db, run_id)
+    wanted = statistics.fmean(value for value in returns[-run.mean_window :] if not math.isnan(value))
+    shown = run.mean_return, read_phase_sums(db, run_id)[0].closing_return
+    drawn = read_series(db, run_id, width=10_000).trailing("return", run.mean_window)[-1]
+    assert (*shown, drawn) == pytest.approx((wanted,) * 3)
 
 
 def test_no_episodes_no_phases(db, new_run):

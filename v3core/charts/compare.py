@@ -11,7 +11,7 @@ from v3core.charts.palette import colours, rgba
 from v3core.charts.series import RunSeries
 from v3core.insight.loads import effective_experts
 from v3core.metrics import COMPARED, ENTROPY_SHARE, EVALUATION
-from v3core.rollup import Floats, Series, mean_window, trailing_of_buckets
+from v3core.rollup import Floats, Series, mean_window, trailing_mean
 
 _STRIP = 16
 """Height of one run's strip of phases, in pixels."""
@@ -91,8 +91,7 @@ def compare_figure(runs: Sequence[RunSeries], *, metric: str = "return") -> go.F
 
 def _smoothed(curve: Series, values: Floats, window: int) -> Floats:
     """The moving average over whole buckets, where it is known."""
-    count = np.where(np.isfinite(values), curve.summary("length").count, 0)
-    return trailing_of_buckets(values, count, curve.span_of(window) // curve.size)
+    return trailing_mean(values, curve.span_of(window) // curve.size, curve.summary("length").count)
 
 
 def _add_strips(figure: go.Figure, runs: Sequence[RunSeries], palette: Sequence[str], end: int) -> None:

@@ -5,8 +5,9 @@ import re
 from pydantic import ValidationError
 
 from v3core.curriculum.knobs import METRICS
-from v3core.curriculum.until import DEFAULT_WINDOW, Until
+from v3core.curriculum.until import Until
 from v3core.errors import V3Error, explain
+from v3core.rollup import LONGEST_WINDOW
 
 HOW_TO_WRITE_AN_END = (
     "Enter a number of completed episodes (1000), of environment steps (step 50000), or a trigger: return ≥ 450 "
@@ -58,7 +59,7 @@ def parse_end(text: str) -> Until | None:
     if metric not in METRICS:
         raise V3Error(f"End '{text}' watches '{metric}'; choose {', '.join(METRICS[:-1])} or {METRICS[-1]}.")
     try:
-        content: dict[str, object] = {"metric": metric, "window": _whole(found["window"] or str(DEFAULT_WINDOW))}
+        content: dict[str, object] = {"metric": metric, "window": _whole(found["window"] or str(LONGEST_WINDOW))}
         content["at_least" if found["sign"] in {"≥", ">="} else "at_most"] = float(found["level"])
         content["min_episodes"] = _whole(found["least"]) or 0
         content["max_episodes"] = _whole(found["most"])

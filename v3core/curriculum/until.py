@@ -5,9 +5,9 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, ConfigDict, Field, model_serializer, model_validator
 
 from v3core.curriculum.knobs import Metric
+from v3core.rollup import LONGEST_WINDOW
 
-DEFAULT_WINDOW = 100
-LONGEST_WINDOW = 10_000
+MAX_WINDOW = 10_000
 """How many episodes the trainer keeps for triggers."""
 _OF_TRIGGERS = ("at_least", "at_most", "window", "min_episodes", "max_episodes")
 
@@ -29,7 +29,7 @@ class Until(Frozen):
     """The phase ends once the mean of this over its last `window` complete episodes is `at_least` or `at_most` X."""
     at_least: float | None = None
     at_most: float | None = None
-    window: Annotated[int, Field(ge=1, le=LONGEST_WINDOW)] = DEFAULT_WINDOW
+    window: Annotated[int, Field(ge=1, le=MAX_WINDOW)] = LONGEST_WINDOW
     """Episodes of the phase that the mean is over; with fewer the trigger does not hold."""
     min_episodes: Annotated[int, Field(ge=0)] = 0
     """The trigger does not end the phase before this many episodes of it are complete."""
@@ -79,7 +79,7 @@ class Until(Frozen):
     @model_serializer(mode="wrap")
     def _only_what_was_said(self, handler: Any) -> dict[str, Any]:
         kept: dict[str, Any] = {name: value for name, value in handler(self).items() if value is not None}
-        if self.metric is None or self.window == DEFAULT_WINDOW:
+        if self.metric is None or self.window == LONGEST_WINDOW:
             kept.pop("window", None)
         if not self.min_episodes:
             kept.pop("min_episodes", None)

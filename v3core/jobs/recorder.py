@@ -29,7 +29,7 @@ from v3core.store.history import (
     read_phase_changes,
     remove_checkpoint,
 )
-from v3core.store.pace import recent_returns
+from v3core.store.pace import mean_return, recent_returns
 from v3core.store.run_row import RunRow
 from v3core.store.runs import get_run, set_length, update_run
 from v3core.store.schema import Transaction
@@ -145,8 +145,8 @@ class Recorder:
             return
         self._episode = episodes[-1].episode
         for episode in episodes:
-            self._returns.add(episode.return_)
-        newest, mean = episodes[-1], self._returns.mean or 0.0
+            self._returns.append(episode.return_)
+        newest, mean = episodes[-1], mean_return(self._returns) or 0.0
         if self._on_progress is not None:
             self._on_progress(ForegroundProgress(newest.episode, self._episodes, step, newest.phase, mean))
         if time.monotonic() >= self._next_log:

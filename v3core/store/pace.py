@@ -1,14 +1,16 @@
 """The latest returns of a run and its speed, kept while it trains so that no page has to compute them."""
 
+import math
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import select
 
-from v3core.rollup import mean_window
+from v3core.rollup import mean_window, trailing_mean
+from v3core.store.bulk import floats
 from v3core.store.database import Database
 from v3core.store.schema import Transaction, episodes, runs
 
@@ -22,36 +24,21 @@ PACE_MARKS = 2000
 """About this many marks are kept per run, a tenth of them in the last tenth."""
 
 
-class RecentReturns:
-    """The newest returns of a run, as far as its trailing mean reaches."""
-
-    def __init__(self, window: int, returns: Iterable[float | None] = ()) -> None:
-        """From returns, oldest first; `window` of them count."""
-        self._window = deque(returns, maxlen=window)
-
-    def add(self, value: float) -> None:
-        """One more episode has ended."""
-        self._window.append(value)
-
-    @property
-    def latest(self) -> float | None:
-        """Return of the newest episode."""
-        return self._window[-1] if self._window else None
-
-    @property
-    def mean(self) -> float | None:
-        """Mean of the returns in the window; None if there is none."""
-        known = [value for value in self._window if value is not None]
-        return sum(known) / len(known) if known else None
-
-
-def recent_returns(tx: Transaction, run_id: str) -> RecentReturns:
-    """The newest returns that are recorded, in the window that fits the run's planned length."""
+def recent_returns(tx: Transaction, run_id: str) -> deque[float | None]:
+    """The newest returns that are recorded, oldest first; it holds as many as the mean of the run's length is over."""
     window = mean_window(tx.execute(select(runs.c.episodes).where(runs.c.id == run_id)).scalar_one())
     query = (
         select(episodes.c.return_).where(episodes.c.run_id == run_id).order_by(episodes.c.episode.desc()).limit(window)
     )
-    return RecentReturns(window, reversed(tx.execute(query).scalars().all()))
+    return deque(reversed(tx.execute(query).scalars().all()), maxlen=window)
+
+
+def mean_return(returns: Collection[float | None]) -> float | None:
+    """Mean of those that are finite; None if none is."""
+    if not returns:
+        return None
+    mean = float(trailing_mean(floats(list(returns)), len(returns))[-1])
+    return None if math.isnan(mean) else mean
 
 
 @dataclass(frozen=True)

@@ -8,23 +8,23 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import case, func, select
 
-from v3core.rollup import COUNT, MAXIMUM, MEAN, MINIMUM, Floats
+from v3core.rollup import COUNT, MAXIMUM, MEAN, MINIMUM, Floats, trailing_mean
+from v3core.store.bulk import floats
 from v3core.store.database import Database
 from v3core.store.rollups import (
     LEVELS,
     TOGETHER,
     Buckets,
-    experts_of,
     full_rows,
     metric_names,
     newest_episode,
     read_buckets,
     read_rows,
 )
+from v3core.store.run_row import RunRow
+from v3core.store.runs import get_run
 from v3core.store.schema import Transaction, episodes
 
-TAIL_EPISODES = 100
-"""How many of a phase's last episodes `closing_return` is the mean of."""
 _LARGEST, _SMALLEST = 1e150, 1e-150
 """Beyond, sums and squares leave the numbers, and PostgreSQL refuses the whole query."""
 
@@ -88,7 +88,7 @@ class PhaseSums:
     means: Mapping[str, Split]
     """By the names of `_summed`."""
     closing_return: float = math.nan
-    """Mean return of its last 100 episodes, or of all if it has fewer."""
+    """Mean return of its last `RunRow.mean_window` episodes, or of all if it has fewer."""
 
     def __getitem__(self, metric: str) -> Split:
         """The mean of one metric."""
@@ -141,7 +141,8 @@ def read_phase_sums(database: Database, run_id: str, *, after: int = 0) -> tuple
         UnknownRunError: if there is no such run.
     """
     with database.read() as tx:
-        experts = experts_of(tx, run_id)
+        run = get_run(tx, run_id)
+        experts = run.experts
         parts: list[PhaseSums] = []
         newest = newest_episode(tx, run_id)
         spans = [(after + 1, newest)]
@@ -153,7 +154,7 @@ def read_phase_sums(database: Database, run_id: str, *, after: int = 0) -> tuple
         for first, last in spans:
             parts += _read_span(tx, run_id, experts, first, last)
         phases = merged((), sorted(parts, key=lambda part: part.first_episode))
-        return tuple(_completed(tx, run_id, sums) for sums in phases)
+        return tuple(_completed(tx, run, sums) for sums in phases)
 
 
 Spans = list[tuple[int, int]]
@@ -252,19 +253,19 @@ def _mean(values: Floats) -> Mean:
     return Mean(len(known), float(known.mean())) if len(known) else Mean()
 
 
-def _completed(tx: Transaction, run_id: str, sums: PhaseSums) -> PhaseSums:
+def _completed(tx: Transaction, run: RunRow, sums: PhaseSums) -> PhaseSums:
     """Adds what parts cannot provide: the deviation of the returns, and the mean of the last ones."""
     c = episodes.c
-    here = (c.run_id == run_id, c.phase == sums.phase, c.episode <= sums.last_episode)
+    here = (c.run_id == run.id, c.phase == sums.phase, c.episode <= sums.last_episode)
     distance = c.return_ - sums.returns.mean
     is_finite = func.abs(c.return_) <= _LARGEST  # to PostgreSQL, NaN is greater than all numbers
     squares = select(func.sum(case((is_finite & (func.abs(distance) > _SMALLEST), distance * distance))))
     squared = tx.execute(squares.where(*here, c.episode >= sums.first_episode)).scalar_one() or 0.0
-    last = select(c.return_).where(*here).order_by(c.episode.desc()).limit(TAIL_EPISODES)
-    finite = [value for value in tx.execute(last).scalars() if isinstance(value, int | float) and math.isfinite(value)]
+    last = select(c.return_).where(*here).order_by(c.episode.desc()).limit(run.mean_window)
+    closing = floats(tx.execute(last).scalars().all())
     returns = Mean(sums.returns.count, sums.returns.mean, squared)
     return replace(
         sums,
         means={**sums.means, "return": Split(returns, returns)},
-        closing_return=sum(finite) / len(finite) if finite else math.nan,
+        closing_return=float(trailing_mean(closing, len(closing))[-1]),
     )

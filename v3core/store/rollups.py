@@ -77,11 +77,8 @@ def gather(episode: Sequence[int], columns: Floats, per_expert: Floats, phases: 
         phases: of each.
         before: return and success of the episodes just before, oldest first, shape [m, 2]; only the last 99 count.
     """
-    recent = np.full((_REACH + len(columns), 2), np.nan)
-    recent[_REACH:] = columns[:, _OUTCOMES]
     before = before[-_REACH:]
-    recent[_REACH - len(before) : _REACH] = before
-    means = trailing_mean(recent, LONGEST_WINDOW)
+    means = trailing_mean(np.concatenate((before, columns[:, _OUTCOMES])), LONGEST_WINDOW)[len(before) :]
     values = np.concatenate((per_expert.reshape(len(columns), -1), means, columns), axis=1)
     return Rows(np.asarray(episode, dtype=np.int64), values, phases)
 

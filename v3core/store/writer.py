@@ -19,7 +19,7 @@ from v3core.metrics import METRICS, PER_EXPERT, EpisodeRecord
 from v3core.store.bulk import driver_time, insert_rows
 from v3core.store.commands import APPLIED
 from v3core.store.database import Database, DatabaseBusyError
-from v3core.store.pace import Pace, Speed, recent_returns
+from v3core.store.pace import Pace, Speed, mean_return, recent_returns
 from v3core.store.rollups import COLUMNS, Pyramid, cut_rollups, insert_rollups
 from v3core.store.runs import get_run, update_run
 from v3core.store.schema import (
@@ -258,7 +258,7 @@ class EpisodeWriter:
         """Write a batch, and keep waiting while another process holds the lock: that process may be suspended."""
         rows = [entry for entry in batch if isinstance(entry, EpisodeRecord)]
         for row in rows:
-            self._returns.add(row.return_)
+            self._returns.append(row.return_)
         prepared = Batch.of(rows, self._pyramid)
         give_up_at = time.monotonic() + LOCKED_SECONDS
         while True:
@@ -280,8 +280,8 @@ class EpisodeWriter:
         values: dict[str, Any] = {
             "episode": self._episode,
             "step": step,
-            "latest_return": self._returns.latest,
-            "mean_return": self._returns.mean,
+            "latest_return": self._returns[-1] if self._returns else None,
+            "mean_return": mean_return(self._returns),
             "steps_per_second": self._step_speed.measure(seconds, step),
             "episodes_per_second": self._pace.episodes_per_second,
             "heartbeat_at": now,
@@ -349,8 +349,8 @@ def truncate(
             episode=episode,
             step=step,
             phase=tx.execute(newest_phase).scalar_one_or_none(),
-            latest_return=returns.latest,
-            mean_return=returns.mean,
+            latest_return=returns[-1] if returns else None,
+            mean_return=mean_return(returns),
             steps_per_second=None,
             episodes_per_second=None,
             # Readers of the deleted rows must read again.

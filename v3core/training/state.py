@@ -11,7 +11,7 @@ import torch
 
 from v3core.config import RunConfig
 from v3core.curriculum import Curriculum, PhaseStart, Progress, Settings, longest_window, next_phase_due
-from v3core.curriculum.until import LONGEST_WINDOW
+from v3core.curriculum.until import MAX_WINDOW
 from v3core.environment_setup import EnvironmentSetup
 from v3core.environments import EnvironmentSpec
 from v3core.errors import V3Error
@@ -74,7 +74,7 @@ class TrainingState:
         """Complete episodes and steps before the rollout that the end of the run cuts short; None before that."""
         self.starts: tuple[PhaseStart, ...] = ()
         """Where each phase really began; empty before the first."""
-        self.recent: deque[tuple[float, int, float | None]] = deque(maxlen=LONGEST_WINDOW)
+        self.recent: deque[tuple[float, int, float | None]] = deque(maxlen=MAX_WINDOW)
         """Return, length and success (None where nothing says so) of this phase's newest episodes, for its trigger."""
 
     @property

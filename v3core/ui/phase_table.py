@@ -7,18 +7,18 @@ import streamlit as st
 
 from v3core.insight.loads import DEAD_LOAD, dead_experts, effective_experts
 from v3core.metrics import METRICS
+from v3core.rollup import MEAN_WINDOW
 from v3core.store.database import Database
-from v3core.store.phase_sums import TAIL_EPISODES
 from v3core.store.run_row import RunRow
 from v3core.ui.run_data import load_phases
 from v3core.ui.status import counted
 
-_LAST = f"Last {TAIL_EPISODES}"
+_FINAL = "Final return"
 _NUMBERS: Mapping[str, tuple[str | None, str | None]] = {
     "Steps": ("localized", "Steps of the completed episodes of the phase."),
     "Mean return": ("%.2f", None),
     "SD": ("%.2f", "Sample standard deviation over the episodes of the phase in this run."),
-    _LAST: ("%.2f", f"Mean return of the last {TAIL_EPISODES} episodes of the phase, or of all if there are fewer."),
+    _FINAL: ("%.2f", f"Mean return of the last episodes of the phase: {MEAN_WINDOW}, as on Live."),
     "Success": ("percent", f"Mean over the episodes of the phase. {METRICS['success'].sentence}"),
     "Length": ("%.1f", "Mean number of steps per episode."),
     "Entropy": ("%.3f", f"Routing entropy in nats: {METRICS['routing_entropy'].sentence}"),
@@ -47,7 +47,7 @@ def phase_table(database: Database, runs: list[RunRow], names: list[str]) -> Non
                 "Steps": phase.steps,
                 "Mean return": phase.returns.mean,
                 "SD": phase.returns.deviation,
-                _LAST: phase.closing_return,
+                _FINAL: phase.closing_return,
                 "Success": phase["success"].mean,
                 "Length": phase.steps / phase.episodes,
                 "Entropy": phase["routing_entropy"].mean,

@@ -26,7 +26,7 @@ _MOST_POINTS = 2000
 
 @dataclass
 class _Recorded:
-    """The episodes of one generation of a run, as far as any page has read them."""
+    """The episodes of one generation of a run, as far as any page has read them; another length is another window."""
 
     lock: threading.Lock = field(default_factory=threading.Lock)
     curve: Series | None = None
@@ -45,7 +45,7 @@ class _View:
 
 
 @st.cache_resource(max_entries=_RUNS_KEPT, show_spinner=False)
-def _recorded(url: str, run_id: str, generation: int) -> _Recorded:  # noqa: ARG001  they are the cache's key
+def _recorded(url: str, run_id: str, generation: int, planned: int) -> _Recorded:  # noqa: ARG001  the cache's key
     return _Recorded()
 
 
@@ -64,7 +64,7 @@ def load_series(
     """
     if curriculum is None:
         curriculum = control.current_curriculum(database, run.id)
-    held = _recorded(database.url, run.id, run.generation)
+    held = _recorded(database.url, run.id, run.generation, run.episodes)
     with held.lock:
         if held.curve is None or held.curve.newest < run.episode:
             held.curve = read_series(database, run.id, after=held.curve)
@@ -90,7 +90,7 @@ def load_series(
 
 def load_phases(database: Database, run: RunRow) -> tuple[PhaseSums, ...]:
     """What each phase of a run was like so far, from every episode; only those since the last look are read."""
-    held = _recorded(database.url, run.id, run.generation)
+    held = _recorded(database.url, run.id, run.generation, run.episodes)
     with held.lock:
         read = max((phase.last_episode for phase in held.phases), default=0)
         if read < run.episode:

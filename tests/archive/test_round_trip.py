@@ -89,7 +89,8 @@ def test_ended_stays_ended_and_what_ran_is_stopped(here, there, new_run, episode
 def test_the_past_of_an_imported_run_is_no_news(here, there, new_run, episode, tmp_path):
     run = record(here, new_run(here), episode)
     with here.write() as tx:
-        change_status(tx, run, Status.COMPLETED, actor="worker", message="Done.", now=get_run(here, run).created_at)
+        row = get_run(tx, run)
+        change_status(tx, row, Status.COMPLETED, "Done.", actor="worker", now=row.created_at)
     assert len(read_ends(here, 0, {"completed"})) == 1
     write_archive(here, run, tmp_path / "run.v3run")
     cursor = newest_event(there)

@@ -12,7 +12,7 @@ from v3core.jobs.demo import NAMES, WITH, WITHOUT
 from v3core.jobs.lifecycle import Status, change_status
 from v3core.store.database import Database
 from v3core.store.opening import open_database
-from v3core.store.runs import update_run
+from v3core.store.runs import get_run, update_run
 
 SPREAD = (1 / 16,) * 16
 COLLAPSED = (0.6, 0.38, 0.02, *(0.0,) * 13)
@@ -43,7 +43,7 @@ def test_the_end_of_the_other_run_leads_to_the_comparison(
     expect(page.get_by_text("The demo is complete.")).to_have_count(0)
     with database.write() as tx:
         for status in (Status.RUNNING, Status.COMPLETED):  # it may have been called stalled
-            change_status(tx, ids[WITHOUT], status, actor="test", message="", now=datetime.now(UTC))
+            change_status(tx, get_run(tx, ids[WITHOUT]), status, "", actor="test", now=datetime.now(UTC))
     expect(page.get_by_text("The demo is complete.")).to_be_visible(timeout=60_000)
     page.get_by_role("link", name="Compare the two runs").click()
     expect(page.get_by_text("13 of 16 experts are dead without the curriculum")).to_be_visible(timeout=60_000)

@@ -20,7 +20,7 @@ from v3core.archive import write_archive
 from v3core.jobs import control, launcher
 from v3core.jobs.lifecycle import ENDED, Status, change_status
 from v3core.store.opening import open_database
-from v3core.store.runs import list_runs
+from v3core.store.runs import get_run, list_runs
 from v3core.ui.ticks import VARIABLE
 
 ROUNDS = int(os.environ.get("V3_LEAVING", "1"))
@@ -77,7 +77,7 @@ class Visitor:
     def end(self, run_id: str, status: Status) -> None:
         """Let a run of nobody end."""
         with self.database.write() as tx:
-            assert change_status(tx, run_id, status, actor="test", message="", now=datetime.now(UTC))
+            assert change_status(tx, get_run(tx, run_id), status, "", actor="test", now=datetime.now(UTC))
 
     def forget_all(self) -> None:
         """No run is left, nor any process of one."""

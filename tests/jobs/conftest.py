@@ -95,12 +95,10 @@ def run_in(db, config):
             for step in paths[status]:
                 if step is Status.STARTING:
                     claim(tx, get_run(tx, run_id), now=now, actor="test")
-                    who = {name: value for name, value in vars(process).items() if name != "started"}
-                    who |= {"pid_started": process.started}
-                    update_run(tx, run_id, who | values, only_in=[step])
+                    update_run(tx, run_id, vars(process) | values, only_in=[step])
                 else:
                     began = {"started_at": now} if step is Status.RUNNING else {}
-                    assert change_status(tx, run_id, step, actor="test", message="m", now=now, values=began)
+                    assert change_status(tx, get_run(tx, run_id), step, "m", actor="test", now=now, values=began)
         return run_id
 
     return insert

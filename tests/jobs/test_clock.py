@@ -29,7 +29,7 @@ SECOND = timedelta(seconds=1)
 @pytest.fixture
 def dead():
     """The identity of a process that is no more."""
-    return dataclasses.replace(identity.current(), started=1.0)
+    return dataclasses.replace(identity.current(), pid_started=1.0)
 
 
 @pytest.mark.parametrize("status", sorted(ACTIVE - {Status.STALLED}))

@@ -20,7 +20,7 @@ from v3core.store.runs import get_run, list_runs, update_run
 from v3core.store.schema import STORED
 
 ELSEWHERE = another_host()
-NOBODY = dataclasses.replace(identity.current(), started=1.0)
+NOBODY = dataclasses.replace(identity.current(), pid_started=1.0)
 
 
 def sleeper(_run_id):

@@ -31,10 +31,10 @@ def test_this_process_is_alive():
 @pytest.mark.parametrize(
     ("change", "alive"),
     [
-        ({"started": 1.0}, False),
+        ({"pid_started": 1.0}, False),
         ({"boot_id": "before"}, False),
         ({"pid": None}, False),
-        ({"started": None}, False),
+        ({"pid_started": None}, False),
         ({"machine": "another", "boot_id": "another", "host": "another"}, None),
         # A container of this machine sees the same boot, and other processes under the same pids.
         ({"pid_namespace": "pid:[1]"}, None),
@@ -44,7 +44,7 @@ def test_this_process_is_alive():
         # Rows of schema 4 have neither machine nor namespace.
         ({"boot_id": "before", "machine": "", "pid_namespace": ""}, False),
         ({"boot_id": "before", "machine": "", "pid_namespace": "", "host": "another"}, None),
-        ({"started": 1.0, "machine": "", "pid_namespace": "", "host": "another"}, None),
+        ({"pid_started": 1.0, "machine": "", "pid_namespace": "", "host": "another"}, None),
     ],
 )
 def test_another_process_is_not_taken_for_it(change, alive):
@@ -98,7 +98,7 @@ def given(db, prefix, *arguments):
 
 def test_runs_obey_after_the_host_has_another_name(db, run_in):
     renamed = [*unshared("--uts"), "sh", "-c", 'hostname another-name && exec "$@"', "sh"]
-    run_id, dead = run_in(Status.RUNNING), run_in(Status.RUNNING, process=dataclasses.replace(HERE, started=1.0))
+    run_id, dead = run_in(Status.RUNNING), run_in(Status.RUNNING, process=dataclasses.replace(HERE, pid_started=1.0))
     with db.write() as tx:
         heard = {"heartbeat_at": datetime.now(UTC) - timedelta(minutes=1)}
         update_run(tx, dead, heard, only_in=[Status.RUNNING])

@@ -1,6 +1,7 @@
 """The transition table, and changes that happen once or not at all."""
 
 import threading
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -21,7 +22,7 @@ def test_a_run_moves_as_the_table_says_and_no_other_way(db, run_in, before, to):
     run_id = run_in(before)
     history = len(read_events(db, run_id))
     with db.write() as tx:
-        moved = change_status(tx, run_id, to, actor="me", message="Because.", reason="Why.", now=NOW)
+        moved = change_status(tx, get_run(tx, run_id), to, "Because.", actor="me", reason="Why.", now=NOW)
     allowed = to in TRANSITIONS[before]
     run = get_run(db, run_id)
     assert moved is allowed
@@ -52,12 +53,13 @@ def test_conditions_hold_a_change_back(db, run_in):
     run_id = run_in(Status.RUNNING)
     options = {"actor": "me", "message": "m", "now": NOW}
     with db.write() as tx:
-        assert not change_status(tx, run_id, Status.LOST, only_from={Status.STARTING}, **options)
-        assert not change_status(tx, run_id, Status.LOST, generation=1, **options)
-        assert not change_status(tx, run_id, Status.LOST, pids=[1], **options)
-        assert not change_status(tx, run_id, Status.LOST, heard_before=NOW.replace(year=2000), **options)
-        assert not change_status(tx, "another", Status.LOST, **options)
-        assert change_status(tx, run_id, Status.LOST, generation=0, values={"phase": "x"}, **options)
+        run = get_run(tx, run_id)
+        assert not change_status(tx, run, Status.LOST, only_from={Status.STARTING}, **options)
+        assert not change_status(tx, replace(run, generation=1), Status.LOST, **options)
+        assert not change_status(tx, run, Status.LOST, pids=[1], **options)
+        assert not change_status(tx, run, Status.LOST, heard_before=NOW.replace(year=2000), **options)
+        assert not change_status(tx, replace(run, id="another"), Status.LOST, **options)
+        assert change_status(tx, run, Status.LOST, values={"phase": "x"}, **options)
     assert get_run(db, run_id).phase == "x"
 
 
@@ -68,7 +70,7 @@ def test_of_many_that_try_one_succeeds(db, run_in):
     def end(to):
         gate.wait()
         with db.write() as tx:
-            moved.append(change_status(tx, run_id, to, actor="me", message="m", now=NOW))
+            moved.append(change_status(tx, get_run(tx, run_id), to, "m", actor="me", now=NOW))
 
     threads = [threading.Thread(target=end, args=(to,)) for to in [Status.LOST, Status.COMPLETED, Status.FAILED] * 2]
     for thread in threads:
@@ -88,7 +90,7 @@ def test_an_end_settles_what_was_asked(db, run_in, ended):
         pause = commands.add_command(tx, run_id, commands.PAUSE, actor="me", now=NOW)
         revision = commands.add_revision(tx, run_id, other, actor="me", now=NOW, applied_episode=None)
         edit = commands.add_command(tx, run_id, commands.EDIT_CURRICULUM, actor="me", now=NOW, revision_id=revision)
-        assert change_status(tx, run_id, ended, actor="me", message="m", now=NOW)
+        assert change_status(tx, get_run(tx, run_id), ended, "m", actor="me", now=NOW)
     assert commands.read_commands(db, run_id, only_open=True) == []
     newest = commands.read_revisions(db, run_id)[-1]
     reason = f"The run was {ended} before the command was carried out."

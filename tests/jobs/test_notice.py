@@ -133,7 +133,7 @@ def test_a_completed_run_is_told_once_with_its_numbers(db, run_in, server, notic
 def test_a_run_that_ended_badly_is_told_with_its_reason(db, run_in, server, status):
     run_id = run_in(Status.STARTING)
     with db.write() as tx:
-        change_status(tx, run_id, status, actor="t", message="m", reason="It broke.", now=datetime.now(UTC))
+        change_status(tx, get_run(tx, run_id), status, "m", actor="t", reason="It broke.", now=datetime.now(UTC))
     assert call_webhooks(db) == 1
     assert server.posted[0]["reason"] == "It broke."
     assert server.posted[0]["text"].endswith(" after 0 of 60 episodes of CartPole-v1: It broke.")

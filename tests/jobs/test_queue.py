@@ -37,7 +37,7 @@ db = open_database()
 run = adopt(db, run_id)
 def move(to):
     with db.write() as tx:
-        assert change_status(tx, run_id, to, actor="worker", message="m", now=datetime.now(UTC))
+        assert change_status(tx, run, to, "m", actor="worker", now=datetime.now(UTC))
         return len(runs_in(tx, ACTIVE))
 busiest = move(Status.RUNNING)
 for _ in range(10):

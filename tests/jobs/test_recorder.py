@@ -253,7 +253,7 @@ def test_a_pause_taken_back_before_it_began_is_answered(db, running, writer, hoo
 
 def test_a_run_called_stalled_says_that_it_lives(db, running, writer, hooks, status_of):
     with db.write() as tx:
-        change_status(tx, running.id, Status.STALLED, actor="me", message="Silent.", now=running.created_at)
+        change_status(tx, running, Status.STALLED, "Silent.", actor="me", now=running.created_at)
     wait_for(lambda: status_of(running.id) == Status.RUNNING, 5)
     assert [event.message for event in read_events(db, running.id)][-2:] == ["Silent.", "Heartbeats resumed."]
 

@@ -137,7 +137,7 @@ def end(store, run_id, reason):
         release_reserve(store.data_dir / "runs" / run_id)
         now, values = datetime.now(UTC), {"traceback": "x" * TRACEBACK_CHARACTERS}
         assert change_status(
-            tx, run_id, Status.FAILED, actor="worker", message=reason, reason=reason, now=now, values=values
+            tx, get_run(tx, run_id), Status.FAILED, reason, actor="worker", reason=reason, now=now, values=values
         )
 
 

@@ -25,7 +25,7 @@ AFTER_MONITOR = timedelta(seconds=4.1)
 @pytest.fixture
 def dead():
     """The identity of a process that is no more."""
-    return dataclasses.replace(identity.current(), started=1.0)
+    return dataclasses.replace(identity.current(), pid_started=1.0)
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_a_run_of_another_machine_is_lost_when_it_is_silent_for_long(db, run_in)
 def test_a_run_whose_launcher_died_before_it_started_a_process_waits_again(db, run_in, monkeypatch):
     launcher.set_slots(db, 1)
     run_in(Status.RUNNING)  # keeps the slot
-    run_id = run_in(Status.STARTING, process=dataclasses.replace(identity.current(), pid=None, started=None))
+    run_id = run_in(Status.STARTING, process=dataclasses.replace(identity.current(), pid=None, pid_started=None))
     due = get_run(db, run_id).heartbeat_due_at
     assert reconcile(db, due - timedelta(seconds=1)) == []
     assert run_id in reconcile(db, due + timedelta(seconds=1))

@@ -91,7 +91,7 @@ def add_recorded_run(
             return run_id
         claim(tx, get_run(tx, run_id), now=now, actor="worker")
         me = identity.current()
-        values = {"host": me.host, "boot_id": me.boot_id, "pid": me.pid, "pid_started": me.started}
+        values = {"host": me.host, "boot_id": me.boot_id, "pid": me.pid, "pid_started": me.pid_started}
         update_run(tx, run_id, values, only_in=ACTIVE)
         for phase, start in enumerate((0, *curriculum.boundaries)):
             if start < recorded:
@@ -122,7 +122,7 @@ def add_recorded_run(
             add_evaluation(tx, run_id, episode=episode, step=episode * 20, env=env, results=results, now=now)
         for step in PATHS[status]:
             last = step is PATHS[status][-1]
-            change_status(tx, run_id, step, actor="test", message="", now=now, reason=reason if last else None)
+            change_status(tx, get_run(tx, run_id), step, "", actor="test", now=now, reason=reason if last else None)
     return run_id
 
 

@@ -101,7 +101,7 @@ def test_a_second_click_on_the_same_place_does_not_undo_the_first(open_page, dat
     with database.write() as tx:
         (pause,) = commands.read_commands(tx, run_id)
         commands.apply_commands(tx, run_id, ids=[pause.id], episode=25, now=NOW)
-        change_status(tx, run_id, Status.PAUSED, actor="worker", message="", now=NOW)
+        change_status(tx, get_run(tx, run_id), Status.PAUSED, "", actor="worker", now=NOW)
     app.run()
     app.button(key=f"continue:live:{run_id}").click().run()
     assert [command.kind for command in commands.read_commands(database, run_id)] == ["pause"]

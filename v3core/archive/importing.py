@@ -15,7 +15,7 @@ from v3core.archive.rows import ArchivedRun, check_edits, read_rows, read_run
 from v3core.errors import V3Error
 from v3core.jobs.files import run_folder
 from v3core.jobs.housekeeping import remove_abandoned, remove_hidden
-from v3core.jobs.identity import NOWHERE, process_values
+from v3core.jobs.identity import NOWHERE, current
 from v3core.jobs.lifecycle import ENDED, Status
 from v3core.paths import COMMAND
 from v3core.store.commands import reject_open
@@ -95,7 +95,7 @@ def _need_space(reader: ArchiveReader, database: Database) -> None:
 
 
 def _begin(database: Database, run: ArchivedRun, run_id: str) -> None:
-    values = run.values | {"id": run_id, "config": run.config_json} | process_values()
+    values = run.values | {"id": run_id, "config": run.config_json} | vars(current())
     with database.write() as tx:
         known = find_run(tx, run_id)
         if known is not None:

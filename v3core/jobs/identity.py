@@ -4,7 +4,7 @@ import hashlib
 import os
 import signal
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
 
@@ -22,7 +22,7 @@ _BY_NAME = "name:"
 
 @dataclass(frozen=True)
 class ProcessIdentity:
-    """A process, distinguished from any other that had or will have its pid.
+    """A process, distinguished from any other that had or will have its pid; its fields are columns of `runs`.
 
     Boot, pid namespace, pid and time of the start decide. The host's name is a label: it may change, two may share it.
     """
@@ -32,7 +32,7 @@ class ProcessIdentity:
     """The machine's start; empty where the system has no such id."""
     pid: int | None
     """None while the launcher has not started it yet."""
-    started: float | None
+    pid_started: float | None
     """Seconds; comparable only within one boot of one host."""
     machine: str = ""
     """What stays the same over restarts; empty in rows of schema 4 and before."""
@@ -86,25 +86,7 @@ def current() -> ProcessIdentity:
     return of_pid(os.getpid())
 
 
-def machine_values() -> dict[str, str]:
-    """The columns of `runs` that say on which machine a run is."""
-    return {
-        "host": this_host(),
-        "machine": this_machine(),
-        "boot_id": this_boot(),
-        "pid_namespace": this_pid_namespace(),
-    }
-
-
-def process_values() -> dict[str, str | int | float | None]:
-    """This process, as the columns of `runs` that say whose a run is."""
-    mine = current()
-    return {**machine_values(), "pid": mine.pid, "pid_started": mine.started}
-
-
-NOWHERE: dict[str, None] = dict.fromkeys(
-    ("host", "machine", "boot_id", "pid_namespace", "pid", "pid_started", "heartbeat_at", "heartbeat_due_at")
-)
+NOWHERE = dict.fromkeys([*(field.name for field in fields(ProcessIdentity)), "heartbeat_at", "heartbeat_due_at"])
 """The columns of `runs` that identify the process of a run, for a run without one."""
 
 
@@ -134,8 +116,8 @@ def is_alive(identity: ProcessIdentity) -> bool | None:
     """Whether that very process still runs; None if it cannot be known here: another machine's, or container's."""
     if not _is_in_sight(identity):
         return False if _was_before_restart(identity) else None
-    started = None if identity.pid is None else _started(identity.pid)
-    if started is not None and identity.started is not None and abs(started - identity.started) < _SAME_START_SECONDS:
+    recorded, started = identity.pid_started, None if identity.pid is None else _started(identity.pid)
+    if recorded is not None and started is not None and abs(started - recorded) < _SAME_START_SECONDS:
         return True
     # A row without a namespace may be of another container of this machine, whose pids mean nothing here.
     return False if identity.pid_namespace or identity.host == this_host() else None
@@ -156,13 +138,7 @@ def _was_before_restart(identity: ProcessIdentity) -> bool:
 
 
 def send_signal(identity: ProcessIdentity, number: signal.Signals, *, whole_group: bool = False) -> bool:
-    """Signal that very process; returns whether it was there.
-
-    Args:
-        identity: the process.
-        number: e.g. signal.SIGTERM.
-        whole_group: also the processes it started, if it leads a process group.
-    """
+    """Signal that very process, or `whole_group` if it leads one; returns whether it was there."""
     if not is_alive(identity) or identity.pid is None:
         return False
     try:

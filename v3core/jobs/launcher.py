@@ -7,6 +7,7 @@ import sys
 import threading
 import uuid
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import IO
@@ -15,7 +16,7 @@ from v3core.config import RunConfig, check_name
 from v3core.errors import V3Error
 from v3core.jobs.checkpoints import kept_checkpoints
 from v3core.jobs.files import log_file
-from v3core.jobs.identity import NOWHERE, is_alive, is_here, machine_values, of_pid, process_of, this_host, this_machine
+from v3core.jobs.identity import current, is_alive, is_here, of_pid, process_of, this_host, this_machine
 from v3core.jobs.launch import capture, launch_of, waits_for
 from v3core.jobs.lifecycle import ACTIVE, Status, change_status
 from v3core.store.commands import add_revision
@@ -23,14 +24,7 @@ from v3core.store.database import Database
 from v3core.store.dialect import lock_queue
 from v3core.store.history import add_event
 from v3core.store.run_row import RunRow
-from v3core.store.runs import (
-    add_run,
-    find_run,
-    read_slots,
-    runs_in,
-    update_run,
-    write_slots,
-)
+from v3core.store.runs import add_run, find_run, read_slots, runs_in, update_run, write_slots
 from v3core.store.schema import Transaction
 
 MOST_PRIORITY = 1000
@@ -223,14 +217,14 @@ def drain(database: Database, command: Command = worker_command) -> list[str]:
 def claim(tx: Transaction, run: RunRow, *, now: datetime, actor: str) -> bool:
     """Take a queued run for this machine; returns whether it was still queued."""
     values = {
-        **NOWHERE,
-        **machine_values(),
+        **vars(replace(current(), pid=None, pid_started=None)),
         "heartbeat_at": now,
         "heartbeat_due_at": now + timedelta(seconds=START_PROMISE_SECONDS),
         "ended_at": None,
     }
-    message = "The worker process is starting."
-    return change_status(tx, run.id, Status.STARTING, actor=actor, message=message, now=now, values=values)
+    return change_status(
+        tx, run, Status.STARTING, "The worker process is starting.", actor=actor, now=now, values=values
+    )
 
 
 def queue_order(runs: Iterable[RunRow]) -> list[RunRow]:
@@ -255,12 +249,11 @@ def _start(database: Database, run: RunRow, command: Command) -> None:
         problem = error.strerror if isinstance(error, OSError) else None
         reason = f"The worker process could not be started: {problem or str(error).removesuffix('.')}."
         with database.write() as tx:
-            now = datetime.now(UTC)
-            change_status(tx, run.id, Status.FAILED, actor="launcher", message=reason, reason=reason, now=now)
+            change_status(tx, run, Status.FAILED, reason, actor="launcher", reason=reason, now=datetime.now(UTC))
         return
     identity = of_pid(process.pid)
     with database.write() as tx:
-        values = {"pid": identity.pid, "pid_started": identity.started}
+        values = {"pid": identity.pid, "pid_started": identity.pid_started}
         update_run(tx, run.id, values, only_in={Status.STARTING}, generation=run.generation, pids=[process.pid])
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from v3core.store.commands import STOP, apply_commands, reject_open
 from v3core.store.history import add_event
+from v3core.store.run_row import RunRow
 from v3core.store.runs import get_run, update_run
 from v3core.store.schema import Status as Status
 from v3core.store.schema import Transaction
@@ -39,40 +40,35 @@ NOTIFIED = frozenset({Status.COMPLETED, Status.FAILED, Status.LOST})
 
 def change_status(
     tx: Transaction,
-    run_id: str,
+    run: RunRow,
     to: Status,
+    message: str,
     *,
     actor: str,
-    message: str,
     now: datetime,
     reason: str | None = None,
     only_from: Collection[Status] = tuple(Status),
-    generation: int | None = None,
     pids: Collection[int] | None = None,
     heard_before: datetime | None = None,
     values: Mapping[str, Any] | None = None,
 ) -> bool:
-    """Move a run to another status, if the table allows it from where the run is now.
+    """Move a run to another status, if the table allows it from where the run is now; returns whether it moved.
 
     The check and the change are one conditional UPDATE, so of several processes that try, one succeeds. The event is
     written in the same transaction. A run that ends settles its open commands.
 
     Args:
         tx: a writing transaction.
-        run_id: full id.
+        run: moves only if it is still in this generation.
         to: the status to move to.
-        actor: who does it: `user`, `worker`, `launcher` or `supervisor`.
         message: one sentence for the run's history.
+        actor: who does it: `user`, `worker`, `launcher` or `supervisor`.
         now: the time.
         reason: why it ended, one sentence; shown with the run.
         only_from: only from these statuses.
-        generation: only in this generation.
         pids: only if the run's process is one of these, or none yet.
         heard_before: only if the heartbeat promised for this time has not come.
         values: further columns to set.
-
-    Returns:
-        Whether the run moved.
     """
     sources = [status for status in only_from if to in TRANSITIONS[status]]
     changes: dict[str, Any] = {"status": to, "reason": reason, **(values or {})}
@@ -80,10 +76,11 @@ def change_status(
         changes |= {"ended_at": now, "steps_per_second": None, "episodes_per_second": None}
     if to in NOTIFIED and os.environ.get("V3_WEBHOOK_URL"):
         changes["webhook"] = "due"
-    if not update_run(tx, run_id, changes, only_in=sources, generation=generation, pids=pids, due_before=heard_before):
+    conditions: dict[str, Any] = {"generation": run.generation, "pids": pids, "due_before": heard_before}
+    if not update_run(tx, run.id, changes, only_in=sources, **conditions):
         return False
-    add_event(tx, run_id, actor=actor, kind=to, message=message, now=now)
+    add_event(tx, run.id, actor=actor, kind=to, message=message, now=now)
     if to in ENDED:
-        apply_commands(tx, run_id, kind=STOP, episode=get_run(tx, run_id).episode, now=now)
-        reject_open(tx, run_id, reason=f"The run was {to} before the command was carried out.", now=now)
+        apply_commands(tx, run.id, kind=STOP, episode=get_run(tx, run.id).episode, now=now)
+        reject_open(tx, run.id, reason=f"The run was {to} before the command was carried out.", now=now)
     return True

@@ -312,16 +312,7 @@ class Recorder:
         self._move(tx, here, "Heartbeats resumed.", {Status.STALLED}, datetime.now(UTC))
 
     def _move(self, tx: Transaction, to: Status, message: str, only_from: Collection[Status], now: datetime) -> None:
-        change_status(
-            tx,
-            self._run.id,
-            to,
-            actor="worker",
-            message=message,
-            now=now,
-            only_from=only_from,
-            generation=self._run.generation,
-        )
+        change_status(tx, self._run, to, message, actor="worker", now=now, only_from=only_from)
 
     def remark(self, message: str) -> None:
         """Record and log it."""

@@ -4,6 +4,7 @@ import signal
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from v3core.jobs import identity
 from v3core.jobs.housekeeping import remove_abandoned
@@ -120,35 +121,20 @@ def _is_ahead(moment: datetime, now: datetime) -> bool:
 
 def _requeue(database: Database, run: RunRow, now: datetime) -> bool:
     message = "The launcher died before it started the worker process; the run is queued again."
+    conditions: dict[str, Any] = {"only_from": {Status.STARTING}, "pids": []}
     with database.write() as tx:
         return change_status(
-            tx,
-            run.id,
-            Status.QUEUED,
-            actor="supervisor",
-            message=message,
-            now=now,
-            only_from={Status.STARTING},
-            generation=run.generation,
-            pids=[],
-            values=identity.NOWHERE,
+            tx, run, Status.QUEUED, message, actor="supervisor", now=now, values=identity.NOWHERE, **conditions
         )
 
 
 def _mark_stalled(database: Database, run: RunRow, now: datetime) -> bool:
     silent = (now - (run.heartbeat_at or now)).total_seconds()
     message = f"No heartbeat for {silent:.0f} seconds; the process is alive and is left alone."
+    unchanged = {Status(run.status)}
     with database.write() as tx:
         return change_status(
-            tx,
-            run.id,
-            Status.STALLED,
-            actor="supervisor",
-            message=message,
-            now=now,
-            only_from={Status(run.status)},
-            generation=run.generation,
-            heard_before=now,
+            tx, run, Status.STALLED, message, actor="supervisor", now=now, only_from=unchanged, heard_before=now
         )
 
 
@@ -200,31 +186,16 @@ def _end(database: Database, run: RunRow, now: datetime, reason: str) -> bool:
 def end_without_process(
     tx: Transaction, run: RunRow, otherwise: Status, reason: str, *, actor: str, now: datetime
 ) -> bool:
-    """End a run whose process is gone; returns whether it had not ended yet.
+    """End a run whose process was found to be gone by `actor`; returns whether it had not ended yet.
 
-    Args:
-        tx: a writing transaction.
-        run: as it was when its process was found to be gone.
-        otherwise: the end of a run that was not asked to stop; one that was is stopped.
-        reason: one sentence.
-        actor: who found it.
-        now: the time.
+    It is `otherwise` for a reason of one sentence; a run that was asked to stop is stopped.
     """
     ended = otherwise
     if run.status == Status.STOPPING:
         ended = Status.STOPPED
         reason = describe_stop(tx, run.id, reason if run.boot_id != identity.this_boot() else NO_LAST_CHECKPOINT) or ""
-    return change_status(
-        tx,
-        run.id,
-        ended,
-        actor=actor,
-        message=reason,
-        now=now,
-        reason=reason,
-        only_from={Status(run.status)},
-        generation=run.generation,
-    )
+    unchanged = {Status(run.status)}
+    return change_status(tx, run, ended, reason, actor=actor, now=now, reason=reason, only_from=unchanged)
 
 
 def _wait(done: Callable[[], bool], seconds: float) -> bool:

@@ -126,7 +126,7 @@ def adopt(database: Database, run_id: str) -> RunRow:
         run = get_run(tx, run_id, for_update=True)
         claim(tx, run, now=now, actor="worker")
         values = {
-            **identity.process_values(),
+            **vars(identity.current()),
             "heartbeat_at": now,
             "heartbeat_due_at": now + timedelta(seconds=IMPORT_PROMISE_SECONDS),
         }
@@ -273,17 +273,8 @@ def _before_its_end(
 def _begin_from(tx: Transaction, run: RunRow, kept: _Kept | None, notes: list[str]) -> bool:
     now = datetime.now(UTC)
     where = f"from the checkpoint at episode {kept.file.episode}" if kept else "from the beginning"
-    began = change_status(
-        tx,
-        run.id,
-        Status.RUNNING,
-        actor="worker",
-        message=f"Training {where}.",
-        now=now,
-        generation=run.generation,
-        values={"started_at": now},
-    )
-    if not began:
+    values = {"started_at": now}
+    if not change_status(tx, run, Status.RUNNING, f"Training {where}.", actor="worker", now=now, values=values):
         return False
     logger.info("Training %s.", where)
     if run.generation:  # resumed
@@ -340,28 +331,13 @@ def write_end(tx: Transaction, run: RunRow, end: End, now: datetime) -> Status:
     episode, reason = get_run(tx, run.id).episode, end.reason
     message = f"{end.status.capitalize()} at episode {episode}." if reason is None else reason
     if end.status is Status.STOPPED and not change_status(
-        tx,
-        run.id,
-        Status.STOPPING,
-        actor="worker",
-        message=reason or "Stops.",
-        now=now,
-        generation=run.generation,
+        tx, run, Status.STOPPING, reason or "Stops.", actor="worker", now=now
     ):
         # Someone asked for the stop; a signal only hurried it.
         reason = describe_stop(tx, run.id, None)
         message = reason or f"Stopped at episode {episode}, as asked."
-    moved = change_status(
-        tx,
-        run.id,
-        end.status,
-        actor="worker",
-        message=message,
-        now=now,
-        reason=reason,
-        generation=run.generation,
-        values={"traceback": end.traceback},
-    )
+    values = {"traceback": end.traceback}
+    moved = change_status(tx, run, end.status, message, actor="worker", now=now, reason=reason, values=values)
     logger.info("%s", message)
     return end.status if moved else Status(get_run(tx, run.id).status)
 

@@ -83,11 +83,11 @@ def _stop(tx: Transaction, run: RunRow, actor: str, now: datetime) -> Status:
     if run.status == Status.QUEUED:
         command = commands.add_command(tx, run.id, commands.STOP, actor=actor, now=now)
         message = "Stopped while waiting in the queue."
-        change_status(tx, run.id, Status.STOPPED, actor=actor, message=message, reason=message, now=now)
+        change_status(tx, run, Status.STOPPED, message, actor=actor, reason=message, now=now)
         commands.apply_commands(tx, run.id, ids=[command], episode=run.episode, now=now)
         return Status.STOPPED
     check(commands.STOP, run)
-    if change_status(tx, run.id, Status.STOPPING, actor=actor, message="Stop requested.", now=now):
+    if change_status(tx, run, Status.STOPPING, "Stop requested.", actor=actor, now=now):
         commands.add_command(tx, run.id, commands.STOP, actor=actor, now=now)
     return Status.STOPPING
 

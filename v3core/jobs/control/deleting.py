@@ -10,7 +10,7 @@ from v3core.errors import V3Error
 from v3core.jobs.control.kinds import COMMANDS, check, named
 from v3core.jobs.files import DELETED, run_folder
 from v3core.jobs.housekeeping import remove_hidden
-from v3core.jobs.identity import is_alive, process_of, process_values
+from v3core.jobs.identity import current, is_alive, process_of
 from v3core.jobs.lifecycle import Status
 from v3core.paths import COMMAND
 from v3core.store.database import Database
@@ -38,7 +38,7 @@ def delete(database: Database, run_id: str) -> None:
                 raise V3Error(f"{named(run)} still has process {run.pid}; end it before you delete the run.")
             run = replace(run, status=stored_status(tx, run_id))
             deletable = {run.status}
-        hide_run(tx, run_id, process_values(), only_in=deletable)
+        hide_run(tx, run_id, vars(current()), only_in=deletable)
     try:
         _set_aside(run, folder, aside)
     except BaseException:

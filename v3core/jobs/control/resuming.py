@@ -84,8 +84,7 @@ def resume(
             "launch": renewed(run, here=here),
         }
         save_requested_slots(tx)
-        message = f"Resuming {where}."
-        change_status(tx, run_id, Status.QUEUED, actor=actor, message=message, now=now, values=values)
+        change_status(tx, run, Status.QUEUED, f"Resuming {where}.", actor=actor, now=now, values=values)
     drain(database, command)
 
 

@@ -63,20 +63,19 @@ inline void product(Matrix w, int rows, int inner, const float* x, int64_t x_ste
 
 // to[8, 8] = from[8, 8] transposed.
 inline void transpose_block(const float* from, int64_t from_step, float* to, int64_t to_step) {
-    typedef int32_t Order __attribute__((vector_size(32)));
     Vec row[LANES], pair[LANES];
     for (int i = 0; i < LANES; i++) row[i] = load(from + i * from_step);
     for (int i = 0; i < LANES; i += 2) {
-        pair[i] = __builtin_shuffle(row[i], row[i + 1], Order{0, 8, 2, 10, 4, 12, 6, 14});
-        pair[i + 1] = __builtin_shuffle(row[i], row[i + 1], Order{1, 9, 3, 11, 5, 13, 7, 15});
+        pair[i] = shuffle<0, 8, 2, 10, 4, 12, 6, 14>(row[i], row[i + 1]);
+        pair[i + 1] = shuffle<1, 9, 3, 11, 5, 13, 7, 15>(row[i], row[i + 1]);
     }
     for (int i : {0, 1, 4, 5}) {
-        row[i] = __builtin_shuffle(pair[i], pair[i + 2], Order{0, 1, 8, 9, 4, 5, 12, 13});
-        row[i + 2] = __builtin_shuffle(pair[i], pair[i + 2], Order{2, 3, 10, 11, 6, 7, 14, 15});
+        row[i] = shuffle<0, 1, 8, 9, 4, 5, 12, 13>(pair[i], pair[i + 2]);
+        row[i + 2] = shuffle<2, 3, 10, 11, 6, 7, 14, 15>(pair[i], pair[i + 2]);
     }
     for (int i = 0; i < 4; i++) {
-        store(to + i * to_step, __builtin_shuffle(row[i], row[i + 4], Order{0, 1, 2, 3, 8, 9, 10, 11}));
-        store(to + (i + 4) * to_step, __builtin_shuffle(row[i], row[i + 4], Order{4, 5, 6, 7, 12, 13, 14, 15}));
+        store(to + i * to_step, shuffle<0, 1, 2, 3, 8, 9, 10, 11>(row[i], row[i + 4]));
+        store(to + (i + 4) * to_step, shuffle<4, 5, 6, 7, 12, 13, 14, 15>(row[i], row[i + 4]));
     }
 }
 

@@ -21,6 +21,17 @@ inline Vec all(float value) { return Vec{value, value, value, value, value, valu
 inline Vec larger(Vec one, Vec other) { return one > other ? one : other; }
 inline Vec smaller(Vec one, Vec other) { return one < other ? one : other; }
 
+// Eight of the sixteen floats of two vectors, by their numbers.
+template <int... NUMBERS>
+inline Vec shuffle(Vec one, Vec other) {
+#ifdef __clang__
+    return __builtin_shufflevector(one, other, NUMBERS...);
+#else
+    typedef int32_t Order __attribute__((vector_size(32)));
+    return __builtin_shuffle(one, other, Order{NUMBERS...});
+#endif
+}
+
 // Sum of the eight, always in this order.
 inline float sum(Vec v) { return ((v[0] + v[4]) + (v[1] + v[5])) + ((v[2] + v[6]) + (v[3] + v[7])); }
 

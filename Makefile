@@ -11,7 +11,7 @@ UNIT := $(addprefix tests/,charts curriculum insight policy ui test_config.py te
 help: ## Show this help
 	@sed -n 's/^\([a-z]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name words; do printf '  make %-12s %s\n' "$$name" "$$words"; done
 
-run: .venv/.runtime ## Serve the dashboard on http://127.0.0.1:8501; PORT=N for another port
+run: .venv/.native ## Serve the dashboard on http://127.0.0.1:8501; PORT=N for another port
 	@$(BIN)/python -m v3core serve $(if $(PORT),--port $(PORT))
 
 # The browser tests run alone, because they depend on timing.
@@ -60,7 +60,13 @@ screenshots: .venv/.development ## Retake the screenshots of the documentation
 	@$(PIP) -r requirements.txt
 	@touch $@
 
-.venv/.development: .venv/.runtime requirements-dev.txt
+# Says so, once, where it cannot be compiled; torch then computes the network.
+.venv/.native: .venv/.runtime $(wildcard v3core/native/*.py v3core/native/source/*)
+	@echo "Compiling the native library …"
+	@$(BIN)/python -m v3core.native || true
+	@touch $@
+
+.venv/.development: .venv/.native requirements-dev.txt
 	@echo "Installing what the tests need …"
 	@$(PIP) -r requirements-dev.txt
 	@touch $@

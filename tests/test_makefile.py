@@ -30,11 +30,15 @@ def test_nothing_is_installed_twice(tmp_path):
     (tmp_path / ".venv" / "bin" / "python").touch()
     for name in ("requirements.txt", "requirements-dev.txt", "requirements-docs.txt", "requirements-peers.txt"):
         (tmp_path / name).touch()
-    for stamp in (".venv/.runtime", ".venv/.development", ".venv/.docs"):
+    for stamp in (".venv/.runtime", ".venv/.native", ".venv/.development", ".venv/.docs"):
         assert "pip install" in make("-n", "docs", folder=tmp_path)
         (tmp_path / stamp).touch()
     for target in ("run", "check", "fast", "test", "format", "docs"):
         assert "pip install" not in make("-n", target, folder=tmp_path), target
+    assert "v3core.native" not in make("-n", "run", folder=tmp_path)
+    (tmp_path / "v3core" / "native" / "source").mkdir(parents=True)
+    (tmp_path / "v3core" / "native" / "source" / "new.h").touch()
+    assert "-m v3core.native || true" in make("-n", "run", folder=tmp_path)
     (tmp_path / "requirements.txt").write_text("another")
     assert "-r requirements.txt" in make("-n", "run", folder=tmp_path)
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import sysconfig
 import tomllib
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ import v3core
 from tests.processes import kill_all
 from tests.served import served
 from tests.waiting import wait_for
+from v3core.native.build import find_compiler
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -39,15 +41,23 @@ print([element.value for element in (*app.title, *app.subheader, *app.caption, *
 def installed(tmp_path_factory):
     """A fresh environment with V3 Lab from its wheel; what else it needs it finds where the tests find it."""
     folder = tmp_path_factory.mktemp("installed")
-    pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
-    subprocess.run([*pip, "wheel", str(ROOT), "--no-deps", "--no-build-isolation", "-w", str(folder)], check=True)
-    (wheel,) = folder.glob("*.whl")
+    built = wheel(folder)
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder / "env")], check=True)
     python = folder / "env" / "bin" / "python"
-    subprocess.run([*pip, "--python", str(python), "install", "--no-deps", str(wheel)], check=True)
+    pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
+    subprocess.run([*pip, "--python", str(python), "install", "--no-deps", str(built)], check=True)
     (site,) = (folder / "env").glob("lib/python*/site-packages")
     (site / "others.pth").write_text(sysconfig.get_path("purelib"))
     return folder / "env"
+
+
+def wheel(folder, **variables):
+    """Build the wheel into a folder; its path."""
+    pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
+    command = [*pip, "wheel", str(ROOT), "--no-deps", "--no-build-isolation", "-w", str(folder)]
+    subprocess.run(command, check=True, env=os.environ | variables)
+    (found,) = folder.glob("*.whl")
+    return found
 
 
 @pytest.fixture
@@ -56,11 +66,11 @@ def user(installed, tmp_path):
     variables = {name: value for name, value in os.environ.items() if not name.startswith(("V3_", "STREAMLIT_"))}
     variables |= {"PYTHONPATH": "", "XDG_DATA_HOME": str(tmp_path / "home"), "HOME": str(tmp_path)}
 
-    def give(*arguments, program="v3lab", fails=False):
+    def give(*arguments, program="v3lab", fails=False, **more):
         done = subprocess.run(
             [installed / "bin" / program, *arguments],
             cwd=tmp_path,
-            env=variables,
+            env=variables | more,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE if fails else None,
             text=True,
@@ -102,6 +112,41 @@ def test_a_run_is_trained_and_shown_from_any_folder(user, installed, tmp_path):
         assert server.get("/", host="evil.example.org")[0] == 403, "the wheel's settings are in force"
         assert "WARNING" not in server.log.read_text()
     assert sorted(path for path in package.rglob("*") if "__pycache__" not in path.parts) == before
+
+
+def native_files(path):
+    with zipfile.ZipFile(path) as archive:
+        return [name for name in archive.namelist() if name.endswith(".so")]
+
+
+@pytest.mark.skipif(find_compiler() is None, reason="There is no C++ compiler here.")
+def test_a_wheel_with_the_native_library_is_for_this_platform_and_uses_it(installed, user):
+    (built,) = installed.parent.glob("*.whl")
+    assert native_files(built) == ["v3core/native/v3network.so"]
+    platform = sysconfig.get_platform().replace("-", "_")
+    assert built.name == f"v3lab-{v3core.__version__}-py3-none-{platform}.whl"
+    code = "from v3core.native import library; print(library.load()._name)"
+    assert Path(user("-c", code, program="python", V3_NATIVE="1").strip()).is_relative_to(installed)
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [{"PATH": "/usr/sbin", "CXX": "", "PIP_NO_INDEX": "1"}, {"CXX": "false"}, {"V3_NATIVE": "0"}],
+    ids=["no compiler", "one that fails", "none wanted"],
+)
+def test_a_wheel_is_built_without_a_compiler_and_says_so(tmp_path, variables):
+    built = wheel(tmp_path / "wheel", **variables)
+    assert native_files(built) == []
+    assert built.name == f"v3lab-{v3core.__version__}-py3-none-any.whl"
+    with zipfile.ZipFile(built) as archive:
+        archive.extractall(tmp_path / "site")
+    others = {"PYTHONPATH": str(tmp_path / "site"), "V3_DATA_DIR": str(tmp_path / "data"), "V3_NATIVE": "1"}
+    command = [sys.executable, "-m", "v3core", "doctor", "--json"]
+    done = subprocess.run(command, cwd=tmp_path, env=os.environ | others, stdout=subprocess.PIPE, check=False)
+    (found,) = [found for found in json.loads(done.stdout) if found["subject"] == "Native library"]
+    assert found["detail"] == (
+        "Torch computes the network, because the native library was not built; reinstall V3 Lab with a C++ compiler."
+    )
 
 
 def pins(name):

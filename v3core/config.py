@@ -28,6 +28,7 @@ from v3core.paths import shipped
 
 RECIPES = shipped("data", "recipes")
 Device = Literal["auto", "cpu", "cuda"]
+Backend = Literal["eager", "native"]
 MAX_SEED = 2**32 - 1
 MAX_EPISODES = 100_000_000
 MOST_NAME = 120
@@ -185,6 +186,9 @@ class RunConfig(_Frozen):
     evaluation: EvaluationConfig = EvaluationConfig()
     device: Device = "auto"
     """The device of the network; `auto` uses CUDA if available."""
+    backend: Backend | None = None
+    """What computes the network, the native library or torch (`eager`); recorded when the run begins. Unset in runs of
+    versions that had torch only."""
     view: Annotated[int, Field(ge=1, le=VIEW)] = 1
     """Version of what the policy sees and obeys of its environments, as in `EnvironmentSetup`; 1 where none is named:
     before there were versions."""

@@ -13,6 +13,7 @@ from v3core.errors import V3Error
 from v3core.jobs.housekeeping import in_words, leftovers
 from v3core.jobs.launcher import slots
 from v3core.jobs.webhook import webhook
+from v3core.native import library
 from v3core.paths import COMMAND, DATA_VARIABLE, INSTALLED, PACKAGE, data_dir, shipped
 from v3core.serve import DEFAULT_PORT, check_port
 from v3core.store.opening import open_database
@@ -34,7 +35,7 @@ class Finding:
 
 
 def examine() -> Iterator[Finding]:
-    """Look at Python, packages, data folder, database, disk, port, webhook, cores and the tests' browser."""
+    """Look at Python, packages, data, disk, port, webhook, cores, native library and the tests' browser."""
     yield _version()
     yield Finding("Python", True, ".".join(map(str, sys.version_info[:3])))
     yield from _packages()
@@ -42,6 +43,7 @@ def examine() -> Iterator[Finding]:
     yield _port()
     yield from _webhook()
     yield Finding("Cores", True, str(os.cpu_count() or 1))
+    yield _native()
     yield _browser()
 
 
@@ -108,6 +110,16 @@ def _webhook() -> Iterator[Finding]:
         return
     if target:
         yield Finding("Webhook", True, f"{target.shown} is called when a run ends")
+
+
+def _native() -> Finding:
+    try:
+        library.load()
+    except V3Error as error:
+        return Finding(
+            "Native library", os.environ.get(library.VARIABLE, library.DEFAULT) == "0", str(error), needed=False
+        )
+    return Finding("Native library", True, f"computes the network, from {library.LIBRARY}")
 
 
 def _browser() -> Finding:

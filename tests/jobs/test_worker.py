@@ -20,6 +20,7 @@ from v3core.jobs import control, identity, launcher, worker
 from v3core.jobs.lifecycle import Status
 from v3core.jobs.logs import read_log_tail
 from v3core.jobs.supervisor import process_of
+from v3core.native import library
 from v3core.store.commands import add_command, read_commands, read_revisions
 from v3core.store.history import read_checkpoints, read_events, read_phase_changes
 from v3core.store.runs import get_run
@@ -320,3 +321,19 @@ def test_a_worker_imports_only_what_its_run_needs(db, start, wait_until, monkeyp
         "scipy",
     }
     assert not imported & {"torch._dynamo", "torch._inductor", "v3core.archive", "v3core.store.export"}
+
+
+def test_what_computes_the_network_is_in_the_config_and_why_not_the_library_in_the_history(
+    db, make, train, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("V3_NATIVE", "1")
+    monkeypatch.setattr(library, "LIBRARY", tmp_path / "none.so")
+    run_id = make(episodes=30)
+    assert get_run(db, run_id).config.backend is None
+    train(run_id)
+    run = get_run(db, run_id)
+    assert (run.config.backend, run.episodes) == ("eager", 30)
+    said = [event.message for event in read_events(db, run_id) if event.kind == "remark"]
+    assert said == [
+        "Torch computes the network, because the native library was not built; build it with `python -m v3core.native`."
+    ]

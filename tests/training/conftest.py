@@ -67,8 +67,8 @@ class Recorder:
     def sees(self, text):
         self.seen.append(text)
 
-    def trains_on(self, device):
-        self.device = device
+    def trains_on(self, device, backend):
+        self.device, self.backend = device, backend
 
     def record(self, episodes, step):
         self.episodes += episodes

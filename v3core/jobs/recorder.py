@@ -31,7 +31,7 @@ from v3core.store.history import (
 )
 from v3core.store.pace import mean_return, recent_returns
 from v3core.store.run_row import RunRow
-from v3core.store.runs import get_run, set_length, update_run
+from v3core.store.runs import get_run, set_compute, set_length, update_run
 from v3core.store.schema import Transaction
 from v3core.store.writer import EpisodeWriter
 from v3core.training.hooks import Edit, Evaluation, Longer, Orders, PhaseChange
@@ -100,19 +100,17 @@ class Recorder:
         writer.at_heartbeat = self.heard
         checkpoint_file(database, run.id, 0).parent.mkdir(parents=True, exist_ok=True)
 
-    def trains_on(self, device: str) -> None:
+    def trains_on(self, device: str, backend: str) -> None:
         """Record and log it."""
-        logger.info("The network runs on %s.", device)
-        self._set("device", device)
+        logger.info("The network runs on %s, with the %s backend.", device, backend)
+        self._writer.also(lambda tx: set_compute(tx, get_run(tx, self._run.id), device, backend))
 
     def sees(self, text: str) -> None:
         """Record and log it."""
         logger.info("%s", text)
-        self._set("sees", text)
 
-    def _set(self, column: str, value: str) -> None:
         def write(tx: Transaction) -> None:
-            update_run(tx, self._run.id, {column: value}, only_in=ACTIVE)
+            update_run(tx, self._run.id, {"sees": text}, only_in=ACTIVE)
 
         self._writer.also(write)
 

@@ -1,12 +1,12 @@
-"""`python -m v3core.native`: compile the library, once for an installation."""
+"""`python -m v3core.native`: build the library of this installation, unless it is up to date."""
 
 import sys
 
-from v3core.errors import V3Error
-from v3core.native.library import build
+from v3core.native.build import LIBRARY, BuildError, build
 
 if __name__ == "__main__":
     try:
-        print(build())
-    except V3Error as error:
-        sys.exit(f"Error: {error}")
+        build()
+        print(f"The native library is {LIBRARY}.")
+    except BuildError as error:
+        sys.exit(f"Torch computes the network, more slowly than the native library would: {error}")

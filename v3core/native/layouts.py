@@ -3,9 +3,6 @@
 import ctypes
 from ctypes import c_int32, c_int64, c_void_p
 
-VERSION = 1
-"""Of the interface; another library is not used."""
-
 MAX_CHANNELS = 8
 
 

@@ -1,68 +1,60 @@
-"""The shared library: how it is built and loaded."""
+"""Loading the shared library. Nothing is compiled here: no worker waits for a compiler."""
 
 import ctypes
 import os
-import shutil
-import subprocess
+import platform
 from functools import cache
 from pathlib import Path
 
 from v3core.errors import V3Error
-from v3core.native.layouts import VERSION, declare
+from v3core.native.build import LIBRARY as LIBRARY
+from v3core.native.build import defect
+from v3core.native.layouts import declare
+from v3core.paths import INSTALLED
 
-SOURCE = Path(__file__).parent / "source"
-LIBRARY = Path(__file__).parent / "v3network.so"
-FLAGS = (
-    *("-std=c++17", "-O3", "-march=x86-64-v3", "-shared", "-fPIC"),
-    # Sums stay in the order written: no fast-math. Fused products are the same on every CPU that has them.
-    *("-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast"),
-)
-
-
-def find_compiler() -> str | None:
-    """The C++ compiler of CXX, or of this machine."""
-    return os.environ.get("CXX") or shutil.which("g++") or shutil.which("c++")
+VARIABLE = "V3_NATIVE"
+"""0 leaves the network to torch; 1 uses the library also where a checkpoint is torch's."""
+DEFAULT = "0"
+CPU = Path("/proc/cpuinfo")
+NEEDED = {"x86_64": {"avx", "avx2", "fma", "f16c", "bmi1", "bmi2", "abm", "movbe"}}
+"""What the instruction set x86-64-v3 has beyond its predecessor, by Linux's names."""
 
 
-def build(compiler: str | None = None, target: Path = LIBRARY) -> Path:
-    """Compile the library; takes some seconds.
+def load() -> ctypes.CDLL:
+    """The library of this installation.
 
     Raises:
-        V3Error: if there is no compiler, or it fails.
+        V3Error: if it is turned off, or cannot be used here.
     """
-    found = compiler or find_compiler()
-    if found is None:
-        raise V3Error("There is no C++ compiler here, so torch computes the network; install g++ for a faster one.")
-    unfinished = target.with_name(f".{target.name}.{os.getpid()}")
-    command = [found, *FLAGS, str(SOURCE / "network.cpp"), "-o", str(unfinished)]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise V3Error(f"{found} cannot compile the network: {(done.stderr.strip() or 'it failed').splitlines()[0]}")
-        unfinished.replace(target)
-    except OSError as error:
-        raise V3Error(f"The network cannot be compiled with {found}: {error.strerror or error}.") from None
-    finally:
-        unfinished.unlink(missing_ok=True)
-    return target
+    if os.environ.get(VARIABLE, DEFAULT) == "0":
+        raise V3Error(f"Torch computes the network, because {VARIABLE} is 0.")
+    return _load(LIBRARY)
 
 
 @cache
-def load(path: Path | None = None) -> ctypes.CDLL:
-    """The library, loaded once.
-
-    Raises:
-        V3Error: if it is not built, not loadable here, or of another version.
-    """
-    path = path or LIBRARY
-    if not path.exists():
-        raise V3Error("The network's library is not built here, so torch computes the network.")
+def _load(path: Path) -> ctypes.CDLL:
     try:
+        if missing := NEEDED.get(platform.machine(), set()) - _cpu_flags():
+            raise V3Error(f"Torch computes the network, because this processor lacks {', '.join(sorted(missing))}.")
+        if wrong := defect(path):
+            raise V3Error(f"Torch computes the network, because {wrong}; {_remedy()}.")
         library = ctypes.CDLL(str(path))
-        version = library.v3_version()
-    except (OSError, AttributeError):
-        raise V3Error(f"The network's library {path} cannot be loaded, so torch computes the network.") from None
-    if version != VERSION:
-        raise V3Error(f"The network's library {path} is of another version or for another processor.")
-    declare(library)
+        declare(library)
+    except FileNotFoundError:
+        raise V3Error(f"Torch computes the network, because the native library was not built; {_remedy()}.") from None
+    except (OSError, AttributeError) as error:
+        raise V3Error(f"Torch computes the network, because {path} cannot be loaded: {error}.") from None
     return library
+
+
+def _remedy() -> str:
+    return "reinstall V3 Lab with a C++ compiler" if INSTALLED else "build it with `python -m v3core.native`"
+
+
+def _cpu_flags() -> set[str]:
+    """Of the first processor; they are checked before loading, because the library's code may need all of them."""
+    try:
+        with CPU.open(encoding="utf-8", errors="replace") as lines:
+            return next((set(line.split()) for line in lines if line.startswith("flags")), set())
+    except OSError:
+        return set()

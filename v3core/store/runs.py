@@ -208,8 +208,17 @@ def set_length(tx: Transaction, run: RunRow, episodes: int) -> None:
         run: as it was read in it.
         episodes: the new length.
     """
-    config = run.config.model_copy(update={"episodes": episodes}).model_dump_json(by_alias=True)
-    tx.execute(update(runs).where(runs.c.id == run.id).values(episodes=episodes, config=config))
+    _change_config(tx, run, {"episodes": episodes}, episodes=episodes)
+
+
+def set_compute(tx: Transaction, run: RunRow, device: str, backend: str) -> None:
+    """Record what a run computes on: the device in its row, the backend in its configuration."""
+    _change_config(tx, run, {"backend": backend}, device=device)
+
+
+def _change_config(tx: Transaction, run: RunRow, changes: dict[str, Any], **columns: Any) -> None:
+    config = run.config.model_copy(update=changes).model_dump_json(by_alias=True)
+    tx.execute(update(runs).where(runs.c.id == run.id).values(config=config, **columns))
 
 
 def redate_heartbeat(tx: Transaction, run: RunRow, now: datetime) -> None:

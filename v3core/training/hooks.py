@@ -80,8 +80,11 @@ class Orders:
 class TrainingHooks(Protocol):
     """The environment of the trainer. Every call is made on the trainer's thread."""
 
-    def trains_on(self, device: str) -> None:
-        """The device of the network, such as `cpu` or `cuda: NVIDIA H100`; called once, before anything else."""
+    def trains_on(self, device: str, backend: str) -> None:
+        """The device of the network, such as `cpu` or `cuda: NVIDIA H100`, and what computes it: `native` or `eager`.
+
+        Called once, before anything else.
+        """
 
     def sees(self, text: str) -> None:
         """What the policy sees and obeys of the environment, and what is not used; after the first rollout in it."""

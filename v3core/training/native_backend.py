@@ -6,6 +6,7 @@ from torch import Tensor
 
 from v3core.environments import StateGraphSpec
 from v3core.errors import V3Error
+from v3core.native.library import DEFAULT, VARIABLE
 from v3core.native.passes import NativeNetwork, not_covered
 from v3core.policy import GATMoEPolicy, PolicyOutput
 from v3core.training.backend import Samples, at
@@ -42,20 +43,33 @@ class NativeBackend(EagerBackend):
         return self._network(samples.observations, at(samples.noise, chosen), chosen)
 
 
-VARIABLE = "V3_NATIVE"
-"""1 computes the network with the native library where it can; otherwise torch does."""
-
-
 def choose_backend(
-    policy: GATMoEPolicy, parameters: FlatParameters, optimizer: Adam, graph: StateGraphSpec
-) -> tuple[EagerBackend, str | None]:
-    """The backend that was asked for, or the eager one and a sentence that says why not."""
-    if os.environ.get(VARIABLE) != "1":
-        return EagerBackend(policy, parameters, optimizer), None
-    if reason := not_covered(policy, graph):
-        sentence = f"Torch computes the network, because the native library does not cover it: {reason}."
-        return EagerBackend(policy, parameters, optimizer), sentence
-    try:
-        return NativeBackend(policy, parameters, optimizer, graph), None
-    except V3Error as error:
-        return EagerBackend(policy, parameters, optimizer), str(error)
+    policy: GATMoEPolicy,
+    parameters: FlatParameters,
+    optimizer: Adam,
+    graph: StateGraphSpec,
+    continues: str | None = None,
+) -> tuple[EagerBackend, list[str]]:
+    """The native backend where it can be used, with sentences for the run's history.
+
+    Args:
+        policy: the network.
+        parameters: its own.
+        optimizer: of these.
+        graph: of its observations.
+        continues: name of the backend that trained it so far. Its numbers are continued exactly if that was torch's,
+            unless the variable asks for the library.
+    """
+    eager, asked = EagerBackend(policy, parameters, optimizer), os.environ.get(VARIABLE, DEFAULT)
+    if asked == "0" or (continues == eager.name and asked != "1"):
+        found, remarks = eager, []
+    elif reason := not_covered(policy, graph):
+        found, remarks = eager, [f"Torch computes the network, because the native library does not cover it: {reason}."]
+    else:
+        try:
+            found, remarks = NativeBackend(policy, parameters, optimizer, graph), []
+        except V3Error as error:
+            found, remarks = eager, [str(error)]
+    if continues not in (None, found.name):
+        remarks.append(f"Continues on the {found.name} backend, after the {continues} one.")
+    return found, remarks

@@ -1,5 +1,6 @@
 """All state that changes while a run trains, and how it is saved in and loaded from a checkpoint."""
 
+import json
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -49,8 +50,8 @@ class TrainingState:
             self.policy = GATMoEPolicy(spec, config.policy).to(self.device)
         self.parameters = FlatParameters(self.policy)
         self.optimizer = Adam(self.parameters.values, lr=config.base.lr)
-        self.backend, self.backend_remark = choose_backend(self.policy, self.parameters, self.optimizer, spec.graph)
-        """What acts and learns with them; and why it is not the one asked for, if it is not."""
+        self._graph = spec.graph
+        self.choose_backend()
         self.return_scale = ReturnScale()
         self.generator = torch.Generator(self.device).manual_seed(config.seed)
         """Where random actions and routing noise come from."""
@@ -76,6 +77,12 @@ class TrainingState:
         """Where each phase really began; empty before the first."""
         self.recent: deque[tuple[float, int, float | None]] = deque(maxlen=MAX_WINDOW)
         """Return, length and success (None where nothing says so) of this phase's newest episodes, for its trigger."""
+
+    def choose_backend(self, continues: str | None = None) -> None:
+        """Choose what acts and learns, for a policy that the named backend has trained so far."""
+        self.backend, self.backend_remarks = choose_backend(
+            self.policy, self.parameters, self.optimizer, self._graph, continues
+        )
 
     @property
     def lr(self) -> float:
@@ -145,10 +152,9 @@ class TrainingState:
     def state_dict(self) -> dict[str, Any]:
         """Tensors and plain values only, so that loading a checkpoint never runs code."""
         return {
-            "config": self._config.model_dump_json(),
+            "config": self._config.model_copy(update={"backend": self.backend.name}).model_dump_json(),
             "env": self.environment.env_id,
             "env_args": dict(self.environment.args),
-            "backend": self.backend.name,
             "gating": dict(vars(self.policy.gating)),
             "uses_bias": self.policy.uses_bias,
             "policy": {name: value.clone() for name, value in self.policy.state_dict().items()},
@@ -171,6 +177,7 @@ class TrainingState:
         state = load_checkpoint(path, self.device)
         try:
             self.policy.load_state_dict(state["policy"])
+            self.choose_backend(json.loads(state["config"]).get("backend") or "eager")
             # A bias that was moved and came back to 0 cannot be seen; checkpoints before tell by its value alone.
             self.policy.uses_bias = state.get("uses_bias", self.policy.uses_bias)
             self.policy.gating = Gating(**state["gating"])

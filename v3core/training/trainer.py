@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -81,12 +82,13 @@ def train(
     torch.set_num_threads(1)
     spec = check_run(config.environment, curriculum, allow_import=True)
     trainer = Trainer(config, curriculum, hooks, clock, spec, TrainingState(config, spec))
-    hooks.trains_on(device_name(trainer.state.device))
-    if trainer.state.backend_remark is not None:
-        hooks.remark(trainer.state.backend_remark)
+    loaded = None if checkpoint is None else trainer.state.load(checkpoint)
+    hooks.trains_on(device_name(trainer.state.device), trainer.state.backend.name)
+    for remark in trainer.state.backend_remarks:
+        hooks.remark(remark)
     try:
-        if checkpoint is not None:
-            trainer.resume(checkpoint)
+        if checkpoint is not None and loaded is not None:
+            trainer.resume(checkpoint, loaded)
     except Interrupted:
         return Outcome.STOPPED  # the checkpoint is still the newest
     return trainer.run()
@@ -415,12 +417,9 @@ class Trainer:
         else:
             self.saved_at = self.clock()
 
-    def resume(self, checkpoint: Path) -> None:
-        """Restore a checkpoint; environments that cannot be restored are created again."""
+    def resume(self, checkpoint: Path, loaded: dict[str, Any]) -> None:
+        """Restore the environments of a checkpoint; those that cannot be restored are created again."""
         config, state = self.config, self.state
-        loaded = state.load(checkpoint)
-        if (trained_by := loaded.get("backend", "eager")) != state.backend.name:
-            self.hooks.remark(f"Continues on the {state.backend.name} backend, after the {trained_by} one.")
         known = imports_of(config.environment, [self.curriculum])
         check_import(checkpoint, state.environment, known)
         if state.completed >= config.episodes:

@@ -59,8 +59,6 @@ void to_chunk(const float* rows, int entries, int count, float* chunk) {
 
 extern "C" {
 
-// Of this interface; 0 where the processor lacks the instructions that the rest is compiled to.
-int v3_version() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? 1 : 0; }
 void* v3_create(const Network* net) { return new Native(*net); }
 void v3_destroy(void* native) { delete (Native*)native; }
 

@@ -1,7 +1,8 @@
 """Errors that a user can fix."""
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 from pydantic import ValidationError
 
@@ -48,6 +49,15 @@ def explain(error: ValidationError, subject: str) -> str:
     value = first["input"]
     shown = repr(value) if isinstance(value, str | int | float | bool) or value is None else "of the wrong type"
     return f"{subject}: {where} is {shown}; {message[0].lower()}{message[1:]}."
+
+
+@contextmanager
+def explained(subject: str) -> Iterator[None]:
+    """Makes a pydantic error of its block a V3Error, as `explain` writes it."""
+    try:
+        yield
+    except ValidationError as error:
+        raise V3Error(explain(error, subject)) from None
 
 
 def _place(location: tuple[int | str, ...]) -> str:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from v3core.curriculum import Until
-from v3core.curriculum.ends import format_end, parse_end
+from v3core.curriculum.typed import format_end, parse_end
 from v3core.errors import V3Error
 
 counts = st.integers(1, 10**9)

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from v3core.charts.series import phase_bands
 from v3core.curriculum import (
-    BEGIN,
     KNOBS,
     BaseValues,
     Curriculum,
@@ -19,11 +19,11 @@ from v3core.curriculum import (
     longest_window,
     next_phase_due,
     parse,
-    phase_spans,
     planned_starts,
     settings_at,
     steps_left,
 )
+from v3core.curriculum.progress import BEGIN
 
 BASE = BaseValues(lr=1e-3, load_balance=0.01)
 EPISODES = 300
@@ -146,11 +146,17 @@ def test_progress_alone_decides_so_a_resumed_run_goes_on_with_the_same_settings(
         assert settings_at(again, resumed, BASE) == settings_at(curriculum, progress, BASE)
 
 
+def spans_of(curriculum, episodes, starts=()):
+    """Name, start and end of the phases that charts draw."""
+    bands = phase_bands(curriculum, episodes=episodes, starts=starts)
+    return [(band.name, band.start, min(band.end, episodes)) for band in bands if band.start < episodes]
+
+
 @settings(deadline=None)
 @given(curricula(), outcomes)
 def test_spans_leave_no_gap(curriculum, outcomes):
     for progress, _ in run_through(curriculum, outcomes):
-        spans = phase_spans(curriculum, EPISODES, progress.starts)
+        spans = spans_of(curriculum, EPISODES, progress.starts)
         assert all(end == start for (_, _, end), (_, start, _) in pairwise(spans))
         assert spans[0][1] == 0
         assert spans[-1][2] == EPISODES
@@ -245,8 +251,8 @@ def test_plans_go_as_far_as_episodes_are_known():
         """
     )
     assert [start.episode for start in planned_starts(curriculum)] == [0, 10, 40]
-    assert phase_spans(curriculum, 100) == [("a", 0, 10), ("b", 10, 40), ("c", 40, 100)]
+    assert spans_of(curriculum, 100) == [("a", 0, 10), ("b", 10, 40), ("c", 40, 100)]
     begun = (PhaseStart(0, 0), PhaseStart(12, 80), PhaseStart(20, 200))
-    assert phase_spans(curriculum, 100, begun) == [("a", 0, 12), ("b", 12, 20), ("c", 20, 100)]
+    assert spans_of(curriculum, 100, begun) == [("a", 0, 12), ("b", 12, 20), ("c", 20, 100)]
     assert curriculum.planned_ends == (10, None, None)
     assert curriculum.boundaries == (10,)

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from v3core.charts.series import phase_bands
 from v3core.curriculum import (
     BaseValues,
     Curriculum,
@@ -13,8 +14,6 @@ from v3core.curriculum import (
     ignoring_base,
     load_preset,
     parse,
-    phase_at,
-    phase_spans,
     settings_at,
 )
 
@@ -95,22 +94,20 @@ def curricula(draw):
 
 
 @given(curricula(), st.integers(0, 600))
-def test_every_episode_is_in_exactly_one_span(curriculum, episode):
-    spans = phase_spans(curriculum, 600)
-    holding = [name for name, start, end in spans if start <= episode < end]
-    expected = [curriculum.phases[phase_at(curriculum, episode)].name] if episode < 600 else []
-    assert holding == expected
+def test_every_episode_is_in_exactly_one_band(curriculum, episode):
+    bands = phase_bands(curriculum, episodes=600)
+    holding = [band.name for band in bands if band.start <= episode < band.end]
+    assert holding == ([at(curriculum, episode, 600).phase_name] if episode < 600 else [])
 
 
 @given(curricula(), st.integers(0, 599))
-def test_values_jump_only_where_a_phase_sets_them_anew(curriculum, episode):
+def test_values_jump_only_where_a_phase_sets_them(curriculum, episode):
     before, after = at(curriculum, episode, 600), at(curriculum, episode + 1, 600)
     if before.phase == after.phase:
-        spans = phase_spans(curriculum, 600)
-        _, start, end = spans[before.phase]
-        assert abs(after.temperature - before.temperature) <= 10 / (end - start) + 1e-9
+        band = phase_bands(curriculum, episodes=600)[before.phase]
+        assert abs(after.temperature - before.temperature) <= 10 / (band.end - band.start) + 1e-9
     elif curriculum.phases[after.phase].temperature is None:
-        # An inherited value goes on from where the ramp before it ended.
+        # An inherited value continues from where the ramp before it ended.
         assert at(curriculum, curriculum.boundaries[before.phase], 600).temperature == after.temperature
 
 

@@ -1,7 +1,7 @@
 """What a curriculum sets over a run, planned and in effect: steps as steps, ramps as ramps."""
 
 from collections.abc import Callable, Sequence
-from itertools import cycle
+from itertools import cycle, pairwise
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,6 @@ from v3core.curriculum import (
     PhaseStart,
     Progress,
     Ramp,
-    phase_spans,
     planned_starts,
     settings_at,
 )
@@ -72,7 +71,10 @@ def planned_curve(
     x: list[float] = []
     y: list[float] = []
     known = planned_starts(curriculum, starts)
-    for index, (_, start, end) in enumerate(phase_spans(curriculum, episodes, starts)):
+    for index, (start, end) in enumerate(pairwise([*(one.episode for one in known), episodes])):
+        if start >= episodes:
+            break
+        end = min(end, episodes)
         begun = known[: index + 1]
         # The steps at which a planned phase will begin are not known, so neither is a ramp over steps in it.
         steps = steps_at if index < max(len(starts), 1) else None

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from v3core.curriculum import BaseValues, Curriculum, PhaseStart, Progress, planned_starts, settings_at
-from v3core.curriculum.ends import format_end
+from v3core.curriculum.typed import format_end
 from v3core.rollup import Series
 
 

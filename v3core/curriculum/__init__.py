@@ -1,50 +1,10 @@
 """Curricula: which settings apply when. Pure functions and files; no torch, no database."""
 
-from v3core.curriculum.edit import check_edit as check_edit
-from v3core.curriculum.edit import renamed as renamed
-from v3core.curriculum.edit import with_boundaries as with_boundaries
-from v3core.curriculum.environments import setup_at as setup_at
-from v3core.curriculum.environments import setups_of as setups_of
-from v3core.curriculum.fit import check_environment_named as check_environment_named
-from v3core.curriculum.fit import check_experts as check_experts
-from v3core.curriculum.fit import check_fits as check_fits
-from v3core.curriculum.fit import environments_of as environments_of
-from v3core.curriculum.fit import fits as fits
-from v3core.curriculum.fit import scaled as scaled
-from v3core.curriculum.knobs import CHOICES as CHOICES
-from v3core.curriculum.knobs import COEFFICIENTS as COEFFICIENTS
-from v3core.curriculum.knobs import KNOBS as KNOBS
-from v3core.curriculum.knobs import METRICS as METRICS
-from v3core.curriculum.knobs import Graph as Graph
-from v3core.curriculum.knobs import Metric as Metric
-from v3core.curriculum.knobs import Routing as Routing
-from v3core.curriculum.knobs import TopKWeights as TopKWeights
-from v3core.curriculum.longer import lengthened as lengthened
-from v3core.curriculum.model import Architecture as Architecture
-from v3core.curriculum.model import Curriculum as Curriculum
-from v3core.curriculum.model import Over as Over
-from v3core.curriculum.model import Phase as Phase
-from v3core.curriculum.model import Ramp as Ramp
-from v3core.curriculum.model import Times as Times
-from v3core.curriculum.model import Value as Value
-from v3core.curriculum.presets import dump as dump
-from v3core.curriculum.presets import load_curriculum as load_curriculum
-from v3core.curriculum.presets import load_preset as load_preset
-from v3core.curriculum.presets import parse as parse
-from v3core.curriculum.presets import preset_names as preset_names
-from v3core.curriculum.presets import preset_names_for as preset_names_for
-from v3core.curriculum.progress import BEGIN as BEGIN
-from v3core.curriculum.progress import PhaseStart as PhaseStart
-from v3core.curriculum.progress import Progress as Progress
-from v3core.curriculum.progress import episodes_left as episodes_left
-from v3core.curriculum.progress import longest_window as longest_window
-from v3core.curriculum.progress import next_phase_due as next_phase_due
-from v3core.curriculum.progress import phase_at as phase_at
-from v3core.curriculum.progress import phase_spans as phase_spans
-from v3core.curriculum.progress import planned_starts as planned_starts
-from v3core.curriculum.progress import steps_left as steps_left
-from v3core.curriculum.settings import BaseValues as BaseValues
-from v3core.curriculum.settings import Settings as Settings
-from v3core.curriculum.settings import ignoring_base as ignoring_base
-from v3core.curriculum.settings import settings_at as settings_at
-from v3core.curriculum.until import Until as Until
+from .edit import check_edit, lengthened, renamed, with_boundaries
+from .fit import check_environment_named, check_experts, check_fits, environments_of, fits, scaled
+from .knobs import COEFFICIENTS, KNOBS, Graph, Metric, Routing, TopKWeights
+from .model import Architecture, Curriculum, Over, Phase, Ramp, Times, Value
+from .presets import dump, load_curriculum, load_preset, parse, preset_names, preset_names_for
+from .progress import PhaseStart, Progress, episodes_left, longest_window, next_phase_due, planned_starts, steps_left
+from .settings import BaseValues, Settings, ignoring_base, settings_at, setup_at, setups_of
+from .until import Until

@@ -1,17 +1,15 @@
-"""Changing a curriculum while its run trains: its boundaries, or all of its future."""
+"""Changing a curriculum while its run trains: its boundaries, all of its future, or its length."""
 
 from collections.abc import Mapping
 from dataclasses import replace
 
-from pydantic import ValidationError
-
-from v3core.curriculum.environments import environment_at
 from v3core.curriculum.fit import check_fits
-from v3core.curriculum.model import MOST_NAME, Curriculum, Phase
-from v3core.curriculum.progress import Progress, latest_end, starts_of
+from v3core.curriculum.model import MAX_NAME, Curriculum, Over, Phase, ramps_of
+from v3core.curriculum.progress import Progress, in_force, latest_end, starts_of
+from v3core.curriculum.settings import environment_at
 from v3core.curriculum.until import Until
 from v3core.environment_setup import EnvArg, EnvironmentSetup
-from v3core.errors import V3Error, explain
+from v3core.errors import V3Error, explained
 
 _EDITED = " (edited)"
 
@@ -27,7 +25,7 @@ def with_boundaries(curriculum: Curriculum, boundaries: list[int]) -> Curriculum
     if len(boundaries) != len(curriculum.boundaries):
         raise V3Error(f"'{curriculum.name}' has {len(curriculum.boundaries)} boundaries, not {len(boundaries)}.")
     ends = iter(boundaries)
-    try:
+    with explained(f"Curriculum '{curriculum.name}'"):
         phases = [
             phase.model_copy(update={"until": Until(episode=next(ends))})
             if phase.until is not None and phase.until.episode is not None
@@ -35,15 +33,13 @@ def with_boundaries(curriculum: Curriculum, boundaries: list[int]) -> Curriculum
             for phase in curriculum.phases
         ]
         return Curriculum.model_validate({**dict(curriculum), "phases": tuple(phases)})
-    except ValidationError as error:
-        raise V3Error(explain(error, f"Curriculum '{curriculum.name}'")) from None
 
 
 def renamed(curriculum: Curriculum) -> Curriculum:
     """A preset with user changes, under a name that says so and without the description that no longer applies."""
     name = curriculum.name
     if not name.endswith(_EDITED):
-        name = f"{name[: MOST_NAME - len(_EDITED)]}{_EDITED}"
+        name = f"{name[: MAX_NAME - len(_EDITED)]}{_EDITED}"
     return curriculum.model_copy(update={"name": name, "description": ""})
 
 
@@ -93,10 +89,10 @@ def _with_overdue_phases_ended(curriculum: Curriculum, progress: Progress) -> Pr
     """
     progress = replace(progress, starts=starts_of(curriculum, progress))
     while len(progress.starts) < len(curriculum.phases):
-        until = curriculum.phases[len(progress.starts) - 1].until
-        assert until is not None  # only the last phase has none
-        end = latest_end(curriculum.phases[len(progress.starts) - 1], progress.starts[-1])
-        by_step = until.step is not None and progress.step >= until.step
+        phase, start = in_force(curriculum, progress)
+        assert phase.until is not None  # only the last phase has none
+        end = latest_end(phase, start)
+        by_step = phase.until.step is not None and progress.step >= phase.until.step
         if not by_step and (end is None or end > progress.episode):
             break
         progress = progress.next_phase()
@@ -107,16 +103,14 @@ def _check_end_lies_ahead(number: int, phase: Phase, progress: Progress, *, in_f
     if phase.until is None:
         return
     who = f"Phase {number + 1} '{phase.name}'"
-    if phase.until.episode is not None and phase.until.episode <= progress.episode:
-        raise V3Error(
-            f"{who} would end at episode {phase.until.episode}, but the run is already at {progress.episode}; "
-            f"choose {progress.episode + 1} or later."
-        )
-    if phase.until.step is not None and phase.until.step <= progress.step:
-        raise V3Error(
-            f"{who} would end at step {phase.until.step}, but the run is already at {progress.step}; "
-            f"choose {progress.step + 1} or later."
-        )
+    for unit, end, now in (
+        ("episode", phase.until.episode, progress.episode),
+        ("step", phase.until.step, progress.step),
+    ):
+        if end is not None and end <= now:
+            raise V3Error(
+                f"{who} would end at {unit} {end}, but the run is already at {now}; choose {now + 1} or later."
+            )
     complete = progress.episode - progress.starts[-1].episode
     if in_force and phase.until.max_episodes is not None and phase.until.max_episodes <= complete:
         raise V3Error(
@@ -127,3 +121,30 @@ def _check_end_lies_ahead(number: int, phase: Phase, progress: Progress, *, in_f
 
 def _named(env: str | None, args: Mapping[str, EnvArg]) -> str:
     return str(EnvironmentSetup(env or "the environment of the run", args))
+
+
+def lengthened(curriculum: Curriculum, progress: Progress) -> Curriculum:
+    """The curriculum with which an extended run continues: no value jumps, and no boundary moves.
+
+    A ramp up to the end of the run that has started keeps its slope: it reaches its value where the run would
+    have ended, and holds it. A future ramp lasts until the new end, as in a run of that length from the start.
+
+    Args:
+        curriculum: the revision in force.
+        progress: with the length that the run had so far.
+    """
+    starts = starts_of(curriculum, progress)
+    phases = list(curriculum.phases)
+    for index, (phase, start) in enumerate(zip(curriculum.phases, starts, strict=False)):
+        phases[index] = _timed(phase, progress.episodes - start.episode)
+    return curriculum if phases == list(curriculum.phases) else curriculum.model_copy(update={"phases": tuple(phases)})
+
+
+def _timed(phase: Phase, episodes: int) -> Phase:
+    """The phase with its ramps up to the end of the run written as ramps over this many episodes."""
+    until = phase.until
+    if until is not None and (not until.is_trigger or until.max_episodes is not None):
+        return phase  # its own end decides
+    over = Over(episodes=max(1, episodes))
+    ramps = {knob: ramp for knob, ramp in ramps_of(phase).items() if ramp.over is None}
+    return phase.model_copy(update={knob: ramp.model_copy(update={"over": over}) for knob, ramp in ramps.items()})

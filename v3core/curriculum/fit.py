@@ -1,19 +1,12 @@
 """Whether a curriculum fits a run, its environment and its network; and fitting one to another run length."""
 
-from pydantic import ValidationError
-
-from v3core.curriculum.knobs import KNOBS
-from v3core.curriculum.model import Curriculum, Over, Phase, Ramp
+from v3core.curriculum.model import Curriculum, Over, Phase, ramps_of
 from v3core.curriculum.until import Until
-from v3core.errors import V3Error, explain
+from v3core.errors import V3Error, explained
 
 
 def check_fits(curriculum: Curriculum, episodes: int) -> None:
-    """Refuse ends that a run of `episodes` never reaches.
-
-    Raises:
-        V3Error: naming the phase and what to do.
-    """
+    """Raise a V3Error for an end that a run of `episodes` never reaches."""
     for number, phase in enumerate(curriculum.phases, start=1):
         if problem := fit_problem(number, phase, episodes):
             raise V3Error(problem)
@@ -37,11 +30,7 @@ def fit_problem(number: int, phase: Phase, episodes: int) -> str:
 
 def fits(curriculum: Curriculum, episodes: int) -> bool:
     """Whether a run of `episodes` can reach every end of `curriculum`."""
-    try:
-        check_fits(curriculum, episodes)
-    except V3Error:
-        return False
-    return True
+    return not any(fit_problem(number, phase, episodes) for number, phase in enumerate(curriculum.phases, start=1))
 
 
 def scaled(curriculum: Curriculum, episodes: int) -> Curriculum:
@@ -70,10 +59,8 @@ def scaled(curriculum: Curriculum, episodes: int) -> Curriculum:
     factor = episodes / curriculum.episodes
     ends = _scaled_ends(curriculum, factor, episodes)
     phases = [_scaled_phase(phase, end, factor, episodes) for phase, end in zip(curriculum.phases, ends, strict=True)]
-    try:
+    with explained(f"Curriculum '{curriculum.name}'"):
         return Curriculum.model_validate({**dict(curriculum), "episodes": episodes, "phases": tuple(phases)})
-    except ValidationError as error:
-        raise V3Error(explain(error, f"Curriculum '{curriculum.name}'")) from None
 
 
 def _scaled_ends(curriculum: Curriculum, factor: float, episodes: int) -> list[int | None]:
@@ -94,11 +81,10 @@ def _scaled_phase(phase: Phase, end: int | None, factor: float, episodes: int) -
         changes["until"] = Until(episode=end)
     elif phase.until is not None and phase.until.is_trigger:
         changes["until"] = _scaled_trigger(phase.until, factor, episodes)
-    for knob in KNOBS:
-        value = getattr(phase, knob)
-        if isinstance(value, Ramp) and value.over is not None:
-            over = Over(episodes=max(1, round(value.over.episodes * factor)))
-            changes[knob] = value.model_copy(update={"over": over})
+    for knob, ramp in ramps_of(phase).items():
+        if ramp.over is not None:
+            over = Over(episodes=max(1, round(ramp.over.episodes * factor)))
+            changes[knob] = ramp.model_copy(update={"over": over})
     return phase.model_copy(update=changes)
 
 
@@ -120,11 +106,7 @@ def environments_of(curriculum: Curriculum) -> tuple[str, ...]:
 
 
 def check_environment_named(curriculum: Curriculum, env: str) -> None:
-    """Refuse to train a curriculum that names environments on one that is not among them.
-
-    Raises:
-        V3Error: naming those that it is for.
-    """
+    """Raise a V3Error for a curriculum that names environments, but not this one."""
     named = environments_of(curriculum)
     if named and env not in named:
         raise V3Error(
@@ -134,15 +116,7 @@ def check_environment_named(curriculum: Curriculum, env: str) -> None:
 
 
 def check_experts(curriculum: Curriculum, experts: int) -> None:
-    """Refuse a phase that chooses more experts than the router has.
-
-    Args:
-        curriculum: the phases.
-        experts: those that the router chooses among, `policy` applied.
-
-    Raises:
-        V3Error: naming the phase.
-    """
+    """Raise a V3Error for a phase that chooses more experts than the router has, `policy` applied."""
     for number, phase in enumerate(curriculum.phases, start=1):
         if phase.top_k is not None and phase.top_k > experts:
             chosen_among = "1 expert" if experts == 1 else f"{experts} experts"

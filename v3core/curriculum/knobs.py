@@ -24,22 +24,18 @@ ROUTINGS: tuple[Routing, ...] = get_args(Routing)
 TOP_K_WEIGHTS: tuple[TopKWeights, ...] = get_args(TopKWeights)
 METRICS: tuple[Metric, ...] = get_args(Metric)
 
-MOST_EXPERTS = 64
+MAX_EXPERTS = 64
 """Also the largest `top_k`."""
 
 
 @dataclass(frozen=True)
 class Range:
-    """The allowed numbers of a setting."""
+    """The allowed numbers of a setting, from `low` to `high`; an open end is excluded."""
 
     low: float = 0.0
-    """Smallest."""
     high: float = math.inf
-    """Largest."""
     low_open: bool = False
-    """Whether the smallest is excluded."""
     high_open: bool = False
-    """Whether the largest is excluded."""
 
     def holds(self, number: float) -> bool:
         """Whether `number` is allowed."""
@@ -194,25 +190,21 @@ COEFFICIENTS = tuple(name for name, knob in KNOBS.items() if knob.acts == "loss"
 
 @dataclass(frozen=True)
 class Choice:
-    """A setting that is not a number, or does not ramp."""
+    """A setting that is not a number, or does not ramp; fields as of `Knob`."""
 
     title: str
-    """Shown on pages."""
     meaning: str
-    """One sentence."""
     allowed: tuple[str, ...] | str
     """The allowed names, or a description of the allowed values."""
     default: str
     """If no phase sets it."""
     source: str = ""
-    """The paper or program that it comes from."""
     since: int = 2
-    """The first schema version that records it."""
 
 
 CHOICES: Mapping[str, Choice] = {
     "routing": Choice("Routing", "How router logits become gate weights.", ROUTINGS, "softmax"),
-    "top_k": Choice("Top k", "Number of experts that topk routing selects.", f"from 1 to {MOST_EXPERTS}", "2"),
+    "top_k": Choice("Top k", "Number of experts that topk routing selects.", f"from 1 to {MAX_EXPERTS}", "2"),
     "top_k_weights": Choice(
         "Top-k weights",
         "Weights of the selected experts. renormalised: softmax over the selected; probabilities: softmax over all, "

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationError, ValidationInfo, create_model, field_validator, model_validator
 
-from v3core.curriculum.knobs import FROM_RECIPE, KNOBS, MOST_EXPERTS, Graph, Routing, TopKWeights
+from v3core.curriculum.knobs import FROM_RECIPE, KNOBS, MAX_EXPERTS, Graph, Routing, TopKWeights
 from v3core.curriculum.until import Frozen, Until
 from v3core.environment_setup import EnvArgs
 
 Shape = Literal["linear", "cosine", "exponential"]
-MOST_NAME = 60
+MAX_NAME = 60
 """Characters of a curriculum's name."""
 
 
@@ -62,7 +62,7 @@ class _Phase(Frozen):
     names an `env`."""
     routing: Routing | None = None
     """How router logits become gate weights."""
-    top_k: Annotated[int, Field(ge=1, le=MOST_EXPERTS)] | None = None
+    top_k: Annotated[int, Field(ge=1, le=MAX_EXPERTS)] | None = None
     """Experts that routing `topk` chooses."""
     top_k_weights: TopKWeights | None = None
     """What the chosen experts weigh under routing `topk`."""
@@ -116,13 +116,11 @@ class _Phase(Frozen):
     def _ramps_know_how_long_they_take(self) -> Self:
         if self.until is None or not self.until.is_trigger or self.until.max_episodes is not None:
             return self
-        for knob in KNOBS:
-            value = getattr(self, knob)
-            if isinstance(value, Ramp) and value.over is None:
-                raise ValueError(
-                    f"phase '{self.name}' ends by a trigger, so the length of its ramp of {knob} is unknown; give "
-                    "the ramp 'over: {episodes: N}' or the trigger 'max_episodes'."
-                )
+        if knob := next((knob for knob, ramp in ramps_of(self).items() if ramp.over is None), None):
+            raise ValueError(
+                f"phase '{self.name}' ends by a trigger, so the length of its ramp of {knob} is unknown; give "
+                "the ramp 'over: {episodes: N}' or the trigger 'max_episodes'."
+            )
         return self
 
 
@@ -143,6 +141,11 @@ else:
     )
 
 
+def ramps_of(phase: _Phase) -> dict[str, Ramp]:
+    """The knobs that ramp in a phase."""
+    return {knob: value for knob in KNOBS if isinstance(value := getattr(phase, knob), Ramp)}
+
+
 def order_problem(phases: Mapping[int, Phase], number: int, *, last: bool) -> str:
     """What is wrong with a phase in its position, one sentence; empty if nothing.
 
@@ -151,8 +154,8 @@ def order_problem(phases: Mapping[int, Phase], number: int, *, last: bool) -> st
         number: of the phase in question.
         last: whether it is the last.
     """
-    phase, before = phases[number], {earlier: phases[earlier] for earlier in phases if earlier < number}
-    if same := next((earlier for earlier, other in before.items() if other.name == phase.name), None):
+    phase = phases[number]
+    if same := next((earlier for earlier in range(1, number) if phases[earlier].name == phase.name), None):
         return f"Phases {same} and {number} are both named '{phase.name}'; rename one of them."
     if phase.until is None:
         return "" if last else f"Phase {number} '{phase.name}' has no end; only the last phase can omit 'until'."
@@ -160,8 +163,8 @@ def order_problem(phases: Mapping[int, Phase], number: int, *, last: bool) -> st
         return f"Phase {number} '{phase.name}' is the last and lasts until the end of the run; remove its 'until'."
     for unit in ("episode", "step"):
         end = getattr(phase.until, unit)
-        ends = {earlier: getattr(other.until, unit, None) for earlier, other in before.items()}
-        for earlier, previous in ends.items():
+        for earlier in range(1, number):
+            previous = getattr(phases[earlier].until, unit, None)
             if end is not None and previous is not None and end <= previous:
                 return (
                     f"Phase {number} '{phase.name}' ends at {unit} {end} but phase {earlier} '{phases[earlier].name}' "
@@ -173,11 +176,11 @@ def order_problem(phases: Mapping[int, Phase], number: int, *, last: bool) -> st
 class Architecture(Frozen):
     """Network settings of a curriculum, which no phase changes. Omitted settings are the recipe's."""
 
-    experts: Annotated[int, Field(ge=1, le=MOST_EXPERTS)] | None = None
+    experts: Annotated[int, Field(ge=1, le=MAX_EXPERTS)] | None = None
     """Experts that the router chooses among."""
-    shared_experts: Annotated[int, Field(ge=0, le=MOST_EXPERTS)] | None = None
+    shared_experts: Annotated[int, Field(ge=0, le=MAX_EXPERTS)] | None = None
     """Additional experts that are always active (DeepSeekMoE)."""
-    expert_width_times: Annotated[float, Field(gt=0, le=MOST_EXPERTS)] | None = None
+    expert_width_times: Annotated[float, Field(gt=0, le=MAX_EXPERTS)] | None = None
     """Hidden width of an expert as a multiple of the recipe's."""
     graph: Graph | None = None
     """Graph layers: attention (`gatv1`, `gatv2`), or per-node layers without messages (`mlp`)."""
@@ -195,7 +198,7 @@ class Architecture(Frozen):
 class Curriculum(Frozen):
     """An ordered list of phases, and the run length they were written for."""
 
-    name: Annotated[str, Field(min_length=1, max_length=MOST_NAME)]
+    name: Annotated[str, Field(min_length=1, max_length=MAX_NAME)]
     """A short name, shown with the run."""
     description: str = ""
     """One or two sentences: what it does and where it comes from."""
@@ -232,31 +235,20 @@ class Curriculum(Frozen):
         return content
 
 
-def levels(value: Value | None) -> tuple[Level, ...]:
-    """The plain numbers or factors in a value: none, one, or a ramp's two ends."""
-    if value is None:
-        return ()
-    if isinstance(value, Ramp):
-        return (value.start, value.to)
-    return (value,)
-
-
 def value_problem(value: Value | None, knob: str) -> str:
     """What is wrong with a value for a knob, such as `must be greater than 0`; empty if nothing."""
+    if value is None:
+        return ""
     allowed = KNOBS[knob].allowed
-    for level in levels(value):
-        if isinstance(level, Times) and not KNOBS[knob].from_recipe:
-            return "has no base value to multiply; write the number itself"
-        if not math.isfinite(number_of(level)) or not allowed.holds(number_of(level)):
-            return f"must be {allowed.words}"
-    if isinstance(value, Ramp) and value.shape == "exponential" and min(map(number_of, levels(value))) <= 0:
+    levels = (value.start, value.to) if isinstance(value, Ramp) else (value,)
+    numbers = [level.times if isinstance(level, Times) else level for level in levels]
+    if any(isinstance(level, Times) for level in levels) and not KNOBS[knob].from_recipe:
+        return "has no base value to multiply; write the number itself"
+    if not all(math.isfinite(number) and allowed.holds(number) for number in numbers):
+        return f"must be {allowed.words}"
+    if isinstance(value, Ramp) and value.shape == "exponential" and min(numbers) <= 0:
         return "cannot ramp exponentially to or from 0 or less; use a linear ramp"
     return ""
-
-
-def number_of(level: Level) -> float:
-    """The number itself, or the factor."""
-    return level.times if isinstance(level, Times) else level
 
 
 def shape_fraction(shape: Shape, start: float, end: float, fraction: float) -> float:

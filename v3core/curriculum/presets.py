@@ -4,11 +4,10 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import ValidationError
 
 from v3core.curriculum.fit import environments_of
 from v3core.curriculum.model import Curriculum
-from v3core.errors import V3Error, explain, suggestion
+from v3core.errors import V3Error, explained, suggestion
 from v3core.paths import shipped
 
 PRESETS = shipped("data", "curricula")
@@ -25,24 +24,16 @@ def preset_names_for(env: str) -> list[str]:
 
 
 def load_preset(name: str) -> Curriculum:
-    """The preset of that name.
-
-    Raises:
-        V3Error: naming close matches if there is none.
-    """
+    """The preset of that name; raises a V3Error with close matches if there is none."""
     names = preset_names()
     if name not in names:
         hint = suggestion(name, names) or f"The presets are {', '.join(names)}."
         raise V3Error(f"There is no curriculum preset '{name}'. {hint}")
-    return load_file(PRESETS / f"{name}.yaml")
+    return _load_file(PRESETS / f"{name}.yaml")
 
 
-def load_file(path: Path) -> Curriculum:
-    """A curriculum from a YAML file.
-
-    Raises:
-        V3Error: if it cannot be read, is not YAML, or is not a curriculum.
-    """
+def _load_file(path: Path) -> Curriculum:
+    """A curriculum from a YAML file; raises a V3Error if it is none."""
     try:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError:
@@ -63,21 +54,15 @@ def parse(text: str, subject: str = "Curriculum") -> Curriculum:
         raise V3Error(f"{subject} is not valid YAML{where}: {problem}.") from None
     if not isinstance(content, dict):
         raise V3Error(f"{subject} must be a mapping with 'name' and 'phases'.")
-    try:
+    with explained(subject):
         return Curriculum.model_validate(content)
-    except ValidationError as error:
-        raise V3Error(explain(error, subject)) from None
 
 
 def load_curriculum(name_or_path: str) -> tuple[Curriculum, bool]:
-    """A preset by name or a file by path; the second value says whether it was a preset.
-
-    Raises:
-        V3Error: if it is neither.
-    """
+    """A preset by name or a file by path, and whether it was a preset; raises a V3Error if it is neither."""
     path = Path(name_or_path)
     if path.suffix in {".yaml", ".yml"} or path.exists() or len(path.parts) > 1:
-        return load_file(path), False
+        return _load_file(path), False
     return load_preset(name_or_path), True
 
 

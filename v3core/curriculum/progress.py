@@ -41,10 +41,7 @@ BEGIN = (PhaseStart(0, 0),)
 
 
 def latest_end(phase: Phase, start: PhaseStart) -> int | None:
-    """The latest end, in completed episodes, of a phase that started at `start`; None if unknown.
-
-    A trigger may end it sooner.
-    """
+    """The latest end, in completed episodes, of a phase that started at `start`; None if unknown."""
     if phase.until is None:
         return None
     if phase.until.episode is not None:
@@ -55,8 +52,7 @@ def latest_end(phase: Phase, start: PhaseStart) -> int | None:
 def planned_starts(curriculum: Curriculum, starts: Sequence[PhaseStart] = ()) -> tuple[PhaseStart, ...]:
     """`starts`, or that of the first phase, and those of the phases after as far as they are planned in episodes.
 
-    A trigger is taken to end its phase at its `max_episodes`. The steps at which a planned phase will begin are not
-    known and stand as 0.
+    A trigger is taken to end its phase at its `max_episodes`. The unknown steps of planned starts are 0.
     """
     known = list(starts or BEGIN)
     while len(known) < len(curriculum.phases):
@@ -75,27 +71,10 @@ def starts_of(curriculum: Curriculum, progress: Progress) -> tuple[PhaseStart, .
     return planned[: max(1, bisect_right([start.episode for start in planned], progress.episode))]
 
 
-def phase_at(curriculum: Curriculum, episode: int) -> int:
-    """Index of the phase planned to be in force once `episode` episodes are complete."""
-    return len(starts_of(curriculum, Progress(episode, episode + 1))) - 1
-
-
-def phase_spans(curriculum: Curriculum, episodes: int, starts: Sequence[PhaseStart] = ()) -> list[tuple[str, int, int]]:
-    """`(name, first, end)` of each phase that a run of `episodes` reaches, in completed episodes: [first, end).
-
-    Args:
-        curriculum: the phases.
-        episodes: length of the run.
-        starts: where phases really began; the others stand where they are planned. From the first phase on whose end
-            is not known in episodes, nothing is planned: that phase is drawn to the end of the run.
-    """
-    known = [start.episode for start in planned_starts(curriculum, starts)]
-    ends = [*known[1:], episodes]
-    return [
-        (phase.name, start, max(start, min(end, episodes)))
-        for phase, start, end in zip(curriculum.phases, known, ends, strict=False)
-        if start < episodes
-    ]
+def in_force(curriculum: Curriculum, progress: Progress) -> tuple[Phase, PhaseStart]:
+    """The phase in force at `progress`, and where it began."""
+    starts = starts_of(curriculum, progress)
+    return curriculum.phases[min(len(starts), len(curriculum.phases)) - 1], starts[-1]
 
 
 def next_phase_due(
@@ -111,13 +90,11 @@ def next_phase_due(
     Args:
         curriculum: the revision in force.
         progress: with its realised `starts`.
-        returns: of the newest complete episodes, oldest first. Only those of the phase in force count, and of them only
-            the trigger's window, so more may be given; fewer than the window leave the phase in force.
+        returns: of the newest complete episodes, oldest first; with fewer than the trigger's window it does not fire.
         lengths: the same of episode lengths.
         successes: the same of successes, 0 or 1; None where the environment does not say.
     """
-    starts = starts_of(curriculum, progress)
-    phase, start = curriculum.phases[min(len(starts), len(curriculum.phases)) - 1], starts[-1]
+    phase, start = in_force(curriculum, progress)
     until = phase.until
     if until is None:
         return False
@@ -137,14 +114,13 @@ def next_phase_due(
 
 def episodes_left(curriculum: Curriculum, progress: Progress) -> int:
     """Episodes that may complete before the phase in force, or the run, must end; a trigger may end it sooner."""
-    starts = starts_of(curriculum, progress)
-    end = latest_end(curriculum.phases[min(len(starts), len(curriculum.phases)) - 1], starts[-1])
+    end = latest_end(*in_force(curriculum, progress))
     return max(0, min(progress.episodes if end is None else end, progress.episodes) - progress.episode)
 
 
 def steps_left(curriculum: Curriculum, progress: Progress) -> int | None:
     """Environment steps before the phase in force must end; None where steps do not decide."""
-    until = curriculum.phases[min(len(starts_of(curriculum, progress)), len(curriculum.phases)) - 1].until
+    until = in_force(curriculum, progress)[0].until
     return None if until is None or until.step is None else max(0, until.step - progress.step)
 
 

@@ -1,14 +1,13 @@
-"""`settings_at`: the settings of a curriculum at a point of a run. Pure functions."""
+"""The settings and the environment of a curriculum at a point of a run. Pure functions."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from v3core.curriculum.environments import environment_at
 from v3core.curriculum.knobs import COEFFICIENTS, KNOBS, KnobValues, Routing, TopKWeights
 from v3core.curriculum.model import Curriculum, Phase, Ramp, Times, Value, shape_fraction
 from v3core.curriculum.progress import PhaseStart, Progress, starts_of
-from v3core.environment_setup import EnvArg
+from v3core.environment_setup import EnvArg, EnvironmentSetup
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +24,6 @@ class Settings(BaseValues):
     """What one rollout and its update are run with."""
 
     phase: int
-    """Index of the phase, from 0."""
     phase_name: str
     env: str | None
     """Environment id of the phase; None: the run's."""
@@ -46,17 +44,14 @@ def settings_at(curriculum: Curriculum, progress: Progress, base: BaseValues) ->
     really reached, also where the phase before it ended early.
     """
     starts = starts_of(curriculum, progress)
-    index = min(len(starts), len(curriculum.phases)) - 1
-    reached = curriculum.phases[: index + 1]
-    newest = list(reversed(reached))
+    reached = curriculum.phases[: len(starts)]
+    index = len(reached) - 1
     env, env_args = environment_at(curriculum, index)
-    chosen: dict[str, Any] = {
-        name: next((value for phase in newest if (value := getattr(phase, name)) is not None), getattr(base, name))
-        for name in ("routing", "top_k", "top_k_weights")
-    }
-    knobs: dict[str, Any] = {knob: _value_of(knob, reached, starts, progress, getattr(base, knob)) for knob in KNOBS}
-    name = curriculum.phases[index].name
-    return Settings(phase=index, phase_name=name, env=env, env_args=env_args, **chosen, **knobs)
+    values: dict[str, Any] = {knob: _value_of(knob, reached, starts, progress, getattr(base, knob)) for knob in KNOBS}
+    for name in ("routing", "top_k", "top_k_weights"):
+        set_by_phases = [value for phase in reached if (value := getattr(phase, name)) is not None]
+        values[name] = set_by_phases[-1] if set_by_phases else getattr(base, name)
+    return Settings(phase=index, phase_name=reached[index].name, env=env, env_args=env_args, **values)
 
 
 def _value_of(
@@ -105,3 +100,33 @@ def ignoring_base(curriculum: Curriculum, knob: str) -> list[str]:
         if ignores:
             names.append(phase.name)
     return names
+
+
+def environment_at(curriculum: Curriculum, index: int) -> tuple[str | None, dict[str, EnvArg]]:
+    """Id of the environment that phase `index` trains on, None for the run's, and the arguments that phases set.
+
+    A phase that names an environment begins with no arguments but its own and, where it is the run's, those of the
+    run; one that names none changes the arguments it gives.
+    """
+    env: str | None = None
+    args: dict[str, EnvArg] = {}
+    for phase in curriculum.phases[: index + 1]:
+        if phase.env is not None:
+            env, args = phase.env, {}
+        args = {**args, **(phase.env_args or {})}
+    return env, args
+
+
+def setup_at(run: EnvironmentSetup, curriculum: Curriculum, index: int) -> EnvironmentSetup:
+    """The environment that phase `index` of a run trains on."""
+    return run.in_phase(*environment_at(curriculum, index))
+
+
+def setups_of(run: EnvironmentSetup, curriculum: Curriculum) -> list[EnvironmentSetup]:
+    """The environments that a run trains on, in the order of its phases, each once."""
+    setups: list[EnvironmentSetup] = []
+    for index in range(len(curriculum.phases)):
+        setup = setup_at(run, curriculum, index)
+        if setup not in setups:
+            setups.append(setup)
+    return setups

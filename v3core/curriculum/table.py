@@ -4,16 +4,13 @@ import re
 from dataclasses import dataclass, field, make_dataclass
 from typing import Any
 
-from pydantic import ValidationError
-
-from v3core.curriculum.ends import format_end, parse_end
 from v3core.curriculum.fit import fit_problem
-from v3core.curriculum.knobs import FROM_RECIPE, KNOBS, MOST_EXPERTS, Routing, TopKWeights
+from v3core.curriculum.knobs import FROM_RECIPE, KNOBS, MAX_EXPERTS, Routing, TopKWeights
 from v3core.curriculum.model import Architecture, Curriculum, Phase, order_problem
-from v3core.curriculum.typed import format_value, parse_value
+from v3core.curriculum.typed import format_end, format_value, parse_end, parse_value
 from v3core.curriculum.until import Until
 from v3core.environment_setup import format_args, parse_args, split
-from v3core.errors import V3Error, explain
+from v3core.errors import V3Error, explained
 
 COMMON = ("name", "until", "routing", *FROM_RECIPE)
 """The columns that every editor shows."""
@@ -103,43 +100,34 @@ def from_rows(
     if problems or not phases:
         return Checked(None, problems)
     try:
-        curriculum = Curriculum(
-            name=name, description=description, episodes=episodes, policy=policy, phases=tuple(phases.values())
-        )
-    except ValidationError as error:
-        return Checked(None, {len(rows) - 1: explain(error, "Curriculum")})
+        with explained("Curriculum"):
+            curriculum = Curriculum(
+                name=name, description=description, episodes=episodes, policy=policy, phases=tuple(phases.values())
+            )
+    except V3Error as error:
+        return Checked(None, {len(rows) - 1: str(error)})
     return Checked(curriculum)
 
 
 def parse_setting(key: str, text: str | None) -> Any:
-    """One setting of a phase as typed; None for an empty field.
-
-    Raises:
-        V3Error: if it cannot be read.
-    """
+    """One setting of a phase as typed, None for an empty field; raises a V3Error if it cannot be read."""
     if key in KNOBS:
         return parse_value(text or "", key)
     if key == "until":
         return parse_end(text or "")
     if key == "env_args":
         return parse_args(split(text or "")) or None
-    return _parse_top_k(text or "") if key == "top_k" else (text or "").strip() or None
+    text = (text or "").strip()
+    if key != "top_k" or not text:
+        return text or None
+    if not re.fullmatch(r"\d{1,9}", text) or not 1 <= int(text) <= MAX_EXPERTS:
+        raise V3Error(f"Top k '{text}' must be a whole number from 1 to {MAX_EXPERTS}.")
+    return int(text)
 
 
 def _phase(row: PhaseRow, last: bool) -> Phase:
     values = {key: parse_setting(key, getattr(row, key)) for key in SETTINGS if key != "until"}
     if not row.name.strip():
         raise V3Error("This phase has no name; give it one.")
-    try:
+    with explained("Phase"):
         return Phase(name=row.name, until=None if last else parse_end(row.until), **values)
-    except ValidationError as error:
-        raise V3Error(explain(error, "Phase")) from None
-
-
-def _parse_top_k(text: str) -> int | None:
-    text = text.strip()
-    if not text:
-        return None
-    if not re.fullmatch(r"\d{1,9}", text) or not 1 <= int(text) <= MOST_EXPERTS:
-        raise V3Error(f"Top k '{text}' must be a whole number from 1 to {MOST_EXPERTS}.")
-    return int(text)

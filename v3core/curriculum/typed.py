@@ -1,14 +1,79 @@
-"""The value of a setting as typed: `0.5`, `×0.5`, `1 → 0.5`, `1 → 0.5 cosine over 300`, or nothing to inherit."""
+"""A phase as typed: its end, such as `step 50000`, and the values of its settings, such as `1 → 0.5 cosine`."""
 
 import re
+from typing import get_args
 
-from v3core.curriculum.knobs import KNOBS
+from v3core.curriculum.knobs import KNOBS, METRICS
 from v3core.curriculum.model import Architecture, Level, Over, Ramp, Shape, Times, Value, value_problem
-from v3core.errors import V3Error
+from v3core.curriculum.until import Until
+from v3core.errors import V3Error, explained
 
+HOW_TO_WRITE_AN_END = (
+    "Enter a number of completed episodes (1000), of environment steps (step 50000), or a trigger: return ≥ 450 "
+    "(100) ends the phase once the mean return of its last 100 episodes reaches 450. Add 'after 200' for a minimum "
+    "and 'within 1500' for a maximum number of episodes in the phase."
+)
+
+_COUNT = re.compile(r"(?:(episode|step)s?\s+)?(-?\d[\d,_]*)", re.IGNORECASE)
+_TRIGGER = re.compile(
+    r"(?P<metric>[a-z]+)\s*(?P<sign>≥|>=|≤|<=)\s*(?P<level>\S+?)\s*(?:\((?P<window>\d[\d,]*)\))?"
+    r"(?:,?\s+after\s+(?P<min_episodes>\d[\d,]*))?(?:,?\s+within\s+(?P<max_episodes>\d[\d,]*))?",
+    re.IGNORECASE,
+)
 _ARROW = re.compile(r"\s*(?:→|->|=>|\bto\b)\s*")
 _OVER = re.compile(r"\s+over\s+(\d[\d,]*)$", re.IGNORECASE)
-_SHAPES: tuple[Shape, ...] = ("linear", "cosine", "exponential")
+_SHAPES: tuple[Shape, ...] = get_args(Shape)
+
+
+def format_end(until: Until | None) -> str:
+    """The end as `parse_end` reads it; that of the last phase is an empty string."""
+    if until is None:
+        return ""
+    if until.episode is not None:
+        return str(until.episode)
+    if until.step is not None:
+        return f"step {until.step}"
+    sign = "≥" if until.at_least is not None else "≤"
+    text = f"{until.metric} {sign} {format_number(until.threshold)} ({until.window})"
+    if until.min_episodes:
+        text += f" after {until.min_episodes}"
+    return text if until.max_episodes is None else f"{text} within {until.max_episodes}"
+
+
+def parse_end(text: str) -> Until | None:
+    """Parse the typed end of a phase; None for an empty text.
+
+    Raises:
+        V3Error: if it cannot be read, or ends the phase where none can end.
+    """
+    text = text.strip()
+    if not text:
+        return None
+    if count := _COUNT.fullmatch(text):
+        unit, number = (count[1] or "episode").lower(), int(count[2].replace(",", "").replace("_", ""))
+        if number < 1:
+            raise V3Error(f"A phase cannot end at {unit} {number}; choose 1 or later.")
+        return Until(step=number) if unit == "step" else Until(episode=number)
+    found = _TRIGGER.fullmatch(text)
+    if found is None:
+        raise V3Error(f"End '{text}' cannot be parsed; write 1000, step 50000 or return ≥ 450 (100).")
+    metric = found["metric"].lower()
+    if metric not in METRICS:
+        raise V3Error(f"End '{text}' watches '{metric}'; choose {', '.join(METRICS[:-1])} or {METRICS[-1]}.")
+    try:
+        level = float(found["level"])
+    except ValueError:
+        raise V3Error(
+            f"End '{text}' compares with '{found['level']}', which is not a number; write 450 or 0.9."
+        ) from None
+    counts = {
+        name: int(found[name].replace(",", ""))
+        for name in ("window", "min_episodes", "max_episodes")
+        if found[name] is not None
+    }
+    bound = "at_least" if found["sign"] in {"≥", ">="} else "at_most"
+    with explained(f"End '{text}'"):
+        return Until.model_validate({"metric": metric, bound: level, **counts})
 
 
 def format_value(value: Value | None) -> str:
@@ -24,20 +89,15 @@ def format_value(value: Value | None) -> str:
 
 def describe_architecture(policy: Architecture) -> str:
     """What a curriculum changes of the recipe's network, as in `7 experts, 1 shared, experts ×0.5 as wide`."""
-    if policy.single_expert:
-        parts = ["one expert as wide as all of the recipe's experts together"]
-    else:
-        parts = [
-            text
-            for value, text in (
-                (policy.experts, f"{policy.experts} experts"),
-                (policy.shared_experts, f"{policy.shared_experts} shared"),
-                (policy.expert_width_times, f"experts ×{policy.expert_width_times or 0:g} as wide"),
-            )
-            if value is not None
-        ]
+    parts = ["one expert as wide as all of the recipe's experts together"] if policy.single_expert else []
+    if policy.experts is not None:
+        parts.append(f"{policy.experts} experts")
+    if policy.shared_experts is not None:
+        parts.append(f"{policy.shared_experts} shared")
+    if policy.expert_width_times is not None:
+        parts.append(f"experts ×{policy.expert_width_times:g} as wide")
     if policy.graph is not None:
-        parts.append({"mlp": "no message passing"}.get(policy.graph, f"graph layers {policy.graph}"))
+        parts.append("no message passing" if policy.graph == "mlp" else f"graph layers {policy.graph}")
     return ", ".join(parts) or "from the recipe"
 
 
@@ -60,11 +120,7 @@ def parse_value(text: str, knob: str) -> Value | None:
 
 
 def _read(text: str) -> Value:
-    """The value, whatever it may be.
-
-    Raises:
-        V3Error: the end of a sentence, if it cannot be read.
-    """
+    """The value, valid or not; raises the end of a sentence if it cannot be read."""
     over: Over | None = None
     if found := _OVER.search(text):
         episodes, text = int(found[1].replace(",", "")), text[: found.start()]
@@ -96,7 +152,7 @@ def _read_level(text: str) -> Level:
 def format_number(number: float) -> str:
     """As short as can be while it is read back as the same number."""
     short = f"{number:g}"
-    return short if float(short) == number else repr(number)
+    return short if float(short) == number else repr(number).removesuffix(".0")
 
 
 def _format_level(level: Level) -> str:

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from v3core.curriculum import Curriculum, with_boundaries
-from v3core.curriculum.ends import format_end
+from v3core.curriculum.typed import format_end
 from v3core.errors import V3Error
 from v3core.jobs import control
 from v3core.jobs.lifecycle import RESUMABLE, Status

@@ -6,9 +6,9 @@ from typing import Any
 import streamlit as st
 
 from v3core.curriculum import KNOBS, Curriculum, renamed, scaled
-from v3core.curriculum.ends import HOW_TO_WRITE_AN_END
 from v3core.curriculum.knobs import SETTINGS
 from v3core.curriculum.table import COMMON, FURTHER, Checked, PhaseRow, end_of, from_rows, further_in_use, to_rows
+from v3core.curriculum.typed import HOW_TO_WRITE_AN_END
 from v3core.errors import V3Error
 from v3core.ui.text import md, plain
 

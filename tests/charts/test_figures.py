@@ -340,7 +340,7 @@ def test_every_preset_has_a_preview_and_a_schedule(name: str) -> None:
     knobs = knobs_in_use(curriculum, BASE)
     assert len(figure.data) == len(knobs)
     payload(figure)
-    payload(schedule_figure(series(300), curriculum, BASE, knobs=knobs))
+    payload(schedule_figure(series(300), curriculum, BASE))
 
 
 def test_an_end_that_training_decides_is_dotted_and_told() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from v3core.charts.chart_text import chart_text
-from v3core.charts.frame import LEGEND_ROOM, plain_frame
+from v3core.charts.frame import LEGEND_ROOM, label, plain_frame
 from v3core.charts.palette import colours, rgba
 from v3core.charts.series import RunSeries
 from v3core.insight.loads import effective_experts
@@ -62,7 +62,7 @@ def compare_figure(runs: Sequence[RunSeries], *, metric: str = "return") -> go.F
     if window > 1 and metric != EVALUATION:
         spans = sorted({run.shown.span_of(window) for run in runs})
         smoothed += ", mean of last " + " to ".join(f"{span:,}" for span in dict.fromkeys((spans[0], spans[-1])))
-    alt = f"{smoothed}, of {len(runs)} runs: {'; '.join(map(_newest, runs))}."
+    alt = f"{smoothed}, of {len(runs)} runs: {'; '.join(f'{run.name} at episode {run.completed:,}' for run in runs)}."
     name = "compare:" + metric + ":" + ":".join(run.name for run in runs)
     figure = plain_frame(name, alt, end=end, height=420, legend=True)
     figure.layout.margin.t = LEGEND_ROOM + _STRIPS_GAP
@@ -72,7 +72,8 @@ def compare_figure(runs: Sequence[RunSeries], *, metric: str = "return") -> go.F
         if metric == EVALUATION:
             x = np.array([point.episode for point in run.evaluations])
         else:
-            x, y = run.shown.episode, _smoothed(run.shown, y, window)
+            x, curve = run.shown.episode, run.shown
+            y = trailing_mean(y, curve.span_of(window) // curve.size, curve.summary("length").count)
         figure.add_scatter(
             x=x,
             y=y,
@@ -87,11 +88,6 @@ def compare_figure(runs: Sequence[RunSeries], *, metric: str = "return") -> go.F
     _add_strips(figure, runs, palette, end)
     figure.layout.yaxis.title = {"text": smoothed, "standoff": 6}
     return figure
-
-
-def _smoothed(curve: Series, values: Floats, window: int) -> Floats:
-    """The moving average over whole buckets, where it is known."""
-    return trailing_mean(values, curve.span_of(window) // curve.size, curve.summary("length").count)
 
 
 def _add_strips(figure: go.Figure, runs: Sequence[RunSeries], palette: Sequence[str], end: int) -> None:
@@ -132,18 +128,8 @@ def _add_strips(figure: go.Figure, runs: Sequence[RunSeries], palette: Sequence[
         )
         for number, (band, start, stop) in enumerate(zip(bands, starts, ends, strict=True), start=1):
             # The page writes what fits into the visible part of its phase.
-            figure.add_annotation(
-                name=f"band:{len(named)}",
-                text=chart_text(band.name),
-                x=start,
-                xanchor="left",
-                xshift=2,
-                y=row,
-                yref="y2",
-                yanchor="middle",
-                showarrow=False,
-                font={"size": _STRIP_TEXT},
-            )
+            text = label("band", len(named), chart_text(band.name), start, font={"size": _STRIP_TEXT})
+            figure.add_annotation(text | {"y": row, "yref": "y2", "yanchor": "middle"})
             named.append({"start": start, "end": stop, "texts": [band.name, str(number)]})
     figure.layout.barmode = "overlay"
     figure.layout.meta = figure.layout.meta | {"bands": named}
@@ -151,7 +137,3 @@ def _add_strips(figure: go.Figure, runs: Sequence[RunSeries], palette: Sequence[
 
 def _strength(index: int, ahead: bool) -> float:
     return (0.08, 0.04)[index % 2] if ahead else (0.38, 0.2)[index % 2]
-
-
-def _newest(run: RunSeries) -> str:
-    return f"{run.name} at episode {run.completed:,}"

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from itertools import cycle
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -51,7 +52,9 @@ def return_figure(series: RunSeries, *, threshold: float | None = None) -> go.Fi
     curve, window = series.shown, mean_window(series.end)
     average = _newest_average(series, "return")
     newest = f", mean of the last {window}: {average:.1f}" if math.isfinite(average) else ""
-    alt = f"Return per episode of {series.name}: {progress_words(series)}{newest}{_evaluated(series)}."
+    for point in series.evaluations[-1:]:
+        newest += f"; evaluated at episode {point.episode:,}: {point.mean:.1f} over {point.count} episodes"
+    alt = f"Return per episode of {series.name}: {progress_words(series)}{newest}."
     figure = frame(series, RETURN.name, alt, height=320, legend=True, title="Return")
     if curve.size == 1:
         figure.add_scatter(
@@ -196,13 +199,11 @@ def _lines(
 ) -> go.Figure:
     """The metrics of a chart over one scale, each with its colour whichever others were recorded."""
     shown = _recorded(series, chart)
+    looks: dict[str, Any] = {"number": number, "width": width, "spread": spread or len(shown) == 1}
     figure = frame(series, chart.name, alt, legend=True, title=title)
     for metric, colour in zip(of_chart(chart), cycle(_LINES), strict=False):
         if metric in shown:
-            add_metric(
-                figure, series.shown, metric.name, name=metric.legend or metric.title, colour=colour, number=number,
-                width=width, spread=spread or len(shown) == 1,
-            )  # fmt: skip
+            add_metric(figure, series.shown, metric.name, name=metric.legend or metric.title, colour=colour, **looks)
     return figure
 
 
@@ -228,10 +229,3 @@ def _heaviest(series: RunSeries) -> str:
         return ""
     expert = int(np.nanargmax(loads))
     return f", latest highest load: expert {expert + 1} with {loads[expert]:.0%}"
-
-
-def _evaluated(series: RunSeries) -> str:
-    if not series.evaluations:
-        return ""
-    newest = series.evaluations[-1]
-    return f"; evaluated at episode {newest.episode:,}: {newest.mean:.1f} over {newest.count} episodes"

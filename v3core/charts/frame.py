@@ -5,6 +5,7 @@ Figures leave text, grid and paper without a colour: the browser fills them from
 """
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 import pandas as pd  # noqa: F401  plotly looks at whatever is loaded of it: half loaded by another thread, it fails
@@ -21,7 +22,14 @@ _REACHED, _AHEAD = 0.10, 0.04
 
 
 def frame(
-    series: RunSeries, name: str, alt: str, *, height: int = 300, legend: bool = False, title: str = ""
+    series: RunSeries,
+    name: str,
+    alt: str,
+    *,
+    height: int = 300,
+    legend: bool = False,
+    title: str = "",
+    routing: bool = False,
 ) -> go.Figure:
     """An empty figure of one run over episodes, with its phases drawn.
 
@@ -32,12 +40,13 @@ def frame(
         height: pixels.
         legend: reserve space for a legend above the plot.
         title: of the y axis, if any.
+        routing: name the routing of each phase as well.
     """
     figure = plain_frame(f"{name}:{series.name}", alt, end=series.end, height=height, legend=legend)
     figure.layout.xaxis.unifiedhovertitle.text = hover_title(series.shown.size)
     if title:
         figure.layout.yaxis.title = {"text": title, "standoff": 6}
-    draw_phases(figure, series.bands, series.boundaries, now=series.completed, end=series.end)
+    draw_phases(figure, series.bands, series.boundaries, now=series.completed, end=series.end, routing=routing)
     return figure
 
 
@@ -101,13 +110,25 @@ def drawn_words(series: RunSeries, newest_age: str = "") -> str:
     return f"Drawn: {drawn}; newest {newest_age} old" if newest_age else f"Drawn: {drawn}"
 
 
+def label(kind: str, index: int, text: str, x: float, **more: Any) -> dict[str, Any]:
+    """A text that begins at `x`; the browser finds it by its name, `KIND:INDEX`."""
+    return {"name": f"{kind}:{index}", "text": text, "x": x, "xanchor": "left", "xshift": 3, "showarrow": False, **more}
+
+
 def draw_phases(
-    figure: go.Figure, bands: Sequence[PhaseBand], boundaries: Sequence[Boundary], *, now: int | None, end: int
+    figure: go.Figure,
+    bands: Sequence[PhaseBand],
+    boundaries: Sequence[Boundary],
+    *,
+    now: int | None,
+    end: int,
+    routing: bool = False,
 ) -> None:
     """Draw phases as soft bands with their names above, fainter if they start after `now` (None: none are fainter)."""
     reached = end if now is None else now
     shapes: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
+    named: list[dict[str, Any]] = []
     drawn: set[int] = set()
     for index, band in enumerate(bands):
         colour = CATEGORICAL[index % len(CATEGORICAL)]
@@ -121,51 +142,18 @@ def draw_phases(
             dash = "dash" if ahead else "dot" if band.planned and bands[index - 1].until else "solid"
             shapes.append(_line(band.start, f"boundary:{ahead.index}" if ahead else "boundary", dash=dash))
             drawn.add(band.start)
-        annotations.append(
-            {
-                "name": f"band:{index}",
-                "text": chart_text(band.name),
-                "x": band.start,
-                "xanchor": "left",
-                "xshift": 3,
-                "y": 1,
-                "yref": "paper",
-                "yanchor": "bottom",
-                "showarrow": False,
-                "font": {"size": 12},
-                "opacity": 1 if band.start < reached or not band.start else 0.65,
-            }
-        )
+        texts = [*([f"{band.name} · {band.routing}"] if routing and band.routing else []), band.name, str(index + 1)]
+        named.append({"start": band.start, "end": band.end, "texts": texts})
+        opacity = 1 if band.start < reached or not band.start else 0.65
+        text = label("band", index, chart_text(texts[0]), band.start, font={"size": 12}, opacity=opacity)
+        annotations.append(text | {"y": 1, "yref": "paper", "yanchor": "bottom"})
     for item in boundaries:
         if item.episode not in drawn:
             shapes.append(_line(item.episode, f"boundary:{item.index}", dash="dash"))
     if now is not None and 0 < now < end:
         shapes.append(_line(now, "now", dash="solid"))
     figure.update_layout(shapes=shapes, annotations=annotations)
-    figure.layout.meta = figure.layout.meta | {
-        "bands": [
-            {"start": band.start, "end": band.end, "texts": [band.name, str(number)]}
-            for number, band in enumerate(bands, start=1)
-        ],
-        "boundaries": [
-            {
-                "index": item.index,
-                "episode": item.episode,
-                "earliest": item.earliest,
-                "latest": item.latest,
-                "label": item.label,
-            }
-            for item in boundaries
-        ],
-    }
-
-
-def name_routing(figure: go.Figure, bands: Sequence[PhaseBand]) -> None:
-    """Say in each band's name which routing it uses."""
-    for index, band in enumerate(bands):
-        text = f"{band.name} · {band.routing}" if band.routing else band.name
-        figure.layout.annotations[index].text = chart_text(text)
-        figure.layout.meta["bands"][index]["texts"].insert(0, text)
+    figure.layout.meta = figure.layout.meta | {"bands": named, "boundaries": [asdict(item) for item in boundaries]}
 
 
 def stack_rows(figure: go.Figure, titles: Sequence[str]) -> list[str]:
@@ -189,19 +177,8 @@ def stack_rows(figure: go.Figure, titles: Sequence[str]) -> list[str]:
             "exponentformat": "e",
             "minexponent": 3,
         }
-        figure.add_annotation(
-            name=f"row:{row}",
-            text=title,
-            x=0,
-            xref="paper",
-            xanchor="left",
-            xshift=3,
-            y=top,
-            yref="paper",
-            yanchor="bottom",
-            showarrow=False,
-            font={"size": 12, "weight": 600},
-        )
+        place = {"xref": "paper", "y": top, "yref": "paper", "yanchor": "bottom"}
+        figure.add_annotation(label("row", row, title, 0, font={"size": 12, "weight": 600}, **place))
         axes.append(f"y{suffix}")
     figure.layout.xaxis.anchor = axes[-1]
     return axes

@@ -1,21 +1,22 @@
 """What a curriculum sets over a run, planned and in effect: steps as steps, ramps as ramps."""
 
+import math
 from collections.abc import Callable, Sequence
 from itertools import cycle, pairwise
-from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
 
-from v3core.charts.frame import draw_phases, frame, name_routing, plain_frame, progress_words, stack_rows
+from v3core.charts.frame import draw_phases, frame, plain_frame, progress_words, stack_rows
 from v3core.charts.palette import CATEGORICAL, NEUTRAL
-from v3core.charts.series import PhaseBand, RunSeries, boundaries_ahead, phase_bands
+from v3core.charts.series import RunSeries, boundaries_ahead, phase_bands
 from v3core.charts.traces import add_metric
 from v3core.curriculum import (
     COEFFICIENTS,
     KNOBS,
     BaseValues,
     Curriculum,
+    Phase,
     PhaseStart,
     Progress,
     Ramp,
@@ -30,9 +31,6 @@ KNOB_TITLES = {name: f"{knob.title}{' coefficient' * (name in COEFFICIENTS)}" fo
 _ALWAYS = ("temperature", "lr")
 _ROW_HEIGHT, _FRAME_HEIGHT, _LEAST_HEIGHT = 90, 60, 480
 _POINTS_PER_PHASE = 80
-
-StepsAt = Callable[[float], float]
-"""Environment steps taken when a number of episodes was complete; NaN if unknown."""
 
 
 def knobs_in_use(curriculum: Curriculum, base: BaseValues) -> list[str]:
@@ -53,7 +51,7 @@ def planned_curve(
     knob: str,
     *,
     starts: Sequence[PhaseStart] = (),
-    steps_at: StepsAt | None = None,
+    steps_at: Callable[[float], float] = lambda _: math.nan,
 ) -> tuple[Floats, Floats]:
     """A setting as planned, as the corners and points of a line over completed episodes.
 
@@ -66,7 +64,7 @@ def planned_curve(
         base: the run's base values.
         knob: which setting.
         starts: the actual starts of phases; the others are drawn as planned.
-        steps_at: the environment steps for ramps over steps. If it returns NaN, the curve has a gap.
+        steps_at: environment steps at a number of episodes, for ramps over steps. Where it is NaN, the curve has a gap.
     """
     x: list[float] = []
     y: list[float] = []
@@ -77,52 +75,38 @@ def planned_curve(
         end = min(end, episodes)
         begun = known[: index + 1]
         # The steps at which a planned phase will begin are not known, so neither is a ramp over steps in it.
-        steps = steps_at if index < max(len(starts), 1) else None
+        is_known = index < max(len(starts), 1)
+        over_steps = _ramps_over_steps(curriculum.phases[index], knob)
         # A ramp is read at whole episodes, as training reads it.
         inner = {round(point) for point in np.linspace(start, end, _POINTS_PER_PHASE).tolist()} - {start, end}
         for point in [start, *sorted(inner), end]:
             x.append(point)
             step = 0.0
-            if _ramps_over_steps(curriculum, index, knob):
-                step = float("nan") if steps is None else steps(point)
-            if np.isnan(step):
-                y.append(step)
+            if over_steps:
+                step = steps_at(point) if is_known else math.nan
+            if math.isnan(step):
+                y.append(math.nan)
             else:
                 progress = Progress(point, episodes, int(step), begun)
                 y.append(float(getattr(settings_at(curriculum, progress, base), knob)))
     return np.array(x, dtype=np.float64), np.array(y, dtype=np.float64)
 
 
-def schedule_figure(
-    series: RunSeries,
-    curriculum: Curriculum,
-    base: BaseValues,
-    *,
-    knobs: Sequence[str] | None = None,
-) -> go.Figure:
-    """What the curriculum plans against what the router and the optimiser really used; routing in the bands' names.
-
-    Args:
-        series: the run; its metric by a knob's name is the value in effect.
-        curriculum: the revision in force.
-        base: the run's base values.
-        knobs: which settings to draw, one row each; by default those in use.
-    """
-    knobs = knobs_in_use(curriculum, base) if knobs is None else knobs
+def schedule_figure(series: RunSeries, curriculum: Curriculum, base: BaseValues) -> go.Figure:
+    """What the curriculum plans against what the router and the optimiser really used, one row per setting in use."""
+    knobs = knobs_in_use(curriculum, base)
     height = max(_LEAST_HEIGHT, _FRAME_HEIGHT + _ROW_HEIGHT * len(knobs))
     alt = f"Schedule of {series.name}, planned and in effect: {progress_words(series)}."
-    figure = frame(series, SCHEDULE.name, alt, height=height, legend=True)
-    name_routing(figure, series.bands)
+    figure = frame(series, SCHEDULE.name, alt, height=height, legend=True, routing=True)
     axes = stack_rows(figure, [KNOB_TITLES[knob] for knob in knobs])
     for row, (knob, axis) in enumerate(zip(knobs, axes, strict=True)):
         title, colour = KNOB_TITLES[knob], CATEGORICAL[0]
         planned, effective = (f"{title}, {what}: %{{y:.4~g}}<extra></extra>" for what in ("planned", "in effect"))
         plan = planned_curve(curriculum, series.end, base, knob, starts=series.starts, steps_at=_steps_at(series))
-        _add_plan(figure, plan, name="Planned", colour=NEUTRAL, axis=axis, dash="dash", hovertemplate=planned)
+        _add_plan(figure, plan, name="Planned", colour=NEUTRAL, axis=axis, dash="dash", hover=planned)
         add_metric(figure, series.shown, knob, name="In effect", colour=colour, axis=axis, width=2, hover=effective)
         if row:
             figure.for_each_trace(lambda trace: trace.update(showlegend=False), selector={"yaxis": axis})
-        figure.layout[f"yaxis{axis[1:]}"].rangemode = "tozero"
     return figure
 
 
@@ -130,7 +114,8 @@ def curriculum_preview(curriculum: Curriculum, episodes: int, base: BaseValues) 
     """Every setting in use over a run of `episodes`, one row each; the names of phases include the routing."""
     knobs = knobs_in_use(curriculum, base)
     bands = phase_bands(curriculum, episodes=episodes)
-    phases = ", ".join(f"{band.name} ({band.routing}) {_end(band)}" for band in bands)
+    ends = [f"until {band.until}" if band.until else f"to episode {band.end:,}" for band in bands]
+    phases = ", ".join(f"{band.name} ({band.routing}) {end}" for band, end in zip(bands, ends, strict=True))
     figure = plain_frame(
         f"preview:{curriculum.name}:{episodes}",
         f"Settings of curriculum {curriculum.name} over {episodes:,} episodes: {phases}.",
@@ -138,28 +123,28 @@ def curriculum_preview(curriculum: Curriculum, episodes: int, base: BaseValues) 
         end=episodes,
     )
     boundaries = boundaries_ahead(curriculum, completed=0, episodes=episodes)
-    draw_phases(figure, bands, boundaries, now=None, end=episodes)
-    name_routing(figure, bands)
+    draw_phases(figure, bands, boundaries, now=None, end=episodes, routing=True)
     axes = stack_rows(figure, [KNOB_TITLES[knob] for knob in knobs])
     for knob, axis, colour in zip(knobs, axes, cycle(CATEGORICAL), strict=False):
         plan = planned_curve(curriculum, episodes, base, knob)
         _add_plan(figure, plan, name=KNOB_TITLES[knob], colour=colour, axis=axis)
-        figure.layout[f"yaxis{axis[1:]}"].rangemode = "tozero"
     return figure
 
 
-def _end(band: PhaseBand) -> str:
-    return f"until {band.until}" if band.until else f"to episode {band.end:,}"
-
-
 def _add_plan(
-    figure: go.Figure, planned: tuple[Floats, Floats], *, name: str, colour: str, axis: str, **looks: Any
+    figure: go.Figure,
+    planned: tuple[Floats, Floats],
+    *,
+    name: str,
+    colour: str,
+    axis: str,
+    dash: str = "solid",
+    hover: str = "%{y:.4~g}",
 ) -> None:
-    """Draw a setting's planned curve."""
     x, y = planned
-    line = {"color": colour, "width": 2, "dash": looks.pop("dash", "solid")}
-    looks = {"hovertemplate": "%{y:.4~g}", **looks}
-    figure.add_scatter(x=x, y=y, name=name, legendgroup=name, yaxis=axis, mode="lines", line=line, **looks)
+    line = {"color": colour, "width": 2, "dash": dash}
+    figure.add_scatter(x=x, y=y, name=name, legendgroup=name, yaxis=axis, mode="lines", line=line, hovertemplate=hover)
+    figure.layout[f"yaxis{axis[1:]}"].rangemode = "tozero"
 
 
 def _steps_at(series: RunSeries) -> Callable[[float], float]:
@@ -169,7 +154,6 @@ def _steps_at(series: RunSeries) -> Callable[[float], float]:
     return lambda complete: float(np.interp(complete, episode, step, right=np.nan))
 
 
-def _ramps_over_steps(curriculum: Curriculum, index: int, knob: str) -> bool:
-    phase = curriculum.phases[index]
+def _ramps_over_steps(phase: Phase, knob: str) -> bool:
     value = getattr(phase, knob)
     return isinstance(value, Ramp) and value.over is None and phase.until is not None and phase.until.step is not None

@@ -26,14 +26,12 @@ class PhaseBand:
 
 @dataclass(frozen=True)
 class Boundary:
-    """A planned boundary between two phases: phase `index` ends once `episode` episodes are complete."""
+    """A planned boundary: phase `index` ends once `episode` episodes are complete, or from `earliest` to `latest`."""
 
     index: int
     episode: int
     earliest: int
-    """The first episode it can be moved to."""
     latest: int
-    """The last episode it can be moved to."""
     label: str
     """Between which phases, as in `warmup → transition`."""
 
@@ -118,11 +116,6 @@ def phase_bands(curriculum: Curriculum, *, episodes: int, starts: Sequence[Phase
     """The phases of a run: the recorded ones at their actual starts, the others as planned.
 
     A phase after one that ends by steps, or by a trigger without `max_episodes`, has no place until it begins.
-
-    Args:
-        curriculum: the revision in force.
-        episodes: length of the run.
-        starts: where each recorded phase began, the first phase included.
     """
     begun = max(len(starts), 1)
     known = planned_starts(curriculum, starts)

@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
-from numpy.typing import NDArray
 
 from v3core.charts.chart_text import chart_text
 from v3core.charts.palette import CATEGORICAL, NEUTRAL, colour_scale, rgba
@@ -45,7 +44,8 @@ def add_metric(
     """
     summary = curve.summary(metric)
     text = f"%{{y:{number}}}"
-    lone = _lone(summary.mean)
+    known = np.concatenate(([False], ~np.isnan(summary.mean), [False]))
+    lone = known[1:-1] & ~known[:-2] & ~known[2:]
     extremes = None
     if curve.size > 1:
         if spread:
@@ -87,8 +87,7 @@ def add_evaluations(figure: go.Figure, points: Sequence[EvaluationPoint]) -> Non
         return
     means = np.array([point.mean for point in points])
     lowest, highest = np.array([point.lowest for point in points]), np.array([point.highest for point in points])
-    several = len({point.env for point in points}) > 1
-    where = " in %{customdata[2]}" if several else ""
+    where = " in %{customdata[2]}" if len({point.env for point in points}) > 1 else ""
     figure.add_scatter(
         x=[point.episode for point in points],
         y=means,
@@ -102,7 +101,7 @@ def add_evaluations(figure: go.Figure, points: Sequence[EvaluationPoint]) -> Non
             "width": 3,
         },
         customdata=[(point.lowest, point.highest, chart_text(point.env)) for point in points],
-        name=evaluation_name(points),
+        name=_evaluation_name(points),
         hovertemplate=f"%{{y:.4~g}}  (%{{customdata[0]:.4~g}} to %{{customdata[1]:.4~g}}){where}",
         **_evaluation_marks(),
     )
@@ -115,13 +114,13 @@ def add_evaluated_success(figure: go.Figure, points: Sequence[EvaluationPoint]) 
         figure.add_scatter(
             x=[point.episode for point in points],
             y=[point.success for point in points],
-            name=evaluation_name(points),
+            name=_evaluation_name(points),
             hovertemplate="%{y:.0%}",
             **_evaluation_marks(),
         )
 
 
-def evaluation_name(points: Sequence[EvaluationPoint]) -> str:
+def _evaluation_name(points: Sequence[EvaluationPoint]) -> str:
     """As the legend has it: `Evaluation, mean of 10`."""
     counts = sorted({point.count for point in points})
     return f"Evaluation, mean of {counts[0]}" if len(counts) == 1 else "Evaluation, mean"
@@ -137,15 +136,7 @@ def _evaluation_marks() -> dict[str, Any]:
 
 
 def add_heatmap(figure: go.Figure, curve: Series, metrics: Sequence[str], *, title: str, number: str) -> None:
-    """One row per expert, for more experts than lines or areas could show.
-
-    Args:
-        figure: drawn into.
-        curve: the part of the run to draw.
-        metrics: one for each expert.
-        title: of the colour bar.
-        number: d3 format of a value.
-    """
+    """One row per expert, for more experts than lines or areas could show; `title` is that of the colour bar."""
     figure.add_heatmap(
         x=curve.episode,
         y=[f"Expert {expert + 1}" for expert in range(len(metrics))],
@@ -189,8 +180,3 @@ def _add_spread(
         line={"color": rgba(colour, 0.3), "width": 0.5},
         hoverinfo="skip",
     )
-
-
-def _lone(values: Floats) -> NDArray[np.bool_]:
-    known = np.concatenate(([False], ~np.isnan(values), [False]))
-    return known[1:-1] & ~known[:-2] & ~known[2:]

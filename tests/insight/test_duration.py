@@ -2,7 +2,7 @@
 
 import pytest
 
-from v3core.insight.duration import Duration, Pace, makespan, seconds_for, time_left, time_needed
+from v3core.insight.duration import Duration, Pace, seconds_for, time_left, time_needed
 
 
 def pace(episodes=100, *, steps_per_episode=20.0, seconds_per_step=0.01, gaps=()):
@@ -50,12 +50,10 @@ def test_what_says_nothing_gives_no_number(run):
 
 
 def test_runs_share_the_slots():
-    assert makespan([10, 10, 10], 2) == 20
-    assert makespan([10, 10, 10, 10], 2) == 20
-    assert makespan([10], 4) == 10
-    assert makespan([30, 10, 10, 10], 2) == 30
-    assert makespan([5, 5], 0) == 10
-    assert time_needed([pace(100)], 100, 6, 2) == Duration(pytest.approx(60), pytest.approx(60))
+    turns = {(3, 2): 2, (4, 2): 2, (1, 4): 1, (2, 0): 2, (6, 2): 3}
+    for (runs, slots), count in turns.items():
+        seconds = pytest.approx(20 * count)
+        assert time_needed([pace(100)], 100, runs, slots) == Duration(seconds, seconds)
 
 
 def test_what_differs_is_a_range():

@@ -1,6 +1,6 @@
 """Estimates of how long runs will take, from the measured times of earlier ones."""
 
-import heapq
+import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -68,26 +68,12 @@ def seconds_for(pace: Pace, episodes: int) -> float | None:
 
 
 def time_needed(paces: Sequence[Pace], episodes: int, runs: int, slots: int) -> Duration | None:
-    """How long `runs` runs of `episodes` take on `slots` slots, going by earlier runs; None if none can say.
-
-    Args:
-        paces: of earlier runs.
-        episodes: length of each new run.
-        runs: how many there are.
-        slots: how many of them train at once.
-    """
+    """How long `runs` runs of `episodes` take on `slots` slots, going by earlier runs; None if none can say."""
     measured = [seconds for pace in paces if (seconds := seconds_for(pace, episodes)) is not None]
     if not measured:
         return None
-    return Duration(*(makespan([seconds] * runs, slots) for seconds in (min(measured), max(measured))))
-
-
-def makespan(seconds: Sequence[float], slots: int) -> float:
-    """When the last of several runs ends that start in this order, each as soon as one of `slots` slots is free."""
-    free = [0.0] * max(1, slots)
-    for needed in seconds:
-        heapq.heapreplace(free, free[0] + needed)
-    return max(free)
+    turns = math.ceil(runs / max(1, slots))
+    return Duration(turns * min(measured), turns * max(measured))
 
 
 def time_left(seconds: float) -> str:

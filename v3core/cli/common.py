@@ -1,5 +1,6 @@
 """Shared by the groups of commands: the database, a run by its id, common options."""
 
+import functools
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -8,7 +9,8 @@ from typing import Any
 import click
 
 from v3core import __version__
-from v3core.environment_setup import EnvArg, parse_args, parse_wrapper
+from v3core.config import chosen_environment, recipe_for
+from v3core.environment_setup import parse_args, parse_wrapper
 from v3core.errors import V3Error
 from v3core.jobs import supervisor
 from v3core.output import echo, own_output
@@ -22,7 +24,6 @@ class _Command(click.Command):
     """A command that reserves standard output for itself."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run it; output of environments and libraries goes to standard error."""
         with own_output():
             return super().invoke(ctx)
 
@@ -82,35 +83,6 @@ port_option = click.option(
     callback=lambda _context, _option, port: _port(port),
     help=f"Port that the dashboard listens on; default: {DEFAULT_PORT}.",
 )
-set_option = click.option(
-    "--set",
-    "assignments",
-    multiple=True,
-    metavar="PATH=VALUE",
-    help="Change a setting; may be repeated: ppo.epochs=4, policy.experts=16, base.lr=1e-3, phases.warmup.lr=×0.5.",
-)
-
-
-def environment_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add `--env-arg` and `--wrapper`, which the command gets as `env_args` and `wrappers`."""
-    args = click.option(
-        "--env-arg",
-        "env_args",
-        multiple=True,
-        metavar="NAME=VALUE",
-        callback=_args,
-        help="Argument of the environment, such as size=8; may be repeated.",
-    )
-    wrappers = click.option(
-        "--wrapper",
-        "wrappers",
-        multiple=True,
-        metavar="NAME",
-        callback=_wrappers,
-        help="Wrapper of the environment, such as FlattenObservation, 'TimeLimit(max_episode_steps=200)' or "
-        "module:Class; may be repeated, innermost first.",
-    )
-    return args(wrappers(command))
 
 
 def _port(port: int | None) -> int:
@@ -120,22 +92,51 @@ def _port(port: int | None) -> int:
     return port or 0
 
 
-def _args(_context: click.Context, _option: click.Parameter, texts: tuple[str, ...]) -> dict[str, EnvArg]:
-    return parse_args(texts)
+set_option = click.option(
+    "--set",
+    "assignments",
+    multiple=True,
+    metavar="PATH=VALUE",
+    help="Change a setting; may be repeated: ppo.epochs=4, policy.experts=16, base.lr=1e-3, phases.warmup.lr=×0.5.",
+)
 
 
-def _wrappers(_context: click.Context, _option: click.Parameter, texts: tuple[str, ...]) -> tuple[str, ...]:
-    for text in texts:
-        parse_wrapper(text)
-    return tuple(text.strip() for text in texts)
+length_option = click.option("--episodes", type=int, metavar="N", help="Length of the run; default: from the recipe.")
+
+
+def environment_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add `--env-arg` and `--wrapper`; the command gets them and its `env` as `setup`, None without an environment."""
+
+    @functools.wraps(command)
+    def with_setup(env: str | None, env_args: tuple[str, ...], wrappers: tuple[str, ...], **others: Any) -> Any:
+        args = parse_args(env_args)
+        for text in wrappers:
+            parse_wrapper(text)
+        setup = None
+        if env is not None:
+            setup = chosen_environment(env, recipe_for(env), args, [text.strip() for text in wrappers])
+        return command(setup=setup, **others)
+
+    args_option = click.option(
+        "--env-arg",
+        "env_args",
+        multiple=True,
+        metavar="NAME=VALUE",
+        help="Argument of the environment, such as size=8; may be repeated.",
+    )
+    wrapper_option = click.option(
+        "--wrapper",
+        "wrappers",
+        multiple=True,
+        metavar="NAME",
+        help="Wrapper of the environment, such as FlattenObservation, 'TimeLimit(max_episode_steps=200)' or "
+        "module:Class; may be repeated, innermost first.",
+    )
+    return args_option(wrapper_option(with_setup))
 
 
 def parse_episodes(text: str) -> list[int]:
-    """A list of episodes as typed: `150,400`.
-
-    Raises:
-        V3Error: if it is none.
-    """
+    """A list of episodes as typed, such as `150,400`; raises a V3Error if it is none."""
     try:
         return [int(part) for part in text.split(",")]
     except ValueError:

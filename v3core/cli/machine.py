@@ -16,8 +16,7 @@ from v3core.cli.common import (
     reconciled,
     run_argument,
 )
-from v3core.config import chosen_environment, recipe_for
-from v3core.environment_setup import EnvArg
+from v3core.environment_setup import EnvironmentSetup
 from v3core.jobs import housekeeping, launcher, supervisor
 from v3core.jobs.monitor import run_monitored
 from v3core.output import echo
@@ -93,12 +92,12 @@ def compact() -> None:
 @click.option("--env", metavar="ID", help="Check this environment against Gymnasium's API instead.")
 @environment_options
 @json_option
-def doctor(aside: bool, env: str | None, env_args: dict[str, EnvArg], wrappers: tuple[str, ...], as_json: bool) -> int:
+def doctor(aside: bool, setup: EnvironmentSetup | None, as_json: bool) -> int:
     """Check this machine and the database; with --env, check an environment."""
-    if env is not None:
+    if setup is not None:
         from v3core.environment_report import report_on
 
-        fault = report_on(chosen_environment(env, recipe_for(env), env_args, wrappers), as_json=as_json)
+        fault = report_on(setup, as_json=as_json)
         return fail(fault, 1) if fault else 0
     if aside:
         target = set_aside(database_url(), datetime.now(UTC))

@@ -15,8 +15,8 @@ from v3core.cli.common import (
     reconciled,
     run_argument,
 )
-from v3core.config import MAX_SEED, chosen_environment, recipe_for
-from v3core.environment_setup import EnvArg
+from v3core.config import MAX_SEED
+from v3core.environment_setup import EnvironmentSetup
 from v3core.environments import check_environment
 from v3core.environments.registry import imports_of
 from v3core.errors import V3Error
@@ -29,7 +29,6 @@ from v3core.jobs.logs import read_log_tail
 from v3core.output import echo
 from v3core.paths import COMMAND
 from v3core.store.commands import read_commands, read_revisions
-from v3core.store.database import Database
 from v3core.store.history import read_events
 from v3core.store.run_row import RunRow
 from v3core.store.runs import get_run, list_runs, resolve
@@ -186,37 +185,32 @@ def _checkpoint(path_or_id: str, episode: int | None) -> tuple[Path, set[str] | 
     if path.suffix or len(path.parts) > 1:
         raise V3Error(f"There is no checkpoint file {path}; `runs --json` lists the newest of each run.")
     with opened() as database:
-        run = resolve(database, path_or_id)
-        chosen = _checkpoint_at(database, run, episode)
-        environment = get_run(database, run).config.environment
-        imports = imports_of(environment, [revision.curriculum for revision in read_revisions(database, run)])
-    return chosen, imports
-
-
-def _checkpoint_at(database: Database, run_id: str, episode: int | None) -> Path:
-    """The run's checkpoint at that episode, or its newest intact one."""
-    with database.read() as tx:
-        whole = list(whole_checkpoints(database, tx, run_id)) if episode is not None else []
-        row = newest_whole(database, tx, run_id) if episode is None else None
-    found = next((candidate for candidate in whole if candidate.episode == episode), row)
-    if found is not None:
-        return database.data_dir / found.path
-    if episode is None:
-        raise V3Error(f"{run_id} has no checkpoint yet; wait until training has started.")
-    there = ", ".join(str(candidate.episode) for candidate in reversed(whole)) or "none"
-    raise V3Error(f"{run_id} has no intact checkpoint at episode {episode}; available:  {there}.")
+        run = get_run(database, resolve(database, path_or_id))
+        imports = imports_of(run.config.environment, [row.curriculum for row in read_revisions(database, run.id)])
+        with database.read() as tx:
+            if episode is None:
+                found = newest_whole(database, tx, run.id)
+                missing = "no checkpoint yet; wait until training has started"
+            else:
+                whole = {row.episode: row for row in whole_checkpoints(database, tx, run.id)}
+                found = whole.get(episode)
+                available = ", ".join(map(str, reversed(whole))) or "none"
+                missing = f"no intact checkpoint at episode {episode}; available: {available}"
+    if found is None:
+        raise V3Error(f"{run.id} has {missing}.")
+    return database.data_dir / found.path, imports
 
 
 @commands.command()
 @click.argument("env", metavar="ENV")
 @environment_options
 @json_option
-def graph(env: str, env_args: dict[str, EnvArg], wrappers: tuple[str, ...], as_json: bool) -> None:
+def graph(setup: EnvironmentSetup, as_json: bool) -> None:
     """Show the state graph and the actions of an environment."""
     from v3core.environments.describe import as_dict, as_text
     from v3core.environments.examine import look
 
-    spec = check_environment(chosen_environment(env, recipe_for(env), env_args, wrappers), allow_import=True)
+    spec = check_environment(setup, allow_import=True)
     sees = look(spec.environment, allow_import=True)
     if as_json:
         echo_json({**as_dict(spec), "sees": sees})

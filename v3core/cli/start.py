@@ -12,22 +12,15 @@ from v3core.cli.common import (
     echo_json,
     environment_options,
     fail,
+    length_option,
     opened,
     port_option,
     reconciled,
     set_option,
 )
-from v3core.config import (
-    Recipe,
-    RunConfig,
-    build_run_config,
-    chosen_environment,
-    recipe_for,
-    run_name,
-    unused_base_values,
-)
+from v3core.config import Recipe, RunConfig, build_run_config, recipe_for, run_name, unused_base_values
 from v3core.curriculum import Curriculum, check_fits, fits, load_curriculum, scaled
-from v3core.environment_setup import EnvArg, EnvironmentSetup
+from v3core.environment_setup import EnvironmentSetup
 from v3core.environments.apart import check_launch
 from v3core.errors import V3Error
 from v3core.jobs import demo as demo_runs
@@ -35,7 +28,7 @@ from v3core.jobs import foreground
 from v3core.jobs.launcher import MOST_PRIORITY, enqueue
 from v3core.jobs.sweep import expand, experiment_name, parse_seeds
 from v3core.output import echo, own_output
-from v3core.overrides import overridden, set_values
+from v3core.overrides import set_values
 from v3core.paths import SERVE
 from v3core.serve import Address, show_page
 from v3core.store.database import Database
@@ -46,7 +39,7 @@ from v3core.store.runs import get_run, list_runs
 @click.option("--env", required=True, metavar="ID", help="Gymnasium environment id, e.g. CartPole-v1.")
 @environment_options
 @click.option("--curriculum", default="v3", show_default=True, metavar="FILE_OR_PRESET", help="Preset or YAML file.")
-@click.option("--episodes", type=int, metavar="N", help="Length of the run; default: from the recipe.")
+@length_option
 @click.option("--seed", type=int, default=1, show_default=True, metavar="S", help="Seed of all random numbers.")
 @click.option("--name", metavar="NAME", help="Name shown in lists; default: made from the other options.")
 @click.option(
@@ -61,9 +54,7 @@ from v3core.store.runs import get_run, list_runs
 @set_option
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
 def train(
-    env: str,
-    env_args: dict[str, EnvArg],
-    wrappers: tuple[str, ...],
+    setup: EnvironmentSetup,
     curriculum: str,
     episodes: int | None,
     seed: int,
@@ -75,12 +66,9 @@ def train(
     device: Literal["auto", "cpu", "cuda"],
 ) -> int:
     """Train in the foreground with a progress bar; prints the run id last."""
-    recipe = _evaluated(recipe_for(env), evaluate, evaluate_every)
-    setup = chosen_environment(env, recipe, env_args, wrappers)
-    length = recipe.episodes if episodes is None else episodes
-    fitted, notice = _fitted(curriculum, length, scale)
-    recipe, (chosen,) = set_values(recipe, [fitted], length, assignments)
-    _check_environments(setup, [chosen])
+    evaluation = {"evaluation.episodes": evaluate, "evaluation.every": evaluate_every}
+    given = [f"{path}={value}" for path, value in evaluation.items() if value is not None]
+    recipe, length, (chosen,), notices = _prepared(setup, [curriculum], episodes, scale, [*given, *assignments])
     config = build_run_config(
         name=name if name is not None else run_name([chosen.name], setup, seed),
         env=setup,
@@ -90,10 +78,8 @@ def train(
         recipe=recipe,
         device=device,
     )
-    _warn(unused_base_values(config))
+    _print_notices(notices, [config])
     with opened() as database:
-        if notice:
-            echo(notice, err=True)
         run_id, status = _train_with_progress_bar(database, config)
         run = get_run(database, run_id)
     echo(run_id)
@@ -105,14 +91,12 @@ def train(
 @environment_options
 @click.option("--curricula", default="v3", show_default=True, metavar="A,B", help="YAML files or presets.")
 @click.option("--seeds", default="1", show_default=True, metavar="S", help="One run per curriculum and seed: 1-5.")
-@click.option("--episodes", type=int, metavar="N", help="Length of each run; default: from the recipe.")
+@length_option
 @click.option("--experiment", metavar="NAME", help="Name of the group; default: made from the other options.")
 @click.option("--priority", type=click.IntRange(-MOST_PRIORITY, MOST_PRIORITY), default=0, show_default=True)
 @set_option
 def sweep(
-    env: str,
-    env_args: dict[str, EnvArg],
-    wrappers: tuple[str, ...],
+    setup: EnvironmentSetup,
     curricula: str,
     seeds: str,
     episodes: int | None,
@@ -121,18 +105,10 @@ def sweep(
     assignments: tuple[str, ...],
 ) -> None:
     """Queue curricula × seeds as one experiment, in the background; prints the run ids."""
-    recipe = recipe_for(env)
-    setup = chosen_environment(env, recipe, env_args, wrappers)
-    length = recipe.episodes if episodes is None else episodes
     numbers = parse_seeds(seeds)
-    fitted = [_fitted(named.strip(), length, None) for named in curricula.split(",")]
-    recipe, chosen = set_values(recipe, [curriculum for curriculum, _ in fitted], length, assignments)
-    _check_environments(setup, chosen)
+    recipe, length, chosen, notices = _prepared(setup, curricula.split(","), episodes, None, assignments)
     configs = expand(chosen, numbers, env=setup, episodes=length, recipe=recipe)
-    _warn(dict.fromkeys(sentence for config in configs for sentence in unused_base_values(config)))
-    for _, notice in fitted:
-        if notice:
-            echo(notice, err=True)
+    _print_notices(notices, configs)
     with opened() as database:
         taken = {run.experiment for run in list_runs(database) if run.experiment}
         name = experiment or experiment_name(str(setup), [curriculum.name for curriculum in chosen], numbers, taken)
@@ -175,20 +151,32 @@ def _start_demo(as_json: bool, dashboard: Address) -> str:
     return ids[0]
 
 
-def _check_environments(setup: EnvironmentSetup, curricula: Sequence[Curriculum]) -> None:
-    """Refuse environments that cannot be trained on, and print warnings."""
-    _warn(check_launch(setup, curricula, allow_import=True).warnings)
+def _prepared(
+    setup: EnvironmentSetup,
+    curricula: Sequence[str],
+    episodes: int | None,
+    scale: bool | None,
+    assignments: Sequence[str],
+) -> tuple[Recipe, int, list[Curriculum], list[str]]:
+    """The recipe of a launch, its length, its curricula, and a sentence for each whose boundaries were moved."""
+    recipe = recipe_for(setup.env_id)
+    length = recipe.episodes if episodes is None else episodes
+    fitted = [_fitted(name_or_path.strip(), length, scale) for name_or_path in curricula]
+    recipe, chosen = set_values(recipe, [curriculum for curriculum, _ in fitted], length, assignments)
+    _warn(check_launch(setup, chosen, allow_import=True).warnings)
+    return recipe, length, chosen, [notice for _, notice in fitted if notice]
+
+
+def _print_notices(notices: Sequence[str], configs: Sequence[RunConfig]) -> None:
+    """What the user should know of runs that are about to start."""
+    for notice in notices:
+        echo(notice, err=True)
+    _warn(dict.fromkeys(sentence for config in configs for sentence in unused_base_values(config)))
 
 
 def _warn(sentences: Iterable[str]) -> None:
     for sentence in sentences:
         echo(f"Warning: {sentence}", err=True)
-
-
-def _evaluated(recipe: Recipe, episodes: int | None, every: int | None) -> Recipe:
-    """The recipe with the given evaluation settings."""
-    asked = {"evaluation.episodes": episodes, "evaluation.every": every}
-    return overridden(recipe, {path: value for path, value in asked.items() if value is not None})
 
 
 def _fitted(name_or_path: str, episodes: int, scale: bool | None) -> tuple[Curriculum, str]:
@@ -204,7 +192,7 @@ def _fitted(name_or_path: str, episodes: int, scale: bool | None) -> tuple[Curri
     moved = scaled(curriculum, episodes)
     if moved.boundaries == curriculum.boundaries:
         return moved, ""
-    ends = ", ".join(str(boundary) for boundary in moved.boundaries)
+    ends = ", ".join(map(str, moved.boundaries))
     return moved, f"Boundaries of {curriculum.name} scaled to {episodes} episodes: {ends}."
 
 

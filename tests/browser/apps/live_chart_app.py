@@ -134,10 +134,8 @@ def live() -> None:
         st.markdown("**Losses**")
         live_chart(rows_figure(series, LOSSES), key="losses", zoom_group="run")
     with right.container(border=True):
-        st.markdown("**Learning rate and temperature**")
-        live_chart(
-            schedule_figure(series, curriculum, BASE, knobs=("temperature", "lr")), key="schedule", zoom_group="run"
-        )
+        st.markdown("**Schedule**")
+        live_chart(schedule_figure(series, curriculum, BASE), key="schedule", zoom_group="run")
     with st.container(border=True):
         st.markdown("**Compare**")
         others = [

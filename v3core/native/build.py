@@ -25,8 +25,8 @@ ARCHITECTURES = {
 """By machine: the option of GCC and Clang, and that of zig, which else compiles for the processor it runs on."""
 FLAGS = (
     *("-std=c++17", "-O3", "-shared", "-fPIC", "-s"),
-    # Sums stay in the order written: no fast-math. Fused products are the same on every CPU that has them.
-    *("-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast"),
+    # Sums stay in the order written, and products are fused where that is written: no fast-math, no contraction.
+    *("-fno-math-errno", "-fno-trapping-math", "-ffp-contract=off"),
 )
 _SEAL = re.compile(rb"\nv3network ([0-9a-f]{64}) ([0-9a-f]{64})\n\Z")
 _SEAL_BYTES = len(b"\nv3network  \n") + 2 * 64

@@ -1,9 +1,25 @@
 """The library's interface as ctypes lays it out: the structures of network.h and the functions of network.cpp."""
 
 import ctypes
-from ctypes import c_int32, c_int64, c_void_p
+from ctypes import c_double, c_float, c_int32, c_int64, c_void_p
 
 MAX_CHANNELS = 8
+
+# In the order of the enumerations of network.h; what is not among them, torch computes.
+PARTS = ("features", "grid", "categories", "words", "hub")
+GRAPHS = ("gatv1", "gatv2", "mlp")
+ROUTINGS = ("softmax", "sparsemax", "entmax15", "entmax", "topk", "gumbel")
+TOP_K_WEIGHTS = ("renormalised", "probabilities", "sigmoid")
+ACTIONS = {"discrete": 0, "multi_discrete": 0, "multi_binary": 1, "continuous": 2}
+COEFFICIENTS = (
+    *("entropy", "load_balance", "expert_balance", "z_loss"),
+    *("diversity", "consistency", "gate_entropy"),
+)
+"""Losses that a step has, by the names of their knobs."""
+SAMPLES = ("actions", "log_probs", "advantages", "targets", "gates", "successors", "masks")
+"""What a step reads of a rollout besides observations and noise."""
+STATISTICS = 14
+"""Of a step, before the norms of the experts' gradients."""
 
 
 class Part(ctypes.Structure):
@@ -53,7 +69,7 @@ class Network(ctypes.Structure):
             (name, c_int32)
             for name in (
                 *("width", "nodes", "heads", "layers", "hidden", "outputs", "graph", "parts"),
-                *("observation_size", "padding_"),
+                *("observation_size", "actions", "components", "padding_"),
             )
         ),
         ("part", ctypes.POINTER(Part)),
@@ -62,8 +78,19 @@ class Network(ctypes.Structure):
         ("shared", ExpertBlock),
         *((name, c_int64) for name in ("readout", "readout_bias", "router", "router_bias")),
         ("value", c_int64 * 8),
-        ("first_edge", c_void_p),
-        ("senders", c_void_p),
+        *((name, c_int64) for name in ("log_std", "size")),
+        *((name, c_void_p) for name in ("categories", "first_edge", "senders")),
+    )
+
+
+class Gating(ctypes.Structure):
+    """`Gating` of network.h."""
+
+    _fields_ = (
+        *((name, c_int32) for name in ("routing", "top_k", "top_k_weights")),
+        ("temperature", c_float),
+        ("alpha", c_double),
+        ("bias", c_void_p),
     )
 
 
@@ -71,9 +98,30 @@ class Batch(ctypes.Structure):
     """`Batch` of network.h."""
 
     _fields_ = (
-        *((name, c_void_p) for name in ("observations", "chosen", "jitter")),
-        *((name, c_int64) for name in ("size", "jitter_step")),
-        *((name, c_int32) for name in ("bytes", "padding_")),
+        *((name, c_void_p) for name in ("observations", "chosen", "noise")),
+        *((name, c_int64) for name in ("size", "noise_step")),
+        *((name, c_int32) for name in ("bytes", "jitter")),
+    )
+
+
+class Samples(ctypes.Structure):
+    """`Samples` of network.h."""
+
+    _fields_ = tuple((name, c_void_p) for name in SAMPLES)
+
+
+class Objective(ctypes.Structure):
+    """`Objective` of network.h."""
+
+    _fields_ = tuple((name, c_float) for name in ("clip", "value", "max_grad_norm", *COEFFICIENTS))
+
+
+class Adam(ctypes.Structure):
+    """`Adam` of adam.h."""
+
+    _fields_ = (
+        *((name, c_void_p) for name in ("exp_avg", "exp_avg_sq", "step")),
+        *((name, c_double) for name in ("lr", "beta1", "beta2", "epsilon")),
     )
 
 
@@ -82,7 +130,11 @@ def declare(library: ctypes.CDLL) -> None:
     library.v3_create.restype = c_void_p
     library.v3_create.argtypes = [c_void_p]
     library.v3_destroy.argtypes = [c_void_p]
-    library.v3_forward.argtypes = [c_void_p, c_void_p, c_void_p, c_int32, *[c_void_p] * 4]
-    library.v3_backward.argtypes = [c_void_p] * 8
-    for function in (library.v3_destroy, library.v3_backward):
+    library.v3_prepare.argtypes = [c_void_p] * 2
+    library.v3_act.argtypes = [c_void_p, c_void_p, ctypes.POINTER(Batch), ctypes.POINTER(Gating), *[c_void_p] * 3]
+    structures = (ctypes.POINTER(structure) for structure in (Batch, Samples, Gating, Objective, Adam))
+    library.v3_step.argtypes = [*[c_void_p] * 3, *structures, c_void_p]
+    library.v3_forward.argtypes = [c_void_p, c_void_p, ctypes.POINTER(Batch), *[c_void_p] * 4]
+    library.v3_backward.argtypes = [c_void_p, c_void_p, ctypes.POINTER(Batch), *[c_void_p] * 5]
+    for function in (library.v3_destroy, library.v3_prepare, library.v3_backward):
         function.restype = None

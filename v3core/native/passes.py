@@ -10,32 +10,51 @@ from torch.autograd.function import once_differentiable
 
 from v3core.environments import StateGraphSpec
 from v3core.native import library
-from v3core.native.layouts import MAX_CHANNELS, Batch, ExpertBlock, Layer, Network, Part
+from v3core.native.layouts import (
+    ACTIONS,
+    GRAPHS,
+    MAX_CHANNELS,
+    PARTS,
+    ROUTINGS,
+    STATISTICS,
+    TOP_K_WEIGHTS,
+    Adam,
+    Batch,
+    ExpertBlock,
+    Gating,
+    Layer,
+    Network,
+    Objective,
+    Part,
+    Samples,
+)
 from v3core.policy import GATMoEPolicy, PolicyOutput
+from v3core.policy.distributions import Gaussian
 from v3core.policy.gat import GraphAttention, GraphLayer
 from v3core.policy.network import Experts
 from v3core.policy.tokens import CategoryTokens, FeatureTokens, GridTokens, HubToken, WordTokens
-
-KINDS = (FeatureTokens, GridTokens, CategoryTokens, WordTokens, HubToken)
-"""Parts that are covered, in the order of `PartKind`."""
-GRAPHS = ("gatv1", "gatv2", "mlp")
-"""In the order of `GraphKind`."""
 
 
 def not_covered(policy: GATMoEPolicy, graph: StateGraphSpec) -> str | None:
     """What of a network the library cannot compute; None if it covers all."""
     if policy.router.weight.device.type != "cpu":
         return f"it is on {policy.router.weight.device.type}"
-    for part, module in zip(graph.parts, policy.tokens.parts, strict=True):
-        if not isinstance(module, KINDS):
+    for part in graph.parts:
+        if part.kind not in PARTS:
             return f"its observations have a part of kind {part.kind}"
         if part.kind in ("grid", "categories") and len(part.categories) > MAX_CHANNELS:
             return f"a part of kind {part.kind} has more than {MAX_CHANNELS} categories"
     return None
 
 
+def step_covers(policy: GATMoEPolicy) -> bool:
+    """Whether the library has the routing and the actions of a policy."""
+    gating = policy.gating
+    return gating.routing in ROUTINGS and gating.top_k_weights in TOP_K_WEIGHTS and policy.actions.spec.kind in ACTIONS
+
+
 class NativeNetwork:
-    """Forward and backward passes of a policy's network by the library; routing and losses are torch's."""
+    """A policy's network by the library: acting, whole gradient steps, and passes with torch's routing and losses."""
 
     def __init__(self, policy: GATMoEPolicy, graph: StateGraphSpec, values: Tensor, gradient: Tensor) -> None:
         """Take over a policy whose parameters are views of `values`, and their gradients of `gradient`.
@@ -53,25 +72,33 @@ class NativeNetwork:
         graph_layers = [layer for layer in policy.gat if isinstance(layer, GraphLayer)]
         layers = [self._layer(layer) for layer in graph_layers]
         first = graph_layers[0]
-        self._alive: list[Any] = [edges, first_edge, (Part * len(parts))(*parts), (Layer * len(layers))(*layers)]
+        actions = policy.actions.spec
+        categories = np.array(actions.sizes, dtype=np.int64)
+        self._alive: list[Any] = [(Part * len(parts))(*parts), (Layer * len(layers))(*layers)]
+        self._alive += [edges, first_edge, categories]
         description = Network(
             width=policy.readout.out_features,
             nodes=graph.nodes,
             heads=first.conv.heads if isinstance(first.conv, GraphAttention) else 1,
             layers=len(layers),
             hidden=policy.experts.weight_in.shape[2],
-            outputs=policy.actions.spec.outputs,
+            outputs=actions.outputs,
             graph=GRAPHS.index(first.graph),
             parts=len(parts),
             observation_size=graph.size,
-            part=self._alive[2],
-            layer=self._alive[3],
+            actions=ACTIONS.get(actions.kind, 0),
+            components=actions.components,
+            part=self._alive[0],
+            layer=self._alive[1],
             routed=self._experts(policy.experts),
             shared=self._experts(policy.shared),
             readout=self._at(policy.readout.weight),
             readout_bias=self._at(policy.readout.bias),
             router=self._at(policy.router.weight),
             router_bias=self._at(policy.router.bias),
+            log_std=self._at(policy.actions.log_std) if isinstance(policy.actions, Gaussian) else 0,
+            size=values.numel(),
+            categories=categories.ctypes.data,
             first_edge=first_edge.ctypes.data,
             senders=edges.ctypes.data,
         )
@@ -86,41 +113,65 @@ class NativeNetwork:
         if getattr(self, "_handle", None) is not None:
             self._library.v3_destroy(self._handle)
 
-    def __call__(self, observations: Tensor, noise: Tensor | None, chosen: Tensor | None = None) -> PolicyOutput:
-        """As `GATMoEPolicy.forward`, but without scene and hidden activations.
+    def prepare(self) -> None:
+        """Read the weights and the normalisation: needed before `act` whenever they have changed."""
+        self._read_normalisation()
+        self._library.v3_prepare(self._handle, self.values.data_ptr())
+
+    def act(self, observations: Tensor, noise: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        """Outputs [rows, outputs], values [rows] and gates [rows, experts] of observations [rows, size].
+
+        Raises:
+            IndexError: if an observation names a category that the network does not have.
+        """
+        size = len(observations)
+        batch = self._batch(observations, None, noise)
+        outputs = torch.empty(size, self.policy.actions.spec.outputs)
+        values, gates = torch.empty(size), torch.empty(size, self.policy.router.out_features)
+        pointers = (outputs.data_ptr(), values.data_ptr(), gates.data_ptr())
+        _check(self._library.v3_act(self._handle, self.values.data_ptr(), batch, self._gating(), *pointers))
+        return outputs, values, gates
+
+    def step(
+        self,
+        observations: Tensor,
+        noise: Tensor | None,
+        chosen: Tensor,
+        samples: Samples,
+        objective: Objective,
+        optimizer: Adam,
+    ) -> Tensor:
+        """One gradient step on the chosen rows; returns the statistics in the order of `Statistic`, then [experts].
+
+        Raises:
+            IndexError: if an observation names a category that the network does not have; nothing has moved then.
+        """
+        self._read_normalisation()
+        statistics = torch.empty(STATISTICS + self.policy.router.out_features)
+        pointers = (self._handle, self.values.data_ptr(), self.gradient.data_ptr())
+        structures = (self._batch(observations, chosen, noise), samples, self._gating(), objective, optimizer)
+        _check(self._library.v3_step(*pointers, *structures, statistics.data_ptr()))
+        return statistics
+
+    def __call__(self, observations: Tensor, noise: Tensor | None, chosen: Tensor) -> PolicyOutput:
+        """As `GATMoEPolicy.forward` of the chosen rows, to be differentiated; without scene and hidden activations.
 
         Args:
             observations: [rows, size].
-            noise: of the routing, [batch, columns].
-            chosen: which rows are the batch, [batch]; all of them if left out.
+            noise: of the routing, [rows, columns].
+            chosen: which rows are the batch, [batch].
         """
-        size = len(observations) if chosen is None else len(chosen)
-        jitter = None if noise is None or self.policy.gating.jitter == 0 else noise.contiguous()
-        batch = Batch(
-            observations=observations.data_ptr(),
-            chosen=None if chosen is None else chosen.data_ptr(),
-            jitter=None if jitter is None else jitter.data_ptr(),
-            jitter_step=0 if jitter is None else jitter.shape[1],
-            size=size,
-            bytes=observations.dtype == torch.uint8,
-        )
-        assert observations.is_contiguous()
-        for module, mean, scale in self._features:
-            mean.copy_(module.mean)
-            scale.copy_((module.variance + 1e-8).rsqrt())
-        if torch.is_grad_enabled():
-            alive = (observations, chosen, jitter)
-            found = _Pass.apply(self.values, self, batch, alive)  # type: ignore[no-untyped-call]
-        else:
-            found = self.forward(batch, keep=False)
+        self._read_normalisation()
+        batch = self._batch(observations, chosen, noise)
+        found = _Pass.apply(self.values, self, batch, (observations, chosen, noise))  # type: ignore[no-untyped-call]
         logits, expert_outputs, shared, values = found
-        gates = self.policy.gates_of(logits, noise)
+        gates = self.policy.gates_of(logits, None if noise is None else noise[chosen])
         outputs = self.policy.mixed(gates, expert_outputs)
         if self.policy.shared is not None:
             outputs = outputs + shared
         return PolicyOutput(outputs, values, gates, logits, expert_outputs, values, values)
 
-    def forward(self, batch: Batch, *, keep: bool) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def forward(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Router logits [batch, experts], outputs [experts, batch, outputs] and [batch, outputs], values [batch]."""
         policy, size = self.policy, batch.size
         experts, outputs = policy.router.out_features, policy.actions.spec.outputs
@@ -130,11 +181,8 @@ class NativeNetwork:
             torch.empty(size, outputs),
             torch.empty(size),
         )
-        wrong = self._library.v3_forward(
-            self._handle, self.values.data_ptr(), ctypes.addressof(batch), keep, *(t.data_ptr() for t in found)
-        )
-        if wrong:
-            raise IndexError("an observation names a category that the network does not have")
+        pointers = (tensor.data_ptr() for tensor in found)
+        _check(self._library.v3_forward(self._handle, self.values.data_ptr(), batch, *pointers))
         self._kept += 1
         return found
 
@@ -143,14 +191,42 @@ class NativeNetwork:
         assert number == self._kept, "another forward pass came between"
         contiguous = [None if given is None else given.contiguous() for given in gradients]
         pointers = [None if given is None else given.data_ptr() for given in contiguous]
-        self._library.v3_backward(
-            self._handle, self.values.data_ptr(), ctypes.addressof(batch), *pointers, self.gradient.data_ptr()
-        )
+        self._library.v3_backward(self._handle, self.values.data_ptr(), batch, *pointers, self.gradient.data_ptr())
 
     @property
     def kept(self) -> int:
         """Number of the newest forward pass."""
         return self._kept
+
+    def _read_normalisation(self) -> None:
+        for module, mean, scale in self._features:
+            mean.copy_(module.mean)
+            scale.copy_((module.variance + 1e-8).rsqrt())
+
+    def _batch(self, observations: Tensor, chosen: Tensor | None, noise: Tensor | None) -> Batch:
+        """Those rows of the observations and of the noise that were chosen; all of them if `chosen` is left out."""
+        assert observations.is_contiguous()
+        assert noise is None or noise.is_contiguous()
+        return Batch(
+            observations.data_ptr(),
+            None if chosen is None else chosen.data_ptr(),
+            None if noise is None else noise.data_ptr(),
+            len(observations) if chosen is None else len(chosen),
+            0 if noise is None else noise.shape[1],
+            observations.dtype == torch.uint8,
+            self.policy.gating.jitter > 0,
+        )
+
+    def _gating(self) -> Gating:
+        policy, gating = self.policy, self.policy.gating
+        return Gating(
+            ROUTINGS.index(gating.routing),
+            gating.top_k,
+            TOP_K_WEIGHTS.index(gating.top_k_weights),
+            gating.temperature,
+            gating.alpha,
+            policy.expert_bias.data_ptr() if policy.uses_bias else None,
+        )
 
     def _at(self, parameter: Tensor) -> int:
         """Where a parameter begins in the vector of all of them."""
@@ -170,7 +246,7 @@ class NativeNetwork:
         part, module = graph.parts[place], self.policy.tokens.parts[place]
         first_node = sum(earlier.nodes for earlier in graph.parts[:place])
         found = Part(
-            kind=KINDS.index(type(module)), nodes=part.nodes, first_node=first_node, start=part.start, size=part.size
+            kind=PARTS.index(part.kind), nodes=part.nodes, first_node=first_node, start=part.start, size=part.size
         )
         found.group = part.size if part.kind == "words" else part.group
         found.channels = len(part.categories)
@@ -193,13 +269,18 @@ class NativeNetwork:
         return found
 
 
+def _check(wrong: int) -> None:
+    if wrong:
+        raise IndexError("an observation names a category that the network does not have")
+
+
 class _Pass(torch.autograd.Function):
     """A forward pass that torch can differentiate: its backward pass adds to the vector of gradients by itself."""
 
     @staticmethod
     def forward(ctx: Any, _: Tensor, network: NativeNetwork, batch: Batch, alive: Any) -> tuple[Tensor, ...]:
         ctx.set_materialize_grads(False)
-        found = network.forward(batch, keep=True)
+        found = network.forward(batch)
         ctx.network, ctx.batch, ctx.alive, ctx.number = network, batch, alive, network.kept
         return found
 

@@ -133,7 +133,7 @@ def _entmax15(shifted: Tensor) -> Tensor:
     spread = ordered.square().cumsum_(-1).div_(counts).addcmul_(means, means, value=-1)
     thresholds = means.sub_((1 / counts).sub(spread).clamp_min_(0).sqrt_())
     size = (thresholds <= ordered).sum(-1, keepdim=True)
-    return (halved - thresholds.gather(-1, size - 1)).clamp_min_(0).square_()
+    return (halved - thresholds.gather(-1, (size - 1).clamp_min_(0))).clamp_min_(0).square_()  # of NaN the size is 0
 
 
 def _entmax_newton(shifted: Tensor, alpha: float) -> Tensor:

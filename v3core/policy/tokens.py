@@ -154,7 +154,7 @@ class WordTokens(nn.Module):
 
     def forward(self, observations: Tensor) -> Tensor:
         """Node features [width, 1, batch], a view, of how often each word is in the texts, [batch, words]."""
-        counts = observations.float()
+        counts = observations.to(self.table.dtype)
         scale = counts.sum(1, keepdim=True).clamp(min=1).rsqrt()
         return torch.addmm(self.identity, counts * scale, self.table).unsqueeze(1).permute(2, 1, 0)
 

@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from torch import Tensor
 
 from v3core.config import PPOConfig
-from v3core.policy import GATMoEPolicy, PolicyOutput
+from v3core.policy import GATMoEPolicy
 
 
 @dataclass(frozen=True)
@@ -39,13 +39,28 @@ def at(rows: Tensor | None, chosen: Tensor | slice | int) -> Tensor | None:
     return None if rows is None else rows[chosen]
 
 
+class Acted(NamedTuple):
+    """What acting needs of the policy's outputs, by the names of `PolicyOutput`."""
+
+    outputs: Tensor
+    """Parameters of the action distribution [batch, outputs]."""
+    values: Tensor
+    """[batch]"""
+    gates: Tensor
+    """[batch, experts]"""
+
+
 class Backend(Protocol):
     """What computes the network. Acting and learning in turns; nothing else changes the parameters meanwhile."""
 
     policy: GATMoEPolicy
     """The network: it has the parameters, the current routing and the distribution of actions."""
 
-    def act(self, observations: Tensor, noise: Tensor | None) -> PolicyOutput:
+    def prepare(self) -> None:
+        """Take note of the parameters; needed before acting whenever they have changed."""
+        ...
+
+    def act(self, observations: Tensor, noise: Tensor | None = None) -> Acted:
         """The outputs of the policy for observations [batch, size] with routing noise [batch, columns]."""
         ...
 

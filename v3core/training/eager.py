@@ -7,7 +7,7 @@ from torch import Tensor
 
 from v3core.config import PPOConfig
 from v3core.policy import GATMoEPolicy, PolicyOutput
-from v3core.training.backend import Samples, at
+from v3core.training.backend import Acted, Samples, at
 from v3core.training.losses import (
     ROUTING_LOSSES,
     Routed,
@@ -30,10 +30,12 @@ class EagerBackend:
     def __init__(self, policy: GATMoEPolicy, parameters: FlatParameters, optimizer: Adam) -> None:
         self.policy, self.parameters, self.optimizer = policy, parameters, optimizer
 
-    def act(self, observations: Tensor, noise: Tensor | None) -> PolicyOutput:
+    def prepare(self) -> None:
+        """Nothing: the policy's modules read the parameters themselves."""
+
+    def act(self, observations: Tensor, noise: Tensor | None = None) -> Acted:
         """The outputs of the policy for observations [batch, size] with routing noise [batch, columns]."""
-        output: PolicyOutput = self.policy(observations, noise)
-        return output
+        return Acted(*self.policy(observations, noise)[:3])
 
     def forward(self, samples: Samples, chosen: Tensor) -> PolicyOutput:
         """What the policy says of a minibatch, to be differentiated."""

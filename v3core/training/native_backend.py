@@ -1,21 +1,32 @@
-"""The network computed by the native library; losses, routing and optimiser are those of the eager backend."""
+"""The backend with the native library: acting and gradient steps in one call each, torch for what the library lacks."""
 
 import os
+from collections.abc import Mapping
 
 from torch import Tensor
 
+from v3core.config import PPOConfig
 from v3core.environments import StateGraphSpec
 from v3core.errors import V3Error
+from v3core.native import layouts
 from v3core.native.library import DEFAULT, VARIABLE
-from v3core.native.passes import NativeNetwork, not_covered
+from v3core.native.passes import NativeNetwork, not_covered, step_covers
 from v3core.policy import GATMoEPolicy, PolicyOutput
-from v3core.training.backend import Samples, at
+from v3core.training.backend import Acted, Samples
 from v3core.training.eager import EagerBackend
-from v3core.training.optimizer import Adam, FlatParameters
+from v3core.training.losses import recorded_as
+from v3core.training.optimizer import BETAS, EPSILON, Adam, FlatParameters
+
+STATISTICS = (
+    *("policy_loss", "value_loss", "action_entropy"),
+    *(recorded_as(knob) for knob in layouts.COEFFICIENTS[1:]),
+    *("total_loss", "approx_kl", "clip_fraction", "router_shift", "grad_norm"),
+)
+"""In the order of `Statistic` of losses.h."""
 
 
 class NativeBackend(EagerBackend):
-    """A `Backend` whose passes through the network are one call each."""
+    """A `Backend` whose steps are one call each."""
 
     name = "native"
 
@@ -30,17 +41,50 @@ class NativeBackend(EagerBackend):
         super().__init__(policy, parameters, optimizer)
         self._network = NativeNetwork(policy, graph, parameters.values, parameters.gradient)
 
-    def act(self, observations: Tensor, noise: Tensor | None) -> PolicyOutput:
+    def prepare(self) -> None:
         """As `Backend` says."""
-        return self._network(observations, noise)
+        self._network.prepare()
+
+    def act(self, observations: Tensor, noise: Tensor | None = None) -> Acted:
+        """As `Backend` says."""
+        if step_covers(self.policy):
+            return Acted(*self._network.act(observations, noise))
+        return super().act(observations, noise)
 
     def values(self, observations: Tensor) -> Tensor:
         """As `Backend` says."""
-        return self._network(observations, None).values
+        return self.act(observations).values
 
     def forward(self, samples: Samples, chosen: Tensor) -> PolicyOutput:
         """As the eager one; the network reads the chosen rows where they are."""
-        return self._network(samples.observations, at(samples.noise, chosen), chosen)
+        return self._network(samples.observations, samples.noise, chosen)
+
+    def gradient_step(
+        self, samples: Samples, chosen: Tensor, coefficients: Mapping[str, float], config: PPOConfig
+    ) -> dict[str, Tensor]:
+        """As `Backend` says: in one call, unless the library lacks the routing or a loss."""
+        used = {knob: coefficient for knob, coefficient in coefficients.items() if coefficient}
+        if not step_covers(self.policy) or not used.keys() <= set(layouts.COEFFICIENTS):
+            return super().gradient_step(samples, chosen, coefficients, config)
+        rows = [getattr(samples, name) for name in layouts.SAMPLES]
+        assert all(each is None or each.is_contiguous() for each in rows)
+        moments = self.optimizer.moments
+        statistics = self._network.step(
+            samples.observations,
+            samples.noise,
+            chosen,
+            layouts.Samples(*(None if each is None else each.data_ptr() for each in rows)),
+            layouts.Objective(config.clip, config.value_coefficient, config.max_grad_norm, **used),
+            layouts.Adam(
+                **{name: moment.data_ptr() for name, moment in moments.items()},
+                lr=self.optimizer.lr,
+                beta1=BETAS[0],
+                beta2=BETAS[1],
+                epsilon=EPSILON,
+            ),
+        )
+        numbers, norms = statistics.split_with_sizes((layouts.STATISTICS, len(statistics) - layouts.STATISTICS))
+        return {**dict(zip(STATISTICS, numbers.unbind(), strict=True)), "expert_grad_norms": norms}
 
 
 def choose_backend(

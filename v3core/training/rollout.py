@@ -138,6 +138,7 @@ class Collector:
         envs, policy, (longest, count) = self._envs, self._backend.policy, self._rewards.shape
         if max_steps is not None:
             longest = max(1, min(max_steps, longest))
+        self._backend.prepare()
         noise = policy.actions.noise((longest, count), self._generator)
         routing_noise = policy.routing_noise((longest, count), self._generator)
         actions: list[Tensor] = []

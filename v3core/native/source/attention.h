@@ -32,11 +32,12 @@ inline void softmax_over_edges(float* weights, int degree) {
         Vec top = load(weights + v), total = {};
         for (int k = 1; k < degree; k++) top = larger(top, load(weights + k * CHUNK + v));
         for (int k = 0; k < degree; k++) {
-            Vec e = exp_of_negative(load(weights + k * CHUNK + v) - top);
+            Vec e = exp(load(weights + k * CHUNK + v) - top);
             store(weights + k * CHUNK + v, e);
             total += e;
         }
-        for (int k = 0; k < degree; k++) store(weights + k * CHUNK + v, load(weights + k * CHUNK + v) / total);
+        total = 1.0f / total;
+        for (int k = 0; k < degree; k++) store(weights + k * CHUNK + v, load(weights + k * CHUNK + v) * total);
     }
 }
 
@@ -52,7 +53,7 @@ inline void attend(const Receiver& to, const float* p, const Layer& layer, const
             } else {
                 for (int c = to.first_row(); c < to.first_row() + net.head_width(); c++) {
                     Vec pair = load(z + to.at(c, to.sender(k)) + v) + load(z + to.at(net.width + c, to.node) + v);
-                    score += p[layer.score + c] * leaky(pair);
+                    score = fma(p[layer.score + c], leaky(pair), score);
                 }
             }
             store(weights + k * CHUNK + v, score);
@@ -71,7 +72,7 @@ inline void mix_neighbours(const Network& net, const float* p, const Layer& laye
                 for (int v = 0; v < CHUNK; v += LANES) {
                     Vec total = all(p[layer.bias + c]);
                     for (int k = 0; k < to.degree; k++)
-                        total += load(weights + k * CHUNK + v) * load(z + to.at(c, to.sender(k)) + v);
+                        total = fma(load(weights + k * CHUNK + v), load(z + to.at(c, to.sender(k)) + v), total);
                     store(mixed + to.at(c, i) + v, total);
                 }
         }
@@ -81,7 +82,6 @@ inline void mix_neighbours(const Network& net, const float* p, const Layer& laye
 // max degree * CHUNK floats.
 inline void mix_neighbours_backward(const Network& net, const float* p, const Layer& layer, const float* z, const float* d,
                                     float* weights, float* d_weights, float* dz, float* d_score) {
-    auto add = [](float* to, Vec value) { store(to, load(to) + value); };
     for (int h = 0; h < net.heads; h++)
         for (int i = 0; i < net.nodes; i++) {
             Receiver to(net, h, i);
@@ -92,30 +92,32 @@ inline void mix_neighbours_backward(const Network& net, const float* p, const La
                     Vec weight = load(weights + k * CHUNK + v), to_weight = {};
                     for (int c = first; c < end; c++) {
                         Vec from = load(d + to.at(c, i) + v);
-                        to_weight += from * load(z + to.at(c, to.sender(k)) + v);
-                        add(dz + to.at(c, to.sender(k)) + v, weight * from);
+                        float* sender = dz + to.at(c, to.sender(k)) + v;
+                        to_weight = fma(from, load(z + to.at(c, to.sender(k)) + v), to_weight);
+                        store(sender, fma(weight, from, load(sender)));
                     }
                     store(d_weights + k * CHUNK + v, to_weight);
                 }
             for (int v = 0; v < CHUNK; v += LANES) {
                 Vec mean = {};
-                for (int k = 0; k < to.degree; k++) mean += load(weights + k * CHUNK + v) * load(d_weights + k * CHUNK + v);
+                for (int k = 0; k < to.degree; k++)
+                    mean = fma(load(weights + k * CHUNK + v), load(d_weights + k * CHUNK + v), mean);
                 for (int k = 0; k < to.degree; k++) {
                     Vec to_score = load(weights + k * CHUNK + v) * (load(d_weights + k * CHUNK + v) - mean);
                     if (net.graph == GATV1) {
                         int64_t receiver = to.at(net.width + h, i) + v;
                         int64_t sender = to.at(net.width + net.heads + h, to.sender(k)) + v;
                         Vec both = to_score * leaky_slope(load(z + receiver) + load(z + sender));
-                        add(dz + receiver, both);
-                        add(dz + sender, both);
+                        add_to(dz + receiver, both);
+                        add_to(dz + sender, both);
                         continue;
                     }
                     for (int c = first; c < end; c++) {
                         int64_t left = to.at(c, to.sender(k)) + v, right = to.at(net.width + c, i) + v;
                         Vec pair = load(z + left) + load(z + right);
                         Vec both = to_score * p[layer.score + c] * leaky_slope(pair);
-                        add(dz + left, both);
-                        add(dz + right, both);
+                        add_to(dz + left, both);
+                        add_to(dz + right, both);
                         d_score[c] += sum(to_score * leaky(pair));
                     }
                 }

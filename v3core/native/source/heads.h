@@ -54,8 +54,10 @@ inline void linear_backward(const float* p, int64_t weight, int64_t bias, int ro
 // What the router reads: the scene, times the jitter where there is any.
 inline void apply_jitter(const Network& net, const Batch& batch, int64_t first, int count, const float* from, float* to) {
     memcpy(to, from, net.width * CHUNK * sizeof(float));
-    for (int c = 0; batch.jitter && c < net.width; c++)
-        for (int b = 0; b < count; b++) to[c * CHUNK + b] *= batch.jitter[(first + b) * batch.jitter_step + c];
+    for (int b = 0; batch.noise && batch.jitter && b < count; b++) {
+        const float* noise = batch.noise + batch.row(first + b) * batch.noise_step;
+        for (int c = 0; c < net.width; c++) to[c * CHUNK + b] *= noise[c];
+    }
 }
 
 // Two-layer networks side by side, each with its own output: weight_in [experts, width, hidden], weight_out
@@ -94,37 +96,47 @@ inline void experts_backward(const Network& net, const ExpertBlock& block, const
     }
 }
 
-inline void heads_forward(const Network& net, const float* p, const Batch& batch, int64_t first, int count, const float* nodes,
-                          HeadsKept& kept, HeadsRoom& room, HeadsOutput& out) {
-    const int width = net.width, read = width * net.nodes;
-    linear(p, net.readout, net.readout_bias, width, read, nodes, kept.scene);
-    tanh_in_place(kept.scene, width * CHUNK);
+// The scene, and the router logits.
+inline void router_forward(const Network& net, const float* p, const Batch& batch, int64_t first, int count,
+                           const float* nodes, HeadsKept& kept, HeadsRoom& room, float* logits) {
+    linear(p, net.readout, net.readout_bias, net.width, net.width * net.nodes, nodes, kept.scene);
+    tanh_in_place(kept.scene, net.width * CHUNK);
     apply_jitter(net, batch, first, count, kept.scene, room.read);
-    linear(p, net.router, net.router_bias, net.routed.experts, width, room.read, out.logits);
+    linear(p, net.router, net.router_bias, net.routed.experts, net.width, room.read, logits);
+}
+
+// Experts and value; after `router_forward`.
+inline void heads_forward(const Network& net, const float* p, const float* nodes, HeadsKept& kept, HeadsOutput& out) {
+    const int width = net.width;
     experts_forward(net, net.routed, p, kept.scene, kept.hidden, out.experts, false);
     memset(out.shared, 0, net.outputs * CHUNK * sizeof(float));
     experts_forward(net, net.shared, p, kept.scene, kept.shared_hidden, out.shared, true);
     const float* below = nodes;
     for (int layer = 0; layer < 3; layer++) {
-        linear(p, net.value[2 * layer], net.value[2 * layer + 1], width, layer ? width : read, below, kept.value[layer]);
+        linear(p, net.value[2 * layer], net.value[2 * layer + 1], width, layer ? width : width * net.nodes, below,
+               kept.value[layer]);
         tanh_in_place(kept.value[layer], width * CHUNK);
         below = kept.value[layer];
     }
     linear(p, net.value[6], net.value[7], 1, width, below, out.value);
 }
 
-// Adds to the gradients of the heads' parameters; writes that of the node features.
-inline void heads_backward(const Network& net, const float* p, const Batch& batch, int64_t first, int count, const float* nodes,
-                           const HeadsKept& kept, const HeadsOutput& d, HeadsRoom& room, float* g, float* d_nodes) {
+// Adds to the gradients of the heads' parameters; writes that of the node features. `whole` includes experts and value.
+inline void heads_backward(const Network& net, const float* p, const Batch& batch, int64_t first, int count, bool whole,
+                           const float* nodes, const HeadsKept& kept, const HeadsOutput& d, HeadsRoom& room, float* g,
+                           float* d_nodes) {
     const int width = net.width, read = width * net.nodes;
     apply_jitter(net, batch, first, count, kept.scene, room.read);
     linear_backward(p, net.router, net.router_bias, net.routed.experts, width, room.read, d.logits, room.turned, g,
                     room.d_read);
     apply_jitter(net, batch, first, count, room.d_read, room.d_scene);
-    experts_backward(net, net.routed, p, kept.scene, kept.hidden, d.experts, false, room, g);
-    experts_backward(net, net.shared, p, kept.scene, kept.shared_hidden, d.shared, true, room, g);
+    if (whole) {
+        experts_backward(net, net.routed, p, kept.scene, kept.hidden, d.experts, false, room, g);
+        experts_backward(net, net.shared, p, kept.scene, kept.shared_hidden, d.shared, true, room, g);
+    }
     tanh_backward(room.d_scene, kept.scene, width * CHUNK);
     linear_backward(p, net.readout, net.readout_bias, width, read, nodes, room.d_scene, room.turned, g, d_nodes);
+    if (!whole) return;
     linear_backward(p, net.value[6], net.value[7], 1, width, kept.value[2], d.value, room.turned, g, room.d_value);
     for (int layer = 2; layer > 0; layer--) {
         tanh_backward(room.d_value, kept.value[layer], width * CHUNK);

@@ -92,17 +92,16 @@ inline void normalise(const Network& net, const float* x, float* normal, float* 
     const int64_t column = net.column();
     const float share = 1.0f / net.width;
     for (int64_t m = 0; m < column; m += LANES) {
-        Vec mean = {}, squares = {}, root;
+        Vec mean = {}, squares = {};
         for (int c = 0; c < net.width; c++) mean += load(x + c * column + m);
         mean *= share;
         for (int c = 0; c < net.width; c++) {
             Vec centred = load(x + c * column + m) - mean;
-            squares += centred * centred;
+            squares = fma(centred, centred, squares);
         }
-        Vec variance = squares * share + 1e-5f;
-        for (int lane = 0; lane < LANES; lane++) root[lane] = 1.0f / sqrtf(variance[lane]);
-        store(rstd + m, root);
-        for (int c = 0; c < net.width; c++) store(normal + c * column + m, (load(x + c * column + m) - mean) * root);
+        Vec by = 1.0f / root(fma(share, squares, all(1e-5f)));
+        store(rstd + m, by);
+        for (int c = 0; c < net.width; c++) store(normal + c * column + m, (load(x + c * column + m) - mean) * by);
     }
 }
 
@@ -144,7 +143,7 @@ inline void layer_backward(const Network& net, const Layer& layer, const float* 
         for (int c = 0; c < width; c++) {
             Vec from = load(room.d_normal + c * column + m);
             mean += from;
-            along += from * load(room.normal + c * column + m);
+            along = fma(from, load(room.normal + c * column + m), along);
         }
         mean *= share, along *= share;
         for (int c = 0; c < width; c++) {

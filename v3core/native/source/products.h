@@ -20,12 +20,16 @@ inline void tile(Matrix w, int inner, const float* x, int64_t x_step, const floa
     for (int r = 0; r < ROWS; r++)
         for (int v = 0; v < VECTORS; v++)
             sums[r][v] = add ? load(out + r * out_step + v * LANES) : all(bias ? bias[r] : 0.0f);
-    for (int k = 0; k < inner; k++, x += x_step) {
+    const float* column = w.data;
+    for (int k = 0; k < inner; k++, x += x_step, column += w.column_step) {
         Vec from[VECTORS];
+#pragma GCC unroll 4
         for (int v = 0; v < VECTORS; v++) from[v] = load(x + v * LANES);
+#pragma GCC unroll 8
         for (int r = 0; r < ROWS; r++) {
-            Vec weight = all(w.data[r * w.row_step + k * w.column_step]);
-            for (int v = 0; v < VECTORS; v++) sums[r][v] += weight * from[v];
+            Vec weight = all(column[r * w.row_step]);
+#pragma GCC unroll 4
+            for (int v = 0; v < VECTORS; v++) sums[r][v] = fma(weight, from[v], sums[r][v]);
         }
     }
     for (int r = 0; r < ROWS; r++)
@@ -56,7 +60,8 @@ inline void product(Matrix w, int rows, int inner, const float* x, int64_t x_ste
     for (; c < columns; c++)
         for (int r = 0; r < rows; r++) {
             float total = add ? out[r * out_step + c] : (bias ? bias[r] : 0.0f);
-            for (int k = 0; k < inner; k++) total += w.data[r * w.row_step + k * w.column_step] * x[k * x_step + c];
+            for (int k = 0; k < inner; k++)
+                total = __builtin_fmaf(w.data[r * w.row_step + k * w.column_step], x[k * x_step + c], total);
             out[r * out_step + c] = total;
         }
 }
@@ -108,7 +113,7 @@ inline void add_row_sums(const float* d, int rows, int columns, float* out) {
 }
 
 inline void tanh_in_place(float* x, int64_t count) {
-    for (int64_t i = 0; i < count; i += LANES) store(x + i, tanh_of(load(x + i)));
+    for (int64_t i = 0; i < count; i += LANES) store(x + i, tanh(load(x + i)));
 }
 
 // d becomes the gradient before a tanh of which y came out: d (1 - y^2).

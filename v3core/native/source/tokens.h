@@ -118,7 +118,8 @@ inline bool tokens_forward(const Network& net, const float* p, const PartTable* 
                 for (int v = 0; v < CHUNK; v += LANES) {
                     Vec total = all(p[identity_at(net, part, k, node)]);
                     for (int i = 0; by_value && i < part.group; i++)
-                        total += p[direction_at(net, part, k, node, i)] * load(room + (node * part.group + i) * CHUNK + v);
+                        total = fma(p[direction_at(net, part, k, node, i)],
+                                    load(room + (node * part.group + i) * CHUNK + v), total);
                     store(to + k * net.column() + v, total);
                 }
         }
@@ -154,7 +155,8 @@ inline void tokens_backward(const Network& net, const PartTable* tables, const B
                 for (int i = 0; by_value && i < part.group; i++) {
                     Vec along = {};
                     for (int v = 0; v < CHUNK; v += LANES)
-                        along += load(from + k * net.column() + v) * load(room + (node * part.group + i) * CHUNK + v);
+                        along = fma(load(from + k * net.column() + v),
+                                    load(room + (node * part.group + i) * CHUNK + v), along);
                     g[direction_at(net, part, k, node, i)] += sum(along);
                 }
             }

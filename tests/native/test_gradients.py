@@ -36,6 +36,12 @@ ROUNDING = 3e-6
 """Plus this share of the gradient, which single precision costs in some tens of operations."""
 
 
+@pytest.fixture(autouse=True)
+def native(monkeypatch):
+    """Use the native library."""
+    monkeypatch.setenv("V3_NATIVE", "1")
+
+
 @settings(deadline=None, max_examples=int(os.environ.get("V3_EXAMPLES", "30")), suppress_health_check=list(HealthCheck))
 @given(
     observation=st.sampled_from(sorted(OBSERVATIONS)),

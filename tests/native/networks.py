@@ -2,28 +2,29 @@
 
 import copy
 from dataclasses import fields, replace
+from typing import Any
 
 import numpy as np
 import torch
 from gymnasium import spaces
+from torch import Tensor
 
 from v3core.config import PolicyConfig, PPOConfig
 from v3core.environment_setup import EnvironmentSetup
-from v3core.environments import EnvironmentSpec, check_environment, state_graph
+from v3core.environments import EnvironmentSpec, StateGraphSpec, check_environment, state_graph
 from v3core.environments.action_space import action_spec
-from v3core.policy import GATMoEPolicy
+from v3core.policy import Gating, GATMoEPolicy
 from v3core.training.backend import Samples
 from v3core.training.eager import EagerBackend
 from v3core.training.native_backend import NativeBackend
 from v3core.training.optimizer import Adam, FlatParameters
 
-OBSERVATIONS = {
+OBSERVATIONS: dict[str, tuple[spaces.Space[Any], dict[str, int] | None]] = {
     "features": (spaces.Box(-1, 1, (5,)), None),
     "groups": (spaces.Box(-1, 1, (130,)), None),
     "categories": (spaces.MultiDiscrete([2, 5, 3]), None),
     "grid": (spaces.Box(0, 255, (5, 4, 3), np.uint8), {"object": 4, "colour": 3, "state": 2}),
     "dict": (spaces.Dict({"place": spaces.Discrete(7), "speed": spaces.Box(-1, 1, (3,))}), None),
-    "mission": None,
 }
 ACTIONS = {
     "discrete": spaces.Discrete(3),
@@ -39,16 +40,17 @@ CONFIG = PPOConfig(max_grad_norm=1e30)
 """Without clipping, so that a step leaves the gradient as it is."""
 
 
-def spec_of(observation, action):
+def spec_of(observation: str, action: str) -> EnvironmentSpec:
     """An environment's specification, of one kind of observations and one of actions."""
     if observation == "mission":
         graph = check_environment("BabyAI-GoToObj-v0", allow_import=False).graph
     else:
-        graph = state_graph(*OBSERVATIONS[observation])
+        space, categories = OBSERVATIONS[observation]
+        graph = state_graph(space, categories)
     return EnvironmentSpec(EnvironmentSetup("Test-v0"), graph, action_spec(ACTIONS[action]))
 
 
-def observations_of(graph, batch, generator):
+def observations_of(graph: StateGraphSpec, batch: int, generator: torch.Generator) -> Tensor:
     """Random observations that the graph's parts can have."""
     columns = []
     for part in graph.parts:
@@ -68,7 +70,9 @@ def observations_of(graph, batch, generator):
 class Case:
     """One policy whose parameters are all at work: computed by torch, by the library, and by torch in doubles."""
 
-    def __init__(self, observation, action, gating, seed, *, bias=False, **sizes):
+    def __init__(
+        self, observation: str, action: str, gating: Gating, seed: int, *, bias: bool = False, **sizes: Any
+    ) -> None:
         spec = spec_of(observation, action)
         self.graph = spec.graph
         torch.manual_seed(seed)
@@ -84,16 +88,16 @@ class Case:
         self.eager = self._torch(policy)
         self.native = NativeBackend(policy, self.eager.parameters, self.eager.optimizer, spec.graph)
 
-    def double(self):
+    def double(self) -> EagerBackend:
         """The same network in double precision."""
         return self._torch(copy.deepcopy(self.policy).double())
 
     @staticmethod
-    def _torch(policy):
+    def _torch(policy: GATMoEPolicy) -> EagerBackend:
         parameters = FlatParameters(policy)
         return EagerBackend(policy, parameters, Adam(parameters.values, 0.0))
 
-    def samples(self, batch, *, masks=False):
+    def samples(self, batch: int, *, masks: bool = False) -> Samples:
         """Samples that the policy acted on, with log-probabilities that are a little off."""
         policy, generator = self.policy, self.generator
         observations = observations_of(self.graph, batch, generator)
@@ -113,7 +117,7 @@ class Case:
             observations, actions, log_probs + 0.1 * off, advantages, targets, moved, noise, successors, allowed
         )
 
-    def _masks(self, batch):
+    def _masks(self, batch: int) -> Tensor | None:
         """Random masks that leave every component a value; None where actions are numbers."""
         sizes = self.policy.actions.spec.sizes
         if not sizes:
@@ -126,30 +130,34 @@ class Case:
         return torch.cat(parts, 1)
 
 
-def as_double(samples):
+def as_double(samples: Samples) -> Samples:
     """The same samples in double precision, but for what is counted."""
     named = {field.name: getattr(samples, field.name) for field in fields(samples)}
     reals = {name: rows.double() for name, rows in named.items() if rows is not None and rows.dtype == torch.float32}
     return replace(samples, **reals)
 
 
-def torch_gradient(backend, samples, chosen, coefficients=COEFFICIENTS):
+def torch_gradient(
+    backend: EagerBackend, samples: Samples, chosen: Tensor, coefficients: dict[str, float] = COEFFICIENTS
+) -> tuple[dict[str, Tensor], Tensor]:
     """Statistics and gradient of a minibatch by torch."""
     backend.parameters.gradient.zero_()
     total, terms = backend.loss(samples, chosen, coefficients, CONFIG)
-    total.backward()
+    total.backward()  # type: ignore[no-untyped-call]
     gradient = backend.parameters.gradient.clone()
     norms = backend.policy.experts.gradient_norms().clone()
     return {**terms, "grad_norm": gradient.norm(), "expert_grad_norms": norms}, gradient
 
 
-def native_gradient(case, samples, chosen, coefficients=COEFFICIENTS):
+def native_gradient(
+    case: Case, samples: Samples, chosen: Tensor, coefficients: dict[str, float] = COEFFICIENTS
+) -> tuple[dict[str, Tensor], Tensor]:
     """Statistics and gradient of a minibatch by one step of the library, whose learning rate is 0."""
     terms = case.native.gradient_step(samples, chosen, coefficients, CONFIG)
     return {name: term.clone() for name, term in terms.items()}, case.eager.parameters.gradient.clone()
 
 
-def decided(backend, samples):
+def decided(backend: EagerBackend, samples: Samples) -> Tensor:
     """What comparing numbers decides of each sample, [batch, columns]; where numbers are nearly equal, rounding does.
 
     That is the experts that take part, the one with the largest gate, and the side of PPO's bounds on the ratio.
@@ -167,7 +175,7 @@ def decided(backend, samples):
     return torch.cat([part.long() for part in found], 1)
 
 
-def clear(case, double, samples, exact):
+def clear(case: Case, double: EagerBackend, samples: Samples, exact: Samples) -> Tensor:
     """Which samples, with their successors, are decided alike in single and double precision, [batch]."""
     expected = decided(double, exact)
     same = torch.stack([(decided(each, samples) == expected).all(1) for each in (case.eager, case.native)]).all(0)

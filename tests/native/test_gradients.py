@@ -44,7 +44,7 @@ def native(monkeypatch):
 
 @settings(deadline=None, max_examples=int(os.environ.get("V3_EXAMPLES", "30")), suppress_health_check=list(HealthCheck))
 @given(
-    observation=st.sampled_from(sorted(OBSERVATIONS)),
+    observation=st.sampled_from([*sorted(OBSERVATIONS), "mission"]),
     action=st.sampled_from(sorted(ACTIONS)),
     gating=st.builds(
         Gating,
@@ -159,7 +159,7 @@ def _counted(calls, function):
 
 
 @pytest.mark.parametrize("name", ROUTINGS)
-@pytest.mark.parametrize("observation", sorted(OBSERVATIONS))
+@pytest.mark.parametrize("observation", [*sorted(OBSERVATIONS), "mission"])
 def test_acting_is_that_of_the_eager_module(observation, name):
     case = Case(observation, "discrete", Gating(routing=name, jitter=0.1, alpha=1.3), 1, width=16, shared_experts=1)
     case.native.prepare()

@@ -46,6 +46,7 @@ def benchmark() -> list[Result]:
             seed=1,
             episodes=100,
             curriculum=scaled(load_preset("v3"), 100),
+            backend="native",
             policy=PolicyConfig(width=32, heads=4, layers=2, experts=4),
         )
         policies = {}

@@ -3,12 +3,15 @@
 import json
 
 import gymnasium
+import numpy as np
 import pytest
 from gymnasium import spaces
 
+import v3core
 from tests.training.conftest import Recorder, assert_same_checkpoint, told
 from v3core.native import library
 from v3core.native.layouts import MAX_CHANNELS
+from v3core.native.passes import NativeNetwork
 from v3core.training import trainer
 from v3core.training.checkpoint import load_checkpoint, save_checkpoint
 from v3core.training.hooks import Orders
@@ -49,6 +52,26 @@ def test_a_resumed_run_records_what_an_uninterrupted_one_does(small_run, tmp_pat
     run(config, second, checkpoint=first.saved[-1][0])
     assert told(first, second) == told(whole)
     assert not second.remarks
+
+
+@pytest.mark.parametrize("env", ["CartPole-v1", "MiniGrid-Empty-5x5-v0"])
+def test_a_policy_is_loaded_with_the_library_that_trained_it(small_run, tmp_path, native, monkeypatch, env):
+    hooks = Recorder(tmp_path)
+    run(small_run(env, evaluate=3), hooks)
+    policy, acts = v3core.load_policy(hooks.saved[-1][0]), []
+    monkeypatch.setattr(NativeNetwork, "act", _counted(acts, NativeNetwork.act))
+    assert policy.evaluate(3) == hooks.evaluations[-1].episodes
+    assert len(acts) == max(episode.length for episode in hooks.evaluations[-1].episodes)
+    observation, _ = v3core.environments.make_environment(env).reset(seed=1)
+    assert policy(observation) in policy.spec.actions.to_environment(np.arange(policy.spec.actions.outputs)[:, None])
+    with monkeypatch.context() as without:
+        without.setenv("V3_NATIVE", "0")
+        assert v3core.load_policy(hooks.saved[-1][0])(observation) == policy(observation)
+    assert len(acts) == max(episode.length for episode in hooks.evaluations[-1].episodes) + 2
+
+
+def _counted(calls, function):
+    return lambda *given: (calls.append(given), function(*given))[1]
 
 
 @pytest.mark.parametrize(

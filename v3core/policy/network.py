@@ -159,17 +159,6 @@ class GATMoEPolicy(nn.Module):
             outputs = outputs + self.shared(scene)[0].sum(0)
         return PolicyOutput(outputs, self.value(nodes).squeeze(1), gates, router_logits, expert_outputs, scene, hidden)
 
-    def act(self, observations: Tensor, masks: Tensor | None = None, noise: Tensor | None = None) -> Tensor:
-        """Actions [batch, components] for observations [batch, size], without routing noise.
-
-        Args:
-            observations: as the environments' batch gives them.
-            masks: true where an action is allowed, [batch, mask size]; None allows all of them.
-            noise: from `actions.noise`, which determines the sample; without it the most likely actions.
-        """
-        outputs = self.actions.masked(self(observations).outputs, masks)
-        return self.actions.mode(outputs) if noise is None else self.actions.sample(outputs, noise)
-
     def gates(self, observations: Tensor, noise: Tensor | None = None) -> Tensor:
         """Gate weights [batch, experts] of observations [batch, size], without experts and value."""
         return self._route(torch.tanh(self.readout(self._nodes(observations))), noise)[1]

@@ -85,6 +85,16 @@ class Backend(Protocol):
         """
         ...
 
+    def decide(self, observations: Tensor, masks: Tensor | None = None, noise: Tensor | None = None) -> Tensor:
+        """Actions [batch, components] for observations [batch, size], without routing noise.
+
+        Args:
+            observations: as the environments' batch gives them.
+            masks: true where an action is allowed, [batch, mask size]; None allows all of them.
+            noise: from `policy.actions.noise`, which determines the sample; without it the most likely actions.
+        """
+        ...
+
     def dormant_share(self, samples: Samples, most: int) -> float:
         """Share of units that are hardly active on the first `most` samples."""
         ...

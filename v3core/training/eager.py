@@ -37,6 +37,12 @@ class EagerBackend:
         """The outputs of the policy for observations [batch, size] with routing noise [batch, columns]."""
         return Acted(*self.policy(observations, noise)[:3])
 
+    def decide(self, observations: Tensor, masks: Tensor | None = None, noise: Tensor | None = None) -> Tensor:
+        """Actions [batch, components] for observations [batch, size], without routing noise."""
+        actions = self.policy.actions
+        outputs = actions.masked(self.act(observations).outputs, masks)
+        return actions.mode(outputs) if noise is None else actions.sample(outputs, noise)
+
     def forward(self, samples: Samples, chosen: Tensor) -> PolicyOutput:
         """What the policy says of a minibatch, to be differentiated."""
         output: PolicyOutput = self.policy(samples.observations[chosen], at(samples.noise, chosen))

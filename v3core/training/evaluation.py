@@ -7,7 +7,7 @@ import torch
 
 from v3core.environments import EnvironmentBatch, EnvironmentSpec
 from v3core.interruption import never, raise_if
-from v3core.policy import GATMoEPolicy
+from v3core.training.backend import Backend
 from v3core.training.hooks import EvaluationEpisode
 
 EVALUATION_SEED = 0x76334C6162  # "v3Lab"
@@ -22,7 +22,7 @@ MOST_STEPS = 20_000
 
 @torch.inference_mode()
 def evaluate(
-    policy: GATMoEPolicy,
+    backend: Backend,
     spec: EnvironmentSpec,
     episodes: int,
     seed: int = EVALUATION_SEED,
@@ -33,7 +33,7 @@ def evaluate(
     """Play `episodes` episodes in the routing that the policy is set to.
 
     Args:
-        policy: what is evaluated; nothing of it changes.
+        backend: computes the policy that is evaluated; nothing of it changes.
         spec: the environment.
         episodes: how many.
         seed: decides the episodes' beginnings, and all chance in them.
@@ -45,6 +45,8 @@ def evaluate(
         Interrupted: if `interrupted` said so.
     """
     played: list[EvaluationEpisode] = []
+    policy = backend.policy
+    backend.prepare()
     device = policy.router.weight.device
     for first in range(0, episodes, AT_ONCE):
         count = min(AT_ONCE, episodes - first)
@@ -57,7 +59,7 @@ def evaluate(
                 raise_if(interrupted)
                 masks = None if envs.masks is None else torch.from_numpy(envs.masks).to(device)
                 noise = policy.actions.noise((count,), generator) if sampled else None
-                chosen = policy.act(torch.from_numpy(envs.observations).to(device), masks, noise)
+                chosen = backend.decide(torch.from_numpy(envs.observations).to(device), masks, noise)
                 taken = envs.step(policy.actions.to_environment(chosen).cpu().numpy())
                 returns += taken.rewards
                 lengths += 1

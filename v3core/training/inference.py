@@ -15,8 +15,11 @@ from v3core.environments.encode import encoder
 from v3core.errors import V3Error
 from v3core.policy import Gating, GATMoEPolicy
 from v3core.training.checkpoint import check_import, load_checkpoint
+from v3core.training.eager import EagerBackend
 from v3core.training.evaluation import EVALUATION_SEED, evaluate
 from v3core.training.hooks import EvaluationEpisode
+from v3core.training.native_backend import choose_backend
+from v3core.training.optimizer import Adam, FlatParameters
 
 
 class TrainedPolicy:
@@ -34,6 +37,11 @@ class TrainedPolicy:
         """The network itself, for a look inside."""
         self.episode = episode
         """Complete training episodes when the checkpoint was written."""
+        parameters = FlatParameters(self.network)
+        self._backend, _ = choose_backend(
+            self.network, parameters, Adam(parameters.values, lr=0.0), spec.graph, config.backend or EagerBackend.name
+        )
+        self._backend.prepare()
         self._encode = encoder(spec.graph)
         self._row = np.zeros((1, spec.graph.size), dtype=spec.graph.dtype)
         self._input = torch.from_numpy(self._row)
@@ -60,7 +68,7 @@ class TrainedPolicy:
         if action_mask is not None:
             self._write_mask(action_mask, self._mask[0])
         masks = None if action_mask is None else torch.from_numpy(self._mask)
-        chosen = self.network.actions.to_environment(self.network.act(self._input, masks))
+        chosen = self.network.actions.to_environment(self._backend.decide(self._input, masks))
         return self.spec.actions.to_environment(chosen.numpy())[0]
 
     def evaluate(
@@ -74,7 +82,7 @@ class TrainedPolicy:
             sampled: sample the actions instead of taking the most likely one; by default as in the run's evaluations.
         """
         drawn = self.config.evaluation.sampled if sampled is None else sampled
-        return evaluate(self.network, self.spec, episodes, seed, sampled=drawn)
+        return evaluate(self._backend, self.spec, episodes, seed, sampled=drawn)
 
 
 def load_policy(path: str | Path, *, imports: Collection[str] | None = None) -> TrainedPolicy:

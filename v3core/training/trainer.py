@@ -260,7 +260,7 @@ class Trainer:
         """Evaluate the policy in the routing of its last rollout."""
         state, evaluation = self.state, self.config.evaluation
         episodes = evaluate(
-            state.policy,
+            state.backend,
             self.spec.of(state.environment),
             evaluation.episodes,
             sampled=evaluation.sampled,

@@ -50,8 +50,7 @@ def return_figure(series: RunSeries, *, threshold: float | None = None) -> go.Fi
         threshold: the environment's own reward threshold, drawn as a level.
     """
     curve, window = series.shown, mean_window(series.end)
-    average = _newest_average(series, "return")
-    newest = f", mean of the last {window}: {average:.1f}" if math.isfinite(average) else ""
+    newest = _newest_average(series, "return", f", mean of the last {window}: {{:.1f}}")
     for point in series.evaluations[-1:]:
         newest += f"; evaluated at episode {point.episode:,}: {point.mean:.1f} over {point.count} episodes"
     alt = f"Return per episode of {series.name}: {progress_words(series)}{newest}."
@@ -79,8 +78,7 @@ def return_figure(series: RunSeries, *, threshold: float | None = None) -> go.Fi
 def success_figure(series: RunSeries) -> go.Figure:
     """Share of episodes that solved the task: of each bucket, of the last episodes, and in evaluations."""
     wide, window = series.shown.in_at_most(SUCCESS_BUCKETS), mean_window(series.end)
-    average = _newest_average(series, "success")
-    newest = f", of the last {window}: {average:.0%}" if math.isfinite(average) else ""
+    newest = _newest_average(series, "success", f", of the last {window}: {{:.0%}}")
     alt = f"Success rate of {series.name}: {progress_words(series)}{newest}."
     figure = frame(series, SUCCESS.name, alt, height=220, legend=True, title="Success rate")
     if wide.size > 1:
@@ -207,9 +205,9 @@ def _lines(
     return figure
 
 
-def _newest_average(series: RunSeries, metric: str) -> float:
-    average = series.curve.trailing(metric, mean_window(series.end))
-    return float(average[-1]) if len(average) else math.nan
+def _newest_average(series: RunSeries, metric: str, words: str) -> str:
+    average = series.curve.trailing(metric, mean_window(series.end))[-1:]
+    return words.format(average[0]) if np.isfinite(average).any() else ""
 
 
 def _add_average(figure: go.Figure, series: RunSeries, metric: str, *, name: str, number: str) -> None:

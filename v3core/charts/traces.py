@@ -88,9 +88,11 @@ def add_evaluations(figure: go.Figure, points: Sequence[EvaluationPoint]) -> Non
     means = np.array([point.mean for point in points])
     lowest, highest = np.array([point.lowest for point in points]), np.array([point.highest for point in points])
     where = " in %{customdata[2]}" if len({point.env for point in points}) > 1 else ""
-    figure.add_scatter(
-        x=[point.episode for point in points],
-        y=means,
+    _add_marks(
+        figure,
+        points,
+        means,
+        f"%{{y:.4~g}}  (%{{customdata[0]:.4~g}} to %{{customdata[1]:.4~g}}){where}",
         error_y={
             "type": "data",
             "symmetric": False,
@@ -101,38 +103,27 @@ def add_evaluations(figure: go.Figure, points: Sequence[EvaluationPoint]) -> Non
             "width": 3,
         },
         customdata=[(point.lowest, point.highest, chart_text(point.env)) for point in points],
-        name=_evaluation_name(points),
-        hovertemplate=f"%{{y:.4~g}}  (%{{customdata[0]:.4~g}} to %{{customdata[1]:.4~g}}){where}",
-        **_evaluation_marks(),
     )
 
 
 def add_evaluated_success(figure: go.Figure, points: Sequence[EvaluationPoint]) -> None:
     """Mark each evaluation's success rate; nothing where none says."""
-    points = [point for point in points if np.isfinite(point.success)]
-    if points:
-        figure.add_scatter(
-            x=[point.episode for point in points],
-            y=[point.success for point in points],
-            name=_evaluation_name(points),
-            hovertemplate="%{y:.0%}",
-            **_evaluation_marks(),
-        )
+    if points := [point for point in points if np.isfinite(point.success)]:
+        _add_marks(figure, points, [point.success for point in points], "%{y:.0%}")
 
 
-def _evaluation_name(points: Sequence[EvaluationPoint]) -> str:
-    """As the legend has it: `Evaluation, mean of 10`."""
+def _add_marks(figure: go.Figure, points: Sequence[EvaluationPoint], y: Any, hover: str, **more: Any) -> None:
     counts = sorted({point.count for point in points})
-    return f"Evaluation, mean of {counts[0]}" if len(counts) == 1 else "Evaluation, mean"
-
-
-def _evaluation_marks() -> dict[str, Any]:
-    return {
-        "mode": "markers",
-        # The last evaluation is taken at the run's end, which is the plot's edge.
-        "cliponaxis": False,
-        "marker": {"symbol": "diamond", "size": 10, "color": EVALUATION_COLOUR},
-    }
+    figure.add_scatter(
+        x=[point.episode for point in points],
+        y=y,
+        name=f"Evaluation, mean of {counts[0]}" if len(counts) == 1 else "Evaluation, mean",
+        mode="markers",
+        cliponaxis=False,  # the last evaluation is taken at the run's end, which is the plot's edge
+        marker={"symbol": "diamond", "size": 10, "color": EVALUATION_COLOUR},
+        hovertemplate=hover,
+        **more,
+    )
 
 
 def add_heatmap(figure: go.Figure, curve: Series, metrics: Sequence[str], *, title: str, number: str) -> None:

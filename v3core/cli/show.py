@@ -61,7 +61,10 @@ def runs(as_json: bool, sizes: bool) -> None:
     width = max(len(row.name) for row in rows)
     for row in rows:
         mean = "" if row.mean_return is None else f"{row.mean_return:10.2f}"
-        room = f"  {_in_words(takes[row.id])}" if sizes else ""
+        room = ""
+        if size := takes.get(row.id):
+            rows_take, files_take = housekeeping.in_words(size.database), housekeeping.in_words(size.files)
+            room = f"  {rows_take:>8} of rows, {files_take:>8} of files"
         echo(
             f"{row.id[:8]}  {row.status:<9}  {row.name:<{width}}  {row.episode:>7}/{row.episodes:<7} "
             f"{row.phase or '':<12} {mean:>10}{room}"
@@ -75,10 +78,6 @@ def _waits_for(run: RunRow) -> str | None:
     return waits_for(run) if run.status == "queued" else None
 
 
-def _in_words(size: housekeeping.RunSize) -> str:
-    return f"{housekeeping.in_words(size.database):>8} of rows, {housekeeping.in_words(size.files):>8} of files"
-
-
 @commands.command()
 @run_argument
 @json_option
@@ -88,12 +87,8 @@ def show(run_id: str, as_json: bool) -> None:
         run = get_run(database, found)
         asked, history = read_commands(database, run.id), read_events(database, run.id)
     if as_json:
-        described = run.to_dict() | {
-            "waits_for": _waits_for(run),
-            "commands": [row.to_dict() for row in asked],
-            "events": [row.to_dict() for row in history],
-        }
-        echo_json(described)
+        records = {"commands": [row.to_dict() for row in asked], "events": [row.to_dict() for row in history]}
+        echo_json(run.to_dict() | {"waits_for": _waits_for(run)} | records)
         return
     echo(f"{run.id}  {run.name}")
     why = _waits_for(run) or run.reason

@@ -17,8 +17,6 @@ _EDITED = " (edited)"
 def with_boundaries(curriculum: Curriculum, boundaries: list[int]) -> Curriculum:
     """The same curriculum with the phases that end at an episode ending at `boundaries`, in completed episodes.
 
-    Phases that end by steps or by a trigger keep their ends and take none of `boundaries`.
-
     Raises:
         V3Error: if their number or order is wrong.
     """
@@ -44,15 +42,10 @@ def renamed(curriculum: Curriculum) -> Curriculum:
 
 
 def check_edit(old: Curriculum, new: Curriculum, progress: Progress) -> None:
-    """Refuse an edit that would rewrite what was already trained.
+    """Refuse an edit that would rewrite what was already trained, at `progress` with its realised starts.
 
     Phases that are over must not change; the current phase must keep its environment and end later than now; the
     network must not change.
-
-    Args:
-        old: the current curriculum.
-        new: the one asked for.
-        progress: how far the run is, with the realised starts of its phases.
 
     Raises:
         V3Error: naming the first thing that reaches into the past or past the end.
@@ -128,10 +121,7 @@ def lengthened(curriculum: Curriculum, progress: Progress) -> Curriculum:
 
     A ramp up to the end of the run that has started keeps its slope: it reaches its value where the run would
     have ended, and holds it. A future ramp lasts until the new end, as in a run of that length from the start.
-
-    Args:
-        curriculum: the revision in force.
-        progress: with the length that the run had so far.
+    `progress` has the length that the run had so far.
     """
     starts = starts_of(curriculum, progress)
     phases = list(curriculum.phases)

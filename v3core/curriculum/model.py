@@ -1,7 +1,7 @@
 """The model of a curriculum: an ordered list of phases, each with its own settings."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationError, ValidationInfo, create_model, field_validator, model_validator
@@ -146,28 +146,23 @@ def ramps_of(phase: _Phase) -> dict[str, Ramp]:
     return {knob: value for knob in KNOBS if isinstance(value := getattr(phase, knob), Ramp)}
 
 
-def order_problem(phases: Mapping[int, Phase], number: int, *, last: bool) -> str:
-    """What is wrong with a phase in its position, one sentence; empty if nothing.
-
-    Args:
-        phases: by number from 1, those before it at least.
-        number: of the phase in question.
-        last: whether it is the last.
-    """
-    phase = phases[number]
-    if same := next((earlier for earlier in range(1, number) if phases[earlier].name == phase.name), None):
-        return f"Phases {same} and {number} are both named '{phase.name}'; rename one of them."
+def order_problem(before: Sequence[Phase], phase: Phase, *, last: bool) -> str:
+    """What is wrong with a phase after those `before` it, one sentence; empty if nothing."""
+    number = len(before) + 1
+    for earlier, other in enumerate(before, start=1):
+        if other.name == phase.name:
+            return f"Phases {earlier} and {number} are both named '{phase.name}'; rename one of them."
     if phase.until is None:
         return "" if last else f"Phase {number} '{phase.name}' has no end; only the last phase can omit 'until'."
     if last:
         return f"Phase {number} '{phase.name}' is the last and lasts until the end of the run; remove its 'until'."
     for unit in ("episode", "step"):
         end = getattr(phase.until, unit)
-        for earlier in range(1, number):
-            previous = getattr(phases[earlier].until, unit, None)
+        for earlier, other in enumerate(before, start=1):
+            previous = getattr(other.until, unit, None)
             if end is not None and previous is not None and end <= previous:
                 return (
-                    f"Phase {number} '{phase.name}' ends at {unit} {end} but phase {earlier} '{phases[earlier].name}' "
+                    f"Phase {number} '{phase.name}' ends at {unit} {end} but phase {earlier} '{other.name}' "
                     f"ends at {previous}; each phase must end after the previous one."
                 )
     return ""
@@ -211,9 +206,8 @@ class Curriculum(Frozen):
 
     @model_validator(mode="after")
     def _phases_follow_each_other(self) -> Self:
-        phases = dict(enumerate(self.phases, start=1))
-        for number in phases:
-            if problem := order_problem(phases, number, last=number == len(phases)):
+        for index, phase in enumerate(self.phases):
+            if problem := order_problem(self.phases[:index], phase, last=phase is self.phases[-1]):
                 raise ValueError(problem)
         return self
 
@@ -235,12 +229,17 @@ class Curriculum(Frozen):
         return content
 
 
+def levels_of(value: Value) -> tuple[Level, ...]:
+    """The plain numbers or factors in a value: one, or a ramp's two ends."""
+    return (value.start, value.to) if isinstance(value, Ramp) else (value,)
+
+
 def value_problem(value: Value | None, knob: str) -> str:
     """What is wrong with a value for a knob, such as `must be greater than 0`; empty if nothing."""
     if value is None:
         return ""
     allowed = KNOBS[knob].allowed
-    levels = (value.start, value.to) if isinstance(value, Ramp) else (value,)
+    levels = levels_of(value)
     numbers = [level.times if isinstance(level, Times) else level for level in levels]
     if any(isinstance(level, Times) for level in levels) and not KNOBS[knob].from_recipe:
         return "has no base value to multiply; write the number itself"

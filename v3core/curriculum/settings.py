@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from v3core.curriculum.knobs import COEFFICIENTS, KNOBS, KnobValues, Routing, TopKWeights
-from v3core.curriculum.model import Curriculum, Phase, Ramp, Times, Value, shape_fraction
+from v3core.curriculum.model import Curriculum, Phase, Ramp, Times, Value, levels_of, shape_fraction
 from v3core.curriculum.progress import PhaseStart, Progress, starts_of
 from v3core.environment_setup import EnvArg, EnvironmentSetup
 
@@ -93,10 +93,8 @@ def ignoring_base(curriculum: Curriculum, knob: str) -> list[str]:
     """Names of the phases in which a knob does not depend on the recipe's base value: its value there is absolute."""
     names, ignores = [], False
     for phase in curriculum.phases:
-        value: Value | None = getattr(phase, knob)
-        if value is not None:
-            levels = (value.start, value.to) if isinstance(value, Ramp) else (value,)
-            ignores = not any(isinstance(level, Times) for level in levels)
+        if (value := getattr(phase, knob)) is not None:
+            ignores = not any(isinstance(level, Times) for level in levels_of(value))
         if ignores:
             names.append(phase.name)
     return names

@@ -14,10 +14,8 @@ from v3core.errors import V3Error, explained
 
 COMMON = ("name", "until", "routing", *FROM_RECIPE)
 """The columns that every editor shows."""
-
 FURTHER = ("top_k", "top_k_weights", *(knob for knob in KNOBS if knob not in FROM_RECIPE), "env", "env_args")
 """The columns that an editor shows where a curriculum uses them, or on demand."""
-
 SETTINGS = (*COMMON[1:], *FURTHER)
 """All settings of a phase except its name."""
 
@@ -43,11 +41,10 @@ class PhaseRow(_KnobTexts):  # type: ignore[misc]  # its fields follow from the 
 
 @dataclass(frozen=True)
 class Checked:
-    """The result of parsing a table: a curriculum, or the error of each invalid row."""
+    """The result of parsing a table: a curriculum, or row index to one sentence for each invalid row."""
 
     curriculum: Curriculum | None
     problems: dict[int, str] = field(default_factory=dict)
-    """Row index to one sentence."""
 
 
 def to_rows(curriculum: Curriculum) -> list[PhaseRow]:
@@ -85,24 +82,25 @@ def from_rows(
 ) -> Checked:
     """The curriculum that the rows spell, for a run of `episodes`; or each wrong row's first problem."""
     problems: dict[int, str] = {}
-    phases: dict[int, Phase] = {}
-    for number, row in enumerate(rows, start=1):
-        last = number == len(rows)
+    phases: list[Phase] = []
+    for index, row in enumerate(rows):
+        last = index == len(rows) - 1
         try:
-            phases[number] = _phase(row, last)
-            problem = order_problem(phases, number, last=last) or fit_problem(number, phases[number], episodes)
+            phase = _phase(row, last)
+            problem = order_problem(phases, phase, last=last) or fit_problem(index + 1, phase, episodes)
         except V3Error as error:
             problem = str(error)
             # Its end counts for those after it.
-            phases[number] = Phase.model_construct(name=row.name, until=None if last else end_of(row))
+            phase = Phase.model_construct(name=row.name, until=None if last else end_of(row))
+        phases.append(phase)
         if problem:
-            problems[number - 1] = problem
+            problems[index] = problem
     if problems or not phases:
         return Checked(None, problems)
     try:
         with explained("Curriculum"):
             curriculum = Curriculum(
-                name=name, description=description, episodes=episodes, policy=policy, phases=tuple(phases.values())
+                name=name, description=description, episodes=episodes, policy=policy, phases=tuple(phases)
             )
     except V3Error as error:
         return Checked(None, {len(rows) - 1: str(error)})

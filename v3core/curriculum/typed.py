@@ -41,11 +41,7 @@ def format_end(until: Until | None) -> str:
 
 
 def parse_end(text: str) -> Until | None:
-    """Parse the typed end of a phase; None for an empty text.
-
-    Raises:
-        V3Error: if it cannot be read, or ends the phase where none can end.
-    """
+    """The end of a phase as typed, None for an empty text; raises a V3Error for one that is none."""
     text = text.strip()
     if not text:
         return None
@@ -102,11 +98,7 @@ def describe_architecture(policy: Architecture) -> str:
 
 
 def parse_value(text: str, knob: str) -> Value | None:
-    """Parse the typed value of a knob.
-
-    Raises:
-        V3Error: if it cannot be read, or is out of the knob's range.
-    """
+    """The value of a knob as typed, None for an empty text; raises a V3Error for one that is not allowed."""
     if not (text := text.strip()):
         return None
     try:

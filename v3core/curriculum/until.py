@@ -78,9 +78,5 @@ class Until(Frozen):
 
     @model_serializer(mode="wrap")
     def _only_what_was_said(self, handler: Any) -> dict[str, Any]:
-        kept: dict[str, Any] = {name: value for name, value in handler(self).items() if value is not None}
-        if self.metric is None or self.window == LONGEST_WINDOW:
-            kept.pop("window", None)
-        if not self.min_episodes:
-            kept.pop("min_episodes", None)
-        return kept
+        defaults = {name: field.default for name, field in type(self).model_fields.items()}
+        return {name: value for name, value in handler(self).items() if value != defaults[name]}

@@ -3,7 +3,7 @@
 import functools
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 
 import click
@@ -49,14 +49,9 @@ def echo_json(content: object) -> None:
     echo(json.dumps(content, indent=2))
 
 
-@contextmanager
-def opened() -> Iterator[Database]:
-    """The database."""
-    database = open_database()
-    try:
-        yield database
-    finally:
-        database.close()
+def opened() -> closing[Database]:
+    """The database, closed at the end of the block."""
+    return closing(open_database())
 
 
 @contextmanager

@@ -8,11 +8,9 @@ from v3core.jobs.lifecycle import ENDED
 from v3core.store.runs import list_runs
 from v3core.ui import news, shell, ticks
 from v3core.ui.demo_guide import after_the_demo, invitation
-from v3core.ui.experiments import active_experiments
 from v3core.ui.run_files import archive_import
-from v3core.ui.run_list import run_list
+from v3core.ui.run_list import active_experiments, run_list, slots_menu, slots_text
 from v3core.ui.run_picker import compare_link
-from v3core.ui.run_queue import slots_menu, slots_text
 from v3core.ui.status import counted
 from v3core.ui.text import about, plain
 
@@ -35,7 +33,7 @@ def empty() -> None:
 
 
 @ticks.ticking(1, news.of_anything(database))
-@shell.show_errors
+@shell.show_errors()
 def overview() -> None:
     """All runs, as they are now."""
     shell.reconcile(database)

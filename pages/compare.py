@@ -21,7 +21,8 @@ from v3core.ui.text import md
 database = shell.page("Compare")
 shell.reconcile(database)
 st.title("Compare", anchor=False)
-runs = shell.or_stop(pick_runs)(database)
+with shell.or_stop():
+    runs = pick_runs(database)
 
 
 def readable(runs: list[RunRow]) -> list[RunRow]:
@@ -42,13 +43,15 @@ def readable(runs: list[RunRow]) -> list[RunRow]:
     return found
 
 
-runs = shell.or_stop(readable)(runs)
+with shell.or_stop():
+    runs = readable(runs)
+    compared = [load_series(database, run) for run in runs]
 if not runs:
     st.stop()
 
 metric = st.selectbox(
     "Metric",
-    metrics_of([shell.or_stop(load_series)(database, run) for run in runs]),
+    metrics_of(compared),
     format_func=lambda name: COMPARED[name].label,
     key="metric",
     bind="query-params",
@@ -61,7 +64,7 @@ ZOOM = "compare"
 
 
 @ticks.ticking(2, *(news.of_run(database, run.id) for run in runs))
-@shell.show_errors
+@shell.show_errors()
 def comparison(run_ids: list[str]) -> None:
     """The overlay and the table, of what is recorded now."""
     shell.reconcile(database)

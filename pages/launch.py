@@ -11,23 +11,17 @@ from v3core.curriculum import Curriculum
 from v3core.curriculum.typed import describe_architecture
 from v3core.errors import V3Error
 from v3core.jobs import launcher
-from v3core.jobs.sweep import parse_seeds
+from v3core.jobs.control import COMMANDS
+from v3core.jobs.sweep import expand, experiment_name, parse_seeds
 from v3core.store.runs import list_runs
 from v3core.ui import shell
 from v3core.ui.curriculum_editor import curriculum_editor
 from v3core.ui.environment_choice import pick_environment, run_problem
 from v3core.ui.launch_again import MOST_TYPED_NAME, draft_from_address
 from v3core.ui.live_chart import live_chart
-from v3core.ui.preset_picker import FROM_A_FILE, chosen_curriculum, pick_preset
+from v3core.ui.preset_picker import FROM_A_FILE, chosen_curriculum, compare_with, pick_preset
 from v3core.ui.recipe_editor import recipe_editor
-from v3core.ui.run_queue import PRIORITY_HELP
 from v3core.ui.start_bar import start_bar
-from v3core.ui.sweep_editor import (
-    checked_configs,
-    compare_with,
-    describe_sweep,
-    name_experiment,
-)
 from v3core.ui.text import md, plain
 
 database = shell.page("Launch")
@@ -119,7 +113,7 @@ with st.container(border=True):
         launcher.MOST_PRIORITY,
         draft.run.priority if draft else 0,
         key="priority",
-        help=PRIORITY_HELP,
+        help=plain(COMMANDS["priority"].meaning),
     )
 
     try:
@@ -130,13 +124,14 @@ with st.container(border=True):
 
 configs: list[RunConfig] = []
 if not problems:
-    configs, wrong_runs, wrong_name = checked_configs(
-        curricula, seeds, name=name, env=setup, episodes=episodes, recipe=recipe
-    )
-    for wrong_here, place in ((wrong_runs, beside_phases), (wrong_name, left)):
-        if wrong_here:
-            problems.append(wrong_here)
-            place.error(plain(wrong_here))
+    place = beside_phases
+    try:
+        expand(curricula, seeds[:1], name="", env=setup, episodes=episodes, recipe=recipe)
+        place = left  # whatever is still wrong is the name
+        configs = expand(curricula, seeds, name=name, env=setup, episodes=episodes, recipe=recipe)
+    except V3Error as error:
+        problems.append(str(error))
+        place.error(plain(error))
     for sentence in dict.fromkeys(sentence for config in configs for sentence in unused_base_values(config)):
         beside_phases.warning(plain(sentence))
 TOKEN, LAUNCHED = "launch-token", "launched"
@@ -144,8 +139,10 @@ TOKEN, LAUNCHED = "launch-token", "launched"
 
 def launch() -> None:
     """Queue one run per curriculum and seed, and show the first; with the same token again, show the same."""
-    taken = {run.experiment for run in list_runs(database) if run.experiment}
-    group = name_experiment(experiment, setup, curricula, seeds, taken)
+    group = experiment.strip() or None
+    if group is None and len(configs) > 1:
+        taken = {run.experiment for run in list_runs(database) if run.experiment}
+        group = experiment_name(str(setup), [curriculum.name for curriculum in curricula], seeds, taken)
     token = st.session_state.setdefault(TOKEN, str(uuid4()))
     try:
         run_ids = launcher.enqueue(database, configs, experiment=group, priority=int(priority or 0), token=token)
@@ -156,7 +153,7 @@ def launch() -> None:
     st.switch_page("pages/live.py", query_params={"run": run_ids[0]})
 
 
-clicked = start_bar(database, configs, problems, describe_sweep(len(curricula), len(seeds)), launch)
+clicked = start_bar(database, configs, problems, launch)
 if not clicked and st.session_state.pop(LAUNCHED, False):
     # Renewed only when the page is shown again without a click: a double click comes with the token of the first.
     st.session_state.pop(TOKEN, None)

@@ -10,12 +10,10 @@ from v3core.store.run_row import RunRow
 from v3core.ui import news, shell, ticks
 from v3core.ui.boundary_editor import boundary_editor
 from v3core.ui.demo_guide import what_to_look_for
-from v3core.ui.notes import notes_editor
-from v3core.ui.run_actions import train_longer
+from v3core.ui.run_actions import notes_editor, train_longer
 from v3core.ui.run_charts import run_charts
-from v3core.ui.run_checkpoints import run_checkpoints
 from v3core.ui.run_data import load_series, visible_range
-from v3core.ui.run_files import run_exports
+from v3core.ui.run_files import run_checkpoints, run_exports
 from v3core.ui.run_header import rollback_warning, run_header
 from v3core.ui.run_history import command_panel, run_history
 from v3core.ui.run_picker import pick_run
@@ -28,9 +26,10 @@ database = shell.page("Live")
 shell.reconcile(database)
 st.title("Live", anchor=False)
 head = st.container(horizontal=True, vertical_alignment="center")
-run = shell.or_stop(pick_run)(database, head)
-with head:
-    shell.show_errors(notes_editor)(database, run)
+with shell.or_stop():
+    run = pick_run(database, head)
+with head, shell.show_errors():
+    notes_editor(database, run)
 
 if run.status == Status.UNREADABLE:
     run_header(database, run, [])
@@ -41,7 +40,7 @@ UNFINISHED = ACTIVE | {Status.QUEUED}
 
 # The end of another run counts too: the demo's next step waits for both of its runs.
 @ticks.ticking(1, news.of_run(database, run.id), news.of_ends(database))
-@shell.show_errors
+@shell.show_errors()
 def live(run_id: str, was_unfinished: bool) -> None:
     """Everything of the run that changes while it trains."""
     shell.reconcile(database)
@@ -74,15 +73,15 @@ def nothing_yet(run: RunRow) -> None:
 
 
 live(run.id, run.status in UNFINISHED)
-shell.show_errors(train_longer)(database, run)
-shell.show_errors(boundary_editor)(database, run)
-shell.show_errors(run_exports)(database, run)
-shell.show_errors(run_checkpoints)(database, run)
-shell.show_errors(run_parameters)(run)
+for part in (train_longer, boundary_editor, run_exports, run_checkpoints):
+    with shell.show_errors():
+        part(database, run)
+with shell.show_errors():
+    run_parameters(run)
 
 
 @ticks.ticking(1, news.of_run(database, run.id))
-@shell.show_errors
+@shell.show_errors()
 def record(run_id: str) -> None:
     """What was asked of the run, and what happened to it."""
     with st.container(border=True, key="commands"):

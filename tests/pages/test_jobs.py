@@ -15,9 +15,9 @@ from v3core.store import commands
 from v3core.store.run_ends import EndRow
 from v3core.store.runs import get_run, list_runs, update_run
 from v3core.ui import notices, run_actions
-from v3core.ui.moments import age, latency
-from v3core.ui.run_queue import queue_places
-from v3core.ui.toasts import end_sentence
+from v3core.ui.notices import end_sentence
+from v3core.ui.run_list import queue_places
+from v3core.ui.status import age, latency
 
 NOW = datetime.now(UTC)
 

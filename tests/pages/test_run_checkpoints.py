@@ -13,7 +13,7 @@ from v3core.jobs.evaluating import BackgroundEvaluation, Played
 from v3core.jobs.lifecycle import Status
 from v3core.store.opening import open_database
 from v3core.store.runs import get_run, list_runs, update_run
-from v3core.ui.run_checkpoints import describe, policy_snippet
+from v3core.ui.run_files import describe_played, policy_snippet
 from v3core.ui.run_settings import NO_VERSION
 
 
@@ -73,7 +73,7 @@ def test_an_evaluation_is_played_in_a_process_of_its_own(trained):
     wait_for(evaluation.is_over, 120)
     played = evaluation.result()
     assert len(played.returns) == 3
-    assert describe(played).startswith("3 episodes: mean return ")
+    assert describe_played(played).startswith("3 episodes: mean return ")
     assert played.lengths == tuple(int(value) for value in played.returns)  # CartPole gives 1 a step
     missing = BackgroundEvaluation(database, get_run(database, run_id), 7, 3)
     wait_for(missing.is_over, 120)
@@ -83,10 +83,10 @@ def test_an_evaluation_is_played_in_a_process_of_its_own(trained):
 
 
 def test_an_evaluation_is_one_sentence():
-    assert describe(Played((1.0, 3.0), (1, 3), (1.0, 0.0))) == (
+    assert describe_played(Played((1.0, 3.0), (1, 3), (1.0, 0.0))) == (
         "2 episodes: mean return 2.000, standard deviation 1.414, from 1.000 to 3.000, 1 of 2 solved."
     )
-    assert describe(Played((5.0,), (5,), ())) == "1 episode: mean return 5.000, from 5.000 to 5.000."
+    assert describe_played(Played((5.0,), (5,), ())) == "1 episode: mean return 5.000, from 5.000 to 5.000."
 
 
 def test_every_setting_of_a_run_is_shown_with_what_differs_from_the_recipe(open_page, database):

@@ -9,9 +9,8 @@ from tests.pages.recorded import add_recorded_run
 from v3core.jobs.lifecycle import Status
 from v3core.store.opening import open_database
 from v3core.store.runs import get_run, list_runs
-from v3core.ui.moments import age
-from v3core.ui.run_list import facts_beside_the_name, in_order
-from v3core.ui.run_queue import queue_places
+from v3core.ui.run_list import facts_beside_the_name, in_order, queue_places
+from v3core.ui.status import age
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from v3core.ui import news, ticks
-from v3core.ui.moments import age, latency
+from v3core.ui.status import age, latency
 
 
 class Clock:

@@ -1,6 +1,7 @@
 """An editable table of phases, with errors next to the row that is wrong."""
 
-from dataclasses import replace
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import Any
 
 import streamlit as st
@@ -22,29 +23,43 @@ _HOW_TO_WRITE = (
 )
 
 
+@dataclass(frozen=True)
+class _Table:
+    """The rows of one browser tab, before they are edited."""
+
+    key: tuple[str, bool]
+    """The source, and whether it is scaled."""
+    episodes: int
+    generation: int
+    """Part of the keys of its fields, so that new rows get new fields."""
+    rows: list[PhaseRow]
+    filled: list[PhaseRow]
+    """The rows as they came from the source."""
+
+
 def curriculum_editor(source: Curriculum, *, source_key: str, episodes: int, scale: bool) -> Checked:
     """Show `source` as rows to edit and return what the rows spell now.
 
     Args:
-        source: what the rows are filled from when `source_key` changes.
-        source_key: names the source; the rows are filled again when it changes.
-        episodes: length of the run; with `scale`, boundaries follow it in proportion.
-        scale: whether boundaries follow the run's length.
+        source: what the rows are filled from when `source_key`, its name, changes.
+        source_key: see above.
+        episodes: length of the run.
+        scale: whether boundaries follow that length in proportion.
     """
     rows = _rows(source, source_key, episodes, scale)
     st.caption(_HOW_TO_WRITE)
     further = further_in_use(rows)
     if st.toggle("More settings", key="more-knobs", help="Show all settings of a phase."):
         further = FURTHER
-    edited = [_show_row(index, row, rows, further) for index, row in enumerate(rows)]
+    shown = [_show_row(index, row, len(rows), further) for index, row in enumerate(rows)]
+    edited = [row for row, _ in shown]
     checked = from_rows(
         edited, name=source.name, episodes=episodes, description=source.description, policy=source.policy
     )
-    for index, slot in enumerate(_slots()):
-        if index in checked.problems:
-            slot.markdown(md(":red[:material/error: {}]", checked.problems[index]))
+    for index, problem in checked.problems.items():
+        shown[index][1].markdown(md(":red[:material/error: {}]", problem))
     st.button("Add a phase", icon=":material/add:", key="add-phase", on_click=_add_phase, args=(edited, episodes))
-    if checked.curriculum is not None and edited != st.session_state[_STATE]["filled"]:
+    if checked.curriculum is not None and edited != _table().filled:
         return replace(checked, curriculum=renamed(checked.curriculum))
     return checked
 
@@ -52,29 +67,23 @@ def curriculum_editor(source: Curriculum, *, source_key: str, episodes: int, sca
 def _rows(source: Curriculum, source_key: str, episodes: int, scale: bool) -> list[PhaseRow]:
     """The rows to show; filled again when the source, or the length that it is scaled to, has changed."""
     key = (source_key, scale)
-    state = st.session_state.get(_STATE)
-    if state is None or state["key"] != key:
+    table: _Table | None = st.session_state.get(_STATE)
+    if table is None or table.key != key:
         _fill(_fitted(source, episodes, scale), key, episodes)
-    elif scale and state["episodes"] != episodes:
+    elif scale and table.episodes != episodes:
         current = _current_rows()
-        if current == state["filled"]:
+        if current == table.filled:
             _fill(_fitted(source, episodes, scale), key, episodes)
         else:
-            factor = episodes / state["episodes"]
-            moved = [_moved(row, factor) for row in current]
-            _fill(moved, key, episodes, filled=state["filled"])
-    rows: list[PhaseRow] = _current_rows()
-    return rows
+            moved = [_moved(row, episodes / table.episodes) for row in current]
+            _fill(moved, key, episodes, filled=table.filled)
+    return _current_rows()
 
 
 def _fitted(source: Curriculum, episodes: int, scale: bool) -> list[PhaseRow]:
-    if not scale:
-        return to_rows(source)
-    try:
-        return to_rows(scaled(source, episodes))
-    except V3Error:
-        # The run is too short: the rows show what is wrong with each boundary.
-        return to_rows(source)
+    with suppress(V3Error):  # the run is too short: the rows show what is wrong with each boundary
+        return to_rows(scaled(source, episodes) if scale else source)
+    return to_rows(source)
 
 
 def _moved(row: PhaseRow, factor: float) -> PhaseRow:
@@ -86,46 +95,34 @@ def _moved(row: PhaseRow, factor: float) -> PhaseRow:
 
 
 def _fill(rows: list[PhaseRow], key: tuple[str, bool], episodes: int, filled: list[PhaseRow] | None = None) -> None:
-    generation = st.session_state[_STATE]["generation"] + 1 if _STATE in st.session_state else 0
-    st.session_state[_STATE] = {
-        "key": key,
-        "episodes": episodes,
-        "generation": generation,
-        "rows": rows,
-        "filled": rows if filled is None else filled,
-        "slots": [],
-    }
+    generation = _table().generation + 1 if _STATE in st.session_state else 0
+    st.session_state[_STATE] = _Table(key, episodes, generation, rows, rows if filled is None else filled)
+
+
+def _table() -> _Table:
+    table: _Table = st.session_state[_STATE]
+    return table
 
 
 def _current_rows() -> list[PhaseRow]:
     """The rows as last edited: what the widgets hold, or the filled ones where no widget has been shown yet."""
-    state = st.session_state[_STATE]
-    rows: list[PhaseRow] = state["rows"]
-    return [_read_row(index, row) for index, row in enumerate(rows)]
+    rows = []
+    for index, row in enumerate(_table().rows):
+        keys = {field: _key(index, field) for field in (*COMMON, *FURTHER)}
+        held = {field: st.session_state[key] for field, key in keys.items() if key in st.session_state}
+        rows.append(replace(row, **held))
+    return rows
 
 
 def _key(index: int, field: str) -> str:
-    return f"phase-{st.session_state[_STATE]['generation']}-{index}-{field}"
+    return f"phase-{_table().generation}-{index}-{field}"
 
 
-def _read_row(index: int, row: PhaseRow) -> PhaseRow:
-    held: dict[str, Any] = {
-        field: st.session_state[_key(index, field)]
-        for field in (*COMMON, *FURTHER)
-        if _key(index, field) in st.session_state
-    }
-    return replace(row, **held)
-
-
-def _slots() -> list[st.delta_generator.DeltaGenerator]:
-    slots: list[st.delta_generator.DeltaGenerator] = st.session_state[_STATE]["slots"]
-    return slots
-
-
-def _show_row(index: int, row: PhaseRow, rows: list[PhaseRow], further: tuple[str, ...]) -> PhaseRow:
-    last = index == len(rows) - 1
-    if index == 0:
-        _slots().clear()
+def _show_row(
+    index: int, row: PhaseRow, count: int, further: tuple[str, ...]
+) -> tuple[PhaseRow, st.delta_generator.DeltaGenerator]:
+    """One of `count` rows; returns it as edited, and the place of its error."""
+    last = index == count - 1
     with st.container(border=True, key=f"phase-row-{index + 1}"):
         with st.grid("auto", min_column_width=_FIELD_MIN_WIDTH, vertical_alignment="bottom"):
             name = st.text_input(md("Phase {}", index + 1), row.name, key=_key(index, "name"), max_chars=40) or ""
@@ -134,20 +131,18 @@ def _show_row(index: int, row: PhaseRow, rows: list[PhaseRow], further: tuple[st
                 until = ""
             else:
                 until = st.text_input("Ends", row.until, key=_key(index, "until"), help=HOW_TO_WRITE_AN_END) or ""
-            typed: dict[str, Any] = {"name": name, "until": until}
-            for field in (*COMMON[2:], *further):
-                typed[field] = _field(index, row, field)
+            typed: dict[str, Any] = {field: _field(index, row, field) for field in (*COMMON[2:], *further)}
+            typed |= {"name": name, "until": until}
             st.button(
                 md("Remove phase {}", index + 1),
                 icon=":material/close:",
                 key=_key(index, "remove"),
-                disabled=len(rows) == 1,
+                disabled=count == 1,
                 type="tertiary",
                 on_click=_remove_phase,
                 args=(index,),
             )
-        _slots().append(st.empty())
-    return replace(row, **typed)
+        return replace(row, **typed), st.empty()
 
 
 def _unset(index: int, field: str) -> str:
@@ -175,8 +170,8 @@ def _field(index: int, row: PhaseRow, field: str) -> str | None:
 
 
 def _replace_rows(rows: list[PhaseRow]) -> None:
-    state = st.session_state[_STATE]
-    _fill(rows, state["key"], state["episodes"], filled=state["filled"])
+    table = _table()
+    _fill(rows, table.key, table.episodes, filled=table.filled)
 
 
 def _add_phase(rows: list[PhaseRow], episodes: int) -> None:

@@ -11,9 +11,8 @@ from v3core.jobs.lifecycle import ENDED, Status
 from v3core.store.database import Database
 from v3core.store.run_row import RunRow
 from v3core.store.runs import list_runs
-from v3core.ui.address import show_here
 from v3core.ui.run_data import load_series
-from v3core.ui.run_picker import compare_link
+from v3core.ui.run_picker import compare_link, show_here
 from v3core.ui.text import Markdown, plain
 
 _LOOK_FOR = {

@@ -1,13 +1,12 @@
 """Choosing an environment: from a list, or by typing an id; part of an id leads to suggestions."""
 
-import json
 from collections.abc import Sequence
 
 import streamlit as st
 
 from v3core.config import chosen_environment, recipe_for
-from v3core.curriculum import Curriculum, dump, parse, setups_of
-from v3core.environment_setup import EnvironmentSetup, format_args, parse_args, parse_wrapper, setup_of, split
+from v3core.curriculum import Curriculum, dump, setups_of
+from v3core.environment_setup import EnvironmentSetup, format_args, parse_args, parse_wrapper, split
 from v3core.environments import known_environments, matching_environments
 from v3core.environments.apart import check_launch
 from v3core.environments.examine import Report
@@ -15,7 +14,7 @@ from v3core.errors import V3Error
 from v3core.ui.text import md, plain
 
 DEFAULT_ENV = "CartPole-v1"
-MOST_CHOICES = 8
+MAX_CHOICES = 8
 _KEY = "env"
 _HELP = (
     "Choose one, or type any id that is registered with Gymnasium. Environments of the form `module:Env-v0` import "
@@ -35,11 +34,7 @@ CALL_SECONDS = 30.0
 
 
 def pick_environment(before: EnvironmentSetup | None = None) -> tuple[EnvironmentSetup, str | None]:
-    """The environment and, if it cannot be trained, the reason: one sentence, which is also shown next to the field.
-
-    Args:
-        before: selected when the page opens, with its arguments and wrappers; CartPole by default.
-    """
+    """The environment, at first `before` or CartPole, and the reason if it cannot be trained, which is also shown."""
     default = before.env_id if before is not None else DEFAULT_ENV
     known = known_environments()
     options = known if default in known else [*known, default]
@@ -60,7 +55,7 @@ def pick_environment(before: EnvironmentSetup | None = None) -> tuple[Environmen
     setup, wrong = _fields(usual)
     if wrong:
         return setup, wrong
-    found = _look_at(_key(setup), None) if chosen else Report("", "Choose an environment.")
+    found = _look_at(setup, None) if chosen else Report("", "Choose an environment.")
     if found.fault:
         st.error(plain(found.fault), icon=":material/error:")
     else:
@@ -76,10 +71,10 @@ def _ask(typed: str, matches: Sequence[str]) -> str:
     with st.container(border=True, key="which-environment"):
         st.markdown(md("**{}**", question))
         with st.container(horizontal=True, gap="xsmall"):
-            for match in matches[:MOST_CHOICES]:
+            for match in matches[:MAX_CHOICES]:
                 st.button(plain(match), key=f"meant:{match}", on_click=_choose, args=(match,))
-        if len(matches) > MOST_CHOICES:
-            more = len(matches) - MOST_CHOICES
+        if len(matches) > MAX_CHOICES:
+            more = len(matches) - MAX_CHOICES
             st.caption(md("And {} more: type more of the name, or choose from the list.", more))
     return f"{question} Choose one."
 
@@ -89,15 +84,7 @@ def _choose(env: str) -> None:
 
 
 def _fields(usual: EnvironmentSetup) -> tuple[EnvironmentSetup, str | None]:
-    """The environment with the arguments and wrappers that were typed.
-
-    Args:
-        usual: what the fields begin with.
-
-    Returns:
-        The environment, with the usual value for a field that cannot be parsed, and the error, which is also shown next
-        to the field.
-    """
+    """`usual` with the arguments and wrappers that were typed; unchanged, and the error, if they cannot be parsed."""
     key = f"{usual.env_id}:{format_args(usual.args)}:{usual.wrappers}"
     with st.expander("Arguments and wrappers", icon=":material/tune:", expanded=bool(usual.args or usual.wrappers)):
         args = st.text_input(
@@ -116,23 +103,20 @@ def _fields(usual: EnvironmentSetup) -> tuple[EnvironmentSetup, str | None]:
             return usual, str(problem)
 
 
-def run_problem(env: EnvironmentSetup | str, curriculum: Curriculum) -> str | None:
+def run_problem(setup: EnvironmentSetup, curriculum: Curriculum) -> str | None:
     """Why one policy cannot be trained on all environments of a run, as one sentence; None if it can."""
-    setup = setup_of(env)
-    return _look_at(_key(setup), dump(curriculum)).fault if setups_of(setup, curriculum) != [setup] else None
+    return _look_at(setup, curriculum).fault if setups_of(setup, curriculum) != [setup] else None
 
 
-def _key(setup: EnvironmentSetup) -> str:
-    return json.dumps([setup.env_id.strip(), dict(setup.args), setup.wrappers])
-
-
-@st.cache_data(max_entries=256, ttl=600, show_spinner="Inspecting the environment …")
-def _look_at(key: str, curriculum: str | None) -> Report:
+@st.cache_data(
+    max_entries=256,
+    ttl=600,
+    show_spinner="Inspecting the environment …",
+    hash_funcs={EnvironmentSetup: repr, Curriculum: dump},
+)
+def _look_at(setup: EnvironmentSetup, curriculum: Curriculum | None) -> Report:
     """Its error, warnings and description; checked again now and then."""
-    env_id, args, wrappers = json.loads(key)
     try:
-        setup = EnvironmentSetup(env_id, args, tuple(wrappers))
-        curricula = [] if curriculum is None else [parse(curriculum)]
-        return check_launch(setup, curricula, allow_import=False, seconds=CALL_SECONDS)
+        return check_launch(setup, [curriculum] if curriculum else [], allow_import=False, seconds=CALL_SECONDS)
     except V3Error as error:
-        return Report(env_id, str(error))
+        return Report(setup.env_id, str(error))

@@ -44,12 +44,10 @@ class KnownHosts:
     """ASGI middleware: requests for a host outside `server.allowedHosts` are answered with a page that says so."""
 
     def __init__(self, app: ASGIApp) -> None:
-        """Stand before `app`."""
         self._app = app
-        self._told: set[str] = set()
+        self._logged: set[str] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, or refuse it."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -60,8 +58,12 @@ class KnownHosts:
             if origin is None or origin.netloc == host or _is_allowed(origin):
                 await self._app(scope, receive, send)
                 return
-            sentence = _proxy_sentence(origin.netloc, host or "")
-            self._tell(origin.netloc, sentence)
+            sentence = (
+                f"This page was opened at {origin.netloc}, but the proxy forwards the host name {host or ''} to "
+                "V3 Lab, which therefore rejects the connection. Configure the proxy to forward the original Host "
+                "header (nginx: proxy_set_header Host $http_host; Apache: ProxyPreserveHost On); see docs/serving.md."
+            )
+            self._log(origin.netloc, sentence)
             lines = "\n".join(textwrap.wrap(sentence, _COLUMNS))
             await JSONResponse(lines, status_code=MISDIRECTED)(scope, receive, send)
             return
@@ -69,22 +71,20 @@ class KnownHosts:
             await self._app(scope, receive, send)
             return
         name = re.sub(r":\d*$", "", host or "") or "(none)"
-        self._tell(name, f"{_sentence(name)} Start it with: {_command(name)}")
-        page = _PAGE.format(sentence=html.escape(_sentence(name)), command=html.escape(_command(name)))
+        sentence = (
+            f"V3 Lab was requested under the host name {name!r}, which is not allowed. If it belongs to you, add it to "
+            "STREAMLIT_SERVER_ALLOWED_HOSTS (server.allowedHosts in .streamlit/config.toml) and restart V3 Lab."
+        )
+        command = f"STREAMLIT_SERVER_ALLOWED_HOSTS='localhost 127.0.0.1 {name}' {SERVE}"
+        self._log(name, f"{sentence} Start it with: {command}")
+        page = _PAGE.format(sentence=html.escape(sentence), command=html.escape(command))
         await HTMLResponse(page, status_code=403)(scope, receive, send)
 
-    def _tell(self, name: str, sentence: str) -> None:
+    def _log(self, name: str, sentence: str) -> None:
         """In the server's log, once for each name."""
-        if name not in self._told and len(self._told) < 100:
-            self._told.add(name)
+        if name not in self._logged and len(self._logged) < 100:
+            self._logged.add(name)
             logger.warning("%s", sentence)
-
-
-def _sentence(name: str) -> str:
-    return (
-        f"V3 Lab was requested under the host name {name!r}, which is not allowed. If it belongs to you, add it to "
-        "STREAMLIT_SERVER_ALLOWED_HOSTS (server.allowedHosts in .streamlit/config.toml) and restart V3 Lab."
-    )
 
 
 def _origin(referer: str | None) -> SplitResult | None:
@@ -101,15 +101,3 @@ def _is_allowed(origin: SplitResult) -> bool:
     names = {"localhost", "0.0.0.0", ADDRESS, config.get_option("server.address"), net_util.get_internal_ip()}
     names.update(urlsplit(allowed).hostname for allowed in allowlisted_origins())
     return not config.get_option("server.enableCORS") or origin.hostname in names
-
-
-def _proxy_sentence(page: str, host: str) -> str:
-    return (
-        f"This page was opened at {page}, but the proxy forwards the host name {host} to V3 Lab, which therefore "
-        "rejects the connection. Configure the proxy to forward the original Host header (nginx: proxy_set_header "
-        "Host $http_host; Apache: ProxyPreserveHost On); see docs/serving.md."
-    )
-
-
-def _command(name: str) -> str:
-    return f"STREAMLIT_SERVER_ALLOWED_HOSTS='localhost 127.0.0.1 {name}' {SERVE}"

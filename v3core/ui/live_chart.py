@@ -37,22 +37,19 @@ _component = st.components.v2.component("v3_live_chart", html=_HTML, css=_CSS, j
 
 @dataclass(frozen=True)
 class BoundaryMove:
-    """A boundary that was dragged, or moved with the arrow keys."""
+    """A boundary that was dragged, or moved with the arrow keys: phase `index`, from 0, is to end at `episode`."""
 
     index: int
-    """Which boundary: 0 ends the first phase."""
     episode: int
-    """The new position, in completed episodes."""
 
 
 @dataclass(frozen=True)
 class VisibleRange:
-    """The part of the episode axis that is zoomed to."""
+    """The part of the episode axis that is zoomed to, and its width on the screen."""
 
     first: int
     last: int
     pixels: int
-    """Its width on the screen."""
 
 
 def live_chart(
@@ -67,7 +64,7 @@ def live_chart(
     on_range: Callable[[VisibleRange | None], None] | None = None,
     visible: VisibleRange | None = None,
 ) -> BoundaryMove | None:
-    """Draw a figure and keep its node through reruns.
+    """Draw a figure and keep its node through reruns; returns the move of a boundary that caused this one, or None.
 
     Args:
         figure: from `v3core.charts`. `layout.uirevision` names what it shows: zoom and legend clicks live as long as
@@ -75,16 +72,11 @@ def live_chart(
         key: identifies the chart on its page; should hold the run's id.
         height: pixels; by default the figure's own, or 300.
         editable: give the boundaries of `layout.meta` handles that can be dragged.
-        on_boundary: called with a move before the script reruns, as Streamlit callbacks are: what it stores decides
-            where this rerun draws the handle. Without `wanted` it returns to where the figure has the boundary.
+        on_boundary: called with a move before the script reruns.
         wanted: boundary index to the episode asked for but not yet in the figure: where its handle is drawn.
         zoom_group: charts of the same group share their zoom along the episode axis; by default a chart is alone.
-        on_range: called before the script reruns when somebody has zoomed, with None for the whole axis. Without it
-            zooming asks for nothing.
+        on_range: called before the script reruns when somebody has zoomed, with None for the whole axis.
         visible: what the group is zoomed to when its first chart appears.
-
-    Returns:
-        The move that caused this rerun, or None.
     """
     moves_key = f"{key}:moves"
 

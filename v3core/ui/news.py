@@ -31,6 +31,13 @@ class Topic:
     in_database: bool = True
     """Whether it changes only with commits."""
 
+    def value(self, token: Hashable) -> Hashable:
+        """The current value; `token` is that of the newest commit. One that cannot be read differs from every other."""
+        try:
+            return token if self.read is None else self.read()
+        except Exception:  # pages encounter the same error when they draw, and show it
+            return object()
+
 
 def of_anything(database: Database) -> Topic:
     """The whole database."""
@@ -63,9 +70,9 @@ def of_log(database: Database, run_id: str) -> Topic:
 def value(topic: Topic) -> Hashable:
     """The value of a topic, at most half a second old; the first call reads it."""
     with _lock:
-        watcher = _watchers.get(topic.database)
-        if watcher is None:
-            watcher = _watchers[topic.database] = _Watcher(topic.database)
+        if topic.database not in _watchers:
+            _watchers[topic.database] = _Watcher(topic.database)
+        watcher = _watchers[topic.database]
     return watcher.value(topic)
 
 
@@ -75,7 +82,6 @@ _watchers: "WeakKeyDictionary[Database, _Watcher]" = WeakKeyDictionary()
 
 @dataclass
 class _Known:
-    topic: Topic
     value: Hashable
     asked: float
 
@@ -101,7 +107,7 @@ class _Watcher:
                 known.asked = now
                 return known.value
             token = self._token
-        found = _Known(topic, token if topic.read is None else _read(topic), now)
+        found = _Known(topic.value(token), now)
         with self._lock:
             return self._known.setdefault(topic, found).value
 
@@ -120,22 +126,14 @@ class _Watcher:
     def _look(self) -> None:
         try:
             token = self._probe.look()
-        except Exception:  # pages encounter the same error when they draw, and show it
-            token = object()  # differs from every other
+        except Exception:
+            token = object()
         with self._lock:
             changed = token != self._token
             self._token = token
             due = [topic for topic in self._known if changed or not topic.in_database]
-        values = {topic: token if topic.read is None else _read(topic) for topic in due}
+        values = {topic: topic.value(token) for topic in due}
         with self._lock:
             for topic, new in values.items():
                 if topic in self._known:
                     self._known[topic].value = new
-
-
-def _read(topic: Topic) -> Hashable:
-    assert topic.read is not None
-    try:
-        return topic.read()
-    except Exception:
-        return object()

@@ -1,4 +1,4 @@
-"""Short notices, shown as toasts. No other module calls `st.toast`.
+"""Short notices, shown as toasts, among them of runs that have ended. No other module calls `st.toast`.
 
 Streamlit draws toasts and dialogs in one container outside the page, in the order of the script. A toast from a
 callback, or from a fragment that reruns, would take the first position there: it replaces an open dialog, and the
@@ -15,7 +15,13 @@ from streamlit.cursor import RunningCursor, get_container_cursor
 from streamlit.delta_generator_singletons import get_dg_singleton_instance
 from streamlit.proto.RootContainer_pb2 import RootContainer
 
-from v3core.ui.text import Markdown, md
+from v3core.errors import V3Error
+from v3core.jobs.lifecycle import NOTIFIED, Status
+from v3core.store.database import Database
+from v3core.store.run_ends import EndRow, newest_event, read_ends
+from v3core.ui import news, ticks
+from v3core.ui.status import counted
+from v3core.ui.text import Markdown, md, plain
 
 LONG_SECONDS = 10
 """How long an error notice stays."""
@@ -23,8 +29,17 @@ PLACES = 8
 """Maximum number of notices at once; another one replaces the oldest."""
 AGAIN_SECONDS = 4
 """A page that is drawn within this time after a notice sends it again; at most the shortest duration of a notice."""
+MAX_ENDS = 3
+"""Ends of runs at once that have a notice each."""
 _WAITING = "notices-waiting"
 _SHOWN = "notices-shown"
+_CURSOR = "ends-told-until"
+_REASON_CHARACTERS = 200
+_ICONS = {
+    Status.COMPLETED: ":material/check_circle:",
+    Status.FAILED: ":material/error:",
+    Status.LOST: ":material/link_off:",
+}
 
 
 @dataclass
@@ -79,3 +94,40 @@ def _show(place: int, notice: _Notice) -> None:
         st.toast(md("{}", notice.text), icon=notice.icon, duration=notice.seconds)
     finally:
         cursor._index = before
+
+
+def notify_of_ends(database: Database) -> None:
+    """Show a notice for each run that has ended since the last check, except those from before this session.
+
+    It draws nothing else and writes only its cursor, so that a tick does not disturb the rest of the page.
+    """
+    ticks.ticking(2, news.of_ends(database))(_notify_new)(database)
+
+
+def _notify_new(database: Database) -> None:
+    try:
+        if _CURSOR not in st.session_state:
+            st.session_state[_CURSOR] = newest_event(database)
+        ends = read_ends(database, st.session_state[_CURSOR], NOTIFIED)
+    except V3Error:
+        return  # the page itself shows the error; the next tick tries again
+    if not ends:
+        return
+    st.session_state[_CURSOR] = ends[-1].event
+    for end in ends[:MAX_ENDS]:
+        seconds = 5 if end.status == Status.COMPLETED else 15
+        notify(plain(end_sentence(end)), icon=_ICONS[Status(end.status)], seconds=seconds)
+    if len(ends) > MAX_ENDS:
+        notify(md("And {} more; see Runs for all of them.", len(ends) - MAX_ENDS), icon=":material/more_horiz:")
+    show_pending_notices()
+
+
+def end_sentence(end: EndRow) -> str:
+    """How a run ended, in one sentence that names it."""
+    after = counted(end.episode, "episode")
+    if end.status == Status.COMPLETED:
+        return f"{end.name} completed after {after}."
+    how = "has failed" if end.status == Status.FAILED else "was lost"
+    reason = end.reason or "See its log."
+    short = reason if len(reason) <= _REASON_CHARACTERS else f"{reason[:_REASON_CHARACTERS].rstrip()} …"
+    return f"{end.name} {how} after {after}: {short}"

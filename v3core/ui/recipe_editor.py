@@ -25,13 +25,12 @@ _EMPTY = {"policy.expert_width": "Same as width", "evaluation.every": "Only at t
 def recipe_editor(env: str, recipe: Recipe, chosen: Mapping[str, Scalar]) -> tuple[Recipe, list[str]]:
     """Show every setting that no phase sets; returns the recipe as changed, and its errors, one sentence each.
 
-    Args:
-        env: the environment; each has its own fields.
-        recipe: as its file has it.
-        chosen: path to the initial value of a field, if that is not the recipe's.
+    Each environment has its own fields. `chosen` has the initial values, by path, that are not the recipe's.
     """
     keys = {path: f"set:{path}:{env}" for path in SETTINGS}
-    changed = [path for path, setting in SETTINGS.items() if _is_changed(setting, keys[path], recipe, chosen)]
+    initial = {path: setting.show(chosen.get(path, setting.of(recipe))) for path, setting in SETTINGS.items()}
+    texts = {path: st.session_state.get(key, initial[path]) for path, key in keys.items()}
+    changed = [path for path, setting in SETTINGS.items() if _is_changed(setting, texts[path], recipe)]
     note = md(" · :orange[{} changed]", len(changed)) if changed else Markdown()
     values: dict[str, Scalar] = {}
     problems: list[str] = []
@@ -58,7 +57,7 @@ def recipe_editor(env: str, recipe: Recipe, chosen: Mapping[str, Scalar]) -> tup
             for path, setting in SETTINGS.items():
                 if setting.section == section:
                     with grid.cell():
-                        _field(setting, keys[path], recipe, chosen, values, problems)
+                        _field(setting, keys[path], recipe, initial[path], values, problems)
         try:
             recipe = overridden(recipe, values)
         except V3Error as error:
@@ -67,13 +66,8 @@ def recipe_editor(env: str, recipe: Recipe, chosen: Mapping[str, Scalar]) -> tup
     return recipe, problems
 
 
-def _begins_with(setting: Setting, recipe: Recipe, chosen: Mapping[str, Scalar]) -> str:
-    return setting.show(chosen.get(setting.path, setting.of(recipe)))
-
-
-def _is_changed(setting: Setting, key: str, recipe: Recipe, chosen: Mapping[str, Scalar]) -> bool:
-    """Whether the field differs from the recipe's value; `4.0e-1` is the same as 0.4."""
-    text = st.session_state.get(key, _begins_with(setting, recipe, chosen))
+def _is_changed(setting: Setting, text: str | None, recipe: Recipe) -> bool:
+    """Whether a text differs from the recipe's value; `4.0e-1` is the same as 0.4."""
     try:
         return setting.parse(text or "") != setting.of(recipe)
     except V3Error:
@@ -81,16 +75,10 @@ def _is_changed(setting: Setting, key: str, recipe: Recipe, chosen: Mapping[str,
 
 
 def _field(
-    setting: Setting,
-    key: str,
-    recipe: Recipe,
-    chosen: Mapping[str, Scalar],
-    values: dict[str, Scalar],
-    problems: list[str],
+    setting: Setting, key: str, recipe: Recipe, begins_with: str, values: dict[str, Scalar], problems: list[str]
 ) -> None:
     """One setting; adds its value to `values`, or its error to `problems` and below the field."""
     own = setting.show(setting.of(recipe))
-    begins_with = _begins_with(setting, recipe, chosen)
     help_text = md("{}  \nOn the command line: --set {}=…", setting.meaning, setting.path)
     if setting.choices:
         place = setting.choices.index(begins_with)
@@ -100,12 +88,10 @@ def _field(
         text = st.text_input(plain(setting.title), begins_with, key=key, placeholder=empty, help=help_text) or ""
     try:
         values[setting.path] = setting.parse(text)
-        is_changed = values[setting.path] != setting.of(recipe)
     except V3Error as error:
         problems.append(str(error))
         st.markdown(md(":small[:red[:material/error: {}]]", error))
-        is_changed = True
-    if is_changed:
+    if _is_changed(setting, text, recipe):
         st.button(
             md("Recipe: {}", own or _EMPTY.get(setting.path, "").lower()),
             icon=":material/undo:",

@@ -1,4 +1,4 @@
-"""Stop, pause, write a checkpoint, resume, delete: the same buttons everywhere. And training longer."""
+"""What can be done with a run: the same buttons everywhere, training longer, and its tags and notes."""
 
 import time
 from collections.abc import Collection
@@ -7,6 +7,7 @@ from contextlib import suppress
 import streamlit as st
 
 from v3core.config import MAX_EPISODES
+from v3core.errors import V3Error
 from v3core.jobs import control
 from v3core.jobs.control import COMMANDS, Command, trained_elsewhere
 from v3core.jobs.lifecycle import ACTIVE, ENDED, Status
@@ -16,7 +17,7 @@ from v3core.store.run_row import RunRow
 from v3core.store.runs import UnknownRunError
 from v3core.ui.clicks import ACTOR, ask_to_take_over, confirm, dialog, or_notice
 from v3core.ui.status import counted
-from v3core.ui.text import md, plain, unseen
+from v3core.ui.text import lines, md, plain, unseen
 
 MANY_EPISODES = 50_000
 """More take seconds to delete."""
@@ -45,7 +46,24 @@ def run_actions(
     """
     with st.container(horizontal=True, horizontal_alignment="right" if compact else "left", gap="xsmall"):
         for number, command in enumerate(_buttons(run, compact)):
-            _button(database, run, command, compact, key, number, checkpoint, asked)
+            kind, label = command.kind, command.title
+            problem = _problem(command, run, asked, checkpoint)
+            meaning = problem or (resume_sentence(run, checkpoint) if kind == "resume" else command.meaning)
+            asks_first = kind == "delete" or (kind == "resume" and trained_elsewhere(run) is not None)
+            clicked = st.button(
+                unseen("{} {}", label, run.name) if compact else plain(label),
+                icon=f":material/{command.icon}:",
+                type="tertiary" if compact else "secondary",
+                key=f"{kind}:{key}:{run.id}",
+                help=md("{}: {}", label, meaning) if compact else plain(meaning),
+                disabled=problem is not None,
+                on_click=None if asks_first else _do,
+                args=(database, run.id, kind, f"clicked:{key}:{run.id}:{number}"),
+            )
+            if clicked and kind == "delete":
+                _confirm_delete(database, run)
+            elif clicked and asks_first:
+                ask_to_take_over(database, run)
 
 
 def _buttons(run: RunRow, compact: bool) -> list[Command]:
@@ -61,39 +79,7 @@ def _buttons(run: RunRow, compact: bool) -> list[Command]:
     return [command for command in shown.values() if run.status in command.when]
 
 
-def _button(
-    database: Database,
-    run: RunRow,
-    command: Command,
-    compact: bool,
-    key: str,
-    number: int,
-    checkpoint: CheckpointRow | None,
-    asked: Collection[str],
-) -> None:
-    kind, label = command.kind, command.title
-    problem = _problem(command, run, asked, checkpoint)
-    meaning = problem or (resume_sentence(run, checkpoint) if kind == "resume" else command.meaning)
-    asks_first = kind == "delete" or (kind == "resume" and trained_elsewhere(run) is not None)
-    clicked = st.button(
-        unseen("{} {}", label, run.name) if compact else plain(label),
-        icon=f":material/{command.icon}:",
-        type="tertiary" if compact else "secondary",
-        key=f"{kind}:{key}:{run.id}",
-        help=md("{}: {}", label, meaning) if compact else plain(meaning),
-        disabled=problem is not None,
-        on_click=None if asks_first else _do,
-        args=None if asks_first else (database, run.id, kind, f"clicked:{key}:{run.id}:{number}"),
-    )
-    if clicked and kind == "delete":
-        _confirm_delete(database, run)
-    elif clicked and asks_first:
-        ask_to_take_over(database, run)
-
-
-def _problem(
-    command: Command, run: RunRow, asked: Collection[str] = (), checkpoint: CheckpointRow | None = None
-) -> str | None:
+def _problem(command: Command, run: RunRow, asked: Collection[str], checkpoint: CheckpointRow | None) -> str | None:
     """Why a button is closed; None if it is not."""
     if problem := command.refusal(run, asked):
         return problem
@@ -105,8 +91,7 @@ def _problem(
 def resume_hint(run: RunRow, checkpoint: CheckpointRow | None) -> str:
     """How an ended run can be continued, or why not."""
     sentence = resume_sentence(run, checkpoint)
-    problem = _problem(COMMANDS["resume"], run, checkpoint=checkpoint)
-    return problem or f"Resume {sentence[0].lower()}{sentence[1:]}"
+    return _problem(COMMANDS["resume"], run, (), checkpoint) or f"Resume {sentence[0].lower()}{sentence[1:]}"
 
 
 def resume_sentence(run: RunRow, checkpoint: CheckpointRow | None) -> str:
@@ -125,23 +110,18 @@ def _do(database: Database, run_id: str, kind: str, place: str) -> None:
     st.session_state[place] = now
     if before is not None and now - before < DOUBLE_CLICK_SECONDS:
         return
-    if kind == "stop":
-        control.stop(database, run_id, ACTOR)
-    elif kind == "resume":
+    if kind == "resume":
         control.resume(database, run_id, ACTOR)
+    elif kind == "stop":
+        control.stop(database, run_id, ACTOR)
     else:
         control.ask(database, run_id, ACTOR, kind=kind)
 
 
 @dialog("Delete this run?", icon=":material/delete:")
 def _confirm_delete(database: Database, run: RunRow) -> None:
-    st.markdown(
-        md(
-            "**{}** with its {}, checkpoints and log. This cannot be undone.",
-            run.name,
-            counted(run.episode, "episode"),
-        )
-    )
+    episodes = counted(run.episode, "episode")
+    st.markdown(md("**{}** with its {}, checkpoints and log. This cannot be undone.", run.name, episodes))
     if run.episode > MANY_EPISODES:
         st.caption("Deleting this many episodes takes a while; this page waits until it is done.")
     confirm("Delete", ":material/delete:", "delete", _delete, database, run.id)
@@ -155,7 +135,12 @@ def _delete(database: Database, run_id: str) -> None:
 def train_longer(database: Database, run: RunRow) -> None:
     """A field for the new length, and its button."""
     key = f"longer-{run.id}-{run.episodes}"
-    problem = None if run.status in ENDED else control.COMMANDS["extend"].refusal(run)
+    meaning = "The run adopts it between two updates."
+    if run.status == Status.QUEUED:
+        meaning = "The run starts with the new length."
+    elif run.status in ENDED:
+        meaning = "Resumes it with the new length, from its newest checkpoint."
+    problem = None if run.status in ENDED else COMMANDS["extend"].refusal(run)
     with st.container(horizontal=True, vertical_alignment="bottom", key="train-longer"):
         st.number_input(
             "Train up to episode",
@@ -172,18 +157,10 @@ def train_longer(database: Database, run: RunRow) -> None:
             icon=":material/more_time:",
             key="train-longer-button",
             disabled=problem is not None,
-            help=plain(problem or _meaning(run)),
+            help=plain(problem or meaning),
             on_click=_ask,
             args=(database, run.id, run.status, key),
         )
-
-
-def _meaning(run: RunRow) -> str:
-    if run.status in ACTIVE:
-        return "The run adopts it between two updates."
-    if run.status == Status.QUEUED:
-        return "The run starts with the new length."
-    return "Resumes it with the new length, from its newest checkpoint."
 
 
 @or_notice
@@ -193,3 +170,41 @@ def _ask(database: Database, run_id: str, status: str, key: str) -> None:
         control.resume(database, run_id, ACTOR, episodes=episodes)
     else:
         control.extend(database, run_id, episodes, ACTOR)
+
+
+def notes_editor(database: Database, run: RunRow) -> None:
+    """A popover with both. Not for a fragment that ticks, which would interrupt typing."""
+    with (
+        st.popover("Notes and tags", icon=":material/edit_note:", key=f"notes-{run.id}"),
+        st.form(f"notes-form-{run.id}", border=False),
+    ):
+        tags = st.text_input(
+            "Tags",
+            run.tags or "",
+            max_chars=control.MOST_TAGS,
+            help="Words, separated by spaces. The filter on Runs finds them.",
+        )
+        notes = st.text_area("Notes", run.notes or "", max_chars=control.MOST_NOTES, height=140)
+        if st.form_submit_button("Save", icon=":material/check:", type="primary"):
+            try:
+                control.annotate(database, run.id, tags=tags, notes=notes, actor=ACTOR)
+            except V3Error as error:
+                st.error(plain(error))
+            else:
+                st.rerun()
+
+
+def tag_badges(run: RunRow) -> None:
+    """The run's tags, in the direction of the container around."""
+    for tag in (run.tags or "").split():
+        st.badge(plain(tag), icon=":material/label:", color="gray")
+
+
+def notes_line(run: RunRow) -> None:
+    """The run's tags, and its notes as they were typed, line by line; nothing if it has neither."""
+    if not (run.tags or run.notes):
+        return
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        tag_badges(run)
+        if run.notes:
+            st.caption(lines(run.notes), width="content")

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
+from typing import Any
 
 import gymnasium
 import plotly.graph_objects as go
@@ -39,19 +40,15 @@ from v3core.metrics import (
 from v3core.store.run_row import RunRow
 from v3core.ui.boundary_editor import drafts, remember_drag
 from v3core.ui.live_chart import live_chart
-from v3core.ui.moments import age
 from v3core.ui.run_data import remember_range, visible_range
+from v3core.ui.status import age
 from v3core.ui.text import about, md, plain
 
 NOTHING_RECORDED = "This run did not record these metrics."
 
 
 def run_charts(run: RunRow, series: RunSeries, curriculum: Curriculum) -> bool:
-    """Return, success, the experts' charts, losses and schedule; the optimisation's health once it is opened.
-
-    Returns:
-        Whether a boundary was just dragged in the return chart; the boundary editor then has the new position.
-    """
+    """All charts of a run; returns whether a boundary was just dragged, whose new position the editor then has."""
     with st.container(border=True):
         _head(RETURN)
         drag = live_chart(
@@ -61,9 +58,7 @@ def run_charts(run: RunRow, series: RunSeries, curriculum: Curriculum) -> bool:
             editable=bool(series.boundaries),
             on_boundary=partial(remember_drag, run.id),
             wanted=drafts(run.id, curriculum),
-            zoom_group=f"run-{run.id}",
-            on_range=remember_range(run.id),
-            visible=visible_range(run.id),
+            **_zoom(run),
         )
         # Of a moment that is given: the age alone is no reason to draw all the charts again.
         waited = age(series.newest_at, datetime.now(UTC)) if series.newest_at and run.status in ACTIVE else ""
@@ -96,21 +91,19 @@ def _pair(
 def _draw(run: RunRow, series: RunSeries, chart: Chart, figure: Callable[[RunSeries], go.Figure]) -> None:
     """One chart under its title; a sentence where the run has episodes but recorded nothing of it."""
     _head(chart)
-    recorded = [
-        name
+    recorded = any(
+        series.has(*(series.of_experts(metric.name) if metric.per_expert else [metric.name]))
         for metric in of_chart(chart)
-        for name in (series.of_experts(metric.name) if metric.per_expert else [metric.name])
-    ]
-    if len(series) and chart is not SCHEDULE and not series.has(*recorded):
+    )
+    if len(series) and chart is not SCHEDULE and not recorded:
         st.caption(NOTHING_RECORDED)
     else:
-        live_chart(
-            figure(series),
-            key=f"{chart.name}-{run.id}",
-            zoom_group=f"run-{run.id}",
-            on_range=remember_range(run.id),
-            visible=visible_range(run.id),
-        )
+        live_chart(figure(series), key=f"{chart.name}-{run.id}", **_zoom(run))
+
+
+def _zoom(run: RunRow) -> dict[str, Any]:
+    """All charts of a run share their zoom."""
+    return {"zoom_group": f"run-{run.id}", "on_range": remember_range(run.id), "visible": visible_range(run.id)}
 
 
 def _head(chart: Chart) -> None:

@@ -35,15 +35,6 @@ class _Recorded:
     phases: tuple[PhaseSums, ...] = ()
 
 
-@dataclass(frozen=True)
-class _View:
-    """The data of one view, as last read."""
-
-    generation: int
-    visible: VisibleRange
-    series: Series
-
-
 @st.cache_resource(max_entries=_RUNS_KEPT, show_spinner=False)
 def _recorded(url: str, run_id: str, generation: int, planned: int) -> _Recorded:  # noqa: ARG001  the cache's key
     return _Recorded()
@@ -54,13 +45,8 @@ def load_series(
 ) -> RunSeries:
     """Everything recorded of `run` so far, in buckets, with the actual starts of its phases and future boundaries.
 
-    A resume may replace episodes, so each generation of a run is read separately.
-
-    Args:
-        database: an open store.
-        run: its current row.
-        curriculum: in force, where the caller has it.
-        visible: the visible part, which is also read in smaller buckets.
+    Each generation is read separately, because a resume may replace episodes. `curriculum` is that in force, where the
+    caller has it; the `visible` part is also read in smaller buckets.
     """
     if curriculum is None:
         curriculum = control.current_curriculum(database, run.id)
@@ -121,12 +107,14 @@ def _view(database: Database, run: RunRow, curve: Series, visible: VisibleRange 
         return None
     around = max((visible.last - visible.first) // 2 + 1, LONGEST_WINDOW)  # means reach back as far
     first, last = max(visible.first - around, 1), visible.last + around
-    held: _View | None = st.session_state.get(key)
-    before = held.series if held and held.generation == run.generation and held.visible == visible else None
+    of = (run.generation, visible)
+    held, before = st.session_state.get(key, (None, None))
+    if held != of:
+        before = None
     if before is None or before.newest < min(last, run.episode):
         width = min(2 * visible.pixels, _MOST_POINTS)
         before = read_series(database, run.id, first=first, last=last, width=width, after=before)
-        st.session_state[key] = _View(run.generation, visible, before)
+        st.session_state[key] = (of, before)
     return before if len(before) and before.size < curve.size else None
 
 

@@ -1,24 +1,32 @@
-"""The disk usage of a run, and its records as files to download."""
+"""The files of a run: its records and checkpoints to download, archives to import, and evaluations of a checkpoint."""
 
 import re
 import tempfile
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 import streamlit as st
 
 from v3core.archive import import_archive, write_archive
 from v3core.errors import V3Error
-from v3core.jobs.housekeeping import RunSize, in_words, run_size
+from v3core.jobs.evaluating import BackgroundEvaluation, Played
+from v3core.jobs.housekeeping import in_words, run_size
 from v3core.paths import COMMAND
 from v3core.store.database import Database
+from v3core.store.history import CheckpointRow, read_checkpoints
 from v3core.store.run_row import RunRow
+from v3core.ui import ticks
+from v3core.ui.status import clock, counted, number
 from v3core.ui.text import plain
 
-MOST_DOWNLOAD_BYTES = 256 << 20
+MAX_DOWNLOAD_BYTES = 256 << 20
 """The server keeps a download in memory; for larger ones use the command line, which streams to disk."""
 
-MOST_NAME = 150
+EPISODES = 20
+"""Default number of episodes of an evaluation."""
+MAX_EPISODES = 1000
+MAX_NAME = 150
 """Characters of a downloaded file's name before its id; file systems take 255 bytes."""
 
 
@@ -27,7 +35,7 @@ def run_exports(database: Database, run: RunRow) -> None:
     with st.popover("Export", icon=":material/download:", key=f"exports-{run.id}"):
         size = run_size(database, run.id)
         st.caption(f"The run uses about {in_words(size.database)} in the database and {in_words(size.files)} in files.")
-        too_large = _expected(size) > MOST_DOWNLOAD_BYTES
+        too_large = max(2 * size.database, size.total) > MAX_DOWNLOAD_BYTES  # JSON repeats columns' names in each row
         with st.container(horizontal=True):
             for label, suffix, mime in (
                 ("CSV", "csv", "text/csv"),
@@ -37,7 +45,7 @@ def run_exports(database: Database, run: RunRow) -> None:
             ):
                 st.download_button(
                     label,
-                    _written(database, run.id, suffix),
+                    partial(_write, database, run.id, suffix),
                     file_name(run, suffix),
                     mime,
                     key=f"export-{suffix}-{run.id}",
@@ -52,39 +60,27 @@ def run_exports(database: Database, run: RunRow) -> None:
         if too_large:
             st.caption("It is too large to download. Run this on the dashboard's machine instead:")
             short = run.id[:8]
-            lines = (
-                f"{COMMAND} export {short} --to run.parquet",
-                f"{COMMAND} archive {short} --to run.v3run",
-            )
-            st.code("\n".join(lines), language="sh")
+            commands = f"{COMMAND} export {short} --to run.parquet\n{COMMAND} archive {short} --to run.v3run"
+            st.code(commands, language="sh")
 
 
 def file_name(run: RunRow, suffix: str) -> str:
     """The name of a run's file: `v3-CartPole-v1-seed-1-3f2a1b2c.csv`, of signs that every file system takes."""
     words = re.sub(r"[^\w.+-]+", "-", f"{run.curriculum}-{run.env}-seed-{run.seed}", flags=re.ASCII)
-    return f"{words[:MOST_NAME].strip('-.')}-{run.id[:8]}.{suffix}"
+    return f"{words[:MAX_NAME].strip('-.')}-{run.id[:8]}.{suffix}"
 
 
-def _expected(size: RunSize) -> int:
-    """About the bytes of the largest of the files: JSON repeats the names of the columns in each row."""
-    return max(2 * size.database, size.total)
+def _write(database: Database, run_id: str, suffix: str) -> bytes:
+    """The content of a download."""
+    from v3core.store.export import export_run
 
-
-def _written(database: Database, run_id: str, suffix: str) -> Callable[[], bytes]:
-    """Write the file of a download."""
-
-    def write() -> bytes:
-        from v3core.store.export import export_run
-
-        with tempfile.TemporaryDirectory(prefix="v3-export-") as folder:
-            target = Path(folder) / f"run.{suffix}"
-            if suffix == "v3run":
-                write_archive(database, run_id, target)
-            else:
-                export_run(database, run_id, target)
-            return target.read_bytes()
-
-    return write
+    with tempfile.TemporaryDirectory(prefix="v3-export-") as folder:
+        target = Path(folder) / f"run.{suffix}"
+        if suffix == "v3run":
+            write_archive(database, run_id, target)
+        else:
+            export_run(database, run_id, target)
+        return target.read_bytes()
 
 
 def archive_import(database: Database) -> None:
@@ -108,3 +104,140 @@ def archive_import(database: Database) -> None:
                 st.error(plain(error))
             else:
                 st.switch_page("pages/live.py", query_params={"run": run_id})
+
+
+def run_checkpoints(database: Database, run: RunRow) -> None:
+    """All checkpoints and what can be done with one; closed at first, and read only while it is open."""
+    expander = st.expander("Checkpoints", icon=":material/save:", key=f"checkpoints-{run.id}", on_change="rerun")
+    if not expander.open:
+        return
+    rows = read_checkpoints(database, run.id)[::-1]
+    with expander:
+        if not rows:
+            st.caption(
+                "No checkpoints yet. They are written at the start of each phase, at regular intervals, and at the end."
+            )
+            return
+        st.dataframe(
+            [_described(database, row) for row in rows],
+            hide_index=True,
+            height=min(36 + 35 * len(rows), 250),
+            column_config={
+                "Episode": st.column_config.NumberColumn(format="localized"),
+                "Step": st.column_config.NumberColumn(format="localized"),
+                "File": st.column_config.TextColumn(width="large"),
+            },
+            alt="Checkpoints of the run, newest first",
+        )
+        there = [row for row in rows if (database.data_dir / row.path).is_file()]
+        if not there:
+            st.warning("None of these files exists any more.", icon=":material/folder_off:")
+            return
+        _one(database, run, there)
+
+
+@st.fragment
+def _one(database: Database, run: RunRow, rows: list[CheckpointRow]) -> None:
+    """What can be done with one of them."""
+    by_episode = {row.episode: row for row in rows}
+    episode = st.selectbox(
+        "Checkpoint",
+        list(by_episode),
+        format_func=lambda at: f"Episode {at:,}",
+        key=f"checkpoint-{run.id}",
+        width=240,
+    )
+    row = by_episode[episode]
+    file = (database.data_dir / row.path).resolve()
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        st.download_button(
+            "Download",
+            file.read_bytes,
+            file_name(run, f"episode-{row.episode}.pt"),
+            "application/octet-stream",
+            key=f"download-checkpoint-{run.id}",
+            on_click="ignore",
+            icon=":material/download:",
+            disabled=(row.bytes or file.stat().st_size) > MAX_DOWNLOAD_BYTES,
+        )
+        episodes = st.number_input(
+            "Episodes to evaluate", 1, MAX_EPISODES, EPISODES, key=f"evaluate-episodes-{run.id}", width=180
+        )
+        if st.button("Evaluate", icon=":material/play_circle:", key=f"evaluate-{run.id}"):
+            _evaluate(database, run, row.episode, int(episodes or EPISODES))
+    _evaluated(run.id, row.episode)
+    use_policy(file)
+
+
+def use_policy(file: Path) -> None:
+    """The lines that act with a checkpoint, to copy."""
+    st.caption("Use the policy in your own program, run from V3 Lab's folder or with that folder on PYTHONPATH:")
+    st.code(policy_snippet(file), language="python", wrap_lines=True)
+
+
+def policy_snippet(file: Path) -> str:
+    """A program that acts with a checkpoint, as `v3core.load_policy` documents it."""
+    return f"import v3core\n\npolicy = v3core.load_policy({str(file)!r})\naction = policy(observation)"
+
+
+def _described(database: Database, row: CheckpointRow) -> dict[str, object]:
+    file = database.data_dir / row.path
+    found = file.is_file()
+    return {
+        "Episode": row.episode,
+        "Step": row.step,
+        "Written": clock(row.at),
+        "Size": in_words(row.bytes or file.stat().st_size) if found else "gone",
+        "File": str(file.resolve()),
+    }
+
+
+@st.cache_resource(max_entries=1, show_spinner=False)
+def _under_way() -> dict[tuple[str, int], BackgroundEvaluation]:
+    """Evaluations asked for on this server, by run and checkpoint; shared by all tabs."""
+    return {}
+
+
+def _evaluate(database: Database, run: RunRow, checkpoint: int, episodes: int) -> None:
+    known = _under_way().get((run.id, checkpoint))
+    if known is not None and not known.is_over():
+        return  # a double click, or one in another tab
+    try:
+        _under_way()[run.id, checkpoint] = BackgroundEvaluation(database, run, checkpoint, episodes)
+    except V3Error as error:
+        st.error(plain(error), icon=":material/error:")
+
+
+def _evaluated(run_id: str, checkpoint: int) -> None:
+    """The result of the latest evaluation of the checkpoint; polled once a second while in progress."""
+    evaluation = _under_way().get((run_id, checkpoint))
+    if evaluation is None:
+        return
+    if evaluation.is_over():
+        try:
+            if played := evaluation.result():
+                st.success(plain(describe_played(played)), icon=":material/check_circle:")
+        except V3Error as error:
+            st.error(plain(error), icon=":material/error:")
+        return
+
+    @ticks.ticking(1)
+    def wait() -> None:
+        if evaluation.is_over():
+            st.rerun()
+        ticks.draw_again_in(1)
+        st.info(f"Playing {counted(evaluation.episodes, 'episode')} …", icon=":material/hourglass_top:")
+
+    wait()
+
+
+def describe_played(played: Played) -> str:
+    """An evaluation in one sentence, as in `20 episodes: mean return 487.2, standard deviation 21.3, …`."""
+    returns = np.asarray(played.returns)
+    parts = [f"mean return {number(float(returns.mean()))}"]
+    if len(returns) > 1:
+        parts.append(f"standard deviation {number(float(returns.std(ddof=1)))}")
+    parts.append(f"from {number(float(returns.min()))} to {number(float(returns.max()))}")
+    if played.successes:
+        parts.append(f"{sum(played.successes):g} of {len(played.successes)} solved")
+    return f"{counted(len(returns), 'episode')}: {', '.join(parts)}."

@@ -16,15 +16,14 @@ from v3core.store.history import CheckpointRow
 from v3core.store.run_row import RunRow
 from v3core.store.runs import list_runs
 from v3core.ui.launch_again import launch_again_link
-from v3core.ui.moments import age
-from v3core.ui.notes import notes_line
-from v3core.ui.run_actions import resume_hint, run_actions
-from v3core.ui.run_checkpoints import use_policy
+from v3core.ui.run_actions import notes_line, resume_hint, run_actions
+from v3core.ui.run_files import use_policy
 from v3core.ui.run_history import newest_command
+from v3core.ui.run_list import queue_place, queue_places
 from v3core.ui.run_picker import compare_link
-from v3core.ui.run_queue import queue_place, queue_places
 from v3core.ui.status import (
     ADVANCES,
+    age,
     counted,
     number,
     stalled_sentence,
@@ -37,13 +36,7 @@ SILENT_SECONDS = 30
 
 
 def run_header(database: Database, run: RunRow, commands: list[CommandRow]) -> None:
-    """Name, badge, actions, progress and the latest numbers; for an ended run how it ended.
-
-    Args:
-        database: where commands go.
-        run: the run.
-        commands: all its commands, oldest first.
-    """
+    """Name, badge, actions, progress, newest command and numbers of a run; of an ended one how it ended."""
     with st.container(horizontal=True, vertical_alignment="center"):
         st.subheader(plain(run.name), anchor=False, width="content")
         status_badge(run)
@@ -52,20 +45,14 @@ def run_header(database: Database, run: RunRow, commands: list[CommandRow]) -> N
         launch_again_link(run)
     point = control.resume_point(database, run.id) if run.status in RESUMABLE | {Status.COMPLETED} else None
     # A separate row, so that the numbers do not move when one of them changes its width.
-    run_actions(
-        database,
-        run,
-        compact=False,
-        key="live",
-        checkpoint=point,
-        asked={command.kind for command in commands if command.is_open},
-    )
+    asked = {command.kind for command in commands if command.is_open}
+    run_actions(database, run, compact=False, key="live", checkpoint=point, asked=asked)
     if run.status == Status.QUEUED and (place := queue_places(list_runs(database)).get(run.id)):
         queue_place(database, run, place, key="live")
     notes_line(run)
     _outcome(run, point)
     if run.status == Status.COMPLETED:
-        next_steps(database, run, point)
+        _next_steps(database, run, point)
     _hold(run)
     st.progress(min(run.episode / run.episodes, 1.0), text=plain(_progress(run)))
     # What was asked before a resume is of another life.
@@ -111,7 +98,7 @@ def _outcome(run: RunRow, point: CheckpointRow | None) -> None:
         st.success(f"All {run.episodes:,} episodes are trained.", icon=":material/check_circle:")
 
 
-def _hold(run: RunRow, now: datetime | None = None) -> None:
+def _hold(run: RunRow) -> None:
     """Why an active run does not advance, if it does not."""
     if run.status == Status.STALLED:
         st.warning(
@@ -122,9 +109,9 @@ def _hold(run: RunRow, now: datetime | None = None) -> None:
         st.info("Paused between two rollouts; the run keeps its process and its slot.", icon=":material/pause_circle:")
     elif run.status == Status.RUNNING:
         since = run.rollout_at or run.started_at
-        if since is not None and ((now or datetime.now(UTC)) - since).total_seconds() > SILENT_SECONDS:
+        if since is not None and (datetime.now(UTC) - since).total_seconds() > SILENT_SECONDS:
             st.warning(
-                f"No update for {age(since, now)}: the worker is alive, but no rollout has finished. An environment "
+                f"No update for {age(since)}: the worker is alive, but no rollout has finished. An environment "
                 "may hang, or an evaluation or a rollout may be long.",
                 icon=":material/hourglass_disabled:",
             )
@@ -144,14 +131,8 @@ def rollback_warning(series: RunSeries) -> None:
         )
 
 
-def next_steps(database: Database, run: RunRow, checkpoint: CheckpointRow | None) -> None:
-    """Links and buttons under the sentence that says that the run is complete.
-
-    Args:
-        database: an open store.
-        run: the run.
-        checkpoint: its newest one that is whole, if there is one.
-    """
+def _next_steps(database: Database, run: RunRow, checkpoint: CheckpointRow | None) -> None:
+    """Under the sentence that a run is complete: a comparison, and the policy of its newest intact checkpoint."""
     with st.container(horizontal=True, vertical_alignment="center"):
         if not is_demo(run):  # whose page offers the comparison with what to look for
             _compare(run, list_runs(database))

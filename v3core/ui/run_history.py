@@ -6,7 +6,7 @@ from v3core.jobs.control import COMMANDS
 from v3core.store.commands import CommandRow
 from v3core.store.database import Database
 from v3core.store.history import read_events
-from v3core.ui.moments import age, clock, latency
+from v3core.ui.status import age, clock, latency
 from v3core.ui.text import Markdown, md, plain
 
 _EVENTS_SHOWN, _COMMANDS_SHOWN = 200, 20
@@ -38,17 +38,8 @@ def newest_command(commands: list[CommandRow]) -> None:
     if not commands:
         return
     command = commands[-1]
-    colour, icon = _look(command)
-    st.caption(
-        md(
-            ":{}[:material/{}:] {}, {} ago: {}",
-            colour,
-            icon,
-            command_title(command),
-            age(command.requested_at),
-            outcome(command),
-        )
-    )
+    asked = md("{}, {} ago", command_title(command), age(command.requested_at))
+    st.caption(md(":{}[:material/{}:] {}: {}", *_look(command), asked, outcome(command)))
 
 
 def command_panel(commands: list[CommandRow]) -> None:

@@ -1,7 +1,8 @@
-"""Choosing a run: the address names it, so that links to it work."""
+"""Choosing a run: the browser's address names it, so that a link or its copy shows the same."""
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
+from typing import NoReturn
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -11,9 +12,8 @@ from v3core.jobs.lifecycle import ACTIVE
 from v3core.store.database import Database
 from v3core.store.run_row import RunRow
 from v3core.store.runs import list_runs, resolve
-from v3core.ui.address import name_in_address, show_here
 from v3core.ui.status import counted
-from v3core.ui.text import md, plain
+from v3core.ui.text import Markdown, md, plain
 
 _COMPARE = ":material/compare_arrows:"
 _KEY = "picked-run"
@@ -23,6 +23,19 @@ _SHOWN = "shown-run"
 """Id and name of the run that this tab showed last."""
 _OFFERED = 5
 """Experiments that Compare offers while nothing is chosen."""
+
+# `st.query_params` would add an entry to the history, from which "back" leads to a page that adds it again.
+_JS = """
+export default function ({ data }) {
+  const url = new URL(window.location.href);
+  const last = url.pathname.split("/").filter(Boolean).pop() ?? "";
+  if (last !== data.page || !data.value || url.searchParams.has(data.name)) return;
+  url.searchParams.set(data.name, data.value);
+  window.history.replaceState(window.history.state, "", url);
+}
+"""
+
+_address = st.components.v2.component("v3_address", html="<span></span>", js=_JS)
 
 
 def run_label(run: RunRow) -> str:
@@ -40,11 +53,7 @@ def pick_run(database: Database, place: DeltaGenerator) -> RunRow:
     """The run that `?run=ID` names (an id may be shortened), else the newest active one, else the newest.
 
     Ends the page, with a sentence and a way on, if there is none; also if the named run is not there, or the one that
-    was shown has been deleted: another run is never shown in its place.
-
-    Args:
-        database: an open store.
-        place: the container that takes the picker.
+    was shown has been deleted: another run is never shown in its place. The picker is shown in `place`.
     """
     runs = {run.id: run for run in list_runs(database)}
     wanted = st.query_params.get("run")
@@ -52,19 +61,11 @@ def pick_run(database: Database, place: DeltaGenerator) -> RunRow:
     if not runs:
         if missing:
             st.warning(plain(missing), icon=":material/search_off:")
-        with st.container(border=True, horizontal_alignment="center", key="empty"):
-            st.space("small")
-            st.markdown("No runs yet.", text_alignment="center")
-            with st.container(horizontal=True, horizontal_alignment="center"):
-                st.page_link("app.py", label="Start the demo", icon=":material/home:")
-                st.page_link("pages/launch.py", label="Launch a run", icon=":material/rocket_launch:")
-            st.space("small")
-        st.stop()
+        _nothing_to_show("No runs yet.", "Start the demo")
     chosen = None
-    if wanted and not missing:
-        chosen = resolve(database, wanted)
-    elif not missing:
-        chosen = next((run.id for run in runs.values() if run.status in ACTIVE), next(iter(runs)))
+    if not missing:
+        active = (run.id for run in runs.values() if run.status in ACTIVE)
+        chosen = resolve(database, wanted) if wanted else next(active, next(iter(runs)))
     name_in_address("live", "run", chosen or "")
     st.session_state[_KEY] = chosen
     place.selectbox(
@@ -81,11 +82,26 @@ def pick_run(database: Database, place: DeltaGenerator) -> RunRow:
     if chosen is None:
         st.warning(md("{} Choose another run above.", missing), icon=":material/search_off:")
         with st.container(horizontal=True):
-            st.page_link("app.py", label="All runs", icon=":material/home:")
-            st.page_link("pages/launch.py", label="Launch a run", icon=":material/rocket_launch:")
+            _ways_on("All runs")
         st.stop()
     st.session_state[_SHOWN] = (chosen, runs[chosen].name)
     return runs[chosen]
+
+
+def _nothing_to_show(sentence: str, home: str) -> NoReturn:
+    """End the page with why, and the ways on; `home` is the label of the link to Runs."""
+    with st.container(border=True, horizontal_alignment="center", key="empty"):
+        st.space("small")
+        st.markdown(plain(sentence), text_alignment="center")
+        with st.container(horizontal=True, horizontal_alignment="center"):
+            _ways_on(home)
+        st.space("small")
+    st.stop()
+
+
+def _ways_on(home: str) -> None:
+    st.page_link("app.py", label=plain(home), icon=":material/home:")
+    st.page_link("pages/launch.py", label="Launch a run", icon=":material/rocket_launch:")
 
 
 def _missing(database: Database, wanted: str | None, runs: Collection[str]) -> str | None:
@@ -119,15 +135,8 @@ def pick_runs(database: Database) -> list[RunRow]:
     """
     runs = {run.id: run for run in list_runs(database)}
     if len(runs) < 2:
-        with st.container(border=True, horizontal_alignment="center", key="empty"):
-            st.space("small")
-            found = "There is only one run" if runs else "There are no runs yet"
-            st.markdown(f"{found}; a comparison needs two.", text_alignment="center")
-            with st.container(horizontal=True, horizontal_alignment="center"):
-                st.page_link("pages/launch.py", label="Launch a run", icon=":material/rocket_launch:")
-                st.page_link("app.py", label="All runs", icon=":material/home:")
-            st.space("small")
-        st.stop()
+        found = "There is only one run" if runs else "There are no runs yet"
+        _nothing_to_show(f"{found}; a comparison needs two.", "All runs")
     chosen = _of_experiment(runs.values())
     for part in filter(None, st.query_params.get("runs", "").split(",")):
         try:
@@ -180,3 +189,25 @@ def _offer_experiments(runs: Sequence[RunRow]) -> None:
 def compare_link(label: str, **query: str) -> None:
     """A link to the comparison of `runs`, ids with commas between, or of a whole `experiment`."""
     st.page_link("pages/compare.py", label=plain(label), icon=_COMPARE, query_params=query)
+
+
+def name_in_address(page: str, name: str, value: str) -> None:
+    """Put a parameter into the address of the page that is open, in place: the history gets no new entry.
+
+    Args:
+        page: the last part of its path; if the browser has left it meanwhile nothing happens.
+        name: of the parameter; one that is there already stays.
+        value: what it names; nothing is changed if it is empty.
+    """
+    _address(key=f"address-{name}", data={"page": page, "name": name, "value": value}, height=1)
+
+
+def show_here(label: Markdown, icon: str, **query: str) -> None:
+    """A button that looks like a link to another address of the page that is open.
+
+    Streamlit follows a real link to the same page without changing the address, so that a reload or "back" would lead
+    to something else than what is shown.
+    """
+    if st.button(label, icon=icon, type="tertiary", key=f"show-{query}"):
+        st.query_params.from_dict(query)
+        st.rerun()

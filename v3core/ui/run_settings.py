@@ -11,6 +11,7 @@ from v3core.curriculum import Curriculum, Progress, settings_at, setup_at, setup
 from v3core.store.database import Database
 from v3core.store.history import read_episode
 from v3core.store.run_row import RunRow
+from v3core.ui.status import counted
 from v3core.ui.text import md, plain
 
 _EFFECTIVE = ("routing", "top_k", "top_k_weights", "alpha", "env")
@@ -41,20 +42,13 @@ def run_settings(database: Database, run: RunRow, curriculum: Curriculum) -> Non
 
 
 def describe_routing(values: Mapping[str, Any], experts: int) -> str:
-    """The routing with what it uses, as in `Routing top 2 of 4 experts, weights renormalised`.
-
-    Args:
-        values: `routing`, and if used `top_k`, `top_k_weights`, `alpha`; a missing one is None or NaN.
-        experts: that the router chooses among.
-    """
-    routing, alpha, top_k = str(values["routing"]), values.get("alpha"), values.get("top_k")
+    """The routing with what it uses, if known, as in `Routing top 2 of 4 experts, weights renormalised`."""
+    routing, alpha, top_k = values["routing"], values.get("alpha"), values.get("top_k")
     if routing == "topk":
         chosen = f"top {top_k:.0f} of {experts} experts" if _known(top_k) else "topk"
         weights = values.get("top_k_weights")
         return f"Routing {chosen}, weights {weights}" if weights else f"Routing {chosen}"
-    if routing == "entmax" and alpha is not None and _known(alpha):
-        return f"Routing entmax, α {alpha:.3g}"
-    return f"Routing {routing}"
+    return f"Routing entmax, α {alpha:.3g}" if routing == "entmax" and _known(alpha) else f"Routing {routing}"
 
 
 def describe_device(run: RunRow) -> str:
@@ -67,9 +61,8 @@ def describe_device(run: RunRow) -> str:
 
 def describe_network(policy: PolicyConfig) -> str:
     """Experts, shared ones and the graph layers, as in `4 experts, 1 shared, graph attention GATv1`."""
-    experts = "1 expert" if policy.experts == 1 else f"{policy.experts} experts"
     shared = [f"{policy.shared_experts} shared"] if policy.shared_experts else []
-    return ", ".join([experts, *shared, _GRAPHS[policy.graph]])
+    return ", ".join([counted(policy.experts, "expert"), *shared, _GRAPHS[policy.graph]])
 
 
 def describe_environments(config: RunConfig, curriculum: Curriculum) -> str:
@@ -83,7 +76,7 @@ def describe_environments(config: RunConfig, curriculum: Curriculum) -> str:
     return f"Environments: {', then '.join(parts)}."
 
 
-def _known(value: float | None) -> bool:
+def _known(value: Any) -> bool:
     return value is not None and math.isfinite(value)
 
 
@@ -99,10 +92,7 @@ def run_parameters(run: RunRow) -> None:
         return
     with expander:
         st.dataframe(
-            [
-                {"Setting": path, "Value": value, "Recipe": recipe, "Meaning": meaning}
-                for path, value, recipe, meaning in parameters(run.config)
-            ],
+            list(_parameters(run.config)),
             hide_index=True,
             height=420,
             column_config={"Meaning": st.column_config.TextColumn(width="large")},
@@ -118,12 +108,13 @@ def run_parameters(run: RunRow) -> None:
         )
 
 
-def parameters(config: RunConfig) -> Iterator[tuple[str, str, str, str]]:
+def _parameters(config: RunConfig) -> Iterator[dict[str, str]]:
     """Each setting: its path such as `ppo.epochs`, its value, the recipe's if that differs, and what it means."""
-    changed = {path: str(override.recipe) for path, override in config.overrides.items()}
     for path, value, meaning in _leaves(config, ""):
         if path.partition(".")[0] not in _LEFT_OUT:
-            yield path, "–" if value is None else str(value), changed.get(path, ""), meaning
+            shown, override = "–" if value is None else str(value), config.overrides.get(path)
+            recipe = str(override.recipe) if override else ""
+            yield {"Setting": path, "Value": shown, "Recipe": recipe, "Meaning": meaning}
 
 
 def _leaves(model: Any, prefix: str) -> Iterator[tuple[str, Any, str]]:

@@ -1,11 +1,10 @@
 """What every page calls first: page settings, navigation and the database, or an error if it cannot be opened."""
 
-import functools
 import importlib
 import threading
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import ParamSpec, TypeVar
 
 import streamlit as st
 from streamlit.runtime import Runtime
@@ -18,14 +17,10 @@ from v3core.store.opening import open_database
 from v3core.store.run_row import RunRow
 from v3core.store.runs import UnknownRunError, get_run
 from v3core.ui import tick_gate, ticks
-from v3core.ui.notices import notify, prepare_notices, show_pending_notices
+from v3core.ui.notices import notify, notify_of_ends, prepare_notices, show_pending_notices
 from v3core.ui.page_frame import page_frame
 from v3core.ui.plotly_js import ensure_plotly_js
 from v3core.ui.text import plain
-from v3core.ui.toasts import notify_of_ends
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 tick_gate.install()
 
@@ -44,11 +39,7 @@ ICON = Path(__file__).with_name("icon.svg")
 
 
 def page(title: str) -> Database:
-    """Set up a page, also when it is opened directly by its own address.
-
-    Returns:
-        The open database. If it cannot be opened, the page stops here with an error.
-    """
+    """Set up a page; returns the open database. If it cannot be opened, the page stops here with an error."""
     st.set_page_config(page_title=f"{title} · V3 Lab", page_icon=ICON, layout="wide")
     prepare_notices()
     with st.sidebar:
@@ -82,33 +73,25 @@ def _warm_up() -> threading.Thread:
     return thread
 
 
-def show_errors(body: Callable[P, None]) -> Callable[P, None]:
-    """Decorator for the body of a fragment: a V3Error is shown in its place; the next tick tries again."""
-
-    @functools.wraps(body)
-    def guarded(*args: P.args, **kwargs: P.kwargs) -> None:
-        try:
-            body(*args, **kwargs)
-        except V3Error as error:
-            st.error(plain(error), icon=":material/error:")
-            ticks.draw_again_in(1)
-        show_pending_notices()
-
-    return guarded
+@contextmanager
+def show_errors() -> Iterator[None]:
+    """Of a part of a page, which it may decorate: a V3Error is shown in its place; the next tick tries again."""
+    try:
+        yield
+    except V3Error as error:
+        st.error(plain(error), icon=":material/error:")
+        ticks.draw_again_in(1)
+    show_pending_notices()
 
 
-def or_stop(read: Callable[P, T]) -> Callable[P, T]:
-    """Decorator for reading what a page needs: a V3Error is shown and stops the page."""
-
-    @functools.wraps(read)
-    def guarded(*args: P.args, **kwargs: P.kwargs) -> T:
-        try:
-            return read(*args, **kwargs)
-        except V3Error as error:
-            st.error(plain(error), icon=":material/database_off:")
-            st.stop()
-
-    return guarded
+@contextmanager
+def or_stop() -> Iterator[None]:
+    """Of reading what a page needs: a V3Error is shown and stops the page."""
+    try:
+        yield
+    except V3Error as error:
+        st.error(plain(error), icon=":material/database_off:")
+        st.stop()
 
 
 def run_or_rerun(database: Database, run_id: str) -> RunRow:
@@ -120,10 +103,7 @@ def run_or_rerun(database: Database, run_id: str) -> RunRow:
 
 
 def reconcile(database: Database) -> None:
-    """Reconcile statuses with the actual processes, unless this server's watchdog does.
-
-    A database that is temporarily busy must not break the page: the next tick tries again.
-    """
+    """Reconcile statuses with the actual processes, unless this server's watchdog does."""
     if is_watched(database):
         return
     # A server that was not started by `serve`; page tests have no real server.
@@ -131,5 +111,5 @@ def reconcile(database: Database) -> None:
         ensure_watchdog()
     try:
         supervisor.reconcile(database)
-    except V3Error as error:
+    except V3Error as error:  # a database that is busy must not break the page: the next tick tries again
         notify(plain(error), icon=":material/warning:")

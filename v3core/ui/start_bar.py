@@ -28,7 +28,7 @@ MOST_LOOKED_AT = 40
 
 
 def start_bar(
-    database: Database, configs: Sequence[RunConfig], problems: Sequence[str], parts: str, on_start: Callable[[], None]
+    database: Database, configs: Sequence[RunConfig], problems: Sequence[str], on_start: Callable[[], None]
 ) -> bool:
     """Pin the summary and the button to the bottom of the window; returns whether it was clicked.
 
@@ -36,7 +36,6 @@ def start_bar(
         database: its earlier runs are the basis of the estimate.
         configs: what would start; empty while something is wrong.
         problems: errors, one sentence each.
-        parts: the combination of runs, such as `2 curricula × 3 seeds`; empty for a single run.
         on_start: called on a click.
     """
     with st.bottom, st.container(key="start-bar", gap="xsmall"):
@@ -45,7 +44,7 @@ def start_bar(
             if problems:
                 _show_problems(problems)
             else:
-                st.markdown(_summary(database, configs, parts), width="stretch")
+                st.markdown(_summary(database, configs), width="stretch")
             label = md("Start {} runs", count) if count > 1 else "Start the run"
             clicked = st.button(
                 label, type="primary", icon=":material/play_arrow:", key="start", disabled=bool(problems)
@@ -66,9 +65,13 @@ def _show_problems(problems: Sequence[str]) -> None:
                     st.markdown(md(":red[:material/error:] {}", problem))
 
 
-def _summary(database: Database, configs: Sequence[RunConfig], parts: str) -> Markdown:
-    episodes = counted(configs[0].episodes, "episode")
-    more = f"{parts} · {episodes} each" if len(configs) > 1 else episodes
+def _summary(database: Database, configs: Sequence[RunConfig]) -> Markdown:
+    more = counted(configs[0].episodes, "episode")
+    if len(configs) > 1:
+        seeds = len({config.seed for config in configs})
+        curricula = len(configs) // seeds
+        each = "1 curriculum" if curricula == 1 else f"{curricula} curricula"
+        more = f"{each} × {counted(seeds, 'seed')} · {more} each"
     time = estimate(database, configs)
     return md("**{}** · {}  \n:small[:material/timer: {}]", counted(len(configs), "run"), more, time)
 
@@ -93,7 +96,12 @@ def estimate(database: Database, configs: Sequence[RunConfig]) -> str:
     )
     for runs, which in groups:
         chosen = runs[:MOST_MEASURED]
-        paces = [_pace(database, run.id, run.generation, run.episode, _began(run)) for run in chosen]
+        # When the first episode of a run began is not known if it was resumed.
+        began = [None if run.generation else run.started_at for run in chosen]
+        paces = [
+            _pace(database, run.id, run.generation, run.episode, start)
+            for run, start in zip(chosen, began, strict=True)
+        ]
         needed = time_needed(paces, episodes, len(configs), free)
         if needed is not None:
             basis = f"based on {counted(len(chosen), 'earlier run')} of {env}{which}"
@@ -106,21 +114,11 @@ def _wait(runs: Collection[RunRow]) -> str:
     return f" {counted(before, 'run')} ahead in the queue not included." if before else ""
 
 
-def _began(run: RunRow) -> datetime | None:
-    """When its first episode did; not known of a run that was resumed."""
-    return run.started_at if run.generation == 0 else None
-
-
 def _work(config: RunConfig) -> Hashable:
     """What determines the duration of a step: the settings, the network, and the environments."""
-    return (
-        config.ppo,
-        config.policy,
-        frozenset(
-            (setup.env_id, format_args(setup.args), setup.wrappers)
-            for setup in setups_of(config.environment, config.curriculum)
-        ),
-    )
+    setups = setups_of(config.environment, config.curriculum)
+    parts = frozenset((setup.env_id, format_args(setup.args), setup.wrappers) for setup in setups)
+    return config.ppo, config.policy, parts
 
 
 @st.cache_data(max_entries=64, show_spinner=False)

@@ -11,7 +11,7 @@ from v3core.curriculum import Curriculum
 from v3core.curriculum.typed import describe_architecture
 from v3core.errors import V3Error
 from v3core.jobs import launcher
-from v3core.jobs.control import COMMANDS
+from v3core.jobs.kinds import COMMANDS
 from v3core.jobs.sweep import expand, experiment_name, parse_seeds
 from v3core.store.runs import list_runs
 from v3core.ui import shell
@@ -109,8 +109,8 @@ with st.container(border=True):
     )
     priority = right.number_input(
         "Priority",
-        -launcher.MOST_PRIORITY,
-        launcher.MOST_PRIORITY,
+        -launcher.MAX_PRIORITY,
+        launcher.MAX_PRIORITY,
         draft.run.priority if draft else 0,
         key="priority",
         help=plain(COMMANDS["priority"].meaning),

@@ -9,7 +9,7 @@ import click
 
 from v3core import cli
 from v3core.curriculum.knobs import SETTINGS, Knob
-from v3core.jobs.control import COMMANDS
+from v3core.jobs.kinds import COMMANDS
 from v3core.jobs.lifecycle import Status
 from v3core.metrics import DERIVED, METRICS, OVER, Acted, EpisodeRecord, InForce, Metric, Update
 

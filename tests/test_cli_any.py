@@ -13,7 +13,7 @@ import click
 import pytest
 
 from v3core.cli import commands, main
-from v3core.jobs import foreground
+from v3core.jobs import worker
 from v3core.jobs.lifecycle import Status
 from v3core.store.opening import open_database
 from v3core.store.runs import list_runs, update_run
@@ -72,7 +72,7 @@ def lab(recorded, tmp_path, monkeypatch):
     monkeypatch.delenv("V3_DATABASE_URL", raising=False)
     for module in ("launcher", "supervisor", "control.resuming"):
         monkeypatch.setattr(f"v3core.jobs.{module}.drain", lambda *_, **__: [])
-    monkeypatch.setattr(foreground, "train_here", lambda *_: (run.id, Status.COMPLETED))
+    monkeypatch.setattr(worker, "train_here", lambda *_: (run.id, Status.COMPLETED))
     with closing(open_database()) as database:
         (run,) = list_runs(database)
     return run.id

@@ -66,7 +66,7 @@ def test_an_imported_run_shows_and_can_be_resumed(there, run, archive, monkeypat
         newest = newest_whole(there, tx, run)
     assert newest is not None
     assert load_checkpoint(there.data_dir / newest.path)["episode"] == 10
-    monkeypatch.setattr("v3core.jobs.control.resuming.drain", lambda db, command: [])
+    monkeypatch.setattr("v3core.jobs.control.drain", lambda db, command: [])
     control.resume(there, run)
     assert get_run(there, run).status == "queued"
 

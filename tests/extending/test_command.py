@@ -70,7 +70,7 @@ def workers(project: Project) -> Iterator[None]:
 
 @pytest.mark.usefixtures("workers")
 def test_a_command_takes_its_entry_and_its_answer(project: Project) -> None:
-    kinds = "v3core/jobs/control/kinds.py"
+    kinds = "v3core/jobs/kinds.py"
     first = "    Command(\n        EDIT_CURRICULUM,"
     project.replace(kinds, first, f"{ENTRY.strip(chr(10))}\n{first}")
     project.insert("v3core/jobs/recorder.py", ANSWER, before="    def answer_checkpoint(")

@@ -147,7 +147,7 @@ def wait_until(db):
 @pytest.fixture
 def make(db, monkeypatch):
     """Queue a run that no process takes: `make()` returns its id."""
-    monkeypatch.setattr("v3core.jobs.control.resuming.drain", lambda *_: [])
+    monkeypatch.setattr("v3core.jobs.control.drain", lambda *_: [])
 
     def queued(episodes=60, curriculum=FOUR_PHASES, every=10):
         recipe = TINY.model_copy(update={"evaluation": EvaluationConfig(episodes=2, every=every)})

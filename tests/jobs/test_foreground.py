@@ -7,18 +7,18 @@ import pytest
 
 from tests.episode_table import read_episodes
 from tests.waiting import wait_for
-from v3core.jobs import foreground
-from v3core.jobs.foreground import train_here
+from v3core.jobs import worker
 from v3core.jobs.launcher import drain
 from v3core.jobs.lifecycle import Status
 from v3core.jobs.logs import read_log_tail
+from v3core.jobs.worker import train_here
 from v3core.store.history import read_checkpoints
 from v3core.store.runs import get_run, list_runs
 
 SCRIPT = """
 import sys
 from v3core.config import RunConfig
-from v3core.jobs.foreground import train_here
+from v3core.jobs.worker import train_here
 from v3core.store.opening import open_database
 run_id, status = train_here(open_database(), RunConfig.model_validate_json(sys.argv[1]), lambda progress: None)
 print(run_id, status)
@@ -56,12 +56,12 @@ def test_a_failure_in_the_foreground_is_a_failed_run(db, config):
 
 
 def test_no_queue_can_take_a_foreground_run(db, config, monkeypatch):
-    adopt, taken = foreground.adopt, []
+    adopt, taken = worker.adopt, []
 
     def another_looks_first(db, run_id):
         taken.extend(drain(db, lambda _id: ["/nowhere/python"]))
         return adopt(db, run_id)
 
-    monkeypatch.setattr(foreground, "adopt", another_looks_first)
+    monkeypatch.setattr(worker, "adopt", another_looks_first)
     assert train_here(db, config(episodes=20), lambda _progress: None)[1] == Status.COMPLETED
     assert taken == []

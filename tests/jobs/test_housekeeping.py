@@ -8,7 +8,6 @@ import pytest
 from v3core.errors import V3Error
 from v3core.jobs import control, housekeeping, supervisor
 from v3core.jobs.checkpoints import KEEP_NEWEST, KEEP_SPREAD, kept_checkpoints, superseded
-from v3core.jobs.control import deleting
 from v3core.jobs.files import run_folder
 from v3core.jobs.launcher import enqueue
 from v3core.jobs.lifecycle import ACTIVE, Status
@@ -43,7 +42,6 @@ def test_the_size_of_a_run_is_its_share_of_the_database_and_its_files(db, ended,
     sizes = housekeeping.run_sizes(db, [ended, other])
     assert (sizes[ended].files, sizes[other].files) == (1234, 0)
     assert sizes[ended].database > 1000 * sizes[other].database
-    assert housekeeping.run_size(db, ended) == sizes[ended]
     assert sizes[ended].total == sizes[ended].database + 1234
     with db.read() as tx:
         from v3core.store.dialect import database_bytes
@@ -54,7 +52,7 @@ def test_the_size_of_a_run_is_its_share_of_the_database_and_its_files(db, ended,
 def test_sizes_are_cheap(db, ended):
     start = time.process_time()  # however busy the machine is
     for _ in range(10):
-        housekeeping.run_size(db, ended)
+        housekeeping.run_sizes(db, [ended])
     assert (time.process_time() - start) / 10 < 0.05
 
 
@@ -75,7 +73,7 @@ def test_a_deleted_run_leaves_nothing(db, ended):
 def test_a_killed_deletion_is_never_seen_and_is_finished(db, ended, monkeypatch):
     """As SIGKILL leaves it: hidden, the folder set aside, the rows still there."""
     with monkeypatch.context() as patched:
-        patched.setattr(deleting, "remove_hidden", lambda *_: None)
+        patched.setattr(housekeeping, "remove_hidden", lambda *_: None)
         patched.setattr(shutil, "rmtree", lambda *_, **__: None)
         control.delete(db, ended)
     assert list_runs(db) == []

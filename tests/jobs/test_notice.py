@@ -18,11 +18,10 @@ from sqlalchemy import update
 from tests.waiting import wait_for
 from v3core.doctor import examine
 from v3core.errors import V3Error
-from v3core.jobs import webhook as webhooks
+from v3core.jobs import notice as webhooks
 from v3core.jobs.control import resume
 from v3core.jobs.lifecycle import Status, change_status
-from v3core.jobs.notice import call_webhooks, notice
-from v3core.jobs.webhook import TIMEOUT_SECONDS, TRIES, webhook
+from v3core.jobs.notice import TIMEOUT_SECONDS, TRIES, call_webhooks, notice, webhook
 from v3core.store.history import read_events
 from v3core.store.run_ends import CLAIM_SECONDS, claim_notice
 from v3core.store.runs import get_run, remove_run, update_run

@@ -9,7 +9,7 @@ from tests.markdown import shown
 from tests.pages.recorded import add_recorded_run
 from v3core.curriculum import with_boundaries
 from v3core.jobs import control, launcher
-from v3core.jobs.control import COMMANDS
+from v3core.jobs.kinds import COMMANDS
 from v3core.jobs.lifecycle import Status, change_status
 from v3core.store import commands
 from v3core.store.run_ends import EndRow
@@ -65,9 +65,9 @@ ALL = {"stop", "pause", "continue", "checkpoint", "resume", "delete"}
 )
 def test_what_is_refused_is_what_cannot_be_done(database, status, possible):
     run = get_run(database, add_recorded_run(database, status, recorded=0))
-    assert {action for action in ALL if control.COMMANDS[action].refusal(run) is None} == possible
+    assert {action for action in ALL if COMMANDS[action].refusal(run) is None} == possible
     for action in ALL - possible:
-        assert control.COMMANDS[action].refusal(run).endswith(".")
+        assert COMMANDS[action].refusal(run).endswith(".")
 
 
 def test_a_run_without_a_checkpoint_that_can_be_read_is_not_resumed(open_page, database):

@@ -13,7 +13,7 @@ from v3core.config import RunConfig
 from v3core.curriculum import Curriculum
 from v3core.environments.registry import imports_of
 from v3core.errors import explain
-from v3core.jobs.control.kinds import COMMANDS
+from v3core.jobs.kinds import COMMANDS
 from v3core.paths import COMMAND
 from v3core.store import commands
 from v3core.store.run_tables import RUN_TABLES, Field, Kind

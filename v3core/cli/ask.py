@@ -6,6 +6,7 @@ from v3core.cli.common import commands, one_run, parse_episodes, reconciled, run
 from v3core.curriculum import with_boundaries
 from v3core.errors import V3Error
 from v3core.jobs import control
+from v3core.jobs.kinds import COMMANDS, Command
 from v3core.output import echo
 from v3core.store.runs import get_run
 
@@ -33,7 +34,7 @@ def stop(run_id: str | None, experiment: str | None) -> None:
     echo(f"{run} is {status}.{f' {reason}' if reason else ''}")
 
 
-def _simple(command: control.Command) -> click.Command:
+def _simple(command: Command) -> click.Command:
     """A command without arguments."""
 
     @run_argument
@@ -45,7 +46,7 @@ def _simple(command: control.Command) -> click.Command:
     return commands.command(command.kind, help=command.meaning)(ask)
 
 
-for _command in control.COMMANDS.values():
+for _command in COMMANDS.values():
     if _command.is_simple:
         _simple(_command)
 

@@ -17,6 +17,7 @@ from v3core.cli.common import (
     run_argument,
 )
 from v3core.environment_setup import EnvironmentSetup
+from v3core.errors import V3Error
 from v3core.jobs import housekeeping, launcher, supervisor
 from v3core.jobs.monitor import run_monitored
 from v3core.output import echo
@@ -95,9 +96,7 @@ def compact() -> None:
 def doctor(aside: bool, setup: EnvironmentSetup | None, as_json: bool) -> int:
     """Check this machine and the database; with --env, check an environment."""
     if setup is not None:
-        from v3core.environment_report import report_on
-
-        fault = report_on(setup, as_json=as_json)
+        fault = _report_on(setup, as_json=as_json)
         return fail(fault, 1) if fault else 0
     if aside:
         target = set_aside(database_url(), datetime.now(UTC))
@@ -113,3 +112,24 @@ def doctor(aside: bool, setup: EnvironmentSetup | None, as_json: bool) -> int:
         echo(f"{mark}  {finding.subject}: {finding.detail}")
     missing = [finding.subject for finding in findings if not finding.ok and finding.needed]
     return fail(f"Missing: {', '.join(missing)}.", 1) if missing else 0
+
+
+def _report_on(setup: EnvironmentSetup, *, as_json: bool) -> str | None:
+    """Examine an environment and print what was found; returns its fault, None if it can be trained on."""
+    from v3core.environments.apart import examine_apart
+    from v3core.environments.examine import Report
+
+    try:
+        (report,) = examine_apart(setup, allow_import=True)
+    except V3Error as refusal:
+        report = Report(str(setup), str(refusal))
+    if as_json:
+        named = {"env": setup.env_id, "env_args": dict(setup.args), "wrappers": list(setup.wrappers)}
+        echo_json({**asdict(report), "ok": report.fault is None, **named})
+        return report.fault
+    if report.fault is None:
+        echo(f"ok       {report.env}: can be created, reset and stepped, and works with the policy")
+    for mark, texts in (("WARNING", report.warnings), ("note   ", report.notes)):
+        for text in texts:
+            echo(f"{mark}  {text}")
+    return report.fault

@@ -24,8 +24,8 @@ from v3core.environment_setup import EnvironmentSetup
 from v3core.environments.apart import check_launch
 from v3core.errors import V3Error
 from v3core.jobs import demo as demo_runs
-from v3core.jobs import foreground
-from v3core.jobs.launcher import MOST_PRIORITY, enqueue
+from v3core.jobs import worker
+from v3core.jobs.launcher import MAX_PRIORITY, enqueue
 from v3core.jobs.sweep import expand, experiment_name, parse_seeds
 from v3core.output import echo, own_output
 from v3core.overrides import set_values
@@ -93,7 +93,7 @@ def train(
 @click.option("--seeds", default="1", show_default=True, metavar="S", help="One run per curriculum and seed: 1-5.")
 @length_option
 @click.option("--experiment", metavar="NAME", help="Name of the group; default: made from the other options.")
-@click.option("--priority", type=click.IntRange(-MOST_PRIORITY, MOST_PRIORITY), default=0, show_default=True)
+@click.option("--priority", type=click.IntRange(-MAX_PRIORITY, MAX_PRIORITY), default=0, show_default=True)
 @set_option
 def sweep(
     setup: EnvironmentSetup,
@@ -201,10 +201,10 @@ def _train_with_progress_bar(database: Database, config: RunConfig) -> tuple[str
 
     with tqdm(total=config.episodes, unit="ep", file=sys.stderr, dynamic_ncols=True, mininterval=0.2) as bar:
 
-        def show(progress: foreground.ForegroundProgress) -> None:
+        def show(progress: worker.ForegroundProgress) -> None:
             bar.set_description(progress.phase, refresh=False)
             bar.set_postfix({"return": f"{progress.mean_return:.1f}", "steps": f"{progress.step:,}"}, refresh=False)
             bar.total = progress.episodes
             bar.update(progress.episode - bar.n)
 
-        return foreground.train_here(database, config, show)
+        return worker.train_here(database, config, show)

@@ -18,10 +18,8 @@ KEEP_SPREAD = 20
 def kept_checkpoints() -> tuple[int, int]:
     """How many of the newest checkpoints are kept, and how many of the others, not counting those at phase boundaries.
 
-    V3_KEEP_CHECKPOINTS=K keeps the newest K and no others; unset, the newest two and a spread of twenty.
-
-    Raises:
-        V3Error: if V3_KEEP_CHECKPOINTS is not a positive number.
+    V3_KEEP_CHECKPOINTS=K, a positive number, keeps the newest K and no others; unset, the newest two and a spread of
+    twenty.
     """
     text = os.environ.get("V3_KEEP_CHECKPOINTS")
     if not text:
@@ -32,10 +30,7 @@ def kept_checkpoints() -> tuple[int, int]:
 
 
 def is_whole(file: Path) -> bool:
-    """Whether a checkpoint file is there and complete: an archive whose checksums are right. Needs no torch.
-
-    Only loading it shows whether it is a checkpoint of this run.
-    """
+    """Whether a checkpoint file is there and its checksums are right; only loading it shows whose it is."""
     try:
         with zipfile.ZipFile(file) as archive:
             return archive.testzip() is None

@@ -3,11 +3,11 @@
 import re
 from collections.abc import Sequence
 
-from v3core.config import RunConfig, build_run_config, recipe_for
+from v3core.config import RunConfig, chosen_environment, recipe_for
 from v3core.curriculum import load_preset
 from v3core.jobs.launcher import enqueue
 from v3core.jobs.lifecycle import ENDED
-from v3core.jobs.sweep import free_name
+from v3core.jobs.sweep import expand, free_name
 from v3core.metrics import METRICS
 from v3core.store.database import Database
 from v3core.store.run_row import RunRow
@@ -27,31 +27,20 @@ _EXPERIMENT = "Demo"
 
 def demo_configs() -> list[RunConfig]:
     """One run per preset, with the length of the preset; the one with the curriculum first."""
+    recipe = recipe_for(ENV)
+    environment = chosen_environment(ENV, recipe)
     configs = []
     for preset, name in NAMES.items():
         curriculum = load_preset(preset)
-        assert curriculum.episodes is not None
-        configs.append(
-            build_run_config(
-                name=f"{name} · {ENV} · seed {SEED}",
-                env=ENV,
-                seed=SEED,
-                episodes=curriculum.episodes,
-                curriculum=curriculum,
-                recipe=recipe_for(ENV),
-            )
-        )
+        length = curriculum.episodes or recipe.episodes
+        configs += expand([curriculum], [SEED], name=name, env=environment, episodes=length, recipe=recipe)
     return configs
 
 
 def start_demo(database: Database) -> list[str]:
     """Queue the demo's runs, which train in the background; nothing while those of an earlier start are unfinished.
 
-    Returns:
-        Ids of its runs, the one with the curriculum first.
-
-    Raises:
-        V3Error: if the limits set or the database will not do.
+    Returns the ids of its runs, the one with the curriculum first.
     """
     runs = list_runs(database)
     newest = newest_demo(runs)

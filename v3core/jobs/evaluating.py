@@ -17,9 +17,9 @@ from v3core.jobs.launcher import start_process
 from v3core.store.database import Database
 from v3core.store.run_row import RunRow
 
-MOST_SECONDS = 600.0
+MAX_SECONDS = 600.0
 """An evaluation that takes longer is ended: an environment may hang."""
-_MOST_SENTENCE = 400
+_MAX_CHARACTERS = 400
 
 
 @dataclass(frozen=True)
@@ -36,18 +36,14 @@ class BackgroundEvaluation:
     """`python -m v3core evaluate` of one checkpoint of a run, in progress or finished."""
 
     def __init__(self, database: Database, run: RunRow, checkpoint: int, episodes: int) -> None:
-        """Start to play `episodes` with the run's checkpoint at that episode count.
-
-        Raises:
-            V3Error: if the process cannot be started.
-        """
+        """Start to play `episodes` with the run's checkpoint at that episode count."""
         command = [sys.executable, "-m", "v3core", "evaluate", run.id, "--json"]
         command += ["--checkpoint", str(checkpoint), "--episodes", str(episodes)]
         self.episodes = episodes
         """How many are played."""
         self._output: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  read once the process is over
         self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115
-        self._ends_at = time.monotonic() + MOST_SECONDS
+        self._ends_at = time.monotonic() + MAX_SECONDS
         self._lock = threading.Lock()
         self._played: Played | None = None
         self._problem: str | None = None
@@ -65,8 +61,11 @@ class BackgroundEvaluation:
         if self._process.poll() is None:
             if time.monotonic() < self._ends_at:
                 return False
-            self._end()
-            self._problem = f"The evaluation took more than {MOST_SECONDS:g} seconds and was terminated."
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(5)
+            self._problem = f"The evaluation took more than {MAX_SECONDS:g} seconds and was terminated."
         elif self._process.returncode:
             self._problem = f"The evaluation failed: {self._last_words()}"
         else:
@@ -79,22 +78,12 @@ class BackgroundEvaluation:
         return True
 
     def result(self) -> Played | None:
-        """The result; None while it is in progress.
-
-        Raises:
-            V3Error: if it failed, or took too long and was ended.
-        """
+        """The result, None while it is in progress; V3Error if it failed, or took too long and was ended."""
         if self.is_over() and self._problem is not None:
             raise V3Error(self._problem)
         return self._played
 
-    def _end(self) -> None:
-        with suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        with suppress(subprocess.TimeoutExpired):
-            self._process.wait(5)
-
     def _last_words(self) -> str:
         self._errors.seek(0)
         lines = self._errors.read().decode("utf-8", "replace").strip().splitlines()
-        return lines[-1][:_MOST_SENTENCE] if lines else f"its process ended with code {self._process.returncode}."
+        return lines[-1][:_MAX_CHARACTERS] if lines else f"its process ended with code {self._process.returncode}."

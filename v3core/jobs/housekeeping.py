@@ -1,19 +1,34 @@
-"""Disk usage: the size of each run, leftovers of deleted runs, and reclaiming disk space."""
+"""Disk usage: the size of each run, deleting runs and what deleted ones have left, and reclaiming disk space."""
 
 import re
 import shutil
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from v3core.errors import V3Error
 from v3core.jobs.files import DELETED, run_folder
-from v3core.jobs.identity import is_alive, process_of
-from v3core.jobs.lifecycle import ACTIVE, ENDED
+from v3core.jobs.identity import current, is_alive, process_of
+from v3core.jobs.kinds import COMMANDS, check, named
+from v3core.jobs.lifecycle import ACTIVE, ENDED, Status
+from v3core.paths import COMMAND
 from v3core.store.database import Database
 from v3core.store.history import read_checkpoints
 from v3core.store.run_row import RunRow
-from v3core.store.runs import all_ids, database_sizes, find_hidden, hidden_runs, remove_hidden_part, runs_in
+from v3core.store.runs import (
+    all_ids,
+    database_sizes,
+    find_hidden,
+    get_run,
+    hidden_runs,
+    hide_run,
+    remove_hidden_part,
+    runs_in,
+    show_run,
+    stored_status,
+)
 
 _RUN_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
@@ -33,13 +48,8 @@ class RunSize:
         return self.database + self.files
 
 
-def run_size(database: Database, run_id: str) -> RunSize:
-    """How much a run takes; cheap, also for a million episodes."""
-    return run_sizes(database, [run_id])[run_id]
-
-
 def run_sizes(database: Database, run_ids: list[str]) -> dict[str, RunSize]:
-    """How much each of these runs takes."""
+    """How much each of these runs takes; cheap, also for a million episodes."""
     with database.read() as tx:
         rows = database_sizes(tx)
     return {
@@ -49,14 +59,11 @@ def run_sizes(database: Database, run_ids: list[str]) -> dict[str, RunSize]:
 
 def folder_bytes(path: Path) -> int:
     """Bytes of a file, or of all files in a folder; what vanishes meanwhile counts nothing."""
-    return sum(_file_bytes(file) for file in (path, *path.rglob("*")) if not file.is_dir())
-
-
-def _file_bytes(file: Path) -> int:
-    try:
-        return file.lstat().st_size
-    except OSError:
-        return 0
+    total = 0
+    for file in (path, *path.rglob("*")):
+        with suppress(OSError):
+            total += 0 if file.is_dir() else file.lstat().st_size
+    return total
 
 
 @dataclass(frozen=True)
@@ -110,7 +117,7 @@ def remove_leftovers(found: list[Leftover]) -> list[str]:
 def remove_abandoned(database: Database) -> list[str]:
     """Remove hidden runs whose process, on this machine, has died; returns their ids."""
     with database.read() as tx:
-        dead = [run.id for run in hidden_runs(tx) if _is_dead(run)]
+        dead = [run.id for run in hidden_runs(tx) if is_alive(process_of(run)) is False]
     for run_id in dead:
         remove_hidden(database, run_id)
     return dead
@@ -128,21 +135,69 @@ def remove_hidden(database: Database, run_id: str) -> None:
             more = remove_hidden_part(tx, run_id)
 
 
-def _is_dead(run: RunRow) -> bool:
-    return is_alive(process_of(run)) is False
+def delete(database: Database, run_id: str) -> None:
+    """Delete a run that has ended or waits in the queue: its rows, log and checkpoints.
+
+    No list shows it any more, then its folder is set aside in one step: if that cannot be done, nothing is deleted.
+    Its rows are deleted in several commits, so that workers can write in between.
+
+    Raises:
+        V3Error: also if it has a process, or a file cannot be deleted.
+    """
+    folder = run_folder(run_id, database.data_dir)
+    aside = folder.with_name(f"{DELETED}{run_id}")
+    with database.write() as tx:
+        run = get_run(tx, run_id, for_update=True)
+        check("delete", run)
+        deletable: Collection[Any] = COMMANDS["delete"].when
+        if run.status == Status.UNREADABLE:
+            if is_alive(process_of(run)):
+                raise V3Error(f"{named(run)} still has process {run.pid}; end it before you delete the run.")
+            run = replace(run, status=stored_status(tx, run_id))
+            deletable = {run.status}
+        hide_run(tx, run_id, vars(current()), only_in=deletable)
+    try:
+        _set_aside(run, folder, aside)
+    except BaseException:
+        with database.write() as tx:
+            show_run(tx, run)
+        raise
+    remove_hidden(database, run_id)
+    try:
+        # A link is the user's way to keep files elsewhere: only the link is removed.
+        aside.unlink() if aside.is_symlink() else shutil.rmtree(aside)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise V3Error(
+            f"{named(run)} is deleted, but not all of its files: {error.strerror or error} ({error.filename}); fix "
+            f"this and remove them with: {COMMAND} tidy --delete."
+        ) from None
+
+
+def _set_aside(run: RunRow, folder: Path, aside: Path) -> None:
+    try:
+        if aside.exists():  # an earlier run of this id, whose files could not all be deleted
+            shutil.rmtree(aside, ignore_errors=True)
+        folder.rename(aside)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise V3Error(
+            f"{named(run)} is not deleted: its folder {folder} cannot be removed: {error.strerror or error}."
+        ) from None
 
 
 def compact(database: Database) -> tuple[int, int]:
     """Reclaim the disk space of deleted rows; returns the bytes of the database before and after.
 
-    Raises:
-        V3Error: if a run trains, which would have to wait, or there is not enough space for the copy that SQLite makes.
+    A V3Error says if a run trains, which would have to wait, or there is no space for the copy that SQLite makes.
     """
     with database.read() as tx:
         active = runs_in(tx, ACTIVE)
     if active:
         raise V3Error(
-            f"Run {active[0].id[:8]} '{active[0].name}' is {active[0].status} and would have to wait while the "
+            f"{named(active[0])} is {active[0].status} and would have to wait while the "
             "database is rewritten; compact it when no run is training."
         )
     return database.compact()

@@ -67,15 +67,10 @@ class Launch:
         """For the run's row. What is not UTF-8 in a folder's name survives."""
         return json.dumps(asdict(self))
 
-    @property
-    def needs_folders(self) -> bool:
-        """Whether it can only be started where its folders and its interpreter are."""
-        return self.imports or bool(self.path)
-
     def missing(self) -> str | None:
         """What this machine lacks to start it, in words; None if it can be started here."""
-        if not self.needs_folders:
-            return None
+        if not (self.imports or self.path):
+            return None  # it needs neither its folders nor its interpreter
         if not os.access(self.python, os.X_OK):
             return f"its Python {self.python}"
         lost = next((folder for folder in self.path if not os.access(folder, os.R_OK)), None)
@@ -134,14 +129,9 @@ def waits_for(run: RunRow) -> str | None:
 
 
 def renewed(run: RunRow, *, here: bool) -> str:
-    """The launch environment of a resumed run, for its row.
+    """The launch environment of a resumed run, for its row; with `here` that of this process.
 
-    Args:
-        run: a run that has ended.
-        here: whether it is to take the folders and variables of this process.
-
-    Raises:
-        V3Error: if it was launched with folders that are not here.
+    A V3Error says which of the folders that it was launched with are not on this machine.
     """
     launch = launch_of(run)
     if here or launch is None:

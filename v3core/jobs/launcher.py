@@ -20,19 +20,18 @@ from v3core.jobs.identity import current, is_alive, is_here, of_pid, process_of,
 from v3core.jobs.launch import capture, launch_of, waits_for
 from v3core.jobs.lifecycle import ACTIVE, Status, change_status
 from v3core.store.commands import add_revision
-from v3core.store.database import Database
+from v3core.store.database import Database, reading
 from v3core.store.dialect import lock_queue
 from v3core.store.history import add_event
 from v3core.store.run_row import RunRow
 from v3core.store.runs import add_run, find_run, read_slots, runs_in, update_run, write_slots
 from v3core.store.schema import Transaction
 
-MOST_PRIORITY = 1000
-MOST_SLOTS = 10_000
+MAX_PRIORITY = 1000
+MAX_SLOTS = 10_000
 SLOTS_VARIABLE = "V3_MAX_WORKERS"
 
-
-Command = Callable[[str], list[str]]
+StartCommand = Callable[[str], list[str]]
 
 START_PROMISE_SECONDS = 10.0
 """A launcher that has claimed a run and not started its process within so long has died."""
@@ -43,74 +42,43 @@ def worker_command(run_id: str) -> list[str]:
     return [sys.executable, "-m", "v3core", "worker", run_id]
 
 
-def slots(database: Database) -> int:
+def slots(source: Database | Transaction) -> int:
     """How many runs may train at once on this machine: what was set, or the number of cores."""
-    with database.read() as tx:
-        return _slots(tx)
+    with reading(source) as tx:
+        return read_slots(tx, this_machine()) or os.cpu_count() or 1
 
 
-def _slots(tx: Transaction) -> int:
-    return read_slots(tx, this_machine()) or os.cpu_count() or 1
-
-
-def slots_in_use(database: Database) -> int:
+def slots_in_use(source: Database | Transaction) -> int:
     """How many runs have a process on this machine, or are about to."""
-    with database.read() as tx:
-        return _in_use(tx)
-
-
-def _in_use(tx: Transaction) -> int:
+    with reading(source) as tx:
+        active = runs_in(tx, ACTIVE)
     # A row that makes no sense takes a slot as long as its process is really there, and no longer.
-    return sum(
-        bool(is_alive(process_of(run))) if run.status == Status.UNREADABLE else is_here(run)
-        for run in runs_in(tx, ACTIVE)
-    )
+    return sum(bool(is_alive(process_of(run))) if run.status == Status.UNREADABLE else is_here(run) for run in active)
 
 
 def set_slots(database: Database, number: int | None) -> None:
-    """Set how many runs may train at once on this machine; None for as many as it has cores.
+    """Set how many runs may train at once on this machine, 1 to MAX_SLOTS; None for as many as it has cores.
 
     Runs that train already stay; the next look at the queue starts what a larger number allows.
-
-    Raises:
-        V3Error: if the number is out of bounds.
     """
-    if number is not None and not 1 <= number <= MOST_SLOTS:
-        raise V3Error(f"{number} runs at once is out of range; choose from 1 to {MOST_SLOTS:,}.")
+    if number is not None and not 1 <= number <= MAX_SLOTS:
+        raise V3Error(f"{number} runs at once is out of range; choose from 1 to {MAX_SLOTS:,}.")
     with database.write() as tx:
         write_slots(tx, this_machine(), this_host(), number)
 
 
-def requested_slots() -> int | None:
-    """The number in V3_MAX_WORKERS; None if it is not set.
-
-    Raises:
-        V3Error: if it is not a positive number.
-    """
-    text = os.environ.get(SLOTS_VARIABLE)
-    if not text:
-        return None
-    if (number := _slots_number(text)) is None:
-        raise V3Error(f"{SLOTS_VARIABLE} is '{text}'; set it to a whole number from 1 to {MOST_SLOTS:,}.")
-    return number
-
-
 def parse_slots(text: str) -> int | None:
-    """Parse a limit: a number, or `auto` for one per core, which is None.
-
-    Raises:
-        V3Error: if it is neither.
-    """
+    """Parse a limit: a number, or `auto` for one per core, which is None; V3Error if it is neither."""
     number = _slots_number(text)
     if number is None and text != "auto":
         raise V3Error(
-            f"'{text}' is not a number of runs; give one from 1 to {MOST_SLOTS:,}, or `auto` for one per core."
+            f"'{text}' is not a number of runs; give one from 1 to {MAX_SLOTS:,}, or `auto` for one per core."
         )
     return number
 
 
 def _slots_number(text: str) -> int | None:
-    return int(text) if re.fullmatch(r"[0-9]{1,9}", text) and 1 <= int(text) <= MOST_SLOTS else None
+    return int(text) if re.fullmatch(r"[0-9]{1,9}", text) and 1 <= int(text) <= MAX_SLOTS else None
 
 
 def save_requested_slots(tx: Transaction) -> None:
@@ -118,8 +86,13 @@ def save_requested_slots(tx: Transaction) -> None:
 
     The variable of any other process is ignored. A shell without it would otherwise start one run per core.
     """
-    asked = requested_slots()
-    if asked is not None and asked != read_slots(tx, this_machine()):
+    text = os.environ.get(SLOTS_VARIABLE)
+    if not text:
+        return
+    asked = _slots_number(text)
+    if asked is None:
+        raise V3Error(f"{SLOTS_VARIABLE} is '{text}'; set it to a whole number from 1 to {MAX_SLOTS:,}.")
+    if asked != read_slots(tx, this_machine()):
         write_slots(tx, this_machine(), this_host(), asked)
 
 
@@ -131,24 +104,18 @@ def enqueue(
     priority: int = 0,
     token: str | None = None,
 ) -> list[str]:
-    """Put runs into the queue, all or none, in this order, and start as many as there are free slots.
+    """Put runs into the queue, in this order, and start as many as there are free slots; returns their ids.
+
+    Nothing is queued if the experiment's name, V3_MAX_WORKERS or V3_KEEP_CHECKPOINTS is invalid.
 
     Args:
         database: an open store.
         configs: one per run.
         experiment: a name that groups them.
         priority: of two waiting runs the higher starts first.
-        token: tells this request from any other: with one that was used before nothing is queued again, so that a
-            double click starts its runs once.
-
-    Returns:
-        Their ids.
-
-    Raises:
-        V3Error: if the experiment's name, V3_MAX_WORKERS, V3_KEEP_CHECKPOINTS or the database will not do; then
-            nothing is queued.
+        token: identifies this request: with one that was used before nothing is queued again, so that a double click
+            starts its runs once.
     """
-    requested_slots()
     kept_checkpoints()
     check_priority(priority)
     if experiment is not None:
@@ -187,16 +154,12 @@ def create(
 
 
 def check_priority(priority: int) -> None:
-    """Refuse a priority that is out of bounds.
-
-    Raises:
-        V3Error: naming them.
-    """
-    if not -MOST_PRIORITY <= priority <= MOST_PRIORITY:
-        raise V3Error(f"Priority {priority} is out of range; choose from {-MOST_PRIORITY} to {MOST_PRIORITY}.")
+    """Raise V3Error for a priority that is out of bounds."""
+    if not -MAX_PRIORITY <= priority <= MAX_PRIORITY:
+        raise V3Error(f"Priority {priority} is out of range; choose from {-MAX_PRIORITY} to {MAX_PRIORITY}.")
 
 
-def drain(database: Database, command: Command = worker_command) -> list[str]:
+def drain(database: Database, command: StartCommand = worker_command) -> list[str]:
     """Start workers for queued runs, by priority and then by age, while slots are free.
 
     Safe when many processes do it at once: each run is claimed by one of them, and the slots are never exceeded. A run
@@ -238,11 +201,11 @@ def _next_runs(tx: Transaction) -> list[RunRow]:
     queued = queue_order(runs_in(tx, {Status.QUEUED}))
     if not queued:
         return []
-    free = max(0, _slots(tx) - _in_use(tx))
+    free = max(0, slots(tx) - slots_in_use(tx))
     return list(islice((run for run in queued if waits_for(run) is None), free))
 
 
-def _start(database: Database, run: RunRow, command: Command) -> None:
+def _start(database: Database, run: RunRow, command: StartCommand) -> None:
     try:
         process = _spawn(database, run, command(run.id))
     except (OSError, V3Error) as error:
@@ -260,17 +223,9 @@ def _start(database: Database, run: RunRow, command: Command) -> None:
 def start_process(
     database: Database, run: RunRow, command: Sequence[str], output: IO[bytes], errors: IO[bytes] | int
 ) -> "subprocess.Popen[bytes]":
-    """Start a process in its own session with the saved environment of the run; it outlives this one.
+    """Start a process in its own session with the folders, variables and interpreter of the run; it outlives this one.
 
-    Args:
-        database: the store that it opens.
-        run: whose folders, variables and interpreter it gets.
-        command: its command line; this interpreter is replaced by the run's.
-        output: takes what it prints.
-        errors: takes its standard error.
-
-    Raises:
-        OSError: if it cannot be started.
+    In `command` this interpreter is replaced by the run's. Raises OSError if it cannot be started.
     """
     launch = launch_of(run) or capture(run.config)
     environment = launch.environment() | {

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
-from typing import TextIO
 
 from v3core.jobs.files import log_file
 
@@ -22,32 +21,18 @@ _BLOCK_BYTES = 64 * 1024
 logger = logging.getLogger("v3core.run")
 
 
-class _FileHandler(RotatingFileHandler):
-    """Rotates like a worker's log. A line that does not fit on the disk is dropped silently."""
-
-    def __init__(self, file: Path) -> None:
-        super().__init__(file, encoding="utf-8", maxBytes=LIMIT_BYTES, backupCount=1)
-
-    def handleError(self, record: logging.LogRecord) -> None:
-        """Nothing: a trace on stderr would tear a progress bar."""
-
-
-class _StderrHandler(logging.StreamHandler[TextIO]):
-    """Writes to the log opened by the launcher. A line that does not fit on the disk is dropped."""
-
-    def handleError(self, record: logging.LogRecord) -> None:
-        """Nothing: a trace would go to the very file that cannot be written."""
-
-
 @contextmanager
 def logging_to(file: Path | None) -> Iterator[None]:
     """Send the run's log to a file, or to stderr, which is where the launcher has put a worker's log file.
 
     A log that cannot be written, on a full disk for instance, stops nothing.
     """
+    handler: logging.Handler = logging.StreamHandler(sys.stderr)
     if file is not None:
         file.parent.mkdir(parents=True, exist_ok=True)
-    handler = _FileHandler(file) if file else _StderrHandler(sys.stderr)
+        handler = RotatingFileHandler(file, encoding="utf-8", maxBytes=LIMIT_BYTES, backupCount=1)
+    # A trace of a line that does not fit on the disk would tear a progress bar, or go to the very same file.
+    handler.handleError = lambda record: None  # type: ignore[method-assign]  # noqa: ARG005
     formatter = logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%SZ")
     formatter.converter = time.gmtime
     handler.setFormatter(formatter)
@@ -65,10 +50,7 @@ def logging_to(file: Path | None) -> Iterator[None]:
 def read_log_tail(run_id: str, lines: int = 200, folder: Path | None = None) -> str:
     """The newest lines of a run's log; empty if it has none yet. Reads no more of a long log than it needs.
 
-    Args:
-        run_id: full id.
-        lines: the most to read.
-        folder: the data folder, by default that of V3_DATA_DIR.
+    `folder` is the data folder, by default that of V3_DATA_DIR.
     """
     file = log_file(run_id, folder)
     tail = _tail(file, lines)
@@ -99,18 +81,11 @@ def rotated(file: Path) -> Path:
 
 
 def rotate_if_large(file: Path, limit: int = LIMIT_BYTES) -> bool:
-    """If this process's stderr is `file` and has grown too large, move its content to `rotated(file)`.
+    """If this process's stderr is `file` and larger than `limit` bytes, move its content to `rotated(file)`.
 
-    The content is copied and the file cut to nothing, instead of being renamed: the simulators that an environment
-    starts hold the same file open and cannot be told to open another. What is printed in the moment between the copy
-    and the cut is lost. Costs one fstat if there is nothing to do; never raises because of the disk.
-
-    Args:
-        file: the log that the launcher opened for appending as stdout and stderr.
-        limit: bytes.
-
-    Returns:
-        Whether it was rotated.
+    The content is copied and the file truncated, not renamed: the simulators that an environment starts hold the same
+    file open and cannot be made to open another. What is printed between the copy and the truncation is lost. Costs
+    one fstat if there is nothing to do; never raises because of the disk. Returns whether it was rotated.
     """
     try:
         log = os.fstat(_STDERR)

@@ -137,7 +137,6 @@ class Recorder:
         self._writer.also(both, then=then)
 
     def record(self, episodes: Sequence[EpisodeRecord], step: int) -> None:
-        """Hand the episodes to the writer."""
         self._writer.record(episodes, step)
         if not episodes:
             return
@@ -149,17 +148,10 @@ class Recorder:
             self._on_progress(ForegroundProgress(newest.episode, self._episodes, step, newest.phase, mean))
         if time.monotonic() >= self._next_log:
             self._next_log = time.monotonic() + LOG_SECONDS
-            logger.info(
-                "Episode %d of %d, step %d, phase %s: mean return %.2f.",
-                newest.episode,
-                self._episodes,
-                step,
-                newest.phase,
-                mean,
-            )
+            where = f"Episode {newest.episode} of {self._episodes}, step {step}, phase {newest.phase}"
+            logger.info("%s: mean return %.2f.", where, mean)
 
     def evaluated(self, evaluation: Evaluation) -> None:
-        """Record and log it."""
         results = [(played.return_, played.length, played.success) for played in evaluation.episodes]
         mean = sum(return_ for return_, _, _ in results) / len(results)
         at, step, env = evaluation.episode, evaluation.step, evaluation.env
@@ -170,12 +162,10 @@ class Recorder:
         )
 
     def update_undone(self, reason: str, in_a_row: int) -> None:
-        """Record and log it."""
         message = f"Rollout without an update: {reason} ({in_a_row} in a row)."
         self._note("undone", message, level=logging.WARNING)
 
     def phase_changed(self, change: PhaseChange) -> None:
-        """Record and log it."""
         planned = f" (planned at {change.planned})" if change.planned not in {None, change.episode} else ""
         self._boundaries.add(change.episode)
         self._note(
@@ -187,7 +177,6 @@ class Recorder:
         )
 
     def orders(self) -> Orders:
-        """What was asked since the last call; looks into the database a few times a second at most."""
         if time.monotonic() >= self._next_poll:
             self._poll()
         if self._signalled.asked() and not self._stop:
@@ -200,7 +189,6 @@ class Recorder:
         return Orders(stop=self._stop, pause=self._paused, checkpoint=checkpoint, edits=edits, longer=longer)
 
     def urgent(self) -> Orders:
-        """What was asked and has waited too long; looks into the database a few times a second at most."""
         now = time.monotonic()
         if self._signalled.hurried():
             return Orders(stop=True)
@@ -217,11 +205,8 @@ class Recorder:
 
     def _poll(self) -> None:
         self._next_poll = time.monotonic() + POLL_SECONDS
-        new = [
-            row
-            for row in commands.read_commands(self._database, self._run.id, only_open=True)
-            if row.id not in self._seen
-        ]
+        waiting = commands.read_commands(self._database, self._run.id, only_open=True)
+        new = [row for row in waiting if row.id not in self._seen]
         if not new:
             return
         now, ids = datetime.now(UTC), [row.id for row in new]
@@ -234,7 +219,7 @@ class Recorder:
             except V3Error as problem:  # what is given with it cannot be read
                 self._reject(row.id, row.kind, str(problem))
 
-    # One method for each kind of the table in `jobs/control/kinds.py` that a worker answers.
+    # One method for each kind of the table in `jobs/kinds.py` that a worker answers.
 
     def answer_stop(self, _row: CommandRow) -> None:
         """The trainer leaves with a checkpoint; the end of the run settles the command."""
@@ -248,7 +233,7 @@ class Recorder:
         self._pauses.append(row.id)
 
     def answer_continue(self, row: CommandRow) -> None:
-        """Continue after a pause; a pause that has not started yet is dropped."""
+        """A pause that has not started yet is dropped."""
         now, episode, pauses = datetime.now(UTC), self._episode, self._pauses
         self._paused, self._pauses = False, []
         logger.info("Continues at episode %d.", episode)
@@ -270,7 +255,6 @@ class Recorder:
         self._edits.append(Edit(row.revision.id, row.revision.curriculum))
 
     def answer_extend(self, row: CommandRow) -> None:
-        """Likewise."""
         if not (row.value or "").isdigit():
             raise V3Error(f"'{row.value}' is not a number of episodes.")
         self._longer.append(Longer(row.id, int(row.value or 0)))
@@ -313,11 +297,9 @@ class Recorder:
         change_status(tx, self._run, to, message, actor="worker", now=now, only_from=only_from)
 
     def remark(self, message: str) -> None:
-        """Record and log it."""
         self._note("remark", message)
 
     def edit_applied(self, edit: Edit, episode: int) -> None:
-        """Record and log it."""
         ends = ", ".join(map(str, edit.curriculum.boundaries)) or "none"
         self._note(
             "edit",
@@ -326,7 +308,6 @@ class Recorder:
         )
 
     def edit_rejected(self, edit: Edit, reason: str) -> None:
-        """Record and log it."""
         self._note(
             "edit",
             f"Edit rejected: {reason}",
@@ -334,7 +315,7 @@ class Recorder:
         )
 
     def length_applied(self, longer: Longer, curriculum: Curriculum | None, episode: int) -> None:
-        """Record and log it; curves and means are taken over the new length from now on."""
+        """Curves and means are taken over the new length from now on."""
         message = f"Length changed from {self._episodes} to {longer.episodes} episodes."
         self._episodes = longer.episodes
 
@@ -350,11 +331,9 @@ class Recorder:
             self._returns = recent_returns(tx, self._run.id)
 
     def length_rejected(self, longer: Longer, reason: str) -> None:
-        """Record and log it."""
         self._reject(longer.id, "extend", reason)
 
     def checkpoint_path(self, episode: int) -> Path:
-        """In the run's folder."""
         self._writer.promise(CHECKPOINT_PROMISE_SECONDS)  # a slow disk must not make the run look stalled
         return checkpoint_file(self._database, self._run.id, episode)
 
@@ -376,8 +355,4 @@ class Recorder:
                 remove_checkpoint(tx, self._run.id, old)
             commands.apply_commands(tx, self._run.id, ids=asked, episode=episode, now=now)
 
-        def delete() -> None:
-            for old in files:
-                old.unlink(missing_ok=True)
-
-        self._writer.also(write, then=delete)
+        self._writer.also(write, then=lambda: [old.unlink(missing_ok=True) for old in files])

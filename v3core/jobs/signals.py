@@ -13,7 +13,6 @@ class StopRequest:
     """Whether this process was signalled to stop, and how. However often it is, it stops once."""
 
     def __init__(self) -> None:
-        """Nothing was asked yet."""
         self.signal: signal.Signals | None = None
         self._hurried = False
 

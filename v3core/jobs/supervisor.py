@@ -9,7 +9,7 @@ from typing import Any
 from v3core.jobs import identity
 from v3core.jobs.housekeeping import remove_abandoned
 from v3core.jobs.identity import is_here, process_of
-from v3core.jobs.launcher import Command, drain, worker_command
+from v3core.jobs.launcher import StartCommand, drain, worker_command
 from v3core.jobs.lifecycle import ACTIVE, Status, change_status
 from v3core.store.commands import CommandRow, note_step, open_stop, redate_stop
 from v3core.store.database import Database
@@ -45,7 +45,7 @@ DIED = "The worker process exited unexpectedly: it was killed, or ran out of mem
 RESTARTED = "The machine was restarted during training."
 
 
-def reconcile(database: Database, now: datetime | None = None, command: Command = worker_command) -> list[str]:
+def reconcile(database: Database, now: datetime | None = None, command: StartCommand = worker_command) -> list[str]:
     """Find runs whose process is gone or silent, hurry stops that take too long, and start what is queued.
 
     What imports and deletions that died halfway have left is removed.

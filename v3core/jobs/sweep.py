@@ -9,27 +9,23 @@ from v3core.curriculum import Curriculum
 from v3core.environment_setup import EnvironmentSetup
 from v3core.errors import V3Error
 
-MOST_SEEDS = 100
+MAX_SEEDS = 100
 
-MOST_NAMED = 3
+MAX_NAMED = 3
 """Curricula that the made name of an experiment lists."""
 _ROOM_FOR_A_NUMBER = 8
 
 
 def parse_seeds(text: str) -> list[int]:
-    """The seeds that `text` names, in its order, each once.
-
-    Raises:
-        V3Error: if a part is not a seed, is out of range, or there are none or too many.
-    """
+    """The seeds that `text` names, in its order, each once; a V3Error says what is wrong with it."""
     seeds: dict[int, None] = {}
     ranges_closed_up = re.sub(r"(?<=\d)\s*[-–]\s*(?=\d)", "-", text)
     for part in re.findall(r"[^,;\s]+", ranges_closed_up):
         span = re.fullmatch(r"(\d{1,20})-(\d{1,20})", part)
         if span:
             first, last = int(span[1]), int(span[2])
-            if last < first or last - first >= MOST_SEEDS:
-                raise V3Error(f"'{part}' is not a range of at most {MOST_SEEDS} seeds; write it as 1-5.")
+            if last < first or last - first >= MAX_SEEDS:
+                raise V3Error(f"'{part}' is not a range of at most {MAX_SEEDS} seeds; write it as 1-5.")
             seeds.update(dict.fromkeys(range(first, last + 1)))
         elif re.fullmatch(r"\d{1,20}", part):
             seeds[int(part)] = None
@@ -39,8 +35,8 @@ def parse_seeds(text: str) -> list[int]:
         raise V3Error("No seed given; write at least one whole number, such as 1.")
     if max(seeds) > MAX_SEED:
         raise V3Error(f"Seed {max(seeds)} is out of range; choose whole numbers from 0 to {MAX_SEED}.")
-    if len(seeds) > MOST_SEEDS:
-        raise V3Error(f"{len(seeds)} seeds are too many; one launch can have up to {MOST_SEEDS}.")
+    if len(seeds) > MAX_SEEDS:
+        raise V3Error(f"{len(seeds)} seeds are too many; one launch can have up to {MAX_SEEDS}.")
     return list(seeds)
 
 
@@ -55,16 +51,7 @@ def expand(
 ) -> list[RunConfig]:
     """One run per seed and curriculum; the curricula of one seed follow each other, so that they train side by side.
 
-    Args:
-        curricula: each fits `episodes`.
-        seeds: at least one.
-        name: what the names of the runs begin with; if empty, with their curriculum.
-        env: what they train on.
-        episodes: length of each.
-        recipe: settings of each.
-
-    Raises:
-        V3Error: one sentence, if a run cannot be so.
+    Their names begin with `name`, or if that is empty, with their curriculum.
     """
     return [
         build_run_config(
@@ -95,7 +82,7 @@ def experiment_name(env: str, curricula: Sequence[str], seeds: Sequence[int], ta
         seeds: at least one.
         taken: names of experiments that there are; a number makes the name another one.
     """
-    compared = " or ".join(curricula) if len(curricula) <= MOST_NAMED else f"{len(curricula)} curricula"
+    compared = " or ".join(curricula) if len(curricula) <= MAX_NAMED else f"{len(curricula)} curricula"
     name = f"{compared} · {env} · {_describe_seeds(seeds)}"
     if len(name) > MOST_NAME - _ROOM_FOR_A_NUMBER:
         name = name[: MOST_NAME - _ROOM_FOR_A_NUMBER - 1].rstrip() + "…"

@@ -3,6 +3,7 @@
 import logging
 import threading
 import time
+from typing import Self
 
 from v3core.errors import V3Error
 from v3core.jobs.notice import WebhookCaller
@@ -34,8 +35,8 @@ class Watchdog:
         self._webhooks = WebhookCaller(_log.warning)
         self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
 
-    def start(self) -> "Watchdog":
-        """Start the thread; returns itself."""
+    def start(self) -> Self:
+        """Start the thread."""
         self._thread.start()
         return self
 

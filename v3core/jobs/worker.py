@@ -1,4 +1,4 @@
-"""The process of one run: claims it, trains it, records its end."""
+"""Training a run, in a process of its own or in this one: claim it, train it, record its end."""
 
 import os
 import threading
@@ -8,28 +8,25 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from v3core.config import RunConfig
 from v3core.curriculum import Curriculum, PhaseStart
 from v3core.errors import V3Error
 from v3core.jobs import identity
 from v3core.jobs.failures import describe_failure, failure_text
-from v3core.jobs.files import run_folder
-from v3core.jobs.launcher import claim
+from v3core.jobs.files import log_file, run_folder
+from v3core.jobs.launcher import claim, create
 from v3core.jobs.lifecycle import ACTIVE, Status, change_status
 from v3core.jobs.logs import logger, logging_to
-from v3core.jobs.recorder import ForegroundProgress, Recorder
+from v3core.jobs.notice import call_webhooks
+from v3core.jobs.recorder import ForegroundProgress as ForegroundProgress
+from v3core.jobs.recorder import Recorder
 from v3core.jobs.reserve import hold_reserve, release_reserve
-from v3core.jobs.signals import StopRequest
-from v3core.jobs.supervisor import describe_stop
+from v3core.jobs.signals import StopRequest, stop_on_signals
+from v3core.jobs.supervisor import describe_stop, reconcile
 from v3core.paths import COMMAND
 from v3core.store.commands import curriculum_in_force, open_stop
 from v3core.store.database import Database
-from v3core.store.history import (
-    CheckpointRow,
-    PhaseChangeRow,
-    add_event,
-    add_phase_change,
-    read_checkpoints,
-)
+from v3core.store.history import CheckpointRow, PhaseChangeRow, add_event, add_phase_change, read_checkpoints
 from v3core.store.run_row import RunRow
 from v3core.store.runs import get_run, update_run
 from v3core.store.schema import Transaction
@@ -83,6 +80,27 @@ def run_worker(
                 _import_trainer()
         status = train_run(database, run, stop, report=report)
     return 0 if status in {Status.COMPLETED, Status.STOPPED} else 1
+
+
+def train_here(
+    database: Database, config: RunConfig, on_progress: Callable[[ForegroundProgress], None]
+) -> tuple[str, Status]:
+    """Create a run and train it in this process, without waiting for a slot; returns its id and final status.
+
+    Ctrl-C stops it gracefully, with a checkpoint; a second one does no harm. The log goes to the run's folder.
+    `on_progress` is called after each update that completed an episode.
+    """
+    now = datetime.now(UTC)
+    with stop_on_signals() as stop:
+        with database.write() as tx:
+            run_id = create(tx, config, now=now)
+            claim(tx, get_run(tx, run_id), now=now, actor="worker")  # before any queue can take it
+        with logging_to(log_file(run_id, database.data_dir)):
+            status = train_run(database, adopt(database, run_id), stop, on_progress)
+    if not stop.asked():
+        reconcile(database)
+    call_webhooks(database)
+    return run_id, status
 
 
 def _import_trainer() -> None:

@@ -70,7 +70,7 @@ class CommandRow:
 
     id: int
     kind: str
-    """One of the table in `jobs/control/kinds.py`."""
+    """One of the table in `jobs/kinds.py`."""
     actor: str | None
     """Who asked; None in what an older version wrote."""
     value: str | None

@@ -6,6 +6,7 @@ from v3core.curriculum import Curriculum, with_boundaries
 from v3core.curriculum.typed import format_end
 from v3core.errors import V3Error
 from v3core.jobs import control
+from v3core.jobs.kinds import trained_elsewhere
 from v3core.jobs.lifecycle import RESUMABLE, Status
 from v3core.store.commands import RevisionRow, read_revisions
 from v3core.store.database import Database
@@ -81,7 +82,7 @@ def _editor(database: Database, run_id: str) -> None:
 
 def _buttons(database: Database, run: RunRow, curriculum: Curriculum, wanted: list[int], changed: bool) -> None:
     """Bring the wanted boundaries into force, at once or with a resume; or forget them."""
-    resumes, elsewhere = run.status in RESUMABLE, control.trained_elsewhere(run) is not None
+    resumes, elsewhere = run.status in RESUMABLE, trained_elsewhere(run) is not None
     with st.container(horizontal=True):
         clicked = st.button(
             "Resume with these boundaries" if resumes else "Apply",
@@ -146,7 +147,7 @@ def _fields(run: RunRow, curriculum: Curriculum, open_ones: list[int]) -> list[i
 def _apply(database: Database, run: RunRow, curriculum: Curriculum, wanted: list[int]) -> None:
     try:
         asked = with_boundaries(curriculum, wanted)
-        if control.trained_elsewhere(run) is not None:
+        if trained_elsewhere(run) is not None:
             ask_to_take_over(database, run, asked)
             return
         if run.status in RESUMABLE:

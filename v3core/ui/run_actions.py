@@ -9,7 +9,7 @@ import streamlit as st
 from v3core.config import MAX_EPISODES
 from v3core.errors import V3Error
 from v3core.jobs import control
-from v3core.jobs.control import COMMANDS, Command, trained_elsewhere
+from v3core.jobs.kinds import COMMANDS, Command, trained_elsewhere
 from v3core.jobs.lifecycle import ACTIVE, ENDED, Status
 from v3core.store.database import Database
 from v3core.store.history import CheckpointRow
@@ -181,10 +181,10 @@ def notes_editor(database: Database, run: RunRow) -> None:
         tags = st.text_input(
             "Tags",
             run.tags or "",
-            max_chars=control.MOST_TAGS,
+            max_chars=control.MAX_TAGS,
             help="Words, separated by spaces. The filter on Runs finds them.",
         )
-        notes = st.text_area("Notes", run.notes or "", max_chars=control.MOST_NOTES, height=140)
+        notes = st.text_area("Notes", run.notes or "", max_chars=control.MAX_NOTES, height=140)
         if st.form_submit_button("Save", icon=":material/check:", type="primary"):
             try:
                 control.annotate(database, run.id, tags=tags, notes=notes, actor=ACTOR)

@@ -11,7 +11,7 @@ import streamlit as st
 from v3core.archive import import_archive, write_archive
 from v3core.errors import V3Error
 from v3core.jobs.evaluating import BackgroundEvaluation, Played
-from v3core.jobs.housekeeping import in_words, run_size
+from v3core.jobs.housekeeping import in_words, run_sizes
 from v3core.paths import COMMAND
 from v3core.store.database import Database
 from v3core.store.history import CheckpointRow, read_checkpoints
@@ -33,7 +33,7 @@ MAX_NAME = 150
 def run_exports(database: Database, run: RunRow) -> None:
     """A popover with a button for each form; nothing is written before its click."""
     with st.popover("Export", icon=":material/download:", key=f"exports-{run.id}"):
-        size = run_size(database, run.id)
+        size = run_sizes(database, [run.id])[run.id]
         st.caption(f"The run uses about {in_words(size.database)} in the database and {in_words(size.files)} in files.")
         too_large = max(2 * size.database, size.total) > MAX_DOWNLOAD_BYTES  # JSON repeats columns' names in each row
         with st.container(horizontal=True):

@@ -9,6 +9,7 @@ from v3core.charts.series import RunSeries
 from v3core.insight.duration import time_left
 from v3core.jobs import control
 from v3core.jobs.demo import is_demo
+from v3core.jobs.kinds import trained_elsewhere, trains_elsewhere
 from v3core.jobs.lifecycle import ACTIVE, RESUMABLE, Status
 from v3core.store.commands import CommandRow
 from v3core.store.database import Database
@@ -40,7 +41,7 @@ def run_header(database: Database, run: RunRow, commands: list[CommandRow]) -> N
     with st.container(horizontal=True, vertical_alignment="center"):
         st.subheader(plain(run.name), anchor=False, width="content")
         status_badge(run)
-        if host := control.trains_elsewhere(run) or control.trained_elsewhere(run):
+        if host := trains_elsewhere(run) or trained_elsewhere(run):
             st.badge(f"on host {plain(host)}", icon=":material/dns:", color="gray")
         launch_again_link(run)
     point = control.resume_point(database, run.id) if run.status in RESUMABLE | {Status.COMPLETED} else None

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from v3core.jobs.control import COMMANDS
+from v3core.jobs.kinds import COMMANDS
 from v3core.store.commands import CommandRow
 from v3core.store.database import Database
 from v3core.store.history import read_events

@@ -11,6 +11,7 @@ from humanize import ordinal
 from v3core.insight.duration import time_left
 from v3core.jobs import control, launcher
 from v3core.jobs.checkpoints import newest_present
+from v3core.jobs.kinds import COMMANDS, trains_elsewhere
 from v3core.jobs.launch import waits_for
 from v3core.jobs.lifecycle import ACTIVE, ENDED, RESUMABLE, Status
 from v3core.store.database import Database
@@ -99,7 +100,7 @@ def _row(database: Database, run: RunRow, place: int | None, checkpoint: Checkpo
         status, progress, result, actions = st.columns(_WIDTHS, vertical_alignment="center")
         with status:
             status_badge(run)
-            if host := control.trains_elsewhere(run):
+            if host := trains_elsewhere(run):
                 st.caption(f"on host {plain(host)}")
         with progress:
             if place is not None:
@@ -145,7 +146,7 @@ def queue_places(runs: list[RunRow]) -> dict[str, int]:
 def slots_text(runs: list[RunRow], slots: int) -> str:
     """How full this machine is, as in `3 of 4 slots in use, 1 of them paused · 2 waiting`."""
     active = [run for run in runs if run.status in ACTIVE]
-    here = [run for run in active if not control.trains_elsewhere(run)]
+    here = [run for run in active if not trains_elsewhere(run)]
     parts = [f"{len(here)} of {slots} slots in use"]
     if paused := sum(run.status == Status.PAUSED for run in here):
         parts[0] += f", {paused} of them paused"
@@ -162,7 +163,7 @@ def slots_menu(database: Database, limit: int) -> None:
         st.number_input(
             "Runs at once on this machine",
             1,
-            launcher.MOST_SLOTS,
+            launcher.MAX_SLOTS,
             limit,
             key=field,
             help="Does not affect runs that are already training. Each run uses one core; more runs than cores slow "
@@ -182,11 +183,11 @@ def queue_place(database: Database, run: RunRow, place: int, *, key: str) -> Non
         field = f"priority:{key}:{run.id}:{run.priority}"
         st.number_input(
             "Priority",
-            -launcher.MOST_PRIORITY,
-            launcher.MOST_PRIORITY,
+            -launcher.MAX_PRIORITY,
+            launcher.MAX_PRIORITY,
             run.priority,
             key=field,
-            help=plain(control.COMMANDS["priority"].meaning),
+            help=plain(COMMANDS["priority"].meaning),
             on_change=_set_priority,
             args=(database, run.id, field),
         )
@@ -216,7 +217,7 @@ def active_experiments(database: Database, runs: list[RunRow]) -> None:
 
 
 def _experiment(database: Database, name: str, group: list[RunRow], place: int) -> None:
-    stop = control.COMMANDS["stop"]
+    stop = COMMANDS["stop"]
     stoppable = [run for run in group if run.status != stop.done and stop.refusal(run) is None]
     with (
         st.container(border=True, key=f"experiment-{place}"),

@@ -66,12 +66,9 @@ class Command:
         return self.recorded and self.answered_by == "worker" and not self.takes and self.kind != STOP
 
     def refusal(self, run: RunRow, waiting: Collection[str] = (), who: str = "It") -> str | None:
-        """Why it is currently refused, in one sentence; None if it is accepted.
+        """Why a run refuses it now, in one sentence whose subject is `who`; None if it is accepted.
 
-        Args:
-            run: its current row.
-            waiting: kinds of the commands that it has not answered yet.
-            who: the subject of the sentence.
+        `waiting` are the kinds of the commands that the run has not answered yet.
         """
         status = Status(run.status)
         if status not in self.when and self.undoes not in waiting:
@@ -191,11 +188,7 @@ COMMANDS: Mapping[str, Command] = {command.kind: command for command in _ALL}
 
 
 def check(kind: str, run: RunRow, waiting: Collection[str] = ()) -> None:
-    """Check that a run currently accepts a command.
-
-    Raises:
-        V3Error: the reason why it is refused.
-    """
+    """Raise V3Error with the reason if a run currently refuses a command."""
     if problem := COMMANDS[kind].refusal(run, waiting, who=named(run)):
         raise V3Error(problem)
 

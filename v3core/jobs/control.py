@@ -1,0 +1,333 @@
+"""What can be asked of a run: commands for its worker, another curriculum or length, a resume, its deletion.
+
+Every function raises V3Error, and changes nothing, for a run that is unknown, or of which `COMMANDS` refuses it now.
+"""
+
+import time
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+from v3core.config import MAX_EPISODES
+from v3core.curriculum import Curriculum, PhaseStart, Progress, check_edit, lengthened
+from v3core.errors import V3Error
+from v3core.jobs.checkpoints import newest_whole
+from v3core.jobs.housekeeping import delete as delete
+from v3core.jobs.identity import NOWHERE, is_here
+from v3core.jobs.kinds import COMMANDS, check, named
+from v3core.jobs.launch import renewed
+from v3core.jobs.launcher import StartCommand, check_priority, drain, save_requested_slots, worker_command
+from v3core.jobs.lifecycle import ACTIVE, ENDED, Status, change_status
+from v3core.jobs.supervisor import reconcile
+from v3core.paths import COMMAND
+from v3core.store import commands
+from v3core.store.database import Database
+from v3core.store.history import CheckpointRow, add_event, read_checkpoints, read_phase_changes
+from v3core.store.run_row import RunRow
+from v3core.store.runs import get_run, runs_of_experiment, set_length, update_run
+from v3core.store.schema import Transaction
+
+WAIT_POLL_SECONDS = 0.1
+MAX_NOTES = 10_000
+MAX_TAGS = 500
+
+
+def ask(database: Database, run_id: str, actor: str = "user", *, kind: str) -> None:
+    """Ask a command of `COMMANDS` that a worker answers and with which nothing is given. Asking twice does it once."""
+    with database.write() as tx:
+        run = get_run(tx, run_id, for_update=True)
+        waiting = {row.kind for row in commands.read_commands(tx, run.id, only_open=True)}
+        check(kind, run, waiting)
+        if kind not in waiting and run.status != COMMANDS[kind].done:
+            commands.add_command(tx, run.id, kind, actor=actor, now=datetime.now(UTC))
+
+
+pause = partial(ask, kind=commands.PAUSE)
+unpause = partial(ask, kind=commands.CONTINUE)
+checkpoint = partial(ask, kind=commands.CHECKPOINT)
+
+
+def stop(database: Database, run_id: str, actor: str = "user") -> Status:
+    """Ask a run to end after its present rollout, with a checkpoint; returns at once. Asking twice does it once.
+
+    A worker that does not stop is signalled, and in the end killed: see `v3core.jobs.supervisor`.
+
+    Returns:
+        STOPPED for a run that was still queued, else STOPPING.
+    """
+    with database.write() as tx:
+        return _stop(tx, get_run(tx, run_id, for_update=True), actor, datetime.now(UTC))
+
+
+def stop_experiment(database: Database, experiment: str, actor: str = "user") -> int:
+    """Ask all runs of a group that wait or train here to end, at one stroke; returns how many."""
+    now = datetime.now(UTC)
+    with database.write() as tx:
+        runs = need_experiment(tx, experiment, for_update=True)
+        here = [run for run in runs if run.status not in ENDED and is_here(run)]
+        if not here:
+            raise V3Error(f"No run of experiment '{experiment}' is queued or active here; there is nothing to stop.")
+        for run in here:
+            _stop(tx, run, actor, now)
+    return len(here)
+
+
+def need_experiment(tx: Transaction, experiment: str, *, for_update: bool = False) -> list[RunRow]:
+    """The runs of a group; V3Error if there is none."""
+    runs = runs_of_experiment(tx, experiment, for_update=for_update)
+    if not runs:
+        raise V3Error(f"There is no experiment '{experiment}'; `runs --json` lists the experiment of each run.")
+    return runs
+
+
+def _stop(tx: Transaction, run: RunRow, actor: str, now: datetime) -> Status:
+    if run.status == Status.QUEUED:
+        commands.add_command(tx, run.id, commands.STOP, actor=actor, now=now)
+        message = "Stopped while waiting in the queue."
+        change_status(tx, run, Status.STOPPED, message, actor=actor, reason=message, now=now)
+        return Status.STOPPED
+    check(commands.STOP, run)
+    if change_status(tx, run, Status.STOPPING, "Stop requested.", actor=actor, now=now):
+        commands.add_command(tx, run.id, commands.STOP, actor=actor, now=now)
+    return Status.STOPPING
+
+
+def wait_stopped(database: Database, run_id: str, timeout: float) -> Status:
+    """Wait up to `timeout` seconds for the end of a run, hurrying it as `reconcile` does; returns its status."""
+    deadline = time.monotonic() + timeout
+    while True:
+        status = Status(get_run(database, run_id).status)
+        if status not in ACTIVE or time.monotonic() > deadline:
+            return status
+        reconcile(database)
+        time.sleep(WAIT_POLL_SECONDS)
+
+
+def set_priority(database: Database, run_id: str, priority: int, actor: str = "user") -> None:
+    """Set which of the waiting runs start first: those of the highest priority, among them the oldest.
+
+    A run that trains keeps it for when it waits again.
+    """
+    check_priority(priority)
+    now = datetime.now(UTC)
+    with database.write() as tx:
+        run = get_run(tx, run_id, for_update=True)
+        check(commands.PRIORITY, run)
+        if run.priority != priority:
+            update_run(tx, run_id, {"priority": priority}, only_in={run.status})
+            command = commands.add_command(tx, run_id, commands.PRIORITY, actor=actor, now=now, value=str(priority))
+            commands.apply_commands(tx, run_id, ids=[command], episode=run.episode, now=now)
+            message = f"Priority changed from {run.priority} to {priority}."
+            add_event(tx, run_id, actor=actor, kind="priority", message=message, now=now)
+
+
+def annotate(
+    database: Database, run_id: str, *, tags: str | None = None, notes: str | None = None, actor: str = "user"
+) -> None:
+    """Set the tags or the notes of a run in any status; None leaves them unchanged.
+
+    Tags are words, separated by blanks or commas; doubled ones count once.
+    """
+    values: dict[str, str | None] = {}
+    if tags is not None:
+        values["tags"] = " ".join(dict.fromkeys(tags.replace(",", " ").split())) or None
+        if len(values["tags"] or "") > MAX_TAGS:
+            raise V3Error(f"The tags are longer than {MAX_TAGS} characters; use fewer or shorter ones.")
+    if notes is not None:
+        values["notes"] = notes.strip() or None
+        if len(notes) > MAX_NOTES:
+            raise V3Error(f"The notes are longer than {MAX_NOTES:,} characters; shorten them.")
+    with database.write() as tx:
+        run = get_run(tx, run_id, for_update=True)
+        changes = {name: value for name, value in values.items() if value != getattr(run, name)}
+        if changes:
+            update_run(tx, run_id, changes, only_in=tuple(Status))
+            message = f"New {' and '.join(changes)}."
+            add_event(tx, run_id, actor=actor, kind="note", message=message, now=datetime.now(UTC))
+
+
+# Changing what a run will train: its curriculum and its length.
+
+
+def current_curriculum(database: Database, run_id: str) -> Curriculum:
+    """The newest revision that was applied: what the run trains under, or will continue under."""
+    with database.read() as tx:
+        get_run(tx, run_id)
+        return commands.curriculum_in_force(tx, run_id)
+
+
+def request_edit(database: Database, run_id: str, curriculum: Curriculum, actor: str = "user") -> None:
+    """Request another curriculum for a run, given in full, which may only change what has not been trained.
+
+    A run that trains applies it between two updates, or rejects it if it has gone past by then; the command's row says
+    which. For one that waits in the queue it is in force at once.
+    """
+    with database.write() as tx:
+        run = get_run(tx, run_id, for_update=True)
+        check(commands.EDIT_CURRICULUM, run)
+        check_edit(commands.curriculum_in_force(tx, run_id), curriculum, _progress(tx, run))
+        waiting = commands.read_commands(tx, run_id, only_open=True)
+        if any(row.revision is not None and row.revision.curriculum == curriculum for row in waiting):
+            return
+        now, at_once = datetime.now(UTC), run.episode if run.status == Status.QUEUED else None
+        revision = commands.add_revision(tx, run_id, curriculum, actor=actor, now=now, applied_episode=at_once)
+        asked = commands.add_command(tx, run_id, commands.EDIT_CURRICULUM, actor=actor, now=now, revision_id=revision)
+        if at_once is not None:
+            commands.apply_commands(tx, run_id, ids=[asked], episode=at_once, now=now)
+            _note_edit(tx, run_id, at_once, actor, now)
+
+
+def extend(database: Database, run_id: str, episodes: int, actor: str = "user") -> None:
+    """Ask a run that trains or waits to train up to `episodes`. A worker applies it between two updates."""
+    with database.write() as tx:
+        run = get_run(tx, run_id, for_update=True)
+        _check_length(run, episodes)
+        check(commands.EXTEND, run)
+        now, value = datetime.now(UTC), str(episodes)
+        waiting = commands.read_commands(tx, run_id, only_open=True)
+        if any(row.kind == commands.EXTEND and row.value == value for row in waiting):
+            return
+        asked = commands.add_command(tx, run_id, commands.EXTEND, actor=actor, now=now, value=value)
+        if run.status == Status.QUEUED:
+            _lengthen(tx, run, episodes, actor, now)
+            commands.apply_commands(tx, run_id, ids=[asked], episode=run.episode, now=now)
+
+
+def _check_length(run: RunRow, episodes: int) -> None:
+    name = named(run)
+    if episodes <= run.episode:
+        raise V3Error(f"{name} has already trained {run.episode:,} episodes; choose more than that.")
+    if episodes <= run.episodes:
+        raise V3Error(
+            f"{name} is planned for {run.episodes:,} episodes; choose more: a run can be extended, not shortened."
+        )
+    if episodes > MAX_EPISODES:
+        raise V3Error(f"{episodes:,} episodes are too many; choose at most {MAX_EPISODES:,}.")
+
+
+def _lengthen(tx: Transaction, run: RunRow, episodes: int, actor: str, now: datetime) -> None:
+    """Write the new length, and the curriculum that it takes, of a run that no process trains."""
+    in_force = commands.curriculum_in_force(tx, run.id)
+    longer = lengthened(in_force, _progress(tx, run))
+    if longer != in_force:
+        commands.add_revision(tx, run.id, longer, actor=actor, now=now, applied_episode=run.episode)
+    set_length(tx, run, episodes)
+    message = f"Length changed from {run.episodes} to {episodes} episodes."
+    add_event(tx, run.id, actor=actor, kind="length", message=message, now=now)
+
+
+def _note_edit(tx: Transaction, run_id: str, episode: int, actor: str, now: datetime) -> None:
+    add_event(tx, run_id, actor=actor, kind="edit", message=f"Curriculum edited from episode {episode} on.", now=now)
+
+
+def _progress(tx: Transaction, run: RunRow) -> Progress:
+    """How far a run is, with the realised starts of its phases."""
+    starts = tuple(PhaseStart(change.episode, change.step) for change in read_phase_changes(tx, run.id))
+    return Progress(run.episode, run.episodes, run.step, starts)
+
+
+# Resuming a run that has ended: on which host, from which checkpoint, with which curriculum and length.
+
+
+def resume(
+    database: Database,
+    run_id: str,
+    actor: str = "user",
+    *,
+    curriculum: Curriculum | None = None,
+    take_over: bool = False,
+    here: bool = False,
+    episodes: int | None = None,
+    command: StartCommand = worker_command,
+) -> None:
+    """Put a run that has ended back into the queue, to continue from its newest whole checkpoint.
+
+    Nothing is deleted here: once its worker has read the checkpoint, it takes the records back to it, so that each
+    episode is recorded once.
+
+    Args:
+        database: an open store.
+        run_id: full id.
+        actor: who requests it, for the run's history.
+        curriculum: continue with this one, which may only change what comes after the checkpoint.
+        take_over: continue here a run that trained on another host.
+        here: from now on use the import folders and variables of this process instead of the saved ones.
+        episodes: train it longer, up to this many; needed for one that is complete.
+        command: from run id to the command line of its worker.
+
+    Raises:
+        V3Error: also if it trained on another host, its checkpoints or import folders are gone, or V3_MAX_WORKERS,
+            length or curriculum are invalid.
+    """
+    now = datetime.now(UTC)
+    with database.write() as tx:
+        run = get_run(tx, run_id, for_update=True)
+        if run.status != Status.COMPLETED or episodes is None:
+            check("resume", run)
+        if not is_here(run) and not take_over:
+            raise V3Error(
+                f"{named(run)} was trained on host '{run.host}'; if its files are here and it no longer trains there, "
+                f"resume it with: {COMMAND} resume {run.id[:8]} --take-over."
+            )
+        longer = episodes if run.status == Status.COMPLETED or episodes != run.episodes else None
+        if longer is not None:
+            _check_length(run, longer)
+        start, where = _start(database, tx, run)
+        if longer is not None:
+            if curriculum is not None:
+                curriculum = lengthened(curriculum, _progress(tx, run))
+            _lengthen(tx, run, longer, actor, now)
+            if run.status == Status.COMPLETED:
+                where = "from before its end"
+            run = get_run(tx, run_id)
+        if curriculum is not None:
+            _edit_before_resume(tx, run, curriculum, start, actor, now)
+        values: dict[str, Any] = {
+            "generation": run.generation + 1,
+            "queued_at": now,
+            "ended_at": None,
+            "traceback": None,
+            **NOWHERE,
+            "rollout_at": None,
+            "launch": renewed(run, here=here),
+        }
+        save_requested_slots(tx)
+        change_status(tx, run, Status.QUEUED, f"Resuming {where}.", actor=actor, now=now, values=values)
+    drain(database, command)
+
+
+def resume_point(database: Database, run_id: str) -> CheckpointRow | None:
+    """The checkpoint that a resume would continue from; None if it would begin again, or cannot."""
+    with database.read() as tx:
+        return newest_whole(database, tx, run_id)
+
+
+def _start(database: Database, tx: Transaction, run: RunRow) -> tuple[CheckpointRow | None, str]:
+    """Where a resume continues, and that in words; V3Error if episodes were trained and no checkpoint is whole."""
+    known = read_checkpoints(tx, run.id)
+    start = newest_whole(database, tx, run.id)
+    if start is None and run.episode:
+        names = f"'{database.data_dir / known[-1].path}'" if known else "it has none"
+        raise V3Error(
+            f"{named(run)} cannot be resumed: its checkpoints are gone or damaged ({names}); restore one, or start a "
+            "new run."
+        )
+    if start is None:
+        return None, "from the beginning"
+    where = f"from the checkpoint at episode {start.episode}"
+    if start != known[-1]:
+        where += f"; the newest, at episode {known[-1].episode}, is gone or damaged"
+    return start, where
+
+
+def _edit_before_resume(
+    tx: Transaction, run: RunRow, curriculum: Curriculum, start: CheckpointRow | None, actor: str, now: datetime
+) -> None:
+    """Let a resumed run continue under another curriculum from its checkpoint on."""
+    episode, step = (start.episode, start.step) if start else (0, 0)
+    before = [began for began in _progress(tx, run).starts if start is not None and began.episode <= episode]
+    in_force = commands.curriculum_in_force(tx, run.id)
+    if curriculum != in_force:
+        check_edit(in_force, curriculum, Progress(episode, run.episodes, step, tuple(before)))
+        commands.add_revision(tx, run.id, curriculum, actor=actor, now=now, applied_episode=episode)
+        _note_edit(tx, run.id, episode, actor, now)

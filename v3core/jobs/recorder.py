@@ -355,4 +355,8 @@ class Recorder:
                 remove_checkpoint(tx, self._run.id, old)
             commands.apply_commands(tx, self._run.id, ids=asked, episode=episode, now=now)
 
-        self._writer.also(write, then=lambda: [old.unlink(missing_ok=True) for old in files])
+        def delete() -> None:
+            for old in files:
+                old.unlink(missing_ok=True)
+
+        self._writer.also(write, then=delete)

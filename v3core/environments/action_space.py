@@ -21,8 +21,7 @@ def action_spec(space: spaces.Space[object]) -> ActionSpec:
         case spaces.Discrete():
             spec = ActionSpec("discrete", int(space.n), 1, (int(space.n),), (int(space.start),))
         case spaces.MultiDiscrete():
-            sizes = tuple(int(size) for size in np.ravel(space.nvec))
-            starts = tuple(int(first) for first in np.ravel(space.start))
+            sizes, starts = tuple(np.ravel(space.nvec).tolist()), tuple(np.ravel(space.start).tolist())
             shape, dtype = space.nvec.shape, str(space.dtype)
             spec = ActionSpec("multi_discrete", sum(sizes), len(sizes), sizes, starts, shape, dtype=dtype)
         case spaces.MultiBinary():
@@ -30,8 +29,7 @@ def action_spec(space: spaces.Space[object]) -> ActionSpec:
             spec = ActionSpec("multi_binary", count, count, (2,) * count, shape=space.shape, dtype=str(space.dtype))
         case spaces.Box() if np.issubdtype(space.dtype, np.floating):
             count = int(np.prod(space.shape))
-            low = tuple(float(bound) for bound in np.ravel(space.low))
-            high = tuple(float(bound) for bound in np.ravel(space.high))
+            low, high = tuple(np.ravel(space.low).tolist()), tuple(np.ravel(space.high).tolist())
             shape, dtype = space.shape, str(space.dtype)
             spec = ActionSpec("continuous", count, count, shape=shape, low=low, high=high, dtype=dtype)
         case _:

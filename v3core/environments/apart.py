@@ -36,14 +36,7 @@ def check_launch(
     The registered environments of Gymnasium and MiniGrid are tested with V3 Lab: only their spaces are checked. All
     others are checked in a separate process.
 
-    Args:
-        run: the run's environment.
-        curricula: whose phases may name others.
-        allow_import: whether code may be imported for it.
-        seconds: that one call of an environment's code may take.
-
-    Raises:
-        V3Error: one sentence.
+    `allow_import`: whether code may be imported for it; `seconds`: the most that one call of its code may take.
     """
     if all(_is_shipped(setup) for setup, _ in environments_of(run, curricula)):
         check_run(run, *curricula, allow_import=allow_import)
@@ -62,15 +55,10 @@ def examine_apart(
 ) -> list[Report]:
     """Check the environments of a run in a separate process.
 
-    Raises:
-        V3Error: one sentence, if they cannot be made, do not suit one policy, hang, or end the process.
+    V3Error, one sentence, if they cannot be created, do not suit one policy, hang, or end the process.
     """
-    task = {
-        "run": asdict(run),
-        "curricula": [dump(curriculum) for curriculum in curricula],
-        "allow_import": allow_import,
-        "seconds": seconds,
-    }
+    texts = [dump(curriculum) for curriculum in curricula]
+    task = {"run": asdict(run), "curricula": texts, "allow_import": allow_import, "seconds": seconds}
     paths = [path or str(Path.cwd()) for path in sys.path]
     process = subprocess.Popen(
         [sys.executable, "-m", "v3core.environments.apart"],

@@ -59,17 +59,10 @@ class EnvironmentBatch:
     """
 
     def __init__(self, spec: EnvironmentSpec, count: int, *seeds: int, interrupted: Callable[[], bool] = never) -> None:
-        """Create the environments and reset each with its own seed.
+        """Create `count` environments and reset each with its own seed; EnvironmentFailureError if one cannot be reset.
 
-        Args:
-            spec: from `check_environment`.
-            count: how many.
-            seeds: all randomness is decided by them; batches of neighbouring seeds share no environment's seed.
-            interrupted: checked before each environment is created.
-
-        Raises:
-            EnvironmentFailureError: if one cannot be reset.
-            Interrupted: if `interrupted` said so; those made by then are closed.
+        All randomness is decided by `seeds`; batches of neighbouring seeds share no environment's seed. Raises
+        Interrupted, and closes those made by then, if `interrupted` returns true before one is created.
         """
         self._spec = spec
         self._envs: list[gymnasium.Env[Any, Any]] = []
@@ -129,17 +122,9 @@ class EnvironmentBatch:
     def replay(self, episodes: Sequence[UnfinishedEpisode], interrupted: Callable[[], bool] = never) -> None:
         """Bring environments that were just made to where others of their kind were, and keep their history.
 
-        Each episode is begun and played again, and must then show the same observation, the same last reward and the
-        same state of the environment's generator, bit for bit.
-
-        Args:
-            episodes: one of each environment.
-            interrupted: asked before every step whether to leave at once.
-
-        Raises:
-            ReplayError: in half a sentence, if one cannot be played again or went another way. Nothing can be said of
-                the environments then: make new ones.
-            Interrupted: if `interrupted` said so; likewise.
+        Each of `episodes`, one per environment, is started and played again, and must then show the same observation,
+        last reward and state of the environment's generator, bit for bit. Otherwise a ReplayError says why, in half a
+        sentence, and new environments must be made; likewise if Interrupted is raised, checked before every step.
         """
         assert not self._steps
         for number, (episode, _) in enumerate(zip(episodes, self._envs, strict=True)):
@@ -150,10 +135,8 @@ class EnvironmentBatch:
     def step(self, actions: NDArray[Any]) -> Steps:
         """Step every environment with its own action, [count, components].
 
-        Rewards and observations that are not finite are passed on: the caller must check.
-
-        Raises:
-            EnvironmentFailureError: if one raises, or gives what is not of its spaces.
+        EnvironmentFailureError if one raises, or returns what is not in its spaces. Rewards and observations that are
+        not finite are passed on: the caller must check.
         """
         self._steps += 1
         if self._history is not None:
@@ -269,9 +252,8 @@ class EnvironmentBatch:
         return success
 
     def _failure(self, number: int, where: str, call: str, problem: BaseException) -> EnvironmentFailureError:
-        return EnvironmentFailureError(
-            f"Environment {self._spec.env_id}, copy {number + 1}, failed at {where}: {sentence(call, problem)}."
-        )
+        who = f"Environment {self._spec.env_id}, copy {number + 1},"
+        return EnvironmentFailureError(f"{who} failed at {where}: {sentence(call, problem)}.")
 
 
 def _without_order_enforcing(env: gymnasium.Env[Any, Any]) -> gymnasium.Env[Any, Any]:

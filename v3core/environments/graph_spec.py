@@ -41,20 +41,12 @@ _ADVICE = "wrap it so that it observes a vector of numbers, or register your own
 
 
 def state_graph(space: spaces.Space[object], categories: dict[str, int] | None = None) -> StateGraphSpec:
-    """The state graph of an observation space.
+    """The state graph of any Gymnasium space whose observations have a fixed size; else a V3Error says what to do.
 
-    Args:
-        space: any Gymnasium space but those whose observations have no fixed size.
-        categories: the space is a symbolic grid, Box of shape (columns, rows, channels): each channel's name and how
-            many values it can have.
-
-    Raises:
-        V3Error: if the policy cannot take such observations; says what to do.
+    With `categories` the space is a symbolic grid, a Box of shape (columns, rows, channels): each channel's name and
+    how many values it can have.
     """
-    if categories is not None:
-        parts: list[NodePart] = [_grid(space, categories)]
-    else:
-        parts = list(_parts(space, (), 0))
+    parts = list(_parts(space, (), 0)) if categories is None else [_grid(space, categories)]
     if not parts:
         raise V3Error(f"its observations are empty; {_ADVICE}.")
     nodes = sum(part.nodes for part in parts)
@@ -69,11 +61,7 @@ def minigrid_graph(space: spaces.Dict, categories: dict[str, int] | None) -> Sta
 
     Both are seen by the cells at the border, among them the agent's own, and see one another. Every node costs what the
     one with the most neighbours costs: those cells have room for two more, and all else goes through them, and through
-    the readout, which reads every node.
-
-    Args:
-        space: with the keys image, direction and mission.
-        categories: as in `state_graph`; None where the image is one of pixels.
+    the readout, which reads every node. `categories` are those of `state_graph`, None for an image of pixels.
     """
     image = _leaf(space["image"], ("image",), 0) if categories is None else _grid(space["image"], categories)
     image = replace(image, path=("image",))
@@ -119,23 +107,19 @@ def _leaf(space: spaces.Space[object], path: Path, start: int) -> NodePart:
     of = f"its observations{f' at {path}' if path else ''}"
     match space:
         case spaces.Discrete():
-            return _categories(
-                NodePart("categories", 1, start, 1, (1,), path, (), (int(space.start),), categories=(int(space.n),)), of
-            )
+            part = NodePart("categories", 1, start, 1, (1,), path, (), (int(space.start),), categories=(int(space.n),))
+            return _checked(part, of)
         case spaces.MultiDiscrete():
-            sizes = tuple(int(size) for size in np.ravel(space.nvec))
-            starts = tuple(int(first) for first in np.ravel(space.start))
-            count = len(sizes)
-            part = NodePart(
-                "categories", count, start, count, (count,), path, space.nvec.shape, starts, categories=sizes
-            )
-            return _categories(part, of)
+            sizes, starts = tuple(np.ravel(space.nvec).tolist()), tuple(np.ravel(space.start).tolist())
+            shape, count = space.nvec.shape, len(sizes)
+            part = NodePart("categories", count, start, count, (count,), path, shape, starts, categories=sizes)
+            return _checked(part, of)
         case spaces.MultiBinary():
             count = int(np.prod(space.shape))
             if count > MAX_NODES:
                 return _features(space.shape, path, start, of)
             part = NodePart("categories", count, start, count, (count,), path, space.shape, categories=(2,) * count)
-            return _categories(part, of)
+            return _checked(part, of)
         case spaces.Box():
             if _looks_like_image(space):
                 return _image(space, path, start, of)
@@ -143,7 +127,7 @@ def _leaf(space: spaces.Space[object], path: Path, start: int) -> NodePart:
     raise V3Error(f"{of} are a {type(space).__name__}, which has no fixed size or is not numeric; {_ADVICE}.")
 
 
-def _categories(part: NodePart, of: str) -> NodePart:
+def _checked(part: NodePart, of: str) -> NodePart:
     if not 1 <= part.nodes <= MAX_CELLS:
         raise V3Error(f"{of} have {part.nodes} components, but the policy supports 1 to {MAX_CELLS}; {_ADVICE}.")
     if sum(part.categories) > MAX_CATEGORIES:
@@ -194,18 +178,8 @@ def _image(space: spaces.Box, path: Path, start: int, of: str) -> NodePart:
             "gymnasium.wrappers.FlattenObservation, or give its space finite bounds."
         )
     rows, columns = image_cells(height, width)
-    return NodePart(
-        "image",
-        nodes=rows * columns,
-        start=start,
-        size=height * width * channels,
-        shape=(height, width, channels),
-        path=path,
-        observed=shape,
-        channels_first=channels_first(shape),
-        low=low,
-        high=high,
-    )
+    size, layout, first = height * width * channels, (height, width, channels), channels_first(shape)
+    return NodePart("image", rows * columns, start, size, layout, path, shape, channels_first=first, low=low, high=high)
 
 
 def _grid(space: spaces.Space[object], categories: dict[str, int]) -> NodePart:
@@ -214,15 +188,8 @@ def _grid(space: spaces.Space[object], categories: dict[str, int]) -> NodePart:
     columns, rows, _ = space.shape
     if columns * rows > MAX_CELLS:
         raise V3Error(f"its grid has {columns} × {rows} cells; the policy supports at most {MAX_CELLS}.")
-    return NodePart(
-        "grid",
-        nodes=columns * rows,
-        start=0,
-        size=int(np.prod(space.shape)),
-        shape=space.shape,
-        categories=tuple(categories.values()),
-        labels=tuple(categories),
-    )
+    size, values, labels = int(np.prod(space.shape)), tuple(categories.values()), tuple(categories)
+    return NodePart("grid", columns * rows, 0, size, space.shape, categories=values, labels=labels)
 
 
 def _fits_a_byte(part: NodePart, space: Any) -> bool:
@@ -292,11 +259,7 @@ def builder_for(env: gymnasium.Env[Any, Any]) -> str | None:
 
 
 def built_graph(env: gymnasium.Env[Any, Any]) -> StateGraphSpec | None:
-    """The graph that a registered builder makes of an environment; None if none is registered for it.
-
-    Raises:
-        V3Error: if the builder fails, or makes something else.
-    """
+    """The graph that a registered builder makes of an environment, or None; V3Error if the builder fails."""
     pattern = builder_for(env)
     if pattern is None:
         return None

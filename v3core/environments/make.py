@@ -24,11 +24,8 @@ def make_environment(env: EnvironmentSetup | str) -> gymnasium.Env[Any, Any]:
     graph that is registered for it, or in wrappers that take no texts, the cells alone. Wrappers of MiniGrid take its
     whole observation; all others what the policy would be given without them.
 
-    Args:
-        env: the environment; a bare id is created as registered.
-
-    Raises:
-        Exception: whatever gymnasium or the environment's own code raises; `check_environment` puts it in a sentence.
+    A bare id is created as registered. Raises whatever gymnasium or the environment's own code raises;
+    `make_or_explain` turns it into a sentence.
     """
     setup = setup_of(env)
     if setup.env_id.startswith(("MiniGrid-", "BabyAI-")):
@@ -106,8 +103,7 @@ def graph_of(env: gymnasium.Env[Any, Any]) -> StateGraphSpec:
 
     A V3Error says why the policy cannot take its observations.
     """
-    own = built_graph(env)
-    if own is not None:
+    if (own := built_graph(env)) is not None:
         return own
     space = env.observation_space
     if isinstance(space, spaces.Dict) and is_minigrid(env) and _is_whole(space):

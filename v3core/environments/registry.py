@@ -55,10 +55,10 @@ def matching_environments(text: str) -> list[str]:
 
 
 def check_environment(env: EnvironmentSetup | str, *, allow_import: bool) -> EnvironmentSpec:
-    """State graph and actions of an environment that the policy can take. Makes one to look at its spaces.
+    """State graph and actions of an environment that the policy can take. Creates one to look at its spaces.
 
     Args:
-        env: which, or its Gymnasium id, e.g. `CartPole-v1`; `module:Env-v0` imports `module` first.
+        env: the environment, or its Gymnasium id, e.g. `CartPole-v1`; `module:Env-v0` imports `module` first.
         allow_import: whether that form, and wrappers of the form `module:Class`, may be used. A page must not run code
             that a visitor names.
 
@@ -139,8 +139,7 @@ def imports_of(run: EnvironmentSetup, curricula: Iterable[Curriculum]) -> set[st
 def check_run(run: EnvironmentSetup | str, *curricula: Curriculum, allow_import: bool) -> EnvironmentSpec:
     """The state graph and actions that one policy needs for every environment of a run, under any of its curricula.
 
-    Raises:
-        V3Error: if one of them cannot be trained on, or a phase's differs in its observations or actions.
+    V3Error if one of them cannot be trained on, or a phase's differs in its observations or actions.
     """
     (run, _), *others = environments_of(setup_of(run), curricula)
     spec = check_environment(run, allow_import=allow_import)

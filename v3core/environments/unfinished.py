@@ -96,33 +96,23 @@ class History:
         masks: NDArray[np.bool_] | None = None,
     ) -> None:
         """Bookmark the current moment, replacing the previous bookmark."""
-        self._bookmark = _Bookmark(
-            self._steps,
-            self._began.copy(),
-            self._origins.copy(),
-            observations.copy(),
-            rewards.copy(),
-            generators,
-            None if masks is None else masks.copy(),
-        )
+        began, origins, masks = self._began.copy(), self._origins.copy(), None if masks is None else masks.copy()
+        self._bookmark = _Bookmark(self._steps, began, origins, observations.copy(), rewards.copy(), generators, masks)
 
     def unfinished(self) -> list[UnfinishedEpisode]:
         """The episodes in progress at the bookmark, one per environment."""
         then = self._bookmark
         assert then is not None
-        return [
-            UnfinishedEpisode(
-                origin=plain(then.origins[number]),  # cheaper here than after every episode
-                actions=self._log[began - self._first : then.steps - self._first, number].copy()
-                if self._first <= began and then.steps - began <= LONGEST_EPISODE
-                else None,
-                observation=then.observations[number],
-                reward=float(then.rewards[number]),
-                generator=plain(then.generators[number]),
-                mask=None if then.masks is None else then.masks[number],
-            )
-            for number, began in enumerate(then.began)
-        ]
+        episodes = []
+        for number, began in enumerate(then.began):
+            # `plain` is cheaper here than after every episode.
+            origin, generator = plain(then.origins[number]), plain(then.generators[number])
+            kept = self._first <= began and then.steps - began <= LONGEST_EPISODE
+            actions = self._log[began - self._first : then.steps - self._first, number].copy() if kept else None
+            mask = None if then.masks is None else then.masks[number]
+            observation, reward = then.observations[number], float(then.rewards[number])
+            episodes.append(UnfinishedEpisode(origin, actions, observation, reward, generator, mask))
+        return episodes
 
     def _make_space(self, actions: NDArray[Any]) -> int:
         """Drop rows that no unfinished episode needs, and double the log if most are needed; returns the next row."""

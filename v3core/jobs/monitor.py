@@ -38,18 +38,10 @@ _MOST_REPORT_BYTES = 2**16
 
 
 def run_monitored(run_id: str) -> int:
-    """Train a run in a child of this process, wait for it, and record its end if it could not.
+    """Train a run that is queued or claimed for this process in a child, wait, and record its end if it could not.
 
     The child is forked before torch is loaded, in its own session: signals meant for it do not reach this process.
-
-    Args:
-        run_id: full id of a run that was claimed for this process, or that is queued.
-
-    Returns:
-        The worker's exit code, or 128 plus the number of the signal that ended it.
-
-    Raises:
-        V3Error: in the child, if the run is not to be trained by it; in the parent, if the database will not do.
+    Returns the worker's exit code, or 128 plus the number of the signal that ended it.
     """
     with stop_on_signals() as stop:
         reader, writer = os.pipe()
@@ -171,9 +163,8 @@ class _Monitor:
             release_reserve(run_folder(run.id, database.data_dir))
             if reported is not None:
                 write_end(tx, run, reported, now)
-                return
-            ended, reason = _explain(run, death)
-            end_without_process(tx, run, ended, reason, actor="monitor", now=now)
+            else:
+                end_without_process(tx, run, *_explain(run, death), actor="monitor", now=now)
 
 
 def _say(sentence: str) -> None:

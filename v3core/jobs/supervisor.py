@@ -2,7 +2,6 @@
 
 import signal
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -48,10 +47,8 @@ RESTARTED = "The machine was restarted during training."
 def reconcile(database: Database, now: datetime | None = None, command: StartCommand = worker_command) -> list[str]:
     """Find runs whose process is gone or silent, hurry stops that take too long, and start what is queued.
 
-    What imports and deletions that died halfway have left is removed.
-
-    Cheap: one query when no run is queued or active. Safe in many processes at once. Returns the ids of the runs that
-    changed their status by this call.
+    Also removes what imports and deletions that died halfway have left. Cheap: one query when no run is queued or
+    active. Safe in many processes at once. Returns the ids of the runs whose status this call changed.
     """
     now = now or datetime.now(UTC)
     with database.read() as tx:
@@ -85,12 +82,12 @@ def _patience(asked: CommandRow, run: RunRow) -> tuple[datetime, float]:
 
 
 def _settle(database: Database, run: RunRow, now: datetime) -> bool:
-    """Say what is true of a run that has a process, or should have; returns whether its status changed."""
+    """Correct the status of a run that has a process, or should have; returns whether it changed."""
     alive = identity.is_alive(process_of(run))
     if alive is not None and run.heartbeat_at is not None and _is_ahead(run.heartbeat_at, now):
         with database.write() as tx:
             redate_heartbeat(tx, run, now)
-        return False  # the next look goes by the promise that it has now
+        return False  # the next check uses its new due time
     late = timedelta(0) if run.heartbeat_due_at is None else now - run.heartbeat_due_at
     if alive is None:
         gone = late > timedelta(seconds=OTHER_CONTAINER_SECONDS if is_here(run) else OTHER_HOST_SECONDS)
@@ -164,8 +161,11 @@ def _hurry(database: Database, run: RunRow, now: datetime) -> bool:
     _note_step(database, run, SIGKILL, SIGTERM, message, now)
     # Not only by the process that noted it, which may have died right after.
     identity.send_signal(process, signal.SIGKILL, whole_group=True)
-    if not _wait(lambda: not identity.is_alive(process), KILL_SECONDS):
-        return False  # it hangs in the kernel; the next look tries again
+    deadline = time.monotonic() + KILL_SECONDS
+    while identity.is_alive(process):
+        if time.monotonic() > deadline:
+            return False  # it hangs in the kernel; the next check tries again
+        time.sleep(0.01)
     return _end(database, run, now, NO_LAST_CHECKPOINT)
 
 
@@ -196,12 +196,3 @@ def end_without_process(
         reason = describe_stop(tx, run.id, reason if run.boot_id != identity.this_boot() else NO_LAST_CHECKPOINT) or ""
     unchanged = {Status(run.status)}
     return change_status(tx, run, ended, reason, actor=actor, now=now, reason=reason, only_from=unchanged)
-
-
-def _wait(done: Callable[[], bool], seconds: float) -> bool:
-    deadline = time.monotonic() + seconds
-    while not done():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.01)
-    return True

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from v3core.config import RunConfig
@@ -61,17 +62,14 @@ def run_worker(
 
     Args:
         database: an open store.
-        run_id: full id of a run that was claimed for this process or its parent, or that is queued.
+        run_id: full id of a run that was claimed for this process or its parent, or that is queued; V3Error for others.
         stop: whether this process was signalled to stop.
-        report: given the end of the run if the store could not take it; the parent then writes it once it can be.
+        report: called with the end of the run if the store could not take it; the parent then writes it once it can.
         leave: ends this process with an exit code, for a stop that comes while the trainer is imported: that takes
-            seconds, and nothing is to be kept. If left out, such a stop waits for it.
+            seconds, and nothing needs to be kept. Without it such a stop waits for the import.
 
     Returns:
         The exit code: 0 if the run completed or was stopped, 1 if it failed.
-
-    Raises:
-        V3Error: if the run is not to be trained by this process.
     """
     with logging_to(None):
         run = adopt(database, run_id)
@@ -134,11 +132,7 @@ def _leaving_if_stopped(database: Database, run: RunRow, leave: Callable[[int], 
 
 
 def adopt(database: Database, run_id: str) -> RunRow:
-    """Write this process's identity into a run that is queued, or was claimed for this process or its parent.
-
-    Raises:
-        V3Error: if it is another's.
-    """
+    """Write this process's identity into a run that is queued, or was claimed for this process or its parent."""
     now = datetime.now(UTC)
     with database.write() as tx:
         run = get_run(tx, run_id, for_update=True)
@@ -163,8 +157,7 @@ def train_run(
 ) -> Status:
     """Train a run that this process has adopted, and record its end.
 
-    Returns:
-        The status that the run ended with; LOST if it was taken from this process meanwhile.
+    Returns the status that the run ended with; LOST if it was taken from this process meanwhile.
     """
     what = f"{run.env} for {run.episodes} episodes with curriculum {run.curriculum}, seed {run.seed}"
     logger.info("Training %s (run %s '%s', process %d).", what, run.id, run.name, os.getpid())
@@ -173,10 +166,10 @@ def train_run(
     try:
         start = _begin(database, run)
         if start is not None:  # else a stop came while this process was starting
-            run = start.run
+            run, curriculum, checkpoint = start
             writer = EpisodeWriter(database, run.id, generation=run.generation, writable_in=ACTIVE)
             recorder = Recorder(database, run, writer, signalled=stop, on_progress=on_progress)
-            end = End(_train(database, start, recorder))
+            end = End(_train(run, curriculum, checkpoint, recorder))
             writer.close()
         if end.status is Status.STOPPED and stop.asked():
             end = End(Status.STOPPED, f"Stopped by {stop.describe()}.")
@@ -185,8 +178,11 @@ def train_run(
         return Status.LOST
     except BaseException as error:  # an environment may even call sys.exit
         logger.exception("Training failed.")
-        if writer is not None:
-            _close_quietly(writer)
+        try:
+            if writer is not None:
+                writer.close()
+        except Exception as problem:
+            logger.error("The last episodes could not be written: %s", problem)
         end = End(Status.FAILED, describe_failure(error), failure_text(error))
     try:
         return _finish(database, run, end)
@@ -209,44 +205,27 @@ class _Kept:
     """Complete episodes at the newest evaluation."""
 
 
-@dataclass(frozen=True)
-class _Start:
-    """A run that starts to train, with the checkpoint it continues from."""
-
-    run: RunRow
-    curriculum: Curriculum
-    checkpoint: CheckpointRow | None
-
-
-def _begin(database: Database, run: RunRow) -> _Start | None:
+def _begin(database: Database, run: RunRow) -> tuple[RunRow, Curriculum, Path | None] | None:
     """Set the run to training from its checkpoint, discarding later records; None if it is to stop already."""
     hold_reserve(run_folder(run.id, database.data_dir))
     kept, notes = _readable_checkpoint(database, run)
     with database.write() as tx:
-        began = _begin_from(tx, run, kept, notes)
-        file = kept.file if kept else None
-        return _Start(get_run(tx, run.id), curriculum_in_force(tx, run.id), file) if began else None
+        if not _begin_from(tx, run, kept, notes):
+            return None
+        checkpoint = database.data_dir / kept.file.path if kept else None
+        return get_run(tx, run.id), curriculum_in_force(tx, run.id), checkpoint
 
 
-def _train(database: Database, start: _Start, recorder: Recorder) -> Status:
+def _train(run: RunRow, curriculum: Curriculum, checkpoint: Path | None, recorder: Recorder) -> Status:
     """Train to the end, or until a stop: COMPLETED or STOPPED."""
     from v3core.training.trainer import Outcome, train  # torch: seconds to import, and never wanted in a page
 
-    outcome = train(
-        start.run.config,
-        curriculum=start.curriculum,
-        hooks=recorder,
-        checkpoint=database.data_dir / start.checkpoint.path if start.checkpoint else None,
-    )
+    outcome = train(run.config, curriculum=curriculum, hooks=recorder, checkpoint=checkpoint)
     return Status.COMPLETED if outcome is Outcome.COMPLETED else Status.STOPPED
 
 
 def _readable_checkpoint(database: Database, run: RunRow) -> tuple[_Kept | None, list[str]]:
-    """The newest checkpoint that can be loaded, and a sentence for each newer one that cannot.
-
-    Raises:
-        V3Error: if episodes were trained and none can be loaded.
-    """
+    """The newest checkpoint that can be loaded, and a sentence for each newer one that cannot."""
     from v3core.training.checkpoint import load_checkpoint
 
     notes: list[str] = []
@@ -309,22 +288,14 @@ def _take_back(tx: Transaction, run: RunRow, kept: _Kept | None, now: datetime) 
     """Leave of a run's records those that its checkpoint continues; returns how many episodes were deleted."""
     if kept is None:
         return truncate(tx, run.id, episode=0, step=0, now=now)
-    # Versions before deleted the first phase's when a run went on from its very beginning, and nobody wrote it again.
+    # Earlier versions deleted the first phase's when a run continued from its very beginning, and did not restore it.
     curriculum = curriculum_in_force(tx, run.id)
     for phase, start in enumerate(kept.starts):
-        planned = 0 if phase == 0 else curriculum.planned_ends[phase - 1]
-        name = curriculum.phases[phase].name
+        planned, name = (0, *curriculum.planned_ends)[phase], curriculum.phases[phase].name
         change = PhaseChangeRow(phase, name, planned, start.episode, start.step, run.generation, now)
         add_phase_change(tx, run.id, change)
-    return truncate(
-        tx,
-        run.id,
-        episode=kept.file.episode,
-        step=kept.file.step,
-        now=now,
-        phases=len(kept.starts),
-        evaluated=kept.evaluated,
-    )
+    episode, step = kept.file.episode, kept.file.step
+    return truncate(tx, run.id, episode=episode, step=step, now=now, phases=len(kept.starts), evaluated=kept.evaluated)
 
 
 def _finish(database: Database, run: RunRow, end: End) -> Status:
@@ -335,17 +306,7 @@ def _finish(database: Database, run: RunRow, end: End) -> Status:
 
 
 def write_end(tx: Transaction, run: RunRow, end: End, now: datetime) -> Status:
-    """Move a run to its end, via `stopping` if no stop was requested.
-
-    Args:
-        tx: a writing transaction.
-        run: as its worker adopted it.
-        end: what the worker says of it.
-        now: the time.
-
-    Returns:
-        The status that the run has then.
-    """
+    """Move a run to its end, via `stopping` if no stop was requested; returns the status that it has then."""
     episode, reason = get_run(tx, run.id).episode, end.reason
     message = f"{end.status.capitalize()} at episode {episode}." if reason is None else reason
     if end.status is Status.STOPPED and not change_status(
@@ -358,10 +319,3 @@ def write_end(tx: Transaction, run: RunRow, end: End, now: datetime) -> Status:
     moved = change_status(tx, run, end.status, message, actor="worker", now=now, reason=reason, values=values)
     logger.info("%s", message)
     return end.status if moved else Status(get_run(tx, run.id).status)
-
-
-def _close_quietly(writer: EpisodeWriter) -> None:
-    try:
-        writer.close()
-    except Exception as error:
-        logger.error("The last episodes could not be written: %s", error)

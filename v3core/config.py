@@ -208,11 +208,7 @@ class RunConfig(_Frozen):
 
 
 def check_name(of: str, name: str) -> None:
-    """Refuse a name that a line of a list cannot show.
-
-    Raises:
-        V3Error: naming the problem.
-    """
+    """Raise V3Error for a name that a line of a list cannot show."""
     if not name.strip():
         raise V3Error(f"The {of} has no name; give it one.")
     if len(name.strip()) > MOST_NAME:
@@ -247,8 +243,7 @@ def build_run_config(
 ) -> RunConfig:
     """A validated RunConfig from a user's choices; a bare id gets the arguments and wrappers of the recipe.
 
-    Raises:
-        V3Error: one sentence that names the field.
+    A V3Error names the field that is invalid.
     """
     check_name("run", name)
     if not 0 <= seed <= MAX_SEED:
@@ -283,11 +278,7 @@ def build_run_config(
 
 
 def _check_network_is_free(curriculum: Curriculum, overrides: dict[str, Override]) -> None:
-    """Refuse to change network settings that the curriculum sets.
-
-    Raises:
-        V3Error: naming the setting.
-    """
+    """Refuse to change network settings that the curriculum sets."""
     for name in ("experts", "shared_experts", "graph"):
         decided = getattr(curriculum.policy, name, None)
         changed = overrides.get(f"policy.{name}")
@@ -325,11 +316,7 @@ def _built(sizes: PolicyConfig, architecture: Architecture | None) -> PolicyConf
 
 
 def load_recipe(path: Path) -> Recipe:
-    """A recipe from its YAML file.
-
-    Raises:
-        V3Error: if it cannot be read or is not a recipe.
-    """
+    """A recipe from its YAML file; V3Error if it cannot be read or is not a recipe."""
     try:
         content: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
         return Recipe.model_validate({"name": path.stem, **content})
@@ -347,7 +334,7 @@ def recipe_for(env: str, folder: Path = RECIPES) -> Recipe:
     names = {env, env.rpartition(":")[2]}
     candidates = [
         (pattern in names, len(pattern), recipe)
-        for recipe in (load_recipe(path) for path in sorted(folder.glob("*.yaml")))
+        for recipe in map(load_recipe, sorted(folder.glob("*.yaml")))
         for pattern in recipe.match
         if any(fnmatchcase(name, pattern) for name in names)
     ]

@@ -46,18 +46,14 @@ _Scalars.yaml_implicit_resolvers = {}
 
 
 def _construct(_loader: Any, node: Any) -> EnvArg:
-    return _scalar(node.value, quoted=bool(node.style))
+    return str(node.value) if node.style else _scalar(node.value)
 
 
 _Scalars.add_constructor("tag:yaml.org,2002:str", _construct)
 
 
 def parse_value(text: str) -> EnvArg:
-    """The value that a text spells: a number, true, false, null, a list in brackets, or the text itself.
-
-    Raises:
-        V3Error: if a quotation or bracket is not closed.
-    """
+    """The value that a text spells: a number, true, false, null, a list in brackets, or the text itself."""
     text = text.strip()
     if not text.startswith(("[", '"', "'")):
         return _scalar(text)
@@ -68,9 +64,7 @@ def parse_value(text: str) -> EnvArg:
     return value
 
 
-def _scalar(text: str, *, quoted: bool = False) -> EnvArg:
-    if quoted:
-        return text
+def _scalar(text: str) -> EnvArg:
     if text.lower() in _WORDS:
         return _WORDS[text.lower()]
     if _INTEGER.fullmatch(text):
@@ -87,11 +81,7 @@ def format_value(value: EnvArg) -> str:
 
 
 def parse_args(texts: Iterable[str]) -> dict[str, EnvArg]:
-    """Arguments from texts such as `size=8`.
-
-    Raises:
-        V3Error: naming the text that is none, or the argument that is not allowed.
-    """
+    """Arguments from texts such as `size=8`; a V3Error names the one that is invalid or not allowed."""
     args: dict[str, EnvArg] = {}
     for text in texts:
         name, equals, value = text.partition("=")
@@ -150,11 +140,7 @@ class Wrapper:
 
 
 def parse_wrapper(text: str) -> Wrapper:
-    """A wrapper from text such as `FrameStackObservation(stack_size=4)` or `my_envs:Scaled`.
-
-    Raises:
-        V3Error: if it is not of that form.
-    """
+    """A wrapper from text such as `FrameStackObservation(stack_size=4)` or `my_envs:Scaled`; V3Error if it is none."""
     found = _WRAPPER.fullmatch(text.strip()) if len(text) <= MOST_TEXT else None
     if found is None:
         raise V3Error(
@@ -171,9 +157,9 @@ def _call_arguments(text: str, inside: str) -> tuple[tuple[Any, ...], dict[str, 
         if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name):
             raise ValueError
         keywords = {keyword.arg: _literal(keyword.value) for keyword in call.keywords}
-        if any(not name for name in keywords):
+        if None in keywords:
             raise ValueError
-        return tuple(_literal(value) for value in call.args), {str(name): value for name, value in keywords.items()}
+        return tuple(map(_literal, call.args)), {str(name): value for name, value in keywords.items()}
     except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError):
         raise V3Error(
             f"The arguments of wrapper '{text[:_SHOWN]}' cannot be parsed; write them as in "
@@ -259,11 +245,9 @@ class EnvironmentSetup:
         return f"{self.env_id} ({shown})" if shown else self.env_id
 
     def in_phase(self, env_id: str | None, args: Mapping[str, EnvArg]) -> "EnvironmentSetup":
-        """The environment of a phase. Arguments belong to an id: those of a run do not go to another; wrappers do.
+        """The environment of a phase, whose id is `env_id` unless that is None and for which phases set `args`.
 
-        Args:
-            env_id: that the phase trains on; None for this one.
-            args: that the phases set.
+        Arguments belong to an id: those of a run do not apply to another; wrappers do.
         """
         if env_id is None or env_id == self.env_id:
             return replace(self, args={**self.args, **args})

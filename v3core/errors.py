@@ -27,12 +27,7 @@ def suggestion(word: str, known: Iterable[str]) -> str:
 
 
 def explain(error: ValidationError, subject: str) -> str:
-    """The first problem of a pydantic error as one sentence that names the field.
-
-    Args:
-        error: what pydantic raised.
-        subject: what was being read, e.g. `Curriculum file v3.yaml`.
-    """
+    """The first problem as one sentence that names the field of `subject`, e.g. `Curriculum file v3.yaml`."""
     first = error.errors()[0]
     where = _place(first["loc"])
     message = first["msg"].removeprefix("Value error, ")

@@ -6,11 +6,9 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, get_args, get_origin
+from typing import Any
 
-import annotated_types
 from pydantic import BaseModel, ValidationError
-from pydantic.fields import FieldInfo
 
 from v3core.config import BaseConfig, EvaluationConfig, Override, PolicyConfig, PPOConfig, Recipe, Scalar
 from v3core.curriculum import KNOBS, Curriculum, check_fits, renamed
@@ -35,6 +33,7 @@ _TITLES = {
     "evaluation.sampled": "Sample actions",
     **{f"base.{name}": KNOBS[name].title for name in BaseConfig.model_fields},
 }
+_KINDS = {"integer": int, "number": float, "boolean": bool, "string": str}
 _LONGEST_NUMBER = 12
 """Digits of a whole number; a longer one is a typo."""
 
@@ -75,11 +74,7 @@ class Setting:
         return f"give {noun} {self.allowed.words}{', or nothing' if self.optional else ''}"
 
     def parse(self, text: str) -> Scalar:
-        """The value of a typed text.
-
-        Raises:
-            V3Error: one sentence, with what is allowed.
-        """
+        """The value of a typed text; a V3Error says what is allowed."""
         typed = text.strip()
         value = self._read(typed)
         if value is None and not (self.optional and not typed):
@@ -114,62 +109,38 @@ class Setting:
         return value
 
 
-def _declare(path: str, field: FieldInfo) -> Setting:
-    kinds = [kind for kind in get_args(field.annotation) or (field.annotation,) if kind is not type(None)]
-    choices: tuple[str, ...] = ()
-    kind: Any = kinds[0]
-    if isinstance(kind, str):  # of a Literal
-        kind, choices = str, tuple(kinds)
-    elif kind is bool:
-        choices = ("yes", "no")
-    elif get_origin(kind) is not None:  # Annotated[int, …] | None
-        kind = get_args(kind)[0]
+def _declare(path: str, schema: dict[str, Any]) -> Setting:
+    """The setting of a field, from its JSON schema."""
+    value = schema.get("anyOf", [schema])[0]  # the second is null
+    is_yes_or_no = value["type"] == "boolean"
     return Setting(
         path=path,
         title=_TITLES.get(path) or path.partition(".")[2].replace("_", " ").capitalize(),
-        meaning=" ".join((field.description or "").split()),
-        kind=kind,
-        allowed=_range(field),
-        choices=choices,
-        optional=type(None) in get_args(field.annotation),
+        meaning=" ".join(schema.get("description", "").split()),
+        kind=_KINDS[value["type"]],
+        allowed=Range(
+            low=value.get("minimum", value.get("exclusiveMinimum", -math.inf)),
+            high=value.get("maximum", value.get("exclusiveMaximum", math.inf)),
+            low_open="exclusiveMinimum" in value,
+            high_open="exclusiveMaximum" in value,
+        ),
+        choices=("yes", "no") if is_yes_or_no else tuple(value.get("enum", ())),
+        optional="anyOf" in schema,
     )
 
 
-def _range(field: FieldInfo) -> Range:
-    bounds: list[Any] = list(field.metadata)
-    for inner in get_args(field.annotation):
-        for metadata in getattr(inner, "__metadata__", ()):
-            bounds.extend(getattr(metadata, "metadata", [metadata]))
-    found: dict[str, Any] = {"low": -math.inf}
-    for bound in bounds:
-        if isinstance(bound, annotated_types.Ge):
-            found["low"] = bound.ge
-        elif isinstance(bound, annotated_types.Gt):
-            found |= {"low": bound.gt, "low_open": True}
-        elif isinstance(bound, annotated_types.Le):
-            found["high"] = bound.le
-        elif isinstance(bound, annotated_types.Lt):
-            found |= {"high": bound.lt, "high_open": True}
-    return Range(**found)
-
-
 SETTINGS: dict[str, Setting] = {
-    f"{section}.{name}": _declare(f"{section}.{name}", field)
+    f"{section}.{name}": _declare(f"{section}.{name}", schema)
     for section, model in SECTIONS.items()
-    for name, field in model.model_fields.items()
+    for name, schema in model.model_json_schema()["properties"].items()
 }
 """All settings of a recipe that can be changed, by path."""
 
 
 def overridden(recipe: Recipe, values: Mapping[str, Scalar]) -> Recipe:
-    """The recipe with changed values, recorded as overrides if they differ from its own.
+    """The recipe, which may have overrides already, with changed values by path; those not its own become overrides.
 
-    Args:
-        recipe: as its file has it, or with overrides already.
-        values: path to value, as `Setting.parse` gives it.
-
-    Raises:
-        V3Error: if values do not go together, such as a width and heads that do not divide it.
+    V3Error if values do not go together, such as a width and heads that do not divide it.
     """
     own = {path: change.recipe for path, change in recipe.overrides.items()}
     overrides = dict(recipe.overrides)
@@ -198,7 +169,7 @@ def set_values(
 
     Args:
         recipe: the settings to change.
-        curricula: whose phases may be changed; each must have the phases that are named.
+        curricula: whose phases may be changed; each must have the named phases.
         episodes: length of the run.
         assignments: such as `ppo.epochs=4` and `phases.warmup.lr=×0.5`; the last one for a path wins.
 

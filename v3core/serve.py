@@ -22,11 +22,7 @@ DEFAULT_PORT = 8501
 def serve(port: int) -> None:
     """Replace this process by the Streamlit server, on 127.0.0.1 unless its settings name another address.
 
-    Args:
-        port: 0 for that of the settings.
-
-    Raises:
-        V3Error: if the port is taken, or the data folder cannot be written.
+    V3Error if the port is taken, or the data folder cannot be written; port 0 is that of the settings.
     """
     address = Address.of_settings(port)
     check_port(address.port, address.host)
@@ -41,11 +37,7 @@ def serve(port: int) -> None:
 
 
 def show_page(path: str, port: int) -> None:
-    """Open a page of the dashboard in the browser, or print its address; serve it if no server answers there.
-
-    Raises:
-        V3Error: as `serve` does.
-    """
+    """Open a page of the dashboard in the browser, or print its address; serve it if no server answers there."""
     address = Address.of_settings(port)
     served = answers(address.url)
     if not served:
@@ -88,11 +80,7 @@ class Address:
 
 
 def keep_slots(database: Database) -> None:
-    """Make V3_MAX_WORKERS the limit of this machine, once: what is set on a page later must not be undone by a launch.
-
-    Raises:
-        V3Error: if it is not a positive number.
-    """
+    """Make V3_MAX_WORKERS the limit of this machine, once: a launch must not undo what is set on a page later."""
     with database.write() as tx:
         save_requested_slots(tx)
     os.environ.pop(SLOTS_VARIABLE, None)
@@ -107,11 +95,7 @@ def stay_with(database: Database) -> None:
 
 
 def check_port(port: int, host: str = ADDRESS) -> None:
-    """Refuse a port that another program listens on.
-
-    Raises:
-        V3Error: naming the port, or the address that this machine does not have, and what to do.
-    """
+    """Raise V3Error for a port that another program listens on, or an address that this machine does not have."""
     if not 1 <= port <= 65535:
         raise V3Error(f"Port {port} does not exist; choose one from 1024 to 65535.")
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:

@@ -70,7 +70,7 @@ def lab(recorded, tmp_path, monkeypatch):
     shutil.copy(recorded.parent / "run.v3run", tmp_path / "run.v3run")
     monkeypatch.setenv("V3_DATA_DIR", str(tmp_path / "data"))
     monkeypatch.delenv("V3_DATABASE_URL", raising=False)
-    for module in ("launcher", "supervisor", "control.resuming"):
+    for module in ("launcher", "supervisor", "control"):
         monkeypatch.setattr(f"v3core.jobs.{module}.drain", lambda *_, **__: [])
     monkeypatch.setattr(worker, "train_here", lambda *_: (run.id, Status.COMPLETED))
     with closing(open_database()) as database:

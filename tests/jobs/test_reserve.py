@@ -16,9 +16,9 @@ from tests.episode_table import read_episodes
 from tests.waiting import wait_for
 from v3core.errors import V3Error
 from v3core.jobs.failures import TRACEBACK_CHARACTERS
+from v3core.jobs.files import RESERVE_BYTES, hold_reserve, release_reserve
 from v3core.jobs.launcher import create
 from v3core.jobs.lifecycle import ACTIVE, Status, change_status
-from v3core.jobs.reserve import RESERVE_BYTES, hold_reserve, release_reserve
 from v3core.metrics import EpisodeRecord
 from v3core.store import dialect
 from v3core.store.history import add_event

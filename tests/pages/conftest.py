@@ -18,7 +18,7 @@ def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Databa
     """An empty store, which the pages open too. The queue starts nothing, so that a queued run stays queued."""
     monkeypatch.setenv("V3_DATA_DIR", str(tmp_path))
     monkeypatch.delenv("V3_DATABASE_URL", raising=False)
-    for module in ("launcher", "supervisor", "control.resuming", "worker"):
+    for module in ("launcher", "supervisor", "control", "worker"):
         monkeypatch.setattr(f"v3core.jobs.{module}.drain", lambda *_, **__: [], raising=False)
     st.cache_resource.clear()
     st.cache_data.clear()

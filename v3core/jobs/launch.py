@@ -18,19 +18,9 @@ from v3core.store.run_row import RunRow
 
 NAMES = frozenset(
     {
-        "DISPLAY",
-        "LANG",
-        "LD_LIBRARY_PATH",
-        "LD_PRELOAD",
-        "PATH",
-        "PYTHONHASHSEED",
-        "PYTHONPATH",
-        "PYTHONSAFEPATH",
-        "TZ",
-        "V3_KEEP_CHECKPOINTS",
-        "V3_NATIVE",
-        "WAYLAND_DISPLAY",
-        "XAUTHORITY",
+        *("LD_LIBRARY_PATH", "LD_PRELOAD", "PATH", "PYTHONPATH", "PYTHONSAFEPATH"),  # importing and finding programs
+        *("PYTHONHASHSEED", "V3_KEEP_CHECKPOINTS", "V3_NATIVE"),  # computing and keeping
+        *("DISPLAY", "LANG", "TZ", "WAYLAND_DISPLAY", "XAUTHORITY"),  # drawing and writing
     }
 )
 """Variables that decide what a run can import, which programs and libraries it finds, and what it computes or draws."""

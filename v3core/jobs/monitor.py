@@ -11,12 +11,11 @@ import psutil
 from pydantic import TypeAdapter
 
 from v3core.errors import V3Error
-from v3core.jobs.files import log_file, run_folder
+from v3core.jobs.files import log_file, release_reserve, run_folder
 from v3core.jobs.lifecycle import ACTIVE, Status
 from v3core.jobs.logs import rotate_if_large
 from v3core.jobs.memory_kills import MemoryKills
 from v3core.jobs.notice import WebhookCaller
-from v3core.jobs.reserve import release_reserve
 from v3core.jobs.signals import StopRequest, stop_on_signals
 from v3core.jobs.supervisor import DIED, NEVER_BEGAN, end_without_process, reconcile
 from v3core.jobs.worker import End, run_worker, write_end

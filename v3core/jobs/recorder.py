@@ -190,7 +190,7 @@ class Recorder:
 
     def urgent(self) -> Orders:
         now = time.monotonic()
-        if self._signalled.hurried():
+        if self._signalled.hurried:
             return Orders(stop=True)
         if now >= self._next_poll:
             self._poll()

@@ -4,25 +4,24 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from signal import Signals
 from types import FrameType
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
+@dataclass
 class StopRequest:
     """Whether this process was signalled to stop, and how. However often it is, it stops once."""
 
-    def __init__(self) -> None:
-        self.signal: signal.Signals | None = None
-        self._hurried = False
+    signal: Signals | None = None
+    hurried: bool = False
+    """Whether to leave at once: after SIGTERM or SIGHUP, or a second Ctrl-C."""
 
     def asked(self) -> bool:
         """Whether a signal came."""
         return self.signal is not None
-
-    def hurried(self) -> bool:
-        """Whether to leave at once: after SIGTERM or SIGHUP, or a second Ctrl-C."""
-        return self._hurried
 
     def describe(self) -> str:
         """The first signal's name, as people know it."""
@@ -31,8 +30,8 @@ class StopRequest:
         return "Ctrl-C" if self.signal is signal.SIGINT else self.signal.name
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:
-        self._hurried = number != signal.SIGINT or self.signal is not None
-        self.signal = self.signal or signal.Signals(number)
+        self.hurried = number != signal.SIGINT or self.signal is not None
+        self.signal = self.signal or Signals(number)
 
 
 @contextmanager

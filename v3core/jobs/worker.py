@@ -14,14 +14,13 @@ from v3core.curriculum import Curriculum, PhaseStart
 from v3core.errors import V3Error
 from v3core.jobs import identity
 from v3core.jobs.failures import describe_failure, failure_text
-from v3core.jobs.files import log_file, run_folder
+from v3core.jobs.files import hold_reserve, log_file, release_reserve, run_folder
 from v3core.jobs.launcher import claim, create
 from v3core.jobs.lifecycle import ACTIVE, Status, change_status
 from v3core.jobs.logs import logger, logging_to
 from v3core.jobs.notice import call_webhooks
 from v3core.jobs.recorder import ForegroundProgress as ForegroundProgress
 from v3core.jobs.recorder import Recorder
-from v3core.jobs.reserve import hold_reserve, release_reserve
 from v3core.jobs.signals import StopRequest, stop_on_signals
 from v3core.jobs.supervisor import describe_stop, reconcile
 from v3core.paths import COMMAND

@@ -15,11 +15,10 @@ from v3core.jobs.kinds import COMMANDS
 from v3core.jobs.sweep import expand, experiment_name, parse_seeds
 from v3core.store.runs import list_runs
 from v3core.ui import shell
-from v3core.ui.curriculum_editor import curriculum_editor
+from v3core.ui.curriculum_editor import FROM_A_FILE, chosen_curriculum, compare_with, curriculum_editor, pick_preset
 from v3core.ui.environment_choice import pick_environment, run_problem
 from v3core.ui.launch_again import MOST_TYPED_NAME, draft_from_address
 from v3core.ui.live_chart import live_chart
-from v3core.ui.preset_picker import FROM_A_FILE, chosen_curriculum, compare_with, pick_preset
 from v3core.ui.recipe_editor import recipe_editor
 from v3core.ui.start_bar import start_bar
 from v3core.ui.text import md, plain

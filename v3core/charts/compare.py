@@ -18,6 +18,8 @@ _STRIP = 16
 
 _STRIP_TEXT = 10
 _STRIPS_GAP = 8
+_REACHED, _AHEAD = (0.38, 0.2), (0.08, 0.04)
+"""Opacities of phases, alternately."""
 
 
 def values_of(run: RunSeries, metric: str, curve: Series) -> Floats:
@@ -48,13 +50,9 @@ def _has(run: RunSeries, metric: str) -> bool:
 
 
 def compare_figure(runs: Sequence[RunSeries], *, metric: str = "return") -> go.Figure:
-    """Moving averages of one metric, one line per run; above them one strip per run with its phases.
+    """Moving averages of one metric of `COMPARED`, one line per run; above them one strip per run with its phases.
 
     All are smoothed alike, as fits the shortest. Evaluations are few and are means already: each is a point.
-
-    Args:
-        runs: two or more; each keeps its place's colour.
-        metric: a key of `COMPARED`.
     """
     smoothed = COMPARED[metric].label
     window = min((mean_window(run.end) for run in runs), default=1)
@@ -116,7 +114,8 @@ def _add_strips(figure: go.Figure, runs: Sequence[RunSeries], palette: Sequence[
             width=0.86,
             marker={
                 "color": [
-                    rgba(colour, _strength(index, band.start >= run.completed)) for index, band in enumerate(bands)
+                    rgba(colour, (_AHEAD if band.start >= run.completed else _REACHED)[index % 2])
+                    for index, band in enumerate(bands)
                 ],
                 "line": {"width": 1, "color": colour},
             },
@@ -133,7 +132,3 @@ def _add_strips(figure: go.Figure, runs: Sequence[RunSeries], palette: Sequence[
             named.append({"start": start, "end": stop, "texts": [band.name, str(number)]})
     figure.layout.barmode = "overlay"
     figure.layout.meta = figure.layout.meta | {"bands": named}
-
-
-def _strength(index: int, ahead: bool) -> float:
-    return (0.08, 0.04)[index % 2] if ahead else (0.38, 0.2)[index % 2]

@@ -43,12 +43,7 @@ _ROWS_HEIGHT, _FRAME_HEIGHT, _ROW_HEIGHT = 480, 66, 103
 
 
 def return_figure(series: RunSeries, *, threshold: float | None = None) -> go.Figure:
-    """Return of each episode, its moving average, and the evaluations apart from training.
-
-    Args:
-        series: the run.
-        threshold: the environment's own reward threshold, drawn as a level.
-    """
+    """Return of each episode, its moving average, evaluations, and the environment's own reward threshold."""
     curve, window = series.shown, mean_window(series.end)
     newest = _newest_average(series, "return", f", mean of the last {window}: {{:.1f}}")
     for point in series.evaluations[-1:]:

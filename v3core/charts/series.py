@@ -38,14 +38,11 @@ class Boundary:
 
 @dataclass(frozen=True)
 class EvaluationPoint:
-    """One evaluation: episodes played apart from training, without exploration or learning."""
+    """One evaluation: `count` episodes played apart from training, after `episode` of training, and their returns."""
 
     episode: int
-    """Complete training episodes at the time."""
     count: int
-    """Episodes played."""
     mean: float
-    """Mean return."""
     lowest: float
     highest: float
     success: float

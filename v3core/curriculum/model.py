@@ -67,24 +67,22 @@ class _Phase(Frozen):
     top_k_weights: TopKWeights | None = None
     """What the chosen experts weigh under routing `topk`."""
 
-    @field_validator("until", mode="before")
+    @field_validator("until", mode="wrap")
     @classmethod
-    def _an_end_is_a_mapping(cls, value: Any, info: ValidationInfo) -> Any:
-        if value is None or isinstance(value, Until):
-            return value
-        if isinstance(value, dict):
-            try:
-                return Until.model_validate(value)
-            except ValidationError as error:
-                first = error.errors()[0]
-                if first["type"] != "value_error":
-                    return value  # a wrong field, which pydantic names itself
-                reason = first["msg"].removeprefix("Value error, ")
-                raise ValueError(f"phase '{info.data.get('name', '?')}': {reason}") from None
-        raise ValueError(
-            f"phase '{info.data.get('name', '?')}' has until {value!r}; write {{episode: N}}, {{step: N}} or a trigger "
-            "such as {metric: return, at_least: 450}."
-        )
+    def _an_end_is_a_mapping(cls, value: Any, handler: Any, info: ValidationInfo) -> Any:
+        if value is not None and not isinstance(value, dict | Until):
+            raise ValueError(
+                f"phase '{info.data.get('name', '?')}' has until {value!r}; write {{episode: N}}, {{step: N}} or a "
+                "trigger such as {metric: return, at_least: 450}."
+            )
+        try:
+            return handler(value)
+        except ValidationError as error:
+            first = error.errors()[0]
+            if first["type"] != "value_error":
+                raise  # a wrong field, which pydantic names itself
+            reason = first["msg"].removeprefix("Value error, ")
+            raise ValueError(f"phase '{info.data.get('name', '?')}': {reason}") from None
 
     @field_validator(*KNOBS, mode="wrap", check_fields=False)
     @classmethod

@@ -6,7 +6,7 @@ import streamlit as st
 
 from v3core.curriculum import load_preset
 from v3core.insight.loads import DEAD_LOAD, dead_experts
-from v3core.jobs.demo import ENV, METRIC, WITH, WITHOUT, demo_of, is_demo, newest_demo
+from v3core.jobs.demo import ENV, METRIC, WITH, WITHOUT, demo_of, is_demo
 from v3core.jobs.lifecycle import ENDED, Status
 from v3core.store.database import Database
 from v3core.store.run_row import RunRow
@@ -53,8 +53,7 @@ def what_to_look_for(database: Database, run: RunRow) -> None:
     if not is_demo(run):
         return
     runs = demo_of(list_runs(database), run)
-    if all(other.status in ENDED for other in runs):
-        _next_step(database, runs)
+    _next_step(database, runs)
     with st.expander("Demo: what to look for", icon=":material/visibility:", expanded=True):
         st.markdown(_LOOK_FOR[run.curriculum])
         with st.container(horizontal=True):
@@ -67,15 +66,9 @@ def what_to_look_for(database: Database, run: RunRow) -> None:
 
 
 def after_the_demo(database: Database, runs: Sequence[RunRow]) -> None:
-    """On Home: the comparison, once the demo has ended and while nothing has been started since.
-
-    Args:
-        database: an open store.
-        runs: all runs, newest first.
-    """
-    demo = newest_demo(runs)
-    if demo and is_demo(runs[0]) and not _at_work(demo):
-        _next_step(database, demo)
+    """On Home, while nothing was started after the demo: the comparison. `runs` are all of them, newest first."""
+    if is_demo(runs[0]):
+        _next_step(database, demo_of(runs, runs[0]))
 
 
 def how_to_read(database: Database, runs: Sequence[RunRow]) -> None:
@@ -95,8 +88,8 @@ def how_to_read(database: Database, runs: Sequence[RunRow]) -> None:
 
 
 def _next_step(database: Database, demo: Sequence[RunRow]) -> None:
-    """The demo has ended: what came of it, and the way to the comparison."""
-    if len(demo) < 2:
+    """What came of the demo, and the way to the comparison, once it has ended."""
+    if len(demo) < 2 or _at_work(demo):
         return
     with st.container(border=True, key="demo-ended"):
         whole = all(map(_is_whole, demo))

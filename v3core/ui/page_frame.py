@@ -34,22 +34,13 @@ def handle_errors() -> None:
 
 
 def show_error(error: Exception) -> bool:
-    """Show an error for the page or the fragment; Streamlit has already logged it.
-
-    Returns:
-        True, so that Streamlit shows no traceback.
-    """
+    """Show an error of a page or a part, which is logged already; True, so that Streamlit shows no traceback."""
     if isinstance(error, V3Error):
         reason = plain(error)
     else:
         reason = md("{}. See the server's log for details.", f"{type(error).__name__}: {error}".removesuffix(": "))
     st.error(reason, title="This page could not be displayed", icon=":material/error:")
-    _again()
-    return True
-
-
-def _again() -> None:
-    # Without a fixed key, because several parts of one page may fail.
     failures = st.session_state.get("failures", 0) + 1
-    st.session_state["failures"] = failures
+    st.session_state["failures"] = failures  # part of the key, because several parts of one page may fail
     st.button("Reload", icon=":material/refresh:", key=f"reload-{failures}")
+    return True

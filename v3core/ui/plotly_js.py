@@ -27,11 +27,7 @@ def address() -> str:
 
 
 def ensure_plotly_js(folder: Path = FOLDER) -> Path:
-    """Put plotly.min.js into `folder` unless the installed one is there already; several processes may race.
-
-    Raises:
-        V3Error: if the package lacks the file or the folder cannot be written.
-    """
+    """Put plotly.min.js into `folder` unless it is there; raises a V3Error if it cannot. Several processes may race."""
     target = folder / NAME
     try:
         content_size = SOURCE.stat().st_size
@@ -40,11 +36,8 @@ def ensure_plotly_js(folder: Path = FOLDER) -> Path:
     if INSTALLED:
         return SOURCE
     try:
-        if target.stat().st_size == content_size:
+        if target.exists() and target.stat().st_size == content_size:
             return target
-    except OSError:
-        pass
-    try:
         folder.mkdir(parents=True, exist_ok=True)
         with replacing(target) as unfinished:
             unfinished.write_bytes(SOURCE.read_bytes())

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 
 import numpy as np
 import streamlit as st
@@ -92,11 +93,7 @@ def visible_range(charts: str) -> VisibleRange | None:
 
 def remember_range(charts: str) -> Callable[[VisibleRange | None], None]:
     """The callback of these charts for zooming."""
-
-    def remember(visible: VisibleRange | None) -> None:
-        st.session_state[f"visible-{charts}"] = visible
-
-    return remember
+    return partial(st.session_state.__setitem__, f"visible-{charts}")
 
 
 def _view(database: Database, run: RunRow, curve: Series, visible: VisibleRange | None) -> Series | None:

@@ -4,8 +4,8 @@ import re
 import tempfile
 from functools import partial
 from pathlib import Path
+from statistics import fmean, stdev
 
-import numpy as np
 import streamlit as st
 
 from v3core.archive import import_archive, write_archive
@@ -182,14 +182,9 @@ def policy_snippet(file: Path) -> str:
 
 def _described(database: Database, row: CheckpointRow) -> dict[str, object]:
     file = database.data_dir / row.path
-    found = file.is_file()
-    return {
-        "Episode": row.episode,
-        "Step": row.step,
-        "Written": clock(row.at),
-        "Size": in_words(row.bytes or file.stat().st_size) if found else "gone",
-        "File": str(file.resolve()),
-    }
+    size = in_words(row.bytes or file.stat().st_size) if file.is_file() else "gone"
+    at = {"Episode": row.episode, "Step": row.step, "Written": clock(row.at)}
+    return {**at, "Size": size, "File": str(file.resolve())}
 
 
 @st.cache_resource(max_entries=1, show_spinner=False)
@@ -233,11 +228,11 @@ def _evaluated(run_id: str, checkpoint: int) -> None:
 
 def describe_played(played: Played) -> str:
     """An evaluation in one sentence, as in `20 episodes: mean return 487.2, standard deviation 21.3, …`."""
-    returns = np.asarray(played.returns)
-    parts = [f"mean return {number(float(returns.mean()))}"]
+    returns = played.returns
+    parts = [f"mean return {number(fmean(returns))}"]
     if len(returns) > 1:
-        parts.append(f"standard deviation {number(float(returns.std(ddof=1)))}")
-    parts.append(f"from {number(float(returns.min()))} to {number(float(returns.max()))}")
+        parts.append(f"standard deviation {number(stdev(returns))}")
+    parts.append(f"from {number(min(returns))} to {number(max(returns))}")
     if played.successes:
         parts.append(f"{sum(played.successes):g} of {len(played.successes)} solved")
     return f"{counted(len(returns), 'episode')}: {', '.join(parts)}."

@@ -22,14 +22,7 @@ from v3core.ui.run_files import use_policy
 from v3core.ui.run_history import newest_command
 from v3core.ui.run_list import queue_place, queue_places
 from v3core.ui.run_picker import compare_link
-from v3core.ui.status import (
-    ADVANCES,
-    age,
-    counted,
-    number,
-    stalled_sentence,
-    status_badge,
-)
+from v3core.ui.status import ADVANCES, age, counted, number, stalled_sentence, status_badge
 from v3core.ui.text import md, plain
 
 SILENT_SECONDS = 30
@@ -51,10 +44,7 @@ def run_header(database: Database, run: RunRow, commands: list[CommandRow]) -> N
     if run.status == Status.QUEUED and (place := queue_places(list_runs(database)).get(run.id)):
         queue_place(database, run, place, key="live")
     notes_line(run)
-    _outcome(run, point)
-    if run.status == Status.COMPLETED:
-        _next_steps(database, run, point)
-    _hold(run)
+    _state(database, run, point)
     st.progress(min(run.episode / run.episodes, 1.0), text=plain(_progress(run)))
     # What was asked before a resume is of another life.
     newest_command([command for command in commands if command.requested_at >= run.queued_at])
@@ -78,7 +68,8 @@ def _progress(run: RunRow) -> str:
     return " · ".join(parts)
 
 
-def _outcome(run: RunRow, point: CheckpointRow | None) -> None:
+def _state(database: Database, run: RunRow, point: CheckpointRow | None) -> None:
+    """How an ended run has ended and what to do next, or why an active one does not advance."""
     status = Status(run.status)
     after = f"after {counted(run.episode, 'episode')}"
     if status is Status.FAILED:
@@ -97,18 +88,15 @@ def _outcome(run: RunRow, point: CheckpointRow | None) -> None:
         st.info(plain(run.reason or resume_hint(run, point)), icon=":material/stop_circle:")
     elif status is Status.COMPLETED:
         st.success(f"All {run.episodes:,} episodes are trained.", icon=":material/check_circle:")
-
-
-def _hold(run: RunRow) -> None:
-    """Why an active run does not advance, if it does not."""
-    if run.status == Status.STALLED:
+        _next_steps(database, run, point)
+    elif status is Status.STALLED:
         st.warning(
             f"{plain(stalled_sentence(run))} It may be suspended, or the machine may be low on memory.",
             icon=":material/sensors_off:",
         )
-    elif run.status == Status.PAUSED:
+    elif status is Status.PAUSED:
         st.info("Paused between two rollouts; the run keeps its process and its slot.", icon=":material/pause_circle:")
-    elif run.status == Status.RUNNING:
+    elif status is Status.RUNNING:
         since = run.rollout_at or run.started_at
         if since is not None and (datetime.now(UTC) - since).total_seconds() > SILENT_SECONDS:
             st.warning(

@@ -168,7 +168,7 @@ def _follow_all(offered: Collection[str]) -> None:
 def _of_experiment(runs: Iterable[RunRow]) -> list[str]:
     """All runs of the experiment that the address names, oldest first."""
     name = st.query_params.get("experiment")
-    found = [run.id for run in runs if run.experiment == name][::-1] if name else []
+    found = [run.id for run in runs if name and run.experiment == name][::-1]
     if name and not found:
         st.warning(f"There is no experiment '{plain(name)}'; it may have been deleted.", icon=":material/search_off:")
     return found
@@ -192,12 +192,9 @@ def compare_link(label: str, **query: str) -> None:
 
 
 def name_in_address(page: str, name: str, value: str) -> None:
-    """Put a parameter into the address of the page that is open, in place: the history gets no new entry.
+    """Put a parameter into the address of a page, in place: the history gets no new entry.
 
-    Args:
-        page: the last part of its path; if the browser has left it meanwhile nothing happens.
-        name: of the parameter; one that is there already stays.
-        value: what it names; nothing is changed if it is empty.
+    Nothing happens if the browser has left the page, the parameter is there already, or its value is empty.
     """
     _address(key=f"address-{name}", data={"page": page, "name": name, "value": value}, height=1)
 

@@ -1,7 +1,6 @@
 """The bar with what is about to start, how long it takes, errors, and the button: always visible."""
 
-from collections.abc import Callable, Collection, Hashable, Sequence
-from datetime import datetime
+from collections.abc import Callable, Hashable, Sequence
 
 import streamlit as st
 
@@ -20,11 +19,11 @@ from v3core.store.runs import list_runs
 from v3core.ui.status import counted
 from v3core.ui.text import Markdown, md
 
-MOST_PROBLEMS = 2
+MAX_PROBLEMS = 2
 """Number of errors that are shown in full: the bar must leave space for the page."""
-MOST_MEASURED = 5
+MAX_MEASURED = 5
 """Earlier runs that an estimate rests on: the newest."""
-MOST_LOOKED_AT = 40
+MAX_LOOKED_AT = 40
 
 
 def start_bar(
@@ -57,10 +56,10 @@ def start_bar(
 def _show_problems(problems: Sequence[str]) -> None:
     each = list(dict.fromkeys(problems))
     with st.container(gap=None, width="stretch"):
-        for problem in each[:MOST_PROBLEMS]:
+        for problem in each[:MAX_PROBLEMS]:
             st.markdown(md(":small[:red[:material/error: {}]]", problem))
-        if len(each) > MOST_PROBLEMS:
-            with st.popover(md("And {} more", len(each) - MOST_PROBLEMS), type="tertiary", icon=":material/error:"):
+        if len(each) > MAX_PROBLEMS:
+            with st.popover(md("And {} more", len(each) - MAX_PROBLEMS), type="tertiary", icon=":material/error:"):
                 for problem in each:
                     st.markdown(md(":red[:material/error:] {}", problem))
 
@@ -83,9 +82,11 @@ def estimate(database: Database, configs: Sequence[RunConfig]) -> str:
         everything, free = list_runs(database), slots(database)
     except V3Error:
         return "Time unknown."  # the error is shown where the database is needed
+    ahead = sum(run.status == Status.QUEUED or (run.status in ACTIVE and is_here(run)) for run in everything)
+    wait = f" {counted(ahead, 'run')} ahead in the queue not included." if ahead else ""
     # An imported run has no host: it was trained elsewhere.
     measured = [run for run in everything if run.env == env and run.episode > 1 and run.host and is_here(run)]
-    earlier = measured[:MOST_LOOKED_AT]
+    earlier = measured[:MAX_LOOKED_AT]
     alike = [run for run in earlier if _work(run.config) in {_work(config) for config in configs}]
     # Episodes grow or shrink as the policy learns: what reached this length says more than what has these settings.
     groups = (
@@ -95,23 +96,12 @@ def estimate(database: Database, configs: Sequence[RunConfig]) -> str:
         (earlier, " with other settings, shorter than this one"),
     )
     for runs, which in groups:
-        chosen = runs[:MOST_MEASURED]
-        # When the first episode of a run began is not known if it was resumed.
-        began = [None if run.generation else run.started_at for run in chosen]
-        paces = [
-            _pace(database, run.id, run.generation, run.episode, start)
-            for run, start in zip(chosen, began, strict=True)
-        ]
-        needed = time_needed(paces, episodes, len(configs), free)
+        chosen = runs[:MAX_MEASURED]
+        needed = time_needed([_pace(database, run) for run in chosen], episodes, len(configs), free)
         if needed is not None:
             basis = f"based on {counted(len(chosen), 'earlier run')} of {env}{which}"
-            return f"{needed.describe().capitalize()} on {counted(free, 'slot')}, {basis}.{_wait(everything)}"
-    return f"Time unknown: no earlier run of {env} on this machine.{_wait(everything)}"
-
-
-def _wait(runs: Collection[RunRow]) -> str:
-    before = sum(run.status == Status.QUEUED or (run.status in ACTIVE and is_here(run)) for run in runs)
-    return f" {counted(before, 'run')} ahead in the queue not included." if before else ""
+            return f"{needed.describe().capitalize()} on {counted(free, 'slot')}, {basis}.{wait}"
+    return f"Time unknown: no earlier run of {env} on this machine.{wait}"
 
 
 def _work(config: RunConfig) -> Hashable:
@@ -121,12 +111,14 @@ def _work(config: RunConfig) -> Hashable:
     return config.ppo, config.policy, parts
 
 
-@st.cache_data(max_entries=64, show_spinner=False)
-def _pace(_database: Database, run_id: str, generation: int, episode: int, began: datetime | None) -> Pace:  # noqa: ARG001
-    # `generation` is part of the key: a resume may replace episodes.
-    points = read_pace(_database, run_id, episode)
-    if began is not None and points and began < points[0][2]:
-        points.insert(0, (0, 0, began))
+@st.cache_data(
+    max_entries=64, show_spinner=False, hash_funcs={RunRow: lambda run: (run.id, run.generation, run.episode)}
+)
+def _pace(_database: Database, run: RunRow) -> Pace:
+    points = read_pace(_database, run.id, run.episode)
+    # When the first episode of a run that was resumed began is not known.
+    if run.generation == 0 and run.started_at is not None and points and run.started_at < points[0][2]:
+        points.insert(0, (0, 0, run.started_at))
     return Pace(
         [number for number, _, _ in points], [step for _, step, _ in points], [at.timestamp() for _, _, at in points]
     )

@@ -63,9 +63,7 @@ def lines(value: str) -> Markdown:
 def md(template: str, *values: object) -> Markdown:
     """Our Markdown with user-written text in it, as in `md("**{}** of {:,} episodes", name, count)`.
 
-    Args:
-        template: as for `str.format`.
-        values: escaped, except those that are `Markdown` already.
+    Values are formatted as by `str.format`, and escaped, except those that are `Markdown` already.
     """
     return Markdown(_Escaping().vformat(template, values, {}))
 

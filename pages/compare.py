@@ -83,7 +83,6 @@ def comparison(run_ids: list[str]) -> None:
         live_chart(
             compare_figure(series, metric=metric),
             key="compare",
-            height=520,
             on_range=remember_range(ZOOM),
             visible=visible,
         )

@@ -17,7 +17,7 @@ from v3core.store.runs import list_runs
 from v3core.ui import shell
 from v3core.ui.curriculum_editor import FROM_A_FILE, chosen_curriculum, compare_with, curriculum_editor, pick_preset
 from v3core.ui.environment_choice import pick_environment, run_problem
-from v3core.ui.launch_again import MOST_TYPED_NAME, draft_from_address
+from v3core.ui.launch_again import MAX_TYPED_NAME, draft_from_address
 from v3core.ui.live_chart import live_chart
 from v3core.ui.recipe_editor import recipe_editor
 from v3core.ui.start_bar import start_bar
@@ -96,14 +96,14 @@ with st.container(border=True):
     st.subheader("Names and priority", anchor=False)
     left, middle, right = st.columns([2, 2, 1])
     name = left.text_input(
-        "Name", draft.name if draft else "", key="name", placeholder="The curriculum's name", max_chars=MOST_TYPED_NAME
+        "Name", draft.name if draft else "", key="name", placeholder="The curriculum's name", max_chars=MAX_TYPED_NAME
     )
     experiment = middle.text_input(
         "Experiment",
         "",
         key="experiment",
         placeholder="None" if len(curricula) * len(seeds) <= 1 else "Named automatically",
-        max_chars=MOST_TYPED_NAME,
+        max_chars=MAX_TYPED_NAME,
         help="Groups related runs, which can be stopped together.",
     )
     priority = right.number_input(

@@ -15,6 +15,7 @@ from v3core.store.opening import open_database
 from v3core.store.runs import get_run, list_runs, update_run
 from v3core.ui.run_files import describe_played, policy_snippet
 from v3core.ui.run_settings import NO_VERSION
+from v3core.ui.text import md
 
 
 def opened(open_page, run, key):
@@ -105,12 +106,12 @@ def test_every_setting_of_a_run_is_shown_with_what_differs_from_the_recipe(open_
 
 
 def test_a_complete_run_offers_what_comes_next(open_page, database):
-    other = add_recorded_run(database, Status.COMPLETED, episodes=25, name="before")
+    other = add_recorded_run(database, Status.COMPLETED, episodes=25, name="the_one_before")
     run = add_recorded_run(database, Status.COMPLETED, episodes=25, name="mine")
     add_checkpoint_file(database, run, 25)
     app = open_page("pages/live.py", run=run)
     (link,) = [link.proto for link in app.main.get("page_link") if link.proto.page.endswith("compare")]
-    assert (link.label, link.query_string) == ("Compare with before", f"runs={run}%2C{other}")
+    assert (link.label, link.query_string) == (md("Compare with {}", "the_one_before"), f"runs={run}%2C{other}")
     file = database.data_dir.resolve() / f"runs/{run}/checkpoints/episode-00000025.pt"
     assert policy_snippet(file) in [block.value for block in app.code]
     with database.write() as tx:

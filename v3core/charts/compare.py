@@ -62,7 +62,7 @@ def compare_figure(runs: Sequence[RunSeries], *, metric: str = "return") -> go.F
         smoothed += ", mean of last " + " to ".join(f"{span:,}" for span in dict.fromkeys((spans[0], spans[-1])))
     alt = f"{smoothed}, of {len(runs)} runs: {'; '.join(f'{run.name} at episode {run.completed:,}' for run in runs)}."
     name = "compare:" + metric + ":" + ":".join(run.name for run in runs)
-    figure = plain_frame(name, alt, end=end, height=420, legend=True)
+    figure = plain_frame(name, alt, end=end, height=520, legend=True)
     figure.layout.margin.t = LEGEND_ROOM + _STRIPS_GAP
     palette = colours(len(runs))
     for row, (run, colour) in enumerate(zip(runs, palette, strict=True)):

@@ -8,22 +8,12 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
+from v3core import metrics
 from v3core.charts.frame import frame, progress_words, stack_rows
 from v3core.charts.palette import CATEGORICAL, colours, rgba
 from v3core.charts.series import RunSeries
 from v3core.charts.traces import add_evaluated_success, add_evaluations, add_heatmap, add_level, add_metric
-from v3core.metrics import (
-    EFFECTIVE,
-    ENTROPY,
-    GRADIENTS,
-    LOADS,
-    METRICS,
-    RETURN,
-    SUCCESS,
-    Chart,
-    Metric,
-    of_chart,
-)
+from v3core.metrics import METRICS, Chart, Metric, of_chart
 from v3core.rollup import mean_window
 
 MAX_AREAS = 12
@@ -49,7 +39,7 @@ def return_figure(series: RunSeries, *, threshold: float | None = None) -> go.Fi
     for point in series.evaluations[-1:]:
         newest += f"; evaluated at episode {point.episode:,}: {point.mean:.1f} over {point.count} episodes"
     alt = f"Return per episode of {series.name}: {progress_words(series)}{newest}."
-    figure = frame(series, RETURN.name, alt, height=320, legend=True, title="Return")
+    figure = frame(series, metrics.RETURN.name, alt, height=320, legend=True, title="Return")
     if curve.size == 1:
         figure.add_scatter(
             x=curve.episode,
@@ -75,7 +65,7 @@ def success_figure(series: RunSeries) -> go.Figure:
     wide, window = series.shown.in_at_most(SUCCESS_BUCKETS), mean_window(series.end)
     newest = _newest_average(series, "success", f", of the last {window}: {{:.0%}}")
     alt = f"Success rate of {series.name}: {progress_words(series)}{newest}."
-    figure = frame(series, SUCCESS.name, alt, height=220, legend=True, title="Success rate")
+    figure = frame(series, metrics.SUCCESS.name, alt, height=220, legend=True, title="Success rate")
     if wide.size > 1:
         figure.add_scatter(
             x=wide.episode,
@@ -97,7 +87,7 @@ def expert_loads_figure(series: RunSeries) -> go.Figure:
     even = f"; an even share is {1 / experts:.1%}" if experts else ""
     alt = f"Load of {experts} experts in {series.name}: {progress_words(series)}{_heaviest(series)}{even}."
     title = f"Load (even: {1 / experts:.0%})" if experts else "Load"
-    figure = frame(series, LOADS.name, alt, legend=experts <= MAX_AREAS, title=title)
+    figure = frame(series, metrics.LOADS.name, alt, legend=experts <= MAX_AREAS, title=title)
     if experts > MAX_AREAS:
         add_heatmap(figure, curve, loads, title="Load", number=".0%")
         return figure
@@ -120,7 +110,7 @@ def expert_gradients_figure(series: RunSeries) -> go.Figure:
     """Norm of the gradient of each expert's parameters, one line per expert, or a heatmap if there are many."""
     experts, curve, norms = series.experts, series.shown, series.of_experts("expert_grad_norm")
     alt = f"Gradient norm of each of {experts} experts in {series.name}: {progress_words(series)}."
-    figure = frame(series, GRADIENTS.name, alt, legend=experts <= MAX_AREAS, title="Gradient norm")
+    figure = frame(series, metrics.GRADIENTS.name, alt, legend=experts <= MAX_AREAS, title="Gradient norm")
     if experts > MAX_AREAS:
         add_heatmap(figure, curve, norms, title="Norm", number=".2~g")
         return figure
@@ -141,7 +131,7 @@ def entropy_figure(series: RunSeries) -> go.Figure:
     specialisation = series.newest("specialisation")
     newest = f", latest specialisation {specialisation:.3f}" if math.isfinite(specialisation) else ""
     alt = f"Routing entropy of {series.name} in nats, at most {label}: {progress_words(series)}{newest}."
-    figure = _lines(series, ENTROPY, alt, title="Entropy (nats)", number=".3f", width=1.5, spread=False)
+    figure = _lines(series, metrics.ENTROPY, alt, title="Entropy (nats)", number=".3f", width=1.5, spread=False)
     area = next((trace for trace in figure.data if trace.name == METRICS["specialisation"].title), None)
     if area:
         area.update(fill="tozeroy", fillcolor=rgba(area.line.color, 0.18))
@@ -153,7 +143,7 @@ def entropy_figure(series: RunSeries) -> go.Figure:
 def effective_experts_figure(series: RunSeries) -> go.Figure:
     """How many experts share the load, and how many a step uses, of N; each a line."""
     alt = f"Effective experts and support of {series.name}, of {series.experts}: {progress_words(series)}."
-    figure = _lines(series, EFFECTIVE, alt, title="Experts", number=".2f", width=2, spread=True)
+    figure = _lines(series, metrics.EFFECTIVE, alt, title="Experts", number=".2f", width=2, spread=True)
     if series.experts:
         add_level(figure, series.end, series.experts, name=f"N = {series.experts}")
     figure.layout.yaxis.range = [0, max(series.experts, 1) * 1.08]
@@ -183,8 +173,7 @@ def rows_figure(series: RunSeries, chart: Chart) -> go.Figure:
 
 def _recorded(series: RunSeries, chart: Chart) -> Sequence[Metric]:
     """The metrics of a chart that the run has; all of them if it has none."""
-    metrics = of_chart(chart)
-    return [metric for metric in metrics if series.has(metric.name)] or metrics
+    return [metric for metric in of_chart(chart) if series.has(metric.name)] or of_chart(chart)
 
 
 def _lines(

@@ -15,7 +15,7 @@ from v3core.store.runs import get_run, resolve
 from v3core.ui.text import md
 
 PARAMETER = "from"
-MOST_TYPED_NAME = 60
+MAX_TYPED_NAME = 60
 """Characters; leaves space for the parts that are added."""
 
 
@@ -33,7 +33,7 @@ class Draft:
         given = self.run.name.removesuffix(f" · {self.run.config.environment} · seed {self.run.seed}")
         for curriculum in {self.run.curriculum, self.run.config.curriculum.name}:
             given = "" if given == curriculum else given.removesuffix(f" · {curriculum}")
-        return given[:MOST_TYPED_NAME]
+        return given[:MAX_TYPED_NAME]
 
     def values(self, recipe: Recipe) -> dict[str, Scalar]:
         """Path to value of the settings that differ from those of `recipe`."""

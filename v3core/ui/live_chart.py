@@ -16,8 +16,6 @@ import streamlit as st
 
 from v3core.ui.plotly_js import address
 
-DEFAULT_HEIGHT = 300
-
 _HTML = """
 <div class="v3-chart" role="group" aria-roledescription="chart">
   <div class="v3-chart-plot"></div>
@@ -56,7 +54,6 @@ def live_chart(
     figure: go.Figure,
     *,
     key: str,
-    height: int | None = None,
     editable: bool = False,
     on_boundary: Callable[[BoundaryMove], None] | None = None,
     wanted: Mapping[int, int] | None = None,
@@ -70,7 +67,6 @@ def live_chart(
         figure: from `v3core.charts`. `layout.uirevision` names what it shows: zoom and legend clicks live as long as
             it stays the same. `layout.meta` has `alt` (the text for screen readers) and `boundaries`.
         key: identifies the chart on its page; should hold the run's id.
-        height: pixels; by default the figure's own, or 300.
         editable: give the boundaries of `layout.meta` handles that can be dragged.
         on_boundary: called with a move before the script reruns.
         wanted: boundary index to the episode asked for but not yet in the figure: where its handle is drawn.
@@ -92,7 +88,7 @@ def live_chart(
 
     data: dict[str, Any] = {
         "figure": figure.to_json(validate=False),
-        "height": height or figure.layout.height or DEFAULT_HEIGHT,
+        "height": figure.layout.height,
         "editable": editable,
         "wanted": {str(index): episode for index, episode in (wanted or {}).items()},
         "group": zoom_group or key,

@@ -33,7 +33,7 @@ MAX_ENDS = 3
 """Ends of runs at once that have a notice each."""
 _WAITING = "notices-waiting"
 _SHOWN = "notices-shown"
-_CURSOR = "ends-told-until"
+_CURSOR = "ends-shown-until"
 _REASON_CHARACTERS = 200
 _ICONS = {
     Status.COMPLETED: ":material/check_circle:",

@@ -9,34 +9,14 @@ import gymnasium
 import plotly.graph_objects as go
 import streamlit as st
 
-from v3core.charts.figures import (
-    effective_experts_figure,
-    entropy_figure,
-    expert_gradients_figure,
-    expert_loads_figure,
-    return_figure,
-    rows_figure,
-    success_figure,
-)
+from v3core import metrics
+from v3core.charts import figures
 from v3core.charts.frame import drawn_words
 from v3core.charts.schedule import schedule_figure
 from v3core.charts.series import RunSeries
 from v3core.curriculum import Curriculum
 from v3core.jobs.lifecycle import ACTIVE
-from v3core.metrics import (
-    EFFECTIVE,
-    ENTROPY,
-    GRADIENTS,
-    LOADS,
-    LOSSES,
-    NETWORK,
-    RETURN,
-    SCHEDULE,
-    SUCCESS,
-    UPDATES,
-    Chart,
-    of_chart,
-)
+from v3core.metrics import Chart, of_chart
 from v3core.store.run_row import RunRow
 from v3core.ui.boundary_editor import drafts, remember_drag
 from v3core.ui.live_chart import live_chart
@@ -50,11 +30,10 @@ NOTHING_RECORDED = "This run did not record these metrics."
 def run_charts(run: RunRow, series: RunSeries, curriculum: Curriculum) -> bool:
     """All charts of a run; returns whether a boundary was just dragged, whose new position the editor then has."""
     with st.container(border=True):
-        _head(RETURN)
+        _head(metrics.RETURN)
         drag = live_chart(
-            return_figure(series, threshold=reward_threshold(run.env)),
+            figures.return_figure(series, threshold=reward_threshold(run.env)),
             key=f"return-{run.id}",
-            height=320,
             editable=bool(series.boundaries),
             on_boundary=partial(remember_drag, run.id),
             wanted=drafts(run.id, curriculum),
@@ -65,17 +44,22 @@ def run_charts(run: RunRow, series: RunSeries, curriculum: Curriculum) -> bool:
         st.caption(plain(drawn_words(series, waited)))
     if series.has("success"):
         with st.container(border=True):
-            _draw(run, series, SUCCESS, success_figure)
+            _draw(run, series, metrics.SUCCESS, figures.success_figure)
     schedule = partial(schedule_figure, curriculum=curriculum, base=run.config.base.values())
-    _pair(run, series, (LOADS, expert_loads_figure), (ENTROPY, entropy_figure))
-    _pair(run, series, (EFFECTIVE, effective_experts_figure), (GRADIENTS, expert_gradients_figure))
-    _pair(run, series, (LOSSES, partial(rows_figure, chart=LOSSES)), (SCHEDULE, schedule))
+    losses = partial(figures.rows_figure, chart=metrics.LOSSES)
+    pairs = (
+        [(metrics.LOADS, figures.expert_loads_figure), (metrics.ENTROPY, figures.entropy_figure)],
+        [(metrics.EFFECTIVE, figures.effective_experts_figure), (metrics.GRADIENTS, figures.expert_gradients_figure)],
+        [(metrics.LOSSES, losses), (metrics.SCHEDULE, schedule)],
+    )
+    for pair in pairs:
+        _pair(run, series, *pair)
     health = st.expander(
         "Optimisation health", icon=":material/monitor_heart:", key=f"health-{run.id}", on_change="rerun"
     )
     if health.open:  # closed at first, and computed only while it is open
         with health:
-            rows = [(chart, partial(rows_figure, chart=chart)) for chart in (UPDATES, NETWORK)]
+            rows = [(chart, partial(figures.rows_figure, chart=chart)) for chart in (metrics.UPDATES, metrics.NETWORK)]
             _pair(run, series, *rows, border=False)
     return drag is not None
 
@@ -95,7 +79,7 @@ def _draw(run: RunRow, series: RunSeries, chart: Chart, figure: Callable[[RunSer
         series.has(*(series.of_experts(metric.name) if metric.per_expert else [metric.name]))
         for metric in of_chart(chart)
     )
-    if len(series) and chart is not SCHEDULE and not recorded:
+    if len(series) and chart is not metrics.SCHEDULE and not recorded:
         st.caption(NOTHING_RECORDED)
     else:
         live_chart(figure(series), key=f"{chart.name}-{run.id}", **_zoom(run))
@@ -110,7 +94,7 @@ def _head(chart: Chart) -> None:
     """Its title, and a hint that says what each of its metrics means."""
     with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
         st.markdown(md("**{}**", chart.title), width="content")
-        explained = [] if chart is SCHEDULE else [(metric.label, metric.sentence) for metric in of_chart(chart)]
+        explained = [] if chart is metrics.SCHEDULE else [(metric.label, metric.sentence) for metric in of_chart(chart)]
         about(chart.title, chart.about, explained)
 
 

@@ -22,7 +22,7 @@ from v3core.store.run_row import RunRow
 from v3core.ui.live_chart import VisibleRange
 
 _RUNS_KEPT = 64
-_MOST_POINTS = 2000
+_MAX_POINTS = 2000
 
 
 @dataclass
@@ -109,7 +109,7 @@ def _view(database: Database, run: RunRow, curve: Series, visible: VisibleRange 
     if held != of:
         before = None
     if before is None or before.newest < min(last, run.episode):
-        width = min(2 * visible.pixels, _MOST_POINTS)
+        width = min(2 * visible.pixels, _MAX_POINTS)
         before = read_series(database, run.id, first=first, last=last, width=width, after=before)
         st.session_state[key] = (of, before)
     return before if len(before) and before.size < curve.size else None

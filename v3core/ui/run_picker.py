@@ -24,6 +24,7 @@ _SHOWN = "shown-run"
 _OFFERED = 5
 """Experiments that Compare offers while nothing is chosen."""
 
+# Puts a parameter into the address in place, unless the browser has left the page or it is there already.
 # `st.query_params` would add an entry to the history, from which "back" leads to a page that adds it again.
 _JS = """
 export default function ({ data }) {
@@ -66,7 +67,7 @@ def pick_run(database: Database, place: DeltaGenerator) -> RunRow:
     if not missing:
         active = (run.id for run in runs.values() if run.status in ACTIVE)
         chosen = resolve(database, wanted) if wanted else next(active, next(iter(runs)))
-    name_in_address("live", "run", chosen or "")
+    _address(key="address-run", data={"page": "live", "name": "run", "value": chosen or ""}, height=1)
     st.session_state[_KEY] = chosen
     place.selectbox(
         "Run",
@@ -188,15 +189,7 @@ def _offer_experiments(runs: Sequence[RunRow]) -> None:
 
 def compare_link(label: str, **query: str) -> None:
     """A link to the comparison of `runs`, ids with commas between, or of a whole `experiment`."""
-    st.page_link("pages/compare.py", label=plain(label), icon=_COMPARE, query_params=query)
-
-
-def name_in_address(page: str, name: str, value: str) -> None:
-    """Put a parameter into the address of a page, in place: the history gets no new entry.
-
-    Nothing happens if the browser has left the page, the parameter is there already, or its value is empty.
-    """
-    _address(key=f"address-{name}", data={"page": page, "name": name, "value": value}, height=1)
+    st.page_link("pages/compare.py", label=md("{}", label), icon=_COMPARE, query_params=query)
 
 
 def show_here(label: Markdown, icon: str, **query: str) -> None:

@@ -72,10 +72,11 @@ def age(moment: datetime | None, now: datetime | None = None) -> str:
     return humanize.naturaldelta(seconds)
 
 
-def clock(moment: datetime, now: datetime | None = None) -> str:
+def clock(moment: datetime) -> str:
     """The time of day in the browser's time zone, as in `14:03:22`; with the day if that is not today."""
-    local, today = here(moment), here(now or datetime.now(UTC)).date()
-    return f"{local:%H:%M:%S}" if local.date() == today else f"{local.day} {local:%b %H:%M:%S}"
+    local = _here(moment)
+    is_today = local.date() == _here(datetime.now(UTC)).date()
+    return f"{local:%H:%M:%S}" if is_today else f"{local.day} {local:%b %H:%M:%S}"
 
 
 def latency(asked: datetime, done: datetime) -> str:
@@ -84,7 +85,7 @@ def latency(asked: datetime, done: datetime) -> str:
     return f"{seconds:.1f} seconds" if seconds < 10 else age(asked, done)
 
 
-def here(moment: datetime) -> datetime:
+def _here(moment: datetime) -> datetime:
     """The same moment in the browser's time zone, or in UTC if that is unknown."""
     try:
         return moment.astimezone(ZoneInfo(st.context.timezone or "UTC"))

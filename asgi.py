@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse
 from starlette.routing import Route
 
+from v3core.jobs import warm
 from v3core.jobs.watchdog import ensure_watchdog
 from v3core.ui.known_hosts import KnownHosts
 from v3core.ui.plotly_js import SOURCE, address
@@ -18,6 +19,7 @@ from v3core.ui.plotly_js import SOURCE, address
 async def looking_after_runs(_: st.App) -> AsyncIterator[None]:
     """From the server's start on, whether a page is open or not."""
     ensure_watchdog()
+    warm.allow()
     yield
 
 

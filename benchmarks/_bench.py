@@ -59,6 +59,13 @@ def rates(name: str, ours: Callable[[int], float], peer: Callable[[int], float],
     return Result(name, round(median, 1), round(other, 1), round(median / other, 3), unit)
 
 
+def durations(name: str, ours: Callable[[int], float], peer: Callable[[int], float], turns: int) -> Result:
+    """Medians of `turns` durations in seconds, taken by turns, and of their ratios; each is given its turn's number."""
+    pairs = [(ours(turn), peer(turn)) for turn in range(turns)]
+    mine, theirs = (statistics.median(times) for times in zip(*pairs, strict=True))
+    return Result(name, round(mine, 2), round(theirs, 2), round(statistics.median(b / a for a, b in pairs), 3), "s")
+
+
 def main(benchmark: Callable[[], list[Result]], description: str) -> None:
     """Run a benchmark as a program: a table, or JSON with `--json`."""
     parser = argparse.ArgumentParser(description=description)

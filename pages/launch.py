@@ -24,6 +24,7 @@ from v3core.ui.start_bar import start_bar
 from v3core.ui.text import md, plain
 
 database = shell.page("Launch")
+launcher.keep_warm(database)
 st.title("Launch", anchor=False)
 draft = draft_from_address(database)
 problems: list[str] = []

@@ -47,7 +47,7 @@ def pytest_collection_modifyitems(config, items):
 
 
 def _starts_worker(item):
-    costly = {"start", "wait_until"} & set(item.fixturenames)
+    costly = {"start", "wait_until", "kept"} & set(item.fixturenames)
     return bool(costly) and not any(item.iter_markers("every_database"))
 
 

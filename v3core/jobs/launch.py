@@ -84,14 +84,19 @@ class Launch:
 
 
 def capture(config: RunConfig) -> Launch:
+    """The launch environment of this process, for a run."""
+    imports = any(":" in env for env in [config.env, *(phase.env or "" for phase in config.curriculum.phases)])
+    return replace(here(), imports=imports)
+
+
+def here() -> Launch:
     """The launch environment of this process."""
     named = _named(os.environ)
     variables = {name: value for name, value in os.environ.items() if _matters(name, named) and name != "PYTHONPATH"}
     for name in _FOLDERS & variables.keys():
         variables[name] = os.pathsep.join(absolute_folders(variables[name]))
     folders = tuple(folder for folder in absolute_folders(os.environ.get("PYTHONPATH", "")) if Path(folder).exists())
-    imports = any(":" in env for env in [config.env, *(phase.env or "" for phase in config.curriculum.phases)])
-    return Launch(os.path.abspath(sys.executable), os.getcwd(), folders, variables, imports)  # noqa: PTH100, PTH109
+    return Launch(os.path.abspath(sys.executable), os.getcwd(), folders, variables, imports=False)  # noqa: PTH100, PTH109
 
 
 def launch_of(run: RunRow) -> Launch | None:

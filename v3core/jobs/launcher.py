@@ -14,11 +14,13 @@ from typing import IO
 
 from v3core.config import RunConfig, check_name
 from v3core.errors import V3Error
+from v3core.jobs import warm
 from v3core.jobs.checkpoints import kept_checkpoints
 from v3core.jobs.files import log_file
 from v3core.jobs.identity import current, is_alive, is_here, of_pid, process_of, this_host, this_machine
-from v3core.jobs.launch import capture, launch_of, waits_for
+from v3core.jobs.launch import Launch, capture, here, launch_of, waits_for
 from v3core.jobs.lifecycle import ACTIVE, Status, change_status
+from v3core.jobs.warm import Surroundings
 from v3core.store.commands import add_revision
 from v3core.store.database import Database, reading
 from v3core.store.dialect import lock_queue
@@ -207,17 +209,17 @@ def _next_runs(tx: Transaction) -> list[RunRow]:
 
 def _start(database: Database, run: RunRow, command: StartCommand) -> None:
     try:
-        process = _spawn(database, run, command(run.id))
+        pid = _spawn(database, run, command(run.id))
     except (OSError, V3Error) as error:
         problem = error.strerror if isinstance(error, OSError) else None
         reason = f"The worker process could not be started: {problem or str(error).removesuffix('.')}."
         with database.write() as tx:
             change_status(tx, run, Status.FAILED, reason, actor="launcher", reason=reason, now=datetime.now(UTC))
         return
-    identity = of_pid(process.pid)
+    identity = of_pid(pid)
     with database.write() as tx:
         values = {"pid": identity.pid, "pid_started": identity.pid_started}
-        update_run(tx, run.id, values, only_in={Status.STARTING}, generation=run.generation, pids=[process.pid])
+        update_run(tx, run.id, values, only_in={Status.STARTING}, generation=run.generation, pids=[pid])
 
 
 def start_process(
@@ -227,7 +229,20 @@ def start_process(
 
     In `command` this interpreter is replaced by the run's. Raises OSError if it cannot be started.
     """
-    launch = launch_of(run) or capture(run.config)
+    surroundings = _surroundings(database, launch_of(run) or capture(run.config))
+    program, *arguments = command
+    return subprocess.Popen(
+        [surroundings.python if program == sys.executable else program, *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=errors,
+        cwd=surroundings.folder,
+        env=surroundings.environment,
+        start_new_session=True,
+    )
+
+
+def _surroundings(database: Database, launch: Launch) -> Surroundings:
     environment = launch.environment() | {
         "V3_DATABASE_URL": database.url,
         "V3_DATA_DIR": str(database.data_dir),
@@ -235,24 +250,24 @@ def start_process(
         "PYTHONIOENCODING": "utf-8:backslashreplace",  # of the log, whatever the language of the machine
         "OMP_NUM_THREADS": "1",  # one core per run; more threads would only wait for each other
     }
-    program, *arguments = command
-    return subprocess.Popen(
-        [launch.interpreter() if program == sys.executable else program, *arguments],
-        stdin=subprocess.DEVNULL,
-        stdout=output,
-        stderr=errors,
-        cwd=launch.working_folder(database.data_dir),
-        env=environment,
-        start_new_session=True,
-    )
+    return Surroundings(launch.interpreter(), launch.working_folder(database.data_dir), environment)
 
 
-def _spawn(database: Database, run: RunRow, command: list[str]) -> "subprocess.Popen[bytes]":
-    """Start a process that outlives this one, with its output in the run's log."""
+def keep_warm(database: Database) -> None:
+    """In a server: have a process ready for the run that somebody is about to start."""
+    warm.keep(_surroundings(database, here()))
+
+
+def _spawn(database: Database, run: RunRow, command: list[str]) -> int:
+    """Start a process that outlives this one, with its output in the run's log; returns its pid."""
     log = log_file(run.id, database.data_dir)
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
+        if command == worker_command(run.id):
+            surroundings = _surroundings(database, launch_of(run) or capture(run.config))
+            if pid := warm.fork(surroundings, command[3:], output):
+                return pid
         process = start_process(database, run, command, output, subprocess.STDOUT)
     # The parent must wait for the process, or a zombie keeps its pid.
     threading.Thread(target=process.wait, name=f"wait for {run.id}", daemon=True).start()
-    return process
+    return process.pid

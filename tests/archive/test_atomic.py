@@ -16,7 +16,8 @@ from v3core.errors import V3Error
 from v3core.jobs.files import run_folder
 from v3core.jobs.housekeeping import remove_abandoned
 from v3core.jobs.supervisor import reconcile
-from v3core.store.runs import hidden_runs, list_runs, resolve
+from v3core.store.runs import list_runs, resolve, runs_in
+from v3core.store.schema import HIDDEN
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -56,7 +57,7 @@ def start_slow(there, archive, table, pause="30"):
 def nothing_left(db):
     """Neither rows nor files."""
     with db.read() as tx:
-        assert hidden_runs(tx) == []
+        assert runs_in(tx, {HIDDEN}) == []
         for table in ("runs", "episodes", "expert_loads", "events", "commands", "curriculum_revisions", "checkpoints"):
             assert tx.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar_one() == 0
     assert list(db.data_dir.glob("runs/*")) == []
@@ -74,7 +75,7 @@ def test_a_killed_import_is_never_seen_and_is_cleared_away(there, run, archive, 
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     with there.read() as tx:
-        assert [row.id for row in hidden_runs(tx)] == [run]
+        assert [row.id for row in runs_in(tx, {HIDDEN})] == [run]
     assert run_folder(run, there.data_dir).is_dir()
     reconcile(there)
     nothing_left(there)
@@ -135,7 +136,7 @@ def test_a_folder_that_is_there_already_is_left_alone(there, run, archive):
         import_archive(there, archive)
     assert (folder / "mine").read_text() == "kept"
     with there.read() as tx:
-        assert hidden_runs(tx) == []
+        assert runs_in(tx, {HIDDEN}) == []
 
 
 def test_two_imports_at_once_are_one(there, run, archive):

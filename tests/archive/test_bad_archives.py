@@ -16,7 +16,8 @@ from v3core.archive import import_archive, layout, reading
 from v3core.environment_setup import EnvironmentSetup
 from v3core.errors import V3Error
 from v3core.store import commands
-from v3core.store.runs import get_run, hidden_runs, list_runs
+from v3core.store.runs import get_run, list_runs, runs_in
+from v3core.store.schema import HIDDEN
 
 
 @pytest.fixture
@@ -31,7 +32,7 @@ def refused(there):
         assert str(caught.value).endswith(".")
         assert list_runs(there) == []
         with there.read() as tx:
-            assert hidden_runs(tx) == []
+            assert runs_in(tx, {HIDDEN}) == []
             for table in ("episodes", "expert_loads", "events", "curriculum_revisions"):
                 assert tx.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar_one() == 0
         assert list(there.data_dir.glob("runs/*")) == []

@@ -16,10 +16,11 @@ from v3core.store.history import CheckpointRow, add_checkpoint
 from v3core.store.runs import (
     find_run,
     get_run,
-    hidden_runs,
     list_runs,
+    runs_in,
     update_run,
 )
+from v3core.store.schema import HIDDEN
 
 
 @pytest.fixture
@@ -80,7 +81,7 @@ def test_a_killed_deletion_is_never_seen_and_is_finished(db, ended, monkeypatch)
     supervisor.reconcile(db)
     assert housekeeping.leftovers(db) != []
     with db.write() as tx:
-        assert [run.id for run in hidden_runs(tx)] == [ended], "this process is alive, and at it"
+        assert [run.id for run in runs_in(tx, {HIDDEN})] == [ended], "this process is alive, and at it"
         tx.exec_driver_sql("UPDATE runs SET pid_started = 1")
     supervisor.reconcile(db)
     with db.read() as tx:

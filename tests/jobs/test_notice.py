@@ -24,8 +24,8 @@ from v3core.jobs.lifecycle import Status, change_status
 from v3core.jobs.notice import TIMEOUT_SECONDS, TRIES, call_webhooks, notice, webhook
 from v3core.store.history import read_events
 from v3core.store.run_ends import CLAIM_SECONDS, claim_notice
-from v3core.store.runs import get_run, remove_run, update_run
-from v3core.store.schema import events
+from v3core.store.runs import get_run, remove_hidden_part, update_run
+from v3core.store.schema import HIDDEN, events
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -270,7 +270,8 @@ def test_a_notice_whose_process_was_killed_is_told_by_another_a_minute_later(db,
 def test_a_deleted_run_is_not_told(db, run_in, server):
     run_id = run_in(Status.COMPLETED)
     with db.write() as tx:
-        remove_run(tx, run_id, only_in={"completed"})
+        update_run(tx, run_id, {"status": HIDDEN}, only_in={"completed"})
+        assert not remove_hidden_part(tx, run_id)
         assert claim_notice(tx, run_id, {"completed"}, message="m", now=datetime.now(UTC)) is None
 
 

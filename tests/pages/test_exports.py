@@ -30,7 +30,7 @@ def test_live_says_how_much_room_a_run_takes_and_offers_every_form(open_page, ru
 
 def test_nothing_is_written_before_the_click(open_page, run, monkeypatch):
     monkeypatch.setattr(run_files, "write_archive", lambda *_: pytest.fail("written"))
-    monkeypatch.setattr("v3core.store.export.export_run", lambda *_: pytest.fail("written"))
+    monkeypatch.setattr("v3core.store.export.export_runs", lambda *_: pytest.fail("written"))
     assert not open_page("pages/live.py", run=run).exception
 
 

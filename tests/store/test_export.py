@@ -15,7 +15,7 @@ from tests.store.conftest import START
 from tests.store.recorded import LARGE, THIRD, TINY, record
 from v3core.errors import V3Error
 from v3core.metrics import METRICS
-from v3core.store.export import WHAT, export_folder, export_run, export_runs
+from v3core.store.export import WHAT, export_folder, export_runs
 from v3core.store.run_tables import RUN_TABLES
 
 
@@ -36,7 +36,7 @@ def is_nan_or_null(value):
 
 
 def test_csv_keeps_every_float_to_the_bit(db, run, tmp_path):
-    assert export_run(db, run, tmp_path / "run.csv") == 12
+    assert export_runs(db, [run], tmp_path / "run.csv") == 12
     with (tmp_path / "run.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [int(row["episode"]) for row in rows] == list(range(1, 13))
@@ -53,7 +53,7 @@ def test_csv_keeps_every_float_to_the_bit(db, run, tmp_path):
 
 
 def test_parquet_keeps_types_and_bits(db, run, tmp_path):
-    export_run(db, run, tmp_path / "run.parquet")
+    export_runs(db, [run], tmp_path / "run.parquet")
     table = pq.read_table(tmp_path / "run.parquet")
     assert str(table.schema.field("at").type) == "timestamp[us, tz=UTC]"
     assert str(table.schema.field("episode").type) == "int64"
@@ -66,7 +66,7 @@ def test_parquet_keeps_types_and_bits(db, run, tmp_path):
 
 
 def test_json_holds_the_whole_run_and_is_strict(db, run, tmp_path):
-    assert export_run(db, run, tmp_path / "run.json") == 12
+    assert export_runs(db, [run], tmp_path / "run.json") == 12
 
     def no_constants(name):
         raise AssertionError(name)
@@ -83,7 +83,7 @@ def test_json_holds_the_whole_run_and_is_strict(db, run, tmp_path):
 
 
 def test_parquet_says_what_each_metric_means(sqlite_db, new_run, episode, tmp_path):
-    export_run(sqlite_db, record(sqlite_db, new_run(sqlite_db), episode), tmp_path / "run.parquet")
+    export_runs(sqlite_db, [record(sqlite_db, new_run(sqlite_db), episode)], tmp_path / "run.parquet")
     schema = pq.read_schema(tmp_path / "run.parquet")
     shift, gradient = METRICS["router_shift"], METRICS["expert_grad_norm"]
     assert schema.field("router_shift").metadata == {
@@ -159,7 +159,7 @@ def test_several_runs_are_told_apart(db, new_run, episode, run, config, tmp_path
 def test_a_run_without_episodes_is_an_empty_table(db, new_run, tmp_path):
     run = new_run(db)
     for name in ("run.csv", "run.parquet", "run.json"):
-        assert export_run(db, run, tmp_path / name) == 0
+        assert export_runs(db, [run], tmp_path / name) == 0
     assert len(pd.read_parquet(tmp_path / "run.parquet")) == 0
     assert json.loads((tmp_path / "run.json").read_text())["episodes"] == []
     assert "load_4" in pd.read_csv(tmp_path / "run.csv").columns
@@ -187,7 +187,7 @@ def test_what_cannot_be_written_is_one_sentence_and_no_file(db, run, tmp_path, t
 def test_what_is_written_is_as_open_to_others_as_the_umask_says(db, run, tmp_path):
     before = os.umask(0o077)
     try:
-        export_run(db, run, tmp_path / "run.csv")
+        export_runs(db, [run], tmp_path / "run.csv")
         export_folder(db, [run], tmp_path / "all", "csv")
     finally:
         os.umask(before)
@@ -196,7 +196,7 @@ def test_what_is_written_is_as_open_to_others_as_the_umask_says(db, run, tmp_pat
 
 
 def test_a_name_as_long_as_a_disk_takes_will_do(db, run, tmp_path):
-    export_run(db, run, tmp_path / ("n" * 251 + ".csv"))
+    export_runs(db, [run], tmp_path / ("n" * 251 + ".csv"))
     with pytest.raises(V3Error, match=r"cannot be written: File name too long\.$"):
         export_folder(db, [run], tmp_path / ("n" * 300), "csv")
     assert [path.name for path in tmp_path.glob("*n.csv")] == ["n" * 251 + ".csv"]
@@ -205,7 +205,7 @@ def test_a_name_as_long_as_a_disk_takes_will_do(db, run, tmp_path):
 def test_an_unknown_run_leaves_the_old_file(db, tmp_path):
     (tmp_path / "run.csv").write_text("old")
     with pytest.raises(V3Error, match="There is no run 'x'"):
-        export_run(db, "x", tmp_path / "run.csv")
+        export_runs(db, ["x"], tmp_path / "run.csv")
     assert (tmp_path / "run.csv").read_text() == "old"
 
 
@@ -218,7 +218,7 @@ def test_a_failure_halfway_leaves_the_old_file(db, run, tmp_path, monkeypatch):
 
     monkeypatch.setattr("v3core.store.export.wide_episodes", breaks)
     with pytest.raises(V3Error, match=r"run.csv cannot be written: No space left on device\."):
-        export_run(db, run, tmp_path / "run.csv")
+        export_runs(db, [run], tmp_path / "run.csv")
     assert (tmp_path / "run.csv").read_text() == "old"
     assert not list(tmp_path.glob(".run*"))
 
@@ -232,7 +232,7 @@ def test_every_column_of_every_table_is_exported():
 def test_a_missing_load_is_null_and_shifts_nothing(db, run, tmp_path):
     with db.write() as tx:
         tx.exec_driver_sql("DELETE FROM expert_loads WHERE episode = 2 OR (episode = 4 AND expert = 1)")
-    export_run(db, run, tmp_path / "run.parquet")
+    export_runs(db, [run], tmp_path / "run.parquet")
     frame = pd.read_parquet(tmp_path / "run.parquet")
     assert np.isnan(frame.load_1[1])
     assert np.isnan(frame.load_2[3])

@@ -11,12 +11,13 @@ from v3core.store.history import add_event, read_events
 from v3core.store.runs import (
     get_run,
     list_runs,
-    remove_run,
+    remove_hidden_part,
     resolve,
     runs_in,
+    stored_status,
     update_run,
 )
-from v3core.store.schema import metadata
+from v3core.store.schema import HIDDEN, metadata
 from v3core.store.writer import EpisodeWriter
 
 
@@ -28,9 +29,9 @@ def test_a_new_run_has_what_its_config_says(db, new_run, config):
     assert run.created_at == START
 
 
-def test_a_run_is_ready_for_json(db, new_run):
+def test_a_run_is_ready_for_exports(db, new_run):
     run = get_run(db, new_run(db))
-    assert run.to_dict()["created_at"] == "2030-01-02T03:04:05.678901+00:00"
+    assert run.to_dict()["created_at"] == START
     assert {"id", "name", "status", "env", "episode"} <= set(run.to_dict())
     assert "config_json" not in run.to_dict()
 
@@ -89,8 +90,11 @@ def test_deleting_a_run_deletes_every_row_of_it_and_no_other(db, new_run, episod
         writer.also(lambda tx, run_id=run_id: add_event(tx, run_id, actor="a", kind="k", message="m", now=START))
         writer.close()
     with db.write() as tx:
-        assert remove_run(tx, gone, only_in=["queued"]) is False
-        assert remove_run(tx, gone, only_in=["running"]) is True
+        assert remove_hidden_part(tx, gone) is True, "its episodes go first"
+        assert remove_hidden_part(tx, gone) is False
+        assert stored_status(tx, gone) == "running", "only a hidden run is removed"
+        update_run(tx, gone, {"status": HIDDEN}, only_in=["running"])
+        assert remove_hidden_part(tx, gone) is False
     with db.read() as tx:
         for table in metadata.sorted_tables:
             if "run_id" in table.c:

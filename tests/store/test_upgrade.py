@@ -13,7 +13,7 @@ from tests.episode_table import read_episodes
 from tests.store.reference import assert_summary_is, full_rows, plain_summary, stored_rows
 from v3core.jobs.lifecycle import ENDED
 from v3core.store.curve import read_series
-from v3core.store.export import export_run
+from v3core.store.export import export_runs
 from v3core.store.history import read_evaluations, read_phase_changes
 from v3core.store.opening import open_database
 from v3core.store.rollups import rebuild_rollups
@@ -60,7 +60,7 @@ def test_it_keeps_what_it_held(upgraded, version, tmp_path):
     assert np.isnan(table.expert_grad_norms).all() == (version < 2)
     assert [change.name for change in read_phase_changes(upgraded, run.id)] == ["warmup", "transition", "fine-tune"]
     assert len(read_evaluations(upgraded, run.id)) == (version >= 2)
-    assert export_run(upgraded, run.id, tmp_path / "run.csv") == count
+    assert export_runs(upgraded, [run.id], tmp_path / "run.csv") == count
 
 
 def test_it_takes_new_episodes(upgraded, episode):

@@ -24,11 +24,12 @@ from v3core.store.history import IMPORT, add_event
 from v3core.store.rollups import build_rollups
 from v3core.store.runs import (
     begin_import,
-    find_hidden,
     find_run,
-    finish_import,
     insert_rows,
+    stored_status,
+    update_run,
 )
+from v3core.store.schema import HIDDEN
 
 ROWS_PER_COMMIT = 5000
 """Others may write in between: a worker must not wait for the whole of a large import."""
@@ -105,7 +106,7 @@ def _begin(database: Database, run: ArchivedRun, run_id: str) -> None:
             )
         # Checked before there is a row: from then on the folder belongs to this import, and is removed if it fails.
         folder = run_folder(run_id, database.data_dir)
-        if find_hidden(tx, run_id) is None and (folder.exists() or folder.is_symlink()):
+        if stored_status(tx, run_id) != HIDDEN and (folder.exists() or folder.is_symlink()):
             raise V3Error(
                 f"The folder {folder} of a deleted run still exists; remove it with: {COMMAND} tidy --delete."
             )
@@ -177,4 +178,4 @@ def _finish(database: Database, reader: ArchiveReader, run: ArchivedRun, run_id:
     with database.write() as tx:
         reject_open(tx, run_id, reason="The run was archived before the command was carried out.", now=now)
         add_event(tx, run_id, actor="user", kind=IMPORT, message=message, now=now)
-        finish_import(tx, run_id, values | {"status": status, "reason": reason})
+        update_run(tx, run_id, values | {"status": status, "reason": reason}, only_in={HIDDEN})

@@ -4,6 +4,7 @@ import functools
 import json
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from datetime import datetime
 from typing import Any
 
 import click
@@ -45,8 +46,8 @@ def fail(sentence: str, code: int) -> int:
 
 
 def echo_json(content: object) -> None:
-    """Print JSON."""
-    echo(json.dumps(content, indent=2))
+    """Print JSON; times are ISO 8601 with their zone."""
+    echo(json.dumps(content, indent=2, default=datetime.isoformat))
 
 
 def opened() -> closing[Database]:

@@ -87,7 +87,7 @@ def show(run_id: str, as_json: bool) -> None:
         run = get_run(database, found)
         asked, history = read_commands(database, run.id), read_events(database, run.id)
     if as_json:
-        records = {"commands": [row.to_dict() for row in asked], "events": [row.to_dict() for row in history]}
+        records = {"commands": [row.to_dict() for row in asked], "events": list(map(vars, history))}
         echo_json(run.to_dict() | {"waits_for": _waits_for(run)} | records)
         return
     echo(f"{run.id}  {run.name}")

@@ -20,15 +20,13 @@ from v3core.store.run_row import RunRow
 from v3core.store.runs import (
     all_ids,
     database_sizes,
-    find_hidden,
     get_run,
-    hidden_runs,
-    hide_run,
     remove_hidden_part,
     runs_in,
-    show_run,
     stored_status,
+    update_run,
 )
+from v3core.store.schema import HIDDEN
 
 _RUN_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
@@ -117,7 +115,7 @@ def remove_leftovers(found: list[Leftover]) -> list[str]:
 def remove_abandoned(database: Database) -> list[str]:
     """Remove hidden runs whose process, on this machine, has died; returns their ids."""
     with database.read() as tx:
-        dead = [run.id for run in hidden_runs(tx) if is_alive(process_of(run)) is False]
+        dead = [run.id for run in runs_in(tx, {HIDDEN}) if is_alive(process_of(run)) is False]
     for run_id in dead:
         remove_hidden(database, run_id)
     return dead
@@ -126,7 +124,7 @@ def remove_abandoned(database: Database) -> list[str]:
 def remove_hidden(database: Database, run_id: str) -> None:
     """Delete the files of a hidden run, then its rows: by its row its files are found."""
     with database.read() as tx:
-        if find_hidden(tx, run_id) is None:
+        if stored_status(tx, run_id) != HIDDEN:
             return
     shutil.rmtree(run_folder(run_id, database.data_dir), ignore_errors=True)
     more = True
@@ -155,12 +153,14 @@ def delete(database: Database, run_id: str) -> None:
                 raise V3Error(f"{named(run)} still has process {run.pid}; end it before you delete the run.")
             run = replace(run, status=stored_status(tx, run_id))
             deletable = {run.status}
-        hide_run(tx, run_id, vars(current()), only_in=deletable)
+        process = vars(current())
+        update_run(tx, run_id, process | {"status": HIDDEN}, only_in=deletable)
     try:
         _set_aside(run, folder, aside)
     except BaseException:
         with database.write() as tx:
-            show_run(tx, run)
+            before = {name: getattr(run, name) for name in ("status", *process)}
+            update_run(tx, run_id, before, only_in={HIDDEN})
         raise
     remove_hidden(database, run_id)
     try:

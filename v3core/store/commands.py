@@ -55,13 +55,9 @@ class RevisionRow:
         return _read_curriculum(self.curriculum_json, self.revision)
 
     def to_dict(self) -> dict[str, Any]:
-        """Ready for JSON; times are ISO 8601 with their zone."""
-        return {
-            **{name: getattr(self, name) for name in self.__dataclass_fields__ if name != "curriculum_json"},
-            "curriculum": self.curriculum.to_dict(),
-            "requested_at": self.requested_at.isoformat(),
-            "decided_at": self.decided_at.isoformat() if self.decided_at else None,
-        }
+        """For exports."""
+        values = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "curriculum_json"}
+        return values | {"curriculum": self.curriculum.to_dict()}
 
 
 @dataclass(frozen=True)
@@ -101,10 +97,8 @@ class CommandRow:
         return "not acknowledged by the worker yet" if self.acknowledged_at is None else "acknowledged by the worker"
 
     def to_dict(self) -> dict[str, Any]:
-        """Ready for JSON; times are ISO 8601 with their zone, the curriculum of an edit by its revision."""
-        values = {name: value for name, value in vars(self).items() if name != "revision"}
-        values["revision"] = self.revision.revision if self.revision else None
-        return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in values.items()}
+        """For exports; the curriculum of an edit by its revision."""
+        return {**vars(self), "revision": self.revision.revision if self.revision else None}
 
 
 def add_revision(
@@ -112,19 +106,14 @@ def add_revision(
 ) -> int:
     """Append a revision, pending if `applied_episode` is None, else in force from there; returns its row id."""
     newest = tx.execute(select(func.max(revisions.c.revision)).where(revisions.c.run_id == run_id)).scalar_one()
-    applied = applied_episode is not None
-    values = {
-        "run_id": run_id,
-        "revision": (newest or 0) + 1,
-        "curriculum": json.dumps(curriculum.to_dict()),
-        "actor": actor,
-        "requested_at": now,
-        "state": APPLIED if applied else PENDING,
-        "applied_episode": applied_episode,
-        "decided_at": now if applied else None,
-    }
-    row_id = tx.execute(insert(revisions).values(values).returning(revisions.c.id)).scalar_one()
-    if applied:
+    text = json.dumps(curriculum.to_dict())
+    row = insert(revisions).values(run_id=run_id, revision=(newest or 0) + 1, curriculum=text, actor=actor)
+    if applied_episode is None:
+        row = row.values(requested_at=now, state=PENDING)
+    else:
+        row = row.values(requested_at=now, state=APPLIED, applied_episode=applied_episode, decided_at=now)
+    row_id = tx.execute(row.returning(revisions.c.id)).scalar_one()
+    if applied_episode is not None:
         _name_curriculum(tx, run_id, curriculum)
     return row_id
 
@@ -148,15 +137,9 @@ def add_command(
     value: str | None = None,
 ) -> int:
     """Ask something of a run; returns the command's id."""
-    values = {
-        "run_id": run_id,
-        "kind": kind,
-        "actor": actor,
-        "requested_at": now,
-        "revision_id": revision_id,
-        "value": value,
-    }
-    return int(tx.execute(insert(commands).values(values).returning(commands.c.id)).scalar_one())
+    row = insert(commands).values(run_id=run_id, kind=kind, actor=actor, requested_at=now)
+    row = row.values(revision_id=revision_id, value=value).returning(commands.c.id)
+    return tx.execute(row).scalar_one()
 
 
 _FIELDS = [field.name for field in fields(CommandRow) if field.name != "revision"]

@@ -162,11 +162,6 @@ _OF_THE_RUN = tuple(
 """First columns of every row of a run's table, so that a file identifies its run."""
 
 
-def export_run(database: Database, run_id: str, target: Path) -> int:
-    """Write a run's episodes to `target`; see `export_runs`."""
-    return export_runs(database, [run_id], target)
-
-
 def export_runs(database: Database, run_ids: Sequence[str], target: Path, what: str | None = None) -> int:
     """Write what is recorded of runs to one file; its suffix (.csv, .parquet, .json) chooses the form.
 
@@ -267,7 +262,7 @@ def _write_whole_run(tx: Transaction, run_id: str, file: Any) -> int:
         "run": run.to_dict(),
         "config": run.config.model_dump(mode="json", by_alias=True),
         "curriculum_revisions": [revision.to_dict() for revision in read_revisions(tx, run_id)],
-        "evaluations": [evaluation.to_dict() for evaluation in read_evaluations(tx, run_id)],
+        "evaluations": list(map(vars, read_evaluations(tx, run_id))),
     }
     for place, (name, value) in enumerate(content.items()):
         file.write(f'{"," if place else "{"}\n"{name}": {to_json(value)}')

@@ -58,10 +58,6 @@ class EventRow:
     kind: str
     message: str
 
-    def to_dict(self) -> dict[str, Any]:
-        """Ready for JSON; the time is ISO 8601 with its zone."""
-        return {**vars(self), "at": self.at.isoformat()}
-
 
 def add_event(tx: Transaction, run_id: str, *, actor: str, kind: str, message: str, now: datetime) -> None:
     """Append to a run's history."""
@@ -138,23 +134,10 @@ def add_evaluation(
 ) -> None:
     """Record the episodes of an evaluation, numbered from 1; one of the same episode count is replaced."""
     tx.execute(delete(evaluations).where(evaluations.c.run_id == run_id, evaluations.c.episode == episode))
-    tx.execute(
-        insert(evaluations),
-        [
-            {
-                "run_id": run_id,
-                "episode": episode,
-                "number": number,
-                "step": step,
-                "env": env,
-                "return_": return_,
-                "length": length,
-                "success": success,
-                "at": now,
-            }
-            for number, (return_, length, success) in enumerate(results, start=1)
-        ],
-    )
+    shared = {"run_id": run_id, "episode": episode, "step": step, "env": env, "at": now}
+    names = ("number", "return_", "length", "success")
+    rows = [shared | dict(zip(names, (number, *result), strict=True)) for number, result in enumerate(results, start=1)]
+    tx.execute(insert(evaluations), rows)
 
 
 @dataclass(frozen=True)
@@ -173,10 +156,6 @@ class EvaluationRow:
     def mean_return(self) -> float:
         """Mean over its episodes."""
         return float(np.mean(self.returns))
-
-    def to_dict(self) -> dict[str, Any]:
-        """For exports."""
-        return dict(vars(self))
 
 
 def read_evaluations(source: Database | Transaction, run_id: str, after: int = 0) -> list[EvaluationRow]:

@@ -128,10 +128,9 @@ class RunRow:
             raise V3Error(explain(error, f"The configuration of run {self.id[:8]} cannot be read")) from None
 
     def to_dict(self) -> dict[str, Any]:
-        """Ready for JSON, without the configuration; times are ISO 8601 with their zone."""
+        """For exports, without the configuration."""
         values = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in LONG_FIELDS}
-        values |= {"seconds_left": self.seconds_left, "version": self.version}
-        return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in values.items()}
+        return values | {"seconds_left": self.seconds_left, "version": self.version}
 
 
 LONG_FIELDS = {"config_json": "config", "launch_json": "launch"}

@@ -9,7 +9,7 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Update, bindparam, delete, insert, select, update
+from sqlalchemy import Update, bindparam, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from v3core.config import RunConfig
@@ -127,8 +127,7 @@ def list_runs(database: Database) -> list[RunRow]:
 
 def runs_in(tx: Transaction, statuses: Collection[str]) -> list[RunRow]:
     """The runs in one of these statuses, those that were queued first at first."""
-    query = select(*_COLUMNS).where(runs.c.status.in_(statuses))
-    query = query.order_by(runs.c.queued_at, runs.c.id)
+    query = select(*_COLUMNS).where(runs.c.status.in_(statuses)).order_by(runs.c.queued_at, runs.c.id)
     return [_run(row) for row in tx.execute(query)]
 
 
@@ -167,7 +166,7 @@ def update_run(
 
     Args:
         tx: a writing transaction.
-        run_id: full id.
+        run_id: of the run.
         values: column name to new value.
         only_in: statuses in which the change may happen.
         generation: also require this generation.
@@ -201,13 +200,7 @@ def _update(columns: tuple[str, ...], conditions: frozenset[str]) -> Update:
 
 
 def set_length(tx: Transaction, run: RunRow, episodes: int) -> None:
-    """Set how many episodes a run trains, in its row and in its configuration.
-
-    Args:
-        tx: a writing transaction.
-        run: as it was read in it.
-        episodes: the new length.
-    """
+    """Set how many episodes a run trains, in its row and in its configuration; `run` as read in this transaction."""
     _change_config(tx, run, {"episodes": episodes}, episodes=episodes)
 
 
@@ -222,13 +215,7 @@ def _change_config(tx: Transaction, run: RunRow, changes: dict[str, Any], **colu
 
 
 def redate_heartbeat(tx: Transaction, run: RunRow, now: datetime) -> None:
-    """Update the heartbeat of a run to now, with a due time as long as before; not if there was one meanwhile.
-
-    Args:
-        tx: a writing transaction.
-        run: as it was read, with a heartbeat.
-        now: the time.
-    """
+    """Update the heartbeat of a run to now, with a due time as long as before; not if there was one meanwhile."""
     if run.heartbeat_at is None or run.heartbeat_due_at is None:
         return
     values = {"heartbeat_at": now, "heartbeat_due_at": now + (run.heartbeat_due_at - run.heartbeat_at)}
@@ -241,23 +228,12 @@ def runs_of_experiment(tx: Transaction, experiment: str, *, for_update: bool = F
     return [_run(row) for row in tx.execute(query.with_for_update() if for_update else query)]
 
 
-def remove_run(tx: Transaction, run_id: str, *, only_in: Collection[str]) -> bool:
-    """Delete a run and all its rows, if it is in one of the statuses `only_in`; returns whether it was."""
-    chosen = select(runs.c.id).where(runs.c.id == run_id, runs.c.status.in_(only_in)).with_for_update()
-    if tx.execute(chosen).one_or_none() is None:
-        return False
-    for table in (expert_loads, episodes):
-        tx.execute(delete(table).where(table.c.run_id == run_id))
-    tx.execute(delete(runs).where(runs.c.id == run_id))  # the other tables' rows go with it
-    return True
-
-
 def database_sizes(tx: Transaction) -> dict[str, int]:
     """Run id to bytes, for all runs: the size of the database, shared out by episodes and experts.
 
     An estimate, so that it costs one small query however many episodes there are.
     """
-    rows = tx.execute(select(runs.c.id, runs.c.episode, runs.c.experts)).all()
+    rows = tx.execute(select(runs.c.id, runs.c.episode, runs.c.experts))
     shares = {run_id: _RUN_SHARE + episode * (1 + _LOAD_SHARE * experts) for run_id, episode, experts in rows}
     each = database_bytes(tx) / max(1.0, sum(shares.values()))
     return {run_id: round(share * each) for run_id, share in shares.items()}
@@ -288,17 +264,6 @@ def begin_import(tx: Transaction, values: dict[str, Any]) -> bool:
     return True
 
 
-def hide_run(tx: Transaction, run_id: str, process: dict[str, Any], *, only_in: Collection[str]) -> bool:
-    """Hide a run, to be deleted by this process; returns whether it was in one of the statuses `only_in`."""
-    return update_run(tx, run_id, process | {"status": HIDDEN}, only_in=only_in)
-
-
-def show_run(tx: Transaction, run: RunRow) -> None:
-    """Undo `hide_run`; `run` is as it was before."""
-    names = ("status", "host", "machine", "boot_id", "pid_namespace", "pid", "pid_started")
-    update_run(tx, run.id, {name: getattr(run, name) for name in names}, only_in={HIDDEN})
-
-
 def insert_rows(tx: Transaction, table: str, run_id: str, rows: Sequence[dict[str, Any]]) -> None:
     """Insert rows of one of `RUN_TABLES`, by the names of its fields."""
     target = RUN_TABLES[table].table
@@ -316,30 +281,12 @@ def insert_rows(tx: Transaction, table: str, run_id: str, rows: Sequence[dict[st
     )
 
 
-def finish_import(tx: Transaction, run_id: str, values: dict[str, Any]) -> None:
-    """Show the run: `values` has its status."""
-    tx.execute(update(runs).where(runs.c.id == run_id, runs.c.status == HIDDEN).values(values))
-
-
-def hidden_runs(tx: Transaction) -> list[RunRow]:
-    """The hidden runs: a process is at them, or died over it."""
-    return runs_in(tx, {HIDDEN})
-
-
-def find_hidden(tx: Transaction, run_id: str) -> RunRow | None:
-    """The hidden run of that id."""
-    return next((run for run in hidden_runs(tx) if run.id == run_id), None)
-
-
 def remove_hidden_part(tx: Transaction, run_id: str) -> bool:
     """Delete some rows of a hidden run, the run itself at last; returns whether there are more."""
-    first = tx.execute(
-        select(episodes.c.episode).where(episodes.c.run_id == run_id).order_by(episodes.c.episode).limit(1)
-    )
-    oldest = first.scalar_one_or_none()
-    if oldest is None:
-        remove_run(tx, run_id, only_in={HIDDEN})
-        return False
-    for table in (expert_loads, evaluations, episodes):
-        tx.execute(delete(table).where(table.c.run_id == run_id, table.c.episode < oldest + REMOVED_EPISODES))
-    return True
+    oldest = tx.execute(select(func.min(episodes.c.episode)).where(episodes.c.run_id == run_id)).scalar_one()
+    if oldest is not None:
+        for table in (expert_loads, evaluations, episodes):
+            tx.execute(delete(table).where(table.c.run_id == run_id, table.c.episode < oldest + REMOVED_EPISODES))
+        return True
+    tx.execute(delete(runs).where(runs.c.id == run_id, runs.c.status == HIDDEN))  # other tables' rows go with it
+    return False

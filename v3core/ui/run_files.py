@@ -72,14 +72,14 @@ def file_name(run: RunRow, suffix: str) -> str:
 
 def _write(database: Database, run_id: str, suffix: str) -> bytes:
     """The content of a download."""
-    from v3core.store.export import export_run
+    from v3core.store.export import export_runs
 
     with tempfile.TemporaryDirectory(prefix="v3-export-") as folder:
         target = Path(folder) / f"run.{suffix}"
         if suffix == "v3run":
             write_archive(database, run_id, target)
         else:
-            export_run(database, run_id, target)
+            export_runs(database, [run_id], target)
         return target.read_bytes()
 
 

@@ -63,11 +63,10 @@ def own_output() -> Iterator[None]:
     saved = _real_output(sys.stdout)
     if saved is None:  # a test's, or closed: it has no number that others could write to
         _said = sys.stdout or io.StringIO()
-        sys.stdout = sys.stderr = _standing(sys.stderr)
     else:
-        _said = _text(_Descriptor(saved), sys.stdout)
+        _said = _text(_Whole(saved), sys.stdout)
         os.dup2(_ERR, _OUT)
-        sys.stdout = sys.stderr = _standing(sys.stderr)
+    sys.stdout = sys.stderr = _standing(sys.stderr)
     try:
         yield
     finally:
@@ -98,46 +97,31 @@ def _standing(stream: TextIO | None) -> TextIO:
         return stream
 
 
-def _text(raw: io.RawIOBase, like: TextIO) -> TextIO:
+def _text(raw: io.FileIO, like: TextIO) -> TextIO:
     """A text stream in the encoding of another, which writes immediately and escapes unencodable characters."""
-    # The type asks for a buffer, but the interpreter's own unbuffered streams have none either.
-    binary: Any = raw
-    return io.TextIOWrapper(binary, encoding=like.encoding, errors="backslashreplace", write_through=True)
+    return io.TextIOWrapper(raw, encoding=like.encoding, errors="backslashreplace", write_through=True)
 
 
-class _Descriptor(io.RawIOBase):
-    """An open file, written to without a buffer."""
+class _Whole(io.FileIO):
+    """An open file, written to without a buffer and not closed with this object."""
 
     def __init__(self, number: int) -> None:
-        """Write to the open file of this number, which is not closed with this object."""
-        self._number = number
-
-    def writable(self) -> bool:
-        """Always."""
-        return True
-
-    def fileno(self) -> int:
-        """The number given."""
-        return self._number
-
-    def isatty(self) -> bool:
-        """Whether a person reads it."""
-        return os.isatty(self._number)
+        super().__init__(number, "w", closefd=False)
 
     def write(self, data: Any) -> int:
         """All of the data."""
         rest = memoryview(data).cast("B")
-        whole = len(rest)
+        size = rest.nbytes
         while rest:
-            rest = rest[os.write(self._number, rest) :]
-        return whole
+            rest = rest[os.write(self.fileno(), rest) :]
+        return size
 
 
-class _Standing(_Descriptor):
+class _Standing(_Whole):
     """A stream that accepts everything, even after the reader has gone."""
 
     def write(self, data: Any) -> int:
         """All of the data; what cannot be written is dropped."""
         with suppress(OSError):
             return super().write(data)
-        return len(memoryview(data).cast("B"))
+        return memoryview(data).nbytes

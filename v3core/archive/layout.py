@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from v3core.jobs.files import log_file
+from v3core.jobs.identity import NOWHERE
 from v3core.jobs.logs import rotated
 from v3core.store.run_tables import RUN_FIELDS, RUN_TABLES
 
@@ -34,20 +35,7 @@ TABLE_MEMBERS = {f"tables/{name}.jsonl": name for name in RUN_TABLES}
 CHECKPOINT = re.compile(r"checkpoints/episode-\d{8,9}\.pt")
 LOG = re.compile("logs/(" + "|".join(map(re.escape, LOG_NAMES)) + ")")
 
-_OF_THE_PROCESS = {
-    *(
-        "host",
-        "machine",
-        "boot_id",
-        "pid_namespace",
-        "pid",
-        "pid_started",
-        "heartbeat_at",
-        "heartbeat_due_at",
-        "webhook",
-    ),
-    *("steps_per_second", "episodes_per_second"),
-}
+_OF_THE_PROCESS = {*NOWHERE, "webhook", "steps_per_second", "episodes_per_second"}
 RUN_MEMBER_FIELDS = tuple(field for field in RUN_FIELDS if field.name not in {*_OF_THE_PROCESS, "config"})
 """The columns of `runs` that describe the run itself; its configuration is a separate member."""
 

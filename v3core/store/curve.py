@@ -17,16 +17,7 @@ from v3core.rollup import (
     spread_out,
 )
 from v3core.store.database import Database
-from v3core.store.rollups import (
-    LEVELS,
-    TOGETHER,
-    experts_of,
-    full_rows,
-    metric_names,
-    newest_episode,
-    read_buckets,
-    read_rows,
-)
+from v3core.store.rollups import LEVELS, experts_of, metric_names, newest_episode, read_pyramid, read_rows
 from v3core.store.schema import Transaction
 
 _MANY = 2048
@@ -83,27 +74,21 @@ def _read(
     def take(begin: int, belongs: Integers, part: Floats) -> None:
         pieces.append((begin, *combine(belongs, part if columns is None else part[:, :, columns])))
 
-    missing = [(start, stop)]
-    for level in reversed([level for level in LEVELS if level <= size]):
-        # Rows of later numbers are of episodes that are gone.
-        full = full_rows(newest, level) * TOGETHER
-        coarser, missing = missing, []
-        for begin, until in coarser:
-            last_stored = min(until // level, full) - 1
-            stored = read_buckets(tx, run_id, level, experts=experts, first=begin // level, last=last_stored)
-            cuts = np.flatnonzero(np.diff(stored.numbers) != 1) + 1
-            for numbers, stats in zip(np.split(stored.numbers, cuts), np.split(stored.stats, cuts), strict=True):
-                if len(numbers):
-                    take(int(numbers[0]) * level, numbers // (size // level), stats)
-            missing += _gaps(begin, until, stored.numbers, level)
+    levels = [level for level in LEVELS if level <= size]
+    found, missing = read_pyramid(tx, run_id, experts, [(start, stop)], levels)
+    for level, stored in found:
+        cuts = np.flatnonzero(np.diff(stored.numbers) != 1) + 1
+        for numbers, stats in zip(np.split(stored.numbers, cuts), np.split(stored.stats, cuts), strict=True):
+            if len(numbers):
+                take(int(numbers[0]) * level, numbers // (size // level), stats)
     for begin, until in missing:
         for rows in read_rows(tx, run_id, experts, after=begin, last=until):
             take(int(rows.episode[0]) - 1, (rows.episode - 1) // size, singles(rows.values))
     pieces.sort(key=lambda piece: piece[0])
     nothing = (np.empty(0, dtype=np.int64), np.empty((0, STATISTICS, len(chosen))))
-    found = spread_out(*_joined([nothing, *((numbers, stats) for _, numbers, stats in pieces)]))
-    reached = min(newest, (int(found[0][-1]) + 1) * size) if len(found[0]) else start
-    return Series(size, *found, chosen, experts, reached)
+    drawn = spread_out(*_joined([nothing, *((numbers, stats) for _, numbers, stats in pieces)]))
+    reached = min(newest, (int(drawn[0][-1]) + 1) * size) if len(drawn[0]) else start
+    return Series(size, *drawn, chosen, experts, reached)
 
 
 def _joined(parts: list[tuple[Integers, Floats]]) -> tuple[Integers, Floats]:
@@ -120,13 +105,6 @@ def _joined(parts: list[tuple[Integers, Floats]]) -> tuple[Integers, Floats]:
     if not joined:
         return parts[0]
     return np.concatenate([piece[0] for piece in joined]), np.concatenate([piece[1] for piece in joined])
-
-
-def _gaps(begin: int, until: int, numbers: Integers, size: int) -> list[tuple[int, int]]:
-    """The ranges of episodes from `begin` to `until`, counted from 0, that are in none of these buckets."""
-    starts, ends = np.append(numbers * size, until), np.append(begin, (numbers + 1) * size)
-    places = np.flatnonzero(starts > ends)
-    return list(zip(ends[places].tolist(), starts[places].tolist(), strict=True))
 
 
 def _follow(tx: Transaction, run_id: str, before: Series, first: int, last: int | None, width: int) -> Series:

@@ -1,8 +1,9 @@
 """Statistics of each phase of a run: exact, over all its episodes, updated by cursor."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,65 +12,18 @@ from sqlalchemy import case, func, select
 from v3core.rollup import COUNT, MAXIMUM, MEAN, MINIMUM, Floats, trailing_mean
 from v3core.store.bulk import floats
 from v3core.store.database import Database
-from v3core.store.rollups import (
-    LEVELS,
-    TOGETHER,
-    Buckets,
-    full_rows,
-    metric_names,
-    newest_episode,
-    read_buckets,
-    read_rows,
-)
+from v3core.store.rollups import LEVELS, Buckets, metric_names, newest_episode, read_pyramid, read_rows
 from v3core.store.run_row import RunRow
 from v3core.store.runs import get_run
 from v3core.store.schema import Transaction, episodes
 
 _LARGEST, _SMALLEST = 1e150, 1e-150
 """Beyond, sums and squares leave the numbers, and PostgreSQL refuses the whole query."""
-
-
-@dataclass(frozen=True)
-class Mean:
-    """A mean that others can be merged into; NaN of nothing."""
-
-    count: int = 0
-    mean: float = math.nan
-    squares: float = 0.0
-    """Sum of squared distances from the mean."""
-
-    def __add__(self, other: "Mean") -> "Mean":
-        """The mean of both."""
-        if not other.count or not self.count:
-            return self if self.count else other
-        count, distance = self.count + other.count, other.mean - self.mean
-        return Mean(
-            count,
-            self.mean + distance * other.count / count,
-            self.squares + other.squares + distance * distance * self.count * other.count / count,
-        )
-
-    @property
-    def deviation(self) -> float:
-        """Sample standard deviation; NaN of fewer than two."""
-        return math.sqrt(self.squares / (self.count - 1)) if self.count > 1 else math.nan
-
-
-@dataclass(frozen=True)
-class Split:
-    """A mean over the episodes of a phase, and over its own: the routing of one that began before it is of both."""
-
-    every: Mean = Mean()
-    own: Mean = Mean()
-
-    def __add__(self, other: "Split") -> "Split":
-        """The means of both."""
-        return Split(self.every + other.every, self.own + other.own)
-
-    @property
-    def mean(self) -> float:
-        """Over its own episodes, or over all if none belongs entirely to it."""
-        return self.own.mean if self.own.count else self.every.mean
+_SUMMED = ("return", "success", "router_shift", "routing_entropy", "specialisation")
+"""The metrics that phases are described by; the loads of the experts follow."""
+_OUTCOMES = 3
+"""Of those the first are of the phase in which an episode ends, whenever it began."""
+_EVERY, _OWN = range(2)
 
 
 @dataclass(frozen=True)
@@ -85,35 +39,56 @@ class PhaseSums:
     episodes: int
     steps: int
     """Environment steps of its episodes."""
-    means: Mapping[str, Split]
-    """By the names of `_summed`."""
+    count: Floats
+    """Number of values per metric, shape [2, metrics]: of every episode, and of its own.
+
+    The routing of an episode that began in an earlier phase is of both, so that it is not its own.
+    """
+    mean: Floats
+    """Their means, shape [2, metrics]; NaN of nothing."""
+    squares: float = 0.0
+    """Sum of the squared distances of the returns from their mean."""
     closing_return: float = math.nan
     """Mean return of its last `RunRow.mean_window` episodes, or of all if it has fewer."""
 
-    def __getitem__(self, metric: str) -> Split:
-        """The mean of one metric."""
-        return self.means[metric]
-
     @property
-    def returns(self) -> Mean:
-        """Of the episodes' returns."""
-        return self.means["return"].every
+    def _means(self) -> Floats:
+        """Over its own episodes, or over all if none belongs entirely to it."""
+        return np.asarray(np.where(self.count[_OWN] > 0, self.mean[_OWN], self.mean[_EVERY]))
+
+    def __getitem__(self, metric: str) -> float:
+        """The mean of one metric; NaN if it has no value."""
+        return float(self._means[_SUMMED.index(metric)])
 
     @property
     def loads(self) -> list[float]:
         """Mean gate weight per expert."""
-        return [split.mean for metric, split in self.means.items() if metric.startswith("load_")]
+        return [float(load) for load in self._means[len(_SUMMED) :]]
+
+    @property
+    def deviation(self) -> float:
+        """Sample standard deviation of the returns; NaN of fewer than two."""
+        count = self.count[_EVERY, 0]
+        return math.sqrt(self.squares / (count - 1)) if count > 1 else math.nan
 
     def followed_by(self, newer: "PhaseSums") -> "PhaseSums":
         """Both merged; `newer` was read from where this ended."""
-        return PhaseSums(
-            self.phase,
-            self.first_episode,
-            newer.last_episode,
-            self.episodes + newer.episodes,
-            self.steps + newer.steps,
-            {metric: split + newer.means[metric] for metric, split in self.means.items()},
-            newer.closing_return,
+        count = self.count + newer.count
+        total = sum(np.where(part.count > 0, part.mean * part.count, 0.0) for part in (self, newer))
+        with np.errstate(invalid="ignore"):
+            mean = np.asarray(total / count)
+        squares = self.squares + newer.squares
+        if self.count[_EVERY, 0] and newer.count[_EVERY, 0]:
+            distance = float(newer.mean[_EVERY, 0] - self.mean[_EVERY, 0])
+            squares += distance**2 * float(self.count[_EVERY, 0] * newer.count[_EVERY, 0] / count[_EVERY, 0])
+        return replace(
+            newer,
+            first_episode=self.first_episode,
+            episodes=self.episodes + newer.episodes,
+            steps=self.steps + newer.steps,
+            count=count,
+            mean=mean,
+            squares=squares,
         )
 
 
@@ -142,130 +117,66 @@ def read_phase_sums(database: Database, run_id: str, *, after: int = 0) -> tuple
     """
     with database.read() as tx:
         run = get_run(tx, run_id)
-        experts = run.experts
-        parts: list[PhaseSums] = []
-        newest = newest_episode(tx, run_id)
-        spans = [(after + 1, newest)]
-        for size in reversed(LEVELS):
-            # Rows of later numbers are of episodes that are gone.
-            stored = full_rows(newest, size) * TOGETHER
-            found, spans = _read_level(tx, run_id, size, experts, spans, stored)
-            parts += found
-        for first, last in spans:
-            parts += _read_span(tx, run_id, experts, first, last)
+        names = metric_names(run.experts)
+        summed = [*_SUMMED, *(f"load_{expert}" for expert in range(1, run.experts + 1))]
+        places = [names.index(name) for name in summed]
+        spans = [(after, newest_episode(tx, run_id))]
+        found, spans = read_pyramid(tx, run_id, run.experts, spans, LEVELS, partial(_in_one_phase, names, places))
+        parts = [part for size, stored in found for part in _of_buckets(stored, size, names, places)]
+        for begin, end in spans:
+            parts += _read_span(tx, run, names, places, begin, end)
         phases = merged((), sorted(parts, key=lambda part: part.first_episode))
         return tuple(_completed(tx, run, sums) for sums in phases)
 
 
-Spans = list[tuple[int, int]]
-"""First and last episodes of ranges, ascending."""
-
-
-def _read_level(
-    tx: Transaction, run_id: str, size: int, experts: int, spans: Spans, buckets: int
-) -> tuple[list[PhaseSums], Spans]:
-    """The buckets of a size that lie within the spans; and the spans that remain."""
-    found: list[PhaseSums] = []
-    left: Spans = []
-    for first, last in spans:
-        reached = first
-        if last - first + 1 >= size:
-            end = min(last // size, buckets) - 1
-            stored = read_buckets(tx, run_id, size, experts=experts, first=-(-(first - 1) // size), last=end)
-            for place in np.flatnonzero(_in_one_phase(stored, size, experts)).tolist():
-                part = _of_bucket(stored, place, size, experts)
-                if reached < part.first_episode:
-                    left.append((reached, part.first_episode - 1))
-                found.append(part)
-                reached = part.last_episode + 1
-        if reached <= last:
-            left.append((reached, last))
-    return found, left
-
-
-def _in_one_phase(stored: Buckets, size: int, experts: int) -> NDArray[np.bool_]:
+def _in_one_phase(names: Sequence[str], places: list[int], size: int, stored: Buckets) -> NDArray[np.bool_]:
     """Which buckets hold episodes of one phase, each of them wholly its own."""
-    names = metric_names(experts)
     steps, length = (stored.stats[:, :, names.index(name)] for name in ("phase_steps", "length"))
     # No episode has more steps of its phase than steps: with the same mean, all have as many.
     own = (steps[:, COUNT] == size) & ((steps == length).all(axis=1) | (steps[:, MINIMUM] >= length[:, MAXIMUM]))
     alone = np.array([len(phases) == 1 for phases in stored.phases], dtype=bool)
-    extremes = stored.stats[:, [MINIMUM, MAXIMUM]][:, :, [names.index(name) for name in _summed(experts)]]
+    extremes = stored.stats[:, [MINIMUM, MAXIMUM]][:, :, places]
     small = ~(np.abs(extremes) > _LARGEST).any(axis=(1, 2))
     return np.asarray(alone & small & (length[:, COUNT] == size) & (own | (steps[:, COUNT] == 0)))
 
 
-_OUTCOMES = ("return", "success", "router_shift")
-"""Metrics of an episode that are those of its phase, whenever it began."""
+def _of_buckets(stored: Buckets, size: int, names: Sequence[str], places: list[int]) -> Iterator[PhaseSums]:
+    steps = np.rint(stored.stats[:, MEAN, names.index("length")] * size).astype(int).tolist()
+    for bucket, number in enumerate(stored.numbers.tolist()):
+        count, mean = (np.tile(stored.stats[bucket, kind, places], (2, 1)) for kind in (COUNT, MEAN))
+        phase = stored.phases[bucket][0]
+        yield PhaseSums(phase, number * size + 1, (number + 1) * size, size, steps[bucket], count, mean)
 
 
-def _summed(experts: int) -> list[str]:
-    """The metrics that phases are described by."""
-    loads = [f"load_{expert}" for expert in range(1, experts + 1)]
-    return [*_OUTCOMES, "routing_entropy", "specialisation", *loads]
-
-
-def _of_bucket(stored: Buckets, place: int, size: int, experts: int) -> PhaseSums:
-    names = metric_names(experts)
-
-    def mean(metric: str) -> Mean:
-        at = names.index(metric)
-        count = int(stored.stats[place, COUNT, at])
-        return Mean(count, float(stored.stats[place, MEAN, at])) if count else Mean()
-
-    number = int(stored.numbers[place])
-    return PhaseSums(
-        phase=stored.phases[place][0],
-        first_episode=number * size + 1,
-        last_episode=(number + 1) * size,
-        episodes=size,
-        steps=round(mean("length").mean * size),
-        means={metric: Split(mean(metric), mean(metric)) for metric in _summed(experts)},
-    )
-
-
-def _read_span(tx: Transaction, run_id: str, experts: int, first: int, last: int) -> Iterator[PhaseSums]:
+def _read_span(
+    tx: Transaction, run: RunRow, names: Sequence[str], places: list[int], begin: int, end: int
+) -> Iterator[PhaseSums]:
     """The phases of a range, from its episodes."""
-    names = metric_names(experts)
-    for rows in read_rows(tx, run_id, experts, after=first - 1, last=last):
+    for rows in read_rows(tx, run.id, run.experts, after=begin, last=end):
         values = np.where(np.abs(rows.values) <= _LARGEST, rows.values, np.nan)
         length = values[:, names.index("length")]
         own = ~(values[:, names.index("phase_steps")] < length)  # also if unknown
+        every = values[:, places].T
+        of_own = np.where(own | (np.arange(len(places)) < _OUTCOMES)[:, None], every, np.nan)
         phases = np.array(rows.phases, dtype=object)
         for phase in dict.fromkeys(rows.phases):
             here = phases == phase
-            yield PhaseSums(
-                phase,
-                int(rows.episode[here][0]),
-                int(rows.episode[here][-1]),
-                int(here.sum()),
-                int(length[here].sum()),
-                {
-                    metric: Split(_mean(column[here]), _mean(column[here if metric in _OUTCOMES else here & own]))
-                    for metric in _summed(experts)
-                    for column in [values[:, names.index(metric)]]
-                },
-            )
-
-
-def _mean(values: Floats) -> Mean:
-    known = values[~np.isnan(values)]
-    return Mean(len(known), float(known.mean())) if len(known) else Mean()
+            parts = np.stack((every[:, here], of_own[:, here]))
+            count = (~np.isnan(parts)).sum(axis=2, dtype=np.float64)
+            with np.errstate(invalid="ignore"):
+                mean = np.nansum(parts, axis=2) / count
+            first, last = rows.episode[here][[0, -1]].tolist()
+            yield PhaseSums(phase, first, last, int(here.sum()), int(length[here].sum()), count, mean)
 
 
 def _completed(tx: Transaction, run: RunRow, sums: PhaseSums) -> PhaseSums:
     """Adds what parts cannot provide: the deviation of the returns, and the mean of the last ones."""
     c = episodes.c
     here = (c.run_id == run.id, c.phase == sums.phase, c.episode <= sums.last_episode)
-    distance = c.return_ - sums.returns.mean
+    distance = c.return_ - sums["return"]
     is_finite = func.abs(c.return_) <= _LARGEST  # to PostgreSQL, NaN is greater than all numbers
     squares = select(func.sum(case((is_finite & (func.abs(distance) > _SMALLEST), distance * distance))))
     squared = tx.execute(squares.where(*here, c.episode >= sums.first_episode)).scalar_one() or 0.0
     last = select(c.return_).where(*here).order_by(c.episode.desc()).limit(run.mean_window)
     closing = floats(tx.execute(last).scalars().all())
-    returns = Mean(sums.returns.count, sums.returns.mean, squared)
-    return replace(
-        sums,
-        means={**sums.means, "return": Split(returns, returns)},
-        closing_return=float(trailing_mean(closing, len(closing))[-1]),
-    )
+    return replace(sums, squares=squared, closing_return=float(trailing_mean(closing, len(closing))[-1]))

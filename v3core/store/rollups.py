@@ -5,13 +5,14 @@ ever written twice, and taking a run back to an episode deletes the rows that re
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy import bindparam, delete, func, select
 
 from v3core.errors import V3Error
@@ -92,6 +93,13 @@ class Buckets:
     stats: Floats
     """Shape [n, 5, metrics]."""
     phases: Phases
+
+    def only(self, chosen: NDArray[np.bool_]) -> "Buckets":
+        """Some of them."""
+        if chosen.all():
+            return self
+        places = np.flatnonzero(chosen)
+        return Buckets(self.numbers[places], self.stats[places], [self.phases[place] for place in places.tolist()])
 
 
 class Pyramid:
@@ -198,34 +206,29 @@ def insert_rollups(tx: Transaction, rows: list[tuple[Any, ...]]) -> None:
     insert_rows(tx, rollups, _INSERTED, rows)
 
 
-def rebuild_rollups(tx: Transaction, run_id: str) -> int:
+def rebuild_rollups(tx: Transaction, run_id: str) -> None:
     """Rebuild the pyramid of a run from its episodes, in bounded memory.
-
-    Returns:
-        The number of rows written.
 
     Raises:
         V3Error: if the run does not exist, or lacks loads of its experts.
     """
     tx.execute(delete(rollups).where(rollups.c.run_id == run_id))
-    experts = experts_of(tx, run_id)
-    pyramid, count = Pyramid(run_id, experts), 0
-    for rows in read_rows(tx, run_id, experts):
-        full = pyramid.add(rows)
+    for full in _from_episodes(tx, run_id):
         insert_rollups(tx, full)
-        count += len(full)
-    return count
 
 
 def build_rollups(database: Database, run_id: str) -> None:
     """Make the pyramid of a run that has none, in short writing transactions: for an import, which others wait for."""
     with database.read() as reading:
-        experts = experts_of(reading, run_id)
-        pyramid = Pyramid(run_id, experts)
-        for rows in read_rows(reading, run_id, experts):
-            if full := pyramid.add(rows):
-                with database.write() as tx:
-                    insert_rollups(tx, full)
+        for full in _from_episodes(reading, run_id):
+            with database.write() as tx:
+                insert_rollups(tx, full)
+
+
+def _from_episodes(tx: Transaction, run_id: str) -> Iterator[list[tuple[Any, ...]]]:
+    experts = experts_of(tx, run_id)
+    pyramid = Pyramid(run_id, experts)
+    yield from map(pyramid.add, read_rows(tx, run_id, experts))
 
 
 def cut_rollups(tx: Transaction, run_id: str, episode: int) -> None:
@@ -315,10 +318,47 @@ def read_buckets(
     kept = (stats[:, COUNT, -len(COLUMNS) + COLUMNS.index("length")] > 0) & (numbers >= first)
     if last is not None:
         kept &= numbers <= last
-    if not kept.all():
-        places = np.flatnonzero(kept)
-        numbers, stats, phases = numbers[places], stats[places], [phases[place] for place in places.tolist()]
-    return Buckets(numbers, stats, phases)
+    return Buckets(numbers, stats, phases).only(kept)
+
+
+Spans = list[tuple[int, int]]
+"""Ranges of episodes, counted from 0 up to and without the second number; ascending."""
+
+
+def read_pyramid(
+    tx: Transaction,
+    run_id: str,
+    experts: int,
+    spans: Spans,
+    levels: Sequence[int],
+    fits: Callable[[int, Buckets], NDArray[np.bool_]] = lambda _, found: found.numbers >= 0,
+) -> tuple[list[tuple[int, Buckets]], Spans]:
+    """The largest stored buckets within ranges of episodes, each with its size, and the ranges that none covers.
+
+    Args:
+        tx: any transaction.
+        run_id: full id.
+        experts: of the run.
+        spans: the ranges.
+        levels: sizes of buckets to look for, ascending.
+        fits: which buckets of a size may be used, shape [buckets].
+    """
+    newest = newest_episode(tx, run_id)
+    found: list[tuple[int, Buckets]] = []
+    for size in reversed(levels):
+        full = full_rows(newest, size) * TOGETHER  # rows of later numbers are of episodes that are gone
+        left: Spans = []
+        for begin, end in spans:
+            stored = read_buckets(
+                tx, run_id, size, experts=experts, first=-(-begin // size), last=min(end // size, full) - 1
+            )
+            stored = stored.only(fits(size, stored))
+            found.append((size, stored))
+            starts, ends = np.append(stored.numbers * size, end), np.append(begin, (stored.numbers + 1) * size)
+            gaps = np.flatnonzero(starts > ends)
+            left += zip(ends[gaps].tolist(), starts[gaps].tolist(), strict=True)
+        spans = left
+    return found, spans
 
 
 @lru_cache(maxsize=256)

@@ -45,16 +45,16 @@ def phase_table(database: Database, runs: list[RunRow], names: list[str]) -> Non
                 "Phase": phase.phase,
                 "Episodes": f"{phase.first_episode:,}–{phase.last_episode:,}",
                 "Steps": phase.steps,
-                "Mean return": phase.returns.mean,
-                "SD": phase.returns.deviation,
+                "Mean return": phase["return"],
+                "SD": phase.deviation,
                 _FINAL: phase.closing_return,
-                "Success": phase["success"].mean,
+                "Success": phase["success"],
                 "Length": phase.steps / phase.episodes,
-                "Entropy": phase["routing_entropy"].mean,
+                "Entropy": phase["routing_entropy"],
                 "Effective": float(effective_experts(phase.loads)),
                 "Dead": dead_experts(phase.loads),
-                "Specialisation": phase["specialisation"].mean,
-                "Router shift": phase["router_shift"].mean,
+                "Specialisation": phase["specialisation"],
+                "Router shift": phase["router_shift"],
             }
             for run, name in zip(runs, names, strict=True)
             for phase in load_phases(database, run)

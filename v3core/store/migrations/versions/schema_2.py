@@ -7,6 +7,12 @@ revision = "2"
 down_revision = "1"
 
 TIME = sa.DateTime(timezone=True)
+DOUBLES = (
+    "success", "expert_balance_loss", "router_z_loss", "diversity_loss", "consistency_loss", "gate_entropy_loss",
+    "router_shift", "explained_variance", "dormant_share", "alpha", "jitter", "expert_balance", "z_loss", "diversity",
+    "consistency", "gate_entropy", "bias_speed", "load_entropy", "specialisation", "effective_experts", "support",
+    "load_cv",
+)  # fmt: skip
 
 
 def upgrade() -> None:
@@ -28,30 +34,10 @@ def upgrade() -> None:
     )
     op.add_column("episodes", sa.Column("env", sa.String))
     op.add_column("episodes", sa.Column("phase_steps", sa.Integer))
-    op.add_column("episodes", sa.Column("success", sa.Double))
-    op.add_column("episodes", sa.Column("expert_balance_loss", sa.Double))
-    op.add_column("episodes", sa.Column("router_z_loss", sa.Double))
-    op.add_column("episodes", sa.Column("diversity_loss", sa.Double))
-    op.add_column("episodes", sa.Column("consistency_loss", sa.Double))
-    op.add_column("episodes", sa.Column("gate_entropy_loss", sa.Double))
-    op.add_column("episodes", sa.Column("router_shift", sa.Double))
-    op.add_column("episodes", sa.Column("explained_variance", sa.Double))
-    op.add_column("episodes", sa.Column("dormant_share", sa.Double))
     op.add_column("episodes", sa.Column("rollbacks", sa.Integer))
-    op.add_column("episodes", sa.Column("alpha", sa.Double))
     op.add_column("episodes", sa.Column("top_k", sa.Integer))
     op.add_column("episodes", sa.Column("top_k_weights", sa.String(20)))
-    op.add_column("episodes", sa.Column("jitter", sa.Double))
-    op.add_column("episodes", sa.Column("expert_balance", sa.Double))
-    op.add_column("episodes", sa.Column("z_loss", sa.Double))
-    op.add_column("episodes", sa.Column("diversity", sa.Double))
-    op.add_column("episodes", sa.Column("consistency", sa.Double))
-    op.add_column("episodes", sa.Column("gate_entropy", sa.Double))
-    op.add_column("episodes", sa.Column("bias_speed", sa.Double))
-    op.add_column("episodes", sa.Column("load_entropy", sa.Double))
-    op.add_column("episodes", sa.Column("specialisation", sa.Double))
-    op.add_column("episodes", sa.Column("effective_experts", sa.Double))
-    op.add_column("episodes", sa.Column("support", sa.Double))
-    op.add_column("episodes", sa.Column("load_cv", sa.Double))
     op.add_column("episodes", sa.Column("dead_experts", sa.Integer))
+    for name in DOUBLES:
+        op.add_column("episodes", sa.Column(name, sa.Double))
     op.add_column("expert_loads", sa.Column("grad_norm", sa.Double))

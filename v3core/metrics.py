@@ -300,14 +300,7 @@ class InForce:
     top_k: int | None
     top_k_weights: str | None
     jitter: float
-    load_balance: float
-    expert_balance: float
-    z_loss: float
-    diversity: float
-    consistency: float
-    gate_entropy: float
     bias_speed: float
-    entropy: float
 
 
 @dataclass(kw_only=True)  # not frozen: that takes three times as long with this many fields
@@ -412,7 +405,6 @@ COMPARED: Mapping[str, Metric] = {
 
 
 def of_chart(chart: Chart) -> tuple[Metric, ...]:
-    """The metrics that a chart shows."""
     return tuple(metric for metric in METRICS.values() if metric.chart is chart)
 
 

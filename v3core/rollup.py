@@ -183,7 +183,6 @@ class Series:
     """Number of the last episode read, or the one before the first if there is none: the cursor."""
 
     def __len__(self) -> int:
-        """Number of buckets."""
         return len(self.numbers)
 
     @property
@@ -204,14 +203,12 @@ class Series:
         return Summary(stats[:, MINIMUM], stats[:, MAXIMUM], stats[:, MEAN], count, stats[:, LAST])
 
     def coarser(self, size: int) -> "Series":
-        """The same in larger buckets."""
         if size == self.size:
             return self
         numbers, stats = combine(self.numbers // (size // self.size), self.stats)
         return replace(self, size=size, numbers=numbers, stats=stats)
 
     def in_at_most(self, buckets: int) -> "Series":
-        """The same in at most this many buckets."""
         if len(self) <= buckets:
             return self
         return self.coarser(bucket_size(self.newest, buckets, int(self.numbers[0]) * self.size + 1))

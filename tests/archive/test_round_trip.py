@@ -18,8 +18,7 @@ from v3core.jobs.lifecycle import Status, change_status
 from v3core.jobs.logs import read_log_tail
 from v3core.store.commands import read_commands, read_revisions
 from v3core.store.export import export_folder
-from v3core.store.history import read_events
-from v3core.store.run_ends import newest_event, read_ends
+from v3core.store.history import newest_event, read_ends, read_events
 from v3core.store.runs import get_run, list_runs
 from v3core.training.checkpoint import load_checkpoint
 

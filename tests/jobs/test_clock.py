@@ -15,8 +15,7 @@ from v3core.metrics import EpisodeRecord
 from v3core.store import writer as writer_module
 from v3core.store.commands import STOP, add_command, apply_commands, open_stop, read_commands
 from v3core.store.curve import read_series
-from v3core.store.history import add_event, read_events
-from v3core.store.run_ends import DUE, claim_notice, notices_due
+from v3core.store.history import DUE, add_event, claim_notice, notices_due, read_events
 from v3core.store.runs import get_run, update_run
 from v3core.store.writer import EpisodeWriter
 

@@ -22,8 +22,7 @@ from v3core.jobs import notice as webhooks
 from v3core.jobs.control import resume
 from v3core.jobs.lifecycle import Status, change_status
 from v3core.jobs.notice import TIMEOUT_SECONDS, TRIES, call_webhooks, notice, webhook
-from v3core.store.history import read_events
-from v3core.store.run_ends import CLAIM_SECONDS, claim_notice
+from v3core.store.history import CLAIM_SECONDS, claim_notice, read_events
 from v3core.store.runs import get_run, remove_hidden_part, update_run
 from v3core.store.schema import HIDDEN, events
 

@@ -12,7 +12,7 @@ from v3core.jobs import control, launcher
 from v3core.jobs.kinds import COMMANDS
 from v3core.jobs.lifecycle import Status, change_status
 from v3core.store import commands
-from v3core.store.run_ends import EndRow
+from v3core.store.history import EndRow
 from v3core.store.runs import get_run, list_runs, update_run
 from v3core.ui import notices, run_actions
 from v3core.ui.notices import end_sentence

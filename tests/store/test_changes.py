@@ -16,9 +16,9 @@ from v3core.store.history import (
     add_evaluation,
     add_event,
     add_phase_change,
+    newest_event,
 )
 from v3core.store.opening import open_database
-from v3core.store.run_ends import newest_event
 from v3core.store.runs import update_run
 
 NOW = datetime(2030, 1, 2, tzinfo=UTC)

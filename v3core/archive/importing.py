@@ -4,6 +4,7 @@ import shutil
 import uuid
 import zipfile
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
@@ -55,7 +56,7 @@ def import_archive(
     Raises:
         V3Error: one sentence that names the problem; then nothing was imported.
     """
-    with ArchiveReader(source) as reader:
+    with closing(ArchiveReader(source)) as reader:
         run = read_run(reader, allow_import=allow_import)
         _check(reader, run)
         _need_space(reader, database)

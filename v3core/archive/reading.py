@@ -11,7 +11,6 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
 from typing import IO, Any
 
 from pydantic import ValidationError
@@ -49,10 +48,7 @@ class ArchiveReader:
     """An archive whose names, sizes and versions are in order; its content is checked as it is read."""
 
     def __init__(self, source: Path | IO[bytes]) -> None:
-        """Open it and look at its directory.
-
-        Args:
-            source: the file, or one that is open for reading and can seek.
+        """Open a file, or take one that is open for reading and can seek, and look at its directory.
 
         Raises:
             V3Error: one sentence that names the problem.
@@ -73,23 +69,14 @@ class ArchiveReader:
             self._zip.close()
             raise
 
-    def __enter__(self) -> "ArchiveReader":
-        """Itself."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close the file."""
+    def close(self) -> None:
         self._zip.close()
 
     @property
     def files(self) -> list[Member]:
-        """The checkpoints and logs."""
         return [member for name, member in self._members.items() if CHECKPOINT.fullmatch(name) or LOG.fullmatch(name)]
 
     def has(self, name: str) -> bool:
-        """Whether there is such a member."""
         return name in self._members
 
     def small(self, name: str) -> bytes:
@@ -189,7 +176,6 @@ class ArchiveReader:
             return self.refuse(f"its manifest is invalid: {place}: {first['msg'].lower()}")  # type: ignore[no-any-return]
 
     def _checked_members(self) -> dict[str, Member]:
-        """Check that the manifest and the ZIP directory agree."""
         members = {member.name: member for member in self.manifest.members}
         if len(members) != len(self.manifest.members):
             self.refuse("its manifest names a member twice")

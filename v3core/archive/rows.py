@@ -37,11 +37,7 @@ class ArchivedRun:
 
 
 def read_run(reader: ArchiveReader, *, allow_import: bool) -> ArchivedRun:
-    """The run of an archive, checked.
-
-    Args:
-        reader: the archive.
-        allow_import: whether its environments may be of the form `module:Env-v0`, which imports code of this machine.
+    """The run of an archive, checked; `allow_import` as in `ArchivedRun`.
 
     Raises:
         V3Error: one sentence that names the problem.
@@ -133,7 +129,6 @@ def _typed_rows(reader: ArchiveReader, member: str, fields: Sequence[Field]) -> 
 
 
 def _value(reader: ArchiveReader, where: str, field: Field, value: Any) -> Any:
-    """A value as the store takes it."""
     if value is None:
         if not field.nullable:
             reader.refuse(f"'{where}' lacks a value of '{field.name}'")

@@ -54,11 +54,6 @@ def write_archive(database: Database, run_id: str, target: Path) -> Written:
 
     The records are those of one moment, also while the run trains. The file appears whole or not at all.
 
-    Args:
-        database: an open store.
-        run_id: full id.
-        target: the file; its name ends in `.v3run`.
-
     Raises:
         V3Error: for an unknown run, a name that ends otherwise, a place that cannot be written, or a run too large
             for an archive to be imported again.

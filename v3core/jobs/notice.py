@@ -18,7 +18,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 from v3core.errors import V3Error
 from v3core.jobs.lifecycle import NOTIFIED, Status
 from v3core.store.database import Database
-from v3core.store.run_ends import CALLED, FAILED, claim_notice, notices_due, settle_notice
+from v3core.store.history import CALLED, FAILED, claim_notice, notices_due, settle_notice
 from v3core.store.run_row import RunRow
 
 VARIABLE = "V3_WEBHOOK_URL"

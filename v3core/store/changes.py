@@ -21,7 +21,6 @@ class Probe:
     """Polls one database as cheaply as possible; for one thread."""
 
     def __init__(self, database: Database) -> None:
-        """Nothing is opened before the first look."""
         self._database = database
         self._connection: Connection | None = None
 
@@ -43,7 +42,6 @@ class Probe:
                 raise
 
     def close(self) -> None:
-        """Return the connection."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None

@@ -100,7 +100,6 @@ class Database:
         return self._reader.connect()
 
     def close(self) -> None:
-        """Close all connections."""
         self._reader.dispose()
         self.writing_engine.dispose()
 

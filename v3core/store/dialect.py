@@ -165,8 +165,7 @@ def schema_transaction(writer: Engine) -> Iterator[Connection]:
 def change_token(connection: Connection) -> tuple[Any, ...]:
     """What differs from one look to the next through the same connection if anything was committed in between.
 
-    Args:
-        connection: of the reader, in no transaction, and in none afterwards.
+    The connection is of the reader, in no transaction, and in none afterwards.
     """
     if connection.dialect.name == "sqlite":
         cursor = connection.connection.cursor()  # past SQLAlchemy, which would begin a transaction
@@ -264,7 +263,6 @@ def is_defect(error: DBAPIError) -> bool:
 
 
 def explain_failure(url: URL, error: DBAPIError) -> str:
-    """One sentence for a database's own error."""
     problem = first_line(error.orig)
     name = describe(url)
     if url.get_backend_name() == "postgresql":
@@ -287,7 +285,6 @@ def explain_failure(url: URL, error: DBAPIError) -> str:
 
 
 def explain_damage(url: URL, problem: str) -> str:
-    """One sentence for a SQLite file that is damaged."""
     return (
         f"The database {describe(url)} is damaged ({problem}); restore a backup, or set it aside and start with a new "
         f"one using: {COMMAND} doctor --set-aside-database."

@@ -167,13 +167,8 @@ def export_runs(database: Database, run_ids: Sequence[str], target: Path, what: 
 
     The file appears whole or not at all, and shows one moment of the database. Columns `run_id`, `curriculum`, `seed`
     and `env` lead each row; where the table has one of that name itself, as episodes have `env`, its own is kept. JSON
-    without `what` contains the whole of each run: the run, its configuration, and every table.
-
-    Args:
-        database: an open store.
-        run_ids: full ids.
-        target: the file.
-        what: one of `WHAT`; default the episodes.
+    without `what`, a table of `WHAT`, contains each run whole: the run, its configuration, and every table; other
+    files contain the episodes.
 
     Returns:
         The number of rows written; of a whole run as JSON, of its episodes.

@@ -1,18 +1,20 @@
-"""The records of a run, row by row: phase changes, checkpoints, evaluations, events, and a single episode."""
+"""The records of a run, row by row: phase changes, checkpoints, evaluations, events and ends, and a single episode."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import groupby, takewhile
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Column, delete, insert, select
+from sqlalchemy import Column, ColumnElement, and_, delete, exists, func, insert, or_, select, update
 
 from v3core.store.bulk import floats
 from v3core.store.database import Database, reading
-from v3core.store.schema import Transaction, checkpoints, episodes, evaluations, events, phase_changes
+from v3core.store.run_row import RunRow
+from v3core.store.runs import UnknownRunError, get_run
+from v3core.store.schema import HIDDEN, Transaction, checkpoints, episodes, evaluations, events, phase_changes, runs
 
 IMPORT = "import"
 """Kind of the event that says when a run came here, and where from."""
@@ -60,7 +62,6 @@ class EventRow:
 
 
 def add_event(tx: Transaction, run_id: str, *, actor: str, kind: str, message: str, now: datetime) -> None:
-    """Append to a run's history."""
     tx.execute(insert(events).values(run_id=run_id, at=now, actor=actor, kind=kind, message=message))
 
 
@@ -108,7 +109,6 @@ def add_checkpoint(tx: Transaction, run_id: str, checkpoint: CheckpointRow) -> N
 
 
 def remove_checkpoint(tx: Transaction, run_id: str, episode: int) -> None:
-    """Forget a checkpoint."""
     tx.execute(delete(checkpoints).where(checkpoints.c.run_id == run_id, checkpoints.c.episode == episode))
 
 
@@ -154,7 +154,6 @@ class EvaluationRow:
 
     @property
     def mean_return(self) -> float:
-        """Mean over its episodes."""
         return float(np.mean(self.returns))
 
 
@@ -183,3 +182,90 @@ def read_episode(database: Database, run_id: str, episode: int) -> dict[str, Any
 def _if_fits(column: Column[Any], value: Any) -> Any:
     kind = column.type.python_type
     return value if isinstance(value, int | float if kind is float else kind) else None
+
+
+# Ends of runs that are reported: on pages, and to the webhook. The state of its request is in `runs.webhook`.
+
+DUE, CALLING, CALLED, FAILED = "due", "calling", "called", "failed"
+NOTICE = "notice"
+"""Actor and kind of the events about them."""
+CLAIM_SECONDS = 60.0
+"""A claim on a notice expires after this time: its process must have died."""
+
+
+@dataclass(frozen=True)
+class EndRow:
+    """The end of a run that was not requested."""
+
+    event: int
+    """Its place in the history of all runs."""
+    run_id: str
+    name: str
+    status: str
+    """`completed`, `failed` or `lost`."""
+    reason: str | None
+    episode: int
+
+
+def newest_event(database: Database) -> int:
+    """The number of the newest event of all runs, 0 if there is none: where to read ends from."""
+    with database.read() as tx:
+        return tx.execute(select(func.max(events.c.id))).scalar_one() or 0
+
+
+def read_ends(database: Database, after: int, kinds: Collection[str]) -> list[EndRow]:
+    """Runs that came to an end of these kinds after event `after`, oldest first.
+
+    Deleted runs are skipped, and so are events of an imported run from before the import.
+    """
+    later = events.alias()
+    imported = exists().where(later.c.run_id == events.c.run_id, later.c.kind == IMPORT, later.c.id > events.c.id)
+    query = (
+        select(events.c.id, runs.c.id, runs.c.name, events.c.kind, runs.c.reason, runs.c.episode)
+        .join(runs, runs.c.id == events.c.run_id)
+        .where(events.c.id > after, events.c.kind.in_(kinds), runs.c.status != HIDDEN, ~imported)
+        .order_by(events.c.id)
+    )
+    with database.read() as tx:
+        return [EndRow(*row) for row in tx.execute(query)]
+
+
+def notices_due(tx: Transaction, statuses: Collection[str], *, now: datetime) -> list[str]:
+    """Ids of the runs whose end is due for the webhook and not claimed, the earliest end first."""
+    query = select(runs.c.id).where(runs.c.status.in_(statuses), _is_free(now)).order_by(runs.c.ended_at, runs.c.id)
+    return list(tx.execute(query).scalars())
+
+
+def claim_notice(
+    tx: Transaction, run_id: str, statuses: Collection[str], *, message: str, now: datetime
+) -> RunRow | None:
+    """Claim the webhook request for the end of a run, one of `statuses`; its history says since when it is claimed.
+
+    None if another process was faster, or the run was resumed.
+    """
+    try:
+        run = get_run(tx, run_id, for_update=True)  # so that what follows sees what others have committed
+    except UnknownRunError:
+        return None
+    query = update(runs).where(runs.c.id == run_id, runs.c.status.in_(statuses), _is_free(now))
+    if tx.execute(query.values(webhook=CALLING)).rowcount != 1:
+        return None
+    add_event(tx, run_id, actor=NOTICE, kind=NOTICE, message=message, now=now)
+    return run
+
+
+def settle_notice(tx: Transaction, run_id: str, *, state: str, message: str, now: datetime) -> None:
+    """Record the result of a claim; a run that has ended again meanwhile stays due, a deleted one is ignored."""
+    query = update(runs).where(runs.c.id == run_id, runs.c.webhook == CALLING).values(webhook=state)
+    if tx.execute(query).rowcount == 1:
+        add_event(tx, run_id, actor=NOTICE, kind=NOTICE, message=message, now=now)
+
+
+def _is_free(now: datetime) -> ColumnElement[bool]:
+    claimed = exists().where(
+        events.c.run_id == runs.c.id,
+        events.c.kind == NOTICE,
+        # Not after now either: the clock may have jumped back since.
+        events.c.at.between(now - timedelta(seconds=CLAIM_SECONDS), now + timedelta(seconds=CLAIM_SECONDS)),
+    )
+    return or_(runs.c.webhook == DUE, and_(runs.c.webhook == CALLING, ~claimed))

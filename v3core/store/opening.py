@@ -82,11 +82,7 @@ def is_current(tx: Transaction) -> bool:
 
 
 def read_version(tx: Transaction, name: str) -> int | None:
-    """The schema of the tables; None for an empty database.
-
-    Args:
-        tx: any transaction.
-        name: the database, for people.
+    """The schema of the tables of the database `name`; None if it is empty.
 
     Raises:
         V3Error: if it is later than this one, or the tables belong to another program.

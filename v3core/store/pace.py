@@ -61,7 +61,6 @@ class Pace:
     """
 
     def __init__(self) -> None:
-        """Nothing is known yet."""
         self._marks: list[_Mark] = []
         self._paused = 0.0
         self._began: float | None = None
@@ -114,7 +113,6 @@ class Speed:
     """How fast a counter goes up, over the last ten seconds."""
 
     def __init__(self) -> None:
-        """Nothing is known yet."""
         self._samples: deque[tuple[float, int]] = deque()
 
     def measure(self, seconds: float, count: int) -> float | None:

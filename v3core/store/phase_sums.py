@@ -105,12 +105,7 @@ def read_phase_sums(database: Database, run_id: str, *, after: int = 0) -> tuple
     """The phases of the episodes beyond `after`, in the order of training.
 
     Buckets of the pyramid that lie in one phase tell all but the deviations; only around the phases' ends are the
-    episodes read one by one.
-
-    Args:
-        database: an open store.
-        run_id: full id.
-        after: the newest `last_episode` read before, whose phases are then `merged` with these.
+    episodes read one by one. After the newest `last_episode` that was read before, they are to be `merged` with those.
 
     Raises:
         UnknownRunError: if there is no such run.
@@ -151,7 +146,6 @@ def _of_buckets(stored: Buckets, size: int, names: Sequence[str], places: list[i
 def _read_span(
     tx: Transaction, run: RunRow, names: Sequence[str], places: list[int], begin: int, end: int
 ) -> Iterator[PhaseSums]:
-    """The phases of a range, from its episodes."""
     for rows in read_rows(tx, run.id, run.experts, after=begin, last=end):
         values = np.where(np.abs(rows.values) <= _LARGEST, rows.values, np.nan)
         length = values[:, names.index("length")]

@@ -64,7 +64,6 @@ class Rows:
     phases: list[str]
 
     def __len__(self) -> int:
-        """Number of episodes."""
         return len(self.episode)
 
 
@@ -95,7 +94,6 @@ class Buckets:
     phases: Phases
 
     def only(self, chosen: NDArray[np.bool_]) -> "Buckets":
-        """Some of them."""
         if chosen.all():
             return self
         places = np.flatnonzero(chosen)
@@ -156,7 +154,6 @@ class Pyramid:
         return full
 
     def add(self, rows: Rows) -> list[tuple[Any, ...]]:
-        """Add episodes; returns the rows of the table that are full now."""
         newest = int(rows.episode[-1])
         episode = np.concatenate((self._rows.episode, rows.episode))
         values = np.concatenate((self._rows.values, rows.values))
@@ -238,7 +235,6 @@ def cut_rollups(tx: Transaction, run_id: str, episode: int) -> None:
 
 
 def full_rows(episode: int, size: int) -> int:
-    """How many rows of a size the first episodes fill."""
     return episode // (TOGETHER * size)
 
 
@@ -276,7 +272,6 @@ def experts_of(tx: Transaction, run_id: str) -> int:
     return experts
 
 
-_ALL = 2**31 - 1
 _ROWS = (
     select(rollups.c.number, rollups.c.phases, rollups.c.stats)
     .where(rollups.c.run_id == bindparam("run"), rollups.c.size == bindparam("size"))
@@ -285,26 +280,10 @@ _ROWS = (
 )
 
 
-def read_buckets(
-    tx: Transaction, run_id: str, size: int, *, experts: int, first: int = 0, last: int | None = None
-) -> Buckets:
-    """The stored buckets of one size, numbers from `first` to `last`, without empty ones.
-
-    Args:
-        tx: any transaction.
-        run_id: full id.
-        size: one of `LEVELS`.
-        experts: of the run.
-        first: number of the first wanted.
-        last: number of the last wanted; by default the newest.
-    """
-    wanted = {
-        "run": run_id,
-        "size": size,
-        "first": first // TOGETHER,
-        "last": _ALL if last is None else last // TOGETHER,
-    }
-    found = fetch_tuples(tx, _ROWS, wanted)
+def read_buckets(tx: Transaction, run_id: str, size: int, *, experts: int, first: int, last: int) -> Buckets:
+    """The stored buckets of one of the sizes `LEVELS`, numbers from `first` to `last`, without empty ones."""
+    rows = {"first": first // TOGETHER, "last": last // TOGETHER}
+    found = fetch_tuples(tx, _ROWS, {"run": run_id, "size": size, **rows})
     try:
         stats = _unpack([row[2] for row in found], len(metric_names(experts)))
         phases = [tuple(map(str, names)) for row in found for names in _parsed(row[1])]
@@ -315,10 +294,8 @@ def read_buckets(
     numbers = np.array([row[0] for row in found], dtype=np.int64)[:, None] * TOGETHER + np.arange(TOGETHER)
     numbers = numbers.reshape(-1)
     # Every episode has a length.
-    kept = (stats[:, COUNT, -len(COLUMNS) + COLUMNS.index("length")] > 0) & (numbers >= first)
-    if last is not None:
-        kept &= numbers <= last
-    return Buckets(numbers, stats, phases).only(kept)
+    filled = stats[:, COUNT, -len(COLUMNS) + COLUMNS.index("length")] > 0
+    return Buckets(numbers, stats, phases).only(filled & (numbers >= first) & (numbers <= last))
 
 
 Spans = list[tuple[int, int]]
@@ -333,15 +310,9 @@ def read_pyramid(
     levels: Sequence[int],
     fits: Callable[[int, Buckets], NDArray[np.bool_]] = lambda _, found: found.numbers >= 0,
 ) -> tuple[list[tuple[int, Buckets]], Spans]:
-    """The largest stored buckets within ranges of episodes, each with its size, and the ranges that none covers.
+    """The largest stored buckets within ranges of episodes, by their sizes, and the ranges that none covers.
 
-    Args:
-        tx: any transaction.
-        run_id: full id.
-        experts: of the run.
-        spans: the ranges.
-        levels: sizes of buckets to look for, ascending.
-        fits: which buckets of a size may be used, shape [buckets].
+    Of the sizes `levels`, which ascend; `fits` says which buckets of a size may be used, shape [buckets].
     """
     newest = newest_episode(tx, run_id)
     found: list[tuple[int, Buckets]] = []

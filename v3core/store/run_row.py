@@ -164,7 +164,6 @@ class _Rule:
         return isinstance(value, self.kind) and value != UNREADABLE_TIME
 
     def instead(self, value: Any) -> Any:
-        """A valid replacement value."""
         if not self.required:
             return None
         if self.kind is str:

@@ -61,7 +61,6 @@ class RunTable:
     order: tuple[Column[Any], ...]
 
     def query(self, run_id: str) -> Select[Any]:
-        """All rows of a run."""
         return select(*self.columns).where(self.table.c.run_id == run_id).order_by(*self.order)
 
 

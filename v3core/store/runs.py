@@ -119,7 +119,6 @@ def all_ids(tx: Transaction) -> set[str]:
 
 
 def list_runs(database: Database) -> list[RunRow]:
-    """All runs, newest first."""
     with database.read() as tx:
         rows = tx.execute(select(*_COLUMNS).where(_VISIBLE).order_by(runs.c.created_at.desc(), runs.c.id)).all()
     return [_run(row) for row in rows]
@@ -164,14 +163,8 @@ def update_run(
 ) -> bool:
     """Change columns of a run, if it is in one of the statuses `only_in`; returns whether it was.
 
-    Args:
-        tx: a writing transaction.
-        run_id: of the run.
-        values: column name to new value.
-        only_in: statuses in which the change may happen.
-        generation: also require this generation.
-        pids: also require that the run's process is one of these, or none yet.
-        due_before: also require that its next heartbeat was promised for an earlier time.
+    Also if it is of this `generation`, if its process is one of `pids` or none yet, and if its next heartbeat was
+    promised for a time before `due_before`, as far as they are given.
     """
     conditions: dict[str, Any] = {"if_run": run_id, "if_statuses": list(only_in)}
     if generation is not None:

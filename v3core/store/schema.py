@@ -107,7 +107,6 @@ class UtcDateTime(TypeDecorator[datetime]):
         return read
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
-        """From the database."""
         if value is None:
             return None
         moment: datetime = value

@@ -23,14 +23,7 @@ MARGIN_BYTES = 16 << 20
 def copy_before_schema(file: Path, version: int) -> Path:
     """Copy a database to `FILE.before-schema-N.partial`; `keep_copy` gives it its name.
 
-    The copy is a consistent snapshot, even while others read or write.
-
-    Args:
-        file: a SQLite database; the caller keeps others from changing its tables.
-        version: the schema that it is to be brought to.
-
-    Returns:
-        The copy.
+    The copy is a consistent snapshot, even while others read or write; the caller keeps them from changing tables.
 
     Raises:
         V3Error: if there is not enough space for the copy and the changes.

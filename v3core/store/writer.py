@@ -87,7 +87,6 @@ class Batch:
         return cls(pyramid.run_id, rows, loads, rollups, pyramid.take_whole())
 
     def insert(self, tx: Transaction, now: datetime) -> None:
-        """Write it all."""
         insert_rows(tx, episodes, _EPISODE, self.episodes, (self.run_id, driver_time(tx, now)))
         insert_rows(tx, expert_loads, _LOADS, self.loads, (self.run_id,))
         if self.whole is not None:
@@ -120,11 +119,7 @@ class EpisodeWriter:
     def __init__(self, database: Database, run_id: str, *, generation: int, writable_in: Collection[str]) -> None:
         """Start the thread; the first heartbeat is written at once.
 
-        Args:
-            database: an open store.
-            run_id: full id.
-            generation: the generation that this process trains.
-            writable_in: statuses in which the run may be written.
+        This process trains that generation of the run, which may be written in the statuses `writable_in`.
         """
         self.at_heartbeat: Operation | None = None
         """Called on the writer's thread in every transaction; must be cheap."""
@@ -153,12 +148,7 @@ class EpisodeWriter:
         self._thread.start()
 
     def record(self, rows: Sequence[EpisodeRecord], step: int) -> None:
-        """Take episodes to be written soon; returns at once.
-
-        Args:
-            rows: in the order of their numbers, continuing from the last.
-            step: environment steps of the whole run so far.
-        """
+        """Take episodes to be written soon, continuing from the last, and the environment steps of the run so far."""
         with self._changed:
             self._raise_error()
             self._step = step
@@ -176,9 +166,7 @@ class EpisodeWriter:
     def also(self, operation: Operation, then: Callable[[], None] | None = None) -> None:
         """Run a write right after the episodes recorded so far, in the same transaction; returns at once.
 
-        Args:
-            operation: the write.
-            then: called on the writer's thread after the commit.
+        `then` is called on the writer's thread after the commit.
         """
         with self._changed:
             self._raise_error()
@@ -315,13 +303,13 @@ def truncate(
         tx: a writing transaction.
         run_id: full id.
         episode: complete episodes of the checkpoint; 0 begins again.
-        step: environment steps of the checkpoint.
+        step: its environment steps.
         now: the time.
         phases: how many phases had begun at the checkpoint; others may have begun at the same episode since.
         evaluated: complete episodes at its newest evaluation.
 
     Returns:
-        How many episodes were deleted.
+        The number of deleted episodes.
     """
     for table in (expert_loads, checkpoints):
         tx.execute(delete(table).where(table.c.run_id == run_id, table.c.episode > episode))

@@ -13,7 +13,7 @@ from weakref import WeakKeyDictionary
 from v3core.jobs.files import log_file
 from v3core.store.changes import Probe, state_of_run
 from v3core.store.database import Database
-from v3core.store.run_ends import newest_event
+from v3core.store.history import newest_event
 
 LOOK_SECONDS = 0.5
 UNASKED_SECONDS = 15.0

@@ -18,7 +18,7 @@ from streamlit.proto.RootContainer_pb2 import RootContainer
 from v3core.errors import V3Error
 from v3core.jobs.lifecycle import NOTIFIED, Status
 from v3core.store.database import Database
-from v3core.store.run_ends import EndRow, newest_event, read_ends
+from v3core.store.history import EndRow, newest_event, read_ends
 from v3core.ui import news, ticks
 from v3core.ui.status import counted
 from v3core.ui.text import Markdown, md, plain

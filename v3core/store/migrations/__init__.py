@@ -22,10 +22,7 @@ _ALEMBIC = threading.Lock()
 def migrate(tx: Connection, version: int, to: int = SCHEMA_VERSION) -> None:
     """Bring the tables of schema `version` to schema `to`.
 
-    Args:
-        tx: the only writing transaction; what is done in it can be undone with it. On SQLite without foreign keys.
-        version: the current schema, as in `meta.schema_version`.
-        to: the schema wanted.
+    `tx` is the only writing transaction; what is done in it can be undone with it. On SQLite without foreign keys.
     """
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))

@@ -3,7 +3,8 @@
 import shutil
 import uuid
 import zipfile
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime
 from itertools import islice
@@ -12,7 +13,7 @@ from typing import IO, Any
 
 from v3core.archive.layout import CHECKPOINT, TABLE_MEMBERS
 from v3core.archive.reading import ArchiveReader
-from v3core.archive.rows import ArchivedRun, check_edits, read_rows, read_run
+from v3core.archive.rows import ArchivedRun, read_rows, read_run
 from v3core.errors import V3Error
 from v3core.jobs.files import run_folder
 from v3core.jobs.housekeeping import remove_abandoned, remove_hidden
@@ -73,18 +74,15 @@ def import_archive(
 
 def _check(reader: ArchiveReader, run: ArchivedRun) -> None:
     """Read everything once; of the files, that their checksums are right and that checkpoints are whole."""
-    revisions: list[int] = []
-    edits: list[int] = []
     for table in TABLE_MEMBERS.values():
-        for row in read_rows(reader, table, run):
-            if table == "curriculum_revisions":
-                revisions.append(row["revision"])
-            if table == "commands" and row["revision"] is not None:
-                edits.append(row["revision"])
-    check_edits(reader, revisions, edits)
+        _read(read_rows(reader, table, run))
     for member in reader.files:
-        for _ in reader.pieces(member.name):
-            pass
+        _read(reader.pieces(member.name))
+
+
+def _read(parts: Iterable[object]) -> None:
+    """All of it, keeping nothing."""
+    deque(parts, maxlen=0)
 
 
 def _need_space(reader: ArchiveReader, database: Database) -> None:

@@ -1,6 +1,6 @@
 """Validation of an archive's rows: types first, then consistency."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -17,6 +17,7 @@ from v3core.jobs.kinds import COMMANDS
 from v3core.paths import COMMAND
 from v3core.store import commands
 from v3core.store.run_tables import RUN_TABLES, Field, Kind
+from v3core.store.runs import columns_of
 from v3core.store.schema import STORED
 
 _SPELT = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
@@ -59,15 +60,8 @@ def read_run(reader: ArchiveReader, *, allow_import: bool) -> ArchivedRun:
         field.name: _value(reader, RUN, field, content.get(field.name, 0 if field.name == "priority" else None))
         for field in RUN_MEMBER_FIELDS
     }
-    of_config = {
-        "name": config.name,
-        "env": config.env,
-        "seed": config.seed,
-        "episodes": config.episodes,
-        "experts": config.policy.experts,
-    }
-    for name, value in of_config.items():
-        if values[name] != value:
+    for name, value in columns_of(config).items():
+        if name != "curriculum" and values[name] != value:  # the curriculum in force may be another one
             reader.refuse(f"its {name} is {values[name]!r} in '{RUN}' and {value!r} in '{CONFIG}'")
     if values["id"] != reader.manifest.run_id:
         reader.refuse("its manifest names another run")
@@ -243,11 +237,15 @@ def _revisions(reader: ArchiveReader, rows: Iterator[Row], run: ArchivedRun) -> 
         reader.refuse("none of its curricula was applied")
 
 
-def _commands(reader: ArchiveReader, rows: Iterator[Row], _run: ArchivedRun) -> Iterator[Row]:
+def _commands(reader: ArchiveReader, rows: Iterator[Row], run: ArchivedRun) -> Iterator[Row]:
+    """Each of a known kind; edits ask for revisions that are there."""
+    revisions = {row["revision"] for row in read_rows(reader, "curriculum_revisions", run)}
     for row in rows:
         command = COMMANDS.get(row["kind"])
         if command is None or not command.recorded:
             reader.refuse(f"it has a command '{row['kind']}' that this V3 Lab does not know; update V3 Lab")
+        if row["revision"] is not None and row["revision"] not in revisions:
+            reader.refuse(f"a command asks for revision {row['revision']}, which it lacks")
         yield row
 
 
@@ -263,10 +261,6 @@ def _checkpoints(reader: ArchiveReader, rows: Iterator[Row], run: ArchivedRun) -
         reader.refuse(f"its file '{min(files)}' has no row")
 
 
-def _any(_reader: ArchiveReader, rows: Iterator[Row], _run: ArchivedRun) -> Iterator[Row]:
-    return rows
-
-
 _CHECKS: Mapping[str, Callable[[ArchiveReader, Iterator[Row], ArchivedRun], Iterator[Row]]] = {
     "episodes": _episodes,
     "expert_loads": _expert_loads,
@@ -275,11 +269,5 @@ _CHECKS: Mapping[str, Callable[[ArchiveReader, Iterator[Row], ArchivedRun], Iter
     "curriculum_revisions": _revisions,
     "commands": _commands,
     "checkpoints": _checkpoints,
-    "events": _any,
+    "events": lambda _reader, rows, _run: rows,
 }
-
-
-def check_edits(reader: ArchiveReader, revisions: Collection[int], numbers: Collection[int]) -> None:
-    """Refuse commands that ask for curricula which are not there."""
-    if unknown := set(numbers) - set(revisions):
-        reader.refuse(f"a command asks for revision {min(unknown)}, which it lacks")

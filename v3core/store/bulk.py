@@ -97,11 +97,7 @@ def floats(values: Sequence[Any]) -> Floats:
     try:
         return np.array(values, dtype=np.float64)
     except (TypeError, ValueError):
-        return np.array([_float(value) if not _is_row(value) else list(map(_float, value)) for value in values])
-
-
-def _is_row(value: Any) -> bool:
-    return isinstance(value, Sequence) and not isinstance(value, str | bytes)
+        return np.asarray(np.vectorize(_float, otypes=[np.float64])(np.array(values, dtype=object)))
 
 
 def _float(value: Any) -> float:

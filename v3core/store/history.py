@@ -2,13 +2,13 @@
 
 import math
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from itertools import groupby, takewhile
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
-from sqlalchemy import Column, ColumnElement, and_, delete, exists, func, insert, or_, select, update
+from sqlalchemy import Column, ColumnElement, Table, and_, delete, exists, func, insert, or_, select, update
 
 from v3core.store.bulk import floats
 from v3core.store.database import Database, reading
@@ -71,9 +71,16 @@ EvaluationResult = tuple[float, int, float | None]
 
 def read_events(database: Database, run_id: str) -> list[EventRow]:
     """A run's history, oldest first."""
-    query = select(events.c.at, events.c.actor, events.c.kind, events.c.message)
-    with database.read() as tx:
-        return [EventRow(*row) for row in tx.execute(query.where(events.c.run_id == run_id).order_by(events.c.id))]
+    return _read(database, EventRow, events, run_id, order="id")
+
+
+_Row = TypeVar("_Row", PhaseChangeRow, CheckpointRow, EventRow)
+
+
+def _read(source: Database | Transaction, kind: type[_Row], table: Table, run_id: str, *, order: str) -> list[_Row]:
+    query = select(*(table.c[field.name] for field in fields(kind))).where(table.c.run_id == run_id)
+    with reading(source) as tx:
+        return [kind(*row) for row in tx.execute(query.order_by(table.c[order]))]
 
 
 def add_phase_change(tx: Transaction, run_id: str, change: PhaseChangeRow) -> bool:
@@ -90,10 +97,7 @@ def add_phase_change(tx: Transaction, run_id: str, change: PhaseChangeRow) -> bo
 
 def read_phase_changes(source: Database | Transaction, run_id: str) -> list[PhaseChangeRow]:
     """The phases that began, in order, up to the first whose row makes no sense."""
-    columns = [phase_changes.c[name] for name in PhaseChangeRow.__dataclass_fields__]
-    query = select(*columns).where(phase_changes.c.run_id == run_id).order_by(phase_changes.c.phase)
-    with reading(source) as tx:
-        rows = [PhaseChangeRow(*row) for row in tx.execute(query)]
+    rows = _read(source, PhaseChangeRow, phase_changes, run_id, order="phase")
     return list(takewhile(lambda row: _are_whole(row.phase, row.episode, row.step), rows))
 
 
@@ -114,10 +118,7 @@ def remove_checkpoint(tx: Transaction, run_id: str, episode: int) -> None:
 
 def read_checkpoints(source: Database | Transaction, run_id: str) -> list[CheckpointRow]:
     """A run's checkpoints, oldest first."""
-    columns = [checkpoints.c[name] for name in CheckpointRow.__dataclass_fields__]
-    query = select(*columns).where(checkpoints.c.run_id == run_id).order_by(checkpoints.c.episode)
-    with reading(source) as tx:
-        rows = [CheckpointRow(*row) for row in tx.execute(query)]
+    rows = _read(source, CheckpointRow, checkpoints, run_id, order="episode")
     # One whose row makes no sense is as good as none.
     return [row for row in rows if isinstance(row.path, str) and _are_whole(row.episode, row.step, row.bytes or 0)]
 

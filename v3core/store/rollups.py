@@ -112,18 +112,19 @@ class Pyramid:
         self._waiting = [nothing] * len(LEVELS)
         self._unwritten: list[tuple[Any, ...]] = []
         self._recent = np.empty((0, 2))
-        self._whole: int | None = None
+        self.whole_until = 0
+        """Stored rows beyond this episode are not right, and are to be deleted before what this object adds."""
 
     @classmethod
     def restore(cls, tx: Transaction, run_id: str) -> "Pyramid":
         """The pyramid of a run as recorded, ready to continue; missing rows are added with the next ones."""
         experts = experts_of(tx, run_id)
         made = cls(run_id, experts)
-        made._whole = _whole_until(tx, run_id)
+        made.whole_until = _whole_until(tx, run_id)
         reach = 0
         for level in reversed(range(len(LEVELS))):
             size = LEVELS[level]
-            last = full_rows(made._whole, size) * TOGETHER - 1
+            last = full_rows(made.whole_until, size) * TOGETHER - 1
             stored = read_buckets(tx, run_id, size, experts=experts, first=reach // size, last=last)
             rows = stored.numbers // TOGETHER
             if level + 1 < len(LEVELS):
@@ -134,11 +135,6 @@ class Pyramid:
             made._unwritten += made.add(episodes_left)
         made._recent = recent_outcomes(tx, run_id)
         return made
-
-    def take_whole(self) -> int | None:
-        """Episodes up to which the stored rows are right, once; then None: what this object adds follows them."""
-        whole, self._whole = self._whole, None
-        return whole
 
     def record(
         self, episode: Sequence[int], columns: Floats, per_expert: Floats, phases: list[str]

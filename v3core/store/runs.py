@@ -53,6 +53,12 @@ def _run(row: Sequence[Any]) -> RunRow:
     return RunRow(**checked(dict(zip(_FIELDS, row, strict=True))))
 
 
+def columns_of(config: RunConfig) -> dict[str, Any]:
+    """The columns of `runs` that follow from what the run is launched with."""
+    content = {name: getattr(config, name) for name in ("name", "env", "seed", "episodes")}
+    return content | {"experts": config.policy.experts, "curriculum": config.curriculum.name}
+
+
 def add_run(
     tx: Transaction,
     run_id: str,
@@ -68,15 +74,10 @@ def add_run(
     tx.execute(
         insert(runs).values(
             id=run_id,
-            name=config.name,
             status=status,
-            env=config.env,
-            seed=config.seed,
-            episodes=config.episodes,
+            **columns_of(config),
             episode=0,
             step=0,
-            experts=config.policy.experts,
-            curriculum=config.curriculum.name,
             experiment=experiment,
             priority=priority,
             launch=launch,

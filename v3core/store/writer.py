@@ -6,7 +6,6 @@ A separate thread writes, so that training never waits for the disk.
 import threading
 import time
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from operator import attrgetter
 from typing import Any
@@ -55,45 +54,6 @@ _per_expert = attrgetter(*(metric.field for metric in PER_EXPERT))
 _NUMBERS = slice(1 + len(_TEXTS), None)
 
 
-@dataclass(frozen=True)
-class Batch:
-    """Rows as the driver takes them; made once, however often the transaction is tried."""
-
-    run_id: str
-    episodes: list[tuple[Any, ...]]
-    loads: list[tuple[Any, ...]]
-    rollups: list[tuple[Any, ...]]
-    whole: int | None
-    """Rows of the pyramid beyond this episode are not right, and go first; None if all are."""
-
-    @classmethod
-    def of(cls, records: Sequence[EpisodeRecord], pyramid: Pyramid) -> "Batch":
-        """From episodes in the order of their numbers; the pyramid counts them in."""
-        rows = [_row(record) for record in records]
-        per_expert = list(map(_per_expert, records))
-        loads = [
-            (row[0], expert, *values)
-            for row, vectors in zip(rows, per_expert, strict=True)
-            for expert, values in enumerate(zip(*vectors, strict=True))
-        ]
-        if not rows:
-            return cls(pyramid.run_id, [], [], [], None)
-        rollups = pyramid.record(
-            [row[0] for row in rows],
-            np.array([row[_NUMBERS] for row in rows], dtype=np.float64),  # None becomes NaN
-            np.array(per_expert, dtype=np.float64),
-            [row[1] for row in rows],
-        )
-        return cls(pyramid.run_id, rows, loads, rollups, pyramid.take_whole())
-
-    def insert(self, tx: Transaction, now: datetime) -> None:
-        insert_rows(tx, episodes, _EPISODE, self.episodes, (self.run_id, driver_time(tx, now)))
-        insert_rows(tx, expert_loads, _LOADS, self.loads, (self.run_id,))
-        if self.whole is not None:
-            cut_rollups(tx, self.run_id, self.whole)
-        insert_rollups(tx, self.rollups)
-
-
 class RunTakenOverError(V3Error):
     """The run is no longer this process's to write: it was declared lost, and perhaps resumed elsewhere."""
 
@@ -101,12 +61,8 @@ class RunTakenOverError(V3Error):
 Operation = Callable[[Transaction], None]
 
 
-@dataclass(frozen=True)
-class _Also:
-    """A write that goes with the episodes, and what follows once it is committed."""
-
-    operation: Operation
-    then: Callable[[], None] | None
+_Also = tuple[Operation, Callable[[], None] | None]
+"""A write that goes with the episodes, and what follows once it is committed."""
 
 
 class EpisodeWriter:
@@ -131,6 +87,7 @@ class EpisodeWriter:
             run = get_run(tx, run_id)
             self._returns = recent_returns(tx, run_id)
             self._pyramid = Pyramid.restore(tx, run_id)
+        self._whole_until: int | None = self._pyramid.whole_until
         self._episode, self._step = run.episode, run.step
         self._recorded = run.episode
         self._step_speed, self._pace = Speed(), Pace()
@@ -170,7 +127,7 @@ class EpisodeWriter:
         """
         with self._changed:
             self._raise_error()
-            self._take(_Also(operation, then))
+            self._take((operation, then))
             self._commit_at = 0.0
             self._changed.notify_all()
 
@@ -247,20 +204,47 @@ class EpisodeWriter:
         rows = [entry for entry in batch if isinstance(entry, EpisodeRecord)]
         for row in rows:
             self._returns.append(row.return_)
-        prepared = Batch.of(rows, self._pyramid)
+        insert = self._prepared(rows)
         give_up_at = time.monotonic() + LOCKED_SECONDS
         while True:
             try:
-                self._write(batch, rows, prepared, step)
+                self._write(batch, rows, insert, step)
                 break
             except DatabaseBusyError:
                 if time.monotonic() > give_up_at:
                     raise
         for entry in batch:
-            if isinstance(entry, _Also) and entry.then is not None:
-                entry.then()
+            if isinstance(entry, tuple) and (then := entry[1]):
+                then()
 
-    def _write(self, batch: list[EpisodeRecord | _Also], rows: list[EpisodeRecord], prepared: Batch, step: int) -> None:
+    def _prepared(self, records: list[EpisodeRecord]) -> Operation:
+        """The inserts of episodes, with their rows as the driver takes them: made once, however often it is tried."""
+        if not records:
+            return lambda _: None
+        rows = [_row(record) for record in records]
+        per_expert = list(map(_per_expert, records))
+        loads = [
+            (row[0], expert, *values)
+            for row, vectors in zip(rows, per_expert, strict=True)
+            for expert, values in enumerate(zip(*vectors, strict=True))
+        ]
+        rollups = self._pyramid.record(
+            [row[0] for row in rows],
+            np.array([row[_NUMBERS] for row in rows], dtype=np.float64),  # None becomes NaN
+            np.array(per_expert, dtype=np.float64),
+            [row[1] for row in rows],
+        )
+
+        def insert(tx: Transaction) -> None:
+            insert_rows(tx, episodes, _EPISODE, rows, (self._run_id, driver_time(tx, datetime.now(UTC))))
+            insert_rows(tx, expert_loads, _LOADS, loads, (self._run_id,))
+            insert_rollups(tx, rollups)
+
+        return insert
+
+    def _write(
+        self, batch: list[EpisodeRecord | _Also], rows: list[EpisodeRecord], insert: Operation, step: int
+    ) -> None:
         now = datetime.now(UTC)
         if rows:
             self._episode = rows[-1].episode
@@ -286,10 +270,13 @@ class EpisodeWriter:
                 )
             if self.at_heartbeat is not None:
                 self.at_heartbeat(tx)
-            prepared.insert(tx, now)
+            if self._whole_until is not None:
+                cut_rollups(tx, self._run_id, self._whole_until)
+            insert(tx)
             for entry in batch:
-                if isinstance(entry, _Also):
-                    entry.operation(tx)
+                if isinstance(entry, tuple):
+                    entry[0](tx)
+        self._whole_until = None
 
 
 def truncate(

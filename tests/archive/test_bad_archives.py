@@ -92,10 +92,10 @@ def test_a_member_of_ten_gigabytes(refused, forged):
 
 
 def test_members_too_large_each_or_together(refused, archive, monkeypatch):
-    monkeypatch.setattr(reading, "MOST_MEMBER_BYTES", 5000)
-    refused(archive, r"has [\d,]+ bytes, more than 5,000")
-    monkeypatch.setattr(reading, "MOST_MEMBER_BYTES", layout.MOST_MEMBER_BYTES)
-    monkeypatch.setattr(reading, "MOST_BYTES", 10_000)
+    with monkeypatch.context() as smaller:
+        smaller.setattr(layout, "MAX_MEMBER_BYTES", 5000)
+        refused(archive, r"has [\d,]+ bytes, more than 5,000")
+    monkeypatch.setattr(layout, "MAX_BYTES", 10_000)
     refused(archive, r"it would unpack to [\d,]+ bytes, more than 10,000")
 
 
@@ -401,7 +401,7 @@ def test_members_that_are_missing(refused, forged, name):
 
 
 def test_a_row_without_end(refused, archive, tmp_path, monkeypatch):
-    monkeypatch.setattr(reading, "MOST_SMALL_BYTES", 50_000)
+    monkeypatch.setattr(layout, "MAX_SMALL_BYTES", 50_000)
     monkeypatch.setattr(reading, "_PIECE_BYTES", 10_000)
     content = members(archive)
     content["tables/events.jsonl"] += b'["' + b"x" * 80_000

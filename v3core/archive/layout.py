@@ -19,13 +19,13 @@ MANIFEST = "manifest.json"
 RUN = "run.json"
 CONFIG = "config.json"
 
-MOST_MEMBER_BYTES = 8 << 30
+MAX_MEMBER_BYTES = 8 << 30
 """Ten million episodes of fifty numbers take less."""
-MOST_BYTES = 32 << 30
-MOST_SMALL_BYTES = 4 << 20
+MAX_BYTES = 32 << 30
+MAX_SMALL_BYTES = 4 << 20
 """Of the manifest, of a run's own row, of its configuration, and of a single row of a table."""
-MOST_MEMBERS = 100_000
-MOST_RATIO = 200
+MAX_MEMBERS = 100_000
+MAX_RATIO = 200
 """How many times smaller a table's member may be than what it unpacks to; rows that differ only in their numbers reach
 30. Members below `FREE_OF_RATIO_BYTES` may be as small as they like."""
 FREE_OF_RATIO_BYTES = 16 << 20

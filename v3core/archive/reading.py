@@ -15,28 +15,13 @@ from typing import IO, Any
 
 from pydantic import ValidationError
 
-from v3core.archive.layout import (
-    CHECKPOINT,
-    CONFIG,
-    FREE_OF_RATIO_BYTES,
-    LOG,
-    MANIFEST,
-    MOST_BYTES,
-    MOST_MEMBER_BYTES,
-    MOST_MEMBERS,
-    MOST_RATIO,
-    MOST_SMALL_BYTES,
-    RUN,
-    VERSION,
-    Manifest,
-    Member,
-    is_known,
-)
+from v3core.archive import layout
+from v3core.archive.layout import CHECKPOINT, LOG, Manifest, Member, is_known
 from v3core.errors import V3Error
 from v3core.store.schema import SCHEMA_VERSION
 
 _PIECE_BYTES = 1 << 20
-MOST_SHOWN = 400
+MAX_SHOWN = 400
 """Maximum length of a problem in characters."""
 _END_BYTES = (1 << 16) + 200
 """A ZIP file has its directory record within this many bytes of its end."""
@@ -83,8 +68,8 @@ class ArchiveReader:
         """A member that must be small, whole."""
         if name not in self._members:
             self.refuse(f"it lacks '{name}'")
-        if self._members[name].bytes > MOST_SMALL_BYTES:
-            self.refuse(f"'{name}' has {self._members[name].bytes:,} bytes, more than {MOST_SMALL_BYTES:,}")
+        if self._members[name].bytes > layout.MAX_SMALL_BYTES:
+            self.refuse(f"'{name}' has {self._members[name].bytes:,} bytes, more than {layout.MAX_SMALL_BYTES:,}")
         return b"".join(self.pieces(name))
 
     def pieces(self, name: str) -> Iterator[bytes]:
@@ -101,13 +86,13 @@ class ArchiveReader:
             self.refuse(f"'{name}' is damaged: the checksum does not match")
 
     def lines(self, name: str) -> Iterator[bytes]:
-        """A member's lines, none longer than `MOST_SMALL_BYTES`."""
+        """A member's lines, none longer than `MAX_SMALL_BYTES`."""
         rest = b""
         for piece in self.pieces(name):
             *whole, rest = (rest + piece).split(b"\n")
             yield from whole
-            if len(rest) > MOST_SMALL_BYTES:
-                self.refuse(f"'{name}' has a row of more than {MOST_SMALL_BYTES:,} bytes")
+            if len(rest) > layout.MAX_SMALL_BYTES:
+                self.refuse(f"'{name}' has a row of more than {layout.MAX_SMALL_BYTES:,} bytes")
         if rest:
             yield rest
 
@@ -124,8 +109,8 @@ class ArchiveReader:
 
     def _checked_directory(self) -> dict[str, zipfile.ZipInfo]:
         infos: dict[str, zipfile.ZipInfo] = {}
-        if len(self._zip.infolist()) > MOST_MEMBERS:
-            self.refuse(f"it has more than {MOST_MEMBERS:,} members")
+        if len(self._zip.infolist()) > layout.MAX_MEMBERS:
+            self.refuse(f"it has more than {layout.MAX_MEMBERS:,} members")
         for info in self._zip.infolist():
             # orig_filename: zipfile cuts a name at a zero byte, and turns the separators of the system into slashes.
             name = info.orig_filename
@@ -141,28 +126,29 @@ class ArchiveReader:
                 self.refuse(f"'{name}' is not a plain file")
             if info.flag_bits & 1 or info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
                 self.refuse(f"'{name}' is encrypted or compressed with an unsupported method")
-            if info.file_size > MOST_MEMBER_BYTES:
-                self.refuse(f"'{name}' has {info.file_size:,} bytes, more than {MOST_MEMBER_BYTES:,}")
-            if info.file_size > max(FREE_OF_RATIO_BYTES, MOST_RATIO * info.compress_size):
-                self.refuse(f"'{name}' would unpack to more than {MOST_RATIO} times its size")
+            if info.file_size > layout.MAX_MEMBER_BYTES:
+                self.refuse(f"'{name}' has {info.file_size:,} bytes, more than {layout.MAX_MEMBER_BYTES:,}")
+            if info.file_size > max(layout.FREE_OF_RATIO_BYTES, layout.MAX_RATIO * info.compress_size):
+                self.refuse(f"'{name}' would unpack to more than {layout.MAX_RATIO} times its size")
             infos[name] = info
         total = sum(info.file_size for info in infos.values())
-        if total > MOST_BYTES:
-            self.refuse(f"it would unpack to {total:,} bytes, more than {MOST_BYTES:,}")
+        if total > layout.MAX_BYTES:
+            self.refuse(f"it would unpack to {total:,} bytes, more than {layout.MAX_BYTES:,}")
         return infos
 
     def _read_manifest(self) -> Manifest:
-        info = self._infos.get(MANIFEST)
+        info = self._infos.get(layout.MANIFEST)
         if info is None:
             self.refuse("it has no manifest; the file is from another program, or incomplete")
-        elif info.file_size > MOST_SMALL_BYTES:
+        elif info.file_size > layout.MAX_SMALL_BYTES:
             self.refuse("its manifest is too large")
-        content = self.json(b"".join(self._unpacked(MANIFEST)), MANIFEST)
+        content = self.json(b"".join(self._unpacked(layout.MANIFEST)), layout.MANIFEST)
         version = content.get("version") if isinstance(content, dict) else None
         schema = content.get("schema_version") if isinstance(content, dict) else None
-        if isinstance(version, int) and version > VERSION:
+        if isinstance(version, int) and version > layout.VERSION:
             self.refuse(
-                f"it was made by a newer V3 Lab (archive version {version}, this one knows {VERSION}); update V3 Lab"
+                f"it was made by a newer V3 Lab (archive version {version}, this one knows {layout.VERSION}); update "
+                "V3 Lab"
             )
         if isinstance(schema, int) and schema > SCHEMA_VERSION:
             self.refuse(
@@ -179,12 +165,12 @@ class ArchiveReader:
         members = {member.name: member for member in self.manifest.members}
         if len(members) != len(self.manifest.members):
             self.refuse("its manifest names a member twice")
-        if different := members.keys() ^ (self._infos.keys() - {MANIFEST}):
+        if different := members.keys() ^ (self._infos.keys() - {layout.MANIFEST}):
             self.refuse(f"its manifest and its content differ in '{min(different)}'")
         for name, member in members.items():
             if member.bytes != self._infos[name].file_size:
                 self.refuse(f"its manifest and its content differ in the size of '{name}'")
-        for name in (RUN, CONFIG):
+        for name in (layout.RUN, layout.CONFIG):
             if name not in members:
                 self.refuse(f"it lacks '{name}'")
         return members
@@ -201,8 +187,8 @@ class ArchiveReader:
 
 def _in_one_line(problem: str) -> str:
     """One line of bounded length without control characters, which an archive might contain."""
-    shown = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in problem[:MOST_SHOWN])
-    return shown if len(problem) <= MOST_SHOWN else f"{shown}…"
+    shown = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in problem[:MAX_SHOWN])
+    return shown if len(problem) <= MAX_SHOWN else f"{shown}…"
 
 
 def _no_constant(name: str) -> None:
@@ -236,7 +222,7 @@ def _need_small_directory(source: Path | IO[bytes]) -> None:
         sizes = [tail[found + 12 : found + 16]]
         if found >= 76 and tail[found - 20 : found - 16] == b"PK\x06\x07":  # the same in the form for large archives
             sizes.append(tail[found - 36 : found - 28])
-        if any(int.from_bytes(size, "little") > MOST_MEMBERS * 200 for size in sizes):
+        if any(int.from_bytes(size, "little") > layout.MAX_MEMBERS * 200 for size in sizes):
             raise zipfile.BadZipFile
         file.seek(0)
     finally:

@@ -8,19 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from v3core.archive.layout import (
-    CONFIG,
-    LOG_NAMES,
-    MANIFEST,
-    MOST_BYTES,
-    MOST_MEMBER_BYTES,
-    RUN,
-    RUN_MEMBER_FIELDS,
-    SUFFIX,
-    TABLE_MEMBERS,
-    Manifest,
-    Member,
-)
+from v3core.archive import layout
+from v3core.archive.layout import Manifest, Member
 from v3core.atomic_write import whole_file
 from v3core.errors import V3Error
 from v3core.jobs.files import log_file
@@ -58,8 +47,8 @@ def write_archive(database: Database, run_id: str, target: Path) -> Written:
         V3Error: for an unknown run, a name that ends otherwise, a place that cannot be written, or a run too large
             for an archive to be imported again.
     """
-    if target.suffix.lower() != SUFFIX:
-        raise V3Error(f"'{target.name}' is not an archive name; use the extension {SUFFIX}.")
+    if target.suffix.lower() != layout.SUFFIX:
+        raise V3Error(f"'{target.name}' is not an archive name; use the extension {layout.SUFFIX}.")
     with database.read() as tx:
         get_run(tx, run_id)
         with whole_file(target) as unfinished:
@@ -77,9 +66,9 @@ class _Writer:
     def write(self, database: Database, tx: Transaction, run_id: str) -> tuple[int, int, int]:
         """Everything; returns how many episodes and checkpoints, and how many checkpoints are gone."""
         values = run_values(tx, run_id)
-        kept = {field.name: values[field.name] for field in RUN_MEMBER_FIELDS}
-        self._add(RUN, [to_json(kept, indent=1).encode()])
-        self._add(CONFIG, [values["config"].encode()])
+        kept = {field.name: values[field.name] for field in layout.RUN_MEMBER_FIELDS}
+        self._add(layout.RUN, [to_json(kept, indent=1).encode()])
+        self._add(layout.CONFIG, [values["config"].encode()])
         there, missing = {}, 0
         for row in read_checkpoints(tx, run_id):
             name = f"checkpoints/{Path(row.path).name}"
@@ -87,9 +76,9 @@ class _Writer:
                 there[row.path] = name
             else:
                 missing += 1
-        for member, table in TABLE_MEMBERS.items():
+        for member, table in layout.TABLE_MEMBERS.items():
             self._add(member, _lines(table, stream(tx, table, run_id), there))
-        for name in LOG_NAMES:
+        for name in layout.LOG_NAMES:
             self._add_file(f"logs/{name}", log_file(run_id, database.data_dir).with_name(name))
         manifest = Manifest(
             schema_version=SCHEMA_VERSION,
@@ -98,7 +87,7 @@ class _Writer:
             made_at=datetime.now(UTC),
             members=tuple(self._members),
         )
-        self._add(MANIFEST, [manifest.model_dump_json(indent=1).encode()])
+        self._add(layout.MANIFEST, [manifest.model_dump_json(indent=1).encode()])
         return values["episode"], len(there), missing
 
     def _add_file(self, name: str, file: Path) -> bool:
@@ -124,7 +113,7 @@ class _Writer:
                 member.write(piece)
         self._members.append(Member(name=name, bytes=size, sha256=digest.hexdigest()))
         total = sum(member.bytes for member in self._members)
-        if size > MOST_MEMBER_BYTES or total > MOST_BYTES:
+        if size > layout.MAX_MEMBER_BYTES or total > layout.MAX_BYTES:
             raise V3Error(
                 f"The run is too large for one archive: '{name}' alone has {size:,} bytes, all members so far "
                 f"{total:,}; copy the database and the run's folder instead."

@@ -61,9 +61,9 @@ def csv_file(path: Path, fields: Sequence[Field]) -> Iterator[Write]:
 @contextmanager
 def json_file(path: Path, fields: Sequence[Field]) -> Iterator[Write]:
     """A list of objects, one to a line."""
-    with path.open("w", encoding="utf-8") as file, json_list(file, fields) as write:
-        yield write
-    with path.open("a", encoding="utf-8") as file:
+    with path.open("w", encoding="utf-8") as file:
+        with json_list(file, fields) as write:
+            yield write
         file.write("\n")
 
 

@@ -20,7 +20,7 @@ from v3core.errors import V3Error, explain
 from v3core.rollup import mean_window
 from v3core.store.schema import HIDDEN, STORED, UNREADABLE_TIME, Status
 
-_MOST_EXPERTS = 10_000
+_MAX_EXPERTS = 10_000
 _INTEGER = 2**63 - 1
 _SHOWN = 40
 """Characters of an odd value."""
@@ -52,7 +52,7 @@ class RunRow:
     """Environment steps per second of the last ten seconds; None while it does not train."""
     episodes_per_second: Annotated[float | None, 0, math.inf]
     """Episodes per second of the newest tenth of its training, at least a minute; see `v3core.store.pace.Pace`."""
-    experts: Annotated[int, 1, _MOST_EXPERTS]
+    experts: Annotated[int, 1, _MAX_EXPERTS]
     curriculum: str
     """Name of the curriculum in force."""
     experiment: str | None

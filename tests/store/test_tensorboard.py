@@ -8,9 +8,10 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.summary.writer.record_writer import RecordWriter
 
+from tests.store.conftest import START
 from tests.store.recorded import record
 from v3core.errors import V3Error
-from v3core.store.tensorboard import export_tensorboard, scalar_records
+from v3core.store.tensorboard import export_tensorboard, scalar_heads, scalar_record
 
 
 @pytest.fixture
@@ -46,9 +47,10 @@ def test_tensorboard_reads_every_number(db, run, tmp_path):
 
 def test_records_are_those_of_tensorboards_own_writer(tmp_path):
     """Byte for byte around the data: lengths and checksums."""
-    steps = np.array([1, 127, 128, 20_000, 3_000_000])
+    steps = [1, 127, 128, 20_000, 3_000_000]
     values = [[1.0, None], [2.0, 5], [None, None], [4.0, 7], [math.nan, -math.inf]]
-    records = list(scalar_records(steps, steps * 0.5, ["a", "Länge"], values))
+    heads = scalar_heads(["a", "Länge"])
+    records = [scalar_record(step, START, heads, row) for step, row in zip(steps, values, strict=True)]
     with (tmp_path / "theirs").open("wb") as file:
         writer = RecordWriter(file)
         for record_ in records:

@@ -6,11 +6,10 @@ CSV, Parquet and JSON, written row by row.
 import csv
 import json
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -36,56 +35,45 @@ from v3core.store.schema import Transaction
 ROW_GROUP = 20_000
 """Rows that Parquet keeps together, and that lie in memory until they are written."""
 
-Row = Sequence[Any]
-Write = Callable[[Iterable[Row]], None]
-"""Takes rows to be written after those before."""
+Rows = Iterator[Sequence[Any]]
 
 
-@contextmanager
-def csv_file(path: Path, fields: Sequence[Field]) -> Iterator[Write]:
+def write_csv(path: Path, fields: Sequence[Field], rows: Rows) -> int:
     """Floats as Python writes them, which reads back to the same bit; `nan`, `inf`, `-inf`; null is empty."""
     times = [place for place, field in enumerate(fields) if field.kind is Kind.TIME]
-
-    def plain(row: Row) -> Row:
-        values = list(row)
-        for place in times:
-            values[place] = values[place] and values[place].isoformat()
-        return values
-
+    count = 0
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow([field.name for field in fields])
-        yield lambda rows: writer.writerows(map(plain, rows))
+        for row in rows:
+            count += 1
+            values = list(row)
+            for place in times:
+                values[place] = values[place] and values[place].isoformat()
+            writer.writerow(values)
+    return count
 
 
-@contextmanager
-def json_file(path: Path, fields: Sequence[Field]) -> Iterator[Write]:
+def write_json(path: Path, fields: Sequence[Field], rows: Rows) -> int:
     """A list of objects, one to a line."""
     with path.open("w", encoding="utf-8") as file:
-        with json_list(file, fields) as write:
-            yield write
+        count = _write_list(file, fields, rows)
         file.write("\n")
+    return count
 
 
-@contextmanager
-def json_list(file: TextIO, fields: Sequence[Field]) -> Iterator[Write]:
-    """A list of objects in an open file. JSON has no NaN and no infinity: they are text, see `to_json`."""
+def _write_list(file: TextIO, fields: Sequence[Field], rows: Rows) -> int:
+    """Into an open file. JSON has no NaN and no infinity: they are text, see `to_json`."""
     names = [field.name for field in fields]
-    separator = "\n"
-
-    def write(rows: Iterable[Row]) -> None:
-        nonlocal separator
-        for row in rows:
-            file.write(separator + to_json(dict(zip(names, row, strict=True))))
-            separator = ",\n"
-
+    count = 0
     file.write("[")
-    yield write
-    file.write("]" if separator == "\n" else "\n]")
+    for count, row in enumerate(rows, start=1):
+        file.write((",\n" if count > 1 else "\n") + to_json(dict(zip(names, row, strict=True))))
+    file.write("\n]" if count else "]")
+    return count
 
 
-@contextmanager
-def parquet_file(path: Path, fields: Sequence[Field]) -> Iterator[Write]:
+def write_parquet(path: Path, fields: Sequence[Field], rows: Rows) -> int:
     """64-bit numbers, times in UTC to the microsecond; null and NaN are two things. Metrics carry what they mean."""
     import pyarrow as pa  # seconds and megabytes to import, and only Parquet needs it
     import pyarrow.parquet as pq
@@ -97,34 +85,24 @@ def parquet_file(path: Path, fields: Sequence[Field]) -> Iterator[Write]:
         Kind.TIME: pa.timestamp("us", tz="UTC"),
     }
     schema = pa.schema([pa.field(field.name, kinds[field.kind], metadata=_meaning(field.name)) for field in fields])
-    waiting: list[Row] = []
-
-    def write_group() -> None:
-        columns = zip(*waiting, strict=True) if waiting else ([] for _ in fields)
-        arrays = [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)]
-        file.write_table(pa.Table.from_arrays(arrays, schema=schema))
-        waiting.clear()
-
-    def write(rows: Iterable[Row]) -> None:
-        for row in rows:
-            waiting.append(row)
-            if len(waiting) >= ROW_GROUP:
-                write_group()
-
     # Floats hardly ever repeat: a dictionary of them costs time and memory and saves nothing.
     texts = [field.name for field in fields if field.kind is Kind.TEXT]
+    count = 0
     with pq.ParquetWriter(path, schema, compression="zstd", use_dictionary=texts) as file:
-        yield write
-        if waiting:
-            write_group()
+        while group := list(islice(rows, ROW_GROUP)):
+            columns = zip(*group, strict=True)
+            arrays = [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)]
+            file.write_table(pa.Table.from_arrays(arrays, schema=schema))
+            count += len(group)
+    return count
 
 
-FORMS: dict[str, Callable[[Path, Sequence[Field]], AbstractContextManager[Write]]] = {
-    "csv": csv_file,
-    "parquet": parquet_file,
-    "json": json_file,
+FORMS: dict[str, Callable[[Path, Sequence[Field], Rows], int]] = {
+    "csv": write_csv,
+    "parquet": write_parquet,
+    "json": write_json,
 }
-"""Name, which is also the suffix of the file, to the function that writes it."""
+"""Name, which is also the suffix of the file, to the function that writes it and returns the number of rows."""
 
 
 def to_json(value: Any, **options: Any) -> str:
@@ -210,19 +188,13 @@ def _write_table(tx: Transaction, run_ids: Sequence[str], what: str, form: str, 
     named = {field.name for field in own}
     leading = () if what == "runs" else tuple(field for field in _OF_THE_RUN if field.name not in named)
     fields = (*leading, *own)
-    count = 0
 
-    def counted(run_id: str) -> Iterator[tuple[Any, ...]]:
-        nonlocal count
+    def of_run(run_id: str) -> Rows:
         of_the_run = run_values(tx, run_id) | {"run_id": run_id}
         lead = tuple(of_the_run[field.name] for field in leading)
-        for row in _rows(tx, what, run_id, experts):
-            count += 1
-            yield (*lead, *row)
+        return ((*lead, *row) for row in _rows(tx, what, run_id, experts))
 
-    with FORMS[form](path, fields) as write:
-        write(chain.from_iterable(map(counted, run_ids)))
-    return count
+    return FORMS[form](path, fields, chain.from_iterable(map(of_run, run_ids)))
 
 
 def _fields(what: str, experts: int) -> tuple[Field, ...]:
@@ -251,7 +223,7 @@ def _write_whole_runs(tx: Transaction, run_ids: Sequence[str], path: Path) -> in
     return count
 
 
-def _write_whole_run(tx: Transaction, run_id: str, file: Any) -> int:
+def _write_whole_run(tx: Transaction, run_id: str, file: TextIO) -> int:
     run = get_run(tx, run_id)
     content = {
         "run": run.to_dict(),
@@ -262,24 +234,9 @@ def _write_whole_run(tx: Transaction, run_id: str, file: Any) -> int:
     for place, (name, value) in enumerate(content.items()):
         file.write(f'{"," if place else "{"}\n"{name}": {to_json(value)}')
     for name in ("phase_changes", "commands", "checkpoints", "events"):
-        with _member(file, name, RUN_TABLES[name].fields) as write:
-            write(stream(tx, name, run_id))
-    count = 0
-
-    def counted() -> Iterator[tuple[Any, ...]]:
-        nonlocal count
-        for row in wide_episodes(tx, run_id, run.experts):
-            count += 1
-            yield row
-
-    with _member(file, EPISODES, wide_fields(run.experts)) as write:
-        write(counted())
+        file.write(f',\n"{name}": ')
+        _write_list(file, RUN_TABLES[name].fields, stream(tx, name, run_id))
+    file.write(f',\n"{EPISODES}": ')
+    count = _write_list(file, wide_fields(run.experts), wide_episodes(tx, run_id, run.experts))
     file.write("\n}\n")
     return count
-
-
-@contextmanager
-def _member(file: Any, name: str, fields: Sequence[Field]) -> Iterator[Any]:
-    file.write(f',\n"{name}": ')
-    with json_list(file, fields) as write:
-        yield write

@@ -6,14 +6,14 @@ TensorFlow's event.proto.
 
 import math
 import struct
-from collections.abc import Iterator, Sequence
-from itertools import groupby, islice
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from itertools import groupby
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import numpy as np
 from crc32c import crc32c
-from numpy.typing import NDArray
 
 from v3core.atomic_write import whole_folder
 from v3core.store.database import Database
@@ -21,8 +21,6 @@ from v3core.store.run_row import RunRow
 from v3core.store.run_tables import RUN_TABLES, Kind, stream, wide_episodes, wide_fields
 from v3core.store.runs import get_run
 from v3core.store.schema import Transaction
-
-CHUNK_EPISODES = 2000
 
 _STEP, _RETURN, _AT = (
     [field.name for field in RUN_TABLES["evaluations"].fields].index(name) for name in ("episode", "return", "at")
@@ -61,52 +59,33 @@ def _write_run(tx: Transaction, run: RunRow, output: IO[bytes]) -> int:
     names = [field.name for field in fields]
     scalars = [place for place, field in enumerate(fields) if field.kind in (Kind.FLOAT, Kind.INTEGER)]
     scalars.remove(names.index("episode"))
-    tags = [names[place] for place in scalars]
+    heads = scalar_heads(names[place] for place in scalars)
     episode, at = names.index("episode"), names.index("at")
-    output.write(_record(_time(run.created_at.timestamp()) + _bytes(3, b"brain.Event:2")))
-    rows = wide_episodes(tx, run.id, run.experts)
+    output.write(_record(_time(run.created_at) + _bytes(3, b"brain.Event:2")))
     count = 0
-    while chunk := list(islice(rows, CHUNK_EPISODES)):
-        output.writelines(
-            scalar_records(
-                np.array([row[episode] for row in chunk]),
-                np.array([row[at].timestamp() for row in chunk]),
-                tags,
-                [[row[place] for place in scalars] for row in chunk],
-            )
-        )
-        count += len(chunk)
+    for row in wide_episodes(tx, run.id, run.experts):
+        output.write(scalar_record(row[episode], row[at], heads, [row[place] for place in scalars]))
+        count += 1
+    heads = scalar_heads(["evaluation_mean_return"])
     for (step, time), results in groupby(stream(tx, "evaluations", run.id), key=lambda row: (row[_STEP], row[_AT])):
         returns = [math.nan if row[_RETURN] is None else row[_RETURN] for row in results]
-        mean = sum(returns) / len(returns)
-        output.writelines(
-            scalar_records(np.array([step]), np.array([time.timestamp()]), ["evaluation_mean_return"], [[mean]])
-        )
+        output.write(scalar_record(step, time, heads, [sum(returns) / len(returns)]))
     return count
 
 
-def scalar_records(
-    steps: NDArray[np.int64], times: NDArray[np.float64], tags: Sequence[str], values: Sequence[Sequence[Any]]
-) -> Iterator[bytes]:
-    """One record per step, with all its scalars.
+def scalar_heads(tags: Iterable[str]) -> list[bytes]:
+    """What comes before the number of each scalar."""
+    values = [_bytes(1, tag.encode()) + bytes([2 << 3 | 5]) for tag in tags]  # Summary.Value: tag, then simple_value
+    return [bytes([1 << 3 | 2]) + _varint(len(value) + 4) + value for value in values]
 
-    Args:
-        steps: [n].
-        times: [n] seconds since 1970.
-        tags: [m] names.
-        values: [n][m] numbers; None is omitted.
-    """
+
+def scalar_record(step: int, time: datetime, heads: Sequence[bytes], values: Sequence[float | None]) -> bytes:
+    """A record of one step with its scalars; None is omitted."""
     with np.errstate(over="ignore"):  # beyond 32 bits is infinite
-        numbers = np.array(values, dtype=np.float64).astype("<f4")
-    heads = []
-    for tag in tags:
-        value = _bytes(1, tag.encode()) + bytes([2 << 3 | 5])  # Summary.Value: tag, then simple_value
-        heads.append(bytes([1 << 3 | 2]) + _varint(len(value) + 4) + value)
-    for step, time, row, single in zip(steps.tolist(), times.tolist(), values, numbers, strict=True):
-        raw = single.tobytes()
-        places = zip(heads, row, range(0, len(raw), 4), strict=True)
-        summary = b"".join([head + raw[at : at + 4] for head, number, at in places if number is not None])
-        yield _record(_time(time) + bytes([2 << 3 | 0]) + _varint(step) + _bytes(5, summary))
+        raw = np.array(values, dtype=np.float64).astype("<f4").tobytes()
+    places = zip(heads, values, range(0, len(raw), 4), strict=True)
+    summary = b"".join([head + raw[at : at + 4] for head, value, at in places if value is not None])
+    return _record(_time(time) + bytes([2 << 3 | 0]) + _varint(step) + _bytes(5, summary))
 
 
 def _record(data: bytes) -> bytes:
@@ -121,8 +100,8 @@ def _checksum(data: bytes) -> bytes:
     return struct.pack("<I", ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF)
 
 
-def _time(seconds: float) -> bytes:
-    return struct.pack("<Bd", 1 << 3 | 1, seconds)
+def _time(moment: datetime) -> bytes:
+    return struct.pack("<Bd", 1 << 3 | 1, moment.timestamp())
 
 
 def _varint(number: int) -> bytes:

@@ -137,7 +137,7 @@ def test_episodes_keep_their_order_and_every_reader_gets_all(db, run_in, monkeyp
     for number in range(1, 11):
         writer.record([row(number)], number)
         writer.flush()
-        series = read_series(db, run_id, ["return"], after=series)
+        series = read_series(db, run_id, after=series)
         read.append(series.newest)
     writer.close()
     table, run = read_episodes(db, run_id), get_run(db, run_id)

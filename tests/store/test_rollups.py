@@ -112,7 +112,7 @@ def test_a_gap_in_the_pyramid_is_read_over_and_filled(db, new_run, episode, lost
         read = read_series(db, run_id, width=width)
         assert read.newest == 1500
         assert_summary_is(read.summary("return"), plain_summary([float(n) for n in range(1, 1501)], read.size))
-        middle = read_series(db, run_id, ["return"], first=300, last=1200, width=width)
+        middle = read_series(db, run_id, first=300, last=1200, width=width)
         begin, end = (300 - 1) // middle.size * middle.size, min(-(-1200 // middle.size) * middle.size, 1500)
         expected = plain_summary([float(n) for n in range(begin + 1, end + 1)], middle.size)
         assert_summary_is(middle.summary("return"), expected)

@@ -101,7 +101,7 @@ def test_episodes_from_before_the_pyramid_are_put_into_it(before_rollups, tmp_pa
     with database.write() as tx:
         rebuild_rollups(tx, run.id)
     assert stored_rows(database, run.id) == rows
-    series = read_series(database, run.id, ["return"], width=20)
+    series = read_series(database, run.id, width=20)
     assert_summary_is(series.summary("return"), plain_summary(read_episodes(database, run.id)["return"].tolist(), 16))
     database.close()
 

@@ -4,7 +4,7 @@ import shutil
 import uuid
 import zipfile
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import closing
 from datetime import UTC, datetime
 from itertools import islice
@@ -124,7 +124,10 @@ def _write(database: Database, reader: ArchiveReader, run: ArchivedRun, run_id: 
     except OSError as error:
         raise V3Error(f"The run's folder {folder} cannot be written: {error.strerror or error}.") from None
     for table in TABLE_MEMBERS.values():
-        rows = _here(read_rows(reader, table, run), table, folder, database)
+        rows = read_rows(reader, table, run)
+        if table == "checkpoints":
+            place = folder.relative_to(database.data_dir)
+            rows = (row | {"path": str(place / row["path"])} for row in rows)
         while batch := list(islice(rows, ROWS_PER_COMMIT)):
             with database.write() as tx:
                 insert_rows(tx, table, run_id, batch)
@@ -153,16 +156,6 @@ def _is_plain(file: Path) -> bool:
             return stored and within and archive.testzip() is None
     except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, ValueError):
         return False
-
-
-def _here(rows: Iterator[dict[str, Any]], table: str, folder: Path, database: Database) -> Iterator[dict[str, Any]]:
-    """The rows with the paths that their files have here."""
-    for row in rows:
-        yield (
-            row | {"path": str((folder / row["path"]).relative_to(database.data_dir))}
-            if table == "checkpoints"
-            else row
-        )
 
 
 def _finish(database: Database, reader: ArchiveReader, run: ArchivedRun, run_id: str) -> None:

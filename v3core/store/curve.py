@@ -1,6 +1,5 @@
 """Reading a run as a curve: as many points as a chart is wide, at a cost that does not depend on the run's length."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -27,7 +26,6 @@ _MANY = 2048
 def read_series(
     database: Database,
     run_id: str,
-    metrics: Sequence[str] | None = None,
     *,
     first: int = 1,
     last: int | None = None,
@@ -41,7 +39,6 @@ def read_series(
     Args:
         database: an open store.
         run_id: full id.
-        metrics: names out of `v3core.store.rollups.metric_names`; by default all.
         first: number of the first episode; the first bucket is read from its own beginning.
         last: number of the last episode; by default the newest.
         width: maximum number of distinct points.
@@ -49,46 +46,38 @@ def read_series(
 
     Raises:
         UnknownRunError: if there is no such run.
-        KeyError: for a metric that does not exist.
     """
     with database.read() as tx:
         if after is None:
-            return _read(tx, run_id, metrics, first, last, width)
+            return _read(tx, run_id, first, last, width)
         return _follow(tx, run_id, after, first, last, width)
 
 
-def _read(
-    tx: Transaction, run_id: str, metrics: Sequence[str] | None, first: int, last: int | None, width: int
-) -> Series:
+def _read(tx: Transaction, run_id: str, first: int, last: int | None, width: int) -> Series:
     experts = experts_of(tx, run_id)
     names = metric_names(experts)
-    chosen = names if metrics is None else tuple(metrics)
-    columns = None if metrics is None else np.array([names.index(name) for name in _known(chosen, names)], dtype=int)
     newest = newest_episode(tx, run_id)
     end = newest if last is None else min(last, newest)
     size = bucket_size(max(end, first), width, first)
     # Counted from 0; a bucket is read whole, or not at all.
     start, stop = (first - 1) // size * size, -(-end // size) * size
     pieces: list[tuple[int, Integers, Floats]] = []
-
-    def take(begin: int, belongs: Integers, part: Floats) -> None:
-        pieces.append((begin, *combine(belongs, part if columns is None else part[:, :, columns])))
-
     levels = [level for level in LEVELS if level <= size]
     found, missing = read_pyramid(tx, run_id, experts, [(start, stop)], levels)
     for level, stored in found:
         cuts = np.flatnonzero(np.diff(stored.numbers) != 1) + 1
         for numbers, stats in zip(np.split(stored.numbers, cuts), np.split(stored.stats, cuts), strict=True):
             if len(numbers):
-                take(int(numbers[0]) * level, numbers // (size // level), stats)
+                pieces.append((int(numbers[0]) * level, *combine(numbers // (size // level), stats)))
     for begin, until in missing:
         for rows in read_rows(tx, run_id, experts, after=begin, last=until):
-            take(int(rows.episode[0]) - 1, (rows.episode - 1) // size, singles(rows.values))
+            belongs = (rows.episode - 1) // size
+            pieces.append((int(rows.episode[0]) - 1, *combine(belongs, singles(rows.values))))
     pieces.sort(key=lambda piece: piece[0])
-    nothing = (np.empty(0, dtype=np.int64), np.empty((0, STATISTICS, len(chosen))))
+    nothing = (np.empty(0, dtype=np.int64), np.empty((0, STATISTICS, len(names))))
     drawn = spread_out(*_joined([nothing, *((numbers, stats) for _, numbers, stats in pieces)]))
     reached = min(newest, (int(drawn[0][-1]) + 1) * size) if len(drawn[0]) else start
-    return Series(size, *drawn, chosen, experts, reached)
+    return Series(size, *drawn, names, experts, reached)
 
 
 def _joined(parts: list[tuple[Integers, Floats]]) -> tuple[Integers, Floats]:
@@ -110,20 +99,15 @@ def _joined(parts: list[tuple[Integers, Floats]]) -> tuple[Integers, Floats]:
 def _follow(tx: Transaction, run_id: str, before: Series, first: int, last: int | None, width: int) -> Series:
     newest = newest_episode(tx, run_id)
     if newest - before.newest > _MANY:
-        return _read(tx, run_id, before.metrics, first, last, width)
-    names = metric_names(before.experts)
-    columns = None
-    if before.metrics != names:
-        columns = np.array([names.index(name) for name in before.metrics], dtype=int)
+        return _read(tx, run_id, first, last, width)
     for rows in read_rows(tx, run_id, before.experts, after=before.newest, last=last):
-        values = rows.values if columns is None else rows.values[:, columns]
         newest = int(rows.episode[-1])
         larger = before.coarser(max(bucket_size(newest, width, first), before.size))
-        belongs = (rows.episode - 1) // larger.size
+        belongs, newer = (rows.episode - 1) // larger.size, singles(rows.values)
         # Only the last bucket can still grow.
         open_ = max(len(larger) - 1, 0)
         grown = combine(
-            np.concatenate((larger.numbers[open_:], belongs)), np.concatenate((larger.stats[open_:], singles(values)))
+            np.concatenate((larger.numbers[open_:], belongs)), np.concatenate((larger.stats[open_:], newer))
         )
         numbers, stats = spread_out(*grown)
         before = replace(
@@ -133,10 +117,3 @@ def _follow(tx: Transaction, run_id: str, before: Series, first: int, last: int 
             newest=newest,
         )
     return before
-
-
-def _known(chosen: Sequence[str], names: Sequence[str]) -> Sequence[str]:
-    for name in chosen:
-        if name not in names:
-            raise KeyError(name)
-    return chosen

@@ -63,9 +63,6 @@ class Rows:
     """Shape [n, metrics], in the order of `metric_names`."""
     phases: list[str]
 
-    def __len__(self) -> int:
-        return len(self.episode)
-
 
 def gather(episode: Sequence[int], columns: Floats, per_expert: Floats, phases: list[str], before: Floats) -> Rows:
     """Put what is recorded of episodes into the pyramid's order.

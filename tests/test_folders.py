@@ -14,7 +14,7 @@ from tests.served import served
 from tests.waiting import wait_for
 from v3core.errors import V3Error
 from v3core.store.dialect import parse_url
-from v3core.store.opening import database_url, open_database
+from v3core.store.opening import check_database, database_url, open_database
 
 ROOT = Path(__file__).resolve().parents[1]
 ODD = "a%20b?c#d %41&[x]'\"ü🧪"
@@ -78,7 +78,7 @@ def test_any_name_of_a_folder_is_taken_as_it_is(tmp_path, monkeypatch, name):
     monkeypatch.delenv("V3_DATABASE_URL", raising=False)
     opened = open_database()
     assert opened.describe() == str(folder / "v3.db")
-    opened.check()
+    check_database(opened)
     again = open_database(opened.url, folder)
     assert again.describe() == str(folder / "v3.db")
     again.close()

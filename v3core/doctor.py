@@ -16,7 +16,7 @@ from v3core.jobs.notice import webhook
 from v3core.native import library
 from v3core.paths import COMMAND, DATA_VARIABLE, INSTALLED, PACKAGE, data_dir, shipped
 from v3core.serve import DEFAULT_PORT, check_port
-from v3core.store.opening import open_database
+from v3core.store.opening import check_database, open_database
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 LITTLE_DISK_BYTES = 1 << 30
@@ -76,7 +76,7 @@ def _data() -> Iterator[Finding]:
     try:
         database = open_database()
         try:
-            database.check()
+            check_database(database)
             found = leftovers(database)
             limit = slots(database)
         finally:

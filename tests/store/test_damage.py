@@ -12,9 +12,8 @@ import pytest
 from tests.episode_table import read_episodes
 from v3core.errors import V3Error
 from v3core.store.dialect import parse_url
-from v3core.store.opening import open_database
+from v3core.store.opening import find_damage, open_database, set_aside
 from v3core.store.runs import list_runs
-from v3core.store.sqlite_file import find_damage, set_aside
 from v3core.store.writer import EpisodeWriter
 
 ROOT = Path(__file__).resolve().parents[2]

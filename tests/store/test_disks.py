@@ -13,7 +13,7 @@ import pytest
 
 from tests.disks import fill, small_disk
 from v3core.errors import V3Error
-from v3core.store import sqlite_file
+from v3core.store import opening
 from v3core.store.opening import open_database
 from v3core.store.schema import SCHEMA_VERSION
 
@@ -119,7 +119,7 @@ def test_an_old_database_on_a_small_disk_is_not_begun_with(tmp_path):
 @pytest.mark.parametrize("room", [20_000, 84_000, 148_000, 152_000])
 def test_a_disk_that_gets_full_while_a_database_is_migrated(tmp_path, monkeypatch, room):
     """It is so before the copy is made, while it is made, at its end, and while the tables are changed."""
-    monkeypatch.setattr(sqlite_file, "_need_space", lambda file: None)
+    monkeypatch.setattr(opening, "_need_space", lambda file: None)
     with small_disk(tmp_path / "disk", "size=512k") as disk:
         shutil.copy(OLD, disk / "v3.db")
         (disk / "room").write_bytes(b"x" * room)

@@ -23,7 +23,7 @@ from tests.store.schema_1 import make_tables
 from v3core.errors import V3Error
 from v3core.store import dialect, migrations, opening
 from v3core.store.database import Database
-from v3core.store.opening import open_database
+from v3core.store.opening import check_database, open_database
 from v3core.store.schema import REVISION_TABLE, SCHEMA_VERSION, meta, metadata, revision, revisions, runs
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -205,11 +205,11 @@ def test_a_migration_that_fails_leaves_all_as_it_was(url, engine, tmp_path, monk
 
 KILLED = """
 import os, pathlib, signal, sys
-from v3core.store import migrations, opening, sqlite_file
+from v3core.store import migrations, opening
 from v3core.store.opening import open_database
 
 where = {
-    "copying": (sqlite_file.shutil, "copymode"),
+    "copying": (opening.shutil, "copymode"),
     "checking": (opening, "find_damage"),
     "migrating": (migrations, "migrate"),
 }
@@ -237,7 +237,7 @@ def test_a_migration_that_is_killed_is_begun_again_with_one_copy(old, tmp_path, 
             assert list(connection.iterdump()) == before
     database = open_database(f"sqlite:///{file}", tmp_path)
     assert versions_of(database) == (str(SCHEMA_VERSION), str(SCHEMA_VERSION))
-    database.check()
+    check_database(database)
     database.close()
     [copy] = tmp_path.glob("*before*")
     assert copy.name == f"v3.db.before-schema-{SCHEMA_VERSION}"

@@ -21,9 +21,8 @@ from v3core.errors import V3Error
 from v3core.jobs import housekeeping, launcher, supervisor
 from v3core.jobs.monitor import run_monitored
 from v3core.output import echo
-from v3core.store.opening import database_url
+from v3core.store.opening import database_url, set_aside
 from v3core.store.runs import resolve
-from v3core.store.sqlite_file import set_aside
 
 
 @commands.command(cls=click.Command)  # the server has its own output

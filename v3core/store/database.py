@@ -11,7 +11,6 @@ from sqlalchemy.exc import DBAPIError
 from v3core.errors import V3Error
 from v3core.store import dialect
 from v3core.store.schema import Transaction
-from v3core.store.sqlite_file import find_damage
 
 
 class DatabaseBusyError(V3Error):
@@ -64,15 +63,6 @@ class Database:
         """
         with self.explained(), self.writing_engine.begin() as transaction:
             yield transaction
-
-    def check(self) -> None:
-        """Read all of a SQLite database; takes seconds for a large one.
-
-        Raises:
-            V3Error: if it is damaged.
-        """
-        if self._url.get_backend_name() == "sqlite" and (problem := find_damage(Path(self._url.database or ""))):
-            raise V3Error(dialect.explain_damage(self._url, problem))
 
     def compact(self) -> tuple[int, int]:
         """Rewrite the database without its free space; returns the bytes on the disk before and after.

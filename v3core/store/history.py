@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 from itertools import groupby, takewhile
 from typing import Any, TypeVar
 
-import numpy as np
 from sqlalchemy import Column, ColumnElement, Table, and_, delete, exists, func, insert, or_, select, update
 
 from v3core.store.bulk import floats
@@ -152,10 +151,6 @@ class EvaluationRow:
     returns: tuple[float, ...]
     lengths: tuple[int, ...]
     successes: tuple[float | None, ...]
-
-    @property
-    def mean_return(self) -> float:
-        return float(np.mean(self.returns))
 
 
 def read_evaluations(source: Database | Transaction, run_id: str, after: int = 0) -> list[EvaluationRow]:

@@ -9,7 +9,7 @@ import pytest
 from tests.docs import metrics_page
 from v3core.curriculum import KNOBS
 from v3core.metrics import CHARTS, COMPARED, METRICS, PER_EXPERT, explain, of_chart
-from v3core.store.rollups import COLUMNS, metric_names
+from v3core.store.bulk import COLUMNS, metric_names
 from v3core.store.schema import SCHEMA_VERSION, episodes, expert_loads
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from v3core.rollup import MAX_BUCKETS, STATISTICS, Series, bucket_size, summarise
-from v3core.store.rollups import COLUMNS, gather, metric_names
+from v3core.store.bulk import COLUMNS, gather, metric_names
 
 
 def made_curve(

@@ -46,7 +46,7 @@ from v3core.metrics import (
     of_chart,
 )
 from v3core.rollup import COUNT, Series
-from v3core.store.rollups import COLUMNS
+from v3core.store.bulk import COLUMNS
 
 BASE = BaseValues(lr=1e-3, load_balance=0.02, entropy=0.01)
 TOTAL = 1000

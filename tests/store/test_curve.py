@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from tests.store.reference import assert_summary_is, plain_summary
 from v3core.rollup import bucket_size
+from v3core.store.bulk import metric_names
 from v3core.store.curve import read_series
-from v3core.store.rollups import metric_names
 from v3core.store.runs import UnknownRunError
 from v3core.store.writer import EpisodeWriter
 

@@ -15,9 +15,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from sqlalchemy import delete
 
 from tests.store.reference import assert_summary_is, full_rows, plain_summary, stored_rows
+from v3core.store.bulk import COLUMNS, metric_names, read_rows
 from v3core.store.curve import read_series
 from v3core.store.opening import open_database
-from v3core.store.rollups import COLUMNS, metric_names, read_rows, rebuild_rollups
+from v3core.store.rollups import rebuild_rollups
 from v3core.store.runs import remove_hidden_part, update_run
 from v3core.store.schema import HIDDEN, episodes, expert_loads, rollups
 from v3core.store.writer import EpisodeWriter, truncate
@@ -266,7 +267,7 @@ def test_a_run_is_what_a_plain_list_says(new_run, episode):
 
 
 def test_rows_are_read_in_chunks_that_join(db, new_run, episode, monkeypatch):
-    monkeypatch.setattr("v3core.store.rollups._CHUNK", 50)
+    monkeypatch.setattr("v3core.store.bulk._CHUNK", 50)
     run_id = new_run(db)
     writer = EpisodeWriter(db, run_id, generation=0, writable_in=["running"])
     writer.record([episode(number) for number in range(1, 181)], 180)

@@ -1,24 +1,43 @@
-"""Bulk inserts and reads, directly through the driver: tuples, without a dictionary per row.
+"""Bulk inserts, and reads of episodes, directly through the driver: tuples, without a dictionary per row.
 
 Recording and exporting spend most of their time here (`benchmarks/recorder.py`, `benchmarks/export.py`).
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from itertools import chain
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Table
+from sqlalchemy import Table, select
 from sqlalchemy.exc import DBAPIError
 
-from v3core.rollup import Floats
-from v3core.store.schema import Transaction, UtcDateTime
+from v3core.errors import V3Error
+from v3core.metrics import PER_EXPERT
+from v3core.rollup import LONGEST_WINDOW, Floats, Integers, trailing_mean
+from v3core.store.schema import Transaction, UtcDateTime, episodes, expert_loads
 
 _TOGETHER = 768
 """Values in one statement; of more, SQLite makes a slower program."""
+
+
+MEAN_RETURN, MEAN_SUCCESS = "mean_return", "mean_success"
+"""Means of the last 100 episodes: stored only in the pyramid, because they do not follow from a bucket's mean."""
+
+COLUMNS = tuple(
+    column.name for column in episodes.c if column.type.python_type in (int, float) and column.name != "episode"
+)
+"""The numeric columns of the episodes. The newest are at the end: stored buckets that lack them stay readable."""
+
+OUTCOMES = [COLUMNS.index("return"), COLUMNS.index("success")]
+REACH = LONGEST_WINDOW - 1
+"""Episodes before one that its means reach back to."""
+NEWEST = 2**31 - 1
+"""No episode has a greater number."""
+_CHUNK = 4096
 
 
 def insert_rows(
@@ -102,3 +121,84 @@ def floats(values: Sequence[Any]) -> Floats:
 
 def _float(value: Any) -> float:
     return float(value) if isinstance(value, int | float) else math.nan
+
+
+def metric_names(experts: int) -> tuple[str, ...]:
+    """The metrics in the order of a bucket's statistics: `load_1 …`, `hard_load_1 …`, …, then what is per episode."""
+    of_experts = [f"{metric.name}_{expert}" for metric in PER_EXPERT for expert in range(1, experts + 1)]
+    return (*of_experts, MEAN_RETURN, MEAN_SUCCESS, *COLUMNS)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Episodes one by one, as the pyramid takes them."""
+
+    episode: Integers
+    """Numbers, ascending, shape [n]."""
+    values: Floats
+    """Shape [n, metrics], in the order of `metric_names`."""
+    phases: list[str]
+
+
+def gather(episode: Sequence[int], columns: Floats, per_expert: Floats, phases: list[str], before: Floats) -> Rows:
+    """Put what is recorded of episodes into the pyramid's order.
+
+    Args:
+        episode: their numbers, ascending.
+        columns: shape [n, columns], in the order of `COLUMNS`.
+        per_expert: shape [n, 3, experts], in the order of `PER_EXPERT`.
+        phases: of each.
+        before: return and success of the episodes just before, oldest first, shape [m, 2]; only the last 99 count.
+    """
+    before = before[-REACH:]
+    means = trailing_mean(np.concatenate((before, columns[:, OUTCOMES])), LONGEST_WINDOW)[len(before) :]
+    values = np.concatenate((per_expert.reshape(len(columns), -1), means, columns), axis=1)
+    return Rows(np.asarray(episode, dtype=np.int64), values, phases)
+
+
+def read_rows(tx: Transaction, run_id: str, experts: int, *, after: int = 0, last: int | None = None) -> Iterator[Rows]:
+    """Episodes beyond `after`, up to `last`, oldest first, in chunks of bounded size.
+
+    Raises:
+        V3Error: if the experts' loads of an episode are missing.
+    """
+    named = {column.name: column for column in episodes.c}
+    wanted = [named[name] for name in COLUMNS]
+    before = recent_outcomes(tx, run_id, after)
+    query = select(episodes.c.episode, episodes.c.phase, *wanted).order_by(episodes.c.episode).limit(_CHUNK)
+    query = query.where(episodes.c.run_id == run_id, episodes.c.episode <= (NEWEST if last is None else last))
+    while found := fetch_tuples(tx, query.where(episodes.c.episode > after)):
+        numbers = [row[0] for row in found]
+        columns = floats([row[2:] for row in found])
+        loads = _read_loads(tx, run_id, after, numbers[-1])
+        if len(loads) != len(found) * experts:
+            raise V3Error(f"Run {run_id} has {len(loads)} expert loads for {len(found)} episodes of {experts} experts.")
+        per_expert = loads.reshape(len(found), experts, 3).transpose(0, 2, 1)
+        yield gather(numbers, columns, per_expert, [row[1] for row in found], before)
+        before = np.concatenate((before, columns[:, OUTCOMES]))[-REACH:]
+        after = numbers[-1]
+        if len(found) < _CHUNK:
+            return
+
+
+def _read_loads(tx: Transaction, run_id: str, after: int, last: int) -> Floats:
+    query = (
+        select(*(expert_loads.c[metric.column] for metric in PER_EXPERT))
+        .where(expert_loads.c.run_id == run_id, expert_loads.c.episode > after, expert_loads.c.episode <= last)
+        .order_by(expert_loads.c.episode, expert_loads.c.expert)
+    )
+    return floats(fetch_tuples(tx, query)).reshape(-1, 3)
+
+
+def recent_outcomes(tx: Transaction, run_id: str, upto: int = NEWEST) -> Floats:
+    """Return and success of the newest 99 episodes up to one, oldest first, shape [at most 99, 2]."""
+    query = select(episodes.c.return_, episodes.c.success)
+    query = query.where(episodes.c.run_id == run_id, episodes.c.episode <= upto)
+    found = fetch_tuples(tx, query.order_by(episodes.c.episode.desc()).limit(REACH))
+    return floats(found[::-1]).reshape(-1, 2)
+
+
+def fetch_tuples(tx: Transaction, query: Any, values: Mapping[str, Any] | None = None) -> list[Any]:
+    """Rows straight from the driver: tuples become an array ten times as fast as SQLAlchemy's rows do."""
+    cursor = tx.execute(query, values).cursor
+    return list(cursor.fetchall()) if cursor is not None else []

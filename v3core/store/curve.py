@@ -15,8 +15,9 @@ from v3core.rollup import (
     singles,
     spread_out,
 )
+from v3core.store.bulk import metric_names, read_rows
 from v3core.store.database import Database
-from v3core.store.rollups import LEVELS, experts_of, metric_names, newest_episode, read_pyramid, read_rows
+from v3core.store.rollups import LEVELS, experts_of, newest_episode, read_pyramid
 from v3core.store.schema import Transaction
 
 _MANY = 2048

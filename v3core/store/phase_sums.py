@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from sqlalchemy import case, func, select
 
 from v3core.rollup import COUNT, MAXIMUM, MEAN, MINIMUM, Floats, trailing_mean
-from v3core.store.bulk import floats
+from v3core.store.bulk import floats, metric_names, read_rows
 from v3core.store.database import Database
-from v3core.store.rollups import LEVELS, Buckets, metric_names, newest_episode, read_pyramid, read_rows
+from v3core.store.rollups import LEVELS, Buckets, newest_episode, read_pyramid
 from v3core.store.run_row import RunRow
 from v3core.store.runs import get_run
 from v3core.store.schema import Transaction, episodes

@@ -5,7 +5,7 @@ ever written twice, and taking a run back to an episode deletes the rows that re
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
@@ -16,68 +16,33 @@ from numpy.typing import NDArray
 from sqlalchemy import bindparam, delete, func, select
 
 from v3core.errors import V3Error
-from v3core.metrics import PER_EXPERT
-from v3core.rollup import COUNT, LONGEST_WINDOW, STATISTICS, Floats, Integers, combine, summarise, trailing_mean
-from v3core.store.bulk import floats, insert_rows
+from v3core.rollup import COUNT, STATISTICS, Floats, Integers, combine, summarise
+from v3core.store.bulk import (
+    COLUMNS,
+    OUTCOMES,
+    REACH,
+    Rows,
+    fetch_tuples,
+    gather,
+    insert_rows,
+    metric_names,
+    read_rows,
+    recent_outcomes,
+)
 from v3core.store.database import Database
 from v3core.store.run_row import RULES
 from v3core.store.runs import get_run
-from v3core.store.schema import Transaction, episodes, expert_loads, rollups, runs
+from v3core.store.schema import Transaction, episodes, rollups, runs
 
 LEVELS = (16, 64, 256, 1024, 4096, 16_384)
 """Episodes per bucket, each four times the previous: a row of a level is one bucket of the next."""
 TOGETHER = 4
 """Buckets of a row: one of two kilobytes would leave half of a database's page empty."""
 
-MEAN_RETURN, MEAN_SUCCESS = "mean_return", "mean_success"
-"""Means of the last 100 episodes: stored only in the pyramid, because they do not follow from a bucket's mean."""
-
-COLUMNS = tuple(
-    column.name for column in episodes.c if column.type.python_type in (int, float) and column.name != "episode"
-)
-"""The numeric columns of the episodes. The newest are at the end: stored buckets that lack them stay readable."""
-
-_OUTCOMES = [COLUMNS.index("return"), COLUMNS.index("success")]
-_REACH = LONGEST_WINDOW - 1
-"""Episodes before one that its means reach back to."""
-_CHUNK = 4096
 _INSERTED = ("run_id", "size", "number", "phases", "stats")
 
 Phases = list[tuple[str, ...]]
 """Per row or bucket, the phases it spans, in their order."""
-
-
-def metric_names(experts: int) -> tuple[str, ...]:
-    """The metrics in the order of a bucket's statistics: `load_1 …`, `hard_load_1 …`, …, then what is per episode."""
-    of_experts = [f"{metric.name}_{expert}" for metric in PER_EXPERT for expert in range(1, experts + 1)]
-    return (*of_experts, MEAN_RETURN, MEAN_SUCCESS, *COLUMNS)
-
-
-@dataclass(frozen=True)
-class Rows:
-    """Episodes one by one, as the pyramid takes them."""
-
-    episode: Integers
-    """Numbers, ascending, shape [n]."""
-    values: Floats
-    """Shape [n, metrics], in the order of `metric_names`."""
-    phases: list[str]
-
-
-def gather(episode: Sequence[int], columns: Floats, per_expert: Floats, phases: list[str], before: Floats) -> Rows:
-    """Put what is recorded of episodes into the pyramid's order.
-
-    Args:
-        episode: their numbers, ascending.
-        columns: shape [n, columns], in the order of `COLUMNS`.
-        per_expert: shape [n, 3, experts], in the order of `PER_EXPERT`.
-        phases: of each.
-        before: return and success of the episodes just before, oldest first, shape [m, 2]; only the last 99 count.
-    """
-    before = before[-_REACH:]
-    means = trailing_mean(np.concatenate((before, columns[:, _OUTCOMES])), LONGEST_WINDOW)[len(before) :]
-    values = np.concatenate((per_expert.reshape(len(columns), -1), means, columns), axis=1)
-    return Rows(np.asarray(episode, dtype=np.int64), values, phases)
 
 
 @dataclass(frozen=True)
@@ -142,7 +107,7 @@ class Pyramid:
             The rows that are full now, for `insert_rollups`.
         """
         rows = gather(episode, columns, per_expert, phases, self._recent)
-        self._recent = np.concatenate((self._recent, columns[:, _OUTCOMES]))[-_REACH:]
+        self._recent = np.concatenate((self._recent, columns[:, OUTCOMES]))[-REACH:]
         full, self._unwritten = self._unwritten + self.add(rows), []
         return full
 
@@ -342,58 +307,3 @@ def _unpack(blobs: Sequence[bytes], metrics: int) -> Floats:
         values = np.frombuffer(blob, dtype="<f8").reshape(TOGETHER, STATISTICS, -1)
         stats[place, :, :, : values.shape[2]] = values
     return stats.reshape(-1, STATISTICS, metrics)
-
-
-def read_rows(tx: Transaction, run_id: str, experts: int, *, after: int = 0, last: int | None = None) -> Iterator[Rows]:
-    """Episodes beyond `after`, up to `last`, oldest first, in chunks of bounded size.
-
-    Raises:
-        V3Error: if the experts' loads of an episode are missing.
-    """
-    named = {column.name: column for column in episodes.c}
-    wanted = [named[name] for name in COLUMNS]
-    before = recent_outcomes(tx, run_id, upto=after) if after else np.empty((0, 2))
-    while True:
-        query = select(episodes.c.episode, episodes.c.phase, *wanted).where(
-            episodes.c.run_id == run_id, episodes.c.episode > after
-        )
-        if last is not None:
-            query = query.where(episodes.c.episode <= last)
-        found = fetch_tuples(tx, query.order_by(episodes.c.episode).limit(_CHUNK))
-        if not found:
-            return
-        numbers = [row[0] for row in found]
-        columns = floats([row[2:] for row in found])
-        loads = _read_loads(tx, run_id, after, numbers[-1])
-        if len(loads) != len(found) * experts:
-            raise V3Error(f"Run {run_id} has {len(loads)} expert loads for {len(found)} episodes of {experts} experts.")
-        per_expert = loads.reshape(len(found), experts, 3).transpose(0, 2, 1)
-        yield gather(numbers, columns, per_expert, [row[1] for row in found], before)
-        before = np.concatenate((before, columns[:, _OUTCOMES]))[-_REACH:]
-        after = numbers[-1]
-        if len(found) < _CHUNK:
-            return
-
-
-def _read_loads(tx: Transaction, run_id: str, after: int, last: int) -> Floats:
-    query = (
-        select(*(expert_loads.c[metric.column] for metric in PER_EXPERT))
-        .where(expert_loads.c.run_id == run_id, expert_loads.c.episode > after, expert_loads.c.episode <= last)
-        .order_by(expert_loads.c.episode, expert_loads.c.expert)
-    )
-    return floats(fetch_tuples(tx, query)).reshape(-1, 3)
-
-
-def recent_outcomes(tx: Transaction, run_id: str, upto: int | None = None) -> Floats:
-    """Return and success of the newest 99 episodes up to one, oldest first, shape [at most 99, 2]."""
-    query = select(episodes.c.return_, episodes.c.success).where(episodes.c.run_id == run_id)
-    if upto is not None:
-        query = query.where(episodes.c.episode <= upto)
-    found = fetch_tuples(tx, query.order_by(episodes.c.episode.desc()).limit(_REACH))
-    return floats(found[::-1]).reshape(-1, 2)
-
-
-def fetch_tuples(tx: Transaction, query: Any, values: Mapping[str, Any] | None = None) -> list[Any]:
-    """Rows straight from the driver: tuples become an array ten times as fast as SQLAlchemy's rows do."""
-    cursor = tx.execute(query, values).cursor
-    return list(cursor.fetchall()) if cursor is not None else []

@@ -195,7 +195,7 @@ class RollupColumns(Columns):
     The first is bucket 4·number; bucket b contains the episodes b·size + 1 … (b + 1)·size.
     `phases` is a JSON list of four lists: the phases that each bucket spans. `stats` is float64, little-endian, of
     shape [4, 5, metrics]: minimum, maximum, mean, count and last of each metric, in the order of
-    `v3core.store.rollups.metric_names`.
+    `v3core.store.bulk.metric_names`.
     """
 
     run_id = _run_id(key=True)

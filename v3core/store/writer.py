@@ -15,11 +15,11 @@ from sqlalchemy import delete, select, update
 
 from v3core.errors import V3Error
 from v3core.metrics import METRICS, PER_EXPERT, EpisodeRecord
-from v3core.store.bulk import driver_time, insert_rows
+from v3core.store.bulk import COLUMNS, driver_time, insert_rows
 from v3core.store.commands import APPLIED
 from v3core.store.database import Database, DatabaseBusyError
 from v3core.store.pace import Pace, Speed, mean_return, recent_returns
-from v3core.store.rollups import COLUMNS, Pyramid, cut_rollups, insert_rollups
+from v3core.store.rollups import Pyramid, cut_rollups, insert_rollups
 from v3core.store.runs import get_run, update_run
 from v3core.store.schema import (
     Transaction,

@@ -96,7 +96,7 @@ def test_reading_on_reads_only_what_is_new(db, run_id, episode, monkeypatch):
 
     def counted(*arguments, **options):
         for rows in original(*arguments, **options):
-            read.append(len(rows))
+            read.append(len(rows.episode))
             yield rows
 
     monkeypatch.setattr("v3core.store.curve.read_rows", counted)

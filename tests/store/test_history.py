@@ -17,7 +17,7 @@ def test_evaluations_are_read_on_from_a_cursor(db, new_run):
             add_evaluation(
                 tx, run_id, episode=episode, step=episode, env="A-v0", results=results, now=datetime.now(UTC)
             )
-    assert [(row.episode, row.mean_return) for row in read_evaluations(db, run_id)] == [(10, 2.0), (20, 2.0)]
+    assert [(row.episode, row.returns) for row in read_evaluations(db, run_id)] == [(10, (1.0, 3.0)), (20, (1.0, 3.0))]
     assert [row.episode for row in read_evaluations(db, run_id, after=10)] == [20]
     assert read_evaluations(db, run_id, after=20) == []
 

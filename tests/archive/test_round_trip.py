@@ -62,7 +62,7 @@ def test_an_imported_run_shows_and_can_be_resumed(there, run, archive, monkeypat
     assert [revision.state for revision in read_revisions(there, run)] == ["applied", "rejected"]
     assert "a line" in read_log_tail(run, 3, there.data_dir)
     with there.read() as tx:
-        newest = newest_whole(there, tx, run)
+        newest = newest_whole(there, run, tx)
     assert newest is not None
     assert load_checkpoint(there.data_dir / newest.path)["episode"] == 10
     monkeypatch.setattr("v3core.jobs.control.drain", lambda db, command: [])
@@ -109,7 +109,7 @@ def test_a_second_import_is_refused_or_gets_a_new_id(there, run, archive):
     assert [revision.revision for revision in read_revisions(there, other)] == [1, 2]
     assert read_commands(there, other)[0].revision == read_revisions(there, other)[1]
     with there.read() as tx:
-        assert newest_whole(there, tx, other).path.startswith(f"runs/{other}/")
+        assert newest_whole(there, other, tx).path.startswith(f"runs/{other}/")
     control.delete(there, run)
     assert import_archive(there, archive) == run
 

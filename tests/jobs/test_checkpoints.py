@@ -63,12 +63,12 @@ def test_a_run_goes_on_from_the_newest_file_that_is_whole(db, run_in):
     (db.data_dir / "40.pt").write_bytes(flipped)
     (db.data_dir / "30.pt").write_bytes((db.data_dir / "30.pt").read_bytes()[:-10])
     with db.read() as tx:
-        assert [row.episode for row in whole_checkpoints(db, tx, run.id)] == [20, 10]
-        assert newest_whole(db, tx, run.id).episode == 20
-        assert newest_present(db, tx, run.id).episode == 50
+        assert [row.episode for row in whole_checkpoints(db, run.id, tx)] == [20, 10]
+        assert newest_whole(db, run.id, tx).episode == 20
+        assert newest_present(db, run.id, tx).episode == 50
         (db.data_dir / "20.pt").unlink()
         (db.data_dir / "10.pt").unlink()
-        assert newest_whole(db, tx, run.id) is None
+        assert newest_whole(db, run.id, tx) is None
 
 
 def test_a_real_checkpoint_is_whole_until_it_is_damaged(tmp_path):

@@ -11,6 +11,7 @@ from tests.processes import another_host
 from v3core.curriculum import with_boundaries
 from v3core.errors import V3Error
 from v3core.jobs import control, identity, launcher
+from v3core.jobs.checkpoints import newest_whole
 from v3core.jobs.files import log_file, run_folder
 from v3core.jobs.launcher import drain
 from v3core.jobs.lifecycle import ACTIVE, ENDED, Status
@@ -107,7 +108,7 @@ def test_a_resumed_run_waits_for_its_worker_to_read_its_checkpoint(db, with_chec
 def test_a_damaged_newest_checkpoint_is_told_and_the_one_before_taken(db, with_checkpoints):
     run_id, _, newest = with_checkpoints(Status.LOST)
     newest.write_bytes(newest.read_bytes()[:60])
-    assert control.resume_point(db, run_id).episode == 10
+    assert newest_whole(db, run_id).episode == 10
     control.resume(db, run_id, command=sleeper)
     assert queued_messages(db, run_id)[1] == (
         "Resuming from the checkpoint at episode 10; the newest, at episode 20, is gone or damaged."

@@ -46,7 +46,7 @@ def runs(as_json: bool, sizes: bool) -> None:
         takes = housekeeping.run_sizes(database, [row.id for row in rows]) if sizes else {}
         if as_json:
             with database.read() as tx:
-                newest = {row.id: newest_present(database, tx, row.id) for row in rows}
+                newest = {row.id: newest_present(database, row.id, tx) for row in rows}
             files = {run: str(database.data_dir / row.path) if row else None for run, row in newest.items()}
             described = [row.to_dict() | {"checkpoint": files[row.id], "waits_for": _waits_for(row)} for row in rows]
             for row, entry in zip(rows, described, strict=True):
@@ -184,10 +184,10 @@ def _checkpoint(path_or_id: str, episode: int | None) -> tuple[Path, set[str] | 
         imports = imports_of(run.config.environment, [row.curriculum for row in read_revisions(database, run.id)])
         with database.read() as tx:
             if episode is None:
-                found = newest_whole(database, tx, run.id)
+                found = newest_whole(database, run.id, tx)
                 missing = "no checkpoint yet; wait until training has started"
             else:
-                whole = {row.episode: row for row in whole_checkpoints(database, tx, run.id)}
+                whole = {row.episode: row for row in whole_checkpoints(database, run.id, tx)}
                 found = whole.get(episode)
                 available = ", ".join(map(str, reversed(whole))) or "none"
                 missing = f"no intact checkpoint at episode {episode}; available: {available}"

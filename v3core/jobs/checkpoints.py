@@ -38,21 +38,21 @@ def is_whole(file: Path) -> bool:
         return False
 
 
-def whole_checkpoints(database: Database, tx: Transaction, run_id: str) -> Iterator[CheckpointRow]:
+def whole_checkpoints(database: Database, run_id: str, tx: Transaction | None = None) -> Iterator[CheckpointRow]:
     """The intact checkpoints, newest first; each file is checked when it is reached."""
-    return (row for row in reversed(read_checkpoints(tx, run_id)) if is_whole(database.data_dir / row.path))
+    rows = read_checkpoints(database if tx is None else tx, run_id)
+    return (row for row in reversed(rows) if is_whole(database.data_dir / row.path))
 
 
-def newest_whole(database: Database, tx: Transaction, run_id: str) -> CheckpointRow | None:
-    """The newest checkpoint whose file is whole."""
-    return next(whole_checkpoints(database, tx, run_id), None)
+def newest_whole(database: Database, run_id: str, tx: Transaction | None = None) -> CheckpointRow | None:
+    """The checkpoint that a resume would continue from: the newest whose file is whole."""
+    return next(whole_checkpoints(database, run_id, tx), None)
 
 
-def newest_present(database: Database, tx: Transaction, run_id: str) -> CheckpointRow | None:
+def newest_present(database: Database, run_id: str, tx: Transaction) -> CheckpointRow | None:
     """The newest checkpoint whose file is there, whole or not: for lists, which cannot read every file."""
-    return next(
-        (row for row in reversed(read_checkpoints(tx, run_id)) if (database.data_dir / row.path).is_file()), None
-    )
+    rows = reversed(read_checkpoints(tx, run_id))
+    return next((row for row in rows if (database.data_dir / row.path).is_file()), None)
 
 
 def superseded(
@@ -60,13 +60,8 @@ def superseded(
 ) -> list[int]:
     """The checkpoints to delete, so that a long run does not fill the disk.
 
-    Kept are the newest, all at phase boundaries, and of the others that number, as evenly spread as may be.
-
-    Args:
-        episodes: episode counts of the checkpoints, ascending.
-        boundaries: episode counts at which a phase began.
-        spread: how many of the others are kept.
-        newest: how many of the newest are kept.
+    Of `episodes`, the episode counts of the checkpoints in ascending order, the `newest` are kept, all at phase
+    `boundaries`, and of the others as many as `spread`, as evenly spread as possible.
     """
     kept = list(episodes)
     deleted: list[int] = []

@@ -296,16 +296,10 @@ def resume(
     drain(database, command)
 
 
-def resume_point(database: Database, run_id: str) -> CheckpointRow | None:
-    """The checkpoint that a resume would continue from; None if it would begin again, or cannot."""
-    with database.read() as tx:
-        return newest_whole(database, tx, run_id)
-
-
 def _start(database: Database, tx: Transaction, run: RunRow) -> tuple[CheckpointRow | None, str]:
     """Where a resume continues, and that in words; V3Error if episodes were trained and no checkpoint is whole."""
     known = read_checkpoints(tx, run.id)
-    start = newest_whole(database, tx, run.id)
+    start = newest_whole(database, run.id, tx)
     if start is None and run.episode:
         names = f"'{database.data_dir / known[-1].path}'" if known else "it has none"
         raise V3Error(

@@ -181,19 +181,11 @@ class WebhookCaller:
 def notice(run: RunRow) -> dict[str, Any]:
     """What is posted of a run; `text` is for Slack, `content` for Discord."""
     sentence = _sentence(run)
+    columns = ("name", "status", "reason", "env", "curriculum", "seed", "episode", "episodes", "experiment", "host")
     return {
         "run": run.id,
-        "name": run.name,
-        "status": run.status,
-        "reason": run.reason,
-        "env": run.env,
-        "curriculum": run.curriculum,
-        "seed": run.seed,
-        "episode": run.episode,
-        "episodes": run.episodes,
+        **{name: getattr(run, name) for name in columns},
         "mean_return": _mean_return(run),
-        "experiment": run.experiment,
-        "host": run.host,
         "ended_at": run.ended_at.isoformat() if run.ended_at else None,
         "text": sentence,
         "content": sentence,

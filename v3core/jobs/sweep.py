@@ -76,11 +76,7 @@ def _titles(name: str, curriculum: Curriculum, curricula: int) -> list[str]:
 def experiment_name(env: str, curricula: Sequence[str], seeds: Sequence[int], taken: Collection[str]) -> str:
     """A name for a group of runs that was given none: what is compared, as in `v3 or switch · CartPole-v1 · seeds 1–5`.
 
-    Args:
-        env: environment id.
-        curricula: their names.
-        seeds: at least one.
-        taken: names of experiments that there are; a number makes the name another one.
+    A number makes it another name than those of the experiments that are `taken`.
     """
     compared = " or ".join(curricula) if len(curricula) <= MAX_NAMED else f"{len(curricula)} curricula"
     name = f"{compared} · {env} · {_describe_seeds(seeds)}"

@@ -7,7 +7,7 @@ import streamlit as st
 
 from v3core.charts.series import RunSeries
 from v3core.insight.duration import time_left
-from v3core.jobs import control
+from v3core.jobs.checkpoints import newest_whole
 from v3core.jobs.demo import is_demo
 from v3core.jobs.kinds import trained_elsewhere, trains_elsewhere
 from v3core.jobs.lifecycle import ACTIVE, RESUMABLE, Status
@@ -37,7 +37,7 @@ def run_header(database: Database, run: RunRow, commands: list[CommandRow]) -> N
         if host := trains_elsewhere(run) or trained_elsewhere(run):
             st.badge(f"on host {plain(host)}", icon=":material/dns:", color="gray")
         launch_again_link(run)
-    point = control.resume_point(database, run.id) if run.status in RESUMABLE | {Status.COMPLETED} else None
+    point = newest_whole(database, run.id) if run.status in RESUMABLE | {Status.COMPLETED} else None
     # A separate row, so that the numbers do not move when one of them changes its width.
     asked = {command.kind for command in commands if command.is_open}
     run_actions(database, run, compact=False, key="live", checkpoint=point, asked=asked)

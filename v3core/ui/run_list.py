@@ -43,7 +43,7 @@ def run_list(database: Database, runs: list[RunRow]) -> None:
     first = (number_of_page - 1) * RUNS_PER_PAGE
     on_page = shown[first : first + RUNS_PER_PAGE]
     with database.read() as tx:
-        points = {run.id: newest_present(database, tx, run.id) for run in on_page if run.status in RESUMABLE}
+        points = {run.id: newest_present(database, run.id, tx) for run in on_page if run.status in RESUMABLE}
     for run in on_page:
         _row(database, run, places.get(run.id), points.get(run.id))
 

@@ -5,7 +5,7 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from v3core import __version__
@@ -36,19 +36,16 @@ class Finding:
 
 def examine() -> Iterator[Finding]:
     """Look at Python, packages, data, disk, port, webhook, cores, native library and the tests' browser."""
-    yield _version()
+    yield Finding("Version", True, f"{__version__}, {'installed' if INSTALLED else 'a checkout'} in {PACKAGE}")
     yield Finding("Python", True, ".".join(map(str, sys.version_info[:3])))
     yield from _packages()
     yield from _data()
-    yield _port()
-    yield from _webhook()
+    yield from _attempt(f"Port {DEFAULT_PORT}", _port)
+    yield from _attempt("Webhook", _webhook)
     yield Finding("Cores", True, str(os.cpu_count() or 1))
-    yield _native()
+    is_off = os.environ.get(library.VARIABLE, library.DEFAULT) == "0"
+    yield from _attempt("Native library", _native, ok_without=is_off)
     yield _browser()
-
-
-def _version() -> Finding:
-    return Finding("Version", True, f"{__version__}, {'installed' if INSTALLED else 'a checkout'} in {PACKAGE}")
 
 
 def _packages() -> Iterator[Finding]:
@@ -94,41 +91,33 @@ def _data() -> Iterator[Finding]:
     yield Finding("Disk", free > LITTLE_DISK_BYTES, f"{in_words(free)} free in {folder}", needed=False)
 
 
-def _port() -> Finding:
+def _attempt(subject: str, look: Callable[[], str], *, ok_without: bool = False) -> Iterator[Finding]:
+    """What `look` returns, if anything, or the error that it raises."""
     try:
-        check_port(DEFAULT_PORT)
+        detail = look()
     except V3Error as error:
-        return Finding(f"Port {DEFAULT_PORT}", False, str(error), needed=False)
-    return Finding(f"Port {DEFAULT_PORT}", True, "free")
+        yield Finding(subject, ok_without, str(error), needed=False)
+    else:
+        if detail:
+            yield Finding(subject, True, detail)
 
 
-def _webhook() -> Iterator[Finding]:
-    try:
-        target = webhook()
-    except V3Error as error:
-        yield Finding("Webhook", False, str(error), needed=False)
-        return
-    if target:
-        yield Finding("Webhook", True, f"{target.shown} is called when a run ends")
+def _port() -> str:
+    check_port(DEFAULT_PORT)
+    return "free"
 
 
-def _native() -> Finding:
-    try:
-        library.load()
-    except V3Error as error:
-        return Finding(
-            "Native library", os.environ.get(library.VARIABLE, library.DEFAULT) == "0", str(error), needed=False
-        )
-    return Finding("Native library", True, f"computes the network, from {library.LIBRARY}")
+def _webhook() -> str:
+    target = webhook()
+    return f"{target.shown} is called when a run ends" if target else ""
+
+
+def _native() -> str:
+    library.load()
+    return f"computes the network, from {library.LIBRARY}"
 
 
 def _browser() -> Finding:
-    found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
-    if found:
-        return Finding("Browser for the tests", True, found)
-    return Finding(
-        "Browser for the tests",
-        False,
-        "not found; only needed for `make test`: install Debian's package chromium, or Google Chrome",
-        needed=False,
-    )
+    found = next(filter(None, map(shutil.which, BROWSERS)), None)
+    missing = "not found; only needed for `make test`: install Debian's package chromium, or Google Chrome"
+    return Finding("Browser for the tests", found is not None, found or missing, needed=False)

@@ -12,15 +12,14 @@ from v3core.store.runs import get_run, update_run
 from v3core.store.schema import Status as Status
 from v3core.store.schema import Transaction
 
+_CUT_SHORT = frozenset({Status.STOPPING, Status.FAILED, Status.LOST})
 TRANSITIONS: Mapping[Status, frozenset[Status]] = {
     Status.QUEUED: frozenset({Status.STARTING, Status.STOPPED}),
     # Back to the queue if the launcher died before there was a process.
-    Status.STARTING: frozenset({Status.QUEUED, Status.RUNNING, Status.STOPPING, Status.FAILED, Status.LOST}),
-    Status.RUNNING: frozenset(
-        {Status.PAUSED, Status.STALLED, Status.STOPPING, Status.COMPLETED, Status.FAILED, Status.LOST}
-    ),
-    Status.PAUSED: frozenset({Status.RUNNING, Status.STALLED, Status.STOPPING, Status.FAILED, Status.LOST}),
-    Status.STALLED: frozenset({Status.RUNNING, Status.PAUSED, Status.STOPPING, Status.FAILED, Status.LOST}),
+    Status.STARTING: _CUT_SHORT | {Status.QUEUED, Status.RUNNING},
+    Status.RUNNING: _CUT_SHORT | {Status.PAUSED, Status.STALLED, Status.COMPLETED},
+    Status.PAUSED: _CUT_SHORT | {Status.RUNNING, Status.STALLED},
+    Status.STALLED: _CUT_SHORT | {Status.RUNNING, Status.PAUSED},
     Status.STOPPING: frozenset({Status.STOPPED, Status.COMPLETED, Status.FAILED, Status.LOST}),
     Status.STOPPED: frozenset({Status.QUEUED}),
     Status.COMPLETED: frozenset({Status.QUEUED}),  # only with a new length: see `control.resume`

@@ -45,10 +45,6 @@ class Webhook:
     """User and password."""
 
 
-class WebhookError(V3Error):
-    """The address did not take it."""
-
-
 def webhook() -> Webhook | None:
     """What V3_WEBHOOK_URL names, None if it is not set; a V3Error says why it is not an address to post to."""
     text = os.environ.get(VARIABLE, "").strip()
@@ -79,10 +75,8 @@ def webhook() -> Webhook | None:
 def post(target: Webhook, content: Mapping[str, Any]) -> str:
     """Post JSON; returns the response, e.g. `200 OK`. Retries if that may help.
 
-    Redirects are not followed: a redirected POST would arrive as a GET without its content.
-
-    Raises:
-        WebhookError: one sentence without the address's secrets, if no try had an answer of success.
+    Redirects are not followed: a redirected POST would arrive as a GET without its content. If no try is answered
+    with success, a V3Error says why, without the address's secrets.
     """
     import requests  # only here: each monitor of a worker would import it at its start
     from urllib3.exceptions import HTTPError
@@ -117,7 +111,7 @@ def post(target: Webhook, content: Mapping[str, Any]) -> str:
                 return words
             problem, tries = f"it answered {words}", 1 + (len(answer.raw.retries.history) if answer.raw.retries else 0)
     after = f" ({tries} tries)" if tries > 1 else ""
-    raise WebhookError(f"{target.shown} could not be notified: {problem}{after}; check {VARIABLE}.")
+    raise V3Error(f"{target.shown} could not be notified: {problem}{after}; check {VARIABLE}.")
 
 
 def _problem(error: Exception) -> str:
@@ -202,7 +196,7 @@ def _send(database: Database, run_id: str, target: Webhook | None, mistake: str 
     if target:
         try:
             state, outcome = CALLED, f"{target.shown} was notified: {post(target, notice(run))}."
-        except WebhookError as error:
+        except V3Error as error:
             outcome = str(error)
     with database.write() as tx:
         settle_notice(tx, run_id, state=state, message=outcome, now=datetime.now(UTC))

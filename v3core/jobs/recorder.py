@@ -101,12 +101,10 @@ class Recorder:
         checkpoint_file(database, run.id, 0).parent.mkdir(parents=True, exist_ok=True)
 
     def trains_on(self, device: str, backend: str) -> None:
-        """Record and log it."""
         logger.info("The network runs on %s, with the %s backend.", device, backend)
         self._writer.also(lambda tx: set_compute(tx, get_run(tx, self._run.id), device, backend))
 
     def sees(self, text: str) -> None:
-        """Record and log it."""
         logger.info("%s", text)
 
         def write(tx: Transaction) -> None:

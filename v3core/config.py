@@ -31,7 +31,7 @@ Device = Literal["auto", "cpu", "cuda"]
 Backend = Literal["eager", "native"]
 MAX_SEED = 2**32 - 1
 MAX_EPISODES = 100_000_000
-MOST_NAME = 120
+MAX_NAME = 120
 _BREAK_A_LINE = frozenset({"Cc", "Cs", "Zl", "Zp"})
 """Categories of Unicode: control characters, halves of a character, separators of lines and paragraphs."""
 
@@ -162,7 +162,7 @@ class Recipe(_Frozen):
 class RunConfig(_Frozen):
     """Everything that decides a run. The same config and seed on one machine record the same numbers."""
 
-    name: Annotated[str, Field(min_length=1, max_length=MOST_NAME)]
+    name: Annotated[str, Field(min_length=1, max_length=MAX_NAME)]
     """Shown in lists; need not be unique."""
     env: Annotated[str, Field(min_length=1)]
     """Gymnasium environment id."""
@@ -211,8 +211,8 @@ def check_name(of: str, name: str) -> None:
     """Raise V3Error for a name that a line of a list cannot show."""
     if not name.strip():
         raise V3Error(f"The {of} has no name; give it one.")
-    if len(name.strip()) > MOST_NAME:
-        raise V3Error(f"The name of the {of} has {len(name.strip())} characters; use at most {MOST_NAME}.")
+    if len(name.strip()) > MAX_NAME:
+        raise V3Error(f"The name of the {of} has {len(name.strip())} characters; use at most {MAX_NAME}.")
     if any(unicodedata.category(letter) in _BREAK_A_LINE for letter in name.strip()):
         raise V3Error(f"The name of the {of} contains a line break, a control character or invalid UTF-8; remove it.")
 
@@ -227,7 +227,7 @@ def chosen_environment(
 def run_name(titles: Sequence[str], environment: EnvironmentSetup, seed: int) -> str:
     """A name made of what distinguishes the run from others; arguments that would make it too long are cut."""
     before, after, env = " · ".join(titles), f"seed {seed}", str(environment)
-    room = MOST_NAME - len(f"{before} ·  · {after}")
+    room = MAX_NAME - len(f"{before} ·  · {after}")
     return f"{before} · {env if len(env) <= room else f'{env[: room - 1]}…'} · {after}"
 
 

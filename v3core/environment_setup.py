@@ -15,9 +15,9 @@ from v3core.errors import V3Error
 
 VIEW = 2
 """Newest version of what the policy sees and obeys of an environment: `EnvironmentSetup.view`."""
-MOST_ARGUMENTS = 32
-MOST_WRAPPERS = 16
-MOST_TEXT = 2000
+MAX_ARGUMENTS = 32
+MAX_WRAPPERS = 16
+MAX_TEXT = 2000
 """Characters of all arguments, or of one wrapper, as text."""
 _SHOWN = 60
 """Maximum length of the arguments shown after an environment's id in lists."""
@@ -141,7 +141,7 @@ class Wrapper:
 
 def parse_wrapper(text: str) -> Wrapper:
     """A wrapper from text such as `FrameStackObservation(stack_size=4)` or `my_envs:Scaled`; V3Error if it is none."""
-    found = _WRAPPER.fullmatch(text.strip()) if len(text) <= MOST_TEXT else None
+    found = _WRAPPER.fullmatch(text.strip()) if len(text) <= MAX_TEXT else None
     if found is None:
         raise V3Error(
             f"'{text[:_SHOWN]}' is not a wrapper; write its name, such as FlattenObservation, "
@@ -177,8 +177,8 @@ def _checked_args(value: Any, error: type[Exception] = ValueError) -> dict[str, 
     """Validated arguments."""
     if not isinstance(value, Mapping):
         raise error("The environment's arguments are not a mapping; write them as in env_args: {size: 8}.")
-    if len(value) > MOST_ARGUMENTS:
-        raise error(f"The environment has {len(value)} arguments; give at most {MOST_ARGUMENTS}.")
+    if len(value) > MAX_ARGUMENTS:
+        raise error(f"The environment has {len(value)} arguments; give at most {MAX_ARGUMENTS}.")
     for name, given in value.items():
         if not isinstance(name, str) or not _NAME.fullmatch(name):
             raise error(f"{name!r} is not a valid name of an environment argument; use letters, digits and _.")
@@ -189,8 +189,8 @@ def _checked_args(value: Any, error: type[Exception] = ValueError) -> dict[str, 
                 f"The environment's argument '{name}' must be a finite number, a string, true, false, null or a list "
                 "of them."
             )
-    if len(text := format_args(value)) > MOST_TEXT:
-        raise error(f"The environment's arguments have {len(text)} characters; give at most {MOST_TEXT}.")
+    if len(text := format_args(value)) > MAX_TEXT:
+        raise error(f"The environment's arguments have {len(text)} characters; give at most {MAX_TEXT}.")
     return dict(value)
 
 
@@ -205,8 +205,8 @@ def _is_plain(value: Any, depth: int = 0) -> bool:
 def _checked_wrappers(value: Any) -> tuple[str, ...]:
     if not isinstance(value, list | tuple) or not all(isinstance(entry, str) for entry in value):
         raise ValueError("The wrappers are not a list of names; write them as in wrappers: [FlattenObservation].")
-    if len(value) > MOST_WRAPPERS:
-        raise ValueError(f"There are {len(value)} wrappers; give at most {MOST_WRAPPERS}.")
+    if len(value) > MAX_WRAPPERS:
+        raise ValueError(f"There are {len(value)} wrappers; give at most {MAX_WRAPPERS}.")
     for entry in value:
         try:
             parse_wrapper(entry)

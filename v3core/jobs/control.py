@@ -159,8 +159,8 @@ def current_curriculum(database: Database, run_id: str) -> Curriculum:
 def request_edit(database: Database, run_id: str, curriculum: Curriculum, actor: str = "user") -> None:
     """Request another curriculum for a run, given in full, which may only change what has not been trained.
 
-    A run that trains applies it between two updates, or rejects it if it has gone past by then; the command's row says
-    which. For one that waits in the queue it is in force at once.
+    A run that trains applies it between two updates, or rejects it if training has passed it by then; the command's
+    row has the answer. For one that waits in the queue it is in force at once.
     """
     with database.write() as tx:
         run = get_run(tx, run_id, for_update=True)

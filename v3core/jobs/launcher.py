@@ -36,7 +36,7 @@ SLOTS_VARIABLE = "V3_MAX_WORKERS"
 StartCommand = Callable[[str], list[str]]
 
 START_PROMISE_SECONDS = 10.0
-"""A launcher that has claimed a run and not started its process within so long has died."""
+"""A launcher that has claimed a run and not started its process within this time has died."""
 
 
 def worker_command(run_id: str) -> list[str]:

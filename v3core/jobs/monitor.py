@@ -32,7 +32,7 @@ RETRY_SECONDS = 600.0
 
 _END = TypeAdapter(End)
 _GIB = 2**30
-_MOST_REPORT_BYTES = 2**16
+_MAX_REPORT_BYTES = 2**16
 """The capacity of a pipe on Linux, more than a worker's traceback."""
 
 
@@ -126,7 +126,7 @@ class _Monitor:
 
     def _report(self) -> bytes:
         with suppress(BlockingIOError):
-            return os.read(self._channel, _MOST_REPORT_BYTES)
+            return os.read(self._channel, _MAX_REPORT_BYTES)
         return b""
 
     def _look(self, database: Database) -> None:

@@ -24,7 +24,7 @@ SEEN_GRACE_SECONDS = 30.0
 
 One that is still starting, which takes long on a busy machine, has as long from the beginning."""
 SIGNAL_GRACE_SECONDS = 10.0
-"""… and so long after that SIGKILL, with all that it started."""
+"""This long after that, SIGKILL is sent, also to all that it started."""
 OTHER_HOST_SECONDS = 60.0
 """A run on another machine is lost if its heartbeat is overdue by this long: its process cannot be checked."""
 OTHER_CONTAINER_SECONDS = 5.0

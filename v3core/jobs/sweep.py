@@ -4,7 +4,7 @@ import re
 from collections.abc import Collection, Sequence
 from itertools import count
 
-from v3core.config import MAX_SEED, MOST_NAME, Recipe, RunConfig, build_run_config, run_name
+from v3core.config import MAX_NAME, MAX_SEED, Recipe, RunConfig, build_run_config, run_name
 from v3core.curriculum import Curriculum
 from v3core.environment_setup import EnvironmentSetup
 from v3core.errors import V3Error
@@ -80,8 +80,8 @@ def experiment_name(env: str, curricula: Sequence[str], seeds: Sequence[int], ta
     """
     compared = " or ".join(curricula) if len(curricula) <= MAX_NAMED else f"{len(curricula)} curricula"
     name = f"{compared} · {env} · {_describe_seeds(seeds)}"
-    if len(name) > MOST_NAME - _ROOM_FOR_A_NUMBER:
-        name = name[: MOST_NAME - _ROOM_FOR_A_NUMBER - 1].rstrip() + "…"
+    if len(name) > MAX_NAME - _ROOM_FOR_A_NUMBER:
+        name = name[: MAX_NAME - _ROOM_FOR_A_NUMBER - 1].rstrip() + "…"
     return free_name(name, taken)
 
 

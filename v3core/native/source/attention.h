@@ -13,17 +13,21 @@ constexpr float SLOPE = 0.2f;  // of the leaky ReLU, as in both papers
 inline Vec leaky(Vec x) { return larger(x, x * SLOPE); }
 inline Vec leaky_slope(Vec x) { return x > 0.0f ? all(1.0f) : all(SLOPE); }
 
-// One head of one receiver: where its rows are, and its edges.
+// One head of one receiver: its rows, and its edges. Copies, for what is written through pointers to floats might otherwise
+// have changed them, and they would be read again and again.
 struct Receiver {
-    const Network& net;
-    int head, node;
-    int64_t first;
-    int degree;
-    Receiver(const Network& n, int h, int i)
-        : net(n), head(h), node(i), first(n.first_edge[i]), degree((int)(n.first_edge[i + 1] - n.first_edge[i])) {}
-    int64_t sender(int edge) const { return net.senders[first + edge]; }
-    int first_row() const { return head * net.head_width(); }
-    int64_t at(int64_t row, int64_t other) const { return row * net.column() + other * CHUNK; }
+    int64_t column, width, heads, first_row, end_row, node;
+    int head, degree;
+    int64_t first_weight;  // of its edges among those of all heads
+    const int64_t* senders;
+    Receiver(const Network& net, int h, int i)
+        : column(net.column()), width(net.width), heads(net.heads), first_row(h * net.head_width()),
+          end_row(first_row + net.head_width()), node(i), head(h), degree((int)(net.first_edge[i + 1] - net.first_edge[i])),
+          first_weight((h * net.first_edge[net.nodes] + net.first_edge[i]) * CHUNK), senders(net.senders + net.first_edge[i]) {}
+    int64_t own(int64_t row) const { return row * column + node * CHUNK; }
+    int64_t sender(int64_t row, int edge) const { return row * column + senders[edge] * CHUNK; }
+    int64_t receiver_score() const { return own(width + head); }
+    int64_t sender_score(int edge) const { return sender(width + heads + head, edge); }
 };
 
 // weights[degree, CHUNK]: softmax over the edges of the scores that are in it.
@@ -41,87 +45,124 @@ inline void softmax_over_edges(float* weights, int degree) {
     }
 }
 
-inline void attend(const Receiver& to, const float* p, const Layer& layer, const float* z, float* weights) {
-    const Network& net = to.net;
+inline void attend(const Receiver& to, bool gatv1, const float* score, const float* z, float* weights) {
     for (int k = 0; k < to.degree; k++)
         for (int v = 0; v < CHUNK; v += LANES) {
-            Vec score = {};
-            if (net.graph == GATV1) {
-                const float* receiver = z + to.at(net.width + to.head, to.node);
-                const float* sender = z + to.at(net.width + net.heads + to.head, to.sender(k));
-                score = leaky(load(receiver + v) + load(sender + v));
-            } else {
-                for (int c = to.first_row(); c < to.first_row() + net.head_width(); c++) {
-                    Vec pair = load(z + to.at(c, to.sender(k)) + v) + load(z + to.at(net.width + c, to.node) + v);
-                    score = fma(p[layer.score + c], leaky(pair), score);
-                }
-            }
-            store(weights + k * CHUNK + v, score);
+            Vec total = {};
+            if (gatv1) total = leaky(load(z + to.receiver_score() + v) + load(z + to.sender_score(k) + v));
+            for (int64_t c = to.first_row; !gatv1 && c < to.end_row; c++)
+                total = fma(score[c], leaky(load(z + to.sender(c, k) + v) + load(z + to.own(to.width + c) + v)), total);
+            store(weights + k * CHUNK + v, total);
         }
     softmax_over_edges(weights, to.degree);
 }
 
-// mixed_i = bias + sum over edges of a_ij z_j. `weights` holds max degree * CHUNK floats.
+// ROWS rows of one receiver, which stay in registers: mixed = bias + sum over edges of a_ij z_j.
+template <int ROWS>
+inline void mix_rows(const Receiver& to, int64_t row, const float* bias, const float* z, const float* weights, float* mixed) {
+    constexpr int VECTORS = CHUNK / LANES;
+    Vec sums[ROWS][VECTORS];
+    for (int r = 0; r < ROWS; r++)
+        for (int v = 0; v < VECTORS; v++) sums[r][v] = all(bias[row + r]);
+    for (int k = 0; k < to.degree; k++) {
+        const float* from = z + to.sender(row, k);
+#pragma GCC unroll 4
+        for (int v = 0; v < VECTORS; v++) {
+            Vec weight = load(weights + k * CHUNK + v * LANES);
+#pragma GCC unroll 4
+            for (int r = 0; r < ROWS; r++)
+                sums[r][v] = fma(weight, load(from + r * to.column + v * LANES), sums[r][v]);
+        }
+    }
+    for (int r = 0; r < ROWS; r++)
+        for (int v = 0; v < VECTORS; v++) store(mixed + to.own(row + r) + v * LANES, sums[r][v]);
+}
+
+// Keeps the attention weights [heads, edges, CHUNK].
 inline void mix_neighbours(const Network& net, const float* p, const Layer& layer, const float* z, float* weights,
                            float* mixed) {
+    const bool gatv1 = net.graph == GATV1;
+    const float *score = p + layer.score, *bias = p + layer.bias;
     for (int h = 0; h < net.heads; h++)
         for (int i = 0; i < net.nodes; i++) {
-            Receiver to(net, h, i);
-            attend(to, p, layer, z, weights);
-            for (int c = to.first_row(); c < to.first_row() + net.head_width(); c++)
-                for (int v = 0; v < CHUNK; v += LANES) {
-                    Vec total = all(p[layer.bias + c]);
-                    for (int k = 0; k < to.degree; k++)
-                        total = fma(load(weights + k * CHUNK + v), load(z + to.at(c, to.sender(k)) + v), total);
-                    store(mixed + to.at(c, i) + v, total);
-                }
+            const Receiver to(net, h, i);
+            float* own = weights + to.first_weight;
+            attend(to, gatv1, score, z, own);
+            int64_t row = to.first_row;
+            for (; row + 4 <= to.end_row; row += 4) mix_rows<4>(to, row, bias, z, own, mixed);
+            for (; row < to.end_row; row++) mix_rows<1>(to, row, bias, z, own, mixed);
         }
 }
 
-// Adds to dz[projected rows] what d[width rows] says of `mixed`, and to d_score (GATv2). `weights` and `d_weights` hold
-// max degree * CHUNK floats.
-inline void mix_neighbours_backward(const Network& net, const float* p, const Layer& layer, const float* z, const float* d,
-                                    float* weights, float* d_weights, float* dz, float* d_score) {
+// The gradient of ROWS rows of one receiver's sum: adds to d_weights[degree, CHUNK], and to dz of the senders.
+template <int ROWS>
+inline void mix_rows_backward(const Receiver& to, int64_t row, const float* z, const float* d, const float* weights,
+                              float* d_weights, float* dz) {
+    constexpr int VECTORS = CHUNK / LANES;
+    Vec from[ROWS][VECTORS];
+    for (int r = 0; r < ROWS; r++)
+        for (int v = 0; v < VECTORS; v++) from[r][v] = load(d + to.own(row + r) + v * LANES);
+    for (int k = 0; k < to.degree; k++) {
+        const int64_t sender = to.sender(row, k);
+#pragma GCC unroll 4
+        for (int v = 0; v < VECTORS; v++) {
+            const int64_t edge = k * CHUNK + v * LANES;
+            Vec weight = load(weights + edge), to_weight = load(d_weights + edge);
+#pragma GCC unroll 4
+            for (int r = 0; r < ROWS; r++) {
+                const int64_t at = sender + r * to.column + v * LANES;
+                to_weight = fma(from[r][v], load(z + at), to_weight);
+                store(dz + at, fma(weight, from[r][v], load(dz + at)));
+            }
+            store(d_weights + edge, to_weight);
+        }
+    }
+}
+
+// Through the softmax, d a_ij (d_ij - sum a d), and through the leaky scores; adds to dz, and to d_score (GATv2).
+inline void attend_backward(const Receiver& to, bool gatv1, const float* score, const float* z, const float* weights,
+                            const float* d_weights, float* dz, float* d_score) {
+    for (int v = 0; v < CHUNK; v += LANES) {
+        Vec mean = {}, to_receiver = {};
+        for (int k = 0; k < to.degree; k++)
+            mean = fma(load(weights + k * CHUNK + v), load(d_weights + k * CHUNK + v), mean);
+        for (int k = 0; k < to.degree; k++) {
+            Vec to_score = load(weights + k * CHUNK + v) * (load(d_weights + k * CHUNK + v) - mean);
+            if (gatv1) {
+                const int64_t sender = to.sender_score(k) + v;
+                Vec both = to_score * leaky_slope(load(z + to.receiver_score() + v) + load(z + sender));
+                to_receiver += both;
+                add_to(dz + sender, both);
+                continue;
+            }
+            for (int64_t c = to.first_row; c < to.end_row; c++) {
+                const int64_t left = to.sender(c, k) + v, right = to.own(to.width + c) + v;
+                Vec pair = load(z + left) + load(z + right);
+                Vec both = to_score * score[c] * leaky_slope(pair);
+                add_to(dz + left, both);
+                add_to(dz + right, both);
+                d_score[c] += sum(to_score * leaky(pair));
+            }
+        }
+        if (gatv1) add_to(dz + to.receiver_score() + v, to_receiver);
+    }
+}
+
+// Adds to dz[projected rows] what d[width rows] says of `mixed`, and to d_score (GATv2). `d_weights` holds max degree *
+// CHUNK floats.
+inline void mix_neighbours_backward(const Network& net, const float* p, const Layer& layer, const float* z,
+                                    const float* weights, const float* d, float* d_weights, float* dz, float* d_score) {
+    const bool gatv1 = net.graph == GATV1;
+    const float* score = p + layer.score;
     for (int h = 0; h < net.heads; h++)
         for (int i = 0; i < net.nodes; i++) {
-            Receiver to(net, h, i);
-            attend(to, p, layer, z, weights);
-            const int first = to.first_row(), end = first + net.head_width();
-            for (int k = 0; k < to.degree; k++)
-                for (int v = 0; v < CHUNK; v += LANES) {
-                    Vec weight = load(weights + k * CHUNK + v), to_weight = {};
-                    for (int c = first; c < end; c++) {
-                        Vec from = load(d + to.at(c, i) + v);
-                        float* sender = dz + to.at(c, to.sender(k)) + v;
-                        to_weight = fma(from, load(z + to.at(c, to.sender(k)) + v), to_weight);
-                        store(sender, fma(weight, from, load(sender)));
-                    }
-                    store(d_weights + k * CHUNK + v, to_weight);
-                }
-            for (int v = 0; v < CHUNK; v += LANES) {
-                Vec mean = {};
-                for (int k = 0; k < to.degree; k++)
-                    mean = fma(load(weights + k * CHUNK + v), load(d_weights + k * CHUNK + v), mean);
-                for (int k = 0; k < to.degree; k++) {
-                    Vec to_score = load(weights + k * CHUNK + v) * (load(d_weights + k * CHUNK + v) - mean);
-                    if (net.graph == GATV1) {
-                        int64_t receiver = to.at(net.width + h, i) + v;
-                        int64_t sender = to.at(net.width + net.heads + h, to.sender(k)) + v;
-                        Vec both = to_score * leaky_slope(load(z + receiver) + load(z + sender));
-                        add_to(dz + receiver, both);
-                        add_to(dz + sender, both);
-                        continue;
-                    }
-                    for (int c = first; c < end; c++) {
-                        int64_t left = to.at(c, to.sender(k)) + v, right = to.at(net.width + c, i) + v;
-                        Vec pair = load(z + left) + load(z + right);
-                        Vec both = to_score * p[layer.score + c] * leaky_slope(pair);
-                        add_to(dz + left, both);
-                        add_to(dz + right, both);
-                        d_score[c] += sum(to_score * leaky(pair));
-                    }
-                }
-            }
+            const Receiver to(net, h, i);
+            const float* own = weights + to.first_weight;
+            memset(d_weights, 0, to.degree * CHUNK * sizeof(float));
+            int64_t row = to.first_row;
+            for (; row + 4 <= to.end_row; row += 4) mix_rows_backward<4>(to, row, z, d, own, d_weights, dz);
+            for (; row < to.end_row; row++) mix_rows_backward<1>(to, row, z, d, own, d_weights, dz);
+            attend_backward(to, gatv1, score, z, own, d_weights, dz, d_score);
         }
 }
 

@@ -72,14 +72,22 @@ inline void project_backward(const Network& net, const Layer& layer, const float
         for (int o = 0; o < rows; o++) g[biases[o / width] + o % width] += of.d_bias[o];
 }
 
+// What the backward pass needs of a layer, besides the node features before and after it: projection, attention weights.
+struct LayerKept {
+    float *z, *weights;
+    LayerKept(const Network& net, Arena& arena) {
+        z = arena.take(net.projected() * net.column());
+        weights = net.graph == MLP ? nullptr : arena.take(net.heads * net.first_edge[net.nodes] * CHUNK);
+    }
+};
+
 // What one chunk needs while a layer is computed; used again for the next.
 struct LayerRoom {
-    float *normal, *rstd, *z, *mixed, *weights;
+    float *normal, *rstd, *mixed;
     float *d, *dz, *d_normal, *d_weights, *turned;
     LayerRoom(const Network& net, int max_degree, bool backward, Arena& arena) {
         const int64_t column = net.column(), nodes = net.width * column, rows = net.projected() * column;
-        normal = arena.take(nodes), rstd = arena.take(column), z = arena.take(rows), mixed = arena.take(nodes);
-        weights = arena.take(max_degree * CHUNK);
+        normal = arena.take(nodes), rstd = arena.take(column), mixed = arena.take(nodes);
         d = dz = d_normal = d_weights = turned = nullptr;
         if (!backward) return;
         d = arena.take(nodes), dz = arena.take(rows), d_normal = arena.take(nodes);
@@ -106,23 +114,21 @@ inline void normalise(const Network& net, const float* x, float* normal, float* 
 }
 
 inline void layer_forward(const Network& net, const Layer& layer, const float* p, const Projection& by, LayerRoom& room,
-                          const float* x, float* y) {
+                          const LayerKept& kept, const float* x, float* y) {
     const int64_t column = net.column(), count = net.width * column;
     normalise(net, x, room.normal, room.rstd);
-    product(matrix(by.folded, net.width), net.projected(), net.width, room.normal, column, column, by.bias, room.z, column);
-    const float* mixed = net.graph == MLP ? room.z : room.mixed;
-    if (net.graph != MLP) mix_neighbours(net, p, layer, room.z, room.weights, room.mixed);
+    product(matrix(by.folded, net.width), net.projected(), net.width, room.normal, column, column, by.bias, kept.z, column);
+    const float* mixed = net.graph == MLP ? kept.z : room.mixed;
+    if (net.graph != MLP) mix_neighbours(net, p, layer, kept.z, kept.weights, room.mixed);
     for (int64_t i = 0; i < count; i += LANES) store(y + i, load(x + i) + elu(load(mixed + i)));
 }
 
 // dx of dy; adds to the gradients of the projection, and to those in `g` that do not go through it.
 inline void layer_backward(const Network& net, const Layer& layer, const float* p, const Projection& by, LayerRoom& room,
-                           const float* x, const float* y, const float* dy, float* dx, float* g) {
+                           const LayerKept& kept, const float* x, const float* y, const float* dy, float* dx, float* g) {
     const int width = net.width, rows = net.projected();
     const int64_t column = net.column(), count = width * column;
-    // Computed again and not kept: it stays in the cache, and what is kept of all chunks does not.
-    normalise(net, x, room.normal, room.rstd);
-    product(matrix(by.folded, width), rows, width, room.normal, column, column, by.bias, room.z, column);
+    normalise(net, x, room.normal, room.rstd);  // again: keeping it would take as long
     // ELU' = 1 above 0, ELU + 1 below; ELU is y - x.
     float* d = net.graph == MLP ? room.dz : room.d;
     for (int64_t i = 0; i < count; i += LANES)
@@ -130,7 +136,7 @@ inline void layer_backward(const Network& net, const Layer& layer, const float* 
     if (net.graph != MLP) {
         memset(room.dz, 0, rows * column * sizeof(float));
         add_row_sums(d, width, column, g + layer.bias);
-        mix_neighbours_backward(net, p, layer, room.z, d, room.weights, room.d_weights, room.dz,
+        mix_neighbours_backward(net, p, layer, kept.z, kept.weights, d, room.d_weights, room.dz,
                                 net.graph == GATV2 ? g + layer.score : nullptr);
     }
     add_row_sums(room.dz, rows, column, by.d_bias);

@@ -13,9 +13,11 @@ namespace v3 {
 // What a chunk's forward pass leaves for its backward pass.
 struct ChunkKept {
     std::vector<float*> nodes;  // before the first layer, and after each
+    std::vector<LayerKept> layers;
     HeadsKept heads;
     ChunkKept(const Network& net, Arena& arena) : heads(net, arena) {
         for (int layer = 0; layer <= net.layers; layer++) nodes.push_back(arena.take(net.width * net.column()));
+        for (int layer = 0; layer < net.layers; layer++) layers.emplace_back(net, arena);
     }
 };
 
@@ -65,7 +67,8 @@ struct Native {
                  HeadsOutput& out) {
         if (!tokens_forward(net, p, tables.data(), batch, first, count, room.tokens, chunk.nodes[0])) return false;
         for (int layer = 0; layer < net.layers; layer++)
-            layer_forward(net, net.layer[layer], p, projections[layer], room.layer, chunk.nodes[layer], chunk.nodes[layer + 1]);
+            layer_forward(net, net.layer[layer], p, projections[layer], room.layer, chunk.layers[layer], chunk.nodes[layer],
+                          chunk.nodes[layer + 1]);
         router_forward(net, p, batch, first, count, chunk.nodes[net.layers], chunk.heads, room.heads, out.logits);
         if (whole) heads_forward(net, p, chunk.nodes[net.layers], chunk.heads, out);
         return true;
@@ -76,8 +79,8 @@ struct Native {
                   const ChunkKept& chunk, const HeadsOutput& d, float* g) {
         heads_backward(net, p, batch, first, count, whole, chunk.nodes[net.layers], chunk.heads, d, room.heads, g, room.d_nodes);
         for (int layer = net.layers - 1; layer >= 0; layer--) {
-            layer_backward(net, net.layer[layer], p, projections[layer], room.layer, chunk.nodes[layer],
-                           chunk.nodes[layer + 1], room.d_nodes, room.d_below, g);
+            layer_backward(net, net.layer[layer], p, projections[layer], room.layer, chunk.layers[layer],
+                           chunk.nodes[layer], chunk.nodes[layer + 1], room.d_nodes, room.d_below, g);
             std::swap(room.d_nodes, room.d_below);
         }
         tokens_backward(net, tables.data(), batch, first, count, room.tokens, room.d_nodes, g);

@@ -53,6 +53,8 @@ inline void columns_of(Matrix w, int rows, int inner, const float* x, int64_t x_
 inline void product(Matrix w, int rows, int inner, const float* x, int64_t x_step, int columns, const float* bias,
                     float* out, int64_t out_step, bool add = false) {
     int c = 0;
+    for (; c + 6 * LANES <= columns; c += 3 * LANES)
+        columns_of<3>(w, rows, inner, x + c, x_step, bias, out + c, out_step, add);
     for (; c + 2 * LANES <= columns; c += 2 * LANES)
         columns_of<2>(w, rows, inner, x + c, x_step, bias, out + c, out_step, add);
     for (; c + LANES <= columns; c += LANES)
@@ -110,6 +112,13 @@ inline void add_row_sums(const float* d, int rows, int columns, float* out) {
         for (int c = 0; c < columns; c += LANES) total += load(d + (int64_t)r * columns + c);
         out[r] += sum(total);
     }
+}
+
+// to[i] += from[i]
+inline void add_row(const float* from, int count, float* to) {
+    int i = 0;
+    for (; i + LANES <= count; i += LANES) add_to(to + i, load(from + i));
+    for (; i < count; i++) to[i] += from[i];
 }
 
 inline void tanh_in_place(float* x, int64_t count) {

@@ -106,10 +106,8 @@ inline bool tokens_forward(const Network& net, const float* p, const PartTable* 
                     const int64_t row = looked_up(net, part, batch, first + (b < count ? b : 0), node);
                     if (row < 0) return false;
                     const float* from = part.kind == GRID ? tables[q].rows : p + part.table[0];
-                    for (int k = 0; k < net.width; k++) {
-                        const float place = part.kind == GRID ? p[identity_at(net, part, k, node)] : 0.0f;
-                        room[b * net.width + k] = from[row * net.width + k] + place;
-                    }
+                    memcpy(room + b * net.width, from + row * net.width, net.width * sizeof(float));
+                    if (part.kind == GRID) add_row(p + identity_at(net, part, 0, node), net.width, room + b * net.width);
                 }
                 transpose(room, CHUNK, net.width, net.width, to, net.column());
                 continue;
@@ -141,10 +139,8 @@ inline void tokens_backward(const Network& net, const PartTable* tables, const B
                 for (int b = 0; b < count; b++) {
                     const int64_t row = looked_up(net, part, batch, first + b, node);
                     float* to = part.kind == GRID ? tables[q].d_rows : g + part.table[0];
-                    for (int k = 0; k < net.width; k++) {
-                        to[row * net.width + k] += room[b * net.width + k];
-                        if (part.kind == GRID) g[identity_at(net, part, k, node)] += room[b * net.width + k];
-                    }
+                    add_row(room + b * net.width, net.width, to + row * net.width);
+                    if (part.kind == GRID) add_row(room + b * net.width, net.width, g + identity_at(net, part, 0, node));
                 }
                 continue;
             }

@@ -12,6 +12,7 @@ namespace v3 {
 
 constexpr int LANES = 8;
 typedef float Vec __attribute__((vector_size(32), aligned(4), may_alias));
+typedef float Register __attribute__((vector_size(32)));
 typedef int32_t IntVec __attribute__((vector_size(32), aligned(4), may_alias));
 
 [[gnu::always_inline]] inline Vec load(const float* from) { return *(const Vec*)from; }
@@ -19,11 +20,15 @@ typedef int32_t IntVec __attribute__((vector_size(32), aligned(4), may_alias));
 [[gnu::always_inline]] inline void add_to(float* to, Vec value) { store(to, load(to) + value); }
 [[gnu::always_inline]] inline Vec all(float value) { return Vec{value, value, value, value, value, value, value, value}; }
 
-// a b + c, rounded once.
+// a b + c, rounded once. Everywhere the same number; where the compiler does not see that the loop is one instruction, it is named.
 [[gnu::always_inline]] inline Vec fma(Vec a, Vec b, Vec c) {
+#ifdef __FMA__
+    return (Vec)__builtin_ia32_vfmaddps256((Register)a, (Register)b, (Register)c);
+#else
     Vec found;
     for (int lane = 0; lane < LANES; lane++) found[lane] = __builtin_fmaf(a[lane], b[lane], c[lane]);
     return found;
+#endif
 }
 [[gnu::always_inline]] inline Vec fma(float a, Vec b, Vec c) { return fma(all(a), b, c); }
 
@@ -49,9 +54,13 @@ template <int... NUMBERS>
 [[gnu::always_inline]] inline float sum(Vec v) { return ((v[0] + v[4]) + (v[1] + v[5])) + ((v[2] + v[6]) + (v[3] + v[7])); }
 
 [[gnu::always_inline]] inline Vec root(Vec x) {
+#ifdef __AVX__
+    return (Vec)__builtin_ia32_sqrtps256((Register)x);
+#else
     Vec found;
     for (int lane = 0; lane < LANES; lane++) found[lane] = sqrtf(x[lane]);
     return found;
+#endif
 }
 
 // exp(x) = 2^n exp(r) with |r| <= ln 2 / 2, by the polynomial of Cephes; within 2 units in the last place. Below -87.3 it

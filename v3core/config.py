@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model, model_validator
+from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
 
 from v3core.curriculum import (
     KNOBS,
@@ -23,7 +23,7 @@ from v3core.curriculum import (
 )
 from v3core.curriculum.knobs import Knob
 from v3core.environment_setup import VIEW, EnvArg, EnvArgs, EnvironmentSetup, Wrappers
-from v3core.errors import V3Error, explain
+from v3core.errors import V3Error, explained
 from v3core.paths import shipped
 
 RECIPES = shipped("data", "recipes")
@@ -255,7 +255,7 @@ def build_run_config(
     _check_network_is_free(curriculum, recipe.overrides)
     policy = _built(recipe.policy, curriculum.policy)
     check_experts(curriculum, policy.experts)
-    try:
+    with explained("The run"):
         return RunConfig(
             name=name.strip(),
             env=setup.env_id,
@@ -273,8 +273,6 @@ def build_run_config(
             device=device,
             view=setup.view,
         )
-    except ValidationError as error:
-        raise V3Error(explain(error, "The run")) from None
 
 
 def _check_network_is_free(curriculum: Curriculum, overrides: dict[str, Override]) -> None:
@@ -319,9 +317,8 @@ def load_recipe(path: Path) -> Recipe:
     """A recipe from its YAML file; V3Error if it cannot be read or is not a recipe."""
     try:
         content: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
-        return Recipe.model_validate({"name": path.stem, **content})
-    except ValidationError as error:
-        raise V3Error(explain(error, f"Recipe {path.name}")) from None
+        with explained(f"Recipe {path.name}"):
+            return Recipe.model_validate({"name": path.stem, **content})
     except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError) as error:
         raise V3Error(f"Recipe {path.name} cannot be read: {error}.") from None
 

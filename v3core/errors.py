@@ -33,17 +33,16 @@ def explain(error: ValidationError, subject: str) -> str:
     message = first["msg"].removeprefix("Value error, ")
     if first["type"] == "value_error":
         return message if message[0].isupper() else f"{subject}: {message}"
-    if first["type"] == "extra_forbidden":
-        return f"{subject}: {where} is not a known key; check the spelling."
-    if first["type"] == "missing":
-        return f"{subject}: {where} is missing."
-    if first["type"] == "too_short":
-        return f"{subject}: {where} is empty; give at least one value."
-    if first["type"] == "json_invalid":
-        return f"{subject}: {message[0].lower()}{message[1:]}."
+    message = f"{message[0].lower()}{message[1:]}."
     value = first["input"]
     shown = repr(value) if isinstance(value, str | int | float | bool) or value is None else "of the wrong type"
-    return f"{subject}: {where} is {shown}; {message[0].lower()}{message[1:]}."
+    known = {
+        "extra_forbidden": f"{where} is not a known key; check the spelling.",
+        "missing": f"{where} is missing.",
+        "too_short": f"{where} is empty; give at least one value.",
+        "json_invalid": message,
+    }
+    return f"{subject}: {known.get(first['type'], f'{where} is {shown}; {message}')}"
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from v3core.curriculum.knobs import Range
 from v3core.curriculum.table import SETTINGS as PHASE_SETTINGS
 from v3core.curriculum.table import parse_setting
 from v3core.curriculum.typed import format_number
-from v3core.errors import V3Error, explain, suggestion
+from v3core.errors import V3Error, explain, explained, suggestion
 
 SECTIONS: dict[str, type[BaseModel]] = {
     "base": BaseConfig,
@@ -152,13 +152,11 @@ def overridden(recipe: Recipe, values: Mapping[str, Scalar]) -> Recipe:
         if value != before:
             overrides[path] = Override(value=value, recipe=before)
         changes.setdefault(setting.section, {})[setting.name] = value
-    try:
+    with explained("The recipe"):
         sections = {
             name: SECTIONS[name].model_validate({**dict(getattr(recipe, name)), **changed})
             for name, changed in changes.items()
         }
-    except ValidationError as error:
-        raise V3Error(explain(error, "The recipe")) from None
     return recipe.model_copy(update={**sections, "overrides": overrides})
 
 

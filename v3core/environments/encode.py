@@ -21,18 +21,18 @@ Raises:
 
 def encoder(graph: StateGraphSpec) -> Encoder:
     """How observations become rows, worked out once: a batch needs it at every step of every environment."""
-    parts = [(part, _encoder(part, graph.dtype)) for part in graph.parts if part.size]
-    if len(parts) == 1 and not parts[0][0].path:
-        return parts[0][1]
+    parts = [(part.path, part.name, _encoder(part, graph.dtype)) for part in graph.parts if part.size]
+    if len(parts) == 1 and not parts[0][0]:
+        return parts[0][2]
 
     def write(observation: Any, row: NDArray[Any]) -> None:
-        for part, write_part in parts:
+        for path, name, write_part in parts:
             entry = observation
             try:
-                for key in part.path:
+                for key in path:
                     entry = entry[key]
             except (KeyError, IndexError, TypeError):
-                raise ValueError(f"the observation has no '{part.name}'") from None
+                raise ValueError(f"the observation has no '{name}'") from None
             write_part(entry, row)
 
     return write

@@ -4,10 +4,12 @@ A reader who has gone (`… | head`) ends what a command says, never what it doe
 """
 
 import io
+import json
 import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from typing import Any, TextIO
 
 import click
@@ -38,6 +40,17 @@ def echo(message: object = "", *, err: bool = False) -> None:
     except OSError as error:
         if not err:
             raise V3Error(f"Standard output cannot be written: {error.strerror or error}.") from None
+
+
+def echo_json(content: object) -> None:
+    """Say JSON; times are ISO 8601 with their zone."""
+    echo(json.dumps(content, indent=2, default=datetime.isoformat))
+
+
+def fail(sentence: str, code: int) -> int:
+    """Say a sentence on standard error; returns the exit code."""
+    echo(sentence, err=True)
+    return code
 
 
 def prepare() -> None:

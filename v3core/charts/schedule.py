@@ -11,18 +11,8 @@ from v3core.charts.frame import draw_phases, frame, plain_frame, progress_words,
 from v3core.charts.palette import CATEGORICAL, NEUTRAL
 from v3core.charts.series import RunSeries, boundaries_ahead, phase_bands
 from v3core.charts.traces import add_metric
-from v3core.curriculum import (
-    COEFFICIENTS,
-    KNOBS,
-    BaseValues,
-    Curriculum,
-    Phase,
-    PhaseStart,
-    Progress,
-    Ramp,
-    planned_starts,
-    settings_at,
-)
+from v3core.curriculum import BaseValues, Curriculum, Phase, PhaseStart, Progress, Ramp, planned_starts, settings_at
+from v3core.curriculum.knobs import COEFFICIENTS, KNOBS
 from v3core.metrics import SCHEDULE
 from v3core.rollup import Floats
 
@@ -56,15 +46,9 @@ def planned_curve(
     """A setting as planned, as the corners and points of a line over completed episodes.
 
     Each phase contributes its first and its last value, and points between them for ramps to bend at and for the mouse
-    to find; where two phases meet, both have a point at the same place, so that a step is drawn as a step.
-
-    Args:
-        curriculum: the revision in force.
-        episodes: length of the run.
-        base: the run's base values.
-        knob: which setting.
-        starts: the actual starts of phases; the others are drawn as planned.
-        steps_at: environment steps at a number of episodes, for ramps over steps. Where it is NaN, the curve has a gap.
+    to find; where two phases meet, both have a point at the same place, so that a step is drawn as a step. Phases that
+    have begun are drawn from their actual `starts`. `steps_at` is the environment steps at a number of episodes, for
+    ramps over steps; where it is NaN, the curve has a gap.
     """
     x: list[float] = []
     y: list[float] = []

@@ -30,17 +30,8 @@ def add_metric(
 ) -> None:
     """Draw a metric: every value, or per bucket the mean in front of a band from the lowest to the highest.
 
-    Args:
-        figure: drawn into.
-        curve: the part of the run to draw.
-        metric: one of its metrics.
-        name: in the legend and the hover.
-        colour: `#rrggbb`.
-        axis: the y axis, as in `y2`.
-        number: d3 format of a value in the hover.
-        hover: plotly's hover template, instead of value and extremes.
-        width: of the line, in pixels.
-        spread: draw that band; without it the extremes are in the hover alone.
+    Without `spread`, the extremes are in the hover alone; `hover`, a template of plotly, replaces value and extremes.
+    `number` is the d3 format of a value, `width` that of the line in pixels.
     """
     summary = curve.summary(metric)
     text = f"%{{y:{number}}}"

@@ -1,10 +1,8 @@
 """Shared by the groups of commands: the database, a run by its id, common options."""
 
 import functools
-import json
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from datetime import datetime
 from typing import Any
 
 import click
@@ -14,7 +12,7 @@ from v3core.config import chosen_environment, recipe_for
 from v3core.environment_setup import parse_args, parse_wrapper
 from v3core.errors import V3Error
 from v3core.jobs import supervisor
-from v3core.output import echo, own_output
+from v3core.output import own_output
 from v3core.serve import DEFAULT_PORT
 from v3core.store.database import Database
 from v3core.store.opening import open_database
@@ -37,17 +35,6 @@ class _Commands(click.Group):
 @click.version_option(__version__, prog_name="v3lab", message="%(prog)s %(version)s")
 def commands() -> None:
     """Train mixture-of-experts policies under a routing curriculum."""
-
-
-def fail(sentence: str, code: int) -> int:
-    """Print a sentence on standard error; returns the exit code."""
-    echo(sentence, err=True)
-    return code
-
-
-def echo_json(content: object) -> None:
-    """Print JSON; times are ISO 8601 with their zone."""
-    echo(json.dumps(content, indent=2, default=datetime.isoformat))
 
 
 def opened() -> closing[Database]:

@@ -5,22 +5,12 @@ from datetime import UTC, datetime
 
 import click
 
-from v3core.cli.common import (
-    commands,
-    echo_json,
-    environment_options,
-    fail,
-    json_option,
-    opened,
-    port_option,
-    reconciled,
-    run_argument,
-)
+from v3core.cli.common import commands, environment_options, json_option, opened, port_option, reconciled, run_argument
 from v3core.environment_setup import EnvironmentSetup
 from v3core.errors import V3Error
 from v3core.jobs import housekeeping, launcher, supervisor
 from v3core.jobs.monitor import run_monitored
-from v3core.output import echo
+from v3core.output import echo, echo_json, fail
 from v3core.store.opening import database_url, set_aside
 from v3core.store.runs import resolve
 

@@ -5,16 +5,7 @@ from pathlib import Path
 
 import click
 
-from v3core.cli.common import (
-    commands,
-    echo_json,
-    environment_options,
-    json_option,
-    one_run,
-    opened,
-    reconciled,
-    run_argument,
-)
+from v3core.cli.common import commands, environment_options, json_option, one_run, opened, reconciled, run_argument
 from v3core.config import MAX_SEED
 from v3core.environment_setup import EnvironmentSetup
 from v3core.environments import check_environment
@@ -26,7 +17,7 @@ from v3core.jobs.checkpoints import newest_present, newest_whole, whole_checkpoi
 from v3core.jobs.files import log_file
 from v3core.jobs.launch import waits_for
 from v3core.jobs.logs import read_log_tail
-from v3core.output import echo
+from v3core.output import echo, echo_json
 from v3core.paths import COMMAND
 from v3core.store.commands import read_commands, read_revisions
 from v3core.store.history import read_events

@@ -7,17 +7,7 @@ from urllib.parse import urlencode
 
 import click
 
-from v3core.cli.common import (
-    commands,
-    echo_json,
-    environment_options,
-    fail,
-    length_option,
-    opened,
-    port_option,
-    reconciled,
-    set_option,
-)
+from v3core.cli.common import commands, environment_options, length_option, opened, port_option, reconciled, set_option
 from v3core.config import Recipe, RunConfig, build_run_config, recipe_for, run_name, unused_base_values
 from v3core.curriculum import Curriculum, check_fits, fits, load_curriculum, scaled
 from v3core.environment_setup import EnvironmentSetup
@@ -27,7 +17,7 @@ from v3core.jobs import demo as demo_runs
 from v3core.jobs import worker
 from v3core.jobs.launcher import MAX_PRIORITY, enqueue
 from v3core.jobs.sweep import expand, experiment_name, parse_seeds
-from v3core.output import echo, own_output
+from v3core.output import echo, echo_json, fail, own_output
 from v3core.overrides import set_values
 from v3core.paths import SERVE
 from v3core.serve import Address, show_page

@@ -9,12 +9,10 @@ from v3core.curriculum.model import Curriculum, Phase
 
 @dataclass(frozen=True)
 class PhaseStart:
-    """The actual start of a phase."""
+    """The actual start of a phase, in complete episodes and environment steps of the run."""
 
     episode: int
-    """Complete episodes of the run."""
     step: int
-    """Environment steps of the run, all environments together."""
 
 
 @dataclass(frozen=True)

@@ -19,13 +19,11 @@ _LATE = 0.25
 
 @dataclass(frozen=True)
 class Pace:
-    """How a run advanced, at some of its episodes: three sequences of one length, ascending."""
+    """How a run advanced: some of its episodes, its environment steps up to their ends, and these on any clock."""
 
     episodes: Sequence[int]
     steps: Sequence[int]
-    """Environment steps of the whole run up to that episode's end."""
     seconds: Sequence[float]
-    """When that episode had ended, on any clock."""
 
 
 @dataclass(frozen=True)

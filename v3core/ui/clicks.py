@@ -35,12 +35,7 @@ def or_notice(action: Callable[P, object]) -> Callable[P, None]:
 
 
 def dialog(title: str, icon: str) -> Callable[[Callable[P, None]], Callable[P, None]]:
-    """A decorator: `st.dialog` whose function opens it, from a part of the page that rests while it is open.
-
-    Args:
-        title: of the dialog.
-        icon: of the dialog.
-    """
+    """A decorator: `st.dialog` whose function opens it, from a part of the page that rests while it is open."""
 
     def decorate(body: Callable[P, None]) -> Callable[P, None]:
         opened = st.dialog(plain(title), icon=icon, on_dismiss="rerun")(body)
@@ -56,15 +51,7 @@ def dialog(title: str, icon: str) -> Callable[[Callable[P, None]], Callable[P, N
 
 
 def confirm(label: str, icon: str, key: str, action: Callable[..., object], *args: Any) -> None:
-    """The end of a dialog that asks whether to do something: the buttons to leave it, and to do it.
-
-    Args:
-        label: of the button that does it.
-        icon: of that button.
-        key: it is `confirm-KEY`.
-        action: what is done, with `args`.
-        args: values for it.
-    """
+    """The end of a dialog that asks whether to do something: the buttons to leave it, and to do it (`confirm-KEY`)."""
     with st.container(horizontal=True, horizontal_alignment="right"):
         if st.button("Cancel", key=f"cancel-{key}"):
             st.rerun()

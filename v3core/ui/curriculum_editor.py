@@ -7,17 +7,7 @@ from typing import Any
 import streamlit as st
 
 from v3core.config import Recipe, build_run_config
-from v3core.curriculum import (
-    KNOBS,
-    Curriculum,
-    check_environment_named,
-    load_preset,
-    parse,
-    preset_names,
-    preset_names_for,
-    renamed,
-    scaled,
-)
+from v3core.curriculum import KNOBS, Curriculum, check_environment_named, presets, renamed, scaled
 from v3core.curriculum.knobs import SETTINGS
 from v3core.curriculum.table import COMMON, FURTHER, Checked, PhaseRow, end_of, from_rows, further_in_use, to_rows
 from v3core.curriculum.typed import HOW_TO_WRITE_AN_END
@@ -210,12 +200,12 @@ def _remove_phase(index: int) -> None:
 @st.cache_data(max_entries=64, show_spinner=False)
 def presets_for(env: str) -> list[str]:
     """Names of the presets that can train on `env`."""
-    return preset_names_for(env)
+    return presets.preset_names_for(env)
 
 
 @st.cache_data(max_entries=1, show_spinner=False)
 def _descriptions() -> dict[str, str]:
-    return {name: load_preset(name).description for name in preset_names()}
+    return {name: presets.load_preset(name).description for name in presets.preset_names()}
 
 
 def pick_preset(env: str, *, as_before: bool = False) -> str:
@@ -248,7 +238,7 @@ def _absent_presets(names: list[str], env: str) -> str:
 def chosen_curriculum(preset: str, env: str, as_before: Curriculum | None) -> tuple[Curriculum | None, list[str]]:
     """The curriculum to edit, if any, and its errors, which are also shown; `preset` as of `pick_preset`."""
     if preset not in _OTHERS:
-        return load_preset(preset), []
+        return presets.load_preset(preset), []
     source = as_before if preset == AS_BEFORE else _uploaded()
     if source is None:
         return None, ["Choose a curriculum file."]
@@ -266,7 +256,7 @@ def _uploaded() -> Curriculum | None:
     if upload is None:
         return None
     try:
-        return parse(upload.getvalue().decode("utf-8"), subject=f"Curriculum file {upload.name}")
+        return presets.parse(upload.getvalue().decode("utf-8"), subject=f"Curriculum file {upload.name}")
     except UnicodeDecodeError:
         st.error(md("Curriculum file {} is not text; it must be YAML in UTF-8.", upload.name))
     except V3Error as error:
@@ -289,7 +279,7 @@ def compare_with(
     problems: list[str] = []
     for name in chosen:
         try:
-            curriculum = scaled(load_preset(name), episodes)
+            curriculum = scaled(presets.load_preset(name), episodes)
             build_run_config(name=name, env=env, seed=0, episodes=episodes, curriculum=curriculum, recipe=recipe)
             if problem := run_problem(env, curriculum):
                 raise V3Error(problem)

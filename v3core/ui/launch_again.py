@@ -37,13 +37,12 @@ class Draft:
 
     def values(self, recipe: Recipe) -> dict[str, Scalar]:
         """Path to value of the settings that differ from those of `recipe`."""
-        config = self.run.config
-        values = {
-            path: config.overrides[path].value if path in config.overrides else value
-            for path, setting in SETTINGS.items()
-            for value in [getattr(getattr(config, setting.section), setting.name)]
-            if path in config.overrides or not _decides(config.curriculum.policy, path)
-        }
+        config, values = self.run.config, {}
+        for path, setting in SETTINGS.items():
+            if path in config.overrides:
+                values[path] = config.overrides[path].value
+            elif not _decides(config.curriculum.policy, path):
+                values[path] = getattr(getattr(config, setting.section), setting.name)
         return {path: value for path, value in values.items() if value != SETTINGS[path].of(recipe)}
 
 

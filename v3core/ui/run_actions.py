@@ -38,7 +38,7 @@ def run_actions(
 
     Args:
         database: where commands go.
-        run: the run.
+        run: its current row.
         compact: icons only, for lists, without those that a run of this kind never can do.
         key: distinguishes the same run's buttons on one page.
         checkpoint: from which a resume would continue, if there is one.

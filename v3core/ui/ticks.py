@@ -50,12 +50,7 @@ _drawn_now: ContextVar[_Part | None] = ContextVar("drawn_now", default=None)
 
 
 def ticking(seconds: float, *topics: news.Topic) -> Callable[[Callable[P, None]], Callable[P, None]]:
-    """Decorator: `st.fragment` for a part of a page that is redrawn when one of the topics has changed.
-
-    Args:
-        seconds: the polling interval.
-        topics: what the part depends on.
-    """
+    """Decorator: `st.fragment` for a part of a page, polled every `seconds`, redrawn when a topic has changed."""
 
     def decorate(body: Callable[P, None]) -> Callable[P, None]:
         @functools.wraps(body)

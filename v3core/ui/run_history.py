@@ -39,7 +39,8 @@ def newest_command(commands: list[CommandRow]) -> None:
         return
     command = commands[-1]
     asked = md("{}, {} ago", command_title(command), age(command.requested_at))
-    st.caption(md(":{}[:material/{}:] {}: {}", *_look(command), asked, outcome(command)))
+    icon, text = outcome(command)
+    st.caption(md("{} {}: {}", icon, asked, text))
 
 
 def command_panel(commands: list[CommandRow]) -> None:
@@ -55,7 +56,7 @@ def command_panel(commands: list[CommandRow]) -> None:
                 "Command": command_title(command),
                 "Requested": md("{} by {}", clock(command.requested_at), command.actor or "user"),
                 "Acknowledged": _acknowledged(command),
-                "Outcome": md(":{}[:material/{}:] {}", *_look(command), outcome(command)),
+                "Outcome": md("{} {}", *outcome(command)),
             }
             for command in newest
         ],
@@ -77,23 +78,20 @@ def command_title(command: CommandRow) -> Markdown:
     return md(known.asked, title, command.value) if known and known.takes and command.value else plain(title)
 
 
-def outcome(command: CommandRow) -> Markdown:
-    """What came of a command, as in `applied after 0.4 s at episode 412`."""
+def outcome(command: CommandRow) -> tuple[Markdown, Markdown]:
+    """An icon, and what came of a command, as in `applied after 0.4 s at episode 412`."""
     if command.applied_at is not None:
-        after = md("applied after {}", latency(command.requested_at, command.applied_at))
-        return after if command.applied_episode is None else md("{} at episode {:,}", after, command.applied_episode)
+        text = md("applied after {}", latency(command.requested_at, command.applied_at))
+        if command.applied_episode is not None:
+            text = md("{} at episode {:,}", text, command.applied_episode)
+        return Markdown(":green[:material/check:]"), text
     if command.rejected_reason is not None:
-        return md("rejected. {}", command.rejected_reason)
-    return plain("acknowledged, not applied yet" if command.acknowledged_at else "waiting for the worker")
+        return Markdown(":red[:material/block:]"), md("rejected. {}", command.rejected_reason)
+    text = plain("acknowledged, not applied yet" if command.acknowledged_at else "waiting for the worker")
+    return Markdown(":orange[:material/pending:]"), text
 
 
 def _acknowledged(command: CommandRow) -> Markdown:
     if command.acknowledged_at is None:
         return plain("–" if not command.is_open else "not yet")
     return md("after {}", latency(command.requested_at, command.acknowledged_at))
-
-
-def _look(command: CommandRow) -> tuple[str, str]:
-    if command.applied_at is not None:
-        return "green", "check"
-    return ("red", "block") if command.rejected_reason is not None else ("orange", "pending")

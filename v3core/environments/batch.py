@@ -10,20 +10,11 @@ import numpy as np
 from gymnasium.wrappers import OrderEnforcing
 from numpy.typing import NDArray
 
+from v3core.environments import faults
 from v3core.environments.action_space import IN_INFO, mask_method, mask_writer
 from v3core.environments.describe import describe_seen
 from v3core.environments.encode import encoder
-from v3core.environments.faults import (
-    RESET,
-    STEP,
-    check_action_space,
-    reset_result,
-    reward_of,
-    sentence,
-    step_result,
-    success_of,
-    truth_of,
-)
+from v3core.environments.faults import RESET, STEP, reward_of, step_result, truth_of
 from v3core.environments.make import is_minigrid, make_environment
 from v3core.environments.types import EnvironmentSpec
 from v3core.environments.unfinished import History, UnfinishedEpisode, generator_state, plain
@@ -187,9 +178,9 @@ class EnvironmentBatch:
     def _reset(self, number: int, seed: int | None = None) -> None:
         try:
             env = self._envs[number]
-            observation, info = reset_result(env.reset(seed=seed))
+            observation, info = faults.reset_result(env.reset(seed=seed))
             self._encode(observation, self._rows[number])
-            check_action_space(self._action_spaces[number], env.action_space)
+            faults.check_action_space(self._action_spaces[number], env.action_space)
             if seed is not None:
                 self._info_keys.update(info)
             if self._obeys_masks:
@@ -245,7 +236,7 @@ class EnvironmentBatch:
 
     def _success(self, info: dict[str, Any], terminated: bool, reward: float) -> bool | None:
         """The success reported by the environment; MiniGrid only rewards success and does not report it."""
-        success, odd = success_of(info)
+        success, odd = faults.success_of(info)
         self.odd_success = self.odd_success or odd
         if success is None and self._says_success:
             return terminated and reward > 0 and math.isfinite(reward)
@@ -253,7 +244,7 @@ class EnvironmentBatch:
 
     def _failure(self, number: int, where: str, call: str, problem: BaseException) -> EnvironmentFailureError:
         who = f"Environment {self._spec.env_id}, copy {number + 1},"
-        return EnvironmentFailureError(f"{who} failed at {where}: {sentence(call, problem)}.")
+        return EnvironmentFailureError(f"{who} failed at {where}: {faults.sentence(call, problem)}.")
 
 
 def _without_order_enforcing(env: gymnasium.Env[Any, Any]) -> gymnasium.Env[Any, Any]:

@@ -17,24 +17,12 @@ from gymnasium import spaces
 from gymnasium.utils.env_checker import check_env
 
 from v3core.environment_setup import EnvironmentSetup
+from v3core.environments import faults
 from v3core.environments.action_space import IN_INFO, mask_method, mask_writer
 from v3core.environments.batch import EnvironmentBatch
 from v3core.environments.describe import describe_seen
 from v3core.environments.encode import encoder
-from v3core.environments.faults import (
-    RESET,
-    STEP,
-    Misbehaviour,
-    check_action_space,
-    remedy_for,
-    reset_result,
-    reward_of,
-    sentence,
-    step_result,
-    success_of,
-    truth_of,
-    unusable_reward,
-)
+from v3core.environments.faults import RESET, STEP, Misbehaviour
 from v3core.environments.make import is_minigrid, make_or_explain
 from v3core.environments.registry import check_environment, spec_of
 from v3core.environments.types import EnvironmentSpec
@@ -149,10 +137,10 @@ class _Look:
         call = RESET if seed is not None else "reset()"
         self._call(call)
         with self.explained(call):
-            observation, info = reset_result(self._env.reset(seed=seed))
+            observation, info = faults.reset_result(self._env.reset(seed=seed))
             row = self._seen(call, observation)
             self._check_mask(info)
-            check_action_space(self._action_space, self._env.action_space)
+            faults.check_action_space(self._action_space, self._env.action_space)
             if self._env.observation_space != self._observation_space:
                 self._report.warnings.append(f"Its observation_space changes with {call}; the first one is used.")
         self.over = False
@@ -162,14 +150,14 @@ class _Look:
         """Observation, reward and ends."""
         self._call(STEP)
         with self.explained(STEP):
-            observation, given, ended, cut, info = step_result(self._env.step(action))
-            reward = reward_of(given)
-            if why := unusable_reward(reward):
-                raise Misbehaviour(f"{STEP} returned a reward of {reward:g}, {why}; {remedy_for(reward)}")
-            terminated, truncated = truth_of(ended, "terminated"), truth_of(cut, "truncated")
+            observation, given, ended, cut, info = faults.step_result(self._env.step(action))
+            reward = faults.reward_of(given)
+            if why := faults.unusable_reward(reward):
+                raise Misbehaviour(f"{STEP} returned a reward of {reward:g}, {why}; {faults.remedy_for(reward)}")
+            terminated, truncated = faults.truth_of(ended, "terminated"), faults.truth_of(cut, "truncated")
             row = self._seen(STEP, observation)
             self.over = terminated or truncated
-            if self.over and (odd := success_of(info)[1]):
+            if self.over and (odd := faults.success_of(info)[1]):
                 self._report.warnings.append(odd)
             if not self.over:
                 self._check_mask(info)
@@ -200,7 +188,7 @@ class _Look:
         except KeyboardInterrupt:
             raise
         except BaseException as problem:  # an environment's own code may raise anything, SystemExit too
-            raise V3Error(f"Environment {self._spec.env_id}: {sentence(call, problem)}.") from problem
+            raise V3Error(f"Environment {self._spec.env_id}: {faults.sentence(call, problem)}.") from problem
 
 
 def _outside(observation: Any, space: spaces.Space[Any]) -> str | None:

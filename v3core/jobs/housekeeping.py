@@ -14,18 +14,11 @@ from v3core.jobs.identity import current, is_alive, process_of
 from v3core.jobs.kinds import COMMANDS, check, named
 from v3core.jobs.lifecycle import ACTIVE, ENDED, Status
 from v3core.paths import COMMAND
+from v3core.store import runs
 from v3core.store.database import Database
 from v3core.store.history import read_checkpoints
 from v3core.store.run_row import RunRow
-from v3core.store.runs import (
-    all_ids,
-    database_sizes,
-    get_run,
-    remove_hidden_part,
-    runs_in,
-    stored_status,
-    update_run,
-)
+from v3core.store.runs import get_run, runs_in
 from v3core.store.schema import HIDDEN
 
 _RUN_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -49,7 +42,7 @@ class RunSize:
 def run_sizes(database: Database, run_ids: list[str]) -> dict[str, RunSize]:
     """How much each of these runs takes; cheap, also for a million episodes."""
     with database.read() as tx:
-        rows = database_sizes(tx)
+        rows = runs.database_sizes(tx)
     return {
         run_id: RunSize(rows.get(run_id, 0), folder_bytes(run_folder(run_id, database.data_dir))) for run_id in run_ids
     }
@@ -80,7 +73,7 @@ def leftovers(database: Database) -> list[Leftover]:
     # In this order: a run that begins meanwhile has its row before its folder.
     folders = [entry for entry in _entries(database.data_dir / "runs") if entry.is_dir() and not entry.is_symlink()]
     with database.read() as tx:
-        known = all_ids(tx)
+        known = runs.all_ids(tx)
         ended = {run.id: {row.path for row in read_checkpoints(tx, run.id)} for run in runs_in(tx, ENDED)}
     found = []
     for folder in folders:
@@ -124,13 +117,13 @@ def remove_abandoned(database: Database) -> list[str]:
 def remove_hidden(database: Database, run_id: str) -> None:
     """Delete the files of a hidden run, then its rows: by its row its files are found."""
     with database.read() as tx:
-        if stored_status(tx, run_id) != HIDDEN:
+        if runs.stored_status(tx, run_id) != HIDDEN:
             return
     shutil.rmtree(run_folder(run_id, database.data_dir), ignore_errors=True)
     more = True
     while more:
         with database.write() as tx:
-            more = remove_hidden_part(tx, run_id)
+            more = runs.remove_hidden_part(tx, run_id)
 
 
 def delete(database: Database, run_id: str) -> None:
@@ -151,16 +144,16 @@ def delete(database: Database, run_id: str) -> None:
         if run.status == Status.UNREADABLE:
             if is_alive(process_of(run)):
                 raise V3Error(f"{named(run)} still has process {run.pid}; end it before you delete the run.")
-            run = replace(run, status=stored_status(tx, run_id))
+            run = replace(run, status=runs.stored_status(tx, run_id))
             deletable = {run.status}
         process = vars(current())
-        update_run(tx, run_id, process | {"status": HIDDEN}, only_in=deletable)
+        runs.update_run(tx, run_id, process | {"status": HIDDEN}, only_in=deletable)
     try:
         _set_aside(run, folder, aside)
     except BaseException:
         with database.write() as tx:
             before = {name: getattr(run, name) for name in ("status", *process)}
-            update_run(tx, run_id, before, only_in={HIDDEN})
+            runs.update_run(tx, run_id, before, only_in={HIDDEN})
         raise
     remove_hidden(database, run_id)
     try:

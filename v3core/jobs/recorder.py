@@ -15,20 +15,10 @@ from v3core.jobs.lifecycle import ACTIVE, Status, change_status
 from v3core.jobs.logs import logger
 from v3core.jobs.signals import StopRequest
 from v3core.metrics import EpisodeRecord
-from v3core.store import commands
+from v3core.store import commands, history
 from v3core.store.commands import CommandRow
 from v3core.store.database import Database
-from v3core.store.history import (
-    CheckpointRow,
-    PhaseChangeRow,
-    add_checkpoint,
-    add_evaluation,
-    add_event,
-    add_phase_change,
-    read_checkpoints,
-    read_phase_changes,
-    remove_checkpoint,
-)
+from v3core.store.history import CheckpointRow, PhaseChangeRow
 from v3core.store.pace import mean_return, recent_returns
 from v3core.store.run_row import RunRow
 from v3core.store.runs import get_run, set_compute, set_length, update_run
@@ -81,8 +71,8 @@ class Recorder:
         with database.read() as tx:
             self._returns = recent_returns(tx, run.id)
         self._newest, self._spread = kept_checkpoints()
-        self._boundaries = {change.episode for change in read_phase_changes(database, run.id)}
-        self._checkpoints = {row.episode: row.path for row in read_checkpoints(database, run.id)}
+        self._boundaries = {change.episode for change in history.read_phase_changes(database, run.id)}
+        self._checkpoints = {row.episode: row.path for row in history.read_checkpoints(database, run.id)}
         self._episode = run.episode
         self._next_poll = 0.0
         self._next_log = 0.0
@@ -130,7 +120,7 @@ class Recorder:
 
         def both(tx: Transaction) -> None:
             if write is None or write(tx, now) is not False:
-                add_event(tx, self._run.id, actor="worker", kind=kind, message=message, now=now)
+                history.add_event(tx, self._run.id, actor="worker", kind=kind, message=message, now=now)
 
         self._writer.also(both, then=then)
 
@@ -156,7 +146,9 @@ class Recorder:
         self._note(
             "evaluation",
             f"Evaluation at episode {at}: mean return {mean:.2f} over {len(results)} episodes.",
-            lambda tx, now: add_evaluation(tx, self._run.id, episode=at, step=step, env=env, results=results, now=now),
+            lambda tx, now: history.add_evaluation(
+                tx, self._run.id, episode=at, step=step, env=env, results=results, now=now
+            ),
         )
 
     def update_undone(self, reason: str, in_a_row: int) -> None:
@@ -169,7 +161,7 @@ class Recorder:
         self._note(
             "phase",
             f"Phase {change.phase + 1} '{change.name}' begins at episode {change.episode}{planned}.",
-            lambda tx, now: add_phase_change(
+            lambda tx, now: history.add_phase_change(
                 tx, self._run.id, PhaseChangeRow(**vars(change), generation=self._run.generation, at=now)
             ),
         )
@@ -348,9 +340,9 @@ class Recorder:
         files = [self._database.data_dir / self._checkpoints.pop(old) for old in unneeded]
 
         def write(tx: Transaction) -> None:
-            add_checkpoint(tx, self._run.id, row)
+            history.add_checkpoint(tx, self._run.id, row)
             for old in unneeded:
-                remove_checkpoint(tx, self._run.id, old)
+                history.remove_checkpoint(tx, self._run.id, old)
             commands.apply_commands(tx, self._run.id, ids=asked, episode=episode, now=now)
 
         def delete() -> None:

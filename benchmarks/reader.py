@@ -30,9 +30,8 @@ from v3core.charts.schedule import schedule_figure
 from v3core.charts.series import RunSeries
 from v3core.metrics import LOSSES
 from v3core.rollup import Series
-from v3core.store.curve import read_series
+from v3core.store.curve import read_phase_sums, read_series
 from v3core.store.database import Database
-from v3core.store.phase_sums import read_phase_sums
 from v3core.store.runs import get_run
 
 NEW = 100

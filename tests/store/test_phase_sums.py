@@ -7,9 +7,8 @@ import statistics
 import pytest
 from sqlalchemy import delete, insert, select
 
-from v3core.store import phase_sums
-from v3core.store.curve import read_series
-from v3core.store.phase_sums import merged, read_phase_sums
+from v3core.store import curve
+from v3core.store.curve import merged, read_phase_sums, read_series
 from v3core.store.runs import UnknownRunError, get_run
 from v3core.store.schema import episodes, expert_loads
 from v3core.store.writer import EpisodeWriter
@@ -152,8 +151,8 @@ def test_a_long_run_is_told_from_its_buckets_as_from_its_episodes(db, record, af
 
 def test_a_long_run_is_not_read_episode_by_episode(db, record, monkeypatch):
     run_id = record(list(long_run(1500)))
-    read, spans = phase_sums._read_span, []
-    monkeypatch.setattr(phase_sums, "_read_span", lambda *args: spans.append(args[-2:]) or read(*args))
+    read, spans = curve._read_span, []
+    monkeypatch.setattr(curve, "_read_span", lambda *args: spans.append(args[-2:]) or read(*args))
     read_phase_sums(db, run_id)
     assert sum(end - begin for begin, end in spans) < 150
 

@@ -48,7 +48,7 @@ def read_run(reader: ArchiveReader, *, allow_import: bool) -> ArchivedRun:
         config_json = text.decode()
         config = RunConfig.model_validate_json(config_json)
     except ValidationError as error:
-        reader.refuse(f"its configuration is invalid: {_problem(error)}")
+        reader.refuse(f"its configuration is invalid: {explain(error, 'in it')}")
     except UnicodeDecodeError:
         reader.refuse("its configuration is not text")
     content = reader.json(reader.small(RUN), RUN)
@@ -148,10 +148,6 @@ def _value(reader: ArchiveReader, where: str, field: Field, value: Any) -> Any:
     return reader.refuse(f"'{where}' has {shown} as '{field.name}', which is not {_KINDS[field.kind]}")
 
 
-def _problem(error: ValidationError) -> str:
-    return explain(error, "in it")
-
-
 def _is_text(value: str) -> bool:
     """Whether PostgreSQL takes it too: no zero characters, no halves of a character."""
     try:
@@ -230,7 +226,7 @@ def _revisions(reader: ArchiveReader, rows: Iterator[Row], run: ArchivedRun) -> 
         try:
             _check_environments(reader, run, Curriculum.model_validate_json(row["curriculum"]))
         except ValidationError as error:
-            reader.refuse(f"its curriculum revision {count} is invalid: {_problem(error)}")
+            reader.refuse(f"its curriculum revision {count} is invalid: {explain(error, 'in it')}")
         applied = applied or row["state"] == commands.APPLIED
         yield row
     if not applied:

@@ -1,11 +1,23 @@
-"""Reading a run as a curve: as many points as a chart is wide, at a cost that does not depend on the run's length."""
+"""Reading a run for pages: as a curve of as many points as a chart is wide, and its phases, exact over all episodes.
 
-from dataclasses import replace
+What it costs does not depend on the run's length.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import case, func, select
 
 from v3core.rollup import (
+    COUNT,
     MAX_BUCKETS,
+    MAXIMUM,
+    MEAN,
+    MINIMUM,
     STATISTICS,
     Floats,
     Integers,
@@ -14,14 +26,24 @@ from v3core.rollup import (
     combine,
     singles,
     spread_out,
+    trailing_mean,
 )
-from v3core.store.bulk import metric_names, read_rows
+from v3core.store.bulk import floats, metric_names, read_rows
 from v3core.store.database import Database
-from v3core.store.rollups import LEVELS, experts_of, newest_episode, read_pyramid
-from v3core.store.schema import Transaction
+from v3core.store.rollups import LEVELS, Buckets, experts_of, newest_episode, read_pyramid
+from v3core.store.run_row import RunRow
+from v3core.store.runs import get_run
+from v3core.store.schema import Transaction, episodes
 
 _MANY = 2048
 """With more new episodes than this, buckets are read instead of single episodes."""
+_LARGEST, _SMALLEST = 1e150, 1e-150
+"""Beyond, sums and squares leave the numbers, and PostgreSQL refuses the whole query."""
+_SUMMED = ("return", "success", "router_shift", "routing_entropy", "specialisation")
+"""The metrics that phases are described by; the loads of the experts follow."""
+_OUTCOMES = 3
+"""Of those the first are of the phase in which an episode ends, whenever it began."""
+_EVERY, _OWN = range(2)
 
 
 def read_series(
@@ -118,3 +140,153 @@ def _follow(tx: Transaction, run_id: str, before: Series, first: int, last: int 
             newest=newest,
         )
     return before
+
+
+@dataclass(frozen=True)
+class PhaseSums:
+    """One phase of a run, from every episode recorded of it.
+
+    Numbers that are not finite, or beyond 1e150, count as missing.
+    """
+
+    phase: str
+    first_episode: int
+    last_episode: int
+    episodes: int
+    steps: int
+    """Environment steps of its episodes."""
+    count: Floats
+    """Number of values per metric, shape [2, metrics]: of every episode, and of its own.
+
+    The routing of an episode that began in an earlier phase is of both, so that it is not its own.
+    """
+    mean: Floats
+    """Their means, shape [2, metrics]; NaN of nothing."""
+    squares: float = 0.0
+    """Sum of the squared distances of the returns from their mean."""
+    closing_return: float = math.nan
+    """Mean return of its last `RunRow.mean_window` episodes, or of all if it has fewer."""
+
+    @property
+    def _means(self) -> Floats:
+        """Over its own episodes, or over all if none belongs entirely to it."""
+        return np.asarray(np.where(self.count[_OWN] > 0, self.mean[_OWN], self.mean[_EVERY]))
+
+    def __getitem__(self, metric: str) -> float:
+        """The mean of one metric; NaN if it has no value."""
+        return float(self._means[_SUMMED.index(metric)])
+
+    @property
+    def loads(self) -> list[float]:
+        """Mean gate weight per expert."""
+        return [float(load) for load in self._means[len(_SUMMED) :]]
+
+    @property
+    def deviation(self) -> float:
+        """Sample standard deviation of the returns; NaN of fewer than two."""
+        count = self.count[_EVERY, 0]
+        return math.sqrt(self.squares / (count - 1)) if count > 1 else math.nan
+
+    def followed_by(self, newer: "PhaseSums") -> "PhaseSums":
+        """Both merged; `newer` was read from where this ended."""
+        count = self.count + newer.count
+        total = sum(np.where(part.count > 0, part.mean * part.count, 0.0) for part in (self, newer))
+        with np.errstate(invalid="ignore"):
+            mean = np.asarray(total / count)
+        squares = self.squares + newer.squares
+        if self.count[_EVERY, 0] and newer.count[_EVERY, 0]:
+            distance = float(newer.mean[_EVERY, 0] - self.mean[_EVERY, 0])
+            squares += distance**2 * float(self.count[_EVERY, 0] * newer.count[_EVERY, 0] / count[_EVERY, 0])
+        return replace(
+            newer,
+            first_episode=self.first_episode,
+            episodes=self.episodes + newer.episodes,
+            steps=self.steps + newer.steps,
+            count=count,
+            mean=mean,
+            squares=squares,
+        )
+
+
+def merged(before: Sequence[PhaseSums], newer: Sequence[PhaseSums]) -> tuple[PhaseSums, ...]:
+    """The phases of both, in the order of training; `newer` was read from where `before` ended."""
+    phases = {sums.phase: sums for sums in before}
+    for sums in newer:
+        known = phases.get(sums.phase)
+        phases[sums.phase] = known.followed_by(sums) if known else sums
+    return tuple(phases.values())
+
+
+def read_phase_sums(database: Database, run_id: str, *, after: int = 0) -> tuple[PhaseSums, ...]:
+    """The phases of the episodes beyond `after`, in the order of training.
+
+    Buckets of the pyramid that lie in one phase tell all but the deviations; only around the phases' ends are the
+    episodes read one by one. After the newest `last_episode` that was read before, they are to be `merged` with those.
+
+    Raises:
+        UnknownRunError: if there is no such run.
+    """
+    with database.read() as tx:
+        run = get_run(tx, run_id)
+        names = metric_names(run.experts)
+        summed = [*_SUMMED, *(f"load_{expert}" for expert in range(1, run.experts + 1))]
+        places = [names.index(name) for name in summed]
+        spans = [(after, newest_episode(tx, run_id))]
+        found, spans = read_pyramid(tx, run_id, run.experts, spans, LEVELS, partial(_in_one_phase, names, places))
+        parts = [part for size, stored in found for part in _of_buckets(stored, size, names, places)]
+        for begin, end in spans:
+            parts += _read_span(tx, run, names, places, begin, end)
+        phases = merged((), sorted(parts, key=lambda part: part.first_episode))
+        return tuple(_completed(tx, run, sums) for sums in phases)
+
+
+def _in_one_phase(names: Sequence[str], places: list[int], size: int, stored: Buckets) -> NDArray[np.bool_]:
+    """Which buckets hold episodes of one phase, each of them wholly its own."""
+    steps, length = (stored.stats[:, :, names.index(name)] for name in ("phase_steps", "length"))
+    # No episode has more steps of its phase than steps: with the same mean, all have as many.
+    own = (steps[:, COUNT] == size) & ((steps == length).all(axis=1) | (steps[:, MINIMUM] >= length[:, MAXIMUM]))
+    alone = np.array([len(phases) == 1 for phases in stored.phases], dtype=bool)
+    extremes = stored.stats[:, [MINIMUM, MAXIMUM]][:, :, places]
+    small = ~(np.abs(extremes) > _LARGEST).any(axis=(1, 2))
+    return np.asarray(alone & small & (length[:, COUNT] == size) & (own | (steps[:, COUNT] == 0)))
+
+
+def _of_buckets(stored: Buckets, size: int, names: Sequence[str], places: list[int]) -> Iterator[PhaseSums]:
+    steps = np.rint(stored.stats[:, MEAN, names.index("length")] * size).astype(int).tolist()
+    for bucket, number in enumerate(stored.numbers.tolist()):
+        count, mean = (np.tile(stored.stats[bucket, kind, places], (2, 1)) for kind in (COUNT, MEAN))
+        phase = stored.phases[bucket][0]
+        yield PhaseSums(phase, number * size + 1, (number + 1) * size, size, steps[bucket], count, mean)
+
+
+def _read_span(
+    tx: Transaction, run: RunRow, names: Sequence[str], places: list[int], begin: int, end: int
+) -> Iterator[PhaseSums]:
+    for rows in read_rows(tx, run.id, run.experts, after=begin, last=end):
+        values = np.where(np.abs(rows.values) <= _LARGEST, rows.values, np.nan)
+        length = values[:, names.index("length")]
+        own = ~(values[:, names.index("phase_steps")] < length)  # also if unknown
+        every = values[:, places].T
+        of_own = np.where(own | (np.arange(len(places)) < _OUTCOMES)[:, None], every, np.nan)
+        phases = np.array(rows.phases, dtype=object)
+        for phase in dict.fromkeys(rows.phases):
+            here = phases == phase
+            parts = np.stack((every[:, here], of_own[:, here]))
+            count = (~np.isnan(parts)).sum(axis=2, dtype=np.float64)
+            with np.errstate(invalid="ignore"):
+                mean = np.nansum(parts, axis=2) / count
+            first, last = rows.episode[here][[0, -1]].tolist()
+            yield PhaseSums(phase, first, last, int(here.sum()), int(length[here].sum()), count, mean)
+
+
+def _completed(tx: Transaction, run: RunRow, sums: PhaseSums) -> PhaseSums:
+    """Adds what parts cannot provide: the deviation of the returns, and the mean of the last ones."""
+    c = episodes.c
+    here = (c.run_id == run.id, c.phase == sums.phase, c.episode <= sums.last_episode)
+    distance = c.return_ - sums["return"]
+    is_finite = func.abs(c.return_) <= _LARGEST  # to PostgreSQL, NaN is greater than all numbers
+    squares = select(func.sum(case((is_finite & (func.abs(distance) > _SMALLEST), distance * distance))))
+    squared = tx.execute(squares.where(*here, c.episode >= sums.first_episode)).scalar_one() or 0.0
+    last = select(c.return_).where(*here).order_by(c.episode.desc()).limit(run.mean_window)
+    closing = floats(tx.execute(last).scalars().all())
+    return replace(sums, squares=squared, closing_return=float(trailing_mean(closing, len(closing))[-1]))

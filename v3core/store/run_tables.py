@@ -6,7 +6,7 @@ from enum import Enum
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, ColumnElement, Float, Integer, Select, String, Table, select
+from sqlalchemy import BigInteger, Column, Float, Integer, Select, String, Table, select
 
 from v3core.metrics import PER_EXPERT
 from v3core.store.schema import (
@@ -52,16 +52,12 @@ class Field:
 
 @dataclass(frozen=True)
 class RunTable:
-    """Rows that belong to a run, in an order that is always the same."""
+    """Rows that belong to a run."""
 
     table: Table
     fields: tuple[Field, ...]
-    columns: tuple[ColumnElement[Any], ...]
-    """What to select, one for each field."""
-    order: tuple[Column[Any], ...]
-
-    def query(self, run_id: str) -> Select[Any]:
-        return select(*self.columns).where(self.table.c.run_id == run_id).order_by(*self.order)
+    rows: Select[Any]
+    """A column for each field, in an order that is always the same; of all runs."""
 
 
 def field_of(column: Column[Any]) -> Field:
@@ -80,7 +76,7 @@ def field_of(column: Column[Any]) -> Field:
 
 def _of(table: Table, *order: str) -> RunTable:
     columns = [column for column in table.columns if column.name not in _OF_THE_DATABASE]
-    return RunTable(table, tuple(map(field_of, columns)), tuple(columns), tuple(table.c[name] for name in order))
+    return RunTable(table, tuple(map(field_of, columns)), select(*columns).order_by(*(table.c[name] for name in order)))
 
 
 def _commands() -> RunTable:
@@ -88,7 +84,7 @@ def _commands() -> RunTable:
     kept = [column for column in commands.columns if column.name not in {*_OF_THE_DATABASE, "revision_id"}]
     number = select(revisions.c.revision).where(revisions.c.id == commands.c.revision_id).scalar_subquery()
     fields = (*map(field_of, kept), Field("revision", Kind.INTEGER, most=2**31 - 1))
-    return RunTable(commands, fields, (*kept, number.label("revision")), (commands.c.id,))
+    return RunTable(commands, fields, select(*kept, number.label("revision")).order_by(commands.c.id))
 
 
 RUN_TABLES = {
@@ -113,10 +109,10 @@ RUN_FIELDS = tuple(map(field_of, _RUN_COLUMNS))
 
 def stream(tx: Transaction, name: str, run_id: str) -> Iterator[tuple[Any, ...]]:
     """The rows of one of `RUN_TABLES`, few at a time, as of the beginning of the transaction."""
-    result = tx.execution_options(yield_per=FETCHED_ROWS).execute(RUN_TABLES[name].query(run_id))
-    for part in result.partitions():
-        for row in part:
-            yield tuple(row)
+    table = RUN_TABLES[name]
+    query = table.rows.where(table.table.c.run_id == run_id)
+    for part in tx.execution_options(yield_per=FETCHED_ROWS).execute(query).partitions():
+        yield from map(tuple, part)
 
 
 def run_values(tx: Transaction, run_id: str) -> dict[str, Any]:

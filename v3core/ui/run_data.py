@@ -14,10 +14,9 @@ from v3core.curriculum import Curriculum, PhaseStart
 from v3core.jobs import control
 from v3core.jobs.lifecycle import Status
 from v3core.rollup import LONGEST_WINDOW, Series
-from v3core.store.curve import read_series
+from v3core.store.curve import PhaseSums, merged, read_phase_sums, read_series
 from v3core.store.database import Database
 from v3core.store.history import EvaluationRow, read_episode, read_evaluations, read_phase_changes
-from v3core.store.phase_sums import PhaseSums, merged, read_phase_sums
 from v3core.store.run_row import RunRow
 from v3core.ui.live_chart import VisibleRange
 

@@ -43,7 +43,7 @@ def examine() -> Iterator[Finding]:
     yield from _attempt(f"Port {DEFAULT_PORT}", _port)
     yield from _attempt("Webhook", _webhook)
     yield Finding("Cores", True, str(os.cpu_count() or 1))
-    is_off = os.environ.get(library.VARIABLE, library.DEFAULT) == "0"
+    is_off = os.environ.get(library.VARIABLE) == "0"
     yield from _attempt("Native library", _native, ok_without=is_off)
     yield _browser()
 

@@ -10,6 +10,7 @@ import itertools
 import math
 import random
 from datetime import UTC, datetime
+from unittest.mock import patch
 
 import gymnasium
 import numpy as np
@@ -21,6 +22,7 @@ from tests.charts.made import made_curve
 from tests.databases import empty_database
 from tests.episode_table import EPISODE_COLUMNS, read_episodes
 from tests.training.conftest import Clock
+from v3core.charts import schedule
 from v3core.charts.compare import compare_figure
 from v3core.charts.figures import (
     effective_experts_figure,
@@ -46,7 +48,9 @@ from v3core.curriculum import (
     settings_at,
 )
 from v3core.environments import EnvironmentBatch, check_environment
+from v3core.errors import V3Error
 from v3core.metrics import COMPARED, LOSSES, NETWORK, UPDATES, EpisodeRecord
+from v3core.native import library
 from v3core.store.commands import add_revision
 from v3core.store.curve import read_series
 from v3core.store.opening import open_database
@@ -102,6 +106,18 @@ def registered(name, make):
     """An environment of this name, made by `make()`, for one test."""
     gymnasium.register(name, entry_point=lambda **_: make())
     return name
+
+
+@pytest.fixture(autouse=True, params=["native", "eager"])
+def backend(request, monkeypatch):
+    """None of the faults is in either backend."""
+    monkeypatch.setenv("V3_NATIVE", str(int(request.param == "native")))
+    if request.param == "native":
+        try:
+            library.load()
+        except V3Error as reason:
+            pytest.skip(str(reason))
+    return request.param
 
 
 @pytest.fixture(autouse=True)
@@ -378,7 +394,8 @@ def figures_of(config, series):
         yield figure(series)
     yield expert_gradients_figure(series)
     yield from (rows_figure(series, chart) for chart in (LOSSES, UPDATES, NETWORK))
-    yield schedule_figure(series, config.curriculum, config.base.values(), knobs=tuple(KNOBS))
+    with patch.object(schedule, "knobs_in_use", lambda *_: list(KNOBS)):
+        yield schedule_figure(series, config.curriculum, config.base.values())
     yield from (compare_figure([series, series], metric=metric) for metric in COMPARED)
 
 

@@ -14,7 +14,6 @@ from v3core.paths import INSTALLED
 
 VARIABLE = "V3_NATIVE"
 """0 leaves the network to torch; 1 uses the library also where a checkpoint is torch's."""
-DEFAULT = "0"
 CPU = Path("/proc/cpuinfo")
 NEEDED = {"x86_64": {"avx", "avx2", "fma", "f16c", "bmi1", "bmi2", "abm", "movbe"}}
 """What the instruction set x86-64-v3 has beyond its predecessor, by Linux's names."""
@@ -26,7 +25,7 @@ def load() -> ctypes.CDLL:
     Raises:
         V3Error: if it is turned off, or cannot be used here.
     """
-    if os.environ.get(VARIABLE, DEFAULT) == "0":
+    if os.environ.get(VARIABLE) == "0":
         raise V3Error(f"Torch computes the network, because {VARIABLE} is 0.")
     return _load(LIBRARY)
 

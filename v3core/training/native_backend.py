@@ -9,7 +9,7 @@ from v3core.config import PPOConfig
 from v3core.environments import StateGraphSpec
 from v3core.errors import V3Error
 from v3core.native import layouts
-from v3core.native.library import DEFAULT, VARIABLE
+from v3core.native.library import VARIABLE
 from v3core.native.passes import NativeNetwork, not_covered, step_covers
 from v3core.policy import GATMoEPolicy, PolicyOutput
 from v3core.training.backend import Acted, Samples
@@ -104,7 +104,7 @@ def choose_backend(
         continues: name of the backend that trained it so far. Its numbers are continued exactly if that was torch's,
             unless the variable asks for the library.
     """
-    eager, asked = EagerBackend(policy, parameters, optimizer), os.environ.get(VARIABLE, DEFAULT)
+    eager, asked = EagerBackend(policy, parameters, optimizer), os.environ.get(VARIABLE)
     if asked == "0" or (continues == eager.name and asked != "1"):
         found, remarks = eager, []
     elif reason := not_covered(policy, graph):

@@ -98,7 +98,9 @@ def test_learning_sees_the_masks_of_acting(collected, env, routing):
     # One sample at a time, as large as the batch in acting: the arithmetic is the same, so that not a bit may differ.
     for step in range(64):
         chosen = torch.arange(4) + 4 * step
-        outputs = state.policy.actions.masked(state.backend.forward(samples, chosen).outputs, samples.masks[chosen])
+        noise = None if samples.noise is None else samples.noise[chosen]
+        acted = state.backend.act(samples.observations[chosen], noise)
+        outputs = state.policy.actions.masked(acted.outputs, samples.masks[chosen])
         log_probs, _ = state.policy.actions.log_prob_and_entropy(outputs, samples.actions[chosen])
         assert (log_probs - samples.log_probs[chosen]).exp().tolist() == [1, 1, 1, 1]
 

@@ -1,7 +1,7 @@
 """Whole runs by the native library and by torch: the same curve within noise. Mean return by tenths of the run.
 
-`--env`, `--episodes`, `--seeds` choose the runs; for each tenth, means and standard deviations over the seeds and Welch's
-t of their difference. The two round differently, so single runs part after some updates.
+`--env`, `--episodes`, `--seeds` choose the runs. For each tenth: means and standard deviations over the seeds, and
+Welch's t of their difference. The two round differently, so single runs part after some updates.
 """
 
 import argparse
@@ -33,7 +33,7 @@ class Returns:
         self.returns: list[float] = []
         self.steps, self.backend, self._folder = 0, "", folder
 
-    def trains_on(self, device: str, backend: str) -> None:
+    def trains_on(self, _: str, backend: str) -> None:
         """Which backend really trains."""
         self.backend = backend
 
@@ -48,7 +48,7 @@ class Returns:
 
     urgent = orders
 
-    def checkpoint_path(self, episode: int) -> Path:
+    def checkpoint_path(self, _: int) -> Path:
         """One file, again and again."""
         return self._folder / "newest.pt"
 
@@ -98,7 +98,8 @@ def main() -> None:
     whole = {native: [statistics.mean(curve) for curve, _, _ in runs] for native, runs in found.items()}
     print(f"  whole run: t {welch(whole[True], whole[False]):.2f}")
     for native, runs in found.items():
-        print(f"  {names[native]}: {sum(r[1] for r in runs):,} steps, {sum(r[2] for r in runs):.0f} s of processor time")
+        steps, seconds = sum(run[1] for run in runs), sum(run[2] for run in runs)
+        print(f"  {names[native]}: {steps:,} steps, {seconds:.0f} s of processor time")
 
 
 if __name__ == "__main__":

@@ -90,10 +90,7 @@ MAX_LETTERS = 40
 def describe_seen(env: gymnasium.Env[Any, Any], spec: EnvironmentSpec, info_keys: Collection[str]) -> str:
     """One to three sentences: what the policy sees, what it obeys, and what is not used.
 
-    Args:
-        env: made by `make_environment`.
-        spec: how the policy takes it.
-        info_keys: of `info`, as far as they were seen.
+    `info_keys` are the keys of `info` seen so far.
     """
     keys = list(dict.fromkeys(str(part.path[0]) for part in spec.graph.parts if part.path))
     lost = _lost_keys(env, keys)

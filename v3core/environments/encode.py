@@ -130,9 +130,7 @@ def _wrong(part: NodePart, problem: str) -> ValueError:
 def bag_of_words(vocabulary: tuple[str, ...], size: int) -> Callable[[str], NDArray[np.uint8]]:
     """What turns a text into how often each word is in it, [size], at most 255.
 
-    Args:
-        vocabulary: words that have their own index, the first ones.
-        size: places; those beyond the vocabulary are for all other words.
+    Words of the vocabulary have the first places; all others share the rest.
     """
     places = {word: place for place, word in enumerate(vocabulary)}
     shared = size - len(vocabulary)

@@ -62,10 +62,6 @@ def demo_of(runs: Sequence[RunRow], run: RunRow) -> list[RunRow]:
 
 
 def newest_demo(runs: Sequence[RunRow]) -> list[RunRow]:
-    """The runs of the newest demo, the one with the curriculum first; none if there was no demo.
-
-    Args:
-        runs: all runs, newest first.
-    """
+    """Of all runs, newest first, those of the newest demo, the one with the curriculum first; none without a demo."""
     newest = next((run for run in runs if is_demo(run)), None)
     return demo_of(runs, newest) if newest else []

@@ -1,10 +1,12 @@
 """Environment steps per second of whole training, against Stable-Baselines3's PPO with this same network.
 
 Both take the same environments, rollout length, minibatch, epochs and coefficients; both are timed from the end of
-their first rollout and update on, by turns, in one process and one thread. Ours does more: it balances the load and
-keeps the statistics of every episode.
+their first rollout and update on, by turns, in one process and one thread, in wall time and in processor time, which
+other processes of the machine disturb less. Ours does more: it balances the load and keeps the statistics of every
+episode.
 """
 
+import os
 import time
 from collections.abc import Callable
 from functools import partial
@@ -14,22 +16,32 @@ import _bench
 import gymnasium
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.vec_env import DummyVecEnv
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 from torch_geometric.nn import GATConv
 
 from v3core.config import BaseConfig, EvaluationConfig, PolicyConfig, PPOConfig, RunConfig
-from v3core.curriculum import load_preset, scaled
+from v3core.curriculum import PhaseStart, Progress, load_preset, scaled, settings_at
 from v3core.environment_setup import VIEW
 from v3core.environments import EnvironmentBatch, EnvironmentSpec, check_environment, make_environment
 from v3core.environments.encode import encoder
 from v3core.environments.make import graph_of
+from v3core.native.library import VARIABLE
 from v3core.policy import GATMoEPolicy
+from v3core.training.eager import EagerBackend
 from v3core.training.hooks import Orders
-from v3core.training.trainer import train
+from v3core.training.ppo import samples_of
+from v3core.training.rollout import Collector
+from v3core.training.state import TrainingState
+from v3core.training.trainer import Trainer, train
+
+Times = NDArray[np.float64]
+"""Of two clocks: wall time and processor time."""
 
 ENVIRONMENTS = ("CartPole-v1", "MiniGrid-DoorKey-5x5-v0")
 PPO_CONFIG = PPOConfig(environments=8, rollout_steps=128, minibatch=256, epochs=10)
@@ -119,15 +131,20 @@ class _Flat(gymnasium.ObservationWrapper[Any, Any, Any]):
         return row
 
 
+def _now() -> Times:
+    """Wall time and processor time, in seconds."""
+    return np.array([time.perf_counter(), time.process_time()])
+
+
 class _Clock(BaseCallback):
     """When each rollout began."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.starts: list[float] = []
+        self.starts: list[Times] = []
 
     def _on_rollout_start(self) -> None:
-        self.starts.append(time.perf_counter())
+        self.starts.append(_now())
 
     def _on_step(self) -> bool:
         return True
@@ -137,13 +154,16 @@ class _Hooks:
     """Stops training after the timed rollouts; keeps nothing."""
 
     def __init__(self) -> None:
-        self.ends: list[tuple[float, int]] = []
+        self.ends: list[tuple[Times, int]] = []
 
     def orders(self) -> Orders:
         return Orders(stop=len(self.ends) > ROLLOUTS)
 
+    def urgent(self) -> Orders:
+        return Orders()
+
     def record(self, _: Any, step: int) -> None:
-        self.ends.append((time.perf_counter(), step))
+        self.ends.append((_now(), step))
 
     def __getattr__(self, name: str) -> Any:
         return lambda *_: None
@@ -156,12 +176,8 @@ def _environment(env_id: str) -> gymnasium.Env[Any, Any]:
     return env
 
 
-def ours(env_id: str, seed: int) -> float:
-    """Steps per second of our trainer."""
-    import v3core.training.trainer as trainer
-
-    trainer.Trainer.save = lambda *_, **__: None  # no disk on either side
-    config = RunConfig(
+def _config(env_id: str, seed: int) -> RunConfig:
+    return RunConfig(
         name="benchmark",
         env=env_id,
         seed=seed,
@@ -174,23 +190,29 @@ def ours(env_id: str, seed: int) -> float:
         device="cpu",
         view=VIEW,
     )
-    hooks = _Hooks()
+
+
+def ours(env_id: str, native: bool, seed: int) -> Times:
+    """Steps per second of our trainer."""
+    os.environ[VARIABLE] = "1" if native else "0"
+    Trainer.save = lambda *_, **__: None  # type: ignore[method-assign]  # no disk on either side
+    hooks, config = _Hooks(), _config(env_id, seed)
     train(config, curriculum=config.curriculum, hooks=hooks)
     (first, before), (last, after) = hooks.ends[0], hooks.ends[-1]
     return (after - before) / (last - first)
 
 
-def peer(env_id: str, plain: bool, seed: int) -> float:
-    """Steps per second of Stable-Baselines3."""
-    spec = check_environment(env_id, allow_import=False)
-
-    def network() -> nn.Module:
-        return PlainNetwork(spec) if plain else GATMoEPolicy(spec, POLICY)
-
+def peer(env_id: str, network: Callable[[EnvironmentSpec], nn.Module] | None, seed: int) -> Times:
+    """Steps per second of Stable-Baselines3, with a network of ours or, without one, its own `MlpPolicy`."""
+    policy: Any = "MlpPolicy"
+    arguments = None
+    if network is not None:
+        spec = check_environment(env_id, allow_import=False)
+        policy, arguments = _Policy, {"network": partial(network, spec), "normalize_images": False}
     envs = DummyVecEnv([lambda: _environment(env_id)] * PPO_CONFIG.environments)
     steps = PPO_CONFIG.environments * PPO_CONFIG.rollout_steps
     model = PPO(
-        _Policy,
+        policy,
         envs,
         n_steps=PPO_CONFIG.rollout_steps,
         batch_size=PPO_CONFIG.minibatch,
@@ -199,45 +221,121 @@ def peer(env_id: str, plain: bool, seed: int) -> float:
         ent_coef=0.01,
         device="cpu",
         seed=seed,
-        policy_kwargs={"network": network, "normalize_images": False},
+        policy_kwargs=arguments,
     )
     clock = _Clock()
     model.learn(steps * (ROLLOUTS + 1), callback=clock)
-    return steps * ROLLOUTS / (time.perf_counter() - clock.starts[1])
+    return steps * ROLLOUTS / (_now() - clock.starts[1])
 
 
-def floor(env_id: str, seed: int) -> float:
-    """Steps per second if the network's arithmetic and the environments were all there is."""
-    torch.manual_seed(seed)
-    spec = check_environment(env_id, allow_import=False)
-    network = GATMoEPolicy(spec, POLICY)
-    envs = EnvironmentBatch(spec, PPO_CONFIG.environments, seed)
-    steps = PPO_CONFIG.environments * PPO_CONFIG.rollout_steps
-    seen = torch.from_numpy(np.repeat(envs.observations, PPO_CONFIG.minibatch // PPO_CONFIG.environments, 0))
-    actions = np.zeros((PPO_CONFIG.environments, spec.actions.components), dtype=np.int64)
-    start = time.perf_counter()
-    with torch.inference_mode():
-        for _ in range(PPO_CONFIG.rollout_steps):
-            network(torch.from_numpy(envs.observations))
-            envs.step(actions)
-    for _ in range(PPO_CONFIG.epochs * steps // PPO_CONFIG.minibatch):
-        output = network(seen)
-        (output.outputs.sum() + output.values.sum()).backward()
-    return steps / (time.perf_counter() - start)
+def training(env_id: str) -> list[_bench.Result]:
+    """Whole training on the native library against everything else, by turns in one process."""
+    contenders: dict[str, Callable[[int], Times]] = {
+        "native": partial(ours, env_id, True),
+        "ours on torch": partial(ours, env_id, False),
+        "SB3, this same network": partial(peer, env_id, lambda spec: GATMoEPolicy(spec, POLICY)),
+        "SB3, the network written with PyG": partial(peer, env_id, PlainNetwork),
+        "SB3, MlpPolicy: no graph, no experts": partial(peer, env_id, None),
+    }
+    turns: dict[str, list[Times]] = {name: [] for name in contenders}
+    for turn in range(TURNS):
+        for name, run in contenders.items():
+            turns[name].append(run(turn))
+    rates = {name: np.median(found, 0) for name, found in turns.items()}
+    return [
+        _bench.Result(
+            f"{env_id}, native / {name}",
+            round(float(rates["native"][clock]), 1),
+            round(float(rate[clock]), 1),
+            round(float(rates["native"][clock] / rate[clock]), 3),
+            unit,
+        )
+        for name, rate in rates.items()
+        if name != "native"
+        for clock, unit in enumerate(("steps/s", "steps per processor second"))
+    ]
+
+
+class Learning:
+    """A training state with the samples of its first rollout."""
+
+    def __init__(self, env_id: str) -> None:
+        os.environ[VARIABLE] = "1"
+        self.config = _config(env_id, 1)
+        self.spec = check_environment(self.config.environment, allow_import=False)
+        self.state = state = TrainingState(self.config, self.spec)
+        state.starts = (PhaseStart(0, 0),)
+        progress = Progress(episode=0, episodes=self.config.episodes, step=0, starts=state.starts)
+        self.settings = settings_at(self.config.curriculum, progress, self.config.base.values())
+        state.apply(self.settings)
+        state.optimizer.lr = 0.0
+        self.eager = EagerBackend(state.policy, state.parameters, state.optimizer)
+        envs = EnvironmentBatch(self.spec, PPO_CONFIG.environments, 1)
+        rollout = Collector(envs, PPO_CONFIG.rollout_steps, self.eager, state.generator).collect(10**9)
+        advantages = np.random.default_rng(1).normal(size=rollout.values.shape)
+        self.samples = samples_of(rollout, advantages, rollout.values + advantages, torch.device("cpu"))
+        self.chosen = torch.randperm(len(self.samples.actions))[: PPO_CONFIG.minibatch]
+
+    def step(self, backend: EagerBackend) -> None:
+        """One gradient step on a minibatch."""
+        backend.gradient_step(self.samples, self.chosen, self.settings.coefficients, PPO_CONFIG)
+
+    def act(self, backend: EagerBackend) -> None:
+        """Actions of all environments at once."""
+        with torch.inference_mode():
+            backend.decide(self.samples.observations[: PPO_CONFIG.environments])
+
+    def floor(self) -> float:
+        """Seconds that a gradient step takes at least on this machine.
+
+        Its products at the speed of one large product; parameters, gradient, moments and node features written and read
+        once, at the speed of one large copy.
+        """
+        with FlopCounterMode(display=False) as counter:
+            self.eager.loss(self.samples, self.chosen, self.settings.coefficients, PPO_CONFIG)[0].backward()
+        graph, rows = self.spec.graph, len(self.chosen)
+        features = rows * graph.nodes * POLICY.width * (2 * POLICY.layers + 1)  # before and after layers, and projected
+        weights = rows * POLICY.layers * POLICY.heads * int(graph.neighbours.sum())
+        floats = 2 * (4 * self.state.parameters.values.numel() + features + weights)
+        one, other = torch.rand(2, 768, 768)
+        product = _fastest(lambda: one @ other) / (2 * 768**3)
+        large = torch.rand(16 * 2**20)
+        copied = _fastest(lambda: large.clone()) / (2 * large.numel())
+        return counter.get_total_flops() * product + floats * copied
+
+
+def _fastest(call: Callable[[], object]) -> float:
+    """Processor seconds of the fastest of 20 calls: what the machine can do."""
+    times = []
+    for _ in range(20):
+        start = time.process_time()
+        call()
+        times.append(time.process_time() - start)
+    return min(times)
+
+
+def parts(env_id: str) -> list[_bench.Result]:
+    """A gradient step against torch and the floor, acting against torch."""
+    learning = Learning(env_id)
+    native, eager = learning.state.backend, learning.eager
+    native.prepare()
+    step = _bench.compare(
+        f"{env_id}, one gradient step, native / torch", lambda: learning.step(native), lambda: learning.step(eager)
+    )
+    floor = learning.floor() * 1e6
+    fastest = _fastest(lambda: learning.step(native)) * 1e6
+    above = _bench.Result(
+        f"{env_id}, the floor / one gradient step", round(fastest, 2), round(floor, 2), round(floor / fastest, 3), "µs"
+    )
+    act = _bench.compare(
+        f"{env_id}, acting for 8, native / torch", lambda: learning.act(native), lambda: learning.act(eager)
+    )
+    return [step, above, act]
 
 
 def benchmark() -> list[_bench.Result]:
-    """For each environment: against the very same module, the usual way to write it, and the floor."""
-    results = []
-    for env_id in ENVIRONMENTS:
-        mine = partial(ours, env_id)
-        for name, other in (
-            ("SB3, this same network", partial(peer, env_id, False)),
-            ("SB3, the network written with PyG", partial(peer, env_id, True)),
-            ("floor: network and environments alone", partial(floor, env_id)),
-        ):
-            results.append(_bench.rates(f"{env_id}, {name}", mine, other, turns=TURNS, unit="steps/s"))
-    return results
+    """For each environment: whole training, a gradient step, acting."""
+    return [result for env_id in ENVIRONMENTS for result in (*parts(env_id), *training(env_id))]
 
 
 if __name__ == "__main__":

@@ -87,6 +87,7 @@ class Case:
         self.policy = policy
         self.eager = self._torch(policy)
         self.native = NativeBackend(policy, self.eager.parameters, self.eager.optimizer, spec.graph)
+        self.native.prepare()
 
     def double(self) -> EagerBackend:
         """The same network in double precision."""

@@ -114,8 +114,10 @@ class NativeNetwork:
             self._library.v3_destroy(self._handle)
 
     def prepare(self) -> None:
-        """Read the weights and the normalisation: needed before `act` whenever they have changed."""
-        self._read_normalisation()
+        """Read weights and normalisation: needed when either has changed. Steps read the weights again."""
+        for module, mean, scale in self._features:
+            mean.copy_(module.mean)
+            scale.copy_((module.variance + 1e-8).rsqrt())
         self._library.v3_prepare(self._handle, self.values.data_ptr())
 
     def act(self, observations: Tensor, noise: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
@@ -146,7 +148,6 @@ class NativeNetwork:
         Raises:
             IndexError: if an observation names a category that the network does not have; nothing has moved then.
         """
-        self._read_normalisation()
         statistics = torch.empty(STATISTICS + self.policy.router.out_features)
         pointers = (self._handle, self.values.data_ptr(), self.gradient.data_ptr())
         structures = (self._batch(observations, chosen, noise), samples, self._gating(), objective, optimizer)
@@ -161,7 +162,6 @@ class NativeNetwork:
             noise: of the routing, [rows, columns].
             chosen: which rows are the batch, [batch].
         """
-        self._read_normalisation()
         batch = self._batch(observations, chosen, noise)
         found = _Pass.apply(self.values, self, batch, (observations, chosen, noise))  # type: ignore[no-untyped-call]
         logits, expert_outputs, shared, values = found
@@ -197,11 +197,6 @@ class NativeNetwork:
     def kept(self) -> int:
         """Number of the newest forward pass."""
         return self._kept
-
-    def _read_normalisation(self) -> None:
-        for module, mean, scale in self._features:
-            mean.copy_(module.mean)
-            scale.copy_((module.variance + 1e-8).rsqrt())
 
     def _batch(self, observations: Tensor, chosen: Tensor | None, noise: Tensor | None) -> Batch:
         """Those rows of the observations and of the noise that were chosen; all of them if `chosen` is left out."""

@@ -57,7 +57,10 @@ class Backend(Protocol):
     """The network: it has the parameters, the current routing and the distribution of actions."""
 
     def prepare(self) -> None:
-        """Take note of the parameters; needed before acting whenever they have changed."""
+        """Take note of parameters and normalisation: needed before acting whenever these have changed.
+
+        Learning from what was acted needs no other; the gradient steps themselves read the parameters again.
+        """
         ...
 
     def act(self, observations: Tensor, noise: Tensor | None = None) -> Acted:

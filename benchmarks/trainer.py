@@ -299,8 +299,8 @@ class Learning:
         floats = 2 * (4 * self.state.parameters.values.numel() + features + weights)
         one, other = torch.rand(2, 768, 768)
         product = _fastest(lambda: one @ other) / (2 * 768**3)
-        large = torch.rand(16 * 2**20)
-        copied = _fastest(lambda: large.clone()) / (2 * large.numel())
+        large, room = torch.rand(2, 16 * 2**20)
+        copied = _fastest(lambda: room.copy_(large)) / (2 * large.numel())
         return counter.get_total_flops() * product + floats * copied
 
 

@@ -274,7 +274,7 @@ def test_rows_are_read_in_chunks_that_join(db, new_run, episode, monkeypatch):
     writer.close()
     with db.read() as tx:
         chunks = list(read_rows(tx, run_id, 4, after=20))
-    assert [len(rows) for rows in chunks] == [50, 50, 50, 10]
+    assert [len(rows.episode) for rows in chunks] == [50, 50, 50, 10]
     place = metric_names(4).index("mean_return")
     means = np.concatenate([rows.values[:, place] for rows in chunks])
     assert means.tolist() == [np.mean(range(max(1, number - 99), number + 1)) for number in range(21, 181)]

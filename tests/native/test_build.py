@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -137,3 +138,14 @@ def test_the_command_says_what_was_built_or_why_not(compiled):
         "library: it failed\n"
     )
     assert defect(compiled) is None
+
+
+def test_sources_are_for_any_compiler():
+    """GCC and Clang, with which they give the same numbers to the bit: no builtin that only one of them has."""
+    for path in (native.HERE / "source").iterdir():
+        assert "__builtin_ia32" not in path.read_text(), path
+
+
+@pytest.mark.skipif(shutil.which("clang++") is None, reason="Clang is not installed here.")
+def test_clang_compiles_them(tmp_path):
+    build(tmp_path / "v3network.so", ["clang++"])

@@ -47,7 +47,7 @@ inline void adam(const Adam& of, float scale, int64_t count, float* p, float* g)
     };
     int64_t i = 0;
     for (; i + LANES <= count; i += LANES) {
-        Vec value = load(p + i), d = load(g + i), mean = load(of.exp_avg + i), square = load(of.exp_avg_sq + i);
+        Register value = load(p + i), d = load(g + i), mean = load(of.exp_avg + i), square = load(of.exp_avg_sq + i);
         move(value, d, mean, square, [](Vec x) { return root(x); }, [](Vec a, float b, Vec c) { return fma(b, a, c); });
         store(p + i, value), store(g + i, d), store(of.exp_avg + i, mean), store(of.exp_avg_sq + i, square);
     }

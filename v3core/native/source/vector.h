@@ -7,6 +7,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#ifdef __AVX__
+#include <immintrin.h>
+#endif
 
 namespace v3 {
 
@@ -23,7 +26,7 @@ typedef int32_t IntVec __attribute__((vector_size(32), aligned(4), may_alias));
 // a b + c, rounded once. Everywhere the same number; where the compiler does not see that the loop is one instruction, it is named.
 [[gnu::always_inline]] inline Vec fma(Vec a, Vec b, Vec c) {
 #ifdef __FMA__
-    return (Vec)__builtin_ia32_vfmaddps256((Register)a, (Register)b, (Register)c);
+    return (Vec)_mm256_fmadd_ps((Register)a, (Register)b, (Register)c);
 #else
     Vec found;
     for (int lane = 0; lane < LANES; lane++) found[lane] = __builtin_fmaf(a[lane], b[lane], c[lane]);
@@ -55,7 +58,7 @@ template <int... NUMBERS>
 
 [[gnu::always_inline]] inline Vec root(Vec x) {
 #ifdef __AVX__
-    return (Vec)__builtin_ia32_sqrtps256((Register)x);
+    return (Vec)_mm256_sqrt_ps((Register)x);
 #else
     Vec found;
     for (int lane = 0; lane < LANES; lane++) found[lane] = sqrtf(x[lane]);

@@ -82,7 +82,7 @@ def main() -> None:
     """Train both, seed after seed, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--env", default="CartPole-v1")
-    parser.add_argument("--episodes", type=int, default=400)
+    parser.add_argument("--episodes", type=int, default=260)
     parser.add_argument("--seeds", type=int, default=5)
     chosen = parser.parse_args()
     found = {

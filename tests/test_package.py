@@ -102,6 +102,9 @@ def test_a_run_is_trained_and_shown_from_any_folder(user, installed, tmp_path):
     findings = {found["subject"]: found["detail"] for found in json.loads(user("doctor", "--json"))}
     assert str(data) in findings["Data folder"]
     assert findings["Version"] == f"{v3core.__version__}, installed in {package}"
+    if find_compiler() is not None:
+        assert findings["Native library"] == f"computes the network, from {package / 'native' / 'v3network.so'}"
+        assert "with the native backend" in user("log", queued)
     assert run["name"] in user("-c", A_PAGE, queued, program="python")
     with served(
         tmp_path, program=[str(installed / "bin" / "v3lab")], PYTHONPATH="", XDG_DATA_HOME=str(tmp_path / "home")

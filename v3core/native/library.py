@@ -10,7 +10,7 @@ from v3core.errors import V3Error
 from v3core.native.build import LIBRARY as LIBRARY
 from v3core.native.build import defect
 from v3core.native.layouts import declare
-from v3core.paths import INSTALLED
+from v3core.paths import COMMAND, INSTALLED
 
 VARIABLE = "V3_NATIVE"
 """0 leaves the network to torch; 1 uses the library also where a checkpoint is torch's."""
@@ -47,7 +47,7 @@ def _load(path: Path) -> ctypes.CDLL:
 
 
 def _remedy() -> str:
-    return "reinstall V3 Lab with a C++ compiler" if INSTALLED else "build it with `python -m v3core.native`"
+    return "reinstall V3 Lab with a C++ compiler" if INSTALLED else f"build it with `{COMMAND}.native`"
 
 
 def _cpu_flags() -> set[str]:

@@ -14,6 +14,7 @@ from v3core.environment_setup import EnvironmentSetup
 from v3core.environments import EnvironmentSpec, StateGraphSpec, check_environment, state_graph
 from v3core.environments.action_space import action_spec
 from v3core.policy import Gating, GATMoEPolicy
+from v3core.policy.gat import GraphAttention
 from v3core.training.backend import Samples
 from v3core.training.eager import EagerBackend
 from v3core.training.native_backend import NativeBackend
@@ -36,6 +37,8 @@ COEFFICIENTS = {
     **{"load_balance": 0.02, "expert_balance": 0.01, "z_loss": 0.01, "diversity": 0.1},
     **{"consistency": 0.1, "gate_entropy": 0.05, "entropy": 0.01},
 }
+NEAR = 2e-6
+"""Numbers this near to 0 may be on its other side in single precision."""
 CONFIG = PPOConfig(max_grad_norm=1e30)
 """Without clipping, so that a step leaves the gradient as it is."""
 
@@ -170,7 +173,9 @@ def decided(backend: EagerBackend, samples: Samples) -> Tensor:
         outputs = policy.actions.masked(output.outputs, samples.masks)
         log_probs, _ = policy.actions.log_prob_and_entropy(outputs, samples.actions)
     ratio, clip = (log_probs - samples.log_probs).exp(), CONFIG.clip
-    found = [output.gates.argmax(1, keepdim=True), (ratio > 1 + clip)[:, None], (ratio < 1 - clip)[:, None]]
+    found = [(ratio > 1 + clip)[:, None], (ratio < 1 - clip)[:, None]]
+    if policy.gating.routing != "topk":
+        found.append(output.gates.argmax(1, keepdim=True))
     if policy.gating.routing not in ("softmax", "gumbel"):
         found.append(output.gates > 1e-30)
     return torch.cat([part.long() for part in found], 1)
@@ -180,4 +185,28 @@ def clear(case: Case, double: EagerBackend, samples: Samples, exact: Samples) ->
     """Which samples, with their successors, are decided alike in single and double precision, [batch]."""
     expected = decided(double, exact)
     same = torch.stack([(decided(each, samples) == expected).all(1) for each in (case.eager, case.native)]).all(0)
+    same &= _smallest_scores(double, exact, case.graph) > NEAR
     return same & torch.where(samples.successors >= 0, same[samples.successors.clamp(min=0)], True)
+
+
+def _smallest_scores(double: EagerBackend, samples: Samples, graph: StateGraphSpec) -> Tensor:
+    """The smallest size of what goes into a leaky ReLU, whose slope changes at 0, of each sample, [batch]."""
+    receivers, senders = map(torch.from_numpy, np.nonzero(graph.neighbours))
+    found = [torch.full((len(samples.observations),), torch.inf, dtype=torch.float64)]
+
+    def look(module: GraphAttention, given: tuple[Tensor], _: Tensor) -> None:
+        nodes = given[0]
+        if module.version == "gatv2":
+            left, right = module._project(nodes).flatten(1, 2)
+        else:
+            values = torch.einsum("oi,inb->onb", module.weight, nodes)
+            values = values.view(module.heads, -1, *values.shape[1:])
+            left, right = ((values * each.unsqueeze(-1)).sum(1) for each in (module.sender, module.receiver))
+        found.append((left[:, senders] + right[:, receivers]).abs().amin((0, 1)))
+
+    hooks = [m.register_forward_hook(look) for m in double.policy.modules() if isinstance(m, GraphAttention)]
+    with torch.no_grad():
+        double.policy.values(samples.observations)
+    for hook in hooks:
+        hook.remove()
+    return torch.stack(found).amin(0)

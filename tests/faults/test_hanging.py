@@ -50,9 +50,9 @@ def test_a_worker_that_does_not_stop_is_stopped_and_its_children_with_it(db, fol
 
 @pytest.mark.timeout(180)
 def test_a_stop_in_the_middle_of_a_long_update_needs_no_signal(db, spied, busy):
-    """An update of 25,600 gradient steps, half a minute of processor time, on a machine that others keep busy."""
+    """An update of 204,800 gradient steps, far longer than a stop waits, on a machine that others keep busy."""
     config = tiny_config(episodes=10**6)
-    long = config.model_copy(update={"ppo": PPOConfig(environments=4, rollout_steps=1024, minibatch=16, epochs=100)})
+    long = config.model_copy(update={"ppo": PPOConfig(environments=4, rollout_steps=1024, minibatch=2, epochs=100)})
     run_id = enqueue(db, [long])[0]
     run = wait_until(db, run_id)
     board = wait_for(lambda: board_of(spied, run.pid).exists() and Board(board_of(spied, run.pid)), 30)

@@ -3,10 +3,15 @@
 import re
 from collections.abc import Iterator
 
+import psutil
 import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.support import ROOT, StartServer, Watched
+from tests.processes import processes_of
+from tests.waiting import wait_for
+from v3core.store.opening import open_database
+from v3core.store.runs import get_run, list_runs
 
 SIZES = [(1280, 800), (390, 844)]
 CUT = """() => {
@@ -91,3 +96,28 @@ def test_part_of_an_id_and_enter_asks_which_one_is_meant(page: Page, start_serve
         expect(field).to_have_value(meant)
         expect(page).to_have_url(re.compile(f"env={meant}"))
         expect(bar(page).get_by_role("button", name="Start the run")).to_be_enabled()
+
+
+def test_a_run_started_here_is_forked_from_the_server_s_warm_process(page: Page, start_server: StartServer):
+    server = start_server(ROOT / "app.py")
+    launch(page, f"{server.url}/launch")
+
+    def warm():
+        return [found for found in processes_of(server.data) if "v3core.jobs.warm" in found.cmdline()]
+
+    (process,) = wait_for(warm, 60)
+    assert process.ppid() == server.process.pid
+    wait_for(lambda: process.name() == "v3lab-warm", 60)
+    bar(page).get_by_role("button", name="Start the run").click()
+    expect(page.get_by_role("heading", name="Live")).to_be_visible()
+    database = open_database(f"sqlite:///{server.data / 'v3.db'}")
+    try:
+        (run,) = list_runs(database)
+        wait_for(lambda: get_run(database, run.id).episode, 60)
+        worker = psutil.Process(get_run(database, run.id).pid)
+    finally:
+        database.close()
+    assert worker.name() == "v3lab-worker"
+    server.stop()
+    process.wait(30)
+    assert worker.is_running()

@@ -144,6 +144,7 @@ def _serve(channel: socket.socket) -> list[str] | None:
         importlib.import_module(name)
     gc.freeze()  # so that what was imported stays shared
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the system clears up after what was forked
+    _name("v3lab-warm")
     channel.send(b"ready")
     while select.select([channel], [], [], IDLE_SECONDS)[0]:
         message, files, *_ = socket.recv_fds(channel, _MOST_BYTES, 1)
@@ -154,6 +155,7 @@ def _serve(channel: socket.socket) -> list[str] | None:
         if child == 0:
             channel.close()
             os.setsid()
+            _name("v3lab-worker")
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             for number in (1, 2):
                 os.dup2(files[0], number)
@@ -163,6 +165,12 @@ def _serve(channel: socket.socket) -> list[str] | None:
         os.close(files[0])
         channel.send(str(max(child, 0)).encode())
     return None
+
+
+def _name(text: str) -> None:
+    """What `ps` and `top` show of this process and of its children: its command line says too little."""
+    with suppress(OSError):
+        Path("/proc/self/comm").write_text(text)
 
 
 if __name__ == "__main__":

@@ -44,7 +44,7 @@ ASKED = {"commands": "what people asked; an undisturbed run was asked nothing"}
 """Tables that are not compared."""
 
 TRAINING = {"phase", "evaluation", "undone"}
-"""Kinds of events that tell of training; the others tell of a run's life. What is trained again is told again."""
+"""Kinds of events that tell of training; the others tell of a run's life. What is trained again is reported again."""
 
 
 def assert_same_tables(

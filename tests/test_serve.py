@@ -13,7 +13,7 @@ from v3core.serve import Address, check_port, keep_slots
 from v3core.store.opening import open_database
 
 
-def test_an_unknown_name_is_told_which_setting_it_lacks(tmp_path):
+def test_an_unknown_name_is_reported_which_setting_it_lacks(tmp_path):
     names = "localhost 127.0.0.1 lab.example.org"
     settings = {"STREAMLIT_SERVER_ALLOWED_HOSTS": names, "STREAMLIT_SERVER_ADDRESS": "0.0.0.0", SLOTS_VARIABLE: "3"}
     with served(tmp_path, base="x/lab", port_by="variable", **settings) as server:

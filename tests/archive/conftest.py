@@ -86,15 +86,15 @@ def members(path: Path) -> dict[str, bytes]:
 
 def forge(path: Path, content: dict[str, bytes], **manifest: Any) -> Path:
     """Write an archive of any content whose manifest is right about it, but for what `manifest` says."""
-    told = json.loads(content["manifest.json"])
-    told["members"] = [
+    reported = json.loads(content["manifest.json"])
+    reported["members"] = [
         {"name": name, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
         for name, data in content.items()
         if name != "manifest.json"
     ]
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
         for name, data in content.items():
-            file.writestr(name, json.dumps(told | manifest) if name == "manifest.json" else data)
+            file.writestr(name, json.dumps(reported | manifest) if name == "manifest.json" else data)
     return path
 
 

@@ -416,9 +416,9 @@ def test_a_full_disk_is_known_beforehand(refused, archive, monkeypatch):
 
 
 def test_content_that_is_not_what_the_manifest_vouches_for(refused, archive, forged):
-    told = json.loads(members(archive)["manifest.json"])["members"]
+    reported = json.loads(members(archive)["manifest.json"])["members"]
 
     def change(content):
         content["logs/worker.log"] = content["logs/worker.log"].replace(b"a line", b"A line")
 
-    refused(forged(change, members=told), "'logs/worker.log' is damaged: the checksum does not match")
+    refused(forged(change, members=reported), "'logs/worker.log' is damaged: the checksum does not match")

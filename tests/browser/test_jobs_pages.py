@@ -102,7 +102,7 @@ def test_a_double_click_starts_once_and_pauses_once(page: Page, lab: Server) -> 
     expect(page.get_by_test_id("stToast")).to_have_count(0)
 
 
-def test_a_run_that_is_lost_is_told_on_another_page(page: Page, lab: Server) -> None:
+def test_a_run_that_is_lost_is_reported_on_another_page(page: Page, lab: Server) -> None:
     run_id = launch(page, lab, "v3", 5000)
     records = Records(lab.data)
     eventually(lambda: records.episodes(run_id) > 0, "a first episode")

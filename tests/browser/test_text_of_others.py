@@ -151,15 +151,15 @@ def add_hostile_run(db: Database, strings: list[str], number: int, status: Statu
         tx.execute(
             sql("UPDATE commands SET actor = :actor, rejected_reason = :why, value = :why WHERE id = :row"), asked
         )
-        told = {"actor": several(strings, number + 11), "message": several(strings, number + 13), "id": run_id}
-        tx.execute(sql("UPDATE events SET actor = :actor, message = :message WHERE run_id = :id"), told)
+        reported = {"actor": several(strings, number + 11), "message": several(strings, number + 13), "id": run_id}
+        tx.execute(sql("UPDATE events SET actor = :actor, message = :message WHERE run_id = :id"), reported)
     return {
         "id": run_id,
         "tags": tags,
         "phases": "\n".join(phases),
         "who": asked["actor"],
         "why": asked["why"],
-        "event": told["message"],
+        "event": reported["message"],
         **taken,
     }
 

@@ -343,7 +343,7 @@ def test_every_preset_has_a_preview_and_a_schedule(name: str) -> None:
     payload(schedule_figure(series(300), curriculum, BASE))
 
 
-def test_an_end_that_training_decides_is_dotted_and_told() -> None:
+def test_an_end_that_training_decides_is_dotted_and_reported() -> None:
     figure = curriculum_preview(load_preset("bengio-minigrid"), 4000, BASE)
     lines = [shape for shape in figure.layout.shapes if shape.type == "line"]
     assert [(shape.x0, shape.line.dash) for shape in lines] == [(1000, "dot"), (3000, "dot")]

@@ -1,4 +1,4 @@
-"""Curriculum files: what is wrong with a bad one is told in one sentence."""
+"""Curriculum files: what is wrong with a bad one is reported in one sentence."""
 
 import re
 
@@ -135,7 +135,7 @@ def test_a_path_is_a_file_and_a_word_is_a_preset(tmp_path):
         load_curriculum(str(tmp_path / "nothing.yaml"))
 
 
-def test_a_binary_file_is_told_to_be_no_text(tmp_path):
+def test_a_binary_file_is_reported_as_binary(tmp_path):
     path = tmp_path / "image.yaml"
     path.write_bytes(b"\xff\xfe\x00\x89")
     with pytest.raises(V3Error, match="is not a text file"):

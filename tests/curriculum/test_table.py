@@ -115,7 +115,7 @@ def test_each_wrong_row_has_its_own_sentence():
     }
 
 
-def test_a_missing_end_in_the_middle_is_told():
+def test_a_missing_end_in_the_middle_is_reported():
     checked = from_rows([PhaseRow("a"), PhaseRow("b")], name="mine", episodes=10)
     assert list(checked.problems) == [0]
     assert "only the last phase can omit 'until'" in checked.problems[0]

@@ -216,7 +216,7 @@ def test_an_environment_that_does_not_close_spoils_nothing(batch_of, monkeypatch
     batch.close()
 
 
-def test_a_reset_that_raises_is_told(batch_of):
+def test_a_reset_that_raises_is_reported(batch_of):
     with pytest.raises(
         EnvironmentFailureError, match=r"copy 1, failed at its first reset: reset\(seed=…\) raised OSError: no map; fix"
     ):
@@ -336,7 +336,7 @@ def test_the_example_of_the_documentation_works(tmp_path, monkeypatch):
     sys.modules.pop("my_envs")
 
 
-def test_a_builder_that_fails_is_told():
+def test_a_builder_that_fails_is_reported():
     from v3core.environments import register_graph
     from v3core.environments.graph_spec import _builders
 

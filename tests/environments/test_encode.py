@@ -80,7 +80,7 @@ def test_every_leaf_is_found_where_the_graph_says(space, seed):
     ],
     ids=str,
 )
-def test_what_is_not_of_the_space_is_told(space, observation, sentence):
+def test_what_is_not_of_the_space_is_reported(space, observation, sentence):
     graph = state_graph(space)
     with pytest.raises(ValueError, match=sentence):
         encoder(graph)(observation, np.zeros(graph.size, dtype=graph.dtype))

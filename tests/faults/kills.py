@@ -24,7 +24,7 @@ from v3core.store.runs import get_run
 
 AIMS = (BETWEEN, ROLLOUT, UPDATE, FLUSH, CHECKPOINT)
 """In turn; `between` stands for any moment at all."""
-MOST_LOST_SECONDS = 1.0
+MAX_LOST_SECONDS = 1.0
 STATUS_SECONDS = 10.0
 RANDOM_SECONDS = 1.5
 """A kill at any moment comes within so long after training began."""
@@ -103,7 +103,7 @@ def _kill(
     recorded = read_records(spied, run.pid)
     lost = [moment for moment, episode in recorded if episode > len(table)]
     lost_ms = 1000 * (killed_at - lost[0]) if lost else 0.0
-    assert lost_ms <= 1000 * MOST_LOST_SECONDS, f"an episode of {lost_ms:.0f} ms before the kill is lost"
+    assert lost_ms <= 1000 * MAX_LOST_SECONDS, f"an episode of {lost_ms:.0f} ms before the kill is lost"
 
     back_to, resumed_ms = _resume(db, lost_run, after)
     newest = max((episode for _, episode in recorded), default=0)

@@ -49,10 +49,10 @@ def test_a_damaged_checkpoint_is_passed_over_and_without_any_nothing_changes(db,
 
         control.resume(db, run_id)
         wait_until(db, run_id, episode=older.episode + 1)
-        told = [event.message for event in read_events(db, run_id)]
+        reported = [event.message for event in read_events(db, run_id)]
         asked = f"Resuming from the checkpoint at episode {older.episode}; the newest, at episode"
-        assert any(message.startswith(asked) and "gone or damaged" in message for message in told), (damage, told)
-        assert f"Training from the checkpoint at episode {older.episode}." in told, (damage, told)
+        assert any(message.startswith(asked) and "gone or damaged" in message for message in reported), damage
+        assert f"Training from the checkpoint at episode {older.episode}." in reported, (damage, reported)
         assert committed(db, run_id)[: older.episode] == before[: older.episode], damage
 
     control.stop(db, run_id)

@@ -54,13 +54,13 @@ def test_without_its_monitor_a_worker_trains_on_and_another_runs_monitor_finds_i
     assert_sound(db)
 
 
-def test_the_death_of_worker_and_monitor_at_once_is_told_by_the_next_look(db, folder, start):
+def test_the_death_of_worker_and_monitor_at_once_is_reported_by_the_next_look(db, folder, start):
     run_id = start(episodes=10**6)
     run = wait_until(db, run_id, episode=50)
     monitor = monitor_of(run.pid)
     for pid in (monitor.pid, run.pid):
         os.kill(pid, signal.SIGKILL)
-    wait_for(lambda: _told(run_id) == Status.LOST, STATUS_SECONDS, "`runs` says that it is lost")
+    wait_for(lambda: _reported(run_id) == Status.LOST, STATUS_SECONDS, "`runs` says that it is lost")
     wait_for(lambda: not processes_of(folder), 15, "no process is left")
 
     control.resume(db, run_id)
@@ -91,8 +91,8 @@ def test_a_run_whose_launcher_died_before_it_started_goes_back_to_the_queue_and_
     run_id = list_runs(db)[0].id
     assert (get_run(db, run_id).status, get_run(db, run_id).pid) == (Status.STARTING, None)
     wait_for(lambda: _looked_at(db, run_id) == Status.COMPLETED, 60, "completed")
-    told = [event.kind for event in read_events(db, run_id) if event.kind in set(Status)]
-    assert told == ["queued", "starting", "queued", "starting", "running", "completed"]
+    reported = [event.kind for event in read_events(db, run_id) if event.kind in set(Status)]
+    assert reported == ["queued", "starting", "queued", "starting", "running", "completed"]
     assert_whole(db, run_id)
 
 
@@ -102,7 +102,7 @@ def _looked_at(db, run_id):
     return get_run(db, run_id).status
 
 
-def _told(run_id):
+def _reported(run_id):
     """What the command line says of a run."""
     command = [sys.executable, "-m", "v3core", "runs", "--json"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)

@@ -75,7 +75,7 @@ def test_runs_train_on_without_the_server_and_a_new_one_shows_them(db, spied, se
 
     port = free_port()
     serve([sys.executable, "-m", "v3core", "serve", "--port", str(port)], port)
-    assert _told() == {run.id: "running" for run in runs}
+    assert _reported() == {run.id: "running" for run in runs}
     assert _shown() == ["Running"] * 3
     for run, monitor in zip(runs, monitors, strict=True):
         assert get_run(db, run.id).pid == run.pid
@@ -96,7 +96,7 @@ def _answers(port):
         return False
 
 
-def _told():
+def _reported():
     """What the command line says of each run."""
     command = [sys.executable, "-m", "v3core", "runs", "--json"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)

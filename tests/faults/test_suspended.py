@@ -30,8 +30,8 @@ def test_a_suspended_worker_is_stalled_and_then_goes_on_with_nothing_lost(db, sp
     wait_for(lambda: get_run(db, run_id).status == Status.RUNNING, STATUS_SECONDS, "running again")
     wait_until(db, run_id, episode=episode + 50)
     _assert_nothing_lost(db, spied, [run_id])
-    told = [event.kind for event in read_events(db, run_id)]
-    assert told[told.index("stalled") :][:2] == ["stalled", "running"]
+    reported = [event.kind for event in read_events(db, run_id)]
+    assert reported[reported.index("stalled") :][:2] == ["stalled", "running"]
 
 
 def test_one_that_is_suspended_while_it_holds_the_database_only_delays_the_others(db, spied, start):

@@ -105,7 +105,7 @@ def test_a_resumed_run_waits_for_its_worker_to_read_its_checkpoint(db, with_chec
     assert queued_messages(db, run_id)[1] == "Resuming from the checkpoint at episode 20."
 
 
-def test_a_damaged_newest_checkpoint_is_told_and_the_one_before_taken(db, with_checkpoints):
+def test_a_damaged_newest_checkpoint_is_reported_and_the_one_before_taken(db, with_checkpoints):
     run_id, _, newest = with_checkpoints(Status.LOST)
     newest.write_bytes(newest.read_bytes()[:60])
     assert newest_whole(db, run_id).episode == 10

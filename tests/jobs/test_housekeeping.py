@@ -116,7 +116,7 @@ def test_a_folder_that_cannot_be_removed_keeps_its_run(db, ended, monkeypatch):
     assert (run_folder(ended, db.data_dir) / "worker.log").is_file()
 
 
-def test_files_that_cannot_be_deleted_are_told_and_tidied_later(db, ended, monkeypatch):
+def test_files_that_cannot_be_deleted_are_reported_and_tidied_later(db, ended, monkeypatch):
     def breaks(path, ignore_errors=False):
         if not ignore_errors:
             raise PermissionError(13, "Permission denied", str(path))
@@ -212,7 +212,7 @@ def test_how_many_checkpoints_are_kept(monkeypatch):
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "many", "1.5"])
-def test_a_wrong_number_of_checkpoints_is_told_before_anything_is_queued(db, config, monkeypatch, value):
+def test_a_wrong_number_of_checkpoints_is_reported_before_anything_is_queued(db, config, monkeypatch, value):
     monkeypatch.setenv("V3_KEEP_CHECKPOINTS", value)
     with pytest.raises(V3Error, match=f"V3_KEEP_CHECKPOINTS is '{value}'; set it to a whole number, 1 or more"):
         enqueue(db, [config()])

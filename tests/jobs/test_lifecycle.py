@@ -100,6 +100,6 @@ def test_an_end_settles_what_was_asked(db, run_in, ended):
 
 
 @pytest.mark.parametrize("ended", sorted(ENDED & STORED))
-def test_ends_that_nobody_asked_for_are_to_be_told(db, run_in, ended, monkeypatch):
+def test_ends_that_nobody_asked_for_are_to_be_reported(db, run_in, ended, monkeypatch):
     monkeypatch.setenv("V3_WEBHOOK_URL", "http://127.0.0.1:9/")
     assert get_run(db, run_in(ended)).webhook == ("due" if ended in NOTIFIED else None)

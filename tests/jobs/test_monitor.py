@@ -74,7 +74,7 @@ def start_deadly(start, tmp_path, monkeypatch):
         ),
     ],
 )
-def test_a_death_without_a_word_is_told_with_its_cause(db, start_deadly, wait_until, act, status, reason):
+def test_a_death_without_a_word_is_reported_with_its_cause(db, start_deadly, wait_until, act, status, reason):
     run_id = start_deadly(act)
     run = wait_until(run_id, status=status)
     assert run.reason.startswith(reason)
@@ -115,7 +115,7 @@ def test_a_monitor_that_is_told_to_end_stops_its_run_and_starts_no_other(db, sta
     assert get_run(db, waiting).status == Status.QUEUED
 
 
-def test_a_worker_that_is_killed_while_it_starts_is_told(db, start, wait_until):
+def test_a_worker_that_is_killed_while_it_starts_is_reported(db, start, wait_until):
     run_id = start(episodes=ENDLESS)
 
     def worker():

@@ -89,7 +89,7 @@ def notices(db):
     return lambda run_id: [event.message for event in read_events(db, run_id) if event.actor == "notice"]
 
 
-def test_a_completed_run_is_told_once_with_its_numbers(db, run_in, server, notices):
+def test_a_completed_run_is_reported_once_with_its_numbers(db, run_in, server, notices):
     run_id = run_in(Status.COMPLETED)
     with db.write() as tx:
         update_run(tx, run_id, {"episode": 60, "mean_return": 187.25}, only_in={"completed"})
@@ -128,7 +128,7 @@ def test_a_completed_run_is_told_once_with_its_numbers(db, run_in, server, notic
 
 
 @pytest.mark.parametrize("status", [Status.FAILED, Status.LOST])
-def test_a_run_that_ended_badly_is_told_with_its_reason(db, run_in, server, status):
+def test_a_run_that_ended_badly_is_reported_with_its_reason(db, run_in, server, status):
     run_id = run_in(Status.STARTING)
     with db.write() as tx:
         change_status(tx, get_run(tx, run_id), status, "m", actor="t", reason="It broke.", now=datetime.now(UTC))
@@ -138,13 +138,13 @@ def test_a_run_that_ended_badly_is_told_with_its_reason(db, run_in, server, stat
 
 
 @pytest.mark.parametrize("status", [Status.STOPPED, Status.QUEUED, Status.RUNNING])
-def test_what_somebody_asked_for_or_goes_on_is_not_told(db, run_in, server, status):
+def test_what_somebody_asked_for_or_goes_on_is_not_reported(db, run_in, server, status):
     run_in(status)
     assert call_webhooks(db) == 0
     assert not server.asked
 
 
-def test_a_run_that_was_resumed_before_its_end_was_told_is_not_told(db, run_in, server):
+def test_a_run_that_was_resumed_before_its_end_was_reported_is_not_reported(db, run_in, server):
     run_id = run_in(Status.FAILED)
     resume(db, run_id, command=lambda _: [sys.executable, "-c", ""])
     assert call_webhooks(db) == 0
@@ -232,22 +232,22 @@ def test_a_slow_server_is_not_waited_for(db, run_in, server, notices, monkeypatc
 def test_of_many_that_call_at_once_one_tells_each_run(db, run_in, server):
     for _ in range(4):
         run_in(Status.COMPLETED)
-    start, told = threading.Barrier(8), []
+    start, reported = threading.Barrier(8), []
 
     def call():
         start.wait()
-        told.append(call_webhooks(db))
+        reported.append(call_webhooks(db))
 
     threads = [threading.Thread(target=call) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert sum(told) == 4
+    assert sum(reported) == 4
     assert len(server.posted) == len({posted["run"] for posted in server.posted}) == 4
 
 
-def test_a_notice_whose_process_was_killed_is_told_by_another_a_minute_later(db, run_in, server, notices):
+def test_a_notice_whose_process_was_killed_is_reported_by_another_a_minute_later(db, run_in, server, notices):
     """For real: the process is killed while the server keeps it waiting."""
     run_id = run_in(Status.COMPLETED)
     server.seconds = 30.0
@@ -266,7 +266,7 @@ def test_a_notice_whose_process_was_killed_is_told_by_another_a_minute_later(db,
     assert len(notices(run_id)) == 3
 
 
-def test_a_deleted_run_is_not_told(db, run_in, server):
+def test_a_deleted_run_is_not_reported(db, run_in, server):
     run_id = run_in(Status.COMPLETED)
     with db.write() as tx:
         update_run(tx, run_id, {"status": HIDDEN}, only_in={"completed"})
@@ -327,10 +327,10 @@ def test_what_json_cannot_say_is_left_out_and_a_long_text_is_cut(db, run_in):
     run_id = run_in(Status.FAILED)
     with db.write() as tx:
         update_run(tx, run_id, {"mean_return": math.inf, "reason": "r" * 5000}, only_in={"failed"})
-    told = notice(get_run(db, run_id))
-    assert told["mean_return"] is None
-    assert len(told["content"]) == 1900
-    json.dumps(told, allow_nan=False)
+    reported = notice(get_run(db, run_id))
+    assert reported["mean_return"] is None
+    assert len(reported["content"]) == 1900
+    json.dumps(reported, allow_nan=False)
 
 
 def test_a_database_that_cannot_be_written_is_raised(db, run_in, server, monkeypatch):
@@ -342,11 +342,11 @@ def test_a_database_that_cannot_be_written_is_raised(db, run_in, server, monkeyp
     monkeypatch.setattr(db, "write", broken)
     with pytest.raises(V3Error, match="cannot be written"):
         call_webhooks(db)
-    assert not server.asked, "told twice otherwise"
+    assert not server.asked, "reported twice otherwise"
 
 
 def test_the_monitor_of_a_real_run_tells_its_end(start, wait_until, server):
     run_id = start(episodes=20)
     wait_until(run_id, status=Status.COMPLETED)
-    told = wait_for(lambda: server.posted, 20)
-    assert [(body["run"], body["status"], body["episode"]) for body in told] == [(run_id, "completed", 20)]
+    reported = wait_for(lambda: server.posted, 20)
+    assert [(body["run"], body["status"], body["episode"]) for body in reported] == [(run_id, "completed", 20)]

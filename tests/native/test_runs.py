@@ -8,7 +8,7 @@ import pytest
 from gymnasium import spaces
 
 import v3core
-from tests.training.conftest import Recorder, assert_same_checkpoint, told
+from tests.training.conftest import Recorder, assert_same_checkpoint, reported
 from v3core.native import library
 from v3core.native.layouts import MAX_CHANNELS
 from v3core.native.passes import NativeNetwork
@@ -36,7 +36,7 @@ def test_one_seed_gives_one_run_to_the_bit(small_run, tmp_path, native, env):
     recorders = [Recorder(tmp_path / name) for name in ("one", "other")]
     for recorder in recorders:
         run(small_run(env, evaluate=2), recorder)
-    assert told(recorders[0]) == told(recorders[1])
+    assert reported(recorders[0]) == reported(recorders[1])
     assert_same_checkpoint(recorders[0].saved[-1][0], recorders[1].saved[-1][0])
     assert trained_by(recorders[0]) == recorders[0].backend == "native"
     assert not recorders[0].remarks
@@ -50,7 +50,7 @@ def test_a_resumed_run_records_what_an_uninterrupted_one_does(small_run, tmp_pat
     run(config, first)
     second = Recorder(tmp_path / "parts")
     run(config, second, checkpoint=first.saved[-1][0])
-    assert told(first, second) == told(whole)
+    assert reported(first, second) == reported(whole)
     assert not second.remarks
 
 
@@ -124,7 +124,7 @@ def test_a_checkpoint_of_a_version_with_torch_only_is_continued_exactly(small_ru
     monkeypatch.delenv("V3_NATIVE")
     second = Recorder(tmp_path / "parts")
     run(config, second, checkpoint=path)
-    assert told(first, second) == told(whole)
+    assert reported(first, second) == reported(whole)
     assert (second.backend, second.remarks) == ("eager", [])
 
 

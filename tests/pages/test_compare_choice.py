@@ -3,7 +3,7 @@
 import pytest
 
 from tests.pages.recorded import add_recorded_run
-from tests.pages.test_states import told
+from tests.pages.test_states import text_of
 from v3core.jobs.lifecycle import Status
 from v3core.store.runs import update_run
 
@@ -38,7 +38,7 @@ def test_an_experiment_of_ten_runs_is_compared_with_all_ten(open_page, experimen
     app = open_page("pages/compare.py", experiment="Ten & more")
     assert not app.exception
     assert sorted(app.multiselect[0].value) == sorted(ids)
-    assert "10 runs, " in told(app)
+    assert "10 runs, " in text_of(app)
     assert len(set(app.dataframe[0].value["Run"])) == 10
 
 
@@ -52,7 +52,7 @@ def test_an_empty_compare_offers_the_newest_experiments_and_counts_the_rest(open
         experiment(f"Try {number}", 2)
     app = open_page("pages/compare.py")
     assert list(offers(app)) == [f"Compare Try {number} (2 runs)" for number in (6, 5, 4, 3, 2)]
-    assert "2 older experiments are listed on Runs." in told(app)
+    assert "2 older experiments are listed on Runs." in text_of(app)
     offers(app)["Compare Try 4 (2 runs)"].click().run()
     assert app.query_params["experiment"] == "Try 4"
     assert len(app.multiselect[0].value) == 2
@@ -70,7 +70,7 @@ def test_without_experiments_it_offers_the_two_newest_runs(open_page, database):
 def test_an_experiment_that_is_not_there_is_said_to_be_missing(open_page, experiment):
     experiment("Here", 2)
     app = open_page("pages/compare.py", experiment="Gone")
-    assert "There is no experiment 'Gone'; it may have been deleted." in told(app)
+    assert "There is no experiment 'Gone'; it may have been deleted." in text_of(app)
     assert list(offers(app)) == ["Compare Here (2 runs)"]
 
 
@@ -79,4 +79,4 @@ def test_choosing_other_runs_leaves_the_experiment(open_page, experiment):
     app = open_page("pages/compare.py", experiment="Ten & more")
     app.multiselect[0].set_value(ids[:2]).run()
     assert sorted(app.multiselect[0].value) == sorted(ids[:2])
-    assert "2 runs, " in told(app)
+    assert "2 runs, " in text_of(app)

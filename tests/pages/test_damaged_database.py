@@ -28,9 +28,9 @@ def test_a_page_says_that_the_database_is_damaged(open_page, database, page, tab
     spoil(file, table)
     before = file.read_bytes()
     app = open_page(page, run=runs[0], runs=",".join(runs))
-    told = [str(element.value) for element in app.error]
+    reported = [str(element.value) for element in app.error]
     assert not app.exception
-    assert any("is damaged (" in text and "doctor --set-aside-database" in text for text in told), told
+    assert any("is damaged (" in text and "doctor --set-aside-database" in text for text in reported), reported
     assert file.read_bytes() == before
 
 

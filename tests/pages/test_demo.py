@@ -12,7 +12,7 @@ SPREAD = (1 / 16,) * 16
 COLLAPSED = (0.6, 0.38, 0.02, *(0.0,) * 13)
 
 
-def told(app):
+def text_of(app):
     return "\n".join(element.value for element in [*app.markdown, *app.caption, *app.subheader])
 
 
@@ -42,7 +42,7 @@ def demo(database):
 
 def test_home_says_what_the_demo_shows_and_queues_it_once(open_page, database):
     app = open_page("app.py")
-    assert "without the curriculum a few experts take over all of the load and the others die" in told(app)
+    assert "without the curriculum a few experts take over all of the load and the others die" in text_of(app)
     app.button(key="start-demo").click().run()
     assert not app.exception
     queued = sorted((run.curriculum, run.env, run.seed, run.status, run.experiment) for run in list_runs(database))
@@ -65,8 +65,8 @@ def test_live_says_what_to_look_for_and_leads_to_the_other_run(open_page, demo, 
     ids = demo(Status.RUNNING, Status.RUNNING)
     app = open_page("pages/live.py", run=ids[place])
     assert not app.exception
-    assert words in told(app)
-    assert "The demo is complete" not in told(app)
+    assert words in text_of(app)
+    assert "The demo is complete" not in text_of(app)
     assert comparisons(app) == {"Compare them as they train": "experiment=Demo&metric=Dead+experts"}
 
 
@@ -86,30 +86,32 @@ def test_when_both_have_ended_live_and_home_offer_the_comparison_with_what_came_
     for page, query in (("app.py", {}), *(("pages/live.py", {"run": run}) for run in ids)):
         app = open_page(page, **query)
         assert not app.exception
-        assert "The demo is complete." in told(app)
-        assert "**0 of 16** experts are dead with the curriculum and **13 of 16** experts are dead without" in told(app)
+        assert "The demo is complete." in text_of(app)
+        assert "**0 of 16** experts are dead with the curriculum and **13 of 16** experts are dead without" in text_of(
+            app
+        )
         assert comparisons(app)["Compare the two runs"] == "experiment=Demo&metric=Dead+experts"
 
 
 def test_home_speaks_of_the_demo_until_something_else_is_started(open_page, demo, database):
     demo(Status.COMPLETED, Status.COMPLETED)
     demo(Status.COMPLETED, Status.RUNNING, experiment="Demo (2)")
-    assert "The demo is complete" not in told(open_page("app.py")), "the newer one is under way"
+    assert "The demo is complete" not in text_of(open_page("app.py")), "the newer one is under way"
     add_recorded_run(database, Status.COMPLETED)
-    assert "The demo is complete" not in told(open_page("app.py"))
+    assert "The demo is complete" not in text_of(open_page("app.py"))
 
 
 def test_a_demo_that_was_stopped_before_its_first_episode_has_nothing_to_say_of_experts(open_page, demo):
     ids = demo(Status.STOPPED, Status.FAILED, recorded=0)
     app = open_page("pages/live.py", run=ids[0])
     assert not app.exception
-    assert "The demo ended early." in told(app)
-    assert "experts are dead with" not in told(app)
+    assert "The demo ended early." in text_of(app)
+    assert "experts are dead with" not in text_of(app)
 
 
 def test_a_demo_that_was_trained_longer_and_then_stopped_is_complete(open_page, demo, database):
     ids = demo(Status.COMPLETED, Status.STOPPED, recorded=load_preset(WITHOUT).episodes, episodes=900)
-    assert "The demo is complete." in told(open_page("pages/live.py", run=ids[1]))
+    assert "The demo is complete." in text_of(open_page("pages/live.py", run=ids[1]))
 
 
 def test_compare_shows_the_dead_experts_and_how_to_read_them(open_page, demo):
@@ -117,8 +119,8 @@ def test_compare_shows_the_dead_experts_and_how_to_read_them(open_page, demo):
     app = open_page("pages/compare.py", experiment="Demo", metric="Dead experts")
     assert not app.exception
     assert app.selectbox(key="metric").value == "dead_experts"
-    assert "if it gets less than 1% of the load" in told(app)
-    assert "**13 of 16** experts are dead without" in told(app)
+    assert "if it gets less than 1% of the load" in text_of(app)
+    assert "**13 of 16** experts are dead without" in text_of(app)
 
 
 def test_other_runs_are_no_demo(open_page, database):
@@ -135,5 +137,5 @@ def test_other_runs_are_no_demo(open_page, database):
     ):
         app = open_page(page, **query)
         assert not app.exception
-        assert "The demo is complete" not in told(app)
+        assert "The demo is complete" not in text_of(app)
         assert not [expander.label for expander in app.expander if "Demo" in expander.label]

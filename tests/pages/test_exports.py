@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from tests.pages.recorded import add_recorded_run
-from tests.pages.test_states import told
+from tests.pages.test_states import text_of
 from v3core.archive import write_archive
 from v3core.jobs import control
 from v3core.jobs.lifecycle import Status
@@ -23,7 +23,7 @@ def run(database):
 def test_live_says_how_much_room_a_run_takes_and_offers_every_form(open_page, run):
     app = open_page("pages/live.py", run=run)
     assert not app.exception
-    assert "The run uses about " in told(app)
+    assert "The run uses about " in text_of(app)
     offered = {element.proto.label: element.proto.disabled for element in app.get("download_button")}
     assert offered == {"CSV": False, "Parquet": False, "JSON": False, "Archive": False}
 

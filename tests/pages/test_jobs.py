@@ -22,7 +22,7 @@ from v3core.ui.status import age, latency
 NOW = datetime.now(UTC)
 
 
-def told(app):
+def text_of(app):
     """Everything a page says."""
     kinds = (app.subheader, app.markdown, app.caption, app.error, app.warning, app.info)
     return "\n".join(shown(str(element.value)) for kind in kinds for element in kind)
@@ -90,7 +90,7 @@ def test_live_pauses_and_says_what_waits(open_page, database):
     assert (command.kind, command.actor) == ("pause", "page")
     button = app.button(key=f"pause:live:{run_id}")
     assert (button.disabled, button.help) == (True, COMMANDS["pause"].pending)
-    assert f"Pause, {age(datetime.now(UTC))} ago: waiting for the worker" in told(app)
+    assert f"Pause, {age(datetime.now(UTC))} ago: waiting for the worker" in text_of(app)
 
 
 def test_a_second_click_on_the_same_place_does_not_undo_the_first(open_page, database, monkeypatch):
@@ -176,7 +176,7 @@ def test_live_says_why_a_run_does_not_advance(open_page, database, status, value
     run_id = add_recorded_run(database, status)
     put(database, run_id, heartbeat_due_at=NOW + timedelta(hours=1))
     put(database, run_id, **values)
-    text = told(open_page("pages/live.py", run=run_id))
+    text = text_of(open_page("pages/live.py", run=run_id))
     assert ("No update for" in text) is (sentence is not None and sentence.startswith("No update"))
     assert sentence is None or sentence in text
 
@@ -185,11 +185,11 @@ def test_a_run_of_another_host_is_said_to_be_there_and_closed(open_page, databas
     run_id = add_recorded_run(database, Status.RUNNING)
     put(database, run_id, **FAR_AWAY, heartbeat_due_at=datetime.now(UTC) + timedelta(hours=1))
     app = open_page("pages/live.py", run=run_id)
-    assert "on host far-away" in told(app)
+    assert "on host far-away" in text_of(app)
     button = app.button(key=f"stop:live:{run_id}")
     assert (button.disabled, button.help) == (True, "It trains on host 'far-away'; run the command there.")
-    assert "0 of " in told(open_page("app.py"))
-    assert "1 on other hosts" in told(open_page("app.py"))
+    assert "0 of " in text_of(open_page("app.py"))
+    assert "1 on other hosts" in text_of(open_page("app.py"))
 
 
 def test_going_on_with_a_run_of_another_host_is_asked_first(open_page, database):
@@ -198,7 +198,7 @@ def test_going_on_with_a_run_of_another_host_is_asked_first(open_page, database)
     app = open_page("pages/live.py", run=run_id)
     app.button(key=f"resume:live:{run_id}").click().run()
     assert get_run(database, run_id).status == "stopped"
-    assert "was trained on host **far-away**. Resume it on this host?" in told(app)
+    assert "was trained on host **far-away**. Resume it on this host?" in text_of(app)
     assert app.button(key="confirm-take-over").label == "Resume here"
 
 
@@ -210,8 +210,8 @@ def test_notes_and_tags_are_kept_shown_and_found(open_page, database):
     next(button for button in app.button if button.label == "Save").click().run()
     assert not app.exception
     assert (get_run(database, run_id).tags, get_run(database, run_id).notes) == ("best paper", "It *learned*.\nTwice.")
-    assert "It *learned*." in told(app)
-    assert "paper" in told(app)
+    assert "It *learned*." in text_of(app)
+    assert "paper" in text_of(app)
     for number in range(13):
         add_recorded_run(database, Status.QUEUED, name=f"other {number}")
     home = open_page("app.py")
@@ -234,13 +234,13 @@ def test_an_experiment_at_work_is_stopped_as_one_after_asking(open_page, databas
     experiment_of(database, "sweep *1*", [Status.QUEUED, Status.QUEUED, Status.PAUSED, Status.COMPLETED])
     experiment_of(database, "over", [Status.COMPLETED])
     app = open_page("app.py")
-    assert "**sweep *1*** · 4 runs: 1 paused, 2 queued, 1 ended" in told(app)
+    assert "**sweep *1*** · 4 runs: 1 paused, 2 queued, 1 ended" in text_of(app)
     assert "over" not in [button.key.partition(":")[2] for button in app.button]
     button = app.button(key="stop-experiment:sweep *1*")
     assert button.label == "Stop 3 runs"
     button.click().run()
     assert [run.status for run in list_runs(database)].count("queued") == 2, "it asks first"
-    assert "Stop 3 runs of **sweep *1***?" in told(app)
+    assert "Stop 3 runs of **sweep *1***?" in text_of(app)
     assert control.stop_experiment(database, "sweep *1*") == 3
 
 
@@ -248,10 +248,10 @@ def test_slots_count_what_is_paused(open_page, database, monkeypatch):
     launcher.set_slots(database, 4)
     for status in (Status.RUNNING, Status.PAUSED, Status.QUEUED):
         add_recorded_run(database, status)
-    assert "3 runs · 2 of 4 slots in use, 1 of them paused · 1 waiting" in told(open_page("app.py"))
+    assert "3 runs · 2 of 4 slots in use, 1 of them paused · 1 waiting" in text_of(open_page("app.py"))
 
 
-def test_ends_are_told_once_on_any_page_and_old_ones_are_not_news(open_page, database, monkeypatch):
+def test_ends_are_reported_once_on_any_page_and_old_ones_are_not_news(open_page, database, monkeypatch):
     add_recorded_run(database, Status.COMPLETED)
     app = open_page("pages/compare.py")
     assert not app.toast
@@ -284,10 +284,10 @@ def test_runs_says_which_database_is_open_and_sets_how_many_train_at_once(open_p
     add_recorded_run(database, Status.QUEUED)
     launcher.set_slots(database, 2)
     app = open_page("app.py")
-    assert f"Database: {database.describe()}" in told(app).replace("\\", "")
+    assert f"Database: {database.describe()}" in text_of(app).replace("\\", "")
     app.number_input(key="slots:2").set_value(7).run()
     assert launcher.slots(database) == 7
-    assert "of 7 slots in use" in told(app)
+    assert "of 7 slots in use" in text_of(app)
 
 
 def test_a_run_that_cannot_be_started_here_says_what_it_waits_for(open_page, database, tmp_path):
@@ -298,7 +298,7 @@ def test_a_run_that_cannot_be_started_here_says_what_it_waits_for(open_page, dat
     put(database, run_id, launch=gone)
     for page in ({}, {"run": run_id}):
         app = open_page("pages/live.py" if page else "app.py", **page)
-        assert "which does not exist on this machine; restore it, or stop the run" in told(app)
+        assert "which does not exist on this machine; restore it, or stop the run" in text_of(app)
 
 
 def test_a_completed_run_is_trained_longer_and_a_running_one_is_asked_to(open_page, database, monkeypatch):

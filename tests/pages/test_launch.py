@@ -21,7 +21,7 @@ def errors(app):
     return [error.value for error in app.error]
 
 
-def told(app):
+def text_of(app):
     """Everything the page says in running text."""
     return "\n".join(shown(element.value) for element in [*app.markdown, *app.caption, *app.error, *app.info])
 
@@ -111,7 +111,7 @@ def test_part_of_an_id_is_asked_about(open_page, database, typed, meant):
     app = open_page("pages/launch.py", env=typed)
     buttons = [button for button in app.button if button.key.startswith("meant:")]
     assert [button.label for button in buttons] == meant
-    assert f"Which environment do you mean by '{typed}'? Choose one." in shown(told(app))
+    assert f"Which environment do you mean by '{typed}'? Choose one." in shown(text_of(app))
     assert start_button(app).disabled
     assert list_runs(database) == []  # that a click chooses one is tried in a browser: AppTest holds no typed option
 
@@ -120,7 +120,7 @@ def test_what_many_ids_have_in_common_lists_some_and_says_how_many_more(open_pag
     app = open_page("pages/launch.py", env="minigrid")
     assert len([button for button in app.button if button.key.startswith("meant:")]) == 8
     meant = [name for name in known_environments() if "minigrid" in name.lower()]
-    assert f"And {len(meant) - 8} more" in told(app)
+    assert f"And {len(meant) - 8} more" in text_of(app)
 
 
 def test_a_registered_id_that_is_not_offered_is_taken(open_page):
@@ -201,21 +201,21 @@ def test_bad_seeds_are_refused_beside_their_field(launch):
     assert start_button(launch).disabled
 
 
-def test_a_boundary_out_of_order_is_told_in_its_row(launch):
+def test_a_boundary_out_of_order_is_reported_in_its_row(launch):
     field(launch, 1, "until").set_value("10").run()
-    assert "ends at episode 10 but phase 1 'warmup' ends at" in told(launch)
+    assert "ends at episode 10 but phase 1 'warmup' ends at" in text_of(launch)
     assert start_button(launch).disabled
 
 
-def test_a_boundary_beyond_the_end_is_told_in_its_row(launch):
+def test_a_boundary_beyond_the_end_is_reported_in_its_row(launch):
     field(launch, 1, "until").set_value("100000").run()
-    assert "ends at episode 100000, but the run has only" in told(launch)
+    assert "ends at episode 100000, but the run has only" in text_of(launch)
     assert start_button(launch).disabled
 
 
-def test_a_value_that_cannot_be_read_is_told_in_its_row(launch):
+def test_a_value_that_cannot_be_read_is_reported_in_its_row(launch):
     field(launch, 2, "lr").set_value("fast").run()
-    assert "Learning rate 'fast' cannot be parsed" in told(launch)
+    assert "Learning rate 'fast' cannot be parsed" in text_of(launch)
     assert start_button(launch).disabled
 
 
@@ -236,7 +236,7 @@ def test_another_preset_replaces_the_rows(launch):
     assert field(launch, 0, "routing").value == "sparsemax"
 
 
-def test_an_uploaded_file_that_is_no_curriculum_is_told_beside_the_field(launch):
+def test_an_uploaded_file_that_is_no_curriculum_is_reported_beside_the_field(launch):
     launch.selectbox(key="curriculum").set_value("From a file").run()
     assert start_button(launch).disabled
     launch.file_uploader(key="file").upload("mine.yaml", b"name: mine\nphases: [", "application/yaml").run()
@@ -273,16 +273,16 @@ def test_an_end_by_steps_or_by_what_is_reached_is_typed_as_text(launch, database
     assert (second.until.step, last.until) == (50_000, None)
 
 
-def test_a_ramp_without_an_end_is_told_in_its_row(launch):
+def test_a_ramp_without_an_end_is_reported_in_its_row(launch):
     field(launch, 1, "until").set_value("return >= 450 (20)").run()
-    assert "the length of its ramp of temperature is unknown" in told(launch)
+    assert "the length of its ramp of temperature is unknown" in text_of(launch)
     assert start_button(launch).disabled
 
 
 @pytest.mark.parametrize("preset", ["deepseek-moe", "single-expert", "no-graph"])
-def test_what_a_preset_needs_of_the_network_is_told_and_queued(launch, database, preset):
+def test_what_a_preset_needs_of_the_network_is_reported_and_queued(launch, database, preset):
     launch.selectbox(key="curriculum").set_value(preset).run()
-    assert "Network: " in told(launch)
+    assert "Network: " in text_of(launch)
     start_button(launch).click().run()
     (run,) = list_runs(database)
     assert run.config.curriculum.policy == load_preset(preset).policy
@@ -310,7 +310,7 @@ def test_curricula_times_seeds_enter_as_one_experiment(launch, database):
     launch.multiselect(key="compare-with:CartPole-v1").set_value(["direct-sparsemax"]).run()
     launch.number_input(key="priority").set_value(7).run()
     assert start_button(launch).label == "Start 6 runs"
-    assert "2 curricula × 3 seeds" in told(launch)
+    assert "2 curricula × 3 seeds" in text_of(launch)
     start_button(launch).click().run()
     assert not launch.exception
     runs = list_runs(database)
@@ -333,7 +333,7 @@ def test_an_own_name_keeps_the_curricula_apart(launch, database):
     ]
 
 
-def test_a_preset_that_does_not_fit_is_told_beside_the_field(launch, database):
+def test_a_preset_that_does_not_fit_is_reported_beside_the_field(launch, database):
     launch.selectbox(key="curriculum").set_value("softmax-only").run()
     launch.number_input(key="episodes:CartPole-v1").set_value(2).run()
     launch.multiselect(key="compare-with:CartPole-v1").set_value(["v3"]).run()

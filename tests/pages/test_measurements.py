@@ -9,7 +9,7 @@ import pytest
 
 from tests.markdown import shown
 from tests.pages.recorded import add_recorded_run
-from tests.pages.test_states import told
+from tests.pages.test_states import text_of
 from v3core.jobs.lifecycle import Status
 from v3core.metrics import CHARTS, COMPARED, METRICS, SCHEDULE
 from v3core.store.runs import list_runs
@@ -44,7 +44,7 @@ def test_without_evaluations_and_success_there_is_no_mark_and_no_chart(open_page
     app = open_page("pages/live.py", run=add_recorded_run(database, Status.RUNNING))
     assert not any(name.startswith("Evaluation") for name in traces(app, "return"))
     assert "success" not in figures(app)
-    assert "Success rate" not in told(app)
+    assert "Success rate" not in text_of(app)
 
 
 def test_success_has_a_chart_where_the_environment_says(open_page, database):
@@ -57,7 +57,7 @@ def test_the_experts_are_charted(open_page, database):
     assert traces(app, "entropy") == ["H(E[α]), load", "E[H(α)], steps", "Specialisation", "ln 4 = 1.386"]
     assert traces(app, "effective") == ["Effective experts", "Support", "N = 4"]
     assert traces(app, "gradients") == [f"Expert {number}" for number in range(1, 5)]
-    assert NOTHING_RECORDED not in told(app)
+    assert NOTHING_RECORDED not in text_of(app)
 
 
 def test_health_is_computed_only_when_it_is_opened(open_page, database):
@@ -106,7 +106,7 @@ def test_the_hint_of_a_chart_says_what_each_of_its_metrics_means(open_page, data
         ([7, 20], "2 updates were undone because of a non-finite number, the newest at episode 20;"),
     ],
 )
-def test_undone_updates_are_told_in_one_sentence(open_page, database, rollbacks, sentence):
+def test_undone_updates_are_reported_in_one_sentence(open_page, database, rollbacks, sentence):
     app = open_page("pages/live.py", run=add_recorded_run(database, Status.RUNNING, rollbacks=rollbacks))
     warnings = [warning.value for warning in app.warning]
     assert len(warnings) == (1 if sentence else 0)
@@ -132,11 +132,11 @@ def test_the_header_says_what_the_run_is_trained_with(open_page, database, prese
     app = open_page("pages/live.py", run=add_recorded_run(database, Status.RUNNING, preset=preset, recorded=recorded))
     assert not app.exception
     for sentence in sentences:
-        assert sentence in told(app)
-    assert "Environments:" not in told(app)
+        assert sentence in text_of(app)
+    assert "Environments:" not in text_of(app)
 
 
-def test_environments_are_told_by_phase_where_they_change(open_page, database):
+def test_environments_are_reported_by_phase_where_they_change(open_page, database):
     app = open_page(
         "pages/live.py", run=add_recorded_run(database, Status.RUNNING, preset="bengio-minigrid", episodes=400)
     )
@@ -198,11 +198,11 @@ def drawn(app, chart):
 
 def test_a_launch_says_what_each_preset_does_and_which_are_absent(open_page):
     app = open_page("pages/launch.py")
-    assert "Softmax warmup with strong load balancing" in told(app)
-    assert "1 preset is not available: bengio-minigrid" in told(app)
+    assert "Softmax warmup with strong load balancing" in text_of(app)
+    assert "1 preset is not available: bengio-minigrid" in text_of(app)
     app.selectbox(key="curriculum").set_value("switch").run()
-    assert "Switch routing as in the paper" in told(app)
-    assert "not available" not in told(open_page("pages/launch.py", env="MiniGrid-DoorKey-5x5-v0"))
+    assert "Switch routing as in the paper" in text_of(app)
+    assert "not available" not in text_of(open_page("pages/launch.py", env="MiniGrid-DoorKey-5x5-v0"))
 
 
 def test_the_evaluation_is_part_of_what_is_queued(open_page, database):

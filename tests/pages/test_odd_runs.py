@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tests.pages.recorded import add_recorded_run
-from tests.pages.test_states import told
+from tests.pages.test_states import text_of
 from tests.store.test_odd_rows import spoil
 from v3core.cli import main
 from v3core.jobs import control
@@ -59,10 +59,10 @@ def test_home_and_the_commands_go_on(open_page, database, capsys):
     odd = {add_odd(database, *case): case for case in UNREADABLE}
     app = open_page("app.py")
     assert not app.exception
-    assert "server's log" not in told(app), told(app)
+    assert "server's log" not in text_of(app), text_of(app)
     assert any("a good run" in link.label for link in app.get("page_link"))
-    assert told(app).count("Unreadable") == len(odd)
-    assert told(app).count("is invalid: ") == len(odd)
+    assert text_of(app).count("Unreadable") == len(odd)
+    assert text_of(app).count("is invalid: ") == len(odd)
     assert v3core("runs") == v3core("export", good, "--to", str(database.data_dir / "good.csv")) == 0
     capsys.readouterr()
     assert v3core("runs", "--json") == 0
@@ -79,10 +79,10 @@ def test_live_says_what_is_odd(open_page, database, table, column, value):
     run_id = add_odd(database, table, column, value)
     app = open_page("pages/live.py", run=run_id)
     assert not app.exception
-    assert "server's log" not in told(app), told(app)
+    assert "server's log" not in text_of(app), text_of(app)
     if (table, column, value) in UNREADABLE:
-        assert f"{column} is " in told(app)
-        assert "Unreadable" in told(app)
+        assert f"{column} is " in text_of(app)
+        assert "Unreadable" in text_of(app)
 
 
 def test_compare_goes_on_without_an_odd_run(open_page, database):
@@ -90,8 +90,8 @@ def test_compare_goes_on_without_an_odd_run(open_page, database):
     odd = [add_odd(database, *case) for case in UNREADABLE[:3] + PARTLY]
     app = open_page("pages/compare.py", runs=",".join([*good, *odd]))
     assert not app.exception
-    assert "server's log" not in told(app), told(app)
-    assert [box.key for box in app.selectbox] == ["metric"], told(app)
+    assert "server's log" not in text_of(app), text_of(app)
+    assert [box.key for box in app.selectbox] == ["metric"], text_of(app)
     (table,) = app.dataframe
     assert {"good 0", "good 1"} <= set(table.value["Run"])
 
@@ -101,7 +101,7 @@ def test_launch_is_not_concerned(open_page, database):
         add_odd(database, *case)
     app = open_page("pages/launch.py")
     assert not app.exception
-    assert "server's log" not in told(app), told(app)
+    assert "server's log" not in text_of(app), text_of(app)
     assert control.current_curriculum(database, add_recorded_run(database, Status.STOPPED))
 
 

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from tests.pages.recorded import add_checkpoint_file, add_recorded_run
-from tests.pages.test_states import told
+from tests.pages.test_states import text_of
 from tests.waiting import wait_for
 from v3core.jobs.evaluating import BackgroundEvaluation, Played
 from v3core.jobs.lifecycle import Status
@@ -48,7 +48,7 @@ def test_live_lists_the_checkpoints_with_their_files_and_what_can_be_done(open_p
 
 def test_without_checkpoints_live_says_when_there_will_be_one(open_page, database):
     run = add_recorded_run(database, Status.RUNNING, recorded=0)
-    assert "No checkpoints yet" in told(opened(open_page, run, "checkpoints"))
+    assert "No checkpoints yet" in text_of(opened(open_page, run, "checkpoints"))
 
 
 @pytest.fixture(scope="module")
@@ -127,4 +127,4 @@ def test_settings_say_which_version_trained_the_run(open_page, database):
     for launch, words in ((json.dumps({"version": "0.3.1"}), "Trained by V3 Lab 0.3.1."), (None, NO_VERSION)):
         with database.write() as tx:
             update_run(tx, run, {"launch": launch}, only_in=tuple(Status))
-        assert words in told(opened(open_page, run, "parameters"))
+        assert words in text_of(opened(open_page, run, "parameters"))

@@ -1,4 +1,4 @@
-"""Every page in every state of a run: designed, told in words, and never a traceback."""
+"""Every page in every state of a run: designed, reported in words, and never a traceback."""
 
 import pytest
 
@@ -14,7 +14,7 @@ from v3core.ui.text import plain
 PAGES = ["app.py", "pages/launch.py", "pages/live.py", "pages/compare.py"]
 
 
-def told(app):
+def text_of(app):
     """Everything a page says."""
     kinds = (app.title, app.subheader, app.markdown, app.caption, app.error, app.warning, app.info, app.success)
     return "\n".join(shown(str(element.value)) for kind in kinds for element in kind)
@@ -31,7 +31,7 @@ def test_an_empty_store_is_a_beginning_not_an_error(open_page, page):
         "pages/live.py": "No runs yet.",
         "pages/compare.py": "There are no runs yet; a comparison needs two.",
     }
-    assert expected[page] in told(app)
+    assert expected[page] in text_of(app)
 
 
 @pytest.mark.parametrize("status", sorted(STORED))
@@ -39,7 +39,7 @@ def test_home_shows_each_status_and_what_can_be_done(open_page, database, status
     run_id = add_recorded_run(database, status, reason="It broke." if status is Status.FAILED else None)
     app = open_page("app.py")
     assert not app.exception
-    assert f"{status.capitalize()}" in told(app)
+    assert f"{status.capitalize()}" in text_of(app)
     shown = {button.key: not button.disabled for button in app.button if "import-form" not in button.key}
     can_be_done = {
         Status.QUEUED: {"stop": True, "delete": True},
@@ -52,7 +52,7 @@ def test_home_shows_each_status_and_what_can_be_done(open_page, database, status
     }.get(status, {"resume": True, "delete": True})
     assert shown == {f"{action}:list:{run_id}": can for action, can in can_be_done.items()}
     if status is Status.FAILED:
-        assert "It broke." in told(app)
+        assert "It broke." in text_of(app)
 
 
 @pytest.mark.parametrize("status", sorted(STORED))
@@ -63,7 +63,7 @@ def test_live_draws_each_status_with_any_number_of_episodes(open_page, database,
     run_id = add_recorded_run(database, status, recorded=recorded, reason="It broke.")
     app = open_page("pages/live.py", run=run_id[:8])
     assert not app.exception
-    text = told(app)
+    text = text_of(app)
     assert f"a {status} run" in text
     assert status.capitalize() in text
     if status is Status.FAILED:
@@ -110,7 +110,7 @@ def test_deleting_the_only_run_says_so_too(open_page, database):
     app.button(key=f"delete:live:{run_id}").click().run()
     app.button(key="confirm-delete").click().run()
     assert "The run 'mine' was deleted." in app.warning[0].value
-    assert "No runs yet." in told(app)
+    assert "No runs yet." in text_of(app)
 
 
 def test_a_run_deleted_in_another_tab_is_said_to_be(open_page, database):
@@ -127,7 +127,7 @@ def test_live_says_what_the_policy_sees(open_page, database):
     run_id = add_recorded_run(database, Status.COMPLETED)
     with database.write() as tx:
         update_run(tx, run_id, {"sees": "The policy sees speed. Not used: *place*."}, only_in=STORED)
-    assert "The policy sees speed. Not used: *place*." in told(open_page("pages/live.py", run=run_id))
+    assert "The policy sees speed. Not used: *place*." in text_of(open_page("pages/live.py", run=run_id))
 
 
 def boundary_fields(app):
@@ -149,7 +149,7 @@ def test_a_stopped_run_is_resumed_with_the_boundaries_that_were_moved(open_page,
     assert app.button(key="apply-boundaries").label == "Resume with these boundaries"
     app.button(key="apply-boundaries").click().run()
     assert not app.exception
-    assert "Boundaries 10, 35: applied at episode 25" in told(app)
+    assert "Boundaries 10, 35: applied at episode 25" in text_of(app)
     assert get_run(database, run_id).status == "queued"
 
 
@@ -182,7 +182,7 @@ def test_ends_that_training_decides_are_shown_as_what_they_are(open_page, databa
         ("success ≥ 0.9 (100) within 200", True),
     ]
     assert not [item for item in app.number_input if "ends at episode" in item.label]
-    assert "Training decides when these phases end" in told(app)
+    assert "Training decides when these phases end" in text_of(app)
 
 
 def test_compare_lays_two_runs_over_each_other(open_page, database):
@@ -211,7 +211,7 @@ def test_compare_asks_for_a_second_run(open_page, database):
     first = add_recorded_run(database, Status.COMPLETED)
     add_recorded_run(database, Status.QUEUED)
     app = open_page("pages/compare.py", runs=first)
-    assert "Choose two or more runs" in told(app)
+    assert "Choose two or more runs" in text_of(app)
     assert not app.exception
 
 
@@ -219,7 +219,7 @@ def test_compare_of_runs_without_episodes_says_so(open_page, database):
     ids = [add_recorded_run(database, Status.QUEUED) for _ in range(2)]
     app = open_page("pages/compare.py", runs=",".join(ids))
     assert not app.exception
-    assert "None of these runs has finished an episode yet." in told(app)
+    assert "None of these runs has finished an episode yet." in text_of(app)
 
 
 def test_deleting_asks_first(open_page, database):
@@ -228,7 +228,7 @@ def test_deleting_asks_first(open_page, database):
     app.button(key=f"delete:list:{run_id}").click().run()
     assert len(list_runs(database)) == 1
     assert app.button(key="confirm-delete").label == "Delete"
-    assert "This cannot be undone." in told(app)
+    assert "This cannot be undone." in text_of(app)
 
 
 def test_deleting_many_episodes_says_that_it_takes_a_while(open_page, database, monkeypatch):
@@ -237,7 +237,7 @@ def test_deleting_many_episodes_says_that_it_takes_a_while(open_page, database, 
         run_id = add_recorded_run(database, Status.COMPLETED, recorded=recorded)
         app = open_page("app.py")
         app.button(key=f"delete:list:{run_id}").click().run()
-        assert ("Deleting this many episodes takes a while" in told(app)) == says
+        assert ("Deleting this many episodes takes a while" in text_of(app)) == says
         app.button(key="confirm-delete").click().run()
         assert list_runs(database) == []
 
@@ -270,5 +270,5 @@ def test_signs_of_markdown_in_a_name_stand_for_themselves(open_page, database, p
     assert not app.exception
     labels = "".join(link.label for link in app.get("page_link")) + "".join(item.value for item in app.subheader)
     assert plain(":red[x] **y** $z$ <b>") in labels
-    assert "Bad *thing*_[here]." in told(app)
+    assert "Bad *thing*_[here]." in text_of(app)
     assert plain("Bad *thing*_[here].") in "".join(item.value for item in [*app.error, *app.caption])

@@ -30,8 +30,8 @@ def main() -> None:
 def scrub(source: Path, target: Path) -> None:
     """Copy a database without what tells the machine that it was made on."""
     with closing(sqlite3.connect(source, isolation_level=None)) as connection:
-        told = ("machine", "boot_id", "pid_namespace", "pid", "pid_started", "launch")
-        connection.execute(f"UPDATE runs SET host = 'maker', {', '.join(f'{name} = NULL' for name in told)}")
+        reported = ("machine", "boot_id", "pid_namespace", "pid", "pid_started", "launch")
+        connection.execute(f"UPDATE runs SET host = 'maker', {', '.join(f'{name} = NULL' for name in reported)}")
         connection.execute("DELETE FROM machines")
         target.unlink(missing_ok=True)
         connection.execute("VACUUM INTO ?", [str(target)])

@@ -1,4 +1,4 @@
-"""A damaged database is told in one sentence everywhere, and kept until somebody sets it aside."""
+"""A damaged database is reported in one sentence everywhere, and kept until somebody sets it aside."""
 
 import sqlite3
 import subprocess
@@ -59,7 +59,7 @@ def damaged(request, recorded):
     return recorded
 
 
-def test_using_it_is_told_in_one_sentence_and_changes_nothing(damaged, tmp_path):
+def test_using_it_is_reported_in_one_sentence_and_changes_nothing(damaged, tmp_path):
     file, run_id = damaged
     before = file.read_bytes()
 
@@ -83,9 +83,9 @@ def test_the_command_line_tells_it_in_one_sentence(damaged, tmp_path, monkeypatc
     monkeypatch.setenv("V3_DATA_DIR", str(tmp_path))
     monkeypatch.delenv("V3_DATABASE_URL", raising=False)
     done = subprocess.run([sys.executable, "-m", "v3core", *command], cwd=ROOT, capture_output=True, text=True)
-    told = done.stderr if command == ["runs"] else done.stdout
+    reported = done.stderr if command == ["runs"] else done.stdout
     assert done.returncode == 1
-    assert "is damaged (" in told
+    assert "is damaged (" in reported
     assert "Traceback" not in done.stdout + done.stderr
 
 

@@ -177,7 +177,7 @@ def test_the_environment_chooses_folder_and_database(tmp_path, monkeypatch):
         ("sqlite:///{tmp}/longer", "The file {tmp}/longer is not a SQLite database"),
     ],
 )
-def test_what_cannot_be_opened_is_told_in_one_sentence(tmp_path, url, sentence):
+def test_what_cannot_be_opened_is_reported_in_one_sentence(tmp_path, url, sentence):
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").write_text("not a database")
     (tmp_path / "longer").write_text("not a database either" * 1000)

@@ -50,7 +50,7 @@ finally:
 
 @pytest.fixture
 def opened_by_another(tmp_path_factory, monkeypatch):
-    """What an ordinary user is told who opens a folder of such modes: `opened_by_another({"v3.db": 0o400})`."""
+    """What an ordinary user is reported who opens a folder of such modes: `opened_by_another({"v3.db": 0o400})`."""
     folder = Path("/tmp") / f"v3-lab-{os.getpid()}-{tmp_path_factory.getbasetemp().name}"
     folder.mkdir()
     monkeypatch.delenv("V3_DATABASE_URL", raising=False)

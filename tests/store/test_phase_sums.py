@@ -70,7 +70,7 @@ def test_no_episodes_no_phases(db, new_run):
     assert read_phase_sums(db, new_run(db)) == ()
 
 
-def test_the_routing_of_a_phase_is_told_by_the_episodes_acted_wholly_in_it(db, record):
+def test_the_routing_of_a_phase_is_reported_by_the_episodes_acted_wholly_in_it(db, record):
     """The third episode began in the warmup: its routing is of both phases, its return is not."""
     warm = {"phase": "warmup", "length": 10, "routing_entropy": 1.0, "loads": (0.5, 0.5, 0, 0)}
     fine = {"phase": "fine-tune", "routing_entropy": 0.0, "return_": 60.0, "length": 60, "loads": (1.0, 0, 0, 0)}
@@ -127,7 +127,7 @@ def finite(rows, name):
 
 
 @pytest.mark.parametrize("after", [0, 1, 63, 64, 777, 900])
-def test_a_long_run_is_told_from_its_buckets_as_from_its_episodes(db, record, after):
+def test_a_long_run_is_reported_from_its_buckets_as_from_its_episodes(db, record, after):
     recorded = list(long_run(1500))
     run_id = record(recorded)
     known = list(enumerate(recorded, start=1))[after:]

@@ -1,4 +1,4 @@
-"""What only a database server has: names, rights, and not being there. Each is told in one sentence."""
+"""What only a database server has: names, rights, and not being there. Each is reported in one sentence."""
 
 import socket
 import sys
@@ -138,10 +138,10 @@ def test_a_connection_that_the_server_ends_is_made_anew(server, tmp_path):
 
 
 def test_of_two_that_wait_for_each_other_one_is_told_to_try_again(server, tmp_path, new_run):
-    """The other goes on. A worker's writer, told so, tries its batch again."""
+    """The other goes on. A worker's writer, reported so, tries its batch again."""
     database = open_database(server.render_as_string(hide_password=False), tmp_path)
     ids = [new_run(database), new_run(database)]
-    both_hold_one, told = threading.Barrier(2), []
+    both_hold_one, reported = threading.Barrier(2), []
 
     def change(order):
         try:
@@ -150,14 +150,14 @@ def test_of_two_that_wait_for_each_other_one_is_told_to_try_again(server, tmp_pa
                 both_hold_one.wait(10)
                 tx.execute(runs.update().where(runs.c.id == order[1]).values(step=1))
         except V3Error as error:
-            told.append(error)
+            reported.append(error)
 
     threads = [threading.Thread(target=change, args=(order,)) for order in (ids, ids[::-1])]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert [type(error) for error in told] == [DatabaseBusyError]
-    assert "stayed locked: deadlock detected; end the program that holds it" in str(told[0])
+    assert [type(error) for error in reported] == [DatabaseBusyError]
+    assert "stayed locked: deadlock detected; end the program that holds it" in str(reported[0])
     assert [run.step for run in list_runs(database)] == [1, 1]
     database.close()

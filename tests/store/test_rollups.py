@@ -288,7 +288,7 @@ def test_a_sum_too_large_for_a_number_is_no_mean_beyond_the_values(db, new_run, 
     assert read_series(db, run_id, width=4).summary("return").mean.tolist() == [1.7e308] * 4
 
 
-def test_numbers_too_large_on_both_sides_are_told_by_their_extremes(db, new_run, episode):
+def test_numbers_too_large_on_both_sides_are_reported_by_their_extremes(db, new_run, episode):
     run_id = new_run(db)
     rows = [episode(number, return_=1.7e308 * (-1) ** (number // 2)) for number in range(1, 1025)]
     with warnings.catch_warnings():

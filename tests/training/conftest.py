@@ -27,7 +27,7 @@ THREE_PHASES = {
 }
 
 
-def told(*recorders):
+def reported(*recorders):
     """All that was reported, recorder after recorder, as text that has every bit and in which NaN equals NaN."""
     return [
         repr([asdict(entry) for recorder in recorders for entry in getattr(recorder, kind)])

@@ -8,7 +8,7 @@ from gymnasium import spaces
 from sb3_contrib import MaskablePPO
 from sb3_contrib.common.maskable.policies import MaskableActorCriticPolicy
 
-from tests.training.conftest import ONE_PHASE, told
+from tests.training.conftest import ONE_PHASE, reported
 from v3core import load_policy
 from v3core.config import PPOConfig
 from v3core.environments import EnvironmentBatch, check_environment, make_environment
@@ -216,13 +216,13 @@ def test_a_stopped_and_resumed_run_records_what_an_uninterrupted_one_does(small_
     train(config, curriculum=config.curriculum, hooks=first)
     second = recorder()
     train(config, curriculum=config.curriculum, hooks=second, checkpoint=first.saved[-1][0])
-    assert told(first, second) == told(whole)
+    assert reported(first, second) == reported(whole)
     assert not second.remarks
 
 
 def test_runs_of_a_version_before_go_on_without(small_run, recorder, monkeypatch):
     """What they record is what they would without masks there, to the bit."""
-    told_of = []
+    reported_of = []
     for known in (True, False):
         config = small_run(TAXI, curriculum=ONE_PHASE, episodes=2, rollout_steps=64, minibatch=64)
         config = config.model_copy(update={"view": 1})
@@ -231,8 +231,8 @@ def test_runs_of_a_version_before_go_on_without(small_run, recorder, monkeypatch
             config = config.model_copy(update={"view": 2})
         hooks = recorder()
         train(config, curriculum=config.curriculum, hooks=hooks)
-        told_of.append(told(hooks))
-    assert told_of[0] == told_of[1]
+        reported_of.append(reported(hooks))
+    assert reported_of[0] == reported_of[1]
 
 
 def test_a_loaded_policy_obeys_the_mask_it_is_given(small_run, recorder):

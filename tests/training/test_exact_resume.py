@@ -12,7 +12,7 @@ from gymnasium import spaces
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.training.conftest import ONE_PHASE, told
+from tests.training.conftest import ONE_PHASE, reported
 from v3core import load_policy
 from v3core.environments import EnvironmentBatch, unfinished
 from v3core.training import trainer
@@ -119,7 +119,7 @@ def test_a_stopped_and_resumed_run_records_what_an_uninterrupted_one_does(case, 
     assert rollouts >= 4
     for stop in sorted({1, rollouts // 2, rollouts - 1, rollouts}):
         parts = in_parts(config, recorder, stop)
-        assert told(*parts) == told(whole), f"stopped after rollout {stop} of {rollouts}"
+        assert reported(*parts) == reported(whole), f"stopped after rollout {stop} of {rollouts}"
         assert not any(hooks.remarks for hooks in parts)
 
 
@@ -130,7 +130,7 @@ def test_it_may_be_stopped_at_any_moments(case, recorder, stops, seed, count):
     config = case("cartpole-noisy", seed=seed, environments=count, rollout_steps=8)
     whole = recorder()
     run(config, whole)
-    assert told(*in_parts(config, recorder, *stops)) == told(whole)
+    assert reported(*in_parts(config, recorder, *stops)) == reported(whole)
 
 
 class Keeping:
@@ -170,7 +170,7 @@ def test_whatever_was_lost_is_trained_again_as_it_was(case, recorder, name, ever
             continue
         resumed = recorder()
         run(config, resumed, checkpoint=path)
-        assert told(resumed) == keeping.after(place), path.name
+        assert reported(resumed) == keeping.after(place), path.name
         assert not resumed.remarks
         state = load_checkpoint(path)
         assert state["world"] is None or state["world"]["env"] == state["env"]  # none that is not gone on with
@@ -192,7 +192,7 @@ def test_an_undone_update_is_kept_in_mind(case, recorder, monkeypatch):
     assert [in_a_row for _, in_a_row in whole.undone] == [1, 1, 2]
     for stop in range(7):
         parts = in_parts(config, recorder, stop)
-        assert told(*parts) == told(whole)
+        assert reported(*parts) == reported(whole)
         assert [undone for hooks in parts for undone in hooks.undone] == whole.undone
 
 
@@ -323,7 +323,7 @@ def test_sums_in_the_unnamed_columns_of_0_2_0_are_resumed_to_the_bit(case, recor
     order = ("steps", "return", "routing_entropy", "support", "loads", "hard_loads")
     with_statistics(path, lambda sums: torch.cat([sums[name] for name in order], dim=1))
     assert run(config, second, checkpoint=path) is Outcome.COMPLETED
-    assert told(first, second) == told(whole)
+    assert reported(first, second) == reported(whole)
 
 
 def test_what_an_older_version_did_not_sum_up_is_unknown_for_the_episodes_in_progress_only(case, recorder):

@@ -400,7 +400,7 @@ def figures_of(config, series):
 
 
 def test_fault_10_every_column_of_every_chart_is_recorded(stored):
-    """Fault 10: a chart that reads a column which the store does not have would be empty, and nobody told."""
+    """Fault 10: a chart that reads a column which the store does not have would be empty, and nobody reported."""
     config, _, db = stored
     series = series_of(config, db)
     assert len(list(figures_of(config, series))) > len(COMPARED)

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from tests.training.conftest import ONE_PHASE, assert_same_checkpoint, told
+from tests.training.conftest import ONE_PHASE, assert_same_checkpoint, reported
 from v3core.environments import EnvironmentBatch
 from v3core.training import trainer
 from v3core.training.checkpoint import load_checkpoint
@@ -49,7 +49,7 @@ def once(rollouts, **orders):
 def test_a_checkpoint_that_was_asked_for_is_written_and_training_goes_on(config, recorder, whole):
     hooks = recorder(once(4, checkpoint=True))
     assert run(config, hooks) is Outcome.COMPLETED
-    assert told(hooks) == told(whole)
+    assert reported(hooks) == reported(whole)
     assert len(hooks.saved) == len(whole.saved) + 1
     rollouts = [place for place, call in enumerate(hooks.calls) if call == "record"]
     assert "checkpoint_saved" in hooks.calls[rollouts[3] : rollouts[4]]
@@ -58,7 +58,7 @@ def test_a_checkpoint_that_was_asked_for_is_written_and_training_goes_on(config,
 def test_a_pause_writes_a_checkpoint_holds_and_goes_on(config, recorder, whole):
     hooks = recorder(once(4, pause=True))
     assert run(config, hooks) is Outcome.COMPLETED
-    assert told(hooks) == told(whole)
+    assert reported(hooks) == reported(whole)
     place = hooks.calls.index("hold")
     assert hooks.calls[place - 1] == "checkpoint_saved"
     assert len(hooks.held) == 1
@@ -118,7 +118,7 @@ def test_long_work_left_in_the_middle_is_dropped_and_done_again_as_it_was(config
         assert first.calls[-1] == "checkpoint_saved"
         second = recorder()
         assert run(config, second, checkpoint=first.saved[-1][0]) is Outcome.COMPLETED
-        assert told(first, second) == told(whole), (work, moment)
+        assert reported(first, second) == reported(whole), (work, moment)
         assert not second.remarks
         assert_same_checkpoint(second.saved[-1][0], whole.saved[-1][0])
 
@@ -136,7 +136,7 @@ def test_a_replay_left_in_the_middle_keeps_the_checkpoint_that_it_is_of(config, 
         assert path.read_bytes() == before
     second = recorder()
     run(config, second, checkpoint=path)
-    assert told(first, second) == told(whole)
+    assert reported(first, second) == reported(whole)
 
 
 @pytest.mark.parametrize("work", ["__init__", "collect", "update", "evaluate"])
@@ -150,7 +150,7 @@ def test_a_checkpoint_and_a_pause_do_not_wait_for_long_work(config, recorder, wh
         hooks.at_hold = lambda hooks=hooks, path=path: shutil.copy(hooks.saved[-1][0], path)
         assert run(config, hooks) is Outcome.COMPLETED
         assert hooks.calls[hooks.calls.index("hold") - 1] == "checkpoint_saved"
-        assert told(hooks) == told(whole), (work, moment)
+        assert reported(hooks) == reported(whole), (work, moment)
         assert_same_checkpoint(hooks.saved[-1][0], whole.saved[-1][0])
         resumed = recorder()
         run(config, resumed, checkpoint=path)
@@ -188,7 +188,7 @@ def test_an_evaluation_is_left_at_once_and_taken_after_the_resume(config, record
         second = recorder()
         assert run(config, second, checkpoint=first.saved[-1][0]) is Outcome.COMPLETED
         assert second.calls[0] == "evaluated"
-        assert told(first, second) == told(whole)
+        assert reported(first, second) == reported(whole)
 
 
 def test_a_stop_does_not_wait_for_an_evaluation(config, recorder, whole):
@@ -200,7 +200,7 @@ def test_a_stop_does_not_wait_for_an_evaluation(config, recorder, whole):
         second = recorder()
         assert run(config, second, checkpoint=first.saved[-1][0]) is Outcome.COMPLETED
         assert second.evaluations[0] == evaluation
-        assert told(first, second) == told(whole)
+        assert reported(first, second) == reported(whole)
 
 
 def test_an_evaluation_is_taken_once(config, recorder, whole):
@@ -210,4 +210,4 @@ def test_an_evaluation_is_taken_once(config, recorder, whole):
         run(config, first)
         second = recorder()
         assert run(config, second, checkpoint=first.saved[-1][0]) is Outcome.COMPLETED
-        assert told(first, second) == told(whole)
+        assert reported(first, second) == reported(whole)

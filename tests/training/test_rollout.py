@@ -60,7 +60,7 @@ def test_routing_noise_differs_from_step_to_step(collect):
     assert len(rollout.noise.flatten(0, 1).unique(dim=0)) == 32
 
 
-def test_what_is_not_finite_is_told(collect, choice_env):
+def test_what_is_not_finite_is_reported(collect, choice_env):
     _, _, rollout = collect(choice_env())
     assert rollout.unusable() is None
     rollout.rewards[3, 1] = np.nan
@@ -155,13 +155,13 @@ def test_successors_are_the_steps_that_really_followed(steps, environments, seed
     random = np.random.default_rng(seed)
     ended = random.random((steps, environments)) < 0.3
     place = np.arange(steps * environments, dtype=np.float64).reshape(steps, environments)
-    told = torch.from_numpy(place).float()
+    reported = torch.from_numpy(place).float()
     rollout = Rollout(
-        observations=told.unsqueeze(2),
-        actions=told.unsqueeze(2),
-        log_probs=told,
-        gates=told.unsqueeze(2),
-        noise=told.unsqueeze(2),
+        observations=reported.unsqueeze(2),
+        actions=reported.unsqueeze(2),
+        log_probs=reported,
+        gates=reported.unsqueeze(2),
+        noise=reported.unsqueeze(2),
         values=place,
         rewards=place,
         ended=ended,

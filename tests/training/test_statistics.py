@@ -102,7 +102,7 @@ def test_success_is_recorded_where_the_environment_says_so():
     assert [episode.acted.success for episode in statistics.finished(rollout)] == [None, 1.0]
 
 
-def test_steps_acted_in_the_phase_before_are_told():
+def test_steps_acted_in_the_phase_before_are_reported():
     """A phase begins after three steps: the first environment has two steps under way then, the second none."""
     statistics = EpisodeStatistics(2, 2)
 

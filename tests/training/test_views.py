@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.training.conftest import ONE_PHASE, told
+from tests.training.conftest import ONE_PHASE, reported
 from v3core import load_policy
 from v3core.config import RunConfig, build_run_config, recipe_for
 from v3core.curriculum import load_preset, scaled
@@ -53,7 +53,7 @@ def test_an_old_checkpoint_is_resumed_evaluated_and_acts_as_before(old, recorder
     assert "tokens.parts.1.table" not in load_checkpoint(path)["policy"]
     second = recorder()
     train(old, curriculum=old.curriculum, hooks=second, checkpoint=path)
-    assert told(first, second) == told(whole)
+    assert reported(first, second) == reported(whole)
     assert not second.remarks
 
     age(second.saved[-1][0])

@@ -29,7 +29,7 @@ def test_several_at_once_leave_one_whole_file(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == [NAME]  # noqa: PTH208  the names are what matters
 
 
-def test_folder_that_cannot_be_made_is_told_in_a_sentence(tmp_path: Path) -> None:
+def test_folder_that_cannot_be_made_is_reported_in_a_sentence(tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("")
     with pytest.raises(V3Error, match=r"cannot be written to .*static: .*; make the folder writable\."):

@@ -131,8 +131,8 @@ def test_parts_that_a_page_no_longer_draws_are_forgotten_though_it_ended_early(e
     storage = MemoryFragmentStorage()
     for name in ("drawn", "gone"):
         storage.register(name, lambda: None)
-    told = []
-    events = SimpleNamespace(send=lambda *_, **to: told.append(to))
+    reported = []
+    events = SimpleNamespace(send=lambda *_, **to: reported.append(to))
     runner = SimpleNamespace(_fragment_storage=storage, _join_wake_lock=nullcontext(), on_event=events)
     drawn = SimpleNamespace(snapshot=lambda: {"drawn"})
     context = SimpleNamespace(
@@ -140,7 +140,7 @@ def test_parts_that_a_page_no_longer_draws_are_forgotten_though_it_ended_early(e
     )
     ScriptRunner._on_script_finished(runner, context, event, ended_early, None)
     assert {name for name in ("drawn", "gone") if storage.contains(name)} == left
-    assert [to["event"] for to in told] == [event]
+    assert [to["event"] for to in reported] == [event]
 
 
 def delta(place, fragment="", text=""):

@@ -27,7 +27,7 @@ IDLE_SECONDS = 900.0
 """A process that was not asked for a worker for so long ends."""
 ANSWER_SECONDS = 5.0
 IMPORTED = ("v3core.cli", "v3core.training.trainer", "gymnasium.envs.classic_control", "sqlalchemy.dialects.sqlite")
-_MOST_BYTES = 2**16
+_MAX_BYTES = 2**16
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class WarmProcess:
     def ready(self) -> bool:
         """Whether it has imported everything."""
         if not self._ready and select.select([self._channel], [], [], 0)[0]:
-            self._ready = self._channel.recv(_MOST_BYTES) == b"ready"
+            self._ready = self._channel.recv(_MAX_BYTES) == b"ready"
         return self._ready
 
     def fork(self, arguments: Sequence[str], log: IO[bytes]) -> int | None:
@@ -75,7 +75,7 @@ class WarmProcess:
         try:
             if self.ready():
                 socket.send_fds(self._channel, [json.dumps(list(arguments)).encode()], [log.fileno()])
-                return int(self._channel.recv(_MOST_BYTES)) or None
+                return int(self._channel.recv(_MAX_BYTES)) or None
         except (OSError, ValueError):
             self.end()  # it must not fork later what is started otherwise now
         return None
@@ -147,7 +147,7 @@ def _serve(channel: socket.socket) -> list[str] | None:
     _name("v3lab-warm")
     channel.send(b"ready")
     while select.select([channel], [], [], IDLE_SECONDS)[0]:
-        message, files, *_ = socket.recv_fds(channel, _MOST_BYTES, 1)
+        message, files, *_ = socket.recv_fds(channel, _MAX_BYTES, 1)
         if not message:
             break
         # A fork with other threads could inherit a lock that nobody releases.

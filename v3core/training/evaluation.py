@@ -16,7 +16,7 @@ EVALUATION_SEED = 0x76334C6162  # "v3Lab"
 AT_ONCE = 16
 """Environments stepped side by side."""
 
-MOST_STEPS = 20_000
+MAX_STEPS = 20_000
 """An episode that lasts longer ends there: an environment without a time limit may never end by itself."""
 
 
@@ -63,7 +63,7 @@ def evaluate(
                 taken = envs.step(policy.actions.to_environment(chosen).cpu().numpy())
                 returns += taken.rewards
                 lengths += 1
-                cut = range(count) if lengths[0] == MOST_STEPS else ()
+                cut = range(count) if lengths[0] == MAX_STEPS else ()
                 for env in {*taken.finals, *cut} - ended.keys():
                     success = taken.successes.get(env)
                     ended[env] = EvaluationEpisode(

@@ -32,8 +32,8 @@ from v3core.training.optimizer import Adam
 ROUTINGS = ["softmax", "sparsemax", "entmax15", "entmax", "topk", "gumbel"]
 TIMES = 10
 """The library's error may be this multiple of the eager module's; of single parameters, that is by chance near 0."""
-ROUNDING = 3e-6
-"""Plus this share of the gradient, which single precision costs in some tens of operations. It is divided by the
+ROUNDING = 1e-5
+"""Plus this share of the gradient, which single precision costs where values nearly equal their targets; divided by the
 temperature (0.1 at least), as the rounding of logits is."""
 
 
@@ -43,7 +43,12 @@ def native(monkeypatch):
     monkeypatch.setenv("V3_NATIVE", "1")
 
 
-@settings(deadline=None, max_examples=int(os.environ.get("V3_EXAMPLES", "30")), suppress_health_check=list(HealthCheck))
+@settings(
+    deadline=None,
+    max_examples=int(os.environ.get("V3_EXAMPLES", "30")),
+    derandomize="V3_EXAMPLES" not in os.environ,
+    suppress_health_check=list(HealthCheck),
+)
 @given(
     observation=st.sampled_from([*sorted(OBSERVATIONS), "mission"]),
     action=st.sampled_from(sorted(ACTIONS)),

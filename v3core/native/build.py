@@ -95,7 +95,8 @@ def build(target: Path = LIBRARY, compiler: list[str] | None = None) -> None:
         _compile(target, compiler, {})
     else:
         with _zig() as folder:
-            _compile(target, [sys.executable, "-m", "ziglang", "c++"], {"PYTHONPATH": folder})
+            caches = dict.fromkeys(("ZIG_GLOBAL_CACHE_DIR", "ZIG_LOCAL_CACHE_DIR"), f"{folder}/cache")
+            _compile(target, [sys.executable, "-m", "ziglang", "c++"], {"PYTHONPATH": folder, **caches})
 
 
 def _compile(target: Path, compiler: list[str], variables: dict[str, str]) -> None:
@@ -127,6 +128,7 @@ def _zig() -> Iterator[str]:
     """A folder with the package ziglang, for as long as it is needed."""
     with tempfile.TemporaryDirectory() as folder:
         # Isolated: while a wheel is built, the environment that pip makes for it has no pip.
+        print(f"There is no C++ compiler: downloading {ZIG}, 101 MB, to compile once …", file=sys.stderr, flush=True)
         pip = [sys.executable, "-I", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
         done = subprocess.run([*pip, "--target", folder, ZIG], capture_output=True, check=False)
         if done.returncode:

@@ -15,8 +15,8 @@ from v3core.environments import EnvironmentSpec, StateGraphSpec, check_environme
 from v3core.environments.action_space import action_spec
 from v3core.policy import Gating, GATMoEPolicy
 from v3core.policy.gat import GraphAttention
-from v3core.training.backend import Samples
 from v3core.training.eager import EagerBackend
+from v3core.training.losses import Samples
 from v3core.training.native_backend import NativeBackend
 from v3core.training.optimizer import Adam, FlatParameters
 

@@ -142,9 +142,9 @@ def test_arguments_of_a_checkpoint_that_are_none_are_refused(trained):
 
 
 def test_an_evaluation_ends_where_the_environment_never_does(trained, monkeypatch):
-    from v3core.training import evaluation
+    from v3core.training import inference
 
-    monkeypatch.setattr(evaluation, "MAX_STEPS", 7)
+    monkeypatch.setattr(inference, "MAX_STEPS", 7)
     played = v3core.load_policy(trained("Pendulum-v1", episodes=1, rollout_steps=256)[0]).evaluate(3)
     assert [episode.length for episode in played] == [7, 7, 7]
 

@@ -57,8 +57,8 @@ from v3core.store.opening import open_database
 from v3core.store.runs import add_run
 from v3core.store.writer import EpisodeWriter
 from v3core.training import trainer
-from v3core.training.backend import Samples
 from v3core.training.checkpoint import load_checkpoint
+from v3core.training.losses import Samples
 from v3core.training.ppo import NonFiniteUpdateError, samples_of, update
 from v3core.training.rollout import Collector
 from v3core.training.state import TrainingState

@@ -12,8 +12,7 @@ from v3core.config import PPOConfig
 from v3core.environments import check_environment
 from v3core.policy import Gating
 from v3core.training import eager
-from v3core.training.backend import Samples
-from v3core.training.losses import ROUTING_LOSSES, clipped_policy_loss, load_balance_loss, value_loss
+from v3core.training.losses import ROUTING_LOSSES, Samples, clipped_policy_loss, load_balance_loss, value_loss
 from v3core.training.ppo import LEAST_DEVIATION, NonFiniteUpdateError, normalised, update
 from v3core.training.state import TrainingState
 
@@ -308,7 +307,7 @@ def test_flat_adam_is_adam_on_every_parameter(prepared):
     plain = theirs.policy
     for parameter in plain.parameters():
         parameter.grad = None
-    optimizer = torch.optim.Adam(plain.parameters(), lr=theirs.lr, eps=1e-5)
+    optimizer = torch.optim.Adam(plain.parameters(), lr=theirs.optimizer.lr, eps=1e-5)
     output = plain(samples.observations)
     log_probs, entropies = plain.actions.log_prob_and_entropy(output.outputs, samples.actions)
     total = (

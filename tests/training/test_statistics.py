@@ -99,7 +99,7 @@ def test_success_is_recorded_where_the_environment_says_so():
         ended=np.array([[True, True]]),
         successes={(0, 1): True},
     )
-    assert [episode.acted.success for episode in statistics.finished(rollout)] == [None, 1.0]
+    assert [episode.success for _, episode in statistics.finished(rollout)] == [None, 1.0]
 
 
 def test_steps_acted_in_the_phase_before_are_reported():

@@ -62,8 +62,7 @@ def check_import(path: Path, environment: EnvironmentSetup, known: Collection[st
     """Refuse a checkpoint, perhaps of an archive, that names code of this machine to import.
 
     Raises:
-        V3Error: if its environment is of the form `module:Env-v0`, or a wrapper of the form `module:Class`, and none of
-            the known ones.
+        V3Error: if its environment is a `module:Env-v0`, or a wrapper a `module:Class`, and none of the known ones.
     """
     for name in environment.imports:
         if name not in known:

@@ -1,16 +1,18 @@
-"""The backend with torch's eager mode: acting, and gradient steps by autograd. The reference."""
+"""The backend with torch's eager mode: acting, and gradient steps by autograd. The reference, and the interface."""
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from v3core.config import PPOConfig
 from v3core.policy import GATMoEPolicy, PolicyOutput
-from v3core.training.backend import Acted, Samples, at
 from v3core.training.losses import (
     ROUTING_LOSSES,
     Routed,
+    Samples,
+    at,
     clipped_policy_loss,
     normalised_gates,
     recorded_as,
@@ -22,8 +24,19 @@ DORMANT = 0.025
 """A unit is dormant if its mean activity is at most this share of its layer's mean (Sokar et al., 2023)."""
 
 
+class Acted(NamedTuple):
+    """What acting needs of the policy's outputs, by the names of `PolicyOutput`."""
+
+    outputs: Tensor  # parameters of the action distribution, [batch, outputs]
+    values: Tensor  # [batch]
+    gates: Tensor  # [batch, experts]
+
+
 class EagerBackend:
-    """A `Backend` on a policy and its optimiser, which are shared with the caller."""
+    """What computes a policy, and learns by an optimiser that shares its parameters; other backends inherit from it.
+
+    It acts and learns in turns; nothing else changes the parameters meanwhile.
+    """
 
     name = "eager"
 
@@ -31,14 +44,21 @@ class EagerBackend:
         self.policy, self.parameters, self.optimizer = policy, parameters, optimizer
 
     def prepare(self) -> None:
-        """Nothing: the policy's modules read the parameters themselves."""
+        """Take note of parameters and normalisation: needed before acting whenever these have changed.
+
+        Learning from what was acted needs no other; the gradient steps themselves read the parameters again.
+        """
 
     def act(self, observations: Tensor, noise: Tensor | None = None) -> Acted:
         """The outputs of the policy for observations [batch, size] with routing noise [batch, columns]."""
         return Acted(*self.policy(observations, noise)[:3])
 
     def decide(self, observations: Tensor, masks: Tensor | None = None, noise: Tensor | None = None) -> Tensor:
-        """Actions [batch, components] for observations [batch, size], without routing noise."""
+        """Actions [batch, components] for observations [batch, size], without routing noise.
+
+        `masks` [batch, mask size] are true for actions that are allowed, None if all are. `noise`, from
+        `policy.actions.noise`, determines the sample; without it the most likely actions.
+        """
         actions = self.policy.actions
         outputs = actions.masked(self.act(observations).outputs, masks)
         return actions.mode(outputs) if noise is None else actions.sample(outputs, noise)
@@ -55,7 +75,12 @@ class EagerBackend:
     def gradient_step(
         self, samples: Samples, chosen: Tensor, coefficients: Mapping[str, float], config: PPOConfig
     ) -> dict[str, Tensor]:
-        """Learn from the chosen samples; returns losses and statistics by the names under which they are recorded."""
+        """One step of Adam on the `chosen` samples, [batch], of a whole rollout.
+
+        `coefficients` are those of the losses, by the names of their knobs; omitted losses have 0. Returns losses and
+        statistics by the names of `Update`: scalars, and `expert_grad_norms` [experts]. Nothing is waited for: they may
+        still be in progress on a GPU.
+        """
         total, terms = self.loss(samples, chosen, coefficients, config)
         self.parameters.gradient.zero_()
         total.backward()  # type: ignore[no-untyped-call]

@@ -1,6 +1,6 @@
-"""After training: a policy from a checkpoint, for acting only."""
+"""A policy that no longer learns: evaluated, during training on reserved seeds, or loaded from a checkpoint."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -9,17 +9,79 @@ import torch
 
 from v3core.config import RunConfig
 from v3core.environment_setup import EnvironmentSetup
-from v3core.environments import EnvironmentSpec, check_environment
+from v3core.environments import EnvironmentBatch, EnvironmentSpec, check_environment
 from v3core.environments.action_space import mask_writer
 from v3core.environments.encode import encoder
 from v3core.errors import V3Error
+from v3core.interruption import never, raise_if
 from v3core.policy import Gating, GATMoEPolicy
 from v3core.training.checkpoint import check_import, load_checkpoint
 from v3core.training.eager import EagerBackend
-from v3core.training.evaluation import EVALUATION_SEED, evaluate
 from v3core.training.hooks import EvaluationEpisode
 from v3core.training.native_backend import choose_backend
 from v3core.training.optimizer import Adam, FlatParameters
+
+EVALUATION_SEED = 0x76334C6162  # "v3Lab"
+"""The same for all runs, so that runs are evaluated on the same episodes, and no run trains on them."""
+
+AT_ONCE = 16
+"""Environments stepped side by side."""
+
+MAX_STEPS = 20_000
+"""An episode that lasts longer ends there: an environment without a time limit may never end by itself."""
+
+
+@torch.inference_mode()
+def evaluate(
+    backend: EagerBackend,
+    spec: EnvironmentSpec,
+    episodes: int,
+    seed: int = EVALUATION_SEED,
+    *,
+    sampled: bool = False,
+    interrupted: Callable[[], bool] = never,
+) -> tuple[EvaluationEpisode, ...]:
+    """Play episodes apart from training in the routing that the policy is set to: no routing noise, no learning.
+
+    `seed` decides the episodes' beginnings, and all chance in them. Actions are `sampled`, as in training, or the most
+    likely ones. `interrupted` is checked before every step, and between the creation of two environments.
+
+    Raises:
+        V3Error: if the environment fails.
+        Interrupted: if `interrupted()` was true.
+    """
+    played: list[EvaluationEpisode] = []
+    policy = backend.policy
+    backend.prepare()
+    device = policy.router.weight.device
+    for first in range(0, episodes, AT_ONCE):
+        count = min(AT_ONCE, episodes - first)
+        envs = EnvironmentBatch(spec, count, seed, first // AT_ONCE, interrupted=interrupted)
+        generator = torch.Generator(device).manual_seed(seed + first)
+        try:
+            returns, lengths = np.zeros(count), np.zeros(count, dtype=np.int64)
+            ended: dict[int, EvaluationEpisode] = {}
+            while len(ended) < count:
+                raise_if(interrupted)
+                masks = None if envs.masks is None else torch.from_numpy(envs.masks).to(device)
+                noise = policy.actions.noise((count,), generator) if sampled else None
+                chosen = backend.decide(torch.from_numpy(envs.observations).to(device), masks, noise)
+                taken = envs.step(policy.actions.to_environment(chosen).cpu().numpy())
+                returns += taken.rewards
+                lengths += 1
+                cut = range(count) if lengths[0] == MAX_STEPS else ()
+                for env in {*taken.finals, *cut} - ended.keys():
+                    success = taken.successes.get(env)
+                    ended[env] = EvaluationEpisode(
+                        number=first + env + 1,
+                        return_=float(returns[env]),
+                        length=int(lengths[env]),
+                        success=None if success is None else float(success),
+                    )
+            played += [ended[env] for env in range(count)]
+        finally:
+            envs.close()
+    return tuple(played)
 
 
 class TrainedPolicy:

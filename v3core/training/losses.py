@@ -12,16 +12,33 @@ from torch import Tensor
 
 from v3core.policy import GATMoEPolicy, PolicyOutput
 from v3core.policy.distributions import ActionDistribution
-from v3core.training.backend import Samples, at
+
+
+@dataclass(frozen=True)
+class Samples:
+    """A rollout as learned from: its steps in any order, K = T·N of them."""
+
+    observations: Tensor  # [K, size]
+    actions: Tensor  # [K, components]
+    log_probs: Tensor  # of the actions when they were taken, [K]
+    advantages: Tensor  # normalised over the rollout, [K]
+    targets: Tensor  # of the value head, [K]
+    gates: Tensor  # as acted, [K, experts]
+    noise: Tensor | None  # of the router, as acted, [K, columns]
+    successors: Tensor  # index of the sample that followed in the same episode, −1 if there is none, [K]
+    masks: Tensor | None = None  # which actions were allowed, [K, mask size]; None if all were
+
+
+def at(rows: Tensor | None, chosen: Tensor | slice | int) -> Tensor | None:
+    """The chosen rows of what not every rollout has."""
+    return None if rows is None else rows[chosen]
 
 
 def clipped_policy_loss(ratio: Tensor, advantages: Tensor, clip: float) -> Tensor:
     """PPO's clipped surrogate (Schulman et al., 2017, arXiv:1707.06347, eq. 7), negated to be minimised.
 
-    Args:
-        ratio: new over old probability of the action taken, [batch].
-        advantages: [batch].
-        clip: the ratio earns nothing beyond 1 ± clip.
+    `ratio` is new over old probability of the action taken, [batch] like the advantages; it earns nothing
+    beyond 1 ± clip.
     """
     return -torch.minimum(ratio * advantages, ratio.clamp(1 - clip, 1 + clip) * advantages).mean()
 
@@ -32,13 +49,10 @@ def value_loss(values: Tensor, targets: Tensor) -> Tensor:
 
 
 def load_balance_loss(gates: Tensor) -> Tensor:
-    """Load balance of Switch (Fedus et al., 2021, arXiv:2101.03961, eq. 4 to 6): N·Σ f_i·P_i.
+    """Load balance of Switch (Fedus et al., 2021, arXiv:2101.03961, eq. 4 to 6) of gates [batch, experts]: N·Σ f_i·P_i.
 
     f_i is the share of samples whose largest gate is expert i and carries no gradient; P_i is the mean gate of
     expert i. The value is 1 at balance and N when one expert takes all.
-
-    Args:
-        gates: probabilities of the experts, [batch, experts].
     """
     experts = gates.shape[1]
     shares = torch.nn.functional.one_hot(gates.detach().argmax(1), experts).to(gates.dtype).mean(0)
@@ -49,10 +63,7 @@ def expert_balance_loss(probabilities: Tensor, chosen: Tensor) -> Tensor:
     """Expert-level balance of DeepSeekMoE (Dai et al., 2024, arXiv:2401.06066): Σ f_i·P_i.
 
     f_i = N/(k·T)·(samples that chose expert i), without gradient; P_i = mean probability of expert i. 1 at balance.
-
-    Args:
-        probabilities: softmax over all experts, [batch, experts].
-        chosen: which experts each sample uses, [batch, experts].
+    Both arguments are [batch, experts]: the softmax over all experts, and which of them each sample uses.
     """
     uses = chosen.to(probabilities.dtype)
     shares = uses.mean(0) / uses.sum(1).mean() * chosen.shape[1]
@@ -65,14 +76,10 @@ def z_loss(router_logits: Tensor) -> Tensor:
 
 
 def diversity_loss(expert_outputs: Tensor, actions: ActionDistribution) -> Tensor:
-    """How alike the experts act: mean Bhattacharyya coefficient over all pairs of experts and all samples.
+    """How alike the experts act by their outputs [experts, batch, outputs]: the project's own term.
 
-    1 if every expert would act the same on every sample, 0 if no two experts ever agree; 0 for a single expert.
-    The project's own term.
-
-    Args:
-        expert_outputs: [experts, batch, outputs].
-        actions: what they are parameters of.
+    The mean Bhattacharyya coefficient over all pairs of experts and all samples: 1 if every expert would act the same
+    on every sample, 0 if no two experts ever agree; 0 for a single expert.
     """
     one, other = torch.triu_indices(len(expert_outputs), len(expert_outputs), 1, device=expert_outputs.device)
     if not len(one):
@@ -86,11 +93,9 @@ def gate_entropy(gates: Tensor) -> Tensor:
 
 
 def consistency_loss(gates: Tensor, next_gates: Tensor) -> Tensor:
-    """Temporal consistency: mean of Σ_i (g_i(t + 1) − g_i(t))² over real successive steps of one episode.
+    """Temporal consistency: mean of Σ_i (g_i(t + 1) − g_i(t))² over pairs of steps, both [pairs, experts].
 
-    Args:
-        gates: at a step, [pairs, experts].
-        next_gates: at the step that really followed it in the same environment and episode, [pairs, experts].
+    Step t + 1 really followed step t in the same environment and episode.
     """
     return (next_gates - gates).square().sum(1).mean()
 
@@ -106,10 +111,8 @@ class Routed:
 
     policy: GATMoEPolicy
     output: PolicyOutput
-    samples: Samples
-    """The whole rollout."""
-    chosen: Tensor
-    """Which of its samples the minibatch is, [batch]."""
+    samples: Samples  # the whole rollout
+    chosen: Tensor  # which of its samples the minibatch is, [batch]
 
     @cached_property
     def probabilities(self) -> Tensor:

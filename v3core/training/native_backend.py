@@ -12,9 +12,8 @@ from v3core.native import layouts
 from v3core.native.library import VARIABLE
 from v3core.native.passes import NativeNetwork, not_covered, step_covers
 from v3core.policy import GATMoEPolicy, PolicyOutput
-from v3core.training.backend import Acted, Samples
-from v3core.training.eager import EagerBackend
-from v3core.training.losses import recorded_as
+from v3core.training.eager import Acted, EagerBackend
+from v3core.training.losses import Samples, recorded_as
 from v3core.training.optimizer import BETAS, EPSILON, Adam, FlatParameters
 
 STATISTICS = (
@@ -26,7 +25,7 @@ STATISTICS = (
 
 
 class NativeBackend(EagerBackend):
-    """A `Backend` whose steps are one call each."""
+    """A backend whose steps are one call each."""
 
     name = "native"
 
@@ -42,27 +41,23 @@ class NativeBackend(EagerBackend):
         self._network = NativeNetwork(policy, graph, parameters.values, parameters.gradient)
 
     def prepare(self) -> None:
-        """As `Backend` says."""
         self._network.prepare()
 
     def act(self, observations: Tensor, noise: Tensor | None = None) -> Acted:
-        """As `Backend` says."""
         if step_covers(self.policy):
             return Acted(*self._network.act(observations, noise))
         return super().act(observations, noise)
 
     def values(self, observations: Tensor) -> Tensor:
-        """As `Backend` says."""
         return self.act(observations).values
 
     def forward(self, samples: Samples, chosen: Tensor) -> PolicyOutput:
-        """As the eager one; the network reads the chosen rows where they are."""
         return self._network(samples.observations, samples.noise, chosen)
 
     def gradient_step(
         self, samples: Samples, chosen: Tensor, coefficients: Mapping[str, float], config: PPOConfig
     ) -> dict[str, Tensor]:
-        """As `Backend` says: in one call, unless the library lacks the routing or a loss."""
+        """In one call, unless the library lacks the routing or a loss."""
         used = {knob: coefficient for knob, coefficient in coefficients.items() if coefficient}
         if not step_covers(self.policy) or not used.keys() <= set(layouts.COEFFICIENTS):
             return super().gradient_step(samples, chosen, coefficients, config)
@@ -94,15 +89,10 @@ def choose_backend(
     graph: StateGraphSpec,
     continues: str | None = None,
 ) -> tuple[EagerBackend, list[str]]:
-    """The native backend where it can be used, with sentences for the run's history.
+    """The native backend if it can be used, with sentences for the run's history.
 
-    Args:
-        policy: the network.
-        parameters: its own.
-        optimizer: of these.
-        graph: of its observations.
-        continues: name of the backend that trained it so far. Its numbers are continued exactly if that was torch's,
-            unless the variable asks for the library.
+    `continues` names the backend that trained the policy so far. Its numbers are continued exactly if that was torch's,
+    unless the variable asks for the library.
     """
     eager, asked = EagerBackend(policy, parameters, optimizer), os.environ.get(VARIABLE)
     if asked == "0" or (continues == eager.name and asked != "1"):

@@ -12,7 +12,8 @@ from torch import Tensor
 from v3core.config import PPOConfig
 from v3core.interruption import never, raise_if
 from v3core.metrics import Update
-from v3core.training.backend import Backend, Samples
+from v3core.training.eager import EagerBackend
+from v3core.training.losses import Samples
 from v3core.training.rollout import Rollout
 
 Floats = NDArray[np.float64]
@@ -29,21 +30,13 @@ def generalised_advantages(
     δ_t = r_t + γ·V_{t+1} − V_t and A_t = δ_t + γλ·A_{t+1}; after a step that ended an episode V_{t+1} and A_{t+1}
     are 0. Where the end was a time limit, the caller has added γ·V(final observation) to that step's reward.
 
-    Args:
-        rewards: [T, N], in the order they were received.
-        values: V_t, [T, N].
-        ended: whether the step ended an episode, [T, N].
-        last_values: value of the observation after the last step, [N].
-        gamma: discount.
-        gae_lambda: 0 trusts the value head, 1 the rewards.
-
-    Returns:
-        Advantages [T, N]; added to `values` they are the targets of the value head.
+    Rewards, values V_t, `ended` (whether the step ended an episode) and the result are [T, N], `last_values` of the
+    observation after the last step [N]. Advantages plus `values` are the targets of the value head.
     """
-    goes_on = 1.0 - ended
+    continues = 1.0 - ended
     next_values = np.concatenate((values[1:], last_values[None]))
-    deltas = rewards + gamma * goes_on * next_values - values
-    decay = gamma * gae_lambda * goes_on
+    deltas = rewards + gamma * continues * next_values - values
+    decay = gamma * gae_lambda * continues
     advantages = np.empty_like(deltas)
     following = np.zeros_like(last_values)
     for step in reversed(range(len(deltas))):
@@ -86,7 +79,7 @@ class NonFiniteUpdateError(Exception):
 
 
 def update(
-    backend: Backend,
+    backend: EagerBackend,
     samples: Samples,
     coefficients: Mapping[str, float],
     config: PPOConfig,
@@ -102,7 +95,7 @@ def update(
 
     Raises:
         NonFiniteUpdateError: the policy and the optimiser are spoilt then.
-        Interrupted: if `interrupted` said so, asked before every gradient step; they are half updated then.
+        Interrupted: if `interrupted()` is true before a gradient step; they are half updated then.
     """
     count = len(samples.actions)
     enough = min(config.minibatch, config.environments * config.rollout_steps)
@@ -120,11 +113,7 @@ def update(
 
 
 def _means(rows: list[Tensor], like: dict[str, Tensor]) -> dict[str, Any]:
-    """Means of the rows, one for each gradient step, by the names of `like`: numbers, and tuples of what is [experts].
-
-    Raises:
-        NonFiniteUpdateError: if one of them is not finite.
-    """
+    """Means of the rows, one a gradient step, by the names of `like`: numbers, and tuples of what is [experts]."""
     steps = torch.stack(rows).cpu().numpy()
     if not np.isfinite(steps).all():
         raise NonFiniteUpdateError

@@ -11,21 +11,19 @@ from torch import Tensor
 from v3core.environments import EnvironmentBatch, EnvironmentFailureError
 from v3core.environments.faults import LARGEST_REWARD, STEP, remedy_for, unusable_reward
 from v3core.interruption import never, raise_if
-from v3core.training.backend import Backend, at
+from v3core.training.eager import EagerBackend
+from v3core.training.losses import at
 
 
 @dataclass(frozen=True, kw_only=True)
 class Played:
     """T steps of N environments, as far as episodes are recorded from them. Views into memory that is used again."""
 
-    gates: Tensor
-    """Gate weights, [T, N, experts]."""
-    rewards: NDArray[np.float64]
-    """As the environment gave them, [T, N]."""
-    ended: NDArray[np.bool_]
-    """Whether an episode was over after the step, by itself or by a time limit, [T, N]."""
+    gates: Tensor  # [T, N, experts]
+    rewards: NDArray[np.float64]  # as the environment gave them, [T, N]
+    ended: NDArray[np.bool_]  # whether an episode was over after the step, by itself or by a time limit, [T, N]
     successes: dict[tuple[int, int], bool]
-    """(step, environment) of an end to whether it was a success, where the environment says so."""
+    """(step, environment) of an end to whether it was a success, if the environment says so."""
 
     @property
     def steps(self) -> int:
@@ -37,22 +35,14 @@ class Played:
 class Rollout(Played):
     """T steps of N environments, as acted. Views into memory that the next rollout writes over."""
 
-    observations: Tensor
-    """What was acted on, [T, N, size]."""
-    actions: Tensor
-    """As the policy drew them, [T, N, components]."""
-    log_probs: Tensor
-    """Their log-probability, [T, N]."""
-    noise: Tensor | None
-    """Of the router, [T, N, columns]."""
-    values: NDArray[np.float64]
-    """[T, N]"""
-    cut_off_values: NDArray[np.float64]
-    """Value of the final observation where a time limit ended the episode, else 0, [T, N]."""
-    last_values: NDArray[np.float64]
-    """Value of the observation after the last step, [N]."""
-    masks: Tensor | None = None
-    """Which actions the environments allowed, [T, N, mask size]; None if they did not say."""
+    observations: Tensor  # what was acted on, [T, N, size]
+    actions: Tensor  # as the policy drew them, [T, N, components]
+    log_probs: Tensor  # of the actions, [T, N]
+    noise: Tensor | None  # of the router, [T, N, columns]
+    values: NDArray[np.float64]  # [T, N]
+    cut_off_values: NDArray[np.float64]  # of the final observation if a time limit ended the episode, else 0, [T, N]
+    last_values: NDArray[np.float64]  # of the observation after the last step, [N]
+    masks: Tensor | None = None  # which actions the environments allowed, [T, N, mask size]; None if they did not say
 
     def unusable(self) -> tuple[str, str] | None:
         """What the environment gave that nothing can be learned from, and what to do about it; None if all is well.
@@ -68,20 +58,15 @@ class Rollout(Played):
                 f"{unusable_reward(reward)}",
                 remedy_for(reward),
             )
-        problem = self._not_finite()
-        return None if problem is None else (problem, "fix the environment")
-
-    def _not_finite(self) -> str | None:
         if self.observations.is_floating_point():
             bad = (~torch.isfinite(self.observations)).any(2).nonzero()
             if len(bad):
                 step, env = bad[0].tolist()
-                return f"the observation of environment {env + 1} is not finite at step {step + 1} of the rollout"
-        for values in (self.values, self.cut_off_values, self.last_values):
-            if np.isfinite(values).all():
-                continue
-            return "the value of an observation is not finite"
-        return None
+                problem = f"the observation of environment {env + 1} is not finite at step {step + 1} of the rollout"
+                return problem, "fix the environment"
+        if all(np.isfinite(values).all() for values in (self.values, self.cut_off_values, self.last_values)):
+            return None
+        return "the value of an observation is not finite", "fix the environment"
 
 
 class InterruptedRolloutError(Exception):
@@ -97,14 +82,10 @@ class InterruptedRolloutError(Exception):
 class Collector:
     """Steps the environments. Memory for a whole rollout is allocated once."""
 
-    def __init__(self, envs: EnvironmentBatch, steps: int, backend: Backend, generator: torch.Generator) -> None:
-        """Take over environments that were just reset.
+    def __init__(self, envs: EnvironmentBatch, steps: int, backend: EagerBackend, generator: torch.Generator) -> None:
+        """Take over environments that were just reset: nothing else steps them from now on, and their history is kept.
 
-        Args:
-            envs: stepped by nothing else from now on; their history is kept.
-            steps: the most steps of a rollout, T.
-            backend: acts.
-            generator: where random actions and routing noise come from; on the policy's device.
+        T is at most `steps`. Random actions and routing noise come from the generator, on the policy's device.
         """
         self._envs, self._backend, self._generator = envs, backend, generator
         envs.keep_history()
@@ -123,17 +104,14 @@ class Collector:
     def collect(
         self, max_episodes: int, max_steps: int | None = None, interrupted: Callable[[], bool] = never
     ) -> Rollout:
-        """One rollout, cut short after the step at which `max_episodes` have ended, or after `max_steps`.
+        """One rollout, cut short once `max_episodes` (at least 1) have ended, or after `max_steps` of each environment.
 
-        Args:
-            max_episodes: at least 1; more may end where several end on the same step.
-            max_steps: of each environment; by default the length of a rollout.
-            interrupted: asked before every step whether to leave at once.
+        More episodes may end if several end on the same step.
 
         Raises:
             InterruptedRolloutError: if an environment fails; it contains the episodes completed before.
-            Interrupted: if `interrupted()` was true. Random generator and environments are then in the middle; the
-                environments' bookmark is unchanged.
+            Interrupted: if `interrupted()` is true before a step. Random generator and environments are then in the
+                middle; the environments' bookmark is unchanged.
         """
         envs, policy, (longest, count) = self._envs, self._backend.policy, self._rewards.shape
         if max_steps is not None:
@@ -187,7 +165,6 @@ class Collector:
         )
 
     def _played(self, steps: int, successes: dict[tuple[int, int], bool]) -> Played:
-        """The first steps of the rollout."""
         rewards, ended = self._rewards[:steps], self._ended[:steps]
         return Played(gates=self._gates[:steps], rewards=rewards, ended=ended, successes=successes)
 

@@ -30,8 +30,7 @@ COUNTERS = ("completed", "evaluated", "step", "updates", "rollbacks", "failures_
 class Snapshot:
     """Of a `TrainingState`, in memory: copies that nothing writes to."""
 
-    tensors: list[torch.Tensor]
-    """Parameters, buffers and Adam's moments."""
+    tensors: list[torch.Tensor]  # parameters, buffers and Adam's moments
     uses_bias: bool
     return_scale: dict[str, Any]
     torch_generator: torch.Tensor
@@ -44,31 +43,25 @@ class TrainingState:
 
     def __init__(self, config: RunConfig, spec: EnvironmentSpec) -> None:
         self.device = device_of(config)
-        self._config = config
+        self.config = config
+        self.spec = spec
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
             self.policy = GATMoEPolicy(spec, config.policy).to(self.device)
         self.parameters = FlatParameters(self.policy)
         self.optimizer = Adam(self.parameters.values, lr=config.base.lr)
-        self._graph = spec.graph
         self.choose_backend()
         self.return_scale = ReturnScale()
         self.generator = torch.Generator(self.device).manual_seed(config.seed)
-        """Where random actions and routing noise come from."""
+        """The source of random actions and routing noise."""
         self.random = np.random.default_rng(config.seed)
-        """Where the order of minibatches comes from."""
-        self.completed = 0
-        """Complete episodes."""
-        self.step = 0
-        """Environment steps, all environments together."""
-        self.updates = 0
-        """PPO updates, undone ones included."""
-        self.rollbacks = 0
-        """Updates that were undone, or not made, because a number was not finite."""
-        self.failures_in_a_row = 0
-        """Of those, how many since the last good update."""
-        self.evaluated = 0
-        """Complete episodes at the last evaluation."""
+        """The source of the order of minibatches."""
+        self.completed = 0  # episodes
+        self.step = 0  # of the environments, all together
+        self.updates = 0  # of PPO, undone ones included
+        self.rollbacks = 0  # updates that were undone, or not made, because a number was not finite
+        self.failures_in_a_row = 0  # of those, since the last good update
+        self.evaluated = 0  # complete episodes at the last evaluation
         self.environment = config.environment
         """The environment of the phase in force."""
         self.last_rollout: tuple[int, int] | None = None
@@ -81,13 +74,8 @@ class TrainingState:
     def choose_backend(self, continues: str | None = None) -> None:
         """Choose what acts and learns, for a policy that the named backend has trained so far."""
         self.backend, self.backend_remarks = choose_backend(
-            self.policy, self.parameters, self.optimizer, self._graph, continues
+            self.policy, self.parameters, self.optimizer, self.spec.graph, continues
         )
-
-    @property
-    def lr(self) -> float:
-        """The learning rate that the next optimiser step uses."""
-        return self.optimizer.lr
 
     def phase_due(self, curriculum: Curriculum, progress: Progress) -> bool:
         """Whether the phase in force is over."""
@@ -96,14 +84,10 @@ class TrainingState:
         returns, lengths, successes = zip(*newest, strict=True) if newest else ((), (), ())
         return next_phase_due(curriculum, progress, returns=returns, lengths=lengths, successes=successes)
 
-    def lengthen(self, config: RunConfig) -> None:
-        """Continue with a configuration of another length."""
-        self._config = config
-
     def apply(self, settings: Settings) -> None:
         """Hand a phase's settings to the modules that use them."""
         self.policy.gating = Gating.of(settings)
-        self.environment = self._config.environment.in_phase(settings.env, settings.env_args)
+        self.environment = self.config.environment.in_phase(settings.env, settings.env_args)
         self.optimizer.lr = settings.lr
 
     def _tensors(self) -> list[torch.Tensor]:
@@ -142,9 +126,7 @@ class TrainingState:
     def balance_bias(self, gates: torch.Tensor, speed: float) -> None:
         """DeepSeek-V3's balancing without a loss (arXiv:2412.19437): b_i −= γ if overloaded, += γ if underloaded.
 
-        Args:
-            gates: as acted, [..., experts]; an expert is overloaded if chosen more often than the mean.
-            speed: γ.
+        γ is the speed; an expert is overloaded if chosen more often than the mean by the gates as acted [..., experts].
         """
         uses = (gates > 0).flatten(0, -2).float().mean(0)
         self.policy.move_bias(-speed * torch.sign(uses - uses.mean()))
@@ -152,7 +134,7 @@ class TrainingState:
     def state_dict(self) -> dict[str, Any]:
         """Tensors and plain values only, so that loading a checkpoint never runs code."""
         return {
-            "config": self._config.model_copy(update={"backend": self.backend.name}).model_dump_json(),
+            "config": self.config.model_copy(update={"backend": self.backend.name}).model_dump_json(),
             "env": self.environment.env_id,
             "env_args": dict(self.environment.args),
             "gating": dict(vars(self.policy.gating)),
@@ -181,7 +163,7 @@ class TrainingState:
             # A bias that was moved and came back to 0 cannot be seen; checkpoints before tell by its value alone.
             self.policy.uses_bias = state.get("uses_bias", self.policy.uses_bias)
             self.policy.gating = Gating(**state["gating"])
-            config = self._config
+            config = self.config
             self.environment = EnvironmentSetup(state["env"], state.get("env_args", {}), config.wrappers, config.view)
             self.optimizer.load_state_dict(state["optimizer"])
             self.return_scale.load_state_dict(state["return_scale"])

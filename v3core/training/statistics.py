@@ -1,7 +1,8 @@
 """Per-episode statistics of what was acted, and running statistics of returns."""
 
 import math
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,14 +14,6 @@ from v3core.training.rollout import Played
 Floats = NDArray[np.float64]
 
 
-class Finished(NamedTuple):
-    """One complete episode."""
-
-    steps: int
-    """Environment steps of the rollout up to the step that ended it, all environments together."""
-    acted: Acted
-
-
 _UNNAMED = ("steps", "return", "routing_entropy", "support", "loads", "hard_loads")
 """The sums in checkpoints of 0.2.0 and earlier, which have them as the columns of one array."""
 
@@ -28,9 +21,7 @@ _UNNAMED = ("steps", "return", "routing_entropy", "support", "loads", "hard_load
 def _per_step(gates: Floats, rewards: Floats) -> dict[str, Floats]:
     """What episodes are summed up from, each of shape [T, N, columns], by the names that checkpoints know.
 
-    Args:
-        gates: normalised, [T, N, experts]; NaN for an observation that is not a number.
-        rewards: [T, N].
+    Gates [T, N, experts] are normalised, NaN for an observation that is not a number; rewards are [T, N].
     """
     unknown = np.isnan(gates).any(2)
     entropy = -np.where(gates > 0, gates * np.log(np.where(gates > 0, gates, 1.0)), 0.0).sum(2)
@@ -68,7 +59,6 @@ class EpisodeStatistics:
         return self._under_way[:, self._columns[name]]
 
     def state_dict(self) -> dict[str, Any]:
-        """For a checkpoint; arrays."""
         return {
             "under_way": {name: self._sums(name).copy() for name in self._columns},
             "before_phase": self._before_phase.copy(),
@@ -86,11 +76,14 @@ class EpisodeStatistics:
         for name in self._columns:
             self._sums(name)[:] = kept.get(name, unknown)
 
-    def finished(self, rollout: Played) -> list[Finished]:
-        """The episodes that ended in this rollout, in order of completion; ties by environment."""
+    def finished(self, rollout: Played) -> list[tuple[int, Acted]]:
+        """The episodes that ended in this rollout, in order of completion; ties by environment.
+
+        Each with the environment steps of the rollout up to the step that ended it, all environments together.
+        """
         gates = rollout.gates.double().cpu().numpy()
         columns = np.concatenate(list(_per_step(gates / gates.sum(2, keepdims=True), rollout.rewards).values()), axis=2)
-        episodes: list[Finished] = []
+        episodes: list[tuple[int, Acted]] = []
         starts = np.zeros(len(self._under_way), dtype=np.int64)
         for step, env in np.argwhere(rollout.ended).tolist():
             sums = self._under_way[env] + columns[starts[env] : step + 1, env].sum(0)
@@ -99,7 +92,7 @@ class EpisodeStatistics:
             success = rollout.successes.get((step, env))
             before, self._before_phase[env] = self._before_phase[env], 0.0
             acted = self._summary(sums, int(sums[self._columns["steps"]][0] - before), success)
-            episodes.append(Finished((step + 1) * len(starts), acted))
+            episodes.append(((step + 1) * len(starts), acted))
         for env, start in enumerate(starts):
             self._under_way[env] += columns[start:, env].sum(0)
         return episodes
@@ -134,16 +127,16 @@ def explained_variance(values: Floats, targets: Floats) -> float:
     return 1.0 - float((targets - values).var()) / variance if variance > 0 else math.nan
 
 
+@dataclass
 class ReturnScale:
     """Running deviation of the value head's targets; rewards are divided by it before they are learned from.
 
     Recorded returns are never scaled. Changes only between an update and the next rollout.
     """
 
-    def __init__(self) -> None:
-        self.count = 0.0
-        self.mean = 0.0
-        self.variance = 1.0
+    count: float = 0.0
+    mean: float = 0.0
+    variance: float = 1.0
 
     @property
     def scale(self) -> float:
@@ -160,9 +153,7 @@ class ReturnScale:
         self.count = total
 
     def state_dict(self) -> dict[str, float]:
-        """For a checkpoint."""
         return dict(vars(self))
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """From a checkpoint."""
         self.count, self.mean, self.variance = (float(state[key]) for key in ("count", "mean", "variance"))

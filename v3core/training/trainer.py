@@ -23,14 +23,14 @@ from v3core.curriculum import (
     steps_left,
 )
 from v3core.environment_setup import EnvironmentSetup
-from v3core.environments import EnvironmentSpec, ReplayError
+from v3core.environments import ReplayError
 from v3core.environments.registry import check_run, imports_of
 from v3core.errors import V3Error
 from v3core.interruption import Interrupted
 from v3core.metrics import EpisodeRecord, InForce, Update
 from v3core.training.checkpoint import check_import, save_checkpoint
-from v3core.training.evaluation import evaluate
 from v3core.training.hooks import Edit, Evaluation, Longer, Orders, PhaseChange, TrainingHooks
+from v3core.training.inference import evaluate
 from v3core.training.ppo import NonFiniteUpdateError, generalised_advantages, samples_of, update
 from v3core.training.rollout import InterruptedRolloutError, Played, Rollout
 from v3core.training.state import Snapshot, TrainingState, device_name
@@ -61,16 +61,14 @@ def train(
 ) -> Outcome:
     """Train a policy with PPO under a curriculum, until `config.episodes` episodes are complete or `hooks` say stop.
 
-    Settings are read once per rollout and hold for that rollout and its update. A rollout is cut short at the step at
-    which the next boundary is reached, so a phase begins where the curriculum says, or at most one episode per
-    further environment later.
+    Settings are read once per rollout and hold for that rollout and its update. A rollout is cut short at the next
+    boundary, so a phase begins as the curriculum says, or at most one episode per further environment later.
 
     Args:
         config: what to train. The same config records the same numbers on the same machine.
         curriculum: the revision in force; `config.curriculum` is the one launched.
-        hooks: informed of everything that happens; asked for orders between an update and the next rollout, and in the
-            middle of long work for those that cannot wait. Work interrupted by a stop is discarded completely, and
-            the checkpoint holds the end of the previous rollout.
+        hooks: informed of everything that happens, and asked for orders. Work interrupted by a stop is discarded
+            completely, and the checkpoint holds the end of the previous rollout.
         checkpoint: resume from here, as if training had never stopped. If an environment cannot be restored, the
             episodes that were in progress start again; `hooks.remark` reports it.
         clock: seconds from any origin, for checkpoints only.
@@ -81,7 +79,7 @@ def train(
     """
     torch.set_num_threads(1)
     spec = check_run(config.environment, curriculum, allow_import=True)
-    trainer = Trainer(config, curriculum, hooks, clock, spec, TrainingState(config, spec))
+    trainer = Trainer(curriculum, hooks, clock, TrainingState(config, spec))
     loaded = None if checkpoint is None else trainer.state.load(checkpoint)
     hooks.trains_on(device_name(trainer.state.device), trainer.state.backend.name)
     for remark in trainer.state.backend_remarks:
@@ -100,24 +98,19 @@ class Learned:
 
     update: Update
     explained_variance: float = float("nan")
-    trouble: str | None = None
-    """What was not finite."""
-    remedy: str = ""
-    """What to do about it."""
+    trouble: str | None = None  # what was not finite
+    remedy: str = ""  # what to do about it
 
 
 @dataclass
 class Trainer:
     """One run while it trains. `run` is the loop; the other methods are its parts, in the order of the loop."""
 
-    config: RunConfig
     curriculum: Curriculum
     hooks: TrainingHooks
     clock: Callable[[], float]
-    spec: EnvironmentSpec
     state: TrainingState
-    world: World | None = None
-    """The environments of the current phase; None before they are created."""
+    world: World | None = None  # of the current phase; None before it is created
     before: Snapshot | None = None
     """The end of the rollout before, to which what is left in the middle returns; None before the loop."""
     saved_at: float = field(init=False)
@@ -127,7 +120,7 @@ class Trainer:
         state, hooks = self.state, self.hooks
         self.saved_at = self.clock()
         try:
-            while state.completed < self.config.episodes or self.evaluation_due:
+            while state.completed < state.config.episodes or self.evaluation_due:
                 self.before = state.snapshot()
 
                 # -------- Orders: between an update and what comes next ---------------------------------------------
@@ -153,11 +146,11 @@ class Trainer:
                 try:
                     rollout = world.collector.collect(*self.limits(), interrupted=self.interrupted)
                 except InterruptedRolloutError as failed:
-                    nothing = Learned(Update.nothing(self.config.policy.experts), trouble=str(failed))
+                    nothing = Learned(Update.nothing(state.config.policy.experts), trouble=str(failed))
                     self.record(failed.played, nothing, settings, world)
                     raise failed.failure from failed.failure.__cause__
                 world.describe(hooks.sees)
-                if state.completed + int(rollout.ended.sum()) >= self.config.episodes:
+                if state.completed + int(rollout.ended.sum()) >= state.config.episodes:
                     # From here an extended run continues as if it had had that length from the start.
                     self.save(as_of=self.before)
                     state.last_rollout = (state.completed, state.step)
@@ -193,7 +186,7 @@ class Trainer:
     def progress(self) -> Progress:
         """The progress of the run, as `settings_at` needs it."""
         state = self.state
-        return Progress(episode=state.completed, episodes=self.config.episodes, step=state.step, starts=state.starts)
+        return Progress(episode=state.completed, episodes=state.config.episodes, step=state.step, starts=state.starts)
 
     # ---------------------------------------------------- Orders ----------------------------------------------------
 
@@ -210,8 +203,8 @@ class Trainer:
         """Apply an edit of the curriculum, or refuse it."""
         try:
             check_edit(self.curriculum, edit.curriculum, self.progress)
-            check_experts(edit.curriculum, self.config.policy.experts)
-            check_run(self.config.environment, edit.curriculum, allow_import=True)
+            check_experts(edit.curriculum, self.state.config.policy.experts)
+            check_run(self.state.config.environment, edit.curriculum, allow_import=True)
         except V3Error as reason:
             self.hooks.edit_rejected(edit, str(reason))
         else:
@@ -220,13 +213,12 @@ class Trainer:
 
     def lengthen(self, longer: Longer) -> None:
         """Train for more episodes than planned, or refuse to."""
-        if longer.episodes <= self.config.episodes:
-            reason = f"The run is planned for {self.config.episodes} episodes, which are already trained."
+        if longer.episodes <= self.state.config.episodes:
+            reason = f"The run is planned for {self.state.config.episodes} episodes, which are already trained."
             self.hooks.length_rejected(longer, reason)
             return
         before, self.curriculum = self.curriculum, lengthened(self.curriculum, self.progress)
-        self.config = self.config.model_copy(update={"episodes": longer.episodes})
-        self.state.lengthen(self.config)
+        self.state.config = self.state.config.model_copy(update={"episodes": longer.episodes})
         changed = None if self.curriculum == before else self.curriculum
         self.hooks.length_applied(longer, changed, self.state.completed)
 
@@ -250,18 +242,18 @@ class Trainer:
     @property
     def evaluation_due(self) -> bool:
         """Whether an evaluation belongs after the episodes that are complete, and was not taken yet."""
-        evaluation, completed, last = self.config.evaluation, self.state.completed, self.state.evaluated
+        evaluation, completed, last = self.state.config.evaluation, self.state.completed, self.state.evaluated
         if not evaluation.episodes or last == completed:
             return False
         every = evaluation.every
-        return completed >= self.config.episodes or (every is not None and completed // every > last // every)
+        return completed >= self.state.config.episodes or (every is not None and completed // every > last // every)
 
     def evaluate(self) -> None:
         """Evaluate the policy in the routing of its last rollout."""
-        state, evaluation = self.state, self.config.evaluation
+        state, evaluation = self.state, self.state.config.evaluation
         episodes = evaluate(
             state.backend,
-            self.spec.of(state.environment),
+            state.spec.of(state.environment),
             evaluation.episodes,
             sampled=evaluation.sampled,
             interrupted=self.interrupted,
@@ -296,7 +288,7 @@ class Trainer:
     @property
     def settings(self) -> Settings:
         """The settings of the curriculum at this point."""
-        return settings_at(self.curriculum, self.progress, self.config.base.values())
+        return settings_at(self.curriculum, self.progress, self.state.config.base.values())
 
     def enter_world(self) -> World:
         """The environments of the phase in force, made if it names others than the phase before."""
@@ -304,7 +296,7 @@ class Trainer:
             if self.world is not None:
                 self.world.envs.close()
                 self.world = None
-            self.world = World.of(self.state.environment, self.spec, self.config, self.state, self.interrupted)
+            self.world = World.of(self.state.environment, self.state, self.interrupted)
         return self.world
 
     def limits(self) -> tuple[int, int | None]:
@@ -312,7 +304,7 @@ class Trainer:
         progress = self.progress
         steps = steps_left(self.curriculum, progress)
         episodes = max(1, episodes_left(self.curriculum, progress))
-        return episodes, None if steps is None else -(-steps // self.config.ppo.environments)
+        return episodes, None if steps is None else -(-steps // self.state.config.ppo.environments)
 
     # ----------------------------------------------------- Update ---------------------------------------------------
 
@@ -322,7 +314,7 @@ class Trainer:
         Where a number is not finite nothing is learned: policy, optimiser and normalisation stay as the last good
         update left them.
         """
-        state, ppo = self.state, self.config.ppo
+        state, ppo = self.state, self.state.config.ppo
         state.updates += 1
         trouble, remedy = rollout.unusable() or (None, "")
         if trouble is None:
@@ -341,7 +333,7 @@ class Trainer:
             try:
                 done = update(state.backend, samples, settings.coefficients, ppo, state.random, self.interrupted)
             except NonFiniteUpdateError:
-                trouble = f"the loss or its gradient is not finite at learning rate {state.lr:g}"
+                trouble = f"the loss or its gradient is not finite at learning rate {state.optimizer.lr:g}"
                 remedy = "lower it"
                 assert self.before is not None
                 state.rollback_update(self.before)
@@ -355,25 +347,25 @@ class Trainer:
         state.rollbacks += 1
         state.failures_in_a_row += 1
         self.hooks.update_undone(trouble, state.failures_in_a_row)
-        return Learned(Update.nothing(self.config.policy.experts), trouble=trouble, remedy=remedy)
+        return Learned(Update.nothing(state.config.policy.experts), trouble=trouble, remedy=remedy)
 
     # ----------------------------------------------------- Record ---------------------------------------------------
 
     def record(self, played: Played, learned: Learned, settings: Settings, world: World) -> None:
         """Update the counters from a rollout, and record its completed episodes."""
         state = self.state
-        finished = world.under_way.finished(played)[: self.config.episodes - state.completed]
+        finished = world.under_way.finished(played)[: state.config.episodes - state.completed]
         parts = {**vars(learned.update), **vars(self.in_force(settings, learned, str(world.environment)))}
         records = [
             EpisodeRecord(
-                **vars(episode.acted),
+                **vars(acted),
                 **parts,
                 episode=state.completed + number,
-                step=state.step + episode.steps,
+                step=state.step + steps,
                 explained_variance=learned.explained_variance,
                 rollbacks=state.rollbacks,
             )
-            for number, episode in enumerate(finished, start=1)
+            for number, (steps, acted) in enumerate(finished, start=1)
         ]
         state.completed += len(records)
         state.step += played.steps
@@ -388,11 +380,11 @@ class Trainer:
         return InForce(
             phase=settings.phase_name,
             env=env,
-            lr=self.state.lr,
+            lr=self.state.optimizer.lr,
             temperature=gating.temperature,
             routing=gating.routing,
             alpha=gating.alpha if gating.routing == "entmax" else None,
-            top_k=min(gating.top_k, self.config.policy.experts) if topk else None,
+            top_k=min(gating.top_k, self.state.config.policy.experts) if topk else None,
             top_k_weights=gating.top_k_weights if topk else None,
             jitter=gating.jitter,
             bias_speed=_bias_speed(settings) if learned.trouble is None else 0.0,
@@ -419,7 +411,7 @@ class Trainer:
 
     def resume(self, checkpoint: Path, loaded: dict[str, Any]) -> None:
         """Restore the environments of a checkpoint; those that cannot be restored are created again."""
-        config, state = self.config, self.state
+        config, state = self.state.config, self.state
         known = imports_of(config.environment, [self.curriculum])
         check_import(checkpoint, state.environment, known)
         if state.completed >= config.episodes:
@@ -429,7 +421,7 @@ class Trainer:
                 raise ReplayError("the checkpoint is from an older version, which did not store them")
             if (kept := loaded["world"]) is not None:
                 check_import(checkpoint, EnvironmentSetup(kept["env"]), known)
-                self.world = World.restored(kept, self.spec, config, state, self.interrupted)
+                self.world = World.restored(kept, state, self.interrupted)
         except ReplayError as reason:
             self.hooks.remark(f"The unfinished episodes start from scratch: {str(reason).rstrip('.')}.")
 

@@ -7,9 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from v3core.config import RunConfig
 from v3core.environment_setup import EnvironmentSetup
-from v3core.environments import EnvironmentBatch, EnvironmentSpec, ReplayError, UnfinishedEpisode
+from v3core.environments import EnvironmentBatch, ReplayError, UnfinishedEpisode
 from v3core.errors import V3Error
 from v3core.interruption import never
 from v3core.training.checkpoint import to_arrays, to_tensors
@@ -31,12 +30,7 @@ class World:
 
     @classmethod
     def of(
-        cls,
-        environment: EnvironmentSetup,
-        spec: EnvironmentSpec,
-        config: RunConfig,
-        state: TrainingState,
-        interrupted: Callable[[], bool] = never,
+        cls, environment: EnvironmentSetup, state: TrainingState, interrupted: Callable[[], bool] = never
     ) -> "World":
         """Environments at their beginning.
 
@@ -45,37 +39,25 @@ class World:
             Interrupted: if `interrupted` is true, which is checked before each is created.
         """
         # Decided by the run's seed; later in a run not the episodes that it began with.
+        config = state.config
         seeds = (config.seed, state.completed) if state.completed else (config.seed,)
         count = config.ppo.environments
-        envs = EnvironmentBatch(spec.of(environment), count, *seeds, interrupted=interrupted)
+        envs = EnvironmentBatch(state.spec.of(environment), count, *seeds, interrupted=interrupted)
         collector = Collector(envs, config.ppo.rollout_steps, state.backend, state.generator)
         return cls(environment, envs, collector, EpisodeStatistics(count, config.policy.experts))
 
     @classmethod
-    def restored(
-        cls,
-        kept: dict[str, Any],
-        spec: EnvironmentSpec,
-        config: RunConfig,
-        state: TrainingState,
-        interrupted: Callable[[], bool] = never,
-    ) -> "World":
-        """Environments in which the unfinished episodes of a checkpoint are in progress again.
-
-        Args:
-            kept: from `state_dict`.
-            spec: the run's.
-            config: the run's.
-            state: of the same checkpoint.
-            interrupted: asked before every step that is played again whether to leave at once.
+    def restored(cls, kept: dict[str, Any], state: TrainingState, interrupted: Callable[[], bool] = never) -> "World":
+        """Environments in which the unfinished episodes of a checkpoint's `state_dict` and state are in progress again.
 
         Raises:
             ReplayError: in half a sentence, if one of them cannot be brought back.
-            Interrupted: if `interrupted` said so.
+            Interrupted: if `interrupted` is true, which is checked before every step that is played again.
         """
+        config = state.config
         try:
             environment = EnvironmentSetup(kept["env"], kept.get("env_args", {}), config.wrappers, config.view)
-            world = cls.of(environment, spec, config, state, interrupted)
+            world = cls.of(environment, state, interrupted)
         except V3Error as trouble:
             raise ReplayError(str(trouble)) from trouble
         try:
@@ -88,13 +70,13 @@ class World:
         return world
 
     def describe(self, sees: Callable[[str], None]) -> None:
-        """Hand on, once, what of the environments the policy sees: known after the first rollout."""
+        """Report, once, what of the environments the policy sees: known after the first rollout."""
         if not self.described:
             self.described = True
             sees(self.envs.sees())
 
     def pass_on_remarks(self, remark: Callable[[str], None]) -> None:
-        """Hand on, once, what the environments said that does not count."""
+        """Report, once, what the environments said that does not count."""
         if self.envs.odd_success is not None and not self.remarked:
             self.remarked = True
             remark(f"Environment {self.environment.env_id}: {self.envs.odd_success}")

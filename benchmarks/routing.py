@@ -7,14 +7,14 @@ import torch
 from _bench import Result, compare, main
 from torch import Tensor
 
-from v3core.policy.routing import gate_weights
+from v3core.policy.routing import Gating, gate_weights
 
 SHAPES = [(256, 4), (256, 8), (2048, 16)]
 PAIRS: dict[str, tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]] = {
-    "sparsemax": (lambda z: gate_weights(z, routing="sparsemax"), entmax.sparsemax),
-    "entmax15": (lambda z: gate_weights(z, routing="entmax15"), entmax.entmax15),
+    "sparsemax": (lambda z: gate_weights(z, Gating("sparsemax")), entmax.sparsemax),
+    "entmax15": (lambda z: gate_weights(z, Gating("entmax15")), entmax.entmax15),
     "entmax 1.3": (
-        lambda z: gate_weights(z, routing="entmax", alpha=1.3),
+        lambda z: gate_weights(z, Gating("entmax", alpha=1.3)),
         lambda z: entmax.entmax_bisect(z, alpha=1.3),
     ),
 }

@@ -86,7 +86,7 @@ class Case:
         policy.gating = gating
         if bias:
             policy.move_bias(0.1 * torch.randn(len(policy.expert_bias)))
-        policy.update_normalisation(observations_of(self.graph, 20, self.generator).float())
+        policy.tokens.update_normalisation(observations_of(self.graph, 20, self.generator).float())
         self.policy = policy
         self.eager = self._torch(policy)
         self.native = NativeBackend(policy, self.eager.parameters, self.eager.optimizer, spec.graph)

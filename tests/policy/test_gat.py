@@ -5,9 +5,8 @@ import pytest
 import torch
 from torch_geometric.nn import GATConv, GATv2Conv
 
-from v3core.policy import neighbours
-from v3core.policy.gat import GraphAttention, GraphLayer
-from v3core.policy.neighbours import gatv2_attention
+from v3core.policy import gat
+from v3core.policy.gat import GraphAttention, GraphLayer, gatv2_attention
 
 WIDTH_IN, WIDTH, HEADS, BATCH = 6, 8, 2, 5
 COMPLETE = np.ones((4, 4), dtype=np.bool_)
@@ -82,7 +81,7 @@ def test_outputs_and_gradients_equal_those_of_pytorch_geometric(adjacency, versi
 @every_version
 def test_a_complete_graph_too_large_for_one_piece_is_no_other(version, monkeypatch):
     """Both ways through a complete graph are compared with the peer."""
-    monkeypatch.setattr(neighbours, "PAIRS_IN_CACHE", 0)
+    monkeypatch.setattr(gat, "PAIRS_IN_CACHE", 0)
     test_outputs_and_gradients_equal_those_of_pytorch_geometric(COMPLETE, version, torch.float64)
 
 

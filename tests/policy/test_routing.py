@@ -8,10 +8,15 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from v3core.policy.routing import gate_weights
+from v3core.policy import routing as routings
+from v3core.policy.routing import Gating
 
 ROUTINGS = ["softmax", "sparsemax", "entmax15", "entmax", "gumbel"]
 LOGITS = st.lists(st.floats(-50, 50, width=32), min_size=1, max_size=16)
+
+
+def gate_weights(logits, noise=None, bias=None, **settings):
+    return routings.gate_weights(logits, Gating(**settings), noise, bias)
 
 
 @pytest.mark.parametrize(("temperature", "expected"), [(1.0, [0.75, 0.25, 0.0, 0.0]), (0.5, [1.0, 0.0, 0.0, 0.0])])

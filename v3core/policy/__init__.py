@@ -1,6 +1,6 @@
 """The policy network. Everything here is differentiable from observation to action logits."""
 
-from v3core.policy.network import Gating, GATMoEPolicy, PolicyOutput
-from v3core.policy.routing import gate_weights
+from v3core.policy.network import GATMoEPolicy, PolicyOutput
+from v3core.policy.routing import Gating
 
-__all__ = ["GATMoEPolicy", "Gating", "PolicyOutput", "gate_weights"]
+__all__ = ["GATMoEPolicy", "Gating", "PolicyOutput"]

@@ -1,54 +1,28 @@
 """The policy, differentiable end to end: state graph → GAT → scene embedding → router → experts → action."""
 
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from v3core.config import PolicyConfig
-from v3core.curriculum import Routing, Settings, TopKWeights
 from v3core.environments import EnvironmentSpec
 from v3core.policy.distributions import action_distribution
 from v3core.policy.gat import GraphLayer
-from v3core.policy.routing import gate_weights
+from v3core.policy.routing import Gating, gate_weights
 from v3core.policy.tokens import Tokens
-
-
-@dataclass(frozen=True)
-class Gating:
-    """How router logits become gate weights: those settings of a phase that the policy itself uses."""
-
-    routing: Routing = "softmax"
-    temperature: float = 1.0
-    alpha: float = 1.5
-    top_k: int = 2
-    top_k_weights: TopKWeights = "renormalised"
-    jitter: float = 0.0
-
-    @classmethod
-    def of(cls, settings: Settings) -> "Gating":
-        """Those of a phase."""
-        return cls(**{name: getattr(settings, name) for name in cls.__dataclass_fields__})
 
 
 class PolicyOutput(NamedTuple):
     """The outputs of the policy for a batch of observations."""
 
-    outputs: Tensor
-    """Parameters of the action distribution [batch, outputs]: the experts' outputs weighted by their gates."""
-    values: Tensor
-    """Expected discounted return [batch], in units of the reward scale."""
-    gates: Tensor
-    """Gate weights [batch, experts]. Rows sum to 1, except for top-k with the weights `probabilities`."""
-    router_logits: Tensor
-    """[batch, experts], before temperature and routing."""
-    expert_outputs: Tensor
-    """What each routed expert would put out by itself, [experts, batch, outputs]."""
-    scene: Tensor
-    """Scene embeddings [batch, width]."""
-    hidden: Tensor
-    """Hidden activations of the routed experts [experts, batch, expert width]."""
+    outputs: Tensor  # of the experts, weighted by their gates [batch, outputs]: parameters of the action distribution
+    values: Tensor  # expected discounted return [batch], in units of the reward scale
+    gates: Tensor  # [batch, experts]; rows sum to 1, except for top-k with the weights `probabilities`
+    router_logits: Tensor  # [batch, experts], before temperature and routing
+    expert_outputs: Tensor  # what each routed expert would put out by itself, [experts, batch, outputs]
+    scene: Tensor  # embeddings [batch, width]
+    hidden: Tensor  # activations of the routed experts [experts, batch, expert width]
 
 
 def orthogonal(inputs: int, outputs: int, gain: float) -> Tensor:
@@ -68,12 +42,6 @@ class Experts(nn.Module):
     """E two-layer networks from the scene embedding to action outputs, as stacked tensors: two batched products.
 
     All experts read the same scene, but one plain product with their first layers side by side was slower.
-
-    Args:
-        experts: how many.
-        width: of the scene embedding.
-        hidden: width of each expert's hidden layer.
-        outputs: numbers that each expert puts out.
     """
 
     def __init__(self, experts: int, width: int, hidden: int, outputs: int) -> None:
@@ -85,10 +53,9 @@ class Experts(nn.Module):
         self.bias_out = nn.Parameter(torch.zeros(experts, 1, outputs))
 
     def forward(self, scene: Tensor) -> tuple[Tensor, Tensor]:
-        """What every expert says of scene embeddings [batch, width].
+        """Outputs [experts, batch, outputs] and hidden activations [experts, batch, hidden], in −1 to 1, of scenes.
 
-        Returns:
-            Outputs [experts, batch, outputs] and hidden activations [experts, batch, hidden], each in −1 to 1.
+        Scene embeddings are [batch, width].
         """
         weight_in = self.weight_in
         hidden = torch.baddbmm(self.bias_in, scene.expand(len(weight_in), *scene.shape), weight_in).tanh()
@@ -121,34 +88,23 @@ class GATMoEPolicy(nn.Module):
         self.readout = linear(graph.nodes * width, width, 2**0.5)
         # Small logits: every expert has a like share at first, under any routing.
         self.router = linear(width, config.experts, 0.1)
-        self.experts = Experts(config.experts, width, config.hidden, spec.actions.outputs)
-        self.shared = (
-            Experts(config.shared_experts, width, config.hidden, spec.actions.outputs)
-            if config.shared_experts
-            else None
-        )
+        sizes = (width, config.hidden, spec.actions.outputs)
+        self.experts = Experts(config.experts, *sizes)
+        self.shared = Experts(config.shared_experts, *sizes) if config.shared_experts else None
         self.actions = action_distribution(spec.actions)
         # A separate readout: on the scene embedding, the value loss would distort what router and experts read.
-        self.value = nn.Sequential(
-            linear(graph.nodes * width, width, 2**0.5),
-            nn.Tanh(),
-            linear(width, width, 2**0.5),
-            nn.Tanh(),
-            linear(width, width, 2**0.5),
-            nn.Tanh(),
-            linear(width, 1, 1.0),
-        )
+        inputs = (graph.nodes * width, width, width)
+        layers = [layer for size in inputs for layer in (linear(size, width, 2**0.5), nn.Tanh())]
+        self.value = nn.Sequential(*layers, linear(width, 1, 1.0))
         self.register_buffer("expert_bias", torch.zeros(config.experts))
         self.uses_bias = False
         """Whether any bias was ever moved: without one the choice is by the logits themselves."""
 
     def forward(self, observations: Tensor, noise: Tensor | None = None) -> PolicyOutput:
-        """Everything the policy says of flat observations [batch, size].
+        """Everything the policy says of flat observations [batch, size] under routing noise [batch, columns].
 
-        Args:
-            observations: as the environments' batch gives them.
-            noise: from `routing_noise`, [batch, columns]. What was drawn in acting is used again in learning: with
-                other noise the probability ratio would not start at 1. None in evaluation.
+        Noise that was drawn in acting is used again in learning: with other noise the probability ratio would not start
+        at 1. None in evaluation.
         """
         nodes = self._nodes(observations)
         scene = torch.tanh(self.readout(nodes))
@@ -191,14 +147,10 @@ class GATMoEPolicy(nn.Module):
         self.uses_bias = True
 
     def load_state_dict(self, *args: Any, **kwargs: Any) -> Any:
-        """As every module; a bias that was moved is used again."""
+        """Like every module; a bias that was moved is used again."""
         result = super().load_state_dict(*args, **kwargs)
         self.uses_bias = bool(self.expert_bias.any())
         return result
-
-    def update_normalisation(self, observations: Tensor) -> None:
-        """Take observations [n, size] into the running statistics, between update and rollout only."""
-        self.tokens.update_normalisation(observations)
 
     def _nodes(self, observations: Tensor) -> Tensor:
         """All node features side by side, [batch, width · nodes]."""
@@ -214,17 +166,8 @@ class GATMoEPolicy(nn.Module):
 
     def gates_of(self, router_logits: Tensor, noise: Tensor | None) -> Tensor:
         """Gate weights [batch, experts] by the routing in force; `noise` is that of `routing_noise`."""
-        gating = self.gating
-        return gate_weights(
-            router_logits,
-            routing=gating.routing,
-            temperature=gating.temperature,
-            alpha=gating.alpha,
-            top_k=gating.top_k,
-            top_k_weights=gating.top_k_weights,
-            noise=noise[:, -router_logits.shape[1] :] if noise is not None and gating.routing == "gumbel" else None,
-            bias=self.expert_bias if self.uses_bias else None,
-        )
+        gumbel = noise[:, -router_logits.shape[1] :] if noise is not None and self.gating.routing == "gumbel" else None
+        return gate_weights(router_logits, self.gating, gumbel, self.expert_bias if self.uses_bias else None)
 
     @staticmethod
     def mixed(gates: Tensor, expert_outputs: Tensor) -> Tensor:

@@ -6,12 +6,13 @@ weak experts get exactly 0, the more of them the larger α is. Not package `entm
 they take between a tenth and nine tenths of its time (`benchmarks/routing.py`).
 """
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from v3core.curriculum import Routing, TopKWeights
+from v3core.curriculum import Routing, Settings, TopKWeights
 
 NEARLY_SOFTMAX = 1e-6
 """For α − 1 below it, entmax is softmax to 3e-7: less than single precision shows."""
@@ -20,43 +21,46 @@ NEWTON_STEPS = 24
 bound leaves an error below 1e-12 for 64 experts. In practice 5 or 6 steps do."""
 
 
-def gate_weights(
-    logits: Tensor,
-    *,
-    routing: Routing,
-    temperature: float = 1.0,
-    alpha: float = 1.5,
-    top_k: int = 2,
-    top_k_weights: TopKWeights = "renormalised",
-    noise: Tensor | None = None,
-    bias: Tensor | None = None,
-) -> Tensor:
-    """Gate weights [..., experts] of router logits [..., experts]: none negative, each row sums to 1.
+@dataclass(frozen=True)
+class Gating:
+    """How router logits become gate weights: those settings of a phase that the policy itself uses."""
+
+    routing: Routing = "softmax"
+    """softmax, sparsemax, entmax15 (entmax at 1.5), entmax (at `alpha`), topk, or gumbel (Gumbel-softmax,
+    Jang et al., 2017, arXiv:1611.01144: softmax of (logits + noise) / temperature)."""
+    temperature: float = 1.0  # above 0; lower is sharper
+    alpha: float = 1.5  # of `entmax`, in [1, 2]
+    top_k: int = 2  # experts that `topk` chooses; more than there are means all
+    top_k_weights: TopKWeights = "renormalised"
+    """`renormalised`, softmax over the chosen (Mixtral, arXiv:2401.04088); `probabilities`, softmax over all without
+    renormalising (Switch, arXiv:2101.03961; DeepSeekMoE, arXiv:2401.06066); `sigmoid`, sigmoid affinities normalised
+    over the chosen (DeepSeek-V3, arXiv:2412.19437)."""
+    jitter: float = 0.0  # of what the router reads
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Gating":
+        """Those of a phase."""
+        return cls(**{name: getattr(settings, name) for name in cls.__dataclass_fields__})
+
+
+def gate_weights(logits: Tensor, gating: Gating, noise: Tensor | None = None, bias: Tensor | None = None) -> Tensor:
+    """Gate weights [..., experts] of finite router logits [..., experts]: none negative, each row sums to 1.
 
     All but `gumbel` take z = logits / temperature. The rows of top-k with weights `probabilities` sum to less than 1.
 
-    Args:
-        logits: what the router says; finite.
-        routing: softmax, sparsemax, entmax15 (entmax at 1.5), entmax (at `alpha`), topk, or gumbel (Gumbel-softmax,
-            Jang et al., 2017, arXiv:1611.01144: softmax of (logits + noise) / temperature).
-        temperature: above 0; lower is sharper.
-        alpha: of `entmax`, in [1, 2].
-        top_k: experts that `topk` chooses; more than there are means all.
-        top_k_weights: `renormalised`, softmax over the chosen (Mixtral, arXiv:2401.04088); `probabilities`, softmax
-            over all without renormalising (Switch, arXiv:2101.03961; DeepSeekMoE, arXiv:2401.06066);
-            `sigmoid`, sigmoid affinities normalised over the chosen (DeepSeek-V3, arXiv:2412.19437).
-        noise: Gumbel noise of the shape of `logits`, for `gumbel`; without it that is softmax.
-        bias: [experts], added to the affinities of `topk` for choosing only, never to the weights (DeepSeek-V3).
+    Gumbel `noise` has the shape of `logits`; without it `gumbel` is softmax. The `bias` [experts] is added to the
+    affinities of `topk` for choosing only, never to the weights (DeepSeek-V3).
     """
+    routing, temperature = gating.routing, gating.temperature
     if routing == "gumbel" and noise is not None:
         logits = logits + noise
     scaled = logits if temperature == 1 else logits / temperature
     if routing in ("softmax", "gumbel"):
         return torch.softmax(scaled, dim=-1)
     if routing == "topk":
-        chosen = _choose(scaled, top_k, top_k_weights, bias)
-        return torch.zeros_like(scaled).scatter(-1, chosen, _weights_of(chosen, scaled, top_k_weights))
-    return entmax(scaled, {"sparsemax": 2.0, "entmax15": 1.5, "entmax": alpha}[routing])
+        chosen = _choose(scaled, gating.top_k, gating.top_k_weights, bias)
+        return torch.zeros_like(scaled).scatter(-1, chosen, _weights_of(chosen, scaled, gating.top_k_weights))
+    return entmax(scaled, {"sparsemax": 2.0, "entmax15": 1.5, "entmax": gating.alpha}[routing])
 
 
 def entmax(logits: Tensor, alpha: float) -> Tensor:

@@ -28,7 +28,10 @@ class Tokens(nn.Module):
         return nodes[0].contiguous() if len(nodes) == 1 else torch.cat(nodes, dim=1)
 
     def update_normalisation(self, observations: Tensor) -> None:
-        """Take observations [n, size] into the running statistics of those parts that have any."""
+        """Take observations [n, size] into the running statistics of those parts that have any.
+
+        Only between an update and the next rollout: acting and learning see the same network.
+        """
         for part, columns in zip(self.parts, self._columns, strict=True):
             if isinstance(part, FeatureTokens):
                 part.update_normalisation(observations[:, columns])
@@ -38,8 +41,7 @@ class FeatureTokens(nn.Module):
     """A node per feature, or per group of them: which it is, plus its normalised values times learned directions.
 
     The feature tokenizer of Gorishniy et al., 2021 (arXiv:2106.11959). Values are normalised by running mean and
-    variance, kept as buffers. They change only in `update_normalisation`, which the trainer calls between an update
-    and the next rollout: acting and learning see the same network.
+    variance, kept as buffers.
     """
 
     mean: Tensor

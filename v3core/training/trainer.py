@@ -338,7 +338,7 @@ class Trainer:
                 assert self.before is not None
                 state.rollback_update(self.before)
             else:
-                state.policy.update_normalisation(samples.observations)
+                state.policy.tokens.update_normalisation(samples.observations)
                 state.return_scale.update(targets * scale)
                 if speed := _bias_speed(settings):
                     state.balance_bias(rollout.gates, speed)

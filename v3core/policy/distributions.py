@@ -27,11 +27,9 @@ class ActionDistribution(nn.Module):
         self.spec = spec
 
     def masked(self, outputs: Tensor, masks: Tensor | None) -> Tensor:
-        """Outputs [..., outputs] of the distribution over the allowed actions alone.
+        """Outputs [..., outputs] of the distribution over those actions alone that the masks allow.
 
-        Args:
-            outputs: of the distribution over all actions.
-            masks: true where an action is allowed, [..., mask size]; None allows all of them.
+        Masks [..., mask size] are true for allowed actions; None allows all of them.
         """
         assert masks is None, "continuous actions have no masks"
         return outputs
@@ -64,6 +62,11 @@ class ActionDistribution(nn.Module):
         return actions
 
 
+def gumbel(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+    """Samples of the standard Gumbel distribution, on the generator's device."""
+    return torch.empty(shape, device=generator.device).exponential_(generator=generator).log_().neg_()
+
+
 class Categorical(ActionDistribution):
     """One category, or several independent ones; outputs are their logits side by side."""
 
@@ -76,8 +79,7 @@ class Categorical(ActionDistribution):
 
     def noise(self, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
         # argmax(logits + Gumbel noise) is a sample of softmax(logits) (Gumbel, 1954).
-        drawn = torch.empty(*shape, self.spec.outputs, device=generator.device)
-        return drawn.exponential_(generator=generator).log_().neg_()
+        return gumbel((*shape, self.spec.outputs), generator)
 
     def sample(self, outputs: Tensor, noise: Tensor) -> Tensor:
         return self.mode(outputs + noise)

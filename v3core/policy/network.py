@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from v3core.config import PolicyConfig
 from v3core.environments import EnvironmentSpec
-from v3core.policy.distributions import action_distribution
+from v3core.policy.distributions import action_distribution, gumbel
 from v3core.policy.gat import GraphLayer
 from v3core.policy.routing import Gating, gate_weights
 from v3core.policy.tokens import Tokens
@@ -136,8 +136,7 @@ class GATMoEPolicy(nn.Module):
             low, high = 1 - self.gating.jitter, 1 + self.gating.jitter
             parts.append(torch.empty(*shape, width, device=generator.device).uniform_(low, high, generator=generator))
         if self.gating.routing == "gumbel":
-            drawn = torch.empty(*shape, self.router.out_features, device=generator.device)
-            parts.append(drawn.exponential_(generator=generator).log_().neg_())
+            parts.append(gumbel((*shape, self.router.out_features), generator))
         return torch.cat(parts, -1) if parts else None
 
     @torch.no_grad()
@@ -166,8 +165,8 @@ class GATMoEPolicy(nn.Module):
 
     def gates_of(self, router_logits: Tensor, noise: Tensor | None) -> Tensor:
         """Gate weights [batch, experts] by the routing in force; `noise` is that of `routing_noise`."""
-        gumbel = noise[:, -router_logits.shape[1] :] if noise is not None and self.gating.routing == "gumbel" else None
-        return gate_weights(router_logits, self.gating, gumbel, self.expert_bias if self.uses_bias else None)
+        drawn = noise[:, -router_logits.shape[1] :] if noise is not None and self.gating.routing == "gumbel" else None
+        return gate_weights(router_logits, self.gating, drawn, self.expert_bias if self.uses_bias else None)
 
     @staticmethod
     def mixed(gates: Tensor, expert_outputs: Tensor) -> Tensor:

@@ -147,7 +147,7 @@ class CategoryTokens(nn.Module):
 
 
 class WordTokens(nn.Module):
-    """One node for a text: the sum of an embedding for each of its words, over the root of how many there are."""
+    """One node for a text: the sum of an embedding for each of its words, over the root of their number."""
 
     def __init__(self, part: NodePart, width: int) -> None:
         super().__init__()

@@ -13,8 +13,7 @@ from v3core.metrics import EpisodeRecord
 class EvaluationEpisode:
     """One episode played without exploration, noise or learning."""
 
-    number: int
-    """From 1; the same number starts from the same seed in every evaluation of every run."""
+    number: int  # from 1; the same number starts from the same seed in every evaluation of every run
     return_: float
     length: int
     success: float | None
@@ -34,20 +33,16 @@ class Evaluation:
 class PhaseChange:
     """A phase came into force. The first is phase 0 at episode 0, the start of the run."""
 
-    phase: int
-    """Index of the phase, from 0."""
+    phase: int  # from 0
     name: str
-    planned: int | None
-    """Completed episodes at which the curriculum asked for it; None if it names no episode."""
-    episode: int
-    """Completed episodes when it really came into force."""
-    step: int
-    """Environment steps of the whole run at that moment."""
+    planned: int | None  # completed episodes at which the curriculum wants it; None if it names no episode
+    episode: int  # completed episodes when it really came into force
+    step: int  # environment steps of the whole run at that moment
 
 
 @dataclass(frozen=True)
 class Edit:
-    """A new curriculum asked for while the run trains."""
+    """A new curriculum requested while the run trains."""
 
     id: int
     curriculum: Curriculum
@@ -55,7 +50,7 @@ class Edit:
 
 @dataclass(frozen=True)
 class Longer:
-    """A new length asked for while the run trains."""
+    """A new length requested while the run trains."""
 
     id: int
     episodes: int
@@ -65,16 +60,11 @@ class Longer:
 class Orders:
     """The requests to the run since the last call."""
 
-    stop: bool = False
-    """Write a checkpoint and end."""
-    pause: bool = False
-    """Write a checkpoint, then hold in `TrainingHooks.hold` until something else is asked."""
-    checkpoint: bool = False
-    """Write a checkpoint and continue."""
-    edits: tuple[Edit, ...] = ()
-    """Oldest first; each is applied or rejected before the next rollout."""
-    longer: tuple[Longer, ...] = ()
-    """Likewise."""
+    stop: bool = False  # write a checkpoint and end
+    pause: bool = False  # write a checkpoint, then hold in `TrainingHooks.hold` until the next request
+    checkpoint: bool = False  # write a checkpoint and continue
+    edits: tuple[Edit, ...] = ()  # oldest first; each is applied or rejected before the next rollout
+    longer: tuple[Longer, ...] = ()  # likewise
 
 
 class TrainingHooks(Protocol):
@@ -103,22 +93,20 @@ class TrainingHooks(Protocol):
 
     def orders(self) -> Orders:
         """Called between an update and the next evaluation or rollout: must be fast."""
-        ...
 
     def hold(self, episode: int, *, in_rollout: bool = False) -> None:
         """Called for a pause, after its checkpoint is written; returns once training is to continue.
 
-        A stop or an edit asked for meanwhile is in the next `orders`. Settings are frozen within a rollout and its
+        A stop or an edit requested meanwhile is in the next `orders`. Settings are frozen within a rollout and its
         update, so an edit does not end a pause that is `in_rollout`.
         """
 
     def urgent(self) -> Orders:
         """Requests that cannot wait for the next call of `orders`, because the current work takes too long; no edits.
 
-        Asked in the middle of long work: before every step of the environments and every gradient step, so it must cost
-        next to nothing. A stop is to leave that work; a pause and a checkpoint are of the end of the rollout before.
+        Called in the middle of long work, before every step of the environments and every gradient step, so it must
+        cost next to nothing. A stop ends that work; a pause and a checkpoint are of the end of the rollout before.
         """
-        ...
 
     def remark(self, message: str) -> None:
         """Something to note in the run's history, one sentence."""
@@ -136,8 +124,7 @@ class TrainingHooks(Protocol):
         """The new length was refused; `reason` is one sentence."""
 
     def checkpoint_path(self, episode: int) -> Path:
-        """Where to write the checkpoint for this count of completed episodes; its folder exists."""
-        ...
+        """The file to write the checkpoint to, for this count of completed episodes; its folder exists."""
 
     def checkpoint_saved(self, path: Path, episode: int, step: int) -> None:
         """The checkpoint is complete on disk. Every episode up to it was handed to `record` before."""

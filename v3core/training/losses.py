@@ -129,7 +129,7 @@ class Routed:
     def used(self) -> Tensor:
         """Which experts each sample counts as a use of, [batch, experts]: the chosen of top-k, else the largest gate.
 
-        Where every expert takes part, counting all of them would make the loss a constant.
+        If every expert takes part, counting all of them would make the loss a constant.
         """
         gates = self.output.gates
         if self.policy.gating.routing == "topk":

@@ -28,7 +28,7 @@ def generalised_advantages(
     """GAE (Schulman et al., 2016, arXiv:1506.02438, eq. 16), backwards in time, each environment by itself.
 
     δ_t = r_t + γ·V_{t+1} − V_t and A_t = δ_t + γλ·A_{t+1}; after a step that ended an episode V_{t+1} and A_{t+1}
-    are 0. Where the end was a time limit, the caller has added γ·V(final observation) to that step's reward.
+    are 0. If the end was a time limit, the caller has added γ·V(final observation) to that step's reward.
 
     Rewards, values V_t, `ended` (whether the step ended an episode) and the result are [T, N], `last_values` of the
     observation after the last step [N]. Advantages plus `values` are the targets of the value head.

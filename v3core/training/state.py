@@ -69,7 +69,7 @@ class TrainingState:
         self.starts: tuple[PhaseStart, ...] = ()
         """Where each phase really began; empty before the first."""
         self.recent: deque[tuple[float, int, float | None]] = deque(maxlen=MAX_WINDOW)
-        """Return, length and success (None where nothing says so) of this phase's newest episodes, for its trigger."""
+        """Return, length and success (None if unknown) of this phase's newest episodes, for its trigger."""
 
     def choose_backend(self, continues: str | None = None) -> None:
         """Choose what acts and learns, for a policy that the named backend has trained so far."""
@@ -85,7 +85,7 @@ class TrainingState:
         return next_phase_due(curriculum, progress, returns=returns, lengths=lengths, successes=successes)
 
     def apply(self, settings: Settings) -> None:
-        """Hand a phase's settings to the modules that use them."""
+        """Pass a phase's settings to the modules that use them."""
         self.policy.gating = Gating.of(settings)
         self.environment = self.config.environment.in_phase(settings.env, settings.env_args)
         self.optimizer.lr = settings.lr
@@ -188,7 +188,7 @@ def device_name(device: torch.device) -> str:
 
 
 def device_of(config: RunConfig) -> torch.device:
-    """Where the run computes.
+    """The device that the run computes on.
 
     Raises:
         V3Error: if CUDA is asked for and there is none.

@@ -311,7 +311,7 @@ class Trainer:
     def learn(self, rollout: Rollout, settings: Settings) -> Learned:
         """One update from one rollout; then, and only then, what normalises observations and rewards moves on.
 
-        Where a number is not finite nothing is learned: policy, optimiser and normalisation stay as the last good
+        If a number is not finite nothing is learned: policy, optimiser and normalisation stay as the last good
         update left them.
         """
         state, ppo = self.state, self.state.config.ppo
@@ -401,8 +401,8 @@ class Trainer:
             state.rollback(as_of)
         path = self.hooks.checkpoint_path(state.completed)
         # The environments of the phase before are not continued with.
-        goes_on = world is not None and world.environment == state.environment
-        save_checkpoint(path, {**state.state_dict(), "world": world.state_dict() if world and goes_on else None})
+        kept = world.state_dict() if world is not None and world.environment == state.environment else None
+        save_checkpoint(path, {**state.state_dict(), "world": kept})
         self.hooks.checkpoint_saved(path, state.completed, state.step)
         if now:
             state.rollback(now)

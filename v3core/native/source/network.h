@@ -54,7 +54,7 @@ struct Network {
     int projected() const { return graph == GATV1 ? width + 2 * heads : graph == GATV2 ? 2 * width : width; }
 };
 
-// How router logits become gates: `Gating` of policy/network.py, its names in the order of curriculum/knobs.py.
+// How router logits become gates: `Gating` of policy/routing.py, its names in the order of curriculum/knobs.py.
 enum RoutingKind : int32_t { SOFTMAX, SPARSEMAX, ENTMAX15, ENTMAX, TOPK, GUMBEL };
 enum TopKWeights : int32_t { RENORMALISED, PROBABILITIES, SIGMOID };
 struct Gating {

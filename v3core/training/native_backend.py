@@ -13,7 +13,7 @@ from v3core.native.library import VARIABLE
 from v3core.native.passes import NativeNetwork, not_covered, step_covers
 from v3core.policy import GATMoEPolicy, PolicyOutput
 from v3core.training.eager import Acted, EagerBackend
-from v3core.training.losses import Samples, recorded_as
+from v3core.training.losses import ROUTING_LOSSES, Samples, recorded_as
 from v3core.training.optimizer import BETAS, EPSILON, Adam, FlatParameters
 
 STATISTICS = (
@@ -22,6 +22,8 @@ STATISTICS = (
     *("total_loss", "approx_kl", "clip_fraction", "router_shift", "grad_norm"),
 )
 """In the order of `Statistic` of losses.h."""
+LACKING = tuple(recorded_as(knob) for knob in ROUTING_LOSSES if knob not in layouts.COEFFICIENTS)
+"""Losses that the library does not have: 0 in its steps, because torch makes those with a coefficient."""
 
 
 class NativeBackend(EagerBackend):
@@ -79,7 +81,8 @@ class NativeBackend(EagerBackend):
             ),
         )
         numbers, norms = statistics.split_with_sizes((layouts.STATISTICS, len(statistics) - layouts.STATISTICS))
-        return {**dict(zip(STATISTICS, numbers.unbind(), strict=True)), "expert_grad_norms": norms}
+        terms = dict.fromkeys(LACKING, numbers.new_zeros(()))
+        return {**terms, **dict(zip(STATISTICS, numbers.unbind(), strict=True)), "expert_grad_norms": norms}
 
 
 def choose_backend(

@@ -1,6 +1,7 @@
 """Kills for memory are dated by the count of the process's own control group."""
 
 import os
+import time
 
 import pytest
 
@@ -24,7 +25,27 @@ def test_a_kill_is_known_for_a_while_after_the_look_that_found_it(counter, monke
     kills.look()  # the process is being killed, and not gone yet
     assert kills.happened_lately()
     monkeypatch.setattr(memory_kills, "RECENT_SECONDS", 0.0)
-    assert not kills.happened_lately()
+    kills.look()
+    assert not kills.happened_lately(), "it was seen alive for longer than it takes to kill a process"
+
+
+def test_a_kill_counts_however_late_the_end_of_the_process_is_noticed(counter, monkeypatch):
+    kills = MemoryKills(1)
+    counter.write_text("oom_kill 8\n")
+    kills.look()
+    now = time.monotonic()
+    monkeypatch.setattr(memory_kills.time, "monotonic", lambda: now + 60)
+    assert kills.happened_lately()
+
+
+def test_a_kill_counts_if_the_process_left_its_group_as_it_ended(counter, tmp_path, monkeypatch):
+    kills = MemoryKills(1)
+    counter.write_text("oom_kill 8\n")
+    root = tmp_path / "root"
+    root.write_text("oom_kill 20\n")
+    monkeypatch.setattr(memory_kills, "_counter_of", lambda pid: root)
+    kills.look()
+    assert kills.happened_lately()
 
 
 def test_a_kill_since_the_last_look_counts_and_one_before_the_first_does_not(counter):

@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 
 RECENT_SECONDS = 3.0
-"""From the decision to kill a process of many GiB until it is gone."""
+"""From the decision to kill a process of many GiB until it is gone: one that lives longer was not meant."""
 
 _CGROUPS = Path("/sys/fs/cgroup")
 _PROCESSES = Path("/proc")
@@ -20,19 +20,24 @@ class MemoryKills:
         self._pid = pid
         self._file = _counter_of(pid)
         self._count = _read(self._file)
-        self._rose_at = -math.inf
+        self._rose_at, self._lived_at = -math.inf, time.monotonic()
 
     def look(self) -> None:
         """Call about once a second while the process lives: a kill is dated by the call that notices it."""
         file = _counter_of(self._pid)
+        self._look()  # in its old group too: a process that was killed a moment ago may have left it
         if file != self._file:
             self._file, self._count = file, _read(file)
-        self._look()
+        self._lived_at = time.monotonic()
 
     def happened_lately(self) -> bool:
-        """Whether one happened within the last seconds. The process may be gone by now."""
+        """Whether one happened within the last seconds of the process, which may be gone by now.
+
+        Since the last look nobody may have had time to notice that it is gone: what counts is how long it was seen
+        alive after the kill.
+        """
         self._look()
-        return time.monotonic() - self._rose_at < RECENT_SECONDS
+        return self._lived_at - self._rose_at < RECENT_SECONDS
 
     def _look(self) -> None:
         count = _read(self._file)

@@ -53,10 +53,8 @@ def make_run(db: Database, count: int) -> str:
     with db.write() as tx:
         run_id = create(tx, config, now=now)
     made = {Kind.FLOAT: draw.random, Kind.INTEGER: lambda: 3, Kind.TEXT: lambda: "sparsemax", Kind.TIME: lambda: now}
-    fields = [
-        (column.key, field.kind)
-        for column, field in zip(RUN_TABLES["episodes"].columns, RUN_TABLES["episodes"].fields, strict=True)
-    ]
+    keys = {column.name: column.key for column in episodes.columns}
+    fields = [(keys[field.name], field.kind) for field in RUN_TABLES["episodes"].fields]
     for first in range(1, count + 1, CHUNK):
         numbers = range(first, min(first + CHUNK, count + 1))
         rows = [

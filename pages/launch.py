@@ -12,7 +12,7 @@ from v3core.curriculum.typed import describe_architecture
 from v3core.errors import V3Error
 from v3core.jobs import launcher
 from v3core.jobs.kinds import COMMANDS
-from v3core.jobs.sweep import expand, experiment_name, parse_seeds
+from v3core.jobs.sweep import expand, experiment_name, experiments_of, parse_seeds
 from v3core.store.runs import list_runs
 from v3core.ui import shell
 from v3core.ui.curriculum_editor import FROM_A_FILE, chosen_curriculum, compare_with, curriculum_editor, pick_preset
@@ -132,7 +132,7 @@ if not problems:
     except V3Error as error:
         problems.append(str(error))
         place.error(plain(error))
-    for sentence in dict.fromkeys(sentence for config in configs for sentence in unused_base_values(config)):
+    for sentence in unused_base_values(configs):
         beside_phases.warning(plain(sentence))
 TOKEN, LAUNCHED = "launch-token", "launched"
 
@@ -141,7 +141,7 @@ def launch() -> None:
     """Queue one run per curriculum and seed, and show the first; with the same token again, show the same."""
     group = experiment.strip() or None
     if group is None and len(configs) > 1:
-        taken = {run.experiment for run in list_runs(database) if run.experiment}
+        taken = experiments_of(list_runs(database))
         group = experiment_name(str(setup), [curriculum.name for curriculum in curricula], seeds, taken)
     token = st.session_state.setdefault(TOKEN, str(uuid4()))
     try:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from tests.charts.made import made_curve
 from tests.store.reference import assert_summary_is, plain_summary
-from v3core.rollup import COUNT, Series, bucket_size, combine, singles, spread_out, summarise
+from v3core.rollup import COUNT, Series, bucket_size, combine, singles, spread_out, summarise, trailing_mean
 
 VALUES = st.lists(
     st.one_of(st.floats(-1e6, 1e6), st.just(float("nan")), st.just(float("inf"))), min_size=1, max_size=300
@@ -68,6 +68,16 @@ def test_a_trailing_mean_is_the_mean_of_the_window(values: list[float], window: 
         finite = seen[np.isfinite(seen)]
         expected = finite.mean() if len(finite) else np.nan
         assert average[row] == pytest.approx(expected, abs=1e-6, nan_ok=True)
+
+
+@given(VALUES, st.integers(1, 20), st.data())
+def test_the_newest_trailing_means_are_those_of_all_to_the_bit(
+    values: list[float], window: int, data: st.DataObject
+) -> None:
+    newest = data.draw(st.integers(0, len(values)))
+    rows = np.array(values)
+    expected = trailing_mean(rows, window)[len(rows) - newest :]
+    np.testing.assert_array_equal(trailing_mean(rows, window, newest=newest), expected)
 
 
 def test_a_trailing_mean_of_large_buckets_spans_whole_ones_but_for_the_one_that_is_recorded() -> None:

@@ -1,7 +1,7 @@
 """RunConfig and its parts: typed, validated, frozen, JSON in and out. Saved whole with the run."""
 
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -287,17 +287,17 @@ def _check_network_is_free(curriculum: Curriculum, overrides: dict[str, Override
             )
 
 
-def unused_base_values(config: RunConfig) -> list[str]:
-    """A sentence for each changed base value that some phases do not use, because they set an absolute value."""
-    sentences = []
-    for path in config.overrides:
-        section, _, knob = path.partition(".")
-        if section == "base" and (phases := ignoring_base(config.curriculum, knob)):
-            sentences.append(
-                f"{path} has no effect in {', '.join(phases)}, where curriculum '{config.curriculum.name}' sets "
-                f"{knob} itself; to change it there, set phases.{phases[0]}.{knob}."
-            )
-    return sentences
+def unused_base_values(configs: Iterable[RunConfig]) -> list[str]:
+    """A sentence for each changed base value that phases do not use, because they set an absolute value."""
+    sentences = [
+        f"{path} has no effect in {', '.join(phases)}, where curriculum '{config.curriculum.name}' sets {knob} itself; "
+        f"to change it there, set phases.{phases[0]}.{knob}."
+        for config in configs
+        for path in config.overrides
+        for section, _, knob in [path.partition(".")]
+        if section == "base" and (phases := ignoring_base(config.curriculum, knob))
+    ]
+    return list(dict.fromkeys(sentences))  # once for all seeds of a curriculum
 
 
 def _built(sizes: PolicyConfig, architecture: Architecture | None) -> PolicyConfig:

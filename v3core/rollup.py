@@ -144,7 +144,9 @@ def spread_out(numbers: Integers, stats: Floats) -> tuple[Integers, Floats]:
     return everything, filled
 
 
-def trailing_mean(values: Floats, window: int, count: NDArray[Any] | None = None) -> Floats:
+def trailing_mean(
+    values: Floats, window: int, count: NDArray[Any] | None = None, *, newest: int | None = None
+) -> Floats:
     """Mean of the finite ones of the last `window` values up to each row; NaN if there are none.
 
     The result of a row depends on its window alone, to the last bit, however the rows are cut into batches.
@@ -153,9 +155,13 @@ def trailing_mean(values: Floats, window: int, count: NDArray[Any] | None = None
         values: shape [n] or [n, metrics].
         window: a number of rows.
         count: how many numbers each value is the mean of, of the same shape; by default 1.
+        newest: number of rows, at the end, that the means are for; by default all.
     """
-    count = np.isfinite(values) if count is None else np.where(np.isfinite(values), count, 0)
-    before = np.zeros((window, *values.shape[1:]))
+    rows = len(values) if newest is None else newest
+    reached = slice(max(len(values) - (window - 1 + rows), 0), None)
+    values = values[reached]
+    count = np.isfinite(values) if count is None else np.where(np.isfinite(values), count[reached], 0)
+    before = np.zeros((window + rows - len(values), *values.shape[1:]))
     with np.errstate(invalid="ignore", over="ignore"):
         total, known = (
             sliding_window_view(np.concatenate((before, part)), window, axis=0)[1:]

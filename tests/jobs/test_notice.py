@@ -1,4 +1,4 @@
-"""Ended runs are told to V3_WEBHOOK_URL: a real server, real failures, and no secret anywhere."""
+"""V3_WEBHOOK_URL is notified when runs end: a real server, real failures, and no secret anywhere."""
 
 import json
 import logging

@@ -19,7 +19,7 @@ from v3core.metrics import EpisodeRecord
 from v3core.store.commands import read_commands, read_revisions
 from v3core.store.history import read_checkpoints, read_events, read_phase_changes
 from v3core.store.runs import get_run
-from v3core.store.writer import EpisodeWriter
+from v3core.store.writer import PROMISE_SECONDS, EpisodeWriter
 from v3core.training.hooks import Orders, PhaseChange
 
 
@@ -263,12 +263,13 @@ def test_a_checkpoint_is_announced_by_a_long_promise(db, running, writer, hooks)
         run = get_run(db, running.id)
         return run.heartbeat_due_at - run.heartbeat_at
 
-    usual = wait_for(lambda: writer.flush() or promised(), 5)
+    usual = timedelta(seconds=PROMISE_SECONDS)
+    wait_for(lambda: promised() == usual)
     path = hooks.checkpoint_path(1)
-    wait_for(lambda: promised() == timedelta(seconds=recorder.CHECKPOINT_PROMISE_SECONDS), 5)
+    wait_for(lambda: promised() == timedelta(seconds=recorder.CHECKPOINT_PROMISE_SECONDS))
     path.write_bytes(b"x")
     hooks.checkpoint_saved(path, 1, 9)
-    wait_for(lambda: promised() == usual, 5)
+    wait_for(lambda: promised() == usual)
 
 
 def test_a_remark_is_part_of_the_history(db, running, writer, hooks):

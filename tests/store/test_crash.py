@@ -25,7 +25,7 @@ KILLS = 12
 SEED = int(os.environ.get("V3_FAULTS_SEED") or random.SystemRandom().randrange(10**6))
 """Decides the moments of the kills; printed, to be given again by V3_FAULTS_SEED."""
 
-# Goes on with a run, records as many episodes at a time and as fast as it is told to, and says which when.
+# Continues a run: records episodes in batches of a given size at a given speed, and reports each when committed.
 SCRIPT = """
 import itertools, json, sys, time
 from v3core.store.opening import open_database

@@ -138,7 +138,7 @@ def test_a_connection_that_the_server_ends_is_made_anew(server, tmp_path):
 
 
 def test_of_two_that_wait_for_each_other_one_is_told_to_try_again(server, tmp_path, new_run):
-    """The other goes on. A worker's writer, reported so, tries its batch again."""
+    """The other transaction continues, and a writer that gets this error tries its batch again."""
     database = open_database(server.render_as_string(hide_password=False), tmp_path)
     ids = [new_run(database), new_run(database)]
     both_hold_one, reported = threading.Barrier(2), []

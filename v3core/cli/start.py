@@ -16,7 +16,7 @@ from v3core.errors import V3Error
 from v3core.jobs import demo as demo_runs
 from v3core.jobs import worker
 from v3core.jobs.launcher import MAX_PRIORITY, enqueue
-from v3core.jobs.sweep import expand, experiment_name, parse_seeds
+from v3core.jobs.sweep import expand, experiment_name, experiments_of, parse_seeds
 from v3core.output import echo, echo_json, fail, own_output
 from v3core.overrides import set_values
 from v3core.paths import SERVE
@@ -100,7 +100,7 @@ def sweep(
     configs = expand(chosen, numbers, env=setup, episodes=length, recipe=recipe)
     _print_notices(notices, configs)
     with opened() as database:
-        taken = {run.experiment for run in list_runs(database) if run.experiment}
+        taken = experiments_of(list_runs(database))
         name = experiment or experiment_name(str(setup), [curriculum.name for curriculum in chosen], numbers, taken)
         for run_id in enqueue(database, configs, name, priority=priority):
             echo(run_id)
@@ -161,7 +161,7 @@ def _print_notices(notices: Sequence[str], configs: Sequence[RunConfig]) -> None
     """What the user should know of runs that are about to start."""
     for notice in notices:
         echo(notice, err=True)
-    _warn(dict.fromkeys(sentence for config in configs for sentence in unused_base_values(config)))
+    _warn(unused_base_values(configs))
 
 
 def _warn(sentences: Iterable[str]) -> None:

@@ -7,7 +7,7 @@ from v3core.config import RunConfig, chosen_environment, recipe_for
 from v3core.curriculum import load_preset
 from v3core.jobs.launcher import enqueue
 from v3core.jobs.lifecycle import ENDED
-from v3core.jobs.sweep import expand, free_name
+from v3core.jobs.sweep import expand, experiments_of, free_name
 from v3core.metrics import METRICS
 from v3core.store.database import Database
 from v3core.store.run_row import RunRow
@@ -46,8 +46,7 @@ def start_demo(database: Database) -> list[str]:
     newest = newest_demo(runs)
     if any(run.status not in ENDED for run in newest):
         return [run.id for run in newest]
-    taken = {run.experiment for run in runs}
-    return enqueue(database, demo_configs(), free_name(_EXPERIMENT, taken))
+    return enqueue(database, demo_configs(), free_name(_EXPERIMENT, experiments_of(runs)))
 
 
 def is_demo(run: RunRow) -> bool:

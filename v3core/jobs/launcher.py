@@ -229,7 +229,7 @@ def start_process(
 
     In `command` this interpreter is replaced by the run's. Raises OSError if it cannot be started.
     """
-    surroundings = _surroundings(database, launch_of(run) or capture(run.config))
+    surroundings = _surroundings_of(database, run)
     program, *arguments = command
     return subprocess.Popen(
         [surroundings.python if program == sys.executable else program, *arguments],
@@ -253,6 +253,10 @@ def _surroundings(database: Database, launch: Launch) -> Surroundings:
     return Surroundings(launch.interpreter(), launch.working_folder(database.data_dir), environment)
 
 
+def _surroundings_of(database: Database, run: RunRow) -> Surroundings:
+    return _surroundings(database, launch_of(run) or capture(run.config))
+
+
 def keep_warm(database: Database) -> None:
     """In a server: have a process ready for the run that somebody is about to start."""
     warm.keep(_surroundings(database, here()))
@@ -263,10 +267,10 @@ def _spawn(database: Database, run: RunRow, command: list[str]) -> int:
     log = log_file(run.id, database.data_dir)
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
-        if command == worker_command(run.id):
-            surroundings = _surroundings(database, launch_of(run) or capture(run.config))
-            if pid := warm.fork(surroundings, command[3:], output):
-                return pid
+        if command == worker_command(run.id) and (
+            pid := warm.fork(_surroundings_of(database, run), command[3:], output)
+        ):
+            return pid
         process = start_process(database, run, command, output, subprocess.STDOUT)
     # The parent must wait for the process, or a zombie keeps its pid.
     threading.Thread(target=process.wait, name=f"wait for {run.id}", daemon=True).start()

@@ -131,10 +131,13 @@ class Recorder:
         self._episode = episodes[-1].episode
         for episode in episodes:
             self._returns.append(episode.return_)
+        log = time.monotonic() >= self._next_log
+        if self._on_progress is None and not log:
+            return
         newest, mean = episodes[-1], mean_return(self._returns) or 0.0
         if self._on_progress is not None:
             self._on_progress(ForegroundProgress(newest.episode, self._episodes, step, newest.phase, mean))
-        if time.monotonic() >= self._next_log:
+        if log:
             self._next_log = time.monotonic() + LOG_SECONDS
             where = f"Episode {newest.episode} of {self._episodes}, step {step}, phase {newest.phase}"
             logger.info("%s: mean return %.2f.", where, mean)

@@ -1,13 +1,14 @@
 """Many runs that are started together: their seeds as typed, and a name for the group."""
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from itertools import count
 
 from v3core.config import MAX_NAME, MAX_SEED, Recipe, RunConfig, build_run_config, run_name
 from v3core.curriculum import Curriculum
 from v3core.environment_setup import EnvironmentSetup
 from v3core.errors import V3Error
+from v3core.store.run_row import RunRow
 
 MAX_SEEDS = 100
 
@@ -85,7 +86,12 @@ def experiment_name(env: str, curricula: Sequence[str], seeds: Sequence[int], ta
     return free_name(name, taken)
 
 
-def free_name(name: str, taken: Collection[str | None]) -> str:
+def experiments_of(runs: Iterable[RunRow]) -> set[str]:
+    """The names of the experiments that runs belong to."""
+    return {run.experiment for run in runs if run.experiment}
+
+
+def free_name(name: str, taken: Collection[str]) -> str:
     """The name itself, or with the first number from 2 that makes it one that is not taken, as in `Demo (2)`."""
     return next(made for number in count(1) if (made := name if number == 1 else f"{name} ({number})") not in taken)
 

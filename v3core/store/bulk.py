@@ -150,8 +150,8 @@ def gather(episode: Sequence[int], columns: Floats, per_expert: Floats, phases: 
         phases: of each.
         before: return and success of the episodes just before, oldest first, shape [m, 2]; only the last 99 count.
     """
-    before = before[-REACH:]
-    means = trailing_mean(np.concatenate((before, columns[:, OUTCOMES])), LONGEST_WINDOW)[len(before) :]
+    outcomes = np.concatenate((before, columns[:, OUTCOMES]))
+    means = trailing_mean(outcomes, LONGEST_WINDOW, newest=len(columns))
     values = np.concatenate((per_expert.reshape(len(columns), -1), means, columns), axis=1)
     return Rows(np.asarray(episode, dtype=np.int64), values, phases)
 

@@ -86,7 +86,7 @@ def _read(tx: Transaction, run_id: str, first: int, last: int | None, width: int
     start, stop = (first - 1) // size * size, -(-end // size) * size
     pieces: list[tuple[int, Integers, Floats]] = []
     levels = [level for level in LEVELS if level <= size]
-    found, missing = read_pyramid(tx, run_id, experts, [(start, stop)], levels)
+    found, missing = read_pyramid(tx, run_id, experts, newest, [(start, stop)], levels)
     for level, stored in found:
         cuts = np.flatnonzero(np.diff(stored.numbers) != 1) + 1
         for numbers, stats in zip(np.split(stored.numbers, cuts), np.split(stored.stats, cuts), strict=True):
@@ -231,8 +231,9 @@ def read_phase_sums(database: Database, run_id: str, *, after: int = 0) -> tuple
         names = metric_names(run.experts)
         summed = [*_SUMMED, *(f"load_{expert}" for expert in range(1, run.experts + 1))]
         places = [names.index(name) for name in summed]
-        spans = [(after, newest_episode(tx, run_id))]
-        found, spans = read_pyramid(tx, run_id, run.experts, spans, LEVELS, partial(_in_one_phase, names, places))
+        newest = newest_episode(tx, run_id)
+        fits = partial(_in_one_phase, names, places)
+        found, spans = read_pyramid(tx, run_id, run.experts, newest, [(after, newest)], LEVELS, fits)
         parts = [part for size, stored in found for part in _of_buckets(stored, size, names, places)]
         for begin, end in spans:
             parts += _read_span(tx, run, names, places, begin, end)
@@ -289,4 +290,4 @@ def _completed(tx: Transaction, run: RunRow, sums: PhaseSums) -> PhaseSums:
     squared = tx.execute(squares.where(*here, c.episode >= sums.first_episode)).scalar_one() or 0.0
     last = select(c.return_).where(*here).order_by(c.episode.desc()).limit(run.mean_window)
     closing = floats(tx.execute(last).scalars().all())
-    return replace(sums, squares=squared, closing_return=float(trailing_mean(closing, len(closing))[-1]))
+    return replace(sums, squares=squared, closing_return=float(trailing_mean(closing, len(closing), newest=1)[0]))

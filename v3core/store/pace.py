@@ -37,7 +37,7 @@ def mean_return(returns: Collection[float | None]) -> float | None:
     """Mean of those that are finite; None if none is."""
     if not returns:
         return None
-    mean = float(trailing_mean(floats(list(returns)), len(returns))[-1])
+    mean = float(trailing_mean(floats(list(returns)), len(returns), newest=1)[0])
     return None if math.isnan(mean) else mean
 
 

@@ -264,15 +264,16 @@ def read_pyramid(
     tx: Transaction,
     run_id: str,
     experts: int,
+    newest: int,
     spans: Spans,
     levels: Sequence[int],
     fits: Callable[[int, Buckets], NDArray[np.bool_]] = lambda _, found: found.numbers >= 0,
 ) -> tuple[list[tuple[int, Buckets]], Spans]:
     """The largest stored buckets within ranges of episodes, by their sizes, and the ranges that none covers.
 
-    Of the sizes `levels`, which ascend; `fits` says which buckets of a size may be used, shape [buckets].
+    Of the sizes `levels`, which ascend; `fits` says which buckets of a size may be used, shape [buckets]. `newest` is
+    the run's newest episode.
     """
-    newest = newest_episode(tx, run_id)
     found: list[tuple[int, Buckets]] = []
     for size in reversed(levels):
         full = full_rows(newest, size) * TOGETHER  # rows of later numbers are of episodes that are gone

@@ -11,8 +11,10 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, get_args, get_origin
 
 from v3core.curriculum.knobs import CHOICES, COEFFICIENTS, KNOBS, SETTINGS
-from v3core.insight.loads import DEAD_LOAD
 from v3core.rollup import MEAN_WINDOW
+
+DEAD_LOAD = 0.01
+"""An expert whose mean load is below this took no part worth the name."""
 
 
 @dataclass(frozen=True)
@@ -270,6 +272,16 @@ class Update:
         NETWORK,
         "Sokar et al., arXiv:2302.12902",
         since=2,
+        over="a forward pass after the update",
+    )
+    node_distance: float = _metric(
+        "Node distance",
+        "Mean over pairs of nodes of 1 − cosine of their embeddings behind the graph layers: 0 if all nodes of a state "
+        "are alike (over-smoothed).",
+        "0 to 2",
+        NETWORK,
+        "MAD of Chen et al., arXiv:1909.03211",
+        since=6,
         over="a forward pass after the update",
     )
     expert_grad_norms: tuple[float, ...] = _metric(

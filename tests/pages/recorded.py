@@ -9,12 +9,11 @@ from typing import Any, cast
 
 from v3core.config import build_run_config, recipe_for
 from v3core.curriculum import BaseValues, Curriculum, Progress, environments_of, load_preset, scaled, settings_at
-from v3core.insight.loads import DEAD_LOAD
 from v3core.jobs import identity
 from v3core.jobs.files import run_folder
 from v3core.jobs.launcher import claim, create
 from v3core.jobs.lifecycle import ACTIVE, RESUMABLE, Status, change_status
-from v3core.metrics import METRICS, EpisodeRecord
+from v3core.metrics import DEAD_LOAD, METRICS, EpisodeRecord
 from v3core.store.database import Database
 from v3core.store.history import (
     CheckpointRow,

@@ -12,6 +12,7 @@ from v3core.config import PPOConfig
 from v3core.environments import check_environment
 from v3core.policy import Gating
 from v3core.training import eager
+from v3core.training.eager import node_distance
 from v3core.training.losses import ROUTING_LOSSES, Samples, clipped_policy_loss, load_balance_loss, value_loss
 from v3core.training.ppo import LEAST_DEVIATION, NonFiniteUpdateError, normalised, update
 from v3core.training.state import TrainingState
@@ -289,6 +290,22 @@ def test_dormant_units_are_counted(prepared):
         state.policy.experts.weight_in[0, :, :8] = 0  # half of the first expert's 16 units
         state.policy.experts.bias_in[0, :, :8] = 0
     assert learn(state, samples).dormant_share == pytest.approx(8 / (16 + 4 * 16))
+
+
+def test_the_distance_of_node_embeddings_is_that_of_all_pairs(prepared):
+    state, samples = prepared("CartPole-v1")
+    nodes = state.policy.nodes(samples.observations[:256]).detach()
+    pairs = [
+        1 - torch.nn.functional.cosine_similarity(nodes[:, one], nodes[:, two], dim=0).mean().item()
+        for one in range(nodes.shape[1])
+        for two in range(one)
+    ]
+    state.optimizer.lr = 0.0
+    assert 0.1 < sum(pairs) / len(pairs) < 2
+    assert learn(state, samples).node_distance == pytest.approx(sum(pairs) / len(pairs), rel=1e-4)
+    alike = nodes[:, :1].expand(-1, 5, -1)
+    assert node_distance(alike) == pytest.approx(0, abs=1e-5)
+    assert math.isnan(node_distance(nodes[:, :1]))
 
 
 def test_parameters_are_views_of_one_vector_and_gradients_of_another(prepared):

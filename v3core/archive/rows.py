@@ -15,7 +15,7 @@ from v3core.environments.registry import imports_of
 from v3core.errors import explain
 from v3core.jobs.kinds import COMMANDS
 from v3core.paths import COMMAND
-from v3core.store import commands
+from v3core.store import alarms, commands
 from v3core.store.run_tables import RUN_TABLES, Field, Kind
 from v3core.store.runs import columns_of
 from v3core.store.schema import STORED
@@ -257,6 +257,16 @@ def _checkpoints(reader: ArchiveReader, rows: Iterator[Row], run: ArchivedRun) -
         reader.refuse(f"its file '{min(files)}' has no row")
 
 
+def _alarms(reader: ArchiveReader, rows: Iterator[Row], run: ArchivedRun) -> Iterator[Row]:
+    """Numbered from 1, each in a known state and over episodes of the run."""
+    for count, row in enumerate(rows, start=1):
+        if row["number"] != count or row["state"] not in alarms.STATES:
+            reader.refuse(f"its alarm {row['number']} is out of order or in no known state")
+        if not 0 <= row["first_episode"] <= row["last_episode"] <= run.values["episode"]:
+            reader.refuse(f"its alarm {count} is over episodes {row['first_episode']} to {row['last_episode']}")
+        yield row
+
+
 _CHECKS: Mapping[str, Callable[[ArchiveReader, Iterator[Row], ArchivedRun], Iterator[Row]]] = {
     "episodes": _episodes,
     "expert_loads": _expert_loads,
@@ -266,4 +276,5 @@ _CHECKS: Mapping[str, Callable[[ArchiveReader, Iterator[Row], ArchivedRun], Iter
     "commands": _commands,
     "checkpoints": _checkpoints,
     "events": lambda _reader, rows, _run: rows,
+    "alarms": _alarms,
 }

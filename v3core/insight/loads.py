@@ -3,8 +3,7 @@
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-DEAD_LOAD = 0.01
-"""An expert whose mean load is below this took no part worth the name."""
+from v3core.metrics import DEAD_LOAD
 
 
 def load_entropy(loads: ArrayLike) -> NDArray[np.float64]:

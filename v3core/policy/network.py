@@ -106,7 +106,16 @@ class GATMoEPolicy(nn.Module):
         Noise that was drawn in acting is used again in learning: with other noise the probability ratio would not start
         at 1. None in evaluation.
         """
-        nodes = self._nodes(observations)
+        return self.of_nodes(self.nodes(observations), noise)
+
+    def nodes(self, observations: Tensor) -> Tensor:
+        """Node embeddings behind the graph layers, [width, nodes, batch], of observations [batch, size]."""
+        nodes: Tensor = self.gat(self.tokens(observations))
+        return nodes
+
+    def of_nodes(self, embeddings: Tensor, noise: Tensor | None = None) -> PolicyOutput:
+        """What the policy says given its node embeddings, [width, nodes, batch]; `noise` as of `forward`."""
+        nodes = _side_by_side(embeddings)
         scene = torch.tanh(self.readout(nodes))
         router_logits, gates = self._route(scene, noise)
         expert_outputs, hidden = self.experts(scene)
@@ -117,11 +126,11 @@ class GATMoEPolicy(nn.Module):
 
     def gates(self, observations: Tensor, noise: Tensor | None = None) -> Tensor:
         """Gate weights [batch, experts] of observations [batch, size], without experts and value."""
-        return self._route(torch.tanh(self.readout(self._nodes(observations))), noise)[1]
+        return self._route(torch.tanh(self.readout(_side_by_side(self.nodes(observations)))), noise)[1]
 
     def values(self, observations: Tensor) -> Tensor:
         """Expected discounted return [batch] of observations [batch, size], in units of the reward scale."""
-        values: Tensor = self.value(self._nodes(observations))
+        values: Tensor = self.value(_side_by_side(self.nodes(observations)))
         return values.squeeze(1)
 
     def routing_noise(self, shape: tuple[int, ...], generator: torch.Generator) -> Tensor | None:
@@ -151,11 +160,6 @@ class GATMoEPolicy(nn.Module):
         self.uses_bias = bool(self.expert_bias.any())
         return result
 
-    def _nodes(self, observations: Tensor) -> Tensor:
-        """All node features side by side, [batch, width · nodes]."""
-        nodes: Tensor = self.gat(self.tokens(observations))
-        return nodes.flatten(0, 1).t()
-
     def _route(self, scene: Tensor, noise: Tensor | None) -> tuple[Tensor, Tensor]:
         """Router logits and gate weights, [batch, experts] both."""
         if noise is not None and self.gating.jitter > 0:
@@ -172,3 +176,8 @@ class GATMoEPolicy(nn.Module):
     def mixed(gates: Tensor, expert_outputs: Tensor) -> Tensor:
         """The outputs [experts, batch, outputs] weighted by their gates [batch, experts]: [batch, outputs]."""
         return (gates.t().unsqueeze(2) * expert_outputs).sum(0)
+
+
+def _side_by_side(embeddings: Tensor) -> Tensor:
+    """All node features of a state in one row: [width, nodes, batch] to [batch, width · nodes], a view."""
+    return embeddings.flatten(0, 1).t()

@@ -86,6 +86,8 @@ class RunRow:
     """When the next heartbeat is due."""
     rollout_at: datetime | None
     """When training last came to the end of a rollout; a heartbeat alone does not say that it advances."""
+    watched: int | None
+    """Complete episodes up to which the rules of alarms were applied as it trained; None by older versions."""
     created_at: datetime
     queued_at: datetime
     started_at: datetime | None

@@ -12,6 +12,7 @@ from v3core.metrics import PER_EXPERT
 from v3core.store.schema import (
     Transaction,
     UtcDateTime,
+    alarms,
     checkpoints,
     commands,
     episodes,
@@ -26,8 +27,8 @@ from v3core.store.schema import (
 FETCHED_ROWS = 2000
 """Rows held in memory at once while a table is streamed."""
 
-_OF_THE_DATABASE = {"id", "run_id"}
-"""Numbers that mean something only in the database that gave them."""
+_OF_THE_DATABASE = {"id", "run_id", "webhook"}
+"""What means something only in the database that it is in."""
 
 
 class Kind(Enum):
@@ -96,6 +97,7 @@ RUN_TABLES = {
     "commands": _commands(),
     "checkpoints": _of(checkpoints, "episode"),
     "events": _of(events, "id"),
+    "alarms": _of(alarms, "number"),
 }
 """Name to table; every table of a run but `runs` itself."""
 

@@ -164,6 +164,7 @@ class RunColumns(Columns):
     heartbeat_at: Named[datetime | None] = Column(UtcDateTime)
     heartbeat_due_at: Named[datetime | None] = Column(UtcDateTime)
     rollout_at: Named[datetime | None] = Column(UtcDateTime)
+    watched: Named[int | None]
     created_at: Named[datetime] = Column(UtcDateTime, nullable=False)
     queued_at: Named[datetime] = Column(UtcDateTime, nullable=False)
     started_at: Named[datetime | None] = Column(UtcDateTime)
@@ -285,6 +286,29 @@ class EventColumns(Columns):
     message: Named[str]
 
 
+class AlarmColumns(Columns):
+    """What went wrong by a rule of docs/alarms.md, from the first to the last episode at which the rule held.
+
+    `number` counts from 1 in the order in which they were raised. `detail` is the evidence in one sentence, `reason`
+    why it was muted. `webhook` is the state of its notice, as that of a run's end in `runs`.
+    """
+
+    run_id = _run_id(key=True)
+    number: Named[int] = Column(primary_key=True, autoincrement=False)
+    rule: Named[str] = Column(String(40))
+    phase: Named[str]
+    first_episode: Named[int]
+    last_episode: Named[int]
+    value: Named[float | None]
+    threshold: Named[float | None]
+    state: Named[str] = Column(String(10), index=True)
+    detail: Named[str]
+    reason: Named[str | None]
+    webhook: Named[str | None] = Column(String(10), index=True)
+    raised_at: Named[datetime] = Column(UtcDateTime, nullable=False)
+    cleared_at: Named[datetime | None] = Column(UtcDateTime)
+
+
 _OF_SCHEMA_5 = (
     "phase", "env", "return", "length", "phase_steps", "success", "step", "policy_loss", "value_loss",
     "load_balance_loss", "expert_balance_loss", "router_z_loss", "diversity_loss", "consistency_loss",
@@ -331,6 +355,7 @@ revisions = Table("curriculum_revisions", metadata, RevisionColumns, UniqueConst
 commands = Table("commands", metadata, CommandColumns)
 checkpoints = Table("checkpoints", metadata, CheckpointColumns)
 events = Table("events", metadata, EventColumns)
+alarms = Table("alarms", metadata, AlarmColumns)
 machines = Table("machines", metadata, MachineColumns)
 
 Index("ix_runs_created_at", runs.c.created_at)

@@ -1,7 +1,7 @@
 """The backend with torch's eager mode: acting, and gradient steps by autograd. The reference, and the interface."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -124,12 +124,31 @@ class EagerBackend:
         return total, {name: term.detach() for name, term in terms.items()}
 
     @torch.no_grad()
-    def dormant_share(self, samples: Samples, most: int) -> float:
-        """Share of dormant units of the scene embedding and the experts (Sokar et al., arXiv:2302.12902).
+    def health(self, samples: Samples, most: int) -> dict[str, Any]:
+        """Statistics of the network's activations over the first `most` samples, by the names of `Update`.
 
-        A unit's activity is its mean absolute value over the first `most` samples, divided by its layer's mean.
+        `dormant_share`: share of dormant units of the scene embedding and the experts (Sokar et al., arXiv:2302.12902);
+        a unit's activity is its mean absolute value divided by its layer's mean. `node_distance`: mean over pairs of
+        nodes of 1 − cosine of their embeddings (MAD, Chen et al., arXiv:1909.03211); NaN for a graph of one node.
         """
-        output = self.policy(samples.observations[:most], at(samples.noise, slice(most)))
+        nodes = self.policy.nodes(samples.observations[:most])
+        output = self.policy.of_nodes(nodes, at(samples.noise, slice(most)))
         layers = (output.scene.abs(), output.hidden.abs())
         dormant = [layer.mean(-2) <= DORMANT * layer.mean((-2, -1)).unsqueeze(-1) for layer in layers]
-        return float(torch.cat([layer.flatten() for layer in dormant]).float().mean())
+        return {
+            "dormant_share": float(torch.cat([layer.flatten() for layer in dormant]).float().mean()),
+            "node_distance": node_distance(nodes),
+        }
+
+
+def node_distance(embeddings: Tensor) -> float:
+    """Mean of 1 − cosine over the pairs of nodes of a state, and over states; embeddings [width, nodes, batch].
+
+    NaN for one node. Cosines of all pairs follow from the sum of the unit vectors u: (|Σu|² − Σ|u|²)/(N(N − 1)).
+    """
+    count = embeddings.shape[1]
+    if count < 2:
+        return float("nan")
+    units = torch.nn.functional.normalize(embeddings, dim=0)
+    cosines = (units.sum(1).square().sum(0) - units.square().sum((0, 1))) / (count * (count - 1))
+    return float(1 - cosines.mean())

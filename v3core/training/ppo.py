@@ -109,7 +109,7 @@ def update(
             step = backend.gradient_step(samples, chosen, coefficients, config)
             # One tensor a step: many small ones that live on would leave no room in one piece for the large ones.
             rows.append(torch.cat([value.reshape(-1) for value in step.values()]))
-    return Update(**_means(rows, step), dormant_share=backend.dormant_share(samples, config.minibatch))
+    return Update(**_means(rows, step), **backend.health(samples, config.minibatch))
 
 
 def _means(rows: list[Tensor], like: dict[str, Tensor]) -> dict[str, Any]:

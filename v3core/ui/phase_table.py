@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import pandas as pd
 import streamlit as st
 
-from v3core.insight.loads import DEAD_LOAD, dead_experts, effective_experts
-from v3core.metrics import METRICS
+from v3core.insight.loads import dead_experts, effective_experts
+from v3core.metrics import DEAD_LOAD, METRICS
 from v3core.rollup import MEAN_WINDOW
 from v3core.store.database import Database
 from v3core.store.run_row import RunRow

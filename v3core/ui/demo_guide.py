@@ -5,9 +5,10 @@ from collections.abc import Sequence
 import streamlit as st
 
 from v3core.curriculum import load_preset
+from v3core.insight.loads import dead_experts
 from v3core.jobs.demo import ENV, METRIC, WITH, WITHOUT, demo_of, is_demo
 from v3core.jobs.lifecycle import ENDED, Status
-from v3core.metrics import DEAD_LOAD, dead_experts
+from v3core.metrics import DEAD_LOAD
 from v3core.store.database import Database
 from v3core.store.run_row import RunRow
 from v3core.store.runs import list_runs

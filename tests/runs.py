@@ -40,7 +40,7 @@ def wait_until(db: Database, run_id: str, *, status: Status | None = None, episo
         assert run.status not in ENDED or run.status == status, f"{run.reason}\n{read_log_tail(run_id)}"
         return run.status == status
 
-    wait_for(reached, 60, f"run is {get_run(db, run_id).status}, not {status}, {episode}")
+    wait_for(reached, f"run is {get_run(db, run_id).status}, not {status}, {episode}")
     return get_run(db, run_id)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tests.browser.support import free_port
 from tests.processes import kill_all
-from tests.waiting import wait_for
+from tests.waiting import PATIENCE_SECONDS, wait_for
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -31,7 +31,7 @@ class Served:
         address = f"http://127.0.0.1:{self.port}{self.base}{path}"
         request = urllib.request.Request(address, headers={"Host": host} if host else {})
         try:
-            with urllib.request.urlopen(request, timeout=10) as answer:
+            with urllib.request.urlopen(request, timeout=PATIENCE_SECONDS) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()
@@ -71,7 +71,7 @@ def served(
             return False
 
     try:
-        wait_for(answers, 90, "the server answers", pause=0.1)
+        wait_for(answers, "the server answers")
         yield server
     finally:
         process.kill()

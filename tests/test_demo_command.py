@@ -65,7 +65,7 @@ def terminal(tmp_path):
 def test_it_serves_the_dashboard_and_opens_its_first_run(terminal, tmp_path):
     port, opened = free_port(), tmp_path / "opened"
     process, said = terminal(DISPLAY=":0", STREAMLIT_SERVER_PORT=str(port), STREAMLIT_SERVER_BASE_URL_PATH="lab")
-    wait_for(lambda: opened.exists() and opened.read_text(), 90, "a browser is opened", pause=0.1)
+    wait_for(lambda: opened.exists() and opened.read_text(), "a browser is opened")
     first = said().split()[0]
     page = f"http://127.0.0.1:{port}/lab/live?run={first}"
     assert opened.read_text() == f"{page}\n"
@@ -76,7 +76,7 @@ def test_it_serves_the_dashboard_and_opens_its_first_run(terminal, tmp_path):
 def test_where_a_dashboard_answers_it_only_names_the_page(terminal, tmp_path):
     with served(tmp_path, V3_MAX_WORKERS="1") as server:
         process, said = terminal(STREAMLIT_SERVER_PORT=str(server.port))
-        assert wait_for(lambda: (said(), process.poll() == 0)[1], 60, "it ends")
+        assert wait_for(lambda: (said(), process.poll() == 0)[1], "it ends")
         assert f"Page: http://127.0.0.1:{server.port}/live?run={said().split()[0]}" in said()
         assert not (tmp_path / "opened").exists(), "there is no desktop"
 

@@ -50,7 +50,7 @@ def test_every_command_finds_the_same_data_in_an_odd_folder(shell, tmp_path):
         (run,) = json.loads(shell("runs", "--json"))
         return run["status"] == "completed" and run
 
-    run = wait_for(completed, 60)  # so its worker wrote into this very file
+    run = wait_for(completed)  # so its worker wrote into this very file
     assert Path(run["checkpoint"]).is_relative_to(folder / "data")
     assert "20 episodes written to" in shell("export", queued, "--to", "run?%.csv")
     assert (folder / "run?%.csv").stat().st_size > 1000

@@ -18,7 +18,7 @@ from packaging.requirements import Requirement
 import v3core
 from tests.processes import kill_all
 from tests.served import served
-from tests.waiting import wait_for
+from tests.waiting import PATIENCE_SECONDS, wait_for
 from v3core.native.build import find_compiler
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -28,7 +28,7 @@ import sys
 from streamlit.testing.v1 import AppTest
 from v3core.paths import shipped
 
-app = AppTest.from_file(str(shipped("app.py")), default_timeout=60)
+app = AppTest.from_file(str(shipped("app.py")), default_timeout=PATIENCE_SECONDS)
 app.query_params["run"] = sys.argv[1]
 app.switch_page("pages/live.py")
 app.run()
@@ -97,7 +97,7 @@ def test_a_run_is_trained_and_shown_from_any_folder(user, installed, tmp_path):
         (run,) = json.loads(user("runs", "--json"))
         return run["status"] == "completed" and run
 
-    run = wait_for(completed, 120, pause=0.5)
+    run = wait_for(completed, seconds=2 * PATIENCE_SECONDS)
     assert Path(run["checkpoint"]).is_relative_to(data)
     findings = {found["subject"]: found["detail"] for found in json.loads(user("doctor", "--json"))}
     assert str(data) in findings["Data folder"]

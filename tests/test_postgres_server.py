@@ -36,7 +36,7 @@ def test_the_server_ends_with_its_session(end):
     if end == "killed":
         session.send_signal(signal.SIGKILL)
     session.communicate("end\n" if end != "killed" else None, timeout=60)
-    wait_for(lambda: not folder.exists() and not Path(f"/proc/{server}").exists(), 60, "the server still runs")
+    wait_for(lambda: not folder.exists() and not Path(f"/proc/{server}").exists(), "the server still runs")
 
 
 def test_it_is_never_left_out_in_continuous_integration():

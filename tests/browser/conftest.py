@@ -6,13 +6,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Error, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Error, Page, expect, sync_playwright
 
 from tests.browser.support import APP, Server, StartServer, Watched, serve
 from tests.processes import kill_all
+from tests.waiting import PATIENCE_SECONDS
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 ARGUMENTS = ["--no-sandbox", "--disable-dev-shm-usage"]
+expect.set_options(timeout=PATIENCE_SECONDS * 1000)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -48,12 +50,17 @@ def watched() -> Watched:
 @pytest.fixture
 def page(browser: Browser, watched: Watched) -> Iterator[Page]:
     """A fresh page, 1280 × 900, light; its console and requests are in `watched`."""
-    context = browser.new_context(viewport={"width": 1280, "height": 900}, color_scheme="light")
-    watched.watch(context)
-    opened = context.new_page()
-    opened.set_default_timeout(30_000)
-    yield opened
+    context = patient_context(browser, watched)
+    yield context.new_page()
     context.close()
+
+
+def patient_context(browser: Browser, watched: Watched) -> BrowserContext:
+    """A context of its own, as patient as every test, whose console and requests are in `watched`."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900}, color_scheme="light")
+    context.set_default_timeout(PATIENCE_SECONDS * 1000)
+    watched.watch(context)
+    return context
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
@@ -16,12 +15,12 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import BrowserContext, ConsoleMessage
 
+from tests.waiting import PATIENCE_SECONDS, wait_for
+
 ROOT = Path(__file__).resolve().parents[2]
 APP = ROOT / "app.py"
 _SHIPPED = {ROOT / "app.py": ROOT / "asgi.py"}
 """What `serve` runs for the dashboard."""
-START_SECONDS = 60
-STOP_SECONDS = 10
 
 
 @dataclass
@@ -68,10 +67,10 @@ class Server:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
             try:
-                self.process.wait(STOP_SECONDS)
+                self.process.wait(PATIENCE_SECONDS)
             except subprocess.TimeoutExpired:
                 self.process.kill()
-                self.process.wait(STOP_SECONDS)
+                self.process.wait(PATIENCE_SECONDS)
 
 
 StartServer = Callable[[Path], Server]
@@ -119,14 +118,22 @@ def _start(script: Path, folder: Path) -> Server:
 
 def wait_until_healthy(server: Server) -> None:
     """Return once the server answers; fail with its log if it does not."""
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline:
-        if server.process.poll() is not None:
-            break
-        try:
-            with urllib.request.urlopen(f"{server.url}/_stcore/health", timeout=1):
-                return
-        except (urllib.error.URLError, TimeoutError, ConnectionError):
-            time.sleep(0.1)
-    server.stop()
-    pytest.fail(f"The server did not start:\n{server.log.read_text(errors='replace')}")
+
+    def answers() -> bool:
+        assert server.process.poll() is None, "the server ended"
+        return is_healthy(server.url)
+
+    try:
+        wait_for(answers, "the server answers")
+    except AssertionError as error:
+        server.stop()
+        pytest.fail(f"The server did not start: {error}\n{server.log.read_text(errors='replace')}")
+
+
+def is_healthy(url: str) -> bool:
+    """Whether a server answers there."""
+    try:
+        with urllib.request.urlopen(f"{url}/_stcore/health", timeout=PATIENCE_SECONDS):
+            return True
+    except OSError:  # refused, reset, or an error for an answer
+        return False

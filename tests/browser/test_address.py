@@ -9,8 +9,6 @@ from tests.pages.recorded import add_recorded_run
 from v3core.jobs.lifecycle import Status
 from v3core.store.opening import open_database
 
-PATIENCE = 30_000
-
 
 def test_live_names_its_run_in_the_address_and_back_leads_back(
     page: Page, start_server: StartServer, watched: Watched
@@ -23,17 +21,17 @@ def test_live_names_its_run_in_the_address_and_back_leads_back(
     page.get_by_role("link", name="Live", exact=True).click()
     page.wait_for_url(f"**/live?run={newest}")
     heading = page.get_by_role("heading", name="newest", exact=True)
-    expect(heading).to_be_visible(timeout=PATIENCE)
+    expect(heading).to_be_visible()
     page.go_back()
-    expect(page.get_by_role("heading", name="Runs", exact=True)).to_be_visible(timeout=PATIENCE)
+    expect(page.get_by_role("heading", name="Runs", exact=True)).to_be_visible()
     page.go_forward()
-    expect(heading).to_be_visible(timeout=PATIENCE)
-    expect(page).to_have_url(re.compile(newest), timeout=PATIENCE)
+    expect(heading).to_be_visible()
+    expect(page).to_have_url(re.compile(newest))
     page.reload()
-    expect(heading).to_be_visible(timeout=PATIENCE)
+    expect(heading).to_be_visible()
     page.goto(f"{server.url}/live?run={older}")
-    expect(page.get_by_role("heading", name="older", exact=True)).to_be_visible(timeout=PATIENCE)
-    expect(page).to_have_url(re.compile(older), timeout=PATIENCE)
+    expect(page.get_by_role("heading", name="older", exact=True)).to_be_visible()
+    expect(page).to_have_url(re.compile(older))
     assert watched.problems == []
 
 
@@ -47,12 +45,12 @@ def test_compare_names_what_it_offered_and_back_leads_back(
     database.close()
     page.goto(server.url)
     page.get_by_role("link", name="Compare", exact=True).click()
-    page.get_by_role("button", name="Compare the two latest runs").click(timeout=PATIENCE)
-    expect(page).to_have_url(re.compile(r"/compare\?.*runs="), timeout=PATIENCE)
+    page.get_by_role("button", name="Compare the two latest runs").click()
+    expect(page).to_have_url(re.compile(r"/compare\?.*runs="))
     metric = page.get_by_role("combobox", name="Metric", exact=True)
-    expect(metric).to_be_visible(timeout=PATIENCE)
+    expect(metric).to_be_visible()
     page.reload()
-    expect(metric).to_be_visible(timeout=PATIENCE)
+    expect(metric).to_be_visible()
     page.go_back()
-    expect(page.get_by_role("button", name="Compare the two latest runs")).to_be_visible(timeout=PATIENCE)
+    expect(page.get_by_role("button", name="Compare the two latest runs")).to_be_visible()
     assert watched.problems == []

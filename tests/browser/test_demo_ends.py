@@ -39,13 +39,13 @@ def test_the_end_of_the_other_run_leads_to_the_comparison(
     with database.write() as tx:  # its page is not drawn again for the sake of "1 s ago"
         update_run(tx, ids[WITH], {"ended_at": datetime.now(UTC) - timedelta(hours=5)}, only_in=("completed",))
     page.goto(f"{url}/live?run={ids[WITH]}")
-    expect(page.get_by_text("Demo: what to look for")).to_be_visible(timeout=60_000)
+    expect(page.get_by_text("Demo: what to look for")).to_be_visible()
     expect(page.get_by_text("The demo is complete.")).to_have_count(0)
     with database.write() as tx:
         for status in (Status.RUNNING, Status.COMPLETED):  # it may have been called stalled
             change_status(tx, get_run(tx, ids[WITHOUT]), status, "", actor="test", now=datetime.now(UTC))
-    expect(page.get_by_text("The demo is complete.")).to_be_visible(timeout=60_000)
+    expect(page.get_by_text("The demo is complete.")).to_be_visible()
     page.get_by_role("link", name="Compare the two runs").click()
-    expect(page.get_by_text("13 of 16 experts are dead without the curriculum")).to_be_visible(timeout=60_000)
+    expect(page.get_by_text("13 of 16 experts are dead without the curriculum")).to_be_visible()
     expect(page.get_by_label("Metric")).to_have_value("Dead experts")
     assert watched.problems == []

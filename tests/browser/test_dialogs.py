@@ -13,7 +13,6 @@ from v3core.store.opening import open_database
 from v3core.store.runs import update_run
 from v3core.ui.ticks import VARIABLE
 
-PATIENCE = 30_000
 TICKS_WATCHED = 12
 """Messages of the page's timers after which its parts have surely been drawn, if they are at all."""
 
@@ -45,14 +44,14 @@ def test_a_dialog_outlasts_ticks_and_the_page_behind_it_goes_on(
     page.goto(f"{server.url}/live?run={run_id}")
     page.get_by_role("button", name="Delete", exact=True).click()
     dialog = page.get_by_role("dialog")
-    expect(dialog).to_contain_text("This cannot be undone", timeout=PATIENCE)
+    expect(dialog).to_contain_text("This cannot be undone")
     before = len(sent)
     while len(sent) < before + TICKS_WATCHED:
         page.wait_for_timeout(50)
     leave(dialog)
-    expect(dialog).to_have_count(0, timeout=PATIENCE)
+    expect(dialog).to_have_count(0)
     with database.write() as tx:
         update_run(tx, run_id, {"name": "a new name"}, only_in=["completed"])
-    expect(page.get_by_role("heading", name="a new name")).to_be_visible(timeout=PATIENCE)
+    expect(page.get_by_role("heading", name="a new name")).to_be_visible()
     database.close()
     assert watched.problems == []

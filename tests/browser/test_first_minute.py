@@ -12,12 +12,11 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.support import ROOT, Server, Watched, free_port, wait_until_healthy
-from tests.browser.test_main_job import Records, act, drawn_episode, eventually, expect_status, launch
+from tests.browser.test_main_job import Records, act, drawn_episode, expect_status, launch
 from tests.load import busy_machine
 from tests.processes import kill_all
+from tests.waiting import wait_for
 
-PATIENCE = 120_000
-"""Milliseconds: the machine is busy."""
 EPISODES = 120
 LONGER = 150
 NOISE = "404"
@@ -68,13 +67,8 @@ def lab(clone: Path, tmp_path: Path) -> Iterator[Server]:
 
 @pytest.mark.timeout(600)
 def test_from_an_empty_clone_to_an_export(page: Page, lab: Server, watched: Watched) -> None:
-    page.set_default_timeout(PATIENCE)
-    expect.set_options(timeout=PATIENCE)
-    try:
-        demo(page, lab)
-        own_run(page, lab)
-    finally:
-        expect.set_options(timeout=5_000)
+    demo(page, lab)
+    own_run(page, lab)
     assert [problem for problem in watched.problems if NOISE not in problem] == []
     assert watched.outside == []
     assert "Traceback" not in lab.log.read_text()
@@ -85,11 +79,12 @@ def demo(page: Page, lab: Server) -> None:
     page.goto(lab.url)
     page.get_by_role("button", name="Start the demo").click()
     page.wait_for_url("**/live?run=*")
-    eventually(lambda: drawn_episode(page) > 0, "a first point on the chart", PATIENCE / 1000)
+    wait_for(lambda: drawn_episode(page) > 0, "a first point on the chart")
     expect(page.get_by_text("Demo: what to look for")).to_be_visible()
     records = Records(lab.data)
-    eventually(
-        lambda: records.value("SELECT min(episode) FROM runs") > 0, "episodes of both runs of the demo", PATIENCE / 1000
+    wait_for(
+        lambda: records.value("SELECT min(episode) FROM runs") > 0,
+        "episodes of both runs of the demo",
     )
     page.get_by_role("link", name="Compare them").click()
     page.wait_for_url("**/compare?*")
@@ -98,8 +93,9 @@ def demo(page: Page, lab: Server) -> None:
     page.get_by_role("link", name="Runs", exact=True).click()
     page.get_by_role("button", name="Stop 2 runs").click()
     page.get_by_role("dialog").get_by_role("button", name="Stop", exact=True).click()
-    eventually(
-        lambda: records.rows("SELECT DISTINCT status FROM runs") == [("stopped",)], "the demo stopped", PATIENCE / 1000
+    wait_for(
+        lambda: records.rows("SELECT DISTINCT status FROM runs") == [("stopped",)],
+        "the demo stopped",
     )
 
 
@@ -107,7 +103,7 @@ def own_run(page: Page, lab: Server) -> None:
     """Launch a run, stop it, resume it, train it longer, and export it."""
     run_id = launch(page, lab, "v3", EPISODES)
     records = Records(lab.data)
-    eventually(lambda: drawn_episode(page) > 0, "a first point on the chart", PATIENCE / 1000)
+    wait_for(lambda: drawn_episode(page) > 0, "a first point on the chart")
     act(page, "Stop")
     expect_status(page, "Stopped")
     before = records.episodes(run_id)
@@ -119,7 +115,7 @@ def own_run(page: Page, lab: Server) -> None:
     field.fill(str(LONGER))
     field.press("Enter")
     act(page, "Train longer")
-    eventually(lambda: records.episodes(run_id) == LONGER, "episodes beyond the first length", PATIENCE / 1000)
+    wait_for(lambda: records.episodes(run_id) == LONGER, "episodes beyond the first length")
     expect_status(page, "Completed")
     page.get_by_role("button", name="Export", exact=False).first.click()
     with page.expect_download() as download:

@@ -9,14 +9,12 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import ARGUMENTS, NAMES
+from tests.browser.conftest import ARGUMENTS, NAMES, patient_context
 from tests.browser.support import ROOT, free_port
 from tests.served import served
-from tests.waiting import wait_for
+from tests.waiting import PATIENCE_SECONDS, wait_for
 
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
-SECONDS = 60
-"""The first page of a server imports all that it draws with."""
 ALLOWED = "localhost 127.0.0.1 tools.example.org"
 
 
@@ -41,11 +39,8 @@ def server(tmp_path_factory):
 @pytest.fixture
 def page(named, watched):
     """A page of that browser; what it complains about is in `watched`."""
-    context = named.new_context()
-    watched.watch(context)
-    opened = context.new_page()
-    opened.set_default_timeout(30_000)
-    yield opened
+    context = patient_context(named, watched)
+    yield context.new_page()
     context.close()
 
 
@@ -73,38 +68,36 @@ def proxy(request, server, tmp_path):
     )
     log = tmp_path / "nginx.log"
     process = subprocess.Popen([NGINX, "-e", log, "-p", tmp_path, "-c", file], stderr=subprocess.DEVNULL)
-    wait_for(lambda: (tmp_path / "pid").exists() or process.poll(), 20)
+    wait_for(lambda: (tmp_path / "pid").exists() or process.poll())
     assert process.poll() is None, Path(log).read_text()
     yield port
     process.terminate()
-    process.wait(10)
+    process.wait(PATIENCE_SECONDS)
 
 
 def test_a_person_at_an_unknown_name_reads_which_setting_lacks_it(server, page):
     page.goto(f"http://evil.example.org:{server.port}/lab/live")
-    expect(page.get_by_role("heading", name="V3 Lab does not answer to this name")).to_be_visible(
-        timeout=SECONDS * 1000
-    )
-    expect(page.get_by_text("add it to STREAMLIT_SERVER_ALLOWED_HOSTS")).to_be_visible(timeout=SECONDS * 1000)
-    expect(page.get_by_text("'localhost 127.0.0.1 evil.example.org' make run")).to_be_visible(timeout=SECONDS * 1000)
+    expect(page.get_by_role("heading", name="V3 Lab does not answer to this name")).to_be_visible()
+    expect(page.get_by_text("add it to STREAMLIT_SERVER_ALLOWED_HOSTS")).to_be_visible()
+    expect(page.get_by_text("'localhost 127.0.0.1 evil.example.org' make run")).to_be_visible()
 
 
 def test_everything_works_behind_the_proxy_of_the_documentation(server, proxy, page, watched):
     page.goto(f"http://tools.example.org:{proxy}/lab/")
-    expect(page.get_by_text("No runs yet").first).to_be_visible(timeout=SECONDS * 1000)
-    expect(page.get_by_text(f"{server.log.parent}/data/v3.db")).to_be_visible(timeout=SECONDS * 1000)
+    expect(page.get_by_text("No runs yet").first).to_be_visible()
+    expect(page.get_by_text(f"{server.log.parent}/data/v3.db")).to_be_visible()
     page.get_by_role("link", name="Launch").first.click()
-    expect(page.locator(".js-plotly-plot").first).to_be_visible(timeout=SECONDS * 1000)
+    expect(page.locator(".js-plotly-plot").first).to_be_visible()
     assert page.url.startswith(f"http://tools.example.org:{proxy}/lab/launch")
     assert not watched.problems
     page.reload()  # on which Streamlit's own probe for the base path leaves two 404s in the console
-    expect(page.locator(".js-plotly-plot").first).to_be_visible(timeout=SECONDS * 1000)
+    expect(page.locator(".js-plotly-plot").first).to_be_visible()
 
 
 @pytest.mark.parametrize("proxy", ["keeps the host"], indirect=True)
 def test_a_proxy_that_keeps_the_host_to_itself_is_named_on_the_page(server, proxy, page):
     page.goto(f"http://tools.example.org:{proxy}/")
     sentence = f"This page was opened at tools.example.org:{proxy}"
-    expect(page.get_by_text(sentence)).to_be_visible(timeout=SECONDS * 1000)
+    expect(page.get_by_text(sentence)).to_be_visible()
     expect(page.get_by_text("proxy_set_header Host $http_host")).to_be_visible()
     assert sentence in server.log.read_text()

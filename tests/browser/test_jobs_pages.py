@@ -9,17 +9,13 @@ from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.support import Server, Watched
 from tests.browser.test_main_job import (
-    PATIENCE_SECONDS,
     Records,
     act,
-    eventually,
     expect_status,
     launch,
 )
+from tests.waiting import wait_for
 from v3core.jobs.identity import ProcessIdentity, send_signal
-
-PATIENCE = PATIENCE_SECONDS * 1000
-"""Milliseconds."""
 
 
 def command_row(page: Page, title: str, place: int = 0) -> list[str]:
@@ -52,7 +48,7 @@ def ask(page: Page, records: Records, button: str, kind: str) -> None:
 def test_a_pause_is_seen_in_two_tabs_and_each_can_end_it(page: Page, lab: Server, watched: Watched) -> None:
     run_id = launch(page, lab, "v3", 5000)
     records = Records(lab.data)
-    eventually(lambda: records.episodes(run_id) > 0, "a first episode")
+    wait_for(lambda: records.episodes(run_id) > 0, "a first episode")
     other = page.context.new_page()
     other.goto(f"{lab.url}/live?run={run_id}")
     expect_status(other, "Running")
@@ -64,7 +60,7 @@ def test_a_pause_is_seen_in_two_tabs_and_each_can_end_it(page: Page, lab: Server
     held = records.episodes(run_id)
 
     ask(other, records, "Checkpoint now", "checkpoint")
-    eventually(lambda: "applied after" in " ".join(command_row(page, "Checkpoint now")), "the checkpoint in the panel")
+    wait_for(lambda: "applied after" in " ".join(command_row(page, "Checkpoint now")), "the checkpoint in the panel")
     title, requested, acknowledged, outcome = command_row(page, "Checkpoint now")
     assert title == "Checkpoint now"
     assert re.fullmatch(r"\d\d:\d\d:\d\d by page", requested)
@@ -75,7 +71,7 @@ def test_a_pause_is_seen_in_two_tabs_and_each_can_end_it(page: Page, lab: Server
     ask(other, records, "Unpause", "continue")
     for tab in (page, other):
         expect_status(tab, "Running")
-    eventually(lambda: records.episodes(run_id) > held, "episodes after the pause")
+    wait_for(lambda: records.episodes(run_id) > held, "episodes after the pause")
     assert [kind for (kind,) in records.rows("SELECT kind FROM commands ORDER BY id")] == [
         *("pause", "checkpoint", "continue")
     ]
@@ -90,8 +86,8 @@ def test_a_double_click_starts_once_and_pauses_once(page: Page, lab: Server) -> 
     page.get_by_role("button", name="Start the run").dblclick()
     page.wait_for_url("**/live?run=*")
     records = Records(lab.data)
-    (run_id,) = eventually(lambda: records.rows("SELECT id FROM runs"), "the run")[0]
-    eventually(lambda: records.episodes(run_id) > 0, "a first episode")
+    (run_id,) = wait_for(lambda: records.rows("SELECT id FROM runs"), "the run")[0]
+    wait_for(lambda: records.episodes(run_id) > 0, "a first episode")
     assert records.value("SELECT count(*) FROM runs") == 1
     assert page.url.endswith(run_id)
 
@@ -105,14 +101,14 @@ def test_a_double_click_starts_once_and_pauses_once(page: Page, lab: Server) -> 
 def test_a_run_that_is_lost_is_reported_on_another_page(page: Page, lab: Server) -> None:
     run_id = launch(page, lab, "v3", 5000)
     records = Records(lab.data)
-    eventually(lambda: records.episodes(run_id) > 0, "a first episode")
+    wait_for(lambda: records.episodes(run_id) > 0, "a first episode")
     page.get_by_role("link", name="Compare").click()
     expect(page.get_by_text("There is only one run; a comparison needs two.")).to_be_visible()
 
     (owner,) = records.rows("SELECT host, boot_id, pid, pid_started FROM runs")
     send_signal(ProcessIdentity(*owner), signal.SIGKILL)
     expect(page.get_by_test_id("stToast")).to_contain_text(
-        re.compile(r"^\s*(link_off)?\s*v3 · CartPole-v1 · seed 1 was lost after [\d,]+ episodes: "), timeout=PATIENCE
+        re.compile(r"^\s*(link_off)?\s*v3 · CartPole-v1 · seed 1 was lost after [\d,]+ episodes: ")
     )
     assert records.status(run_id) == "lost"
 
@@ -123,9 +119,9 @@ def test_a_sweep_waits_in_the_queue_and_is_stopped_as_one(page: Page, lab: Serve
     page.get_by_role("spinbutton", name="Episodes", exact=True).press("Enter")
     page.get_by_role("textbox", name="Seeds").fill("1-8")
     page.get_by_role("textbox", name="Seeds").press("Enter")
-    expect(page.get_by_role("button", name="Start 8 runs")).to_be_visible(timeout=PATIENCE)
+    expect(page.get_by_role("button", name="Start 8 runs")).to_be_visible()
     wanted = page.get_by_role("option", name="direct-sparsemax", exact=True)
-    eventually(lambda: opens(page, wanted), "the list of presets")
+    wait_for(lambda: opens(page, wanted), "the list of presets")
     wanted.click()
     page.keyboard.press("Escape")  # the list of presets stays open for more
     page.get_by_role("button", name="Start 16 runs").click()
@@ -136,9 +132,9 @@ def test_a_sweep_waits_in_the_queue_and_is_stopped_as_one(page: Page, lab: Serve
     page.goto(lab.url)
     expect(page.get_by_text(re.compile(r"16 runs: .*queued"))).to_be_visible()
     # What trains stands first, then what waits, as it will start.
-    expect(page.get_by_role("button", name="1st in the queue")).to_be_visible(timeout=PATIENCE)
+    expect(page.get_by_role("button", name="1st in the queue")).to_be_visible()
     page.get_by_role("button", name="Stop 16 runs").click()
     page.get_by_role("dialog").get_by_role("button", name="Stop", exact=True).click()
     left = "SELECT count(*) FROM runs WHERE status NOT IN ('stopping', 'stopped')"
-    eventually(lambda: records.value(left) == 0, "all runs being asked to stop")
+    wait_for(lambda: records.value(left) == 0, "all runs being asked to stop")
     assert records.value("SELECT count(*) FROM commands WHERE kind = 'stop'") == 16

@@ -1,15 +1,13 @@
 """Launch in a real browser: what is in sight, what is cut, and what Enter does in the field of the environment."""
 
 import re
-from collections.abc import Iterator
 
 import psutil
-import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.support import ROOT, StartServer, Watched
 from tests.processes import processes_of
-from tests.waiting import wait_for
+from tests.waiting import PATIENCE_SECONDS, wait_for
 from v3core.store.opening import open_database
 from v3core.store.runs import get_run, list_runs
 
@@ -26,14 +24,6 @@ CUT = """() => {
   return cut;
 }"""
 """Texts of labels, buttons, captions and chosen options that do not fit their place."""
-
-
-@pytest.fixture(autouse=True)
-def patience() -> Iterator[None]:
-    """A loaded machine takes its time."""
-    expect.set_options(timeout=60_000)
-    yield
-    expect.set_options(timeout=5_000)
 
 
 def launch(page: Page, url: str) -> None:
@@ -105,19 +95,19 @@ def test_a_run_started_here_is_forked_from_the_server_s_warm_process(page: Page,
     def warm():
         return [found for found in processes_of(server.data) if "v3core.jobs.warm" in found.cmdline()]
 
-    (process,) = wait_for(warm, 60)
+    (process,) = wait_for(warm)
     assert process.ppid() == server.process.pid
-    wait_for(lambda: process.name() == "v3lab-warm", 60)
+    wait_for(lambda: process.name() == "v3lab-warm")
     bar(page).get_by_role("button", name="Start the run").click()
     expect(page.get_by_role("heading", name="Live")).to_be_visible()
     database = open_database(f"sqlite:///{server.data / 'v3.db'}")
     try:
         (run,) = list_runs(database)
-        wait_for(lambda: get_run(database, run.id).episode, 60)
+        wait_for(lambda: get_run(database, run.id).episode)
         worker = psutil.Process(get_run(database, run.id).pid)
     finally:
         database.close()
     assert worker.name() == "v3lab-worker"
     server.stop()
-    process.wait(30)
+    process.wait(PATIENCE_SECONDS)
     assert worker.is_running()

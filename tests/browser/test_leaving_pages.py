@@ -16,6 +16,7 @@ from tests.browser.support import APP, Server, Watched, serve
 from tests.load import busy_machine
 from tests.pages.recorded import add_recorded_run
 from tests.processes import kill_all, processes_of
+from tests.waiting import PATIENCE_SECONDS
 from v3core.archive import write_archive
 from v3core.jobs import control, launcher
 from v3core.jobs.lifecycle import ENDED, Status, change_status
@@ -25,8 +26,6 @@ from v3core.ui.ticks import VARIABLE
 
 ROUNDS = int(os.environ.get("V3_LEAVING", "1"))
 TICK_SECONDS = 0.15
-PATIENCE = 60_000
-"""Milliseconds in which a page must be drawn."""
 TICKS_WATCHED = 4
 """How many ticks a page must outlast."""
 MARKS = {"/": "Import a run", "/launch": "Names", "/live": "Commands", "/compare": "Runs"}
@@ -57,11 +56,11 @@ class Visitor:
     def arrived(self, path: str) -> None:
         """The page of this path is drawn, and still is after some ticks."""
         main = self.page.get_by_test_id("stMainBlockContainer")
-        self.page.wait_for_url(lambda url: urlsplit(url).path == path, timeout=PATIENCE)
+        self.page.wait_for_url(lambda url: urlsplit(url).path == path)
         for _ in range(2):
-            expect(main).to_contain_text(MARKS[path], timeout=PATIENCE)
+            expect(main).to_contain_text(MARKS[path])
             sent = self.sent
-            deadline = time.monotonic() + PATIENCE / 1000
+            deadline = time.monotonic() + PATIENCE_SECONDS
             while self.sent < sent + TICKS_WATCHED and time.monotonic() < deadline:
                 self.page.wait_for_timeout(20)
             assert self.sent > sent, "the page does not tick"
@@ -146,10 +145,10 @@ def pick_another_run(visitor: Visitor) -> None:
     chosen = next(run for run in list_runs(visitor.database) if run.status == Status.COMPLETED)
     visitor.open("/live")
     other = next(run.id for run in list_runs(visitor.database) if run.id != chosen.id)
-    visitor.page.wait_for_url(f"**/live?run={other}", timeout=PATIENCE)
+    visitor.page.wait_for_url(f"**/live?run={other}")
     visitor.page.get_by_role("combobox", name="Run", exact=True).click()
     visitor.page.get_by_role("option", name=f"{chosen.name} · {chosen.id[:6]}").click()
-    visitor.page.wait_for_url(f"**/live?run={chosen.id}", timeout=PATIENCE)
+    visitor.page.wait_for_url(f"**/live?run={chosen.id}")
     visitor.arrived("/live")
 
 
@@ -180,7 +179,7 @@ def delete_a_run(visitor: Visitor) -> None:
     visitor.open(f"/live?run={run_id}")
     visitor.act("Delete")
     visitor.page.get_by_role("dialog").get_by_role("button", name="Delete").click()
-    expect(visitor.page.get_by_text("was deleted. Choose another run above.")).to_be_visible(timeout=PATIENCE)
+    expect(visitor.page.get_by_text("was deleted. Choose another run above.")).to_be_visible()
     visitor.page.get_by_role("link", name="All runs", exact=True).click()
     visitor.arrived("/")
 
@@ -190,7 +189,7 @@ def resume_a_run(visitor: Visitor) -> None:
     run_id = visitor.add(Status.STOPPED)
     visitor.open(f"/live?run={run_id}")
     visitor.act("Resume")
-    expect(visitor.page.locator(".stMarkdownBadge", has_text="Queued").first).to_be_visible(timeout=PATIENCE)
+    expect(visitor.page.locator(".stMarkdownBadge", has_text="Queued").first).to_be_visible()
     visitor.arrived("/live")
     control.stop(visitor.database, run_id)
 
@@ -201,7 +200,7 @@ def see_runs_end(visitor: Visitor) -> None:
         holder = next(run.id for run in list_runs(visitor.database) if run.status not in ENDED)
         visitor.open(path if path == "/" else f"/live?run={holder}")
         visitor.end(holder, Status.LOST)
-        expect(visitor.page.get_by_test_id("stToast").first).to_be_visible(timeout=PATIENCE)
+        expect(visitor.page.get_by_test_id("stToast").first).to_be_visible()
         visitor.arrived(path)
         visitor.add(Status.RUNNING)
 

@@ -261,4 +261,4 @@ def test_chart_names_itself_and_unchanged_figures_are_not_drawn_again(page: Page
 def test_missing_plotly_is_reported_in_the_chart_s_place(page: Page, server: Server) -> None:
     page.goto(f"{server.url}/?one&step=0&without_plotly")
     message = page.locator(".v3-chart-message")
-    expect(message).to_contain_text("The chart could not be drawn: /app/static/plotly.min.js", timeout=60_000)
+    expect(message).to_contain_text("The chart could not be drawn: /app/static/plotly.min.js")

@@ -5,33 +5,20 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TypeVar
 
 import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.support import APP, ROOT, Server, StartServer, Watched, serve
 from tests.processes import kill_all
+from tests.waiting import PATIENCE_SECONDS, wait_for
 from v3core.jobs import control
 from v3core.store.opening import open_database
 
-T = TypeVar("T")
-PATIENCE_SECONDS = 60
 ENVIRONMENTS = 8
 """Side by side in the CartPole recipe: as many episodes may end on one step."""
-
-
-def eventually(read: Callable[[], T], what: str, seconds: float = PATIENCE_SECONDS) -> T:
-    """The first truthy value that `read` returns."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        value = read()
-        if value:
-            return value
-        time.sleep(0.1)
-    pytest.fail(f"Not within {seconds:g} s: {what}")
 
 
 class Records:
@@ -84,7 +71,7 @@ def launch(page: Page, server: Server, curriculum: str, episodes: int) -> str:
     field.press("Enter")
     expect(page.get_by_text("Ends", exact=True).first).to_be_visible()
     # Once the page has taken the number: a click on a page that is being drawn again may be dropped.
-    expect(page.get_by_test_id("stBottom")).to_contain_text(f"{episodes:,} episodes", timeout=PATIENCE_SECONDS * 1000)
+    expect(page.get_by_test_id("stBottom")).to_contain_text(f"{episodes:,} episodes")
     page.get_by_role("button", name="Start the run").click()
     page.wait_for_url("**/live?run=*")
     return page.url.partition("run=")[2]
@@ -98,7 +85,7 @@ def act(page: Page, button: str) -> None:
 def expect_status(page: Page, status: str) -> None:
     """Wait until the live page's badge says so."""
     badge = page.locator(".stMarkdownBadge", has_text=status)
-    expect(badge.first).to_be_visible(timeout=2 * PATIENCE_SECONDS * 1000)
+    expect(badge.first).to_be_visible()
 
 
 def drawn_episode(page: Page) -> int:
@@ -119,10 +106,10 @@ def test_start_watch_move_a_boundary_stop_resume_and_compare(page: Page, served:
     records = Records(served.data)
 
     # New points arrive without a reload.
-    eventually(lambda: drawn_episode(page) > 0, "a first point on the chart")
+    wait_for(lambda: drawn_episode(page) > 0, "a first point on the chart")
     page.evaluate("() => { window.stillTheSamePage = true }")
     first = drawn_episode(page)
-    eventually(lambda: drawn_episode(page) > first, "another point on the chart")
+    wait_for(lambda: drawn_episode(page) > first, "another point on the chart")
     assert page.evaluate("() => window.stillTheSamePage") is True
 
     # Move the boundary that lies ahead; the recorded phase changes there.
@@ -134,7 +121,7 @@ def test_start_watch_move_a_boundary_stop_resume_and_compare(page: Page, served:
     expect(page.get_by_text(re.compile(rf"Boundaries {boundary}, \d+: applied at episode"))).to_be_visible()
     expect(field).to_have_value(str(boundary))
     expect(page.get_by_role("button", name="Apply")).to_be_disabled()
-    eventually(lambda: records.episodes(run_id) > boundary + ENVIRONMENTS, "the run passing the boundary")
+    wait_for(lambda: records.episodes(run_id) > boundary + ENVIRONMENTS, "the run passing the boundary")
     last_of_warmup = records.value("SELECT max(episode) FROM episodes WHERE run_id = ? AND phase = 'warmup'", run_id)
     first_after = records.value("SELECT min(episode) FROM episodes WHERE run_id = ? AND phase = 'transition'", run_id)
     assert boundary <= last_of_warmup < boundary + ENVIRONMENTS
@@ -152,16 +139,16 @@ def test_start_watch_move_a_boundary_stop_resume_and_compare(page: Page, served:
 
     # Resume: it goes on from there, every episode recorded once.
     act(page, "Resume")
-    eventually(lambda: records.episodes(run_id) > stopped_at, "episodes after the resume")
-    eventually(lambda: drawn_episode(page) > stopped_at, "the chart going on")
+    wait_for(lambda: records.episodes(run_id) > stopped_at, "episodes after the resume")
+    wait_for(lambda: drawn_episode(page) > stopped_at, "the chart going on")
     act(page, "Stop")
     expect_status(page, "Stopped")
 
     # Compare it with another curriculum, by a link opened cold.
     other = launch(page, served, "direct-sparsemax", 60)
-    eventually(lambda: records.status(other) == "completed", "the second run completing")
+    wait_for(lambda: records.status(other) == "completed", "the second run completing")
     page.goto(f"{served.url}/compare?runs={run_id[:8]},{other[:8]}")
-    eventually(
+    wait_for(
         lambda: page.evaluate("() => (document.querySelector('.js-plotly-plot')?.data || []).map(trace => trace.name)"),
         "the comparison",
     )
@@ -175,7 +162,7 @@ def test_start_watch_move_a_boundary_stop_resume_and_compare(page: Page, served:
     page.goto(served.url)
     page.locator(f".st-key-delete-list-{other} button").first.click()  # the other is for narrow screens
     page.get_by_role("dialog").get_by_role("button", name="Delete").click()
-    eventually(lambda: not records.rows("SELECT 1 FROM runs WHERE id = ?", other), "the run's deletion")
+    wait_for(lambda: not records.rows("SELECT 1 FROM runs WHERE id = ?", other), "the run's deletion")
     assert not (served.data / "runs" / other).exists()
     expect(page.get_by_role("link", name="direct-sparsemax · CartPole-v1 · seed 1")).to_have_count(0)
 
@@ -183,19 +170,19 @@ def test_start_watch_move_a_boundary_stop_resume_and_compare(page: Page, served:
 def test_a_run_goes_on_while_the_server_restarts(page: Page, served: Server) -> None:
     run_id = launch(page, served, "v3", 3000)
     records = Records(served.data)
-    eventually(lambda: records.episodes(run_id) > 0, "a first episode")
+    wait_for(lambda: records.episodes(run_id) > 0, "a first episode")
     worker = records.value("SELECT pid FROM runs WHERE id = ?", run_id)
 
     served.stop()
     before = records.episodes(run_id)
-    eventually(lambda: records.episodes(run_id) > before, "episodes while no server runs")
+    wait_for(lambda: records.episodes(run_id) > before, "episodes while no server runs")
 
     restarted = serve(APP, served.data.parent)
     try:
         page.goto(f"{restarted.url}/live?run={run_id}")
         expect_status(page, "Running")
-        shown = eventually(lambda: drawn_episode(page), "the chart of the new server")
-        eventually(lambda: drawn_episode(page) > shown, "new points from the old worker")
+        shown = wait_for(lambda: drawn_episode(page), "the chart of the new server")
+        wait_for(lambda: drawn_episode(page) > shown, "new points from the old worker")
         assert records.value("SELECT pid FROM runs WHERE id = ?", run_id) == worker
     finally:
         restarted.stop()
@@ -215,7 +202,7 @@ def test_one_click_starts_the_demo_and_draws_within_ten_seconds(page: Page, serv
     button.wait_for()
     clicked = time.monotonic()
     button.click()
-    eventually(lambda: drawn_episode(page) > 0, "a first point on the chart")
+    wait_for(lambda: drawn_episode(page) > 0, "a first point on the chart")
     waited = time.monotonic() - clicked
     assert waited < 10 or waited < 4 * seconds_to_import()
     expect(page.get_by_text("Demo: what to look for")).to_be_visible()

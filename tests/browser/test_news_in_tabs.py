@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Page, WebSocket, expect
 
 from tests.browser.support import Server, Watched
-from tests.browser.test_main_job import PATIENCE_SECONDS, act
+from tests.browser.test_main_job import act
 from tests.pages.recorded import add_recorded_run
 from v3core.jobs import launcher
 from v3core.jobs.lifecycle import Status
@@ -15,8 +15,6 @@ from v3core.store.database import Database
 from v3core.store.opening import open_database
 from v3core.store.runs import update_run
 
-PATIENCE = PATIENCE_SECONDS * 1000
-"""Milliseconds."""
 NOTICED_SECONDS = 2.0
 """From a change in one tab to the other: half a second to the look, a second to the tick, and the drawing."""
 BUSY_FACTOR = 4
@@ -61,7 +59,7 @@ class Traffic:
 
 def badge(page: Page, status: str) -> None:
     """Wait for the badge of the run's status."""
-    expect(page.locator(".stMarkdownBadge", has_text=status).first).to_be_visible(timeout=PATIENCE)
+    expect(page.locator(".stMarkdownBadge", has_text=status).first).to_be_visible()
 
 
 def test_a_resume_in_one_tab_is_seen_in_another_at_once(page: Page, lab: Server, db: Database) -> None:
@@ -92,5 +90,5 @@ def test_a_page_of_an_ended_run_is_sent_nothing_until_there_is_news(
     assert traffic.after_ticks(page, 12) == 0
     with db.write() as tx:
         update_run(tx, run_id, {"notes": "read this"}, only_in=[Status.COMPLETED])
-    expect(page.get_by_text("read this").first).to_be_visible(timeout=PATIENCE)
+    expect(page.get_by_text("read this").first).to_be_visible()
     assert watched.problems == []

@@ -13,14 +13,12 @@ from v3core.store.opening import open_database
 from v3core.store.runs import update_run
 
 ROUNDS = int(os.environ.get("V3_LEAVING", "3"))
-PATIENCE = 60_000
 
 
 @pytest.mark.timeout(300 + 60 * ROUNDS)
 def test_notices_leave_dialogs_alone(page: Page, start_server: StartServer, watched: Watched) -> None:
     server = start_server(APP)
     database = open_database(f"sqlite:///{server.data / 'v3.db'}", server.data)
-    expect.set_options(timeout=PATIENCE)
     launcher.set_slots(database, 1)
     add_recorded_run(database, Status.RUNNING)  # takes the slot
     try:
@@ -40,5 +38,4 @@ def test_notices_leave_dialogs_alone(page: Page, start_server: StartServer, watc
             page.wait_for_timeout(500)
             assert watched.problems == []
     finally:
-        expect.set_options(timeout=5_000)
         database.close()

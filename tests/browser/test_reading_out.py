@@ -7,7 +7,6 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.support import Server
-from tests.browser.test_main_job import PATIENCE_SECONDS
 from tests.pages.recorded import add_recorded_run
 from v3core.jobs.lifecycle import Status
 from v3core.metrics import METRICS
@@ -57,12 +56,12 @@ def test_every_control_says_what_it_does_and_no_label_is_cut(page, lab, runs, wi
         (f"/compare?runs={runs[0]},{runs[1]}", "Compare", ".v3-chart[data-drawn]"),
     ):
         page.goto(lab.url + address)
-        page.wait_for_selector(ready, timeout=PATIENCE_SECONDS * 1000)
+        page.wait_for_selector(ready)
         if title == "Runs":
             for seed in range(3):
                 button = page.get_by_role("button", name=f"Delete v3 · CartPole-v1 · seed {seed}")
-                expect(button).to_be_visible(timeout=PATIENCE_SECONDS * 1000)
-        expect(page.locator("[data-stale=true]")).to_have_count(0, timeout=PATIENCE_SECONDS * 1000)
+                expect(button).to_be_visible()
+        expect(page.locator("[data-stale=true]")).to_have_count(0)
         assert page.get_by_role("heading", level=1).all_inner_texts() == [title]
         said = names(page)
         assert {name: count for name, count in said.items() if count > 1} == {}

@@ -19,8 +19,8 @@ from playwright.sync_api import BrowserContext, Page
 from sqlalchemy import text as sql
 
 from tests.browser.support import Server
-from tests.browser.test_main_job import PATIENCE_SECONDS
 from tests.pages.recorded import add_recorded_run
+from tests.waiting import PATIENCE_SECONDS
 from v3core.archive import write_archive
 from v3core.jobs.lifecycle import Status
 from v3core.store import commands
@@ -232,11 +232,11 @@ def test_rows_of_strangers_are_text_on_every_page(page, lab, listener, asked, ru
         )
         page.get_by_text("History", exact=True).click()
         expect_texts(page, run["event"], *run["phases"].split("\n"))
-        page.wait_for_selector(".v3-chart[data-drawn]", timeout=PATIENCE_SECONDS * 1000)
+        page.wait_for_selector(".v3-chart[data-drawn]")
         expect_nothing_made_of_it(page)
     page.goto(f"{lab.url}/compare?runs={','.join(run['id'] for run in runs)}&metric={quote(listener.host)}")
     expect_texts(page, *(run["name"] for run in runs))
-    page.wait_for_selector(".v3-chart[data-drawn]", timeout=PATIENCE_SECONDS * 1000)
+    page.wait_for_selector(".v3-chart[data-drawn]")
     legend = page.locator(".v3-chart .legendtext").evaluate_all("nodes => nodes.map((node) => node.textContent)")
     assert legend == [run["name"] for run in runs]
     expect_nothing_made_of_it(page)

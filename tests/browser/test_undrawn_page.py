@@ -5,10 +5,7 @@ import re
 from playwright.sync_api import Page, expect
 
 from tests.browser.support import Server
-from tests.browser.test_main_job import PATIENCE_SECONDS
 
-PATIENCE = PATIENCE_SECONDS * 1000
-"""Milliseconds."""
 LOSSES = {
     "nothing of the app is left": "document.getElementById('root').remove()",
     "its main part is empty": "document.querySelector('[data-testid=stMainBlockContainer]').replaceChildren()",
@@ -21,11 +18,11 @@ def test_a_page_that_is_lost_offers_to_reload_and_a_drawn_one_does_not(page: Pag
         page.set_viewport_size({"width": width, "height": 900})
         page.goto(f"{lab.url}/launch")
         start = page.get_by_role("button", name="Start the run")
-        expect(start).to_be_visible(timeout=PATIENCE)
+        expect(start).to_be_visible()
         expect(notice).to_have_count(0)
         page.evaluate(f"() => {{ {loss} }}")
-        expect(notice).to_be_visible(timeout=PATIENCE)
+        expect(notice).to_be_visible()
         expect(notice).to_have_css("background-color", re.compile(r"rgb"))
         page.get_by_role("button", name="Reload").click()
-        expect(start).to_be_visible(timeout=PATIENCE)
+        expect(start).to_be_visible()
         expect(notice).to_have_count(0)

@@ -7,13 +7,10 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.support import Server, Watched
-from tests.browser.test_main_job import PATIENCE_SECONDS
 from tests.pages.recorded import add_recorded_run
 from v3core.jobs.lifecycle import Status
 from v3core.store.opening import open_database
 
-PATIENCE = PATIENCE_SECONDS * 1000
-"""Milliseconds."""
 LONG, SHORT = 1200, 30
 
 
@@ -40,7 +37,6 @@ def wait_until(page: Page, key: str, script: str) -> None:
     page.wait_for_function(
         f"selector => {{ const node = document.querySelector(selector); return node?._fullLayout && ({script}) }}",
         arg=chart(key),
-        timeout=PATIENCE,
     )
 
 
@@ -66,17 +62,17 @@ def test_live_shows_single_episodes_of_a_long_run(
 ) -> None:
     page.goto(f"{lab.url}/live?run={runs[0]}")
     everything = page.get_by_text("Drawn: 600 buckets of 2 episodes, 1,200 episodes")
-    expect(everything).to_be_visible(timeout=PATIENCE)
+    expect(everything).to_be_visible()
     wait_until(page, "return-", "node.data[1].name === 'Mean of 2 episodes'")
     zoom(page, "return-", 0.5, 0.55)
-    expect(page.get_by_text(re.compile(r"Drawn: \d+ of 1,200 episodes"))).to_be_visible(timeout=PATIENCE)
+    expect(page.get_by_text(re.compile(r"Drawn: \d+ of 1,200 episodes"))).to_be_visible()
     wait_until(page, "return-", "node.data[0].name === 'Episode'")
     for key in ("return-", "loads-", "schedule-"):
         start, end = ask(page, key, "node._fullLayout.xaxis.range")
         assert start == pytest.approx(600, abs=10)
         assert end - start == pytest.approx(60, abs=10)
     page.mouse.dblclick(*middle(page, "return-"))
-    expect(everything).to_be_visible(timeout=PATIENCE)
+    expect(everything).to_be_visible()
     wait_until(page, "return-", "node._fullLayout.xaxis.range[1] === 1200")
     assert not [problem for problem in watched.problems if "404" not in problem]
 

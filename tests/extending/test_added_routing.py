@@ -10,7 +10,7 @@ WEIGHTS = """
 LOOK = """
     from streamlit.testing.v1 import AppTest
 
-    app = AppTest.from_file("app.py", default_timeout=60)
+    app = AppTest.from_file("app.py", default_timeout=PATIENCE_SECONDS)
     app.switch_page("pages/launch.py").run()
     assert not app.exception
     (chooser,) = [box for box in app.selectbox if box.label == "Routing"][:1]

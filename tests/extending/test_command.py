@@ -42,7 +42,7 @@ LOOK = """
     database = open_database()
     (run,) = enqueue(database, [tiny_config(episodes=1_000_000)])
     wait_until(database, run, episode=4)
-    app = AppTest.from_file("app.py", default_timeout=60)
+    app = AppTest.from_file("app.py", default_timeout=PATIENCE_SECONDS)
     app.query_params["run"] = run
     app.switch_page("pages/live.py").run()
     button = app.button(key=f"greet:live:{run}")
@@ -56,7 +56,7 @@ LOOK = """
     assert list(table.value["Command"]) == ["Say hello"]
     assert "applied after" in table.value["Outcome"][0]
     control.stop(database, run)
-    control.wait_stopped(database, run, 30)
+    control.wait_stopped(database, run, PATIENCE_SECONDS)
     print(run)
 """
 

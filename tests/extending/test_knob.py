@@ -34,7 +34,7 @@ LOOK = """
     from tests.pages.test_measurements import figures
 
     def page(path, **state):
-        app = AppTest.from_file("app.py", default_timeout=60)
+        app = AppTest.from_file("app.py", default_timeout=PATIENCE_SECONDS)
         app.query_params["run"] = sys.argv[1]
         app.switch_page(path)
         for name, value in state.items():

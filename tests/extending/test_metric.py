@@ -36,7 +36,7 @@ LOOK = """
     from v3core.metrics import COMPARED
 
     run = sys.argv[1]
-    app = AppTest.from_file("app.py", default_timeout=60)
+    app = AppTest.from_file("app.py", default_timeout=PATIENCE_SECONDS)
     app.query_params["run"] = run
     app.switch_page("pages/live.py")
     app.session_state[f"health-{run}"] = True

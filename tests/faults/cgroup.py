@@ -20,7 +20,7 @@ def memory_cgroup() -> Iterator[Path | None]:
         yield folder
     finally:
         if folder is not None:
-            wait_for(lambda: not (folder / "cgroup.procs").read_text(), 10, "the cgroup is empty")
+            wait_for(lambda: not (folder / "cgroup.procs").read_text(), "the cgroup is empty")
             folder.rmdir()
 
 

@@ -12,8 +12,9 @@ from pathlib import Path
 
 from tests.faults.board import BETWEEN, CHECKPOINT, FLUSH, PHASES, ROLLOUT, UPDATE, Board, board_of, read_records
 from tests.faults.checks import assert_sound, committed, newest_at
+from tests.faults.scale import STATUS_SECONDS
 from tests.runs import assert_whole, tiny_config, wait_until
-from tests.waiting import wait_for
+from tests.waiting import PATIENCE_SECONDS, wait_for
 from v3core.jobs import control
 from v3core.jobs.launcher import enqueue
 from v3core.jobs.lifecycle import Status
@@ -25,7 +26,6 @@ from v3core.store.runs import get_run
 AIMS = (BETWEEN, ROLLOUT, UPDATE, FLUSH, CHECKPOINT)
 """In turn; `between` stands for any moment at all."""
 MAX_LOST_SECONDS = 1.0
-STATUS_SECONDS = 10.0
 RANDOM_SECONDS = 1.5
 """A kill at any moment comes within so long after training began."""
 
@@ -70,7 +70,7 @@ def kill_again_and_again(db: Database, spied: Path, count: int, seed: str) -> li
         kills.append(kill)
         trained = now
     control.stop(db, run_id)
-    assert control.wait_stopped(db, run_id, 30) == Status.STOPPED
+    assert control.wait_stopped(db, run_id, PATIENCE_SECONDS) == Status.STOPPED
     assert_whole(db, run_id)
     return kills
 
@@ -85,7 +85,7 @@ def _kill(
     if chance.random() < 0.5:
         control.checkpoint(db, run_id)  # so that some resumes go on from the middle
     moment = time.monotonic() + chance.random() * RANDOM_SECONDS
-    wait_for(lambda: time.monotonic() >= moment, RANDOM_SECONDS + 1)
+    wait_for(lambda: time.monotonic() >= moment)
     before = committed(db, run_id)
     if aim != BETWEEN:
         ask = partial(control.checkpoint, db, run_id) if aim == CHECKPOINT else None
@@ -126,7 +126,7 @@ def _resume(db: Database, lost: RunRow, after: list[tuple[object, ...]]) -> tupl
     resumed_at, since = time.monotonic(), datetime.now(UTC)
     control.resume(db, lost.id)
     wait_until(db, lost.id)
-    ms = _until(resumed_at, lambda: newest_at(db, lost.id) > since, 60, "not trained again")
+    ms = _until(resumed_at, lambda: newest_at(db, lost.id) > since, PATIENCE_SECONDS, "not trained again")
     kept = committed(db, lost.id)[:back_to]
     assert kept == after[:back_to], "a resume changed what the checkpoint holds"
     return back_to, ms
@@ -137,11 +137,11 @@ def _wait_for_phase(board: Board, phase: str, share: float, ask: Callable[[], No
 
     A phase that was over sooner this time is waited for again; `ask` makes it come.
     """
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline:
         if ask is not None:
             ask()
-        wait_for(lambda: board.is_in(phase), 20, f"the worker in {phase}", pause=0.0001)
+        wait_for(lambda: board.is_in(phase), f"the worker in {phase}", pause=0.0001)
         entries, until = board.entries(phase), time.monotonic() + share * board.seconds(phase)
         while time.monotonic() < until:
             pass
@@ -151,7 +151,7 @@ def _wait_for_phase(board: Board, phase: str, share: float, ask: Callable[[], No
 
 
 def _until(since: float, condition: Callable[[], object], seconds: float, what: str) -> float:
-    wait_for(condition, seconds, what)
+    wait_for(condition, what, seconds=seconds)
     return 1000 * (time.monotonic() - since)
 
 

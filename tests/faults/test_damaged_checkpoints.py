@@ -6,7 +6,7 @@ import pytest
 
 from tests.faults.checks import assert_sound, committed
 from tests.runs import assert_whole, wait_until
-from tests.waiting import wait_for
+from tests.waiting import PATIENCE_SECONDS, wait_for
 from v3core.errors import V3Error
 from v3core.jobs import control
 from v3core.jobs.lifecycle import Status
@@ -39,10 +39,10 @@ def test_a_damaged_checkpoint_is_passed_over_and_without_any_nothing_changes(db,
         wait_until(db, run_id, episode=get_run(db, run_id).episode + 20)
         newest = read_checkpoints(db, run_id)[-1].episode
         control.checkpoint(db, run_id)
-        wait_for(lambda newest=newest: read_checkpoints(db, run_id)[-1].episode > newest, 10, "a checkpoint")
+        wait_for(lambda newest=newest: read_checkpoints(db, run_id)[-1].episode > newest, "a checkpoint")
         wait_until(db, run_id, episode=read_checkpoints(db, run_id)[-1].episode + 20)
         control.stop(db, run_id)
-        assert control.wait_stopped(db, run_id, 30) == Status.STOPPED
+        assert control.wait_stopped(db, run_id, PATIENCE_SECONDS) == Status.STOPPED
         before, (*_, older, newest) = committed(db, run_id), read_checkpoints(db, run_id)
         assert older.episode < newest.episode == get_run(db, run_id).episode
         do(folder / newest.path)
@@ -56,7 +56,7 @@ def test_a_damaged_checkpoint_is_passed_over_and_without_any_nothing_changes(db,
         assert committed(db, run_id)[: older.episode] == before[: older.episode], damage
 
     control.stop(db, run_id)
-    assert control.wait_stopped(db, run_id, 30) == Status.STOPPED
+    assert control.wait_stopped(db, run_id, PATIENCE_SECONDS) == Status.STOPPED
     assert_whole(db, run_id)
     for checkpoint in read_checkpoints(db, run_id):
         (folder / checkpoint.path).unlink(missing_ok=True)

@@ -6,7 +6,7 @@ from tests.disks import fill, small_disk
 from tests.faults.checks import assert_sound, committed
 from tests.processes import processes_of
 from tests.runs import assert_whole, wait_until
-from tests.waiting import wait_for
+from tests.waiting import PATIENCE_SECONDS, wait_for
 from v3core.jobs import control
 from v3core.jobs.lifecycle import RESUMABLE, Status
 from v3core.jobs.supervisor import reconcile
@@ -49,7 +49,7 @@ def test_a_full_disk_fails_runs_with_that_sentence_and_they_go_on_once_there_is_
         wait_until(db, run.id, episode=run.episode + 50)
         control.stop(db, run.id)
     for run in ended:
-        assert control.wait_stopped(db, run.id, 30) == Status.STOPPED
+        assert control.wait_stopped(db, run.id, PATIENCE_SECONDS) == Status.STOPPED
         assert_whole(db, run.id)
     assert_sound(db)
-    wait_for(lambda: not processes_of(folder), 15, "no process is left")
+    wait_for(lambda: not processes_of(folder), "no process is left")

@@ -1,9 +1,8 @@
 """Environments that keep a worker from stopping: it is stopped all the same, and the run says by what."""
 
-import pytest
-
 from tests.faults.board import UPDATE, Board, board_of
 from tests.faults.checks import assert_sound
+from tests.faults.scale import STATUS_SECONDS
 from tests.processes import processes_of
 from tests.runs import assert_whole, tiny_config, wait_until
 from tests.waiting import wait_for
@@ -21,18 +20,16 @@ STEPS = {
     "faulty:HangsInPython-v0": (KILLED, ["sigterm", "sigkill", "stopped"]),
     "faulty:HangsInC-v0": (KILLED, ["sigterm", "sigkill", "stopped"]),
 }
-STATUS_SECONDS = 10
 
 
-@pytest.mark.timeout(180)
 def test_a_worker_that_does_not_stop_is_stopped_and_its_children_with_it(db, folder, start):
     runs = {env: start(env=env, episodes=10**6) for env in STEPS}
     for env, run_id in runs.items():
         wait_until(db, run_id)
         if env != "faulty:Slow-v0":  # the child tells that the step which hangs was reached
-            wait_for(lambda run_id=run_id: _children(folder, get_run(db, run_id).pid), 30, f"{env} hangs")
+            wait_for(lambda run_id=run_id: _children(folder, get_run(db, run_id).pid), f"{env} hangs")
     silent = runs["faulty:HangsInC-v0"]
-    wait_for(lambda: get_run(db, silent).status == Status.STALLED, STATUS_SECONDS, "the silent one is stalled")
+    wait_for(lambda: get_run(db, silent).status == Status.STALLED, "the silent one is stalled", seconds=STATUS_SECONDS)
 
     for run_id in runs.values():
         assert control.stop(db, run_id) == Status.STOPPING
@@ -44,19 +41,18 @@ def test_a_worker_that_does_not_stop_is_stopped_and_its_children_with_it(db, fol
         asked = [event.kind for event in read_events(db, run_id)].index("stopping")
         assert [event.kind for event in read_events(db, run_id)][asked + 1 :] == steps, env
         assert_whole(db, run_id)
-    wait_for(lambda: not processes_of(folder), 15, "no process is left")
+    wait_for(lambda: not processes_of(folder), "no process is left")
     assert_sound(db)
 
 
-@pytest.mark.timeout(180)
 def test_a_stop_in_the_middle_of_a_long_update_needs_no_signal(db, spied, busy):
     """An update of 204,800 gradient steps, far longer than a stop waits, on a machine that others keep busy."""
     config = tiny_config(episodes=10**6)
     long = config.model_copy(update={"ppo": PPOConfig(environments=4, rollout_steps=1024, minibatch=2, epochs=100)})
     run_id = enqueue(db, [long])[0]
     run = wait_until(db, run_id)
-    board = wait_for(lambda: board_of(spied, run.pid).exists() and Board(board_of(spied, run.pid)), 30)
-    wait_for(lambda: board.is_in(UPDATE), 60, "an update began")
+    board = wait_for(lambda: board_of(spied, run.pid).exists() and Board(board_of(spied, run.pid)))
+    wait_for(lambda: board.is_in(UPDATE), "an update began")
     assert control.stop(db, run_id) == Status.STOPPING
     stopped = wait_until(db, run_id, status=Status.STOPPED)
     assert (stopped.reason, stopped.episode) == (None, 0)

@@ -8,7 +8,7 @@ from tests.faults.checks import assert_sound
 from tests.faults.scale import SEED, WHOLE
 from tests.processes import processes_of
 from tests.runs import assert_whole, wait_until
-from tests.waiting import wait_for
+from tests.waiting import PATIENCE_SECONDS, wait_for
 from v3core.errors import V3Error
 from v3core.jobs import control
 from v3core.jobs.lifecycle import ACTIVE, Status
@@ -18,7 +18,7 @@ from v3core.store.runs import get_run
 TIMES = 50 if WHOLE else 4
 
 
-@pytest.mark.timeout(60 + 20 * TIMES)
+@pytest.mark.timeout(300 + 20 * TIMES)
 def test_a_stop_ends_the_start_before_it_and_none_after(db, folder, start):
     print(f"V3_FAULTS_SEED={SEED}")
     chance = random.Random(SEED)
@@ -29,17 +29,17 @@ def test_a_stop_ends_the_start_before_it_and_none_after(db, folder, start):
         if get_run(db, run_id).status in ACTIVE:
             with pytest.raises(V3Error, match="only a run that has ended can be resumed"):
                 control.resume(db, run_id)
-        assert control.wait_stopped(db, run_id, 30) == Status.STOPPED
+        assert control.wait_stopped(db, run_id, PATIENCE_SECONDS) == Status.STOPPED
         assert not [command for command in read_commands(db, run_id) if command.applied_at is None]
         control.resume(db, run_id)
         assert get_run(db, run_id).status == Status.STARTING
 
     wait_until(db, run_id, episode=get_run(db, run_id).episode + 300)  # no stop of before ends it
     control.stop(db, run_id)
-    assert control.wait_stopped(db, run_id, 30) == Status.STOPPED
+    assert control.wait_stopped(db, run_id, PATIENCE_SECONDS) == Status.STOPPED
     assert_whole(db, run_id)
     assert_sound(db)
-    wait_for(lambda: not processes_of(folder), 15, "no process is left")
+    wait_for(lambda: not processes_of(folder), "no process is left")
 
 
 def _let_be(db, run_id, chance):
@@ -47,6 +47,6 @@ def _let_be(db, run_id, chance):
     episode = get_run(db, run_id).episode
     stage = chance.choice(["claimed", "adopted", "running", "training"])
     if stage == "adopted":
-        wait_for(lambda: get_run(db, run_id).pid is not None, 10)
+        wait_for(lambda: get_run(db, run_id).pid is not None)
     elif stage != "claimed":
         wait_until(db, run_id, episode=episode + chance.randrange(100) if stage == "training" else 0)

@@ -7,6 +7,7 @@ import sqlite3
 from tests.faults.checks import assert_sound, database_file
 from tests.processes import monitor_of
 from tests.runs import assert_whole, wait_until
+from tests.waiting import PATIENCE_SECONDS
 from v3core.jobs import control
 from v3core.jobs.lifecycle import Status
 from v3core.jobs.supervisor import reconcile
@@ -34,6 +35,6 @@ def test_a_run_of_the_boot_before_is_lost_at_the_first_look_and_resumes(db, star
     control.resume(db, run_id)
     wait_until(db, run_id, episode=20)
     control.stop(db, run_id)
-    assert control.wait_stopped(db, run_id, 30) == Status.STOPPED
+    assert control.wait_stopped(db, run_id, PATIENCE_SECONDS) == Status.STOPPED
     assert_whole(db, run_id)
     assert_sound(db)

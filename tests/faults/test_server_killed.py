@@ -5,19 +5,17 @@ import os
 import signal
 import subprocess
 import sys
-import urllib.error
-import urllib.request
 
 import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from tests.browser.support import ROOT, free_port
+from tests.browser.support import ROOT, free_port, is_healthy
 from tests.faults.board import newest_recorded
 from tests.faults.checks import assert_sound, committed
 from tests.processes import monitor_of
 from tests.runs import assert_whole, tiny_config, wait_until
-from tests.waiting import wait_for
+from tests.waiting import PATIENCE_SECONDS, wait_for
 from v3core.jobs import control
 from v3core.jobs.lifecycle import Status
 from v3core.store.runs import get_run, list_runs
@@ -46,7 +44,7 @@ def serve(tmp_path):
                 command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
         started.append(process)
-        wait_for(lambda: process.poll() is not None or _answers(port), 60, "the server answers")
+        wait_for(lambda: process.poll() is not None or _answers(port), "the server answers")
         assert process.poll() is None, (tmp_path / "server.log").read_text()
         return process
 
@@ -69,7 +67,7 @@ def test_runs_train_on_without_the_server_and_a_new_one_shows_them(db, spied, se
     before = {run.id: committed(db, run.id) for run in runs}
     os.killpg(server.pid, signal.SIGKILL)
     server.wait()
-    wait_for(lambda: not _answers(port), 10, "the server is gone")
+    wait_for(lambda: not _answers(port), "the server is gone")
     for run in runs:
         wait_until(db, run.id, episode=len(before[run.id]) + 100)
 
@@ -82,18 +80,14 @@ def test_runs_train_on_without_the_server_and_a_new_one_shows_them(db, spied, se
         assert monitor_of(run.pid) == monitor
         control.stop(db, run.id)
     for run in runs:
-        assert control.wait_stopped(db, run.id, 60) == Status.STOPPED
+        assert control.wait_stopped(db, run.id, PATIENCE_SECONDS) == Status.STOPPED
         assert committed(db, run.id)[: len(before[run.id])] == before[run.id]
         assert len(assert_whole(db, run.id)) == newest_recorded(spied, run.pid)
     assert_sound(db)
 
 
 def _answers(port):
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=1):
-            return True
-    except (urllib.error.URLError, TimeoutError, ConnectionError):
-        return False
+    return is_healthy(f"http://127.0.0.1:{port}")
 
 
 def _reported():

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from tests.jobs.conftest import assert_whole
+from tests.waiting import PATIENCE_SECONDS
 from v3core.config import RunConfig
 from v3core.environments import check_environment
 from v3core.jobs import control
@@ -163,7 +164,7 @@ def stopped(db, start, wait_until):
     run_id = start(episodes=1_000_000, boundary=30)
     wait_until(run_id, episode=60)
     control.stop(db, run_id)
-    assert control.wait_stopped(db, run_id, 30) == Status.STOPPED
+    assert control.wait_stopped(db, run_id, PATIENCE_SECONDS) == Status.STOPPED
     return run_id, db.data_dir / read_checkpoints(db, run_id)[-1].path
 
 
@@ -179,7 +180,7 @@ def test_a_bad_checkpoint_is_named_and_the_one_before_is_taken(db, stopped, wait
     assert f"Checkpoint {file} {sentence}" in messages
     assert f"Training from the checkpoint at episode {earlier}." in messages
     control.stop(db, run_id)
-    assert control.wait_stopped(db, run_id, 30) == Status.STOPPED
+    assert control.wait_stopped(db, run_id, PATIENCE_SECONDS) == Status.STOPPED
     assert assert_whole(db, run_id)["return"][:earlier].tolist() == before["return"][:earlier].tolist()
     assert not proof.exists()
 
@@ -211,7 +212,7 @@ def test_a_folder_of_checkpoints_deleted_meanwhile_does_not_end_its_run(db, star
     folder = (db.data_dir / read_checkpoints(db, run_id)[-1].path).parent
     shutil.rmtree(folder)
     control.stop(db, run_id)
-    assert control.wait_stopped(db, run_id, 30) == Status.STOPPED
+    assert control.wait_stopped(db, run_id, PATIENCE_SECONDS) == Status.STOPPED
     before, newest = assert_whole(db, run_id), read_checkpoints(db, run_id)[-1]
     assert (db.data_dir / newest.path).exists()
     assert newest.episode == len(before)

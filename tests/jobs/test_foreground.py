@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 from tests.episode_table import read_episodes
-from tests.waiting import wait_for
+from tests.waiting import PATIENCE_SECONDS, wait_for
 from v3core.jobs import worker
 from v3core.jobs.launcher import drain
 from v3core.jobs.lifecycle import Status
@@ -38,10 +38,10 @@ def test_a_run_in_the_foreground_is_recorded_like_any_other(db, config):
 
 def test_ctrl_c_twice_stops_once_with_a_checkpoint(db, config, spawn):
     process = spawn(SCRIPT, config(episodes=1_000_000).model_dump_json(by_alias=True), stderr=subprocess.PIPE)
-    run_id = wait_for(lambda: [run.id for run in list_runs(db) if run.episode > 10], 30)[0]
+    run_id = wait_for(lambda: [run.id for run in list_runs(db) if run.episode > 10])[0]
     process.send_signal(signal.SIGINT)
     process.send_signal(signal.SIGINT)
-    output, errors = process.communicate(timeout=20)
+    output, errors = process.communicate(timeout=PATIENCE_SECONDS)
     assert (output, errors, process.returncode) == (f"{run_id} stopped\n", "", 0)
     run = get_run(db, run_id)
     assert (run.status, run.reason) == (Status.STOPPED, "Stopped by Ctrl-C.")

@@ -58,7 +58,7 @@ def test_a_zombie_is_dead():
     found = identity.of_pid(process.pid)
     assert identity.is_alive(found) is True
     process.kill()
-    wait_for(lambda: identity.is_alive(found) is False, 5)  # nobody has waited for it yet
+    wait_for(lambda: identity.is_alive(found) is False)  # nobody has waited for it yet
     process.communicate()
     assert identity.is_alive(found) is False
 
@@ -78,7 +78,7 @@ def test_a_group_is_signalled_only_by_its_leader(spawn):
     other = spawn(script, stdin=subprocess.PIPE)
     child = identity.of_pid(int(other.stdout.readline()))
     assert identity.send_signal(identity.of_pid(other.pid), signal.SIGKILL, whole_group=True)
-    wait_for(lambda: not identity.is_alive(child), 5)
+    wait_for(lambda: not identity.is_alive(child))
 
 
 def unshared(*options):

@@ -68,10 +68,10 @@ def test_a_shell_that_only_lists_starts_runs_as_they_were_launched(tmp_path, she
         found = json.loads(shell(theirs, "runs", "--json", SDL_VIDEODRIVER="dummy", MUJOCO_GL="osmesa"))
         return {run["id"]: run for run in found}
 
-    started = wait_for(lambda: (run := listed()[first])["episode"] > 0 and run, 60)
+    started = wait_for(lambda: (run := listed()[first])["episode"] > 0 and run)
     for pid in (monitor_of(started["pid"]).pid, started["pid"]):
         os.kill(pid, signal.SIGKILL)
-    runs = wait_for(lambda: (runs := listed())[second]["episode"] > 0 and runs, 60)
+    runs = wait_for(lambda: (runs := listed())[second]["episode"] > 0 and runs)
     assert [runs[run]["status"] for run in (first, second, third)] == ["lost", "running", "queued"]
     worker = runs[second]["pid"]
     seen = json.loads((ours / "envs" / f"seen-{worker}").read_text())
@@ -188,7 +188,7 @@ def test_a_run_that_imports_nothing_starts_anywhere(db, run_in, tmp_path):
         gone = {"launch": json.dumps(launch | {"python": "/gone/python", "folder": "/gone", "path": []})}
         update_run(tx, run_id, gone, only_in=[Status.QUEUED])
     assert launcher.drain(db, no_command) == [run_id]
-    wait_for(lambda: "EOFError" in (tmp_path / "runs" / run_id / "worker.log").read_text(), 10)
+    wait_for(lambda: "EOFError" in (tmp_path / "runs" / run_id / "worker.log").read_text())
 
 
 def test_a_run_of_an_earlier_version_takes_what_whoever_resumes_it_has(db, run_in):

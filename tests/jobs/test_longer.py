@@ -7,6 +7,7 @@ import pytest
 from tests.jobs.conftest import assert_whole
 from tests.same_tables import assert_same_tables
 from tests.training.conftest import assert_same_checkpoint
+from tests.waiting import PATIENCE_SECONDS
 from v3core.cli import main
 from v3core.errors import V3Error
 from v3core.jobs import control, recorder
@@ -167,5 +168,5 @@ def test_the_shell_makes_runs_longer(db, start, wait_until, capsys):
     wait_until(run_id, episode=30)
     assert main(["extend", run_id[:8], "--episodes", "20000000"]) == 0
     control.stop(db, run_id)
-    assert control.wait_stopped(db, run_id, 60) == Status.STOPPED
+    assert control.wait_stopped(db, run_id, PATIENCE_SECONDS) == Status.STOPPED
     assert_whole(db, run_id)

@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from tests.jobs.conftest import assert_whole
-from tests.waiting import wait_for
+from tests.waiting import PATIENCE_SECONDS, wait_for
 from v3core.errors import V3Error
 from v3core.jobs import control, identity, launcher, monitor
 from v3core.jobs.lifecycle import Status
@@ -89,7 +89,7 @@ def test_what_an_environment_started_does_not_outlive_its_worker(db, start_deadl
     started = f"open({str(file)!r}, 'w').write(str(subprocess.Popen({sleeper}).pid))"
     run_id = start_deadly(f"{started}; os._exit(3)")
     wait_until(run_id, status=Status.LOST)
-    wait_for(lambda: not identity.is_alive(identity.of_pid(int(file.read_text()))), 5)
+    wait_for(lambda: not identity.is_alive(identity.of_pid(int(file.read_text()))))
 
 
 def test_a_run_goes_on_without_its_monitor(db, start, wait_until):
@@ -101,7 +101,7 @@ def test_a_run_goes_on_without_its_monitor(db, start, wait_until):
     wait_until(run_id, episode=run.episode + 50)
     assert identity.is_alive(process_of(run))
     control.stop(db, run_id)
-    assert control.wait_stopped(db, run_id, 30) == Status.STOPPED
+    assert control.wait_stopped(db, run_id, PATIENCE_SECONDS) == Status.STOPPED
 
 
 def test_a_monitor_that_is_told_to_end_stops_its_run_and_starts_no_other(db, start, wait_until, monkeypatch):
@@ -111,7 +111,7 @@ def test_a_monitor_that_is_told_to_end_stops_its_run_and_starts_no_other(db, sta
     monitor.terminate()
     run = wait_until(run_id, status=Status.STOPPED)
     assert run.reason == "Stopped by SIGTERM."
-    wait_for(lambda: not monitor.is_running() or monitor.status() == psutil.STATUS_ZOMBIE, 10)
+    wait_for(lambda: not monitor.is_running() or monitor.status() == psutil.STATUS_ZOMBIE)
     assert get_run(db, waiting).status == Status.QUEUED
 
 
@@ -122,7 +122,7 @@ def test_a_worker_that_is_killed_while_it_starts_is_reported(db, start, wait_unt
         mine = [child for child in psutil.Process().children(recursive=True) if run_id in child.cmdline()]
         return next((child for child in mine if child.parent() in mine), None)
 
-    wait_for(worker, 10).kill()
+    wait_for(worker).kill()
     assert "killed (SIGKILL) from outside" in wait_until(run_id, status=Status.LOST).reason
 
 
@@ -147,4 +147,4 @@ def test_a_monitor_whose_data_folder_is_gone_ends(db, start, wait_until, tmp_pat
     monitor = psutil.Process(run.pid).parent()
     shutil.rmtree(tmp_path)
     os.kill(run.pid, signal.SIGKILL)
-    wait_for(lambda: not monitor.is_running() or monitor.status() == psutil.STATUS_ZOMBIE, 20)
+    wait_for(lambda: not monitor.is_running() or monitor.status() == psutil.STATUS_ZOMBIE)

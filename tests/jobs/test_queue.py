@@ -10,7 +10,7 @@ import pytest
 
 from tests.jobs.conftest import ROOT
 from tests.processes import another_host
-from tests.waiting import wait_for
+from tests.waiting import PATIENCE_SECONDS, wait_for
 from v3core.errors import V3Error
 from v3core.jobs import launcher
 from v3core.jobs.lifecycle import ACTIVE, Status
@@ -86,9 +86,11 @@ def test_eight_processes_drain_twenty_runs_without_a_double_start(db, config, mo
     for process in processes:
         process.stdin.write("\n")
         process.stdin.flush()
-    claimed = [run_id for process in processes for run_id in json.loads(process.communicate(timeout=30)[0])]
+    claimed = [
+        run_id for process in processes for run_id in json.loads(process.communicate(timeout=PATIENCE_SECONDS)[0])
+    ]
     assert sorted(claimed) == sorted(set(claimed))
-    wait_for(lambda: all(run.status == Status.COMPLETED for run in list_runs(db)), 60)
+    wait_for(lambda: all(run.status == Status.COMPLETED for run in list_runs(db)))
     for run_id in ids:
         kinds = [event.kind for event in read_events(db, run_id)]
         assert kinds == ["queued", "starting", "running", "completed"]
@@ -146,7 +148,7 @@ def test_what_a_process_prints_is_in_the_log_of_its_run(db, run_in):
     run_id = run_in(Status.QUEUED)
     script = "import os, sys; print(os.environ['OMP_NUM_THREADS']); sys.exit('an error')"
     launcher.drain(db, lambda _id: [sys.executable, "-c", script])
-    wait_for(lambda: read_log_tail(run_id) == "1\nan error", 10)
+    wait_for(lambda: read_log_tail(run_id) == "1\nan error")
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "many", "1.5", "9" * 5000])

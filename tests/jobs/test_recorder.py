@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from tests.episode_table import read_episodes
-from tests.waiting import wait_for
+from tests.waiting import PATIENCE_SECONDS, wait_for
 from v3core.curriculum import with_boundaries
 from v3core.errors import V3Error
 from v3core.jobs import control, recorder
@@ -75,7 +75,7 @@ def test_a_checkpoint_is_never_recorded_without_its_episodes(db, running, hooks)
     path = hooks.checkpoint_path(1)
     path.write_bytes(b"x")
     hooks.checkpoint_saved(path, 1, 9)
-    row = wait_for(lambda: read_checkpoints(db, running.id), 5)[0]
+    row = wait_for(lambda: read_checkpoints(db, running.id))[0]
     assert read_episodes(db, running.id).last == 1
     assert db.data_dir / row.path == path
 
@@ -167,15 +167,15 @@ def test_a_pause_in_a_rollout_is_not_ended_by_an_edit(db, running, writer, hooks
     monkeypatch.setattr(recorder, "POLL_SECONDS", 0.01)
     monkeypatch.setattr(recorder, "PATIENCE_SECONDS", 0.0)
     control.pause(db, running.id)
-    wait_for(lambda: hooks.urgent().pause, 5)
+    wait_for(lambda: hooks.urgent().pause)
     holding = threading.Thread(target=hooks.hold, args=(0,), kwargs={"in_rollout": True})
     holding.start()
     control.request_edit(db, running.id, with_boundaries(control.current_curriculum(db, running.id), [20]))
-    wait_for(lambda: writer.flush() or read_commands(db, running.id)[-1].acknowledged_at is not None, 5)
+    wait_for(lambda: writer.flush() or read_commands(db, running.id)[-1].acknowledged_at is not None)
     assert holding.is_alive()
     assert not hooks.urgent().stop
     control.unpause(db, running.id)
-    holding.join(5)
+    holding.join(PATIENCE_SECONDS)
     assert not holding.is_alive()
     assert len(hooks.orders().edits) == 1
 
@@ -203,13 +203,13 @@ def test_a_run_holds_while_it_is_paused_and_hears_what_is_asked(db, running, wri
     monkeypatch.setattr(recorder, "POLL_SECONDS", 0.01)
     hooks.record([record(1)], 9)
     control.pause(db, running.id)
-    assert wait_for(lambda: (orders := hooks.orders()).pause and orders, 5) == Orders(pause=True)
+    assert wait_for(lambda: (orders := hooks.orders()).pause and orders) == Orders(pause=True)
     holding = threading.Thread(target=hooks.hold, args=(1,))
     holding.start()
-    wait_for(lambda: status_of(running.id) == Status.PAUSED, 5)
+    wait_for(lambda: status_of(running.id) == Status.PAUSED)
     control.pause(db, running.id)  # from another tab: nothing more to do
     control.checkpoint(db, running.id)
-    holding.join(5)
+    holding.join(PATIENCE_SECONDS)
     assert hooks.orders() == Orders(pause=True, checkpoint=True)
     path = hooks.checkpoint_path(1)
     path.write_bytes(b"x")
@@ -221,7 +221,7 @@ def test_a_run_holds_while_it_is_paused_and_hears_what_is_asked(db, running, wri
     assert status_of(running.id) == Status.PAUSED
     control.unpause(db, running.id)
     control.unpause(db, running.id)
-    holding.join(5)
+    holding.join(PATIENCE_SECONDS)
     assert hooks.orders() == Orders()
     writer.flush()
     assert status_of(running.id) == Status.RUNNING
@@ -232,12 +232,12 @@ def test_a_run_holds_while_it_is_paused_and_hears_what_is_asked(db, running, wri
 def test_a_paused_run_can_be_stopped(db, running, writer, hooks, status_of, monkeypatch):
     monkeypatch.setattr(recorder, "POLL_SECONDS", 0.01)
     control.pause(db, running.id)
-    wait_for(lambda: hooks.orders().pause, 5)
+    wait_for(lambda: hooks.orders().pause)
     holding = threading.Thread(target=hooks.hold, args=(0,))
     holding.start()
-    wait_for(lambda: status_of(running.id) == Status.PAUSED, 5)
+    wait_for(lambda: status_of(running.id) == Status.PAUSED)
     control.stop(db, running.id)
-    holding.join(5)
+    holding.join(PATIENCE_SECONDS)
     assert hooks.orders().stop
 
 
@@ -254,7 +254,7 @@ def test_a_pause_taken_back_before_it_began_is_answered(db, running, writer, hoo
 def test_a_run_called_stalled_says_that_it_lives(db, running, writer, hooks, status_of):
     with db.write() as tx:
         change_status(tx, running, Status.STALLED, "Silent.", actor="me", now=running.created_at)
-    wait_for(lambda: status_of(running.id) == Status.RUNNING, 5)
+    wait_for(lambda: status_of(running.id) == Status.RUNNING)
     assert [event.message for event in read_events(db, running.id)][-2:] == ["Silent.", "Heartbeats resumed."]
 
 
@@ -314,4 +314,4 @@ def test_a_write_error_reaches_the_trainer(db, running):
         hooks.record([record(1)], 9)
 
     with pytest.raises(V3Error, match="no longer belongs to this worker"):
-        wait_for(recorded_until_it_fails, 5)
+        wait_for(recorded_until_it_fails)

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import event
 
 from tests.processes import another_host
-from tests.waiting import wait_for
+from tests.waiting import PATIENCE_SECONDS, wait_for
 from v3core.jobs import control, identity, launcher
 from v3core.jobs.lifecycle import ACTIVE, Status
 from v3core.jobs.supervisor import reconcile
@@ -134,7 +134,7 @@ def test_a_worker_that_will_not_stop_is_killed_with_all_it_started(db, run_in, s
     )
     assert [event.kind for event in read_events(db, run_id)][-3:] == ["sigterm", "sigkill", "stopped"]
     assert not read_commands(db, run_id)[0].is_open
-    wait_for(lambda: not identity.is_alive(child), 5)
+    wait_for(lambda: not identity.is_alive(child))
 
 
 def test_a_worker_that_ends_on_sigterm_says_so(db, run_in, spawn):
@@ -144,7 +144,7 @@ def test_a_worker_that_ends_on_sigterm_says_so(db, run_in, spawn):
     control.stop(db, run_id)
     asked = read_commands(db, run_id)[0].requested_at
     assert reconcile(db, asked + timedelta(seconds=11)) == []
-    assert process.wait(10) == -signal.SIGTERM
+    assert process.wait(PATIENCE_SECONDS) == -signal.SIGTERM
     assert reconcile(db, asked + timedelta(seconds=13)) == [run_id]
     run = get_run(db, run_id)
     assert (run.status, run.reason) == (

@@ -7,7 +7,7 @@ import os
 import psutil
 import pytest
 
-from tests.waiting import wait_for
+from tests.waiting import PATIENCE_SECONDS, wait_for
 from v3core.jobs import launcher, warm
 from v3core.jobs.launcher import enqueue, keep_warm
 from v3core.jobs.lifecycle import Status
@@ -47,7 +47,7 @@ def kept(db, steady, monkeypatch):
     """A warm process, ready, in a process that may have one."""
     monkeypatch.setattr(warm, "_wanted", True)
     keep_warm(db)
-    wait_for(warm.is_ready, 60)
+    wait_for(warm.is_ready)
     yield warm._process
     warm.end()
 
@@ -77,7 +77,7 @@ def test_a_forked_worker_trains_to_the_end_on_its_own(db, config, kept, no_new_p
     wait_until(run_id, episode=episode + 5)
     worker.kill()  # which its monitor sees, as that of any worker does
     wait_until(run_id, status=Status.LOST)
-    wait_for(lambda: not monitor.is_running(), 30)
+    wait_for(lambda: not monitor.is_running())
 
 
 def test_forked_workers_do_not_draw_the_same_numbers(db, kept, tmp_path, monkeypatch):
@@ -86,12 +86,12 @@ def test_forked_workers_do_not_draw_the_same_numbers(db, kept, tmp_path, monkeyp
     (tmp_path / "draws.py").write_text(DRAWS)
     monkeypatch.chdir(tmp_path)
     keep_warm(db)
-    wait_for(warm.is_ready, 60)
+    wait_for(warm.is_ready)
     lines = []
     for name in ("one", "other"):
         with (tmp_path / name).open("wb") as log:
             assert warm.fork(warm._process._surroundings, ["graph", "draws:Draws-v0"], log)
-        wait_for(lambda name=name: "actions" in (tmp_path / name).read_text(), 30)
+        wait_for(lambda name=name: "actions" in (tmp_path / name).read_text())
         lines.append(next(line for line in (tmp_path / name).read_text().splitlines() if line.startswith("drawn")))
     _, python, numpy = zip(*(line.split() for line in lines), strict=True)
     assert python[0] != python[1]
@@ -111,7 +111,7 @@ def test_another_process_than_the_warm_one_is_is_not_forked(kept, tmp_path, monk
         assert warm.fork(here, ["--version"], log) is None
         monkeypatch.undo()
         assert warm.fork(kept._surroundings, ["--version"], log)
-    wait_for(lambda: (tmp_path / "log").read_text().startswith("v3lab"), 30)
+    wait_for(lambda: (tmp_path / "log").read_text().startswith("v3lab"))
 
 
 def test_a_run_with_other_variables_gets_a_new_process(db, config, kept, monkeypatch, wait_until):
@@ -128,7 +128,7 @@ def test_without_a_warm_process_that_answers_a_new_one_is_started(db, config, ke
     assert "worker" in psutil.Process(get_run(db, run_id).pid).cmdline()
     keep_warm(db)
     assert warm._process is not kept
-    wait_for(warm.is_ready, 60)
+    wait_for(warm.is_ready)
 
 
 def test_one_that_does_not_answer_is_ended_so_that_no_run_is_started_twice(db, kept, tmp_path, monkeypatch):
@@ -141,7 +141,7 @@ def test_one_that_does_not_answer_is_ended_so_that_no_run_is_started_twice(db, k
 
 def test_it_ends_with_its_server_and_when_nobody_needs_it(kept):
     kept._channel.close()
-    assert kept._process.wait(30) == 0
+    assert kept._process.wait(PATIENCE_SECONDS) == 0
 
 
 def test_only_a_server_has_one_from_when_launch_is_opened(db, monkeypatch):

@@ -42,14 +42,14 @@ def dead(run_in):
 def test_a_death_is_found_with_no_page_open(dead, watch, status_of, status):
     run_id = dead(status)
     watch()
-    wait_for(lambda: status_of(run_id) == Status.LOST, 10)
+    wait_for(lambda: status_of(run_id) == Status.LOST)
 
 
 def test_two_servers_on_one_database_find_it_once(db, dead, watch, status_of):
     run_id = dead(Status.RUNNING)
     for _ in range(2):
         watch()
-    wait_for(lambda: status_of(run_id) == Status.LOST, 10)
+    wait_for(lambda: status_of(run_id) == Status.LOST)
 
 
 def test_no_error_ends_it_and_each_is_logged_once(db, dead, watch, status_of, monkeypatch, caplog):
@@ -63,7 +63,7 @@ def test_no_error_ends_it_and_each_is_logged_once(db, dead, watch, status_of, mo
 
     monkeypatch.setattr(watchdog, "reconcile", reconcile)
     watch()
-    wait_for(lambda: status_of(run_id) == Status.LOST, 10)
+    wait_for(lambda: status_of(run_id) == Status.LOST)
     said = [record.getMessage() for record in caplog.records if record.name == watchdog.__name__]
     assert said == [
         "The runs could not be checked: The database is busy.",
@@ -75,18 +75,18 @@ def test_a_database_that_is_deleted_is_not_made_anew(db, watch, tmp_path, caplog
     if not db.url.startswith("sqlite"):
         pytest.skip("a file")
     dog = watch()
-    wait_for(lambda: dog.watches(db), 10)
+    wait_for(lambda: dog.watches(db))
     db.close()
     for file in tmp_path.glob("v3.db*"):
         file.unlink()
-    wait_for(lambda: any("is missing; restore it" in record.getMessage() for record in caplog.records), 10)
+    wait_for(lambda: any("is missing; restore it" in record.getMessage() for record in caplog.records))
     assert not (tmp_path / "v3.db").exists()
 
 
 def test_a_page_knows_whether_a_watchdog_looks(db, watch, monkeypatch):
     assert not watchdog.is_watched(db)
     monkeypatch.setattr(watchdog, "_watchdogs", {None: watch()})
-    wait_for(lambda: watchdog.is_watched(db), 10)
+    wait_for(lambda: watchdog.is_watched(db))
     monkeypatch.setattr(watchdog, "FRESH_SECONDS", -1.0)
     assert not watchdog.is_watched(db)
 

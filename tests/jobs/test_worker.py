@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from tests.jobs.conftest import ROOT, assert_whole
-from tests.waiting import wait_for
+from tests.waiting import PATIENCE_SECONDS, wait_for
 from v3core.curriculum import parse, with_boundaries
 from v3core.errors import V3Error
 from v3core.jobs import control, identity, launcher, worker
@@ -68,7 +68,7 @@ def test_a_run_is_trained_to_its_end_and_everything_recorded(db, start, wait_unt
     lines = read_log_tail(run_id).splitlines()
     assert "Training CartPole-v1 for 80 episodes with curriculum test, seed 1" in lines[0]
     assert lines[-1].endswith("Completed at episode 80.")
-    wait_for(lambda: not identity.is_alive(process_of(run)), 10)
+    wait_for(lambda: not identity.is_alive(process_of(run)))
 
 
 def test_what_a_worker_does_not_know_or_cannot_read_is_rejected_and_it_trains_on(db, start, wait_until):
@@ -84,7 +84,7 @@ def test_what_a_worker_does_not_know_or_cannot_read_is_rejected_and_it_trains_on
         with db.read() as tx:
             return not read_commands(tx, run_id, only_open=True)
 
-    wait_for(answered, 30, "the commands are not answered")
+    wait_for(answered, "the commands are not answered")
     rows = {row.id: row for row in read_commands(db, run_id)}
     unknown, nameless, unreadable, empty = (rows[number] for number in asked)
     sentence = "The worker does not know the command 'dance'; stop the run and resume it."
@@ -95,14 +95,14 @@ def test_what_a_worker_does_not_know_or_cannot_read_is_rejected_and_it_trains_on
     assert empty.rejected_reason == "The command has no curriculum."
     wait_until(run_id, episode=get_run(db, run_id).episode + 4)
     assert control.stop(db, run_id) == Status.STOPPING
-    assert control.wait_stopped(db, run_id, 30) == Status.STOPPED
+    assert control.wait_stopped(db, run_id, PATIENCE_SECONDS) == Status.STOPPED
 
 
 def test_a_stopped_run_resumes_without_a_gap_or_a_doubled_episode(db, start, wait_until):
     run_id = start(episodes=800, boundary=30)
     wait_until(run_id, episode=60)
     assert control.stop(db, run_id) == Status.STOPPING
-    assert control.wait_stopped(db, run_id, 30) == Status.STOPPED
+    assert control.wait_stopped(db, run_id, PATIENCE_SECONDS) == Status.STOPPED
     stopped = get_run(db, run_id)
     assert (stopped.reason, stopped.episode < 800) == (None, True)
     (command,) = read_commands(db, run_id)
@@ -158,7 +158,7 @@ def test_a_worker_falls_back_to_the_checkpoint_before_a_damaged_one(db, start, w
     run_id = start(episodes=ENDLESS, boundary=40)
     wait_until(run_id, episode=60)
     control.stop(db, run_id)
-    assert control.wait_stopped(db, run_id, 30) == Status.STOPPED
+    assert control.wait_stopped(db, run_id, PATIENCE_SECONDS) == Status.STOPPED
     rows = read_checkpoints(db, run_id)
     newest = db.data_dir / rows[-1].path
     # Whole as an archive, so that only loading it shows what it is.
@@ -170,7 +170,7 @@ def test_a_worker_falls_back_to_the_checkpoint_before_a_damaged_one(db, start, w
     assert any(message.startswith(f"Checkpoint {newest} is not compatible") for message in messages)
     assert f"Training from the checkpoint at episode {rows[-2].episode}." in messages
     control.stop(db, run.id)
-    assert control.wait_stopped(db, run_id, 30) == Status.STOPPED
+    assert control.wait_stopped(db, run_id, PATIENCE_SECONDS) == Status.STOPPED
     after = assert_whole(db, run_id)
     kept = rows[-2].episode
     assert after["return"][:kept].tolist() == before["return"][:kept].tolist()
@@ -183,17 +183,17 @@ def test_a_boundary_of_a_running_run_moves(db, start, wait_until):
     current = control.current_curriculum(db, run_id)
     target = get_run(db, run_id).episode + 600
     control.request_edit(db, run_id, with_boundaries(current, [target]))
-    revision = wait_for(lambda: (newest := read_revisions(db, run_id)[-1]).state != "pending" and newest, 10)
+    revision = wait_for(lambda: (newest := read_revisions(db, run_id)[-1]).state != "pending" and newest)
     assert (revision.state, 20 <= revision.applied_episode < target) == ("applied", True)
-    change = wait_for(lambda: (changes := read_phase_changes(db, run_id))[1:] and changes[1], 30)
+    change = wait_for(lambda: (changes := read_phase_changes(db, run_id))[1:] and changes[1])
     assert (change.name, change.planned) == ("late", target)
     assert target <= change.episode <= target + 3
 
     past = with_boundaries(current, [target + 10_000])  # the phase has ended: too late
     with pytest.raises(V3Error, match="only future phases can be changed"):
-        wait_for(lambda: control.request_edit(db, run_id, past), 5)
+        wait_for(lambda: control.request_edit(db, run_id, past))
     control.stop(db, run_id)
-    assert control.wait_stopped(db, run_id, 30) == Status.STOPPED
+    assert control.wait_stopped(db, run_id, PATIENCE_SECONDS) == Status.STOPPED
     table = assert_whole(db, run_id)
     assert set(table["phase"][change.episode :]) <= {"late"}
     assert set(table["routing"][: change.episode]) == {"softmax"}
@@ -252,7 +252,7 @@ def test_the_queue_goes_on_with_nobody_looking(db, config, monkeypatch, wait_unt
 def test_a_stop_while_starting_ends_before_any_training(db, start):
     run_id = start(episodes=ENDLESS)
     control.stop(db, run_id)
-    assert control.wait_stopped(db, run_id, 30) == Status.STOPPED
+    assert control.wait_stopped(db, run_id, PATIENCE_SECONDS) == Status.STOPPED
     run = get_run(db, run_id)
     assert (run.episode, run.started_at, run.reason) == (0, None, None)
 
@@ -263,7 +263,7 @@ def test_a_stop_does_not_wait_for_the_imports(db, run_in, monkeypatch):
 
     def slow():
         assert control.stop(db, run_id) == Status.STOPPING
-        assert left.wait(20)
+        assert left.wait(PATIENCE_SECONDS)
 
     monkeypatch.setattr(worker, "_import_trainer", slow)
     assert worker.run_worker(db, run_id, worker.StopRequest(), leave=lambda code: left.set()) == 0

@@ -7,6 +7,7 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
+from tests.waiting import PATIENCE_SECONDS
 from v3core.store.database import Database
 from v3core.store.opening import open_database
 
@@ -33,7 +34,7 @@ def open_page(database: Database) -> Callable[..., AppTest]:
     """`open_page("pages/launch.py", run=ID)`: the page after its first run."""
 
     def open_it(path: str, **query: str) -> AppTest:
-        app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
+        app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=PATIENCE_SECONDS)
         for name, value in query.items():
             app.query_params[name] = value
         if path != "app.py":

@@ -71,13 +71,13 @@ def test_an_evaluation_is_played_in_a_process_of_its_own(trained):
     database = open_database(f"sqlite:///{folder / 'v3.db'}", folder)
     evaluation = BackgroundEvaluation(database, get_run(database, run_id), 12, 3)
     assert evaluation.result() is None
-    wait_for(evaluation.is_over, 120)
+    wait_for(evaluation.is_over)
     played = evaluation.result()
     assert len(played.returns) == 3
     assert describe_played(played).startswith("3 episodes: mean return ")
     assert played.lengths == tuple(int(value) for value in played.returns)  # CartPole gives 1 a step
     missing = BackgroundEvaluation(database, get_run(database, run_id), 7, 3)
-    wait_for(missing.is_over, 120)
+    wait_for(missing.is_over)
     with pytest.raises(Exception, match=r"The evaluation failed: .* has no intact checkpoint at episode 7; available"):
         missing.result()
     database.close()

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import insert, select
 
+from tests.waiting import PATIENCE_SECONDS
 from v3core.errors import V3Error
 from v3core.paths import data_dir
 from v3core.store.opening import open_database
@@ -116,7 +117,7 @@ def test_eight_processes_open_a_new_store_at_once(url, tmp_path):
     for process in processes:
         assert process.stdout.readline() == "ready\n"
     go.touch()
-    results = [(process.communicate(timeout=60)[1], process.returncode) for process in processes]
+    results = [(process.communicate(timeout=PATIENCE_SECONDS)[1], process.returncode) for process in processes]
     assert results == [("", 0)] * 8
     database = open_database(url, tmp_path)
     with database.read() as tx:
@@ -135,7 +136,7 @@ def test_opening_waits_for_a_process_that_has_a_new_file_locked(tmp_path):
     assert thread.is_alive()
     first.execute("COMMIT")
     first.close()
-    thread.join(10)
+    thread.join(PATIENCE_SECONDS)
     opened[0].close()
 
 

@@ -20,6 +20,7 @@ from sqlalchemy import String, event, inspect, select, text
 
 from tests.databases import empty_database
 from tests.store.schema_1 import make_tables
+from tests.waiting import PATIENCE_SECONDS
 from v3core.errors import V3Error
 from v3core.store import dialect, migrations, opening
 from v3core.store.database import Database
@@ -274,7 +275,9 @@ def test_six_processes_open_an_old_database_at_once(url, engine, tmp_path):
     for process in processes:
         process.stdin.write("\n")
         process.stdin.flush()
-    assert [(process.communicate(timeout=60)[1], process.returncode) for process in processes] == [("", 0)] * 6
+    assert [(process.communicate(timeout=PATIENCE_SECONDS)[1], process.returncode) for process in processes] == [
+        ("", 0)
+    ] * 6
     database = open_database(url, tmp_path)
     assert versions_of(database) == (str(SCHEMA_VERSION), str(SCHEMA_VERSION))
     database.close()
@@ -291,7 +294,7 @@ def test_a_migration_waits_for_a_writer(url, engine, tmp_path, monkeypatch):
         thread.start()
         thread.join(0.5 if engine.dialect.name == "sqlite" else 0)
         assert thread.is_alive()
-    thread.join(30)
+    thread.join(PATIENCE_SECONDS)
     with opened[0].read() as tx:
         assert tx.execute(select(meta.c.value).order_by(meta.c.key)).scalars().all() == ["v", str(SCHEMA_VERSION)]
     opened[0].close()

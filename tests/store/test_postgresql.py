@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import create_engine, make_url
 
 from tests.databases import POSTGRES, empty_database
+from tests.waiting import PATIENCE_SECONDS
 from v3core.errors import V3Error
 from v3core.store import dialect
 from v3core.store.database import DatabaseBusyError
@@ -147,7 +148,7 @@ def test_of_two_that_wait_for_each_other_one_is_told_to_try_again(server, tmp_pa
         try:
             with database.write() as tx:
                 tx.execute(runs.update().where(runs.c.id == order[0]).values(step=1))
-                both_hold_one.wait(10)
+                both_hold_one.wait(PATIENCE_SECONDS)
                 tx.execute(runs.update().where(runs.c.id == order[1]).values(step=1))
         except V3Error as error:
             reported.append(error)

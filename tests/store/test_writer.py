@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 
 from tests.episode_table import read_episodes
-from tests.waiting import wait_for
+from tests.waiting import PATIENCE_SECONDS, wait_for
 from v3core.store import writer as writer_module
 from v3core.store.runs import get_run, update_run
 from v3core.store.schema import episodes, expert_loads
@@ -36,7 +36,7 @@ def open_writer(db, run_id):
         each._closing = True
         with each._changed:
             each._changed.notify_all()
-        each._thread.join(10)
+        each._thread.join(PATIENCE_SECONDS)
         assert not each._thread.is_alive()
 
 
@@ -90,7 +90,7 @@ def test_an_episode_is_committed_within_half_a_second(db, open_writer, episode):
     writer.flush()
     started = time.monotonic()
     writer.record([episode(2)], 20)
-    wait_for(lambda: recorded(db) == 2, 5)
+    wait_for(lambda: recorded(db) == 2)
     assert 0.3 < time.monotonic() - started < 1.0  # in a batch, but soon
 
 
@@ -102,11 +102,11 @@ def test_the_first_episodes_and_many_are_committed_at_once(db, open_writer, epis
     writer.flush()
     writer.record([], 5)
     writer.record([episode(1)], 10)
-    wait_for(lambda: recorded(db) == 1, 5)
+    wait_for(lambda: recorded(db) == 1)
     writer.record([episode(number) for number in range(2, 257)], 2560)
     assert recorded(db) == 1
     writer.record([episode(257)], 2570)
-    wait_for(lambda: recorded(db) == 257, 5)
+    wait_for(lambda: recorded(db) == 257)
 
 
 def test_recording_does_not_wait_for_a_busy_database(db, run_id, open_writer, episode):
@@ -127,8 +127,8 @@ def test_recording_does_not_wait_for_a_busy_database(db, run_id, open_writer, ep
 
 def test_heartbeats_go_on_without_episodes(db, run_id, open_writer):
     open_writer()
-    first = wait_for(lambda: get_run(db, run_id).heartbeat_at, 5)
-    second = wait_for(lambda: (now := get_run(db, run_id).heartbeat_at) > first and now, 5)
+    first = wait_for(lambda: get_run(db, run_id).heartbeat_at)
+    second = wait_for(lambda: (now := get_run(db, run_id).heartbeat_at) > first and now)
     assert timedelta(seconds=0.9) < second - first < timedelta(seconds=2)
     assert get_run(db, run_id).heartbeat_due_at - second == timedelta(seconds=PROMISE_SECONDS)
 
@@ -185,7 +185,7 @@ def test_an_episode_cannot_be_recorded_twice(db, open_writer, episode):
 def test_a_worker_whose_run_was_taken_over_writes_nothing(db, run_id, open_writer, episode, change, monkeypatch):
     monkeypatch.setattr(writer_module, "HEARTBEAT_SECONDS", 60)  # else it may find out before it is asked
     writer = open_writer()
-    wait_for(lambda: get_run(db, run_id).heartbeat_at, 5)
+    wait_for(lambda: get_run(db, run_id).heartbeat_at)
     with db.write() as tx:
         update_run(tx, run_id, change, only_in=["running"])
     writer.record([episode(1)], 10)

@@ -20,7 +20,7 @@ def db(tmp_path, monkeypatch):
     yield database
     monkeypatch.setattr(news, "UNASKED_SECONDS", 0.0)
     watcher = news._watchers.get(database)
-    wait_for(lambda: watcher is None or watcher._thread is None, what="the thread's end")
+    wait_for(lambda: watcher is None or watcher._thread is None, "the thread's end")
     database.close()
 
 
@@ -29,7 +29,7 @@ def looks(database, monkeypatch, count=3):
     seen, look = [], Probe.look
     with monkeypatch.context() as patch:
         patch.setattr(Probe, "look", lambda probe: (seen.append(1), look(probe))[1])
-        wait_for(lambda: len(seen) >= count, what="looks at the database")
+        wait_for(lambda: len(seen) >= count, "looks at the database")
 
 
 def change(database, run_id, **values):
@@ -46,7 +46,7 @@ def test_a_run_is_news_only_to_who_watches_it(db, monkeypatch):
     looks(db, monkeypatch)
     assert [news.value(topic) for topic in topics] == first
     change(db, one, notes="changed")
-    wait_for(lambda: news.value(topics[0]) != first[0], what="the change of the run")
+    wait_for(lambda: news.value(topics[0]) != first[0], "the change of the run")
     assert news.value(topics[1]) == first[1]
     assert news.value(topics[2]) != first[2]
 
@@ -62,7 +62,7 @@ def test_nothing_but_the_version_is_read_while_nothing_is_committed(db, monkeypa
     looks(db, monkeypatch, 10)
     assert len(reads) == before
     change(db, run_id, notes="changed")
-    wait_for(lambda: len(reads) == before + 1, what="the read after the change")
+    wait_for(lambda: len(reads) == before + 1, "the read after the change")
 
 
 def test_many_pages_ask_once(db, monkeypatch):
@@ -80,7 +80,7 @@ def test_a_log_is_news_without_a_commit(db):
     before = news.value(topic)
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text("a line\n")
-    wait_for(lambda: news.value(topic) != before, what="the line in the log")
+    wait_for(lambda: news.value(topic) != before, "the line in the log")
 
 
 def test_a_database_that_cannot_be_looked_at_is_news_each_time(db, monkeypatch):
@@ -92,4 +92,4 @@ def test_a_database_that_cannot_be_looked_at_is_news_each_time(db, monkeypatch):
     news.value(topic)
     monkeypatch.setattr(Probe, "look", fails)
     seen = {id(news.value(topic))}
-    wait_for(lambda: seen.add(id(news.value(topic))) or len(seen) > 2, what="news")
+    wait_for(lambda: seen.add(id(news.value(topic))) or len(seen) > 2, "news")

@@ -13,6 +13,8 @@ from typing import Any, get_args, get_origin
 from v3core.curriculum.knobs import CHOICES, COEFFICIENTS, KNOBS, SETTINGS
 from v3core.rollup import MEAN_WINDOW
 
+CLOSE_MARGIN = 0.05
+"""A choice between the two largest gates is close if they differ by less."""
 DEAD_LOAD = 0.01
 """An expert whose mean load is below this took no part worth the name."""
 
@@ -174,6 +176,20 @@ class Acted:
         since=2,
     )
     dead_experts: int | None = _metric("Dead experts", f"Experts with a load below {DEAD_LOAD:.0%}.", since=2)
+    expert_persistence: float = _metric(
+        "Expert persistence",
+        "(keep − chance)/(1 − chance), with keep the share of steps whose largest gate is that of the expert at the "
+        "step before, and chance the probability that two different steps of the episode, drawn at random, have the "
+        "same: 1 if the expert never changes, 0 if it changes as in a random order; none if only one expert is used.",
+        source="Cohen's kappa, Educ. Psychol. Meas. 20, 1960",
+        since=6,
+    )
+    close_choice_share: float = _metric(
+        "Close choices",
+        f"Share of steps at which the largest gate exceeds the second largest by less than {CLOSE_MARGIN:g}.",
+        "0 to 1",
+        since=6,
+    )
     loads: tuple[float, ...] = _metric(
         "Load", "Mean gate weight of an expert; the loads of an episode sum to 1.", chart=LOADS
     )

@@ -109,3 +109,72 @@ def test_one_bound_or_one_that_no_one_means():
 def test_an_action_that_is_not_a_number_becomes_the_middle():
     actions = action_distribution(action_spec(spaces.Box(-2, 4, (1,))))
     assert actions.to_environment(torch.tensor([[float("nan")]])).tolist() == [[1.0]]
+
+
+def divergence_by_sums(p, q):
+    """Jensen-Shannon divergence in bits of two lists of probabilities, term by term."""
+    return sum(0.5 * x * np.log2(2 * x / (a + b)) for a, b in zip(p, q, strict=True) for x in (a, b) if x > 0)
+
+
+def test_the_jensen_shannon_divergence_is_the_one_of_the_textbook(space):
+    """Of categories and switches by the sum over their values, of numbers by an integral over a plane."""
+    torch.manual_seed(0)
+    actions = action_distribution(action_spec(space))
+    one, other = torch.randn(2, 6, actions.spec.outputs, dtype=torch.float64) * 2
+    found = actions.jensen_shannon(one, other)
+    assert found.shape == (6,)
+    if isinstance(space, spaces.Box):
+        with torch.no_grad():
+            actions.log_std += torch.tensor([0.3, -0.4, 0.0])
+        one[:, 2] = other[:, 2]  # the integral is over the other two
+        found, deviation = actions.jensen_shannon(one, other), actions.log_std.exp().detach().numpy()
+        grid = np.stack(np.meshgrid(*[np.linspace(-14, 14, 700)] * 2), -1)
+        for row, (a, b) in enumerate(zip(one.numpy(), other.numpy(), strict=True)):
+            p, q = (np.exp(-0.5 * (((grid - mean[:2]) / deviation[:2]) ** 2).sum(-1)) for mean in (a, b))
+            assert float(found[row]) == pytest.approx(
+                divergence_by_sums(*(d.ravel() / d.sum() for d in (p, q))), abs=3e-4
+            )
+        return
+    for row in range(6):
+        if isinstance(space, spaces.MultiBinary):
+            pairs = [[(x, 1 - x) for x in outputs[row].sigmoid().tolist()] for outputs in (one, other)]
+        else:
+            sizes = SIZES if len(actions.spec.sizes) > 1 else [4]
+            pairs = [[part.softmax(-1).tolist() for part in outputs[row].split(sizes)] for outputs in (one, other)]
+        parts = [divergence_by_sums(p, q) for p, q in zip(*pairs, strict=True)]
+        assert float(found[row]) == pytest.approx(np.mean(parts), abs=1e-9)
+
+
+def test_the_divergence_is_0_of_the_same_and_1_of_what_shares_no_action(space):
+    actions = action_distribution(action_spec(space))
+    same = torch.randn(3, actions.spec.outputs)
+    assert actions.jensen_shannon(same, same).abs().max() < 1e-6
+    one, other = torch.full((2, actions.spec.outputs), -1e8)
+    first = 0
+    for size in actions.spec.sizes if isinstance(space, spaces.MultiDiscrete | spaces.Discrete) else ():
+        one[first], other[first + 1] = 0, 0
+        first += size
+    if not first:
+        other = -one
+    assert float(actions.jensen_shannon(one, other)) == pytest.approx(1)
+
+
+def test_a_distribution_is_described_as_its_samples_are(space):
+    """Averaged over states with weights, in the environment's units."""
+    torch.manual_seed(1)
+    actions = action_distribution(action_spec(space))
+    outputs, weights = torch.randn(3, actions.spec.outputs), torch.tensor([0.5, 0.3, 0.2])
+    described = actions.described(outputs, weights)
+    states = torch.multinomial(weights, 200_000, replacement=True)
+    noise = actions.noise((len(states),), torch.Generator().manual_seed(2))
+    drawn = actions.to_environment(actions.sample(outputs[states], noise)).double().detach().numpy()
+    if isinstance(space, spaces.Box):
+        assert described["mean"] == pytest.approx(drawn.mean(0), abs=0.05)
+        assert described["deviation"] == pytest.approx(drawn.std(0), rel=0.01)
+    elif isinstance(space, spaces.MultiBinary):
+        assert described["on"] == pytest.approx(drawn.mean(0), abs=0.01)
+    else:
+        assert described["first"] == [0] * len(actions.spec.sizes)
+        for place, shares in enumerate(described["probabilities"]):
+            assert shares == pytest.approx(np.bincount(drawn[:, place].astype(int)) / len(drawn), abs=0.01)
+            assert sum(shares) == pytest.approx(1, abs=1e-3)

@@ -6,9 +6,11 @@ from datetime import timedelta
 from typing import Any
 
 from tests.store.conftest import START
+from v3core.insight.experts import ExpertProfile, ExpertReport, StateMap
 from v3core.metrics import EpisodeRecord
 from v3core.store import commands
 from v3core.store.database import Database
+from v3core.store.expert_records import add_expert_report, add_knockouts
 from v3core.store.history import (
     CheckpointRow,
     PhaseChangeRow,
@@ -46,6 +48,14 @@ def record(db: Database, run_id: str, episode: Callable[..., EpisodeRecord], cou
         add_evaluation(
             tx, run_id, episode=10, step=100, env="CartPole-v1", results=[(1.5, 3, None), (math.inf, 4, 1.0)], now=START
         )
+        actions = {"probabilities": [[THIRD, 1 - THIRD]], "first": [0]}
+        experts = (
+            ExpertProfile(1.0, TINY, actions, actions, (0, THIRD)),
+            ExpertProfile(None, 0.0, actions, None, (1, 0)),
+        )
+        map_ = StateMap((0.5,), (-1e-3,), (1,), (0.25,), (1,), (7,), (0.5, 0.25))
+        add_expert_report(tx, run_id, 10, ExpertReport(1, 1, experts, map_))
+        add_knockouts(tx, run_id, episode=10, results={-1: [(1.5, 3, None)], 0: [(-math.inf, 4, 0.0)]}, now=START)
         add_phase_change(tx, run_id, PhaseChangeRow(0, "early", 0, 0, 0, 0, START))
         curriculum = commands.curriculum_in_force(tx, run_id)
         revision = commands.add_revision(tx, run_id, curriculum, actor="user", now=START, applied_episode=None)

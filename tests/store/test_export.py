@@ -105,10 +105,14 @@ def test_a_folder_holds_every_table_whole(db, run, tmp_path, form):
         "episodes": 12,
         "expert_loads": 48,
         "evaluations": 2,
+        "evaluation_experts": 2,
+        "state_maps": 1,
+        "knockouts": 2,
         "phase_changes": 1,
         "curriculum_revisions": 2,
         "commands": 2,
         "checkpoints": 2,
+        "alarms": 0,
         "events": 3,
     }
     with pytest.raises(V3Error, match="already exists"):

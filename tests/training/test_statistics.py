@@ -1,5 +1,6 @@
 """Statistics of episodes against a plain loop, and of returns against numpy."""
 
+from itertools import pairwise, permutations
 from types import SimpleNamespace
 
 import numpy as np
@@ -21,6 +22,15 @@ def random_rollout(random, steps, environments, experts):
         rewards=random.normal(size=(steps, environments)),
         ended=random.random((steps, environments)) < 0.3,
     )
+
+
+def persistence(winners):
+    """Kappa of the experts of an episode, with the chance counted over all pairs of two different steps."""
+    pairs = [one == other for place, one in enumerate(winners) for other in winners[place + 1 :]]
+    if not pairs or all(pairs):
+        return np.nan
+    kept, chance = np.mean([one == other for one, other in pairwise(winners)]), np.mean(pairs)
+    return (kept - chance) / (1 - chance)
 
 
 @given(st.lists(st.integers(1, 8), min_size=1, max_size=4), st.integers(1, 3), st.integers(1, 4), st.integers(0, 9999))
@@ -55,6 +65,10 @@ def test_an_episode_is_summed_over_its_own_steps_across_rollouts(lengths, enviro
                 assert episode.effective_experts == pytest.approx(np.exp(of_loads))
                 assert episode.support == pytest.approx(np.mean([(gate > 0).sum() for gate in gates]))
                 assert episode.load_cv == pytest.approx(loads.std() / loads.mean())
+                gaps = [np.diff(np.sort(gate)[-2:]) for gate in gates] if experts > 1 else [[np.nan]]
+                close = np.mean([gap[0] < 0.05 for gap in gaps]) if experts > 1 else np.nan
+                assert episode.close_choice_share == pytest.approx(close, nan_ok=True)
+                assert episode.expert_persistence == pytest.approx(persistence(winners), nan_ok=True)
                 assert episode.dead_experts == sum(load < 0.01 for load in loads)
         assert next(found, None) is None
 
@@ -126,3 +140,44 @@ def test_nothing_is_known_of_the_routing_of_an_observation_that_is_no_number():
     assert np.isnan([episode.routing_entropy, episode.support, episode.load_cv, *episode.loads]).all()
     assert np.isnan([*episode.hard_loads, episode.load_entropy, episode.specialisation]).all()
     assert episode.dead_experts is None
+
+
+def played(experts, count=3):
+    """A rollout of one environment and one episode, in which these experts have the largest gate."""
+    gates = torch.from_numpy(0.9 * np.eye(count)[np.array(experts)] + 0.1 / count)[:, None]
+    ended = np.arange(len(experts))[:, None] == len(experts) - 1
+    return SimpleNamespace(gates=gates, rewards=np.zeros(ended.shape), ended=ended, successes={})
+
+
+def persistence_of(experts):
+    ((_, episode),) = EpisodeStatistics(1, 3).finished(played(experts))
+    return episode.expert_persistence
+
+
+def test_persistence_is_1_kept_0_by_chance_and_negative_if_avoided():
+    assert persistence_of([0] * 50 + [1] * 50) == pytest.approx(1, abs=0.03)
+    assert persistence_of([0, 1] * 50) == pytest.approx(-1, abs=0.03)
+    assert np.mean([persistence_of(order) for order in permutations([0, 0, 0, 1, 1, 2])]) == pytest.approx(0, abs=1e-12)
+    assert np.isnan([persistence_of([2, 2, 2]), persistence_of([1])]).all()
+
+
+def test_a_checkpoint_of_before_leaves_the_persistence_of_its_episodes_unknown():
+    """Those in progress; the next ones are known. A checkpoint of now continues where it was."""
+    experts = [0, 0, 1, 1, 1]
+    whole = persistence_of(experts)
+    statistics = EpisodeStatistics(1, 3)
+    rollout = played(experts)
+    first = SimpleNamespace(**vars(rollout) | {name: vars(rollout)[name][:2] for name in ("gates", "rewards", "ended")})
+    rest = SimpleNamespace(**vars(rollout) | {name: vars(rollout)[name][2:] for name in ("gates", "rewards", "ended")})
+    assert statistics.finished(first) == []
+    state = statistics.state_dict()
+    older = {**state, "under_way": {name: sums for name, sums in state["under_way"].items() if name != "kept"}}
+    del older["newest_expert"]
+    for kept, known in ((state, True), (older, False)):
+        resumed = EpisodeStatistics(1, 3)
+        resumed.load_state_dict(kept)
+        ((_, episode),) = resumed.finished(rest)
+        assert episode.expert_persistence == pytest.approx(whole if known else np.nan, nan_ok=True)
+        assert episode.hard_loads == pytest.approx((0.4, 0.6, 0.0))
+        ((_, following),) = resumed.finished(rollout)
+        assert following.expert_persistence == pytest.approx(whole)

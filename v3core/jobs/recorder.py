@@ -18,6 +18,7 @@ from v3core.metrics import EpisodeRecord
 from v3core.store import commands, history
 from v3core.store.commands import CommandRow
 from v3core.store.database import Database
+from v3core.store.expert_records import add_expert_report
 from v3core.store.history import CheckpointRow, PhaseChangeRow
 from v3core.store.pace import mean_return, recent_returns
 from v3core.store.run_row import RunRow
@@ -146,12 +147,14 @@ class Recorder:
         results = [(played.return_, played.length, played.success) for played in evaluation.episodes]
         mean = sum(return_ for return_, _, _ in results) / len(results)
         at, step, env = evaluation.episode, evaluation.step, evaluation.env
+
+        def write(tx: Transaction, now: datetime) -> None:
+            history.add_evaluation(tx, self._run.id, episode=at, step=step, env=env, results=results, now=now)
+            if evaluation.experts is not None:
+                add_expert_report(tx, self._run.id, at, evaluation.experts)
+
         self._note(
-            "evaluation",
-            f"Evaluation at episode {at}: mean return {mean:.2f} over {len(results)} episodes.",
-            lambda tx, now: history.add_evaluation(
-                tx, self._run.id, episode=at, step=step, env=env, results=results, now=now
-            ),
+            "evaluation", f"Evaluation at episode {at}: mean return {mean:.2f} over {len(results)} episodes.", write
         )
 
     def update_undone(self, reason: str, in_a_row: int) -> None:

@@ -4,9 +4,13 @@ The experts' outputs are mixed by their gates first, so a mixture puts out one d
 logits for actions that are chosen, mixed means for actions that are numbers.
 """
 
+import functools
 import math
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from v3core.environments import ActionSpec
@@ -57,6 +61,22 @@ class ActionDistribution(nn.Module):
         """
         raise NotImplementedError
 
+    def jensen_shannon(self, one: Tensor, other: Tensor) -> Tensor:
+        """Jensen-Shannon divergence of two distributions with these outputs, in bits, [...]: from 0 to 1.
+
+        0 if they are the same, 1 if no action is possible under both. Its square root is a metric (Endres and
+        Schindelin, "A new metric for probability distributions", IEEE Trans. Inf. Theory 49, 2003). Of several
+        independent components it is the mean over the components, which is at most that of whole actions.
+        """
+        raise NotImplementedError
+
+    def described(self, outputs: Tensor, weights: Tensor) -> dict[str, Any]:
+        """The distribution with outputs [states, outputs], averaged over states with weights [states] that sum to 1.
+
+        In the form of `v3core.insight.experts.Actions`.
+        """
+        raise NotImplementedError
+
     def to_environment(self, actions: Tensor) -> Tensor:
         """The actions [..., components] in the units of the environment."""
         return actions
@@ -103,6 +123,14 @@ class Categorical(ActionDistribution):
             coefficient = coefficient * (0.5 * (a.log_softmax(-1) + b.log_softmax(-1))).exp().sum(-1)
         return coefficient
 
+    def jensen_shannon(self, one: Tensor, other: Tensor) -> Tensor:
+        pairs = zip(torch.split(one, self._sizes, -1), torch.split(other, self._sizes, -1), strict=True)
+        return torch.stack([_divergence(a.softmax(-1), b.softmax(-1)) for a, b in pairs]).mean(0)
+
+    def described(self, outputs: Tensor, weights: Tensor) -> dict[str, Any]:
+        parts = [_mean(part.softmax(-1), weights) for part in torch.split(outputs, self._sizes, -1)]
+        return {"probabilities": parts, "first": list(self.spec.starts)}
+
 
 class Binary(ActionDistribution):
     """Independent switches; outputs are the log-odds of 1. A mask says of each switch whether it may be 0, and 1."""
@@ -133,6 +161,13 @@ class Binary(ActionDistribution):
         ones = nn.functional.logsigmoid(one) + nn.functional.logsigmoid(other)
         zeros = nn.functional.logsigmoid(-one) + nn.functional.logsigmoid(-other)
         return ((0.5 * ones).exp() + (0.5 * zeros).exp()).prod(-1)
+
+    def jensen_shannon(self, one: Tensor, other: Tensor) -> Tensor:
+        a, b = (torch.stack((outputs.sigmoid(), (-outputs).sigmoid()), -1) for outputs in (one, other))
+        return _divergence(a, b).mean(-1)
+
+    def described(self, outputs: Tensor, weights: Tensor) -> dict[str, Any]:
+        return {"on": _mean(outputs.sigmoid(), weights)}
 
 
 class Gaussian(ActionDistribution):
@@ -177,12 +212,55 @@ class Gaussian(ActionDistribution):
         distance = (one - other) * torch.exp(-self._log_std())
         return torch.exp(-distance.square().sum(-1) / 8)
 
+    def jensen_shannon(self, one: Tensor, other: Tensor) -> Tensor:
+        # With equal deviations it depends only on the Mahalanobis distance of the means, so one dimension is enough.
+        distance = torch.linalg.vector_norm((one - other) * torch.exp(-self._log_std()), dim=-1)
+        at, root = _of_normal_distributions()
+        found = np.interp(distance.detach().cpu().numpy(), at, root) ** 2
+        return torch.as_tensor(found).to(one)
+
+    def described(self, outputs: Tensor, weights: Tensor) -> dict[str, Any]:
+        mean = (weights.unsqueeze(1) * outputs).sum(0)
+        variance = (weights.unsqueeze(1) * (outputs - mean).square()).sum(0)  # of the means, from state to state
+        deviation = self.span * (variance + self._log_std().exp().square()).sqrt()
+        units = (self.to_environment(mean), deviation)
+        return {name: _significant(values) for name, values in zip(("mean", "deviation"), units, strict=True)}
+
     def to_environment(self, actions: Tensor) -> Tensor:
         # Of an observation that is not a number, neither is the action: the environment gets the middle, not the blame.
         return self.centre + self.span * torch.nan_to_num(actions, nan=0.0)
 
     def _log_std(self) -> Tensor:
         return self.log_std.clamp(*LOG_STD_RANGE)
+
+
+def _divergence(p: Tensor, q: Tensor) -> Tensor:
+    """Jensen-Shannon divergence in bits of probabilities [..., categories]."""
+    nats = torch.special.entr(0.5 * (p + q)) - 0.5 * (torch.special.entr(p) + torch.special.entr(q))
+    bits: Tensor = nats.sum(-1) / math.log(2)
+    return bits.clamp(0, 1)
+
+
+@functools.cache
+def _of_normal_distributions() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Distances of means in deviations, and the root of the Jensen-Shannon divergence in bits at each, by quadrature.
+
+    1 − E[log2(1 + q(x)/p(x))] with x ~ p, which is the same for x ~ q by symmetry. Interpolated linearly, the root is
+    good to 1e-4.
+    """
+    at, x = np.linspace(0, 16, 801), np.linspace(-10, 10, 2001)
+    density = np.exp(-0.5 * x**2)
+    log_ratio = at[:, None] * x - 0.5 * at[:, None] ** 2
+    mean = np.logaddexp(0, log_ratio) @ (density / density.sum()) / math.log(2)
+    return at, np.sqrt((1 - mean).clip(0, 1))
+
+
+def _mean(values: Tensor, weights: Tensor) -> list[float]:
+    return [round(value, 4) for value in (weights.unsqueeze(1) * values).sum(0).tolist()]
+
+
+def _significant(values: Tensor) -> list[float]:
+    return [float(f"{value:.5g}") for value in values.tolist()]
 
 
 def action_distribution(spec: ActionSpec) -> ActionDistribution:

@@ -11,6 +11,7 @@ from v3core.store.schema import (
     commands,
     evaluations,
     events,
+    knockouts,
     phase_changes,
     revisions,
     runs,
@@ -67,6 +68,7 @@ def state_of_run(database: Database, run_id: str) -> Hashable:
                 (checkpoints, func.max, checkpoints.c.at),
                 (checkpoints, func.count, checkpoints.c.at),
                 (evaluations, func.max, evaluations.c.episode),
+                (knockouts, func.max, knockouts.c.at),
                 (phase_changes, func.max, phase_changes.c.at),
             )
         ),

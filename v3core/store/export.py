@@ -233,7 +233,7 @@ def _write_whole_run(tx: Transaction, run_id: str, file: TextIO) -> int:
     }
     for place, (name, value) in enumerate(content.items()):
         file.write(f'{"," if place else "{"}\n"{name}": {to_json(value)}')
-    for name in ("phase_changes", "commands", "checkpoints", "events"):
+    for name in ("evaluation_experts", "state_maps", "knockouts", "phase_changes", "commands", "checkpoints", "events"):
         file.write(f',\n"{name}": ')
         _write_list(file, RUN_TABLES[name].fields, stream(tx, name, run_id))
     file.write(f',\n"{EPISODES}": ')

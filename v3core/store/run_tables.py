@@ -16,12 +16,15 @@ from v3core.store.schema import (
     checkpoints,
     commands,
     episodes,
+    evaluation_experts,
     evaluations,
     events,
     expert_loads,
+    knockouts,
     phase_changes,
     revisions,
     runs,
+    state_maps,
 )
 
 FETCHED_ROWS = 2000
@@ -92,6 +95,9 @@ RUN_TABLES = {
     "episodes": _of(episodes, "episode"),
     "expert_loads": _of(expert_loads, "episode", "expert"),
     "evaluations": _of(evaluations, "episode", "number"),
+    "evaluation_experts": _of(evaluation_experts, "episode", "expert"),
+    "state_maps": _of(state_maps, "episode"),
+    "knockouts": _of(knockouts, "episode", "expert", "number"),
     "phase_changes": _of(phase_changes, "phase"),
     "curriculum_revisions": _of(revisions, "revision"),
     "commands": _commands(),

@@ -220,6 +220,49 @@ class EvaluationColumns(Columns):
     at: Named[datetime] = Column(UtcDateTime, nullable=False)
 
 
+class EvaluationExpertColumns(Columns):
+    """What each expert does on the states of an evaluation; `expert` counts from 0.
+
+    `actions`, `used_actions` and `distances` are JSON: the fields of `v3core.insight.experts.ExpertProfile`.
+    """
+
+    run_id = _run_id(key=True)
+    episode: Named[int] = Column(primary_key=True, autoincrement=False)
+    expert: Named[int] = Column(primary_key=True, autoincrement=False)
+    states: Named[int]
+    compared: Named[int]
+    load: Named[float | None]
+    hard_load: Named[float | None]
+    actions: Named[str]
+    used_actions: Named[str | None]
+    distances: Named[str]
+
+
+class StateMapColumns(Columns):
+    """States of a run's newest evaluation on two axes: `points` is a `v3core.insight.experts.StateMap` as JSON."""
+
+    run_id = _run_id(key=True)
+    episode: Named[int] = Column(primary_key=True, autoincrement=False)
+    states: Named[int]
+    points: Named[str]
+
+
+class KnockoutColumns(Columns):
+    """Episodes played by the policy after `episode` episodes without one expert; `expert` is −1 for all experts.
+
+    Episodes of the same `number` begin alike, so that they can be compared one by one.
+    """
+
+    run_id = _run_id(key=True)
+    episode: Named[int] = Column(primary_key=True, autoincrement=False)
+    expert: Named[int] = Column(primary_key=True, autoincrement=False)
+    number: Named[int] = Column(primary_key=True, autoincrement=False)
+    return_: Named[float | None] = Column("return")
+    length: Named[int]
+    success: Named[float | None]
+    at: Named[datetime] = Column(UtcDateTime, nullable=False)
+
+
 class PhaseChangeColumns(Columns):
     """When each phase really began: after `episode` complete episodes. `planned` is where the curriculum had it."""
 
@@ -350,6 +393,9 @@ expert_loads = Table("expert_loads", metadata, ExpertLoadColumns, sqlite_with_ro
 # With rowids: rows of nine kilobytes lie badly in an index.
 rollups = Table("rollups", metadata, RollupColumns)
 evaluations = Table("evaluations", metadata, EvaluationColumns, sqlite_with_rowid=False)
+evaluation_experts = Table("evaluation_experts", metadata, EvaluationExpertColumns, sqlite_with_rowid=False)
+state_maps = Table("state_maps", metadata, StateMapColumns)  # with rowids: rows of fifty kilobytes
+knockouts = Table("knockouts", metadata, KnockoutColumns, sqlite_with_rowid=False)
 phase_changes = Table("phase_changes", metadata, PhaseChangeColumns)
 revisions = Table("curriculum_revisions", metadata, RevisionColumns, UniqueConstraint("run_id", "revision"))
 commands = Table("commands", metadata, CommandColumns)

@@ -25,11 +25,14 @@ from v3core.store.schema import (
     Transaction,
     checkpoints,
     episodes,
+    evaluation_experts,
     evaluations,
     expert_loads,
+    knockouts,
     phase_changes,
     revisions,
     runs,
+    state_maps,
 )
 
 COMMIT_SECONDS = 0.5
@@ -298,9 +301,11 @@ def truncate(
     Returns:
         The number of deleted episodes.
     """
-    for table in (expert_loads, checkpoints):
+    for table in (expert_loads, checkpoints, knockouts):
         tx.execute(delete(table).where(table.c.run_id == run_id, table.c.episode > episode))
-    tx.execute(delete(evaluations).where(evaluations.c.run_id == run_id, evaluations.c.episode > evaluated))
+    for of_evaluations in (evaluations, evaluation_experts, state_maps):
+        c = of_evaluations.c
+        tx.execute(delete(of_evaluations).where(c.run_id == run_id, c.episode > evaluated))
     tx.execute(delete(phase_changes).where(phase_changes.c.run_id == run_id, phase_changes.c.phase >= phases))
     deleted = tx.execute(delete(episodes).where(episodes.c.run_id == run_id, episodes.c.episode > episode)).rowcount
     cut_rollups(tx, run_id, episode)

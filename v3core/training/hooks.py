@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from v3core.curriculum import Curriculum
+from v3core.insight.experts import ExpertReport
 from v3core.metrics import EpisodeRecord
 
 
@@ -27,6 +28,7 @@ class Evaluation:
     step: int
     env: str
     episodes: tuple[EvaluationEpisode, ...]
+    experts: ExpertReport | None = None  # None if no state was a number
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from v3core.interruption import never, raise_if
 from v3core.policy import Gating, GATMoEPolicy
 from v3core.training.checkpoint import check_import, load_checkpoint
 from v3core.training.eager import EagerBackend
+from v3core.training.expert_report import StateSample
 from v3core.training.hooks import EvaluationEpisode
 from v3core.training.native_backend import choose_backend
 from v3core.training.optimizer import Adam, FlatParameters
@@ -40,11 +41,13 @@ def evaluate(
     *,
     sampled: bool = False,
     interrupted: Callable[[], bool] = never,
+    sample: StateSample | None = None,
 ) -> tuple[EvaluationEpisode, ...]:
     """Play episodes apart from training in the routing that the policy is set to: no routing noise, no learning.
 
     `seed` decides the episodes' beginnings, and all chance in them. Actions are `sampled`, as in training, or the most
-    likely ones. `interrupted` is checked before every step, and between the creation of two environments.
+    likely ones. `interrupted` is checked before every step, and between the creation of two environments. States are
+    offered to `sample`.
 
     Raises:
         V3Error: if the environment fails.
@@ -64,6 +67,8 @@ def evaluate(
             while len(ended) < count:
                 raise_if(interrupted)
                 masks = None if envs.masks is None else torch.from_numpy(envs.masks).to(device)
+                if sample is not None:
+                    sample.offer(envs.observations, envs.masks, first=first, step=int(lengths[0]), over=ended)
                 noise = policy.actions.noise((count,), generator) if sampled else None
                 chosen = backend.decide(torch.from_numpy(envs.observations).to(device), masks, noise)
                 taken = envs.step(policy.actions.to_environment(chosen).cpu().numpy())

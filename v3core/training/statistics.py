@@ -8,20 +8,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from v3core.insight.loads import dead_experts, load_entropy
-from v3core.metrics import Acted
+from v3core.metrics import CLOSE_MARGIN, Acted
 from v3core.training.rollout import Played
 
 Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
 
 
 _UNNAMED = ("steps", "return", "routing_entropy", "support", "loads", "hard_loads")
 """The sums in checkpoints of 0.2.0 and earlier, which have them as the columns of one array."""
 
 
-def _per_step(gates: Floats, rewards: Floats) -> dict[str, Floats]:
+def _per_step(gates: Floats, rewards: Floats, before: Integers) -> dict[str, Floats]:
     """What episodes are summed up from, each of shape [T, N, columns], by the names that checkpoints know.
 
-    Gates [T, N, experts] are normalised, NaN for an observation that is not a number; rewards are [T, N].
+    Gates [T, N, experts] are normalised, NaN for an observation that is not a number; rewards are [T, N]. `before`
+    [T, N] is the expert with the largest gate at the step before in the same episode, −1 for its first step.
     """
     unknown = np.isnan(gates).any(2)
     entropy = -np.where(gates > 0, gates * np.log(np.where(gates > 0, gates, 1.0)), 0.0).sum(2)
@@ -29,11 +31,19 @@ def _per_step(gates: Floats, rewards: Floats) -> dict[str, Floats]:
     hard = np.eye(gates.shape[2])[gates.argmax(2)]
     entropy[unknown] = support[unknown] = np.nan
     hard[unknown] = np.nan
+    kept = (gates.argmax(2) == before).astype(np.float64)
+    close = np.full(rewards.shape, np.nan)  # of a single expert there is no margin
+    if gates.shape[2] > 1:
+        second, largest = np.moveaxis(np.partition(gates, -2, axis=2)[..., -2:], 2, 0)
+        close = (largest - second < CLOSE_MARGIN).astype(np.float64)
+    kept[unknown] = close[unknown] = np.nan
     return {
         "steps": np.ones((*rewards.shape, 1)),
         "return": rewards[..., None],
         "routing_entropy": entropy[..., None],
         "support": support[..., None],
+        "kept": kept[..., None],
+        "close": close[..., None],
         "loads": gates,
         "hard_loads": hard,
     }
@@ -43,13 +53,16 @@ class EpisodeStatistics:
     """Sums of the episodes in progress, carried from rollout to rollout."""
 
     def __init__(self, environments: int, experts: int) -> None:
-        parts = _per_step(np.empty((0, environments, experts)), np.empty((0, environments)))
+        shape = (0, environments)
+        parts = _per_step(np.empty((*shape, experts)), np.empty(shape), np.empty(shape, dtype=np.int64))
         ends = np.cumsum([part.shape[2] for part in parts.values()])
         self._columns = {
             name: slice(end - part.shape[2], end) for (name, part), end in zip(parts.items(), ends, strict=True)
         }
         self._under_way = np.zeros((environments, ends[-1]))
         self._before_phase = np.zeros(environments)
+        self._newest_expert = np.full(environments, -1)
+        """The one with the largest gate at the last step of an episode in progress; −1 where one begins."""
 
     def begin_phase(self) -> None:
         """From now on steps are acted in another phase; an episode in progress belongs to the one it ends in."""
@@ -62,11 +75,13 @@ class EpisodeStatistics:
         return {
             "under_way": {name: self._sums(name).copy() for name in self._columns},
             "before_phase": self._before_phase.copy(),
+            "newest_expert": self._newest_expert.copy(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """From a checkpoint of as many environments and experts, perhaps of an older version."""
         self._before_phase[:] = state["before_phase"]
+        self._newest_expert[:] = state.get("newest_expert", -1)
         kept = state["under_way"]
         if not isinstance(kept, dict):
             ends = np.cumsum([self._sums(name).shape[1] for name in _UNNAMED])
@@ -82,7 +97,9 @@ class EpisodeStatistics:
         Each with the environment steps of the rollout up to the step that ended it, all environments together.
         """
         gates = rollout.gates.double().cpu().numpy()
-        columns = np.concatenate(list(_per_step(gates / gates.sum(2, keepdims=True), rollout.rewards).values()), axis=2)
+        gates = gates / gates.sum(2, keepdims=True)
+        per_step = _per_step(gates, rollout.rewards, self._experts_before(gates, rollout.ended))
+        columns = np.concatenate(list(per_step.values()), axis=2)
         episodes: list[tuple[int, Acted]] = []
         starts = np.zeros(len(self._under_way), dtype=np.int64)
         for step, env in np.argwhere(rollout.ended).tolist():
@@ -97,12 +114,20 @@ class EpisodeStatistics:
             self._under_way[env] += columns[start:, env].sum(0)
         return episodes
 
+    def _experts_before(self, gates: Floats, ended: NDArray[np.bool_]) -> Integers:
+        """The expert with the largest gate at the step before in the same episode, −1 without one, [T, N]."""
+        hard = np.where(ended, -1, gates.argmax(2))
+        before = np.concatenate((self._newest_expert[None], hard))
+        self._newest_expert = before[-1].copy()
+        return before[:-1]
+
     def _summary(self, sums: Floats, phase_steps: int, success: bool | None) -> Acted:
         total = {name: sums[columns] for name, columns in self._columns.items()}
         (length,) = total["steps"]
         means = {name: values / length for name, values in total.items()}
         (entropy,), (support,), loads = means["routing_entropy"], means["support"], means["loads"]
         of_loads = float(load_entropy(loads))
+        persistence = _persistence(float(total["kept"][0]), total["hard_loads"], length)
         return Acted(
             return_=float(total["return"][0]),
             length=int(length),
@@ -115,10 +140,24 @@ class EpisodeStatistics:
             effective_experts=math.exp(of_loads),
             support=float(support),
             load_cv=float(loads.std() / loads.mean()),
+            expert_persistence=persistence,
+            close_choice_share=float(means["close"][0]),
             dead_experts=dead_experts(loads) if math.isfinite(of_loads) else None,
             loads=tuple(loads.tolist()),
             hard_loads=tuple(means["hard_loads"].tolist()),
         )
+
+
+def _persistence(kept: float, uses: Floats, length: float) -> float:
+    """(keep − chance)/(1 − chance) of an episode in which the expert was kept at so many steps.
+
+    `uses` [experts] are the steps at which each was chosen. Chance is that of the same steps in a random order, so the
+    mean over all orders is 0, however short the episode. NaN where no order would change anything.
+    """
+    if length < 2:
+        return math.nan
+    chance = float((uses * (uses - 1)).sum() / (length * (length - 1)))
+    return (kept / (length - 1) - chance) / (1 - chance) if chance < 1 else math.nan
 
 
 def explained_variance(values: Floats, targets: Floats) -> float:

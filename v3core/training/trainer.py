@@ -29,8 +29,9 @@ from v3core.errors import V3Error
 from v3core.interruption import Interrupted
 from v3core.metrics import EpisodeRecord, InForce, Update
 from v3core.training.checkpoint import check_import, save_checkpoint
+from v3core.training.expert_report import StateSample, expert_report
 from v3core.training.hooks import Edit, Evaluation, Longer, Orders, PhaseChange, TrainingHooks
-from v3core.training.inference import evaluate
+from v3core.training.inference import EVALUATION_SEED, evaluate
 from v3core.training.ppo import NonFiniteUpdateError, generalised_advantages, samples_of, update
 from v3core.training.rollout import InterruptedRolloutError, Played, Rollout
 from v3core.training.state import Snapshot, TrainingState, device_name
@@ -249,18 +250,21 @@ class Trainer:
         return completed >= self.state.config.episodes or (every is not None and completed // every > last // every)
 
     def evaluate(self) -> None:
-        """Evaluate the policy in the routing of its last rollout."""
+        """Evaluate the policy in the routing of its last rollout, and see what each expert does meanwhile."""
         state, evaluation = self.state, self.state.config.evaluation
+        sample = StateSample(EVALUATION_SEED)
         episodes = evaluate(
             state.backend,
             state.spec.of(state.environment),
             evaluation.episodes,
             sampled=evaluation.sampled,
             interrupted=self.interrupted,
+            sample=sample,
         )
+        experts = expert_report(state.policy, sample)
         state.evaluated = state.completed
         env = str(state.environment)
-        self.hooks.evaluated(Evaluation(episode=state.completed, step=state.step, env=env, episodes=episodes))
+        self.hooks.evaluated(Evaluation(state.completed, state.step, env, episodes, experts))
 
     # ----------------------------------------------------- Phase ----------------------------------------------------
 

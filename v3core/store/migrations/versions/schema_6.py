@@ -1,4 +1,6 @@
-"""Schema 6: alarms of a run, up to which episode it was watched for them, and the distance of node embeddings."""
+"""Schema 6: alarms, node embeddings, decisions of the router, what each expert does in an evaluation."""
+
+from typing import Any
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,6 +12,8 @@ down_revision = "5"
 def upgrade() -> None:
     """Add to the tables; what is new is empty in old rows."""
     op.add_column("episodes", sa.Column("node_distance", sa.Double))
+    op.add_column("episodes", sa.Column("expert_persistence", sa.Double))
+    op.add_column("episodes", sa.Column("close_choice_share", sa.Double))
     op.add_column("runs", sa.Column("watched", sa.Integer))
     op.create_table(
         "alarms",
@@ -31,3 +35,42 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_alarms_state"), "alarms", ["state"])
     op.create_index(op.f("ix_alarms_webhook"), "alarms", ["webhook"])
+    _create(
+        "evaluation_experts",
+        _key("episode"),
+        _key("expert"),
+        sa.Column("states", sa.Integer, nullable=False),
+        sa.Column("compared", sa.Integer, nullable=False),
+        sa.Column("load", sa.Double),
+        sa.Column("hard_load", sa.Double),
+        sa.Column("actions", sa.String, nullable=False),
+        sa.Column("used_actions", sa.String),
+        sa.Column("distances", sa.String, nullable=False),
+        sqlite_with_rowid=False,
+    )
+    _create(
+        "state_maps",
+        _key("episode"),
+        sa.Column("states", sa.Integer, nullable=False),
+        sa.Column("points", sa.String, nullable=False),
+    )
+    _create(
+        "knockouts",
+        _key("episode"),
+        _key("expert"),
+        _key("number"),
+        sa.Column("return", sa.Double),
+        sa.Column("length", sa.Integer, nullable=False),
+        sa.Column("success", sa.Double),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sqlite_with_rowid=False,
+    )
+
+
+def _create(name: str, *columns: sa.Column[Any], **options: bool) -> None:
+    run_id = sa.Column("run_id", sa.String(36), sa.ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True)
+    op.create_table(name, run_id, *columns, **options)
+
+
+def _key(name: str) -> sa.Column[Any]:
+    return sa.Column(name, sa.Integer, primary_key=True, nullable=False, autoincrement=False)

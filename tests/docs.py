@@ -9,6 +9,8 @@ import click
 
 from v3core import cli
 from v3core.curriculum.knobs import SETTINGS, Knob
+from v3core.insight.alarms import RULES
+from v3core.insight.alarms.remedies import REMEDIES
 from v3core.jobs.kinds import COMMANDS
 from v3core.jobs.lifecycle import Status
 from v3core.metrics import DERIVED, METRICS, OVER, Acted, EpisodeRecord, InForce, Metric, Update
@@ -92,7 +94,32 @@ hover text. Return and success are also drawn as a moving average over a tenth o
 100 episodes. NaN counts as missing.
 """
 
-PARTS = {("curricula.md", "knobs"): knobs, ("jobs.md", "commands"): commands, ("commands.md", "shell"): shell}
+
+def alarm_rules() -> str:
+    """The rules of alarms, one section each."""
+    sections = []
+    for rule in RULES.values():
+        limit = f"at {'most' if rule.below else 'least'} {rule.threshold:g}"
+        if rule.measure is None and not rule.threshold:
+            limit = "any: that promise was broken"
+        remedies = ", ".join(f"*{REMEDIES[name].title}*" for name in rule.remedies)
+        rows = [
+            ("Measures", rule.meaning),
+            ("Window", rule.window),
+            ("Threshold", limit),
+            ("Helps", f"{rule.advice}{f' (buttons: {remedies})' if remedies else ''}"),
+            ("Source", rule.source),
+        ]
+        sections.append(f"### `{rule.name}`\n\n{rule.title}.\n\n{table(('', ''), rows)}")
+    return "\n".join(sections)
+
+
+PARTS = {
+    ("alarms.md", "rules"): alarm_rules,
+    ("curricula.md", "knobs"): knobs,
+    ("jobs.md", "commands"): commands,
+    ("commands.md", "shell"): shell,
+}
 """File and name of each part, and what writes it. In the file it stands between two comments with its name."""
 
 

@@ -39,6 +39,7 @@ MAY_DIFFER: dict[str, dict[str, str]] = {
     "phase_changes": {"run_id": WHOSE, "at": CLOCK, "generation": "in which part of the run it was recorded"},
     "curriculum_revisions": {"id": "a serial number", "run_id": WHOSE, "requested_at": CLOCK, "decided_at": CLOCK},
     "checkpoints": {"run_id": WHOSE, "at": CLOCK, "path": WHOSE, "bytes": "the file has its run's names"},
+    "alarms": {"run_id": WHOSE, "raised_at": CLOCK, "cleared_at": CLOCK, "webhook": "whether it was reported"},
     "events": {"id": "a serial number", "run_id": WHOSE, "at": CLOCK},
 }
 """Of each table the columns that are not compared, and why. A table that is missing here is compared in full."""

@@ -76,6 +76,23 @@ def note(run_id: str, tags: str | None, notes: str | None) -> None:
 
 @commands.command()
 @run_argument
+@click.argument("number", metavar="N", type=int)
+@click.option("--reason", metavar="TEXT", help="Why; shown with the alarm.")
+@click.option("--undo", is_flag=True, help="Undo it instead.")
+def mute(run_id: str, number: int, reason: str | None, undo: bool) -> None:
+    """Mute alarm N of a run, and later ones of its rule; `alarms ID` lists them."""
+    if undo == (reason is not None):
+        raise V3Error("Give either --reason or --undo.")
+    with one_run(run_id) as (database, run):
+        if reason is None:
+            control.unmute_alarm(database, run, number, ACTOR)
+        else:
+            control.mute_alarm(database, run, number, reason, ACTOR)
+    echo("No longer muted." if undo else "Muted.")
+
+
+@commands.command()
+@run_argument
 @click.option("--boundaries", metavar="EPISODES", help="Resume with these phase boundaries, e.g. 150,400.")
 @click.option("--take-over", is_flag=True, help="Resume a run on this host that was trained on another one.")
 @click.option(

@@ -19,10 +19,14 @@ from v3core.jobs.launch import waits_for
 from v3core.jobs.logs import read_log_tail
 from v3core.output import echo, echo_json
 from v3core.paths import COMMAND
+from v3core.store.alarms import ACTIVE
 from v3core.store.commands import read_commands, read_revisions
 from v3core.store.history import read_events
 from v3core.store.run_row import RunRow
 from v3core.store.runs import get_run, list_runs, resolve
+from v3core.store.watching import alarms_of
+
+COMPUTED = "A version without alarms has trained this run; they were computed now from its episodes."
 
 
 @commands.command()
@@ -91,6 +95,28 @@ def show(run_id: str, as_json: bool) -> None:
         echo("Commands:")
     for row in asked:
         echo(f"{row.requested_at.astimezone():%Y-%m-%d %H:%M:%S}  {row.kind:<16}  {row.describe()}")
+
+
+@commands.command()
+@run_argument
+@json_option
+def alarms(run_id: str, as_json: bool) -> None:
+    """List the alarms of a run, oldest first; docs/alarms.md explains the rules."""
+    with one_run(run_id) as (database, found):
+        run = get_run(database, found)
+        rows, computed = alarms_of(database, run.id)
+    if as_json:
+        echo_json([row.to_dict() | {"computed": computed} for row in rows])
+        return
+    if computed:
+        echo(COMPUTED)
+    if not rows:
+        echo(f"No alarms in {run.episode} episodes.")
+    for row in sorted(rows, key=lambda row: row.state != ACTIVE):
+        span = f"{row.first_episode} to {row.last_episode}"
+        number = f"{row.number:>3}  " if row.number else ""
+        muted = f" (muted: {row.reason})" if row.reason else ""
+        echo(f"{number}{row.state:<8} {row.rule:<20} {row.phase:<20} episodes {span}: {row.sentence}.{muted}")
 
 
 @commands.command()

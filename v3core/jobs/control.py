@@ -21,6 +21,7 @@ from v3core.jobs.lifecycle import ACTIVE, ENDED, Status, change_status
 from v3core.jobs.supervisor import reconcile
 from v3core.paths import COMMAND
 from v3core.store import commands
+from v3core.store.alarms import set_muted
 from v3core.store.database import Database
 from v3core.store.history import CheckpointRow, add_event, read_checkpoints, read_phase_changes
 from v3core.store.run_row import RunRow
@@ -30,6 +31,7 @@ from v3core.store.schema import Transaction
 WAIT_POLL_SECONDS = 0.1
 MAX_NOTES = 10_000
 MAX_TAGS = 500
+MAX_REASON = 200
 
 
 def ask(database: Database, run_id: str, actor: str = "user", *, kind: str) -> None:
@@ -144,6 +146,27 @@ def annotate(
             update_run(tx, run_id, changes, only_in=tuple(Status))
             message = f"New {' and '.join(changes)}."
             add_event(tx, run_id, actor=actor, kind="note", message=message, now=datetime.now(UTC))
+
+
+def mute_alarm(database: Database, run_id: str, number: int, reason: str, actor: str = "user") -> None:
+    """Mute an alarm of a run, and those of its rule that follow, with a reason; in any status of the run."""
+    reason = " ".join(reason.split())
+    if not reason:
+        raise V3Error("Say why the alarm is muted: the reason is shown with it.")
+    if len(reason) > MAX_REASON:
+        raise V3Error(f"The reason is longer than {MAX_REASON} characters; shorten it.")
+    _set_muted(database, run_id, number, reason, actor)
+
+
+def unmute_alarm(database: Database, run_id: str, number: int, actor: str = "user") -> None:
+    """Undo `mute_alarm`."""
+    _set_muted(database, run_id, number, None, actor)
+
+
+def _set_muted(database: Database, run_id: str, number: int, reason: str | None, actor: str) -> None:
+    with database.write() as tx:
+        get_run(tx, run_id, for_update=True)
+        set_muted(tx, run_id, number, reason=reason, actor=actor, now=datetime.now(UTC))
 
 
 # Changing what a run will train: its curriculum and its length.

@@ -5,6 +5,9 @@ from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 
+from v3core.insight.alarms.rules import RULES, STALLED
+from v3core.store.alarms import ACTIVE as OPEN
+from v3core.store.alarms import AlarmRow, clear_stalled, put_alarm
 from v3core.store.commands import STOP, apply_commands, reject_open
 from v3core.store.history import add_event
 from v3core.store.run_row import RunRow
@@ -79,7 +82,29 @@ def change_status(
     if not update_run(tx, run.id, changes, only_in=sources, **conditions):
         return False
     add_event(tx, run.id, actor=actor, kind=to, message=message, now=now)
+    if to is Status.STALLED:
+        _raise_stalled(tx, run.id, actor, now)
+    else:
+        clear_stalled(tx, run.id, now)
     if to in ENDED:
         apply_commands(tx, run.id, kind=STOP, episode=get_run(tx, run.id).episode, now=now)
         reject_open(tx, run.id, reason=f"The run was {to} before the command was carried out.", now=now)
     return True
+
+
+def _raise_stalled(tx: Transaction, run_id: str, actor: str, now: datetime) -> None:
+    """The alarm of a worker that lives without heartbeats: the worker cannot raise it itself."""
+    run = get_run(tx, run_id)
+    seconds = (now - run.heartbeat_at).total_seconds() if run.heartbeat_at else 0.0
+    alarm = AlarmRow(
+        number=0,
+        rule=STALLED,
+        phase=run.phase or "",
+        first_episode=run.episode,
+        last_episode=run.episode,
+        value=seconds,
+        threshold=RULES[STALLED].threshold,
+        state=OPEN,
+        detail=f"The worker has sent no heartbeat for {seconds:.0f} s, but its process exists",
+    )
+    put_alarm(tx, run_id, alarm, actor=actor, now=now, notify=bool(os.environ.get("V3_WEBHOOK_URL")))

@@ -17,9 +17,11 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 from v3core.errors import V3Error
 from v3core.jobs.lifecycle import NOTIFIED, Status
+from v3core.store.alarms import AlarmRow, alarm_notices_due, claim_alarm_notice, settle_alarm_notice
 from v3core.store.database import Database
 from v3core.store.history import CALLED, FAILED, claim_notice, notices_due, settle_notice
 from v3core.store.run_row import RunRow
+from v3core.store.runs import find_run
 
 VARIABLE = "V3_WEBHOOK_URL"
 TIMEOUT_SECONDS = 5.0
@@ -129,9 +131,10 @@ def _problem(error: Exception) -> str:
 
 
 def call_webhooks(database: Database) -> int:
-    """Notify V3_WEBHOOK_URL of each run whose end is due; returns how many were posted. One cheap query if none is.
+    """Notify V3_WEBHOOK_URL of each alarm and each end of a run that is due; returns how many were posted.
 
-    Safe in many processes at once: each run is claimed by one. If that one dies over it, another does so a minute
+    Two cheap queries if none is. Safe in many processes at once: each is claimed by one. If that one dies over it,
+    another does so a minute
     later, perhaps for the second time. May take some 20 seconds per run: not for a page. The outcome of each, also a
     failure of the network, is in its history.
     """
@@ -143,7 +146,9 @@ def call_webhooks(database: Database) -> int:
         return 0
     with database.read() as tx:
         due = notices_due(tx, NOTIFIED, now=datetime.now(UTC))
-    return sum(_send(database, run_id, target, mistake) for run_id in due)
+        alarms = alarm_notices_due(tx, now=datetime.now(UTC))
+    posted = sum(_send_alarm(database, run_id, number, target, mistake) for run_id, number in alarms)
+    return posted + sum(_send(database, run_id, target, mistake) for run_id in due)
 
 
 class WebhookCaller:
@@ -186,21 +191,56 @@ def notice(run: RunRow) -> dict[str, Any]:
     }
 
 
+def alarm_notice(run: RunRow, alarm: AlarmRow) -> dict[str, Any]:
+    """What is posted of an alarm; `text` is for Slack, `content` for Discord."""
+    sentence = _shortened(f"Run '{run.name}', episode {alarm.first_episode}: {alarm.sentence}.")
+    columns = ("name", "status", "env", "curriculum", "seed", "episode", "episodes", "experiment", "host")
+    return {
+        "run": run.id,
+        **{name: getattr(run, name) for name in columns},
+        "alarm": alarm.to_dict(),
+        "text": sentence,
+        "content": sentence,
+    }
+
+
+def _send_alarm(database: Database, run_id: str, number: int, target: Webhook | None, mistake: str | None) -> bool:
+    message = _calling(target)
+    with database.write() as tx:
+        alarm = claim_alarm_notice(tx, run_id, number, message=message, now=datetime.now(UTC))
+        run = find_run(tx, run_id) if alarm else None
+    if run is None or alarm is None:
+        return False
+    is_called, outcome = _posted(target, mistake, alarm_notice(run, alarm))
+    with database.write() as tx:
+        settle_alarm_notice(tx, run_id, number, called=is_called, message=outcome, now=datetime.now(UTC))
+    return is_called
+
+
+def _calling(target: Webhook | None) -> str:
+    return f"Calling {target.shown}." if target else f"Checking {VARIABLE}."
+
+
+def _posted(target: Webhook | None, mistake: str | None, content: Mapping[str, Any]) -> tuple[bool, str]:
+    """Whether it was posted, and a sentence about that."""
+    if target is None:
+        return False, mistake or ""
+    try:
+        return True, f"{target.shown} was notified: {post(target, content)}."
+    except V3Error as error:
+        return False, str(error)
+
+
 def _send(database: Database, run_id: str, target: Webhook | None, mistake: str | None) -> bool:
-    message = f"Calling {target.shown}." if target else "Checking V3_WEBHOOK_URL."
+    message = _calling(target)
     with database.write() as tx:
         run = claim_notice(tx, run_id, NOTIFIED, message=message, now=datetime.now(UTC))
     if run is None:
         return False
-    state, outcome = FAILED, mistake or ""
-    if target:
-        try:
-            state, outcome = CALLED, f"{target.shown} was notified: {post(target, notice(run))}."
-        except V3Error as error:
-            outcome = str(error)
+    is_called, outcome = _posted(target, mistake, notice(run))
     with database.write() as tx:
-        settle_notice(tx, run_id, state=state, message=outcome, now=datetime.now(UTC))
-    return state == CALLED
+        settle_notice(tx, run_id, state=CALLED if is_called else FAILED, message=outcome, now=datetime.now(UTC))
+    return is_called
 
 
 def _sentence(run: RunRow) -> str:
@@ -209,6 +249,10 @@ def _sentence(run: RunRow) -> str:
     returned = "" if mean is None else f", mean return {mean:.2f}"
     reason = f": {run.reason}" if run.reason else "."
     text = f"Run '{run.name}' {how} after {run.episode} of {run.episodes} episodes of {run.env}{returned}{reason}"
+    return _shortened(text)
+
+
+def _shortened(text: str) -> str:
     return text if len(text) <= TEXT_CHARACTERS else f"{text[: TEXT_CHARACTERS - 1]}…"
 
 

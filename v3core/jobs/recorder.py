@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from v3core.curriculum import Curriculum
+from v3core.curriculum import Curriculum, PhaseStart
 from v3core.errors import V3Error
+from v3core.insight.alarms import Began, Edited, Evaluated
 from v3core.jobs.checkpoints import kept_checkpoints, superseded
 from v3core.jobs.files import checkpoint_file
 from v3core.jobs.lifecycle import ACTIVE, Status, change_status
@@ -89,6 +90,7 @@ class Recorder:
         self._longer: list[Longer] = []
         self._episodes = run.episodes
         writer.at_heartbeat = self.heard
+        writer.at_alarm_failure = self.alarms_failed
         checkpoint_file(database, run.id, 0).parent.mkdir(parents=True, exist_ok=True)
 
     def trains_on(self, device: str, backend: str) -> None:
@@ -153,6 +155,7 @@ class Recorder:
             if evaluation.experts is not None:
                 add_expert_report(tx, self._run.id, at, evaluation.experts)
 
+        self._writer.mark(Evaluated(at, [return_ for return_, _, _ in results]))
         self._note(
             "evaluation", f"Evaluation at episode {at}: mean return {mean:.2f} over {len(results)} episodes.", write
         )
@@ -164,6 +167,7 @@ class Recorder:
     def phase_changed(self, change: PhaseChange) -> None:
         planned = f" (planned at {change.planned})" if change.planned not in {None, change.episode} else ""
         self._boundaries.add(change.episode)
+        self._writer.mark(Began(change.episode, change.phase, PhaseStart(change.episode, change.step)))
         self._note(
             "phase",
             f"Phase {change.phase + 1} '{change.name}' begins at episode {change.episode}{planned}.",
@@ -292,11 +296,16 @@ class Recorder:
     def _move(self, tx: Transaction, to: Status, message: str, only_from: Collection[Status], now: datetime) -> None:
         change_status(tx, self._run, to, message, actor="worker", now=now, only_from=only_from)
 
+    def alarms_failed(self, error: BaseException) -> None:
+        """On the writer's thread: nothing may be raised from here."""
+        logger.error("The rules of alarms failed; the run trains without them.", exc_info=error)
+
     def remark(self, message: str) -> None:
         self._note("remark", message)
 
     def edit_applied(self, edit: Edit, episode: int) -> None:
         ends = ", ".join(map(str, edit.curriculum.boundaries)) or "none"
+        self._writer.mark(Edited(episode, edit.curriculum))
         self._note(
             "edit",
             f"Curriculum edited from episode {episode} on; boundaries: {ends}.",

@@ -18,6 +18,7 @@ from v3core.jobs.files import hold_reserve, log_file, release_reserve, run_folde
 from v3core.jobs.launcher import claim, create
 from v3core.jobs.lifecycle import ACTIVE, Status, change_status
 from v3core.jobs.logs import logger, logging_to
+from v3core.jobs.notice import VARIABLE as WEBHOOK_VARIABLE
 from v3core.jobs.notice import call_webhooks
 from v3core.jobs.recorder import ForegroundProgress as ForegroundProgress
 from v3core.jobs.recorder import Recorder
@@ -166,7 +167,8 @@ def train_run(
         start = _begin(database, run)
         if start is not None:  # else a stop came while this process was starting
             run, curriculum, checkpoint = start
-            writer = EpisodeWriter(database, run.id, generation=run.generation, writable_in=ACTIVE)
+            notify = bool(os.environ.get(WEBHOOK_VARIABLE))
+            writer = EpisodeWriter(database, run.id, generation=run.generation, writable_in=ACTIVE, notify=notify)
             recorder = Recorder(database, run, writer, signalled=stop, on_progress=on_progress)
             end = End(_train(run, curriculum, checkpoint, recorder))
             writer.close()

@@ -14,7 +14,10 @@ import numpy as np
 from sqlalchemy import delete, select, update
 
 from v3core.errors import V3Error
+from v3core.insight.alarms import Episodes, Watch
+from v3core.insight.alarms.watch import Mark
 from v3core.metrics import METRICS, PER_EXPERT, EpisodeRecord
+from v3core.store.alarms import AlarmRow, cut_alarms, keep_alarms, put_alarm
 from v3core.store.bulk import COLUMNS, driver_time, insert_rows
 from v3core.store.commands import APPLIED
 from v3core.store.database import Database, DatabaseBusyError
@@ -34,6 +37,7 @@ from v3core.store.schema import (
     runs,
     state_maps,
 )
+from v3core.store.watching import as_episodes, as_row, watch_of
 
 COMMIT_SECONDS = 0.5
 """An episode is committed within this time of being recorded; the first ones, which people wait for, at once."""
@@ -75,13 +79,25 @@ class EpisodeWriter:
     this process (same generation, not declared lost), so an old worker can never write into a resumed run.
     """
 
-    def __init__(self, database: Database, run_id: str, *, generation: int, writable_in: Collection[str]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        run_id: str,
+        *,
+        generation: int,
+        writable_in: Collection[str],
+        notify: bool = False,
+    ) -> None:
         """Start the thread; the first heartbeat is written at once.
 
-        This process trains that generation of the run, which may be written in the statuses `writable_in`.
+        This process trains that generation of the run, which may be written in the statuses `writable_in`. With
+        `notify` the webhook becomes due for each alarm.
         """
         self.at_heartbeat: Operation | None = None
         """Called on the writer's thread in every transaction; must be cheap."""
+        self.at_alarm_failure: Callable[[BaseException], None] | None = None
+        """Called on the writer's thread if the rules of alarms fail; training continues without them."""
+        self._notify = notify
         self._database = database
         self._run_id = run_id
         self._generation = generation
@@ -90,6 +106,11 @@ class EpisodeWriter:
             run = get_run(tx, run_id)
             self._returns = recent_returns(tx, run_id)
             self._pyramid = Pyramid.restore(tx, run_id)
+            self._watch: Watch | None = watch_of(tx, run_id)
+        self._alarms_due: list[AlarmRow] = []
+        """Alarms to be written with the next batch."""
+        self._compares_alarms = bool(run.episode)
+        """Whether the next batch brings all stored alarms in line with those found."""
         self._whole_until: int | None = self._pyramid.whole_until
         self._episode, self._step = run.episode, run.step
         self._recorded = run.episode
@@ -134,10 +155,17 @@ class EpisodeWriter:
             self._commit_at = 0.0
             self._changed.notify_all()
 
+    def mark(self, mark: Mark) -> None:
+        """Note for alarms what happened after the episodes recorded so far, before any later one is recorded."""
+        if (watch := self._watch) is not None:
+            watch.mark(mark)
+
     def count_again(self) -> None:
-        """The run's length is another, and so is the window of its mean return. On the writer's thread."""
+        """The run's length is another, and so is the window of its means. On the writer's thread."""
         with self._database.read() as tx:
             self._returns = recent_returns(tx, self._run_id)
+            self._watch = self._watch and watch_of(tx, self._run_id)
+        self._compares_alarms = self._watch is not None
 
     def skip(self, seconds: float) -> None:
         """The run was paused for this long, which does not count for its speed."""
@@ -208,6 +236,8 @@ class EpisodeWriter:
         for row in rows:
             self._returns.append(row.return_)
         insert = self._prepared(rows)
+        if not rows:
+            self._look_for_alarms(None)
         give_up_at = time.monotonic() + LOCKED_SECONDS
         while True:
             try:
@@ -216,6 +246,7 @@ class EpisodeWriter:
             except DatabaseBusyError:
                 if time.monotonic() > give_up_at:
                     raise
+        self._alarms_due, self._compares_alarms = [], False
         for entry in batch:
             if isinstance(entry, tuple) and (then := entry[1]):
                 then()
@@ -231,12 +262,11 @@ class EpisodeWriter:
             for row, vectors in zip(rows, per_expert, strict=True)
             for expert, values in enumerate(zip(*vectors, strict=True))
         ]
-        rollups = self._pyramid.record(
-            [row[0] for row in rows],
-            np.array([row[_NUMBERS] for row in rows], dtype=np.float64),  # None becomes NaN
-            np.array(per_expert, dtype=np.float64),
-            [row[1] for row in rows],
-        )
+        numbers, phases = [row[0] for row in rows], [row[1] for row in rows]
+        columns = np.array([row[_NUMBERS] for row in rows], dtype=np.float64)  # None becomes NaN
+        of_experts = np.array(per_expert, dtype=np.float64)
+        rollups = self._pyramid.record(numbers, columns, of_experts, phases)
+        self._look_for_alarms(as_episodes(numbers, columns, of_experts, phases))
 
         def insert(tx: Transaction) -> None:
             insert_rows(tx, episodes, _EPISODE, rows, (self._run_id, driver_time(tx, datetime.now(UTC))))
@@ -244,6 +274,29 @@ class EpisodeWriter:
             insert_rollups(tx, rollups)
 
         return insert
+
+    def _look_for_alarms(self, rows: Episodes | None) -> None:
+        """Apply the rules to further episodes; an error in them must not end training."""
+        if self._watch is None:
+            return
+        try:
+            if rows is None:
+                self._watch.catch_up()
+            else:
+                self._watch.watch(rows)
+            changed = self._watch.changed()
+            found = self._watch.alarms if self._compares_alarms else changed
+            self._alarms_due = [as_row(alarm) for alarm in found]
+        except Exception as error:
+            self._watch, self._alarms_due, self._compares_alarms = None, [], False
+            if self.at_alarm_failure is not None:
+                self.at_alarm_failure(error)
+
+    def _write_alarms(self, tx: Transaction, now: datetime) -> None:
+        if self._compares_alarms:
+            keep_alarms(tx, self._run_id, [(row.rule, row.first_episode) for row in self._alarms_due], self._episode)
+        for row in self._alarms_due:
+            put_alarm(tx, self._run_id, row, actor="worker", now=now, notify=self._notify)
 
     def _write(
         self, batch: list[EpisodeRecord | _Also], rows: list[EpisodeRecord], insert: Operation, step: int
@@ -266,6 +319,8 @@ class EpisodeWriter:
             values["rollout_at"] = self._rollout_at
         if rows:
             values["phase"] = rows[-1].phase
+        if self._watch is not None:
+            values["watched"] = self._episode
         with self._database.write() as tx:
             if not update_run(tx, self._run_id, values, only_in=self._writable_in, generation=self._generation):
                 raise RunTakenOverError(
@@ -276,6 +331,7 @@ class EpisodeWriter:
             if self._whole_until is not None:
                 cut_rollups(tx, self._run_id, self._whole_until)
             insert(tx)
+            self._write_alarms(tx, now)
             for entry in batch:
                 if isinstance(entry, tuple):
                     entry[0](tx)
@@ -309,6 +365,7 @@ def truncate(
     tx.execute(delete(phase_changes).where(phase_changes.c.run_id == run_id, phase_changes.c.phase >= phases))
     deleted = tx.execute(delete(episodes).where(episodes.c.run_id == run_id, episodes.c.episode > episode)).rowcount
     cut_rollups(tx, run_id, episode)
+    cut_alarms(tx, run_id, episode)
     # An edit applied in the deleted part stays in force: from the checkpoint on.
     tx.execute(
         update(revisions)

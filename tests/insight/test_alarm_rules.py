@@ -1,0 +1,232 @@
+"""Rules of alarms over episodes made by hand: what holds, what does not, and that batches do not matter."""
+
+import math
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from tests.runs import TINY, tiny_config
+from v3core.config import build_run_config
+from v3core.curriculum import PhaseStart, parse
+from v3core.insight.alarms import NEEDED, RULES, Began, Episodes, Evaluated, Plan, Watch
+from v3core.insight.alarms.plan import COMPARED
+
+LENGTH = 400
+W = 40
+
+
+def config_of(curriculum=None, episodes=LENGTH):
+    if curriculum is None:
+        return tiny_config(episodes=episodes, boundary=episodes // 2)
+    return build_run_config(
+        name="x", env="CartPole-v1", seed=1, episodes=episodes, curriculum=parse(curriculum), recipe=TINY
+    )
+
+
+def made(loads, *, count=LENGTH, phases=None, **columns):
+    """Episodes of these loads, [experts] or [n, experts], with columns as numbers or [n]."""
+    loads = np.broadcast_to(np.asarray(loads, dtype=np.float64), (count, np.shape(loads)[-1]))
+    values = np.full((count, len(NEEDED)), math.nan)
+    plain = {"return": 10.0, "routing_entropy": 0.6, "specialisation": 0.3, "grad_norm": 0.1, "approx_kl": 0.001}
+    plain |= {"node_distance": 0.5, "rollbacks": 0.0, "step": np.arange(1, count + 1) * 10.0}
+    plain |= {"temperature": 1.0, "lr": 1e-6, "bias_speed": 0.0, "jitter": 0.0, "load_balance": 0.0}
+    plain |= dict.fromkeys(("expert_balance", "z_loss", "diversity", "consistency", "gate_entropy", "entropy"), 0.0)
+    for name, value in (plain | columns).items():
+        values[:, NEEDED.index(name)] = value
+    phases = phases or ["early"] * (count // 2) + ["late"] * (count - count // 2)
+    return Episodes(np.arange(1, count + 1), values, np.array(loads), phases)
+
+
+def found(rows, *, curriculum=None, marks=(), parts=(), rules=None):
+    """The alarms of these episodes, handed over in one part or cut at `parts`."""
+    config = config_of(curriculum)
+    watch = Watch(Plan(config, config.curriculum), rows.loads.shape[1])
+    boundary = next((place for place in range(1, len(rows)) if rows.phases[place] != rows.phases[place - 1]), None)
+    all_marks = [*marks, *([Began(boundary, 1, PhaseStart(boundary, boundary * 10))] if boundary else [])]
+    for mark in sorted(all_marks, key=lambda mark: mark.episode):
+        watch.mark(mark)
+    cuts = [0, *parts, len(rows)]
+    for start, end in pairwise(cuts):
+        watch.watch(rows.part(start, end))
+    watch.catch_up()
+    return [alarm for alarm in watch.alarms if rules is None or alarm.rule in rules]
+
+
+def test_two_experts_that_share_everything_are_an_alarm():
+    """50/50/0/0 with an entropy of exactly ln 2, which an alarm on low entropy cannot see."""
+    rows = made([0.5, 0.5, 0.0, 0.0], routing_entropy=math.log(2), specialisation=0.0)
+    dead, shared = found(rows)
+    assert (dead.rule, dead.first_episode, dead.last_episode, dead.value) == ("dead_expert", W, LENGTH, 2)
+    assert dead.detail == "2 of 4 experts dead, never used"
+    assert (shared.rule, shared.first_episode, shared.value, shared.is_cleared) == ("shared_experts", W, 1.0, False)
+    assert "Experts 1 and 2 share 100.0% of the load (50% and 50%) among 4" in shared.detail
+    assert "exactly ln 2" in shared.detail
+
+
+def test_an_even_mixture_that_specialises_is_none():
+    assert found(made([0.25, 0.25, 0.25, 0.25])) == []
+
+
+def test_dead_experts_say_when_they_were_last_used():
+    loads = np.full((LENGTH, 4), [1.0, 0.0, 0.0, 0.0])
+    loads[:79] = [0.4, 0.2, 0.2, 0.2]
+    loads[79:89] = [0.6, 0.0, 0.2, 0.2]
+    loads[89:131] = [0.8, 0.0, 0.0, 0.2]
+    alarms = {alarm.rule: alarm for alarm in found(made(loads))}
+    assert alarms["dead_expert"].detail == "3 of 4 experts dead, last used at episodes 79, 89, 131"
+    assert alarms["dead_expert"].first_episode == 118  # the mean of 40 falls below 1 %
+    assert alarms["collapse"].detail == "Expert 1 of 4 has 100.0% of the load"
+    assert alarms["collapse"].phase == "early"
+
+
+def test_an_alarm_ends_once_its_rule_has_not_held_for_a_window():
+    loads = np.full((LENGTH, 2), [0.5, 0.5])
+    loads[50:100] = [1.0, 0.0]
+    loads[300:] = [0.0, 1.0]
+    collapses = found(made(loads), rules={"collapse"})
+    assert [(alarm.first_episode, alarm.last_episode, alarm.is_cleared) for alarm in collapses] == [
+        (82, 108, True),
+        (332, 400, False),
+    ]
+
+
+@pytest.mark.parametrize("loads", [[1.0], [1 / 64] * 64], ids=["one", "sixty-four"])
+def test_one_expert_or_many_that_share_are_none(loads):
+    assert found(made(loads)) == []
+
+
+def test_many_experts_are_dead_below_a_quarter_of_their_share():
+    loads = np.array([0.003] * 32 + [(1 - 32 * 0.003) / 32] * 32)
+    (dead,) = found(made(loads))
+    assert (dead.rule, dead.value) == ("dead_expert", 32)
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_no_episode_and_a_single_one_are_none(count):
+    assert found(made([1.0, 0.0], count=count)) == []
+
+
+def test_columns_that_are_not_numbers_are_none():
+    rows = made([math.nan] * 4)
+    rows.values[:] = math.nan
+    assert found(rows) == []
+
+
+def boundary_at(place, before, after):
+    return np.where(np.arange(LENGTH) < place, before, after).astype(float)
+
+
+def test_an_entropy_cliff_and_a_return_drop_at_a_boundary():
+    rows = made([0.5, 0.5], routing_entropy=boundary_at(200, 0.69, 0.2), **{"return": boundary_at(200, 100, 20)})
+    rows.values[:20, NEEDED.index("return")] = 0.0
+    alarms = {alarm.rule: alarm for alarm in found(rows)}
+    assert alarms.keys() == {"entropy_cliff", "return_drop"}
+    assert all(alarm.phase == "late" and alarm.first_episode == 240 for alarm in alarms.values())
+    assert alarms["return_drop"].detail == "Mean return fell from 100 to 20 after phase 'late' began"
+
+
+def test_the_same_falls_elsewhere_are_none():
+    """Away from a boundary they are no work of the curriculum; and a noisy return falls by chance."""
+    rows = made([0.5, 0.5], routing_entropy=boundary_at(320, 0.69, 0.2), **{"return": boundary_at(330, 100, 20)})
+    assert found(rows, rules={"entropy_cliff", "return_drop"}) == []
+    noise = np.random.default_rng(0).normal(100, 40, LENGTH)
+    assert found(made([0.5, 0.5], **{"return": noise}), rules={"return_drop"}) == []
+
+
+def test_uniform_routing_after_the_transition_only():
+    even = {"routing_entropy": 1.38, "specialisation": 0.001}
+    (alarm,) = found(made([0.25] * 4, **even))
+    assert (alarm.rule, alarm.phase, alarm.first_episode) == ("uniform_routing", "late", 240)
+    assert (
+        found(made([0.25] * 4, **even | {"routing_entropy": boundary_at(200, 1.38, 0.6)}), rules={"uniform_routing"})
+        == []
+    )
+    one_phase = found(made([0.25] * 4, phases=["all"] * LENGTH, **even), curriculum="{name: x, phases: [{name: all}]}")
+    assert [alarm.first_episode for alarm in one_phase] == [201]
+
+
+@pytest.mark.parametrize(
+    ("rule", "column", "usual", "then"),
+    [("exploding_gradient", "grad_norm", 0.2, 20.0), ("high_kl", "approx_kl", 0.002, 0.5)],
+)
+def test_far_above_its_usual(rule, column, usual, then):
+    (alarm,) = found(made([0.5, 0.5], **{column: boundary_at(300, usual, then)}), rules={rule})
+    assert 300 < alarm.first_episode < 340
+    assert found(made([0.5, 0.5], **{column: then}), rules={rule}) == []  # its usual
+    small = {"grad_norm": 1e-3, "approx_kl": 1e-5}[column]
+    assert found(made([0.5, 0.5], **{column: boundary_at(300, small, small * 100)}), rules={rule}) == []
+
+
+def test_undone_updates_and_over_smoothing():
+    (undone,) = found(made([0.5, 0.5], rollbacks=boundary_at(100, 0, 2)))
+    assert (undone.rule, undone.first_episode, undone.last_episode, undone.is_cleared) == (
+        "undone_updates",
+        101,
+        140,
+        True,
+    )
+    assert undone.detail == "2 updates were undone over 40 episodes, because a number was not finite"
+    (smooth,) = found(made([0.5, 0.5], node_distance=0.001))
+    assert smooth.rule == "over_smoothing"
+
+
+def test_a_setting_that_is_planned_but_not_in_effect():
+    text = "{name: x, phases: [{name: early, until: {episode: 200}, bias_speed: 0.01}, {name: late, bias_speed: 0}]}"
+    (alarm,) = found(made([0.5, 0.5]), curriculum=text)
+    assert (alarm.rule, alarm.first_episode, alarm.last_episode) == ("ineffective_setting", 1, 200)
+    assert alarm.detail == "bias_speed is planned at 0.01 but 0 in effect in phase 'early'"
+    unused = "{name: x, phases: [{name: early, until: {episode: 200}}, {name: late, alpha: 1.2}]}"
+    (alarm,) = found(made([0.5, 0.5]), curriculum=unused)
+    assert alarm.detail == "alpha is planned at 1.2 but not used in phase 'late'"
+
+
+def test_a_ramp_is_as_planned_though_settings_are_read_once_per_rollout():
+    text = "{name: x, phases: [{name: early, until: {episode: 200}, temperature: {from: 2, to: 1}}, {name: late}]}"
+    episode = np.arange(LENGTH)
+    begun = np.minimum(episode // 10 * 10, 200)  # 100 steps before
+    assert found(made([0.5, 0.5], temperature=2 - begun / 200), curriculum=text) == []
+    (alarm,) = found(made([0.5, 0.5], temperature=2.0), curriculum=text)
+    assert alarm.rule == "ineffective_setting"
+    assert 12 < alarm.first_episode < 30
+
+
+def test_an_evaluation_far_below_training():
+    rising = made([0.5, 0.5], **{"return": np.linspace(0, 100, LENGTH)})
+    good, bad = Evaluated(200, [50.0, 51.0]), Evaluated(300, [10.0, 11.0])
+    (alarm,) = found(rising, marks=[good, bad])
+    assert (alarm.rule, alarm.first_episode, alarm.is_cleared) == ("evaluation_gap", 300, False)
+    assert alarm.detail == "The evaluation at episode 300 has a mean return of 10.5, training 70.05"
+    (alarm,) = found(rising, marks=[bad, Evaluated(400, [99.0])])
+    assert alarm.is_cleared
+    assert found(rising, marks=[Evaluated(300, [math.nan])]) == []
+
+
+def test_what_is_found_does_not_depend_on_batches():
+    random = np.random.default_rng(5)
+    loads = np.repeat(random.dirichlet([0.1] * 4, 20), 20, axis=0)
+    rows = made(
+        loads,
+        routing_entropy=np.repeat(random.uniform(0, 1.38, 20), 20),
+        grad_norm=np.exp(np.repeat(random.normal(0, 3, 20), 20)),
+        rollbacks=np.repeat(random.poisson(0.3, 20).cumsum(), 20),
+        temperature=np.repeat(random.choice([1.0, 2.0], 20), 20),
+        **{"return": np.repeat(random.normal(0, 10, 20), 20)},
+    )
+    marks = [Evaluated(100, [-50.0]), Evaluated(300, [-60.0])]
+    whole = found(rows, marks=marks)
+    assert len({alarm.rule for alarm in whole}) >= 6
+    for _ in range(20):
+        parts = sorted(random.choice(np.arange(1, LENGTH), random.integers(1, 60), replace=False).tolist())
+        assert found(rows, marks=marks, parts=parts) == whole
+    assert found(rows, marks=marks, parts=range(1, LENGTH)) == whole
+
+
+def test_every_rule_says_what_it_measures():
+    for name, rule in RULES.items():
+        assert rule.name == name
+        assert rule.meaning.endswith(".")
+        assert all((rule.title, rule.window, rule.source, rule.advice))
+        assert (rule.measure is None) == (rule.tell is None) == (name in {"evaluation_gap", "stalled_worker"})
+        assert set(rule.draws) <= {"load", *NEEDED}
+    assert set(COMPARED) <= set(NEEDED)

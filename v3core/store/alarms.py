@@ -143,7 +143,7 @@ def _raise(tx: Transaction, run_id: str, alarm: AlarmRow, *, actor: str, now: da
     headline = f"{_headline(alarm)}: "
     told = exists().where(events.c.run_id == run_id, events.c.message.startswith(headline, autoescape=True))
     is_new = not tx.execute(select(told)).scalar_one()
-    if is_new:
+    if is_new and alarm.rule != STALLED:  # the change of status is in the history already
         add_event(tx, run_id, actor=actor, kind=EVENT, message=f"{headline}{alarm.sentence}.", now=now)
     content["webhook"] = DUE if notify and is_new and reason is None and alarm.state == ACTIVE else None
     content["cleared_at"] = now if alarm.state == CLEARED else None

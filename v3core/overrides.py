@@ -30,6 +30,7 @@ _TITLES = {
     "ppo.clip": "Clip range",
     "ppo.max_grad_norm": "Max gradient norm",
     "evaluation.every": "Evaluate every",
+    "evaluation.knockout": "Episodes without each expert",
     "evaluation.sampled": "Sample actions",
     **{f"base.{name}": KNOBS[name].title for name in BaseConfig.model_fields},
 }

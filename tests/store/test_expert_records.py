@@ -7,8 +7,8 @@ from sqlalchemy import select, update
 
 from tests.store.conftest import START
 from v3core.insight.experts import ExpertProfile, ExpertReport, StateMap
+from v3core.insight.removals import ALL_EXPERTS
 from v3core.store.expert_records import (
-    ALL_EXPERTS,
     add_expert_report,
     add_knockouts,
     read_expert_reports,

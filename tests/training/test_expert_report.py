@@ -34,7 +34,7 @@ def visited(path, episodes):
     """All states of an evaluation with a checkpoint, and the policy."""
     loaded = load_policy(path)
     sample = StateSample(0, most=10**6)
-    evaluate(loaded._backend, loaded.spec, episodes, sample=sample)
+    evaluate(loaded.backend, loaded.spec, episodes, sample=sample)
     return loaded.network, sample.states()
 
 

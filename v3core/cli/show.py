@@ -158,7 +158,7 @@ def evaluate(
     """Evaluate a checkpoint, or the newest one of a run: no routing noise, no learning."""
     from v3core.training import inference  # torch: seconds to import
 
-    file, imports = _checkpoint(checkpoint, at)
+    file, imports = checkpoint_file(checkpoint, at)
     policy = inference.load_policy(file, imports=imports)
     played = policy.evaluate(episodes, inference.EVALUATION_SEED if seed is None else seed, sampled=sampled)
     returns = [episode.return_ for episode in played]
@@ -186,7 +186,7 @@ def evaluate(
     )
 
 
-def _checkpoint(path_or_id: str, episode: int | None) -> tuple[Path, set[str] | None]:
+def checkpoint_file(path_or_id: str, episode: int | None) -> tuple[Path, set[str] | None]:
     """A checkpoint file, and the environments that it may import: any for a file, those of the run for a run."""
     path = Path(path_or_id)
     if path.is_file():

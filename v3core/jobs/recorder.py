@@ -19,14 +19,14 @@ from v3core.metrics import EpisodeRecord
 from v3core.store import commands, history
 from v3core.store.commands import CommandRow
 from v3core.store.database import Database
-from v3core.store.expert_records import add_expert_report
+from v3core.store.expert_records import add_expert_report, add_knockouts
 from v3core.store.history import CheckpointRow, PhaseChangeRow
 from v3core.store.pace import mean_return, recent_returns
 from v3core.store.run_row import RunRow
 from v3core.store.runs import get_run, set_compute, set_length, update_run
 from v3core.store.schema import Transaction
 from v3core.store.writer import EpisodeWriter
-from v3core.training.hooks import Edit, Evaluation, Longer, Orders, PhaseChange
+from v3core.training.hooks import Edit, Evaluation, EvaluationEpisode, Longer, Orders, PhaseChange
 
 POLL_SECONDS = 0.3
 LOG_SECONDS = 5.0
@@ -146,7 +146,7 @@ class Recorder:
             logger.info("%s: mean return %.2f.", where, mean)
 
     def evaluated(self, evaluation: Evaluation) -> None:
-        results = [(played.return_, played.length, played.success) for played in evaluation.episodes]
+        results = _results(evaluation.episodes)
         mean = sum(return_ for return_, _, _ in results) / len(results)
         at, step, env = evaluation.episode, evaluation.step, evaluation.env
 
@@ -154,6 +154,9 @@ class Recorder:
             history.add_evaluation(tx, self._run.id, episode=at, step=step, env=env, results=results, now=now)
             if evaluation.experts is not None:
                 add_expert_report(tx, self._run.id, at, evaluation.experts)
+            if evaluation.knockouts:
+                without = {expert: _results(played) for expert, played in evaluation.knockouts.items()}
+                add_knockouts(tx, self._run.id, episode=at, results=without, now=now)
 
         self._writer.mark(Evaluated(at, [return_ for return_, _, _ in results]))
         self._note(
@@ -365,3 +368,7 @@ class Recorder:
                 old.unlink(missing_ok=True)
 
         self._writer.also(write, then=delete)
+
+
+def _results(played: Sequence[EvaluationEpisode]) -> list[history.EvaluationResult]:
+    return [(episode.return_, episode.length, episode.success) for episode in played]

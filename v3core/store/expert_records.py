@@ -11,13 +11,11 @@ from typing import Any
 from sqlalchemy import delete, func, insert, select
 
 from v3core.insight.experts import ExpertProfile, ExpertReport, StateMap
+from v3core.insight.removals import ALL_EXPERTS
 from v3core.store.bulk import floats
 from v3core.store.database import Database, reading
 from v3core.store.history import EvaluationResult
 from v3core.store.schema import Transaction, evaluation_experts, knockouts, state_maps
-
-ALL_EXPERTS = -1
-"""Stands for an expert in `knockouts` where none is removed."""
 
 
 def add_expert_report(tx: Transaction, run_id: str, episode: int, report: ExpertReport) -> None:

@@ -1,7 +1,7 @@
 """What the trainer reports and requests while it trains. No torch, so that implementations need not load it."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -29,6 +29,8 @@ class Evaluation:
     env: str
     episodes: tuple[EvaluationEpisode, ...]
     experts: ExpertReport | None = None  # None if no state was a number
+    knockouts: Mapping[int, tuple[EvaluationEpisode, ...]] = field(default_factory=dict)
+    """At the end of a run, if asked for: the same episodes with all experts (`ALL_EXPERTS`) and without each."""
 
 
 @dataclass(frozen=True)

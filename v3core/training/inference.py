@@ -105,10 +105,11 @@ class TrainedPolicy:
         self.episode = episode
         """Complete training episodes when the checkpoint was written."""
         parameters = FlatParameters(self.network)
-        self._backend, _ = choose_backend(
+        self.backend, _ = choose_backend(
             self.network, parameters, Adam(parameters.values, lr=0.0), spec.graph, config.backend or EagerBackend.name
         )
-        self._backend.prepare()
+        """What acts with it."""
+        self.backend.prepare()
         self._encode = encoder(spec.graph)
         self._row = np.zeros((1, spec.graph.size), dtype=spec.graph.dtype)
         self._input = torch.from_numpy(self._row)
@@ -135,7 +136,7 @@ class TrainedPolicy:
         if action_mask is not None:
             self._write_mask(action_mask, self._mask[0])
         masks = None if action_mask is None else torch.from_numpy(self._mask)
-        chosen = self.network.actions.to_environment(self._backend.decide(self._input, masks))
+        chosen = self.network.actions.to_environment(self.backend.decide(self._input, masks))
         return self.spec.actions.to_environment(chosen.numpy())[0]
 
     def evaluate(
@@ -149,7 +150,7 @@ class TrainedPolicy:
             sampled: sample the actions instead of taking the most likely one; by default as in the run's evaluations.
         """
         drawn = self.config.evaluation.sampled if sampled is None else sampled
-        return evaluate(self._backend, self.spec, episodes, seed, sampled=drawn)
+        return evaluate(self.backend, self.spec, episodes, seed, sampled=drawn)
 
 
 def load_policy(path: str | Path, *, imports: Collection[str] | None = None) -> TrainedPolicy:

@@ -30,8 +30,9 @@ from v3core.interruption import Interrupted
 from v3core.metrics import EpisodeRecord, InForce, Update
 from v3core.training.checkpoint import check_import, save_checkpoint
 from v3core.training.expert_report import StateSample, expert_report
-from v3core.training.hooks import Edit, Evaluation, Longer, Orders, PhaseChange, TrainingHooks
+from v3core.training.hooks import Edit, Evaluation, EvaluationEpisode, Longer, Orders, PhaseChange, TrainingHooks
 from v3core.training.inference import EVALUATION_SEED, evaluate
+from v3core.training.knockout import knock_out
 from v3core.training.ppo import NonFiniteUpdateError, generalised_advantages, samples_of, update
 from v3core.training.rollout import InterruptedRolloutError, Played, Rollout
 from v3core.training.state import Snapshot, TrainingState, device_name
@@ -261,10 +262,20 @@ class Trainer:
             interrupted=self.interrupted,
             sample=sample,
         )
-        experts = expert_report(state.policy, sample)
+        experts, knockouts = expert_report(state.policy, sample), self.knock_out()
         state.evaluated = state.completed
         env = str(state.environment)
-        self.hooks.evaluated(Evaluation(state.completed, state.step, env, episodes, experts))
+        self.hooks.evaluated(Evaluation(state.completed, state.step, env, episodes, experts, knockouts))
+
+    def knock_out(self) -> dict[int, tuple[EvaluationEpisode, ...]]:
+        """At the end of the run, if its config asks for it, episodes without each expert; otherwise none."""
+        state, evaluation = self.state, self.state.config.evaluation
+        if not evaluation.knockout or state.completed < state.config.episodes or state.config.policy.experts < 2:
+            return {}
+        spec = state.spec.of(state.environment)
+        return knock_out(
+            state.backend, spec, evaluation.knockout, sampled=evaluation.sampled, interrupted=self.interrupted
+        )
 
     # ----------------------------------------------------- Phase ----------------------------------------------------
 

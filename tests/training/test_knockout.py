@@ -1,0 +1,125 @@
+"""Episodes without an expert: its gate is 0, the others share its weight, and nothing else changes."""
+
+import pytest
+import torch
+
+from v3core.config import EvaluationConfig, PolicyConfig
+from v3core.environments import check_environment
+from v3core.errors import V3Error
+from v3core.insight.removals import ALL_EXPERTS
+from v3core.policy import Gating, GATMoEPolicy
+from v3core.training.inference import load_policy
+from v3core.training.knockout import WithoutExpert, gates_without, knock_out
+from v3core.training.trainer import train
+
+ROUTINGS = [
+    Gating("softmax"),
+    Gating("sparsemax", temperature=0.05),
+    Gating("entmax15", temperature=0.1),
+    Gating("topk", top_k=1),
+    Gating("topk", top_k=2, top_k_weights="probabilities"),
+    Gating("topk", top_k=3, top_k_weights="sigmoid"),
+    Gating("gumbel"),
+]
+
+
+@pytest.fixture
+def policy():
+    torch.manual_seed(0)
+    spec = check_environment("CartPole-v1", allow_import=False)
+    policy = GATMoEPolicy(spec, PolicyConfig(width=8, heads=1, layers=1, experts=4, shared_experts=1))
+    with torch.no_grad():
+        policy.router.weight *= 20
+        policy.experts.weight_out *= 100
+    return policy
+
+
+@pytest.mark.parametrize("gating", ROUTINGS, ids=lambda gating: f"{gating.routing}-{gating.top_k_weights}")
+def test_the_others_are_renormalised_or_chosen_among(policy, gating):
+    policy.gating = gating
+    output = policy(torch.randn(200, 4))
+    gates = output.gates
+    for expert in range(4):
+        found = gates_without(policy, expert, gates, output.router_logits)
+        assert (found[:, expert] == 0).all()
+        others = [other for other in range(4) if other != expert]
+        alone = gates[:, others].sum(1) == 0
+        torch.testing.assert_close(found[~alone].sum(1), gates[~alone].sum(1))
+        # The others keep their proportions.
+        for one in others:
+            for other in others:
+                torch.testing.assert_close(
+                    found[~alone, one] * gates[~alone, other], found[~alone, other] * gates[~alone, one]
+                )
+        # Where it had all the weight, the routing chooses among the others: the best of them takes part.
+        best = output.router_logits[:, others].argmax(1)
+        assert (found[alone][:, others].argmax(1) == best[alone]).all()
+        assert (found[alone].sum(1) > 0).all()
+        untouched = gates[:, expert] == 0
+        torch.testing.assert_close(found[untouched], gates[untouched])
+    if gating.routing == "topk" and gating.top_k == 1:
+        assert ((gates > 0).sum(1) == 1).all(), "so that the case above was met"
+
+
+def test_it_acts_without_the_expert(policy):
+    """As a policy whose router never heard of it; the shared expert stays."""
+    observations = torch.randn(50, 4)
+    backend = type("Backend", (), {"policy": policy, "parameters": None, "optimizer": None})
+    acted = WithoutExpert(backend, 1).act(observations)
+    with torch.no_grad():
+        policy.router.bias[1] = -1e9
+    torch.testing.assert_close(acted.outputs, policy(observations).outputs)
+    torch.testing.assert_close(
+        WithoutExpert(backend, ALL_EXPERTS).act(observations).outputs, policy(observations).outputs
+    )
+
+
+@pytest.fixture
+def trained(small_run, recorder):
+    def make(knockout=0, **changes):
+        config = small_run(**{"evaluate": 2, "curriculum": None} | changes)
+        config = config.model_copy(update={"evaluation": EvaluationConfig(episodes=2, knockout=knockout)})
+        hooks = recorder()
+        train(config, curriculum=config.curriculum, hooks=hooks)
+        return hooks.saved[-1][0], hooks
+
+    return make
+
+
+def test_an_expert_that_is_never_used_changes_no_episode(trained):
+    path, _ = trained()
+    policy = load_policy(path)
+    policy.network.gating = Gating("topk", top_k=1)
+    with torch.no_grad():
+        policy.network.router.bias[0] += 1e6  # all weight on the first, 0 on the others
+    played = knock_out(policy.backend, policy.spec, 5)
+    assert played.keys() == {ALL_EXPERTS, 0, 1, 2, 3}
+    assert played[1] == played[2] == played[3] == played[ALL_EXPERTS]
+    with torch.no_grad():  # the next best now does the opposite of the first
+        experts = policy.network.experts
+        experts.bias_out[0, 0], experts.bias_out[1, 0] = torch.tensor([9.0, -9.0]), torch.tensor([-9.0, 9.0])
+        policy.network.router.bias[1] += 1e3
+    played = knock_out(policy.backend, policy.spec, 5)
+    assert played[0] != played[ALL_EXPERTS]
+    assert played[1] == played[ALL_EXPERTS]
+
+
+def test_a_run_knocks_out_at_its_end_if_asked_and_trains_the_same(trained):
+    _, without = trained()
+    path, hooks = trained(knockout=3)
+    assert without.evaluations[-1].knockouts == {}
+    knockouts = hooks.evaluations[-1].knockouts
+    assert knockouts.keys() == {ALL_EXPERTS, 0, 1, 2, 3}
+    assert {len(played) for played in knockouts.values()} == {3}
+    assert without.episodes == hooks.episodes
+    assert without.evaluations[-1].episodes == hooks.evaluations[-1].episodes
+    policy = load_policy(path)
+    assert knock_out(policy.backend, policy.spec, 3) == knockouts
+
+
+def test_one_expert_cannot_be_removed(trained):
+    path, hooks = trained(knockout=3, experts=1)
+    assert hooks.evaluations[-1].knockouts == {}
+    policy = load_policy(path)
+    with pytest.raises(V3Error, match="only one expert"):
+        knock_out(policy.backend, policy.spec, 1)

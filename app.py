@@ -9,8 +9,9 @@ from v3core.store.runs import list_runs
 from v3core.ui import news, shell, ticks
 from v3core.ui.demo_guide import after_the_demo, invitation
 from v3core.ui.run_files import archive_import
-from v3core.ui.run_list import active_experiments, run_list, slots_menu, slots_text
+from v3core.ui.run_list import active_experiments, columns_menu, run_list, slots_menu, slots_text
 from v3core.ui.run_picker import compare_link
+from v3core.ui.run_table import opened
 from v3core.ui.status import counted
 from v3core.ui.text import about, plain
 
@@ -36,6 +37,8 @@ def empty() -> None:
 @shell.show_errors()
 def overview() -> None:
     """All runs, as they are now."""
+    if run_id := opened():
+        st.switch_page("pages/live.py", query_params={"run": run_id})
     shell.reconcile(database)
     runs = list_runs(database)
     if not runs:
@@ -46,6 +49,7 @@ def overview() -> None:
             limit = launcher.slots(database)
             st.caption(f"{counted(len(runs), 'run')} · {slots_text(runs, limit)}")
             slots_menu(database, limit)
+            columns = columns_menu()
         with st.container(horizontal=True, horizontal_alignment="right", width="content"):
             newest = next((run.experiment for run in runs if run.experiment), None)
             group = [run for run in runs if newest and run.experiment == newest]
@@ -54,7 +58,7 @@ def overview() -> None:
             st.page_link("pages/launch.py", label="New run", icon=":material/add:")
     after_the_demo(database, runs)
     active_experiments(database, runs)
-    run_list(database, runs)
+    run_list(database, runs, columns)
 
 
 st.title("Runs", anchor=False)

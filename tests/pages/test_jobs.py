@@ -7,6 +7,7 @@ import pytest
 
 from tests.markdown import shown
 from tests.pages.recorded import add_recorded_run
+from tests.pages.run_list import cells, names, select
 from v3core.curriculum import with_boundaries
 from v3core.jobs import control, launcher
 from v3core.jobs.kinds import COMMANDS
@@ -215,14 +216,17 @@ def test_notes_and_tags_are_kept_shown_and_found(open_page, database):
     for number in range(13):
         add_recorded_run(database, Status.QUEUED, name=f"other {number}")
     home = open_page("app.py")
-    home.text_input(key="runs-filter").set_value("paper").run()
-    assert [link.label for link in home.get("page_link") if link.label.startswith("**")] == ["**tagged**"]
+    for words in ("tag:paper", "paper", "note:learned", "learned twice"):
+        home.text_input(key="q").set_value(words).run()
+        assert names(home) == ["tagged"]
 
 
 def test_waiting_runs_show_their_place_and_their_priority_can_be_changed(open_page, database):
     first, second = (add_recorded_run(database, Status.QUEUED, name=name) for name in ("first", "second"))
     assert queue_places(list_runs(database)) == {first: 1, second: 2}
     app = open_page("app.py")
+    assert cells(app, second)["status"]["notes"] == ["2nd in the queue"]
+    select(app, second)
     app.number_input(key=f"priority:list:{second}:0").set_value(3).run()
     assert not app.exception
     assert queue_places(list_runs(database)) == {second: 1, first: 2}
@@ -296,9 +300,9 @@ def test_a_run_that_cannot_be_started_here_says_what_it_waits_for(open_page, dat
         {"python": "/p", "folder": "/f", "path": [str(tmp_path / "gone")], "variables": {}, "imports": True}
     )
     put(database, run_id, launch=gone)
-    for page in ({}, {"run": run_id}):
-        app = open_page("pages/live.py" if page else "app.py", **page)
-        assert "which does not exist on this machine; restore it, or stop the run" in text_of(app)
+    said = "which does not exist on this machine; restore it, or stop the run"
+    assert said in text_of(open_page("pages/live.py", run=run_id))
+    assert said in " ".join(cells(open_page("app.py"), run_id)["status"]["notes"])
 
 
 def test_a_completed_run_is_trained_longer_and_a_running_one_is_asked_to(open_page, database, monkeypatch):
@@ -327,10 +331,10 @@ def test_time_left_stands_on_live_and_on_the_list_of_runs_and_is_the_same(open_p
     run = get_run(database, run_id)
     due = datetime.now(UTC) + timedelta(minutes=5)
     put(database, run_id, episodes_per_second=(run.episodes - run.episode) / 150, heartbeat_due_at=due)
-    for path, query in (("pages/live.py", {"run": run_id}), ("app.py", {})):
-        assert "about 2.5 min left" in str(open_page(path, **query).get("progress")[0].proto)
+    assert "about 2.5 min left" in str(open_page("pages/live.py", run=run_id).get("progress")[0].proto)
+    assert cells(open_page("app.py"), run_id)["progress"]["text"] == "25 of 40 · transition · about 2.5 min left"
     assert get_run(database, run_id).to_dict()["seconds_left"] == pytest.approx(150)
     put(database, run_id, episodes_per_second=None)
-    for path, query in (("pages/live.py", {"run": run_id}), ("app.py", {})):
-        assert "left" not in str(open_page(path, **query).get("progress")[0].proto)
+    assert "left" not in str(open_page("pages/live.py", run=run_id).get("progress")[0].proto)
+    assert "left" not in cells(open_page("app.py"), run_id)["progress"]["text"]
     assert get_run(database, run_id).to_dict()["seconds_left"] is None

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from tests.pages.recorded import add_recorded_run
+from tests.pages.run_list import cells, names, table
 from tests.pages.test_states import text_of
 from tests.store.test_odd_rows import spoil
 from v3core.cli import main
@@ -60,9 +61,11 @@ def test_home_and_the_commands_go_on(open_page, database, capsys):
     app = open_page("app.py")
     assert not app.exception
     assert "server's log" not in text_of(app), text_of(app)
-    assert any("a good run" in link.label for link in app.get("page_link"))
-    assert text_of(app).count("Unreadable") == len(odd)
-    assert text_of(app).count("is invalid: ") == len(odd)
+    assert "a good run" in names(app)
+    assert {run_id for run_id in odd if cells(app, run_id)["status"]["badge"] == "Unreadable"} == set(odd)
+    reasons = [row["whole_reason"] for row in table(app)["rows"] if row["id"] in odd]
+    assert len(reasons) == len(odd)
+    assert all("is invalid: " in reason for reason in reasons)
     assert v3core("runs") == v3core("export", good, "--to", str(database.data_dir / "good.csv")) == 0
     capsys.readouterr()
     assert v3core("runs", "--json") == 0

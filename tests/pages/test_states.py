@@ -4,6 +4,7 @@ import pytest
 
 from tests.markdown import shown
 from tests.pages.recorded import add_recorded_run
+from tests.pages.run_list import cells, names, select, table
 from v3core.jobs import control
 from v3core.jobs.lifecycle import Status
 from v3core.store.runs import get_run, list_runs, update_run
@@ -39,20 +40,23 @@ def test_home_shows_each_status_and_what_can_be_done(open_page, database, status
     run_id = add_recorded_run(database, status, reason="It broke." if status is Status.FAILED else None)
     app = open_page("app.py")
     assert not app.exception
-    assert f"{status.capitalize()}" in text_of(app)
-    shown = {button.key: not button.disabled for button in app.button if "import-form" not in button.key}
+    assert cells(app, run_id)["status"]["badge"] == status.capitalize()
+    assert not [button.key for button in app.button if ":list:" in button.key], "nothing is selected"
+    select(app, run_id)
+    assert not app.exception
+    shown = {button.key: not button.disabled for button in app.button if ":list:" in button.key}
     can_be_done = {
-        Status.QUEUED: {"stop": True, "delete": True},
-        Status.STARTING: {"stop": True, "pause": False, "checkpoint": False},
-        Status.RUNNING: {"stop": True, "pause": True, "checkpoint": True},
-        Status.PAUSED: {"stop": True, "continue": True, "checkpoint": True},
-        Status.STALLED: {"stop": True, "pause": True, "checkpoint": True},
-        Status.STOPPING: {"stop": False, "pause": False, "checkpoint": False},
-        Status.COMPLETED: {"delete": True},
-    }.get(status, {"resume": True, "delete": True})
-    assert shown == {f"{action}:list:{run_id}": can for action, can in can_be_done.items()}
+        Status.QUEUED: {"stop", "delete"},
+        Status.STARTING: {"stop"},
+        Status.RUNNING: {"stop", "pause", "checkpoint"},
+        Status.PAUSED: {"stop", "continue", "checkpoint"},
+        Status.STALLED: {"stop", "pause", "checkpoint"},
+        Status.STOPPING: set(),
+        Status.COMPLETED: {"delete"},
+    }.get(status, {"resume", "delete"})
+    assert {key.partition(":")[0] for key, is_open in shown.items() if is_open} == can_be_done
     if status is Status.FAILED:
-        assert "It broke." in text_of(app)
+        assert table(app)["rows"][0]["reason"] == "It broke."
 
 
 @pytest.mark.parametrize("status", sorted(STORED))
@@ -224,7 +228,7 @@ def test_compare_of_runs_without_episodes_says_so(open_page, database):
 
 def test_deleting_asks_first(open_page, database):
     run_id = add_recorded_run(database, Status.COMPLETED)
-    app = open_page("app.py")
+    app = select(open_page("app.py"), run_id)
     app.button(key=f"delete:list:{run_id}").click().run()
     assert len(list_runs(database)) == 1
     assert app.button(key="confirm-delete").label == "Delete"
@@ -235,7 +239,7 @@ def test_deleting_many_episodes_says_that_it_takes_a_while(open_page, database, 
     monkeypatch.setattr(run_actions, "MANY_EPISODES", 20)
     for recorded, says in ((20, False), (21, True)):
         run_id = add_recorded_run(database, Status.COMPLETED, recorded=recorded)
-        app = open_page("app.py")
+        app = select(open_page("app.py"), run_id)
         app.button(key=f"delete:list:{run_id}").click().run()
         assert ("Deleting this many episodes takes a while" in text_of(app)) == says
         app.button(key="confirm-delete").click().run()
@@ -254,13 +258,14 @@ def test_a_data_folder_that_cannot_be_written_is_one_sentence_on_every_page(open
 
 
 def test_many_runs_are_paged_and_filtered(open_page, database):
-    for number in range(15):
+    for number in range(28):
         add_recorded_run(database, Status.QUEUED, name=f"run {number:02d}")
     app = open_page("app.py")
     assert not app.exception
-    assert len([link for link in app.get("page_link") if link.label.startswith("**run")]) == 12
-    app.text_input(key="runs-filter").set_value("run 03").run()
-    assert [link.label for link in app.get("page_link") if link.label.startswith("**run")] == ["**run 03**"]
+    assert names(app) == [f"run {number:02d}" for number in range(25)]
+    assert names(open_page("app.py", page="2")) == ["run 25", "run 26", "run 27"]
+    app.text_input(key="q").set_value('"run 03"').run()
+    assert names(app) == ["run 03"]
 
 
 @pytest.mark.parametrize("page", ["app.py", "pages/live.py"])
@@ -268,7 +273,10 @@ def test_signs_of_markdown_in_a_name_stand_for_themselves(open_page, database, p
     add_recorded_run(database, Status.FAILED, name=":red[x] **y** $z$ <b>", reason="Bad *thing*_[here].")
     app = open_page(page)
     assert not app.exception
-    labels = "".join(link.label for link in app.get("page_link")) + "".join(item.value for item in app.subheader)
-    assert plain(":red[x] **y** $z$ <b>") in labels
+    if page == "app.py":
+        (shown_row,) = table(app)["rows"]  # drawn as text in the browser: tests/browser/test_text_of_others.py
+        assert (shown_row["name"], shown_row["reason"]) == (":red[x] **y** $z$ <b>", "Bad *thing*_[here].")
+        return
+    assert plain(":red[x] **y** $z$ <b>") in "".join(item.value for item in app.subheader)
     assert "Bad *thing*_[here]." in text_of(app)
-    assert plain("Bad *thing*_[here].") in "".join(item.value for item in [*app.error, *app.caption])
+    assert plain("Bad *thing*_[here].") in "".join(item.value for item in app.error)

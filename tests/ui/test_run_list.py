@@ -1,16 +1,19 @@
 """What the list on the home page says of a run, and the order of its rows."""
 
+import math
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
+import numpy as np
 import pytest
 
 from tests.pages.recorded import add_recorded_run
 from v3core.jobs.lifecycle import Status
 from v3core.store.opening import open_database
 from v3core.store.runs import get_run, list_runs
-from v3core.ui.run_list import facts_beside_the_name, in_order, queue_places
-from v3core.ui.status import age
+from v3core.ui.run_columns import COLUMNS, DEFAULT, Wall, row, seconds_trained, shortened, sorted_runs
+from v3core.ui.run_list import in_order, queue_places
+from v3core.ui.status import took
 
 
 @pytest.fixture
@@ -32,9 +35,9 @@ def database(tmp_path):
 )
 def test_the_second_line_says_only_what_the_name_does_not(database, name, facts):
     run = get_run(database, add_recorded_run(database, Status.COMPLETED, name=name))
-    *named, ago = facts_beside_the_name(run, run.started_at or run.created_at)
-    assert (named, ago) == (facts, f"{age(datetime.now(UTC))} ago")
-    assert facts_beside_the_name(replace(run, experiment="Both"), run.created_at)[-1] == "Both"
+    assert row(run, DEFAULT, Wall())["about"] == " · ".join(facts)
+    assert row(replace(run, experiment="Both"), DEFAULT, Wall())["about"] == " · ".join([*facts, "Both"])
+    assert "seed" not in row(run, [*DEFAULT, "seed"], Wall())["about"], "a column of its own says it"
 
 
 def test_what_trains_stands_above_what_waits_and_that_above_what_has_ended(database):
@@ -43,3 +46,88 @@ def test_what_trains_stands_above_what_waits_and_that_above_what_has_ended(datab
     runs = list_runs(database)
     shown = [ids.index(run.id) for run in in_order(runs, queue_places(runs))]
     assert shown == [4, 1, 3, 5, 2, 0]
+
+
+@pytest.mark.parametrize("name", [name for name, column in COLUMNS.items() if column.order is not None])
+def test_every_column_sorts_both_ways_with_unknown_values_last(database, name):
+    ids = [add_recorded_run(database, Status.COMPLETED, recorded=count) for count in (3, 1, 2)]
+    ids.append(add_recorded_run(database, Status.QUEUED))
+    began = datetime(2026, 1, 1, tzinfo=UTC)
+    runs = [
+        replace(
+            get_run(database, run_id),
+            name=f"Run {place}",
+            env=f"Env-{place}",
+            curriculum=f"c{place}",
+            experiment=f"Sweep {place}" if place < 3 else None,
+            notes=f"Note {place}" if place < 3 else None,
+            tags=f"tag{place}" if place < 3 else None,
+            seed=place,
+            started_at=began + timedelta(hours=place) if place < 3 else None,
+            ended_at=began + timedelta(hours=place, minutes=place + 1) if place < 3 else None,
+            mean_return=float(place) if place < 3 else None,
+            latest_return=[math.nan, 1.0, 2.0, None][place],
+        )
+        for place, run_id in enumerate(ids)
+    ]
+    wall = Wall(differences={ids[0]: 1.0, ids[1]: -2.0})
+    values = {run.id: COLUMNS[name].order(run, wall) for run in runs}
+    known = [run.id for run in runs if values[run.id] is not None and values[run.id] == values[run.id]]
+    assert len(set(values.values())) > 1
+    for sort, is_descending in ((name, False), (f"-{name}", True)):
+        found = [run.id for run in sorted_runs(runs, sort, wall)]
+        assert found[: len(known)] == sorted(known, key=values.get, reverse=is_descending)
+        assert sorted(found) == sorted(ids)
+
+
+def test_an_unknown_order_changes_nothing(database):
+    runs = [get_run(database, add_recorded_run(database, Status.QUEUED)) for _ in range(3)]
+    for sort in ("", "-", "nothing", "-curve", "tags"):
+        assert sorted_runs(runs, sort, Wall()) == runs
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (None, "–"),
+        (0, "0 s"),
+        (41.6, "42 s"),
+        (190, "3 min 10 s"),
+        (7500, "2 h 5 min"),
+        (3605, "1 h"),
+        (273_600, "3 d 4 h"),
+    ],
+)
+def test_a_duration_has_two_units(seconds, text):
+    assert took(seconds) == text
+
+
+def test_a_duration_is_that_of_the_newest_start(database):
+    began = datetime(2026, 1, 1, tzinfo=UTC)
+    run = replace(get_run(database, add_recorded_run(database, Status.COMPLETED)), started_at=began)
+    assert seconds_trained(replace(run, ended_at=began + timedelta(minutes=2))) == 120
+    assert seconds_trained(replace(run, ended_at=began - timedelta(minutes=2))) is None, "it waits again"
+    assert seconds_trained(replace(run, started_at=None)) is None
+    assert seconds_trained(replace(run, status=Status.PAUSED), began + timedelta(hours=1)) == 3600
+
+
+def test_a_long_reason_is_cut_between_words():
+    assert shortened("It broke.") == "It broke."
+    assert shortened("one two three", 8) == "one two …"
+    assert shortened("x" * 50, 10) == "x" * 10 + " …"
+    assert shortened("a\nb") == "a b"
+
+
+@pytest.mark.parametrize(
+    ("returns", "points", "said"),
+    [
+        ([], None, "–"),
+        ([math.nan, math.nan], None, "–"),
+        ([5.0, 5.0], [50, 50], "Return from 5.000 to 5.000, lowest 5.000, highest 5.000"),
+        ([0.0, math.nan, 10.0, 5.0], [0, None, 100, 50], "Return from 0.000 to 5.000, lowest 0.000, highest 10.0"),
+    ],
+)
+def test_a_sparkline_has_its_own_scale_and_says_its_numbers(database, returns, points, said):
+    run = get_run(database, add_recorded_run(database, Status.QUEUED))
+    cell = COLUMNS["curve"].cell(run, Wall(sparklines={run.id: np.array(returns)}))
+    assert (cell.get("spark"), cell["text"]) == (points, said)

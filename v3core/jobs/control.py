@@ -132,20 +132,42 @@ def annotate(
     """
     values: dict[str, str | None] = {}
     if tags is not None:
-        values["tags"] = " ".join(dict.fromkeys(tags.replace(",", " ").split())) or None
-        if len(values["tags"] or "") > MAX_TAGS:
-            raise V3Error(f"The tags are longer than {MAX_TAGS} characters; use fewer or shorter ones.")
+        values["tags"] = _tags(_words(tags))
     if notes is not None:
         values["notes"] = notes.strip() or None
         if len(notes) > MAX_NOTES:
             raise V3Error(f"The notes are longer than {MAX_NOTES:,} characters; shorten them.")
     with database.write() as tx:
+        _annotate(tx, get_run(tx, run_id, for_update=True), values, actor)
+
+
+def retag(database: Database, run_id: str, *, add: str = "", remove: str = "", actor: str = "user") -> None:
+    """Add tags to those of a run in any status, and remove others; both as words, as in `annotate`."""
+    removed = set(_words(remove))
+    with database.write() as tx:
         run = get_run(tx, run_id, for_update=True)
-        changes = {name: value for name, value in values.items() if value != getattr(run, name)}
-        if changes:
-            update_run(tx, run_id, changes, only_in=tuple(Status))
-            message = f"New {' and '.join(changes)}."
-            add_event(tx, run_id, actor=actor, kind="note", message=message, now=datetime.now(UTC))
+        kept = [tag for tag in (run.tags or "").split() if tag not in removed]
+        _annotate(tx, run, {"tags": _tags([*kept, *_words(add)])}, actor)
+
+
+def _words(text: str) -> list[str]:
+    return text.replace(",", " ").split()
+
+
+def _tags(words: list[str]) -> str | None:
+    """As they are stored: separated by one blank each, doubled ones once; None without any."""
+    joined = " ".join(dict.fromkeys(words)) or None
+    if len(joined or "") > MAX_TAGS:
+        raise V3Error(f"The tags are longer than {MAX_TAGS} characters; use fewer or shorter ones.")
+    return joined
+
+
+def _annotate(tx: Transaction, run: RunRow, values: dict[str, str | None], actor: str) -> None:
+    changes = {name: value for name, value in values.items() if value != getattr(run, name)}
+    if changes:
+        update_run(tx, run.id, changes, only_in=tuple(Status))
+        message = f"New {' and '.join(changes)}."
+        add_event(tx, run.id, actor=actor, kind="note", message=message, now=datetime.now(UTC))
 
 
 def mute_alarm(database: Database, run_id: str, number: int, reason: str, actor: str = "user") -> None:

@@ -1,11 +1,16 @@
-// Lives outside Streamlit's tree, once per browser tab: if the page is empty, it says so and offers to reload.
+// Lives outside Streamlit's tree, once per browser tab: if the page is empty, it says so and offers to reload. And the
+// keyboard shortcuts of shortcuts.py: their sheet, and those that go to a page or to a field; the others are of the
+// elements that they act on.
 // Streamlit calls the default export again whenever the page is drawn, and at every change of theme.
 
 const LOOK_MS = 500
 const EMPTY_MS = 3000 // the server has finished, and the browser has had the time to draw
 const BUSY_MS = 30000 // the server is still at it
 
-const frame = (window.__v3labFrame ??= { colours: {}, timer: null })
+const SECOND_KEY_MS = 1500
+const TYPES = "input:not([type=checkbox], [type=radio]), textarea, select, [contenteditable], [role=combobox]"
+
+const frame = (window.__v3labFrame ??= { colours: {}, timer: null, shortcuts: [], listens: false })
 let emptySince = null
 let notice = null
 
@@ -66,7 +71,73 @@ function say() {
   button.focus()
 }
 
-export default function ({ parentElement }) {
+const element = (name, text = "", ...children) => {
+  const made = document.createElement(name)
+  made.append(text, ...children)
+  return made
+}
+
+function sheet() {
+  const open = document.getElementById("v3-shortcuts")
+  if (open) return open.close()
+  const dialog = element("dialog", "", element("h2", "Keyboard shortcuts"))
+  dialog.id = "v3-shortcuts"
+  dialog.setAttribute("aria-label", "Keyboard shortcuts")
+  dialog.style.cssText = `color: ${frame.colours.text}; background: ${frame.colours.background}; font-family: ${frame.colours.font}`
+  for (const where of new Set(frame.shortcuts.map((shortcut) => shortcut.where))) {
+    const list = element("dl")
+    for (const { keys, meaning } of frame.shortcuts.filter((shortcut) => shortcut.where === where)) {
+      const pressed = keys.split(" ").flatMap((key, place) => [...(place ? [" "] : []), element("kbd", key)])
+      list.append(element("dt", "", ...pressed), element("dd", meaning))
+    }
+    dialog.append(element("h3", where), list)
+  }
+  const close = element("button", "Close")
+  close.onclick = () => dialog.close()
+  dialog.append(close)
+  dialog.onclose = () => dialog.remove()
+  document.body.append(dialog)
+  dialog.showModal()
+}
+
+function follow({ page, focus }) {
+  if (focus) {
+    const field = document.querySelector(`[data-testid="stMain"] input[aria-label="${CSS.escape(focus)}"]`)
+    field?.focus()
+    return Boolean(field)
+  }
+  const links = [...document.querySelectorAll('[data-testid="stSidebar"] a[href]')]
+  const pages = frame.shortcuts.map((shortcut) => shortcut.page).filter((path) => path.length > 1)
+  const leads = (link, path) => new URL(link.href).pathname.endsWith(path)
+  const found = links.find((link) => (page === "/" ? !pages.some((path) => leads(link, path)) : leads(link, page)))
+  found?.click()
+  return Boolean(found)
+}
+
+let first = { key: "", at: -Infinity }
+
+function pressed(event) {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return
+  if (event.composedPath()[0].closest?.(TYPES)) return
+  const before = performance.now() - first.at < SECOND_KEY_MS ? first.key : ""
+  first = { key: event.key, at: performance.now() }
+  const isOpen = document.getElementById("v3-shortcuts")
+  let done = false
+  if (event.key === "?") {
+    sheet()
+    done = true
+  } else if (!isOpen && !document.querySelector("[role=dialog]")) {
+    const shortcut = frame.shortcuts.find(
+      ({ keys, page, focus }) => (page || focus) && keys === (page ? `${before} ${event.key}` : event.key),
+    )
+    done = Boolean(shortcut) && follow(shortcut)
+  }
+  if (!done) return
+  event.preventDefault()
+  event.stopImmediatePropagation() // Streamlit has shortcuts of its own for single letters
+}
+
+export default function ({ data, parentElement }) {
   const style = getComputedStyle(parentElement.host ?? parentElement)
   const named = (name, otherwise) => style.getPropertyValue(name).trim() || otherwise
   frame.colours = {
@@ -76,4 +147,8 @@ export default function ({ parentElement }) {
     font: named("--st-font", "sans-serif"),
   }
   frame.timer ??= setInterval(look, LOOK_MS)
+  frame.shortcuts = data.shortcuts
+  parentElement.querySelector(".v3-shortcuts").onclick = sheet
+  if (!frame.listens) window.addEventListener("keydown", pressed, { capture: true })
+  frame.listens = true
 }

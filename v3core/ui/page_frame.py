@@ -1,4 +1,4 @@
-"""The frame of every page: prevents flicker while parts are redrawn, and shows an error if the page fails.
+"""The frame of every page: no flicker while parts are redrawn, a message if the page fails, and keyboard shortcuts.
 
 The browser side is `page_frame.js`, which survives changes of Streamlit's tree, and `page_frame.css`.
 """
@@ -9,11 +9,13 @@ import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from v3core.errors import V3Error
+from v3core.ui.shortcuts import as_data
 from v3core.ui.text import md, plain
 
 _FOLDER = Path(__file__).parent
 _component = st.components.v2.component(
     "v3_page_frame",
+    html='<button type="button" class="v3-shortcuts">Keyboard shortcuts <kbd>?</kbd></button>',
     css=(_FOLDER / "page_frame.css").read_text(encoding="utf-8"),
     js=(_FOLDER / "page_frame.js").read_text(encoding="utf-8"),
     isolate_styles=False,
@@ -21,9 +23,9 @@ _component = st.components.v2.component(
 
 
 def page_frame() -> None:
-    """Add the frame to the sidebar of a page, where it takes no space."""
+    """Add the frame to the sidebar of a page, where only the button for the sheet of shortcuts is seen."""
     handle_errors()
-    _component(key="page-frame")
+    _component(key="page-frame", data={"shortcuts": as_data()})
 
 
 def handle_errors() -> None:

@@ -103,12 +103,17 @@ def resume_sentence(run: RunRow, checkpoint: CheckpointRow | None) -> str:
     return f"{where}; {counted(again, 'later episode')} will be trained again." if again > 0 else f"{where}."
 
 
-@or_notice
-def _do(database: Database, run_id: str, kind: str, place: str) -> None:
+def is_second_click(place: str) -> bool:
+    """Whether this place was clicked a moment ago already: in a double click, the button may have changed meanwhile."""
     now = time.monotonic()
     before = st.session_state.get(place)
     st.session_state[place] = now
-    if before is not None and now - before < DOUBLE_CLICK_SECONDS:
+    return before is not None and now - before < DOUBLE_CLICK_SECONDS
+
+
+@or_notice
+def _do(database: Database, run_id: str, kind: str, place: str) -> None:
+    if is_second_click(place):
         return
     if kind == "resume":
         control.resume(database, run_id, ACTOR)

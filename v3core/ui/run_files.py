@@ -45,7 +45,7 @@ def run_exports(database: Database, run: RunRow) -> None:
             ):
                 st.download_button(
                     label,
-                    partial(_write, database, run.id, suffix),
+                    partial(write_download, database, run.id, suffix),
                     file_name(run, suffix),
                     mime,
                     key=f"export-{suffix}-{run.id}",
@@ -70,7 +70,7 @@ def file_name(run: RunRow, suffix: str) -> str:
     return f"{words[:MAX_NAME].strip('-.')}-{run.id[:8]}.{suffix}"
 
 
-def _write(database: Database, run_id: str, suffix: str) -> bytes:
+def write_download(database: Database, run_id: str, suffix: str) -> bytes:
     """The content of a download."""
     from v3core.store.export import export_runs
 

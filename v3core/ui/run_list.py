@@ -1,51 +1,63 @@
 """The home page: how full this machine is, active experiments, and the list of runs with their places in the queue."""
 
-import re
 from collections import Counter
 from collections.abc import Mapping
-from datetime import datetime
+from dataclasses import replace
 
 import streamlit as st
 from humanize import ordinal
 
-from v3core.insight.duration import time_left
 from v3core.jobs import control, launcher
-from v3core.jobs.checkpoints import newest_present
 from v3core.jobs.kinds import COMMANDS, trains_elsewhere
 from v3core.jobs.launch import waits_for
-from v3core.jobs.lifecycle import ACTIVE, ENDED, RESUMABLE, Status
+from v3core.jobs.lifecycle import ACTIVE, ENDED, Status
 from v3core.store.database import Database
-from v3core.store.history import CheckpointRow
+from v3core.store.run_filter import FIELDS, FilterError, matches, parse_filter
 from v3core.store.run_row import RunRow
 from v3core.ui.clicks import ACTOR, confirm, dialog, or_notice
 from v3core.ui.notices import notify
-from v3core.ui.run_actions import run_actions, tag_badges
+from v3core.ui.run_columns import CHOICES, COLUMNS, DEFAULT, Wall, row, sorted_runs
+from v3core.ui.run_curves import load_differences, load_sparklines
 from v3core.ui.run_picker import compare_link
-from v3core.ui.status import ADVANCES, age, counted, number, status_badge
-from v3core.ui.text import md, plain
+from v3core.ui.run_selection import BASELINE, selection_bar, unpin
+from v3core.ui.run_table import Sorting, run_table
+from v3core.ui.status import counted
+from v3core.ui.text import about, md, plain
 
-RUNS_PER_PAGE = 12
+RUNS_PER_PAGE = 25
 _EXPERIMENTS_SHOWN = 3
 _UNFINISHED = (Status.RUNNING, Status.STARTING, Status.PAUSED, Status.STALLED, Status.STOPPING, Status.QUEUED)
-_ID_CHARACTERS = 4
-_WIDTHS = (1.2, 3.2, 2.2, 1.8)
 
 
-def run_list(database: Database, runs: list[RunRow]) -> None:
-    """One row per run: its name, status, progress and results, and what can be done with it."""
+def run_list(database: Database, runs: list[RunRow], columns: list[str]) -> None:
+    """The filter, what can be done with the selected runs, and the table."""
     places = queue_places(runs)
     shown = _filtered(in_order(runs, places))
+    baseline = _baseline(runs)
+    if shown is None:
+        return
+    selection_bar(database, shown, lambda run: queue_place(database, run, places[run.id], key="list"))
     if not shown:
         st.caption("No runs match; clear the filter to see all runs.")
         return
+    sorting = Sorting.of_address()
+    wall = Wall(places=places, baseline=baseline)
+    if baseline is not None and sorting.by.removeprefix("-") == "difference":
+        wall = replace(wall, differences=load_differences(database, shown, baseline))
+    shown = sorted_runs(shown, sorting.by, wall)
     pages = (len(shown) - 1) // RUNS_PER_PAGE + 1
-    number_of_page = min(st.pagination(pages, key="runs-page"), pages) if pages > 1 else 1
-    first = (number_of_page - 1) * RUNS_PER_PAGE
-    on_page = shown[first : first + RUNS_PER_PAGE]
-    with database.read() as tx:
-        points = {run.id: newest_present(database, run.id, tx) for run in on_page if run.status in RESUMABLE}
-    for run in on_page:
-        _row(database, run, places.get(run.id), points.get(run.id))
+    place_of_table = st.container()
+    # Below the table, but asked first: an address may name the page.
+    page = min(st.pagination(pages, key="page", bind="query-params"), pages) if pages > 1 else 1
+    on_page = shown[(page - 1) * RUNS_PER_PAGE : page * RUNS_PER_PAGE]
+    if "curve" in columns:
+        wall = replace(wall, sparklines=load_sparklines(database, on_page))
+    if baseline is not None:
+        wall = replace(wall, differences=load_differences(database, on_page, baseline))
+        place = columns.index("mean") + 1 if "mean" in columns else len(columns)
+        columns = [*columns[:place], "difference", *columns[place:]]
+    with place_of_table:
+        run_table([row(run, columns, wall) for run in on_page], columns, sorting)
 
 
 def in_order(runs: list[RunRow], places: Mapping[str, int]) -> list[RunRow]:
@@ -53,89 +65,69 @@ def in_order(runs: list[RunRow], places: Mapping[str, int]) -> list[RunRow]:
     return sorted(runs, key=lambda run: (0, 0) if run.status in ACTIVE else (1, places.get(run.id, len(runs))))
 
 
-def _filtered(runs: list[RunRow]) -> list[RunRow]:
-    if len(runs) <= RUNS_PER_PAGE:
-        return runs
+def _filtered(runs: list[RunRow]) -> list[RunRow] | None:
+    """The runs that match the filter; None if it cannot be read, which is said."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
         text = st.text_input(
             "Filter",
-            key="runs-filter",
-            placeholder="Name, tag, experiment or id",
+            key="q",
+            bind="query-params",
+            placeholder="status:failed env:CartPole tag:paper -seed:1 promising",
             label_visibility="collapsed",
+            icon=":material/search:",
             live=True,
+        )
+        about(
+            "the filter",
+            "Words are searched in names, environments, curricula, experiments, tags and notes; all of them must be "
+            'found. A minus sign excludes, quotes hold words together: note:"looks good". Before a colon:',
+            [(f"{name}:", field.meaning) for name, field in FIELDS.items()],
         )
         statuses = st.pills(
             "Status",
             [status for status in Status if any(run.status == status for run in runs)],
             selection_mode="multi",
             format_func=lambda status: plain(status.capitalize()),
-            key="runs-status",
+            key="status",
+            bind="query-params",
             label_visibility="collapsed",
         )
-    words = text.lower().split()
-    return [run for run in runs if (not statuses or run.status in statuses) and all(_has(run, word) for word in words)]
+    try:
+        terms = parse_filter(text)
+    except FilterError as error:
+        st.warning(plain(error), icon=":material/filter_alt_off:")
+        return None
+    return [run for run in runs if (not statuses or run.status in statuses) and matches(terms, run)]
 
 
-def _has(run: RunRow, word: str) -> bool:
-    """Whether a word of the filter stands in what names a run, or begins its id; a short one does so by chance."""
-    searched = " ".join([run.name, run.env, run.curriculum, run.experiment or "", run.tags or ""]).lower()
-    return word in searched or (len(word) >= _ID_CHARACTERS and run.id.startswith(word))
+def columns_menu() -> list[str]:
+    """Opened, it changes which columns the list has; returns them in their order."""
+    with st.popover("Columns", icon=":material/view_column:", type="tertiary", key="choose-columns"):
+        chosen = st.pills(
+            "Columns",
+            CHOICES,
+            selection_mode="multi",
+            default=DEFAULT,
+            format_func=lambda name: plain(COLUMNS[name].title),
+            key="columns",
+            bind="query-params",
+        )
+    return [name for name in CHOICES if name in chosen]
 
 
-def _row(database: Database, run: RunRow, place: int | None, checkpoint: CheckpointRow | None) -> None:
-    with st.container(border=True, key=f"run-{run.id}"):
-        # A separate line: the end of a long name often distinguishes two runs.
-        with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
-            st.page_link(
-                "pages/live.py",
-                label=f"**{plain(run.name)}**",
-                icon=":material/monitoring:",
-                query_params={"run": run.id},
-                help="Open the charts",
-            )
-            st.caption(plain(" · ".join(facts_beside_the_name(run))), width="content")
-        if run.tags:
-            with st.container(horizontal=True, gap="xsmall"):
-                tag_badges(run)
-        status, progress, result, actions = st.columns(_WIDTHS, vertical_alignment="center")
-        with status:
-            status_badge(run)
-            if host := trains_elsewhere(run):
-                st.caption(f"on host {plain(host)}")
-        with progress:
-            if place is not None:
-                queue_place(database, run, place, key="list")
-            if place is None or run.episode:
-                st.progress(min(run.episode / run.episodes, 1.0), text=plain(_progress_text(run)))
-        with result:
-            st.metric(
-                md("Mean return, last {}", run.mean_window),
-                number(run.mean_return),
-                None if run.latest_return is None else md("latest {}", number(run.latest_return)),
-                delta_color="off",
-                delta_arrow="off",
-            )
-        with actions:
-            run_actions(database, run, compact=True, key="list", checkpoint=checkpoint)
-        if run.status in (Status.FAILED, Status.LOST, Status.UNREADABLE) and run.reason:
-            st.caption(md(":red[{}]", run.reason))
-
-
-def facts_beside_the_name(run: RunRow, now: datetime | None = None) -> list[str]:
-    """Facts in a list next to a run's name: those not in the name, its age and its experiment."""
-    facts = [
-        fact
-        for fact in (run.curriculum, run.env, f"seed {run.seed}")
-        if not re.search(rf"(?<!\w){re.escape(fact)}(?!\w)", run.name)  # `seed 1` does not stand in `seed 12`
-    ]
-    facts.append(f"{age(run.started_at or run.created_at, now)} ago")
-    return [*facts, run.experiment] if run.experiment else facts
-
-
-def _progress_text(run: RunRow) -> str:
-    phase = f" · {run.phase}" if run.phase else ""
-    left = f" · {time_left(run.seconds_left)}" if run.status in ADVANCES and run.seconds_left else ""
-    return f"{run.episode:,} of {run.episodes:,} episodes{phase}{left}"
+def _baseline(runs: list[RunRow]) -> RunRow | None:
+    """The pinned run, if one is; its name and how to unpin it stand above the list."""
+    pinned = st.query_params.get(BASELINE)
+    if not pinned:
+        return None
+    found = [run for run in runs if run.id.startswith(pinned)]
+    with st.container(horizontal=True, vertical_alignment="center", key="baseline"):
+        if len(found) == 1:
+            st.caption(md(":material/keep: Baseline: **{}**", found[0].name), width="content")
+        else:
+            st.caption("The pinned baseline does not exist any more.", width="content")
+        st.button("Unpin", key="unpin", type="tertiary", on_click=unpin)
+    return found[0] if len(found) == 1 else None
 
 
 def queue_places(runs: list[RunRow]) -> dict[str, int]:

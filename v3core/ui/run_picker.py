@@ -40,8 +40,13 @@ _address = st.components.v2.component("v3_address", html="<span></span>", js=_JS
 
 
 def run_label(run: RunRow) -> str:
-    """How a run is named in pickers: its name and the start of its id."""
+    """A run's name and the start of its id."""
     return f"{run.name} · {run.id[:6]}"
+
+
+def option_label(run: RunRow) -> str:
+    """A run among the options of a picker, which are searched as one types: with its tags."""
+    return " · ".join([run_label(run), *([run.tags] if run.tags else [])])
 
 
 def distinct_names(runs: list[RunRow]) -> list[str]:
@@ -73,7 +78,7 @@ def pick_run(database: Database, place: DeltaGenerator) -> RunRow:
         "Run",
         list(runs),
         index=None if chosen is None else 0,
-        format_func=lambda run_id: run_label(runs[run_id]),
+        format_func=lambda run_id: option_label(runs[run_id]),
         key=_KEY,
         on_change=_follow,
         args=(tuple(runs),),
@@ -148,7 +153,7 @@ def pick_runs(database: Database) -> list[RunRow]:
     st.multiselect(
         "Runs",
         list(runs),
-        format_func=lambda run_id: run_label(runs[run_id]),
+        format_func=lambda run_id: option_label(runs[run_id]),
         key=_KEYS,
         on_change=_follow_all,
         args=(tuple(runs),),

@@ -37,11 +37,15 @@ _LOOKS: dict[Status, tuple[Colour, str, str]] = {
 }
 
 
+def look(run: RunRow) -> tuple[Colour, str, str]:
+    """The colour, icon and meaning of a run's status."""
+    colour, icon, meaning = _LOOKS[Status(run.status)]
+    return colour, icon, stalled_sentence(run) if run.status == Status.STALLED else meaning
+
+
 def status_badge(run: RunRow) -> None:
     """The badge of a run's status."""
-    colour, icon, meaning = _LOOKS[Status(run.status)]
-    if run.status == Status.STALLED:
-        meaning = stalled_sentence(run)
+    colour, icon, meaning = look(run)
     st.badge(plain(run.status.capitalize()), icon=icon, color=colour, help=plain(meaning))
 
 
@@ -70,6 +74,21 @@ def age(moment: datetime | None, now: datetime | None = None) -> str:
     if now is None:
         ticks.draw_again_in(max(1.0, next((unit for unit in _UNITS_SECONDS if seconds >= unit), 1) / 3))
     return humanize.naturaldelta(seconds)
+
+
+def took(seconds: float | None) -> str:
+    """A duration in its two largest units: `42 s`, `3 min 10 s`, `2 h 5 min`, `3 d 4 h`; a missing one is a dash."""
+    if seconds is None:
+        return "–"
+    left = round(seconds)
+    parts: list[str] = []
+    for size, unit in zip(_UNITS_SECONDS, ("d", "h", "min", "s"), strict=True):
+        if left >= size or (size == 1 and not parts):
+            parts.append(f"{left // size} {unit}")
+            left %= size
+        elif parts:
+            break
+    return " ".join(parts[:2])
 
 
 def clock(moment: datetime) -> str:

@@ -1,0 +1,57 @@
+"""One command to several runs: done for those that accept it, with the reason of each of the others."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from v3core.errors import V3Error
+from v3core.jobs.kinds import COMMANDS, named
+from v3core.store.run_row import RunRow
+from v3core.store.runs import UnknownRunError
+
+_SHOWN = 3
+
+
+@dataclass
+class Outcome:
+    """What came of a command to several runs."""
+
+    done: list[str] = field(default_factory=list)
+    """Ids of the runs for which it was done."""
+    refused: dict[str, str] = field(default_factory=dict)
+    """Run id to why it was not done, in one sentence."""
+
+    def describe(self, doing: str) -> str:
+        """As in `Deleted 3 runs. Not done for 1 run: …`, given what was done, `Deleted {}.`"""
+        parts = [doing.format(_runs(len(self.done)))] if self.done else []
+        if self.refused:
+            reasons = list(self.refused.values())
+            more = [f"And {len(reasons) - _SHOWN} more."] if len(reasons) > _SHOWN else []
+            parts.append(" ".join([f"Not done for {_runs(len(reasons))}:", *reasons[:_SHOWN], *more]))
+        return " ".join(parts)
+
+
+def for_each(runs: Sequence[RunRow], action: Callable[[str], object], kind: str | None = None) -> Outcome:
+    """Call `action` with the id of each run; those that refuse it, or that are gone by now, do not stop the others.
+
+    Args:
+        runs: their rows as known.
+        action: raises V3Error where it cannot be done.
+        kind: of `COMMANDS`: a run that refuses it by its known status is not asked.
+    """
+    outcome = Outcome()
+    for run in runs:
+        try:
+            if kind is not None and (problem := COMMANDS[kind].refusal(run, who=named(run))):
+                raise V3Error(problem)
+            action(run.id)
+        except UnknownRunError:
+            outcome.refused[run.id] = f"{named(run)} was deleted meanwhile."
+        except V3Error as error:
+            outcome.refused[run.id] = str(error)
+        else:
+            outcome.done.append(run.id)
+    return outcome
+
+
+def _runs(count: int) -> str:
+    return f"{count:,} run{'s' * (count != 1)}"

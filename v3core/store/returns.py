@@ -1,0 +1,76 @@
+"""Returns of runs for lists: coarse curves, and means up to an episode. A few short reads, however long a run is."""
+
+import numpy as np
+from sqlalchemy import bindparam, select
+
+from v3core.rollup import COUNT, MEAN, STATISTICS, Floats, Integers, bucket_size
+from v3core.store.bulk import fetch_tuples, floats, metric_names
+from v3core.store.database import Database
+from v3core.store.rollups import LEVELS, TOGETHER, full_rows
+from v3core.store.run_row import RunRow
+from v3core.store.schema import Transaction, episodes, rollups
+
+POINTS = 32
+"""Most points of a coarse curve."""
+
+_STORED = (
+    select(rollups.c.number, rollups.c.stats)
+    .where(rollups.c.run_id == bindparam("run"), rollups.c.size == bindparam("size"))
+    .where(rollups.c.number.between(bindparam("first"), bindparam("last")))
+    .order_by(rollups.c.number)
+)
+_RETURNS = (
+    select(episodes.c.episode, episodes.c.return_)
+    .where(episodes.c.run_id == bindparam("run"), episodes.c.episode.between(bindparam("first"), bindparam("last")))
+    .order_by(episodes.c.episode)
+)
+
+
+def read_sparkline(tx: Transaction, run: RunRow, points: int = POINTS) -> Floats:
+    """Mean returns of equally many consecutive episodes each, at most `points` of them; NaN where none is finite.
+
+    Reads the coarsest stored level that is fine enough, finer ones for what that does not reach yet, and at last fewer
+    than 64 single episodes.
+    """
+    if not run.episode:
+        return np.empty(0)
+    size = bucket_size(run.episode, points)
+    place = metric_names(run.experts).index("return")
+    parts: list[tuple[Integers, Floats, Floats]] = []
+    reached = 0
+    for level in reversed([level for level in LEVELS if level <= size]):
+        rows = TOGETHER * level
+        first, last = reached // rows, full_rows(run.episode, level) - 1
+        values = {"run": run.id, "size": level, "first": first, "last": last}
+        for number, blob in fetch_tuples(tx, _STORED, values) if first <= last else ():
+            if number * rows != reached:
+                break  # a gap, left by a version without these rows: read from the finer levels
+            stats = np.frombuffer(blob, dtype="<f8").reshape(TOGETHER, STATISTICS, -1)[:, :, place]
+            buckets = (reached + level * np.arange(TOGETHER)) // size
+            parts.append((buckets, stats[:, MEAN], stats[:, COUNT]))
+            reached += rows
+    single = fetch_tuples(tx, _RETURNS, {"run": run.id, "first": reached + 1, "last": run.episode})
+    if single:
+        numbers, returns = floats(single).T
+        parts.append(((numbers.astype(np.int64) - 1) // size, returns, np.isfinite(returns).astype(np.float64)))
+    total, count = np.zeros((2, (run.episode - 1) // size + 1))
+    for buckets, means, counts in parts:
+        known = counts > 0
+        np.add.at(total, buckets[known], means[known] * counts[known])
+        np.add.at(count, buckets[known], counts[known])
+    with np.errstate(invalid="ignore"):
+        return np.asarray(total / count)
+
+
+def read_sparklines(database: Database, runs: list[RunRow], points: int = POINTS) -> list[Floats]:
+    """The coarse curve of each run."""
+    with database.read() as tx:
+        return [read_sparkline(tx, run, points) for run in runs]
+
+
+def read_mean_return(tx: Transaction, run_id: str, last: int, window: int) -> float:
+    """Mean of the finite returns of the `window` episodes up to `last`; NaN if there is none."""
+    found = fetch_tuples(tx, _RETURNS, {"run": run_id, "first": last - window + 1, "last": last})
+    returns = floats([row[1] for row in found])
+    finite = returns[np.isfinite(returns)]
+    return float(finite.mean()) if len(finite) else float("nan")

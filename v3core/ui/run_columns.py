@@ -1,0 +1,295 @@
+"""The columns of the list of runs, each declared once: title, meaning, cells and the order that sorting gives.
+
+Pure functions: rows in, plain values out, which `run_table.js` draws.
+"""
+
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+from humanize import ordinal
+
+from v3core.insight.duration import time_left
+from v3core.jobs.kinds import trains_elsewhere
+from v3core.jobs.launch import waits_for
+from v3core.jobs.lifecycle import ACTIVE, Status
+from v3core.rollup import Floats
+from v3core.store.run_row import RunRow
+from v3core.ui.status import ADVANCES, age, look, number, took
+
+Cell = dict[str, Any]
+Sortable = float | str | None
+
+_HEIGHT = 100
+"""Steps of a sparkline's vertical axis."""
+_REASON = 80
+"""Characters of a reason below a name; the rest is in its tooltip and on Live."""
+_EXPLAINED = (Status.FAILED, Status.LOST, Status.UNREADABLE)
+
+
+@dataclass(frozen=True)
+class Wall:
+    """What cells need besides the row of their run."""
+
+    places: Mapping[str, int] = field(default_factory=dict)
+    """Run id to its place in the queue, from 1."""
+    sparklines: Mapping[str, Floats] = field(default_factory=dict)
+    differences: Mapping[str, float] = field(default_factory=dict)
+    """Run id to the difference of its mean return from the baseline's; without those that cannot be compared."""
+    baseline: RunRow | None = None
+    now: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of the list."""
+
+    title: str
+    meaning: str
+    cell: Callable[[RunRow, Wall], Cell]
+    order: Callable[[RunRow, Wall], Sortable] | None = None
+    """What it is sorted by; None where there is nothing to sort by."""
+    shown: bool = True
+    """Whether it is there until somebody chooses other columns."""
+    is_number: bool = False
+    """Right-aligned, and sorted with the largest first."""
+
+
+def _status(run: RunRow, wall: Wall) -> Cell:
+    colour, _, meaning = look(run)
+    notes = []
+    if host := trains_elsewhere(run):
+        notes.append(f"on host {host}")
+    if place := wall.places.get(run.id):
+        notes.append(f"{ordinal(place)} in the queue" + (f", priority {run.priority}" if run.priority else ""))
+    if run.status == Status.QUEUED and (problem := waits_for(run)):
+        notes.append(problem)
+    return {"badge": run.status.capitalize(), "colour": colour, "title": meaning, "notes": notes}
+
+
+def _progress(run: RunRow, _: Wall) -> Cell:
+    return {"part": round(min(run.episode / run.episodes, 1.0), 3), "text": progress_text(run)}
+
+
+def progress_text(run: RunRow) -> str:
+    """As in `130 of 800 · warmup · about 2 min left`; of a run that is complete without the phase."""
+    parts = [f"{run.episode:,} of {run.episodes:,}"]
+    if run.phase and run.episode < run.episodes:
+        parts.append(run.phase)
+    if run.status in ADVANCES and run.seconds_left:
+        parts.append(time_left(run.seconds_left))
+    return " · ".join(parts)
+
+
+def _curve(run: RunRow, wall: Wall) -> Cell:
+    line = wall.sparklines.get(run.id, np.empty(0))
+    known = line[np.isfinite(line)]
+    if not len(known):
+        return {"text": "–", "title": "No episode has finished yet."}
+    low, high = known.min(), known.max()
+    scale = _HEIGHT / (high - low) if high > low else 0.0
+    points = [round((value - low) * scale) if math.isfinite(value) else None for value in line.tolist()]
+    alt = f"Return from {number(known[0])} to {number(known[-1])}, lowest {number(low)}, highest {number(high)}"
+    return {
+        "spark": points if high > low else [_HEIGHT // 2 if point is not None else None for point in points],
+        "text": alt,
+    }
+
+
+def _difference(run: RunRow, wall: Wall) -> Cell:
+    if wall.baseline is None:
+        return {"text": "–", "title": "No baseline is pinned."}
+    if run.id == wall.baseline.id:
+        return {"text": "baseline", "title": "The others are compared with this run."}
+    if run.env != wall.baseline.env:
+        return {"text": "–", "title": f"Not comparable: the baseline was trained on {wall.baseline.env}."}
+    difference = wall.differences.get(run.id, math.nan)
+    if not math.isfinite(difference):
+        return {"text": "–", "title": "One of the two runs has no returns at the same episode."}
+    at = min(run.episode, wall.baseline.episode)
+    return {
+        "text": f"{'+' if difference > 0 else '−' if difference < 0 else '±'}{number(abs(difference))}",
+        "title": f"Up to episode {at:,} of both runs. One run each: a difference between two seeds proves nothing.",
+    }
+
+
+def _words(value: Callable[[RunRow], object]) -> Callable[[RunRow, Wall], Cell]:
+    return lambda run, _: {"text": str(value(run) or "–")}
+
+
+def _text_order(value: Callable[[RunRow], str | None]) -> Callable[[RunRow, Wall], Sortable]:
+    def order(run: RunRow, _: Wall) -> Sortable:
+        found = value(run)
+        return found.lower() if found else None
+
+    return order
+
+
+def seconds_trained(run: RunRow, now: datetime | None = None) -> float | None:
+    """From the newest start of a run to its end, or to now; None before it starts."""
+    if run.started_at is None:
+        return None
+    if run.status in ACTIVE:
+        until = now or datetime.now(UTC)
+    elif run.ended_at is None or run.ended_at < run.started_at:
+        return None
+    else:
+        until = run.ended_at
+    return max(0.0, (until - run.started_at).total_seconds())
+
+
+def _began(run: RunRow) -> datetime:
+    return run.started_at or run.created_at
+
+
+_ORDER = {status: place for place, status in enumerate(Status)}
+
+COLUMNS: Mapping[str, Column] = {
+    "name": Column(
+        "Run",
+        "Its name, what the name does not say, and why it failed.",
+        lambda run, _: {"text": run.name},
+        _text_order(lambda run: run.name),
+    ),
+    "status": Column(
+        "Status", "What it is doing, or how it ended.", _status, lambda run, _: float(_ORDER[Status(run.status)])
+    ),
+    "progress": Column(
+        "Progress",
+        "Episodes of those planned, the phase, and the time left.",
+        _progress,
+        lambda run, _: run.episode / run.episodes,
+    ),
+    "curve": Column(
+        "Return", "Mean return over the run; each row has its own scale, from its lowest to its highest.", _curve
+    ),
+    "mean": Column(
+        "Mean",
+        "Mean return of the newest episodes: a tenth of the run, at least 10 and at most 100.",
+        lambda run, _: {"text": number(run.mean_return), "title": f"Mean of the last {run.mean_window} episodes."},
+        lambda run, _: run.mean_return,
+        is_number=True,
+    ),
+    "latest": Column(
+        "Latest return",
+        "Return of the newest episode.",
+        lambda run, _: {"text": number(run.latest_return)},
+        lambda run, _: run.latest_return,
+        shown=False,
+        is_number=True,
+    ),
+    "difference": Column(
+        "vs. baseline",
+        "Mean return minus the baseline's, both over the same window up to the same episode: the last that both have. "
+        "One run each: a difference between two seeds proves nothing.",
+        _difference,
+        lambda run, wall: wall.differences.get(run.id),
+        is_number=True,
+    ),
+    "duration": Column(
+        "Duration",
+        "From its launch, or its newest resume, to its end or to now.",
+        lambda run, wall: {"text": took(seconds_trained(run, wall.now))},
+        lambda run, wall: seconds_trained(run, wall.now),
+        is_number=True,
+    ),
+    "started": Column(
+        "Started",
+        "When it was launched or last resumed.",
+        lambda run, wall: {"text": f"{age(_began(run), wall.now)} ago", "title": f"{_began(run):%Y-%m-%d %H:%M} UTC"},
+        lambda run, _: _began(run).timestamp(),
+        is_number=True,
+    ),
+    "tags": Column(
+        "Tags",
+        "Words that people gave it.",
+        lambda run, _: {"tags": (run.tags or "").split()},
+        _text_order(lambda run: run.tags),
+    ),
+    "env": Column("Environment", "Its id.", _words(lambda run: run.env), _text_order(lambda run: run.env), shown=False),
+    "curriculum": Column(
+        "Curriculum",
+        "Name of the curriculum in force.",
+        _words(lambda run: run.curriculum),
+        _text_order(lambda run: run.curriculum),
+        shown=False,
+    ),
+    "seed": Column(
+        "Seed",
+        "Of the network, the environments and the routing noise.",
+        lambda run, _: {"text": str(run.seed)},
+        lambda run, _: float(run.seed),
+        shown=False,
+        is_number=True,
+    ),
+    "experiment": Column(
+        "Experiment",
+        "The group of runs that it was started with.",
+        _words(lambda run: run.experiment),
+        _text_order(lambda run: run.experiment),
+        shown=False,
+    ),
+    "notes": Column(
+        "Notes",
+        "What people wrote about it.",
+        _words(lambda run: run.notes),
+        _text_order(lambda run: run.notes),
+        shown=False,
+    ),
+}
+"""By name, in their order. `name` is always there, `difference` while a baseline is pinned."""
+
+CHOICES = [name for name in COLUMNS if name not in ("name", "difference")]
+"""Columns that can be chosen."""
+DEFAULT = [name for name in CHOICES if COLUMNS[name].shown]
+SORTABLE = [name for name, column in COLUMNS.items() if column.order is not None]
+
+
+def sorted_runs(runs: Sequence[RunRow], sort: str, wall: Wall) -> list[RunRow]:
+    """By a column, descending after a minus sign; runs without a value are last. An unknown column changes nothing."""
+    name = sort.removeprefix("-")
+    column = COLUMNS.get(name)
+    if column is None or column.order is None:
+        return list(runs)
+    values = {run.id: column.order(run, wall) for run in runs}
+    known = [run for run in runs if _is_known(values[run.id])]
+    known.sort(key=lambda run: values[run.id], reverse=sort.startswith("-"))  # type: ignore[arg-type, return-value]
+    return known + [run for run in runs if not _is_known(values[run.id])]
+
+
+def _is_known(value: Sortable) -> bool:
+    return value is not None and value == value
+
+
+def row(run: RunRow, columns: Sequence[str], wall: Wall) -> dict[str, Any]:
+    """A row of the table as the browser draws it."""
+    about = [fact for name, fact in _facts(run).items() if name not in columns]
+    reason = run.reason if run.status in _EXPLAINED else None
+    return {
+        "id": run.id,
+        "name": run.name,
+        "about": " · ".join(about),
+        "reason": shortened(reason) if reason else None,
+        "whole_reason": reason,
+        "cells": [COLUMNS[name].cell(run, wall) for name in columns if name != "name"],
+    }
+
+
+def _facts(run: RunRow) -> dict[str, str]:
+    """Facts that the name does not say, by column."""
+    facts = {"curriculum": run.curriculum, "env": run.env, "seed": f"seed {run.seed}"}
+    # `seed 1` does not stand in `seed 12`
+    facts = {name: fact for name, fact in facts.items() if not re.search(rf"(?<!\w){re.escape(fact)}(?!\w)", run.name)}
+    return {**facts, "experiment": run.experiment} if run.experiment else facts
+
+
+def shortened(text: str, characters: int = _REASON) -> str:
+    """The beginning of a text, cut between two words."""
+    line = " ".join(text.split())
+    if len(line) <= characters:
+        return line
+    return f"{line[: characters + 1].rsplit(' ', 1)[0][:characters].rstrip(' .,;:')} …"

@@ -1,0 +1,251 @@
+"""What can be done with the runs that are selected in the list: with one the same as on Live, with several at once."""
+
+import io
+import zipfile
+from collections import Counter
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import streamlit as st
+
+from v3core.jobs import control
+from v3core.jobs.checkpoints import newest_present
+from v3core.jobs.housekeeping import in_words, run_sizes
+from v3core.jobs.kinds import COMMANDS, Command
+from v3core.jobs.lifecycle import RESUMABLE, Status
+from v3core.jobs.several import Outcome, for_each
+from v3core.paths import COMMAND
+from v3core.store.database import Database
+from v3core.store.run_row import RunRow
+from v3core.store.runs import list_runs
+from v3core.ui.clicks import ACTOR, confirm, dialog, or_notice
+from v3core.ui.notices import notify
+from v3core.ui.run_actions import MANY_EPISODES, is_second_click, run_actions
+from v3core.ui.run_files import MAX_DOWNLOAD_BYTES, file_name, write_download
+from v3core.ui.run_picker import compare_link
+from v3core.ui.run_table import select, selected
+from v3core.ui.status import counted
+from v3core.ui.text import md, plain
+
+MAX_COMPARED = 24
+"""More lines than this cannot be told apart in one chart."""
+BASELINE = "baseline"
+"""The parameter of the address that names the pinned run."""
+_ID_CHARACTERS = 8
+_NAMES = 5
+_RESULT = "runs-result"
+_DOING = {"stop": "Stopping {}.", "resume": "Resuming {}.", "delete": "Deleted {}."}
+
+
+def selection_bar(database: Database, matching: Sequence[RunRow], queue_place: Callable[[RunRow], None]) -> None:
+    """Buttons for the runs that are selected among those of the list.
+
+    Args:
+        database: where commands go.
+        matching: the runs of the list, all pages of it.
+        queue_place: draws the place in the queue of a run that waits, where its priority is changed.
+    """
+    by_id = {run.id: run for run in matching}
+    chosen = [by_id[run_id] for run_id in selected() if run_id in by_id]
+    with st.container(
+        horizontal=True, vertical_alignment="center", gap="xsmall", key="selection", horizontal_alignment="left"
+    ):
+        if chosen:
+            st.markdown(f"**{len(chosen):,} selected**", width="content")
+        else:
+            st.caption("Select runs to stop, resume, compare, tag, archive or delete them.", width="content")
+        if len(chosen) < len(matching):
+            st.button(
+                f"Select all {len(matching):,}",
+                key="select-all",
+                type="tertiary",
+                on_click=select,
+                args=([run.id for run in matching],),
+            )
+        if chosen:
+            st.button("Clear", key="select-none", type="tertiary", icon=":material/close:", on_click=select, args=([],))
+            if len(chosen) == 1:
+                _one(database, chosen[0], queue_place)
+            else:
+                _several(database, chosen)
+            _with_any(database, chosen)
+    if result := st.session_state.get(_RESULT):
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.warning(plain(result), icon=":material/rule:")
+            st.button("Dismiss", key="dismiss-result", type="tertiary", on_click=_forget_result)
+
+
+def _forget_result() -> None:
+    st.session_state.pop(_RESULT, None)
+
+
+def _one(database: Database, run: RunRow, queue_place: Callable[[RunRow], None]) -> None:
+    with database.read() as tx:
+        point = newest_present(database, run.id, tx) if run.status in RESUMABLE else None
+    if run.status == Status.QUEUED:
+        queue_place(run)
+    run_actions(database, run, compact=False, key="list", checkpoint=point)
+
+
+def _several(database: Database, runs: list[RunRow]) -> None:
+    for place, command in enumerate(command for command in COMMANDS.values() if command.button):
+        fit = [run for run in runs if command.refusal(run) is None and run.status != command.done]
+        if not fit:
+            continue
+        asks = command.kind == "delete"
+        clicked = st.button(
+            md("{} {}", command.title, len(fit)),
+            icon=f":material/{command.icon}:",
+            key=f"{command.kind}:selected",
+            help=plain(_explained(command, len(fit), len(runs))),
+            on_click=None if asks else _do,
+            args=(database, runs, command.kind, f"clicked:selected:{place}"),
+        )
+        if clicked and asks:
+            _ask_to_delete(database, runs)
+
+
+def _explained(command: Command, fit: int, chosen: int) -> str:
+    rest = chosen - fit
+    return command.meaning if not rest else f"{command.meaning} Not possible for {counted(rest, 'selected run')}."
+
+
+@or_notice
+def _do(database: Database, runs: list[RunRow], kind: str, place: str) -> None:
+    if is_second_click(place):
+        return
+    actions: dict[str, Callable[..., object]] = {"stop": control.stop, "resume": control.resume}
+    action = actions.get(kind, partial(control.ask, kind=kind))
+    current = _current(database, runs)
+    outcome = for_each(current, lambda run_id: action(database, run_id, actor=ACTOR), kind)
+    _report(outcome, _DOING.get(kind, f"{COMMANDS[kind].title} requested for {{}}."))
+
+
+def _current(database: Database, runs: Sequence[RunRow]) -> list[RunRow]:
+    """The runs as they are now; one that is gone as it was."""
+    now = {run.id: run for run in list_runs(database)}
+    return [now.get(run.id, run) for run in runs]
+
+
+def _report(outcome: Outcome, doing: str) -> None:
+    """Say what came of it: in a notice, and what was refused until it is dismissed."""
+    _forget_result()
+    text = outcome.describe(doing)
+    if outcome.refused:
+        st.session_state[_RESULT] = text
+    else:
+        notify(plain(text), icon=":material/check_circle:", seconds=4)
+
+
+def _with_any(database: Database, runs: list[RunRow]) -> None:
+    """What can be done with runs in any status."""
+    if len(runs) > MAX_COMPARED:
+        st.caption(f"Compare takes at most {MAX_COMPARED}.", width="content")
+    elif len(runs) > 1:
+        compare_link("Compare", runs=",".join(run.id[:_ID_CHARACTERS] for run in runs))
+    if st.button("Tags", icon=":material/label:", key="tag:selected"):
+        _ask_for_tags(database, runs)
+    if st.button("Archive", icon=":material/folder_zip:", key="archive:selected"):
+        _offer_archives(database, runs)
+    if len(runs) == 1:
+        (run,) = runs
+        pinned = st.query_params.get(BASELINE, "")
+        if pinned and run.id.startswith(pinned):
+            st.button("Unpin baseline", icon=":material/keep_off:", key="unpin:selected", on_click=unpin)
+        else:
+            st.button(
+                "Pin as baseline",
+                icon=":material/keep:",
+                key="pin:selected",
+                on_click=_pin,
+                args=(run.id,),
+                help="The other runs show their difference to it.",
+            )
+
+
+def _pin(run_id: str) -> None:
+    st.query_params[BASELINE] = run_id[:_ID_CHARACTERS]
+
+
+def unpin() -> None:
+    """Without a baseline again."""
+    st.query_params.pop(BASELINE, None)
+
+
+@dialog("Delete the selected runs?", icon=":material/delete:")
+def _ask_to_delete(database: Database, runs: list[RunRow]) -> None:
+    fit = [run for run in runs if COMMANDS["delete"].refusal(run) is None]
+    sizes = run_sizes(database, [run.id for run in fit]).values()
+    files, rows = (sum(getattr(size, part) for size in sizes) for part in ("files", "database"))
+    st.markdown(
+        md("**{}** with their episodes, checkpoints and logs. This cannot be undone.", counted(len(fit), "run"))
+    )
+    for run in fit[:_NAMES]:
+        st.markdown(md("- {}", run.name))
+    if len(fit) > _NAMES:
+        st.markdown(f"- and {len(fit) - _NAMES:,} more")
+    st.markdown(
+        f"Frees **{in_words(files)}** of files and about **{in_words(rows)}** in the database, which later runs reuse."
+    )
+    if rest := len(runs) - len(fit):
+        st.caption(f"{counted(rest, 'selected run')} cannot be deleted now: stop them first.")
+    if sum(run.episode for run in fit) > MANY_EPISODES:
+        st.caption("Deleting this many episodes takes a while; this page waits until it is done.")
+    confirm(f"Delete {counted(len(fit), 'run')}", ":material/delete:", "delete-selected", _delete, database, fit)
+
+
+def _delete(database: Database, runs: list[RunRow]) -> None:
+    outcome = for_each(_current(database, runs), partial(control.delete, database), "delete")
+    gone = set(outcome.done)
+    select([run_id for run_id in selected() if run_id not in gone])
+    _report(outcome, _DOING["delete"])
+
+
+@dialog("Tags of the selected runs", icon=":material/label:")
+def _ask_for_tags(database: Database, runs: list[RunRow]) -> None:
+    counts = Counter(tag for run in runs for tag in (run.tags or "").split())
+    st.caption(plain(f"Of {counted(len(runs), 'run')}. Tags are words; the filter finds them with tag:WORD."))
+    st.text_input("Add", key="tags-add", max_chars=control.MAX_TAGS, placeholder="paper baseline")
+    st.multiselect("Remove", sorted(counts), key="tags-remove", disabled=not counts)
+    confirm("Save", ":material/check:", "tags", _retag, database, runs)
+
+
+def _retag(database: Database, runs: list[RunRow]) -> None:
+    # From the fields as they are now: a click may arrive together with what was typed just before.
+    add, remove = st.session_state["tags-add"], " ".join(st.session_state["tags-remove"])
+    outcome = for_each(runs, lambda run_id: control.retag(database, run_id, add=add, remove=remove, actor=ACTOR))
+    _report(outcome, "Changed the tags of {}.")
+
+
+@dialog("Archive the selected runs", icon=":material/folder_zip:")
+def _offer_archives(database: Database, runs: list[RunRow]) -> None:
+    sizes = run_sizes(database, [run.id for run in runs]).values()
+    st.markdown(
+        f"{counted(len(runs), 'archive')}: each has the whole record of a run with its checkpoints and log, and can be "
+        "imported into another V3 Lab. The runs stay here."
+    )
+    if sum(max(2 * size.database, size.total) for size in sizes) > MAX_DOWNLOAD_BYTES:
+        st.caption("They are too large to download. Run this on the dashboard's machine instead:")
+        lines = (f"{COMMAND} archive {run.id[:8]} --to {file_name(run, 'v3run')}" for run in runs)
+        st.code("\n".join(lines), language="sh", height=200)
+        return
+    several = len(runs) > 1
+    st.download_button(
+        "Download",
+        partial(_archives, database, runs) if several else partial(write_download, database, runs[0].id, "v3run"),
+        f"{len(runs)}-runs.zip" if several else file_name(runs[0], "v3run"),
+        "application/zip" if several else "application/octet-stream",
+        key="download-archives",
+        on_click="ignore",
+        icon=":material/download:",
+        type="primary",
+    )
+
+
+def _archives(database: Database, runs: Sequence[RunRow]) -> bytes:
+    """A ZIP file with an archive of each run; they are compressed already."""
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as together:
+        for run in runs:
+            together.writestr(file_name(run, "v3run"), write_download(database, run.id, "v3run"))
+    return content.getvalue()

@@ -117,7 +117,7 @@ def test_settings_are_set_for_every_run_of_a_sweep_and_for_training_here(db, com
         (("checkpoint", "12"), "There is no run '12'"),
         (("priority", "12", "3"), "There is no run '12'"),
         (("priority", "12", "high"), "'high' is not a valid integer"),
-        (("note", "12"), "Nothing to change: give --tags or --notes."),
+        (("note", "12"), "Nothing to change: give --tags, --add-tags, --remove-tags or --notes."),
         (("show", "12"), "There is no run '12'"),
         (("stop",), "Give either a run or --experiment."),
         (("stop", "12", "--experiment", "x"), "Give either a run or --experiment."),

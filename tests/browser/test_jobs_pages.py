@@ -132,7 +132,7 @@ def test_a_sweep_waits_in_the_queue_and_is_stopped_as_one(page: Page, lab: Serve
     page.goto(lab.url)
     expect(page.get_by_text(re.compile(r"16 runs: .*queued"))).to_be_visible()
     # What trains stands first, then what waits, as it will start.
-    expect(page.get_by_role("button", name="1st in the queue")).to_be_visible()
+    expect(page.get_by_role("cell", name="1st in the queue")).to_be_visible()
     page.get_by_role("button", name="Stop 16 runs").click()
     page.get_by_role("dialog").get_by_role("button", name="Stop", exact=True).click()
     left = "SELECT count(*) FROM runs WHERE status NOT IN ('stopping', 'stopped')"

@@ -160,7 +160,8 @@ def test_start_watch_move_a_boundary_stop_resume_and_compare(page: Page, served:
 
     # Delete asks first, then removes the rows and the files.
     page.goto(served.url)
-    page.locator(f".st-key-delete-list-{other} button").first.click()  # the other is for narrow screens
+    page.get_by_role("checkbox", name="Select direct-sparsemax · CartPole-v1 · seed 1").check()
+    page.get_by_role("button", name="Delete", exact=True).click()
     page.get_by_role("dialog").get_by_role("button", name="Delete").click()
     wait_for(lambda: not records.rows("SELECT 1 FROM runs WHERE id = ?", other), "the run's deletion")
     assert not (served.data / "runs" / other).exists()

@@ -51,7 +51,7 @@ def names(page: Page) -> Counter[str]:
 def test_every_control_says_what_it_does_and_no_label_is_cut(page, lab, runs, width):
     page.set_viewport_size({"width": width, "height": 2400})
     for address, title, ready in (
-        ("/", "Runs", f".st-key-run-{runs[0]}"),
+        ("/", "Runs", ".v3-runs tbody tr"),
         (f"/live?run={runs[1]}", "Live", "[class*=st-key-schedule] .v3-chart[data-drawn]"),
         (f"/compare?runs={runs[0]},{runs[1]}", "Compare", ".v3-chart[data-drawn]"),
     ):
@@ -59,8 +59,10 @@ def test_every_control_says_what_it_does_and_no_label_is_cut(page, lab, runs, wi
         page.wait_for_selector(ready)
         if title == "Runs":
             for seed in range(3):
-                button = page.get_by_role("button", name=f"Delete v3 · CartPole-v1 · seed {seed}")
-                expect(button).to_be_visible()
+                expect(page.get_by_role("checkbox", name=f"Select v3 · CartPole-v1 · seed {seed}")).to_be_visible()
+            expect(page.get_by_role("img", name="Return from 21.0 to 45.0, lowest 21.0, highest 45.0")).to_have_count(3)
+            page.get_by_role("checkbox", name="Select v3 · CartPole-v1 · seed 1").check()
+            expect(page.get_by_role("button", name="Resume", exact=True)).to_be_visible()
         expect(page.locator("[data-stale=true]")).to_have_count(0)
         assert page.get_by_role("heading", level=1).all_inner_texts() == [title]
         said = names(page)
@@ -68,7 +70,7 @@ def test_every_control_says_what_it_does_and_no_label_is_cut(page, lab, runs, wi
         assert [name for name in said if name == "Help" or name.endswith(" icon")] == []
         assert page.evaluate(CUT) == []
         if title == "Runs":
-            assert "Resume v3 · CartPole-v1 · seed 1" in said
+            assert {"Resume", "Delete", "v3 · CartPole-v1 · seed 1"} <= set(said)
         if title == "Live":
             assert "About Return" in said
             page.get_by_role("button", name="About Return").click()

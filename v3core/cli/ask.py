@@ -64,12 +64,19 @@ def priority(run_id: str, number: int) -> None:
 @commands.command()
 @run_argument
 @click.option("--tags", metavar="WORDS", help="Replace the tags; separated by spaces or commas.")
+@click.option("--add-tags", default="", metavar="WORDS", help="Add to the tags.")
+@click.option("--remove-tags", default="", metavar="WORDS", help="Remove from the tags.")
 @click.option("--notes", metavar="TEXT", help="Replace the notes.")
-def note(run_id: str, tags: str | None, notes: str | None) -> None:
+def note(run_id: str, tags: str | None, add_tags: str, remove_tags: str, notes: str | None) -> None:
     """Set the tags or the notes of a run in any status."""
-    if tags is None and notes is None:
-        raise V3Error("Nothing to change: give --tags or --notes.")
+    changes_tags = bool(add_tags or remove_tags)
+    if tags is None and notes is None and not changes_tags:
+        raise V3Error("Nothing to change: give --tags, --add-tags, --remove-tags or --notes.")
+    if tags is not None and changes_tags:
+        raise V3Error("Give either --tags, which replaces all tags, or --add-tags and --remove-tags.")
     with one_run(run_id) as (database, run):
+        if changes_tags:
+            control.retag(database, run, add=add_tags, remove=remove_tags, actor=ACTOR)
         control.annotate(database, run, tags=tags, notes=notes, actor=ACTOR)
     echo("Noted.")
 

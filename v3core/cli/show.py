@@ -22,6 +22,7 @@ from v3core.paths import COMMAND
 from v3core.store.alarms import ACTIVE
 from v3core.store.commands import read_commands, read_revisions
 from v3core.store.history import read_events
+from v3core.store.run_filter import matches, parse_filter
 from v3core.store.run_row import RunRow
 from v3core.store.runs import get_run, list_runs, resolve
 from v3core.store.watching import alarms_of
@@ -34,10 +35,18 @@ COMPUTED = "A version without alarms has trained this run; they were computed no
 @click.option(
     "--sizes", is_flag=True, help="Also show the disk usage of each run: in the database (estimated) and in files."
 )
-def runs(as_json: bool, sizes: bool) -> None:
-    """List all runs, newest first."""
+@click.option(
+    "--filter",
+    "wanted",
+    default="",
+    metavar="TERMS",
+    help="As on Runs: `status:failed env:CartPole tag:x -seed:1 word`.",
+)
+def runs(as_json: bool, sizes: bool, wanted: str) -> None:
+    """List runs, newest first."""
+    terms = parse_filter(wanted)
     with reconciled() as database:
-        rows = list_runs(database)
+        rows = [row for row in list_runs(database) if matches(terms, row)]
         takes = housekeeping.run_sizes(database, [row.id for row in rows]) if sizes else {}
         if as_json:
             with database.read() as tx:
@@ -49,6 +58,9 @@ def runs(as_json: bool, sizes: bool) -> None:
                     entry |= {"database_bytes": takes[row.id].database, "file_bytes": takes[row.id].files}
             echo_json(described)
             return
+    if not rows and terms:
+        echo("No runs match.", err=True)
+        return
     if not rows:
         echo(f"No runs yet in {database.describe()}.")
         echo(f"Start one: {COMMAND} train --env CartPole-v1 --episodes 600")

@@ -27,7 +27,7 @@ Sortable = float | str | None
 _HEIGHT = 100
 """Steps of a sparkline's vertical axis."""
 _REASON = 80
-"""Characters of a reason below a name; the rest is in its tooltip and on Live."""
+"""Characters of a reason below a name; the rest is shown after a click."""
 _EXPLAINED = (Status.FAILED, Status.LOST, Status.UNREADABLE)
 
 
@@ -274,7 +274,7 @@ def row(run: RunRow, columns: Sequence[str], wall: Wall) -> dict[str, Any]:
         "name": run.name,
         "about": " · ".join(about),
         "reason": shortened(reason) if reason else None,
-        "whole_reason": reason,
+        "whole_reason": " ".join(reason.split()) if reason else None,
         "cells": [COLUMNS[name].cell(run, wall) for name in columns if name != "name"],
     }
 

@@ -143,7 +143,7 @@ def _with_any(database: Database, runs: list[RunRow]) -> None:
         st.caption(f"Compare takes at most {MAX_COMPARED}.", width="content")
     elif len(runs) > 1:
         compare_link("Compare", runs=",".join(run.id[:_ID_CHARACTERS] for run in runs))
-    if st.button("Tags", icon=":material/label:", key="tag:selected"):
+    if st.button("Edit tags", icon=":material/label:", key="tag:selected"):
         _ask_for_tags(database, runs)
     if st.button("Archive", icon=":material/folder_zip:", key="archive:selected"):
         _offer_archives(database, runs)

@@ -60,6 +60,11 @@ function filled(cell) {
   return [node("span", { title: cell.title }, cell.text)]
 }
 
+function reason(beginning, whole) {
+  if (beginning === whole) return node("span", { className: "reason" }, whole)
+  return node("details", { className: "reason" }, node("summary", {}, beginning), whole)
+}
+
 class Table {
   constructor(root) {
     this.root = root
@@ -196,7 +201,7 @@ class Table {
       row.box.ariaLabel = `Select ${data.name}`
       row.name.replaceChildren(row.link)
       if (data.about) row.name.append(node("span", { className: "about" }, data.about))
-      if (data.reason) row.name.append(node("span", { className: "reason", title: data.whole_reason }, data.reason))
+      if (data.reason) row.name.append(reason(data.reason, data.whole_reason))
     }
     data.cells.forEach((cell, place) => {
       const said = JSON.stringify(cell)
@@ -254,7 +259,7 @@ class Table {
 }
 
 export default function (component) {
-  const root = component.parentElement.querySelector(".wall")
+  const root = component.parentElement.querySelector(".v3-runs")
   if (!root) return
   if (!tables.has(root)) tables.set(root, new Table(root))
   const table = tables.get(root)

@@ -16,9 +16,10 @@ from v3core.ui.run_columns import COLUMNS
 _FOLDER = Path(__file__).parent
 _component = st.components.v2.component(
     "v3_run_table",
-    html='<div class="wall"></div>',
+    html='<div class="v3-runs"></div>',
     css=(_FOLDER / "run_table.css").read_text(encoding="utf-8"),
     js=(_FOLDER / "run_table.js").read_text(encoding="utf-8"),
+    isolate_styles=False,
 )
 _KEY = "run-table"
 _SELECTED = "runs-selected"

@@ -11,6 +11,7 @@ from starlette.routing import Route
 
 from v3core.jobs import warm
 from v3core.jobs.watchdog import ensure_watchdog
+from v3core.ui import feed
 from v3core.ui.known_hosts import KnownHosts
 from v3core.ui.plotly_js import SOURCE, address
 
@@ -32,5 +33,5 @@ app = st.App(
     "app.py",
     lifespan=looking_after_runs,
     middleware=[Middleware(KnownHosts)],
-    routes=[Route(address(), plotly_js)],
+    routes=[Route(address(), plotly_js), Route(feed.address(), feed.endpoint, methods=["POST"])],
 )

@@ -1,20 +1,19 @@
 """Compare: overlays several runs, with the phases of each and statistics of each phase."""
 
-from dataclasses import replace
-
 import streamlit as st
 
-from v3core.charts.compare import compare_figure, metrics_of
+from v3core.charts.compare import metrics_of
 from v3core.errors import V3Error
 from v3core.jobs.lifecycle import Status
 from v3core.metrics import COMPARED
 from v3core.store.database import DatabaseBusyError
 from v3core.store.run_row import RunRow
 from v3core.ui import news, shell, ticks
+from v3core.ui.chart_sources import COMPARE, NO_EPISODES, Source
 from v3core.ui.demo_guide import how_to_read
 from v3core.ui.live_chart import live_chart
 from v3core.ui.phase_table import phase_table
-from v3core.ui.run_data import load_phases, load_series, remember_range, visible_range
+from v3core.ui.run_data import load_phases, load_series
 from v3core.ui.run_picker import distinct_names, pick_runs
 from v3core.ui.text import md
 
@@ -59,35 +58,30 @@ metric = st.selectbox(
 )
 
 
-ZOOM = "compare"
-"""What the zoom of this page's chart is remembered as."""
+@ticks.ticking(2, *(news.of_milestones(database, run.id) for run in runs))
+@shell.show_errors()
+def comparison(run_ids: list[str]) -> None:
+    """The overlay, which asks for what is new by itself, and the table."""
+    shell.reconcile(database)
+    current = [shell.run_or_rerun(database, run_id) for run_id in run_ids]
+    if not any(run.episode for run in current):
+        st.info(NO_EPISODES, icon=":material/hourglass_empty:")
+        return
+    how_to_read(database, current)
+    with st.container(border=True):
+        live_chart(Source(COMPARE, tuple(run_ids), metric), key="compare", height=520)
 
 
 @ticks.ticking(2, *(news.of_run(database, run.id) for run in runs))
 @shell.show_errors()
-def comparison(run_ids: list[str]) -> None:
-    """The overlay and the table, of what is recorded now."""
-    shell.reconcile(database)
+def by_phase(run_ids: list[str]) -> None:
+    """The table, of what is recorded now."""
     current = [shell.run_or_rerun(database, run_id) for run_id in run_ids]
-    names = distinct_names(current)
-    visible = visible_range(ZOOM)
-    series = [
-        replace(load_series(database, run, visible=visible), name=name)
-        for run, name in zip(current, names, strict=True)
-    ]
-    if not any(len(one) for one in series):
-        st.info("None of these runs has finished an episode yet.", icon=":material/hourglass_empty:")
+    if not any(run.episode for run in current):
         return
-    how_to_read(database, current)
-    with st.container(border=True):
-        live_chart(
-            compare_figure(series, metric=metric),
-            key="compare",
-            on_range=remember_range(ZOOM),
-            visible=visible,
-        )
     st.subheader("Phase by phase", anchor=False)
-    phase_table(database, current, names)
+    phase_table(database, current, distinct_names(current))
 
 
 comparison([run.id for run in runs])
+by_phase([run.id for run in runs])

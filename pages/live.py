@@ -12,7 +12,7 @@ from v3core.ui.boundary_editor import boundary_editor
 from v3core.ui.demo_guide import what_to_look_for
 from v3core.ui.run_actions import notes_editor, train_longer
 from v3core.ui.run_charts import run_charts
-from v3core.ui.run_data import load_series, visible_range
+from v3core.ui.run_data import load_series
 from v3core.ui.run_files import run_checkpoints, run_exports
 from v3core.ui.run_header import rollback_warning, run_header
 from v3core.ui.run_history import command_panel, run_history
@@ -39,10 +39,10 @@ UNFINISHED = ACTIVE | {Status.QUEUED}
 
 
 # The end of another run counts too: the demo's next step waits for both of its runs.
-@ticks.ticking(1, news.of_run(database, run.id), news.of_ends(database))
+@ticks.ticking(1, news.of_milestones(database, run.id), news.of_ends(database))
 @shell.show_errors()
 def live(run_id: str, was_unfinished: bool) -> None:
-    """Everything of the run that changes while it trains."""
+    """Everything of the run that changes while it trains; its numbers and charts ask for what is new by themselves."""
     shell.reconcile(database)
     run = shell.run_or_rerun(database, run_id)
     if was_unfinished != (run.status in UNFINISHED):
@@ -51,11 +51,11 @@ def live(run_id: str, was_unfinished: bool) -> None:
     run_header(database, run, read_commands(database, run.id))
     what_to_look_for(database, run)
     run_settings(database, run, curriculum)
-    series = load_series(database, run, curriculum, visible=visible_range(run.id))
+    series = load_series(database, run, curriculum)
     rollback_warning(series)
     if not len(series):
         nothing_yet(run)  # the charts below show the plan meanwhile
-    if run_charts(run, series, curriculum):
+    if run_charts(run, curriculum, has_success=series.has("success"), can_move=bool(series.boundaries)):
         st.rerun()  # the boundary editor below shows what was dragged
 
 
@@ -80,7 +80,7 @@ with shell.show_errors():
     run_parameters(run)
 
 
-@ticks.ticking(1, news.of_run(database, run.id))
+@ticks.ticking(1, news.of_milestones(database, run.id))
 @shell.show_errors()
 def record(run_id: str) -> None:
     """What was asked of the run, and what happened to it."""

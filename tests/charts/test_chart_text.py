@@ -31,7 +31,7 @@ def test_names_are_escaped_wherever_a_figure_writes_them():
         return_figure(run),
         schedule_figure(run, curriculum, BaseConfig().values()),
     )
-    written = [text for figure in figures for text in texts(figure.to_plotly_json())]
+    written = [text for figure in figures for text in texts(figure.tree())]
     assert any(ESCAPED in text for text in written)
     assert [text for text in written if "<a" in text] == []
 

@@ -10,7 +10,7 @@ from v3core.jobs.lifecycle import Status
 CALLS = {
     "app.py": "v3core.ui.run_list._filtered",
     "pages/launch.py": "v3core.ui.environment_choice.known_environments",
-    "pages/live.py": "v3core.charts.figures.return_figure",
+    "pages/live.py": "v3core.ui.run_header.status_badge",
     "pages/compare.py": "v3core.ui.run_picker.list_runs",
 }
 

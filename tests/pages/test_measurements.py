@@ -1,35 +1,42 @@
 """What is recorded of a run is shown: evaluations, success, the experts, health, and what it is trained with."""
 
-import base64
 import json
 from typing import Any
 
-import numpy as np
 import pytest
 
+from tests.charts.patched import applied
 from tests.markdown import shown
 from tests.pages.recorded import add_recorded_run
 from tests.pages.test_states import text_of
+from v3core.charts.patch import whole
 from v3core.jobs.lifecycle import Status
 from v3core.metrics import CHARTS, COMPARED, METRICS, SCHEDULE
 from v3core.store.runs import list_runs
-from v3core.ui.live_chart import VisibleRange
-from v3core.ui.run_charts import NOTHING_RECORDED
+from v3core.ui.chart_sources import NOTHING_RECORDED, AsOfNow, Source, draw
+from v3core.ui.run_data import VisibleRange
+from v3core.ui.shared import shared_database
 
 
-def figures(app) -> dict[str, Any]:
-    """The charts of a page: the key up to the run's id, to the figure."""
+def figures(app, visible: VisibleRange | None = None) -> dict[str, Any]:
+    """The charts of a page, by name, as the feed sends them to the browser."""
     found = {}
     for element in app.get("bidi_component"):
-        data = json.loads(element.proto.json) if element.proto.WhichOneof("data") == "json" else None
-        if data and "figure" in data:
-            figure = json.loads(data["figure"])
-            found[figure["layout"]["uirevision"].partition(":")[0]] = figure
+        data = json.loads(element.proto.json) if element.proto.WhichOneof("data") == "json" else {}
+        if "source" in data:
+            source = Source(**data["source"] | {"runs": tuple(data["source"]["runs"])})
+            runs = [AsOfNow(shared_database(), run_id) for run_id in source.runs]
+            found[source.chart] = applied(None, whole(draw(runs, source, visible)))
     return found
 
 
 def traces(app, chart: str) -> list[str]:
     return [trace["name"] for trace in figures(app)[chart]["data"] if trace.get("showlegend", True)]
+
+
+def lacking(app) -> set[str]:
+    """The charts that say that they have nothing to show."""
+    return {name for name, figure in figures(app).items() if figure["layout"]["meta"].get("empty") == NOTHING_RECORDED}
 
 
 def test_evaluations_are_marked_on_the_return_chart(open_page, database):
@@ -57,7 +64,7 @@ def test_the_experts_are_charted(open_page, database):
     assert traces(app, "entropy") == ["H(E[α]), load", "E[H(α)], steps", "Specialisation", "ln 4 = 1.386"]
     assert traces(app, "effective") == ["Effective experts", "Support", "N = 4"]
     assert traces(app, "gradients") == [f"Expert {number}" for number in range(1, 5)]
-    assert NOTHING_RECORDED not in text_of(app)
+    assert not lacking(app)
 
 
 def test_health_is_computed_only_when_it_is_opened(open_page, database):
@@ -77,11 +84,9 @@ def test_a_run_recorded_before_says_what_it_lacks(open_page, database):
     app.session_state[f"health-{run_id}"] = True
     app.run()
     assert not app.exception
-    missing = [caption.value for caption in app.caption if caption.value == NOTHING_RECORDED]
-    assert len(missing) == 3  # effective experts, gradients, the network
+    assert lacking(app) == {"effective", "gradients", "network"}
     assert len(figures(app)["updates"]["data"]) == 3
     assert traces(app, "entropy") == ["E[H(α)], steps", "ln 4 = 1.386"]
-    assert {"return", "loads", "losses", "schedule", "entropy", "updates"} == set(figures(app))
 
 
 def test_the_hint_of_a_chart_says_what_each_of_its_metrics_means(open_page, database):
@@ -176,24 +181,19 @@ def test_the_phase_table_has_what_is_known(open_page, database):
     assert not {"Specialisation", "Router shift", "Success"} & set(table.columns)
 
 
-@pytest.mark.parametrize(("page", "chart", "zoomed"), [("live", "return", "{run}"), ("compare", "compare", "compare")])
-def test_what_is_zoomed_to_is_read_episode_by_episode(open_page, database, page, chart, zoomed):
+@pytest.mark.parametrize(("page", "chart"), [("live", "return"), ("compare", "compare")])
+def test_what_is_zoomed_to_is_read_episode_by_episode(open_page, database, page, chart):
     run_id, other = (add_recorded_run(database, Status.COMPLETED, episodes=n, recorded=n) for n in (2100, 30))
     query = {"run": run_id} if page == "live" else {"runs": f"{run_id},{other}"}
     app = open_page(f"pages/{page}.py", **query)
-    assert len(drawn(app, chart)) == 525
-    app.session_state[f"visible-{zoomed.format(run=run_id)}"] = VisibleRange(1001, 1010, 800)
-    app.run()
-    assert not app.exception
+    assert len(drawn(figures(app)[chart])) == 525
     # The means of the last 100 at the edge have all that they are made of.
-    assert drawn(app, chart) == list(range(901, 1111))
+    assert drawn(figures(app, VisibleRange(1001, 1010, 800))[chart]) == list(range(901, 1111))
 
 
-def drawn(app, chart):
+def drawn(figure):
     """The episodes of the first line."""
-    lines = [trace for trace in figures(app)[chart]["data"] if "fill" not in trace]
-    x = lines[0]["x"]
-    return np.frombuffer(base64.b64decode(x["bdata"]), dtype=x["dtype"]).tolist()
+    return next(trace["x"] for trace in figure["data"] if "fill" not in trace)
 
 
 def test_a_launch_says_what_each_preset_does_and_which_are_absent(open_page):

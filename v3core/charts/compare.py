@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 import numpy as np
-import plotly.graph_objects as go
 
 from v3core.charts.chart_text import chart_text
+from v3core.charts.figure import Figure
 from v3core.charts.frame import LEGEND_ROOM, label, plain_frame
 from v3core.charts.palette import colours, rgba
 from v3core.charts.series import RunSeries
@@ -49,7 +49,7 @@ def _has(run: RunSeries, metric: str) -> bool:
     return bool(known.any() if COMPARED[metric].optional else len(known))
 
 
-def compare_figure(runs: Sequence[RunSeries], *, metric: str = "return") -> go.Figure:
+def compare_figure(runs: Sequence[RunSeries], *, metric: str = "return") -> Figure:
     """Moving averages of one metric of `COMPARED`, one line per run; above them one strip per run with its phases.
 
     All are smoothed alike, as fits the shortest. Evaluations are few and are means already: each is a point.
@@ -72,7 +72,8 @@ def compare_figure(runs: Sequence[RunSeries], *, metric: str = "return") -> go.F
         else:
             x, curve = run.shown.episode, run.shown
             y = trailing_mean(y, curve.span_of(window) // curve.size, curve.summary("length").count)
-        figure.add_scatter(
+        figure.add(
+            "scatter",
             x=x,
             y=y,
             name=chart_text(run.name),
@@ -88,7 +89,7 @@ def compare_figure(runs: Sequence[RunSeries], *, metric: str = "return") -> go.F
     return figure
 
 
-def _add_strips(figure: go.Figure, runs: Sequence[RunSeries], palette: Sequence[str], end: int) -> None:
+def _add_strips(figure: Figure, runs: Sequence[RunSeries], palette: Sequence[str], end: int) -> None:
     """One thin row per run above the plot, its phases in two alternating strengths of the run's colour."""
     inside = figure.layout.height - figure.layout.margin.t - figure.layout.margin.b
     share = min((_STRIP * len(runs)) / max(inside, 1), 0.5)
@@ -105,7 +106,8 @@ def _add_strips(figure: go.Figure, runs: Sequence[RunSeries], palette: Sequence[
         bands = [band for band in run.bands if min(band.end, end) > band.start]
         starts = [band.start for band in bands]
         ends = [min(band.end, end) for band in bands]
-        figure.add_bar(
+        figure.add(
+            "bar",
             orientation="h",
             y=[row] * len(bands),
             base=starts,
@@ -128,7 +130,7 @@ def _add_strips(figure: go.Figure, runs: Sequence[RunSeries], palette: Sequence[
         for number, (band, start, stop) in enumerate(zip(bands, starts, ends, strict=True), start=1):
             # The page writes what fits into the visible part of its phase.
             text = label("band", len(named), chart_text(band.name), start, font={"size": _STRIP_TEXT})
-            figure.add_annotation(text | {"y": row, "yref": "y2", "yanchor": "middle"})
+            figure.annotate(text | {"y": row, "yref": "y2", "yanchor": "middle"})
             named.append({"start": start, "end": stop, "texts": [band.name, str(number)]})
     figure.layout.barmode = "overlay"
     figure.layout.meta = figure.layout.meta | {"bands": named}

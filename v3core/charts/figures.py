@@ -6,9 +6,9 @@ from itertools import cycle
 from typing import Any
 
 import numpy as np
-import plotly.graph_objects as go
 
 from v3core import metrics
+from v3core.charts.figure import Figure
 from v3core.charts.frame import frame, progress_words, stack_rows
 from v3core.charts.palette import CATEGORICAL, colours, rgba
 from v3core.charts.series import RunSeries
@@ -32,7 +32,7 @@ _ROWS_HEIGHT, _FRAME_HEIGHT, _ROW_HEIGHT = 480, 66, 103
 """Heights in pixels of a chart of rows: the minimum, the margin and one row."""
 
 
-def return_figure(series: RunSeries, *, threshold: float | None = None) -> go.Figure:
+def return_figure(series: RunSeries, *, threshold: float | None = None) -> Figure:
     """Return of each episode, its moving average, evaluations, and the environment's own reward threshold."""
     curve, window = series.shown, mean_window(series.end)
     newest = _newest_average(series, "return", f", mean of the last {window}: {{:.1f}}")
@@ -41,7 +41,8 @@ def return_figure(series: RunSeries, *, threshold: float | None = None) -> go.Fi
     alt = f"Return per episode of {series.name}: {progress_words(series)}{newest}."
     figure = frame(series, metrics.RETURN.name, alt, height=320, legend=True, title="Return")
     if curve.size == 1:
-        figure.add_scatter(
+        figure.add(
+            "scatter",
             x=curve.episode,
             y=curve.summary("return").last,
             name="Episode",
@@ -60,14 +61,15 @@ def return_figure(series: RunSeries, *, threshold: float | None = None) -> go.Fi
     return figure
 
 
-def success_figure(series: RunSeries) -> go.Figure:
+def success_figure(series: RunSeries) -> Figure:
     """Share of episodes that solved the task: of each bucket, of the last episodes, and in evaluations."""
     wide, window = series.shown.in_at_most(SUCCESS_BUCKETS), mean_window(series.end)
     newest = _newest_average(series, "success", f", of the last {window}: {{:.0%}}")
     alt = f"Success rate of {series.name}: {progress_words(series)}{newest}."
     figure = frame(series, metrics.SUCCESS.name, alt, height=220, legend=True, title="Success rate")
     if wide.size > 1:
-        figure.add_scatter(
+        figure.add(
+            "scatter",
             x=wide.episode,
             y=wide.summary("success").mean,
             name=f"Rate in {wide.size:,} episodes",
@@ -77,11 +79,11 @@ def success_figure(series: RunSeries) -> go.Figure:
         )
     _add_average(figure, series, "success", name=f"Rate in last {window}", number=".0%")
     add_evaluated_success(figure, series.evaluations)
-    figure.update_yaxes(range=[-0.02, 1.05], tickformat=".0%", tickvals=[0, 0.5, 1])
+    figure.layout.yaxis.merge({"range": [-0.02, 1.05], "tickformat": ".0%", "tickvals": [0, 0.5, 1]})
     return figure
 
 
-def expert_loads_figure(series: RunSeries) -> go.Figure:
+def expert_loads_figure(series: RunSeries) -> Figure:
     """Mean gate weight of each expert; the weights of an episode sum to 1."""
     experts, curve, loads = series.experts, series.shown, series.of_experts("load")
     even = f"; an even share is {1 / experts:.1%}" if experts else ""
@@ -92,7 +94,8 @@ def expert_loads_figure(series: RunSeries) -> go.Figure:
         add_heatmap(figure, curve, loads, title="Load", number=".0%")
         return figure
     for expert, (load, colour) in enumerate(zip(loads, colours(experts), strict=True), start=1):
-        figure.add_scatter(
+        figure.add(
+            "scatter",
             x=curve.episode,
             y=curve.summary(load).mean,
             name=f"Expert {expert}",
@@ -102,11 +105,11 @@ def expert_loads_figure(series: RunSeries) -> go.Figure:
             fillcolor=rgba(colour, 0.75),
             hovertemplate="%{y:.1%}",
         )
-    figure.update_yaxes(range=[0, 1], tickformat=".0%", nticks=5)
+    figure.layout.yaxis.merge({"range": [0, 1], "tickformat": ".0%", "nticks": 5})
     return figure
 
 
-def expert_gradients_figure(series: RunSeries) -> go.Figure:
+def expert_gradients_figure(series: RunSeries) -> Figure:
     """Norm of the gradient of each expert's parameters, one line per expert, or a heatmap if there are many."""
     experts, curve, norms = series.experts, series.shown, series.of_experts("expert_grad_norm")
     alt = f"Gradient norm of each of {experts} experts in {series.name}: {progress_words(series)}."
@@ -120,7 +123,7 @@ def expert_gradients_figure(series: RunSeries) -> go.Figure:
     return figure
 
 
-def entropy_figure(series: RunSeries) -> go.Figure:
+def entropy_figure(series: RunSeries) -> Figure:
     """The entropies against ln N, each a line: is a step's choice sharp, and do the experts share the work.
 
     E[H(α)] falls when each step is routed sharply, H(E[α]) when few experts do all the work. The difference is the
@@ -140,7 +143,7 @@ def entropy_figure(series: RunSeries) -> go.Figure:
     return figure
 
 
-def effective_experts_figure(series: RunSeries) -> go.Figure:
+def effective_experts_figure(series: RunSeries) -> Figure:
     """How many experts share the load, and how many a step uses, of N; each a line."""
     alt = f"Effective experts and support of {series.name}, of {series.experts}: {progress_words(series)}."
     figure = _lines(series, metrics.EFFECTIVE, alt, title="Experts", number=".2f", width=2, spread=True)
@@ -150,7 +153,7 @@ def effective_experts_figure(series: RunSeries) -> go.Figure:
     return figure
 
 
-def rows_figure(series: RunSeries, chart: Chart) -> go.Figure:
+def rows_figure(series: RunSeries, chart: Chart) -> Figure:
     """The metrics of `LOSSES`, `UPDATES` or `NETWORK`, one row each with its own scale, without the unrecorded."""
     curve, shown = series.shown, _recorded(series, chart)
     alt = f"{', '.join(metric.label for metric in shown)} of {series.name}: {progress_words(series)}."
@@ -176,9 +179,7 @@ def _recorded(series: RunSeries, chart: Chart) -> Sequence[Metric]:
     return [metric for metric in of_chart(chart) if series.has(metric.name)] or of_chart(chart)
 
 
-def _lines(
-    series: RunSeries, chart: Chart, alt: str, *, title: str, number: str, width: float, spread: bool
-) -> go.Figure:
+def _lines(series: RunSeries, chart: Chart, alt: str, *, title: str, number: str, width: float, spread: bool) -> Figure:
     """The metrics of a chart over one scale, each with its colour whichever others were recorded."""
     shown = _recorded(series, chart)
     looks: dict[str, Any] = {"number": number, "width": width, "spread": spread or len(shown) == 1}
@@ -194,8 +195,9 @@ def _newest_average(series: RunSeries, metric: str, words: str) -> str:
     return words.format(average[0]) if np.isfinite(average).any() else ""
 
 
-def _add_average(figure: go.Figure, series: RunSeries, metric: str, *, name: str, number: str) -> None:
-    figure.add_scatter(
+def _add_average(figure: Figure, series: RunSeries, metric: str, *, name: str, number: str) -> None:
+    figure.add(
+        "scatter",
         x=series.shown.episode,
         y=series.shown.trailing(metric, mean_window(series.end)),
         name=name,

@@ -8,10 +8,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-import pandas as pd  # noqa: F401  plotly looks at whatever is loaded of it: half loaded by another thread, it fails
-import plotly.graph_objects as go
-
 from v3core.charts.chart_text import chart_text
+from v3core.charts.figure import Figure
 from v3core.charts.palette import CATEGORICAL, NEUTRAL, rgba
 from v3core.charts.series import Boundary, PhaseBand, RunSeries
 
@@ -30,7 +28,7 @@ def frame(
     legend: bool = False,
     title: str = "",
     routing: bool = False,
-) -> go.Figure:
+) -> Figure:
     """An empty figure of one run over episodes, with its phases drawn.
 
     Args:
@@ -55,12 +53,12 @@ def hover_title(size: int) -> str:
     return "Episode %{x:,d}" if size == 1 else f"Episode %{{x:,d}} (last of {size})"
 
 
-def plain_frame(name: str, alt: str, *, end: int, height: int, legend: bool = False) -> go.Figure:
+def plain_frame(name: str, alt: str, *, end: int, height: int, legend: bool = False) -> Figure:
     """An empty figure over episodes 0 to `end`, without phases."""
     margin = MARGIN | {"t": MARGIN["t"] + (LEGEND_ROOM if legend else 0)}
-    return go.Figure(
+    return Figure(
         layout={
-            "template": go.layout.Template(),
+            "template": {},  # without it, plotly uses its own
             "height": height,
             "margin": margin,
             "uirevision": name,
@@ -116,7 +114,7 @@ def label(kind: str, index: int, text: str, x: float, **more: Any) -> dict[str, 
 
 
 def draw_phases(
-    figure: go.Figure,
+    figure: Figure,
     bands: Sequence[PhaseBand],
     boundaries: Sequence[Boundary],
     *,
@@ -152,11 +150,11 @@ def draw_phases(
             shapes.append(_line(item.episode, f"boundary:{item.index}", dash="dash"))
     if now is not None and 0 < now < end:
         shapes.append(_line(now, "now", dash="solid"))
-    figure.update_layout(shapes=shapes, annotations=annotations)
+    figure.layout.merge({"shapes": shapes, "annotations": annotations})
     figure.layout.meta = figure.layout.meta | {"bands": named, "boundaries": [asdict(item) for item in boundaries]}
 
 
-def stack_rows(figure: go.Figure, titles: Sequence[str]) -> list[str]:
+def stack_rows(figure: Figure, titles: Sequence[str]) -> list[str]:
     """Split the plot into one row per title, all over the same episode axis.
 
     Returns:
@@ -178,7 +176,7 @@ def stack_rows(figure: go.Figure, titles: Sequence[str]) -> list[str]:
             "minexponent": 3,
         }
         place = {"xref": "paper", "y": top, "yref": "paper", "yanchor": "bottom"}
-        figure.add_annotation(label("row", row, title, 0, font={"size": 12, "weight": 600}, **place))
+        figure.annotate(label("row", row, title, 0, font={"size": 12, "weight": 600}, **place))
         axes.append(f"y{suffix}")
     figure.layout.xaxis.anchor = axes[-1]
     return axes

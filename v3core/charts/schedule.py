@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 from itertools import cycle, pairwise
 
 import numpy as np
-import plotly.graph_objects as go
 
+from v3core.charts.figure import Figure
 from v3core.charts.frame import draw_phases, frame, plain_frame, progress_words, stack_rows
 from v3core.charts.palette import CATEGORICAL, NEUTRAL
 from v3core.charts.series import RunSeries, boundaries_ahead, phase_bands
@@ -76,7 +76,7 @@ def planned_curve(
     return np.array(x, dtype=np.float64), np.array(y, dtype=np.float64)
 
 
-def schedule_figure(series: RunSeries, curriculum: Curriculum, base: BaseValues) -> go.Figure:
+def schedule_figure(series: RunSeries, curriculum: Curriculum, base: BaseValues) -> Figure:
     """What the curriculum plans against what the router and the optimiser really used, one row per setting in use."""
     knobs = knobs_in_use(curriculum, base)
     height = max(_LEAST_HEIGHT, _FRAME_HEIGHT + _ROW_HEIGHT * len(knobs))
@@ -90,11 +90,13 @@ def schedule_figure(series: RunSeries, curriculum: Curriculum, base: BaseValues)
         _add_plan(figure, plan, name="Planned", colour=NEUTRAL, axis=axis, dash="dash", hover=planned)
         add_metric(figure, series.shown, knob, name="In effect", colour=colour, axis=axis, width=2, hover=effective)
         if row:
-            figure.for_each_trace(lambda trace: trace.update(showlegend=False), selector={"yaxis": axis})
+            for trace in figure.data:
+                if trace.yaxis == axis:
+                    trace.showlegend = False
     return figure
 
 
-def curriculum_preview(curriculum: Curriculum, episodes: int, base: BaseValues) -> go.Figure:
+def curriculum_preview(curriculum: Curriculum, episodes: int, base: BaseValues) -> Figure:
     """Every setting in use over a run of `episodes`, one row each; the names of phases include the routing."""
     knobs = knobs_in_use(curriculum, base)
     bands = phase_bands(curriculum, episodes=episodes)
@@ -116,7 +118,7 @@ def curriculum_preview(curriculum: Curriculum, episodes: int, base: BaseValues) 
 
 
 def _add_plan(
-    figure: go.Figure,
+    figure: Figure,
     planned: tuple[Floats, Floats],
     *,
     name: str,
@@ -127,7 +129,9 @@ def _add_plan(
 ) -> None:
     x, y = planned
     line = {"color": colour, "width": 2, "dash": dash}
-    figure.add_scatter(x=x, y=y, name=name, legendgroup=name, yaxis=axis, mode="lines", line=line, hovertemplate=hover)
+    figure.add(
+        "scatter", x=x, y=y, name=name, legendgroup=name, yaxis=axis, mode="lines", line=line, hovertemplate=hover
+    )
     figure.layout[f"yaxis{axis[1:]}"].rangemode = "tozero"
 
 

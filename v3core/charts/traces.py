@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import plotly.graph_objects as go
 
 from v3core.charts.chart_text import chart_text
+from v3core.charts.figure import Figure
 from v3core.charts.palette import CATEGORICAL, NEUTRAL, colour_scale, rgba
 from v3core.charts.series import EvaluationPoint
 from v3core.rollup import Floats, Integers, Series
@@ -16,7 +16,7 @@ EVALUATION_COLOUR = CATEGORICAL[1]
 
 
 def add_metric(
-    figure: go.Figure,
+    figure: Figure,
     curve: Series,
     metric: str,
     *,
@@ -43,7 +43,8 @@ def add_metric(
             _add_spread(figure, curve.episode, summary.minimum, summary.maximum, colour=colour, axis=axis, group=name)
         extremes = np.column_stack((summary.minimum, summary.maximum))
         text += f"  (%{{customdata[0]:{number}}} to %{{customdata[1]:{number}}})"
-    figure.add_scatter(
+    figure.add(
+        "scatter",
         x=curve.episode,
         y=summary.mean,
         customdata=extremes,
@@ -58,9 +59,10 @@ def add_metric(
     )
 
 
-def add_level(figure: go.Figure, end: float, level: float, *, name: str, axis: str = "y") -> None:
+def add_level(figure: Figure, end: float, level: float, *, name: str, axis: str = "y") -> None:
     """Draw a dashed level from 0 to `end`."""
-    figure.add_scatter(
+    figure.add(
+        "scatter",
         x=[0, end],
         y=[level, level],
         name=name,
@@ -71,7 +73,7 @@ def add_level(figure: go.Figure, end: float, level: float, *, name: str, axis: s
     )
 
 
-def add_evaluations(figure: go.Figure, points: Sequence[EvaluationPoint]) -> None:
+def add_evaluations(figure: Figure, points: Sequence[EvaluationPoint]) -> None:
     """Mark each evaluation's mean return, with the range of its episodes."""
     points = [point for point in points if np.isfinite(point.mean)]
     if not points:
@@ -97,15 +99,16 @@ def add_evaluations(figure: go.Figure, points: Sequence[EvaluationPoint]) -> Non
     )
 
 
-def add_evaluated_success(figure: go.Figure, points: Sequence[EvaluationPoint]) -> None:
+def add_evaluated_success(figure: Figure, points: Sequence[EvaluationPoint]) -> None:
     """Mark each evaluation's success rate; nothing where none says."""
     if points := [point for point in points if np.isfinite(point.success)]:
         _add_marks(figure, points, [point.success for point in points], "%{y:.0%}")
 
 
-def _add_marks(figure: go.Figure, points: Sequence[EvaluationPoint], y: Any, hover: str, **more: Any) -> None:
+def _add_marks(figure: Figure, points: Sequence[EvaluationPoint], y: Any, hover: str, **more: Any) -> None:
     counts = sorted({point.count for point in points})
-    figure.add_scatter(
+    figure.add(
+        "scatter",
         x=[point.episode for point in points],
         y=y,
         name=f"Evaluation, mean of {counts[0]}" if len(counts) == 1 else "Evaluation, mean",
@@ -117,12 +120,15 @@ def _add_marks(figure: go.Figure, points: Sequence[EvaluationPoint], y: Any, hov
     )
 
 
-def add_heatmap(figure: go.Figure, curve: Series, metrics: Sequence[str], *, title: str, number: str) -> None:
+def add_heatmap(figure: Figure, curve: Series, metrics: Sequence[str], *, title: str, number: str) -> None:
     """One row per expert, for more experts than lines or areas could show; `title` is that of the colour bar."""
-    figure.add_heatmap(
+    figure.add(
+        "heatmap",
         x=curve.episode,
         y=[f"Expert {expert + 1}" for expert in range(len(metrics))],
-        z=np.array([curve.summary(metric).mean for metric in metrics]),
+        # An episode is a row, as in every array of a figure: new ones are at the end.
+        z=np.array([curve.summary(metric).mean for metric in metrics]).T,
+        transpose=True,
         colorscale=colour_scale(),
         zmin=0,
         colorbar={
@@ -134,11 +140,11 @@ def add_heatmap(figure: go.Figure, curve: Series, metrics: Sequence[str], *, tit
         },
         hovertemplate=f"%{{y}}, episode %{{x:,d}}: %{{z:{number}}}<extra></extra>",
     )
-    figure.update_layout(hovermode="closest", yaxis={"autorange": "reversed"}, margin={"l": 70, "r": 84})
+    figure.layout.merge({"hovermode": "closest", "yaxis": {"autorange": "reversed"}, "margin": {"l": 70, "r": 84}})
 
 
 def _add_spread(
-    figure: go.Figure, episode: Integers, minimum: Floats, maximum: Floats, *, colour: str, axis: str, group: str
+    figure: Figure, episode: Integers, minimum: Floats, maximum: Floats, *, colour: str, axis: str, group: str
 ) -> None:
     """A closed outline around each stretch without gaps."""
     known = ~np.isnan(minimum)
@@ -149,7 +155,8 @@ def _add_spread(
         along = episode[start:stop].astype(np.float64)
         x += [along, along[::-1], np.array([np.nan])]
         y += [maximum[start:stop], minimum[start:stop][::-1], np.array([np.nan])]
-    figure.add_scatter(
+    figure.add(
+        "scatter",
         x=np.concatenate(x)[:-1] if x else [],
         y=np.concatenate(y)[:-1] if y else [],
         name=f"{group}: lowest to highest",

@@ -48,7 +48,7 @@ def boundary_editor(database: Database, run: RunRow) -> None:
         return
     with st.container(border=True, key="boundaries"):
         st.subheader("Phase boundaries", anchor=False)
-        ticks.ticking(1, news.of_run(database, run.id))(_editor)(database, run.id)
+        ticks.ticking(1, news.of_milestones(database, run.id))(_editor)(database, run.id)
 
 
 @shell.show_errors()

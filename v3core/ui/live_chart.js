@@ -1,9 +1,10 @@
 // Keeps one plotly figure on one DOM node while the page shows it: updates go through Plotly.react, so
 // zoom, legend clicks and hover are kept. Colours that a figure does not set come from the page's theme.
-// Streamlit calls the default export again at every new figure and at every change of theme.
+// Streamlit calls the default export again whenever the page is drawn, and at every change of theme.
 
 const LEGEND_ROOM = 30 // as in v3core/charts/frame.py
 const REPORT_MS = 250
+const NEAR = "300px" // a chart so near to the screen is kept up to date
 const LEAST_ZOOM = 10 // episodes
 
 const charts = new WeakMap() // Streamlit's container -> chart
@@ -54,6 +55,12 @@ function theme(element) {
   }
 }
 
+function age(seconds) {
+  const [size, unit] = [[86400, "day"], [3600, "hour"], [60, "minute"], [1, "second"]].find(([size]) => seconds >= size) ?? [1, "second"]
+  const count = Math.max(0, Math.floor(seconds / size))
+  return `${count} ${unit}${count === 1 ? "" : "s"}`
+}
+
 const canvas = document.createElement("canvas").getContext("2d")
 function longestThatFits(texts, width, font) {
   canvas.font = font
@@ -71,6 +78,7 @@ class Chart {
     this.overlay = root.querySelector(".v3-chart-overlay")
     this.handles = new BoundaryHandles(this, this.overlay)
     this.message = root.querySelector(".v3-chart-message")
+    this.caption = root.querySelector(".v3-chart-caption")
     this.root = root.querySelector(".v3-chart")
     this.resets = 0
     this.extra = 0 // pixels that a wrapped legend adds to the chart's height
@@ -81,62 +89,143 @@ class Chart {
       if (width > 0 && width !== this.width) enqueue(this)
     })
     this.resizing.observe(this.root)
+    this.near = false
+    this.watching = new IntersectionObserver(
+      ([entry]) => {
+        this.near = entry.isIntersecting
+        if (this.near) this.feed?.soon()
+        if (this.near) enqueue(this)
+      },
+      { rootMargin: NEAR },
+    )
+    this.watching.observe(this.root)
   }
 
   update(data, setTriggerValue) {
     this.setTriggerValue = setTriggerValue
-    if (this.json !== data.figure) {
-      this.json = data.figure
-      this.figure = JSON.parse(data.figure)
-      // Hidden traces stay hidden when a trace is added before them: plotly matches by uid, otherwise by index.
-      const seen = {}
-      for (const trace of this.figure.data) {
-        seen[trace.name] = (seen[trace.name] ?? 0) + 1
-        // It becomes a class name in a selector of plotly: letters and digits only.
-        trace.uid ??= `${trace.name} ${seen[trace.name]}`.replace(/[^A-Za-z0-9]/g, "_")
-      }
-    }
     this.data = data
-    if (!this.drawn) this.root.style.height = `${data.height}px`
-    this.joinGroup(data.group, data.visible)
-    this.root.setAttribute("aria-label", this.figure.layout.meta?.alt ?? "Chart")
+    this.rests = false
+    if (!this.figure) this.root.style.height = `${data.height}px`
+    this.joinGroup(data.group)
+    if (data.figure !== undefined && this.json !== data.figure) {
+      this.json = data.figure
+      this.show(JSON.parse(data.figure))
+    }
+    const source = JSON.stringify(data.source)
+    if (this.source !== source) {
+      this.source = source
+      this.version = ""
+    }
+    if (data.source) {
+      this.feed ??= feedOf(data.feed)
+      this.feed.members.add(this)
+      this.feed.soon()
+    }
     loadPlotly(data.plotly).then(
       (Plotly) => {
         this.plotly = Plotly
         this.config ??= this.makeConfig()
-        this.message.textContent = ""
+        this.failure = undefined
+        if (this.figure) this.say("")
         enqueue(this)
       },
       (error) => {
-        this.message.textContent = `The chart could not be drawn: ${error.message}. Reload the page to try again.`
+        this.failure = `The chart could not be drawn: ${error.message}. Reload the page to try again.`
+        this.say(this.failure)
       },
     )
   }
 
-  joinGroup(name, visible) {
+  say(text) {
+    this.message.textContent = text
+  }
+
+  // The figure changes by the steps of a patch.
+  show(steps) {
+    this.figure = patched(this.figure, steps)
+    // Hidden traces stay hidden when a trace is added before them: plotly matches by uid, otherwise by index.
+    const seen = {}
+    for (const trace of this.figure.data) {
+      seen[trace.name] = (seen[trace.name] ?? 0) + 1
+      // It becomes a class name in a selector of plotly: letters and digits only.
+      trace.uid = `${trace.name} ${seen[trace.name]}`.replace(/[^A-Za-z0-9]/g, "_")
+    }
+    this.root.setAttribute("aria-label", this.figure.layout.meta?.alt ?? "Chart")
+    this.say(this.failure ?? "")
+    enqueue(this)
+  }
+
+  // What to ask the feed for; null for nothing.
+  wants() {
+    if (this.gone || this.rests || !this.near || this.root.clientWidth === 0) return null
+    const range = groups.get(this.group).range
+    const visible = range ? [...range, Math.round(this.root.clientWidth)] : null
+    return { source: this.data.source, have: this.version, visible }
+  }
+
+  everyMs() {
+    return 1000 * this.data.every
+  }
+
+  // The feed's answer to what was wanted.
+  takes(answer, wanted) {
+    if (this.gone || JSON.stringify(wanted) !== JSON.stringify(this.wants())) return // asked for something else since
+    if (answer.steps) {
+      this.version = answer.version
+      this.rests = answer.rests
+      if (answer.steps.length) this.show(answer.steps)
+    } else if (answer.gone) {
+      this.rests = true
+    } else {
+      this.fails(answer.error)
+    }
+  }
+
+  fails(sentence) {
+    if (!this.drawn) this.say(`The chart could not be drawn: ${sentence}`)
+  }
+
+  // What is drawn, and how old the newest of it is.
+  tell() {
+    if (!this.figure || this.gone) return
+    const { caption, newest_at } = this.figure.layout.meta ?? {}
+    const aged = newest_at === undefined ? "" : `; newest ${age(Date.now() / 1000 - newest_at)} old`
+    const text = caption ? caption + aged : ""
+    if (this.caption.textContent !== text) this.caption.textContent = text
+  }
+
+  joinGroup(name) {
     if (this.group === name) return
     this.leaveGroup()
     this.group = name
-    if (!groups.has(name)) groups.set(name, { members: new Set(), range: visible })
+    if (!groups.has(name)) groups.set(name, { members: new Set(), range: null })
     groups.get(name).members.add(this)
   }
 
+  // A group keeps its zoom: another page may be looked at meanwhile.
   leaveGroup() {
-    const group = groups.get(this.group)
-    group?.members.delete(this)
-    if (group?.members.size === 0) groups.delete(this.group)
+    groups.get(this.group)?.members.delete(this)
   }
 
   draw() {
-    if (!this.plotly || this.gone) return
+    if (!this.plotly || this.gone || !this.figure) return
+    this.tell()
+    const empty = this.figure.layout.meta?.empty
+    if (empty) {
+      if (this.drawn) this.plotly.purge(this.node)
+      this.drawn = false
+      this.root.style.height = "48px"
+      return this.say(empty)
+    }
     this.width = Math.round(this.root.clientWidth)
-    // The page is hidden, or the chart is being dragged: draw the latest figure later.
-    this.waiting = document.hidden || this.width === 0 || this.handles.moving || this.node._dragging
+    // Nobody sees it, or it is being dragged: draw the latest figure later.
+    this.waiting = document.hidden || !this.near || this.width === 0 || this.handles.moving || this.node._dragging
     if (this.waiting) {
       if (this.node._dragging) setTimeout(() => enqueue(this), 100)
       return
     }
-    this.plotly.react(this.node, this.figure.data, this.layout(), this.config).then(() => {
+    const data = this.figure.data.map((trace) => ({ ...trace }))
+    this.plotly.react(this.node, data, this.layout(), this.config).then(() => {
       if (this.gone) return
       if (!this.drawn) this.listen()
       this.drawn = true
@@ -181,7 +270,7 @@ class Chart {
     const layout = structuredClone(this.figure.layout)
     const colours = theme(this.root)
     this.root.style.setProperty("--v3-accent", colours.accent)
-    const height = this.data.height + this.extra
+    const height = layout.height + this.extra
     this.root.style.height = `${height}px`
     layout.margin.t += this.extra
     Object.assign(layout, {
@@ -262,18 +351,18 @@ class Chart {
     const range = [start, Math.max(to, start + LEAST_ZOOM)]
     group.range = range
     group.members.forEach(enqueue)
-    this.report()
+    this.askForRange()
   }
 
-  // The server reads the visible range in finer buckets, once zooming has stopped.
-  report() {
-    if (!this.data.reports) return
+  // The feed reads the visible range in finer buckets, once zooming has stopped.
+  askForRange() {
     const group = groups.get(this.group)
-    clearTimeout(group.reporting)
-    group.reporting = setTimeout(() => {
-      if (this.gone) return
-      const range = group.range
-      this.setTriggerValue("range", range ? { from: range[0], to: range[1], pixels: Math.round(this.width) } : {})
+    clearTimeout(group.asking)
+    group.asking = setTimeout(() => {
+      for (const chart of group.members) {
+        chart.rests = false
+        chart.feed?.soon()
+      }
     }, REPORT_MS)
   }
 
@@ -283,13 +372,15 @@ class Chart {
       chart.resets += 1
       enqueue(chart)
     })
-    this.report()
+    this.askForRange()
   }
 
   remove() {
     this.gone = true
     queue.delete(this)
     this.resizing.disconnect()
+    this.watching.disconnect()
+    this.feed?.members.delete(this)
     document.removeEventListener("visibilitychange", this.onVisible)
     this.leaveGroup()
     this.overlay.replaceChildren()

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary
 
 from v3core.jobs.files import log_file
-from v3core.store.changes import Probe, state_of_run
+from v3core.store.changes import Probe, milestones_of_run, recorded_of_run, state_of_run
 from v3core.store.database import Database
 from v3core.store.history import newest_event
 
@@ -47,6 +47,16 @@ def of_anything(database: Database) -> Topic:
 def of_run(database: Database, run_id: str) -> Topic:
     """One run."""
     return Topic(f"run {run_id}", database, lambda: state_of_run(database, run_id))
+
+
+def of_milestones(database: Database, run_id: str) -> Topic:
+    """One run, without what changes with every episode and heartbeat."""
+    return Topic(f"milestones {run_id}", database, lambda: milestones_of_run(database, run_id))
+
+
+def of_charts(database: Database, run_id: str) -> Topic:
+    """What the charts of one run are drawn from."""
+    return Topic(f"charts {run_id}", database, lambda: recorded_of_run(database, run_id))
 
 
 def of_ends(database: Database) -> Topic:

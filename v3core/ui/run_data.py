@@ -1,13 +1,12 @@
 """Cached episodes of runs: read once, shared by all open pages, and updated incrementally."""
 
 import threading
-from collections.abc import Callable
+from collections import OrderedDict
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import partial
+from functools import lru_cache
 
 import numpy as np
-import streamlit as st
 
 from v3core.charts.series import EvaluationPoint, RunSeries, boundaries_ahead, phase_bands
 from v3core.curriculum import Curriculum, PhaseStart
@@ -18,10 +17,19 @@ from v3core.store.curve import PhaseSums, merged, read_phase_sums, read_series
 from v3core.store.database import Database
 from v3core.store.history import EvaluationRow, read_episode, read_evaluations, read_phase_changes
 from v3core.store.run_row import RunRow
-from v3core.ui.live_chart import VisibleRange
 
 _RUNS_KEPT = 64
 _MAX_POINTS = 2000
+_VIEWS_KEPT = 8
+
+
+@dataclass(frozen=True)
+class VisibleRange:
+    """The part of the episode axis that is zoomed to, and its width on the screen."""
+
+    first: int
+    last: int
+    pixels: int
 
 
 @dataclass
@@ -33,9 +41,11 @@ class _Recorded:
     newest_at: datetime | None = None
     evaluations: tuple[EvaluationPoint, ...] = ()
     phases: tuple[PhaseSums, ...] = ()
+    views: "OrderedDict[VisibleRange, Series]" = field(default_factory=OrderedDict)
+    """Parts of the run in smaller buckets, those read last at the end."""
 
 
-@st.cache_resource(max_entries=_RUNS_KEPT, show_spinner=False)
+@lru_cache(maxsize=_RUNS_KEPT)
 def _recorded(url: str, run_id: str, generation: int, planned: int) -> _Recorded:  # noqa: ARG001  the cache's key
     return _Recorded()
 
@@ -59,6 +69,7 @@ def load_series(
         known = held.evaluations[-1].episode if held.evaluations else 0
         held.evaluations += tuple(map(_point, read_evaluations(database, run.id, after=known)))
         curve, evaluations, newest_at = held.curve, held.evaluations, held.newest_at
+        view = _view(database, run, held, visible) if visible is not None and curve.size > 1 else None
     starts = tuple(PhaseStart(change.episode, change.step) for change in read_phase_changes(database, run.id))
     ahead = boundaries_ahead(curriculum, completed=curve.newest, episodes=run.episodes)
     return RunSeries(
@@ -69,7 +80,7 @@ def load_series(
         total=run.episodes,
         starts=starts,
         evaluations=evaluations,
-        view=_view(database, run, curve, visible),
+        view=view,
         newest_at=newest_at,
     )
 
@@ -84,34 +95,18 @@ def load_phases(database: Database, run: RunRow) -> tuple[PhaseSums, ...]:
         return held.phases
 
 
-def visible_range(charts: str) -> VisibleRange | None:
-    """What charts that share a zoom are zoomed to, as of the run with this id; None for all of it."""
-    found: VisibleRange | None = st.session_state.get(f"visible-{charts}")
-    return found
-
-
-def remember_range(charts: str) -> Callable[[VisibleRange | None], None]:
-    """The callback of these charts for zooming."""
-    return partial(st.session_state.__setitem__, f"visible-{charts}")
-
-
-def _view(database: Database, run: RunRow, curve: Series, visible: VisibleRange | None) -> Series | None:
-    """The visible range with as much again around it, so that a small move shows no edge; None if `curve` will do."""
-    key = f"view-{run.id}"
-    if visible is None or curve.size == 1:
-        st.session_state.pop(key, None)
-        return None
+def _view(database: Database, run: RunRow, held: _Recorded, visible: VisibleRange) -> Series | None:
+    """The visible range with as much again around it, so that a small move shows no edge; None if the curve will do."""
     around = max((visible.last - visible.first) // 2 + 1, LONGEST_WINDOW)  # means reach back as far
     first, last = max(visible.first - around, 1), visible.last + around
-    of = (run.generation, visible)
-    held, before = st.session_state.get(key, (None, None))
-    if held != of:
-        before = None
-    if before is None or before.newest < min(last, run.episode):
+    view = held.views.pop(visible, None)
+    if view is None or view.newest < min(last, run.episode):
         width = min(2 * visible.pixels, _MAX_POINTS)
-        before = read_series(database, run.id, first=first, last=last, width=width, after=before)
-        st.session_state[key] = (of, before)
-    return before if len(before) and before.size < curve.size else None
+        view = read_series(database, run.id, first=first, last=last, width=width, after=view)
+    held.views[visible] = view
+    while len(held.views) > _VIEWS_KEPT:
+        held.views.popitem(last=False)
+    return view if held.curve is not None and len(view) and view.size < held.curve.size else None
 
 
 def _point(row: EvaluationRow) -> EvaluationPoint:

@@ -11,6 +11,7 @@ from v3core.jobs.checkpoints import newest_whole
 from v3core.jobs.demo import is_demo
 from v3core.jobs.kinds import trained_elsewhere, trains_elsewhere
 from v3core.jobs.lifecycle import ACTIVE, RESUMABLE, Status
+from v3core.store.changes import SILENT_SECONDS
 from v3core.store.commands import CommandRow
 from v3core.store.database import Database
 from v3core.store.history import CheckpointRow
@@ -24,9 +25,6 @@ from v3core.ui.run_list import queue_place, queue_places
 from v3core.ui.run_picker import compare_link
 from v3core.ui.status import ADVANCES, age, counted, number, stalled_sentence, status_badge
 from v3core.ui.text import md, plain
-
-SILENT_SECONDS = 30
-"""A running worker that has not ended a rollout for so long is spoken of."""
 
 
 def run_header(database: Database, run: RunRow, commands: list[CommandRow]) -> None:

@@ -13,13 +13,13 @@ from v3core.errors import V3Error
 from v3core.jobs import supervisor
 from v3core.jobs.watchdog import ensure_watchdog, is_watched
 from v3core.store.database import Database
-from v3core.store.opening import open_database
 from v3core.store.run_row import RunRow
 from v3core.store.runs import UnknownRunError, get_run
 from v3core.ui import tick_gate, ticks
 from v3core.ui.notices import notify, notify_of_ends, prepare_notices, show_pending_notices
 from v3core.ui.page_frame import page_frame
 from v3core.ui.plotly_js import ensure_plotly_js
+from v3core.ui.shared import shared_database
 from v3core.ui.text import plain
 
 tick_gate.install()
@@ -49,20 +49,15 @@ def page(title: str) -> Database:
         page_frame()
     try:
         ensure_plotly_js()
-        database = _open_database()
+        database = shared_database()
     except V3Error as error:
-        _open_database.clear()
+        shared_database.clear()
         st.title(plain(title), anchor=False)
         st.error(plain(error), title="V3 Lab cannot open its data", icon=":material/database_off:")
         st.stop()
     _warm_up()
     notify_of_ends(database)
     return database
-
-
-@st.cache_resource(max_entries=1, show_spinner=False)
-def _open_database() -> Database:
-    return open_database()
 
 
 @st.cache_resource(max_entries=1, show_spinner=False)

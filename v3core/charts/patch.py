@@ -1,0 +1,117 @@
+"""What has to be sent of a figure to a browser that has an earlier one: as little as changed.
+
+A patch is a list of steps; `live_chart_patch.js` applies them in their order:
+
+- `["set", path, value]`: replaces or adds what is at `path`, a list of keys and indices; an empty path is the whole.
+- `["delete", path]`
+- `["splice", path, head, tail, values]`: keeps the first `head` and the last `tail` rows of an array, and puts `values`
+  between them. So a new point, a last bucket that grew, and a point inside an outline all travel alone.
+
+Arrays travel as `{"f4" | "f8" | "i4": base64, "of": columns}`, or as `{"from": first, "step": step, "count": n}`.
+"""
+
+import base64
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Path = tuple[str | int, ...]
+Step = list[Any]
+Array = NDArray[Any]
+
+_LARGEST, _SMALLEST = 3e38, 2e-38
+"""Numbers in single precision: seven digits, more than a chart can show."""
+_WHOLE = 2**31 - 1
+
+
+def whole(figure: Any) -> list[Step]:
+    """The patch for a browser that has nothing."""
+    return [["set", [], _value(figure)]]
+
+
+def patch(before: Any, now: Any) -> list[Step]:
+    """The steps from one figure to another; both are trees of dicts, lists, arrays and plain values."""
+    return list(_steps(before, now, ()))
+
+
+def _steps(before: Any, now: Any, path: Path) -> Iterator[Step]:
+    if isinstance(before, np.ndarray) and isinstance(now, np.ndarray):
+        yield from _splice(before, now, path)
+    elif isinstance(before, Mapping) and isinstance(now, Mapping):
+        for key in before.keys() - now.keys():
+            yield ["delete", [*path, key]]
+        for key, value in now.items():
+            if key in before:
+                yield from _steps(before[key], value, (*path, key))
+            else:
+                yield ["set", [*path, key], _value(value)]
+    elif _is_list(before) and _is_list(now) and len(before) == len(now):
+        for index, (old, new) in enumerate(zip(before, now, strict=True)):
+            yield from _steps(old, new, (*path, index))
+    elif type(before) is not type(now) or not _is_same(before, now):
+        yield ["set", list(path), _value(now)]
+
+
+def _splice(before: Array, now: Array, path: Path) -> Iterator[Step]:
+    if before.shape[1:] != now.shape[1:] or _form(before) != _form(now):
+        yield ["set", list(path), _value(now)]
+        return
+    shorter = min(len(before), len(now))
+    head = _same_rows(before[:shorter], now[:shorter])
+    rest = shorter - head
+    tail = _same_rows(before[::-1][:rest], now[::-1][:rest])
+    if head + tail < max(len(before), len(now)):
+        yield ["splice", list(path), head, tail, _encoded(now[head : len(now) - tail], _form(now))]
+
+
+def _same_rows(before: Array, now: Array) -> int:
+    """How many rows at the beginning are the same."""
+    differ = (before != now) & ~((before != before) & (now != now))
+    if differ.ndim > 1:
+        differ = differ.any(axis=1)
+    return int(differ.argmax()) if differ.any() else len(now)
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, Sequence) and not isinstance(value, str)
+
+
+def _is_same(before: Any, now: Any) -> bool:
+    return bool(before == now) or (before != before and now != now)
+
+
+def _value(value: Any) -> Any:
+    """Any part of a figure as JSON has it: NaN and infinity are null."""
+    match value:
+        case np.ndarray():
+            return _encoded(value, _form(value))
+        case Mapping():
+            return {key: _value(one) for key, one in value.items()}
+        case str() | bool() | int() | None:
+            return value
+        case float() | np.floating():
+            return float(value) if math.isfinite(value) else None
+        case np.generic():
+            return value.item()
+        case _:
+            return [_value(one) for one in value]
+
+
+def _form(values: Array) -> str:
+    """How a whole array is written, so that all that is spliced into it is written alike."""
+    if values.dtype.kind in "iub":
+        return "i4" if not values.size or int(np.abs(values).max()) <= _WHOLE else "f8"
+    size = np.abs(values[np.isfinite(values)])
+    return "f8" if size.size and (size.max() > _LARGEST or size[size > 0].min(initial=1.0) < _SMALLEST) else "f4"
+
+
+def _encoded(values: Array, form: str) -> dict[str, Any]:
+    if form == "i4" and values.ndim == 1 and len(values) > 2:
+        steps = np.diff(values)
+        if (steps == steps[0]).all():
+            return {"from": int(values[0]), "step": int(steps[0]), "count": len(values)}
+    written = base64.b64encode(np.ascontiguousarray(values, dtype=f"<{form}").tobytes()).decode()
+    return {form: written, "of": values.shape[1]} if values.ndim > 1 else {form: written}

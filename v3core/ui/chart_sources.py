@@ -1,0 +1,138 @@
+"""The charts of runs by name, each drawn from what is recorded now; `feed.py` sends them to every tab that looks."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
+from typing import Any
+
+import gymnasium
+
+from v3core import metrics
+from v3core.charts import figures
+from v3core.charts.compare import compare_figure
+from v3core.charts.figure import Figure
+from v3core.charts.frame import drawn_words
+from v3core.charts.schedule import schedule_figure
+from v3core.charts.series import RunSeries
+from v3core.errors import V3Error
+from v3core.jobs import control
+from v3core.jobs.lifecycle import ACTIVE
+from v3core.metrics import COMPARED, Chart, of_chart
+from v3core.store.database import Database
+from v3core.store.runs import get_run
+from v3core.ui.run_data import VisibleRange, load_series
+from v3core.ui.run_picker import distinct_names
+
+NOTHING_RECORDED = "This run did not record these metrics."
+NO_EPISODES = "None of these runs has finished an episode yet."
+COMPARE = "compare"
+MAX_RUNS = 64
+
+
+@dataclass(frozen=True)
+class Source:
+    """Which chart a page shows: everything that it depends on but what is recorded."""
+
+    chart: str
+    """The name of one of `metrics.CHARTS`, or `COMPARE`."""
+    runs: tuple[str, ...]
+    """Full ids: one, or those that are compared."""
+    metric: str = "return"
+    """What is compared."""
+
+    def __post_init__(self) -> None:
+        if self.chart not in _DRAW:
+            raise V3Error(f"There is no chart {self.chart!r}.")
+        if not 1 <= len(self.runs) <= MAX_RUNS or (self.chart != COMPARE and len(self.runs) > 1):
+            raise V3Error(f"The chart {self.chart!r} cannot be drawn of {len(self.runs)} runs.")
+        if self.metric not in COMPARED:
+            raise V3Error(f"There is no metric {self.metric!r} to compare.")
+
+
+class AsOfNow:
+    """One run as it is recorded at one moment, read once for all of its charts."""
+
+    def __init__(self, database: Database, run_id: str) -> None:
+        """UnknownRunError if there is no such run."""
+        self._database = database
+        self.run = get_run(database, run_id)
+        self.curriculum = control.current_curriculum(database, run_id)
+        self._series: dict[VisibleRange | None, RunSeries] = {}
+
+    def series(self, visible: VisibleRange | None) -> RunSeries:
+        """Its episodes; the visible part of the episode axis in smaller buckets."""
+        if visible not in self._series:
+            self._series[visible] = load_series(self._database, self.run, self.curriculum, visible=visible)
+        return self._series[visible]
+
+
+def draw(runs: Sequence[AsOfNow], source: Source, visible: VisibleRange | None = None) -> dict[str, Any]:
+    """The chart of these runs, those of the source; `visible` is the part of the episode axis that is zoomed to."""
+    return _DRAW[source.chart](runs, source, visible).tree()
+
+
+def _of_run(chart: Chart, make: Callable[[RunSeries, AsOfNow], Figure]) -> Callable[..., Figure]:
+    def drawn(runs: Sequence[AsOfNow], _: Source, visible: VisibleRange | None) -> Figure:
+        series = runs[0].series(visible)
+        recorded = any(
+            series.has(*(series.of_experts(metric.name) if metric.per_expert else [metric.name]))
+            for metric in of_chart(chart)
+        )
+        figure = make(series, runs[0])
+        if len(series) and chart not in (metrics.SCHEDULE, metrics.RETURN) and not recorded:
+            figure.data.clear()
+            figure.layout.meta.empty = NOTHING_RECORDED
+        if chart is metrics.RETURN:
+            figure.layout.meta.caption = drawn_words(series)
+            if series.newest_at and runs[0].run.status in ACTIVE:
+                figure.layout.meta.newest_at = round(series.newest_at.timestamp(), 1)
+        return figure
+
+    return drawn
+
+
+def _compared(runs: Sequence[AsOfNow], source: Source, visible: VisibleRange | None) -> Figure:
+    names = distinct_names([one.run for one in runs])
+    series = [replace(one.series(visible), name=name) for one, name in zip(runs, names, strict=True)]
+    figure = compare_figure(series, metric=source.metric)
+    if not any(len(one) for one in series):
+        figure.layout.meta.empty = NO_EPISODES
+    return figure
+
+
+@lru_cache(maxsize=256)
+def reward_threshold(env: str) -> float | None:
+    """The return at which Gymnasium calls the environment solved, if it says so."""
+    spec = gymnasium.registry.get(env)
+    return None if spec is None else spec.reward_threshold
+
+
+def _simple(chart: Chart, figure: Callable[[RunSeries], Figure]) -> Callable[..., Figure]:
+    return _of_run(chart, lambda series, _: figure(series))
+
+
+def _rows(chart: Chart) -> Callable[..., Figure]:
+    return _simple(chart, partial(figures.rows_figure, chart=chart))
+
+
+def _return(series: RunSeries, at: AsOfNow) -> Figure:
+    return figures.return_figure(series, threshold=reward_threshold(at.run.env))
+
+
+def _schedule(series: RunSeries, at: AsOfNow) -> Figure:
+    return schedule_figure(series, at.curriculum, at.run.config.base.values())
+
+
+_DRAW: Mapping[str, Callable[..., Figure]] = {
+    metrics.RETURN.name: _of_run(metrics.RETURN, _return),
+    metrics.SUCCESS.name: _simple(metrics.SUCCESS, figures.success_figure),
+    metrics.LOADS.name: _simple(metrics.LOADS, figures.expert_loads_figure),
+    metrics.ENTROPY.name: _simple(metrics.ENTROPY, figures.entropy_figure),
+    metrics.EFFECTIVE.name: _simple(metrics.EFFECTIVE, figures.effective_experts_figure),
+    metrics.GRADIENTS.name: _simple(metrics.GRADIENTS, figures.expert_gradients_figure),
+    metrics.LOSSES.name: _rows(metrics.LOSSES),
+    metrics.SCHEDULE.name: _of_run(metrics.SCHEDULE, _schedule),
+    metrics.UPDATES.name: _rows(metrics.UPDATES),
+    metrics.NETWORK.name: _rows(metrics.NETWORK),
+    COMPARE: _compared,
+}

@@ -205,6 +205,7 @@ def test_boundary_asked_for_stays_marked_beside_the_plan(page: Page, server: Ser
 
 
 def test_charts_of_a_group_zoom_together_and_names_follow(page: Page, server: Server) -> None:
+    page.set_viewport_size({"width": 1280, "height": 4000})  # what is not on the screen is not drawn
     opened(page, server, "step=0&start=600", charts=7)
     plot = plot_area(page)
     page.mouse.move(plot["x"] + 0.3 * plot["width"], plot["y"] + 60)

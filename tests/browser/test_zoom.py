@@ -68,9 +68,12 @@ def test_live_shows_single_episodes_of_a_long_run(
     expect(page.get_by_text(re.compile(r"Drawn: \d+ of 1,200 episodes"))).to_be_visible()
     wait_until(page, "return-", "node.data[0].name === 'Episode'")
     for key in ("return-", "loads-", "schedule-"):
+        page.locator(chart(key)).scroll_into_view_if_needed()  # what is not on the screen is not drawn
+        wait_until(page, key, "node._fullLayout.xaxis.range[0] > 500")
         start, end = ask(page, key, "node._fullLayout.xaxis.range")
         assert start == pytest.approx(600, abs=10)
         assert end - start == pytest.approx(60, abs=10)
+    page.locator(chart("return-")).scroll_into_view_if_needed()
     page.mouse.dblclick(*middle(page, "return-"))
     expect(everything).to_be_visible()
     wait_until(page, "return-", "node._fullLayout.xaxis.range[1] === 1200")

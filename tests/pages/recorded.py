@@ -10,6 +10,7 @@ from typing import Any, cast
 from v3core.config import build_run_config, recipe_for
 from v3core.curriculum import BaseValues, Curriculum, Progress, environments_of, load_preset, scaled, settings_at
 from v3core.jobs import identity
+from v3core.jobs.control import current_curriculum
 from v3core.jobs.files import run_folder
 from v3core.jobs.launcher import claim, create
 from v3core.jobs.lifecycle import ACTIVE, RESUMABLE, Status, change_status
@@ -123,6 +124,18 @@ def add_recorded_run(
             last = step is PATHS[status][-1]
             change_status(tx, get_run(tx, run_id), step, "", actor="test", now=now, reason=reason if last else None)
     return run_id
+
+
+def record_more(db: Database, run_id: str, count: int, *, returns: float = 0.0) -> None:
+    """The next episodes of a run, as its worker writes them; `returns` is added to the return of each."""
+    run = get_run(db, run_id)
+    curriculum = current_curriculum(db, run_id)
+    numbers = range(run.episode + 1, run.episode + count + 1)
+    rows = [_episode(number, curriculum, run.episodes, run.experts) for number in numbers]
+    rows = [replace(row, env=run.env, return_=row.return_ + returns) for row in rows]
+    writer = EpisodeWriter(db, run_id, generation=run.generation, writable_in=ACTIVE)
+    writer.record(rows, rows[-1].step)
+    writer.close()
 
 
 def add_checkpoint_file(db: Database, run_id: str, episode: int) -> None:

@@ -1,0 +1,195 @@
+"""The feed: a chart is drawn once for all tabs, each tab gets what it lacks, and what it then has is what there is."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.requests import Request
+from starlette.responses import Response
+
+from tests.charts.patched import applied
+from tests.pages.recorded import add_recorded_run, record_more
+from v3core.charts.patch import whole
+from v3core.curriculum import with_boundaries
+from v3core.jobs import control
+from v3core.jobs.lifecycle import ACTIVE, Status
+from v3core.metrics import CHARTS
+from v3core.store.commands import apply_revision, read_revisions
+from v3core.store.database import Database
+from v3core.store.opening import open_database
+from v3core.store.runs import update_run
+from v3core.store.writer import truncate
+from v3core.ui import feed, news
+from v3core.ui.chart_sources import COMPARE, AsOfNow, Source, draw
+from v3core.ui.feed import Feed, Question
+from v3core.ui.run_data import _recorded
+
+
+@pytest.fixture
+def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Database]:
+    """A store; topics are read whenever they are asked for, without the thread that looks twice a second."""
+    opened = open_database(f"sqlite:///{tmp_path / 'v3.db'}", tmp_path)
+    monkeypatch.setattr(news, "value", lambda topic: topic.value(None))
+    yield opened
+    opened.close()
+
+
+class Tab:
+    """What the browser keeps of one chart."""
+
+    def __init__(self, source: Feed, chart: str, *runs: str, visible: Any = None) -> None:
+        self.source, self.wanted = source, {"chart": chart, "runs": list(runs)}
+        self.visible, self.version, self.figure = visible, "", None
+        self.received = 0
+
+    def ask(self) -> dict[str, Any]:
+        """Asks, applies what comes, and returns the answer."""
+        charts = [{"id": "0", "source": self.wanted, "have": self.version, "visible": self.visible}]
+        said = self.source.answer(Question.model_validate({"charts": charts}))
+        self.received = len(said)
+        answer: dict[str, Any] = json.loads(said).get("0", {})
+        if "steps" in answer:
+            self.version, self.figure = answer["version"], applied(self.figure, answer["steps"])
+        return answer
+
+
+def fresh(database: Database, chart: str, *runs: str) -> Any:
+    """What a page has that is opened now, read without anything that is kept."""
+    _recorded.cache_clear()
+    return applied(None, whole(draw([AsOfNow(database, run_id) for run_id in runs], Source(chart, runs))))
+
+
+def test_a_tab_is_sent_what_it_lacks_and_has_what_there_is(database: Database) -> None:
+    run_id = add_recorded_run(database, Status.RUNNING, episodes=4000, recorded=0)
+    source = Feed(database)
+    tabs = [Tab(source, chart.name, run_id) for chart in CHARTS]
+    for count in (0, 1, 30, 900, 100, 69, 800):  # up to 1,000 every episode, then buckets of 2
+        if count:
+            record_more(database, run_id, count)
+        for tab in tabs:
+            tab.ask()
+            assert tab.figure == fresh(database, tab.wanted["chart"], run_id)
+            assert tab.ask() == {}
+    record_more(database, run_id, 100)
+    for tab in tabs:
+        tab.ask()
+    assert sum(tab.received for tab in tabs) < 60_000
+
+
+def test_moved_boundaries_and_replaced_episodes_arrive(database: Database) -> None:
+    run_id = add_recorded_run(database, Status.RUNNING, episodes=400, recorded=50)
+    source = Feed(database)
+    tabs = [Tab(source, name, run_id) for name in ("return", "schedule")]
+    for tab in tabs:
+        tab.ask()
+    moved = with_boundaries(control.current_curriculum(database, run_id), [60, 90])
+    control.request_edit(database, run_id, moved, "user")
+    with database.write() as tx:  # as the worker answers
+        apply_revision(tx, run_id, read_revisions(tx, run_id)[-1].id, episode=50, now=datetime.now(UTC))
+    for tab in tabs:
+        assert tab.ask()["steps"]
+        assert tab.figure == fresh(database, tab.wanted["chart"], run_id)
+    with database.write() as tx:  # a resume is asked for …
+        update_run(tx, run_id, {"generation": 1}, only_in=ACTIVE)
+    for tab in tabs:
+        tab.ask()
+    with database.write() as tx:  # … and begins, from a checkpoint at episode 30
+        update_run(tx, run_id, {"started_at": datetime.now(UTC)}, only_in=ACTIVE)
+        truncate(tx, run_id, episode=30, step=600, now=datetime.now(UTC), phases=1)
+    record_more(database, run_id, 30, returns=7)  # beyond what was read before
+    for tab in tabs:
+        tab.ask()
+        assert tab.figure == fresh(database, tab.wanted["chart"], run_id)
+    assert tabs[0].figure["data"][0]["y"][30:] == [20 + number + 7 for number in range(31, 61)]
+
+
+def test_a_chart_is_drawn_once_for_all_tabs(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_id = add_recorded_run(database, Status.RUNNING, episodes=400, recorded=50)
+    source, drawings = Feed(database), []
+    monkeypatch.setattr(feed, "draw", lambda *given: drawings.append(given) or draw(*given))
+    tabs = [Tab(source, "return", run_id) for _ in range(10)]
+    for _ in range(3):
+        for tab in tabs:
+            tab.ask()
+    assert len(drawings) == 1
+    record_more(database, run_id, 5)
+    for tab in tabs:
+        tab.ask()
+    assert len(drawings) == 2
+    assert all(tab.figure == tabs[0].figure for tab in tabs)
+
+
+def test_a_tab_that_was_away_and_one_of_another_server_get_all_of_it(database: Database) -> None:
+    run_id = add_recorded_run(database, Status.RUNNING, episodes=400, recorded=50)
+    source = Feed(database)
+    away, other = Tab(source, "return", run_id), Tab(source, "return", run_id)
+    away.ask()
+    for _ in range(5):
+        record_more(database, run_id, 5)
+        other.ask()
+    away.ask()
+    assert away.figure == other.figure
+    away.source = Feed(database)  # the server was started again
+    assert away.ask()["steps"][0][1] == []
+    assert away.figure == other.figure
+
+
+def test_an_ended_run_rests_and_a_deleted_one_is_gone(database: Database) -> None:
+    run_id = add_recorded_run(database, Status.COMPLETED)
+    tab = Tab(Feed(database), "return", run_id)
+    assert tab.ask()["rests"] is True
+    running = add_recorded_run(database, Status.RUNNING)
+    assert Tab(tab.source, COMPARE, run_id, running).ask()["rests"] is False
+    control.delete(database, run_id)
+    assert tab.ask() == {"gone": True}
+
+
+def test_a_zoom_is_read_in_smaller_buckets(database: Database) -> None:
+    run_id = add_recorded_run(database, Status.COMPLETED, episodes=2100, recorded=2100)
+    source = Feed(database)
+    zoomed = Tab(source, "return", run_id, visible=[1000.4, 1010.2, 800])
+    zoomed.ask()
+    assert zoomed.figure["data"][0]["x"] == list(range(901, 1112))
+
+
+@pytest.mark.parametrize(
+    ("wanted", "sentence"),
+    [
+        ({"chart": "nothing"}, "no chart 'nothing'"),
+        ({"runs": []}, "cannot be drawn of 0 runs"),
+        ({"metric": "nothing"}, "no metric 'nothing'"),
+        ({"more": 1}, "does not know; reload"),
+    ],
+)
+def test_what_is_no_chart_is_refused_in_a_sentence(database: Database, wanted: Any, sentence: str) -> None:
+    run_id = add_recorded_run(database, Status.RUNNING)
+    tab = Tab(Feed(database), "return", run_id)
+    tab.wanted |= wanted
+    assert sentence in tab.ask()["error"]
+
+
+def test_the_server_answers_questions_and_refuses_what_is_none(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = add_recorded_run(database, Status.RUNNING)
+    monkeypatch.setattr(feed, "shared_database", lambda: database)
+    wanted = {"id": "0", "source": {"chart": "return", "runs": [run_id]}}
+    said = posted(json.dumps({"charts": [wanted]}))
+    assert said.status_code == 200
+    has = wanted | {"have": json.loads(bytes(said.body))["0"]["version"]}
+    assert posted(json.dumps({"charts": [has]})).status_code == 204
+    for body in ("", "[]", '{"charts": [{}]}', json.dumps({"charts": [wanted] * 100})):
+        assert posted(body).status_code == 400
+
+
+def posted(body: str) -> Response:
+    """The answer to a body."""
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": body.encode()}
+
+    return asyncio.run(feed.endpoint(Request({"type": "http", "method": "POST", "headers": []}, receive)))

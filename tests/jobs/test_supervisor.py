@@ -11,7 +11,7 @@ from sqlalchemy import event
 
 from tests.processes import another_host
 from tests.waiting import PATIENCE_SECONDS, wait_for
-from v3core.jobs import control, identity, launcher
+from v3core.jobs import control, identity, launcher, supervisor
 from v3core.jobs.lifecycle import ACTIVE, Status
 from v3core.jobs.supervisor import reconcile
 from v3core.store.commands import STOP, add_command, read_commands
@@ -103,6 +103,15 @@ def test_a_run_whose_launcher_died_before_it_started_a_process_waits_again(db, r
     assert read_events(db, run_id)[-1].message.startswith("The launcher died before it started the worker process")
 
 
+def test_a_stop_between_claim_and_start_waits_for_the_launcher(db, run_in):
+    """However long it takes on a busy machine to start a process; unless the launcher died."""
+    run_id = run_in(Status.STOPPING, process=dataclasses.replace(identity.current(), pid=None, pid_started=None))
+    due = get_run(db, run_id).heartbeat_due_at
+    assert reconcile(db, due - timedelta(seconds=1)) == []
+    assert reconcile(db, due + timedelta(seconds=1)) == [run_id]
+    assert get_run(db, run_id).status == Status.STOPPED
+
+
 STUBBORN = """
 import signal, subprocess, sys, time
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -111,10 +120,11 @@ time.sleep(60)
 """
 
 
-def test_a_worker_that_will_not_stop_is_killed_with_all_it_started(db, run_in, spawn):
+def test_a_worker_that_will_not_stop_is_killed_with_all_it_started(db, run_in, spawn, monkeypatch):
     process = spawn(STUBBORN)
     child = identity.of_pid(int(process.stdout.readline()))
     stubborn = identity.of_pid(process.pid)
+    monkeypatch.setattr(supervisor, "KILL_SECONDS", PATIENCE_SECONDS)
     run_id = run_in(Status.RUNNING, process=stubborn)
     control.stop(db, run_id)
     asked = read_commands(db, run_id)[0].requested_at

@@ -1,8 +1,10 @@
 """Episodes are committed soon, in order and whole; training never waits; an old worker cannot write."""
 
 import math
+import threading
 import time
 from datetime import timedelta
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -74,6 +76,16 @@ def test_the_run_row_goes_with_its_episodes(db, run_id, open_writer, episode):
     assert run.mean_return == sum(range(121, 151)) / 30  # a tenth of the 300 that are planned
 
 
+def test_a_flush_writes_the_step_of_a_rollout_without_an_episode(db, run_id, open_writer, episode, monkeypatch):
+    monkeypatch.setattr(writer_module, "HEARTBEAT_SECONDS", 60)  # which would write it, too
+    writer = open_writer()
+    writer.record([episode(1)], 10)
+    writer.flush()
+    writer.record([], 30)
+    writer.flush()
+    assert get_run(db, run_id).step == 30
+
+
 def test_a_writer_that_goes_on_takes_up_the_mean(db, run_id, open_writer, episode):
     first = open_writer()
     first.record([episode(number) for number in range(1, 100)], 990)
@@ -84,14 +96,31 @@ def test_a_writer_that_goes_on_takes_up_the_mean(db, run_id, open_writer, episod
     assert get_run(db, run_id).mean_return == sum(range(72, 102)) / 30
 
 
-def test_an_episode_is_committed_within_half_a_second(db, open_writer, episode):
+@pytest.fixture
+def waits(monkeypatch):
+    """For how many seconds a writer has asked to sleep each time: its pace, however late the machine wakes it."""
+    asked = []
+
+    class Noted(threading.Condition):
+        def wait(self, timeout=None):
+            if timeout is not None:
+                asked.append(timeout)
+            return super().wait(timeout)
+
+    monkeypatch.setattr(writer_module, "threading", SimpleNamespace(Condition=Noted, Thread=threading.Thread))
+    return asked
+
+
+def test_an_episode_is_committed_within_half_a_second(db, open_writer, episode, waits, monkeypatch):
+    monkeypatch.setattr(writer_module, "HEARTBEAT_SECONDS", 60)  # which commits, too
     writer = open_writer()
     writer.record([episode(1)], 10)
     writer.flush()
     started = time.monotonic()
     writer.record([episode(2)], 20)
     wait_for(lambda: recorded(db) == 2)
-    assert 0.3 < time.monotonic() - started < 1.0  # in a batch, but soon
+    assert time.monotonic() - started > 0.4  # in a batch, but soon
+    assert [seconds for seconds in waits if 0.5 < seconds < 50] == []
 
 
 def test_the_first_episodes_and_many_are_committed_at_once(db, open_writer, episode, monkeypatch):
@@ -121,16 +150,19 @@ def test_recording_does_not_wait_for_a_busy_database(db, run_id, open_writer, ep
             slowest = max(slowest, time.perf_counter() - started)
         assert recorded(db) == 0
     writer.close()
-    assert slowest < 5, "to wait would take until the lock is free, or 30 seconds"
+    assert slowest < 25, "to wait would take until the lock is free, or 30 seconds"
     assert recorded(db) == 599
 
 
-def test_heartbeats_go_on_without_episodes(db, run_id, open_writer):
+def test_heartbeats_go_on_without_episodes(db, run_id, open_writer, waits):
+    started = time.monotonic()
     open_writer()
-    first = wait_for(lambda: get_run(db, run_id).heartbeat_at)
-    second = wait_for(lambda: (now := get_run(db, run_id).heartbeat_at) > first and now)
-    assert timedelta(seconds=0.9) < second - first < timedelta(seconds=2)
-    assert get_run(db, run_id).heartbeat_due_at - second == timedelta(seconds=PROMISE_SECONDS)
+    heard = set()
+    wait_for(lambda: heard.add(get_run(db, run_id).heartbeat_at) or len(heard - {None}) > 2)
+    assert time.monotonic() - started > 1.9  # the first at once, two more a second after the one before each
+    assert [seconds for seconds in waits if seconds > 1] == []
+    run = get_run(db, run_id)
+    assert run.heartbeat_due_at - run.heartbeat_at == timedelta(seconds=PROMISE_SECONDS)
 
 
 def test_a_number_that_is_none_is_recorded_as_missing(db, run_id, open_writer, episode):

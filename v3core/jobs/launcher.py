@@ -170,9 +170,9 @@ def drain(database: Database, command: StartCommand = worker_command) -> list[st
     with database.read() as tx:  # usually there is nothing to do, and no reason to become the only writer
         if not _next_runs(tx):
             return []
-    now = datetime.now(UTC)
     with database.write() as tx:
         lock_queue(tx)
+        now = datetime.now(UTC)  # not before: others may have claimed runs while this process waited
         claimed = [run for run in _next_runs(tx) if claim(tx, run, now=now, actor="launcher")]
     for run in claimed:
         _start(database, run, command)
@@ -219,7 +219,9 @@ def _start(database: Database, run: RunRow, command: StartCommand) -> None:
     identity = of_pid(pid)
     with database.write() as tx:
         values = {"pid": identity.pid, "pid_started": identity.pid_started}
-        update_run(tx, run.id, values, only_in={Status.STARTING}, generation=run.generation, pids=[pid])
+        # Stopping: a stop that came since the claim.
+        only_in = {Status.STARTING, Status.STOPPING}
+        update_run(tx, run.id, values, only_in=only_in, generation=run.generation, pids=[pid])
 
 
 def start_process(

@@ -94,9 +94,11 @@ def _settle(database: Database, run: RunRow, now: datetime) -> bool:
         return gone and _end(
             database, run, now, f"The heartbeat of the worker on {run.host} has been overdue for too long."
         )
-    if run.pid is None and run.status == Status.STARTING:
+    if run.pid is None and run.status in {Status.STARTING, Status.STOPPING}:
         # Claimed, but not started: the launcher is at it, unless it died in between.
         gone = late > timedelta(0) or run.boot_id != identity.this_boot()
+        if run.status == Status.STOPPING:
+            return gone and _end(database, run, now, NEVER_BEGAN)
         return gone and _requeue(database, run, now)
     if not alive:
         if run.heartbeat_at is not None and now - run.heartbeat_at < timedelta(seconds=MONITOR_SECONDS):

@@ -133,6 +133,7 @@ class EpisodeWriter:
         with self._changed:
             self._raise_error()
             self._step = step
+            self._accepted += 1  # the step, also without an episode
             self._rollout_at = datetime.now(UTC)
             if rows:
                 self._recorded = rows[-1].episode
@@ -218,10 +219,11 @@ class EpisodeWriter:
                     batch, self._pending = self._pending[:LARGEST_COMMIT], self._pending[LARGEST_COMMIT:]
                     self._commit_at = 0.0 if self._pending else float("inf")
                     closing, step = self._closing, self._step
+                    taken = self._accepted - len(self._pending)
                 next_heartbeat = time.monotonic() + HEARTBEAT_SECONDS
                 self._write_patiently(batch, step)
                 with self._changed:
-                    self._written += len(batch)
+                    self._written = taken
                     self._changed.notify_all()
                 if closing and not self._pending:
                     return

@@ -2,11 +2,13 @@
 
 import dataclasses
 import os
+import signal
 from contextlib import suppress
 from pathlib import Path
 
 import psutil
 
+from tests.waiting import wait_for
 from v3core.jobs import identity
 
 
@@ -41,16 +43,28 @@ def monitor_of(worker: int) -> psutil.Process:
     return parent
 
 
+def suspend(pid: int) -> None:
+    """Stop a process where it is; returns once none of its threads runs any more."""
+
+    def stopped() -> bool:
+        states = [file.read_text().rpartition(")")[2].split()[0] for file in Path(f"/proc/{pid}/task").glob("*/stat")]
+        return set(states) <= {"T", "Z"}
+
+    os.kill(pid, signal.SIGSTOP)
+    wait_for(stopped, f"process {pid} stops", pause=0.0001)
+
+
 def kill_all(folder: Path) -> None:
     """Kill all that was started for this data folder, and what that starts meanwhile.
 
     Killing workers alone would not do: their monitors start what waits in the queue.
     """
-    for _ in range(20):
+
+    def none_left() -> bool:
         alive = processes_of(folder)
-        if not alive:
-            return
         for process in alive:
             with suppress(psutil.NoSuchProcess):
                 process.kill()
-        psutil.wait_procs(alive, timeout=0.5)
+        return not alive
+
+    wait_for(none_left, "the end of all processes")

@@ -59,12 +59,12 @@ def board_of(folder: Path, pid: int) -> Path:
 
 
 def records_of(folder: Path, pid: int) -> Path:
-    """Where a worker process notes what it handed to its writer: lines of `time.monotonic()` and the newest episode."""
+    """Where a worker process notes what it handed to its writer: lines of `time_given()` and the newest episode."""
     return folder / f"{pid}.records"
 
 
 def read_records(folder: Path, pid: int) -> list[tuple[float, int]]:
-    """What a worker handed to its writer: the moment, and the newest episode."""
+    """What a worker handed to its writer: the moment, by `time_given`, and the newest episode."""
     file = records_of(folder, pid)
     lines = file.read_text().splitlines() if file.exists() else []
     return [(float(moment), int(episode)) for moment, episode in map(str.split, lines)]

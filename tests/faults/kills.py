@@ -13,6 +13,8 @@ from pathlib import Path
 from tests.faults.board import BETWEEN, CHECKPOINT, FLUSH, PHASES, ROLLOUT, UPDATE, Board, board_of, read_records
 from tests.faults.checks import assert_sound, committed, newest_at
 from tests.faults.scale import STATUS_SECONDS
+from tests.load import time_given
+from tests.processes import suspend
 from tests.runs import assert_whole, tiny_config, wait_until
 from tests.waiting import PATIENCE_SECONDS, wait_for
 from v3core.jobs import control
@@ -45,7 +47,7 @@ class Kill:
     lost: int
     """Episodes recorded but not committed."""
     lost_ms: float
-    """Age of the oldest of them at the kill; 0 if none was lost."""
+    """Age of the oldest of them at the kill, by `time_given`; 0 if none was lost."""
     status_ms: float
     """Until the run was `lost`."""
     back_to: int
@@ -87,9 +89,10 @@ def _kill(
     moment = time.monotonic() + chance.random() * RANDOM_SECONDS
     wait_for(lambda: time.monotonic() >= moment)
     before = committed(db, run_id)
+    given = time_given(run.pid)
     if aim != BETWEEN:
         ask = partial(control.checkpoint, db, run_id) if aim == CHECKPOINT else None
-        _wait_for_phase(board, aim, chance.random(), ask)
+        given = _suspend_in_phase(run.pid, board, aim, chance.random(), ask)
     killed_at = time.monotonic()
     os.kill(run.pid, signal.SIGKILL)
     status_ms = _until(killed_at, lambda: get_run(db, run_id).status == Status.LOST, STATUS_SECONDS, "not called lost")
@@ -102,7 +105,7 @@ def _kill(
     assert_sound(db)
     recorded = read_records(spied, run.pid)
     lost = [moment for moment, episode in recorded if episode > len(table)]
-    lost_ms = 1000 * (killed_at - lost[0]) if lost else 0.0
+    lost_ms = 1000 * (given - lost[0]) if lost else 0.0
     assert lost_ms <= 1000 * MAX_LOST_SECONDS, f"an episode of {lost_ms:.0f} ms before the kill is lost"
 
     back_to, resumed_ms = _resume(db, lost_run, after)
@@ -132,10 +135,11 @@ def _resume(db: Database, lost: RunRow, after: list[tuple[object, ...]]) -> tupl
     return back_to, ms
 
 
-def _wait_for_phase(board: Board, phase: str, share: float, ask: Callable[[], None] | None) -> None:
-    """Wait until the worker has been in a phase for that share of what it took the last time.
+def _suspend_in_phase(pid: int, board: Board, phase: str, share: float, ask: Callable[[], None] | None) -> float:
+    """Stop the worker where it has been in a phase for that share of what it took the last time.
 
-    A phase that was over sooner this time is waited for again; `ask` makes it come.
+    A phase that was over sooner this time is waited for again; `ask` makes it come. Returns the time of the stop, by
+    `time_given`: the kill hits what it was aimed at, however late it comes.
     """
     deadline = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline:
@@ -145,8 +149,11 @@ def _wait_for_phase(board: Board, phase: str, share: float, ask: Callable[[], No
         entries, until = board.entries(phase), time.monotonic() + share * board.seconds(phase)
         while time.monotonic() < until:
             pass
+        given = time_given(pid)
+        suspend(pid)
         if board.is_in(phase) and board.entries(phase) == entries:
-            return
+            return given
+        os.kill(pid, signal.SIGCONT)
     raise AssertionError(f"the worker was never in the middle of {phase}")
 
 

@@ -145,6 +145,6 @@ def test_a_monitor_whose_data_folder_is_gone_ends(db, start, wait_until, tmp_pat
         pytest.skip("a PostgreSQL database does not lie in the data folder")
     run = wait_until(start(episodes=ENDLESS), episode=10)
     monitor = psutil.Process(run.pid).parent()
-    shutil.rmtree(tmp_path)
+    shutil.rmtree(tmp_path.rename(tmp_path.with_name("deleted")))  # at one stroke: the run is writing into it
     os.kill(run.pid, signal.SIGKILL)
     wait_for(lambda: not monitor.is_running() or monitor.status() == psutil.STATUS_ZOMBIE)

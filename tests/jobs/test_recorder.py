@@ -3,7 +3,9 @@
 import dataclasses
 import signal
 import threading
+import time
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
 
@@ -39,6 +41,14 @@ def writer(db, running):
 def hooks(db, running, writer, monkeypatch):
     monkeypatch.setattr(recorder, "POLL_SECONDS", 0.0)
     return Recorder(db, running, writer, signalled=StopRequest())
+
+
+@pytest.fixture
+def now(monkeypatch):
+    """The recorder's clock, in seconds: it stands still; the writer's goes on."""
+    clock = [1000.0]
+    monkeypatch.setattr(recorder, "time", SimpleNamespace(monotonic=lambda: clock[0], sleep=time.sleep))
+    return clock
 
 
 def record(number):
@@ -129,11 +139,9 @@ def test_sigterm_does_not_wait_for_the_rollout(db, running, writer):
     ],
 )
 def test_what_is_asked_in_the_middle_of_long_work_waits_for_its_end_only_so_long(
-    db, running, writer, hooks, monkeypatch, ask, orders
+    db, running, writer, hooks, now, monkeypatch, ask, orders
 ):
     monkeypatch.setattr(recorder, "POLL_SECONDS", 0.01)
-    now = [1000.0]
-    monkeypatch.setattr(recorder.time, "monotonic", lambda: now[0])
     assert hooks.urgent() == Orders()
     ask(db, running.id)
     now[0] += 1
@@ -147,11 +155,9 @@ def test_what_is_asked_in_the_middle_of_long_work_waits_for_its_end_only_so_long
     assert hooks.urgent() == orders
 
 
-def test_a_rollout_that_ends_in_time_is_not_left(db, running, writer, hooks, monkeypatch):
+def test_a_rollout_that_ends_in_time_is_not_left(db, running, writer, hooks, now, monkeypatch):
     """What was asked before its end was done between it and the next."""
     monkeypatch.setattr(recorder, "POLL_SECONDS", 0.01)
-    now = [1000.0]
-    monkeypatch.setattr(recorder.time, "monotonic", lambda: now[0])
     control.checkpoint(db, running.id)
     assert hooks.urgent() == Orders()
     assert hooks.orders() == Orders(checkpoint=True)
@@ -216,12 +222,10 @@ def test_a_run_holds_while_it_is_paused_and_hears_what_is_asked(db, running, wri
     hooks.checkpoint_saved(path, 1, 9)
     assert hooks.orders() == Orders(pause=True)
 
-    holding = threading.Thread(target=hooks.hold, args=(1,))
-    holding.start()
     assert status_of(running.id) == Status.PAUSED
-    control.unpause(db, running.id)
-    control.unpause(db, running.id)
-    holding.join(PATIENCE_SECONDS)
+    for _ in range(2):  # before it looks: once it trains again, there is nothing to end
+        control.unpause(db, running.id)
+    hooks.hold(1)
     assert hooks.orders() == Orders()
     writer.flush()
     assert status_of(running.id) == Status.RUNNING
@@ -297,13 +301,16 @@ def test_an_edit_is_passed_on_once_and_its_fate_recorded(db, running, writer, ho
     assert read_commands(db, running.id, only_open=True) == []
 
 
-def test_the_database_is_not_asked_at_every_rollout(db, running, writer, monkeypatch):
+def test_the_database_is_not_asked_at_every_rollout(db, running, writer, now, monkeypatch):
     hooks = Recorder(db, running, writer, signalled=StopRequest())
     polls = []
     monkeypatch.setattr(recorder.commands, "read_commands", lambda *_, **__: polls.append(1) or [])
     for _ in range(100):
         hooks.orders()
     assert len(polls) == 1
+    now[0] += recorder.POLL_SECONDS
+    hooks.orders()
+    assert len(polls) == 2
 
 
 def test_a_write_error_reaches_the_trainer(db, running):

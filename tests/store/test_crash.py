@@ -14,6 +14,7 @@ import pytest
 from sqlalchemy import func, select
 
 from tests.episode_table import read_episodes
+from tests.load import time_given
 from tests.store.reference import full_rows, stored_rows
 from v3core.store.rollups import rebuild_rollups
 from v3core.store.runs import get_run
@@ -28,13 +29,14 @@ SEED = int(os.environ.get("V3_FAULTS_SEED") or random.SystemRandom().randrange(1
 # Continues a run: records episodes in batches of a given size at a given speed, and reports each when committed.
 SCRIPT = """
 import itertools, json, sys, time
+from tests.load import time_given
 from v3core.store.opening import open_database
 from v3core.store.runs import get_run
 from v3core.metrics import EpisodeRecord
 from v3core.store.writer import EpisodeWriter
 
 url, run_id, row, pause, together = sys.argv[1], sys.argv[2], json.loads(sys.argv[3]), *map(float, sys.argv[4:])
-print(0, time.monotonic(), flush=True)
+print(0, time_given(), flush=True)
 db = open_database(url)
 run = get_run(db, run_id)
 writer = EpisodeWriter(db, run_id, generation=run.generation, writable_in=["running"])
@@ -44,7 +46,7 @@ for first in itertools.count(run.episode + 1, int(together)):
         for episode in range(first, first + int(together))
     ]
     writer.record(rows, rows[-1].step)
-    print(rows[-1].episode, time.monotonic(), flush=True)
+    print(rows[-1].episode, time_given(), flush=True)
     time.sleep(pause)
 """
 
@@ -67,9 +69,9 @@ def start(url, episode, tmp_path, monkeypatch):
 
 
 def kill(process):
-    """Kill it; returns when, and what it had said that was not yet read."""
+    """Kill it; returns when, by its own clock, and what it had said that was not yet read."""
+    killed = time_given(process.pid)
     process.kill()
-    killed = time.monotonic()
     lines = [line.split() for line in process.stdout.read().splitlines()]
     process.wait()
     process.stdout.close()

@@ -12,6 +12,7 @@ from functools import cache, wraps
 from pathlib import Path
 
 from tests.faults.board import CHECKPOINT, FLUSH, ROLLOUT, UPDATE, Board, board_of, records_of
+from tests.load import time_given
 
 _FOLDER = Path(os.environ["V3_SPY_FOLDER"])
 
@@ -47,7 +48,7 @@ def _noted(owner):
     @wraps(original)
     def record(self, rows, step):
         if rows:
-            os.write(_records(os.getpid()), f"{time.monotonic()} {rows[-1].episode}\n".encode())
+            os.write(_records(os.getpid()), f"{time_given()} {rows[-1].episode}\n".encode())
         return original(self, rows, step)
 
     owner.record = record

@@ -11,7 +11,7 @@ from starlette.routing import Route
 
 from v3core.jobs import warm
 from v3core.jobs.watchdog import ensure_watchdog
-from v3core.ui import feed
+from v3core.ui import feed, hidden_tabs
 from v3core.ui.known_hosts import KnownHosts
 from v3core.ui.plotly_js import SOURCE, address
 
@@ -33,5 +33,9 @@ app = st.App(
     "app.py",
     lifespan=looking_after_runs,
     middleware=[Middleware(KnownHosts)],
-    routes=[Route(address(), plotly_js), Route(feed.address(), feed.endpoint, methods=["POST"])],
+    routes=[
+        Route(address(), plotly_js),
+        Route(feed.address(), feed.endpoint, methods=["POST"]),
+        Route(hidden_tabs.address(), hidden_tabs.endpoint, methods=["POST"]),
+    ],
 )

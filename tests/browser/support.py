@@ -83,20 +83,19 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def serve(script: Path, folder: Path) -> Server:
+def serve(script: Path, folder: Path, port: int | None = None) -> Server:
     """Serve a Streamlit script with the project's configuration; `folder` takes its data and its log.
 
-    Returns once it answers.
+    Returns once it answers, on a free port unless one is given.
     """
-    server = _start(script, folder)
+    server = _start(script, folder, port or free_port())
     wait_until_healthy(server)
     return server
 
 
-def _start(script: Path, folder: Path) -> Server:
+def _start(script: Path, folder: Path, port: int) -> Server:
     data = folder / "data"
     data.mkdir(parents=True, exist_ok=True)
-    port = free_port()
     log = folder / "server.log"
     environment = {name: value for name, value in os.environ.items() if not name.startswith("STREAMLIT_")} | {
         "PYTHONPATH": str(ROOT),

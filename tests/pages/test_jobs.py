@@ -8,6 +8,7 @@ import pytest
 from tests.markdown import shown
 from tests.pages.recorded import add_recorded_run
 from tests.pages.run_list import cells, names, select
+from tests.pages.test_measurements import figures
 from v3core.curriculum import with_boundaries
 from v3core.jobs import control, launcher
 from v3core.jobs.kinds import COMMANDS
@@ -331,10 +332,10 @@ def test_time_left_stands_on_live_and_on_the_list_of_runs_and_is_the_same(open_p
     run = get_run(database, run_id)
     due = datetime.now(UTC) + timedelta(minutes=5)
     put(database, run_id, episodes_per_second=(run.episodes - run.episode) / 150, heartbeat_due_at=due)
-    assert "about 2.5 min left" in str(open_page("pages/live.py", run=run_id).get("progress")[0].proto)
+    assert figures(open_page("pages/live.py", run=run_id))["numbers"]["left"] == "about 2.5 min left"
     assert cells(open_page("app.py"), run_id)["progress"]["text"] == "25 of 40 · transition · about 2.5 min left"
     assert get_run(database, run_id).to_dict()["seconds_left"] == pytest.approx(150)
     put(database, run_id, episodes_per_second=None)
-    assert "left" not in str(open_page("pages/live.py", run=run_id).get("progress")[0].proto)
+    assert figures(open_page("pages/live.py", run=run_id))["numbers"]["left"] == ""
     assert "left" not in cells(open_page("app.py"), run_id)["progress"]["text"]
     assert get_run(database, run_id).to_dict()["seconds_left"] is None

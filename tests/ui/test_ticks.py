@@ -152,3 +152,14 @@ def test_a_part_that_has_opened_a_dialog_is_not_drawn_until_the_dialog_is_closed
     values[TOPIC] = 2
     clock.now += 10_000
     assert due()
+
+
+def test_a_hidden_tab_is_not_due_until_it_is_shown(clock, values):
+    ticks.name_tab("tab", "its name")
+    assert ticks.is_due("tab", "unknown part")
+    ticks.note_hidden("its name", True)
+    ticks.note_hidden("another name", True)
+    assert not ticks.is_due("tab", "unknown part")
+    assert ticks.is_due("another tab", "unknown part")
+    ticks.note_hidden("its name", False)
+    assert ticks.is_due("tab", "unknown part")

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial
+from datetime import datetime
+from functools import cached_property, lru_cache, partial
 from typing import Any
 
 import gymnasium
@@ -14,18 +15,23 @@ from v3core.charts.figure import Figure
 from v3core.charts.frame import drawn_words
 from v3core.charts.schedule import schedule_figure
 from v3core.charts.series import RunSeries
+from v3core.curriculum import Curriculum
 from v3core.errors import V3Error
+from v3core.insight.duration import time_left
 from v3core.jobs import control
 from v3core.jobs.lifecycle import ACTIVE
 from v3core.metrics import COMPARED, Chart, of_chart
 from v3core.store.database import Database
+from v3core.store.run_row import RunRow
 from v3core.store.runs import get_run
 from v3core.ui.run_data import VisibleRange, load_series
 from v3core.ui.run_picker import distinct_names
+from v3core.ui.status import ADVANCES, number
 
 NOTHING_RECORDED = "This run did not record these metrics."
 NO_EPISODES = "None of these runs has finished an episode yet."
 COMPARE = "compare"
+NUMBERS = "numbers"
 MAX_RUNS = 64
 
 
@@ -34,7 +40,7 @@ class Source:
     """Which chart a page shows: everything that it depends on but what is recorded."""
 
     chart: str
-    """The name of one of `metrics.CHARTS`, or `COMPARE`."""
+    """The name of one of `metrics.CHARTS`, `COMPARE`, or `NUMBERS`: those at the head of Live."""
     runs: tuple[str, ...]
     """Full ids: one, or those that are compared."""
     metric: str = "return"
@@ -50,14 +56,18 @@ class Source:
 
 
 class AsOfNow:
-    """One run as it is recorded at one moment, read once for all of its charts."""
+    """One run as it is recorded at one moment, read once for all of its charts, and only what they need."""
 
     def __init__(self, database: Database, run_id: str) -> None:
         """UnknownRunError if there is no such run."""
         self._database = database
         self.run = get_run(database, run_id)
-        self.curriculum = control.current_curriculum(database, run_id)
         self._series: dict[VisibleRange | None, RunSeries] = {}
+
+    @cached_property
+    def curriculum(self) -> Curriculum:
+        """That in force."""
+        return control.current_curriculum(self._database, self.run.id)
 
     def series(self, visible: VisibleRange | None) -> RunSeries:
         """Its episodes; the visible part of the episode axis in smaller buckets."""
@@ -68,11 +78,45 @@ class AsOfNow:
 
 def draw(runs: Sequence[AsOfNow], source: Source, visible: VisibleRange | None = None) -> dict[str, Any]:
     """The chart of these runs, those of the source; `visible` is the part of the episode axis that is zoomed to."""
-    return _DRAW[source.chart](runs, source, visible).tree()
+    return _DRAW[source.chart](runs, source, visible)
 
 
-def _of_run(chart: Chart, make: Callable[[RunSeries, AsOfNow], Figure]) -> Callable[..., Figure]:
-    def drawn(runs: Sequence[AsOfNow], _: Source, visible: VisibleRange | None) -> Figure:
+def numbers_of(run: RunRow) -> dict[str, Any]:
+    """The progress and the newest numbers of a run; moments are in seconds since 1970, and pages write their ages."""
+    is_active = run.status in ACTIVE
+    tiles = [
+        _tile("Phase", run.phase or "–"),
+        _tile(f"Mean return, last {run.mean_window}", number(run.mean_return)),
+        _tile("Latest return", number(run.latest_return)),
+        _tile("Steps", f"{run.step:,}", "Steps of all environments, also in unfinished episodes."),
+    ]
+    if run.status in ADVANCES:
+        tiles.append(_tile("Steps per second", number(run.steps_per_second, 0)))
+    return {
+        "episode": run.episode,
+        "episodes": run.episodes,
+        "progress": f"{run.episode:,} of {run.episodes:,} episodes",
+        "heartbeat_at": _moment(run.heartbeat_at) if is_active else None,
+        "left": time_left(run.seconds_left) if run.status in ADVANCES and run.seconds_left else "",
+        "ended_at": None if is_active else _moment(run.ended_at),
+        "tiles": tiles,
+    }
+
+
+def _tile(label: str, value: str, help: str = "") -> dict[str, str]:
+    return {"label": label, "value": value, "help": help}
+
+
+def _moment(at: datetime | None) -> float | None:
+    return None if at is None else round(at.timestamp(), 1)
+
+
+def _numbers(runs: Sequence[AsOfNow], *_: object) -> dict[str, Any]:
+    return numbers_of(runs[0].run)
+
+
+def _of_run(chart: Chart, make: Callable[[RunSeries, AsOfNow], Figure]) -> Callable[..., dict[str, Any]]:
+    def drawn(runs: Sequence[AsOfNow], _: Source, visible: VisibleRange | None) -> dict[str, Any]:
         series = runs[0].series(visible)
         recorded = any(
             series.has(*(series.of_experts(metric.name) if metric.per_expert else [metric.name]))
@@ -85,19 +129,19 @@ def _of_run(chart: Chart, make: Callable[[RunSeries, AsOfNow], Figure]) -> Calla
         if chart is metrics.RETURN:
             figure.layout.meta.caption = drawn_words(series)
             if series.newest_at and runs[0].run.status in ACTIVE:
-                figure.layout.meta.newest_at = round(series.newest_at.timestamp(), 1)
-        return figure
+                figure.layout.meta.newest_at = _moment(series.newest_at)
+        return figure.tree()
 
     return drawn
 
 
-def _compared(runs: Sequence[AsOfNow], source: Source, visible: VisibleRange | None) -> Figure:
+def _compared(runs: Sequence[AsOfNow], source: Source, visible: VisibleRange | None) -> dict[str, Any]:
     names = distinct_names([one.run for one in runs])
     series = [replace(one.series(visible), name=name) for one, name in zip(runs, names, strict=True)]
     figure = compare_figure(series, metric=source.metric)
     if not any(len(one) for one in series):
         figure.layout.meta.empty = NO_EPISODES
-    return figure
+    return figure.tree()
 
 
 @lru_cache(maxsize=256)
@@ -107,11 +151,11 @@ def reward_threshold(env: str) -> float | None:
     return None if spec is None else spec.reward_threshold
 
 
-def _simple(chart: Chart, figure: Callable[[RunSeries], Figure]) -> Callable[..., Figure]:
+def _simple(chart: Chart, figure: Callable[[RunSeries], Figure]) -> Callable[..., dict[str, Any]]:
     return _of_run(chart, lambda series, _: figure(series))
 
 
-def _rows(chart: Chart) -> Callable[..., Figure]:
+def _rows(chart: Chart) -> Callable[..., dict[str, Any]]:
     return _simple(chart, partial(figures.rows_figure, chart=chart))
 
 
@@ -123,7 +167,7 @@ def _schedule(series: RunSeries, at: AsOfNow) -> Figure:
     return schedule_figure(series, at.curriculum, at.run.config.base.values())
 
 
-_DRAW: Mapping[str, Callable[..., Figure]] = {
+_DRAW: Mapping[str, Callable[..., dict[str, Any]]] = {
     metrics.RETURN.name: _of_run(metrics.RETURN, _return),
     metrics.SUCCESS.name: _simple(metrics.SUCCESS, figures.success_figure),
     metrics.LOADS.name: _simple(metrics.LOADS, figures.expert_loads_figure),
@@ -135,4 +179,5 @@ _DRAW: Mapping[str, Callable[..., Figure]] = {
     metrics.UPDATES.name: _rows(metrics.UPDATES),
     metrics.NETWORK.name: _rows(metrics.NETWORK),
     COMPARE: _compared,
+    NUMBERS: _numbers,
 }

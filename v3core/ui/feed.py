@@ -29,7 +29,7 @@ from v3core.jobs.lifecycle import ACTIVE
 from v3core.store.database import Database
 from v3core.store.runs import UnknownRunError
 from v3core.ui import news
-from v3core.ui.chart_sources import AsOfNow, Source, draw
+from v3core.ui.chart_sources import NUMBERS, AsOfNow, Source, draw
 from v3core.ui.run_data import VisibleRange
 from v3core.ui.shared import shared_database
 from v3core.ui.ticks import VARIABLE
@@ -99,7 +99,7 @@ class Feed:
         self._database = database
         self._lock = threading.Lock()
         self._charts: OrderedDict[tuple[Source, VisibleRange | None], _Chart] = OrderedDict()
-        self._runs: OrderedDict[str, tuple[Hashable, AsOfNow]] = OrderedDict()
+        self._runs: OrderedDict[news.Topic, tuple[Hashable, AsOfNow]] = OrderedDict()
         self._server = secrets.token_hex(4)  # a version of another server, or of this one before its restart, is none
         self._numbers = itertools.count(1)
 
@@ -129,8 +129,10 @@ class Feed:
         chart = self._kept(source, visible)
         with chart.lock:
             # Before anything is read: what changes meanwhile is drawn the next time.
-            token = tuple(news.value(news.of_charts(self._database, run_id)) for run_id in source.runs)
-            runs = [self._run(*one) for one in zip(source.runs, token, strict=True)]
+            of = news.of_run if source.chart == NUMBERS else news.of_charts
+            topics = [of(self._database, run_id) for run_id in source.runs]
+            token = tuple(map(news.value, topics))
+            runs = [self._run(*one) for one in zip(source.runs, topics, token, strict=True)]
             if not chart.versions or chart.token != token:
                 tree = draw(runs, source, visible)
                 if not chart.versions or patch(chart.versions[-1].tree, tree):
@@ -156,14 +158,14 @@ class Feed:
                 self._charts.popitem(last=False)
             return chart
 
-    def _run(self, run_id: str, token: Hashable) -> AsOfNow:
+    def _run(self, run_id: str, topic: news.Topic, token: Hashable) -> AsOfNow:
         with self._lock:
-            held = self._runs.get(run_id)
+            held = self._runs.get(topic)
         if held is None or held[0] != token:
             held = (token, AsOfNow(self._database, run_id))
             with self._lock:
-                self._runs[run_id] = held
-                self._runs.move_to_end(run_id)
+                self._runs[topic] = held
+                self._runs.move_to_end(topic)
                 while len(self._runs) > _RUNS_KEPT:
                     self._runs.popitem(last=False)
         return held[1]

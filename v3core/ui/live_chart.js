@@ -4,7 +4,6 @@
 
 const LEGEND_ROOM = 30 // as in v3core/charts/frame.py
 const REPORT_MS = 250
-const NEAR = "300px" // a chart so near to the screen is kept up to date
 const LEAST_ZOOM = 10 // episodes
 
 const charts = new WeakMap() // Streamlit's container -> chart
@@ -55,12 +54,6 @@ function theme(element) {
   }
 }
 
-function age(seconds) {
-  const [size, unit] = [[86400, "day"], [3600, "hour"], [60, "minute"], [1, "second"]].find(([size]) => seconds >= size) ?? [1, "second"]
-  const count = Math.max(0, Math.floor(seconds / size))
-  return `${count} ${unit}${count === 1 ? "" : "s"}`
-}
-
 const canvas = document.createElement("canvas").getContext("2d")
 function longestThatFits(texts, width, font) {
   canvas.font = font
@@ -89,38 +82,19 @@ class Chart {
       if (width > 0 && width !== this.width) enqueue(this)
     })
     this.resizing.observe(this.root)
-    this.near = false
-    this.watching = new IntersectionObserver(
-      ([entry]) => {
-        this.near = entry.isIntersecting
-        if (this.near) this.feed?.soon()
-        if (this.near) enqueue(this)
-      },
-      { rootMargin: NEAR },
-    )
-    this.watching.observe(this.root)
+    this.member = new FeedMember(this.root, this)
   }
 
   update(data, setTriggerValue) {
     this.setTriggerValue = setTriggerValue
     this.data = data
-    this.rests = false
     if (!this.figure) this.root.style.height = `${data.height}px`
     this.joinGroup(data.group)
     if (data.figure !== undefined && this.json !== data.figure) {
       this.json = data.figure
       this.show(JSON.parse(data.figure))
     }
-    const source = JSON.stringify(data.source)
-    if (this.source !== source) {
-      this.source = source
-      this.version = ""
-    }
-    if (data.source) {
-      this.feed ??= feedOf(data.feed)
-      this.feed.members.add(this)
-      this.feed.soon()
-    }
+    this.member.update(data)
     loadPlotly(data.plotly).then(
       (Plotly) => {
         this.plotly = Plotly
@@ -155,30 +129,14 @@ class Chart {
     enqueue(this)
   }
 
-  // What to ask the feed for; null for nothing.
-  wants() {
-    if (this.gone || this.rests || !this.near || this.root.clientWidth === 0) return null
+  // What the feed is to read in smaller buckets.
+  visible() {
     const range = groups.get(this.group).range
-    const visible = range ? [...range, Math.round(this.root.clientWidth)] : null
-    return { source: this.data.source, have: this.version, visible }
+    return range ? [...range, Math.round(this.root.clientWidth)] : null
   }
 
-  everyMs() {
-    return 1000 * this.data.every
-  }
-
-  // The feed's answer to what was wanted.
-  takes(answer, wanted) {
-    if (this.gone || JSON.stringify(wanted) !== JSON.stringify(this.wants())) return // asked for something else since
-    if (answer.steps) {
-      this.version = answer.version
-      this.rests = answer.rests
-      if (answer.steps.length) this.show(answer.steps)
-    } else if (answer.gone) {
-      this.rests = true
-    } else {
-      this.fails(answer.error)
-    }
+  appears() {
+    enqueue(this)
   }
 
   fails(sentence) {
@@ -219,7 +177,7 @@ class Chart {
     }
     this.width = Math.round(this.root.clientWidth)
     // Nobody sees it, or it is being dragged: draw the latest figure later.
-    this.waiting = document.hidden || !this.near || this.width === 0 || this.handles.moving || this.node._dragging
+    this.waiting = document.hidden || !this.member.near || this.width === 0 || this.handles.moving || this.node._dragging
     if (this.waiting) {
       if (this.node._dragging) setTimeout(() => enqueue(this), 100)
       return
@@ -359,10 +317,7 @@ class Chart {
     const group = groups.get(this.group)
     clearTimeout(group.asking)
     group.asking = setTimeout(() => {
-      for (const chart of group.members) {
-        chart.rests = false
-        chart.feed?.soon()
-      }
+      group.members.forEach((chart) => chart.member.wake())
     }, REPORT_MS)
   }
 
@@ -379,8 +334,7 @@ class Chart {
     this.gone = true
     queue.delete(this)
     this.resizing.disconnect()
-    this.watching.disconnect()
-    this.feed?.members.delete(this)
+    this.member.remove()
     document.removeEventListener("visibilitychange", this.onVisible)
     this.leaveGroup()
     this.overlay.replaceChildren()

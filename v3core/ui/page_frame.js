@@ -10,7 +10,7 @@ const BUSY_MS = 30000 // the server is still at it
 const SECOND_KEY_MS = 1500
 const TYPES = "input:not([type=checkbox], [type=radio]), textarea, select, [contenteditable], [role=combobox]"
 
-const frame = (window.__v3labFrame ??= { colours: {}, timer: null, shortcuts: [], listens: false })
+const frame = (window.__v3labFrame ??= { colours: {}, timer: null, shortcuts: [], listens: false, tab: null })
 let emptySince = null
 let notice = null
 
@@ -137,6 +137,13 @@ function pressed(event) {
   event.stopImmediatePropagation() // Streamlit has shortcuts of its own for single letters
 }
 
+// A tab that nobody looks at does not tick on the server.
+function sayHidden() {
+  const { name, address } = frame.tab
+  const body = JSON.stringify({ tab: name, hidden: document.hidden })
+  fetch(address, { method: "POST", body, keepalive: true }).catch(() => {}) // it then ticks as if it were shown
+}
+
 export default function ({ data, parentElement }) {
   const style = getComputedStyle(parentElement.host ?? parentElement)
   const named = (name, otherwise) => style.getPropertyValue(name).trim() || otherwise
@@ -147,6 +154,10 @@ export default function ({ data, parentElement }) {
     font: named("--st-font", "sans-serif"),
   }
   frame.timer ??= setInterval(look, LOOK_MS)
+  if (!frame.tab) document.addEventListener("visibilitychange", sayHidden)
+  const isNew = frame.tab?.name !== data.tab.name
+  frame.tab = data.tab
+  if (isNew && document.hidden) sayHidden()
   frame.shortcuts = data.shortcuts
   parentElement.querySelector(".v3-shortcuts").onclick = sheet
   if (!frame.listens) window.addEventListener("keydown", pressed, { capture: true })

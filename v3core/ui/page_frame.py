@@ -9,7 +9,7 @@ import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from v3core.errors import V3Error
-from v3core.ui.shortcuts import as_data
+from v3core.ui import hidden_tabs, shortcuts
 from v3core.ui.text import md, plain
 
 _FOLDER = Path(__file__).parent
@@ -25,7 +25,7 @@ _component = st.components.v2.component(
 def page_frame() -> None:
     """Add the frame to the sidebar of a page, where only the button for the sheet of shortcuts is seen."""
     handle_errors()
-    _component(key="page-frame", data={"shortcuts": as_data()})
+    _component(key="page-frame", data={"shortcuts": shortcuts.as_data(), "tab": hidden_tabs.as_data()})
 
 
 def handle_errors() -> None:

@@ -6,11 +6,10 @@ import numpy as np
 import streamlit as st
 
 from v3core.charts.series import RunSeries
-from v3core.insight.duration import time_left
 from v3core.jobs.checkpoints import newest_whole
 from v3core.jobs.demo import is_demo
 from v3core.jobs.kinds import trained_elsewhere, trains_elsewhere
-from v3core.jobs.lifecycle import ACTIVE, RESUMABLE, Status
+from v3core.jobs.lifecycle import RESUMABLE, Status
 from v3core.store.changes import SILENT_SECONDS
 from v3core.store.commands import CommandRow
 from v3core.store.database import Database
@@ -22,8 +21,9 @@ from v3core.ui.run_actions import notes_line, resume_hint, run_actions
 from v3core.ui.run_files import use_policy
 from v3core.ui.run_history import newest_command
 from v3core.ui.run_list import queue_place, queue_places
+from v3core.ui.run_numbers import run_numbers
 from v3core.ui.run_picker import compare_link
-from v3core.ui.status import ADVANCES, age, counted, number, stalled_sentence, status_badge
+from v3core.ui.status import age, counted, stalled_sentence, status_badge
 from v3core.ui.text import md, plain
 
 
@@ -43,27 +43,9 @@ def run_header(database: Database, run: RunRow, commands: list[CommandRow]) -> N
         queue_place(database, run, place, key="live")
     notes_line(run)
     _state(database, run, point)
-    st.progress(min(run.episode / run.episodes, 1.0), text=plain(_progress(run)))
+    run_numbers(run)
     # What was asked before a resume is of another life.
     newest_command([command for command in commands if command.requested_at >= run.queued_at])
-    with st.grid("auto", min_column_width=150, gap="small"):
-        st.metric("Phase", plain(run.phase or "–"), border=True)
-        st.metric(md("Mean return, last {}", run.mean_window), number(run.mean_return), border=True)
-        st.metric("Latest return", number(run.latest_return), border=True)
-        st.metric("Steps", f"{run.step:,}", border=True, help="Steps of all environments, also in unfinished episodes.")
-        if run.status in ADVANCES:
-            st.metric("Steps per second", number(run.steps_per_second, 0), border=True)
-
-
-def _progress(run: RunRow) -> str:
-    parts = [f"{run.episode:,} of {run.episodes:,} episodes"]
-    if run.status in ACTIVE and run.heartbeat_at is not None:
-        parts.append(f"last heartbeat {age(run.heartbeat_at)} ago")
-        if run.status in ADVANCES and (left := run.seconds_left):
-            parts.append(time_left(left))
-    elif run.ended_at is not None:
-        parts.append(f"ended {age(run.ended_at)} ago")
-    return " · ".join(parts)
 
 
 def _state(database: Database, run: RunRow, point: CheckpointRow | None) -> None:

@@ -45,6 +45,10 @@ class _Part:
 
 
 _lock = threading.Lock()
+_tabs: "OrderedDict[str, str]" = OrderedDict()
+"""The name of a tab to its session."""
+_hidden: set[str] = set()
+"""Sessions of tabs that nobody looks at."""
 _parts: "OrderedDict[tuple[str, str], _Part]" = OrderedDict()
 _drawn_now: ContextVar[_Part | None] = ContextVar("drawn_now", default=None)
 
@@ -84,7 +88,9 @@ def rests_for_dialog(session_id: str, fragment_id: str) -> bool:
 
 
 def is_due(session_id: str, fragment_id: str) -> bool:
-    """Whether a part must be redrawn; fast and thread-safe. True for an unknown part."""
+    """Whether a part must be redrawn; fast and thread-safe. True for an unknown part, never in a hidden tab."""
+    if session_id in _hidden:
+        return False
     part = _part(session_id, fragment_id)
     if part is None:
         return True
@@ -94,6 +100,26 @@ def is_due(session_id: str, fragment_id: str) -> bool:
     if now >= part.ages_at or os.environ.get(VARIABLE):
         return True
     return any(news.value(topic) != value for topic, value in part.values)
+
+
+def name_tab(session_id: str, tab: str) -> None:
+    """A browser tab has this name, by which it says whether it is hidden."""
+    with _lock:
+        _tabs[tab] = session_id
+        _tabs.move_to_end(tab)
+        while len(_tabs) > _KEPT:
+            _hidden.discard(_tabs.popitem(last=False)[1])
+
+
+def note_hidden(tab: str, is_hidden: bool) -> None:
+    """A tab is hidden and rests, or is shown again: its next tick draws what has changed. An unknown tab is ignored."""
+    with _lock:
+        if (session_id := _tabs.get(tab)) is None:
+            return
+        if is_hidden:
+            _hidden.add(session_id)
+        else:
+            _hidden.discard(session_id)
 
 
 def _part(session_id: str, fragment_id: str) -> _Part | None:

@@ -1,0 +1,41 @@
+"""The progress bar and the newest numbers of a run, on Live: they ask the feed for what is new, as charts do."""
+
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+import streamlit as st
+
+from v3core.charts.patch import whole
+from v3core.store.run_row import RunRow
+from v3core.ui import feed
+from v3core.ui.chart_sources import NUMBERS, Source, numbers_of
+
+_HTML = """
+<div class="v3-numbers">
+  <div class="v3-progress-text"></div>
+  <div class="v3-progress" role="progressbar" aria-label="Episodes" aria-valuemin="0"><i></i></div>
+  <div class="v3-tiles"></div>
+</div>
+"""
+_FOLDER = Path(__file__).parent
+_PARTS = ("run_numbers.js", "live_chart_patch.js", "live_chart_feed.js")
+_component = st.components.v2.component(
+    "v3_run_numbers",
+    html=_HTML,
+    css=(_FOLDER / "run_numbers.css").read_text(encoding="utf-8"),
+    js="\n".join((_FOLDER / name).read_text(encoding="utf-8") for name in _PARTS),
+    isolate_styles=False,
+)
+
+
+def run_numbers(run: RunRow) -> None:
+    """Show them as of now; from then on the browser keeps them up to date."""
+    data = {
+        "source": asdict(Source(NUMBERS, (run.id,))),
+        "first": whole(numbers_of(run)),
+        "feed": feed.address(),
+        "every": feed.every(),
+        "drawn_at": time.time(),
+    }
+    _component(key=f"numbers-{run.id}", data=data)

@@ -8,8 +8,10 @@ from v3core.jobs.logs import read_log_tail
 from v3core.store.commands import read_commands
 from v3core.store.run_row import RunRow
 from v3core.ui import news, shell, ticks
+from v3core.ui.alarm_list import active, alarm_list, load_alarms, verdict
 from v3core.ui.boundary_editor import boundary_editor
 from v3core.ui.demo_guide import what_to_look_for
+from v3core.ui.phase_editor import phase_editor
 from v3core.ui.run_actions import notes_editor, train_longer
 from v3core.ui.run_charts import run_charts
 from v3core.ui.run_data import load_series
@@ -48,11 +50,14 @@ def live(run_id: str, was_unfinished: bool) -> None:
     if was_unfinished != (run.status in UNFINISHED):
         st.rerun()  # ended, or resumed: what does not tick changes too
     curriculum = control.current_curriculum(database, run.id)
-    run_header(database, run, read_commands(database, run.id))
+    alarms, computed = load_alarms(database, run)
+    verdict(alarms)
+    run_header(database, run, read_commands(database, run.id), has_alarms=bool(active(alarms)))
     what_to_look_for(database, run)
     run_settings(database, run, curriculum)
     series = load_series(database, run, curriculum)
     rollback_warning(series)
+    alarm_list(database, run, alarms, computed, series, curriculum)
     if not len(series):
         nothing_yet(run)  # the charts below show the plan meanwhile
     if run_charts(run, curriculum, has_success=series.has("success"), can_move=bool(series.boundaries)):
@@ -73,7 +78,7 @@ def nothing_yet(run: RunRow) -> None:
 
 
 live(run.id, run.status in UNFINISHED)
-for part in (train_longer, boundary_editor, run_exports, run_checkpoints):
+for part in (train_longer, boundary_editor, phase_editor, run_exports, run_checkpoints):
     with shell.show_errors():
         part(database, run)
 with shell.show_errors():

@@ -117,6 +117,32 @@ def curriculum_preview(curriculum: Curriculum, episodes: int, base: BaseValues) 
     return figure
 
 
+def edit_preview(old: Curriculum, new: Curriculum, episodes: int, base: BaseValues, progress: Progress) -> go.Figure:
+    """The settings that an edit changes, before and after it, from what was reached; one row each.
+
+    Without a change of a number, the temperature is drawn.
+    """
+    curves = {
+        knob: [planned_curve(one, episodes, base, knob, starts=progress.starts) for one in (old, new)]
+        for knob in dict.fromkeys((*knobs_in_use(new, base), *knobs_in_use(old, base)))
+    }
+    changed = [knob for knob, (one, two) in curves.items() if not all(map(np.array_equal, one, two))] or ["temperature"]
+    height = _FRAME_HEIGHT + _ROW_HEIGHT * (len(changed) + 1)
+    alt = f"Settings that the edit changes: {', '.join(KNOB_TITLES[knob] for knob in changed)}; before and after."
+    figure = plain_frame(f"edit:{new.name}", alt, end=episodes, height=height, legend=True)
+    bands = phase_bands(new, episodes=episodes, starts=progress.starts)
+    draw_phases(figure, bands, (), now=progress.episode, end=episodes, routing=True)
+    for row, (knob, axis) in enumerate(
+        zip(changed, stack_rows(figure, [KNOB_TITLES[knob] for knob in changed]), strict=True)
+    ):
+        before, after = curves[knob]
+        _add_plan(figure, before, name="In force", colour=NEUTRAL, axis=axis, dash="dash")
+        _add_plan(figure, after, name="After the edit", colour=CATEGORICAL[0], axis=axis)
+        if row:
+            figure.for_each_trace(lambda trace: trace.update(showlegend=False), selector={"yaxis": axis})
+    return figure
+
+
 def _add_plan(
     figure: Figure,
     planned: tuple[Floats, Floats],

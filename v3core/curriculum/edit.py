@@ -2,11 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import zip_longest
+from typing import Any
 
 from v3core.curriculum.fit import check_fits
+from v3core.curriculum.knobs import KNOBS, SETTINGS
 from v3core.curriculum.model import MAX_NAME, Curriculum, Over, Phase, ramps_of
 from v3core.curriculum.progress import Progress, in_force, latest_end, starts_of
 from v3core.curriculum.settings import environment_at
+from v3core.curriculum.typed import format_end, format_value
 from v3core.curriculum.until import Until
 from v3core.environment_setup import EnvArg, EnvironmentSetup
 from v3core.errors import V3Error, explained
@@ -114,6 +118,34 @@ def _check_end_lies_ahead(number: int, phase: Phase, progress: Progress, *, in_f
 
 def _named(env: str | None, args: Mapping[str, EnvArg]) -> str:
     return str(EnvironmentSetup(env or "the environment of the run", args))
+
+
+def changes(old: Curriculum, new: Curriculum) -> list[str]:
+    """What an edit changes, one text per setting of a phase, as in `sharp: load balance 0.01 to 0.02`.
+
+    Phases are compared by their place; for one that only one of them has, its name is said.
+    """
+    found: list[str] = []
+    for was, asked in zip_longest(old.phases, new.phases):
+        if was is None or asked is None:
+            found.append(f"{asked.name}: new" if was is None else f"{was.name}: removed")
+            continue
+        if was.name != asked.name:
+            found.append(f"{was.name}: renamed to {asked.name}")
+        for name in ("until", *SETTINGS):
+            before, after = getattr(was, name), getattr(asked, name)
+            if before != after:
+                title = "end" if name == "until" else SETTINGS[name].title.lower()
+                found.append(f"{asked.name}: {title} {_text(name, before)} to {_text(name, after)}")
+    return found
+
+
+def _text(name: str, value: Any) -> str:
+    if value is None:
+        return "unset"
+    if name == "until":
+        return format_end(value)
+    return format_value(value) if name in KNOBS else str(value)
 
 
 def lengthened(curriculum: Curriculum, progress: Progress) -> Curriculum:

@@ -11,6 +11,7 @@ from typing import Any
 from v3core.config import MAX_EPISODES
 from v3core.curriculum import Curriculum, PhaseStart, Progress, check_edit, lengthened
 from v3core.errors import V3Error
+from v3core.insight.alarms.remedies import REMEDIES
 from v3core.jobs.checkpoints import newest_whole
 from v3core.jobs.housekeeping import delete as delete
 from v3core.jobs.identity import NOWHERE, is_here
@@ -201,6 +202,12 @@ def current_curriculum(database: Database, run_id: str) -> Curriculum:
         return commands.curriculum_in_force(tx, run_id)
 
 
+def progress_of(database: Database, run_id: str) -> Progress:
+    """How far a run is, with the actual starts of its phases."""
+    with database.read() as tx:
+        return _progress(tx, get_run(tx, run_id))
+
+
 def request_edit(database: Database, run_id: str, curriculum: Curriculum, actor: str = "user") -> None:
     """Request another curriculum for a run, given in full, which may only change what has not been trained.
 
@@ -220,6 +227,24 @@ def request_edit(database: Database, run_id: str, curriculum: Curriculum, actor:
         if at_once is not None:
             commands.apply_commands(tx, run_id, ids=[asked], episode=at_once, now=now)
             _note_edit(tx, run_id, at_once, actor, now)
+
+
+def apply_remedy(
+    database: Database, run_id: str, name: str, actor: str = "user", *, resume_it: bool = False
+) -> Curriculum:
+    """Request what a remedy of `v3core.insight.alarms.remedies` changes now, or resume an ended run with it.
+
+    Returns the curriculum that was asked for.
+    """
+    with database.read() as tx:
+        run = get_run(tx, run_id)
+        in_force, progress = commands.curriculum_in_force(tx, run_id), _progress(tx, run)
+    wanted = REMEDIES[name].apply(in_force, progress, run.config.base.values())
+    if resume_it:
+        resume(database, run_id, actor, curriculum=wanted)
+    else:
+        request_edit(database, run_id, wanted, actor)
+    return wanted
 
 
 def extend(database: Database, run_id: str, episodes: int, actor: str = "user") -> None:

@@ -9,6 +9,7 @@ from v3core.store import dialect
 from v3core.store.database import Database
 from v3core.store.schema import (
     Transaction,
+    alarms,
     checkpoints,
     commands,
     episodes,
@@ -139,6 +140,9 @@ def _counts(tx: Transaction, run_id: str) -> Hashable:
                 (evaluations, func.max, evaluations.c.episode),
                 (knockouts, func.max, knockouts.c.at),
                 (phase_changes, func.max, phase_changes.c.at),
+                (alarms, func.max, alarms.c.number),
+                (alarms, func.count, alarms.c.cleared_at),
+                (alarms, func.count, alarms.c.reason),
             )
         ),
     ]

@@ -18,9 +18,9 @@ from v3core.ui.status import counted
 from v3core.ui.text import md, plain
 
 _STATE = "curriculum-editor"
-_FIELD_MIN_WIDTH = 130
+MIN_FIELD_WIDTH = 130
 """Pixels: the longest title and the longest name of a routing fit."""
-_HOW_TO_WRITE = (
+HOW_TO_WRITE = (
     "A value is a number (0.5), a multiple of the recipe's base value (×0.5), or a ramp over the phase (1 → 0.5, or "
     "1 → 0.5 cosine). An empty field keeps the previous value; the first phase starts from the recipe. A phase ends "
     "at an episode (1000), at a step (step 50000) or on a trigger (return ≥ 450 (100))."
@@ -57,7 +57,7 @@ def curriculum_editor(source: Curriculum, *, source_key: str, episodes: int, sca
         scale: whether boundaries follow that length in proportion.
     """
     rows = _rows(source, source_key, episodes, scale)
-    st.caption(_HOW_TO_WRITE)
+    st.caption(HOW_TO_WRITE)
     further = further_in_use(rows)
     if st.toggle("More settings", key="more-knobs", help="Show all settings of a phase."):
         further = FURTHER
@@ -134,7 +134,7 @@ def _show_row(
     """One of `count` rows; returns it as edited, and the place of its error."""
     last = index == count - 1
     with st.container(border=True, key=f"phase-row-{index + 1}"):
-        with st.grid("auto", min_column_width=_FIELD_MIN_WIDTH, vertical_alignment="bottom"):
+        with st.grid("auto", min_column_width=MIN_FIELD_WIDTH, vertical_alignment="bottom"):
             name = st.text_input(md("Phase {}", index + 1), row.name, key=_key(index, "name"), max_chars=40) or ""
             if last:
                 st.text_input("Ends", "end of run", key=_key(index, "end"), disabled=True)
@@ -163,20 +163,24 @@ def _unset(index: int, field: str) -> str:
 
 
 def _field(index: int, row: PhaseRow, field: str) -> str | None:
-    """One setting of one phase, typed or chosen."""
+    return setting_field(row, field, key=_key(index, field), unset=_unset(index, field))
+
+
+def setting_field(row: PhaseRow, field: str, *, key: str, unset: str) -> str | None:
+    """One setting of one phase, typed or chosen; `unset` is what an empty field means."""
     setting = SETTINGS[field]
-    title, meaning, key = plain(setting.title), plain(setting.meaning), _key(index, field)
+    title, meaning = plain(setting.title), plain(setting.meaning)
     if isinstance(setting.allowed, tuple):
         options = [None, *setting.allowed]
         return st.selectbox(
             title,
             options,
             index=options.index(getattr(row, field)),
-            format_func=lambda choice: choice or _unset(index, field),
+            format_func=lambda choice: choice or unset,
             key=key,
             help=meaning,
         )
-    return st.text_input(title, getattr(row, field), key=key, placeholder=_unset(index, field), help=meaning) or ""
+    return st.text_input(title, getattr(row, field), key=key, placeholder=unset, help=meaning) or ""
 
 
 def _replace_rows(rows: list[PhaseRow]) -> None:

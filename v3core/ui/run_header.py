@@ -27,8 +27,11 @@ from v3core.ui.status import age, counted, stalled_sentence, status_badge
 from v3core.ui.text import md, plain
 
 
-def run_header(database: Database, run: RunRow, commands: list[CommandRow]) -> None:
-    """Name, badge, actions, progress, newest command and numbers of a run; of an ended one how it ended."""
+def run_header(database: Database, run: RunRow, commands: list[CommandRow], *, has_alarms: bool = False) -> None:
+    """Name, badge, actions, progress, newest command and numbers of a run; of an ended one how it ended.
+
+    A run that is complete but has active alarms is no success.
+    """
     with st.container(horizontal=True, vertical_alignment="center"):
         st.subheader(plain(run.name), anchor=False, width="content")
         status_badge(run)
@@ -42,13 +45,13 @@ def run_header(database: Database, run: RunRow, commands: list[CommandRow]) -> N
     if run.status == Status.QUEUED and (place := queue_places(list_runs(database)).get(run.id)):
         queue_place(database, run, place, key="live")
     notes_line(run)
-    _state(database, run, point)
+    _state(database, run, point, has_alarms=has_alarms)
     run_numbers(run)
     # What was asked before a resume is of another life.
     newest_command([command for command in commands if command.requested_at >= run.queued_at])
 
 
-def _state(database: Database, run: RunRow, point: CheckpointRow | None) -> None:
+def _state(database: Database, run: RunRow, point: CheckpointRow | None, *, has_alarms: bool) -> None:
     """How an ended run has ended and what to do next, or why an active one does not advance."""
     status = Status(run.status)
     after = f"after {counted(run.episode, 'episode')}"
@@ -67,7 +70,11 @@ def _state(database: Database, run: RunRow, point: CheckpointRow | None) -> None
     elif status is Status.STOPPED:
         st.info(plain(run.reason or resume_hint(run, point)), icon=":material/stop_circle:")
     elif status is Status.COMPLETED:
-        st.success(f"All {run.episodes:,} episodes are trained.", icon=":material/check_circle:")
+        trained = f"All {run.episodes:,} episodes are trained"
+        if has_alarms:
+            st.info(f"{trained}, with active alarms.", icon=":material/notification_important:")
+        else:
+            st.success(f"{trained}.", icon=":material/check_circle:")
         _next_steps(database, run, point)
     elif status is Status.STALLED:
         st.warning(

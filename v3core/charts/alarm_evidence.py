@@ -1,0 +1,55 @@
+"""The evidence of an alarm: the metrics that its rule reads, around the episodes at which it held."""
+
+from itertools import cycle
+
+import numpy as np
+import plotly.graph_objects as go
+
+from v3core.charts.frame import draw_phases, plain_frame, stack_rows
+from v3core.charts.palette import CATEGORICAL, colours, rgba
+from v3core.charts.series import RunSeries
+from v3core.charts.traces import add_metric
+from v3core.insight.alarms import Rule
+from v3core.metrics import METRICS
+
+_RED = "#d62728"
+_ROW_HEIGHT, _FRAME_HEIGHT = 130, 70
+_AROUND = 0.25
+"""Of the span, shown on either side; at least a tenth of the run."""
+
+
+def evidence_figure(series: RunSeries, rule: Rule, first: int, last: int) -> go.Figure:
+    """One row per metric of the rule, with the episodes from `first` to `last` marked."""
+    names = [name for name in rule.draws if series.has(*(_of(series, name)))]
+    alt = f"Evidence of the alarm '{rule.title}': {', '.join(names)} of {series.name}, episodes {first:,} to {last:,}."
+    height = _FRAME_HEIGHT + _ROW_HEIGHT * max(1, len(names))
+    figure = plain_frame(f"evidence-{rule.name}:{series.name}", alt, end=series.end, height=height, legend=False)
+    draw_phases(figure, series.bands, series.boundaries, now=series.completed, end=series.end)
+    axes = stack_rows(figure, [METRICS[name].label for name in names]) if names else []
+    for name, axis in zip(names, axes, strict=True):
+        of_metric = _of(series, name)
+        palette = colours(len(of_metric)) if len(of_metric) > 1 else [CATEGORICAL[0]]
+        for place, (one, colour) in enumerate(zip(of_metric, cycle(palette)), start=1):
+            label = f"Expert {place}" if len(of_metric) > 1 else METRICS[name].title
+            add_metric(figure, series.shown, one, name=label, colour=colour, axis=axis, width=2, number=".4~g")
+    around = max(_AROUND * (last - first), 0.1 * series.end)
+    figure.layout.xaxis.range = [float(np.clip(first - around, 0, None)), float(min(last + around, series.end))]
+    figure.add_shape(span_mark(first, last))
+    return figure
+
+
+def span_mark(first: int, last: int) -> dict[str, object]:
+    """A soft red band over the episodes at which a rule held."""
+    place = {"x0": first - 1, "x1": max(last, first), "y0": 0, "y1": 1, "yref": "paper"}
+    return {
+        "type": "rect",
+        "name": "alarm",
+        "layer": "below",
+        "line": {"width": 0},
+        "fillcolor": rgba(_RED, 0.14),
+        **place,
+    }
+
+
+def _of(series: RunSeries, name: str) -> list[str]:
+    return series.of_experts(name) if METRICS[name].per_expert else [name]

@@ -1,0 +1,184 @@
+"""The alarms of a run on Live: the verdict on top, and each with its evidence and the buttons that help."""
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from v3core.charts.alarm_evidence import evidence_figure
+from v3core.charts.series import RunSeries
+from v3core.curriculum import Curriculum
+from v3core.curriculum.edit import changes
+from v3core.errors import V3Error
+from v3core.insight.alarms import RULES, Rule
+from v3core.insight.alarms.remedies import REMEDIES, Remedy
+from v3core.insight.alarms.rules import verdict_order
+from v3core.jobs import control
+from v3core.jobs.kinds import COMMANDS, trained_elsewhere
+from v3core.jobs.lifecycle import RESUMABLE
+from v3core.store.alarms import ACTIVE, MUTED, AlarmRow
+from v3core.store.commands import EDIT_CURRICULUM
+from v3core.store.database import Database
+from v3core.store.run_row import RunRow
+from v3core.store.watching import alarms_of
+from v3core.ui.clicks import ACTOR, ask_to_take_over, confirm, dialog, or_notice
+from v3core.ui.status import counted
+from v3core.ui.text import md, plain
+
+_SHOWN = 20
+"""Alarms that are listed at once; of more, the newest."""
+COMPUTED = (
+    "An earlier version of V3 Lab trained this run. Its alarms were computed now from its episodes; they cannot be "
+    "muted."
+)
+
+
+@st.cache_data(max_entries=64, show_spinner="Computing alarms …")
+def _computed(_database: Database, url: str, run_id: str, generation: int, episode: int) -> list[AlarmRow]:  # noqa: ARG001
+    return alarms_of(_database, run_id)[0]
+
+
+def load_alarms(database: Database, run: RunRow) -> tuple[list[AlarmRow], bool]:
+    """The alarms of a run, the most urgent active ones first, and whether they were computed now."""
+    computed = run.episode > 0 and (run.watched is None or run.watched < run.episode)
+    if computed and run.watched is None:
+        rows = _computed(database, database.url, run.id, run.generation, run.episode)
+    else:
+        rows, computed = alarms_of(database, run.id)
+    ranks = {ACTIVE: 0, MUTED: 1}
+    return sorted(rows, key=lambda row: (ranks.get(row.state, 2), verdict_order(row.rule), -row.last_episode)), computed
+
+
+def active(alarms: Sequence[AlarmRow]) -> list[AlarmRow]:
+    """Those that call for attention."""
+    return [alarm for alarm in alarms if alarm.state == ACTIVE]
+
+
+def verdict(alarms: Sequence[AlarmRow]) -> None:
+    """The most urgent alarm in one line, with what helps; nothing without an active alarm."""
+    if found := active(alarms):
+        more = f"{counted(len(found) - 1, 'more alarm')} below." if len(found) > 1 else ""
+        st.warning(md("**{}.** {}", found[0].sentence, more), icon=":material/notification_important:")
+
+
+def alarm_list(
+    database: Database,
+    run: RunRow,
+    alarms: Sequence[AlarmRow],
+    computed: bool,
+    series: RunSeries,
+    curriculum: Curriculum,
+) -> None:
+    """Each alarm of the run; nothing if there is none."""
+    if not alarms:
+        return
+    count = len(active(alarms))
+    others = len(alarms) - count
+    title = f"Alarms: {count} active{f', {others} cleared or muted' if others else ''}"
+    with st.container(border=True, key="alarms"):
+        st.markdown(md("**{}**", title))
+        if computed:
+            st.caption(plain(COMPUTED), text_alignment="left")
+        for alarm in list(alarms)[:_SHOWN]:
+            _alarm(database, run, alarm, series, curriculum)
+        if len(alarms) > _SHOWN:
+            st.caption(f"{_SHOWN} of {len(alarms)} alarms; `alarms {run.id[:8]}` lists all.")
+
+
+_ICONS = {ACTIVE: ":red[:material/notification_important:]", MUTED: ":gray[:material/notifications_off:]"}
+
+
+def _alarm(database: Database, run: RunRow, alarm: AlarmRow, series: RunSeries, curriculum: Curriculum) -> None:
+    rule = RULES.get(alarm.rule)
+    icon = _ICONS.get(alarm.state, ":gray[:material/check:]")
+    span = f"episodes {alarm.first_episode:,} to {alarm.last_episode:,}, phase {alarm.phase}"
+    st.markdown(md(f"{icon} **{{}}**: {{}}. :gray[{{}}]", alarm.title, alarm.detail, span))
+    if alarm.reason:
+        st.caption(md("Muted: {}", alarm.reason))
+    key = f"{alarm.rule}-{alarm.first_episode}-{run.id}"
+    with st.container(horizontal=True, vertical_alignment="center", key=f"remedies-{key}"):
+        if rule is not None and alarm.state == ACTIVE:
+            _remedies(database, run, rule, curriculum, key)
+        if alarm.number:
+            _mute_buttons(database, run, alarm, key)
+    if rule is not None and rule.draws and len(series):
+        evidence = st.expander("Evidence", icon=":material/query_stats:", key=f"evidence-{key}", on_change="rerun")
+        if evidence.open:
+            with evidence:
+                figure = evidence_figure(series, rule, alarm.first_episode, alarm.last_episode)
+                st.plotly_chart(figure, key=f"evidence-chart-{key}", config={"displayModeBar": False})
+                st.caption(
+                    md("{} Threshold: {:g}; value: {}.", rule.meaning, rule.threshold, f"{alarm.value or 0:.4g}")
+                )
+
+
+def _remedies(database: Database, run: RunRow, rule: Rule, curriculum: Curriculum, key: str) -> None:
+    """A button for each change of the curriculum that helps; its tooltip says what exactly it changes."""
+    resumes = run.status in RESUMABLE
+    refused = None if resumes else COMMANDS[EDIT_CURRICULUM].refusal(run)
+    for name in rule.remedies:
+        remedy = REMEDIES[name]
+        wanted, problem = _wanted(database, run, remedy, curriculum)
+        problem = refused or problem
+        what = "; ".join(changes(curriculum, wanted)) if wanted is not None else ""
+        title = f"Resume with this: {remedy.title[0].lower()}{remedy.title[1:]}" if resumes else remedy.title
+        elsewhere = trained_elsewhere(run) is not None
+        clicked = st.button(
+            plain(title),
+            icon=f":material/{remedy.icon}:",
+            key=f"remedy-{name}-{key}",
+            disabled=problem is not None,
+            help=plain(problem or f"{remedy.meaning} {what}."),
+            on_click=None if elsewhere else _carry_out,
+            args=(database, run.id, run.status, name),
+        )
+        if clicked and elsewhere and wanted is not None:
+            ask_to_take_over(database, run, wanted)
+
+
+def _wanted(
+    database: Database, run: RunRow, remedy: Remedy, curriculum: Curriculum
+) -> tuple[Curriculum | None, str | None]:
+    """The curriculum that a remedy asks for, or why it cannot help now."""
+    try:
+        wanted = remedy.apply(curriculum, control.progress_of(database, run.id), run.config.base.values())
+    except V3Error as error:
+        return None, str(error)
+    return (wanted, None) if wanted != curriculum else (None, "This changes nothing more.")
+
+
+@or_notice
+def _carry_out(database: Database, run_id: str, status: str, name: str) -> None:
+    """As of now, not as of when the button was drawn: the run goes ahead meanwhile."""
+    control.apply_remedy(database, run_id, name, ACTOR, resume_it=status in RESUMABLE)
+
+
+def _mute_buttons(database: Database, run: RunRow, alarm: AlarmRow, key: str) -> None:
+    if alarm.state == MUTED:
+        st.button(
+            "Unmute",
+            icon=":material/notifications:",
+            key=f"unmute-{key}",
+            type="tertiary",
+            on_click=or_notice(control.unmute_alarm),
+            args=(database, run.id, alarm.number, ACTOR),
+        )
+    elif alarm.state == ACTIVE and st.button(
+        "Mute", icon=":material/notifications_off:", key=f"mute-{key}", type="tertiary"
+    ):
+        _ask_for_reason(database, run, alarm)
+
+
+@dialog("Mute this alarm?", icon=":material/notifications_off:")
+def _ask_for_reason(database: Database, run: RunRow, alarm: AlarmRow) -> None:
+    st.markdown(md("**{}**: {}.", alarm.title, alarm.detail))
+    st.text_input(
+        "Reason",
+        key="mute-reason",
+        max_chars=control.MAX_REASON,
+        help="Shown with the alarm. Later alarms of this rule in this run are muted with it.",
+    )
+    confirm("Mute", ":material/notifications_off:", "mute", _mute, database, run.id, alarm.number)
+
+
+def _mute(database: Database, run_id: str, number: int) -> None:
+    control.mute_alarm(database, run_id, number, str(st.session_state.get("mute-reason") or ""), ACTOR)

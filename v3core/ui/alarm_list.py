@@ -81,7 +81,7 @@ def alarm_list(
         for alarm in list(alarms)[:_SHOWN]:
             _alarm(database, run, alarm, series, curriculum)
         if len(alarms) > _SHOWN:
-            st.caption(f"{_SHOWN} of {len(alarms)} alarms; `alarms {run.id[:8]}` lists all.")
+            st.caption(md("{} of {} alarms; `alarms {}` lists all.", _SHOWN, len(alarms), run.id[:8]))
 
 
 _ICONS = {ACTIVE: ":red[:material/notification_important:]", MUTED: ":gray[:material/notifications_off:]"}

@@ -3,8 +3,8 @@
 from itertools import cycle
 
 import numpy as np
-import plotly.graph_objects as go
 
+from v3core.charts.figure import Figure
 from v3core.charts.frame import draw_phases, plain_frame, stack_rows
 from v3core.charts.palette import CATEGORICAL, colours, rgba
 from v3core.charts.series import RunSeries
@@ -18,7 +18,7 @@ _AROUND = 0.25
 """Of the span, shown on either side; at least a tenth of the run."""
 
 
-def evidence_figure(series: RunSeries, rule: Rule, first: int, last: int) -> go.Figure:
+def evidence_figure(series: RunSeries, rule: Rule, first: int, last: int) -> Figure:
     """One row per metric of the rule, with the episodes from `first` to `last` marked."""
     names = [name for name in rule.draws if series.has(*(_of(series, name)))]
     alt = f"Evidence of the alarm '{rule.title}': {', '.join(names)} of {series.name}, episodes {first:,} to {last:,}."
@@ -34,7 +34,7 @@ def evidence_figure(series: RunSeries, rule: Rule, first: int, last: int) -> go.
             add_metric(figure, series.shown, one, name=label, colour=colour, axis=axis, width=2, number=".4~g")
     around = max(_AROUND * (last - first), 0.1 * series.end)
     figure.layout.xaxis.range = [float(np.clip(first - around, 0, None)), float(min(last + around, series.end))]
-    figure.add_shape(span_mark(first, last))
+    figure.layout.shapes = [*figure.layout.shapes, span_mark(first, last)]
     return figure
 
 

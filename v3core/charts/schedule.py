@@ -117,7 +117,7 @@ def curriculum_preview(curriculum: Curriculum, episodes: int, base: BaseValues) 
     return figure
 
 
-def edit_preview(old: Curriculum, new: Curriculum, episodes: int, base: BaseValues, progress: Progress) -> go.Figure:
+def edit_preview(old: Curriculum, new: Curriculum, episodes: int, base: BaseValues, progress: Progress) -> Figure:
     """The settings that an edit changes, before and after it, from what was reached; one row each.
 
     Without a change of a number, the temperature is drawn.
@@ -139,7 +139,9 @@ def edit_preview(old: Curriculum, new: Curriculum, episodes: int, base: BaseValu
         _add_plan(figure, before, name="In force", colour=NEUTRAL, axis=axis, dash="dash")
         _add_plan(figure, after, name="After the edit", colour=CATEGORICAL[0], axis=axis)
         if row:
-            figure.for_each_trace(lambda trace: trace.update(showlegend=False), selector={"yaxis": axis})
+            for trace in figure.data:
+                if trace.yaxis == axis:
+                    trace.showlegend = False
     return figure
 
 

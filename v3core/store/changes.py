@@ -63,6 +63,7 @@ _OF_EVERY_EPISODE = frozenset(
         "heartbeat_at",
         "heartbeat_due_at",
         "rollout_at",
+        "watched",
     }
 )
 """What changes in the row of a run while nothing happens but that it trains."""
@@ -126,6 +127,8 @@ def recorded_of_run(database: Database, run_id: str) -> Hashable:
 def _counts(tx: Transaction, run_id: str) -> Hashable:
     parts = [
         select(func.max(events.c.id)).where(events.c.run_id == run_id),
+        # Its value changes with every episode, its evidence only if another expert is dead.
+        select(func.max(alarms.c.detail)).where(alarms.c.run_id == run_id, alarms.c.rule == "dead_expert"),
         *(
             select(function(column)).where(table.c.run_id == run_id)
             for table, function, column in (

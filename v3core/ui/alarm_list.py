@@ -21,6 +21,7 @@ from v3core.store.database import Database
 from v3core.store.run_row import RunRow
 from v3core.store.watching import alarms_of
 from v3core.ui.clicks import ACTOR, ask_to_take_over, confirm, dialog, or_notice
+from v3core.ui.live_chart import live_chart
 from v3core.ui.status import counted
 from v3core.ui.text import md, plain
 
@@ -105,7 +106,7 @@ def _alarm(database: Database, run: RunRow, alarm: AlarmRow, series: RunSeries, 
         if evidence.open:
             with evidence:
                 figure = evidence_figure(series, rule, alarm.first_episode, alarm.last_episode)
-                st.plotly_chart(figure, key=f"evidence-chart-{key}", config={"displayModeBar": False})
+                live_chart(figure, key=f"evidence-chart-{key}")
                 st.caption(
                     md("{} Threshold: {:g}; value: {}.", rule.meaning, rule.threshold, f"{alarm.value or 0:.4g}")
                 )

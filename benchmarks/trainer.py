@@ -16,7 +16,7 @@ import _bench
 import gymnasium
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from _training import LR, POLICY, PPO_CONFIG, ROLLOUTS, Times, config_of, now, ours
 from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.policies import ActorCriticPolicy
@@ -25,31 +25,19 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 from torch_geometric.nn import GATConv
 
-from v3core.config import BaseConfig, EvaluationConfig, PolicyConfig, PPOConfig, RunConfig
-from v3core.curriculum import PhaseStart, Progress, load_preset, scaled, settings_at
-from v3core.environment_setup import VIEW
+from v3core.curriculum import PhaseStart, Progress, settings_at
 from v3core.environments import EnvironmentBatch, EnvironmentSpec, check_environment, make_environment
 from v3core.environments.encode import encoder
 from v3core.environments.make import graph_of
 from v3core.native.library import VARIABLE
 from v3core.policy import GATMoEPolicy
 from v3core.training.eager import EagerBackend
-from v3core.training.hooks import Orders
 from v3core.training.ppo import samples_of
 from v3core.training.rollout import Collector
 from v3core.training.state import TrainingState
-from v3core.training.trainer import Trainer, train
-
-Times = NDArray[np.float64]
-"""Of two clocks: wall time and processor time."""
 
 ENVIRONMENTS = ("CartPole-v1", "MiniGrid-DoorKey-5x5-v0")
-PPO_CONFIG = PPOConfig(environments=8, rollout_steps=128, minibatch=256, epochs=10)
-POLICY = PolicyConfig(width=32, heads=4, layers=2, experts=4)
-LR = 2.5e-4
 TURNS = 5
-ROLLOUTS = 2
-"""Timed rollouts and updates of a turn, after one that is not."""
 
 
 class _Policy(ActorCriticPolicy):
@@ -131,11 +119,6 @@ class _Flat(gymnasium.ObservationWrapper[Any, Any, Any]):
         return row
 
 
-def _now() -> Times:
-    """Wall time and processor time, in seconds."""
-    return np.array([time.perf_counter(), time.process_time()])
-
-
 class _Clock(BaseCallback):
     """When each rollout began."""
 
@@ -144,29 +127,10 @@ class _Clock(BaseCallback):
         self.starts: list[Times] = []
 
     def _on_rollout_start(self) -> None:
-        self.starts.append(_now())
+        self.starts.append(now())
 
     def _on_step(self) -> bool:
         return True
-
-
-class _Hooks:
-    """Stops training after the timed rollouts; keeps nothing."""
-
-    def __init__(self) -> None:
-        self.ends: list[tuple[Times, int]] = []
-
-    def orders(self) -> Orders:
-        return Orders(stop=len(self.ends) > ROLLOUTS)
-
-    def urgent(self) -> Orders:
-        return Orders()
-
-    def record(self, _: Any, step: int) -> None:
-        self.ends.append((_now(), step))
-
-    def __getattr__(self, name: str) -> Any:
-        return lambda *_: None
 
 
 def _environment(env_id: str) -> gymnasium.Env[Any, Any]:
@@ -174,32 +138,6 @@ def _environment(env_id: str) -> gymnasium.Env[Any, Any]:
     if isinstance(env.observation_space, gymnasium.spaces.Dict):
         return _Flat(env)
     return env
-
-
-def _config(env_id: str, seed: int) -> RunConfig:
-    return RunConfig(
-        name="benchmark",
-        env=env_id,
-        seed=seed,
-        episodes=1_000_000,
-        curriculum=scaled(load_preset("v3"), 1_000_000),
-        base=BaseConfig(lr=LR, entropy=0.01),
-        ppo=PPO_CONFIG,
-        policy=POLICY,
-        evaluation=EvaluationConfig(episodes=0),
-        device="cpu",
-        view=VIEW,
-    )
-
-
-def ours(env_id: str, native: bool, seed: int) -> Times:
-    """Steps per second of our trainer."""
-    os.environ[VARIABLE] = "1" if native else "0"
-    Trainer.save = lambda *_, **__: None  # type: ignore[method-assign]  # no disk on either side
-    hooks, config = _Hooks(), _config(env_id, seed)
-    train(config, curriculum=config.curriculum, hooks=hooks)
-    (first, before), (last, after) = hooks.ends[0], hooks.ends[-1]
-    return (after - before) / (last - first)
 
 
 def peer(env_id: str, network: Callable[[EnvironmentSpec], nn.Module] | None, seed: int) -> Times:
@@ -225,14 +163,14 @@ def peer(env_id: str, network: Callable[[EnvironmentSpec], nn.Module] | None, se
     )
     clock = _Clock()
     model.learn(steps * (ROLLOUTS + 1), callback=clock)
-    return steps * ROLLOUTS / (_now() - clock.starts[1])
+    return steps * ROLLOUTS / (now() - clock.starts[1])
 
 
 def training(env_id: str) -> list[_bench.Result]:
     """Whole training on the native library against everything else, by turns in one process."""
     contenders: dict[str, Callable[[int], Times]] = {
-        "native": partial(ours, env_id, True),
-        "ours on torch": partial(ours, env_id, False),
+        "native": lambda seed: ours(config_of(env_id, seed), native=True),
+        "ours on torch": lambda seed: ours(config_of(env_id, seed), native=False),
         "SB3, this same network": partial(peer, env_id, lambda spec: GATMoEPolicy(spec, POLICY)),
         "SB3, the network written with PyG": partial(peer, env_id, PlainNetwork),
         "SB3, MlpPolicy: no graph, no experts": partial(peer, env_id, None),
@@ -261,7 +199,7 @@ class Learning:
 
     def __init__(self, env_id: str) -> None:
         os.environ[VARIABLE] = "1"
-        self.config = _config(env_id, 1)
+        self.config = config_of(env_id, 1)
         self.spec = check_environment(self.config.environment, allow_import=False)
         self.state = state = TrainingState(self.config, self.spec)
         state.starts = (PhaseStart(0, 0),)

@@ -188,7 +188,7 @@ class RunConfig(_Frozen):
     policy: PolicyConfig = PolicyConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     device: Device = "auto"
-    """The device of the network; `auto` uses CUDA if available."""
+    """The device of the network; `auto` uses the CPU, or CUDA if available and faster."""
     backend: Backend | None = None
     """What computes the network, the native library or torch (`eager`); recorded when the run begins. Unset in runs of
     versions that had torch only."""

@@ -68,7 +68,7 @@ def test_a_run_is_trained_to_its_end_and_everything_recorded(db, start, wait_unt
     run = get_run(db, run_id)
     assert (run.episode, run.phase, run.reason, run.generation) == (80, "late", None, 0)
     assert run.sees == "The policy sees the whole observation."
-    assert run.device == ("cuda: " + torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu")
+    assert run.device == "cpu"  # on which so small a network is faster, CUDA or not
     assert run.latest_return == table["return"][-1]
     assert run.created_at < run.started_at < run.ended_at
     changes = read_phase_changes(db, run_id)

@@ -124,7 +124,12 @@ def test_undone_updates_are_reported_in_one_sentence(open_page, database, rollba
         (
             "v3",
             25,
-            ["Routing sparsemax", "4 experts, graph attention GATv1", "CartPole-v1", "requests CUDA if available"],
+            [
+                "Routing sparsemax",
+                "4 experts, graph attention GATv1",
+                "CartPole-v1",
+                "requests the CPU, or CUDA",
+            ],
         ),
         ("mixtral", 25, ["Routing top 2 of 4 experts, weights renormalised"]),
         ("mixtral", 0, ["Routing top 2 of 4 experts, weights renormalised"]),

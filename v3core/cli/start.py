@@ -42,7 +42,13 @@ from v3core.store.runs import get_run, list_runs
     "--evaluate-every", type=click.IntRange(1), metavar="N", help="Evaluate every N episodes, and at the end."
 )
 @set_option
-@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+@click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda"]),
+    default="auto",
+    show_default=True,
+    help="auto: the CPU, or CUDA if available and faster.",
+)
 def train(
     setup: EnvironmentSetup,
     curriculum: str,

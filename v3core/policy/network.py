@@ -133,6 +133,16 @@ class GATMoEPolicy(nn.Module):
         values: Tensor = self.value(_side_by_side(self.nodes(observations)))
         return values.squeeze(1)
 
+    def multiply_adds(self) -> int:
+        """About how many of one observation's forward pass; without those of its node features, which images need most.
+
+        A parameter of the graph network is used once for each node, any other once.
+        """
+        per_node = sum(parameter.numel() for parameter in self.gat.parameters())
+        tokens = sum(parameter.numel() for parameter in self.tokens.parameters())
+        nodes = self.readout.in_features // self.readout.out_features
+        return sum(parameter.numel() for parameter in self.parameters()) - tokens + (nodes - 1) * per_node
+
     def routing_noise(self, shape: tuple[int, ...], generator: torch.Generator) -> Tensor | None:
         """Noise of the routing in force, [*shape, columns]; None if it has none.
 

@@ -36,8 +36,8 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
         ) from None
 
 
-def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
-    """What `save_checkpoint` wrote. Only tensors and plain values are read; no code in the file is ever run.
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """What `save_checkpoint` wrote, its tensors on the CPU. No code in the file is ever run.
 
     Raises:
         V3Error: if the file is missing, cut short or not one of ours.
@@ -46,7 +46,7 @@ def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str,
         with zipfile.ZipFile(path) as archive:  # torch does not look at the checksums
             if damaged := archive.testzip():
                 raise zipfile.BadZipFile(damaged)
-        state: Any = torch.load(path, map_location=device, weights_only=True)
+        state: Any = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise V3Error(f"Checkpoint {path} is missing; start a new run.") from None
     except Exception:  # torch raises whatever its unpickler stumbles over
@@ -85,7 +85,7 @@ def to_tensors(value: Any) -> Any:
 def to_arrays(value: Any) -> Any:
     """The inverse."""
     if torch.is_tensor(value):
-        return value.cpu().numpy()
+        return value.numpy()
     if isinstance(value, dict):
         return {key: to_arrays(entry) for key, entry in value.items()}
     return [to_arrays(entry) for entry in value] if isinstance(value, list) else value

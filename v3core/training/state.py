@@ -1,6 +1,7 @@
 """All state that changes while a run trains, and how it is saved in and loaded from a checkpoint."""
 
 import json
+import os
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,14 +17,21 @@ from v3core.curriculum.until import MAX_WINDOW
 from v3core.environment_setup import EnvironmentSetup
 from v3core.environments import EnvironmentSpec
 from v3core.errors import V3Error
+from v3core.native.library import VARIABLE
 from v3core.policy import Gating, GATMoEPolicy
 from v3core.training.checkpoint import load_checkpoint
+from v3core.training.eager import EagerBackend
 from v3core.training.native_backend import choose_backend
 from v3core.training.optimizer import Adam, FlatParameters
 from v3core.training.statistics import ReturnScale
 
 COUNTERS = ("completed", "evaluated", "step", "updates", "rollbacks", "failures_in_a_row")
 """Numbers of the state that checkpoints contain unchanged."""
+MOST_ON_THE_CPU = 100_000_000
+"""Multiply-adds of a minibatch's forward pass up to which one core with the native library is at least as fast as CUDA.
+
+Measured by `benchmarks/devices.py`: a step on a GPU waits for the launches of its many small operations, at any size.
+"""
 
 
 @dataclass(frozen=True)
@@ -42,18 +50,13 @@ class TrainingState:
     """Policy, optimiser, random generators and counters of one run, seeded from its config."""
 
     def __init__(self, config: RunConfig, spec: EnvironmentSpec) -> None:
-        self.device = device_of(config)
         self.config = config
         self.spec = spec
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
-            self.policy = GATMoEPolicy(spec, config.policy).to(self.device)
-        self.parameters = FlatParameters(self.policy)
-        self.optimizer = Adam(self.parameters.values, lr=config.base.lr)
+            self.policy = GATMoEPolicy(spec, config.policy)
         self.choose_backend()
         self.return_scale = ReturnScale()
-        self.generator = torch.Generator(self.device).manual_seed(config.seed)
-        """The source of random actions and routing noise."""
         self.random = np.random.default_rng(config.seed)
         """The source of the order of minibatches."""
         self.completed = 0  # episodes
@@ -72,10 +75,42 @@ class TrainingState:
         """Return, length and success (None if unknown) of this phase's newest episodes, for its trigger."""
 
     def choose_backend(self, continues: str | None = None) -> None:
-        """Choose what acts and learns, for a policy that the named backend has trained so far."""
+        """Choose what acts and learns, and on which device, for a policy that the named backend has trained so far.
+
+        Optimiser and random generator are as at the beginning of a run afterwards.
+
+        Raises:
+            V3Error: if CUDA is asked for and there is none.
+        """
+        self._place(device_of(self.config))
         self.backend, self.backend_remarks = choose_backend(
             self.policy, self.parameters, self.optimizer, self.spec.graph, continues
         )
+        if self.config.device == "auto" and (remarks := self._reasons_for_cuda(continues)) is not None:
+            self._place(torch.device("cuda"))
+            self.backend = EagerBackend(self.policy, self.parameters, self.optimizer)
+            self.backend_remarks += remarks
+
+    def _reasons_for_cuda(self, continues: str | None) -> list[str] | None:
+        """Sentences for the run's history if CUDA is there and faster than what was chosen on the CPU, else None."""
+        if self.backend.name == EagerBackend.name:
+            return [] if torch.cuda.is_available() else None
+        # A run that the library has trained so far continues exactly.
+        if continues is not None or os.environ.get(VARIABLE) == "1":
+            return None
+        work = self.config.ppo.minibatch * self.policy.multiply_adds()
+        if work <= MOST_ON_THE_CPU or not torch.cuda.is_available():
+            return None
+        return ["CUDA computes the network, because it is too large for the native library to be faster."]
+
+    def _place(self, device: torch.device) -> None:
+        """Move the policy to a device, with an optimiser and a random generator there."""
+        self.device = device
+        self.policy.to(device)
+        self.parameters = FlatParameters(self.policy)
+        self.optimizer = Adam(self.parameters.values, lr=self.config.base.lr)
+        self.generator = torch.Generator(device).manual_seed(self.config.seed)
+        """The source of random actions and routing noise."""
 
     def phase_due(self, curriculum: Curriculum, progress: Progress) -> bool:
         """Whether the phase in force is over."""
@@ -156,7 +191,7 @@ class TrainingState:
         Raises:
             V3Error: naming the file, if it is damaged or belongs to a run of another environment or network.
         """
-        state = load_checkpoint(path, self.device)
+        state = load_checkpoint(path)
         try:
             self.policy.load_state_dict(state["policy"])
             self.choose_backend(json.loads(state["config"]).get("backend") or "eager")
@@ -167,7 +202,7 @@ class TrainingState:
             self.environment = EnvironmentSetup(state["env"], state.get("env_args", {}), config.wrappers, config.view)
             self.optimizer.load_state_dict(state["optimizer"])
             self.return_scale.load_state_dict(state["return_scale"])
-            self.generator.set_state(state["torch_generator"].cpu())
+            self._continue_generator(state["torch_generator"], state["step"])
             self.random.bit_generator.state = state["numpy_generator"]
             # Older checkpoints, which do not say when the last evaluation was, came after it.
             counters = {"evaluated": state["completed"], **state}
@@ -181,6 +216,18 @@ class TrainingState:
             ) from None
         return state
 
+    def _continue_generator(self, kept: torch.Tensor, step: int) -> None:
+        """Continue the random numbers of a checkpoint; those of another kind of device cannot be continued."""
+        if len(kept) == len(self.generator.get_state()):
+            self.generator.set_state(kept)
+            return
+        (seed,) = np.random.SeedSequence((self.config.seed, step)).generate_state(1, np.uint64).tolist()
+        self.generator.manual_seed(seed)
+        self.backend_remarks.append(
+            f"Continues on {self.device.type} with other random numbers, because the checkpoint was written on another "
+            "kind of device."
+        )
+
 
 def device_name(device: torch.device) -> str:
     """`cpu`, or `cuda:` and the name of the GPU."""
@@ -188,13 +235,13 @@ def device_name(device: torch.device) -> str:
 
 
 def device_of(config: RunConfig) -> torch.device:
-    """The device that the run computes on.
+    """The device that the run asks for; `auto` asks for the CPU first.
 
     Raises:
         V3Error: if CUDA is asked for and there is none.
     """
     if config.device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        return torch.device("cpu")
     if config.device == "cuda" and not torch.cuda.is_available():
         raise V3Error("The run asks for device 'cuda', but CUDA is not available; use 'auto' or 'cpu'.")
     return torch.device(config.device)

@@ -16,7 +16,7 @@ from v3core.ui.text import md, plain
 
 _EFFECTIVE = ("routing", "top_k", "top_k_weights", "alpha", "env")
 _GRAPHS = {"gatv1": "graph attention GATv1", "gatv2": "graph attention GATv2", "mlp": "no message passing"}
-_ASKED_FOR = {"auto": "CUDA if available, otherwise the CPU", "cpu": "the CPU", "cuda": "CUDA"}
+_ASKED_FOR = {"auto": "the CPU, or CUDA if available and faster", "cpu": "the CPU", "cuda": "CUDA"}
 
 
 def run_settings(database: Database, run: RunRow, curriculum: Curriculum) -> None:

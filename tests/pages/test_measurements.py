@@ -75,7 +75,7 @@ def test_health_is_computed_only_when_it_is_opened(open_page, database):
     app.run()
     assert not app.exception
     assert len(figures(app)["updates"]["data"]) == 4
-    assert len(figures(app)["network"]["data"]) == 3
+    assert len(figures(app)["network"]["data"]) == 4
 
 
 def test_a_run_recorded_before_says_what_it_lacks(open_page, database):

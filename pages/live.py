@@ -11,6 +11,7 @@ from v3core.ui import news, shell, ticks
 from v3core.ui.alarm_list import active, alarm_list, load_alarms, verdict
 from v3core.ui.boundary_editor import boundary_editor
 from v3core.ui.demo_guide import what_to_look_for
+from v3core.ui.expert_cockpit import expert_cockpit
 from v3core.ui.phase_editor import phase_editor
 from v3core.ui.run_actions import notes_editor, train_longer
 from v3core.ui.run_charts import run_charts
@@ -78,6 +79,7 @@ def nothing_yet(run: RunRow) -> None:
 
 
 live(run.id, run.status in UNFINISHED)
+expert_cockpit(database, run)
 for part in (train_longer, boundary_editor, phase_editor, run_exports, run_checkpoints):
     with shell.show_errors():
         part(database, run)

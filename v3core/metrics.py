@@ -39,6 +39,11 @@ RETURN = Chart(
 SUCCESS = Chart("success", "Success rate", "Success rate of training episodes and of evaluations.")
 LOADS = Chart("loads", "Expert loads")
 ENTROPY = Chart("entropy", "Routing entropy and specialisation")
+DECISIONS = Chart(
+    "decisions",
+    "Routing decisions",
+    "How firmly steps are routed. Exact zeros are the share of gates that are exactly 0: 1 − support/N.",
+)
 EFFECTIVE = Chart("effective", "Effective experts and support")
 GRADIENTS = Chart("gradients", "Gradient of each expert")
 LOSSES = Chart("losses", "Losses", "Losses of the update that learned from the rollout in which the episode ended.")
@@ -49,7 +54,7 @@ SCHEDULE = Chart(
 )
 UPDATES = Chart("updates", "Updates", "How far an update moves the policy and its routing.", from_zero=True)
 NETWORK = Chart("network", "Network", "The health of the value head, the experts and the units.", from_zero=True)
-CHARTS = (RETURN, SUCCESS, LOADS, ENTROPY, EFFECTIVE, GRADIENTS, LOSSES, SCHEDULE, UPDATES, NETWORK)
+CHARTS = (RETURN, SUCCESS, LOADS, ENTROPY, DECISIONS, EFFECTIVE, GRADIENTS, LOSSES, SCHEDULE, UPDATES, NETWORK)
 """`ENTROPY` and `EFFECTIVE` draw each of their metrics as a line, `LOSSES`, `UPDATES` and `NETWORK` as a row."""
 
 
@@ -181,6 +186,7 @@ class Acted:
         "(keep − chance)/(1 − chance), with keep the share of steps whose largest gate is that of the expert at the "
         "step before, and chance the probability that two different steps of the episode, drawn at random, have the "
         "same: 1 if the expert never changes, 0 if it changes as in a random order; none if only one expert is used.",
+        chart=DECISIONS,
         source="Cohen's kappa, Educ. Psychol. Meas. 20, 1960",
         since=6,
     )
@@ -188,6 +194,7 @@ class Acted:
         "Close choices",
         f"Share of steps at which the largest gate exceeds the second largest by less than {CLOSE_MARGIN:g}.",
         "0 to 1",
+        DECISIONS,
         since=6,
     )
     loads: tuple[float, ...] = _metric(

@@ -10,13 +10,19 @@ from v3core.store.bulk import COLUMNS, gather, metric_names
 
 
 def made_curve(
-    columns: Mapping[str, Any], *, loads: Any = None, expert_grad_norms: Any = None, limit: int = MAX_BUCKETS
+    columns: Mapping[str, Any],
+    *,
+    loads: Any = None,
+    hard_loads: Any = None,
+    expert_grad_norms: Any = None,
+    limit: int = MAX_BUCKETS,
 ) -> Series:
     """Episodes from 1 as pages read them.
 
     Args:
         columns: a recorded column's name to its values, shape [n]; those left out were not recorded.
         loads: shape [n, experts]; by default there are no experts.
+        hard_loads: shape [n, experts].
         expert_grad_norms: shape [n, experts].
         limit: buckets at most.
     """
@@ -31,6 +37,8 @@ def made_curve(
         values[:, COLUMNS.index(name)] = column
     per_expert = np.full((count, 3, experts), np.nan)
     per_expert[:, 0] = loads
+    if hard_loads is not None:
+        per_expert[:, 1] = hard_loads
     if expert_grad_norms is not None:
         per_expert[:, 2] = expert_grad_norms
     rows = gather(range(1, count + 1), values, per_expert, [""] * count, np.empty((0, 2)))

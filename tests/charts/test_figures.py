@@ -13,6 +13,7 @@ import pytest
 
 from tests.charts.made import made_curve
 from v3core.charts.compare import compare_figure, metrics_of
+from v3core.charts.expert_figures import decisions_figure
 from v3core.charts.figure import Figure
 from v3core.charts.figures import (
     effective_experts_figure,
@@ -30,6 +31,7 @@ from v3core.curriculum import BaseValues, Curriculum, Phase, PhaseStart, Ramp, U
 from v3core.metrics import (
     CHARTS,
     COMPARED,
+    DECISIONS,
     EFFECTIVE,
     ENTROPY,
     ENTROPY_SHARE,
@@ -57,6 +59,7 @@ OF_CHART: Mapping[Chart, Callable[[RunSeries], Figure]] = {
     SUCCESS: success_figure,
     LOADS: expert_loads_figure,
     ENTROPY: entropy_figure,
+    DECISIONS: decisions_figure,
     EFFECTIVE: effective_experts_figure,
     GRADIENTS: expert_gradients_figure,
     LOSSES: lambda series: rows_figure(series, LOSSES),

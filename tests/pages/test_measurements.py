@@ -91,7 +91,7 @@ def test_a_run_recorded_before_says_what_it_lacks(open_page, database):
 
 def test_the_hint_of_a_chart_says_what_each_of_its_metrics_means(open_page, database):
     run_id = add_recorded_run(database, Status.COMPLETED, success=True)
-    app = open_page("pages/live.py", run=run_id)
+    app = open_page("pages/live.py", run=run_id, experts="true")
     app.session_state[f"health-{run_id}"] = True
     app.run()
     texts = [shown(markdown.value) for markdown in app.markdown]

@@ -1,4 +1,4 @@
-"""Evaluations requested on a page, each in a separate process: no page loads torch or an environment."""
+"""Evaluations and knock-outs requested on a page, each in a process: no page loads torch or an environment."""
 
 import json
 import os
@@ -10,7 +10,7 @@ import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import IO
+from typing import IO, Any
 
 from v3core.errors import V3Error
 from v3core.jobs.launcher import start_process
@@ -35,9 +35,11 @@ class Played:
 class BackgroundEvaluation:
     """`python -m v3core evaluate` of one checkpoint of a run, in progress or finished."""
 
+    command, name = "evaluate", "evaluation"
+
     def __init__(self, database: Database, run: RunRow, checkpoint: int, episodes: int) -> None:
         """Start to play `episodes` with the run's checkpoint at that episode count."""
-        command = [sys.executable, "-m", "v3core", "evaluate", run.id, "--json"]
+        command = [sys.executable, "-m", "v3core", self.command, run.id, "--json"]
         command += ["--checkpoint", str(checkpoint), "--episodes", str(episodes)]
         self.episodes = episodes
         """How many are played."""
@@ -50,7 +52,7 @@ class BackgroundEvaluation:
         try:
             self._process = start_process(database, run, command, self._output, self._errors)
         except OSError as error:
-            raise V3Error(f"The evaluation could not be started: {error.strerror or error}.") from None
+            raise V3Error(f"The {self.name} could not be started: {error.strerror or error}.") from None
 
     def is_over(self) -> bool:
         """Whether it has ended; one that takes too long is ended here. Several tabs may ask at once."""
@@ -65,17 +67,19 @@ class BackgroundEvaluation:
                 os.killpg(self._process.pid, signal.SIGKILL)
             with suppress(subprocess.TimeoutExpired):
                 self._process.wait(5)
-            self._problem = f"The evaluation took more than {MAX_SECONDS:g} seconds and was terminated."
+            self._problem = f"The {self.name} took more than {MAX_SECONDS:g} seconds and was terminated."
         elif self._process.returncode:
-            self._problem = f"The evaluation failed: {self._last_words()}"
+            self._problem = f"The {self.name} failed: {self._last_words()}"
         else:
             self._output.seek(0)
-            found = json.loads(self._output.read())
-            known = tuple(success for success in found["successes"] if success is not None)
-            self._played = Played(tuple(found["returns"]), tuple(found["lengths"]), known)
+            self._played = self._read(json.loads(self._output.read()))
         self._output.close()
         self._errors.close()
         return True
+
+    def _read(self, found: Any) -> Played:
+        known = tuple(success for success in found["successes"] if success is not None)
+        return Played(tuple(found["returns"]), tuple(found["lengths"]), known)
 
     def result(self) -> Played | None:
         """The result, None while it is in progress; V3Error if it failed, or took too long and was ended."""
@@ -87,3 +91,15 @@ class BackgroundEvaluation:
         self._errors.seek(0)
         lines = self._errors.read().decode("utf-8", "replace").strip().splitlines()
         return lines[-1][:_MAX_CHARACTERS] if lines else f"its process ended with code {self._process.returncode}."
+
+
+class BackgroundKnockout(BackgroundEvaluation):
+    """`python -m v3core knockout` of one checkpoint, whose process records the returns; those of all experts are here.
+
+    It plays one evaluation more than there are experts.
+    """
+
+    command, name = "knockout", "knock-out"
+
+    def _read(self, found: Any) -> Played:
+        return Played(tuple(found["returns"]), (), ())

@@ -9,7 +9,7 @@ from typing import Any
 import gymnasium
 
 from v3core import metrics
-from v3core.charts import figures
+from v3core.charts import expert_figures, figures
 from v3core.charts.compare import compare_figure
 from v3core.charts.figure import Figure
 from v3core.charts.frame import drawn_words
@@ -167,6 +167,11 @@ def _schedule(series: RunSeries, at: AsOfNow) -> Figure:
     return schedule_figure(series, at.curriculum, at.run.config.base.values())
 
 
+def loads_chart(form: str, metric: str) -> str:
+    """The name of the chart of loads in a form of `expert_figures.loads_figure`."""
+    return f"{form}-{metric}"
+
+
 _DRAW: Mapping[str, Callable[..., dict[str, Any]]] = {
     metrics.RETURN.name: _of_run(metrics.RETURN, _return),
     metrics.SUCCESS.name: _simple(metrics.SUCCESS, figures.success_figure),
@@ -178,6 +183,14 @@ _DRAW: Mapping[str, Callable[..., dict[str, Any]]] = {
     metrics.SCHEDULE.name: _of_run(metrics.SCHEDULE, _schedule),
     metrics.UPDATES.name: _rows(metrics.UPDATES),
     metrics.NETWORK.name: _rows(metrics.NETWORK),
+    metrics.DECISIONS.name: _simple(metrics.DECISIONS, expert_figures.decisions_figure),
+    **{
+        loads_chart(form, metric): _simple(
+            metrics.LOADS, partial(expert_figures.loads_figure, form=form, metric=metric)
+        )
+        for form in (expert_figures.AREA, expert_figures.HEATMAP)
+        for metric in expert_figures.LOADS
+    },
     COMPARE: _compared,
     NUMBERS: _numbers,
 }

@@ -1,0 +1,177 @@
+"""The section about the experts on Live: what it shows of any run, and that it agrees with the rows."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from sqlalchemy import select, update
+
+from tests.charts.patched import applied
+from tests.pages.recorded import add_recorded_run
+from tests.pages.test_measurements import figures
+from tests.pages.test_states import text_of
+from tests.waiting import wait_for
+from v3core.charts.expert_figures import AREA, HEATMAP
+from v3core.insight.experts import ExpertProfile, ExpertReport, StateMap
+from v3core.jobs.lifecycle import Status
+from v3core.store.expert_records import add_expert_report, add_knockouts, read_knockouts
+from v3core.store.opening import open_database
+from v3core.store.runs import get_run, list_runs
+from v3core.store.schema import episodes, evaluation_experts, expert_loads
+
+ACTIONS = {"probabilities": [[0.25, 0.75]], "first": [0]}
+MAP = StateMap((0.0, 1.0), (0.0, 1.0), (0, 3), (0.9, 0.8), (1, 2), (0, 5), (0.7, 0.2))
+
+
+def report(experts=4):
+    row = tuple(
+        ExpertProfile(1 / experts, 1 / experts, ACTIONS, ACTIONS if expert else None, (0.5,) * experts)
+        for expert in range(experts)
+    )
+    return ExpertReport(2, 2, row, MAP)
+
+
+def evaluated(db, *, at=(10, 20), experts=4, **options):
+    """A run with evaluations that recorded what the experts did."""
+    run_id = add_recorded_run(db, Status.COMPLETED, evaluated=at, **options)
+    with db.write() as tx:
+        for episode in at:
+            add_expert_report(tx, run_id, episode, report(experts))
+    return run_id
+
+
+def sent(app):
+    """The charts that came with the page itself, by name."""
+    found = {}
+    for element in app.get("bidi_component"):
+        data = json.loads(element.proto.json) if element.proto.WhichOneof("data") == "json" else {}
+        if "figure" in data:
+            figure = applied(None, json.loads(data["figure"]))
+            found[figure["layout"]["uirevision"].partition(":")[0]] = figure
+    return found
+
+
+def test_nothing_is_read_while_it_is_closed(open_page, database):
+    app = open_page("pages/live.py", run=evaluated(database))
+    assert not app.exception
+    assert "decisions" not in figures(app)
+    assert "distances" not in sent(app)
+
+
+def test_a_link_opens_it_with_all_that_is_recorded(open_page, database):
+    run_id = evaluated(database)
+    results = {expert: [(value, 5, None) for value in (50.0, 52.0, 51.0)] for expert in (-1, 1, 2, 3)}
+    results |= {0: [(9.0, 9, None)] * 3}
+    with database.write() as tx:
+        add_knockouts(tx, run_id, episode=20, results=results, now=get_run(tx, run_id).created_at)
+    app = open_page("pages/live.py", run=run_id, experts="true")
+    assert not app.exception
+    assert {"area-load", "decisions"} <= set(figures(app))
+    assert {"actions-all", "distances", "distance-history", "map", "knockout"} == set(sent(app))
+    assert "Episode 20, 3 episodes each. Needed: 1; idle: 2, 3, 4." in text_of(app)
+    assert "Episode 20, 2 states." in text_of(app)
+    switches = {"loads": "Heatmap", "share": "Hard load", "states": "Where it is used"}
+    app = open_page("pages/live.py", run=run_id, experts="true", **switches)
+    assert {"heatmap-hard_load"} <= set(figures(app))
+    assert "actions-used" in sent(app)
+    assert "Not used at all: 1." in text_of(app)
+
+
+@pytest.mark.parametrize(("metric", "column"), [("load", "load"), ("hard_load", "hard_load")])
+def test_areas_and_heatmap_agree_with_the_rows_of_the_run(open_page, database, metric, column):
+    run_id = evaluated(database)
+    table = expert_loads
+    with database.write() as tx:  # so that every number is another
+        for episode, expert in np.ndindex(25, 4):
+            here = (table.c.run_id == run_id, table.c.episode == episode + 1, table.c.expert == expert)
+            tx.execute(update(table).where(*here).values({column: (episode * 4 + expert) / 1000}))
+        query = select(table.c[column]).where(table.c.run_id == run_id).order_by(table.c.episode, table.c.expert)
+        rows = np.array(tx.execute(query).scalars().all()).reshape(-1, 4)
+    share = {"load": "Soft load", "hard_load": "Hard load"}[metric]
+    app = open_page("pages/live.py", run=run_id, experts="true", share=share)
+    areas = [trace for trace in figures(app)[f"{AREA}-{metric}"]["data"] if trace.get("stackgroup")]
+    assert pytest.approx(rows) == np.array([trace["y"] for trace in areas]).T
+    app = open_page("pages/live.py", run=run_id, experts="true", share=share, loads="Heatmap")
+    (heatmap,) = figures(app)[f"{HEATMAP}-{metric}"]["data"]
+    assert np.array(heatmap["z"]) == pytest.approx(rows)
+
+
+def test_an_earlier_evaluation_can_be_looked_at(open_page, database):
+    run_id = evaluated(database)
+    app = open_page("pages/live.py", run=run_id, experts="true")
+    app.select_slider[0].set_value(10).run()
+    assert not app.exception
+    assert "Episode 10, 2 states." in text_of(app)
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"recorded": 0, "status": Status.RUNNING}, "the first one is at the end of the run"),
+        ({"recorded": 1, "status": Status.RUNNING}, "the first one is at the end of the run"),
+        ({"status": Status.FAILED}, "The run ended before its first evaluation"),
+        ({"status": Status.COMPLETED, "evaluated": (20,)}, "by a version that did not record what each expert does"),
+    ],
+)
+def test_without_evaluations_it_says_why(open_page, database, options, sentence):
+    app = open_page("pages/live.py", run=add_recorded_run(database, **options), experts="true")
+    assert not app.exception
+    assert sentence in text_of(app)
+    assert "Not measured yet." in text_of(app)
+
+
+def test_a_single_expert_has_no_distances(open_page, database):
+    run_id = evaluated(database, experts=1)
+    app = open_page("pages/live.py", run=run_id, experts="true")
+    assert not app.exception
+    assert "There is only one expert." in text_of(app)
+
+
+def test_many_experts_and_rows_without_numbers(open_page, database):
+    run_id = evaluated(database, experts=64)
+    with database.write() as tx:
+        tx.execute(update(expert_loads).values(load=None, hard_load=None, grad_norm=None))
+        tx.execute(update(episodes).values(expert_persistence=None, close_choice_share=None, support=None))
+        tx.execute(update(evaluation_experts).values(load=None, distances=json.dumps([None] * 64)))
+    app = open_page("pages/live.py", run=run_id, experts="true")
+    assert not app.exception
+    figures(app)
+    assert len(sent(app)["distances"]["data"][0]["z"]) == 64
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A data folder with one short run, trained for real."""
+    folder = tmp_path_factory.mktemp("knocked")
+    command = ["train", "--env", "CartPole-v1", "--episodes", "8", "--evaluate", "1"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("V3_DATA_DIR", str(folder))
+        patch.delenv("V3_DATABASE_URL", raising=False)
+        subprocess.run([sys.executable, "-m", "v3core", *command], check=True, capture_output=True)
+    return folder
+
+
+def test_a_click_measures_a_knockout(open_page, database, trained, monkeypatch):
+    monkeypatch.setenv("V3_DATA_DIR", str(trained))
+    db = open_database()
+    (run,) = list_runs(db)
+    app = open_page("pages/live.py", run=run.id, experts="true")
+    assert "Not measured yet." in text_of(app)
+    app.number_input(key=f"knockout-episodes-{run.id}").set_value(2).run()
+    app.button(key=f"knockout-{run.id}-measure").click().run()
+    assert not app.exception
+    assert "Playing 2 episodes with all experts and without each of 4" in text_of(app)
+    wait_for(lambda: read_knockouts(db, run.id))
+    (row,) = read_knockouts(db, run.id)
+    assert (row.episode, len(row.complete), len(row.without)) == (8, 2, 4)
+
+    def drawn():
+        app.run()
+        return "Playing" not in text_of(app)
+
+    wait_for(drawn)
+    assert "Episode 8, 2 episodes each." in text_of(app)
+    assert "knockout" in sent(app)
+    db.close()

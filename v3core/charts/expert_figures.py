@@ -1,0 +1,340 @@
+"""The charts of the experts: how the load moved, what each expert does, where it is used, and whether it is needed.
+
+An expert has the same colour in every chart: that of its number in `colours`.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from v3core import metrics
+from v3core.charts.figure import Figure
+from v3core.charts.frame import frame, plain_frame, progress_words, stack_rows
+from v3core.charts.palette import CATEGORICAL, NEUTRAL, colour_scale, colours, rgba
+from v3core.charts.series import RunSeries
+from v3core.charts.traces import add_heatmap, add_level, add_metric
+from v3core.insight.experts import ExpertProfile, StateMap, closest_and_farthest
+from v3core.insight.removals import Interval, Removal, interval
+from v3core.metrics import of_chart
+
+MAX_BARS = 8
+"""With more experts than this their actions are a heatmap: the bars of one action would be slivers."""
+MAX_BARRED_ACTIONS = 12
+MAX_PAIRS = 6
+"""With more pairs than this, only the closest, the mean and the farthest are drawn over time."""
+MAX_NAMED = 12
+"""With more experts than this only their numbers are on an axis, and there is no legend."""
+
+AREA, HEATMAP = "area", "heatmap"
+LOADS = {"load": "Load", "hard_load": "Hard load"}
+"""The metrics that `loads_figure` draws, to their titles."""
+
+
+def loads_figure(series: RunSeries, *, form: str, metric: str) -> Figure:
+    """Load or hard load of each expert over time: stacked areas with the fair shares, or experts × episodes."""
+    experts, curve, names = series.experts, series.shown, series.of_experts(metric)
+    fair = f"fair share 1/{experts} = {1 / experts:.1%}" if experts else "no expert known yet"
+    alt = f"{LOADS[metric]} of {experts} experts in {series.name}: {progress_words(series)}; {fair}."
+    is_area = form == AREA
+    title = f"{LOADS[metric]} (fair: {1 / experts:.0%})" if experts and is_area else LOADS[metric] if is_area else ""
+    name = f"{form}-{metric}"
+    figure = frame(series, name, alt, legend=is_area and experts <= MAX_NAMED, title=title)
+    if not is_area:
+        figure.layout.height = max(figure.layout.height, 120 + 14 * experts)
+        add_heatmap(figure, curve, names, title=LOADS[metric], number=".0%")
+        if experts:
+            figure.data[0].colorbar.merge({"tickvals": [0, 1 / experts, 0.5, 1], "tickformat": ".0%"})
+            figure.data[0].merge({"zmax": 1})
+        return figure
+    for expert, (load, colour) in enumerate(zip(names, colours(experts), strict=True), start=1):
+        figure.add(
+            "scatter",
+            x=curve.episode,
+            y=curve.summary(load).mean,
+            name=f"Expert {expert}",
+            stackgroup="load",
+            mode="lines" if len(curve) > 1 else "lines+markers",
+            line={"width": 0.5, "color": colour},
+            fillcolor=rgba(colour, 0.75),
+            hovertemplate="%{y:.1%}",
+        )
+    for place in range(1, experts if experts <= MAX_NAMED else 0):
+        add_level(figure, series.end, place / experts, name=f"Fair share 1/{experts}")
+        figure.data[-1].merge({"showlegend": place == 1, "legendgroup": "fair", "line": {"width": 1, "dash": "dot"}})
+    figure.layout.yaxis.merge({"range": [0, 1], "tickformat": ".0%", "nticks": 5})
+    return figure
+
+
+def decisions_figure(series: RunSeries) -> Figure:
+    """How firmly steps are routed: a row for each metric of `DECISIONS`, and one for the gates that are exactly 0."""
+    shown = of_chart(metrics.DECISIONS)
+    alt = f"{', '.join(metric.label for metric in shown)} and exact zeros of {series.name}: {progress_words(series)}."
+    figure = frame(series, metrics.DECISIONS.name, alt, height=420)
+    titles = [*(metric.label for metric in shown), "Exact zeros among the gates (0 to 1)"]
+    axes = stack_rows(figure, titles)
+    for metric, axis, colour in zip(shown, axes, CATEGORICAL, strict=False):
+        add_metric(figure, series.shown, metric.name, name=metric.label, colour=colour, axis=axis)
+    if series.experts:
+        add_metric(
+            figure, series.shown, "support", name="Exact zeros", colour=CATEGORICAL[3], axis=axes[-1], spread=False
+        )
+        zeros = figure.data[-1]
+        zeros.merge({"y": 1 - zeros.y / series.experts, "hovertemplate": "%{y:.1%}"})
+        zeros.pop("customdata", None)
+    for axis in axes[1:]:
+        figure.layout[f"yaxis{axis[1:]}"].merge({"range": [-0.02, 1.05], "tickvals": [0, 0.5, 1], "tickformat": ".0%"})
+    return figure
+
+
+def actions_figure(run: str, experts: Sequence[ExpertProfile], *, used: bool) -> Figure:
+    """Action distribution of each expert, over all states, or (`used`) weighted with its gates."""
+    of_experts = [expert.used_actions if used else expert.actions for expert in experts]
+    kind = next((actions for actions in of_experts if actions is not None), {})
+    is_number = "mean" in kind
+    names, values = _action_names(kind), np.array([_flat(actions, len(_action_names(kind))) for actions in of_experts])
+    where = "where it is used" if used else "on all states"
+    alt = f"Action distribution of {len(experts)} experts of {run}, each {where}."
+    bars = len(experts) <= MAX_BARS and len(names) <= MAX_BARRED_ACTIONS
+    legend = len(experts) <= MAX_NAMED and (bars or is_number)
+    height = 300 if legend else max(300, 120 + 14 * len(experts))
+    figure = _flat_frame(f"actions-{'used' if used else 'all'}:{run}", alt, height=height, legend=legend)
+    figure.layout.xaxis.merge(_places(names) | {"title": {"text": "Action", "standoff": 8}})
+    if is_number:
+        deviations = np.array([_flat(actions, len(names), "deviation") for actions in of_experts])
+        for number, (mean, deviation, colour) in enumerate(
+            zip(values, deviations, colours(len(experts)), strict=True), start=1
+        ):
+            figure.add(
+                "scatter",
+                x=np.arange(len(names)) + 0.7 * (number - (len(experts) + 1) / 2) / len(experts),
+                y=mean,
+                name=f"Expert {number}",
+                mode="markers",
+                marker={"color": colour, "size": 7},
+                error_y={"type": "data", "array": deviation, "color": colour, "thickness": 1.5, "width": 3},
+                hovertemplate=f"Expert {number}: %{{y:.3~g}} ± %{{error_y.array:.3~g}}<extra></extra>",
+            )
+        figure.layout.yaxis.title = {"text": "Mean ± deviation", "standoff": 6}
+    elif bars:
+        for number, (shares, colour) in enumerate(zip(values, colours(len(experts)), strict=True), start=1):
+            figure.add(
+                "bar",
+                x=np.arange(len(names)),
+                y=shares,
+                name=f"Expert {number}",
+                marker={"color": colour},
+                customdata=names,
+                hovertemplate=f"Expert {number}, action %{{customdata}}: %{{y:.1%}}<extra></extra>",
+            )
+        figure.layout.yaxis.merge(
+            {"title": {"text": "Probability", "standoff": 6}, "tickformat": ".0%", "range": [0, 1]}
+        )
+    else:
+        _add_matrix(figure, values, names, len(experts), title="Probability", number=".0%", most=1)
+    return figure
+
+
+def distances_figure(run: str, experts: Sequence[ExpertProfile]) -> Figure:
+    """Matrix of the Jensen-Shannon distances of all pairs of experts on the same states."""
+    values = np.array([[math.nan if value is None else value for value in expert.distances] for expert in experts])
+    least, mean, most = closest_and_farthest([expert.distances for expert in experts])
+    words = f": smallest {least:.2f}, mean {mean:.2f}, largest {most:.2f}" if math.isfinite(mean) else ""
+    alt = f"Jensen-Shannon distances of {len(experts)} experts of {run}{words}."
+    figure = _flat_frame(f"distances:{run}", alt, height=max(300, 120 + 14 * len(experts)))
+    names = [str(number) for number in range(1, len(experts) + 1)]
+    figure.layout.xaxis.merge(_places(names) | {"title": {"text": "Expert", "standoff": 8}})
+    highest = max(0.1, most if math.isfinite(most) else 0)
+    _add_matrix(figure, values, names, len(experts), title="Distance", number=".2f", most=highest)
+    figure.data[-1].hovertemplate = "%{y} and expert %{customdata}: %{z:.3f}<extra></extra>"
+    return figure
+
+
+def distance_history_figure(series: RunSeries, history: Sequence[tuple[int, Sequence[ExpertProfile]]]) -> Figure:
+    """Distances over a run's evaluations: of each pair, or the smallest, mean and largest if there are many."""
+    experts = len(history[-1][1]) if history else 0
+    episodes = np.array([episode for episode, _ in history], dtype=np.int64)
+    pairs = [(one, other) for one in range(experts) for other in range(one + 1, experts)]
+    if len(pairs) <= MAX_PAIRS:
+        lines = {
+            f"{one + 1} and {other + 1}": [_between(profiles, one, other) for _, profiles in history]
+            for one, other in pairs
+        }
+    else:
+        of_all = [closest_and_farthest([expert.distances for expert in profiles]) for _, profiles in history]
+        lines = {name: [found[place] for found in of_all] for place, name in enumerate(("Closest", "Mean", "Farthest"))}
+    alt = f"Distances of experts of {series.name} over {len(history)} evaluations."
+    figure = frame(series, "distance-history", alt, legend=True, title="Distance")
+    for (name, values), colour in zip(lines.items(), CATEGORICAL, strict=False):
+        figure.add(
+            "scatter",
+            x=episodes,
+            y=np.array(values, dtype=np.float64),
+            name=name,
+            mode="lines+markers",
+            line={"color": colour, "width": 1.5},
+            marker={"size": 6},
+            hovertemplate="%{y:.3f}",
+        )
+    figure.layout.yaxis.rangemode = "tozero"
+    return figure
+
+
+def map_figure(run: str, points: StateMap, experts: int) -> Figure:
+    """States of an evaluation on their two principal axes, coloured by the expert with the largest gate."""
+    shares = [f"{share:.0%}" for share in (*points.explained, 0.0, 0.0)[:2]]
+    alt = f"{len(points.x):,} states of {run} on two axes with {' and '.join(shares)} of their variance, by expert."
+    figure = _flat_frame(f"map:{run}", alt, height=420, legend=experts <= MAX_NAMED)
+    x, y, chosen = (np.array(values, dtype=np.float64) for values in (points.x, points.y, points.expert))
+    more = np.array([points.number, points.step, points.gate], dtype=np.float64).T
+    for expert, colour in enumerate(colours(experts)):
+        here = chosen == expert
+        if here.any():
+            figure.add(
+                "scatter",
+                x=x[here],
+                y=y[here],
+                customdata=more[here],
+                name=f"Expert {expert + 1}",
+                mode="markers",
+                marker={"color": colour, "size": 5, "opacity": 0.6},
+                hovertemplate=f"Expert {expert + 1}, gate %{{customdata[2]:.0%}}<br>"
+                "episode %{customdata[0]}, step %{customdata[1]}<extra></extra>",
+            )
+    for axis, values, share, number in (("xaxis", x, shares[0], 1), ("yaxis", y, shares[1], 2)):
+        low, high = (float(values.min()), float(values.max())) if len(values) else (0.0, 1.0)
+        edge = 0.05 * (high - low) or 1.0
+        title = {"text": f"Axis {number} ({share} of the variance)", "standoff": 8}
+        figure.layout[axis].merge({"range": [low - edge, high + edge], "title": title})
+    return figure
+
+
+def knockout_figure(run: str, complete: Sequence[float], removals: Sequence[Removal]) -> Figure:
+    """Mean return without each expert with its 95 % interval, beside that with all experts."""
+    whole, count = interval(complete), len(complete)
+    verdicts = "; ".join(f"expert {removal.expert + 1} {removal.verdict}" for removal in removals[:MAX_NAMED])
+    alt = f"Mean return of {run} without each expert over {count} episodes, with all {whole.mean:.4g}: {verdicts}."
+    figure = _flat_frame(f"knockout:{run}", alt, height=320, legend=False)
+    named = len(removals) <= MAX_NAMED
+    names = [f"{removal.expert + 1}" + (f"<br>{removal.verdict}" if named else "") for removal in removals]
+    figure.layout.xaxis.merge(_places(names) | {"title": {"text": "Without expert", "standoff": 8}})
+    figure.layout.margin.merge({"b": 62 if named else 42, "r": 90})
+    returns, of_all = (
+        [removal.returns for removal in removals],
+        colours(max((r.expert for r in removals), default=0) + 1),
+    )
+    figure.add(
+        "bar",
+        x=np.arange(len(removals)),
+        y=np.array([found.mean for found in returns]),
+        marker={"color": [of_all[removal.expert] for removal in removals]},
+        error_y={
+            "type": "data",
+            "symmetric": False,
+            "array": np.array([_above(found) for found in returns]),
+            "arrayminus": np.array([_below(found) for found in returns]),
+            "color": NEUTRAL,
+            "thickness": 1.5,
+            "width": 4,
+        },
+        customdata=[_words(removal) for removal in removals],
+        hovertemplate="%{customdata}<extra></extra>",
+        name="Return",
+    )
+    if math.isfinite(whole.mean):
+        edges = {"x0": 0, "x1": 1, "xref": "paper"}
+        line = {"width": 1.5, "dash": "dash", "color": NEUTRAL}
+        shapes: list[dict[str, Any]] = [{"type": "line", "y0": whole.mean, "y1": whole.mean, "line": line, **edges}]
+        if math.isfinite(whole.low):
+            band = {"type": "rect", "y0": whole.low, "y1": whole.high, "line": {"width": 0}, "layer": "below"}
+            shapes.append({**band, "fillcolor": rgba(NEUTRAL, 0.2), **edges})
+        figure.layout.merge({"shapes": shapes})
+        place = {"x": 1, "xref": "paper", "xanchor": "left", "y": whole.mean, "showarrow": False, "xshift": 4}
+        figure.annotate({"text": f"all: {whole.mean:.4g}", "font": {"size": 12}, **place})
+    figure.layout.yaxis.merge({"title": {"text": "Mean return", "standoff": 6}})
+    return figure
+
+
+def _flat_frame(name: str, alt: str, *, height: int, legend: bool = False) -> Figure:
+    """An empty figure that is not over episodes, and cannot be zoomed."""
+    figure = plain_frame(name, alt, end=1, height=height, legend=legend)
+    figure.layout.merge({"hovermode": "closest", "margin": {"b": 48}})
+    figure.layout.xaxis = {"range": [0, 1], "fixedrange": True, "zeroline": False, "showgrid": False}
+    figure.layout.yaxis.merge({"fixedrange": True})
+    return figure
+
+
+def _places(names: Sequence[str]) -> dict[str, Any]:
+    """An axis with a name at 0, 1, 2 …; not every name if there are many."""
+    every = max(1, -(-len(names) // 24))
+    ticks = {"tickvals": list(range(0, len(names), every)), "ticktext": list(names[::every])}
+    return {"range": [-0.5, max(len(names), 1) - 0.5], "tickmode": "array", **ticks}
+
+
+def _add_matrix(
+    figure: Figure, values: Any, columns: Sequence[str], experts: int, *, title: str, number: str, most: float
+) -> None:
+    """Experts from top to bottom, columns from left to right."""
+    figure.add(
+        "heatmap",
+        x=np.arange(len(columns)),
+        y=[f"Expert {expert}" for expert in range(1, experts + 1)],
+        z=values,
+        customdata=[list(columns)] * experts,
+        colorscale=colour_scale(),
+        zmin=0,
+        zmax=most,
+        texttemplate=f"%{{z:{number}}}" if max(experts, len(columns)) <= MAX_BARS else "",
+        colorbar={
+            "title": {"text": title, "font": {"size": 12}},
+            "tickfont": {"size": 12},
+            "tickformat": number,
+            "thickness": 12,
+            "outlinewidth": 0,
+        },
+        hovertemplate=f"%{{y}}, action %{{customdata}}: %{{z:{number}}}<extra></extra>",
+    )
+    figure.layout.merge({"yaxis": {"autorange": "reversed"}, "margin": {"l": 70, "r": 84}})
+    figure.layout.yaxis.pop("nticks", None)
+
+
+def _action_names(actions: Any) -> list[str]:
+    if "mean" in actions or "on" in actions:
+        return [str(number) for number in range(1, len(actions.get("mean", actions.get("on"))) + 1)]
+    parts = actions.get("probabilities", [])
+    first = [*actions.get("first", []), *[0] * len(parts)]
+    if len(parts) == 1:
+        return [str(first[0] + value) for value in range(len(parts[0]))]
+    return [f"{place}:{first[place - 1] + value}" for place, part in enumerate(parts, 1) for value in range(len(part))]
+
+
+def _flat(actions: Any, length: int, name: str = "") -> Any:
+    """The numbers of an action distribution side by side; NaN where it is not known."""
+    if actions is None:
+        return np.full(length, math.nan)
+    if "probabilities" in actions:
+        return np.array([value for part in actions["probabilities"] for value in part], dtype=np.float64)
+    return np.array(actions[name or ("mean" if "mean" in actions else "on")], dtype=np.float64)
+
+
+def _between(profiles: Sequence[ExpertProfile], one: int, other: int) -> float:
+    value = profiles[one].distances[other] if one < len(profiles) and other < len(profiles) else None
+    return math.nan if value is None else value
+
+
+def _above(found: Interval) -> float:
+    return found.high - found.mean
+
+
+def _below(found: Interval) -> float:
+    return found.mean - found.low
+
+
+def _words(removal: Removal) -> str:
+    returns, difference = removal.returns, removal.difference
+    spread = f", 95 % from {difference.low:+.4g} to {difference.high:+.4g}" if math.isfinite(difference.low) else ""
+    return (
+        f"Without expert {removal.expert + 1}: {returns.mean:.4g} over {returns.count} episodes<br>"
+        f"difference {difference.mean:+.4g}{spread}<br>{removal.verdict}"
+    )

@@ -1,0 +1,274 @@
+"""The section of Live about the experts: where the load goes, what each expert does, and whether it is needed.
+
+Nothing is read while it is closed. What is open and chosen is in the address: `?run=ID&experts=true`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import streamlit as st
+
+from v3core import metrics
+from v3core.charts import expert_figures
+from v3core.charts.expert_figures import AREA, HEATMAP, LOADS
+from v3core.errors import V3Error
+from v3core.insight.experts import ExpertProfile, StateMap
+from v3core.insight.removals import IDLE_SHARE, Removal, Verdict, removals
+from v3core.jobs import control
+from v3core.jobs.checkpoints import newest_present
+from v3core.jobs.evaluating import BackgroundKnockout
+from v3core.jobs.lifecycle import ENDED
+from v3core.metrics import METRICS, of_chart
+from v3core.paths import COMMAND
+from v3core.store.database import Database
+from v3core.store.expert_records import EvaluatedExperts, read_expert_reports, read_knockouts, read_state_map
+from v3core.store.history import read_evaluations
+from v3core.store.run_row import RunRow
+from v3core.ui import news, shell, ticks
+from v3core.ui.chart_sources import Source, loads_chart
+from v3core.ui.live_chart import live_chart
+from v3core.ui.run_data import load_series
+from v3core.ui.status import counted
+from v3core.ui.text import about, md, plain
+
+KEY = "experts"
+"""Of the expander, and the parameter of the address that opens it."""
+FORMS = {AREA: "Areas", HEATMAP: "Heatmap"}
+ON_ALL, WHERE_USED = "all", "used"
+WHERE = {ON_ALL: "On all states", WHERE_USED: "Where it is used"}
+EPISODES = 20
+"""Default number of episodes of a knock-out."""
+
+_DISTANCE = (
+    "Jensen-Shannon distance of the action distributions of two experts in the same state, √divergence with logarithms "
+    "of base 2, averaged over the states: 0 if they always act alike, 1 if they never share an action. Of several "
+    "independent actions, the divergence is the mean over them; of numbers it is exact, before clipping to the bounds."
+)
+_ACTIONS = (
+    "What each expert would do alone, with a gate of 1. On all states: the same states for every expert. Where it is "
+    "used: the same states, weighted with its gates. Of numbers, the mean and the deviation over states and actions."
+)
+_MAP = (
+    "Scene embeddings of the newest evaluation's states on the two axes along which they vary most (PCA). A point is "
+    "coloured by the expert with the largest gate; its hover text names episode and step of the evaluation."
+)
+_KNOCKOUT = (
+    "Mean return when an expert is removed and the gates of the others are renormalised; where it had all the weight, "
+    "the routing chooses among the others. Bars are means with 95 % intervals over the episodes (Student's t), the "
+    "dashed line is the policy with all experts. Verdicts compare pairs of episodes that begin alike: needed if the "
+    f"interval of the difference lies below 0, idle if it lies within {IDLE_SHARE:.0%} of the mean return."
+)
+
+
+def expert_cockpit(database: Database, run: RunRow) -> None:
+    """The section, closed at first."""
+
+    @ticks.ticking(1, news.of_milestones(database, run.id))
+    @shell.show_errors()
+    def section(run_id: str) -> None:
+        expander = st.expander("Experts", icon=":material/groups:", key=KEY, on_change="rerun", bind="query-params")
+        if expander.open:
+            with expander:
+                _Section(database, shell.run_or_rerun(database, run_id)).draw()
+
+    section(run.id)
+
+
+@dataclass(frozen=True)
+class _Section:
+    database: Database
+    run: RunRow
+
+    def draw(self) -> None:
+        """All parts, top to bottom."""
+        load, decisions = st.columns(2)
+        with load.container(border=True, height="stretch"):
+            self.loads()
+        with decisions.container(border=True, height="stretch"):
+            explained = [(metric.label, metric.sentence) for metric in of_chart(metrics.DECISIONS)]
+            _head(metrics.DECISIONS.title, metrics.DECISIONS.about, explained)
+            self.chart_of_run(metrics.DECISIONS.name, height=420)
+        reports = read_expert_reports(self.database, self.run.id)
+        if reports:
+            self.evaluations(reports)
+        else:
+            st.info(plain(self.why_nothing()), icon=":material/query_stats:")
+        left, right = st.columns(2)
+        with left.container(border=True, height="stretch"):
+            self.state_map(len(reports[-1].experts) if reports else self.run.experts)
+        with right.container(border=True, height="stretch"):
+            self.knockout()
+
+    def chart_of_run(self, name: str, *, height: int = 300) -> None:
+        source = Source(name, (self.run.id,))
+        live_chart(source, key=f"{name}-{self.run.id}", height=height, zoom_group=f"run-{self.run.id}")
+
+    def loads(self) -> None:
+        """The load of each expert over time."""
+        explained = [(METRICS[name].label, METRICS[name].sentence) for name in LOADS]
+        _head("Load over time", "The dotted lines are the fair share of each expert, 1/N.", explained)
+        with st.container(horizontal=True):
+            form = _choice("Form of the loads", FORMS, "loads")
+            metric = _choice("Which load", {"load": "Soft load", "hard_load": "Hard load"}, "share")
+        self.chart_of_run(loads_chart(form, metric))
+
+    def why_nothing(self) -> str:
+        """Why no evaluation has recorded what the experts do."""
+        run = self.run
+        if read_evaluations(self.database, run.id):
+            return "The evaluations of this run were recorded by a version that did not record what each expert does."
+        if not run.config.evaluation.episodes:
+            return "This run has no evaluations, which record what each expert does."
+        if run.status in ENDED:
+            return "The run ended before its first evaluation, which records what each expert does."
+        every = run.config.evaluation.every
+        when = f"after {every:,} episodes" if every else "at the end of the run"
+        return f"What each expert does is recorded by evaluations; the first one is {when}."
+
+    def evaluations(self, reports: Sequence[EvaluatedExperts]) -> None:
+        """What each expert did in an evaluation, newest first, and how that came about."""
+        shown = reports[-1]
+        if len(reports) > 1:
+            by_episode = {report.episode: report for report in reports}
+            chosen = st.select_slider(
+                "Evaluation at episode",
+                list(by_episode),
+                value=shown.episode,
+                format_func=lambda episode: f"{episode:,}",
+                # A new evaluation is shown unless an older one is being looked at.
+                key=f"evaluation-{self.run.id}-{len(reports)}",
+            )
+            shown = by_episode[chosen]
+        name, experts = self.run.name, shown.experts
+        left, right = st.columns(2)
+        with left.container(border=True, height="stretch"):
+            _head("Actions of each expert", _ACTIONS)
+            where = _choice("Weights of the states", WHERE, "states")
+            figure = expert_figures.actions_figure(name, experts, used=where == WHERE_USED)
+            live_chart(figure, key=f"actions-{self.run.id}", height=figure.layout.height)
+            unused = [str(number) for number, expert in enumerate(experts, 1) if expert.used_actions is None]
+            if where == WHERE_USED and unused:
+                st.caption(f"Not used at all: {', '.join(unused)}.")
+            st.caption(f"Episode {shown.episode:,}, {counted(shown.states, 'state')}.")
+        with right.container(border=True, height="stretch"):
+            _head("Distances of experts", _DISTANCE)
+            if len(experts) < 2:
+                st.caption("There is only one expert.")
+                return
+            figure = expert_figures.distances_figure(name, experts)
+            live_chart(figure, key=f"distances-{self.run.id}", height=figure.layout.height)
+            st.caption(f"Episode {shown.episode:,}, {counted(shown.compared, 'state')}.")
+        if len(reports) > 1:
+            with st.container(border=True):
+                _head("Distances over time", _DISTANCE)
+                series = load_series(self.database, self.run, control.current_curriculum(self.database, self.run.id))
+                history: list[tuple[int, Sequence[ExpertProfile]]] = [(one.episode, one.experts) for one in reports]
+                figure = expert_figures.distance_history_figure(series, history)
+                live_chart(figure, key=f"distance-history-{self.run.id}", zoom_group=f"run-{self.run.id}")
+
+    def state_map(self, experts: int) -> None:
+        """Which states go where."""
+        _head("Which states go where", _MAP)
+        found: tuple[int, StateMap] | None = read_state_map(self.database, self.run.id)
+        if found is None:
+            st.caption("The newest evaluation draws this map; there is none yet.")
+            return
+        episode, points = found
+        figure = expert_figures.map_figure(self.run.name, points, experts)
+        live_chart(figure, key=f"map-{self.run.id}", height=figure.layout.height)
+        st.caption(f"Episode {episode:,}, {counted(len(points.x), 'state')}.")
+
+    def knockout(self) -> None:
+        """Returns without each expert, and a button to measure them."""
+        _head("Knock-out", _KNOCKOUT)
+        if self.run.experts < 2:
+            st.caption("The policy has only one expert, so none can be removed.")
+            return
+        rows = read_knockouts(self.database, self.run.id)
+        if rows:
+            row = rows[-1]
+            found = removals(row.complete, row.without)
+            figure = expert_figures.knockout_figure(self.run.name, row.complete, found)
+            live_chart(figure, key=f"knockout-{self.run.id}", height=figure.layout.height)
+            st.caption(plain(f"Episode {row.episode:,}, {counted(len(row.complete), 'episode')} each. {_words(found)}"))
+        else:
+            st.caption("Not measured yet.")
+        self.measure()
+
+    def measure(self) -> None:
+        """A button that starts a knock-out with the newest checkpoint, and what comes of it."""
+        with self.database.read() as tx:
+            newest = newest_present(self.database, self.run.id, tx)
+        if newest is None:
+            command = f"{COMMAND} knockout {self.run.id[:8]}"
+            st.caption(md("There is no checkpoint here to measure with. On the machine that has one: `{}`", command))
+            return
+        with st.container(horizontal=True, vertical_alignment="bottom"):
+            episodes = st.number_input("Episodes", 1, 1000, EPISODES, key=f"knockout-episodes-{self.run.id}", width=140)
+            label = f"Measure at episode {newest.episode:,}"
+            if st.button(label, icon=":material/person_remove:", key=f"knockout-{self.run.id}-measure"):
+                _start(self.database, self.run, newest.episode, int(episodes or EPISODES))
+        _under_way(self.run)
+
+
+def _words(found: Sequence[Removal]) -> str:
+    parts = []
+    for verdict in Verdict:
+        experts = [str(removal.expert + 1) for removal in found if removal.verdict is verdict]
+        if experts:
+            parts.append(f"{verdict}: {', '.join(experts)}")
+    return f"{'; '.join(parts).capitalize()}."
+
+
+@st.cache_resource(max_entries=1, show_spinner=False)
+def _measured() -> dict[str, BackgroundKnockout]:
+    """Knock-outs asked for on this server, by run; shared by all tabs."""
+    return {}
+
+
+def _start(database: Database, run: RunRow, checkpoint: int, episodes: int) -> None:
+    known = _measured().get(run.id)
+    if known is not None and not known.is_over():
+        return  # a double click, or one in another tab
+    try:
+        _measured()[run.id] = BackgroundKnockout(database, run, checkpoint, episodes)
+    except V3Error as error:
+        st.error(plain(error), icon=":material/error:")
+
+
+def _under_way(run: RunRow) -> None:
+    """The knock-out in progress, or why the latest failed; its result is in the database."""
+    measured = _measured().get(run.id)
+    if measured is None:
+        return
+    if measured.is_over():
+        try:
+            measured.result()
+        except V3Error as error:
+            st.error(plain(error), icon=":material/error:")
+        return
+    ticks.draw_again_in(1)
+    text = f"Playing {counted(measured.episodes, 'episode')} with all experts and without each of {run.experts} …"
+    st.info(plain(text), icon=":material/hourglass_top:")
+
+
+def _choice(label: str, options: dict[str, str], key: str) -> str:
+    """A switch whose value is in the address."""
+    first = next(iter(options))
+    chosen: str | None = st.segmented_control(
+        label,
+        list(options),
+        format_func=options.__getitem__,
+        default=first,
+        required=True,
+        key=key,
+        bind="query-params",
+        label_visibility="collapsed",
+    )
+    return chosen or first
+
+
+def _head(title: str, meaning: str, explained: Sequence[tuple[str, str]] = ()) -> None:
+    with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
+        st.markdown(md("**{}**", title), width="content")
+        about(title, meaning, explained)

@@ -150,8 +150,6 @@ def training(env_id: str, contenders: list[str]) -> list[Result]:
 
 def benchmark() -> list[Result]:
     """Whole training, then its parts by the size of the network."""
-    if not torch.cuda.is_available():
-        raise SystemExit("This benchmark needs CUDA, which is not available here.")
     gymnasium.register(IMAGES, entry_point=Images)
     results: list[Result] = []
     for env_id in (*ENVIRONMENTS, IMAGES):
@@ -165,4 +163,7 @@ def benchmark() -> list[Result]:
 
 
 if __name__ == "__main__":
+    if not torch.cuda.is_available():  # no failure, so that `make bench` continues
+        print("Nothing to compare: CUDA is not available here.")
+        raise SystemExit
     main(benchmark, "Training on CUDA against the processor, one core.")

@@ -61,7 +61,7 @@ def live(run_id: str, was_unfinished: bool) -> None:
     alarm_list(database, run, alarms, computed, series, curriculum)
     if not len(series):
         nothing_yet(run)  # the charts below show the plan meanwhile
-    if run_charts(run, curriculum, has_success=series.has("success"), can_move=bool(series.boundaries)):
+    if run_charts(run, curriculum, series):
         st.rerun()  # the boundary editor below shows what was dragged
 
 

@@ -9,22 +9,24 @@ from tests.charts.patched import applied
 from tests.markdown import shown
 from tests.pages.recorded import add_recorded_run
 from tests.pages.test_states import text_of
+from v3core.charts.look import Look
 from v3core.charts.patch import whole
 from v3core.jobs.lifecycle import Status
 from v3core.metrics import CHARTS, COMPARED, METRICS, SCHEDULE
 from v3core.store.runs import list_runs
-from v3core.ui.chart_sources import NOTHING_RECORDED, AsOfNow, Source, draw
-from v3core.ui.run_data import VisibleRange
+from v3core.ui.chart_sources import NOTHING_RECORDED, AsOfNow, Source, Zoom, draw
 from v3core.ui.shared import shared_database
 
 
-def figures(app, visible: VisibleRange | None = None) -> dict[str, Any]:
+def figures(app, visible: Zoom | None = None) -> dict[str, Any]:
     """The charts and numbers of a page, by name, as the feed sends them to the browser."""
     found = {}
     for element in app.get("bidi_component"):
         data = json.loads(element.proto.json) if element.proto.WhichOneof("data") == "json" else {}
         if "source" in data:
-            source = Source(**data["source"] | {"runs": tuple(data["source"]["runs"])})
+            source = Source(
+                **data["source"] | {"runs": tuple(data["source"]["runs"]), "look": Look(**data["source"]["look"])}
+            )
             runs = [AsOfNow(shared_database(), run_id) for run_id in source.runs]
             found[source.chart] = applied(None, whole(draw(runs, source, visible)))
     return found
@@ -193,12 +195,31 @@ def test_what_is_zoomed_to_is_read_episode_by_episode(open_page, database, page,
     app = open_page(f"pages/{page}.py", **query)
     assert len(drawn(figures(app)[chart])) == 525
     # The means of the last 100 at the edge have all that they are made of.
-    assert drawn(figures(app, VisibleRange(1001, 1010, 800))[chart]) == list(range(901, 1111))
+    assert drawn(figures(app, Zoom(1000.0, 1010.0, 800))[chart]) == list(range(901, 1111))
 
 
 def drawn(figure):
     """The episodes of the first line."""
     return next(trace["x"] for trace in figure["data"] if "fill" not in trace)
+
+
+def test_all_charts_are_looked_at_as_the_address_says(open_page, database):
+    run_id = add_recorded_run(database, Status.RUNNING, episodes=400, recorded=250)
+    app = open_page("pages/live.py", run=run_id, axis="Step", smooth="100")
+    assert not app.exception
+    for name, figure in figures(app).items():
+        if name != "numbers":
+            assert figure["layout"]["xaxis"]["title"]["text"] == "Environment steps"
+            assert figure["layout"]["xaxis"]["range"] == [0, 250 * 20]
+    assert "Mean of last 100" in traces(app, "return")
+    app.segmented_control(key="axis").set_value("Since").run()
+    app.selectbox(key="since").set_value("transition").run()
+    assert figures(app)["loads"]["layout"]["xaxis"]["range"] == [0, 300]
+    app.segmented_control(key="extent").set_value("So far").run()
+    assert figures(app)["loads"]["layout"]["xaxis"]["range"] == [0, 150]
+    app.segmented_control(key="axis").set_value("Time").run()
+    assert not app.exception
+    assert "since the start" in figures(app)["return"]["layout"]["xaxis"]["title"]["text"]
 
 
 def test_a_launch_says_what_each_preset_does_and_which_are_absent(open_page):

@@ -12,9 +12,9 @@ from v3core.charts.figure import Figure
 from v3core.charts.frame import frame, progress_words, stack_rows
 from v3core.charts.palette import CATEGORICAL, colours, rgba
 from v3core.charts.series import RunSeries
-from v3core.charts.traces import add_evaluated_success, add_evaluations, add_heatmap, add_level, add_metric
+from v3core.charts.traces import add_evaluated_success, add_evaluations, add_heatmap, add_level, add_metric, mean_of
 from v3core.metrics import METRICS, Chart, Metric, of_chart
-from v3core.rollup import mean_window
+from v3core.rollup import LONGEST_WINDOW, SHORTEST_WINDOW
 
 MAX_AREAS = 12
 """With more experts than this, loads are drawn as a heatmap: areas would be slivers."""
@@ -34,7 +34,7 @@ _ROWS_HEIGHT, _FRAME_HEIGHT, _ROW_HEIGHT = 480, 66, 103
 
 def return_figure(series: RunSeries, *, threshold: float | None = None) -> Figure:
     """Return of each episode, its moving average, evaluations, and the environment's own reward threshold."""
-    curve, window = series.shown, mean_window(series.end)
+    curve, window = series.shown, series.mean_over
     newest = _newest_average(series, "return", f", mean of the last {window}: {{:.1f}}")
     for point in series.evaluations[-1:]:
         newest += f"; evaluated at episode {point.episode:,}: {point.mean:.1f} over {point.count} episodes"
@@ -53,7 +53,8 @@ def return_figure(series: RunSeries, *, threshold: float | None = None) -> Figur
     else:
         name = f"Mean of {curve.size:,} episodes"
         add_metric(figure, curve, "return", name=name, colour=_BEHIND, width=1, number=".4~g")
-    _add_average(figure, series, "return", name=f"Mean of last {window}", number=".4~g")
+    if window > 1:
+        _add_average(figure, series, "return", name=series.mean_words(exact=window == LONGEST_WINDOW), number=".4~g")
     if threshold is not None:
         add_level(figure, series.end, threshold, name=f"Reward threshold {threshold:g}")
     add_evaluations(figure, series.evaluations)
@@ -63,7 +64,7 @@ def return_figure(series: RunSeries, *, threshold: float | None = None) -> Figur
 
 def success_figure(series: RunSeries) -> Figure:
     """Share of episodes that solved the task: of each bucket, of the last episodes, and in evaluations."""
-    wide, window = series.shown.in_at_most(SUCCESS_BUCKETS), mean_window(series.end)
+    wide, window = series.shown.in_at_most(SUCCESS_BUCKETS), max(series.mean_over, SHORTEST_WINDOW)
     newest = _newest_average(series, "success", f", of the last {window}: {{:.0%}}")
     alt = f"Success rate of {series.name}: {progress_words(series)}{newest}."
     figure = frame(series, metrics.SUCCESS.name, alt, height=220, legend=True, title="Success rate")
@@ -77,7 +78,7 @@ def success_figure(series: RunSeries) -> Figure:
             line={"color": _BEHIND, "width": 1, "shape": "vh"},
             hovertemplate="%{y:.0%}",
         )
-    _add_average(figure, series, "success", name=f"Rate in last {window}", number=".0%")
+    _add_average(figure, series, "success", name=series.mean_words("Rate in"), number=".0%")
     add_evaluated_success(figure, series.evaluations)
     figure.layout.yaxis.merge({"range": [-0.02, 1.05], "tickformat": ".0%", "tickvals": [0, 0.5, 1]})
     return figure
@@ -91,13 +92,13 @@ def expert_loads_figure(series: RunSeries) -> Figure:
     title = f"Load (even: {1 / experts:.0%})" if experts else "Load"
     figure = frame(series, metrics.LOADS.name, alt, legend=experts <= MAX_AREAS, title=title)
     if experts > MAX_AREAS:
-        add_heatmap(figure, curve, loads, title="Load", number=".0%")
+        add_heatmap(figure, curve, loads, title="Load", number=".0%", window=series.window)
         return figure
     for expert, (load, colour) in enumerate(zip(loads, colours(experts), strict=True), start=1):
         figure.add(
             "scatter",
             x=curve.episode,
-            y=curve.summary(load).mean,
+            y=mean_of(curve, load, series.window),
             name=f"Expert {expert}",
             stackgroup="load",
             mode="lines" if len(curve) > 1 else "lines+markers",
@@ -115,10 +116,10 @@ def expert_gradients_figure(series: RunSeries) -> Figure:
     alt = f"Gradient norm of each of {experts} experts in {series.name}: {progress_words(series)}."
     figure = frame(series, metrics.GRADIENTS.name, alt, legend=experts <= MAX_AREAS, title="Gradient norm")
     if experts > MAX_AREAS:
-        add_heatmap(figure, curve, norms, title="Norm", number=".2~g")
+        add_heatmap(figure, curve, norms, title="Norm", number=".2~g", window=series.window)
         return figure
     for expert, (norm, colour) in enumerate(zip(norms, colours(experts), strict=True), start=1):
-        add_metric(figure, curve, norm, name=f"Expert {expert}", colour=colour, spread=False)
+        add_metric(figure, curve, norm, name=f"Expert {expert}", colour=colour, spread=False, window=series.window)
     figure.layout.yaxis.rangemode = "tozero"
     return figure
 
@@ -164,7 +165,7 @@ def rows_figure(series: RunSeries, chart: Chart) -> Figure:
         for metric, is_cut in zip(shown, cut, strict=True)
     ]
     for metric, is_cut, axis, colour in zip(shown, cut, stack_rows(figure, titles), cycle(CATEGORICAL), strict=False):
-        add_metric(figure, curve, metric.name, name=metric.label, colour=colour, axis=axis)
+        add_metric(figure, curve, metric.name, name=metric.label, colour=colour, axis=axis, window=series.window)
         layout = figure.layout[f"yaxis{axis[1:]}"]
         if is_cut:
             highest = float(np.nanmax(series.curve.summary(metric.name).maximum))
@@ -183,6 +184,7 @@ def _lines(series: RunSeries, chart: Chart, alt: str, *, title: str, number: str
     """The metrics of a chart over one scale, each with its colour whichever others were recorded."""
     shown = _recorded(series, chart)
     looks: dict[str, Any] = {"number": number, "width": width, "spread": spread or len(shown) == 1}
+    looks["window"] = series.window
     figure = frame(series, chart.name, alt, legend=True, title=title)
     for metric, colour in zip(of_chart(chart), cycle(_LINES), strict=False):
         if metric in shown:
@@ -191,7 +193,7 @@ def _lines(series: RunSeries, chart: Chart, alt: str, *, title: str, number: str
 
 
 def _newest_average(series: RunSeries, metric: str, words: str) -> str:
-    average = series.curve.trailing(metric, mean_window(series.end))[-1:]
+    average = series.curve.trailing(metric, series.mean_over)[-1:]
     return words.format(average[0]) if np.isfinite(average).any() else ""
 
 
@@ -199,7 +201,7 @@ def _add_average(figure: Figure, series: RunSeries, metric: str, *, name: str, n
     figure.add(
         "scatter",
         x=series.shown.episode,
-        y=series.shown.trailing(metric, mean_window(series.end)),
+        y=series.shown.trailing(metric, series.mean_over),
         name=name,
         mode="lines+markers" if len(series) == 1 else "lines",
         line={"color": CATEGORICAL[0], "width": 2.5},

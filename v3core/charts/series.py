@@ -7,7 +7,7 @@ from datetime import datetime
 
 from v3core.curriculum import BaseValues, Curriculum, PhaseStart, Progress, planned_starts, settings_at
 from v3core.curriculum.typed import format_end
-from v3core.rollup import Series
+from v3core.rollup import Floats, Series, mean_window
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,10 @@ class RunSeries:
     """The visible part of the run, in smaller buckets; None for all of it."""
     newest_at: datetime | None = None
     """When the newest episode was recorded."""
+    window: int = 0
+    """Episodes that lines are a mean of: 1 for none, 0 for what each chart has of its own."""
+    seconds: Floats | None = None
+    """Wall time since the run was created, at the end of each bucket of `curve`, shape [n]; None if it was not read."""
 
     def __len__(self) -> int:
         """Buckets of episodes: 0 before the first episode."""
@@ -95,6 +99,21 @@ class RunSeries:
     def end(self) -> int:
         """Where the episode axis ends: at the plan's end, or at the newest episode if that is later."""
         return max(self.total, self.completed, 1)
+
+    @property
+    def mean_over(self) -> int:
+        """Window of the charts that have a mean of their own."""
+        return self.window or mean_window(self.end)
+
+    def mean_words(self, what: str = "Mean of", *, exact: bool = True) -> str:
+        """As in `Mean of last 100`; with fewer episodes, `Mean of the 42 so far, not 100`.
+
+        Without `exact`, a mean is over whole buckets.
+        """
+        window, completed = self.mean_over, self.curve.newest
+        if 0 < completed < window:
+            return f"{what} the {completed:,} so far, not {window:,}"
+        return f"{what} last {window if exact else self.shown.span_of(window):,}"
 
     def newest(self, metric: str) -> float:
         """A metric in the last episode; NaN before the first."""

@@ -1,6 +1,6 @@
 """Traces that several charts use: a mean with the band of its extremes, a level, evaluations."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,15 +27,19 @@ def add_metric(
     hover: str | None = None,
     width: float = 1.5,
     spread: bool = True,
+    window: int = 0,
 ) -> None:
     """Draw a metric: every value, or per bucket the mean in front of a band from the lowest to the highest.
 
     Without `spread`, the extremes are in the hover alone; `hover`, a template of plotly, replaces value and extremes.
-    `number` is the d3 format of a value, `width` that of the line in pixels.
+    `number` is the d3 format of a value, `width` that of the line in pixels. With a `window` of episodes the line is
+    their mean, in front of what it is made of.
     """
     summary = curve.summary(metric)
     text = f"%{{y:{number}}}"
-    known = np.concatenate(([False], ~np.isnan(summary.mean), [False]))
+    mean, is_smooth = mean_of(curve, metric, window), window > curve.size
+    spread = spread or is_smooth
+    known = np.concatenate(([False], ~np.isnan(mean), [False]))
     lone = known[1:-1] & ~known[:-2] & ~known[2:]
     extremes = None
     if curve.size > 1:
@@ -43,10 +47,13 @@ def add_metric(
             _add_spread(figure, curve.episode, summary.minimum, summary.maximum, colour=colour, axis=axis, group=name)
         extremes = np.column_stack((summary.minimum, summary.maximum))
         text += f"  (%{{customdata[0]:{number}}} to %{{customdata[1]:{number}}})"
+    elif is_smooth:
+        raw = {"color": rgba(colour, 0.3), "width": 0.5}
+        _add_behind(figure, curve.episode, summary.mean, colour=colour, axis=axis, group=name, line=raw)
     figure.add(
         "scatter",
         x=curve.episode,
-        y=summary.mean,
+        y=mean,
         customdata=extremes,
         name=name,
         legendgroup=name,
@@ -57,6 +64,11 @@ def add_metric(
         line={"color": colour, "width": width},
         hovertemplate=hover or text,
     )
+
+
+def mean_of(curve: Series, metric: str, window: int) -> Floats:
+    """The mean of each bucket, or of the last `window` episodes up to its end where that is longer."""
+    return curve.trailing(metric, window) if window > curve.size else curve.summary(metric).mean
 
 
 def add_level(figure: Figure, end: float, level: float, *, name: str, axis: str = "y") -> None:
@@ -120,14 +132,16 @@ def _add_marks(figure: Figure, points: Sequence[EvaluationPoint], y: Any, hover:
     )
 
 
-def add_heatmap(figure: Figure, curve: Series, metrics: Sequence[str], *, title: str, number: str) -> None:
+def add_heatmap(
+    figure: Figure, curve: Series, metrics: Sequence[str], *, title: str, number: str, window: int = 0
+) -> None:
     """One row per expert, for more experts than lines or areas could show; `title` is that of the colour bar."""
     figure.add(
         "heatmap",
         x=curve.episode,
         y=[f"Expert {expert + 1}" for expert in range(len(metrics))],
         # An episode is a row, as in every array of a figure: new ones are at the end.
-        z=np.array([curve.summary(metric).mean for metric in metrics]).T,
+        z=np.array([mean_of(curve, metric, window) for metric in metrics]).T,
         transpose=True,
         colorscale=colour_scale(),
         zmin=0,
@@ -155,17 +169,34 @@ def _add_spread(
         along = episode[start:stop].astype(np.float64)
         x += [along, along[::-1], np.array([np.nan])]
         y += [maximum[start:stop], minimum[start:stop][::-1], np.array([np.nan])]
+    line = {"color": rgba(colour, 0.3), "width": 0.5}
+    outline = (np.concatenate(x)[:-1], np.concatenate(y)[:-1]) if x else (np.empty(0), np.empty(0))
+    _add_behind(figure, *outline, colour=colour, axis=axis, group=group, line=line, fill="toself")
+
+
+def _add_behind(
+    figure: Figure,
+    x: Any,
+    y: Floats,
+    *,
+    colour: str,
+    axis: str,
+    group: str,
+    line: Mapping[str, Any],
+    fill: str = "none",
+) -> None:
+    """What a mean is made of, behind it."""
     figure.add(
         "scatter",
-        x=np.concatenate(x)[:-1] if x else [],
-        y=np.concatenate(y)[:-1] if y else [],
-        name=f"{group}: lowest to highest",
+        x=x,
+        y=y,
+        name=f"{group}: {'lowest to highest' if fill == 'toself' else 'every episode'}",
         legendgroup=group,
         showlegend=False,
         yaxis=axis,
         mode="lines",
-        fill="toself",
+        fill=fill,
         fillcolor=rgba(colour, 0.22),
-        line={"color": rgba(colour, 0.3), "width": 0.5},
+        line=dict(line),
         hoverinfo="skip",
     )

@@ -15,6 +15,8 @@ from v3core.store.run_row import RunRow
 from v3core.store.runs import UnknownRunError, get_run
 from v3core.store.schema import HIDDEN, Transaction, checkpoints, episodes, evaluations, events, phase_changes, runs
 
+_TOGETHER = 500
+"""Episodes that are looked for at once."""
 IMPORT = "import"
 """Kind of the event that says when a run came here, and where from."""
 
@@ -164,6 +166,21 @@ def read_evaluations(source: Database | Transaction, run_id: str, after: int = 0
         returns, lengths, successes = zip(*(row[3:] for row in group), strict=True)
         known = [None if math.isnan(value) else value for value in floats(successes).tolist()]
         found.append(EvaluationRow(episode, step, str(env), tuple(floats(returns).tolist()), lengths, tuple(known)))
+    return found
+
+
+def read_times(source: Database | Transaction, run_id: str, wanted: Sequence[int]) -> dict[int, datetime]:
+    """Episode to the time at which it was recorded, of these episodes; those that are not there are left out."""
+    found: dict[int, datetime] = {}
+    with reading(source) as tx:
+        for start in range(0, len(wanted), _TOGETHER):
+            some = wanted[start : start + _TOGETHER]
+            rows = tx.execute(
+                select(episodes.c.episode, episodes.c.at).where(
+                    episodes.c.run_id == run_id, episodes.c.episode.in_(some)
+                )
+            )
+            found |= {row.episode: row.at for row in rows}
     return found
 
 

@@ -1,5 +1,6 @@
 """The charts of runs by name, each drawn from what is recorded now; `feed.py` sends them to every tab that looks."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -13,6 +14,7 @@ from v3core.charts import expert_figures, figures
 from v3core.charts.compare import compare_figure
 from v3core.charts.figure import Figure
 from v3core.charts.frame import drawn_words
+from v3core.charts.look import AS_TRAINED, Look, along, episodes_of
 from v3core.charts.schedule import schedule_figure
 from v3core.charts.series import RunSeries
 from v3core.curriculum import Curriculum
@@ -24,7 +26,7 @@ from v3core.metrics import COMPARED, Chart, of_chart
 from v3core.store.database import Database
 from v3core.store.run_row import RunRow
 from v3core.store.runs import get_run
-from v3core.ui.run_data import VisibleRange, load_series
+from v3core.ui.run_data import VisibleRange, load_seconds, load_series
 from v3core.ui.run_picker import distinct_names
 from v3core.ui.status import ADVANCES, number
 
@@ -33,6 +35,15 @@ NO_EPISODES = "None of these runs has finished an episode yet."
 COMPARE = "compare"
 NUMBERS = "numbers"
 MAX_RUNS = 64
+
+
+@dataclass(frozen=True)
+class Zoom:
+    """The part of the x axis that is zoomed to, and the width of the chart."""
+
+    start: float
+    end: float
+    pixels: int
 
 
 @dataclass(frozen=True)
@@ -45,6 +56,8 @@ class Source:
     """Full ids: one, or those that are compared."""
     metric: str = "return"
     """What is compared."""
+    look: Look = AS_TRAINED
+    """How the charts of one run are looked at."""
 
     def __post_init__(self) -> None:
         if self.chart not in _DRAW:
@@ -69,15 +82,26 @@ class AsOfNow:
         """That in force."""
         return control.current_curriculum(self._database, self.run.id)
 
-    def series(self, visible: VisibleRange | None) -> RunSeries:
-        """Its episodes; the visible part of the episode axis in smaller buckets."""
+    def series(self, visible: Zoom | None, look: Look = AS_TRAINED) -> RunSeries:
+        """Its episodes; the part of the axis that is zoomed to in smaller buckets."""
+        series = self._read(None)
+        if look.x == "time":
+            series = replace(series, seconds=load_seconds(self._database, self.run, series.curve))
+        if visible is not None:
+            part = episodes_of(series, look, visible.start, visible.end)
+            first, last = max(1, math.floor(part[0]) + 1), max(1, math.ceil(part[1]))
+            finer = self._read(VisibleRange(first, last, visible.pixels, look.window))
+            series = replace(series, view=finer.view)
+        return replace(series, window=look.window)
+
+    def _read(self, visible: VisibleRange | None) -> RunSeries:
         if visible not in self._series:
             self._series[visible] = load_series(self._database, self.run, self.curriculum, visible=visible)
         return self._series[visible]
 
 
-def draw(runs: Sequence[AsOfNow], source: Source, visible: VisibleRange | None = None) -> dict[str, Any]:
-    """The chart of these runs, those of the source; `visible` is the part of the episode axis that is zoomed to."""
+def draw(runs: Sequence[AsOfNow], source: Source, visible: Zoom | None = None) -> dict[str, Any]:
+    """The chart of these runs, those of the source; `visible` is the part of the x axis that is zoomed to."""
     return _DRAW[source.chart](runs, source, visible)
 
 
@@ -116,8 +140,8 @@ def _numbers(runs: Sequence[AsOfNow], *_: object) -> dict[str, Any]:
 
 
 def _of_run(chart: Chart, make: Callable[[RunSeries, AsOfNow], Figure]) -> Callable[..., dict[str, Any]]:
-    def drawn(runs: Sequence[AsOfNow], _: Source, visible: VisibleRange | None) -> dict[str, Any]:
-        series = runs[0].series(visible)
+    def drawn(runs: Sequence[AsOfNow], source: Source, visible: Zoom | None) -> dict[str, Any]:
+        series = runs[0].series(visible, source.look)
         recorded = any(
             series.has(*(series.of_experts(metric.name) if metric.per_expert else [metric.name]))
             for metric in of_chart(chart)
@@ -130,12 +154,14 @@ def _of_run(chart: Chart, make: Callable[[RunSeries, AsOfNow], Figure]) -> Calla
             figure.layout.meta.caption = drawn_words(series)
             if series.newest_at and runs[0].run.status in ACTIVE:
                 figure.layout.meta.newest_at = _moment(series.newest_at)
-        return figure.tree()
+        elif source.look.window > 1 and chart not in (metrics.SUCCESS, metrics.SCHEDULE) and len(series):
+            figure.layout.meta.caption = series.mean_words(exact=False)
+        return along(figure, series, source.look).tree()
 
     return drawn
 
 
-def _compared(runs: Sequence[AsOfNow], source: Source, visible: VisibleRange | None) -> dict[str, Any]:
+def _compared(runs: Sequence[AsOfNow], source: Source, visible: Zoom | None) -> dict[str, Any]:
     names = distinct_names([one.run for one in runs])
     series = [replace(one.series(visible), name=name) for one, name in zip(runs, names, strict=True)]
     figure = compare_figure(series, metric=source.metric)

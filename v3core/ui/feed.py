@@ -12,7 +12,7 @@ import os
 import secrets
 import threading
 from collections import OrderedDict, deque
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -23,14 +23,14 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from v3core.charts.look import Look
 from v3core.charts.patch import patch, whole
 from v3core.errors import V3Error
 from v3core.jobs.lifecycle import ACTIVE
 from v3core.store.database import Database
 from v3core.store.runs import UnknownRunError
 from v3core.ui import news
-from v3core.ui.chart_sources import NUMBERS, AsOfNow, Source, draw
-from v3core.ui.run_data import VisibleRange
+from v3core.ui.chart_sources import NUMBERS, AsOfNow, Source, Zoom, draw
 from v3core.ui.shared import shared_database
 from v3core.ui.ticks import VARIABLE
 
@@ -68,7 +68,7 @@ class Wanted(BaseModel):
     have: str = Field("", max_length=50)
     """The version that the tab has; empty for none."""
     visible: tuple[float, float, int] | None = None
-    """From where to where on the episode axis it is zoomed to, and its width in pixels."""
+    """From where to where on the x axis it is zoomed to, and its width in pixels."""
 
 
 class Question(BaseModel):
@@ -98,7 +98,7 @@ class Feed:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._lock = threading.Lock()
-        self._charts: OrderedDict[tuple[Source, VisibleRange | None], _Chart] = OrderedDict()
+        self._charts: OrderedDict[tuple[Source, Zoom | None], _Chart] = OrderedDict()
         self._runs: OrderedDict[news.Topic, tuple[Hashable, AsOfNow]] = OrderedDict()
         self._server = secrets.token_hex(4)  # a version of another server, or of this one before its restart, is none
         self._numbers = itertools.count(1)
@@ -124,7 +124,7 @@ class Feed:
             return json.dumps({"error": f"{type(error).__name__}: {error}. See the server's log for details."})
         return f'{{"version": "{drawn.version}", "rests": {json.dumps(rests)}, "steps": {steps}}}'
 
-    def _newest(self, source: Source, visible: VisibleRange | None) -> tuple[_Drawn, bool]:
+    def _newest(self, source: Source, visible: Zoom | None) -> tuple[_Drawn, bool]:
         """The chart as of now, and whether it stays like that until a page says otherwise."""
         chart = self._kept(source, visible)
         with chart.lock:
@@ -140,7 +140,7 @@ class Feed:
                 chart.token = token
             return chart.versions[-1], not any(one.run.status in ACTIVE for one in runs)
 
-    def _steps(self, source: Source, visible: VisibleRange | None, drawn: _Drawn, have: str) -> str:
+    def _steps(self, source: Source, visible: Zoom | None, drawn: _Drawn, have: str) -> str:
         chart = self._kept(source, visible)
         with chart.lock:
             before = next((one for one in chart.versions if one.version == have), None)
@@ -150,7 +150,7 @@ class Feed:
                 drawn.patches[have] = json.dumps(steps, separators=(",", ":"), allow_nan=False)
             return drawn.patches[have]
 
-    def _kept(self, source: Source, visible: VisibleRange | None) -> _Chart:
+    def _kept(self, source: Source, visible: Zoom | None) -> _Chart:
         with self._lock:
             chart = self._charts.setdefault((source, visible), _Chart())
             self._charts.move_to_end((source, visible))
@@ -174,17 +174,19 @@ class Feed:
 def _source(fields: Mapping[str, Any]) -> Source:
     try:
         known: dict[str, Any] = dict(fields)
-        return Source(**known | {"runs": tuple(map(str, fields["runs"]))})
+        known |= {"runs": tuple(map(str, fields["runs"])), "look": Look(**fields.get("look", {}))}
+        return Source(**known)
     except (KeyError, TypeError):
         raise V3Error("The page asks for a chart that this server does not know; reload it.") from None
 
 
-def _visible(value: Sequence[float] | None) -> VisibleRange | None:
-    """The zoom in whole episodes."""
+def _visible(value: tuple[float, float, int] | None) -> Zoom | None:
     if value is None:
         return None
     start, end, pixels = value
-    return VisibleRange(max(1, int(start // 1) + 1), max(1, int(-(-end // 1))), max(int(pixels), 1))
+    if not start < end:
+        raise V3Error("The page is zoomed to nothing; reset its zoom.")
+    return Zoom(start, end, max(pixels, 1))
 
 
 async def endpoint(request: Request) -> Response:

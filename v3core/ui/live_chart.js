@@ -265,7 +265,8 @@ class Chart {
     const zoom = groups.get(this.group).range
     if (zoom) layout.xaxis.range = [...zoom]
     // Ticks at parts of an episode would show the same number several times.
-    if (layout.xaxis.range[1] - layout.xaxis.range[0] <= 2 * LEAST_ZOOM) layout.xaxis.dtick = 1
+    const counts = layout.xaxis.tickformat === ",d"
+    if (counts && layout.xaxis.range[1] - layout.xaxis.range[0] <= 2 * LEAST_ZOOM) layout.xaxis.dtick = 1
     layout.xaxis.uirevision = Math.random() // its zoom is the group's, set above
     this.fitNames(layout, colours)
     return layout
@@ -304,9 +305,10 @@ class Chart {
   zoom([from, to]) {
     const group = groups.get(this.group)
     // Limits the zoom, so that there is always more than one episode to see.
-    const missing = Math.max(0, LEAST_ZOOM - (to - from))
+    const least = this.figure.layout.xaxis.tickformat === ",d" ? LEAST_ZOOM : 0 // time has no smallest part
+    const missing = Math.max(0, least - (to - from))
     const start = Math.max(0, from - missing / 2)
-    const range = [start, Math.max(to, start + LEAST_ZOOM)]
+    const range = [start, Math.max(to, start + least)]
     group.range = range
     group.members.forEach(enqueue)
     this.askForRange()

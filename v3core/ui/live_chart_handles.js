@@ -31,10 +31,15 @@ class BoundaryHandles {
     }
   }
 
+  // Episodes before the beginning of the axis.
+  since() {
+    return this.chart.figure.layout.meta?.since ?? 0
+  }
+
   placeOne(handle) {
     const { xaxis: axis, _size: size } = this.chart.node._fullLayout
     const { boundary, element, episode } = handle
-    const at = axis._offset + axis.l2p(episode)
+    const at = axis._offset + axis.l2p(episode - this.since())
     element.hidden = at < axis._offset - 1 || at > axis._offset + axis._length + 1
     element.style.left = `${at}px`
     element.style.top = `${size.t}px`
@@ -92,7 +97,7 @@ class BoundaryHandles {
       const axis = this.chart.node._fullLayout.xaxis
       const left = this.overlay.getBoundingClientRect().left
       const half = element.offsetWidth / 2
-      move(axis.p2l(event.clientX - left - handle.grip + half - axis._offset))
+      move(axis.p2l(event.clientX - left - handle.grip + half - axis._offset) + this.since())
     }
     element.onpointerup = () => end(true)
     element.onpointercancel = () => end(false)

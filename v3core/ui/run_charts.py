@@ -5,73 +5,77 @@ from functools import partial
 import streamlit as st
 
 from v3core import metrics
+from v3core.charts.look import Look
+from v3core.charts.series import RunSeries
 from v3core.curriculum import Curriculum
 from v3core.metrics import Chart, of_chart
 from v3core.store.run_row import RunRow
 from v3core.ui.boundary_editor import drafts, remember_drag
 from v3core.ui.chart_sources import Source
 from v3core.ui.live_chart import live_chart
+from v3core.ui.look_controls import look_controls
 from v3core.ui.text import about, md
 
 _HEIGHTS = {metrics.RETURN: 320, metrics.SUCCESS: 220, metrics.LOSSES: 684, metrics.SCHEDULE: 684}
 """Of those that are not 300 pixels high, until they have arrived."""
 
 
-def run_charts(run: RunRow, curriculum: Curriculum, *, has_success: bool, can_move: bool) -> bool:
+def run_charts(run: RunRow, curriculum: Curriculum, series: RunSeries) -> bool:
     """All charts of a run; returns whether a boundary was just dragged, whose new position the editor then has.
 
     Nothing of them is computed here: each asks for its data while it is on the screen.
     """
+    look = look_controls({band.name: band.start for band in series.bands if not band.planned})
     with st.container(border=True):
         _head(metrics.RETURN)
         drag = live_chart(
-            Source(metrics.RETURN.name, (run.id,)),
+            Source(metrics.RETURN.name, (run.id,), look=look),
             key=f"return-{run.id}",
             height=_HEIGHTS[metrics.RETURN],
-            editable=can_move,
+            editable=bool(series.boundaries),
             on_boundary=partial(remember_drag, run.id),
             wanted=drafts(run.id, curriculum),
-            zoom_group=_zoom(run),
+            zoom_group=_zoom(run, look),
         )
-    if has_success:
+    if series.has("success"):
         with st.container(border=True):
-            _draw(run, metrics.SUCCESS)
+            _draw(run, metrics.SUCCESS, look)
     pairs = (
         (metrics.LOADS, metrics.ENTROPY),
         (metrics.EFFECTIVE, metrics.GRADIENTS),
         (metrics.LOSSES, metrics.SCHEDULE),
     )
     for pair in pairs:
-        _pair(run, *pair)
+        _pair(run, look, *pair)
     health = st.expander(
         "Optimisation health", icon=":material/monitor_heart:", key=f"health-{run.id}", on_change="rerun"
     )
     if health.open:
         with health:
-            _pair(run, metrics.UPDATES, metrics.NETWORK, border=False)
+            _pair(run, look, metrics.UPDATES, metrics.NETWORK, border=False)
     return drag is not None
 
 
-def _pair(run: RunRow, *charts: Chart, border: bool = True) -> None:
+def _pair(run: RunRow, look: Look, *charts: Chart, border: bool = True) -> None:
     for column, chart in zip(st.columns(2), charts, strict=True):
         with column.container(border=border, height="stretch"):
-            _draw(run, chart)
+            _draw(run, chart, look)
 
 
-def _draw(run: RunRow, chart: Chart) -> None:
+def _draw(run: RunRow, chart: Chart, look: Look) -> None:
     """One chart under its title."""
     _head(chart)
     live_chart(
-        Source(chart.name, (run.id,)),
+        Source(chart.name, (run.id,), look=look),
         key=f"{chart.name}-{run.id}",
         height=_HEIGHTS.get(chart, 300),
-        zoom_group=_zoom(run),
+        zoom_group=_zoom(run, look),
     )
 
 
-def _zoom(run: RunRow) -> str:
-    """All charts of a run share their zoom."""
-    return f"run-{run.id}"
+def _zoom(run: RunRow, look: Look) -> str:
+    """All charts of a run share their zoom; that of another axis is another one."""
+    return f"run-{run.id}-{look.x}-{look.since}"
 
 
 def _head(chart: Chart) -> None:

@@ -12,10 +12,10 @@ from v3core.charts.series import EvaluationPoint, RunSeries, boundaries_ahead, p
 from v3core.curriculum import Curriculum, PhaseStart
 from v3core.jobs import control
 from v3core.jobs.lifecycle import Status
-from v3core.rollup import LONGEST_WINDOW, Series
+from v3core.rollup import LONGEST_WINDOW, Floats, Series
 from v3core.store.curve import PhaseSums, merged, read_phase_sums, read_series
 from v3core.store.database import Database
-from v3core.store.history import EvaluationRow, read_episode, read_evaluations, read_phase_changes
+from v3core.store.history import EvaluationRow, read_episode, read_evaluations, read_phase_changes, read_times
 from v3core.store.run_row import RunRow
 
 _RUNS_KEPT = 64
@@ -30,6 +30,8 @@ class VisibleRange:
     first: int
     last: int
     pixels: int
+    window: int = 0
+    """Episodes before it that means reach back to, if they are more than usual."""
 
 
 @dataclass
@@ -44,6 +46,8 @@ class _Recorded:
     newest_at: datetime | None = None
     evaluations: tuple[EvaluationPoint, ...] = ()
     phases: tuple[PhaseSums, ...] = ()
+    times: dict[int, datetime] = field(default_factory=dict)
+    """When episodes were recorded, of those that anybody has asked for."""
     views: "OrderedDict[VisibleRange, Series]" = field(default_factory=OrderedDict)
     """Parts of the run in smaller buckets, those read last at the end."""
 
@@ -87,6 +91,17 @@ def load_series(
     )
 
 
+def load_seconds(database: Database, run: RunRow, curve: Series) -> Floats:
+    """Wall time from the run's creation to the end of each bucket, shape [n]: pauses count."""
+    held = _recorded(database.url, run.id, (run.generation, run.started_at), run.episodes)
+    ends = [int(episode) for episode in curve.episode]
+    with held.lock:
+        times = held.times | read_times(database, run.id, [end for end in ends if end not in held.times])
+        held.times = {end: times[end] for end in ends if end in times}
+        found = [held.times.get(end) for end in ends]
+    return np.array([np.nan if at is None else (at - run.created_at).total_seconds() for at in found])
+
+
 def load_phases(database: Database, run: RunRow) -> tuple[PhaseSums, ...]:
     """What each phase of a run was like so far, from every episode; only those since the last look are read."""
     held = _recorded(database.url, run.id, (run.generation, run.started_at), run.episodes)
@@ -99,7 +114,8 @@ def load_phases(database: Database, run: RunRow) -> tuple[PhaseSums, ...]:
 
 def _view(database: Database, run: RunRow, held: _Recorded, visible: VisibleRange) -> Series | None:
     """The visible range with as much again around it, so that a small move shows no edge; None if the curve will do."""
-    around = max((visible.last - visible.first) // 2 + 1, LONGEST_WINDOW)  # means reach back as far
+    # Means reach back as far.
+    around = max((visible.last - visible.first) // 2 + 1, LONGEST_WINDOW, visible.window)
     first, last = max(visible.first - around, 1), visible.last + around
     view = held.views.pop(visible, None)
     if view is None or view.newest < min(last, run.episode):

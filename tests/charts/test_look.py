@@ -1,0 +1,138 @@
+"""Looking at a run along another axis, from a boundary, as far as it is, or smoothed."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.charts.made import made_curve
+from tests.charts.test_figures import CURRICULUM, OF_CHART, TOTAL, checked, evaluation
+from v3core.charts.figure import Figure
+from v3core.charts.figures import entropy_figure, return_figure, rows_figure
+from v3core.charts.look import AXES, Look, along, episodes_of
+from v3core.charts.series import RunSeries, boundaries_ahead, phase_bands
+from v3core.curriculum import PhaseStart
+from v3core.errors import V3Error
+from v3core.metrics import CHARTS, RETURN, UPDATES, Chart
+
+COUNT = 300
+LENGTHS = np.arange(1, COUNT + 1) % 7 + 1
+STEPS = np.cumsum(LENGTHS)
+
+
+def run_of(count: int = COUNT, *, limit: int = 1000, experts: int = 4) -> RunSeries:
+    """Episodes of different lengths, a third of a second each; the second phase began after 250."""
+    columns = {
+        "return": np.arange(count, dtype=float),
+        "step": STEPS[:count],
+        "approx_kl": np.arange(count, dtype=float),
+        "routing_entropy": np.ones(count),
+    }
+    curve = made_curve(columns, loads=np.full((count, experts), 1 / max(experts, 1)), limit=limit)
+    return RunSeries(
+        "run",
+        curve,
+        phase_bands(CURRICULUM, episodes=TOTAL, starts=(PhaseStart(0, 0), PhaseStart(250, int(STEPS[249])))),
+        boundaries_ahead(CURRICULUM, completed=count, episodes=TOTAL),
+        total=TOTAL,
+        evaluations=[evaluation(at) for at in range(100, count + 1, 100)],
+        seconds=curve.episode / 3,
+    )
+
+
+def looked(chart: Chart, run: RunSeries, **look: Any) -> Figure:
+    return along(OF_CHART[chart](replace(run, window=look.get("window", 0))), run, Look(**look))
+
+
+@pytest.mark.parametrize("x", AXES)
+@pytest.mark.parametrize(("count", "experts"), [(0, 4), (1, 1), (COUNT, 64), (COUNT, 4)])
+@pytest.mark.parametrize("chart", CHARTS, ids=lambda chart: chart.name)
+def test_every_chart_can_be_looked_at_in_every_way(chart: Chart, x: Any, count: int, experts: int) -> None:
+    for look in ({}, {"so_far": True}, {"since": 250}, {"window": 1}, {"window": 100}):
+        figure = looked(chart, run_of(count, experts=experts), x=x, **look)
+        start, end = checked(figure).layout.xaxis.range
+        assert start <= 0 < end
+
+
+@pytest.mark.parametrize(("x", "places"), [("step", STEPS), ("time", np.arange(1, COUNT + 1) / 3)])
+@pytest.mark.parametrize("limit", [1000, 100])
+def test_points_lie_at_the_step_and_time_at_which_their_episodes_ended(x: Any, places: Any, limit: int) -> None:
+    run = run_of(limit=limit)
+    figure = looked(UPDATES, run, x=x)
+    line = next(trace for trace in figure.data if trace.fill != "toself")
+    np.testing.assert_allclose(line.x, places[run.curve.episode - 1])
+    assert figure.layout.xaxis.range[1] == pytest.approx(places[-1])
+    boundary = next(shape for shape in figure.layout.shapes if shape.name == "boundary")
+    assert boundary.x0 == pytest.approx(places[249], rel=0.01)
+    assert figure.layout.meta.boundaries == []  # where those ahead will be is not known
+    marks = looked(RETURN, run, x=x).data[-1]
+    np.testing.assert_allclose(marks.x, places[[99, 199, 299]], rtol=0.01)
+
+
+def test_the_unit_of_time_fits_the_run() -> None:
+    def title(seconds: float) -> str:
+        run = run_of()
+        return str(looked(UPDATES, replace(run, seconds=run.curve.episode * seconds), x="time").layout.xaxis.title.text)
+
+    assert [title(each) for each in (0.1, 1, 100)] == [
+        f"{unit} since the start" for unit in ("Seconds", "Minutes", "Hours")
+    ]
+
+
+def test_since_a_boundary_the_axis_begins_there() -> None:
+    figure = looked(RETURN, run_of(), since=250)
+    assert figure.layout.xaxis.range == [0, TOTAL - 250]
+    assert figure.layout.meta.since == 250
+    assert max(figure.data[0].x) == 50
+    assert next(shape for shape in figure.layout.shapes if shape.name == "boundary:1").x0 == 500
+    assert [boundary["episode"] for boundary in figure.layout.meta.boundaries] == [750]  # of the run, for the handle
+
+
+def test_the_axis_ends_at_the_newest_episode_or_at_the_end_of_the_plan() -> None:
+    assert looked(RETURN, run_of(16)).layout.xaxis.range == [0, TOTAL]
+    assert looked(RETURN, run_of(16), so_far=True).layout.xaxis.range == [0, 16]
+
+
+@pytest.mark.parametrize("x", AXES)
+def test_a_zoom_is_read_as_episodes(x: Any) -> None:
+    run = run_of()
+    figure = looked(UPDATES, run, x=x)
+    places = figure.data[-1].x
+    np.testing.assert_allclose(episodes_of(run, Look(x=x), places[99], places[199]), (100, 200), atol=1e-6)
+    assert episodes_of(run, Look(since=250), 10, 20) == (260, 270)
+
+
+@pytest.mark.parametrize("limit", [1000, 100])
+@pytest.mark.parametrize("window", [10, 100])
+def test_means_are_of_every_episode_and_the_extremes_stay_behind(limit: int, window: int) -> None:
+    run = replace(run_of(limit=limit), window=window)
+    behind, line = rows_figure(run, UPDATES).data
+    span = run.curve.span_of(window)
+    expected = [np.arange(max(0, end - span), end).mean() for end in run.curve.episode]
+    np.testing.assert_allclose(line.y, expected)  # the first are of those that there are, and no others
+    assert max(behind.y) == COUNT - 1
+    assert min(behind.y) == 0
+    assert "extremes" not in str(line.name)
+
+
+def test_with_fewer_episodes_than_the_window_it_is_said() -> None:
+    def names(count: int, window: int) -> list[str]:
+        figure = return_figure(replace(run_of(count), window=window, evaluations=()))
+        return [str(trace.name) for trace in figure.data]
+
+    assert names(42, 100) == ["Episode", "Mean of the 42 so far, not 100"]
+    assert names(100, 100) == ["Episode", "Mean of last 100"]
+    assert names(42, 10) == ["Episode", "Mean of last 10"]
+    assert names(42, 1) == ["Episode"]
+
+
+def test_no_smoothing_shows_what_is_recorded() -> None:
+    plain = entropy_figure(run_of())
+    assert [trace.name for trace in entropy_figure(replace(run_of(), window=1)).data] == [t.name for t in plain.data]
+
+
+@pytest.mark.parametrize("look", [{"x": "moon"}, {"since": -1}, {"window": 10**6}])
+def test_a_look_that_makes_no_sense_is_refused(look: Any) -> None:
+    with pytest.raises(V3Error, match="cannot be looked at"):
+        Look(**look)

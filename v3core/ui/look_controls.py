@@ -1,0 +1,53 @@
+"""How all charts of Live are looked at: one row of controls above them, whose state is in the address."""
+
+from collections.abc import Mapping
+
+import streamlit as st
+
+from v3core.charts.look import MAX_WINDOW, Axis, Look
+
+_AXES: Mapping[str, Axis] = {"Episode": "episode", "Step": "step", "Time": "time", "Since": "episode"}
+_SINCE = "Since"
+_WINDOWS = {"Default": 0, "None": 1, "10": 10, "100": 100}
+_OTHER = "Other"
+_PLAN, _SO_FAR = "Whole plan", "So far"
+
+
+def look_controls(starts: Mapping[str, int]) -> Look:
+    """The controls, and what is chosen; `starts` is the name of each phase that began to the episodes before it."""
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        axes = [name for name in _AXES if name != _SINCE or len(starts) > 1]
+        axis = st.segmented_control(
+            "X axis",
+            axes,
+            default="Episode",
+            required=True,
+            key="axis",
+            bind="query-params",
+            help="Steps are those of all environments. Time is that on the clock since the run was created, with "
+            "pauses. Since counts episodes from the start of a phase.",
+        )
+        since = 0
+        if axis == _SINCE:
+            phases = list(starts)[1:]
+            phase = st.selectbox("Since the start of", phases, key="since", bind="query-params", width=200)
+            since = starts.get(phase or "", 0)
+        smooth = st.segmented_control(
+            "Mean over episodes",
+            [*_WINDOWS, _OTHER],
+            default="Default",
+            required=True,
+            key="smooth",
+            bind="query-params",
+            help="Lines are the mean of that many episodes, computed from every episode; behind them is what they are "
+            "made of. By default, return and success have a mean and the others show every value.",
+        )
+        window = _WINDOWS.get(smooth or "", 0)
+        if smooth == _OTHER:
+            window = st.slider("Episodes", 2, MAX_WINDOW, 50, key="window", bind="query-params", width=200)
+        extent = _SO_FAR
+        if axis in ("Episode", _SINCE):
+            extent = st.segmented_control(
+                "Extent", [_PLAN, _SO_FAR], default=_PLAN, required=True, key="extent", bind="query-params"
+            )
+    return Look(_AXES.get(axis or "", "episode"), since, window, extent == _SO_FAR)

@@ -90,6 +90,18 @@ def notices(db):
     return lambda run_id: [event.message for event in read_events(db, run_id) if event.actor == "notice"]
 
 
+def test_an_alarm_is_reported_once_while_its_run_trains(db, run_in, server, notices):
+    run_id = run_in(Status.STALLED)
+    assert call_webhooks(db) == 1
+    assert call_webhooks(db) == 0
+    (posted,) = server.posted
+    assert (posted["run"], posted["status"], posted["alarm"]["rule"]) == (run_id, "stalled", "stalled_worker")
+    assert posted["text"].startswith("Run 'tiny', episode 0: The worker has sent no heartbeat for ")
+    assert posted["text"] == posted["content"]
+    assert notices(run_id) == [f"Calling http://{server.host}.", f"http://{server.host} was notified: 200 OK."]
+    assert "S3CRET" not in str(read_events(db, run_id))
+
+
 def test_a_completed_run_is_reported_once_with_its_numbers(db, run_in, server, notices):
     run_id = run_in(Status.COMPLETED)
     with db.write() as tx:

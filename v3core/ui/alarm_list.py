@@ -91,7 +91,10 @@ _ICONS = {ACTIVE: ":red[:material/notification_important:]", MUTED: ":gray[:mate
 def _alarm(database: Database, run: RunRow, alarm: AlarmRow, series: RunSeries, curriculum: Curriculum) -> None:
     rule = RULES.get(alarm.rule)
     icon = _ICONS.get(alarm.state, ":gray[:material/check:]")
-    span = f"episodes {alarm.first_episode:,} to {alarm.last_episode:,}, phase {alarm.phase}"
+    span = f"episodes {alarm.first_episode:,} to {alarm.last_episode:,}"
+    if alarm.first_episode == alarm.last_episode:
+        span = f"episode {alarm.first_episode:,}"
+    span = f"{span}, phase {alarm.phase}"
     st.markdown(md(f"{icon} **{{}}**: {{}}. :gray[{{}}]", alarm.title, alarm.detail, span))
     if alarm.reason:
         st.caption(md("Muted: {}", alarm.reason))

@@ -1,0 +1,92 @@
+"""The commands about alarms: listed, as JSON, computed for older runs, muted; and what is refused in one sentence."""
+
+import json
+
+import pytest
+from sqlalchemy import delete
+
+from tests.pages.recorded import add_recorded_run
+from v3core.cli import main
+from v3core.jobs.lifecycle import Status
+from v3core.store.opening import open_database
+from v3core.store.schema import alarms, runs
+
+
+@pytest.fixture
+def db(tmp_path, monkeypatch):
+    """The store that the commands open."""
+    monkeypatch.setenv("V3_DATA_DIR", str(tmp_path))
+    monkeypatch.delenv("V3_DATABASE_URL", raising=False)
+    database = open_database()
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def run(db):
+    """A complete run of four experts of which two are dead."""
+    return add_recorded_run(db, Status.COMPLETED, recorded=40, loads=(0.5, 0.5, 0.0, 0.0))
+
+
+def v3(capsys, *arguments):
+    """Run a command; returns its exit code, output and errors."""
+    code = main([str(argument) for argument in arguments])
+    printed = capsys.readouterr()
+    return code, printed.out, printed.err
+
+
+def test_alarms_are_listed_and_muted(capsys, run):
+    code, out, _ = v3(capsys, "alarms", run[:8], "--json")
+    assert code == 0
+    dead, shared = json.loads(out)
+    assert (dead["rule"], dead["state"], dead["phase"], dead["value"], dead["threshold"]) == (
+        "dead_expert",
+        "active",
+        "warmup",
+        2,
+        1,
+    )
+    assert (dead["first_episode"], dead["last_episode"], dead["computed"]) == (10, 40, False)
+    assert shared["rule"] == "shared_experts"
+    assert v3(capsys, "mute", run[:8], dead["number"], "--reason", "as wanted") == (0, "Muted.\n", "")
+    code, out, _ = v3(capsys, "alarms", run[:8])
+    first, second = out.splitlines()  # those that call for attention come first
+    assert "shared_experts" in first
+    assert "muted    dead_expert" in second
+    assert second.endswith("2 of 4 experts dead, never used; raise load balance. (muted: as wanted)")
+    assert v3(capsys, "mute", run[:8], dead["number"], "--undo")[0] == 0
+    assert json.loads(v3(capsys, "alarms", run, "--json")[1])[0]["state"] == "active"
+
+
+def test_those_of_an_older_run_are_computed_and_said_so(capsys, db, run):
+    with db.write() as tx:
+        tx.execute(delete(alarms))
+        tx.execute(runs.update().values(watched=None))
+    code, out, _ = v3(capsys, "alarms", run)
+    assert code == 0
+    assert out.startswith("A version without alarms has trained this run; they were computed now from its episodes.\n")
+    assert {alarm["computed"] for alarm in json.loads(v3(capsys, "alarms", run, "--json")[1])} == {True}
+
+
+def test_a_run_without_alarms_says_so(capsys, db):
+    run_id = add_recorded_run(db, Status.COMPLETED, recorded=40)
+    assert v3(capsys, "alarms", run_id) == (0, "No alarms in 40 episodes.\n", "")
+    assert v3(capsys, "alarms", run_id, "--json") == (0, "[]\n", "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["alarms", "nowhere"], "There is no run 'nowhere'"),
+        (["alarms", "nowhere", "--json"], "There is no run 'nowhere'"),
+        (["mute", "RUN", "99", "--reason", "x"], "has no alarm 99"),
+        (["mute", "RUN", "1"], "Give either --reason or --undo."),
+        (["mute", "RUN", "1", "--reason", " "], "Say why the alarm is muted"),
+    ],
+)
+def test_what_cannot_be_is_one_sentence(capsys, run, arguments, message):
+    code, out, err = v3(capsys, *[run if argument == "RUN" else argument for argument in arguments])
+    assert code != 0
+    assert out == ""
+    assert message in err
+    assert len(err.strip().splitlines()) == 1

@@ -14,7 +14,7 @@ def test_every_path_that_the_architecture_names_is_there():
     assert len(named) > 60
     there = [
         f"/{path.relative_to(ROOT)}"
-        for folder in ("docs", "pages", "tests", "v3core", "data/curricula", "data/recipes")
+        for folder in ("benchmarks", "docs", "pages", "tests", "v3core", "data/curricula", "data/recipes")
         for path in [ROOT / folder, *(ROOT / folder).rglob("*")]
     ]
     there += [f"/{path.name}" for path in ROOT.iterdir()] + ["/data", "/data/runs"]

@@ -1,5 +1,6 @@
 """The evidence of an alarm: the metrics that its rule reads, around the episodes at which it held."""
 
+from collections.abc import Sequence
 from itertools import cycle
 
 import numpy as np
@@ -13,6 +14,8 @@ from v3core.insight.alarms import Rule
 from v3core.metrics import METRICS
 
 _RED = "#d62728"
+_FOOT = 0.02
+"""Height of the mark at the foot of a chart, as a share of the plot."""
 _ROW_HEIGHT, _FRAME_HEIGHT = 130, 70
 _AROUND = 0.25
 """Of the span, shown on either side; at least a tenth of the run."""
@@ -36,6 +39,19 @@ def evidence_figure(series: RunSeries, rule: Rule, first: int, last: int) -> Fig
     figure.layout.xaxis.range = [float(np.clip(first - around, 0, None)), float(min(last + around, series.end))]
     figure.layout.shapes = [*figure.layout.shapes, span_mark(first, last)]
     return figure
+
+
+def mark_alarms(figure: Figure, spans: Sequence[tuple[str, int, int]]) -> None:
+    """Mark on a chart over episodes when alarms held: a red strip at its foot per (title, first, last episode).
+
+    Who cannot see it reads them in the chart's description.
+    """
+    if not spans:
+        return
+    foot = {"y1": _FOOT, "fillcolor": _RED, "layer": "above"}
+    figure.layout.shapes = [*figure.layout.shapes, *(span_mark(first, last) | foot for _, first, last in spans)]
+    words = "; ".join(f"{title}, episodes {first:,} to {last:,}" for title, first, last in spans)
+    figure.layout.meta.alt = f"{figure.layout.meta.alt.rstrip('.')}. Alarms: {words}."
 
 
 def span_mark(first: int, last: int) -> dict[str, object]:

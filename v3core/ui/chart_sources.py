@@ -11,6 +11,7 @@ import gymnasium
 
 from v3core import metrics
 from v3core.charts import expert_figures, figures
+from v3core.charts.alarm_evidence import mark_alarms
 from v3core.charts.compare import compare_figure
 from v3core.charts.figure import Figure
 from v3core.charts.frame import drawn_words
@@ -23,6 +24,7 @@ from v3core.insight.duration import time_left
 from v3core.jobs import control
 from v3core.jobs.lifecycle import ACTIVE
 from v3core.metrics import COMPARED, Chart, of_chart
+from v3core.store.alarms import MUTED, read_alarms
 from v3core.store.database import Database
 from v3core.store.run_row import RunRow
 from v3core.store.runs import get_run
@@ -35,6 +37,8 @@ NO_EPISODES = "None of these runs has finished an episode yet."
 COMPARE = "compare"
 NUMBERS = "numbers"
 MAX_RUNS = 64
+MAX_MARKS = 12
+"""Alarms that are marked on charts: the newest."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +85,12 @@ class AsOfNow:
     def curriculum(self) -> Curriculum:
         """That in force."""
         return control.current_curriculum(self._database, self.run.id)
+
+    @cached_property
+    def alarms(self) -> list[tuple[str, int, int]]:
+        """Title, first and last episode of its newest alarms that are not muted, as stored."""
+        rows = [row for row in read_alarms(self._database, self.run.id) if row.state != MUTED]
+        return [(row.title, row.first_episode, row.last_episode) for row in rows[-MAX_MARKS:]]
 
     def series(self, visible: Zoom | None, look: Look = AS_TRAINED) -> RunSeries:
         """Its episodes; the part of the axis that is zoomed to in smaller buckets."""
@@ -156,6 +166,7 @@ def _of_run(chart: Chart, make: Callable[[RunSeries, AsOfNow], Figure]) -> Calla
                 figure.layout.meta.newest_at = _moment(series.newest_at)
         elif source.look.window > 1 and chart not in (metrics.SUCCESS, metrics.SCHEDULE) and len(series):
             figure.layout.meta.caption = series.mean_words(exact=False)
+        mark_alarms(figure, runs[0].alarms)
         return along(figure, series, source.look).tree()
 
     return drawn

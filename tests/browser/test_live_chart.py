@@ -222,6 +222,31 @@ def test_charts_of_a_group_zoom_together_and_names_follow(page: Page, server: Se
     assert shown == ["transition"]
 
 
+def test_one_crosshair_stands_in_all_charts_and_a_strip_has_their_values(page: Page, server: Server) -> None:
+    page.set_viewport_size({"width": 1280, "height": 3000})
+    opened(page, server, "step=0&start=600", charts=7)
+    plot = plot_area(page)
+    page.mouse.move(plot["x"] + 0.4 * plot["width"], plot["y"] + 60)
+    strip = page.locator(".v3-strip")
+    expect(strip).to_be_visible()
+    expect(strip.locator("b")).to_have_text(re.compile(r"^Episode (39\d|40\d)$"))
+    episode = int(strip.locator("b").inner_text().split()[1])
+    shown = ask(
+        page,
+        f"""(trace => Number(trace.y[Array.from(trace.x).indexOf({episode})].toPrecision(4)))(
+            node.data.find(trace => trace.name === 'Mean of last 100'))""",
+    )
+    expect(strip).to_contain_text(f"Mean of last 100 {shown}")
+    expect(strip).to_contain_text("Expert 1 ")
+    expect(strip).to_contain_text("%")
+    for key in ("loads", "entropy", "losses", "schedule"):
+        expect(page.locator(f".st-key-{key} .v3-cursor")).to_have_count(1)
+    expect(page.locator(".st-key-compare .v3-cursor")).to_have_count(0)
+    page.mouse.move(5, 5)
+    expect(strip).to_have_count(0)
+    expect(page.locator(".v3-cursor")).to_have_count(0)
+
+
 def test_theme_is_followed_live(page: Page, server: Server) -> None:
     opened(page, server, "one&step=0")
     colour = "node._fullLayout.font.color"

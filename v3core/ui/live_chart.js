@@ -156,13 +156,19 @@ class Chart {
     if (this.group === name) return
     this.leaveGroup()
     this.group = name
-    if (!groups.has(name)) groups.set(name, { members: new Set(), range: null })
+    if (!groups.has(name)) {
+      const group = { members: new Set(), range: null }
+      group.cursor = new Cursor(group)
+      groups.set(name, group)
+    }
     groups.get(name).members.add(this)
   }
 
   // A group keeps its zoom: another page may be looked at meanwhile.
   leaveGroup() {
-    groups.get(this.group)?.members.delete(this)
+    const group = groups.get(this.group)
+    if (group?.cursor.under === this) group.cursor.hide()
+    group?.members.delete(this)
   }
 
   draw() {
@@ -190,6 +196,7 @@ class Chart {
       if (this.legendGrew()) return enqueue(this)
       this.root.dataset.drawn = String(Number(this.root.dataset.drawn ?? 0) + 1)
       this.handles.place()
+      groups.get(this.group).cursor.draw()
     })
   }
 
@@ -299,6 +306,11 @@ class Chart {
       this.zoom(range.map(Number))
     })
     this.node.on("plotly_doubleclick", () => this.reset())
+    this.node.on("plotly_hover", ({ points }) => {
+      const x = points.find((point) => typeof point.x === "number")?.x
+      if (x !== undefined) groups.get(this.group).cursor.at(x, this)
+    })
+    this.node.on("plotly_unhover", () => groups.get(this.group).cursor.leave())
     this.node.on("plotly_relayouting", () => this.handles.place())
   }
 

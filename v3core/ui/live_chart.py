@@ -31,9 +31,9 @@ _HTML = """
 
 _FOLDER = Path(__file__).parent
 _CSS = (_FOLDER / "live_chart.css").read_text(encoding="utf-8")
-_PARTS = ("live_chart.js", "live_chart_patch.js", "live_chart_feed.js", "live_chart_handles.js")
+_NAMES = ("live_chart", "live_chart_patch", "live_chart_feed", "live_chart_handles", "live_chart_cursor")
 # One module: Streamlit serves it from memory, where one file cannot import another.
-_JS = "\n".join((_FOLDER / name).read_text(encoding="utf-8") for name in _PARTS)
+_JS = "\n".join((_FOLDER / f"{name}.js").read_text(encoding="utf-8") for name in _NAMES)
 
 # Not isolated: plotly's own style sheet belongs to the page, and does not reach into a shadow root.
 _component = st.components.v2.component("v3_live_chart", html=_HTML, css=_CSS, js=_JS, isolate_styles=False)

@@ -9,6 +9,7 @@ class Feed {
     this.url = url
     this.members = new Set() // of FeedMember
     document.addEventListener("visibilitychange", () => document.hidden || this.soon())
+    setInterval(() => document.hidden || this.members.forEach((member) => member.near && member.tell()), 1000)
   }
 
   soon(ms = 0) {
@@ -45,7 +46,6 @@ class Feed {
       asked.forEach(([member]) => member.fails(error.message))
     }
     this.asking = false
-    asked.forEach(([member]) => member.tell())
     this.soon(this.again ? 0 : wait)
     this.again = false
   }

@@ -10,7 +10,7 @@ from v3core.cli.show import checkpoint_file
 from v3core.insight.removals import ALL_EXPERTS, Interval, Removal, removals
 from v3core.output import echo, echo_json
 from v3core.store.expert_records import add_knockouts
-from v3core.store.runs import resolve
+from v3core.store.runs import get_run, resolve
 
 
 @commands.command()
@@ -39,6 +39,7 @@ def knockout(run_id: str, episodes: int, at: int | None, as_json: bool) -> None:
         for expert, of_expert in played.items()
     }
     with opened() as database, database.write() as tx:
+        get_run(tx, run_id)  # it may have been deleted meanwhile
         add_knockouts(tx, run_id, episode=policy.episode, results=results, now=datetime.now(UTC))
     returns = {expert: [return_ for return_, _, _ in of_expert] for expert, of_expert in results.items()}
     complete = returns.pop(ALL_EXPERTS)

@@ -70,6 +70,8 @@ def read_expert_reports(source: Database | Transaction, run_id: str, after: int 
         of_episode = list(group)
         try:
             profiles = tuple(_profile(row, len(of_episode)) for row in of_episode)
+            if len({_form(each) for one in profiles for each in (one.actions, one.used_actions) if each}) != 1:
+                raise ValueError("distributions of different forms")
             found.append(
                 EvaluatedExperts(int(episode), int(of_episode[0].states), int(of_episode[0].compared), profiles)
             )
@@ -90,12 +92,23 @@ def _profile(row: Any, experts: int) -> ExpertProfile:
 def _actions(text: str) -> Mapping[str, Any]:
     """An action distribution, of the forms of `v3core.insight.experts.Actions`."""
     found = json.loads(text)
-    if not isinstance(found, dict):
+    if not isinstance(found, dict) or not set(found) <= {"probabilities", "first", "on", "mean", "deviation"}:
         raise ValueError(text)
-    lists = found["probabilities"] if "probabilities" in found else [found[name] for name in found]
-    for values in lists:
-        [float(value) for value in values]
-    return found
+    if "probabilities" in found:
+        return {
+            "probabilities": [[float(value) for value in part] for part in found["probabilities"]],
+            "first": [int(value) for value in found.get("first", [])],
+        }
+    numbers = {name: [float(value) for value in values] for name, values in found.items()}
+    if set(numbers) not in ({"on"}, {"mean", "deviation"}) or len(set(map(len, numbers.values()))) != 1:
+        raise ValueError(text)
+    return numbers
+
+
+def _form(actions: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What is alike in the distributions of all experts of an evaluation."""
+    parts = actions["probabilities"] if "probabilities" in actions else actions.values()
+    return (*actions, *map(len, parts))
 
 
 def read_state_map(source: Database | Transaction, run_id: str) -> tuple[int, StateMap] | None:

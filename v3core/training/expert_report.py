@@ -11,11 +11,11 @@ from v3core.insight.experts import ExpertProfile, ExpertReport, StateMap, princi
 from v3core.policy import GATMoEPolicy
 from v3core.training.losses import normalised_gates
 
-MAX_STATES = 2000
+MAX_STATES = 1000
 """States of a sample, at most."""
 MAX_SAMPLE_BYTES = 32 << 20
 """Fewer states are kept of environments with large observations."""
-MAX_COMPARED_NUMBERS = 1 << 21
+MAX_COMPARED_NUMBERS = 1 << 20
 """Outputs of pairs of experts that are compared, at most: with many experts distances are measured on fewer states."""
 MIN_COMPARED_STATES = 32
 _CHUNK = 256

@@ -27,6 +27,9 @@ from v3core.ui.text import md, plain
 
 _SHOWN = 20
 """Alarms that are listed at once; of more, the newest."""
+_MANY = 20_000
+"""Alarms of a longer run that none were recorded for are computed on a click only."""
+_SECONDS_PER_EPISODE = 4e-5
 COMPUTED = (
     "An earlier version of V3 Lab trained this run. Its alarms were computed now from its episodes; they cannot be "
     "muted."
@@ -41,12 +44,18 @@ def _computed(_database: Database, url: str, run_id: str, generation: int, episo
 def load_alarms(database: Database, run: RunRow) -> tuple[list[AlarmRow], bool]:
     """The alarms of a run, the most urgent active ones first, and whether they were computed now."""
     computed = run.episode > 0 and (run.watched is None or run.watched < run.episode)
-    if computed and run.watched is None:
+    if not computed:
+        rows = alarms_of(database, run.id)[0]
+    elif run.episode <= _MANY or st.session_state.get(_asked(run)):
         rows = _computed(database, database.url, run.id, run.generation, run.episode)
     else:
-        rows, computed = alarms_of(database, run.id)
+        rows = []
     ranks = {ACTIVE: 0, MUTED: 1}
     return sorted(rows, key=lambda row: (ranks.get(row.state, 2), verdict_order(row.rule), -row.last_episode)), computed
+
+
+def _asked(run: RunRow) -> str:
+    return f"alarms-asked-{run.id}"
 
 
 def active(alarms: Sequence[AlarmRow]) -> list[AlarmRow]:
@@ -70,6 +79,15 @@ def alarm_list(
     curriculum: Curriculum,
 ) -> None:
     """Each alarm of the run; nothing if there is none."""
+    if computed and run.episode > _MANY and not st.session_state.get(_asked(run)):
+        seconds = max(1, round(run.episode * _SECONDS_PER_EPISODE))
+        st.button(
+            "Compute alarms",
+            icon=":material/notifications:",
+            key=f"compute-alarms-{run.id}",
+            help=f"An earlier version trained this run, without alarms. Takes about {counted(seconds, 'second')}.",
+            on_click=lambda: st.session_state.__setitem__(_asked(run), True),
+        )
     if not alarms:
         return
     count = len(active(alarms))

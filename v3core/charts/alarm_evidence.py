@@ -14,7 +14,7 @@ from v3core.insight.alarms import Rule
 from v3core.metrics import METRICS
 
 _RED = "#d62728"
-_FOOT = 0.02
+_FOOT = 0.012
 """Height of the mark at the foot of a chart, as a share of the plot."""
 _ROW_HEIGHT, _FRAME_HEIGHT = 130, 70
 _AROUND = 0.25
@@ -48,7 +48,7 @@ def mark_alarms(figure: Figure, spans: Sequence[tuple[str, int, int]]) -> None:
     """
     if not spans:
         return
-    foot = {"y1": _FOOT, "fillcolor": _RED, "layer": "above"}
+    foot = {"y1": _FOOT, "fillcolor": rgba(_RED, 0.8), "layer": "above"}
     figure.layout.shapes = [*figure.layout.shapes, *(span_mark(first, last) | foot for _, first, last in spans)]
     words = "; ".join(f"{title}, episodes {first:,} to {last:,}" for title, first, last in spans)
     figure.layout.meta.alt = f"{figure.layout.meta.alt.rstrip('.')}. Alarms: {words}."

@@ -11,7 +11,6 @@ from v3core.ui.demo_guide import after_the_demo, invitation
 from v3core.ui.run_files import archive_import
 from v3core.ui.run_list import active_experiments, columns_menu, run_list, slots_menu, slots_text
 from v3core.ui.run_picker import compare_link
-from v3core.ui.run_table import opened
 from v3core.ui.status import counted
 from v3core.ui.text import about, plain
 
@@ -37,8 +36,6 @@ def empty() -> None:
 @shell.show_errors()
 def overview() -> None:
     """All runs, as they are now."""
-    if run_id := opened():
-        st.switch_page("pages/live.py", query_params={"run": run_id})
     shell.reconcile(database)
     runs = list_runs(database)
     if not runs:

@@ -8,7 +8,7 @@ from sqlalchemy import insert, literal, select, update
 from tests.pages.recorded import add_recorded_run
 from v3core.jobs.lifecycle import Status
 from v3core.store.database import Database
-from v3core.store.schema import Transaction, episodes, expert_loads, rollups, runs
+from v3core.store.schema import Transaction, metadata, runs
 
 _KINDS = (
     (Status.COMPLETED, "v3", "CartPole-v1", 400, 400),
@@ -66,8 +66,11 @@ def add_wall(db: Database, count: int) -> list[str]:
 def _copy(tx: Transaction, run_id: str, number: int) -> str:
     """Another run with the same rows."""
     new = str(uuid.UUID(int=(0xA0000000 + number * 7919) << 96 | number))
-    for table, key in ((runs, "id"), (episodes, "run_id"), (expert_loads, "run_id"), (rollups, "run_id")):
-        columns = [column for column in table.columns if column.name != key]
+    for table in metadata.sorted_tables:
+        key = "id" if table is runs else "run_id"
+        if key not in table.c:
+            continue
+        columns = [column for column in table.columns if column.name not in (key, "id")]
         copied = select(literal(new), *columns).where(table.c[key] == run_id)
         tx.execute(insert(table).from_select([key, *(column.key for column in columns)], copied))
     return new

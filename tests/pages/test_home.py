@@ -3,6 +3,7 @@
 import io
 import json
 import zipfile
+from datetime import UTC, datetime
 
 import pytest
 
@@ -10,9 +11,11 @@ from tests.pages.recorded import add_recorded_run
 from tests.pages.run_list import cells, names, select, table
 from tests.pages.test_states import text_of
 from v3core.archive import import_archive
+from v3core.insight.alarms import RULES
 from v3core.jobs import control
 from v3core.jobs.housekeeping import in_words, run_sizes
 from v3core.jobs.lifecycle import Status
+from v3core.store.alarms import AlarmRow, put_alarm
 from v3core.store.commands import read_commands
 from v3core.store.runs import get_run, list_runs, update_run
 from v3core.ui import run_selection
@@ -47,11 +50,26 @@ def test_the_order_is_in_the_address(open_page, database):
 def test_columns_are_chosen(open_page, database):
     run_id = add_recorded_run(database, Status.COMPLETED)
     app = open_page("app.py")
-    assert list(cells(app, run_id)) == ["status", "progress", "curve", "mean", "duration", "started", "tags"]
+    shown = ["status", "progress", "curve", "alarms", "mean", "duration", "started", "tags"]
+    assert list(cells(app, run_id)) == shown
     assert "spark" in cells(app, run_id)["curve"]
     app = open_page("app.py", columns=["Seed", "Mean"])
     assert not app.exception
     assert list(cells(app, run_id)) == ["mean", "seed"]
+
+
+def test_active_alarms_are_counted(open_page, database):
+    quiet, loud = (add_recorded_run(database, Status.COMPLETED, name=name) for name in ("quiet", "loud"))
+    now = datetime.now(UTC)
+    with database.write() as tx:
+        for rule, state in (("dead_expert", "active"), ("collapse", "active"), ("undone_updates", "cleared")):
+            alarm = AlarmRow(0, rule, "warmup", 5, 9, 0.0, 0.1, state, "Evidence")
+            put_alarm(tx, loud, alarm, actor="test", now=now, notify=False)
+    app = open_page("app.py", sort="-alarms")
+    assert names(app) == ["loud", "quiet"]
+    shown = cells(app, loud)["alarms"]
+    assert (shown["badge"], RULES["dead_expert"].title in shown["title"]) == ("2", True)
+    assert cells(app, quiet)["alarms"]["text"] == ""
 
 
 def test_others_show_their_difference_to_the_pinned_run(open_page, database):

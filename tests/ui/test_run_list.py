@@ -70,7 +70,7 @@ def test_every_column_sorts_both_ways_with_unknown_values_last(database, name):
         )
         for place, run_id in enumerate(ids)
     ]
-    wall = Wall(differences={ids[0]: 1.0, ids[1]: -2.0})
+    wall = Wall(differences={ids[0]: 1.0, ids[1]: -2.0}, alarms={ids[0]: ["a"], ids[2]: ["a", "b"]})
     values = {run.id: COLUMNS[name].order(run, wall) for run in runs}
     known = [run.id for run in runs if values[run.id] is not None and values[run.id] == values[run.id]]
     assert len(set(values.values())) > 1

@@ -100,6 +100,16 @@ def active_alarms(source: Database | Transaction) -> dict[str, list[AlarmRow]]:
     return dict(found)
 
 
+def active_rules(source: Database | Transaction) -> dict[str, list[str]]:
+    """The titles of the rules of active alarms, by run, oldest first: for lists, at the cost of one short query."""
+    query = select(alarms.c.run_id, alarms.c.rule).where(alarms.c.state == ACTIVE)
+    found: dict[str, list[str]] = defaultdict(list)
+    with reading(source) as tx:
+        for run_id, rule in tx.execute(query.order_by(alarms.c.run_id, alarms.c.number)):
+            found[run_id].append(RULES[rule].title if rule in RULES else rule)
+    return dict(found)
+
+
 def _row(values: Sequence[Any]) -> AlarmRow:
     row = AlarmRow(*values)
     numbers = floats([row.value, row.threshold]).tolist()

@@ -107,9 +107,8 @@ function follow({ page, focus }) {
     return Boolean(field)
   }
   const links = [...document.querySelectorAll('[data-testid="stSidebar"] a[href]')]
-  const pages = frame.shortcuts.map((shortcut) => shortcut.page).filter((path) => path.length > 1)
-  const leads = (link, path) => new URL(link.href).pathname.endsWith(path)
-  const found = links.find((link) => (page === "/" ? !pages.some((path) => leads(link, path)) : leads(link, page)))
+  // The attribute: that of Runs is empty, which as an address is the page that is open.
+  const found = links.find((link) => link.getAttribute("href").split("/").pop() === page.slice(1))
   found?.click()
   return Boolean(found)
 }

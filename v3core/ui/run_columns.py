@@ -40,6 +40,8 @@ class Wall:
     sparklines: Mapping[str, Floats] = field(default_factory=dict)
     differences: Mapping[str, float] = field(default_factory=dict)
     """Run id to the difference of its mean return from the baseline's; without those that cannot be compared."""
+    alarms: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Run id to the titles of its active alarms."""
     baseline: RunRow | None = None
     now: datetime | None = None
 
@@ -117,6 +119,13 @@ def _difference(run: RunRow, wall: Wall) -> Cell:
     }
 
 
+def _alarms(run: RunRow, wall: Wall) -> Cell:
+    titles = wall.alarms.get(run.id)
+    if not titles:
+        return {"text": "", "title": "No active alarms."}
+    return {"badge": str(len(titles)), "colour": "orange", "title": f"Active alarms: {', '.join(titles)}.", "notes": []}
+
+
 def _words(value: Callable[[RunRow], object]) -> Callable[[RunRow, Wall], Cell]:
     return lambda run, _: {"text": str(value(run) or "–")}
 
@@ -166,6 +175,12 @@ COLUMNS: Mapping[str, Column] = {
     ),
     "curve": Column(
         "Return", "Mean return over the run; each row has its own scale, from its lowest to its highest.", _curve
+    ),
+    "alarms": Column(
+        "Alarms",
+        "Number of active alarms; Live says what they are and what helps.",
+        _alarms,
+        lambda run, wall: float(len(wall.alarms[run.id])) if run.id in wall.alarms else None,
     ),
     "mean": Column(
         "Mean",

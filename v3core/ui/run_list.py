@@ -11,6 +11,7 @@ from v3core.jobs import control, launcher
 from v3core.jobs.kinds import COMMANDS, trains_elsewhere
 from v3core.jobs.launch import waits_for
 from v3core.jobs.lifecycle import ACTIVE, ENDED, Status
+from v3core.store.alarms import active_rules
 from v3core.store.database import Database
 from v3core.store.run_filter import FIELDS, FilterError, matches, parse_filter
 from v3core.store.run_row import RunRow
@@ -41,7 +42,7 @@ def run_list(database: Database, runs: list[RunRow], columns: list[str]) -> None
         st.caption("No runs match; clear the filter to see all runs.")
         return
     sorting = Sorting.of_address()
-    wall = Wall(places=places, baseline=baseline)
+    wall = Wall(places=places, baseline=baseline, alarms=active_rules(database) if "alarms" in columns else {})
     if baseline is not None and sorting.by.removeprefix("-") == "difference":
         wall = replace(wall, differences=load_differences(database, shown, baseline))
     shown = sorted_runs(shown, sorting.by, wall)

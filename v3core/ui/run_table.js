@@ -176,7 +176,9 @@ class Table {
     link.onclick = (event) => {
       if (event.ctrlKey || event.metaKey || event.shiftKey || event.button !== 0) return // a tab of its own
       event.preventDefault()
-      this.send("opened", { id, at: Date.now() })
+      // As "forward" does. `st.switch_page` would leave an entry in the history that has this page with the run's id.
+      window.history.pushState({}, "", link.href)
+      window.dispatchEvent(new PopStateEvent("popstate", { state: {} }))
     }
     const name = node("td", { className: "c-name", role: "cell" }, link)
     const cells = this.data.columns.slice(1).map((column) =>

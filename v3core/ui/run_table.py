@@ -24,7 +24,6 @@ _component = st.components.v2.component(
 _KEY = "run-table"
 _SELECTED = "runs-selected"
 _GIVEN = "runs-selected-given"
-_OPENED = "runs-opened"
 _SORT = "sort"
 
 
@@ -49,7 +48,7 @@ def run_table(rows: Sequence[dict[str, Any]], columns: Sequence[str], sorting: S
         "selected": selected(),
         "given": st.session_state.get(_GIVEN, 0),
     }
-    _component(key=_KEY, data=data, on_selected_change=_select, on_sort_change=_sort, on_opened_change=_open)
+    _component(key=_KEY, data=data, on_selected_change=_select, on_sort_change=_sort)
 
 
 def _head(name: str) -> dict[str, Any]:
@@ -75,12 +74,6 @@ def select(run_ids: Sequence[str]) -> None:
     st.session_state[_GIVEN] = st.session_state.get(_GIVEN, 0) + 1
 
 
-def opened() -> str | None:
-    """The run whose link was clicked since this was last asked; for `st.switch_page`."""
-    found: str | None = st.session_state.pop(_OPENED, None)
-    return found
-
-
 def _state(name: str) -> Any:
     return st.session_state[_KEY].get(name)
 
@@ -97,9 +90,3 @@ def _sort() -> None:
             st.query_params[_SORT] = wanted
         case {"by": ""}:
             st.query_params.pop(_SORT, None)
-
-
-def _open() -> None:
-    match _state("opened"):
-        case {"id": str(run_id)}:
-            st.session_state[_OPENED] = run_id

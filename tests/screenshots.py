@@ -67,6 +67,7 @@ def train(server: Server, curriculum: str, seed: int) -> str:
     printed = command(
         server,
         *("train", "--env", "CartPole-v1", "--curriculum", curriculum, "--episodes", length, "--seed", str(seed)),
+        *("--evaluate-every", "50", "--set", "evaluation.knockout=10"),
     )
     return printed.split()[-1]
 
@@ -105,12 +106,25 @@ def photograph_all(server: Server, with_curriculum: str, without: str, running: 
             photograph(page, f"{server.url}/", f"home-{scheme}", 560, charts=0)
             photograph(page, f"{server.url}/live?run={running}", f"running-{scheme}", 2300, charts=7)
             photograph(page, f"{server.url}/live?run={with_curriculum}", f"live-{scheme}", 2300, charts=7)
+            photograph_experts(page, f"{server.url}/live?run={with_curriculum}&experts=true", f"experts-{scheme}")
             photograph(page, f"{server.url}/launch", f"launch-{scheme}", 1760, charts=1)
             compared = urlencode({"runs": f"{with_curriculum},{without}", "metric": METRIC})
             photograph(page, f"{server.url}/compare?{compared}", f"compare-{scheme}", 1180, charts=1)
             photograph_sweep(page, server, scheme)
             context.close()
         browser.close()
+
+
+def photograph_experts(page: Page, url: str, name: str) -> None:
+    """The section about the experts, once all of its charts are drawn; they are only where they can be seen."""
+    page.set_viewport_size({"width": WIDTH, "height": 5000})
+    page.goto(url)
+    section = page.get_by_test_id("stExpander").filter(has_text="Load over time")
+    for key in ("area-load", "decisions", "actions", "distances", "distance-history", "map", "knockout"):
+        section.locator(f"[class*='st-key-{key}'] .main-svg").first.wait_for()
+    page.wait_for_timeout(2500)
+    section.screenshot(path=IMAGES / f"{name}.png")
+    print(IMAGES / f"{name}.png")
 
 
 def photograph_sweep(page: Page, server: Server, scheme: str) -> None:

@@ -242,6 +242,7 @@ def test_one_crosshair_stands_in_all_charts_and_a_strip_has_their_values(page: P
     for key in ("loads", "entropy", "losses", "schedule"):
         expect(page.locator(f".st-key-{key} .v3-cursor")).to_have_count(1)
     expect(page.locator(".st-key-compare .v3-cursor")).to_have_count(0)
+    assert page.locator("[data-testid='stMain']").bounding_box()["x"] == strip.bounding_box()["x"]  # not under the menu
     page.mouse.move(5, 5)
     expect(strip).to_have_count(0)
     expect(page.locator(".v3-cursor")).to_have_count(0)

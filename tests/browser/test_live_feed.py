@@ -144,6 +144,45 @@ def test_an_ended_run_is_asked_for_once_and_a_deleted_one_no_more(
     assert not [problem for problem in watched.problems if "404" not in problem]
 
 
+def test_runs_with_next_to_nothing_are_drawn(page: Page, lab: Server, db: Database, watched: Watched) -> None:
+    page.set_viewport_size({"width": 1280, "height": 4000})
+    for odd in (
+        {"recorded": 0},
+        {"recorded": 1},
+        {"older": True},  # most columns have no number
+        {"preset": "demo", "episodes": 100, "recorded": 30},
+        {"loads": [1.0, 0.0, 0.0, 0.0]},
+    ):
+        run_id = add_recorded_run(db, Status.RUNNING, **odd)
+        page.goto(f"{lab.url}/live?run={run_id}&axis=Step")
+        page.wait_for_function("document.querySelectorAll('.v3-chart[data-drawn]').length >= 4", timeout=60_000)
+    assert not [problem for problem in watched.problems if "404" not in problem]
+
+
+def test_boundaries_are_dragged_twenty_times_while_episodes_arrive(page: Page, lab: Server, db: Database) -> None:
+    run_id = add_recorded_run(db, Status.RUNNING, episodes=2000, recorded=100)
+    opened(page, lab, run_id)
+    handle = page.locator("[class*='st-key-return-'] .v3-handle").first
+    field = page.get_by_label("warmup ends at episode")
+    handle.wait_for()
+    for turn in range(20):
+        page.locator(chart("return-")).scroll_into_view_if_needed()
+        box = handle.bounding_box()
+        assert box
+        x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+        page.mouse.move(x, y)
+        page.mouse.down()
+        for step in range(1, 6):
+            page.mouse.move(x + (12 if turn % 2 else -12) * step, y)
+            page.wait_for_timeout(30)
+            if step == 3:
+                record_more(db, run_id, 2)
+        page.mouse.up()
+        wanted = handle.get_attribute("aria-valuenow") or ""
+        assert wanted != "500"
+        expect(field).to_have_value(wanted, timeout=30_000)
+
+
 def test_a_tab_outlives_a_restart_of_the_server(page: Page, lab: Server, db: Database) -> None:
     run_id = add_recorded_run(db, Status.RUNNING, episodes=600, recorded=30)
     opened(page, lab, run_id)

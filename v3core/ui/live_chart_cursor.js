@@ -59,7 +59,8 @@ class Cursor {
     const { xaxis } = this.under.figure.layout
     const colours = theme(this.under.root)
     Object.assign(this.strip.style, { background: colours.background, color: colours.text, borderColor: colours.border })
-    this.strip.style.fontFamily = colours.font
+    const main = this.under.root.closest('[data-testid="stMain"]')?.getBoundingClientRect()
+    Object.assign(this.strip.style, { fontFamily: colours.font, left: `${main?.left ?? 0}px` })
     const head = document.createElement("b")
     head.textContent = `${xaxis.title.text} ${readable(this.x)}`
     this.strip.replaceChildren(head)

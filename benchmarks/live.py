@@ -78,6 +78,16 @@ def beat(db: Database, run_id: str) -> None:
         update_run(tx, run_id, {"heartbeat_at": now, "heartbeat_due_at": now + timedelta(hours=5)}, only_in=ACTIVE)
 
 
+def look(page: Page, server: Server, run_id: str) -> None:
+    """Open Live at its first chart, which is not drawn before it is on the screen."""
+    page.goto(f"{server.url}/live?run={run_id}")
+    for _ in range(1200):  # what arrives above it pushes it down
+        page.locator(".v3-chart").first.scroll_into_view_if_needed(timeout=120_000)
+        if page.evaluate(READY):
+            return
+        page.wait_for_timeout(50)
+
+
 def used(server: Server) -> float:
     """Milliseconds of processor time of the server so far."""
     times = psutil.Process(server.process.pid).cpu_times()
@@ -105,8 +115,7 @@ class Bench:
         traffic = Traffic(context)
         pages = [context.new_page() for _ in range(count)]
         for page in pages:
-            page.goto(f"{self.server.url}/live?run={run_id}")
-            page.wait_for_function(READY, timeout=120_000)
+            look(page, self.server, run_id)
         pages[0].wait_for_timeout(SETTLE_SECONDS * 1000)
         yield pages, traffic
         context.close()
@@ -139,8 +148,7 @@ class Bench:
         for _ in range(6):
             page = self.browser.new_page(viewport={"width": 1280, "height": 900})
             began = time.monotonic()
-            page.goto(f"{self.server.url}/live?run={run_id}")
-            page.wait_for_function(READY, timeout=120_000)
+            look(page, self.server, run_id)
             found.append(time.monotonic() - began)
             page.close()
         return statistics.median(found[1:])

@@ -51,17 +51,23 @@ def live(run_id: str, was_unfinished: bool) -> None:
     if was_unfinished != (run.status in UNFINISHED):
         st.rerun()  # ended, or resumed: what does not tick changes too
     curriculum = control.current_curriculum(database, run.id)
-    alarms, computed = load_alarms(database, run)
-    verdict(alarms)
-    run_header(database, run, read_commands(database, run.id), has_alarms=bool(active(alarms)))
-    what_to_look_for(database, run)
-    run_settings(database, run, curriculum)
-    series = load_series(database, run, curriculum)
-    rollback_warning(series)
-    alarm_list(database, run, alarms, computed, series, curriculum)
-    if not len(series):
-        nothing_yet(run)  # the charts below show the plan meanwhile
-    if run_charts(run, curriculum, series):
+    # Whatever comes and goes in the head, the charts keep their place on the page: in another, the browser would make
+    # new ones, and a boundary that is being dragged would be lost.
+    head, charts = st.container(), st.container()
+    with head:
+        alarms, computed = load_alarms(database, run)
+        verdict(alarms)
+        run_header(database, run, read_commands(database, run.id), has_alarms=bool(active(alarms)))
+        what_to_look_for(database, run)
+        run_settings(database, run, curriculum)
+        series = load_series(database, run, curriculum)
+        rollback_warning(series)
+        alarm_list(database, run, alarms, computed, series, curriculum)
+        if not len(series):
+            nothing_yet(run)  # the charts below show the plan meanwhile
+    with charts:
+        is_dragged = run_charts(run, curriculum, series)
+    if is_dragged:
         st.rerun()  # the boundary editor below shows what was dragged
 
 

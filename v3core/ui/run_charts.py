@@ -37,9 +37,10 @@ def run_charts(run: RunRow, curriculum: Curriculum, series: RunSeries) -> bool:
             wanted=drafts(run.id, curriculum),
             zoom_group=_zoom(run, look),
         )
-    if series.has("success"):
-        with st.container(border=True):
-            _draw(run, metrics.SUCCESS, look)
+    with st.container():  # empty without success, so that the charts below keep their place
+        if series.has("success"):
+            with st.container(border=True):
+                _draw(run, metrics.SUCCESS, look)
     pairs = (
         (metrics.LOADS, metrics.ENTROPY),
         (metrics.EFFECTIVE, metrics.GRADIENTS),

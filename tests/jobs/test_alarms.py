@@ -1,6 +1,7 @@
 """Alarms of real runs: raised with their episodes, kept through resumes, muted, sent once, never in training's way."""
 
 import os
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -12,7 +13,15 @@ from v3core.insight.alarms import Watch
 from v3core.jobs import control
 from v3core.jobs.lifecycle import Status, change_status
 from v3core.jobs.notice import alarm_notice
-from v3core.store.alarms import active_alarms, alarm_notices_due, claim_alarm_notice, read_alarms, settle_alarm_notice
+from v3core.store.alarms import (
+    AlarmRow,
+    active_alarms,
+    alarm_notices_due,
+    claim_alarm_notice,
+    put_alarm,
+    read_alarms,
+    settle_alarm_notice,
+)
 from v3core.store.history import read_events
 from v3core.store.runs import get_run
 from v3core.store.schema import alarms, runs
@@ -107,6 +116,24 @@ def test_muting_an_alarm_lasts_and_covers_its_rule(db, make, train):
     assert "dead_expert" not in {alarm.rule for alarm in active_alarms(db).get(run_id, [])}
     control.unmute_alarm(db, run_id, of_rule[-1].number)
     assert read_alarms(db, run_id)[of_rule[-1].number - 1].state == "active"
+
+
+def test_a_later_alarm_of_a_muted_rule_is_muted_too(db, run_in):
+    run_id, now = run_in(Status.RUNNING), datetime.now(UTC)
+    first = AlarmRow(0, "dead_expert", "early", 10, 20, 1.0, 1.0, "active", "1 of 2 experts dead")
+    with db.write() as tx:
+        put_alarm(tx, run_id, first, actor="test", now=now, notify=True)
+    control.mute_alarm(db, run_id, 1, "known")
+    with db.write() as tx:
+        put_alarm(tx, run_id, replace(first, last_episode=22, state="cleared"), actor="test", now=now, notify=True)
+        put_alarm(tx, run_id, replace(first, first_episode=40, last_episode=50), actor="test", now=now, notify=True)
+        put_alarm(tx, run_id, replace(first, rule="collapse"), actor="test", now=now, notify=True)
+    one, two, other = read_alarms(db, run_id)
+    assert (one.state, one.last_episode) == ("muted", 22)
+    assert (two.state, two.reason) == ("muted", "known")
+    assert other.state == "active"
+    with db.read() as tx:
+        assert alarm_notices_due(tx, now) == [(run_id, 1), (run_id, 3)]
 
 
 def test_the_webhook_is_due_once_for_each_alarm(db, make, train, monkeypatch):

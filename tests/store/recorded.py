@@ -5,6 +5,8 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
+from sqlalchemy import delete, insert
+
 from tests.store.conftest import START
 from v3core.insight.experts import ExpertProfile, ExpertReport, StateMap
 from v3core.metrics import EpisodeRecord
@@ -20,6 +22,7 @@ from v3core.store.history import (
     add_phase_change,
 )
 from v3core.store.runs import update_run
+from v3core.store.schema import alarms, events
 from v3core.store.writer import EpisodeWriter
 
 TINY, LARGE = 5e-324, 1.7976931348623157e308
@@ -61,6 +64,13 @@ def record(db: Database, run_id: str, episode: Callable[..., EpisodeRecord], cou
         revision = commands.add_revision(tx, run_id, curriculum, actor="user", now=START, applied_episode=None)
         commands.add_command(tx, run_id, commands.EDIT_CURRICULUM, actor="user", now=START, revision_id=revision)
         commands.add_command(tx, run_id, commands.PRIORITY, actor="user", now=START, value="3")
+        content = {"rule": "dead_expert", "phase": "early", "value": 2.0, "threshold": 1.0, "detail": "2 of 4 dead"}
+        where = {"run_id": run_id, "first_episode": 3, "last_episode": 9, "raised_at": START}
+        muted = {"state": "muted", "reason": '"so", it is', "webhook": "due"}
+        # In numbers that only say where they stand, rules find alarms; here is one that is known instead.
+        tx.execute(delete(alarms).where(alarms.c.run_id == run_id))
+        tx.execute(delete(events).where(events.c.run_id == run_id, events.c.kind == "alarm"))
+        tx.execute(insert(alarms).values(number=1, **muted, **content, **where))
         for number in range(3):
             add_event(tx, run_id, actor="worker", kind="note", message=f"Ä {number}.", now=START + timedelta(hours=1))
     return run_id

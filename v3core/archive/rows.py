@@ -257,13 +257,15 @@ def _checkpoints(reader: ArchiveReader, rows: Iterator[Row], run: ArchivedRun) -
         reader.refuse(f"its file '{min(files)}' has no row")
 
 
-def _alarms(reader: ArchiveReader, rows: Iterator[Row], run: ArchivedRun) -> Iterator[Row]:
-    """Numbered from 1, each in a known state and over episodes of the run."""
-    for count, row in enumerate(rows, start=1):
-        if row["number"] != count or row["state"] not in alarms.STATES:
+def _alarms(reader: ArchiveReader, rows: Iterator[Row], _run: ArchivedRun) -> Iterator[Row]:
+    """Numbered upwards, each in a known state and over episodes in order."""
+    before = 0
+    for row in rows:
+        if row["number"] <= before or row["state"] not in alarms.STATES:
             reader.refuse(f"its alarm {row['number']} is out of order or in no known state")
-        if not 0 <= row["first_episode"] <= row["last_episode"] <= run.values["episode"]:
-            reader.refuse(f"its alarm {count} is over episodes {row['first_episode']} to {row['last_episode']}")
+        if not 0 <= row["first_episode"] <= row["last_episode"]:
+            reader.refuse(f"its alarm {row['number']} is over episodes {row['first_episode']} to {row['last_episode']}")
+        before = row["number"]
         yield row
 
 

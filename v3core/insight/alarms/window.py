@@ -170,8 +170,8 @@ class Window:
     def deviation(self) -> Floats:
         """Standard deviation of the returns in the window."""
         returns = self._values[:, [0]]
-        square = self._trailing(returns**2, self.width)[:, 0]
-        with np.errstate(invalid="ignore"):
+        with np.errstate(invalid="ignore", over="ignore"):
+            square = self._trailing(returns**2, self.width)[:, 0]
             return np.sqrt(np.maximum(square - self.mean("return") ** 2, 0.0))
 
     # Experts.

@@ -10,6 +10,8 @@ WEIGHTS = """
 LOOK = """
     from streamlit.testing.v1 import AppTest
 
+    from tests.waiting import PATIENCE_SECONDS
+
     app = AppTest.from_file("app.py", default_timeout=PATIENCE_SECONDS)
     app.switch_page("pages/launch.py").run()
     assert not app.exception

@@ -32,7 +32,7 @@ LOOK = """
     from streamlit.testing.v1 import AppTest
 
     from tests.runs import tiny_config, wait_until
-    from tests.waiting import wait_for
+    from tests.waiting import PATIENCE_SECONDS, wait_for
     from v3core.jobs import control
     from v3core.jobs.launcher import enqueue
     from v3core.store.commands import read_commands

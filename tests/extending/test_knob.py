@@ -32,6 +32,7 @@ LOOK = """
     from streamlit.testing.v1 import AppTest
 
     from tests.pages.test_measurements import figures
+    from tests.waiting import PATIENCE_SECONDS
 
     def page(path, **state):
         app = AppTest.from_file("app.py", default_timeout=PATIENCE_SECONDS)

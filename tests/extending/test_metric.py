@@ -33,6 +33,7 @@ LOOK = """
 
     from tests.markdown import shown
     from tests.pages.test_measurements import figures
+    from tests.waiting import PATIENCE_SECONDS
     from v3core.metrics import COMPARED
 
     run = sys.argv[1]

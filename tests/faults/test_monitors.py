@@ -13,7 +13,7 @@ from tests.faults.scale import STATUS_SECONDS
 from tests.processes import monitor_of, processes_of
 from tests.runs import assert_whole, tiny_config, wait_until
 from tests.waiting import PATIENCE_SECONDS, wait_for
-from v3core.jobs import control
+from v3core.jobs import control, launcher
 from v3core.jobs.lifecycle import Status
 from v3core.jobs.supervisor import reconcile
 from v3core.store.history import read_events
@@ -70,11 +70,15 @@ def test_the_death_of_worker_and_monitor_at_once_is_reported_by_the_next_look(db
     assert_sound(db)
 
 
-def test_a_monitor_killed_while_its_worker_starts_leaves_no_run_that_starts_for_ever(db, folder, start):
+def test_a_monitor_killed_while_its_worker_starts_leaves_no_run_that_starts_for_ever(db, folder, start, monkeypatch):
+    def spawn(*arguments):
+        monitors.append(original(*arguments))
+        return monitors[-1]
+
+    original, monitors = launcher._spawn, []
+    monkeypatch.setattr(launcher, "_spawn", spawn)
     run_id = start(episodes=10**6)
-    run = wait_for(lambda: (found := get_run(db, run_id)).pid is not None and found)
-    assert run.status == Status.STARTING
-    os.kill(run.pid, signal.SIGKILL)
+    os.kill(monitors[0], signal.SIGKILL)
     wait_for(
         lambda: _looked_at(db, run_id) in {Status.LOST, Status.RUNNING}, "lost, or running", seconds=STATUS_SECONDS
     )

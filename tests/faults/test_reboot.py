@@ -7,8 +7,9 @@ import sqlite3
 from tests.faults.checks import assert_sound, database_file
 from tests.processes import monitor_of
 from tests.runs import assert_whole, wait_until
-from tests.waiting import PATIENCE_SECONDS
+from tests.waiting import PATIENCE_SECONDS, wait_for
 from v3core.jobs import control
+from v3core.jobs.identity import is_alive, process_of
 from v3core.jobs.lifecycle import Status
 from v3core.jobs.supervisor import reconcile
 from v3core.store.runs import get_run
@@ -25,6 +26,7 @@ def test_a_run_of_the_boot_before_is_lost_at_the_first_look_and_resumes(db, star
     run = wait_until(db, run_id, episode=50)
     for pid in (monitor_of(run.pid).pid, run.pid):
         os.kill(pid, signal.SIGKILL)
+    wait_for(lambda: not is_alive(process_of(run)), "its death: it might write a heartbeat until then")
     with sqlite3.connect(database_file(db)) as connection:
         connection.execute(REBOOTED)
     connection.close()

@@ -60,8 +60,8 @@ def test_runs_train_on_without_the_server_and_a_new_one_shows_them(db, spied, se
     texts = [config.model_dump_json(by_alias=True) for config in configs]
     port = free_port()
     server = serve([sys.executable, "-c", SERVER_THAT_STARTS_RUNS, str(port), *texts], port)
+    wait_for(lambda: len(list_runs(db)) == 3, "the runs are queued")
     runs = [wait_until(db, run.id, episode=20) for run in list_runs(db)]
-    assert len(runs) == 3
     monitors = [monitor_of(run.pid) for run in runs]
 
     before = {run.id: committed(db, run.id) for run in runs}
@@ -73,8 +73,9 @@ def test_runs_train_on_without_the_server_and_a_new_one_shows_them(db, spied, se
 
     port = free_port()
     serve([sys.executable, "-m", "v3core", "serve", "--port", str(port)], port)
-    assert _reported() == {run.id: "running" for run in runs}
-    assert _shown() == ["Running"] * 3
+    # On a busy machine a heartbeat may be late, and the run stalled until it comes.
+    wait_for(lambda: _reported() == {run.id: "running" for run in runs}, "the command line says that they run")
+    wait_for(lambda: _shown() == ["Running"] * 3, "the page says that they run")
     for run, monitor in zip(runs, monitors, strict=True):
         assert get_run(db, run.id).pid == run.pid
         assert monitor_of(run.pid) == monitor

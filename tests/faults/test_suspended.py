@@ -7,6 +7,7 @@ import time
 from tests.faults.board import FLUSH, Board, board_of, newest_recorded
 from tests.faults.checks import assert_sound, holds_lock
 from tests.faults.scale import STATUS_SECONDS, WHOLE
+from tests.processes import suspend
 from tests.runs import assert_whole, wait_until
 from tests.waiting import PATIENCE_SECONDS, wait_for
 from v3core.jobs import control
@@ -55,7 +56,7 @@ def _suspended(pid, board, *, in_flush):
     """Stop the process; whether that hit it in a flush, or outside of one, as is wanted. It goes on if not."""
     if in_flush:
         wait_for(lambda: board.is_in(FLUSH), "a flush", pause=0.0001)
-    os.kill(pid, signal.SIGSTOP)
+    suspend(pid)
     if board.is_in(FLUSH) == in_flush:
         return True
     os.kill(pid, signal.SIGCONT)
@@ -64,10 +65,8 @@ def _suspended(pid, board, *, in_flush):
 
 def _holds(db, pid):
     """Whether the suspended process holds the database: a flush is in the middle of its transaction mostly."""
-    until = time.monotonic() + 0.5  # the other run may be writing at this moment, but not for so long
-    while holds_lock(db):
-        if time.monotonic() > until:
-            return True
+    if holds_lock(db, pid):
+        return True
     os.kill(pid, signal.SIGCONT)
     return False
 

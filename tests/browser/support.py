@@ -1,15 +1,19 @@
 """Streamlit servers for browser tests, and an ear to what a page says and asks for."""
 
+import fcntl
 import os
+import random
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import urllib.error
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 from urllib.parse import urlsplit
 
 import pytest
@@ -76,11 +80,30 @@ class Server:
 StartServer = Callable[[Path], Server]
 
 
+_held: list[IO[str]] = []
+"""Locks on the ports that this process was given, until it ends."""
+
+
 def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port of 127.0.0.1 for a server that is started later; no other test process is given the same.
+
+    It is below those that the system gives to sockets that ask for none, which it may do before the server starts.
+    """
+    folder = Path(tempfile.gettempdir()) / f"v3-test-ports-{os.getuid()}"
+    folder.mkdir(exist_ok=True)
+    for port in random.sample(range(20_000, 32_000), 1000):
+        lock = (folder / str(port)).open("w")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            with socket.socket() as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind(("127.0.0.1", port))
+        except OSError:
+            lock.close()
+            continue
+        _held.append(lock)
+        return port
+    raise RuntimeError("All ports from 20000 to 31999 are taken.")
 
 
 def serve(script: Path, folder: Path, port: int | None = None) -> Server:

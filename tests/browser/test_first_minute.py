@@ -6,19 +6,20 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.support import ROOT, Server, Watched, free_port, wait_until_healthy
-from tests.browser.test_main_job import Records, act, drawn_episode, expect_status, launch
+from tests.browser.test_main_job import ENDLESS, Records, act, drawn_episode, expect_status, launch
 from tests.load import busy_machine
 from tests.processes import kill_all
 from tests.waiting import wait_for
+from v3core.store.opening import open_database
+from v3core.store.runs import get_run, set_length
 
-EPISODES = 120
-LONGER = 150
 NOISE = "404"
 """On a page that is opened by its address Streamlit asks for a file that is not there."""
 
@@ -101,27 +102,30 @@ def demo(page: Page, lab: Server) -> None:
 
 def own_run(page: Page, lab: Server) -> None:
     """Launch a run, stop it, resume it, train it longer, and export it."""
-    run_id = launch(page, lab, "v3", EPISODES)
+    run_id = launch(page, lab, "direct-sparsemax", ENDLESS)
     records = Records(lab.data)
     wait_for(lambda: drawn_episode(page) > 0, "a first point on the chart")
     act(page, "Stop")
     expect_status(page, "Stopped")
     before = records.episodes(run_id)
-    assert 0 < before < EPISODES
+    assert before > 0
+    length, longer = before + 60, before + 90
+    with closing(open_database(f"sqlite:///{lab.data / 'v3.db'}", lab.data)) as database, database.write() as tx:
+        set_length(tx, get_run(tx, run_id), length)  # only now: it must not end before it is stopped
     act(page, "Resume")
     expect_status(page, "Completed")
-    assert records.episodes(run_id) == EPISODES
+    assert records.episodes(run_id) == length
     field = page.get_by_role("spinbutton", name="Train up to episode")
-    field.fill(str(LONGER))
+    field.fill(str(longer))
     field.press("Enter")
     act(page, "Train longer")
-    wait_for(lambda: records.episodes(run_id) == LONGER, "episodes beyond the first length")
+    wait_for(lambda: records.episodes(run_id) == longer, "episodes beyond the first length")
     expect_status(page, "Completed")
     page.get_by_role("button", name="Export", exact=False).first.click()
     with page.expect_download() as download:
         page.get_by_role("button", name="CSV").click()
-    assert download.value.suggested_filename == f"v3-CartPole-v1-seed-1-{run_id[:8]}.csv"
+    assert download.value.suggested_filename == f"direct-sparsemax-CartPole-v1-seed-1-{run_id[:8]}.csv"
     with Path(download.value.path()).open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert [int(row["episode"]) for row in rows] == list(range(1, LONGER + 1))
-    assert {(row["run_id"], row["seed"], row["curriculum"]) for row in rows} == {(run_id, "1", "v3")}
+    assert [int(row["episode"]) for row in rows] == list(range(1, longer + 1))
+    assert {(row["run_id"], row["seed"], row["curriculum"]) for row in rows} == {(run_id, "1", "direct-sparsemax")}

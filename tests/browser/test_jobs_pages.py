@@ -3,17 +3,12 @@
 import re
 import signal
 import time
+from contextlib import suppress
 
-import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, TimeoutError, expect
 
 from tests.browser.support import Server, Watched
-from tests.browser.test_main_job import (
-    Records,
-    act,
-    expect_status,
-    launch,
-)
+from tests.browser.test_main_job import ENDLESS, Records, expect_status, launch
 from tests.waiting import wait_for
 from v3core.jobs.identity import ProcessIdentity, send_signal
 
@@ -34,19 +29,24 @@ def opens(page: Page, option: Locator) -> bool:
 
 def ask(page: Page, records: Records, button: str, kind: str) -> None:
     """Press a button until its command is there: Streamlit drops a click while the browser connects anew."""
-    query = "SELECT count(*) FROM commands WHERE kind = ?"
-    for _ in range(3):
-        act(page, button)
-        deadline = time.monotonic() + 10
-        while time.monotonic() < deadline:
-            if records.value(query, kind):
-                return
-            time.sleep(0.1)
-    pytest.fail(f"No command came of '{button}'.")
+    there = page.get_by_test_id("stMainBlockContainer").get_by_role("button", name=button, exact=True)
+    there.wait_for()
+    again_at = 0.0
+
+    def asked() -> object:
+        nonlocal again_at
+        found = records.value("SELECT count(*) FROM commands WHERE kind = ?", kind)
+        if not found and time.monotonic() > again_at and there.is_visible():
+            again_at = time.monotonic() + 10
+            with suppress(TimeoutError):  # its click was taken: it is no longer there
+                there.click(timeout=5000)
+        return found
+
+    wait_for(asked, f"a command of '{button}'")
 
 
 def test_a_pause_is_seen_in_two_tabs_and_each_can_end_it(page: Page, lab: Server, watched: Watched) -> None:
-    run_id = launch(page, lab, "v3", 5000)
+    run_id = launch(page, lab, "v3", ENDLESS)
     records = Records(lab.data)
     wait_for(lambda: records.episodes(run_id) > 0, "a first episode")
     other = page.context.new_page()
@@ -80,7 +80,7 @@ def test_a_pause_is_seen_in_two_tabs_and_each_can_end_it(page: Page, lab: Server
 
 def test_a_double_click_starts_once_and_pauses_once(page: Page, lab: Server) -> None:
     page.goto(f"{lab.url}/launch")
-    page.get_by_role("spinbutton", name="Episodes", exact=True).fill("5000")
+    page.get_by_role("spinbutton", name="Episodes", exact=True).fill(str(ENDLESS))
     page.get_by_role("spinbutton", name="Episodes", exact=True).press("Enter")
     expect(page.get_by_text("Ends", exact=True).first).to_be_visible()
     page.get_by_role("button", name="Start the run").dblclick()
@@ -99,7 +99,7 @@ def test_a_double_click_starts_once_and_pauses_once(page: Page, lab: Server) -> 
 
 
 def test_a_run_that_is_lost_is_reported_on_another_page(page: Page, lab: Server) -> None:
-    run_id = launch(page, lab, "v3", 5000)
+    run_id = launch(page, lab, "v3", ENDLESS)
     records = Records(lab.data)
     wait_for(lambda: records.episodes(run_id) > 0, "a first episode")
     page.get_by_role("link", name="Compare").click()
@@ -115,7 +115,7 @@ def test_a_run_that_is_lost_is_reported_on_another_page(page: Page, lab: Server)
 
 def test_a_sweep_waits_in_the_queue_and_is_stopped_as_one(page: Page, lab: Server) -> None:
     page.goto(f"{lab.url}/launch")
-    page.get_by_role("spinbutton", name="Episodes", exact=True).fill("5000")
+    page.get_by_role("spinbutton", name="Episodes", exact=True).fill(str(ENDLESS))
     page.get_by_role("spinbutton", name="Episodes", exact=True).press("Enter")
     page.get_by_role("textbox", name="Seeds").fill("1-8")
     page.get_by_role("textbox", name="Seeds").press("Enter")

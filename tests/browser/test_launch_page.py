@@ -98,6 +98,10 @@ def test_a_run_started_here_is_forked_from_the_server_s_warm_process(page: Page,
     (process,) = wait_for(warm)
     assert process.ppid() == server.process.pid
     wait_for(lambda: process.name() == "v3lab-warm")
+    field = page.get_by_role("spinbutton", name="Episodes", exact=True)
+    field.fill("100000")  # it must not have ended when the server has
+    field.press("Enter")
+    expect(bar(page)).to_contain_text("100,000 episodes")
     bar(page).get_by_role("button", name="Start the run").click()
     expect(page.get_by_role("heading", name="Live")).to_be_visible()
     database = open_database(f"sqlite:///{server.data / 'v3.db'}")

@@ -62,6 +62,23 @@ def wait_for_ticks(page: Page, count: int = 3) -> None:
     )
 
 
+def settled(page: Page) -> str:
+    """How often the chart was drawn, once the browser has shown it unchanged for a while of its own time."""
+    return str(
+        page.eval_on_selector(
+            ".st-key-return .v3-chart",
+            """async chart => {
+                let drawn = chart.dataset.drawn
+                for (let frames = 0; frames < 60; frames++) {
+                    await new Promise(requestAnimationFrame)
+                    if (chart.dataset.drawn !== drawn) [drawn, frames] = [chart.dataset.drawn, 0]
+                }
+                return drawn
+            }""",
+        )
+    )
+
+
 def box(page: Page, selector: str) -> dict[str, float]:
     found = page.locator(selector).bounding_box()
     assert found
@@ -103,7 +120,7 @@ def test_node_zoom_hover_and_legend_survive_ticks(page: Page, server: Server) ->
     zoomed = ask(page, "({x: node._fullLayout.xaxis.range, y: node._fullLayout.yaxis.range})")
     assert zoomed["x"] == pytest.approx([100, 250], abs=5)
     page.locator(f"{PLOT} .legendtoggle").first.click()
-    page.wait_for_timeout(500)  # plotly waits for a second click
+    page.wait_for_function(f"document.querySelector('{PLOT}')._fullData[0].visible === 'legendonly'")
     page.mouse.move(x + 0.5 * width, y + 0.5 * height)
     page.wait_for_selector(f"{PLOT} .hoverlayer .legend")
 
@@ -277,11 +294,10 @@ def test_chart_names_itself_and_unchanged_figures_are_not_drawn_again(page: Page
     )
     titles = "[...node.querySelectorAll('.modebar-btn')].map(button => button.dataset.title)"
     assert ask(page, titles) == ["Download plot as a PNG", "Reset zoom (double click)"]  # no upload to a cloud
-    page.wait_for_timeout(500)
-    drawn = chart.get_attribute("data-drawn")
+    drawn = settled(page)
     page.get_by_role("button", name="Rerun the page").click()
     expect(page.get_by_text("reruns=2")).to_be_visible()
-    page.wait_for_timeout(500)
+    assert settled(page) == drawn
     assert chart.get_attribute("data-drawn") == drawn
 
 

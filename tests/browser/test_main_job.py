@@ -17,6 +17,8 @@ from tests.waiting import PATIENCE_SECONDS, wait_for
 from v3core.jobs import control
 from v3core.store.opening import open_database
 
+ENDLESS = 100_000
+"""Episodes of a run that must not end before a test has acted on it, however slow the page."""
 ENVIRONMENTS = 8
 """Side by side in the CartPole recipe: as many episodes may end on one step."""
 
@@ -102,7 +104,7 @@ def drawn_episode(page: Page) -> int:
 
 
 def test_start_watch_move_a_boundary_stop_resume_and_compare(page: Page, served: Server, watched: Watched) -> None:
-    run_id = launch(page, served, "v3", 2000)
+    run_id = launch(page, served, "v3", ENDLESS)
     records = Records(served.data)
 
     # New points arrive without a reload.
@@ -112,7 +114,10 @@ def test_start_watch_move_a_boundary_stop_resume_and_compare(page: Page, served:
     wait_for(lambda: drawn_episode(page) > first, "another point on the chart")
     assert page.evaluate("() => window.stillTheSamePage") is True
 
-    # Move the boundary that lies ahead; the recorded phase changes there.
+    # Move the boundary that lies ahead; the recorded phase changes there. It pauses, or it might be past it already.
+    database = open_database(f"sqlite:///{served.data / 'v3.db'}", served.data)
+    control.pause(database, run_id)
+    wait_for(lambda: records.status(run_id) == "paused", "the pause")
     boundary = records.episodes(run_id) + 60
     field = page.get_by_label("warmup ends at episode")
     field.fill(str(boundary))
@@ -121,6 +126,8 @@ def test_start_watch_move_a_boundary_stop_resume_and_compare(page: Page, served:
     expect(page.get_by_text(re.compile(rf"Boundaries {boundary}, \d+: applied at episode"))).to_be_visible()
     expect(field).to_have_value(str(boundary))
     expect(page.get_by_role("button", name="Apply")).to_be_disabled()
+    control.unpause(database, run_id)
+    database.close()
     wait_for(lambda: records.episodes(run_id) > boundary + ENVIRONMENTS, "the run passing the boundary")
     last_of_warmup = records.value("SELECT max(episode) FROM episodes WHERE run_id = ? AND phase = 'warmup'", run_id)
     first_after = records.value("SELECT min(episode) FROM episodes WHERE run_id = ? AND phase = 'transition'", run_id)
@@ -169,7 +176,7 @@ def test_start_watch_move_a_boundary_stop_resume_and_compare(page: Page, served:
 
 
 def test_a_run_goes_on_while_the_server_restarts(page: Page, served: Server) -> None:
-    run_id = launch(page, served, "v3", 3000)
+    run_id = launch(page, served, "v3", ENDLESS)
     records = Records(served.data)
     wait_for(lambda: records.episodes(run_id) > 0, "a first episode")
     worker = records.value("SELECT pid FROM runs WHERE id = ?", run_id)
@@ -197,7 +204,8 @@ def seconds_to_import() -> float:
 
 
 def test_one_click_starts_the_demo_and_draws_within_ten_seconds(page: Page, served: Server) -> None:
-    """Or, where the machine is busy, within a few times what the imports take on it."""
+    """Or, where the machine is busy, within a few times what the imports take on it, before or after."""
+    before = seconds_to_import()
     page.goto(served.url)
     button = page.get_by_role("button", name="Start the demo")
     button.wait_for()
@@ -205,7 +213,7 @@ def test_one_click_starts_the_demo_and_draws_within_ten_seconds(page: Page, serv
     button.click()
     wait_for(lambda: drawn_episode(page) > 0, "a first point on the chart")
     waited = time.monotonic() - clicked
-    assert waited < 10 or waited < 4 * seconds_to_import()
+    assert waited < 10 or waited < 4 * max(before, seconds_to_import())
     expect(page.get_by_text("Demo: what to look for")).to_be_visible()
     records = Records(served.data)
     assert sorted(records.rows("SELECT curriculum, env FROM runs")) == [
@@ -215,7 +223,7 @@ def test_one_click_starts_the_demo_and_draws_within_ten_seconds(page: Page, serv
 
 
 def test_a_run_deleted_elsewhere_leaves_no_traceback(page: Page, served: Server) -> None:
-    run_id = launch(page, served, "v3", 3000)
+    run_id = launch(page, served, "v3", ENDLESS)
     expect_status(page, "Running")
     database = open_database(f"sqlite:///{served.data / 'v3.db'}", served.data)
     control.stop(database, run_id)

@@ -18,7 +18,7 @@ from v3core.store.runs import update_run
 NOTICED_SECONDS = 2.0
 """From a change in one tab to the other: half a second to the look, a second to the tick, and the drawing."""
 BUSY_FACTOR = 4
-"""This machine may be busy with other things."""
+"""This machine may be busy with other things: then it takes as many times what a whole page takes on it."""
 
 
 @pytest.fixture
@@ -72,7 +72,11 @@ def test_a_resume_in_one_tab_is_seen_in_another_at_once(page: Page, lab: Server,
     badge(page, "Queued")
     seen = time.monotonic()
     badge(other, "Queued")
-    assert time.monotonic() - seen < BUSY_FACTOR * NOTICED_SECONDS
+    noticed = time.monotonic() - seen
+    other.reload()
+    badge(other, "Queued")
+    drawn = time.monotonic() - seen - noticed
+    assert noticed < BUSY_FACTOR * max(NOTICED_SECONDS, drawn)
 
 
 def test_a_page_of_an_ended_run_is_sent_nothing_until_there_is_news(

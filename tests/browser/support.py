@@ -17,7 +17,7 @@ from typing import IO
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import BrowserContext, ConsoleMessage
+from playwright.sync_api import BrowserContext, ConsoleMessage, Page
 
 from tests.waiting import PATIENCE_SECONDS, wait_for
 
@@ -150,6 +150,11 @@ def wait_until_healthy(server: Server) -> None:
     except AssertionError as error:
         server.stop()
         pytest.fail(f"The server did not start: {error}\n{server.log.read_text(errors='replace')}")
+
+
+def show_chart(page: Page) -> None:
+    """Scroll to the page's first chart: those that are not on the screen are not drawn."""
+    page.locator(".v3-chart").first.scroll_into_view_if_needed()
 
 
 def is_healthy(url: str) -> bool:

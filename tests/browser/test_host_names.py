@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import ARGUMENTS, NAMES, patient_context
-from tests.browser.support import ROOT, free_port
+from tests.browser.support import ROOT, free_port, show_chart
 from tests.served import served
 from tests.waiting import PATIENCE_SECONDS, wait_for
 
@@ -87,10 +87,12 @@ def test_everything_works_behind_the_proxy_of_the_documentation(server, proxy, p
     expect(page.get_by_text("No runs yet").first).to_be_visible()
     expect(page.get_by_text(f"{server.log.parent}/data/v3.db")).to_be_visible()
     page.get_by_role("link", name="Launch").first.click()
+    show_chart(page)
     expect(page.locator(".js-plotly-plot").first).to_be_visible()
     assert page.url.startswith(f"http://tools.example.org:{proxy}/lab/launch")
     assert not watched.problems
     page.reload()  # on which Streamlit's own probe for the base path leaves two 404s in the console
+    show_chart(page)
     expect(page.locator(".js-plotly-plot").first).to_be_visible()
 
 

@@ -5,7 +5,7 @@ import re
 import psutil
 from playwright.sync_api import Page, expect
 
-from tests.browser.support import ROOT, StartServer, Watched
+from tests.browser.support import ROOT, StartServer, Watched, show_chart
 from tests.processes import processes_of
 from tests.waiting import PATIENCE_SECONDS, wait_for
 from v3core.store.opening import open_database
@@ -30,6 +30,7 @@ def launch(page: Page, url: str) -> None:
     page.goto(url)
     expect(page.get_by_role("heading", name="Launch")).to_be_visible()
     expect(page.get_by_text("Add a phase")).to_be_attached()
+    show_chart(page)
     expect(page.locator(".js-plotly-plot .main-svg").first).to_be_attached()
 
 

@@ -95,6 +95,7 @@ def drawn_episode(page: Page) -> int:
     return int(
         page.evaluate(
             """() => {
+                document.querySelector('.v3-chart')?.scrollIntoView({block: 'nearest'})  // else it is not drawn
                 const chart = document.querySelector('.js-plotly-plot');
                 const x = chart?._fullData?.[0]?.x;
                 return x?.length ? Math.max(...x) : 0;

@@ -56,6 +56,8 @@ def test_every_control_says_what_it_does_and_no_label_is_cut(page, lab, runs, wi
         (f"/compare?runs={runs[0]},{runs[1]}", "Compare", ".v3-chart[data-drawn]"),
     ):
         page.goto(lab.url + address)
+        if title == "Live":  # a chart is drawn once it is on the screen
+            page.locator("[class*=st-key-schedule] .v3-chart").scroll_into_view_if_needed()
         page.wait_for_selector(ready)
         if title == "Runs":
             for seed in range(3):

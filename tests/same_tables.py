@@ -83,8 +83,9 @@ def _rows(db: Database, name: str, run_id: str) -> list[dict[str, Any]]:
         return sorted({(row["kind"], row["message"]): row for row in kept if row["kind"] in TRAINING}.values(), key=str)
     if name == "rollups":  # sums of the rows above, in an order that depends on which were committed together
         return [row | {"stats": [f"{number + 0.0:.12g}" for number in np.frombuffer(row["stats"])]} for row in kept]
-    if name == "alarms":  # whether its worker stalled is of the run's life
-        return [row | {"number": 0} for row in kept if row["rule"] != "stalled_worker"]
+    if name == "alarms":  # numbered as they were raised: of a run made longer, with another window, in another order
+        numberless = [row | {"number": 0} for row in kept if row["rule"] != "stalled_worker"]
+        return sorted(numberless, key=lambda row: (row["first_episode"], row["rule"]))
     if name == "checkpoints":  # which there are besides is up to the clock, and to whoever stopped the run
         lasting = _boundaries(db, run_id)
         return [row for row in kept if row["episode"] in lasting]

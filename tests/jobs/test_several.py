@@ -22,7 +22,7 @@ def test_some_are_done_and_each_of_the_others_has_its_reason(database):
     statuses = (Status.COMPLETED, Status.RUNNING, Status.FAILED, Status.QUEUED)
     runs = [get_run(database, add_recorded_run(database, status, name=status)) for status in statuses]
     control.delete(database, runs[2].id)
-    outcome = for_each(runs, lambda run_id: control.delete(database, run_id), "delete")
+    outcome = for_each(runs, lambda run_id: control.delete(database, run_id))
     assert outcome.done == [runs[0].id, runs[3].id]
     assert [run.name for run in list_runs(database)] == ["running"]
     assert outcome.refused == {

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from v3core.errors import V3Error
-from v3core.jobs.kinds import COMMANDS, named
+from v3core.jobs.kinds import named
 from v3core.store.run_row import RunRow
 from v3core.store.runs import UnknownRunError
 
@@ -30,19 +30,11 @@ class Outcome:
         return " ".join(parts)
 
 
-def for_each(runs: Sequence[RunRow], action: Callable[[str], object], kind: str | None = None) -> Outcome:
-    """Call `action` with the id of each run; those that refuse it, or that are gone by now, do not stop the others.
-
-    Args:
-        runs: their rows as known.
-        action: raises V3Error where it cannot be done.
-        kind: of `COMMANDS`: a run that refuses it by its known status is not asked.
-    """
+def for_each(runs: Sequence[RunRow], action: Callable[[str], object]) -> Outcome:
+    """Call `action` with the id of each run; a V3Error, or a run that is gone by now, does not stop the others."""
     outcome = Outcome()
     for run in runs:
         try:
-            if kind is not None and (problem := COMMANDS[kind].refusal(run, who=named(run))):
-                raise V3Error(problem)
             action(run.id)
         except UnknownRunError:
             outcome.refused[run.id] = f"{named(run)} was deleted meanwhile."

@@ -17,7 +17,6 @@ from v3core.jobs.several import Outcome, for_each
 from v3core.paths import COMMAND
 from v3core.store.database import Database
 from v3core.store.run_row import RunRow
-from v3core.store.runs import list_runs
 from v3core.ui.clicks import ACTOR, confirm, dialog, or_notice
 from v3core.ui.notices import notify
 from v3core.ui.run_actions import MANY_EPISODES, is_second_click, run_actions
@@ -116,15 +115,8 @@ def _do(database: Database, runs: list[RunRow], kind: str, place: str) -> None:
         return
     actions: dict[str, Callable[..., object]] = {"stop": control.stop, "resume": control.resume}
     action = actions.get(kind, partial(control.ask, kind=kind))
-    current = _current(database, runs)
-    outcome = for_each(current, lambda run_id: action(database, run_id, actor=ACTOR), kind)
+    outcome = for_each(runs, lambda run_id: action(database, run_id, actor=ACTOR))
     _report(outcome, _DOING.get(kind, f"{COMMANDS[kind].title} requested for {{}}."))
-
-
-def _current(database: Database, runs: Sequence[RunRow]) -> list[RunRow]:
-    """The runs as they are now; one that is gone as it was."""
-    now = {run.id: run for run in list_runs(database)}
-    return [now.get(run.id, run) for run in runs]
 
 
 def _report(outcome: Outcome, doing: str) -> None:
@@ -195,7 +187,7 @@ def _ask_to_delete(database: Database, runs: list[RunRow]) -> None:
 
 
 def _delete(database: Database, runs: list[RunRow]) -> None:
-    outcome = for_each(_current(database, runs), partial(control.delete, database), "delete")
+    outcome = for_each(runs, partial(control.delete, database))
     gone = set(outcome.done)
     select([run_id for run_id in selected() if run_id not in gone])
     _report(outcome, _DOING["delete"])

@@ -78,7 +78,10 @@ def _rows(db: Database, name: str, run_id: str) -> list[dict[str, Any]]:
     with db.read() as tx:
         rows = [dict(row) for row in tx.execute(query.order_by(*table.primary_key.columns)).mappings()]
     left_out = MAY_DIFFER.get(name, {}).keys()
-    kept = [{key: value for key, value in row.items() if key not in left_out} for row in rows]
+    # PostgreSQL keeps NaN, which is not equal to itself.
+    kept = [
+        {key: "NaN" if value != value else value for key, value in row.items() if key not in left_out} for row in rows
+    ]
     if name == "events":
         return sorted({(row["kind"], row["message"]): row for row in kept if row["kind"] in TRAINING}.values(), key=str)
     if name == "rollups":  # sums of the rows above, in an order that depends on which were committed together

@@ -79,7 +79,7 @@ def _rows(db: Database, name: str, run_id: str) -> list[dict[str, Any]]:
         rows = [dict(row) for row in tx.execute(query.order_by(*table.primary_key.columns)).mappings()]
     left_out = MAY_DIFFER.get(name, {}).keys()
     # PostgreSQL keeps NaN, which is not equal to itself.
-    kept = [
+    kept: list[dict[str, Any]] = [
         {key: "NaN" if value != value else value for key, value in row.items() if key not in left_out} for row in rows
     ]
     if name == "events":

@@ -12,7 +12,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -67,8 +67,10 @@ def fill(db: Database, run_id: str, count: int, *, first: int = 1) -> None:
     writer = EpisodeWriter(db, run_id, generation=0, writable_in=ACTIVE)
     for start in range(first, first + count, 4096):
         rows = list(_records.drawn(start, min(start + 4096, first + count) - 1, total=TOTAL))
-        writer.record(rows, rows[-1].step)
+        # An undone update is news for the head of the page, and no run has one with every episode.
+        writer.record([replace(row, rollbacks=0) for row in rows], rows[-1].step)
     writer.close()
+    beat(db, run_id)
 
 
 def beat(db: Database, run_id: str) -> None:
@@ -165,7 +167,6 @@ def benchmark(episodes: int) -> list[_bench.Result]:
             bench = Bench(server, db, browser)
             run_id = add_recorded_run(db, Status.RUNNING, episodes=TOTAL, recorded=0)
             fill(db, run_id, RECORDED)
-            beat(db, run_id)
             figures = [
                 figure("bytes per 100 new episodes", bench.bytes_of_news(run_id, 900), 20, "kB"),
                 figure("the same with every chart on the screen", bench.bytes_of_news(run_id, 4000), 20, "kB"),

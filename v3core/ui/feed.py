@@ -102,16 +102,35 @@ class Feed:
         self._runs: OrderedDict[news.Topic, tuple[Hashable, AsOfNow]] = OrderedDict()
         self._server = secrets.token_hex(4)  # a version of another server, or of this one before its restart, is none
         self._numbers = itertools.count(1)
+        self._idle: OrderedDict[bytes, dict[news.Topic, Hashable]] = OrderedDict()
+        """Questions that were answered with nothing, to the topics and values for which that holds."""
 
-    def answer(self, question: Question) -> str:
-        """JSON: the id of each chart that the tab has to change, to its version and its patch, or to an error."""
-        parts = (f"{json.dumps(one.id)}: {said}" for one in question.charts if (said := self._answer(one)))
+    def has_nothing_for(self, body: bytes) -> bool:
+        """Whether this question was asked before, by any tab, and nothing has changed since it had no answer."""
+        with self._lock:
+            values = self._idle.get(body)
+        return values is not None and all(news.value(topic) == value for topic, value in values.items())
+
+    def answer(self, body: bytes) -> str:
+        """JSON: the id of each chart that the tab has to change, to its version and its patch, or to an error.
+
+        Raises:
+            ValidationError: if the question cannot be read.
+        """
+        question, values = Question.model_validate_json(body), dict[news.Topic, Hashable]()
+        said = {one.id: self._answer(one, values) for one in question.charts}
+        parts = [f"{json.dumps(name)}: {one}" for name, one in said.items() if one]
+        if not parts:
+            with self._lock:
+                self._idle[body] = values
+                while len(self._idle) > _CHARTS_KEPT:
+                    self._idle.popitem(last=False)
         return "{" + ", ".join(parts) + "}"
 
-    def _answer(self, wanted: Wanted) -> str:
+    def _answer(self, wanted: Wanted, values: dict[news.Topic, Hashable]) -> str:
         try:
             source, visible = _source(wanted.source), _visible(wanted.visible)
-            drawn, rests = self._newest(source, visible)
+            drawn, rests = self._newest(source, visible, values)
             if drawn.version == wanted.have and not rests:
                 return ""
             steps = self._steps(source, visible, drawn, wanted.have)
@@ -124,14 +143,18 @@ class Feed:
             return json.dumps({"error": f"{type(error).__name__}: {error}. See the server's log for details."})
         return f'{{"version": "{drawn.version}", "rests": {json.dumps(rests)}, "steps": {steps}}}'
 
-    def _newest(self, source: Source, visible: Zoom | None) -> tuple[_Drawn, bool]:
-        """The chart as of now, and whether it stays like that until a page says otherwise."""
+    def _newest(self, source: Source, visible: Zoom | None, values: dict[news.Topic, Hashable]) -> tuple[_Drawn, bool]:
+        """The chart as of now, and whether it stays like that until a page says otherwise.
+
+        `values` takes what it was drawn for.
+        """
         chart = self._kept(source, visible)
         with chart.lock:
             # Before anything is read: what changes meanwhile is drawn the next time.
             of = news.of_run if source.chart == NUMBERS else news.of_charts
             topics = [of(self._database, run_id) for run_id in source.runs]
             token = tuple(map(news.value, topics))
+            values |= zip(topics, token, strict=True)
             runs = [self._run(*one) for one in zip(source.runs, topics, token, strict=True)]
             if not chart.versions or chart.token != token:
                 tree = draw(runs, source, visible)
@@ -191,19 +214,22 @@ def _visible(value: tuple[float, float, int] | None) -> Zoom | None:
 
 async def endpoint(request: Request) -> Response:
     """Answers a question of a tab; 204 if there is nothing to change."""
+    body = await request.body()
+    if _asked is not None and _asked.has_nothing_for(body):  # mostly, so neither a thread nor a parser is needed
+        return Response(status_code=204)
     try:
-        question = Question.model_validate_json(await request.body())
+        said = await run_in_threadpool(_ask, body)
     except ValidationError as error:
         return JSONResponse({"error": f"{error.error_count()} fields cannot be read."}, status_code=400)
-    try:
-        said = await run_in_threadpool(_ask, question)
     except V3Error as error:
         return JSONResponse({"error": str(error)}, status_code=503)
     return Response(said, media_type="application/json") if said != "{}" else Response(status_code=204)
 
 
-def _ask(question: Question) -> str:
-    return feed_of(shared_database()).answer(question)
+def _ask(body: bytes) -> str:
+    global _asked
+    _asked = feed_of(shared_database())
+    return _asked.answer(body)
 
 
 def feed_of(database: Database) -> Feed:
@@ -216,3 +242,5 @@ def feed_of(database: Database) -> Feed:
 
 _lock = threading.Lock()
 _feeds: "WeakKeyDictionary[Database, Feed]" = WeakKeyDictionary()
+_asked: Feed | None = None
+"""The feed that was asked last."""

@@ -143,6 +143,27 @@ def test_a_folder_that_is_there_already_is_left_alone(there, run, archive):
         assert runs_in(tx, {HIDDEN}) == []
 
 
+def test_an_import_that_ends_while_another_begins_is_not_taken_for_what_a_deletion_left(
+    there, run, archive, monkeypatch
+):
+    """A server shows each query of a transaction what is committed by then."""
+    if there.url.startswith("sqlite"):
+        pytest.skip("one writer at a time")
+    original, ended = importing.find_run, []
+
+    def find_run(tx, run_id):
+        found = original(tx, run_id)
+        if not ended:
+            ended.append(run_id)
+            assert import_archive(there, archive) == run
+        return found
+
+    monkeypatch.setattr(importing, "find_run", find_run)
+    with pytest.raises(V3Error, match=r"being imported or deleted by another process"):
+        import_archive(there, archive)
+    assert len(read_episodes(there, run)) == 12
+
+
 def test_two_imports_at_once_are_one(there, run, archive):
     results = []
 

@@ -20,8 +20,8 @@ from tests.waiting import wait_for
 from v3core.jobs import control
 from v3core.store.opening import open_database
 
-EPISODES = 300
-LONGER = 330
+EPISODES = 120
+LONGER = 150
 NOISE = "404"
 """On a page that is opened by its address Streamlit asks for a file that is not there."""
 
@@ -116,7 +116,7 @@ def own_run(page: Page, lab: Server) -> None:
     before = records.episodes(run_id)
     assert 0 < before < EPISODES
     act(page, "Resume")
-    for episode in range(60, EPISODES + 1, 60):  # each has its time: torch trains it, beside two busy processes
+    for episode in range(20, EPISODES + 1, 20):  # each has its time: torch trains it, beside two busy processes
         wait_for(lambda episode=episode: records.episodes(run_id) >= episode, f"episode {episode}")
     expect_status(page, "Completed")
     assert records.episodes(run_id) == EPISODES

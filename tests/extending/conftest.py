@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.waiting import PATIENCE_SECONDS
+
 ROOT = Path(__file__).resolve().parents[2]
 _COPIED = (
     *("v3core", "pages", "tests", "docs", ".streamlit", "data/curricula", "data/recipes"),
@@ -66,7 +68,7 @@ class Project:
             env=environment,
             capture_output=True,
             text=True,
-            timeout=240,
+            timeout=10 * PATIENCE_SECONDS,
         )
         assert (done.returncode != 0) == fails, done.stdout + done.stderr
         return done.stdout + done.stderr if fails else done.stdout

@@ -96,7 +96,11 @@ def _need_space(reader: ArchiveReader, database: Database) -> None:
 
 def _begin(database: Database, run: ArchivedRun, run_id: str) -> None:
     values = run.values | {"id": run_id, "config": run.config_json} | vars(current())
+    folder = run_folder(run_id, database.data_dir)
     with database.write() as tx:
+        # The folder before the rows: of an import that begins or ends meanwhile, one of the rows is seen.
+        is_there = folder.exists() or folder.is_symlink()
+        status = stored_status(tx, run_id)
         known = find_run(tx, run_id)
         if known is not None:
             raise V3Error(
@@ -104,8 +108,7 @@ def _begin(database: Database, run: ArchivedRun, run_id: str) -> None:
                 "id (--as-new)."
             )
         # Checked before there is a row: from then on the folder belongs to this import, and is removed if it fails.
-        folder = run_folder(run_id, database.data_dir)
-        if stored_status(tx, run_id) != HIDDEN and (folder.exists() or folder.is_symlink()):
+        if is_there and status is None:
             raise V3Error(
                 f"The folder {folder} of a deleted run still exists; remove it with: {COMMAND} tidy --delete."
             )

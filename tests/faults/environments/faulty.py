@@ -5,14 +5,34 @@ import itertools
 import os
 import signal
 import subprocess
+import threading
 import time
+from functools import wraps
 from pathlib import Path
 
 import gymnasium
 import numpy as np
 
+from v3core.store.writer import EpisodeWriter
+
 CGROUP = "V3_TEST_CGROUP"
 """Names the variable that names a memory cgroup with a small limit; empty where none can be made."""
+
+
+_COMMITS = threading.Lock()
+"""Held while the worker's other thread commits."""
+
+
+def _noted(commit):
+    @wraps(commit)
+    def write(*arguments):
+        with _COMMITS:
+            return commit(*arguments)
+
+    return write
+
+
+EpisodeWriter._write = _noted(EpisodeWriter._write)
 
 
 class Healthy(gymnasium.Env):
@@ -99,14 +119,17 @@ class HangsInPython(Healthy):
 
 
 class HangsInC(Healthy):
-    """Has a forked child, blocks SIGTERM, and sleeps in native code that lets no other Python thread run."""
+    """Has a forked child, blocks SIGTERM, and sleeps in native code that lets no other Python thread run.
+
+    Not while the writer's thread commits: it would keep the database locked.
+    """
 
     def _reward(self):
         if self.steps == 37:
             if os.fork() == 0:
                 while True:
                     signal.pause()
-            time.sleep(0.3)  # a first commit is under way: hanging within it would keep the database locked
+            _COMMITS.acquire()
             signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
             sleep = ctypes.PyDLL(None).sleep
             while True:

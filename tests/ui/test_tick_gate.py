@@ -10,6 +10,7 @@ import pytest
 import streamlit
 from streamlit.proto.ClientState_pb2 import ClientState
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+from streamlit.proto.WidgetStates_pb2 import WidgetState, WidgetStates
 from streamlit.runtime.app_session import AppSession
 from streamlit.runtime.forward_msg_queue import ForwardMsgQueue
 from streamlit.runtime.fragment import MemoryFragmentStorage
@@ -87,6 +88,20 @@ def test_a_click_that_a_tick_joins_is_still_a_click():
     assert (joined.fragment_id_queue, joined.is_auto_rerun) == (["dialog", "f"], False)
 
 
+def holding(value):
+    """The fields of a page as a message carries them: one number."""
+    return WidgetStates(widgets=[WidgetState(id="field", double_value=value)])
+
+
+def test_a_tick_does_not_set_fields_back():
+    requests = ScriptRequests()
+    requests.request_rerun(RerunData(page_script_hash=NEW, fragment_id="f", widget_states=holding(2)))
+    requests.request_rerun(
+        RerunData(page_script_hash=NEW, fragment_id="g", widget_states=holding(1), is_auto_rerun=True)
+    )
+    assert requests.on_scriptrunner_ready().rerun_data.widget_states == holding(2)
+
+
 class Runs(Exception):
     """A script is about to run."""
 
@@ -109,6 +124,15 @@ def test_a_tick_that_was_taken_before_a_dialog_opened_does_not_run_under_it(runn
         ScriptRunner._run_script(runner, replace(tick, fragment_id_queue=["f", "g"]))
     with pytest.raises(Runs):  # the dialog was closed
         ScriptRunner._run_script(runner, replace(tick, is_auto_rerun=False))
+
+
+def test_what_a_callback_has_set_is_not_set_back_by_a_tick_that_was_sent_before(runner, monkeypatch):
+    seen = []
+    monkeypatch.setattr(tick_gate, "handle_errors", lambda: None)
+    tick = RerunData(page_script_hash=NEW, fragment_id_queue=["f"], widget_states=holding(1), is_auto_rerun=True)
+    for data in (tick, replace(tick, is_auto_rerun=False)):
+        tick_gate._when_it_would_run(lambda given: seen.append(given.widget_states), runner, data)
+    assert seen == [WidgetStates(), holding(1)]
 
 
 def test_a_tick_that_was_taken_before_the_switch_does_not_run_after_it(runner):

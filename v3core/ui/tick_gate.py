@@ -17,6 +17,7 @@ from dataclasses import replace
 from typing import Any
 
 import streamlit
+from streamlit.proto.WidgetStates_pb2 import WidgetStates
 from streamlit.runtime.app_session import AppSession
 from streamlit.runtime.scriptrunner.script_runner import ScriptRunner, ScriptRunnerEvent
 from streamlit.runtime.scriptrunner_utils import script_requests
@@ -87,6 +88,8 @@ def _when_it_is_merged(go_on: Any, requests: Any, new: RerunData) -> bool:
         and (new.is_auto_rerun or new.page_script_hash != waits.page_script_hash)
     ):
         return True  # the whole page is about to be drawn
+    if waits is not None and new.is_auto_rerun:
+        new = replace(new, widget_states=None)
     is_accepted = bool(go_on(new))
     merged = requests._rerun_data
     if waits is not None and not waits.is_auto_rerun and merged.is_auto_rerun:
@@ -102,7 +105,9 @@ def _when_it_would_run(go_on: Any, runner: Any, data: RerunData) -> None:
         parts = [part for part in data.fragment_id_queue if not ticks.rests_for_dialog(runner._session_id, part)]
         if not parts:
             return  # the tick arrived before the dialog opened
-        data = replace(data, fragment_id_queue=parts)
+        # A tick carries the fields of the page as they were when it was sent. Whatever people change has a message of
+        # its own, so here is only what a callback has set meanwhile and would be set back, as by a dragged boundary.
+        data = replace(data, fragment_id_queue=parts, widget_states=WidgetStates())
     handle_errors()
     go_on(data)
 

@@ -8,6 +8,7 @@ const EMPTY_MS = 3000 // the server has finished, and the browser has had the ti
 const BUSY_MS = 30000 // the server is still at it
 
 const SECOND_KEY_MS = 1500
+const FIELD_MS = 2000
 const TYPES = "input:not([type=checkbox], [type=radio]), textarea, select, [contenteditable], [role=combobox]"
 
 const frame = (window.__v3labFrame ??= { colours: {}, timer: null, shortcuts: [], listens: false, tab: null })
@@ -78,7 +79,7 @@ const element = (name, text = "", ...children) => {
 }
 
 function sheet() {
-  const open = document.getElementById("v3-shortcuts")
+  const open = document.querySelector("#v3-shortcuts[open]") // a closed one is removed a moment later
   if (open) return open.close()
   const dialog = element("dialog", "", element("h2", "Keyboard shortcuts"))
   dialog.id = "v3-shortcuts"
@@ -100,12 +101,16 @@ function sheet() {
   dialog.showModal()
 }
 
+// On a page that has just been opened, a field may be drawn a moment after the rest.
+function toField(name, until) {
+  const field = document.querySelector(`[data-testid="stMain"] input[aria-label="${CSS.escape(name)}"]`)
+  if (field) field.focus()
+  else if (performance.now() < until) setTimeout(toField, 50, name, until)
+  return true
+}
+
 function follow({ page, focus }) {
-  if (focus) {
-    const field = document.querySelector(`[data-testid="stMain"] input[aria-label="${CSS.escape(focus)}"]`)
-    field?.focus()
-    return Boolean(field)
-  }
+  if (focus) return toField(focus, performance.now() + FIELD_MS)
   const links = [...document.querySelectorAll('[data-testid="stSidebar"] a[href]')]
   // The attribute: that of Runs is empty, which as an address is the page that is open.
   const found = links.find((link) => link.getAttribute("href").split("/").pop() === page.slice(1))
@@ -120,7 +125,7 @@ function pressed(event) {
   if (event.composedPath()[0].closest?.(TYPES)) return
   const before = performance.now() - first.at < SECOND_KEY_MS ? first.key : ""
   first = { key: event.key, at: performance.now() }
-  const isOpen = document.getElementById("v3-shortcuts")
+  const isOpen = document.querySelector("#v3-shortcuts[open]")
   let done = false
   if (event.key === "?") {
     sheet()

@@ -141,11 +141,12 @@ def photograph_sweep(page: Page, server: Server, scheme: str) -> None:
 
 def photograph(page: Page, url: str, name: str, height: int, *, charts: int) -> None:
     """One page once its charts are drawn."""
-    page.set_viewport_size({"width": WIDTH, "height": height})
+    page.set_viewport_size({"width": WIDTH, "height": 5000})  # charts that are not on the screen are not drawn
     page.goto(url)
     page.get_by_role("heading").first.wait_for()
     if charts:
         page.locator(".js-plotly-plot .main-svg").nth(charts - 1).wait_for()
+    page.set_viewport_size({"width": WIDTH, "height": height})
     page.wait_for_timeout(2500)  # fonts, legends and the last tick
     page.screenshot(path=IMAGES / f"{name}.png")
     print(IMAGES / f"{name}.png")

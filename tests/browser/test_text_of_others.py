@@ -18,7 +18,7 @@ import pytest
 from playwright.sync_api import BrowserContext, Page
 from sqlalchemy import text as sql
 
-from tests.browser.support import Server
+from tests.browser.support import Server, show_chart
 from tests.pages.recorded import add_recorded_run
 from tests.waiting import PATIENCE_SECONDS
 from v3core.archive import write_archive
@@ -232,10 +232,12 @@ def test_rows_of_strangers_are_text_on_every_page(page, lab, listener, asked, ru
         )
         page.get_by_text("History", exact=True).click()
         expect_texts(page, run["event"], *run["phases"].split("\n"))
+        show_chart(page)
         page.wait_for_selector(".v3-chart[data-drawn]")
         expect_nothing_made_of_it(page)
     page.goto(f"{lab.url}/compare?runs={','.join(run['id'] for run in runs)}&metric={quote(listener.host)}")
     expect_texts(page, *(run["name"] for run in runs))
+    show_chart(page)
     page.wait_for_selector(".v3-chart[data-drawn]")
     legend = page.locator(".v3-chart .legendtext").evaluate_all("nodes => nodes.map((node) => node.textContent)")
     assert legend == [run["name"] for run in runs]

@@ -11,7 +11,7 @@ from v3core.jobs import control
 from v3core.jobs.lifecycle import Status
 from v3core.store.runs import get_run, list_runs
 from v3core.ui import run_files
-from v3core.ui.run_files import _write, file_name
+from v3core.ui.run_files import file_name, write_download
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def test_nothing_is_written_before_the_click(open_page, run, monkeypatch):
     [("csv", b"run_id,curriculum,seed,episode,"), ("parquet", b"PAR1"), ("json", b"{"), ("v3run", b"PK")],
 )
 def test_a_click_sends_the_file(database, run, suffix, begins):
-    assert _write(database, run, suffix).startswith(begins)
+    assert write_download(database, run, suffix).startswith(begins)
 
 
 def test_a_downloads_name_says_what_it_is_of(database, run):

@@ -5,9 +5,7 @@ import pytest
 from tests.insight.make_cases import CASES, CASES_BY_NAME, alarms_of
 from v3core.insight.alarms import RULES
 
-ELSEWHERE = {
-    "stalled_worker": "no rule over episodes: tests/jobs/test_recorded_alarms.py and tests/faults/test_suspended.py"
-}
+ELSEWHERE = {"stalled_worker": "no rule over episodes: test_recorded_alarms.py and test_suspended.py"}
 
 ALSO = {
     "over-smoothed": {"uniform_routing"},

@@ -1,6 +1,7 @@
 """A log stays small whoever prints, and its newest lines are always there."""
 
 import errno
+import itertools
 import os
 import re
 import subprocess
@@ -141,7 +142,7 @@ def test_the_tail_reads_on_in_the_older_part(log, tmp_path):
 
 def test_lines_of_other_threads_are_lost_only_in_the_moment_of_the_cut(log, monkeypatch):
     """The price of the copy: of a thread that prints without a pause, one stretch at each rotation, and it is short."""
-    lines, done, moments = 40_000, threading.Event(), []
+    written, enough, moments = itertools.count(), threading.Event(), []
     copy, cut = logs.shutil.copyfileobj, logs.os.truncate
 
     def copied(*arguments):
@@ -159,18 +160,19 @@ def test_lines_of_other_threads_are_lost_only_in_the_moment_of_the_cut(log, monk
         kept = []
 
         def write():
-            for number in range(lines):
-                output.write(f"{number:06d}\n".encode())
-            done.set()
+            while not enough.is_set():
+                output.write(f"{next(written):09d}\n".encode())
 
         writer = threading.Thread(target=write)
         writer.start()
-        while not done.wait(0.005):
+        while len(moments) < 20:
             if rotate_if_large(log, 20_000):
                 kept += rotated(log).read_bytes().splitlines()
+        enough.set()
         writer.join()
     kept += log.read_bytes().splitlines()
-    numbers = [-1, *(int(line) for line in kept if len(line) == 6), lines]  # a cut may be in the middle of a line
+    complete = [int(line) for line in kept if len(line) == 9]  # a copy may end in the middle of a line
+    numbers = [-1, *complete, next(written)]
     assert numbers == sorted(set(numbers))
     assert len(gaps(numbers)) <= len(moments)
     assert median(moments) < 0.001

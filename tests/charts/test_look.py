@@ -14,7 +14,7 @@ from v3core.charts.look import AXES, Look, along, episodes_of
 from v3core.charts.series import RunSeries, boundaries_ahead, phase_bands
 from v3core.curriculum import PhaseStart
 from v3core.errors import V3Error
-from v3core.metrics import CHARTS, RETURN, UPDATES, Chart
+from v3core.metrics import CHARTS, RETURN, SCHEDULE, UPDATES, Chart
 
 COUNT = 300
 LENGTHS = np.arange(1, COUNT + 1) % 7 + 1
@@ -65,7 +65,12 @@ def test_points_lie_at_the_step_and_time_at_which_their_episodes_ended(x: Any, p
     assert figure.layout.xaxis.range[1] == pytest.approx(places[-1])
     boundary = next(shape for shape in figure.layout.shapes if shape.name == "boundary")
     assert boundary.x0 == pytest.approx(places[249], rel=0.01)
-    assert figure.layout.meta.boundaries == []  # where those ahead will be is not known
+    # Where those ahead will be is not known.
+    assert figure.layout.meta.boundaries == []
+    assert not [shape for shape in figure.layout.shapes if str(shape.name).startswith("boundary:")]
+    assert all(shape.x1 > shape.x0 for shape in figure.layout.shapes if shape.type == "rect")
+    planned = looked(SCHEDULE, run, x=x).data[0]
+    assert np.isfinite(planned.y).sum() < len(planned.y)
     marks = looked(RETURN, run, x=x).data[-1]
     np.testing.assert_allclose(marks.x, places[[99, 199, 299]], rtol=0.01)
 

@@ -101,7 +101,6 @@ def test_moved_boundaries_and_replaced_episodes_arrive(database: Database) -> No
     for tab in tabs:
         tab.ask()
     with database.write() as tx:  # … and begins, from a checkpoint at episode 30
-        update_run(tx, run_id, {"started_at": datetime.now(UTC)}, only_in=ACTIVE)
         truncate(tx, run_id, episode=30, step=600, now=datetime.now(UTC), phases=1)
     record_more(database, run_id, 30, returns=7)  # beyond what was read before
     for tab in tabs:

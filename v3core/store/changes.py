@@ -116,7 +116,7 @@ def recorded_of_run(database: Database, run_id: str) -> Hashable:
         select(func.count(revisions.c.decided_at)).where(revisions.c.run_id == run_id),
     )
     row = select(
-        *(runs.c[name] for name in ("name", "status", "generation", "started_at", "episodes", "episode")),
+        *(runs.c[name] for name in ("name", "status", "generation", "episodes", "episode")),
         *(part.scalar_subquery() for part in parts),
     )
     with database.read() as tx:

@@ -36,10 +36,7 @@ class VisibleRange:
 
 @dataclass
 class _Recorded:
-    """The episodes of a run since it last began to train, as far as any page has read them.
-
-    A resume replaces episodes when its worker begins, later than it is asked for. Another length is another window.
-    """
+    """The episodes of one generation of a run, as far as any page has read them; another length is another window."""
 
     lock: threading.Lock = field(default_factory=threading.Lock)
     curve: Series | None = None
@@ -53,7 +50,7 @@ class _Recorded:
 
 
 @lru_cache(maxsize=_RUNS_KEPT)
-def _recorded(url: str, run_id: str, began: tuple[int, datetime | None], planned: int) -> _Recorded:  # noqa: ARG001
+def _recorded(url: str, run_id: str, generation: int, planned: int) -> _Recorded:  # noqa: ARG001
     return _Recorded()
 
 
@@ -62,11 +59,12 @@ def load_series(
 ) -> RunSeries:
     """Everything recorded of `run` so far, in buckets, with the actual starts of its phases and future boundaries.
 
-    `curriculum` is that in force, where the caller has it; the `visible` part is also read in smaller buckets.
+    Each generation is read separately, because a resume may replace episodes. `curriculum` is that in force, where the
+    caller has it; the `visible` part is also read in smaller buckets.
     """
     if curriculum is None:
         curriculum = control.current_curriculum(database, run.id)
-    held = _recorded(database.url, run.id, (run.generation, run.started_at), run.episodes)
+    held = _recorded(database.url, run.id, run.generation, run.episodes)
     with held.lock:
         if held.curve is None or held.curve.newest < run.episode:
             held.curve = read_series(database, run.id, after=held.curve)
@@ -93,7 +91,7 @@ def load_series(
 
 def load_seconds(database: Database, run: RunRow, curve: Series) -> Floats:
     """Wall time from the run's creation to the end of each bucket, shape [n]: pauses count."""
-    held = _recorded(database.url, run.id, (run.generation, run.started_at), run.episodes)
+    held = _recorded(database.url, run.id, run.generation, run.episodes)
     ends = [int(episode) for episode in curve.episode]
     with held.lock:
         times = held.times | read_times(database, run.id, [end for end in ends if end not in held.times])
@@ -104,7 +102,7 @@ def load_seconds(database: Database, run: RunRow, curve: Series) -> Floats:
 
 def load_phases(database: Database, run: RunRow) -> tuple[PhaseSums, ...]:
     """What each phase of a run was like so far, from every episode; only those since the last look are read."""
-    held = _recorded(database.url, run.id, (run.generation, run.started_at), run.episodes)
+    held = _recorded(database.url, run.id, run.generation, run.episodes)
     with held.lock:
         read = max((phase.last_episode for phase in held.phases), default=0)
         if read < run.episode:

@@ -148,7 +148,7 @@ class _Section:
             live_chart(figure, key=f"actions-{self.run.id}", height=figure.layout.height)
             unused = [str(number) for number, expert in enumerate(experts, 1) if expert.used_actions is None]
             if where == WHERE_USED and unused:
-                st.caption(f"Not used at all: {', '.join(unused)}.")
+                st.caption(plain(f"Not used at all: {', '.join(unused)}."))
             st.caption(f"Episode {shown.episode:,}, {counted(shown.states, 'state')}.")
         with right.container(border=True, height="stretch"):
             _head("Distances of experts", _DISTANCE)
@@ -256,9 +256,9 @@ def _choice(label: str, options: dict[str, str], key: str) -> str:
     """A switch whose value is in the address."""
     first = next(iter(options))
     chosen: str | None = st.segmented_control(
-        label,
+        plain(label),
         list(options),
-        format_func=options.__getitem__,
+        format_func=lambda option: plain(options[option]),
         default=first,
         required=True,
         key=key,

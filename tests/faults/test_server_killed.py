@@ -13,6 +13,7 @@ from streamlit.testing.v1 import AppTest
 from tests.browser.support import ROOT, free_port, is_healthy
 from tests.faults.board import newest_recorded
 from tests.faults.checks import assert_sound, committed
+from tests.pages.run_list import cells, table
 from tests.processes import monitor_of
 from tests.runs import assert_whole, tiny_config, wait_until
 from tests.waiting import PATIENCE_SECONDS, wait_for
@@ -105,5 +106,4 @@ def _shown():
     app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60).run()
     assert not app.exception
     st.cache_resource.clear()
-    words = [word for element in app.markdown for word in str(element.value).split()]
-    return [word.strip("[]*:") for word in words if word.strip("[]*:").capitalize() in map(str.capitalize, Status)]
+    return [cells(app, row["id"])["status"]["badge"] for row in table(app)["rows"]]

@@ -18,6 +18,7 @@ from v3core.curriculum import with_boundaries
 from v3core.jobs import control
 from v3core.jobs.lifecycle import ACTIVE, Status
 from v3core.metrics import CHARTS
+from v3core.store.alarms import AlarmRow, put_alarm, set_muted
 from v3core.store.commands import apply_revision, read_revisions
 from v3core.store.database import Database
 from v3core.store.opening import open_database
@@ -154,6 +155,26 @@ def test_an_ended_run_rests_and_a_deleted_one_is_gone(database: Database) -> Non
     assert Tab(tab.source, COMPARE, run_id, running).ask()["rests"] is False
     control.delete(database, run_id)
     assert tab.ask() == {"gone": True}
+
+
+def test_an_alarm_is_marked_until_it_is_muted(database: Database) -> None:
+    run_id = add_recorded_run(database, Status.RUNNING, episodes=400, recorded=50)
+    tab = Tab(Feed(database), "loads", run_id)
+    tab.ask()
+
+    def marks() -> int:
+        tab.ask()
+        return sum(shape.get("name") == "alarm" for shape in tab.figure["layout"]["shapes"])
+
+    assert marks() == 0
+    alarm = AlarmRow(1, "dead_expert", "warmup", 20, 50, 0.0, 0.01, "active", "1 of 4 experts dead")
+    now = datetime.now(UTC)
+    with database.write() as tx:
+        put_alarm(tx, run_id, alarm, actor="worker", now=now, notify=False)
+    assert marks() == 1
+    with database.write() as tx:
+        set_muted(tx, run_id, 1, reason="as wanted", actor="user", now=now)
+    assert marks() == 0
 
 
 def test_a_zoom_is_read_in_smaller_buckets(database: Database) -> None:

@@ -2,13 +2,13 @@
 
 from collections.abc import Hashable
 from datetime import UTC, datetime
+from typing import Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import ColumnElement, Connection, ScalarSelect, Table, bindparam, func, select
 
 from v3core.store import dialect
 from v3core.store.database import Database
 from v3core.store.schema import (
-    Transaction,
     alarms,
     checkpoints,
     commands,
@@ -77,9 +77,10 @@ def state_of_run(database: Database, run_id: str) -> Hashable:
     Raises:
         V3Error: if the database cannot be used.
     """
+    of_it = {"run": run_id}
     with database.read() as tx:
-        row = tx.execute(select(runs).where(runs.c.id == run_id)).one_or_none()
-        return (None if row is None else tuple(row), _counts(tx, run_id))
+        row = tx.execute(_ROW, of_it).one_or_none()
+        return (None if row is None else tuple(row), tuple(tx.execute(_COUNTS, of_it).one()))
 
 
 def milestones_of_run(database: Database, run_id: str) -> Hashable:
@@ -88,65 +89,70 @@ def milestones_of_run(database: Database, run_id: str) -> Hashable:
     Raises:
         V3Error: if the database cannot be used.
     """
+    of_it = {"run": run_id}
     with database.read() as tx:
-        row = tx.execute(select(runs).where(runs.c.id == run_id)).mappings().one_or_none()
+        row = tx.execute(_ROW, of_it).mappings().one_or_none()
         if row is None:
             return None
-        newest = tx.execute(
-            select(episodes.c.routing, episodes.c.env, episodes.c.rollbacks, episodes.c.success.is_not(None)).where(
-                episodes.c.run_id == run_id, episodes.c.episode == row["episode"]
-            )
-        ).one_or_none()
+        newest = tx.execute(_NEWEST_EPISODE, of_it | {"episode": row["episode"]}).one_or_none()
         seldom = tuple(value for name, value in row.items() if name not in _OF_EVERY_EPISODE)
         since = row["rollout_at"] or row["started_at"]
         is_silent = since is not None and (datetime.now(UTC) - since).total_seconds() > SILENT_SECONDS
-        return (seldom, None if newest is None else tuple(newest), is_silent, _counts(tx, run_id))
+        counts = tuple(tx.execute(_COUNTS, of_it).one())
+        return (seldom, None if newest is None else tuple(newest), is_silent, counts)
 
 
 def recorded_of_run(database: Database, run_id: str) -> Hashable:
-    """What is recorded of one run, as far as it changes.
+    """What is recorded of one run and marked on its charts, as far as it changes.
 
     Raises:
         V3Error: if the database cannot be used.
     """
-    parts = (
-        select(func.max(evaluations.c.episode)).where(evaluations.c.run_id == run_id),
-        select(func.count(phase_changes.c.at)).where(phase_changes.c.run_id == run_id),
-        select(func.max(revisions.c.id)).where(revisions.c.run_id == run_id),
-        select(func.count(revisions.c.decided_at)).where(revisions.c.run_id == run_id),
-    )
-    row = select(
-        *(runs.c[name] for name in ("name", "status", "generation", "episodes", "episode")),
-        *(part.scalar_subquery() for part in parts),
-    )
     with database.read() as tx:
-        found = tx.execute(row.where(runs.c.id == run_id)).one_or_none()
+        found = tx.execute(_RECORDED, {"run": run_id}).one_or_none()
         return None if found is None else tuple(found)
 
 
-def _counts(tx: Transaction, run_id: str) -> Hashable:
-    parts = [
-        select(func.max(events.c.id)).where(events.c.run_id == run_id),
-        # Its value changes with every episode, its evidence only if another expert is dead.
-        select(func.max(alarms.c.detail)).where(alarms.c.run_id == run_id, alarms.c.rule == "dead_expert"),
-        *(
-            select(function(column)).where(table.c.run_id == run_id)
-            for table, function, column in (
-                (commands, func.max, commands.c.id),
-                (commands, func.count, commands.c.acknowledged_at),
-                (commands, func.count, commands.c.applied_at),
-                (commands, func.count, commands.c.rejected_reason),
-                (revisions, func.max, revisions.c.id),
-                (revisions, func.count, revisions.c.decided_at),
-                (checkpoints, func.max, checkpoints.c.at),
-                (checkpoints, func.count, checkpoints.c.at),
-                (evaluations, func.max, evaluations.c.episode),
-                (knockouts, func.max, knockouts.c.at),
-                (phase_changes, func.max, phase_changes.c.at),
-                (alarms, func.max, alarms.c.number),
-                (alarms, func.count, alarms.c.cleared_at),
-                (alarms, func.count, alarms.c.reason),
-            )
-        ),
-    ]
-    return tuple(tx.execute(select(*(part.scalar_subquery() for part in parts))).one())
+# Built once: that takes longer than to execute them, and a watched run is asked about twice a second.
+
+
+def _of_run(table: Table, value: ColumnElement[Any], *where: ColumnElement[bool]) -> ScalarSelect[Any]:
+    return select(value).where(table.c.run_id == bindparam("run"), *where).scalar_subquery()
+
+
+_ROW = select(runs).where(runs.c.id == bindparam("run"))
+_NEWEST_EPISODE = select(
+    episodes.c.routing, episodes.c.env, episodes.c.rollbacks, episodes.c.success.is_not(None)
+).where(episodes.c.run_id == bindparam("run"), episodes.c.episode == bindparam("episode"))
+_ALARMS = (
+    _of_run(alarms, func.max(alarms.c.number)),
+    _of_run(alarms, func.count(alarms.c.cleared_at)),
+    _of_run(alarms, func.count(alarms.c.reason)),
+)
+_REVISIONS = (
+    _of_run(revisions, func.max(revisions.c.id)),
+    _of_run(revisions, func.count(revisions.c.decided_at)),
+)
+_RECORDED = select(
+    *(runs.c[name] for name in ("name", "status", "generation", "episodes", "episode")),
+    _of_run(evaluations, func.max(evaluations.c.episode)),
+    _of_run(phase_changes, func.count(phase_changes.c.at)),
+    *_REVISIONS,
+    *_ALARMS,
+).where(runs.c.id == bindparam("run"))
+_COUNTS = select(
+    _of_run(events, func.max(events.c.id)),
+    # Its value changes with every episode, its evidence only if another expert is dead.
+    _of_run(alarms, func.max(alarms.c.detail), alarms.c.rule == "dead_expert"),
+    _of_run(commands, func.max(commands.c.id)),
+    _of_run(commands, func.count(commands.c.acknowledged_at)),
+    _of_run(commands, func.count(commands.c.applied_at)),
+    _of_run(commands, func.count(commands.c.rejected_reason)),
+    *_REVISIONS,
+    _of_run(checkpoints, func.max(checkpoints.c.at)),
+    _of_run(checkpoints, func.count(checkpoints.c.at)),
+    _of_run(evaluations, func.max(evaluations.c.episode)),
+    _of_run(knockouts, func.max(knockouts.c.at)),
+    _of_run(phase_changes, func.max(phase_changes.c.at)),
+    *_ALARMS,
+)

@@ -24,7 +24,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from v3core.charts.look import Look
-from v3core.charts.patch import patch, whole
+from v3core.charts.patch import Step, patch, whole
 from v3core.errors import V3Error
 from v3core.jobs.lifecycle import ACTIVE
 from v3core.store.database import Database
@@ -157,9 +157,13 @@ class Feed:
             values |= zip(topics, token, strict=True)
             runs = [self._run(*one) for one in zip(source.runs, topics, token, strict=True)]
             if not chart.versions or chart.token != token:
-                tree = draw(runs, source, visible)
-                if not chart.versions or patch(chart.versions[-1].tree, tree):
-                    chart.versions.append(_Drawn(f"{self._server}-{next(self._numbers)}", tree))
+                tree, before = draw(runs, source, visible), chart.versions[-1] if chart.versions else None
+                steps = patch(before.tree, tree) if before else None
+                if steps != []:
+                    drawn = _Drawn(f"{self._server}-{next(self._numbers)}", tree)
+                    if before and steps:  # what most tabs will need
+                        drawn.patches[before.version] = _written(steps)
+                    chart.versions.append(drawn)
                 chart.token = token
             return chart.versions[-1], not any(one.run.status in ACTIVE for one in runs)
 
@@ -170,7 +174,7 @@ class Feed:
             have = before.version if before else ""
             if have not in drawn.patches:
                 steps = patch(before.tree, drawn.tree) if before else whole(drawn.tree)
-                drawn.patches[have] = json.dumps(steps, separators=(",", ":"), allow_nan=False)
+                drawn.patches[have] = _written(steps)
             return drawn.patches[have]
 
     def _kept(self, source: Source, visible: Zoom | None) -> _Chart:
@@ -192,6 +196,10 @@ class Feed:
                 while len(self._runs) > _RUNS_KEPT:
                     self._runs.popitem(last=False)
         return held[1]
+
+
+def _written(steps: list[Step]) -> str:
+    return json.dumps(steps, separators=(",", ":"), allow_nan=False)
 
 
 def _source(fields: Mapping[str, Any]) -> Source:

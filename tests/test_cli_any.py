@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -15,6 +16,7 @@ import pytest
 from v3core.cli import commands, main
 from v3core.jobs import worker
 from v3core.jobs.lifecycle import Status
+from v3core.store.alarms import ACTIVE, AlarmRow, put_alarm
 from v3core.store.opening import open_database
 from v3core.store.runs import list_runs, update_run
 
@@ -29,6 +31,7 @@ GIVEN = {
     "experiment": NAME,
     "name": NAME,
     "notes": NAME,
+    "reason": NAME,
 }
 """What a parameter is given where a command must run; a new one that is required needs a line here."""
 NUMBERS = (
@@ -59,6 +62,8 @@ def recorded(tmp_path_factory):
                 values = {"experiment": NAME, "tags": "🧪", "notes": "→", "status": Status.STOPPED, "reason": "Ende 🛑"}
                 values |= {"traceback": "🧨"}
                 update_run(tx, run.id, values, only_in=[Status.COMPLETED])
+                alarm = AlarmRow(1, "dead_experts", "🧪", 12, 12, 1.0, 0.5, ACTIVE, "🧪 is dead")
+                put_alarm(tx, run.id, alarm, actor=NAME, now=datetime.now(UTC), notify=False)
         assert main(["archive", run.id, "--to", str(folder.parent / "run.v3run")]) == 0
     return folder
 
@@ -97,7 +102,7 @@ def words(command, run_id, folder, chosen=None, text=""):
     arguments = []
     for parameter in command.params:
         is_argument = isinstance(parameter, click.Argument)
-        wanted = parameter.required or parameter.name in {"run_ids", "run_id", "notes"}
+        wanted = parameter.required or parameter.name in {"run_ids", "run_id", "notes", "reason"}
         if parameter is not chosen and not wanted:
             continue
         value = text if parameter is chosen else value_of(parameter, run_id, folder)

@@ -23,12 +23,12 @@ from v3core.native.build import find_compiler
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-A_PAGE = """
+A_PAGE = f"""
 import sys
 from streamlit.testing.v1 import AppTest
 from v3core.paths import shipped
 
-app = AppTest.from_file(str(shipped("app.py")), default_timeout=PATIENCE_SECONDS)
+app = AppTest.from_file(str(shipped("app.py")), default_timeout={PATIENCE_SECONDS})
 app.query_params["run"] = sys.argv[1]
 app.switch_page("pages/live.py")
 app.run()

@@ -166,7 +166,7 @@ def test_undone_updates_and_over_smoothing():
         140,
         True,
     )
-    assert undone.detail == "2 updates were undone over 40 episodes, because a number was not finite"
+    assert undone.detail == "2 updates were undone within 40 episodes, because a number was not finite"
     (smooth,) = found(made([0.5, 0.5], node_distance=0.001))
     assert smooth.rule == "over_smoothing"
 

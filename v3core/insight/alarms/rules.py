@@ -187,7 +187,7 @@ def _undone(window: Window) -> Floats:
 def _tell_undone(window: Window, place: int) -> str:
     undone = window.rise("rollbacks")[place]
     updates = "1 update was" if undone == 1 else f"{undone:.0f} updates were"
-    return f"{updates} undone over {window.width} episodes, because a number was not finite"
+    return f"{updates} undone within {window.width} episodes, because a number was not finite"
 
 
 def _times_usual(window: Window, name: str, least: float) -> Floats:

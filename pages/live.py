@@ -11,7 +11,7 @@ from v3core.ui import news, shell, ticks
 from v3core.ui.alarm_list import active, alarm_list, load_alarms, verdict
 from v3core.ui.boundary_editor import boundary_editor
 from v3core.ui.demo_guide import what_to_look_for
-from v3core.ui.expert_cockpit import expert_cockpit
+from v3core.ui.expert_cockpit import expert_cockpit, is_open
 from v3core.ui.phase_editor import phase_editor
 from v3core.ui.run_actions import notes_editor, train_longer
 from v3core.ui.run_charts import run_charts
@@ -44,7 +44,7 @@ UNFINISHED = ACTIVE | {Status.QUEUED}
 # The end of another run counts too: the demo's next step waits for both of its runs.
 @ticks.ticking(1, news.of_milestones(database, run.id), news.of_ends(database))
 @shell.show_errors()
-def live(run_id: str, was_unfinished: bool) -> None:
+def live(run_id: str, was_unfinished: bool, experts_open: bool) -> None:
     """Everything of the run that changes while it trains; its numbers and charts ask for what is new by themselves."""
     shell.reconcile(database)
     run = shell.run_or_rerun(database, run_id)
@@ -66,7 +66,7 @@ def live(run_id: str, was_unfinished: bool) -> None:
         if not len(series):
             nothing_yet(run)  # the charts below show the plan meanwhile
     with charts:
-        is_dragged = run_charts(run, curriculum, series)
+        is_dragged = run_charts(run, curriculum, series, experts_open=experts_open)
     if is_dragged:
         st.rerun()  # the boundary editor below shows what was dragged
 
@@ -84,7 +84,7 @@ def nothing_yet(run: RunRow) -> None:
     st.info(plain(text), icon=":material/hourglass_empty:")
 
 
-live(run.id, run.status in UNFINISHED)
+live(run.id, run.status in UNFINISHED, is_open(run.id))
 expert_cockpit(database, run)
 for part in (train_longer, boundary_editor, phase_editor, run_exports, run_checkpoints):
     with shell.show_errors():

@@ -138,6 +138,22 @@ def test_the_matrix_and_its_history_have_the_recorded_distances():
     payload(distance_history_figure(run, [(10, unknown), (20, four)]))
 
 
+def test_the_map_by_scenario_names_the_most_frequent_and_marks_the_state_that_is_shown():
+    count = 40
+    places = tuple(range(9)) + (8,) * (count - 9)
+    line, zeros = tuple(map(float, range(count))), (0,) * count
+    names = tuple(f"<b>{place}" for place in range(9))
+    points = StateMap(line, line, zeros, line, zeros, zeros, (0.5, 0.25), scenario=places, scenarios=names)
+    figure = map_figure("run", points, 2, by_scenario=True, shown=3)
+    payload(figure)
+    *groups, ring = figure.data
+    assert [trace.name for trace in groups][:2] == ["&#60;b&#62;8", "&#60;b&#62;0"]
+    assert groups[-1].name == "2 others"
+    assert sorted(x for trace in groups for x in trace.x.tolist()) == list(line)
+    assert len({trace.marker.color for trace in groups}) == len(groups) == 8
+    assert (ring.x.tolist(), ring.y.tolist()) == ([3.0], [3.0])
+
+
 def test_the_map_has_every_state_once_in_the_colour_of_its_expert():
     points = StateMap((0.0, 1.0, 2.0), (3.0, 4.0, 5.0), (2, 0, 2), (0.9, 0.8, 0.7), (1, 1, 2), (0, 7, 3), (0.5, 0.25))
     figure = map_figure("run", points, 4)
@@ -146,7 +162,7 @@ def test_the_map_has_every_state_once_in_the_colour_of_its_expert():
         ("Expert 1", [1.0], colours(4)[0]),
         ("Expert 3", [0.0, 2.0], colours(4)[2]),
     ]
-    assert figure.data[1].customdata.tolist() == [[1, 0, 0.9], [2, 3, 0.7]]
+    assert figure.data[1].customdata.tolist() == [[1, 0, 0.9, 3], [2, 3, 0.7, 3]]
     assert "50% of the variance" in figure.layout.xaxis.title.text
     payload(map_figure("run", StateMap((), (), (), (), (), (), ()), 1))
     odd = StateMap((0.0,), (0.0,), (-3,), (0.5,), (1,), (0,), (0.0, 0.0))

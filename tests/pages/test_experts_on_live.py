@@ -19,10 +19,20 @@ from v3core.jobs.lifecycle import Status
 from v3core.store.expert_records import add_expert_report, add_knockouts, read_knockouts
 from v3core.store.opening import open_database
 from v3core.store.runs import get_run, list_runs
-from v3core.store.schema import episodes, evaluation_experts, expert_loads
+from v3core.store.schema import episodes, evaluation_experts, expert_loads, state_maps
 
 ACTIONS = {"probabilities": [[0.25, 0.75]], "first": [0]}
-MAP = StateMap((0.0, 1.0), (0.0, 1.0), (0, 3), (0.9, 0.8), (1, 2), (0, 5), (0.7, 0.2))
+MAP = StateMap(
+    *((0.0, 1.0), (0.0, 1.0), (0, 3), (0.9, 0.8), (1, 2), (0, 5), (0.7, 0.2)),
+    gates=(((0, 0.9), (1, 0.1)), ((3, 0.8), (2, 0.2))),
+    features=("Pole *angle*", "In view"),
+    values=((0.25, "nothing"), (-1.5, "green goal 2 ahead")),
+    scenario=(0, 1),
+    scenarios=("road", "forest"),
+)
+
+
+NEWER = ("gates", "features", "values", "scenario", "scenarios")
 
 
 def report(experts=4):
@@ -79,6 +89,55 @@ def test_a_link_opens_it_with_all_that_is_recorded(open_page, database):
     assert "Not used at all: 1." in text_of(app)
 
 
+def test_the_address_of_the_section_opens_it_once(open_page, database):
+    app = open_page("pages/live.py", run=evaluated(database), section="experts")
+    assert not app.exception
+    assert "area-load" in figures(app)
+    app.expander(key="experts").proto.expanded = False
+    app.session_state["experts"] = False
+    app.run()
+    assert "area-load" not in figures(app)
+
+
+def test_loads_are_shown_once(open_page, database):
+    run_id = evaluated(database)
+    shown = {"loads", "area-load"}
+    assert set(figures(open_page("pages/live.py", run=run_id))) & shown == {"loads"}
+    for link in ({"experts": "true"}, {"section": "experts"}):
+        assert set(figures(open_page("pages/live.py", run=run_id, **link))) & shown == {"area-load"}
+
+
+def test_a_state_of_the_map_is_shown_with_its_gates_and_features(open_page, database):
+    run_id = evaluated(database)
+    app = open_page("pages/live.py", run=run_id, experts="true", state="Episode 2, step 5")
+    assert not app.exception
+    assert app.selectbox(key="state").value == "Episode 2, step 5"
+    assert "**Expert 4** has the largest gate, 80%." in text_of(app)
+    assert "Scenario: forest" in text_of(app)
+    gates, features = (frame.value.to_dict("list") for frame in app.dataframe)
+    assert gates == {"Expert": [4, 3], "Gate": [0.8, 0.2]}
+    assert features == {"Feature": ["Pole *angle*", "In view"], "Value": ["-1.5", "green goal 2 ahead"]}
+    assert [trace["name"] for trace in sent(app)["map"]["data"]] == ["Expert 1", "Expert 4", "Shown"]
+    app.selectbox(key="state").set_value(None).run()
+    assert not app.dataframe
+    app = open_page("pages/live.py", run=run_id, experts="true", state="Episode 9, step 9", colour="By scenario")
+    assert not app.exception
+    assert app.selectbox(key="state").value is None
+    assert [trace["name"] for trace in sent(app)["map"]["data"]] == ["road", "forest"]
+
+
+def test_a_map_of_an_earlier_version_shows_what_it_has(open_page, database):
+    run_id = evaluated(database)
+    plain = {name: values for name, values in vars(MAP).items() if name not in NEWER}
+    with database.write() as tx:
+        tx.execute(update(state_maps).values(points=json.dumps(plain)))
+    app = open_page("pages/live.py", run=run_id, experts="true", state="Episode 2, step 5")
+    assert not app.exception
+    assert "**Expert 4** has the largest gate, 80%." in text_of(app)
+    assert "The features of this state were not recorded." in text_of(app)
+    assert not app.dataframe
+
+
 @pytest.mark.parametrize(("metric", "column"), [("load", "load"), ("hard_load", "hard_load")])
 def test_areas_and_heatmap_agree_with_the_rows_of_the_run(open_page, database, metric, column):
     run_id = evaluated(database)
@@ -104,6 +163,10 @@ def test_an_earlier_evaluation_can_be_looked_at(open_page, database):
     app.select_slider[0].set_value(10).run()
     assert not app.exception
     assert "Episode 10, 2 states." in text_of(app)
+    with database.write() as tx:  # as its worker does meanwhile
+        add_expert_report(tx, run_id, 22, report())
+    app.run()
+    assert app.select_slider[0].options == ["10", "20", "22"]
 
 
 @pytest.mark.parametrize(

@@ -1,17 +1,20 @@
 """What is recorded of the experts at each evaluation, held against the policy itself."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
 
 from v3core.config import PolicyConfig
 from v3core.environments import check_environment
-from v3core.insight.experts import principal_axes
+from v3core.environments.batch import EnvironmentBatch
+from v3core.insight.experts import StateMap, principal_axes
 from v3core.policy import GATMoEPolicy
 from v3core.training import expert_report as module
 from v3core.training.checkpoint import load_checkpoint
 from v3core.training.expert_report import StateSample, expert_report
-from v3core.training.inference import evaluate, load_policy
+from v3core.training.inference import EVALUATION_SEED, evaluate, load_policy
 from v3core.training.trainer import train
 
 SPARSE = {"name": "sparse", "phases": [{"name": "only", "routing": "topk", "top_k": 1}]}
@@ -66,19 +69,55 @@ def test_what_the_experts_do_is_what_the_policy_says_of_the_states_of_the_evalua
     # The map: every state with its episode, step and expert.
     assert list(zip(report.map.number, report.map.step, strict=True)) == [tuple(place) for place in places.tolist()]
     assert report.map.expert == tuple(gates.argmax(1).tolist())
+    assert np.array(report.map.values) == pytest.approx(observations, rel=1e-4)
+    for place, kept in enumerate(report.map.gates):
+        assert kept[0] == (report.map.expert[place], report.map.gate[place])
+        assert dict(kept) == pytest.approx(
+            {expert: gate for expert, gate in enumerate(gates[place].tolist()) if gate >= 0.0005}, abs=1e-3
+        )
+    assert (report.map.scenario, report.map.scenarios) == ((), ())
+    assert StateMap.from_json(report.map.to_json()) == report.map
+
+
+def test_a_state_has_the_scenario_of_its_episode(evaluated):
+    _, evaluation = evaluated("BabyAI-GoToLocal-v0", evaluate=4, episodes=2)
+    states = evaluation.experts.map
+    named = {number: states.scenarios[place] for number, place in zip(states.number, states.scenario, strict=True)}
+    spec = check_environment("BabyAI-GoToLocal-v0", allow_import=False)
+    batch = EnvironmentBatch(spec, 4, EVALUATION_SEED, 0)
+    assert named == dict(enumerate(batch.scenarios, 1))
+    batch.close()
+
+
+def test_maps_of_earlier_versions_are_read_and_odd_ones_are_not():
+    old = {"x": [0, 1], "y": [0, 1], "expert": [0, 1], "gate": [1, 1], "number": [1, 1], "step": [0, 1]}
+    old |= {"explained": [0.5, 0.2]}
+    assert StateMap.from_json(json.dumps(old | {"unknown": 3})).gates == ()
+    for odd in (
+        {"gates": [[[0, 1]]]},
+        {"gates": [[[0]], [[0]]]},
+        {"features": ["a"], "values": [[1], [1, 2]]},
+        {"values": [1, 2]},
+        {"scenario": [0, 2], "scenarios": ["a", "b"]},
+        {"scenario": [0, -1], "scenarios": ["a", "b"]},
+        {"x": [0]},
+        {"x": None},
+    ):
+        with pytest.raises(ValueError):  # noqa: PT011  what it says is not shown
+            StateMap.from_json(json.dumps(old | odd))
 
 
 def test_masks_and_shared_experts_count(evaluated, build_masked):
     """An expert never does what is forbidden, and always does what the shared experts add."""
-    policy, sample, allowed = build_masked
-    report = expert_report(policy, sample)
+    policy, sample, allowed, spec = build_masked
+    report = expert_report(policy, sample, spec)
     for expert in report.experts:
         for value, possible in enumerate(allowed):
             assert (expert.actions["probabilities"][0][value] > 0) == possible
     silent = [expert.actions for expert in report.experts]
     with torch.no_grad():
         policy.shared.bias_out[0, 0, 0] += 5
-    louder = expert_report(policy, sample)
+    louder = expert_report(policy, sample, spec)
     for expert, before in zip(louder.experts, silent, strict=True):
         assert expert.actions["probabilities"][0][0] > before["probabilities"][0][0]
 
@@ -95,7 +134,7 @@ def build_masked():
     for step in range(10):
         seen = random.integers(0, 3, (2, spec.graph.size)).astype(spec.graph.dtype)
         sample.offer(seen, np.tile(allowed, (2, 1)), first=0, step=step)
-    return policy, sample, allowed.tolist()
+    return policy, sample, allowed.tolist(), spec
 
 
 def test_states_are_sampled_evenly_and_no_state_twice():
@@ -153,11 +192,11 @@ def test_states_that_are_no_numbers_are_left_out():
     policy = GATMoEPolicy(spec, PolicyConfig(width=8, heads=1, layers=1, experts=2))
     sample = StateSample(0)
     sample.offer(np.array([[0, 0, 0, 0], [np.nan] * 4], np.float32), None, first=0, step=0)
-    assert expert_report(policy, sample).states == 1
+    assert expert_report(policy, sample, spec).states == 1
     nothing = StateSample(0)
-    assert expert_report(policy, nothing) is None
+    assert expert_report(policy, nothing, spec) is None
     nothing.offer(np.full((2, 4), np.nan, np.float32), None, first=0, step=0)
-    assert expert_report(policy, nothing) is None
+    assert expert_report(policy, nothing, spec) is None
 
 
 def test_it_is_the_same_whatever_else_was_drawn_and_changes_nothing(evaluated):

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from v3core import metrics
+from v3core.charts.chart_text import chart_text
 from v3core.charts.figure import Figure
 from v3core.charts.frame import frame, plain_frame, progress_words, stack_rows
-from v3core.charts.palette import CATEGORICAL, NEUTRAL, colour_scale, colours, rgba
+from v3core.charts.palette import CATEGORICAL, NEUTRAL, colour_scale, colours, ramp, rgba
 from v3core.charts.series import RunSeries
 from v3core.charts.traces import add_heatmap, add_level, add_metric
 from v3core.insight.experts import ExpertProfile, StateMap, closest_and_farthest
@@ -26,6 +27,9 @@ MAX_PAIRS = 6
 """With more pairs than this, only the closest, the mean and the farthest are drawn over time."""
 MAX_NAMED = 12
 """With more experts than this only their numbers are on an axis, and there is no legend."""
+
+_SYMBOLS = ("circle", "square", "diamond", "cross", "x", "triangle-up", "star", "pentagon")
+"""Of scenarios, which are no experts: their colours are a ramp, and so many are named."""
 
 AREA, HEATMAP = "area", "heatmap"
 LOADS = {"load": "Load", "hard_load": "Hard load"}
@@ -181,33 +185,69 @@ def distance_history_figure(series: RunSeries, history: Sequence[tuple[int, Sequ
     return figure
 
 
-def map_figure(run: str, points: StateMap, experts: int) -> Figure:
-    """States of an evaluation on their two principal axes, coloured by the expert with the largest gate."""
+def map_figure(
+    run: str, points: StateMap, experts: int, *, by_scenario: bool = False, shown: int | None = None
+) -> Figure:
+    """States of an evaluation on their two principal axes, coloured by the expert with the largest gate.
+
+    Args:
+        run: its name.
+        points: the states.
+        experts: how many there are.
+        by_scenario: colour them by scenario instead, the most frequent ones.
+        shown: the place of a state that is marked.
+    """
     shares = [f"{share:.0%}" for share in (*points.explained, 0.0, 0.0)[:2]]
-    alt = f"{len(points.x):,} states of {run} on two axes with {' and '.join(shares)} of their variance, by expert."
-    figure = _flat_frame(f"map:{run}", alt, height=420, legend=experts <= MAX_NAMED)
-    x, y, chosen = (np.array(values, dtype=np.float64) for values in (points.x, points.y, points.expert))
-    more = np.array([points.number, points.step, points.gate], dtype=np.float64).T
-    for expert, colour in enumerate(colours(experts)):
-        here = chosen == expert
+    of = "scenario" if by_scenario else "expert"
+    alt = f"{len(points.x):,} states of {run} on two axes with {' and '.join(shares)} of their variance, by {of}."
+    groups = _by_scenario(points) if by_scenario else _by_expert(points, experts)
+    figure = _flat_frame(f"map:{run}", alt, height=420, legend=by_scenario or experts <= MAX_NAMED)
+    x, y = (np.array(values, dtype=np.float64) for values in (points.x, points.y))
+    more = np.array([points.number, points.step, points.gate, np.add(points.expert, 1)], dtype=np.float64).T
+    for name, here, marker in groups:
         if here.any():
+            about = "" if not by_scenario else f"{name}<br>"
             figure.add(
                 "scatter",
                 x=x[here],
                 y=y[here],
                 customdata=more[here],
-                name=f"Expert {expert + 1}",
+                name=name,
                 mode="markers",
-                marker={"color": colour, "size": 5, "opacity": 0.6},
-                hovertemplate=f"Expert {expert + 1}, gate %{{customdata[2]:.0%}}<br>"
+                marker={"size": 5, "opacity": 0.6, **marker},
+                hovertemplate=f"{about}Expert %{{customdata[3]}}, gate %{{customdata[2]:.0%}}<br>"
                 "episode %{customdata[0]}, step %{customdata[1]}<extra></extra>",
             )
+    if shown is not None:
+        ring = {"symbol": "circle-open", "size": 16, "color": NEUTRAL, "line": {"width": 3}}
+        place = {"x": x[shown : shown + 1], "y": y[shown : shown + 1]}
+        figure.add("scatter", **place, name="Shown", mode="markers", marker=ring, showlegend=False, hoverinfo="skip")
     for axis, values, share, number in (("xaxis", x, shares[0], 1), ("yaxis", y, shares[1], 2)):
         low, high = (float(values.min()), float(values.max())) if len(values) else (0.0, 1.0)
         edge = 0.05 * (high - low) or 1.0
         title = {"text": f"Axis {number} ({share} of the variance)", "standoff": 8}
         figure.layout[axis].merge({"range": [low - edge, high + edge], "title": title})
     return figure
+
+
+def _by_expert(points: StateMap, experts: int) -> list[tuple[str, Any, dict[str, Any]]]:
+    chosen = np.array(points.expert)
+    return [
+        (f"Expert {expert + 1}", chosen == expert, {"color": colour}) for expert, colour in enumerate(colours(experts))
+    ]
+
+
+def _by_scenario(points: StateMap) -> list[tuple[str, Any, dict[str, Any]]]:
+    """The most frequent scenarios, each with a symbol of its own; the others in one grey."""
+    chosen = np.array(points.scenario)
+    frequent = np.argsort(-np.bincount(chosen, minlength=len(points.scenarios)), kind="stable")
+    named = frequent[: len(_SYMBOLS) - (len(frequent) > len(_SYMBOLS))]
+    groups = [
+        (chart_text(points.scenarios[place] or "no scenario"), chosen == place, {"color": colour, "symbol": symbol})
+        for place, colour, symbol in zip(named.tolist(), ramp(len(named)), _SYMBOLS, strict=False)
+    ]
+    others = len(frequent) - len(named)
+    return groups + [(f"{others} others", ~np.isin(chosen, named), {"color": NEUTRAL})] * bool(others)
 
 
 def knockout_figure(run: str, complete: Sequence[float], removals: Sequence[Removal]) -> Figure:
@@ -257,11 +297,11 @@ def knockout_figure(run: str, complete: Sequence[float], removals: Sequence[Remo
 
 
 def _flat_frame(name: str, alt: str, *, height: int, legend: bool = False) -> Figure:
-    """An empty figure that is not over episodes, and cannot be zoomed."""
+    """An empty figure that is not over episodes: its zoom is its own, along both axes."""
     figure = plain_frame(name, alt, end=1, height=height, legend=legend)
     figure.layout.merge({"hovermode": "closest", "margin": {"b": 48}})
-    figure.layout.xaxis = {"range": [0, 1], "fixedrange": True, "zeroline": False, "showgrid": False}
-    figure.layout.yaxis.merge({"fixedrange": True})
+    figure.layout.meta.merge({"own_zoom": True})
+    figure.layout.xaxis = {"range": [0, 1], "zeroline": False, "showgrid": False}
     return figure
 
 

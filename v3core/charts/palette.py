@@ -28,6 +28,11 @@ def colours(count: int) -> list[str]:
     """`count` colours: the categorical ones while they last, then a ramp."""
     if count <= len(CATEGORICAL):
         return list(CATEGORICAL[:count])
+    return ramp(count)
+
+
+def ramp(count: int) -> list[str]:
+    """`count` colours of the ramp, from dark to light."""
     return [_between(_SEQUENTIAL, place) for place in np.linspace(0, 1, count)]
 
 

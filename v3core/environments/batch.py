@@ -16,6 +16,7 @@ from v3core.environments.describe import describe_seen
 from v3core.environments.encode import encoder
 from v3core.environments.faults import RESET, STEP, reward_of, step_result, truth_of
 from v3core.environments.make import is_minigrid, make_environment
+from v3core.environments.state_words import scenario_of
 from v3core.environments.types import EnvironmentSpec
 from v3core.environments.unfinished import History, UnfinishedEpisode, generator_state, plain
 from v3core.errors import V3Error
@@ -62,6 +63,8 @@ class EnvironmentBatch:
         """What the next actions are for, [count, size]."""
         self.masks: NDArray[np.bool_] | None = None
         """Which actions the next ones may be, [count, mask size]; None as long as no environment gives a mask."""
+        self.scenarios = [""] * count
+        """The scenario of each episode in progress, where the environment names one; see `scenario_of`."""
         self._rows = list(self.observations)
         self._rewards = np.zeros(count)
         self._terminated = np.zeros(count, dtype=np.bool_)
@@ -181,6 +184,7 @@ class EnvironmentBatch:
             observation, info = faults.reset_result(env.reset(seed=seed))
             self._encode(observation, self._rows[number])
             faults.check_action_space(self._action_spaces[number], env.action_space)
+            self.scenarios[number] = scenario_of(env, info)
             if seed is not None:
                 self._info_keys.update(info)
             if self._obeys_masks:

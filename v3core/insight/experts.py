@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,6 +49,15 @@ class StateMap:
     """Step of that episode, from 0."""
     explained: tuple[float, ...]
     """Share of the variance along each of the two axes."""
+    gates: tuple[tuple[tuple[int, float], ...], ...] = ()
+    """The largest gates of each state, each an expert from 0 and its gate. Earlier versions recorded none."""
+    features: tuple[str, ...] = ()
+    """Names of the features of a state that can be listed."""
+    values: tuple[tuple[float | str, ...], ...] = ()
+    """Their values in each state."""
+    scenario: tuple[int, ...] = ()
+    """Place of its scenario in `scenarios`; empty if the environment names none."""
+    scenarios: tuple[str, ...] = ()
 
     def to_json(self) -> str:
         return json.dumps(vars(self), separators=(",", ":"))
@@ -61,15 +70,38 @@ class StateMap:
             ValueError: if it is anything else.
         """
         try:
-            kinds = {"expert": int, "number": int, "step": int}
-            lists = json.loads(text).items()
-            read: dict[str, Any] = {name: tuple(map(kinds.get(name, float), values)) for name, values in lists}
-            found = cls(**read)
-        except (TypeError, AttributeError, OverflowError) as error:
+            lists = json.loads(text)
+            found = cls(**{name: _READ[name](lists[name]) for name in _READ if name in lists})
+        except (TypeError, AttributeError, OverflowError, KeyError) as error:
             raise ValueError(str(error)) from None
-        if len({len(getattr(found, name)) for name in ("x", "y", "expert", "gate", "number", "step")}) != 1:
+        always = (found.x, found.y, found.expert, found.gate, found.number, found.step)
+        newer = (found.gates, found.values, found.scenario)
+        if {len(states) for states in always} | {len(states) for states in newer if states} != {len(found.x)}:
             raise ValueError("lists of different lengths")
+        if any(len(state) != len(found.features) for state in found.values):
+            raise ValueError("values without a feature")
+        if not all(0 <= place < len(found.scenarios) for place in found.scenario):
+            raise ValueError("a scenario without a name")
         return found
+
+
+def _each(read: Callable[[Any], Any]) -> Callable[[Any], tuple[Any, ...]]:
+    return lambda values: tuple(map(read, values))
+
+
+def _gate(pair: Any) -> tuple[int, float]:
+    expert, gate = pair
+    return int(expert), float(gate)
+
+
+_READ: Mapping[str, Callable[[Any], tuple[Any, ...]]] = {
+    **dict.fromkeys(("x", "y", "gate", "explained"), _each(float)),
+    **dict.fromkeys(("expert", "number", "step", "scenario"), _each(int)),
+    **dict.fromkeys(("features", "scenarios"), _each(str)),
+    "gates": _each(_each(_gate)),
+    "values": _each(_each(lambda value: value if isinstance(value, str) else float(value))),
+}
+"""How the lists of a map are read; others are ignored."""
 
 
 @dataclass(frozen=True)

@@ -80,6 +80,15 @@ def read_expert_reports(source: Database | Transaction, run_id: str, after: int 
     return found
 
 
+def count_expert_reports(source: Database | Transaction, run_id: str) -> tuple[int, int]:
+    """The episode of the newest evaluation that recorded what the experts did, and the number of rows; 0 without."""
+    c = evaluation_experts.c
+    query = select(func.coalesce(func.max(c.episode), 0), func.count()).where(c.run_id == run_id)
+    with reading(source) as tx:
+        newest, rows = tx.execute(query).one()
+    return int(newest), int(rows)
+
+
 def _profile(row: Any, experts: int) -> ExpertProfile:
     load, hard_load = (None if math.isnan(value) else value for value in floats([row.load, row.hard_load]).tolist())
     used = None if row.used_actions is None else _actions(row.used_actions)

@@ -1,12 +1,15 @@
 """What each expert does: measured on a sample of the states that an evaluation visited."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from v3core.environments import EnvironmentSpec
+from v3core.environments.state_words import described_states
 from v3core.insight.experts import ExpertProfile, ExpertReport, StateMap, principal_axes, rounded
 from v3core.policy import GATMoEPolicy
 from v3core.training.losses import normalised_gates
@@ -18,6 +21,9 @@ MAX_SAMPLE_BYTES = 32 << 20
 MAX_COMPARED_NUMBERS = 1 << 20
 """Outputs of pairs of experts that are compared, at most: with many experts distances are measured on fewer states."""
 MIN_COMPARED_STATES = 32
+MAX_GATES = 8
+"""Gates of a state that are kept, the largest."""
+LEAST_GATE = 0.0005
 _CHUNK = 256
 
 
@@ -37,6 +43,15 @@ class StateSample:
         self._observations: NDArray[np.generic] | None = None
         self._masks: NDArray[np.bool_] | None = None
         self._count = 0
+        self._scenarios: dict[int, str] = {}
+
+    def name(self, scenarios: Sequence[str], *, first: int) -> None:
+        """The scenario of each of the episodes that begin now, number `first` + 1 and so on; empty if it has none."""
+        self._scenarios |= {number: name for number, name in enumerate(scenarios, first + 1) if name}
+
+    def scenario(self, number: int) -> str:
+        """That of an episode, by its number from 1; empty if it has none."""
+        return self._scenarios.get(number, "")
 
     def offer(
         self,
@@ -93,10 +108,11 @@ class StateSample:
 
 
 @torch.inference_mode()
-def expert_report(policy: GATMoEPolicy, sample: StateSample) -> ExpertReport | None:
+def expert_report(policy: GATMoEPolicy, sample: StateSample, spec: EnvironmentSpec) -> ExpertReport | None:
     """What each expert does on the states of a sample, in the routing in force without noise; None without states.
 
-    An expert acts as it would with a gate of 1: with the shared experts, and under the masks of the states.
+    An expert acts as it would with a gate of 1: with the shared experts, and under the masks of the states. `spec` is
+    the environment that the states are of.
     """
     observations, masks, places = sample.states()
     device = policy.router.weight.device
@@ -116,7 +132,8 @@ def expert_report(policy: GATMoEPolicy, sample: StateSample) -> ExpertReport | N
     )
     # Of an observation that is not a number nothing is known.
     known = torch.isfinite(scene).all(1) & torch.isfinite(gates).all(1) & torch.isfinite(outputs).all(2).all(0)
-    scene, gates, outputs, places = scene[known], gates[known], outputs[:, known], places[known.cpu().numpy()]
+    kept = known.cpu().numpy()
+    scene, gates, outputs, places = scene[known], gates[known], outputs[:, known], places[kept]
     if not len(gates):
         return None
     distances, compared = _distances(policy, outputs)
@@ -134,7 +151,13 @@ def expert_report(policy: GATMoEPolicy, sample: StateSample) -> ExpertReport | N
                 distances=tuple(rounded(value) for value in distances[expert].tolist()),
             )
         )
-    return ExpertReport(len(gates), compared, tuple(profiles), _map(scene, gates, places))
+    features, values = described_states(spec, observations[kept])
+    states = replace(_map(scene, gates, places), features=features, values=values)
+    named = [sample.scenario(number) for number in states.number]
+    if any(named):
+        scenarios = tuple(dict.fromkeys(named))
+        states = replace(states, scenarios=scenarios, scenario=tuple(map(scenarios.index, named)))
+    return ExpertReport(len(gates), compared, tuple(profiles), states)
 
 
 def _distances(policy: GATMoEPolicy, outputs: Tensor) -> tuple[Tensor, int]:
@@ -153,6 +176,8 @@ def _distances(policy: GATMoEPolicy, outputs: Tensor) -> tuple[Tensor, int]:
 def _map(scene: Tensor, gates: Tensor, places: NDArray[np.int64]) -> StateMap:
     points, explained = principal_axes(scene.cpu().numpy())
     largest, experts = gates.max(1)
+    shown, which = gates.topk(min(MAX_GATES, gates.shape[1]), 1)
+    of_states = zip(which.tolist(), shown.tolist(), strict=True)
     return StateMap(
         x=tuple(points[:, 0].round(3).tolist()),
         y=tuple(points[:, 1].round(3).tolist()),
@@ -161,4 +186,8 @@ def _map(scene: Tensor, gates: Tensor, places: NDArray[np.int64]) -> StateMap:
         number=tuple(places[:, 0].tolist()),
         step=tuple(places[:, 1].tolist()),
         explained=tuple(round(share, 4) for share in explained),
+        gates=tuple(
+            tuple((number, round(gate, 3)) for number, gate in zip(*state, strict=True) if gate >= LEAST_GATE)
+            for state in of_states
+        ),
     )

@@ -64,6 +64,8 @@ def evaluate(
         try:
             returns, lengths = np.zeros(count), np.zeros(count, dtype=np.int64)
             ended: dict[int, EvaluationEpisode] = {}
+            if sample is not None:
+                sample.name(envs.scenarios, first=first)
             while len(ended) < count:
                 raise_if(interrupted)
                 masks = None if envs.masks is None else torch.from_numpy(envs.masks).to(device)

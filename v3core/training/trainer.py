@@ -253,16 +253,16 @@ class Trainer:
     def evaluate(self) -> None:
         """Evaluate the policy in the routing of its last rollout, and see what each expert does meanwhile."""
         state, evaluation = self.state, self.state.config.evaluation
-        sample = StateSample(EVALUATION_SEED)
+        sample, spec = StateSample(EVALUATION_SEED), state.spec.of(state.environment)
         episodes = evaluate(
             state.backend,
-            state.spec.of(state.environment),
+            spec,
             evaluation.episodes,
             sampled=evaluation.sampled,
             interrupted=self.interrupted,
             sample=sample,
         )
-        experts, knockouts = expert_report(state.policy, sample), self.knock_out()
+        experts, knockouts = expert_report(state.policy, sample, spec), self.knock_out()
         state.evaluated = state.completed
         env = str(state.environment)
         self.hooks.evaluated(Evaluation(state.completed, state.step, env, episodes, experts, knockouts))

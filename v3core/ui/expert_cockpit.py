@@ -1,6 +1,7 @@
 """The section of Live about the experts: where the load goes, what each expert does, and whether it is needed.
 
-Nothing is read while it is closed. What is open and chosen is in the address: `?run=ID&experts=true`.
+Nothing is read while it is closed. What is open and chosen is in the address: `?run=ID&experts=true`. With
+`?run=ID&section=experts` it is opened and scrolled to.
 """
 
 from collections.abc import Sequence
@@ -21,21 +22,31 @@ from v3core.jobs.lifecycle import ENDED
 from v3core.metrics import METRICS, of_chart
 from v3core.paths import COMMAND
 from v3core.store.database import Database
-from v3core.store.expert_records import EvaluatedExperts, read_expert_reports, read_knockouts, read_state_map
+from v3core.store.expert_records import (
+    EvaluatedExperts,
+    count_expert_reports,
+    read_expert_reports,
+    read_knockouts,
+    read_state_map,
+)
 from v3core.store.history import read_evaluations
 from v3core.store.run_row import RunRow
 from v3core.ui import news, shell, ticks
 from v3core.ui.chart_sources import Source, loads_chart
 from v3core.ui.live_chart import live_chart
 from v3core.ui.run_data import load_series
+from v3core.ui.state_map import state_map
 from v3core.ui.status import counted
 from v3core.ui.text import about, md, plain
 
 KEY = "experts"
 """Of the expander, and the parameter of the address that opens it."""
+_LED_TO = "experts-led-to"
 FORMS = {AREA: "Areas", HEATMAP: "Heatmap"}
 ON_ALL, WHERE_USED = "all", "used"
 WHERE = {ON_ALL: "On all states", WHERE_USED: "Where it is used"}
+BY_EXPERT, BY_SCENARIO = "expert", "scenario"
+COLOURS = {BY_EXPERT: "By expert", BY_SCENARIO: "By scenario"}
 EPISODES = 20
 """Default number of episodes of a knock-out."""
 
@@ -50,7 +61,8 @@ _ACTIONS = (
 )
 _MAP = (
     "Scene embeddings of the newest evaluation's states on the two axes along which they vary most (PCA). A point is "
-    "coloured by the expert with the largest gate; its hover text names episode and step of the evaluation."
+    "coloured by the expert with the largest gate, or by scenario where the environment names several: what its reset "
+    "returns as info['scenario'], or the mission of a MiniGrid. A click shows the state."
 )
 _KNOCKOUT = (
     "Mean return when an expert is removed and the gates of the others are renormalised; where it had all the weight, "
@@ -60,13 +72,36 @@ _KNOCKOUT = (
 )
 
 
+def is_open(run_id: str) -> bool:
+    """Whether the section is open, or is going to be because the address says so."""
+    if st.query_params.get("section") == KEY and st.session_state.get(_LED_TO) != run_id:
+        st.session_state[_LED_TO] = run_id  # once: it can be closed again
+        st.session_state[KEY] = True
+    return bool(st.session_state.get(KEY, st.query_params.get(KEY) == "true"))
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _reports(
+    _database: Database,
+    url: str,  # noqa: ARG001  this and what follows tell what is cached apart
+    run_id: str,
+    generation: int,  # noqa: ARG001
+    known: tuple[int, int],  # noqa: ARG001
+) -> list[EvaluatedExperts]:
+    """Read again if there are more, or others since a resume; of many experts they take tens of milliseconds."""
+    return read_expert_reports(_database, run_id)
+
+
 def expert_cockpit(database: Database, run: RunRow) -> None:
     """The section, closed at first."""
+    was_open = is_open(run.id)
 
     @ticks.ticking(1, news.of_milestones(database, run.id))
     @shell.show_errors()
     def section(run_id: str) -> None:
         expander = st.expander("Experts", icon=":material/groups:", key=KEY, on_change="rerun", bind="query-params")
+        if expander.open != was_open:
+            st.rerun()  # the charts above leave out what the section shows
         if expander.open:
             with expander:
                 _Section(database, shell.run_or_rerun(database, run_id)).draw()
@@ -88,15 +123,20 @@ class _Section:
             explained = [(metric.label, metric.sentence) for metric in of_chart(metrics.DECISIONS)]
             _head(metrics.DECISIONS.title, metrics.DECISIONS.about, explained)
             self.chart_of_run(metrics.DECISIONS.name, height=420)
-        reports = read_expert_reports(self.database, self.run.id)
+        reports = _reports(
+            self.database,
+            self.database.url,
+            self.run.id,
+            self.run.generation,
+            count_expert_reports(self.database, self.run.id),
+        )
         if reports:
             self.evaluations(reports)
         else:
             st.info(plain(self.why_nothing()), icon=":material/query_stats:")
-        left, right = st.columns(2)
-        with left.container(border=True, height="stretch"):
+        with st.container(border=True):
             self.state_map(len(reports[-1].experts) if reports else self.run.experts)
-        with right.container(border=True, height="stretch"):
+        with st.container(border=True):
             self.knockout()
 
     def chart_of_run(self, name: str, *, height: int = 300) -> None:
@@ -174,8 +214,8 @@ class _Section:
             st.caption("The newest evaluation draws this map; there is none yet.")
             return
         episode, points = found
-        figure = expert_figures.map_figure(self.run.name, points, experts)
-        live_chart(figure, key=f"map-{self.run.id}", height=figure.layout.height)
+        by_scenario = len(points.scenarios) > 1 and _choice("Colour of the states", COLOURS, "colour") == BY_SCENARIO
+        state_map(self.run, points, experts, by_scenario=by_scenario)
         st.caption(f"Episode {episode:,}, {counted(len(points.x), 'state')}.")
 
     def knockout(self) -> None:

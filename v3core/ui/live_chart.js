@@ -269,6 +269,7 @@ class Chart {
     }
     // Under the mouse: one pixel, and none of the halo that plotly draws around it.
     Object.assign((layout.xaxis ??= {}), { spikecolor: colours.text, spikethickness: -2 })
+    if (layout.meta?.own_zoom) return layout // which plotly keeps, as that of all other axes
     const zoom = groups.get(this.group).range
     if (zoom) layout.xaxis.range = [...zoom]
     // Ticks at parts of an episode would show the same number several times.
@@ -301,11 +302,15 @@ class Chart {
 
   listen() {
     this.node.on("plotly_relayout", (change) => {
+      if (this.figure.layout.meta?.own_zoom) return
       const range = change["xaxis.range"] ?? [change["xaxis.range[0]"], change["xaxis.range[1]"]]
       if (range[0] === undefined) return
       this.zoom(range.map(Number))
     })
     this.node.on("plotly_doubleclick", () => this.reset())
+    this.node.on("plotly_click", ({ points: [point] }) => {
+      if (this.data.points && point?.customdata) this.setTriggerValue("point", Array.from(point.customdata))
+    })
     this.node.on("plotly_hover", ({ points }) => {
       const x = points.find((point) => typeof point.x === "number")?.x
       if (x !== undefined) groups.get(this.group).cursor.at(x, this)

@@ -6,7 +6,7 @@ edited is sent with the page. The browser's part are the files `live_chart*.js`.
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -56,6 +56,7 @@ def live_chart(
     on_boundary: Callable[[BoundaryMove], None] | None = None,
     wanted: Mapping[int, int] | None = None,
     zoom_group: str | None = None,
+    on_point: Callable[[Sequence[float]], None] | None = None,
 ) -> BoundaryMove | None:
     """Show a chart and keep its node through reruns; returns the move of a boundary that caused this one, or None.
 
@@ -69,6 +70,7 @@ def live_chart(
         on_boundary: called with a move before the script reruns.
         wanted: boundary index to the episode asked for but not yet in the figure: where its handle is drawn.
         zoom_group: charts of the same group share their zoom along the episode axis; by default a chart is alone.
+        on_point: called with the `customdata` of a point that was clicked, before the script reruns.
     """
     moves_key = f"{key}:moves"
 
@@ -78,8 +80,14 @@ def live_chart(
         if on_boundary is not None and move is not None:
             on_boundary(move)
 
+    def clicked() -> None:
+        point = st.session_state[key].get("point")
+        if on_point is not None and isinstance(point, list):
+            on_point(point)
+
     data: dict[str, Any] = {
         "height": height,
+        "points": on_point is not None,
         "editable": editable,
         "wanted": {str(index): episode for index, episode in (wanted or {}).items()},
         "group": zoom_group or key,
@@ -91,7 +99,7 @@ def live_chart(
         data |= {"source": asdict(shown), "feed": feed.address(), "every": feed.every(), "drawn_at": time.time()}
     else:
         data["figure"] = json.dumps(whole(shown.tree()), separators=(",", ":"), allow_nan=False)
-    result = _component(key=key, data=data, on_boundary_change=moved)
+    result = _component(key=key, data=data, on_boundary_change=moved, on_point_change=clicked)
     return _move(result.get("boundary"))
 
 

@@ -166,4 +166,5 @@ export default function ({ data, parentElement }) {
   parentElement.querySelector(".v3-shortcuts").onclick = sheet
   if (!frame.listens) window.addEventListener("keydown", pressed, { capture: true })
   frame.listens = true
+  toSection()
 }

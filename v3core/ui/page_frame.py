@@ -1,6 +1,6 @@
 """The frame of every page: no flicker while parts are redrawn, a message if the page fails, and keyboard shortcuts.
 
-The browser side is `page_frame.js`, which survives changes of Streamlit's tree, and `page_frame.css`.
+The browser side is `page_frame.js`, which survives changes of Streamlit's tree, `page_section.js` and `page_frame.css`.
 """
 
 from pathlib import Path
@@ -17,7 +17,7 @@ _component = st.components.v2.component(
     "v3_page_frame",
     html='<button type="button" class="v3-shortcuts">Keyboard shortcuts <kbd>?</kbd></button>',
     css=(_FOLDER / "page_frame.css").read_text(encoding="utf-8"),
-    js=(_FOLDER / "page_frame.js").read_text(encoding="utf-8"),
+    js="\n".join((_FOLDER / f"{name}.js").read_text(encoding="utf-8") for name in ("page_frame", "page_section")),
     isolate_styles=False,
 )
 

@@ -20,8 +20,10 @@ _HEIGHTS = {metrics.RETURN: 320, metrics.SUCCESS: 220, metrics.LOSSES: 684, metr
 """Of those that are not 300 pixels high, until they have arrived."""
 
 
-def run_charts(run: RunRow, curriculum: Curriculum, series: RunSeries) -> bool:
+def run_charts(run: RunRow, curriculum: Curriculum, series: RunSeries, *, experts_open: bool) -> bool:
     """All charts of a run; returns whether a boundary was just dragged, whose new position the editor then has.
+
+    Without the loads of the experts while the section about the experts, which shows them, is open.
 
     Nothing of them is computed here: each asks for its data while it is on the screen.
     """
@@ -41,8 +43,13 @@ def run_charts(run: RunRow, curriculum: Curriculum, series: RunSeries) -> bool:
         if series.has("success"):
             with st.container(border=True):
                 _draw(run, metrics.SUCCESS, look)
+    with st.container():
+        if experts_open:  # which shows the loads
+            with st.container(border=True):
+                _draw(run, metrics.ENTROPY, look)
+        else:
+            _pair(run, look, metrics.LOADS, metrics.ENTROPY)
     pairs = (
-        (metrics.LOADS, metrics.ENTROPY),
         (metrics.EFFECTIVE, metrics.GRADIENTS),
         (metrics.LOSSES, metrics.SCHEDULE),
     )

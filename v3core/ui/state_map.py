@@ -1,0 +1,81 @@
+"""The map of states on Live, and beside it the state that was clicked or chosen: its features, its gates."""
+
+from collections.abc import Sequence
+from functools import partial
+
+import streamlit as st
+
+from v3core.charts.expert_figures import map_figure
+from v3core.insight.experts import StateMap
+from v3core.store.run_row import RunRow
+from v3core.ui.live_chart import live_chart
+from v3core.ui.text import md, plain
+
+STATE = "state"
+"""The parameter of the address that names the state shown, as in `Episode 3, step 17`."""
+
+
+def state_map(run: RunRow, points: StateMap, experts: int, *, by_scenario: bool) -> None:
+    """The map, and the state that the address names."""
+    names = map(_name, points.number, points.step)
+    places = {name: place for place, name in enumerate(names)}
+    left, right = st.columns([3, 2])
+    with right:
+        chosen = st.selectbox(
+            "State",
+            list(places),
+            index=None,
+            placeholder="Click a state, or choose one",
+            key=STATE,
+            bind="query-params",
+        )
+        shown = places.get(chosen or "")
+        if shown is not None:
+            _details(points, shown, experts)
+    with left:
+        figure = map_figure(run.name, points, experts, by_scenario=by_scenario, shown=shown)
+        clicked = partial(_choose, frozenset(places))
+        live_chart(figure, key=f"map-{run.id}", height=figure.layout.height, on_point=clicked)
+
+
+def _name(number: int, step: int) -> str:
+    """Of a state: the episode of the evaluation, from 1, and its step, from 0."""
+    return f"Episode {number}, step {step}"
+
+
+def _choose(names: frozenset[str], point: Sequence[float]) -> None:
+    """Of a click: `point` begins with the episode of the evaluation and its step."""
+    match point:
+        case [int(number), int(step), *_] if _name(number, step) in names:
+            st.session_state[STATE] = _name(number, step)
+
+
+def _details(points: StateMap, place: int, experts: int) -> None:
+    acted, gate = points.expert[place] + 1, points.gate[place]
+    st.markdown(md("**Expert {}** has the largest gate, {:.0%}.", acted, gate))
+    if points.scenario:
+        st.markdown(md("Scenario: {}", points.scenarios[points.scenario[place]] or "none"))
+    if points.gates:
+        st.dataframe(
+            {
+                "Expert": [number + 1 for number, _ in points.gates[place]],
+                "Gate": [share for _, share in points.gates[place]],
+            },
+            hide_index=True,
+            height="content",
+            column_config={
+                "Expert": st.column_config.NumberColumn(width="small"),
+                "Gate": st.column_config.ProgressColumn(format="percent", min_value=0, max_value=1),
+            },
+            key=f"gates-{STATE}",
+        )
+        left_out = experts - len(points.gates[place])
+        if left_out > 0:
+            st.caption(plain(f"Not listed: the smallest {left_out}, or those whose gates are 0."))
+    if points.values and points.features:
+        values = [value if isinstance(value, str) else f"{value:g}" for value in points.values[place]]
+        st.dataframe(
+            {"Feature": list(points.features), "Value": values}, hide_index=True, height="content", key=f"of-{STATE}"
+        )
+    elif points.values or not points.gates:
+        st.caption("The features of this state were not recorded.")

@@ -55,6 +55,7 @@ def add_recorded_run(
     rollbacks: Sequence[int] = (),
     older: bool = False,
     loads: Sequence[float] | None = None,
+    experts: int | None = None,
 ) -> str:
     """A run of this test process in `status`, with its first `recorded` episodes in the store.
 
@@ -72,11 +73,14 @@ def add_recorded_run(
         rollbacks: the episodes with which an update was undone.
         older: recorded by a version that did not know the numbers of schema 2.
         loads: of the experts in every episode; made up if left out.
+        experts: how many; the recipe's if left out.
     """
     now = datetime.now(UTC)
     curriculum = scaled(load_preset(preset), episodes)
     env = env or (environments_of(curriculum) or ("CartPole-v1",))[0]
     recipe = recipe_for(env)
+    if experts is not None:
+        recipe = recipe.model_copy(update={"policy": recipe.policy.model_copy(update={"experts": experts})})
     config = build_run_config(
         name=name or f"a {status} run",
         env=env,

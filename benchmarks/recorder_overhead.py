@@ -18,14 +18,16 @@ import _records
 import torch
 
 from v3core.jobs.recorder import Recorder
+from v3core.jobs.sampler import SHORTEST_SECONDS, ProcessSampler
 from v3core.jobs.signals import StopRequest
 from v3core.store.database import Database
 from v3core.store.runs import get_run
 from v3core.training import trainer
-from v3core.training.hooks import Orders
+from v3core.training.hooks import Orders, Spent
 
 ROLLOUTS = 12
 """Timed rollouts and updates of a turn, after one that is not."""
+SAMPLES = 30
 
 
 class _Hooks:
@@ -46,6 +48,10 @@ class _Hooks:
         if self.recorder is not None:
             self._timed(self.recorder.record, episodes, step)
         self.ends.append(time.perf_counter())
+
+    def spent(self, spent: Spent, steps: int) -> None:
+        if self.recorder is not None:
+            self._timed(self.recorder.spent, spent, steps)
 
     def urgent(self) -> Orders:
         return Orders() if self.recorder is None else self._timed(self.recorder.urgent)
@@ -85,6 +91,21 @@ def recorded(db: Database, seed: int) -> tuple[float, float, float]:
     return hooks.ends[-1] - hooks.ends[0], hooks.inside, spent
 
 
+def of_a_sample() -> float:
+    """Seconds of the training thread that a sample of the process takes; one is due every 15 seconds, later less often.
+
+    The trainer is imported by now, and this process has as many threads and children as a worker.
+    """
+    taken = []
+    sampler = ProcessSampler()
+    for _ in range(SAMPLES):
+        sampler._before.clock -= SHORTEST_SECONDS
+        start = time.perf_counter()
+        assert sampler.take() is not None
+        taken.append(time.perf_counter() - start)
+    return statistics.median(taken)
+
+
 def _train(db: Database, seed: int, hooks: _Hooks) -> None:
     config = get_run(db, _records.new_run(db, 1_000_000)).config.model_copy(update={"seed": seed})
     trainer.train(config, curriculum=config.curriculum, hooks=hooks)
@@ -114,6 +135,7 @@ def main() -> None:
         "wall, recorded over plain": round(statistics.median(ratios), 4),
         "wall, lowest and highest": [round(min(ratios), 3), round(max(ratios), 3)],
         "training thread in the recorder": round(statistics.median(inside), 5),
+        "beside it, a sample each 15 s": round(of_a_sample() / SHORTEST_SECONDS, 5),
         "processor time of the writer": round(statistics.median(spent), 5),
     }
     if options.json:

@@ -44,7 +44,10 @@ MAY_DIFFER: dict[str, dict[str, str]] = {
 }
 """Of each table the columns that are not compared, and why. A table that is missing here is compared in full."""
 
-ASKED = {"commands": "what people asked; an undisturbed run was asked nothing"}
+ASKED = {
+    "commands": "what people asked; an undisturbed run was asked nothing",
+    "process_samples": "how busy the machine was",
+}
 """Tables that are not compared."""
 
 TRAINING = {"phase", "evaluation", "undone"}

@@ -41,7 +41,8 @@ def test_an_imported_run_is_the_same_to_the_last_byte(here, there, run, archive,
 
     export_folder(here, [run], tmp_path / "a", "csv")
     export_folder(there, [run], tmp_path / "b", "csv")
-    for name in ("episodes", "expert_loads", "evaluations", "evaluation_experts", "state_maps", "knockouts"):
+    of_evaluations = ("evaluations", "evaluation_experts", "state_maps", "knockouts")
+    for name in ("episodes", "expert_loads", *of_evaluations, "process_samples"):
         assert (tmp_path / "a" / f"{name}.csv").read_bytes() == (tmp_path / "b" / f"{name}.csv").read_bytes()
 
 

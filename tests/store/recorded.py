@@ -9,6 +9,7 @@ from sqlalchemy import delete, insert
 
 from tests.store.conftest import START
 from v3core.insight.experts import ExpertProfile, ExpertReport, StateMap
+from v3core.insight.slowness import ProcessSample
 from v3core.metrics import EpisodeRecord
 from v3core.store import commands
 from v3core.store.database import Database
@@ -21,6 +22,7 @@ from v3core.store.history import (
     add_event,
     add_phase_change,
 )
+from v3core.store.process_samples import add_process_sample
 from v3core.store.runs import update_run
 from v3core.store.schema import alarms, events
 from v3core.store.writer import EpisodeWriter
@@ -59,6 +61,8 @@ def record(db: Database, run_id: str, episode: Callable[..., EpisodeRecord], cou
         map_ = StateMap((0.5,), (-1e-3,), (1,), (0.25,), (1,), (7,), (0.5, 0.25))
         add_expert_report(tx, run_id, 10, ExpertReport(1, 1, experts, map_))
         add_knockouts(tx, run_id, episode=10, results={-1: [(1.5, 3, None)], 0: [(-math.inf, 4, 0.0)]}, now=START)
+        for waited in (None, 0.5):
+            add_process_sample(tx, run_id, process_sample(waited=waited))
         add_phase_change(tx, run_id, PhaseChangeRow(0, "early", 0, 0, 0, 0, START))
         curriculum = commands.curriculum_in_force(tx, run_id)
         revision = commands.add_revision(tx, run_id, curriculum, actor="user", now=START, applied_episode=None)
@@ -74,6 +78,28 @@ def record(db: Database, run_id: str, episode: Callable[..., EpisodeRecord], cou
         for number in range(3):
             add_event(tx, run_id, actor="worker", kind="note", message=f"Ä {number}.", now=START + timedelta(hours=1))
     return run_id
+
+
+def process_sample(**values: Any) -> ProcessSample:
+    """Fifteen seconds of an ordinary run."""
+    given: dict[str, Any] = {
+        "at": START,
+        "seconds": 15.0,
+        "steps": 30_000,
+        "updates": 10,
+        "acting": 4.0,
+        "environments": 5.0,
+        "learning": 3.0,
+        "recording": 0.5,
+        "cpu": 14.0,
+        "waited": 0.25,
+        "machine": 0.5,
+        "memory": 3 * 10**8,
+        "threads": 3,
+        "gpu_memory": None,
+        "gpu": None,
+    }
+    return ProcessSample(**given | values)
 
 
 def end(db: Database, run_id: str, status: str = "stopped") -> None:

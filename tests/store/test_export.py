@@ -80,6 +80,7 @@ def test_json_holds_the_whole_run_and_is_strict(db, run, tmp_path):
     assert [row["message"] for row in content["events"]] == ["Ä 0.", "Ä 1.", "Ä 2."]
     assert len(content["curriculum_revisions"]) == 2
     assert content["phase_changes"][0]["at"] == START.isoformat()
+    assert RUN_TABLES.keys() - content.keys() == {"expert_loads"}  # columns of episodes
 
 
 def test_parquet_says_what_each_metric_means(sqlite_db, new_run, episode, tmp_path):
@@ -114,6 +115,7 @@ def test_a_folder_holds_every_table_whole(db, run, tmp_path, form):
         "checkpoints": 2,
         "alarms": 1,
         "events": 3,
+        "process_samples": 2,
     }
     with pytest.raises(V3Error, match="already exists"):
         export_folder(db, [run], tmp_path / "all", form)

@@ -59,7 +59,7 @@ class Recorder:
         self.episodes, self.phases, self.applied, self.rejected, self.saved, self.calls = [], [], [], [], [], []
         self.evaluations, self.undone, self.held, self.remarks = [], [], [], []
         self.device = None
-        self.seen = []
+        self.seen, self.times = [], []
         self._interrupted = interrupted or (lambda: False)
         self.at_hold = lambda: None
         self._orders = orders or (lambda _: Orders())
@@ -74,6 +74,9 @@ class Recorder:
         self.episodes += episodes
         self.step = step
         self.calls.append("record")
+
+    def spent(self, spent, steps):
+        self.times.append((spent, steps))
 
     def evaluated(self, evaluation):
         self.evaluations.append(evaluation)

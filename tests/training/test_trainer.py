@@ -3,6 +3,7 @@
 import copy
 import itertools
 import math
+import time
 
 import gymnasium
 import pytest
@@ -23,7 +24,7 @@ from v3core.curriculum import (
 from v3core.environments import EnvironmentBatch, EnvironmentFailureError, check_environment
 from v3core.errors import V3Error
 from v3core.policy import Gating
-from v3core.training import trainer, world
+from v3core.training import ppo, trainer, world
 from v3core.training.checkpoint import load_checkpoint
 from v3core.training.hooks import Edit, Orders
 from v3core.training.state import TrainingState
@@ -240,6 +241,53 @@ def test_checkpoints_follow_the_clock_and_the_phases(small_run, recorder):
     ticks = itertools.count(step=CHECKPOINT_SECONDS)
     run(config, fast, clock=lambda: next(ticks))
     assert fast.calls.count("checkpoint_saved") >= fast.calls.count("record") > 12
+
+
+def test_where_the_time_goes_is_reported_after_each_rollout_without_pauses(small_run, recorder):
+    """A pause in the middle of a rollout or an update lasts longer here than all training."""
+    asked = itertools.count()
+    hooks = recorder()
+    hooks.urgent = lambda: Orders(pause=next(asked) % 40 == 17)
+    hooks.at_hold = lambda: time.sleep(0.05)
+    started = time.perf_counter()
+    run(small_run(environments=2, rollout_steps=16), hooks)
+    took, held = time.perf_counter() - started, 0.05 * len(hooks.held)
+    assert hooks.held
+    assert sum(steps for _, steps in hooks.times) == hooks.step
+    assert len(hooks.times) == hooks.calls.count("record")
+    for spent, _ in hooks.times:
+        assert min(vars(spent).values()) > 0
+    assert sum(sum(vars(spent).values()) for spent, _ in hooks.times) < took - held
+
+
+def test_checkpoints_count_as_recording_wherever_they_are_written(small_run, recorder, monkeypatch):
+    """Between rollouts, in the middle of one, and in the middle of each update, whose time is then without them."""
+    asked, updates = itertools.count(), []
+    hooks = recorder()
+
+    def updating(*arguments):
+        updates.append(True)
+        return ppo.update(*arguments)
+
+    def urgent():
+        return Orders(checkpoint=bool(updates and updates.pop()) or next(asked) % 40 == 17)
+
+    monkeypatch.setattr(trainer, "update", updating)
+    hooks.urgent = urgent
+    path = hooks.checkpoint_path
+
+    def slow(episode):
+        time.sleep(0.05)
+        return path(episode)
+
+    hooks.checkpoint_path = slow
+    started = time.perf_counter()
+    run(small_run(environments=2, rollout_steps=16), hooks)
+    took = time.perf_counter() - started
+    saved, after_the_last = hooks.calls.count("checkpoint_saved"), 2
+    assert saved > 10
+    assert sum(spent.recording for spent, _ in hooks.times) >= 0.05 * (saved - after_the_last)
+    assert sum(sum(vars(spent).values()) for spent, _ in hooks.times) < took
 
 
 def test_an_episode_that_began_in_the_phase_before_says_so(small_run, recorder):

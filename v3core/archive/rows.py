@@ -269,6 +269,14 @@ def _alarms(reader: ArchiveReader, rows: Iterator[Row], _run: ArchivedRun) -> It
         yield row
 
 
+def _process_samples(reader: ArchiveReader, rows: Iterator[Row], _run: ArchivedRun) -> Iterator[Row]:
+    """Numbered from 1, each of some length."""
+    for count, row in enumerate(rows, start=1):
+        if row["number"] != count or not 0 < row["seconds"] < float("inf"):
+            reader.refuse(f"its sample {row['number']} of the process is out of order or of no length")
+        yield row
+
+
 _CHECKS: Mapping[str, Callable[[ArchiveReader, Iterator[Row], ArchivedRun], Iterator[Row]]] = {
     "episodes": _episodes,
     "expert_loads": _expert_loads,
@@ -282,4 +290,5 @@ _CHECKS: Mapping[str, Callable[[ArchiveReader, Iterator[Row], ArchivedRun], Iter
     "checkpoints": _checkpoints,
     "events": lambda _reader, rows, _run: rows,
     "alarms": _alarms,
+    "process_samples": _process_samples,
 }

@@ -27,7 +27,8 @@ def export(run_ids: tuple[str, ...], experiment: str | None, target: Path, what:
     """Export the records of runs to a .csv, .parquet or .json file; never sampled.
 
     A file holds one row per episode, or the table of --what: runs, episodes, expert_loads, evaluations,
-    evaluation_experts, state_maps, knockouts, phase_changes, curriculum_revisions, commands, checkpoints, events.
+    evaluation_experts, state_maps, knockouts, phase_changes, curriculum_revisions, commands, checkpoints, events,
+    alarms, process_samples.
     JSON without --what holds the whole run. With --what all, --to names a new folder of one file per table, in the
     form of --format; with --format tensorboard a new folder of event files.
     """

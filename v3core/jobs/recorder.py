@@ -14,6 +14,7 @@ from v3core.jobs.checkpoints import kept_checkpoints, superseded
 from v3core.jobs.files import checkpoint_file
 from v3core.jobs.lifecycle import ACTIVE, Status, change_status
 from v3core.jobs.logs import logger
+from v3core.jobs.sampler import ProcessSampler
 from v3core.jobs.signals import StopRequest
 from v3core.metrics import EpisodeRecord
 from v3core.store import commands, history
@@ -22,11 +23,12 @@ from v3core.store.database import Database
 from v3core.store.expert_records import add_expert_report, add_knockouts
 from v3core.store.history import CheckpointRow, PhaseChangeRow
 from v3core.store.pace import mean_return, recent_returns
+from v3core.store.process_samples import add_process_sample, sampled_seconds
 from v3core.store.run_row import RunRow
 from v3core.store.runs import get_run, set_compute, set_length, update_run
 from v3core.store.schema import Transaction
 from v3core.store.writer import EpisodeWriter
-from v3core.training.hooks import Edit, Evaluation, EvaluationEpisode, Longer, Orders, PhaseChange
+from v3core.training.hooks import Edit, Evaluation, EvaluationEpisode, Longer, Orders, PhaseChange, Spent
 
 POLL_SECONDS = 0.3
 LOG_SECONDS = 5.0
@@ -89,6 +91,7 @@ class Recorder:
         self._edits: list[Edit] = []
         self._longer: list[Longer] = []
         self._episodes = run.episodes
+        self._sampler = ProcessSampler(sampled_seconds(database, run.id))
         writer.at_heartbeat = self.heard
         writer.at_alarm_failure = self.alarms_failed
         checkpoint_file(database, run.id, 0).parent.mkdir(parents=True, exist_ok=True)
@@ -144,6 +147,11 @@ class Recorder:
             self._next_log = time.monotonic() + LOG_SECONDS
             where = f"Episode {newest.episode} of {self._episodes}, step {step}, phase {newest.phase}"
             logger.info("%s: mean return %.2f.", where, mean)
+
+    def spent(self, spent: Spent, steps: int) -> None:
+        self._sampler.add(spent, steps)
+        if (sample := self._sampler.take()) is not None:
+            self._writer.also(lambda tx: add_process_sample(tx, self._run.id, sample))
 
     def evaluated(self, evaluation: Evaluation) -> None:
         results = _results(evaluation.episodes)

@@ -223,6 +223,20 @@ def _write_whole_runs(tx: Transaction, run_ids: Sequence[str], path: Path) -> in
     return count
 
 
+_AS_THEY_ARE = (
+    "evaluation_experts",
+    "state_maps",
+    "knockouts",
+    "phase_changes",
+    "commands",
+    "checkpoints",
+    "events",
+    "alarms",
+    "process_samples",
+)
+"""Tables that a run's JSON has with their columns as they are."""
+
+
 def _write_whole_run(tx: Transaction, run_id: str, file: TextIO) -> int:
     run = get_run(tx, run_id)
     content = {
@@ -233,7 +247,7 @@ def _write_whole_run(tx: Transaction, run_id: str, file: TextIO) -> int:
     }
     for place, (name, value) in enumerate(content.items()):
         file.write(f'{"," if place else "{"}\n"{name}": {to_json(value)}')
-    for name in ("evaluation_experts", "state_maps", "knockouts", "phase_changes", "commands", "checkpoints", "events"):
+    for name in _AS_THEY_ARE:
         file.write(f',\n"{name}": ')
         _write_list(file, RUN_TABLES[name].fields, stream(tx, name, run_id))
     file.write(f',\n"{EPISODES}": ')

@@ -22,6 +22,7 @@ from v3core.store.schema import (
     expert_loads,
     knockouts,
     phase_changes,
+    process_samples,
     revisions,
     runs,
     state_maps,
@@ -104,6 +105,7 @@ RUN_TABLES = {
     "checkpoints": _of(checkpoints, "episode"),
     "events": _of(events, "id"),
     "alarms": _of(alarms, "number"),
+    "process_samples": _of(process_samples, "number"),
 }
 """Name to table; every table of a run but `runs` itself."""
 

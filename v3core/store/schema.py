@@ -329,6 +329,33 @@ class EventColumns(Columns):
     message: Named[str]
 
 
+class ProcessSampleColumns(Columns):
+    """What a run's process did with its time, in stretches of 15 seconds, later longer; `number` counts from 1.
+
+    `seconds` is the length of the stretch that ends at `at`. The columns `acting`, `environments`, `learning` and
+    `recording` are seconds of the training thread, `cpu` and `waited` of processors, `machine` and `gpu` shares in use,
+    `memory` and `gpu_memory` bytes.
+    """
+
+    run_id = _run_id(key=True)
+    number: Named[int] = Column(primary_key=True, autoincrement=False)
+    at: Named[datetime] = Column(UtcDateTime, nullable=False)
+    seconds: Named[float]
+    steps: Named[int] = Column(BigInteger)
+    updates: Named[int]
+    acting: Named[float]
+    environments: Named[float]
+    learning: Named[float]
+    recording: Named[float]
+    cpu: Named[float]
+    waited: Named[float | None]
+    machine: Named[float | None]
+    memory: Named[int] = Column(BigInteger)
+    threads: Named[int]
+    gpu_memory: Named[int | None] = Column(BigInteger)
+    gpu: Named[float | None]
+
+
 class AlarmColumns(Columns):
     """What went wrong by a rule of docs/alarms.md, from the first to the last episode at which the rule held.
 
@@ -402,6 +429,7 @@ commands = Table("commands", metadata, CommandColumns)
 checkpoints = Table("checkpoints", metadata, CheckpointColumns)
 events = Table("events", metadata, EventColumns)
 alarms = Table("alarms", metadata, AlarmColumns)
+process_samples = Table("process_samples", metadata, ProcessSampleColumns)
 machines = Table("machines", metadata, MachineColumns)
 
 Index("ix_runs_created_at", runs.c.created_at)

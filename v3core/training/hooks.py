@@ -1,7 +1,7 @@
 """What the trainer reports and requests while it trains. No torch, so that implementations need not load it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Protocol
 
@@ -31,6 +31,19 @@ class Evaluation:
     experts: ExpertReport | None = None  # None if no state was a number
     knockouts: Mapping[int, tuple[EvaluationEpisode, ...]] = field(default_factory=dict)
     """At the end of a run, if asked for: the same episodes with all experts (`ALL_EXPERTS`) and without each."""
+
+
+@dataclass(frozen=True)
+class Spent:
+    """Seconds of the training thread, by what it did in them: recording includes checkpoints, pauses count nowhere."""
+
+    acting: float = 0.0
+    environments: float = 0.0
+    learning: float = 0.0
+    recording: float = 0.0
+
+    def __add__(self, other: "Spent") -> "Spent":
+        return Spent(**{part.name: getattr(self, part.name) + getattr(other, part.name) for part in fields(self)})
 
 
 @dataclass(frozen=True)
@@ -85,6 +98,9 @@ class TrainingHooks(Protocol):
 
     def record(self, episodes: Sequence[EpisodeRecord], step: int) -> None:
         """Episodes of the rollout just learned from, which may be none; `step` counts the whole run's steps."""
+
+    def spent(self, spent: Spent, steps: int) -> None:
+        """What a rollout of `steps` environment steps and its update took, with its record and checkpoints since."""
 
     def evaluated(self, evaluation: Evaluation) -> None:
         """The policy was evaluated; every episode up to it was handed to `record` before."""

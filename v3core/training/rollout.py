@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from time import perf_counter
 
 import numpy as np
 import torch
@@ -97,6 +98,8 @@ class Collector:
         self._values = torch.zeros(steps, count, device=device)
         self._gates = torch.zeros(steps, count, experts, device=device)
         self._masks: Tensor | None = None
+        self.acting_seconds = self.environment_seconds = 0.0
+        """Of the newest rollout; what `interrupted` takes belongs to neither."""
         self._rewards = np.zeros((steps, count))
         self._ended = np.zeros((steps, count), dtype=np.bool_)
 
@@ -123,8 +126,10 @@ class Collector:
         cut_off: list[tuple[int, int, NDArray[np.generic]]] = []
         successes: dict[tuple[int, int], bool] = {}
         complete = steps = 0
+        self.acting_seconds = self.environment_seconds = 0.0
         while steps < longest and complete < max_episodes:
             raise_if(interrupted)
+            began = perf_counter()
             observations = self._observations[steps]
             observations.copy_(torch.from_numpy(envs.observations))
             output = self._backend.act(observations, at(routing_noise, steps))
@@ -132,10 +137,14 @@ class Collector:
             action = policy.actions.sample(outputs, noise[steps])
             self._outputs[steps], self._values[steps], self._gates[steps] = outputs, output.values, output.gates
             actions.append(action)
+            chosen = policy.actions.to_environment(action).cpu().numpy()
+            acted = perf_counter()
             try:
-                taken = envs.step(policy.actions.to_environment(action).cpu().numpy())
+                taken = envs.step(chosen)
             except EnvironmentFailureError as failure:
                 raise InterruptedRolloutError(failure, self._played(steps, successes)) from failure
+            self.acting_seconds += acted - began
+            self.environment_seconds += perf_counter() - acted
             self._rewards[steps] = taken.rewards
             ended = np.logical_or(taken.terminated, taken.truncated, out=self._ended[steps])
             if taken.finals:

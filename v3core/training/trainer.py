@@ -30,7 +30,7 @@ from v3core.interruption import Interrupted
 from v3core.metrics import EpisodeRecord, InForce, Update
 from v3core.training.checkpoint import check_import, save_checkpoint
 from v3core.training.expert_report import StateSample, expert_report
-from v3core.training.hooks import Edit, Evaluation, EvaluationEpisode, Longer, Orders, PhaseChange, TrainingHooks
+from v3core.training.hooks import Edit, Evaluation, EvaluationEpisode, Longer, Orders, PhaseChange, Spent, TrainingHooks
 from v3core.training.inference import EVALUATION_SEED, evaluate
 from v3core.training.knockout import knock_out
 from v3core.training.ppo import NonFiniteUpdateError, generalised_advantages, samples_of, update
@@ -116,6 +116,12 @@ class Trainer:
     before: Snapshot | None = None
     """The end of the rollout before, to which what is left in the middle returns; None before the loop."""
     saved_at: float = field(init=False)
+    held_seconds: float = 0.0
+    """How long training was paused in the middle of rollouts and updates."""
+    saving_seconds: float = 0.0
+    """How long checkpoints took."""
+    reported_saving: float = 0.0
+    """What of that is in the reports to `hooks.spent`."""
 
     def run(self) -> Outcome:
         """Train to the end, or until a stop."""
@@ -158,10 +164,20 @@ class Trainer:
                     state.last_rollout = (state.completed, state.step)
 
                 # -------- Update ------------------------------------------------------------------------------------
+                began, apart = time.perf_counter(), self.held_seconds + self.saving_seconds
                 learned = self.learn(rollout, settings)
 
                 # -------- Record ------------------------------------------------------------------------------------
+                updated = time.perf_counter()
                 self.record(rollout, learned, settings, world)
+                spent = Spent(
+                    acting=world.collector.acting_seconds,
+                    environments=world.collector.environment_seconds,
+                    learning=updated - began - (self.held_seconds + self.saving_seconds - apart),
+                    recording=time.perf_counter() - updated + self.saving_seconds - self.reported_saving,
+                )
+                self.reported_saving = self.saving_seconds
+                hooks.spent(spent, rollout.steps)
                 if learned.trouble is not None and state.failures_in_a_row >= FAILURES_IN_A_ROW:
                     raise V3Error(
                         f"Update {state.updates}, at episode {state.completed} and step {state.step} in phase "
@@ -236,7 +252,9 @@ class Trainer:
         if (orders.pause or orders.checkpoint) and self.before is not None:
             self.save(as_of=self.before)
         if orders.pause:
+            began = time.perf_counter()
             self.hooks.hold(self.state.completed, in_rollout=True)
+            self.held_seconds += time.perf_counter() - began
         return False
 
     # -------------------------------------------------- Evaluation --------------------------------------------------
@@ -410,7 +428,7 @@ class Trainer:
 
     def save(self, as_of: Snapshot | None = None) -> None:
         """Write a checkpoint of the current state, or during a rollout of the end of the previous one."""
-        state, world = self.state, self.world
+        state, world, began = self.state, self.world, time.perf_counter()
         now = state.snapshot() if as_of else None
         if as_of:
             state.rollback(as_of)
@@ -423,6 +441,7 @@ class Trainer:
             state.rollback(now)
         else:
             self.saved_at = self.clock()
+        self.saving_seconds += time.perf_counter() - began
 
     def resume(self, checkpoint: Path, loaded: dict[str, Any]) -> None:
         """Restore the environments of a checkpoint; those that cannot be restored are created again."""

@@ -14,6 +14,7 @@ from v3core.jobs.files import log_file
 from v3core.store.changes import Probe, milestones_of_run, recorded_of_run, state_of_run
 from v3core.store.database import Database
 from v3core.store.history import newest_event
+from v3core.store.process_samples import newest_process_sample
 
 LOOK_SECONDS = 0.5
 UNASKED_SECONDS = 15.0
@@ -62,6 +63,11 @@ def of_charts(database: Database, run_id: str) -> Topic:
 def of_ends(database: Database) -> Topic:
     """Ends of runs."""
     return Topic("ends", database, lambda: newest_event(database))
+
+
+def of_process(database: Database, run_id: str) -> Topic:
+    """The samples of a run's process."""
+    return Topic(f"process {run_id}", database, lambda: newest_process_sample(database, run_id))
 
 
 def of_log(database: Database, run_id: str) -> Topic:

@@ -1,4 +1,4 @@
-"""Schema 6: alarms, node embeddings, decisions of the router, what each expert does in an evaluation."""
+"""Schema 6: alarms, node embeddings, decisions of the router, what each expert does, what processes do with time."""
 
 from typing import Any
 
@@ -64,6 +64,24 @@ def upgrade() -> None:
         sa.Column("success", sa.Double),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
         sqlite_with_rowid=False,
+    )
+    _create(
+        "process_samples",
+        _key("number"),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("seconds", sa.Double, nullable=False),
+        sa.Column("steps", sa.BigInteger, nullable=False),
+        sa.Column("updates", sa.Integer, nullable=False),
+        *(
+            sa.Column(name, sa.Double, nullable=False)
+            for name in ("acting", "environments", "learning", "recording", "cpu")
+        ),
+        sa.Column("waited", sa.Double),
+        sa.Column("machine", sa.Double),
+        sa.Column("memory", sa.BigInteger, nullable=False),
+        sa.Column("threads", sa.Integer, nullable=False),
+        sa.Column("gpu_memory", sa.BigInteger),
+        sa.Column("gpu", sa.Double),
     )
 
 

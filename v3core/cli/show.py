@@ -25,9 +25,7 @@ from v3core.store.history import read_events
 from v3core.store.run_filter import matches, parse_filter
 from v3core.store.run_row import RunRow
 from v3core.store.runs import get_run, list_runs, resolve
-from v3core.store.watching import alarms_of
-
-COMPUTED = "A version without alarms has trained this run; they were computed now from its episodes."
+from v3core.store.watching import BEHIND, COMPUTED, alarms_of
 
 
 @commands.command()
@@ -122,6 +120,8 @@ def alarms(run_id: str, as_json: bool) -> None:
         return
     if computed:
         echo(COMPUTED)
+    elif run.alarms_follow:
+        echo(BEHIND)
     if not rows:
         echo(f"No alarms in {run.episode} episodes.")
     for row in sorted(rows, key=lambda row: row.state != ACTIVE):

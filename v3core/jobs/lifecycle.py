@@ -12,6 +12,7 @@ from v3core.store.commands import STOP, apply_commands, reject_open
 from v3core.store.history import add_event
 from v3core.store.run_row import RunRow
 from v3core.store.runs import get_run, update_run
+from v3core.store.schema import ACTIVE as ACTIVE
 from v3core.store.schema import Status as Status
 from v3core.store.schema import Transaction
 
@@ -31,8 +32,6 @@ TRANSITIONS: Mapping[Status, frozenset[Status]] = {
     Status.UNREADABLE: frozenset(),
 }
 
-ACTIVE = frozenset({Status.STARTING, Status.RUNNING, Status.PAUSED, Status.STALLED, Status.STOPPING})
-"""A process belongs to the run, and a slot."""
 ENDED = frozenset({Status.STOPPED, Status.COMPLETED, Status.FAILED, Status.LOST, Status.UNREADABLE})
 RESUMABLE = frozenset(status for status in ENDED - {Status.COMPLETED} if Status.QUEUED in TRANSITIONS[status])
 """Statuses from which training can be resumed unchanged; a completed run only if it is extended."""

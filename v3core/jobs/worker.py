@@ -171,7 +171,7 @@ def train_run(
             writer = EpisodeWriter(database, run.id, generation=run.generation, writable_in=ACTIVE, notify=notify)
             recorder = Recorder(database, run, writer, signalled=stop, on_progress=on_progress)
             end = End(_train(run, curriculum, checkpoint, recorder))
-            writer.close()
+            writer.close(catch_up=end.status is Status.COMPLETED)
         if end.status is Status.STOPPED and stop.asked():
             end = End(Status.STOPPED, f"Stopped by {stop.describe()}.")
     except RunTakenOverError as error:

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from v3core.config import MAX_EPISODES, RunConfig
 from v3core.errors import V3Error, explain
 from v3core.rollup import mean_window
-from v3core.store.schema import HIDDEN, STORED, UNREADABLE_TIME, Status
+from v3core.store.schema import ACTIVE, HIDDEN, STORED, UNREADABLE_TIME, Status
 
 _MAX_EXPERTS = 10_000
 _INTEGER = 2**63 - 1
@@ -87,7 +87,7 @@ class RunRow:
     rollout_at: datetime | None
     """When training last came to the end of a rollout; a heartbeat alone does not say that it advances."""
     watched: int | None
-    """Complete episodes up to which the rules of alarms were applied as it trained; None by older versions."""
+    """Complete episodes up to which the rules of alarms were applied as it trained; None if they are not recorded."""
     created_at: datetime
     queued_at: datetime
     started_at: datetime | None
@@ -101,6 +101,16 @@ class RunRow:
     def mean_window(self) -> int:
         """Number of episodes in `mean_return`, once that many are recorded."""
         return mean_window(self.episodes)
+
+    @property
+    def has_alarms_recorded(self) -> bool:
+        """Whether the table of alarms has its alarms; otherwise they are to be computed."""
+        return not self.episode or (self.watched is not None and (self.watched >= self.episode or self.alarms_follow))
+
+    @property
+    def alarms_follow(self) -> bool:
+        """Whether its worker has yet to apply the rules of alarms to its newest episodes."""
+        return self.status in ACTIVE and self.watched is not None and self.watched < self.episode
 
     @property
     def seconds_left(self) -> float | None:

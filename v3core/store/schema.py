@@ -62,6 +62,8 @@ class Status(StrEnum):
     """Its row is invalid. No row has this value: readers assign it to such a run."""
 
 
+ACTIVE = frozenset({Status.STARTING, Status.RUNNING, Status.PAUSED, Status.STALLED, Status.STOPPING})
+"""A process belongs to the run, and a slot."""
 STORED = frozenset(Status) - {Status.UNREADABLE}
 """Those that a row may hold."""
 

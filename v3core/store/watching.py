@@ -1,7 +1,7 @@
 """The alarms of a recorded run: computed from its rows, kept in the table as it trains."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from v3core.store.bulk import COLUMNS, fetch_tuples, floats
 from v3core.store.commands import APPLIED, read_revisions
 from v3core.store.database import Database, reading
 from v3core.store.history import read_evaluations, read_phase_changes
+from v3core.store.runs import get_run
 from v3core.store.schema import Transaction, episodes, expert_loads, runs
 
 _CHUNK = 4096
@@ -44,6 +45,19 @@ def watch_of(tx: Transaction, run_id: str) -> Watch:
     Raises:
         V3Error: if its curriculum cannot be read.
     """
+    watch, after = begun_watch(tx, run_id), 0
+    while (rows := _recorded(tx, run_id, watch.experts, after)) is not None:
+        watch.watch(rows)
+        after = int(rows.number[-1])
+    return watch
+
+
+def begun_watch(tx: Transaction, run_id: str) -> Watch:
+    """The rules with what happened beside the episodes of a run, to be handed all its episodes.
+
+    Raises:
+        V3Error: if its curriculum cannot be read.
+    """
     text, experts = tx.execute(select(runs.c.config, runs.c.experts).where(runs.c.id == run_id)).one()
     config = RunConfig.model_validate(json.loads(text))
     applied = [row for row in read_revisions(tx, run_id) if row.state == APPLIED]
@@ -57,35 +71,76 @@ def watch_of(tx: Transaction, run_id: str) -> Watch:
     order = (Evaluated, Edited, Began)
     for mark in sorted(marks, key=lambda mark: (mark.episode, order.index(type(mark)))):
         watch.mark(mark)
-    for rows in _recorded(tx, run_id, experts):
-        watch.watch(rows)
     return watch
 
 
-def _recorded(tx: Transaction, run_id: str, experts: int) -> Iterator[Episodes]:
+class Backlog:
+    """The recorded episodes of a run that its rules have not seen yet, applied a part at a time.
+
+    Reading all of a million takes half a minute, in which a worker has other things to do.
+    """
+
+    def __init__(self, database: Database, run_id: str, watch: Watch, until: int) -> None:
+        """Of the episodes up to `until`; later ones are to be added."""
+        self._database, self._run_id, self._watch, self._until = database, run_id, watch, until
+        self._after = 0
+        self._later: list[Episodes] = []
+
+    @property
+    def left(self) -> int:
+        """About how many the rules have not seen."""
+        return self._until - self._after
+
+    def add(self, rows: Episodes) -> None:
+        """Episodes recorded meanwhile, in order."""
+        self._later.append(rows)
+
+    def advance(self) -> bool:
+        """Apply the rules to the next part; returns whether they have seen all now."""
+        if self._after < self._until:
+            with self._database.read() as tx:
+                rows = _recorded(tx, self._run_id, self._watch.experts, self._after, self._until)
+            self._after = self._until if rows is None else int(rows.number[-1])
+            if rows is not None:
+                self._watch.watch(rows)
+            return False
+        for rows in self._later:
+            self._watch.watch(rows)
+        return True
+
+
+def _recorded(tx: Transaction, run_id: str, experts: int, after: int, until: int | None = None) -> Episodes | None:
+    """The episodes that follow `after`, at most `_CHUNK` and up to `until`; None if there are none."""
     named = {column.name: column for column in episodes.c}
     query = select(episodes.c.episode, episodes.c.phase, *(named[name] for name in NEEDED)).order_by(episodes.c.episode)
     loads = select(expert_loads.c.episode, expert_loads.c.expert, expert_loads.c.load)
-    after = 0
-    while True:
-        found = fetch_tuples(tx, query.where(episodes.c.run_id == run_id, episodes.c.episode > after).limit(_CHUNK))
-        if not found:
-            return
-        numbers = np.array([row[0] for row in found], dtype=np.int64)
-        shares = np.full((len(found), experts), np.nan)
-        of_these = (expert_loads.c.episode > after, expert_loads.c.episode <= int(numbers[-1]))
-        triples = floats(fetch_tuples(tx, loads.where(expert_loads.c.run_id == run_id, *of_these))).reshape(-1, 3)
-        triples = triples[np.isfinite(triples[:, :2]).all(axis=1)]
-        of_episode, of_expert = triples[:, 0].astype(np.int64), triples[:, 1].astype(np.int64)
-        known = np.isin(of_episode, numbers) & (of_expert >= 0) & (of_expert < experts)
-        shares[np.searchsorted(numbers, of_episode[known]), of_expert[known]] = triples[known, 2]
-        yield Episodes(numbers, floats([row[2:] for row in found]), shares, [str(row[1]) for row in found])
-        after = int(numbers[-1])
+    query = query.where(episodes.c.run_id == run_id, episodes.c.episode > after)
+    if until is not None:
+        query = query.where(episodes.c.episode <= until)
+    if not (found := fetch_tuples(tx, query.limit(_CHUNK))):
+        return None
+    numbers = np.array([row[0] for row in found], dtype=np.int64)
+    shares = np.full((len(found), experts), np.nan)
+    of_these = (expert_loads.c.episode > after, expert_loads.c.episode <= int(numbers[-1]))
+    triples = floats(fetch_tuples(tx, loads.where(expert_loads.c.run_id == run_id, *of_these))).reshape(-1, 3)
+    triples = triples[np.isfinite(triples[:, :2]).all(axis=1)]
+    of_episode, of_expert = triples[:, 0].astype(np.int64), triples[:, 1].astype(np.int64)
+    known = np.isin(of_episode, numbers) & (of_expert >= 0) & (of_expert < experts)
+    shares[np.searchsorted(numbers, of_episode[known]), of_expert[known]] = triples[known, 2]
+    return Episodes(numbers, floats([row[2:] for row in found]), shares, [str(row[1]) for row in found])
 
 
 def computed_alarms(tx: Transaction, run_id: str) -> list[AlarmRow]:
     """The alarms of a run that no worker has watched, oldest first; nothing is stored."""
     return [as_row(alarm) for alarm in watch_of(tx, run_id).alarms]
+
+
+COMPUTED = (
+    "These alarms were not recorded while the run trained, by an earlier version or because it ended before they were "
+    "computed. They were computed now from its episodes, and cannot be muted."
+)
+"""What to say with alarms that were computed."""
+BEHIND = "The worker is still reading the run's earlier episodes; alarms of new episodes follow."
 
 
 def alarms_of(source: Database | Transaction, run_id: str) -> tuple[list[AlarmRow], bool]:
@@ -94,8 +149,7 @@ def alarms_of(source: Database | Transaction, run_id: str) -> tuple[list[AlarmRo
     Those of a run that was trained, wholly or in its last part, by a version without alarms are computed.
     """
     with reading(source) as tx:
-        watched, episode = tx.execute(select(runs.c.watched, runs.c.episode).where(runs.c.id == run_id)).one()
-        if (isinstance(watched, int) and watched >= episode) or not episode:
+        if get_run(tx, run_id).has_alarms_recorded:
             return read_alarms(tx, run_id), False
         return computed_alarms(tx, run_id), True
 

@@ -37,7 +37,7 @@ from v3core.store.schema import (
     runs,
     state_maps,
 )
-from v3core.store.watching import as_episodes, as_row, watch_of
+from v3core.store.watching import Backlog, as_episodes, as_row, begun_watch
 
 COMMIT_SECONDS = 0.5
 """An episode is committed within this time of being recorded; the first ones, which people wait for, at once."""
@@ -48,6 +48,8 @@ LARGEST_COMMIT = 1024
 HEARTBEAT_SECONDS = 1.0
 PROMISE_SECONDS = 5.0
 """Each heartbeat promises the next one within so long, unless it says otherwise."""
+QUICKLY_READ = 20_000
+"""Episodes that the rules of alarms see within a second."""
 LOCKED_SECONDS = 600.0
 """How long a batch waits for a database that another process keeps locked."""
 
@@ -106,10 +108,12 @@ class EpisodeWriter:
             run = get_run(tx, run_id)
             self._returns = recent_returns(tx, run_id)
             self._pyramid = Pyramid.restore(tx, run_id)
-            self._watch: Watch | None = watch_of(tx, run_id)
+            self._watch: Watch | None = begun_watch(tx, run_id)
+        self._backlog = self._backlog_of(run.episode)
+        """Episodes recorded before that the rules have not seen; None once they have. Of the writer's thread."""
         self._alarms_due: list[AlarmRow] = []
         """Alarms to be written with the next batch."""
-        self._compares_alarms = bool(run.episode)
+        self._compares_alarms = False
         """Whether the next batch brings all stored alarms in line with those found."""
         self._whole_until: int | None = self._pyramid.whole_until
         self._episode, self._step = run.episode, run.step
@@ -123,7 +127,7 @@ class EpisodeWriter:
         self._waited_for = True
         self._accepted = 0
         self._written = 0
-        self._closing = False
+        self._closing = self._catches_up = False
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name=f"writer of {run_id}", daemon=True)
         self._thread.start()
@@ -165,8 +169,13 @@ class EpisodeWriter:
         """The run's length is another, and so is the window of its means. On the writer's thread."""
         with self._database.read() as tx:
             self._returns = recent_returns(tx, self._run_id)
-            self._watch = self._watch and watch_of(tx, self._run_id)
-        self._compares_alarms = self._watch is not None
+            self._watch = self._watch and begun_watch(tx, self._run_id)
+        self._backlog = self._backlog_of(self._episode)
+
+    def _backlog_of(self, episode: int) -> Backlog | None:
+        if self._watch is None or not episode:
+            return None
+        return Backlog(self._database, self._run_id, self._watch, episode)
 
     def skip(self, seconds: float) -> None:
         """The run was paused for this long, which does not count for its speed."""
@@ -190,10 +199,14 @@ class EpisodeWriter:
             self._changed.wait_for(lambda: self._error is not None or self._written >= wanted)
             self._raise_error()
 
-    def close(self) -> None:
-        """Commit all and end the thread."""
+    def close(self, *, catch_up: bool = False) -> None:
+        """Commit all and end the thread.
+
+        With `catch_up`, the rules of alarms see all earlier episodes first, however long that takes. Otherwise they
+        only do if it takes less than a second; if not, the alarms of the run are computed when they are asked for.
+        """
         with self._changed:
-            self._closing = True
+            self._closing, self._catches_up = True, catch_up
             self._changed.notify_all()
         self._thread.join()
         self._raise_error()
@@ -213,6 +226,7 @@ class EpisodeWriter:
         next_heartbeat = 0.0
         try:
             while True:
+                self._catch_up(next_heartbeat)
                 with self._changed:
                     while not self._closing and (wait := min(self._commit_at, next_heartbeat) - time.monotonic()) > 0:
                         self._changed.wait(wait)
@@ -225,12 +239,28 @@ class EpisodeWriter:
                 with self._changed:
                     self._written = taken
                     self._changed.notify_all()
-                if closing and not self._pending:
+                if closing and not self._pending and self._backlog is None:
                     return
         except BaseException as error:  # any error must reach the training thread
             with self._changed:
                 self._error = error
                 self._changed.notify_all()
+
+    def _catch_up(self, next_heartbeat: float) -> None:
+        """Let the rules see more of the earlier episodes: a part, and further ones until something is to be written."""
+        while (backlog := self._backlog) is not None:
+            if self._closing and not self._catches_up and backlog.left > QUICKLY_READ:
+                self._watch, self._backlog = None, None
+                return
+            try:
+                if backlog.advance():
+                    self._backlog, self._compares_alarms = None, True
+            except DatabaseBusyError:
+                return  # the same part is next
+            except Exception as error:
+                self._rules_failed(error)
+            if self._closing or time.monotonic() >= min(self._commit_at, next_heartbeat):
+                return
 
     def _write_patiently(self, batch: list[EpisodeRecord | _Also], step: int) -> None:
         """Write a batch, and keep waiting while another process holds the lock: that process may be suspended."""
@@ -279,6 +309,10 @@ class EpisodeWriter:
 
     def _look_for_alarms(self, rows: Episodes | None) -> None:
         """Apply the rules to further episodes; an error in them must not end training."""
+        if self._backlog is not None:
+            if rows is not None:
+                self._backlog.add(rows)
+            return
         if self._watch is None:
             return
         try:
@@ -290,9 +324,12 @@ class EpisodeWriter:
             found = self._watch.alarms if self._compares_alarms else changed
             self._alarms_due = [as_row(alarm) for alarm in found]
         except Exception as error:
-            self._watch, self._alarms_due, self._compares_alarms = None, [], False
-            if self.at_alarm_failure is not None:
-                self.at_alarm_failure(error)
+            self._rules_failed(error)
+
+    def _rules_failed(self, error: Exception) -> None:
+        self._watch, self._backlog, self._alarms_due, self._compares_alarms = None, None, [], False
+        if self.at_alarm_failure is not None:
+            self.at_alarm_failure(error)
 
     def _write_alarms(self, tx: Transaction, now: datetime) -> None:
         if self._compares_alarms:
@@ -321,8 +358,8 @@ class EpisodeWriter:
             values["rollout_at"] = self._rollout_at
         if rows:
             values["phase"] = rows[-1].phase
-        if self._watch is not None:
-            values["watched"] = self._episode
+        if self._backlog is None:
+            values["watched"] = None if self._watch is None else self._episode
         with self._database.write() as tx:
             if not update_run(tx, self._run_id, values, only_in=self._writable_in, generation=self._generation):
                 raise RunTakenOverError(

@@ -19,7 +19,7 @@ from v3core.store.alarms import ACTIVE, MUTED, AlarmRow
 from v3core.store.commands import EDIT_CURRICULUM
 from v3core.store.database import Database
 from v3core.store.run_row import RunRow
-from v3core.store.watching import alarms_of
+from v3core.store.watching import BEHIND, COMPUTED, alarms_of
 from v3core.ui.clicks import ACTOR, ask_to_take_over, confirm, dialog, or_notice
 from v3core.ui.live_chart import live_chart
 from v3core.ui.status import counted
@@ -30,10 +30,6 @@ _SHOWN = 20
 _MANY = 20_000
 """Alarms of a longer run that none were recorded for are computed on a click only."""
 _SECONDS_PER_EPISODE = 4e-5
-COMPUTED = (
-    "An earlier version of V3 Lab trained this run. Its alarms were computed now from its episodes; they cannot be "
-    "muted."
-)
 
 
 @st.cache_data(max_entries=64, show_spinner="Computing alarms …")
@@ -43,7 +39,7 @@ def _computed(_database: Database, url: str, run_id: str, generation: int, episo
 
 def load_alarms(database: Database, run: RunRow) -> tuple[list[AlarmRow], bool]:
     """The alarms of a run, the most urgent active ones first, and whether they were computed now."""
-    computed = run.episode > 0 and (run.watched is None or run.watched < run.episode)
+    computed = not run.has_alarms_recorded
     if not computed:
         rows = alarms_of(database, run.id)[0]
     elif run.episode <= _MANY or st.session_state.get(_asked(run)):
@@ -85,7 +81,7 @@ def alarm_list(
             "Compute alarms",
             icon=":material/notifications:",
             key=f"compute-alarms-{run.id}",
-            help=f"An earlier version trained this run, without alarms. Takes about {counted(seconds, 'second')}.",
+            help=f"They were not recorded while this run trained. Takes about {counted(seconds, 'second')}.",
             on_click=lambda: st.session_state.__setitem__(_asked(run), True),
         )
     if not alarms:
@@ -97,6 +93,8 @@ def alarm_list(
         st.markdown(md("**{}**", title))
         if computed:
             st.caption(plain(COMPUTED), text_alignment="left")
+        elif run.alarms_follow:
+            st.caption(plain(BEHIND), text_alignment="left")
         for alarm in list(alarms)[:_SHOWN]:
             _alarm(database, run, alarm, series, curriculum)
         if len(alarms) > _SHOWN:

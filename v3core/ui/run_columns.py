@@ -121,6 +121,8 @@ def _difference(run: RunRow, wall: Wall) -> Cell:
 
 def _alarms(run: RunRow, wall: Wall) -> Cell:
     titles = wall.alarms.get(run.id)
+    if not run.has_alarms_recorded:
+        return {"text": "–", "title": "Not recorded while it trained; Live computes them."}
     if not titles:
         return {"text": "", "title": "No active alarms."}
     return {"badge": str(len(titles)), "colour": "orange", "title": f"Active alarms: {', '.join(titles)}.", "notes": []}

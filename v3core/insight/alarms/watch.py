@@ -78,7 +78,7 @@ class Watch:
         self._before = Before(self.experts)
         self._marks: deque[Mark] = deque()
         self._open: dict[str, Alarm] = {}
-        self._changed: dict[int, Alarm] = {}
+        self._changed: set[int] = set()
 
     def mark(self, mark: Mark) -> None:
         """Take note of what happened after the episodes that were recorded so far. From any thread."""
@@ -103,8 +103,8 @@ class Watch:
 
     def changed(self) -> list[Alarm]:
         """Alarms that are new or other than at the last call, oldest first."""
-        found, self._changed = list(self._changed.values()), {}
-        return found
+        changed, self._changed = self._changed, set()
+        return [alarm for alarm in self.alarms if id(alarm) in changed] if changed else []
 
     @property
     def _next_mark_is_due(self) -> bool:
@@ -195,7 +195,7 @@ class Watch:
         self._note(alarm)
 
     def _note(self, alarm: Alarm) -> None:
-        self._changed[id(alarm)] = alarm
+        self._changed.add(id(alarm))
 
 
 def _ends_of_spans(

@@ -10,6 +10,7 @@ from v3core.cli import main
 from v3core.jobs.lifecycle import Status
 from v3core.store.opening import open_database
 from v3core.store.schema import alarms, runs
+from v3core.store.watching import BEHIND, COMPUTED
 
 
 @pytest.fixture
@@ -64,8 +65,18 @@ def test_those_of_an_older_run_are_computed_and_said_so(capsys, db, run):
         tx.execute(runs.update().values(watched=None))
     code, out, _ = v3(capsys, "alarms", run)
     assert code == 0
-    assert out.startswith("A version without alarms has trained this run; they were computed now from its episodes.\n")
+    assert out.startswith(f"{COMPUTED}\n")
     assert {alarm["computed"] for alarm in json.loads(v3(capsys, "alarms", run, "--json")[1])} == {True}
+
+
+def test_of_a_run_whose_worker_is_behind_it_is_said_that_more_follow(capsys, db):
+    run_id = add_recorded_run(db, Status.RUNNING, recorded=40, loads=(0.5, 0.5, 0.0, 0.0))
+    with db.write() as tx:
+        tx.execute(runs.update().values(watched=39))
+    out = v3(capsys, "alarms", run_id)[1]
+    assert out.startswith(f"{BEHIND}\n")
+    assert "dead_expert" in out
+    assert {alarm["computed"] for alarm in json.loads(v3(capsys, "alarms", run_id, "--json")[1])} == {False}
 
 
 def test_a_run_without_alarms_says_so(capsys, db):

@@ -10,6 +10,8 @@ from v3core.jobs.lifecycle import Status
 from v3core.store import commands
 from v3core.store.alarms import read_alarms
 from v3core.store.schema import alarms, runs
+from v3core.store.watching import BEHIND, COMPUTED
+from v3core.ui.text import plain
 
 DEAD = (0.5, 0.5, 0.0, 0.0)
 
@@ -80,9 +82,20 @@ def test_alarms_of_an_older_version_are_computed_and_said_so(open_page, database
         tx.execute(runs.update().values(watched=None))
     app = open_page("pages/live.py", run=run_id)
     assert not app.exception
-    assert "Its alarms were computed now from its episodes" in text_of(app)
+    assert plain(COMPUTED) in text_of(app)
     assert app.warning[0].value.startswith("**2 of 4 experts dead")
     assert not [button for button in app.button if button.label == "Mute"]
+
+
+def test_while_the_worker_is_behind_the_stored_alarms_are_shown_and_it_is_said(open_page, database, dead_run):
+    run_id = dead_run(recorded=30)
+    with database.write() as tx:
+        tx.execute(runs.update().values(watched=29))
+    app = open_page("pages/live.py", run=run_id)
+    assert not app.exception
+    assert plain(BEHIND) in text_of(app)
+    assert plain(COMPUTED) not in text_of(app)
+    assert [button for button in app.button if button.label == "Mute"]
 
 
 @pytest.mark.parametrize("recorded", [0, 1])

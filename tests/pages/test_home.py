@@ -3,9 +3,12 @@
 import io
 import json
 import zipfile
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from urllib.parse import parse_qs
 
 import pytest
+from sqlalchemy import delete
 
 from tests.pages.recorded import add_recorded_run
 from tests.pages.run_list import cells, names, select, table
@@ -17,7 +20,9 @@ from v3core.jobs.housekeeping import in_words, run_sizes
 from v3core.jobs.lifecycle import Status
 from v3core.store.alarms import AlarmRow, put_alarm
 from v3core.store.commands import read_commands
+from v3core.store.history import add_event
 from v3core.store.runs import get_run, list_runs, update_run
+from v3core.store.schema import alarms, runs
 from v3core.ui import run_selection
 
 
@@ -70,6 +75,18 @@ def test_active_alarms_are_counted(open_page, database):
     shown = cells(app, loud)["alarms"]
     assert (shown["badge"], RULES["dead_expert"].title in shown["title"]) == ("2", True)
     assert cells(app, quiet)["alarms"]["text"] == ""
+
+
+def test_where_alarms_were_not_recorded_there_is_a_dash(open_page, database):
+    older = add_recorded_run(database, Status.COMPLETED, loads=(0.5, 0.5, 0.0, 0.0))
+    empty = add_recorded_run(database, Status.QUEUED)
+    assert cells(open_page("app.py"), older)["alarms"]["badge"] == "2"
+    with database.write() as tx:
+        tx.execute(delete(alarms))
+        tx.execute(runs.update().values(watched=None))
+    app = open_page("app.py")
+    assert cells(app, older)["alarms"] == {"text": "–", "title": "Not recorded while it trained; Live computes them."}
+    assert cells(app, empty)["alarms"]["text"] == ""
 
 
 def test_others_show_their_difference_to_the_pinned_run(open_page, database):
@@ -156,6 +173,66 @@ def test_deleting_several_says_what_is_freed_and_asks_first(open_page, database)
     assert "1 selected" in text_of(app)
 
 
+def test_of_several_some_are_deleted_and_it_is_said_which_are_not(open_page, database):
+    """Between the question and the answer one is deleted and one resumed in another tab."""
+    ids = [add_recorded_run(database, Status.COMPLETED, name=name) for name in ("stays", "goes", "went")]
+    app = select(open_page("app.py"), *ids)
+    app.button(key="delete:selected").click().run()
+    control.delete(database, ids[2])
+    put(database, ids[0], status="running")
+    app.button(key="confirm-delete-selected").click().run()
+    assert not app.exception
+    assert [run.name for run in list_runs(database)] == ["stays"]
+    said = text_of(app)
+    assert "Deleted 1 run. Not done for 2 runs: Run " in said
+    assert f"Run {ids[0][:8]} 'stays' is running; stop it before you delete it." in said
+    assert f"Run {ids[2][:8]} 'went' was deleted meanwhile." in said
+    assert app.session_state["runs-selected"] == [ids[0], ids[2]]
+
+
+def test_of_several_the_tags_of_some_are_changed(open_page, database):
+    ids = [add_recorded_run(database, status, name=status) for status in map(Status, ("completed", "running", "lost"))]
+    control.annotate(database, ids[0], tags="x" * 495)
+    app = select(open_page("app.py"), *ids)
+    app.button(key="tag:selected").click().run()
+    control.delete(database, ids[2])
+    app.text_input(key="tags-add").set_value("too-long-for-one")
+    app.button(key="confirm-tags").click().run()
+    assert not app.exception
+    assert [run.tags for run in map(partial(get_run, database), ids[:2])] == ["x" * 495, "too-long-for-one"]
+    said = text_of(app)
+    assert "Changed the tags of 1 run. Not done for 2 runs: " in said
+    assert "longer than 500 characters" in said
+    assert f"Run {ids[2][:8]} 'lost' was deleted meanwhile." in said
+
+
+def test_of_several_some_cannot_be_resumed_any_more(open_page, database):
+    ids = [add_recorded_run(database, Status.STOPPED, name=name) for name in ("still", "already", "went")]
+    app = select(open_page("app.py"), *ids)
+    assert app.button(key="resume:selected").label == "Resume 3"
+    control.resume(database, ids[1])
+    control.delete(database, ids[2])
+    app.button(key="resume:selected").click().run()
+    assert not app.exception
+    assert [get_run(database, run_id).status for run_id in ids[:2]] == ["queued", "queued"]
+    assert "Resuming 1 run. Not done for 2 runs: " in text_of(app)
+
+
+def test_runs_of_any_status_are_compared_and_no_more_than_can_be_told_apart(open_page, database):
+    ids = [add_recorded_run(database, status) for status in (Status.RUNNING, Status.LOST, Status.QUEUED)]
+    app = select(open_page("app.py"), *ids)
+    assert _compared(app) == [",".join(run_id[:8] for run_id in ids)]
+    many = [add_recorded_run(database, Status.COMPLETED, recorded=0) for _ in range(run_selection.MAX_COMPARED - 2)]
+    app = select(app, *ids, *many)
+    assert "Compare takes at most 24." in text_of(app)
+    assert _compared(app) == []
+
+
+def _compared(app):
+    links = [parse_qs(link.proto.query_string) for link in app.get("page_link") if link.proto.label == "Compare"]
+    return [value for link in links for value in link.get("runs", [])]
+
+
 def test_tags_of_several_are_changed(open_page, database):
     ids = [add_recorded_run(database, Status.COMPLETED) for _ in range(2)]
     control.annotate(database, ids[0], tags="old")
@@ -184,6 +261,35 @@ def test_archives_of_several_can_be_imported(open_page, database):
         (ids[0], "one", "kept", "Kept, too."),
         (ids[1], "two", "kept", "Kept, too."),
     }
+
+
+def test_archives_of_several_say_which_run_is_missing(open_page, database):
+    runs = [get_run(database, add_recorded_run(database, Status.COMPLETED, name=name)) for name in ("one", "two")]
+    control.delete(database, runs[0].id)
+    with zipfile.ZipFile(io.BytesIO(run_selection._archives(database, runs))) as together:
+        assert len(together.namelist()) == 2
+        said = together.read(run_selection.MISSING_ARCHIVES).decode()
+    assert said == f"Run {runs[0].id[:8]} 'one' was deleted meanwhile.\n"
+
+
+def test_the_duration_of_a_resumed_run_is_that_of_all_its_stretches(open_page, database):
+    run_id = add_recorded_run(database, Status.STOPPED, name="resumed")
+    other = add_recorded_run(database, Status.STOPPED, name="other")
+    began = datetime(2026, 1, 1, tzinfo=UTC)
+    with database.write() as tx:
+        for hour, kind in (
+            (0, "running"),
+            (5, "stopped"),
+            (8, "running"),
+            (9, "paused"),
+            (10, "running"),
+            (11, "lost"),
+        ):
+            add_event(tx, run_id, actor="worker", kind=kind, message="m", now=began + timedelta(hours=hour))
+    put(database, run_id, started_at=began + timedelta(hours=8), ended_at=began + timedelta(hours=11), generation=1)
+    put(database, other, started_at=began, ended_at=began + timedelta(hours=6))
+    assert cells(open_page("app.py"), run_id)["duration"]["text"] == "7 h"
+    assert names(open_page("app.py", sort="-duration")) == ["resumed", "other"]
 
 
 @pytest.mark.parametrize(("limit", "says"), [(1 << 40, False), (0, True)])

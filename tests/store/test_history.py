@@ -1,12 +1,13 @@
 """What is recorded of a run, row by row."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from tests.store.conftest import START
 from tests.store.recorded import record
 from tests.store.test_odd_rows import spoil
-from v3core.store.history import add_evaluation, read_episode, read_evaluations
+from v3core.store.history import add_evaluation, add_event, read_episode, read_evaluations, read_stretches
 
 
 def test_evaluations_are_read_on_from_a_cursor(db, new_run):
@@ -41,3 +42,16 @@ def test_a_value_of_another_kind_is_not_there(sqlite_db, new_run, episode, colum
     row = read_episode(sqlite_db, run_id, 1)
     assert row[column] is None
     assert row["return"] == 1.0
+
+
+def test_the_stretches_of_a_run_are_read_from_its_history(db, new_run):
+    run_id, other = new_run(db), new_run(db)
+    kinds = ["starting", "running", "phase", "stalled", "running", "paused", "stalled", "paused", "running", "stopping"]
+    kinds += ["stopped", "queued", "starting", "running", "lost", "queued", "starting", "failed", "queued", "running"]
+    at = [START + timedelta(minutes=minute) for minute in range(len(kinds))]
+    with db.write() as tx:
+        for moment, kind in zip(at, kinds, strict=True):
+            add_event(tx, run_id, actor="test", kind=kind, message="m", now=moment)
+    expected = [(at[1], at[5]), (at[8], at[10]), (at[13], at[14]), (at[19], None)]
+    assert read_stretches(db, [run_id, other]) == {run_id: expected, other: []}
+    assert read_stretches(db, []) == {}

@@ -111,6 +111,20 @@ def test_a_duration_is_that_of_the_newest_start(database):
     assert seconds_trained(replace(run, status=Status.PAUSED), began + timedelta(hours=1)) == 3600
 
 
+def test_a_duration_is_the_sum_of_all_stretches(database):
+    hours = [datetime(2026, 1, 1, hour, tzinfo=UTC) for hour in range(12)]
+    run = replace(get_run(database, add_recorded_run(database, Status.COMPLETED)), heartbeat_at=hours[9])
+    resumed = replace(run, started_at=hours[6], ended_at=hours[11])
+    stretches = [(hours[0], hours[2]), (hours[6], hours[7]), (hours[8], None)]
+    assert seconds_trained(resumed, None, stretches) == 3600 * (2 + 1 + 3)
+    assert seconds_trained(replace(resumed, status=Status.RUNNING), hours[10], stretches) == 3600 * (2 + 1 + 2)
+    lost = replace(resumed, status=Status.LOST)  # seen to be gone two hours after its last heartbeat
+    assert seconds_trained(lost, None, [*stretches[:2], (hours[8], hours[11])]) == 3600 * (2 + 1 + 1)
+    waits = replace(resumed, status=Status.QUEUED, ended_at=None)
+    assert seconds_trained(waits, None, stretches[:2]) == 3600 * (2 + 1)
+    assert seconds_trained(replace(resumed, started_at=hours[10]), None, stretches) == 3600, "of another history"
+
+
 def test_a_long_reason_is_cut_between_words():
     assert shortened("It broke.") == "It broke."
     assert shortened("one two three", 8) == "one two …"

@@ -13,7 +13,17 @@ from v3core.store.bulk import floats
 from v3core.store.database import Database, reading
 from v3core.store.run_row import RunRow
 from v3core.store.runs import UnknownRunError, get_run
-from v3core.store.schema import HIDDEN, Transaction, checkpoints, episodes, evaluations, events, phase_changes, runs
+from v3core.store.schema import (
+    HIDDEN,
+    Status,
+    Transaction,
+    checkpoints,
+    episodes,
+    evaluations,
+    events,
+    phase_changes,
+    runs,
+)
 
 _TOGETHER = 500
 """Episodes that are looked for at once."""
@@ -73,6 +83,28 @@ EvaluationResult = tuple[float, int, float | None]
 def read_events(database: Database, run_id: str) -> list[EventRow]:
     """A run's history, oldest first."""
     return _read(database, EventRow, events, run_id, order="id")
+
+
+Stretch = tuple[datetime, datetime | None]
+"""When a run began, or continued, to train, and when that ended; None while it trains."""
+_BEGINS = Status.RUNNING
+_ENDS = (Status.PAUSED, Status.STOPPED, Status.COMPLETED, Status.FAILED, Status.LOST)
+
+
+def read_stretches(source: Database | Transaction, run_ids: Collection[str]) -> dict[str, list[Stretch]]:
+    """Run id to the stretches of time in which it trained, oldest first, from its history; pauses are between them."""
+    c = events.c
+    query = select(c.run_id, c.kind, c.at).where(c.run_id.in_(run_ids), c.kind.in_([_BEGINS, *_ENDS]))
+    found: dict[str, list[Stretch]] = {run_id: [] for run_id in run_ids}
+    with reading(source) as tx:
+        for run_id, kind, at in tx.execute(query.order_by(c.run_id, c.id)):
+            stretches = found[run_id]
+            trains = bool(stretches) and stretches[-1][1] is None
+            if kind == _BEGINS and not trains:  # else it was stalled meanwhile
+                stretches.append((at, None))
+            elif kind != _BEGINS and trains:
+                stretches[-1] = (stretches[-1][0], at)
+    return found
 
 
 _Row = TypeVar("_Row", PhaseChangeRow, CheckpointRow, EventRow)

@@ -109,11 +109,19 @@ function toField(name, until) {
   return true
 }
 
-function follow({ page, focus }) {
-  if (focus) return toField(focus, performance.now() + FIELD_MS)
-  const links = [...document.querySelectorAll('[data-testid="stSidebar"] a[href]')]
-  // The attribute: that of Runs is empty, which as an address is the page that is open.
-  const found = links.find((link) => link.getAttribute("href").split("/").pop() === page.slice(1))
+const pageLinks = () => [...document.querySelectorAll('[data-testid="stSidebar"] a[href]')]
+// The attribute: that of Runs is empty, which as an address is the page that is open.
+const pageOf = (link) => `/${link.getAttribute("href").split("/").pop()}`
+
+function isOn(page) {
+  const last = `/${window.location.pathname.split("/").pop()}`
+  const here = pageLinks().some((link) => pageOf(link) === last) ? last : "/" // which may be below a path of a proxy
+  return here === page
+}
+
+function follow({ page, focus, on }) {
+  if (focus) return isOn(on) && toField(focus, performance.now() + FIELD_MS)
+  const found = pageLinks().find((link) => pageOf(link) === page)
   found?.click()
   return Boolean(found)
 }

@@ -18,6 +18,7 @@ from v3core.jobs.kinds import trains_elsewhere
 from v3core.jobs.launch import waits_for
 from v3core.jobs.lifecycle import ACTIVE, Status
 from v3core.rollup import Floats
+from v3core.store.history import Stretch
 from v3core.store.run_row import RunRow
 from v3core.ui.status import ADVANCES, age, look, number, took
 
@@ -42,6 +43,8 @@ class Wall:
     """Run id to the difference of its mean return from the baseline's; without those that cannot be compared."""
     alarms: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """Run id to the titles of its active alarms."""
+    stretches: Mapping[str, Sequence[Stretch]] = field(default_factory=dict)
+    """Run id to the times in which it trained."""
     baseline: RunRow | None = None
     now: datetime | None = None
 
@@ -140,17 +143,33 @@ def _text_order(value: Callable[[RunRow], str | None]) -> Callable[[RunRow, Wall
     return order
 
 
-def seconds_trained(run: RunRow, now: datetime | None = None) -> float | None:
-    """From the newest start of a run to its end, or to now; None before it starts."""
+def seconds_trained(run: RunRow, now: datetime | None = None, stretches: Sequence[Stretch] = ()) -> float | None:
+    """How long it has trained so far, in all its stretches; None if it has not begun.
+
+    Without `stretches`, or if they are not of the newest start, it is the time from that to the end, or to now.
+    """
     if run.started_at is None:
         return None
+    until = _trained_until(run, now)
+    if run.started_at not in {began for began, _ in stretches}:
+        stretches = [(run.started_at, None)]
+    ends = [(began, end if until is None else min(end or until, until)) for began, end in stretches]
+    seconds = [max(0.0, (end - began).total_seconds()) for began, end in ends if end is not None]
+    return sum(seconds) if seconds else None
+
+
+def _trained_until(run: RunRow, now: datetime | None) -> datetime | None:
+    """Up to when it can have trained; None if it waits for being resumed."""
     if run.status in ACTIVE:
-        until = now or datetime.now(UTC)
-    elif run.ended_at is None or run.ended_at < run.started_at:
+        return now or datetime.now(UTC)
+    if run.ended_at is None or run.started_at is None or run.ended_at < run.started_at:
         return None
-    else:
-        until = run.ended_at
-    return max(0.0, (until - run.started_at).total_seconds())
+    # That a process is gone may be noticed days later.
+    return min(run.ended_at, run.heartbeat_at or run.ended_at) if run.status == Status.LOST else run.ended_at
+
+
+def _duration(run: RunRow, wall: Wall) -> float | None:
+    return seconds_trained(run, wall.now, wall.stretches.get(run.id, ()))
 
 
 def _began(run: RunRow) -> datetime:
@@ -209,9 +228,9 @@ COLUMNS: Mapping[str, Column] = {
     ),
     "duration": Column(
         "Duration",
-        "From its launch, or its newest resume, to its end or to now.",
-        lambda run, wall: {"text": took(seconds_trained(run, wall.now))},
-        lambda run, wall: seconds_trained(run, wall.now),
+        "How long it has trained, without pauses; of a resumed run all its stretches together.",
+        lambda run, wall: {"text": took(_duration(run, wall))},
+        lambda run, wall: _duration(run, wall),
         is_number=True,
     ),
     "started": Column(

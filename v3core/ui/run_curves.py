@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
+from v3core.jobs.lifecycle import ENDED
 from v3core.rollup import Floats
 from v3core.store.database import Database
+from v3core.store.history import Stretch, read_stretches
 from v3core.store.returns import read_mean_return, read_sparkline
 from v3core.store.run_row import RunRow
 
@@ -54,6 +56,24 @@ def load_sparklines(database: Database, runs: Sequence[RunRow]) -> dict[str, Flo
             for run in missing:
                 found[run.id] = read_sparkline(tx, run)
                 kept.put(_state(run), found[run.id])
+    return found
+
+
+def load_stretches(database: Database, runs: Sequence[RunRow]) -> dict[str, list[Stretch]]:
+    """The times in which each run trained; of a run that has ended they are kept until it is resumed."""
+    kept = _kept(database.url)
+
+    def key(run: RunRow) -> tuple[Hashable, ...]:
+        return ("stretches", run.id, run.generation, run.status, run.ended_at)
+
+    found = {run.id: kept.get(key(run)) for run in runs if run.status in ENDED}
+    missing = [run for run in runs if found.get(run.id) is None]
+    if missing:
+        read = read_stretches(database, [run.id for run in missing])
+        found |= read
+        for run in missing:
+            if run.status in ENDED:
+                kept.put(key(run), read[run.id])
     return found
 
 

@@ -18,7 +18,7 @@ from v3core.store.run_row import RunRow
 from v3core.ui.clicks import ACTOR, confirm, dialog, or_notice
 from v3core.ui.notices import notify
 from v3core.ui.run_columns import CHOICES, COLUMNS, DEFAULT, Wall, row, sorted_runs
-from v3core.ui.run_curves import load_differences, load_sparklines
+from v3core.ui.run_curves import load_differences, load_sparklines, load_stretches
 from v3core.ui.run_picker import compare_link
 from v3core.ui.run_selection import BASELINE, selection_bar, unpin
 from v3core.ui.run_table import Sorting, run_table
@@ -45,6 +45,9 @@ def run_list(database: Database, runs: list[RunRow], columns: list[str]) -> None
     wall = Wall(places=places, baseline=baseline, alarms=active_rules(database) if "alarms" in columns else {})
     if baseline is not None and sorting.by.removeprefix("-") == "difference":
         wall = replace(wall, differences=load_differences(database, shown, baseline))
+    by_duration = sorting.by.removeprefix("-") == "duration"
+    if by_duration:
+        wall = replace(wall, stretches=load_stretches(database, shown))
     shown = sorted_runs(shown, sorting.by, wall)
     pages = (len(shown) - 1) // RUNS_PER_PAGE + 1
     place_of_table = st.container()
@@ -53,6 +56,8 @@ def run_list(database: Database, runs: list[RunRow], columns: list[str]) -> None
     on_page = shown[(page - 1) * RUNS_PER_PAGE : page * RUNS_PER_PAGE]
     if "curve" in columns:
         wall = replace(wall, sparklines=load_sparklines(database, on_page))
+    if "duration" in columns and not by_duration:
+        wall = replace(wall, stretches=load_stretches(database, on_page))
     if baseline is not None:
         wall = replace(wall, differences=load_differences(database, on_page, baseline))
         place = columns.index("mean") + 1 if "mean" in columns else len(columns)

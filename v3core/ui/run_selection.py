@@ -32,6 +32,8 @@ BASELINE = "baseline"
 """The parameter of the address that names the pinned run."""
 _ID_CHARACTERS = 8
 _NAMES = 5
+MISSING_ARCHIVES = "not-archived.txt"
+"""The file in a ZIP file of archives that says which runs could not be archived."""
 _RESULT = "runs-result"
 _DOING = {"stop": "Stopping {}.", "resume": "Resuming {}.", "delete": "Deleted {}."}
 
@@ -235,9 +237,12 @@ def _offer_archives(database: Database, runs: list[RunRow]) -> None:
 
 
 def _archives(database: Database, runs: Sequence[RunRow]) -> bytes:
-    """A ZIP file with an archive of each run; they are compressed already."""
-    content = io.BytesIO()
+    """A ZIP file with an archive of each run; they are compressed already. It says which runs are missing, and why."""
+    names, content = {run.id: file_name(run, "v3run") for run in runs}, io.BytesIO()
     with zipfile.ZipFile(content, "w") as together:
-        for run in runs:
-            together.writestr(file_name(run, "v3run"), write_download(database, run.id, "v3run"))
+        outcome = for_each(
+            runs, lambda run_id: together.writestr(names[run_id], write_download(database, run_id, "v3run"))
+        )
+        if outcome.refused:
+            together.writestr(MISSING_ARCHIVES, "\n".join(outcome.refused.values()) + "\n")
     return content.getvalue()

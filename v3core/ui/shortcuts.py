@@ -16,6 +16,8 @@ class Shortcut:
     """The page that it opens, as its path in the address; `/` for Runs."""
     focus: str = ""
     """The accessible name of the field that it moves to."""
+    on: str = ""
+    """The page with that field, as its path in the address; the key does nothing on others."""
 
 
 SHORTCUTS = (
@@ -24,7 +26,7 @@ SHORTCUTS = (
     Shortcut("g n", "Go to Launch, for a new run", page="/launch"),
     Shortcut("g l", "Go to Live", page="/live"),
     Shortcut("g c", "Go to Compare", page="/compare"),
-    Shortcut("/", "Type into the filter", "Runs", focus="Filter"),
+    Shortcut("/", "Type into the filter", "Runs", focus="Filter", on="/"),
     Shortcut("j", "Next run", "Runs"),
     Shortcut("k", "Previous run", "Runs"),
     Shortcut("x", "Select the run, or deselect it", "Runs"),

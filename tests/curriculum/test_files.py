@@ -180,6 +180,10 @@ def test_a_binary_file_is_reported_as_binary(tmp_path):
             "the length of its ramp of lr is unknown; give the ramp 'over: {episodes: N}'",
         ),
         (
+            "{name: x, phases: [{name: a, lr: {from: 1, to: 2, over: {episodes: 5, steps: 9}}}]}",
+            "phase 'a' has lr {'from': 1, 'to': 2, 'over': {'episodes': 5, 'steps': 9}}",
+        ),
+        (
             "{name: x, phases: [{name: a, until: {step: 9}}, {name: b, until: {step: 9}}, {name: c}]}",
             "Phase 2 'b' ends at step 9 but phase 1 'a' ends at 9",
         ),

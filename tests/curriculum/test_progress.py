@@ -67,7 +67,9 @@ triggers = st.builds(
 
 def values(knob, *, needs_over):
     number = st.floats(1, 2) if knob == "alpha" else st.floats(0.01, 10)
-    over = st.integers(1, 80).map(lambda count: {"episodes": count})
+    over = st.integers(1, 80).map(lambda count: {"episodes": count}) | st.integers(1, 900).map(
+        lambda count: {"steps": count}
+    )
     ramp = st.builds(
         lambda start, to, shape, span: {"from": start, "to": to, "shape": shape, "over": span},
         number,
@@ -127,8 +129,10 @@ def test_ramps_move_one_way_stay_between_their_ends_and_reach_them(curriculum, o
                 continue
             value, low, high = getattr(now, knob), min(ramp.start, ramp.to), max(ramp.start, ramp.to)
             assert low <= value <= high
-            if ramp.over is not None and progress.episode - start.episode >= ramp.over.episodes:
-                assert value == ramp.to
+            if ramp.over is not None:
+                episodes, steps = progress.episode - start.episode, progress.step - start.step
+                done = episodes >= ramp.over.episodes if ramp.over.episodes else steps >= ramp.over.steps
+                assert (value == ramp.to) or not done
             if not changed and before is not None:
                 toward = 1 if ramp.to >= ramp.start else -1
                 assert toward * (value - getattr(before, knob)) >= -1e-9

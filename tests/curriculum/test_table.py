@@ -28,7 +28,9 @@ ramps = st.builds(
     levels,
     levels,
     st.sampled_from(["linear", "cosine", "exponential"]),
-    st.none() | st.integers(1, 999).map(lambda episodes: Over(episodes=episodes)),
+    st.none()
+    | st.integers(1, 999).map(lambda episodes: Over(episodes=episodes))
+    | st.integers(1, 10**9).map(lambda steps: Over(steps=steps)),
 )
 
 
@@ -47,6 +49,7 @@ def test_what_is_written_is_read_back(value):
         ("x0.5", Times(times=0.5)),
         ("1 -> 0.5", Ramp.model_validate({"from": 1, "to": 0.5})),
         ("1 to 0.5", Ramp.model_validate({"from": 1, "to": 0.5})),
+        ("1 → 0.5 over 9,000 steps", Ramp.model_validate({"from": 1, "to": 0.5, "over": {"steps": 9000}})),
         ("x1→x0.1 cosine", Ramp.model_validate({"from": {"times": 1}, "to": {"times": 0.1}, "shape": "cosine"})),
     ],
 )
@@ -65,6 +68,7 @@ def test_the_ways_to_write_a_value(text, value):
         ("1 → 2 → 3", "more than one arrow"),
         ("1 over 20", "does not ramp"),
         ("1 → 2 over 0", "1 episode or more"),
+        ("1 → 2 over 0 steps", "1 step or more"),
     ],
 )
 def test_values_that_cannot_be_read(text, sentence):

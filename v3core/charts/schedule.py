@@ -172,4 +172,8 @@ def _steps_at(series: RunSeries) -> Callable[[float], float]:
 
 def _ramps_over_steps(phase: Phase, knob: str) -> bool:
     value = getattr(phase, knob)
-    return isinstance(value, Ramp) and value.over is None and phase.until is not None and phase.until.step is not None
+    if not isinstance(value, Ramp):
+        return False
+    if value.over is not None:
+        return value.over.steps is not None
+    return phase.until is not None and phase.until.step is not None

@@ -82,7 +82,7 @@ def _scaled_phase(phase: Phase, end: int | None, factor: float, episodes: int) -
     elif phase.until is not None and phase.until.is_trigger:
         changes["until"] = _scaled_trigger(phase.until, factor, episodes)
     for knob, ramp in ramps_of(phase).items():
-        if ramp.over is not None:
+        if ramp.over is not None and ramp.over.episodes is not None:
             over = Over(episodes=max(1, round(ramp.over.episodes * factor)))
             changes[knob] = ramp.model_copy(update={"over": over})
     return phase.model_copy(update=changes)

@@ -4,7 +4,15 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationError, ValidationInfo, create_model, field_validator, model_validator
+from pydantic import (
+    Field,
+    ValidationError,
+    ValidationInfo,
+    create_model,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from v3core.curriculum.knobs import FROM_RECIPE, KNOBS, MAX_EXPERTS, Graph, Routing, TopKWeights
 from v3core.curriculum.until import Frozen, Until
@@ -26,10 +34,22 @@ Level = float | Times
 
 
 class Over(Frozen):
-    """How long a ramp takes."""
+    """How long a ramp takes: exactly one of `episodes` and `steps`."""
 
-    episodes: Annotated[int, Field(ge=1)]
+    episodes: Annotated[int, Field(ge=1)] | None = None
     """Episodes from the beginning of its phase."""
+    steps: Annotated[int, Field(ge=1)] | None = None
+    """Environment steps from the beginning of its phase, all environments together."""
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Self:
+        if (self.episodes is None) == (self.steps is None):
+            raise ValueError("An 'over' must have exactly one of 'episodes' and 'steps'.")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _what_is_set(self, handler: Any) -> dict[str, Any]:
+        return {name: value for name, value in handler(self).items() if value is not None}
 
 
 class Ramp(Frozen):

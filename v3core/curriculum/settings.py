@@ -74,7 +74,9 @@ def _fraction(ramp: Ramp, phase: Phase, start: PhaseStart, now: PhaseStart, epis
     """The fraction of a ramp that has passed at `now`, at most 1. A ramp shorter than one episode is at its end."""
     until = phase.until
     passed, span = now.episode - start.episode, episodes - start.episode
-    if ramp.over is not None:
+    if ramp.over is not None and ramp.over.steps is not None:
+        passed, span = now.step - start.step, ramp.over.steps
+    elif ramp.over is not None and ramp.over.episodes is not None:
         span = ramp.over.episodes
     elif until is not None and until.step is not None:
         passed, span = now.step - start.step, until.step - start.step

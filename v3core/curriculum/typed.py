@@ -21,7 +21,7 @@ _TRIGGER = re.compile(
     re.IGNORECASE,
 )
 _ARROW = re.compile(r"\s*(?:→|->|=>|\bto\b)\s*")
-_OVER = re.compile(r"\s+over\s+(\d[\d,]*)$", re.IGNORECASE)
+_OVER = re.compile(r"\s+over\s+(\d[\d,]*)(\s+steps?)?$", re.IGNORECASE)
 _SHAPES: tuple[Shape, ...] = get_args(Shape)
 
 
@@ -78,7 +78,9 @@ def format_value(value: Value | None) -> str:
         return ""
     if isinstance(value, Ramp):
         shape = "" if value.shape == "linear" else f" {value.shape}"
-        over = "" if value.over is None else f" over {value.over.episodes}"
+        over = ""
+        if value.over is not None:
+            over = f" over {value.over.episodes or f'{value.over.steps} steps'}"
         return f"{_format_level(value.start)} → {_format_level(value.to)}{shape}{over}"
     return _format_level(value)
 
@@ -115,10 +117,10 @@ def _read(text: str) -> Value:
     """The value, valid or not; raises the end of a sentence if it cannot be read."""
     over: Over | None = None
     if found := _OVER.search(text):
-        episodes, text = int(found[1].replace(",", "")), text[: found.start()]
-        if episodes < 1:
-            raise V3Error("must last 1 episode or more")
-        over = Over(episodes=episodes)
+        length, text = int(found[1].replace(",", "")), text[: found.start()]
+        if length < 1:
+            raise V3Error(f"must last 1 {'step' if found[2] else 'episode'} or more")
+        over = Over(steps=length) if found[2] else Over(episodes=length)
     shape = next((known for known in _SHAPES if text.lower().endswith(f" {known}")), None)
     ends = _ARROW.split(text.removesuffix(text[-len(shape) :]).strip() if shape else text)
     if len(ends) > 2:

@@ -90,28 +90,30 @@ def longer_phase(curriculum: Curriculum, progress: Progress, base: BaseValues) -
         raise V3Error(f"{who} lasts until the end of the run; train the run longer instead.")
     until = phase.until
     if until.step is not None:
-        if ramps := [knob for knob, ramp in ramps_of(phase).items() if ramp.over is None]:
-            raise V3Error(f"{who} has a ramp of {ramps[0]} over its steps, which would jump; edit it instead.")
-        end = start.step + round((until.step - start.step) * LONGER)
-        return _with_end(curriculum, here, Until(step=end), {})
+        length = until.step - start.step
+        return _with_end(
+            curriculum, here, Until(step=start.step + round(length * LONGER)), _held(phase, Over(steps=max(1, length)))
+        )
     if until.is_trigger:
         if until.max_episodes is None:
             raise V3Error(f"{who} ends on a trigger without a limit; change its threshold instead.")
         changed = {"max_episodes": round(until.max_episodes * LONGER)}
-        return _with_end(curriculum, here, until.model_copy(update=changed), _held(phase, until.max_episodes))
+        return _with_end(
+            curriculum, here, until.model_copy(update=changed), _held(phase, Over(episodes=until.max_episodes))
+        )
     assert until.episode is not None
     after = sum(1 for later in curriculum.phases[here + 1 : -1] if later.until and later.until.episode is not None)
     last = progress.episodes - 1 - after
     end = min(start.episode + round((until.episode - start.episode) * LONGER), last)
     if end <= until.episode:
         raise V3Error(f"{who} cannot be longer in a run of {progress.episodes:,} episodes; train the run longer first.")
-    moved = _with_end(curriculum, here, Until(episode=end), _held(phase, until.episode - start.episode))
+    held = _held(phase, Over(episodes=max(1, until.episode - start.episode)))
+    moved = _with_end(curriculum, here, Until(episode=end), held)
     return _moved_after(moved, here, until.episode, end, progress.episodes)
 
 
-def _held(phase: Phase, episodes: int) -> dict[str, Ramp]:
+def _held(phase: Phase, over: Over) -> dict[str, Ramp]:
     """The phase's own ramps, written as ramps over the length that it had."""
-    over = Over(episodes=max(1, episodes))
     return {knob: ramp.model_copy(update={"over": over}) for knob, ramp in ramps_of(phase).items() if ramp.over is None}
 
 

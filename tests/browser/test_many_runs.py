@@ -228,3 +228,27 @@ def test_everything_is_done_by_the_keyboard(home: Page, database: Database) -> N
     keyboard.press("j")
     keyboard.press("Enter")
     home.wait_for_url("**/live?run=*")
+
+
+def test_a_key_of_the_list_is_left_to_other_pages(home: Page, served: Server) -> None:
+    """`/` moves to the filter where there is one; elsewhere the browser has it, and a search by keyboard works."""
+    listen = (
+        "() => { window.left = []; window.addEventListener('keydown', (e) => left.push([e.key, e.defaultPrevented])) }"
+    )
+    home.keyboard.press("/")
+    expect(home.get_by_role("textbox", name="Filter")).to_be_focused()
+    for path, heading in (("launch", "Launch"), ("compare", "Compare")):
+        home.goto(f"{served.url}/{path}")
+        expect(home.get_by_role("heading", name=heading, exact=True)).to_be_visible()
+        home.evaluate(listen)
+        home.keyboard.press("/")
+        home.wait_for_function("() => window.left.length === 1")
+        assert home.evaluate("() => window.left") == [["/", False]]
+        home.keyboard.press("?")
+        expect(home.get_by_role("dialog", name="Keyboard shortcuts")).to_be_visible()
+        home.keyboard.press("Escape")
+    home.keyboard.press("g")
+    home.keyboard.press("r")
+    expect(rows(home)).to_have_count(PAGE)
+    home.keyboard.press("/")
+    expect(home.get_by_role("textbox", name="Filter")).to_be_focused()

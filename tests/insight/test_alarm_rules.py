@@ -16,11 +16,11 @@ LENGTH = 400
 W = 40
 
 
-def config_of(curriculum=None, episodes=LENGTH):
+def config_of(curriculum=None, episodes=LENGTH, recipe=TINY):
     if curriculum is None:
         return tiny_config(episodes=episodes, boundary=episodes // 2)
     return build_run_config(
-        name="x", env="CartPole-v1", seed=1, episodes=episodes, curriculum=parse(curriculum), recipe=TINY
+        name="x", env="CartPole-v1", seed=1, episodes=episodes, curriculum=parse(curriculum), recipe=recipe
     )
 
 
@@ -38,9 +38,9 @@ def made(loads, *, count=LENGTH, phases=None, **columns):
     return Episodes(np.arange(1, count + 1), values, np.array(loads), phases)
 
 
-def found(rows, *, curriculum=None, marks=(), parts=(), rules=None):
+def found(rows, *, curriculum=None, recipe=TINY, marks=(), parts=(), rules=None):
     """The alarms of these episodes, handed over in one part or cut at `parts`."""
-    config = config_of(curriculum)
+    config = config_of(curriculum, recipe=recipe)
     watch = Watch(Plan(config, config.curriculum), rows.loads.shape[1])
     boundary = next((place for place in range(1, len(rows)) if rows.phases[place] != rows.phases[place - 1]), None)
     all_marks = [*marks, *([Began(boundary, 1, PhaseStart(boundary, boundary * 10))] if boundary else [])]
@@ -179,6 +179,19 @@ def test_a_setting_that_is_planned_but_not_in_effect():
     unused = "{name: x, phases: [{name: early, until: {episode: 200}}, {name: late, alpha: 1.2}]}"
     (alarm,) = found(made([0.5, 0.5]), curriculum=unused)
     assert alarm.detail == "alpha is planned at 1.2 but not used in phase 'late'"
+
+
+def test_a_loss_over_the_experts_has_no_effect_with_a_single_one():
+    phases = "[{name: early, until: {episode: 200}, load_balance: 0.02, z_loss: 0.1}, {name: late, load_balance: 0}]"
+    text, half = f"{{name: x, phases: {phases}}}", LENGTH // 2
+    values = {"load_balance": boundary_at(half, 0.02, 0.0), "z_loss": 0.1}
+    assert found(made([0.5, 0.5], **values), curriculum=text) == []
+    one = TINY.model_copy(update={"policy": TINY.policy.model_copy(update={"experts": 1})})
+    (alarm,) = found(made([1.0], **values), curriculum=text, recipe=one)
+    assert (alarm.rule, alarm.first_episode, alarm.last_episode) == ("ineffective_setting", 1, half)
+    assert alarm.detail == "load_balance is planned at 0.02 but not used in phase 'early'"
+    control = f"{{name: x, policy: {{single_expert: true}}, phases: {phases}}}"
+    assert found(made([1.0], **values), curriculum=control) == []  # it is meant to have one
 
 
 def test_a_ramp_is_as_planned_though_settings_are_read_once_per_rollout():

@@ -17,9 +17,9 @@ from v3core.training.hooks import Spent
 
 @pytest.fixture
 def now(monkeypatch):
-    """The sampler's clock, in seconds."""
+    """The sampler's clocks, in seconds."""
     clock = [1000.0]
-    monkeypatch.setattr(sampler, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    monkeypatch.setattr(sampler, "time", SimpleNamespace(monotonic=lambda: clock[0], thread_time=lambda: clock[0]))
     return clock
 
 

@@ -15,7 +15,7 @@ SAMPLES_PER_DOUBLING = 350
 """From some hours on a stretch is such a part of the run so far that as many samples double its length: two weeks of
 training have fewer than 4,000."""
 LARGEST_SHARE = 0.001
-"""What samples may take of the training thread's time: finding child processes is slow where thousands run."""
+"""What samples may take of the training thread's processor time: children are slow to find among thousands."""
 
 
 @dataclass
@@ -44,10 +44,10 @@ class ProcessSampler:
 
     def take(self) -> ProcessSample | None:
         """The stretch since the last sample, if it is long enough by now."""
-        began = time.monotonic()
         stretch = max(SHORTEST_SECONDS, self._sampled / SAMPLES_PER_DOUBLING, self._took / LARGEST_SHARE)
-        if began - self._before.clock < stretch:
+        if time.monotonic() - self._before.clock < stretch:
             return None
+        began = time.thread_time()
         from v3core.training.gpu import gpu_memory, gpu_use  # torch, which the trainer has imported by now
 
         spent, steps, updates = self._spent, self._steps, self._updates
@@ -71,7 +71,7 @@ class ProcessSampler:
             gpu_memory=gpu_memory(),
             gpu=gpu_use(),
         )
-        self._took = time.monotonic() - began
+        self._took = time.thread_time() - began
         return sample
 
     def _counters(self, family: list[psutil.Process]) -> _Counters:

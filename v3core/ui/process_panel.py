@@ -51,13 +51,23 @@ def _numbers(sample: ProcessSample) -> None:
     """The newest minute in numbers."""
     update = sample.seconds_per_update
     numbers = {
-        "Steps per second": f"{sample.steps_per_second:,.0f}",
-        "Seconds per update": "–" if update is None else f"{update:.3g}",
-        "Processors in use": f"{sample.cores:.2f}",
-        "Memory": humanize.naturalsize(sample.memory, binary=True, format="%.0f"),
-        "Threads": str(sample.threads),
+        "Steps per second": (
+            f"{sample.steps_per_second:,.0f}",
+            "Environment steps / seconds, all environments together.",
+        ),
+        "Seconds per update": ("–" if update is None else f"{update:.3g}", "Seconds of learning / updates."),
+        "Processors in use": (
+            f"{sample.cores:.2f}",
+            "Processor time / seconds, of the worker and of the processes that its environments have started.",
+        ),
+        "Memory": (_bytes(sample.memory), "Of the same processes, resident."),
+        "Threads": (str(sample.threads), "Of the worker."),
     }
     if sample.gpu_memory is not None:
-        numbers["GPU memory"] = humanize.naturalsize(sample.gpu_memory, binary=True, format="%.0f")
-    for column, (title, text) in zip(st.columns(len(numbers)), numbers.items(), strict=True):
-        column.metric(title, text)
+        numbers["GPU memory"] = _bytes(sample.gpu_memory), "What the worker has reserved of the GPU's memory."
+    for column, (title, (text, meaning)) in zip(st.columns(len(numbers)), numbers.items(), strict=True):
+        column.metric(title, text, help=plain(meaning))
+
+
+def _bytes(count: int) -> str:
+    return humanize.naturalsize(count, binary=True, format="%.0f")

@@ -14,6 +14,8 @@ OPTIONAL = ("alpha", "top_k")
 """Settings that have no effective value where the routing does not use them."""
 COMPARED = (*KNOBS, "top_k")
 """The settings that are compared."""
+OF_SEVERAL = ("load_balance", "expert_balance", "diversity", "consistency", "gate_entropy")
+"""Coefficients of losses that are constant with a single expert."""
 _TOLERANCE = 1e-6
 
 
@@ -43,6 +45,12 @@ class Plan:
     def has_one_phase(self) -> bool:
         """Whether routing never changes as planned."""
         return len(self.curriculum.phases) == 1
+
+    @property
+    def _is_alone(self) -> bool:
+        """Whether there is one expert though the curriculum is for several: it may want a single one as a control."""
+        policy = self.curriculum.policy
+        return self.config.policy.experts == 1 and not (policy is not None and policy.single_expert)
 
     def differing(
         self, phase: str, episode: int, step: int, earlier: Sequence[int], effective: Mapping[str, float]
@@ -76,6 +84,9 @@ class Plan:
         found: dict[str, tuple[float, float]] = {}
         for name in COMPARED:
             used, planned = effective[name], [float(getattr(settings, name)) for settings in ends]
+            if self._is_alone and name in OF_SEVERAL and getattr(chosen, name) is not None and planned[-1]:
+                found[name] = planned[-1], math.nan
+                continue
             if math.isnan(used):
                 if name in OPTIONAL and getattr(chosen, name) is not None:
                     found[name] = planned[-1], used

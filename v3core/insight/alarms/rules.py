@@ -389,7 +389,7 @@ _ALL = (
         "ineffective_setting",
         "A setting without effect",
         "Number of settings whose effective value, read back from router, optimiser and loss, is not the planned one, "
-        "or which the phase sets though its routing does not use them.",
+        "or which the phase sets though its routing does not use them, or though they need several experts.",
         "newest episode",
         1,
         "change the routing or remove the setting",

@@ -1,0 +1,148 @@
+"""Every page with runs of every kind: nothing on the console, nothing cut, nothing wider than the screen."""
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from tests.browser.support import APP, Server, Watched, serve
+from tests.browser.test_many_runs import SIDEWAYS
+from tests.browser.test_reading_out import CUT
+from tests.pages.kinds import DEAD, KINDS, add_experts
+from tests.pages.recorded import add_recorded_run
+from tests.waiting import PATIENCE_SECONDS
+from v3core.jobs import control
+from v3core.jobs.lifecycle import Status
+from v3core.store.commands import PAUSE
+from v3core.store.opening import open_database
+from v3core.store.schema import runs as runs_table
+
+LONG = "Sparse routing with a long warmup · MiniGrid-DoorKey-5x5-v0 · seed 20261126"
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, dict[str, str]]]:
+    """The real app with a run of each kind and a run as people have it, and their ids by name."""
+    server = serve(APP, tmp_path_factory.mktemp("kinds"))
+    db = open_database(f"sqlite:///{server.data / 'v3.db'}", server.data)
+    made = {kind: add(db, kind) for kind, add in KINDS.items()}
+    made["real"] = add_recorded_run(
+        db, Status.RUNNING, name=LONG, preset="demo-with-curriculum", loads=DEAD, success=True, evaluated=(10, 20)
+    )
+    add_experts(db, made["real"], 4, at=20)
+    control.ask(db, made["real"], kind=PAUSE)
+    with db.write() as tx:
+        words = {"tags": "baseline paper-2026 sparse", "notes": "Compare with the run of last week. " * 4}
+        tx.execute(runs_table.update().where(runs_table.c.id == made["real"]).values(**words))
+    db.close()
+    yield server, made
+    server.stop()
+
+
+def look_at_all(page: Page) -> None:
+    """Bring every chart onto the screen, one after the other, until it is drawn or says why there is nothing."""
+    place = 0
+    while place < (charts := page.locator(".v3-chart")).count():
+        settled(charts.nth(place))
+        place += 1
+
+
+def settled(chart: Locator) -> None:
+    chart.scroll_into_view_if_needed()
+    message = chart.locator(".v3-chart-message")
+    parts = [chart.element_handle(), message.element_handle()]
+    chart.page.wait_for_function("([chart, message]) => chart.dataset.drawn || message.textContent", arg=parts)
+    assert "could not be drawn" not in (message.text_content() or "")
+
+
+def drawn(page: Page, title: str) -> None:
+    expect(page.get_by_role("heading", name=title, exact=True, level=1)).to_be_visible()
+    expect(page.locator("[data-testid=stSkeleton]")).to_have_count(0)
+
+
+CLOSED = "[data-testid=stMain] details:not([open]) > summary"
+
+
+def open_all(page: Page) -> None:
+    """Open every closed section of a page."""
+    while before := page.locator(CLOSED).count():
+        page.locator(CLOSED).first.click()
+        page.wait_for_function(f"before => document.querySelectorAll('{CLOSED}').length < before", arg=before)
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "real"])
+def test_live_of_a_run_of_any_kind_complains_of_nothing(
+    page: Page, served: tuple[Server, dict[str, str]], watched: Watched, kind: str
+) -> None:
+    server, made = served
+    page.goto(f"{server.url}/live?run={made[kind]}&experts=true")
+    drawn(page, "Live")
+    page.get_by_text("Optimisation health").click()
+    look_at_all(page)
+    assert page.get_by_text("could not be displayed").count() == 0
+    assert watched.problems == watched.outside == []
+
+
+def test_the_other_pages_of_all_of_them_complain_of_nothing(
+    page: Page, served: tuple[Server, dict[str, str]], watched: Watched
+) -> None:
+    server, made = served
+    page.goto(server.url)
+    expect(page.locator(".v3-runs tbody tr")).to_have_count(len(made))
+    together = ",".join(made.values())
+    for metric in ("Return", "Dead+experts", "Approximate+KL"):
+        page.goto(f"{server.url}/compare?runs={together}&metric={metric}")
+        drawn(page, "Compare")
+        look_at_all(page)
+    page.goto(f"{server.url}/launch?from={made['64 experts']}")
+    drawn(page, "Launch")
+    look_at_all(page)
+    assert watched.problems == watched.outside == []
+
+
+def test_a_run_deleted_while_its_charts_are_looked_at(page: Page, lab: Server, watched: Watched) -> None:
+    db = open_database(f"sqlite:///{lab.data / 'v3.db'}", lab.data)
+    gone, other = (add_recorded_run(db, Status.COMPLETED, name=name, evaluated=(20,)) for name in ("gone", "other"))
+    add_experts(db, gone, 4)
+    page.goto(f"{lab.url}/live?run={gone}&experts=true")
+    drawn(page, "Live")
+    look_at_all(page)
+    compare = page.context.new_page()
+    compare.goto(f"{lab.url}/compare?runs={gone},{other}")
+    drawn(compare, "Compare")
+    look_at_all(compare)
+    control.delete(db, gone)
+    page.get_by_role("radio", name="Step", exact=True).click()  # whatever is done next
+    expect(page.get_by_text(re.compile("was deleted|There is no run"))).to_be_visible()
+    compare.get_by_role("combobox", name="Metric", exact=True).click()
+    compare.get_by_role("option", name="Episode length (steps)").click()
+    expect(compare.get_by_text("gone").first).to_have_count(0, timeout=PATIENCE_SECONDS * 1000)
+    db.close()
+    assert watched.problems == []
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_nothing_is_cut_or_wider_than_the_screen(
+    page: Page, served: tuple[Server, dict[str, str]], watched: Watched, width: int
+) -> None:
+    """Every page with realistic content, and all sections of Live open."""
+    server, made = served
+    page.set_viewport_size({"width": width, "height": 900})
+    together = f"{made['real']},{made['64 experts']},{made['imported']}"
+    found = {}
+    for address, title in (
+        ("/", "Runs"),
+        ("/launch", "Launch"),
+        (f"/live?run={made['real']}&experts=true&state=Episode+1,+step+0", "Live"),
+        (f"/live?run={made['no numbers']}", "Live"),
+        (f"/compare?runs={together}", "Compare"),
+    ):
+        page.goto(server.url + address)
+        drawn(page, title)
+        open_all(page)
+        look_at_all(page)
+        cut = [text for text in page.evaluate(CUT) if text.strip()]
+        found[address] = (page.evaluate(SIDEWAYS), cut)
+    assert {address: what for address, what in found.items() if what != ([0, 0], [])} == {}
+    assert watched.problems == []

@@ -1,7 +1,7 @@
 """Take the README's screenshots from the running app: `make screenshots`.
 
 Trains two real runs to their end and a third that is still running, in a data folder of its own, then photographs every
-page. Takes a few minutes.
+page, and the list of five hundred runs. Takes a few minutes.
 """
 
 import shutil
@@ -12,11 +12,13 @@ import time
 from pathlib import Path
 from urllib.parse import urlencode
 
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests.browser.support import ROOT, Server, serve
+from tests.wall import add_wall
 from v3core.curriculum import load_preset
 from v3core.jobs.demo import METRIC, WITH, WITHOUT
+from v3core.store.opening import open_database
 
 IMAGES = ROOT / "docs" / "images"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
@@ -106,13 +108,54 @@ def photograph_all(server: Server, with_curriculum: str, without: str, running: 
             photograph(page, f"{server.url}/", f"home-{scheme}", 560, charts=0)
             photograph(page, f"{server.url}/live?run={running}", f"running-{scheme}", 2300, charts=7)
             photograph(page, f"{server.url}/live?run={with_curriculum}", f"live-{scheme}", 2300, charts=7)
+            photograph_alarms(page, f"{server.url}/live?run={without}", f"alarms-{scheme}")
             photograph_experts(page, f"{server.url}/live?run={with_curriculum}&experts=true", f"experts-{scheme}")
             photograph(page, f"{server.url}/launch", f"launch-{scheme}", 1760, charts=1)
             compared = urlencode({"runs": f"{with_curriculum},{without}", "metric": METRIC})
             photograph(page, f"{server.url}/compare?{compared}", f"compare-{scheme}", 1180, charts=1)
             photograph_sweep(page, server, scheme)
             context.close()
+        photograph_wall(browser)
         browser.close()
+
+
+def photograph_alarms(page: Page, url: str, name: str) -> None:
+    """The verdict on top of a run with dead experts, and its alarms with the evidence of the first."""
+    page.set_viewport_size({"width": WIDTH, "height": 5000})
+    page.goto(url)
+    page.locator(".st-key-alarms summary").first.click()
+    page.locator("[class*=st-key-evidence-chart] .main-svg").first.wait_for()
+    page.wait_for_timeout(2500)
+    end = page.locator(".st-key-alarms").bounding_box()
+    assert end is not None
+    height = end["y"] + end["height"] + 24
+    page.screenshot(path=IMAGES / f"{name}.png", clip={"x": 0, "y": 0, "width": WIDTH, "height": height})
+    print(IMAGES / f"{name}.png")
+
+
+def photograph_wall(browser: Browser) -> None:
+    """The list of five hundred runs, on a server of its own, with one pinned and two selected."""
+    with tempfile.TemporaryDirectory() as folder:
+        server = serve(ROOT / "app.py", Path(folder))
+        try:
+            database = open_database(f"sqlite:///{server.data / 'v3.db'}", server.data)
+            add_wall(database, 500)
+            database.close()
+            for scheme in ("light", "dark"):
+                context = browser.new_context(
+                    viewport={"width": WIDTH, "height": 900}, color_scheme=scheme, reduced_motion="reduce"
+                )
+                page = context.new_page()
+                page.goto(server.url)
+                for row in (0, 2):
+                    page.locator(".v3-runs tbody tr").nth(row).get_by_role("checkbox").check()
+                page.get_by_text("2 selected").wait_for()
+                page.wait_for_timeout(2500)
+                page.screenshot(path=IMAGES / f"wall-{scheme}.png")
+                print(IMAGES / f"wall-{scheme}.png")
+                context.close()
+        finally:
+            server.stop()
 
 
 def photograph_experts(page: Page, url: str, name: str) -> None:

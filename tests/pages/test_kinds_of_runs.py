@@ -5,6 +5,7 @@ import math
 
 import pytest
 
+from tests.markdown import shown
 from tests.pages.kinds import FAILURE, KINDS
 from tests.pages.recorded import add_recorded_run
 from tests.pages.run_list import names
@@ -94,9 +95,9 @@ def test_alarms_of_a_run_that_none_were_recorded_for_are_computed_and_said_to_be
 
 @pytest.mark.parametrize("page", ["app.py", "pages/live.py", "pages/compare.py"])
 def test_a_run_is_deleted_while_a_page_shows_it(open_page, database, page):
-    other = add_recorded_run(database, Status.COMPLETED, name="other")
+    other, third = (add_recorded_run(database, Status.COMPLETED, name=name) for name in ("other", "third"))
     gone = add_recorded_run(database, Status.COMPLETED, name="gone", evaluated=(20,))
-    links = {"pages/live.py": {"run": gone, **OPEN}, "pages/compare.py": {"runs": f"{gone},{other}"}}
+    links = {"pages/live.py": {"run": gone, **OPEN}, "pages/compare.py": {"runs": f"{gone},{other},{third}"}}
     app = open_page(page, **links.get(page, {}))
     assert "gone" in (names(app) if page == "app.py" else text_of(app) + str([box.options for box in app.multiselect]))
     control.delete(database, gone)
@@ -104,9 +105,12 @@ def test_a_run_is_deleted_while_a_page_shows_it(open_page, database, page):
     assert not app.exception
     assert "server's log" not in text_of(app), text_of(app)
     if page == "app.py":
-        assert names(app) == ["other"]
-    if page == "pages/live.py":
-        assert "The run 'gone' was deleted." in app.warning[0].value
+        assert names(app) == ["third", "other"]
+    else:
+        assert shown(app.warning[0].value).startswith("The run 'gone' was deleted.")
+    if page == "pages/compare.py":
+        assert len(app.warning) == 1
+        assert app.multiselect[0].value == [other, third]
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,8 @@ _KEYS = "picked-runs"
 _LONGEST_ID = 40
 _SHOWN = "shown-run"
 """Id and name of the run that this tab showed last."""
+_COMPARED = "compared-runs"
+"""Ids and names of the runs that this tab compared last."""
 _OFFERED = 5
 """Experiments that Compare offers while nothing is chosen."""
 
@@ -143,13 +145,17 @@ def pick_runs(database: Database) -> list[RunRow]:
     if len(runs) < 2:
         found = "There is only one run" if runs else "There are no runs yet"
         _nothing_to_show(f"{found}; a comparison needs two.", "All runs")
+    gone = _say_deleted(runs)
     chosen = _of_experiment(runs.values())
     for part in filter(None, st.query_params.get("runs", "").split(",")):
+        if any(run_id.startswith(part) for run_id in gone):
+            continue
         try:
             chosen.append(resolve(database, part))
         except V3Error as error:
             st.warning(plain(error), icon=":material/search_off:")
     st.session_state[_KEYS] = list(dict.fromkeys(chosen))
+    st.session_state[_COMPARED] = gone | {run_id: runs[run_id].name for run_id in chosen}
     st.multiselect(
         "Runs",
         list(runs),
@@ -164,6 +170,15 @@ def pick_runs(database: Database) -> list[RunRow]:
         _offer_experiments(list(runs.values()))
         st.stop()
     return [runs[run_id] for run_id in dict.fromkeys(chosen)]
+
+
+def _say_deleted(runs: Collection[str]) -> dict[str, str]:
+    """Ids and names of the runs that this tab compared and that have been deleted since; each is said."""
+    compared: dict[str, str] = st.session_state.get(_COMPARED, {})
+    gone = {run_id: name for run_id, name in compared.items() if run_id not in runs}
+    for name in gone.values():
+        st.warning(plain(f"The run '{name}' was deleted."), icon=":material/delete:")
+    return gone
 
 
 def _follow_all(offered: Collection[str]) -> None:

@@ -83,6 +83,17 @@ def state_of_run(database: Database, run_id: str) -> Hashable:
         return (None if row is None else tuple(row), tuple(tx.execute(_COUNTS, of_it).one()))
 
 
+def row_of_run(database: Database, run_id: str) -> Hashable:
+    """The row of one run, None if it is not there.
+
+    Raises:
+        V3Error: if the database cannot be used.
+    """
+    with database.read() as tx:
+        row = tx.execute(_ROW, {"run": run_id}).one_or_none()
+        return None if row is None else tuple(row)
+
+
 def milestones_of_run(database: Database, run_id: str) -> Hashable:
     """What changes seldom of one run: its row without what every episode changes, and how many of all else there are.
 

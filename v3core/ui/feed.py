@@ -151,7 +151,7 @@ class Feed:
         chart = self._kept(source, visible)
         with chart.lock:
             # Before anything is read: what changes meanwhile is drawn the next time.
-            of = news.of_run if source.chart == NUMBERS else news.of_charts
+            of = news.of_numbers if source.chart == NUMBERS else news.of_charts
             topics = [of(self._database, run_id) for run_id in source.runs]
             token = tuple(map(news.value, topics))
             values |= zip(topics, token, strict=True)

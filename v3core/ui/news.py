@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary
 
 from v3core.jobs.files import log_file
-from v3core.store.changes import Probe, milestones_of_run, recorded_of_run, state_of_run
+from v3core.store.changes import Probe, milestones_of_run, recorded_of_run, row_of_run, state_of_run
 from v3core.store.database import Database
 from v3core.store.history import newest_event
 from v3core.store.process_samples import newest_process_sample
@@ -53,6 +53,11 @@ def of_run(database: Database, run_id: str) -> Topic:
 def of_milestones(database: Database, run_id: str) -> Topic:
     """One run, without what changes with every episode and heartbeat."""
     return Topic(f"milestones {run_id}", database, lambda: milestones_of_run(database, run_id))
+
+
+def of_numbers(database: Database, run_id: str) -> Topic:
+    """The newest numbers of one run."""
+    return Topic(f"numbers {run_id}", database, lambda: row_of_run(database, run_id))
 
 
 def of_charts(database: Database, run_id: str) -> Topic:

@@ -7,11 +7,11 @@ import streamlit as st
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import FileResponse
-from starlette.routing import Route
+from starlette.routing import Route, WebSocketRoute
 
 from v3core.jobs import warm
 from v3core.jobs.watchdog import ensure_watchdog
-from v3core.ui import feed, hidden_tabs
+from v3core.ui import hidden_tabs, push
 from v3core.ui.known_hosts import KnownHosts
 from v3core.ui.plotly_js import SOURCE, address
 
@@ -35,7 +35,7 @@ app = st.App(
     middleware=[Middleware(KnownHosts)],
     routes=[
         Route(address(), plotly_js),
-        Route(feed.address(), feed.endpoint, methods=["POST"]),
+        WebSocketRoute(push.address(), push.endpoint),
         Route(hidden_tabs.address(), hidden_tabs.endpoint, methods=["POST"]),
     ],
 )

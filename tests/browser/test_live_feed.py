@@ -1,21 +1,25 @@
 """Live while it trains, in a real browser: charts get what is new, and only while they are looked at."""
 
 import json
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, Request, expect
+from playwright.sync_api import Page, WebSocket, expect
+from sqlalchemy import delete as sql_delete
 
 from tests.browser.support import APP, Server, Watched, serve
 from tests.browser.test_zoom import ask, chart, wait_until, zoom
 from tests.pages.recorded import add_recorded_run, record_more
+from tests.waiting import PATIENCE_SECONDS
 from v3core.jobs.control import delete
 from v3core.jobs.lifecycle import ACTIVE, Status
 from v3core.store.database import Database
 from v3core.store.opening import open_database
 from v3core.store.runs import update_run
+from v3core.store.schema import runs
 
 REFRESHES = 20
 
@@ -29,15 +33,37 @@ def db(lab: Server) -> Iterator[Database]:
 
 @pytest.fixture
 def asked(page: Page) -> list[list[str]]:
-    """What the page asks the feed for: the charts of each question."""
+    """What the page says that it shows: the charts of each message."""
     found: list[list[str]] = []
 
-    def note(request: Request) -> None:
-        if request.url.endswith("/v3/feed"):
-            found.append([one["source"]["chart"] for one in json.loads(request.post_data or "{}")["charts"]])
+    def note(payload: bytes | str) -> None:
+        found.append([one["source"]["chart"] for one in json.loads(payload)["charts"]])
 
-    page.on("request", note)
+    page.on("websocket", lambda socket: is_feed(socket) and socket.on("framesent", note))
     return found
+
+
+@pytest.fixture
+def pushed(page: Page) -> list[str]:
+    """What the server sends of charts."""
+    found: list[str] = []
+    page.on("websocket", lambda socket: is_feed(socket) and socket.on("framereceived", found.append))
+    return found
+
+
+def is_feed(socket: WebSocket) -> bool:
+    return socket.url.endswith("/v3/feed")
+
+
+def cover(page: Page, is_covered: bool) -> None:
+    """Hidden, as a browser hides the tab that another one covers, or shown again."""
+    page.evaluate(
+        """covered => {
+            Object.defineProperty(document, 'hidden', {get: () => covered, configurable: true})
+            document.dispatchEvent(new Event('visibilitychange'))
+        }""",
+        is_covered,
+    )
 
 
 def opened(page: Page, lab: Server, run_id: str) -> None:
@@ -101,46 +127,81 @@ def test_what_was_appended_is_what_a_fresh_page_has(page: Page, lab: Server, db:
     assert shown(page) == shown(other)
 
 
-def test_only_what_is_looked_at_is_asked_for(page: Page, lab: Server, db: Database, asked: list[list[str]]) -> None:
+def test_only_what_is_looked_at_is_pushed(
+    page: Page, lab: Server, db: Database, asked: list[list[str]], pushed: list[str]
+) -> None:
     run_id = add_recorded_run(db, Status.RUNNING, episodes=600, recorded=30)
     opened(page, lab, run_id)
     page.set_viewport_size({"width": 1280, "height": 900})
     assert not any("schedule" in charts for charts in asked)
     page.locator("[class*='st-key-schedule-'] .v3-chart").scroll_into_view_if_needed()
     wait_until(page, "schedule-", "node.data.length > 0")
-    page.wait_for_function("window.__v3labFeeds !== undefined")
+    until(page, lambda: not {"return", "numbers"} & set(asked[-1]))
+    assert "schedule" in asked[-1]
+    # Nothing is said or sent while nothing is new.
     asked.clear()
-    page.wait_for_timeout(2500)  # several questions
-    assert asked
-    assert not any("return" in charts or "numbers" in charts for charts in asked)
-    # Hidden, as a browser hides the tab that another one covers.
-    page.evaluate("""() => {
-        Object.defineProperty(document, 'hidden', {get: () => window.covered, configurable: true})
-        window.covered = true
-        document.dispatchEvent(new Event('visibilitychange'))
-    }""")
-    page.wait_for_timeout(1500)  # what was under way
-    asked.clear()
-    record_more(db, run_id, 10)
+    pushed.clear()
+    page.wait_for_timeout(2500)
+    assert (asked, pushed) == ([], [])
+    record_more(db, run_id, 3)
+    wait_until(page, "schedule-", "Math.max(...node.data.at(-1).x) === 33")
+    assert asked == []
+    cover(page, True)
+    until(page, lambda: asked == [[]])
+    pushed.clear()
+    record_more(db, run_id, 7)
     with db.write() as tx:
         update_run(tx, run_id, {"notes": "written meanwhile"}, only_in=ACTIVE)
     page.wait_for_timeout(3000)
-    assert asked == []
+    assert pushed == []
     assert page.get_by_text("written meanwhile").count() == 0
-    page.evaluate("() => { window.covered = false; document.dispatchEvent(new Event('visibilitychange')) }")
+    cover(page, False)
     wait_until(page, "schedule-", "Math.max(...node.data.at(-1).x) === 40")
     expect(page.get_by_text("written meanwhile").first).to_be_attached(timeout=60_000)
 
 
+def until(page: Page, condition: Callable[[], bool]) -> None:
+    """Returns once it is true; the page is listened to meanwhile."""
+    ends = time.monotonic() + PATIENCE_SECONDS
+    while not condition():
+        assert time.monotonic() < ends
+        page.wait_for_timeout(20)
+
+
+def test_two_tabs_are_sent_the_same(page: Page, lab: Server, db: Database, pushed: list[str]) -> None:
+    run_id = add_recorded_run(db, Status.RUNNING, episodes=600, recorded=30)
+    opened(page, lab, run_id)
+    other = page.context.new_page()
+    to_other: list[str] = []
+    other.on("websocket", lambda socket: is_feed(socket) and socket.on("framereceived", to_other.append))
+    opened(other, lab, run_id)
+    wait_until(other, "schedule-", "node.data.length > 0")
+    wait_until(page, "schedule-", "node.data.length > 0")
+    for count in (40, 50):
+        record_more(db, run_id, 10)
+        for tab in (page, other):
+            wait_for(tab, count)
+        until(page, lambda: pushed[-1] == to_other[-1])  # the same text, to the letter
+    assert shown(page) == shown(other)
+    # One of them is hidden: the other is kept up to date, and the first gets what it lacks when it is shown again.
+    cover(page, True)
+    record_more(db, run_id, 10)
+    wait_for(other, 60)
+    cover(page, False)
+    wait_for(page, 60)
+    assert shown(page) == shown(other)
+
+
 def test_an_ended_run_is_asked_for_once_and_a_deleted_one_no_more(
-    page: Page, lab: Server, db: Database, asked: list[list[str]], watched: Watched
+    page: Page, lab: Server, db: Database, asked: list[list[str]], pushed: list[str], watched: Watched
 ) -> None:
     run_id = add_recorded_run(db, Status.COMPLETED)
     opened(page, lab, run_id)
     page.wait_for_timeout(2000)
     asked.clear()
+    pushed.clear()
     page.wait_for_timeout(2500)
-    assert asked == []
+    assert (asked, pushed) == ([], [])
     delete(db, run_id)
     expect(page.get_by_text("deleted").first).to_be_visible(timeout=60_000)
     assert not [problem for problem in watched.problems if "404" not in problem]
@@ -207,13 +268,41 @@ def test_boundaries_are_dragged_twenty_times_while_episodes_arrive(page: Page, l
     assert ask(page, "return-", "node.marked") == "the same"
 
 
+def test_a_run_that_is_deleted_while_its_charts_are_pushed(
+    page: Page, lab: Server, db: Database, watched: Watched
+) -> None:
+    run_id = add_recorded_run(db, Status.RUNNING, episodes=600, recorded=30)
+    other = add_recorded_run(db, Status.RUNNING, episodes=600, recorded=30)
+    tab = page.context.new_page()
+    opened(tab, lab, other)
+    opened(page, lab, run_id)
+    with db.write() as tx:  # as another process does it, without a moment in which it has ended
+        tx.execute(sql_delete(runs).where(runs.c.id == run_id))
+    expect(page.get_by_text("deleted").first).to_be_visible(timeout=60_000)
+    record_more(db, other, 5)
+    wait_for(tab, 35)
+    assert not [problem for problem in watched.problems if "404" not in problem]
+
+
 def test_a_tab_outlives_a_restart_of_the_server(page: Page, lab: Server, db: Database) -> None:
     run_id = add_recorded_run(db, Status.RUNNING, episodes=600, recorded=30)
     opened(page, lab, run_id)
+    ask(page, "return-", "node.marked = 'the same'")
     lab.stop()
     record_more(db, run_id, 10)
     again = serve(APP, lab.data.parent, port=int(lab.url.rpartition(":")[2]))
     try:
         wait_for(page, 40)
+        record_more(db, run_id, 5)
+        wait_for(page, 45)
     finally:
         again.stop()
+
+
+def test_a_server_without_the_connection_says_how_to_start_it(page: Page, lab: Server, db: Database) -> None:
+    run_id = add_recorded_run(db, Status.RUNNING, episodes=600, recorded=30)
+    page.route_web_socket("**/v3/feed", lambda socket: socket.close())
+    page.goto(f"{lab.url}/live?run={run_id}")
+    place = page.locator(".v3-chart-message", has_text="there is no connection to ws://").first
+    expect(place).to_contain_text("must let WebSockets through")
+    page.unroute_all()

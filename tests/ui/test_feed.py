@@ -1,20 +1,19 @@
 """The feed: a chart is drawn once for all tabs, each tab gets what it lacks, and what it then has is what there is."""
 
-import asyncio
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
-from starlette.requests import Request
-from starlette.responses import Response
 
 from tests.charts.patched import applied
 from tests.pages.recorded import add_recorded_run, record_more
 from v3core.charts.patch import whole
 from v3core.curriculum import with_boundaries
+from v3core.errors import V3Error
 from v3core.jobs import control
 from v3core.jobs.lifecycle import ACTIVE, Status
 from v3core.metrics import CHARTS
@@ -25,8 +24,8 @@ from v3core.store.opening import open_database
 from v3core.store.runs import update_run
 from v3core.store.writer import truncate
 from v3core.ui import feed, news
-from v3core.ui.chart_sources import COMPARE, AsOfNow, Source, draw
-from v3core.ui.feed import Feed
+from v3core.ui.chart_sources import COMPARE, NUMBERS, AsOfNow, Source, Zoom, draw
+from v3core.ui.feed import Feed, Shown
 from v3core.ui.run_data import _recorded
 
 
@@ -42,22 +41,22 @@ def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Databa
 class Tab:
     """What the browser keeps of one chart."""
 
-    def __init__(self, source: Feed, chart: str, *runs: str, visible: Any = None) -> None:
-        self.source, self.wanted = source, {"chart": chart, "runs": list(runs)}
-        self.visible, self.version, self.figure = visible, "", None
+    def __init__(self, source: Feed, chart: str, *runs: str, visible: Zoom | None = None) -> None:
+        self.source, self.shown = source, Shown("0", Source(chart, runs), visible)
+        self.figure: Any = None
         self.received = 0
 
     def ask(self) -> dict[str, Any]:
         """Asks, applies what comes, and returns the answer."""
-        charts = [{"id": "0", "source": self.wanted, "have": self.version, "visible": self.visible}]
-        body = json.dumps({"charts": charts}).encode()
-        if self.source.has_nothing_for(body):
+        said = self.source.answer([self.shown])
+        if not said.text:
             return {}
-        said = self.source.answer(body)
-        self.received = len(said)
-        answer: dict[str, Any] = json.loads(said).get("0", {})
+        self.received = len(said.text)
+        answer: dict[str, Any] = json.loads(said.text)["charts"]["0"]
         if "steps" in answer:
-            self.version, self.figure = answer["version"], applied(self.figure, answer["steps"])
+            assert answer["from"] in ("", self.shown.have)
+            self.shown, self.figure = replace(self.shown, have=answer["version"]), applied(self.figure, answer["steps"])
+            assert said.after == (() if answer["rests"] else (self.shown,))
         return answer
 
 
@@ -76,7 +75,7 @@ def test_a_tab_is_sent_what_it_lacks_and_has_what_there_is(database: Database) -
             record_more(database, run_id, count)
         for tab in tabs:
             tab.ask()
-            assert tab.figure == fresh(database, tab.wanted["chart"], run_id)
+            assert tab.figure == fresh(database, tab.shown.source.chart, run_id)
             assert tab.ask() == {}
     record_more(database, run_id, 100)
     for tab in tabs:
@@ -96,7 +95,7 @@ def test_moved_boundaries_and_replaced_episodes_arrive(database: Database) -> No
         apply_revision(tx, run_id, read_revisions(tx, run_id)[-1].id, episode=50, now=datetime.now(UTC))
     for tab in tabs:
         assert tab.ask()["steps"]
-        assert tab.figure == fresh(database, tab.wanted["chart"], run_id)
+        assert tab.figure == fresh(database, tab.shown.source.chart, run_id)
     with database.write() as tx:  # a resume is asked for …
         update_run(tx, run_id, {"generation": 1}, only_in=ACTIVE)
     for tab in tabs:
@@ -106,7 +105,7 @@ def test_moved_boundaries_and_replaced_episodes_arrive(database: Database) -> No
     record_more(database, run_id, 30, returns=7)  # beyond what was read before
     for tab in tabs:
         tab.ask()
-        assert tab.figure == fresh(database, tab.wanted["chart"], run_id)
+        assert tab.figure == fresh(database, tab.shown.source.chart, run_id)
     assert tabs[0].figure["data"][0]["y"][30:] == [20 + number + 7 for number in range(31, 61)]
 
 
@@ -120,11 +119,6 @@ def test_a_chart_is_drawn_once_for_all_tabs(database: Database, monkeypatch: pyt
             tab.ask()
     assert len(drawings) == 1
     assert tabs[0].ask() == tabs[1].ask() == {}
-    monkeypatch.setattr(source, "answer", lambda _: pytest.fail("a question of before was read again"))
-    assert tabs[2].ask() == {}
-    monkeypatch.undo()
-    monkeypatch.setattr(news, "value", lambda topic: topic.value(None))
-    monkeypatch.setattr(feed, "draw", lambda *given: drawings.append(given) or draw(*given))
     record_more(database, run_id, 5)
     for tab in tabs:
         tab.ask()
@@ -180,45 +174,44 @@ def test_an_alarm_is_marked_until_it_is_muted(database: Database) -> None:
 def test_a_zoom_is_read_in_smaller_buckets(database: Database) -> None:
     run_id = add_recorded_run(database, Status.COMPLETED, episodes=2100, recorded=2100)
     source = Feed(database)
-    zoomed = Tab(source, "return", run_id, visible=[1000.4, 1010.2, 800])
+    zoomed = Tab(source, "return", run_id, visible=Zoom(1000.4, 1010.2, 800))
     zoomed.ask()
     assert zoomed.figure["data"][0]["x"] == list(range(901, 1112))
 
 
-@pytest.mark.parametrize(
-    ("wanted", "sentence"),
-    [
-        ({"chart": "nothing"}, "no chart 'nothing'"),
-        ({"runs": []}, "cannot be drawn of 0 runs"),
-        ({"metric": "nothing"}, "no metric 'nothing'"),
-        ({"more": 1}, "does not know; reload"),
-    ],
-)
-def test_what_is_no_chart_is_refused_in_a_sentence(database: Database, wanted: Any, sentence: str) -> None:
+def test_what_cannot_be_drawn_is_said_once_until_it_can_be(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     run_id = add_recorded_run(database, Status.RUNNING)
-    tab = Tab(Feed(database), "return", run_id)
-    tab.wanted |= wanted
-    assert sentence in tab.ask()["error"]
+    source = Feed(database)
+    showing: tuple[Shown, ...] = (Shown("0", Source("return", (run_id,))),)
+
+    def broken(*_: object) -> None:
+        raise V3Error("The database is busy.")
+
+    monkeypatch.setattr(feed, "draw", broken)
+    said = source.answer(showing)
+    assert json.loads(said.text) == {"charts": {"0": {"error": "The database is busy."}}}
+    assert said.failed
+    again = source.answer(said.after)
+    assert (again.text, again.failed) == ("", True)
+    monkeypatch.setattr(feed, "draw", draw)
+    drawn = source.answer(again.after)
+    assert '"steps"' in drawn.text
+    assert not drawn.failed
+    assert source.answer(drawn.after).text == ""
 
 
-def test_the_server_answers_questions_and_refuses_what_is_none(
+def test_the_numbers_are_read_without_what_is_marked_on_charts(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run_id = add_recorded_run(database, Status.RUNNING)
-    monkeypatch.setattr(feed, "shared_database", lambda: database)
-    wanted = {"id": "0", "source": {"chart": "return", "runs": [run_id]}}
-    said = posted(json.dumps({"charts": [wanted]}))
-    assert said.status_code == 200
-    has = wanted | {"have": json.loads(bytes(said.body))["0"]["version"]}
-    assert posted(json.dumps({"charts": [has]})).status_code == 204
-    for body in ("", "[]", '{"charts": [{}]}', json.dumps({"charts": [wanted] * 100})):
-        assert posted(body).status_code == 400
-
-
-def posted(body: str) -> Response:
-    """The answer to a body."""
-
-    async def receive() -> dict[str, Any]:
-        return {"type": "http.request", "body": body.encode()}
-
-    return asyncio.run(feed.endpoint(Request({"type": "http", "method": "POST", "headers": []}, receive)))
+    run_id = add_recorded_run(database, Status.RUNNING, episodes=400, recorded=50)
+    monkeypatch.setattr(news, "recorded_of_run", lambda *_: pytest.fail("more than the run's row was read"))
+    tab = Tab(Feed(database), NUMBERS, run_id)
+    assert tab.ask()["steps"]
+    assert tab.ask() == {}
+    record_more(database, run_id, 5)
+    assert tab.ask()["steps"]
+    assert tab.figure["episode"] == 55
+    with database.write() as tx:
+        update_run(tx, run_id, {"status": Status.FAILED}, only_in=ACTIVE)
+    control.delete(database, run_id)
+    assert tab.ask() == {"gone": True}

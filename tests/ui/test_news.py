@@ -93,3 +93,53 @@ def test_a_database_that_cannot_be_looked_at_is_news_each_time(db, monkeypatch):
     monkeypatch.setattr(Probe, "look", fails)
     seen = {id(news.value(topic))}
     wait_for(lambda: seen.add(id(news.value(topic))) or len(seen) > 2, "news")
+
+
+def test_who_watches_topics_is_called_when_one_changes(db, monkeypatch):
+    one, other = (add_recorded_run(db, Status.COMPLETED) for _ in range(2))
+    topics = [news.of_run(db, one), news.of_run(db, other)]
+    calls = []
+    watch, second = news.Watch(db, calls.append), news.Watch(db, calls.append)
+    watch.topics = second.topics = frozenset(topics[:1])
+    [news.value(topic) for topic in topics]
+    looks(db, monkeypatch)
+    calls.clear()
+    second.close()
+    change(db, other, notes="changed")
+    looks(db, monkeypatch)
+    assert calls == []
+    change(db, one, notes="changed")
+    wait_for(lambda: calls == [frozenset(topics[:1])], "the call")
+    watch.close()
+
+
+def test_what_is_watched_is_not_forgotten(db, monkeypatch):
+    run_id = add_recorded_run(db, Status.COMPLETED)
+    watched, asked = news.of_run(db, run_id), news.of_ends(db)
+    calls = []
+    watch = news.Watch(db, calls.append)
+    watch.topics = frozenset([watched])
+    before, _ = news.value(watched), news.value(asked)
+    monkeypatch.setattr(news, "UNASKED_SECONDS", 0.0)
+    wait_for(lambda: list(news._watchers[db]._known) == [watched], "the other one is forgotten")
+    change(db, run_id, notes="changed")
+    wait_for(lambda: calls, "the call")
+    assert news.value(watched) != before
+    watch.close()
+
+
+def test_a_change_while_a_topic_is_read_for_the_first_time_is_not_lost(db, monkeypatch):
+    run_id = add_recorded_run(db, Status.COMPLETED)
+    news.value(news.of_ends(db))
+    looks(db, monkeypatch)
+    reads = []
+
+    def read():
+        reads.append(len(reads))
+        if len(reads) == 1:
+            change(db, run_id, notes="changed")
+            looks(db, monkeypatch)  # the thread does not know the topic yet
+        return reads[-1]
+
+    topic = news.Topic("of this test", db, read)
+    assert news.value(topic) == 1

@@ -87,6 +87,20 @@ class KnownHosts:
             logger.warning("%s", sentence)
 
 
+def may_connect(headers: Headers) -> bool:
+    """Whether a WebSocket may be opened: for a known host, and by a page of it or of an origin that Streamlit trusts.
+
+    A browser lets the pages of others open one, so that host names alone protect nothing.
+    """
+    host, origin = headers.get("host"), headers.get("origin")
+    if not is_host_allowed(host):
+        return False
+    if origin is None:  # not a browser
+        return True
+    parts = _origin(origin)
+    return parts is not None and (parts.netloc == host or _is_allowed(parts))
+
+
 def _origin(referer: str | None) -> SplitResult | None:
     """The origin of a request, from its referer; None if unknown."""
     try:

@@ -1,6 +1,6 @@
 """A plotly chart that stays the same DOM node while its data changes: zoom, legend clicks and hover survive a tick.
 
-The chart of a run asks the feed (`feed.py`) for what is new while it is looked at; that of a curriculum that is being
+The chart of a run is sent what is new of it while it is looked at (`push.py`); that of a curriculum that is being
 edited is sent with the page. The browser's part are the files `live_chart*.js`.
 """
 
@@ -16,7 +16,7 @@ import streamlit as st
 
 from v3core.charts.figure import Figure
 from v3core.charts.patch import whole
-from v3core.ui import feed
+from v3core.ui import push
 from v3core.ui.chart_sources import Source
 from v3core.ui.plotly_js import address
 
@@ -96,7 +96,7 @@ def live_chart(
     }
     if isinstance(shown, Source):
         # The time makes a chart that rests, as that of an ended run, look once more whenever the page is drawn.
-        data |= {"source": asdict(shown), "feed": feed.address(), "every": feed.every(), "drawn_at": time.time()}
+        data |= {"source": asdict(shown), "feed": push.address(), "drawn_at": time.time()}
     else:
         data["figure"] = json.dumps(whole(shown.tree()), separators=(",", ":"), allow_nan=False)
     result = _component(key=key, data=data, on_boundary_change=moved, on_point_change=clicked)

@@ -1,14 +1,23 @@
-// Asks the server for what is new, once for all that a tab shows and only for what is on its screen (v3core/ui/feed.py).
-// Appended to live_chart.js by live_chart.py.
+// Says to the server what is on the screen of this tab, and takes what is new of it, over one WebSocket
+// (v3core/ui/push.py). Appended to live_chart.js by live_chart.py.
 
-const NOT_HERE = "This server sends no charts: start the dashboard with `make run` or `v3lab serve`."
-const RETRY_MS = 2000
+const ADVICE = "Start the dashboard with `make run` or `v3lab serve`; a proxy in front of it must let WebSockets through."
+const SHORTEST_PAUSE_MS = 500 // before a connection that was lost is opened again; twice as long each time
+const LONGEST_PAUSE_MS = 15000
+const LEAVES_MS = 300 // what is scrolled past is not taken off the list at once
 
 class Feed {
   constructor(url) {
-    this.url = url
+    this.url = new URL(url, location.href)
+    this.url.protocol = this.url.protocol.replace("http", "ws")
     this.members = new Set() // of FeedMember
-    document.addEventListener("visibilitychange", () => document.hidden || this.soon())
+    this.held = new Map() // what the server keeps up to date here: name -> Set of members
+    this.opensAt = 0
+    this.pause = SHORTEST_PAUSE_MS
+    document.addEventListener("visibilitychange", () => {
+      this.opensAt = 0
+      this.soon()
+    })
     setInterval(() => document.hidden || this.members.forEach((member) => member.near && member.tell()), 1000)
   }
 
@@ -17,37 +26,71 @@ class Feed {
     if (this.timer !== undefined && this.at <= at) return
     clearTimeout(this.timer)
     this.at = at
-    this.timer = setTimeout(() => this.ask(), ms)
+    this.timer = setTimeout(() => this.say(), ms)
   }
 
-  async ask() {
-    this.timer = undefined
-    if (this.asking) return (this.again = true)
-    if (document.hidden) return
-    const asked = [...this.members].map((member) => [member, member.wants()]).filter(([, wanted]) => wanted)
-    if (asked.length === 0) return
-    this.asking = true
-    const began = performance.now()
-    let wait = RETRY_MS
-    try {
-      const charts = asked.map(([, wanted], index) => ({ ...wanted, id: String(index) }))
-      const response = await fetch(this.url, {
-        method: "POST",
-        headers: { "content-type": "application/json" },
-        body: JSON.stringify({ charts }),
-      })
-      if (response.status === 404 || response.status === 405) throw new Error(NOT_HERE)
-      const said = response.status === 204 ? {} : await response.json()
-      if (!response.ok) throw new Error(said.error)
-      asked.forEach(([member, wanted], index) => said[index] && member.takes(said[index], wanted))
-      // A slow server is asked less often.
-      wait = Math.max(Math.min(...asked.map(([member]) => member.everyMs())), 3 * (performance.now() - began))
-    } catch (error) {
-      asked.forEach(([member]) => member.fails(error.message))
+  // What is on the screen: name -> {what to ask for, members}; nothing in a hidden tab. In one order, so that tabs that
+  // show the same say the same.
+  wanted() {
+    const found = new Map()
+    if (document.hidden) return found
+    for (const member of this.members) {
+      const wants = member.wants()
+      if (!wants) continue
+      const same = found.get(wants.id)
+      if (same && same.wants.have !== wants.have) same.wants.have = "" // both take all of it
+      if (same) same.members.add(member)
+      else found.set(wants.id, { wants, members: new Set([member]) })
     }
-    this.asking = false
-    this.soon(this.again ? 0 : wait)
-    this.again = false
+    return new Map([...found].sort(([one], [other]) => (one < other ? -1 : 1)))
+  }
+
+  // Says what is on the screen, if the server does not know it.
+  say() {
+    this.timer = undefined
+    const wanted = this.wanted()
+    if (this.socket?.readyState !== WebSocket.OPEN) return wanted.size > 0 && this.open()
+    const isKnown = [...wanted].every(([id, { members }]) => [...members].every((one) => this.held.get(id)?.has(one)))
+    if (isKnown && wanted.size === this.held.size) return
+    this.held = new Map([...wanted].map(([id, { members }]) => [id, members]))
+    this.socket.send(JSON.stringify({ charts: [...wanted.values()].map(({ wants }) => wants) }))
+  }
+
+  open() {
+    if (this.socket) return // it is being opened, or closed
+    const wait = this.opensAt - performance.now()
+    if (wait > 0) return this.soon(wait)
+    const socket = new WebSocket(this.url)
+    this.socket = socket
+    socket.onopen = () => this.soon()
+    socket.onmessage = ({ data }) => this.hear(JSON.parse(data))
+    socket.onclose = () => {
+      this.socket = undefined
+      this.held.clear()
+      const pause = this.pause * (0.75 + Math.random() / 2) // not all tabs at the same moment
+      this.pause = Math.min(2 * this.pause, LONGEST_PAUSE_MS)
+      this.opensAt = performance.now() + pause
+      this.soon(pause)
+      this.fails(`there is no connection to ${this.url}. ${ADVICE}`)
+    }
+  }
+
+  hear(said) {
+    this.pause = SHORTEST_PAUSE_MS
+    if (said.error) return this.fails(said.error)
+    for (const member of this.members) {
+      const id = member.wants()?.id
+      const answer = said.charts[id]
+      if (!answer || !this.held.get(id)?.has(member)) continue
+      const isKept = member.takes(answer)
+      if (!isKept || answer.rests || answer.gone) this.held.get(id).delete(member)
+      if (!isKept) this.soon() // it lacks what was sent before
+    }
+    for (const [id, members] of this.held) if (members.size === 0) this.held.delete(id)
+  }
+
+  fails(sentence) {
+    this.members.forEach((member) => member.fails(sentence))
   }
 }
 
@@ -64,9 +107,8 @@ class FeedMember {
     this.watching = new IntersectionObserver(
       ([entry]) => {
         this.near = entry.isIntersecting
-        if (!this.near) return
-        this.feed?.soon()
-        owner.appears?.()
+        this.feed?.soon(this.near ? 0 : LEAVES_MS)
+        if (this.near) owner.appears?.()
       },
       { rootMargin: NEAR },
     )
@@ -92,13 +134,16 @@ class FeedMember {
 
   // What to ask for; null for nothing.
   wants() {
-    if (this.rests || !this.near || this.element.clientWidth === 0) return null
-    return { source: this.data.source, have: this.version, visible: this.owner.visible?.() ?? null }
+    if (this.rests || !this.near || !this.source || this.element.clientWidth === 0) return null
+    const visible = this.owner.visible?.() ?? null
+    const id = nameOf(this.source + JSON.stringify(visible))
+    return { id, source: this.data.source, have: this.version, visible }
   }
 
-  takes(answer, wanted) {
-    if (JSON.stringify(wanted) !== JSON.stringify(this.wants())) return // it wants something else since
+  // Whether what it has now is what the server takes it to have.
+  takes(answer) {
     if (answer.steps) {
+      if (answer.from && answer.from !== this.version) return answer.version === this.version
       this.version = answer.version
       this.rests = answer.rests
       if (answer.steps.length) this.owner.show(answer.steps)
@@ -107,6 +152,7 @@ class FeedMember {
     } else {
       this.fails(answer.error)
     }
+    return true
   }
 
   fails(sentence) {
@@ -117,13 +163,10 @@ class FeedMember {
     this.owner.tell()
   }
 
-  everyMs() {
-    return 1000 * this.data.every
-  }
-
   remove() {
     this.watching.disconnect()
     this.feed?.members.delete(this)
+    this.feed?.soon(LEAVES_MS)
   }
 }
 
@@ -132,6 +175,16 @@ function age(seconds) {
   const unit = Object.keys(sizes).find((name) => seconds >= sizes[name]) ?? "second"
   const count = Math.max(0, Math.floor(seconds / sizes[unit]))
   return `${count} ${unit}${count === 1 ? "" : "s"}`
+}
+
+// A short name of a text, the same in every tab, so that the server writes one answer for all that show the same. FNV-1a.
+function nameOf(text) {
+  const halves = [0x811c9dc5, 0xc9dc5811]
+  for (let at = 0; at < text.length; at += 1) {
+    halves[0] = Math.imul(halves[0] ^ text.charCodeAt(at), 0x01000193)
+    halves[1] = Math.imul(halves[1] ^ (text.charCodeAt(at) + at), 0x01000193)
+  }
+  return halves.map((half) => (half >>> 0).toString(36)).join("")
 }
 
 function feedOf(url) {

@@ -1,12 +1,13 @@
 """What has changed since a part of a page was drawn, polled once per server for all open pages.
 
 While any page is open, a thread polls the database twice a second. Only after a commit does it read the topics that the
-open pages depend on. A topic has a value, which is compared with the value that a page was drawn with.
+open pages depend on. A topic has a value, which is compared with the value that a page was drawn with; a `Watch` is
+called when that of one of its topics changes.
 """
 
 import threading
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary
 
@@ -18,7 +19,7 @@ from v3core.store.process_samples import newest_process_sample
 
 LOOK_SECONDS = 0.5
 UNASKED_SECONDS = 15.0
-"""The thread ends, and a topic is forgotten, if no page has asked for this time."""
+"""A topic is forgotten if it is not watched and no page has asked for this time; the thread ends without topics."""
 
 
 @dataclass(frozen=True)
@@ -90,11 +91,29 @@ def of_log(database: Database, run_id: str) -> Topic:
 
 def value(topic: Topic) -> Hashable:
     """The value of a topic, at most half a second old; the first call reads it."""
+    return _watcher(topic.database).value(topic)
+
+
+class Watch:
+    """Is called when topics of a database change, from the first reading of their values until it is closed."""
+
+    def __init__(self, database: Database, wake: Callable[[frozenset[Topic]], None]) -> None:
+        """`wake` takes the topics that have changed, on the thread that looks: it must return at once."""
+        self.topics: frozenset[Topic] = frozenset()
+        """Those that are watched; may be replaced at any time."""
+        self.wake = wake
+        self._watcher = _watcher(database)
+        self._watcher.watches(self, True)
+
+    def close(self) -> None:
+        self._watcher.watches(self, False)
+
+
+def _watcher(database: Database) -> "_Watcher":
     with _lock:
-        if topic.database not in _watchers:
-            _watchers[topic.database] = _Watcher(topic.database)
-        watcher = _watchers[topic.database]
-    return watcher.value(topic)
+        if database not in _watchers:
+            _watchers[database] = _Watcher(database)
+        return _watchers[database]
 
 
 _lock = threading.Lock()
@@ -114,6 +133,8 @@ class _Watcher:
         self._probe = Probe(database)
         self._lock = threading.Lock()
         self._known: dict[Topic, _Known] = {}
+        self._watches: set[Watch] = set()
+        self._reading = threading.Lock()
         self._token: Hashable = None
         self._thread: threading.Thread | None = None
 
@@ -130,7 +151,18 @@ class _Watcher:
             token = self._token
         found = _Known(topic.value(token), now)
         with self._lock:
-            return self._known.setdefault(topic, found).value
+            known = self._known.setdefault(topic, found)
+            is_older = known is found and token != self._token
+        if is_older:  # than the newest commit, after which it was not known yet
+            self._read([topic])
+        return known.value
+
+    def watches(self, watch: Watch, is_open: bool) -> None:
+        with self._lock:
+            if is_open:
+                self._watches.add(watch)
+            else:
+                self._watches.discard(watch)
 
     def _watch(self) -> None:
         while True:
@@ -138,7 +170,10 @@ class _Watcher:
             time.sleep(LOOK_SECONDS)
             with self._lock:
                 forgotten = time.monotonic() - UNASKED_SECONDS
-                self._known = {topic: known for topic, known in self._known.items() if known.asked > forgotten}
+                watched = frozenset[Topic]().union(*(watch.topics for watch in self._watches))
+                self._known = {
+                    topic: known for topic, known in self._known.items() if known.asked > forgotten or topic in watched
+                }
                 if not self._known:
                     self._thread = None
                     self._probe.close()
@@ -153,8 +188,21 @@ class _Watcher:
             changed = token != self._token
             self._token = token
             due = [topic for topic in self._known if changed or not topic.in_database]
-        values = {topic: topic.value(token) for topic in due}
-        with self._lock:
-            for topic, new in values.items():
-                if topic in self._known:
-                    self._known[topic].value = new
+        self._read(due)
+
+    def _read(self, due: Iterable[Topic]) -> None:
+        with self._reading:  # so that no older value replaces a newer one
+            values = {topic: topic.value(self._token) for topic in due}
+            with self._lock:
+                news = frozenset(topic for topic, new in values.items() if self._changes(topic, new))
+                woken = [(watch, news & watch.topics) for watch in self._watches]
+        for watch, topics in woken:
+            if topics:
+                watch.wake(topics)
+
+    def _changes(self, topic: Topic, new: Hashable) -> bool:
+        known = self._known.get(topic)
+        if known is None or known.value == new:
+            return False
+        known.value = new
+        return True

@@ -1,4 +1,4 @@
-"""The progress bar and the newest numbers of a run, on Live: they ask the feed for what is new, as charts do."""
+"""The progress bar and the newest numbers of a run, on Live: what is new of them is pushed, as it is of charts."""
 
 import time
 from dataclasses import asdict
@@ -8,7 +8,7 @@ import streamlit as st
 
 from v3core.charts.patch import whole
 from v3core.store.run_row import RunRow
-from v3core.ui import feed
+from v3core.ui import push
 from v3core.ui.chart_sources import NUMBERS, Source, numbers_of
 
 _HTML = """
@@ -34,8 +34,7 @@ def run_numbers(run: RunRow) -> None:
     data = {
         "source": asdict(Source(NUMBERS, (run.id,))),
         "first": whole(numbers_of(run)),
-        "feed": feed.address(),
-        "every": feed.every(),
+        "feed": push.address(),
         "drawn_at": time.time(),
     }
     _component(key=f"numbers-{run.id}", data=data)

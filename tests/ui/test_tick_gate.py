@@ -5,6 +5,7 @@ from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from weakref import ref
 
 import pytest
 import streamlit
@@ -216,3 +217,68 @@ def test_on_another_version_nothing_is_changed_and_that_is_said(monkeypatch, cap
 def test_the_version_that_is_known_is_the_one_that_is_pinned():
     pinned = (Path(__file__).parents[2] / "requirements.txt").read_text()
     assert f"streamlit=={tick_gate.KNOWN_VERSION} " in pinned
+
+
+class Session:
+    """A session whose page has been drawn, and what it is asked to run."""
+
+    def __init__(self, pages):
+        self.id, self._pages_manager, self._scriptrunner = "a session", pages, None
+        self._client_state = ClientState(query_string="run=1", page_script_hash=OLD)
+        self._event_loop = SimpleNamespace(call_later=lambda *call: self.later.append(call))
+        self.fragments, self.later, self.requests = {"f"}, [], []
+        self.has_fragment = self.fragments.__contains__
+        self.request_rerun = self.requests.append
+
+
+@pytest.fixture
+def session(pages, monkeypatch):
+    monkeypatch.setattr(ticks, "is_due", lambda session, part: part != "of no news")
+    found = Session(pages)
+    found.is_active = True
+    runtime = SimpleNamespace(is_active_session=lambda name: name == found.id and found.is_active)
+    monkeypatch.setattr(tick_gate.Runtime, "instance", lambda: runtime)
+    return found
+
+
+def test_a_part_that_is_due_is_drawn_at_the_address_of_its_page(session):
+    tick_gate._draw_now(ref(session), "f")
+    (tick,) = session.requests
+    assert (tick.fragment_id, tick.is_auto_rerun) == ("f", True)
+    assert (tick.query_string, tick.page_script_hash) == ("run=1", NEW)
+    assert session._client_state.fragment_id == ""
+
+
+def test_a_part_waits_while_its_page_runs(session):
+    session._scriptrunner = object()
+    tick_gate._draw_now(ref(session), "f")
+    assert session.requests == []
+    session._scriptrunner = None
+    ((seconds, again, *arguments),) = session.later
+    assert seconds == tick_gate.BUSY_SECONDS
+    again(*arguments)
+    assert len(session.requests) == 1
+
+
+def test_what_is_gone_or_of_a_closed_tab_or_without_news_is_not_drawn(session, monkeypatch):
+    forgotten = []
+    monkeypatch.setattr(ticks, "forget", lambda *part: forgotten.append(part))
+    tick_gate._draw_now(ref(session), "of no news")
+    tick_gate._draw_now(ref(session), "of a page that was left")
+    assert forgotten == [("a session", "of a page that was left")]
+    session.is_active = False
+    tick_gate._draw_now(ref(session), "f")
+    assert (session.requests, session.later) == ([], [])
+
+
+def test_the_parts_of_a_tab_that_is_closed_are_forgotten(monkeypatch):
+    left = []
+    monkeypatch.setattr(ticks, "leave", left.append)
+    active = {"another"}
+    manager = SimpleNamespace(disconnect_session=lambda *_, **__: None, get_active_session_info=lambda _: None)
+    runtime = SimpleNamespace(
+        _session_mgr=manager, _on_session_disconnected=lambda: None, is_active_session=active.__contains__
+    )
+    tick_gate.Runtime.disconnect_session(runtime, "a session", client=None)
+    tick_gate.Runtime.disconnect_session(runtime, "another", client=None)
+    assert left == ["a session"]

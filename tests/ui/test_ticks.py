@@ -39,6 +39,35 @@ def values(monkeypatch):
     return values
 
 
+class Watch:
+    """What is watched, in place of the thread that looks."""
+
+    def __init__(self, database, wake):
+        self.topics, self.wake, self.is_open = frozenset(), wake, True
+        Watch.made.append(self)
+
+    def close(self):
+        self.is_open = False
+
+
+@pytest.fixture
+def asked(values, monkeypatch):
+    """Parts that the server is to draw, and after how many seconds; `values` are of an open tab."""
+    asked = []
+    Watch.made = []
+    monkeypatch.setattr(news, "Watch", Watch)
+    monkeypatch.setattr(ticks, "_draws", {})
+    monkeypatch.setattr(ticks, "_watches", {})
+    monkeypatch.setattr(ticks, "_hidden", set())
+    monkeypatch.setattr(ticks, "_tabs", ticks.OrderedDict(name="tab"))
+    ticks.attend("tab", lambda *one: asked.append(one))
+    return asked
+
+
+def watched():
+    return [watch.topics for watch in Watch.made if watch.is_open]
+
+
 TOPIC = news.Topic("a run", database=None, read=None)
 
 
@@ -163,3 +192,60 @@ def test_a_hidden_tab_is_not_due_until_it_is_shown(clock, values):
     assert ticks.is_due("another tab", "unknown part")
     ticks.note_hidden("its name", False)
     assert ticks.is_due("tab", "unknown part")
+
+
+def test_the_server_draws_a_part_when_its_topic_changes_and_once_it_has_rested(clock, values, asked):
+    values[TOPIC] = 1
+    ticks._draw([TOPIC], lambda: None, 2.0)
+    assert asked == []
+    assert watched() == [{TOPIC}]
+    values[TOPIC] = 2
+    Watch.made[0].wake(frozenset([TOPIC]))
+    assert asked == [("part", 2.0)]
+    clock.now += 5
+    Watch.made[0].wake(frozenset([TOPIC]))
+    assert asked[1:] == [("part", 0.0)]
+    Watch.made[0].wake(frozenset([news.Topic("another", database=None, read=None)]))
+    assert len(asked) == 2
+
+
+def test_the_server_draws_what_has_changed_meanwhile_and_what_ages(clock, values, asked):
+    values[TOPIC] = 1
+
+    def draw():
+        values[TOPIC] = 2
+        ticks._hear(frozenset([TOPIC]))
+        assert asked == []
+
+    ticks._draw([TOPIC], draw, 1.0)
+    assert asked == [("part", 1.0)]
+    asked.clear()
+    ticks._draw([TOPIC], lambda: ticks.draw_again_in(20), 1.0)
+    assert asked == [("part", 20.0)]
+    asked.clear()
+    with pytest.raises(ZeroDivisionError):
+        ticks._draw([TOPIC], lambda: 1 / 0)
+    assert asked == [("part", ticks.RETRY_SECONDS)]
+
+
+def test_nothing_of_a_hidden_tab_is_watched_and_all_of_it_is_looked_at_when_it_is_shown(clock, values, asked):
+    ticks._draw([TOPIC], lambda: None)
+    ticks.note_hidden("name", True)
+    assert watched() == []
+    values[TOPIC] = 2
+    ticks._hear(frozenset([TOPIC]))
+    assert asked == []
+    ticks.note_hidden("name", False)
+    assert asked == [("part", 0.0)]
+    assert watched() == [{TOPIC}]
+
+
+def test_nothing_of_a_closed_tab_or_of_a_part_that_is_gone_is_watched(clock, values, asked):
+    ticks._draw([TOPIC], lambda: None)
+    ticks.forget("tab", "part")
+    assert watched() == []
+    ticks._draw([TOPIC], lambda: None)
+    assert watched() == [{TOPIC}]
+    ticks.leave("tab")
+    assert watched() == []
+    assert not ticks._parts

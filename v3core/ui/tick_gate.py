@@ -7,17 +7,23 @@ ticks are dropped, at the three places where one may be: when it arrives, when i
 and when it is about to run. Parts that a page which ended early no longer draws are forgotten: a late tick finds
 none. docs/decisions/0015 has the wire's account.
 
+And ticks are made here: a part that is due is drawn without its browser being asked.
+
 This changes private methods of one version of Streamlit, which requirements.txt pins; on another it changes nothing,
 and says so.
 """
 
 import functools
 import logging
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
+from weakref import ReferenceType, ref
 
 import streamlit
+from streamlit.proto.ClientState_pb2 import ClientState
 from streamlit.proto.WidgetStates_pb2 import WidgetStates
+from streamlit.runtime import Runtime
 from streamlit.runtime.app_session import AppSession
 from streamlit.runtime.scriptrunner.script_runner import ScriptRunner, ScriptRunnerEvent
 from streamlit.runtime.scriptrunner_utils import script_requests
@@ -28,6 +34,9 @@ from v3core.ui.page_frame import handle_errors
 
 KNOWN_VERSION = "1.67.0"
 """The version of Streamlit whose methods these are; read them again before you change this."""
+
+BUSY_SECONDS = 0.25
+"""A part that is due while its page runs is looked at again after this time."""
 
 _MARK = "drops_tick_gate"
 _log = logging.getLogger(__name__)
@@ -55,6 +64,7 @@ def install() -> bool:
     _wrap(ScriptRequests, "_request_rerun_locked", _when_it_is_merged)
     _wrap(ScriptRunner, "_run_script", _when_it_would_run)
     _wrap(ScriptRunner, "_on_script_finished", _when_a_script_has_ended)
+    _wrap(Runtime, "disconnect_session", _when_a_tab_leaves)
     return True
 
 
@@ -62,14 +72,16 @@ def _wrap(kind: type, name: str, around: Any) -> None:
     original = getattr(kind, name)
 
     @functools.wraps(original)
-    def method(self: Any, *arguments: Any) -> Any:
-        return around(functools.partial(original, self), self, *arguments)
+    def method(self: Any, *arguments: Any, **named: Any) -> Any:
+        return around(functools.partial(original, self, **named), self, *arguments)
 
     setattr(kind, name, method)
 
 
 def _when_it_arrives(go_on: Any, session: Any, client: Any) -> None:
     """On the server's own thread, before a thread is started for it."""
+    if isinstance(session, AppSession):
+        ticks.attend(session.id, functools.partial(_draw, ref(session)))
     if client is not None and client.fragment_id:
         if client.page_script_hash != _current_page(session):
             return
@@ -133,6 +145,39 @@ def _when_a_script_has_ended(go_on: Any, runner: Any, context: Any, event: Any, 
     if ended_early and event is ScriptRunnerEvent.SCRIPT_STOPPED_WITH_SUCCESS and not context.fragment_ids_this_run:
         runner._fragment_storage.clear(new_fragment_ids=context.shared.new_fragment_ids.snapshot())
     go_on(context, event, ended_early, run)
+
+
+def _when_a_tab_leaves(go_on: Any, runtime: Any, session_id: str) -> None:
+    go_on(session_id)
+    if not runtime.is_active_session(session_id):
+        ticks.leave(session_id)
+
+
+def _draw(session: "ReferenceType[AppSession]", part: str, seconds: float) -> None:
+    """Draw a part of a session after some seconds if it is due then; on any thread."""
+    if (found := session()) is not None:
+        with suppress(RuntimeError):  # the server is ending
+            found._event_loop.call_soon_threadsafe(_draw_later, session, part, seconds)
+
+
+def _draw_later(session: "ReferenceType[AppSession]", part: str, seconds: float) -> None:
+    if (found := session()) is not None:
+        found._event_loop.call_later(seconds, _draw_now, session, part)
+
+
+def _draw_now(session: "ReferenceType[AppSession]", part: str) -> None:
+    found = session()
+    if found is None or not Runtime.instance().is_active_session(found.id) or not ticks.is_due(found.id, part):
+        return
+    if not found.has_fragment(part):
+        ticks.forget(found.id, part)
+    elif found._scriptrunner is not None:
+        _draw_later(session, part, BUSY_SECONDS)  # until its script has ended, the session has the address of before
+    else:
+        tick = ClientState()
+        tick.CopyFrom(found._client_state)
+        tick.fragment_id, tick.is_auto_rerun, tick.page_script_hash = part, True, _current_page(found)
+        found.request_rerun(tick)
 
 
 def _current_page(owner: Any) -> str:

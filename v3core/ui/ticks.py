@@ -1,7 +1,8 @@
-"""Parts of a page that poll for news, and redraw only when there is some.
+"""Parts of a page that are redrawn when there is news of them.
 
-The browser polls at an interval; `tick_gate` lets a poll through only if `is_due` is true. Otherwise no script runs and
-nothing is sent, so an idle page costs almost nothing.
+The server draws a part when one of its topics changes or a text on it becomes outdated; until then no script runs and
+nothing is sent, so an open page costs next to nothing. The browser ticks too, but seldom, in case that something was
+missed; `tick_gate` lets a tick through only if `is_due` is true.
 """
 
 import functools
@@ -13,17 +14,23 @@ from collections.abc import Callable, Hashable, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import ParamSpec
+from weakref import WeakKeyDictionary
 
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 from streamlit.runtime.scriptrunner_utils.script_run_context import ThreadState
 
+from v3core.store.database import Database
 from v3core.ui import news
 
 P = ParamSpec("P")
+Draw = Callable[[str, float], None]
+"""Draws a part, by the id of its fragment, after some seconds if it is due then; returns at once, on any thread."""
 
 VARIABLE = "V3_TICK_SECONDS"
 """Sets the interval of every tick and makes every tick redraw; for tests."""
+KEEP_SECONDS = 10.0
+"""How often the browser ticks for each part."""
 REST = 3.0
 """After a redraw, a part pauses for this multiple of its duration, so that a slow page does not fill a core."""
 RETRY_SECONDS = 5.0
@@ -50,18 +57,21 @@ _tabs: "OrderedDict[str, str]" = OrderedDict()
 _hidden: set[str] = set()
 """Sessions of tabs that nobody looks at."""
 _parts: "OrderedDict[tuple[str, str], _Part]" = OrderedDict()
+_draws: dict[str, "Draw"] = {}
+"""The sessions of open tabs, to how their parts are drawn."""
+_watches: "WeakKeyDictionary[Database, news.Watch]" = WeakKeyDictionary()
 _drawn_now: ContextVar[_Part | None] = ContextVar("drawn_now", default=None)
 
 
 def ticking(seconds: float, *topics: news.Topic) -> Callable[[Callable[P, None]], Callable[P, None]]:
-    """Decorator: `st.fragment` for a part of a page, polled every `seconds`, redrawn when a topic has changed."""
+    """Decorator: `st.fragment` for a part of a page, redrawn when a topic has changed, at most every `seconds`."""
 
     def decorate(body: Callable[P, None]) -> Callable[P, None]:
         @functools.wraps(body)
         def drawn(*args: P.args, **kwargs: P.kwargs) -> None:
-            _draw(topics, functools.partial(body, *args, **kwargs))
+            _draw(topics, functools.partial(body, *args, **kwargs), seconds)
 
-        fragment: Callable[P, None] = st.fragment(run_every=float(os.environ.get(VARIABLE) or seconds))(drawn)
+        fragment: Callable[P, None] = st.fragment(run_every=float(os.environ.get(VARIABLE) or KEEP_SECONDS))(drawn)
         return fragment
 
     return decorate
@@ -120,6 +130,64 @@ def note_hidden(tab: str, is_hidden: bool) -> None:
             _hidden.add(session_id)
         else:
             _hidden.discard(session_id)
+        parts = [fragment_id for session, fragment_id in _parts if session == session_id]
+    _follow()
+    for fragment_id in parts:
+        _ask(session_id, fragment_id, 0.0)
+
+
+def attend(session_id: str, draw: Draw) -> None:
+    """The parts of this session are drawn like this from now on."""
+    _draws.setdefault(session_id, draw)
+
+
+def leave(session_id: str) -> None:
+    """The tab of a session is closed: nothing of it is followed any longer."""
+    with _lock:
+        _draws.pop(session_id, None)
+        for key in [key for key in _parts if key[0] == session_id]:
+            del _parts[key]
+    _follow()
+
+
+def forget(session_id: str, fragment_id: str) -> None:
+    """A part is no longer on its page."""
+    with _lock:
+        _parts.pop((session_id, fragment_id), None)
+    _follow()
+
+
+def _follow() -> None:
+    """Watch the topics of all parts that somebody looks at, and no others."""
+    with _lock:
+        wanted: dict[Database, set[news.Topic]] = {database: set() for database in _watches}
+        for (session_id, _), part in _parts.items():
+            if session_id in _draws and session_id not in _hidden:
+                for topic, _value in part.values:
+                    wanted.setdefault(topic.database, set()).add(topic)
+        for database, topics in wanted.items():
+            if topics and database not in _watches:
+                _watches[database] = news.Watch(database, _hear)
+            if database in _watches:
+                _watches[database].topics = frozenset(topics)
+            if not topics:
+                _watches.pop(database).close()
+
+
+def _hear(topics: frozenset[news.Topic]) -> None:
+    """On the thread that looks at the database."""
+    with _lock:
+        parts = [(key, part) for key, part in _parts.items() if any(topic in topics for topic, _ in part.values)]
+    for key, part in parts:
+        if not part.is_drawing:  # otherwise it is looked at when it has been drawn
+            _ask(*key, part.rests_until)
+
+
+def _ask(session_id: str, fragment_id: str, moment: float) -> None:
+    """Have a part drawn at a moment, if it is due then."""
+    draw = _draws.get(session_id)
+    if draw is not None and session_id not in _hidden:
+        draw(fragment_id, max(0.0, moment - time.monotonic()))
 
 
 def _part(session_id: str, fragment_id: str) -> _Part | None:
@@ -127,7 +195,7 @@ def _part(session_id: str, fragment_id: str) -> _Part | None:
         return _parts.get((session_id, fragment_id))
 
 
-def _draw(topics: Sequence[news.Topic], body: Callable[[], None]) -> None:
+def _draw(topics: Sequence[news.Topic], body: Callable[[], None], seconds: float = 0.0) -> None:
     context, fragment_id = get_script_run_ctx(), ThreadState.get().fragment_id
     assert context is not None
     key = (context.session_id, fragment_id or "")
@@ -150,5 +218,11 @@ def _draw(topics: Sequence[news.Topic], body: Callable[[], None]) -> None:
     finally:
         _drawn_now.reset(token)
         now = time.monotonic()
-        part.rests_until = now + REST * (now - began)
+        part.rests_until = max(now + REST * (now - began), began + seconds)
         part.is_drawing = False
+        if key[0] in _draws and _part(*key) is part:
+            _follow()
+            is_changed = any(news.value(topic) != value for topic, value in part.values)
+            next_at = part.rests_until if is_changed else max(part.ages_at, part.rests_until)
+            if next_at < float("inf"):
+                _ask(*key, next_at)

@@ -47,8 +47,12 @@ def asked(page: Page) -> list[list[str]]:
 def pushed(page: Page) -> list[str]:
     """What the server sends of charts."""
     found: list[str] = []
-    page.on("websocket", lambda socket: is_feed(socket) and socket.on("framereceived", found.append))
+    note_pushed(page, found)
     return found
+
+
+def note_pushed(page: Page, found: list[str]) -> None:
+    page.on("websocket", lambda socket: is_feed(socket) and socket.on("framereceived", lambda text: found.append(text)))
 
 
 def is_feed(socket: WebSocket) -> bool:
@@ -173,10 +177,8 @@ def test_two_tabs_are_sent_the_same(page: Page, lab: Server, db: Database, pushe
     opened(page, lab, run_id)
     other = page.context.new_page()
     to_other: list[str] = []
-    other.on("websocket", lambda socket: is_feed(socket) and socket.on("framereceived", to_other.append))
+    note_pushed(other, to_other)
     opened(other, lab, run_id)
-    wait_until(other, "schedule-", "node.data.length > 0")
-    wait_until(page, "schedule-", "node.data.length > 0")
     for count in (40, 50):
         record_more(db, run_id, 10)
         for tab in (page, other):

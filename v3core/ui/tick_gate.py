@@ -65,6 +65,7 @@ def install() -> bool:
     _wrap(ScriptRunner, "_run_script", _when_it_would_run)
     _wrap(ScriptRunner, "_on_script_finished", _when_a_script_has_ended)
     _wrap(Runtime, "disconnect_session", _when_a_tab_leaves)
+    ticks.let_server_draw()
     return True
 
 

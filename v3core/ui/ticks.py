@@ -59,6 +59,7 @@ _hidden: set[str] = set()
 _parts: "OrderedDict[tuple[str, str], _Part]" = OrderedDict()
 _draws: dict[str, "Draw"] = {}
 """The sessions of open tabs, to how their parts are drawn."""
+_is_server_drawing = False
 _watches: "WeakKeyDictionary[Database, news.Watch]" = WeakKeyDictionary()
 _drawn_now: ContextVar[_Part | None] = ContextVar("drawn_now", default=None)
 
@@ -71,10 +72,17 @@ def ticking(seconds: float, *topics: news.Topic) -> Callable[[Callable[P, None]]
         def drawn(*args: P.args, **kwargs: P.kwargs) -> None:
             _draw(topics, functools.partial(body, *args, **kwargs), seconds)
 
-        fragment: Callable[P, None] = st.fragment(run_every=float(os.environ.get(VARIABLE) or KEEP_SECONDS))(drawn)
+        every = KEEP_SECONDS if _is_server_drawing else seconds
+        fragment: Callable[P, None] = st.fragment(run_every=float(os.environ.get(VARIABLE) or every))(drawn)
         return fragment
 
     return decorate
+
+
+def let_server_draw() -> None:
+    """From now on the server draws the parts of sessions that it attends to, and browsers tick seldom."""
+    global _is_server_drawing
+    _is_server_drawing = True
 
 
 def draw_again_in(seconds: float) -> None:

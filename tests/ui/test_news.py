@@ -143,3 +143,17 @@ def test_a_change_while_a_topic_is_read_for_the_first_time_is_not_lost(db, monke
 
     topic = news.Topic("of this test", db, read)
     assert news.value(topic) == 1
+
+
+def test_the_thread_that_ended_while_a_topic_was_read_is_started_again(db):
+    watcher = news._watcher(db)
+    reads = []
+
+    def read():
+        reads.append(1)
+        if len(reads) == 1:
+            wait_for(lambda: watcher._thread is None, "the thread's end: it knows no topic")
+        return len(reads)
+
+    news.value(news.Topic("slow", database=db, read=read))
+    assert watcher._thread is not None

@@ -141,9 +141,7 @@ class _Watcher:
     def value(self, topic: Topic) -> Hashable:
         now = time.monotonic()
         with self._lock:
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._watch, name="news", daemon=True)
-                self._thread.start()
+            self._look_from_now_on()
             known = self._known.get(topic)
             if known is not None:
                 known.asked = now
@@ -152,10 +150,16 @@ class _Watcher:
         found = _Known(topic.value(token), now)
         with self._lock:
             known = self._known.setdefault(topic, found)
+            self._look_from_now_on()  # it may have ended meanwhile: there was nothing to look for
             is_older = known is found and token != self._token
         if is_older:  # than the newest commit, after which it was not known yet
             self._read([topic])
         return known.value
+
+    def _look_from_now_on(self) -> None:
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._watch, name="news", daemon=True)
+            self._thread.start()
 
     def watches(self, watch: Watch, is_open: bool) -> None:
         with self._lock:

@@ -108,6 +108,7 @@ def photograph_all(server: Server, with_curriculum: str, without: str, running: 
             photograph(page, f"{server.url}/", f"home-{scheme}", 560, charts=0)
             photograph(page, f"{server.url}/live?run={running}", f"running-{scheme}", 2300, charts=7)
             photograph(page, f"{server.url}/live?run={with_curriculum}", f"live-{scheme}", 2300, charts=7)
+            photograph_process(page, f"{server.url}/live?run={with_curriculum}", f"process-{scheme}")
             photograph_alarms(page, f"{server.url}/live?run={without}", f"alarms-{scheme}")
             photograph_experts(page, f"{server.url}/live?run={with_curriculum}&experts=true", f"experts-{scheme}")
             photograph(page, f"{server.url}/launch", f"launch-{scheme}", 1760, charts=1)
@@ -130,6 +131,18 @@ def photograph_alarms(page: Page, url: str, name: str) -> None:
     assert end is not None
     height = end["y"] + end["height"] + 24
     page.screenshot(path=IMAGES / f"{name}.png", clip={"x": 0, "y": 0, "width": WIDTH, "height": height})
+    print(IMAGES / f"{name}.png")
+
+
+def photograph_process(page: Page, url: str, name: str) -> None:
+    """What a run's process spent its time on."""
+    page.set_viewport_size({"width": WIDTH, "height": 5000})
+    page.goto(url)
+    panel = page.locator("[class*=st-key-process-]").first
+    panel.locator("summary").click()
+    panel.locator(".main-svg").first.wait_for()
+    page.wait_for_timeout(2500)
+    panel.screenshot(path=IMAGES / f"{name}.png")
     print(IMAGES / f"{name}.png")
 
 

@@ -114,9 +114,9 @@ def test_a_state_of_the_map_is_shown_with_its_gates_and_features(open_page, data
     assert app.selectbox(key="state").value == "Episode 2, step 5"
     assert "**Expert 4** has the largest gate, 80%." in text_of(app)
     assert "Scenario: forest" in text_of(app)
-    gates, features = (frame.value.to_dict("list") for frame in app.dataframe)
-    assert gates == {"Expert": [4, 3], "Gate": [0.8, 0.2]}
-    assert features == {"Feature": ["Pole *angle*", "In view"], "Value": ["-1.5", "green goal 2 ahead"]}
+    (gates,) = app.dataframe
+    assert gates.value.to_dict("list") == {"Expert": [4, 3], "Gate": [0.8, 0.2]}
+    assert "- Pole *angle*: **-1.5**\n- In view: **green goal 2 ahead**" in text_of(app)
     assert [trace["name"] for trace in sent(app)["map"]["data"]] == ["Expert 1", "Expert 4", "Shown"]
     app.selectbox(key="state").set_value(None).run()
     assert not app.dataframe

@@ -243,7 +243,11 @@ def _by_scenario(points: StateMap) -> list[tuple[str, Any, dict[str, Any]]]:
     frequent = np.argsort(-np.bincount(chosen, minlength=len(points.scenarios)), kind="stable")
     named = frequent[: len(_SYMBOLS) - (len(frequent) > len(_SYMBOLS))]
     groups = [
-        (chart_text(points.scenarios[place] or "no scenario"), chosen == place, {"color": colour, "symbol": symbol})
+        (
+            chart_text(points.scenarios[place] or "no scenario"),
+            chosen == place,
+            {"color": colour, "symbol": symbol, "size": 7},
+        )
         for place, colour, symbol in zip(named.tolist(), ramp(len(named)), _SYMBOLS, strict=False)
     ]
     others = len(frequent) - len(named)

@@ -73,9 +73,9 @@ def _details(points: StateMap, place: int, experts: int) -> None:
         if left_out > 0:
             st.caption(plain(f"Not listed: the smallest {left_out}, or those whose gates are 0."))
     if points.values and points.features:
-        values = [value if isinstance(value, str) else f"{value:g}" for value in points.values[place]]
-        st.dataframe(
-            {"Feature": list(points.features), "Value": values}, hide_index=True, height="content", key=f"of-{STATE}"
-        )
+        # A list and not a table: what is in view is longer than a narrow screen.
+        pairs = zip(points.features, points.values[place], strict=True)
+        shown = [part for name, value in pairs for part in (name, value if isinstance(value, str) else f"{value:g}")]
+        st.markdown(md("\n".join(["- {}: **{}**"] * len(points.features)), *shown))
     elif points.values or not points.gates:
         st.caption("The features of this state were not recorded.")

@@ -66,7 +66,7 @@ def _numbers(sample: ProcessSample) -> None:
     if sample.gpu_memory is not None:
         numbers["GPU memory"] = _bytes(sample.gpu_memory), "What the worker has reserved of the GPU's memory."
     for column, (title, (text, meaning)) in zip(st.columns(len(numbers)), numbers.items(), strict=True):
-        column.metric(title, text, help=plain(meaning))
+        column.metric(plain(title), plain(text), help=plain(meaning))
 
 
 def _bytes(count: int) -> str:

@@ -7,7 +7,9 @@ from sqlalchemy import select
 
 from tests.store.conftest import START
 from v3core.errors import V3Error
+from v3core.store import runs as runs_module
 from v3core.store.history import add_event, read_events
+from v3core.store.run_row import checked
 from v3core.store.runs import (
     get_run,
     list_runs,
@@ -39,6 +41,19 @@ def test_a_run_is_ready_for_exports(db, new_run):
 def test_runs_are_listed_newest_first(db, new_run):
     ids = [new_run(db, now=START + timedelta(seconds=age)) for age in (2, 1, 3)]
     assert [run.id for run in list_runs(db)] == [ids[2], ids[0], ids[1]]
+
+
+def test_only_rows_that_have_changed_are_checked_again(db, new_run, monkeypatch):
+    ids = [new_run(db) for _ in range(3)]
+    before, asked = {run.id: run for run in list_runs(db)}, []
+    monkeypatch.setattr(runs_module, "checked", lambda values: asked.append(values["id"]) or checked(values))
+    with db.write() as tx:
+        update_run(tx, ids[1], {"episode": 7}, only_in=["running"])
+    after = {run.id: run for run in list_runs(db)}
+    assert asked == [ids[1]]
+    assert [after[run_id].episode for run_id in ids] == [0, 7, 0]
+    assert after[ids[0]] is before[ids[0]]
+    assert before[ids[1]].episode == 0
 
 
 def test_runs_in_a_status_come_longest_queued_first(db, new_run):

@@ -48,9 +48,22 @@ _FIELDS = tuple(field.name for field in fields(RunRow))
 _COLUMNS = [runs.c[LONG_FIELDS.get(name, name)] for name in _FIELDS]
 
 
+_KEPT = 4096
+_known: dict[Any, tuple[tuple[Any, ...], RunRow]] = {}
+"""Run id to its row as last read, and what it is. The list of runs is read at every tick, and few rows have changed."""
+
+
 def _run(row: Sequence[Any]) -> RunRow:
     """A row of `_COLUMNS`, checked."""
-    return RunRow(**checked(dict(zip(_FIELDS, row, strict=True))))
+    values = tuple(row)
+    known = _known.get(values[0])
+    if known is not None and known[0] == values:
+        return known[1]
+    run = RunRow(**checked(dict(zip(_FIELDS, values, strict=True))))
+    if len(_known) >= _KEPT:
+        _known.clear()
+    _known[values[0]] = values, run
+    return run
 
 
 def columns_of(config: RunConfig) -> dict[str, Any]:

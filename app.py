@@ -8,6 +8,7 @@ from v3core.jobs.lifecycle import ENDED
 from v3core.store.runs import list_runs
 from v3core.ui import news, shell, ticks
 from v3core.ui.demo_guide import after_the_demo, invitation
+from v3core.ui.navigation import open_page
 from v3core.ui.run_files import archive_import
 from v3core.ui.run_list import active_experiments, columns_menu, run_list, slots_menu, slots_text
 from v3core.ui.run_picker import compare_link
@@ -27,7 +28,7 @@ def empty() -> None:
         invitation()
         with st.container(horizontal=True, horizontal_alignment="center", vertical_alignment="center"):
             if st.button("Start the demo", type="primary", icon=":material/play_arrow:", key="start-demo"):
-                st.switch_page("pages/live.py", query_params={"run": start_demo(database)[0]})
+                open_page("live", run=start_demo(database)[0])
             st.page_link("pages/launch.py", label="Set up your own run", icon=":material/rocket_launch:")
         st.space("medium")
 

@@ -12,6 +12,7 @@ from v3core.ui import news, shell, ticks
 from v3core.ui.chart_sources import COMPARE, NO_EPISODES, Source
 from v3core.ui.demo_guide import how_to_read
 from v3core.ui.live_chart import live_chart
+from v3core.ui.look_controls import look_controls, zoom_group
 from v3core.ui.phase_table import phase_table
 from v3core.ui.run_data import load_phases, load_series
 from v3core.ui.run_picker import distinct_names, pick_runs
@@ -58,6 +59,11 @@ metric = st.selectbox(
 )
 
 
+# In the order in which the runs begin them; the first phase of each starts with its run.
+begun = {band.name: band.start for one in compared for band in one.bands if not band.planned}
+look = look_controls(dict(sorted(begun.items(), key=lambda phase: phase[1])), compared=True)
+
+
 @ticks.ticking(2, *(news.of_milestones(database, run.id) for run in runs))
 @shell.show_errors()
 def comparison(run_ids: list[str]) -> None:
@@ -69,7 +75,8 @@ def comparison(run_ids: list[str]) -> None:
         return
     how_to_read(database, current)
     with st.container(border=True):
-        live_chart(Source(COMPARE, tuple(run_ids), metric), key="compare", height=520)
+        group = zoom_group("-".join(run_ids), look)
+        live_chart(Source(COMPARE, tuple(run_ids), metric, look), key="compare", height=520, zoom_group=group)
 
 
 @ticks.ticking(2, *(news.of_run(database, run.id) for run in runs))

@@ -19,6 +19,7 @@ from v3core.ui.curriculum_editor import FROM_A_FILE, chosen_curriculum, compare_
 from v3core.ui.environment_choice import pick_environment, run_problem
 from v3core.ui.launch_again import MAX_TYPED_NAME, draft_from_address
 from v3core.ui.live_chart import live_chart
+from v3core.ui.navigation import open_page
 from v3core.ui.recipe_editor import recipe_editor
 from v3core.ui.start_bar import start_bar
 from v3core.ui.text import md, plain
@@ -150,7 +151,7 @@ def launch() -> None:
         st.error(plain(error))
         return
     st.session_state[LAUNCHED] = True
-    st.switch_page("pages/live.py", query_params={"run": run_ids[0]})
+    open_page("live", run=run_ids[0])
 
 
 clicked = start_bar(database, configs, problems, launch)

@@ -67,8 +67,8 @@ def live(run_id: str, was_unfinished: bool, experts_open: bool) -> None:
         if not len(series):
             nothing_yet(run)  # the charts below show the plan meanwhile
     with charts:
-        is_dragged = run_charts(run, curriculum, series, experts_open=experts_open)
-    if is_dragged:
+        is_edited = run_charts(database, run, curriculum, series, experts_open=experts_open)
+    if is_edited:
         st.rerun()  # the boundary editor below shows what was dragged
 
 

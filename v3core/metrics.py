@@ -33,8 +33,8 @@ class Chart:
 RETURN = Chart(
     "return",
     "Return",
-    f"The moving average is over {MEAN_WINDOW}. Evaluations are separate episodes without exploration, shown as their "
-    "mean and the range from lowest to highest.",
+    f"The moving average is over {MEAN_WINDOW}; it starts once there are as many. Evaluations are separate episodes "
+    "without exploration, shown as their mean and the range from lowest to highest.",
 )
 SUCCESS = Chart("success", "Success rate", "Success rate of training episodes and of evaluations.")
 LOADS = Chart("loads", "Expert loads")

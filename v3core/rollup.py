@@ -229,6 +229,17 @@ class Series:
         found = self.summary(metric)
         return trailing_mean(found.mean, self.span_of(window) // self.size, found.count)
 
+    def is_full(self, metric: str, window: int) -> NDArray[np.bool_]:
+        """Whether there are `window` episodes up to each bucket's end, of which `trailing` is the mean; shape [n]."""
+        if window == LONGEST_WINDOW and f"mean_{metric}" in self.metrics:
+            return self.episode >= window
+        return self.reach >= window
+
+    @property
+    def reach(self) -> Integers:
+        """Number of episodes from the first that was read to each bucket's end, shape [n]."""
+        return self.episode - (int(self.numbers[0]) * self.size if len(self) else 0)
+
     def span_of(self, window: int) -> int:
         """Episodes that a trailing mean of `window` really spans here."""
         return -(-window // self.size) * self.size

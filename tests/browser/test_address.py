@@ -6,6 +6,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.support import APP, StartServer, Watched
 from tests.pages.recorded import add_recorded_run
+from tests.processes import kill_all
 from v3core.jobs.lifecycle import Status
 from v3core.store.opening import open_database
 
@@ -54,3 +55,30 @@ def test_compare_names_what_it_offered_and_back_leads_back(
     page.go_back()
     expect(page.get_by_role("button", name="Compare the two latest runs")).to_be_visible()
     assert watched.problems == []
+
+
+def test_back_after_a_start_leads_back_at_once(page: Page, start_server: StartServer, watched: Watched) -> None:
+    """Buttons that open another page add one entry to the history: Start, the demo, an import."""
+    server = start_server(APP)
+    try:
+        page.goto(server.url)
+        page.get_by_role("button", name="Start the demo").click()
+        page.wait_for_url("**/live?run=*")
+        expect(page.get_by_text("Demo: what to look for")).to_be_visible()
+        page.go_back()
+        expect(page.get_by_role("heading", name="Runs", exact=True)).to_be_visible()
+        assert "run=" not in page.url
+        page.get_by_role("link", name="Launch", exact=True).click()
+        start = page.get_by_role("button", name="Start the run")
+        expect(start).to_be_enabled()
+        start.click()
+        page.wait_for_url("**/live?run=*")
+        page.go_back()
+        expect(page.get_by_role("heading", name="Launch", exact=True)).to_be_visible()
+        assert "run=" not in page.url
+        page.go_forward()
+        page.wait_for_url("**/live?run=*")
+        assert watched.problems == []
+    finally:
+        server.stop()
+        kill_all(server.data)

@@ -89,6 +89,73 @@ def test_compare_reads_finer_buckets_too(page: Page, lab: Server, runs: tuple[st
     assert ask(page, "compare", "node._fullData[0].x[1] - node._fullData[0].x[0]") == 1
 
 
+def test_a_copied_address_opens_the_same_view_and_a_zoom_adds_nothing_to_the_history(
+    page: Page, lab: Server, runs: tuple[str, str], watched: Watched
+) -> None:
+    page.goto(lab.url)
+    page.get_by_role("link", name=re.compile(".*")).first.wait_for()
+    page.goto(f"{lab.url}/live?run={runs[0]}")
+    wait_until(page, "return-", "node.data[1].name === 'Mean of 2 episodes'")
+    entries = page.evaluate("history.length")
+    zoom(page, "return-", 0.5, 0.55)
+    wait_until(page, "return-", "node.data[0].name === 'Episode'")
+    page.get_by_text("So far", exact=True).click()
+    page.get_by_text("10", exact=True).click()
+    page.get_by_text("Optimisation health").click()
+    for parameter in (r"extent=So(\+|%20)far", "smooth=10", "health=true", r"zoom=\d+(\.\d+)?\.\.\d+(\.\d+)?"):
+        expect(page).to_have_url(re.compile(parameter))
+    assert page.evaluate("history.length") == entries
+    shown = ask(page, "return-", "node._fullLayout.xaxis.range")
+    assert shown == pytest.approx([600, 660], abs=10)
+
+    other = page.context.new_page()
+    other.goto(page.url)
+    wait_until(other, "return-", "node.data[0].name === 'Episode'")
+    wait_until(other, "return-", "node.data.some(trace => trace.name === 'Mean of last 10')")
+    assert ask(other, "return-", "node._fullLayout.xaxis.range") == pytest.approx(shown, abs=0.01)
+    other.locator(chart("updates-")).wait_for(state="attached")
+
+    # Back and forward keep it; another page does not take it along.
+    other.get_by_role("link", name="Compare", exact=True).click()
+    other.wait_for_url(re.compile("/compare"))
+    assert "zoom=" not in other.url
+    other.go_back()
+    wait_until(other, "return-", "node._fullLayout.xaxis.range[0] > 500")
+    assert "zoom=" in other.url
+    reset = other.get_by_role("button", name="Reset zoom").first
+    reset.focus()
+    other.keyboard.press("Enter")
+    wait_until(other, "return-", "node._fullLayout.xaxis.range[0] === 0")
+    expect(other).not_to_have_url(re.compile("zoom="))
+    assert not [problem for problem in watched.problems if "404" not in problem]
+
+
+@pytest.mark.parametrize(
+    "broken", ["moon", "5..2", "-1..3", "1e400..2e400", "0..1e300", "..", "NaN..3", "5..5", "9" * 400]
+)
+def test_a_zoom_that_cannot_be_read_is_ignored(page: Page, lab: Server, runs: tuple[str, str], broken: str) -> None:
+    page.goto(f"{lab.url}/live?run={runs[1]}&zoom={broken}")
+    wait_until(page, "return-", "node._fullLayout.xaxis.range[0] === 0 && node._fullLayout.xaxis.range[1] === 30")
+    expect(page).not_to_have_url(re.compile("zoom="))
+
+
+def test_another_run_is_one_entry_in_the_history_and_has_a_zoom_of_its_own(
+    page: Page, lab: Server, runs: tuple[str, str]
+) -> None:
+    page.goto(f"{lab.url}/live?run={runs[0]}&zoom=600..660")
+    wait_until(page, "return-", "node._fullLayout.xaxis.range[0] === 600")
+    entries = page.evaluate("history.length")
+    picker = page.get_by_role("combobox", name="Run", exact=True)
+    picker.click()
+    page.get_by_role("option", name=re.compile(runs[1][:6])).click()
+    expect(page).to_have_url(re.compile(runs[1]))
+    wait_until(page, "return-", "node._fullLayout.xaxis.range[1] === 30")
+    assert "zoom=" not in page.url
+    assert page.evaluate("history.length") == entries + 1
+    page.go_back()
+    wait_until(page, "return-", "node._fullLayout.xaxis.range[0] === 600")
+
+
 def middle(page: Page, key: str) -> tuple[float, float]:
     box = page.locator(chart(key)).bounding_box()
     assert box

@@ -20,7 +20,7 @@ from v3core.charts.expert_figures import (
     loads_figure,
     map_figure,
 )
-from v3core.charts.palette import colours
+from v3core.charts.palette import expert_colours
 from v3core.charts.patch import whole
 from v3core.charts.series import RunSeries
 from v3core.insight.experts import ExpertProfile, StateMap
@@ -65,7 +65,7 @@ def test_areas_and_heatmap_agree_with_the_rows(metric, form, experts, count):
         return
     areas = [trace for trace in figure.data if trace.stackgroup]
     assert [trace.name for trace in areas] == [f"Expert {number}" for number in range(1, experts + 1)]
-    assert [trace.line.color for trace in areas] == colours(experts)
+    assert [trace.line.color for trace in areas] == expert_colours(experts)
     for number, trace in enumerate(areas):
         assert trace.x.tolist() == list(range(1, count + 1))
         assert trace.y == pytest.approx(recorded[:, number])
@@ -112,7 +112,7 @@ def test_actions_of_every_kind(kind, experts, used):
         assert (figure.data[0].z == flat).all()
     else:
         assert len(figure.data) == experts
-        for trace, colour in zip(figure.data, colours(experts), strict=True):
+        for trace, colour in zip(figure.data, expert_colours(experts), strict=True):
             assert trace.y.tolist() == flat
             assert trace.marker.color == colour, "the colour of the expert everywhere"
     names = {"from one": ["1", "2", "3"], "several": ["1:0", "1:1", "2:0", "2:1", "2:2"]}.get(kind)
@@ -159,8 +159,8 @@ def test_the_map_has_every_state_once_in_the_colour_of_its_expert():
     figure = map_figure("run", points, 4)
     payload(figure)
     assert [(trace.name, trace.x.tolist(), trace.marker.color) for trace in figure.data] == [
-        ("Expert 1", [1.0], colours(4)[0]),
-        ("Expert 3", [0.0, 2.0], colours(4)[2]),
+        ("Expert 1", [1.0], expert_colours(4)[0]),
+        ("Expert 3", [0.0, 2.0], expert_colours(4)[2]),
     ]
     assert figure.data[1].customdata.tolist() == [[1, 0, 0.9, 3], [2, 3, 0.7, 3]]
     assert "50% of the variance" in figure.layout.xaxis.title.text
@@ -179,7 +179,7 @@ def test_bars_with_intervals_for_each_expert(count, experts):
     payload(figure)
     (bars,) = figure.data
     assert bars.y == pytest.approx([np.mean(values) for values in without.values()])
-    assert bars.marker.color == colours(experts)
+    assert bars.marker.color == expert_colours(experts)
     assert math.isnan(bars.error_y.array[0]) == (count == 1), "one episode has no interval"
     assert figure.layout.shapes[0].y0 == pytest.approx(np.mean(complete))
     assert ("needed" in figure.layout.meta.alt) == (count > 1)

@@ -8,13 +8,14 @@ import pytest
 
 from tests.charts.made import made_curve
 from tests.charts.test_figures import CURRICULUM, OF_CHART, TOTAL, checked, evaluation
+from v3core.charts.compare import compare_figure, environment_words
 from v3core.charts.figure import Figure
 from v3core.charts.figures import entropy_figure, return_figure, rows_figure
-from v3core.charts.look import AXES, Look, along, episodes_of
+from v3core.charts.look import AXES, Look, along, episodes_of, unit_of
 from v3core.charts.series import RunSeries, boundaries_ahead, phase_bands
 from v3core.curriculum import PhaseStart
 from v3core.errors import V3Error
-from v3core.metrics import CHARTS, RETURN, SCHEDULE, UPDATES, Chart
+from v3core.metrics import CHARTS, ENTROPY, LOADS, RETURN, SCHEDULE, UPDATES, Chart
 
 COUNT = 300
 LENGTHS = np.arange(1, COUNT + 1) % 7 + 1
@@ -114,8 +115,9 @@ def test_means_are_of_every_episode_and_the_extremes_stay_behind(limit: int, win
     run = replace(run_of(limit=limit), window=window)
     behind, line = rows_figure(run, UPDATES).data
     span = run.curve.span_of(window)
-    expected = [np.arange(max(0, end - span), end).mean() for end in run.curve.episode]
-    np.testing.assert_allclose(line.y, expected)  # the first are of those that there are, and no others
+    expected = [np.arange(max(0, end - span), end).mean() if end >= window else np.nan for end in run.curve.episode]
+    np.testing.assert_allclose(line.y, expected)  # it starts where the window is full
+    assert "dash" not in line.line
     assert max(behind.y) == COUNT - 1
     assert min(behind.y) == 0
     assert "extremes" not in str(line.name)
@@ -132,6 +134,28 @@ def test_with_fewer_episodes_than_the_window_it_is_said() -> None:
     assert names(42, 1) == ["Episode"]
 
 
+@pytest.mark.parametrize("chart", [RETURN, LOADS, ENTROPY, UPDATES], ids=lambda chart: chart.name)
+@pytest.mark.parametrize("limit", [1000, 100])
+def test_no_mean_is_of_fewer_episodes_than_it_says(chart: Chart, limit: int) -> None:
+    """In no chart; a run that is shorter than the window has dotted lines, and says so."""
+    figure = looked(chart, run_of(limit=limit), window=100)
+    lines = [trace for trace in figure.data if trace.mode == "lines" and is_line(trace)]
+    assert lines
+    for line in lines:
+        assert min(x for x, y in zip(line.x, line.y, strict=True) if np.isfinite(y)) in (100, 104), line.name
+        assert line.line.dash is None
+    if chart is LOADS:  # areas cannot be dotted
+        return
+    for line in [trace for trace in looked(chart, run_of(42), window=100).data if is_line(trace)]:
+        assert (line.line.dash, np.isfinite(line.y[0])) == ("dot", True), line.name
+
+
+def is_line(trace: Any) -> bool:
+    """Whether it is a mean: neither what it is made of, nor a level."""
+    others = ("lowest to highest", "every episode", "4 episodes", "Episode", "Evaluation", "threshold", "ln ")
+    return not any(word in trace.name for word in others)
+
+
 def test_no_smoothing_shows_what_is_recorded() -> None:
     plain = entropy_figure(run_of())
     assert [trace.name for trace in entropy_figure(replace(run_of(), window=1)).data] == [t.name for t in plain.data]
@@ -141,3 +165,54 @@ def test_no_smoothing_shows_what_is_recorded() -> None:
 def test_a_look_that_makes_no_sense_is_refused(look: Any) -> None:
     with pytest.raises(V3Error, match="cannot be looked at"):
         Look(**look)
+
+
+def compared(runs: list[RunSeries], **look: Any) -> Figure:
+    as_seen = Look(**look)
+    figure = compare_figure(runs, look=as_seen, unit=unit_of(runs, as_seen))
+    checked(figure)
+    return figure
+
+
+@pytest.mark.parametrize(("x", "places"), [("step", STEPS), ("time", np.arange(1, COUNT + 1) / 3)])
+def test_compared_runs_lie_along_the_same_axis_in_the_same_unit(x: Any, places: Any) -> None:
+    slow = replace(run_of(), name="slow", seconds=run_of().curve.episode * 120.0)  # ten hours
+    fast, other, *_ = compared([run_of(), slow], x=x, window=1).data
+    hours = x == "time"
+    np.testing.assert_allclose(fast.x, places / (3600 if hours else 1))
+    np.testing.assert_allclose(other.x, np.arange(1, COUNT + 1) / 30 if hours else places)
+    assert compared([run_of(), slow], x=x).layout.xaxis.range == [0, pytest.approx(10 if hours else STEPS[-1])]
+
+
+def test_compared_runs_begin_where_each_of_them_began_the_phase() -> None:
+    early = replace(
+        run_of(),
+        name="early",
+        bands=phase_bands(CURRICULUM, episodes=TOTAL, starts=(PhaseStart(0, 0), PhaseStart(40, 1))),
+    )
+    never = replace(run_of(20), name="never", bands=phase_bands(CURRICULUM, episodes=TOTAL))
+    figure = compared([run_of(), early, never], phase=CURRICULUM.phases[1].name, so_far=True)
+    first, second = [trace for trace in figure.data if trace.type == "scatter"]
+    assert (first.x[-1], second.x[-1]) == (COUNT - 250, COUNT - 40)
+    assert figure.layout.xaxis.range == [0, COUNT - 40]
+    assert "has not begun: never." in figure.layout.meta.caption
+    assert first.line.color == compared([run_of(), early, never]).data[0].line.color  # of the same run
+
+
+def test_a_comparison_ends_at_the_newest_episode_and_is_as_smooth_as_asked_for() -> None:
+    assert compared([run_of(), run_of(16)]).layout.xaxis.range == [0, TOTAL]
+    assert compared([run_of(100), run_of(16)], so_far=True).layout.xaxis.range == [0, 100]
+    line, short, *_ = compared([run_of(), run_of(16)], window=50).data
+    np.testing.assert_allclose(line.y[49:], [np.arange(end - 50, end).mean() for end in range(50, COUNT + 1)])
+    assert np.isnan(line.y[:49]).all()
+    assert (line.line.dash, short.line.dash) == (None, "dot")
+    np.testing.assert_allclose(compared([run_of()], window=1).data[0].y, np.arange(COUNT))
+
+
+def test_two_environments_never_share_an_axis_without_a_word() -> None:
+    names, same = ["one", "two", "three"], ["CartPole-v1"] * 3
+    assert environment_words(names, same) == ""
+    sentence = environment_words(names, ["CartPole-v1", "MiniGrid-Empty-5x5-v0", "CartPole-v1"])
+    assert sentence.endswith("different scales: CartPole-v1 (one, three); MiniGrid-Empty-5x5-v0 (two).")
+    figure = compare_figure([run_of(), run_of()], environments=["A-v0", "B-v0"])
+    assert "different environments" in figure.layout.meta.caption

@@ -2,12 +2,19 @@
 
 import itertools
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from v3core.charts.palette import CATEGORICAL, NEUTRAL, colours, rgba
+from tests.charts.made import made_curve
+from v3core.charts import palette
+from v3core.charts.compare import compare_figure
+from v3core.charts.figures import AREA_OPACITY, return_figure, rows_figure
+from v3core.charts.palette import DASHES, SYMBOLS, curriculum_colour, expert_colours, pattern, rgba, run_colours
+from v3core.charts.series import PhaseBand, RunSeries
+from v3core.metrics import LOSSES
 
 CONFIG = tomllib.loads((Path(__file__).parents[2] / ".streamlit" / "config.toml").read_text(encoding="utf-8"))
 PAGES = [CONFIG["theme"][mode]["backgroundColor"] for mode in ("light", "dark")]
@@ -20,6 +27,9 @@ VISIONS = {
     ),
     "deuteranopia": np.array(
         [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]]
+    ),
+    "tritanopia": np.array(
+        [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.303900]]
     ),
 }
 
@@ -42,20 +52,94 @@ def lab(rgb: np.ndarray) -> np.ndarray:
     return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
 
 
+ONE_BY_ONE = {"evaluation": [palette.EVALUATION], "alarm": [palette.ALARM], "neutral": [palette.NEUTRAL]}
+PALETTES = {
+    "experts": list(palette.EXPERTS),
+    "runs": list(palette.RUNS),
+    "curricula": list(palette.CURRICULA),
+    "phases": list(palette.PHASES),
+    "metrics": list(palette.METRICS),
+    **ONE_BY_ONE,
+}
+ALL = [colour for colours in PALETTES.values() for colour in colours]
+
+
+def distance(one: str, other: str, vision: str = "normal") -> float:
+    """CIE76 ΔE of two colours as they are seen."""
+    return float(np.linalg.norm(lab(VISIONS[vision] @ linear(one)) - lab(VISIONS[vision] @ linear(other))))
+
+
 @pytest.mark.parametrize("page", PAGES)
-@pytest.mark.parametrize("colour", [*CATEGORICAL, NEUTRAL])
+@pytest.mark.parametrize("colour", ALL)
 def test_data_is_readable_on_both_pages(colour: str, page: str) -> None:
     assert contrast(colour, page) >= 3
 
 
 @pytest.mark.parametrize("vision", VISIONS)
-def test_any_two_colours_are_told_apart(vision: str) -> None:
-    seen = [lab(VISIONS[vision] @ linear(colour)) for colour in CATEGORICAL]
-    assert min(np.linalg.norm(one - other) for one, other in itertools.combinations(seen, 2)) >= 15
+@pytest.mark.parametrize("name", [name for name in PALETTES if name not in ONE_BY_ONE])
+def test_any_two_colours_of_a_palette_are_told_apart(name: str, vision: str) -> None:
+    assert min(distance(one, other, vision) for one, other in itertools.combinations(PALETTES[name], 2)) >= 15
+
+
+def test_no_colour_has_two_meanings() -> None:
+    for (name, mine), (other_name, others) in itertools.combinations(PALETTES.items(), 2):
+        least = min(distance(one, other) for one in mine for other in others)
+        assert least >= 12, (name, other_name)
+
+
+@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("vision", VISIONS)
+def test_the_first_experts_are_told_apart_where_their_areas_are_drawn(page: str, vision: str) -> None:
+    """Areas are translucent: what is seen is mixed with the page."""
+    seen = [blended(one, page, AREA_OPACITY) for one in palette.EXPERTS]
+    assert min(distance(one, other, vision) for one, other in itertools.combinations(seen, 2)) >= 12
+
+
+def test_single_episodes_are_readable_next_to_their_mean_on_both_pages() -> None:
+    run = RunSeries("run", made_curve({"return": np.arange(30.0)}), total=30)
+    episodes, mean = return_figure(run).data[:2]
+    assert distance(episodes.marker.color, mean.line.color) >= 15
+    for page in PAGES:
+        seen = blended(episodes.marker.color, page, episodes.marker.opacity)
+        assert contrast(seen, page) >= 2
+    smoothed = rows_figure(replace(run, window=10), LOSSES).data[0]
+    assert smoothed.name.endswith("every episode")
+
+
+def blended(colour: str, page: str, opacity: float) -> str:
+    """What a browser shows of a translucent colour on a page."""
+    channels = zip(*(tuple(int(one[at : at + 2], 16) for at in (1, 3, 5)) for one in (colour, page)), strict=True)
+    return "#" + "".join(f"{round(opacity * top + (1 - opacity) * under):02x}" for top, under in channels)
+
+
+def test_an_expert_keeps_its_colour_and_no_two_of_64_look_alike() -> None:
+    for count in (0, 1, 4, 8, 9, 64):
+        given = expert_colours(count)
+        assert given == expert_colours(64)[:count]
+        assert len(set(given)) == len(given) == count
+        looks = {(place % 8, pattern(DASHES, place), pattern(SYMBOLS, place)) for place in range(count)}
+        assert len(looks) == count
+    assert len(set(run_colours(64))) == 64
+    assert rgba("#ff8000", 0.5) == "rgba(255,128,0,0.5)"
+
+
+def test_a_curriculum_has_the_same_colour_everywhere_and_keeps_it_when_it_is_edited() -> None:
+    assert {name: curriculum_colour(name) for name in ("v3", "direct-sparsemax", "mine")} == {
+        "v3": palette.CURRICULA[0],
+        "direct-sparsemax": palette.CURRICULA[2],
+        "mine": palette.CURRICULA[3],
+    }
+    assert curriculum_colour("mine (edited)") == curriculum_colour("mine")
+    first, second, *_ = compare_figure([made("a"), made("b")], curricula=["v3", "mine"]).data[2:]
+    assert [first.marker.line.color, second.marker.line.color] == [curriculum_colour("v3"), curriculum_colour("mine")]
+
+
+def made(name: str) -> RunSeries:
+    return RunSeries(name, made_curve({"return": np.arange(30.0)}), bands=[PhaseBand("one", 0, 30)], total=30)
 
 
 def test_pages_use_the_same_palette() -> None:
-    assert tuple(CONFIG["theme"]["chartCategoricalColors"]) == CATEGORICAL
+    assert tuple(CONFIG["theme"]["chartCategoricalColors"]) == palette.EXPERTS
 
 
 @pytest.mark.parametrize("mode", ["light", "dark"])
@@ -66,10 +150,3 @@ def test_text_and_buttons_are_readable(mode: str) -> None:
         assert contrast(theme["linkColor"], background) >= 4.5
     assert contrast(theme["primaryColor"], "#ffffff") >= 4.5
     assert contrast(theme["primaryColor"], theme["backgroundColor"]) >= 3
-
-
-def test_there_are_as_many_colours_as_asked_for() -> None:
-    for count in (0, 1, 4, 8, 9, 64):
-        given = colours(count)
-        assert len(set(given)) == len(given) == count
-    assert rgba("#ff8000", 0.5) == "rgba(255,128,0,0.5)"

@@ -49,7 +49,7 @@ LOOK = """
     assert "variance of the mean gates" in field.help
     field.set_value("-1").run()
     assert any("Evenness '-1' must be 0 or more." in text.value for text in launch.markdown)
-    schedule = figures(page("pages/live.py", **{f"health-{sys.argv[1]}": True}))["schedule"]
+    schedule = figures(page("pages/live.py", health=True))["schedule"]
     assert "Evenness coefficient" in str(schedule["layout"]), schedule["layout"]
 """
 

@@ -40,7 +40,7 @@ LOOK = """
     app = AppTest.from_file("app.py", default_timeout=PATIENCE_SECONDS)
     app.query_params["run"] = run
     app.switch_page("pages/live.py")
-    app.session_state[f"health-{run}"] = True
+    app.session_state["health"] = True
     app.run()
     assert not app.exception
     figure = figures(app)["network"]

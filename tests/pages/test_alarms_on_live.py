@@ -117,7 +117,7 @@ def test_numbers_that_are_none(open_page, dead_run):
 def test_every_setting_of_the_phases_ahead_is_edited_with_a_preview(open_page, database):
     run_id = add_recorded_run(database, Status.RUNNING)  # at 25 of 40, in the second phase of three
     app = open_page("pages/live.py", run=run_id)
-    app.session_state[f"phases-{run_id}"] = True
+    app.session_state["phases"] = True
     app.run()
     key = f"edit-{run_id}-1"
     assert not [field for field in app.text_input if (field.key or "").startswith(f"{key}-0")]  # that phase is over
@@ -143,7 +143,7 @@ def test_every_setting_of_the_phases_ahead_is_edited_with_a_preview(open_page, d
 def test_what_cannot_be_is_said_and_not_asked_for(open_page, database, field, typed, problem):
     run_id = add_recorded_run(database, Status.RUNNING)
     app = open_page("pages/live.py", run=run_id)
-    app.session_state[f"phases-{run_id}"] = True
+    app.session_state["phases"] = True
     app.run()
     app.toggle(key=f"all-settings-{run_id}").set_value(True).run()
     app.text_input(key=f"edit-{run_id}-1-1-{field}").set_value(typed).run()

@@ -144,7 +144,7 @@ def test_history_is_newest_first_and_read_only_when_opened(open_page, database):
     control.stop(database, run_id, "page")
     app = open_page("pages/live.py", run=run_id)
     assert len(app.table) == 1  # the commands
-    app.session_state[f"history-{run_id}"] = True
+    app.session_state["history"] = True
     app.run()
     history = app.table[1].value
     assert history["Who"].to_list() == ["page", "user"]

@@ -73,7 +73,7 @@ def test_health_is_computed_only_when_it_is_opened(open_page, database):
     run_id = add_recorded_run(database, Status.COMPLETED)
     app = open_page("pages/live.py", run=run_id)
     assert "updates" not in figures(app)
-    app.session_state[f"health-{run_id}"] = True
+    app.session_state["health"] = True
     app.run()
     assert not app.exception
     assert len(figures(app)["updates"]["data"]) == 4
@@ -83,7 +83,7 @@ def test_health_is_computed_only_when_it_is_opened(open_page, database):
 def test_a_run_recorded_before_says_what_it_lacks(open_page, database):
     run_id = add_recorded_run(database, Status.COMPLETED, older=True)
     app = open_page("pages/live.py", run=run_id)
-    app.session_state[f"health-{run_id}"] = True
+    app.session_state["health"] = True
     app.run()
     assert not app.exception
     assert lacking(app) == {"effective", "gradients", "network"}
@@ -94,7 +94,7 @@ def test_a_run_recorded_before_says_what_it_lacks(open_page, database):
 def test_the_hint_of_a_chart_says_what_each_of_its_metrics_means(open_page, database):
     run_id = add_recorded_run(database, Status.COMPLETED, success=True)
     app = open_page("pages/live.py", run=run_id, experts="true")
-    app.session_state[f"health-{run_id}"] = True
+    app.session_state["health"] = True
     app.run()
     texts = [shown(markdown.value) for markdown in app.markdown]
     for metric in METRICS.values():

@@ -14,7 +14,7 @@ from v3core.ui import process_panel
 def opened(open_page, run_id):
     """Live with the section open."""
     app = open_page("pages/live.py", run=run_id)
-    app.session_state[f"process-{run_id}"] = True
+    app.session_state["process"] = True
     return app.run()
 
 

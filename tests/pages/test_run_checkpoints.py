@@ -21,7 +21,7 @@ from v3core.ui.text import md
 def opened(open_page, run, key):
     """The live page of a run with one of its expanders open."""
     app = open_page("pages/live.py", run=run)
-    app.session_state[f"{key}-{run}"] = True
+    app.session_state[key] = True
     return app.run()
 
 
@@ -92,7 +92,7 @@ def test_an_evaluation_is_one_sentence():
 
 def test_every_setting_of_a_run_is_shown_with_what_differs_from_the_recipe(open_page, database):
     run = add_recorded_run(database, Status.STOPPED)
-    app = opened(open_page, run, "parameters")
+    app = opened(open_page, run, "settings")
     (table,) = [frame.value for frame in app.dataframe if "Setting" in frame.value]
     shown = dict(zip(table["Setting"], table["Value"], strict=True))
     config = json.loads(get_run(database, run).config.model_dump_json(by_alias=True))
@@ -127,4 +127,4 @@ def test_settings_say_which_version_trained_the_run(open_page, database):
     for launch, words in ((json.dumps({"version": "0.3.1"}), "Trained by V3 Lab 0.3.1."), (None, NO_VERSION)):
         with database.write() as tx:
             update_run(tx, run, {"launch": launch}, only_in=tuple(Status))
-        assert words in text_of(opened(open_page, run, "parameters"))
+        assert words in text_of(opened(open_page, run, "settings"))

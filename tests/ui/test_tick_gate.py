@@ -103,6 +103,21 @@ def test_a_tick_does_not_set_fields_back():
     assert requests.on_scriptrunner_ready().rerun_data.widget_states == holding(2)
 
 
+def test_a_tick_that_waits_does_not_set_fields_back_when_a_script_asks_for_a_rerun():
+    """As after a dragged boundary: its callback has set the field, and the page is drawn again."""
+    requests = ScriptRequests()
+    tick = RerunData(page_script_hash=NEW, fragment_id="g", widget_states=holding(1), is_auto_rerun=True)
+    requests.request_rerun(tick)
+    requests.request_rerun(RerunData(page_script_hash=NEW))
+    data = requests.on_scriptrunner_ready().rerun_data
+    assert not data.is_auto_rerun
+    assert not data.widget_states
+    requests = ScriptRequests()
+    requests.request_rerun(tick)
+    requests.request_rerun(RerunData(page_script_hash=NEW, fragment_id="f", widget_states=holding(2)))
+    assert requests.on_scriptrunner_ready().rerun_data.widget_states == holding(2)
+
+
 class Runs(Exception):
     """A script is about to run."""
 

@@ -1,19 +1,19 @@
 """The evidence of an alarm: the metrics that its rule reads, around the episodes at which it held."""
 
 from collections.abc import Sequence
-from itertools import cycle
+from typing import Any
 
 import numpy as np
 
 from v3core.charts.figure import Figure
 from v3core.charts.frame import draw_phases, plain_frame, stack_rows
-from v3core.charts.palette import CATEGORICAL, colours, rgba
+from v3core.charts.palette import ALARM, DASHES, expert_colours, pattern, rgba
+from v3core.charts.palette import METRICS as METRIC_COLOURS
 from v3core.charts.series import RunSeries
 from v3core.charts.traces import add_metric
 from v3core.insight.alarms import Rule
 from v3core.metrics import METRICS
 
-_RED = "#d62728"
 _FOOT = 0.012
 """Height of the mark at the foot of a chart, as a share of the plot."""
 _ROW_HEIGHT, _FRAME_HEIGHT = 130, 70
@@ -31,10 +31,13 @@ def evidence_figure(series: RunSeries, rule: Rule, first: int, last: int) -> Fig
     axes = stack_rows(figure, [METRICS[name].label for name in names]) if names else []
     for name, axis in zip(names, axes, strict=True):
         of_metric = _of(series, name)
-        palette = colours(len(of_metric)) if len(of_metric) > 1 else [CATEGORICAL[0]]
-        for place, (one, colour) in enumerate(zip(of_metric, cycle(palette)), start=1):
-            label = f"Expert {place}" if len(of_metric) > 1 else METRICS[name].title
-            add_metric(figure, series.shown, one, name=label, colour=colour, axis=axis, width=2, number=".4~g")
+        is_of_experts = METRICS[name].per_expert
+        palette = expert_colours(len(of_metric)) if is_of_experts else [METRIC_COLOURS[0]]
+        for place, (one, colour) in enumerate(zip(of_metric, palette, strict=True)):
+            looks: dict[str, Any] = {"name": METRICS[name].title}
+            if is_of_experts:
+                looks = {"name": f"Expert {place + 1}", "dash": pattern(DASHES, place)}
+            add_metric(figure, series.shown, one, colour=colour, axis=axis, width=2, number=".4~g", **looks)
     around = max(_AROUND * (last - first), 0.1 * series.end)
     figure.layout.xaxis.range = [float(np.clip(first - around, 0, None)), float(min(last + around, series.end))]
     figure.layout.shapes = [*figure.layout.shapes, span_mark(first, last)]
@@ -48,7 +51,7 @@ def mark_alarms(figure: Figure, spans: Sequence[tuple[str, int, int]]) -> None:
     """
     if not spans:
         return
-    foot = {"y1": _FOOT, "fillcolor": rgba(_RED, 0.8), "layer": "above"}
+    foot = {"y1": _FOOT, "fillcolor": rgba(ALARM, 0.8), "layer": "above"}
     figure.layout.shapes = [*figure.layout.shapes, *(span_mark(first, last) | foot for _, first, last in spans)]
     words = "; ".join(f"{title}, episodes {first:,} to {last:,}" for title, first, last in spans)
     figure.layout.meta.alt = f"{figure.layout.meta.alt.rstrip('.')}. Alarms: {words}."
@@ -62,7 +65,7 @@ def span_mark(first: int, last: int) -> dict[str, object]:
         "name": "alarm",
         "layer": "below",
         "line": {"width": 0},
-        "fillcolor": rgba(_RED, 0.14),
+        "fillcolor": rgba(ALARM, 0.14),
         **place,
     }
 

@@ -1,13 +1,17 @@
 """Overlays of several runs, each with its own phases."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
+from itertools import compress
+from typing import Any
 
 import numpy as np
 
 from v3core.charts.chart_text import chart_text
 from v3core.charts.figure import Figure
 from v3core.charts.frame import LEGEND_ROOM, label, plain_frame
-from v3core.charts.palette import colours, rgba
+from v3core.charts.look import AS_TRAINED, Look, dress, places, start_of
+from v3core.charts.palette import DASHES, curriculum_colour, pattern, rgba, run_colours
 from v3core.charts.series import RunSeries
 from v3core.insight.loads import effective_experts
 from v3core.metrics import COMPARED, ENTROPY_SHARE, EVALUATION
@@ -49,48 +53,103 @@ def _has(run: RunSeries, metric: str) -> bool:
     return bool(known.any() if COMPARED[metric].optional else len(known))
 
 
-def compare_figure(runs: Sequence[RunSeries], *, metric: str = "return") -> Figure:
+def compare_figure(
+    runs: Sequence[RunSeries],
+    *,
+    metric: str = "return",
+    look: Look = AS_TRAINED,
+    unit: float = 1.0,
+    environments: Sequence[str] = (),
+    curricula: Sequence[str] = (),
+) -> Figure:
     """Moving averages of one metric of `COMPARED`, one line per run; above them one strip per run with its phases.
 
-    All are smoothed alike, as fits the shortest. Evaluations are few and are means already: each is a point.
+    All are smoothed alike, by default as fits the shortest. Evaluations are few and are means already: each is a point.
+    Runs that have not begun the phase of the `look` are omitted. `unit` is that of `unit_of`; `environments` are those
+    of the runs: if there are several, the caption says so. `curricula` are the names of theirs.
     """
+    caption = [environment_words([run.name for run in runs], environments)]
+    palette = run_colours(len(runs))
+    begun = [start_of(run, look) is not None for run in runs]
+    if missing := [run.name for run, has_begun in zip(runs, begun, strict=True) if not has_begun]:
+        caption.append(f"Not shown, because the phase {look.phase} has not begun: {', '.join(missing)}.")
+    # A run keeps its colour and pattern, whoever is missing.
+    order = list(compress(range(len(runs)), begun))
+    palette, runs = [palette[row] for row in order], [runs[row] for row in order]
     smoothed = COMPARED[metric].label
-    window = min((mean_window(run.end) for run in runs), default=1)
-    end = max((run.end for run in runs), default=1)
+    window = look.window or min((mean_window(run.end) for run in runs), default=1)
+    place = [places(run, look, unit) for run in runs]
+    to_now = look.so_far or look.x != "episode"
+    end = max((float(at(run.completed if to_now else run.end)) for at, run in zip(place, runs, strict=True)), default=1)
     if window > 1 and metric != EVALUATION:
         spans = sorted({run.shown.span_of(window) for run in runs})
         smoothed += ", mean of last " + " to ".join(f"{span:,}" for span in dict.fromkeys((spans[0], spans[-1])))
     alt = f"{smoothed}, of {len(runs)} runs: {'; '.join(f'{run.name} at episode {run.completed:,}' for run in runs)}."
     name = "compare:" + metric + ":" + ":".join(run.name for run in runs)
-    figure = plain_frame(name, alt, end=end, height=520, legend=True)
+    figure = plain_frame(name, alt, end=max(math.ceil(end), 1), height=520, legend=True)
+    if look.x != "episode":
+        dress(figure, look, unit, end=end)
+    elif look.phase:
+        figure.layout.xaxis.merge({"title": {"text": f"Episodes since the start of {chart_text(look.phase)}"}})
     figure.layout.margin.t = LEGEND_ROOM + _STRIPS_GAP
-    palette = colours(len(runs))
-    for row, (run, colour) in enumerate(zip(runs, palette, strict=True)):
+    for row, (run, colour, at) in enumerate(zip(runs, palette, place, strict=True)):
+        dash = pattern(DASHES, order[row])
         y = values_of(run, metric, run.shown)
         if metric == EVALUATION:
             x = np.array([point.episode for point in run.evaluations])
         else:
             x, curve = run.shown.episode, run.shown
             y = trailing_mean(y, curve.span_of(window) // curve.size, curve.summary("length").count)
+            full = curve.reach >= window
+            if full.any():
+                y = np.where(full | (window <= curve.size), y, np.nan)
+            elif len(curve):
+                dash = "dot"
+                caption.append(f"{run.name} has {run.completed:,} episodes, fewer than {window:,}: dotted.")
         figure.add(
             "scatter",
-            x=x,
+            x=at(x),
             y=y,
             name=chart_text(run.name),
             legendgroup=str(row),
             mode="lines+markers" if metric == EVALUATION or len(run) == 1 else "lines",
-            line={"color": colour, "width": 2},
+            line={"color": colour, "width": 2} | ({"dash": dash} if dash != "solid" else {}),
             marker={"symbol": "diamond" if metric == EVALUATION else "circle", "size": 9},
             cliponaxis=metric != EVALUATION,
             hovertemplate="%{y:.4~g}",
         )
-    _add_strips(figure, runs, palette, end)
+    strips = [curriculum_colour(curricula[row]) for row in order] if curricula else palette
+    _add_strips(figure, runs, palette, strips, place, plan=not to_now)
+    figure.layout.meta.caption = " ".join(filter(None, caption))
     figure.layout.yaxis.title = {"text": smoothed, "standoff": 6}
     return figure
 
 
-def _add_strips(figure: Figure, runs: Sequence[RunSeries], palette: Sequence[str], end: int) -> None:
-    """One thin row per run above the plot, its phases in two alternating strengths of the run's colour."""
+def environment_words(names: Sequence[str], environments: Sequence[str]) -> str:
+    """A sentence if runs of several environments share the axes; empty if not."""
+    if len(set(environments)) < 2:
+        return ""
+    of_each = {
+        env: ", ".join(name for name, own in zip(names, environments, strict=True) if own == env)
+        for env in dict.fromkeys(environments)
+    }
+    parts = "; ".join(f"{env} ({runs})" for env, runs in of_each.items())
+    return f"These runs train in different environments, so their numbers have different scales: {parts}."
+
+
+def _add_strips(
+    figure: Figure,
+    runs: Sequence[RunSeries],
+    palette: Sequence[str],
+    strips: Sequence[str],
+    place: Sequence[Callable[[Any], Any]],
+    *,
+    plan: bool,
+) -> None:
+    """One thin row per run above the plot, its phases in two alternating strengths of the curriculum's colour.
+
+    At its left edge is the run's own.
+    """
     inside = figure.layout.height - figure.layout.margin.t - figure.layout.margin.b
     share = min((_STRIP * len(runs)) / max(inside, 1), 0.5)
     figure.layout.yaxis.domain = [0, 1 - share - _STRIPS_GAP / max(inside, 1)]
@@ -102,10 +161,11 @@ def _add_strips(figure: Figure, runs: Sequence[RunSeries], palette: Sequence[str
         "anchor": "x",
     }
     named: list[dict[str, object]] = []
-    for row, (run, colour) in enumerate(zip(runs, palette, strict=True)):
-        bands = [band for band in run.bands if min(band.end, end) > band.start]
-        starts = [band.start for band in bands]
-        ends = [min(band.end, end) for band in bands]
+    for row, (run, own, colour, at) in enumerate(zip(runs, palette, strips, place, strict=True)):
+        last = run.end if plan else run.completed
+        bands = [band for band in run.bands if min(band.end, last) > band.start]
+        starts = [float(at(band.start)) for band in bands]
+        ends = [float(at(min(band.end, last))) for band in bands]
         figure.add(
             "bar",
             orientation="h",
@@ -127,6 +187,9 @@ def _add_strips(figure: Figure, runs: Sequence[RunSeries], palette: Sequence[str
             customdata=list(zip(starts, ends, strict=True)),
             hoverinfo="skip",
         )
+        edge = {"type": "line", "name": "run", "xref": "paper", "x0": 0, "x1": 0, "yref": "y2"}
+        edge |= {"y0": row - 0.43, "y1": row + 0.43, "line": {"width": 6, "color": own}}
+        figure.layout.shapes = [*figure.layout.shapes, edge]
         for number, (band, start, stop) in enumerate(zip(bands, starts, ends, strict=True), start=1):
             # The page writes what fits into the visible part of its phase.
             text = label("band", len(named), chart_text(band.name), start, font={"size": _STRIP_TEXT})

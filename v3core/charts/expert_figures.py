@@ -1,10 +1,12 @@
 """The charts of the experts: how the load moved, what each expert does, where it is used, and whether it is needed.
 
-An expert has the same colour in every chart: that of its number in `colours`.
+An expert has the same colour in every chart: that of its number in `expert_colours`. Hues that come again differ in
+lightness, and in the pattern of lines and points.
 """
 
 import math
 from collections.abc import Sequence
+from itertools import cycle
 from typing import Any
 
 import numpy as np
@@ -12,8 +14,9 @@ import numpy as np
 from v3core import metrics
 from v3core.charts.chart_text import chart_text
 from v3core.charts.figure import Figure
+from v3core.charts.figures import AREA_OPACITY
 from v3core.charts.frame import frame, plain_frame, progress_words, stack_rows
-from v3core.charts.palette import CATEGORICAL, NEUTRAL, colour_scale, colours, ramp, rgba
+from v3core.charts.palette import METRICS, NEUTRAL, SYMBOLS, colour_scale, expert_colours, pattern, ramp, rgba
 from v3core.charts.series import RunSeries
 from v3core.charts.traces import add_heatmap, add_level, add_metric
 from v3core.insight.experts import ExpertProfile, StateMap, closest_and_farthest
@@ -52,7 +55,7 @@ def loads_figure(series: RunSeries, *, form: str, metric: str) -> Figure:
             figure.data[0].colorbar.merge({"tickvals": [0, 1 / experts, 0.5, 1], "tickformat": ".0%"})
             figure.data[0].merge({"zmax": 1})
         return figure
-    for expert, (load, colour) in enumerate(zip(names, colours(experts), strict=True), start=1):
+    for expert, (load, colour) in enumerate(zip(names, expert_colours(experts), strict=True), start=1):
         figure.add(
             "scatter",
             x=curve.episode,
@@ -61,7 +64,7 @@ def loads_figure(series: RunSeries, *, form: str, metric: str) -> Figure:
             stackgroup="load",
             mode="lines" if len(curve) > 1 else "lines+markers",
             line={"width": 0.5, "color": colour},
-            fillcolor=rgba(colour, 0.75),
+            fillcolor=rgba(colour, AREA_OPACITY),
             hovertemplate="%{y:.1%}",
         )
     for place in range(1, experts if experts <= MAX_NAMED else 0):
@@ -78,12 +81,10 @@ def decisions_figure(series: RunSeries) -> Figure:
     figure = frame(series, metrics.DECISIONS.name, alt, height=420)
     titles = [*(metric.label for metric in shown), "Exact zeros among the gates (0 to 1)"]
     axes = stack_rows(figure, titles)
-    for metric, axis, colour in zip(shown, axes, CATEGORICAL, strict=False):
-        add_metric(figure, series.shown, metric.name, name=metric.label, colour=colour, axis=axis)
+    for metric, axis in zip(shown, axes, strict=False):
+        add_metric(figure, series.shown, metric.name, name=metric.label, colour=METRICS[0], axis=axis)
     if series.experts:
-        add_metric(
-            figure, series.shown, "support", name="Exact zeros", colour=CATEGORICAL[3], axis=axes[-1], spread=False
-        )
+        add_metric(figure, series.shown, "support", name="Exact zeros", colour=METRICS[0], axis=axes[-1], spread=False)
         zeros = figure.data[-1]
         zeros.merge({"y": 1 - zeros.y / series.experts, "hovertemplate": "%{y:.1%}"})
         zeros.pop("customdata", None)
@@ -108,7 +109,7 @@ def actions_figure(run: str, experts: Sequence[ExpertProfile], *, used: bool) ->
     if is_number:
         deviations = np.array([_flat(actions, len(names), "deviation") for actions in of_experts])
         for number, (mean, deviation, colour) in enumerate(
-            zip(values, deviations, colours(len(experts)), strict=True), start=1
+            zip(values, deviations, expert_colours(len(experts)), strict=True), start=1
         ):
             figure.add(
                 "scatter",
@@ -122,7 +123,7 @@ def actions_figure(run: str, experts: Sequence[ExpertProfile], *, used: bool) ->
             )
         figure.layout.yaxis.title = {"text": "Mean ± deviation", "standoff": 6}
     elif bars:
-        for number, (shares, colour) in enumerate(zip(values, colours(len(experts)), strict=True), start=1):
+        for number, (shares, colour) in enumerate(zip(values, expert_colours(len(experts)), strict=True), start=1):
             figure.add(
                 "bar",
                 x=np.arange(len(names)),
@@ -170,7 +171,7 @@ def distance_history_figure(series: RunSeries, history: Sequence[tuple[int, Sequ
         lines = {name: [found[place] for found in of_all] for place, name in enumerate(("Closest", "Mean", "Farthest"))}
     alt = f"Distances of experts of {series.name} over {len(history)} evaluations."
     figure = frame(series, "distance-history", alt, legend=True, title="Distance")
-    for (name, values), colour in zip(lines.items(), CATEGORICAL, strict=False):
+    for (name, values), colour in zip(lines.items(), cycle(METRICS), strict=False):
         figure.add(
             "scatter",
             x=episodes,
@@ -233,7 +234,8 @@ def map_figure(
 def _by_expert(points: StateMap, experts: int) -> list[tuple[str, Any, dict[str, Any]]]:
     chosen = np.array(points.expert)
     return [
-        (f"Expert {expert + 1}", chosen == expert, {"color": colour}) for expert, colour in enumerate(colours(experts))
+        (f"Expert {expert + 1}", chosen == expert, {"color": colour, "symbol": pattern(SYMBOLS, expert)})
+        for expert, colour in enumerate(expert_colours(experts))
     ]
 
 
@@ -266,7 +268,7 @@ def knockout_figure(run: str, complete: Sequence[float], removals: Sequence[Remo
     figure.layout.margin.merge({"b": 62 if named else 42, "r": 90})
     returns, of_all = (
         [removal.returns for removal in removals],
-        colours(max((r.expert for r in removals), default=0) + 1),
+        expert_colours(max((r.expert for r in removals), default=0) + 1),
     )
     figure.add(
         "bar",

@@ -10,23 +10,33 @@ import numpy as np
 from v3core import metrics
 from v3core.charts.figure import Figure
 from v3core.charts.frame import frame, progress_words, stack_rows
-from v3core.charts.palette import CATEGORICAL, colours, rgba
+from v3core.charts.palette import DASHES, expert_colours, pattern, rgba
+from v3core.charts.palette import METRICS as METRIC_COLOURS
 from v3core.charts.series import RunSeries
-from v3core.charts.traces import add_evaluated_success, add_evaluations, add_heatmap, add_level, add_metric, mean_of
+from v3core.charts.traces import (
+    add_evaluated_success,
+    add_evaluations,
+    add_heatmap,
+    add_level,
+    add_metric,
+    is_short,
+    mean_of,
+    trailing_mean_of,
+)
 from v3core.metrics import METRICS, Chart, Metric, of_chart
-from v3core.rollup import LONGEST_WINDOW, SHORTEST_WINDOW
+from v3core.rollup import LONGEST_WINDOW
 
 MAX_AREAS = 12
 """With more experts than this, loads are drawn as a heatmap: areas would be slivers."""
 
+AREA_OPACITY = 0.9
+"""Of an expert's share of the load."""
+
 SUCCESS_BUCKETS = 50
 """At most: a rate wants more episodes per point than a return does."""
 
-_LINES = (CATEGORICAL[0], *CATEGORICAL[2:])
-"""Colours of the metrics of one scale; the one between is that of evaluations."""
-
-_BEHIND = CATEGORICAL[4]
-"""Colour of the episodes behind their moving average."""
+_BEHIND, _AVERAGE = METRIC_COLOURS[:2]
+"""Colours of episodes and of their moving average in front of them."""
 
 _ROWS_HEIGHT, _FRAME_HEIGHT, _ROW_HEIGHT = 480, 66, 103
 """Heights in pixels of a chart of rows: the minimum, the margin and one row."""
@@ -35,7 +45,7 @@ _ROWS_HEIGHT, _FRAME_HEIGHT, _ROW_HEIGHT = 480, 66, 103
 def return_figure(series: RunSeries, *, threshold: float | None = None) -> Figure:
     """Return of each episode, its moving average, evaluations, and the environment's own reward threshold."""
     curve, window = series.shown, series.mean_over
-    newest = _newest_average(series, "return", f", mean of the last {window}: {{:.1f}}")
+    newest = _newest_average(series, "return", ", mean of {}: {:.1f}")
     for point in series.evaluations[-1:]:
         newest += f"; evaluated at episode {point.episode:,}: {point.mean:.1f} over {point.count} episodes"
     alt = f"Return per episode of {series.name}: {progress_words(series)}{newest}."
@@ -47,7 +57,7 @@ def return_figure(series: RunSeries, *, threshold: float | None = None) -> Figur
             y=curve.summary("return").last,
             name="Episode",
             mode="markers",
-            marker={"size": 5, "color": CATEGORICAL[0], "opacity": 0.45},
+            marker={"size": 5, "color": _BEHIND, "opacity": 0.7},
             hovertemplate="%{y:.4~g}",
         )
     else:
@@ -64,8 +74,8 @@ def return_figure(series: RunSeries, *, threshold: float | None = None) -> Figur
 
 def success_figure(series: RunSeries) -> Figure:
     """Share of episodes that solved the task: of each bucket, of the last episodes, and in evaluations."""
-    wide, window = series.shown.in_at_most(SUCCESS_BUCKETS), max(series.mean_over, SHORTEST_WINDOW)
-    newest = _newest_average(series, "success", f", of the last {window}: {{:.0%}}")
+    wide = series.shown.in_at_most(SUCCESS_BUCKETS)
+    newest = _newest_average(series, "success", ", of {}: {:.0%}")
     alt = f"Success rate of {series.name}: {progress_words(series)}{newest}."
     figure = frame(series, metrics.SUCCESS.name, alt, height=220, legend=True, title="Success rate")
     if wide.size > 1:
@@ -94,16 +104,19 @@ def expert_loads_figure(series: RunSeries) -> Figure:
     if experts > MAX_AREAS:
         add_heatmap(figure, curve, loads, title="Load", number=".0%", window=series.window)
         return figure
-    for expert, (load, colour) in enumerate(zip(loads, colours(experts), strict=True), start=1):
+    means = [mean_of(curve, load, series.window) for load in loads]
+    # plotly would stack what is not there as 0.
+    begins = int(np.argmax(np.isfinite(means[0]))) if len(curve) and experts else 0
+    for expert, (mean, colour) in enumerate(zip(means, expert_colours(experts), strict=True), start=1):
         figure.add(
             "scatter",
-            x=curve.episode,
-            y=mean_of(curve, load, series.window),
+            x=curve.episode[begins:],
+            y=mean[begins:],
             name=f"Expert {expert}",
             stackgroup="load",
             mode="lines" if len(curve) > 1 else "lines+markers",
             line={"width": 0.5, "color": colour},
-            fillcolor=rgba(colour, 0.75),
+            fillcolor=rgba(colour, AREA_OPACITY),
             hovertemplate="%{y:.1%}",
         )
     figure.layout.yaxis.merge({"range": [0, 1], "tickformat": ".0%", "nticks": 5})
@@ -118,8 +131,14 @@ def expert_gradients_figure(series: RunSeries) -> Figure:
     if experts > MAX_AREAS:
         add_heatmap(figure, curve, norms, title="Norm", number=".2~g", window=series.window)
         return figure
-    for expert, (norm, colour) in enumerate(zip(norms, colours(experts), strict=True), start=1):
-        add_metric(figure, curve, norm, name=f"Expert {expert}", colour=colour, spread=False, window=series.window)
+    for expert, (norm, colour) in enumerate(zip(norms, expert_colours(experts), strict=True), start=1):
+        looks: dict[str, Any] = {
+            "colour": colour,
+            "dash": pattern(DASHES, expert - 1),
+            "spread": False,
+            "window": series.window,
+        }
+        add_metric(figure, curve, norm, name=f"Expert {expert}", **looks)
     figure.layout.yaxis.rangemode = "tozero"
     return figure
 
@@ -164,8 +183,9 @@ def rows_figure(series: RunSeries, chart: Chart) -> Figure:
         f"{metric.label} (shown from {metric.lowest_drawn:g})".replace("-", "−") if is_cut else metric.label
         for metric, is_cut in zip(shown, cut, strict=True)
     ]
-    for metric, is_cut, axis, colour in zip(shown, cut, stack_rows(figure, titles), cycle(CATEGORICAL), strict=False):
-        add_metric(figure, curve, metric.name, name=metric.label, colour=colour, axis=axis, window=series.window)
+    for metric, is_cut, axis in zip(shown, cut, stack_rows(figure, titles), strict=True):
+        looks: dict[str, Any] = {"colour": METRIC_COLOURS[0], "window": series.window}
+        add_metric(figure, curve, metric.name, name=metric.label, axis=axis, **looks)
         layout = figure.layout[f"yaxis{axis[1:]}"]
         if is_cut:
             highest = float(np.nanmax(series.curve.summary(metric.name).maximum))
@@ -186,7 +206,7 @@ def _lines(series: RunSeries, chart: Chart, alt: str, *, title: str, number: str
     looks: dict[str, Any] = {"number": number, "width": width, "spread": spread or len(shown) == 1}
     looks["window"] = series.window
     figure = frame(series, chart.name, alt, legend=True, title=title)
-    for metric, colour in zip(of_chart(chart), cycle(_LINES), strict=False):
+    for metric, colour in zip(of_chart(chart), cycle(METRIC_COLOURS), strict=False):
         if metric in shown:
             add_metric(figure, series.shown, metric.name, name=metric.legend or metric.title, colour=colour, **looks)
     return figure
@@ -194,17 +214,21 @@ def _lines(series: RunSeries, chart: Chart, alt: str, *, title: str, number: str
 
 def _newest_average(series: RunSeries, metric: str, words: str) -> str:
     average = series.curve.trailing(metric, series.mean_over)[-1:]
-    return words.format(average[0]) if np.isfinite(average).any() else ""
+    span = f"the last {series.mean_over}"
+    if series.completed < series.mean_over:
+        span = f"the {series.completed} so far"
+    return words.format(span, average[0]) if np.isfinite(average).any() else ""
 
 
 def _add_average(figure: Figure, series: RunSeries, metric: str, *, name: str, number: str) -> None:
     figure.add(
         "scatter",
         x=series.shown.episode,
-        y=series.shown.trailing(metric, series.mean_over),
+        y=trailing_mean_of(series.shown, metric, series.mean_over),
         name=name,
         mode="lines+markers" if len(series) == 1 else "lines",
-        line={"color": CATEGORICAL[0], "width": 2.5},
+        line={"color": _AVERAGE, "width": 2.5}
+        | ({"dash": "dot"} if is_short(series.curve, metric, series.mean_over) else {}),
         hovertemplate=f"%{{y:{number}}}",
     )
 

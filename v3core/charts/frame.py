@@ -10,13 +10,13 @@ from typing import Any
 
 from v3core.charts.chart_text import chart_text
 from v3core.charts.figure import Figure
-from v3core.charts.palette import CATEGORICAL, NEUTRAL, rgba
+from v3core.charts.palette import NEUTRAL, PHASES, rgba
 from v3core.charts.series import Boundary, PhaseBand, RunSeries
 
 MARGIN = {"l": 60, "r": 24, "t": 24, "b": 42}
 LEGEND_ROOM = 30
 ROW_TITLE_ROOM = 24
-_REACHED, _AHEAD = 0.10, 0.04
+_REACHED, _AHEAD = 0.18, 0.08
 
 
 def frame(
@@ -129,7 +129,7 @@ def draw_phases(
     named: list[dict[str, Any]] = []
     drawn: set[int] = set()
     for index, band in enumerate(bands):
-        colour = CATEGORICAL[index % len(CATEGORICAL)]
+        colour = PHASES[index % len(PHASES)]
         middle = band.start if band.planned and now is not None else min(max(reached, band.start), band.end)
         for start, stop, opacity in ((band.start, middle, _REACHED), (middle, band.end, _AHEAD)):
             if stop > start:

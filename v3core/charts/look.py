@@ -1,6 +1,6 @@
 """How all charts of a page are looked at: along which axis, from where, how far, and how smooth."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -15,22 +15,31 @@ Axis = Literal["episode", "step", "time"]
 AXES = get_args(Axis)
 MAX_WINDOW = 1000
 MAX_EPISODES = 2**53
+MAX_NAME = 200
+_UNITS = {3600.0: "Hours since the start", 60.0: "Minutes since the start", 1.0: "Seconds since the start"}
 
 
 @dataclass(frozen=True)
 class Look:
-    """The same for all charts of a run."""
+    """The same for all charts of a page."""
 
     x: Axis = "episode"
     since: int = 0
     """Completed episodes that the episode axis begins at: the start of a phase."""
+    phase: str = ""
+    """Of compared runs: the phase whose start is 0 in each; empty for the start of the run."""
     window: int = 0
     """Episodes that lines are a mean of: 1 for none, 0 for what each chart has of its own."""
     so_far: bool = False
     """Whether the axis ends at the newest episode and not at the end of the plan."""
 
     def __post_init__(self) -> None:
-        if self.x not in AXES or not 0 <= self.since <= MAX_EPISODES or not 0 <= self.window <= MAX_WINDOW:
+        if (
+            self.x not in AXES
+            or not 0 <= self.since <= MAX_EPISODES
+            or not 0 <= self.window <= MAX_WINDOW
+            or len(self.phase) > MAX_NAME
+        ):
             raise V3Error(f"Charts cannot be looked at like this: {self}.")
 
 
@@ -50,23 +59,57 @@ def along(figure: Figure, series: RunSeries, look: Look) -> Figure:
             layout.xaxis.range = [0, max(layout.xaxis.range[1], 1)]
             layout.meta.since = look.since
         return figure
-    episode, value = _known(series, look.x)
     _clipped(figure, series.completed)
-    unit, name = _unit(value[-1]) if look.x == "time" else (1.0, "Environment steps")
-    _moved(figure, lambda x: np.interp(x, episode, value / unit, right=value[-1] / unit))
-    layout.xaxis.merge({"title": {"text": name}, "range": [0, max(float(value[-1] / unit), 1e-6)]})
-    layout.xaxis.tickformat = ",d" if look.x == "step" else ",.4~g"
-    layout.xaxis.unifiedhovertitle.text = "Step %{x:,d}" if look.x == "step" else "%{x:,.4~g} " + name.lower()
+    unit = unit_of([series], look)
+    place = places(series, look, unit)
+    _moved(figure, place)
+    dress(figure, look, unit, end=float(place(series.completed)))
     layout.meta.boundaries = []
     return figure
 
 
-def episodes_of(series: RunSeries, look: Look, start: float, end: float) -> tuple[float, float]:
-    """The part of the axis that is zoomed to, in completed episodes."""
+def dress(figure: Figure, look: Look, unit: float, *, end: float) -> None:
+    """Title, ticks and hover of an axis over steps or time that ends at `end`, in the units of `unit_of`."""
+    name = _UNITS[unit] if look.x == "time" else "Environment steps"
+    axis = figure.layout.xaxis
+    axis.merge({"title": {"text": name}, "range": [0, max(end, 1e-6)]})
+    axis.tickformat = ",d" if look.x == "step" else ",.4~g"
+    axis.unifiedhovertitle.text = "Step %{x:,d}" if look.x == "step" else "%{x:,.4~g} " + name.lower()
+
+
+def unit_of(runs: Sequence[RunSeries], look: Look) -> float:
+    """Seconds in a unit of the time axis of these runs; 1 on another axis."""
+    if look.x != "time":
+        return 1.0
+    longest = max((_known(run, "time")[1][-1] for run in runs), default=0.0)
+    return 3600.0 if longest >= 3 * 3600 else 60.0 if longest >= 180 else 1.0
+
+
+def places(series: RunSeries, look: Look, unit: float) -> Callable[[Any], Any]:
+    """Where completed episodes are on the x axis; beyond the newest, steps and time are those of the newest."""
     if look.x == "episode":
-        return start + look.since, end + look.since
+        begins = start_of(series, look) or 0
+        return lambda episodes: np.asarray(episodes, dtype=np.float64) - begins
     episode, value = _known(series, look.x)
-    unit = _unit(value[-1])[0] if look.x == "time" else 1.0
+    return lambda episodes: np.interp(episodes, episode, value / unit, right=value[-1] / unit)
+
+
+def start_of(series: RunSeries, look: Look) -> int | None:
+    """Completed episodes at which the episode axis begins; None for a run that has not begun the phase of the look."""
+    if not look.phase or look.x != "episode":
+        return look.since
+    return next((band.start for band in series.bands if band.name == look.phase and not band.planned), None)
+
+
+def episodes_of(
+    series: RunSeries, look: Look, start: float, end: float, unit: float | None = None
+) -> tuple[float, float]:
+    """The part of the axis that is zoomed to, in completed episodes; `unit` is that of the run by default."""
+    if look.x == "episode":
+        begins = start_of(series, look) or 0
+        return start + begins, end + begins
+    episode, value = _known(series, look.x)
+    unit = unit or unit_of([series], look)
     found = np.interp([start * unit, end * unit], value, episode)
     return float(found[0]), float(found[1])
 
@@ -79,12 +122,6 @@ def _known(series: RunSeries, x: Axis) -> tuple[Floats, Floats]:
     known = np.isfinite(value)
     episode = np.concatenate(([0.0], curve.episode[known].astype(np.float64)))
     return episode, np.maximum.accumulate(np.concatenate(([0.0], value[known])))
-
-
-def _unit(seconds: float) -> tuple[float, str]:
-    if seconds >= 3 * 3600:
-        return 3600.0, "Hours since the start"
-    return (60.0, "Minutes since the start") if seconds >= 180 else (1.0, "Seconds since the start")
 
 
 def _clipped(figure: Figure, completed: int) -> None:

@@ -1,34 +1,72 @@
-"""Colours of data. Text, grid and paper take the page's theme in the browser; only these are fixed.
+"""Colours of data, one palette for each thing that has a colour, so that no colour has two meanings.
 
-Each has a contrast of at least 3:1 on the light and on the dark page, and any two stay apart (CIE76 ΔE of 15 or more)
-for protanopia and deuteranopia (Machado et al. 2009); `tests/charts/test_palette.py` computes both.
+Text, grid and paper take the page's theme in the browser; only these are fixed. Each has a contrast of at least 3:1 on
+the light and on the dark page. Within a palette any two are apart with any colour vision: normal, protanopia,
+deuteranopia and tritanopia (CIE76 ΔE of 15 or more; Machado et al. 2009). Any two of different palettes are apart for
+normal vision (12 or more). `tests/charts/test_palette.py` computes all of it.
 """
 
 from collections.abc import Sequence
+from zlib import crc32
 
 import numpy as np
 
-CATEGORICAL = ("#1f78d1", "#d55e00", "#0aa58f", "#96489f", "#9e87bd", "#0d714d", "#fa2875", "#cf804e")
-"""For runs, experts and metrics, in this order."""
-
+EXPERTS = ("#1f78d1", "#d55e00", "#0aa58f", "#96489f", "#9e87bd", "#0d714d", "#fa2875", "#cf804e")
+"""Of the first experts, by number; `expert_colours` has more."""
+RUNS = ("#0084fc", "#fc5400", "#6c6090", "#a85430", "#6c3cfc", "#c08484", "#e460cc", "#a824c0")
+"""Of compared runs, in their order; `run_colours` has more."""
+CURRICULA = ("#0c9ccc", "#909000", "#b40cfc", "#cc786c", "#90546c", "#fc00b4", "#c03030", "#a878fc")
+"""By name: `curriculum_colour`."""
+PHASES = ("#5490b4", "#9c906c", "#486c60", "#786030")
+"""Of the bands of phases, in turn: soft, since they lie behind everything else."""
+METRICS = ("#009ce4", "#846000", "#8418fc", "#e46c84")
+"""Of the lines of a chart that is neither about experts nor about runs."""
+EVALUATION = "#5454cc"
+"""Evaluations come apart from training and look apart from it."""
+ALARM = "#d62728"
 NEUTRAL = "#808080"
 """For lines that are not data: thresholds, plans, boundaries."""
 
-# A dark-to-light ramp (viridis without its two ends, which vanish on a dark or a light page) for many experts.
+DASHES = ("solid", "dash", "longdash", "dashdot", "longdashdot", "8px 2px 2px 2px", "2px 6px", "12px 6px")
+"""Of lines that share a hue, in turn. Without `dot`: a mean of fewer episodes than its window."""
+SYMBOLS = ("circle", "square", "diamond", "cross", "x", "triangle-up", "triangle-down", "star")
+"""Of points that share a hue, in turn."""
+_LIGHTER = (0.0, 0.28, -0.28, 0.14, -0.14, 0.21, -0.21, 0.07)
+"""How far hues that are used again are mixed with white, or with black if it is negative."""
+
+# A dark-to-light ramp (viridis without its two ends, which vanish on a dark or a light page): numbers of a heatmap.
 _SEQUENTIAL = ("#46327e", "#365c8d", "#277f8e", "#1fa187", "#4ac16d", "#a0da39")
+
+# Presets keep their colours, whatever else has a name.
+_OF_PRESETS = ("v3", "softmax-only", "direct-sparsemax", "v3-entmax", "demo-with-curriculum", "demo-without-curriculum")
 
 
 def rgba(colour: str, opacity: float) -> str:
     """`#rrggbb` with an opacity from 0 to 1, as CSS writes it."""
-    red, green, blue = (int(colour[place : place + 2], 16) for place in (1, 3, 5))
+    red, green, blue = _channels(colour)
     return f"rgba({red},{green},{blue},{opacity:g})"
 
 
-def colours(count: int) -> list[str]:
-    """`count` colours: the categorical ones while they last, then a ramp."""
-    if count <= len(CATEGORICAL):
-        return list(CATEGORICAL[:count])
-    return ramp(count)
+def expert_colours(count: int) -> list[str]:
+    """The colours of `count` experts, each its own whatever the count; from the ninth on hues come again."""
+    return _more(EXPERTS, count)
+
+
+def run_colours(count: int) -> list[str]:
+    """The colours of `count` runs that are compared."""
+    return _more(RUNS, count)
+
+
+def pattern(patterns: Sequence[str], place: int) -> str:
+    """Which of `DASHES` or `SYMBOLS` tells the expert or run at a place, from 0, from those of the same hue."""
+    return patterns[place // len(EXPERTS) % len(patterns)]
+
+
+def curriculum_colour(name: str) -> str:
+    """The colour of a curriculum, the same on every page and every day; edited ones keep that of their origin."""
+    name = name.removesuffix(" (edited)")
+    place = _OF_PRESETS.index(name) if name in _OF_PRESETS else crc32(name.encode())
+    return CURRICULA[place % len(CURRICULA)]
 
 
 def ramp(count: int) -> list[str]:
@@ -41,7 +79,23 @@ def colour_scale() -> list[tuple[float, str]]:
     return [(index / (len(_SEQUENTIAL) - 1), colour) for index, colour in enumerate(_SEQUENTIAL)]
 
 
-def _between(ramp: Sequence[str], place: float) -> str:
-    channels = np.array([[int(colour[at : at + 2], 16) for at in (1, 3, 5)] for colour in ramp], dtype=float)
-    knots = np.linspace(0, 1, len(ramp))
+def _more(palette: Sequence[str], count: int) -> list[str]:
+    return [
+        _mixed(palette[place % len(palette)], _LIGHTER[place // len(palette) % len(_LIGHTER)]) for place in range(count)
+    ]
+
+
+def _mixed(colour: str, share: float) -> str:
+    towards = 255 if share > 0 else 0
+    return "#" + "".join(f"{round(value + abs(share) * (towards - value)):02x}" for value in _channels(colour))
+
+
+def _channels(colour: str) -> tuple[int, int, int]:
+    red, green, blue = (int(colour[place : place + 2], 16) for place in (1, 3, 5))
+    return red, green, blue
+
+
+def _between(scale: Sequence[str], place: float) -> str:
+    channels = np.array([_channels(colour) for colour in scale], dtype=float)
+    knots = np.linspace(0, 1, len(scale))
     return "#" + "".join(f"{round(float(np.interp(place, knots, channels[:, channel]))):02x}" for channel in range(3))

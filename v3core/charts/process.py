@@ -5,7 +5,7 @@ from typing import Any
 
 from v3core.charts.figure import Figure
 from v3core.charts.frame import plain_frame
-from v3core.charts.palette import CATEGORICAL, NEUTRAL, rgba
+from v3core.charts.palette import METRICS, NEUTRAL, rgba
 from v3core.insight.slowness import OTHER, PARTS, ProcessSample
 
 HEIGHT = 240
@@ -24,7 +24,7 @@ def time_figure(run_id: str, samples: Sequence[ProcessSample]) -> Figure:
         _times(samples),
     )
     figure.layout.yaxis.merge({"range": [0, 1], "tickformat": ".0%"})
-    colours = (*CATEGORICAL[: len(PARTS)], NEUTRAL)
+    colours = (*METRICS[: len(PARTS)], NEUTRAL)
     for (part, title), colour in zip(_TITLES.items(), colours, strict=True):
         figure.add(
             "scatter",
@@ -46,12 +46,12 @@ def processor_figure(run_id: str, samples: Sequence[ProcessSample]) -> Figure:
     figure = _frame(
         "process-cpu", run_id, f"Processors in use by the run; newest: {newest.cores:.2f}.", _times(samples)
     )
-    _line(figure, samples, "Processors in use", [sample.cores for sample in samples], CATEGORICAL[0], ".2f")
+    _line(figure, samples, "Processors in use", [sample.cores for sample in samples], METRICS[0], ".2f")
     waited = [None if sample.waited is None else sample.waited / sample.seconds for sample in samples]
-    _line(figure, samples, "Waiting for a processor", waited, CATEGORICAL[1], ".0%")
+    _line(figure, samples, "Waiting for a processor", waited, METRICS[1], ".0%")
     _line(figure, samples, "Machine in use", [sample.machine for sample in samples], NEUTRAL, ".0%")
     if any(sample.gpu is not None for sample in samples):
-        _line(figure, samples, "GPU in use, by any process", [sample.gpu for sample in samples], CATEGORICAL[3], ".0%")
+        _line(figure, samples, "GPU in use, by any process", [sample.gpu for sample in samples], METRICS[3], ".0%")
     return figure
 
 
@@ -65,7 +65,7 @@ def pace_figure(run_id: str, samples: Sequence[ProcessSample]) -> Figure:
         _times(samples),
     )
     pace = [sample.steps_per_second for sample in samples]
-    _line(figure, samples, "Steps per second", pace, CATEGORICAL[2], ",.0f")
+    _line(figure, samples, "Steps per second", pace, METRICS[2], ",.0f")
     return figure
 
 
@@ -75,10 +75,10 @@ def memory_figure(run_id: str, samples: Sequence[ProcessSample]) -> Figure:
     figure = _frame(
         "process-memory", run_id, f"Memory of the run in MiB; newest: {newest.memory / MEBIBYTE:,.0f}.", _times(samples)
     )
-    _line(figure, samples, "Memory, MiB", [sample.memory / MEBIBYTE for sample in samples], CATEGORICAL[4], ",.0f")
+    _line(figure, samples, "Memory, MiB", [sample.memory / MEBIBYTE for sample in samples], METRICS[0], ",.0f")
     if any(sample.gpu_memory is not None for sample in samples):
         held = [None if sample.gpu_memory is None else sample.gpu_memory / MEBIBYTE for sample in samples]
-        _line(figure, samples, "GPU memory, MiB", held, CATEGORICAL[3], ",.0f")
+        _line(figure, samples, "GPU memory, MiB", held, METRICS[3], ",.0f")
     return figure
 
 

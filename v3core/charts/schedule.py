@@ -2,13 +2,14 @@
 
 import math
 from collections.abc import Callable, Sequence
-from itertools import cycle, pairwise
+from itertools import pairwise
 
 import numpy as np
 
 from v3core.charts.figure import Figure
 from v3core.charts.frame import draw_phases, frame, plain_frame, progress_words, stack_rows
-from v3core.charts.palette import CATEGORICAL, NEUTRAL
+from v3core.charts.palette import METRICS as METRIC_COLOURS
+from v3core.charts.palette import NEUTRAL
 from v3core.charts.series import RunSeries, boundaries_ahead, phase_bands
 from v3core.charts.traces import add_metric
 from v3core.curriculum import BaseValues, Curriculum, Phase, PhaseStart, Progress, Ramp, planned_starts, settings_at
@@ -84,7 +85,7 @@ def schedule_figure(series: RunSeries, curriculum: Curriculum, base: BaseValues)
     figure = frame(series, SCHEDULE.name, alt, height=height, legend=True, routing=True)
     axes = stack_rows(figure, [KNOB_TITLES[knob] for knob in knobs])
     for row, (knob, axis) in enumerate(zip(knobs, axes, strict=True)):
-        title, colour = KNOB_TITLES[knob], CATEGORICAL[0]
+        title, colour = KNOB_TITLES[knob], METRIC_COLOURS[0]
         planned, effective = (f"{title}, {what}: %{{y:.4~g}}<extra></extra>" for what in ("planned", "in effect"))
         plan = planned_curve(curriculum, series.end, base, knob, starts=series.starts, steps_at=_steps_at(series))
         _add_plan(figure, plan, name="Planned", colour=NEUTRAL, axis=axis, dash="dash", hover=planned)
@@ -111,9 +112,9 @@ def curriculum_preview(curriculum: Curriculum, episodes: int, base: BaseValues) 
     boundaries = boundaries_ahead(curriculum, completed=0, episodes=episodes)
     draw_phases(figure, bands, boundaries, now=None, end=episodes, routing=True)
     axes = stack_rows(figure, [KNOB_TITLES[knob] for knob in knobs])
-    for knob, axis, colour in zip(knobs, axes, cycle(CATEGORICAL), strict=False):
+    for knob, axis in zip(knobs, axes, strict=True):
         plan = planned_curve(curriculum, episodes, base, knob)
-        _add_plan(figure, plan, name=KNOB_TITLES[knob], colour=colour, axis=axis)
+        _add_plan(figure, plan, name=KNOB_TITLES[knob], colour=METRIC_COLOURS[0], axis=axis)
     return figure
 
 
@@ -137,7 +138,7 @@ def edit_preview(old: Curriculum, new: Curriculum, episodes: int, base: BaseValu
     ):
         before, after = curves[knob]
         _add_plan(figure, before, name="In force", colour=NEUTRAL, axis=axis, dash="dash")
-        _add_plan(figure, after, name="After the edit", colour=CATEGORICAL[0], axis=axis)
+        _add_plan(figure, after, name="After the edit", colour=METRIC_COLOURS[0], axis=axis)
         if row:
             for trace in figure.data:
                 if trace.yaxis == axis:

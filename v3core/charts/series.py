@@ -106,7 +106,7 @@ class RunSeries:
         return self.window or mean_window(self.end)
 
     def mean_words(self, what: str = "Mean of", *, exact: bool = True) -> str:
-        """As in `Mean of last 100`; with fewer episodes, `Mean of the 42 so far, not 100`.
+        """As in `Mean of last 100`; with fewer episodes, `Mean of the 42 so far, not 100`. It starts where it is full.
 
         Without `exact`, a mean is over whole buckets.
         """

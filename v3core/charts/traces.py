@@ -7,12 +7,9 @@ import numpy as np
 
 from v3core.charts.chart_text import chart_text
 from v3core.charts.figure import Figure
-from v3core.charts.palette import CATEGORICAL, NEUTRAL, colour_scale, rgba
+from v3core.charts.palette import EVALUATION, NEUTRAL, colour_scale, rgba
 from v3core.charts.series import EvaluationPoint
 from v3core.rollup import Floats, Integers, Series
-
-EVALUATION_COLOUR = CATEGORICAL[1]
-"""Evaluations come apart from training and look apart from it."""
 
 
 def add_metric(
@@ -28,16 +25,18 @@ def add_metric(
     width: float = 1.5,
     spread: bool = True,
     window: int = 0,
+    dash: str = "solid",
 ) -> None:
     """Draw a metric: every value, or per bucket the mean in front of a band from the lowest to the highest.
 
     Without `spread`, the extremes are in the hover alone; `hover`, a template of plotly, replaces value and extremes.
     `number` is the d3 format of a value, `width` that of the line in pixels. With a `window` of episodes the line is
-    their mean, in front of what it is made of.
+    their mean, in front of what it is made of. `dash` is the pattern of the line, dotted if it is of fewer episodes.
     """
     summary = curve.summary(metric)
     text = f"%{{y:{number}}}"
     mean, is_smooth = mean_of(curve, metric, window), window > curve.size
+    dash = "dot" if is_smooth and is_short(curve, metric, window) else dash
     spread = spread or is_smooth
     known = np.concatenate(([False], ~np.isnan(mean), [False]))
     lone = known[1:-1] & ~known[:-2] & ~known[2:]
@@ -48,7 +47,7 @@ def add_metric(
         extremes = np.column_stack((summary.minimum, summary.maximum))
         text += f"  (%{{customdata[0]:{number}}} to %{{customdata[1]:{number}}})"
     elif is_smooth:
-        raw = {"color": rgba(colour, 0.3), "width": 0.5}
+        raw = {"color": rgba(colour, 0.6), "width": 0.75}
         _add_behind(figure, curve.episode, summary.mean, colour=colour, axis=axis, group=name, line=raw)
     figure.add(
         "scatter",
@@ -61,14 +60,28 @@ def add_metric(
         # A lone value between two gaps has no line to be seen by.
         mode="lines+markers" if lone.any() else "lines",
         marker={"size": np.where(lone, 5, 0), "color": colour, "opacity": 1} if lone.any() else None,
-        line={"color": colour, "width": width},
+        line={"color": colour, "width": width} | ({"dash": dash} if dash != "solid" else {}),
         hovertemplate=hover or text,
     )
 
 
 def mean_of(curve: Series, metric: str, window: int) -> Floats:
-    """The mean of each bucket, or of the last `window` episodes up to its end where that is longer."""
-    return curve.trailing(metric, window) if window > curve.size else curve.summary(metric).mean
+    """The mean of each bucket, or as `trailing_mean_of` where the window is longer."""
+    return trailing_mean_of(curve, metric, window) if window > curve.size else curve.summary(metric).mean
+
+
+def trailing_mean_of(curve: Series, metric: str, window: int) -> Floats:
+    """The mean of the last `window` episodes up to each bucket's end; NaN where there are not as many yet.
+
+    If there are nowhere as many (`is_short`), that of all up to there, which is drawn dotted.
+    """
+    mean, full = curve.trailing(metric, window), curve.is_full(metric, window)
+    return np.where(full, mean, np.nan) if full.any() else mean
+
+
+def is_short(curve: Series, metric: str, window: int) -> bool:
+    """Whether the whole curve has fewer episodes than a window."""
+    return not curve.is_full(metric, window).any()
 
 
 def add_level(figure: Figure, end: float, level: float, *, name: str, axis: str = "y") -> None:
@@ -103,7 +116,7 @@ def add_evaluations(figure: Figure, points: Sequence[EvaluationPoint]) -> None:
             "symmetric": False,
             "array": highest - means,
             "arrayminus": means - lowest,
-            "color": rgba(EVALUATION_COLOUR, 0.5),
+            "color": rgba(EVALUATION, 0.5),
             "thickness": 1,
             "width": 3,
         },
@@ -126,7 +139,7 @@ def _add_marks(figure: Figure, points: Sequence[EvaluationPoint], y: Any, hover:
         name=f"Evaluation, mean of {counts[0]}" if len(counts) == 1 else "Evaluation, mean",
         mode="markers",
         cliponaxis=False,  # the last evaluation is taken at the run's end, which is the plot's edge
-        marker={"symbol": "diamond", "size": 10, "color": EVALUATION_COLOUR},
+        marker={"symbol": "diamond", "size": 10, "color": EVALUATION},
         hovertemplate=hover,
         **more,
     )

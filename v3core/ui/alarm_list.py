@@ -121,7 +121,13 @@ def _alarm(database: Database, run: RunRow, alarm: AlarmRow, series: RunSeries, 
         if alarm.number:
             _mute_buttons(database, run, alarm, key)
     if rule is not None and rule.draws and len(series):
-        evidence = st.expander("Evidence", icon=":material/query_stats:", key=f"evidence-{key}", on_change="rerun")
+        evidence = st.expander(
+            "Evidence",
+            icon=":material/query_stats:",
+            key=f"evidence-{alarm.rule}-{alarm.first_episode}",
+            on_change="rerun",
+            bind="query-params",
+        )
         if evidence.open:
             with evidence:
                 figure = evidence_figure(series, rule, alarm.first_episode, alarm.last_episode)

@@ -1,4 +1,7 @@
-"""Moving the future phase boundaries of a run, with the outcome of each request."""
+"""Moving the future phase boundaries of a run, below the charts and at the handles of one, with the outcome."""
+
+from collections.abc import Sequence
+from functools import partial
 
 import streamlit as st
 
@@ -13,11 +16,13 @@ from v3core.store.database import Database
 from v3core.store.run_row import RunRow
 from v3core.ui import news, shell, ticks
 from v3core.ui.clicks import ACTOR, ask_to_take_over
-from v3core.ui.live_chart import BoundaryMove
+from v3core.ui.live_chart import BoundaryMove, Editing
 from v3core.ui.status import age
 from v3core.ui.text import md, plain
 
 _APPLIED = "boundaries-applied"
+_AT_HANDLES = "boundaries-at-handles"
+"""What a button at a handle did: `done`, or `ask` if a dialog has to be opened."""
 
 
 def _key(run_id: str, what: object) -> str:
@@ -25,9 +30,61 @@ def _key(run_id: str, what: object) -> str:
     return f"boundary-{run_id}-{what}"
 
 
-def remember_drag(run_id: str, move: BoundaryMove) -> None:
+def at_handles(database: Database, run: RunRow, curriculum: Curriculum) -> Editing:
+    """Dragging boundaries in a chart, with the buttons of the editor at the handle."""
+    newest = read_revisions(database, run.id)[-1]
+    problem = st.session_state.get(_key(run.id, "problem"), "")
+    held = drafts(run.id, curriculum)
+    if not problem and newest.state == "rejected" and _with(curriculum, held) == list(newest.curriculum.boundaries):
+        problem = newest.reason or ""
+    return Editing(
+        on_move=partial(_remember, run.id),
+        on_apply=partial(_apply_at_handles, database, run, curriculum),
+        on_undo=partial(_undo_at_handles, run.id, curriculum),
+        wanted=held,
+        apply=_apply_label(run),
+        waiting=_planned(newest.curriculum) if newest.state == "pending" else {},
+        problem=problem,
+    )
+
+
+def acted_at_handles(database: Database, run: RunRow, curriculum: Curriculum) -> bool:
+    """Whether a button at a handle was pressed, so that the page has to be drawn again; asks first if it has to."""
+    match st.session_state.pop(_AT_HANDLES, None):
+        case "ask":
+            _apply(database, run, curriculum, _with(curriculum, drafts(run.id, curriculum)))
+        case "done":
+            return True
+    return False
+
+
+def _remember(run_id: str, move: BoundaryMove) -> None:
     """Put a boundary dragged in a chart into the editor, as a draft."""
     st.session_state[_key(run_id, move.index)] = move.episode
+    st.session_state.pop(_key(run_id, "problem"), None)
+
+
+def _apply_at_handles(database: Database, run: RunRow, curriculum: Curriculum, moves: Sequence[BoundaryMove]) -> None:
+    for move in moves:  # a click that follows a drag at once may arrive before it
+        _remember(run.id, move)
+    elsewhere = trained_elsewhere(run) is not None
+    st.session_state[_AT_HANDLES] = "ask" if elsewhere else "done"
+    if not elsewhere:
+        _apply(database, run, curriculum, _with(curriculum, drafts(run.id, curriculum)))
+
+
+def _undo_at_handles(run_id: str, curriculum: Curriculum) -> None:
+    _forget(run_id, curriculum)
+    st.session_state[_AT_HANDLES] = "done"
+
+
+def _with(curriculum: Curriculum, held: dict[int, int]) -> list[int]:
+    """All boundaries, with drafts in place of what is planned."""
+    return [held.get(index, end) for index, end in _planned(curriculum).items()]
+
+
+def _apply_label(run: RunRow) -> str:
+    return "Resume with these boundaries" if run.status in RESUMABLE else "Apply"
 
 
 def drafts(run_id: str, curriculum: Curriculum) -> dict[int, int]:
@@ -85,7 +142,7 @@ def _buttons(database: Database, run: RunRow, curriculum: Curriculum, wanted: li
     resumes, elsewhere = run.status in RESUMABLE, trained_elsewhere(run) is not None
     with st.container(horizontal=True):
         clicked = st.button(
-            "Resume with these boundaries" if resumes else "Apply",
+            plain(_apply_label(run)),
             icon=":material/resume:" if resumes else ":material/check:",
             type="primary" if changed else "secondary",
             key="apply-boundaries",

@@ -8,6 +8,7 @@ from functools import cached_property, lru_cache, partial
 from typing import Any
 
 import gymnasium
+import numpy as np
 
 from v3core import metrics
 from v3core.charts import expert_figures, figures
@@ -15,10 +16,10 @@ from v3core.charts.alarm_evidence import mark_alarms
 from v3core.charts.compare import compare_figure
 from v3core.charts.figure import Figure
 from v3core.charts.frame import drawn_words
-from v3core.charts.look import AS_TRAINED, Look, along, episodes_of
+from v3core.charts.look import AS_TRAINED, MAX_EPISODES, Look, along, episodes_of, unit_of
 from v3core.charts.schedule import schedule_figure
 from v3core.charts.series import RunSeries
-from v3core.curriculum import Curriculum
+from v3core.curriculum import Curriculum, setups_of
 from v3core.errors import V3Error
 from v3core.insight.duration import time_left
 from v3core.jobs import control
@@ -30,7 +31,7 @@ from v3core.store.run_row import RunRow
 from v3core.store.runs import get_run
 from v3core.ui.run_data import VisibleRange, load_seconds, load_series
 from v3core.ui.run_picker import distinct_names
-from v3core.ui.status import ADVANCES, number
+from v3core.ui.status import ADVANCES, mean_words, number
 
 NOTHING_RECORDED = "This run did not record these metrics."
 NO_EPISODES = "None of these runs has finished an episode yet."
@@ -92,14 +93,19 @@ class AsOfNow:
         rows = [row for row in read_alarms(self._database, self.run.id) if row.state != MUTED]
         return [(row.title, row.first_episode, row.last_episode) for row in rows[-MAX_MARKS:]]
 
-    def series(self, visible: Zoom | None, look: Look = AS_TRAINED) -> RunSeries:
-        """Its episodes; the part of the axis that is zoomed to in smaller buckets."""
+    @property
+    def environments(self) -> str:
+        """What it trains in, one after another."""
+        return " then ".join(dict.fromkeys(map(str, setups_of(self.run.config.environment, self.curriculum))))
+
+    def series(self, visible: Zoom | None, look: Look = AS_TRAINED, unit: float | None = None) -> RunSeries:
+        """Its episodes; the part of the axis that is zoomed to in smaller buckets. `unit`: as of `episodes_of`."""
         series = self._read(None)
         if look.x == "time":
             series = replace(series, seconds=load_seconds(self._database, self.run, series.curve))
         if visible is not None:
-            part = episodes_of(series, look, visible.start, visible.end)
-            first, last = max(1, math.floor(part[0]) + 1), max(1, math.ceil(part[1]))
+            part = np.clip(episodes_of(series, look, visible.start, visible.end, unit), 0, MAX_EPISODES)
+            first, last = math.floor(part[0]) + 1, max(1, math.ceil(part[1]))
             finer = self._read(VisibleRange(first, last, visible.pixels, look.window))
             series = replace(series, view=finer.view)
         return replace(series, window=look.window)
@@ -120,7 +126,7 @@ def numbers_of(run: RunRow) -> dict[str, Any]:
     is_active = run.status in ACTIVE
     tiles = [
         _tile("Phase", run.phase or "–"),
-        _tile(f"Mean return, last {run.mean_window}", number(run.mean_return)),
+        _tile(mean_words(run, "Mean return"), number(run.mean_return)),
         _tile("Latest return", number(run.latest_return)),
         _tile("Steps", f"{run.step:,}", "Steps of all environments, also in unfinished episodes."),
     ]
@@ -173,9 +179,19 @@ def _of_run(chart: Chart, make: Callable[[RunSeries, AsOfNow], Figure]) -> Calla
 
 
 def _compared(runs: Sequence[AsOfNow], source: Source, visible: Zoom | None) -> dict[str, Any]:
+    look = source.look
     names = distinct_names([one.run for one in runs])
-    series = [replace(one.series(visible), name=name) for one, name in zip(runs, names, strict=True)]
-    figure = compare_figure(series, metric=source.metric)
+    unit = unit_of([one.series(None, look) for one in runs], look)
+    series = [replace(one.series(visible, look, unit), name=name) for one, name in zip(runs, names, strict=True)]
+    environments = [one.environments for one in runs]
+    figure = compare_figure(
+        series,
+        metric=source.metric,
+        look=look,
+        unit=unit,
+        environments=environments,
+        curricula=[one.run.curriculum for one in runs],
+    )
     if not any(len(one) for one in series):
         figure.layout.meta.empty = NO_EPISODES
     return figure.tree()

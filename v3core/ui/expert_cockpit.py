@@ -12,6 +12,7 @@ import streamlit as st
 from v3core import metrics
 from v3core.charts import expert_figures
 from v3core.charts.expert_figures import AREA, HEATMAP, LOADS
+from v3core.charts.look import AS_TRAINED
 from v3core.errors import V3Error
 from v3core.insight.experts import ExpertProfile, StateMap
 from v3core.insight.removals import IDLE_SHARE, Removal, Verdict, removals
@@ -34,6 +35,7 @@ from v3core.store.run_row import RunRow
 from v3core.ui import news, shell, ticks
 from v3core.ui.chart_sources import Source, loads_chart
 from v3core.ui.live_chart import live_chart
+from v3core.ui.look_controls import zoom_group
 from v3core.ui.run_data import load_series
 from v3core.ui.state_map import state_map
 from v3core.ui.status import counted
@@ -141,7 +143,7 @@ class _Section:
 
     def chart_of_run(self, name: str, *, height: int = 300) -> None:
         source = Source(name, (self.run.id,))
-        live_chart(source, key=f"{name}-{self.run.id}", height=height, zoom_group=f"run-{self.run.id}")
+        live_chart(source, key=f"{name}-{self.run.id}", height=height, zoom_group=zoom_group(self.run.id, AS_TRAINED))
 
     def loads(self) -> None:
         """The load of each expert over time."""
@@ -204,7 +206,9 @@ class _Section:
                 series = load_series(self.database, self.run, control.current_curriculum(self.database, self.run.id))
                 history: list[tuple[int, Sequence[ExpertProfile]]] = [(one.episode, one.experts) for one in reports]
                 figure = expert_figures.distance_history_figure(series, history)
-                live_chart(figure, key=f"distance-history-{self.run.id}", zoom_group=f"run-{self.run.id}")
+                live_chart(
+                    figure, key=f"distance-history-{self.run.id}", zoom_group=zoom_group(self.run.id, AS_TRAINED)
+                )
 
     def state_map(self, experts: int) -> None:
         """Which states go where."""

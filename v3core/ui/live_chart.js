@@ -6,8 +6,37 @@ const LEGEND_ROOM = 30 // as in v3core/charts/frame.py
 const REPORT_MS = 250
 const LEAST_ZOOM = 10 // episodes
 
+const MOST = 2 ** 53 // as in v3core/charts/look.py
+
 const charts = new WeakMap() // Streamlit's container -> chart
 const groups = (window.__v3labZoom ??= new Map()) // group -> {members: Set of charts, range: [from, to] or null}
+
+// The zoom of a page's charts is in its address, so that a copy of it opens the same view. It never adds to the history.
+function zoomOfAddress() {
+  const text = new URLSearchParams(window.location.search).get("zoom") ?? ""
+  const [from, to] = /^\d+(\.\d+)?\.\.\d+(\.\d+)?$/.test(text) ? text.split("..").map(Number) : []
+  return from < to && to <= MOST ? [from, to] : null
+}
+
+function writeZoom({ page, range }) {
+  if (page !== window.location.pathname) return // a chart that is alone, or of a page that was left
+  const url = new URL(window.location.href)
+  const text = range ? range.map((value) => String(Number(value.toFixed(4)))).join("..") : null
+  if (url.searchParams.get("zoom") === text) return
+  if (text) url.searchParams.set("zoom", text)
+  else url.searchParams.delete("zoom")
+  window.history.replaceState(window.history.state, "", url)
+}
+
+window.__v3labZoomGoesBack ??= window.addEventListener("popstate", () => {
+  for (const group of groups.values()) {
+    const [chart] = group.members
+    if (!chart || group.page !== window.location.pathname) continue
+    group.range = zoomOfAddress()
+    group.members.forEach(enqueue)
+    chart.askForRange()
+  }
+}) ?? true
 
 function loadPlotly(url) {
   window.__v3labPlotly ??= new Promise((resolve, reject) => {
@@ -73,6 +102,7 @@ class Chart {
     this.message = root.querySelector(".v3-chart-message")
     this.caption = root.querySelector(".v3-chart-caption")
     this.root = root.querySelector(".v3-chart")
+    this.tools = new ChartTools(this, root.querySelector(".v3-chart-tools"))
     this.resets = 0
     this.extra = 0 // pixels that a wrapped legend adds to the chart's height
     this.onVisible = () => !document.hidden && this.waiting && enqueue(this)
@@ -89,12 +119,13 @@ class Chart {
     this.setTriggerValue = setTriggerValue
     this.data = data
     if (!this.figure) this.root.style.height = `${data.height}px`
-    this.joinGroup(data.group)
+    this.joinGroup(data)
     if (data.figure !== undefined && this.json !== data.figure) {
       this.json = data.figure
       this.show(JSON.parse(data.figure))
     }
     this.member.update(data)
+    this.tools.update(data)
     loadPlotly(data.plotly).then(
       (Plotly) => {
         this.plotly = Plotly
@@ -152,8 +183,9 @@ class Chart {
     if (this.caption.textContent !== text) this.caption.textContent = text
   }
 
-  joinGroup(name) {
+  joinGroup({ group: name, addressed }) {
     if (this.group === name) return
+    const isNew = this.group === undefined
     this.leaveGroup()
     this.group = name
     if (!groups.has(name)) {
@@ -161,7 +193,14 @@ class Chart {
       group.cursor = new Cursor(group)
       groups.set(name, group)
     }
-    groups.get(name).members.add(this)
+    const group = groups.get(name)
+    if (addressed) {
+      // A chart that changes to another axis has the address of the one before.
+      if (isNew && group.members.size === 0) group.range = zoomOfAddress() ?? group.range
+      group.page = window.location.pathname
+      writeZoom(group)
+    }
+    group.members.add(this)
   }
 
   // A group keeps its zoom: another page may be looked at meanwhile.
@@ -178,6 +217,7 @@ class Chart {
     if (empty) {
       if (this.drawn) this.plotly.purge(this.node)
       this.drawn = false
+      this.tools.place()
       this.root.style.height = "48px"
       return this.say(empty)
     }
@@ -196,6 +236,7 @@ class Chart {
       if (this.legendGrew()) return enqueue(this)
       this.root.dataset.drawn = String(Number(this.root.dataset.drawn ?? 0) + 1)
       this.handles.place()
+      this.tools.place()
       groups.get(this.group).cursor.draw()
     })
   }
@@ -204,20 +245,11 @@ class Chart {
   makeConfig() {
     return {
       displaylogo: false,
-      displayModeBar: "hover",
+      displayModeBar: false, // it covers the legend and takes no keys: live_chart_tools.js is instead of it
       responsive: false,
       doubleClick: false,
       scrollZoom: false,
-      // Listed explicitly: plotly's default buttons include an upload to its cloud.
-      showSendToCloud: false,
       plotlyServerURL: "",
-      modeBarButtons: [["toImage", {
-        name: "whole",
-        title: "Reset zoom (double click)",
-        icon: this.plotly.Icons.home,
-        click: () => this.reset(),
-      }]],
-      toImageButtonOptions: { format: "png", scale: 2, filename: "v3-lab" },
     }
   }
 
@@ -245,7 +277,6 @@ class Chart {
       paper_bgcolor: "rgba(0,0,0,0)",
       plot_bgcolor: "rgba(0,0,0,0)",
       font: { family: colours.font, size: 13, color: colours.text },
-      modebar: { bgcolor: colours.background, color: colours.text, activecolor: colours.accent, orientation: "h" },
       hoverlabel: {
         bgcolor: colours.background,
         bordercolor: colours.border,
@@ -327,6 +358,7 @@ class Chart {
     const start = Math.max(0, from - missing / 2)
     const range = [start, Math.max(to, start + least)]
     group.range = range
+    writeZoom(group)
     group.members.forEach(enqueue)
     this.askForRange()
   }
@@ -342,6 +374,7 @@ class Chart {
 
   reset() {
     groups.get(this.group).range = null
+    writeZoom(groups.get(this.group))
     groups.get(this.group).members.forEach((chart) => {
       chart.resets += 1
       enqueue(chart)

@@ -7,7 +7,7 @@ edited is sent with the page. The browser's part are the files `live_chart*.js`.
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ import streamlit as st
 
 from v3core.charts.figure import Figure
 from v3core.charts.patch import whole
-from v3core.ui import push
+from v3core.ui import chart_rows, push
 from v3core.ui.chart_sources import Source
 from v3core.ui.plotly_js import address
 
@@ -26,12 +26,22 @@ _HTML = """
   <div class="v3-chart-overlay"></div>
   <div class="v3-chart-message" role="status"></div>
 </div>
-<div class="v3-chart-caption"></div>
+<div class="v3-chart-foot">
+  <div class="v3-chart-caption"></div>
+  <div class="v3-chart-tools" role="group" aria-label="Chart tools" hidden></div>
+</div>
 """
 
 _FOLDER = Path(__file__).parent
 _CSS = (_FOLDER / "live_chart.css").read_text(encoding="utf-8")
-_NAMES = ("live_chart", "live_chart_patch", "live_chart_feed", "live_chart_handles", "live_chart_cursor")
+_NAMES = (
+    "live_chart",
+    "live_chart_patch",
+    "live_chart_feed",
+    "live_chart_handles",
+    "live_chart_cursor",
+    "live_chart_tools",
+)
 # One module: Streamlit serves it from memory, where one file cannot import another.
 _JS = "\n".join((_FOLDER / f"{name}.js").read_text(encoding="utf-8") for name in _NAMES)
 
@@ -47,14 +57,32 @@ class BoundaryMove:
     episode: int
 
 
+@dataclass(frozen=True)
+class Editing:
+    """The boundaries of a chart's `layout.meta` have handles; what is done with them. Callbacks precede the rerun."""
+
+    on_move: Callable[[BoundaryMove], None]
+    """A boundary was moved, and is a draft from now on."""
+    on_apply: Callable[[Sequence[BoundaryMove]], None] | None = None
+    """Bring all boundaries that were moved into force; None for a chart without buttons at its handles."""
+    on_undo: Callable[[], None] | None = None
+    """Forget all drafts."""
+    wanted: Mapping[int, int] = field(default_factory=dict)
+    """Boundary index to the episode of its draft: where its handle is drawn."""
+    apply: str = "Apply"
+    """Label of the button."""
+    waiting: Mapping[int, int] = field(default_factory=dict)
+    """Boundary index to the episode that was asked for, while the worker has not answered."""
+    problem: str = ""
+    """Why the drafts were refused."""
+
+
 def live_chart(
     shown: Figure | Source,
     *,
     key: str,
     height: int = 300,
-    editable: bool = False,
-    on_boundary: Callable[[BoundaryMove], None] | None = None,
-    wanted: Mapping[int, int] | None = None,
+    editing: Editing | None = None,
     zoom_group: str | None = None,
     on_point: Callable[[Sequence[float]], None] | None = None,
 ) -> BoundaryMove | None:
@@ -66,19 +94,32 @@ def live_chart(
             `layout.meta` has `alt` (the text for screen readers) and `boundaries`.
         key: identifies the chart on its page; should hold the run's id.
         height: pixels, until the first figure has arrived.
-        editable: give the boundaries of `layout.meta` handles that can be dragged.
-        on_boundary: called with a move before the script reruns.
-        wanted: boundary index to the episode asked for but not yet in the figure: where its handle is drawn.
-        zoom_group: charts of the same group share their zoom along the episode axis; by default a chart is alone.
+        editing: how the boundaries of `layout.meta` can be dragged; by default they cannot.
+        zoom_group: charts of the same group share their zoom along the episode axis, which is in the page's address;
+            by default a chart is alone.
         on_point: called with the `customdata` of a point that was clicked, before the script reruns.
     """
     moves_key = f"{key}:moves"
 
-    def moved() -> None:
-        st.session_state[moves_key] = st.session_state.get(moves_key, 0) + 1
-        move = _move(st.session_state[key].get("boundary"))
-        if on_boundary is not None and move is not None:
-            on_boundary(move)
+    def answered(event: str, act: Callable[[Any], object]) -> Callable[[], None]:
+        def callback() -> None:
+            st.session_state[moves_key] = st.session_state.get(moves_key, 0) + 1
+            act(st.session_state[key].get(event))
+
+        return callback
+
+    def moved(value: object) -> None:
+        for move in _moves(value):
+            if editing is not None:
+                editing.on_move(move)
+
+    def applied(value: object) -> None:
+        if editing is not None and editing.on_apply is not None:
+            editing.on_apply(_moves(value))
+
+    def undone(_: object) -> None:
+        if editing is not None and editing.on_undo is not None:
+            editing.on_undo()
 
     def clicked() -> None:
         point = st.session_state[key].get("point")
@@ -88,25 +129,45 @@ def live_chart(
     data: dict[str, Any] = {
         "height": height,
         "points": on_point is not None,
-        "editable": editable,
-        "wanted": {str(index): episode for index, episode in (wanted or {}).items()},
+        "editing": None if editing is None else _sent(editing),
         "group": zoom_group or key,
+        "addressed": zoom_group is not None,
         "moves": st.session_state.get(moves_key, 0),
         "plotly": f"{address()}?v={plotly.__version__}",  # so that no stale copy is kept
     }
     if isinstance(shown, Source):
         # The time makes a chart that rests, as that of an ended run, look once more whenever the page is drawn.
         data |= {"source": asdict(shown), "feed": push.address(), "drawn_at": time.time()}
+        data["rows"] = chart_rows.address(shown)
     else:
         data["figure"] = json.dumps(whole(shown.tree()), separators=(",", ":"), allow_nan=False)
-    result = _component(key=key, data=data, on_boundary_change=moved, on_point_change=clicked)
-    return _move(result.get("boundary"))
+    result = _component(
+        key=key,
+        data=data,
+        on_boundary_change=answered("boundary", moved),
+        on_apply_change=answered("apply", applied),
+        on_undo_change=answered("undo", undone),
+        on_point_change=clicked,
+    )
+    moves = _moves(result.get("boundary"))
+    return moves[-1] if moves else None
 
 
-def _move(value: object) -> BoundaryMove | None:
-    """The boundary in a message from the browser, if it is valid."""
-    match value:
-        case {"index": int(index), "episode": int(episode)}:
-            return BoundaryMove(index, episode)
-        case _:
-            return None
+def _sent(editing: Editing) -> dict[str, Any]:
+    """What the browser needs of it."""
+    return {
+        "wanted": {str(index): episode for index, episode in editing.wanted.items()},
+        "waiting": {str(index): episode for index, episode in editing.waiting.items()},
+        "apply": editing.apply if editing.on_apply else None,
+        "problem": editing.problem,
+    }
+
+
+def _moves(value: object) -> list[BoundaryMove]:
+    """The valid boundaries in a message from the browser, the one that was moved last at the end."""
+    found = []
+    for one in value if isinstance(value, list) else []:
+        match one:
+            case {"index": int(index), "episode": int(episode)}:
+                found.append(BoundaryMove(index, episode))
+    return found

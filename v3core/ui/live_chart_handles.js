@@ -7,12 +7,14 @@ class BoundaryHandles {
     this.overlay = overlay
     this.handles = new Map() // boundary index -> handle
     this.moving = false // the chart waits with drawing while somebody holds a handle
+    this.buttons = new HandleButtons(this)
   }
 
   place() {
     const axis = this.chart.node._fullLayout?.xaxis
     const size = this.chart.node._fullLayout?._size
-    const wanted = this.chart.data.editable ? (this.chart.figure.layout.meta?.boundaries ?? []) : []
+    const { editing } = this.chart.data
+    const wanted = editing ? (this.chart.figure.layout.meta?.boundaries ?? []) : []
     for (const [index, handle] of this.handles) {
       if (!wanted.some((boundary) => boundary.index === index)) {
         handle.element.remove()
@@ -25,10 +27,26 @@ class BoundaryHandles {
       handle.boundary = boundary
       // Until the server has answered the last move, the line stays where it was dropped.
       if (!handle.moving && this.chart.data.moves >= (handle.answer ?? 0)) {
-        handle.episode = this.chart.data.wanted[boundary.index] ?? boundary.episode
+        handle.episode = editing.wanted[boundary.index] ?? boundary.episode
       }
       this.placeOne(handle)
     }
+    this.buttons.place()
+  }
+
+  // Those that are not where the curriculum has them.
+  moved() {
+    return [...this.handles.values()].filter((handle) => handle.episode !== handle.boundary?.episode)
+  }
+
+  // Until the server has answered, they are where they were dropped.
+  undo() {
+    for (const handle of this.moved()) {
+      handle.episode = handle.boundary.episode
+      handle.answer = this.chart.data.moves + 1
+      this.placeOne(handle)
+    }
+    this.buttons.place()
   }
 
   // Episodes before the beginning of the axis.
@@ -71,6 +89,7 @@ class BoundaryHandles {
       if (!handle.moving) handle.before = handle.episode
       handle.moving = this.moving = true
       element.classList.add("v3-moving")
+      this.buttons.place()
     }
     const end = (keep) => {
       if (!handle.moving) return
@@ -80,8 +99,12 @@ class BoundaryHandles {
       if (!keep) move(handle.before)
       else if (handle.episode !== handle.before) {
         handle.answer = this.chart.data.moves + 1
-        this.chart.setTriggerValue("boundary", { index, episode: handle.episode })
+        this.latest = handle
+        // With those moved before: their fields may not have reached the page yet, and would be sent back as they were.
+        const others = this.moved().filter((other) => other !== handle)
+        this.chart.setTriggerValue("boundary", [...others, handle].map(({ index, episode }) => ({ index, episode })))
       }
+      this.buttons.place()
       enqueue(this.chart)
     }
     element.onpointerdown = (event) => {
@@ -116,5 +139,64 @@ class BoundaryHandles {
     this.handles.set(index, handle)
     this.overlay.appendChild(element)
     return handle
+  }
+}
+
+// Apply and Undo of all boundaries that were moved, at the handle that was moved last.
+class HandleButtons {
+  constructor(handles) {
+    this.handles = handles
+    this.element = document.createElement("div")
+    this.element.className = "v3-handle-buttons"
+    this.element.setAttribute("role", "group")
+    this.element.setAttribute("aria-label", "Moved boundaries")
+    this.apply = document.createElement("button")
+    this.undo = document.createElement("button")
+    this.words = document.createElement("span")
+    this.words.setAttribute("role", "status")
+    this.apply.type = this.undo.type = "button"
+    this.undo.textContent = "Undo"
+    this.element.append(this.apply, this.undo, this.words)
+    this.apply.onclick = () => this.act("apply", handles.moved().map(({ index, episode }) => ({ index, episode })))
+    this.undo.onclick = () => {
+      this.act("undo", true)
+      handles.undo()
+    }
+  }
+
+  act(event, value) {
+    const { chart } = this.handles
+    this.answer = chart.data.moves + 1
+    chart.setTriggerValue(event, value)
+    this.place()
+  }
+
+  place() {
+    const { chart, moving, latest } = this.handles
+    const { editing, moves } = chart.data
+    const moved = editing?.apply && !moving ? this.handles.moved() : []
+    const at = moved.includes(latest) ? latest : moved.at(-1)
+    if (!at || at.element.hidden) return this.leave()
+    const isWaiting = moved.every(({ index, episode }) => editing.waiting[index] === episode)
+    this.apply.textContent = editing.apply
+    this.apply.disabled = this.undo.disabled = isWaiting || moves < (this.answer ?? 0)
+    const words = isWaiting ? "Waiting for the worker" : editing.problem
+    if (this.words.textContent !== words) this.words.textContent = words
+    // After its handle, where the tabulator key leads.
+    if (at.element.nextSibling !== this.element) at.element.after(this.element)
+    this.at = at
+    const { clientWidth: width, clientHeight: height } = chart.overlay
+    const [own, tall] = [this.element.offsetWidth, this.element.offsetHeight]
+    const [x, y] = [parseFloat(at.element.style.left), parseFloat(at.element.style.top)]
+    const below = y + parseFloat(at.element.style.height) / 2 + 20
+    this.element.style.left = `${Math.max(4, Math.min(x - own / 2, width - own - 4))}px`
+    this.element.style.top = `${Math.max(4, Math.min(below, height - tall - 4))}px`
+  }
+
+  leave() {
+    if (!this.element.isConnected) return
+    const hadFocus = this.element.contains(document.activeElement)
+    this.element.remove()
+    if (hadFocus && this.at.element.isConnected) this.at.element.focus({ preventScroll: true })
   }
 }

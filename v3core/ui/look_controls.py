@@ -13,8 +13,16 @@ _OTHER = "Other"
 _PLAN, _SO_FAR = "Whole plan", "So far"
 
 
-def look_controls(starts: Mapping[str, int]) -> Look:
-    """The controls, and what is chosen; `starts` is the name of each phase that began to the episodes before it."""
+def zoom_group(what: str, look: Look) -> str:
+    """The charts of a run, or of what else is looked at, share their zoom; that of another axis is another one."""
+    return f"{what}-{look.x}-{look.since}-{look.phase}"
+
+
+def look_controls(starts: Mapping[str, int], *, compared: bool = False) -> Look:
+    """The controls, and what is chosen; `starts` is the name of each phase that began to the episodes before it.
+
+    Of `compared` runs the names alone count: in each run a phase has a start of its own.
+    """
     with st.container(horizontal=True, vertical_alignment="bottom"):
         axes = [name for name in _AXES if name != _SINCE or len(starts) > 1]
         axis = st.segmented_control(
@@ -27,7 +35,7 @@ def look_controls(starts: Mapping[str, int]) -> Look:
             help="Steps are those of all environments. Time is that on the clock since the run was created, with "
             "pauses. Since counts episodes from the start of a phase.",
         )
-        since = 0
+        since, phase = 0, None
         if axis == _SINCE:
             phases = list(starts)[1:]
             phase = st.selectbox("Since the start of", phases, key="since", bind="query-params", width=200)
@@ -40,7 +48,8 @@ def look_controls(starts: Mapping[str, int]) -> Look:
             key="smooth",
             bind="query-params",
             help="Lines are the mean of that many episodes, computed from every episode; behind them is what they are "
-            "made of. By default, return and success have a mean and the others show every value.",
+            "made of. A line starts once there are as many; that of a shorter run is dotted, over the episodes so far. "
+            "By default, return and success have a mean and the others show every value.",
         )
         window = _WINDOWS.get(smooth or "", 0)
         if smooth == _OTHER:
@@ -50,4 +59,5 @@ def look_controls(starts: Mapping[str, int]) -> Look:
             extent = st.segmented_control(
                 "Extent", [_PLAN, _SO_FAR], default=_PLAN, required=True, key="extent", bind="query-params"
             )
-    return Look(_AXES.get(axis or "", "episode"), since, window, extent == _SO_FAR)
+    of_each = (phase or "") if compared else ""
+    return Look(_AXES.get(axis or "", "episode"), 0 if compared else since, of_each, window, extent == _SO_FAR)

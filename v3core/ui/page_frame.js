@@ -126,6 +126,31 @@ function follow({ page, focus, on }) {
   return Boolean(found)
 }
 
+// A link to another page goes there as "forward" does, with one entry in the history. Streamlit's own way first adds one
+// of the page that is left without its parameters, so that "back" leads to another run, or to no zoom.
+function followLink(event) {
+  const isPlain = event.button === 0 && !event.ctrlKey && !event.metaKey && !event.shiftKey && !event.altKey
+  const link = isPlain && event.target.closest?.('[data-testid="stPageLink"] a[href]')
+  if (!link) return
+  const pages = [...document.querySelectorAll('[data-testid="stSidebar"] [data-testid="stPageLink"] a[href]')].map(nameOf)
+  const { pathname, origin } = window.location
+  const here = pathname.split("/").pop()
+  const base = here && pages.includes(here) ? pathname.slice(0, -here.length) : pathname.replace(/\/?$/, "/")
+  const name = nameOf(link)
+  if (!pages.includes(name)) return // an address outside the dashboard
+  const query = link.getAttribute("href").split("?")[1] ?? ""
+  const url = new URL(`${base}${name}${query && "?"}${query}`, origin)
+  event.preventDefault()
+  event.stopImmediatePropagation()
+  window.history.pushState({}, "", url)
+  window.dispatchEvent(new PopStateEvent("popstate", { state: {} }))
+}
+
+// The last part of a page's address; that of Runs is empty.
+function nameOf(link) {
+  return link.getAttribute("href").split("?")[0].split("/").pop()
+}
+
 let first = { key: "", at: -Infinity }
 
 function pressed(event) {
@@ -172,7 +197,10 @@ export default function ({ data, parentElement }) {
   if (isNew && document.hidden) sayHidden()
   frame.shortcuts = data.shortcuts
   parentElement.querySelector(".v3-shortcuts").onclick = sheet
-  if (!frame.listens) window.addEventListener("keydown", pressed, { capture: true })
+  if (!frame.listens) {
+    window.addEventListener("keydown", pressed, { capture: true })
+    window.addEventListener("click", followLink, { capture: true })
+  }
   frame.listens = true
   toSection()
 }

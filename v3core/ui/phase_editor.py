@@ -26,7 +26,9 @@ from v3core.ui.text import md, plain
 
 def phase_editor(database: Database, run: RunRow) -> None:
     """All settings of the phases that can still change; closed at first. Not in a part that ticks: people type."""
-    expander = st.expander("Edit phases", icon=":material/edit_note:", key=f"phases-{run.id}", on_change="rerun")
+    expander = st.expander(
+        "Edit phases", icon=":material/edit_note:", key="phases", on_change="rerun", bind="query-params"
+    )
     if not expander.open:
         return
     with expander:

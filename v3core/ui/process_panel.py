@@ -18,7 +18,7 @@ NEWEST_SECONDS = 60.0
 
 def process_panel(database: Database, run: RunRow) -> None:
     """Nothing is read, and nothing ticks, until it is opened."""
-    panel = st.expander("Process", icon=":material/speed:", key=f"process-{run.id}", on_change="rerun")
+    panel = st.expander("Process", icon=":material/speed:", key="process", on_change="rerun", bind="query-params")
     if panel.open:
         with panel:
             ticks.ticking(5, news.of_process(database, run.id))(shell.show_errors()(_panel))(database, run.id)

@@ -1,7 +1,5 @@
 """The charts of the live page."""
 
-from functools import partial
-
 import streamlit as st
 
 from v3core import metrics
@@ -9,19 +7,22 @@ from v3core.charts.look import Look
 from v3core.charts.series import RunSeries
 from v3core.curriculum import Curriculum
 from v3core.metrics import Chart, of_chart
+from v3core.store.database import Database
 from v3core.store.run_row import RunRow
-from v3core.ui.boundary_editor import drafts, remember_drag
+from v3core.ui import boundary_editor
 from v3core.ui.chart_sources import Source
 from v3core.ui.live_chart import live_chart
-from v3core.ui.look_controls import look_controls
+from v3core.ui.look_controls import look_controls, zoom_group
 from v3core.ui.text import about, md
 
 _HEIGHTS = {metrics.RETURN: 320, metrics.SUCCESS: 220, metrics.LOSSES: 684, metrics.SCHEDULE: 684}
 """Of those that are not 300 pixels high, until they have arrived."""
 
 
-def run_charts(run: RunRow, curriculum: Curriculum, series: RunSeries, *, experts_open: bool) -> bool:
-    """All charts of a run; returns whether a boundary was just dragged, whose new position the editor then has.
+def run_charts(
+    database: Database, run: RunRow, curriculum: Curriculum, series: RunSeries, *, experts_open: bool
+) -> bool:
+    """All charts of a run; returns whether boundaries were just changed at their handles, so that the editor follows.
 
     Without the loads of the experts while the section about the experts, which shows them, is open.
 
@@ -34,10 +35,8 @@ def run_charts(run: RunRow, curriculum: Curriculum, series: RunSeries, *, expert
             Source(metrics.RETURN.name, (run.id,), look=look),
             key=f"return-{run.id}",
             height=_HEIGHTS[metrics.RETURN],
-            editable=bool(series.boundaries),
-            on_boundary=partial(remember_drag, run.id),
-            wanted=drafts(run.id, curriculum),
-            zoom_group=_zoom(run, look),
+            editing=boundary_editor.at_handles(database, run, curriculum) if series.boundaries else None,
+            zoom_group=zoom_group(run.id, look),
         )
     with st.container():  # empty without success, so that the charts below keep their place
         if series.has("success"):
@@ -56,12 +55,12 @@ def run_charts(run: RunRow, curriculum: Curriculum, series: RunSeries, *, expert
     for pair in pairs:
         _pair(run, look, *pair)
     health = st.expander(
-        "Optimisation health", icon=":material/monitor_heart:", key=f"health-{run.id}", on_change="rerun"
+        "Optimisation health", icon=":material/monitor_heart:", key="health", on_change="rerun", bind="query-params"
     )
     if health.open:
         with health:
             _pair(run, look, metrics.UPDATES, metrics.NETWORK, border=False)
-    return drag is not None
+    return boundary_editor.acted_at_handles(database, run, curriculum) or drag is not None
 
 
 def _pair(run: RunRow, look: Look, *charts: Chart, border: bool = True) -> None:
@@ -77,13 +76,8 @@ def _draw(run: RunRow, chart: Chart, look: Look) -> None:
         Source(chart.name, (run.id,), look=look),
         key=f"{chart.name}-{run.id}",
         height=_HEIGHTS.get(chart, 300),
-        zoom_group=_zoom(run, look),
+        zoom_group=zoom_group(run.id, look),
     )
-
-
-def _zoom(run: RunRow, look: Look) -> str:
-    """All charts of a run share their zoom; that of another axis is another one."""
-    return f"run-{run.id}-{look.x}-{look.since}"
 
 
 def _head(chart: Chart) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from humanize import ordinal
 
+from v3core.charts.palette import curriculum_colour
 from v3core.insight.duration import time_left
 from v3core.jobs.kinds import trains_elsewhere
 from v3core.jobs.launch import waits_for
@@ -20,7 +21,7 @@ from v3core.jobs.lifecycle import ACTIVE, Status
 from v3core.rollup import Floats
 from v3core.store.history import Stretch
 from v3core.store.run_row import RunRow
-from v3core.ui.status import ADVANCES, age, look, number, took
+from v3core.ui.status import ADVANCES, age, look, mean_words, number, took
 
 Cell = dict[str, Any]
 Sortable = float | str | None
@@ -195,7 +196,10 @@ COLUMNS: Mapping[str, Column] = {
         lambda run, _: run.episode / run.episodes,
     ),
     "curve": Column(
-        "Return", "Mean return over the run; each row has its own scale, from its lowest to its highest.", _curve
+        "Return",
+        "Mean return over the run: each point is of equally many episodes, the last of those so far. Each row has its "
+        "own scale, from its lowest to its highest.",
+        _curve,
     ),
     "alarms": Column(
         "Alarms",
@@ -205,8 +209,9 @@ COLUMNS: Mapping[str, Column] = {
     ),
     "mean": Column(
         "Mean",
-        "Mean return of the newest episodes: a tenth of the run, at least 10 and at most 100.",
-        lambda run, _: {"text": number(run.mean_return), "title": f"Mean of the last {run.mean_window} episodes."},
+        "Mean return of the newest episodes: a tenth of the run, at least 10 and at most 100; of all while there are "
+        "fewer.",
+        lambda run, _: {"text": number(run.mean_return), "title": f"{mean_words(run, 'Mean')} episodes."},
         lambda run, _: run.mean_return,
         is_number=True,
     ),
@@ -250,7 +255,7 @@ COLUMNS: Mapping[str, Column] = {
     "curriculum": Column(
         "Curriculum",
         "Name of the curriculum in force.",
-        _words(lambda run: run.curriculum),
+        lambda run, _: {"text": run.curriculum, "dot": curriculum_colour(run.curriculum)},
         _text_order(lambda run: run.curriculum),
         shown=False,
     ),

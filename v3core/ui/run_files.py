@@ -17,6 +17,7 @@ from v3core.store.database import Database
 from v3core.store.history import CheckpointRow, read_checkpoints
 from v3core.store.run_row import RunRow
 from v3core.ui import ticks
+from v3core.ui.navigation import open_page
 from v3core.ui.status import clock, counted, number
 from v3core.ui.text import plain
 
@@ -103,12 +104,14 @@ def archive_import(database: Database) -> None:
             except V3Error as error:
                 st.error(plain(error))
             else:
-                st.switch_page("pages/live.py", query_params={"run": run_id})
+                open_page("live", run=run_id)
 
 
 def run_checkpoints(database: Database, run: RunRow) -> None:
     """All checkpoints and what can be done with one; closed at first, and read only while it is open."""
-    expander = st.expander("Checkpoints", icon=":material/save:", key=f"checkpoints-{run.id}", on_change="rerun")
+    expander = st.expander(
+        "Checkpoints", icon=":material/save:", key="checkpoints", on_change="rerun", bind="query-params"
+    )
     if not expander.open:
         return
     rows = read_checkpoints(database, run.id)[::-1]

@@ -14,7 +14,7 @@ _EVENTS_SHOWN, _COMMANDS_SHOWN = 200, 20
 
 def run_history(database: Database, run_id: str) -> None:
     """The event log, newest first; closed at first, and read only while it is open."""
-    expander = st.expander("History", icon=":material/history:", key=f"history-{run_id}", on_change="rerun")
+    expander = st.expander("History", icon=":material/history:", key="history", on_change="rerun", bind="query-params")
     if not expander.open:
         return
     events = read_events(database, run_id)

@@ -133,7 +133,7 @@ def _missing(database: Database, wanted: str | None, runs: Collection[str]) -> s
 def _follow(offered: Collection[str]) -> None:
     # A browser that still shows a deleted run sends its label, which Streamlit passes on unchanged.
     if st.session_state[_KEY] in offered:
-        st.query_params["run"] = st.session_state[_KEY]
+        _put_into_address(run=st.session_state[_KEY])
 
 
 def pick_runs(database: Database) -> list[RunRow]:
@@ -182,8 +182,13 @@ def _say_deleted(runs: Collection[str]) -> dict[str, str]:
 
 
 def _follow_all(offered: Collection[str]) -> None:
-    st.query_params["runs"] = ",".join(picked for picked in st.session_state[_KEYS] if picked in offered)
-    st.query_params.pop("experiment", None)
+    _put_into_address(runs=",".join(picked for picked in st.session_state[_KEYS] if picked in offered))
+
+
+def _put_into_address(**chosen: str) -> None:
+    """What is shown from now on, as one entry in the history; without the zoom into what was shown before."""
+    kept = {name: value for name, value in st.query_params.items() if name not in ("experiment", "zoom")}
+    st.query_params.from_dict({**kept, **chosen})
 
 
 def _of_experiment(runs: Iterable[RunRow]) -> list[str]:

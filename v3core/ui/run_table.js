@@ -57,7 +57,11 @@ function filled(cell) {
     bar.style.width = `${100 * cell.part}%`
     return [node("div", { className: "bar", "aria-hidden": "true" }, bar), node("span", { className: "amount" }, cell.text)]
   }
-  return [node("span", { title: cell.title }, cell.text)]
+  const text = node("span", { title: cell.title }, cell.text)
+  if (!cell.dot) return [text]
+  const dot = node("i", { className: "dot", "aria-hidden": "true" })
+  dot.style.background = cell.dot
+  return [dot, text]
 }
 
 function reason(beginning, whole) {

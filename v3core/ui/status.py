@@ -54,6 +54,12 @@ def stalled_sentence(run: RunRow) -> str:
     return f"The process is alive, but its last heartbeat was {age(run.heartbeat_at)} ago. V3 Lab does not kill it."
 
 
+def mean_words(run: RunRow, what: str) -> str:
+    """What a run's mean return is of, as in `Mean, last 100`; with fewer episodes `Mean, the 42 so far`."""
+    short = 0 < run.episode < run.mean_window
+    return f"{what}, the {run.episode:,} so far" if short else f"{what}, last {run.mean_window}"
+
+
 def number(value: float | None, digits: int | None = None) -> str:
     """A number for reading; a missing one is a dash. Without `digits`, a small one keeps three decimals."""
     if value is None or value != value:

@@ -101,8 +101,12 @@ def _when_it_is_merged(go_on: Any, requests: Any, new: RerunData) -> bool:
         and (new.is_auto_rerun or new.page_script_hash != waits.page_script_hash)
     ):
         return True  # the whole page is about to be drawn
+    # Fields in a tick are as they were when it was sent: merged with what is no tick, they would set back what a
+    # callback has set meanwhile, as by a dragged boundary.
     if waits is not None and new.is_auto_rerun:
         new = replace(new, widget_states=None)
+    elif waits is not None and waits.is_auto_rerun:
+        requests._rerun_data = replace(waits, widget_states=None)
     is_accepted = bool(go_on(new))
     merged = requests._rerun_data
     if waits is not None and not waits.is_auto_rerun and merged.is_auto_rerun:

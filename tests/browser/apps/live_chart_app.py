@@ -24,7 +24,7 @@ from v3core.curriculum import (
     with_boundaries,
 )
 from v3core.metrics import LOSSES
-from v3core.ui.live_chart import BoundaryMove, live_chart
+from v3core.ui.live_chart import BoundaryMove, Editing, live_chart
 from v3core.ui.plotly_js import ensure_plotly_js
 
 st.set_page_config("Live chart", layout="wide")
@@ -112,9 +112,7 @@ def live() -> None:
         returned = live_chart(
             return_figure(series, threshold=475),
             key="return",
-            editable=True,
-            on_boundary=moved,
-            wanted=st.session_state.get("wanted"),
+            editing=Editing(on_move=moved, wanted=st.session_state.get("wanted", {})),
             zoom_group="run",
         )
         if returned:

@@ -38,6 +38,10 @@ class _Hooks:
         self.ends: list[float] = []
         self.inside = 0.0
         """Seconds in the recorder, on the training thread, since the first rollout ended."""
+        self.processor = self.sampling = 0.0
+        """The same of the processor, and what of that was for samples of the process."""
+        self.threads: list[float] = []
+        """Processor time of the training thread at the ends of rollouts."""
 
     def orders(self) -> Orders:
         if self.recorder is not None:
@@ -48,10 +52,13 @@ class _Hooks:
         if self.recorder is not None:
             self._timed(self.recorder.record, episodes, step)
         self.ends.append(time.perf_counter())
+        self.threads.append(time.thread_time())
 
     def spent(self, spent: Spent, steps: int) -> None:
         if self.recorder is not None:
+            before = self.processor
             self._timed(self.recorder.spent, spent, steps)
+            self.sampling += self.processor - before
 
     def urgent(self) -> Orders:
         return Orders() if self.recorder is None else self._timed(self.recorder.urgent)
@@ -64,10 +71,11 @@ class _Hooks:
         return lambda *_: None
 
     def _timed(self, call: Any, *arguments: Any) -> Any:
-        start = time.perf_counter()
+        start, used = time.perf_counter(), time.thread_time()
         result = call(*arguments)
         if self.ends:
             self.inside += time.perf_counter() - start
+            self.processor += time.thread_time() - used
         return result
 
 
@@ -78,8 +86,8 @@ def plain(db: Database, seed: int) -> float:
     return hooks.ends[-1] - hooks.ends[0]
 
 
-def recorded(db: Database, seed: int) -> tuple[float, float, float]:
-    """Seconds of training that is recorded; of these, in the recorder; and of the processor, in the writer."""
+def recorded(db: Database, seed: int) -> tuple[float, dict[str, float]]:
+    """Seconds of training that is recorded, and shares of recording."""
     run_id = _records.new_run(db, 1_000_000)
     writer = _records.open_writer(db, run_id)
     clock = time.pthread_getcpuclockid(writer._thread.ident or 0)
@@ -88,11 +96,17 @@ def recorded(db: Database, seed: int) -> tuple[float, float, float]:
     _train(db, seed, hooks)
     spent = time.clock_gettime(clock) - before
     writer.close()
-    return hooks.ends[-1] - hooks.ends[0], hooks.inside, spent
+    wall, processor = hooks.ends[-1] - hooks.ends[0], hooks.threads[-1] - hooks.threads[0]
+    return wall, {
+        "training thread in the recorder": hooks.inside / wall,
+        "the same, of its processor time": hooks.processor / processor,
+        "of it, adding up for samples": hooks.sampling / processor,
+        "processor time of the writer": spent / wall,
+    }
 
 
 def of_a_sample() -> float:
-    """Seconds of the training thread that a sample of the process takes; one is due every 15 seconds, later less often.
+    """Processor time of the training thread that a sample of the process takes; one is due each 15 s, later less often.
 
     The trainer is imported by now, and this process has as many threads and children as a worker.
     """
@@ -100,9 +114,9 @@ def of_a_sample() -> float:
     sampler = ProcessSampler()
     for _ in range(SAMPLES):
         sampler._before.clock -= SHORTEST_SECONDS
-        start = time.perf_counter()
+        start = time.thread_time()
         assert sampler.take() is not None
-        taken.append(time.perf_counter() - start)
+        taken.append(time.thread_time() - start)
     return statistics.median(taken)
 
 
@@ -119,24 +133,22 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     trainer.Trainer.save = lambda *_, **__: None  # a checkpoint is not part of recording
-    ratios, inside, spent = [], [], []
+    ratios, shares = [], []
     with tempfile.TemporaryDirectory() as folder:
         db = _records.open_sqlite(Path(folder))
         for turn in range(options.turns):
             # Each second pair begins with the other, so that a load that grows or falls favours neither.
             first = plain(db, turn) if turn % 2 else None
-            wall, in_recorder, in_writer = recorded(db, turn)
+            wall, of_recording = recorded(db, turn)
             other = plain(db, turn) if first is None else first
             ratios.append(wall / other)
-            inside.append(in_recorder / wall)
-            spent.append(in_writer / wall)
+            shares.append(of_recording)
         db.close()
     result = {
         "wall, recorded over plain": round(statistics.median(ratios), 4),
         "wall, lowest and highest": [round(min(ratios), 3), round(max(ratios), 3)],
-        "training thread in the recorder": round(statistics.median(inside), 5),
+        **{name: round(statistics.median(each[name] for each in shares), 5) for name in shares[0]},
         "beside it, a sample each 15 s": round(of_a_sample() / SHORTEST_SECONDS, 5),
-        "processor time of the writer": round(statistics.median(spent), 5),
     }
     if options.json:
         print(json.dumps(result, indent=2))

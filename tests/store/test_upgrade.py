@@ -14,12 +14,13 @@ from tests.store.reference import assert_summary_is, full_rows, plain_summary, s
 from v3core.jobs.lifecycle import ENDED
 from v3core.store.curve import read_series
 from v3core.store.export import export_runs
-from v3core.store.history import read_evaluations, read_phase_changes
+from v3core.store.history import read_evaluations, read_phase_changes, read_stretches
 from v3core.store.opening import open_database
 from v3core.store.rollups import rebuild_rollups
 from v3core.store.runs import list_runs, update_run
 from v3core.store.schema import SCHEMA_VERSION, meta, metadata
 from v3core.store.writer import EpisodeWriter
+from v3core.ui.run_columns import seconds_trained
 
 FILES = sorted((Path(__file__).parent / "databases").glob("schema-*.db"))
 
@@ -40,6 +41,17 @@ def test_it_has_every_table_column_and_index_of_a_new_one(upgraded):
         for name, table in metadata.tables.items():
             assert {column["name"] for column in inspect(tx).get_columns(name)} == {c.name for c in table.c}
             assert {index["name"] for index in inspect(tx).get_indexes(name)} >= {index.name for index in table.indexes}
+
+
+def test_the_times_in_which_its_runs_trained_are_known(upgraded):
+    """Also of a run that is resumed now: its earlier stretches are in the history that old versions wrote."""
+    runs = [run for run in list_runs(upgraded) if run.status == "completed" and run.generation == 0]
+    assert runs
+    for run in runs:
+        assert read_stretches(upgraded, [run.id])[run.id] == [(run.started_at, run.ended_at)]
+        assert seconds_trained(run, None, read_stretches(upgraded, [run.id])[run.id]) == pytest.approx(
+            (run.ended_at - run.started_at).total_seconds()
+        )
 
 
 @pytest.fixture

@@ -306,3 +306,24 @@ def test_missing_plotly_is_reported_in_the_chart_s_place(page: Page, server: Ser
     page.goto(f"{server.url}/?one&step=0&without_plotly")
     message = page.locator(".v3-chart-message")
     expect(message).to_contain_text("The chart could not be drawn: /app/static/plotly.min.js")
+
+
+def test_picture_and_data_are_downloaded_by_keyboard(page: Page, server: Server) -> None:
+    opened(page, server, "one&step=0")
+    tools = page.locator(".st-key-return .v3-chart-tools")
+    for name, ending, beginning in (
+        ("Download the picture as PNG", "png", b"\x89PNG"),
+        ("Download the picture as SVG", "svg", b"<svg"),
+        ("Download the points drawn as CSV", "csv", b'"trace","x","y","z"\n'),
+    ):
+        with page.expect_download() as found:
+            tools.get_by_label(name).focus()
+            page.keyboard.press("Enter")
+        assert found.value.suggested_filename == f"return-v3-seed-1.{ending}"
+        content = Path(found.value.path()).read_bytes()
+        assert content.startswith(beginning)
+    rows = [line.split(",") for line in content.decode().splitlines()[1:]]
+    drawn = ask(page, "node.data.map(trace => trace.x.length).reduce((sum, count) => sum + count)")
+    assert len(rows) == drawn
+    assert ['"Episode"', "1"] in [row[:2] for row in rows]
+    expect(tools.get_by_role("button", name="Reset zoom")).to_be_hidden()

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from tests.markdown import shown as literal
 from tests.pages.recorded import add_checkpoint_file, add_recorded_run
 from tests.pages.test_states import text_of
 from tests.waiting import wait_for
@@ -93,7 +94,7 @@ def test_an_evaluation_is_one_sentence():
 def test_every_setting_of_a_run_is_shown_with_what_differs_from_the_recipe(open_page, database):
     run = add_recorded_run(database, Status.STOPPED)
     app = opened(open_page, run, "settings")
-    (table,) = [frame.value for frame in app.dataframe if "Setting" in frame.value]
+    (table,) = [found.value.map(literal) for found in app.table if "Setting" in found.value]
     shown = dict(zip(table["Setting"], table["Value"], strict=True))
     config = json.loads(get_run(database, run).config.model_dump_json(by_alias=True))
     for part in ("ppo", "policy", "base", "evaluation"):

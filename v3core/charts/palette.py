@@ -19,7 +19,7 @@ CURRICULA = ("#0c9ccc", "#909000", "#b40cfc", "#cc786c", "#90546c", "#fc00b4", "
 """By name: `curriculum_colour`."""
 PHASES = ("#5490b4", "#9c906c", "#486c60", "#786030")
 """Of the bands of phases, in turn: soft, since they lie behind everything else."""
-METRICS = ("#009ce4", "#846000", "#8418fc", "#e46c84")
+METRICS = ("#009ce4", "#e46c84", "#8418fc", "#846000")
 """Of the lines of a chart that is neither about experts nor about runs."""
 EVALUATION = "#5454cc"
 """Evaluations come apart from training and look apart from it."""

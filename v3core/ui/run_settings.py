@@ -91,13 +91,9 @@ def run_parameters(run: RunRow) -> None:
     if not expander.open:
         return
     with expander:
-        st.dataframe(
-            list(_parameters(run.config)),
-            hide_index=True,
-            height=420,
-            column_config={"Meaning": st.column_config.TextColumn(width="large")},
-            alt="All settings of the run",
-        )
+        # A table breaks long lines, where a data frame would cut them.
+        rows = [{name: plain(text) for name, text in row.items()} for row in _parameters(run.config)]
+        st.table(rows, border="horizontal", hide_index=True, height=420, alt="All settings of the run")
         st.caption(
             md(
                 "{} Settings from the recipe {}; the third column shows the recipe's value if the run differs. Use "

@@ -1,7 +1,6 @@
 """Every page and every command that reads a run: without episodes, with one, with one expert or 64, without numbers."""
 
 import json
-import math
 
 import pytest
 
@@ -26,15 +25,6 @@ def odd(request, database):
     return KINDS[request.param](database, request.param)
 
 
-def finite(value):
-    """Whether JSON has it: no NaN and no infinity in what the browser is sent."""
-    if isinstance(value, dict):
-        return all(map(finite, value.values()))
-    if isinstance(value, list):
-        return all(map(finite, value))
-    return not isinstance(value, float) or math.isfinite(value)
-
-
 @pytest.mark.parametrize("page", PAGES)
 def test_a_page_shows_it(open_page, database, odd, page):
     good = add_recorded_run(database, Status.COMPLETED, name="usual", evaluated=(20,))
@@ -55,9 +45,9 @@ def test_a_page_shows_it(open_page, database, odd, page):
         assert not app.exception
         drawn = figures(app) | sent(app)
         assert {"return", "schedule", "decisions", "updates"} <= set(drawn)
-        assert finite(drawn)
+        json.dumps(drawn, allow_nan=False)  # a browser reads no NaN
     if page == "pages/compare.py":
-        assert finite(figures(app))
+        json.dumps(figures(app), allow_nan=False)
         (table,) = app.dataframe
         assert "usual" in set(table.value["Run"])
 

@@ -77,7 +77,7 @@ def train(server: Server, curriculum: str, seed: int) -> str:
 def start_from_browser_queue(server: Server) -> str:
     """A run in the background: one that was begun and stopped, and now goes on."""
     printed = subprocess.Popen(
-        [sys.executable, "-m", "v3core", "train", "--env", "CartPole-v1", "--seed", "2"],
+        [sys.executable, "-m", "v3core", "train", "--env", "CartPole-v1", "--seed", "2", "--episodes", "800"],
         cwd=ROOT,
         env=environment(server),
         stdout=subprocess.PIPE,
@@ -105,7 +105,6 @@ def photograph_all(server: Server, with_curriculum: str, without: str, running: 
                 viewport={"width": WIDTH, "height": 900}, color_scheme=scheme, reduced_motion="reduce"
             )
             page = context.new_page()
-            photograph(page, f"{server.url}/", f"home-{scheme}", 560, charts=0)
             photograph(page, f"{server.url}/live?run={running}", f"running-{scheme}", 2300, charts=7)
             photograph(page, f"{server.url}/live?run={with_curriculum}", f"live-{scheme}", 2300, charts=7)
             photograph_process(page, f"{server.url}/live?run={with_curriculum}", f"process-{scheme}")
@@ -138,7 +137,7 @@ def photograph_process(page: Page, url: str, name: str) -> None:
     """What a run's process spent its time on."""
     page.set_viewport_size({"width": WIDTH, "height": 5000})
     page.goto(url)
-    panel = page.locator("[class*=st-key-process-]").first
+    panel = page.get_by_test_id("stExpander").filter(has=page.get_by_text("Process", exact=True))
     panel.locator("summary").click()
     panel.locator(".main-svg").first.wait_for()
     page.wait_for_timeout(2500)

@@ -20,7 +20,8 @@ from v3core.store.database import Database
 from v3core.store.runs import update_run
 from v3core.store.writer import EpisodeWriter
 
-SETTLE_SECONDS = 6.0
+REST_SECONDS = 4.0
+"""Tabs are at rest once nothing was sent to them for so long."""
 RECORDED, TOTAL = 2_000, 100_000
 NEW = 100
 READY = "document.querySelectorAll('.v3-chart[data-drawn]').length > 0"
@@ -79,10 +80,12 @@ def fill(db: Database, run_id: str, count: int, *, first: int = 1) -> None:
 
 
 def beat(db: Database, run_id: str) -> None:
-    """A heartbeat that lasts as long as the benchmark: the run does not stall."""
+    """A heartbeat and a rollout that last as long as the benchmark: the run neither stalls nor is silent."""
     now = datetime.now(UTC)
+    later = now + timedelta(hours=5)
+    values = {"heartbeat_at": now, "heartbeat_due_at": later, "rollout_at": later}
     with db.write() as tx:
-        update_run(tx, run_id, {"heartbeat_at": now, "heartbeat_due_at": now + timedelta(hours=5)}, only_in=ACTIVE)
+        update_run(tx, run_id, values, only_in=ACTIVE)
 
 
 def look(page: Page, server: Server, run_id: str) -> None:
@@ -126,7 +129,13 @@ class Bench:
         pages = [context.new_page() for _ in range(count)]
         for page in pages:
             look(page, self.server, run_id)
-        pages[0].wait_for_timeout(SETTLE_SECONDS * 1000)
+        for _ in range(2):
+            before = -1
+            while traffic.received != before:
+                before = traffic.received
+                pages[0].wait_for_timeout(REST_SECONDS * 1000)
+            for page in pages:  # what was drawn above it meanwhile has pushed it down
+                page.locator("[class*='st-key-return-'] .v3-chart").scroll_into_view_if_needed()
         yield pages, traffic
         context.close()
 
@@ -152,15 +161,18 @@ class Bench:
                 found.append((traffic.received - before) / 1000)
         return statistics.median(found)
 
-    def to_pixel(self, run_id: str, count: int) -> list[float]:
+    def to_pixel(self, run_id: str, recorded: int, count: int) -> list[float]:
         """Seconds from before an episode is recorded until a frame shows it, for each of so many."""
         ended = {}
-        with self.tabs(run_id, 1) as (pages, _):
-            for number in range(1, count + 1):
+        with self.tabs(run_id, 1, 1600) as (
+            pages,
+            _,
+        ):  # so that the chart stays on the screen whatever is drawn above it
+            for number in range(recorded + 1, recorded + count + 1):
                 ended[number] = time.time()
                 fill(self.db, run_id, 1, first=number)
                 pages[0].wait_for_timeout(300 + 37 * number % 700)  # at any phase of the looks at the database
-            pages[0].wait_for_function(f"window.v3stamps.at(-1)?.[0] >= {count}", timeout=120_000)
+            pages[0].wait_for_function(f"window.v3stamps.at(-1)?.[0] >= {recorded + count}", timeout=120_000)
             stamps = pages[0].evaluate("window.v3stamps")
         return [next(at for newest, at in stamps if newest >= number) - moment for number, moment in ended.items()]
 

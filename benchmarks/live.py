@@ -19,7 +19,7 @@ from pathlib import Path
 import _bench
 import numpy as np
 import psutil
-from _live import RECORDED, TOTAL, Bench, chromium, figure, fill
+from _live import RECORDED, TOTAL, Bench, beat, chromium, figure, fill
 from playwright.sync_api import CDPSession, Playwright, sync_playwright
 
 from tests.browser.support import APP, serve
@@ -74,8 +74,9 @@ def costs(bench: Bench, episodes: int) -> list[_bench.Result]:
         figure(f"the same, 100 new episodes, {TABS} tabs", many, 2 * 15, "ms"),
         figure(f"{TABS} tabs over 1 tab", many / max(busy, 1e-9), 2, "×"),
     ]
-    seen = add_recorded_run(bench.db, Status.RUNNING, episodes=600, recorded=0)
-    waits = bench.to_pixel(seen, PIXELS)
+    seen = add_recorded_run(bench.db, Status.RUNNING, episodes=600, recorded=PIXELS)
+    beat(bench.db, seen)
+    waits = bench.to_pixel(seen, PIXELS, PIXELS)
     figures += [
         figure("end of an episode to its pixel, median", statistics.median(waits), 1.5, "s"),
         figure("the same, 95th percentile", float(np.quantile(waits, 0.95)), 1.5, "s"),

@@ -24,25 +24,27 @@ LONG = "Sparse routing with a long warmup · MiniGrid-DoorKey-5x5-v0 · seed 202
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, dict[str, str]]]:
     """The real app with a run of each kind and a run as people have it, and their ids by name."""
     server = serve(APP, tmp_path_factory.mktemp("kinds"))
-    db = open_database(f"sqlite:///{server.data / 'v3.db'}", server.data)
-    made = {kind: add(db, kind) for kind, add in KINDS.items()}
-    made["real"] = add_recorded_run(
-        db,
-        Status.RUNNING,
-        name=LONG,
-        preset="demo-with-curriculum",
-        loads=(*DEAD, *(0.0,) * 12),
-        success=True,
-        evaluated=(10, 20),
-    )
-    add_experts(db, made["real"], 16)
-    control.ask(db, made["real"], kind=PAUSE)
-    with db.write() as tx:
-        words = {"tags": "baseline paper-2026 sparse", "notes": "Compare with the run of last week. " * 4}
-        tx.execute(runs_table.update().where(runs_table.c.id == made["real"]).values(**words))
-    db.close()
-    yield server, made
-    server.stop()
+    try:
+        db = open_database(f"sqlite:///{server.data / 'v3.db'}", server.data)
+        made = {kind: add(db, kind) for kind, add in KINDS.items()}
+        made["real"] = add_recorded_run(
+            db,
+            Status.RUNNING,
+            name=LONG,
+            preset="demo-with-curriculum",
+            loads=(*DEAD, *(0.0,) * 12),
+            success=True,
+            evaluated=(10, 20),
+        )
+        add_experts(db, made["real"], 16)
+        control.ask(db, made["real"], kind=PAUSE)
+        with db.write() as tx:
+            words = {"tags": "baseline paper-2026 sparse", "notes": "Compare with the run of last week. " * 4}
+            tx.execute(runs_table.update().where(runs_table.c.id == made["real"]).values(**words))
+        db.close()
+        yield server, made
+    finally:
+        server.stop()
 
 
 def look_at_all(page: Page) -> None:

@@ -93,10 +93,12 @@ def test_a_run_recorded_before_says_what_it_lacks(open_page, database):
 
 def test_the_hint_of_a_chart_says_what_each_of_its_metrics_means(open_page, database):
     run_id = add_recorded_run(database, Status.COMPLETED, success=True)
-    app = open_page("pages/live.py", run=run_id, experts="true")
-    app.session_state["health"] = True
-    app.run()
-    texts = [shown(markdown.value) for markdown in app.markdown]
+    texts = []
+    for experts in ("true", "false"):  # the section about the experts shows their loads in another chart
+        app = open_page("pages/live.py", run=run_id, experts=experts)
+        app.session_state["health"] = True
+        app.run()
+        texts += [shown(markdown.value) for markdown in app.markdown]
     for metric in METRICS.values():
         if metric.chart and metric.chart is not SCHEDULE:
             assert f"**{metric.label}**: {metric.sentence}" in texts

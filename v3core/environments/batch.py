@@ -92,6 +92,11 @@ class EnvironmentBatch:
         self.odd_success: str | None = None
         """A sentence, once an episode's end said something of its success that does not count."""
 
+    @property
+    def seeds(self) -> list[int]:
+        """What each environment was reset with at first."""
+        return list(self._seeds)
+
     def sees(self) -> str:
         """What the policy sees and obeys of these environments, and what is not used."""
         return describe_seen(self._envs[0], self._spec, self._info_keys)

@@ -17,8 +17,8 @@ from v3core.environments.types import StateGraphSpec
 from v3core.errors import V3Error, suggestion
 
 
-def make_environment(env: EnvironmentSetup | str) -> gymnasium.Env[Any, Any]:
-    """One environment, in its wrappers.
+def make_environment(env: EnvironmentSetup | str, *, render_mode: str | None = None) -> gymnasium.Env[Any, Any]:
+    """One environment, in its wrappers; with a render mode, which it must have, it can be drawn.
 
     A MiniGrid observes the cells before the agent, its direction and its mission; in version 1 of what is seen, with a
     graph that is registered for it, or in wrappers that take no texts, the cells alone. Wrappers of MiniGrid take its
@@ -30,7 +30,7 @@ def make_environment(env: EnvironmentSetup | str) -> gymnasium.Env[Any, Any]:
     setup = setup_of(env)
     if setup.env_id.startswith(("MiniGrid-", "BabyAI-")):
         import_minigrid()
-    args: dict[str, Any] = dict(setup.args)
+    args: dict[str, Any] = dict(setup.args) | ({"render_mode": render_mode} if render_mode else {})
     made = gymnasium.make(setup.env_id, disable_env_checker=True, **args)
     inner = [text for text in setup.wrappers if parse_wrapper(text).module == "minigrid.wrappers"]
     outer = [text for text in setup.wrappers if text not in inner]

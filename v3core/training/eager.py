@@ -59,8 +59,12 @@ class EagerBackend:
         `masks` [batch, mask size] are true for actions that are allowed, None if all are. `noise`, from
         `policy.actions.noise`, determines the sample; without it the most likely actions.
         """
+        return self.choose(self.act(observations), masks, noise)
+
+    def choose(self, acted: Acted, masks: Tensor | None, noise: Tensor | None) -> Tensor:
+        """The actions that `decide` takes, given what the policy says of the observations."""
         actions = self.policy.actions
-        outputs = actions.masked(self.act(observations).outputs, masks)
+        outputs = actions.masked(acted.outputs, masks)
         return actions.mode(outputs) if noise is None else actions.sample(outputs, noise)
 
     def forward(self, samples: Samples, chosen: Tensor) -> PolicyOutput:

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from v3core.curriculum import Curriculum
 from v3core.insight.experts import ExpertReport
+from v3core.insight.replays import Replay
 from v3core.metrics import EpisodeRecord
 
 
@@ -31,6 +32,8 @@ class Evaluation:
     experts: ExpertReport | None = None  # None if no state was a number
     knockouts: Mapping[int, tuple[EvaluationEpisode, ...]] = field(default_factory=dict)
     """At the end of a run, if asked for: the same episodes with all experts (`ALL_EXPERTS`) and without each."""
+    replays: Mapping[str, Replay] = field(default_factory=dict)
+    """The episodes worth watching, by role (`v3core.insight.replays.ROLES`)."""
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from v3core.training.expert_report import StateSample
 from v3core.training.hooks import EvaluationEpisode
 from v3core.training.native_backend import choose_backend
 from v3core.training.optimizer import Adam, FlatParameters
+from v3core.training.tape import Tape
 
 EVALUATION_SEED = 0x76334C6162  # "v3Lab"
 """The same for all runs, so that runs are evaluated on the same episodes, and no run trains on them."""
@@ -42,12 +43,13 @@ def evaluate(
     sampled: bool = False,
     interrupted: Callable[[], bool] = never,
     sample: StateSample | None = None,
+    tape: Tape | None = None,
 ) -> tuple[EvaluationEpisode, ...]:
     """Play episodes apart from training in the routing that the policy is set to: no routing noise, no learning.
 
     `seed` decides the episodes' beginnings, and all chance in them. Actions are `sampled`, as in training, or the most
     likely ones. `interrupted` is checked before every step, and between the creation of two environments. States are
-    offered to `sample`.
+    offered to `sample`, and all that happens is recorded on `tape`.
 
     Raises:
         V3Error: if the environment fails.
@@ -66,25 +68,35 @@ def evaluate(
             ended: dict[int, EvaluationEpisode] = {}
             if sample is not None:
                 sample.name(envs.scenarios, first=first)
+            if tape is not None:
+                tape.begin(envs.seeds, first=first)
             while len(ended) < count:
                 raise_if(interrupted)
                 masks = None if envs.masks is None else torch.from_numpy(envs.masks).to(device)
                 if sample is not None:
                     sample.offer(envs.observations, envs.masks, first=first, step=int(lengths[0]), over=ended)
                 noise = policy.actions.noise((count,), generator) if sampled else None
-                chosen = backend.decide(torch.from_numpy(envs.observations).to(device), masks, noise)
-                taken = envs.step(policy.actions.to_environment(chosen).cpu().numpy())
+                acted = backend.act(torch.from_numpy(envs.observations).to(device))
+                chosen = policy.actions.to_environment(backend.choose(acted, masks, noise)).cpu().numpy()
+                if tape is not None:
+                    tape.act(envs.observations, acted, chosen)
+                taken = envs.step(chosen)
+                if tape is not None:
+                    tape.reward(taken.rewards)
                 returns += taken.rewards
                 lengths += 1
                 cut = range(count) if lengths[0] == MAX_STEPS else ()
                 for env in {*taken.finals, *cut} - ended.keys():
                     success = taken.successes.get(env)
-                    ended[env] = EvaluationEpisode(
+                    ended[env] = episode = EvaluationEpisode(
                         number=first + env + 1,
                         return_=float(returns[env]),
                         length=int(lengths[env]),
                         success=None if success is None else float(success),
                     )
+                    if tape is not None:
+                        how = "terminated" if taken.terminated[env] else "truncated" if env in taken.finals else "cut"
+                        tape.end(env, episode, taken.finals.get(env, envs.observations[env]), how)
             played += [ended[env] for env in range(count)]
         finally:
             envs.close()

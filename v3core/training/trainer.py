@@ -37,6 +37,7 @@ from v3core.training.ppo import NonFiniteUpdateError, generalised_advantages, sa
 from v3core.training.rollout import InterruptedRolloutError, Played, Rollout
 from v3core.training.state import Snapshot, TrainingState, device_name
 from v3core.training.statistics import explained_variance
+from v3core.training.tape import Tape
 from v3core.training.world import World
 
 CHECKPOINT_SECONDS = 15.0
@@ -271,7 +272,7 @@ class Trainer:
     def evaluate(self) -> None:
         """Evaluate the policy in the routing of its last rollout, and see what each expert does meanwhile."""
         state, evaluation = self.state, self.state.config.evaluation
-        sample, spec = StateSample(EVALUATION_SEED), state.spec.of(state.environment)
+        sample, tape, spec = StateSample(EVALUATION_SEED), Tape(), state.spec.of(state.environment)
         episodes = evaluate(
             state.backend,
             spec,
@@ -279,11 +280,12 @@ class Trainer:
             sampled=evaluation.sampled,
             interrupted=self.interrupted,
             sample=sample,
+            tape=tape,
         )
         experts, knockouts = expert_report(state.policy, sample, spec), self.knock_out()
         state.evaluated = state.completed
-        env = str(state.environment)
-        self.hooks.evaluated(Evaluation(state.completed, state.step, env, episodes, experts, knockouts))
+        env, replays = str(state.environment), tape.chosen(state.policy)
+        self.hooks.evaluated(Evaluation(state.completed, state.step, env, episodes, experts, knockouts, replays))
 
     def knock_out(self) -> dict[int, tuple[EvaluationEpisode, ...]]:
         """At the end of the run, if its config asks for it, episodes without each expert; otherwise none."""

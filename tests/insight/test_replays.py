@@ -1,0 +1,115 @@
+"""Replays as a file: what was written is what is read, and nothing else is taken."""
+
+import io
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from v3core.errors import V3Error
+from v3core.insight.replays import BEST, LAST, MEDIAN, WORST, Replay, from_bytes, roles, to_bytes
+
+
+def made(steps=5, experts=3, outputs=2, seed=0, **more):
+    random = np.random.default_rng(seed)
+    gates = random.random((steps, experts)).astype(np.float32)
+    arrays = {
+        "actions": random.integers(0, outputs, (steps, 1)),
+        "rewards": random.random(steps),
+        "values": random.random(steps).astype(np.float32),
+        "gates": gates / gates.sum(1, keepdims=True),
+        "outputs": random.random((steps, outputs)).astype(np.float32),
+        "expert_outputs": random.random((steps, experts, outputs)).astype(np.float32),
+    }
+    facts = {"number": 3, "seed": 2**31, "return_": 1.5, "success": None, "ended": "terminated", "seen": "ab"}
+    return Replay(**(facts | arrays | more))
+
+
+def same(one, other):
+    for name, value in vars(one).items():
+        if isinstance(value, np.ndarray):
+            np.testing.assert_array_equal(getattr(other, name), value)
+        else:
+            assert getattr(other, name) == value or value != value, name
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {},
+        {"expert_outputs": None},
+        {"success": 1.0},
+        {"actions": np.array([[-1000], [2], [3], [40000], [0]])},
+        {"actions": np.array([[0.25, -3.0]] * 5, dtype=np.float32)},
+        {"rewards": np.array([math.nan, math.inf, 0, 1e300, -0.0])},
+    ],
+)
+def test_what_is_written_is_what_is_read(odd):
+    replays = [made(**odd), made(steps=1, experts=1, seed=1)]
+    read = from_bytes(to_bytes(replays))
+    assert len(read) == 2
+    for one, other in zip(replays, read, strict=True):
+        same(one, other)
+
+
+def test_an_episode_of_500_steps_takes_few_bytes():
+    steps = 500
+    assert len(to_bytes([made(steps, 4, 2)])) < steps * 4 * (4 + 8 + 2 + 2) + 8 * steps + 4000
+
+
+@pytest.mark.parametrize("length", [0, 10, 200])
+def test_a_file_that_is_cut_is_refused(length):
+    with pytest.raises(V3Error, match="damaged"):
+        from_bytes(to_bytes([made()])[:length])
+
+
+@pytest.mark.parametrize("name", ["rewards", "values", "gates", "outputs", "expert_outputs", "actions"])
+def test_arrays_that_do_not_fit_each_other_are_refused(name):
+    replay = made()
+    content = to_bytes([replace(replay, **{name: getattr(replay, name)[:-1]})])
+    with pytest.raises(V3Error, match="damaged"):
+        from_bytes(content)
+
+
+def test_another_version_and_code_are_refused():
+    other = io.BytesIO()
+    np.savez(other, described=np.frombuffer(b'{"format": "v3lab-replays-9", "episodes": []}', dtype=np.uint8))
+    with pytest.raises(V3Error, match="another version"):
+        from_bytes(other.getvalue())
+    code = io.BytesIO()
+    np.savez(code, allow_pickle=True, described=np.array([print], dtype=object))
+    with pytest.raises(V3Error, match="damaged"):
+        from_bytes(code.getvalue())
+
+
+def test_the_margin_is_of_normalised_gates():
+    gates = np.array([[0.2, 0.1, 0.1], [0, 0, 1], [1, 1, 0], [0, 0, 0]], dtype=np.float32)
+    replay = made(4, gates=gates)
+    np.testing.assert_allclose(replay.margins, [0.25, 1, 0, 0], atol=1e-6)
+    assert replay.experts.tolist() == [0, 2, 0, 0]
+    assert made(2, 1).margins.tolist() == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("returns", "places"),
+    [
+        ([], {}),
+        ([5], {BEST: 0, MEDIAN: 0, WORST: 0, LAST: 0}),
+        ([2, 9, 4, 9, 1], {BEST: 1, MEDIAN: 2, WORST: 4, LAST: 4}),
+        ([3, 3, 3], {BEST: 0, MEDIAN: 1, WORST: 0, LAST: 2}),
+        ([1, math.nan, 2, 3], {BEST: 3, MEDIAN: 0, WORST: 1, LAST: 3}),
+        ([math.nan, math.nan], {BEST: 0, MEDIAN: 0, WORST: 0, LAST: 1}),
+    ],
+)
+def test_the_episodes_that_are_kept(returns, places):
+    assert roles(returns) == places
+
+
+@given(st.lists(st.floats(allow_infinity=True), min_size=1, max_size=20))
+def test_the_best_is_never_below_the_median_and_that_never_below_the_worst(returns):
+    places = roles(returns)
+    known = [-math.inf if math.isnan(value) else value for value in returns]
+    assert known[places[BEST]] == max(known) >= known[places[MEDIAN]] >= known[places[WORST]] == min(known)

@@ -1,0 +1,144 @@
+"""What an evaluation records of its episodes: the numbers that acted, and enough to play them again."""
+
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium import spaces
+
+import v3core
+from v3core.environments.replaying import play_again
+from v3core.errors import V3Error
+from v3core.insight.replays import ROLES, from_bytes, to_bytes
+from v3core.training import tape as tapes
+from v3core.training.inference import EVALUATION_SEED, evaluate
+from v3core.training.tape import Tape, expert_outputs
+from v3core.training.trainer import train
+
+SPARSE = {"name": "sparse", "phases": [{"name": "only", "routing": "sparsemax", "temperature": 0.5}]}
+ENVIRONMENTS = ["CartPole-v1", "Acrobot-v1", "LunarLander-v3", "MiniGrid-DoorKey-5x5-v0", "Pendulum-v1"]
+
+
+@pytest.fixture
+def trained(small_run, recorder):
+    """Trains a small run and gives its policy, loaded from its newest checkpoint, and its newest evaluation."""
+
+    def make(env, **changes):
+        config = small_run(
+            env, **({"curriculum": SPARSE, "episodes": 3, "rollout_steps": 128, "evaluate": 4} | changes)
+        )
+        hooks = recorder()
+        train(config, curriculum=config.curriculum, hooks=hooks)
+        return v3core.load_policy(hooks.saved[-1][0]), hooks.evaluations[-1]
+
+    return make
+
+
+def bits(replay):
+    return {
+        name: value.tobytes() if isinstance(value, np.ndarray) else repr(value) for name, value in vars(replay).items()
+    }
+
+
+@pytest.mark.parametrize("env", ENVIRONMENTS)
+def test_an_episode_is_played_again_to_the_bit(trained, env):
+    policy, evaluation = trained(env)
+    again = Tape()
+    policy_episodes = evaluate(policy.backend, policy.spec, 4, EVALUATION_SEED, tape=again)
+    assert policy_episodes == evaluation.episodes
+    assert set(evaluation.replays) == set(ROLES)
+    played = again.chosen(policy.network)
+    for role, replay in evaluation.replays.items():
+        assert bits(played[role]) == bits(replay), role
+        (read,) = from_bytes(to_bytes([replay]))
+        moments = list(play_again(policy.spec, read, frames=False))
+        assert len(moments) == len(replay) + 1
+        assert sum(replay.rewards) == pytest.approx(replay.return_)
+        observed = np.stack([moment.observation for moment in moments[:-1]])
+        np.testing.assert_array_equal(expert_outputs(policy.network, observed), replay.expert_outputs)
+        mixed = np.einsum("te,teo->to", replay.gates, replay.expert_outputs)
+        np.testing.assert_allclose(mixed, replay.outputs, atol=1e-5)
+
+
+def test_the_best_the_worst_the_median_and_the_last_are_kept(trained):
+    _, evaluation = trained("CartPole-v1", evaluate=9)
+    returns = sorted(episode.return_ for episode in evaluation.episodes)
+    kept = {role: replay.return_ for role, replay in evaluation.replays.items()}
+    assert kept == {
+        "best": returns[-1],
+        "median": returns[4],
+        "worst": returns[0],
+        "last": evaluation.episodes[-1].return_,
+    }
+    assert {replay.number for replay in evaluation.replays.values()} <= set(range(1, 10))
+
+
+def test_recording_changes_nothing(trained):
+    policy, evaluation = trained("CartPole-v1")
+    assert evaluate(policy.backend, policy.spec, 4) == evaluation.episodes
+
+
+@pytest.mark.parametrize("limit", [0, 4 * 4 * 4 * 3])
+def test_what_does_not_fit_into_memory_is_recorded_without_the_experts(trained, monkeypatch, limit):
+    policy, evaluation = trained("CartPole-v1")
+    monkeypatch.setattr(tapes, "MAX_OBSERVED_BYTES", limit)
+    tape = Tape()
+    evaluate(policy.backend, policy.spec, 4, tape=tape)
+    for role, replay in tape.chosen(policy.network).items():
+        assert replay.expert_outputs is None
+        assert replay.gates.tobytes() == evaluation.replays[role].gates.tobytes()
+        assert replay.seen == evaluation.replays[role].seen
+
+
+class Elsewhere(gymnasium.Env):
+    """Shows the numbers of a counter of the whole process: no seed decides them. Ends after four steps."""
+
+    shown = 0
+    ends = 4
+    pays = 0.0
+
+    def __init__(self):
+        self.observation_space, self.action_space = spaces.Box(-1e9, 1e9, (2,), np.float32), spaces.Discrete(2)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self._steps = 0
+        return np.zeros(2, np.float32), {}
+
+    def step(self, action):
+        self._steps += 1
+        row = np.full(2, type(self).shown, np.float32)
+        return row, type(self).pays, self._steps == type(self).ends, False, {}
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"shown": 1}, "its observations are others"),
+        ({"pays": 2.0}, "its reward at step 1 is another one"),
+        ({"ends": 2}, "it ended at step 2"),
+    ],
+)
+def test_an_episode_that_goes_another_way_is_refused(trained, monkeypatch, change, words):
+    gymnasium.registry.pop("TestElsewhere-v0", None)
+    gymnasium.register("TestElsewhere-v0", Elsewhere)
+    policy, evaluation = trained("TestElsewhere-v0")
+    replay = evaluation.replays["best"]
+    assert len(list(play_again(policy.spec, replay, frames=False))) == 5
+    for name, value in change.items():
+        monkeypatch.setattr(Elsewhere, name, value)
+    with pytest.raises(V3Error, match=words):
+        list(play_again(policy.spec, replay, frames=False))
+
+
+@pytest.mark.parametrize("env", ["CartPole-v1", "LunarLander-v3", "MiniGrid-DoorKey-5x5-v0"])
+def test_frames_are_what_the_environment_draws(trained, env):
+    policy, evaluation = trained(env)
+    replay = evaluation.replays["worst"]
+    moments = list(play_again(policy.spec, replay, frames=True))
+    world = v3core.environments.make_environment(env, render_mode="rgb_array")
+    world.reset(seed=replay.seed)
+    for moment, action in zip(moments, policy.spec.actions.to_environment(replay.actions), strict=False):
+        np.testing.assert_array_equal(moment.frame, world.render())
+        world.step(action)
+    np.testing.assert_array_equal(moments[-1].frame, world.render())
+    world.close()

@@ -1,0 +1,111 @@
+"""An episode played again from its seed and its actions, with its frames."""
+
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import gymnasium
+import numpy as np
+from numpy.typing import NDArray
+
+from v3core.environments import faults
+from v3core.environments.encode import encoder
+from v3core.environments.make import make_environment
+from v3core.environments.types import EnvironmentSpec
+from v3core.errors import V3Error
+from v3core.insight.replays import Digest, Replay
+
+FRAMES = "rgb_array"
+
+
+@dataclass(frozen=True)
+class Moment:
+    """What there is to see before a step, or after the last one."""
+
+    observation: NDArray[Any]
+    """Flat, as the policy sees it, [size]."""
+    frame: NDArray[np.uint8] | None
+    """[height, width, 3]; None without frames."""
+
+
+def draws_frames(spec: EnvironmentSpec) -> str | None:
+    """Why an environment cannot be drawn, as half a sentence; None if it can."""
+    try:
+        env = make_environment(spec.environment)
+    except Exception as problem:
+        return f"it cannot be created: {faults.sentence('make', problem)}"
+    try:
+        modes = env.metadata.get("render_modes") or ()
+        return None if FRAMES in modes else f"{spec.env_id} has no frames (render mode '{FRAMES}')"
+    finally:
+        _close(env)
+
+
+def play_again(spec: EnvironmentSpec, replay: Replay, *, frames: bool) -> Iterator[Moment]:
+    """The T + 1 moments of an episode: before each of its T steps, and after the last.
+
+    Raises:
+        V3Error: as soon as something is not as it was when it was recorded, or the environment fails; whether the
+            observations were the same is known at the end only.
+    """
+    os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # pygame draws without a display
+    os.environ.setdefault("SDL_AUDIODRIVER", "dummy")
+    try:
+        env = make_environment(spec.environment, render_mode=FRAMES if frames else None)
+    except Exception as problem:
+        raise V3Error(f"Environment {spec.env_id} cannot be created: {faults.sentence('make', problem)}.") from problem
+    row, digest, encode = np.zeros(spec.graph.size, dtype=spec.graph.dtype), Digest(), encoder(spec.graph)
+    step = 0
+    try:
+        observation, _ = faults.reset_result(env.reset(seed=replay.seed))
+        for step, action in enumerate(spec.actions.to_environment(replay.actions)):
+            encode(observation, row)
+            digest.add(row)
+            yield Moment(row.copy(), _frame(env, spec) if frames else None)
+            observation, reward, terminated, truncated, _ = faults.step_result(env.step(action))
+            if faults.reward_of(reward) != replay.rewards[step]:
+                raise V3Error(_differs(spec, f"its reward at step {step + 1} is another one"))
+            if (terminated or truncated) and step + 1 < len(replay):
+                raise V3Error(_differs(spec, f"it ended at step {step + 1}"))
+        encode(observation, row)
+        digest.add(row)
+        if digest.text() != replay.seen:
+            raise V3Error(_differs(spec, "its observations are others"))
+        yield Moment(row.copy(), _frame(env, spec) if frames else None)
+    except V3Error:
+        raise
+    except (KeyboardInterrupt, GeneratorExit):
+        raise
+    except BaseException as problem:  # an environment's own code may raise anything, SystemExit too
+        text = faults.sentence("step", problem)
+        raise V3Error(f"Environment {spec.env_id} failed at step {step + 1} of the replay: {text}.") from problem
+    finally:
+        _close(env)
+
+
+def _frame(env: gymnasium.Env[Any, Any], spec: EnvironmentSpec) -> NDArray[np.uint8]:
+    try:
+        frame: Any = env.render()
+    except (Exception, SystemExit) as problem:
+        raise V3Error(f"Environment {spec.env_id} cannot be drawn: {faults.sentence('render', problem)}.") from problem
+    found = np.asarray(frame)
+    if found.ndim != 3 or found.shape[2] != 3 or found.dtype != np.uint8:
+        raise V3Error(
+            f"Environment {spec.env_id} draws arrays of shape {found.shape} and type {found.dtype}, not pictures of "
+            "shape (height, width, 3) and type uint8."
+        )
+    return found.copy()
+
+
+def _differs(spec: EnvironmentSpec, what: str) -> str:
+    return (
+        f"The episode does not go the same when it is played again: {what}. {spec.env_id} draws random numbers "
+        "elsewhere than from its seed, or it has changed since."
+    )
+
+
+def _close(env: gymnasium.Env[Any, Any]) -> None:
+    with suppress(Exception, SystemExit):
+        env.close()

@@ -1,0 +1,172 @@
+"""Episodes of an evaluation step by step: what the policy weighed, chose and got; and the file that holds them."""
+
+import hashlib
+import io
+import json
+import math
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from v3core.errors import V3Error
+
+Floats = NDArray[np.float32]
+
+BEST, MEDIAN, WORST, LAST = "best", "median", "worst", "last"
+ROLES = (BEST, MEDIAN, WORST, LAST)
+FORMAT = "v3lab-replays-1"
+MAX_BYTES = 1 << 30
+"""A file that unpacks to more is refused: it is damaged, or made to fill the memory."""
+
+
+@dataclass(frozen=True)
+class Replay:
+    """One episode, with T steps. It can be played again from its seed and its actions."""
+
+    number: int
+    """Number of the episode in its evaluation, from 1."""
+    seed: int
+    """What its environment was reset with."""
+    return_: float
+    success: float | None
+    """1 or 0 where the environment says so."""
+    ended: str
+    """`terminated`, `truncated` by the environment, or `cut` because it was too long."""
+    seen: str
+    """Digest of all observations, which shows whether it went the same when it is played again."""
+    actions: NDArray[Any]
+    """As the policy chose them, [T, components]."""
+    rewards: NDArray[np.float64]
+    """[T]."""
+    values: Floats
+    """Expected discounted return before each step, [T], in units of the reward scale."""
+    gates: Floats
+    """[T, experts]."""
+    outputs: Floats
+    """Parameters of the action distribution of the mixture, [T, outputs], before masks."""
+    expert_outputs: Floats | None = None
+    """Those of each expert alone, [T, experts, outputs]; None if they were not computed."""
+
+    def __len__(self) -> int:
+        return len(self.rewards)
+
+    @property
+    def experts(self) -> NDArray[np.int64]:
+        """The expert with the largest gate at each step, [T]."""
+        experts: NDArray[np.int64] = self.gates.argmax(1)
+        return experts
+
+    @property
+    def margins(self) -> Floats:
+        """Difference of the two largest normalised gates at each step, [T]; 1 with a single expert."""
+        shares = self.gates / np.maximum(self.gates.sum(1, keepdims=True), 1e-9)
+        if shares.shape[1] < 2:
+            return np.ones(len(shares), dtype=np.float32)
+        two = np.partition(shares, -2, axis=1)
+        return (two[:, -1] - two[:, -2]).astype(np.float32)
+
+
+class Digest:
+    """A digest of observations in their order."""
+
+    def __init__(self) -> None:
+        self._hash = hashlib.blake2b(digest_size=16)
+
+    def add(self, observation: NDArray[Any]) -> None:
+        """One more observation, flat."""
+        self._hash.update(np.ascontiguousarray(observation).tobytes())
+
+    def text(self) -> str:
+        """Of all so far."""
+        return self._hash.hexdigest()
+
+
+def roles(returns: Sequence[float]) -> dict[str, int]:
+    """The places of the episodes that are kept of an evaluation, by their role; several roles may be one episode.
+
+    Of equal returns the first counts. The median is the lower one of an even number of episodes. A return that is not a
+    number is the worst.
+    """
+    numbers = [-math.inf if math.isnan(value) else value for value in returns]
+    order = sorted(range(len(numbers)), key=numbers.__getitem__)  # stable: of equal ones the first comes first
+    if not order:
+        return {}
+    return {
+        BEST: numbers.index(numbers[order[-1]]),
+        MEDIAN: order[(len(order) - 1) // 2],
+        WORST: order[0],
+        LAST: len(order) - 1,
+    }
+
+
+_ARRAYS = ("actions", "rewards", "values", "gates", "outputs", "expert_outputs")
+_FACTS = tuple(field.name for field in fields(Replay) if field.name not in _ARRAYS)
+_DTYPES = {"rewards": "f8", "actions": None} | dict.fromkeys(("values", "gates", "outputs", "expert_outputs"), "f4")
+
+
+def to_bytes(replays: Sequence[Replay]) -> bytes:
+    """Replays as a compressed file of arrays; nothing in it is code."""
+    content: dict[str, NDArray[Any]] = {}
+    facts = []
+    for place, replay in enumerate(replays):
+        facts.append({name: getattr(replay, name) for name in _FACTS})
+        for name in _ARRAYS:
+            if (array := getattr(replay, name)) is not None:
+                content[f"{place}.{name}"] = _smallest(array) if name == "actions" else array
+    described = json.dumps({"format": FORMAT, "episodes": facts}).encode()
+    target = io.BytesIO()
+    np.savez_compressed(target, allow_pickle=False, described=np.frombuffer(described, dtype=np.uint8), **content)
+    return target.getvalue()
+
+
+def _smallest(actions: NDArray[Any]) -> NDArray[Any]:
+    """Whole numbers in as few bytes as hold them."""
+    if actions.dtype.kind not in "iu" or not actions.size:
+        return actions
+    low, high = int(actions.min()), int(actions.max())
+    return actions.astype(np.result_type(np.min_scalar_type(low), np.min_scalar_type(high)))
+
+
+def from_bytes(content: bytes) -> list[Replay]:
+    """What `to_bytes` made.
+
+    Raises:
+        V3Error: if it is anything else.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            if sum(member.file_size for member in archive.infolist()) > MAX_BYTES:
+                raise ValueError("too large")
+        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+            described = json.loads(bytes(arrays["described"]))
+            if described["format"] != FORMAT:
+                raise V3Error("These replays are of another version of V3 Lab; play the episodes anew.")
+            return [_replay(facts, place, arrays) for place, facts in enumerate(described["episodes"])]
+    except V3Error:
+        raise
+    except Exception as problem:  # whatever a damaged file makes numpy raise
+        raise V3Error("The replays cannot be read: their file is damaged; play the episodes anew.") from problem
+
+
+def _replay(facts: dict[str, Any], place: int, arrays: Any) -> Replay:
+    found = {name: arrays[f"{place}.{name}"] for name in _ARRAYS if f"{place}.{name}" in arrays}
+    for name, array in found.items():
+        if (wanted := _DTYPES[name]) is not None and array.dtype != np.dtype(wanted):
+            raise ValueError(f"{name} are {array.dtype}")
+    replay = Replay(**{name: facts[name] for name in _FACTS}, **found)
+    steps, experts = replay.gates.shape
+    shapes = {
+        "rewards": (steps,),
+        "values": (steps,),
+        "actions": (steps, *replay.actions.shape[1:]),
+        "outputs": (steps, *replay.outputs.shape[1:]),
+        "expert_outputs": (steps, experts, *replay.outputs.shape[1:]),
+    }
+    for name, shape in shapes.items():
+        if (array := found.get(name)) is not None and array.shape != shape:
+            raise ValueError(f"{name} have the shape {array.shape}")
+    return replay

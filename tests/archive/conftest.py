@@ -11,10 +11,12 @@ from typing import Any
 import pytest
 
 from tests.databases import BACKENDS, empty_database
+from tests.made_replays import made
 from tests.store.conftest import START, config, episode, new_run  # noqa: F401 - fixtures
 from tests.store.recorded import end, record
 from v3core.archive import write_archive
 from v3core.jobs.files import run_folder
+from v3core.jobs.replays import write_replays
 from v3core.metrics import EpisodeRecord
 from v3core.store.database import Database
 from v3core.store.opening import open_database
@@ -54,6 +56,7 @@ def make_files(db: Database, run_id: str) -> None:
     (folder / "checkpoints").mkdir(parents=True)
     for number in (5, 10):
         save_checkpoint(folder / "checkpoints" / f"episode-{number:08d}.pt", {"episode": number})
+    write_replays(db, run_id, 10, {"best": made(), "last": made(seed=1, number=4)}, experts=3, boundaries=())
     (folder / "worker.log").write_text("a line\n" * 1000)
     (folder / "worker.log.1").write_text("an older line\n")
 

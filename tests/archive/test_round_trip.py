@@ -16,6 +16,7 @@ from v3core.jobs.checkpoints import newest_whole
 from v3core.jobs.files import run_folder
 from v3core.jobs.lifecycle import Status, change_status
 from v3core.jobs.logs import read_log_tail
+from v3core.jobs.replays import recorded_replays, replay_file
 from v3core.store.commands import read_commands, read_revisions
 from v3core.store.export import export_folder
 from v3core.store.history import newest_event, read_ends, read_events
@@ -44,6 +45,17 @@ def test_an_imported_run_is_the_same_to_the_last_byte(here, there, run, archive,
     of_evaluations = ("evaluations", "evaluation_experts", "state_maps", "knockouts")
     for name in ("episodes", "expert_loads", *of_evaluations, "process_samples"):
         assert (tmp_path / "a" / f"{name}.csv").read_bytes() == (tmp_path / "b" / f"{name}.csv").read_bytes()
+
+
+def test_replays_go_with_their_run_and_damaged_ones_are_refused(here, there, run, archive, tmp_path):
+    import_archive(there, archive)
+    assert recorded_replays(there, run) == [10]
+    assert replay_file(there, run, 10).read_bytes() == replay_file(here, run, 10).read_bytes()
+    replay_file(here, run, 10).write_bytes(b"something else")
+    write_archive(here, run, tmp_path / "damaged.v3run")
+    with pytest.raises(V3Error, match="has no replays"):
+        import_archive(there, tmp_path / "damaged.v3run", as_new=True)
+    assert len(list_runs(there)) == 1
 
 
 def test_what_is_not_a_number_stays_so(there, run, archive):

@@ -9,23 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.made_replays import made
 from v3core.errors import V3Error
-from v3core.insight.replays import BEST, LAST, MEDIAN, WORST, Replay, from_bytes, roles, to_bytes
-
-
-def made(steps=5, experts=3, outputs=2, seed=0, **more):
-    random = np.random.default_rng(seed)
-    gates = random.random((steps, experts)).astype(np.float32)
-    arrays = {
-        "actions": random.integers(0, outputs, (steps, 1)),
-        "rewards": random.random(steps),
-        "values": random.random(steps).astype(np.float32),
-        "gates": gates / gates.sum(1, keepdims=True),
-        "outputs": random.random((steps, outputs)).astype(np.float32),
-        "expert_outputs": random.random((steps, experts, outputs)).astype(np.float32),
-    }
-    facts = {"number": 3, "seed": 2**31, "return_": 1.5, "success": None, "ended": "terminated", "seen": "ab"}
-    return Replay(**(facts | arrays | more))
+from v3core.insight.replays import BEST, LAST, MEDIAN, WORST, from_bytes, roles, to_bytes
 
 
 def same(one, other):
@@ -48,28 +34,29 @@ def same(one, other):
     ],
 )
 def test_what_is_written_is_what_is_read(odd):
-    replays = [made(**odd), made(steps=1, experts=1, seed=1)]
-    read = from_bytes(to_bytes(replays))
-    assert len(read) == 2
-    for one, other in zip(replays, read, strict=True):
-        same(one, other)
+    one, other = made(**odd), made(steps=1, experts=1, seed=1, number=7)
+    read = from_bytes(to_bytes({LAST: other, BEST: one, WORST: other}))
+    assert list(read) == [BEST, WORST, LAST]
+    same(one, read[BEST])
+    same(other, read[LAST])
+    assert read[WORST] is read[LAST]
 
 
 def test_an_episode_of_500_steps_takes_few_bytes():
     steps = 500
-    assert len(to_bytes([made(steps, 4, 2)])) < steps * 4 * (4 + 8 + 2 + 2) + 8 * steps + 4000
+    assert len(to_bytes({BEST: made(steps, 4, 2)})) < steps * 4 * (4 + 8 + 2 + 2) + 8 * steps + 4000
 
 
 @pytest.mark.parametrize("length", [0, 10, 200])
 def test_a_file_that_is_cut_is_refused(length):
     with pytest.raises(V3Error, match="damaged"):
-        from_bytes(to_bytes([made()])[:length])
+        from_bytes(to_bytes({BEST: made()})[:length])
 
 
 @pytest.mark.parametrize("name", ["rewards", "values", "gates", "outputs", "expert_outputs", "actions"])
 def test_arrays_that_do_not_fit_each_other_are_refused(name):
     replay = made()
-    content = to_bytes([replace(replay, **{name: getattr(replay, name)[:-1]})])
+    content = to_bytes({BEST: replace(replay, **{name: getattr(replay, name)[:-1]})})
     with pytest.raises(V3Error, match="damaged"):
         from_bytes(content)
 

@@ -49,7 +49,7 @@ def test_an_episode_is_played_again_to_the_bit(trained, env):
     played = again.chosen(policy.network)
     for role, replay in evaluation.replays.items():
         assert bits(played[role]) == bits(replay), role
-        (read,) = from_bytes(to_bytes([replay]))
+        read = from_bytes(to_bytes({role: replay}))[role]
         moments = list(play_again(policy.spec, read, frames=False))
         assert len(moments) == len(replay) + 1
         assert sum(replay.rewards) == pytest.approx(replay.return_)

@@ -11,10 +11,11 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
-from v3core.archive.layout import CHECKPOINT, TABLE_MEMBERS
+from v3core.archive.layout import CHECKPOINT, REPLAYS, TABLE_MEMBERS
 from v3core.archive.reading import ArchiveReader
 from v3core.archive.rows import ArchivedRun, read_rows, read_run
 from v3core.errors import V3Error
+from v3core.insight.replays import from_bytes
 from v3core.jobs.files import run_folder
 from v3core.jobs.housekeeping import remove_abandoned, remove_hidden
 from v3core.jobs.identity import NOWHERE, current
@@ -120,7 +121,8 @@ def _write(database: Database, reader: ArchiveReader, run: ArchivedRun, run_id: 
     folder = run_folder(run_id, database.data_dir)
     try:
         folder.mkdir(parents=True)
-        (folder / "checkpoints").mkdir()
+        for part in ("checkpoints", "replays"):
+            (folder / part).mkdir()
         for member in reader.files:
             name = member.name.removeprefix("logs/")
             _extract(reader, member.name, folder / name)
@@ -144,6 +146,11 @@ def _extract(reader: ArchiveReader, name: str, target: Path) -> None:
             file.write(piece)
     if CHECKPOINT.fullmatch(name) and not _is_plain(target):
         reader.refuse(f"'{name}' is not a checkpoint")
+    if REPLAYS.fullmatch(name):
+        try:
+            from_bytes(target.read_bytes())
+        except V3Error:
+            reader.refuse(f"'{name}' has no replays that this V3 Lab can read")
 
 
 def _is_plain(file: Path) -> bool:

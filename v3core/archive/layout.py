@@ -33,6 +33,7 @@ FREE_OF_RATIO_BYTES = 16 << 20
 LOG_NAMES = (log_file("").name, rotated(log_file("")).name)
 TABLE_MEMBERS = {f"tables/{name}.jsonl": name for name in RUN_TABLES}
 CHECKPOINT = re.compile(r"checkpoints/episode-\d{8,9}\.pt")
+REPLAYS = re.compile(r"replays/episode-\d{8,9}\.npz")
 LOG = re.compile("logs/(" + "|".join(map(re.escape, LOG_NAMES)) + ")")
 
 _OF_THE_PROCESS = {*NOWHERE, "webhook", "steps_per_second", "episodes_per_second"}
@@ -43,7 +44,12 @@ RUN_MEMBER_FIELDS = tuple(field for field in RUN_FIELDS if field.name not in {*_
 def is_known(name: str) -> bool:
     """Whether an archive of this version may hold such a member."""
     fixed = name in (MANIFEST, RUN, CONFIG) or name in TABLE_MEMBERS
-    return fixed or bool(CHECKPOINT.fullmatch(name) or LOG.fullmatch(name))
+    return fixed or is_file(name)
+
+
+def is_file(name: str) -> bool:
+    """Whether a member is a file of the run's folder."""
+    return any(pattern.fullmatch(name) for pattern in (CHECKPOINT, REPLAYS, LOG))
 
 
 class _Strict(BaseModel):

@@ -16,7 +16,7 @@ from typing import IO, Any
 from pydantic import ValidationError
 
 from v3core.archive import layout
-from v3core.archive.layout import CHECKPOINT, LOG, Manifest, Member, is_known
+from v3core.archive.layout import Manifest, Member, is_file, is_known
 from v3core.errors import V3Error
 from v3core.store.schema import SCHEMA_VERSION
 
@@ -59,7 +59,7 @@ class ArchiveReader:
 
     @property
     def files(self) -> list[Member]:
-        return [member for name, member in self._members.items() if CHECKPOINT.fullmatch(name) or LOG.fullmatch(name)]
+        return [member for name, member in self._members.items() if is_file(name)]
 
     def has(self, name: str) -> bool:
         return name in self._members

@@ -14,6 +14,7 @@ from v3core.atomic_write import whole_file
 from v3core.errors import V3Error
 from v3core.jobs.files import log_file
 from v3core.jobs.identity import this_host
+from v3core.jobs.replays import recorded_replays, replay_file
 from v3core.store.database import Database
 from v3core.store.export import to_json
 from v3core.store.history import read_checkpoints
@@ -39,7 +40,7 @@ class Written:
 
 
 def write_archive(database: Database, run_id: str, target: Path) -> Written:
-    """Write a run with its configuration, curricula, records, checkpoints and log to `target`.
+    """Write a run with its configuration, curricula, records, checkpoints, replays and log to `target`.
 
     The records are those of one moment, also while the run trains. The file appears whole or not at all.
 
@@ -78,6 +79,9 @@ class _Writer:
                 missing += 1
         for member, table in layout.TABLE_MEMBERS.items():
             self._add(member, _lines(table, stream(tx, table, run_id), there))
+        for episode in recorded_replays(database, run_id):
+            file = replay_file(database, run_id, episode)
+            self._add_file(f"replays/{file.name}", file)
         for name in layout.LOG_NAMES:
             self._add_file(f"logs/{name}", log_file(run_id, database.data_dir).with_name(name))
         manifest = Manifest(

@@ -5,7 +5,7 @@ import io
 import json
 import math
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -108,12 +108,16 @@ _FACTS = tuple(field.name for field in fields(Replay) if field.name not in _ARRA
 _DTYPES = {"rewards": "f8", "actions": None} | dict.fromkeys(("values", "gates", "outputs", "expert_outputs"), "f4")
 
 
-def to_bytes(replays: Sequence[Replay]) -> bytes:
-    """Replays as a compressed file of arrays; nothing in it is code."""
+def to_bytes(replays: Mapping[str, Replay]) -> bytes:
+    """Replays by their role as a compressed file of arrays; nothing in it is code.
+
+    One that has several roles is in it once.
+    """
     content: dict[str, NDArray[Any]] = {}
-    facts = []
-    for place, replay in enumerate(replays):
-        facts.append({name: getattr(replay, name) for name in _FACTS})
+    facts: list[dict[str, Any]] = []
+    for place, replay in enumerate({replay.number: replay for replay in replays.values()}.values()):
+        own = [role for role, other in replays.items() if other.number == replay.number]
+        facts.append({"roles": own} | {name: getattr(replay, name) for name in _FACTS})
         for name in _ARRAYS:
             if (array := getattr(replay, name)) is not None:
                 content[f"{place}.{name}"] = _smallest(array) if name == "actions" else array
@@ -131,8 +135,8 @@ def _smallest(actions: NDArray[Any]) -> NDArray[Any]:
     return actions.astype(np.result_type(np.min_scalar_type(low), np.min_scalar_type(high)))
 
 
-def from_bytes(content: bytes) -> list[Replay]:
-    """What `to_bytes` made.
+def from_bytes(content: bytes) -> dict[str, Replay]:
+    """What `to_bytes` made, in the order of `ROLES`.
 
     Raises:
         V3Error: if it is anything else.
@@ -145,7 +149,10 @@ def from_bytes(content: bytes) -> list[Replay]:
             described = json.loads(bytes(arrays["described"]))
             if described["format"] != FORMAT:
                 raise V3Error("These replays are of another version of V3 Lab; play the episodes anew.")
-            return [_replay(facts, place, arrays) for place, facts in enumerate(described["episodes"])]
+            found: dict[str, Replay] = {}
+            for place, facts in enumerate(described["episodes"]):
+                found |= dict.fromkeys(facts["roles"], _replay(facts, place, arrays))
+            return {role: found[role] for role in ROLES if role in found}
     except V3Error:
         raise
     except Exception as problem:  # whatever a damaged file makes numpy raise

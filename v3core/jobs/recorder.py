@@ -14,6 +14,7 @@ from v3core.jobs.checkpoints import kept_checkpoints, superseded
 from v3core.jobs.files import checkpoint_file
 from v3core.jobs.lifecycle import ACTIVE, Status, change_status
 from v3core.jobs.logs import logger
+from v3core.jobs.replays import write_replays
 from v3core.jobs.sampler import ProcessSampler
 from v3core.jobs.signals import StopRequest
 from v3core.metrics import EpisodeRecord
@@ -166,10 +167,21 @@ class Recorder:
                 without = {expert: _results(played) for expert, played in evaluation.knockouts.items()}
                 add_knockouts(tx, self._run.id, episode=at, results=without, now=now)
 
+        self._keep_replays(evaluation)
         self._writer.mark(Evaluated(at, [return_ for return_, _, _ in results]))
         self._note(
             "evaluation", f"Evaluation at episode {at}: mean return {mean:.2f} over {len(results)} episodes.", write
         )
+
+    def _keep_replays(self, evaluation: Evaluation) -> None:
+        """Write the replays of an evaluation: a run goes on without them."""
+        at, experts = evaluation.episode, self._run.experts
+        try:
+            write_replays(
+                self._database, self._run.id, at, evaluation.replays, experts=experts, boundaries=self._boundaries
+            )
+        except V3Error as error:
+            self._note("remark", str(error), level=logging.WARNING)
 
     def update_undone(self, reason: str, in_a_row: int) -> None:
         message = f"Rollout without an update: {reason} ({in_a_row} in a row)."

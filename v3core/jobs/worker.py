@@ -22,6 +22,7 @@ from v3core.jobs.notice import VARIABLE as WEBHOOK_VARIABLE
 from v3core.jobs.notice import call_webhooks
 from v3core.jobs.recorder import ForegroundProgress as ForegroundProgress
 from v3core.jobs.recorder import Recorder
+from v3core.jobs.replays import forget_replays
 from v3core.jobs.signals import StopRequest, stop_on_signals
 from v3core.jobs.supervisor import describe_stop, reconcile
 from v3core.paths import COMMAND
@@ -214,7 +215,10 @@ def _begin(database: Database, run: RunRow) -> tuple[RunRow, Curriculum, Path | 
         if not _begin_from(tx, run, kept, notes):
             return None
         checkpoint = database.data_dir / kept.file.path if kept else None
-        return get_run(tx, run.id), curriculum_in_force(tx, run.id), checkpoint
+        begun = get_run(tx, run.id), curriculum_in_force(tx, run.id), checkpoint
+    if run.generation:
+        forget_replays(database, run.id, after=kept.evaluated if kept else -1)
+    return begun
 
 
 def _train(run: RunRow, curriculum: Curriculum, checkpoint: Path | None, recorder: Recorder) -> Status:

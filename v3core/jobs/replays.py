@@ -1,0 +1,113 @@
+"""The replays of a run's evaluations: a file each in `runs/<id>/replays/`, as many as the run's size allows."""
+
+import re
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+from v3core.atomic_write import replacing
+from v3core.errors import V3Error
+from v3core.insight.replays import Replay, from_bytes, to_bytes
+from v3core.jobs.checkpoints import superseded
+from v3core.jobs.files import run_folder
+from v3core.metrics import METRICS, PER_EXPERT
+from v3core.store.database import Database
+
+SHARE = 0.02
+"""Of a run's size that its replays take at most. Those of the newest evaluation are kept in any case."""
+_NAME = re.compile(r"episode-(\d{8,9})\.npz")
+_ROW_BYTES = 8
+"""About what a number takes in the database."""
+
+
+def replays_folder(database: Database, run_id: str) -> Path:
+    """The folder that has the files."""
+    return run_folder(run_id, database.data_dir) / "replays"
+
+
+def replay_file(database: Database, run_id: str, episode: int) -> Path:
+    """The file of the evaluation after that many training episodes."""
+    return replays_folder(database, run_id) / f"episode-{episode:08d}.npz"
+
+
+def recorded_replays(database: Database, run_id: str) -> list[int]:
+    """After how many training episodes the evaluations with replays were, ascending."""
+    try:
+        names = [_NAME.fullmatch(file.name) for file in replays_folder(database, run_id).iterdir()]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise V3Error(f"The run's replays cannot be listed: {error.strerror or error}.") from None
+    return sorted(int(name[1]) for name in names if name)
+
+
+def read_replays(database: Database, run_id: str, episode: int) -> dict[str, Replay]:
+    """The replays of an evaluation, by role.
+
+    Raises:
+        V3Error: if there are none, or their file cannot be read.
+    """
+    try:
+        content = replay_file(database, run_id, episode).read_bytes()
+    except FileNotFoundError:
+        raise V3Error(
+            f"The evaluation at episode {episode} has no replays; play its episodes anew from a checkpoint."
+        ) from None
+    except OSError as error:
+        raise V3Error(f"The replays cannot be read: {error.strerror or error}.") from None
+    return from_bytes(content)
+
+
+def write_replays(
+    database: Database,
+    run_id: str,
+    episode: int,
+    replays: Mapping[str, Replay],
+    *,
+    experts: int,
+    boundaries: Collection[int],
+) -> None:
+    """Write the replays of an evaluation, then delete those of earlier ones that the run's size does not allow.
+
+    Those at phase `boundaries` go last.
+
+    Raises:
+        V3Error: if they cannot be written.
+    """
+    target = replay_file(database, run_id, episode)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(target) as unfinished:
+            unfinished.write_bytes(to_bytes(replays))
+        for old in _beyond(database, run_id, episode, experts, boundaries):
+            replay_file(database, run_id, old).unlink(missing_ok=True)
+    except OSError as error:
+        raise V3Error(
+            f"The replays of episode {episode} cannot be written: {error.strerror or error}; free some space or fix "
+            f"the permissions of {target.parent}."
+        ) from None
+
+
+def forget_replays(database: Database, run_id: str, after: int) -> None:
+    """Delete the replays of evaluations after `after` training episodes, which are trained again."""
+    for episode in recorded_replays(database, run_id):
+        if episode > after:
+            replay_file(database, run_id, episode).unlink(missing_ok=True)
+
+
+def _beyond(database: Database, run_id: str, episode: int, experts: int, boundaries: Collection[int]) -> list[int]:
+    """The evaluations whose replays must go."""
+    files = {one: replay_file(database, run_id, one).stat().st_size for one in recorded_replays(database, run_id)}
+    checkpoints = run_folder(run_id, database.data_dir) / "checkpoints"
+    weights = sum(file.stat().st_size for file in checkpoints.glob("*.pt")) if checkpoints.is_dir() else 0
+    rows = episode * _ROW_BYTES * (len(METRICS) + experts * (len(PER_EXPERT) + 2))
+    allowed = SHARE * (weights + rows)
+    kept, gone = sorted(files), list[int]()
+    for protected in (boundaries, ()):
+        while sum(files[one] for one in kept) > allowed:
+            others = [one for one in kept[:-1] if one not in protected]
+            if not others:
+                break
+            (unneeded,) = superseded(kept, protected, spread=len(others) - 1, newest=1)
+            kept.remove(unneeded)
+            gone.append(unneeded)
+    return gone

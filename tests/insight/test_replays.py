@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.made_replays import made
+from v3core.environment_setup import EnvironmentSetup
 from v3core.errors import V3Error
 from v3core.insight.replays import BEST, LAST, MEDIAN, WORST, from_bytes, roles, to_bytes
 
@@ -28,6 +29,7 @@ def same(one, other):
         {},
         {"expert_outputs": None},
         {"success": 1.0},
+        {"environment": EnvironmentSetup("a:B-v0", {"size": 8, "on": [1, 2.5]}, ("TimeLimit(9)",), 1)},
         {"actions": np.array([[-1000], [2], [3], [40000], [0]])},
         {"actions": np.array([[0.25, -3.0]] * 5, dtype=np.float32)},
         {"rewards": np.array([math.nan, math.inf, 0, 1e300, -0.0])},

@@ -42,7 +42,7 @@ def bits(replay):
 @pytest.mark.parametrize("env", ENVIRONMENTS)
 def test_an_episode_is_played_again_to_the_bit(trained, env):
     policy, evaluation = trained(env)
-    again = Tape()
+    again = Tape(policy.spec.environment)
     policy_episodes = evaluate(policy.backend, policy.spec, 4, EVALUATION_SEED, tape=again)
     assert policy_episodes == evaluation.episodes
     assert set(evaluation.replays) == set(ROLES)
@@ -81,7 +81,7 @@ def test_recording_changes_nothing(trained):
 def test_what_does_not_fit_into_memory_is_recorded_without_the_experts(trained, monkeypatch, limit):
     policy, evaluation = trained("CartPole-v1")
     monkeypatch.setattr(tapes, "MAX_OBSERVED_BYTES", limit)
-    tape = Tape()
+    tape = Tape(policy.spec.environment)
     evaluate(policy.backend, policy.spec, 4, tape=tape)
     for role, replay in tape.chosen(policy.network).items():
         assert replay.expert_outputs is None

@@ -21,6 +21,7 @@ from v3core.output import echo, echo_json
 from v3core.paths import COMMAND
 from v3core.store.alarms import ACTIVE
 from v3core.store.commands import read_commands, read_revisions
+from v3core.store.database import Database
 from v3core.store.history import read_events
 from v3core.store.run_filter import matches, parse_filter
 from v3core.store.run_row import RunRow
@@ -209,7 +210,7 @@ def checkpoint_file(path_or_id: str, episode: int | None) -> tuple[Path, set[str
         raise V3Error(f"There is no checkpoint file {path}; `runs --json` lists the newest of each run.")
     with opened() as database:
         run = get_run(database, resolve(database, path_or_id))
-        imports = imports_of(run.config.environment, [row.curriculum for row in read_revisions(database, run.id)])
+        imports = imports_of_run(database, run.id)
         with database.read() as tx:
             if episode is None:
                 found = newest_whole(database, run.id, tx)
@@ -222,6 +223,12 @@ def checkpoint_file(path_or_id: str, episode: int | None) -> tuple[Path, set[str
     if found is None:
         raise V3Error(f"{run.id} has {missing}.")
     return database.data_dir / found.path, imports
+
+
+def imports_of_run(database: Database, run_id: str) -> set[str]:
+    """The environments and wrappers that import code, and that the run names itself."""
+    run = get_run(database, run_id)
+    return imports_of(run.config.environment, [row.curriculum for row in read_revisions(database, run.id)])
 
 
 @commands.command()

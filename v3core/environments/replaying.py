@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from v3core.environments import faults
 from v3core.environments.encode import encoder
-from v3core.environments.make import make_environment
+from v3core.environments.make import make_environment, make_or_explain
 from v3core.environments.types import EnvironmentSpec
 from v3core.errors import V3Error
 from v3core.insight.replays import Digest, Replay
@@ -30,17 +30,13 @@ class Moment:
     """[height, width, 3]; None without frames."""
 
 
-def draws_frames(spec: EnvironmentSpec) -> str | None:
-    """Why an environment cannot be drawn, as half a sentence; None if it can."""
-    try:
-        env = make_environment(spec.environment)
-    except Exception as problem:
-        return f"it cannot be created: {faults.sentence('make', problem)}"
-    try:
-        modes = env.metadata.get("render_modes") or ()
-        return None if FRAMES in modes else f"{spec.env_id} has no frames (render mode '{FRAMES}')"
-    finally:
-        _close(env)
+def need_frames(spec: EnvironmentSpec) -> None:
+    """Check that an environment can be drawn; a V3Error says why not."""
+    env = make_or_explain(spec.environment)
+    modes = env.metadata.get("render_modes") or ()
+    _close(env)
+    if FRAMES not in modes:
+        raise V3Error(f"Environment {spec.env_id} draws no frames: it has no render mode '{FRAMES}'.")
 
 
 def play_again(spec: EnvironmentSpec, replay: Replay, *, frames: bool) -> Iterator[Moment]:

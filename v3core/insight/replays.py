@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from v3core.environment_setup import EnvironmentSetup
 from v3core.errors import V3Error
 
 Floats = NDArray[np.float32]
@@ -27,6 +28,8 @@ MAX_BYTES = 1 << 30
 class Replay:
     """One episode, with T steps. It can be played again from its seed and its actions."""
 
+    environment: EnvironmentSetup
+    """In which it was played."""
     number: int
     """Number of the episode in its evaluation, from 1."""
     seed: int
@@ -104,7 +107,7 @@ def roles(returns: Sequence[float]) -> dict[str, int]:
 
 
 _ARRAYS = ("actions", "rewards", "values", "gates", "outputs", "expert_outputs")
-_FACTS = tuple(field.name for field in fields(Replay) if field.name not in _ARRAYS)
+_FACTS = tuple(field.name for field in fields(Replay) if field.name not in {*_ARRAYS, "environment"})
 _DTYPES = {"rewards": "f8", "actions": None} | dict.fromkeys(("values", "gates", "outputs", "expert_outputs"), "f4")
 
 
@@ -117,7 +120,8 @@ def to_bytes(replays: Mapping[str, Replay]) -> bytes:
     facts: list[dict[str, Any]] = []
     for place, replay in enumerate({replay.number: replay for replay in replays.values()}.values()):
         own = [role for role, other in replays.items() if other.number == replay.number]
-        facts.append({"roles": own} | {name: getattr(replay, name) for name in _FACTS})
+        of_environment = {"environment": vars(replay.environment) | {"args": dict(replay.environment.args)}}
+        facts.append({"roles": own} | of_environment | {name: getattr(replay, name) for name in _FACTS})
         for name in _ARRAYS:
             if (array := getattr(replay, name)) is not None:
                 content[f"{place}.{name}"] = _smallest(array) if name == "actions" else array
@@ -164,7 +168,9 @@ def _replay(facts: dict[str, Any], place: int, arrays: Any) -> Replay:
     for name, array in found.items():
         if (wanted := _DTYPES[name]) is not None and array.dtype != np.dtype(wanted):
             raise ValueError(f"{name} are {array.dtype}")
-    replay = Replay(**{name: facts[name] for name in _FACTS}, **found)
+    environment = facts["environment"]
+    setup = EnvironmentSetup(**environment | {"wrappers": tuple(map(str, environment["wrappers"]))})
+    replay = Replay(environment=setup, **{name: facts[name] for name in _FACTS}, **found)
     steps, experts = replay.gates.shape
     shapes = {
         "rewards": (steps,),

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from v3core.environment_setup import EnvironmentSetup
 from v3core.insight.replays import Digest, Replay, roles
 from v3core.policy import GATMoEPolicy
 from v3core.training.eager import Acted
@@ -20,7 +21,9 @@ _CHUNK = 256
 class Tape:
     """Records every episode of an evaluation; the numbers are those that acted, not computed again."""
 
-    def __init__(self) -> None:
+    def __init__(self, environment: EnvironmentSetup) -> None:
+        """`environment` is the one that they are played in."""
+        self._environment = environment
         self._replays: dict[int, Replay] = {}
         self._observed: dict[int, NDArray[np.generic]] = {}
         self._bytes = 0
@@ -68,6 +71,7 @@ class Tape:
             if self._bytes <= MAX_OBSERVED_BYTES:
                 self._observed[place] = observed
         self._replays[place] = Replay(
+            environment=self._environment,
             number=episode.number,
             seed=self._seeds[env],
             return_=episode.return_,

@@ -272,7 +272,7 @@ class Trainer:
     def evaluate(self) -> None:
         """Evaluate the policy in the routing of its last rollout, and see what each expert does meanwhile."""
         state, evaluation = self.state, self.state.config.evaluation
-        sample, tape, spec = StateSample(EVALUATION_SEED), Tape(), state.spec.of(state.environment)
+        sample, tape, spec = StateSample(EVALUATION_SEED), Tape(state.environment), state.spec.of(state.environment)
         episodes = evaluate(
             state.backend,
             spec,

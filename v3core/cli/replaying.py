@@ -1,0 +1,127 @@
+"""Replays: what the policy did in an evaluation, step by step."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from v3core.cli.common import commands, json_option, opened, run_argument
+from v3core.cli.show import checkpoint_file, imports_of_run
+from v3core.config import MAX_SEED
+from v3core.environments.registry import check_environment
+from v3core.errors import V3Error
+from v3core.insight.replays import MEDIAN, ROLES, Replay
+from v3core.output import echo, echo_json
+from v3core.store.runs import resolve
+
+
+@commands.command()
+@run_argument
+@click.option("--evaluation", "at", type=click.IntRange(0), metavar="N", help="That at episode N; default: the newest.")
+@click.option("--checkpoint", type=click.IntRange(0), metavar="N", help="Play anew with the checkpoint at episode N.")
+@click.option("--seed", type=click.IntRange(0, MAX_SEED), metavar="S", help="Play anew, from this first seed.")
+@click.option("--episodes", type=click.IntRange(1, 1000), metavar="K", help="Play anew, so many episodes.")
+@click.option(
+    "--role", type=click.Choice(ROLES), default=MEDIAN, show_default=True, help="The episode that --to writes."
+)
+@click.option("--to", "target", type=click.Path(path_type=Path), metavar="FILE", help="Write an episode to a file.")
+@json_option
+def replay(
+    run_id: str,
+    at: int | None,
+    checkpoint: int | None,
+    seed: int | None,
+    episodes: int | None,
+    role: str,
+    target: Path | None,
+    as_json: bool,
+) -> None:
+    """Show the best, median, worst and last episode of an evaluation, and write one to a file.
+
+    A .csv, .json or .parquet file has its steps: actions, rewards, values, gates, and what each expert says; a .gif or
+    .mp4 its frames. The newest evaluation that was recorded is shown, or episodes are played anew with a checkpoint.
+    """
+    from v3core.jobs import replay_files, replays  # only here: a worker's start is waited for
+
+    form = replay_files.check_target(target) if target is not None else None
+    plays = {"checkpoint": checkpoint, "seed": seed, "episodes": episodes}
+    given = [name for name, value in plays.items() if value is not None]
+    if at is not None and given:
+        raise V3Error(f"--evaluation shows what was recorded and --{given[0]} plays anew; give one of them.")
+    with opened() as database:
+        run_id = resolve(database, run_id)
+        if given:
+            found, trained = _played(run_id, checkpoint, seed, episodes)
+        else:
+            known = replays.recorded_replays(database, run_id)
+            if not known:
+                raise V3Error(
+                    f"Run {run_id[:8]} has no replays: no evaluation was recorded with them; play episodes anew with "
+                    "--episodes 10."
+                )
+            trained = known[-1] if at is None else at
+            found = replays.read_replays(database, run_id, trained)
+    if target is not None:
+        chosen = found[role]
+        if form in replay_files.PICTURES:
+            count, what = replay_files.write_pictures(target, _frames(run_id, chosen)), "frames"
+        else:
+            count, what = replay_files.write_steps(target, chosen), "steps"
+        echo(f"{count} {what} of the {role} episode written to {target}.")
+        return
+    described = [_described(role, one) for role, one in found.items()]
+    if as_json:
+        echo_json({"run": run_id, "trained_episodes": trained, "episodes": described})
+        return
+    echo(f"Evaluation after {trained} episodes of training:")
+    for one in described:
+        shares = ", ".join(f"{share:.0%}" for share in one["expert_shares"])
+        echo(
+            f"  {one['role']:<7} episode {one['number']}: return {one['return']:.2f}, {one['steps']} steps, "
+            f"{one['switches']} switches between experts; their shares: {shares}"
+        )
+
+
+def _played(
+    run_id: str, checkpoint: int | None, seed: int | None, episodes: int | None
+) -> tuple[dict[str, Replay], int]:
+    from v3core.training import inference  # torch: seconds to import
+    from v3core.training.tape import Tape
+
+    file, imports = checkpoint_file(run_id, checkpoint)
+    policy = inference.load_policy(file, imports=imports)
+    tape = Tape(policy.spec.environment)
+    start = inference.EVALUATION_SEED if seed is None else seed
+    sampled = policy.config.evaluation.sampled
+    count = episodes or policy.config.evaluation.episodes or 10
+    inference.evaluate(policy.backend, policy.spec, count, start, sampled=sampled, tape=tape)
+    return tape.chosen(policy.network), policy.episode
+
+
+def _frames(run_id: str, replay: Replay) -> Any:
+    from v3core.environments.replaying import need_frames, play_again
+
+    with opened() as database:
+        known = imports_of_run(database, run_id)
+    if other := [name for name in replay.environment.imports if name not in known]:
+        raise V3Error(f"The replay names '{other[0]}', which imports code and does not belong to its run.")
+    spec = check_environment(replay.environment, allow_import=True)
+    need_frames(spec)
+    return (moment.frame for moment in play_again(spec, replay, frames=True))
+
+
+def _described(role: str, replay: Replay) -> dict[str, Any]:
+    from v3core.jobs.replay_files import switches
+
+    shares = [float((replay.experts == expert).mean()) for expert in range(replay.gates.shape[1])]
+    return {
+        "role": role,
+        "number": replay.number,
+        "seed": replay.seed,
+        "return": replay.return_,
+        "steps": len(replay),
+        "success": replay.success,
+        "ended": replay.ended,
+        "switches": len(switches(replay.experts)),
+        "expert_shares": shares,
+    }

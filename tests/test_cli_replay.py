@@ -14,7 +14,7 @@ from v3core.cli import main
 from v3core.environments.registry import check_environment
 from v3core.environments.replaying import play_again
 from v3core.insight.replays import ROLES
-from v3core.jobs.replays import read_replays, recorded_replays, replay_file
+from v3core.jobs.kept_replays import read_replays, recorded_replays, replay_file
 from v3core.store.opening import open_database
 from v3core.store.runs import list_runs
 

@@ -16,7 +16,7 @@ from tests.store.conftest import START, config, episode, new_run  # noqa: F401 -
 from tests.store.recorded import end, record
 from v3core.archive import write_archive
 from v3core.jobs.files import run_folder
-from v3core.jobs.replays import write_replays
+from v3core.jobs.kept_replays import write_replays
 from v3core.metrics import EpisodeRecord
 from v3core.store.database import Database
 from v3core.store.opening import open_database

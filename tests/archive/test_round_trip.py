@@ -14,9 +14,9 @@ from v3core.errors import V3Error
 from v3core.jobs import control
 from v3core.jobs.checkpoints import newest_whole
 from v3core.jobs.files import run_folder
+from v3core.jobs.kept_replays import recorded_replays, replay_file
 from v3core.jobs.lifecycle import Status, change_status
 from v3core.jobs.logs import read_log_tail
-from v3core.jobs.replays import recorded_replays, replay_file
 from v3core.store.commands import read_commands, read_revisions
 from v3core.store.export import export_folder
 from v3core.store.history import newest_event, read_ends, read_events

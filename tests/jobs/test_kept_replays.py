@@ -5,11 +5,11 @@ import pytest
 from tests.made_replays import made
 from v3core.errors import V3Error
 from v3core.insight.replays import ROLES
-from v3core.jobs import control, replays
+from v3core.jobs import control, kept_replays
 from v3core.jobs.files import run_folder
 from v3core.jobs.housekeeping import delete
+from v3core.jobs.kept_replays import SHARE, read_replays, recorded_replays, replay_file, replays_folder, write_replays
 from v3core.jobs.lifecycle import Status
-from v3core.jobs.replays import SHARE, read_replays, recorded_replays, replay_file, replays_folder, write_replays
 from v3core.store.history import read_evaluations, read_events
 from v3core.store.runs import get_run
 
@@ -17,7 +17,7 @@ from v3core.store.runs import get_run
 @pytest.fixture
 def ample(monkeypatch):
     """No replays are too many."""
-    monkeypatch.setattr(replays, "SHARE", 1e9)
+    monkeypatch.setattr(kept_replays, "SHARE", 1e9)
 
 
 def contents(db, run_id):
@@ -68,13 +68,13 @@ def test_they_stay_within_the_share_of_the_runs_size(db, make):
 def test_those_of_boundaries_go_last(db, make, monkeypatch):
     run_id = make()
     for episode in (10, 20, 30, 40):
-        monkeypatch.setattr(replays, "SHARE", 1e9)
+        monkeypatch.setattr(kept_replays, "SHARE", 1e9)
         write_replays(db, run_id, episode, {"best": made(seed=episode)}, experts=3, boundaries={20})
     checkpoints = run_folder(run_id, db.data_dir) / "checkpoints"
     checkpoints.mkdir(parents=True)
     (checkpoints / "episode-00000001.pt").write_bytes(bytes(2 * len(contents(db, run_id)[10]) + 500))
-    monkeypatch.setattr(replays, "SHARE", 1.0)
-    monkeypatch.setattr(replays, "_ROW_BYTES", 0)
+    monkeypatch.setattr(kept_replays, "SHARE", 1.0)
+    monkeypatch.setattr(kept_replays, "_ROW_BYTES", 0)
     write_replays(db, run_id, 40, {"best": made(seed=40)}, experts=3, boundaries={20})
     assert recorded_replays(db, run_id) == [20, 40]
 

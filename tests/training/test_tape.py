@@ -33,12 +33,6 @@ def trained(small_run, recorder):
     return make
 
 
-def bits(replay):
-    return {
-        name: value.tobytes() if isinstance(value, np.ndarray) else repr(value) for name, value in vars(replay).items()
-    }
-
-
 @pytest.mark.parametrize("env", ENVIRONMENTS)
 def test_an_episode_is_played_again_to_the_bit(trained, env):
     policy, evaluation = trained(env)
@@ -47,8 +41,8 @@ def test_an_episode_is_played_again_to_the_bit(trained, env):
     assert policy_episodes == evaluation.episodes
     assert set(evaluation.replays) == set(ROLES)
     played = again.chosen(policy.network)
+    assert played == evaluation.replays
     for role, replay in evaluation.replays.items():
-        assert bits(played[role]) == bits(replay), role
         read = from_bytes(to_bytes({role: replay}))[role]
         moments = list(play_again(policy.spec, read, frames=False))
         assert len(moments) == len(replay) + 1

@@ -14,7 +14,7 @@ from v3core.atomic_write import whole_file
 from v3core.errors import V3Error
 from v3core.jobs.files import log_file
 from v3core.jobs.identity import this_host
-from v3core.jobs.replays import recorded_replays, replay_file
+from v3core.jobs.kept_replays import recorded_replays, replay_file
 from v3core.store.database import Database
 from v3core.store.export import to_json
 from v3core.store.history import read_checkpoints

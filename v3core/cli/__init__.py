@@ -5,7 +5,7 @@ Exit code 0, or non-zero with one sentence on stderr.
 
 import click
 
-from v3core.cli import ask, exchange, machine, removing, replaying, show, start  # each adds its commands
+from v3core.cli import ask, exchange, machine, playing, removing, show, start  # each adds its commands
 from v3core.cli.common import commands
 from v3core.errors import V3Error
 from v3core.output import ReaderGoneError, echo, fail, prepare

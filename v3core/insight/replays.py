@@ -24,7 +24,7 @@ MAX_BYTES = 1 << 30
 """A file that unpacks to more is refused: it is damaged, or made to fill the memory."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Replay:
     """One episode, with T steps. It can be played again from its seed and its actions."""
 
@@ -57,6 +57,12 @@ class Replay:
     def __len__(self) -> int:
         return len(self.rewards)
 
+    def __eq__(self, other: object) -> bool:
+        """Whether all is the same, to the bit."""
+        return isinstance(other, Replay) and _bits(self) == _bits(other)
+
+    __hash__ = None  # type: ignore[assignment]
+
     @property
     def experts(self) -> NDArray[np.int64]:
         """The expert with the largest gate at each step, [T]."""
@@ -71,6 +77,13 @@ class Replay:
             return np.ones(len(shares), dtype=np.float32)
         two = np.partition(shares, -2, axis=1)
         return (two[:, -1] - two[:, -2]).astype(np.float32)
+
+
+def _bits(replay: Replay) -> list[object]:
+    return [
+        (value.dtype.str, value.shape, value.tobytes()) if isinstance(value, np.ndarray) else repr(value)
+        for value in vars(replay).values()
+    ]
 
 
 class Digest:
@@ -168,6 +181,8 @@ def _replay(facts: dict[str, Any], place: int, arrays: Any) -> Replay:
     for name, array in found.items():
         if (wanted := _DTYPES[name]) is not None and array.dtype != np.dtype(wanted):
             raise ValueError(f"{name} are {array.dtype}")
+    if found["actions"].dtype.kind in "iu":
+        found["actions"] = found["actions"].astype(np.int64)
     environment = facts["environment"]
     setup = EnvironmentSetup(**environment | {"wrappers": tuple(map(str, environment["wrappers"]))})
     replay = Replay(environment=setup, **{name: facts[name] for name in _FACTS}, **found)

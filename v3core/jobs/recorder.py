@@ -12,9 +12,9 @@ from v3core.errors import V3Error
 from v3core.insight.alarms import Began, Edited, Evaluated
 from v3core.jobs.checkpoints import kept_checkpoints, superseded
 from v3core.jobs.files import checkpoint_file
+from v3core.jobs.kept_replays import write_replays
 from v3core.jobs.lifecycle import ACTIVE, Status, change_status
 from v3core.jobs.logs import logger
-from v3core.jobs.replays import write_replays
 from v3core.jobs.sampler import ProcessSampler
 from v3core.jobs.signals import StopRequest
 from v3core.metrics import EpisodeRecord

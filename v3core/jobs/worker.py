@@ -15,6 +15,7 @@ from v3core.errors import V3Error
 from v3core.jobs import identity
 from v3core.jobs.failures import describe_failure, failure_text
 from v3core.jobs.files import hold_reserve, log_file, release_reserve, run_folder
+from v3core.jobs.kept_replays import forget_replays
 from v3core.jobs.launcher import claim, create
 from v3core.jobs.lifecycle import ACTIVE, Status, change_status
 from v3core.jobs.logs import logger, logging_to
@@ -22,7 +23,6 @@ from v3core.jobs.notice import VARIABLE as WEBHOOK_VARIABLE
 from v3core.jobs.notice import call_webhooks
 from v3core.jobs.recorder import ForegroundProgress as ForegroundProgress
 from v3core.jobs.recorder import Recorder
-from v3core.jobs.replays import forget_replays
 from v3core.jobs.signals import StopRequest, stop_on_signals
 from v3core.jobs.supervisor import describe_stop, reconcile
 from v3core.paths import COMMAND

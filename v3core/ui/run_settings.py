@@ -92,7 +92,7 @@ def run_parameters(run: RunRow) -> None:
         return
     with expander:
         # A table breaks long lines, where a data frame would cut them.
-        rows = [{name: plain(text) for name, text in row.items()} for row in _parameters(run.config)]
+        rows = [{plain(name): plain(text) for name, text in row.items()} for row in _parameters(run.config)]
         st.table(rows, border="horizontal", hide_index=True, height=420, alt="All settings of the run")
         st.caption(
             md(

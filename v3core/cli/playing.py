@@ -41,7 +41,7 @@ def replay(
     A .csv, .json or .parquet file has its steps: actions, rewards, values, gates, and what each expert says; a .gif or
     .mp4 its frames. The newest evaluation that was recorded is shown, or episodes are played anew with a checkpoint.
     """
-    from v3core.jobs import replay_files, replays  # only here: a worker's start is waited for
+    from v3core.jobs import kept_replays, replay_files  # only here: a worker's start is waited for
 
     form = replay_files.check_target(target) if target is not None else None
     plays = {"checkpoint": checkpoint, "seed": seed, "episodes": episodes}
@@ -53,14 +53,14 @@ def replay(
         if given:
             found, trained = _played(run_id, checkpoint, seed, episodes)
         else:
-            known = replays.recorded_replays(database, run_id)
+            known = kept_replays.recorded_replays(database, run_id)
             if not known:
                 raise V3Error(
                     f"Run {run_id[:8]} has no replays: no evaluation was recorded with them; play episodes anew with "
                     "--episodes 10."
                 )
             trained = known[-1] if at is None else at
-            found = replays.read_replays(database, run_id, trained)
+            found = kept_replays.read_replays(database, run_id, trained)
     if target is not None:
         chosen = found[role]
         if form in replay_files.PICTURES:

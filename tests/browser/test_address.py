@@ -73,11 +73,14 @@ def test_back_after_a_start_leads_back_at_once(page: Page, start_server: StartSe
         expect(start).to_be_enabled()
         start.click()
         page.wait_for_url("**/live?run=*")
+        expect(page.get_by_role("heading", name="Live", exact=True)).to_be_visible()  # a person sees a page first
         page.go_back()
         expect(page.get_by_role("heading", name="Launch", exact=True)).to_be_visible()
+        expect(start).to_be_enabled()
         assert "run=" not in page.url
         page.go_forward()
         page.wait_for_url("**/live?run=*")
+        expect(page.get_by_role("heading", name="Live", exact=True)).to_be_visible()
         assert watched.problems == []
     finally:
         server.stop()

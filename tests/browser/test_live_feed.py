@@ -240,36 +240,6 @@ def beat(db: Database, run_id: str, seconds: float) -> None:
         update_run(tx, run_id, values, only_in=ACTIVE)
 
 
-def test_boundaries_are_dragged_twenty_times_while_episodes_arrive(page: Page, lab: Server, db: Database) -> None:
-    run_id = add_recorded_run(db, Status.RUNNING, episodes=2000, recorded=100)
-    opened(page, lab, run_id)
-    handle = page.locator("[class*='st-key-return-'] .v3-handle").first
-    field = page.get_by_label("warmup ends at episode")
-    handle.wait_for()
-    ask(page, "return-", "node.marked = 'the same'")
-    beat(db, run_id, -10)  # of a stalled run the head is drawn again every second
-    expect(page.get_by_text("V3 Lab does not kill it").first).to_be_visible(timeout=60_000)
-    for turn in range(20):
-        page.locator(chart("return-")).scroll_into_view_if_needed()
-        box = handle.bounding_box()
-        assert box
-        x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
-        before = handle.get_attribute("aria-valuenow")
-        page.mouse.move(x, y)
-        page.mouse.down()
-        for step in range(1, 6):
-            page.mouse.move(x + (12 if turn % 2 else -12) * step, y)
-            page.wait_for_timeout(30)
-            if step == 3:
-                record_more(db, run_id, 2)
-                beat(db, run_id, -10)
-        page.mouse.up()
-        wanted = handle.get_attribute("aria-valuenow") or ""
-        assert wanted != before, f"drag {turn + 1}"
-        expect(field).to_have_value(wanted, timeout=30_000)
-    assert ask(page, "return-", "node.marked") == "the same"
-
-
 def test_a_run_that_is_deleted_while_its_charts_are_pushed(
     page: Page, lab: Server, db: Database, watched: Watched
 ) -> None:

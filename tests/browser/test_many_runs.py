@@ -240,6 +240,7 @@ def test_a_key_of_the_list_is_left_to_other_pages(home: Page, served: Server) ->
     for path, heading in (("launch", "Launch"), ("compare", "Compare")):
         home.goto(f"{served.url}/{path}")
         expect(home.get_by_role("heading", name=heading, exact=True)).to_be_visible()
+        home.wait_for_function("() => window.__v3labFrame?.listens")
         home.evaluate(listen)
         home.keyboard.press("/")
         home.wait_for_function("() => window.left.length === 1")

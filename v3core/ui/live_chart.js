@@ -156,6 +156,7 @@ class Chart {
       trace.uid = `${trace.name} ${seen[trace.name]}`.replace(/[^A-Za-z0-9]/g, "_")
     }
     this.root.setAttribute("aria-label", this.figure.layout.meta?.alt ?? "Chart")
+    this.tools.announce(this.figure.layout.meta?.alt)
     this.say(this.failure ?? "")
     enqueue(this)
   }

@@ -19,7 +19,6 @@ class ChartTools {
     button.type = "button"
     button.textContent = label
     button.title = meaning
-    button.setAttribute("aria-label", label === "Reset zoom" ? label : meaning)
     button.onclick = act
     return button
   }
@@ -29,7 +28,17 @@ class ChartTools {
     this.rows.href = rows ?? "#"
     this.rows.download = rows ? "" : `${this.name()}.csv`
     this.rows.title = rows ? "Download every episode behind this chart, in full precision" : "Download the points drawn"
-    this.rows.setAttribute("aria-label", `${this.rows.title} as CSV`)
+    this.announce()
+  }
+
+  // What is read out names the chart too, by the beginning of its description: a page has many of them.
+  announce(description = this.description) {
+    this.description = description
+    const of = description ? `: ${description.split(/[.,;:(]/)[0].trim()}` : ""
+    for (const tool of this.rows.parentElement.children) {
+      const meaning = tool === this.reset ? tool.textContent : tool.title
+      tool.setAttribute("aria-label", `${meaning}${tool === this.rows ? " as CSV" : ""}${of}`)
+    }
   }
 
   place() {

@@ -15,7 +15,7 @@ run: .venv/.native ## Serve the dashboard on http://127.0.0.1:8501; PORT=N for a
 	@$(BIN)/python -m v3core serve $(if $(PORT),--port $(PORT))
 
 # The browser tests run alone, because they depend on timing.
-test: check ## Run every check and every test (about 15 minutes)
+test: check ## Run every check and every test (about half an hour)
 	$(BIN)/python -m pytest -m "not browser" -n 2
 	$(BIN)/python -m pytest -m browser
 

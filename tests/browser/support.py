@@ -153,8 +153,17 @@ def wait_until_healthy(server: Server) -> None:
 
 
 def show_chart(page: Page) -> None:
-    """Scroll to the page's first chart: those that are not on the screen are not drawn."""
-    page.locator(".v3-chart").first.scroll_into_view_if_needed()
+    """Scroll to the page's first chart until it is drawn: those that are not on the screen are not.
+
+    What arrives above it meanwhile pushes it down.
+    """
+    chart = page.locator(".v3-chart").first
+
+    def drawn() -> bool:
+        chart.scroll_into_view_if_needed()
+        return bool(chart.get_attribute("data-drawn"))
+
+    wait_for(drawn, "the first chart is not drawn", pause=0.1)
 
 
 def is_healthy(url: str) -> bool:

@@ -95,7 +95,7 @@ def test_its_frames_go_to_a_gif(lab, capsys, tmp_path):
     assert np.abs(first.astype(int) - expected[0]).mean() < 2
 
 
-def test_episodes_are_played_anew(lab, capsys):
+def test_other_episodes_are_played(lab, capsys):
     run, replays = lab
     again = json.loads(printed(capsys, run.id, "--checkpoint", str(run.episode), "--json"))
     assert [one["return"] for one in again["episodes"]] == [replay.return_ for replay in replays.values()]
@@ -110,11 +110,11 @@ def test_episodes_are_played_anew(lab, capsys):
         (["--to", "a.avi"], "'a.avi' cannot be written; end it in .csv, .parquet, .json, .gif, .mp4."),
         (
             ["--evaluation", "3"],
-            "The evaluation at episode 3 has no replays; play its episodes anew from a checkpoint.",
+            "The evaluation at episode 3 has no replays; play its episodes again from a checkpoint.",
         ),
         (
             ["--evaluation", "3", "--seed", "1"],
-            "--evaluation shows what was recorded and --seed plays anew; give one of",
+            "--evaluation shows what was recorded and --seed plays other episodes; give one of",
         ),
         (["--checkpoint", "999"], "has no intact checkpoint at episode 999; available:"),
     ],
@@ -132,5 +132,5 @@ def test_an_environment_without_frames_and_a_run_without_replays(lab, capsys, tm
         replay_file(database, other.id, other.episode).unlink()
     capsys.readouterr()
     assert main(["replay", other.id]) == 1
-    assert "no evaluation was recorded with them; play episodes anew with --episodes 10." in capsys.readouterr().err
+    assert "no evaluation was recorded with them; play episodes with --episodes 10." in capsys.readouterr().err
     assert main(["replay", other.id, "--episodes", "2", "--to", str(tmp_path / "steps.json")]) == 0

@@ -18,9 +18,9 @@ from v3core.store.runs import resolve
 @commands.command()
 @run_argument
 @click.option("--evaluation", "at", type=click.IntRange(0), metavar="N", help="That at episode N; default: the newest.")
-@click.option("--checkpoint", type=click.IntRange(0), metavar="N", help="Play anew with the checkpoint at episode N.")
-@click.option("--seed", type=click.IntRange(0, MAX_SEED), metavar="S", help="Play anew, from this first seed.")
-@click.option("--episodes", type=click.IntRange(1, 1000), metavar="K", help="Play anew, so many episodes.")
+@click.option("--checkpoint", type=click.IntRange(0), metavar="N", help="Play with the checkpoint at episode N.")
+@click.option("--seed", type=click.IntRange(0, MAX_SEED), metavar="S", help="Play episodes from this first seed.")
+@click.option("--episodes", type=click.IntRange(1, 1000), metavar="K", help="Play this many episodes.")
 @click.option(
     "--role", type=click.Choice(ROLES), default=MEDIAN, show_default=True, help="The episode that --to writes."
 )
@@ -39,7 +39,7 @@ def replay(
     """Show the best, median, worst and last episode of an evaluation, and write one to a file.
 
     A .csv, .json or .parquet file has its steps: actions, rewards, values, gates, and what each expert says; a .gif or
-    .mp4 its frames. The newest evaluation that was recorded is shown, or episodes are played anew with a checkpoint.
+    .mp4 its frames. It shows the newest recorded evaluation, or plays other episodes with a checkpoint.
     """
     from v3core.jobs import kept_replays, replay_files  # only here: a worker's start is waited for
 
@@ -47,7 +47,7 @@ def replay(
     plays = {"checkpoint": checkpoint, "seed": seed, "episodes": episodes}
     given = [name for name, value in plays.items() if value is not None]
     if at is not None and given:
-        raise V3Error(f"--evaluation shows what was recorded and --{given[0]} plays anew; give one of them.")
+        raise V3Error(f"--evaluation shows what was recorded and --{given[0]} plays other episodes; give one of them.")
     with opened() as database:
         run_id = resolve(database, run_id)
         if given:
@@ -56,7 +56,7 @@ def replay(
             known = kept_replays.recorded_replays(database, run_id)
             if not known:
                 raise V3Error(
-                    f"Run {run_id[:8]} has no replays: no evaluation was recorded with them; play episodes anew with "
+                    f"Run {run_id[:8]} has no replays: no evaluation was recorded with them; play episodes with "
                     "--episodes 10."
                 )
             trained = known[-1] if at is None else at
@@ -111,8 +111,6 @@ def _frames(run_id: str, replay: Replay) -> Any:
 
 
 def _described(role: str, replay: Replay) -> dict[str, Any]:
-    from v3core.jobs.replay_files import switches
-
     shares = [float((replay.experts == expert).mean()) for expert in range(replay.gates.shape[1])]
     return {
         "role": role,
@@ -122,6 +120,6 @@ def _described(role: str, replay: Replay) -> dict[str, Any]:
         "steps": len(replay),
         "success": replay.success,
         "ended": replay.ended,
-        "switches": len(switches(replay.experts)),
+        "switches": len(replay.switches),
         "expert_shares": shares,
     }

@@ -70,6 +70,11 @@ class Replay:
         return experts
 
     @property
+    def switches(self) -> NDArray[np.int64]:
+        """The steps, from 0, at which another expert has the largest gate than at the step before."""
+        return np.flatnonzero(np.diff(self.experts)) + 1
+
+    @property
     def margins(self) -> Floats:
         """Difference of the two largest normalised gates at each step, [T]; 1 with a single expert."""
         shares = self.gates / np.maximum(self.gates.sum(1, keepdims=True), 1e-9)
@@ -165,7 +170,7 @@ def from_bytes(content: bytes) -> dict[str, Replay]:
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
             described = json.loads(bytes(arrays["described"]))
             if described["format"] != FORMAT:
-                raise V3Error("These replays are of another version of V3 Lab; play the episodes anew.")
+                raise V3Error("These replays are of another version of V3 Lab; play the episodes again.")
             found: dict[str, Replay] = {}
             for place, facts in enumerate(described["episodes"]):
                 found |= dict.fromkeys(facts["roles"], _replay(facts, place, arrays))
@@ -173,7 +178,7 @@ def from_bytes(content: bytes) -> dict[str, Replay]:
     except V3Error:
         raise
     except Exception as problem:  # whatever a damaged file makes numpy raise
-        raise V3Error("The replays cannot be read: their file is damaged; play the episodes anew.") from problem
+        raise V3Error("The replays cannot be read: their file is damaged; play the episodes again.") from problem
 
 
 def _replay(facts: dict[str, Any], place: int, arrays: Any) -> Replay:

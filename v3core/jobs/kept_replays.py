@@ -50,7 +50,7 @@ def read_replays(database: Database, run_id: str, episode: int) -> dict[str, Rep
         content = replay_file(database, run_id, episode).read_bytes()
     except FileNotFoundError:
         raise V3Error(
-            f"The evaluation at episode {episode} has no replays; play its episodes anew from a checkpoint."
+            f"The evaluation at episode {episode} has no replays; play its episodes again from a checkpoint."
         ) from None
     except OSError as error:
         raise V3Error(f"The replays cannot be read: {error.strerror or error}.") from None

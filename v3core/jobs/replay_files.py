@@ -1,6 +1,6 @@
 """A replay as a file: its steps as a table, or its frames as a moving picture."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -117,8 +117,3 @@ def _even(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 _WRITERS: dict[str, Callable[[Path, Iterator[NDArray[np.uint8]]], int]] = {"gif": _write_gif, "mp4": _write_mp4}
-
-
-def switches(experts: Sequence[int] | NDArray[np.int64]) -> NDArray[np.int64]:
-    """The steps, from 0, at which another expert has the largest gate than at the step before."""
-    return np.flatnonzero(np.diff(np.asarray(experts))) + 1

@@ -119,9 +119,7 @@ class GATMoEPolicy(nn.Module):
         scene = torch.tanh(self.readout(nodes))
         router_logits, gates = self._route(scene, noise)
         expert_outputs, hidden = self.experts(scene)
-        outputs = self.mixed(gates, expert_outputs)
-        if self.shared is not None:
-            outputs = outputs + self.shared(scene)[0].sum(0)
+        outputs = self.with_shared(self.mixed(gates, expert_outputs), scene)
         return PolicyOutput(outputs, self.value(nodes).squeeze(1), gates, router_logits, expert_outputs, scene, hidden)
 
     def gates(self, observations: Tensor, noise: Tensor | None = None) -> Tensor:
@@ -181,6 +179,10 @@ class GATMoEPolicy(nn.Module):
         """Gate weights [batch, experts] by the routing in force; `noise` is that of `routing_noise`."""
         drawn = noise[:, -router_logits.shape[1] :] if noise is not None and self.gating.routing == "gumbel" else None
         return gate_weights(router_logits, self.gating, drawn, self.expert_bias if self.uses_bias else None)
+
+    def with_shared(self, outputs: Tensor, scene: Tensor) -> Tensor:
+        """Outputs [..., batch, outputs] plus those of the shared experts, if any, for scenes [batch, width]."""
+        return outputs if self.shared is None else outputs + self.shared(scene)[0].sum(0)
 
     @staticmethod
     def mixed(gates: Tensor, expert_outputs: Tensor) -> Tensor:

@@ -4,11 +4,12 @@ from collections.abc import Hashable
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, ScalarSelect, Table, bindparam, func, select
+from sqlalchemy import ColumnElement, Connection, ScalarSelect, Select, Table, bindparam, func, select
 
 from v3core.store import dialect
 from v3core.store.database import Database
 from v3core.store.schema import (
+    Transaction,
     alarms,
     checkpoints,
     commands,
@@ -77,10 +78,8 @@ def state_of_run(database: Database, run_id: str) -> Hashable:
     Raises:
         V3Error: if the database cannot be used.
     """
-    of_it = {"run": run_id}
     with database.read() as tx:
-        row = tx.execute(_ROW, of_it).one_or_none()
-        return (None if row is None else tuple(row), tuple(tx.execute(_COUNTS, of_it).one()))
+        return (_of_one(tx, _ROW, run_id), _of_one(tx, _COUNTS, run_id))
 
 
 def row_of_run(database: Database, run_id: str) -> Hashable:
@@ -90,8 +89,7 @@ def row_of_run(database: Database, run_id: str) -> Hashable:
         V3Error: if the database cannot be used.
     """
     with database.read() as tx:
-        row = tx.execute(_ROW, {"run": run_id}).one_or_none()
-        return None if row is None else tuple(row)
+        return _of_one(tx, _ROW, run_id)
 
 
 def milestones_of_run(database: Database, run_id: str) -> Hashable:
@@ -120,8 +118,13 @@ def recorded_of_run(database: Database, run_id: str) -> Hashable:
         V3Error: if the database cannot be used.
     """
     with database.read() as tx:
-        found = tx.execute(_RECORDED, {"run": run_id}).one_or_none()
-        return None if found is None else tuple(found)
+        return _of_one(tx, _RECORDED, run_id)
+
+
+def _of_one(tx: Transaction, query: Select[Any], run_id: str) -> tuple[Any, ...] | None:
+    """The row that a query has of a run; None if there is none."""
+    found = tx.execute(query, {"run": run_id}).one_or_none()
+    return None if found is None else tuple(found)
 
 
 # Built once: that takes longer than to execute them, and a watched run is asked about twice a second.

@@ -120,9 +120,7 @@ def expert_report(policy: GATMoEPolicy, sample: StateSample, spec: EnvironmentSp
     for first in range(0, len(observations), _CHUNK):
         rows = slice(first, first + _CHUNK)
         output = policy(torch.from_numpy(observations[rows]).to(device))
-        outputs = output.expert_outputs
-        if policy.shared is not None:
-            outputs = outputs + policy.shared(output.scene)[0].sum(0)
+        outputs = policy.with_shared(output.expert_outputs, output.scene)
         allowed = None if masks is None else torch.from_numpy(masks[rows]).to(device)
         parts.append((output.scene, normalised_gates(output.gates), policy.actions.masked(outputs, allowed)))
     if not parts:

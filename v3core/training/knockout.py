@@ -48,9 +48,7 @@ class WithoutExpert(EagerBackend):
         if self._expert == ALL_EXPERTS:
             return Acted(*output[:3])
         gates = gates_without(policy, self._expert, output.gates, output.router_logits)
-        outputs = policy.mixed(gates, output.expert_outputs)
-        if policy.shared is not None:
-            outputs = outputs + policy.shared(output.scene)[0].sum(0)
+        outputs = policy.with_shared(policy.mixed(gates, output.expert_outputs), output.scene)
         return Acted(outputs, output.values, gates)
 
 

@@ -108,8 +108,6 @@ def expert_outputs(policy: GATMoEPolicy, observations: NDArray[np.generic]) -> N
     parts = []
     for first in range(0, len(observations), _CHUNK):
         output = policy(torch.from_numpy(observations[first : first + _CHUNK]).to(device))
-        outputs = output.expert_outputs
-        if policy.shared is not None:
-            outputs = outputs + policy.shared(output.scene)[0].sum(0)
+        outputs = policy.with_shared(output.expert_outputs, output.scene)
         parts.append(outputs.transpose(0, 1).float().cpu().numpy())
     return np.concatenate(parts)

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-import streamlit as st
 from starlette.background import BackgroundTask
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -21,6 +20,7 @@ from v3core.store.run_tables import RUN_TABLES, stream, wide_episodes, wide_fiel
 from v3core.store.runs import get_run
 from v3core.store.schema import Transaction
 from v3core.ui.chart_sources import COMPARE, NUMBERS, Source
+from v3core.ui.own_paths import path_of
 from v3core.ui.shared import shared_database
 
 NAME = "v3/rows.csv"
@@ -29,8 +29,7 @@ _OF_EVERY_CHART = ("episode", "phase", "step")
 
 def address(source: Source | None = None) -> str:
     """Where the browser gets them, of a chart."""
-    base = str(st.get_option("server.baseUrlPath") or "").strip("/")
-    path = f"{'/' + base if base else ''}/{NAME}"
+    path = path_of(NAME)
     if source is None:
         return path
     return f"{path}?{urlencode({'chart': source.chart, 'runs': ','.join(source.runs), 'metric': source.metric})}"

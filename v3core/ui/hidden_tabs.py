@@ -9,6 +9,7 @@ from starlette.responses import Response
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from v3core.ui import ticks
+from v3core.ui.own_paths import path_of
 
 NAME = "v3/tab"
 
@@ -24,8 +25,7 @@ def as_data() -> dict[str, str]:
 
 def address() -> str:
     """Where the browser says it."""
-    base = str(st.get_option("server.baseUrlPath") or "").strip("/")
-    return f"{'/' + base if base else ''}/{NAME}"
+    return path_of(NAME)
 
 
 async def endpoint(request: Request) -> Response:

@@ -7,11 +7,11 @@ Streamlit serves files of an app.
 from pathlib import Path
 
 import plotly
-import streamlit as st
 
 from v3core.atomic_write import replacing
 from v3core.errors import V3Error
 from v3core.paths import INSTALLED, shipped
+from v3core.ui.own_paths import path_of
 
 FOLDER = shipped("static")
 """Streamlit serves the folder `static` next to app.py as `app/static/`."""
@@ -22,8 +22,7 @@ SOURCE = Path(plotly.__file__).parent / "package_data" / NAME
 
 def address() -> str:
     """Where the browser finds it on this server."""
-    base = str(st.get_option("server.baseUrlPath") or "").strip("/")
-    return f"{'/' + base if base else ''}/app/static/{NAME}"
+    return path_of(f"app/static/{NAME}")
 
 
 def ensure_plotly_js(folder: Path = FOLDER) -> Path:

@@ -14,7 +14,6 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
-import streamlit as st
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.concurrency import run_in_threadpool
 from starlette.websockets import WebSocket, WebSocketDisconnect
@@ -25,6 +24,7 @@ from v3core.ui import news
 from v3core.ui.chart_sources import Source, Zoom
 from v3core.ui.feed import Answer, Feed, Shown, feed_of, message
 from v3core.ui.known_hosts import may_connect
+from v3core.ui.own_paths import path_of
 from v3core.ui.shared import shared_database
 from v3core.ui.ticks import REST, VARIABLE
 
@@ -44,8 +44,7 @@ _log = logging.getLogger(__name__)
 
 def address() -> str:
     """Where tabs connect to."""
-    base = str(st.get_option("server.baseUrlPath") or "").strip("/")
-    return f"{'/' + base if base else ''}/{NAME}"
+    return path_of(NAME)
 
 
 class Wanted(BaseModel):

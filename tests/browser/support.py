@@ -17,7 +17,7 @@ from typing import IO
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import BrowserContext, ConsoleMessage, Page
+from playwright.sync_api import BrowserContext, ConsoleMessage, Locator, Page
 
 from tests.waiting import PATIENCE_SECONDS, wait_for
 
@@ -152,18 +152,20 @@ def wait_until_healthy(server: Server) -> None:
         pytest.fail(f"The server did not start: {error}\n{server.log.read_text(errors='replace')}")
 
 
-def show_chart(page: Page) -> None:
-    """Scroll to the page's first chart until it is drawn: those that are not on the screen are not.
+def keep_in_view(chart: Locator, done: Callable[[], object]) -> None:
+    """Scroll to a chart until that is true: off the screen it is not drawn, and what arrives above pushes it there."""
 
-    What arrives above it meanwhile pushes it down.
-    """
-    chart = page.locator(".v3-chart").first
-
-    def drawn() -> bool:
+    def seen() -> bool:
         chart.scroll_into_view_if_needed()
-        return bool(chart.get_attribute("data-drawn"))
+        return bool(done())
 
-    wait_for(drawn, "the first chart is not drawn", pause=0.1)
+    wait_for(seen, f"{chart} is not drawn", pause=0.1)
+
+
+def show_chart(page: Page, key: str | None = None) -> None:
+    """Bring the chart of that key, or the page's first one, onto the screen, and wait until it is drawn."""
+    chart = page.locator(f"[class*='st-key-{key}'] .v3-chart" if key else ".v3-chart").first
+    keep_in_view(chart, lambda: chart.get_attribute("data-drawn"))
 
 
 def is_healthy(url: str) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.browser.support import APP, Server, Watched, serve
+from tests.browser.support import APP, Server, Watched, keep_in_view, serve
 from tests.browser.test_many_runs import SIDEWAYS
 from tests.browser.test_reading_out import CUT
 from tests.pages.kinds import DEAD, KINDS, add_experts
@@ -56,10 +56,8 @@ def look_at_all(page: Page) -> None:
 
 
 def settled(chart: Locator) -> None:
-    chart.scroll_into_view_if_needed()
     message = chart.locator(".v3-chart-message")
-    parts = [chart.element_handle(), message.element_handle()]
-    chart.page.wait_for_function("([chart, message]) => chart.dataset.drawn || message.textContent", arg=parts)
+    keep_in_view(chart, lambda: chart.get_attribute("data-drawn") or message.text_content())
     assert "could not be drawn" not in (message.text_content() or "")
 
 

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 from sqlalchemy import select, update
 
-from tests.browser.support import Server, Watched
+from tests.browser.support import Server, Watched, show_chart
 from tests.pages.recorded import add_recorded_run, record_more
 from tests.pages.test_experts_on_live import evaluated
 from v3core.jobs.lifecycle import Status
@@ -31,19 +31,12 @@ def run(lab: Server) -> str:
     return run_id
 
 
-def plot(page: Page, key: str) -> None:
-    """Bring a chart onto the screen, and wait until it is drawn."""
-    chart = page.locator(f"[class*='st-key-{key}'] .v3-chart")
-    chart.scroll_into_view_if_needed()
-    expect(chart).to_have_attribute("data-drawn", re.compile("."))
-
-
 def test_a_link_leads_to_all_charts_and_switches_are_in_the_address(
     page: Page, lab: Server, run: str, watched: Watched
 ) -> None:
     page.goto(f"{lab.url}/live?run={run}&experts=true")
     for key in ("area-load", "decisions", "actions", "distances", "distance-history", "map", "knockout"):
-        plot(page, f"{key}-{run}")
+        show_chart(page, f"{key}-{run}")
     colours = page.evaluate(
         """run => Object.fromEntries(["area-load", "actions", "map"].map((key) => [
             key,
@@ -64,9 +57,9 @@ def test_a_link_leads_to_all_charts_and_switches_are_in_the_address(
         choice.focus()
         page.keyboard.press("Space")  # by keyboard alone
         expect(page).to_have_url(re.compile(re.escape(parameter)))
-    plot(page, f"heatmap-hard_load-{run}")
+    show_chart(page, f"heatmap-hard_load-{run}")
     page.reload()
-    plot(page, f"heatmap-hard_load-{run}")
+    show_chart(page, f"heatmap-hard_load-{run}")
     assert "Not used at all: 1." in page.inner_text("body")
     assert watched.problems == watched.outside == []
 
@@ -75,10 +68,12 @@ def test_the_address_of_the_section_opens_it_and_scrolls_to_it(
     page: Page, lab: Server, run: str, watched: Watched
 ) -> None:
     page.goto(f"{lab.url}/live?run={run}&section=experts")
-    plot(page, f"area-load-{run}")
+    show_chart(page, f"area-load-{run}")
     page.wait_for_function(_TOP_IN_VIEW)
     assert page.evaluate("document.activeElement.tagName") == "SUMMARY", "the keyboard continues from there"
-    plot(page, f"map-{run}")  # whoever scrolls is not taken back
+    page.mouse.move(500, 400)
+    page.mouse.wheel(0, 2000)  # whoever scrolls is not taken back
+    page.wait_for_function(f"!({_TOP_IN_VIEW})()")
     page.wait_for_timeout(500)  # a few looks of the scroller
     assert not page.evaluate(f"({_TOP_IN_VIEW})()")
     page.locator(".st-key-experts summary").first.click()
@@ -106,7 +101,7 @@ def test_a_click_on_the_map_shows_the_state_and_the_map_zooms(
     page: Page, lab: Server, run: str, watched: Watched
 ) -> None:
     page.goto(f"{lab.url}/live?run={run}&experts=true")
-    plot(page, f"map-{run}")
+    show_chart(page, f"map-{run}")
     place = """(() => { const { xaxis, yaxis } = node._fullLayout, box = node.getBoundingClientRect()
         return [box.left + xaxis._offset + xaxis.l2p(1), box.top + yaxis._offset + yaxis.l2p(1)] })()"""
     page.mouse.move(*of_map(page, run, place))
@@ -166,7 +161,7 @@ def test_areas_and_heatmap_in_the_browser_agree_with_the_rows(
     ):
         loads = {"area": "Areas", "heatmap": "Heatmap"}[form]
         page.goto(f"{lab.url}/live?run={other}&experts=true&share={share}&loads={loads}")
-        plot(page, f"{form}-{metric}-{other}")
+        show_chart(page, f"{form}-{metric}-{other}")
         record_more(db, other, 10)
         with db.read() as tx:
             c = expert_loads.c
@@ -185,6 +180,6 @@ def test_on_a_phone_nothing_is_wider_than_the_screen(page: Page, lab: Server, ru
     page.set_viewport_size({"width": 390, "height": 800})
     page.goto(f"{lab.url}/live?run={run}&experts=true")
     for key in ("area-load", "actions", "distances", "map", "knockout"):
-        plot(page, f"{key}-{run}")
+        show_chart(page, f"{key}-{run}")
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     assert watched.problems == []

@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Page, WebSocket, expect
 from sqlalchemy import delete as sql_delete
 
-from tests.browser.support import APP, Server, Watched, serve
+from tests.browser.support import APP, Server, Watched, serve, show_chart
 from tests.browser.test_zoom import ask, chart, wait_until, zoom
 from tests.pages.recorded import add_recorded_run, record_more
 from tests.waiting import PATIENCE_SECONDS
@@ -138,7 +138,7 @@ def test_only_what_is_looked_at_is_pushed(
     opened(page, lab, run_id)
     page.set_viewport_size({"width": 1280, "height": 900})
     assert not any("schedule" in charts for charts in asked)
-    page.locator("[class*='st-key-schedule-'] .v3-chart").scroll_into_view_if_needed()
+    show_chart(page, "schedule-")
     wait_until(page, "schedule-", "node.data.length > 0")
     until(page, lambda: not {"return", "numbers"} & set(asked[-1]))
     assert "schedule" in asked[-1]

@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.support import Server
+from tests.browser.support import Server, show_chart
 from tests.pages.recorded import add_recorded_run
 from v3core.jobs.lifecycle import Status
 from v3core.metrics import METRICS
@@ -57,7 +57,7 @@ def test_every_control_says_what_it_does_and_no_label_is_cut(page, lab, runs, wi
     ):
         page.goto(lab.url + address)
         if title == "Live":  # a chart is drawn once it is on the screen
-            page.locator("[class*=st-key-schedule] .v3-chart").scroll_into_view_if_needed()
+            show_chart(page, "schedule")
         page.wait_for_selector(ready)
         if title == "Runs":
             for seed in range(3):

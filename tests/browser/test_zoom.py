@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.support import Server, Watched
+from tests.browser.support import Server, Watched, show_chart
 from tests.pages.recorded import add_recorded_run
 from v3core.jobs.lifecycle import Status
 from v3core.store.opening import open_database
@@ -68,7 +68,7 @@ def test_live_shows_single_episodes_of_a_long_run(
     expect(page.get_by_text(re.compile(r"Drawn: \d+ of 1,200 episodes"))).to_be_visible()
     wait_until(page, "return-", "node.data[0].name === 'Episode'")
     for key in ("return-", "loads-", "schedule-"):
-        page.locator(chart(key)).scroll_into_view_if_needed()  # what is not on the screen is not drawn
+        show_chart(page, key)
         wait_until(page, key, "node._fullLayout.xaxis.range[0] > 500")
         start, end = ask(page, key, "node._fullLayout.xaxis.range")
         assert start == pytest.approx(600, abs=10)

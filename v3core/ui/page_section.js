@@ -2,8 +2,8 @@
 // page_frame.js by page_frame.py.
 
 const SECTION_LOOK_MS = 100
-const SECTION_SETTLES_MS = 3000 // what is above it may still change its height
-const SECTION_GIVE_UP_MS = 20_000
+const SECTION_SETTLES_MS = 3000 // without a change of what is above it, nor a script that runs and may change it
+const SECTION_GIVE_UP_MS = 60_000
 const SECTION_MARGIN = "4rem" // Streamlit's header
 
 function toSection() {
@@ -15,7 +15,9 @@ function toSection() {
   clearInterval(frame.scrolling)
   if (!asked) return
   const began = performance.now()
-  let found = null
+  let found = false
+  let place = null
+  let settling = began
   const stop = () => {
     clearInterval(frame.scrolling)
     for (const what of ["wheel", "touchmove", "keydown", "pointerdown"]) window.removeEventListener(what, stop, true)
@@ -25,11 +27,15 @@ function toSection() {
   frame.scrolling = setInterval(() => {
     const part = document.querySelector(`[data-testid="stMain"] .st-key-${CSS.escape(name)}`)
     const now = performance.now()
-    if (now - began > SECTION_GIVE_UP_MS || (found && now - found > SECTION_SETTLES_MS)) return stop()
+    if (now - began > SECTION_GIVE_UP_MS || (found && now - settling > SECTION_SETTLES_MS)) return stop()
     if (!part) return
     if (!found) part.querySelector("summary")?.focus({ preventScroll: true })
-    found ??= now
+    found = true
     part.style.scrollMarginTop = SECTION_MARGIN
     part.scrollIntoView({ block: "start" })
+    const main = part.closest('[data-testid="stMain"]')
+    const runs = document.querySelector('[data-testid="stApp"]')?.dataset.testScriptState === "running"
+    if (runs || main.scrollTop !== place) settling = now
+    place = main.scrollTop
   }, SECTION_LOOK_MS)
 }

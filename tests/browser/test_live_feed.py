@@ -278,3 +278,33 @@ def test_a_server_without_the_connection_says_how_to_start_it(page: Page, lab: S
     place = page.locator(".v3-chart-message", has_text="there is no connection to ws://").first
     expect(place).to_contain_text("must let WebSockets through")
     page.unroute_all()
+
+
+_AWAY_WHILE_IT_ARRIVES = """selector => {
+    window.WebSocket = class extends WebSocket {
+        set onmessage(hear) {
+            super.onmessage = async (event) => {
+                const chart = this.url.endsWith("/v3/feed") && document.querySelector(selector)
+                if (!chart || chart.dataset.drawn) return hear(event)
+                window.wasAway = true
+                chart.style.marginTop = "20000px"
+                await new Promise((left) => new IntersectionObserver(
+                    (entries) => entries.at(-1).isIntersecting || left(), { rootMargin: "300px" }
+                ).observe(chart))
+                await new Promise(requestAnimationFrame) // the page's own observers have heard it too
+                hear(event)
+                chart.style.marginTop = ""
+            }
+        }
+    }
+}"""
+
+
+def test_what_arrives_while_a_chart_is_off_the_screen_for_a_moment_is_not_lost(
+    page: Page, lab: Server, db: Database
+) -> None:
+    """As while the page above it is still growing. Of a run that has ended nothing is sent twice."""
+    run_id = add_recorded_run(db, Status.COMPLETED, episodes=30, recorded=30)
+    page.add_init_script(f"({_AWAY_WHILE_IT_ARRIVES})(\"[class*='st-key-return-'] .v3-chart\")")
+    opened(page, lab, run_id)
+    assert page.evaluate("window.wasAway")

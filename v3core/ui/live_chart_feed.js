@@ -78,13 +78,15 @@ class Feed {
   hear(said) {
     this.pause = SHORTEST_PAUSE_MS
     if (said.error) return this.fails(said.error)
-    for (const member of this.members) {
-      const id = member.wants()?.id
+    for (const [id, members] of this.held) {
       const answer = said.charts[id]
-      if (!answer || !this.held.get(id)?.has(member)) continue
-      const isKept = member.takes(answer)
-      if (!isKept || answer.rests || answer.gone) this.held.get(id).delete(member)
-      if (!isKept) this.soon() // it lacks what was sent before
+      if (!answer) continue
+      for (const member of members) {
+        // Whether or not it is on the screen at this moment: the server sends it once.
+        const isKept = this.members.has(member) && member.name() === id && member.takes(answer)
+        if (!isKept || answer.rests || answer.gone) members.delete(member)
+        if (!isKept) this.soon() // it lacks what was sent before
+      }
     }
     for (const [id, members] of this.held) if (members.size === 0) this.held.delete(id)
   }
@@ -105,8 +107,8 @@ class FeedMember {
     this.near = false
     this.version = ""
     this.watching = new IntersectionObserver(
-      ([entry]) => {
-        this.near = entry.isIntersecting
+      (entries) => {
+        this.near = entries.at(-1).isIntersecting // a busy browser reports several changes at once
         this.feed?.soon(this.near ? 0 : LEAVES_MS)
         if (this.near) owner.appears?.()
       },
@@ -135,9 +137,16 @@ class FeedMember {
   // What to ask for; null for nothing.
   wants() {
     if (this.rests || !this.near || !this.source || this.element.clientWidth === 0) return null
-    const visible = this.owner.visible?.() ?? null
-    const id = nameOf(this.source + JSON.stringify(visible))
-    return { id, source: this.data.source, have: this.version, visible }
+    return { id: this.name(), source: this.data.source, have: this.version, visible: this.visible() }
+  }
+
+  visible() {
+    return this.owner.visible?.() ?? null
+  }
+
+  // The same of all that show the same.
+  name() {
+    return nameOf(this.source + JSON.stringify(this.visible()))
   }
 
   // Whether what it has now is what the server takes it to have.

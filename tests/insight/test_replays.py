@@ -1,6 +1,7 @@
 """Replays as a file: what was written is what is read, and nothing else is taken."""
 
 import io
+import json
 import math
 from dataclasses import replace
 
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from tests.made_replays import made
 from v3core.environment_setup import EnvironmentSetup
 from v3core.errors import V3Error
+from v3core.insight.actions import ActionFacts
 from v3core.insight.replays import BEST, LAST, MEDIAN, WORST, from_bytes, roles, to_bytes
 
 
@@ -21,6 +23,9 @@ from v3core.insight.replays import BEST, LAST, MEDIAN, WORST, from_bytes, roles,
         {},
         {"expert_outputs": None},
         {"success": 1.0},
+        {"masks": np.array([[True, False]] * 5)},
+        {"space": ActionFacts("continuous", (), (), (0.0,), (2.0,), (0.1,), (-math.inf,), (math.inf,))},
+        {"space": ActionFacts("discrete", (2,), (0,)), "discount": 0.99, "reward_scale": 1 / 3},
         {"environment": EnvironmentSetup("a:B-v0", {"size": 8, "on": [1, 2.5]}, ("TimeLimit(9)",), 1)},
         {"actions": np.array([[-1000], [2], [3], [40000], [0]])},
         {"actions": np.array([[0.25, -3.0]] * 5, dtype=np.float32)},
@@ -47,12 +52,23 @@ def test_a_file_that_is_cut_is_refused(length):
         from_bytes(to_bytes({BEST: made()})[:length])
 
 
-@pytest.mark.parametrize("name", ["rewards", "values", "gates", "outputs", "expert_outputs", "actions"])
+@pytest.mark.parametrize("name", ["rewards", "values", "gates", "outputs", "expert_outputs", "actions", "masks"])
 def test_arrays_that_do_not_fit_each_other_are_refused(name):
-    replay = made()
+    replay = made(masks=np.ones((5, 2), dtype=np.bool_))
     content = to_bytes({BEST: replace(replay, **{name: getattr(replay, name)[:-1]})})
     with pytest.raises(V3Error, match="damaged"):
         from_bytes(content)
+
+
+def test_what_earlier_files_do_not_say_is_not_known():
+    content = to_bytes({BEST: made()})
+    arrays = dict(np.load(io.BytesIO(content)))
+    described = json.loads(bytes(arrays.pop("described")))
+    for later in ("space", "discount", "reward_scale"):
+        del described["episodes"][0][later]
+    older = io.BytesIO()
+    np.savez(older, described=np.frombuffer(json.dumps(described).encode(), dtype=np.uint8), **arrays)
+    assert from_bytes(older.getvalue())[BEST] == made()
 
 
 def test_another_version_and_code_are_refused():

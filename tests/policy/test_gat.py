@@ -6,7 +6,7 @@ import torch
 from torch_geometric.nn import GATConv, GATv2Conv
 
 from v3core.policy import gat
-from v3core.policy.gat import GraphAttention, GraphLayer, gatv2_attention
+from v3core.policy.gat import GraphAttention, GraphLayer
 
 WIDTH_IN, WIDTH, HEADS, BATCH = 6, 8, 2, 5
 COMPLETE = np.ones((4, 4), dtype=np.bool_)
@@ -88,11 +88,7 @@ def test_a_complete_graph_too_large_for_one_piece_is_no_other(version, monkeypat
 @torch.no_grad()
 def attention(layer, nodes):
     """Attention weights [batch, heads, receivers, senders]."""
-    if layer.version == "gatv2":
-        left, right = layer._project(nodes)
-        weights = gatv2_attention(left, right, layer.score, layer.senders, layer.padding, layer.complete)
-    else:
-        weights, _ = layer._attend(nodes)
+    weights = layer.attention(nodes)
     heads, degree, count, batch = weights.shape
     senders = layer.senders.view(1, degree, count, 1).expand_as(weights)
     return weights.new_zeros(heads, count, count, batch).scatter_add(1, senders, weights).permute(3, 0, 2, 1)

@@ -11,7 +11,7 @@ from v3core.errors import V3Error
 from v3core.insight.replays import ROLES, from_bytes, to_bytes
 from v3core.training import tape as tapes
 from v3core.training.inference import EVALUATION_SEED, evaluate
-from v3core.training.tape import Tape, expert_outputs
+from v3core.training.tape import expert_outputs
 from v3core.training.trainer import train
 
 SPARSE = {"name": "sparse", "phases": [{"name": "only", "routing": "sparsemax", "temperature": 0.5}]}
@@ -36,12 +36,17 @@ def trained(small_run, recorder):
 @pytest.mark.parametrize("env", ENVIRONMENTS)
 def test_an_episode_is_played_again_to_the_bit(trained, env):
     policy, evaluation = trained(env)
-    again = Tape(policy.spec.environment)
+    again = policy.tape()
     policy_episodes = evaluate(policy.backend, policy.spec, 4, EVALUATION_SEED, tape=again)
     assert policy_episodes == evaluation.episodes
     assert set(evaluation.replays) == set(ROLES)
     played = again.chosen(policy.network)
     assert played == evaluation.replays
+    replay = played["best"]
+    assert replay.space == policy.network.actions.facts()
+    assert (replay.discount, replay.reward_scale) == (policy.config.ppo.gamma, policy.reward_scale)
+    assert policy.reward_scale not in {None, 1.0}
+    assert replay.masks is None
     for role, replay in evaluation.replays.items():
         read = from_bytes(to_bytes({role: replay}))[role]
         moments = list(play_again(policy.spec, read, frames=False))
@@ -75,7 +80,7 @@ def test_recording_changes_nothing(trained):
 def test_what_does_not_fit_into_memory_is_recorded_without_the_experts(trained, monkeypatch, limit):
     policy, evaluation = trained("CartPole-v1")
     monkeypatch.setattr(tapes, "MAX_OBSERVED_BYTES", limit)
-    tape = Tape(policy.spec.environment)
+    tape = policy.tape()
     evaluate(policy.backend, policy.spec, 4, tape=tape)
     for role, replay in tape.chosen(policy.network).items():
         assert replay.expert_outputs is None
@@ -136,3 +141,24 @@ def test_frames_are_what_the_environment_draws(trained, env):
         world.step(action)
     np.testing.assert_array_equal(moments[-1].frame, world.render())
     world.close()
+
+
+class LateMask(Elsewhere):
+    """From its third step on only one action is allowed, which it says in `info`."""
+
+    def step(self, action):
+        observation, reward, terminated, truncated, _ = super().step(action)
+        info = {"action_mask": np.array([0, 1], np.int8)} if self._steps >= 2 else {}
+        return observation, reward, terminated, truncated, info
+
+
+def test_the_masks_that_acted_are_recorded(trained):
+    gymnasium.registry.pop("TestLateMask-v0", None)
+    gymnasium.register("TestLateMask-v0", LateMask)
+    _, evaluation = trained("TestLateMask-v0")
+    replay = evaluation.replays["best"]
+    assert replay.masks.tolist() == [[True, True], [True, True], [False, True], [False, True]]
+    assert (replay.actions[2:] == 1).all()
+    _, evaluation = trained("Taxi-v4")
+    assert evaluation.replays["last"].masks.shape == (len(evaluation.replays["last"]), 6)
+    assert not evaluation.replays["last"].masks.all()

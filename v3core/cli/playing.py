@@ -86,11 +86,10 @@ def _played(
     run_id: str, checkpoint: int | None, seed: int | None, episodes: int | None
 ) -> tuple[dict[str, Replay], int]:
     from v3core.training import inference  # torch: seconds to import
-    from v3core.training.tape import Tape
 
     file, imports = checkpoint_file(run_id, checkpoint)
     policy = inference.load_policy(file, imports=imports)
-    tape = Tape(policy.spec.environment)
+    tape = policy.tape()
     start = inference.EVALUATION_SEED if seed is None else seed
     sampled = policy.config.evaluation.sampled
     count = episodes or policy.config.evaluation.episodes or 10

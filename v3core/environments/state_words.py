@@ -12,6 +12,8 @@ MAX_FEATURES = 24
 """Features of a state that are listed; the others are left out."""
 MAX_LETTERS = 60
 """Of the name of a scenario."""
+MINIGRID_CELL = ("object", "colour", "state")
+"""Channels of a grid whose values have names."""
 SCENARIO = "scenario"
 """Key of the `info` that `reset` returns, by which an environment names the scenario of the episode."""
 
@@ -54,13 +56,13 @@ def described_states(
     names: list[str] = []
     columns: list[Sequence[float | str]] = []
     for part in spec.graph.parts:
-        if part.kind == "grid" and part.labels == ("object", "colour", "state"):
+        if part.kind == "grid" and part.labels == MINIGRID_CELL:
             names.append("In view")
             cells = observations[:, part.start : part.start + part.size].reshape(-1, *part.shape)
             columns.append([_objects(seen) for seen in cells])
         if part.kind not in {"features", "categories"}:
             continue
-        for place, name in enumerate(_names(spec, part)[: max(0, MAX_FEATURES - len(names))]):
+        for place, name in enumerate(feature_names(spec, part)[: max(0, MAX_FEATURES - len(names))]):
             values = observations[:, part.start + place].astype(np.float64)
             first = part.starts[place] if part.starts else 0
             names.append(name)
@@ -68,7 +70,7 @@ def described_states(
     return tuple(names), tuple(zip(*columns, strict=True)) if columns else ()
 
 
-def _names(spec: EnvironmentSpec, part: NodePart) -> list[str]:
+def feature_names(spec: EnvironmentSpec, part: NodePart) -> list[str]:
     """A name for each number of a part."""
     known = next((names for start, names in _NAMES.items() if spec.env_id.startswith(start)), ())
     if not part.path and not spec.environment.wrappers and len(known) == part.size:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from v3core.environment_setup import EnvironmentSetup
 from v3core.errors import V3Error
+from v3core.insight.actions import ActionFacts
 
 Floats = NDArray[np.float32]
 
@@ -53,6 +54,14 @@ class Replay:
     """Parameters of the action distribution of the mixture, [T, outputs], before masks."""
     expert_outputs: Floats | None = None
     """Those of each expert alone, [T, experts, outputs]; None if they were not computed."""
+    masks: NDArray[np.bool_] | None = None
+    """Which values of the actions were allowed, [T, mask size]; None if nothing says."""
+    space: ActionFacts | None = None
+    """What outputs and actions mean; None if it was not recorded."""
+    discount: float | None = None
+    """That of the values; None if it was not recorded."""
+    reward_scale: float | None = None
+    """What rewards are divided by before values are learned from them; None if it was not recorded."""
 
     def __len__(self) -> int:
         return len(self.rewards)
@@ -124,9 +133,13 @@ def roles(returns: Sequence[float]) -> dict[str, int]:
     }
 
 
-_ARRAYS = ("actions", "rewards", "values", "gates", "outputs", "expert_outputs")
-_FACTS = tuple(field.name for field in fields(Replay) if field.name not in {*_ARRAYS, "environment"})
-_DTYPES = {"rewards": "f8", "actions": None} | dict.fromkeys(("values", "gates", "outputs", "expert_outputs"), "f4")
+_ARRAYS = ("actions", "rewards", "values", "gates", "outputs", "expert_outputs", "masks")
+_LATER = ("discount", "reward_scale")
+"""Facts that the first files do not have."""
+_FACTS = tuple(field.name for field in fields(Replay) if field.name not in {*_ARRAYS, "environment", "space"})
+_DTYPES = {"rewards": "f8", "actions": None, "masks": "?"} | dict.fromkeys(
+    ("values", "gates", "outputs", "expert_outputs"), "f4"
+)
 
 
 def to_bytes(replays: Mapping[str, Replay]) -> bytes:
@@ -139,7 +152,8 @@ def to_bytes(replays: Mapping[str, Replay]) -> bytes:
     for place, replay in enumerate({replay.number: replay for replay in replays.values()}.values()):
         own = [role for role, other in replays.items() if other.number == replay.number]
         of_environment = {"environment": vars(replay.environment) | {"args": dict(replay.environment.args)}}
-        facts.append({"roles": own} | of_environment | {name: getattr(replay, name) for name in _FACTS})
+        space = {"space": None if replay.space is None else vars(replay.space)}
+        facts.append({"roles": own} | of_environment | space | {name: getattr(replay, name) for name in _FACTS})
         for name in _ARRAYS:
             if (array := getattr(replay, name)) is not None:
                 content[f"{place}.{name}"] = _smallest(array) if name == "actions" else array
@@ -190,7 +204,9 @@ def _replay(facts: dict[str, Any], place: int, arrays: Any) -> Replay:
         found["actions"] = found["actions"].astype(np.int64)
     environment = facts["environment"]
     setup = EnvironmentSetup(**environment | {"wrappers": tuple(map(str, environment["wrappers"]))})
-    replay = Replay(environment=setup, **{name: facts[name] for name in _FACTS}, **found)
+    more: dict[str, Any] = {name: facts.get(name) if name in _LATER else facts[name] for name in _FACTS}
+    space = None if facts.get("space") is None else ActionFacts.from_plain(facts["space"])
+    replay = Replay(environment=setup, space=space, **more, **found)
     steps, experts = replay.gates.shape
     shapes = {
         "rewards": (steps,),
@@ -198,6 +214,7 @@ def _replay(facts: dict[str, Any], place: int, arrays: Any) -> Replay:
         "actions": (steps, *replay.actions.shape[1:]),
         "outputs": (steps, *replay.outputs.shape[1:]),
         "expert_outputs": (steps, experts, *replay.outputs.shape[1:]),
+        "masks": (steps, *(() if replay.masks is None else replay.masks.shape[1:])),
     }
     for name, shape in shapes.items():
         if (array := found.get(name)) is not None and array.shape != shape:

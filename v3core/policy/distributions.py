@@ -4,16 +4,15 @@ The experts' outputs are mixed by their gates first, so a mixture puts out one d
 logits for actions that are chosen, mixed means for actions that are numbers.
 """
 
-import functools
 import math
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from v3core.environments import ActionSpec
+from v3core.insight.actions import ActionFacts, normal_distances
 
 LOG_STD_RANGE = (-5.0, 2.0)
 FAR = 1e6
@@ -80,6 +79,10 @@ class ActionDistribution(nn.Module):
     def to_environment(self, actions: Tensor) -> Tensor:
         """The actions [..., components] in the units of the environment."""
         return actions
+
+    def facts(self) -> ActionFacts:
+        """What its outputs mean, as plain data."""
+        return ActionFacts(self.spec.kind, self.spec.sizes, self.spec.starts)
 
 
 def gumbel(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
@@ -215,7 +218,7 @@ class Gaussian(ActionDistribution):
     def jensen_shannon(self, one: Tensor, other: Tensor) -> Tensor:
         # With equal deviations it depends only on the Mahalanobis distance of the means, so one dimension is enough.
         distance = torch.linalg.vector_norm((one - other) * torch.exp(-self._log_std()), dim=-1)
-        at, root = _of_normal_distributions()
+        at, root = normal_distances()
         found = np.interp(distance.detach().cpu().numpy(), at, root) ** 2
         return torch.as_tensor(found).to(one)
 
@@ -230,6 +233,11 @@ class Gaussian(ActionDistribution):
         # Of an observation that is not a number, neither is the action: the environment gets the middle, not the blame.
         return self.centre + self.span * torch.nan_to_num(actions, nan=0.0)
 
+    def facts(self) -> ActionFacts:
+        deviation = self.span * self._log_std().exp()
+        centre, span, spread = (tuple(each.detach().cpu().tolist()) for each in (self.centre, self.span, deviation))
+        return ActionFacts(self.spec.kind, (), (), centre, span, spread, self.spec.low, self.spec.high)
+
     def _log_std(self) -> Tensor:
         return self.log_std.clamp(*LOG_STD_RANGE)
 
@@ -239,20 +247,6 @@ def _divergence(p: Tensor, q: Tensor) -> Tensor:
     nats = torch.special.entr(0.5 * (p + q)) - 0.5 * (torch.special.entr(p) + torch.special.entr(q))
     bits: Tensor = nats.sum(-1) / math.log(2)
     return bits.clamp(0, 1)
-
-
-@functools.cache
-def _of_normal_distributions() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Distances of means in deviations, and the root of the Jensen-Shannon divergence in bits at each, by quadrature.
-
-    1 − E[log2(1 + q(x)/p(x))] with x ~ p, which is the same for x ~ q by symmetry. Interpolated linearly, the root is
-    good to 1e-4.
-    """
-    at, x = np.linspace(0, 16, 801), np.linspace(-10, 10, 2001)
-    density = np.exp(-0.5 * x**2)
-    log_ratio = at[:, None] * x - 0.5 * at[:, None] ** 2
-    mean = np.logaddexp(0, log_ratio) @ (density / density.sum()) / math.log(2)
-    return at, np.sqrt((1 - mean).clip(0, 1))
 
 
 def _mean(values: Tensor, weights: Tensor) -> list[float]:

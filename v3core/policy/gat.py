@@ -79,6 +79,16 @@ class GraphAttention(nn.Module):
             mixed = MixNeighbours.apply(weights, values, self.senders, self.complete)  # type: ignore[no-untyped-call]
         return mixed.flatten(0, 1) + self.bias
 
+    def attention(self, nodes: Tensor) -> Tensor:
+        """The weights α with which `forward` mixes neighbours, [heads, degree, nodes, batch]; 0 at padding.
+
+        That of edge k of a node is for its sender `senders[k]`. Of the same node features [width_in, nodes, batch].
+        """
+        if self.version == "gatv2":
+            left, right = self._project(nodes)
+            return gatv2_attention(left, right, self.score, self.senders, self.padding, self.complete)
+        return self._attend(nodes)[0]
+
     def _score_vectors(self) -> nn.Parameter:
         return nn.Parameter(torch.randn(self.heads, self.head_width, 1) / self.head_width**0.5)
 
@@ -128,6 +138,10 @@ class GraphLayer(nn.Module):
     def forward(self, nodes: Tensor) -> Tensor:
         """New node features, in and out [width, nodes, batch]."""
         return nodes + nn.functional.elu(self.conv(self._normalised(nodes)))
+
+    def attention(self, nodes: Tensor) -> Tensor | None:
+        """The weights α of `GraphAttention.attention` for what `forward` takes in; None without attention."""
+        return self.conv.attention(self._normalised(nodes)) if isinstance(self.conv, GraphAttention) else None
 
     def _normalised(self, nodes: Tensor) -> Tensor:
         """Layer norm over the width, which is not the last dimension here (Ba et al., 2016, arXiv:1607.06450)."""

@@ -21,6 +21,7 @@ from v3core.training.expert_report import StateSample
 from v3core.training.hooks import EvaluationEpisode
 from v3core.training.native_backend import choose_backend
 from v3core.training.optimizer import Adam, FlatParameters
+from v3core.training.statistics import ReturnScale
 from v3core.training.tape import Tape
 
 EVALUATION_SEED = 0x76334C6162  # "v3Lab"
@@ -79,7 +80,7 @@ def evaluate(
                 acted = backend.act(torch.from_numpy(envs.observations).to(device))
                 chosen = policy.actions.to_environment(backend.choose(acted, masks, noise)).cpu().numpy()
                 if tape is not None:
-                    tape.act(envs.observations, acted, chosen)
+                    tape.act(envs.observations, acted, chosen, envs.masks)
                 taken = envs.step(chosen)
                 if tape is not None:
                     tape.reward(taken.rewards)
@@ -109,7 +110,14 @@ class TrainedPolicy:
     Which curriculum made it no longer matters: the routing is fixed, there is no noise, and the network is the same.
     """
 
-    def __init__(self, config: RunConfig, spec: EnvironmentSpec, network: GATMoEPolicy, episode: int) -> None:
+    def __init__(
+        self,
+        config: RunConfig,
+        spec: EnvironmentSpec,
+        network: GATMoEPolicy,
+        episode: int,
+        reward_scale: float | None = None,
+    ) -> None:
         self.config = config
         """Of the run that made it."""
         self.spec = spec
@@ -118,6 +126,8 @@ class TrainedPolicy:
         """The network itself, for a look inside."""
         self.episode = episode
         """Complete training episodes when the checkpoint was written."""
+        self.reward_scale = reward_scale
+        """What rewards are divided by in its values; None if that is not known."""
         parameters = FlatParameters(self.network)
         self.backend, _ = choose_backend(
             self.network, parameters, Adam(parameters.values, lr=0.0), spec.graph, config.backend or EagerBackend.name
@@ -152,6 +162,11 @@ class TrainedPolicy:
         masks = None if action_mask is None else torch.from_numpy(self._mask)
         chosen = self.network.actions.to_environment(self.backend.decide(self._input, masks))
         return self.spec.actions.to_environment(chosen.numpy())[0]
+
+    def tape(self) -> Tape:
+        """What records episodes that it plays."""
+        discount = self.config.ppo.gamma
+        return Tape(self.spec.environment, discount=discount, reward_scale=self.reward_scale)
 
     def evaluate(
         self, episodes: int = 10, seed: int = EVALUATION_SEED, *, sampled: bool | None = None
@@ -190,9 +205,11 @@ def load_policy(path: str | Path, *, imports: Collection[str] | None = None) -> 
         network.load_state_dict(state["policy"])
         network.gating = Gating(**state["gating"])
         episode = int(state["completed"])
+        scale = ReturnScale()
+        scale.load_state_dict(state["return_scale"])
     except (KeyError, TypeError, ValueError, RuntimeError):
         raise V3Error(
             f"Checkpoint {path} does not contain a complete policy; it is damaged or from another version."
         ) from None
     torch.set_num_threads(1)  # several threads only get in each other's way on a network this small
-    return TrainedPolicy(config, spec, network, episode)
+    return TrainedPolicy(config, spec, network, episode, scale.scale)

@@ -21,9 +21,13 @@ _CHUNK = 256
 class Tape:
     """Records every episode of an evaluation; the numbers are those that acted, not computed again."""
 
-    def __init__(self, environment: EnvironmentSetup) -> None:
-        """`environment` is the one that they are played in."""
+    def __init__(
+        self, environment: EnvironmentSetup, *, discount: float | None = None, reward_scale: float | None = None
+    ) -> None:
+        """`environment` is the one that they are played in; the others are those of `Replay`."""
         self._environment = environment
+        self._discount, self._reward_scale = discount, reward_scale
+        self._masks: list[NDArray[np.bool_]] = []
         self._replays: dict[int, Replay] = {}
         self._observed: dict[int, NDArray[np.generic]] = {}
         self._bytes = 0
@@ -38,11 +42,23 @@ class Tape:
     def begin(self, seeds: Sequence[int], *, first: int) -> None:
         """Some environments begin side by side: episodes `first` + 1 and on, each from its seed."""
         self._seeds, self._first = seeds, first
-        self._steps, self._seen, self._rewards, self._over = [], [], [], set()
+        self._steps, self._seen, self._rewards, self._over, self._masks = [], [], [], set(), []
         self._digests = [Digest() for _ in seeds]
 
-    def act(self, observations: NDArray[np.generic], acted: Acted, actions: NDArray[np.generic]) -> None:
-        """Before a step: what is seen [N, size], what the policy says of it, and the actions [N, components]."""
+    def act(
+        self,
+        observations: NDArray[np.generic],
+        acted: Acted,
+        actions: NDArray[np.generic],
+        masks: NDArray[np.bool_] | None = None,
+    ) -> None:
+        """Before a step: what is seen [N, size], what the policy says of it, and the actions [N, components].
+
+        `masks` [N, mask size] are the allowed actions, None if the environments have not said so far.
+        """
+        if masks is not None:
+            self._masks += [np.ones_like(masks)] * (len(self._steps) - len(self._masks))
+            self._masks.append(masks.copy())
         said = (acted.outputs, acted.values, acted.gates)
         self._steps.append((actions.copy(), *(each.cpu().numpy().copy() for each in said)))
         if self._seen is not None:
@@ -83,6 +99,9 @@ class Tape:
             values=values,
             gates=gates,
             outputs=outputs,
+            masks=np.stack([row[env] for row in self._masks]) if self._masks else None,
+            discount=self._discount,
+            reward_scale=self._reward_scale,
         )
 
     def chosen(self, policy: GATMoEPolicy) -> dict[str, Replay]:
@@ -92,10 +111,10 @@ class Tape:
         return {role: full[place] for role, place in places.items()}
 
     def _with_experts(self, place: int, policy: GATMoEPolicy) -> Replay:
-        observed = self._observed.get(place)
+        observed, replay = self._observed.get(place), replace(self._replays[place], space=policy.actions.facts())
         if observed is None:
-            return self._replays[place]
-        return replace(self._replays[place], expert_outputs=expert_outputs(policy, observed))
+            return replay
+        return replace(replay, expert_outputs=expert_outputs(policy, observed))
 
 
 @torch.inference_mode()

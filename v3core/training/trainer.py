@@ -272,7 +272,8 @@ class Trainer:
     def evaluate(self) -> None:
         """Evaluate the policy in the routing of its last rollout, and see what each expert does meanwhile."""
         state, evaluation = self.state, self.state.config.evaluation
-        sample, tape, spec = StateSample(EVALUATION_SEED), Tape(state.environment), state.spec.of(state.environment)
+        sample, spec = StateSample(EVALUATION_SEED), state.spec.of(state.environment)
+        tape = Tape(state.environment, discount=state.config.ppo.gamma, reward_scale=state.return_scale.scale)
         episodes = evaluate(
             state.backend,
             spec,

@@ -1,0 +1,152 @@
+"""The nodes of a state graph as a person reads them: their names, their places in a picture, and what each observes."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from v3core.environments.graph_spec import image_cells
+from v3core.environments.state_words import MINIGRID_CELL, feature_names
+from v3core.environments.types import EnvironmentSpec, NodePart
+
+_COLUMN_HEIGHT = 8
+"""Nodes in a column beside a grid."""
+
+
+@dataclass(frozen=True, eq=False)
+class NodeWords:
+    """What the nodes observe in T states."""
+
+    numbers: NDArray[np.float32]
+    """The number of each node, [T, nodes], as the environment gives it; NaN for a node that does not observe one."""
+    said: NDArray[np.int32]
+    """Place in `words` of what each node observes, [T, nodes]; −1 for a node that does not observe a thing."""
+    words: tuple[str, ...]
+    """Such as `locked red door`; what several nodes observe is in it once."""
+    colours: tuple[str, ...]
+    """Of each of `words`, as `#rrggbb`; empty without one."""
+
+
+def node_names(spec: EnvironmentSpec) -> list[str]:
+    """A name for each node, in the order of the nodes."""
+    return [name for part in spec.graph.parts for name in _names_of(spec, part)]
+
+
+def _names_of(spec: EnvironmentSpec, part: NodePart) -> list[str]:
+    title = part.name.capitalize()
+    if part.kind == "hub":
+        return [f"{title or 'All'} (hub)"]
+    if part.kind == "words":
+        return [title or "Text"]
+    if part.kind in {"grid", "image"}:
+        columns, rows = _extent(part)
+        before = f"{title}, " if title and title != "Image" else ""
+        names = [[f"column {column}, row {row}" for row in range(1, rows + 1)] for column in range(1, columns + 1)]
+        flat = [name for one in names for name in one] if part.kind == "grid" else [
+            names[column][row] for row in range(rows) for column in range(columns)
+        ]  # fmt: skip
+        return [f"{before}{name}" if before else name.capitalize() for name in flat]
+    names_of_features = feature_names(spec, part)
+    if part.group == 1:
+        return names_of_features
+    groups = [names_of_features[first : first + part.group] for first in range(0, part.size, part.group)]
+    return [one[0] if len(one) == 1 else f"{one[0]} to {one[-1].rsplit(' ', 1)[-1]}" for one in groups]
+
+
+def _extent(part: NodePart) -> tuple[int, int]:
+    """Columns and rows of a grid or of the cells of an image."""
+    if part.kind == "grid":
+        return part.shape[0], part.shape[1]
+    rows, columns = image_cells(part.shape[0], part.shape[1])
+    return columns, rows
+
+
+def node_places(spec: EnvironmentSpec) -> NDArray[np.float32]:
+    """Where nodes are in a picture, x to the right and y upwards, [nodes, 2].
+
+    Cells are where they are in their grid or image, several of these side by side, and all other nodes to their right.
+    Without cells the nodes are on a circle, clockwise from the top.
+    """
+    parts = spec.graph.parts
+    if not any(part.kind in {"grid", "image"} for part in parts):
+        angles = 2 * np.pi * np.arange(spec.graph.nodes) / spec.graph.nodes
+        return np.stack((np.sin(angles), np.cos(angles)), 1).astype(np.float32)
+    places: list[NDArray[Any]] = [np.empty((part.nodes, 2)) for part in parts]
+    left = 0.0
+    height = max(_extent(part)[1] for part in parts if part.kind in {"grid", "image"})
+    for part, found in zip(parts, places, strict=True):
+        if part.kind in {"grid", "image"}:
+            columns, rows = _extent(part)
+            first, second = np.divmod(np.arange(part.nodes), rows if part.kind == "grid" else columns)
+            column, row = (first, second) if part.kind == "grid" else (second, first)
+            found[:] = np.stack((left + column, -row), 1)
+            left += columns + 1
+    others = [(found, place) for part, found in zip(parts, places, strict=True) if part.kind not in {"grid", "image"}
+              for place in range(part.nodes)]  # fmt: skip
+    per_column = max(_COLUMN_HEIGHT, height)
+    lines = min(len(others), per_column)
+    for number, (found, place) in enumerate(others):
+        across, down = divmod(number, per_column)
+        found[place] = (left + 0.5 + 1.5 * across, -(down + 0.5) * height / lines + 0.5)
+    return np.concatenate(places).astype(np.float32)
+
+
+def node_words(spec: EnvironmentSpec, observations: NDArray[Any]) -> NodeWords:
+    """What the nodes observe in flat observations [T, size]. Of images, and of several numbers in a node, nothing."""
+    count, nodes = len(observations), spec.graph.nodes
+    numbers = np.full((count, nodes), np.nan, dtype=np.float32)
+    said = np.full((count, nodes), -1, dtype=np.int32)
+    words: dict[str, int] = {}
+    colours: list[str] = []
+    first = 0
+    for part in spec.graph.parts:
+        columns = slice(first, first + part.nodes)
+        entries = observations[:, part.start : part.start + part.size]
+        if part.kind == "categories" or (part.kind == "features" and part.group == 1):
+            numbers[:, columns] = entries
+            if part.starts:
+                numbers[:, columns] += np.array(part.starts)
+        elif part.kind == "grid" or part.kind == "words":
+            of_node = entries.reshape(count * part.nodes, -1)
+            kinds, inverse = np.unique(of_node, axis=0, return_inverse=True)
+            places = []
+            for kind in kinds:
+                text, colour = _cell(part, kind) if part.kind == "grid" else (_text(part, kind), "")
+                if text not in words:
+                    words[text] = len(words)
+                    colours.append(colour)
+                places.append(words[text])
+            said[:, columns] = np.array(places, dtype=np.int32)[inverse.reshape(count, part.nodes)] if count else -1
+        first += part.nodes
+    return NodeWords(numbers, said, tuple(words), tuple(colours))
+
+
+def _text(part: NodePart, counts: NDArray[Any]) -> str:
+    """The words of a text in the order of the vocabulary: their own order is not observed."""
+    known = [
+        f"{word} ×{times}" if times > 1 else word
+        for word, times in zip(part.labels, counts.tolist(), strict=False)
+        if times
+    ]
+    other = int(counts[len(part.labels) :].sum())
+    return " ".join(known + [f"(and {other} other words)"] * bool(other)) or "no words"
+
+
+def _cell(part: NodePart, values: NDArray[Any]) -> tuple[str, str]:
+    """A cell of a grid in words, and its colour."""
+    if part.labels == MINIGRID_CELL:
+        from minigrid.core.constants import COLORS, IDX_TO_COLOR, IDX_TO_OBJECT, STATE_TO_IDX
+
+        name = IDX_TO_OBJECT.get(int(values[0]), "object")
+        if name in {"unseen", "empty", "wall", "floor"}:
+            return name, ""
+        colour = IDX_TO_COLOR.get(int(values[1]), "")
+        if name == "agent":
+            return "agent, facing " + ("right", "down", "left", "up")[int(values[2]) % 4], ""
+        states = {number: state for state, number in STATE_TO_IDX.items()}
+        before = f"{states.get(int(values[2]), '')} " if name == "door" else ""
+        shade = "#{:02x}{:02x}{:02x}".format(*(int(one) for one in COLORS[colour])) if colour in COLORS else ""
+        return f"{before}{colour} {name}".strip(), shade
+    labels = part.labels or tuple(f"channel {place}" for place in range(1, len(values) + 1))
+    return ", ".join(f"{label} {int(value)}" for label, value in zip(labels, values, strict=True)), ""

@@ -6,9 +6,7 @@ from typing import Any
 import click
 
 from v3core.cli.common import commands, json_option, opened, run_argument
-from v3core.cli.show import checkpoint_file, imports_of_run
 from v3core.config import MAX_SEED
-from v3core.environments.registry import check_environment
 from v3core.errors import V3Error
 from v3core.insight.replays import MEDIAN, ROLES, Replay
 from v3core.output import echo, echo_json
@@ -41,7 +39,8 @@ def replay(
     A .csv, .json or .parquet file has its steps: actions, rewards, values, gates, and what each expert says; a .gif or
     .mp4 its frames. It shows the newest recorded evaluation, or plays other episodes with a checkpoint.
     """
-    from v3core.jobs import kept_replays, replay_files  # only here: a worker's start is waited for
+    from v3core.environments.replaying import need_frames, play_again
+    from v3core.jobs import kept_replays, played_episodes, replay_files  # only here: a worker's start is waited for
 
     form = replay_files.check_target(target) if target is not None else None
     plays = {"checkpoint": checkpoint, "seed": seed, "episodes": episodes}
@@ -51,7 +50,8 @@ def replay(
     with opened() as database:
         run_id = resolve(database, run_id)
         if given:
-            found, trained = _played(run_id, checkpoint, seed, episodes)
+            policy = played_episodes.policy_of(database, run_id, checkpoint)
+            found, trained = played_episodes.play(policy, seed=seed, episodes=episodes), policy.episode
         else:
             known = kept_replays.recorded_replays(database, run_id)
             if not known:
@@ -61,10 +61,13 @@ def replay(
                 )
             trained = known[-1] if at is None else at
             found = kept_replays.read_replays(database, run_id, trained)
-    if target is not None:
         chosen = found[role]
-        if form in replay_files.PICTURES:
-            count, what = replay_files.write_pictures(target, _frames(run_id, chosen)), "frames"
+        spec = played_episodes.spec_of_replay(database, run_id, chosen) if form in replay_files.PICTURES else None
+    if target is not None:
+        if spec is not None:
+            need_frames(spec)
+            frames: Any = (moment.frame for moment in play_again(spec, chosen, frames=True))
+            count, what = replay_files.write_pictures(target, frames), "frames"
         else:
             count, what = replay_files.write_steps(target, chosen), "steps"
         echo(f"{count} {what} of the {role} episode written to {target}.")
@@ -82,31 +85,20 @@ def replay(
         )
 
 
-def _played(
-    run_id: str, checkpoint: int | None, seed: int | None, episodes: int | None
-) -> tuple[dict[str, Replay], int]:
-    from v3core.training import inference  # torch: seconds to import
+@commands.command()
+@run_argument
+@click.argument("episode", type=click.IntRange(0), metavar="N")
+@click.argument("seed", metavar="SEED")
+def make_replay(run_id: str, episode: int, seed: str) -> int:
+    """Draw a replay for the page in a child process, which the server starts with this command."""
+    from v3core.jobs.made_replays import Wanted
+    from v3core.jobs.replay_process import make
 
-    file, imports = checkpoint_file(run_id, checkpoint)
-    policy = inference.load_policy(file, imports=imports)
-    tape = policy.tape()
-    start = inference.EVALUATION_SEED if seed is None else seed
-    sampled = policy.config.evaluation.sampled
-    count = episodes or policy.config.evaluation.episodes or 10
-    inference.evaluate(policy.backend, policy.spec, count, start, sampled=sampled, tape=tape)
-    return tape.chosen(policy.network), policy.episode
-
-
-def _frames(run_id: str, replay: Replay) -> Any:
-    from v3core.environments.replaying import need_frames, play_again
-
+    if not (seed == MEDIAN or seed.isdecimal()):
+        raise V3Error(f"'{seed}' is not a seed; give a number, or `{MEDIAN}`.")
     with opened() as database:
-        known = imports_of_run(database, run_id)
-    if other := [name for name in replay.environment.imports if name not in known]:
-        raise V3Error(f"The replay names '{other[0]}', which imports code and does not belong to its run.")
-    spec = check_environment(replay.environment, allow_import=True)
-    need_frames(spec)
-    return (moment.frame for moment in play_again(spec, replay, frames=True))
+        wanted = Wanted(resolve(database, run_id), episode, None if seed == MEDIAN else int(seed))
+        return 0 if make(database, wanted) else 1
 
 
 def _described(role: str, replay: Replay) -> dict[str, Any]:

@@ -9,19 +9,18 @@ from v3core.cli.common import commands, environment_options, json_option, one_ru
 from v3core.config import MAX_SEED
 from v3core.environment_setup import EnvironmentSetup
 from v3core.environments import check_environment
-from v3core.environments.registry import imports_of
 from v3core.errors import V3Error
 from v3core.insight.duration import time_left
 from v3core.jobs import housekeeping
-from v3core.jobs.checkpoints import newest_present, newest_whole, whole_checkpoints
+from v3core.jobs.checkpoints import newest_present
 from v3core.jobs.files import log_file
 from v3core.jobs.launch import waits_for
 from v3core.jobs.logs import read_log_tail
+from v3core.jobs.played_episodes import imports_of_run, intact_checkpoint
 from v3core.output import echo, echo_json
 from v3core.paths import COMMAND
 from v3core.store.alarms import ACTIVE
-from v3core.store.commands import read_commands, read_revisions
-from v3core.store.database import Database
+from v3core.store.commands import read_commands
 from v3core.store.history import read_events
 from v3core.store.run_filter import matches, parse_filter
 from v3core.store.run_row import RunRow
@@ -209,26 +208,8 @@ def checkpoint_file(path_or_id: str, episode: int | None) -> tuple[Path, set[str
     if path.suffix or len(path.parts) > 1:
         raise V3Error(f"There is no checkpoint file {path}; `runs --json` lists the newest of each run.")
     with opened() as database:
-        run = get_run(database, resolve(database, path_or_id))
-        imports = imports_of_run(database, run.id)
-        with database.read() as tx:
-            if episode is None:
-                found = newest_whole(database, run.id, tx)
-                missing = "no checkpoint yet; wait until training has started"
-            else:
-                whole = {row.episode: row for row in whole_checkpoints(database, run.id, tx)}
-                found = whole.get(episode)
-                available = ", ".join(map(str, reversed(whole))) or "none"
-                missing = f"no intact checkpoint at episode {episode}; available: {available}"
-    if found is None:
-        raise V3Error(f"{run.id} has {missing}.")
-    return database.data_dir / found.path, imports
-
-
-def imports_of_run(database: Database, run_id: str) -> set[str]:
-    """The environments and wrappers that import code, and that the run names itself."""
-    run = get_run(database, run_id)
-    return imports_of(run.config.environment, [row.curriculum for row in read_revisions(database, run.id)])
+        run_id = resolve(database, path_or_id)
+        return intact_checkpoint(database, run_id, episode), imports_of_run(database, run_id)
 
 
 @commands.command()

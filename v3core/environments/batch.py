@@ -50,10 +50,18 @@ class EnvironmentBatch:
     Arrays that `step` returns, `observations` and `masks` are written over by the next step.
     """
 
-    def __init__(self, spec: EnvironmentSpec, count: int, *seeds: int, interrupted: Callable[[], bool] = never) -> None:
+    def __init__(
+        self,
+        spec: EnvironmentSpec,
+        count: int,
+        *seeds: int,
+        interrupted: Callable[[], bool] = never,
+        resets: Sequence[int] | None = None,
+    ) -> None:
         """Create `count` environments and reset each with its own seed; EnvironmentFailureError if one cannot be reset.
 
-        All randomness is decided by `seeds`; batches of neighbouring seeds share no environment's seed. Raises
+        All randomness is decided by `seeds`; batches of neighbouring seeds share no environment's seed. With `resets`
+        each is reset with the one given. Raises
         Interrupted, and closes those made by then, if `interrupted` returns true before one is created.
         """
         self._spec = spec
@@ -76,7 +84,8 @@ class EnvironmentBatch:
         self._mask_methods: list[Callable[[], Any] | None] = []
         self._info_keys: set[str] = set()
         self._history: History | None = None
-        self._seeds: list[int] = np.random.SeedSequence(seeds).generate_state(count).tolist()
+        drawn = np.random.SeedSequence(seeds).generate_state(count).tolist() if resets is None else resets
+        self._seeds: list[int] = list(drawn)
         try:
             for number, seed in enumerate(self._seeds):
                 raise_if(interrupted)

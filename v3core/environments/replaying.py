@@ -20,6 +20,10 @@ from v3core.insight.replays import Digest, Replay
 FRAMES = "rgb_array"
 
 
+class DiffersError(V3Error):
+    """An episode did not go as it was recorded: frames of it would show something else."""
+
+
 @dataclass(frozen=True)
 class Moment:
     """What there is to see before a step, or after the last one."""
@@ -43,8 +47,9 @@ def play_again(spec: EnvironmentSpec, replay: Replay, *, frames: bool) -> Iterat
     """The T + 1 moments of an episode: before each of its T steps, and after the last.
 
     Raises:
-        V3Error: as soon as something is not as it was when it was recorded, or the environment fails; whether the
-            observations were the same is known at the end only.
+        DiffersError: as soon as something is not as it was when it was recorded; whether the observations were the
+            same is known at the end only.
+        V3Error: if the environment fails, or cannot be drawn.
     """
     os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # pygame draws without a display
     os.environ.setdefault("SDL_AUDIODRIVER", "dummy")
@@ -62,13 +67,13 @@ def play_again(spec: EnvironmentSpec, replay: Replay, *, frames: bool) -> Iterat
             yield Moment(row.copy(), _frame(env, spec) if frames else None)
             observation, reward, terminated, truncated, _ = faults.step_result(env.step(action))
             if faults.reward_of(reward) != replay.rewards[step]:
-                raise V3Error(_differs(spec, f"its reward at step {step + 1} is another one"))
+                raise _differs(spec, f"its reward at step {step + 1} is another one")
             if (terminated or truncated) and step + 1 < len(replay):
-                raise V3Error(_differs(spec, f"it ended at step {step + 1}"))
+                raise _differs(spec, f"it ended at step {step + 1}")
         encode(observation, row)
         digest.add(row)
         if digest.text() != replay.seen:
-            raise V3Error(_differs(spec, "its observations are others"))
+            raise _differs(spec, "its observations are others")
         yield Moment(row.copy(), _frame(env, spec) if frames else None)
     except V3Error:
         raise
@@ -95,8 +100,8 @@ def _frame(env: gymnasium.Env[Any, Any], spec: EnvironmentSpec) -> NDArray[np.ui
     return found.copy()
 
 
-def _differs(spec: EnvironmentSpec, what: str) -> str:
-    return (
+def _differs(spec: EnvironmentSpec, what: str) -> DiffersError:
+    return DiffersError(
         f"The episode does not go the same when it is played again: {what}. {spec.env_id} draws random numbers "
         "elsewhere than from its seed, or it has changed since."
     )

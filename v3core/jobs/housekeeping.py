@@ -3,16 +3,16 @@
 import re
 import shutil
 from collections.abc import Collection, Iterator
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from v3core.errors import V3Error
-from v3core.jobs.files import DELETED, run_folder
+from v3core.jobs.files import DELETED, folder_bytes, run_folder
 from v3core.jobs.identity import current, is_alive, process_of
 from v3core.jobs.kinds import COMMANDS, check, named
 from v3core.jobs.lifecycle import ACTIVE, ENDED, Status
+from v3core.jobs.made_replays import discard_of_run
 from v3core.paths import COMMAND
 from v3core.store import runs
 from v3core.store.database import Database
@@ -46,15 +46,6 @@ def run_sizes(database: Database, run_ids: list[str]) -> dict[str, RunSize]:
     return {
         run_id: RunSize(rows.get(run_id, 0), folder_bytes(run_folder(run_id, database.data_dir))) for run_id in run_ids
     }
-
-
-def folder_bytes(path: Path) -> int:
-    """Bytes of a file, or of all files in a folder; what vanishes meanwhile counts nothing."""
-    total = 0
-    for file in (path, *path.rglob("*")):
-        with suppress(OSError):
-            total += 0 if file.is_dir() else file.lstat().st_size
-    return total
 
 
 @dataclass(frozen=True)
@@ -120,6 +111,7 @@ def remove_hidden(database: Database, run_id: str) -> None:
         if runs.stored_status(tx, run_id) != HIDDEN:
             return
     shutil.rmtree(run_folder(run_id, database.data_dir), ignore_errors=True)
+    discard_of_run(database, run_id)
     more = True
     while more:
         with database.write() as tx:

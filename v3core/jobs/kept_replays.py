@@ -6,7 +6,7 @@ from pathlib import Path
 
 from v3core.atomic_write import replacing
 from v3core.errors import V3Error
-from v3core.insight.replays import Replay, from_bytes, to_bytes
+from v3core.insight.replays import MEDIAN, Replay, from_bytes, to_bytes
 from v3core.jobs.checkpoints import superseded
 from v3core.jobs.files import run_folder
 from v3core.metrics import METRICS, PER_EXPERT
@@ -55,6 +55,20 @@ def read_replays(database: Database, run_id: str, episode: int) -> dict[str, Rep
     except OSError as error:
         raise V3Error(f"The replays cannot be read: {error.strerror or error}.") from None
     return from_bytes(content)
+
+
+def recorded_replay(database: Database, run_id: str, episode: int, seed: int | None) -> Replay | None:
+    """The replay of an evaluation that was reset with `seed`, or for None its median; None if there is none.
+
+    Raises:
+        V3Error: if the file cannot be read.
+    """
+    if not replay_file(database, run_id, episode).exists():
+        return None
+    replays = read_replays(database, run_id, episode)
+    if seed is None:
+        return replays.get(MEDIAN)
+    return next((replay for replay in replays.values() if replay.seed == seed), None)
 
 
 def write_replays(

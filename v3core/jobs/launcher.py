@@ -269,11 +269,19 @@ def _spawn(database: Database, run: RunRow, command: list[str]) -> int:
     log = log_file(run.id, database.data_dir)
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
-        if command == worker_command(run.id) and (
-            pid := warm.fork(_surroundings_of(database, run), command[3:], output)
-        ):
-            return pid
-        process = start_process(database, run, command, output, subprocess.STDOUT)
+        return start_command(database, run, command, output)
+
+
+def start_command(database: Database, run: RunRow, command: Sequence[str], output: IO[bytes]) -> int:
+    """Start a process as `start_process` does, forked from the warm one if it can be; returns its pid.
+
+    Raises:
+        OSError: if it cannot be started.
+    """
+    ours = command[:3] == [sys.executable, "-m", "v3core"]
+    if ours and (pid := warm.fork(_surroundings_of(database, run), command[3:], output)):
+        return pid
+    process = start_process(database, run, command, output, subprocess.STDOUT)
     # The parent must wait for the process, or a zombie keeps its pid.
     threading.Thread(target=process.wait, name=f"wait for {run.id}", daemon=True).start()
     return process.pid

@@ -1,6 +1,6 @@
 """A policy that no longer learns: evaluated, during training on reserved seeds, or loaded from a checkpoint."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,12 +45,14 @@ def evaluate(
     interrupted: Callable[[], bool] = never,
     sample: StateSample | None = None,
     tape: Tape | None = None,
+    resets: Sequence[int] | None = None,
 ) -> tuple[EvaluationEpisode, ...]:
     """Play episodes apart from training in the routing that the policy is set to: no routing noise, no learning.
 
     `seed` decides the episodes' beginnings, and all chance in them. Actions are `sampled`, as in training, or the most
     likely ones. `interrupted` is checked before every step, and between the creation of two environments. States are
-    offered to `sample`, and all that happens is recorded on `tape`.
+    offered to `sample`, and all that happens is recorded on `tape`. `resets` is what the environment of each episode is
+    reset with, in place of what follows from `seed`.
 
     Raises:
         V3Error: if the environment fails.
@@ -62,7 +64,8 @@ def evaluate(
     device = policy.router.weight.device
     for first in range(0, episodes, AT_ONCE):
         count = min(AT_ONCE, episodes - first)
-        envs = EnvironmentBatch(spec, count, seed, first // AT_ONCE, interrupted=interrupted)
+        own = None if resets is None else resets[first : first + count]
+        envs = EnvironmentBatch(spec, count, seed, first // AT_ONCE, interrupted=interrupted, resets=own)
         generator = torch.Generator(device).manual_seed(seed + first)
         try:
             returns, lengths = np.zeros(count), np.zeros(count, dtype=np.int64)

@@ -79,6 +79,9 @@ def test_a_recorded_replay_is_there_at_once_and_its_frames_are_those_of_the_envi
         np.testing.assert_array_equal(frame, moment.frame)
     np.testing.assert_array_equal(made.observations, [moment.observation for moment in moments])
     assert made.frame_size == (600, 400)
+    assert made.no_inside == ""
+    np.testing.assert_allclose(made.inside.gates, recorded.gates, atol=1e-5)
+    np.testing.assert_allclose(made.inside.outputs, recorded.outputs, atol=1e-4)
 
 
 def test_other_episodes_are_played_from_the_checkpoint(db, trained):

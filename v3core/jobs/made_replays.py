@@ -217,6 +217,11 @@ def read_observations(folder: Path) -> NDArray[Any] | None:
     return found
 
 
+def inside_folder(folder: Path) -> Path:
+    """Where the inside of the network is written."""
+    return folder / "inside"
+
+
 def discard(folder: Path) -> None:
     """Delete a folder, out of sight in one step; a process that still writes into it ends by itself."""
     aside = folder.parent / f"{DELETED}{secrets.token_hex(4)}"

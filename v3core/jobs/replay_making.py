@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from v3core import __version__
 from v3core.atomic_write import replacing
 from v3core.errors import V3Error
+from v3core.insight.inside import Inside
 from v3core.insight.replays import MEDIAN, Replay
 from v3core.jobs import launcher, made_replays
 from v3core.jobs.frame_files import frame_count, frame_size
@@ -70,9 +71,10 @@ class Made:
     """Width and height; None without frames."""
     no_frames: str
     """Why there are no frames, or none after these; empty if there is no reason."""
-    inside: None
+    inside: Inside | None
+    """None as long as it is not there."""
     no_inside: str
-    """Why there is no look inside."""
+    """Why it will not be there; empty if there is no reason."""
     observations: NDArray[Any] | None
     """As the policy sees them, flat, [T + 1, size], read from their file; None if they are not there."""
 
@@ -211,13 +213,19 @@ def read_made(database: Database, wanted: Wanted) -> Made:
     if replay is None:
         raise V3Error(state.error or "The episode is not played yet.")
     made_replays.touch(folder)
+    inside, no_inside = None, state.no_inside
+    if state.stage == DONE and not no_inside:
+        try:
+            inside = Inside.read(made_replays.inside_folder(folder))
+        except V3Error as problem:
+            no_inside = str(problem)
     return Made(
         replay=replay,
         frames=frame_count(folder),
         frame_size=frame_size(folder),
         no_frames=state.no_frames,
-        inside=None,
-        no_inside=state.no_inside,
+        inside=inside,
+        no_inside=no_inside,
         observations=made_replays.read_observations(folder),
     )
 

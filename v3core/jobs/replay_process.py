@@ -30,6 +30,8 @@ HANGS_SECONDS = 120.0
 """An environment that makes no step within this time ends the process."""
 MAX_OBSERVED_BYTES = 256 << 20
 """Observations that would take more are not kept."""
+LEAST_ALIKE = 0.9
+"""Share of steps whose values the checkpoint must compute as they were recorded, but for rounding."""
 _REPORT_SECONDS = 0.2
 _LOOK_SECONDS = 0.25
 
@@ -80,7 +82,7 @@ def _make(database: Database, wanted: Wanted, report: "_Report") -> None:
         report.tell(no_frames=str(problem), no_inside=str(problem))
         return
     report.tell(no_frames=_draw(spec, replay, report))
-    report.tell(no_inside=_explain())
+    report.tell(no_inside=_explain(database, wanted, spec, replay, report))
 
 
 def _observe(spec: EnvironmentSpec, replay: Replay, report: "_Report") -> None:
@@ -125,9 +127,31 @@ def _draw(spec: EnvironmentSpec, replay: Replay, report: "_Report") -> str:
     return ""
 
 
-def _explain() -> str:
-    """Look inside the network; why it cannot be done."""
-    return "What happens inside the network is not shown."
+def _explain(database: Database, wanted: Wanted, spec: EnvironmentSpec, replay: Replay, report: "_Report") -> str:
+    """Look inside the network that acted; why it cannot be done."""
+    from v3core.training.explaining import look_inside  # torch: seconds to import, after the frames
+
+    observations = made_replays.read_observations(report.folder)
+    if observations is None:
+        size = MAX_OBSERVED_BYTES >> 20
+        return f"The inside of the network is not shown: the episode's observations take more than {size} MiB."
+    report.begin(EXPLAINING, len(replay))
+    try:
+        policy = policy_of(database, wanted.run_id, wanted.episode)
+    except V3Error as problem:
+        return f"The inside of the network needs the checkpoint at episode {wanted.episode}. {problem}"
+    inside = look_inside(policy.network, spec, observations[:-1], progress=lambda done: report.tell(done=done))
+    alike = np.isclose(inside.values, replay.values, rtol=1e-2, atol=1e-3, equal_nan=True)
+    if alike.mean() < LEAST_ALIKE:
+        return f"The checkpoint at episode {wanted.episode} has other weights than those that acted in this episode."
+    try:
+        inside.write(made_replays.inside_folder(report.folder))
+    except OSError as problem:
+        if not report.folder.exists():
+            raise
+        made_replays.discard(made_replays.inside_folder(report.folder))
+        return f"The inside of the network cannot be written: {problem.strerror or problem}; free some space."
+    return ""
 
 
 class _Report:

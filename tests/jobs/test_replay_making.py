@@ -4,6 +4,7 @@ import io
 import os
 import signal
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import gymnasium
 import numpy as np
@@ -57,6 +58,17 @@ def pictures(db, wanted):
 def ended(db, wanted):
     """Wait for its end."""
     return wait_for(lambda: (now := progress(db, wanted)).stage not in made_replays.UNFINISHED and now, str(wanted))
+
+
+def gone(process):
+    """Wait for the end of a process."""
+
+    def is_over():
+        with suppress(psutil.NoSuchProcess):
+            return process.status() == psutil.STATUS_ZOMBIE
+        return True
+
+    wait_for(is_over, f"the end of {process}")
 
 
 def process_of(db, wanted):
@@ -154,19 +166,21 @@ def test_it_is_read_while_it_is_made_and_cancelled(db, slow):
     begin(db, slow)
     wait_for(lambda: progress(db, slow).stage == "drawing" and read_made(db, slow).frames > 2)
     assert 0 < progress(db, slow).total - 1 == len(read_made(db, slow).replay)
-    process = process_of(db, slow)
+    process = psutil.Process(process_of(db, slow).pid)
     cancel(db, slow)
     assert progress(db, slow).stage == "cancelled"
-    assert not psutil.pid_exists(process.pid) or psutil.Process(process.pid).status() == psutil.STATUS_ZOMBIE
+    gone(process)
+    cancel(db, slow)
     assert not list(made_folder(db, slow).glob(".*"))
     made = read_made(db, slow)
     assert 2 < made.frames < len(made.replay) + 1
     assert len(pictures(db, slow)) == made.frames
-    cancel(db, slow)
     begin(db, slow)
     wait_for(lambda: progress(db, slow).stage == "drawing")
+    process = psutil.Process(process_of(db, slow).pid)
     (made_folder(db, slow) / replay_making.CANCEL).touch()  # as a server of another machine does
-    assert ended(db, slow).stage == "cancelled"
+    gone(process)
+    assert progress(db, slow).stage == "cancelled"
 
 
 def test_the_process_ends_when_the_run_is_deleted(db, slow):
@@ -174,7 +188,7 @@ def test_the_process_ends_when_the_run_is_deleted(db, slow):
     wait_for(lambda: progress(db, slow).stage == "drawing")
     process = psutil.Process(process_of(db, slow).pid)
     delete(db, slow.run_id)
-    wait_for(lambda: not process.is_running() or process.status() == psutil.STATUS_ZOMBIE)
+    gone(process)
     assert not list((db.data_dir / made_replays.FOLDER).iterdir())
     with pytest.raises(V3Error, match="There is no run"):
         begin(db, slow)

@@ -154,6 +154,12 @@ def claimed(folder: Path) -> Iterator[IO[bytes] | None]:
                     return
 
 
+def release() -> None:
+    """Give up the claim that this process has with its output: it writes no more, and may take a while to end."""
+    with suppress(OSError):
+        fcntl.flock(2, fcntl.LOCK_UN)
+
+
 def empty(folder: Path, log: IO[bytes]) -> None:
     """Delete all of an earlier attempt; the caller has claimed the folder."""
     log.truncate(0)

@@ -42,8 +42,10 @@ __all__ = ["Made", "Progress", "Wanted", "begin", "cancel", "made_folder", "prog
 CANCEL = "cancel"
 """The file that asks a process to end: also one of another machine, which no signal reaches."""
 _PROCESS = "process.json"
-_END_SECONDS = 2.0
-"""Within this time a process that is over, or killed, has ended."""
+_CANCEL_SECONDS = 1.0
+"""So long a cancel waits for the end of the process that it has killed, to tidy up after it."""
+_END_SECONDS = 10.0
+"""Within this time a process that was killed has ended, however busy the machine is."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,7 @@ def _is_begun(database: Database, wanted: Wanted, folder: Path) -> bool:
             return True
         if log is None:
             state = read_state(folder)
-            return state is None or state.stage in UNFINISHED
+            return state is None or (state.stage in UNFINISHED and not (folder / CANCEL).exists())
         made_replays.empty(folder, log)
         sources = made_replays.sources_of(database, wanted)
         made_replays.write_state(folder, State(sources=sources, version=__version__))
@@ -140,11 +142,11 @@ def progress(database: Database, wanted: Wanted) -> Progress:
     """How far it is; cheap. One that nobody has begun, or whose process has died, has failed."""
     folder = made_folder(database, wanted)
     state = read_state(folder)
+    if state is not None and state.stage in UNFINISHED and (folder / CANCEL).exists():
+        return Progress(CANCELLED, state.done, state.total, "")
     if state is not None and state.stage in UNFINISHED and _has_died(folder):
         state = read_state(folder)  # it may just have ended
         if state is not None and state.stage in UNFINISHED:
-            if (folder / CANCEL).exists():
-                return Progress(CANCELLED, state.done, state.total, "")
             return Progress(FAILED, state.done, state.total, _died(folder))
     if state is None:
         return Progress(FAILED, 0, 0, "This replay is not there any more; open it again.")
@@ -171,12 +173,12 @@ def cancel(database: Database, wanted: Wanted) -> None:
     """End the process that makes a replay; what is there of it stays and can be read. Nothing if none makes it.
 
     Raises:
-        V3Error: if it does not end, or the folder cannot be written.
+        V3Error: if the folder cannot be written.
     """
     folder = made_folder(database, wanted)
     if progress(database, wanted).stage not in UNFINISHED:
         return
-    deadline = time.monotonic() + _END_SECONDS
+    deadline = time.monotonic() + _CANCEL_SECONDS
     try:
         (folder / CANCEL).touch()
         while time.monotonic() < deadline:
@@ -190,7 +192,6 @@ def cancel(database: Database, wanted: Wanted) -> None:
             time.sleep(0.01)
     except OSError as error:
         raise V3Error(f"The replay cannot be cancelled: {error.strerror or error}.") from None
-    raise V3Error("The process that makes the replay does not end; it was asked to and may need a while.")
 
 
 def _settle(folder: Path) -> None:

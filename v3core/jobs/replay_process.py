@@ -64,6 +64,7 @@ def make(database: Database, wanted: Wanted) -> bool:
         report.end(FAILED, f"The replay cannot be made: {type(problem).__name__}: {problem}.")
     finally:
         report.over.set()
+        made_replays.release()
     made_replays.keep_within(database)
     return report.state.stage == DONE
 

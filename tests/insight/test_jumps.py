@@ -7,7 +7,15 @@ import pytest
 
 from tests.made_replays import made
 from v3core.insight.actions import ActionFacts
-from v3core.insight.jumps import DISAGREEMENTS, RULES, SWITCHES, VALUE_ERRORS, jumps, returns_that_followed
+from v3core.insight.jumps import (
+    DISAGREEMENTS,
+    RULES,
+    SWITCHES,
+    VALUE_ERRORS,
+    jumps,
+    return_that_followed,
+    returns_that_followed,
+)
 
 NUMBERS = ActionFacts("continuous", centre=(1.0,), span=(2.0,), deviation=(0.5,), low=(-1.0,), high=(3.0,))
 
@@ -81,6 +89,7 @@ def test_the_return_that_followed(ended, followed):
     values = np.array([0, 0, 4], np.float32)
     replay = made(3, rewards=np.full(3, 10.0), values=values, ended=ended, discount=0.5, reward_scale=10.0)
     np.testing.assert_allclose(returns_that_followed(replay), followed)
+    np.testing.assert_allclose([return_that_followed(replay, step) for step in range(3)], followed)
 
 
 def test_value_errors_come_from_the_largest_on_without_their_neighbours():

@@ -6,17 +6,15 @@ import pytest
 import torch
 from gymnasium import spaces
 
-from v3core.config import PolicyConfig
-from v3core.environments import EnvironmentBatch, check_environment
+from tests.looked_inside import STEPS, look_at
 from v3core.errors import V3Error
 from v3core.insight.inside import Inside
 from v3core.interruption import Interrupted
-from v3core.policy import Gating, GATMoEPolicy
+from v3core.policy import Gating
 from v3core.training import explaining
 from v3core.training.explaining import look_inside
 
 CHUNK = 8
-STEPS = 2 * CHUNK + 3
 MINIGRID = "MiniGrid-DoorKey-5x5-v0"
 ROUTINGS = {
     "softmax": Gating(temperature=0.5),
@@ -56,26 +54,6 @@ def _short_chunks(monkeypatch):
     gymnasium.registry.pop("TestExplained-v0", None)
 
 
-def made(env, gating=None, **sizes):
-    """An untrained policy that does not treat all alike, its environment, and observations of random actions."""
-    spec = check_environment(env, allow_import=False)
-    torch.manual_seed(1)
-    policy = GATMoEPolicy(spec, PolicyConfig(**{"width": 16, "heads": 4, "layers": 2, "experts": 4} | sizes))
-    for parameter in policy.parameters():
-        parameter.data += 0.3 * torch.randn_like(parameter)
-    policy.gating = gating or Gating()
-    batch = EnvironmentBatch(spec, 1, 0)
-    random = np.random.default_rng(0)
-    seen = []
-    for _ in range(STEPS):
-        seen.append(batch.observations[0].copy())
-        facts = policy.actions.facts()
-        action = random.normal(size=(1, spec.actions.components)).astype(np.float32)
-        batch.step(action if facts.is_continuous else random.integers(0, spec.actions.sizes)[None])
-    batch.close()
-    return policy, spec, np.stack(seen)
-
-
 ENVIRONMENTS = [
     *("CartPole-v1", "Acrobot-v1", "LunarLander-v3", "Pendulum-v1", "FrozenLake-v1", "Taxi-v4", MINIGRID),
     "TestExplained-v0",
@@ -85,7 +63,7 @@ ENVIRONMENTS = [
 @pytest.mark.parametrize("env", ENVIRONMENTS)
 @pytest.mark.parametrize("graph", ["gatv1", "gatv2", "mlp"])
 def test_the_numbers_are_those_of_the_forward_pass_to_the_bit(env, graph):
-    policy, spec, observations = made(env, graph=graph)
+    policy, spec, observations = look_at(env, graph=graph)
     inside = look_inside(policy, spec, observations)
     for first in range(0, STEPS, CHUNK):
         rows = slice(first, first + CHUNK)
@@ -105,7 +83,7 @@ def test_the_numbers_are_those_of_the_forward_pass_to_the_bit(env, graph):
 @pytest.mark.parametrize("shared", [0, 2])
 @pytest.mark.parametrize("env", ["CartPole-v1", "Pendulum-v1"])
 def test_the_parts_make_the_mixture_under_every_routing(env, routing, shared):
-    policy, spec, observations = made(env, ROUTINGS[routing], shared_experts=shared)
+    policy, spec, observations = look_at(env, ROUTINGS[routing], shared_experts=shared)
     inside = look_inside(policy, spec, observations)
     mixture = np.einsum("te,teo->to", inside.gates, inside.expert_outputs)
     if shared:
@@ -120,7 +98,7 @@ def test_the_parts_make_the_mixture_under_every_routing(env, routing, shared):
 
 
 def test_the_bias_for_choosing_is_used():
-    policy, spec, observations = made("CartPole-v1", Gating("topk", top_k=1))
+    policy, spec, observations = look_at("CartPole-v1", Gating("topk", top_k=1))
     policy.move_bias(torch.tensor([0.0, 9.0, 0.0, 0.0]))
     inside = look_inside(policy, spec, observations)
     assert (inside.gates.argmax(1) == 1).all()
@@ -130,7 +108,7 @@ def test_the_bias_for_choosing_is_used():
 @pytest.mark.parametrize("env", ["CartPole-v1", MINIGRID, "TestExplained-v0"])
 @pytest.mark.parametrize("graph", ["gatv1", "gatv2"])
 def test_attention_sums_to_1_and_makes_the_output_of_its_layer(env, graph):
-    policy, spec, observations = made(env, graph=graph)
+    policy, spec, observations = look_at(env, graph=graph)
     inside = look_inside(policy, spec, observations)
     receivers, senders = inside.edges
     assert spec.graph.neighbours[receivers, senders].all()
@@ -157,7 +135,7 @@ def test_attention_sums_to_1_and_makes_the_output_of_its_layer(env, graph):
 
 
 def test_of_a_long_episode_the_first_steps_have_attention(monkeypatch):
-    policy, spec, observations = made("CartPole-v1")
+    policy, spec, observations = look_at("CartPole-v1")
     whole = look_inside(policy, spec, observations)
     per_step = 4 * (4 * 16 + 2 * 4 * 16)
     monkeypatch.setattr(explaining, "MAX_BYTES", per_step * 10)
@@ -168,7 +146,7 @@ def test_of_a_long_episode_the_first_steps_have_attention(monkeypatch):
 
 
 def test_progress_is_reported_and_it_can_be_interrupted():
-    policy, spec, observations = made("CartPole-v1")
+    policy, spec, observations = look_at("CartPole-v1")
     done = []
     look_inside(policy, spec, observations, progress=done.append)
     assert done == [8, 16, 19]
@@ -178,7 +156,7 @@ def test_progress_is_reported_and_it_can_be_interrupted():
 
 @pytest.mark.parametrize("graph", ["gatv2", "mlp"])
 def test_what_is_written_is_read_without_loading_it(tmp_path, graph):
-    policy, spec, observations = made(MINIGRID, Gating("topk"), graph=graph, shared_experts=1)
+    policy, spec, observations = look_at(MINIGRID, Gating("topk"), graph=graph, shared_experts=1)
     inside = look_inside(policy, spec, observations)
     inside.write(tmp_path / "inside")
     read = Inside.read(tmp_path / "inside")
@@ -193,7 +171,7 @@ def test_what_is_written_is_read_without_loading_it(tmp_path, graph):
 
 @pytest.mark.parametrize("damage", ["cut", "missing", "names", "version", "shape", "nothing"])
 def test_what_is_damaged_is_refused_in_one_sentence(tmp_path, damage):
-    policy, spec, observations = made("CartPole-v1")
+    policy, spec, observations = look_at("CartPole-v1")
     look_inside(policy, spec, observations).write(tmp_path)
     names, scene = tmp_path / "inside.json", tmp_path / "scene.npy"
     match damage:
@@ -214,7 +192,7 @@ def test_what_is_damaged_is_refused_in_one_sentence(tmp_path, damage):
 
 
 def test_cells_are_where_the_grid_has_them_and_are_described():
-    policy, spec, observations = made(MINIGRID)
+    policy, spec, observations = look_at(MINIGRID)
     inside = look_inside(policy, spec, observations)
     assert inside.node_names[1] == "Column 1, row 2"
     assert inside.places[1].tolist() == [0, -1]
@@ -235,12 +213,12 @@ def test_cells_are_where_the_grid_has_them_and_are_described():
 
 
 def test_numbers_of_nodes_are_those_of_the_environment():
-    policy, spec, observations = made("CartPole-v1")
+    policy, spec, observations = look_at("CartPole-v1")
     inside = look_inside(policy, spec, observations)
     np.testing.assert_array_equal(inside.numbers, observations)
     assert inside.node_names[2] == "Pole angle"
     np.testing.assert_allclose(np.linalg.norm(inside.places, axis=1), 1, atol=1e-6)
-    policy, spec, observations = made("TestExplained-v0")
+    policy, spec, observations = look_at("TestExplained-v0")
     odd = look_inside(policy, spec, observations)
     table = list(odd.node_names).index("Table 1")
     part = next(part for part in spec.graph.parts if part.name == "table")

@@ -15,17 +15,15 @@ from v3core import metrics
 from v3core.charts.chart_text import chart_text
 from v3core.charts.figure import Figure
 from v3core.charts.figures import AREA_OPACITY
-from v3core.charts.frame import frame, plain_frame, progress_words, stack_rows
-from v3core.charts.palette import METRICS, NEUTRAL, SYMBOLS, colour_scale, expert_colours, pattern, ramp, rgba
+from v3core.charts.flat import MAX_BARRED_ACTIONS, MAX_BARS, add_matrix, flat_frame, name_places
+from v3core.charts.frame import frame, progress_words, stack_rows
+from v3core.charts.palette import METRICS, NEUTRAL, SYMBOLS, expert_colours, pattern, ramp, rgba
 from v3core.charts.series import RunSeries
 from v3core.charts.traces import add_heatmap, add_level, add_metric
 from v3core.insight.experts import ExpertProfile, StateMap, closest_and_farthest
 from v3core.insight.removals import Interval, Removal, interval
 from v3core.metrics import of_chart
 
-MAX_BARS = 8
-"""With more experts than this their actions are a heatmap: the bars of one action would be slivers."""
-MAX_BARRED_ACTIONS = 12
 MAX_PAIRS = 6
 """With more pairs than this, only the closest, the mean and the farthest are drawn over time."""
 MAX_NAMED = 12
@@ -104,8 +102,8 @@ def actions_figure(run: str, experts: Sequence[ExpertProfile], *, used: bool) ->
     bars = len(experts) <= MAX_BARS and len(names) <= MAX_BARRED_ACTIONS
     legend = len(experts) <= MAX_NAMED and (bars or is_number)
     height = 300 if legend else max(300, 120 + 14 * len(experts))
-    figure = _flat_frame(f"actions-{'used' if used else 'all'}:{run}", alt, height=height, legend=legend)
-    figure.layout.xaxis.merge(_places(names) | {"title": {"text": "Action", "standoff": 8}})
+    figure = flat_frame(f"actions-{'used' if used else 'all'}:{run}", alt, height=height, legend=legend)
+    figure.layout.xaxis.merge(name_places(names) | {"title": {"text": "Action", "standoff": 8}})
     if is_number:
         deviations = np.array([_flat(actions, len(names), "deviation") for actions in of_experts])
         for number, (mean, deviation, colour) in enumerate(
@@ -137,7 +135,7 @@ def actions_figure(run: str, experts: Sequence[ExpertProfile], *, used: bool) ->
             {"title": {"text": "Probability", "standoff": 6}, "tickformat": ".0%", "range": [0, 1]}
         )
     else:
-        _add_matrix(figure, values, names, len(experts), title="Probability", number=".0%", most=1)
+        add_matrix(figure, values, names, _numbered(len(experts)), title="Probability", number=".0%", most=1)
     return figure
 
 
@@ -147,11 +145,11 @@ def distances_figure(run: str, experts: Sequence[ExpertProfile]) -> Figure:
     least, mean, most = closest_and_farthest([expert.distances for expert in experts])
     words = f": smallest {least:.2f}, mean {mean:.2f}, largest {most:.2f}" if math.isfinite(mean) else ""
     alt = f"Jensen-Shannon distances of {len(experts)} experts of {run}{words}."
-    figure = _flat_frame(f"distances:{run}", alt, height=max(300, 120 + 14 * len(experts)))
+    figure = flat_frame(f"distances:{run}", alt, height=max(300, 120 + 14 * len(experts)))
     names = [str(number) for number in range(1, len(experts) + 1)]
-    figure.layout.xaxis.merge(_places(names) | {"title": {"text": "Expert", "standoff": 8}})
+    figure.layout.xaxis.merge(name_places(names) | {"title": {"text": "Expert", "standoff": 8}})
     highest = max(0.1, most if math.isfinite(most) else 0)
-    _add_matrix(figure, values, names, len(experts), title="Distance", number=".2f", most=highest)
+    add_matrix(figure, values, names, _numbered(len(experts)), title="Distance", number=".2f", most=highest)
     figure.data[-1].hovertemplate = "%{y} and expert %{customdata}: %{z:.3f}<extra></extra>"
     return figure
 
@@ -202,7 +200,7 @@ def map_figure(
     of = "scenario" if by_scenario else "expert"
     alt = f"{len(points.x):,} states of {run} on two axes with {' and '.join(shares)} of their variance, by {of}."
     groups = _by_scenario(points) if by_scenario else _by_expert(points, experts)
-    figure = _flat_frame(f"map:{run}", alt, height=420, legend=by_scenario or experts <= MAX_NAMED)
+    figure = flat_frame(f"map:{run}", alt, height=420, legend=by_scenario or experts <= MAX_NAMED)
     x, y = (np.array(values, dtype=np.float64) for values in (points.x, points.y))
     more = np.array([points.number, points.step, points.gate, np.add(points.expert, 1)], dtype=np.float64).T
     for name, here, marker in groups:
@@ -261,10 +259,10 @@ def knockout_figure(run: str, complete: Sequence[float], removals: Sequence[Remo
     whole, count = interval(complete), len(complete)
     verdicts = "; ".join(f"expert {removal.expert + 1} {removal.verdict}" for removal in removals[:MAX_NAMED])
     alt = f"Mean return of {run} without each expert over {count} episodes, with all {whole.mean:.4g}: {verdicts}."
-    figure = _flat_frame(f"knockout:{run}", alt, height=320, legend=False)
+    figure = flat_frame(f"knockout:{run}", alt, height=320, legend=False)
     named = len(removals) <= MAX_NAMED
     names = [f"{removal.expert + 1}" + (f"<br>{removal.verdict}" if named else "") for removal in removals]
-    figure.layout.xaxis.merge(_places(names) | {"title": {"text": "Without expert", "standoff": 8}})
+    figure.layout.xaxis.merge(name_places(names) | {"title": {"text": "Without expert", "standoff": 8}})
     figure.layout.margin.merge({"b": 62 if named else 42, "r": 90})
     returns, of_all = (
         [removal.returns for removal in removals],
@@ -302,47 +300,8 @@ def knockout_figure(run: str, complete: Sequence[float], removals: Sequence[Remo
     return figure
 
 
-def _flat_frame(name: str, alt: str, *, height: int, legend: bool = False) -> Figure:
-    """An empty figure that is not over episodes: its zoom is its own, along both axes."""
-    figure = plain_frame(name, alt, end=1, height=height, legend=legend)
-    figure.layout.merge({"hovermode": "closest", "margin": {"b": 48}})
-    figure.layout.meta.merge({"own_zoom": True})
-    figure.layout.xaxis = {"range": [0, 1], "zeroline": False, "showgrid": False}
-    return figure
-
-
-def _places(names: Sequence[str]) -> dict[str, Any]:
-    """An axis with a name at 0, 1, 2 …; not every name if there are many."""
-    every = max(1, -(-len(names) // 24))
-    ticks = {"tickvals": list(range(0, len(names), every)), "ticktext": list(names[::every])}
-    return {"range": [-0.5, max(len(names), 1) - 0.5], "tickmode": "array", **ticks}
-
-
-def _add_matrix(
-    figure: Figure, values: Any, columns: Sequence[str], experts: int, *, title: str, number: str, most: float
-) -> None:
-    """Experts from top to bottom, columns from left to right."""
-    figure.add(
-        "heatmap",
-        x=np.arange(len(columns)),
-        y=[f"Expert {expert}" for expert in range(1, experts + 1)],
-        z=values,
-        customdata=[list(columns)] * experts,
-        colorscale=colour_scale(),
-        zmin=0,
-        zmax=most,
-        texttemplate=f"%{{z:{number}}}" if max(experts, len(columns)) <= MAX_BARS else "",
-        colorbar={
-            "title": {"text": title, "font": {"size": 12}},
-            "tickfont": {"size": 12},
-            "tickformat": number,
-            "thickness": 12,
-            "outlinewidth": 0,
-        },
-        hovertemplate=f"%{{y}}, action %{{customdata}}: %{{z:{number}}}<extra></extra>",
-    )
-    figure.layout.merge({"yaxis": {"autorange": "reversed"}, "margin": {"l": 70, "r": 84}})
-    figure.layout.yaxis.pop("nticks", None)
+def _numbered(experts: int) -> list[str]:
+    return [f"Expert {number}" for number in range(1, experts + 1)]
 
 
 def _action_names(actions: Any) -> list[str]:

@@ -1,5 +1,7 @@
 """The steps of a replay that are worth a look: expert switches, disagreements of experts, large value errors."""
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -56,6 +58,16 @@ def returns_that_followed(replay: Replay) -> NDArray[np.float64]:
         following = float(replay.rewards[step]) / replay.reward_scale + replay.discount * following
         found[step] = following
     return found
+
+
+def return_that_followed(replay: Replay, step: int) -> float:
+    """That of `returns_that_followed` from one step, from 0, without those of the others."""
+    if replay.discount is None or replay.reward_scale is None:
+        return math.nan
+    left = len(replay) - step
+    beyond = 0.0 if replay.ended == "terminated" else replay.discount**left * float(replay.values[-1])
+    weights = replay.discount ** np.arange(left)
+    return float(replay.rewards[step:] @ weights) / replay.reward_scale + beyond
 
 
 def value_errors(replay: Replay) -> NDArray[np.float64]:

@@ -1,0 +1,57 @@
+"""What figures share that are not over episodes: their frame, axes of names, and a matrix of experts."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from v3core.charts.figure import Figure
+from v3core.charts.frame import plain_frame
+from v3core.charts.palette import colour_scale
+
+MAX_BARS = 8
+"""With more experts than this their actions are a heatmap: the bars of one action would be slivers."""
+MAX_BARRED_ACTIONS = 12
+
+
+def flat_frame(name: str, alt: str, *, height: int, legend: bool = False) -> Figure:
+    """An empty figure that is not over episodes: its zoom is its own, along both axes."""
+    figure = plain_frame(name, alt, end=1, height=height, legend=legend)
+    figure.layout.merge({"hovermode": "closest", "margin": {"b": 48}})
+    figure.layout.meta.merge({"own_zoom": True})
+    figure.layout.xaxis = {"range": [0, 1], "zeroline": False, "showgrid": False}
+    return figure
+
+
+def name_places(names: Sequence[str]) -> dict[str, Any]:
+    """An axis with a name at 0, 1, 2 …; not every name if there are many."""
+    every = max(1, -(-len(names) // 24))
+    ticks = {"tickvals": list(range(0, len(names), every)), "ticktext": list(names[::every])}
+    return {"range": [-0.5, max(len(names), 1) - 0.5], "tickmode": "array", **ticks}
+
+
+def add_matrix(
+    figure: Figure, values: Any, columns: Sequence[str], rows: Sequence[str], *, title: str, number: str, most: float
+) -> None:
+    """Experts, named by `rows`, from top to bottom, columns from left to right."""
+    figure.add(
+        "heatmap",
+        x=np.arange(len(columns)),
+        y=list(rows),
+        z=values,
+        customdata=[list(columns)] * len(rows),
+        colorscale=colour_scale(),
+        zmin=0,
+        zmax=most,
+        texttemplate=f"%{{z:{number}}}" if max(len(rows), len(columns)) <= MAX_BARS else "",
+        colorbar={
+            "title": {"text": title, "font": {"size": 12}},
+            "tickfont": {"size": 12},
+            "tickformat": number,
+            "thickness": 12,
+            "outlinewidth": 0,
+        },
+        hovertemplate=f"%{{y}}, action %{{customdata}}: %{{z:{number}}}<extra></extra>",
+    )
+    figure.layout.merge({"yaxis": {"autorange": "reversed"}, "margin": {"l": 70, "r": 84}})
+    figure.layout.yaxis.pop("nticks", None)

@@ -1,0 +1,64 @@
+"""Names of actions, where an environment's documentation gives them."""
+
+from collections.abc import Mapping
+
+from v3core.environment_setup import EnvironmentSetup
+from v3core.insight.actions import ActionFacts
+
+_DISCRETE: Mapping[str, tuple[str, ...]] = {
+    "CartPole-": ("Push left", "Push right"),
+    "Acrobot-": ("Torque −1", "No torque", "Torque +1"),
+    "MountainCar-": ("Push left", "Do nothing", "Push right"),
+    "LunarLander-": ("Do nothing", "Left engine", "Main engine", "Right engine"),
+    "CarRacing-": ("Do nothing", "Steer right", "Steer left", "Gas", "Brake"),
+    "FrozenLake": ("Left", "Down", "Right", "Up"),
+    "CliffWalking-": ("Up", "Right", "Down", "Left"),
+    "Taxi-": ("South", "North", "East", "West", "Pick up", "Drop off"),
+    "Blackjack-": ("Stick", "Hit"),
+    "MiniGrid-": ("Turn left", "Turn right", "Forward", "Pick up", "Drop", "Toggle", "Done"),
+    "BabyAI-": ("Turn left", "Turn right", "Forward", "Pick up", "Drop", "Toggle", "Done"),
+}
+_CONTINUOUS: Mapping[str, tuple[str, ...]] = {
+    "Pendulum-": ("Torque",),
+    "MountainCarContinuous-": ("Force",),
+    "LunarLander": ("Main engine", "Side engines"),
+    "CarRacing-": ("Steering", "Gas", "Brake"),
+    "BipedalWalker": ("Hip 1", "Knee 1", "Hip 2", "Knee 2"),
+}
+"""By how ids begin."""
+
+
+def action_names(environment: EnvironmentSetup, facts: ActionFacts, *, outputs: int) -> list[str]:
+    """A name for each of the `outputs`: values of every component side by side, switches, or numbers.
+
+    The number that the environment gives it where there is no name, and where a wrapper may have changed the actions.
+    """
+    known: tuple[str, ...] = ()
+    if facts.kind in {"discrete", "continuous"} and not environment.wrappers:
+        table = _CONTINUOUS if facts.is_continuous else _DISCRETE
+        known = next((names for start, names in table.items() if environment.env_id.startswith(start)), ())
+    if facts.is_continuous:
+        return list(known) if len(known) == outputs else [f"Number {place}" for place in range(1, outputs + 1)]
+    if facts.kind == "multi_binary":
+        return [f"Switch {place}" for place in range(1, len(facts.sizes) + 1)]
+    starts = facts.starts or (0,) * len(facts.sizes)
+    if len(facts.sizes) == 1:
+        return list(known) if len(known) == outputs else [str(starts[0] + value) for value in range(outputs)]
+    return [
+        f"{place}: {start + value}"
+        for place, (size, start) in enumerate(zip(facts.sizes, starts, strict=True), 1)
+        for value in range(size)
+    ]
+
+
+def chosen_words(names: list[str], facts: ActionFacts, action: list[float]) -> str:
+    """An action [components] as recorded, in words."""
+    if facts.is_continuous:
+        return ", ".join(f"{name} {value:.6g}" for name, value in zip(names, action, strict=True))
+    if facts.kind == "multi_binary":
+        return ", ".join(f"{name} {'on' if value else 'off'}" for name, value in zip(names, action, strict=True))
+    first, parts = 0, []
+    for size, value in zip(facts.sizes, action, strict=True):
+        parts.append(names[first + int(value)])
+        first += size
+    return ", ".join(parts)

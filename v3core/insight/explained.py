@@ -1,0 +1,278 @@
+"""A step in words and numbers: from the observation to the action, each number as it flowed through the network."""
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from v3core.insight.actions import ActionFacts, in_units, probabilities
+from v3core.insight.inside import Inside
+from v3core.insight.jumps import return_that_followed
+from v3core.insight.replays import Replay
+
+MAX_ROWS = 24
+"""Rows of a part that are listed."""
+STRONGEST = 5
+"""Edges of each layer, nodes and components of the scene that are listed."""
+MAX_EXPERTS = 8
+"""Experts that are listed, those with the largest gates."""
+ANOTHER_NETWORK = 1e-3
+"""Recomputed gates that differ by more are those of another network."""
+
+Part = dict[str, Any]
+
+
+def exact(value: Any) -> str:
+    """A number of the network: the shortest text that identifies it among the numbers of single precision."""
+    return str(np.float32(value))
+
+
+def explained(
+    replay: Replay,
+    inside: Inside | None,
+    step: int,
+    *,
+    facts: ActionFacts | None,
+    names: Sequence[str],
+    done: str,
+    head: int | None = None,
+    no_inside: str = "",
+) -> list[Part]:
+    """The parts from observation to action of a step, from 1: each with a `title`, a `text` and `rows` of two texts.
+
+    Args:
+        replay: of which the step is.
+        inside: what the network computed; None if that is not known, for the reason `no_inside`.
+        step: which one.
+        facts: what outputs mean; None if that was not recorded.
+        names: of the actions, as `action_names`.
+        done: the chosen action in words.
+        head: whose attention is listed, from 1; the mean of all heads if None.
+        no_inside: a sentence.
+    """
+    at = step - 1
+    parts: list[Part] = []
+    if inside is None:
+        text = (
+            no_inside or "What is inside of the network is not known here: that needs a checkpoint of this evaluation."
+        )
+        parts.append(_part("Inside the network", f"{text} The numbers below were recorded when the policy acted."))
+    else:
+        parts += [_observation(inside, at), _features(inside, at), *_attention(inside, at, head), _scene(inside, at)]
+        parts += [_logits(inside, at), _routing(inside, at)]
+    parts += [_gates(replay, inside, at), *_experts(replay, inside, at, names)]
+    parts.append(_mixture(replay, inside, at, names))
+    if facts is not None:
+        parts.append(_distribution(replay, at, facts, names))
+    parts += [_action(replay, at, facts, done), _value(replay, at)]
+    return parts
+
+
+def _part(title: str, text: str = "", rows: Sequence[tuple[str, str]] = ()) -> Part:
+    return {"title": title, "text": text, "rows": [list(row) for row in rows]}
+
+
+def _some(rows: list[tuple[str, str]], most: int = MAX_ROWS) -> list[tuple[str, str]]:
+    left = len(rows) - most
+    return rows if left <= 0 else [*rows[:most], (f"{left} more", "not listed")]
+
+
+def _observation(inside: Inside, at: int) -> Part:
+    rows, plain, silent = [], Counter[str](), 0
+    for node, name in enumerate(inside.node_names):
+        seen = inside.observed(at, node)
+        if not seen:
+            silent += 1
+        elif inside.cells[node] and seen in {"unseen", "empty", "wall", "floor"}:
+            plain[seen] += 1
+        else:
+            rows.append((name, seen))
+    text = f"Also {', '.join(f'{count} cells {word}' for word, count in sorted(plain.items()))}." if plain else ""
+    if silent:
+        which = "nodes" if silent < len(inside.node_names) else "nodes, which are all"
+        text = f"{text} Not in words: what {silent} {which} read of an image or of several numbers.".strip()
+    return _part("Observation", text, _some(rows))
+
+
+def _features(inside: Inside, at: int) -> Part:
+    count, width = inside.nodes.shape[1:]
+    text = f"{count} nodes of {width} numbers each enter the first layer."
+    if at >= len(inside.nodes):
+        return _part("Node features", f"{text} {_not_kept(inside)}")
+    norms = np.linalg.norm(np.asarray(inside.nodes[at], dtype=np.float64), axis=1)
+    order = np.argsort(-norms, kind="stable")[:STRONGEST]
+    rows = [(inside.node_names[node], f"norm {norms[node]:.6g}") for node in order]
+    return _part("Node features", f"{text} The largest:", rows)
+
+
+def _not_kept(inside: Inside) -> str:
+    return f"They were kept of the first {len(inside.nodes):,} steps of this long episode."
+
+
+def _attention(inside: Inside, at: int, head: int | None) -> list[Part]:
+    if inside.attention is None:
+        return [_part("Attention", "None: with graph=mlp the nodes send each other no messages.")]
+    if at >= len(inside.attention):
+        return [_part("Attention", _not_kept(inside).replace("They were", "It was"))]
+    which = "mean of the heads" if head is None else f"head {head}"
+    parts = []
+    for layer in range(inside.layers):
+        of_layer = np.asarray(inside.attention[at, layer])
+        weights = of_layer.mean(0) if head is None else of_layer[head - 1]
+        order = np.argsort(-weights, kind="stable")[:STRONGEST]
+        rows = []
+        for edge in order:
+            receiver, sender = inside.edges[:, edge]
+            to = inside.node_names[sender] if sender != receiver else "itself"
+            rows.append((f"{inside.node_names[receiver]} attends to {to}", exact(weights[edge])))
+        parts.append(_part(f"Attention, layer {layer + 1} ({which})", "The strongest edges:", rows))
+    return parts
+
+
+def _scene(inside: Inside, at: int) -> Part:
+    scene = np.asarray(inside.scene[at])
+    order = np.argsort(-np.abs(scene), kind="stable")[:STRONGEST]
+    norm = float(np.linalg.norm(scene.astype(np.float64)))
+    text = f"{len(scene)} numbers from −1 to 1, with norm {norm:.6g}. The largest:"
+    return _part("Scene", text, [(f"Component {place + 1}", exact(scene[place])) for place in order])
+
+
+def _logits(inside: Inside, at: int) -> Part:
+    logits = inside.router_logits[at]
+    rows = [(f"Expert {expert + 1}", exact(logits[expert])) for expert in _order(inside.gates[at], logits)]
+    return _part("Router logits", "", _some(rows, MAX_EXPERTS))
+
+
+def _routing(inside: Inside, at: int) -> Part:
+    gating, logits = inside.gating, inside.router_logits[at]
+    routing, temperature = gating["routing"], gating["temperature"]
+    scaled = np.asarray(logits) / np.float32(temperature)
+    text = f"{routing} of the logits divided by the temperature {temperature:g}"
+    if routing == "entmax":
+        text += f", with α = {gating['alpha']:g}"
+    if routing == "topk":
+        text += f", for the {gating['top_k']} largest, weights {gating['top_k_weights']}"
+        if inside.bias:
+            text += ", chosen after adding the balancing bias to their affinities"
+    rows = [(f"Expert {expert + 1}", exact(scaled[expert])) for expert in _order(inside.gates[at], logits)]
+    if routing == "topk" and inside.bias:
+        rows = [(name, f"{value}, bias {exact(inside.bias[int(name.split()[1]) - 1])}") for name, value in rows]
+    return _part("Temperature and routing", f"{text}:", _some(rows, MAX_EXPERTS))
+
+
+def _gates(replay: Replay, inside: Inside | None, at: int) -> Part:
+    gates = replay.gates[at]
+    rows = [(f"Expert {expert + 1}", exact(gates[expert])) for expert in _order(gates, gates)]
+    return _part(
+        "Gates", "" if inside is None else _difference(replay.gates[at], inside.gates[at]), _some(rows, MAX_EXPERTS)
+    )
+
+
+def _difference(recorded: NDArray[Any], computed: NDArray[Any]) -> str:
+    """How far what was computed again is from what acted."""
+    most = float(np.abs(recorded.astype(np.float64) - computed).max())
+    if most == 0:
+        return ""
+    if not most <= ANOTHER_NETWORK:
+        return (
+            f"As recorded. Computed again they differ by up to {most:.3g}: the checkpoint is of another network than "
+            "the one that acted."
+        )
+    return (
+        f"As recorded. Computed again they differ by at most {most:.2g}: sums of another batch are rounded differently."
+    )
+
+
+def _experts(replay: Replay, inside: Inside | None, at: int, names: Sequence[str]) -> list[Part]:
+    gates = replay.gates[at]
+    if inside is not None:
+        outputs, text = inside.expert_outputs[at], "What each expert puts out"
+        text += ", without the shared experts:" if inside.shared is not None else ":"
+    elif replay.expert_outputs is not None:
+        outputs, text = replay.expert_outputs[at], "What each expert would put out alone:"
+    else:
+        return [_part("Experts' outputs", "They were not recorded for this episode.")]
+    rows = [(f"Expert {expert + 1}", _listed(outputs[expert], names)) for expert in _order(gates, gates)]
+    rows = _some(rows, MAX_EXPERTS)
+    if inside is not None and inside.shared is not None:
+        rows.append(("Shared experts", _listed(inside.shared[at], names)))
+    return [_part("Experts' outputs", text, rows)]
+
+
+def _mixture(replay: Replay, inside: Inside | None, at: int, names: Sequence[str]) -> Part:
+    outputs = replay.outputs[at]
+    text = "Gates times outputs of the experts"
+    text += ", plus those of the shared experts." if inside is not None and inside.shared is not None else "."
+    if inside is not None:
+        text = f"{text} {_difference(outputs, inside.outputs[at])}".strip()
+    labels = names if len(names) == len(outputs) else [f"Output {place}" for place in range(1, len(outputs) + 1)]
+    return _part("Mixture", text, _some([(label, exact(one)) for label, one in zip(labels, outputs, strict=True)]))
+
+
+def _distribution(replay: Replay, at: int, facts: ActionFacts, names: Sequence[str]) -> Part:
+    outputs = replay.outputs[at]
+    if facts.is_continuous:
+        means = in_units(facts, outputs)
+        spread = facts.deviation or (math.nan,) * len(means)
+        rows = [
+            (name, f"{mean:.7g}" if math.isnan(one) else f"{mean:.7g} ± {one:.7g}")
+            for name, mean, one in zip(names, means.tolist(), spread, strict=True)
+        ]
+        return _part("Action distribution", "Mean ± deviation, in units of the environment.", _some(rows))
+    masks = None if replay.masks is None else replay.masks[at]
+    parts = probabilities(facts, outputs, masks)
+    is_switch = facts.kind == "multi_binary"
+    shares = np.concatenate([part[1:] if is_switch else part for part in parts])
+    flags = np.ones(len(shares), dtype=np.bool_) if masks is None else masks[1::2] if is_switch else masks
+    rows = [
+        (name, f"{share:.7g}" if free else "not allowed")
+        for name, share, free in zip(names, shares.tolist(), flags, strict=True)
+    ]
+    text = "That each is on; σ of the mixture." if is_switch else "Softmax of the mixture"
+    text += "" if is_switch else ", of each component." if len(parts) > 1 else "."
+    return _part("Action probabilities", text, _some(rows))
+
+
+def _action(replay: Replay, at: int, facts: ActionFacts | None, done: str) -> Part:
+    action = replay.actions[at]
+    if facts is None:
+        return _part("Action", "", [("Chosen", ", ".join(f"{one:g}" for one in action.tolist()))])
+    rows = [("Chosen", done)]
+    if facts.is_continuous:
+        beyond = bool(facts.low) and bool((action < np.array(facts.low)).any() or (action > np.array(facts.high)).any())
+        return _part("Action", "It is clipped to the environment's bounds." if beyond else "", rows)
+    masks = None if replay.masks is None else replay.masks[at]
+    parts = probabilities(facts, replay.outputs[at], masks)
+    chance = math.prod(float(part[int(value)]) for part, value in zip(parts, action, strict=True))
+    likely = all(part[int(value)] == part.max() for part, value in zip(parts, action, strict=True))
+    rows.append(("Its probability", f"{chance:.7g}"))
+    return _part("Action", "The most probable one." if likely else "Sampled: it is not the most probable one.", rows)
+
+
+def _value(replay: Replay, at: int) -> Part:
+    rows = [("Expected return", exact(replay.values[at])), ("Reward of this step", f"{replay.rewards[at]:.7g}")]
+    followed = return_that_followed(replay, at)
+    if math.isfinite(followed):
+        rows.insert(1, ("Return that followed", f"{followed:.7g}"))
+    return _part(
+        "Value", "Discounted returns, in units of the reward scale; the reward in those of the environment.", rows
+    )
+
+
+def _order(gates: NDArray[Any], logits: NDArray[Any]) -> list[int]:
+    """Experts in their order; of many, those with the largest gates first."""
+    if len(gates) <= MAX_EXPERTS:
+        return list(range(len(gates)))
+    return [int(expert) for expert in np.lexsort((-np.asarray(logits), -np.asarray(gates)))]
+
+
+def _listed(outputs: NDArray[Any], names: Sequence[str]) -> str:
+    """Outputs side by side, with their names if they are few."""
+    shown = [exact(one) for one in outputs[:MAX_EXPERTS]]
+    if len(names) == len(outputs) <= MAX_EXPERTS:
+        shown = [f"{name} {one}" for name, one in zip(names, shown, strict=True)]
+    left = len(outputs) - len(shown)
+    return ", ".join(shown) + (f" and {left} more" if left > 0 else "")

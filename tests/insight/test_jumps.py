@@ -63,7 +63,7 @@ def test_an_action_that_is_not_allowed_is_nobodys_choice():
 
 @pytest.mark.parametrize(("far", "found"), [(0.0, []), (0.3, []), (0.4, [1]), (9.0, [1])])
 def test_numbers_disagree_if_their_distributions_are_far_apart(far, found):
-    """Deviations are 0.5 and an output of 1 is 2 units: a distance of 0.5 is 1.45 deviations, an output of 0.36."""
+    """Deviations are 0.5 and an output of 1 is 2 units: a distance of 0.5 is 1.29 deviations, an output of 0.32."""
     said = outputs([[0.0], [far]])
     replay = made(
         1, 2, 1, actions=np.zeros((1, 1), np.float32), gates=gates([0.5, 0.5]), expert_outputs=said, space=NUMBERS

@@ -7,7 +7,7 @@ from v3core.charts.chart_text import chart_text
 from v3core.charts.figure import Figure
 from v3core.charts.flat import flat_frame
 from v3core.charts.palette import NEUTRAL, colour_scale, rgba
-from v3core.insight.explained import exact
+from v3core.insight.actions import exact
 from v3core.insight.inside import Inside
 
 MAX_EDGES = 150

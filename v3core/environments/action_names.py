@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from v3core.environment_setup import EnvironmentSetup
-from v3core.insight.actions import ActionFacts
+from v3core.insight.actions import ActionFacts, exact
 
 _DISCRETE: Mapping[str, tuple[str, ...]] = {
     "CartPole-": ("Push left", "Push right"),
@@ -54,7 +54,7 @@ def action_names(environment: EnvironmentSetup, facts: ActionFacts, *, outputs: 
 def chosen_words(names: list[str], facts: ActionFacts, action: list[float]) -> str:
     """An action [components] as recorded, in words."""
     if facts.is_continuous:
-        return ", ".join(f"{name} {value:.6g}" for name, value in zip(names, action, strict=True))
+        return ", ".join(f"{name} {exact(value)}" for name, value in zip(names, action, strict=True))
     if facts.kind == "multi_binary":
         return ", ".join(f"{name} {'on' if value else 'off'}" for name, value in zip(names, action, strict=True))
     first, parts = 0, []

@@ -51,6 +51,12 @@ class ActionFacts:
         return cls(facts["kind"], **{name: tuple(values) for name, values in facts.items() if name != "kind"})
 
 
+def exact(value: Any) -> str:
+    """A number of the network: the shortest text that identifies it among the numbers of single precision."""
+    number = np.float32(value)
+    return str(int(number)) if number.is_integer() and abs(number) < 2**24 else str(number)
+
+
 def probabilities(facts: ActionFacts, outputs: NDArray[Any], masks: NDArray[np.bool_] | None = None) -> list[Floats]:
     """Of each component the probabilities of its values, [..., values], for outputs [..., outputs]; not continuous.
 

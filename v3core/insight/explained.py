@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from v3core.insight.actions import ActionFacts, in_units, probabilities
+from v3core.insight.actions import ActionFacts, exact, in_units, probabilities
 from v3core.insight.inside import Inside
 from v3core.insight.jumps import return_that_followed
 from v3core.insight.replays import Replay
@@ -23,11 +23,6 @@ ANOTHER_NETWORK = 1e-3
 """Recomputed gates that differ by more are those of another network."""
 
 Part = dict[str, Any]
-
-
-def exact(value: Any) -> str:
-    """A number of the network: the shortest text that identifies it among the numbers of single precision."""
-    return str(np.float32(value))
 
 
 def explained(

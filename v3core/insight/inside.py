@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from v3core.errors import V3Error
-from v3core.insight.actions import ActionFacts
+from v3core.insight.actions import ActionFacts, exact
 
 Floats = NDArray[np.float32]
 
@@ -155,4 +155,4 @@ class Inside:
         if (place := int(self.said[step, node])) >= 0:
             return self.words[place]
         number = float(self.numbers[step, node])
-        return "" if math.isnan(number) else f"{number:.6g}"
+        return "" if math.isnan(number) else exact(number)

@@ -48,6 +48,22 @@ def test_a_resumed_run_has_those_that_it_would_have_had(db, make, train, ample):
     assert len(contents(db, whole)) > 3
 
 
+def test_replays_of_the_future_that_cannot_be_deleted_are_named(db, make, train):
+    run_id = make()
+    assert train(run_id, 6, every=2) is Status.FAILED
+    file = replay_file(db, run_id, 58)
+    file.mkdir(parents=True)
+    control.resume(db, run_id)
+    assert train(run_id) is Status.FAILED
+    reason = get_run(db, run_id).reason
+    assert (
+        "The replays of episode 58, which is trained again, cannot be deleted: Is a directory; fix the perm" in reason
+    )
+    file.rmdir()
+    control.resume(db, run_id)
+    assert train(run_id) is Status.COMPLETED
+
+
 def test_they_stay_within_the_share_of_the_runs_size(db, make):
     run_id = make()
     checkpoints = run_folder(run_id, db.data_dir) / "checkpoints"

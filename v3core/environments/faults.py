@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 from gymnasium import spaces
+from numpy.typing import NDArray
 
 RESET = "reset(seed=…)"
 STEP = "step(action)"
+RENDER = "render()"
 LARGEST_REWARD = 1e12
 """Beyond it the squares and sums of a first update leave single precision."""
 SUCCESS_KEYS = ("is_success", "success")
@@ -54,6 +56,17 @@ def reward_of(value: Any) -> float:
         return float(plain)
     except OverflowError:
         return math.inf if plain > 0 else -math.inf
+
+
+def picture_of(value: Any) -> NDArray[np.uint8]:
+    """The frame that `render` returned; Misbehaviour if it is none."""
+    if isinstance(value, np.ndarray):
+        if value.ndim == 3 and value.shape[2] == 3 and value.size and value.dtype == np.uint8:
+            return value
+        given = f"an array of shape {value.shape} and type {value.dtype}"
+    else:
+        given = _described(value)
+    raise Misbehaviour(f"{RENDER} returned {given}; it must return an array of shape (height, width, 3) and type uint8")
 
 
 def unusable_reward(reward: float) -> str | None:

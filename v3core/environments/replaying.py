@@ -64,7 +64,7 @@ def play_again(spec: EnvironmentSpec, replay: Replay, *, frames: bool) -> Iterat
         for step, action in enumerate(spec.actions.to_environment(replay.actions)):
             encode(observation, row)
             digest.add(row)
-            yield Moment(row.copy(), _frame(env, spec) if frames else None)
+            yield Moment(row.copy(), _frame(env, spec, step + 1) if frames else None)
             observation, reward, terminated, truncated, _ = faults.step_result(env.step(action))
             if faults.reward_of(reward) != replay.rewards[step]:
                 raise _differs(spec, f"its reward at step {step + 1} is another one")
@@ -74,7 +74,7 @@ def play_again(spec: EnvironmentSpec, replay: Replay, *, frames: bool) -> Iterat
         digest.add(row)
         if digest.text() != replay.seen:
             raise _differs(spec, "its observations are others")
-        yield Moment(row.copy(), _frame(env, spec) if frames else None)
+        yield Moment(row.copy(), _frame(env, spec, len(replay) + 1) if frames else None)
     except V3Error:
         raise
     except (KeyboardInterrupt, GeneratorExit):
@@ -86,18 +86,12 @@ def play_again(spec: EnvironmentSpec, replay: Replay, *, frames: bool) -> Iterat
         _close(env)
 
 
-def _frame(env: gymnasium.Env[Any, Any], spec: EnvironmentSpec) -> NDArray[np.uint8]:
+def _frame(env: gymnasium.Env[Any, Any], spec: EnvironmentSpec, number: int) -> NDArray[np.uint8]:
     try:
-        frame: Any = env.render()
+        return faults.picture_of(env.render()).copy()
     except (Exception, SystemExit) as problem:
-        raise V3Error(f"Environment {spec.env_id} cannot be drawn: {faults.sentence('render', problem)}.") from problem
-    found = np.asarray(frame)
-    if found.ndim != 3 or found.shape[2] != 3 or found.dtype != np.uint8:
-        raise V3Error(
-            f"Environment {spec.env_id} draws arrays of shape {found.shape} and type {found.dtype}, not pictures of "
-            "shape (height, width, 3) and type uint8."
-        )
-    return found.copy()
+        text = faults.sentence(faults.RENDER, problem)
+        raise V3Error(f"Environment {spec.env_id} cannot be drawn from frame {number} on: {text}.") from problem
 
 
 def _differs(spec: EnvironmentSpec, what: str) -> DiffersError:

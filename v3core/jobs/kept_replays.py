@@ -102,10 +102,21 @@ def write_replays(
 
 
 def forget_replays(database: Database, run_id: str, after: int) -> None:
-    """Delete the replays of evaluations after `after` training episodes, which are trained again."""
+    """Delete the replays of evaluations after `after` training episodes, which are trained again.
+
+    Raises:
+        V3Error: if they cannot be deleted: they would be taken for those of the evaluations to come.
+    """
     for episode in recorded_replays(database, run_id):
         if episode > after:
-            replay_file(database, run_id, episode).unlink(missing_ok=True)
+            file = replay_file(database, run_id, episode)
+            try:
+                file.unlink(missing_ok=True)
+            except OSError as error:
+                raise V3Error(
+                    f"The replays of episode {episode}, which is trained again, cannot be deleted: "
+                    f"{error.strerror or error}; fix the permissions of {file.parent}, or delete {file} yourself."
+                ) from None
 
 
 def _beyond(database: Database, run_id: str, episode: int, experts: int, boundaries: Collection[int]) -> list[int]:

@@ -120,9 +120,7 @@ def _draw(spec: EnvironmentSpec, replay: Replay, report: "_Report") -> str:
         if not report.folder.exists():
             raise
         frames.discard()
-        return (
-            f"The frames cannot be written: {problem.strerror or problem}; free some space and open the replay again."
-        )
+        return f"The frames cannot be written: {problem.strerror or problem}; free some space and try again."
     finally:
         frames.close()
     return ""

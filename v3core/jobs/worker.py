@@ -214,11 +214,10 @@ def _begin(database: Database, run: RunRow) -> tuple[RunRow, Curriculum, Path | 
     with database.write() as tx:
         if not _begin_from(tx, run, kept, notes):
             return None
+        if run.generation:  # before the commit: if it cannot be done, nothing has changed and the run fails
+            forget_replays(database, run.id, after=kept.evaluated if kept else -1)
         checkpoint = database.data_dir / kept.file.path if kept else None
-        begun = get_run(tx, run.id), curriculum_in_force(tx, run.id), checkpoint
-    if run.generation:
-        forget_replays(database, run.id, after=kept.evaluated if kept else -1)
-    return begun
+        return get_run(tx, run.id), curriculum_in_force(tx, run.id), checkpoint
 
 
 def _train(run: RunRow, curriculum: Curriculum, checkpoint: Path | None, recorder: Recorder) -> Status:

@@ -3,6 +3,7 @@
 import base64
 import copy
 import math
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,13 @@ def applied(tree: Any, steps: list[Any]) -> Any:
             at[last] = decoded(more[0])
         elif kind == "delete":
             del at[last]
+        elif kind == "words":
+            words = at[last].split(" ")
+            for index, word in more[0].items():
+                words[int(index)] = word
+            at[last] = " ".join(words)
+        elif kind == "at":
+            at[last] = applied(at[last], more[0])
         else:
             head, tail, values = more
             at[last] = at[last][:head] + decoded(values) + at[last][len(at[last]) - tail :]
@@ -49,3 +57,47 @@ def decoded(value: Any) -> Any:
             rows = numbers.reshape(-1, value["of"]) if value.get("of") else numbers
             return [_finite(row) for row in rows.tolist()]
     return {key: decoded(one) for key, one in value.items()}
+
+
+def unfolded(figure: Any) -> Any:
+    """What the browser draws of what it was sent."""
+    if not isinstance(figure, dict) or "tables" not in figure:
+        return figure
+    tables = figure["tables"]
+    data = [{key: _unfolded(value, tables) for key, value in trace.items()} for trace in figure["data"]]
+    for trace in data:
+        if isinstance(trace.get("x"), dict):
+            other = data[trace["x"]["outline"]]
+            trace |= _outlined(other["x"], other["customdata"])
+    return {key: value for key, value in figure.items() if key != "tables"} | {"data": data}
+
+
+def _column(place: list[int], tables: Any) -> Any:
+    table, *column = place
+    return [row[column[0]] for row in tables[table]] if column else tables[table]
+
+
+def _unfolded(value: Any, tables: Any) -> Any:
+    match value:
+        case {"column": place}:
+            return _column(place, tables)
+        case {"columns": places}:
+            return [list(row) for row in zip(*(_column(place, tables) for place in places), strict=True)]
+        case {"outline": _}:
+            return value
+        case dict():
+            return {key: _unfolded(one, tables) for key, one in value.items()}
+        case _:
+            return value
+
+
+def _outlined(x: list[float], extremes: list[list[float | None]]) -> dict[str, list[float | None]]:
+    found: dict[str, list[float | None]] = {"x": [], "y": []}
+    for known, group in groupby(zip(x, extremes, strict=True), key=lambda at: at[1][0] is not None):
+        if not known:
+            continue
+        part = list(group)
+        gap = [None] if found["x"] else []
+        found["x"] += [*gap, *(at for at, _ in part), *(at for at, _ in reversed(part))]
+        found["y"] += [*gap, *(highest for _, (_, highest) in part), *(lowest for _, (lowest, _) in reversed(part))]
+    return found

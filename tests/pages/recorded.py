@@ -7,6 +7,8 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any, cast
 
+import numpy as np
+
 from v3core.config import build_run_config, recipe_for
 from v3core.curriculum import BaseValues, Curriculum, Progress, environments_of, load_preset, scaled, settings_at
 from v3core.jobs import identity
@@ -132,13 +134,20 @@ def add_recorded_run(
     return run_id
 
 
-def record_more(db: Database, run_id: str, count: int, *, returns: float = 0.0) -> None:
-    """The next episodes of a run, as its worker writes them; `returns` is added to the return of each."""
+def record_more(
+    db: Database, run_id: str, count: int, *, returns: float = 0.0, random: np.random.Generator | None = None
+) -> None:
+    """The next episodes of a run, as its worker writes them; `returns` is added to the return of each.
+
+    With `random`, every number that is not counted is one of its own.
+    """
     run = get_run(db, run_id)
     curriculum = current_curriculum(db, run_id)
     numbers = range(run.episode + 1, run.episode + count + 1)
     rows = [_episode(number, curriculum, run.episodes, run.experts) for number in numbers]
     rows = [replace(row, env=run.env, return_=row.return_ + returns) for row in rows]
+    if random is not None:
+        rows = [_with_noise(row, random) for row in rows]
     writer = EpisodeWriter(db, run_id, generation=run.generation, writable_in=ACTIVE)
     writer.record(rows, rows[-1].step)
     writer.close()
@@ -153,6 +162,13 @@ def add_checkpoint_file(db: Database, run_id: str, episode: int) -> None:
     row = CheckpointRow(episode, episode * 20, str(path.relative_to(db.data_dir)), datetime.now(UTC))
     with db.write() as tx:
         add_checkpoint(tx, run_id, row)
+
+
+def _with_noise(row: EpisodeRecord, random: np.random.Generator) -> EpisodeRecord:
+    values: dict[str, Any] = {name: random.random() for name, value in vars(row).items() if isinstance(value, float)}
+    values["success"] = float(random.integers(2))
+    shares = {name: random.dirichlet(np.ones(len(row.loads))) for name in ("loads", "hard_loads", "expert_grad_norms")}
+    return replace(row, **values | {name: tuple(map(float, found)) for name, found in shares.items()})
 
 
 def _as_older(row: EpisodeRecord) -> EpisodeRecord:

@@ -7,9 +7,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from tests.charts.patched import applied
+from tests.charts.patched import applied, unfolded
 from tests.pages.recorded import add_recorded_run, record_more
 from v3core.charts.patch import whole
 from v3core.curriculum import with_boundaries
@@ -43,8 +44,14 @@ class Tab:
 
     def __init__(self, source: Feed, chart: str, *runs: str, visible: Zoom | None = None) -> None:
         self.source, self.shown = source, Shown("0", Source(chart, runs), visible)
-        self.figure: Any = None
+        self.has: Any = None
+        """As it was sent."""
         self.received = 0
+
+    @property
+    def figure(self) -> Any:
+        """What it draws."""
+        return unfolded(self.has)
 
     def ask(self) -> dict[str, Any]:
         """Asks, applies what comes, and returns the answer."""
@@ -55,7 +62,7 @@ class Tab:
         answer: dict[str, Any] = json.loads(said.text)["charts"]["0"]
         if "steps" in answer:
             assert answer["from"] in ("", self.shown.have)
-            self.shown, self.figure = replace(self.shown, have=answer["version"]), applied(self.figure, answer["steps"])
+            self.shown, self.has = replace(self.shown, have=answer["version"]), applied(self.has, answer["steps"])
             assert said.after == (() if answer["rests"] else (self.shown,))
         return answer
 
@@ -77,10 +84,31 @@ def test_a_tab_is_sent_what_it_lacks_and_has_what_there_is(database: Database) -
             tab.ask()
             assert tab.figure == fresh(database, tab.shown.source.chart, run_id)
             assert tab.ask() == {}
-    record_more(database, run_id, 100)
+
+
+OPEN_AT_FIRST = ("return", "success", "loads", "entropy", "effective", "gradients", "losses", "schedule", NUMBERS)
+"""What Live shows without a click; `success` for some environments only."""
+
+
+@pytest.mark.parametrize(
+    ("recorded", "charts"),
+    [(600, OPEN_AT_FIRST), (1400, OPEN_AT_FIRST), (2600, (*(chart.name for chart in CHARTS), NUMBERS))],
+    ids=["every episode", "buckets of 2", "buckets of 4, all that there is"],
+)
+def test_a_hundred_new_episodes_are_20_kilobytes(database: Database, recorded: int, charts: tuple[str, ...]) -> None:
+    """The goal: with every chart on the screen at once, and no number like another."""
+    run_id = add_recorded_run(database, Status.RUNNING, episodes=100_000, recorded=0, success=True)
+    random = np.random.default_rng(1)
+    record_more(database, run_id, recorded, random=random)
+    source = Feed(database)
+    tabs = [Tab(source, chart, run_id) for chart in charts]
     for tab in tabs:
         tab.ask()
-    assert sum(tab.received for tab in tabs) < 60_000
+    record_more(database, run_id, 100, random=random)
+    for tab in tabs:
+        assert tab.ask()["steps"]
+    sizes = {tab.shown.source.chart: tab.received for tab in tabs}
+    assert 5_000 < sum(sizes.values()) <= 20_000, sizes
 
 
 def test_moved_boundaries_and_replaced_episodes_arrive(database: Database) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from starlette.websockets import WebSocket
 
-from tests.charts.patched import applied
+from tests.charts.patched import applied, unfolded
 from tests.pages.recorded import add_recorded_run, record_more
 from tests.waiting import PATIENCE_SECONDS
 from v3core.charts.patch import whole
@@ -89,7 +89,7 @@ class Tab:
 
     async def has(self, name: str, figure: Any) -> None:
         """Returns once a chart is like that."""
-        while self.figures.get(name) != figure:
+        while unfolded(self.figures.get(name)) != figure:
             await self.hears()
 
     @property
@@ -233,7 +233,7 @@ def test_a_hidden_tab_costs_nothing_and_gets_what_it_lacks_when_it_is_shown(
         hidden.shows(wanted(run_id, have=hidden.versions["return"]))
         text = await hidden.hears()
         assert len(text) < 2000  # a patch
-        assert hidden.figures["return"] == fresh(database, run_id)
+        assert unfolded(hidden.figures["return"]) == fresh(database, run_id)
         for tab in (hidden, other):
             await tab.closes()
 

@@ -5,20 +5,21 @@ A patch is a list of steps; `live_chart_patch.js` applies them in their order:
 - `["set", path, value]`: replaces or adds what is at `path`, a list of keys and indices; an empty path is the whole.
 - `["delete", path]`
 - `["splice", path, head, tail, values]`: keeps the first `head` and the last `tail` rows of an array, and puts `values`
-  between them. So a new point, a last bucket that grew, and a point inside an outline all travel alone.
+  between them. So a new point and a last bucket that grew travel alone.
+- `["words", path, {index: word}]`: replaces words of a text, most often numbers; they are what is between two spaces.
+- `["at", path, steps]`: steps whose paths begin there.
 
 Arrays travel as `{"f4" | "f8" | "i4": base64, "of": columns}`, or as `{"from": first, "step": step, "count": n}`.
 """
 
 import base64
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Path = tuple[str | int, ...]
 Step = list[Any]
 Array = NDArray[Any]
 
@@ -34,37 +35,51 @@ def whole(figure: Any) -> list[Step]:
 
 def patch(before: Any, now: Any) -> list[Step]:
     """The steps from one figure to another; both are trees of dicts, lists, arrays and plain values."""
-    return list(_steps(before, now, ()))
-
-
-def _steps(before: Any, now: Any, path: Path) -> Iterator[Step]:
     if isinstance(before, np.ndarray) and isinstance(now, np.ndarray):
-        yield from _splice(before, now, path)
-    elif isinstance(before, Mapping) and isinstance(now, Mapping):
-        for key in before.keys() - now.keys():
-            yield ["delete", [*path, key]]
-        for key, value in now.items():
-            if key in before:
-                yield from _steps(before[key], value, (*path, key))
-            else:
-                yield ["set", [*path, key], _value(value)]
-    elif _is_list(before) and _is_list(now) and len(before) == len(now):
-        for index, (old, new) in enumerate(zip(before, now, strict=True)):
-            yield from _steps(old, new, (*path, index))
-    elif type(before) is not type(now) or not _is_same(before, now):
-        yield ["set", list(path), _value(now)]
+        return _splice(before, now)
+    if isinstance(before, Mapping) and isinstance(now, Mapping):
+        gone = [["delete", [key]] for key in before.keys() - now.keys()]
+        return gone + _within(before, now, now)
+    if _is_list(before) and _is_list(now) and len(before) == len(now):
+        return _within(before, now, range(len(now)))
+    if isinstance(before, str) and isinstance(now, str) and before != now:
+        return [_reworded(before, now)]
+    return [] if type(before) is type(now) and _is_same(before, now) else [["set", [], _value(now)]]
 
 
-def _splice(before: Array, now: Array, path: Path) -> Iterator[Step]:
-    if before.shape[1:] != now.shape[1:] or _form(before) != _form(now):
-        yield ["set", list(path), _value(now)]
-        return
+def _within(before: Any, now: Any, keys: Iterable[str | int]) -> list[Step]:
+    """The steps of the parts of a dict or a list; its own path is empty."""
+    steps: list[Step] = []
+    for key in keys:
+        if isinstance(before, Mapping) and key not in before:
+            steps.append(["set", [key], _value(now[key])])
+            continue
+        inner = patch(before[key], now[key])
+        if len(inner) > 1:
+            steps.append(["at", [key], inner])
+        else:
+            steps += [[kind, [key, *path], *more] for kind, path, *more in inner]
+    return steps
+
+
+def _splice(before: Array, now: Array) -> list[Step]:
+    if before.shape[1:] != now.shape[1:] or form_of(before) != form_of(now):
+        return [["set", [], _value(now)]]
     shorter = min(len(before), len(now))
     head = _same_rows(before[:shorter], now[:shorter])
     rest = shorter - head
     tail = _same_rows(before[::-1][:rest], now[::-1][:rest])
-    if head + tail < max(len(before), len(now)):
-        yield ["splice", list(path), head, tail, _encoded(now[head : len(now) - tail], _form(now))]
+    if head + tail == max(len(before), len(now)):
+        return []
+    return [["splice", [], head, tail, _encoded(now[head : len(now) - tail], form_of(now))]]
+
+
+def _reworded(before: str, now: str) -> Step:
+    old, new = before.split(" "), now.split(" ")
+    changed = {str(at): word for at, (was, word) in enumerate(zip(old, new, strict=False)) if was != word}
+    if len(old) != len(new) or 2 * len(changed) > len(new):
+        return ["set", [], now]
+    return ["words", [], changed]
 
 
 def _same_rows(before: Array, now: Array) -> int:
@@ -87,7 +102,7 @@ def _value(value: Any) -> Any:
     """Any part of a figure as JSON has it: NaN and infinity are null."""
     match value:
         case np.ndarray():
-            return _encoded(value, _form(value))
+            return _encoded(value, form_of(value))
         case Mapping():
             return {key: _value(one) for key, one in value.items()}
         case str() | bool() | int() | None:
@@ -100,7 +115,7 @@ def _value(value: Any) -> Any:
             return [_value(one) for one in value]
 
 
-def _form(values: Array) -> str:
+def form_of(values: Array) -> str:
     """How a whole array is written, so that all that is spliced into it is written alike."""
     if values.dtype.kind in "iub":
         return "i4" if not values.size or int(np.abs(values).max()) <= _WHOLE else "f8"

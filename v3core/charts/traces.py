@@ -174,17 +174,21 @@ def _add_spread(
     figure: Figure, episode: Integers, minimum: Floats, maximum: Floats, *, colour: str, axis: str, group: str
 ) -> None:
     """A closed outline around each stretch without gaps."""
+    line = {"color": rgba(colour, 0.3), "width": 0.5}
+    x, y = outline(episode.astype(np.float64), minimum, maximum)
+    _add_behind(figure, x, y, colour=colour, axis=axis, group=group, line=line, fill="toself")
+
+
+def outline(x: Floats, minimum: Floats, maximum: Floats) -> tuple[Floats, Floats]:
+    """A closed line around each stretch of extremes without gaps, with NaN between two; x and y, of the same length."""
     known = ~np.isnan(minimum)
     edges = np.flatnonzero(np.diff(np.concatenate(([0], known.astype(np.int8), [0]))))
-    x: list[Floats] = []
-    y: list[Floats] = []
+    along: list[Floats] = []
+    around: list[Floats] = []
     for start, stop in zip(edges[::2], edges[1::2], strict=True):
-        along = episode[start:stop].astype(np.float64)
-        x += [along, along[::-1], np.array([np.nan])]
-        y += [maximum[start:stop], minimum[start:stop][::-1], np.array([np.nan])]
-    line = {"color": rgba(colour, 0.3), "width": 0.5}
-    outline = (np.concatenate(x)[:-1], np.concatenate(y)[:-1]) if x else (np.empty(0), np.empty(0))
-    _add_behind(figure, *outline, colour=colour, axis=axis, group=group, line=line, fill="toself")
+        along += [x[start:stop], x[start:stop][::-1], np.array([np.nan])]
+        around += [maximum[start:stop], minimum[start:stop][::-1], np.array([np.nan])]
+    return (np.concatenate(along)[:-1], np.concatenate(around)[:-1]) if along else (np.empty(0), np.empty(0))
 
 
 def _add_behind(

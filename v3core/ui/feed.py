@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from v3core.charts.folding import folded
 from v3core.charts.patch import Step, patch, whole
 from v3core.errors import V3Error
 from v3core.jobs.lifecycle import ACTIVE
@@ -127,7 +128,7 @@ class Feed:
             token = tuple(map(news.value, topics))
             runs = [self._run(*one) for one in zip(source.runs, topics, token, strict=True)]
             if not chart.versions or chart.token != token:
-                tree, before = draw(runs, source, visible), chart.versions[-1] if chart.versions else None
+                tree, before = folded(draw(runs, source, visible)), chart.versions[-1] if chart.versions else None
                 steps = patch(before.tree, tree) if before else None
                 if steps != []:
                     drawn = _Drawn(f"{self._server}-{next(self._numbers)}", tree)

@@ -147,7 +147,8 @@ class Chart {
 
   // The figure changes by the steps of a patch.
   show(steps) {
-    this.figure = patched(this.figure, steps)
+    this.sent = patched(this.sent, steps)
+    this.figure = unfolded(this.sent)
     // Hidden traces stay hidden when a trace is added before them: plotly matches by uid, otherwise by index.
     const seen = {}
     for (const trace of this.figure.data) {

@@ -37,6 +37,7 @@ _CSS = (_FOLDER / "live_chart.css").read_text(encoding="utf-8")
 _NAMES = (
     "live_chart",
     "live_chart_patch",
+    "live_chart_folding",
     "live_chart_feed",
     "live_chart_handles",
     "live_chart_cursor",

@@ -31,6 +31,12 @@ function spliced(before, head, tail, values) {
   return after
 }
 
+function reworded(text, changed) {
+  const words = text.split(" ")
+  Object.entries(changed).forEach(([index, word]) => (words[index] = word))
+  return words.join(" ")
+}
+
 // Arrays are replaced, never changed: plotly looks at their identity.
 function patched(tree, steps) {
   for (const [kind, path, ...more] of steps) {
@@ -42,6 +48,8 @@ function patched(tree, steps) {
     const at = path.slice(0, -1).reduce((part, key) => part[key], tree)
     if (kind === "set") at[last] = decoded(more[0])
     else if (kind === "delete") delete at[last]
+    else if (kind === "words") at[last] = reworded(at[last], more[0])
+    else if (kind === "at") patched(at[last], more[0])
     else at[last] = spliced(at[last], more[0], more[1], decoded(more[2]))
   }
   return tree

@@ -273,6 +273,25 @@ def test_what_is_not_a_number_breaks_nothing():
     odd = replace(replay, outputs=np.full_like(replay.outputs, np.nan), values=np.full_like(replay.values, np.inf))
     view = step_view(odd, replace(inside, attention=np.full_like(inside.attention, np.nan)), step=1)
     json.dumps(view, allow_nan=False)
+    assert texts(view)["Action"] == "The outputs of the policy are not numbers."
+    assert texts(view)["Gates"] == ""
+    both = replace(replay, gates=np.full_like(replay.gates, np.nan))
+    assert texts(step_view(both, replace(inside, gates=both.gates), step=1))["Gates"] == ""
+
+
+def test_nodes_without_words_are_counted():
+    replay, inside = looked("CartPole-v1")
+    kinds = ("image", "image", "group", "hub")
+    odd = replace(inside, kinds=kinds)
+    text = texts(step_view(replay, odd, step=1))["Observation"]
+    assert [int(sentence[-1]) for sentence in text.rstrip(".").split(". ")] == [2, 1, 1]
+
+
+def test_gumbel_is_softmax_where_there_is_no_noise():
+    replay, inside = looked("CartPole-v1", Gating("gumbel", temperature=0.5))
+    assert texts(step_view(replay, inside, step=1))["Temperature and routing"].startswith("gumbel (softmax")
+    z = inside.router_logits[0].astype(float) / 0.5
+    np.testing.assert_allclose(inside.gates[0], np.exp(z) / np.exp(z).sum(), rtol=1e-5)
 
 
 @pytest.mark.parametrize("start", _DISCRETE)
@@ -305,6 +324,8 @@ def test_an_action_has_words_of_its_own_kind():
     assert names == ["1: 0", "1: 1", "2: 5", "2: 6", "2: 7"]
     assert chosen_words(names, SEVERAL, [1, 0]) == "1: 1, 2: 5"
     assert chosen_words(action_names(setup, SWITCHES, outputs=3), SWITCHES, [0, 1, 1]).endswith("Switch 3 on")
+    many = ActionFacts("multi_binary", (2,) * 40)
+    assert chosen_words(action_names(setup, many, outputs=40), many, [1] * 40).endswith("Switch 12 on and 28 more")
     wrapped = EnvironmentSetup("CartPole-v1", {}, ("TimeLimit(3)",))
     assert action_names(wrapped, ActionFacts("discrete", (2,), (0,)), outputs=2) == ["0", "1"]
 
@@ -364,7 +385,7 @@ def test_gates_that_differ_from_the_recorded_ones_say_by_how_much(cartpole):
     assert "another network" in texts(step_view(far, inside, step=2))["Gates"]
 
 
-def test_a_minigrid_is_told_by_what_is_in_view(minigrid):
+def test_a_minigrid_is_described_by_what_is_in_view(minigrid):
     replay, inside = minigrid
     view = step_view(replay, inside, step=1)
     rows = parts(view)["Observation"]
@@ -390,7 +411,10 @@ def test_a_number_beyond_the_bounds_is_called_clipped():
     far = replace(replay, actions=np.full_like(replay.actions, 2.5))
     assert "clipped" in texts(step_view(far, None, step=1))["Action"]
     near = replace(replay, actions=np.full_like(replay.actions, 1.5))
-    assert texts(step_view(near, None, step=1))["Action"] == ""
+    assert texts(step_view(near, None, step=1))["Action"] == "Sampled around the mean."
+    mean = np.clip(2 * replay.outputs, -1.9, 1.9)
+    replay = replace(replay, actions=mean, outputs=mean / 2)
+    assert texts(step_view(replay, None, step=1))["Action"] == "The mean."
 
 
 def test_of_many_experts_those_with_the_largest_gates_are_listed():

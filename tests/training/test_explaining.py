@@ -224,3 +224,15 @@ def test_numbers_of_nodes_are_those_of_the_environment():
     part = next(part for part in spec.graph.parts if part.name == "table")
     np.testing.assert_array_equal(odd.numbers[:, table], observations[:, part.start] + 1)  # its values begin at 1
     assert np.isnan(odd.numbers[:, np.array(odd.cells)]).all()
+    assert {"image", "categories", "hub"} <= set(odd.kinds)
+    assert [odd.observed(0, node) for node, kind in enumerate(odd.kinds) if kind in {"image", "hub"}] == [""] * (
+        odd.kinds.count("image") + odd.kinds.count("hub")
+    )
+
+
+def test_an_observation_that_is_not_a_number_is_said_to_be_none():
+    policy, spec, observations = look_at("CartPole-v1")
+    observations[3, 1] = np.nan
+    inside = look_inside(policy, spec, observations)
+    assert inside.observed(3, 1) == "nan"
+    assert np.float32(inside.observed(3, 2)) == observations[3, 2]

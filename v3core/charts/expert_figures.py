@@ -15,7 +15,7 @@ from v3core import metrics
 from v3core.charts.chart_text import chart_text
 from v3core.charts.figure import Figure
 from v3core.charts.figures import AREA_OPACITY
-from v3core.charts.flat import MAX_BARRED_ACTIONS, MAX_BARS, add_matrix, flat_frame, name_places
+from v3core.charts.flat import MAX_BARRED_ACTIONS, MAX_BARS, MAX_NAMED, add_matrix, flat_frame, name_places
 from v3core.charts.frame import frame, progress_words, stack_rows
 from v3core.charts.palette import METRICS, NEUTRAL, SYMBOLS, expert_colours, pattern, ramp, rgba
 from v3core.charts.series import RunSeries
@@ -26,8 +26,6 @@ from v3core.metrics import of_chart
 
 MAX_PAIRS = 6
 """With more pairs than this, only the closest, the mean and the farthest are drawn over time."""
-MAX_NAMED = 12
-"""With more experts than this only their numbers are on an axis, and there is no legend."""
 
 _SYMBOLS = ("circle", "square", "diamond", "cross", "x", "triangle-up", "star", "pentagon")
 """Of scenarios, which are no experts: their colours are a ramp, and so many are named."""

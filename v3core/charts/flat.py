@@ -12,6 +12,8 @@ from v3core.charts.palette import colour_scale
 MAX_BARS = 8
 """With more experts than this their actions are a heatmap: the bars of one action would be slivers."""
 MAX_BARRED_ACTIONS = 12
+MAX_NAMED = 12
+"""With more experts than this only their numbers are on an axis, and there is no legend."""
 
 
 def flat_frame(name: str, alt: str, *, height: int, legend: bool = False) -> Figure:

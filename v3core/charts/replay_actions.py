@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from v3core.charts.chart_text import chart_text
 from v3core.charts.figure import Figure
-from v3core.charts.flat import MAX_BARRED_ACTIONS, MAX_BARS, add_matrix, flat_frame, name_places
+from v3core.charts.flat import MAX_BARRED_ACTIONS, MAX_BARS, MAX_NAMED, add_matrix, flat_frame, name_places
 from v3core.charts.palette import METRICS, NEUTRAL, expert_colours, rgba
 from v3core.environments.action_names import action_names, chosen_words
 from v3core.insight.actions import ActionFacts, in_units, probabilities
@@ -96,7 +96,7 @@ def _numbers(
     looks: Sequence[tuple[str, float]],
     alt: str,
 ) -> Figure:
-    figure = flat_frame(f"replay-actions:{len(who)}", alt, height=300, legend=True)
+    figure = flat_frame(f"replay-actions:{len(who)}", alt, height=300, legend=len(who) <= MAX_NAMED)
     figure.layout.xaxis.merge(name_places([chart_text(name) for name in names]))
     deviations = facts.deviation or None
     places = np.arange(len(names))

@@ -17,8 +17,6 @@ _CLASSES = ((0.75, 5.0, 0.9), (0.5, 3.0, 0.7), (0.25, 1.75, 0.5), (0.0, 0.75, 0.
 _MAX_NAMED = 24
 """With more nodes than this that are no cells, their names are only in the hover."""
 _SMALLEST, _LARGEST = 10.0, 34.0
-_PLAIN = {"unseen", "empty", "wall", "floor", "nothing"}
-"""What cells observe that is not written on them."""
 _HEIGHT = 440
 
 RULE = (
@@ -154,9 +152,7 @@ def _nodes(figure: Figure, inside: Inside, step: int, weights: NDArray[np.float6
         rims.append(colour or rgba(NEUTRAL, 0.8))
         plain = chart_text(name)
         if cells[node]:
-            texts.append(
-                "" if not seen or seen in _PLAIN else seen.rsplit(" ", 1)[-1] if colour else seen.split(",")[0]
-            )
+            texts.append(seen.rsplit(" ", 1)[-1] if colour else "agent" if seen.startswith("agent") else "")
         else:
             texts.append(plain if named else "")
         about = f"<b>{plain}</b>" + (f"<br>observes {seen}" if seen else "")

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from v3core.environment_setup import EnvironmentSetup
 from v3core.insight.actions import ActionFacts, exact
 
+MAX_WORDS = 12
+"""Components of an action that are listed."""
 _DISCRETE: Mapping[str, tuple[str, ...]] = {
     "CartPole-": ("Push left", "Push right"),
     "Acrobot-": ("Torque −1", "No torque", "Torque +1"),
@@ -52,13 +54,13 @@ def action_names(environment: EnvironmentSetup, facts: ActionFacts, *, outputs: 
 
 
 def chosen_words(names: list[str], facts: ActionFacts, action: list[float]) -> str:
-    """An action [components] as recorded, in words."""
+    """An action [components] as recorded, in words; of many components the first ones."""
     if facts.is_continuous:
-        return ", ".join(f"{name} {exact(value)}" for name, value in zip(names, action, strict=True))
-    if facts.kind == "multi_binary":
-        return ", ".join(f"{name} {'on' if value else 'off'}" for name, value in zip(names, action, strict=True))
-    first, parts = 0, []
-    for size, value in zip(facts.sizes, action, strict=True):
-        parts.append(names[first + int(value)])
-        first += size
-    return ", ".join(parts)
+        words = [f"{name} {exact(value)}" for name, value in zip(names, action, strict=True)]
+    elif facts.kind == "multi_binary":
+        words = [f"{name} {'on' if value else 'off'}" for name, value in zip(names, action, strict=True)]
+    else:
+        firsts = [sum(facts.sizes[:place]) for place in range(len(facts.sizes))]
+        words = [names[first + int(value)] for first, value in zip(firsts, action, strict=True)]
+    left = len(words) - MAX_WORDS
+    return ", ".join(words[:MAX_WORDS]) + (f" and {left} more" if left > 0 else "")

@@ -33,6 +33,11 @@ def node_names(spec: EnvironmentSpec) -> list[str]:
     return [name for part in spec.graph.parts for name in _names_of(spec, part)]
 
 
+def node_kinds(spec: EnvironmentSpec) -> list[str]:
+    """The kind of each node: that of its part, or `group` for several numbers."""
+    return ["group" if part.group > 1 else part.kind for part in spec.graph.parts for _ in range(part.nodes)]
+
+
 def _names_of(spec: EnvironmentSpec, part: NodePart) -> list[str]:
     title = part.name.capitalize()
     if part.kind == "hub":

@@ -22,6 +22,13 @@ MAX_EXPERTS = 8
 ANOTHER_NETWORK = 1e-3
 """Recomputed gates that differ by more are those of another network."""
 
+_SILENT = {
+    "image": "Nodes that see a part of an image, not listed: {}.",
+    "group": "Nodes that see several numbers, not listed: {}.",
+    "hub": "Hubs, which observe nothing and gather what others send them: {}.",
+}
+"""Of kinds of nodes that have no words."""
+
 Part = dict[str, Any]
 
 
@@ -76,19 +83,18 @@ def _some(rows: list[tuple[str, str]], most: int = MAX_ROWS) -> list[tuple[str, 
 
 
 def _observation(inside: Inside, at: int) -> Part:
-    rows, plain, silent = [], Counter[str](), 0
-    for node, name in enumerate(inside.node_names):
+    rows, plain, silent = [], Counter[str](), Counter[str]()
+    for node, (name, kind) in enumerate(zip(inside.node_names, inside.kinds, strict=True)):
         seen = inside.observed(at, node)
         if not seen:
-            silent += 1
-        elif inside.cells[node] and seen in {"unseen", "empty", "wall", "floor"}:
+            silent[kind] += 1
+        elif kind == "grid" and seen in {"unseen", "empty", "wall", "floor"}:
             plain[seen] += 1
         else:
             rows.append((name, seen))
     text = f"Also {', '.join(f'{count} cells {word}' for word, count in sorted(plain.items()))}." if plain else ""
-    if silent:
-        which = "nodes" if silent < len(inside.node_names) else "nodes, which are all"
-        text = f"{text} Not in words: what {silent} {which} read of an image or of several numbers.".strip()
+    more = [words.format(silent[kind]) for kind, words in _SILENT.items() if silent[kind]]
+    text = " ".join([text] * bool(text) + more)
     return _part("Observation", text, _some(rows))
 
 
@@ -145,7 +151,8 @@ def _routing(inside: Inside, at: int) -> Part:
     gating, logits = inside.gating, inside.router_logits[at]
     routing, temperature = gating["routing"], gating["temperature"]
     scaled = np.asarray(logits) / np.float32(temperature)
-    text = f"{routing} of the logits divided by the temperature {temperature:g}"
+    name = "gumbel (softmax, as there is no noise)" if routing == "gumbel" else routing
+    text = f"{name} of the logits divided by the temperature {temperature:g}"
     if routing == "entmax":
         text += f", with α = {gating['alpha']:g}"
     if routing == "topk":
@@ -168,7 +175,8 @@ def _gates(replay: Replay, inside: Inside | None, at: int) -> Part:
 
 def _difference(recorded: NDArray[Any], computed: NDArray[Any]) -> str:
     """How far what was computed again is from what acted."""
-    most = float(np.abs(recorded.astype(np.float64) - computed).max())
+    apart = np.abs(recorded.astype(np.float64) - computed)
+    most = float(np.where(np.isnan(recorded) & np.isnan(computed), 0, apart).max())
     if most == 0:
         return ""
     if not most <= ANOTHER_NETWORK:
@@ -237,12 +245,16 @@ def _action(replay: Replay, at: int, facts: ActionFacts | None, done: str) -> Pa
         return _part("Action", "", [("Chosen", ", ".join(f"{one:g}" for one in action.tolist()))])
     rows = [("Chosen", done)]
     if facts.is_continuous:
+        is_mean = np.allclose(action, in_units(facts, replay.outputs[at]), rtol=1e-5, atol=1e-6)
+        text = "The mean." if is_mean else "Sampled around the mean."
         beyond = bool(facts.low) and bool((action < np.array(facts.low)).any() or (action > np.array(facts.high)).any())
-        return _part("Action", "It is clipped to the environment's bounds." if beyond else "", rows)
+        return _part("Action", f"{text} It is clipped to the environment's bounds." if beyond else text, rows)
     masks = None if replay.masks is None else replay.masks[at]
     parts = probabilities(facts, replay.outputs[at], masks)
     chance = math.prod(float(part[int(value)]) for part, value in zip(parts, action, strict=True))
     likely = all(part[int(value)] == part.max() for part, value in zip(parts, action, strict=True))
+    if not math.isfinite(chance):
+        return _part("Action", "The outputs of the policy are not numbers.", rows)
     rows.append(("Its probability", f"{chance:.7g}"))
     return _part("Action", "The most probable one." if likely else "Sampled: it is not the most probable one.", rows)
 

@@ -1,7 +1,6 @@
 """The numbers inside of the network in the states of an episode, as arrays that stay on disk until needed."""
 
 import json
-import math
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -53,8 +52,8 @@ class Inside:
     """Where the nodes are in a picture, x to the right and y upwards, [N, 2]."""
     node_names: tuple[str, ...]
     """[N]."""
-    cells: tuple[bool, ...]
-    """Which nodes are cells of a grid or an image, [N]."""
+    kinds: tuple[str, ...]
+    """Of each node as `NodePart` has them, [N]; `group` if it observes several numbers."""
     words: tuple[str, ...]
     """What nodes observe that are not numbers."""
     colours: tuple[str, ...]
@@ -74,6 +73,11 @@ class Inside:
 
     def __len__(self) -> int:
         return len(self.gates)
+
+    @property
+    def cells(self) -> list[bool]:
+        """Which nodes are cells of a grid or an image, [N]."""
+        return [kind in {"grid", "image"} for kind in self.kinds]
 
     def write(self, folder: Path) -> None:
         """Write it into a folder, which is made; what is half-written cannot be read.
@@ -145,14 +149,13 @@ class Inside:
         for name, shape in shapes.items():
             if (array := getattr(self, name)) is not None and array.shape != shape:
                 raise ValueError(f"{name} has the shape {array.shape}")
-        if kept > steps or width < 1 or len(self.node_names) != nodes or len(self.cells) != nodes:
+        if kept > steps or width < 1 or len(self.node_names) != nodes or len(self.kinds) != nodes:
             raise ValueError("nodes do not fit")
         if edges and int(self.edges.max()) >= nodes:
             raise ValueError("an edge without a node")
 
     def observed(self, step: int, node: int) -> str:
-        """What a node observes in the state before a step, from 0, in words; empty if nothing can be said."""
+        """What a node observes in the state before a step, from 0, in words; empty if it cannot be said in words."""
         if (place := int(self.said[step, node])) >= 0:
             return self.words[place]
-        number = float(self.numbers[step, node])
-        return "" if math.isnan(number) else exact(number)
+        return exact(self.numbers[step, node]) if self.kinds[node] in {"features", "categories"} else ""

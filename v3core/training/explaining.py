@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from v3core.environments import EnvironmentSpec
-from v3core.environments.node_words import node_names, node_places, node_words
+from v3core.environments.node_words import node_kinds, node_names, node_places, node_words
 from v3core.insight.inside import Inside
 from v3core.interruption import never, raise_if
 from v3core.policy import GATMoEPolicy
@@ -57,7 +57,6 @@ def look_inside(
         progress(first + len(chunk))
     nodes, attention, scene, router_logits, gates, expert_outputs, shared, outputs, values = columns
     words = node_words(spec, observations)
-    is_cell = [part.kind in {"grid", "image"} for part in spec.graph.parts for _ in range(part.nodes)]
     return Inside(
         nodes=nodes,
         attention=attention if heads else None,
@@ -73,7 +72,7 @@ def look_inside(
         said=words.said,
         places=node_places(spec),
         node_names=tuple(node_names(spec)),
-        cells=tuple(is_cell),
+        kinds=tuple(node_kinds(spec)),
         words=words.words,
         colours=words.colours,
         graph=layers[0].graph,
@@ -97,7 +96,7 @@ def _of_chunk(
 ) -> tuple[NDArray[Any], ...]:
     """Of some states, the first `inner` of which with nodes and attention, in the order of the fields of `Inside`."""
     device = policy.router.weight.device
-    entering: Tensor = policy.tokens(torch.from_numpy(chunk).to(device))
+    entering: Tensor = policy.tokens(torch.from_numpy(np.array(chunk)).to(device))
     nodes = entering
     at_rank, of_receiver = (torch.from_numpy(each).long().to(device) for each in (rank, receivers))
     attention = []

@@ -7,12 +7,16 @@ import torch
 from gymnasium import spaces
 
 from tests.looked_inside import STEPS, look_at
+from v3core import load_policy
+from v3core.charts.step_view import step_view
+from v3core.environments.replaying import play_again
 from v3core.errors import V3Error
 from v3core.insight.inside import Inside
 from v3core.interruption import Interrupted
 from v3core.policy import Gating
 from v3core.training import explaining
 from v3core.training.explaining import look_inside
+from v3core.training.trainer import train
 
 CHUNK = 8
 MINIGRID = "MiniGrid-DoorKey-5x5-v0"
@@ -236,3 +240,24 @@ def test_an_observation_that_is_not_a_number_is_said_to_be_none():
     inside = look_inside(policy, spec, observations)
     assert inside.observed(3, 1) == "nan"
     assert np.float32(inside.observed(3, 2)) == observations[3, 2]
+
+
+@pytest.mark.parametrize("env", ["CartPole-v1", MINIGRID, "Taxi-v4", "Pendulum-v1"])
+def test_of_a_recorded_episode_it_is_what_acted_up_to_rounding(small_run, recorder, monkeypatch, env):
+    """The episode acted in other batches, and where there is one, by the native library."""
+    monkeypatch.setattr(explaining, "CHUNK", 256)
+    curriculum = {"name": "sparse", "phases": [{"name": "only", "routing": "sparsemax", "temperature": 0.5}]}
+    config = small_run(env, curriculum=curriculum, episodes=3, evaluate=2)
+    hooks = recorder()
+    train(config, curriculum=config.curriculum, hooks=hooks)
+    policy, replay = load_policy(hooks.saved[-1][0]), hooks.evaluations[-1].replays["best"]
+    moments = list(play_again(policy.spec, replay, frames=False))
+    inside = look_inside(policy.network, policy.spec, np.stack([moment.observation for moment in moments[:-1]]))
+    for name in ("gates", "outputs", "values"):
+        np.testing.assert_allclose(getattr(inside, name), getattr(replay, name), atol=1e-4, rtol=1e-4)
+    assert inside.actions == replay.space
+    assert inside.gating["routing"] == "sparsemax"
+    for step in (1, len(replay)):
+        text = {part["title"]: part["text"] for part in step_view(replay, inside, step=step)["explained"]}
+        assert text["Gates"] == "" or "at most" in text["Gates"]
+        assert "another network" not in text["Mixture"]

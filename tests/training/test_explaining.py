@@ -212,7 +212,10 @@ def test_cells_are_where_the_grid_has_them_and_are_described():
     assert any("door" in word for word in inside.words)
     door = next(word for word in inside.words if "door" in word)
     assert inside.colours[inside.words.index(door)].startswith("#")
-    assert "use" in inside.observed(0, 50).split()  # "use the key to open the door …"
+    assert "use" in inside.observed(0, 50).split(", ")  # "use the key to open the door …"
+    assert "the ×3" in inside.observed(0, 50).split(", ")
+    facing = [("right", "down", "left", "up")[int(row[147])] for row in observations]
+    assert [inside.observed(step, 49) for step in range(STEPS)] == [f"facing {where}" for where in facing]
     assert len({tuple(place) for place in inside.places.tolist()}) == 51
 
 

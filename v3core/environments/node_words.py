@@ -10,6 +10,8 @@ from v3core.environments.graph_spec import image_cells
 from v3core.environments.state_words import MINIGRID_CELL, feature_names
 from v3core.environments.types import EnvironmentSpec, NodePart
 
+_DIRECTIONS = ("right", "down", "left", "up")
+"""Of a MiniGrid's agent, by number."""
 _COLUMN_HEIGHT = 8
 """Nodes in a column beside a grid."""
 
@@ -112,12 +114,12 @@ def node_words(spec: EnvironmentSpec, observations: NDArray[Any]) -> NodeWords:
             numbers[:, columns] = entries
             if part.starts:
                 numbers[:, columns] += np.array(part.starts)
-        elif part.kind == "grid" or part.kind == "words":
+        if part.kind in {"grid", "words"} or _is_direction(spec, part):
             of_node = entries.reshape(count * part.nodes, -1)
             kinds, inverse = np.unique(of_node, axis=0, return_inverse=True)
             places = []
             for kind in kinds:
-                text, colour = _cell(part, kind) if part.kind == "grid" else (_text(part, kind), "")
+                text, colour = _thing(part, kind)
                 if text not in words:
                     words[text] = len(words)
                     colours.append(colour)
@@ -127,15 +129,28 @@ def node_words(spec: EnvironmentSpec, observations: NDArray[Any]) -> NodeWords:
     return NodeWords(numbers, said, tuple(words), tuple(colours))
 
 
+def _is_direction(spec: EnvironmentSpec, part: NodePart) -> bool:
+    """Whether it is where a MiniGrid's agent looks."""
+    of_minigrid = any(other.labels == MINIGRID_CELL for other in spec.graph.parts)
+    return of_minigrid and part.path == ("direction",) and part.categories == (len(_DIRECTIONS),)
+
+
+def _thing(part: NodePart, values: NDArray[Any]) -> tuple[str, str]:
+    """What a node observes in words, and its colour."""
+    if part.kind == "categories":
+        return f"facing {_DIRECTIONS[int(values[0])]}", ""
+    return _cell(part, values) if part.kind == "grid" else (_text(part, values), "")
+
+
 def _text(part: NodePart, counts: NDArray[Any]) -> str:
-    """The words of a text in the order of the vocabulary: their own order is not observed."""
+    """The words of a text in the order of the vocabulary: their order in the text is not observed."""
     known = [
         f"{word} ×{times}" if times > 1 else word
         for word, times in zip(part.labels, counts.tolist(), strict=False)
         if times
     ]
     other = int(counts[len(part.labels) :].sum())
-    return " ".join(known + [f"(and {other} other words)"] * bool(other)) or "no words"
+    return ", ".join(known + [f"{other} that are not in the vocabulary"] * bool(other)) or "no words"
 
 
 def _cell(part: NodePart, values: NDArray[Any]) -> tuple[str, str]:
@@ -148,7 +163,7 @@ def _cell(part: NodePart, values: NDArray[Any]) -> tuple[str, str]:
             return name, ""
         colour = IDX_TO_COLOR.get(int(values[1]), "")
         if name == "agent":
-            return "agent, facing " + ("right", "down", "left", "up")[int(values[2]) % 4], ""
+            return f"agent, facing {_DIRECTIONS[int(values[2]) % 4]}", ""
         states = {number: state for state, number in STATE_TO_IDX.items()}
         before = f"{states.get(int(values[2]), '')} " if name == "door" else ""
         shade = "#{:02x}{:02x}{:02x}".format(*(int(one) for one in COLORS[colour])) if colour in COLORS else ""

@@ -92,7 +92,7 @@ def _observation(inside: Inside, at: int) -> Part:
             plain[seen] += 1
         else:
             rows.append((name, seen))
-    text = f"Also {', '.join(f'{count} cells {word}' for word, count in sorted(plain.items()))}." if plain else ""
+    text = f"Cells: {', '.join(f'{count} {word}' for word, count in plain.most_common())}." if plain else ""
     more = [words.format(silent[kind]) for kind, words in _SILENT.items() if silent[kind]]
     text = " ".join([text] * bool(text) + more)
     return _part("Observation", text, _some(rows))

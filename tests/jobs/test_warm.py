@@ -9,9 +9,11 @@ import pytest
 
 from tests.waiting import PATIENCE_SECONDS, wait_for
 from v3core.jobs import launcher, warm
+from v3core.jobs.kept_replays import recorded_replays
 from v3core.jobs.launcher import enqueue, keep_warm
 from v3core.jobs.lifecycle import Status
 from v3core.jobs.logs import read_log_tail
+from v3core.jobs.replay_making import Wanted, begin, progress, read_made
 from v3core.store.runs import get_run
 
 DRAWS = """
@@ -78,6 +80,16 @@ def test_a_forked_worker_trains_to_the_end_on_its_own(db, config, kept, no_new_p
     worker.kill()  # which its monitor sees, as that of any worker does
     wait_until(run_id, status=Status.LOST)
     wait_for(lambda: not monitor.is_running())
+
+
+@pytest.mark.parametrize("db", ["sqlite"], indirect=True)
+def test_a_replay_is_made_by_a_fork(db, make, train, kept, no_new_process):
+    run_id = make()
+    assert train(run_id) is Status.COMPLETED
+    wanted = Wanted(run_id, recorded_replays(db, run_id)[-1], None)
+    begin(db, wanted)
+    wait_for(lambda: progress(db, wanted).stage == "done")
+    assert read_made(db, wanted).frames == len(read_made(db, wanted).replay) + 1
 
 
 def test_forked_workers_do_not_draw_the_same_numbers(db, kept, tmp_path, monkeypatch):

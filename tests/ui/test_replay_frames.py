@@ -1,16 +1,18 @@
 """The frames of a replay for the browser: those asked for, as many as there are, or a sentence."""
 
 import asyncio
+import io
 import struct
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from starlette.requests import Request
 from starlette.responses import Response
 
-from v3core.jobs.frame_files import FrameWriter, read_frames
+from v3core.jobs.frame_files import FrameWriter, read_frames, to_png
 from v3core.jobs.made_replays import Wanted, made_folder
 from v3core.store.database import Database
 from v3core.store.opening import open_database
@@ -82,3 +84,14 @@ def test_an_address_that_names_no_replay_is_answered_with_a_sentence(database, q
     said = answer(query)
     assert said.status_code == 400
     assert sentence in said.body.decode()
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 3), (7, 5, 3), (400, 600, 3)])
+def test_a_frame_is_kept_to_the_bit(shape):
+    frame = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    for kind in (frame, np.full(shape, 200, np.uint8), frame[:, ::-1], frame.transpose(1, 0, 2)):
+        with Image.open(io.BytesIO(to_png(kind))) as picture:
+            picture.verify()
+        found = Image.open(io.BytesIO(to_png(kind)))
+        assert found.mode == "RGB"
+        np.testing.assert_array_equal(np.asarray(found), kind)

@@ -1,7 +1,7 @@
 """Frames of a replay in two files, which can be read while they are written: PNGs in a row, and where each ends."""
 
 import struct
-from io import BytesIO
+import zlib
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,20 @@ MAX_BYTES = 1 << 30
 """Of the frames of one replay; later frames are left out."""
 _FRAMES, _ENDS = "frames.png", "frames.index"
 _END = struct.Struct("<Q")
+
+
+def to_png(frame: NDArray[np.uint8]) -> bytes:
+    """A frame [height, width, 3] as a PNG: in a third of the time that Pillow takes to choose a filter for each row."""
+    height, width, _ = frame.shape
+    rows = np.zeros((height, 1 + 3 * width), np.uint8)  # each begins with its filter: none
+    rows[:, 1:] = frame.reshape(height, -1)
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)  # 8 bits of red, green and blue
+    parts = {b"IHDR": header, b"IDAT": zlib.compress(rows.data, 1), b"IEND": b""}
+    chunks = [
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        for name, data in parts.items()
+    ]
+    return b"".join([b"\x89PNG\r\n\x1a\n", *chunks])
 
 
 class FrameWriter:
@@ -33,15 +47,11 @@ class FrameWriter:
             V3Error: if it has another size than the first, or the frames take too much space.
             OSError: if it cannot be written.
         """
-        from PIL import Image
-
         self._shape = self._shape or frame.shape
         if frame.shape != self._shape:
             sizes = " and ".join(f"{width} × {height}" for height, width, _ in (self._shape, frame.shape))
             raise V3Error(f"The environment draws frames of several sizes, {sizes}; fix its render method.")
-        picture = BytesIO()
-        Image.fromarray(frame).save(picture, "PNG", compress_level=1)
-        content = picture.getbuffer()
+        content = to_png(frame)
         if self._end + len(content) > MAX_BYTES:
             raise V3Error(f"Further frames would take more than {MAX_BYTES >> 20} MiB; they are left out.")
         _write_all(self._frames, content)

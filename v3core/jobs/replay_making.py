@@ -125,6 +125,7 @@ def _is_begun(database: Database, wanted: Wanted, folder: Path) -> bool:
         made_replays.write_state(folder, State(sources=sources, version=__version__))
         pid = launcher.start_command(database, run, command(wanted), log)
         _write_process(folder, of_pid(pid))
+    launcher.keep_warm(database)  # for the next one
     return True
 
 

@@ -128,13 +128,13 @@ def _draw(spec: EnvironmentSpec, replay: Replay, report: "_Report") -> str:
 
 def _explain(database: Database, wanted: Wanted, spec: EnvironmentSpec, replay: Replay, report: "_Report") -> str:
     """Look inside the network that acted; why it cannot be done."""
-    from v3core.training.explaining import look_inside  # torch: seconds to import, after the frames
-
     observations = made_replays.read_observations(report.folder)
     if observations is None:
         size = MAX_OBSERVED_BYTES >> 20
         return f"The inside of the network is not shown: the episode's observations take more than {size} MiB."
     report.begin(EXPLAINING, len(replay))
+    from v3core.training.explaining import look_inside  # torch: seconds to import, after the frames
+
     try:
         policy = policy_of(database, wanted.run_id, wanted.episode)
     except V3Error as problem:

@@ -1,4 +1,4 @@
-"""A process that has imported torch and forks into workers, so that nobody waits for the import after a click.
+"""A process that has imported torch and forks into workers and replays: nobody waits for the import after a click.
 
 Only a server has one, from when somebody looks at Launch until nobody has started a run for a while. A worker is forked
 from it where it would be exactly what a new process is: the same interpreter, folder, variables and sources.
@@ -26,7 +26,12 @@ from v3core.paths import PACKAGE
 IDLE_SECONDS = 900.0
 """A process that was not asked for a worker for so long ends."""
 ANSWER_SECONDS = 5.0
-IMPORTED = ("v3core.cli", "v3core.training.trainer", "gymnasium.envs.classic_control", "sqlalchemy.dialects.sqlite")
+IMPORTED = (
+    *("v3core.cli", "v3core.training.trainer", "gymnasium.envs.classic_control", "sqlalchemy.dialects.sqlite"),
+    *("v3core.jobs.replay_process", "v3core.training.explaining"),  # of replays
+)
+OPTIONAL = ("pygame", "minigrid", "gymnasium.envs.box2d")
+"""Of packages that only some environments need."""
 _MAX_BYTES = 2**16
 
 
@@ -142,6 +147,9 @@ def _serve(channel: socket.socket) -> list[str] | None:
     """Fork a process for each request; returns in it its arguments, and None in this process when it is to end."""
     for name in IMPORTED:
         importlib.import_module(name)
+    for name in OPTIONAL:
+        with suppress(ImportError):
+            importlib.import_module(name)
     gc.freeze()  # so that what was imported stays shared
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the system clears up after what was forked
     _name("v3lab-warm")

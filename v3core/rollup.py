@@ -224,16 +224,36 @@ class Series:
 
         NaN if there is no number. The means of 100 episodes that are recorded are exact.
         """
-        if window == LONGEST_WINDOW and f"mean_{metric}" in self.metrics:
+        if self._is_recorded(metric, window):
             return self.summary(f"mean_{metric}").last
         found = self.summary(metric)
         return trailing_mean(found.mean, self.span_of(window) // self.size, found.count)
 
+    def is_reached(self, metric: str, window: int) -> NDArray[np.bool_]:
+        """Whether there are as many episodes up to each bucket's end as `trailing` is to be the mean of; shape [n]."""
+        return self.episode >= window if self._is_recorded(metric, window) else self.spans(window)
+
+    def spans(self, window: int) -> NDArray[np.bool_]:
+        """The same of any mean over whole buckets: not of the newest one until it is full."""
+        return np.asarray((self.reach >= window) & (self.episode == (self.numbers + 1) * self.size), dtype=np.bool_)
+
     def is_full(self, metric: str, window: int) -> NDArray[np.bool_]:
-        """Whether there are `window` episodes up to each bucket's end, of which `trailing` is the mean; shape [n]."""
-        if window == LONGEST_WINDOW and f"mean_{metric}" in self.metrics:
-            return self.episode >= window
-        return self.reach >= window
+        """Whether, besides, each of these episodes has a number; shape [n]."""
+        return self.is_reached(metric, window) & self.has_all(metric, window)
+
+    def has_all(self, metric: str, window: int) -> NDArray[np.bool_]:
+        """Whether no episode of the buckets that a window spans is without a number; shape [n]."""
+        missing = self.episode - self.numbers * self.size - self.summary(metric).count
+        sums = np.concatenate((np.zeros(self.span_of(window) // self.size, dtype=np.int64), np.cumsum(missing)))
+        return np.asarray(sums[len(sums) - len(self) :] == sums[: len(self)], dtype=np.bool_)
+
+    def spanned(self, metric: str, window: int) -> int:
+        """Episodes that `trailing` is the mean of."""
+        return window if self._is_recorded(metric, window) else self.span_of(window)
+
+    def _is_recorded(self, metric: str, window: int) -> bool:
+        """Whether these trailing means are recorded, and so exact."""
+        return window == LONGEST_WINDOW and f"mean_{metric}" in self.metrics
 
     @property
     def reach(self) -> Integers:

@@ -9,26 +9,28 @@ import pytest
 from tests.charts.made import made_curve
 from tests.charts.test_figures import CURRICULUM, OF_CHART, TOTAL, checked, evaluation
 from v3core.charts.compare import compare_figure, environment_words
+from v3core.charts.expert_figures import AREA, HEATMAP, decisions_figure, loads_figure
 from v3core.charts.figure import Figure
 from v3core.charts.figures import entropy_figure, return_figure, rows_figure
 from v3core.charts.look import AXES, Look, along, episodes_of, unit_of
 from v3core.charts.series import RunSeries, boundaries_ahead, phase_bands
 from v3core.curriculum import PhaseStart
 from v3core.errors import V3Error
-from v3core.metrics import CHARTS, ENTROPY, LOADS, RETURN, SCHEDULE, UPDATES, Chart
+from v3core.metrics import CHARTS, DECISIONS, ENTROPY, LOADS, RETURN, SCHEDULE, UPDATES, Chart
 
 COUNT = 300
 LENGTHS = np.arange(1, COUNT + 1) % 7 + 1
 STEPS = np.cumsum(LENGTHS)
 
 
-def run_of(count: int = COUNT, *, limit: int = 1000, experts: int = 4) -> RunSeries:
+def run_of(count: int = COUNT, *, limit: int = 1000, experts: int = 4, support: float = np.nan) -> RunSeries:
     """Episodes of different lengths, a third of a second each; the second phase began after 250."""
     columns = {
         "return": np.arange(count, dtype=float),
         "step": STEPS[:count],
         "approx_kl": np.arange(count, dtype=float),
         "routing_entropy": np.ones(count),
+        "support": np.full(count, support),
     }
     curve = made_curve(columns, loads=np.full((count, experts), 1 / max(experts, 1)), limit=limit)
     return RunSeries(
@@ -148,6 +150,77 @@ def test_no_mean_is_of_fewer_episodes_than_it_says(chart: Chart, limit: int) -> 
         return
     for line in [trace for trace in looked(chart, run_of(42), window=100).data if is_line(trace)]:
         assert (line.line.dash, np.isfinite(line.y[0])) == ("dot", True), line.name
+
+
+@pytest.mark.parametrize("count", [297, 298, 299])
+@pytest.mark.parametrize(
+    ("chart", "window"),
+    [(RETURN, 2), (RETURN, 10), (RETURN, 100), (LOADS, 100), (ENTROPY, 100), (UPDATES, 10)],
+    ids=lambda given: getattr(given, "name", given),
+)
+def test_the_newest_bucket_is_smoothed_once_it_is_full(chart: Chart, window: int, count: int) -> None:
+    """Buckets of 4 episodes: 297 are one into the newest. The mean of 100 returns is recorded, and so exact."""
+    run = run_of(count, limit=100)
+    assert run.curve.size == 4
+    lines = [trace for trace in looked(chart, run, window=window).data if is_line(trace)]
+    for line in lines:
+        newest = max(x for x, y in zip(line.x, line.y, strict=True) if np.isfinite(y))
+        assert newest == (count if (chart, window) == (RETURN, 100) else 296), line.name
+    assert lines
+
+
+@pytest.mark.parametrize("limit", [1000, 100])
+@pytest.mark.parametrize("window", [10, 100])
+def test_a_mean_over_episodes_without_a_number_is_dotted(limit: int, window: int) -> None:
+    run = run_of(limit=limit)
+    size = run.curve.size
+    columns = {"approx_kl": np.where(np.arange(COUNT) == 150, np.nan, 1.0), "return": np.ones(COUNT)}
+    curve = made_curve(columns, loads=np.full((COUNT, 4), 0.25), limit=limit)
+    _, line, dotted = [
+        trace for trace in rows_figure(replace(run, curve=curve, window=window), UPDATES).data if "x" in trace
+    ]
+    episodes, span = curve.episode, curve.span_of(window)
+    of_151 = (episodes >= 151) & (episodes - span < 151)
+    reached = episodes >= window
+    np.testing.assert_array_equal(np.isfinite(dotted.y), of_151 & reached)
+    np.testing.assert_array_equal(np.isfinite(line.y), ~of_151 & reached)
+    assert (line.line.dash, dotted.line.dash, size) == (None, "dot", 4 if limit == 100 else 1)
+    assert (dotted.showlegend, dotted.legendgroup) == (False, line.legendgroup)
+    assert "some missing" in dotted.name
+
+
+def test_of_compared_runs_and_of_returns_too_missing_numbers_are_dotted() -> None:
+    run = run_of()
+    curve = made_curve({"return": np.where(np.arange(COUNT) == 150, np.nan, 1.0)}, loads=np.full((COUNT, 4), 0.25))
+    gaps = replace(run, curve=curve, window=50)
+    for figure in (compared([gaps, run], window=50), return_figure(gaps)):
+        dotted = [trace for trace in figure.data if (trace.line or {}).get("dash") == "dot"]
+        assert [np.flatnonzero(np.isfinite(trace.y)).tolist() for trace in dotted] == [list(range(150, 200))]
+    assert compared([replace(run_of(299, limit=100), name="b")], window=50).data[0].y[-2:].tolist() == [
+        pytest.approx(np.arange(244, 296).mean()),
+        pytest.approx(np.nan, nan_ok=True),
+    ]
+
+
+@pytest.mark.parametrize("form", [AREA, HEATMAP])
+def test_loads_and_decisions_of_the_experts_are_as_smooth_as_all_charts(form: str) -> None:
+    loads = np.column_stack((np.arange(COUNT) / COUNT, 1 - np.arange(COUNT) / COUNT))
+    curve = made_curve({"close_choice_share": np.arange(COUNT) / COUNT}, loads=loads)
+    run = replace(run_of(), curve=curve, window=10)
+    figure = loads_figure(run, form=form, metric="load")
+    found = figure.data[0].y if form == AREA else figure.data[0].z[9:, 0]
+    expected = [np.arange(end - 10, end).mean() / COUNT for end in range(10, COUNT + 1)]
+    np.testing.assert_allclose(found, expected)
+    shares = [trace for trace in decisions_figure(run).data if trace.name.startswith("Close choices")]
+    np.testing.assert_allclose(shares[-1].y[9:], expected)
+
+
+def test_exact_zeros_are_a_share_however_they_are_smoothed() -> None:
+    for window in (0, 1, 50):
+        figure = looked(DECISIONS, run_of(support=3.0), window=window)
+        zeros = [trace for trace in figure.data if trace.legendgroup == "Exact zeros"]
+        assert zeros
+        assert {round(float(y), 6) for trace in zeros for y in trace.y if np.isfinite(y)} == {0.25}
 
 
 def is_line(trace: Any) -> bool:

@@ -11,9 +11,10 @@ import pytest
 from tests.charts.made import made_curve
 from v3core.charts import palette
 from v3core.charts.compare import compare_figure
-from v3core.charts.figures import AREA_OPACITY, return_figure, rows_figure
+from v3core.charts.figures import return_figure, rows_figure
 from v3core.charts.palette import DASHES, SYMBOLS, curriculum_colour, expert_colours, pattern, rgba, run_colours
 from v3core.charts.series import PhaseBand, RunSeries
+from v3core.charts.traces import AREA_OPACITY
 from v3core.metrics import LOSSES
 
 CONFIG = tomllib.loads((Path(__file__).parents[2] / ".streamlit" / "config.toml").read_text(encoding="utf-8"))

@@ -114,4 +114,4 @@ def test_of_a_hundred_new_episodes_all_charts_get_a_few_kilobytes(count: int, ro
         before, now = (folded(figure(run_of(many, 4, rows)).tree()) for many in (count, count + 100))
         sizes[name] = len(json.dumps(patch(before, now)))
     assert sum(sizes.values()) < 25_000, sizes
-    assert sizes["return"] < 2_000, sizes
+    assert sizes["return"] < 2_500, sizes  # with gaps

@@ -6,6 +6,7 @@ from itertools import compress
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from v3core.charts.chart_text import chart_text
 from v3core.charts.figure import Figure
@@ -13,6 +14,7 @@ from v3core.charts.frame import LEGEND_ROOM, label, plain_frame
 from v3core.charts.look import AS_TRAINED, Look, dress, places, start_of
 from v3core.charts.palette import DASHES, curriculum_colour, pattern, rgba, run_colours
 from v3core.charts.series import RunSeries
+from v3core.charts.traces import add_partial
 from v3core.insight.loads import effective_experts
 from v3core.metrics import COMPARED, ENTROPY_SHARE, EVALUATION
 from v3core.rollup import Floats, Series, mean_window, trailing_mean
@@ -100,9 +102,9 @@ def compare_figure(
         else:
             x, curve = run.shown.episode, run.shown
             y = trailing_mean(y, curve.span_of(window) // curve.size, curve.summary("length").count)
-            full = curve.reach >= window
-            if full.any():
-                y = np.where(full | (window <= curve.size), y, np.nan)
+            reached = curve.spans(window)
+            if reached.any():
+                y = np.where(reached | (window == 1), y, np.nan)
             elif len(curve):
                 dash = "dot"
                 caption.append(f"{run.name} has {run.completed:,} episodes, fewer than {window:,}: dotted.")
@@ -118,11 +120,20 @@ def compare_figure(
             cliponaxis=metric != EVALUATION,
             hovertemplate="%{y:.4~g}",
         )
+        if metric != EVALUATION and window > 1:
+            add_partial(figure, _is_full(run.shown, metric, window))
     strips = [curriculum_colour(curricula[row]) for row in order] if curricula else palette
     _add_strips(figure, runs, palette, strips, place, plan=not to_now)
     figure.layout.meta.caption = " ".join(filter(None, caption))
     figure.layout.yaxis.title = {"text": smoothed, "standoff": 6}
     return figure
+
+
+def _is_full(curve: Series, metric: str, window: int) -> NDArray[np.bool_]:
+    """Whether each mean is of episodes that all have a number."""
+    name = "routing_entropy" if metric == ENTROPY_SHARE else metric
+    is_recorded = name in curve.metrics and curve.summary(name).count.any()
+    return curve.spans(window) & curve.has_all(name if is_recorded else "length", window)
 
 
 def environment_words(names: Sequence[str], environments: Sequence[str]) -> str:

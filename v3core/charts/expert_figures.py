@@ -14,12 +14,11 @@ import numpy as np
 from v3core import metrics
 from v3core.charts.chart_text import chart_text
 from v3core.charts.figure import Figure
-from v3core.charts.figures import AREA_OPACITY
 from v3core.charts.flat import MAX_BARRED_ACTIONS, MAX_BARS, MAX_NAMED, add_matrix, flat_frame, name_places
 from v3core.charts.frame import frame, progress_words, stack_rows
 from v3core.charts.palette import METRICS, NEUTRAL, SYMBOLS, expert_colours, pattern, ramp, rgba
 from v3core.charts.series import RunSeries
-from v3core.charts.traces import add_heatmap, add_level, add_metric
+from v3core.charts.traces import add_areas, add_heatmap, add_level, add_metric
 from v3core.insight.experts import ExpertProfile, StateMap, closest_and_farthest
 from v3core.insight.removals import Interval, Removal, interval
 from v3core.metrics import of_chart
@@ -46,23 +45,12 @@ def loads_figure(series: RunSeries, *, form: str, metric: str) -> Figure:
     figure = frame(series, name, alt, legend=is_area and experts <= MAX_NAMED, title=title)
     if not is_area:
         figure.layout.height = max(figure.layout.height, 120 + 14 * experts)
-        add_heatmap(figure, curve, names, title=LOADS[metric], number=".0%")
+        add_heatmap(figure, curve, names, title=LOADS[metric], number=".0%", window=series.window)
         if experts:
             figure.data[0].colorbar.merge({"tickvals": [0, 1 / experts, 0.5, 1], "tickformat": ".0%"})
             figure.data[0].merge({"zmax": 1})
         return figure
-    for expert, (load, colour) in enumerate(zip(names, expert_colours(experts), strict=True), start=1):
-        figure.add(
-            "scatter",
-            x=curve.episode,
-            y=curve.summary(load).mean,
-            name=f"Expert {expert}",
-            stackgroup="load",
-            mode="lines" if len(curve) > 1 else "lines+markers",
-            line={"width": 0.5, "color": colour},
-            fillcolor=rgba(colour, AREA_OPACITY),
-            hovertemplate="%{y:.1%}",
-        )
+    add_areas(figure, curve, names, window=series.window)
     for place in range(1, experts if experts <= MAX_NAMED else 0):
         add_level(figure, series.end, place / experts, name=f"Fair share 1/{experts}")
         figure.data[-1].merge({"showlegend": place == 1, "legendgroup": "fair", "line": {"width": 1, "dash": "dot"}})
@@ -77,13 +65,14 @@ def decisions_figure(series: RunSeries) -> Figure:
     figure = frame(series, metrics.DECISIONS.name, alt, height=420)
     titles = [*(metric.label for metric in shown), "Exact zeros among the gates (0 to 1)"]
     axes = stack_rows(figure, titles)
+    looks: dict[str, Any] = {"colour": METRICS[0], "window": series.window}
     for metric, axis in zip(shown, axes, strict=False):
-        add_metric(figure, series.shown, metric.name, name=metric.label, colour=METRICS[0], axis=axis)
+        add_metric(figure, series.shown, metric.name, name=metric.label, axis=axis, **looks)
     if series.experts:
-        add_metric(figure, series.shown, "support", name="Exact zeros", colour=METRICS[0], axis=axes[-1], spread=False)
-        zeros = figure.data[-1]
-        zeros.merge({"y": 1 - zeros.y / series.experts, "hovertemplate": "%{y:.1%}"})
-        zeros.pop("customdata", None)
+        add_metric(figure, series.shown, "support", name="Exact zeros", axis=axes[-1], spread=False, **looks)
+        for zeros in [trace for trace in figure.data if trace.legendgroup == "Exact zeros"]:
+            zeros.merge({"y": 1 - zeros.y / series.experts, "hovertemplate": "%{y:.1%}"})
+            zeros.pop("customdata", None)
     for axis in axes[1:]:
         figure.layout[f"yaxis{axis[1:]}"].merge({"range": [-0.02, 1.05], "tickvals": [0, 0.5, 1], "tickformat": ".0%"})
     return figure

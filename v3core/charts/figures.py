@@ -14,13 +14,14 @@ from v3core.charts.palette import DASHES, expert_colours, pattern, rgba
 from v3core.charts.palette import METRICS as METRIC_COLOURS
 from v3core.charts.series import RunSeries
 from v3core.charts.traces import (
+    add_areas,
     add_evaluated_success,
     add_evaluations,
     add_heatmap,
     add_level,
     add_metric,
+    add_partial,
     is_short,
-    mean_of,
     trailing_mean_of,
 )
 from v3core.metrics import METRICS, Chart, Metric, of_chart
@@ -28,9 +29,6 @@ from v3core.rollup import LONGEST_WINDOW
 
 MAX_AREAS = 12
 """With more experts than this, loads are drawn as a heatmap: areas would be slivers."""
-
-AREA_OPACITY = 0.9
-"""Of an expert's share of the load."""
 
 SUCCESS_BUCKETS = 50
 """At most: a rate wants more episodes per point than a return does."""
@@ -104,21 +102,7 @@ def expert_loads_figure(series: RunSeries) -> Figure:
     if experts > MAX_AREAS:
         add_heatmap(figure, curve, loads, title="Load", number=".0%", window=series.window)
         return figure
-    means = [mean_of(curve, load, series.window) for load in loads]
-    # plotly would stack what is not there as 0.
-    begins = int(np.argmax(np.isfinite(means[0]))) if len(curve) and experts else 0
-    for expert, (mean, colour) in enumerate(zip(means, expert_colours(experts), strict=True), start=1):
-        figure.add(
-            "scatter",
-            x=curve.episode[begins:],
-            y=mean[begins:],
-            name=f"Expert {expert}",
-            stackgroup="load",
-            mode="lines" if len(curve) > 1 else "lines+markers",
-            line={"width": 0.5, "color": colour},
-            fillcolor=rgba(colour, AREA_OPACITY),
-            hovertemplate="%{y:.1%}",
-        )
+    add_areas(figure, curve, loads, window=series.window)
     figure.layout.yaxis.merge({"range": [0, 1], "tickformat": ".0%", "nticks": 5})
     return figure
 
@@ -213,11 +197,13 @@ def _lines(series: RunSeries, chart: Chart, alt: str, *, title: str, number: str
 
 
 def _newest_average(series: RunSeries, metric: str, words: str) -> str:
-    average = series.curve.trailing(metric, series.mean_over)[-1:]
-    span = f"the last {series.mean_over}"
+    """The newest mean that is of as many episodes as it says."""
+    averages = trailing_mean_of(series.curve, metric, series.mean_over)
+    known = averages[np.isfinite(averages)]
+    span = f"the last {series.curve.spanned(metric, series.mean_over)}"
     if series.completed < series.mean_over:
         span = f"the {series.completed} so far"
-    return words.format(span, average[0]) if np.isfinite(average).any() else ""
+    return words.format(span, known[-1]) if len(known) else ""
 
 
 def _add_average(figure: Figure, series: RunSeries, metric: str, *, name: str, number: str) -> None:
@@ -231,6 +217,7 @@ def _add_average(figure: Figure, series: RunSeries, metric: str, *, name: str, n
         | ({"dash": "dot"} if is_short(series.curve, metric, series.mean_over) else {}),
         hovertemplate=f"%{{y:{number}}}",
     )
+    add_partial(figure, series.shown.is_full(metric, series.mean_over))
 
 
 def _heaviest(series: RunSeries) -> str:

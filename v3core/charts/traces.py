@@ -4,12 +4,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from v3core.charts.chart_text import chart_text
-from v3core.charts.figure import Figure
-from v3core.charts.palette import EVALUATION, NEUTRAL, colour_scale, rgba
+from v3core.charts.figure import Figure, Node
+from v3core.charts.palette import EVALUATION, NEUTRAL, colour_scale, expert_colours, rgba
 from v3core.charts.series import EvaluationPoint
 from v3core.rollup import Floats, Integers, Series
+
+AREA_OPACITY = 0.9
+"""Of an expert's share of the load."""
 
 
 def add_metric(
@@ -38,8 +42,6 @@ def add_metric(
     mean, is_smooth = mean_of(curve, metric, window), window > curve.size
     dash = "dot" if is_smooth and is_short(curve, metric, window) else dash
     spread = spread or is_smooth
-    known = np.concatenate(([False], ~np.isnan(mean), [False]))
-    lone = known[1:-1] & ~known[:-2] & ~known[2:]
     extremes = None
     if curve.size > 1:
         if spread:
@@ -57,12 +59,12 @@ def add_metric(
         name=name,
         legendgroup=name,
         yaxis=axis,
-        # A lone value between two gaps has no line to be seen by.
-        mode="lines+markers" if lone.any() else "lines",
-        marker={"size": np.where(lone, 5, 0), "color": colour, "opacity": 1} if lone.any() else None,
+        **_lone(mean, colour),
         line={"color": colour, "width": width} | ({"dash": dash} if dash != "solid" else {}),
         hovertemplate=hover or text,
     )
+    if is_smooth:
+        add_partial(figure, curve.is_full(metric, window))
 
 
 def mean_of(curve: Series, metric: str, window: int) -> Floats:
@@ -75,13 +77,40 @@ def trailing_mean_of(curve: Series, metric: str, window: int) -> Floats:
 
     If there are nowhere as many (`is_short`), that of all up to there, which is drawn dotted.
     """
-    mean, full = curve.trailing(metric, window), curve.is_full(metric, window)
-    return np.where(full, mean, np.nan) if full.any() else mean
+    mean, reached = curve.trailing(metric, window), curve.is_reached(metric, window)
+    return np.where(reached, mean, np.nan) if reached.any() else mean
 
 
 def is_short(curve: Series, metric: str, window: int) -> bool:
-    """Whether the whole curve has fewer episodes than a window."""
+    """Whether a mean of the last `window` episodes is nowhere of as many: they were not trained, or have no number."""
     return not curve.is_full(metric, window).any()
+
+
+def add_partial(figure: Figure, full: NDArray[np.bool_]) -> None:
+    """Draw the points of the last trace dotted that are a mean of fewer episodes, as some have no number.
+
+    `full` says which are of all. Nothing changes where all of it is dotted already.
+    """
+    whole = figure.data[-1]
+    partial = ~full & ~np.isnan(whole.y)
+    if not partial.any() or whole.line.dash == "dot":
+        return
+    parts = [np.where(full, whole.y, np.nan), np.where(partial, whole.y, np.nan)]
+    group = whole.legendgroup or whole.name
+    dotted = {"name": f"{whole.name}, some missing", "showlegend": False, "line": {**whole.line, "dash": "dot"}}
+    figure.data[-1:] = [
+        Node({**whole, **more, "y": y, "legendgroup": group, **_lone(y, whole.line.color)})
+        for y, more in zip(parts, ({}, dotted), strict=True)
+    ]
+
+
+def _lone(values: Floats, colour: str) -> dict[str, Any]:
+    """Mode and marker of a line: a value between two gaps has no line to be seen by."""
+    known = np.concatenate(([False], ~np.isnan(values), [False]))
+    lone = known[1:-1] & ~known[:-2] & ~known[2:]
+    if not lone.any():
+        return {"mode": "lines", "marker": None}
+    return {"mode": "lines+markers", "marker": {"size": np.where(lone, 5, 0), "color": colour, "opacity": 1}}
 
 
 def add_level(figure: Figure, end: float, level: float, *, name: str, axis: str = "y") -> None:
@@ -143,6 +172,26 @@ def _add_marks(figure: Figure, points: Sequence[EvaluationPoint], y: Any, hover:
         hovertemplate=hover,
         **more,
     )
+
+
+def add_areas(figure: Figure, curve: Series, loads: Sequence[str], *, window: int = 0) -> None:
+    """Loads of the experts, stacked; with a `window` of episodes, their means."""
+    means = [mean_of(curve, load, window) for load in loads]
+    # plotly would stack what is not there, before a window is full and after, as 0.
+    known = np.flatnonzero(np.isfinite(means[0])) if means else np.empty(0, dtype=np.int64)
+    drawn = slice(known[0], known[-1] + 1) if len(known) else slice(None)
+    for expert, (mean, colour) in enumerate(zip(means, expert_colours(len(loads)), strict=True), start=1):
+        figure.add(
+            "scatter",
+            x=curve.episode[drawn],
+            y=mean[drawn],
+            name=f"Expert {expert}",
+            stackgroup="load",
+            mode="lines" if len(curve) > 1 else "lines+markers",
+            line={"width": 0.5, "color": colour},
+            fillcolor=rgba(colour, AREA_OPACITY),
+            hovertemplate="%{y:.1%}",
+        )
 
 
 def add_heatmap(

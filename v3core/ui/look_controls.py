@@ -48,8 +48,9 @@ def look_controls(starts: Mapping[str, int], *, compared: bool = False) -> Look:
             key="smooth",
             bind="query-params",
             help="Lines are the mean of that many episodes, computed from every episode; behind them is what they are "
-            "made of. A line starts once there are as many; that of a shorter run is dotted, over the episodes so far. "
-            "By default, return and success have a mean and the others show every value.",
+            "made of. A line starts once there are as many. That of a shorter run is dotted, over the episodes so far; "
+            "so are points where some episodes have no number. By default, return and success have a mean; others "
+            "show every value.",
         )
         window = _WINDOWS.get(smooth or "", 0)
         if smooth == _OTHER:

@@ -6,22 +6,26 @@ import signal
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
+import av
 import gymnasium
 import numpy as np
 import psutil
 import pytest
 from PIL import Image
 
+from tests.made_replays import played
 from tests.waiting import wait_for
+from v3core.environments.make import make_environment
 from v3core.environments.registry import check_environment
 from v3core.environments.replaying import play_again
 from v3core.errors import V3Error
-from v3core.jobs import made_replays, replay_making
+from v3core.jobs import made_replays, replay_making, replay_process
 from v3core.jobs.frame_files import read_frames
 from v3core.jobs.housekeeping import delete, run_sizes
-from v3core.jobs.kept_replays import read_replays, recorded_replays, replay_file
+from v3core.jobs.kept_replays import read_replays, recorded_replays, replay_file, write_replays
 from v3core.jobs.launcher import start_command
 from v3core.jobs.lifecycle import Status
+from v3core.jobs.replay_files import write_pictures
 from v3core.jobs.replay_making import Wanted, begin, cancel, made_folder, progress, read_made
 from v3core.store.history import read_checkpoints
 
@@ -109,6 +113,43 @@ def test_other_episodes_are_played_from_the_checkpoint(db, trained):
     assert made.frames == len(made.replay) + 1
     first = gymnasium.make("CartPole-v1").reset(seed=12345)[0]
     np.testing.assert_array_equal(made.observations[0], first)
+
+
+def test_what_was_recorded_is_shown_and_else_played_as_it_was(db, trained):
+    run_id, episode = trained
+    recorded = read_replays(db, run_id, episode)
+    for replay in recorded.values():
+        assert read_made(db, Wanted(run_id, episode, replay.seed)).replay == replay
+    replay_file(db, run_id, episode).unlink()
+    begin(db, Wanted(run_id, episode, None))
+    assert ended(db, Wanted(run_id, episode, None)).stage == "done"
+    assert read_made(db, Wanted(run_id, episode, None)).replay == recorded["median"], "to the bit"
+
+
+@pytest.mark.parametrize("env", ["Acrobot-v1", "LunarLander-v3", "MiniGrid-DoorKey-5x5-v0"])
+def test_the_frames_of_each_kind_of_environment_are_its_own(db, make, tmp_path, env):
+    replay = played(env, 25)
+    wanted = Wanted(make(), 7, None)
+    write_replays(db, wanted.run_id, 7, {"median": replay}, experts=3, boundaries=())
+    folder = made_folder(db, wanted)
+    folder.mkdir(parents=True)
+    made_replays.write_state(folder, made_replays.State())
+    replay_process.make(db, wanted)
+    found = pictures(db, wanted)
+    world = make_environment(env, render_mode="rgb_array")
+    world.reset(seed=replay.seed)
+    own = [world.render()]
+    for action in check_environment(env, allow_import=False).actions.to_environment(replay.actions):
+        world.step(action)
+        own.append(world.render())
+    world.close()
+    np.testing.assert_array_equal(found, own)
+    assert write_pictures(tmp_path / "a.mp4", found) == len(replay) + 1
+    with av.open(str(tmp_path / "a.mp4")) as video:
+        shown = [frame.to_ndarray(format="rgb24") for frame in video.decode(video=0)]
+    assert len(shown) == len(replay) + 1
+    for frame, other in zip(shown, own, strict=True):
+        assert np.abs(frame.astype(int) - other).mean() < 3, "colours are stored with less detail than brightness"
 
 
 def test_whoever_asks_there_is_one_process(db, trained, monkeypatch):

@@ -18,6 +18,8 @@ FRAMES_PER_SECOND = 30
 PICTURES = ("gif", "mp4")
 SUFFIXES = (*FORMS, *PICTURES)
 """The endings of files that a replay can be written to."""
+MAX_GIF_BYTES = 512 << 20
+"""Of all pixels of a GIF: 2,200 frames of CartPole."""
 
 
 def check_target(target: Path) -> str:
@@ -78,7 +80,16 @@ def write_pictures(target: Path, frames: Iterable[NDArray[np.uint8]]) -> int:
     """
     write = _WRITERS[check_target(target)]
     with whole_file(target) as unfinished:
-        return write(unfinished, iter(frames))
+        return write(unfinished, _of_one_size(frames))
+
+
+def _of_one_size(frames: Iterable[NDArray[np.uint8]]) -> Iterator[NDArray[np.uint8]]:
+    shape: tuple[int, ...] = ()
+    for frame in frames:
+        shape = shape or frame.shape
+        if frame.shape != shape:
+            raise V3Error("The environment draws frames of several sizes; write the steps to a .json file instead.")
+        yield frame
 
 
 def _write_gif(path: Path, frames: Iterator[NDArray[np.uint8]]) -> int:
@@ -86,7 +97,11 @@ def _write_gif(path: Path, frames: Iterator[NDArray[np.uint8]]) -> int:
 
     # One palette for all: a palette per frame flickers and takes longer.
     first = Image.fromarray(next(frames)).convert("P", palette=Image.Palette.ADAPTIVE, colors=256)
-    rest = [Image.fromarray(frame).quantize(palette=first, dither=Image.Dither.NONE) for frame in frames]
+    rest: list[Image.Image] = []
+    for frame in frames:
+        if (len(rest) + 2) * first.width * first.height > MAX_GIF_BYTES:  # a byte for each pixel, all in memory
+            raise V3Error(f"The episode is too long for a GIF, of {len(rest) + 1} frames here; write an .mp4 file.")
+        rest.append(Image.fromarray(frame).quantize(palette=first, dither=Image.Dither.NONE))
     milliseconds = round(1000 / FRAMES_PER_SECOND / 10) * 10  # GIF counts hundredths of a second
     first.save(path, "GIF", save_all=True, append_images=rest, duration=milliseconds, loop=0)
     return 1 + len(rest)
@@ -102,8 +117,6 @@ def _write_mp4(path: Path, frames: Iterator[NDArray[np.uint8]]) -> int:
         stream.height, stream.width = first.shape[:2]
         stream.pix_fmt, stream.options = "yuv420p", {"preset": "veryfast", "crf": "16"}
         for frame in chain([first], map(_even, frames)):
-            if frame.shape != first.shape:
-                raise V3Error("The environment draws frames of several sizes; write the steps to a .json file instead.")
             video.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
             count += 1
         video.mux(stream.encode())

@@ -160,14 +160,20 @@ def test_only_what_is_ours_is_left_over(db, ended, run_in):
         f"{active}/checkpoints/episode-00000009.pt",  # its row may come in a moment
     ):
         (runs / name).write_bytes(b"z")
-    assert {str(leftover.path.relative_to(runs)) for leftover in housekeeping.leftovers(db)} == {
-        "0a0a0a0a-0a0a-4a0a-8a0a-0a0a0a0a0a0a",
-        f"{ended}/checkpoints/episode-00000009.pt",
-        f"{ended}/checkpoints/.episode-00000010.pt.77.tmp",
+    made = db.data_dir / "made-replays"
+    for name in ("0a0a0a0a-0a0a-4a0a-8a0a-0a0a0a0a0a0a/7-median", ".deleted-0a0a0a0a", f"{ended}/7-1", "my own"):
+        (made / name).mkdir(parents=True)
+    assert {str(leftover.path.relative_to(db.data_dir)) for leftover in housekeeping.leftovers(db)} == {
+        "runs/0a0a0a0a-0a0a-4a0a-8a0a-0a0a0a0a0a0a",
+        f"runs/{ended}/checkpoints/episode-00000009.pt",
+        f"runs/{ended}/checkpoints/.episode-00000010.pt.77.tmp",
+        "made-replays/0a0a0a0a-0a0a-4a0a-8a0a-0a0a0a0a0a0a",
+        "made-replays/.deleted-0a0a0a0a",
     }
     housekeeping.remove_leftovers(housekeeping.leftovers(db))
     assert housekeeping.leftovers(db) == []
     assert (runs / "my own folder").is_dir()
+    assert {entry.name for entry in made.iterdir()} == {ended, "my own"}
     assert (runs / ended / "checkpoints" / "episode-00000005.pt").is_file()
 
 

@@ -12,6 +12,7 @@ from v3core.jobs.files import DELETED, folder_bytes, run_folder
 from v3core.jobs.identity import current, is_alive, process_of
 from v3core.jobs.kinds import COMMANDS, check, named
 from v3core.jobs.lifecycle import ACTIVE, ENDED, Status
+from v3core.jobs.made_replays import FOLDER as MADE_REPLAYS
 from v3core.jobs.made_replays import discard_of_run
 from v3core.paths import COMMAND
 from v3core.store import runs
@@ -50,19 +51,20 @@ def run_sizes(database: Database, run_ids: list[str]) -> dict[str, RunSize]:
 
 @dataclass(frozen=True)
 class Leftover:
-    """A file or folder in `runs/` that belongs to nothing in the database."""
+    """A file or folder in `runs/` or `made-replays/` that belongs to nothing in the database."""
 
     path: Path
     bytes: int
 
 
 def leftovers(database: Database) -> list[Leftover]:
-    """Folders of runs that are not in the database, and unknown files among the checkpoints of ended runs.
+    """Folders and made replays of runs that are not in the database, and unknown files among checkpoints of ended runs.
 
     Only names that V3 Lab uses: anything else in the folder belongs to the user.
     """
     # In this order: a run that begins meanwhile has its row before its folder.
-    folders = [entry for entry in _entries(database.data_dir / "runs") if entry.is_dir() and not entry.is_symlink()]
+    places = (database.data_dir / "runs", database.data_dir / MADE_REPLAYS)
+    folders = [entry for place in places for entry in _entries(place) if entry.is_dir() and not entry.is_symlink()]
     with database.read() as tx:
         known = runs.all_ids(tx)
         ended = {run.id: {row.path for row in read_checkpoints(tx, run.id)} for run in runs_in(tx, ENDED)}
@@ -70,7 +72,7 @@ def leftovers(database: Database) -> list[Leftover]:
     for folder in folders:
         if folder.name.startswith(DELETED) or (_RUN_ID.fullmatch(folder.name) and folder.name not in known):
             found.append(folder)
-        elif folder.name in ended:
+        elif folder.name in ended and folder.parent.name != MADE_REPLAYS:
             kept = ended[folder.name]
             strays = (file for file in _entries(folder / "checkpoints") if file.suffix in {".pt", ".tmp"})
             found += [file for file in strays if str(file.relative_to(database.data_dir)) not in kept]

@@ -4,6 +4,8 @@ import itertools
 import tomllib
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,12 +14,23 @@ from tests.charts.made import made_curve
 from v3core.charts import palette
 from v3core.charts.compare import compare_figure
 from v3core.charts.figures import return_figure, rows_figure
-from v3core.charts.palette import DASHES, SYMBOLS, curriculum_colour, expert_colours, pattern, rgba, run_colours
+from v3core.charts.palette import (
+    DASHES,
+    SYMBOLS,
+    curriculum_colour,
+    curriculum_mark,
+    expert_colours,
+    pattern,
+    rgba,
+    run_colours,
+)
 from v3core.charts.series import PhaseBand, RunSeries
 from v3core.charts.traces import AREA_OPACITY
 from v3core.metrics import LOSSES
+from v3core.ui.run_columns import COLUMNS, Wall
 
 CONFIG = tomllib.loads((Path(__file__).parents[2] / ".streamlit" / "config.toml").read_text(encoding="utf-8"))
+PRESETS = list((Path(__file__).parents[2] / "data" / "curricula").glob("*.yaml"))
 PAGES = [CONFIG["theme"][mode]["backgroundColor"] for mode in ("light", "dark")]
 
 # Machado, Oliveira & Fernandes (2009), severity 1, on linear RGB.
@@ -125,14 +138,40 @@ def test_an_expert_keeps_its_colour_and_no_two_of_64_look_alike() -> None:
 
 
 def test_a_curriculum_has_the_same_colour_everywhere_and_keeps_it_when_it_is_edited() -> None:
-    assert {name: curriculum_colour(name) for name in ("v3", "direct-sparsemax", "mine")} == {
-        "v3": palette.CURRICULA[0],
-        "direct-sparsemax": palette.CURRICULA[2],
-        "mine": palette.CURRICULA[3],
+    assert {name: looks_of(name) for name in ("v3", "direct-sparsemax", "mine")} == {
+        "v3": (palette.CURRICULA[0], "●"),
+        "direct-sparsemax": (palette.CURRICULA[2], "●"),
+        "mine": ("#7c7c00", "▼"),
     }
     assert curriculum_colour("mine (edited)") == curriculum_colour("mine")
     first, second, *_ = compare_figure([made("a"), made("b")], curricula=["v3", "mine"]).data[2:]
     assert [first.marker.line.color, second.marker.line.color] == [curriculum_colour("v3"), curriculum_colour("mine")]
+
+
+def looks_of(name: str) -> tuple[str, str]:
+    return curriculum_colour(name), curriculum_mark(name)
+
+
+def test_of_more_than_eight_curricula_few_look_alike_and_none_like_a_preset() -> None:
+    presets = {looks_of(path.stem) for path in PRESETS}
+    assert len(presets) == len(PRESETS)
+    others = [f"curriculum {number}" for number in range(500)]
+    assert not presets & set(map(looks_of, others))
+    assert len(set(map(looks_of, others))) == 49
+    # Of twelve curricula at once; eight colours would be used again at least four times.
+    alike = [12 - len(set(map(looks_of, others[at : at + 12]))) for at in range(0, 480, 12)]
+    assert np.mean(alike) < 1.5
+
+
+def test_a_strip_on_compare_begins_with_the_mark_of_its_curriculum_as_on_runs() -> None:
+    figure = compare_figure([made("a"), made("b")], curricula=["v3", "mine"])
+    marks = [curriculum_mark("v3"), curriculum_mark("mine")]
+    assert [band["texts"] for band in figure.layout.meta.bands] == [[f"{mark} one", f"{mark} 1"] for mark in marks]
+    assert [COLUMNS["curriculum"].cell(run_with(name), Wall())["mark"] for name in ("v3", "mine")] == marks
+
+
+def run_with(curriculum: str) -> Any:
+    return SimpleNamespace(curriculum=curriculum)
 
 
 def made(name: str) -> RunSeries:

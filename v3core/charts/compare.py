@@ -12,7 +12,7 @@ from v3core.charts.chart_text import chart_text
 from v3core.charts.figure import Figure
 from v3core.charts.frame import LEGEND_ROOM, label, plain_frame
 from v3core.charts.look import AS_TRAINED, Look, dress, places, start_of
-from v3core.charts.palette import DASHES, curriculum_colour, pattern, rgba, run_colours
+from v3core.charts.palette import DASHES, curriculum_colour, curriculum_mark, pattern, rgba, run_colours
 from v3core.charts.series import RunSeries
 from v3core.charts.traces import add_partial
 from v3core.insight.loads import effective_experts
@@ -123,7 +123,8 @@ def compare_figure(
         if metric != EVALUATION and window > 1:
             add_partial(figure, _is_full(run.shown, metric, window))
     strips = [curriculum_colour(curricula[row]) for row in order] if curricula else palette
-    _add_strips(figure, runs, palette, strips, place, plan=not to_now)
+    marks = [f"{curriculum_mark(curricula[row])} " if curricula else "" for row in order]
+    _add_strips(figure, runs, palette, strips, marks, place, plan=not to_now)
     figure.layout.meta.caption = " ".join(filter(None, caption))
     figure.layout.yaxis.title = {"text": smoothed, "standoff": 6}
     return figure
@@ -153,13 +154,14 @@ def _add_strips(
     runs: Sequence[RunSeries],
     palette: Sequence[str],
     strips: Sequence[str],
+    marks: Sequence[str],
     place: Sequence[Callable[[Any], Any]],
     *,
     plan: bool,
 ) -> None:
     """One thin row per run above the plot, its phases in two alternating strengths of the curriculum's colour.
 
-    At its left edge is the run's own.
+    The first begins with the curriculum's mark, as on Runs. At its left edge is the run's own.
     """
     inside = figure.layout.height - figure.layout.margin.t - figure.layout.margin.b
     share = min((_STRIP * len(runs)) / max(inside, 1), 0.5)
@@ -172,7 +174,7 @@ def _add_strips(
         "anchor": "x",
     }
     named: list[dict[str, object]] = []
-    for row, (run, own, colour, at) in enumerate(zip(runs, palette, strips, place, strict=True)):
+    for row, (run, own, colour, mark, at) in enumerate(zip(runs, palette, strips, marks, place, strict=True)):
         last = run.end if plan else run.completed
         bands = [band for band in run.bands if min(band.end, last) > band.start]
         starts = [float(at(band.start)) for band in bands]
@@ -203,8 +205,9 @@ def _add_strips(
         figure.layout.shapes = [*figure.layout.shapes, edge]
         for number, (band, start, stop) in enumerate(zip(bands, starts, ends, strict=True), start=1):
             # The page writes what fits into the visible part of its phase.
-            text = label("band", len(named), chart_text(band.name), start, font={"size": _STRIP_TEXT})
+            before = mark if number == 1 else ""
+            text = label("band", len(named), before + chart_text(band.name), start, font={"size": _STRIP_TEXT})
             figure.annotate(text | {"y": row, "yref": "y2", "yanchor": "middle"})
-            named.append({"start": start, "end": stop, "texts": [band.name, str(number)]})
+            named.append({"start": start, "end": stop, "texts": [before + band.name, f"{before}{number}"]})
     figure.layout.barmode = "overlay"
     figure.layout.meta = figure.layout.meta | {"bands": named}

@@ -16,7 +16,9 @@ EXPERTS = ("#1f78d1", "#d55e00", "#0aa58f", "#96489f", "#9e87bd", "#0d714d", "#f
 RUNS = ("#0084fc", "#fc5400", "#6c6090", "#a85430", "#6c3cfc", "#c08484", "#e460cc", "#a824c0")
 """Of compared runs, in their order; `run_colours` has more."""
 CURRICULA = ("#0c9ccc", "#909000", "#b40cfc", "#cc786c", "#90546c", "#fc00b4", "#c03030", "#a878fc")
-"""By name: `curriculum_colour`."""
+"""By name: `curriculum_colour` has more."""
+MARKS = "●■◆▲▼★✚◐"
+"""Of curricula that share a hue; the presets have the first."""
 PHASES = ("#5490b4", "#9c906c", "#486c60", "#786030")
 """Of the bands of phases, in turn: soft, since they lie behind everything else."""
 METRICS = ("#009ce4", "#e46c84", "#8418fc", "#846000")
@@ -38,7 +40,13 @@ _LIGHTER = (0.0, 0.28, -0.28, 0.14, -0.14, 0.21, -0.21, 0.07)
 _SEQUENTIAL = ("#46327e", "#365c8d", "#277f8e", "#1fa187", "#4ac16d", "#a0da39")
 
 # Presets keep their colours, whatever else has a name.
-_OF_PRESETS = ("v3", "softmax-only", "direct-sparsemax", "v3-entmax", "demo-with-curriculum", "demo-without-curriculum")
+_OF_PRESETS = (
+    *("v3", "softmax-only", "direct-sparsemax", "v3-entmax", "demo-with-curriculum", "demo-without-curriculum"),
+    *("switch", "switch-two-stage", "mixtral", "deepseek-moe", "deepseek-three-stage", "deepseek-v3-bias"),
+    *("bengio-minigrid", "no-graph", "single-expert"),
+)
+
+_CURRICULA_LOOKS = len(CURRICULA) * len(MARKS)
 
 
 def rgba(colour: str, opacity: float) -> str:
@@ -64,9 +72,20 @@ def pattern(patterns: Sequence[str], place: int) -> str:
 
 def curriculum_colour(name: str) -> str:
     """The colour of a curriculum, the same on every page and every day; edited ones keep that of their origin."""
+    return _more(CURRICULA, _CURRICULA_LOOKS)[_place_of_curriculum(name)]
+
+
+def curriculum_mark(name: str) -> str:
+    """A letter that, in its colour, stands for a curriculum: hues come again, each with the other marks."""
+    return MARKS[_place_of_curriculum(name) // len(CURRICULA)]
+
+
+def _place_of_curriculum(name: str) -> int:
+    """By its name alone, so that it does not depend on what else there is: of 49 others, two are rarely the same."""
     name = name.removesuffix(" (edited)")
-    place = _OF_PRESETS.index(name) if name in _OF_PRESETS else crc32(name.encode())
-    return CURRICULA[place % len(CURRICULA)]
+    if name in _OF_PRESETS:
+        return _OF_PRESETS.index(name)
+    return len(_OF_PRESETS) + crc32(name.encode()) % (_CURRICULA_LOOKS - len(_OF_PRESETS))
 
 
 def ramp(count: int) -> list[str]:

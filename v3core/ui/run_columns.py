@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from humanize import ordinal
 
-from v3core.charts.palette import curriculum_colour
+from v3core.charts.palette import curriculum_colour, curriculum_mark
 from v3core.insight.duration import time_left
 from v3core.jobs.kinds import trains_elsewhere
 from v3core.jobs.launch import waits_for
@@ -255,7 +255,11 @@ COLUMNS: Mapping[str, Column] = {
     "curriculum": Column(
         "Curriculum",
         "Name of the curriculum in force.",
-        lambda run, _: {"text": run.curriculum, "dot": curriculum_colour(run.curriculum)},
+        lambda run, _: {
+            "text": run.curriculum,
+            "mark": curriculum_mark(run.curriculum),
+            "colour": curriculum_colour(run.curriculum),
+        },
         _text_order(lambda run: run.curriculum),
         shown=False,
     ),

@@ -58,10 +58,10 @@ function filled(cell) {
     return [node("div", { className: "bar", "aria-hidden": "true" }, bar), node("span", { className: "amount" }, cell.text)]
   }
   const text = node("span", { title: cell.title }, cell.text)
-  if (!cell.dot) return [text]
-  const dot = node("i", { className: "dot", "aria-hidden": "true" })
-  dot.style.background = cell.dot
-  return [dot, text]
+  if (!cell.mark) return [text]
+  const mark = node("i", { className: "mark", "aria-hidden": "true" }, cell.mark)
+  mark.style.color = cell.colour
+  return [mark, text]
 }
 
 function reason(beginning, whole) {

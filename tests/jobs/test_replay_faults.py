@@ -254,9 +254,11 @@ def test_a_checkpoint_that_is_missing_or_of_another_version(db, make, train):
     assert now.error.endswith("is not compatible with this version of V3 Lab; start a new run.")
     with pytest.raises(V3Error, match="not compatible with this version"):
         read_made(db, asked)
+    recorded = Wanted(run_id, episode, None)
+    assert made_in_here(db, recorded).stage == "done", "it was recorded"
+    assert read_made(db, recorded).no_inside.endswith("is not compatible with this version of V3 Lab; start a new run.")
     file.unlink()
     assert f"has no intact checkpoint at episode {episode}; available: " in made_in_here(db, asked).error
-    recorded = Wanted(run_id, episode, None)
     assert made_in_here(db, recorded).stage == "done"
     assert f"needs the checkpoint at episode {episode}" in read_made(db, recorded).no_inside
 

@@ -187,6 +187,10 @@ def test_one_that_failed_or_died_is_made_again(db, trained):
     replay_file(db, run_id, episode).write_bytes(content)
     begin(db, wanted)
     assert ended(db, wanted).stage == "done"
+    (made_folder(db, wanted) / "replay.npz").write_bytes(b"PK")
+    assert read_made(db, wanted).replay == read_replays(db, run_id, episode)["median"]
+    begin(db, wanted)
+    assert ended(db, wanted).stage == "done"
     replay_file(db, run_id, episode).unlink()
     begin(db, wanted)
     assert progress(db, wanted).stage == "done", "what was made stays if its sources are deleted"
@@ -254,7 +258,7 @@ def test_those_looked_at_the_longest_ago_go_first(db, make):
     made_replays.touch(folders[4])
     with made_replays.claimed(folders[3]) as log:
         assert log is not None
-        made_replays.keep_within(db, 2000)
+        made_replays.keep_within(db, 500)
     assert [folder.exists() for folder in folders] == [False, False, False, True, True]
     assert not list(folders[0].parent.glob(".*"))
 

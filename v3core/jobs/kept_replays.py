@@ -46,15 +46,20 @@ def read_replays(database: Database, run_id: str, episode: int) -> dict[str, Rep
     Raises:
         V3Error: if there are none, or their file cannot be read.
     """
+    content = _content(replay_file(database, run_id, episode))
+    if content is None:
+        raise V3Error(f"The evaluation at episode {episode} has no replays; play its episodes again from a checkpoint.")
+    return from_bytes(content)
+
+
+def _content(file: Path) -> bytes | None:
+    """None if there is no such file."""
     try:
-        content = replay_file(database, run_id, episode).read_bytes()
-    except FileNotFoundError:
-        raise V3Error(
-            f"The evaluation at episode {episode} has no replays; play its episodes again from a checkpoint."
-        ) from None
+        return file.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
     except OSError as error:
         raise V3Error(f"The replays cannot be read: {error.strerror or error}.") from None
-    return from_bytes(content)
 
 
 def recorded_replay(database: Database, run_id: str, episode: int, seed: int | None) -> Replay | None:
@@ -63,9 +68,10 @@ def recorded_replay(database: Database, run_id: str, episode: int, seed: int | N
     Raises:
         V3Error: if the file cannot be read.
     """
-    if not replay_file(database, run_id, episode).exists():
+    content = _content(replay_file(database, run_id, episode))
+    if content is None:
         return None
-    replays = read_replays(database, run_id, episode)
+    replays = from_bytes(content)
     if seed is None:
         return replays.get(MEDIAN)
     return next((replay for replay in replays.values() if replay.seed == seed), None)

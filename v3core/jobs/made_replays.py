@@ -198,10 +198,10 @@ def write_replay(folder: Path, replay: Replay) -> None:
 
 
 def read_replay(folder: Path) -> Replay | None:
-    """None if they are not there yet."""
+    """None if they are not there yet, or the file is damaged."""
     try:
         return from_bytes((folder / _REPLAY).read_bytes())[MEDIAN]
-    except OSError:
+    except (OSError, V3Error, KeyError):
         return None
 
 

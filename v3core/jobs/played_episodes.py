@@ -36,7 +36,7 @@ def intact_checkpoint(database: Database, run_id: str, episode: int | None = Non
             available = ", ".join(map(str, reversed(whole))) or "none"
             missing = f"no intact checkpoint at episode {episode}; available: {available}"
     if found is None:
-        raise V3Error(f"{run_id} has {missing}.")
+        raise V3Error(f"Run {run_id[:8]} has {missing}.")
     return database.data_dir / found.path
 
 

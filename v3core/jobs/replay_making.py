@@ -119,7 +119,8 @@ def _is_begun(database: Database, wanted: Wanted, folder: Path) -> bool:
             return True
         if log is None:
             state = read_state(folder)
-            return state is None or (state.stage in UNFINISHED and not (folder / CANCEL).exists())
+            ends = (folder / CANCEL).exists() or _has_died(folder)
+            return state is None or (state.stage in UNFINISHED and not ends)
         made_replays.empty(folder, log)
         sources = made_replays.sources_of(database, wanted)
         made_replays.write_state(folder, State(sources=sources, version=__version__))
@@ -133,7 +134,7 @@ def _is_made(database: Database, wanted: Wanted, folder: Path) -> bool:
     state = read_state(folder)
     if state is None or (state.stage, state.version) != (DONE, __version__):
         return False
-    if not made_replays.is_current(database, wanted, state):
+    if not made_replays.is_current(database, wanted, state) or made_replays.read_replay(folder) is None:
         return False
     made_replays.touch(folder)
     return True

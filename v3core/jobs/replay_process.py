@@ -19,6 +19,7 @@ from v3core.environments.types import EnvironmentSpec
 from v3core.errors import V3Error
 from v3core.insight.replays import MEDIAN, Replay
 from v3core.jobs import made_replays
+from v3core.jobs.files import checkpoint_file
 from v3core.jobs.frame_files import FrameWriter
 from v3core.jobs.kept_replays import recorded_replay
 from v3core.jobs.made_replays import DONE, DRAWING, EXPLAINING, FAILED, PLAYING, State, Wanted, made_folder
@@ -132,13 +133,15 @@ def _explain(database: Database, wanted: Wanted, spec: EnvironmentSpec, replay: 
     if observations is None:
         size = MAX_OBSERVED_BYTES >> 20
         return f"The inside of the network is not shown: the episode's observations take more than {size} MiB."
+    if not checkpoint_file(database, wanted.run_id, wanted.episode).exists():
+        return f"The inside of the network needs the checkpoint at episode {wanted.episode}, which was not kept."
     report.begin(EXPLAINING, len(replay))
     from v3core.training.explaining import look_inside  # torch: seconds to import, after the frames
 
     try:
         policy = policy_of(database, wanted.run_id, wanted.episode)
     except V3Error as problem:
-        return f"The inside of the network needs the checkpoint at episode {wanted.episode}. {problem}"
+        return str(problem)
     inside = look_inside(policy.network, spec, observations[:-1], progress=lambda done: report.tell(done=done))
     alike = np.isclose(inside.values, replay.values, rtol=1e-2, atol=1e-3, equal_nan=True)
     if alike.mean() < LEAST_ALIKE:

@@ -11,7 +11,7 @@ from starlette.routing import Route, WebSocketRoute
 
 from v3core.jobs import warm
 from v3core.jobs.watchdog import ensure_watchdog
-from v3core.ui import chart_rows, hidden_tabs, push, replay_frames
+from v3core.ui import chart_rows, hidden_tabs, push, replay_frames, replay_steps
 from v3core.ui.known_hosts import KnownHosts
 from v3core.ui.plotly_js import SOURCE, address
 
@@ -38,6 +38,7 @@ app = st.App(
         WebSocketRoute(push.address(), push.endpoint),
         Route(chart_rows.address(), chart_rows.endpoint),
         Route(replay_frames.address(), replay_frames.endpoint),
+        Route(replay_steps.address(), replay_steps.endpoint),
         Route(hidden_tabs.address(), hidden_tabs.endpoint, methods=["POST"]),
     ],
 )

@@ -14,6 +14,7 @@ from v3core.ui.demo_guide import what_to_look_for
 from v3core.ui.expert_cockpit import expert_cockpit, is_open
 from v3core.ui.phase_editor import phase_editor
 from v3core.ui.process_panel import process_panel
+from v3core.ui.replay_picture import replay_picture
 from v3core.ui.run_actions import notes_editor, train_longer
 from v3core.ui.run_charts import run_charts
 from v3core.ui.run_data import load_series
@@ -86,6 +87,7 @@ def nothing_yet(run: RunRow) -> None:
 
 
 live(run.id, run.status in UNFINISHED, is_open(run.id))
+replay_picture(database, run)
 expert_cockpit(database, run)
 for part in (train_longer, boundary_editor, phase_editor, process_panel, run_exports, run_checkpoints):
     with shell.show_errors():

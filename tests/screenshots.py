@@ -110,6 +110,7 @@ def photograph_all(server: Server, with_curriculum: str, without: str, running: 
             photograph_process(page, f"{server.url}/live?run={with_curriculum}", f"process-{scheme}")
             photograph_alarms(page, f"{server.url}/live?run={without}", f"alarms-{scheme}")
             photograph_experts(page, f"{server.url}/live?run={with_curriculum}&experts=true", f"experts-{scheme}")
+            photograph_replay(page, f"{server.url}/replay?run={with_curriculum}&step=40", f"replay-{scheme}")
             photograph(page, f"{server.url}/launch", f"launch-{scheme}", 1760, charts=1)
             compared = urlencode({"runs": f"{with_curriculum},{without}", "metric": METRIC})
             photograph(page, f"{server.url}/compare?{compared}", f"compare-{scheme}", 1180, charts=1)
@@ -117,6 +118,17 @@ def photograph_all(server: Server, with_curriculum: str, without: str, running: 
             context.close()
         photograph_wall(browser)
         browser.close()
+
+
+def photograph_replay(page: Page, url: str, name: str) -> None:
+    """A step of a replay with its graph."""
+    page.set_viewport_size({"width": WIDTH, "height": 1750})
+    page.goto(url)
+    page.locator(".v3-replay-screen canvas[data-frame]").wait_for()
+    page.locator(".v3-replay-graph .main-svg").first.wait_for()
+    page.wait_for_timeout(2500)
+    page.screenshot(path=IMAGES / f"{name}.png")
+    print(IMAGES / f"{name}.png")
 
 
 def photograph_alarms(page: Page, url: str, name: str) -> None:

@@ -19,6 +19,8 @@ from v3core.jobs.lifecycle import Status
         ("pages/live.py", "curriculum_revisions"),
         ("pages/compare.py", "runs"),
         ("pages/compare.py", "episodes"),
+        ("pages/replay.py", "runs"),
+        ("pages/replay.py", "checkpoints"),
     ],
 )
 def test_a_page_says_that_the_database_is_damaged(open_page, database, page, table):

@@ -12,6 +12,7 @@ CALLS = {
     "pages/launch.py": "v3core.ui.environment_choice.known_environments",
     "pages/live.py": "v3core.ui.run_header.status_badge",
     "pages/compare.py": "v3core.ui.run_picker.list_runs",
+    "pages/replay.py": "v3core.ui.replay_choice.recorded_replays",
 }
 
 

@@ -12,7 +12,7 @@ from v3core.store.schema import STORED
 from v3core.ui import run_actions
 from v3core.ui.text import plain
 
-PAGES = ["app.py", "pages/launch.py", "pages/live.py", "pages/compare.py"]
+PAGES = ["app.py", "pages/launch.py", "pages/live.py", "pages/compare.py", "pages/replay.py"]
 
 
 def text_of(app):
@@ -31,6 +31,7 @@ def test_an_empty_store_is_a_beginning_not_an_error(open_page, page):
         "pages/launch.py": "Launch",
         "pages/live.py": "No runs yet.",
         "pages/compare.py": "There are no runs yet; a comparison needs two.",
+        "pages/replay.py": "No runs yet.",
     }
     assert expected[page] in text_of(app)
 

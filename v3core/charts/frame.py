@@ -154,21 +154,25 @@ def draw_phases(
     figure.layout.meta = figure.layout.meta | {"bands": named, "boundaries": [asdict(item) for item in boundaries]}
 
 
-def stack_rows(figure: Figure, titles: Sequence[str]) -> list[str]:
-    """Split the plot into one row per title, all over the same episode axis.
+def stack_rows(figure: Figure, titles: Sequence[str], shares: Sequence[float] = ()) -> list[str]:
+    """Split the plot into one row per title, all over the same x axis.
+
+    `shares` are the rows' heights in relation to one another; by default they are equal.
 
     Returns:
         The rows' y axes as traces name them, top row first.
     """
     margin = figure.layout.margin
     gap = ROW_TITLE_ROOM / max(figure.layout.height - margin.t - margin.b, 1)
-    height = (1 - gap * len(titles)) / len(titles)
-    axes = []
-    for row, title in enumerate(titles):
-        top = 1 - gap - row * (height + gap)
+    shares = shares or [1.0] * len(titles)
+    axes: list[str] = []
+    bottom = 1.0
+    for row, (title, share) in enumerate(zip(titles, shares, strict=True)):
+        top = bottom - gap
+        bottom = top - (1 - gap * len(titles)) * share / sum(shares)
         suffix = str(row + 1) if row else ""
         figure.layout[f"yaxis{suffix}"] = {
-            "domain": [max(top - height, 0), top],
+            "domain": [max(bottom, 0), top],
             "zeroline": False,
             "nticks": 4,
             "anchor": "x",

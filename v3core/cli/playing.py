@@ -89,15 +89,26 @@ def replay(
 @run_argument
 @click.argument("episode", type=click.IntRange(0), metavar="N")
 @click.argument("seed", metavar="SEED")
-def make_replay(run_id: str, episode: int, seed: str) -> int:
-    """Draw a replay for the page in a child process, which the server starts with this command."""
-    from v3core.jobs.made_replays import Wanted
-    from v3core.jobs.replay_process import make
+@click.option("--to", "target", type=click.Path(path_type=Path), metavar="FILE", help="Write what was drawn to a file.")
+def make_replay(run_id: str, episode: int, seed: str, target: Path | None) -> int:
+    """Draw a replay for the page in a child process, which the server starts with this command.
+
+    With --to it writes the frames that were drawn already to a .gif or .mp4 file.
+    """
+    from v3core.jobs.made_replays import Wanted, made_folder
 
     if not (seed == MEDIAN or seed.isdecimal()):
         raise V3Error(f"'{seed}' is not a seed; give a number, or `{MEDIAN}`.")
     with opened() as database:
         wanted = Wanted(resolve(database, run_id), episode, None if seed == MEDIAN else int(seed))
+        if target is not None:
+            from v3core.jobs.frame_files import pictures
+            from v3core.jobs.replay_files import write_pictures
+
+            write_pictures(target, pictures(made_folder(database, wanted)))
+            return 0
+        from v3core.jobs.replay_process import make
+
         return 0 if make(database, wanted) else 1
 
 

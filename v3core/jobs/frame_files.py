@@ -2,6 +2,8 @@
 
 import struct
 import zlib
+from collections.abc import Iterator
+from io import BytesIO
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -108,3 +110,19 @@ def frame_size(folder: Path) -> tuple[int, int] | None:
     """Width and height, from the first PNG's header; None without frames."""
     first = read_frames(folder, 0, 1, 0)
     return struct.unpack(">II", first[0][16:24]) if first else None
+
+
+def pictures(folder: Path) -> Iterator[NDArray[np.uint8]]:
+    """The frames that there are by now, [height, width, 3] each.
+
+    Raises:
+        V3Error: if there are none.
+    """
+    from PIL import Image
+
+    count = frame_count(folder)
+    if not count:
+        raise V3Error("No frames of this replay were drawn; open it on the page Replay again.")
+    for frame in range(count):
+        (picture,) = read_frames(folder, frame, 1, MAX_BYTES)
+        yield np.asarray(Image.open(BytesIO(picture)).convert("RGB"))

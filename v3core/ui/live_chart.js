@@ -38,21 +38,6 @@ window.__v3labZoomGoesBack ??= window.addEventListener("popstate", () => {
   }
 }) ?? true
 
-function loadPlotly(url) {
-  window.__v3labPlotly ??= new Promise((resolve, reject) => {
-    const script = document.createElement("script")
-    script.src = url
-    script.onload = () =>
-      window.Plotly ? resolve(window.Plotly) : reject(new Error("the file is there but is not plotly"))
-    script.onerror = () => reject(new Error(`${url} cannot be loaded`))
-    document.head.appendChild(script)
-  }).catch((error) => {
-    window.__v3labPlotly = undefined // the next figure tries again
-    throw error
-  })
-  return window.__v3labPlotly
-}
-
 // One chart per frame, so that a tick with six figures does not freeze the page.
 const queue = new Set()
 function enqueue(chart) {
@@ -64,23 +49,6 @@ function drawNext() {
   queue.delete(chart)
   if (queue.size > 0) requestAnimationFrame(drawNext)
   chart?.draw()
-}
-
-function theme(element) {
-  const style = getComputedStyle(element)
-  const read = (name, fallback) => {
-    const value = style.getPropertyValue(`--st-${name}`).trim()
-    return value && value !== "unset" ? value : fallback
-  }
-  return {
-    font: read("font", "sans-serif"),
-    text: read("text-color", "#333"),
-    background: read("background-color", "#fff"),
-    panel: read("secondary-background-color", "#f4f4f4"),
-    border: read("border-color", "#ccc"),
-    grid: read("border-color-light", read("border-color", "#ddd")),
-    accent: read("link-color", "#0f766e"),
-  }
 }
 
 const canvas = document.createElement("canvas").getContext("2d")
@@ -129,7 +97,6 @@ class Chart {
     loadPlotly(data.plotly).then(
       (Plotly) => {
         this.plotly = Plotly
-        this.config ??= this.makeConfig()
         this.failure = undefined
         if (this.figure) this.say("")
         enqueue(this)
@@ -231,7 +198,7 @@ class Chart {
       return
     }
     const data = this.figure.data.map((trace) => ({ ...trace }))
-    this.plotly.react(this.node, data, this.layout(), this.config).then(() => {
+    this.plotly.react(this.node, data, this.layout(), PLOTLY_CONFIG).then(() => {
       if (this.gone) return
       if (!this.drawn) this.listen()
       this.drawn = true
@@ -241,18 +208,6 @@ class Chart {
       this.tools.place()
       groups.get(this.group).cursor.draw()
     })
-  }
-
-  // Created once: at any change of it, functions included, Plotly.react would rebuild the whole chart.
-  makeConfig() {
-    return {
-      displaylogo: false,
-      displayModeBar: false, // it covers the legend and takes no keys: live_chart_tools.js is instead of it
-      responsive: false,
-      doubleClick: false,
-      scrollZoom: false,
-      plotlyServerURL: "",
-    }
   }
 
   // A legend that wraps on a narrow page gets the space it needs; the plot keeps its height.
@@ -272,34 +227,10 @@ class Chart {
     const height = layout.height + this.extra
     this.root.style.height = `${height}px`
     layout.margin.t += this.extra
-    Object.assign(layout, {
-      width: this.width,
-      height,
-      autosize: false,
-      paper_bgcolor: "rgba(0,0,0,0)",
-      plot_bgcolor: "rgba(0,0,0,0)",
-      font: { family: colours.font, size: 13, color: colours.text },
-      hoverlabel: {
-        bgcolor: colours.background,
-        bordercolor: colours.border,
-        namelength: -1,
-        font: { family: colours.font, size: 12, color: colours.text },
-      },
-      // A finger scrolls the page; only a mouse draws a zoom box.
-      dragmode: matchMedia("(pointer: coarse)").matches ? false : "zoom",
-    })
-    for (const key of Object.keys(layout)) {
-      if (!/^[xy]axis\d*$/.test(key)) continue
-      Object.assign(layout[key], {
-        title: { ...layout[key].title, font: { size: 12 } },
-        tickfont: { size: 12 },
-        gridcolor: colours.grid,
-        linecolor: colours.border,
-        tickcolor: colours.border,
-        zerolinecolor: colours.border,
-        uirevision: `${layout.uirevision}:${this.resets}`,
-      })
-    }
+    dress(layout, colours, this.width, height)
+    // A finger scrolls the page; only a mouse draws a zoom box.
+    layout.dragmode = matchMedia("(pointer: coarse)").matches ? false : "zoom"
+    for (const axis of axesOf(layout)) axis.uirevision = `${layout.uirevision}:${this.resets}`
     // Under the mouse: one pixel, and none of the halo that plotly draws around it.
     Object.assign((layout.xaxis ??= {}), { spikecolor: colours.text, spikethickness: -2 })
     if (layout.meta?.own_zoom) return layout // which plotly keeps, as that of all other axes

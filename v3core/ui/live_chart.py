@@ -35,6 +35,7 @@ _HTML = """
 _FOLDER = Path(__file__).parent
 _CSS = (_FOLDER / "live_chart.css").read_text(encoding="utf-8")
 _NAMES = (
+    "plotly_page",
     "live_chart",
     "live_chart_patch",
     "live_chart_folding",

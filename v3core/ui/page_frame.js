@@ -130,7 +130,7 @@ function follow({ page, focus, on }) {
 // of the page that is left without its parameters, so that "back" leads to another run, or to no zoom.
 function followLink(event) {
   const isPlain = event.button === 0 && !event.ctrlKey && !event.metaKey && !event.shiftKey && !event.altKey
-  const link = isPlain && event.target.closest?.('[data-testid="stPageLink"] a[href]')
+  const link = isPlain && event.target.closest?.('[data-testid="stPageLink"] a[href], a.v3-page-link')
   if (!link) return
   const pages = [...document.querySelectorAll('[data-testid="stSidebar"] [data-testid="stPageLink"] a[href]')].map(nameOf)
   const { pathname, origin } = window.location

@@ -17,6 +17,8 @@ from v3core.ui.text import Markdown, md, plain
 
 _COMPARE = ":material/compare_arrows:"
 _KEY = "picked-run"
+OF_A_RUN = ("episode", "seed", "step", "with", "with_episode")
+"""Parameters of an address that name a part of the run, and mean nothing of another one."""
 _KEYS = "picked-runs"
 _LONGEST_ID = 40
 _SHOWN = "shown-run"
@@ -57,11 +59,12 @@ def distinct_names(runs: list[RunRow]) -> list[str]:
     return [run_label(run) if names.count(run.name) > 1 else run.name for run in runs]
 
 
-def pick_run(database: Database, place: DeltaGenerator) -> RunRow:
+def pick_run(database: Database, place: DeltaGenerator, page: str = "live") -> RunRow:
     """The run that `?run=ID` names (an id may be shortened), else the newest active one, else the newest.
 
     Ends the page, with a sentence and a way on, if there is none; also if the named run is not there, or the one that
-    was shown has been deleted: another run is never shown in its place. The picker is shown in `place`.
+    was shown has been deleted: another run is never shown in its place. The picker is shown in `place`; `page` is the
+    last part of the page's address.
     """
     runs = {run.id: run for run in list_runs(database)}
     wanted = st.query_params.get("run")
@@ -74,7 +77,7 @@ def pick_run(database: Database, place: DeltaGenerator) -> RunRow:
     if not missing:
         active = (run.id for run in runs.values() if run.status in ACTIVE)
         chosen = resolve(database, wanted) if wanted else next(active, next(iter(runs)))
-    _address(key="address-run", data={"page": "live", "name": "run", "value": chosen or ""}, height=1)
+    _address(key="address-run", data={"page": page, "name": "run", "value": chosen or ""}, height=1)
     st.session_state[_KEY] = chosen
     place.selectbox(
         "Run",
@@ -133,7 +136,7 @@ def _missing(database: Database, wanted: str | None, runs: Collection[str]) -> s
 def _follow(offered: Collection[str]) -> None:
     # A browser that still shows a deleted run sends its label, which Streamlit passes on unchanged.
     if st.session_state[_KEY] in offered:
-        _put_into_address(run=st.session_state[_KEY])
+        put_into_address(*OF_A_RUN, run=st.session_state[_KEY])
 
 
 def pick_runs(database: Database) -> list[RunRow]:
@@ -182,13 +185,17 @@ def _say_deleted(runs: Collection[str]) -> dict[str, str]:
 
 
 def _follow_all(offered: Collection[str]) -> None:
-    _put_into_address(runs=",".join(picked for picked in st.session_state[_KEYS] if picked in offered))
+    put_into_address(runs=",".join(picked for picked in st.session_state[_KEYS] if picked in offered))
 
 
-def _put_into_address(**chosen: str) -> None:
-    """What is shown from now on, as one entry in the history; without the zoom into what was shown before."""
-    kept = {name: value for name, value in st.query_params.items() if name not in ("experiment", "zoom")}
-    st.query_params.from_dict({**kept, **chosen})
+def put_into_address(*gone: str, **chosen: str) -> None:
+    """What is shown from now on, as one entry in the history; without the zoom into what was shown before.
+
+    Parameters that are `gone`, or empty, leave the address.
+    """
+    left_out = {"experiment", "zoom", *gone}
+    kept = {name: value for name, value in st.query_params.items() if name not in left_out}
+    st.query_params.from_dict({name: value for name, value in {**kept, **chosen}.items() if value})
 
 
 def _of_experiment(runs: Iterable[RunRow]) -> list[str]:

@@ -29,6 +29,7 @@ PAGES = (
     ("pages/launch.py", "Launch", ":material/rocket_launch:"),
     ("pages/live.py", "Live", ":material/monitoring:"),
     ("pages/compare.py", "Compare", ":material/compare_arrows:"),
+    ("pages/replay.py", "Replay", ":material/play_circle:"),
 )
 
 

@@ -26,6 +26,7 @@ SHORTCUTS = (
     Shortcut("g n", "Go to Launch, for a new run", page="/launch"),
     Shortcut("g l", "Go to Live", page="/live"),
     Shortcut("g c", "Go to Compare", page="/compare"),
+    Shortcut("g p", "Go to Replay", page="/replay"),
     Shortcut("/", "Type into the filter", "Runs", focus="Filter", on="/"),
     Shortcut("j", "Next run", "Runs"),
     Shortcut("k", "Previous run", "Runs"),
@@ -33,6 +34,9 @@ SHORTCUTS = (
     Shortcut("Shift x", "Select all runs from the last selected one to this one", "Runs"),
     Shortcut("Enter", "Open the run", "Runs"),
     Shortcut("← →", "Move the boundary that has the focus", "Live and Launch"),
+    Shortcut("Space", "Play or pause", "Replay"),
+    Shortcut("← → Home End", "One step back or on, to the first or to the end", "Replay"),
+    Shortcut("s d v", "To the next switch, disagreement, or value error", "Replay"),
     Shortcut("Esc", "Close a dialog or a menu"),
 )
 

@@ -1,6 +1,6 @@
 """The map of states on Live, and beside it the state that was clicked or chosen: its features, its gates."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 import streamlit as st
@@ -15,8 +15,19 @@ STATE = "state"
 """The parameter of the address that names the state shown, as in `Episode 3, step 17`."""
 
 
-def state_map(run: RunRow, points: StateMap, experts: int, *, by_scenario: bool) -> None:
-    """The map, and the state that the address names."""
+def state_map(
+    run: RunRow, points: StateMap, experts: int, *, by_scenario: bool, episode: int, replays: Mapping[int, int]
+) -> None:
+    """The map, and the state that the address names.
+
+    Args:
+        run: of the evaluation.
+        points: its states.
+        experts: how many there are.
+        by_scenario: how they are coloured.
+        episode: after how many training episodes the evaluation was.
+        replays: its episodes that can be played, by their number, to their seeds.
+    """
     names = map(_name, points.number, points.step)
     places = {name: place for place, name in enumerate(names)}
     left, right = st.columns([3, 2])
@@ -32,6 +43,17 @@ def state_map(run: RunRow, points: StateMap, experts: int, *, by_scenario: bool)
         shown = places.get(chosen or "")
         if shown is not None:
             _details(points, shown, experts)
+            number, step = points.number[shown], points.step[shown]
+            if number in replays:
+                query = {"run": run.id, "episode": episode, "seed": replays[number], "step": step + 1}
+                st.page_link(
+                    "pages/replay.py",
+                    label="Open the replay at this step",
+                    icon=":material/play_circle:",
+                    query_params={name: str(value) for name, value in query.items()},
+                )
+            else:
+                st.caption("This episode was not kept: Replay has the best, median, worst and last of an evaluation.")
     with left:
         figure = map_figure(run.name, points, experts, by_scenario=by_scenario, shown=shown)
         clicked = partial(_choose, frozenset(places))

@@ -1,0 +1,76 @@
+// What every plotly figure on a page shares: the script, and the colours of the page. The first part of live_chart.js and
+// of replay_player.js, as live_chart.py and replay_player.py put them together.
+
+function loadPlotly(url) {
+  window.__v3labPlotly ??= new Promise((resolve, reject) => {
+    const script = document.createElement("script")
+    script.src = url
+    script.onload = () =>
+      window.Plotly ? resolve(window.Plotly) : reject(new Error("the file is there but is not plotly"))
+    script.onerror = () => reject(new Error(`${url} cannot be loaded`))
+    document.head.appendChild(script)
+  }).catch((error) => {
+    window.__v3labPlotly = undefined // the next figure tries again
+    throw error
+  })
+  return window.__v3labPlotly
+}
+
+// One object for all: at any change of it, functions included, Plotly.react would rebuild the whole chart.
+const PLOTLY_CONFIG = {
+  displaylogo: false,
+  displayModeBar: false, // it covers the legend and takes no keys: live_chart_tools.js is instead of it
+  responsive: false,
+  doubleClick: false,
+  scrollZoom: false,
+  plotlyServerURL: "",
+}
+
+function theme(element) {
+  const style = getComputedStyle(element)
+  const read = (name, fallback) => {
+    const value = style.getPropertyValue(`--st-${name}`).trim()
+    return value && value !== "unset" ? value : fallback
+  }
+  return {
+    font: read("font", "sans-serif"),
+    text: read("text-color", "#333"),
+    background: read("background-color", "#fff"),
+    panel: read("secondary-background-color", "#f4f4f4"),
+    border: read("border-color", "#ccc"),
+    grid: read("border-color-light", read("border-color", "#ddd")),
+    accent: read("link-color", "#0f766e"),
+  }
+}
+
+function axesOf(layout) {
+  return Object.keys(layout).filter((key) => /^[xy]axis\d*$/.test(key)).map((key) => layout[key])
+}
+
+// Size and colours, which figures leave to the page.
+function dress(layout, colours, width, height) {
+  Object.assign(layout, {
+    width,
+    height,
+    autosize: false,
+    paper_bgcolor: "rgba(0,0,0,0)",
+    plot_bgcolor: "rgba(0,0,0,0)",
+    font: { family: colours.font, size: 13, color: colours.text },
+    hoverlabel: {
+      bgcolor: colours.background,
+      bordercolor: colours.border,
+      namelength: -1,
+      font: { family: colours.font, size: 12, color: colours.text },
+    },
+  })
+  for (const axis of axesOf(layout)) {
+    Object.assign(axis, {
+      title: { ...axis.title, font: { size: 12 } },
+      tickfont: { size: 12 },
+      gridcolor: colours.grid,
+      linecolor: colours.border,
+      tickcolor: colours.border,
+      zerolinecolor: colours.border,
+    })
+  }
+}

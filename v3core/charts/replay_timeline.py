@@ -15,6 +15,8 @@ MOST_POINTS = 2000
 """Steps of a longer replay are drawn in buckets, so that no more points than this are."""
 MAX_COMPONENTS = 4
 """Components of an action that are drawn, from the first on."""
+MAX_TICKS = 4
+"""Actions of which each has a tick; of more, some have."""
 HEIGHT = 460
 _ROWS = {"Gates (stacked)": 3.0, "Expert with the largest gate": 0.5, "Reward": 1.2, "Value": 1.2, "Action": 1.2}
 """Titles of the rows, to their heights in relation to one another."""
@@ -51,7 +53,7 @@ def timeline_figure(name: str, replay: Replay, actions: Sequence[str] = ()) -> F
             yaxis=gates,
             stackgroup="gates",
             mode="lines",
-            line={"width": 0.5, "color": colour, "shape": "hv"},
+            line={"width": 0.5, "color": colour, "shape": "hvh"},
             fillcolor=rgba(colour, AREA_OPACITY),
             hovertemplate="%{y:.1%}",
         )
@@ -78,7 +80,7 @@ def timeline_figure(name: str, replay: Replay, actions: Sequence[str] = ()) -> F
         several = replay.actions.shape[1] > 1
         name = f"Action {component + 1}" if several else "Action"
         taken = replay.actions[firsts, component]
-        _line(figure, x, taken, name=name, axis=action, colour=METRICS[component], shape="hv")
+        _line(figure, x, taken, name=name, axis=action, colour=METRICS[component], shape="hvh")
         if not several and actions:
             figure.data[-1].merge(
                 {
@@ -88,7 +90,8 @@ def timeline_figure(name: str, replay: Replay, actions: Sequence[str] = ()) -> F
             )
     if replay.actions.dtype.kind in "iu":
         low, high = int(replay.actions.min()), int(replay.actions.max())
-        figure.layout[f"yaxis{action[1:]}"].merge({"range": [low - 0.5, high + 0.5], "tickformat": "d"})
+        ticks = {"tickvals": list(range(low, high + 1))} if high - low < MAX_TICKS else {"tickformat": "d"}
+        figure.layout[f"yaxis{action[1:]}"].merge({"range": [low - 0.5, high + 0.5], **ticks})
     return figure
 
 

@@ -13,13 +13,14 @@ class ReplayView {
     this.canvas.setAttribute("role", "img")
     this.note = element("p", { className: "v3-replay-note" })
     this.note.setAttribute("role", "status")
+    this.observation = element("div", { className: "v3-replay-observation" }) // where there is no frame
     this.timeline = element("div", { className: "v3-replay-plot" })
     this.cursor = element("div", { className: "v3-cursor" })
     this.chart = element("div", { className: "v3-replay-timeline" }, this.timeline, this.cursor)
     this.caption = element("p", { className: "v3-replay-note" })
     this.step = new StepPanel(this)
     this.root = element("div", { className: "v3-replay-side" })
-    const screen = element("div", { className: "v3-replay-screen" }, this.canvas, this.note)
+    const screen = element("div", { className: "v3-replay-screen" }, this.canvas, this.note, this.observation)
     const top = element("div", { className: "v3-replay-top" }, screen, element("div", {}, this.step.actions, this.step.actionsNote))
     this.root.append(this.title, top, this.chart, this.caption, this.step.root)
     this.scrubs()
@@ -35,6 +36,7 @@ class ReplayView {
     if (this.json !== data.figure) {
       this.json = data.figure
       this.figure = patched(undefined, JSON.parse(data.figure))
+      this.chart.style.minHeight = `${this.figure.layout.height}px` // so that nothing moves when it is drawn
       this.chart.setAttribute("role", "img")
       this.chart.setAttribute("aria-label", this.figure.layout.meta?.alt ?? "")
       this.caption.textContent = this.figure.layout.meta?.caption ?? ""
@@ -72,6 +74,7 @@ class ReplayView {
     this.canvas.hidden = !picture && (isMissing || !frames.url || this.canvas.width === 1)
     if (!this.canvas.hidden) this.note.textContent = ""
     else this.note.textContent = isMissing || !frames.url ? frames.none : "The frame is being drawn …"
+    this.observation.hidden = !(isMissing || !frames.url)
     if (!picture) return
     if (this.canvas.width !== picture.width || this.canvas.height !== picture.height) {
       ;[this.canvas.width, this.canvas.height] = [picture.width, picture.height]
@@ -238,6 +241,8 @@ class StepPanel {
       return part
     })
     this.explained.replaceChildren(...drawn)
+    const observed = parts.findIndex(({ title }) => title === "Observation")
+    this.view.observation.replaceChildren(...(observed < 0 ? [] : [drawn[observed].cloneNode(true)]))
   }
 
   draw() {

@@ -131,9 +131,9 @@ class EvaluationConfig(_Frozen):
     """Episodes of one evaluation; 0 for none."""
     every: Annotated[int, Field(ge=1)] | None = None
     """Completed training episodes between two evaluations; unset evaluates at the end of the run only."""
-    knockout: Annotated[int, Field(ge=0, le=1000)] = 0
-    """Episodes played without each expert at the end of the run, to see which are needed; 0 for none. They take as long
-    as this many evaluations as there are experts, and one more."""
+    knockout: Annotated[int, Field(ge=0, le=1000)] | None = None
+    """Episodes played without each expert at the end of the run, to see which are needed; 0 for none. Unset is 10, or
+    fewer if all of them would be more than a fifth of the run's episodes."""
     sampled: bool = False
     """Sample actions as in training instead of taking the most likely one. A policy without memory that sees only part
     of its world may walk into a wall forever if it always takes the most likely action."""

@@ -8,8 +8,10 @@ from v3core.environments import check_environment
 from v3core.errors import V3Error
 from v3core.insight.removals import ALL_EXPERTS
 from v3core.policy import Gating, GATMoEPolicy
+from v3core.training import knockout
+from v3core.training.eager import EagerBackend
 from v3core.training.inference import load_policy
-from v3core.training.knockout import WithoutExpert, gates_without, knock_out
+from v3core.training.knockout import WithoutExperts, episodes_at_end, gates_without, knock_out
 from v3core.training.trainer import train
 
 ROUTINGS = [
@@ -40,7 +42,7 @@ def test_the_others_are_renormalised_or_chosen_among(policy, gating):
     output = policy(torch.randn(200, 4))
     gates = output.gates
     for expert in range(4):
-        found = gates_without(policy, expert, gates, output.router_logits)
+        found = gates_without(policy, torch.full((200,), expert), gates, output.router_logits)
         assert (found[:, expert] == 0).all()
         others = [other for other in range(4) if other != expert]
         alone = gates[:, others].sum(1) == 0
@@ -61,17 +63,36 @@ def test_the_others_are_renormalised_or_chosen_among(policy, gating):
         assert ((gates > 0).sum(1) == 1).all(), "so that the case above was met"
 
 
-def test_it_acts_without_the_expert(policy):
+def test_each_part_of_a_batch_acts_without_its_expert(policy):
     """As a policy whose router never heard of it; the shared expert stays."""
     observations = torch.randn(50, 4)
-    backend = type("Backend", (), {"policy": policy, "parameters": None, "optimizer": None})
-    acted = WithoutExpert(backend, 1).act(observations)
-    with torch.no_grad():
-        policy.router.bias[1] = -1e9
-    torch.testing.assert_close(acted.outputs, policy(observations).outputs)
-    torch.testing.assert_close(
-        WithoutExpert(backend, ALL_EXPERTS).act(observations).outputs, policy(observations).outputs
-    )
+    backend = EagerBackend(policy, None, None)
+    acted = WithoutExperts(backend, [ALL_EXPERTS, 1, 3]).act(observations.repeat(3, 1))
+    expected = [policy(observations).outputs]
+    for expert in (1, 3):
+        bias = policy.router.bias.detach().clone()
+        with torch.no_grad():
+            policy.router.bias[expert] = -1e9
+        expected.append(policy(observations).outputs)
+        policy.router.bias.data = bias
+    torch.testing.assert_close(acted.outputs, torch.cat(expected))
+    assert not torch.allclose(*expected[1:], rtol=0.1)
+
+
+@pytest.mark.parametrize("bias", [False, True])
+def test_experts_are_removed_side_by_side_as_one_by_one(policy, bias):
+    policy.gating = Gating("topk", top_k=1)
+    policy.uses_bias = bias
+    policy.expert_bias[:] = torch.randn(4)
+    output = policy(torch.randn(200, 4))
+    removed = torch.arange(200) % 5 - 1
+    found = gates_without(policy, removed, output.gates, output.router_logits)
+    for expert in range(-1, 4):
+        rows = removed == expert
+        alone = gates_without(policy, removed[rows], output.gates[rows], output.router_logits[rows])
+        torch.testing.assert_close(found[rows], alone)
+        if expert == ALL_EXPERTS:
+            torch.testing.assert_close(found[rows], output.gates[rows])
 
 
 @pytest.fixture
@@ -104,6 +125,23 @@ def test_an_expert_that_is_never_used_changes_no_episode(trained):
     assert played[1] == played[ALL_EXPERTS]
 
 
+@pytest.mark.parametrize("sampled", [False, True])
+def test_all_play_the_same_episodes_however_many_are_side_by_side(trained, monkeypatch, sampled):
+    """They begin alike, and chance is the same for all: without an expert that is never used nothing differs."""
+    path, _ = trained()
+    policy = load_policy(path)
+    policy.network.gating = Gating("topk", top_k=1)
+    with torch.no_grad():
+        policy.network.router.bias[0] += 1e6
+    at_once = knock_out(policy.backend, policy.spec, 18, sampled=sampled)
+    assert at_once[1] == at_once[2] == at_once[3] == at_once[ALL_EXPERTS]
+    assert at_once[0] != at_once[ALL_EXPERTS]
+    assert [one.number for one in at_once[2]] == list(range(1, 19))
+    assert at_once[ALL_EXPERTS] == policy.evaluate(18, sampled=sampled)
+    monkeypatch.setattr(knockout, "_SIDE_BY_SIDE", 33)
+    assert knock_out(policy.backend, policy.spec, 18, sampled=sampled) == at_once
+
+
 def test_a_run_knocks_out_at_its_end_if_asked_and_trains_the_same(trained):
     _, without = trained()
     path, hooks = trained(knockout=3)
@@ -115,6 +153,29 @@ def test_a_run_knocks_out_at_its_end_if_asked_and_trains_the_same(trained):
     assert without.evaluations[-1].episodes == hooks.evaluations[-1].episodes
     policy = load_policy(path)
     assert knock_out(policy.backend, policy.spec, 3) == knockouts
+
+
+def test_a_run_that_does_not_say_plays_ten_or_a_fifth_of_its_episodes(trained):
+    _, hooks = trained(knockout=None, episodes=60)
+    assert {len(played) for played in hooks.evaluations[-1].knockouts.values()} == {60 // 5 // 5}
+    _, short = trained(knockout=None, episodes=49)
+    assert short.evaluations[-1].knockouts == {}, "one episode would show nothing"
+    of = episodes_at_end
+    assert [of(None, trained=260, experts=4), of(None, trained=4000, experts=4)] == [10, 10]
+    assert [of(None, trained=1000, experts=64), of(None, trained=260, experts=1)] == [3, 0]
+    assert [of(7, trained=12, experts=4), of(0, trained=260, experts=4), of(7, trained=260, experts=1)] == [7, 0, 0]
+
+
+def test_torch_and_the_library_look_alike(trained):
+    policy = load_policy(trained()[0])
+    observations = torch.randn(30, 4)
+    eager = EagerBackend(policy.network, policy.backend.parameters, policy.backend.optimizer)
+    assert type(policy.backend) is not EagerBackend
+    with torch.inference_mode():
+        found, expected = policy.backend.look(observations), eager.look(observations)
+        for name in ("outputs", "values", "gates", "router_logits", "expert_outputs"):
+            torch.testing.assert_close(getattr(found, name), getattr(expected, name), msg=name)
+        torch.testing.assert_close(found.outputs, policy.backend.act(observations).outputs)
 
 
 def test_one_expert_cannot_be_removed(trained):

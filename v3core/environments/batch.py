@@ -44,6 +44,12 @@ class Steps:
     """Environment to whether that episode was a success, where the environment says so."""
 
 
+def seeds_of(count: int, *seeds: int) -> list[int]:
+    """What each of `count` environments is reset with."""
+    found: list[int] = np.random.SeedSequence(seeds).generate_state(count).tolist()
+    return found
+
+
 class EnvironmentBatch:
     """N environments of one kind. The step that ends an episode already begins the next one.
 
@@ -84,8 +90,7 @@ class EnvironmentBatch:
         self._mask_methods: list[Callable[[], Any] | None] = []
         self._info_keys: set[str] = set()
         self._history: History | None = None
-        drawn = np.random.SeedSequence(seeds).generate_state(count).tolist() if resets is None else resets
-        self._seeds: list[int] = list(drawn)
+        self._seeds = seeds_of(count, *seeds) if resets is None else list(resets)
         try:
             for number, seed in enumerate(self._seeds):
                 raise_if(interrupted)

@@ -72,6 +72,11 @@ class EagerBackend:
         output: PolicyOutput = self.policy(samples.observations[chosen], at(samples.noise, chosen))
         return output
 
+    def look(self, observations: Tensor, noise: Tensor | None = None) -> PolicyOutput:
+        """As `act`, with what each expert says; without scene and hidden activations."""
+        output: PolicyOutput = self.policy(observations, noise)
+        return output
+
     def values(self, observations: Tensor) -> Tensor:
         """Values [batch] of observations [batch, size], in units of the reward scale."""
         return self.policy.values(observations)

@@ -46,13 +46,16 @@ def evaluate(
     sample: StateSample | None = None,
     tape: Tape | None = None,
     resets: Sequence[int] | None = None,
+    at_once: int = AT_ONCE,
+    alike: int = 1,
 ) -> tuple[EvaluationEpisode, ...]:
     """Play episodes apart from training in the routing that the policy is set to: no routing noise, no learning.
 
     `seed` decides the episodes' beginnings, and all chance in them. Actions are `sampled`, as in training, or the most
     likely ones. `interrupted` is checked before every step, and between the creation of two environments. States are
     offered to `sample`, and all that happens is recorded on `tape`. `resets` is what the environment of each episode is
-    reset with, in place of what follows from `seed`.
+    reset with, in place of what follows from `seed`. `at_once` environments are stepped side by
+    side; they are in `alike` equal parts with the same chance in their actions.
 
     Raises:
         V3Error: if the environment fails.
@@ -62,10 +65,10 @@ def evaluate(
     policy = backend.policy
     backend.prepare()
     device = policy.router.weight.device
-    for first in range(0, episodes, AT_ONCE):
-        count = min(AT_ONCE, episodes - first)
+    for first in range(0, episodes, at_once):
+        count = min(at_once, episodes - first)
         own = None if resets is None else resets[first : first + count]
-        envs = EnvironmentBatch(spec, count, seed, first // AT_ONCE, interrupted=interrupted, resets=own)
+        envs = EnvironmentBatch(spec, count, seed, first // at_once, interrupted=interrupted, resets=own)
         generator = torch.Generator(device).manual_seed(seed + first)
         try:
             returns, lengths = np.zeros(count), np.zeros(count, dtype=np.int64)
@@ -79,7 +82,9 @@ def evaluate(
                 masks = None if envs.masks is None else torch.from_numpy(envs.masks).to(device)
                 if sample is not None:
                     sample.offer(envs.observations, envs.masks, first=first, step=int(lengths[0]), over=ended)
-                noise = policy.actions.noise((count,), generator) if sampled else None
+                noise = policy.actions.noise((count // alike,), generator) if sampled else None
+                if noise is not None and alike > 1:
+                    noise = torch.cat([noise] * alike)
                 acted = backend.act(torch.from_numpy(envs.observations).to(device))
                 chosen = policy.actions.to_environment(backend.choose(acted, masks, noise)).cpu().numpy()
                 if tape is not None:

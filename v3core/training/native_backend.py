@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping
 
+import torch
 from torch import Tensor
 
 from v3core.config import PPOConfig
@@ -49,6 +50,9 @@ class NativeBackend(EagerBackend):
         if step_covers(self.policy):
             return Acted(*self._network.act(observations, noise))
         return super().act(observations, noise)
+
+    def look(self, observations: Tensor, noise: Tensor | None = None) -> PolicyOutput:
+        return self._network(observations, noise, torch.arange(len(observations)))
 
     def values(self, observations: Tensor) -> Tensor:
         return self.act(observations).values

@@ -32,7 +32,7 @@ from v3core.training.checkpoint import check_import, save_checkpoint
 from v3core.training.expert_report import StateSample, expert_report
 from v3core.training.hooks import Edit, Evaluation, EvaluationEpisode, Longer, Orders, PhaseChange, Spent, TrainingHooks
 from v3core.training.inference import EVALUATION_SEED, evaluate
-from v3core.training.knockout import knock_out
+from v3core.training.knockout import episodes_at_end, knock_out
 from v3core.training.ppo import NonFiniteUpdateError, generalised_advantages, samples_of, update
 from v3core.training.rollout import InterruptedRolloutError, Played, Rollout
 from v3core.training.state import Snapshot, TrainingState, device_name
@@ -289,14 +289,15 @@ class Trainer:
         self.hooks.evaluated(Evaluation(state.completed, state.step, env, episodes, experts, knockouts, replays))
 
     def knock_out(self) -> dict[int, tuple[EvaluationEpisode, ...]]:
-        """At the end of the run, if its config asks for it, episodes without each expert; otherwise none."""
+        """At the end of the run, episodes without each expert, unless its config says none."""
         state, evaluation = self.state, self.state.config.evaluation
-        if not evaluation.knockout or state.completed < state.config.episodes or state.config.policy.experts < 2:
+        if state.completed < state.config.episodes:
+            return {}
+        trained, experts = state.config.episodes, state.config.policy.experts
+        if not (count := episodes_at_end(evaluation.knockout, trained=trained, experts=experts)):
             return {}
         spec = state.spec.of(state.environment)
-        return knock_out(
-            state.backend, spec, evaluation.knockout, sampled=evaluation.sampled, interrupted=self.interrupted
-        )
+        return knock_out(state.backend, spec, count, sampled=evaluation.sampled, interrupted=self.interrupted)
 
     # ----------------------------------------------------- Phase ----------------------------------------------------
 

@@ -18,13 +18,13 @@ import _bench  # noqa: F401  it puts the project on the path
 import numpy as np
 import torch
 
-from v3core.config import build_run_config, recipe_for
+from v3core.config import EvaluationConfig, build_run_config, recipe_for
 from v3core.curriculum import parse
 from v3core.environments.encode import encoder
 from v3core.environments.make import make_environment
 from v3core.environments.replaying import play_again
 from v3core.insight.replays import Digest, Replay
-from v3core.jobs import kept_replays, made_replays, recorder, warm
+from v3core.jobs import kept_replays, made_replays, recorder, replay_process, warm
 from v3core.jobs.files import folder_bytes
 from v3core.jobs.frame_files import frame_count
 from v3core.jobs.housekeeping import run_sizes
@@ -41,6 +41,8 @@ from v3core.training.explaining import look_inside
 from v3core.training.tape import Tape
 
 ENV, STEPS, SEED = "CartPole-v1", 500, 1
+EVERY = 50
+"""Episodes between two evaluations of the run."""
 CURRICULUM = parse("{name: one phase, phases: [{name: only, routing: softmax}]}")
 
 
@@ -52,7 +54,7 @@ def recorded_run(database: Database, episodes: int) -> tuple[str, dict[str, floa
         seed=1,
         episodes=episodes,
         curriculum=CURRICULUM,
-        recipe=recipe_for(ENV),
+        recipe=recipe_for(ENV).model_copy(update={"evaluation": EvaluationConfig(every=EVERY)}),
     )
     with database.write() as tx:
         run_id = create(tx, config, now=datetime.now(UTC))
@@ -141,6 +143,17 @@ def opened(database: Database, wanted: Wanted) -> dict[str, float]:
     return found | {"the inside of the network, all done": time.perf_counter() - start}
 
 
+def in_processor_time(database: Database, wanted: Wanted) -> dict[str, float]:
+    """Seconds of the processor for all of it, imports aside."""
+    made_replays.discard_of_run(database, wanted.run_id)
+    folder = made_replays.made_folder(database, wanted)
+    folder.mkdir(parents=True)
+    made_replays.write_state(folder, made_replays.State())
+    start = time.process_time()
+    assert replay_process.make(database, wanted)
+    return {"all of it, s of processor time": round(time.process_time() - start, 2)}
+
+
 def encoded(replay: Replay, spec: Any, folder: Path) -> dict[str, Any]:
     """Seconds of encoding 501 frames, and how large the files are."""
     frames = [moment.frame for moment in play_again(spec, replay, frames=True) if moment.frame is not None]
@@ -179,6 +192,7 @@ def measured(turns: int, episodes: int) -> dict[str, Any]:
         for kind, rounds in (("warm", hot), ("cold", cold)):
             for name in rounds[0]:
                 figures[f"{kind}, {name}, s"] = round(statistics.median(one[name] for one in rounds), 3)
+        figures |= in_processor_time(database, wanted)
         figures |= encoded(replay, policy_of(database, run_id, episode).spec, Path(folder))
         made = folder_bytes(made_replays.made_folder(database, wanted))
         figures["made replay, with frames and inside, kB"] = made // 1000

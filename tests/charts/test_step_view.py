@@ -4,6 +4,7 @@ import json
 import math
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import gymnasium
 import numpy as np
@@ -19,9 +20,10 @@ from v3core.charts.step_view import NOT_RECORDED, step_choices, step_view
 from v3core.environment_setup import EnvironmentSetup
 from v3core.environments import check_environment
 from v3core.environments.action_names import _CONTINUOUS, _DISCRETE, action_names, chosen_words
-from v3core.insight.actions import ActionFacts
-from v3core.insight.jumps import RULES
+from v3core.insight.actions import ActionFacts, normal_distances
+from v3core.insight.jumps import FAR_APART, LEAST_SHARE, RULES
 from v3core.policy import Gating
+from v3core.training.explaining import MAX_BYTES
 
 MINIGRID = "MiniGrid-DoorKey-5x5-v0"
 ENVIRONMENTS = [
@@ -449,3 +451,12 @@ def test_a_view_is_quick_enough_to_play(minigrid):
         step_view(replay, inside, step=step)
         spent.append(time.process_time() - begin)
     assert min(spent) < 0.010
+
+
+def test_the_docs_have_the_numbers_of_the_rules():
+    text = (Path(__file__).parents[2] / "docs" / "replays.md").read_text(encoding="utf-8")
+    assert f"The {MAX_EDGES} strongest arrows" in text
+    assert f"{MAX_BYTES >> 20} MiB" in text
+    assert f"{100 * LEAST_SHARE:g} % of the gates" in text
+    at, root = normal_distances()
+    assert f"is {FAR_APART:g} or more, as {np.interp(FAR_APART, root, at):.1f} deviations" in text

@@ -209,9 +209,9 @@ def test_actions_that_were_not_allowed_are_shown_as_such(cartpole):
     replay = replace(replay, masks=masks, actions=np.zeros((STEPS, 1), np.int64))
     figure = replay_actions(replay, 4)
     assert [bar.y[1] for bar in figure.data[:-1]] == [0] * 5
-    assert figure.layout.xaxis.ticktext[1] == "Push right<br>not allowed"
+    assert [(note.x, note.text) for note in figure.layout.annotations] == [(1, "not allowed")]
     (grey,) = figure.layout.shapes
-    assert (grey.x0, grey.x1) == (0.5, 1.5)
+    assert (grey["x0"], grey["x1"]) == (0.5, 1.5)
     assert not replay_actions(replay, 3).layout.shapes
     assert parts(step_view(replay, None, step=4))["Action probabilities"]["Push right"] == "not allowed"
 

@@ -121,3 +121,8 @@ def test_the_missions_of_babyai_are_scenarios():
     names = seen("BabyAI-GoToLocal-v0", 6)[2]
     assert len(set(names)) > 2
     assert all(name.startswith("go to ") for name in names)
+
+
+def test_a_single_category_is_the_state():
+    spec, rows, _ = seen("FrozenLake-v1")
+    assert described_states(spec, rows) == (("State",), ((0.0,), (0.0,)))

@@ -56,13 +56,13 @@ def replay_actions(replay: Replay, step: int) -> Figure | None:
     few = experts <= MAX_BARS and len(names) <= MAX_BARRED_ACTIONS
     figure = flat_frame(f"replay-actions:{experts}", alt, height=300 if few else max(300, 120 + 14 * len(rows)))
     figure.layout.showlegend = few
-    ticks = [
-        (f"<b>{name}</b>" if column in chosen else name) + ("" if free[column] else "<br>not allowed")
-        for column, name in enumerate(names)
-    ]
+    ticks = [f"<b>{name}</b>" if column in chosen else name for column, name in enumerate(names)]
     figure.layout.xaxis.merge(name_places(ticks))
     figure.layout.margin.merge({"b": 60, "t": 54 if few else 24})
-    figure.layout.shapes = [_not_allowed(column) for column, allowed in enumerate(free) if not allowed]
+    for column in [column for column, allowed in enumerate(free) if not allowed]:
+        figure.layout.shapes.append(_not_allowed(column))
+        place = {"x": column, "y": 0.5, "yref": "paper", "showarrow": False, "textangle": -90, "font": {"size": 12}}
+        figure.annotate({"text": "not allowed", **place})
     if few:
         for name, share, (colour, opacity) in zip(who, shares, looks, strict=True):
             figure.add(

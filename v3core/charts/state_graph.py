@@ -1,5 +1,7 @@
 """The state graph at a step of a replay: who attended to whom in a layer, and who was attended to most."""
 
+from textwrap import wrap
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,7 +19,9 @@ _CLASSES = ((0.75, 5.0, 0.9), (0.5, 3.0, 0.7), (0.25, 1.75, 0.5), (0.0, 0.75, 0.
 _MAX_NAMED = 24
 """With more nodes than this that are no cells, their names are only in the hover."""
 _SMALLEST, _LARGEST = 10.0, 34.0
-_HEIGHT = 440
+_HEIGHT = 460
+_LINE = 12
+"""Letters of a line of a name."""
 
 RULE = (
     "An arrow leads from the node that is attended to, to the node that attends; its width is its weight α relative to "
@@ -72,7 +76,7 @@ def state_graph(inside: Inside, step: int, layer: int, head: int | None) -> Figu
 
 def _axes(figure: Figure, places: NDArray[np.float32]) -> None:
     low, high = places.min(0).astype(float), places.max(0).astype(float)
-    edge = np.maximum(0.12 * (high - low), 0.6 if len(places) > 1 else 1.0)
+    edge = np.maximum(0.1 * (high - low), np.array((0.55, 0.35)) if len(places) > 1 else 1.0)
     for axis, at in (("xaxis", 0), ("yaxis", 1)):
         figure.layout[axis] = {
             "range": [low[at] - edge[at], high[at] + edge[at]],
@@ -80,7 +84,7 @@ def _axes(figure: Figure, places: NDArray[np.float32]) -> None:
             "fixedrange": True,
         }
     figure.layout.yaxis.merge({"scaleanchor": "x", "scaleratio": 1})
-    figure.layout.margin = {"l": 8, "r": 8, "t": 8, "b": 8}
+    figure.layout.margin = {"l": 8, "r": 8, "t": 8, "b": 58}
 
 
 def _edges(
@@ -128,6 +132,7 @@ def _edges(
             "size": sizes,
             "opacity": opacities,
             "color": NEUTRAL,
+            "line": {"width": 0},
             "angle": np.degrees(np.arctan2(along[:, 0], along[:, 1])).round(1),
         },
         customdata=texts,
@@ -154,7 +159,7 @@ def _nodes(figure: Figure, inside: Inside, step: int, weights: NDArray[np.float6
         if cells[node]:
             texts.append(seen.rsplit(" ", 1)[-1] if colour else "agent" if seen.startswith("agent") else "")
         else:
-            texts.append(plain if named else "")
+            texts.append(_wrapped(plain) if named else "")
         about = f"<b>{plain}</b>" + (f"<br>observes {seen}" if seen else "")
         to_itself = f"<br>its own weight for itself: {exact(own[node])}" if np.isfinite(own[node]) else ""
         hovers.append(f"{about}<br>receives {exact(share[node])} of the attention{to_itself}")
@@ -178,10 +183,14 @@ def _nodes(figure: Figure, inside: Inside, step: int, weights: NDArray[np.float6
             "opacity": np.where(walls, 0.55, 1.0),
             "line": {"color": rims, "width": [3 if rim.startswith("#") else 1 for rim in rims]},
             "colorbar": {
-                "title": {"text": "Attention received", "font": {"size": 12}, "side": "right"},
+                "title": {"text": "Attention received", "font": {"size": 12}, "side": "bottom"},
                 "tickfont": {"size": 12},
                 "tickformat": ".2~g",
-                "thickness": 10,
+                "orientation": "h",  # a narrow page has no room at the side
+                "y": 0,
+                "yanchor": "top",
+                "ypad": 4,
+                "thickness": 8,
                 "nticks": 5,
                 "outlinewidth": 0,
             },
@@ -194,18 +203,17 @@ def _nodes(figure: Figure, inside: Inside, step: int, weights: NDArray[np.float6
 
 
 def _text_positions(inside: Inside) -> list[str]:
-    """Texts point outwards from a circle, lie below cells, and to the right of what is beside a grid."""
+    """Texts are below cells, above what is beside them, and outside of a circle."""
     beside = any(inside.cells)
-    found = []
-    for cell, (x, y) in zip(inside.cells, inside.places.tolist(), strict=True):
-        if cell:
-            found.append("bottom center")
-        elif beside:
-            found.append("top center")
-        else:
-            vertical = "top" if y > 0.3 else "bottom" if y < -0.3 else "middle"
-            found.append(f"{vertical} {'right' if x > 0.3 else 'left' if x < -0.3 else 'center'}")
-    return ["bottom center" if position == "middle center" else position for position in found]
+    return [
+        "bottom center" if cell or (not beside and y < -0.1) else "top center"
+        for cell, y in zip(inside.cells, inside.places[:, 1].tolist(), strict=True)
+    ]
+
+
+def _wrapped(name: str) -> str:
+    """A name in lines of few letters, for narrow screens."""
+    return "<br>".join(wrap(name, _LINE, break_long_words=False))
 
 
 def _unit(places: NDArray[np.float64]) -> float:

@@ -75,8 +75,13 @@ def feature_names(spec: EnvironmentSpec, part: NodePart) -> list[str]:
     known = next((names for start, names in _NAMES.items() if spec.env_id.startswith(start)), ())
     if not part.path and not spec.environment.wrappers and len(known) == part.size:
         return list(known)
-    name = part.name.capitalize() or "Feature"
-    return [name] if part.size == 1 and part.path else [f"{name} {number}" for number in range(1, part.size + 1)]
+    is_state = part.kind == "categories" and part.size == 1  # such as the square that an agent is on
+    name = part.name.capitalize() or ("State" if is_state else "Feature")
+    return (
+        [name]
+        if part.size == 1 and (part.path or is_state)
+        else [f"{name} {number}" for number in range(1, part.size + 1)]
+    )
 
 
 def _objects(cells: NDArray[Any]) -> str:

@@ -9,6 +9,9 @@ from gymnasium import spaces
 from tests.looked_inside import STEPS, look_at
 from v3core import load_policy
 from v3core.charts.step_view import step_view
+from v3core.environment_setup import EnvironmentSetup
+from v3core.environments import EnvironmentBatch, check_environment
+from v3core.environments.node_words import node_words
 from v3core.environments.replaying import play_again
 from v3core.errors import V3Error
 from v3core.insight.inside import Inside
@@ -264,3 +267,21 @@ def test_of_a_recorded_episode_it_is_what_acted_up_to_rounding(small_run, record
         text = {part["title"]: part["text"] for part in step_view(replay, inside, step=step)["explained"]}
         assert text["Gates"] == "" or "at most" in text["Gates"]
         assert "another network" not in text["Mixture"]
+
+
+def test_the_agents_own_cell_says_what_it_carries():
+    policy, spec, observations = look_at(MINIGRID)
+    own = 3 * 7 + 6
+    observations[2, 3 * own : 3 * own + 3] = (5, 4, 0)  # a yellow key in its hands
+    inside = look_inside(policy, spec, observations)
+    assert inside.observed(1, own) == "agent, carries nothing"
+    assert inside.observed(2, own) == "agent, carries yellow key"
+    assert not any("agent" in inside.observed(2, node) for node in range(49) if node != own)
+    setup = EnvironmentSetup(MINIGRID, {}, ("minigrid.wrappers:FullyObsWrapper",))
+    whole = check_environment(setup, allow_import=True)
+    batch = EnvironmentBatch(whole, 1, 0)
+    words = node_words(whole, batch.observations.copy())
+    batch.close()
+    of_agent = [word for word in words.words if word.startswith("agent")]
+    assert len(of_agent) == 1
+    assert of_agent[0].startswith("agent, facing")

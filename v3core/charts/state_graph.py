@@ -157,7 +157,7 @@ def _nodes(figure: Figure, inside: Inside, step: int, weights: NDArray[np.float6
         rims.append(colour or rgba(NEUTRAL, 0.8))
         plain = chart_text(name)
         if cells[node]:
-            texts.append(seen.rsplit(" ", 1)[-1] if colour else "agent" if seen.startswith("agent") else "")
+            texts.append("agent" if seen.startswith("agent") else seen.rsplit(" ", 1)[-1] if colour else "")
         else:
             texts.append(_wrapped(plain) if named else "")
         about = f"<b>{plain}</b>" + (f"<br>observes {seen}" if seen else "")

@@ -10,6 +10,7 @@ from v3core.environments.graph_spec import image_cells
 from v3core.environments.state_words import MINIGRID_CELL, feature_names
 from v3core.environments.types import EnvironmentSpec, NodePart
 
+_AGENT = "agent"
 _DIRECTIONS = ("right", "down", "left", "up")
 """Of a MiniGrid's agent, by number."""
 _COLUMN_HEIGHT = 8
@@ -125,8 +126,28 @@ def node_words(spec: EnvironmentSpec, observations: NDArray[Any]) -> NodeWords:
                     colours.append(colour)
                 places.append(words[text])
             said[:, columns] = np.array(places, dtype=np.int32)[inverse.reshape(count, part.nodes)] if count else -1
+        if part.labels == MINIGRID_CELL:
+            _put_agent(part, said[:, columns], words, colours)
         first += part.nodes
     return NodeWords(numbers, said, tuple(words), tuple(colours))
+
+
+def _put_agent(part: NodePart, said: NDArray[np.int32], words: dict[str, int], colours: list[str]) -> None:
+    """In the view of a MiniGrid's agent, which has no agent in it, its own cell has what it carries: say so.
+
+    The agent is in the middle of the last row.
+    """
+    if any(word.startswith(_AGENT) for word in words):
+        return
+    columns, rows = _extent(part)
+    own = said[:, columns // 2 * rows + rows - 1]
+    known = list(words)
+    for place in np.unique(own):
+        thing = "nothing" if known[place] in {"empty", "unseen"} else known[place]
+        text = f"{_AGENT}, carries {thing}"
+        words[text] = len(words)
+        colours.append(colours[place])
+        own[own == place] = words[text]
 
 
 def _is_direction(spec: EnvironmentSpec, part: NodePart) -> bool:
@@ -163,7 +184,7 @@ def _cell(part: NodePart, values: NDArray[Any]) -> tuple[str, str]:
             return name, ""
         colour = IDX_TO_COLOR.get(int(values[1]), "")
         if name == "agent":
-            return f"agent, facing {_DIRECTIONS[int(values[2]) % 4]}", ""
+            return f"{_AGENT}, facing {_DIRECTIONS[int(values[2]) % 4]}", ""
         states = {number: state for state, number in STATE_TO_IDX.items()}
         before = f"{states.get(int(values[2]), '')} " if name == "door" else ""
         shade = "#{:02x}{:02x}{:02x}".format(*(int(one) for one in COLORS[colour])) if colour in COLORS else ""

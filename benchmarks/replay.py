@@ -1,6 +1,7 @@
 """Replays of 500 steps of CartPole: from `begin` to the first frame, to all, to the inside of the network; as videos.
 
-And what they cost a run: the share of its processor time for recording them in evaluations, and of its size.
+And from a click in Chromium to the page with its first frame. And what replays cost a run: the share of its processor
+time for recording them in evaluations, and of its size.
 """
 
 import argparse
@@ -17,7 +18,10 @@ from typing import Any
 import _bench  # noqa: F401  it puts the project on the path
 import numpy as np
 import torch
+from _live import chromium
+from playwright.sync_api import sync_playwright
 
+from tests.browser.support import serve
 from v3core.config import EvaluationConfig, build_run_config, recipe_for
 from v3core.curriculum import parse
 from v3core.environments.encode import encoder
@@ -40,6 +44,7 @@ from v3core.store.opening import open_database
 from v3core.training.explaining import look_inside
 from v3core.training.tape import Tape
 
+ROOT = Path(__file__).resolve().parents[1]
 ENV, STEPS, SEED = "CartPole-v1", 500, 1
 EVERY = 50
 """Episodes between two evaluations of the run."""
@@ -168,11 +173,46 @@ def encoded(replay: Replay, spec: Any, folder: Path) -> dict[str, Any]:
     return found
 
 
+def in_browser(folder: Path, database: Database, wanted: Wanted, turns: int) -> dict[str, float]:
+    """Median seconds from the click on Replay until its frame and its chart are there, on a server that is warm.
+
+    Of a replay whose frames are drawn meanwhile, and of one that was looked at before.
+    """
+    found: dict[str, list[float]] = {}
+    server = serve(ROOT / "app.py", folder)
+    try:
+        with sync_playwright() as playwright:
+            browser = chromium(playwright)
+            page = browser.new_page(viewport={"width": 1280, "height": 900})
+            for turn in range(turns + 1):
+                made_replays.discard_of_run(database, wanted.run_id)
+                for kind in ("for the first time", "again"):
+                    page.goto(server.url)
+                    page.locator(".v3-runs tbody tr").wait_for()
+                    start = time.perf_counter()
+                    page.get_by_role("link", name="Replay").click()  # of the newest run and evaluation: this one
+                    page.wait_for_selector(".v3-replay-screen canvas[data-frame='0']")
+                    page.wait_for_selector(".v3-replay-timeline[data-drawn]")
+                    if turn:  # after one that makes the server and its process warm
+                        found.setdefault(kind, []).append(time.perf_counter() - start)
+                    page.wait_for_selector(".v3-replay-graph .main-svg")
+                    page.get_by_role("button", name="Download").wait_for()
+            browser.close()
+    finally:
+        server.stop()
+    return {f"in Chromium, opened {kind}, s": round(statistics.median(each), 2) for kind, each in found.items()}
+
+
 def measured(turns: int, episodes: int) -> dict[str, Any]:
     """All figures; seconds are medians of the turns."""
-    with tempfile.TemporaryDirectory() as folder:
-        root = str(Path(__file__).resolve().parents[1])
-        os.environ |= {"V3_DATA_DIR": folder, "V3_DATABASE_URL": f"sqlite:///{folder}/v3.db", "PYTHONPATH": root}
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary, "data")
+        folder.mkdir()
+        os.environ |= {
+            "V3_DATA_DIR": str(folder),
+            "V3_DATABASE_URL": f"sqlite:///{folder}/v3.db",
+            "PYTHONPATH": str(ROOT),
+        }
         database = open_database()
         run_id, result = recorded_run(database, episodes)
         figures: dict[str, Any] = dict(result)
@@ -193,7 +233,8 @@ def measured(turns: int, episodes: int) -> dict[str, Any]:
             for name in rounds[0]:
                 figures[f"{kind}, {name}, s"] = round(statistics.median(one[name] for one in rounds), 3)
         figures |= in_processor_time(database, wanted)
-        figures |= encoded(replay, policy_of(database, run_id, episode).spec, Path(folder))
+        figures |= encoded(replay, policy_of(database, run_id, episode).spec, folder)
+        figures |= in_browser(Path(temporary), database, wanted, turns)
         made = folder_bytes(made_replays.made_folder(database, wanted))
         figures["made replay, with frames and inside, kB"] = made // 1000
         database.close()

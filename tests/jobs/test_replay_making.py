@@ -15,6 +15,7 @@ from PIL import Image
 
 from tests.made_replays import played
 from tests.waiting import wait_for
+from v3core.cli.playing import PATIENCE
 from v3core.environments.make import make_environment
 from v3core.environments.registry import check_environment
 from v3core.environments.replaying import play_again
@@ -291,3 +292,18 @@ def test_a_killed_process_leaves_its_claim(db, slow):
     begin(db, slow)
     assert progress(db, slow).stage == "playing"
     cancel(db, slow)
+
+
+def test_one_that_nobody_waits_for_yields_to_training(db, trained):
+    run_id, episode = trained
+    wanted = Wanted(run_id, episode, None)
+    begin(db, wanted, patient=True)
+    pid, found = process_of(db, wanted).pid, set()
+
+    def has_yielded():
+        with suppress(psutil.NoSuchProcess):
+            found.add(psutil.Process(pid).nice())
+        return PATIENCE in found or progress(db, wanted).stage == "done"
+
+    wait_for(has_yielded, "it yields")
+    assert PATIENCE in found

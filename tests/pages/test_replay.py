@@ -10,11 +10,12 @@ from tests.pages.recorded import add_recorded_run
 from tests.pages.test_states import text_of
 from tests.waiting import wait_for
 from v3core.insight.replays import BEST, LAST, MEDIAN, WORST
-from v3core.jobs import replay_making
+from v3core.jobs import made_replays, replay_making
 from v3core.jobs.kept_replays import write_replays
 from v3core.jobs.lifecycle import Status
 from v3core.jobs.made_replays import UNFINISHED
 from v3core.jobs.replay_making import Wanted
+from v3core.ui import replay_picture
 
 REPLAYS = {
     role: replace(made(steps, 4), number=number, seed=10 + number, return_=return_)
@@ -96,3 +97,24 @@ def test_a_replay_that_goes_another_way_is_shown_without_frames_and_says_why(ope
     assert not app.exception
     assert not app.error
     assert np.array_equal(replay_making.read_made(database, wanted).replay.gates, REPLAYS[MEDIAN].gates)
+
+
+def test_live_shows_the_newest_evaluation_but_draws_a_new_picture_only_now_and_then(
+    open_page, run, database, monkeypatch
+):
+    app = open_page("pages/live.py", run=run)
+    assert not app.exception
+    assert "Median episode of the evaluation after 20 episodes: return 4.5, 5 steps." in text_of(app)
+    first = Wanted(run, 20, 12)
+    wait_for(lambda: replay_making.progress(database, first).stage not in UNFINISHED, "it ends")
+    write_replays(database, run, 24, REPLAYS, experts=4, boundaries=())
+    app.run()
+    assert "after 20 episodes" in text_of(app), "its time is not over"
+    made_replays.discard_of_run(database, run)
+    app.run()
+    assert "after 24 episodes" in text_of(app), "the one before is not there any more"
+    write_replays(database, run, 25, REPLAYS, experts=4, boundaries=())
+    monkeypatch.setattr(replay_picture, "EVERY_SECONDS", 0.0)
+    app.run()
+    assert "Median episode of the evaluation after 25 episodes: return 4.5, 5 steps." in text_of(app)
+    assert not app.exception

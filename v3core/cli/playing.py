@@ -1,5 +1,6 @@
 """Replays: what the policy did in an evaluation, step by step."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,9 @@ from v3core.errors import V3Error
 from v3core.insight.replays import MEDIAN, ROLES, Replay
 from v3core.output import echo, echo_json
 from v3core.store.runs import resolve
+
+PATIENCE = 10
+"""Niceness of a process that makes a replay which nobody waits for."""
 
 
 @commands.command()
@@ -90,7 +94,8 @@ def replay(
 @click.argument("episode", type=click.IntRange(0), metavar="N")
 @click.argument("seed", metavar="SEED")
 @click.option("--to", "target", type=click.Path(path_type=Path), metavar="FILE", help="Write what was drawn to a file.")
-def make_replay(run_id: str, episode: int, seed: str, target: Path | None) -> int:
+@click.option("--patient", is_flag=True, help="Yield to other processes.")
+def make_replay(run_id: str, episode: int, seed: str, target: Path | None, *, patient: bool) -> int:
     """Draw a replay for the page in a child process, which the server starts with this command.
 
     With --to it writes the frames that were drawn already to a .gif or .mp4 file.
@@ -109,6 +114,8 @@ def make_replay(run_id: str, episode: int, seed: str, target: Path | None) -> in
             return 0
         from v3core.jobs.replay_process import make
 
+        if patient:
+            os.nice(PATIENCE)
         return 0 if make(database, wanted) else 1
 
 

@@ -87,10 +87,10 @@ def command(wanted: Wanted) -> list[str]:
     return [sys.executable, "-m", "v3core", "make-replay", wanted.run_id, str(wanted.episode), seed]
 
 
-def begin(database: Database, wanted: Wanted) -> None:
+def begin(database: Database, wanted: Wanted, *, patient: bool = False) -> None:
     """Start one process that makes a replay, unless it is made or being made, whoever asks and how often.
 
-    One that failed, was cancelled or is no longer current is made again.
+    One that failed, was cancelled or is no longer current is made again. A `patient` process yields to training.
 
     Raises:
         V3Error: if there is no such run, or its files cannot be written.
@@ -98,7 +98,7 @@ def begin(database: Database, wanted: Wanted) -> None:
     folder = made_folder(database, wanted)
     deadline = time.monotonic() + _END_SECONDS
     try:
-        while not _is_begun(database, wanted, folder):
+        while not _is_begun(database, wanted, folder, patient=patient):
             if time.monotonic() > deadline:
                 raise V3Error("The process that made this replay before does not end; try again later.")
             time.sleep(0.01)
@@ -109,7 +109,7 @@ def begin(database: Database, wanted: Wanted) -> None:
         ) from None
 
 
-def _is_begun(database: Database, wanted: Wanted, folder: Path) -> bool:
+def _is_begun(database: Database, wanted: Wanted, folder: Path, *, patient: bool) -> bool:
     """Whether it is made, being made, or now begun; False as long as a process that has made it is about to end."""
     if _is_made(database, wanted, folder):
         return True
@@ -124,7 +124,8 @@ def _is_begun(database: Database, wanted: Wanted, folder: Path) -> bool:
         made_replays.empty(folder, log)
         sources = made_replays.sources_of(database, wanted)
         made_replays.write_state(folder, State(sources=sources, version=__version__))
-        pid = launcher.start_command(database, run, command(wanted), log)
+        options = ["--patient"] if patient else []
+        pid = launcher.start_command(database, run, [*command(wanted), *options], log)
         _write_process(folder, of_pid(pid))
     launcher.keep_warm(database)  # for the next one
     return True

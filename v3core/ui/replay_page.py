@@ -115,8 +115,8 @@ def _view(choice: Choice, made: Made, progress: Progress) -> View:
     )
     is_over = progress.stage not in (PLAYING, DRAWING)
     no_frames = made.no_frames or (f"No frames: {progress.error}" if progress.error else "")
-    if not no_frames and is_over and not made.frames:
-        no_frames = "No frames were drawn."
+    if not no_frames and is_over and made.frames <= len(made.replay):
+        no_frames = "This frame was not drawn."
     return View(
         key=repr(wanted),
         title=f"{choice.title} · return {made.replay.return_:.4g}",

@@ -1,10 +1,13 @@
 """On Live: the median episode of the newest evaluation, as a small picture that plays; a click opens its replay."""
 
+import time
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlencode
 
 import streamlit as st
 
+from v3core.errors import V3Error
 from v3core.insight.replays import MEDIAN
 from v3core.jobs import replay_making
 from v3core.jobs.kept_replays import read_replays, recorded_replays
@@ -38,7 +41,9 @@ _CSS = """
 _FOLDER = Path(__file__).parent
 _JS = "\n".join((_FOLDER / f"{name}.js").read_text(encoding="utf-8") for name in ("replay_frames", "replay_picture"))
 _component = st.components.v2.component("v3_replay_picture", html=_HTML, css=_CSS, js=_JS, isolate_styles=False)
-_BEGUN = "pictures-begun"
+_BEGUN = "picture-begun"
+EVERY_SECONDS = 20.0
+"""How often a new picture is drawn at most: drawing one takes up to two seconds of processor time."""
 
 
 def replay_picture(database: Database, run: RunRow) -> None:
@@ -51,15 +56,29 @@ def replay_picture(database: Database, run: RunRow) -> None:
         if recorded:
             # By its seed, as Replay does, so that it is drawn once for both.
             median = read_replays(database, run_id, recorded[-1])[MEDIAN]
-            _picture(database, Wanted(run_id, recorded[-1], median.seed))
+            _picture(database, _begun(database, Wanted(run_id, recorded[-1], median.seed)))
 
     picture(run.id)
 
 
+def _begun(database: Database, newest: Wanted) -> Wanted:
+    """What to show: the newest, which is begun once; or for a while the one before, so that training has its time."""
+    state: tuple[Wanted | None, float] = st.session_state.get(_BEGUN, (None, 0.0))
+    shown, begun_at = state
+    if shown == newest:
+        return newest
+    rests = begun_at + EVERY_SECONDS - time.monotonic()
+    if shown is not None and shown.run_id == newest.run_id and rests > 0:
+        with suppress(V3Error):  # its replay was deleted before it was drawn
+            replay_making.read_made(database, shown)
+            ticks.draw_again_in(rests)
+            return shown
+    replay_making.begin(database, newest, patient=True)
+    st.session_state[_BEGUN] = newest, time.monotonic()
+    return newest
+
+
 def _picture(database: Database, wanted: Wanted) -> None:
-    if st.session_state.get(_BEGUN) != wanted:  # once: one that failed is not made again at every tick
-        replay_making.begin(database, wanted)
-        st.session_state[_BEGUN] = wanted
     progress = made_so_far(database, wanted)
     is_over = progress.stage not in UNFINISHED
     if not is_over:

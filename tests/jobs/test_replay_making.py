@@ -33,6 +33,7 @@ from v3core.store.history import read_checkpoints
 pytestmark = pytest.mark.parametrize("db", ["sqlite"], indirect=True)
 
 SLOW = """
+import ctypes
 import time
 import gymnasium as gym
 from gymnasium.envs.classic_control import CartPoleEnv
@@ -42,7 +43,12 @@ class Slow(CartPoleEnv):
         time.sleep(0.05)
         return super().render()
 
+class Stuck(CartPoleEnv):
+    def render(self):
+        ctypes.PyDLL(None).sleep(1000)  # in native code, without releasing Python's lock
+
 gym.register("Slow-v0", entry_point=Slow, max_episode_steps=500)
+gym.register("Stuck-v0", entry_point=Stuck, max_episode_steps=500)
 """
 
 
@@ -197,13 +203,13 @@ def test_one_that_failed_or_died_is_made_again(db, trained):
     assert progress(db, wanted).stage == "done", "what was made stays if its sources are deleted"
 
 
-@pytest.fixture
-def slow(db, make, train, tmp_path, monkeypatch):
+@pytest.fixture(params=["Slow"])
+def slow(request, db, make, train, tmp_path, monkeypatch):
     """A run in an environment that draws slowly, with its newest evaluation."""
     (tmp_path / "slow.py").write_text(SLOW)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.chdir(tmp_path)
-    run_id = make(env="slow:Slow-v0")
+    run_id = make(env=f"slow:{request.param}-v0")
     assert train(run_id) is Status.COMPLETED
     return Wanted(run_id, recorded_replays(db, run_id)[-1], None)
 
@@ -225,6 +231,16 @@ def test_it_is_read_while_it_is_made_and_cancelled(db, slow):
     wait_for(lambda: progress(db, slow).stage == "drawing")
     process = psutil.Process(process_of(db, slow).pid)
     (made_folder(db, slow) / replay_making.CANCEL).touch()  # as a server of another machine does
+    gone(process)
+    assert progress(db, slow).stage == "cancelled"
+
+
+@pytest.mark.parametrize("slow", ["Stuck"], indirect=True)
+def test_one_that_is_stuck_is_ended_by_cancel(db, slow):
+    begin(db, slow)
+    wait_for(lambda: progress(db, slow).stage == "drawing")
+    process = psutil.Process(process_of(db, slow).pid)
+    cancel(db, slow)
     gone(process)
     assert progress(db, slow).stage == "cancelled"
 

@@ -41,13 +41,20 @@ with st.container(border=True):
     recipe = recipe_for(env)
     usual = again.run.episodes if again else recipe.episodes
     # None once the field was emptied, whatever its type says.
-    length = cast("int | None", middle.number_input("Episodes", 1, MAX_EPISODES, usual, step=50, key=f"episodes:{env}"))
+    length = cast(
+        "int | None",
+        middle.number_input("Episodes", 1, MAX_EPISODES, usual, step=50, key=f"episodes:{env}", bind="query-params"),
+    )
     episodes = int(length or usual)
     if length is None:
         problems.append("Enter the number of episodes to train.")
         middle.error(plain(problems[-1]))
     seed_text = right.text_input(
-        "Seeds", str(draft.run.seed) if draft else "1", key="seeds", help="One run per seed, such as 1, 2, 3 or 1-5."
+        "Seeds",
+        str(draft.run.seed) if draft else "1",
+        key="seeds",
+        bind="query-params",
+        help="One run per seed, such as 1, 2, 3 or 1-5.",
     )
     try:
         seeds = parse_seeds(seed_text)
@@ -71,6 +78,7 @@ with st.container(border=True):
             "Scale phase boundaries to the length of the run",
             value=source.episodes is not None,
             key=f"scale:{preset}",
+            bind="query-params",
             disabled=source.episodes is None,
             help=f"Written for {source.episodes:,} episodes."
             if source.episodes
@@ -98,12 +106,18 @@ with st.container(border=True):
     st.subheader("Names and priority", anchor=False)
     left, middle, right = st.columns([2, 2, 1])
     name = left.text_input(
-        "Name", draft.name if draft else "", key="name", placeholder="The curriculum's name", max_chars=MAX_TYPED_NAME
+        "Name",
+        draft.name if draft else "",
+        key="name",
+        bind="query-params",
+        placeholder="The curriculum's name",
+        max_chars=MAX_TYPED_NAME,
     )
     experiment = middle.text_input(
         "Experiment",
         "",
         key="experiment",
+        bind="query-params",
         placeholder="None" if len(curricula) * len(seeds) <= 1 else "Named automatically",
         max_chars=MAX_TYPED_NAME,
         help="Groups related runs, which can be stopped together.",
@@ -114,6 +128,7 @@ with st.container(border=True):
         launcher.MAX_PRIORITY,
         draft.run.priority if draft else 0,
         key="priority",
+        bind="query-params",
         help=plain(COMMANDS["priority"].meaning),
     )
 

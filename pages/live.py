@@ -107,7 +107,19 @@ def record(run_id: str) -> None:
 
 record(run.id)
 
-with st.expander("Log", icon=":material/terminal:", expanded=run.status in (Status.FAILED, Status.LOST)):
+has_failed = run.status in (Status.FAILED, Status.LOST)
+if st.session_state.setdefault("log:of", run.id) != run.id:
+    st.session_state["log:of"] = run.id
+    if has_failed:
+        st.session_state["log"] = True  # that of the run before was perhaps closed
+with st.expander(
+    "Log",
+    icon=":material/terminal:",
+    expanded=has_failed and "log" not in st.session_state,
+    key="log",
+    on_change="rerun",
+    bind="query-params",
+):
 
     @ticks.ticking(3, news.of_log(database, run.id))
     def log() -> None:

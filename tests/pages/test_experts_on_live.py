@@ -157,16 +157,34 @@ def test_areas_and_heatmap_agree_with_the_rows_of_the_run(open_page, database, m
     assert np.array(heatmap["z"]) == pytest.approx(rows)
 
 
-def test_an_earlier_evaluation_can_be_looked_at(open_page, database):
+def test_an_earlier_evaluation_can_be_looked_at_and_is_read_from_the_address(open_page, database):
     run_id = evaluated(database)
     app = open_page("pages/live.py", run=run_id, experts="true")
-    app.select_slider[0].set_value(10).run()
+    assert (app.selectbox(key="evaluation").value, "evaluation" in app.query_params) == (20, False)
+    app.selectbox(key="evaluation").set_value(10).run()
     assert not app.exception
     assert "Episode 10, 2 states." in text_of(app)
     with database.write() as tx:  # as its worker does meanwhile
         add_expert_report(tx, run_id, 22, report())
     app.run()
-    assert app.select_slider[0].options == ["10", "20", "22"]
+    assert app.selectbox(key="evaluation").options == ["22", "20", "10"]
+    assert "Episode 10, 2 states." in text_of(app), "the older one is looked at on"
+    copied = open_page("pages/live.py", run=run_id, experts="true", evaluation="10")
+    assert "Episode 10, 2 states." in text_of(copied)
+    odd = open_page("pages/live.py", run=run_id, experts="true", evaluation="11")
+    assert (odd.selectbox(key="evaluation").value, list(odd.exception)) == (22, [])
+
+
+def test_the_newest_evaluation_is_followed_and_another_run_begins_with_its_own(open_page, database):
+    run_id, other = evaluated(database), evaluated(database, at=(5, 7))
+    app = open_page("pages/live.py", run=run_id, experts="true")
+    with database.write() as tx:
+        add_expert_report(tx, run_id, 22, report())
+    assert app.run().selectbox(key="evaluation").value == 22
+    app.selectbox(key="evaluation").set_value(20).run()
+    app = open_page("pages/live.py", run=other, experts="true", evaluation="20")  # as after picking another run
+    assert not app.exception
+    assert (app.selectbox(key="evaluation").value, app.selectbox(key="evaluation").options) == (7, ["7", "5"])
 
 
 @pytest.mark.parametrize(

@@ -407,3 +407,17 @@ def test_an_environment_that_is_not_ours_is_looked_at_elsewhere(open_page, monke
         assert not start_button(app).disabled
     finally:
         del gymnasium.registry["Unlike-v0"]
+
+
+def test_what_is_typed_above_the_phases_is_read_from_the_address(open_page):
+    """As a page that is reloaded, copied, or gone back to after the start."""
+    typed = {"episodes:CartPole-v1": "90", "seeds": "1-3", "name": "mine", "experiment": "try", "priority": "2"}
+    app = open_page("pages/launch.py", env="CartPole-v1", curriculum="v3", **typed, **{"scale:v3": "false"})
+    assert not app.exception
+    assert [app.number_input(key="episodes:CartPole-v1").value, app.number_input(key="priority").value] == [90, 2]
+    assert [app.text_input(key=key).value for key in ("seeds", "name", "experiment")] == ["1-3", "mine", "try"]
+    assert app.toggle(key="scale:v3").value is False
+    odd = open_page("pages/launch.py", seeds="x" * 9, priority="many", **{"episodes:CartPole-v1": "-4"})
+    assert not odd.exception
+    assert (odd.number_input(key="episodes:CartPole-v1").value, odd.number_input(key="priority").value) == (260, 0)
+    assert any("xxxxxxxxx" in error for error in errors(odd))

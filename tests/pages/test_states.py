@@ -281,3 +281,20 @@ def test_signs_of_markdown_in_a_name_stand_for_themselves(open_page, database, p
     assert plain(":red[x] **y** $z$ <b>") in "".join(item.value for item in app.subheader)
     assert "Bad *thing*_[here]." in text_of(app)
     assert plain("Bad *thing*_[here].") in "".join(item.value for item in app.error)
+
+
+def test_whether_the_log_is_open_is_read_from_the_address_and_that_of_a_failed_run_is_open(open_page, database):
+    def log(app):
+        (found,) = [part for part in app.expander if part.label == "Log"]
+        return found.proto.expanded
+
+    running = add_recorded_run(database, Status.RUNNING)
+    failed = add_recorded_run(database, Status.FAILED)
+    app = open_page("pages/live.py", run=running)
+    assert not log(app)
+    app.selectbox(key="picked-run").set_value(failed).run()
+    assert log(app)
+    assert not app.exception
+    assert log(open_page("pages/live.py", run=running, log="true"))
+    assert log(open_page("pages/live.py", run=failed))
+    assert not log(open_page("pages/live.py", run=failed, log="false"))

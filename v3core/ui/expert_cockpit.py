@@ -45,6 +45,8 @@ from v3core.ui.text import about, md, plain
 KEY = "experts"
 """Of the expander, and the parameter of the address that opens it."""
 _LED_TO = "experts-led-to"
+_EVALUATION = "evaluation"
+_NEWEST = "evaluation-newest"
 FORMS = {AREA: "Areas", HEATMAP: "Heatmap"}
 ON_ALL, WHERE_USED = "all", "used"
 WHERE = {ON_ALL: "On all states", WHERE_USED: "Where it is used"}
@@ -173,13 +175,14 @@ class _Section:
         shown = reports[-1]
         if len(reports) > 1:
             by_episode = {report.episode: report for report in reports}
-            chosen = st.select_slider(
+            self._follow_newest(list(by_episode))
+            chosen = st.selectbox(
                 "Evaluation at episode",
-                list(by_episode),
-                value=shown.episode,
+                list(reversed(by_episode)),
                 format_func=lambda episode: f"{episode:,}",
-                # A new evaluation is shown unless an older one is being looked at.
-                key=f"evaluation-{self.run.id}-{len(reports)}",
+                key=_EVALUATION,
+                bind="query-params",
+                width=220,
             )
             shown = by_episode[chosen]
         name, experts = self.run.name, shown.experts
@@ -210,6 +213,14 @@ class _Section:
                 live_chart(
                     figure, key=f"distance-history-{self.run.id}", zoom_group=zoom_group(self.run.id, AS_TRAINED)
                 )
+
+    def _follow_newest(self, episodes: Sequence[int]) -> None:
+        """A new evaluation is shown unless an older one of this run is being looked at."""
+        looked_at, newest = st.session_state.get(_EVALUATION), (self.run.id, episodes[-1])
+        before = st.session_state.get(_NEWEST, newest)
+        if before != newest and (before[0] != newest[0] or looked_at == before[1] or looked_at not in episodes):
+            st.session_state[_EVALUATION] = episodes[-1]
+        st.session_state[_NEWEST] = newest
 
     def state_map(self, experts: int) -> None:
         """Which states go where."""

@@ -18,6 +18,9 @@ from v3core.ui.run_data import load_phases, load_series
 from v3core.ui.run_picker import distinct_names, pick_runs
 from v3core.ui.text import md
 
+TABLE_SECONDS = 10.0
+"""The statistics of a phase hardly change from one episode to the next."""
+
 database = shell.page("Compare")
 shell.reconcile(database)
 st.title("Compare", anchor=False)
@@ -79,10 +82,10 @@ def comparison(run_ids: list[str]) -> None:
         live_chart(Source(COMPARE, tuple(run_ids), metric, look), key="compare", height=520, zoom_group=group)
 
 
-@ticks.ticking(2, *(news.of_run(database, run.id) for run in runs))
+@ticks.ticking(TABLE_SECONDS, *(news.of_charts(database, run.id) for run in runs))
 @shell.show_errors()
 def by_phase(run_ids: list[str]) -> None:
-    """The table, of what is recorded now."""
+    """The table, of what is recorded; drawn again when there is more of it, not at every heartbeat."""
     current = [shell.run_or_rerun(database, run_id) for run_id in run_ids]
     if not any(run.episode for run in current):
         return

@@ -12,6 +12,7 @@ from v3core.store.database import Database
 from v3core.store.run_row import RunRow
 from v3core.ui.run_data import load_phases
 from v3core.ui.status import counted
+from v3core.ui.text import md
 
 _FINAL = "Final return"
 _NUMBERS: Mapping[str, tuple[str | None, str | None]] = {
@@ -61,14 +62,16 @@ def phase_table(database: Database, runs: list[RunRow], names: list[str]) -> Non
         ]
     table = pd.DataFrame(rows)
     unknown = [name for name in _WHERE_KNOWN if name in table and table[name].isna().all()]
+    table = table.drop(columns=unknown)
+    numbers = {name: st.column_config.NumberColumn(format=form, help=text) for name, (form, text) in _NUMBERS.items()}
     st.dataframe(
-        table.drop(columns=unknown),
+        table,
         hide_index=True,
-        column_config={
-            name: st.column_config.NumberColumn(format=form, help=text) for name, (form, text) in _NUMBERS.items()
-        },
+        column_config={"Run": st.column_config.TextColumn(width=140, pinned=True), **numbers},
         alt="Statistics of each phase of each run",
     )
+    last = ", ".join(table.columns[-3:])
+    st.caption(md(":material/swap_horiz: The table scrolls sideways; its last columns are {}.", last))
     seeds = len({(run.seed, run.curriculum) for run in runs})
     st.caption(
         f"{len(runs)} runs, {counted(seeds, 'pair')} of curriculum and seed. Deviations are over the episodes of one "

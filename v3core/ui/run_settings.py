@@ -91,12 +91,20 @@ def run_parameters(run: RunRow) -> None:
     if not expander.open:
         return
     with expander:
-        # A table breaks long lines, where a data frame would cut them.
-        rows = [{plain(name): plain(text) for name, text in row.items()} for row in _parameters(run.config)]
+        # A table breaks long lines, where a data frame would cut them; two columns fit on a phone.
+        rows = [
+            {
+                "Setting": md("**{}**: {}", row["Setting"], row["Meaning"])
+                if row["Meaning"]
+                else md("**{}**", row["Setting"]),
+                "Value": md("{} (recipe: {})", row["Value"], row["Recipe"]) if row["Recipe"] else plain(row["Value"]),
+            }
+            for row in _parameters(run.config)
+        ]
         st.table(rows, border="horizontal", hide_index=True, height=420, alt="All settings of the run")
         st.caption(
             md(
-                "{} Settings from the recipe {}; the third column shows the recipe's value if the run differs. Use "
+                "{} Settings from the recipe {}, whose own value is shown if the run differs. Use "
                 "these paths with `--set`. Settings of phases are in the curriculum.",
                 f"Trained by V3 Lab {run.version}." if run.version else NO_VERSION,
                 run.config.recipe,

@@ -28,7 +28,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """A data folder with a real run of CartPole, evaluated twice: `(folder, run id)`."""
     data = tmp_path_factory.mktemp("trained") / "data"
     data.mkdir()
-    options = "--env CartPole-v1 --episodes 60 --evaluate 3 --evaluate-every 30 --set ppo.rollout_steps=64"
+    options = "--env CartPole-v1 --episodes 120 --evaluate 3 --evaluate-every 60 --set ppo.rollout_steps=64"
     done = subprocess.run(
         [sys.executable, "-m", "v3core", "train", *options.split(), "--set", "ppo.environments=4"],
         env={**os.environ, "V3_DATA_DIR": str(data), "V3_DATABASE_URL": ""},
@@ -117,6 +117,12 @@ def test_an_episode_plays_is_scrubbed_and_jumps_to_a_switch(
     page.get_by_role("button", name="Largest value errors").click()
     at(page, found["value_errors"][0])
 
+    page.get_by_role("combobox", name="Steps that the chart shows").select_option("25")
+    shown = "[...document.querySelector('.v3-replay-plot')._fullLayout.xaxis.range]"
+    first = (found["value_errors"][0] - 1) // 25 * 25
+    page.wait_for_function(f"{shown}[0] === {first + 0.5}")
+    assert page.evaluate(shown) == [first + 0.5, first + 26.5]
+    page.get_by_role("combobox", name="Steps that the chart shows").select_option("")
     page.get_by_role("slider", name="Step").fill(str(steps // 2))
     at(page, steps // 2)
     frame_shown(page, steps // 2 - 1)

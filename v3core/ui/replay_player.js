@@ -2,6 +2,7 @@
 // the last step shows how the episode ended. Streamlit calls the default export again whenever the page is drawn.
 
 const SPEEDS = [0.1, 0.25, 0.5, 1, 2, 4]
+const SPANS = [400, 100, 25] // steps that the chart shows at once, where there are more
 const ADDRESS_MS = 500 // browsers refuse to have the address changed all the time
 const PLAYS_ON_KEYS = new Set([" ", "ArrowLeft", "ArrowRight", "Home", "End", "s", "d", "v"])
 
@@ -29,12 +30,15 @@ class Player {
     this.speed = element("select", { title: "Speed" }, ...SPEEDS.map((speed) => new Option(`${speed} ×`, speed)))
     this.speed.setAttribute("aria-label", "Speed")
     this.speed.value = "1"
+    this.span = element("select", { title: "Steps that the chart shows", onchange: () => this.goTo(this.position) })
+    this.span.setAttribute("aria-label", "Steps that the chart shows")
+    this.span.append(new Option("All steps", ""), ...SPANS.map((span) => new Option(`${span} steps`, span)))
     this.place = element("span", { className: "v3-replay-place" })
     this.jumps = element("span", { className: "v3-replay-jumps" })
     const controls = element("div", { className: "v3-replay-controls" })
     controls.setAttribute("role", "group")
     controls.setAttribute("aria-label", "Player")
-    controls.append(this.back, this.play, this.next, this.slider, this.place, this.speed, this.jumps)
+    controls.append(this.back, this.play, this.next, this.slider, this.place, this.speed, this.span, this.jumps)
     this.sides = element("div", { className: "v3-replay-sides" })
     this.root.replaceChildren(controls, this.sides)
   }
@@ -60,6 +64,7 @@ class Player {
     }
     this.last = 1 + Math.max(...data.views.map((view) => view.steps))
     this.slider.max = this.last
+    for (const option of this.span.options) option.hidden = Number(option.value) >= this.last - 1
     this.offerJumps()
     if (this.asked !== data.asked) {
       // The page was opened at this step, or something else is shown now.

@@ -102,9 +102,19 @@ class ReplayView {
     })
   }
 
+  // The part of the axis that is looked at; it turns like a page when the cursor leaves it.
+  range() {
+    const span = Number(this.player.span.value) || Infinity
+    if (span >= this.data.steps) return [0.5, this.data.steps + 1.5]
+    const first = Math.floor((this.position - 1) / span) * span
+    return [first + 0.5, first + span + 1.5]
+  }
+
   place() {
     const { _fullLayout: full } = this.timeline
-    if (!full?.xaxis) return
+    if (!full?.xaxis || !this.position) return
+    const range = this.range()
+    if (String(full.xaxis.range) !== String(range)) this.plotly.relayout(this.timeline, { "xaxis.range": range })
     const { l, t, h } = full._size
     Object.assign(this.cursor.style, {
       left: `${l + full.xaxis.l2p(this.position)}px`,

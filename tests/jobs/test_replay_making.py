@@ -92,8 +92,10 @@ def test_a_recorded_replay_is_there_at_once_and_its_frames_are_those_of_the_envi
     wanted = Wanted(run_id, episode, None)
     recorded = read_replays(db, run_id, episode)["median"]
     assert read_made(db, wanted).replay == recorded
+    size = run_sizes(db, [run_id])[run_id].files
     begin(db, wanted)
     assert ended(db, wanted).stage == "done", progress(db, wanted).error
+    assert run_sizes(db, [run_id])[run_id].files == size, "it is no part of the run's size"
     made = read_made(db, wanted)
     assert made.replay == recorded
     assert (made.no_frames, made.frames) == ("", len(recorded) + 1)
@@ -254,14 +256,6 @@ def test_the_process_ends_when_the_run_is_deleted(db, slow):
     assert not list((db.data_dir / made_replays.FOLDER).iterdir())
     with pytest.raises(V3Error, match="There is no run"):
         begin(db, slow)
-
-
-def test_they_are_no_part_of_the_runs_size(db, trained):
-    run_id, episode = trained
-    before = run_sizes(db, [run_id])[run_id].files
-    begin(db, Wanted(run_id, episode, None))
-    assert ended(db, Wanted(run_id, episode, None)).stage == "done"
-    assert run_sizes(db, [run_id])[run_id].files == before
 
 
 def test_those_looked_at_the_longest_ago_go_first(db, make):

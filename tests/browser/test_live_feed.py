@@ -183,7 +183,8 @@ def test_two_tabs_are_sent_the_same(page: Page, lab: Server, db: Database, pushe
         record_more(db, run_id, 10)
         for tab in (page, other):
             wait_for(tab, count)
-        until(page, lambda: pushed[-1] == to_other[-1])  # the same text, to the letter
+        # The same text, to the letter, behind the number of what each has said.
+        until(page, lambda: pushed[-1].partition(", ")[2] == to_other[-1].partition(", ")[2])
     assert shown(page) == shown(other)
     # One of them is hidden: the other is kept up to date, and the first gets what it lacks when it is shown again.
     cover(page, True)
@@ -308,3 +309,36 @@ def test_what_arrives_while_a_chart_is_off_the_screen_for_a_moment_is_not_lost(
     page.add_init_script(f"({_AWAY_WHILE_IT_ARRIVES})(\"[class*='st-key-return-'] .v3-chart\")")
     opened(page, lab, run_id)
     assert page.evaluate("window.wasAway")
+
+
+_LATE = """() => {
+    window.late = []
+    window.WebSocket = class extends WebSocket {
+        set onmessage(hear) {
+            super.onmessage = (event) => {
+                const rests = window.holds && this.url.endsWith("/v3/feed") && event.data.includes('"rests": true')
+                rests ? window.late.push(() => hear(event)) : hear(event)
+            }
+        }
+    }
+}"""
+
+
+def test_an_answer_from_before_a_resume_that_comes_late_does_not_let_charts_rest(
+    page: Page, lab: Server, db: Database
+) -> None:
+    run_id = add_recorded_run(db, Status.STOPPED, episodes=600, recorded=30)
+    page.add_init_script(f"({_LATE})()")
+    opened(page, lab, run_id)
+    page.evaluate("window.holds = true")
+    with db.write() as tx:  # the page is drawn again, and its charts ask once more
+        update_run(tx, run_id, {"reason": "For a while."}, only_in=[Status.STOPPED])
+    page.wait_for_function("window.late.length > 0")
+    due = datetime.now(UTC) + timedelta(hours=1)
+    with db.write() as tx:
+        running = {"status": Status.RUNNING, "heartbeat_due_at": due}
+        update_run(tx, run_id, running, only_in=[Status.STOPPED])
+    expect(page.locator(".stMarkdownBadge", has_text="Running").first).to_be_visible()
+    page.evaluate("window.holds = false; window.late.forEach((hear) => hear())")
+    record_more(db, run_id, 5)
+    wait_for(page, 35)

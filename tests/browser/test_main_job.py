@@ -95,8 +95,9 @@ def drawn_episode(page: Page) -> int:
     return int(
         page.evaluate(
             """() => {
-                document.querySelector('.v3-chart')?.scrollIntoView({block: 'nearest'})  // else it is not drawn
-                const chart = document.querySelector('.js-plotly-plot');
+                const shown = document.querySelector('[class*=st-key-return-]');  // not the plan of Launch
+                shown?.querySelector('.v3-chart')?.scrollIntoView({block: 'nearest'});  // else it is not drawn
+                const chart = shown?.querySelector('.js-plotly-plot');
                 const x = chart?._fullData?.[0]?.x;
                 return x?.length ? Math.max(...x) : 0;
             }"""

@@ -257,6 +257,21 @@ def test_a_tab_that_is_closed_is_forgotten(database: Database) -> None:
     scenario(body)
 
 
+def test_an_answer_says_what_it_answers(database: Database) -> None:
+    run_id = add_recorded_run(database, Status.RUNNING)
+
+    async def body() -> None:
+        tab = await Tab().opened()
+        for asked in (3, 4):
+            tab.says(json.dumps({"asked": asked, "charts": [wanted(run_id)]}))
+            assert json.loads(await tab.hears())["asked"] == asked
+        record_more(database, run_id, 5)
+        assert json.loads(await tab.hears())["asked"] == 4
+        await tab.closes()
+
+    scenario(body)
+
+
 def test_a_run_that_ends_rests_and_a_deleted_one_is_gone(database: Database) -> None:
     running, ended = (add_recorded_run(database, status) for status in (Status.RUNNING, Status.COMPLETED))
 
@@ -276,7 +291,7 @@ def test_a_run_that_ends_rests_and_a_deleted_one_is_gone(database: Database) -> 
         control.delete(database, running)
         await looked(database)
         tab.shows(wanted(running))
-        assert json.loads(await tab.hears()) == {"charts": {"return": {"gone": True}}}
+        assert json.loads(await tab.hears()) == {"asked": 0, "charts": {"return": {"gone": True}}}
         await tab.closes()
 
     scenario(body)
@@ -292,7 +307,7 @@ def test_a_run_that_is_deleted_while_it_is_looked_at_is_gone_once(database: Data
         tab.shows({"id": "both", "source": source}, wanted(running))
         await tab.hears()
         control.delete(database, deleted)
-        assert json.loads(await tab.hears()) == {"charts": {"both": {"gone": True}}}
+        assert json.loads(await tab.hears()) == {"asked": 0, "charts": {"both": {"gone": True}}}
         control.delete(database, other)
         record_more(database, running, 5)
         await tab.has("return", fresh(database, running))
@@ -315,7 +330,7 @@ def test_what_cannot_be_drawn_is_tried_again_without_news(database: Database, mo
     async def body() -> None:
         tab = await Tab().opened()
         tab.shows(wanted(run_id))
-        assert json.loads(await tab.hears()) == {"charts": {"return": {"error": "The database is busy."}}}
+        assert json.loads(await tab.hears()) == {"asked": 0, "charts": {"return": {"error": "The database is busy."}}}
         await until(lambda: len(tries) > 3)
         assert tab.unread == 0  # it is not said again
         monkeypatch.setattr(feed, "draw", draw)

@@ -13,6 +13,7 @@ from sqlalchemy import bindparam, func, insert, select, update
 from v3core.curriculum import Curriculum
 from v3core.errors import V3Error, explain
 from v3core.store.database import Database, reading
+from v3core.store.runs import get_run
 from v3core.store.schema import Transaction, commands, revisions, runs
 
 STOP = "stop"
@@ -124,6 +125,20 @@ def read_revisions(source: Database | Transaction, run_id: str) -> list[Revision
     query = select(*(revisions.c[name] for name in names)).where(revisions.c.run_id == run_id)
     with reading(source) as tx:
         return [RevisionRow(*row) for row in tx.execute(query.order_by(revisions.c.revision))]
+
+
+def known_revisions(source: Database | Transaction, run_id: str) -> list[RevisionRow]:
+    """The same, at least one.
+
+    Raises:
+        UnknownRunError: if there is no such run, which may have been deleted just now.
+        V3Error: if none was recorded.
+    """
+    found = read_revisions(source, run_id)
+    if not found:
+        get_run(source, run_id)
+        raise V3Error(f"The curriculum of run {run_id[:8]} was not recorded.")
+    return found
 
 
 def add_command(

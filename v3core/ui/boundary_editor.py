@@ -11,7 +11,7 @@ from v3core.errors import V3Error
 from v3core.jobs import control
 from v3core.jobs.kinds import trained_elsewhere
 from v3core.jobs.lifecycle import RESUMABLE, Status
-from v3core.store.commands import RevisionRow, read_revisions
+from v3core.store.commands import RevisionRow, known_revisions
 from v3core.store.database import Database
 from v3core.store.run_row import RunRow
 from v3core.ui import news, shell, ticks
@@ -32,7 +32,7 @@ def _key(run_id: str, what: object) -> str:
 
 def at_handles(database: Database, run: RunRow, curriculum: Curriculum) -> Editing:
     """Dragging boundaries in a chart, with the buttons of the editor at the handle."""
-    newest = read_revisions(database, run.id)[-1]
+    newest = known_revisions(database, run.id)[-1]
     problem = st.session_state.get(_key(run.id, "problem"), "")
     held = drafts(run.id, curriculum)
     if not problem and newest.state == "rejected" and _with(curriculum, held) == list(newest.curriculum.boundaries):
@@ -128,7 +128,7 @@ def _editor(database: Database, run_id: str) -> None:
             f"return chart, then {then}"
         )
     wanted = _fields(run, curriculum, open_ones)
-    revisions = read_revisions(database, run_id)
+    revisions = known_revisions(database, run_id)
     if curriculum.boundaries:
         pending = [list(revision.curriculum.boundaries) for revision in revisions if revision.state == "pending"]
         _buttons(database, run, curriculum, wanted, wanted not in [list(curriculum.boundaries), *pending])

@@ -4,6 +4,7 @@
 const ADVICE = "Start the dashboard with `make run` or `v3lab serve`; a proxy in front of it must let WebSockets through."
 const SHORTEST_PAUSE_MS = 500 // before a connection that was lost is opened again; twice as long each time
 const LONGEST_PAUSE_MS = 15000
+const AGAIN_AFTER_MS = 5000 // until something is said again that the server could not take
 const LEAVES_MS = 300 // what is scrolled past is not taken off the list at once
 
 class Feed {
@@ -12,6 +13,7 @@ class Feed {
     this.url.protocol = this.url.protocol.replace("http", "ws")
     this.members = new Set() // of FeedMember
     this.held = new Map() // what the server keeps up to date here: name -> Set of members
+    this.asked = 0 // counts what was said, so that answers to something older are known
     this.opensAt = 0
     this.pause = SHORTEST_PAUSE_MS
     document.addEventListener("visibilitychange", () => {
@@ -53,7 +55,16 @@ class Feed {
     const isKnown = [...wanted].every(([id, { members }]) => [...members].every((one) => this.held.get(id)?.has(one)))
     if (isKnown && wanted.size === this.held.size) return
     this.held = new Map([...wanted].map(([id, { members }]) => [id, members]))
-    this.socket.send(JSON.stringify({ charts: [...wanted.values()].map(({ wants }) => wants) }))
+    this.asked += 1
+    const charts = [...wanted.values()].map(({ wants }) => wants)
+    this.socket.send(JSON.stringify({ asked: this.asked, charts }))
+  }
+
+  // Has the server say once more what there is of a member: an answer that is under way may be older than what the
+  // page shows, and let it rest.
+  again(member) {
+    this.held.forEach((members) => members.delete(member))
+    this.soon()
   }
 
   open() {
@@ -77,7 +88,12 @@ class Feed {
 
   hear(said) {
     this.pause = SHORTEST_PAUSE_MS
-    if (said.error) return this.fails(said.error)
+    if (said.error) {
+      this.held.clear() // the server has what was said before
+      this.soon(AGAIN_AFTER_MS)
+      return this.fails(said.error)
+    }
+    if (said.asked !== this.asked) return // what was said meanwhile is answered in full
     for (const [id, members] of this.held) {
       const answer = said.charts[id]
       if (!answer) continue
@@ -131,7 +147,7 @@ class FeedMember {
 
   wake() {
     this.rests = false
-    this.feed?.soon()
+    this.feed?.again(this)
   }
 
   // What to ask for; null for nothing.

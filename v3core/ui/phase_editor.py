@@ -15,7 +15,7 @@ from v3core.errors import V3Error
 from v3core.jobs import control
 from v3core.jobs.kinds import COMMANDS, trained_elsewhere
 from v3core.jobs.lifecycle import RESUMABLE
-from v3core.store.commands import EDIT_CURRICULUM, read_revisions
+from v3core.store.commands import EDIT_CURRICULUM, known_revisions
 from v3core.store.database import Database
 from v3core.store.run_row import RunRow
 from v3core.ui.clicks import ACTOR, ask_to_take_over, or_notice
@@ -37,7 +37,7 @@ def phase_editor(database: Database, run: RunRow) -> None:
             st.caption(plain(refused))
             return
         curriculum, progress = control.current_curriculum(database, run.id), control.progress_of(database, run.id)
-        revision = read_revisions(database, run.id)[-1].revision  # other fields after each edit
+        revision = known_revisions(database, run.id)[-1].revision  # other fields after each edit
         here = len(starts_of(curriculum, progress)) - 1
         st.caption(plain(HOW_TO_WRITE))
         rows = to_rows(curriculum)

@@ -68,6 +68,8 @@ class Screen(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     charts: list[Wanted] = Field(max_length=MAX_CHARTS)
+    asked: int = Field(default=0, ge=0)
+    """Comes back with each answer to it, so that the tab knows one to something that it said before."""
 
 
 class Pusher:
@@ -155,6 +157,7 @@ class Tab:
         self._socket = socket
         self._pusher: Pusher | None = None
         self._showing: tuple[Shown, ...] = ()
+        self._asked = 0
         self._refused: dict[str, str] = {}
         """Of charts that cannot be shown, what to answer."""
         self.topics: frozenset[news.Topic] = frozenset()
@@ -167,12 +170,12 @@ class Tab:
         Raises:
             V3Error: if that cannot be read, or the database cannot be opened; the tab keeps what it has shown.
         """
-        showing, refused = _read(said)
+        showing, refused, asked = _read(said)
         feed = await run_in_threadpool(lambda: feed_of(shared_database()))
         pusher = _pusher_of(feed)
         if self._pusher not in (None, pusher):
             self.leaves()
-        self._pusher, self._showing, self._refused = pusher, showing, refused
+        self._pusher, self._showing, self._refused, self._asked = pusher, showing, refused, asked
         self._attend()
         self.due.set()
 
@@ -191,7 +194,7 @@ class Tab:
             assert self._pusher is not None
             if refused := self._refused:
                 self._refused = {}
-                await self._socket.send_text(message(refused))
+                await self._socket.send_text(_answering(self._asked, message(refused)))
             showing = self._showing
             if not showing:
                 continue
@@ -205,7 +208,7 @@ class Tab:
             if found.failed:
                 self._try_again()
             if found.text:
-                await self._socket.send_text(found.text)
+                await self._socket.send_text(_answering(self._asked, found.text))
 
     def _try_again(self) -> None:
         if self._retry is not None:
@@ -255,23 +258,28 @@ def every() -> float:
     return float(os.environ.get(VARIABLE) or EVERY_SECONDS)
 
 
-def _read(message: str | bytes) -> tuple[tuple[Shown, ...], dict[str, str]]:
-    """What a tab shows, and the errors of charts that do not exist."""
+def _answering(asked: int, text: str) -> str:
+    """A message that says what it answers."""
+    return f'{{"asked": {asked}, {text[1:]}'
+
+
+def _read(message: str | bytes) -> tuple[tuple[Shown, ...], dict[str, str], int]:
+    """What a tab shows, the errors of charts that do not exist, and the number of what it says."""
     if len(message) > MAX_BYTES:
         raise V3Error(f"The page asks for charts in {len(message):,} bytes, more than {MAX_BYTES:,}; reload it.")
     try:
-        wanted = Screen.model_validate_json(message).charts
+        screen = Screen.model_validate_json(message)
     except ValidationError as error:
         where = ".".join(map(str, error.errors()[0]["loc"])) or "the message"
         what = error.errors()[0]["msg"]
         raise V3Error(f"The page asks for charts in a way that cannot be read ({where}: {what}); reload it.") from None
     showing, refused = dict[str, Shown](), dict[str, str]()
-    for one in wanted:
+    for one in screen.charts:
         try:
             showing[one.id] = Shown(one.id, _source(one.source), _visible(one.visible), one.have)
         except V3Error as error:
             refused[one.id] = json.dumps({"error": str(error)})
-    return tuple(showing.values()), refused
+    return tuple(showing.values()), refused, screen.asked
 
 
 def _source(fields: Mapping[str, Any]) -> Source:

@@ -55,8 +55,9 @@ def replay_picture(database: Database, run: RunRow) -> None:
         recorded = recorded_replays(database, run_id)
         if recorded:
             # By its seed, as Replay does, so that it is drawn once for both.
-            median = read_replays(database, run_id, recorded[-1])[MEDIAN]
-            _picture(database, _begun(database, Wanted(run_id, recorded[-1], median.seed)))
+            median = read_replays(database, run_id, recorded[-1]).get(MEDIAN)
+            if median is not None:
+                _picture(database, _begun(database, Wanted(run_id, recorded[-1], median.seed)))
 
     picture(run.id)
 

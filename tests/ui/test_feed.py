@@ -179,6 +179,26 @@ def test_an_ended_run_rests_and_a_deleted_one_is_gone(database: Database) -> Non
     assert tab.ask() == {"gone": True}
 
 
+@pytest.mark.parametrize("chart", ["return", NUMBERS])
+def test_a_run_that_was_resumed_does_not_rest_on_older_news(
+    database: Database, monkeypatch: pytest.MonkeyPatch, chart: str
+) -> None:
+    """The thread that looks twice a second may read what a page depends on before, and the page after, the resume."""
+    run_id = add_recorded_run(database, Status.STOPPED)
+    tab = Tab(Feed(database), chart, run_id)
+    assert tab.ask()["rests"] is True
+    topics = tab.source._topics(tab.shown.source)
+    older = {topic: topic.value(None) for topic in topics}
+    monkeypatch.setattr(news, "value", older.__getitem__)
+    with database.write() as tx:
+        update_run(tx, run_id, {"status": Status.RUNNING}, only_in=[Status.STOPPED])
+    assert tab.ask().get("rests", False) is False
+    record_more(database, run_id, 5)
+    monkeypatch.setattr(news, "value", lambda topic: topic.value(None))
+    tab.ask()
+    assert tab.figure == fresh(database, chart, run_id)
+
+
 def test_an_alarm_is_marked_until_it_is_muted(database: Database) -> None:
     run_id = add_recorded_run(database, Status.RUNNING, episodes=400, recorded=50)
     tab = Tab(Feed(database), "loads", run_id)

@@ -136,7 +136,9 @@ class Feed:
                         drawn.patches[before.version] = _written(steps)
                     chart.versions.append(drawn)
                 chart.token = token
-            return chart.versions[-1], not any(one.run.status in ACTIVE for one in runs)
+            has_ended = not any(one.run.status in ACTIVE for one in runs)
+            # News can be older than what the page was drawn from: a run that was resumed meanwhile does not rest.
+            return chart.versions[-1], has_ended and tuple(topic.value(None) for topic in topics) == token
 
     def _steps(self, shown: Shown, drawn: _Drawn) -> tuple[str, str]:
         """The version from which a tab is led to the newest, empty if it gets all of it, and the steps."""

@@ -157,3 +157,17 @@ def test_the_thread_that_ended_while_a_topic_was_read_is_started_again(db):
 
     news.value(news.Topic("slow", database=db, read=read))
     assert watcher._thread is not None
+
+
+def test_what_is_watched_but_was_never_asked_for_is_looked_at(db, monkeypatch):
+    """A page that takes long to draw watches its topics after they were forgotten."""
+    run_id = add_recorded_run(db, Status.COMPLETED)
+    topic, calls = news.of_run(db, run_id), []
+    watch = news.Watch(db, calls.append)
+    watch.topics = frozenset([topic])
+    wait_for(lambda: calls == [{topic}], "the first look, before which it may have changed")
+    looks(db, monkeypatch)
+    assert calls == [{topic}]
+    change(db, run_id, notes="changed")
+    wait_for(lambda: calls == [{topic}, {topic}], "the change")
+    watch.close()

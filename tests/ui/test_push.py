@@ -272,6 +272,26 @@ def test_an_answer_says_what_it_answers(database: Database) -> None:
     scenario(body)
 
 
+def test_what_was_answered_while_a_run_rested_is_not_answered_again(database: Database) -> None:
+    run_id = add_recorded_run(database, Status.STOPPED)
+
+    async def body() -> None:
+        tab = await Tab().opened()
+        tab.shows(wanted(run_id))
+        await tab.hears()
+        again = wanted(run_id, have=tab.versions["return"])
+        tab.shows(again)
+        assert json.loads(await tab.hears())["charts"]["return"]["rests"] is True
+        with database.write() as tx:  # nobody watches it
+            update_run(tx, run_id, {"status": Status.RUNNING}, only_in=[Status.STOPPED])
+        tab.shows(again)
+        record_more(database, run_id, 5)
+        await tab.has("return", fresh(database, run_id))
+        await tab.closes()
+
+    scenario(body)
+
+
 def test_a_run_that_ends_rests_and_a_deleted_one_is_gone(database: Database) -> None:
     running, ended = (add_recorded_run(database, status) for status in (Status.RUNNING, Status.COMPLETED))
 

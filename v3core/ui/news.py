@@ -7,7 +7,7 @@ called when that of one of its topics changes.
 
 import threading
 import time
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Collection, Hashable, Iterable
 from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary
 
@@ -99,11 +99,20 @@ class Watch:
 
     def __init__(self, database: Database, wake: Callable[[frozenset[Topic]], None]) -> None:
         """`wake` takes the topics that have changed, on the thread that looks: it must return at once."""
-        self.topics: frozenset[Topic] = frozenset()
-        """Those that are watched; may be replaced at any time."""
+        self._topics: frozenset[Topic] = frozenset()
         self.wake = wake
         self._watcher = _watcher(database)
         self._watcher.watches(self, True)
+
+    @property
+    def topics(self) -> frozenset[Topic]:
+        """Those that are watched; may be replaced at any time. One that nobody has asked for is news at first."""
+        return self._topics
+
+    @topics.setter
+    def topics(self, topics: frozenset[Topic]) -> None:
+        self._topics = topics
+        self._watcher.attend()
 
     def close(self) -> None:
         self._watcher.watches(self, False)
@@ -168,17 +177,26 @@ class _Watcher:
             else:
                 self._watches.discard(watch)
 
+    def attend(self) -> None:
+        """Look from now on if anything is watched."""
+        with self._lock:
+            if self._watched():
+                self._look_from_now_on()
+
+    def _watched(self) -> frozenset[Topic]:
+        return frozenset[Topic]().union(*(watch.topics for watch in self._watches))
+
     def _watch(self) -> None:
         while True:
             self._look()
             time.sleep(LOOK_SECONDS)
             with self._lock:
                 forgotten = time.monotonic() - UNASKED_SECONDS
-                watched = frozenset[Topic]().union(*(watch.topics for watch in self._watches))
+                watched = self._watched()
                 self._known = {
                     topic: known for topic, known in self._known.items() if known.asked > forgotten or topic in watched
                 }
-                if not self._known:
+                if not self._known and not watched:
                     self._thread = None
                     self._probe.close()
                     return
@@ -191,22 +209,28 @@ class _Watcher:
         with self._lock:
             changed = token != self._token
             self._token = token
-            due = [topic for topic in self._known if changed or not topic.in_database]
+            due = {topic for topic in self._known if changed or not topic.in_database}
+            due |= self._watched() - self._known.keys()  # forgotten before it was watched
         self._read(due)
 
     def _read(self, due: Iterable[Topic]) -> None:
         with self._reading:  # so that no older value replaces a newer one
             values = {topic: topic.value(self._token) for topic in due}
             with self._lock:
-                news = frozenset(topic for topic, new in values.items() if self._changes(topic, new))
+                watched = self._watched()
+                news = frozenset(topic for topic, new in values.items() if self._changes(topic, new, watched))
                 woken = [(watch, news & watch.topics) for watch in self._watches]
         for watch, topics in woken:
             if topics:
                 watch.wake(topics)
 
-    def _changes(self, topic: Topic, new: Hashable) -> bool:
+    def _changes(self, topic: Topic, new: Hashable, watched: Collection[Topic]) -> bool:
         known = self._known.get(topic)
-        if known is None or known.value == new:
+        if known is None:
+            if topic in watched:
+                self._known[topic] = _Known(new, time.monotonic())
+            return topic in watched
+        if known.value == new:
             return False
         known.value = new
         return True

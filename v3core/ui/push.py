@@ -91,7 +91,8 @@ class Pusher:
         return self.feed is feed and self._loop is asyncio.get_running_loop()
 
     def shows(self, tab: "Tab") -> None:
-        """A tab shows what it shows now."""
+        """A tab shows what it shows now; what was answered before may be old, since nothing was watched for it."""
+        self._answers = {}
         self._tabs.add(tab)
         self._look()
 

@@ -14,10 +14,10 @@ help: ## Show this help
 run: .venv/.native ## Serve the dashboard on http://127.0.0.1:8501; PORT=N for another port
 	@$(BIN)/python -m v3core serve $(if $(PORT),--port $(PORT))
 
-# The browser tests run alone, because they depend on timing.
-test: check ## Run every check and every test (about half an hour)
+# The browser tests run after the others, because they depend on timing.
+test: check ## Run every check and every test (about 25 minutes)
 	$(BIN)/python -m pytest -m "not browser" -n 2
-	$(BIN)/python -m pytest -m browser
+	$(BIN)/python -m pytest -m browser -n 2
 
 check: .venv/.development ## Run the linter, the type checker and the import checks
 	$(BIN)/ruff check .

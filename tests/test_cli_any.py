@@ -28,6 +28,8 @@ GIVEN = {
     "number": "1",
     "boundaries": "4,8",
     "port": "0",
+    "episode": "1",
+    "seed": "1",
     "experiment": NAME,
     "name": NAME,
     "notes": NAME,

@@ -117,9 +117,9 @@ def test_what_is_watched_is_not_forgotten(db, monkeypatch):
     run_id = add_recorded_run(db, Status.COMPLETED)
     watched, asked = news.of_run(db, run_id), news.of_ends(db)
     calls = []
+    before, _ = news.value(watched), news.value(asked)  # or it would be news at first
     watch = news.Watch(db, calls.append)
     watch.topics = frozenset([watched])
-    before, _ = news.value(watched), news.value(asked)
     monkeypatch.setattr(news, "UNASKED_SECONDS", 0.0)
     wait_for(lambda: list(news._watchers[db]._known) == [watched], "the other one is forgotten")
     change(db, run_id, notes="changed")

@@ -91,8 +91,7 @@ class Pusher:
         return self.feed is feed and self._loop is asyncio.get_running_loop()
 
     def shows(self, tab: "Tab") -> None:
-        """A tab shows what it shows now; what was answered before may be old, since nothing was watched for it."""
-        self._answers = {}
+        """A tab shows what it shows now."""
         self._tabs.add(tab)
         self._look()
 
@@ -121,6 +120,8 @@ class Pusher:
 
     def _look(self) -> None:
         topics = frozenset[news.Topic]().union(*(tab.topics for tab in self._tabs))
+        if self._watch is None or topics - self._watch.topics:
+            self._answers = {}  # what was answered may be old: nobody has watched these topics
         if topics and self._watch is None:
             self._watch = news.Watch(self.feed.database, self._hear)
         if self._watch is not None:

@@ -28,6 +28,7 @@ UNSEEN = """async () => {
     const LOOKS = ['boxShadow', 'borderColor', 'backgroundColor', 'textDecorationLine', 'opacity', 'color']
     const it = document.activeElement
     if (!it || it === document.body) return null
+    if (it.closest('canvas')) return null // a cell of a table, which draws its ring into the picture
     const looks = () => {
         const found = []
         for (let node = it, level = 0; node instanceof Element && level < 10; node = node.parentElement, level++) {

@@ -190,7 +190,8 @@ def in_browser(folder: Path, database: Database, wanted: Wanted, turns: int) -> 
                     page.goto(server.url)
                     page.locator(".v3-runs tbody tr").wait_for()
                     start = time.perf_counter()
-                    page.get_by_role("link", name="Replay").click()  # of the newest run and evaluation: this one
+                    # Of the newest run and its newest evaluation, which is this one.
+                    page.get_by_test_id("stSidebarUserContent").get_by_role("link", name="Replay").click()
                     page.wait_for_selector(".v3-replay-screen canvas[data-frame='0']")
                     page.wait_for_selector(".v3-replay-timeline[data-drawn]")
                     if turn:  # after one that makes the server and its process warm

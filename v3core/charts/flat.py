@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from v3core.charts.figure import Figure
-from v3core.charts.frame import plain_frame
+from v3core.charts.frame import colour_bar, plain_frame
 from v3core.charts.palette import colour_scale
 
 MAX_BARS = 8
@@ -46,13 +46,7 @@ def add_matrix(
         zmin=0,
         zmax=most,
         texttemplate=f"%{{z:{number}}}" if max(len(rows), len(columns)) <= MAX_BARS else "",
-        colorbar={
-            "title": {"text": title, "font": {"size": 12}},
-            "tickfont": {"size": 12},
-            "tickformat": number,
-            "thickness": 12,
-            "outlinewidth": 0,
-        },
+        colorbar=colour_bar(title, number),
         hovertemplate=f"%{{y}}, action %{{customdata}}: %{{z:{number}}}<extra></extra>",
     )
     figure.layout.merge({"yaxis": {"autorange": "reversed"}, "margin": {"l": 70, "r": 84}})

@@ -88,6 +88,18 @@ def plain_frame(name: str, alt: str, *, end: int, height: int, legend: bool = Fa
     )
 
 
+def colour_bar(title: str, number: str) -> dict[str, Any]:
+    """The bar beside a heatmap; `number` is the d3 format of its ticks."""
+    text = {"size": 12}
+    return {
+        "title": {"text": title, "font": text},
+        "tickfont": text,
+        "tickformat": number,
+        "thickness": 12,
+        "outlinewidth": 0,
+    }
+
+
 def progress_words(series: RunSeries) -> str:
     """How far the run is, for the words read out instead of the picture."""
     if not len(series):

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from v3core.charts.chart_text import chart_text
 from v3core.charts.figure import Figure, Node
+from v3core.charts.frame import colour_bar
 from v3core.charts.palette import EVALUATION, NEUTRAL, colour_scale, expert_colours, rgba
 from v3core.charts.series import EvaluationPoint
 from v3core.rollup import Floats, Integers, Series
@@ -207,13 +208,7 @@ def add_heatmap(
         transpose=True,
         colorscale=colour_scale(),
         zmin=0,
-        colorbar={
-            "title": {"text": title, "font": {"size": 12}},
-            "tickfont": {"size": 12},
-            "tickformat": number,
-            "thickness": 12,
-            "outlinewidth": 0,
-        },
+        colorbar=colour_bar(title, number),
         hovertemplate=f"%{{y}}, episode %{{x:,d}}: %{{z:{number}}}<extra></extra>",
     )
     figure.layout.merge({"hovermode": "closest", "yaxis": {"autorange": "reversed"}, "margin": {"l": 70, "r": 84}})

@@ -62,16 +62,23 @@ def _content(file: Path) -> bytes | None:
         raise V3Error(f"The replays cannot be read: {error.strerror or error}.") from None
 
 
+def find_replays(database: Database, run_id: str, episode: int) -> dict[str, Replay]:
+    """The replays of an evaluation, by role; none if its episodes were not kept.
+
+    Raises:
+        V3Error: if their file cannot be read.
+    """
+    content = _content(replay_file(database, run_id, episode))
+    return {} if content is None else from_bytes(content)
+
+
 def recorded_replay(database: Database, run_id: str, episode: int, seed: int | None) -> Replay | None:
     """The replay of an evaluation that was reset with `seed`, or for None its median; None if there is none.
 
     Raises:
         V3Error: if the file cannot be read.
     """
-    content = _content(replay_file(database, run_id, episode))
-    if content is None:
-        return None
-    replays = from_bytes(content)
+    replays = find_replays(database, run_id, episode)
     if seed is None:
         return replays.get(MEDIAN)
     return next((replay for replay in replays.values() if replay.seed == seed), None)

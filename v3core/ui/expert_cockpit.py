@@ -19,7 +19,7 @@ from v3core.insight.removals import IDLE_SHARE, Removal, Verdict, removals
 from v3core.jobs import control
 from v3core.jobs.checkpoints import newest_present
 from v3core.jobs.evaluating import BackgroundKnockout
-from v3core.jobs.kept_replays import read_replays, recorded_replays
+from v3core.jobs.kept_replays import find_replays
 from v3core.jobs.lifecycle import ENDED
 from v3core.metrics import METRICS, of_chart
 from v3core.paths import COMMAND
@@ -231,14 +231,10 @@ class _Section:
             return
         episode, points = found
         by_scenario = len(points.scenarios) > 1 and _choice("Colour of the states", COLOURS, "colour") == BY_SCENARIO
-        kept = read_replays(self.database, self.run.id, episode) if self.has_replays(episode) else {}
-        replays = {replay.number: replay.seed for replay in kept.values()}
+        kept = find_replays(self.database, self.run.id, episode).values()
+        replays = {replay.number: replay.seed for replay in kept}
         state_map(self.run, points, experts, by_scenario=by_scenario, episode=episode, replays=replays)
         st.caption(f"Episode {episode:,}, {counted(len(points.x), 'state')}.")
-
-    def has_replays(self, episode: int) -> bool:
-        """Whether episodes of that evaluation were kept."""
-        return episode in recorded_replays(self.database, self.run.id)
 
     def knockout(self) -> None:
         """Returns without each expert, and a button to measure them."""

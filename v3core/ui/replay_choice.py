@@ -14,7 +14,7 @@ from streamlit.delta_generator import DeltaGenerator
 from v3core.config import MAX_SEED
 from v3core.errors import V3Error
 from v3core.insight.replays import MEDIAN, ROLES, Replay
-from v3core.jobs.kept_replays import read_replays, recorded_replays
+from v3core.jobs.kept_replays import find_replays, recorded_replays
 from v3core.jobs.replay_making import Wanted
 from v3core.store.database import Database
 from v3core.store.history import read_checkpoints, read_phase_changes
@@ -50,7 +50,7 @@ def choose(database: Database, run: RunRow) -> list[Choice]:
         st.stop()
     first, second, third, fourth = st.columns([2, 3, 3, 2], vertical_alignment="bottom")
     episode = _pick_episode(first, "After episode", _EPISODE, "episode", episodes)
-    recorded = _recorded(database, run, episode)
+    recorded = find_replays(database, run.id, episode)
     seed = _pick_seed(second, recorded)
     chosen = [Choice(run, Wanted(run.id, episode, seed), _title(run, episodes[episode], recorded, seed))]
     other = _pick_other(third, database)
@@ -60,7 +60,7 @@ def choose(database: Database, run: RunRow) -> list[Choice]:
             fourth.caption(plain("That run has no replay and no checkpoint."))
             return chosen
         beside = _pick_episode(fourth, "Its episode", _WITH_EPISODE, "with_episode", known)
-        shown = _title(other, known[beside], _recorded(database, other, beside), seed)
+        shown = _title(other, known[beside], find_replays(database, other.id, beside), seed)
         chosen.append(Choice(other, Wanted(other.id, beside, seed), shown))
     return chosen
 
@@ -77,10 +77,6 @@ def _episodes(database: Database, run: RunRow) -> dict[int, str]:
         words = [f"{episode:,}", *([phase] if phase else []), *([] if episode in with_replays else ["checkpoint"])]
         found[episode] = " · ".join(words)
     return found
-
-
-def _recorded(database: Database, run: RunRow, episode: int) -> Mapping[str, Replay]:
-    return read_replays(database, run.id, episode) if episode in recorded_replays(database, run.id) else {}
 
 
 def _title(run: RunRow, episode: str, recorded: Mapping[str, Replay], seed: int) -> str:

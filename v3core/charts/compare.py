@@ -15,7 +15,7 @@ from v3core.charts.look import AS_TRAINED, Look, dress, places, start_of
 from v3core.charts.palette import DASHES, curriculum_colour, curriculum_mark, pattern, rgba, run_colours
 from v3core.charts.series import RunSeries
 from v3core.charts.traces import add_partial
-from v3core.insight.loads import effective_experts
+from v3core.insight.measures import measured
 from v3core.metrics import COMPARED, ENTROPY_SHARE, EVALUATION
 from v3core.rollup import Floats, Series, mean_window, trailing_mean
 
@@ -32,14 +32,7 @@ def values_of(run: RunSeries, metric: str, curve: Series) -> Floats:
     """A metric of a run: the mean of each bucket of one of its curves, or of each evaluation."""
     if metric == EVALUATION:
         return np.array([point.mean for point in run.evaluations])
-    if metric == ENTROPY_SHARE:
-        most = np.log(run.experts) if run.experts > 1 else np.nan
-        return np.asarray(curve.summary("routing_entropy").mean / most, dtype=np.float64)
-    recorded = curve.summary(metric)
-    if metric == "effective_experts" and not recorded.count.any() and run.experts:
-        # Runs of schema 1 recorded the loads alone: those of each bucket's last episode are at hand.
-        return effective_experts(np.column_stack([curve.summary(load).last for load in run.of_experts("load")]))
-    return recorded.mean
+    return measured(curve, metric)[0]
 
 
 def metrics_of(runs: Sequence[RunSeries]) -> list[str]:

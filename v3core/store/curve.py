@@ -30,6 +30,7 @@ from v3core.rollup import (
 )
 from v3core.store.bulk import floats, metric_names, read_rows
 from v3core.store.database import Database
+from v3core.store.history import LARGEST
 from v3core.store.rollups import LEVELS, Buckets, experts_of, newest_episode, read_pyramid
 from v3core.store.run_row import RunRow
 from v3core.store.runs import get_run
@@ -37,8 +38,8 @@ from v3core.store.schema import Transaction, episodes
 
 _MANY = 2048
 """With more new episodes than this, buckets are read instead of single episodes."""
-_LARGEST, _SMALLEST = 1e150, 1e-150
-"""Beyond, sums and squares leave the numbers, and PostgreSQL refuses the whole query."""
+_SMALLEST = 1e-150
+"""Of a smaller distance, the square is 0 or no number: see `LARGEST`."""
 _SUMMED = ("return", "success", "router_shift", "routing_entropy", "specialisation")
 """The metrics that phases are described by; the loads of the experts follow."""
 _OUTCOMES = 3
@@ -248,7 +249,7 @@ def _in_one_phase(names: Sequence[str], places: list[int], size: int, stored: Bu
     own = (steps[:, COUNT] == size) & ((steps == length).all(axis=1) | (steps[:, MINIMUM] >= length[:, MAXIMUM]))
     alone = np.array([len(phases) == 1 for phases in stored.phases], dtype=bool)
     extremes = stored.stats[:, [MINIMUM, MAXIMUM]][:, :, places]
-    small = ~(np.abs(extremes) > _LARGEST).any(axis=(1, 2))
+    small = ~(np.abs(extremes) > LARGEST).any(axis=(1, 2))
     return np.asarray(alone & small & (length[:, COUNT] == size) & (own | (steps[:, COUNT] == 0)))
 
 
@@ -264,7 +265,7 @@ def _read_span(
     tx: Transaction, run: RunRow, names: Sequence[str], places: list[int], begin: int, end: int
 ) -> Iterator[PhaseSums]:
     for rows in read_rows(tx, run.id, run.experts, after=begin, last=end):
-        values = np.where(np.abs(rows.values) <= _LARGEST, rows.values, np.nan)
+        values = np.where(np.abs(rows.values) <= LARGEST, rows.values, np.nan)
         length = values[:, names.index("length")]
         own = ~(values[:, names.index("phase_steps")] < length)  # also if unknown
         every = values[:, places].T
@@ -285,7 +286,7 @@ def _completed(tx: Transaction, run: RunRow, sums: PhaseSums) -> PhaseSums:
     c = episodes.c
     here = (c.run_id == run.id, c.phase == sums.phase, c.episode <= sums.last_episode)
     distance = c.return_ - sums["return"]
-    is_finite = func.abs(c.return_) <= _LARGEST  # to PostgreSQL, NaN is greater than all numbers
+    is_finite = func.abs(c.return_) <= LARGEST  # to PostgreSQL, NaN is greater than all numbers
     squares = select(func.sum(case((is_finite & (func.abs(distance) > _SMALLEST), distance * distance))))
     squared = tx.execute(squares.where(*here, c.episode >= sums.first_episode)).scalar_one() or 0.0
     last = select(c.return_).where(*here).order_by(c.episode.desc()).limit(run.mean_window)

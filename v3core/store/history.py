@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from itertools import groupby, takewhile
 from typing import Any, TypeVar
 
-from sqlalchemy import Column, ColumnElement, Table, and_, delete, exists, func, insert, or_, select, update
+from sqlalchemy import Column, ColumnElement, Table, and_, case, delete, exists, func, insert, or_, select, update
 
 from v3core.store.bulk import floats
 from v3core.store.database import Database, reading
@@ -26,7 +26,9 @@ from v3core.store.schema import (
 )
 
 _TOGETHER = 500
-"""Episodes that are looked for at once."""
+"""Episodes, or runs, that are looked for at once."""
+LARGEST = 1e150
+"""Beyond, sums and squares leave the numbers, and PostgreSQL refuses the whole query."""
 IMPORT = "import"
 """Kind of the event that says when a run came here, and where from."""
 
@@ -198,6 +200,39 @@ def read_evaluations(source: Database | Transaction, run_id: str, after: int = 0
         returns, lengths, successes = zip(*(row[3:] for row in group), strict=True)
         known = [None if math.isnan(value) else value for value in floats(successes).tolist()]
         found.append(EvaluationRow(episode, step, str(env), tuple(floats(returns).tolist()), lengths, tuple(known)))
+    return found
+
+
+@dataclass(frozen=True)
+class EvaluationMean:
+    """One evaluation in short."""
+
+    episode: int
+    step: int
+    env: str
+    mean: float
+    """Mean of the returns that are finite; NaN if none is."""
+    count: int
+    """Number of those."""
+    success: float
+    """Share of its episodes that solved the task; NaN where the environment does not say."""
+
+
+def read_evaluation_means(source: Database | Transaction, run_ids: Sequence[str]) -> dict[str, list[EvaluationMean]]:
+    """Run id to its evaluations, oldest first; computed by the database, however many episodes they have."""
+    c = evaluations.c
+    finite = case((func.abs(c.return_) <= LARGEST, c.return_))
+    solved = case((func.abs(c.success) <= LARGEST, c.success))
+    columns = (c.run_id, c.episode, func.min(c.step), func.min(c.env))
+    query = select(*columns, func.avg(finite), func.count(finite), func.avg(solved))
+    query = query.group_by(c.run_id, c.episode).order_by(c.run_id, c.episode)
+    found: dict[str, list[EvaluationMean]] = {run_id: [] for run_id in run_ids}
+    with reading(source) as tx:
+        for start in range(0, len(run_ids), _TOGETHER):
+            some = query.where(c.run_id.in_(run_ids[start : start + _TOGETHER]))
+            for run_id, episode, step, env, mean, count, success in tx.execute(some):
+                mean, success = (math.nan if value is None else float(value) for value in (mean, success))
+                found[run_id].append(EvaluationMean(episode, int(step), str(env), mean, int(count), success))
     return found
 
 

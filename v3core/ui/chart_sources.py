@@ -4,10 +4,9 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import cached_property, lru_cache, partial
+from functools import cached_property, partial
 from typing import Any
 
-import gymnasium
 import numpy as np
 
 from v3core import metrics
@@ -20,6 +19,7 @@ from v3core.charts.look import AS_TRAINED, MAX_EPISODES, Look, along, episodes_o
 from v3core.charts.schedule import schedule_figure
 from v3core.charts.series import RunSeries
 from v3core.curriculum import Curriculum, setups_of
+from v3core.environments.thresholds import reward_threshold
 from v3core.errors import V3Error
 from v3core.insight.duration import time_left
 from v3core.jobs import control
@@ -195,13 +195,6 @@ def _compared(runs: Sequence[AsOfNow], source: Source, visible: Zoom | None) -> 
     if not any(len(one) for one in series):
         figure.layout.meta.empty = NO_EPISODES
     return figure.tree()
-
-
-@lru_cache(maxsize=256)
-def reward_threshold(env: str) -> float | None:
-    """The return at which Gymnasium calls the environment solved, if it says so."""
-    spec = gymnasium.registry.get(env)
-    return None if spec is None else spec.reward_threshold
 
 
 def _simple(chart: Chart, figure: Callable[[RunSeries], Figure]) -> Callable[..., dict[str, Any]]:

@@ -1,0 +1,97 @@
+"""Recorded runs for comparisons: short, with a few episodes and evaluations of given numbers."""
+
+import uuid
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from tests.runs import TINY
+from v3core.config import Recipe, build_run_config
+from v3core.curriculum import parse
+from v3core.metrics import METRICS, EpisodeRecord
+from v3core.store.commands import add_revision
+from v3core.store.database import Database
+from v3core.store.history import PhaseChangeRow, add_evaluation, add_event, add_phase_change
+from v3core.store.run_row import RunRow
+from v3core.store.runs import add_run, get_run, update_run
+from v3core.store.writer import EpisodeWriter
+
+START = datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)
+STEPS = 10
+"""Of each episode."""
+
+
+def made_run(
+    db: Database,
+    *,
+    curriculum: str = "v3",
+    seed: int = 1,
+    returns: Sequence[float] = (),
+    evaluations: Sequence[tuple[int, float]] = (),
+    status: str = "completed",
+    env: str = "CartPole-v1",
+    planned: int | None = None,
+    recipe: Recipe = TINY,
+    load_balance: float = 0.01,
+    name: str | None = None,
+    boundary: int = 5,
+) -> RunRow:
+    """A run with these returns, and evaluations `(episode, mean return)`; two phases, `early` and `late`."""
+    text = f"{{name: {curriculum}, phases: [{{name: early, until: {{episode: {boundary}}}, routing: softmax}}, "
+    text += f"{{name: late, routing: sparsemax, load_balance: {load_balance}}}]}}"
+    config = build_run_config(
+        name=name or f"{curriculum} {seed}",
+        env=env,
+        seed=seed,
+        episodes=planned or max(len(returns), 10),
+        curriculum=parse(text),
+        recipe=recipe,
+    )
+    run_id = str(uuid.uuid4())
+    with db.write() as tx:
+        add_run(tx, run_id, config, status="running", now=START)
+        add_revision(tx, run_id, config.curriculum, actor="user", now=START, applied_episode=0)
+        add_event(tx, run_id, actor="worker", kind="running", message="Began.", now=START + timedelta(seconds=60))
+        for phase, (phase_name, begins) in enumerate((("early", 0), ("late", boundary))):
+            if begins <= len(returns):
+                row = PhaseChangeRow(phase, phase_name, begins, begins, begins * STEPS, 0, START)
+                add_phase_change(tx, run_id, row)
+    if returns:
+        writer = EpisodeWriter(db, run_id, generation=0, writable_in=["running"])
+        writer.record([_episode(number, value, env) for number, value in enumerate(returns, 1)], len(returns) * STEPS)
+        writer.close()
+    with db.write() as tx:
+        for episode, mean in evaluations:
+            results = [(mean - 1, STEPS, None), (mean + 1, STEPS, None)]
+            add_evaluation(tx, run_id, episode=episode, step=episode * STEPS, env=env, results=results, now=START)
+        ended = {} if status in ("running", "queued") else {"ended_at": START + timedelta(hours=1)}
+        update_run(tx, run_id, {"status": status, **ended}, only_in=["running"])
+    return get_run(db, run_id)
+
+
+def _episode(number: int, value: float, env: str) -> EpisodeRecord:
+    values: dict[str, Any] = {metric.field: 0.5 for metric in METRICS.values()}
+    values |= {metric.field: 1 for metric in METRICS.values() if metric.kind is int}
+    values |= {"episode": number, "phase": "late", "env": env, "return_": value, "length": STEPS, "success": None}
+    values |= {"step": number * STEPS, "routing": "softmax", "alpha": None, "top_k": None, "top_k_weights": None}
+    values |= dict.fromkeys(("loads", "hard_loads", "expert_grad_norms"), (0.25, 0.75))
+    return EpisodeRecord(**values)
+
+
+def made_groups(db: Database, finals: dict[str, Sequence[float]], **more: Any) -> list[RunRow]:
+    """One completed run per value, with that final evaluation; seeds count from 1 in each curriculum."""
+    return [
+        made_run(db, curriculum=curriculum, seed=seed, evaluations=[(10, value)], returns=[value] * 10, **more)
+        for curriculum, values in finals.items()
+        for seed, value in enumerate(values, start=1)
+    ]
+
+
+def with_epochs(epochs: int) -> Recipe:
+    """The smallest recipe with another number of epochs."""
+    return replace_recipe(TINY, epochs=epochs)
+
+
+def replace_recipe(recipe: Recipe, **ppo: Any) -> Recipe:
+    """A recipe with other settings of PPO."""
+    return recipe.model_copy(update={"ppo": recipe.ppo.model_copy(update=ppo)})

@@ -1,0 +1,57 @@
+import pytest
+
+from tests.comparison.made import made_run, with_epochs
+from v3core.comparison.groups import grouped, settings_that_differ
+from v3core.errors import V3Error
+from v3core.store.database import Database
+
+
+def test_runs_that_differ_in_seed_and_name_alone_differ_in_no_setting(db: Database) -> None:
+    runs = [made_run(db, seed=1, name="one"), made_run(db, seed=2, name="two")]
+    assert settings_that_differ(runs) == []
+    assert [group.name for group in grouped(runs, [])] == ["all runs"]
+
+
+def test_settings_that_differ_are_offered_with_their_titles_and_values_in_order(db: Database) -> None:
+    runs = [
+        made_run(db, curriculum="switch"),
+        made_run(db, curriculum="v3", load_balance=0.1),
+        made_run(db, curriculum="v3", load_balance=0.02, recipe=with_epochs(4)),
+    ]
+    found = {setting.path: setting for setting in settings_that_differ(runs)}
+    assert next(iter(found)) == "curriculum"
+    assert found["curriculum"].values == ("switch", "v3")
+    assert found["ppo.epochs"].values == (1, 4)
+    assert found["phases.late.load_balance"].values == (0.01, 0.02, 0.1)
+    assert found["phases.late.load_balance"].title.endswith(" in late")
+    assert not {"seed", "name"} & found.keys()
+
+
+def test_phases_of_two_curricula_differ_by_the_curriculums_name_alone(db: Database) -> None:
+    runs = [made_run(db, curriculum="switch", load_balance=0.3), made_run(db, curriculum="v3")]
+    assert [setting.path for setting in settings_that_differ(runs)] == ["curriculum"]
+
+
+def test_groups_are_in_the_order_of_numbers_not_of_texts(db: Database) -> None:
+    runs = [made_run(db, load_balance=value) for value in (0.1, 0.02, 10)]
+    groups = grouped(runs, ["curriculum", "phases.late.load_balance"])
+    assert [group.name for group in groups] == [
+        "v3 · load_balance=0.02",
+        "v3 · load_balance=0.1",
+        "v3 · load_balance=10",
+    ]
+    assert [group.values for group in groups] == [("v3", 0.02), ("v3", 0.1), ("v3", 10.0)]
+
+
+def test_environments_are_always_apart(db: Database) -> None:
+    runs = [made_run(db, env=env, seed=seed) for env in ("CartPole-v1", "Acrobot-v1") for seed in (2, 1)]
+    groups = grouped(runs)
+    assert [(group.name, group.env, [run.seed for run in group.runs]) for group in groups] == [
+        ("v3", "Acrobot-v1", [1, 2]),
+        ("v3", "CartPole-v1", [1, 2]),
+    ]
+
+
+def test_a_path_that_no_run_has_names_close_matches(db: Database) -> None:
+    with pytest.raises(V3Error, match=r"No run has a setting 'ppo\.epoch'\. Did you mean ppo\.epochs"):
+        grouped([made_run(db)], ["ppo.epoch"])

@@ -1,0 +1,94 @@
+"""Which group is better, and whether that is certain: the comparison of Compare, the command line and Python."""
+
+import math
+from collections.abc import Sequence
+
+from v3core.comparison.finals import results_of, window_of
+from v3core.comparison.groups import CURRICULUM, Group, grouped
+from v3core.comparison.inequalities import notes_of, windows_of
+from v3core.comparison.pairs import pairs_of
+from v3core.comparison.verdict import verdict_of
+from v3core.environments.thresholds import reward_threshold
+from v3core.insight.compared import Comparison, GroupResult, RunResult
+from v3core.insight.estimates import iqm_of
+from v3core.metrics import COMPARED, EVALUATION
+from v3core.store.database import Database
+from v3core.store.run_row import RunRow
+from v3core.store.schema import Status
+
+OF_RETURNS = (EVALUATION, "return")
+"""The metrics to which an environment's reward threshold applies."""
+
+
+def compare(
+    database: Database,
+    runs: Sequence[RunRow],
+    *,
+    by: Sequence[str] = (CURRICULUM,),
+    metric: str = EVALUATION,
+    threshold: float | None = None,
+    until: int | None = None,
+) -> Comparison:
+    """Compare runs in groups, in each environment by itself.
+
+    Args:
+        database: an open store.
+        runs: any runs.
+        by: paths of the settings by which they are grouped; see `settings_that_differ`.
+        metric: the one that is compared, by name; `evaluation` is the mean return of evaluations.
+        threshold: value whose first step is compared; by default the environment's reward threshold, if it has one.
+        until: compare at this step, with every run that reached it; by default completed runs at their end.
+
+    Raises:
+        V3Error: for a setting or a metric that does not exist, or records that cannot be read.
+    """
+    groups = grouped(runs, by)
+    thresholds = _thresholds(groups, metric, threshold)
+    window = window_of(runs)
+    results = [
+        _group(group, results_of(database, group, metric, thresholds.get(group.env), until=until, window=window))
+        for group in groups
+    ]
+    pairs = pairs_of(results)
+    common = windows_of(groups)
+    label = COMPARED[metric].label if metric in COMPARED else metric
+    notes = notes_of(database, groups, results, common, by=by, metric=metric, until=until)
+    return Comparison(
+        metric=metric,
+        label=label,
+        by=tuple(by),
+        until=until,
+        groups=tuple(results),
+        pairs=tuple(pairs),
+        thresholds=thresholds,
+        verdict=tuple(verdict_of(results, pairs, thresholds, label)),
+        notes=tuple(notes),
+        common=tuple(common),
+    )
+
+
+def _thresholds(groups: Sequence[Group], metric: str, threshold: float | None) -> dict[str, float]:
+    if threshold is not None:
+        return {group.env: threshold for group in groups}
+    if metric not in OF_RETURNS:
+        return {}
+    known = {group.env: reward_threshold(group.env_id) for group in groups}
+    return {env: value for env, value in known.items() if value is not None}
+
+
+def _group(group: Group, runs: Sequence[RunResult]) -> GroupResult:
+    finals = [run.final for run in runs]
+    steps = [run.steps_to for run in runs if run.steps_to is not None]
+    failed = sum(run.status in (Status.FAILED, Status.LOST) for run in runs)
+    completed = sum(run.status == Status.COMPLETED for run in runs)
+    return GroupResult(
+        name=group.name,
+        env=group.env,
+        curriculum=group.curriculum,
+        runs=tuple(runs),
+        final=iqm_of(finals),
+        steps_to=iqm_of(steps) if steps else None,
+        reached=sum(math.isfinite(value) for value in steps),
+        failed=failed,
+        unfinished=len(runs) - failed - completed,
+    )

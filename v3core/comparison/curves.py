@@ -1,0 +1,105 @@
+"""Runs on an explicit grid of steps, episodes or seconds."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from v3core.comparison.groups import Group
+from v3core.comparison.run_traces import Trace, traces_of, training_seconds
+from v3core.insight.grids import AXES, Axis, Band, Grid
+from v3core.insight.grids import band as band
+from v3core.metrics import EVALUATION
+from v3core.rollup import Floats, mean_window
+from v3core.store.database import Database
+from v3core.store.history import read_phase_changes
+from v3core.store.run_row import RunRow
+
+__all__ = ["AXES", "POINTS", "Axis", "Band", "Grid", "band", "on_grid"]
+
+POINTS = 200
+
+
+def on_grid(
+    database: Database,
+    runs: Group | Sequence[RunRow],
+    metric: str,
+    axis: Axis = "step",
+    since_phase: str | None = None,
+    points: int = POINTS,
+    window: int | None = None,
+) -> Grid:
+    """A metric of runs at the same places; for several groups give all runs, and take each group's with `Grid.only`.
+
+    Between two points of a run the line is straight; nothing is drawn beyond what it has reached. Lines are means of
+    the last `window` episodes, by default as suits the shortest run, rounded up to whole buckets; evaluations are not
+    smoothed. A run that has not begun the phase `since_phase` is a row of NaN, and a note says so.
+
+    Raises:
+        V3Error: for a metric that does not exist.
+    """
+    rows = runs.runs if isinstance(runs, Group) else tuple(runs)
+    traces = traces_of(database, rows, metric)
+    if metric == EVALUATION:
+        window = 1
+    elif window is None:
+        window = min((mean_window(run.episodes) for run in rows), default=1)
+    lines = [_line(database, run, trace, axis, since_phase, window) for run, trace in zip(rows, traces, strict=True)]
+    end = max((float(x[-1]) for x, _ in lines if len(x)), default=0.0)
+    x = _places(end, points, whole=axis != "seconds")
+    y = np.full((len(rows), len(x)), np.nan)
+    for row, (at, values) in enumerate(lines):
+        if len(at):
+            y[row] = np.interp(x, at, values, left=np.nan, right=np.nan)
+    notes = _notes(rows, lines, metric, since_phase)
+    return Grid(metric, axis, since_phase, x, y, tuple(run.id for run in rows), notes)
+
+
+def _places(end: float, points: int, *, whole: bool) -> Floats:
+    """Equally spaced from above 0 to the end, which is one of them."""
+    places = end * np.arange(1, points + 1) / points
+    return np.unique(np.rint(places)) if whole and end else places[: points if end else 0]
+
+
+def _line(
+    database: Database, run: RunRow, trace: Trace, axis: Axis, since_phase: str | None, window: int
+) -> tuple[Floats, Floats]:
+    """A run's values at ascending places of the axis."""
+    values = trace.trailing(window)
+    at = _axis_of(database, run, trace, axis)
+    if since_phase is not None:
+        change = next((one for one in read_phase_changes(database, run.id) if one.name == since_phase), None)
+        if change is None:
+            return np.empty(0), np.empty(0)
+        if axis == "seconds":
+            begins = float(training_seconds(database, run, np.array([max(change.episode, 1)]))[0]) if len(at) else 0.0
+            begins = 0.0 if change.episode == 0 else begins
+        else:
+            begins = float(change.step if axis == "step" else change.episode)
+        later = at > begins
+        at, values = at[later] - begins, values[later]
+    placed = ~np.isnan(at)
+    at, values = at[placed], values[placed]
+    has = np.flatnonzero(~np.isnan(values))
+    # Before the first value there is none; a gap within stays one.
+    kept = slice(int(has[0]), int(has[-1]) + 1) if len(has) else slice(0, 0)
+    at, values = at[kept], values[kept]
+    # Several episodes may end on the same step: the newest says it.
+    newest = np.append(np.diff(at) > 0, True) if len(at) else np.empty(0, dtype=bool)
+    return at[newest], values[newest]
+
+
+def _axis_of(database: Database, run: RunRow, trace: Trace, axis: Axis) -> Floats:
+    if axis == "seconds":
+        return training_seconds(database, run, trace.episode)
+    return trace.step if axis == "step" else trace.episode.astype(np.float64)
+
+
+def _notes(
+    runs: Sequence[RunRow], lines: Sequence[tuple[Floats, Floats]], metric: str, since_phase: str | None
+) -> tuple[str, ...]:
+    missing = [run.name for run, (at, _) in zip(runs, lines, strict=True) if not len(at)]
+    if not missing:
+        return ()
+    why = f"has no value of {metric}" if since_phase is None else f"has no value of {metric} since {since_phase} began"
+    what = f"{len(missing)} of {len(runs)} runs" if len(runs) > 1 else "1 run"
+    return (f"{what} {why if len(missing) == 1 else why.replace('has', 'have', 1)}: {', '.join(missing)}.",)

@@ -1,0 +1,222 @@
+"""Which settings differ between runs, and the runs in groups by them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from v3core.config import RunConfig, Scalar
+from v3core.curriculum import KNOBS, setup_at
+from v3core.curriculum.knobs import SETTINGS as PHASE_TITLES
+from v3core.curriculum.table import to_rows
+from v3core.environment_setup import EnvironmentSetup
+from v3core.errors import V3Error, suggestion
+from v3core.overrides import SECTIONS, SETTINGS
+from v3core.store.run_row import RunRow
+
+CURRICULUM, ENVIRONMENT = "curriculum", "env"
+UNSET = "unset"
+"""The name of no value, in names of groups."""
+_TITLES = {CURRICULUM: "Curriculum", ENVIRONMENT: "Environment", "until": "End"}
+_OF_NO_GROUP = {"name", "seed", CURRICULUM, "env_args", "overrides", *SECTIONS}
+"""Fields of a configuration that are no setting by themselves: `env` has the arguments with it."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A setting that differs between runs."""
+
+    path: str
+    """As `--set` has it: `ppo.epochs`, `phases.transition.load_balance`; also `curriculum`, `env`, `episodes` …"""
+    title: str
+    """Shown on pages."""
+    values: tuple[Scalar, ...]
+    """Its different values, numbers first and ascending; None for runs that do not have it."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Runs that are alike in the settings by which they are grouped, in one environment."""
+
+    name: str
+    """Its values, as in `v3 · load_balance=0.01`; the same in every environment."""
+    runs: tuple[RunRow, ...]
+    """By seed."""
+    curriculum: str | None
+    """Name of their curriculum if it is one."""
+    env: str
+    """Environment in which they end, with its arguments."""
+    env_id: str
+    """Its Gymnasium id."""
+    values: tuple[Scalar, ...]
+    """Of the settings by which the runs are grouped, in their order."""
+
+
+def final_environment(run: RunRow) -> EnvironmentSetup:
+    """The environment of a run's last phase, in which it is evaluated at the end.
+
+    Raises:
+        V3Error: if its configuration cannot be read.
+    """
+    config = run.config
+    return setup_at(config.environment, config.curriculum, len(config.curriculum.phases) - 1)
+
+
+def environment_of(run: RunRow) -> str:
+    """The same as text, with its arguments."""
+    try:
+        return str(final_environment(run))
+    except V3Error:
+        return run.env
+
+
+def settings_of(run: RunRow) -> dict[str, Scalar]:
+    """The settings with which a run was launched, by path; without its seed and its name."""
+    try:
+        config = run.config
+    except V3Error:
+        return {CURRICULUM: run.curriculum, ENVIRONMENT: run.env}
+    found: dict[str, Scalar] = {CURRICULUM: config.curriculum.name, ENVIRONMENT: environment_of(run)}
+    for name in type(config).model_fields:
+        if name not in _OF_NO_GROUP | {ENVIRONMENT}:
+            found[name] = _scalar(getattr(config, name))
+    for section in SECTIONS:
+        for name, value in dict(getattr(config, section)).items():
+            found[f"{section}.{name}"] = _scalar(value)
+    return found | _of_phases(config)
+
+
+def _of_phases(config: RunConfig) -> dict[str, Scalar]:
+    found: dict[str, Scalar] = {}
+    for phase, row in zip(config.curriculum.phases, to_rows(config.curriculum), strict=True):
+        for name, text in vars(row).items():
+            if name == "name":
+                continue
+            value = getattr(phase, name) if name in KNOBS else None
+            # A number stays one, so that a sweep is in order; a ramp or a factor is the text that people type.
+            found[f"phases.{phase.name}.{name}"] = value if isinstance(value, int | float) else text or None
+    return found
+
+
+def _scalar(value: Any) -> Scalar:
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    return ", ".join(map(str, value)) or None
+
+
+def settings_that_differ(runs: Sequence[RunRow]) -> list[Setting]:
+    """The settings in which runs differ, the curriculum first; a seed or a name is none.
+
+    Settings of phases count where they differ within one curriculum: two curricula differ by their name.
+    """
+    settings = [settings_of(run) for run in runs]
+    paths = list(dict.fromkeys(path for one in settings for path in one))
+    found = []
+    for path in paths:
+        values = {_key(one.get(path)): one.get(path) for one in settings}
+        if len(values) > 1 and (not path.startswith("phases.") or _differs_within(settings, path)):
+            found.append(Setting(path, title_of(path), _in_order(list(values.values()))))
+    return found
+
+
+def _differs_within(settings: Sequence[Mapping[str, Scalar]], path: str) -> bool:
+    """Whether a setting differs between runs of one curriculum."""
+    by_curriculum: dict[Scalar, set[Any]] = {}
+    for one in settings:
+        by_curriculum.setdefault(one[CURRICULUM], set()).add(_key(one.get(path)))
+    return any(len(values) > 1 for values in by_curriculum.values())
+
+
+def _key(value: Scalar) -> tuple[bool, Scalar]:
+    return isinstance(value, bool), value  # to Python, True is 1
+
+
+def _in_order(values: Sequence[Scalar]) -> tuple[Scalar, ...]:
+    """Numbers ascending, then texts in alphabetical order, then no value."""
+
+    def place(value: Scalar) -> tuple[int, float, str]:
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return 0, value, ""
+        return (2, 0.0, "") if value is None else (1, 0.0, str(value))
+
+    return tuple(sorted(values, key=place))
+
+
+def title_of(path: str) -> str:
+    """The title of a setting by its path, as in `Load balance in transition`."""
+    if path in _TITLES:
+        return _TITLES[path]
+    if path in SETTINGS:
+        return SETTINGS[path].title
+    if path.startswith("phases."):
+        phase, _, name = path.removeprefix("phases.").rpartition(".")
+        title = _TITLES.get(name) or (PHASE_TITLES[name].title if name in PHASE_TITLES else _worded(name))
+        return f"{title} in {phase}"
+    return _worded(path)
+
+
+def _worded(name: str) -> str:
+    return name.replace("_", " ").capitalize()
+
+
+def grouped(runs: Sequence[RunRow], by: Sequence[str] = (CURRICULUM,)) -> list[Group]:
+    """The runs in groups by the values of settings, and always apart by environment; in the order of the values.
+
+    Raises:
+        V3Error: for a path that no run has; it names close matches.
+    """
+    settings = [settings_of(run) for run in runs]
+    known = {path for one in settings for path in one}
+    for path in by:
+        if runs and path not in known:
+            raise V3Error(f"No run has a setting '{path}'. {suggestion(path, known)}".rstrip())
+    found: dict[tuple[Any, ...], list[int]] = {}
+    for place, one in enumerate(settings):
+        found.setdefault((_key(one[ENVIRONMENT]), *(_key(one.get(path)) for path in by)), []).append(place)
+    ranks = [_ranks([one.get(path) for one in settings]) for path in (ENVIRONMENT, *by)]
+    keys = sorted(found, key=lambda key: tuple(rank[value] for rank, value in zip(ranks, key, strict=True)))
+    groups = []
+    for key in keys:
+        members = sorted((runs[place] for place in found[key]), key=lambda run: (run.seed, run.created_at, run.id))
+        values = tuple(value for _, value in key[1:])
+        curricula = {settings[place][CURRICULUM] for place in found[key]}
+        groups.append(
+            Group(
+                name=group_name(by, values),
+                runs=tuple(members),
+                curriculum=str(next(iter(curricula))) if len(curricula) == 1 else None,
+                env=str(key[0][1]),
+                env_id=_env_id(members[0]),
+                values=values,
+            )
+        )
+    return groups
+
+
+def _ranks(values: Sequence[Scalar]) -> dict[tuple[bool, Scalar], int]:
+    distinct = list({_key(value): value for value in values}.values())
+    return {_key(value): rank for rank, value in enumerate(_in_order(distinct))}
+
+
+def group_name(by: Sequence[str], values: Sequence[Scalar]) -> str:
+    """As in `v3 · load_balance=0.01`; `all runs` if they are grouped by nothing but their environment."""
+    parts = [
+        shown_value(value) if path in (CURRICULUM, ENVIRONMENT) else f"{path.rpartition('.')[2]}={shown_value(value)}"
+        for path, value in zip(by, values, strict=True)
+    ]
+    return " · ".join(parts) or "all runs"
+
+
+def shown_value(value: Scalar) -> str:
+    """A setting's value as text, as `--set` takes it."""
+    if value is None:
+        return UNSET
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _env_id(run: RunRow) -> str:
+    try:
+        return final_environment(run).env_id
+    except V3Error:
+        return run.env

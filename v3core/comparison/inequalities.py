@@ -1,0 +1,124 @@
+"""What is not equal between the runs of a comparison: said and counted, never silently left out."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from v3core.comparison.groups import ENVIRONMENT, Group, settings_that_differ
+from v3core.insight.compared import GroupResult, Window
+from v3core.insight.estimates import ENOUGH_SEEDS
+from v3core.metrics import EVALUATION
+from v3core.store.database import Database
+from v3core.store.history import read_evaluation_means
+
+NAMED = 3
+"""Runs that a sentence names; of more it says how many."""
+
+
+def windows_of(groups: Sequence[Group]) -> list[Window]:
+    """Per environment whose runs reached different numbers of steps, the steps that all of them reached."""
+    found = []
+    for env in dict.fromkeys(group.env for group in groups):
+        steps = [run.step for group in groups if group.env == env for run in group.runs]
+        if min(steps) != max(steps):
+            found.append(Window(env, min(steps), max(steps)))
+    return found
+
+
+def notes_of(
+    database: Database,
+    groups: Sequence[Group],
+    results: Sequence[GroupResult],
+    common: Sequence[Window],
+    *,
+    by: Sequence[str],
+    metric: str,
+    until: int | None,
+) -> list[str]:
+    """A sentence about each inequality."""
+    several = len({group.env for group in groups}) > 1
+    notes = []
+    if several:
+        notes.append("The runs end in several environments, on different scales: each is compared by itself.")
+    for group, result in zip(groups, results, strict=True):
+        where = f"{group.name} in {group.env}" if several else group.name
+        notes += _left_out(where, result)
+        notes += _other_differences(where, group, by)
+    for env in dict.fromkeys(group.env for group in groups):
+        here = [result for result in results if result.env == env]
+        notes += _seeds(here, f" in {env}" if several else "")
+        notes += _numbers(here, f" in {env}" if several else "")
+    for window in common:
+        if until is None:
+            where = f" in {window.env}" if several else ""
+            least = f"{window.step:,}" if window.step else "none"
+            notes.append(
+                f"The runs{where} reached different numbers of steps, from {least} to {window.longest:,}"
+                + (f"; all of them can be compared at step {window.step:,}." if window.step else ".")
+            )
+    if metric == EVALUATION and until is None:
+        notes += _evaluated_at(database, groups)
+    return notes
+
+
+def _left_out(where: str, result: GroupResult) -> list[str]:
+    """Runs that do not count, by the reason."""
+    missing = [run for run in result.runs if run.left_out]
+    if not missing:
+        return []
+    count = f"{len(missing)} of {len(result.runs)} runs of {where}"
+    what = "is not counted" if len(missing) == 1 else "are not counted"
+    named = "; ".join(f"{run.name} {run.left_out}" for run in missing[:NAMED])
+    more = f"; and {len(missing) - NAMED} more" if len(missing) > NAMED else ""
+    notes = [f"{count} {what}: {named}{more}."]
+    if result.failed and result.final.n:
+        notes.append(
+            f"{result.failed} of {len(result.runs)} runs of {where} failed: a group looks better than it is if runs "
+            "fail that would have ended low."
+        )
+    return notes
+
+
+def _other_differences(where: str, group: Group, by: Sequence[str]) -> list[str]:
+    others = [setting for setting in settings_that_differ(group.runs) if setting.path not in {*by, ENVIRONMENT}]
+    if not others:
+        return []
+    paths = ", ".join(setting.path for setting in others[:NAMED])
+    more = f" and {len(others) - NAMED} more settings" if len(others) > NAMED else ""
+    return [f"Runs of {where} differ in {paths}{more} as well; group by it, or compare them apart."]
+
+
+def _seeds(here: Sequence[GroupResult], where: str) -> list[str]:
+    counted = {group.name: sorted(run.seed for run in group.runs if not run.left_out) for group in here}
+    notes = []
+    for name, seeds in counted.items():
+        repeated = [seed for seed, count in Counter(seeds).items() if count > 1]
+        if repeated:
+            notes.append(f"{name}{where} has several runs of seed {', '.join(map(str, repeated[:NAMED]))}.")
+    sets = [set(seeds) for seeds in counted.values() if seeds]
+    if len(sets) > 1 and any(one != sets[0] for one in sets):
+        shared = set.intersection(*sets)
+        counts = ", ".join(f"{name} {len(seeds)}" for name, seeds in counted.items())
+        notes.append(
+            f"The groups{where} do not have the same seeds (numbers of runs that count: {counts}); "
+            + (f"they share {len(shared)}." if shared else "they share none.")
+        )
+    return notes
+
+
+def _numbers(here: Sequence[GroupResult], where: str) -> list[str]:
+    few = [group for group in here if group.final.n < ENOUGH_SEEDS]
+    if not few:
+        return []
+    counts = ", ".join(f"{group.name} has {group.final.n}" for group in few)
+    return [f"Intervals need {ENOUGH_SEEDS} runs or more per group{where}: {counts}."]
+
+
+def _evaluated_at(database: Database, groups: Sequence[Group]) -> list[str]:
+    """Whether the newest evaluations are all of the end of their runs."""
+    runs = [run for group in groups for run in group.runs if run.ended_at is not None]
+    found = read_evaluation_means(database, [run.id for run in runs])
+    early = [run.name for run in runs if found[run.id] and found[run.id][-1].episode < run.episode]
+    if not early:
+        return []
+    named = ", ".join(early[:NAMED]) + (f" and {len(early) - NAMED} more" if len(early) > NAMED else "")
+    return [f"The newest evaluation of {named} is of before the last episode."]

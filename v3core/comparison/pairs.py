@@ -1,0 +1,96 @@
+"""Every pair of groups in one environment: differences, tests, and their correction for the number of pairs."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import combinations
+
+import numpy as np
+
+from v3core.insight.compared import GroupResult, Pair
+from v3core.insight.estimates import (
+    LEVEL,
+    Estimate,
+    change_in_percent,
+    difference_of,
+    holm,
+    paired_difference,
+    paired_permutation_test,
+    permutation_test,
+    probability_of_improvement,
+    seeds_needed,
+    welch,
+)
+from v3core.rollup import Floats
+
+
+def pairs_of(groups: Sequence[GroupResult]) -> list[Pair]:
+    """All pairs within each environment, the better group first; p values are corrected for all of them together."""
+    chosen = [
+        (first, second) if _order(first) >= _order(second) else (second, first)
+        for first, second in combinations(groups, 2)
+        if first.env == second.env
+    ]
+    pairs = [_pair(first, second, LEVEL / len(chosen)) for first, second in chosen]
+    corrected = zip(
+        pairs,
+        holm([pair.welch for pair in pairs]),
+        holm([pair.permutation for pair in pairs]),
+        holm([pair.steps_p for pair in pairs]),
+        strict=True,
+    )
+    return [
+        replace(pair, welch_corrected=of_welch, permutation_corrected=permuted, steps_corrected=of_steps)
+        for pair, of_welch, permuted, of_steps in corrected
+    ]
+
+
+def _order(group: GroupResult) -> float:
+    return -math.inf if math.isnan(group.final.value) else group.final.value
+
+
+def _pair(first: GroupResult, second: GroupResult, level: float) -> Pair:
+    a, b = (np.array(list(group.finals.values())) for group in (first, second))
+    by_seed = [_by_seed(group) for group in (first, second)]
+    matched = sorted(by_seed[0].keys() & by_seed[1].keys())
+    paired = [np.array([of_group[seed] for seed in matched]) for of_group in by_seed]
+    all_match = len(matched) == len(a) == len(b) and len(matched) > 0
+    change, steps_p = _steps(first, second)
+    return Pair(
+        first=first.name,
+        second=second.name,
+        env=first.env,
+        difference=difference_of(a, b),
+        paired=paired_difference(*paired) if matched else None,
+        seeds_match=all_match,
+        improvement=probability_of_improvement([a], [b]),
+        welch=welch(a, b),
+        welch_corrected=None,
+        permutation=paired_permutation_test(*paired) if all_match else permutation_test(a, b),
+        permutation_corrected=None,
+        steps_change=change,
+        steps_p=steps_p,
+        steps_corrected=None,
+        seeds_needed=seeds_needed(a, b, level=level),
+    )
+
+
+def _by_seed(group: GroupResult) -> dict[int, float]:
+    """Seed to final value; without seeds that several runs have, which cannot be paired."""
+    counted = [run for run in group.runs if not run.left_out]
+    seeds = [run.seed for run in counted]
+    return {run.seed: run.final for run in counted if seeds.count(run.seed) == 1}
+
+
+def _steps(first: GroupResult, second: GroupResult) -> tuple[Estimate | None, float | None]:
+    """How much sooner the first reaches the threshold, and the p value of that; None if neither group did."""
+    a, b = (_steps_of(group) for group in (first, second))
+    if not (np.isfinite(a).any() or np.isfinite(b).any()):
+        return None, None
+    return change_in_percent(a, b), permutation_test(a, b)
+
+
+def _steps_of(group: GroupResult) -> Floats:
+    steps = [math.nan if run.steps_to is None else run.steps_to for run in group.runs]
+    values = np.array(steps, dtype=np.float64)
+    return values[~np.isnan(values)]

@@ -1,0 +1,127 @@
+"""One metric of one run over its steps, small enough to be kept for every run of a comparison."""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+
+from v3core.comparison.groups import environment_of
+from v3core.errors import V3Error, suggestion
+from v3core.insight.measures import measured
+from v3core.metrics import COMPARED, EVALUATION
+from v3core.rollup import Floats, Integers, Series, trailing_mean
+from v3core.store.curve import read_series
+from v3core.store.database import Database
+from v3core.store.history import EvaluationMean, read_evaluation_means, read_stretches, read_times
+from v3core.store.run_row import RunRow
+
+BUCKETS = 400
+"""Most points of a run: twice as many as a grid has."""
+_KEPT = 4096
+
+
+@dataclass(frozen=True)
+class Trace:
+    """A metric at ascending places of a run, each of shape [points]."""
+
+    episode: Integers
+    step: Floats
+    values: Floats
+    """Means of the bucket that ends there, or of the evaluation there; NaN if there is no number."""
+    counts: Integers
+    """Numbers that each is the mean of."""
+    size: int = 1
+    """Episodes per bucket."""
+
+    def trailing(self, window: int) -> Floats:
+        """Mean over the last `window` episodes, rounded up to whole buckets; NaN before there are as many."""
+        buckets = -(-window // self.size)
+        if buckets <= 1:
+            return self.values
+        means = trailing_mean(self.values, buckets, self.counts)
+        means[: buckets - 1] = np.nan
+        return means
+
+
+_held: "OrderedDict[tuple[str, str, int, int, str], Trace]" = OrderedDict()
+_lock = threading.Lock()
+
+
+def traces_of(database: Database, runs: Sequence[RunRow], metric: str) -> list[Trace]:
+    """The trace of each run; those that were read before, and are the same still, are not read again.
+
+    Raises:
+        V3Error: for a metric that does not exist, or records that are damaged.
+    """
+    found = {run.id: _kept(_key(database, run, metric)) for run in runs}
+    missing = [run for run in runs if found[run.id] is None]
+    evaluated = read_evaluation_means(database, [run.id for run in missing]) if metric == EVALUATION else {}
+    for run in missing:
+        is_evaluated = metric == EVALUATION
+        made = _of_evaluations(run, evaluated[run.id]) if is_evaluated else _of_episodes(database, run, metric)
+        found[run.id] = made
+        _keep(_key(database, run, metric), made)
+    return [trace for run in runs if (trace := found[run.id]) is not None]
+
+
+def _key(database: Database, run: RunRow, metric: str) -> tuple[str, str, int, int, str]:
+    # An evaluation is recorded between two episodes: those of a run that trains are read each time.
+    moment = -1 if metric == EVALUATION and run.ended_at is None else run.episode
+    return database.url, run.id, run.generation, moment, metric
+
+
+def _kept(key: tuple[str, str, int, int, str]) -> Trace | None:
+    with _lock:
+        if key in _held:
+            _held.move_to_end(key)
+        return _held.get(key)
+
+
+def _keep(key: tuple[str, str, int, int, str], trace: Trace) -> None:
+    if key[3] < 0:
+        return
+    with _lock:
+        _held[key] = trace
+        while len(_held) > _KEPT:
+            _held.popitem(last=False)
+
+
+def _of_evaluations(run: RunRow, rows: Sequence[EvaluationMean]) -> Trace:
+    """Those in the environment of the last phase: returns of others have another scale."""
+    env = environment_of(run)
+    here = [(row.episode, row.step, row.mean, row.count) for row in rows if row.env == env]
+    columns = np.array(here, dtype=np.float64).reshape(-1, 4)
+    return Trace(columns[:, 0].astype(np.int64), columns[:, 1], columns[:, 2], columns[:, 3].astype(np.int64))
+
+
+def _of_episodes(database: Database, run: RunRow, metric: str) -> Trace:
+    curve = read_series(database, run.id, width=BUCKETS)
+    values, counts = measured_or_error(curve, metric)
+    has = curve.summary("length").count > 0
+    return Trace(curve.episode[has], curve.summary("step").last[has], values[has], counts[has], curve.size)
+
+
+def measured_or_error(curve: Series, metric: str) -> tuple[Floats, Integers]:
+    """As `measured`; a V3Error for a metric that does not exist."""
+    try:
+        return measured(curve, metric)
+    except KeyError:
+        known = (*COMPARED, *curve.metrics)
+        raise V3Error(f"There is no metric '{metric}'. {suggestion(metric, known)}".rstrip()) from None
+
+
+def training_seconds(database: Database, run: RunRow, episodes: Integers) -> Floats:
+    """Seconds of training until each of these episodes was recorded, without the queue and pauses; NaN if unknown."""
+    times = read_times(database, run.id, episodes.tolist())
+    stretches = read_stretches(database, [run.id])[run.id]
+    return np.array([_trained(stretches, times.get(episode)) for episode in episodes.tolist()], dtype=np.float64)
+
+
+def _trained(stretches: Sequence[tuple[datetime, datetime | None]], until: datetime | None) -> float:
+    if until is None or not stretches:
+        return np.nan
+    parts = ((min(end or until, until) - begin).total_seconds() for begin, end in stretches if begin < until)
+    return sum(parts)

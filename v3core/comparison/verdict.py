@@ -1,0 +1,138 @@
+"""The verdict of a comparison, as sentences."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+from v3core.insight.compared import GroupResult, Pair
+from v3core.insight.estimates import ENOUGH_SEEDS, FEW_SEEDS, MOST_SEEDS, Estimate
+
+NOTHING = "Nothing to compare: no group has a run that counts."
+
+
+def verdict_of(
+    groups: Sequence[GroupResult], pairs: Sequence[Pair], thresholds: Mapping[str, float], label: str
+) -> list[str]:
+    """The headline, then a sentence for each further pair; each environment by itself."""
+    envs = list(dict.fromkeys(group.env for group in groups))
+    sentences: list[str] = []
+    for env in envs:
+        here = {group.name: group for group in groups if group.env == env}
+        before = f"{env}: " if len(envs) > 1 else ""
+        ordered = _ranked([pair for pair in pairs if pair.env == env], here)
+        if ordered:
+            sentences += [f"{before}{_sentence(pair, here, thresholds.get(env), label)}" for pair in ordered]
+        else:
+            sentences.append(f"{before}{_alone(next(iter(here.values())), label)}")
+    return sentences or [NOTHING]
+
+
+def _ranked(pairs: Sequence[Pair], groups: Mapping[str, GroupResult]) -> list[Pair]:
+    """The best group against the second best first, then by their places."""
+    order = sorted(groups, key=lambda name: -_value(groups[name].final))
+    places = {name: place for place, name in enumerate(order)}
+    return sorted(pairs, key=lambda pair: sorted((places[pair.first], places[pair.second])))
+
+
+def _value(estimate: Estimate) -> float:
+    return -math.inf if math.isnan(estimate.value) else estimate.value
+
+
+def _alone(group: GroupResult, label: str) -> str:
+    if not group.final.n:
+        return NOTHING
+    final = group.final
+    interval = "" if final.low is None or final.high is None else f" (95 % interval {_span(final.low, final.high)})"
+    return (
+        f"{group.name} ends at {label} {_number(final.value)}{interval}, {_seeds(final.n)}; nothing to compare it with."
+    )
+
+
+def _sentence(pair: Pair, groups: Mapping[str, GroupResult], threshold: float | None, label: str) -> str:
+    first, second = groups[pair.first], groups[pair.second]
+    n = min(first.final.n, second.final.n)
+    if not n:
+        missing = first.name if not first.final.n else second.name
+        return f"Undecided between {pair.first} and {pair.second}: no run of {missing} counts yet."
+    count = _counts(first.final.n, second.final.n)
+    if n < FEW_SEEDS:
+        return (
+            f"Undecided between {pair.first} and {pair.second}: {count} show single points only; an interval needs "
+            f"{ENOUGH_SEEDS} seeds each."
+        )
+    if n < ENOUGH_SEEDS:
+        return (
+            f"Exploratory: {pair.first} ends {_number(abs(pair.difference.value))} above {pair.second} in {label} "
+            f"({count}); an interval needs {ENOUGH_SEEDS} seeds each."
+            if pair.difference.value
+            else f"Exploratory: {pair.first} and {pair.second} end alike in {label} ({count})."
+        )
+    if pair.is_faster_decided and pair.steps_change is not None and threshold is not None:
+        return _faster(pair, threshold, count)
+    if pair.is_decided:
+        return _higher(pair, label, count)
+    return _undecided(pair, first, second, label, count)
+
+
+def _faster(pair: Pair, threshold: float, count: str) -> str:
+    change = pair.steps_change
+    assert change is not None
+    assert change.low is not None
+    assert change.high is not None
+    name, other, sign = (pair.first, pair.second, 1) if change.value > 0 else (pair.second, pair.first, -1)
+    if math.isinf(change.value):
+        return f"{name} reaches {_number(threshold)}, {other} does not in so many steps ({count})."
+    ends = sorted((sign * change.low, sign * change.high))
+    if sign < 0:
+        # In per cent of the other group's steps, as the sentence says it.
+        value = 100 * (1 - 1 / (1 - change.value / 100))
+        ends = sorted(100 * (1 - 1 / (1 - end / 100)) for end in (change.low, change.high))
+    else:
+        value = change.value
+    return (
+        f"{name} reaches {_number(threshold)} in {value:.0f} % fewer steps than {other} "
+        f"(95 % interval {ends[0]:.0f} to {ends[1]:.0f} %, {count})."
+    )
+
+
+def _higher(pair: Pair, label: str, count: str) -> str:
+    difference = pair.difference
+    assert difference.low is not None
+    assert difference.high is not None
+    return (
+        f"{pair.first} ends {_number(difference.value)} above {pair.second} in {label} "
+        f"(95 % interval {_span(difference.low, difference.high)}, {count})."
+    )
+
+
+def _undecided(pair: Pair, first: GroupResult, second: GroupResult, label: str, count: str) -> str:
+    have = min(first.final.n, second.final.n)
+    low, high = pair.difference.low, pair.difference.high
+    interval = "" if low is None or high is None else f", 95 % interval {_span(low, high)}"
+    if pair.seeds_needed is not None:
+        more = max(pair.seeds_needed - have, 1)
+        needed = f"about {more:,} more {'seed' if more == 1 else 'seeds'} each would be needed"
+    elif pair.difference.value == 0:
+        needed = "no difference is seen"
+    else:
+        needed = f"more than {MOST_SEEDS:,} seeds each would be needed"
+    return (
+        f"Undecided between {pair.first} and {pair.second}: they differ by {_number(pair.difference.value)} in {label}"
+        f"{interval} ({count}); {needed}."
+    )
+
+
+def _counts(first: int, second: int) -> str:
+    return f"{_seeds(first)} each" if first == second else f"{first} and {_seeds(second)}"
+
+
+def _seeds(count: int) -> str:
+    return "1 seed" if count == 1 else f"{count:,} seeds"
+
+
+def _span(low: float, high: float) -> str:
+    return f"{_number(low)} to {_number(high)}"
+
+
+def _number(value: float) -> str:
+    """Three digits that count, whole numbers with their thousands."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"

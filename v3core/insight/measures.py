@@ -1,0 +1,25 @@
+"""A metric of `COMPARED` in the buckets of a run."""
+
+import numpy as np
+
+from v3core.insight.loads import effective_experts
+from v3core.metrics import ENTROPY_SHARE
+from v3core.rollup import Floats, Integers, Series
+
+
+def measured(curve: Series, metric: str) -> tuple[Floats, Integers]:
+    """The mean of each bucket, and how many episodes it is the mean of, shape [n]; of any metric but evaluations.
+
+    Raises:
+        KeyError: if there is no such metric.
+    """
+    if metric == ENTROPY_SHARE:
+        most = np.log(curve.experts) if curve.experts > 1 else np.nan
+        found = curve.summary("routing_entropy")
+        return np.asarray(found.mean / most, dtype=np.float64), found.count
+    recorded = curve.summary(metric)
+    if metric == "effective_experts" and not recorded.count.any() and curve.experts:
+        # Runs of schema 1 recorded the loads alone: those of each bucket's last episode are at hand.
+        loads = [curve.summary(f"load_{expert}").last for expert in range(1, curve.experts + 1)]
+        return effective_experts(np.column_stack(loads)), curve.summary("length").count
+    return recorded.mean, recorded.count

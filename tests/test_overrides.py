@@ -104,7 +104,7 @@ def test_a_phase_setting_as_it_is_leaves_the_curriculum_alone():
         ("phases.warmup.routing=softmx", "'routing' is 'softmx'"),
         ("phases.transition.until=400", "Phase 2 'transition' ends at episode 400, but the run has only 400"),
         ("phases.warmup.until=", "only the last phase can omit 'until'"),
-        ("phases.warmup=1", "has no phase ''"),
+        ("phases.warmup=1", "Did you mean phases.warmup.lr"),
     ],
 )
 def test_each_mistake_gets_one_sentence(assignment, sentence):

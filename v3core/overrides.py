@@ -3,6 +3,7 @@
 `ppo.epochs=4` changes the recipe, `phases.transition.load_balance=0.001` the curriculum.
 """
 
+import difflib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from v3core.curriculum.knobs import Range
 from v3core.curriculum.table import SETTINGS as PHASE_SETTINGS
 from v3core.curriculum.table import parse_setting
 from v3core.curriculum.typed import format_number
-from v3core.errors import V3Error, explain, explained, suggestion
+from v3core.errors import V3Error, either, explain, explained, suggestion
 
 SECTIONS: dict[str, type[BaseModel]] = {
     "base": BaseConfig,
@@ -182,20 +183,28 @@ def set_values(
         path = path.strip()
         if not equals or not path:
             raise V3Error(f"'{assignment}' is not a setting; write PATH=VALUE, as in ppo.epochs=4.")
-        if path.startswith("phases."):
+        if path.startswith("phases.") and path.count(".") > 1:
             changed = [_with_phase_setting(curriculum, path, text, episodes) for curriculum in changed]
         elif path in SETTINGS:
             values[path] = SETTINGS[path].parse(text)
         else:
-            raise V3Error(f"There is no setting '{path}'. {_nearest(path)}")
+            raise V3Error(f"There is no setting '{path}'. {_nearest(path, curricula)}")
     return overridden(recipe, values), changed
 
 
-def _nearest(path: str) -> str:
-    same_name = [known for known in SETTINGS if known.rpartition(".")[2] == path.rpartition(".")[2]]
+def paths_of(curricula: Sequence[Curriculum]) -> list[str]:
+    """The paths of all settings, of the recipe and of the phases of these curricula."""
+    phases = dict.fromkeys(phase.name for curriculum in curricula for phase in curriculum.phases)
+    return [*SETTINGS, *(f"phases.{phase}.{key}" for phase in phases for key in PHASE_SETTINGS)]
+
+
+def _nearest(path: str, curricula: Sequence[Curriculum]) -> str:
+    known = paths_of(curricula)
+    name = path.rpartition(".")[2]
+    same_name = difflib.get_close_matches(path, [one for one in known if one.rpartition(".")[2] == name], cutoff=0)
     if same_name:
-        return f"Did you mean {' or '.join(same_name)}?"
-    return suggestion(path, SETTINGS) or "Examples: ppo.epochs, policy.experts, base.lr, phases.warmup.lr."
+        return f"Did you mean {either(same_name)}?"
+    return suggestion(path, known) or "Examples: ppo.epochs, policy.experts, base.lr, phases.warmup.lr."
 
 
 def _with_phase_setting(curriculum: Curriculum, path: str, text: str, episodes: int) -> Curriculum:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from v3core.insight.duration import Duration, Pace, seconds_for, time_left, time_needed
+from v3core.insight.duration import Duration, Pace, seconds_for, steps_for, time_left, total_time
 
 
 def pace(episodes=100, *, steps_per_episode=20.0, seconds_per_step=0.01, gaps=()):
@@ -46,19 +46,23 @@ def test_later_episodes_are_as_long_as_the_newest():
 )
 def test_what_says_nothing_gives_no_number(run):
     assert seconds_for(run, 100) is None
-    assert time_needed([run], 100, 3, 2) is None
+
+
+def test_steps_are_those_of_the_run_and_later_episodes_are_as_long_as_the_newest():
+    assert steps_for(pace(100), 50) == pytest.approx(1000)
+    assert steps_for(pace(100), 300) == pytest.approx(6000)
+    assert steps_for(pace(100), 301) is None
 
 
 def test_runs_share_the_slots():
     turns = {(3, 2): 2, (4, 2): 2, (1, 4): 1, (2, 0): 2, (6, 2): 3}
     for (runs, slots), count in turns.items():
-        seconds = pytest.approx(20 * count)
-        assert time_needed([pace(100)], 100, runs, slots) == Duration(seconds, seconds)
+        assert total_time([(runs, 20, 60)], slots) == Duration(20 * count, 60 * count)
 
 
-def test_what_differs_is_a_range():
-    needed = time_needed([pace(100), pace(100, seconds_per_step=0.03), pace(3)], 100, 1, 2)
-    assert needed == Duration(pytest.approx(20), pytest.approx(60))
+def test_groups_of_runs_share_the_slots_and_the_longest_run_is_the_least():
+    assert total_time([(4, 10, 20), (4, 30, 40)], 2) == Duration(80, 120)
+    assert total_time([(1, 10, 20), (1, 300, 400)], 8) == Duration(300, 400)
 
 
 @pytest.mark.parametrize(

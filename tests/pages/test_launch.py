@@ -155,7 +155,7 @@ def test_without_a_measured_run_no_time_is_made_up(launch, database):
 
 
 def test_the_time_is_measured_and_scaled_by_runs_and_slots(open_page, database, monkeypatch):
-    monkeypatch.setattr("v3core.ui.start_bar.slots", lambda _: 2)
+    monkeypatch.setattr("v3core.jobs.costs.slots", lambda _: 2)
     trained_here(database, seconds_per_episode=0.5, paused_at=200, episodes=240)
     app = open_page("pages/launch.py")
     app.number_input(key="episodes:CartPole-v1").set_value(240).run()

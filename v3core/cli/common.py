@@ -9,7 +9,7 @@ import click
 
 from v3core import __version__
 from v3core.config import chosen_environment, recipe_for
-from v3core.environment_setup import parse_args, parse_wrapper
+from v3core.environment_setup import EnvironmentSetup, parse_args, parse_wrapper
 from v3core.errors import V3Error
 from v3core.jobs import supervisor
 from v3core.output import own_output
@@ -88,17 +88,25 @@ length_option = click.option("--episodes", type=int, metavar="N", help="Length o
 
 
 def environment_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add `--env-arg` and `--wrapper`; the command gets them and its `env` as `setup`, None without an environment."""
+    """Add `--env-arg` and `--wrapper`; the command gets them and its `env` as `setup`, None without an environment.
+
+    A command whose `env` may be repeated gets them as `setups`, each environment once.
+    """
 
     @functools.wraps(command)
-    def with_setup(env: str | None, env_args: tuple[str, ...], wrappers: tuple[str, ...], **others: Any) -> Any:
+    def with_setup(
+        env: str | tuple[str, ...] | None, env_args: tuple[str, ...], wrappers: tuple[str, ...], **others: Any
+    ) -> Any:
         args = parse_args(env_args)
         for text in wrappers:
             parse_wrapper(text)
-        setup = None
-        if env is not None:
-            setup = chosen_environment(env, recipe_for(env), args, [text.strip() for text in wrappers])
-        return command(setup=setup, **others)
+
+        def setup(env_id: str) -> EnvironmentSetup:
+            return chosen_environment(env_id, recipe_for(env_id), args, [text.strip() for text in wrappers])
+
+        if isinstance(env, tuple):
+            return command(setups=[setup(env_id) for env_id in dict.fromkeys(env)], **others)
+        return command(setup=None if env is None else setup(env), **others)
 
     args_option = click.option(
         "--env-arg",

@@ -1,4 +1,4 @@
-"""Starting runs: one in the foreground, many in the background, the demo."""
+"""Starting runs: one in the foreground, the demo."""
 
 import sys
 from collections.abc import Iterable, Sequence
@@ -9,20 +9,18 @@ import click
 
 from v3core.cli.common import commands, environment_options, length_option, opened, port_option, reconciled, set_option
 from v3core.config import Recipe, RunConfig, build_run_config, recipe_for, run_name, unused_base_values
-from v3core.curriculum import Curriculum, check_fits, fits, load_curriculum, scaled
+from v3core.curriculum import Curriculum, fits, load_curriculum
 from v3core.environment_setup import EnvironmentSetup
 from v3core.environments.apart import check_launch
-from v3core.errors import V3Error
 from v3core.jobs import demo as demo_runs
 from v3core.jobs import worker
-from v3core.jobs.launcher import MAX_PRIORITY, enqueue
-from v3core.jobs.sweep import expand, experiment_name, experiments_of, parse_seeds
+from v3core.jobs.grid import fitted
 from v3core.output import echo, echo_json, fail, own_output
 from v3core.overrides import set_values
 from v3core.paths import SERVE
 from v3core.serve import Address, show_page
 from v3core.store.database import Database
-from v3core.store.runs import get_run, list_runs
+from v3core.store.runs import get_run
 
 
 @commands.command()
@@ -74,42 +72,12 @@ def train(
         recipe=recipe,
         device=device,
     )
-    _print_notices(notices, [config])
+    print_notices(notices, [config])
     with opened() as database:
         run_id, status = _train_with_progress_bar(database, config)
         run = get_run(database, run_id)
     echo(run_id)
     return fail(run.reason or "The run failed.", 1) if status == "failed" else 0
-
-
-@commands.command()
-@click.option("--env", required=True, metavar="ID", help="Gymnasium environment id, e.g. CartPole-v1.")
-@environment_options
-@click.option("--curricula", default="v3", show_default=True, metavar="A,B", help="YAML files or presets.")
-@click.option("--seeds", default="1", show_default=True, metavar="S", help="One run per curriculum and seed: 1-5.")
-@length_option
-@click.option("--experiment", metavar="NAME", help="Name of the group; default: made from the other options.")
-@click.option("--priority", type=click.IntRange(-MAX_PRIORITY, MAX_PRIORITY), default=0, show_default=True)
-@set_option
-def sweep(
-    setup: EnvironmentSetup,
-    curricula: str,
-    seeds: str,
-    episodes: int | None,
-    experiment: str | None,
-    priority: int,
-    assignments: tuple[str, ...],
-) -> None:
-    """Queue curricula × seeds as one experiment, in the background; prints the run ids."""
-    numbers = parse_seeds(seeds)
-    recipe, length, chosen, notices = _prepared(setup, curricula.split(","), episodes, None, assignments)
-    configs = expand(chosen, numbers, env=setup, episodes=length, recipe=recipe)
-    _print_notices(notices, configs)
-    with opened() as database:
-        taken = experiments_of(list_runs(database))
-        name = experiment or experiment_name(str(setup), [curriculum.name for curriculum in chosen], numbers, taken)
-        for run_id in enqueue(database, configs, name, priority=priority):
-            echo(run_id)
 
 
 @commands.command(cls=click.Command)  # it may become the server, which has its own output
@@ -159,18 +127,18 @@ def _prepared(
     length = recipe.episodes if episodes is None else episodes
     fitted = [_fitted(name_or_path.strip(), length, scale) for name_or_path in curricula]
     recipe, chosen = set_values(recipe, [curriculum for curriculum, _ in fitted], length, assignments)
-    _warn(check_launch(setup, chosen, allow_import=True).warnings)
+    warn(check_launch(setup, chosen, allow_import=True).warnings)
     return recipe, length, chosen, [notice for _, notice in fitted if notice]
 
 
-def _print_notices(notices: Sequence[str], configs: Sequence[RunConfig]) -> None:
+def print_notices(notices: Sequence[str], configs: Sequence[RunConfig]) -> None:
     """What the user should know of runs that are about to start."""
     for notice in notices:
         echo(notice, err=True)
-    _warn(unused_base_values(configs))
+    warn(unused_base_values(configs))
 
 
-def _warn(sentences: Iterable[str]) -> None:
+def warn(sentences: Iterable[str]) -> None:
     for sentence in sentences:
         echo(f"Warning: {sentence}", err=True)
 
@@ -178,18 +146,9 @@ def _warn(sentences: Iterable[str]) -> None:
 def _fitted(name_or_path: str, episodes: int, scale: bool | None) -> tuple[Curriculum, str]:
     """The curriculum for a run of `episodes`, and a sentence if its boundaries were moved."""
     curriculum, is_preset = load_curriculum(name_or_path)
-    if episodes < 1:
-        raise V3Error(f"A run cannot have {episodes} episodes; choose 1 or more.")
     if scale is None and is_preset:
-        scale = not fits(curriculum, episodes)
-    if not scale:
-        check_fits(curriculum, episodes)
-        return curriculum, ""
-    moved = scaled(curriculum, episodes)
-    if moved.boundaries == curriculum.boundaries:
-        return moved, ""
-    ends = ", ".join(map(str, moved.boundaries))
-    return moved, f"Boundaries of {curriculum.name} scaled to {episodes} episodes: {ends}."
+        scale = episodes >= 1 and not fits(curriculum, episodes)
+    return fitted(curriculum, episodes, bool(scale))
 
 
 def _train_with_progress_bar(database: Database, config: RunConfig) -> tuple[str, str]:

@@ -42,36 +42,46 @@ class Duration:
         return f"{value} to {high}" if high.endswith(f" {unit}") else f"{low} to {high}"
 
 
-def seconds_for(pace: Pace, episodes: int) -> float | None:
-    """How long `episodes` take a run that advances like this one; None if this one is too short to say.
+def steps_for(pace: Pace, episodes: int) -> float | None:
+    """Environment steps of `episodes` of a run that advances like this one; None if this one is too short to say.
 
-    Seconds per step are the median over parts of equal steps; the steps of later episodes are those of the newest.
+    Later episodes are as long as the newest of this one.
     """
-    if len(pace.episodes) < 2 or pace.episodes[-1] * REACH < episodes:
+    if len(pace.episodes) < 2 or pace.episodes[-1] * REACH < episodes or pace.steps[-1] <= pace.steps[0]:
         return None
     steps = np.concatenate([[0.0], np.asarray(pace.steps, dtype=np.float64)])
     numbers = np.concatenate([[0.0], np.asarray(pace.episodes, dtype=np.float64)])
-    edges = np.linspace(pace.steps[0], pace.steps[-1], CHUNKS + 1)
-    if edges[-1] <= edges[0]:
-        return None
-    per_step = statistics.median(np.diff(np.interp(edges, pace.steps, pace.seconds)) / np.diff(edges))
-    if per_step <= 0:
-        return None
     last = numbers[-1]
     if episodes <= last:
-        return float(per_step * np.interp(episodes, numbers, steps))
+        return float(np.interp(episodes, numbers, steps))
     late = last * (1 - _LATE)
     per_episode = (steps[-1] - np.interp(late, numbers, steps)) / (last - late)
-    return float(per_step * (steps[-1] + (episodes - last) * per_episode))
+    return float(steps[-1] + (episodes - last) * per_episode)
 
 
-def time_needed(paces: Sequence[Pace], episodes: int, runs: int, slots: int) -> Duration | None:
-    """How long `runs` runs of `episodes` take on `slots` slots, going by earlier runs; None if none can say."""
-    measured = [seconds for pace in paces if (seconds := seconds_for(pace, episodes)) is not None]
-    if not measured:
+def seconds_for(pace: Pace, episodes: int) -> float | None:
+    """How long `episodes` take a run that advances like this one; None if this one is too short to say.
+
+    Seconds per step are the median over parts of equal steps.
+    """
+    steps = steps_for(pace, episodes)
+    if steps is None:
         return None
-    turns = math.ceil(runs / max(1, slots))
-    return Duration(turns * min(measured), turns * max(measured))
+    edges = np.linspace(pace.steps[0], pace.steps[-1], CHUNKS + 1)
+    per_step = statistics.median(np.diff(np.interp(edges, pace.steps, pace.seconds)) / np.diff(edges))
+    return float(per_step * steps) if per_step > 0 else None
+
+
+def total_time(groups: Sequence[tuple[int, float, float]], slots: int) -> Duration:
+    """How long runs take together on `slots` slots; of each group its number, and least and most seconds of a run."""
+    free = max(1, slots)
+    if len(groups) == 1:
+        ((runs, low, high),) = groups
+        turns = math.ceil(runs / free)
+        return Duration(turns * low, turns * high)
+    lows = max(sum(runs * low for runs, low, _ in groups) / free, *(low for _, low, _ in groups))
+    highs = max(sum(runs * high for runs, _, high in groups) / free, *(high for _, _, high in groups))
+    return Duration(lows, highs)
 
 
 def time_left(seconds: float) -> str:

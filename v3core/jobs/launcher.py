@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import islice
-from typing import IO
+from typing import IO, Any
 
 from v3core.config import RunConfig, check_name
 from v3core.errors import V3Error
@@ -24,6 +24,7 @@ from v3core.jobs.warm import Surroundings
 from v3core.store.commands import add_revision
 from v3core.store.database import Database, reading
 from v3core.store.dialect import lock_queue
+from v3core.store.experiments import record_launch
 from v3core.store.history import add_event
 from v3core.store.run_row import RunRow
 from v3core.store.runs import add_run, find_run, read_slots, runs_in, update_run, write_slots
@@ -105,6 +106,7 @@ def enqueue(
     *,
     priority: int = 0,
     token: str | None = None,
+    launch: dict[str, Any] | None = None,
 ) -> list[str]:
     """Put runs into the queue, in this order, and start as many as there are free slots; returns their ids.
 
@@ -117,6 +119,7 @@ def enqueue(
         priority: of two waiting runs the higher starts first.
         token: identifies this request: with one that was used before nothing is queued again, so that a double click
             starts its runs once.
+        launch: the grid, for the experiment's record.
     """
     kept_checkpoints()
     check_priority(priority)
@@ -128,6 +131,8 @@ def enqueue(
     with database.write() as tx:
         save_requested_slots(tx)
         if not find_run(tx, ids[0]):
+            if experiment is not None and launch is not None:
+                record_launch(tx, experiment, launch, now)
             for place, (run_id, config) in enumerate(zip(ids, configs, strict=True)):
                 # A microsecond apart, so that the queue keeps their order.
                 at = now + timedelta(microseconds=place)

@@ -15,6 +15,8 @@ MAX_SEEDS = 100
 MAX_NAMED = 3
 """Curricula that the made name of an experiment lists."""
 _ROOM_FOR_A_NUMBER = 8
+_ROOM_FOR_THE_REST = 45
+"""Characters of a run's name that are left for its environment and seed."""
 
 
 def parse_seeds(text: str) -> list[int]:
@@ -49,14 +51,15 @@ def expand(
     env: EnvironmentSetup,
     episodes: int,
     recipe: Recipe,
+    title: str = "",
 ) -> list[RunConfig]:
     """One run per seed and curriculum; the curricula of one seed follow each other, so that they train side by side.
 
-    Their names begin with `name`, or if that is empty, with their curriculum.
+    Their names begin with `name`, or if that is empty, with their curriculum; `title` says what else they have.
     """
     return [
         build_run_config(
-            name=run_name(_titles(name.strip(), curriculum, len(curricula)), env, seed),
+            name=run_name(_titles(name.strip(), curriculum, len(curricula), title), env, seed),
             env=env,
             seed=seed,
             episodes=episodes,
@@ -68,10 +71,12 @@ def expand(
     ]
 
 
-def _titles(name: str, curriculum: Curriculum, curricula: int) -> list[str]:
-    if not name:
-        return [curriculum.name]
-    return [name, curriculum.name] if curricula > 1 else [name]
+def _titles(name: str, curriculum: Curriculum, curricula: int, more: str) -> list[str]:
+    titles = [name, curriculum.name] if name and curricula > 1 else [name or curriculum.name]
+    if more:
+        room = MAX_NAME - _ROOM_FOR_THE_REST - len(" · ".join(titles))
+        titles.append(more if len(more) <= room else f"{more[: max(0, room - 1)]}…")
+    return titles
 
 
 def experiment_name(env: str, curricula: Sequence[str], seeds: Sequence[int], taken: Collection[str]) -> str:

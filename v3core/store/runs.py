@@ -17,6 +17,7 @@ from v3core.errors import V3Error
 from v3core.paths import COMMAND
 from v3core.store.database import Database, reading
 from v3core.store.dialect import database_bytes
+from v3core.store.experiments import remove_empty
 from v3core.store.run_row import LONG_FIELDS, RunRow, checked
 from v3core.store.run_tables import RUN_TABLES
 from v3core.store.schema import (
@@ -296,4 +297,5 @@ def remove_hidden_part(tx: Transaction, run_id: str) -> bool:
             tx.execute(delete(table).where(table.c.run_id == run_id, table.c.episode < oldest + REMOVED_EPISODES))
         return True
     tx.execute(delete(runs).where(runs.c.id == run_id, runs.c.status == HIDDEN))  # other tables' rows go with it
+    remove_empty(tx)
     return False

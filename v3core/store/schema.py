@@ -181,6 +181,17 @@ class MachineColumns(Columns):
     slots: Named[int | None]
 
 
+class ExperimentColumns(Columns):
+    """How an experiment, the runs with this text in `runs.experiment`, was launched; one made earlier has no row.
+
+    `spec` is a JSON list with a grid for each launch: curricula, environments, seeds, settings and episodes.
+    """
+
+    name: Named[str] = Column(String(120), primary_key=True)
+    created_at: Named[datetime | None] = Column(UtcDateTime)
+    spec: Named[str | None]
+
+
 class ExpertLoadColumns(Columns):
     """Per episode and expert: mean gate weight, share of steps at which its weight was the largest, gradient norm."""
 
@@ -433,6 +444,7 @@ events = Table("events", metadata, EventColumns)
 alarms = Table("alarms", metadata, AlarmColumns)
 process_samples = Table("process_samples", metadata, ProcessSampleColumns)
 machines = Table("machines", metadata, MachineColumns)
+experiments = Table("experiments", metadata, ExperimentColumns)
 
 Index("ix_runs_created_at", runs.c.created_at)
 

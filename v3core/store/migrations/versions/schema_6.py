@@ -1,4 +1,4 @@
-"""Schema 6: alarms, node embeddings, decisions of the router, what each expert does, what processes do with time."""
+"""Schema 6: alarms, node embeddings, decisions of the router, what each expert does, what processes do, experiments."""
 
 from typing import Any
 
@@ -82,6 +82,12 @@ def upgrade() -> None:
         sa.Column("threads", sa.Integer, nullable=False),
         sa.Column("gpu_memory", sa.BigInteger),
         sa.Column("gpu", sa.Double),
+    )
+    op.create_table(
+        "experiments",
+        sa.Column("name", sa.String(120), primary_key=True, nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True)),
+        sa.Column("spec", sa.String),
     )
 
 

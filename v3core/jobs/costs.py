@@ -1,0 +1,145 @@
+"""What a launch costs, going by earlier runs on this machine: runs, episodes, environment steps and time."""
+
+from collections import Counter
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+
+from v3core.config import RunConfig
+from v3core.curriculum import setups_of
+from v3core.environment_setup import format_args
+from v3core.errors import V3Error
+from v3core.insight.duration import Duration, Pace, seconds_for, steps_for, total_time
+from v3core.jobs.identity import is_here
+from v3core.jobs.launcher import slots
+from v3core.jobs.lifecycle import ACTIVE, Status
+from v3core.store.database import Database
+from v3core.store.pace import read_pace
+from v3core.store.run_row import RunRow
+from v3core.store.runs import list_runs
+
+MAX_MEASURED = 5
+"""Earlier runs that an estimate rests on: the newest."""
+MAX_LOOKED_AT = 40
+
+ReadPace = Callable[[Database, RunRow], Pace]
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What runs cost that are about to start."""
+
+    runs: int
+    episodes: int
+    """Of all runs together."""
+    steps: int | None
+    """Environment steps of all runs together; None if no earlier run can say."""
+    duration: Duration | None
+    """Until the last one ends, if nothing else trains; None if no earlier run can say."""
+    slots: int
+    """Runs at once on this machine."""
+    basis: str
+    """What the estimates rest on, as in `based on 3 earlier runs of CartPole-v1`, or of what nothing was measured."""
+    ahead: int
+    """Runs that train here or wait, and are not included."""
+
+    def time(self) -> str:
+        """The time and what it rests on, in a sentence or two."""
+        wait = f" {_counted(self.ahead, 'run')} ahead in the queue not included." if self.ahead else ""
+        if self.duration is None:
+            return f"Time unknown: {self.basis}.{wait}"
+        return f"{self.duration.describe().capitalize()} on {_counted(self.slots, 'slot')}, {self.basis}.{wait}"
+
+    def amount(self) -> str:
+        """As in `20 runs · 10,000 episodes · about 480,000 environment steps`."""
+        parts = [_counted(self.runs, "run"), _counted(self.episodes, "episode")]
+        if self.steps is not None:
+            parts.append(f"about {self.steps:,} environment steps")
+        return " · ".join(parts)
+
+
+def cost_of(database: Database, configs: Sequence[RunConfig], read: "ReadPace | None" = None) -> Cost:
+    """What these runs cost; V3Error if the database cannot be read. `read` is how the pace of a run is read."""
+    everything, free = list_runs(database), slots(database)
+    ahead = sum(run.status == Status.QUEUED or (run.status in ACTIVE and is_here(run)) for run in everything)
+    # An imported run has no host: it was trained elsewhere.
+    measured = [run for run in everything if run.episode > 1 and run.host and is_here(run)]
+    counts = Counter((config.env, config.episodes) for config in configs)
+    times: list[tuple[int, float, float]] = []
+    bases, unknown, steps = [], [], 0.0
+    for (env, episodes), count in counts.items():
+        works = {_work(config) for config in configs if config.env == env}
+        paces, which = _alike([run for run in measured if run.env == env], works, episodes, database, read or pace_of)
+        if not paces:
+            unknown.append(env)
+            continue
+        seconds = [found for pace in paces if (found := seconds_for(pace, episodes)) is not None]
+        times.append((count, min(seconds), max(seconds)))
+        known = [found for pace in paces if (found := steps_for(pace, episodes)) is not None]
+        steps += count * sum(known) / len(known)
+        bases.append(f"{_counted(len(paces), 'earlier run')} of {env}{which}")
+    missing = " or ".join(dict.fromkeys(unknown))
+    basis = f"no earlier run of {missing} on this machine" if unknown else f"based on {' and '.join(bases)}"
+    return Cost(
+        runs=len(configs),
+        episodes=sum(config.episodes for config in configs),
+        steps=None if unknown else _rounded(steps),
+        duration=None if unknown else total_time(times, free),
+        slots=free,
+        basis=basis,
+        ahead=ahead,
+    )
+
+
+def _alike(
+    runs: list[RunRow], works: set[Hashable], episodes: int, database: Database, read: ReadPace
+) -> tuple[list[Pace], str]:
+    """The paces of the runs that say most about runs of `episodes`, and how those differ from them."""
+    earlier = runs[:MAX_LOOKED_AT]
+    alike = [run for run in earlier if _work_of(run) in works]
+    # Episodes grow or shrink as the policy learns: what reached this length says more than what has these settings.
+    groups = (
+        ([run for run in alike if run.episode >= episodes], ""),
+        ([run for run in earlier if run.episode >= episodes], " with other settings"),
+        (alike, ", shorter than this one"),
+        (earlier, " with other settings, shorter than this one"),
+    )
+    for chosen, which in groups:
+        paces = [read(database, run) for run in chosen[:MAX_MEASURED]]
+        if any(seconds_for(pace, episodes) is not None for pace in paces):
+            return paces, which
+    return [], ""
+
+
+def _work_of(run: RunRow) -> Hashable:
+    """The same of a run; None if its configuration cannot be read."""
+    try:
+        return _work(run.config)
+    except V3Error:
+        return None
+
+
+def _work(config: RunConfig) -> Hashable:
+    """What determines the duration of a step: the settings, the network, and the environments."""
+    setups = setups_of(config.environment, config.curriculum)
+    parts = frozenset((setup.env_id, format_args(setup.args), setup.wrappers) for setup in setups)
+    return config.ppo, config.policy, parts
+
+
+def pace_of(database: Database, run: RunRow) -> Pace:
+    """How a run advanced."""
+    points = read_pace(database, run.id, run.episode)
+    # When the first episode of a run that was resumed began is not known.
+    if run.generation == 0 and run.started_at is not None and points and run.started_at < points[0][2]:
+        points.insert(0, (0, 0, run.started_at))
+    return Pace(
+        [number for number, _, _ in points], [step for _, step, _ in points], [at.timestamp() for _, _, at in points]
+    )
+
+
+def _rounded(steps: float) -> int:
+    """To two digits: it is an estimate."""
+    return int(float(f"{steps:.2g}"))
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'s' * (count != 1)}"

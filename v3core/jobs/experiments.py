@@ -1,0 +1,226 @@
+"""Experiments: runs that are started together and share the text `runs.experiment`, which is the experiment's name."""
+
+import re
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from itertools import count, islice
+from typing import Any
+from uuid import NAMESPACE_OID, uuid5
+
+from v3core.config import MAX_NAME, MAX_SEED, RunConfig
+from v3core.errors import V3Error, suggestion
+from v3core.jobs import control
+from v3core.jobs.costs import cost_of as cost_of
+from v3core.jobs.grid import Candidate as Candidate
+from v3core.jobs.grid import Grid as Grid
+from v3core.jobs.grid import check_size, title_of
+from v3core.jobs.grid import configs_of as configs_of
+from v3core.jobs.launcher import enqueue
+from v3core.jobs.lifecycle import ENDED, Status
+from v3core.jobs.several import Outcome, for_each
+from v3core.jobs.sweep import experiment_name, experiments_of
+from v3core.store.database import Database
+from v3core.store.experiments import read_experiment, read_experiments
+from v3core.store.run_row import RunRow
+from v3core.store.runs import list_runs, runs_of_experiment
+
+FAILED = (Status.FAILED, Status.LOST)
+MORE_SEEDS = 5
+"""Seeds that are added unless another number is given."""
+
+
+def start(
+    database: Database,
+    grid: Grid,
+    name: str | None = None,
+    *,
+    priority: int = 0,
+    token: str | None = None,
+    configs: Sequence[RunConfig] | None = None,
+) -> tuple[str, list[str]]:
+    """Queue the runs of a grid as one experiment; returns its name and their ids.
+
+    Args:
+        database: an open store.
+        grid: what the runs are.
+        name: of the experiment; None makes one of the grid. One that exists gets these runs as well.
+        priority: of two waiting runs the higher starts first.
+        token: as of `enqueue`.
+        configs: those of the grid, where they are known already.
+
+    Raises:
+        V3Error: nothing is queued.
+    """
+    check_size(grid)
+    configs = configs_of(grid) if configs is None else configs
+    chosen = (name or "").strip() or made_name(database, grid)
+    return chosen, enqueue(database, configs, chosen, priority=priority, token=token, launch=grid.to_dict())
+
+
+def made_name(database: Database, grid: Grid) -> str:
+    """A name for an experiment that was given none."""
+    curricula = [candidate.curriculum.name for candidate in grid.curricula]
+    return experiment_name(title_of(grid), curricula, grid.seeds, experiments_of(list_runs(database)))
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How an experiment stands."""
+
+    name: str
+    created_at: datetime
+    runs: tuple[RunRow, ...]
+    """Oldest first."""
+    launches: tuple[dict[str, Any], ...]
+    """What was asked for, if it is recorded; see `Grid.to_dict`."""
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Status to the number of runs in it."""
+        return dict(Counter(run.status for run in self.runs))
+
+    @property
+    def failed(self) -> list[RunRow]:
+        """The runs that failed or were lost."""
+        return [run for run in self.runs if run.status in FAILED]
+
+    @property
+    def is_over(self) -> bool:
+        """Whether no run trains or waits."""
+        return all(run.status in ENDED for run in self.runs)
+
+    @property
+    def episode(self) -> int:
+        """Completed episodes of all runs."""
+        return sum(run.episode for run in self.runs)
+
+    @property
+    def episodes(self) -> int:
+        """Planned episodes of all runs."""
+        return sum(run.episodes for run in self.runs)
+
+    @property
+    def share(self) -> float:
+        """From 0 to 1: the mean of how far its runs are."""
+        return sum(min(1.0, run.episode / run.episodes) for run in self.runs) / len(self.runs)
+
+    @property
+    def deleted(self) -> int:
+        """Runs that were asked for and are not there any more; 0 if it is not recorded what was asked for."""
+        asked = [launch.get("runs") for launch in self.launches]
+        return max(0, sum(number for number in asked if isinstance(number, int)) - len(self.runs))
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "name": self.name,
+            "created_at": self.created_at,
+            "runs": len(self.runs),
+            "deleted": self.deleted,
+            "statuses": self.counts,
+            "episode": self.episode,
+            "episodes": self.episodes,
+            "step": sum(run.step for run in self.runs),
+            "is_over": self.is_over,
+            "launches": list(self.launches),
+        }
+
+
+def progress_of(database: Database, name: str) -> Progress:
+    """How an experiment stands; V3Error with near names if there is none."""
+    with database.read() as tx:
+        runs = runs_of_experiment(tx, name)
+        row = read_experiment(tx, name)
+    if not runs:
+        near = suggestion(name, experiments_of(list_runs(database)))
+        raise V3Error(f"There is no experiment '{name}'. {near or 'List them with: experiments.'}")
+    return Progress(name, runs[0].created_at, tuple(runs), row.launches if row else ())
+
+
+def list_experiments(database: Database) -> list[Progress]:
+    """All experiments, the newest first."""
+    groups: dict[str, list[RunRow]] = {}
+    for run in reversed(list_runs(database)):
+        if run.experiment:
+            groups.setdefault(run.experiment, []).append(run)
+    with database.read() as tx:
+        rows = read_experiments(tx)
+    found = [
+        Progress(name, runs[0].created_at, tuple(runs), row.launches if (row := rows.get(name)) else ())
+        for name, runs in groups.items()
+    ]
+    return sorted(found, key=lambda progress: progress.created_at, reverse=True)
+
+
+stop = control.stop_experiment
+
+
+def resume_failed(database: Database, name: str, actor: str = "user") -> Outcome:
+    """Resume the runs of an experiment that failed or were lost; says of each of the others why it cannot be."""
+    return _resume(database, name, FAILED, actor)
+
+
+def resume_stopped(database: Database, name: str, actor: str = "user") -> Outcome:
+    """Resume the runs of an experiment that were stopped."""
+    return _resume(database, name, (Status.STOPPED,), actor)
+
+
+def _resume(database: Database, name: str, statuses: Collection[Status], actor: str) -> Outcome:
+    runs = [run for run in progress_of(database, name).runs if run.status in statuses]
+    if not runs:
+        words = " or ".join(statuses)
+        raise V3Error(f"No run of experiment '{name}' is {words}; there is nothing to resume.")
+    return for_each(runs, partial(control.resume, database, actor=actor))
+
+
+def add_seeds(database: Database, name: str, number: int = MORE_SEEDS, *, priority: int = 0) -> list[str]:
+    """Queue runs with `number` more seeds of everything that the experiment compares; returns their ids.
+
+    Every run is trained with the same new seeds as it was launched, whatever was changed while it trained. Of two
+    requests at the same time, as of a double click, the second does nothing.
+    """
+    runs = progress_of(database, name).runs
+    configs = more_seeds(runs, number)
+    launch = {"seeds": sorted({config.seed for config in configs}), "runs": len(configs)}
+    token = str(uuid5(NAMESPACE_OID, f"{name} {sorted(run.id for run in runs)} {number}"))
+    return enqueue(database, configs, name, priority=priority, token=token, launch=launch)
+
+
+def more_seeds(runs: Sequence[RunRow], number: int) -> list[RunConfig]:
+    """The runs that `number` more seeds of an experiment are, the first new seed of all first."""
+    if number < 1:
+        raise V3Error(f"{number} seeds cannot be added; choose 1 or more.")
+    cells: dict[str, list[RunConfig]] = {}
+    for run in runs:
+        bare = run.config.model_copy(update={"name": "-", "seed": 0, "episodes": 1, "backend": None})
+        cells.setdefault(bare.model_dump_json(by_alias=True), []).append(run.config)
+    launched = [_as_launched(configs) for configs in cells.values()]
+    seeds = list(islice(_free_seeds({run.seed for run in runs}), number))
+    return [
+        config.model_copy(update={"name": _renamed(config, seed), "seed": seed, "backend": None})
+        for seed in seeds
+        for config in launched
+    ]
+
+
+def _as_launched(configs: Sequence[RunConfig]) -> RunConfig:
+    """Of the runs that differ in seed, and in length where some were trained longer, one of the usual length."""
+    lengths = Counter(config.episodes for config in configs)
+    usual = min(lengths, key=lambda episodes: (-lengths[episodes], episodes))
+    return next(config for config in configs if config.episodes == usual)
+
+
+def _free_seeds(taken: Collection[int]) -> Iterator[int]:
+    """Those after the largest that is taken, then any others."""
+    yield from range(max(taken) + 1, MAX_SEED + 1)
+    yield from (seed for seed in count() if seed not in taken)
+
+
+def _renamed(config: RunConfig, seed: int) -> str:
+    """The name of a run with another seed, which its name ends with."""
+    ending = f"seed {seed}"
+    name = re.sub(r"(\s·)? seed \d+$", "", config.name)
+    return f"{name[: MAX_NAME - len(ending) - 3]} · {ending}"

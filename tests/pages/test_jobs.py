@@ -307,8 +307,7 @@ def test_a_run_that_cannot_be_started_here_says_what_it_waits_for(open_page, dat
 
 
 def test_a_completed_run_is_trained_longer_and_a_running_one_is_asked_to(open_page, database, monkeypatch):
-    asked = []
-    monkeypatch.setattr(control, "resume", lambda db, run_id, actor, episodes: asked.append((run_id, episodes)))
+    asked = resumed_longer(monkeypatch)
     done, trains = add_recorded_run(database, Status.COMPLETED), add_recorded_run(database, Status.RUNNING)
     length = get_run(database, done).episodes
     app = open_page("pages/live.py", run=done)
@@ -320,6 +319,34 @@ def test_a_completed_run_is_trained_longer_and_a_running_one_is_asked_to(open_pa
     (command,) = commands.read_commands(database, trains)
     assert (command.kind, command.value) == ("extend", str(2 * length))
     assert f"Train longer to episode {2 * length:,}" in str(app.table[-1].value)
+
+
+@pytest.mark.parametrize("ends_as", [Status.COMPLETED, Status.STOPPED, Status.FAILED])
+def test_a_run_that_ended_before_the_page_noticed_is_trained_longer_all_the_same(
+    open_page, database, monkeypatch, ends_as
+):
+    asked = resumed_longer(monkeypatch)
+    run_id = add_recorded_run(database, Status.RUNNING)
+    length = get_run(database, run_id).episodes
+    app = open_page("pages/live.py", run=run_id)
+    put(database, run_id, status=ends_as)
+    app.button(key="train-longer-button").click().run()
+    assert asked == [(run_id, 2 * length)]
+
+
+def test_a_run_that_was_resumed_before_the_page_noticed_is_asked_to_train_longer(open_page, database):
+    run_id = add_recorded_run(database, Status.STOPPED)
+    app = open_page("pages/live.py", run=run_id)
+    put(database, run_id, status=Status.RUNNING)
+    app.button(key="train-longer-button").click().run()
+    assert [command.kind for command in commands.read_commands(database, run_id)] == ["extend"]
+
+
+def resumed_longer(monkeypatch):
+    """Runs that are resumed from now on, with their length; no worker starts."""
+    asked = []
+    monkeypatch.setattr(control, "resume", lambda db, run_id, actor, episodes: asked.append((run_id, episodes)))
+    return asked
 
 
 def test_a_run_that_stops_is_not_made_longer_meanwhile(open_page, database):

@@ -263,6 +263,27 @@ def extend(database: Database, run_id: str, episodes: int, actor: str = "user") 
             commands.apply_commands(tx, run_id, ids=[asked], episode=run.episode, now=now)
 
 
+def train_up_to(database: Database, run_id: str, episodes: int, actor: str = "user") -> None:
+    """Train a run up to `episodes`, whatever it does at the moment: `extend` it, or `resume` it if it has ended.
+
+    Who asks may have read its status before it ended, or before it was resumed.
+    """
+    ended = get_run(database, run_id).status in ENDED
+    try:
+        _train_up_to(database, run_id, episodes, actor, ended=ended)
+    except V3Error:
+        if (get_run(database, run_id).status in ENDED) == ended:
+            raise
+        _train_up_to(database, run_id, episodes, actor, ended=not ended)  # it ended, or was resumed, in between
+
+
+def _train_up_to(database: Database, run_id: str, episodes: int, actor: str, *, ended: bool) -> None:
+    if ended:
+        resume(database, run_id, actor, episodes=episodes)
+    else:
+        extend(database, run_id, episodes, actor)
+
+
 def _check_length(run: RunRow, episodes: int) -> None:
     name = named(run)
     if episodes <= run.episode:

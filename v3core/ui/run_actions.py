@@ -164,17 +164,13 @@ def train_longer(database: Database, run: RunRow) -> None:
             disabled=problem is not None,
             help=plain(problem or meaning),
             on_click=_ask,
-            args=(database, run.id, run.status, key),
+            args=(database, run.id, key),
         )
 
 
 @or_notice
-def _ask(database: Database, run_id: str, status: str, key: str) -> None:
-    episodes = int(st.session_state[key])
-    if status in ENDED:
-        control.resume(database, run_id, ACTOR, episodes=episodes)
-    else:
-        control.extend(database, run_id, episodes, ACTOR)
+def _ask(database: Database, run_id: str, key: str) -> None:
+    control.train_up_to(database, run_id, int(st.session_state[key]), ACTOR)
 
 
 def notes_editor(database: Database, run: RunRow) -> None:

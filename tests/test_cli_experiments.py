@@ -1,12 +1,15 @@
 """Experiments from the shell: what a grid costs, what it starts, and what is asked before many runs start."""
 
 import json
+from datetime import UTC, datetime
 
 import pytest
 
 from v3core.cli import main
 from v3core.jobs.experiments import progress_of
+from v3core.jobs.lifecycle import Status
 from v3core.store.opening import open_database
+from v3core.store.runs import update_run
 
 CARTPOLE = ("--env", "CartPole-v1", "--episodes", "40")
 
@@ -90,3 +93,65 @@ def test_a_grid_of_ten_thousand_runs_asks_first(command):
 def test_a_grid_that_cannot_be_starts_nothing(command, arguments, sentence):
     command("sweep", *CARTPOLE, *arguments, fails=sentence)
     assert runs_of(command) == []
+
+
+@pytest.fixture
+def both(command):
+    """Two curricula by two seeds, queued as the experiment `Both`: their ids."""
+    grid = ("--curricula", "v3,v3-entmax", "--seeds", "1-2", "--experiment", "Both")
+    return command("sweep", *CARTPOLE, *grid)[0].split()
+
+
+def end(db, run_id, status, **values):
+    with db.write() as tx:
+        update_run(tx, run_id, {"status": status, "ended_at": datetime.now(UTC), **values}, only_in=tuple(Status))
+
+
+def test_experiments_are_listed_and_shown(db, command, both):
+    listed, _ = command("experiments")
+    assert "0%  Both  (4 runs: 4 queued)" in listed
+    (entry,) = json.loads(command("experiments", "--json")[0])
+    assert (entry["name"], entry["runs"], entry["statuses"], entry["is_over"]) == ("Both", 4, {"queued": 4}, False)
+    end(db, both[0], Status.FAILED, reason="The environment broke.")
+    shown, _ = command("experiment", "Both")
+    assert "Both: 4 runs: 3 queued, 1 failed, 0 of 160 episodes." in shown
+    assert "The environment broke." in shown
+    assert "v3: Return" in shown
+    as_json = json.loads(command("experiment", "Both", "--json")[0])
+    assert [run["id"] for run in as_json["failed"]] == both[:1]
+    assert [group["name"] for group in as_json["statistics"]["groups"]] == ["v3", "v3-entmax"]
+    command("experiment", "both", fails="Did you mean Both?")
+
+
+def test_an_experiment_gets_more_seeds_after_their_cost_was_said(db, command, both):
+    out, err = command("experiment", "Both", "--add-seeds", "3")
+    assert len(out.split()) == 6
+    assert "6 runs · 240 episodes." in err
+    assert sorted({run.seed for run in progress_of(db, "Both").runs}) == [1, 2, 3, 4, 5]
+    command("experiment", "Both", "--add-seeds", "60", fails="add --yes to start them")
+    assert len(progress_of(db, "Both").runs) == 10
+
+
+def test_an_experiment_is_stopped_and_resumed_as_one(db, command, both):
+    assert command("experiment", "Both", "--stop")[0] == "Stopping 4 runs.\n"
+    command("experiment", "Both", "--stop", fails="nothing to stop")
+    command("experiment", "Both", "--resume-failed", fails="No run of experiment 'Both' is failed or lost")
+    end(db, both[1], Status.FAILED)
+    assert command("experiment", "Both", "--resume-failed")[0] == "Resuming 1 run.\n"
+    assert command("experiment", "Both", "--resume-stopped")[0] == "Resuming 3 runs.\n"
+    assert progress_of(db, "Both").counts == {"queued": 4}
+    command("experiment", "Both", "--stop", "--add-seeds", 2, fails="at a time")
+
+
+def test_all_runs_of_an_experiment_are_archived_with_its_record(db, command, both, tmp_path):
+    target = tmp_path / "archives"
+    assert command("experiment", "Both", "--archive", target)[0] == f"4 runs written to {target}.\n"
+    record = json.loads((target / "experiment.json").read_text())
+    assert set(record["archives"]) == set(both)
+    assert {file.name for file in target.iterdir()} == {*record["archives"].values(), "experiment.json"}
+    assert record["launches"][0]["curricula"] == ["v3", "v3-entmax"]
+    command("experiment", "Both", "--archive", target, fails="already exists")
+    for run_id in both:
+        command("delete", run_id)
+    command("import", target / record["archives"][both[0]])
+    assert [run.id for run in progress_of(db, "Both").runs] == both[:1]

@@ -6,12 +6,12 @@ import pytest
 
 from tests.pages.recorded import add_recorded_run
 from tests.pages.test_states import text_of
-from v3core.archive import write_archive
+from v3core.archive import file_name, write_archive
 from v3core.jobs import control
 from v3core.jobs.lifecycle import Status
 from v3core.store.runs import get_run, list_runs
 from v3core.ui import run_files
-from v3core.ui.run_files import file_name, write_download
+from v3core.ui.run_files import write_download
 
 
 @pytest.fixture

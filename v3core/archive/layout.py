@@ -9,9 +9,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from v3core.jobs.files import log_file
 from v3core.jobs.identity import NOWHERE
 from v3core.jobs.logs import rotated
+from v3core.store.run_row import RunRow
 from v3core.store.run_tables import RUN_FIELDS, RUN_TABLES
 
 SUFFIX = ".v3run"
+MAX_NAME = 150
+"""Characters of a run's file name before its id; file systems take 255 bytes."""
 VERSION = 1
 """Goes up when an older V3 Lab could not read an archive rightly. One of a newer version is refused."""
 
@@ -39,6 +42,12 @@ LOG = re.compile("logs/(" + "|".join(map(re.escape, LOG_NAMES)) + ")")
 _OF_THE_PROCESS = {*NOWHERE, "webhook", "steps_per_second", "episodes_per_second"}
 RUN_MEMBER_FIELDS = tuple(field for field in RUN_FIELDS if field.name not in {*_OF_THE_PROCESS, "config"})
 """The columns of `runs` that describe the run itself; its configuration is a separate member."""
+
+
+def file_name(run: RunRow, suffix: str) -> str:
+    """The name of a run's file: `v3-CartPole-v1-seed-1-3f2a1b2c.csv`, of signs that every file system takes."""
+    words = re.sub(r"[^\w.+-]+", "-", f"{run.curriculum}-{run.env}-seed-{run.seed}", flags=re.ASCII)
+    return f"{words[:MAX_NAME].strip('-.')}-{run.id[:8]}.{suffix}"
 
 
 def is_known(name: str) -> bool:

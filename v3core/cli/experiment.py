@@ -1,8 +1,20 @@
 """Experiments: a grid of runs is started as one, looked at, and commanded as one."""
 
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 import click
 
-from v3core.cli.common import commands, environment_options, length_option, opened, set_option
+from v3core.cli.ask import ACTOR
+from v3core.cli.common import (
+    commands,
+    environment_options,
+    json_option,
+    length_option,
+    opened,
+    reconciled,
+    set_option,
+)
 from v3core.cli.start import print_notices, warn
 from v3core.curriculum import load_curriculum
 from v3core.environment_setup import EnvironmentSetup
@@ -10,6 +22,7 @@ from v3core.environments.apart import check_launch
 from v3core.errors import V3Error
 from v3core.jobs import experiments
 from v3core.jobs.costs import cost_of
+from v3core.jobs.experiments import Progress
 from v3core.jobs.grid import (
     MANY_RUNS,
     Candidate,
@@ -22,8 +35,15 @@ from v3core.jobs.grid import (
     read_settings,
 )
 from v3core.jobs.launcher import MAX_PRIORITY
-from v3core.jobs.sweep import parse_seeds
-from v3core.output import echo
+from v3core.jobs.several import Outcome, counted
+from v3core.jobs.sweep import MAX_SEEDS, parse_seeds
+from v3core.output import echo, echo_json
+from v3core.paths import COMMAND
+from v3core.store.database import Database
+
+if TYPE_CHECKING:
+    from v3core.comparison.experiment import Standings
+    from v3core.insight.estimates import Estimate
 
 
 @commands.command()
@@ -70,8 +90,7 @@ def sweep(
         echo(f"{cost.amount()}. {cost.time()}", err=True)
         if dry_run:
             return
-        if len(configs) > MANY_RUNS and not yes:
-            raise V3Error(f"The grid has {len(configs):,} runs. Nothing is started; add --yes to start them.")
+        _confirmed(len(configs), yes)
         _, run_ids = experiments.start(database, grid, experiment, priority=priority, configs=configs)
     for run_id in run_ids:
         echo(run_id)
@@ -87,3 +106,116 @@ def _grid(
     grid = Grid(candidates, setups, grid.seeds, settings, episodes)
     check_size(grid)
     return grid
+
+
+@commands.command("experiments")
+@json_option
+def list_all(as_json: bool) -> None:
+    """List experiments, newest first."""
+    with reconciled() as database:
+        found = experiments.list_experiments(database)
+    if as_json:
+        echo_json([progress.to_dict() for progress in found])
+        return
+    if not found:
+        echo(f"No experiments yet; start one with: {COMMAND} sweep.", err=True)
+    for progress in found:
+        echo(
+            f"{progress.created_at.astimezone():%Y-%m-%d %H:%M}  {progress.share:>4.0%}  {progress.name}  "
+            f"({progress.describe()})"
+        )
+
+
+@commands.command()
+@click.argument("name", metavar="NAME")
+@click.option("--add-seeds", type=click.IntRange(1, MAX_SEEDS), metavar="N", help="Start N more seeds of everything.")
+@click.option("--stop", "action", flag_value="stop", help="Stop all of its runs, each with a checkpoint.")
+@click.option("--resume-failed", "action", flag_value="resume-failed", help="Resume those that failed or were lost.")
+@click.option("--resume-stopped", "action", flag_value="resume-stopped", help="Resume those that were stopped.")
+@click.option(
+    "--archive",
+    "folder",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="Write an archive of each run into a new folder.",
+)
+@click.option("--yes", is_flag=True, help=f"Start more than {MANY_RUNS} runs.")
+@json_option
+def experiment(
+    name: str, add_seeds: int | None, action: str | None, folder: Path | None, yes: bool, as_json: bool
+) -> None:
+    """Show an experiment: its progress, its failures and its statistics so far; or command all of its runs."""
+    if sum(one is not None for one in (add_seeds, action, folder)) > 1:
+        raise V3Error("Give one of --add-seeds, --stop, --resume-failed, --resume-stopped and --archive at a time.")
+    with reconciled() as database:
+        progress = experiments.progress_of(database, name)
+        if add_seeds is not None:
+            _add_seeds(database, progress, add_seeds, yes)
+        elif folder is not None:
+            from v3core.archive import archive_all  # only here: a worker's start is waited for
+
+            _report(archive_all(database, progress.runs, progress.to_dict(), folder), f"{{}} written to {folder}.")
+        elif action == "stop":
+            asked = experiments.stop(database, name, ACTOR)
+            echo(f"Stopping {counted(asked, 'run')}.")
+        elif action is not None:
+            resume = {"resume-failed": experiments.resume_failed, "resume-stopped": experiments.resume_stopped}[action]
+            _report(resume(database, name, ACTOR), "Resuming {}.")
+        elif as_json:
+            failed = [run.to_dict() for run in progress.failed]
+            echo_json(progress.to_dict() | {"failed": failed, "statistics": _standings(database, progress).to_dict()})
+        else:
+            _show(database, progress)
+
+
+def _add_seeds(database: Database, progress: Progress, number: int, yes: bool) -> None:
+    configs = experiments.more_seeds(progress.runs, number)
+    cost = cost_of(database, configs)
+    echo(f"{cost.amount()}. {cost.time()}", err=True)
+    _confirmed(len(configs), yes)
+    for run_id in experiments.add_seeds(database, progress.name, number):
+        echo(run_id)
+
+
+def _confirmed(runs: int, yes: bool) -> None:
+    if runs > MANY_RUNS and not yes:
+        raise V3Error(f"The grid has {runs:,} runs. Nothing is started; add --yes to start them.")
+
+
+def _report(outcome: Outcome, doing: str) -> None:
+    """Say what came of it; a V3Error if nothing was done."""
+    text = outcome.describe(doing)
+    if not outcome.done:
+        raise V3Error(text)
+    echo(text)
+
+
+def _show(database: Database, progress: Progress) -> None:
+    echo(f"{progress.name}: {progress.describe()}, {progress.episode:,} of {progress.episodes:,} episodes.")
+    if progress.deleted:
+        echo(f"{progress.deleted:,} of the runs that were asked for are deleted.")
+    for run in progress.failed:
+        echo(f"{run.id[:8]}  {run.status:<9}  {run.name}: {run.reason}")
+    standings = _standings(database, progress)
+    label = standings.comparison.label
+    for standing in standings.groups:
+        result, so_far = standing.result, standing.so_far
+        where = f" in {result.env}" if len({group.env for group in standings.comparison.groups}) > 1 else ""
+        echo(
+            f"{result.name}{where}: {label} {_estimate(result.final)} of {counted(result.final.n, 'completed run')}; "
+            f"mean return so far {_estimate(so_far)} of {counted(so_far.n, 'run')}."
+        )
+    echo(standings.comparison.verdict[0])
+
+
+def _standings(database: Database, progress: Progress) -> "Standings":
+    from v3core.comparison import standings_of  # only here: a worker's start is waited for
+
+    return standings_of(database, progress.runs)
+
+
+def _estimate(estimate: "Estimate") -> str:
+    if not estimate.n:
+        return "unknown"
+    interval = "" if estimate.low is None or estimate.high is None else f" ({estimate.low:.4g} to {estimate.high:.4g})"
+    return f"{estimate.value:.4g}{interval}"

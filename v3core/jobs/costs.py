@@ -12,6 +12,7 @@ from v3core.insight.duration import Duration, Pace, seconds_for, steps_for, tota
 from v3core.jobs.identity import is_here
 from v3core.jobs.launcher import slots
 from v3core.jobs.lifecycle import ACTIVE, Status
+from v3core.jobs.several import counted
 from v3core.store.database import Database
 from v3core.store.pace import read_pace
 from v3core.store.run_row import RunRow
@@ -44,14 +45,14 @@ class Cost:
 
     def time(self) -> str:
         """The time and what it rests on, in a sentence or two."""
-        wait = f" {_counted(self.ahead, 'run')} ahead in the queue not included." if self.ahead else ""
+        wait = f" {counted(self.ahead, 'run')} ahead in the queue not included." if self.ahead else ""
         if self.duration is None:
             return f"Time unknown: {self.basis}.{wait}"
-        return f"{self.duration.describe().capitalize()} on {_counted(self.slots, 'slot')}, {self.basis}.{wait}"
+        return f"{self.duration.describe().capitalize()} on {counted(self.slots, 'slot')}, {self.basis}.{wait}"
 
     def amount(self) -> str:
         """As in `20 runs · 10,000 episodes · about 480,000 environment steps`."""
-        parts = [_counted(self.runs, "run"), _counted(self.episodes, "episode")]
+        parts = [counted(self.runs, "run"), counted(self.episodes, "episode")]
         if self.steps is not None:
             parts.append(f"about {self.steps:,} environment steps")
         return " · ".join(parts)
@@ -76,7 +77,7 @@ def cost_of(database: Database, configs: Sequence[RunConfig], read: "ReadPace | 
         times.append((count, min(seconds), max(seconds)))
         known = [found for pace in paces if (found := steps_for(pace, episodes)) is not None]
         steps += count * sum(known) / len(known)
-        bases.append(f"{_counted(len(paces), 'earlier run')} of {env}{which}")
+        bases.append(f"{counted(len(paces), 'earlier run')} of {env}{which}")
     missing = " or ".join(dict.fromkeys(unknown))
     basis = f"no earlier run of {missing} on this machine" if unknown else f"based on {' and '.join(bases)}"
     return Cost(
@@ -139,7 +140,3 @@ def pace_of(database: Database, run: RunRow) -> Pace:
 def _rounded(steps: float) -> int:
     """To two digits: it is an estimate."""
     return int(float(f"{steps:.2g}"))
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'s' * (count != 1)}"

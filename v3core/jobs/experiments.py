@@ -20,7 +20,7 @@ from v3core.jobs.grid import check_size, title_of
 from v3core.jobs.grid import configs_of as configs_of
 from v3core.jobs.launcher import enqueue
 from v3core.jobs.lifecycle import ENDED, Status
-from v3core.jobs.several import Outcome, for_each
+from v3core.jobs.several import Outcome, counted, for_each
 from v3core.jobs.sweep import experiment_name, experiments_of
 from v3core.store.database import Database
 from v3core.store.experiments import read_experiment, read_experiments
@@ -112,6 +112,11 @@ class Progress:
         """Runs that were asked for and are not there any more; 0 if it is not recorded what was asked for."""
         asked = [launch.get("runs") for launch in self.launches]
         return max(0, sum(number for number in asked if isinstance(number, int)) - len(self.runs))
+
+    def describe(self) -> str:
+        """As in `6 runs: 2 running, 1 queued, 3 completed`."""
+        parts = [f"{self.counts[status]} {status}" for status in Status if status in self.counts]
+        return f"{counted(len(self.runs), 'run')}: {', '.join(parts)}"
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""

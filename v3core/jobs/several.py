@@ -22,11 +22,11 @@ class Outcome:
 
     def describe(self, doing: str) -> str:
         """As in `Deleted 3 runs. Not done for 1 run: …`, given what was done, `Deleted {}.`"""
-        parts = [doing.format(_runs(len(self.done)))] if self.done else []
+        parts = [doing.format(counted(len(self.done), "run"))] if self.done else []
         if self.refused:
             reasons = list(self.refused.values())
             more = [f"And {len(reasons) - _SHOWN} more."] if len(reasons) > _SHOWN else []
-            parts.append(" ".join([f"Not done for {_runs(len(reasons))}:", *reasons[:_SHOWN], *more]))
+            parts.append(" ".join([f"Not done for {counted(len(reasons), 'run')}:", *reasons[:_SHOWN], *more]))
         return " ".join(parts)
 
 
@@ -45,5 +45,6 @@ def for_each(runs: Sequence[RunRow], action: Callable[[str], object]) -> Outcome
     return outcome
 
 
-def _runs(count: int) -> str:
-    return f"{count:,} run{'s' * (count != 1)}"
+def counted(count: int, noun: str) -> str:
+    """As in `1 run` and `6 runs`."""
+    return f"{count:,} {noun}{'s' * (count != 1)}"

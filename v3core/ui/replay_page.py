@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 
 import streamlit as st
 
+from v3core.archive import file_name
 from v3core.charts.replay_timeline import timeline_figure
 from v3core.charts.step_view import step_choices
 from v3core.errors import V3Error
@@ -23,7 +24,6 @@ from v3core.store.database import Database
 from v3core.ui import replay_frames, replay_steps, shell
 from v3core.ui.replay_choice import Choice
 from v3core.ui.replay_player import Jump, View, replay_player
-from v3core.ui.run_files import file_name
 from v3core.ui.text import md, plain
 
 LOOK_SECONDS = 0.5

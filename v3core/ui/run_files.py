@@ -1,6 +1,5 @@
 """The files of a run: its records and checkpoints to download, archives to import, and evaluations of a checkpoint."""
 
-import re
 import tempfile
 from functools import partial
 from pathlib import Path
@@ -8,7 +7,7 @@ from statistics import fmean, stdev
 
 import streamlit as st
 
-from v3core.archive import import_archive, write_archive
+from v3core.archive import file_name, import_archive, write_archive
 from v3core.errors import V3Error
 from v3core.jobs.evaluating import BackgroundEvaluation, Played
 from v3core.jobs.housekeeping import in_words, run_sizes
@@ -27,8 +26,6 @@ MAX_DOWNLOAD_BYTES = 256 << 20
 EPISODES = 20
 """Default number of episodes of an evaluation."""
 MAX_EPISODES = 1000
-MAX_NAME = 150
-"""Characters of a downloaded file's name before its id; file systems take 255 bytes."""
 
 
 def run_exports(database: Database, run: RunRow) -> None:
@@ -63,12 +60,6 @@ def run_exports(database: Database, run: RunRow) -> None:
             short = run.id[:8]
             commands = f"{COMMAND} export {short} --to run.parquet\n{COMMAND} archive {short} --to run.v3run"
             st.code(commands, language="sh")
-
-
-def file_name(run: RunRow, suffix: str) -> str:
-    """The name of a run's file: `v3-CartPole-v1-seed-1-3f2a1b2c.csv`, of signs that every file system takes."""
-    words = re.sub(r"[^\w.+-]+", "-", f"{run.curriculum}-{run.env}-seed-{run.seed}", flags=re.ASCII)
-    return f"{words[:MAX_NAME].strip('-.')}-{run.id[:8]}.{suffix}"
 
 
 def write_download(database: Database, run_id: str, suffix: str) -> bytes:

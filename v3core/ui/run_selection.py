@@ -8,6 +8,7 @@ from functools import partial
 
 import streamlit as st
 
+from v3core.archive import file_name
 from v3core.jobs import control
 from v3core.jobs.checkpoints import newest_present
 from v3core.jobs.housekeeping import in_words, run_sizes
@@ -20,7 +21,7 @@ from v3core.store.run_row import RunRow
 from v3core.ui.clicks import ACTOR, confirm, dialog, or_notice
 from v3core.ui.notices import notify
 from v3core.ui.run_actions import MANY_EPISODES, is_second_click, run_actions
-from v3core.ui.run_files import MAX_DOWNLOAD_BYTES, file_name, write_download
+from v3core.ui.run_files import MAX_DOWNLOAD_BYTES, write_download
 from v3core.ui.run_picker import compare_link
 from v3core.ui.run_table import select, selected
 from v3core.ui.status import counted

@@ -8,6 +8,7 @@ import humanize
 import streamlit as st
 
 from v3core.jobs.lifecycle import Status
+from v3core.jobs.several import counted as counted
 from v3core.store.run_row import RunRow
 from v3core.ui import ticks
 from v3core.ui.text import plain
@@ -65,11 +66,6 @@ def number(value: float | None, digits: int | None = None) -> str:
     if value is None or value != value:
         return "–"
     return f"{value:,.{(3 if abs(value) < 10 else 1) if digits is None else digits}f}"
-
-
-def counted(count: int, noun: str) -> str:
-    """As in `1 run` and `6 runs`."""
-    return f"{count:,} {noun}{'s' * (count != 1)}"
 
 
 def age(moment: datetime | None, now: datetime | None = None) -> str:

@@ -1,0 +1,70 @@
+"""What an experiment says so far: the comparison of everything that it varies, and where its runs are."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from v3core.comparison.comparing import compare
+from v3core.comparison.groups import CURRICULUM, ENVIRONMENT, environment_of, grouped, settings_that_differ
+from v3core.insight.compared import Comparison, GroupResult
+from v3core.insight.estimates import Estimate, iqm_of
+from v3core.metrics import EVALUATION
+from v3core.store.database import Database
+from v3core.store.history import read_evaluation_means
+from v3core.store.run_row import RunRow
+
+RETURN = "return"
+_NOT_VARIED = {ENVIRONMENT, "episodes", "steps", "recipe", "device", "backend", "view"}
+"""What may differ between runs of an experiment without being one of its questions."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A group of an experiment's runs."""
+
+    result: GroupResult
+    """Its completed runs by the metric that is compared."""
+    so_far: Estimate
+    """Interquartile mean of the newest mean returns of its runs, wherever they are."""
+
+
+@dataclass(frozen=True)
+class Standings:
+    """An experiment so far."""
+
+    comparison: Comparison
+    groups: tuple[Standing, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON: the comparison, its groups with `so_far`."""
+        found = self.comparison.to_dict()
+        for group, standing in zip(found["groups"], self.groups, strict=True):
+            so_far = standing.so_far
+            group["so_far"] = {"value": so_far.value, "low": so_far.low, "high": so_far.high, "n": so_far.n}
+        return found
+
+
+def varied(runs: Sequence[RunRow]) -> tuple[str, ...]:
+    """The settings that an experiment varies besides environment and seed: those that differ within one environment.
+
+    The curriculum always is one: it is what the groups are called.
+    """
+    paths = dict.fromkeys([CURRICULUM])
+    for env in dict.fromkeys(map(environment_of, runs)):
+        here = [run for run in runs if environment_of(run) == env]
+        paths |= dict.fromkeys(setting.path for setting in settings_that_differ(here))
+    return tuple(path for path in paths if path not in _NOT_VARIED)
+
+
+def standings_of(database: Database, runs: Sequence[RunRow]) -> Standings:
+    """How the groups of an experiment stand; by evaluations if there is any, else by mean returns."""
+    by = varied(runs)
+    evaluated = any(read_evaluation_means(database, [run.id for run in runs]).values())
+    comparison = compare(database, runs, by=by, metric=EVALUATION if evaluated else RETURN)
+    means = {(group.name, group.env): _means(group.runs) for group in grouped(runs, by)}
+    groups = [Standing(result, iqm_of(means[result.name, result.env])) for result in comparison.groups]
+    return Standings(comparison, tuple(groups))
+
+
+def _means(runs: Sequence[RunRow]) -> list[float]:
+    return [run.mean_return for run in runs if run.mean_return is not None]

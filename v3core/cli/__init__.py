@@ -5,13 +5,23 @@ Exit code 0, or non-zero with one sentence on stderr.
 
 import click
 
-from v3core.cli import ask, exchange, experiment, machine, playing, removing, show, start  # each adds its commands
+from v3core.cli import (
+    ask,
+    exchange,
+    experiment,
+    forking,
+    machine,
+    playing,
+    removing,
+    show,
+    start,
+)  # each adds its commands
 from v3core.cli.common import commands
 from v3core.errors import V3Error
 from v3core.output import ReaderGoneError, echo, fail, prepare
 from v3core.paths import COMMAND
 
-__all__ = ["ask", "commands", "exchange", "experiment", "machine", "main", "removing", "show", "start"]
+__all__ = ["ask", "commands", "exchange", "experiment", "forking", "machine", "main", "removing", "show", "start"]
 
 
 def main(arguments: list[str] | None = None) -> int:

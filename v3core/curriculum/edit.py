@@ -76,6 +76,8 @@ def check_edit(old: Curriculum, new: Curriculum, progress: Progress) -> None:
             "only a later phase can change its environment."
         )
     for number, phase in enumerate(new.phases[current:], start=current):
+        if number > current and number < len(old.phases) and phase.until == old.phases[number].until:
+            continue  # over as soon as it begins, perhaps, but not by this edit
         _check_end_lies_ahead(number, phase, progress, in_force=number == current)
 
 

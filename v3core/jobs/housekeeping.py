@@ -18,6 +18,7 @@ from v3core.paths import COMMAND
 from v3core.store import runs
 from v3core.store.database import Database
 from v3core.store.history import read_checkpoints
+from v3core.store.kept_trunks import become_trunk, forks_need
 from v3core.store.run_row import RunRow
 from v3core.store.runs import get_run, runs_in
 from v3core.store.schema import HIDDEN
@@ -108,16 +109,24 @@ def remove_abandoned(database: Database) -> list[str]:
 
 
 def remove_hidden(database: Database, run_id: str) -> None:
-    """Delete the files of a hidden run, then its rows: by its row its files are found."""
+    """Delete the files of a hidden run, then its rows: by its row its files are found.
+
+    The records that forks begin with stay, in a run that no list shows, and go with the last of those forks.
+    """
     with database.read() as tx:
         if runs.stored_status(tx, run_id) != HIDDEN:
             return
+        needed, trunk = forks_need(tx, run_id), runs.trunk_of(tx, run_id)
     shutil.rmtree(run_folder(run_id, database.data_dir), ignore_errors=True)
     discard_of_run(database, run_id)
     more = True
     while more:
         with database.write() as tx:
-            more = runs.remove_hidden_part(tx, run_id)
+            more = runs.remove_hidden_part(tx, run_id, needed or 0)
+            if needed and not more:
+                become_trunk(tx, run_id)
+    if trunk is not None:
+        remove_hidden(database, trunk)
 
 
 def delete(database: Database, run_id: str) -> None:

@@ -77,6 +77,8 @@ class Recorder:
             self._returns = recent_returns(tx, run.id)
         self._newest, self._spread = kept_checkpoints()
         self._boundaries = {change.episode for change in history.read_phase_changes(database, run.id)}
+        if run.parent_episode is not None:
+            self._boundaries.add(run.parent_episode)  # what a fork begins with is kept as those of phases are
         self._checkpoints = {row.episode: row.path for row in history.read_checkpoints(database, run.id)}
         self._episode = run.episode
         self._next_poll = 0.0

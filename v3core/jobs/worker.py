@@ -30,7 +30,7 @@ from v3core.store.commands import curriculum_in_force, open_stop
 from v3core.store.database import Database
 from v3core.store.history import CheckpointRow, PhaseChangeRow, add_event, add_phase_change, read_checkpoints
 from v3core.store.run_row import RunRow
-from v3core.store.runs import get_run, update_run
+from v3core.store.runs import begins_at_evaluation, get_run, update_run
 from v3core.store.schema import Transaction
 from v3core.store.writer import EpisodeWriter, RunTakenOverError, truncate
 
@@ -278,7 +278,9 @@ def _begin_from(tx: Transaction, run: RunRow, kept: _Kept | None, notes: list[st
     if not change_status(tx, run, Status.RUNNING, f"Training {where}.", actor="worker", now=now, values=values):
         return False
     logger.info("Training %s.", where)
-    if run.generation:  # resumed
+    if run.parent is not None and kept is not None:
+        begins_at_evaluation(tx, run, kept.evaluated)
+    if run.generation or run.parent is not None:  # resumed, or forked from what it continues
         deleted = _take_back(tx, run, kept, now)
         if deleted:
             again = "1 later episode is" if deleted == 1 else f"{deleted} later episodes are"

@@ -28,7 +28,7 @@ from v3core.insight.alarms.rules import STALLED
 from v3core.store.bulk import floats
 from v3core.store.database import Database, reading
 from v3core.store.history import CALLED, CALLING, CLAIM_SECONDS, DUE, FAILED, NOTICE, add_event
-from v3core.store.schema import HIDDEN, Transaction, alarms, events, runs
+from v3core.store.schema import UNLISTED, Transaction, alarms, events, runs
 
 ACTIVE, CLEARED, MUTED = "active", "cleared", "muted"
 STATES = (ACTIVE, CLEARED, MUTED)
@@ -90,7 +90,7 @@ def active_alarms(source: Database | Transaction) -> dict[str, list[AlarmRow]]:
     query = (
         select(alarms.c.run_id, *(alarms.c[name] for name in _FIELDS))
         .join(runs, runs.c.id == alarms.c.run_id)
-        .where(alarms.c.state == ACTIVE, runs.c.status != HIDDEN)
+        .where(alarms.c.state == ACTIVE, runs.c.status.not_in(UNLISTED))
         .order_by(alarms.c.run_id, alarms.c.number)
     )
     found: dict[str, list[AlarmRow]] = defaultdict(list)
@@ -179,6 +179,18 @@ def cut_alarms(tx: Transaction, run_id: str, episode: int) -> None:
     tx.execute(delete(alarms).where(*later))
 
 
+def copy_alarms(tx: Transaction, run_id: str, fork_id: str, episode: int) -> None:
+    """Give a fork the alarms that its parent had raised up to an episode, muted ones too; nobody is notified again."""
+    names = [name for name in (column.name for column in alarms.c) if name not in {"run_id", "webhook"}]
+    rows = tx.execute(
+        select(*(alarms.c[name] for name in names)).where(
+            alarms.c.run_id == run_id, alarms.c.first_episode <= episode, alarms.c.rule != STALLED
+        )
+    ).mappings()
+    if copies := [{"run_id": fork_id, "webhook": None, **row} for row in rows]:
+        tx.execute(insert(alarms), copies)
+
+
 def clear_stalled(tx: Transaction, run_id: str, now: datetime) -> None:
     """The worker of a run is heard again, or it has ended."""
     mine = (alarms.c.run_id == run_id, alarms.c.rule == STALLED, alarms.c.cleared_at.is_(None))
@@ -213,7 +225,7 @@ def set_muted(tx: Transaction, run_id: str, number: int, *, reason: str | None, 
 def alarm_notices_due(tx: Transaction, now: datetime) -> list[tuple[str, int]]:
     """Run and number of the alarms that the webhook is due for, the oldest first."""
     query = select(alarms.c.run_id, alarms.c.number).join(runs, runs.c.id == alarms.c.run_id)
-    query = query.where(runs.c.status != HIDDEN, _is_free(now)).order_by(alarms.c.raised_at, alarms.c.number)
+    query = query.where(runs.c.status.not_in(UNLISTED), _is_free(now)).order_by(alarms.c.raised_at, alarms.c.number)
     return [(run_id, number) for run_id, number in tx.execute(query)]
 
 

@@ -19,6 +19,7 @@ from v3core.errors import V3Error
 from v3core.metrics import PER_EXPERT
 from v3core.rollup import LONGEST_WINDOW, Floats, Integers, trailing_mean
 from v3core.store.schema import Transaction, UtcDateTime, episodes, expert_loads
+from v3core.store.trunks import NEWEST, of_run, ranges_of
 
 _TOGETHER = 768
 """Values in one statement; of more, SQLite makes a slower program."""
@@ -35,8 +36,6 @@ COLUMNS = tuple(
 OUTCOMES = [COLUMNS.index("return"), COLUMNS.index("success")]
 REACH = LONGEST_WINDOW - 1
 """Episodes before one that its means reach back to."""
-NEWEST = 2**31 - 1
-"""No episode has a greater number."""
 _CHUNK = 4096
 
 
@@ -165,20 +164,23 @@ def read_rows(tx: Transaction, run_id: str, experts: int, *, after: int = 0, las
     named = {column.name: column for column in episodes.c}
     wanted = [named[name] for name in COLUMNS]
     before = recent_outcomes(tx, run_id, after)
-    query = select(episodes.c.episode, episodes.c.phase, *wanted).order_by(episodes.c.episode).limit(_CHUNK)
-    query = query.where(episodes.c.run_id == run_id, episodes.c.episode <= (NEWEST if last is None else last))
-    while found := fetch_tuples(tx, query.where(episodes.c.episode > after)):
-        numbers = [row[0] for row in found]
-        columns = floats([row[2:] for row in found])
-        loads = _read_loads(tx, run_id, after, numbers[-1])
-        if len(loads) != len(found) * experts:
-            raise V3Error(f"Run {run_id} has {len(loads)} expert loads for {len(found)} episodes of {experts} experts.")
-        per_expert = loads.reshape(len(found), experts, 3).transpose(0, 2, 1)
-        yield gather(numbers, columns, per_expert, [row[1] for row in found], before)
-        before = np.concatenate((before, columns[:, OUTCOMES]))[-REACH:]
-        after = numbers[-1]
-        if len(found) < _CHUNK:
-            return
+    every = select(episodes.c.episode, episodes.c.phase, *wanted).order_by(episodes.c.episode).limit(_CHUNK)
+    for part, begin, end in ranges_of(tx, run_id, after, last):
+        query = every.where(episodes.c.run_id == part, episodes.c.episode <= end)
+        while found := fetch_tuples(tx, query.where(episodes.c.episode > begin)):
+            numbers = [row[0] for row in found]
+            columns = floats([row[2:] for row in found])
+            loads = _read_loads(tx, part, begin, numbers[-1])
+            if len(loads) != len(found) * experts:
+                raise V3Error(
+                    f"Run {run_id} has {len(loads)} expert loads for {len(found)} episodes of {experts} experts."
+                )
+            per_expert = loads.reshape(len(found), experts, 3).transpose(0, 2, 1)
+            yield gather(numbers, columns, per_expert, [row[1] for row in found], before)
+            before = np.concatenate((before, columns[:, OUTCOMES]))[-REACH:]
+            begin = numbers[-1]
+            if len(found) < _CHUNK:
+                break
 
 
 def _read_loads(tx: Transaction, run_id: str, after: int, last: int) -> Floats:
@@ -193,7 +195,7 @@ def _read_loads(tx: Transaction, run_id: str, after: int, last: int) -> Floats:
 def recent_outcomes(tx: Transaction, run_id: str, upto: int = NEWEST) -> Floats:
     """Return and success of the newest 99 episodes up to one, oldest first, shape [at most 99, 2]."""
     query = select(episodes.c.return_, episodes.c.success)
-    query = query.where(episodes.c.run_id == run_id, episodes.c.episode <= upto)
+    query = query.where(of_run(tx, episodes, run_id), episodes.c.episode <= upto)
     found = fetch_tuples(tx, query.order_by(episodes.c.episode.desc()).limit(REACH))
     return floats(found[::-1]).reshape(-1, 2)
 

@@ -35,6 +35,7 @@ from v3core.store.rollups import LEVELS, Buckets, experts_of, newest_episode, re
 from v3core.store.run_row import RunRow
 from v3core.store.runs import get_run
 from v3core.store.schema import Transaction, episodes
+from v3core.store.trunks import of_run
 
 _MANY = 2048
 """With more new episodes than this, buckets are read instead of single episodes."""
@@ -284,7 +285,7 @@ def _read_span(
 def _completed(tx: Transaction, run: RunRow, sums: PhaseSums) -> PhaseSums:
     """Adds what parts cannot provide: the deviation of the returns, and the mean of the last ones."""
     c = episodes.c
-    here = (c.run_id == run.id, c.phase == sums.phase, c.episode <= sums.last_episode)
+    here = (of_run(tx, episodes, run.id), c.phase == sums.phase, c.episode <= sums.last_episode)
     distance = c.return_ - sums["return"]
     is_finite = func.abs(c.return_) <= LARGEST  # to PostgreSQL, NaN is greater than all numbers
     squares = select(func.sum(case((is_finite & (func.abs(distance) > _SMALLEST), distance * distance))))

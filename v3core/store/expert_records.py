@@ -16,6 +16,7 @@ from v3core.store.bulk import floats
 from v3core.store.database import Database, reading
 from v3core.store.history import EvaluationResult
 from v3core.store.schema import Transaction, evaluation_experts, knockouts, state_maps
+from v3core.store.trunks import of_run
 
 
 def add_expert_report(tx: Transaction, run_id: str, episode: int, report: ExpertReport) -> None:
@@ -62,9 +63,9 @@ def read_expert_reports(source: Database | Transaction, run_id: str, after: int 
     """
     c = evaluation_experts.c
     columns = (c.episode, c.states, c.compared, c.load, c.hard_load, c.actions, c.used_actions, c.distances)
-    query = select(*columns).where(c.run_id == run_id, c.episode > after).order_by(c.episode, c.expert)
     with reading(source) as tx:
-        rows = tx.execute(query).all()
+        mine = of_run(tx, evaluation_experts, run_id)
+        rows = tx.execute(select(*columns).where(mine, c.episode > after).order_by(c.episode, c.expert)).all()
     found = []
     for episode, group in groupby(rows, key=lambda row: row.episode):
         of_episode = list(group)
@@ -83,9 +84,9 @@ def read_expert_reports(source: Database | Transaction, run_id: str, after: int 
 def count_expert_reports(source: Database | Transaction, run_id: str) -> tuple[int, int]:
     """The episode of the newest evaluation that recorded what the experts did, and the number of rows; 0 without."""
     c = evaluation_experts.c
-    query = select(func.coalesce(func.max(c.episode), 0), func.count()).where(c.run_id == run_id)
+    query = select(func.coalesce(func.max(c.episode), 0), func.count())
     with reading(source) as tx:
-        newest, rows = tx.execute(query).one()
+        newest, rows = tx.execute(query.where(of_run(tx, evaluation_experts, run_id))).one()
     return int(newest), int(rows)
 
 
@@ -125,7 +126,7 @@ def read_state_map(source: Database | Transaction, run_id: str) -> tuple[int, St
     c = state_maps.c
     with reading(source) as tx:
         row = tx.execute(
-            select(c.episode, c.points).where(c.run_id == run_id).order_by(c.episode.desc()).limit(1)
+            select(c.episode, c.points).where(of_run(tx, state_maps, run_id)).order_by(c.episode.desc()).limit(1)
         ).one_or_none()
     try:
         return None if row is None else (int(row.episode), StateMap.from_json(row.points))
@@ -166,9 +167,9 @@ class KnockoutRow:
 def read_knockouts(source: Database | Transaction, run_id: str) -> list[KnockoutRow]:
     """All of a run that are complete, oldest first."""
     c = knockouts.c
-    query = select(c.episode, c.expert, c.return_).where(c.run_id == run_id).order_by(c.episode, c.expert, c.number)
+    query = select(c.episode, c.expert, c.return_).order_by(c.episode, c.expert, c.number)
     with reading(source) as tx:
-        rows = tx.execute(query).all()
+        rows = tx.execute(query.where(of_run(tx, knockouts, run_id))).all()
     found = []
     for episode, of_episode in groupby(rows, key=lambda row: row.episode):
         returns = {
@@ -185,6 +186,6 @@ def newest_knockout(source: Database | Transaction, run_id: str) -> int | None:
     """The episode of the newest knock-out; None without one."""
     with reading(source) as tx:
         found: int | None = tx.execute(
-            select(func.max(knockouts.c.episode)).where(knockouts.c.run_id == run_id)
+            select(func.max(knockouts.c.episode)).where(of_run(tx, knockouts, run_id))
         ).scalar_one()
     return found

@@ -14,7 +14,7 @@ from v3core.store.database import Database, reading
 from v3core.store.run_row import RunRow
 from v3core.store.runs import UnknownRunError, get_run
 from v3core.store.schema import (
-    HIDDEN,
+    UNLISTED,
     Status,
     Transaction,
     checkpoints,
@@ -24,6 +24,7 @@ from v3core.store.schema import (
     phase_changes,
     runs,
 )
+from v3core.store.trunks import of_run
 
 _TOGETHER = 500
 """Episodes, or runs, that are looked for at once."""
@@ -194,7 +195,8 @@ def read_evaluations(source: Database | Transaction, run_id: str, after: int = 0
     c = evaluations.c
     query = select(c.episode, c.step, c.env, c.return_, c.length, c.success)
     with reading(source) as tx:
-        rows = tx.execute(query.where(c.run_id == run_id, c.episode > after).order_by(c.episode, c.number)).all()
+        mine = of_run(tx, evaluations, run_id)
+        rows = tx.execute(query.where(mine, c.episode > after).order_by(c.episode, c.number)).all()
     found: list[EvaluationRow] = []
     for (episode, step, env), group in groupby(rows, key=lambda row: tuple(row[:3])):
         returns, lengths, successes = zip(*(row[3:] for row in group), strict=True)
@@ -244,7 +246,7 @@ def read_times(source: Database | Transaction, run_id: str, wanted: Sequence[int
             some = wanted[start : start + _TOGETHER]
             rows = tx.execute(
                 select(episodes.c.episode, episodes.c.at).where(
-                    episodes.c.run_id == run_id, episodes.c.episode.in_(some)
+                    of_run(tx, episodes, run_id), episodes.c.episode.in_(some)
                 )
             )
             found |= {row.episode: row.at for row in rows}
@@ -253,8 +255,8 @@ def read_times(source: Database | Transaction, run_id: str, wanted: Sequence[int
 
 def read_episode(database: Database, run_id: str, episode: int) -> dict[str, Any] | None:
     """One episode's row by the names of its columns, None if there is none; a value of another kind is None too."""
-    query = select(*episodes.c).where(episodes.c.run_id == run_id, episodes.c.episode == episode)
     with database.read() as tx:
+        query = select(*episodes.c).where(of_run(tx, episodes, run_id), episodes.c.episode == episode)
         row = tx.execute(query).one_or_none()
     return None if row is None else {c.name: _if_fits(c, value) for c, value in zip(episodes.c, row, strict=True)}
 
@@ -303,7 +305,7 @@ def read_ends(database: Database, after: int, kinds: Collection[str]) -> list[En
     query = (
         select(events.c.id, runs.c.id, runs.c.name, events.c.kind, runs.c.reason, runs.c.episode)
         .join(runs, runs.c.id == events.c.run_id)
-        .where(events.c.id > after, events.c.kind.in_(kinds), runs.c.status != HIDDEN, ~imported)
+        .where(events.c.id > after, events.c.kind.in_(kinds), runs.c.status.not_in(UNLISTED), ~imported)
         .order_by(events.c.id)
     )
     with database.read() as tx:

@@ -13,6 +13,7 @@ from v3core.rollup import mean_window, trailing_mean
 from v3core.store.bulk import floats
 from v3core.store.database import Database
 from v3core.store.schema import Transaction, episodes, runs
+from v3core.store.trunks import of_run
 
 SPEED_WINDOW_SECONDS = 10.0
 POINTS = 64
@@ -28,7 +29,7 @@ def recent_returns(tx: Transaction, run_id: str) -> deque[float | None]:
     """The newest returns that are recorded, oldest first; it holds as many as the mean of the run's length is over."""
     window = mean_window(tx.execute(select(runs.c.episodes).where(runs.c.id == run_id)).scalar_one())
     query = (
-        select(episodes.c.return_).where(episodes.c.run_id == run_id).order_by(episodes.c.episode.desc()).limit(window)
+        select(episodes.c.return_).where(of_run(tx, episodes, run_id)).order_by(episodes.c.episode.desc()).limit(window)
     )
     return deque(reversed(tx.execute(query).scalars().all()), maxlen=window)
 
@@ -129,6 +130,7 @@ def read_pace(database: Database, run_id: str, episode: int) -> list[tuple[int, 
     count = min(POINTS, episode)
     wanted = sorted({1 + round(place * (episode - 1) / max(1, count - 1)) for place in range(count)})
     c = episodes.c
-    query = select(c.episode, c.step, c.at).where(c.run_id == run_id, c.episode.in_(wanted)).order_by(c.episode)
     with database.read() as tx:
+        query = select(c.episode, c.step, c.at).where(of_run(tx, episodes, run_id), c.episode.in_(wanted))
+        query = query.order_by(c.episode)
         return [(row.episode, row.step, row.at) for row in tx.execute(query)]

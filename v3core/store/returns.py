@@ -9,6 +9,7 @@ from v3core.store.database import Database
 from v3core.store.rollups import LEVELS, TOGETHER, full_rows
 from v3core.store.run_row import RunRow
 from v3core.store.schema import Transaction, episodes, rollups
+from v3core.store.trunks import ranges_of, rollup_ranges
 
 POINTS = 32
 """Most points of a coarse curve."""
@@ -21,9 +22,20 @@ _STORED = (
 )
 _RETURNS = (
     select(episodes.c.episode, episodes.c.return_)
-    .where(episodes.c.run_id == bindparam("run"), episodes.c.episode.between(bindparam("first"), bindparam("last")))
+    .where(episodes.c.run_id == bindparam("run"))
+    .where(episodes.c.episode > bindparam("after"), episodes.c.episode <= bindparam("last"))
     .order_by(episodes.c.episode)
 )
+
+
+def _returns(tx: Transaction, run_id: str, after: int, last: int) -> list[tuple[int, float | None]]:
+    """Numbers and returns of the episodes beyond `after` up to `last`."""
+    ranges = ranges_of(tx, run_id, after, last)
+    return [
+        row
+        for part, begin, end in ranges
+        for row in fetch_tuples(tx, _RETURNS, {"run": part, "after": begin, "last": end})
+    ]
 
 
 def read_sparkline(tx: Transaction, run: RunRow, points: int = POINTS) -> Floats:
@@ -41,15 +53,19 @@ def read_sparkline(tx: Transaction, run: RunRow, points: int = POINTS) -> Floats
     for level in reversed([level for level in LEVELS if level <= size]):
         rows = TOGETHER * level
         first, last = reached // rows, full_rows(run.episode, level) - 1
-        values = {"run": run.id, "size": level, "first": first, "last": last}
-        for number, blob in fetch_tuples(tx, _STORED, values) if first <= last else ():
+        stored = [
+            row
+            for part, begin, end in rollup_ranges(tx, run.id, rows, first, last)
+            for row in fetch_tuples(tx, _STORED, {"run": part, "size": level, "first": begin, "last": end})
+        ]
+        for number, blob in stored:
             if number * rows != reached:
                 break  # a gap, left by a version without these rows: read from the finer levels
             stats = np.frombuffer(blob, dtype="<f8").reshape(TOGETHER, STATISTICS, -1)[:, :, place]
             buckets = (reached + level * np.arange(TOGETHER)) // size
             parts.append((buckets, stats[:, MEAN], stats[:, COUNT]))
             reached += rows
-    single = fetch_tuples(tx, _RETURNS, {"run": run.id, "first": reached + 1, "last": run.episode})
+    single = _returns(tx, run.id, reached, run.episode)
     if single:
         numbers, returns = floats(single).T
         parts.append(((numbers.astype(np.int64) - 1) // size, returns, np.isfinite(returns).astype(np.float64)))
@@ -70,7 +86,7 @@ def read_sparklines(database: Database, runs: list[RunRow], points: int = POINTS
 
 def read_mean_return(tx: Transaction, run_id: str, last: int, window: int) -> float:
     """Mean of the finite returns of the `window` episodes up to `last`; NaN if there is none."""
-    found = fetch_tuples(tx, _RETURNS, {"run": run_id, "first": last - window + 1, "last": last})
+    found = _returns(tx, run_id, max(0, last - window), last)
     returns = floats([row[1] for row in found])
     finite = returns[np.isfinite(returns)]
     return float(finite.mean()) if len(finite) else float("nan")

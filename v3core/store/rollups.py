@@ -33,6 +33,7 @@ from v3core.store.database import Database
 from v3core.store.run_row import RULES
 from v3core.store.runs import get_run
 from v3core.store.schema import Transaction, episodes, rollups, runs
+from v3core.store.trunks import fork_begin, rollup_ranges
 
 LEVELS = (16, 64, 256, 1024, 4096, 16_384)
 """Episodes per bucket, each four times the previous: a row of a level is one bucket of the next."""
@@ -182,8 +183,9 @@ def build_rollups(database: Database, run_id: str) -> None:
 
 def _from_episodes(tx: Transaction, run_id: str) -> Iterator[list[tuple[Any, ...]]]:
     experts = experts_of(tx, run_id)
-    pyramid = Pyramid(run_id, experts)
-    yield from map(pyramid.add, read_rows(tx, run_id, experts))
+    pyramid, begin = Pyramid(run_id, experts), fork_begin(tx, run_id)
+    for full in map(pyramid.add, read_rows(tx, run_id, experts)):
+        yield [row for row in full if row[2] >= full_rows(begin, row[1])]  # the others are the trunk's
 
 
 def cut_rollups(tx: Transaction, run_id: str, episode: int) -> None:
@@ -199,7 +201,7 @@ def full_rows(episode: int, size: int) -> int:
 def newest_episode(tx: Transaction, run_id: str) -> int:
     """Number of the newest episode that is recorded; 0 if there is none."""
     query = select(func.max(episodes.c.episode)).where(episodes.c.run_id == run_id)
-    return tx.execute(query).scalar_one() or 0
+    return tx.execute(query).scalar_one() or fork_begin(tx, run_id)
 
 
 def _whole_until(tx: Transaction, run_id: str) -> int:
@@ -209,9 +211,18 @@ def _whole_until(tx: Transaction, run_id: str) -> int:
     """
     whole = newest_episode(tx, run_id)
     for size in LEVELS:
-        query = select(rollups.c.number).where(rollups.c.run_id == run_id, rollups.c.size == size)
-        numbers = fetch_tuples(tx, query.order_by(rollups.c.number))
-        first_missing = next((place for place, (number,) in enumerate(numbers) if number != place), len(numbers))
+        number = rollups.c.number
+        numbers = [
+            row[0]
+            for part, first, last in rollup_ranges(tx, run_id, TOGETHER * size, 0, full_rows(whole, size))
+            for row in fetch_tuples(
+                tx,
+                select(number)
+                .where(rollups.c.run_id == part, rollups.c.size == size, number.between(first, last))
+                .order_by(number),
+            )
+        ]
+        first_missing = next((place for place, found in enumerate(numbers) if found != place), len(numbers))
         if first_missing < full_rows(whole, size):
             whole = first_missing * TOGETHER * size
     return whole
@@ -240,8 +251,11 @@ _ROWS = (
 
 def read_buckets(tx: Transaction, run_id: str, size: int, *, experts: int, first: int, last: int) -> Buckets:
     """The stored buckets of one of the sizes `LEVELS`, numbers from `first` to `last`, without empty ones."""
-    rows = {"first": first // TOGETHER, "last": last // TOGETHER}
-    found = fetch_tuples(tx, _ROWS, {"run": run_id, "size": size, **rows})
+    found = [
+        row
+        for part, begin, end in rollup_ranges(tx, run_id, TOGETHER * size, first // TOGETHER, last // TOGETHER)
+        for row in fetch_tuples(tx, _ROWS, {"run": part, "size": size, "first": begin, "last": end})
+    ]
     try:
         stats = _unpack([row[2] for row in found], len(metric_names(experts)))
         phases = [tuple(map(str, names)) for row in found for names in _parsed(row[1])]

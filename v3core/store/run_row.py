@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from v3core.config import MAX_EPISODES, RunConfig
 from v3core.errors import V3Error, explain
 from v3core.rollup import mean_window
-from v3core.store.schema import ACTIVE, HIDDEN, STORED, UNREADABLE_TIME, Status
+from v3core.store.schema import ACTIVE, STORED, UNLISTED, UNREADABLE_TIME, Status
 
 _MAX_EXPERTS = 10_000
 _INTEGER = 2**63 - 1
@@ -88,6 +88,14 @@ class RunRow:
     """When training last came to the end of a rollout; a heartbeat alone does not say that it advances."""
     watched: int | None
     """Complete episodes up to which the rules of alarms were applied as it trained; None if they are not recorded."""
+    parent: str | None
+    """Full id of the run that it was forked from, which may be deleted by now; None if it is no fork."""
+    parent_episode: int | None
+    """Complete episodes at the checkpoint that it began with."""
+    parent_evaluated: int | None
+    """Complete episodes at the newest evaluation before that."""
+    trunk: str | None
+    """Id of the run that has its records up to there; None if all are its own."""
     created_at: datetime
     queued_at: datetime
     started_at: datetime | None
@@ -195,7 +203,7 @@ RULES = {name: _Rule.of(hint) for name, hint in get_type_hints(RunRow, include_e
 """What each field of a `RunRow` must be."""
 
 
-_STATUSES = STORED | {HIDDEN}
+_STATUSES = STORED | {*UNLISTED}
 
 
 def checked(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from enum import Enum
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, Float, Integer, Select, String, Table, select
+from sqlalchemy import BigInteger, Column, ColumnElement, Float, Integer, Select, String, Table, and_, select
 
 from v3core.metrics import PER_EXPERT
 from v3core.store.schema import (
@@ -27,6 +27,7 @@ from v3core.store.schema import (
     runs,
     state_maps,
 )
+from v3core.store.trunks import of_run, ranges_of
 
 FETCHED_ROWS = 2000
 """Rows held in memory at once while a table is streamed."""
@@ -109,20 +110,31 @@ RUN_TABLES = {
 }
 """Name to table; every table of a run but `runs` itself."""
 
-_OF_THIS_MACHINE = {"launch"}
-"""The launch environment of a run: private, and of no use elsewhere."""
+_OF_THIS_MACHINE = {"launch", "trunk"}
+"""The launch environment of a run, private and of no use elsewhere; and where a part of its rows are in this database:
+exports and archives have them with the others."""
 
 _RUN_COLUMNS = [column for column in runs.columns if column.name not in _OF_THIS_MACHINE]
 RUN_FIELDS = tuple(map(field_of, _RUN_COLUMNS))
 """The columns of `runs` that exports and archives know."""
 
 
-def stream(tx: Transaction, name: str, run_id: str) -> Iterator[tuple[Any, ...]]:
-    """The rows of one of `RUN_TABLES`, few at a time, as of the beginning of the transaction."""
+def stream(
+    tx: Transaction, name: str, run_id: str, after: int = 0, last: int | None = None
+) -> Iterator[tuple[Any, ...]]:
+    """The rows of one of `RUN_TABLES`, with those of the trunk, few at a time, as the transaction found them.
+
+    Of `episodes` and `expert_loads` those beyond episode `after`, up to `last`.
+    """
     table = RUN_TABLES[name]
-    query = table.rows.where(table.table.c.run_id == run_id)
-    for part in tx.execution_options(yield_per=FETCHED_ROWS).execute(query).partitions():
-        yield from map(tuple, part)
+    wanted: list[ColumnElement[bool]] = [of_run(tx, table.table, run_id)]
+    ranges = ranges_of(tx, run_id, after, last) if name in ("episodes", "expert_loads") else []
+    if len(ranges) > 1 or after or last is not None:
+        c = table.table.c  # part by part, because they are many, and are not to be sorted
+        wanted = [and_(c.run_id == part, c.episode > begin, c.episode <= end) for part, begin, end in ranges]
+    for mine in wanted:
+        for rows in tx.execution_options(yield_per=FETCHED_ROWS).execute(table.rows.where(mine)).partitions():
+            yield from map(tuple, rows)
 
 
 def run_values(tx: Transaction, run_id: str) -> dict[str, Any]:
@@ -136,11 +148,13 @@ def wide_fields(experts: int) -> tuple[Field, ...]:
     return (*RUN_TABLES["episodes"].fields, *loads)
 
 
-def wide_episodes(tx: Transaction, run_id: str, experts: int) -> Iterator[tuple[Any, ...]]:
-    """One row per episode with its experts' loads; null where an expert has none."""
-    loads = groupby(stream(tx, "expert_loads", run_id), key=lambda row: row[0])
+def wide_episodes(
+    tx: Transaction, run_id: str, experts: int, after: int = 0, last: int | None = None
+) -> Iterator[tuple[Any, ...]]:
+    """One row per episode beyond `after`, up to `last`, with its experts' loads; null where an expert has none."""
+    loads = groupby(stream(tx, "expert_loads", run_id, after, last), key=lambda row: row[0])
     at, shares = next(loads, (None, iter(())))
-    for row in stream(tx, "episodes", run_id):
+    for row in stream(tx, "episodes", run_id, after, last):
         values: list[float | None] = [None] * (experts * len(PER_EXPERT))
         while at is not None and at < row[_EPISODE]:
             at, shares = next(loads, (None, iter(())))

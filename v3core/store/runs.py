@@ -9,7 +9,7 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Update, bindparam, delete, func, insert, select, update
+from sqlalchemy import Update, bindparam, case, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from v3core.config import RunConfig
@@ -22,6 +22,8 @@ from v3core.store.run_row import LONG_FIELDS, RunRow, checked
 from v3core.store.run_tables import RUN_TABLES
 from v3core.store.schema import (
     HIDDEN,
+    TRUNK,
+    UNLISTED,
     Transaction,
     commands,
     episodes,
@@ -34,7 +36,7 @@ from v3core.store.schema import (
 
 REMOVED_EPISODES = 20_000
 """Episodes deleted in one commit: less than a second, so that no worker waits long."""
-_VISIBLE = runs.c.status != HIDDEN
+_VISIBLE = runs.c.status.not_in(UNLISTED)
 _LOAD_SHARE = 0.16
 """Size of an expert's load relative to the other columns of its episode; measured on SQLite."""
 _RUN_SHARE = 10.0
@@ -222,6 +224,19 @@ def _change_config(tx: Transaction, run: RunRow, changes: dict[str, Any], **colu
     tx.execute(update(runs).where(runs.c.id == run.id).values(config=config, **columns))
 
 
+def begin_at(tx: Transaction, run_id: str, parent: RunRow, episode: int, evaluated: int) -> None:
+    """Let a run begin with the records of another one up to an episode, and with its evaluations up to `evaluated`."""
+    values = {"parent": parent.id, "parent_episode": episode, "parent_evaluated": evaluated}
+    tx.execute(update(runs).where(runs.c.id == run_id).values(**values, trunk=parent.id if episode else None))
+
+
+def begins_at_evaluation(tx: Transaction, run: RunRow, evaluated: int) -> None:
+    """Set which evaluation is the last of a fork's trunk, from the checkpoint that it begins with."""
+    begins = run.parent_evaluated is None or evaluated < run.parent_evaluated
+    if run.episode == run.parent_episode and (begins or not run.generation):
+        tx.execute(update(runs).where(runs.c.id == run.id).values(parent_evaluated=evaluated))
+
+
 def redate_heartbeat(tx: Transaction, run: RunRow, now: datetime) -> None:
     """Update the heartbeat of a run to now, with a due time as long as before; not if there was one meanwhile."""
     if run.heartbeat_at is None or run.heartbeat_due_at is None:
@@ -241,7 +256,8 @@ def database_sizes(tx: Transaction) -> dict[str, int]:
 
     An estimate, so that it costs one small query however many episodes there are.
     """
-    rows = tx.execute(select(runs.c.id, runs.c.episode, runs.c.experts))
+    begin = case((runs.c.trunk.is_(None), 0), else_=func.coalesce(runs.c.parent_episode, 0))
+    rows = tx.execute(select(runs.c.id, runs.c.episode - begin, runs.c.experts))
     shares = {run_id: _RUN_SHARE + episode * (1 + _LOAD_SHARE * experts) for run_id, episode, experts in rows}
     each = database_bytes(tx) / max(1.0, sum(shares.values()))
     return {run_id: round(share * each) for run_id, share in shares.items()}
@@ -289,13 +305,33 @@ def insert_rows(tx: Transaction, table: str, run_id: str, rows: Sequence[dict[st
     )
 
 
-def remove_hidden_part(tx: Transaction, run_id: str) -> bool:
-    """Delete some rows of a hidden run, the run itself at last; returns whether there are more."""
-    oldest = tx.execute(select(func.min(episodes.c.episode)).where(episodes.c.run_id == run_id)).scalar_one()
+def trunk_of(tx: Transaction, run_id: str) -> str | None:
+    """The run that has the records that this one begins with; None if all are its own, or there is no such run."""
+    found: str | None = tx.execute(select(runs.c.trunk).where(runs.c.id == run_id)).scalar_one_or_none()
+    return found
+
+
+def remove_hidden_part(tx: Transaction, run_id: str, after: int = 0) -> bool:
+    """Delete some rows of a hidden run beyond `after`, without that the run itself at last; returns if there are more.
+
+    Trunks that no run needs any more become hidden with it.
+    """
+    mine = (episodes.c.run_id == run_id, episodes.c.episode > after)
+    oldest = tx.execute(select(func.min(episodes.c.episode)).where(*mine)).scalar_one()
     if oldest is not None:
         for table in (expert_loads, evaluations, episodes):
-            tx.execute(delete(table).where(table.c.run_id == run_id, table.c.episode < oldest + REMOVED_EPISODES))
+            c = table.c
+            some = (c.run_id == run_id, c.episode > after, c.episode < oldest + REMOVED_EPISODES)
+            tx.execute(delete(table).where(*some))
         return True
-    tx.execute(delete(runs).where(runs.c.id == run_id, runs.c.status == HIDDEN))  # other tables' rows go with it
+    if not after:
+        trunk = trunk_of(tx, run_id)
+        tx.execute(delete(runs).where(runs.c.id == run_id, runs.c.status == HIDDEN))  # other tables' rows go with it
+        needed = select(runs.c.id).where(runs.c.trunk == trunk).exists()
+        tx.execute(
+            update(runs)
+            .where(runs.c.id == trunk, runs.c.status == TRUNK, ~needed)
+            .values(status=HIDDEN, pid=None, pid_started=None)  # so that any process may remove it
+        )
     remove_empty(tx)
     return False

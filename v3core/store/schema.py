@@ -70,6 +70,10 @@ STORED = frozenset(Status) - {Status.UNREADABLE}
 HIDDEN = "hidden"
 """Status of a run of which not all rows are there, because it is being imported or deleted: no list shows it."""
 
+TRUNK = "trunk"
+"""Status of a run of which only the rows are there that forks begin with: no list shows it."""
+UNLISTED = (HIDDEN, TRUNK)
+
 UNREADABLE_TIME = datetime(1970, 1, 1, tzinfo=UTC)
 """Replaces an invalid time in SQLite, which accepts any value in any column."""
 
@@ -128,7 +132,13 @@ class MetaColumns(Columns):
 
 
 class RunColumns(Columns):
-    """One row per run: its state and the newest of its numbers, so that a list of runs needs no other table."""
+    """One row per run: its state and the newest of its numbers, so that a list of runs needs no other table.
+
+    A fork began at the checkpoint of `parent` after `parent_episode` episodes. Up to there its episodes, expert loads,
+    evaluations, knockouts and rollups are rows of the run `trunk`, which has a trunk itself if it is a fork. `trunk` is
+    null if all rows are its own: of a run that is no fork, and of one that was imported. Evaluations are the trunk's up
+    to `parent_evaluated`.
+    """
 
     id: Named[str] = Column(String(36), primary_key=True)
     name: Named[str]
@@ -167,6 +177,10 @@ class RunColumns(Columns):
     heartbeat_due_at: Named[datetime | None] = Column(UtcDateTime)
     rollout_at: Named[datetime | None] = Column(UtcDateTime)
     watched: Named[int | None]
+    parent: Named[str | None] = Column(String(36))
+    parent_episode: Named[int | None]
+    parent_evaluated: Named[int | None]
+    trunk: Named[str | None] = Column(String(36), index=True)
     created_at: Named[datetime] = Column(UtcDateTime, nullable=False)
     queued_at: Named[datetime] = Column(UtcDateTime, nullable=False)
     started_at: Named[datetime | None] = Column(UtcDateTime)

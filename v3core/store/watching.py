@@ -19,6 +19,7 @@ from v3core.store.database import Database, reading
 from v3core.store.history import read_evaluations, read_phase_changes
 from v3core.store.runs import get_run
 from v3core.store.schema import Transaction, episodes, expert_loads, runs
+from v3core.store.trunks import ranges_of
 
 _CHUNK = 4096
 _PLACES = [COLUMNS.index(name) for name in NEEDED]
@@ -114,10 +115,13 @@ def _recorded(tx: Transaction, run_id: str, experts: int, after: int, until: int
     named = {column.name: column for column in episodes.c}
     query = select(episodes.c.episode, episodes.c.phase, *(named[name] for name in NEEDED)).order_by(episodes.c.episode)
     loads = select(expert_loads.c.episode, expert_loads.c.expert, expert_loads.c.load)
-    query = query.where(episodes.c.run_id == run_id, episodes.c.episode > after)
-    if until is not None:
-        query = query.where(episodes.c.episode <= until)
-    if not (found := fetch_tuples(tx, query.limit(_CHUNK))):
+    found: list[Any] = []
+    for part, begin, last in ranges_of(tx, run_id, after, until):
+        of_part = query.where(episodes.c.run_id == part, episodes.c.episode > begin, episodes.c.episode <= last)
+        if found := fetch_tuples(tx, of_part.limit(_CHUNK)):
+            run_id, after = part, begin
+            break
+    if not found:
         return None
     numbers = np.array([row[0] for row in found], dtype=np.int64)
     shares = np.full((len(found), experts), np.nan)

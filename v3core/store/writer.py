@@ -21,6 +21,7 @@ from v3core.store.alarms import AlarmRow, cut_alarms, keep_alarms, put_alarm
 from v3core.store.bulk import COLUMNS, driver_time, insert_rows
 from v3core.store.commands import APPLIED
 from v3core.store.database import Database, DatabaseBusyError
+from v3core.store.kept_trunks import keep_trunk
 from v3core.store.pace import Pace, Speed, mean_return, recent_returns
 from v3core.store.rollups import Pyramid, cut_rollups, insert_rollups
 from v3core.store.runs import get_run, update_run
@@ -37,6 +38,7 @@ from v3core.store.schema import (
     runs,
     state_maps,
 )
+from v3core.store.trunks import fork_begin
 from v3core.store.watching import Backlog, as_episodes, as_row, begun_watch
 
 COMMIT_SECONDS = 0.5
@@ -109,6 +111,7 @@ class EpisodeWriter:
             self._returns = recent_returns(tx, run_id)
             self._pyramid = Pyramid.restore(tx, run_id)
             self._watch: Watch | None = begun_watch(tx, run_id)
+            self._trunk = fork_begin(tx, run_id)
         self._backlog = self._backlog_of(run.episode)
         """Episodes recorded before that the rules have not seen; None once they have. Of the writer's thread."""
         self._alarms_due: list[AlarmRow] = []
@@ -335,7 +338,8 @@ class EpisodeWriter:
         if self._compares_alarms:
             keep_alarms(tx, self._run_id, [(row.rule, row.first_episode) for row in self._alarms_due], self._episode)
         for row in self._alarms_due:
-            put_alarm(tx, self._run_id, row, actor="worker", now=now, notify=self._notify)
+            notify = self._notify and row.first_episode > self._trunk
+            put_alarm(tx, self._run_id, row, actor="worker", now=now, notify=notify)
 
     def _write(
         self, batch: list[EpisodeRecord | _Also], rows: list[EpisodeRecord], insert: Operation, step: int
@@ -396,6 +400,7 @@ def truncate(
     Returns:
         The number of deleted episodes.
     """
+    keep_trunk(tx, run_id, episode=episode, evaluated=evaluated)
     for table in (expert_loads, checkpoints, knockouts):
         tx.execute(delete(table).where(table.c.run_id == run_id, table.c.episode > episode))
     for of_evaluations in (evaluations, evaluation_experts, state_maps):

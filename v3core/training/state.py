@@ -202,8 +202,12 @@ class TrainingState:
             self.environment = EnvironmentSetup(state["env"], state.get("env_args", {}), config.wrappers, config.view)
             self.optimizer.load_state_dict(state["optimizer"])
             self.return_scale.load_state_dict(state["return_scale"])
-            self._continue_generator(state["torch_generator"], state["step"])
-            self.random.bit_generator.state = state["numpy_generator"]
+            if json.loads(state["config"])["seed"] == self.config.seed:
+                self._continue_generator(state["torch_generator"], state["step"])
+                self.random.bit_generator.state = state["numpy_generator"]
+            else:  # of the run that this one was forked from
+                self.generator.manual_seed(self._seed_at(state["step"]))
+                self.random = np.random.default_rng((self.config.seed, state["step"]))
             # Older checkpoints, which do not say when the last evaluation was, came after it.
             counters = {"evaluated": state["completed"], **state}
             for name in COUNTERS:
@@ -221,12 +225,16 @@ class TrainingState:
         if len(kept) == len(self.generator.get_state()):
             self.generator.set_state(kept)
             return
-        (seed,) = np.random.SeedSequence((self.config.seed, step)).generate_state(1, np.uint64).tolist()
-        self.generator.manual_seed(seed)
+        self.generator.manual_seed(self._seed_at(step))
         self.backend_remarks.append(
             f"Continues on {self.device.type} with other random numbers, because the checkpoint was written on another "
             "kind of device."
         )
+
+    def _seed_at(self, step: int) -> int:
+        """A seed that follows from the run's and from its environment steps so far."""
+        (seed,) = np.random.SeedSequence((self.config.seed, step)).generate_state(1, np.uint64).tolist()
+        return int(seed)
 
 
 def device_name(device: torch.device) -> str:

@@ -1,5 +1,6 @@
 """The training loop, top to bottom."""
 
+import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -9,7 +10,7 @@ from typing import Any
 
 import torch
 
-from v3core.config import RunConfig
+from v3core.config import PPOConfig, RunConfig
 from v3core.curriculum import (
     Curriculum,
     PhaseStart,
@@ -455,6 +456,8 @@ class Trainer:
         if state.completed >= config.episodes:
             return
         try:
+            if reason := _other_world(config, loaded):
+                raise ReplayError(reason)
             if "world" not in loaded:
                 raise ReplayError("the checkpoint is from an older version, which did not store them")
             if (kept := loaded["world"]) is not None:
@@ -462,6 +465,17 @@ class Trainer:
                 self.world = World.restored(kept, state, self.interrupted)
         except ReplayError as reason:
             self.hooks.remark(f"The unfinished episodes start from scratch: {str(reason).rstrip('.')}.")
+
+
+def _other_world(config: RunConfig, loaded: dict[str, Any]) -> str:
+    """Why a fork does not continue the environments of the checkpoint that it begins with; empty if it does."""
+    trained = json.loads(loaded["config"])
+    if trained["seed"] != config.seed:
+        return f"the fork has seed {config.seed}, the checkpoint {trained['seed']}"
+    count = trained.get("ppo", {}).get("environments", PPOConfig().environments)
+    if count != config.ppo.environments:
+        return f"the fork has {config.ppo.environments} environments, the checkpoint {count}"
+    return ""
 
 
 def _bias_speed(settings: Settings) -> float:

@@ -1,4 +1,4 @@
-"""Schema 6: alarms, node embeddings, decisions of the router, what each expert does, what processes do, experiments."""
+"""Schema 6: alarms, node embeddings, router's decisions, what each expert and process does, experiments, forks."""
 
 from typing import Any
 
@@ -15,6 +15,11 @@ def upgrade() -> None:
     op.add_column("episodes", sa.Column("expert_persistence", sa.Double))
     op.add_column("episodes", sa.Column("close_choice_share", sa.Double))
     op.add_column("runs", sa.Column("watched", sa.Integer))
+    op.add_column("runs", sa.Column("parent", sa.String(36)))
+    op.add_column("runs", sa.Column("parent_episode", sa.Integer))
+    op.add_column("runs", sa.Column("parent_evaluated", sa.Integer))
+    op.add_column("runs", sa.Column("trunk", sa.String(36)))
+    op.create_index(op.f("ix_runs_trunk"), "runs", ["trunk"])
     op.create_table(
         "alarms",
         sa.Column("run_id", sa.String(36), sa.ForeignKey("runs.id", ondelete="CASCADE"), nullable=False),

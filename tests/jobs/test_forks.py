@@ -1,0 +1,312 @@
+"""Forks: a run that begins with a checkpoint of another, shows that one's records, and trains on to the bit."""
+
+import threading
+from functools import partial
+
+import numpy as np
+import pytest
+from sqlalchemy import update
+
+from tests.jobs.conftest import FOUR_PHASES
+from v3core.archive import import_archive, write_archive
+from v3core.cli import main
+from v3core.curriculum import parse
+from v3core.errors import V3Error
+from v3core.jobs import control
+from v3core.jobs.fork_check import check_fork
+from v3core.jobs.forks import Change, fork, fork_all
+from v3core.jobs.housekeeping import leftovers
+from v3core.jobs.lifecycle import Status
+from v3core.store import schema
+from v3core.store.curve import read_phase_sums, read_series
+from v3core.store.history import read_checkpoints, read_evaluations
+from v3core.store.returns import read_sparkline
+from v3core.store.rollups import rebuild_rollups
+from v3core.store.run_tables import RUN_TABLES, stream
+from v3core.store.runs import all_ids, get_run, list_runs
+
+CLOCKS = {"at", "generation"}
+
+
+@pytest.fixture(autouse=True)
+def _no_workers(monkeypatch):
+    monkeypatch.setattr("v3core.jobs.forks.drain", lambda *_: [])
+
+
+@pytest.fixture
+def long_parent(make, train):
+    """A complete run of 600 short episodes, with buckets of several sizes and a checkpoint every few rollouts."""
+    run_id = make(episodes=600, curriculum="{name: one, phases: [{name: only}]}", every=100)
+    assert train(run_id, every=7) is Status.COMPLETED
+    return run_id
+
+
+def assert_same_charts(db, one, other):
+    """All that pages draw of episodes is the same, from buckets of every size."""
+    for width in (20, 100, 1000):
+        mine, theirs = (read_series(db, run, width=width) for run in (one, other))
+        assert mine.size == theirs.size
+        np.testing.assert_array_equal(mine.numbers, theirs.numbers)
+        np.testing.assert_allclose(mine.stats, theirs.stats, rtol=1e-12)
+    with db.read() as tx:
+        sparks = [read_sparkline(tx, get_run(tx, run)) for run in (one, other)]
+    np.testing.assert_allclose(*sparks, rtol=1e-12)
+    assert len(sparks[0])
+    sums = [read_phase_sums(db, run) for run in (one, other)]
+    assert [row.phase for row in sums[0]] == [row.phase for row in sums[1]]
+    for mine, theirs in zip(*sums, strict=True):
+        np.testing.assert_allclose([mine.mean, mine.count], [theirs.mean, theirs.count], rtol=1e-9)
+        assert mine.deviation == pytest.approx(theirs.deviation)
+        assert mine.closing_return == theirs.closing_return
+
+
+def rows(db, run_id, table, after=-1):
+    """The rows that readers see of a run, without the times."""
+    names = [field.name for field in RUN_TABLES[table].fields]
+    with db.read() as tx:
+        found = [dict(zip(names, row, strict=True)) for row in stream(tx, table, run_id)]
+    return [
+        {name: repr(value) for name, value in row.items() if name not in CLOCKS}
+        for row in found
+        if row["episode"] > after
+    ]
+
+
+def own_rows(db, run_id, table):
+    """The numbers of the episodes that are rows of the run itself."""
+    of = RUN_TABLES[table].table
+    with db.read() as tx:
+        return [row.episode for row in tx.execute(of.select().where(of.c.run_id == run_id).order_by(of.c.episode))]
+
+
+TABLES = ("episodes", "expert_loads", "evaluations", "evaluation_experts", "phase_changes")
+
+
+def assert_same_records(db, one, other, until=None):
+    """Readers see the same of both runs, up to an episode."""
+    for table in TABLES:
+        mine, theirs = (rows(db, run, table) for run in (one, other))
+        if until is not None:
+            mine, theirs = ([row for row in found if int(row["episode"]) <= until] for found in (mine, theirs))
+        assert mine == theirs, table
+        assert mine or until is not None
+
+
+@pytest.fixture
+def parent(make, train):
+    """A run that is complete."""
+    run_id = make()
+    assert train(run_id, every=2) is Status.COMPLETED
+    return run_id
+
+
+def test_a_fork_trains_on_as_its_parent_did_to_the_bit_and_shows_all_of_it(db, parent, train):
+    """From every checkpoint: at boundaries, between them, before the first episode."""
+    for checkpoint in read_checkpoints(db, parent)[:-1]:
+        child = fork(db, parent, episode=checkpoint.episode)
+        queued = get_run(db, child)
+        assert (queued.status, queued.episode, queued.step) == ("queued", checkpoint.episode, checkpoint.step)
+        assert train(child) is Status.COMPLETED
+        assert_same_records(db, child, parent)
+        assert own_rows(db, child, "episodes") == list(range(checkpoint.episode + 1, 61)), "the trunk is not copied"
+        assert_same_charts(db, child, parent)
+        run = get_run(db, child)
+        assert (run.parent, run.parent_episode) == (parent, checkpoint.episode)
+        assert run.mean_return == get_run(db, parent).mean_return
+
+
+def test_a_fork_of_a_fork_of_a_fork_reads_buckets_where_they_are(db, long_parent, train):
+    """Each begins between two rows of buckets; the last reads rows of four runs."""
+    chain, at = [long_parent], 0
+    for least in (90, 300, 450):
+        at = next(row.episode for row in read_checkpoints(db, chain[-1]) if row.episode >= least)
+        chain.append(fork(db, chain[-1], episode=at))
+        assert train(chain[-1], every=7) is Status.COMPLETED
+    for child in chain[1:]:
+        assert_same_records(db, child, long_parent)
+        assert_same_charts(db, child, long_parent)
+    assert own_rows(db, chain[-1], "episodes") == list(range(at + 1, 601))
+    with db.write() as tx:
+        rebuild_rollups(tx, chain[-1])
+    assert_same_charts(db, chain[-1], long_parent)
+
+
+def test_parents_may_be_deleted_in_any_order_and_their_trunks_go_with_the_last_fork(db, long_parent, train):
+    middle = fork(db, long_parent, episode=read_checkpoints(db, long_parent)[3].episode)
+    assert train(middle, every=7) is Status.COMPLETED
+    last = fork(db, middle, episode=read_checkpoints(db, middle)[2].episode)
+    assert train(last) is Status.COMPLETED
+    begins = get_run(db, last).parent_episode
+    before = [rows(db, last, table) for table in TABLES]
+    charts = read_series(db, last, width=50).stats
+    control.delete(db, long_parent)
+    control.delete(db, middle)
+    assert [rows(db, last, table) for table in TABLES] == before
+    np.testing.assert_array_equal(read_series(db, last, width=50).stats, charts)
+    assert [run.id for run in list_runs(db)] == [last]
+    assert len(own_rows(db, long_parent, "episodes")) + len(own_rows(db, middle, "episodes")) == begins
+    assert get_run(db, last).parent == middle, "which is known by its id"
+    assert not leftovers(db)
+    again = fork(db, last, episode=read_checkpoints(db, last)[0].episode)
+    assert train(again) is Status.COMPLETED
+    assert_same_records(db, again, last)
+    control.delete(db, last)
+    control.delete(db, again)
+    with db.read() as tx:
+        assert all_ids(tx) == set()
+
+
+def test_a_trunk_outlives_a_parent_that_is_taken_back_to_before_it(db, make, train):
+    """A completed run that is trained longer continues from before its last rollout, which its end had cut short."""
+    parent = make(episodes=300, curriculum="{name: one, phases: [{name: only}]}", every=50)
+    assert train(parent, every=3) is Status.COMPLETED
+    child = fork(db, parent, episode=300, episodes=330)
+    before = [rows(db, child, table) for table in TABLES]
+    control.resume(db, parent, episodes=330)
+    assert train(parent) is Status.COMPLETED
+    assert [rows(db, child, table) for table in TABLES] == before
+    assert train(child) is Status.COMPLETED
+    assert [row["episode"] for row in rows(db, child, "episodes")] == [str(number) for number in range(1, 331)]
+    assert rows(db, child, "episodes")[:300] == before[0]
+    control.delete(db, parent)
+    assert rows(db, child, "episodes")[:300] == before[0]
+    control.delete(db, child)
+    with db.read() as tx:
+        assert all_ids(tx) == set()
+
+
+def test_another_seed_draws_other_numbers_from_the_same_weights(db, parent, train):
+    at = read_checkpoints(db, parent)[3].episode
+    one, two, same = (fork(db, parent, episode=at, seed=seed) for seed in (7, 7, 8))
+    for child in (one, two, same):
+        assert train(child) is Status.COMPLETED
+        assert_same_records(db, child, parent, until=at)
+    assert_same_records(db, one, two)
+    lengths = [[row["length"] for row in rows(db, run, "episodes", after=at)] for run in (parent, one, same)]
+    assert lengths[0] != lengths[1] != lengths[2] != lengths[0]
+    assert get_run(db, one).seed == 7
+
+
+def test_only_what_comes_after_the_checkpoint_may_be_changed(db, parent, train):
+    at = next(row.episode for row in read_checkpoints(db, parent) if row.episode >= 20)
+    changed = parse(FOUR_PHASES.replace("{name: last, routing: sparsemax}", "{name: last, routing: softmax, lr: 1e-5}"))
+    child = fork(db, parent, episode=at, curriculum=changed, assignments=["ppo.epochs=2"])
+    assert get_run(db, child).config.ppo.epochs == 2
+    assert train(child) is Status.COMPLETED
+    assert_same_records(db, child, parent, until=at)
+    assert {row["routing"] for row in rows(db, child, "episodes") if row["phase"] == "'last'"} == {"'softmax'"}
+    count = len(list_runs(db))
+    with pytest.raises(V3Error, match="Phase 1 'first' ended at episode"):
+        fork(db, parent, episode=at, curriculum=parse(FOUR_PHASES.replace("from: 2.0", "from: 3.0")))
+    with pytest.raises(V3Error, match="network of its checkpoint"):
+        fork(db, parent, episode=at, assignments=["policy.experts=3"])
+    with pytest.raises(V3Error, match=r"phases\.frist\.lr.*Did you mean first"):
+        fork(db, parent, episode=at, assignments=["phases.frist.lr=1e-3"])
+    with pytest.raises(V3Error, match="give it more with --episodes"):
+        fork(db, parent, episode=60)
+    with pytest.raises(V3Error, match="Seed -1"):
+        fork(db, parent, episode=at, seed=-1)
+    assert len(list_runs(db)) == count
+    assert not leftovers(db)
+
+
+def test_a_checkpoint_that_is_not_there_is_answered_with_those_that_are(db, parent):
+    known = [row.episode for row in read_checkpoints(db, parent)]
+    with pytest.raises(
+        V3Error, match=f"has no checkpoint at episode 7; its checkpoints are at {known[0]}, {known[1]},"
+    ):
+        fork(db, parent, episode=7)
+    (db.data_dir / read_checkpoints(db, parent)[1].path).write_bytes(b"PK damaged")
+    with pytest.raises(V3Error, match=f"at episode {known[1]} is gone or damaged"):
+        fork(db, parent, episode=known[1])
+    assert len(list_runs(db)) == 1
+
+
+def test_a_fork_of_a_run_that_trains_and_of_one_that_was_imported(db, make, train, tmp_path):
+    parent, children = make(), []
+    assert train(parent, 9, every=2, then=lambda: children or children.append(fork(db, parent))) is Status.COMPLETED
+    target = tmp_path / "parent.v3run"
+    write_archive(db, parent, target)
+    imported = import_archive(db, target, as_new=True)
+    children.append(fork(db, imported, episode=get_run(db, children[0]).parent_episode))
+    for child in children:
+        assert train(child) is Status.COMPLETED
+        assert_same_records(db, child, parent)
+
+
+def test_an_archive_of_a_fork_has_all_of_it(db, parent, train, tmp_path):
+    """It is imported as a run whose rows are all its own, here and where nobody has heard of its parent."""
+    child = fork(db, parent, episode=read_checkpoints(db, parent)[4].episode)
+    assert train(child, every=2) is Status.COMPLETED
+    target = tmp_path / "child.v3run"
+    write_archive(db, child, target)
+    copy = import_archive(db, target, as_new=True)
+    assert_same_records(db, copy, parent)
+    assert_same_charts(db, copy, parent)
+    assert own_rows(db, copy, "episodes") == list(range(1, 61))
+    control.delete(db, child)
+    control.delete(db, parent)
+    assert import_archive(db, target) == child
+    assert (get_run(db, child).parent, get_run(db, child).trunk) == (parent, None)
+    again = fork(db, child, episode=read_checkpoints(db, child)[0].episode)
+    assert train(again) is Status.COMPLETED
+    assert_same_records(db, again, copy)
+
+
+def test_a_fork_is_stopped_and_resumed_like_any_run(db, parent, train):
+    """Also killed before its first checkpoint, and evaluated when its checkpoint says it is due."""
+    at = read_checkpoints(db, parent)[3].episode
+    child = fork(db, parent, episode=at)
+    for rollouts in (1, 3):
+        assert train(child, rollouts, every=2) is Status.FAILED
+        control.resume(db, child)
+    assert train(child) is Status.COMPLETED
+    assert_same_records(db, child, parent)
+    assert repr(read_evaluations(db, child)) == repr(read_evaluations(db, parent))
+    for row in read_checkpoints(db, child):
+        (db.data_dir / row.path).unlink()
+    with pytest.raises(V3Error, match="cannot be resumed: its checkpoints are gone"):
+        control.resume(db, child, episodes=90)
+
+
+def test_two_at_once_are_two_and_a_double_click_is_one(db, parent):
+    found = []
+    workers = [threading.Thread(target=lambda: found.append(fork(db, parent, episode=0))) for _ in range(2)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert len(set(found)) == 2
+    both = partial(fork_all, db, parent, [Change(seed=1), Change(seed=2)], token="c9bf9e57-1685-4c89-bafb-ff5af830be8a")
+    assert both(experiment="pairs") == both(experiment="pairs")
+    assert [run.experiment for run in list_runs(db)].count("pairs") == 2
+    assert {get_run(db, run).trunk for run in found} == {None}, "nothing was trained before episode 0"
+
+
+def test_a_fork_that_cannot_be_written_leaves_nothing(db, parent, monkeypatch):
+    monkeypatch.setattr("v3core.jobs.forks.os.link", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left")))
+    monkeypatch.setattr("v3core.jobs.forks.shutil.copyfile", lambda *_: (_ for _ in ()).throw(OSError(28, "No space")))
+    with pytest.raises(V3Error, match="The checkpoint cannot be copied"):
+        fork(db, parent, episode=0)
+    assert len(list_runs(db)) == 1
+    assert not leftovers(db)
+
+
+@pytest.mark.parametrize(
+    ("env", "episodes"), [("CartPole-v1", 60), ("MiniGrid-DoorKey-5x5-v0", 16), ("LunarLander-v3", 24)]
+)
+def test_the_first_rollout_of_a_fork_is_the_parents_own_to_the_bit(db, make, train, env, episodes, capsys):
+    """By the command that checks it, which trains it and records nothing."""
+    run_id = make(env=env, episodes=episodes, every=1000)
+    assert train(run_id, every=2) is Status.COMPLETED
+    tables = [rows(db, run_id, table) for table in TABLES]
+    at = max(row.episode for row in read_checkpoints(db, run_id) if row.episode <= episodes // 2)
+    assert not check_fork(db, run_id, at).differing
+    assert main(["fork", run_id, "--episode", str(at), "--check"]) == 0
+    assert "equal the run's own to the bit" in capsys.readouterr().out
+    assert [rows(db, run_id, table) for table in TABLES] == tables
+    with db.write() as tx:
+        mine = schema.episodes.c.run_id == run_id
+        tx.execute(update(schema.episodes).where(mine).values({"policy_loss": schema.episodes.c.policy_loss + 1e-15}))
+    assert main(["fork", run_id, "--episode", str(at), "--check"]) == 1
+    assert "policy_loss" in capsys.readouterr().out

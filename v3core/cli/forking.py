@@ -1,0 +1,82 @@
+"""Starting runs from checkpoints of others."""
+
+import click
+
+from v3core.cli.common import commands, one_run, run_argument, set_option
+from v3core.curriculum import load_curriculum
+from v3core.errors import V3Error
+from v3core.jobs import forks
+from v3core.output import echo, fail
+from v3core.store.database import Database
+
+_SHOWN = 10
+"""Episodes that differ."""
+
+
+@commands.command()
+@run_argument
+@click.option("--episode", type=int, metavar="N", help="Checkpoint to begin with; default: the newest.")
+@click.option(
+    "--curriculum",
+    metavar="FILE_OR_PRESET",
+    help="Curriculum from there on; default: the parent's. What is trained already must be the same in it.",
+)
+@click.option(
+    "--seed", type=int, metavar="S", help="New random numbers from there on; default: the parent's numbers continue."
+)
+@click.option("--episodes", type=int, metavar="N", help="Length with the parent's episodes; default: the parent's.")
+@click.option("--name", metavar="NAME", help="Name shown in lists; default: made from the parent's and the changes.")
+@click.option(
+    "--check",
+    is_flag=True,
+    help="Start nothing: train the first rollout of an unchanged fork here and compare it with what the run recorded.",
+)
+@set_option
+def fork(
+    check: bool,
+    run_id: str,
+    episode: int | None,
+    curriculum: str | None,
+    seed: int | None,
+    episodes: int | None,
+    name: str | None,
+    assignments: tuple[str, ...],
+) -> int:
+    """Start a run in the background from a checkpoint of another, with something changed; prints its id.
+
+    It continues with the checkpoint's weights, optimiser, normaliser, environments and random numbers. With --seed the
+    random numbers are new, and the environments begin new episodes.
+    """
+    if check and (curriculum is not None or seed is not None or episodes is not None or name or assignments):
+        raise V3Error("--check is about a fork without a change; give it --episode only.")
+    with one_run(run_id) as (database, run):
+        if check:
+            return _check_fork(database, run, episode)
+        chosen = None if curriculum is None else load_curriculum(curriculum)[0]
+        echo(
+            forks.fork(
+                database,
+                run,
+                episode=episode,
+                curriculum=chosen,
+                seed=seed,
+                assignments=assignments,
+                episodes=episodes,
+                name=name,
+                actor="command line",
+            )
+        )
+    return 0
+
+
+def _check_fork(database: Database, run_id: str, episode: int | None) -> int:
+    from v3core.jobs.fork_check import check_fork
+
+    found = check_fork(database, run_id, episode)
+    what = f"Episodes {found.first} to {found.last}, the first rollout of a fork at episode {found.first - 1}"
+    if not found.differing:
+        echo(f"{what}, equal the run's own to the bit: {found.numbers} numbers of each.")
+        return 0
+    for sentence in found.differing[:_SHOWN]:
+        echo(sentence)
+    return fail(f"{what}, differ from the run's own; docs/exactness.md says what can cause it.", 1)

@@ -1,0 +1,310 @@
+"""Forks: runs that begin with a checkpoint of another run, and train on from there with something changed.
+
+A fork has the weights, the optimiser, the normaliser, the environments and the random numbers of the checkpoint, and
+shows the records of its parent up to there as its own, without a copy of them (`v3core.store.trunks`).
+"""
+
+import os
+import shutil
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from v3core.config import MAX_EPISODES, MAX_NAME, MAX_SEED, Recipe, RunConfig, check_name
+from v3core.curriculum import Curriculum, PhaseStart, Progress, check_edit, lengthened
+from v3core.errors import V3Error, explained
+from v3core.jobs.checkpoints import is_whole
+from v3core.jobs.files import checkpoint_file, run_folder
+from v3core.jobs.kinds import named
+from v3core.jobs.launch import renewed
+from v3core.jobs.launcher import StartCommand, check_priority, drain, save_requested_slots, worker_command
+from v3core.jobs.lifecycle import Status
+from v3core.overrides import set_values
+from v3core.store import commands
+from v3core.store.alarms import copy_alarms
+from v3core.store.database import Database
+from v3core.store.history import (
+    CheckpointRow,
+    add_checkpoint,
+    add_event,
+    add_phase_change,
+    read_checkpoints,
+    read_evaluations,
+    read_phase_changes,
+)
+from v3core.store.run_row import RunRow
+from v3core.store.runs import add_run, begin_at, find_run, get_run
+from v3core.store.schema import Transaction
+from v3core.store.writer import truncate
+
+EVENT = "fork"
+"""Kind of the events about forks."""
+MAX_FORKS = 200
+"""Forks that are started at once."""
+_NAMED = 30
+"""Checkpoints that an error lists."""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where forks of a run begin."""
+
+    run: RunRow
+    checkpoint: CheckpointRow
+    curriculum: Curriculum
+    """The one that the run went on with from there."""
+    starts: tuple[PhaseStart, ...]
+    """Where its phases had begun by then."""
+
+    def progress(self, episodes: int) -> Progress:
+        """How far a fork of that length is when it begins."""
+        return Progress(self.checkpoint.episode, episodes, self.checkpoint.step, self.starts)
+
+
+@dataclass(frozen=True)
+class Change:
+    """What a fork does otherwise than its parent; by default nothing."""
+
+    curriculum: Curriculum | None = None
+    """May only change what comes after the checkpoint."""
+    seed: int | None = None
+    """Of all random numbers from the checkpoint on; the parent's continues with the parent's numbers."""
+    assignments: tuple[str, ...] = ()
+    """Settings, as in `ppo.epochs=4` and `phases.sharp.load_balance=0.1`."""
+    episodes: int | None = None
+    """Length of the fork, the episodes of its trunk included."""
+    name: str | None = None
+
+
+def origin_of(database: Database, run_id: str, episode: int | None = None, tx: Transaction | None = None) -> Origin:
+    """The checkpoint after `episode` episodes, by default the newest that leaves something to train, and what belongs.
+
+    Raises:
+        V3Error: naming the checkpoints that are there, if there is none of that episode, or its file is damaged.
+    """
+    if tx is None:
+        with database.read() as reading:
+            return origin_of(database, run_id, episode, reading)
+    run = get_run(tx, run_id)
+    if run.status == Status.UNREADABLE:
+        raise V3Error(f"{named(run)} cannot be forked: its row in the database is invalid.")
+    known = read_checkpoints(tx, run_id)
+    wanted = [row for row in known if (row.episode < run.episodes if episode is None else row.episode == episode)]
+    whole = next((row for row in reversed(wanted) if is_whole(database.data_dir / row.path)), None)
+    if whole is None:
+        raise V3Error(_no_checkpoint(database, run, known, episode))
+    applied = [row for row in commands.read_revisions(tx, run_id) if row.state == commands.APPLIED]
+    before = [row for row in applied if (row.applied_episode or 0) <= whole.episode]
+    curriculum = before[-1].curriculum if before else commands.curriculum_in_force(tx, run_id)
+    changes = [change for change in read_phase_changes(tx, run_id) if change.episode <= whole.episode]
+    return Origin(run, whole, curriculum, tuple(PhaseStart(change.episode, change.step) for change in changes))
+
+
+def _no_checkpoint(database: Database, run: RunRow, known: Sequence[CheckpointRow], episode: int | None) -> str:
+    where = "to begin with" if episode is None else f"at episode {episode}"
+    if any(row.episode == episode for row in known):
+        return f"The checkpoint of {named(run)} at episode {episode} is gone or damaged; {_there(database, known)}."
+    return f"{named(run)} has no checkpoint {where}; {_there(database, known)}."
+
+
+def _there(database: Database, known: Sequence[CheckpointRow]) -> str:
+    there = [str(row.episode) for row in known if (database.data_dir / row.path).is_file()]
+    if not there:
+        return "it has none that a fork could begin with"
+    more = f" and {len(there) - _NAMED} earlier ones" if len(there) > _NAMED else ""
+    return f"its checkpoints are at {', '.join(there[-_NAMED:])}{more}"
+
+
+def config_of(origin: Origin, change: Change = Change()) -> RunConfig:
+    """What a fork is trained with.
+
+    Raises:
+        V3Error: if the curriculum changes what is trained already, or a setting is one of the network.
+    """
+    trained = origin.run.config
+    episodes = trained.episodes if change.episodes is None else change.episodes
+    if episodes <= origin.checkpoint.episode:
+        raise V3Error(
+            f"{named(origin.run)} has {origin.checkpoint.episode:,} episodes at that checkpoint, and the fork is "
+            f"planned for {episodes:,}; give it more with --episodes, or begin at an earlier checkpoint."
+        )
+    if episodes > MAX_EPISODES:
+        raise V3Error(f"{episodes:,} episodes are too many; choose at most {MAX_EPISODES:,}.")
+    seed = trained.seed if change.seed is None else change.seed
+    if not 0 <= seed <= MAX_SEED:
+        raise V3Error(f"Seed {seed} is out of range; choose a whole number from 0 to {MAX_SEED}.")
+    progress = origin.progress(episodes)
+    in_force = origin.curriculum
+    if episodes > trained.episodes:
+        in_force = lengthened(in_force, origin.progress(trained.episodes))
+    wanted = in_force if change.curriculum is None else change.curriculum
+    parts = {name: getattr(trained, name) for name in ("base", "ppo", "policy", "evaluation", "overrides")}
+    recipe, (wanted,) = set_values(
+        Recipe(name=trained.recipe, match=("*",), **parts), [wanted], episodes, change.assignments
+    )
+    if recipe.policy != trained.policy:
+        raise V3Error("A fork has the network of its checkpoint; policy settings cannot be changed.")
+    if wanted != in_force:
+        check_edit(in_force, wanted, progress)
+    parts = {name: getattr(recipe, name) for name in parts}
+    with explained("The fork"):
+        return RunConfig.model_validate(
+            dict(trained)
+            | parts
+            | {"name": _name(origin, change, seed), "seed": seed, "episodes": episodes, "curriculum": wanted}
+        )
+
+
+def _name(origin: Origin, change: Change, seed: int) -> str:
+    if change.name is not None:
+        check_name("run", change.name)
+        return change.name.strip()
+    parts = [f"from {origin.checkpoint.episode}"]
+    if change.curriculum is not None and change.curriculum.name != origin.curriculum.name:
+        parts.append(change.curriculum.name)
+    parts += [*change.assignments]
+    if seed != origin.run.seed:
+        parts.append(f"seed {seed}")
+    name, end = origin.run.name, " · ".join(parts)
+    end = end if len(end) < MAX_NAME - 20 else f"{end[: MAX_NAME - 21]}…"
+    kept = MAX_NAME - len(end) - 3
+    return f"{name if len(name) <= kept else name[: kept - 1] + '…'} · {end}"
+
+
+def fork(
+    database: Database,
+    run_id: str,
+    *,
+    episode: int | None = None,
+    curriculum: Curriculum | None = None,
+    seed: int | None = None,
+    assignments: Sequence[str] = (),
+    episodes: int | None = None,
+    name: str | None = None,
+    actor: str = "user",
+    command: StartCommand = worker_command,
+) -> str:
+    """Queue a run that begins with a checkpoint of another one, in any status; returns its id.
+
+    Args:
+        database: an open store.
+        run_id: full id of the parent.
+        episode: complete episodes of the checkpoint; by default the newest.
+        curriculum: the fork's, which may only change what comes after the checkpoint; by default the parent's there.
+        seed: of all random numbers from the checkpoint on; by default the parent's numbers continue.
+        assignments: changed settings, such as `ppo.epochs=4`.
+        episodes: length of the fork, the trunk's episodes included; by default the parent's.
+        name: by default made of the parent's and of what is changed.
+        actor: who requests it, for the histories.
+        command: from run id to the command line of its worker.
+
+    Raises:
+        V3Error: also if there is no such checkpoint, or the change reaches into what is trained already.
+    """
+    change = Change(curriculum, seed, tuple(assignments), episodes, name)
+    return fork_all(database, run_id, [change], episode=episode, actor=actor, command=command)[0]
+
+
+def fork_all(
+    database: Database,
+    run_id: str,
+    changes: Sequence[Change],
+    *,
+    episode: int | None = None,
+    experiment: str | None = None,
+    priority: int = 0,
+    token: str | None = None,
+    actor: str = "user",
+    command: StartCommand = worker_command,
+) -> list[str]:
+    """Queue several forks of one checkpoint, all or none, as one experiment; returns their ids.
+
+    Further arguments are those of `fork` and of `v3core.jobs.launcher.enqueue`.
+    """
+    check_priority(priority)
+    if experiment is not None:
+        check_name("experiment", experiment)
+    if not 0 < len(changes) <= MAX_FORKS:
+        raise V3Error(f"{len(changes)} forks at once are out of range; choose 1 to {MAX_FORKS}.")
+    group = uuid.UUID(token) if token else uuid.uuid4()
+    ids = [str(uuid.uuid5(group, f"fork {place}")) for place in range(len(changes))]
+    try:
+        with database.write() as tx:
+            if find_run(tx, ids[0]):
+                return ids
+            get_run(tx, run_id, for_update=True)  # its worker deletes no checkpoint meanwhile
+            origin = origin_of(database, run_id, episode, tx)
+            save_requested_slots(tx)
+            now = datetime.now(UTC)
+            for place, (new_id, change) in enumerate(zip(ids, changes, strict=True)):
+                # A microsecond apart, so that the queue keeps their order.
+                at = now + timedelta(microseconds=place)
+                add_run(
+                    tx,
+                    new_id,
+                    config_of(origin, change),
+                    status=Status.QUEUED,
+                    now=at,
+                    experiment=experiment,
+                    priority=priority,
+                    launch=renewed(origin.run, here=False),
+                )
+                _begin(database, tx, origin, new_id, actor=actor, now=at)
+    except BaseException:
+        for new_id in ids:
+            if _is_unknown(database, new_id):
+                shutil.rmtree(run_folder(new_id, database.data_dir), ignore_errors=True)
+        raise
+    drain(database, command)
+    return ids
+
+
+def _is_unknown(database: Database, run_id: str) -> bool:
+    with database.read() as tx:
+        return find_run(tx, run_id) is None
+
+
+def _begin(database: Database, tx: Transaction, origin: Origin, new_id: str, *, actor: str, now: datetime) -> None:
+    """Give a fork, whose row is there, all that it has of its own when it begins."""
+    parent, checkpoint = origin.run, origin.checkpoint
+    config = get_run(tx, new_id).config
+    # Whether the last of them came before the checkpoint is known once its worker has read that.
+    evaluations = [row.episode for row in read_evaluations(tx, parent.id) if row.episode <= checkpoint.episode]
+    evaluated = max(evaluations, default=0)
+    begin_at(tx, new_id, parent, checkpoint.episode, evaluated)
+    for change in read_phase_changes(tx, parent.id)[: len(origin.starts)]:
+        add_phase_change(tx, new_id, change)
+    copy_alarms(tx, parent.id, new_id, checkpoint.episode)
+    commands.add_revision(tx, new_id, config.curriculum, actor=actor, now=now, applied_episode=0)
+    file = checkpoint_file(database, new_id, checkpoint.episode)
+    path = str(file.relative_to(database.data_dir))
+    add_checkpoint(tx, new_id, CheckpointRow(checkpoint.episode, checkpoint.step, path, now, checkpoint.bytes))
+    truncate(
+        tx,
+        new_id,
+        episode=checkpoint.episode,
+        step=checkpoint.step,
+        now=now,
+        phases=len(origin.starts),
+        evaluated=evaluated,
+    )
+    at = f"at episode {checkpoint.episode:,}"
+    message = f"Forked from {named(parent)} {at}, with curriculum {config.curriculum.name} and seed {config.seed}."
+    add_event(tx, new_id, actor=actor, kind=EVENT, message=message, now=now)
+    message = f"Run {new_id[:8]} '{config.name}' was forked from it {at}."
+    add_event(tx, parent.id, actor=actor, kind=EVENT, message=message, now=now)
+    _share(database.data_dir / checkpoint.path, file)
+
+
+def _share(source: Path, target: Path) -> None:
+    """A second name for a checkpoint file, or where a file system has none, a copy: files are never changed."""
+    try:
+        target.parent.mkdir(parents=True)
+        try:
+            os.link(source, target)
+        except OSError:
+            shutil.copyfile(source, target)
+    except OSError as error:
+        raise V3Error(f"The checkpoint cannot be copied to {target}: {error.strerror or error}.") from None

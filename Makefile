@@ -66,9 +66,10 @@ screenshots: .venv/.development ## Retake the screenshots of the documentation
 	@$(BIN)/python -m v3core.native || true
 	@touch $@
 
-.venv/.development: .venv/.native requirements-dev.txt
+.venv/.development: .venv/.native requirements-dev.txt requirements-oracles.txt
 	@echo "Installing what the tests need …"
 	@$(PIP) -r requirements-dev.txt
+	@$(PIP) --no-deps -r requirements-oracles.txt
 	@touch $@
 
 .venv/.docs: .venv/.development requirements-docs.txt

@@ -28,8 +28,8 @@ def test_nothing_is_installed_twice(tmp_path):
     shutil.copy(ROOT / "Makefile", tmp_path)
     (tmp_path / ".venv" / "bin").mkdir(parents=True)
     (tmp_path / ".venv" / "bin" / "python").touch()
-    for name in ("requirements.txt", "requirements-dev.txt", "requirements-docs.txt", "requirements-peers.txt"):
-        (tmp_path / name).touch()
+    for file in ROOT.glob("requirements*.txt"):
+        (tmp_path / file.name).touch()
     for stamp in (".venv/.runtime", ".venv/.native", ".venv/.development", ".venv/.docs"):
         assert "pip install" in make("-n", "docs", folder=tmp_path)
         (tmp_path / stamp).touch()

@@ -89,6 +89,12 @@ def _keep(key: tuple[str, str, int, int, str], trace: Trace) -> None:
             _held.popitem(last=False)
 
 
+def forget() -> None:
+    """Forget what is kept."""
+    with _lock:
+        _held.clear()
+
+
 def _of_evaluations(run: RunRow, rows: Sequence[EvaluationMean]) -> Trace:
     """Those in the environment of the last phase: returns of others have another scale."""
     env = environment_of(run)

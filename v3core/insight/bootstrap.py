@@ -118,8 +118,13 @@ def interval(resampled: Floats) -> tuple[Floats, Floats]:
     return np.asarray(low), np.asarray(high)
 
 
-def resampled_pooled_iqm(strata: Sequence[Floats], random: np.random.Generator, repetitions: int) -> Floats:
-    """Interquartile mean over all values of several strata, each of them resampled by itself; shape [repetitions]."""
-    order = np.argsort(np.concatenate(strata), kind="stable")
-    counts = np.concatenate([resampled_counts(random, len(stratum), repetitions) for stratum in strata], axis=1)
-    return weighted(iqm_weights(counts[:, order]), np.concatenate(strata)[order])
+def resampled_pooled_iqm(strata: Sequence[Floats], counts: Sequence[Floats]) -> Floats:
+    """Interquartile mean over all values of several strata together, each resampled by itself; shape [repetitions].
+
+    Args:
+        strata: values, shape [values of the stratum] each.
+        counts: of each stratum from `resampled_counts`.
+    """
+    pooled = np.concatenate(strata)
+    order = np.argsort(pooled, kind="stable")
+    return weighted(iqm_weights(np.concatenate(counts, axis=1)[:, order]), pooled[order])

@@ -257,9 +257,12 @@ def power_of(effect: float, seeds: int, level: float = LEVEL) -> float:
 
 @lru_cache(maxsize=256)
 def _seeds_for(effect: float, level: float) -> int | None:
-    if power_of(effect, MOST_SEEDS, level) < POWER:
-        return None
-    low, high = 1, MOST_SEEDS
+    low, high = 1, 2
+    # Upwards, because far beyond the answer scipy's distribution is no number any more.
+    while power_of(effect, high, level) < POWER:
+        if high >= MOST_SEEDS:
+            return None
+        low, high = high, min(2 * high, MOST_SEEDS)
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (low, middle) if power_of(effect, middle, level) >= POWER else (middle, high)

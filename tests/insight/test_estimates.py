@@ -1,0 +1,264 @@
+"""The statistics of comparisons against rliable and scipy, on random and on degenerate numbers."""
+
+import math
+
+import numpy as np
+import pytest
+import scipy.stats
+from rliable import library, metrics
+
+from v3core.insight import estimates
+from v3core.insight.bootstrap import REPETITIONS, generator, iqm, iqm_weights, resampled_counts, resampled_iqm, weighted
+from v3core.insight.estimates import (
+    Estimate,
+    change_in_percent,
+    difference_of,
+    holm,
+    iqm_of,
+    paired_difference,
+    paired_permutation_test,
+    permutation_test,
+    power_of,
+    probability_of_improvement,
+    seeds_needed,
+    steps_to_threshold,
+    welch,
+)
+from v3core.insight.profiles import Bounds, aggregates, normalised, performance_profile
+
+SEEDS = [0, 1, 2]
+
+
+def random(seed: int) -> np.random.Generator:
+    return np.random.default_rng(seed)
+
+
+def scores(seed: int, runs: int = 10, tasks: int = 1) -> np.ndarray:
+    return random(seed).gamma(2.0, size=(runs, tasks)) * random(seed + 100).uniform(0.5, 2, tasks)
+
+
+def strata(matrix: np.ndarray) -> list[np.ndarray]:
+    return list(matrix.T)
+
+
+def interval_of_rliable(values: dict[str, object], function, repetitions: int = 4000) -> tuple[float, float]:
+    _, ends = library.get_interval_estimates(values, function, reps=repetitions, random_state=np.random.RandomState(7))
+    return tuple(float(end) for end in next(iter(ends.values()))[:, 0])
+
+
+def close(ours: Estimate, theirs: tuple[float, float]) -> None:
+    """Two bootstraps of one distribution: their ends differ by chance, by a small part of the interval's width."""
+    width = theirs[1] - theirs[0]
+    assert ours.low is not None
+    assert ours.low == pytest.approx(theirs[0], abs=0.06 * width)
+    assert ours.high == pytest.approx(theirs[1], abs=0.06 * width)
+
+
+@pytest.mark.parametrize("runs", [1, 2, 3, 4, 5, 7, 10, 23])
+def test_the_iqm_is_that_of_scipy_and_rliable(runs):
+    values = scores(runs, runs, 6)
+    assert iqm(values) == pytest.approx([scipy.stats.trim_mean(column, 0.25) for column in values.T])
+    assert iqm(values[:, :1])[0] == pytest.approx(metrics.aggregate_iqm(values[:, :1]))
+
+
+@pytest.mark.parametrize("runs", [2, 5, 8, 11])
+def test_weights_of_counts_are_the_iqm_of_the_resample_that_was_counted(runs):
+    values = np.sort(scores(runs, runs)[:, 0])
+    counts = resampled_counts(generator("test", runs), runs, 50)
+    assert (counts.sum(axis=1) == runs).all()
+    resamples = [np.repeat(values, row.astype(int)) for row in counts]
+    assert weighted(iqm_weights(counts), values) == pytest.approx([scipy.stats.trim_mean(r, 0.25) for r in resamples])
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_the_interval_of_the_iqm_is_that_of_rliable(seed):
+    values = scores(seed)
+    theirs = interval_of_rliable({"ours": values}, lambda x: np.array([metrics.aggregate_iqm(x)]))
+    ours = iqm_of(values[:, 0])
+    assert ours.value == pytest.approx(metrics.aggregate_iqm(values))
+    close(ours, theirs)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_the_probability_of_improvement_is_that_of_rliable(seed):
+    first, second = scores(seed, 10, 3), scores(seed + 10, 8, 3) * 0.8
+    ours = probability_of_improvement(strata(first), strata(second))
+    assert ours.value == pytest.approx(metrics.probability_of_improvement(first, second))
+    theirs = interval_of_rliable(
+        {"pair": (first, second)}, lambda x, y: np.array([metrics.probability_of_improvement(x, y)]), 1000
+    )
+    assert (ours.low, ours.high) == pytest.approx(theirs, abs=0.02)
+    assert ours.n == 8
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_aggregates_over_environments_are_those_of_rliable(seed):
+    values = scores(seed, 8, 5) / 3
+    ours = aggregates(strata(values))
+    functions = {
+        "iqm": metrics.aggregate_iqm,
+        "mean": metrics.aggregate_mean,
+        "median": metrics.aggregate_median,
+        "optimality_gap": metrics.aggregate_optimality_gap,
+    }
+    for name, function in functions.items():
+        assert ours[name].value == pytest.approx(function(values)), name
+        close(ours[name], interval_of_rliable({"x": values}, lambda x, f=function: np.array([f(x)]), 2000))
+
+
+def test_performance_profiles_are_those_of_rliable():
+    values, at = scores(3, 10, 4), np.linspace(0, 3, 13)
+    theirs, ends = library.create_performance_profile({"x": values}, at, reps=2000)
+    ours = performance_profile(strata(values), at)
+    assert ours.share == pytest.approx(theirs["x"])
+    assert np.abs(ours.low - ends["x"][0]).max() <= 0.051  # shares are multiples of 1/40
+    assert np.abs(ours.high - ends["x"][1]).max() <= 0.051
+    few = performance_profile(strata(values[:4]), at)
+    assert np.isnan(few.low).all()
+    assert few.n == 4
+
+
+def test_scores_are_normalised_by_stated_bounds_and_environments_without_bounds_are_named():
+    found, missing = normalised({"a": [0.0, 50.0, math.nan], "b": [1.0]}, {"a": Bounds(0, 100)})
+    assert [part.tolist() for part in found] == [[0.0, 0.5]]
+    assert missing == ("b",)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_welch_is_that_of_scipy(seed):
+    a, b = scores(seed, 9)[:, 0], scores(seed + 1, 6)[:, 0] + 1
+    assert welch(a, b) == pytest.approx(scipy.stats.ttest_ind(a, b, equal_var=False).pvalue)
+
+
+@pytest.mark.parametrize(("first", "second"), [(4, 5), (6, 6), (8, 3)])
+def test_the_permutation_test_is_that_of_scipy_where_it_is_exact(first, second):
+    a, b = scores(first, first)[:, 0], scores(second + 20, second)[:, 0] + 0.7
+
+    def difference(x, y, axis):
+        return x.mean(axis=axis) - y.mean(axis=axis)
+
+    theirs = scipy.stats.permutation_test((a, b), difference, vectorized=True, n_resamples=np.inf)
+    assert permutation_test(a, b) == pytest.approx(theirs.pvalue)
+
+
+def test_a_permutation_test_of_many_runs_is_drawn_and_still_near_that_of_scipy():
+    a, b = scores(1, 15)[:, 0], scores(2, 15)[:, 0] + 0.6
+    found = permutation_test(a, b)
+    assert found == permutation_test(a, b)
+    assert found == pytest.approx(welch(a, b), abs=0.03)
+
+
+@pytest.mark.parametrize("pairs", [3, 6, 10])
+def test_the_paired_permutation_test_is_that_of_scipy(pairs):
+    a, b = scores(pairs, pairs)[:, 0] + 0.4, scores(pairs + 9, pairs)[:, 0]
+
+    def difference(x, y, axis):
+        return (x - y).mean(axis=axis)
+
+    theirs = scipy.stats.permutation_test(
+        (a, b), difference, vectorized=True, n_resamples=np.inf, permutation_type="samples"
+    )
+    assert paired_permutation_test(a, b) == pytest.approx(theirs.pvalue)
+
+
+def test_holm_is_that_of_statsmodels_and_leaves_out_what_is_not_defined():
+    from statsmodels.stats.multitest import multipletests
+
+    values = [0.04, 0.001, 0.03, 0.5, 0.012]
+    assert holm(values) == pytest.approx(multipletests(values, method="holm")[1])
+    assert holm([0.04, None, 0.03]) == [pytest.approx(0.06), None, pytest.approx(0.06)]
+    assert holm([]) == []
+
+
+@pytest.mark.parametrize("effect", [0.5, 0.8, 1.5])
+def test_seeds_needed_are_the_fewest_with_the_power(effect):
+    from statsmodels.stats.power import TTestIndPower
+
+    wanted = math.ceil(TTestIndPower().solve_power(effect_size=effect, alpha=0.05, power=0.8))
+    a = np.array([-1.0, 1.0, -1.0, 1.0]) / math.sqrt(4 / 3)
+    assert seeds_needed(a + effect, a) == wanted
+    assert power_of(effect, wanted) >= 0.8 > power_of(effect, wanted - 1)
+
+
+def test_no_number_of_seeds_decides_what_is_equal_without_variance_or_tiny():
+    assert seeds_needed([1.0, 2.0], [1.0, 2.0]) is None
+    assert seeds_needed([1.0, 1.0], [2.0, 2.0]) is None
+    assert seeds_needed([1.0], [2.0, 3.0]) is None
+    assert seeds_needed([0.0, 1.0, 0.5], [0.001, 1.001, 0.501]) is None
+
+
+@pytest.mark.parametrize(
+    ("n", "confidence"), [(0, "points"), (2, "points"), (3, "exploratory"), (4, "exploratory"), (5, "interval")]
+)
+def test_few_seeds_have_no_interval(n, confidence):
+    found = iqm_of(np.arange(n, dtype=float))
+    assert (found.n, found.confidence) == (n, confidence)
+    assert (found.low is None) is (found.high is None) is (n < 5)
+    assert math.isnan(found.value) is (n == 0)
+
+
+def test_equal_numbers_and_nan():
+    same = [3.0] * 6
+    assert iqm_of(same) == Estimate(3.0, 3.0, 3.0, 6)
+    assert difference_of(same, same) == Estimate(0.0, 0.0, 0.0, 6)
+    assert probability_of_improvement([np.array(same)], [np.array(same)]) == Estimate(0.5, 0.5, 0.5, 6)
+    assert welch(same, same) is None
+    assert permutation_test(same, same) == 1.0
+    assert paired_permutation_test(same, same) == 1.0
+    assert permutation_test([1.0] * 5, [2.0] * 5) == pytest.approx(2 / math.comb(10, 5))
+    assert iqm_of([1.0, math.nan, 2.0]).n == 2
+    assert difference_of([math.nan], [1.0]).n == 0
+    assert permutation_test([], [1.0]) is None
+    assert paired_difference([math.nan], [1.0]).n == 0
+    assert probability_of_improvement([np.array([math.nan])], [np.array([1.0])]).n == 0
+
+
+def test_equal_groups_are_resampled_independently():
+    values = scores(5)[:, 0]
+    found = difference_of(values, values)
+    assert found.value == 0
+    assert found.low < -0.01
+    assert found.high > 0.01
+
+
+def test_columns_with_different_numbers_of_runs_are_each_resampled_from_their_own():
+    values = scores(1, 8, 3)
+    values[:3, 1], values[:, 2] = np.nan, np.nan
+    found = resampled_iqm(values, generator("x"))
+    assert found.shape == (REPETITIONS, 3)
+    assert found[:, 1].min() >= np.nanmin(values[:, 1])
+    assert np.isnan(found[:, 2]).all()
+    assert iqm(values)[1] == pytest.approx(scipy.stats.trim_mean(values[3:, 1], 0.25))
+
+
+def test_the_same_numbers_give_the_same_intervals_and_others_others():
+    values = scores(4)[:, 0]
+    assert iqm_of(values) == iqm_of(values.copy())
+    assert generator("a", values).random() == generator("a", values).random()
+    assert generator("a", values).random() != generator("b", values).random()
+    assert generator("a", values).random() != generator("a", values[::-1]).random()
+
+
+def test_a_run_that_never_reached_the_threshold_is_infinite_not_left_out():
+    steps, values = np.array([10.0, 20, 30]), np.array([np.nan, 0.5, 0.9])
+    assert steps_to_threshold(steps, values, 0.5) == 20
+    assert steps_to_threshold(steps, values, 0.95) == math.inf
+    assert math.isnan(steps_to_threshold(steps, np.full(3, np.nan), 0.5))
+    assert iqm_of([10.0, 20, 30, 40, 50, 60, 70, math.inf]).value == pytest.approx(45)
+    assert iqm_of([10.0, 20, math.inf, math.inf]).value == math.inf
+
+
+def test_a_change_in_steps_is_in_per_cent_of_the_second():
+    slow, fast = np.array([100.0, 110, 90, 105, 95]), np.array([50.0, 55, 45, 52.5, 47.5])
+    found = change_in_percent(fast, slow)
+    assert found.value == pytest.approx(50)
+    assert 40 < found.low < 50 < found.high < 60
+    never = np.full(5, math.inf)
+    assert change_in_percent(fast, never).value == 100
+    assert math.isnan(change_in_percent(never, never).value)
+    assert change_in_percent(never, never).low is None
+    assert permutation_test(fast, never) == pytest.approx(2 / math.comb(10, 5))
+
+
+def test_the_exact_tests_are_of_ten_seeds_against_ten():
+    assert math.comb(20, 10) <= estimates.EXACT < math.comb(22, 11)

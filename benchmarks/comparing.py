@@ -21,8 +21,8 @@ from sqlite3 import connect
 import _records
 import numpy as np
 from _bench import Result
-from rliable import library, metrics
 
+from tests.rliable_oracle import library, metrics
 from v3core.comparison import band, grouped, on_grid, run_traces
 from v3core.comparison.groups import settings_that_differ
 from v3core.insight.bootstrap import REPETITIONS

@@ -1,11 +1,18 @@
 import json
 import math
 
-from tests.comparison.made import made_groups, made_run
-from v3core.comparison.comparing import compare
+import pytest
+
+from tests.comparison.made import made_groups, made_run, with_epochs
+from v3core.comparison import compare
 from v3core.store.database import Database
 
 LOW, HIGH = [100.0, 110, 120, 105, 115], [400.0, 410, 420, 405, 415]
+
+
+def rising(steps: int) -> list[float]:
+    """Returns that reach 500 after as many episodes."""
+    return [500.0 if number >= steps else 10.0 for number in range(60)]
 
 
 def test_two_groups_with_five_seeds_each_have_a_verdict(db: Database) -> None:
@@ -14,7 +21,72 @@ def test_two_groups_with_five_seeds_each_have_a_verdict(db: Database) -> None:
     pair = found.pairs[0]
     assert (pair.first, pair.second, pair.seeds_match) == ("v3", "direct", True)
     assert pair.improvement.value == 1
+    assert pair.paired is not None
+    assert (pair.paired.value, pair.paired.n) == (300, 5)
     assert json.loads(json.dumps(found.to_dict()))["groups"][0]["final"]["confidence"] == "interval"
+    assert found.to_dict() == compare(db, made_groups_again(db)).to_dict()
+
+
+def made_groups_again(db: Database) -> list:
+    from v3core.store.runs import list_runs
+
+    return list_runs(db)
+
+
+def test_five_pairs_cannot_be_decided_by_signs_and_say_what_would(db: Database) -> None:
+    """With five pairs the smallest p of a sign flip is 1/16."""
+    found = compare(db, made_groups(db, {"direct": LOW, "v3": HIGH}))
+    assert found.pairs[0].permutation == pytest.approx(1 / 16)
+    assert found.verdict[0].startswith("Undecided between v3 and direct: they differ by 300")
+
+
+def test_a_difference_that_is_large_in_ten_seeds_is_decided(db: Database) -> None:
+    found = compare(db, made_groups(db, {"direct": LOW + LOW, "v3": HIGH + HIGH}))
+    assert found.pairs[0].is_decided
+    assert found.verdict[0].startswith("v3 ends 300 above direct in Evaluation, mean return (95 % interval ")
+    assert found.verdict[0].endswith(", 10 seeds each).")
+
+
+def test_fewer_steps_to_the_threshold_are_the_headline(db: Database) -> None:
+    runs = []
+    for seed in range(1, 11):
+        runs.append(made_run(db, curriculum="v3", seed=seed, returns=rising(20 + seed % 3)))
+        runs.append(made_run(db, curriculum="direct", seed=seed, returns=rising(30 + seed % 3)))
+    found = compare(db, runs, metric="return", threshold=450)
+    assert found.verdict[0].startswith("v3 reaches 450 in ")
+    assert " % fewer steps than direct (95 % interval " in found.verdict[0]
+    assert found.verdict[0].endswith(", 10 seeds each).")
+    assert [group.reached for group in found.groups] == [10, 10]
+    reverse = compare(db, runs[::-1], metric="return", threshold=450)
+    assert reverse.verdict == found.verdict
+    assert compare(db, runs, metric="return").thresholds == {"CartPole-v1": 475}, "the environment's own"
+    assert compare(db, runs, metric="specialisation").thresholds == {}
+
+
+def test_the_slower_group_may_end_higher_and_the_percentage_is_of_the_other(db: Database) -> None:
+    runs = []
+    for seed in range(1, 11):
+        late = [501.0 + seed / 10] * 60
+        runs.append(made_run(db, curriculum="a", seed=seed, returns=rising(40)[:-20] + late[:20]))
+        runs.append(made_run(db, curriculum="b", seed=seed, returns=rising(20)))
+    found = compare(db, runs, metric="return", threshold=450)
+    assert found.pairs[0].first == "a"
+    assert found.verdict[0].startswith("b reaches 450 in ")
+    percent = float(found.verdict[0].split(" in ")[1].split(" %")[0])
+    assert 0 < percent < 100
+
+
+def test_a_group_that_never_reaches_the_threshold_does_not_end_in_a_number(db: Database) -> None:
+    runs = []
+    for seed in range(1, 7):
+        runs.append(made_run(db, curriculum="v3", seed=seed, returns=rising(20)))
+        runs.append(made_run(db, curriculum="direct", seed=seed, returns=[10.0] * 60))
+    found = compare(db, runs, metric="return", threshold=450)
+    direct = next(group for group in found.groups if group.name == "direct")
+    assert direct.steps_to is not None
+    assert (direct.reached, direct.steps_to.value) == (0, math.inf)
+    assert "100 % fewer" not in found.verdict[0]
+    assert found.verdict[0].startswith("v3 reaches 450, direct does not: 0 of its 6 runs do (6 seeds each).")
 
 
 def test_failed_and_unfinished_runs_are_counted_and_said(db: Database) -> None:
@@ -25,5 +97,87 @@ def test_failed_and_unfinished_runs_are_counted_and_said(db: Database) -> None:
     v3 = next(group for group in found.groups if group.name == "v3")
     assert (v3.final.n, v3.failed, v3.unfinished, len(v3.runs)) == (5, 1, 1, 7)
     assert any("2 of 7 runs of v3 are not counted" in note for note in found.notes)
+    assert any("1 of 7 runs of v3 failed" in note for note in found.notes)
     assert math.isnan(v3.runs[5].final)
     assert found.common[0].step == 30
+    assert any("all of them can be compared at step 30" in note for note in found.notes)
+    at_30 = compare(db, runs, metric="return", until=30)
+    assert [group.final.n for group in at_30.groups] == [5, 7]
+
+
+def test_seeds_that_do_not_match_are_said_and_only_those_that_do_are_paired(db: Database) -> None:
+    runs = made_groups(db, {"direct": LOW, "v3": HIGH})[:-1]
+    found = compare(db, runs)
+    pair = found.pairs[0]
+    assert not pair.seeds_match
+    assert pair.paired is not None
+    assert (pair.paired.n, pair.difference.n) == (4, 4)
+    assert any(
+        "do not have the same seeds (numbers of runs that count: direct 5, v3 4)" in note for note in found.notes
+    )
+    assert any("Intervals need 5 runs or more per group: v3 has 4." in note for note in found.notes)
+
+
+def test_a_copy_of_a_run_counts_once(db: Database) -> None:
+    runs = [*made_groups(db, {"v3": HIGH}), made_run(db, seed=1, name="again", evaluations=[(10, 400.0)])]
+    found = compare(db, runs)
+    assert found.groups[0].final.n == 5
+    assert any("is a copy of another run: same settings, same seed" in note for note in found.notes)
+
+
+def test_another_setting_that_differs_within_a_group_is_said(db: Database) -> None:
+    runs = [*made_groups(db, {"v3": HIGH}), *made_groups(db, {"v3": LOW}, recipe=with_epochs(4))]
+    found = compare(db, runs)
+    assert any("Runs of v3 differ in ppo.epochs as well" in note for note in found.notes)
+    assert any("several runs of seed 1, 2, 3" in note for note in found.notes)
+    by = compare(db, runs, by=("ppo.epochs",))
+    assert [group.name for group in by.groups] == ["epochs=1", "epochs=4"]
+
+
+def test_environments_are_compared_apart(db: Database) -> None:
+    runs = made_groups(db, {"a": LOW, "b": HIGH}) + made_groups(
+        db, {"a": [-100.0] * 5, "b": [-90.0] * 5}, env="Acrobot-v1"
+    )
+    found = compare(db, runs)
+    assert {(pair.env, pair.first, pair.second) for pair in found.pairs} == {
+        ("Acrobot-v1", "b", "a"),
+        ("CartPole-v1", "b", "a"),
+    }
+    assert [sentence.split(":")[0] for sentence in found.verdict] == ["Acrobot-v1", "CartPole-v1"]
+    assert any("several environments" in note for note in found.notes)
+
+
+@pytest.mark.parametrize(
+    ("finals", "begins"),
+    [
+        ({"a": [1.0], "b": [2.0]}, "Undecided between b and a: 1 seed each show single points only"),
+        ({"a": [1.0, 2, 3], "b": [2.0, 3, 4]}, "Exploratory: b ends 1 above a"),
+        ({"a": [3.0] * 6, "b": [3.0] * 6}, "Undecided between a and b: they differ by 0"),
+        ({"a": [math.nan] * 5, "b": [3.0] * 5}, "Undecided between b and a: no run of a counts yet."),
+        ({"a": [1.0, 2, 3, 4, 5]}, "a ends at Evaluation, mean return 3 (95 % interval"),
+        ({"a": [math.nan]}, "Nothing to compare"),
+    ],
+)
+def test_degenerate_groups_have_a_sentence(db: Database, finals: dict, begins: str) -> None:
+    found = compare(db, made_groups(db, finals))
+    assert found.verdict[0].startswith(begins), found.verdict[0]
+    json.dumps(found.to_dict(), allow_nan=False)
+
+
+def test_an_undecided_pair_says_about_how_many_more_seeds(db: Database) -> None:
+    found = compare(db, made_groups(db, {"a": [1.0, 2, 3, 4, 5, 6], "b": [2.0, 3, 5, 4, 6, 7.5]}))
+    assert "more seeds each would be needed" in found.verdict[0]
+
+
+def test_no_runs_at_all(db: Database) -> None:
+    found = compare(db, [])
+    assert found.groups == ()
+    assert found.verdict == ("Nothing to compare: no group has a run that counts.",)
+
+
+def test_p_values_are_corrected_for_all_pairs(db: Database) -> None:
+    found = compare(db, made_groups(db, {"a": LOW + LOW, "b": HIGH + HIGH, "c": [200.0 + n for n in range(10)]}))
+    assert len(found.pairs) == 3
+    for pair in found.pairs:
+        assert pair.permutation is not None
+        assert pair.permutation_corrected == pytest.approx(3 * pair.permutation)

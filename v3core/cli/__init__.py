@@ -15,13 +15,26 @@ from v3core.cli import (
     removing,
     show,
     start,
+    verdicts,
 )  # each adds its commands
 from v3core.cli.common import commands
 from v3core.errors import V3Error
 from v3core.output import ReaderGoneError, echo, fail, prepare
 from v3core.paths import COMMAND
 
-__all__ = ["ask", "commands", "exchange", "experiment", "forking", "machine", "main", "removing", "show", "start"]
+__all__ = [
+    "ask",
+    "commands",
+    "exchange",
+    "experiment",
+    "forking",
+    "machine",
+    "main",
+    "removing",
+    "show",
+    "start",
+    "verdicts",
+]
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -10,7 +10,7 @@ from v3core.comparison.run_traces import Trace, measured_or_error, traces_of
 from v3core.insight.compared import RunResult
 from v3core.insight.estimates import steps_to_threshold
 from v3core.metrics import EVALUATION
-from v3core.rollup import Floats, mean_window
+from v3core.rollup import mean_window
 from v3core.store.curve import read_series
 from v3core.store.database import Database
 from v3core.store.run_row import RunRow
@@ -24,8 +24,8 @@ def results_of(
 ) -> list[RunResult]:
     """What each run of a group came to.
 
-    Of a completed run the newest evaluation counts, or the mean over its last `window` episodes. With `until`, what it
-    was at that step, of every run that reached it, however it ended.
+    Of a completed run the newest evaluation counts, or the mean over its last `window` episodes. With `until`, those
+    up to that step, of every run that reached it, however it ended.
     """
     traces = traces_of(database, group.runs, metric)
     seen: set[tuple[str, int]] = set()
@@ -52,7 +52,7 @@ def _result(
         steps_to = steps_to_threshold(trace.step[within], smoothed[within], threshold)
     left_out, value = _why_left_out(run, until), math.nan
     if not left_out:
-        value = _value(database, run, trace, smoothed, metric, until, window)
+        value = _value(database, run, trace, metric, until, window)
         left_out = "" if math.isfinite(value) else f"has no finite value of {metric}"
     if not left_out and _is_a_copy(run, seen):
         left_out = "is a copy of another run: same settings, same seed"
@@ -73,18 +73,16 @@ def _why_left_out(run: RunRow, until: int | None) -> str:
     return f"is not finished ({run.status} at episode {run.episode:,} of {run.episodes:,})"
 
 
-def _value(
-    database: Database, run: RunRow, trace: Trace, smoothed: Floats, metric: str, until: int | None, window: int
-) -> float:
-    if until is not None:
-        # The newest value that was there by then.
-        before = np.flatnonzero((trace.step <= until) & ~np.isnan(smoothed))
-        return float(smoothed[before[-1]]) if len(before) else math.nan
+def _value(database: Database, run: RunRow, trace: Trace, metric: str, until: int | None, window: int) -> float:
+    before = np.flatnonzero(trace.step <= (math.inf if until is None else until))
+    if not len(before):
+        return math.nan
     if metric == EVALUATION:
-        return float(trace.values[-1]) if len(trace.values) else math.nan
-    last = read_series(database, run.id, first=max(run.episode - window + 1, 1))
+        return float(trace.values[before[-1]])
+    newest = run.episode if until is None else int(trace.episode[before[-1]])
+    last = read_series(database, run.id, first=max(newest - window + 1, 1), last=newest)
     values, counts = measured_or_error(last, metric)
-    within = (last.episode > run.episode - window) & (counts > 0)
+    within = (last.episode > newest - window) & (last.episode <= newest) & (counts > 0)
     return float(np.average(values[within], weights=counts[within])) if within.any() else math.nan
 
 

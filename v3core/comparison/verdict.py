@@ -67,20 +67,24 @@ def _sentence(pair: Pair, groups: Mapping[str, GroupResult], threshold: float | 
             else f"Exploratory: {pair.first} and {pair.second} end alike in {label} ({count})."
         )
     if pair.is_faster_decided and pair.steps_change is not None and threshold is not None:
-        return _faster(pair, threshold, count)
+        return _faster(pair, groups, threshold, count)
     if pair.is_decided:
         return _higher(pair, label, count)
     return _undecided(pair, first, second, label, count)
 
 
-def _faster(pair: Pair, threshold: float, count: str) -> str:
+def _faster(pair: Pair, groups: Mapping[str, GroupResult], threshold: float, count: str) -> str:
     change = pair.steps_change
     assert change is not None
     assert change.low is not None
     assert change.high is not None
     name, other, sign = (pair.first, pair.second, 1) if change.value > 0 else (pair.second, pair.first, -1)
-    if math.isinf(change.value):
-        return f"{name} reaches {_number(threshold)}, {other} does not in so many steps ({count})."
+    slower = groups[other]
+    if slower.steps_to is not None and math.isinf(slower.steps_to.value):
+        return (
+            f"{name} reaches {_number(threshold)}, {other} does not: {slower.reached} of its {slower.steps_to.n} runs "
+            f"do ({count})."
+        )
     ends = sorted((sign * change.low, sign * change.high))
     if sign < 0:
         # In per cent of the other group's steps, as the sentence says it.

@@ -1,5 +1,6 @@
 """The result of a comparison: groups, pairs of groups, and what follows, as plain data for pages, reports and JSON."""
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -132,15 +133,23 @@ class Comparison:
     """Per environment in which runs reached different numbers of steps: the window that all have."""
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON; each estimate has its `confidence`."""
+        """For JSON, which has neither NaN, so that it is null, nor infinity, which is the text "Infinity".
+
+        Each estimate has its `confidence`, each pair whether it `is_decided`.
+        """
         return dict(_plain(self))
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, Estimate):
-        return asdict(value) | {"confidence": value.confidence}
+        return _plain(asdict(value)) | {"confidence": value.confidence}
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
     if hasattr(value, "__dataclass_fields__"):
-        return {name: _plain(getattr(value, name)) for name in value.__dataclass_fields__}
+        found = {name: _plain(getattr(value, name)) for name in value.__dataclass_fields__}
+        if isinstance(value, Pair):
+            found |= {"is_decided": value.is_decided, "is_faster_decided": value.is_faster_decided}
+        return found
     if isinstance(value, dict):
         return {key: _plain(entry) for key, entry in value.items()}
     return [_plain(entry) for entry in value] if isinstance(value, list | tuple) else value

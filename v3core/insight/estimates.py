@@ -9,6 +9,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import special  # its distributions: scipy.stats takes a second to import
 
 from v3core.insight.bootstrap import (
     CONFIDENCE,
@@ -145,14 +146,14 @@ def probability_of_improvement(first: Sequence[Floats], second: Sequence[Floats]
 
 def welch(first: Sequence[float] | Floats, second: Sequence[float] | Floats) -> float | None:
     """Two-sided p of Welch's t-test; None where it is not defined: under 2 values, or no variance in either group."""
-    from scipy import stats  # a second to import, and most pages never need it
-
     a, b = known(first), known(second)
     if min(len(a), len(b)) < 2 or not (np.isfinite(a).all() and np.isfinite(b).all()):
         return None
     if np.ptp(a) == 0 and np.ptp(b) == 0:
         return None
-    return float(stats.ttest_ind(a, b, equal_var=False).pvalue)
+    of_a, of_b = a.var(ddof=1) / len(a), b.var(ddof=1) / len(b)
+    degrees = (of_a + of_b) ** 2 / (of_a**2 / (len(a) - 1) + of_b**2 / (len(b) - 1))
+    return float(2 * special.stdtr(degrees, -abs(a.mean() - b.mean()) / math.sqrt(of_a + of_b)))
 
 
 def permutation_test(first: Sequence[float] | Floats, second: Sequence[float] | Floats) -> float | None:
@@ -248,11 +249,9 @@ def seeds_needed(
 
 def power_of(effect: float, seeds: int, level: float = LEVEL) -> float:
     """The chance that a two-sided t-test of two groups of as many seeds finds a difference of `effect` deviations."""
-    from scipy import stats
-
     degrees, shift = 2 * seeds - 2, effect * math.sqrt(seeds / 2)
-    critical = stats.t.ppf(1 - level / 2, degrees)
-    return float(stats.nct.sf(critical, degrees, shift) + stats.nct.cdf(-critical, degrees, shift))
+    critical = special.stdtrit(degrees, 1 - level / 2)
+    return float(1 - special.nctdtr(degrees, shift, critical) + special.nctdtr(degrees, shift, -critical))
 
 
 @lru_cache(maxsize=256)

@@ -89,7 +89,7 @@ def performance_profile(scores: Sequence[Floats], at: Floats) -> Profile:
     if n >= ENOUGH_SEEDS:
         random = generator("profile", *scores)
         parts = [resampled_counts(random, len(part)) @ part for part in above]
-        low, high = interval(sum(parts) / total)
+        low, high = interval(np.sum(parts, axis=0) / total)
     return Profile(at, np.asarray(share), low, high, n)
 
 

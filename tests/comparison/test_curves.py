@@ -1,0 +1,111 @@
+import math
+
+import numpy as np
+import pytest
+import scipy.stats
+
+from tests.comparison.made import STEPS, made_groups, made_run
+from v3core.comparison import band, grouped, on_grid
+from v3core.errors import V3Error
+from v3core.store.database import Database
+
+
+def test_a_grid_ends_where_the_longest_run_is_and_has_no_value_beyond_a_run(db: Database) -> None:
+    long, short = made_run(db, returns=[5.0] * 40), made_run(db, seed=2, returns=[7.0] * 20)
+    grid = on_grid(db, [long, short], "return", points=8)
+    assert grid.x.tolist() == [50, 100, 150, 200, 250, 300, 350, 400]
+    assert grid.y[0, 1:].tolist() == [5.0] * 7
+    assert grid.y[1, 1:4].tolist() == [7.0] * 3
+    assert np.isnan(grid.y[1, 4:]).all()
+    assert grid.n.tolist()[1:] == [2, 2, 2, 1, 1, 1, 1]
+    assert grid.common == 200
+
+
+def test_a_line_is_a_mean_of_the_last_episodes_from_where_there_are_as_many(db: Database) -> None:
+    run = made_run(db, returns=[float(number) for number in range(1, 41)])
+    grid = on_grid(db, [run], "return", "episode", points=40, window=10)
+    assert np.isnan(grid.y[0, :9]).all()
+    assert grid.y[0, 9:] == pytest.approx(np.arange(10, 41) - 4.5)
+
+
+def test_episodes_without_a_number_are_no_value_and_infinite_ones_neither(db: Database) -> None:
+    run = made_run(db, returns=[1.0, math.nan, math.inf, 3.0])
+    grid = on_grid(db, [run], "return", "episode", points=4, window=1)
+    assert grid.y[0, [0, 3]].tolist() == [1.0, 3.0]
+    assert np.isnan(grid.y[0, 1:3]).all()
+    nothing = on_grid(db, [made_run(db, seed=2, returns=[math.nan] * 3), made_run(db, seed=3)], "return")
+    assert len(nothing.x) == 0
+    assert nothing.notes == ("2 of 2 runs have no value of return: v3 2, v3 3.",)
+
+
+def test_a_grid_can_begin_with_a_phase_and_runs_without_it_are_named(db: Database) -> None:
+    begun, not_begun = made_run(db, returns=[1.0] * 20, boundary=8), made_run(db, seed=2, returns=[1.0] * 6, boundary=8)
+    for axis, end in (("step", 12 * STEPS), ("episode", 12)):
+        grid = on_grid(db, [begun, not_begun], "return", axis, "late", points=12, window=1)
+        assert grid.x[-1] == end
+        assert np.isnan(grid.y[1]).all()
+        assert grid.notes == ("1 of 2 runs has no value of return since late began: v3 2.",)
+
+
+def test_wall_time_is_of_training_without_the_time_in_the_queue(db: Database) -> None:
+    run = made_run(db, returns=[1.0] * 20)
+    grid = on_grid(db, [run], "return", "seconds", points=4, window=1)
+    assert len(grid.x) <= 4
+    assert grid.axis == "seconds"
+
+
+def test_evaluations_are_joined_by_straight_lines_and_end_with_the_last(db: Database) -> None:
+    run = made_run(db, returns=[1.0] * 20, evaluations=[(5, 10.0), (15, 30.0)])
+    grid = on_grid(db, [run], "evaluation", points=15)
+    assert grid.x[-1] == 150
+    assert np.isnan(grid.y[0, :4]).all()
+    assert grid.y[0, 9] == pytest.approx(20)
+
+
+def test_evaluations_in_another_environment_are_not_on_the_same_axis(db: Database) -> None:
+    run = made_run(db, env="Acrobot-v1", evaluations=[(5, -100.0)])
+    other = made_run(db, evaluations=[(5, 100.0)])
+    grid = on_grid(db, [run], "evaluation", points=2)
+    assert np.nanmax(grid.y) == -100
+    assert on_grid(db, [other], "evaluation", points=2).y[0, -1] == 100
+
+
+def test_the_band_is_the_iqm_of_the_runs_that_are_there(db: Database) -> None:
+    values = [3.0, 9.0, 1.0, 4.0, 100.0, 5.0]
+    runs = [*made_groups(db, {"v3": values}), made_run(db, seed=9, returns=[2.0] * 5, status="stopped")]
+    (group,) = grouped(runs)
+    found = band(on_grid(db, group, "return", points=10, window=1))
+    assert found.n.tolist() == [7] * 5 + [6] * 5
+    assert found.iqm[-1] == pytest.approx(scipy.stats.trim_mean(values, 0.25))
+    assert found.low[-1] < found.iqm[-1] < found.high[-1]
+    again = band(on_grid(db, group, "return", points=10, window=1))
+    assert (again.low.tolist(), again.high.tolist()) == (found.low.tolist(), found.high.tolist())
+
+
+def test_a_band_of_four_runs_has_no_interval(db: Database) -> None:
+    found = band(on_grid(db, made_groups(db, {"v3": [1.0, 2, 3, 4]}), "return", points=5, window=1))
+    assert found.iqm.tolist() == [2.5] * 5
+    assert np.isnan(found.low).all()
+    assert np.isnan(found.high).all()
+
+
+def test_what_is_kept_of_a_run_is_not_kept_when_it_has_more(db: Database) -> None:
+    run = made_run(db, returns=[1.0] * 10, evaluations=[(10, 5.0)], status="running")
+    assert on_grid(db, [run], "evaluation", points=1).y.tolist() == [[5.0]]
+    from v3core.store.history import add_evaluation
+
+    with db.write() as tx:
+        result = [(8.0, 1, None)]
+        add_evaluation(tx, run.id, episode=10, step=100, env="CartPole-v1", results=result, now=run.created_at)
+    assert on_grid(db, [run], "evaluation", points=1).y.tolist() == [[8.0]]
+
+
+def test_a_metric_that_does_not_exist_names_close_matches(db: Database) -> None:
+    with pytest.raises(V3Error, match=r"There is no metric 'specialization'\. Did you mean specialisation"):
+        on_grid(db, [made_run(db, returns=[1.0])], "specialization")
+
+
+def test_loads_of_experts_and_shares_of_entropy_are_on_grids_too(db: Database) -> None:
+    run = made_run(db, returns=[1.0] * 10)
+    assert on_grid(db, [run], "load_2", points=1, window=1).y.tolist() == [[0.75]]
+    assert on_grid(db, [run], "entropy_share", points=1, window=1).y[0, 0] == pytest.approx(0.5 / math.log(2))

@@ -1,0 +1,89 @@
+"""`compare EXPERIMENT`: the verdict in words, and as strict JSON."""
+
+import json
+
+import pytest
+from sqlalchemy import update
+
+from tests.comparison.made import made_groups, made_run
+from v3core.cli import main
+from v3core.store.opening import open_database
+from v3core.store.schema import runs
+
+
+@pytest.fixture
+def db(tmp_path, monkeypatch):
+    """The store that the commands open."""
+    monkeypatch.setenv("V3_DATA_DIR", str(tmp_path))
+    monkeypatch.delenv("V3_DATABASE_URL", raising=False)
+    database = open_database()
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def experiment(db):
+    """Two curricula with six seeds each, one of them failed."""
+    made_groups(db, {"direct": [100.0, 110, 120, 105, 115, 112], "v3": [400.0, 410, 420, 405, 415]})
+    made_run(db, seed=6, status="failed", returns=[1.0] * 3)
+    with db.write() as tx:
+        tx.execute(update(runs).values(experiment="which"))
+    return "which"
+
+
+def v3(capsys, *arguments):
+    """Run a command; returns its exit code, output and errors."""
+    code = main([str(argument) for argument in arguments])
+    printed = capsys.readouterr()
+    return code, printed.out, printed.err
+
+
+def test_the_verdict_is_first_and_the_failed_run_is_said(capsys, experiment):
+    code, out, err = v3(capsys, "compare", experiment)
+    assert (code, err) == (0, "")
+    assert out.startswith("v3 ends 300 above direct in Evaluation, mean return (95 % interval ")
+    assert "Note: 1 of 6 runs of v3 is not counted: v3 6 failed at episode 3." in out
+    assert "v3 − direct in CartPole-v1: " in out
+    assert out == v3(capsys, "compare", experiment)[1], "the same numbers twice"
+
+
+def strictly(text):
+    def refuse(constant):
+        raise AssertionError(constant)
+
+    return json.loads(text, parse_constant=refuse)
+
+
+def test_json_is_strict_and_has_the_same_numbers(capsys, experiment):
+    code, out, _ = v3(capsys, "compare", experiment, "--json")
+    assert code == 0
+    found = strictly(out)
+    assert found["experiment"] == "which"
+    assert found["verdict"][0].startswith("v3 ends 300 above direct")
+    assert [(group["name"], group["final"]["n"], group["failed"]) for group in found["groups"]] == [
+        ("direct", 6, 0),
+        ("v3", 5, 1),
+    ]
+    assert found["groups"][1]["runs"][5]["final"] is None
+    assert found["pairs"][0]["is_decided"] is True
+    assert found["groups"][0]["steps_to"]["value"] == "Infinity", "CartPole's threshold of 475 was not reached"
+
+
+def test_runs_can_be_grouped_by_another_setting_and_compared_at_a_step(capsys, experiment):
+    out = v3(capsys, "compare", experiment, "--by", "seed-like")[2]
+    assert out.startswith("No run has a setting 'seed-like'.")
+    code, out, _ = v3(
+        capsys, "compare", experiment, "--metric", "return", "--until", "30", "--threshold", "50", "--json"
+    )
+    assert code == 0
+    found = strictly(out)
+    assert [group["final"]["n"] for group in found["groups"]] == [6, 6], "the failed run reached step 30"
+
+
+def test_what_is_not_there_is_one_sentence(capsys, experiment):
+    assert v3(capsys, "compare", "another")[::2] == (
+        1,
+        "There is no experiment 'another'; `runs --json` lists the experiment of each run.\n",
+    )
+    code, _, err = v3(capsys, "compare", experiment, "--metric", "retrun")
+    assert (code, err) == (1, "There is no metric 'retrun'. Did you mean return or mean_return?\n")

@@ -1,0 +1,101 @@
+"""Comparing the runs of an experiment: groups, pairs and the verdict, as on Compare."""
+
+import click
+
+from v3core.cli.common import commands, json_option, reconciled
+from v3core.insight.compared import Comparison, GroupResult, Pair
+from v3core.insight.estimates import Estimate
+from v3core.jobs import control
+from v3core.metrics import EVALUATION
+from v3core.output import echo, echo_json
+
+
+@commands.command()
+@click.argument("experiment", metavar="EXPERIMENT")
+@click.option(
+    "--by",
+    multiple=True,
+    default=("curriculum",),
+    show_default=True,
+    metavar="SETTING",
+    help="Group by this setting, such as ppo.epochs or phases.warmup.lr; may be repeated.",
+)
+@click.option("--metric", default=EVALUATION, show_default=True, metavar="NAME", help="The metric that is compared.")
+@click.option(
+    "--threshold",
+    type=float,
+    metavar="VALUE",
+    help="Also compare the steps to this value; default: the reward threshold of the environment.",
+)
+@click.option(
+    "--until",
+    type=click.IntRange(1),
+    metavar="STEP",
+    help="Compare at this step, with all runs that reached it; default: completed runs at their end.",
+)
+@json_option
+def compare(
+    experiment: str, by: tuple[str, ...], metric: str, threshold: float | None, until: int | None, as_json: bool
+) -> None:
+    """Compare the groups of an experiment: verdict, estimates with 95 % intervals, tests, and what is unequal."""
+    from v3core.comparison import compare as compared  # statistics, which no other command needs
+
+    with reconciled() as database:
+        with database.read() as tx:
+            runs = control.need_experiment(tx, experiment)
+        found = compared(database, runs, by=by, metric=metric, threshold=threshold, until=until)
+    if as_json:
+        echo_json({"experiment": experiment, **found.to_dict()})
+        return
+    for sentence in found.verdict:
+        echo(sentence)
+    _print_groups(found)
+    _print_pairs(found)
+    for note in found.notes:
+        echo(f"Note: {note}")
+
+
+def _print_groups(found: Comparison) -> None:
+    wide = max(len(_named(group, found)) for group in found.groups)
+    echo(f"\n{'Group':<{wide}}  {'runs':>5}  {found.label}, interquartile mean")
+    for group in found.groups:
+        threshold = found.thresholds.get(group.env)
+        steps = ""
+        if threshold is not None and group.steps_to is not None and group.steps_to.n:
+            reached = f"{group.reached} of {group.steps_to.n} runs reach {threshold:g}"
+            steps = f"; {reached}, in {_estimate(group.steps_to, digits=0)} steps" if group.reached else f"; {reached}"
+        echo(f"{_named(group, found):<{wide}}  {group.final.n:>5}  {_estimate(group.final)}{steps}")
+
+
+def _named(group: GroupResult, found: Comparison) -> str:
+    return f"{group.name} in {group.env}" if len({other.env for other in found.groups}) > 1 else group.name
+
+
+def _print_pairs(found: Comparison) -> None:
+    for pair in found.pairs:
+        echo(f"\n{pair.first} − {pair.second} in {pair.env}: {_estimate(pair.difference)}")
+        if pair.paired is not None:
+            echo(f"  by seed: {_estimate(pair.paired)}, {pair.paired.n} pairs")
+        echo(f"  probability of improvement: {_estimate(pair.improvement)}")
+        echo(f"  {_tests(pair)}")
+
+
+def _tests(pair: Pair) -> str:
+    kind = "paired permutation test" if pair.seeds_match else "permutation test"
+    welch = f"Welch's test p = {_p(pair.welch)}, corrected {_p(pair.welch_corrected)}"
+    return f"{kind} p = {_p(pair.permutation)}, corrected {_p(pair.permutation_corrected)}; {welch}"
+
+
+def _p(value: float | None) -> str:
+    return "undefined" if value is None else f"{value:.2g}"
+
+
+def _estimate(estimate: Estimate, digits: int | None = None) -> str:
+    """As in `487 (470 to 495)`."""
+
+    def shown(value: float) -> str:
+        return f"{value:.4g}" if digits is None else f"{value:,.{digits}f}"
+
+    if estimate.low is None or estimate.high is None:
+        return shown(estimate.value) + (" (exploratory)" if estimate.confidence == "exploratory" else "")
+    return f"{shown(estimate.value)} ({shown(estimate.low)} to {shown(estimate.high)})"

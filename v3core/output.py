@@ -5,6 +5,7 @@ A reader who has gone (`… | head`) ends what a command says, never what it doe
 
 import io
 import json
+import math
 import os
 import sys
 from collections.abc import Iterator
@@ -43,8 +44,16 @@ def echo(message: object = "", *, err: bool = False) -> None:
 
 
 def echo_json(content: object) -> None:
-    """Say JSON; times are ISO 8601 with their zone."""
-    echo(json.dumps(content, indent=2, default=datetime.isoformat))
+    """Say JSON; times are ISO 8601 with their zone, a number that is not finite is null."""
+    echo(json.dumps(_finite(content), indent=2, default=datetime.isoformat, allow_nan=False))
+
+
+def _finite(value: object) -> object:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, dict):
+        return {key: _finite(entry) for key, entry in value.items()}
+    return [_finite(entry) for entry in value] if isinstance(value, list | tuple) else value
 
 
 def fail(sentence: str, code: int) -> int:

@@ -14,7 +14,7 @@ from v3core.jobs.experiments import Candidate, Grid, add_seeds, list_experiments
 from v3core.jobs.launcher import enqueue
 from v3core.jobs.lifecycle import Status
 from v3core.store import schema
-from v3core.store.experiments import read_experiment
+from v3core.store.experiment_rows import read_experiment
 from v3core.store.runs import get_run, update_run
 
 CARTPOLE, ACROBOT = EnvironmentSetup("CartPole-v1"), EnvironmentSetup("Acrobot-v1")

@@ -42,7 +42,7 @@ from v3core.paths import COMMAND
 from v3core.store.database import Database
 
 if TYPE_CHECKING:
-    from v3core.comparison.experiment import Standings
+    from v3core.comparison.standings import Standings
     from v3core.insight.estimates import Estimate
 
 

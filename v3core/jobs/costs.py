@@ -11,7 +11,7 @@ from v3core.errors import V3Error
 from v3core.insight.duration import Duration, Pace, seconds_for, steps_for, total_time
 from v3core.jobs.identity import is_here
 from v3core.jobs.launcher import slots
-from v3core.jobs.lifecycle import ACTIVE, Status
+from v3core.jobs.lifecycle import ACTIVE, ENDED, Status
 from v3core.jobs.several import counted
 from v3core.store.database import Database
 from v3core.store.pace import read_pace
@@ -62,33 +62,76 @@ def cost_of(database: Database, configs: Sequence[RunConfig], read: "ReadPace | 
     """What these runs cost; V3Error if the database cannot be read. `read` is how the pace of a run is read."""
     everything, free = list_runs(database), slots(database)
     ahead = sum(run.status == Status.QUEUED or (run.status in ACTIVE and is_here(run)) for run in everything)
-    # An imported run has no host: it was trained elsewhere.
-    measured = [run for run in everything if run.episode > 1 and run.host and is_here(run)]
     counts = Counter((config.env, config.episodes) for config in configs)
-    times: list[tuple[int, float, float]] = []
-    bases, unknown, steps = [], [], 0.0
-    for (env, episodes), count in counts.items():
-        works = {_work(config) for config in configs if config.env == env}
-        paces, which = _alike([run for run in measured if run.env == env], works, episodes, database, read or pace_of)
-        if not paces:
-            unknown.append(env)
-            continue
-        seconds = [found for pace in paces if (found := seconds_for(pace, episodes)) is not None]
-        times.append((count, min(seconds), max(seconds)))
-        known = [found for pace in paces if (found := steps_for(pace, episodes)) is not None]
-        steps += count * sum(known) / len(known)
-        bases.append(f"{counted(len(paces), 'earlier run')} of {env}{which}")
-    missing = " or ".join(dict.fromkeys(unknown))
-    basis = f"no earlier run of {missing} on this machine" if unknown else f"based on {' and '.join(bases)}"
+    found = {kind: _measured(database, everything, configs, kind, read or pace_of) for kind in counts}
+    known = {kind: measured for kind, measured in found.items() if measured is not None}
+    missing = " or ".join(dict.fromkeys(env for env, _ in found.keys() - known.keys()))
+    basis = f"no earlier run of {missing} on this machine"
+    if not missing:
+        basis = f"based on {' and '.join(dict.fromkeys(measured.basis for measured in known.values()))}"
+    groups = [(counts[kind], measured.low, measured.high) for kind, measured in known.items()]
     return Cost(
         runs=len(configs),
         episodes=sum(config.episodes for config in configs),
-        steps=None if unknown else _rounded(steps),
-        duration=None if unknown else total_time(times, free),
+        steps=None if missing else _rounded(sum(counts[kind] * measured.steps for kind, measured in known.items())),
+        duration=None if missing else total_time(groups, free),
         slots=free,
         basis=basis,
         ahead=ahead,
     )
+
+
+def seconds_left(database: Database, runs: Sequence[RunRow], read: "ReadPace | None" = None) -> float | None:
+    """How long these runs take to their ends, if nothing else trains; None if that is not known of one of them.
+
+    Of one that is queued it is the time that earlier runs took, less what it has trained already.
+    """
+    everything, left = list_runs(database), []
+    for run in runs:
+        if run.status in ENDED:
+            continue
+        seconds = run.seconds_left
+        if run.status == Status.QUEUED:
+            kind = (run.env, run.episodes)
+            measured = _measured(database, everything, [run.config], kind, read or pace_of)
+            share = 1 - min(1.0, run.episode / run.episodes)
+            seconds = None if measured is None else share * (measured.low + measured.high) / 2
+        if seconds is None:
+            return None
+        left.append(seconds)
+    return max(max(left, default=0.0), sum(left) / max(1, slots(database)))
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """What one run costs, going by earlier ones."""
+
+    low: float
+    """Seconds at least."""
+    high: float
+    steps: float
+    basis: str
+
+
+def _measured(
+    database: Database,
+    everything: Sequence[RunRow],
+    configs: Sequence[RunConfig],
+    kind: tuple[str, int],
+    read: ReadPace,
+) -> _Measured | None:
+    """A run in an environment with a number of episodes; None if no earlier run can say."""
+    env, episodes = kind
+    # An imported run has no host: it was trained elsewhere.
+    earlier = [run for run in everything if run.env == env and run.episode > 1 and run.host and is_here(run)]
+    works = {_work(config) for config in configs if config.env == env}
+    paces, which = _alike(earlier, works, episodes, database, read)
+    if not paces:
+        return None
+    seconds = [found for pace in paces if (found := seconds_for(pace, episodes)) is not None]
+    steps = [found for pace in paces if (found := steps_for(pace, episodes)) is not None]
+    basis = f"{counted(len(paces), 'earlier run')} of {env}{which}"
+    return _Measured(min(seconds), max(seconds), sum(steps) / len(steps), basis)
 
 
 def _alike(

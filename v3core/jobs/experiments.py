@@ -23,7 +23,7 @@ from v3core.jobs.lifecycle import ENDED, Status
 from v3core.jobs.several import Outcome, counted, for_each
 from v3core.jobs.sweep import experiment_name, experiments_of
 from v3core.store.database import Database
-from v3core.store.experiments import read_experiment, read_experiments
+from v3core.store.experiment_rows import read_experiment, read_experiments
 from v3core.store.run_row import RunRow
 from v3core.store.runs import list_runs, runs_of_experiment
 

@@ -24,7 +24,7 @@ from v3core.jobs.warm import Surroundings
 from v3core.store.commands import add_revision
 from v3core.store.database import Database, reading
 from v3core.store.dialect import lock_queue
-from v3core.store.experiments import record_launch
+from v3core.store.experiment_rows import record_launch
 from v3core.store.history import add_event
 from v3core.store.run_row import RunRow
 from v3core.store.runs import add_run, find_run, read_slots, runs_in, update_run, write_slots

@@ -92,6 +92,16 @@ def row_of_run(database: Database, run_id: str) -> Hashable:
         return _of_one(tx, _ROW, run_id)
 
 
+def state_of_experiment(database: Database, name: str) -> Hashable:
+    """The rows of an experiment's runs.
+
+    Raises:
+        V3Error: if the database cannot be used.
+    """
+    with database.read() as tx:
+        return tuple(map(tuple, tx.execute(_OF_EXPERIMENT, {"experiment": name})))
+
+
 def milestones_of_run(database: Database, run_id: str) -> Hashable:
     """What changes seldom of one run: its row without what every episode changes, and how many of all else there are.
 
@@ -135,6 +145,11 @@ def _of_run(table: Table, value: ColumnElement[Any], *where: ColumnElement[bool]
 
 
 _ROW = select(runs).where(runs.c.id == bindparam("run"))
+_OF_EXPERIMENT = (
+    select(*(column for column in runs.c if column.name not in {"config", "launch", "traceback"}))
+    .where(runs.c.experiment == bindparam("experiment"))
+    .order_by(runs.c.id)
+)
 _NEWEST_EPISODE = select(
     episodes.c.routing, episodes.c.env, episodes.c.rollbacks, episodes.c.success.is_not(None)
 ).where(episodes.c.run_id == bindparam("run"), episodes.c.episode == bindparam("episode"))

@@ -17,7 +17,7 @@ from v3core.errors import V3Error
 from v3core.paths import COMMAND
 from v3core.store.database import Database, reading
 from v3core.store.dialect import database_bytes
-from v3core.store.experiments import remove_empty
+from v3core.store.experiment_rows import remove_empty
 from v3core.store.run_row import LONG_FIELDS, RunRow, checked
 from v3core.store.run_tables import RUN_TABLES
 from v3core.store.schema import (

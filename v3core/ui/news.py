@@ -12,7 +12,14 @@ from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary
 
 from v3core.jobs.files import log_file
-from v3core.store.changes import Probe, milestones_of_run, recorded_of_run, row_of_run, state_of_run
+from v3core.store.changes import (
+    Probe,
+    milestones_of_run,
+    recorded_of_run,
+    row_of_run,
+    state_of_experiment,
+    state_of_run,
+)
 from v3core.store.database import Database
 from v3core.store.history import newest_event
 from v3core.store.process_samples import newest_process_sample
@@ -49,6 +56,11 @@ def of_anything(database: Database) -> Topic:
 def of_run(database: Database, run_id: str) -> Topic:
     """One run."""
     return Topic(f"run {run_id}", database, lambda: state_of_run(database, run_id))
+
+
+def of_experiment(database: Database, name: str) -> Topic:
+    """The runs of an experiment."""
+    return Topic(f"experiment {name}", database, lambda: state_of_experiment(database, name))
 
 
 def of_milestones(database: Database, run_id: str) -> Topic:

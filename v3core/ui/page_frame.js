@@ -120,7 +120,7 @@ function isOn(page) {
 }
 
 function follow({ page, focus, on }) {
-  if (focus) return isOn(on) && toField(focus, performance.now() + FIELD_MS)
+  if (focus) return on.some(isOn) && toField(focus, performance.now() + FIELD_MS)
   const found = pageLinks().find((link) => pageOf(link) === page)
   found?.click()
   return Boolean(found)

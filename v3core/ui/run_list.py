@@ -30,9 +30,12 @@ _EXPERIMENTS_SHOWN = 3
 _UNFINISHED = (Status.RUNNING, Status.STARTING, Status.PAUSED, Status.STALLED, Status.STOPPING, Status.QUEUED)
 
 
-def run_list(database: Database, runs: list[RunRow], columns: list[str]) -> None:
-    """The filter, what can be done with the selected runs, and the table."""
-    places = queue_places(runs)
+def run_list(database: Database, runs: list[RunRow], columns: list[str], waiting: list[RunRow] | None = None) -> None:
+    """The filter, what can be done with the selected runs, and the table.
+
+    `waiting` has all runs where `runs` are only some of them: the queue is of all.
+    """
+    places = queue_places(runs if waiting is None else waiting)
     shown = _filtered(in_order(runs, places))
     baseline = _baseline(runs)
     if shown is None:

@@ -141,7 +141,8 @@ def _with_any(database: Database, runs: list[RunRow]) -> None:
     if st.button("Edit tags", icon=":material/label:", key="tag:selected"):
         _ask_for_tags(database, runs)
     if st.button("Archive", icon=":material/folder_zip:", key="archive:selected"):
-        _offer_archives(database, runs)
+        lines = (f"{COMMAND} archive {run.id[:8]} --to {file_name(run, 'v3run')}" for run in runs)
+        offer_archives(database, runs, "\n".join(lines))
     if len(runs) == 1:
         (run,) = runs
         pinned = st.query_params.get(BASELINE, "")
@@ -212,8 +213,9 @@ def _retag(database: Database, runs: list[RunRow]) -> None:
     _report(outcome, "Changed the tags of {}.")
 
 
-@dialog("Archive the selected runs", icon=":material/folder_zip:")
-def _offer_archives(database: Database, runs: list[RunRow]) -> None:
+@dialog("Archive", icon=":material/folder_zip:")
+def offer_archives(database: Database, runs: list[RunRow], instead: str) -> None:
+    """A dialog to download archives of runs; `instead` is what to run in a shell if they are too large for that."""
     sizes = run_sizes(database, [run.id for run in runs]).values()
     st.markdown(
         f"{counted(len(runs), 'archive')}: each has the whole record of a run with its checkpoints and log, and can be "
@@ -221,8 +223,7 @@ def _offer_archives(database: Database, runs: list[RunRow]) -> None:
     )
     if sum(max(2 * size.database, size.total) for size in sizes) > MAX_DOWNLOAD_BYTES:
         st.caption("They are too large to download. Run this on the dashboard's machine instead:")
-        lines = (f"{COMMAND} archive {run.id[:8]} --to {file_name(run, 'v3run')}" for run in runs)
-        st.code("\n".join(lines), language="sh", height=200)
+        st.code(instead, language="sh", height="content" if "\n" not in instead else 200)
         return
     several = len(runs) > 1
     st.download_button(

@@ -27,6 +27,7 @@ tick_gate.install()
 PAGES = (
     ("app.py", "Runs", ":material/home:"),
     ("pages/launch.py", "Launch", ":material/rocket_launch:"),
+    ("pages/experiments.py", "Experiments", ":material/lab_research:"),
     ("pages/live.py", "Live", ":material/monitoring:"),
     ("pages/compare.py", "Compare", ":material/compare_arrows:"),
     ("pages/replay.py", "Replay", ":material/play_circle:"),

@@ -16,18 +16,19 @@ class Shortcut:
     """The page that it opens, as its path in the address; `/` for Runs."""
     focus: str = ""
     """The accessible name of the field that it moves to."""
-    on: str = ""
-    """The page with that field, as its path in the address; the key does nothing on others."""
+    on: tuple[str, ...] = ()
+    """The pages with that field, as their paths in the address; the key does nothing on others."""
 
 
 SHORTCUTS = (
     Shortcut("?", "Show or hide this sheet"),
     Shortcut("g r", "Go to Runs", page="/"),
     Shortcut("g n", "Go to Launch, for a new run", page="/launch"),
+    Shortcut("g e", "Go to Experiments", page="/experiments"),
     Shortcut("g l", "Go to Live", page="/live"),
     Shortcut("g c", "Go to Compare", page="/compare"),
     Shortcut("g p", "Go to Replay", page="/replay"),
-    Shortcut("/", "Type into the filter", "Runs", focus="Filter", on="/"),
+    Shortcut("/", "Type into the filter", "Runs", focus="Filter", on=("/", "/experiments")),
     Shortcut("j", "Next run", "Runs"),
     Shortcut("k", "Previous run", "Runs"),
     Shortcut("x", "Select the run, or deselect it", "Runs"),

@@ -70,7 +70,7 @@ def _summary(database: Database, configs: Sequence[RunConfig]) -> Markdown:
 def cost(database: Database, configs: Sequence[RunConfig]) -> Cost | None:
     """What these runs cost; None if the database cannot be read, which is shown where it is needed."""
     try:
-        return cost_of(database, configs, lambda database, run: _pace(database, run))
+        return cost_of(database, configs, read_pace)
     except V3Error:
         return None
 
@@ -78,5 +78,6 @@ def cost(database: Database, configs: Sequence[RunConfig]) -> Cost | None:
 @st.cache_data(
     max_entries=64, show_spinner=False, hash_funcs={RunRow: lambda run: (run.id, run.generation, run.episode)}
 )
-def _pace(_database: Database, run: RunRow) -> Pace:
+def read_pace(_database: Database, run: RunRow) -> Pace:
+    """How a run advanced, read once until it advances."""
     return pace_of(_database, run)

@@ -1,5 +1,6 @@
 """Statuses, numbers and times as people read them, everywhere alike."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -48,6 +49,14 @@ def status_badge(run: RunRow) -> None:
     """The badge of a run's status."""
     colour, icon, meaning = look(run)
     st.badge(plain(run.status.capitalize()), icon=icon, color=colour, help=plain(meaning))
+
+
+def status_badges(counts: Mapping[str, int]) -> None:
+    """A badge for each status with the number of runs in it, in the order of a run's life."""
+    with st.container(horizontal=True, gap="xsmall", vertical_alignment="center"):
+        for status, (colour, icon, meaning) in _LOOKS.items():
+            if count := counts.get(status):
+                st.badge(plain(f"{count:,} {status}"), icon=icon, color=colour, help=plain(meaning))
 
 
 def stalled_sentence(run: RunRow) -> str:

@@ -3,7 +3,7 @@
 import math
 
 from tests.comparison.made import made_groups, made_run, with_epochs
-from v3core.comparison.experiment import standings_of, varied
+from v3core.comparison.standings import standings_of, varied
 
 
 def test_groups_are_what_the_experiment_varies_within_an_environment(db):

@@ -1,0 +1,96 @@
+"""What an experiment says so far, as a sentence and a table."""
+
+import math
+from collections.abc import Sequence
+
+import streamlit as st
+
+from v3core.comparison import standings_of
+from v3core.comparison.standings import Standings
+from v3core.insight.estimates import Estimate
+from v3core.jobs.experiments import Progress
+from v3core.jobs.lifecycle import Status
+from v3core.store.database import Database
+from v3core.store.run_row import RunRow
+from v3core.ui.status import counted, number
+from v3core.ui.text import md, plain
+
+
+def experiment_statistics(database: Database, progress: Progress) -> None:
+    """What the experiment says so far: a sentence, and a line per group."""
+    st.subheader("So far", anchor=False)
+    if not any(run.episode for run in progress.runs):
+        st.caption("No episode has finished yet.")
+        return
+    standings = _standings(database, _Runs(progress.runs))
+    st.markdown(md(":material/balance: {}", standings.comparison.verdict[0]))
+    st.dataframe(
+        _rows(standings),
+        hide_index=True,
+        alt="Statistics of the groups of the experiment so far",
+        column_config={
+            "Group": st.column_config.TextColumn(pinned=True),
+            "Completed": st.column_config.TextColumn(help="Completed runs of all runs of the group."),
+            "Interval": st.column_config.TextColumn("95 % interval", help="Bootstrap interval; of 5 runs and more."),
+            "So far": st.column_config.TextColumn(
+                "Mean return so far",
+                help="Interquartile mean of the newest mean returns of all runs, wherever they are; how many they are.",
+            ),
+        },
+    )
+    label = standings.comparison.label
+    st.caption(
+        plain(
+            f"{label}: interquartile mean over the completed runs of each group. Compare has curves, tests and the "
+            "differences in detail."
+        )
+    )
+
+
+def _rows(standings: Standings) -> list[dict[str, str]]:
+    several = len({group.env for group in standings.comparison.groups}) > 1
+    label = standings.comparison.label
+    rows = []
+    for standing in standings.groups:
+        result = standing.result
+        completed = sum(run.status == Status.COMPLETED for run in result.runs)
+        row = {"Group": result.name}
+        if several:
+            row["Environment"] = result.env
+        row |= {
+            "Completed": f"{completed:,} of {len(result.runs):,}"
+            + (f", {result.failed:,} failed" if result.failed else ""),
+            label: _value(result.final),
+            "Interval": _interval(result.final),
+            "So far": f"{_value(standing.so_far)} ({counted(standing.so_far.n, 'run')})",
+        }
+        rows.append(row)
+    return rows
+
+
+def _value(estimate: Estimate) -> str:
+    return "–" if math.isnan(estimate.value) else number(estimate.value)
+
+
+def _interval(estimate: Estimate) -> str:
+    if estimate.low is None or estimate.high is None:
+        return "–"
+    return f"{number(estimate.low)} to {number(estimate.high)}"
+
+
+class _Runs(tuple[RunRow, ...]):
+    """Runs whose statistics are the same as long as none advances by a hundredth or changes otherwise."""
+
+    __slots__ = ()
+
+    @property
+    def state(self) -> Sequence[tuple[object, ...]]:
+        return [
+            (run.id, run.status, run.generation, run.name, run.episodes, 100 * run.episode // run.episodes)
+            for run in self
+        ]
+
+
+@st.cache_data(max_entries=64, show_spinner=False, hash_funcs={_Runs: lambda runs: runs.state})
+def _standings(_database: Database, runs: _Runs) -> Standings:
+    return standings_of(_database, runs)

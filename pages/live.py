@@ -12,6 +12,7 @@ from v3core.ui.alarm_list import active, alarm_list, load_alarms, verdict
 from v3core.ui.boundary_editor import boundary_editor
 from v3core.ui.demo_guide import what_to_look_for
 from v3core.ui.expert_cockpit import expert_cockpit, is_open
+from v3core.ui.lineage import lineage
 from v3core.ui.phase_editor import phase_editor
 from v3core.ui.process_panel import process_panel
 from v3core.ui.replay_picture import replay_picture
@@ -24,6 +25,7 @@ from v3core.ui.run_history import command_panel, run_history
 from v3core.ui.run_picker import pick_run
 from v3core.ui.run_settings import run_parameters, run_settings
 from v3core.ui.text import plain
+from v3core.ui.what_if import what_if
 
 LOG_LINES = 200
 
@@ -89,7 +91,8 @@ def nothing_yet(run: RunRow) -> None:
 live(run.id, run.status in UNFINISHED, is_open(run.id))
 replay_picture(database, run)
 expert_cockpit(database, run)
-for part in (train_longer, boundary_editor, phase_editor, process_panel, run_exports, run_checkpoints):
+parts = (lineage, train_longer, boundary_editor, phase_editor, what_if, process_panel, run_exports, run_checkpoints)
+for part in parts:
     with shell.show_errors():
         part(database, run)
 with shell.show_errors():

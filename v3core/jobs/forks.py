@@ -207,6 +207,11 @@ def fork(
     return fork_all(database, run_id, [change], episode=episode, actor=actor, command=command)[0]
 
 
+def pairs(curriculum: Curriculum, seeds: Sequence[int]) -> list[Change]:
+    """For each seed a fork as it was and one with the curriculum, side by side in the queue."""
+    return [change for seed in seeds for change in (Change(seed=seed), Change(curriculum, seed))]
+
+
 def fork_all(
     database: Database,
     run_id: str,

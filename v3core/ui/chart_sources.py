@@ -12,6 +12,7 @@ import numpy as np
 from v3core import metrics
 from v3core.charts import expert_figures, figures
 from v3core.charts.alarm_evidence import mark_alarms
+from v3core.charts.branches import branches_figure
 from v3core.charts.compare import compare_figure
 from v3core.charts.figure import Figure
 from v3core.charts.frame import drawn_words
@@ -36,6 +37,8 @@ from v3core.ui.status import ADVANCES, mean_words, number
 NOTHING_RECORDED = "This run did not record these metrics."
 NO_EPISODES = "None of these runs has finished an episode yet."
 COMPARE = "compare"
+BRANCHES = "branches"
+OF_SEVERAL = (COMPARE, BRANCHES)
 NUMBERS = "numbers"
 MAX_RUNS = 64
 MAX_MARKS = 12
@@ -67,7 +70,7 @@ class Source:
     def __post_init__(self) -> None:
         if self.chart not in _DRAW:
             raise V3Error(f"There is no chart {self.chart!r}.")
-        if not 1 <= len(self.runs) <= MAX_RUNS or (self.chart != COMPARE and len(self.runs) > 1):
+        if not 1 <= len(self.runs) <= MAX_RUNS or (self.chart not in OF_SEVERAL and len(self.runs) > 1):
             raise V3Error(f"The chart {self.chart!r} cannot be drawn of {len(self.runs)} runs.")
         if self.metric not in COMPARED:
             raise V3Error(f"There is no metric {self.metric!r} to compare.")
@@ -197,6 +200,17 @@ def _compared(runs: Sequence[AsOfNow], source: Source, visible: Zoom | None) -> 
     return figure.tree()
 
 
+def _branches(runs: Sequence[AsOfNow], source: Source, visible: Zoom | None) -> dict[str, Any]:
+    drawn = {one.run.id for one in runs}
+    begins = [(one.run.parent_episode or 0) if one.run.parent in drawn else 0 for one in runs]
+    names = distinct_names([one.run for one in runs])
+    series = [replace(one.series(visible, source.look), name=name) for one, name in zip(runs, names, strict=True)]
+    figure = branches_figure(series, begins, [one.run.curriculum for one in runs])
+    if not any(len(one) for one in series):
+        figure.layout.meta.empty = NO_EPISODES
+    return figure.tree()
+
+
 def _simple(chart: Chart, figure: Callable[[RunSeries], Figure]) -> Callable[..., dict[str, Any]]:
     return _of_run(chart, lambda series, _: figure(series))
 
@@ -238,5 +252,6 @@ _DRAW: Mapping[str, Callable[..., dict[str, Any]]] = {
         for metric in expert_figures.LOADS
     },
     COMPARE: _compared,
+    BRANCHES: _branches,
     NUMBERS: _numbers,
 }

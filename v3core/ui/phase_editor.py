@@ -46,23 +46,27 @@ def phase_editor(database: Database, run: RunRow) -> None:
             further = FURTHER
         key = f"{run.id}-{revision}"
         edited = [
-            row if index < here else _row(index, row, here, index == len(rows) - 1, further, key)
+            row
+            if index < here
+            else phase_fields(index, row, here, last=index == len(rows) - 1, further=further, key=f"edit-{key}")
             for index, row in enumerate(rows)
         ]
         _review(database, run, curriculum, edited, progress)
 
 
-def _row(index: int, row: PhaseRow, here: int, last: bool, further: tuple[str, ...], key: str) -> PhaseRow:
-    """The fields of one phase; returns it as edited."""
-    with st.container(border=True, key=f"edit-phase-{index + 1}"):
+def phase_fields(
+    index: int, row: PhaseRow, here: int, *, last: bool, further: tuple[str, ...], key: str, place: str = "edit"
+) -> PhaseRow:
+    """The fields of one phase, where `here` is the one in force; returns it as edited."""
+    with st.container(border=True, key=f"{place}-phase-{index + 1}"):
         st.markdown(md("**{}**{}", row.name, ", in force now" if index == here else ""))
         typed: dict[str, Any] = {}
         with st.grid("auto", min_column_width=MIN_FIELD_WIDTH, vertical_alignment="bottom"):
             if not last:
-                until = st.text_input("Ends", row.until, key=f"edit-{key}-{index}-until", help=HOW_TO_WRITE_AN_END)
+                until = st.text_input("Ends", row.until, key=f"{key}-{index}-until", help=HOW_TO_WRITE_AN_END)
                 typed["until"] = until or ""
             for field in (*COMMON[2:], *further):
-                typed[field] = setting_field(row, field, key=f"edit-{key}-{index}-{field}", unset="unchanged")
+                typed[field] = setting_field(row, field, key=f"{key}-{index}-{field}", unset="unchanged")
     return replace(row, **typed)
 
 

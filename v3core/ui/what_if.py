@@ -1,0 +1,186 @@
+"""What if: change the phases ahead, and start pairs of forks from one checkpoint, as it was and with the change."""
+
+import streamlit as st
+
+from v3core.charts.schedule import edit_preview
+from v3core.config import MAX_NAME
+from v3core.curriculum import Curriculum, check_edit, renamed
+from v3core.curriculum.edit import changes
+from v3core.curriculum.table import FURTHER, from_rows, further_in_use, to_rows
+from v3core.errors import V3Error
+from v3core.jobs.forks import MAX_FORKS, Origin, fork, fork_all, origin_of, pairs
+from v3core.jobs.sweep import experiments_of, free_name, parse_seeds
+from v3core.store.database import Database
+from v3core.store.history import read_checkpoints
+from v3core.store.run_row import RunRow
+from v3core.store.runs import get_run, list_runs
+from v3core.ui.clicks import ACTOR, or_notice
+from v3core.ui.curriculum_editor import HOW_TO_WRITE
+from v3core.ui.live_chart import live_chart
+from v3core.ui.phase_editor import phase_fields
+from v3core.ui.run_actions import is_second_click
+from v3core.ui.run_picker import compare_link
+from v3core.ui.status import counted
+from v3core.ui.text import md, plain
+
+PAIRS = 5
+"""Pairs that the form offers: as many as an interval needs."""
+_STARTED = "what-if-started"
+
+
+def what_if(database: Database, run: RunRow) -> None:
+    """The form; closed at first. Not in a part that ticks: people type."""
+    expander = st.expander(
+        "What if: fork this run", icon=":material/fork_right:", key="what-if", on_change="rerun", bind="query-params"
+    )
+    if not expander.open:
+        return
+    with expander:
+        points = [
+            row.episode
+            for row in reversed(read_checkpoints(database, run.id))
+            if row.episode < run.episodes and (database.data_dir / row.path).is_file()
+        ]
+        if not points:
+            st.caption("There is no checkpoint yet that a fork could begin with; “Checkpoint now” above writes one.")
+            return
+        episode = st.selectbox(
+            "Begin with the checkpoint at episode",
+            points,
+            key=f"what-if-at-{run.id}",
+            width=280,
+            help="Forks have its weights, optimiser, normaliser, environments and random numbers.",
+        )
+        origin = origin_of(database, run.id, episode)
+        wanted, refused = _changed(run, origin)
+        _start(database, run, origin, wanted, refused)
+        _started(database, run)
+
+
+def _changed(run: RunRow, origin: Origin) -> tuple[Curriculum | None, bool]:
+    """The fields of the phases ahead; returns the curriculum with the change, None without one, and if it is wrong."""
+    curriculum, progress = origin.curriculum, origin.progress(run.episodes)
+    here = max(len(origin.starts) - 1, 0)
+    st.caption(plain(HOW_TO_WRITE))
+    rows = to_rows(curriculum)
+    further = further_in_use(rows)
+    if st.toggle("All settings", key=f"what-if-all-{run.id}", help="Show all settings of a phase."):
+        further = FURTHER
+    key = f"what-if-{run.id}-{origin.checkpoint.episode}"
+    edited = [
+        row
+        if index < here
+        else phase_fields(index, row, here, last=index == len(rows) - 1, further=further, key=key, place="what-if")
+        for index, row in enumerate(rows)
+    ]
+    checked = from_rows(
+        edited,
+        name=curriculum.name,
+        episodes=run.episodes,
+        description=curriculum.description,
+        policy=curriculum.policy,
+    )
+    for index, problem in checked.problems.items():
+        st.error(md("{}: {}", edited[index].name, problem))
+    if checked.curriculum is None:
+        return None, True
+    wanted = checked.curriculum.model_copy(update={"episodes": curriculum.episodes})
+    if not (found := changes(curriculum, wanted)):
+        return None, False
+    wanted = renamed(wanted)
+    try:
+        check_edit(curriculum, wanted, progress)
+    except V3Error as error:
+        st.error(plain(error))
+        return None, True
+    st.markdown(md("**The change**: {}.", "; ".join(found)))
+    figure = edit_preview(curriculum, wanted, run.episodes, run.config.base.values(), progress)
+    live_chart(figure, key=f"what-if-preview-{run.id}")
+    return wanted, False
+
+
+def _start(database: Database, run: RunRow, origin: Origin, wanted: Curriculum | None, refused: bool) -> None:
+    """Which seeds, and the buttons that start forks."""
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        typed = st.text_input(
+            "Seeds of the pairs",
+            f"{run.seed}-{run.seed + PAIRS - 1}",
+            key=f"what-if-seeds-{run.id}",
+            width=220,
+            help="For each seed two runs: one as it was, one with the change. The run's own seed continues its random "
+            "numbers; others draw new ones from the checkpoint on.",
+        )
+        name = st.text_input(
+            "Name of the experiment", key=f"what-if-name-{run.id}", max_chars=MAX_NAME, placeholder="made from the run"
+        )
+    seeds, problem = _seeds(typed)
+    if problem:
+        st.error(plain(problem))
+    left = run.episodes - origin.checkpoint.episode
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.button(
+            f"Start {counted(len(seeds), 'pair')}" if seeds else "Start pairs",
+            icon=":material/fork_right:",
+            type="primary" if wanted is not None and seeds else "secondary",
+            key="what-if-start",
+            disabled=wanted is None or not seeds,
+            help="Change something above first." if wanted is None else None,
+            on_click=_start_pairs,
+            args=(database, run.id, origin.checkpoint.episode, wanted, tuple(seeds), name or ""),
+        )
+        st.button(
+            "Fork from here",
+            icon=":material/subdirectory_arrow_right:",
+            key="what-if-fork",
+            disabled=refused,
+            help="One run from this checkpoint, with the change if there is one, and this run's random numbers.",
+            on_click=_fork,
+            args=(database, run.id, origin.checkpoint.episode, wanted),
+        )
+        if seeds:
+            st.caption(plain(f"{counted(2 * len(seeds), 'run')} of {counted(left, 'further episode')} each."))
+
+
+def _seeds(typed: str | None) -> tuple[list[int], str]:
+    try:
+        seeds = parse_seeds(typed or "")
+        if 2 * len(seeds) > MAX_FORKS:
+            raise V3Error(f"{len(seeds)} pairs are too many; choose at most {MAX_FORKS // 2}.")
+    except V3Error as error:
+        return [], str(error)
+    return seeds, ""
+
+
+@or_notice
+def _start_pairs(
+    database: Database, run_id: str, episode: int, wanted: Curriculum, seeds: tuple[int, ...], name: str
+) -> None:
+    if is_second_click(f"what-if-pairs-{run_id}"):
+        return
+    run = get_run(database, run_id)
+    taken = experiments_of(list_runs(database))
+    made = f"What if · {run.name[: MAX_NAME - 40]} · from {episode}"
+    experiment = name.strip() or free_name(made, taken)
+    fork_all(database, run_id, pairs(wanted, seeds), episode=episode, experiment=experiment, actor=ACTOR)
+    st.session_state[_STARTED] = (run_id, experiment, "")
+
+
+@or_notice
+def _fork(database: Database, run_id: str, episode: int, wanted: Curriculum | None) -> None:
+    if is_second_click(f"what-if-fork-{run_id}"):
+        return
+    st.session_state[_STARTED] = (run_id, "", fork(database, run_id, episode=episode, curriculum=wanted, actor=ACTOR))
+
+
+def _started(database: Database, run: RunRow) -> None:
+    """What was started last from here, and the way to it."""
+    parent, experiment, child = st.session_state.get(_STARTED, ("", "", ""))
+    if parent != run.id:
+        return
+    if experiment:
+        count = sum(other.experiment == experiment for other in list_runs(database))
+        st.success(md("{} started as experiment **{}**.", counted(count, "run"), experiment), icon=":material/check:")
+        compare_link(md("Compare the {} of {}", counted(count, "run"), experiment), experiment=experiment)
+    elif any(other.id == child for other in list_runs(database)):
+        st.success(md("Forked as **{}**.", get_run(database, child).name), icon=":material/check:")
+        st.page_link("pages/live.py", label="Watch the fork", icon=":material/timeline:", query_params={"run": child})

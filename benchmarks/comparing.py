@@ -18,9 +18,9 @@ from dataclasses import asdict
 from pathlib import Path
 from sqlite3 import connect
 
+import _bench
 import _records
 import numpy as np
-from _bench import Result
 
 from tests.rliable_oracle import library, metrics
 from v3core.comparison import band, grouped, on_grid, run_traces
@@ -80,7 +80,7 @@ def _copy(raw, table: str, run_id: str, copy: str, after: int) -> None:
     raw.execute(query, (copy, run_id))
 
 
-def reading(folder: Path, runs: int, episodes: int) -> list[Result]:
+def reading(folder: Path, runs: int, episodes: int) -> list[_bench.Result]:
     """The first grid, the same again as after a change of grouping, and the raw rows by the database itself."""
     db = _records.open_sqlite(folder)
     run_id = _records.new_run(db, episodes)
@@ -118,7 +118,7 @@ def _grouping(db: Database) -> None:
         band(grid.only({run.id for run in group.runs}))
 
 
-def bootstrapping() -> list[Result]:
+def bootstrapping() -> list[_bench.Result]:
     """Bands of ten groups, by both."""
     random = np.random.default_rng(1)
     values = random.gamma(2.0, size=(GROUPS, SEEDS, POINTS))
@@ -138,8 +138,8 @@ def bootstrapping() -> list[Result]:
     return [_result(name, ours, share * median_of(peer, 3))]
 
 
-def _result(name: str, ours: float, peer: float) -> Result:
-    return Result(name, round(ours, 3), round(peer, 3), round(peer / ours, 1), "s of processor time")
+def _result(name: str, ours: float, peer: float) -> _bench.Result:
+    return _bench.Result(name, round(ours, 3), round(peer, 3), round(peer / ours, 1), "s of processor time")
 
 
 def main() -> None:

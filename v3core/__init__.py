@@ -1,12 +1,27 @@
-"""V3 Lab: train mixture-of-experts policies under a routing curriculum, and watch what its router really does."""
+"""V3 Lab: train mixture-of-experts policies under a routing curriculum, and watch what its router really does.
 
+    import v3core
+
+    v3core.launch("CartPole-v1", ["v3", "direct-sparsemax"], seeds=range(1, 11), experiment="which")
+    v3core.runs("experiment:which")
+    v3core.compare("which").attrs["verdict"]
+
+The functions read the database of `V3_DATABASE_URL`, or of `V3_DATA_DIR`, and give pandas frames, or Arrow tables with
+`as_arrow=True`. Their errors are `V3Error`: one sentence that says what to do.
+"""
+
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+# What is imported here, every command waits for: each function imports what it needs.
 if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
     from v3core.training.inference import TrainedPolicy
 
-__all__ = ["__version__", "load_policy"]
+__all__ = ["__version__", "compare", "episodes", "evaluations", "experts", "launch", "load_policy", "runs"]
 __version__ = "0.2.0"
 
 
@@ -19,3 +34,121 @@ def load_policy(path: str | Path) -> "TrainedPolicy":
     from v3core.training import inference  # torch: seconds to import, and never wanted in a page
 
     return inference.load_policy(path)
+
+
+def runs(terms: str = "", *, as_arrow: bool = False) -> "pd.DataFrame | pa.Table":
+    """One row per run, newest first, with the columns of the table `runs`.
+
+    Args:
+        terms: a filter as on Runs, such as `status:completed env:CartPole experiment:which`.
+        as_arrow: a `pyarrow.Table` instead of a frame, as in all functions.
+
+    Raises:
+        V3Error: if the filter cannot be read.
+    """
+    from v3core import python_api
+
+    return python_api.runs(terms, as_arrow=as_arrow)
+
+
+def episodes(run: str | Sequence[str], *, as_arrow: bool = False) -> "pd.DataFrame | pa.Table":
+    """One row per training episode, with every metric of docs/metrics.md, and `load_1`, `load_2` … per expert.
+
+    Args:
+        run: an id, which may be shortened, or several.
+        as_arrow: a `pyarrow.Table` instead of a frame.
+
+    Raises:
+        V3Error: if there is no such run.
+    """
+    from v3core import python_api
+
+    return python_api.table(run, "episodes", as_arrow=as_arrow)
+
+
+def experts(run: str | Sequence[str], *, as_arrow: bool = False) -> "pd.DataFrame | pa.Table":
+    """One row per training episode and expert, counted from 0: `load`, `hard_load` and `grad_norm`.
+
+    Args:
+        run: an id, which may be shortened, or several.
+        as_arrow: a `pyarrow.Table` instead of a frame.
+
+    Raises:
+        V3Error: if there is no such run.
+    """
+    from v3core import python_api
+
+    return python_api.table(run, "expert_loads", as_arrow=as_arrow)
+
+
+def evaluations(run: str | Sequence[str], *, as_arrow: bool = False) -> "pd.DataFrame | pa.Table":
+    """One row per episode of an evaluation: `episode` of training, `number`, `step`, `env`, `return`, `length` …
+
+    Args:
+        run: an id, which may be shortened, or several.
+        as_arrow: a `pyarrow.Table` instead of a frame.
+
+    Raises:
+        V3Error: if there is no such run.
+    """
+    from v3core import python_api
+
+    return python_api.table(run, "evaluations", as_arrow=as_arrow)
+
+
+def compare(
+    experiment: str,
+    metric: str = "evaluation",
+    *,
+    by: Sequence[str] = ("curriculum",),
+    threshold: float | None = None,
+    until: int | None = None,
+    as_arrow: bool = False,
+) -> "pd.DataFrame | pa.Table":
+    """The table of Compare: one row per group, with interquartile means and their 95 % intervals.
+
+    `final` is that of the runs that count, `steps_to` of their steps to the threshold, infinite if too few reached it.
+    `attrs` of the frame, and as JSON the metadata of an Arrow table, have the `verdict` and `notes` as sentences, the
+    tests of all `pairs`, the `common` windows and the `thresholds`.
+
+    Args:
+        experiment: name of the group that the runs were started as.
+        metric: name of a metric, such as `evaluation`, `return`, `success` or `specialisation`.
+        by: settings by which the runs are grouped, such as `phases.warmup.lr`.
+        threshold: value to be reached; by default the environment's reward threshold.
+        until: compare at this step, with all runs that reached it; by default completed runs at their end.
+        as_arrow: a `pyarrow.Table` instead of a frame.
+
+    Raises:
+        V3Error: if there is no such experiment, metric or setting.
+    """
+    from v3core import python_api
+
+    return python_api.compare(experiment, metric, by=by, threshold=threshold, until=until, as_arrow=as_arrow)
+
+
+def launch(
+    env: str | Sequence[str],
+    curricula: str | Sequence[str] = "v3",
+    *,
+    seeds: Sequence[int] = (1,),
+    episodes: int | None = None,
+    experiment: str | None = None,
+    settings: Sequence[str] = (),
+) -> list[str]:
+    """Start runs in the background, one per environment, curriculum, seed and value of a setting; returns their ids.
+
+    Args:
+        env: Gymnasium id, or several.
+        curricula: preset or YAML file, or several.
+        seeds: whole numbers.
+        episodes: length of each run; by default that of the environment's recipe.
+        experiment: name of the group; by default made of what is compared.
+        settings: as `--set` has them: `ppo.epochs=4`, or `phases.warmup.lr=1e-3,1e-4` for a run with each.
+
+    Raises:
+        V3Error: nothing is started.
+    """
+    from v3core import python_api
+
+    return python_api.launch(env, curricula, seeds=seeds, episodes=episodes, experiment=experiment, settings=settings)

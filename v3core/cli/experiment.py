@@ -16,7 +16,6 @@ from v3core.cli.common import (
     set_option,
 )
 from v3core.cli.start import print_notices, warn
-from v3core.curriculum import load_curriculum
 from v3core.environment_setup import EnvironmentSetup
 from v3core.environments.apart import check_launch
 from v3core.errors import V3Error
@@ -25,14 +24,11 @@ from v3core.jobs.costs import cost_of
 from v3core.jobs.experiments import Progress
 from v3core.jobs.grid import (
     MANY_RUNS,
-    Candidate,
-    Grid,
     cells_of,
-    check_size,
     configs_of,
     different_environments,
+    grid_of,
     notices_of,
-    read_settings,
 )
 from v3core.jobs.launcher import MAX_PRIORITY
 from v3core.jobs.several import Outcome, counted
@@ -79,7 +75,7 @@ def sweep(
     A run for each combination of curriculum, environment, seed and value of a setting that has several, as in
     --set phases.transition.load_balance=0.001,0.01,0.1. What it costs is printed first.
     """
-    grid = _grid(setups, curricula, seeds, episodes, assignments)
+    grid = grid_of(setups, curricula.split(","), parse_seeds(seeds), episodes, assignments)
     cells = list(cells_of(grid))
     configs = configs_of(grid, cells)
     for setup, chosen in different_environments(cells):
@@ -94,18 +90,6 @@ def sweep(
         _, run_ids = experiments.start(database, grid, experiment, priority=priority, configs=configs)
     for run_id in run_ids:
         echo(run_id)
-
-
-def _grid(
-    setups: list[EnvironmentSetup], curricula: str, seeds: str, episodes: int | None, assignments: tuple[str, ...]
-) -> Grid:
-    candidates = [Candidate(*load_curriculum(name.strip())) for name in curricula.split(",")]
-    grid = Grid(candidates, setups, parse_seeds(seeds), episodes=episodes)
-    first = next(cells_of(grid))
-    settings = read_settings(assignments, first.recipe, first.curricula, first.episodes)
-    grid = Grid(candidates, setups, grid.seeds, settings, episodes)
-    check_size(grid)
-    return grid
 
 
 @commands.command("experiments")

@@ -2,13 +2,13 @@
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import product
 from math import prod
 from typing import Any
 
 from v3core.config import Recipe, RunConfig, recipe_for
-from v3core.curriculum import Curriculum, check_fits, fits, scaled, setups_of
+from v3core.curriculum import Curriculum, check_fits, fits, load_curriculum, scaled, setups_of
 from v3core.environment_setup import EnvironmentSetup, split
 from v3core.errors import V3Error
 from v3core.jobs.sweep import MAX_NAMED, expand
@@ -203,6 +203,24 @@ def configs_of(grid: Grid, cells: Sequence[Cell] | None = None) -> list[RunConfi
         for block in blocks
         for config in block[place : place + each]
     ]
+
+
+def grid_of(
+    setups: Sequence[EnvironmentSetup],
+    curricula: Sequence[str],
+    seeds: Sequence[int],
+    episodes: int | None = None,
+    assignments: Sequence[str] = (),
+) -> Grid:
+    """The grid of curricula by the names of presets or YAML files, and of settings as typed; see `read_settings`."""
+    candidates = [Candidate(*load_curriculum(name.strip())) for name in curricula]
+    grid = Grid(candidates, setups, seeds, episodes=episodes)
+    check_size(grid)
+    first = next(cells_of(grid))
+    settings = read_settings(assignments, first.recipe, first.curricula, first.episodes)
+    grid = replace(grid, settings=settings)
+    check_size(grid)
+    return grid
 
 
 def check_size(grid: Grid) -> None:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import datetime
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from v3core.atomic_write import whole_file, whole_folder
 from v3core.errors import V3Error
@@ -31,6 +31,9 @@ from v3core.store.run_tables import (
 )
 from v3core.store.runs import get_run
 from v3core.store.schema import Transaction
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 ROW_GROUP = 20_000
 """Rows that Parquet keeps together, and that lie in memory until they are written."""
@@ -75,8 +78,22 @@ def _write_list(file: TextIO, fields: Sequence[Field], rows: Rows) -> int:
 
 def write_parquet(path: Path, fields: Sequence[Field], rows: Rows) -> int:
     """64-bit numbers, times in UTC to the microsecond; null and NaN are two things. Metrics carry what they mean."""
-    import pyarrow as pa  # seconds and megabytes to import, and only Parquet needs it
-    import pyarrow.parquet as pq
+    import pyarrow.parquet as pq  # seconds and megabytes to import, and only Parquet needs it
+
+    schema = arrow_schema(fields)
+    # Floats hardly ever repeat: a dictionary of them costs time and memory and saves nothing.
+    texts = [field.name for field in fields if field.kind is Kind.TEXT]
+    count = 0
+    with pq.ParquetWriter(path, schema, compression="zstd", use_dictionary=texts) as file:
+        for table in arrow_tables(schema, rows):
+            file.write_table(table)
+            count += len(table)
+    return count
+
+
+def arrow_schema(fields: Sequence[Field]) -> "pa.Schema":
+    """64-bit numbers, times in UTC to the microsecond; metrics carry what they mean."""
+    import pyarrow as pa
 
     kinds = {
         Kind.INTEGER: pa.int64(),
@@ -84,17 +101,17 @@ def write_parquet(path: Path, fields: Sequence[Field], rows: Rows) -> int:
         Kind.TEXT: pa.string(),
         Kind.TIME: pa.timestamp("us", tz="UTC"),
     }
-    schema = pa.schema([pa.field(field.name, kinds[field.kind], metadata=_meaning(field.name)) for field in fields])
-    # Floats hardly ever repeat: a dictionary of them costs time and memory and saves nothing.
-    texts = [field.name for field in fields if field.kind is Kind.TEXT]
-    count = 0
-    with pq.ParquetWriter(path, schema, compression="zstd", use_dictionary=texts) as file:
-        while group := list(islice(rows, ROW_GROUP)):
-            columns = zip(*group, strict=True)
-            arrays = [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)]
-            file.write_table(pa.Table.from_arrays(arrays, schema=schema))
-            count += len(group)
-    return count
+    return pa.schema([pa.field(field.name, kinds[field.kind], metadata=_meaning(field.name)) for field in fields])
+
+
+def arrow_tables(schema: "pa.Schema", rows: Rows) -> Iterator["pa.Table"]:
+    """The rows, `ROW_GROUP` at a time."""
+    import pyarrow as pa
+
+    while group := list(islice(rows, ROW_GROUP)):
+        columns = zip(*group, strict=True)
+        arrays = [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)]
+        yield pa.Table.from_arrays(arrays, schema=schema)
 
 
 FORMS: dict[str, Callable[[Path, Sequence[Field], Rows], int]] = {
@@ -183,18 +200,22 @@ def export_folder(database: Database, run_ids: Sequence[str], folder: Path, form
 
 
 def _write_table(tx: Transaction, run_ids: Sequence[str], what: str, form: str, path: Path) -> int:
+    return FORMS[form](path, *table_of(tx, run_ids, what))
+
+
+def table_of(tx: Transaction, run_ids: Sequence[str], what: str) -> tuple[tuple[Field, ...], Rows]:
+    """The columns and rows of a table of `WHAT`, of several runs; the columns of the run lead."""
     experts = max((get_run(tx, run_id).experts for run_id in run_ids), default=0)
     own = _fields(what, experts)
     named = {field.name for field in own}
     leading = () if what == "runs" else tuple(field for field in _OF_THE_RUN if field.name not in named)
-    fields = (*leading, *own)
 
     def of_run(run_id: str) -> Rows:
         of_the_run = run_values(tx, run_id) | {"run_id": run_id}
         lead = tuple(of_the_run[field.name] for field in leading)
         return ((*lead, *row) for row in _rows(tx, what, run_id, experts))
 
-    return FORMS[form](path, fields, chain.from_iterable(map(of_run, run_ids)))
+    return (*leading, *own), chain.from_iterable(map(of_run, run_ids))
 
 
 def _fields(what: str, experts: int) -> tuple[Field, ...]:

@@ -65,7 +65,7 @@ def cost_of(database: Database, configs: Sequence[RunConfig], read: "ReadPace | 
     counts = Counter((config.env, config.episodes) for config in configs)
     found = {kind: _measured(database, everything, configs, kind, read or pace_of) for kind in counts}
     known = {kind: measured for kind, measured in found.items() if measured is not None}
-    missing = " or ".join(dict.fromkeys(env for env, _ in found.keys() - known.keys()))
+    missing = " or ".join(dict.fromkeys(env for env, episodes in found if (env, episodes) not in known))
     basis = f"no earlier run of {missing} on this machine"
     if not missing:
         basis = f"based on {' and '.join(dict.fromkeys(measured.basis for measured in known.values()))}"

@@ -11,10 +11,12 @@ from v3core.environment_setup import EnvironmentSetup
 from v3core.errors import V3Error
 from v3core.jobs import control, experiments, housekeeping
 from v3core.jobs.experiments import Candidate, Grid, add_seeds, list_experiments, progress_of, resume_failed, start
+from v3core.jobs.forks import Change, fork_all
 from v3core.jobs.launcher import enqueue
 from v3core.jobs.lifecycle import Status
 from v3core.store import schema
 from v3core.store.experiment_rows import read_experiment
+from v3core.store.history import read_checkpoints
 from v3core.store.runs import get_run, update_run
 
 CARTPOLE, ACROBOT = EnvironmentSetup("CartPole-v1"), EnvironmentSetup("Acrobot-v1")
@@ -27,7 +29,7 @@ SWEPT = [("phases.only.load_balance", ("0.1", "0.2"))]
 
 @pytest.fixture(autouse=True)
 def _nothing_starts(monkeypatch):
-    for module in ("launcher", "control"):
+    for module in ("launcher", "control", "forks"):
         monkeypatch.setattr(f"v3core.jobs.{module}.drain", lambda *_, **__: [])
 
 
@@ -164,3 +166,22 @@ def test_a_record_that_makes_no_sense_is_ignored(db, spec):
     progress = progress_of(db, "E")
     assert (len(progress.runs), progress.deleted) == (4, 0)
     assert progress.to_dict()["runs"] == 4
+
+
+def test_more_seeds_of_forks_begin_at_the_checkpoint_of_the_others(db, make, train):
+    parent = make()
+    train(parent)
+    (*_, checkpoint) = [row.episode for row in read_checkpoints(db, parent) if row.episode < 60]
+    with_change = Change(seed=1, assignments=("ppo.epochs=3",))
+    fork_all(db, parent, [Change(seed=1), with_change], episode=checkpoint, experiment="What if")
+    added = [get_run(db, run_id) for run_id in add_seeds(db, "What if", 2)]
+    assert [(run.seed, run.config.ppo.epochs) for run in added] == [
+        (seed, epochs) for seed in (2, 3) for epochs in (get_run(db, parent).config.ppo.epochs, 3)
+    ]
+    assert {(run.parent, run.parent_episode) for run in added} == {(parent, checkpoint)}
+    assert {run.config.curriculum for run in added} == {get_run(db, parent).config.curriculum}
+    for row in read_checkpoints(db, parent):
+        (db.data_dir / row.path).unlink()
+    with pytest.raises(V3Error, match="is gone or damaged"):
+        add_seeds(db, "What if", 1)
+    assert len(progress_of(db, "What if").runs) == 6

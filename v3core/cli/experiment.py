@@ -153,10 +153,10 @@ def experiment(
 
 
 def _add_seeds(database: Database, progress: Progress, number: int, yes: bool) -> None:
-    configs = experiments.more_seeds(progress.runs, number)
-    cost = cost_of(database, configs)
+    added = experiments.more_seeds(progress.runs, number)
+    cost = cost_of(database, [one.to_train for one in added])
     echo(f"{cost.amount()}. {cost.time()}", err=True)
-    _confirmed(len(configs), yes)
+    _confirmed(len(added), yes)
     for run_id in experiments.add_seeds(database, progress.name, number):
         echo(run_id)
 

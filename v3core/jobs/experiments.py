@@ -14,6 +14,7 @@ from v3core.config import MAX_NAME, MAX_SEED, RunConfig
 from v3core.errors import V3Error, suggestion
 from v3core.jobs import control
 from v3core.jobs.costs import cost_of as cost_of
+from v3core.jobs.forks import Change, fork_all, origin_of
 from v3core.jobs.grid import Candidate as Candidate
 from v3core.jobs.grid import Grid as Grid
 from v3core.jobs.grid import check_size, title_of
@@ -22,10 +23,11 @@ from v3core.jobs.launcher import enqueue
 from v3core.jobs.lifecycle import ENDED, Status
 from v3core.jobs.several import Outcome, counted, for_each
 from v3core.jobs.sweep import experiment_name, experiments_of
+from v3core.overrides import SETTINGS
 from v3core.store.database import Database
 from v3core.store.experiment_rows import read_experiment, read_experiments
 from v3core.store.run_row import RunRow
-from v3core.store.runs import list_runs, runs_of_experiment
+from v3core.store.runs import get_run, list_runs, runs_of_experiment
 
 FAILED = (Status.FAILED, Status.LOST)
 MORE_SEEDS = 5
@@ -184,30 +186,76 @@ def _resume(database: Database, name: str, statuses: Collection[Status], actor: 
 def add_seeds(database: Database, name: str, number: int = MORE_SEEDS, *, priority: int = 0) -> list[str]:
     """Queue runs with `number` more seeds of everything that the experiment compares; returns their ids.
 
-    Every run is trained with the same new seeds as it was launched, whatever was changed while it trained. Of two
-    requests at the same time, as of a double click, the second does nothing.
+    Every run is trained with the same new seeds as it was launched, whatever was changed while it trained; a fork
+    begins at the checkpoint at which it began. Of two requests at the same time, as of a double click, the second does
+    nothing.
+
+    Raises:
+        V3Error: also if a fork's checkpoint is gone; nothing is queued.
     """
     runs = progress_of(database, name).runs
-    configs = more_seeds(runs, number)
-    launch = {"seeds": sorted({config.seed for config in configs}), "runs": len(configs)}
-    token = str(uuid5(NAMESPACE_OID, f"{name} {sorted(run.id for run in runs)} {number}"))
-    return enqueue(database, configs, name, priority=priority, token=token, launch=launch)
+    added = more_seeds(runs, number)
+    forks: dict[tuple[str, int], list[Change]] = {}
+    for one in added:
+        if one.origin is not None:
+            forks.setdefault(one.origin, []).append(_change(database, one.config, one.origin))
+    for parent, episode in forks:
+        origin_of(database, parent, episode)
+    fresh = [one.config for one in added if one.origin is None]
+    launch = {"seeds": sorted({config.seed for config in fresh}), "runs": len(fresh)}
+    token = uuid5(NAMESPACE_OID, f"{name} {sorted(run.id for run in runs)} {number}")
+    ids = enqueue(database, fresh, name, priority=priority, token=str(token), launch=launch) if fresh else []
+    for (parent, episode), changes in forks.items():
+        own = str(uuid5(token, f"{parent} {episode}"))
+        ids += fork_all(database, parent, changes, episode=episode, experiment=name, priority=priority, token=own)
+    return ids
 
 
-def more_seeds(runs: Sequence[RunRow], number: int) -> list[RunConfig]:
+def _change(database: Database, config: RunConfig, origin: tuple[str, int]) -> Change:
+    """What a fork with this configuration does otherwise than its parent."""
+    trained = get_run(database, origin[0]).config
+    changed = tuple(
+        f"{path}={setting.show(getattr(getattr(config, setting.section), setting.name))}"
+        for path, setting in SETTINGS.items()
+        if getattr(getattr(config, setting.section), setting.name)
+        != getattr(getattr(trained, setting.section), setting.name)
+    )
+    return Change(config.curriculum, config.seed, changed, config.episodes, config.name)
+
+
+@dataclass(frozen=True)
+class Addition:
+    """A run with a further seed."""
+
+    config: RunConfig
+    origin: tuple[str, int] | None = None
+    """Of a fork, its parent, and the episode of the checkpoint at which it begins."""
+
+    @property
+    def to_train(self) -> RunConfig:
+        """With the episodes that it trains itself, for what it costs."""
+        left = self.config.episodes - (self.origin[1] if self.origin else 0)
+        return self.config.model_copy(update={"episodes": max(1, left)})
+
+
+def more_seeds(runs: Sequence[RunRow], number: int) -> list[Addition]:
     """The runs that `number` more seeds of an experiment are, the first new seed of all first."""
     if number < 1:
         raise V3Error(f"{number} seeds cannot be added; choose 1 or more.")
-    cells: dict[str, list[RunConfig]] = {}
+    cells: dict[tuple[str, tuple[str, int] | None], list[RunConfig]] = {}
     for run in runs:
         bare = run.config.model_copy(update={"name": "-", "seed": 0, "episodes": 1, "backend": None})
-        cells.setdefault(bare.model_dump_json(by_alias=True), []).append(run.config)
-    launched = [_as_launched(configs) for configs in cells.values()]
+        origin = None if run.parent is None else (run.parent, run.parent_episode or 0)
+        cells.setdefault((bare.model_dump_json(by_alias=True), origin), []).append(run.config)
+    launched = [(_as_launched(configs), origin) for (_, origin), configs in cells.items()]
     seeds = list(islice(_free_seeds({run.seed for run in runs}), number))
     return [
-        config.model_copy(update={"name": _renamed(config, seed), "seed": seed, "backend": None})
+        Addition(
+            config.model_copy(update={"name": _renamed(config, seed), "seed": seed, "backend": None}),
+            origin,
+        )
         for seed in seeds
-        for config in launched
+        for config, origin in launched
     ]
 
 

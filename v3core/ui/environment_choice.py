@@ -103,6 +103,13 @@ def _fields(usual: EnvironmentSetup) -> tuple[EnvironmentSetup, str | None]:
             return usual, str(problem)
 
 
+def setup_problem(setup: EnvironmentSetup) -> str | None:
+    """Why an environment cannot be trained on, as one sentence; None if it can."""
+    if matches := matching_environments(setup.env_id):
+        return f"'{setup.env_id}' is part of several names, such as {', '.join(matches[:3])}; choose one."
+    return _look_at(setup, None).fault
+
+
 def run_problem(setup: EnvironmentSetup, curriculum: Curriculum) -> str | None:
     """Why one policy cannot be trained on all environments of a run, as one sentence; None if it can."""
     return _look_at(setup, curriculum).fault if setups_of(setup, curriculum) != [setup] else None

@@ -75,16 +75,16 @@ def _ask_for_seeds(database: Database, name: str) -> None:
     chosen = st.number_input("Seeds", 1, MAX_SEEDS, MORE_SEEDS, key="more-seeds")
     seeds = int(chosen or MORE_SEEDS)
     try:
-        configs = experiments.more_seeds(experiments.progress_of(database, name).runs, seeds)
-        cost = cost_of(database, configs, read_pace)
+        added = experiments.more_seeds(experiments.progress_of(database, name).runs, seeds)
+        cost = cost_of(database, [one.to_train for one in added], read_pace)
     except V3Error as error:
         st.error(plain(error))
         return
-    new = sorted({config.seed for config in configs})
+    new = sorted({one.config.seed for one in added})
     span = f"seed {new[0]}" if len(new) == 1 else f"seeds {new[0]} to {new[-1]}"
     st.markdown(md("Everything that **{}** compares, with {}: {}.", name, span, cost.amount()))
     st.caption(plain(cost.time()))
-    confirm(f"Start {counted(len(configs), 'run')}", ":material/play_arrow:", "add-seeds", _add_seeds, database, name)
+    confirm(f"Start {counted(len(added), 'run')}", ":material/play_arrow:", "add-seeds", _add_seeds, database, name)
 
 
 def _add_seeds(database: Database, name: str) -> None:

@@ -48,6 +48,8 @@ class Wall:
     """Run id to the times in which it trained."""
     baseline: RunRow | None = None
     now: datetime | None = None
+    of_experiment: bool = False
+    """Whether all runs are of one experiment, so that their rows do not name it."""
 
 
 @dataclass(frozen=True)
@@ -312,7 +314,8 @@ def _is_known(value: Sortable) -> bool:
 
 def row(run: RunRow, columns: Sequence[str], wall: Wall) -> dict[str, Any]:
     """A row of the table as the browser draws it."""
-    about = [fact for name, fact in _facts(run).items() if name not in columns]
+    known = {*columns, "experiment"} if wall.of_experiment else set(columns)
+    about = [fact for name, fact in _facts(run).items() if name not in known]
     reason = run.reason if run.status in _EXPLAINED else None
     return {
         "id": run.id,

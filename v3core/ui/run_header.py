@@ -37,6 +37,13 @@ def run_header(database: Database, run: RunRow, commands: list[CommandRow], *, h
         status_badge(run)
         if host := trains_elsewhere(run) or trained_elsewhere(run):
             st.badge(f"on host {plain(host)}", icon=":material/dns:", color="gray")
+        if run.experiment:
+            st.page_link(
+                "pages/experiments.py",
+                label=plain(run.experiment),
+                icon=":material/lab_research:",
+                query_params={"experiment": run.experiment},
+            )
         launch_again_link(run)
     point = newest_whole(database, run.id) if run.status in RESUMABLE | {Status.COMPLETED} else None
     # A separate row, so that the numbers do not move when one of them changes its width.

@@ -33,7 +33,7 @@ _UNFINISHED = (Status.RUNNING, Status.STARTING, Status.PAUSED, Status.STALLED, S
 def run_list(database: Database, runs: list[RunRow], columns: list[str], waiting: list[RunRow] | None = None) -> None:
     """The filter, what can be done with the selected runs, and the table.
 
-    `waiting` has all runs where `runs` are only some of them: the queue is of all.
+    `waiting` has all runs where `runs` are those of one experiment: the queue is of all.
     """
     places = queue_places(runs if waiting is None else waiting)
     shown = _filtered(in_order(runs, places))
@@ -45,7 +45,12 @@ def run_list(database: Database, runs: list[RunRow], columns: list[str], waiting
         st.caption("No runs match; clear the filter to see all runs.")
         return
     sorting = Sorting.of_address()
-    wall = Wall(places=places, baseline=baseline, alarms=active_rules(database) if "alarms" in columns else {})
+    wall = Wall(
+        places=places,
+        baseline=baseline,
+        alarms=active_rules(database) if "alarms" in columns else {},
+        of_experiment=waiting is not None,
+    )
     if baseline is not None and sorting.by.removeprefix("-") == "difference":
         wall = replace(wall, differences=load_differences(database, shown, baseline))
     by_duration = sorting.by.removeprefix("-") == "duration"
@@ -224,8 +229,11 @@ def _experiment(database: Database, name: str, group: list[RunRow], place: int) 
         st.container(border=True, key=f"experiment-{place}"),
         st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"),
     ):
-        st.markdown(md(":material/lab_research: **{}** · {}", name, describe_experiment(group)), width="stretch")
+        st.markdown(md("**{}** · {}", name, describe_experiment(group)), width="stretch")
         with st.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center", width="content"):
+            st.page_link(
+                "pages/experiments.py", label="Open", icon=":material/lab_research:", query_params={"experiment": name}
+            )
             if len(group) > 1:
                 compare_link("Compare", experiment=name)
             if st.button(

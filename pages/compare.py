@@ -1,8 +1,9 @@
-"""Compare: overlays several runs, with the phases of each and statistics of each phase."""
+"""Compare: which group of runs is better, and whether that is certain; also each run as a line, and its phases."""
 
 import streamlit as st
 
 from v3core.charts.compare import metrics_of
+from v3core.comparison import grouped, settings_that_differ
 from v3core.errors import V3Error
 from v3core.jobs.lifecycle import Status
 from v3core.metrics import COMPARED
@@ -10,6 +11,19 @@ from v3core.store.database import DatabaseBusyError
 from v3core.store.run_row import RunRow
 from v3core.ui import news, shell, ticks
 from v3core.ui.chart_sources import COMPARE, NO_EPISODES, Source
+from v3core.ui.compare_curricula import differing_settings, text_difference, timelines
+from v3core.ui.compare_groups import (
+    by_phase,
+    comparison,
+    curves,
+    finals,
+    group_controls,
+    phases_of,
+    sweeps,
+    usual,
+    usual_grouping,
+    verdict,
+)
 from v3core.ui.demo_guide import how_to_read
 from v3core.ui.live_chart import live_chart
 from v3core.ui.look_controls import look_controls, zoom_group
@@ -18,8 +32,9 @@ from v3core.ui.run_data import load_phases, load_series
 from v3core.ui.run_picker import distinct_names, pick_runs
 from v3core.ui.text import md
 
-TABLE_SECONDS = 10.0
-"""The statistics of a phase hardly change from one episode to the next."""
+GROUP_SECONDS = 10.0
+"""The statistics of groups and phases hardly change from one episode to the next."""
+GROUPS, RUNS = "Groups", "Runs"
 
 database = shell.page("Compare")
 shell.reconcile(database)
@@ -52,46 +67,99 @@ with shell.or_stop():
 if not runs:
     st.stop()
 
-metric = st.selectbox(
-    "Metric",
-    metrics_of(compared),
-    format_func=lambda name: COMPARED[name].label,
-    key="metric",
-    bind="query-params",
-    width=320,
-)
+with st.container(horizontal=True, vertical_alignment="bottom"):
+    metric = st.selectbox(
+        "Metric",
+        metrics_of(compared),
+        format_func=lambda name: COMPARED[name].label,
+        key="metric",
+        bind="query-params",
+        width=320,
+    )
+    settings = settings_that_differ(runs)
+    several = any(len(group.runs) > 1 for group in grouped(runs, usual_grouping(settings)))
+    shown = st.segmented_control(
+        "Show",
+        [GROUPS, RUNS],
+        default=GROUPS if several else RUNS,
+        required=True,
+        key="show",
+        bind="query-params",
+        help="Groups of runs with their mean and interval, or each run as a line with its phases.",
+    )
+
+if shown == GROUPS:
+    with shell.or_stop():
+        grouping = group_controls(settings, phases_of(runs))
+else:
+    # In the order in which the runs begin them; the first phase of each starts with its run.
+    begun = {band.name: band.start for one in compared for band in one.bands if not band.planned}
+    look = look_controls(dict(sorted(begun.items(), key=lambda phase: phase[1])), compared=True)
+    grouping = usual(settings)
 
 
-# In the order in which the runs begin them; the first phase of each starts with its run.
-begun = {band.name: band.start for one in compared for band in one.bands if not band.planned}
-look = look_controls(dict(sorted(begun.items(), key=lambda phase: phase[1])), compared=True)
+def current(run_ids: list[str]) -> list[RunRow]:
+    """The runs as they are now; empty while none has finished an episode."""
+    rows = [shell.run_or_rerun(database, run_id) for run_id in run_ids]
+    return rows if any(run.episode for run in rows) else []
 
 
 @ticks.ticking(2, *(news.of_milestones(database, run.id) for run in runs))
 @shell.show_errors()
-def comparison(run_ids: list[str]) -> None:
-    """The overlay, which asks for what is new by itself, and the table."""
+def overlay(run_ids: list[str]) -> None:
+    """Each run as a line; the chart asks for what is new by itself."""
     shell.reconcile(database)
-    current = [shell.run_or_rerun(database, run_id) for run_id in run_ids]
-    if not any(run.episode for run in current):
+    now = current(run_ids)
+    if not now:
         st.info(NO_EPISODES, icon=":material/hourglass_empty:")
         return
-    how_to_read(database, current)
+    how_to_read(database, now)
     with st.container(border=True):
         group = zoom_group("-".join(run_ids), look)
         live_chart(Source(COMPARE, tuple(run_ids), metric, look), key="compare", height=520, zoom_group=group)
 
 
-@ticks.ticking(TABLE_SECONDS, *(news.of_charts(database, run.id) for run in runs))
+@ticks.ticking(GROUP_SECONDS, *(news.of_charts(database, run.id) for run in runs))
 @shell.show_errors()
-def by_phase(run_ids: list[str]) -> None:
-    """The table, of what is recorded; drawn again when there is more of it, not at every heartbeat."""
-    current = [shell.run_or_rerun(database, run_id) for run_id in run_ids]
-    if not any(run.episode for run in current):
+def groups(run_ids: list[str]) -> None:
+    """What the groups come to, drawn again when there is more of them."""
+    shell.reconcile(database)
+    now = current(run_ids)
+    if not now:
+        if shown == GROUPS:
+            st.info(NO_EPISODES, icon=":material/hourglass_empty:")
+        return
+    found = comparison(database, now, metric, grouping)
+    verdict(found)
+    if shown == GROUPS:
+        how_to_read(database, now)
+        curves(database, now, metric, grouping, found)
+        finals(found)
+        sweeps(now, settings, found, grouping.by)
+
+
+@ticks.ticking(GROUP_SECONDS, *(news.of_charts(database, run.id) for run in runs))
+@shell.show_errors()
+def phases(run_ids: list[str]) -> None:
+    """Boxes and the table of phases, of what is recorded; drawn again when there is more of it."""
+    now = current(run_ids)
+    if not now:
         return
     st.subheader("Phase by phase", anchor=False)
-    phase_table(database, current, distinct_names(current))
+    if shown == GROUPS:
+        by_phase(database, now, metric, grouping.by)
+    phase_table(database, now, distinct_names(now))
 
 
-comparison([run.id for run in runs])
-by_phase([run.id for run in runs])
+ids = [run.id for run in runs]
+if shown == GROUPS:
+    groups(ids)
+else:
+    overlay(ids)
+    groups(ids)
+phases(ids)
+with shell.show_errors():
+    st.subheader("Curricula and settings", anchor=False)
+    timelines(runs)
+    differing_settings(runs, settings)
+    text_difference(runs)

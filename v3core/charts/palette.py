@@ -80,6 +80,11 @@ def curriculum_mark(name: str) -> str:
     return MARKS[_place_of_curriculum(name) // len(CURRICULA)]
 
 
+def shaded(colour: str, place: int) -> str:
+    """The colour itself at place 0, then lighter and darker ones: groups of runs of one curriculum."""
+    return _mixed(colour, _LIGHTER[place % len(_LIGHTER)])
+
+
 def _place_of_curriculum(name: str) -> int:
     """By its name alone, so that it does not depend on what else there is: of 49 others, two are rarely the same."""
     name = name.removesuffix(" (edited)")

@@ -4,7 +4,9 @@ import math
 import pytest
 
 from tests.comparison.made import made_groups, made_run, with_epochs
+from tests.runs import TINY
 from v3core.comparison import compare
+from v3core.config import EvaluationConfig
 from v3core.store.database import Database
 
 LOW, HIGH = [100.0, 110, 120, 105, 115], [400.0, 410, 420, 405, 415]
@@ -181,3 +183,21 @@ def test_p_values_are_corrected_for_all_pairs(db: Database) -> None:
     for pair in found.pairs:
         assert pair.permutation is not None
         assert pair.permutation_corrected == pytest.approx(3 * pair.permutation)
+
+
+def test_steps_to_a_threshold_are_of_the_training_return_where_runs_were_evaluated_rarely(db: Database) -> None:
+    rises = [0.0] * 5 + [500.0] * 15
+    runs = [made_run(db, seed=seed, returns=rises, evaluations=[(20, 500.0)], planned=20) for seed in range(5)]
+    found = compare(db, runs)
+    steps = found.groups[0].steps_to
+    assert steps is not None
+    assert 60 <= steps.value < 200, "the only evaluation was at step 200"
+    assert any("judged by the training return" in note for note in found.notes)
+    recipe = TINY.model_copy(update={"evaluation": EvaluationConfig(episodes=2, every=1)})
+    later = [(one, 500.0 * (one >= 12)) for one in range(1, 21)]
+    often = [made_run(db, seed=seed, returns=rises, evaluations=later, recipe=recipe) for seed in range(5)]
+    found = compare(db, often)
+    steps = found.groups[0].steps_to
+    assert steps is not None
+    assert steps.value == 120
+    assert not any("judged by" in note for note in found.notes)

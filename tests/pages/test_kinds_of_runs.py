@@ -10,7 +10,7 @@ from tests.pages.recorded import add_recorded_run
 from tests.pages.run_list import names
 from tests.pages.test_experts_on_live import sent
 from tests.pages.test_measurements import figures
-from tests.pages.test_states import PAGES, text_of
+from tests.pages.test_states import PAGES, phase_rows, text_of
 from v3core.cli import main
 from v3core.jobs import control
 from v3core.jobs.lifecycle import Status
@@ -48,8 +48,7 @@ def test_a_page_shows_it(open_page, database, odd, page):
         json.dumps(drawn, allow_nan=False)  # a browser reads no NaN
     if page == "pages/compare.py":
         json.dumps(figures(app), allow_nan=False)
-        (table,) = app.dataframe
-        assert "usual" in set(table.value["Run"])
+        assert "usual" in set(phase_rows(app)["Run"])
 
 
 def test_commands_read_it(database, odd, capsys):

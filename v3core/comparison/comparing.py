@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from v3core.comparison.finals import results_of, window_of
+from v3core.comparison.finals import results_of, steps_metric, window_of
 from v3core.comparison.groups import CURRICULUM, Group, grouped
 from v3core.comparison.inequalities import notes_of, windows_of
 from v3core.comparison.pairs import pairs_of
@@ -44,15 +44,25 @@ def compare(
     """
     groups = grouped(runs, by)
     thresholds = _thresholds(groups, metric, threshold)
-    window = window_of(runs)
+    window, steps_by = window_of(runs), steps_metric(runs, metric)
     results = [
-        _group(group, results_of(database, group, metric, thresholds.get(group.env), until=until, window=window))
+        _group(
+            group,
+            results_of(
+                database, group, metric, thresholds.get(group.env), until=until, window=window, steps_by=steps_by
+            ),
+        )
         for group in groups
     ]
     pairs = pairs_of(results)
     common = windows_of(groups)
     label = COMPARED[metric].label if metric in COMPARED else metric
     notes = notes_of(database, groups, results, common, by=by, metric=metric, until=until)
+    if thresholds and steps_by != metric:
+        notes.append(
+            f"When the threshold is reached is judged by the training return, mean of {window:,} episodes: the runs "
+            "were evaluated too rarely."
+        )
     return Comparison(
         metric=metric,
         label=label,

@@ -3,6 +3,7 @@
 import difflib
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 
 import pandas as pd
 import streamlit as st
@@ -13,15 +14,25 @@ from v3core.comparison import Setting
 from v3core.comparison.groups import settings_of, shown_value
 from v3core.curriculum import Curriculum
 from v3core.curriculum.presets import dump
+from v3core.errors import V3Error
 from v3core.store.run_row import RunRow
 from v3core.ui.live_chart import live_chart
+
+
+def launched_with(runs: Sequence[RunRow]) -> list[tuple[RunRow, Curriculum]]:
+    """Each run with its curriculum as launched; without those whose configuration cannot be read."""
+    found = []
+    for run in runs:
+        with suppress(V3Error):
+            found.append((run, run.config.curriculum))
+    return found
 
 
 def curricula_of(runs: Sequence[RunRow]) -> dict[str, tuple[Curriculum, int]]:
     """Each different curriculum as launched, by a name of its own, and the length of its run."""
     found: dict[str, tuple[Curriculum, int]] = {}
-    for run in runs:
-        curriculum, number = run.config.curriculum, 1
+    for run, curriculum in launched_with(runs):
+        number = 1
         while (name := curriculum.name if number == 1 else f"{curriculum.name} ({number})") in found:
             if found[name][0] == curriculum:
                 break

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pandas as pd
 import streamlit as st
 
-from v3core.charts.groups import GroupCurve, groups_figure
+from v3core.charts.group_curves import GroupCurve, groups_figure
 from v3core.charts.outcomes import Look, final_figure, parallel_figure, phases_figure, sweep_figure
 from v3core.charts.palette import DASHES, curriculum_colour, run_colours, shaded
 from v3core.comparison import Group, Setting, band, compare, grouped, on_grid
@@ -18,6 +18,7 @@ from v3core.insight.grids import Axis
 from v3core.metrics import COMPARED, EVALUATION, METRICS
 from v3core.store.database import Database
 from v3core.store.run_row import RunRow
+from v3core.ui.compare_curricula import launched_with
 from v3core.ui.live_chart import live_chart
 from v3core.ui.run_data import load_phases
 from v3core.ui.status import counted
@@ -64,7 +65,7 @@ def group_controls(settings: Sequence[Setting], phases: Sequence[str]) -> Groupi
         )
         axis = st.segmented_control(
             "X axis",
-            list(_AXES),
+            [*_AXES],
             default="Step",
             required=True,
             key="group-axis",
@@ -87,7 +88,7 @@ def group_controls(settings: Sequence[Setting], phases: Sequence[str]) -> Groupi
 
 def phases_of(runs: Sequence[RunRow]) -> list[str]:
     """Names of the phases that all of these runs have, in the order of the first."""
-    names = [[phase.name for phase in run.config.curriculum.phases] for run in runs]
+    names = [[phase.name for phase in curriculum.phases] for _, curriculum in launched_with(runs)]
     return [name for name in dict.fromkeys(names[0] if names else []) if all(name in of_run for of_run in names)]
 
 

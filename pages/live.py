@@ -26,6 +26,7 @@ from v3core.ui.run_picker import pick_run
 from v3core.ui.run_settings import run_parameters, run_settings
 from v3core.ui.text import plain
 from v3core.ui.what_if import what_if
+from v3core.ui.what_really_happened import what_really_happened
 
 LOG_LINES = 200
 
@@ -91,7 +92,8 @@ def nothing_yet(run: RunRow) -> None:
 live(run.id, run.status in UNFINISHED, is_open(run.id))
 replay_picture(database, run)
 expert_cockpit(database, run)
-parts = (lineage, train_longer, boundary_editor, phase_editor, what_if, process_panel, run_exports, run_checkpoints)
+editors = (train_longer, boundary_editor, phase_editor, what_if, what_really_happened)
+parts = (lineage, *editors, process_panel, run_exports, run_checkpoints)
 for part in parts:
     with shell.show_errors():
         part(database, run)

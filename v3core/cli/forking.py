@@ -1,4 +1,4 @@
-"""Starting runs from checkpoints of others."""
+"""Starting runs from checkpoints of others, and saving what a run trained under."""
 
 import click
 
@@ -6,6 +6,7 @@ from v3core.cli.common import commands, one_run, run_argument, set_option
 from v3core.curriculum import load_curriculum
 from v3core.errors import V3Error
 from v3core.jobs import forks
+from v3core.jobs.what_happened import save_curriculum
 from v3core.output import echo, fail
 from v3core.store.database import Database
 
@@ -80,3 +81,15 @@ def _check_fork(database: Database, run_id: str, episode: int | None) -> int:
     for sentence in found.differing[:_SHOWN]:
         echo(sentence)
     return fail(f"{what}, differ from the run's own; docs/exactness.md says what can cause it.", 1)
+
+
+@commands.command("save-curriculum")
+@run_argument
+@click.argument("name", metavar="NAME")
+def save_what_happened(run_id: str, name: str) -> None:
+    """Save what a run really trained under, live edits included, as the preset NAME; prints its file.
+
+    Phases that ended by a trigger or by steps end at the episode at which they did.
+    """
+    with one_run(run_id) as (database, run):
+        echo(str(save_curriculum(database, run, name)))

@@ -1,26 +1,68 @@
 """Curricula as YAML files: presets in data/curricula/, or a user's own."""
 
+import re
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from v3core.atomic_write import whole_file
 from v3core.curriculum.fit import environments_of
-from v3core.curriculum.model import Curriculum
+from v3core.curriculum.model import MAX_NAME, Curriculum
 from v3core.errors import V3Error, explained, suggestion
-from v3core.paths import shipped
+from v3core.paths import data_dir, shipped
 
 PRESETS = shipped("data", "curricula")
 
 
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+def saved_presets() -> Path:
+    """The folder of the presets that people saved: in the data folder."""
+    return data_dir() / "curricula"
+
+
 def preset_names() -> list[str]:
-    """Names of the presets, `v3` first, then alphabetically."""
-    return sorted((path.stem for path in PRESETS.glob("*.yaml")), key=lambda name: (name != "v3", name))
+    """Names of the presets, `v3` first, then alphabetically, those that people saved too."""
+    names = {path.stem for folder in (PRESETS, saved_presets()) for path in folder.glob("*.yaml")}
+    return sorted(names, key=lambda name: (name != "v3", name))
+
+
+def save_preset(curriculum: Curriculum, name: str) -> Path:
+    """Save a curriculum as a new preset under this name; returns its file.
+
+    Raises:
+        V3Error: for a name that is no file's, or that a preset has already, or if it cannot be written.
+    """
+    name = name.strip()
+    if not _NAME.fullmatch(name) or len(name) > MAX_NAME:
+        raise V3Error(
+            f"'{name[:MAX_NAME]}' is not a name for a preset; use up to {MAX_NAME} letters, digits, dots, dashes and "
+            "underscores, without blanks."
+        )
+    if name.lower() in {known.lower() for known in preset_names()}:
+        raise V3Error(f"There is already a preset '{name}'; choose another name.")
+    file = saved_presets() / f"{name}.yaml"
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise V3Error(f"The folder {file.parent} cannot be made: {error.strerror or error}.") from None
+    with whole_file(file) as unfinished:
+        unfinished.write_text(dump(curriculum.model_copy(update={"name": name})), encoding="utf-8")
+    return file
 
 
 def preset_names_for(env: str) -> list[str]:
-    """Names of the presets that can train on an environment: those that name no other."""
-    return [name for name in preset_names() if env in (environments_of(load_preset(name)) or (env,))]
+    """Names of the presets that can train on an environment: those that name no other, and can be read."""
+    return [name for name in preset_names() if _trains_on(name, env)]
+
+
+def _trains_on(name: str, env: str) -> bool:
+    try:
+        return env in (environments_of(load_preset(name)) or (env,))
+    except V3Error:  # a file that somebody put there
+        return False
 
 
 def load_preset(name: str) -> Curriculum:
@@ -29,7 +71,8 @@ def load_preset(name: str) -> Curriculum:
     if name not in names:
         hint = suggestion(name, names) or f"The presets are {', '.join(names)}."
         raise V3Error(f"There is no curriculum preset '{name}'. {hint}")
-    return _load_file(PRESETS / f"{name}.yaml")
+    file = PRESETS / f"{name}.yaml"
+    return _load_file(file if file.exists() else saved_presets() / file.name)
 
 
 def _load_file(path: Path) -> Curriculum:

@@ -57,6 +57,8 @@ class Origin:
     """The one that the run went on with from there."""
     starts: tuple[PhaseStart, ...]
     """Where its phases had begun by then."""
+    revisions: tuple[commands.RevisionRow, ...] = ()
+    """The curricula that it had had until then, the last of them that one."""
 
     def progress(self, episodes: int) -> Progress:
         """How far a fork of that length is when it begins."""
@@ -99,7 +101,9 @@ def origin_of(database: Database, run_id: str, episode: int | None = None, tx: T
     before = [row for row in applied if (row.applied_episode or 0) <= whole.episode]
     curriculum = before[-1].curriculum if before else commands.curriculum_in_force(tx, run_id)
     changes = [change for change in read_phase_changes(tx, run_id) if change.episode <= whole.episode]
-    return Origin(run, whole, curriculum, tuple(PhaseStart(change.episode, change.step) for change in changes))
+    return Origin(
+        run, whole, curriculum, tuple(PhaseStart(change.episode, change.step) for change in changes), tuple(before)
+    )
 
 
 def _no_checkpoint(database: Database, run: RunRow, known: Sequence[CheckpointRow], episode: int | None) -> str:
@@ -282,7 +286,12 @@ def _begin(database: Database, tx: Transaction, origin: Origin, new_id: str, *, 
     for change in read_phase_changes(tx, parent.id)[: len(origin.starts)]:
         add_phase_change(tx, new_id, change)
     copy_alarms(tx, parent.id, new_id, checkpoint.episode)
-    commands.add_revision(tx, new_id, config.curriculum, actor=actor, now=now, applied_episode=0)
+    for row in origin.revisions:
+        began = row.applied_episode or 0
+        commands.add_revision(tx, new_id, row.curriculum, actor=row.actor, now=now, applied_episode=began)
+    if not origin.revisions or config.curriculum != origin.revisions[-1].curriculum:
+        at = checkpoint.episode if origin.revisions else 0
+        commands.add_revision(tx, new_id, config.curriculum, actor=actor, now=now, applied_episode=at)
     file = checkpoint_file(database, new_id, checkpoint.episode)
     path = str(file.relative_to(database.data_dir))
     add_checkpoint(tx, new_id, CheckpointRow(checkpoint.episode, checkpoint.step, path, now, checkpoint.bytes))
@@ -295,10 +304,10 @@ def _begin(database: Database, tx: Transaction, origin: Origin, new_id: str, *, 
         phases=len(origin.starts),
         evaluated=evaluated,
     )
-    at = f"at episode {checkpoint.episode:,}"
-    message = f"Forked from {named(parent)} {at}, with curriculum {config.curriculum.name} and seed {config.seed}."
+    where = f"at episode {checkpoint.episode:,}"
+    message = f"Forked from {named(parent)} {where}, with curriculum {config.curriculum.name} and seed {config.seed}."
     add_event(tx, new_id, actor=actor, kind=EVENT, message=message, now=now)
-    message = f"Run {new_id[:8]} '{config.name}' was forked from it {at}."
+    message = f"Run {new_id[:8]} '{config.name}' was forked from it {where}."
     add_event(tx, parent.id, actor=actor, kind=EVENT, message=message, now=now)
     _share(database.data_dir / checkpoint.path, file)
 

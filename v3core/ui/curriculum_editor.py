@@ -201,15 +201,30 @@ def _remove_phase(index: int) -> None:
     _replace_rows([*rows[:-1], replace(rows[-1], until="")])
 
 
-@st.cache_data(max_entries=64, show_spinner=False)
 def presets_for(env: str) -> list[str]:
     """Names of the presets that can train on `env`."""
+    return _presets_for(env, tuple(presets.preset_names()))
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _presets_for(env: str, names: tuple[str, ...]) -> list[str]:  # noqa: ARG001  others once one is saved
     return presets.preset_names_for(env)
 
 
-@st.cache_data(max_entries=1, show_spinner=False)
 def _descriptions() -> dict[str, str]:
-    return {name: presets.load_preset(name).description for name in presets.preset_names()}
+    return _described(tuple(presets.preset_names()))
+
+
+@st.cache_data(max_entries=1, show_spinner=False)
+def _described(names: tuple[str, ...]) -> dict[str, str]:
+    return {name: _description(name) for name in names}
+
+
+def _description(name: str) -> str:
+    try:
+        return presets.load_preset(name).description
+    except V3Error as error:
+        return str(error)
 
 
 def pick_preset(env: str, *, as_before: bool = False) -> str:

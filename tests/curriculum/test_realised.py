@@ -1,0 +1,107 @@
+"""What a run really trained under, as a curriculum: it plans at each episode what the run had there."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from v3core.curriculum import BaseValues, Curriculum, PhaseStart, Progress, check_fits, parse, settings_at
+from v3core.curriculum.knobs import SETTINGS
+from v3core.curriculum.realised import Edition, realised
+
+BASE = BaseValues(lr=3e-4, entropy=0.01)
+EPISODES, STEPS = 400, 10  # of each episode
+PLAN = """
+{name: plan, phases: [
+  {name: warm, until: {episode: 100}, routing: softmax, temperature: {from: 2.0, to: 1.0}, lr: {times: 2.0}},
+  {name: middle, until: {metric: return, at_least: 450, max_episodes: 150}, routing: topk, top_k: 2, jitter: 0.1,
+   load_balance: {from: 0.1, to: 0.001, shape: exponential}},
+  {name: ahead, until: {step: 3900}, entropy: {from: {times: 1.0}, to: {times: 0.1}}},
+  {name: last, routing: sparsemax, temperature: 0.5}]}
+"""
+
+
+def edited(curriculum, phase, **changes):
+    """With settings of a phase changed."""
+    content = curriculum.to_dict()
+    content["phases"][phase] = {**content["phases"][phase], **changes}
+    return Curriculum.model_validate(content)
+
+
+def at(curriculum, episode, starts):
+    """What is in force before the episode after so many."""
+    begun = tuple(start for start in starts if start.episode <= episode)
+    values = vars(settings_at(curriculum, Progress(episode, EPISODES, episode * STEPS, begun), BASE))
+    return {name: values[name] for name in SETTINGS if name not in {"until", "env", "env_args"}}
+
+
+def starts_at(*episodes):
+    return tuple(PhaseStart(episode, episode * STEPS) for episode in episodes)
+
+
+def assert_plans_what_happened(editions, starts, episodes=EPISODES):
+    made = realised(editions, Progress(episodes, EPISODES, episodes * STEPS, starts), BASE)
+    check_fits(made, EPISODES)
+    assert Curriculum.model_validate(made.to_dict()) == made
+    planned = starts_at(0, *(end for end in made.planned_ends if end is not None and end <= episodes))
+    for episode in range(episodes):
+        now = [edition for edition in editions if edition.episode <= episode][-1].curriculum
+        there, here = at(made, episode, planned), at(now, episode, starts)
+        numbers = {name for name in here if isinstance(here[name], float)}
+        assert {name: there[name] for name in numbers} == pytest.approx(
+            {name: here[name] for name in numbers}, rel=1e-9
+        )
+        assert {name: there[name] for name in here.keys() - numbers} == {n: here[n] for n in here.keys() - numbers}
+    return made
+
+
+def test_without_an_edit_triggers_and_steps_become_the_episodes_at_which_they_came():
+    plan = parse(PLAN)
+    made = assert_plans_what_happened([Edition(plan)], starts_at(0, 100, 187, 390))
+    assert [phase.name for phase in made.phases] == ["warm", "middle", "ahead", "last"]
+    assert made.planned_ends == (100, 187, 390)
+    assert made.phases[0].lr == plan.phases[0].lr, "a factor stays one, for other recipes"
+
+
+def test_an_edit_parts_the_phase_that_it_changed_and_phases_ahead_stay_planned():
+    plan = parse(PLAN)
+    other = edited(plan, 0, routing="sparsemax", temperature=0.7)
+    editions = [Edition(plan), Edition(other, 40, 400), Edition(edited(other, 2, jitter=0.0), 60, 600)]
+    made = assert_plans_what_happened(editions, starts_at(0, 100), episodes=150)
+    assert [phase.name for phase in made.phases] == ["warm", "warm (2)", "middle", "ahead", "last"]
+    assert made.phases[2].until == plan.phases[1].until
+    assert made.phases[3].jitter == 0.0
+
+
+def test_phases_that_a_complete_run_never_reached_are_left_out():
+    made = assert_plans_what_happened([Edition(parse(PLAN))], starts_at(0, 100))
+    assert [phase.name for phase in made.phases] == ["warm", "middle"]
+    assert made.phases[-1].until is None
+
+
+_KNOBS = st.sampled_from(
+    [
+        {"temperature": 0.8},
+        {"temperature": {"from": 3.0, "to": 0.4}},
+        {"temperature": {"from": 3.0, "to": 0.4, "over": {"episodes": 70}}},
+        {"lr": {"from": {"times": 1.0}, "to": {"times": 0.1}, "shape": "exponential"}},
+        {"load_balance": 0.02},
+        {"routing": "gumbel"},
+        {"routing": "topk", "top_k": 1},
+        {"entropy": {"from": 0.02, "to": 0.0, "over": {"steps": 900}}},
+    ]
+)
+
+
+@given(
+    changes=st.lists(st.tuples(st.integers(1, 380), st.integers(0, 3), _KNOBS), max_size=5),
+    ends=st.lists(st.integers(1, 395), min_size=3, max_size=3, unique=True),
+)
+def test_whatever_was_edited_and_whenever_phases_began(changes, ends):
+    """Edits are of the phase in force, or of later ones."""
+    starts = starts_at(0, *sorted(ends))
+    editions = [Edition(parse(PLAN.replace("until: {episode: 100}", "until: {step: 1000}")))]
+    for episode, phase, change in sorted(changes, key=lambda one: one[0]):
+        here = sum(start.episode <= episode for start in starts) - 1
+        if phase >= here and episode > editions[-1].episode:
+            editions.append(Edition(edited(editions[-1].curriculum, phase, **change), episode, episode * STEPS))
+    assert_plans_what_happened(editions, starts)

@@ -87,3 +87,13 @@ def test_what_is_not_there_is_one_sentence(capsys, experiment):
     )
     code, _, err = v3(capsys, "compare", experiment, "--metric", "retrun")
     assert (code, err) == (1, "There is no metric 'retrun'. Did you mean return or mean_return?\n")
+
+
+def test_bounds_compare_environments_together(capsys, db, experiment):
+    code, out, _ = v3(capsys, "compare", experiment, "--bounds", "CartPole-v1=0,500")
+    assert code == 0
+    assert "Normalised scores over CartPole-v1:\n  direct: iqm 0.22" in out
+    assert "  probability of improvement direct > v3: 0 (0 to 0)\n" in out
+    assert v3(capsys, "compare", experiment, "--bounds", "CartPole-v1")[2] == (
+        "'CartPole-v1' gives no bounds; write the lowest and the highest value, as in CartPole-v1=0,500.\n"
+    )

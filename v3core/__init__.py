@@ -10,7 +10,7 @@ The functions read the database of `V3_DATABASE_URL`, or of `V3_DATA_DIR`, and g
 `as_arrow=True`. Their errors are `V3Error`: one sentence that says what to do.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -103,13 +103,14 @@ def compare(
     by: Sequence[str] = ("curriculum",),
     threshold: float | None = None,
     until: int | None = None,
+    bounds: Mapping[str, tuple[float, float]] | None = None,
     as_arrow: bool = False,
 ) -> "pd.DataFrame | pa.Table":
     """The table of Compare: one row per group, with interquartile means and their 95 % intervals.
 
     `final` is that of the runs that count, `steps_to` of their steps to the threshold, infinite if too few reached it.
     `attrs` of the frame, and as JSON the metadata of an Arrow table, have the `verdict` and `notes` as sentences, the
-    tests of all `pairs`, the `common` windows and the `thresholds`.
+    tests of all `pairs`, the `common` windows, the `thresholds` and `across`.
 
     Args:
         experiment: name of the group that the runs were started as.
@@ -117,6 +118,7 @@ def compare(
         by: settings by which the runs are grouped, such as `phases.warmup.lr`.
         threshold: value to be reached; by default the environment's reward threshold.
         until: compare at this step, with all runs that reached it; by default completed runs at their end.
+        bounds: environment to the values that become 0 and 1, to compare several environments together: `across`.
         as_arrow: a `pyarrow.Table` instead of a frame.
 
     Raises:
@@ -124,7 +126,9 @@ def compare(
     """
     from v3core import python_api
 
-    return python_api.compare(experiment, metric, by=by, threshold=threshold, until=until, as_arrow=as_arrow)
+    return python_api.compare(
+        experiment, metric, by=by, threshold=threshold, until=until, bounds=bounds, as_arrow=as_arrow
+    )
 
 
 def launch(

@@ -1,6 +1,6 @@
 """What `import v3core` offers for notebooks and scripts; `v3core/__init__.py` describes it, and imports this late."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ from v3core.config import chosen_environment, recipe_for
 from v3core.environments.apart import check_launch
 from v3core.insight.compared import GroupResult
 from v3core.insight.estimates import Estimate
+from v3core.insight.profiles import Bounds
 from v3core.jobs import control, experiments, supervisor
 from v3core.jobs.grid import cells_of, configs_of, different_environments, grid_of
 from v3core.store.database import Database
@@ -50,16 +51,18 @@ def compare(
     by: Sequence[str],
     threshold: float | None,
     until: int | None,
+    bounds: Mapping[str, tuple[float, float]] | None,
     as_arrow: bool,
 ) -> "pd.DataFrame | pa.Table":
     """One row per group, with the verdict beside it."""
+    within = {env: Bounds(*ends) for env, ends in (bounds or {}).items()}
     with _opened() as database:
         supervisor.reconcile(database)
         with database.read() as tx:
             rows = control.need_experiment(tx, experiment)
-        found = compared(database, rows, by=by, metric=metric, threshold=threshold, until=until)
+        found = compared(database, rows, by=by, metric=metric, threshold=threshold, until=until, bounds=within)
     plain = found.to_dict()
-    beside = {name: plain[name] for name in ("verdict", "notes", "pairs", "common", "thresholds")}
+    beside = {name: plain[name] for name in ("verdict", "notes", "pairs", "common", "thresholds", "across")}
     table = pa.Table.from_pylist([_row(group) for group in found.groups], schema=_GROUPS)
     if as_arrow:
         from v3core.store.export import to_json

@@ -7,6 +7,8 @@ from tests.comparison.made import made_groups, made_run, with_epochs
 from tests.runs import TINY
 from v3core.comparison import compare
 from v3core.config import EvaluationConfig
+from v3core.errors import V3Error
+from v3core.insight.profiles import Bounds
 from v3core.store.database import Database
 
 LOW, HIGH = [100.0, 110, 120, 105, 115], [400.0, 410, 420, 405, 415]
@@ -201,3 +203,27 @@ def test_steps_to_a_threshold_are_of_the_training_return_where_runs_were_evaluat
     assert steps is not None
     assert steps.value == 120
     assert not any("judged by" in note for note in found.notes)
+
+
+def test_environments_are_compared_together_by_stated_bounds(db: Database) -> None:
+    runs = made_groups(db, {"a": LOW, "b": HIGH})
+    runs += made_groups(db, {"a": [-500.0] * 5, "b": [-100.0] * 5}, env="Acrobot-v1")
+    runs += made_groups(db, {"a": [-200.0] * 5}, env="MountainCar-v0")
+    bounds = {"CartPole-v1": Bounds(0, 500), "Acrobot-v1": Bounds(-500, 0), "MountainCar-v0": Bounds(-200, 0)}
+    found = compare(db, runs, bounds=bounds).across
+    assert found is not None
+    assert set(found.environments) == {"CartPole-v1", "Acrobot-v1"}
+    assert found.notes == ("Left out, because not every group has a run there that counts: MountainCar-v0.",)
+    assert [group.name for group in found.groups] == ["a", "b"]
+    assert found.groups[0].aggregates["mean"].value == pytest.approx((0.22 + 0) / 2)
+    assert found.groups[1].aggregates["mean"].value == pytest.approx((0.82 + 0.8) / 2)
+    assert found.groups[1].profile.share[0] == 1
+    assert found.improvement["a > b"].value == 0
+    json.dumps(compare(db, runs, bounds=bounds).to_dict(), allow_nan=False)
+    partly = compare(db, runs, bounds={"CartPole-v1": Bounds(0, 500)}).across
+    assert partly is not None
+    assert partly.notes == ("Without bounds, and so left out: Acrobot-v1, MountainCar-v0.",)
+    with pytest.raises(V3Error, match=r"No run is in environment 'CartPole-v0'.*Did you mean CartPole-v1"):
+        compare(db, runs, bounds={"CartPole-v0": Bounds(0, 500)})
+    with pytest.raises(V3Error, match="the first must be the lower one"):
+        compare(db, runs, bounds={"CartPole-v1": Bounds(500, 0)})

@@ -24,7 +24,7 @@ from v3core.insight.estimates import (
     steps_to_threshold,
     welch,
 )
-from v3core.insight.profiles import Bounds, aggregates, normalised, performance_profile
+from v3core.insight.profiles import Bounds, aggregates, performance_profile
 
 SEEDS = [0, 1, 2]
 
@@ -119,10 +119,8 @@ def test_performance_profiles_are_those_of_rliable():
     assert few.n == 4
 
 
-def test_scores_are_normalised_by_stated_bounds_and_environments_without_bounds_are_named():
-    found, missing = normalised({"a": [0.0, 50.0, math.nan], "b": [1.0]}, {"a": Bounds(0, 100)})
-    assert [part.tolist() for part in found] == [[0.0, 0.5]]
-    assert missing == ("b",)
+def test_scores_are_normalised_by_stated_bounds():
+    assert Bounds(-10, 90).normalise([-10.0, 40.0, math.nan, 190.0]).tolist() == [0.0, 0.5, 2.0]
 
 
 @pytest.mark.parametrize("seed", SEEDS)

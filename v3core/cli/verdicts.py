@@ -3,7 +3,7 @@
 import click
 
 from v3core.cli.common import commands, json_option, reconciled
-from v3core.insight.compared import Comparison, GroupResult, Pair
+from v3core.insight.compared import Across, Comparison, GroupResult, Pair
 from v3core.insight.estimates import Estimate
 from v3core.jobs import control
 from v3core.metrics import EVALUATION
@@ -33,17 +33,32 @@ from v3core.output import echo, echo_json
     metavar="STEP",
     help="Compare at this step, with all runs that reached it; default: completed runs at their end.",
 )
+@click.option(
+    "--bounds",
+    multiple=True,
+    metavar="ENV=LOW,HIGH",
+    help="Values of an environment that become 0 and 1, to compare several environments together; may be repeated.",
+)
 @json_option
 def compare(
-    experiment: str, by: tuple[str, ...], metric: str, threshold: float | None, until: int | None, as_json: bool
+    experiment: str,
+    by: tuple[str, ...],
+    metric: str,
+    threshold: float | None,
+    until: int | None,
+    bounds: tuple[str, ...],
+    as_json: bool,
 ) -> None:
     """Compare the groups of an experiment: verdict, estimates with 95 % intervals, tests, and what is unequal."""
     from v3core.comparison import compare as compared  # statistics, which no other command needs
+    from v3core.comparison.across import parse_bounds
+
+    within = dict(map(parse_bounds, bounds))
 
     with reconciled() as database:
         with database.read() as tx:
             runs = control.need_experiment(tx, experiment)
-        found = compared(database, runs, by=by, metric=metric, threshold=threshold, until=until)
+        found = compared(database, runs, by=by, metric=metric, threshold=threshold, until=until, bounds=within)
     if as_json:
         echo_json({"experiment": experiment, **found.to_dict()})
         return
@@ -51,7 +66,9 @@ def compare(
         echo(sentence)
     _print_groups(found)
     _print_pairs(found)
-    for note in found.notes:
+    if found.across is not None:
+        _print_across(found.across)
+    for note in [*found.notes, *(found.across.notes if found.across else ())]:
         echo(f"Note: {note}")
 
 
@@ -78,6 +95,16 @@ def _print_pairs(found: Comparison) -> None:
             echo(f"  by seed: {_estimate(pair.paired)}, {pair.paired.n} pairs")
         echo(f"  probability of improvement: {_estimate(pair.improvement)}")
         echo(f"  {_tests(pair)}")
+
+
+def _print_across(across: Across) -> None:
+    if across.groups:
+        echo(f"\nNormalised scores over {', '.join(across.environments)}:")
+    for group in across.groups:
+        values = (f"{name.replace('_', ' ')} {_estimate(value)}" for name, value in group.aggregates.items())
+        echo(f"  {group.name}: {', '.join(values)}")
+    for pair, chance in across.improvement.items():
+        echo(f"  probability of improvement {pair}: {_estimate(chance)}")
 
 
 def _tests(pair: Pair) -> str:

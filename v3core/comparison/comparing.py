@@ -1,8 +1,9 @@
 """Which group is better, and whether that is certain: the comparison of Compare, the command line and Python."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from v3core.comparison.across import across
 from v3core.comparison.finals import results_of, steps_metric, window_of
 from v3core.comparison.groups import CURRICULUM, Group, grouped
 from v3core.comparison.inequalities import notes_of, windows_of
@@ -11,6 +12,7 @@ from v3core.comparison.verdict import verdict_of
 from v3core.environments.thresholds import reward_threshold
 from v3core.insight.compared import Comparison, GroupResult, RunResult
 from v3core.insight.estimates import iqm_of
+from v3core.insight.profiles import Bounds
 from v3core.metrics import COMPARED, EVALUATION
 from v3core.store.database import Database
 from v3core.store.run_row import RunRow
@@ -28,6 +30,7 @@ def compare(
     metric: str = EVALUATION,
     threshold: float | None = None,
     until: int | None = None,
+    bounds: Mapping[str, Bounds] | None = None,
 ) -> Comparison:
     """Compare runs in groups, in each environment by itself.
 
@@ -38,6 +41,7 @@ def compare(
         metric: the one that is compared, by name; `evaluation` is the mean return of evaluations.
         threshold: value whose first step is compared; by default the environment's reward threshold, if it has one.
         until: compare at this step, with every run that reached it; by default completed runs at their end.
+        bounds: of environments, as in `Comparison.groups`, to compare them together by normalised scores too.
 
     Raises:
         V3Error: for a setting or a metric that does not exist, or records that cannot be read.
@@ -74,6 +78,7 @@ def compare(
         verdict=tuple(verdict_of(results, pairs, thresholds, label)),
         notes=tuple(notes),
         common=tuple(common),
+        across=across(results, bounds) if bounds else None,
     )
 
 

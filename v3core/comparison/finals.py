@@ -7,13 +7,12 @@ from dataclasses import replace
 import numpy as np
 
 from v3core.comparison.groups import Group
-from v3core.comparison.run_traces import Trace, measured_or_error, traces_of
+from v3core.comparison.run_traces import Trace, mean_of_last, traces_of
 from v3core.errors import V3Error
 from v3core.insight.compared import RunResult
 from v3core.insight.estimates import steps_to_threshold
 from v3core.metrics import EVALUATION
 from v3core.rollup import Floats, mean_window
-from v3core.store.curve import read_series
 from v3core.store.database import Database
 from v3core.store.run_row import RunRow
 from v3core.store.schema import Status
@@ -101,10 +100,7 @@ def _value(database: Database, run: RunRow, trace: Trace, metric: str, until: in
     if metric == EVALUATION:
         return float(trace.values[before[-1]])
     newest = run.episode if until is None else int(trace.episode[before[-1]])
-    last = read_series(database, run.id, first=max(newest - window + 1, 1), last=newest)
-    values, counts = measured_or_error(last, metric)
-    within = (last.episode > newest - window) & (last.episode <= newest) & (counts > 0)
-    return float(np.average(values[within], weights=counts[within])) if within.any() else math.nan
+    return mean_of_last(database, run, metric, newest, window)
 
 
 def _is_a_copy(run: RunRow, seen: set[tuple[str, int]]) -> bool:

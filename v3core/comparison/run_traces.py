@@ -1,7 +1,5 @@
 """One metric of one run over its steps, small enough to be kept for every run of a comparison."""
 
-import threading
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,6 +9,7 @@ import numpy as np
 from v3core.comparison.groups import environment_of
 from v3core.errors import V3Error, suggestion
 from v3core.insight.measures import measured
+from v3core.insight.recent import Recent
 from v3core.metrics import COMPARED, EVALUATION
 from v3core.rollup import Floats, Integers, Series, trailing_mean
 from v3core.store.curve import read_series
@@ -46,8 +45,9 @@ class Trace:
         return means
 
 
-_held: "OrderedDict[tuple[str, str, int, int, str], Trace]" = OrderedDict()
-_lock = threading.Lock()
+Key = tuple[str, str, int, int, str]
+_traces: Recent[Key, Trace] = Recent(_KEPT)
+_finals: Recent[tuple[Key, int, int], float] = Recent(_KEPT)
 
 
 def traces_of(database: Database, runs: Sequence[RunRow], metric: str) -> list[Trace]:
@@ -56,43 +56,41 @@ def traces_of(database: Database, runs: Sequence[RunRow], metric: str) -> list[T
     Raises:
         V3Error: for a metric that does not exist, or records that are damaged.
     """
-    found = {run.id: _kept(_key(database, run, metric)) for run in runs}
+    found = {run.id: _traces.get(_key(database, run, metric)) for run in runs}
     missing = [run for run in runs if found[run.id] is None]
-    evaluated = read_evaluation_means(database, [run.id for run in missing]) if metric == EVALUATION else {}
+    is_evaluated = metric == EVALUATION
+    evaluated = read_evaluation_means(database, [run.id for run in missing]) if is_evaluated else {}
     for run in missing:
-        is_evaluated = metric == EVALUATION
         made = _of_evaluations(run, evaluated[run.id]) if is_evaluated else _of_episodes(database, run, metric)
         found[run.id] = made
-        _keep(_key(database, run, metric), made)
+        if run.ended_at is not None or not is_evaluated:
+            # Before the end of a run, an evaluation may be recorded without an episode.
+            _traces.put(_key(database, run, metric), made)
     return [trace for run in runs if (trace := found[run.id]) is not None]
 
 
-def _key(database: Database, run: RunRow, metric: str) -> tuple[str, str, int, int, str]:
-    # An evaluation is recorded between two episodes: those of a run that trains are read each time.
-    moment = -1 if metric == EVALUATION and run.ended_at is None else run.episode
-    return database.url, run.id, run.generation, moment, metric
+def _key(database: Database, run: RunRow, metric: str) -> Key:
+    return database.url, run.id, run.generation, run.episode, metric
 
 
-def _kept(key: tuple[str, str, int, int, str]) -> Trace | None:
-    with _lock:
-        if key in _held:
-            _held.move_to_end(key)
-        return _held.get(key)
+def mean_of_last(database: Database, run: RunRow, metric: str, last: int, window: int) -> float:
+    """Mean of a metric over the `window` episodes up to `last`, or as many as there are; NaN if none has a number."""
+    key = _key(database, run, metric), last, window
+    found = _finals.get(key)
+    return found if found is not None else _finals.put(key, _mean_of_last(database, run, metric, last, window))
 
 
-def _keep(key: tuple[str, str, int, int, str], trace: Trace) -> None:
-    if key[3] < 0:
-        return
-    with _lock:
-        _held[key] = trace
-        while len(_held) > _KEPT:
-            _held.popitem(last=False)
+def _mean_of_last(database: Database, run: RunRow, metric: str, last: int, window: int) -> float:
+    series = read_series(database, run.id, first=max(last - window + 1, 1), last=last)
+    values, counts = measured_or_error(series, metric)
+    within = (series.episode > last - window) & (series.episode <= last) & (counts > 0)
+    return float(np.average(values[within], weights=counts[within])) if within.any() else np.nan
 
 
 def forget() -> None:
     """Forget what is kept."""
-    with _lock:
-        _held.clear()
+    _traces.clear()
+    _finals.clear()
 
 
 def _of_evaluations(run: RunRow, rows: Sequence[EvaluationMean]) -> Trace:

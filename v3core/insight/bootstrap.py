@@ -6,12 +6,13 @@ data, so that the same data give the same intervals everywhere and always.
 """
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from functools import lru_cache, wraps
 from hashlib import blake2b
-from typing import Literal
+from typing import Any, Literal, ParamSpec, TypeVar
 
 import numpy as np
 
+from v3core.insight.recent import Recent
 from v3core.rollup import Floats
 
 REPETITIONS = 2000
@@ -19,16 +20,44 @@ CONFIDENCE = 0.95
 TRIMMED = 0.25
 """Share that the interquartile mean leaves out at each end."""
 
+_KEPT = 2048
 _PERCENTILES = (100 * (1 - CONFIDENCE) / 2, 100 * (1 + CONFIDENCE) / 2)
 
 
 def generator(*identity: str | int | float | Floats) -> np.random.Generator:
     """Random numbers that depend on nothing but these values: the same in every process, whatever was drawn before."""
+    return np.random.Generator(np.random.Philox(key=int.from_bytes(_digest(identity), "little")))
+
+
+def _digest(values: Any) -> bytes:
+    """Of numbers, texts, arrays, and sequences of them."""
     digest = blake2b(digest_size=16)
-    for part in identity:
-        content = np.ascontiguousarray(part).tobytes() if isinstance(part, np.ndarray) else repr(part).encode()
+    for part in values:
+        if isinstance(part, np.ndarray):
+            content = repr(part.shape).encode() + np.ascontiguousarray(part).tobytes()
+        elif isinstance(part, list | tuple):
+            content = _digest(part)
+        else:
+            content = repr(part).encode()
         digest.update(len(content).to_bytes(8, "little") + content)
-    return np.random.Generator(np.random.Philox(key=int.from_bytes(digest.digest(), "little")))
+    return digest.digest()
+
+
+_Given = ParamSpec("_Given")
+_Result = TypeVar("_Result")
+
+
+def remembered(function: Callable[_Given, _Result]) -> Callable[_Given, _Result]:
+    """Keeps the newest results of a function of numbers, so that a page that is drawn again computes nothing."""
+    kept: Recent[bytes, tuple[_Result]] = Recent(_KEPT)
+
+    @wraps(function)
+    def call(*given: _Given.args, **named: _Given.kwargs) -> _Result:
+        key = _digest((*given, *sorted(named.items())))
+        found = kept.get(key) or kept.put(key, (function(*given, **named),))
+        return found[0]
+
+    return call
 
 
 def resampled_counts(random: np.random.Generator, size: int, repetitions: int = REPETITIONS) -> Floats:
@@ -106,7 +135,8 @@ def _by_count(values: Floats, weights_of: Callable[[int], Floats], rows: int = 1
     result = np.full((rows, values.shape[1]), np.nan)
     for size in np.unique(counts[counts > 0]).tolist():
         here = counts == size
-        result[:, here] = weighted(weights_of(size), known[:size, here])
+        # A mean of equal numbers can leave their range by one rounding.
+        result[:, here] = np.clip(weighted(weights_of(size), known[:size, here]), known[0, here], known[size - 1, here])
     return result
 
 

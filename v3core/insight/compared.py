@@ -4,7 +4,10 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
+
 from v3core.insight.estimates import LEVEL, Estimate
+from v3core.insight.profiles import Aggregate, Profile
 
 
 @dataclass(frozen=True)
@@ -110,6 +113,29 @@ class Window:
 
 
 @dataclass(frozen=True)
+class AcrossGroup:
+    """A group in several environments together."""
+
+    name: str
+    aggregates: dict[Aggregate, Estimate]
+    """Of normalised scores: interquartile mean, mean, median and optimality gap."""
+    profile: Profile
+
+
+@dataclass(frozen=True)
+class Across:
+    """Groups in several environments together, by scores that stated bounds normalise to 0 and 1."""
+
+    environments: tuple[str, ...]
+    """Those that count."""
+    groups: tuple[AcrossGroup, ...]
+    improvement: dict[str, Estimate]
+    """`first > second` to the chance that a run of the first exceeds one of the second, mean over environments."""
+    notes: tuple[str, ...]
+    """Sentences about environments that are left out."""
+
+
+@dataclass(frozen=True)
 class Comparison:
     """Groups of runs, compared by one metric."""
 
@@ -131,6 +157,8 @@ class Comparison:
     """Sentences about everything that is unequal, missing or left out."""
     common: tuple[Window, ...]
     """Per environment in which runs reached different numbers of steps: the window that all have."""
+    across: Across | None = None
+    """The environments together; None without bounds."""
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON, which has neither NaN, so that it is null, nor infinity, which is the text "Infinity".
@@ -143,6 +171,8 @@ class Comparison:
 def _plain(value: Any) -> Any:
     if isinstance(value, Estimate):
         return _plain(asdict(value)) | {"confidence": value.confidence}
+    if isinstance(value, np.ndarray):
+        value = value.tolist()
     if isinstance(value, float) and not math.isfinite(value):
         return None if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
     if hasattr(value, "__dataclass_fields__"):

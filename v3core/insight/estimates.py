@@ -17,6 +17,7 @@ from v3core.insight.bootstrap import (
     generator,
     interval,
     iqm,
+    remembered,
     resampled_counts,
     resampled_iqm,
 )
@@ -82,6 +83,7 @@ def known(values: Sequence[float] | Floats) -> Floats:
     return array[~np.isnan(array)]
 
 
+@remembered
 def iqm_of(values: Sequence[float] | Floats) -> Estimate:
     """Interquartile mean with its bootstrap interval."""
     numbers = known(values)
@@ -91,6 +93,7 @@ def iqm_of(values: Sequence[float] | Floats) -> Estimate:
     return estimated(iqm(column)[0], resampled_iqm(column, generator("iqm", numbers))[:, 0], len(numbers))
 
 
+@remembered
 def difference_of(first: Sequence[float] | Floats, second: Sequence[float] | Floats) -> Estimate:
     """Interquartile mean of the first minus that of the second; both are resampled, independently.
 
@@ -107,6 +110,7 @@ def difference_of(first: Sequence[float] | Floats, second: Sequence[float] | Flo
     return estimated(value, of_a - of_b, min(len(a), len(b)))
 
 
+@remembered
 def paired_difference(first: Sequence[float] | Floats, second: Sequence[float] | Floats) -> Estimate:
     """Mean difference of values that belong together, such as those of the same seed; pairs are resampled.
 
@@ -121,6 +125,7 @@ def paired_difference(first: Sequence[float] | Floats, second: Sequence[float] |
     return estimated(differences.mean(), counts @ differences / len(differences), len(differences))
 
 
+@remembered
 def probability_of_improvement(first: Sequence[Floats], second: Sequence[Floats]) -> Estimate:
     """The chance that a run of the first group exceeds one of the second, ties counting half; mean over environments.
 
@@ -156,6 +161,7 @@ def welch(first: Sequence[float] | Floats, second: Sequence[float] | Floats) -> 
     return float(2 * special.stdtr(degrees, -abs(a.mean() - b.mean()) / math.sqrt(of_a + of_b)))
 
 
+@remembered
 def permutation_test(first: Sequence[float] | Floats, second: Sequence[float] | Floats) -> float | None:
     """Two-sided p of the difference of means if runs had been assigned to the groups at random; None of no runs.
 
@@ -167,11 +173,17 @@ def permutation_test(first: Sequence[float] | Floats, second: Sequence[float] | 
     pooled = _finite(np.concatenate((a, b)))
     size = len(pooled)
     exact = math.comb(size, len(a)) <= EXACT
-    chosen = _assignments(size, len(a)) if exact else _drawn(generator("permutation", a, b), size, len(a))
     # The sum of the pooled values is the same in all: that of the first group says all.
-    return _two_sided(chosen @ pooled, float(pooled[: len(a)].sum()), pooled, exact=exact)
+    observed = float(pooled[: len(a)].sum())
+    if exact and len(a) == len(b):
+        # The other half of all assignments has the groups exchanged.
+        half = pooled[0] + _assignments(size - 1, len(a) - 1) @ pooled[1:]
+        return _two_sided(np.concatenate((half, pooled.sum() - half)), observed, pooled, exact=True)
+    chosen = _assignments(size, len(a)) if exact else _drawn(generator("permutation", a, b), size, len(a))
+    return _two_sided(chosen @ pooled, observed, pooled, exact=exact)
 
 
+@remembered
 def paired_permutation_test(first: Sequence[float] | Floats, second: Sequence[float] | Floats) -> float | None:
     """The same for values that belong together: the sign of each difference is what chance could have decided."""
     differences = known(np.asarray(first, dtype=np.float64) - np.asarray(second, dtype=np.float64))
@@ -283,6 +295,7 @@ def steps_to_threshold(steps: Floats, values: Floats, threshold: float) -> float
     return float(steps[reached[0]]) if len(reached) else math.inf
 
 
+@remembered
 def change_in_percent(first: Sequence[float] | Floats, second: Sequence[float] | Floats) -> Estimate:
     """How much less the interquartile mean of the first is than that of the second, in per cent of the second.
 

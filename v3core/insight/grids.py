@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-from v3core.insight.bootstrap import generator, interval, iqm, resampled_iqm
+from v3core.insight.bootstrap import generator, interval, iqm, remembered, resampled_iqm
 from v3core.insight.estimates import ENOUGH_SEEDS
 from v3core.rollup import Floats, Integers
 
@@ -68,6 +68,10 @@ def band(grid: Grid) -> Band:
     low, high = np.full((2, len(grid.x)), np.nan)
     enough = grid.n >= ENOUGH_SEEDS
     if enough.any():
-        values = grid.y[:, enough]
-        low[enough], high[enough] = interval(resampled_iqm(values, generator("band", values)))
+        low[enough], high[enough] = _interval(grid.y[:, enough])
     return Band(grid.x, iqm(grid.y), low, high, grid.n)
+
+
+@remembered
+def _interval(values: Floats) -> tuple[Floats, Floats]:
+    return interval(resampled_iqm(values, generator("band", values)))

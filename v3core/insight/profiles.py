@@ -3,7 +3,7 @@
 The names and definitions are those of Agarwal et al. (2021) and rliable.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,6 +13,7 @@ from v3core.insight.bootstrap import (
     REPETITIONS,
     generator,
     interval,
+    remembered,
     resampled_counts,
     resampled_pooled_iqm,
 )
@@ -37,6 +38,7 @@ class Bounds:
         return np.asarray((known(values) - self.low) / (self.high - self.low))
 
 
+@remembered
 def aggregates(scores: Sequence[Floats]) -> dict[Aggregate, Estimate]:
     """Interquartile mean, mean, median and optimality gap over environments; the runs of each are resampled.
 
@@ -80,6 +82,7 @@ class Profile:
     """Smallest number of runs of an environment."""
 
 
+@remembered
 def performance_profile(scores: Sequence[Floats], at: Floats) -> Profile:
     """The share of runs, in all environments together, whose normalised score exceeds each of the values `at`."""
     n, total = min(map(len, scores)), sum(map(len, scores))
@@ -91,11 +94,3 @@ def performance_profile(scores: Sequence[Floats], at: Floats) -> Profile:
         parts = [resampled_counts(random, len(part)) @ part for part in above]
         low, high = interval(np.sum(parts, axis=0) / total)
     return Profile(at, np.asarray(share), low, high, n)
-
-
-def normalised(
-    finals: Mapping[str, Sequence[float]], bounds: Mapping[str, Bounds]
-) -> tuple[list[Floats], tuple[str, ...]]:
-    """The normalised scores of the environments that have bounds and values, and the names of those that do not."""
-    usable = [env for env, values in finals.items() if env in bounds and len(known(values))]
-    return [bounds[env].normalise(finals[env]) for env in usable], tuple(env for env in finals if env not in usable)

@@ -4,6 +4,7 @@ import streamlit as st
 
 from v3core.charts.compare import metrics_of
 from v3core.comparison import grouped, settings_that_differ
+from v3core.comparison.pictures import usual_grouping
 from v3core.errors import V3Error
 from v3core.jobs.lifecycle import Status
 from v3core.metrics import COMPARED
@@ -13,6 +14,7 @@ from v3core.ui import news, shell, ticks
 from v3core.ui.chart_sources import COMPARE, NO_EPISODES, Source
 from v3core.ui.compare_curricula import differing_settings, text_difference, timelines
 from v3core.ui.compare_groups import (
+    all_environments,
     by_phase,
     comparison,
     curves,
@@ -21,7 +23,6 @@ from v3core.ui.compare_groups import (
     phases_of,
     sweeps,
     usual,
-    usual_grouping,
     verdict,
 )
 from v3core.ui.demo_guide import how_to_read
@@ -136,6 +137,7 @@ def groups(run_ids: list[str]) -> None:
         curves(database, now, metric, grouping, found)
         finals(found)
         sweeps(now, settings, found, grouping.by)
+        all_environments(found)
 
 
 @ticks.ticking(GROUP_SECONDS, *(news.of_charts(database, run.id) for run in runs))

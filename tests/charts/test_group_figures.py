@@ -5,12 +5,13 @@ import plotly.graph_objects as go
 import pytest
 
 from v3core.charts.group_curves import GroupCurve, groups_figure
-from v3core.charts.outcomes import Look, final_figure, parallel_figure, phases_figure, sweep_figure
+from v3core.charts.outcomes import Look, final_figure, parallel_figure, phases_figure, profile_figure, sweep_figure
 from v3core.charts.series import PhaseBand
 from v3core.charts.timelines import timelines_figure
 from v3core.insight.compared import GroupResult, RunResult
 from v3core.insight.estimates import iqm_of
 from v3core.insight.grids import Grid, band
+from v3core.insight.profiles import performance_profile
 
 
 def checked(figure):
@@ -141,3 +142,12 @@ def test_curricula_stand_above_one_another():
     assert [list(trace.x) for trace in figure.data] == [[40, 60], [80]]
     assert list(figure.layout.xaxis.range) == [0, 100]
     assert [note.text for note in figure.layout.annotations] == ["warmup", "fine", "all"]
+
+
+@pytest.mark.parametrize(("runs", "traces"), [(4, 1), (5, 3)])
+def test_a_profile_is_the_share_of_runs_above_each_score(runs, traces):
+    scores = [np.linspace(0, 1, runs), np.linspace(0, 1, runs)]
+    profile = performance_profile(scores, np.array([-0.5, 0.5, 1.0]))
+    figure = checked(profile_figure([("v3", Look("#1f78d1"), profile)]))
+    assert len(figure.data) == traces, "an interval from five runs on"
+    assert list(figure.data[-1].y) == [1, 0.5 if runs == 4 else 0.4, 0]

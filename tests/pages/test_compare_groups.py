@@ -127,3 +127,29 @@ def test_two_curricula_are_compared_line_by_line(compare, database):
     assert "-name: switch" in code.value or "-name: v3" in code.value
     app.selectbox(key="diff-to").set_value(app.selectbox(key="diff-from").value).run()
     assert "Choose two different curricula." in text_of(app)
+
+
+def test_several_environments_are_put_together_by_stated_bounds(compare, database):
+    runs = made_groups(database, {"v3": [5.0] * 5, "switch": [4.0] * 5})
+    runs += made_groups(database, {"v3": [-80.0] * 5, "switch": [-90.0] * 5}, env="Acrobot-v1")
+    app = compare(runs)
+    low, high = app.number_input(key="bound-low-CartPole-v1"), app.number_input(key="bound-high-CartPole-v1")
+    assert (low.value, high.value) == (4.0, 475.0)
+    low.set_value(0.0).run()
+    app.number_input(key="bound-high-CartPole-v1").set_value(10.0).run()
+    app.number_input(key="bound-low-Acrobot-v1").set_value(-100.0).run()
+    app.number_input(key="bound-high-Acrobot-v1").set_value(-60.0).run()
+    assert not app.exception
+    rows = {row["Group"]: row for row in table(app, "Optimality gap").to_dict("records")}
+    assert rows["v3"]["Mean"].startswith("0.5 ")
+    assert rows["switch"]["Mean"].startswith("0.325 ")
+    app.number_input(key="bound-low-Acrobot-v1").set_value(0.0).run()
+    assert "the value of 1 must be above that of 0" in text_of(app)
+
+
+def test_another_threshold_is_another_question(compare, database):
+    app = compare(made_groups(database, BETTER))
+    app.number_input(key="threshold").set_value(105.0).run()
+    assert not app.exception
+    finals = {row["Group"]: row for row in table(app, "Final").to_dict("records")}
+    assert finals["switch"]["Reached 105"] == "5 of 8"

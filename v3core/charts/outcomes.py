@@ -12,6 +12,7 @@ from v3core.charts.frame import colour_bar
 from v3core.charts.palette import NEUTRAL, colour_scale, ramp, rgba
 from v3core.insight.compared import GroupResult
 from v3core.insight.estimates import ENOUGH_SEEDS, Estimate
+from v3core.insight.profiles import Profile
 
 _ROW = 44
 _LONGEST_NAME = 34
@@ -295,3 +296,39 @@ def parallel_figure(
 
 def _height(place: int, count: int) -> float:
     return place / (count - 1) if count > 1 else 0.5
+
+
+def profile_figure(profiles: Sequence[tuple[str, Look, Profile]]) -> Figure:
+    """The share of runs above each normalised score, over all environments; a name, look and profile per group."""
+    parts = [
+        f"{name}: {float(np.interp(0.5, one.scores, one.share)):.0%} of runs above 0.5" for name, _, one in profiles
+    ]
+    figure = _plain("profiles", f"Performance profiles. {'; '.join(parts)}.", height=340)
+    figure.layout.margin.t = 40
+    figure.layout.hovermode = "x unified"
+    figure.layout.merge(
+        {
+            "showlegend": True,
+            "legend": {"orientation": "h", "x": 0, "y": 1, "yref": "container", "yanchor": "top"},
+        }
+    )
+    figure.layout.xaxis.merge({"title": {"text": "Normalised score", "standoff": 8}, "tickformat": ".2~f"})
+    figure.layout.yaxis.merge({"title": {"text": "Share of runs above"}, "range": [-0.02, 1.02], "tickformat": ".0%"})
+    for name, look, one in profiles:
+        known = ~np.isnan(one.low)
+        if known.any():
+            edge = {"legendgroup": name, "showlegend": False, "mode": "lines", "hoverinfo": "skip"}
+            edge |= {"line": {"width": 0, "color": look.colour}, "name": chart_text(f"{name}, interval")}
+            figure.add("scatter", x=one.scores, y=one.high, **edge)
+            figure.add("scatter", x=one.scores, y=one.low, fill="tonexty", fillcolor=rgba(look.colour, 0.18), **edge)
+        figure.add(
+            "scatter",
+            x=one.scores,
+            y=one.share,
+            name=chart_text(name),
+            legendgroup=name,
+            mode="lines",
+            line={"color": look.colour, "width": 2.5, "dash": look.dash},
+            hovertemplate="%{y:.0%}",
+        )
+    return figure

@@ -1,0 +1,257 @@
+"""The figures of a comparison, one per environment: for Compare and for reports."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from v3core.charts.figure import Figure
+from v3core.charts.group_curves import GroupCurve, groups_figure
+from v3core.charts.outcomes import Look, final_figure, parallel_figure, phases_figure, profile_figure, sweep_figure
+from v3core.charts.palette import DASHES, curriculum_colour, run_colours, shaded
+from v3core.comparison.curves import band, on_grid
+from v3core.comparison.groups import (
+    CURRICULUM,
+    ENVIRONMENT,
+    Group,
+    Setting,
+    grouped,
+    settings_of,
+    shown_value,
+    title_of,
+)
+from v3core.insight.compared import Comparison, GroupResult
+from v3core.insight.estimates import Estimate
+from v3core.insight.grids import Axis
+from v3core.insight.profiles import Aggregate, Bounds, aggregates, normalised, performance_profile
+from v3core.metrics import COMPARED, EVALUATION, METRICS
+from v3core.rollup import Floats
+from v3core.store.curve import PhaseSums
+from v3core.store.database import Database
+from v3core.store.run_row import RunRow
+
+Aggregates = dict[Aggregate, Estimate]
+_SCORES = 101
+"""Normalised scores at which a profile is drawn."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure of one environment."""
+
+    env: str
+    key: str
+    """Distinguishes it from the other pictures of the page."""
+    figure: Figure
+
+
+@dataclass(frozen=True)
+class Grouping:
+    """How groups are looked at."""
+
+    by: tuple[str, ...]
+    """Paths of settings."""
+    axis: Axis = "step"
+    since: str | None = None
+    """The phase whose beginning is 0; None for the beginning of the run."""
+    at_common: bool = False
+    """Whether final values are those at the last step that all runs reached."""
+    threshold: float | None = None
+    """Whose first step is compared; None for the environment's own."""
+
+
+def usual_grouping(settings: Sequence[Setting]) -> tuple[str, ...]:
+    """By curriculum if it differs, otherwise by the first setting that does."""
+    offered = [setting.path for setting in settings if setting.path != ENVIRONMENT]
+    return (CURRICULUM,) if CURRICULUM in offered else tuple(offered[:1])
+
+
+def looks_of(groups: Sequence[Group | GroupResult]) -> dict[str, Look]:
+    """By the name of a group: the colour of its curriculum; further groups of one curriculum are shades of it."""
+    names: dict[str, str | None] = {group.name: group.curriculum for group in groups}
+    mixed = iter(run_colours(len(names)))
+    seen: dict[str, int] = {}
+    looks = {}
+    for name, curriculum in names.items():
+        if curriculum is None:
+            looks[name] = Look(next(mixed))
+            continue
+        place = seen[curriculum] = seen.get(curriculum, -1) + 1
+        looks[name] = Look(shaded(curriculum_colour(curriculum), place), DASHES[place % len(DASHES)])
+    return looks
+
+
+def curve_pictures(
+    database: Database, runs: Sequence[RunRow], metric: str, grouping: Grouping, thresholds: Mapping[str, float]
+) -> tuple[list[Picture], tuple[str, ...]]:
+    """The groups over the axis, and sentences about runs that are missing there."""
+    groups = grouped(runs, grouping.by)
+    looks = looks_of(groups)
+    grid = on_grid(database, runs, metric, grouping.axis, grouping.since)
+    pictures = []
+    for env in dict.fromkeys(group.env for group in groups):
+        here = [group for group in groups if group.env == env]
+        lines = []
+        for group in here:
+            own = grid.only([run.id for run in group.runs])
+            look = looks[group.name]
+            lines.append(GroupCurve(group.name, look.colour, look.dash, own, band(own)))
+        figure = groups_figure(
+            lines,
+            name=f"{env}:{metric}:{grouping.axis}:{grouping.since}:{','.join(grouping.by)}",
+            label=COMPARED[metric].label,
+            axis=grouping.axis,
+            since=grouping.since,
+            common=grid.only([run.id for group in here for run in group.runs]).common,
+            threshold=thresholds.get(env) if metric in ("return", EVALUATION) else None,
+        )
+        pictures.append(Picture(env, f"groups-{env}", figure))
+    return pictures, grid.notes
+
+
+def final_pictures(found: Comparison) -> list[Picture]:
+    """The final value of each run, and of each group with its interval."""
+    looks = looks_of(found.groups)
+    pictures = []
+    for env in dict.fromkeys(group.env for group in found.groups):
+        here = [group for group in found.groups if group.env == env]
+        of_each = [looks[group.name] for group in here]
+        figure = final_figure(here, of_each, label=found.label, threshold=found.thresholds.get(env))
+        pictures.append(Picture(env, f"finals-{env}", figure))
+    return pictures
+
+
+def phase_pictures(
+    runs: Sequence[RunRow], phases_of: Mapping[str, Sequence[PhaseSums]], metric: str, by: Sequence[str]
+) -> list[Picture]:
+    """Boxes of the runs' means in each phase; `phases_of` are those of each run, by id.
+
+    Where the groups have phases of different names, the first of each stand together, then the second.
+    """
+    of = metric if metric in METRICS else "return"
+    groups = grouped(runs, by)
+    looks = looks_of(groups)
+    means = {run_id: {phase.phase: _of_phase(phase, of) for phase in found} for run_id, found in phases_of.items()}
+    orders = [list(dict.fromkeys(name for run in group.runs for name in means.get(run.id, ()))) for group in groups]
+    same = all(order == orders[0] for order in orders)
+    most = max((len(order) for order in orders), default=0)
+    phases = orders[0] if same and orders else [f"Phase {number}" for number in range(1, most + 1)]
+    pictures = []
+    for env in dict.fromkeys(group.env for group in groups):
+        here = [(group, order) for group, order in zip(groups, orders, strict=True) if group.env == env]
+        values = [
+            {
+                phases[place]: [means[run.id][name] for run in group.runs if name in means.get(run.id, ())]
+                for place, name in enumerate(order)
+            }
+            for group, order in here
+        ]
+        names = [group.name for group, _ in here]
+        label = COMPARED[of].label if of in COMPARED else of
+        figure = phases_figure(phases, values, names, [looks[name] for name in names], label=label)
+        pictures.append(Picture(env, f"phases-{env}", figure))
+    return pictures
+
+
+def _of_phase(phase: PhaseSums, metric: str) -> float:
+    try:
+        return phase[metric]
+    except ValueError:  # not summed per phase
+        return math.nan
+
+
+def sweep_pictures(
+    runs: Sequence[RunRow], settings: Sequence[Setting], found: Comparison, by: Sequence[str]
+) -> list[Picture]:
+    """Final values over each numeric setting that is grouped by; with several that differ, a line per run too."""
+    groups = grouped(runs, by)
+    results = {(group.name, group.env): group for group in found.groups}
+    pictures = []
+    for setting in settings:
+        if setting.path not in by or not _is_numeric(setting):
+            continue
+        for env in dict.fromkeys(group.env for group in groups):
+            here = [group for group in groups if group.env == env]
+            lines = _sweep_lines(here, results, setting.path, by)
+            if lines:
+                figure = sweep_figure(lines, setting=setting.title, label=found.label)
+                pictures.append(Picture(env, f"sweep-{setting.path}-{env}", figure))
+    swept = [setting for setting in settings if setting.path != ENVIRONMENT]
+    return pictures + (_parallel(runs, swept, found) if len(swept) > 1 else [])
+
+
+def _sweep_lines(
+    groups: Sequence[Group], results: Mapping[tuple[str, str], GroupResult], path: str, by: Sequence[str]
+) -> list[tuple[str, Look, list[tuple[float, Estimate]]]]:
+    place, others = list(by).index(path), [one for one in by if one != path]
+    lines: dict[str, list[tuple[float, Estimate]]] = {}
+    curricula: dict[str, str | None] = {}
+    for group in groups:
+        value, rest = group.values[place], [*group.values[:place], *group.values[place + 1 :]]
+        parts = [
+            shown_value(one) if other == CURRICULUM else f"{title_of(other)} {shown_value(one)}"
+            for other, one in zip(others, rest, strict=True)
+        ]
+        name = " · ".join(parts) or "all runs"
+        if isinstance(value, int | float):
+            lines.setdefault(name, []).append((float(value), results[group.name, group.env].final))
+            curricula[name] = group.curriculum
+    mixed, found = run_colours(len(lines)), []
+    for index, (name, points) in enumerate(lines.items()):
+        curriculum = curricula[name]
+        colour = curriculum_colour(curriculum) if curriculum else mixed[index]
+        found.append((name, Look(colour), sorted(points, key=lambda point: point[0])))
+    return found
+
+
+def _is_numeric(setting: Setting) -> bool:
+    numbers = [value for value in setting.values if value is not None]
+    return len(numbers) > 1 and all(isinstance(value, int | float) and not isinstance(value, bool) for value in numbers)
+
+
+def _parallel(runs: Sequence[RunRow], settings: Sequence[Setting], found: Comparison) -> list[Picture]:
+    finals = {run.run_id: run.final for group in found.groups for run in group.runs}
+    axes = [(setting.title, [shown_value(value) for value in setting.values]) for setting in settings]
+    pictures = []
+    for env in dict.fromkeys(group.env for group in found.groups):
+        ids = {run.run_id for group in found.groups if group.env == env for run in group.runs}
+        lines = []
+        for run in runs:
+            if run.id in ids:
+                own = settings_of(run)
+                places = [setting.values.index(own.get(setting.path)) for setting in settings]
+                lines.append((places, finals[run.id], run.name))
+        pictures.append(Picture(env, f"parallel-{env}", parallel_figure(axes, lines, label=found.label)))
+    return pictures
+
+
+def usual_bounds(found: Comparison) -> dict[str, Bounds]:
+    """Of each environment: from the lowest final value to its threshold, or to the highest if it has none."""
+    bounds = {}
+    for env in dict.fromkeys(group.env for group in found.groups):
+        values = [value for group in found.groups if group.env == env for value in group.finals.values()]
+        high = found.thresholds.get(env, max(values, default=1.0))
+        low = min(values, default=0.0)
+        bounds[env] = Bounds(low, high if high > low else low + 1.0)
+    return bounds
+
+
+def together(found: Comparison, bounds: Mapping[str, Bounds]) -> tuple[Figure, list[tuple[str, Aggregates]]] | None:
+    """Performance profiles over all environments, and the aggregates of each group.
+
+    None unless at least one group has values in each of several environments that have bounds.
+    """
+    envs = list(dict.fromkeys(group.env for group in found.groups))
+    looks, scores = looks_of(found.groups), dict[str, list[Floats]]()
+    for name in looks:
+        finals = {group.env: list(group.finals.values()) for group in found.groups if group.name == name}
+        of_group, missing = normalised(finals, bounds)
+        if not missing and len(of_group) == len(envs) > 1:
+            scores[name] = of_group
+    if not scores:
+        return None
+    every = np.concatenate([stratum for of_group in scores.values() for stratum in of_group])
+    at = np.linspace(min(float(every.min()), 0.0), max(float(every.max()), 1.0), _SCORES)
+    profiles = [(name, looks[name], performance_profile(of_group, at)) for name, of_group in scores.items()]
+    return profile_figure(profiles), [(name, aggregates(of_group)) for name, of_group in scores.items()]

@@ -1,0 +1,117 @@
+"""The tables of a comparison, as rows of text: for Compare and for reports."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+from v3core.insight.compared import Comparison, GroupResult, Pair
+from v3core.insight.estimates import Estimate
+from v3core.insight.profiles import Aggregate
+
+Row = dict[str, object]
+_AGGREGATES: Mapping[Aggregate, str] = {
+    "iqm": "Interquartile mean",
+    "mean": "Mean",
+    "median": "Median",
+    "optimality_gap": "Optimality gap",
+}
+
+PAIR_HELP = {
+    "Difference": "Of the interquartile means of the final values.",
+    "95 % interval": "Of the difference, by bootstrap within each group; from 5 seeds on.",
+    "By seed": "Mean difference of runs of the same seed.",
+    "Improves": "The chance that a run of the first group ends above one of the second.",
+    "Welch": "Two-sided p of Welch's t-test, corrected for the number of pairs by Holm's method.",
+    "Permutation": "Two-sided p of a permutation test, of pairs if both have the same seeds; corrected likewise.",
+    "Fewer steps": "How many per cent fewer steps the first group needs to reach the threshold.",
+    "Seeds needed": "Seeds per group at which a t-test finds the difference seen in 80 % of cases.",
+}
+"""What the columns of `pair_rows` are."""
+
+
+def group_rows(found: Comparison) -> list[Row]:
+    """A row per group: its runs, how many count, its final value with its interval, its steps to the threshold."""
+    several = len({group.env for group in found.groups}) > 1
+    return [_group_row(group, found, several=several) for group in found.groups]
+
+
+def pair_rows(found: Comparison) -> list[Row]:
+    """A row per pair of groups in one environment, as `PAIR_HELP` says."""
+    several = len({group.env for group in found.groups}) > 1
+    return [_pair_row(pair, several=several) for pair in found.pairs]
+
+
+def aggregate_rows(of_groups: Sequence[tuple[str, Mapping[Aggregate, Estimate]]]) -> list[Row]:
+    """A row per group: its aggregates over environments, each with its interval."""
+    return [
+        {"Group": name, **{title: _with_interval(found[kind]) for kind, title in _AGGREGATES.items()}}
+        for name, found in of_groups
+    ]
+
+
+def _group_row(group: GroupResult, found: Comparison, *, several: bool) -> Row:
+    row: Row = {"Group": group.name}
+    if several:
+        row["Environment"] = group.env
+    row |= {
+        "Runs": len(group.runs),
+        "Count": group.final.n,
+        "Final": _number(group.final.value),
+        "95 % interval": _interval(group.final),
+        "Failed": group.failed,
+        "Unfinished": group.unfinished,
+    }
+    if group.env in found.thresholds:
+        row[f"Reached {found.thresholds[group.env]:g}"] = f"{group.reached} of {len(group.runs)}"
+        steps = group.steps_to
+        row["Steps to it"] = "–" if steps is None else _steps(steps.value)
+    return row
+
+
+def _pair_row(pair: Pair, *, several: bool) -> Row:
+    row: Row = {"Pair": f"{pair.first} − {pair.second}"}
+    if several:
+        row["Environment"] = pair.env
+    row |= {
+        "Difference": _number(pair.difference.value),
+        "95 % interval": _interval(pair.difference),
+        "By seed": "–" if pair.paired is None else _with_interval(pair.paired),
+        "Improves": _with_interval(pair.improvement, per_cent=True),
+        "Welch": _p(pair.welch_corrected),
+        "Permutation": _p(pair.permutation_corrected),
+    }
+    if pair.steps_change is not None:
+        row["Fewer steps"] = _with_interval(pair.steps_change, unit=" %")
+    row["Seeds needed"] = "over 1,000" if pair.seeds_needed is None else f"{pair.seeds_needed:,}"
+    return row
+
+
+def _number(value: float) -> str:
+    return "–" if math.isnan(value) else f"{value:,.4g}"
+
+
+def _steps(value: float) -> str:
+    return "–" if math.isnan(value) else "not reached" if math.isinf(value) else f"{value:,.0f}"
+
+
+def _interval(estimate: Estimate) -> str:
+    if estimate.low is None or estimate.high is None:
+        return {"points": "needs 5 seeds", "exploratory": "exploratory"}.get(estimate.confidence, "–")
+    return f"{_number(estimate.low)} to {_number(estimate.high)}"
+
+
+def _with_interval(estimate: Estimate, *, per_cent: bool = False, unit: str = "") -> str:
+    scale, end = (100, " %") if per_cent else (1, unit)
+    if math.isnan(estimate.value):
+        return "–"
+    said = f"{_short(scale * estimate.value)}{end}"
+    if estimate.low is None or estimate.high is None:
+        return said
+    return f"{said} ({_short(scale * estimate.low)} to {_short(scale * estimate.high)})"
+
+
+def _short(value: float) -> str:
+    return f"{value:.3g}".replace("inf", "∞")
+
+
+def _p(value: float | None) -> str:
+    return "–" if value is None else "< 0.001" if value < 0.001 else f"{value:.3f}"

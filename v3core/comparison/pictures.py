@@ -4,8 +4,6 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from v3core.charts.figure import Figure
 from v3core.charts.group_curves import GroupCurve, groups_figure
 from v3core.charts.outcomes import Look, final_figure, parallel_figure, phases_figure, profile_figure, sweep_figure
@@ -21,19 +19,14 @@ from v3core.comparison.groups import (
     shown_value,
     title_of,
 )
-from v3core.insight.compared import Comparison, GroupResult
+from v3core.insight.compared import Across, Comparison, GroupResult
 from v3core.insight.estimates import Estimate
 from v3core.insight.grids import Axis
-from v3core.insight.profiles import Aggregate, Bounds, aggregates, normalised, performance_profile
+from v3core.insight.profiles import Bounds
 from v3core.metrics import COMPARED, EVALUATION, METRICS
-from v3core.rollup import Floats
 from v3core.store.curve import PhaseSums
 from v3core.store.database import Database
 from v3core.store.run_row import RunRow
-
-Aggregates = dict[Aggregate, Estimate]
-_SCORES = 101
-"""Normalised scores at which a profile is drawn."""
 
 
 @dataclass(frozen=True)
@@ -237,21 +230,7 @@ def usual_bounds(found: Comparison) -> dict[str, Bounds]:
     return bounds
 
 
-def together(found: Comparison, bounds: Mapping[str, Bounds]) -> tuple[Figure, list[tuple[str, Aggregates]]] | None:
-    """Performance profiles over all environments, and the aggregates of each group.
-
-    None unless at least one group has values in each of several environments that have bounds.
-    """
-    envs = list(dict.fromkeys(group.env for group in found.groups))
-    looks, scores = looks_of(found.groups), dict[str, list[Floats]]()
-    for name in looks:
-        finals = {group.env: list(group.finals.values()) for group in found.groups if group.name == name}
-        of_group, missing = normalised(finals, bounds)
-        if not missing and len(of_group) == len(envs) > 1:
-            scores[name] = of_group
-    if not scores:
-        return None
-    every = np.concatenate([stratum for of_group in scores.values() for stratum in of_group])
-    at = np.linspace(min(float(every.min()), 0.0), max(float(every.max()), 1.0), _SCORES)
-    profiles = [(name, looks[name], performance_profile(of_group, at)) for name, of_group in scores.items()]
-    return profile_figure(profiles), [(name, aggregates(of_group)) for name, of_group in scores.items()]
+def profile_picture(found: Across, groups: Sequence[GroupResult]) -> Figure:
+    """Performance profiles of the groups over the environments."""
+    looks = looks_of(groups)
+    return profile_figure([(group.name, looks[group.name], group.profile) for group in found.groups])

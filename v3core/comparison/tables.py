@@ -1,9 +1,9 @@
 """The tables of a comparison, as rows of text: for Compare and for reports."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
-from v3core.insight.compared import Comparison, GroupResult, Pair
+from v3core.insight.compared import Across, Comparison, GroupResult, Pair
 from v3core.insight.estimates import Estimate
 from v3core.insight.profiles import Aggregate
 
@@ -40,11 +40,11 @@ def pair_rows(found: Comparison) -> list[Row]:
     return [_pair_row(pair, several=several) for pair in found.pairs]
 
 
-def aggregate_rows(of_groups: Sequence[tuple[str, Mapping[Aggregate, Estimate]]]) -> list[Row]:
+def across_rows(found: Across) -> list[Row]:
     """A row per group: its aggregates over environments, each with its interval."""
     return [
-        {"Group": name, **{title: _with_interval(found[kind]) for kind, title in _AGGREGATES.items()}}
-        for name, found in of_groups
+        {"Group": group.name, **{title: _with_interval(group.aggregates[kind]) for kind, title in _AGGREGATES.items()}}
+        for group in found.groups
     ]
 
 

@@ -6,6 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from v3core.comparison import Setting, compare
+from v3core.comparison.across import across
 from v3core.comparison.groups import ENVIRONMENT
 from v3core.comparison.pictures import (
     Grouping,
@@ -13,12 +14,12 @@ from v3core.comparison.pictures import (
     curve_pictures,
     final_pictures,
     phase_pictures,
+    profile_picture,
     sweep_pictures,
-    together,
     usual_bounds,
     usual_grouping,
 )
-from v3core.comparison.tables import PAIR_HELP, aggregate_rows, group_rows, pair_rows
+from v3core.comparison.tables import PAIR_HELP, across_rows, group_rows, pair_rows
 from v3core.insight.compared import Comparison
 from v3core.insight.grids import Axis
 from v3core.insight.profiles import Bounds
@@ -179,11 +180,13 @@ def all_environments(found: Comparison) -> None:
             st.error(md("In {} the value of 1 must be above that of 0; change one of them.", env))
             return
         bounds[env] = Bounds(low, high)
-    made = together(found, bounds)
-    if made is None:
+    made = across(found.groups, bounds)
+    for note in made.notes:
+        st.caption(md(":material/info: {}", note))
+    if not made.groups:
         st.info("No group has a final value in each environment yet.")
         return
-    figure, rows = made
+    figure = profile_picture(made, found.groups)
     with st.container(border=True):
         live_chart(figure, key="profiles", height=int(figure.layout.height))
-    st.dataframe(pd.DataFrame(aggregate_rows(rows)), hide_index=True, alt="Aggregates over environments")
+    st.dataframe(pd.DataFrame(across_rows(made)), hide_index=True, alt="Aggregates over environments")

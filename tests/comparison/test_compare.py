@@ -2,14 +2,18 @@ import json
 import math
 
 import pytest
+from sqlalchemy import update
 
-from tests.comparison.made import made_groups, made_run, with_epochs
+from tests.comparison.made import START, made_groups, made_run, with_epochs
 from tests.runs import TINY
 from v3core.comparison import compare
 from v3core.config import EvaluationConfig
 from v3core.errors import V3Error
 from v3core.insight.profiles import Bounds
+from v3core.store.commands import add_revision
 from v3core.store.database import Database
+from v3core.store.runs import list_runs
+from v3core.store.schema import runs as run_table
 
 LOW, HIGH = [100.0, 110, 120, 105, 115], [400.0, 410, 420, 405, 415]
 
@@ -28,13 +32,7 @@ def test_two_groups_with_five_seeds_each_have_a_verdict(db: Database) -> None:
     assert pair.paired is not None
     assert (pair.paired.value, pair.paired.n) == (300, 5)
     assert json.loads(json.dumps(found.to_dict()))["groups"][0]["final"]["confidence"] == "interval"
-    assert found.to_dict() == compare(db, made_groups_again(db)).to_dict()
-
-
-def made_groups_again(db: Database) -> list:
-    from v3core.store.runs import list_runs
-
-    return list_runs(db)
+    assert found.to_dict() == compare(db, list_runs(db)).to_dict()
 
 
 def test_five_pairs_cannot_be_decided_by_signs_and_say_what_would(db: Database) -> None:
@@ -227,3 +225,28 @@ def test_environments_are_compared_together_by_stated_bounds(db: Database) -> No
         compare(db, runs, bounds={"CartPole-v0": Bounds(0, 500)})
     with pytest.raises(V3Error, match="the first must be the lower one"):
         compare(db, runs, bounds={"CartPole-v1": Bounds(500, 0)})
+
+
+def test_a_run_that_did_not_reach_the_step_is_left_out_there(db: Database) -> None:
+    runs = [made_run(db, seed=seed, returns=[5.0] * (20 if seed < 6 else 9)) for seed in range(1, 7)]
+    found = compare(db, runs, metric="return", until=100).groups[0]
+    assert found.final.n == 5
+    assert [run.left_out for run in found.runs][-1] == "reached 90 steps only"
+
+
+def test_a_seed_that_several_runs_of_a_group_have_is_not_paired(db: Database) -> None:
+    runs = [*made_groups(db, {"a": LOW, "b": HIGH}), *made_groups(db, {"b": [1.0]}, recipe=with_epochs(4))]
+    pair = compare(db, runs).pairs[0]
+    assert pair.paired is not None
+    assert (pair.paired.n, pair.seeds_match) == (4, False)
+
+
+def test_forks_and_edited_curricula_are_said(db: Database) -> None:
+    runs = made_groups(db, {"a": LOW})
+    with db.write() as tx:
+        fork = {"parent": runs[0].id, "trunk": runs[0].id, "parent_episode": 10, "parent_evaluated": 10}
+        tx.execute(update(run_table).where(run_table.c.id.in_([runs[1].id, runs[2].id])).values(**fork))
+        add_revision(tx, runs[3].id, runs[3].config.curriculum, actor="user", now=START, applied_episode=5)
+    notes = compare(db, list_runs(db)).notes
+    assert any(note.startswith("2 runs of a are forks of the same run") for note in notes)
+    assert any(note.endswith("not what its name says: a 4.") for note in notes)

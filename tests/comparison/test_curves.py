@@ -1,13 +1,19 @@
 import math
+from datetime import timedelta
 
 import numpy as np
 import pytest
 import scipy.stats
+from sqlalchemy import update
 
-from tests.comparison.made import STEPS, made_groups, made_run
+from tests.comparison.made import START, STEPS, made_groups, made_run
 from v3core.comparison import band, grouped, on_grid
 from v3core.errors import V3Error
 from v3core.store.database import Database
+from v3core.store.history import add_evaluation, add_event
+from v3core.store.runs import get_run
+from v3core.store.schema import episodes
+from v3core.store.schema import runs as run_table
 
 
 def test_a_grid_ends_where_the_longest_run_is_and_has_no_value_beyond_a_run(db: Database) -> None:
@@ -47,11 +53,22 @@ def test_a_grid_can_begin_with_a_phase_and_runs_without_it_are_named(db: Databas
         assert grid.notes == ("1 of 2 runs has no value of return since late began: v3 2.",)
 
 
-def test_wall_time_is_of_training_without_the_time_in_the_queue(db: Database) -> None:
-    run = made_run(db, returns=[1.0] * 20)
-    grid = on_grid(db, [run], "return", "seconds", points=4, window=1)
-    assert len(grid.x) <= 4
-    assert grid.axis == "seconds"
+def test_wall_time_is_of_training_without_the_queue_and_pauses(db: Database) -> None:
+    """It began a minute after it was queued; each episode took a second, with a pause of an hour after the tenth."""
+    run = made_run(db, returns=[float(number) for number in range(1, 21)])
+    began, hour = START + timedelta(seconds=60), timedelta(hours=1)
+    with db.write() as tx:
+        for number in range(1, 21):
+            at = began + timedelta(seconds=number) + (hour if number > 10 else timedelta())
+            tx.execute(update(episodes).where(episodes.c.episode == number).values(at=at))
+        for kind, at in (("paused", began + timedelta(seconds=10)), ("running", began + hour + timedelta(seconds=10))):
+            add_event(tx, run.id, actor="worker", kind=kind, message="", now=at)
+    grid = on_grid(db, [run], "return", "seconds", points=20, window=1)
+    assert grid.x == pytest.approx(np.arange(1, 21))
+    assert grid.y[0] == pytest.approx(np.arange(1, 21))
+    since = on_grid(db, [run], "return", "seconds", "late", points=15, window=1)
+    assert since.x == pytest.approx(np.arange(1, 16))
+    assert since.y[0] == pytest.approx(np.arange(6, 21))
 
 
 def test_evaluations_are_joined_by_straight_lines_and_end_with_the_last(db: Database) -> None:
@@ -63,11 +80,22 @@ def test_evaluations_are_joined_by_straight_lines_and_end_with_the_last(db: Data
 
 
 def test_evaluations_in_another_environment_are_not_on_the_same_axis(db: Database) -> None:
-    run = made_run(db, env="Acrobot-v1", evaluations=[(5, -100.0)])
-    other = made_run(db, evaluations=[(5, 100.0)])
-    grid = on_grid(db, [run], "evaluation", points=2)
-    assert np.nanmax(grid.y) == -100
-    assert on_grid(db, [other], "evaluation", points=2).y[0, -1] == 100
+    run = made_run(db, returns=[1.0] * 10, evaluations=[(5, 100.0), (10, 200.0)])
+    with db.write() as tx:
+        results = [(-3000.0, 1, None)]
+        add_evaluation(tx, run.id, episode=8, step=80, env="Acrobot-v1", results=results, now=START)
+    assert on_grid(db, [run], "evaluation", points=10).y[0, 4:] == pytest.approx([100, 120, 140, 160, 180, 200])
+
+
+def test_a_fork_has_the_evaluations_of_its_trunk(db: Database) -> None:
+    parent = made_run(db, returns=[1.0] * 20, evaluations=[(5, 10.0), (10, 20.0), (15, 900.0)])
+    child = made_run(db, seed=2, evaluations=[(20, 40.0)])
+    with db.write() as tx:
+        fork = {"parent": parent.id, "trunk": parent.id, "parent_episode": 10, "parent_evaluated": 10}
+        tx.execute(update(run_table).where(run_table.c.id == child.id).values(**fork))
+    grid = on_grid(db, [get_run(db, child.id), parent], "evaluation", "episode", points=20)
+    assert grid.y[0, 4:] == pytest.approx(np.arange(5, 21) * 2.0)
+    assert grid.y[1, 14] == 900
 
 
 def test_the_band_is_the_iqm_of_the_runs_that_are_there(db: Database) -> None:
@@ -92,8 +120,6 @@ def test_a_band_of_four_runs_has_no_interval(db: Database) -> None:
 def test_what_is_kept_of_a_run_is_not_kept_when_it_has_more(db: Database) -> None:
     run = made_run(db, returns=[1.0] * 10, evaluations=[(10, 5.0)], status="running")
     assert on_grid(db, [run], "evaluation", points=1).y.tolist() == [[5.0]]
-    from v3core.store.history import add_evaluation
-
     with db.write() as tx:
         result = [(8.0, 1, None)]
         add_evaluation(tx, run.id, episode=10, step=100, env="CartPole-v1", results=result, now=run.created_at)

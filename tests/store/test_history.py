@@ -1,5 +1,6 @@
 """What is recorded of a run, row by row."""
 
+import math
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -7,7 +8,14 @@ import pytest
 from tests.store.conftest import START
 from tests.store.recorded import record
 from tests.store.test_odd_rows import spoil
-from v3core.store.history import add_evaluation, add_event, read_episode, read_evaluations, read_stretches
+from v3core.store.history import (
+    add_evaluation,
+    add_event,
+    read_episode,
+    read_evaluation_means,
+    read_evaluations,
+    read_stretches,
+)
 
 
 def test_evaluations_are_read_on_from_a_cursor(db, new_run):
@@ -55,3 +63,20 @@ def test_the_stretches_of_a_run_are_read_from_its_history(db, new_run):
     expected = [(at[1], at[5]), (at[8], at[10]), (at[13], at[14]), (at[19], None)]
     assert read_stretches(db, [run_id, other]) == {run_id: expected, other: []}
     assert read_stretches(db, []) == {}
+
+
+def test_evaluations_in_short_are_means_of_the_returns_that_are_finite(db, new_run):
+    run_id, other = new_run(db), new_run(db)
+    with db.write() as tx:
+        played = [(math.inf, 3, 1.0), (-math.inf, 3, 0.0), (math.nan, 3, None), (2.0, 3, 0.0), (5.0, 3, 1.0)]
+        add_evaluation(tx, run_id, episode=10, step=100, env="CartPole-v1", results=played, now=START)
+        add_evaluation(tx, run_id, episode=20, step=200, env="CartPole-v1", results=played[:1], now=START)
+    found = read_evaluation_means(db, [run_id, other])
+    assert found[other] == []
+    first, second = found[run_id]
+    assert (first.episode, first.step, first.env, first.mean, first.count, first.success) == (
+        *(10, 100, "CartPole-v1", 3.5, 2),
+        0.5,
+    )
+    assert math.isnan(second.mean)
+    assert second.count == 0

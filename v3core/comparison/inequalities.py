@@ -7,6 +7,7 @@ from v3core.comparison.groups import ENVIRONMENT, Group, settings_that_differ
 from v3core.insight.compared import GroupResult, Window
 from v3core.insight.estimates import ENOUGH_SEEDS
 from v3core.metrics import EVALUATION
+from v3core.store.commands import edits_of
 from v3core.store.database import Database
 from v3core.store.history import read_evaluation_means
 
@@ -43,10 +44,12 @@ def notes_of(
         where = f"{group.name} in {group.env}" if several else group.name
         notes += _left_out(where, result)
         notes += _other_differences(where, group, by)
+        notes += _shared_trunks(where, group)
     for env in dict.fromkeys(group.env for group in groups):
         here = [result for result in results if result.env == env]
         notes += _seeds(here, f" in {env}" if several else "")
         notes += _numbers(here, f" in {env}" if several else "")
+    notes += _edited(database, groups)
     for window in common:
         if until is None:
             where = f" in {window.env}" if several else ""
@@ -87,6 +90,29 @@ def _other_differences(where: str, group: Group, by: Sequence[str]) -> list[str]
     return [f"Runs of {where} differ in {paths}{more} as well; group by it, or compare them apart."]
 
 
+def _shared_trunks(where: str, group: Group) -> list[str]:
+    """Forks of one run are more alike than runs that were trained from their beginning."""
+    forks = Counter(run.parent for run in group.runs if run.parent is not None)
+    shared = sum(count for count in forks.values() if count > 1)
+    if not shared:
+        return []
+    return [f"{shared} runs of {where} are forks of the same run: what they share, their interval does not know of."]
+
+
+def _edited(database: Database, groups: Sequence[Group]) -> list[str]:
+    runs = {run.id: run.name for group in groups for run in group.runs}
+    edited = edits_of(database, list(runs))
+    if not edited:
+        return []
+    named = [runs[run_id] for run_id in runs if run_id in edited]
+    count = "1 run" if len(named) == 1 else f"{len(named)} runs"
+    return [f"The curriculum of {count} was edited in training, so that it is not what its name says: {_named(named)}."]
+
+
+def _named(names: Sequence[str]) -> str:
+    return ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")
+
+
 def _seeds(here: Sequence[GroupResult], where: str) -> list[str]:
     counted = {group.name: sorted(run.seed for run in group.runs if not run.left_out) for group in here}
     notes = []
@@ -120,5 +146,4 @@ def _evaluated_at(database: Database, groups: Sequence[Group]) -> list[str]:
     early = [run.name for run in runs if found[run.id] and found[run.id][-1].episode < run.episode]
     if not early:
         return []
-    named = ", ".join(early[:NAMED]) + (f" and {len(early) - NAMED} more" if len(early) > NAMED else "")
-    return [f"The newest evaluation of {named} is of before the last episode."]
+    return [f"The newest evaluation of {_named(early)} is of before the last episode."]

@@ -127,6 +127,14 @@ def read_revisions(source: Database | Transaction, run_id: str) -> list[Revision
         return [RevisionRow(*row) for row in tx.execute(query.order_by(revisions.c.revision))]
 
 
+def edits_of(source: Database | Transaction, run_ids: Collection[str]) -> dict[str, int]:
+    """Run id to how often its curriculum was edited while it trained, of those whose was."""
+    c = revisions.c
+    query = select(c.run_id, func.count()).where(c.run_id.in_(run_ids), c.state == APPLIED, c.revision > 1)
+    with reading(source) as tx:
+        return {str(run_id): int(count) for run_id, count in tx.execute(query.group_by(c.run_id))}
+
+
 def known_revisions(source: Database | Transaction, run_id: str) -> list[RevisionRow]:
     """The same, at least one.
 

@@ -227,15 +227,25 @@ def read_evaluation_means(source: Database | Transaction, run_ids: Sequence[str]
     solved = case((func.abs(c.success) <= LARGEST, c.success))
     columns = (c.run_id, c.episode, func.min(c.step), func.min(c.env))
     query = select(*columns, func.avg(finite), func.count(finite), func.avg(solved))
-    query = query.group_by(c.run_id, c.episode).order_by(c.run_id, c.episode)
+    query = query.group_by(c.run_id, c.episode).order_by(c.episode)
     found: dict[str, list[EvaluationMean]] = {run_id: [] for run_id in run_ids}
     with reading(source) as tx:
         for start in range(0, len(run_ids), _TOGETHER):
-            some = query.where(c.run_id.in_(run_ids[start : start + _TOGETHER]))
-            for run_id, episode, step, env, mean, count, success in tx.execute(some):
-                mean, success = (math.nan if value is None else float(value) for value in (mean, success))
-                found[run_id].append(EvaluationMean(episode, int(step), str(env), mean, int(count), success))
+            some = run_ids[start : start + _TOGETHER]
+            forks = select(runs.c.id).where(runs.c.id.in_(some), runs.c.trunk.is_not(None))
+            forked = set(tx.execute(forks).scalars())
+            for run_id, *row in tx.execute(query.where(c.run_id.in_([one for one in some if one not in forked]))):
+                found[run_id].append(_evaluation_mean(row))
+            for fork in forked:
+                mine = tx.execute(query.where(of_run(tx, evaluations, fork)))
+                found[fork] = [_evaluation_mean(row) for _, *row in mine]
     return found
+
+
+def _evaluation_mean(row: Sequence[Any]) -> EvaluationMean:
+    episode, step, env, mean, count, success = row
+    mean, success = (math.nan if value is None else float(value) for value in (mean, success))
+    return EvaluationMean(episode, int(step), str(env), mean, int(count), success)
 
 
 def read_times(source: Database | Transaction, run_id: str, wanted: Sequence[int]) -> dict[int, datetime]:

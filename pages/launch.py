@@ -1,12 +1,11 @@
 """Launch: choose what to train, preview the curriculum, start it."""
 
-from typing import cast
 from uuid import uuid4
 
 import streamlit as st
 
-from v3core.charts.schedule import curriculum_preview
-from v3core.config import MAX_EPISODES, RunConfig, check_name, recipe_for, unused_base_values
+from v3core.charts.schedule import preview_of
+from v3core.config import RunConfig, check_name, recipe_for, unused_base_values
 from v3core.curriculum import Curriculum
 from v3core.curriculum.typed import describe_architecture
 from v3core.errors import V3Error
@@ -18,6 +17,7 @@ from v3core.ui import shell
 from v3core.ui.curriculum_editor import FROM_A_FILE, chosen_curriculum, compare_with, curriculum_editor, pick_preset
 from v3core.ui.environment_choice import pick_environment, run_problem
 from v3core.ui.launch_again import MAX_TYPED_NAME, draft_from_address
+from v3core.ui.length_choice import fitting_length, pick_length, scale_toggle
 from v3core.ui.live_chart import live_chart
 from v3core.ui.navigation import open_page
 from v3core.ui.recipe_editor import recipe_editor
@@ -39,16 +39,9 @@ with st.container(border=True):
     problems += [problem] if problem else []
     again = draft if draft and draft.run.env == env else None
     recipe = recipe_for(env)
-    usual = again.run.episodes if again else recipe.episodes
-    # None once the field was emptied, whatever its type says.
-    length = cast(
-        "int | None",
-        middle.number_input("Episodes", 1, MAX_EPISODES, usual, step=50, key=f"episodes:{env}", bind="query-params"),
-    )
-    episodes = int(length or usual)
-    if length is None:
-        problems.append("Enter the number of episodes to train.")
-        middle.error(plain(problems[-1]))
+    with middle:
+        asked, place_of_length, wrong = pick_length(env, recipe, again.run.length if again else None)
+    problems += wrong
     seed_text = right.text_input(
         "Seeds",
         str(draft.run.seed) if draft else "1",
@@ -64,6 +57,8 @@ with st.container(border=True):
         right.error(plain(error))
     recipe, wrong = recipe_editor(env, recipe, again.values(recipe) if again else {})
     problems += wrong
+    length, wrong = fitting_length(asked, recipe, place_of_length)
+    problems += wrong
 
 curricula: list[Curriculum] = []
 with st.container(border=True):
@@ -74,19 +69,10 @@ with st.container(border=True):
     if source is not None:
         if source.policy is not None:
             st.caption(md(":material/hub: Network: {}.", describe_architecture(source.policy)))
-        scale = st.toggle(
-            "Scale phase boundaries to the length of the run",
-            value=source.episodes is not None,
-            key=f"scale:{preset}",
-            bind="query-params",
-            disabled=source.episodes is None,
-            help=f"Written for {source.episodes:,} episodes."
-            if source.episodes
-            else "The file does not set 'episodes'.",
-        )
+        scale = scale_toggle(source, preset, length)
         if preset == FROM_A_FILE and source.description:
             st.caption(plain(source.description))
-        checked = curriculum_editor(source, source_key=f"{preset}:{source.name}", episodes=episodes, scale=scale)
+        checked = curriculum_editor(source, source_key=f"{preset}:{source.name}", length=length, scale=scale)
         problems.extend(checked.problems.values())
         beside_phases = st.container()
         if checked.curriculum is not None:
@@ -94,11 +80,11 @@ with st.container(border=True):
             if unlike:
                 problems.append(unlike)
                 st.error(plain(unlike))
-            live_chart(curriculum_preview(checked.curriculum, episodes, recipe.base.values()), key="preview")
+            live_chart(preview_of(checked.curriculum, length, recipe.base.values()), key="preview")
             curricula.append(checked.curriculum)
         else:
             st.info("The preview reappears once the phases above are valid.", icon=":material/visibility_off:")
-        others, unfit = compare_with(setup, checked.curriculum, episodes, recipe)
+        others, unfit = compare_with(setup, checked.curriculum, length, recipe, scale=scale)
         problems.extend(unfit)
         curricula.extend(others)
 
@@ -142,9 +128,9 @@ configs: list[RunConfig] = []
 if not problems:
     place = beside_phases
     try:
-        expand(curricula, seeds[:1], name="", env=setup, episodes=episodes, recipe=recipe)
+        expand(curricula, seeds[:1], name="", env=setup, **vars(length), recipe=recipe)
         place = left  # whatever is still wrong is the name
-        configs = expand(curricula, seeds, name=name, env=setup, episodes=episodes, recipe=recipe)
+        configs = expand(curricula, seeds, name=name, env=setup, **vars(length), recipe=recipe)
     except V3Error as error:
         problems.append(str(error))
         place.error(plain(error))

@@ -21,12 +21,20 @@ TINY = Recipe(
 
 
 def tiny_config(
-    *, episodes: int = 60, boundary: int | None = None, env: str = "CartPole-v1", name: str = "tiny", seed: int = 1
+    *,
+    episodes: int | None = 60,
+    steps: int | None = None,
+    boundary: int | None = None,
+    env: str = "CartPole-v1",
+    name: str = "tiny",
+    seed: int = 1,
 ) -> RunConfig:
     """Two phases, or one if the boundary is None."""
     first = f"{{name: early, until: {{episode: {boundary}}}, routing: softmax}}, " if boundary else ""
     curriculum = parse(f"{{name: test, phases: [{first}{{name: late, routing: sparsemax}}]}}")
-    return build_run_config(name=name, env=env, seed=seed, episodes=episodes, curriculum=curriculum, recipe=TINY)
+    return build_run_config(
+        name=name, env=env, seed=seed, episodes=episodes, steps=steps, curriculum=curriculum, recipe=TINY
+    )
 
 
 def wait_until(db: Database, run_id: str, *, status: Status | None = None, episode: int = 0) -> RunRow:

@@ -16,12 +16,15 @@ from v3core.curriculum import (
     BaseValues,
     Curriculum,
     Graph,
+    Length,
     check_environment_named,
     check_experts,
     check_fits,
     ignoring_base,
 )
 from v3core.curriculum.knobs import Knob
+from v3core.curriculum.length import MAX_EPISODES as MAX_EPISODES
+from v3core.curriculum.length import MAX_STEPS as MAX_STEPS
 from v3core.environment_setup import VIEW, EnvArg, EnvArgs, EnvironmentSetup, Wrappers
 from v3core.errors import V3Error, explained
 from v3core.paths import shipped
@@ -30,7 +33,6 @@ RECIPES = shipped("data", "recipes")
 Device = Literal["auto", "cpu", "cuda"]
 Backend = Literal["eager", "native"]
 MAX_SEED = 2**32 - 1
-MAX_EPISODES = 100_000_000
 MAX_NAME = 120
 _BREAK_A_LINE = frozenset({"Cc", "Cs", "Zl", "Zp"})
 """Categories of Unicode: control characters, halves of a character, separators of lines and paragraphs."""
@@ -150,6 +152,8 @@ class Recipe(_Frozen):
     """Where the settings come from."""
     episodes: Annotated[int, Field(ge=1)] = 1000
     """Run length offered for it."""
+    steps: Annotated[int, Field(ge=1, le=MAX_STEPS)] = 100_000
+    """Run length offered for it where the length is given in environment steps."""
     env_args: EnvArgs = {}
     """Arguments of the environment, by name; a run can override them."""
     wrappers: Wrappers = ()
@@ -176,7 +180,9 @@ class RunConfig(_Frozen):
     seed: Annotated[int, Field(ge=0, le=MAX_SEED)]
     """Every random source of the run is seeded from it."""
     episodes: Annotated[int, Field(ge=1, le=MAX_EPISODES)]
-    """The run is complete after this many episodes."""
+    """The run is complete after this many episodes. With `steps` alone, a bound that is not reached before them."""
+    steps: Annotated[int, Field(ge=1, le=MAX_STEPS)] | None = None
+    """The run is complete after this many environment steps, all environments together; unset: after its episodes."""
     curriculum: Curriculum
     """As launched; later edits are revisions in the store."""
     recipe: str = "default"
@@ -197,6 +203,11 @@ class RunConfig(_Frozen):
     before there were versions."""
 
     @property
+    def length(self) -> Length:
+        """How long it trains, in episodes and steps."""
+        return Length(self.episodes, self.steps)
+
+    @property
     def environment(self) -> EnvironmentSetup:
         """The environment of phases that do not set one."""
         return EnvironmentSetup(self.env, self.env_args, self.wrappers, self.view)
@@ -204,7 +215,7 @@ class RunConfig(_Frozen):
     @model_validator(mode="after")
     def _curriculum_fits(self) -> Self:
         try:
-            check_fits(self.curriculum, self.episodes)
+            check_fits(self.curriculum, self.episodes, self.steps)
         except V3Error as error:
             raise ValueError(str(error)) from None
         return self
@@ -234,25 +245,45 @@ def run_name(titles: Sequence[str], environment: EnvironmentSetup, seed: int) ->
     return f"{before} · {env if len(env) <= room else f'{env[: room - 1]}…'} · {after}"
 
 
+def fitting_length(episodes: int | None, steps: int | None, ppo: PPOConfig) -> Length:
+    """The length that was asked for, its steps rounded up to a multiple of the environments: these step together.
+
+    Raises:
+        V3Error: if it is none, out of bounds, or less than one rollout.
+    """
+    length = Length.of(episodes, steps)
+    if length.steps is None:
+        return length
+    rollout = ppo.environments * ppo.rollout_steps
+    if length.steps < rollout:
+        raise V3Error(
+            f"A budget of {length.steps:,} environment steps is less than one rollout, which is {rollout:,} "
+            f"({ppo.environments} environments × {ppo.rollout_steps} steps); choose at least that many."
+        )
+    whole = -(-length.steps // ppo.environments) * ppo.environments
+    return Length.of(None if length.is_by_steps else length.episodes, whole)
+
+
 def build_run_config(
     *,
     name: str,
     env: EnvironmentSetup | str,
     seed: int,
-    episodes: int,
+    episodes: int | None = None,
+    steps: int | None = None,
     curriculum: Curriculum,
     recipe: Recipe,
     device: Device = "auto",
 ) -> RunConfig:
     """A validated RunConfig from a user's choices; a bare id gets the arguments and wrappers of the recipe.
 
-    A V3Error names the field that is invalid.
+    It is as long as `episodes` or `steps`, whichever is reached first; one of them is needed. Steps are rounded up to a
+    multiple of the environments, which are stepped together. A V3Error names the field that is invalid.
     """
     check_name("run", name)
     if not 0 <= seed <= MAX_SEED:
         raise V3Error(f"Seed {seed} is out of range; choose a whole number from 0 to {MAX_SEED}.")
-    if episodes < 1:
-        raise V3Error(f"A run cannot have {episodes} episodes; choose 1 or more.")
+    length = fitting_length(episodes, steps, recipe.ppo)
     setup = env if isinstance(env, EnvironmentSetup) else chosen_environment(env, recipe)
     check_environment_named(curriculum, setup.env_id)
     _check_network_is_free(curriculum, recipe.overrides)
@@ -265,7 +296,8 @@ def build_run_config(
             env_args=dict(setup.args),
             wrappers=setup.wrappers,
             seed=seed,
-            episodes=episodes,
+            episodes=length.episodes,
+            steps=length.steps,
             curriculum=curriculum,
             recipe=recipe.name,
             overrides=recipe.overrides,

@@ -163,7 +163,12 @@ def overridden(recipe: Recipe, values: Mapping[str, Scalar]) -> Recipe:
 
 
 def set_values(
-    recipe: Recipe, curricula: Sequence[Curriculum], episodes: int, assignments: Sequence[str]
+    recipe: Recipe,
+    curricula: Sequence[Curriculum],
+    episodes: int,
+    assignments: Sequence[str],
+    *,
+    steps: int | None = None,
 ) -> tuple[Recipe, list[Curriculum]]:
     """Apply `--set PATH=VALUE` options to a recipe and to each curriculum.
 
@@ -172,6 +177,7 @@ def set_values(
         curricula: whose phases may be changed; each must have the named phases.
         episodes: length of the run.
         assignments: such as `ppo.epochs=4` and `phases.warmup.lr=×0.5`; the last one for a path wins.
+        steps: length of the run in environment steps, if it has such a budget.
 
     Raises:
         V3Error: one sentence: an unknown path with the nearest known ones, or a value with what is allowed.
@@ -184,7 +190,7 @@ def set_values(
         if not equals or not path:
             raise V3Error(f"'{assignment}' is not a setting; write PATH=VALUE, as in ppo.epochs=4.")
         if path.startswith("phases.") and path.count(".") > 1:
-            changed = [_with_phase_setting(curriculum, path, text, episodes) for curriculum in changed]
+            changed = [_with_phase_setting(curriculum, path, text, episodes, steps) for curriculum in changed]
         elif path in SETTINGS:
             values[path] = SETTINGS[path].parse(text)
         else:
@@ -207,7 +213,7 @@ def _nearest(path: str, curricula: Sequence[Curriculum]) -> str:
     return suggestion(path, known) or "Examples: ppo.epochs, policy.experts, base.lr, phases.warmup.lr."
 
 
-def _with_phase_setting(curriculum: Curriculum, path: str, text: str, episodes: int) -> Curriculum:
+def _with_phase_setting(curriculum: Curriculum, path: str, text: str, episodes: int, steps: int | None) -> Curriculum:
     """The curriculum with one setting of one phase changed; `path` is `phases.NAME.KEY`."""
     name, _, key = path.removeprefix("phases.").rpartition(".")
     phases = {phase.name: phase for phase in curriculum.phases}
@@ -223,7 +229,7 @@ def _with_phase_setting(curriculum: Curriculum, path: str, text: str, episodes: 
         if content["phases"] == curriculum.phases:
             return curriculum
         edited = renamed(Curriculum.model_validate(content))
-        check_fits(edited, episodes)
+        check_fits(edited, episodes, steps)
     except ValidationError as error:
         raise V3Error(explain(error, f"Curriculum '{curriculum.name}'")) from None
     except V3Error as error:

@@ -149,10 +149,11 @@ def make(db, monkeypatch):
     """Queue a run that no process takes: `make()` returns its id."""
     monkeypatch.setattr("v3core.jobs.control.drain", lambda *_: [])
 
-    def queued(episodes=60, curriculum=FOUR_PHASES, every=10, seed=3, env="CartPole-v1"):
+    def queued(episodes=None, curriculum=FOUR_PHASES, every=10, seed=3, env="CartPole-v1", steps=None):
         recipe = TINY.model_copy(update={"evaluation": EvaluationConfig(episodes=2, every=every)})
+        parsed, episodes = parse(curriculum), 60 if episodes is steps is None else episodes
         config = build_run_config(
-            name="same", env=env, seed=seed, episodes=episodes, curriculum=parse(curriculum), recipe=recipe
+            name="same", env=env, seed=seed, episodes=episodes, steps=steps, curriculum=parsed, recipe=recipe
         )
         with db.write() as tx:
             return create(tx, config, now=datetime.now(UTC))

@@ -17,7 +17,7 @@ from v3core.charts.series import RunSeries
 from v3core.charts.traces import add_partial
 from v3core.insight.measures import measured
 from v3core.metrics import COMPARED, ENTROPY_SHARE, EVALUATION
-from v3core.rollup import Floats, Series, mean_window, trailing_mean
+from v3core.rollup import Floats, Series, trailing_mean
 
 _STRIP = 16
 """Height of one run's strip of phases, in pixels."""
@@ -72,7 +72,7 @@ def compare_figure(
     order = list(compress(range(len(runs)), begun))
     palette, runs = [palette[row] for row in order], [runs[row] for row in order]
     smoothed = COMPARED[metric].label
-    window = look.window or min((mean_window(run.end) for run in runs), default=1)
+    window = look.window or min((run.mean_over for run in runs), default=1)
     place = [places(run, look, unit) for run in runs]
     to_now = look.so_far or look.x != "episode"
     end = max((float(at(run.completed if to_now else run.end)) for at, run in zip(place, runs, strict=True)), default=1)

@@ -63,7 +63,8 @@ def along(figure: Figure, series: RunSeries, look: Look) -> Figure:
     unit = unit_of([series], look)
     place = places(series, look, unit)
     _moved(figure, place)
-    dress(figure, look, unit, end=float(place(series.completed)))
+    end = float(place(series.completed))
+    dress(figure, look, unit, end=max(end, series.steps) if look.x == "step" and not look.so_far else end)
     layout.meta.boundaries = []
     return figure
 

@@ -10,10 +10,23 @@ from v3core.charts.figure import Figure
 from v3core.charts.frame import draw_phases, frame, plain_frame, progress_words, stack_rows
 from v3core.charts.palette import METRICS as METRIC_COLOURS
 from v3core.charts.palette import NEUTRAL
-from v3core.charts.series import RunSeries, boundaries_ahead, phase_bands
+from v3core.charts.series import RunSeries, boundaries_ahead, end_of_axis, phase_bands
 from v3core.charts.traces import add_metric
-from v3core.curriculum import BaseValues, Curriculum, Phase, PhaseStart, Progress, Ramp, planned_starts, settings_at
+from v3core.curriculum import (
+    BaseValues,
+    Curriculum,
+    Length,
+    Over,
+    Phase,
+    PhaseStart,
+    Progress,
+    Ramp,
+    Until,
+    planned_starts,
+    settings_at,
+)
 from v3core.curriculum.knobs import COEFFICIENTS, KNOBS
+from v3core.curriculum.model import ramps_of
 from v3core.metrics import SCHEDULE
 from v3core.rollup import Floats
 
@@ -43,13 +56,15 @@ def planned_curve(
     *,
     starts: Sequence[PhaseStart] = (),
     steps_at: Callable[[float], float] = lambda _: math.nan,
+    steps: int | None = None,
 ) -> tuple[Floats, Floats]:
     """A setting as planned, as the corners and points of a line over completed episodes.
 
     Each phase contributes its first and its last value, and points between them for ramps to bend at and for the mouse
     to find; where two phases meet, both have a point at the same place, so that a step is drawn as a step. Phases that
     have begun are drawn from their actual `starts`. `steps_at` is the environment steps at a number of episodes, for
-    ramps over steps; where it is NaN, the curve has a gap.
+    ramps over steps; where it is NaN, the curve has a gap. `steps` is the length of the run in environment steps, if it
+    has such a budget: the last ramp may end with it.
     """
     x: list[float] = []
     y: list[float] = []
@@ -61,7 +76,9 @@ def planned_curve(
         begun = known[: index + 1]
         # The steps at which a planned phase will begin are not known, so neither is a ramp over steps in it.
         is_known = index < max(len(starts), 1)
-        over_steps = _ramps_over_steps(curriculum.phases[index], knob)
+        over_steps = _ramps_over_steps(curriculum.phases[index], knob, to_budget=steps is not None)
+        if over_steps and steps is not None and not is_known and not math.isnan(at := steps_at(start)):
+            begun, is_known = (*begun[:-1], PhaseStart(start, int(at))), True
         # A ramp is read at whole episodes, as training reads it.
         inner = {round(point) for point in np.linspace(start, end, _POINTS_PER_PHASE).tolist()} - {start, end}
         for point in [start, *sorted(inner), end]:
@@ -72,7 +89,7 @@ def planned_curve(
             if math.isnan(step):
                 y.append(math.nan)
             else:
-                progress = Progress(point, episodes, int(step), begun)
+                progress = Progress(point, episodes, int(step), begun, steps)
                 y.append(float(getattr(settings_at(curriculum, progress, base), knob)))
     return np.array(x, dtype=np.float64), np.array(y, dtype=np.float64)
 
@@ -87,7 +104,15 @@ def schedule_figure(series: RunSeries, curriculum: Curriculum, base: BaseValues)
     for row, (knob, axis) in enumerate(zip(knobs, axes, strict=True)):
         title, colour = KNOB_TITLES[knob], METRIC_COLOURS[0]
         planned, effective = (f"{title}, {what}: %{{y:.4~g}}<extra></extra>" for what in ("planned", "in effect"))
-        plan = planned_curve(curriculum, series.end, base, knob, starts=series.starts, steps_at=_steps_at(series))
+        plan = planned_curve(
+            curriculum,
+            series.end,
+            base,
+            knob,
+            starts=series.starts,
+            steps_at=_steps_at(series),
+            steps=series.steps or None,
+        )
         _add_plan(figure, plan, name="Planned", colour=NEUTRAL, axis=axis, dash="dash", hover=planned)
         add_metric(figure, series.shown, knob, name="In effect", colour=colour, axis=axis, width=2, hover=effective)
         if row:
@@ -97,18 +122,51 @@ def schedule_figure(series: RunSeries, curriculum: Curriculum, base: BaseValues)
     return figure
 
 
-def curriculum_preview(curriculum: Curriculum, episodes: int, base: BaseValues) -> Figure:
-    """Every setting in use over a run of `episodes`, one row each; the names of phases include the routing."""
+def preview_of(curriculum: Curriculum, length: Length, base: BaseValues) -> Figure:
+    """`curriculum_preview` of a run that may be planned in environment steps.
+
+    Where all of its phases end by steps, it is drawn over them; otherwise over episodes, with room for the last phase,
+    because how many episodes there will be is not known.
+    """
+    if not length.is_by_steps or length.steps is None:
+        return curriculum_preview(curriculum, length.episodes, base)
+    if any(phase.until is not None and phase.until.step is None for phase in curriculum.phases):
+        return curriculum_preview(curriculum, end_of_axis(curriculum, None), base)
+    return curriculum_preview(_with_steps_as_episodes(curriculum), length.steps, base, unit="step")
+
+
+def _with_steps_as_episodes(curriculum: Curriculum) -> Curriculum:
+    phases = []
+    for phase in curriculum.phases:
+        changes: dict[str, object] = {}
+        if phase.until is not None:
+            changes["until"] = Until(episode=phase.until.step)
+        for knob, ramp in ramps_of(phase).items():
+            if ramp.over is not None:
+                over = None if ramp.over.steps is None else Over(episodes=ramp.over.steps)
+                changes[knob] = ramp.model_copy(update={"over": over})
+        phases.append(phase.model_copy(update=changes))
+    return curriculum.model_copy(update={"phases": tuple(phases)})
+
+
+def curriculum_preview(curriculum: Curriculum, episodes: int, base: BaseValues, *, unit: str = "episode") -> Figure:
+    """Every setting in use over a run of `episodes`, one row each; the names of phases include the routing.
+
+    `unit` is what they really are.
+    """
     knobs = knobs_in_use(curriculum, base)
     bands = phase_bands(curriculum, episodes=episodes)
-    ends = [f"until {band.until}" if band.until else f"to episode {band.end:,}" for band in bands]
+    ends = [f"until {band.until}" if band.until else f"to {unit} {band.end:,}" for band in bands]
     phases = ", ".join(f"{band.name} ({band.routing}) {end}" for band, end in zip(bands, ends, strict=True))
     figure = plain_frame(
         f"preview:{curriculum.name}:{episodes}",
-        f"Settings of curriculum {curriculum.name} over {episodes:,} episodes: {phases}.",
+        f"Settings of curriculum {curriculum.name} over {episodes:,} {unit}s: {phases}.",
         height=_FRAME_HEIGHT + _ROW_HEIGHT * len(knobs),
         end=episodes,
     )
+    if unit == "step":
+        figure.layout.xaxis.merge({"title": {"text": "Environment steps"}})
+        figure.layout.xaxis.unifiedhovertitle.text = "Step %{x:,d}"
     boundaries = boundaries_ahead(curriculum, completed=0, episodes=episodes)
     draw_phases(figure, bands, boundaries, now=None, end=episodes, routing=True)
     axes = stack_rows(figure, [KNOB_TITLES[knob] for knob in knobs])
@@ -120,6 +178,8 @@ def curriculum_preview(curriculum: Curriculum, episodes: int, base: BaseValues) 
 
 def edit_preview(old: Curriculum, new: Curriculum, episodes: int, base: BaseValues, progress: Progress) -> Figure:
     """The settings that an edit changes, before and after it, from what was reached; one row each.
+
+    `episodes` are those planned, or expected where steps are.
 
     Without a change of a number, the temperature is drawn.
     """
@@ -165,16 +225,18 @@ def _add_plan(
 
 
 def _steps_at(series: RunSeries) -> Callable[[float], float]:
-    """Environment steps by completed episodes, as recorded; NaN ahead of the newest episode."""
+    """Environment steps by completed episodes, as recorded; then NaN, or evenly up to the budget of the run."""
     episode = np.concatenate(([0.0], series.curve.episode))
     step = np.concatenate(([0.0], series.curve.summary("step").last))
+    if series.steps and series.end > series.completed:
+        episode, step = np.append(episode, series.end), np.append(step, series.steps)
     return lambda complete: float(np.interp(complete, episode, step, right=np.nan))
 
 
-def _ramps_over_steps(phase: Phase, knob: str) -> bool:
+def _ramps_over_steps(phase: Phase, knob: str, *, to_budget: bool) -> bool:
     value = getattr(phase, knob)
     if not isinstance(value, Ramp):
         return False
     if value.over is not None:
         return value.over.steps is not None
-    return phase.until is not None and phase.until.step is not None
+    return to_budget if phase.until is None else phase.until.step is not None

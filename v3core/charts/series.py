@@ -2,12 +2,15 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from v3core.curriculum import BaseValues, Curriculum, PhaseStart, Progress, planned_starts, settings_at
 from v3core.curriculum.typed import format_end
 from v3core.rollup import Floats, Series, mean_window
+
+_WITH_LAST_PHASE = (4, 3)
+_UNKNOWN_EPISODES = 100
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,11 @@ class RunSeries:
     boundaries: Sequence[Boundary] = ()
     """Those still ahead."""
     total: int = 0
-    """Episodes planned; 0 if that is not known."""
+    """Episodes planned or, where steps are, expected; 0 if that is not known."""
+    steps: int = 0
+    """Environment steps planned; 0 where episodes alone are."""
+    usual_window: int = 0
+    """Episodes that means of the run are over; 0 for what `total` gives."""
     starts: Sequence[PhaseStart] = ()
     """Where the recorded phases really began."""
     evaluations: Sequence[EvaluationPoint] = ()
@@ -103,7 +110,7 @@ class RunSeries:
     @property
     def mean_over(self) -> int:
         """Window of the charts that have a mean of their own."""
-        return self.window or mean_window(self.end)
+        return self.window or self.usual_window or mean_window(self.end)
 
     def mean_words(self, what: str = "Mean of", *, exact: bool = True) -> str:
         """As in `Mean of last 100`; with fewer episodes, `Mean of the 42 so far, not 100`. It starts where it is full.
@@ -126,6 +133,22 @@ class RunSeries:
     def of_experts(self, metric: str) -> list[str]:
         """The names of a metric that each expert has: `load_1`, `load_2` …"""
         return [f"{metric}_{expert}" for expert in range(1, self.experts + 1)]
+
+
+def end_of_axis(curriculum: Curriculum, expected: int | None) -> int:
+    """Where an axis of episodes ends: at those expected or, as long as nothing is known, with room for the last phase.
+
+    Where steps end a run, nothing is known before its first episode is complete.
+    """
+    if expected is not None:
+        return expected
+    last = planned_starts(curriculum)[-1].episode
+    return -(-last * _WITH_LAST_PHASE[0] // _WITH_LAST_PHASE[1]) or _UNKNOWN_EPISODES
+
+
+def up_to(bands: Sequence[PhaseBand], end: int) -> list[PhaseBand]:
+    """The phases that begin before `end`, up to there: later ones may never begin."""
+    return [replace(band, end=min(band.end, end)) for band in bands if band.start < end or not band.planned]
 
 
 def phase_bands(curriculum: Curriculum, *, episodes: int, starts: Sequence[PhaseStart] = ()) -> list[PhaseBand]:

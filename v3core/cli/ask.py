@@ -106,13 +106,25 @@ def mute(run_id: str, number: int, reason: str | None, undo: bool) -> None:
     "--here", is_flag=True, help="Use the import folders and variables of this shell instead of the saved ones."
 )
 @click.option("--episodes", type=int, metavar="N", help="Train up to episode N; also for a completed run.")
-def resume(run_id: str, boundaries: str | None, take_over: bool, here: bool, episodes: int | None) -> None:
+@click.option("--steps", type=int, metavar="N", help="The same for a run whose length is given in environment steps.")
+def resume(
+    run_id: str, boundaries: str | None, take_over: bool, here: bool, episodes: int | None, steps: int | None
+) -> None:
     """Resume a run from its newest intact checkpoint, in the background."""
     with one_run(run_id) as (database, run):
         curriculum = None
         if boundaries is not None:
             curriculum = with_boundaries(control.current_curriculum(database, run), parse_episodes(boundaries))
-        control.resume(database, run, ACTOR, curriculum=curriculum, take_over=take_over, here=here, episodes=episodes)
+        control.resume(
+            database,
+            run,
+            ACTOR,
+            curriculum=curriculum,
+            take_over=take_over,
+            here=here,
+            episodes=episodes,
+            steps=steps,
+        )
         status = get_run(database, run).status
     echo(f"{run} is {status}.")
 
@@ -131,11 +143,12 @@ def move(run_id: str, boundaries: str) -> None:
 
 @commands.command()
 @run_argument
-@click.option("--episodes", type=int, required=True, metavar="N", help="The new length.")
-def extend(run_id: str, episodes: int) -> None:
-    """Extend a training or waiting run to N episodes; use `resume --episodes` for a run that has ended."""
+@click.option("--episodes", type=int, metavar="N", help="The new length.")
+@click.option("--steps", type=int, metavar="N", help="The new length of a run whose length is in environment steps.")
+def extend(run_id: str, episodes: int | None, steps: int | None) -> None:
+    """Extend a training or waiting run to N episodes or steps; use `resume` with them for a run that has ended."""
     with one_run(run_id) as (database, run):
-        control.extend(database, run, episodes, ACTOR)
+        control.extend(database, run, episodes, ACTOR, steps=steps)
     echo(_REQUESTED)
 
 

@@ -84,7 +84,29 @@ set_option = click.option(
 )
 
 
-length_option = click.option("--episodes", type=int, metavar="N", help="Length of the run; default: from the recipe.")
+scale_option = click.option(
+    "--scale/--no-scale",
+    default=None,
+    help="Scale phase boundaries to the length of the run; with --steps alone, they become boundaries in steps. By "
+    "default a preset is scaled if it does not fit.",
+)
+
+
+def length_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add `--episodes` and `--steps`."""
+    in_episodes = click.option(
+        "--episodes",
+        type=int,
+        metavar="N",
+        help="Length of the run; default: from the recipe, unless --steps is given.",
+    )
+    in_steps = click.option(
+        "--steps",
+        type=int,
+        metavar="N",
+        help="Length of the run in environment steps, all environments together; with --episodes, whichever is first.",
+    )
+    return in_episodes(in_steps(command))
 
 
 def environment_options(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -10,9 +10,10 @@ from v3core.cli.common import (
     commands,
     environment_options,
     json_option,
-    length_option,
+    length_options,
     opened,
     reconciled,
+    scale_option,
     set_option,
 )
 from v3core.cli.start import print_notices, warn
@@ -53,9 +54,10 @@ if TYPE_CHECKING:
 @environment_options
 @click.option("--curricula", default="v3", show_default=True, metavar="A,B", help="YAML files or presets.")
 @click.option("--seeds", default="1", show_default=True, metavar="S", help="Seeds of each combination: 1-5.")
-@length_option
+@length_options
 @click.option("--experiment", metavar="NAME", help="Name of the group; default: made from the other options.")
 @click.option("--priority", type=click.IntRange(-MAX_PRIORITY, MAX_PRIORITY), default=0, show_default=True)
+@scale_option
 @set_option
 @click.option("--dry-run", is_flag=True, help="Only print what it would cost.")
 @click.option("--yes", is_flag=True, help=f"Start a grid of more than {MANY_RUNS} runs.")
@@ -64,8 +66,10 @@ def sweep(
     curricula: str,
     seeds: str,
     episodes: int | None,
+    steps: int | None,
     experiment: str | None,
     priority: int,
+    scale: bool | None,
     assignments: tuple[str, ...],
     dry_run: bool,
     yes: bool,
@@ -75,7 +79,8 @@ def sweep(
     A run for each combination of curriculum, environment, seed and value of a setting that has several, as in
     --set phases.transition.load_balance=0.001,0.01,0.1. What it costs is printed first.
     """
-    grid = grid_of(setups, curricula.split(","), parse_seeds(seeds), episodes, assignments)
+    names, numbers = curricula.split(","), parse_seeds(seeds)
+    grid = grid_of(setups, names, numbers, episodes, assignments, steps=steps, scale=scale)
     cells = list(cells_of(grid))
     configs = configs_of(grid, cells)
     for setup, chosen in different_environments(cells):
@@ -175,7 +180,7 @@ def _report(outcome: Outcome, doing: str) -> None:
 
 
 def _show(database: Database, progress: Progress) -> None:
-    echo(f"{progress.name}: {progress.describe()}, {progress.episode:,} of {progress.episodes:,} episodes.")
+    echo(f"{progress.name}: {progress.describe()}, {progress.reached()}.")
     if progress.deleted:
         echo(f"{progress.deleted:,} of the runs that were asked for are deleted.")
     for run in progress.failed:

@@ -26,6 +26,7 @@ _SHOWN = 10
     "--seed", type=int, metavar="S", help="New random numbers from there on; default: the parent's numbers continue."
 )
 @click.option("--episodes", type=int, metavar="N", help="Length with the parent's episodes; default: the parent's.")
+@click.option("--steps", type=int, metavar="N", help="The same of a run whose length is in environment steps.")
 @click.option("--name", metavar="NAME", help="Name shown in lists; default: made from the parent's and the changes.")
 @click.option(
     "--check",
@@ -40,6 +41,7 @@ def fork(
     curriculum: str | None,
     seed: int | None,
     episodes: int | None,
+    steps: int | None,
     name: str | None,
     assignments: tuple[str, ...],
 ) -> int:
@@ -48,7 +50,7 @@ def fork(
     It continues with the checkpoint's weights, optimiser, normaliser, environments and random numbers. With --seed the
     random numbers are new, and the environments begin new episodes.
     """
-    if check and (curriculum is not None or seed is not None or episodes is not None or name or assignments):
+    if check and (curriculum is not None or seed is not None or {episodes, steps} != {None} or name or assignments):
         raise V3Error("--check is about a fork without a change; give it --episode only.")
     with one_run(run_id) as (database, run):
         if check:
@@ -63,6 +65,7 @@ def fork(
                 seed=seed,
                 assignments=assignments,
                 episodes=episodes,
+                steps=steps,
                 name=name,
                 actor="command line",
             )

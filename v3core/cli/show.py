@@ -70,10 +70,10 @@ def runs(as_json: bool, sizes: bool, wanted: str) -> None:
         if size := takes.get(row.id):
             rows_take, files_take = housekeeping.in_words(size.database), housekeeping.in_words(size.files)
             room = f"  {rows_take:>8} of rows, {files_take:>8} of files"
-        echo(
-            f"{row.id[:8]}  {row.status:<9}  {row.name:<{width}}  {row.episode:>7}/{row.episodes:<7} "
-            f"{row.phase or '':<12} {mean:>10}{room}"
-        )
+        done = f"{row.episode:>7}/{row.episodes:<7}"
+        if row.length.is_by_steps:
+            done = f"{row.step:>7}/{row.steps} steps"
+        echo(f"{row.id[:8]}  {row.status:<9}  {row.name:<{width}}  {done} {row.phase or '':<12} {mean:>10}{room}")
         if problem := _waits_for(row):
             echo(f"          {problem}")
 
@@ -98,7 +98,7 @@ def show(run_id: str, as_json: bool) -> None:
     echo(f"{run.id}  {run.name}")
     why = _waits_for(run) or run.reason
     left = f", {time_left(run.seconds_left)}" if run.seconds_left else ""
-    echo(f"{run.status}, {run.episode} of {run.episodes} episodes{left}{f': {why}' if why else ''}")
+    echo(f"{run.status}, {run.progress_words}{left}{f': {why}' if why else ''}")
     for event in history:
         echo(f"{event.at.astimezone():%Y-%m-%d %H:%M:%S}  {event.actor:<12}  {event.message}")
     if asked:

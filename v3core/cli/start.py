@@ -7,16 +7,25 @@ from urllib.parse import urlencode
 
 import click
 
-from v3core.cli.common import commands, environment_options, length_option, opened, port_option, reconciled, set_option
-from v3core.config import Recipe, RunConfig, build_run_config, recipe_for, run_name, unused_base_values
-from v3core.curriculum import Curriculum, fits, load_curriculum
+from v3core.cli.common import (
+    commands,
+    environment_options,
+    length_options,
+    opened,
+    port_option,
+    reconciled,
+    scale_option,
+    set_option,
+)
+from v3core.config import Recipe, RunConfig, build_run_config, fitting_length, recipe_for, run_name, unused_base_values
+from v3core.curriculum import Curriculum, Length, fits, load_curriculum
 from v3core.environment_setup import EnvironmentSetup
 from v3core.environments.apart import check_launch
 from v3core.jobs import demo as demo_runs
 from v3core.jobs import worker
 from v3core.jobs.grid import fitted
 from v3core.output import echo, echo_json, fail, own_output
-from v3core.overrides import set_values
+from v3core.overrides import SETTINGS, set_values
 from v3core.paths import SERVE
 from v3core.serve import Address, show_page
 from v3core.store.database import Database
@@ -27,14 +36,10 @@ from v3core.store.runs import get_run
 @click.option("--env", required=True, metavar="ID", help="Gymnasium environment id, e.g. CartPole-v1.")
 @environment_options
 @click.option("--curriculum", default="v3", show_default=True, metavar="FILE_OR_PRESET", help="Preset or YAML file.")
-@length_option
+@length_options
 @click.option("--seed", type=int, default=1, show_default=True, metavar="S", help="Seed of all random numbers.")
 @click.option("--name", metavar="NAME", help="Name shown in lists; default: made from the other options.")
-@click.option(
-    "--scale/--no-scale",
-    default=None,
-    help="Scale phase boundaries to the length of the run. By default a preset is scaled if it does not fit.",
-)
+@scale_option
 @click.option("--evaluate", type=click.IntRange(0, 10_000), metavar="K", help="Episodes per evaluation; 0 for none.")
 @click.option(
     "--evaluate-every", type=click.IntRange(1), metavar="N", help="Evaluate every N episodes, and at the end."
@@ -51,6 +56,7 @@ def train(
     setup: EnvironmentSetup,
     curriculum: str,
     episodes: int | None,
+    steps: int | None,
     seed: int,
     name: str | None,
     scale: bool | None,
@@ -62,12 +68,13 @@ def train(
     """Train in the foreground with a progress bar; prints the run id last."""
     evaluation = {"evaluation.episodes": evaluate, "evaluation.every": evaluate_every}
     given = [f"{path}={value}" for path, value in evaluation.items() if value is not None]
-    recipe, length, (chosen,), notices = _prepared(setup, [curriculum], episodes, scale, [*given, *assignments])
+    recipe, length, (chosen,), notices = _prepared(setup, [curriculum], episodes, steps, scale, [*given, *assignments])
     config = build_run_config(
         name=name if name is not None else run_name([chosen.name], setup, seed),
         env=setup,
         seed=seed,
-        episodes=length,
+        episodes=length.episodes,
+        steps=length.steps,
         curriculum=chosen,
         recipe=recipe,
         device=device,
@@ -119,16 +126,24 @@ def _prepared(
     setup: EnvironmentSetup,
     curricula: Sequence[str],
     episodes: int | None,
+    steps: int | None,
     scale: bool | None,
     assignments: Sequence[str],
-) -> tuple[Recipe, int, list[Curriculum], list[str]]:
-    """The recipe of a launch, its length, its curricula, and a sentence for each whose boundaries were moved."""
+) -> tuple[Recipe, Length, list[Curriculum], list[str]]:
+    """The recipe of a launch, its length, its curricula, and sentences about what was chosen for the user."""
     recipe = recipe_for(setup.env_id)
-    length = recipe.episodes if episodes is None else episodes
+    if episodes is None and steps is None:
+        episodes = recipe.episodes
+    of_recipe = [assignment for assignment in assignments if assignment.partition("=")[0].strip() in SETTINGS]
+    length = fitting_length(episodes, steps, set_values(recipe, [], 1, of_recipe)[0].ppo)
     fitted = [_fitted(name_or_path.strip(), length, scale) for name_or_path in curricula]
-    recipe, chosen = set_values(recipe, [curriculum for curriculum, _ in fitted], length, assignments)
+    chosen = [curriculum for curriculum, _ in fitted]
+    recipe, chosen = set_values(recipe, chosen, length.episodes, assignments, steps=length.steps)
     warn(check_launch(setup, chosen, allow_import=True).warnings)
-    return recipe, length, chosen, [notice for _, notice in fitted if notice]
+    notices = [notice for _, notice in fitted if notice]
+    if length.steps is not None and length.steps != steps:
+        notices.insert(0, f"Steps rounded up to {length.steps:,}, because the environments are stepped together.")
+    return recipe, length, chosen, notices
 
 
 def print_notices(notices: Sequence[str], configs: Sequence[RunConfig]) -> None:
@@ -143,23 +158,25 @@ def warn(sentences: Iterable[str]) -> None:
         echo(f"Warning: {sentence}", err=True)
 
 
-def _fitted(name_or_path: str, episodes: int, scale: bool | None) -> tuple[Curriculum, str]:
-    """The curriculum for a run of `episodes`, and a sentence if its boundaries were moved."""
+def _fitted(name_or_path: str, length: Length, scale: bool | None) -> tuple[Curriculum, str]:
+    """The curriculum for a run of this length, and a sentence if its boundaries were moved."""
     curriculum, is_preset = load_curriculum(name_or_path)
     if scale is None and is_preset:
-        scale = episodes >= 1 and not fits(curriculum, episodes)
-    return fitted(curriculum, episodes, bool(scale))
+        scale = not fits(curriculum, length.episodes, length.steps)
+    return fitted(curriculum, length, bool(scale))
 
 
 def _train_with_progress_bar(database: Database, config: RunConfig) -> tuple[str, str]:
     from tqdm import tqdm
 
-    with tqdm(total=config.episodes, unit="ep", file=sys.stderr, dynamic_ncols=True, mininterval=0.2) as bar:
+    by_steps = config.length.is_by_steps
+    unit, total = ("step", config.steps) if by_steps else ("ep", config.episodes)
+    with tqdm(total=total, unit=unit, file=sys.stderr, dynamic_ncols=True, mininterval=0.2) as bar:
 
         def show(progress: worker.ForegroundProgress) -> None:
             bar.set_description(progress.phase, refresh=False)
             bar.set_postfix({"return": f"{progress.mean_return:.1f}", "steps": f"{progress.step:,}"}, refresh=False)
-            bar.total = progress.episodes
-            bar.update(progress.episode - bar.n)
+            bar.total = progress.length.steps if by_steps else progress.length.episodes
+            bar.update((progress.step if by_steps else progress.episode) - bar.n)
 
         return worker.train_here(database, config, show)

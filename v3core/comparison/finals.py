@@ -90,7 +90,7 @@ def _why_left_out(run: RunRow, until: int | None) -> str:
         return ""
     if run.status in FAILED:
         return f"{'failed' if run.status == Status.FAILED else 'was lost'} at episode {run.episode:,}"
-    return f"is not finished ({run.status} at episode {run.episode:,} of {run.episodes:,})"
+    return f"is not finished ({run.status} at {run.progress_words})"
 
 
 def _value(database: Database, run: RunRow, trace: Trace, metric: str, until: int | None, window: int) -> float:

@@ -1,8 +1,9 @@
 """Curricula: which settings apply when. Pure functions and files; no torch, no database."""
 
 from .edit import check_edit, lengthened, renamed, with_boundaries
-from .fit import check_environment_named, check_experts, check_fits, environments_of, fits, scaled
+from .fit import check_environment_named, check_experts, check_fits, environments_of, fits, scaled, scaled_to
 from .knobs import COEFFICIENTS, KNOBS, Graph, Metric, Routing, TopKWeights
+from .length import Length
 from .model import Architecture, Curriculum, Over, Phase, Ramp, Times, Value
 from .presets import dump, load_curriculum, load_preset, parse, preset_names, preset_names_for
 from .progress import PhaseStart, Progress, episodes_left, longest_window, next_phase_due, planned_starts, steps_left

@@ -8,7 +8,7 @@ from typing import Any
 from v3core.curriculum.fit import check_fits
 from v3core.curriculum.knobs import KNOBS, SETTINGS
 from v3core.curriculum.model import MAX_NAME, Curriculum, Over, Phase, ramps_of
-from v3core.curriculum.progress import Progress, in_force, latest_end, starts_of
+from v3core.curriculum.progress import PhaseStart, Progress, in_force, latest_end, starts_of
 from v3core.curriculum.settings import environment_at
 from v3core.curriculum.typed import format_end, format_value
 from v3core.curriculum.until import Until
@@ -54,7 +54,7 @@ def check_edit(old: Curriculum, new: Curriculum, progress: Progress) -> None:
     Raises:
         V3Error: naming the first thing that reaches into the past or past the end.
     """
-    check_fits(new, progress.episodes)
+    check_fits(new, progress.episodes, progress.steps)
     if old.policy != new.policy:
         raise V3Error("The network of a run cannot change while it trains; leave 'policy' as it is.")
     progress = _with_overdue_phases_ended(old, progress)
@@ -160,15 +160,23 @@ def lengthened(curriculum: Curriculum, progress: Progress) -> Curriculum:
     starts = starts_of(curriculum, progress)
     phases = list(curriculum.phases)
     for index, (phase, start) in enumerate(zip(curriculum.phases, starts, strict=False)):
-        phases[index] = _timed(phase, progress.episodes - start.episode)
+        phases[index] = _timed(phase, _rest(progress, start))
     return curriculum if phases == list(curriculum.phases) else curriculum.model_copy(update={"phases": tuple(phases)})
 
 
-def _timed(phase: Phase, episodes: int) -> Phase:
-    """The phase with its ramps up to the end of the run written as ramps over this many episodes."""
+def _rest(progress: Progress, start: PhaseStart) -> Over:
+    """The rest of the run from `start`, in the unit in which more of it has passed: ramps follow that one."""
+    episodes, steps = progress.episodes - start.episode, (progress.steps or 0) - start.step
+    passed, taken = progress.episode - start.episode, progress.step - start.step
+    if progress.steps is not None and (steps <= 0 or taken * episodes >= passed * steps):
+        return Over(steps=max(1, steps))
+    return Over(episodes=max(1, episodes))
+
+
+def _timed(phase: Phase, over: Over) -> Phase:
+    """The phase with its ramps up to the end of the run written as ramps over that."""
     until = phase.until
     if until is not None and (not until.is_trigger or until.max_episodes is not None):
         return phase  # its own end decides
-    over = Over(episodes=max(1, episodes))
     ramps = {knob: ramp for knob, ramp in ramps_of(phase).items() if ramp.over is None}
     return phase.model_copy(update={knob: ramp.model_copy(update={"over": over}) for knob, ramp in ramps.items()})

@@ -1,36 +1,46 @@
 """Whether a curriculum fits a run, its environment and its network; and fitting one to another run length."""
 
+from v3core.curriculum.length import Length
 from v3core.curriculum.model import Curriculum, Over, Phase, ramps_of
 from v3core.curriculum.until import Until
 from v3core.errors import V3Error, explained
 
 
-def check_fits(curriculum: Curriculum, episodes: int) -> None:
-    """Raise a V3Error for an end that a run of `episodes` never reaches."""
+def check_fits(curriculum: Curriculum, episodes: int, steps: int | None = None) -> None:
+    """Raise a V3Error for an end that a run of this length never reaches."""
     for number, phase in enumerate(curriculum.phases, start=1):
-        if problem := fit_problem(number, phase, episodes):
+        if problem := fit_problem(number, phase, episodes, steps):
             raise V3Error(problem)
 
 
-def fit_problem(number: int, phase: Phase, episodes: int) -> str:
-    """Why a run of `episodes` never reaches the end of a phase, one sentence; empty if it may."""
+def fit_problem(number: int, phase: Phase, episodes: int, steps: int | None = None) -> str:
+    """Why a run of this length never reaches the end of a phase, one sentence; empty if it may."""
     until = phase.until
+    if until is not None and until.step is not None and steps is not None and until.step >= steps:
+        return (
+            f"Phase {number} '{phase.name}' ends at step {until.step}, but the run has only {steps} steps; end it "
+            "earlier, or train longer."
+        )
+    by_steps = Length(episodes, steps).is_by_steps
+    has = f"{steps} steps, in which there are no more episodes than that" if by_steps else f"{episodes} episodes"
     if until is not None and until.episode is not None and until.episode >= episodes:
         return (
-            f"Phase {number} '{phase.name}' ends at episode {until.episode}, but the run has only {episodes} episodes; "
-            "end it earlier, train longer, or scale the curriculum."
+            f"Phase {number} '{phase.name}' ends at episode {until.episode}, but the run has only {has}; end it "
+            "earlier, train longer, or scale the curriculum."
         )
     if until is not None and until.is_trigger and (needed := max(until.window, until.min_episodes)) >= episodes:
         return (
-            f"Phase {number} '{phase.name}' ends after {needed} episodes at the earliest, but the run has only "
-            f"{episodes} episodes; lower its 'window' and 'min_episodes' or train longer."
+            f"Phase {number} '{phase.name}' ends after {needed} episodes at the earliest, but the run has only {has}; "
+            "lower its 'window' and 'min_episodes' or train longer."
         )
     return ""
 
 
-def fits(curriculum: Curriculum, episodes: int) -> bool:
-    """Whether a run of `episodes` can reach every end of `curriculum`."""
-    return not any(fit_problem(number, phase, episodes) for number, phase in enumerate(curriculum.phases, start=1))
+def fits(curriculum: Curriculum, episodes: int, steps: int | None = None) -> bool:
+    """Whether a run of this length can reach every end of `curriculum`."""
+    return not any(
+        fit_problem(number, phase, episodes, steps) for number, phase in enumerate(curriculum.phases, start=1)
+    )
 
 
 def scaled(curriculum: Curriculum, episodes: int) -> Curriculum:
@@ -61,6 +71,36 @@ def scaled(curriculum: Curriculum, episodes: int) -> Curriculum:
     phases = [_scaled_phase(phase, end, factor, episodes) for phase, end in zip(curriculum.phases, ends, strict=True)]
     with explained(f"Curriculum '{curriculum.name}'"):
         return Curriculum.model_validate({**dict(curriculum), "episodes": episodes, "phases": tuple(phases)})
+
+
+def scaled_to(curriculum: Curriculum, length: Length) -> Curriculum:
+    """The same curriculum in proportion to a run of this length.
+
+    In a run whose steps alone are planned, ends and ramps that count episodes become ends and ramps of environment
+    steps, at the same part of the run. What a trigger counts stays.
+
+    Raises:
+        V3Error: as `scaled`.
+    """
+    if not length.is_by_steps or length.steps is None:
+        return scaled(curriculum, length.episodes)
+    if curriculum.episodes is None:
+        return scaled(curriculum, length.episodes) if curriculum.boundaries else curriculum  # refused
+    factor = length.steps / curriculum.episodes
+    phases = [_by_steps(phase, factor) for phase in curriculum.phases]
+    with explained(f"Curriculum '{curriculum.name}'"):
+        return Curriculum.model_validate({**dict(curriculum), "episodes": None, "phases": tuple(phases)})
+
+
+def _by_steps(phase: Phase, factor: float) -> Phase:
+    changes: dict[str, object] = {}
+    if phase.until is not None and phase.until.episode is not None:
+        changes["until"] = Until(step=max(1, round(phase.until.episode * factor)))
+    for knob, ramp in ramps_of(phase).items():
+        if ramp.over is not None and ramp.over.episodes is not None:
+            over = Over(steps=max(1, round(ramp.over.episodes * factor)))
+            changes[knob] = ramp.model_copy(update={"over": over})
+    return phase.model_copy(update=changes)
 
 
 def _scaled_ends(curriculum: Curriculum, factor: float, episodes: int) -> list[int | None]:

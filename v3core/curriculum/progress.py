@@ -4,6 +4,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from v3core.curriculum.length import Length
 from v3core.curriculum.model import Curriculum, Phase
 
 
@@ -28,6 +29,18 @@ class Progress:
     starts: tuple[PhaseStart, ...] = ()
     """Where the phases begun so far really began, the first at (0, 0); the last of them is in force. Empty: as planned,
     derived from the ends that the curriculum plans in episodes."""
+    steps: int | None = None
+    """Length of the run in environment steps, where it has such a budget; it is complete at whichever comes first."""
+
+    @property
+    def length(self) -> Length:
+        """Of the run, in both units."""
+        return Length(self.episodes, self.steps)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the run has its length."""
+        return self.length.is_reached(self.episode, self.step)
 
     def next_phase(self) -> "Progress":
         """The same progress with the next phase started."""
@@ -117,9 +130,10 @@ def episodes_left(curriculum: Curriculum, progress: Progress) -> int:
 
 
 def steps_left(curriculum: Curriculum, progress: Progress) -> int | None:
-    """Environment steps before the phase in force must end; None where steps do not decide."""
+    """Environment steps before the phase in force, or the run, must end; None where steps do not decide."""
     until = in_force(curriculum, progress)[0].until
-    return None if until is None or until.step is None else max(0, until.step - progress.step)
+    ends = [end for end in (progress.steps, until.step if until is not None else None) if end is not None]
+    return max(0, min(ends) - progress.step) if ends else None
 
 
 def longest_window(curriculum: Curriculum) -> int:

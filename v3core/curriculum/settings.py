@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from v3core.curriculum.knobs import COEFFICIENTS, KNOBS, KnobValues, Routing, TopKWeights
+from v3core.curriculum.length import Length
 from v3core.curriculum.model import Curriculum, Phase, Ramp, Times, Value, levels_of, shape_fraction
 from v3core.curriculum.progress import PhaseStart, Progress, starts_of
 from v3core.environment_setup import EnvArg, EnvironmentSetup
@@ -40,8 +41,8 @@ def settings_at(curriculum: Curriculum, progress: Progress, base: BaseValues) ->
     """The settings in force at `progress`.
 
     A ramp has its first value when its phase begins and lasts for its span: its `over`, or else the phase up to its
-    planned end, or a trigger's `max_episodes`, or the end of the run. An inheriting phase keeps the value that was
-    really reached, also where the phase before it ended early.
+    planned end, or a trigger's `max_episodes`, or the end of the run, in episodes or in steps. An inheriting phase
+    keeps the value that was really reached, also where the phase before it ended early.
     """
     starts = starts_of(curriculum, progress)
     reached = curriculum.phases[: len(starts)]
@@ -63,17 +64,17 @@ def _value_of(
         if isinstance(value, Ramp):
             in_force = index == len(reached) - 1
             now = PhaseStart(progress.episode, progress.step) if in_force else starts[index + 1]
-            fraction = _fraction(value, reached[index], starts[index], now, progress.episodes)
+            fraction = _fraction(value, reached[index], starts[index], now, progress.length)
             return shape_fraction(value.shape, _level(value.start, base), _level(value.to, base), fraction)
         if value is not None:
             return _level(value, base)
     return base
 
 
-def _fraction(ramp: Ramp, phase: Phase, start: PhaseStart, now: PhaseStart, episodes: int) -> float:
+def _fraction(ramp: Ramp, phase: Phase, start: PhaseStart, now: PhaseStart, length: Length) -> float:
     """The fraction of a ramp that has passed at `now`, at most 1. A ramp shorter than one episode is at its end."""
     until = phase.until
-    passed, span = now.episode - start.episode, episodes - start.episode
+    passed, span = now.episode - start.episode, length.episodes - start.episode
     if ramp.over is not None and ramp.over.steps is not None:
         passed, span = now.step - start.step, ramp.over.steps
     elif ramp.over is not None and ramp.over.episodes is not None:
@@ -84,6 +85,13 @@ def _fraction(ramp: Ramp, phase: Phase, start: PhaseStart, now: PhaseStart, epis
         span = until.episode - start.episode
     elif until is not None and until.max_episodes is not None:
         span = until.max_episodes
+    elif length.steps is not None:
+        # Up to the end of the run: its ramps end with it, whether its episodes or its steps are reached first.
+        return max(_part(passed, span), _part(now.step - start.step, length.steps - start.step))
+    return _part(passed, span)
+
+
+def _part(passed: int, span: int) -> float:
     return min(1.0, passed / span) if span > 0 else 1.0
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from v3core.curriculum.fit import fit_problem
 from v3core.curriculum.knobs import FROM_RECIPE, KNOBS, MAX_EXPERTS, Routing, TopKWeights
+from v3core.curriculum.length import Length
 from v3core.curriculum.model import Architecture, Curriculum, Phase, order_problem
 from v3core.curriculum.typed import format_end, format_value, parse_end, parse_value
 from v3core.curriculum.until import Until
@@ -78,16 +79,22 @@ def end_of(row: PhaseRow) -> Until | None:
 
 
 def from_rows(
-    rows: list[PhaseRow], *, name: str, episodes: int, description: str = "", policy: Architecture | None = None
+    rows: list[PhaseRow],
+    *,
+    name: str,
+    episodes: int,
+    steps: int | None = None,
+    description: str = "",
+    policy: Architecture | None = None,
 ) -> Checked:
-    """The curriculum that the rows spell, for a run of `episodes`; or each wrong row's first problem."""
+    """The curriculum that the rows spell, for a run of this length; or each wrong row's first problem."""
     problems: dict[int, str] = {}
     phases: list[Phase] = []
     for index, row in enumerate(rows):
         last = index == len(rows) - 1
         try:
             phase = _phase(row, last)
-            problem = order_problem(phases, phase, last=last) or fit_problem(index + 1, phase, episodes)
+            problem = order_problem(phases, phase, last=last) or fit_problem(index + 1, phase, episodes, steps)
         except V3Error as error:
             problem = str(error)
             # Its end counts for those after it.
@@ -99,8 +106,9 @@ def from_rows(
         return Checked(None, problems)
     try:
         with explained("Curriculum"):
+            written_for = None if Length(episodes, steps).is_by_steps else episodes
             curriculum = Curriculum(
-                name=name, description=description, episodes=episodes, policy=policy, phases=tuple(phases)
+                name=name, description=description, episodes=written_for, policy=policy, phases=tuple(phases)
             )
     except V3Error as error:
         return Checked(None, {len(rows) - 1: str(error)})

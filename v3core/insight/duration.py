@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from v3core.curriculum import Length
+
 CHUNKS = 8
 """Parts of equal steps that a run's speed is measured in; a pause or a resume spoils one of them, not the median."""
 REACH = 3
@@ -42,12 +44,23 @@ class Duration:
         return f"{value} to {high}" if high.endswith(f" {unit}") else f"{low} to {high}"
 
 
-def steps_for(pace: Pace, episodes: int) -> float | None:
-    """Environment steps of `episodes` of a run that advances like this one; None if this one is too short to say.
+def steps_for(pace: Pace, length: Length | int) -> float | None:
+    """Environment steps of a run of this length (a number: of episodes) if it advances like this one.
 
-    Later episodes are as long as the newest of this one.
+    None if this one is too short to say. Later episodes are as long as the newest of this one.
     """
-    if len(pace.episodes) < 2 or pace.episodes[-1] * REACH < episodes or pace.steps[-1] <= pace.steps[0]:
+    length = Length(length) if isinstance(length, int) else length
+    if len(pace.episodes) < 2 or pace.steps[-1] <= pace.steps[0]:
+        return None
+    by_episodes = None if length.is_by_steps else _steps_of_episodes(pace, length.episodes)
+    known = [] if by_episodes is None else [by_episodes]
+    if length.steps is not None and pace.steps[-1] * REACH >= length.steps:
+        known.append(float(length.steps))
+    return min(known, default=None)
+
+
+def _steps_of_episodes(pace: Pace, episodes: int) -> float | None:
+    if pace.episodes[-1] * REACH < episodes:
         return None
     steps = np.concatenate([[0.0], np.asarray(pace.steps, dtype=np.float64)])
     numbers = np.concatenate([[0.0], np.asarray(pace.episodes, dtype=np.float64)])
@@ -59,12 +72,12 @@ def steps_for(pace: Pace, episodes: int) -> float | None:
     return float(steps[-1] + (episodes - last) * per_episode)
 
 
-def seconds_for(pace: Pace, episodes: int) -> float | None:
-    """How long `episodes` take a run that advances like this one; None if this one is too short to say.
+def seconds_for(pace: Pace, length: Length | int) -> float | None:
+    """How long a run of this length takes if it advances like this one, as `steps_for`; None if unknown.
 
     Seconds per step are the median over parts of equal steps.
     """
-    steps = steps_for(pace, episodes)
+    steps = steps_for(pace, length)
     if steps is None:
         return None
     edges = np.linspace(pace.steps[0], pace.steps[-1], CHUNKS + 1)

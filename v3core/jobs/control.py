@@ -8,14 +8,13 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-from v3core.config import MAX_EPISODES
-from v3core.curriculum import Curriculum, PhaseStart, Progress, check_edit, lengthened
+from v3core.curriculum import Curriculum, Length, PhaseStart, Progress, check_edit, lengthened
 from v3core.errors import V3Error
 from v3core.insight.alarms.remedies import REMEDIES
 from v3core.jobs.checkpoints import newest_whole
 from v3core.jobs.housekeeping import delete as delete
 from v3core.jobs.identity import NOWHERE, is_here
-from v3core.jobs.kinds import COMMANDS, check, named
+from v3core.jobs.kinds import COMMANDS, check, length_value, named
 from v3core.jobs.launch import renewed
 from v3core.jobs.launcher import StartCommand, check_priority, drain, save_requested_slots, worker_command
 from v3core.jobs.lifecycle import ACTIVE, ENDED, Status, change_status
@@ -247,63 +246,63 @@ def apply_remedy(
     return wanted
 
 
-def extend(database: Database, run_id: str, episodes: int, actor: str = "user") -> None:
-    """Ask a run that trains or waits to train up to `episodes`. A worker applies it between two updates."""
+def extend(
+    database: Database, run_id: str, episodes: int | None = None, actor: str = "user", *, steps: int | None = None
+) -> None:
+    """Ask a run that trains or waits to train up to `episodes` or `steps`. A worker applies it between two updates."""
     with database.write() as tx:
         run = get_run(tx, run_id, for_update=True)
-        _check_length(run, episodes)
+        length = _longer(run, episodes, steps)
         check(commands.EXTEND, run)
-        now, value = datetime.now(UTC), str(episodes)
+        now, value = datetime.now(UTC), length_value(episodes, steps)
         waiting = commands.read_commands(tx, run_id, only_open=True)
         if any(row.kind == commands.EXTEND and row.value == value for row in waiting):
             return
         asked = commands.add_command(tx, run_id, commands.EXTEND, actor=actor, now=now, value=value)
         if run.status == Status.QUEUED:
-            _lengthen(tx, run, episodes, actor, now)
+            _lengthen(tx, run, length, actor, now)
             commands.apply_commands(tx, run_id, ids=[asked], episode=run.episode, now=now)
 
 
-def train_up_to(database: Database, run_id: str, episodes: int, actor: str = "user") -> None:
-    """Train a run up to `episodes`, whatever it does at the moment: `extend` it, or `resume` it if it has ended.
+def train_up_to(
+    database: Database, run_id: str, episodes: int | None = None, actor: str = "user", *, steps: int | None = None
+) -> None:
+    """Train a run up to `episodes` or `steps`, whatever it does now: `extend` it, or `resume` it if it has ended.
 
     Who asks may have read its status before it ended, or before it was resumed.
     """
     ended = get_run(database, run_id).status in ENDED
     try:
-        _train_up_to(database, run_id, episodes, actor, ended=ended)
+        _train_up_to(database, run_id, episodes, steps, actor, ended=ended)
     except V3Error:
         if (get_run(database, run_id).status in ENDED) == ended:
             raise
-        _train_up_to(database, run_id, episodes, actor, ended=not ended)  # it ended, or was resumed, in between
+        _train_up_to(database, run_id, episodes, steps, actor, ended=not ended)  # it ended, or was resumed, meanwhile
 
 
-def _train_up_to(database: Database, run_id: str, episodes: int, actor: str, *, ended: bool) -> None:
+def _train_up_to(
+    database: Database, run_id: str, episodes: int | None, steps: int | None, actor: str, *, ended: bool
+) -> None:
     if ended:
-        resume(database, run_id, actor, episodes=episodes)
+        resume(database, run_id, actor, episodes=episodes, steps=steps)
     else:
-        extend(database, run_id, episodes, actor)
+        extend(database, run_id, episodes, actor, steps=steps)
 
 
-def _check_length(run: RunRow, episodes: int) -> None:
-    name = named(run)
-    if episodes <= run.episode:
-        raise V3Error(f"{name} has already trained {run.episode:,} episodes; choose more than that.")
-    if episodes <= run.episodes:
-        raise V3Error(
-            f"{name} is planned for {run.episodes:,} episodes; choose more: a run can be extended, not shortened."
-        )
-    if episodes > MAX_EPISODES:
-        raise V3Error(f"{episodes:,} episodes are too many; choose at most {MAX_EPISODES:,}.")
+def _longer(run: RunRow, episodes: int | None, steps: int | None) -> Length:
+    """The length that is asked for; V3Error if a run cannot have it."""
+    environments = run.config.ppo.environments
+    return run.length.extended(episodes, steps, at=(run.episode, run.step), environments=environments, who=named(run))
 
 
-def _lengthen(tx: Transaction, run: RunRow, episodes: int, actor: str, now: datetime) -> None:
+def _lengthen(tx: Transaction, run: RunRow, length: Length, actor: str, now: datetime) -> None:
     """Write the new length, and the curriculum that it takes, of a run that no process trains."""
     in_force = commands.curriculum_in_force(tx, run.id)
     longer = lengthened(in_force, _progress(tx, run))
     if longer != in_force:
         commands.add_revision(tx, run.id, longer, actor=actor, now=now, applied_episode=run.episode)
-    set_length(tx, run, episodes)
-    message = f"Length changed from {run.episodes} to {episodes} episodes."
+    set_length(tx, run, length)
+    message = f"Length changed {run.length.changed_to(length)}."
     add_event(tx, run.id, actor=actor, kind="length", message=message, now=now)
 
 
@@ -314,7 +313,7 @@ def _note_edit(tx: Transaction, run_id: str, episode: int, actor: str, now: date
 def _progress(tx: Transaction, run: RunRow) -> Progress:
     """How far a run is, with the realised starts of its phases."""
     starts = tuple(PhaseStart(change.episode, change.step) for change in read_phase_changes(tx, run.id))
-    return Progress(run.episode, run.episodes, run.step, starts)
+    return Progress(run.episode, run.episodes, run.step, starts, run.steps)
 
 
 # Resuming a run that has ended: on which host, from which checkpoint, with which curriculum and length.
@@ -329,6 +328,7 @@ def resume(
     take_over: bool = False,
     here: bool = False,
     episodes: int | None = None,
+    steps: int | None = None,
     command: StartCommand = worker_command,
 ) -> None:
     """Put a run that has ended back into the queue, to continue from its newest whole checkpoint.
@@ -343,7 +343,8 @@ def resume(
         curriculum: continue with this one, which may only change what comes after the checkpoint.
         take_over: continue here a run that trained on another host.
         here: from now on use the import folders and variables of this process instead of the saved ones.
-        episodes: train it longer, up to this many; needed for one that is complete.
+        episodes: train it longer, up to this many; for one that is complete this or `steps` is needed.
+        steps: the same in environment steps, for a run that is planned in them.
         command: from run id to the command line of its worker.
 
     Raises:
@@ -353,16 +354,17 @@ def resume(
     now = datetime.now(UTC)
     with database.write() as tx:
         run = get_run(tx, run_id, for_update=True)
-        if run.status != Status.COMPLETED or episodes is None:
+        if run.status != Status.COMPLETED or (episodes is None and steps is None):
             check("resume", run)
         if not is_here(run) and not take_over:
             raise V3Error(
                 f"{named(run)} was trained on host '{run.host}'; if its files are here and it no longer trains there, "
                 f"resume it with: {COMMAND} resume {run.id[:8]} --take-over."
             )
-        longer = episodes if run.status == Status.COMPLETED or episodes != run.episodes else None
-        if longer is not None:
-            _check_length(run, longer)
+        if run.status != Status.COMPLETED:  # what it has already is no other length
+            episodes = None if episodes == run.episodes else episodes
+            steps = None if steps == run.steps else steps
+        longer = None if episodes is None and steps is None else _longer(run, episodes, steps)
         start, where = _start(database, tx, run)
         if longer is not None:
             if curriculum is not None:
@@ -413,6 +415,6 @@ def _edit_before_resume(
     before = [began for began in _progress(tx, run).starts if start is not None and began.episode <= episode]
     in_force = commands.curriculum_in_force(tx, run.id)
     if curriculum != in_force:
-        check_edit(in_force, curriculum, Progress(episode, run.episodes, step, tuple(before)))
+        check_edit(in_force, curriculum, Progress(episode, run.episodes, step, tuple(before), run.steps))
         commands.add_revision(tx, run.id, curriculum, actor=actor, now=now, applied_episode=episode)
         _note_edit(tx, run.id, episode, actor, now)

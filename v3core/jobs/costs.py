@@ -5,7 +5,7 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 
 from v3core.config import RunConfig
-from v3core.curriculum import setups_of
+from v3core.curriculum import Length, setups_of
 from v3core.environment_setup import format_args
 from v3core.errors import V3Error
 from v3core.insight.duration import Duration, Pace, seconds_for, steps_for, total_time
@@ -30,8 +30,8 @@ class Cost:
     """What runs cost that are about to start."""
 
     runs: int
-    episodes: int
-    """Of all runs together."""
+    episodes: int | None
+    """Of all runs together; None if some are planned in environment steps alone."""
     steps: int | None
     """Environment steps of all runs together; None if no earlier run can say."""
     duration: Duration | None
@@ -42,6 +42,8 @@ class Cost:
     """What the estimates rest on, as in `based on 3 earlier runs of CartPole-v1`, or of what nothing was measured."""
     ahead: int
     """Runs that train here or wait, and are not included."""
+    are_steps_estimated: bool = True
+    """Whether the steps follow from earlier runs, not from what is planned."""
 
     def time(self) -> str:
         """The time and what it rests on, in a sentence or two."""
@@ -52,9 +54,11 @@ class Cost:
 
     def amount(self) -> str:
         """As in `20 runs · 10,000 episodes · about 480,000 environment steps`."""
-        parts = [counted(self.runs, "run"), counted(self.episodes, "episode")]
+        parts = [counted(self.runs, "run")]
+        if self.episodes is not None:
+            parts.append(counted(self.episodes, "episode"))
         if self.steps is not None:
-            parts.append(f"about {self.steps:,} environment steps")
+            parts.append(f"{'about ' if self.are_steps_estimated else ''}{self.steps:,} environment steps")
         return " · ".join(parts)
 
 
@@ -62,22 +66,26 @@ def cost_of(database: Database, configs: Sequence[RunConfig], read: "ReadPace | 
     """What these runs cost; V3Error if the database cannot be read. `read` is how the pace of a run is read."""
     everything, free = list_runs(database), slots(database)
     ahead = sum(run.status == Status.QUEUED or (run.status in ACTIVE and is_here(run)) for run in everything)
-    counts = Counter((config.env, config.episodes) for config in configs)
+    counts = Counter((config.env, config.length) for config in configs)
     found = {kind: _measured(database, everything, configs, kind, read or pace_of) for kind in counts}
     known = {kind: measured for kind, measured in found.items() if measured is not None}
-    missing = " or ".join(dict.fromkeys(env for env, episodes in found if (env, episodes) not in known))
+    missing = " or ".join(dict.fromkeys(env for env, length in found if (env, length) not in known))
     basis = f"no earlier run of {missing} on this machine"
     if not missing:
         basis = f"based on {' and '.join(dict.fromkeys(measured.basis for measured in known.values()))}"
     groups = [(counts[kind], measured.low, measured.high) for kind, measured in known.items()]
+    by_steps = [config.steps for config in configs if config.length.is_by_steps and config.steps]
+    planned = len(by_steps) == len(configs)
+    estimated = sum(counts[kind] * measured.steps for kind, measured in known.items())
     return Cost(
         runs=len(configs),
-        episodes=sum(config.episodes for config in configs),
-        steps=None if missing else _rounded(sum(counts[kind] * measured.steps for kind, measured in known.items())),
+        episodes=None if by_steps else sum(config.episodes for config in configs),
+        steps=sum(by_steps) if planned else None if missing else _rounded(estimated),
         duration=None if missing else total_time(groups, free),
         slots=free,
         basis=basis,
         ahead=ahead,
+        are_steps_estimated=not planned,
     )
 
 
@@ -92,9 +100,9 @@ def seconds_left(database: Database, runs: Sequence[RunRow], read: "ReadPace | N
             continue
         seconds = run.seconds_left
         if run.status == Status.QUEUED:
-            kind = (run.env, run.episodes)
+            kind = (run.env, run.length)
             measured = _measured(database, everything, [run.config], kind, read or pace_of)
-            share = 1 - min(1.0, run.episode / run.episodes)
+            share = 1 - run.part
             seconds = None if measured is None else share * (measured.low + measured.high) / 2
         if seconds is None:
             return None
@@ -117,39 +125,39 @@ def _measured(
     database: Database,
     everything: Sequence[RunRow],
     configs: Sequence[RunConfig],
-    kind: tuple[str, int],
+    kind: tuple[str, Length],
     read: ReadPace,
 ) -> _Measured | None:
-    """A run in an environment with a number of episodes; None if no earlier run can say."""
-    env, episodes = kind
+    """A run of a length in an environment; None if no earlier run can say."""
+    env, length = kind
     # An imported run has no host: it was trained elsewhere.
     earlier = [run for run in everything if run.env == env and run.episode > 1 and run.host and is_here(run)]
     works = {_work(config) for config in configs if config.env == env}
-    paces, which = _alike(earlier, works, episodes, database, read)
+    paces, which = _alike(earlier, works, length, database, read)
     if not paces:
         return None
-    seconds = [found for pace in paces if (found := seconds_for(pace, episodes)) is not None]
-    steps = [found for pace in paces if (found := steps_for(pace, episodes)) is not None]
+    seconds = [found for pace in paces if (found := seconds_for(pace, length)) is not None]
+    steps = [found for pace in paces if (found := steps_for(pace, length)) is not None]
     basis = f"{counted(len(paces), 'earlier run')} of {env}{which}"
     return _Measured(min(seconds), max(seconds), sum(steps) / len(steps), basis)
 
 
 def _alike(
-    runs: list[RunRow], works: set[Hashable], episodes: int, database: Database, read: ReadPace
+    runs: list[RunRow], works: set[Hashable], length: Length, database: Database, read: ReadPace
 ) -> tuple[list[Pace], str]:
-    """The paces of the runs that say most about runs of `episodes`, and how those differ from them."""
+    """The paces of the runs that say most about runs of this length, and how those differ from them."""
     earlier = runs[:MAX_LOOKED_AT]
     alike = [run for run in earlier if _work_of(run) in works]
     # Episodes grow or shrink as the policy learns: what reached this length says more than what has these settings.
     groups = (
-        ([run for run in alike if run.episode >= episodes], ""),
-        ([run for run in earlier if run.episode >= episodes], " with other settings"),
+        ([run for run in alike if length.is_reached(run.episode, run.step)], ""),
+        ([run for run in earlier if length.is_reached(run.episode, run.step)], " with other settings"),
         (alike, ", shorter than this one"),
         (earlier, " with other settings, shorter than this one"),
     )
     for chosen, which in groups:
         paces = [read(database, run) for run in chosen[:MAX_MEASURED]]
-        if any(seconds_for(pace, episodes) is not None for pace in paces):
+        if any(seconds_for(pace, length) is not None for pace in paces):
             return paces, which
     return [], ""
 

@@ -100,14 +100,27 @@ class Progress:
         return sum(run.episode for run in self.runs)
 
     @property
-    def episodes(self) -> int:
-        """Planned episodes of all runs."""
-        return sum(run.episodes for run in self.runs)
+    def episodes(self) -> int | None:
+        """Planned episodes of all runs; None if some are planned in environment steps alone."""
+        return None if any(run.length.is_by_steps for run in self.runs) else sum(run.episodes for run in self.runs)
+
+    @property
+    def steps(self) -> int | None:
+        """Planned environment steps of all runs; None if some are planned in episodes."""
+        planned = [run.steps for run in self.runs if run.length.is_by_steps and run.steps is not None]
+        return sum(planned) if len(planned) == len(self.runs) else None
+
+    def reached(self) -> str:
+        """As in `130 of 800 episodes` or `12,000 of 20,000 steps`, of all runs together."""
+        if self.episodes is not None:
+            return f"{self.episode:,} of {self.episodes:,} episodes"
+        step = sum(run.step for run in self.runs)
+        return f"{step:,} steps" if self.steps is None else f"{step:,} of {self.steps:,} steps"
 
     @property
     def share(self) -> float:
         """From 0 to 1: the mean of how far its runs are."""
-        return sum(min(1.0, run.episode / run.episodes) for run in self.runs) / len(self.runs)
+        return sum(run.part for run in self.runs) / len(self.runs)
 
     @property
     def deleted(self) -> int:
@@ -131,6 +144,7 @@ class Progress:
             "episode": self.episode,
             "episodes": self.episodes,
             "step": sum(run.step for run in self.runs),
+            "steps": self.steps,
             "is_over": self.is_over,
             "launches": list(self.launches),
         }
@@ -220,7 +234,7 @@ def _change(database: Database, config: RunConfig, origin: tuple[str, int]) -> C
         if getattr(getattr(config, setting.section), setting.name)
         != getattr(getattr(trained, setting.section), setting.name)
     )
-    return Change(config.curriculum, config.seed, changed, config.episodes, config.name)
+    return Change(config.curriculum, config.seed, changed, config.episodes, config.name, config.steps)
 
 
 @dataclass(frozen=True)
@@ -233,7 +247,9 @@ class Addition:
 
     @property
     def to_train(self) -> RunConfig:
-        """With the episodes that it trains itself, for what it costs."""
+        """With the episodes that it trains itself, for what it costs; of steps all, also those of its trunk."""
+        if self.config.length.is_by_steps:
+            return self.config
         left = self.config.episodes - (self.origin[1] if self.origin else 0)
         return self.config.model_copy(update={"episodes": max(1, left)})
 
@@ -244,7 +260,8 @@ def more_seeds(runs: Sequence[RunRow], number: int) -> list[Addition]:
         raise V3Error(f"{number} seeds cannot be added; choose 1 or more.")
     cells: dict[tuple[str, tuple[str, int] | None], list[RunConfig]] = {}
     for run in runs:
-        bare = run.config.model_copy(update={"name": "-", "seed": 0, "episodes": 1, "backend": None})
+        length = {"episodes": 1, "steps": run.steps and 1}
+        bare = run.config.model_copy(update={"name": "-", "seed": 0, "backend": None, **length})
         origin = None if run.parent is None else (run.parent, run.parent_episode or 0)
         cells.setdefault((bare.model_dump_json(by_alias=True), origin), []).append(run.config)
     launched = [(_as_launched(configs), origin) for (_, origin), configs in cells.items()]
@@ -261,9 +278,9 @@ def more_seeds(runs: Sequence[RunRow], number: int) -> list[Addition]:
 
 def _as_launched(configs: Sequence[RunConfig]) -> RunConfig:
     """Of the runs that differ in seed, and in length where some were trained longer, one of the usual length."""
-    lengths = Counter(config.episodes for config in configs)
-    usual = min(lengths, key=lambda episodes: (-lengths[episodes], episodes))
-    return next(config for config in configs if config.episodes == usual)
+    lengths = Counter(config.length for config in configs)
+    usual = min(lengths, key=lambda length: (-lengths[length], length.episodes, length.steps or 0))
+    return next(config for config in configs if config.length == usual)
 
 
 def _free_seeds(taken: Collection[int]) -> Iterator[int]:

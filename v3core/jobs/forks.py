@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from v3core.config import MAX_EPISODES, MAX_NAME, MAX_SEED, Recipe, RunConfig, check_name
-from v3core.curriculum import Curriculum, PhaseStart, Progress, check_edit, lengthened
+from v3core.config import MAX_NAME, MAX_SEED, Recipe, RunConfig, check_name, fitting_length
+from v3core.curriculum import Curriculum, Length, PhaseStart, Progress, check_edit, lengthened
 from v3core.errors import V3Error, explained
 from v3core.jobs.checkpoints import is_whole
 from v3core.jobs.files import checkpoint_file, run_folder
@@ -60,9 +60,13 @@ class Origin:
     revisions: tuple[commands.RevisionRow, ...] = ()
     """The curricula that it had had until then, the last of them that one."""
 
-    def progress(self, episodes: int) -> Progress:
+    def progress(self, length: Length) -> Progress:
         """How far a fork of that length is when it begins."""
-        return Progress(self.checkpoint.episode, episodes, self.checkpoint.step, self.starts)
+        return Progress(self.checkpoint.episode, length.episodes, self.checkpoint.step, self.starts, length.steps)
+
+    def is_end_of(self, length: Length) -> bool:
+        """Whether a run of that length has nothing left to train after the checkpoint."""
+        return length.is_reached(self.checkpoint.episode, self.checkpoint.step)
 
 
 @dataclass(frozen=True)
@@ -78,6 +82,16 @@ class Change:
     episodes: int | None = None
     """Length of the fork, the episodes of its trunk included."""
     name: str | None = None
+    steps: int | None = None
+    """Length of the fork in environment steps, those of its trunk included."""
+
+    def length_of(self, trained: RunConfig) -> Length:
+        """How long the fork of a run is trained; what is not given is as in that run."""
+        if self.episodes is None and self.steps is None:
+            return trained.length
+        by_steps = trained.length.is_by_steps and self.episodes is None
+        episodes = None if by_steps else self.episodes if self.episodes is not None else trained.episodes
+        return fitting_length(episodes, trained.steps if self.steps is None else self.steps, trained.ppo)
 
 
 def origin_of(database: Database, run_id: str, episode: int | None = None, tx: Transaction | None = None) -> Origin:
@@ -93,7 +107,11 @@ def origin_of(database: Database, run_id: str, episode: int | None = None, tx: T
     if run.status == Status.UNREADABLE:
         raise V3Error(f"{named(run)} cannot be forked: its row in the database is invalid.")
     known = read_checkpoints(tx, run_id)
-    wanted = [row for row in known if (row.episode < run.episodes if episode is None else row.episode == episode)]
+    wanted = [
+        row
+        for row in known
+        if (not run.length.is_reached(row.episode, row.step) if episode is None else row.episode == episode)
+    ]
     whole = next((row for row in reversed(wanted) if is_whole(database.data_dir / row.path)), None)
     if whole is None:
         raise V3Error(_no_checkpoint(database, run, known, episode))
@@ -128,25 +146,26 @@ def config_of(origin: Origin, change: Change = Change()) -> RunConfig:
         V3Error: if the curriculum changes what is trained already, or a setting is one of the network.
     """
     trained = origin.run.config
-    episodes = trained.episodes if change.episodes is None else change.episodes
-    if episodes <= origin.checkpoint.episode:
-        raise V3Error(
-            f"{named(origin.run)} has {origin.checkpoint.episode:,} episodes at that checkpoint, and the fork is "
-            f"planned for {episodes:,}; give it more with --episodes, or begin at an earlier checkpoint."
-        )
-    if episodes > MAX_EPISODES:
-        raise V3Error(f"{episodes:,} episodes are too many; choose at most {MAX_EPISODES:,}.")
+    if change.episodes is not None and change.episodes < 1:
+        raise _nothing_left(origin, Length(change.episodes))
+    length = change.length_of(trained)
+    if origin.is_end_of(length):
+        raise _nothing_left(origin, length)
     seed = trained.seed if change.seed is None else change.seed
     if not 0 <= seed <= MAX_SEED:
         raise V3Error(f"Seed {seed} is out of range; choose a whole number from 0 to {MAX_SEED}.")
-    progress = origin.progress(episodes)
+    progress = origin.progress(length)
     in_force = origin.curriculum
-    if episodes > trained.episodes:
-        in_force = lengthened(in_force, origin.progress(trained.episodes))
+    if length.episodes > trained.episodes or (length.steps or 0) > (trained.steps or 0):
+        in_force = lengthened(in_force, origin.progress(trained.length))
     wanted = in_force if change.curriculum is None else change.curriculum
     parts = {name: getattr(trained, name) for name in ("base", "ppo", "policy", "evaluation", "overrides")}
     recipe, (wanted,) = set_values(
-        Recipe(name=trained.recipe, match=("*",), **parts), [wanted], episodes, change.assignments
+        Recipe(name=trained.recipe, match=("*",), **parts),
+        [wanted],
+        length.episodes,
+        change.assignments,
+        steps=length.steps,
     )
     if recipe.policy != trained.policy:
         raise V3Error("A fork has the network of its checkpoint; policy settings cannot be changed.")
@@ -157,8 +176,19 @@ def config_of(origin: Origin, change: Change = Change()) -> RunConfig:
         return RunConfig.model_validate(
             dict(trained)
             | parts
-            | {"name": _name(origin, change, seed), "seed": seed, "episodes": episodes, "curriculum": wanted}
+            | {"name": _name(origin, change, seed), "seed": seed, **vars(length), "curriculum": wanted}
         )
+
+
+def _nothing_left(origin: Origin, length: Length) -> V3Error:
+    where, unit = origin.checkpoint, "episodes"
+    done, planned = where.episode, length.episodes
+    if length.steps is not None and where.step >= length.steps:
+        unit, done, planned = "steps", where.step, length.steps
+    return V3Error(
+        f"{named(origin.run)} has {done:,} {unit} at that checkpoint, and the fork is planned for {planned:,}; give it "
+        f"more with --{unit}, or begin at an earlier checkpoint."
+    )
 
 
 def _name(origin: Origin, change: Change, seed: int) -> str:
@@ -186,6 +216,7 @@ def fork(
     seed: int | None = None,
     assignments: Sequence[str] = (),
     episodes: int | None = None,
+    steps: int | None = None,
     name: str | None = None,
     actor: str = "user",
     command: StartCommand = worker_command,
@@ -200,6 +231,7 @@ def fork(
         seed: of all random numbers from the checkpoint on; by default the parent's numbers continue.
         assignments: changed settings, such as `ppo.epochs=4`.
         episodes: length of the fork, the trunk's episodes included; by default the parent's.
+        steps: the same in environment steps.
         name: by default made of the parent's and of what is changed.
         actor: who requests it, for the histories.
         command: from run id to the command line of its worker.
@@ -207,7 +239,7 @@ def fork(
     Raises:
         V3Error: also if there is no such checkpoint, or the change reaches into what is trained already.
     """
-    change = Change(curriculum, seed, tuple(assignments), episodes, name)
+    change = Change(curriculum, seed, tuple(assignments), episodes, name, steps)
     return fork_all(database, run_id, [change], episode=episode, actor=actor, command=command)[0]
 
 

@@ -3,12 +3,14 @@
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import product
 from math import prod
 from typing import Any
 
 from v3core.config import Recipe, RunConfig, recipe_for
-from v3core.curriculum import Curriculum, check_fits, fits, load_curriculum, scaled, setups_of
+from v3core.curriculum import Curriculum, Length, check_fits, fits, load_curriculum, scaled_to, setups_of
+from v3core.curriculum.typed import format_end
 from v3core.environment_setup import EnvironmentSetup, split
 from v3core.errors import V3Error
 from v3core.jobs.sweep import MAX_NAMED, expand
@@ -38,11 +40,15 @@ class Grid:
     settings: Sequence[tuple[str, Sequence[str]]] = ()
     """Paths of settings with their values as typed, in the order in which they are set; see `read_settings`."""
     episodes: int | None = None
-    """The length of every run; None for that of each environment's recipe."""
+    """The length of every run; None for that of each environment's recipe, unless `steps` are given."""
     name: str = ""
     """What the names of the runs begin with; empty for their curriculum."""
     recipes: Mapping[str, Recipe] = field(default_factory=dict)
     """By environment id, instead of the one that belongs to it."""
+    steps: int | None = None
+    """The length of every run in environment steps; with `episodes`, whichever is reached first."""
+    scale: bool | None = None
+    """Whether boundaries of curricula follow the length; None: where they do not fit, as each candidate allows."""
 
     @property
     def swept(self) -> list[tuple[str, Sequence[str]]]:
@@ -58,9 +64,10 @@ class Grid:
         """The recipe of an environment, before settings are changed."""
         return self.recipes.get(setup.env_id) or recipe_for(setup.env_id)
 
-    def length_in(self, setup: EnvironmentSetup) -> int:
-        """Episodes of each run in an environment."""
-        return self.recipe_of(setup).episodes if self.episodes is None else self.episodes
+    def length_in(self, setup: EnvironmentSetup) -> Length:
+        """The length of each run in an environment; V3Error if it is out of bounds."""
+        of_recipe = self.recipe_of(setup).episodes if self.steps is None else None
+        return Length.of(of_recipe if self.episodes is None else self.episodes, self.steps)
 
     def to_dict(self) -> dict[str, Any]:
         """The grid as it was asked for, for the record: names and texts, for JSON."""
@@ -71,25 +78,37 @@ class Grid:
             "settings": {path: list(values) for path, values in self.settings},
             "episodes": self.episodes,
             "runs": self.count,
-        }
+        } | ({} if self.steps is None else {"steps": self.steps})
 
 
-def fitted(curriculum: Curriculum, episodes: int, scale: bool) -> tuple[Curriculum, str]:
-    """The curriculum for a run of `episodes`, and a sentence if its boundaries were moved; V3Error if it cannot fit."""
-    if episodes < 1:
-        raise V3Error(f"A run cannot have {episodes} episodes; choose 1 or more.")
+def fitted(curriculum: Curriculum, length: Length, scale: bool) -> tuple[Curriculum, str]:
+    """The curriculum for a run of this length, and a sentence if its phases end elsewhere, or may not all begin.
+
+    V3Error if it cannot fit.
+    """
     if not scale:
-        check_fits(curriculum, episodes)
-        return curriculum, ""
-    moved = scaled(curriculum, episodes)
-    if moved.boundaries == curriculum.boundaries:
+        check_fits(curriculum, length.episodes, length.steps)
+        return curriculum, _may_end_before(curriculum, length)
+    moved = scaled_to(curriculum, length)
+    if [phase.until for phase in moved.phases] == [phase.until for phase in curriculum.phases]:
         return moved, ""
-    ends = ", ".join(map(str, moved.boundaries))
-    return moved, f"Boundaries of {curriculum.name} scaled to {episodes} episodes: {ends}."
+    ends = ", ".join(format_end(phase.until) for phase in moved.phases if phase.until is not None)
+    return moved, f"Boundaries of {curriculum.name} scaled to {length}: {ends}."
+
+
+def _may_end_before(curriculum: Curriculum, length: Length) -> str:
+    """That phases which end at episodes may not all begin before a budget of steps is used; empty without one."""
+    if length.steps is None or not curriculum.boundaries:
+        return ""
+    ends = ", ".join(map(str, curriculum.boundaries))
+    return (
+        f"Phases of {curriculum.name} end at episodes {ends}; a run whose {length.steps:,} steps are used before that "
+        "ends in an earlier phase. With --scale they end at the same parts of the steps."
+    )
 
 
 def read_settings(
-    assignments: Sequence[str], recipe: Recipe, curricula: Sequence[Curriculum], episodes: int
+    assignments: Sequence[str], recipe: Recipe, curricula: Sequence[Curriculum], length: Length | int
 ) -> list[tuple[str, tuple[str, ...]]]:
     """The values of settings that are typed as `PATH=VALUE` or `PATH=A,B,C`, each once; the last for a path wins.
 
@@ -99,6 +118,8 @@ def read_settings(
     Raises:
         V3Error: one sentence about a path that does not exist, with near ones, or about a value.
     """
+    length = Length(length) if isinstance(length, int) else length
+    check = partial(set_values, recipe, curricula, length.episodes, steps=length.steps)
     given: dict[str, tuple[str, ...]] = {}
     for assignment in assignments:
         path, _, text = assignment.partition("=")
@@ -106,14 +127,14 @@ def read_settings(
         given.pop(path, None)
         before = [f"{known}={values[0]}" for known, values in given.items()]
         try:
-            set_values(recipe, curricula, episodes, [*before, assignment])
+            check([*before, assignment])
             values = [text.strip()]
         except V3Error:
             values = [_bare(value) for value in split(text)]
             if len(values) < 2:
                 raise
             for value in values:
-                set_values(recipe, curricula, episodes, [*before, f"{path}={value}"])
+                check([*before, f"{path}={value}"])
         given[path] = tuple(dict.fromkeys(values))
     return list(given.items())
 
@@ -129,7 +150,7 @@ class Cell:
     setup: EnvironmentSetup
     recipe: Recipe
     curricula: list[Curriculum]
-    episodes: int
+    length: Length
     title: str = ""
     """The swept settings, as in `load_balance 0.01`; empty if none is."""
 
@@ -143,7 +164,8 @@ def cells_of(grid: Grid) -> Iterator[Cell]:
         recipe, length = grid.recipe_of(setup), grid.length_in(setup)
         for combination in product(*(values for _, values in grid.settings)):
             chosen = list(zip(paths, combination, strict=True))
-            changed = set_values(recipe, curricula, length, [f"{path}={value}" for path, value in chosen])
+            assignments = [f"{path}={value}" for path, value in chosen]
+            changed = set_values(recipe, curricula, length.episodes, assignments, steps=length.steps)
             title = ", ".join(f"{path.rpartition('.')[2]} {value}" for path, value in chosen if path in swept)
             yield Cell(setup, *changed, length, title)
 
@@ -152,7 +174,9 @@ def fitted_to(grid: Grid, setup: EnvironmentSetup) -> tuple[list[Curriculum], li
     """The curricula of a grid for the runs in an environment, and a sentence for each whose boundaries were moved."""
     length, curricula, notices = grid.length_in(setup), [], []
     for candidate in grid.curricula:
-        scale = candidate.may_scale and length >= 1 and not fits(candidate.curriculum, length)
+        scale = grid.scale
+        if scale is None:
+            scale = candidate.may_scale and not fits(candidate.curriculum, length.episodes, length.steps)
         curriculum, notice = fitted(candidate.curriculum, length, scale)
         curricula.append(curriculum)
         notices += [notice] if notice else []
@@ -189,8 +213,8 @@ def configs_of(grid: Grid, cells: Sequence[Cell] | None = None) -> list[RunConfi
             grid.seeds,
             name=grid.name,
             env=cell.setup,
-            episodes=cell.episodes,
             recipe=cell.recipe,
+            **vars(cell.length),
             title=cell.title,
         )
         for cell in (cells_of(grid) if cells is None else cells)
@@ -211,13 +235,16 @@ def grid_of(
     seeds: Sequence[int],
     episodes: int | None = None,
     assignments: Sequence[str] = (),
+    *,
+    steps: int | None = None,
+    scale: bool | None = None,
 ) -> Grid:
     """The grid of curricula by the names of presets or YAML files, and of settings as typed; see `read_settings`."""
     candidates = [Candidate(*load_curriculum(name.strip())) for name in curricula]
-    grid = Grid(candidates, setups, seeds, episodes=episodes)
+    grid = Grid(candidates, setups, seeds, episodes=episodes, steps=steps, scale=scale)
     check_size(grid)
     first = next(cells_of(grid))
-    settings = read_settings(assignments, first.recipe, first.curricula, first.episodes)
+    settings = read_settings(assignments, first.recipe, first.curricula, first.length)
     grid = replace(grid, settings=settings)
     check_size(grid)
     return grid

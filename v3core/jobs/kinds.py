@@ -4,6 +4,7 @@ Used by `ask` and its companions, the buttons and the command panel, the command
 docs/jobs.md. A worker carries out a command in the method `answer_KIND` of `jobs/recorder.py`.
 """
 
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -17,7 +18,7 @@ from v3core.store.run_row import RunRow
 
 TRAINS = frozenset({Status.RUNNING, Status.STALLED, Status.PAUSED})
 _RUN_TO_THE_END = ACTIVE - {Status.STOPPING} | {Status.QUEUED}
-_RESUME_LONGER = f"train it longer on Live, or with: {COMMAND} resume {{id}} --episodes {{longer}}"
+_RESUME_LONGER = f"train it longer on Live, or with: {COMMAND} resume {{id}} {{longer}}"
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ class Command:
         if status not in self.when and self.undoes not in waiting:
             if status is Status.UNREADABLE:
                 return f"{who} is unreadable: its row in the database is invalid; it can only be deleted."
-            hint = self.instead.get(status, self.otherwise).format(id=run.id[:8], longer=2 * run.episodes)
+            hint = self.instead.get(status, self.otherwise).format(id=run.id[:8], longer=_twice(run))
             return f"{who} is {'already ' if status in ENDED else ''}{status}; {hint}."
         if self.answered_by == "worker" and status in ACTIVE and not is_here(run):
             return f"{who} trains on host '{run.host}'; run the command there."
@@ -137,15 +138,15 @@ _ALL = (
         EXTEND,
         "Train longer",
         "more_time",
-        "Trains the run up to a later episode; phase boundaries do not move.",
+        "Trains the run up to a later episode or step; phase boundaries do not move.",
         when=_RUN_TO_THE_END,
         otherwise="it cannot be trained longer",
         instead={
             **dict.fromkeys(ENDED - {Status.UNREADABLE}, _RESUME_LONGER),
-            Status.STOPPING: "wait until it has stopped, then resume it with --episodes",
+            Status.STOPPING: "wait until it has stopped, then resume it with --episodes or --steps",
         },
-        takes="--episodes N",
-        asked="{} to episode {}",
+        takes="--episodes N or --steps N",
+        asked="{} to {}",
         button=False,
     ),
     Command(
@@ -168,7 +169,7 @@ _ALL = (
         otherwise="only a run that has ended can be resumed",
         instead={Status.COMPLETED: _RESUME_LONGER},
         answered_by="at once",
-        takes="[--episodes N] [--boundaries EPISODES]",
+        takes="[--episodes N] [--steps N] [--boundaries EPISODES]",
         recorded=False,
     ),
     Command(
@@ -185,6 +186,39 @@ _ALL = (
 
 COMMANDS: Mapping[str, Command] = {command.kind: command for command in _ALL}
 """By kind, in the order of the buttons."""
+
+
+def length_value(episodes: int | None, steps: int | None) -> str:
+    """A new length as the argument of a command: `110`, `20000 steps`, or `110 or 20000 steps`."""
+    parts = ["" if episodes is None else str(episodes), "" if steps is None else f"{steps} steps"]
+    return " or ".join(part for part in parts if part)
+
+
+def parse_length(value: str) -> tuple[int | None, int | None]:
+    """The inverse of `length_value`: episodes and steps.
+
+    Raises:
+        V3Error: if the value is none.
+    """
+    found = re.fullmatch(r"(\d{1,12})|(\d{1,12}) steps|(\d{1,12}) or (\d{1,12}) steps", value)
+    if found is None:
+        raise V3Error(f"'{value}' is not a number of episodes or steps.")
+    episodes, steps = found[1] or found[3], found[2] or found[4]
+    return None if episodes is None else int(episodes), None if steps is None else int(steps)
+
+
+def asked_length(value: str) -> str:
+    """The same for people: `episode 110`, `step 20,000`."""
+    episodes, steps = parse_length(value)
+    parts = ["" if episodes is None else f"episode {episodes}", "" if steps is None else f"step {steps:,}"]
+    return " or ".join(part for part in parts if part)
+
+
+def _twice(run: RunRow) -> str:
+    """The options of the shell for twice the length of a run."""
+    if run.length.is_by_steps and run.steps is not None:
+        return f"--steps {2 * run.steps}"
+    return f"--episodes {2 * run.episodes}" + ("" if run.steps is None else f" --steps {2 * run.steps}")
 
 
 def check(kind: str, run: RunRow, waiting: Collection[str] = ()) -> None:

@@ -155,7 +155,7 @@ def create(
     launch = capture(config).to_json()
     add_run(tx, run_id, config, status=Status.QUEUED, now=now, experiment=experiment, priority=priority, launch=launch)
     add_revision(tx, run_id, config.curriculum, actor="user", now=now, applied_episode=0)
-    message = f"Queued: {config.episodes} episodes of {config.env} with curriculum {config.curriculum.name}."
+    message = f"Queued: {config.length} of {config.env} with curriculum {config.curriculum.name}."
     add_event(tx, run_id, actor="user", kind=Status.QUEUED, message=message, now=now)
     return run_id
 

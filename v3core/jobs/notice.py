@@ -180,10 +180,21 @@ class WebhookCaller:
 def notice(run: RunRow) -> dict[str, Any]:
     """What is posted of a run; `text` is for Slack, `content` for Discord."""
     sentence = _sentence(run)
-    columns = ("name", "status", "reason", "env", "curriculum", "seed", "episode", "episodes", "experiment", "host")
+    columns = (
+        "name",
+        "status",
+        "reason",
+        "env",
+        "curriculum",
+        "seed",
+        "episode",
+        "episodes",
+        "experiment",
+        "host",
+    )
     return {
         "run": run.id,
-        **{name: getattr(run, name) for name in columns},
+        **{name: getattr(run, name) for name in (*columns, *_of_steps(run))},
         "mean_return": _mean_return(run),
         "ended_at": run.ended_at.isoformat() if run.ended_at else None,
         "text": sentence,
@@ -191,13 +202,28 @@ def notice(run: RunRow) -> dict[str, Any]:
     }
 
 
+def _of_steps(run: RunRow) -> tuple[str, ...]:
+    """The columns of a length in environment steps, where a run has one."""
+    return () if run.steps is None else ("step", "steps")
+
+
 def alarm_notice(run: RunRow, alarm: AlarmRow) -> dict[str, Any]:
     """What is posted of an alarm; `text` is for Slack, `content` for Discord."""
     sentence = _shortened(f"Run '{run.name}', episode {alarm.first_episode}: {alarm.sentence}.")
-    columns = ("name", "status", "env", "curriculum", "seed", "episode", "episodes", "experiment", "host")
+    columns = (
+        "name",
+        "status",
+        "env",
+        "curriculum",
+        "seed",
+        "episode",
+        "episodes",
+        "experiment",
+        "host",
+    )
     return {
         "run": run.id,
-        **{name: getattr(run, name) for name in columns},
+        **{name: getattr(run, name) for name in (*columns, *_of_steps(run))},
         "alarm": alarm.to_dict(),
         "text": sentence,
         "content": sentence,
@@ -248,7 +274,7 @@ def _sentence(run: RunRow) -> str:
     how = {Status.COMPLETED: "completed", Status.FAILED: "failed", Status.LOST: "was lost"}[Status(run.status)]
     returned = "" if mean is None else f", mean return {mean:.2f}"
     reason = f": {run.reason}" if run.reason else "."
-    text = f"Run '{run.name}' {how} after {run.episode} of {run.episodes} episodes of {run.env}{returned}{reason}"
+    text = f"Run '{run.name}' {how} after {run.progress_words} of {run.env}{returned}{reason}"
     return _shortened(text)
 
 

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from v3core.curriculum import Curriculum, PhaseStart
+from v3core.curriculum import Curriculum, Length, PhaseStart
 from v3core.errors import V3Error
 from v3core.insight.alarms import Began, Edited, Evaluated
 from v3core.jobs.checkpoints import kept_checkpoints, superseded
 from v3core.jobs.files import checkpoint_file
 from v3core.jobs.kept_replays import write_replays
+from v3core.jobs.kinds import parse_length
 from v3core.jobs.lifecycle import ACTIVE, Status, change_status
 from v3core.jobs.logs import logger
 from v3core.jobs.sampler import ProcessSampler
@@ -45,11 +46,17 @@ class ForegroundProgress:
     """How far a run is, for a progress bar."""
 
     episode: int
-    episodes: int
     step: int
+    length: Length
+    """Of the run."""
     phase: str
     mean_return: float
     """Mean return of the newest episodes, as many as `mean_window` says."""
+
+    @property
+    def episodes(self) -> int:
+        """Planned."""
+        return self.length.episodes
 
 
 class Recorder:
@@ -93,7 +100,8 @@ class Recorder:
         self._checkpoints_asked: list[int] = []
         self._edits: list[Edit] = []
         self._longer: list[Longer] = []
-        self._episodes = run.episodes
+        self._length = run.length
+        self._phase = run.phase or ""
         self._sampler = ProcessSampler(sampled_seconds(database, run.id))
         writer.at_heartbeat = self.heard
         writer.at_alarm_failure = self.alarms_failed
@@ -135,20 +143,20 @@ class Recorder:
 
     def record(self, episodes: Sequence[EpisodeRecord], step: int) -> None:
         self._writer.record(episodes, step)
-        if not episodes:
+        if not episodes and self._length.steps is None:
             return
-        self._episode = episodes[-1].episode
         for episode in episodes:
+            self._episode, self._phase = episode.episode, episode.phase
             self._returns.append(episode.return_)
         log = time.monotonic() >= self._next_log
         if self._on_progress is None and not log:
             return
-        newest, mean = episodes[-1], mean_return(self._returns) or 0.0
+        mean = mean_return(self._returns) or 0.0
         if self._on_progress is not None:
-            self._on_progress(ForegroundProgress(newest.episode, self._episodes, step, newest.phase, mean))
+            self._on_progress(ForegroundProgress(self._episode, step, self._length, self._phase, mean))
         if log:
             self._next_log = time.monotonic() + LOG_SECONDS
-            where = f"Episode {newest.episode} of {self._episodes}, step {step}, phase {newest.phase}"
+            where = f"{self._length.reached(self._episode, step)}, step {step}, phase {self._phase}"
             logger.info("%s: mean return %.2f.", where, mean)
 
     def spent(self, spent: Spent, steps: int) -> None:
@@ -191,6 +199,7 @@ class Recorder:
 
     def phase_changed(self, change: PhaseChange) -> None:
         planned = f" (planned at {change.planned})" if change.planned not in {None, change.episode} else ""
+        self._phase = change.name
         self._boundaries.add(change.episode)
         self._writer.mark(Began(change.episode, change.phase, PhaseStart(change.episode, change.step)))
         self._note(
@@ -280,9 +289,8 @@ class Recorder:
         self._edits.append(Edit(row.revision.id, row.revision.curriculum))
 
     def answer_extend(self, row: CommandRow) -> None:
-        if not (row.value or "").isdigit():
-            raise V3Error(f"'{row.value}' is not a number of episodes.")
-        self._longer.append(Longer(row.id, int(row.value or 0)))
+        episodes, steps = parse_length(row.value or "")
+        self._longer.append(Longer(row.id, episodes, steps))
 
     def _unknown(self, row: CommandRow) -> None:
         sentence = f"The worker does not know the command '{row.kind}'; stop the run and resume it."
@@ -346,11 +354,12 @@ class Recorder:
 
     def length_applied(self, longer: Longer, curriculum: Curriculum | None, episode: int) -> None:
         """Curves and means are taken over the new length from now on."""
-        message = f"Length changed from {self._episodes} to {longer.episodes} episodes."
-        self._episodes = longer.episodes
+        length = Length(longer.episodes or self._length.episodes, longer.steps)
+        message = f"Length changed {self._length.changed_to(length)}."
+        self._length = length
 
         def write(tx: Transaction, now: datetime) -> None:
-            set_length(tx, get_run(tx, self._run.id), longer.episodes)
+            set_length(tx, get_run(tx, self._run.id), length)
             if curriculum is not None:
                 commands.add_revision(tx, self._run.id, curriculum, actor="worker", now=now, applied_episode=episode)
             commands.apply_commands(tx, self._run.id, ids=[longer.id], episode=episode, now=now)

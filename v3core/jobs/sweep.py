@@ -49,13 +49,15 @@ def expand(
     *,
     name: str = "",
     env: EnvironmentSetup,
-    episodes: int,
+    episodes: int | None = None,
     recipe: Recipe,
     title: str = "",
+    steps: int | None = None,
 ) -> list[RunConfig]:
     """One run per seed and curriculum; the curricula of one seed follow each other, so that they train side by side.
 
-    Their names begin with `name`, or if that is empty, with their curriculum; `title` says what else they have.
+    Each is as long as `episodes`, or as `steps` of the environments, or as whichever of both is reached first. Their
+    names begin with `name`, or if that is empty, with their curriculum; `title` says what else they have.
     """
     return [
         build_run_config(
@@ -63,6 +65,7 @@ def expand(
             env=env,
             seed=seed,
             episodes=episodes,
+            steps=steps,
             curriculum=curriculum,
             recipe=recipe,
         )

@@ -4,7 +4,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,14 @@ from v3core.jobs.supervisor import describe_stop, reconcile
 from v3core.paths import COMMAND
 from v3core.store.commands import curriculum_in_force, open_stop
 from v3core.store.database import Database
-from v3core.store.history import CheckpointRow, PhaseChangeRow, add_event, add_phase_change, read_checkpoints
+from v3core.store.history import (
+    CheckpointRow,
+    PhaseChangeRow,
+    add_event,
+    add_phase_change,
+    read_checkpoints,
+    read_phase_changes,
+)
 from v3core.store.run_row import RunRow
 from v3core.store.runs import begins_at_evaluation, get_run, update_run
 from v3core.store.schema import Transaction
@@ -160,7 +167,7 @@ def train_run(
 
     Returns the status that the run ended with; LOST if it was taken from this process meanwhile.
     """
-    what = f"{run.env} for {run.episodes} episodes with curriculum {run.curriculum}, seed {run.seed}"
+    what = f"{run.env} for {run.length} with curriculum {run.curriculum}, seed {run.seed}"
     logger.info("Training %s (run %s '%s', process %d).", what, run.id, run.name, os.getpid())
     writer: EpisodeWriter | None = None
     end = End(Status.STOPPED)
@@ -257,11 +264,13 @@ def _before_its_end(
     Only from there does it train as if it had been that long from the start. Where it is gone (V3_KEEP_CHECKPOINTS=1,
     or an older version wrote none) the run continues from its end.
     """
-    from v3core.training.checkpoint import load_checkpoint
+    from v3core.training.checkpoint import continued, load_checkpoint
 
     place = state.get("last_rollout")
-    if place is None or row.episode >= run.episodes:
+    if place is None or run.length.is_reached(row.episode, row.step):
         return row, state
+    if (within := continued(state, run.length)) is not state:
+        return replace(row, step=within["step"]), within
     for earlier in known:
         if (earlier.episode, earlier.step) == tuple(place):
             try:
@@ -311,10 +320,19 @@ def _finish(database: Database, run: RunRow, end: End) -> Status:
         return write_end(tx, run, end, datetime.now(UTC))
 
 
+def _unbegun(tx: Transaction, run: RunRow) -> str:
+    """What a complete run did not come to, because its steps were used before its phases ended; mostly nothing."""
+    curriculum = curriculum_in_force(tx, run.id)
+    missing = [phase.name for phase in curriculum.phases[len(read_phase_changes(tx, run.id)) :]]
+    return f", before {' and '.join(missing)} began" if missing and run.steps is not None else ""
+
+
 def write_end(tx: Transaction, run: RunRow, end: End, now: datetime) -> Status:
     """Move a run to its end, via `stopping` if no stop was requested; returns the status that it has then."""
-    episode, reason = get_run(tx, run.id).episode, end.reason
-    message = f"{end.status.capitalize()} at episode {episode}." if reason is None else reason
+    now_run, reason = get_run(tx, run.id), end.reason
+    episode = now_run.episode
+    unbegun = _unbegun(tx, now_run) if end.status is Status.COMPLETED else ""
+    message = f"{end.status.capitalize()} at episode {episode}{unbegun}." if reason is None else reason
     if end.status is Status.STOPPED and not change_status(
         tx, run, Status.STOPPING, reason or "Stops.", actor="worker", now=now
     ):

@@ -15,7 +15,8 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from pydantic import ValidationError
 
-from v3core.config import MAX_EPISODES, RunConfig
+from v3core.config import MAX_EPISODES, MAX_STEPS, RunConfig
+from v3core.curriculum import Length
 from v3core.errors import V3Error, explain
 from v3core.rollup import mean_window
 from v3core.store.schema import ACTIVE, STORED, UNLISTED, UNREADABLE_TIME, Status
@@ -37,7 +38,9 @@ class RunRow:
     env: str
     seed: int
     episodes: Annotated[int, 1, MAX_EPISODES]
-    """Episodes planned."""
+    """Episodes planned; where steps alone are, a bound that is not reached before them."""
+    steps: Annotated[int | None, 1, MAX_STEPS]
+    """Environment steps planned, all environments together; None where episodes alone are."""
     episode: int
     """Episodes complete so far."""
     step: int
@@ -106,6 +109,26 @@ class RunRow:
     """The saved environment of its worker; see `v3core.jobs.launch`."""
 
     @property
+    def length(self) -> Length:
+        """How long it is planned to train."""
+        return Length(self.episodes, self.steps)
+
+    @property
+    def part(self) -> float:
+        """The part of it that is trained, from 0 to 1."""
+        return self.length.part(self.episode, self.step)
+
+    @property
+    def expected_episodes(self) -> int | None:
+        """Episodes of the whole run: those planned or, if its steps end it sooner, as expected from those so far."""
+        return self.length.projected_episodes(self.episode, self.step)
+
+    @property
+    def progress_words(self) -> str:
+        """As in `130 of 800 episodes` or `12,000 of 20,000 steps`."""
+        return self.length.reached(self.episode, self.step)
+
+    @property
     def mean_window(self) -> int:
         """Number of episodes in `mean_return`, once that many are recorded."""
         return mean_window(self.episodes)
@@ -123,9 +146,13 @@ class RunRow:
     @property
     def seconds_left(self) -> float | None:
         """The remaining time at the recent pace; None if unknown, or if the run is not training."""
-        if not self.episodes_per_second or not math.isfinite(self.episodes_per_second):
-            return None
-        return max(0, self.episodes - self.episode) / self.episodes_per_second
+        left: list[tuple[int, float | None]] = []
+        if not self.length.is_by_steps:
+            left.append((self.episodes - self.episode, self.episodes_per_second))
+        if self.steps is not None:
+            left.append((self.steps - self.step, self.steps_per_second))
+        known = [max(0, count) / speed for count, speed in left if speed and math.isfinite(speed)]
+        return min(known, default=None)
 
     @property
     def version(self) -> str | None:

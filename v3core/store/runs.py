@@ -13,6 +13,7 @@ from sqlalchemy import Update, bindparam, case, delete, func, insert, select, up
 from sqlalchemy.exc import IntegrityError
 
 from v3core.config import RunConfig
+from v3core.curriculum import Length
 from v3core.errors import V3Error
 from v3core.paths import COMMAND
 from v3core.store.database import Database, reading
@@ -71,7 +72,7 @@ def _run(row: Sequence[Any]) -> RunRow:
 
 def columns_of(config: RunConfig) -> dict[str, Any]:
     """The columns of `runs` that follow from what the run is launched with."""
-    content = {name: getattr(config, name) for name in ("name", "env", "seed", "episodes")}
+    content = {name: getattr(config, name) for name in ("name", "env", "seed", "episodes", "steps")}
     return content | {"experts": config.policy.experts, "curriculum": config.curriculum.name}
 
 
@@ -209,9 +210,9 @@ def _update(columns: tuple[str, ...], conditions: frozenset[str]) -> Update:
     return update(runs).where(*where).values({name: bindparam(f"new_{name}") for name in columns})
 
 
-def set_length(tx: Transaction, run: RunRow, episodes: int) -> None:
-    """Set how many episodes a run trains, in its row and in its configuration; `run` as read in this transaction."""
-    _change_config(tx, run, {"episodes": episodes}, episodes=episodes)
+def set_length(tx: Transaction, run: RunRow, length: Length) -> None:
+    """Set how long a run trains, in its row and in its configuration; `run` as read in this transaction."""
+    _change_config(tx, run, vars(length), **vars(length))
 
 
 def set_compute(tx: Transaction, run: RunRow, device: str, backend: str) -> None:

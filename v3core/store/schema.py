@@ -146,6 +146,7 @@ class RunColumns(Columns):
     env: Named[str]
     seed: Named[int] = Column(BigInteger)
     episodes: Named[int]
+    steps: Named[int | None] = Column(BigInteger)
     episode: Named[int]
     step: Named[int] = Column(BigInteger)
     phase: Named[str | None]

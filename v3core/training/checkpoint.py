@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from v3core.atomic_write import replacing
+from v3core.curriculum import Length
 from v3core.environment_setup import EnvironmentSetup
 from v3core.errors import V3Error
 
@@ -56,6 +57,18 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     if not isinstance(state, dict) or state.get("format") not in {FORMAT, FORMER}:
         raise V3Error(f"Checkpoint {path} is not compatible with this version of V3 Lab; start a new run.")
     return state
+
+
+def continued(state: dict[str, Any], length: Length) -> dict[str, Any]:
+    """What a run of this length continues from, given a checkpoint's content.
+
+    That is the content itself; or, if the run was complete then and is longer now, what is kept in it of the moment
+    before its last rollout, which its end had cut short.
+    """
+    before_end: dict[str, Any] | None = state.get("before_end")
+    if before_end is None or length.is_reached(state["completed"], state["step"]):
+        return state
+    return before_end
 
 
 def check_import(path: Path, environment: EnvironmentSetup, known: Collection[str]) -> None:

@@ -73,7 +73,8 @@ class Longer:
     """A new length requested while the run trains."""
 
     id: int
-    episodes: int
+    episodes: int | None = None  # None leaves what is planned
+    steps: int | None = None
 
 
 @dataclass(frozen=True)
@@ -141,7 +142,10 @@ class TrainingHooks(Protocol):
         """The edit was refused; `reason` is one sentence."""
 
     def length_applied(self, longer: Longer, curriculum: Curriculum | None, episode: int) -> None:
-        """The run trains up to the new length; `curriculum` is the one in force from now on, if that took another."""
+        """The run trains up to the new length, which `longer` has in full.
+
+        `curriculum` is the one in force from now on, if that took another.
+        """
 
     def length_rejected(self, longer: Longer, reason: str) -> None:
         """The new length was refused; `reason` is one sentence."""

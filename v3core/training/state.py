@@ -19,13 +19,13 @@ from v3core.environments import EnvironmentSpec
 from v3core.errors import V3Error
 from v3core.native.library import VARIABLE
 from v3core.policy import Gating, GATMoEPolicy
-from v3core.training.checkpoint import load_checkpoint
+from v3core.training.checkpoint import continued, load_checkpoint
 from v3core.training.eager import EagerBackend
 from v3core.training.native_backend import choose_backend
 from v3core.training.optimizer import Adam, FlatParameters
 from v3core.training.statistics import ReturnScale
 
-COUNTERS = ("completed", "evaluated", "step", "updates", "rollbacks", "failures_in_a_row")
+COUNTERS = ("completed", "evaluated", "evaluated_step", "step", "updates", "rollbacks", "failures_in_a_row")
 """Numbers of the state that checkpoints contain unchanged."""
 MOST_ON_THE_CPU = 100_000_000
 """Multiply-adds of a minibatch's forward pass up to which one core with the native library is at least as fast as CUDA.
@@ -64,11 +64,13 @@ class TrainingState:
         self.updates = 0  # of PPO, undone ones included
         self.rollbacks = 0  # updates that were undone, or not made, because a number was not finite
         self.failures_in_a_row = 0  # of those, since the last good update
-        self.evaluated = 0  # complete episodes at the last evaluation
+        self.evaluated = self.evaluated_step = 0  # complete episodes and steps at the last evaluation
         self.environment = config.environment
         """The environment of the phase in force."""
         self.last_rollout: tuple[int, int] | None = None
         """Complete episodes and steps before the rollout that the end of the run cuts short; None before that."""
+        self.before_end: dict[str, Any] | None = None
+        """What a checkpoint of that moment contains, if there is none apart; see `Trainer.keep_before_end`."""
         self.starts: tuple[PhaseStart, ...] = ()
         """Where each phase really began; empty before the first."""
         self.recent: deque[tuple[float, int, float | None]] = deque(maxlen=MAX_WINDOW)
@@ -180,6 +182,7 @@ class TrainingState:
             "torch_generator": self.generator.get_state(),
             "numpy_generator": self.random.bit_generator.state,
             "last_rollout": self.last_rollout,
+            "before_end": self.before_end,
             **{name: getattr(self, name) for name in COUNTERS},
             "starts": [(start.episode, start.step) for start in self.starts],
             "recent": list(self.recent),
@@ -191,7 +194,7 @@ class TrainingState:
         Raises:
             V3Error: naming the file, if it is damaged or belongs to a run of another environment or network.
         """
-        state = load_checkpoint(path)
+        state = continued(load_checkpoint(path), self.config.length)
         try:
             self.policy.load_state_dict(state["policy"])
             self.choose_backend(json.loads(state["config"]).get("backend") or "eager")
@@ -209,9 +212,11 @@ class TrainingState:
                 self.generator.manual_seed(self._seed_at(state["step"]))
                 self.random = np.random.default_rng((self.config.seed, state["step"]))
             # Older checkpoints, which do not say when the last evaluation was, came after it.
-            counters = {"evaluated": state["completed"], **state}
+            counters = {"evaluated": state["completed"], "evaluated_step": state["step"], **state}
             for name in COUNTERS:
                 setattr(self, name, counters[name])
+            if self.config.length.is_reached(self.completed, self.step):
+                self.last_rollout, self.before_end = state.get("last_rollout"), state.get("before_end")
             self.starts = tuple(PhaseStart(*start) for start in state["starts"])
             self.recent.extend(tuple(episode) for episode in state["recent"])
         except (KeyError, TypeError, ValueError, RuntimeError):

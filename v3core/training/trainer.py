@@ -1,9 +1,10 @@
 """The training loop, top to bottom."""
 
+import copy
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from v3core.curriculum import (
     settings_at,
     steps_left,
 )
+from v3core.curriculum.length import MAX_EPISODES
 from v3core.environment_setup import EnvironmentSetup
 from v3core.environments import ReplayError
 from v3core.environments.registry import check_run, imports_of
@@ -63,10 +65,11 @@ def train(
     checkpoint: Path | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Outcome:
-    """Train a policy with PPO under a curriculum, until `config.episodes` episodes are complete or `hooks` say stop.
+    """Train a policy with PPO under a curriculum, until the run has its length or `hooks` say stop.
 
     Settings are read once per rollout and hold for that rollout and its update. A rollout is cut short at the next
-    boundary, so a phase begins as the curriculum says, or at most one episode per further environment later.
+    boundary, so a phase begins as the curriculum says, or at most one episode per further environment later; and where
+    the run's budget of environment steps is used up, so that exactly these are taken.
 
     Args:
         config: what to train. The same config records the same numbers on the same machine.
@@ -130,7 +133,7 @@ class Trainer:
         state, hooks = self.state, self.hooks
         self.saved_at = self.clock()
         try:
-            while state.completed < state.config.episodes or self.evaluation_due:
+            while not self.progress.is_complete or self.evaluation_due:
                 self.before = state.snapshot()
 
                 # -------- Orders: between an update and what comes next ---------------------------------------------
@@ -160,10 +163,10 @@ class Trainer:
                     self.record(failed.played, nothing, settings, world)
                     raise failed.failure from failed.failure.__cause__
                 world.describe(hooks.sees)
-                if state.completed + int(rollout.ended.sum()) >= state.config.episodes:
+                completes = int(rollout.ended.sum())
+                if state.config.length.is_reached(state.completed + completes, state.step + rollout.steps):
                     # From here an extended run continues as if it had had that length from the start.
-                    self.save(as_of=self.before)
-                    state.last_rollout = (state.completed, state.step)
+                    self.keep_before_end(apart=completes > 0)
 
                 # -------- Update ------------------------------------------------------------------------------------
                 began, apart = time.perf_counter(), self.held_seconds + self.saving_seconds
@@ -206,7 +209,8 @@ class Trainer:
     def progress(self) -> Progress:
         """The progress of the run, as `settings_at` needs it."""
         state = self.state
-        return Progress(episode=state.completed, episodes=state.config.episodes, step=state.step, starts=state.starts)
+        length = state.config.length
+        return Progress(state.completed, length.episodes, state.step, state.starts, length.steps)
 
     # ---------------------------------------------------- Orders ----------------------------------------------------
 
@@ -232,15 +236,28 @@ class Trainer:
             self.hooks.edit_applied(edit, self.state.completed)
 
     def lengthen(self, longer: Longer) -> None:
-        """Train for more episodes than planned, or refuse to."""
-        if longer.episodes <= self.state.config.episodes:
-            reason = f"The run is planned for {self.state.config.episodes} episodes, which are already trained."
+        """Train for longer than planned, or refuse to."""
+        state = self.state
+        planned = state.config.length
+        if (longer.episodes or MAX_EPISODES) <= planned.episodes and not longer.steps:
+            reason = f"The run is planned for {planned}, which are already trained."
             self.hooks.length_rejected(longer, reason)
             return
+        try:
+            length = state.config.length.extended(
+                longer.episodes,
+                longer.steps,
+                at=(state.completed, state.step),
+                environments=state.config.ppo.environments,
+            )
+        except V3Error as reason:
+            self.hooks.length_rejected(longer, str(reason))
+            return
         before, self.curriculum = self.curriculum, lengthened(self.curriculum, self.progress)
-        self.state.config = self.state.config.model_copy(update={"episodes": longer.episodes})
+        state.config = state.config.model_copy(update=vars(length))
+        state.last_rollout = state.before_end = None  # the run continues from here
         changed = None if self.curriculum == before else self.curriculum
-        self.hooks.length_applied(longer, changed, self.state.completed)
+        self.hooks.length_applied(replace(longer, **vars(length)), changed, state.completed)
 
     def interrupted(self) -> bool:
         """In the middle of long work: do what cannot wait for its end; returns whether to leave it.
@@ -265,10 +282,12 @@ class Trainer:
     def evaluation_due(self) -> bool:
         """Whether an evaluation belongs after the episodes that are complete, and was not taken yet."""
         evaluation, completed, last = self.state.config.evaluation, self.state.completed, self.state.evaluated
-        if not evaluation.episodes or last == completed:
+        if not evaluation.episodes or not completed:
             return False
+        if self.progress.is_complete and self.state.evaluated_step < self.state.step:
+            return True  # at the end also if no episode was completed since: the policy is another
         every = evaluation.every
-        return completed >= self.state.config.episodes or (every is not None and completed // every > last // every)
+        return every is not None and completed // every > last // every
 
     def evaluate(self) -> None:
         """Evaluate the policy in the routing of its last rollout, and see what each expert does meanwhile."""
@@ -285,16 +304,16 @@ class Trainer:
             tape=tape,
         )
         experts, knockouts = expert_report(state.policy, sample, spec), self.knock_out()
-        state.evaluated = state.completed
+        state.evaluated, state.evaluated_step = state.completed, state.step
         env, replays = str(state.environment), tape.chosen(state.policy)
         self.hooks.evaluated(Evaluation(state.completed, state.step, env, episodes, experts, knockouts, replays))
 
     def knock_out(self) -> dict[int, tuple[EvaluationEpisode, ...]]:
         """At the end of the run, episodes without each expert, unless its config says none."""
         state, evaluation = self.state, self.state.config.evaluation
-        if state.completed < state.config.episodes:
+        if not self.progress.is_complete:
             return {}
-        trained, experts = state.config.episodes, state.config.policy.experts
+        trained, experts = state.completed, state.config.policy.experts
         if not (count := episodes_at_end(evaluation.knockout, trained=trained, experts=experts)):
             return {}
         spec = state.spec.of(state.environment)
@@ -431,16 +450,37 @@ class Trainer:
 
     # --------------------------------------------------- Checkpoint -------------------------------------------------
 
+    def keep_before_end(self, *, apart: bool) -> None:
+        """Keep the end of the rollout before the last: in a checkpoint `apart`, or within the last one.
+
+        Checkpoints are known by their complete episodes, so there is none apart if the last rollout completes none.
+        """
+        state = self.state
+        if apart:
+            self.save(as_of=self.before)
+        else:
+            now = state.snapshot()
+            assert self.before is not None
+            state.rollback(self.before)
+            state.before_end = copy.deepcopy(self.contents())
+            state.rollback(now)
+        state.last_rollout = (state.completed, state.step)
+
+    def contents(self) -> dict[str, Any]:
+        """What a checkpoint contains of the present state."""
+        state, world = self.state, self.world
+        # The environments of the phase before are not continued with.
+        kept = world.state_dict() if world is not None and world.environment == state.environment else None
+        return {**state.state_dict(), "world": kept}
+
     def save(self, as_of: Snapshot | None = None) -> None:
         """Write a checkpoint of the current state, or during a rollout of the end of the previous one."""
-        state, world, began = self.state, self.world, time.perf_counter()
+        state, began = self.state, time.perf_counter()
         now = state.snapshot() if as_of else None
         if as_of:
             state.rollback(as_of)
         path = self.hooks.checkpoint_path(state.completed)
-        # The environments of the phase before are not continued with.
-        kept = world.state_dict() if world is not None and world.environment == state.environment else None
-        save_checkpoint(path, {**state.state_dict(), "world": kept})
+        save_checkpoint(path, self.contents())
         self.hooks.checkpoint_saved(path, state.completed, state.step)
         if now:
             state.rollback(now)
@@ -453,7 +493,7 @@ class Trainer:
         config, state = self.state.config, self.state
         known = imports_of(config.environment, [self.curriculum])
         check_import(checkpoint, state.environment, known)
-        if state.completed >= config.episodes:
+        if self.progress.is_complete:
             return
         try:
             if reason := _other_world(config, loaded):

@@ -131,14 +131,15 @@ def numbers_of(run: RunRow) -> dict[str, Any]:
         _tile("Phase", run.phase or "–"),
         _tile(mean_words(run, "Mean return"), number(run.mean_return)),
         _tile("Latest return", number(run.latest_return)),
-        _tile("Steps", f"{run.step:,}", "Steps of all environments, also in unfinished episodes."),
+        _tile("Episodes", f"{run.episode:,}", "Complete episodes.")
+        if run.length.is_by_steps
+        else _tile("Steps", f"{run.step:,}", "Steps of all environments, also in unfinished episodes."),
     ]
     if run.status in ADVANCES:
         tiles.append(_tile("Steps per second", number(run.steps_per_second, 0)))
     return {
-        "episode": run.episode,
-        "episodes": run.episodes,
-        "progress": f"{run.episode:,} of {run.episodes:,} episodes",
+        "part": round(run.part, 4),
+        "progress": run.progress_words,
         "heartbeat_at": _moment(run.heartbeat_at) if is_active else None,
         "left": time_left(run.seconds_left) if run.status in ADVANCES and run.seconds_left else "",
         "ended_at": None if is_active else _moment(run.ended_at),

@@ -7,10 +7,10 @@ from typing import Any
 import streamlit as st
 
 from v3core.config import Recipe, build_run_config
-from v3core.curriculum import KNOBS, Curriculum, check_environment_named, presets, renamed, scaled
+from v3core.curriculum import KNOBS, Curriculum, Length, Until, check_environment_named, presets, renamed, scaled_to
 from v3core.curriculum.knobs import SETTINGS
 from v3core.curriculum.table import COMMON, FURTHER, Checked, PhaseRow, end_of, from_rows, further_in_use, to_rows
-from v3core.curriculum.typed import HOW_TO_WRITE_AN_END
+from v3core.curriculum.typed import HOW_TO_WRITE_AN_END, format_end
 from v3core.environment_setup import EnvironmentSetup
 from v3core.errors import V3Error
 from v3core.ui.environment_choice import run_problem
@@ -37,9 +37,9 @@ _OTHERS = {
 class _Table:
     """The rows of one browser tab, before they are edited."""
 
-    key: tuple[str, bool]
-    """The source, and whether it is scaled."""
-    episodes: int
+    key: tuple[str, bool, bool]
+    """The source, whether it is scaled, and whether to environment steps."""
+    length: Length
     generation: int
     """Part of the keys of its fields, so that new rows get new fields."""
     rows: list[PhaseRow]
@@ -47,16 +47,16 @@ class _Table:
     """The rows as they came from the source."""
 
 
-def curriculum_editor(source: Curriculum, *, source_key: str, episodes: int, scale: bool) -> Checked:
+def curriculum_editor(source: Curriculum, *, source_key: str, length: Length, scale: bool) -> Checked:
     """Show `source` as rows to edit and return what the rows spell now.
 
     Args:
         source: what the rows are filled from when `source_key`, its name, changes.
         source_key: see above.
-        episodes: length of the run.
+        length: of the run.
         scale: whether boundaries follow that length in proportion.
     """
-    rows = _rows(source, source_key, episodes, scale)
+    rows = _rows(source, source_key, length, scale)
     st.caption(HOW_TO_WRITE)
     further = further_in_use(rows)
     if st.toggle("More settings", key="more-knobs", help="Show all settings of a phase."):
@@ -64,49 +64,57 @@ def curriculum_editor(source: Curriculum, *, source_key: str, episodes: int, sca
     shown = [_show_row(index, row, len(rows), further) for index, row in enumerate(rows)]
     edited = [row for row, _ in shown]
     checked = from_rows(
-        edited, name=source.name, episodes=episodes, description=source.description, policy=source.policy
+        edited,
+        name=source.name,
+        episodes=length.episodes,
+        steps=length.steps,
+        description=source.description,
+        policy=source.policy,
     )
     for index, problem in checked.problems.items():
         shown[index][1].markdown(md(":red[:material/error: {}]", problem))
-    st.button("Add a phase", icon=":material/add:", key="add-phase", on_click=_add_phase, args=(edited, episodes))
+    st.button("Add a phase", icon=":material/add:", key="add-phase", on_click=_add_phase, args=(edited, length))
     if checked.curriculum is not None and edited != _table().filled:
         return replace(checked, curriculum=renamed(checked.curriculum))
     return checked
 
 
-def _rows(source: Curriculum, source_key: str, episodes: int, scale: bool) -> list[PhaseRow]:
+def _rows(source: Curriculum, source_key: str, length: Length, scale: bool) -> list[PhaseRow]:
     """The rows to show; filled again when the source, or the length that it is scaled to, has changed."""
-    key = (source_key, scale)
+    key = (source_key, scale, length.is_by_steps)
     table: _Table | None = st.session_state.get(_STATE)
     if table is None or table.key != key:
-        _fill(_fitted(source, episodes, scale), key, episodes)
-    elif scale and table.episodes != episodes:
+        _fill(_fitted(source, length, scale), key, length)
+    elif scale and table.length != length:
         current = _current_rows()
         if current == table.filled:
-            _fill(_fitted(source, episodes, scale), key, episodes)
+            _fill(_fitted(source, length, scale), key, length)
         else:
-            moved = [_moved(row, episodes / table.episodes) for row in current]
-            _fill(moved, key, episodes, filled=table.filled)
+            _fill([_moved(row, table.length, length) for row in current], key, length, filled=table.filled)
     return _current_rows()
 
 
-def _fitted(source: Curriculum, episodes: int, scale: bool) -> list[PhaseRow]:
+def _fitted(source: Curriculum, length: Length, scale: bool) -> list[PhaseRow]:
     with suppress(V3Error):  # the run is too short: the rows show what is wrong with each boundary
-        return to_rows(scaled(source, episodes) if scale else source)
+        return to_rows(scaled_to(source, length) if scale else source)
     return to_rows(source)
 
 
-def _moved(row: PhaseRow, factor: float) -> PhaseRow:
-    """The row with an end by episode in proportion; other ends stay."""
+def _moved(row: PhaseRow, old: Length, new: Length) -> PhaseRow:
+    """The row with an end in the unit of the run's length in proportion; other ends stay."""
     end = end_of(row)
-    if end is None or end.episode is None:
-        return row
-    return replace(row, until=str(max(1, round(end.episode * factor))))
+    if end is not None and end.episode is not None and not new.is_by_steps:
+        return replace(row, until=str(max(1, round(end.episode * new.episodes / old.episodes))))
+    if end is not None and end.step is not None and new.steps and old.steps:
+        return replace(row, until=format_end(Until(step=max(1, round(end.step * new.steps / old.steps)))))
+    return row
 
 
-def _fill(rows: list[PhaseRow], key: tuple[str, bool], episodes: int, filled: list[PhaseRow] | None = None) -> None:
+def _fill(
+    rows: list[PhaseRow], key: tuple[str, bool, bool], length: Length, filled: list[PhaseRow] | None = None
+) -> None:
     generation = _table().generation + 1 if _STATE in st.session_state else 0
-    st.session_state[_STATE] = _Table(key, episodes, generation, rows, rows if filled is None else filled)
+    st.session_state[_STATE] = _Table(key, length, generation, rows, rows if filled is None else filled)
 
 
 def _table() -> _Table:
@@ -185,13 +193,16 @@ def setting_field(row: PhaseRow, field: str, *, key: str, unset: str) -> str | N
 
 def _replace_rows(rows: list[PhaseRow]) -> None:
     table = _table()
-    _fill(rows, table.key, table.episodes, filled=table.filled)
+    _fill(rows, table.key, table.length, filled=table.filled)
 
 
-def _add_phase(rows: list[PhaseRow], episodes: int) -> None:
-    ends = [end.episode or 0 for row in rows[:-1] if (end := end_of(row)) is not None]
+def _add_phase(rows: list[PhaseRow], length: Length) -> None:
+    """After the last: it ends in the middle of what is left, in the unit of the run's length."""
+    unit, whole = ("step", length.steps or 0) if length.is_by_steps else ("episode", length.episodes)
+    ends = [getattr(end, unit) or 0 for row in rows[:-1] if (end := end_of(row)) is not None]
     start = max(ends, default=0)
-    ended = replace(rows[-1], until=str(min(start + max((episodes - start) // 2, 1), episodes)))
+    middle = min(start + max((whole - start) // 2, 1), whole)
+    ended = replace(rows[-1], until=format_end(Until.model_validate({unit: middle})))
     _replace_rows([*rows[:-1], ended, PhaseRow(f"phase {len(rows) + 1}")])
 
 
@@ -284,22 +295,28 @@ def _uploaded() -> Curriculum | None:
 
 
 def compare_with(
-    env: EnvironmentSetup, own: Curriculum | None, episodes: int, recipe: Recipe
+    env: EnvironmentSetup, own: Curriculum | None, length: Length, recipe: Recipe, *, scale: bool
 ) -> tuple[list[Curriculum], list[str]]:
-    """More presets to train besides `own`, scaled to the run's length; and why others do not fit, as is also shown."""
+    """More presets to train besides `own`, scaled to the run's length; and why others do not fit, as is also shown.
+
+    Where steps alone are planned, they are scaled only with `scale`.
+    """
+    scale = scale or not length.is_by_steps
     chosen = st.multiselect(
         "Compare with",
         [name for name in presets_for(env.env_id) if own is None or name != own.name],
         key=f"compare-with:{env.env_id}",
         placeholder="No other curriculum",
-        help="Each is scaled to the length of the run and trained with the same seeds. All runs form one experiment.",
+        help=f"Each {'is scaled to the length of the run and' if scale else 'keeps its own phase ends and is'} trained "
+        "with the same seeds. All runs form one experiment.",
     )
     fitting: list[Curriculum] = []
     problems: list[str] = []
     for name in chosen:
         try:
-            curriculum = scaled(presets.load_preset(name), episodes)
-            build_run_config(name=name, env=env, seed=0, episodes=episodes, curriculum=curriculum, recipe=recipe)
+            curriculum = presets.load_preset(name)
+            curriculum = scaled_to(curriculum, length) if scale else curriculum
+            build_run_config(name=name, env=env, seed=0, **vars(length), curriculum=curriculum, recipe=recipe)
             if problem := run_problem(env, curriculum):
                 raise V3Error(problem)
             fitting.append(curriculum)

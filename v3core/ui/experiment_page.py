@@ -73,11 +73,10 @@ def _bar(progress: Progress, left: float | None) -> None:
     ahead = md(" · {}", time_left(left)) if left else Markdown()
     runs = counted(len(progress.runs), "run")
     text = md(
-        "{:,} of {} completed · {:,} of {:,} episodes{}{}",
+        "{:,} of {} completed · {}{}{}",
         completed,
         runs,
-        progress.episode,
-        progress.episodes,
+        progress.reached(),
         failed,
         ahead,
     )

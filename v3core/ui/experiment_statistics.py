@@ -85,10 +85,7 @@ class _Runs(tuple[RunRow, ...]):
 
     @property
     def state(self) -> Sequence[tuple[object, ...]]:
-        return [
-            (run.id, run.status, run.generation, run.name, run.episodes, 100 * run.episode // run.episodes)
-            for run in self
-        ]
+        return [(run.id, run.status, run.generation, run.name, run.length, int(100 * run.part)) for run in self]
 
 
 @st.cache_data(max_entries=64, show_spinner=False, hash_funcs={_Runs: lambda runs: runs.state})

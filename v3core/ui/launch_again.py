@@ -67,7 +67,8 @@ def draft_from_address(database: Database) -> Draft | None:
         run = get_run(database, resolve(database, wanted))
         curriculum = control.current_curriculum(database, run.id)
         # Its boundaries are meant for the length of this run, whatever its preset was written for.
-        draft = Draft(run, curriculum.model_copy(update={"episodes": run.episodes}))
+        meant_for = None if run.length.is_by_steps else run.episodes
+        draft = Draft(run, curriculum.model_copy(update={"episodes": meant_for}))
     except V3Error as error:
         st.warning(md("{} The fields below have their default values.", error), icon=":material/search_off:")
         return None

@@ -6,6 +6,7 @@ from typing import Any
 import streamlit as st
 
 from v3core.charts.schedule import edit_preview
+from v3core.charts.series import end_of_axis
 from v3core.curriculum import Curriculum, Progress, check_edit, renamed
 from v3core.curriculum.edit import changes
 from v3core.curriculum.progress import starts_of
@@ -78,6 +79,7 @@ def _review(
         edited,
         name=curriculum.name,
         episodes=run.episodes,
+        steps=run.steps,
         description=curriculum.description,
         policy=curriculum.policy,
     )
@@ -97,7 +99,8 @@ def _review(
             st.error(plain(error))
         else:
             st.markdown(md("**Changes from the next rollout on**: {}.", "; ".join(found)))
-            figure = edit_preview(curriculum, wanted, run.episodes, run.config.base.values(), progress)
+            end = max(end_of_axis(wanted, run.expected_episodes), run.episode + 1)
+            figure = edit_preview(curriculum, wanted, end, run.config.base.values(), progress)
             live_chart(figure, key=f"edit-preview-{run.id}")
     resumes, elsewhere = run.status in RESUMABLE, trained_elsewhere(run) is not None
     clicked = st.button(

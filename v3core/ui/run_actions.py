@@ -6,7 +6,7 @@ from contextlib import suppress
 
 import streamlit as st
 
-from v3core.config import MAX_EPISODES
+from v3core.config import MAX_EPISODES, MAX_STEPS
 from v3core.errors import V3Error
 from v3core.jobs import control
 from v3core.jobs.kinds import COMMANDS, Command, trained_elsewhere
@@ -139,7 +139,8 @@ def _delete(database: Database, run_id: str) -> None:
 
 def train_longer(database: Database, run: RunRow) -> None:
     """A field for the new length, and its button."""
-    key = f"longer-{run.id}-{run.episodes}"
+    by_steps = run.length.is_by_steps and run.steps is not None
+    key = f"longer-{run.id}-{run.length}"
     meaning = "The run adopts it between two updates."
     if run.status == Status.QUEUED:
         meaning = "The run starts with the new length."
@@ -147,11 +148,12 @@ def train_longer(database: Database, run: RunRow) -> None:
         meaning = "Resumes it with the new length, from its newest checkpoint."
     problem = None if run.status in ENDED else COMMANDS["extend"].refusal(run)
     with st.container(horizontal=True, vertical_alignment="bottom", key="train-longer"):
+        planned, most = (run.steps or 0, MAX_STEPS) if by_steps else (run.episodes, MAX_EPISODES)
         st.number_input(
-            "Train up to episode",
-            min_value=run.episodes + 1,
-            max_value=MAX_EPISODES,
-            value=min(2 * run.episodes, MAX_EPISODES),
+            "Train up to step" if by_steps else "Train up to episode",
+            min_value=planned + 1,
+            max_value=most,
+            value=min(2 * planned, most),
             key=key,
             help="Phase boundaries do not move, and the last phase lasts until the new end. A ramp up to the old end "
             "keeps its slope, then stays constant.",
@@ -164,13 +166,15 @@ def train_longer(database: Database, run: RunRow) -> None:
             disabled=problem is not None,
             help=plain(problem or meaning),
             on_click=_ask,
-            args=(database, run.id, key),
+            args=(database, run.id, key, "steps" if by_steps else "episodes"),
         )
 
 
 @or_notice
-def _ask(database: Database, run_id: str, key: str) -> None:
-    control.train_up_to(database, run_id, int(st.session_state[key]), ACTOR)
+def _ask(database: Database, run_id: str, key: str, unit: str) -> None:
+    wanted = int(st.session_state[key])
+    episodes, steps = (None, wanted) if unit == "steps" else (wanted, None)
+    control.train_up_to(database, run_id, episodes, ACTOR, steps=steps)
 
 
 def notes_editor(database: Database, run: RunRow) -> None:

@@ -80,13 +80,13 @@ def _status(run: RunRow, wall: Wall) -> Cell:
 
 
 def _progress(run: RunRow, _: Wall) -> Cell:
-    return {"part": round(min(run.episode / run.episodes, 1.0), 3), "text": progress_text(run)}
+    return {"part": round(run.part, 3), "text": progress_text(run)}
 
 
 def progress_text(run: RunRow) -> str:
     """As in `130 of 800 · warmup · about 2 min left`; of a run that is complete without the phase."""
-    parts = [f"{run.episode:,} of {run.episodes:,}"]
-    if run.phase and run.episode < run.episodes:
+    parts = [f"{run.episode:,} of {run.episodes:,}" if run.steps is None else run.progress_words]
+    if run.phase and run.part < 1:
         parts.append(run.phase)
     if run.status in ADVANCES and run.seconds_left:
         parts.append(time_left(run.seconds_left))
@@ -193,9 +193,9 @@ COLUMNS: Mapping[str, Column] = {
     ),
     "progress": Column(
         "Progress",
-        "Episodes of those planned, the phase, and the time left.",
+        "Episodes or environment steps of those planned, the phase, and the time left.",
         _progress,
-        lambda run, _: run.episode / run.episodes,
+        lambda run, _: run.part,
     ),
     "curve": Column(
         "Return",

@@ -8,7 +8,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from v3core.charts.series import EvaluationPoint, RunSeries, boundaries_ahead, phase_bands
+from v3core.charts.series import EvaluationPoint, RunSeries, boundaries_ahead, end_of_axis, phase_bands, up_to
 from v3core.curriculum import Curriculum, PhaseStart
 from v3core.jobs import control
 from v3core.jobs.lifecycle import Status
@@ -76,12 +76,16 @@ def load_series(
         view = _view(database, run, held, visible) if visible is not None and curve.size > 1 else None
     starts = tuple(PhaseStart(change.episode, change.step) for change in read_phase_changes(database, run.id))
     ahead = boundaries_ahead(curriculum, completed=curve.newest, episodes=run.episodes)
+    total = max(end_of_axis(curriculum, run.expected_episodes), curve.newest)
+    bands = phase_bands(curriculum, episodes=total, starts=starts)
     return RunSeries(
         name=run.name,
         curve=curve,
-        bands=phase_bands(curriculum, episodes=run.episodes, starts=starts),
-        boundaries=[] if run.status == Status.COMPLETED else ahead,
-        total=run.episodes,
+        bands=bands if run.steps is None else up_to(bands, total),
+        boundaries=[] if run.status == Status.COMPLETED else [one for one in ahead if one.episode < total],
+        total=total,
+        steps=run.steps or 0,
+        usual_window=run.mean_window,
         starts=starts,
         evaluations=evaluations,
         view=view,

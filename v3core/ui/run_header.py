@@ -77,7 +77,7 @@ def _state(database: Database, run: RunRow, point: CheckpointRow | None, *, has_
     elif status is Status.STOPPED:
         st.info(plain(run.reason or resume_hint(run, point)), icon=":material/stop_circle:")
     elif status is Status.COMPLETED:
-        trained = f"All {run.episodes:,} episodes are trained"
+        trained = _all_trained(run)
         if has_alarms:
             st.info(f"{trained}, with active alarms.", icon=":material/notification_important:")
         else:
@@ -98,6 +98,13 @@ def _state(database: Database, run: RunRow, point: CheckpointRow | None, *, has_
                 "may hang, or an evaluation or a rollout may be long.",
                 icon=":material/hourglass_disabled:",
             )
+
+
+def _all_trained(run: RunRow) -> str:
+    """That a run is complete, in the unit of its length that it has reached."""
+    if run.steps is not None and run.step >= run.steps:
+        return f"All {run.steps:,} environment steps are trained, in {counted(run.episode, 'episode')}"
+    return f"All {run.episodes:,} episodes are trained"
 
 
 def rollback_warning(series: RunSeries) -> None:

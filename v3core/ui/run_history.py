@@ -1,9 +1,12 @@
 """The history of a run, and its commands with their outcomes."""
 
+from contextlib import suppress
+
 import streamlit as st
 
-from v3core.jobs.kinds import COMMANDS
-from v3core.store.commands import CommandRow
+from v3core.errors import V3Error
+from v3core.jobs.kinds import COMMANDS, asked_length
+from v3core.store.commands import EXTEND, CommandRow
 from v3core.store.database import Database
 from v3core.store.history import read_events
 from v3core.ui.status import age, clock, latency
@@ -75,7 +78,12 @@ def command_title(command: CommandRow) -> Markdown:
     if command.revision is not None:
         ends = ", ".join(f"{end:,}" for end in command.revision.curriculum.boundaries)
         return md("Boundaries {}", ends) if ends else md("{}, revision {}", title, command.revision.revision)
-    return md(known.asked, title, command.value) if known and known.takes and command.value else plain(title)
+    if known and known.takes and command.value:
+        value = command.value
+        with suppress(V3Error):  # then as it is
+            value = asked_length(value) if command.kind == EXTEND else value
+        return md(known.asked, title, value)
+    return plain(title)
 
 
 def outcome(command: CommandRow) -> tuple[Markdown, Markdown]:

@@ -16,11 +16,11 @@ class Numbers {
 
   show(steps) {
     this.numbers = patched(this.numbers, steps)
-    const { episode, episodes, tiles } = this.numbers
+    const { part, progress, tiles } = this.numbers
     const bar = this.find("progress")
-    bar.setAttribute("aria-valuemax", episodes)
-    bar.setAttribute("aria-valuenow", episode)
-    bar.firstElementChild.style.width = `${100 * Math.min(episode / episodes, 1)}%`
+    bar.setAttribute("aria-valuenow", part)
+    bar.setAttribute("aria-valuetext", progress)
+    bar.firstElementChild.style.width = `${100 * part}%`
     const place = this.find("tiles")
     while (place.children.length > tiles.length) place.lastElementChild.remove()
     tiles.forEach(({ label, value, help }, index) => {

@@ -14,7 +14,7 @@ from v3core.ui.chart_sources import NUMBERS, Source, numbers_of
 _HTML = """
 <div class="v3-numbers">
   <div class="v3-progress-text"></div>
-  <div class="v3-progress" role="progressbar" aria-label="Episodes" aria-valuemin="0"><i></i></div>
+  <div class="v3-progress" role="progressbar" aria-label="Progress" aria-valuemin="0" aria-valuemax="1"><i></i></div>
   <div class="v3-tiles"></div>
 </div>
 """

@@ -23,7 +23,7 @@ def run_settings(database: Database, run: RunRow, curriculum: Curriculum) -> Non
     """One line under the header; what the newest episode was really routed by, else what is planned for the first."""
     values: Mapping[str, Any] | None = read_episode(database, run.id, run.episode)
     if values is None:
-        planned = settings_at(curriculum, Progress(0, run.episodes), run.config.base.values())
+        planned = settings_at(curriculum, Progress(0, run.episodes, steps=run.steps), run.config.base.values())
         values = {name: getattr(planned, name) for name in _EFFECTIVE}
         values["env"] = str(run.config.environment.in_phase(planned.env, planned.env_args))
     st.caption(
@@ -114,8 +114,9 @@ def run_parameters(run: RunRow) -> None:
 
 def _parameters(config: RunConfig) -> Iterator[dict[str, str]]:
     """Each setting: its path such as `ppo.epochs`, its value, the recipe's if that differs, and what it means."""
+    left_out = _LEFT_OUT | ({"episodes"} if config.length.is_by_steps else set())
     for path, value, meaning in _leaves(config, ""):
-        if path.partition(".")[0] not in _LEFT_OUT:
+        if path.partition(".")[0] not in left_out:
             shown, override = "–" if value is None else str(value), config.overrides.get(path)
             recipe = str(override.recipe) if override else ""
             yield {"Setting": path, "Value": shown, "Recipe": recipe, "Meaning": meaning}

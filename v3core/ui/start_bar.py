@@ -56,7 +56,7 @@ def _show_problems(problems: Sequence[str]) -> None:
 
 
 def _summary(database: Database, configs: Sequence[RunConfig]) -> Markdown:
-    more = counted(configs[0].episodes, "episode")
+    more = str(configs[0].length)
     if len(configs) > 1:
         seeds = len({config.seed for config in configs})
         curricula = len(configs) // seeds

@@ -3,6 +3,7 @@
 import streamlit as st
 
 from v3core.charts.schedule import edit_preview
+from v3core.charts.series import end_of_axis
 from v3core.config import MAX_NAME
 from v3core.curriculum import Curriculum, check_edit, renamed
 from v3core.curriculum.edit import changes
@@ -39,7 +40,7 @@ def what_if(database: Database, run: RunRow) -> None:
         points = [
             row.episode
             for row in reversed(read_checkpoints(database, run.id))
-            if row.episode < run.episodes and (database.data_dir / row.path).is_file()
+            if not run.length.is_reached(row.episode, row.step) and (database.data_dir / row.path).is_file()
         ]
         if not points:
             st.caption("There is no checkpoint yet that a fork could begin with; “Checkpoint now” above writes one.")
@@ -59,7 +60,7 @@ def what_if(database: Database, run: RunRow) -> None:
 
 def _changed(run: RunRow, origin: Origin) -> tuple[Curriculum | None, bool]:
     """The fields of the phases ahead; returns the curriculum with the change, None without one, and if it is wrong."""
-    curriculum, progress = origin.curriculum, origin.progress(run.episodes)
+    curriculum, progress = origin.curriculum, origin.progress(run.length)
     here = max(len(origin.starts) - 1, 0)
     st.caption(plain(HOW_TO_WRITE))
     rows = to_rows(curriculum)
@@ -76,7 +77,7 @@ def _changed(run: RunRow, origin: Origin) -> tuple[Curriculum | None, bool]:
     checked = from_rows(
         edited,
         name=curriculum.name,
-        episodes=run.episodes,
+        **vars(run.length),
         description=curriculum.description,
         policy=curriculum.policy,
     )
@@ -94,7 +95,8 @@ def _changed(run: RunRow, origin: Origin) -> tuple[Curriculum | None, bool]:
         st.error(plain(error))
         return None, True
     st.markdown(md("**The change**: {}.", "; ".join(found)))
-    figure = edit_preview(curriculum, wanted, run.episodes, run.config.base.values(), progress)
+    end = max(end_of_axis(wanted, run.expected_episodes), origin.checkpoint.episode + 1)
+    figure = edit_preview(curriculum, wanted, end, run.config.base.values(), progress)
     live_chart(figure, key=f"what-if-preview-{run.id}")
     return wanted, False
 
@@ -116,7 +118,9 @@ def _start(database: Database, run: RunRow, origin: Origin, wanted: Curriculum |
     seeds, problem = _seeds(typed)
     if problem:
         st.error(plain(problem))
-    left = run.episodes - origin.checkpoint.episode
+    left = counted(run.episodes - origin.checkpoint.episode, "further episode")
+    if run.length.is_by_steps and run.steps is not None:
+        left = counted(run.steps - origin.checkpoint.step, "further step")
     with st.container(horizontal=True, vertical_alignment="center"):
         st.button(
             f"Start {counted(len(seeds), 'pair')}" if seeds else "Start pairs",
@@ -138,7 +142,7 @@ def _start(database: Database, run: RunRow, origin: Origin, wanted: Curriculum |
             args=(database, run.id, origin.checkpoint.episode, wanted),
         )
         if seeds:
-            st.caption(plain(f"{counted(2 * len(seeds), 'run')} of {counted(left, 'further episode')} each."))
+            st.caption(plain(f"{counted(2 * len(seeds), 'run')} of {left} each."))
 
 
 def _seeds(typed: str | None) -> tuple[list[int], str]:

@@ -78,7 +78,11 @@ class Plan:
         base, chosen = self.config.base.values(), self.curriculum.phases[index]
         at_step = [max(start.step, step - ppo.environments * ppo.rollout_steps), step]
         ends = [
-            settings_at(self.curriculum, Progress(complete, self.config.episodes, at, self.starts[: index + 1]), base)
+            settings_at(
+                self.curriculum,
+                Progress(complete, self.config.episodes, at, self.starts[: index + 1], self.config.steps),
+                base,
+            )
             for complete, at in zip((first, max(first, episode - 1)), at_step, strict=True)
         ]
         found: dict[str, tuple[float, float]] = {}

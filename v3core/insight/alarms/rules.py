@@ -124,7 +124,10 @@ def _uniform(window: Window) -> Floats:
 def _after_the_transition(window: Window) -> Bools:
     late = np.asarray([window.plan.is_last(phase) for phase in window.rows.phases], dtype=bool)
     if window.plan.has_one_phase:
-        late = window.number > window.plan.config.episodes // 2
+        length = window.plan.config.length
+        late = window.number > length.episodes // 2
+        if length.steps is not None:
+            late |= window.raw("step") > length.steps // 2
     return late & (window.since_boundary >= window.width)
 
 

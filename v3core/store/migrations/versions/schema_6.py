@@ -15,6 +15,7 @@ def upgrade() -> None:
     op.add_column("episodes", sa.Column("expert_persistence", sa.Double))
     op.add_column("episodes", sa.Column("close_choice_share", sa.Double))
     op.add_column("runs", sa.Column("watched", sa.Integer))
+    op.add_column("runs", sa.Column("steps", sa.BigInteger))
     op.add_column("runs", sa.Column("parent", sa.String(36)))
     op.add_column("runs", sa.Column("parent_episode", sa.Integer))
     op.add_column("runs", sa.Column("parent_evaluated", sa.Integer))

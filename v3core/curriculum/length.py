@@ -1,0 +1,125 @@
+"""How long a run trains: a number of episodes, a budget of environment steps, or both. Pure functions."""
+
+from dataclasses import dataclass
+
+from v3core.errors import V3Error
+
+MAX_EPISODES = 100_000_000
+MAX_STEPS = 10_000_000_000
+_STEADY_DIGITS = 2
+"""Digits of a projected number of episodes: an axis that ends there must not move with every rollout."""
+
+
+@dataclass(frozen=True)
+class Length:
+    """The length of a run, which is complete as soon as its episodes or its steps are reached."""
+
+    episodes: int
+    steps: int | None = None
+    """Environment steps, all environments together; None: episodes alone decide."""
+
+    @classmethod
+    def of(cls, episodes: int | None, steps: int | None) -> "Length":
+        """What a user asked for; with steps alone, `episodes` is a bound that cannot be reached before them.
+
+        Raises:
+            V3Error: if neither is given, or one is out of bounds.
+        """
+        if episodes is None and steps is None:
+            raise V3Error("The run has no length; give a number of episodes or of environment steps.")
+        for count, most, what in ((episodes, MAX_EPISODES, "episodes"), (steps, MAX_STEPS, "environment steps")):
+            if count is not None and count < 1:
+                raise V3Error(f"A run cannot have {count} {what}; choose 1 or more.")
+            if count is not None and count > most:
+                raise V3Error(f"{count:,} {what} are too many; choose at most {most:,}.")
+        return cls(_bound(steps) if episodes is None else episodes, steps)
+
+    @property
+    def is_by_steps(self) -> bool:
+        """Whether steps alone decide: `episodes` is a bound that nothing shows, because it is never reached before."""
+        return self.steps is not None and self.episodes >= _bound(self.steps)
+
+    def is_reached(self, episode: int, step: int) -> bool:
+        """Whether a run with this many complete episodes and environment steps is complete."""
+        return episode >= self.episodes or (self.steps is not None and step >= self.steps)
+
+    def part(self, episode: int, step: int) -> float:
+        """The part of the run that is trained, from 0 to 1: that of its episodes or of its steps, whichever is more."""
+        by_steps = 0.0 if self.steps is None else step / self.steps
+        return min(1.0, max(by_steps, episode / self.episodes))
+
+    def projected_episodes(self, episode: int, step: int) -> int | None:
+        """Episodes of the whole run if the rest are as long as those so far; None before there is one.
+
+        Exact where episodes decide or the run is complete; otherwise rounded up to two digits.
+        """
+        if self.steps is None:
+            return self.episodes
+        if self.is_reached(episode, step):
+            return max(1, episode)
+        if not episode or not step:
+            return None if self.is_by_steps else self.episodes
+        expected = -(-episode * self.steps // step)
+        unit = int(10 ** max(0, len(str(expected)) - _STEADY_DIGITS))
+        return min(self.episodes, -(-expected // unit) * unit)
+
+    def extended(
+        self, episodes: int | None, steps: int | None, *, at: tuple[int, int], environments: int, who: str = "The run"
+    ) -> "Length":
+        """The length that a run of this one is asked to have; what is None stays as it is.
+
+        Args:
+            episodes: the new number.
+            steps: the new number, which is rounded up to a multiple of the environments.
+            at: complete episodes and environment steps of the run so far.
+            environments: stepped together.
+            who: the run, in errors.
+
+        Raises:
+            V3Error: if that is not longer, or in a unit that the run is not planned in.
+        """
+        if episodes is None and steps is None:
+            raise V3Error(f"The new length is missing; give {'steps' if self.is_by_steps else 'episodes'}.")
+        if steps is not None and self.steps is None:
+            raise V3Error(f"{who} is planned for {self}, not by environment steps; give its new length in episodes.")
+        if episodes is not None and self.is_by_steps:
+            raise V3Error(f"{who} is planned for {self}, not by episodes; give its new length in environment steps.")
+        for asked, planned, trained, what in (
+            (episodes, self.episodes, at[0], "episodes"),
+            (steps, self.steps or 0, at[1], "steps"),
+        ):
+            if asked is not None and asked <= trained:
+                raise V3Error(f"{who} has already trained {trained:,} {what}; choose more than that.")
+            if asked is not None and asked <= planned:
+                raise V3Error(
+                    f"{who} is planned for {planned:,} {what}; choose more: a run can be extended, not shortened."
+                )
+        wanted = None if steps is None else -(-steps // environments) * environments
+        if self.is_by_steps:
+            return Length.of(None, wanted)
+        longer = Length.of(self.episodes if episodes is None else episodes, self.steps if steps is None else wanted)
+        if longer.is_reached(*at):
+            other = "environment steps" if steps is None else "episodes"
+            raise V3Error(f"{who} has also trained all of its {other}; choose more of both.")
+        return longer
+
+    def reached(self, episode: int, step: int) -> str:
+        """As in `130 of 800 episodes`, `12,000 of 20,000 steps`, or with a comma between both."""
+        parts = [] if self.is_by_steps else [f"{episode:,} of {self.episodes:,} episodes"]
+        return ", ".join(parts if self.steps is None else [*parts, f"{step:,} of {self.steps:,} steps"])
+
+    def changed_to(self, other: "Length") -> str:
+        """As in `from 60 to 110 episodes`."""
+        if self.steps is None:
+            return f"from {self.episodes:,} to {other}"
+        return f"from {self.steps:,} to {other}" if self.is_by_steps else f"from {self} to {other}"
+
+    def __str__(self) -> str:
+        """As in `800 episodes`, `20,000 steps` or `800 episodes or 20,000 steps`."""
+        parts = [] if self.is_by_steps else ["1 episode" if self.episodes == 1 else f"{self.episodes:,} episodes"]
+        return " or ".join(parts if self.steps is None else [*parts, f"{self.steps:,} steps"])
+
+
+def _bound(steps: int | None) -> int:
+    """Episodes that a run of this many steps cannot exceed, because each takes at least one."""
+    return MAX_EPISODES if steps is None else min(steps, MAX_EPISODES)

@@ -180,18 +180,7 @@ class WebhookCaller:
 def notice(run: RunRow) -> dict[str, Any]:
     """What is posted of a run; `text` is for Slack, `content` for Discord."""
     sentence = _sentence(run)
-    columns = (
-        "name",
-        "status",
-        "reason",
-        "env",
-        "curriculum",
-        "seed",
-        "episode",
-        "episodes",
-        "experiment",
-        "host",
-    )
+    columns = ("name", "status", "reason", "env", "curriculum", "seed", "episode", "episodes", "experiment", "host")
     return {
         "run": run.id,
         **{name: getattr(run, name) for name in (*columns, *_of_steps(run))},
@@ -210,17 +199,7 @@ def _of_steps(run: RunRow) -> tuple[str, ...]:
 def alarm_notice(run: RunRow, alarm: AlarmRow) -> dict[str, Any]:
     """What is posted of an alarm; `text` is for Slack, `content` for Discord."""
     sentence = _shortened(f"Run '{run.name}', episode {alarm.first_episode}: {alarm.sentence}.")
-    columns = (
-        "name",
-        "status",
-        "env",
-        "curriculum",
-        "seed",
-        "episode",
-        "episodes",
-        "experiment",
-        "host",
-    )
+    columns = ("name", "status", "env", "curriculum", "seed", "episode", "episodes", "experiment", "host")
     return {
         "run": run.id,
         **{name: getattr(run, name) for name in (*columns, *_of_steps(run))},

@@ -8,7 +8,7 @@ from contextlib import suppress
 import pandas as pd
 import streamlit as st
 
-from v3core.charts.series import phase_bands
+from v3core.charts.series import end_of_axis, phase_bands
 from v3core.charts.timelines import timelines_figure
 from v3core.comparison import Setting
 from v3core.comparison.groups import settings_of, shown_value
@@ -29,7 +29,7 @@ def launched_with(runs: Sequence[RunRow]) -> list[tuple[RunRow, Curriculum]]:
 
 
 def curricula_of(runs: Sequence[RunRow]) -> dict[str, tuple[Curriculum, int]]:
-    """Each different curriculum as launched, by a name of its own, and the length of its run."""
+    """Each different curriculum as launched, by a name of its own, and where an axis of its run ends."""
     found: dict[str, tuple[Curriculum, int]] = {}
     for run, curriculum in launched_with(runs):
         number = 1
@@ -37,7 +37,7 @@ def curricula_of(runs: Sequence[RunRow]) -> dict[str, tuple[Curriculum, int]]:
             if found[name][0] == curriculum:
                 break
             number += 1
-        found.setdefault(name, (curriculum, run.episodes))
+        found.setdefault(name, (curriculum, end_of_axis(curriculum, run.expected_episodes)))
     return found
 
 

@@ -1,5 +1,7 @@
 """Launch: choose what to train, preview the curriculum, start it."""
 
+from dataclasses import replace
+from typing import Any
 from uuid import uuid4
 
 import streamlit as st
@@ -9,13 +11,14 @@ from v3core.config import RunConfig, check_name, recipe_for, unused_base_values
 from v3core.curriculum import Curriculum
 from v3core.curriculum.typed import describe_architecture
 from v3core.errors import V3Error
-from v3core.jobs import launcher
+from v3core.jobs import experiments, launcher
+from v3core.jobs.grid import Grid
 from v3core.jobs.kinds import COMMANDS
-from v3core.jobs.sweep import expand, experiment_name, experiments_of, parse_seeds
-from v3core.store.runs import list_runs
+from v3core.jobs.sweep import parse_seeds
 from v3core.ui import shell
 from v3core.ui.curriculum_editor import FROM_A_FILE, chosen_curriculum, compare_with, curriculum_editor, pick_preset
 from v3core.ui.environment_choice import pick_environment, run_problem
+from v3core.ui.grid_editor import Varied, grid_editor, launch_grid, runs_of
 from v3core.ui.launch_again import MAX_TYPED_NAME, draft_from_address
 from v3core.ui.length_choice import fitting_length, pick_length, scale_toggle
 from v3core.ui.live_chart import live_chart
@@ -89,6 +92,13 @@ with st.container(border=True):
         curricula.extend(others)
 
 with st.container(border=True):
+    st.subheader("Sweep", anchor=False)
+    varied = grid_editor(env, recipe, curricula, length)
+    problems += varied.problems
+    beside_sweep = st.container()
+
+is_several = len(curricula) * len(seeds) > 1 or bool(varied.environments or varied.settings)
+with st.container(border=True):
     st.subheader("Names and priority", anchor=False)
     left, middle, right = st.columns([2, 2, 1])
     name = left.text_input(
@@ -101,10 +111,10 @@ with st.container(border=True):
     )
     experiment = middle.text_input(
         "Experiment",
-        "",
-        key="experiment",
+        st.query_params.get("experiment", "")[:MAX_TYPED_NAME],  # as addresses of earlier versions have it
+        key="experiment-name",  # what leaves the address with this page must not be a parameter of the next one
         bind="query-params",
-        placeholder="None" if len(curricula) * len(seeds) <= 1 else "Named automatically",
+        placeholder="Named automatically" if is_several else "None",
         max_chars=MAX_TYPED_NAME,
         help="Groups related runs, which can be stopped together.",
     )
@@ -124,13 +134,18 @@ with st.container(border=True):
         problems.append(str(error))
         middle.error(plain(error))
 
+grid: Grid | None = None
 configs: list[RunConfig] = []
 if not problems:
     place = beside_phases
     try:
-        expand(curricula, seeds[:1], name="", env=setup, **vars(length), recipe=recipe)
+        alone = launch_grid(setup, recipe, curricula, seeds[:1], Varied(), length)
+        runs_of(alone)
         place = left  # whatever is still wrong is the name
-        configs = expand(curricula, seeds, name=name, env=setup, **vars(length), recipe=recipe)
+        runs_of(replace(alone, name=name))
+        place = beside_sweep
+        grid = launch_grid(setup, recipe, curricula, seeds, varied, length, name=name)
+        configs = runs_of(grid)
     except V3Error as error:
         problems.append(str(error))
         place.error(plain(error))
@@ -140,22 +155,26 @@ TOKEN, LAUNCHED = "launch-token", "launched"
 
 
 def launch() -> None:
-    """Queue one run per curriculum and seed, and show the first; with the same token again, show the same."""
-    group = experiment.strip() or None
-    if group is None and len(configs) > 1:
-        taken = experiments_of(list_runs(database))
-        group = experiment_name(str(setup), [curriculum.name for curriculum in curricula], seeds, taken)
+    """Queue the runs of the grid, and show the one or their experiment; with the same token again, show the same."""
     token = st.session_state.setdefault(TOKEN, str(uuid4()))
+    group = experiment.strip() or None
+    how: dict[str, Any] = {"priority": int(priority or 0), "token": token}
     try:
-        run_ids = launcher.enqueue(database, configs, experiment=group, priority=int(priority or 0), token=token)
+        if grid is None or (len(configs) == 1 and group is None):
+            run_ids = launcher.enqueue(database, configs, **how)
+        else:
+            group, run_ids = experiments.start(database, grid, group, configs=configs, **how)
     except V3Error as error:
         st.error(plain(error))
         return
     st.session_state[LAUNCHED] = True
-    open_page("live", run=run_ids[0])
+    if group is not None and len(run_ids) > 1:
+        open_page("experiments", experiment=group)
+    else:
+        open_page("live", run=run_ids[0])
 
 
-clicked = start_bar(database, configs, problems, launch)
+clicked = start_bar(database, grid, configs, problems, launch)
 if not clicked and st.session_state.pop(LAUNCHED, False):
     # Renewed only when the page is shown again without a click: a double click comes with the token of the first.
     st.session_state.pop(TOKEN, None)

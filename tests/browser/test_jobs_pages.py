@@ -125,7 +125,7 @@ def test_a_sweep_waits_in_the_queue_and_is_stopped_as_one(page: Page, lab: Serve
     wanted.click()
     page.keyboard.press("Escape")  # the list of presets stays open for more
     page.get_by_role("button", name="Start 16 runs").click()
-    page.wait_for_url("**/live?run=*")
+    page.wait_for_url("**/experiments?experiment=*")
     records = Records(lab.data)
     assert records.value("SELECT count(DISTINCT experiment) FROM runs") == 1
 

@@ -62,7 +62,7 @@ def test_boundaries_follow_the_length_of_the_run(launch):
 def test_start_queues_one_run_per_seed(launch, database):
     launch.number_input(key="episodes:CartPole-v1").set_value(200).run()
     launch.text_input(key="seeds").set_value("1-3").run()
-    launch.text_input(key="experiment").set_value("three seeds").run()
+    launch.text_input(key="experiment-name").set_value("three seeds").run()
     start_button(launch).click().run()
     assert not launch.exception
     runs = list_runs(database)
@@ -411,12 +411,14 @@ def test_an_environment_that_is_not_ours_is_looked_at_elsewhere(open_page, monke
 
 def test_what_is_typed_above_the_phases_is_read_from_the_address(open_page):
     """As a page that is reloaded, copied, or gone back to after the start."""
-    typed = {"episodes:CartPole-v1": "90", "seeds": "1-3", "name": "mine", "experiment": "try", "priority": "2"}
+    typed = {"episodes:CartPole-v1": "90", "seeds": "1-3", "name": "mine", "priority": "2"}
+    typed["experiment-name"] = "try"
     app = open_page("pages/launch.py", env="CartPole-v1", curriculum="v3", **typed, **{"scale:v3": "false"})
     assert not app.exception
     assert [app.number_input(key="episodes:CartPole-v1").value, app.number_input(key="priority").value] == [90, 2]
-    assert [app.text_input(key=key).value for key in ("seeds", "name", "experiment")] == ["1-3", "mine", "try"]
+    assert [app.text_input(key=key).value for key in ("seeds", "name", "experiment-name")] == ["1-3", "mine", "try"]
     assert app.toggle(key="scale:v3").value is False
+    assert open_page("pages/launch.py", experiment="old").text_input(key="experiment-name").value == "old"
     odd = open_page("pages/launch.py", seeds="x" * 9, priority="many", **{"episodes:CartPole-v1": "-4"})
     assert not odd.exception
     assert (odd.number_input(key="episodes:CartPole-v1").value, odd.number_input(key="priority").value) == (260, 0)

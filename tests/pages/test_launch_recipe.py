@@ -107,10 +107,10 @@ def test_a_curriculum_that_needs_more_experts_than_there_are_is_refused(launch):
     assert sum(sentence in text for text in captions(launch)) == 2
 
 
-@pytest.mark.parametrize("field", ["name", "experiment"])
+@pytest.mark.parametrize("field", ["name", "experiment-name"])
 def test_a_name_that_no_list_can_show_is_refused_beside_its_field(launch, field):
     launch.text_input(key=field).set_value("a\x07b").run()
-    sentence = f"The name of the {'run' if field == 'name' else field} contains"
+    sentence = f"The name of the {'run' if field == 'name' else 'experiment'} contains"
     assert any(sentence in shown(error.value) for error in launch.error)
     assert sum(sentence in text for text in captions(launch)) == 2
     assert launch.button(key="start").disabled

@@ -8,22 +8,30 @@ from v3core.config import RunConfig
 from v3core.errors import V3Error
 from v3core.insight.duration import Pace
 from v3core.jobs.costs import Cost, cost_of, pace_of
+from v3core.jobs.grid import MANY_RUNS, Grid
 from v3core.store.database import Database
 from v3core.store.run_row import RunRow
+from v3core.ui.clicks import confirm, dialog
 from v3core.ui.status import counted
-from v3core.ui.text import Markdown, md
+from v3core.ui.text import Markdown, md, plain
 
+_CONFIRMED = "start-confirmed"
 MAX_PROBLEMS = 2
 """Number of errors that are shown in full: the bar must leave space for the page."""
 
 
 def start_bar(
-    database: Database, configs: Sequence[RunConfig], problems: Sequence[str], on_start: Callable[[], None]
+    database: Database,
+    grid: Grid | None,
+    configs: Sequence[RunConfig],
+    problems: Sequence[str],
+    on_start: Callable[[], None],
 ) -> bool:
-    """Pin the summary and the button to the bottom of the window; returns whether it was clicked.
+    """Pin the summary and the button to the bottom of the window; returns whether it was clicked, and confirmed.
 
     Args:
         database: its earlier runs are the basis of the estimate.
+        grid: what the runs are; None while something is wrong.
         configs: what would start; empty while something is wrong.
         problems: errors, one sentence each.
         on_start: called on a click.
@@ -31,17 +39,36 @@ def start_bar(
     with st.bottom, st.container(key="start-bar", gap="xsmall"):
         count = len(configs)
         with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-            if problems:
+            expected = None
+            if problems or grid is None:
                 _show_problems(problems)
             else:
-                st.markdown(_summary(database, configs), width="stretch")
+                expected = cost(database, configs)
+                st.markdown(_summary(grid, configs, expected), width="stretch")
             label = md("Start {} runs", count) if count > 1 else "Start the run"
             clicked = st.button(
                 label, type="primary", icon=":material/play_arrow:", key="start", disabled=bool(problems)
             )
+        asks = clicked and count > MANY_RUNS
+        clicked = (clicked and not asks) or st.session_state.pop(_CONFIRMED, None) == count
         if clicked:
             on_start()
+    if asks:
+        _ask(count, expected)
     return clicked
+
+
+@dialog("Start this many runs?", icon=":material/play_arrow:")
+def _ask(count: int, expected: Cost | None) -> None:
+    st.markdown(md("**{}** start as one experiment, which can be stopped as one.", counted(count, "run")))
+    if expected is not None:
+        st.markdown(plain(f"{expected.amount()}."))
+        st.caption(plain(expected.time()))
+    confirm(f"Start {counted(count, 'run')}", ":material/play_arrow:", "start-many", _confirm, count)
+
+
+def _confirm(count: int) -> None:
+    st.session_state[_CONFIRMED] = count
 
 
 def _show_problems(problems: Sequence[str]) -> None:
@@ -55,15 +82,19 @@ def _show_problems(problems: Sequence[str]) -> None:
                     st.markdown(md(":red[:material/error:] {}", problem))
 
 
-def _summary(database: Database, configs: Sequence[RunConfig]) -> Markdown:
+def _summary(grid: Grid, configs: Sequence[RunConfig], expected: Cost | None) -> Markdown:
     more = str(configs[0].length)
     if len(configs) > 1:
-        seeds = len({config.seed for config in configs})
-        curricula = len(configs) // seeds
-        each = "1 curriculum" if curricula == 1 else f"{curricula} curricula"
-        more = f"{each} × {counted(seeds, 'seed')} · {more} each"
-    found = cost(database, configs)
-    time = "Time unknown." if found is None else found.time()
+        count = len(grid.curricula)
+        parts = ["1 curriculum" if count == 1 else f"{count} curricula"]
+        if len(grid.environments) > 1:
+            parts.append(counted(len(grid.environments), "environment"))
+        parts.append(counted(len(grid.seeds), "seed"))
+        parts += [f"{len(values)} values of {path.rpartition('.')[2]}" for path, values in grid.swept]
+        more = f"{' × '.join(parts)} · {more} each"
+    time = "Time unknown." if expected is None else expected.time()
+    if expected is not None and expected.steps is not None and expected.are_steps_estimated:
+        time = f"About {expected.steps:,} environment steps. {time}"
     return md("**{}** · {}  \n:small[:material/timer: {}]", counted(len(configs), "run"), more, time)
 
 

@@ -1,0 +1,161 @@
+"""What else a launch varies besides curricula and seeds: further environments, and values of settings."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import streamlit as st
+
+from v3core.config import Recipe, RunConfig, chosen_environment, recipe_for
+from v3core.curriculum import Curriculum, Length
+from v3core.environment_setup import EnvironmentSetup
+from v3core.environments import known_environments
+from v3core.errors import V3Error
+from v3core.jobs.grid import Candidate, Grid, cells_of, check_size, configs_of, different_environments, read_settings
+from v3core.overrides import overridden, paths_of
+from v3core.ui.environment_choice import run_problem, setup_problem
+from v3core.ui.text import md, plain
+
+_ROWS = "sweep-rows"
+_HOW = "Separated by commas, such as 0.001, 0.01, 0.1; one with commas in it stands in parentheses."
+
+
+@dataclass
+class Varied:
+    """What is varied, as far as it is valid, and what is wrong."""
+
+    environments: list[EnvironmentSetup] = field(default_factory=list)
+    """Further ones."""
+    settings: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+
+def grid_editor(env: str, recipe: Recipe, curricula: Sequence[Curriculum], length: Length) -> Varied:
+    """Fields for further environments and for settings with several values; errors are shown beside them.
+
+    Args:
+        env: the environment that is chosen already.
+        recipe: its recipe, which the values must suit.
+        curricula: those that are chosen; none while they are not valid.
+        length: of each run.
+    """
+    varied = Varied()
+    st.caption(
+        "Each combination of curriculum, environment, seed and value is one run; together they are an experiment."
+    )
+    chosen = st.multiselect(
+        "Further environments",
+        [known for known in known_environments() if known != env],
+        key="further-environments",
+        accept_new_options=True,
+        placeholder="No other environment",
+        help="Each has the settings of its own recipe, with the changes above, and the length above.",
+    )
+    for name in dict.fromkeys(text.strip() for text in chosen):
+        setup = chosen_environment(name, recipe_for(name))
+        problem = setup_problem(setup) if name != env else f"{env} is chosen above already; remove it here."
+        if problem is None:
+            varied.environments.append(setup)
+        else:
+            varied.problems.append(problem)
+            st.error(plain(problem), icon=":material/error:")
+    options = paths_of(curricula)
+    typed: list[str] = []
+    for row in st.session_state.setdefault(_ROWS, []):
+        _row(row, options, typed, recipe, curricula, length, varied)
+    st.button("Vary a setting", icon=":material/add:", key="add-sweep", on_click=_add)
+    return varied
+
+
+def launch_grid(
+    setup: EnvironmentSetup,
+    recipe: Recipe,
+    curricula: Sequence[Curriculum],
+    seeds: Sequence[int],
+    varied: Varied,
+    length: Length,
+    name: str = "",
+) -> Grid:
+    """The grid of a launch: what is changed in the recipe of `setup` is changed in those of further environments too.
+
+    V3Error if a change does not suit another recipe.
+    """
+    changes = {path: change.value for path, change in recipe.overrides.items()}
+    recipes = {one.env_id: overridden(recipe_for(one.env_id), changes) for one in varied.environments}
+    environments = [setup, *varied.environments]
+    candidates = [Candidate(curriculum) for curriculum in curricula]
+    return Grid(
+        candidates,
+        environments,
+        seeds,
+        varied.settings,
+        episodes=None if length.is_by_steps else length.episodes,
+        steps=length.steps,
+        name=name,
+        recipes={**recipes, setup.env_id: recipe},
+    )
+
+
+def runs_of(grid: Grid) -> list[RunConfig]:
+    """The runs of a grid; V3Error if one of them cannot be trained."""
+    configs, environments = _built(grid)
+    for setup, curricula in environments:
+        for curriculum in curricula:
+            if problem := run_problem(setup, curriculum):
+                raise V3Error(problem)
+    return configs
+
+
+@st.cache_resource(max_entries=8, show_spinner="Putting the runs together …", hash_funcs={Grid: repr})
+def _built(grid: Grid) -> tuple[list[RunConfig], list[tuple[EnvironmentSetup, list[Curriculum]]]]:
+    """The runs of a grid, and what of their environments is to be checked."""
+    check_size(grid)
+    cells = list(cells_of(grid))
+    return configs_of(grid, cells), different_environments(cells)
+
+
+def _row(
+    row: int,
+    options: Sequence[str],
+    typed: list[str],
+    recipe: Recipe,
+    curricula: Sequence[Curriculum],
+    length: Length,
+    varied: Varied,
+) -> None:
+    """One setting with its values; adds it to what was `typed` before, and to `varied` if it is valid."""
+    with st.container(horizontal=True, vertical_alignment="bottom", key=f"sweep-row-{row}"):
+        path = st.selectbox(
+            "Setting",
+            options,
+            index=None,
+            key=f"sweep-path-{row}",
+            accept_new_options=True,
+            placeholder="Choose a setting, or type its path",
+        )
+        text = st.text_input("Values", key=f"sweep-values-{row}", placeholder="0.001, 0.01, 0.1", help=_HOW) or ""
+        st.button(
+            "Remove", icon=":material/close:", key=f"sweep-remove-{row}", type="tertiary", on_click=_remove, args=(row,)
+        )
+    try:
+        if not path:
+            raise V3Error("Choose the setting to vary, or remove the row.")
+        if not text.strip():
+            raise V3Error(f"Enter the values of {path}.")
+        if not curricula:
+            return  # what is wrong with them is shown at their place
+        typed.append(f"{path}={text}")
+        varied.settings = read_settings(typed, recipe, curricula, length)
+    except V3Error as error:
+        if typed and typed[-1] == f"{path}={text}":
+            typed.pop()
+        varied.problems.append(str(error))
+        st.markdown(md(":small[:red[:material/error: {}]]", error))
+
+
+def _add() -> None:
+    rows: list[int] = st.session_state[_ROWS]
+    st.session_state[_ROWS] = [*rows, max(rows, default=0) + 1]
+
+
+def _remove(row: int) -> None:
+    st.session_state[_ROWS] = [other for other in st.session_state[_ROWS] if other != row]

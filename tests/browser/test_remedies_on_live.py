@@ -49,7 +49,7 @@ def collapsing(server: Server) -> str:
     )
     environment = {**os.environ, "V3_DATA_DIR": str(server.data)}
     subprocess.run([sys.executable, "-m", "v3core", *arguments], cwd=ROOT, env=environment, check=True)
-    return str(Records(server.data).value("SELECT id FROM runs"))
+    return str(Records(server.data).value("SELECT id FROM runs WHERE parent IS NULL"))
 
 
 def test_a_collapsing_run_is_named_on_top_and_the_button_changes_the_running_job(
@@ -74,6 +74,13 @@ def test_a_collapsing_run_is_named_on_top_and_the_button_changes_the_running_job
     assert records.value(first, run_id) > episode
     assert (0.01,) in records.rows(used, run_id, episode)
     expect(page.get_by_text(f"at episode {episode:,}").first).to_be_visible()
+
+    page.get_by_role("button", name="Fork from before it began").first.click()
+    fork = "SELECT name, parent_episode FROM runs WHERE parent = ?"
+    wait_for(lambda: len(records.rows(fork, run_id)) == 1, "a fork from before the alarm began")
+    name, began = records.rows(fork, run_id)[0]
+    assert name.endswith("double load balance")
+    assert began < records.value("SELECT min(first_episode) FROM alarms WHERE run_id = ?", run_id)
 
     page.get_by_role("button", name="Mute", exact=True).first.click()
     page.get_by_role("textbox", name="Reason").fill("sixteen are not needed")

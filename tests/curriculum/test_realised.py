@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from v3core.curriculum import BaseValues, Curriculum, PhaseStart, Progress, check_fits, parse, settings_at
+from v3core.curriculum import Architecture, BaseValues, Curriculum, PhaseStart, Progress, check_fits, parse, settings_at
 from v3core.curriculum.knobs import SETTINGS
-from v3core.curriculum.realised import Edition, realised
+from v3core.curriculum.realised import Edition, continued, realised
+from v3core.errors import V3Error
 
 BASE = BaseValues(lr=3e-4, entropy=0.01)
 EPISODES, STEPS = 400, 10  # of each episode
@@ -46,12 +47,15 @@ def assert_plans_what_happened(editions, starts, episodes=EPISODES):
     for episode in range(episodes):
         now = [edition for edition in editions if edition.episode <= episode][-1].curriculum
         there, here = at(made, episode, planned), at(now, episode, starts)
-        numbers = {name for name in here if isinstance(here[name], float)}
-        assert {name: there[name] for name in numbers} == pytest.approx(
-            {name: here[name] for name in numbers}, rel=1e-9
-        )
-        assert {name: there[name] for name in here.keys() - numbers} == {n: here[n] for n in here.keys() - numbers}
+        assert_alike(there, here)
     return made
+
+
+def assert_alike(there, here):
+    """The same settings, numbers but for rounding."""
+    numbers = {name for name in here if isinstance(here[name], float)}
+    assert {name: there[name] for name in numbers} == pytest.approx({name: here[name] for name in numbers}, rel=1e-9)
+    assert {name: there[name] for name in here.keys() - numbers} == {n: here[n] for n in here.keys() - numbers}
 
 
 def test_without_an_edit_triggers_and_steps_become_the_episodes_at_which_they_came():
@@ -76,6 +80,36 @@ def test_phases_that_a_complete_run_never_reached_are_left_out():
     made = assert_plans_what_happened([Edition(parse(PLAN))], starts_at(0, 100))
     assert [phase.name for phase in made.phases] == ["warm", "middle"]
     assert made.phases[-1].until is None
+
+
+OTHER = """
+{name: other, phases: [
+  {name: warm, until: {episode: 50}, routing: gumbel, jitter: 0.2, load_balance: {from: 0.5, to: 0.1}},
+  {name: turn, until: {episode: 300}, temperature: {from: 1.0, to: 0.2}, lr: {times: 0.5}},
+  {name: late, until: {episode: 350}, entropy: 0.0},
+  {name: end, routing: sparsemax}]}
+"""
+
+
+@pytest.mark.parametrize(("episode", "begun"), [(150, (0, 100)), (100, (0, 100)), (40, (0,)), (320, (0, 100, 200))])
+def test_another_curriculum_is_followed_from_here_on_as_by_a_run_that_is_as_far(episode, begun):
+    """Also where the phase in force has only just begun, and whatever is inherited on either side."""
+    plan, other = parse(PLAN), parse(OTHER)
+    progress = Progress(episode, EPISODES, episode * STEPS, starts_at(*begun))
+    made = continued(plan, other, progress, BASE)
+    check_fits(made, EPISODES)
+    trained = len(begun) - (begun[-1] == episode)
+    assert made.phases[: trained - 1] == plan.phases[: trained - 1]
+    assert made.phases[trained - 1] == plan.phases[trained - 1].model_copy(
+        update={"until": made.phases[trained - 1].until}
+    )
+    kept = [start for start in begun if start < episode]
+    planned = starts_at(*kept, episode, *(end for end in made.planned_ends if end is not None and end > episode))
+    for later in range(episode, EPISODES):
+        there, here = at(made, later, planned), at(other, later, starts_at(0, 50, 300, 350))
+        assert_alike(there, here)
+    with pytest.raises(V3Error, match="another network"):
+        continued(plan, other.model_copy(update={"policy": Architecture(experts=9)}), progress, BASE)
 
 
 _KNOBS = st.sampled_from(

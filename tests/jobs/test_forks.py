@@ -18,6 +18,7 @@ from v3core.jobs.forks import Change, fork, fork_all
 from v3core.jobs.housekeeping import leftovers
 from v3core.jobs.lifecycle import Status
 from v3core.store import schema
+from v3core.store.commands import read_commands
 from v3core.store.curve import read_phase_sums, read_series
 from v3core.store.history import read_checkpoints, read_evaluations
 from v3core.store.returns import read_sparkline
@@ -210,6 +211,36 @@ def test_only_what_comes_after_the_checkpoint_may_be_changed(db, parent, train):
     assert not leftovers(db)
 
 
+def test_any_curriculum_can_be_followed_from_a_checkpoint_on(db, parent, train, tmp_path, capsys, monkeypatch):
+    """By the command, which takes one that begins otherwise; what was trained stays as it was."""
+    monkeypatch.setattr("v3core.jobs.supervisor.drain", lambda *_: [])
+    at = next(row.episode for row in read_checkpoints(db, parent) if row.episode >= 20)
+    file = tmp_path / "other.yaml"
+    file.write_text(
+        "{name: other, phases: [{name: first, until: {episode: 15}, routing: gumbel},"
+        " {name: rest, routing: topk, top_k: 2, temperature: 0.5}]}",
+        encoding="utf-8",
+    )
+    assert (
+        main(["fork", parent[:8], "--episode", str(at), "--curriculum", str(file), "--set", "phases.rest.lr=1e-5"]) == 0
+    )
+    child = capsys.readouterr().out.strip()
+    assert train(child) is Status.COMPLETED
+    assert_same_records(db, child, parent, until=at)
+    later = rows(db, child, "episodes", after=at)
+    found = {tuple(row[name] for name in ("phase", "routing", "top_k", "temperature", "lr")) for row in later}
+    assert found == {("'rest'", "'topk'", "2", "0.5", "1e-05")}
+    with pytest.raises(V3Error, match="trained already; only later ones"):
+        fork(
+            db,
+            child,
+            episode=at,
+            assignments=["phases.first.lr=1.0"],
+            curriculum=parse(file.read_text()),
+            from_here=True,
+        )
+
+
 def test_a_checkpoint_that_is_not_there_is_answered_with_those_that_are(db, parent):
     known = [row.episode for row in read_checkpoints(db, parent)]
     with pytest.raises(
@@ -267,6 +298,27 @@ def test_a_fork_is_stopped_and_resumed_like_any_run(db, parent, train):
         (db.data_dir / row.path).unlink()
     with pytest.raises(V3Error, match="cannot be resumed: its checkpoints are gone"):
         control.resume(db, child, episodes=90)
+
+
+def test_a_checkpoint_that_was_asked_for_is_kept_and_forks_begin_with_it(db, make, train, monkeypatch):
+    monkeypatch.setenv("V3_KEEP_CHECKPOINTS", "1")
+    monkeypatch.setattr("v3core.jobs.recorder.POLL_SECONDS", 0.0)
+    parent, asked, rollouts = make(episodes=120, curriculum="{name: one, phases: [{name: only}]}"), [], iter(range(999))
+
+    def ask():
+        if next(rollouts) == 1:
+            asked.append(control.checkpoint(db, parent))
+
+    assert train(parent, 3, every=1, then=ask) is Status.COMPLETED
+    (at,) = [row.applied_episode for row in read_commands(db, parent)]
+    assert asked
+    assert 0 < at < 60
+    control.resume(db, parent, episodes=150)
+    assert train(parent, every=1) is Status.COMPLETED
+    assert [row.episode for row in read_checkpoints(db, parent)] == [0, at, 150]
+    child = fork(db, parent, episode=at)
+    assert train(child) is Status.COMPLETED
+    assert_same_records(db, child, parent, until=100)  # the end of the parent cut its last rollout short
 
 
 def test_two_at_once_are_two_and_a_double_click_is_one(db, parent):

@@ -3,12 +3,14 @@
 import click
 
 from v3core.cli.common import commands, one_run, run_argument, set_option
-from v3core.curriculum import load_curriculum
+from v3core.curriculum import fits, load_curriculum
 from v3core.errors import V3Error
 from v3core.jobs import forks
+from v3core.jobs.grid import fitted
 from v3core.jobs.what_happened import save_curriculum
 from v3core.output import echo, fail
 from v3core.store.database import Database
+from v3core.store.runs import get_run
 
 _SHOWN = 10
 """Episodes that differ."""
@@ -20,7 +22,7 @@ _SHOWN = 10
 @click.option(
     "--curriculum",
     metavar="FILE_OR_PRESET",
-    help="Curriculum from there on; default: the parent's. What is trained already must be the same in it.",
+    help="Curriculum from there on; default: the parent's. What was trained before stays as it was.",
 )
 @click.option(
     "--seed", type=int, metavar="S", help="New random numbers from there on; default: the parent's numbers continue."
@@ -55,7 +57,13 @@ def fork(
     with one_run(run_id) as (database, run):
         if check:
             return _check_fork(database, run, episode)
-        chosen = None if curriculum is None else load_curriculum(curriculum)[0]
+        chosen = None
+        if curriculum is not None:
+            length = forks.Change(episodes=episodes, steps=steps).length_of(get_run(database, run).config)
+            loaded, is_preset = load_curriculum(curriculum)
+            chosen, notice = fitted(loaded, length, is_preset and not fits(loaded, length.episodes, length.steps))
+            if notice:
+                echo(notice, err=True)
         echo(
             forks.fork(
                 database,
@@ -67,6 +75,7 @@ def fork(
                 episodes=episodes,
                 steps=steps,
                 name=name,
+                from_here=True,
                 actor="command line",
             )
         )

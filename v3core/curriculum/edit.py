@@ -160,11 +160,11 @@ def lengthened(curriculum: Curriculum, progress: Progress) -> Curriculum:
     starts = starts_of(curriculum, progress)
     phases = list(curriculum.phases)
     for index, (phase, start) in enumerate(zip(curriculum.phases, starts, strict=False)):
-        phases[index] = _timed(phase, _rest(progress, start))
+        phases[index] = _timed(phase, rest_of_run(progress, start))
     return curriculum if phases == list(curriculum.phases) else curriculum.model_copy(update={"phases": tuple(phases)})
 
 
-def _rest(progress: Progress, start: PhaseStart) -> Over:
+def rest_of_run(progress: Progress, start: PhaseStart) -> Over:
     """The rest of the run from `start`, in the unit in which more of it has passed: ramps follow that one."""
     episodes, steps = progress.episodes - start.episode, (progress.steps or 0) - start.step
     passed, taken = progress.episode - start.episode, progress.step - start.step

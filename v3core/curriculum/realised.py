@@ -1,15 +1,16 @@
 """What a run really trained under, live edits included, as one curriculum that can be run again."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from v3core.curriculum.edit import rest_of_run
 from v3core.curriculum.knobs import KNOBS
 from v3core.curriculum.model import Curriculum, Level, Over, Phase, Ramp, Times, Value, ramps_of
 from v3core.curriculum.progress import PhaseStart, Progress, starts_of
 from v3core.curriculum.settings import BaseValues, settings_at
 from v3core.curriculum.until import Until
-from v3core.errors import explained
+from v3core.errors import V3Error, explained
 
 _CHOICES = ("routing", "top_k", "top_k_weights")
 _MAX_PHASE_NAME = 40
@@ -52,7 +53,7 @@ def realised(editions: Sequence[Edition], progress: Progress, base: BaseValues) 
     newest = editions[-1].curriculum
     starts = starts_of(newest, progress)
     stretches = list(_stretches(editions, starts))
-    is_complete = progress.episode >= progress.episodes
+    is_complete = progress.is_complete
     phases: list[Phase] = []
     emitted: dict[str, Any] = {}
     before = -1
@@ -66,8 +67,9 @@ def realised(editions: Sequence[Edition], progress: Progress, base: BaseValues) 
     if not is_complete:
         for phase in newest.phases[len(starts) :]:
             phases.append(phase.model_copy(update={"name": _name(phases, phase.name)}))
+    length = progress.episode if is_complete else None if progress.length.is_by_steps else progress.episodes
     with explained("What the run trained under"):
-        return Curriculum(name=newest.name, episodes=progress.episodes, policy=newest.policy, phases=tuple(phases))
+        return Curriculum(name=newest.name, episodes=length, policy=newest.policy, phases=tuple(phases))
 
 
 def _stretches(editions: Sequence[Edition], starts: Sequence[PhaseStart]) -> Iterator[_Stretch]:
@@ -112,7 +114,7 @@ def _values(
 ) -> dict[str, Any]:
     """The settings of a stretch that differ from those that it would inherit."""
     reached = stretch.curriculum.phases[: stretch.phase + 1]
-    at = Progress(stretch.at.episode, progress.episodes, stretch.at.step, stretch.begun)
+    at = replace(progress, episode=stretch.at.episode, step=stretch.at.step, starts=stretch.begun)
     now = settings_at(stretch.curriculum, at, base)
     values: dict[str, Any] = {}
     for name in _CHOICES:
@@ -150,7 +152,7 @@ def _rest(ramp: Ramp, stretch: _Stretch, progress: Progress, now: float, base: f
     elif over is None and until is not None and until.max_episodes is not None:
         over = Over(episodes=until.max_episodes)
     elif over is None and not keep:
-        over = Over(episodes=max(1, progress.episodes - start.episode))
+        over = rest_of_run(progress, start)
     gone = (stretch.at.episode - start.episode, stretch.at.step - start.step)
     if gone[0] == 0:
         return ramp.model_copy(update={"over": over})
@@ -186,3 +188,41 @@ def _name(phases: Sequence[Phase], name: str) -> str:
         number += 1
         made = f"{name[: _MAX_PHASE_NAME - 6]} ({number})"
     return made
+
+
+def continued(trained: Curriculum, wanted: Curriculum, progress: Progress, base: BaseValues) -> Curriculum:
+    """What was trained so far, and from here on what another curriculum says of a run that is as far.
+
+    The phase in force ends now; if it has only just begun, its place is taken. Ramps of the other that are in progress
+    are where they would be. A phase whose name is taken gets a number.
+
+    Args:
+        trained: the curriculum in force.
+        wanted: the one to continue with; of the same network.
+        progress: with its realised starts and the length of the run.
+        base: the recipe's values.
+
+    Raises:
+        V3Error: if it needs another network.
+    """
+    if wanted.policy is not None and wanted.policy != trained.policy:
+        raise V3Error(
+            f"Curriculum '{wanted.name}' needs another network than the checkpoint has; choose one without 'policy'."
+        )
+    starts = starts_of(trained, progress)
+    here = len(starts) - 1
+    phases = list(trained.phases[:here])
+    if starts[here].episode < progress.episode:
+        phases.append(trained.phases[here].model_copy(update={"until": Until(episode=progress.episode)}))
+    begun = starts_of(wanted, replace(progress, starts=()))
+    stretch = _Stretch(wanted, len(begun) - 1, PhaseStart(progress.episode, progress.step), begun)
+    own = wanted.phases[stretch.phase]
+    everything = dict.fromkeys((*_CHOICES, *KNOBS), _AFTER_A_RAMP)  # nothing is inherited from what was trained
+    values = _values(stretch, progress, base, everything, until_the_end=own.until is None)
+    values |= _environment(stretch, -1)
+    name = _name(phases, own.name)
+    phases.append(Phase.model_validate({"name": name, "until": _end([stretch], 0, own, is_complete=False), **values}))
+    for phase in wanted.phases[stretch.phase + 1 :]:
+        phases.append(phase.model_copy(update={"name": _name(phases, phase.name)}))
+    with explained(f"Curriculum '{wanted.name}' from episode {progress.episode} on"):
+        return Curriculum.model_validate({**dict(wanted), "policy": trained.policy, "phases": tuple(phases)})

@@ -13,7 +13,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from v3core.config import MAX_NAME, MAX_SEED, Recipe, RunConfig, check_name, fitting_length
-from v3core.curriculum import Curriculum, Length, PhaseStart, Progress, check_edit, lengthened
+from v3core.curriculum import Curriculum, Length, PhaseStart, Progress, check_edit, check_fits, lengthened
+from v3core.curriculum.realised import continued
 from v3core.errors import V3Error, explained
 from v3core.jobs.checkpoints import is_whole
 from v3core.jobs.files import checkpoint_file, run_folder
@@ -74,7 +75,7 @@ class Change:
     """What a fork does otherwise than its parent; by default nothing."""
 
     curriculum: Curriculum | None = None
-    """May only change what comes after the checkpoint."""
+    """May only change what comes after the checkpoint, unless it is for `from_here`."""
     seed: int | None = None
     """Of all random numbers from the checkpoint on; the parent's continues with the parent's numbers."""
     assignments: tuple[str, ...] = ()
@@ -84,6 +85,8 @@ class Change:
     name: str | None = None
     steps: int | None = None
     """Length of the fork in environment steps, those of its trunk included."""
+    from_here: bool = False
+    """Whether the curriculum is followed from the checkpoint on, whatever was trained before that."""
 
     def length_of(self, trained: RunConfig) -> Length:
         """How long the fork of a run is trained; what is not given is as in that run."""
@@ -158,7 +161,8 @@ def config_of(origin: Origin, change: Change = Change()) -> RunConfig:
     in_force = origin.curriculum
     if length.episodes > trained.episodes or (length.steps or 0) > (trained.steps or 0):
         in_force = lengthened(in_force, origin.progress(trained.length))
-    wanted = in_force if change.curriculum is None else change.curriculum
+    wanted, kept = _wanted(change, in_force, progress, trained)
+    before = wanted.phases[:kept]
     parts = {name: getattr(trained, name) for name in ("base", "ppo", "policy", "evaluation", "overrides")}
     recipe, (wanted,) = set_values(
         Recipe(name=trained.recipe, match=("*",), **parts),
@@ -169,7 +173,9 @@ def config_of(origin: Origin, change: Change = Change()) -> RunConfig:
     )
     if recipe.policy != trained.policy:
         raise V3Error("A fork has the network of its checkpoint; policy settings cannot be changed.")
-    if wanted != in_force:
+    if kept and wanted.phases[:kept] != before:
+        raise V3Error(f"The phases up to '{before[-1].name}' are trained already; only later ones can be changed.")
+    if not kept and wanted != in_force:
         check_edit(in_force, wanted, progress)
     parts = {name: getattr(recipe, name) for name in parts}
     with explained("The fork"):
@@ -189,6 +195,22 @@ def _nothing_left(origin: Origin, length: Length) -> V3Error:
         f"{named(origin.run)} has {done:,} {unit} at that checkpoint, and the fork is planned for {planned:,}; give it "
         f"more with --{unit}, or begin at an earlier checkpoint."
     )
+
+
+def _wanted(change: Change, in_force: Curriculum, progress: Progress, trained: RunConfig) -> tuple[Curriculum, int]:
+    """The curriculum of a fork, and how many of its phases are over when it begins, 0 if `check_edit` says so."""
+    wanted = in_force if change.curriculum is None else change.curriculum
+    if not change.from_here:
+        return wanted, 0
+    try:
+        check_edit(in_force, wanted, progress)
+    except V3Error:
+        check_fits(wanted, progress.episodes, progress.steps)
+        spliced = continued(in_force, wanted, progress, trained.base.values())
+        check_fits(spliced, progress.episodes, progress.steps)
+        is_new = bool(progress.starts) and progress.starts[-1].episode == progress.episode
+        return spliced, len(progress.starts) - is_new
+    return wanted, 0
 
 
 def _name(origin: Origin, change: Change, seed: int) -> str:
@@ -218,6 +240,7 @@ def fork(
     episodes: int | None = None,
     steps: int | None = None,
     name: str | None = None,
+    from_here: bool = False,
     actor: str = "user",
     command: StartCommand = worker_command,
 ) -> str:
@@ -233,13 +256,14 @@ def fork(
         episodes: length of the fork, the trunk's episodes included; by default the parent's.
         steps: the same in environment steps.
         name: by default made of the parent's and of what is changed.
+        from_here: follow the curriculum from the checkpoint on, also if another one was trained up to there.
         actor: who requests it, for the histories.
         command: from run id to the command line of its worker.
 
     Raises:
         V3Error: also if there is no such checkpoint, or the change reaches into what is trained already.
     """
-    change = Change(curriculum, seed, tuple(assignments), episodes, name, steps)
+    change = Change(curriculum, seed, tuple(assignments), episodes, name, steps, from_here)
     return fork_all(database, run_id, [change], episode=episode, actor=actor, command=command)[0]
 
 

@@ -116,7 +116,7 @@ _ALL = (
         CHECKPOINT,
         "Checkpoint now",
         "save",
-        "Writes a checkpoint after the current rollout and continues.",
+        "Writes a checkpoint after the current rollout, which is kept, and continues.",
         when=TRAINS,
         otherwise="only a training run can write a checkpoint",
         pending="Checkpoint requested; it is written between two rollouts.",

@@ -98,6 +98,12 @@ class Recorder:
         self._pauses: list[int] = []
         """Ids of the commands that the present pause answers."""
         self._checkpoints_asked: list[int] = []
+        self._asked_for = {
+            row.applied_episode
+            for row in commands.read_commands(database, run.id)
+            if row.kind == commands.CHECKPOINT and row.applied_episode is not None
+        }
+        """Episodes of the checkpoints that people asked for, which are kept."""
         self._edits: list[Edit] = []
         self._longer: list[Longer] = []
         self._length = run.length
@@ -385,7 +391,10 @@ class Recorder:
         file = str(path.relative_to(self._database.data_dir))
         row = CheckpointRow(episode, step, file, now, path.stat().st_size)
         self._checkpoints[episode] = row.path
-        unneeded = superseded(sorted(self._checkpoints), self._boundaries, self._spread, self._newest)
+        if asked:
+            self._asked_for.add(episode)
+        lasting = self._boundaries | self._asked_for
+        unneeded = superseded(sorted(self._checkpoints), lasting, self._spread, self._newest)
         files = [self._database.data_dir / self._checkpoints.pop(old) for old in unneeded]
 
         def write(tx: Transaction) -> None:

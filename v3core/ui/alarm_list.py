@@ -13,15 +13,19 @@ from v3core.insight.alarms import RULES, Rule
 from v3core.insight.alarms.remedies import REMEDIES, Remedy
 from v3core.insight.alarms.rules import verdict_order
 from v3core.jobs import control
+from v3core.jobs.fork_remedies import fork_before, origin_before, remedied
 from v3core.jobs.kinds import COMMANDS, trained_elsewhere
 from v3core.jobs.lifecycle import RESUMABLE
 from v3core.store.alarms import ACTIVE, MUTED, AlarmRow
 from v3core.store.commands import EDIT_CURRICULUM
 from v3core.store.database import Database
 from v3core.store.run_row import RunRow
+from v3core.store.runs import get_run
 from v3core.store.watching import BEHIND, COMPUTED, alarms_of
 from v3core.ui.clicks import ACTOR, ask_to_take_over, confirm, dialog, or_notice
 from v3core.ui.live_chart import live_chart
+from v3core.ui.notices import notify
+from v3core.ui.run_actions import is_second_click
 from v3core.ui.status import counted
 from v3core.ui.text import md, plain
 
@@ -117,7 +121,7 @@ def _alarm(database: Database, run: RunRow, alarm: AlarmRow, series: RunSeries, 
     key = f"{alarm.rule}-{alarm.first_episode}-{run.id}"
     with st.container(horizontal=True, vertical_alignment="center", key=f"remedies-{key}"):
         if rule is not None and alarm.state == ACTIVE:
-            _remedies(database, run, rule, curriculum, key)
+            _remedies(database, run, rule, curriculum, alarm.first_episode, key)
         if alarm.number:
             _mute_buttons(database, run, alarm, key)
     if rule is not None and rule.draws and len(series):
@@ -137,7 +141,9 @@ def _alarm(database: Database, run: RunRow, alarm: AlarmRow, series: RunSeries, 
                 )
 
 
-def _remedies(database: Database, run: RunRow, rule: Rule, curriculum: Curriculum, key: str) -> None:
+def _remedies(
+    database: Database, run: RunRow, rule: Rule, curriculum: Curriculum, first_episode: int, key: str
+) -> None:
     """A button for each change of the curriculum that helps; its tooltip says what exactly it changes."""
     resumes = run.status in RESUMABLE
     refused = None if resumes else COMMANDS[EDIT_CURRICULUM].refusal(run)
@@ -159,6 +165,37 @@ def _remedies(database: Database, run: RunRow, rule: Rule, curriculum: Curriculu
         )
         if clicked and elsewhere and wanted is not None:
             ask_to_take_over(database, run, wanted)
+    if rule.remedies:
+        _fork_button(database, run, rule, first_episode, key)
+
+
+def _fork_button(database: Database, run: RunRow, rule: Rule, first_episode: int, key: str) -> None:
+    """The remedy from before the alarm began: this run goes on as it is."""
+    problem, meaning = None, ""
+    try:
+        origin = origin_before(database, run.id, first_episode)
+        remedy, changed = remedied(origin, rule.remedies)
+        what = "; ".join(changes(origin.curriculum, changed))
+        meaning = f"A new run from the checkpoint at episode {origin.checkpoint.episode:,}. {remedy.meaning} {what}."
+    except V3Error as error:
+        problem = str(error)
+    st.button(
+        "Fork from before it began",
+        icon=":material/fork_right:",
+        key=f"fork-{key}",
+        disabled=problem is not None,
+        help=plain(problem or meaning),
+        on_click=_fork,
+        args=(database, run.id, first_episode, rule.remedies, f"fork-clicked-{key}"),
+    )
+
+
+@or_notice
+def _fork(database: Database, run_id: str, first_episode: int, remedies: Sequence[str], place: str) -> None:
+    if is_second_click(place):
+        return
+    child = get_run(database, fork_before(database, run_id, first_episode, remedies, actor=ACTOR))
+    notify(md("Forked as {}; it is listed under Forks.", child.name), icon=":material/fork_right:")
 
 
 def _wanted(

@@ -20,6 +20,8 @@ from v3core.ui.text import Markdown, md, plain
 SHOWN = 40
 """Runs of a tree that are listed."""
 _INDENT_PIXELS, _DEEPEST = 24, 6
+_LISTED = 4
+"""Forks of one experiment that are listed one by one."""
 
 
 def lineage(database: Database, run: RunRow) -> None:
@@ -54,8 +56,14 @@ def draw_tree(tree: Branch, *, here: str = "") -> None:
             ),
             text_alignment="left",
         )
-    for depth, member in members[:SHOWN]:
-        where = f", from episode {member.parent_episode:,}" if depth else ""
+    together = _together(tree, here)
+    shown = [one for one in members if one[1].experiment not in together or not one[1].parent]
+    for experiment, count in together.items():
+        compare_link(md("{} of {}", counted(count, "fork"), experiment), experiment=experiment)
+    for depth, member in shown[:SHOWN]:
+        where = (
+            "" if not depth or f"from {member.parent_episode}" in member.name else f", from {member.parent_episode:,}"
+        )
         text = md("{} · {}{}", member.name, member.status, where)
         with st.container(horizontal=True, vertical_alignment="center", gap=None):
             if depth:
@@ -65,8 +73,25 @@ def draw_tree(tree: Branch, *, here: str = "") -> None:
                 st.markdown(md("{} **{}**", Markdown(icon), text))
             else:
                 st.page_link("pages/live.py", label=text, icon=icon, query_params={"run": member.id})
-    if len(members) > SHOWN:
-        st.caption(plain(f"{counted(len(members) - SHOWN, 'further run')} of this tree are listed on Runs."))
+    if len(shown) > SHOWN:
+        st.caption(plain(f"{counted(len(shown) - SHOWN, 'further run')} of this tree are listed on Runs."))
+
+
+def _together(tree: Branch, here: str) -> dict[str, int]:
+    """Experiments whose forks are listed in one line, with how many they are: none that has forks of its own."""
+    groups: dict[str, list[Branch]] = {}
+    branches = [tree]
+    while branches:
+        branch = branches.pop()
+        branches += branch.forks
+        for one in branch.forks:
+            if one.run.experiment:
+                groups.setdefault(one.run.experiment, []).append(one)
+    return {
+        name: len(forks)
+        for name, forks in groups.items()
+        if len(forks) > _LISTED and not any(one.forks or one.run.id == here for one in forks)
+    }
 
 
 def _what_it_did(database: Database, runs: Sequence[RunRow], experiment: str) -> None:

@@ -1,0 +1,52 @@
+"""What helps against an alarm, tried from before it began: a fork of the run with the remedy."""
+
+from collections.abc import Sequence
+
+from v3core.curriculum import Curriculum
+from v3core.errors import V3Error
+from v3core.insight.alarms.remedies import REMEDIES, Remedy
+from v3core.jobs.forks import Origin, fork, origin_of
+from v3core.jobs.kinds import named
+from v3core.store.database import Database
+from v3core.store.history import read_checkpoints
+from v3core.store.runs import get_run
+
+
+def origin_before(database: Database, run_id: str, episode: int) -> Origin:
+    """The newest checkpoint before an episode whose file is whole; V3Error if there is none."""
+    for row in reversed(read_checkpoints(database, run_id)):
+        if row.episode < episode:
+            try:
+                return origin_of(database, run_id, row.episode)
+            except V3Error:
+                continue
+    run = get_run(database, run_id)
+    raise V3Error(f"{named(run)} has no checkpoint from before episode {episode:,}.")
+
+
+def remedied(origin: Origin, remedies: Sequence[str]) -> tuple[Remedy, Curriculum]:
+    """The first of the named remedies that changes something at a checkpoint, and the curriculum with it.
+
+    Raises:
+        V3Error: why none of them does.
+    """
+    problem = "No remedy changes the curriculum there."
+    for name in remedies:
+        try:
+            changed = REMEDIES[name].apply(
+                origin.curriculum, origin.progress(origin.run.length), origin.run.config.base.values()
+            )
+        except V3Error as error:
+            problem = str(error)
+            continue
+        if changed != origin.curriculum:
+            return REMEDIES[name], changed
+    raise V3Error(problem)
+
+
+def fork_before(database: Database, run_id: str, episode: int, remedies: Sequence[str], *, actor: str = "user") -> str:
+    """Fork a run from its newest checkpoint before an episode, with a remedy from there on; returns the fork's id."""
+    origin = origin_before(database, run_id, episode)
+    remedy, changed = remedied(origin, remedies)
+    name = f"{origin.run.name[:60]} · from {origin.checkpoint.episode} · {remedy.title.lower()}"
+    return fork(database, run_id, episode=origin.checkpoint.episode, curriculum=changed, name=name, actor=actor)

@@ -409,15 +409,32 @@ METRICS: dict[str, Metric] = {metric.name: metric for metric in _declared()}
 
 PER_EXPERT = tuple(metric for metric in METRICS.values() if metric.per_expert)
 
-EVALUATION = "evaluation"
-"""The only metric that has a value per evaluation, not per episode."""
-ENTROPY_SHARE = "entropy_share"
+EVALUATION, EVALUATION_SUCCESS, KNOCKOUT = "evaluation", "evaluation_success", "knockout_loss"
+AT_EVALUATIONS = (EVALUATION, EVALUATION_SUCCESS, KNOCKOUT)
+"""The metrics that have a value per evaluation, not per episode."""
+ENTROPY_SHARE, MOST_USED_LOAD = "entropy_share", "most_used_load"
 
 DERIVED: dict[str, Metric] = {
     EVALUATION: Metric(
         "Evaluation, mean return",
         "Mean return of the episodes of an evaluation: separate from training and without exploration.",
         field=EVALUATION,
+    ),
+    EVALUATION_SUCCESS: Metric(
+        "Evaluation, success rate",
+        "Share of the episodes of an evaluation that solved the task, where the environment says so.",
+        field=EVALUATION_SUCCESS,
+    ),
+    KNOCKOUT: Metric(
+        "Loss without an expert",
+        "Mean return of a knock-out's episodes with all experts, minus their mean without the expert that is missed "
+        "most: 0 or less if none is needed.",
+        field=KNOCKOUT,
+    ),
+    MOST_USED_LOAD: Metric(
+        "Load of the most used expert",
+        "The largest load, over the episodes that are drawn together: experts of different runs have no common order.",
+        field=MOST_USED_LOAD,
     ),
     ENTROPY_SHARE: Metric(
         "Routing entropy / ln N",

@@ -36,10 +36,13 @@ from v3core.metrics import (
     ENTROPY,
     ENTROPY_SHARE,
     EVALUATION,
+    EVALUATION_SUCCESS,
     GRADIENTS,
+    KNOCKOUT,
     LOADS,
     LOSSES,
     METRICS,
+    MOST_USED_LOAD,
     NETWORK,
     RETURN,
     SCHEDULE,
@@ -423,7 +426,7 @@ def test_health_leaves_out_what_was_not_recorded_and_says_where_it_cuts() -> Non
 
 def test_metrics_are_those_that_a_run_has() -> None:
     bare = only({"return": np.array([1, 2])})
-    assert metrics_of([bare]) == ["return", "length", "effective_experts"]
+    assert metrics_of([bare]) == ["return", "length", "effective_experts", "most_used_load"]
     assert "specialisation" in metrics_of([bare, series(3)])
     assert metrics_of([series(0)]) == list(COMPARED)
 
@@ -476,11 +479,22 @@ def test_each_metric_of_a_chart_is_drawn_under_its_name(chart: Chart, count: int
 
 def test_each_metric_is_compared_by_its_own_numbers() -> None:
     columns = {name: np.full(20, (place + 1) / 100) for place, name in enumerate(COLUMNS)}
-    run = RunSeries("run", made_curve(columns, loads=np.full((20, 4), 0.25)), evaluations=(evaluation(20),))
+    run = RunSeries(
+        "run",
+        made_curve(columns, loads=np.full((20, 4), 0.25)),
+        evaluations=(replace(evaluation(20), success=0.25, knockout=0.75),),
+    )
     for name, metric in COMPARED.items():
         figure = compare_figure([run, run], metric=name)
         entropy = columns["routing_entropy"] / math.log(4)
-        expected = {EVALUATION: 0.5, ENTROPY_SHARE: entropy[0]}.get(name) or columns[name][0]
+        known = {
+            EVALUATION: 0.5,
+            EVALUATION_SUCCESS: 0.25,
+            KNOCKOUT: 0.75,
+            MOST_USED_LOAD: 0.25,
+            ENTROPY_SHARE: entropy[0],
+        }
+        expected = known.get(name) or columns[name][0]
         drawn = np.asarray(figure.data[0].y)
         np.testing.assert_allclose(drawn[np.isfinite(drawn)], expected, err_msg=name)
         assert figure.layout.yaxis.title.text.startswith(metric.label)

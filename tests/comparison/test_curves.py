@@ -7,9 +7,10 @@ import scipy.stats
 from sqlalchemy import update
 
 from tests.comparison.made import START, STEPS, made_groups, made_run
-from v3core.comparison import band, grouped, on_grid
+from v3core.comparison import band, compare, grouped, on_grid
 from v3core.errors import V3Error
 from v3core.store.database import Database
+from v3core.store.expert_records import add_knockouts
 from v3core.store.history import add_evaluation, add_event
 from v3core.store.runs import get_run
 from v3core.store.schema import episodes
@@ -134,4 +135,19 @@ def test_a_metric_that_does_not_exist_names_close_matches(db: Database) -> None:
 def test_loads_of_experts_and_shares_of_entropy_are_on_grids_too(db: Database) -> None:
     run = made_run(db, returns=[1.0] * 10)
     assert on_grid(db, [run], "load_2", points=1, window=1).y.tolist() == [[0.75]]
+    assert on_grid(db, [run], "most_used_load", points=1, window=1).y.tolist() == [[0.75]]
     assert on_grid(db, [run], "entropy_share", points=1, window=1).y[0, 0] == pytest.approx(0.5 / math.log(2))
+
+
+def test_knock_outs_and_successes_of_evaluations_are_compared(db: Database) -> None:
+    runs = [made_run(db, seed=seed, returns=[1.0] * 10, evaluations=[(5, 9.0), (10, 9.0)]) for seed in (1, 2)]
+    with db.write() as tx:
+        results = {-1: [(10.0, 1, None), (20.0, 1, None)], 0: [(5.0, 1, None), (5.0, 1, None)], 1: [(9.0, 1, None)] * 2}
+        add_knockouts(tx, runs[0].id, episode=5, results=results, now=START)
+        solved = [(1.0, 1, 1.0), (1.0, 1, 0.0), (1.0, 1, None)]
+        add_evaluation(tx, runs[0].id, episode=10, step=100, env="CartPole-v1", results=solved, now=START)
+    first, second = compare(db, runs, metric="knockout_loss").groups[0].runs
+    assert first.final == 10
+    assert second.left_out == "has no finite value of knockout_loss"
+    assert compare(db, runs, metric="evaluation_success").groups[0].runs[0].final == 0.5
+    assert on_grid(db, runs, "knockout_loss", points=1).y[0].tolist() == [10]

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from v3core.insight.removals import Verdict, interval, removals
+from v3core.insight.removals import Verdict, interval, largest_loss, removals
 
 
 def test_the_interval_covers_the_mean_as_often_as_it_says():
@@ -55,3 +55,10 @@ def test_pairs_are_compared_not_means():
     assert removal.difference.high < 0
     assert removal.verdict is Verdict.IDLE  # ten of five hundred
     assert removal.returns.low < 500 < removal.returns.high
+
+
+def test_the_largest_loss_is_that_of_the_expert_that_is_missed_most():
+    assert largest_loss([10.0, math.inf, 20.0], {0: [5.0, 5.0], 1: [30.0, 30.0]}) == 10
+    assert largest_loss([10.0], {0: [12.0]}) == -2
+    assert math.isnan(largest_loss([10.0], {}))
+    assert math.isnan(largest_loss([10.0], {0: [math.nan]}))

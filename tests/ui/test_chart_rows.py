@@ -13,7 +13,7 @@ from starlette.responses import FileResponse, Response
 
 from tests.pages.recorded import add_recorded_run
 from v3core.jobs.lifecycle import Status
-from v3core.metrics import CHARTS, EVALUATION, METRICS, of_chart
+from v3core.metrics import AT_EVALUATIONS, CHARTS, METRICS, of_chart
 from v3core.store.database import Database
 from v3core.store.history import read_episode
 from v3core.store.opening import open_database
@@ -60,7 +60,9 @@ def test_compared_runs_are_one_file_whatever_their_experts(database, tmp_path):
     rows = written(database, tmp_path, Source(COMPARE, runs, "length"))
     assert [row["run"] for row in rows] == [runs[0]] * EPISODES + [runs[1]] * 3
     assert set(rows[0]) == {"run", "episode", "length", "step", "phase"}
-    for name in (EVALUATION, "entropy_share"):
+    loads = written(database, tmp_path, Source(COMPARE, runs, "most_used_load"))
+    assert {name for name in loads[0] if "load" in name} == {f"load_{expert}" for expert in range(1, 5)}
+    for name in (*AT_EVALUATIONS, "entropy_share"):
         assert "run" in (written(database, tmp_path, Source(COMPARE, runs, name)) or [{"run": ""}])[0]
 
 

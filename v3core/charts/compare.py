@@ -16,7 +16,7 @@ from v3core.charts.palette import DASHES, curriculum_colour, curriculum_mark, pa
 from v3core.charts.series import RunSeries
 from v3core.charts.traces import add_partial
 from v3core.insight.measures import measured
-from v3core.metrics import COMPARED, ENTROPY_SHARE, EVALUATION
+from v3core.metrics import AT_EVALUATIONS, COMPARED, ENTROPY_SHARE, EVALUATION, EVALUATION_SUCCESS, KNOCKOUT
 from v3core.rollup import Floats, Series, trailing_mean
 
 _STRIP = 16
@@ -30,8 +30,9 @@ _REACHED, _AHEAD = (0.38, 0.2), (0.08, 0.04)
 
 def values_of(run: RunSeries, metric: str, curve: Series) -> Floats:
     """A metric of a run: the mean of each bucket of one of its curves, or of each evaluation."""
-    if metric == EVALUATION:
-        return np.array([point.mean for point in run.evaluations])
+    if metric in AT_EVALUATIONS:
+        field = {EVALUATION: "mean", EVALUATION_SUCCESS: "success", KNOCKOUT: "knockout"}[metric]
+        return np.array([getattr(point, field) for point in run.evaluations], dtype=np.float64)
     return measured(curve, metric)[0]
 
 
@@ -76,7 +77,7 @@ def compare_figure(
     place = [places(run, look, unit) for run in runs]
     to_now = look.so_far or look.x != "episode"
     end = max((float(at(run.completed if to_now else run.end)) for at, run in zip(place, runs, strict=True)), default=1)
-    if window > 1 and metric != EVALUATION:
+    if window > 1 and metric not in AT_EVALUATIONS:
         spans = sorted({run.shown.span_of(window) for run in runs})
         smoothed += ", mean of last " + " to ".join(f"{span:,}" for span in dict.fromkeys((spans[0], spans[-1])))
     alt = f"{smoothed}, of {len(runs)} runs: {'; '.join(f'{run.name} at episode {run.completed:,}' for run in runs)}."
@@ -90,7 +91,7 @@ def compare_figure(
     for row, (run, colour, at) in enumerate(zip(runs, palette, place, strict=True)):
         dash = pattern(DASHES, order[row])
         y = values_of(run, metric, run.shown)
-        if metric == EVALUATION:
+        if metric in AT_EVALUATIONS:
             x = np.array([point.episode for point in run.evaluations])
         else:
             x, curve = run.shown.episode, run.shown
@@ -107,13 +108,13 @@ def compare_figure(
             y=y,
             name=chart_text(run.name),
             legendgroup=str(row),
-            mode="lines+markers" if metric == EVALUATION or len(run) == 1 else "lines",
+            mode="lines+markers" if metric in AT_EVALUATIONS or len(run) == 1 else "lines",
             line={"color": colour, "width": 2} | ({"dash": dash} if dash != "solid" else {}),
-            marker={"symbol": "diamond" if metric == EVALUATION else "circle", "size": 9},
-            cliponaxis=metric != EVALUATION,
+            marker={"symbol": "diamond" if metric in AT_EVALUATIONS else "circle", "size": 9},
+            cliponaxis=metric not in AT_EVALUATIONS,
             hovertemplate="%{y:.4~g}",
         )
-        if metric != EVALUATION and window > 1:
+        if metric not in AT_EVALUATIONS and window > 1:
             add_partial(figure, _is_full(run.shown, metric, window))
     strips = [curriculum_colour(curricula[row]) for row in order] if curricula else palette
     marks = [f"{curriculum_mark(curricula[row])} " if curricula else "" for row in order]

@@ -51,6 +51,8 @@ class EvaluationPoint:
     success: float
     """Share of its episodes that solved the task; NaN where the environment does not say."""
     env: str = ""
+    knockout: float = math.nan
+    """What the return loses without the expert that is missed most; NaN without a knock-out."""
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from v3core.comparison.groups import Group
 from v3core.comparison.run_traces import Trace, traces_of, training_seconds
 from v3core.insight.grids import AXES, Axis, Band, Grid
 from v3core.insight.grids import band as band
-from v3core.metrics import EVALUATION
+from v3core.metrics import AT_EVALUATIONS
 from v3core.rollup import Floats, mean_window
 from v3core.store.database import Database
 from v3core.store.history import read_phase_changes
@@ -39,7 +39,7 @@ def on_grid(
     """
     rows = runs.runs if isinstance(runs, Group) else tuple(runs)
     traces = traces_of(database, rows, metric)
-    if metric == EVALUATION:
+    if metric in AT_EVALUATIONS:
         window = 1
     elif window is None:
         window = min((mean_window(run.episodes) for run in rows), default=1)

@@ -11,7 +11,7 @@ from v3core.comparison.run_traces import Trace, mean_of_last, traces_of
 from v3core.errors import V3Error
 from v3core.insight.compared import RunResult
 from v3core.insight.estimates import steps_to_threshold
-from v3core.metrics import EVALUATION
+from v3core.metrics import AT_EVALUATIONS, EVALUATION
 from v3core.rollup import Floats, mean_window
 from v3core.store.database import Database
 from v3core.store.run_row import RunRow
@@ -71,7 +71,7 @@ def _result(
 
 
 def _smoothed(trace: Trace, metric: str, window: int) -> Floats:
-    return trace.trailing(1 if metric == EVALUATION else window)
+    return trace.trailing(1 if metric in AT_EVALUATIONS else window)
 
 
 def _steps_to(trace: Trace, threshold: float, metric: str, until: int | None, window: int, left_out: str) -> float:
@@ -97,7 +97,7 @@ def _value(database: Database, run: RunRow, trace: Trace, metric: str, until: in
     before = np.flatnonzero(trace.step <= (math.inf if until is None else until))
     if not len(before):
         return math.nan
-    if metric == EVALUATION:
+    if metric in AT_EVALUATIONS:
         return float(trace.values[before[-1]])
     newest = run.episode if until is None else int(trace.episode[before[-1]])
     return mean_of_last(database, run, metric, newest, window)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from v3core.comparison.groups import ENVIRONMENT, Group, settings_that_differ
 from v3core.insight.compared import GroupResult, Window
 from v3core.insight.estimates import ENOUGH_SEEDS
-from v3core.metrics import EVALUATION
+from v3core.metrics import AT_EVALUATIONS
 from v3core.store.commands import edits_of
 from v3core.store.database import Database
 from v3core.store.history import read_evaluation_means
@@ -58,7 +58,7 @@ def notes_of(
                 f"The runs{where} reached different numbers of steps, from {least} to {window.longest:,}"
                 + (f"; all of them can be compared at step {window.step:,}." if window.step else ".")
             )
-    if metric == EVALUATION and until is None:
+    if metric in AT_EVALUATIONS and until is None:
         notes += _evaluated_at(database, groups)
     return notes
 

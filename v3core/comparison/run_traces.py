@@ -10,10 +10,12 @@ from v3core.comparison.groups import environment_of
 from v3core.errors import V3Error, suggestion
 from v3core.insight.measures import measured
 from v3core.insight.recent import Recent
-from v3core.metrics import COMPARED, EVALUATION
+from v3core.insight.removals import largest_loss
+from v3core.metrics import AT_EVALUATIONS, COMPARED, EVALUATION, KNOCKOUT
 from v3core.rollup import Floats, Integers, Series, trailing_mean
 from v3core.store.curve import read_series
 from v3core.store.database import Database
+from v3core.store.expert_records import read_knockouts
 from v3core.store.history import EvaluationMean, read_evaluation_means, read_stretches, read_times
 from v3core.store.run_row import RunRow
 
@@ -58,10 +60,13 @@ def traces_of(database: Database, runs: Sequence[RunRow], metric: str) -> list[T
     """
     found = {run.id: _traces.get(_key(database, run, metric)) for run in runs}
     missing = [run for run in runs if found[run.id] is None]
-    is_evaluated = metric == EVALUATION
+    is_evaluated = metric in AT_EVALUATIONS
     evaluated = read_evaluation_means(database, [run.id for run in missing]) if is_evaluated else {}
     for run in missing:
-        made = _of_evaluations(run, evaluated[run.id]) if is_evaluated else _of_episodes(database, run, metric)
+        if is_evaluated:
+            made = _of_evaluations(database, run, evaluated[run.id], metric)
+        else:
+            made = _of_episodes(database, run, metric)
         found[run.id] = made
         if run.ended_at is not None or not is_evaluated:
             # Before the end of a run, an evaluation may be recorded without an episode.
@@ -93,12 +98,18 @@ def forget() -> None:
     _finals.clear()
 
 
-def _of_evaluations(run: RunRow, rows: Sequence[EvaluationMean]) -> Trace:
-    """Those in the environment of the last phase: returns of others have another scale."""
+def _of_evaluations(database: Database, run: RunRow, rows: Sequence[EvaluationMean], metric: str) -> Trace:
+    """Evaluations in the environment of the last phase: returns of others have another scale."""
     env = environment_of(run)
-    here = [(row.episode, row.step, row.mean, row.count) for row in rows if row.env == env]
-    columns = np.array(here, dtype=np.float64).reshape(-1, 4)
-    return Trace(columns[:, 0].astype(np.int64), columns[:, 1], columns[:, 2], columns[:, 3].astype(np.int64))
+    here = [row for row in rows if row.env == env]
+    if metric == KNOCKOUT:
+        losses = {row.episode: largest_loss(row.complete, row.without) for row in read_knockouts(database, run.id)}
+        here = [row for row in here if row.episode in losses]
+        values = [losses[row.episode] for row in here]
+    else:
+        values = [row.mean if metric == EVALUATION else row.success for row in here]
+    places = np.array([(row.episode, row.step, row.count) for row in here], dtype=np.int64).reshape(-1, 3)
+    return Trace(places[:, 0], places[:, 1].astype(np.float64), np.array(values, dtype=np.float64), places[:, 2])
 
 
 def _of_episodes(database: Database, run: RunRow, metric: str) -> Trace:

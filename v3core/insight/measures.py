@@ -3,7 +3,7 @@
 import numpy as np
 
 from v3core.insight.loads import effective_experts
-from v3core.metrics import ENTROPY_SHARE
+from v3core.metrics import ENTROPY_SHARE, MOST_USED_LOAD
 from v3core.rollup import Floats, Integers, Series
 
 
@@ -17,6 +17,9 @@ def measured(curve: Series, metric: str) -> tuple[Floats, Integers]:
         most = np.log(curve.experts) if curve.experts > 1 else np.nan
         found = curve.summary("routing_entropy")
         return np.asarray(found.mean / most, dtype=np.float64), found.count
+    if metric == MOST_USED_LOAD:
+        of_each = [curve.summary(f"load_{expert}") for expert in range(1, curve.experts + 1)]
+        return np.max([load.mean for load in of_each], axis=0), of_each[0].count
     recorded = curve.summary(metric)
     if metric == "effective_experts" and not recorded.count.any() and curve.experts:
         # Runs of schema 1 recorded the loads alone: those of each bucket's last episode are at hand.

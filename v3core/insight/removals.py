@@ -90,3 +90,10 @@ def _t(degrees: int) -> float:
     z = 1.959964
     first, second = (z**3 + z) / 4, (5 * z**5 + 16 * z**3 + 3 * z) / 96
     return z + first / degrees + second / degrees**2
+
+
+def largest_loss(complete: Sequence[float], without: Mapping[int, Sequence[float]]) -> float:
+    """Mean return with all experts, minus the lowest mean without one of them; NaN if nothing was removed."""
+    means = [interval(returns).mean for returns in without.values()]
+    known = [mean for mean in means if not math.isnan(mean)]
+    return interval(complete).mean - min(known) if known else math.nan

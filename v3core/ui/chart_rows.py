@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 
 from v3core.errors import V3Error
-from v3core.metrics import CHARTS, DECISIONS, ENTROPY_SHARE, EVALUATION, of_chart
+from v3core.metrics import AT_EVALUATIONS, CHARTS, DECISIONS, ENTROPY_SHARE, KNOCKOUT, MOST_USED_LOAD, of_chart
 from v3core.store.database import Database
 from v3core.store.run_row import RunRow
 from v3core.store.run_tables import RUN_TABLES, stream, wide_episodes, wide_fields
@@ -38,7 +38,7 @@ def address(source: Source | None = None) -> str:
 def metrics_of(source: Source) -> list[str]:
     """The names of the metrics that a chart shows, as in `wide_fields`; those per expert without their numbers."""
     if source.chart == COMPARE:
-        return ["routing_entropy" if source.metric == ENTROPY_SHARE else source.metric]
+        return [{ENTROPY_SHARE: "routing_entropy", MOST_USED_LOAD: "load"}.get(source.metric, source.metric)]
     for chart in CHARTS:
         if chart.name == source.chart:
             more = ["support"] if chart is DECISIONS else []  # exact zeros are drawn from it
@@ -58,10 +58,11 @@ def write_rows(database: Database, source: Source, path: Path) -> None:
     with path.open("w", encoding="utf-8", newline="") as file, database.read() as tx:
         runs = [get_run(tx, run_id) for run_id in source.runs]
         writer = csv.writer(file, lineterminator="\n")
-        if source.chart == COMPARE and source.metric == EVALUATION:
-            names = [field.name for field in RUN_TABLES["evaluations"].fields]
+        if source.chart == COMPARE and source.metric in AT_EVALUATIONS:
+            table = "knockouts" if source.metric == KNOCKOUT else "evaluations"
+            names = [field.name for field in RUN_TABLES[table].fields]
             writer.writerow(["run", *names])
-            writer.writerows((run.id, *row) for run in runs for row in stream(tx, "evaluations", run.id))
+            writer.writerows((run.id, *row) for run in runs for row in stream(tx, table, run.id))
             return
         experts = max(run.experts for run in runs)
         wanted = metrics_of(source)

@@ -1,5 +1,6 @@
 """Cached episodes of runs: read once, shared by all open pages, and updated incrementally."""
 
+import math
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass, field
@@ -10,11 +11,13 @@ import numpy as np
 
 from v3core.charts.series import EvaluationPoint, RunSeries, boundaries_ahead, end_of_axis, phase_bands, up_to
 from v3core.curriculum import Curriculum, PhaseStart
+from v3core.insight.removals import largest_loss
 from v3core.jobs import control
 from v3core.jobs.lifecycle import Status
 from v3core.rollup import LONGEST_WINDOW, Floats, Series
 from v3core.store.curve import PhaseSums, merged, read_phase_sums, read_series
 from v3core.store.database import Database
+from v3core.store.expert_records import read_knockouts
 from v3core.store.history import EvaluationRow, read_episode, read_evaluations, read_phase_changes, read_times
 from v3core.store.run_row import RunRow
 
@@ -71,7 +74,10 @@ def load_series(
             newest = read_episode(database, run.id, held.curve.newest)
             held.newest_at = newest["at"] if newest else None
         known = held.evaluations[-1].episode if held.evaluations else 0
-        held.evaluations += tuple(map(_point, read_evaluations(database, run.id, after=known)))
+        newer = read_evaluations(database, run.id, after=known)
+        removed = read_knockouts(database, run.id) if newer else []
+        losses = {row.episode: largest_loss(row.complete, row.without) for row in removed}
+        held.evaluations += tuple(_point(row, losses.get(row.episode, math.nan)) for row in newer)
         curve, evaluations, newest_at = held.curve, held.evaluations, held.newest_at
         view = _view(database, run, held, visible) if visible is not None and curve.size > 1 else None
     starts = tuple(PhaseStart(change.episode, change.step) for change in read_phase_changes(database, run.id))
@@ -129,7 +135,7 @@ def _view(database: Database, run: RunRow, held: _Recorded, visible: VisibleRang
     return view if held.curve is not None and len(view) and view.size < held.curve.size else None
 
 
-def _point(row: EvaluationRow) -> EvaluationPoint:
+def _point(row: EvaluationRow, knockout: float) -> EvaluationPoint:
     returns = [value for value in row.returns if np.isfinite(value)]
     known = [value for value in row.successes if value is not None]
     return EvaluationPoint(
@@ -140,4 +146,5 @@ def _point(row: EvaluationRow) -> EvaluationPoint:
         highest=max(returns, default=float("nan")),
         success=float(np.mean(known)) if known else float("nan"),
         env=row.env,
+        knockout=knockout,
     )

@@ -4,7 +4,7 @@ import streamlit as st
 
 from v3core.charts.compare import metrics_of
 from v3core.comparison import grouped, settings_that_differ
-from v3core.comparison.pictures import usual_grouping
+from v3core.comparison.looking import answer, usual_grouping
 from v3core.errors import V3Error
 from v3core.jobs.lifecycle import Status
 from v3core.metrics import COMPARED
@@ -16,7 +16,6 @@ from v3core.ui.compare_curricula import differing_settings, text_difference, tim
 from v3core.ui.compare_groups import (
     all_environments,
     by_phase,
-    comparison,
     curves,
     finals,
     group_controls,
@@ -130,7 +129,7 @@ def groups(run_ids: list[str]) -> None:
         if shown == GROUPS:
             st.info(NO_EPISODES, icon=":material/hourglass_empty:")
         return
-    found = comparison(database, now, metric, grouping)
+    found = answer(database, now, metric, grouping)
     verdict(found)
     if shown == GROUPS:
         how_to_read(database, now)

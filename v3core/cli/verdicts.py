@@ -1,7 +1,10 @@
 """Comparing the runs of an experiment: groups, pairs and the verdict, as on Compare."""
 
+from pathlib import Path
+
 import click
 
+from v3core import __version__
 from v3core.cli.common import commands, json_option, reconciled
 from v3core.insight.compared import Across, Comparison, GroupResult, Pair
 from v3core.insight.estimates import Estimate
@@ -126,3 +129,19 @@ def _estimate(estimate: Estimate, digits: int | None = None) -> str:
     if estimate.low is None or estimate.high is None:
         return shown(estimate.value) + (" (exploratory)" if estimate.confidence == "exploratory" else "")
     return f"{shown(estimate.value)} ({shown(estimate.low)} to {shown(estimate.high)})"
+
+
+@commands.command()
+@click.argument("experiment", metavar="EXPERIMENT")
+@click.option("--to", "target", required=True, type=click.Path(path_type=Path), metavar="FILE.html")
+@click.option("--by", multiple=True, metavar="SETTING", help="As of `compare`; default: what the experiment varies.")
+@click.option("--metric", default="return", show_default=True, metavar="NAME", help="The metric that is drawn first.")
+@click.option("--threshold", type=float, metavar="VALUE", help="As of `compare`.")
+def report(experiment: str, target: Path, by: tuple[str, ...], metric: str, threshold: float | None) -> None:
+    """Write an experiment as one HTML file that needs no network, and its data as Parquet beside it."""
+    from v3core.report import gather, write_report  # statistics and plotly, which no other command needs
+
+    with reconciled() as database:
+        found = gather(database, experiment, __version__, by=by, metric=metric, threshold=threshold)
+        folder = write_report(database, found, target)
+    echo(f"{target} is written, and its data to {folder}.")

@@ -19,9 +19,9 @@ from v3core.comparison.groups import (
     shown_value,
     title_of,
 )
+from v3core.comparison.looking import Grouping
 from v3core.insight.compared import Across, Comparison, GroupResult
 from v3core.insight.estimates import Estimate
-from v3core.insight.grids import Axis
 from v3core.insight.profiles import Bounds
 from v3core.metrics import COMPARED, EVALUATION, METRICS
 from v3core.store.curve import PhaseSums
@@ -37,27 +37,6 @@ class Picture:
     key: str
     """Distinguishes it from the other pictures of the page."""
     figure: Figure
-
-
-@dataclass(frozen=True)
-class Grouping:
-    """How groups are looked at."""
-
-    by: tuple[str, ...]
-    """Paths of settings."""
-    axis: Axis = "step"
-    since: str | None = None
-    """The phase whose beginning is 0; None for the beginning of the run."""
-    at_common: bool = False
-    """Whether final values are those at the last step that all runs reached."""
-    threshold: float | None = None
-    """Whose first step is compared; None for the environment's own."""
-
-
-def usual_grouping(settings: Sequence[Setting]) -> tuple[str, ...]:
-    """By curriculum if it differs, otherwise by the first setting that does."""
-    offered = [setting.path for setting in settings if setting.path != ENVIRONMENT]
-    return (CURRICULUM,) if CURRICULUM in offered else tuple(offered[:1])
 
 
 def looks_of(groups: Sequence[Group | GroupResult]) -> dict[str, Look]:

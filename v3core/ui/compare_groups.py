@@ -5,11 +5,12 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 import streamlit as st
 
-from v3core.comparison import Setting, compare
+from v3core.comparison import Setting
 from v3core.comparison.across import across
 from v3core.comparison.groups import ENVIRONMENT
+from v3core.comparison.launched import launched_with
+from v3core.comparison.looking import Grouping, usual_grouping
 from v3core.comparison.pictures import (
-    Grouping,
     Picture,
     curve_pictures,
     final_pictures,
@@ -17,16 +18,13 @@ from v3core.comparison.pictures import (
     profile_picture,
     sweep_pictures,
     usual_bounds,
-    usual_grouping,
 )
 from v3core.comparison.tables import PAIR_HELP, across_rows, group_rows, pair_rows
 from v3core.insight.compared import Comparison
 from v3core.insight.grids import Axis
 from v3core.insight.profiles import Bounds
-from v3core.metrics import EVALUATION
 from v3core.store.database import Database
 from v3core.store.run_row import RunRow
-from v3core.ui.compare_curricula import launched_with
 from v3core.ui.live_chart import live_chart
 from v3core.ui.run_data import load_phases
 from v3core.ui.status import counted
@@ -92,19 +90,6 @@ def phases_of(runs: Sequence[RunRow]) -> list[str]:
     """Names of the phases that all of these runs have, in the order of the first."""
     names = [[phase.name for phase in curriculum.phases] for _, curriculum in launched_with(runs)]
     return [name for name in dict.fromkeys(names[0] if names else []) if all(name in of_run for of_run in names)]
-
-
-def comparison(database: Database, runs: Sequence[RunRow], metric: str, grouping: Grouping) -> Comparison:
-    """The comparison that the page shows: of evaluations for returns, if there are any."""
-    of = metric
-    if metric == "return":
-        found = compare(database, runs, by=grouping.by, metric=EVALUATION, threshold=grouping.threshold)
-        of = EVALUATION if any(group.final.n for group in found.groups) else "return"
-    found = compare(database, runs, by=grouping.by, metric=of, threshold=grouping.threshold)
-    if grouping.at_common and found.common:
-        until = min(window.step for window in found.common)
-        return compare(database, runs, by=grouping.by, metric=of, threshold=grouping.threshold, until=until)
-    return found
 
 
 def verdict(found: Comparison) -> None:

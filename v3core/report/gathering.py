@@ -1,0 +1,254 @@
+"""What a report says: everything is read and computed here, as for Compare."""
+
+import json
+import platform
+import subprocess
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Any
+
+from v3core.comparison.across import across
+from v3core.comparison.groups import grouped, settings_that_differ
+from v3core.comparison.launched import curricula_of, differing_rows, timelines_picture
+from v3core.comparison.looking import Grouping, answer
+from v3core.comparison.pictures import (
+    Picture,
+    curve_pictures,
+    final_pictures,
+    phase_pictures,
+    profile_picture,
+    sweep_pictures,
+    usual_bounds,
+)
+from v3core.comparison.standings import varied
+from v3core.comparison.tables import PAIR_HELP, Row, across_rows, group_rows, pair_rows
+from v3core.curriculum.presets import dump
+from v3core.errors import V3Error
+from v3core.insight.compared import Comparison
+from v3core.metrics import COMPARED
+from v3core.paths import INSTALLED, PACKAGE
+from v3core.store.alarms import read_alarms
+from v3core.store.curve import read_phase_sums
+from v3core.store.database import Database
+from v3core.store.experiment_rows import read_experiment
+from v3core.store.run_row import RunRow
+from v3core.store.runs import runs_of_experiment
+
+ROUTING = ("effective_experts", "dead_experts", "routing_entropy", "specialisation")
+"""Metrics of the routing that every report draws, where they were recorded."""
+_PACKAGES = ("torch", "numpy", "gymnasium", "scipy", "plotly")
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows with the same columns."""
+
+    rows: Sequence[Row]
+    title: str = ""
+    helps: Mapping[str, str] = field(default_factory=dict)
+    """Column to what it is."""
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the report."""
+
+    title: str
+    words: Sequence[str] = ()
+    pictures: Sequence[Picture] = ()
+    tables: Sequence[Table] = ()
+    texts: Sequence[tuple[str, str]] = ()
+    """Title and text of listings that unfold, such as a curriculum as YAML."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """An experiment."""
+
+    name: str
+    made_at: datetime
+    verdict: Sequence[str]
+    notes: Sequence[str]
+    sections: Sequence[Section]
+    run_ids: Sequence[str]
+
+
+def gather(
+    database: Database,
+    experiment: str,
+    program: str,
+    *,
+    by: Sequence[str] = (),
+    metric: str = "return",
+    threshold: float | None = None,
+) -> Report:
+    """The report of an experiment.
+
+    Args:
+        database: an open store.
+        experiment: its name.
+        program: the version of V3 Lab that writes it.
+        by: paths of the settings by which runs are grouped; by default those that the experiment varies.
+        metric: what is drawn first and decides the final values; for returns evaluations decide them, if there are any.
+        threshold: whose first step is compared; None for the environment's own.
+
+    Raises:
+        V3Error: for an experiment that does not exist or has no episode, or a metric or setting that does not exist.
+    """
+    with database.read() as tx:
+        runs, record = runs_of_experiment(tx, experiment), read_experiment(tx, experiment)
+    if not runs:
+        raise V3Error(f"There is no experiment '{experiment}'; `experiments` lists them.")
+    if not any(run.episode for run in runs):
+        raise V3Error(f"No run of experiment '{experiment}' has finished an episode; there is nothing to report yet.")
+    if metric not in COMPARED:
+        raise V3Error(f"There is no metric '{metric}' to compare; choose one of {', '.join(COMPARED)}.")
+    grouping = Grouping(tuple(by) or varied(runs), threshold=threshold)
+    found = answer(database, runs, metric, grouping)
+    sections = [
+        _curves(database, runs, metric, grouping, found),
+        _finals(found),
+        *_together(found),
+        _phases(database, runs, metric, grouping),
+        *_routing(database, runs, grouping, found),
+        *_sweeps(runs, grouping, found),
+        _curricula(runs),
+        _alarms(database, runs, grouping),
+        _runs(runs, found),
+        _origin(runs, record.launches if record else (), program),
+    ]
+    ids = [run.id for run in runs]
+    return Report(experiment, datetime.now(UTC), found.verdict, found.notes, sections, ids)
+
+
+def _curves(database: Database, runs: Sequence[RunRow], metric: str, grouping: Grouping, found: Comparison) -> Section:
+    pictures, notes = curve_pictures(database, runs, metric, grouping, found.thresholds)
+    how = (
+        "The interquartile mean of a group's runs with its pointwise 95 % bootstrap interval. Thin lines are runs; "
+        "below is how many there are at each step. Three or four runs have a dotted mean without an interval, fewer "
+        "only their lines."
+    )
+    return Section(f"{COMPARED[metric].label} over steps", [how, *notes], pictures)
+
+
+def _finals(found: Comparison) -> Section:
+    at = "at the end of each run" if found.until is None else f"at step {found.until:,}"
+    how = f"{found.label}, {at}. Each point is a run, the diamond the interquartile mean with its 95 % interval."
+    tables = [Table(group_rows(found), "Groups")]
+    if found.pairs:
+        tables.append(Table(pair_rows(found), "Pairs", PAIR_HELP))
+    return Section("Final values", [how], final_pictures(found), tables)
+
+
+def _together(found: Comparison) -> list[Section]:
+    bounds = usual_bounds(found)
+    if len(bounds) < 2 or not (made := across(found.groups, bounds)).groups:
+        return []
+    stated = "; ".join(f"{env}: {bound.low:.4g} becomes 0, {bound.high:.4g} becomes 1" for env, bound in bounds.items())
+    picture = Picture("", "profiles", profile_picture(made, found.groups))
+    words = [f"Scores are normalised. {stated}.", *made.notes]
+    return [Section("All environments together", words, [picture], [Table(across_rows(made))])]
+
+
+def _phases(database: Database, runs: Sequence[RunRow], metric: str, grouping: Grouping) -> Section:
+    phases = {run.id: read_phase_sums(database, run.id) for run in runs}
+    words = ["Each point is the mean of a run in a phase; groups of fewer than five runs have no box."]
+    return Section("Phase by phase", words, phase_pictures(runs, phases, metric, grouping.by))
+
+
+def _routing(database: Database, runs: Sequence[RunRow], grouping: Grouping, found: Comparison) -> list[Section]:
+    pictures = []
+    for metric in ROUTING:
+        made, _ = curve_pictures(database, runs, metric, grouping, found.thresholds)
+        pictures += [
+            Picture(one.env, f"{metric}-{one.key}", one.figure)
+            for one in made
+            if any(trace.showlegend is not False for trace in one.figure.data)
+        ]
+    words = [f"{COMPARED[metric].label}: {COMPARED[metric].sentence}" for metric in ROUTING]
+    return [Section("Routing", words, pictures)] if pictures else []
+
+
+def _sweeps(runs: Sequence[RunRow], grouping: Grouping, found: Comparison) -> list[Section]:
+    pictures = sweep_pictures(runs, settings_that_differ(runs), found, grouping.by)
+    return [Section("Settings", pictures=pictures)] if pictures else []
+
+
+def _curricula(runs: Sequence[RunRow]) -> Section:
+    settings = settings_that_differ(runs)
+    listings = [(f"Curriculum {name}", dump(curriculum)) for name, (curriculum, _) in curricula_of(runs).items()]
+    tables = [Table(differing_rows(runs, settings), "Settings that differ")] if settings else []
+    words = [] if settings else ["The runs have the same settings; only their seeds differ."]
+    picture = Picture("", "timelines", timelines_picture(runs))
+    return Section("Curricula and settings", words, [picture], tables, listings)
+
+
+def _alarms(database: Database, runs: Sequence[RunRow], grouping: Grouping) -> Section:
+    rows: list[Row] = []
+    for group in grouped(runs, grouping.by):
+        counts = Counter(title for run in group.runs for title in {row.title for row in read_alarms(database, run.id)})
+        rows += [
+            {"Group": group.name, "Environment": group.env, "Alarm": title, "Runs": f"{count} of {len(group.runs)}"}
+            for title, count in counts.most_common()
+        ]
+    if not rows:
+        return Section("Alarms", ["No run raised an alarm."])
+    return Section("Alarms", ["Runs in which an alarm was raised at least once."], tables=[Table(rows)])
+
+
+def _runs(runs: Sequence[RunRow], found: Comparison) -> Section:
+    results = {run.run_id: run for group in found.groups for run in group.runs}
+    rows: list[Row] = [
+        {
+            "Run": run.id[:8],
+            "Name": run.name,
+            "Seed": run.seed,
+            "Status": run.status,
+            "Episodes": f"{run.episode:,}",
+            "Steps": f"{run.step:,}",
+            "Final": "–" if results[run.id].left_out else f"{results[run.id].final:,.4g}",
+            "Not counted": results[run.id].left_out,
+            "V3 Lab": run.version or "",
+        }
+        for run in runs
+    ]
+    return Section("Runs", tables=[Table(rows)])
+
+
+def _origin(runs: Sequence[RunRow], launches: Sequence[Mapping[str, Any]], program: str) -> Section:
+    packages = [f"{name} {version(name)}" for name in _PACKAGES]
+    commit = _commit()
+    by = f"V3 Lab {program}" + (f" at commit {commit}" if commit else "")
+    words = [
+        f"Written by {by}, Python {platform.python_version()} on {platform.system()} {platform.machine()}; "
+        f"{', '.join(packages)}."
+    ]
+    texts = []
+    for number, launch in enumerate(launches, start=1):
+        title = "As launched" if len(launches) == 1 else f"Launch {number}"
+        texts.append((title, _as_json(launch)))
+    first = {group.name: group.runs[0] for group in grouped(runs)}
+    for name, run in first.items():
+        with suppress(V3Error):
+            texts.append((f"Configuration of {name}, seed {run.seed}", run.config.model_dump_json(indent=2)))
+    return Section("Where it comes from", words, texts=texts)
+
+
+def _as_json(launch: Mapping[str, Any]) -> str:
+    return json.dumps(launch, indent=2, ensure_ascii=False, default=str)
+
+
+def _commit() -> str:
+    """Of the checkout that V3 Lab runs from; empty if it is installed."""
+    if INSTALLED:
+        return ""
+    try:
+        command = ["git", "rev-parse", "--short=12", "HEAD"]
+        found = subprocess.run(command, cwd=PACKAGE.parent, capture_output=True, text=True, timeout=5, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return found.stdout.strip() if found.returncode == 0 else ""

@@ -1,0 +1,69 @@
+"""A report as one HTML file: plotly's bundle and all figures are inside, so it needs no network."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from plotly.offline import get_plotlyjs
+
+from v3core.atomic_write import whole_file, whole_folder
+from v3core.errors import V3Error
+from v3core.report.gathering import Report
+from v3core.store.database import Database
+from v3core.store.export import table_of, write_parquet
+
+DATA = ("runs", "episodes", "evaluations")
+"""Tables of all runs that are written beside the report."""
+_TEMPLATE = Path(__file__).with_name("report.html")
+
+
+def as_html(report: Report) -> str:
+    """The report as text, about 5 MB; names that people chose are escaped."""
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    template = environment.from_string(_TEMPLATE.read_text(encoding="utf-8"))
+    figures = {
+        f"{place}-{picture.key}": picture.figure.tree()
+        for place, section in enumerate(report.sections)
+        for picture in section.pictures
+    }
+    return template.render(
+        report=report,
+        figures=_in_script(json.dumps(figures, default=_plain, separators=(",", ":"))),
+        plotly=get_plotlyjs(),
+    )
+
+
+def write_report(database: Database, report: Report, target: Path) -> Path:
+    """Write the file, and a folder beside it with the data of its runs as Parquet; returns the folder.
+
+    Raises:
+        V3Error: for a file that does not end in `.html`, or that cannot be written.
+    """
+    if target.suffix.lower() not in (".html", ".htm"):
+        raise V3Error(f"'{target.name}' cannot be written as a report; end it in .html.")
+    folder = target.with_name(f"{target.stem}-data")
+    with whole_folder(folder) as draft, database.read() as tx:
+        for what in DATA:
+            write_parquet(draft / f"{what}.parquet", *table_of(tx, list(report.run_ids), what))
+    with whole_file(target) as draft:
+        draft.write_text(as_html(report), encoding="utf-8")
+    return folder
+
+
+def _in_script(text: str) -> str:
+    """JSON that cannot end the script which it is in."""
+    return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+
+
+def _plain(value: Any) -> Any:
+    """Arrays as lists; JSON has no NaN."""
+    return [_finite(one) for one in value.tolist()] if hasattr(value, "tolist") else value
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_finite(one) for one in value]
+    return None if isinstance(value, float) and value != value else value

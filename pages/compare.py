@@ -28,6 +28,7 @@ from v3core.ui.demo_guide import how_to_read
 from v3core.ui.live_chart import live_chart
 from v3core.ui.look_controls import look_controls, zoom_group
 from v3core.ui.phase_table import phase_table
+from v3core.ui.report_download import report_download
 from v3core.ui.run_data import load_phases, load_series
 from v3core.ui.run_picker import distinct_names, pick_runs
 from v3core.ui.text import md
@@ -152,6 +153,12 @@ def phases(run_ids: list[str]) -> None:
     phase_table(database, now, distinct_names(now))
 
 
+def shared_experiment(rows: list[RunRow]) -> str | None:
+    """The experiment that all of these runs belong to."""
+    names = {run.experiment for run in rows}
+    return names.pop() if len(names) == 1 else None
+
+
 ids = [run.id for run in runs]
 if shown == GROUPS:
     groups(ids)
@@ -164,3 +171,5 @@ with shell.show_errors():
     timelines(runs)
     differing_settings(runs, settings)
     text_difference(runs)
+    if (experiment := shared_experiment(runs)) is not None:
+        report_download(database, experiment, has_episodes=any(run.episode for run in runs))

@@ -9,6 +9,7 @@ from v3core.store.runs import list_runs
 from v3core.ui import news, shell, ticks
 from v3core.ui.experiment_page import experiment_head, experiment_list
 from v3core.ui.experiment_statistics import experiment_statistics
+from v3core.ui.report_download import report_download
 from v3core.ui.run_list import columns_menu, run_list
 from v3core.ui.run_picker import show_here
 from v3core.ui.text import md, plain
@@ -64,6 +65,7 @@ def one(name: str) -> None:
         return
     head(name)
     statistics(name)
+    report_download(database, name, has_episodes=any(run.episode for run in progress_of(database, name).runs))
     runs(name)
 
 

@@ -17,8 +17,9 @@ CURRICULUM, ENVIRONMENT = "curriculum", "env"
 UNSET = "unset"
 """The name of no value, in names of groups."""
 _TITLES = {CURRICULUM: "Curriculum", ENVIRONMENT: "Environment", "until": "End"}
-_OF_NO_GROUP = {"name", "seed", CURRICULUM, "env_args", "overrides", *SECTIONS}
-"""Fields of a configuration that are no setting by themselves: `env` has the arguments with it."""
+_OF_NO_GROUP = {"name", "seed", CURRICULUM, "env_args", "overrides", "backend", *SECTIONS}
+"""Fields of a configuration that are no setting by themselves: `env` has the arguments with it; `backend` is recorded
+when a run begins."""
 
 
 @dataclass(frozen=True)

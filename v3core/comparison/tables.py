@@ -80,9 +80,15 @@ def _pair_row(pair: Pair, *, several: bool) -> Row:
         "Permutation": _p(pair.permutation_corrected),
     }
     if pair.steps_change is not None:
-        row["Fewer steps"] = _with_interval(pair.steps_change, unit=" %")
+        row["Fewer steps"] = _fewer_steps(pair, pair.steps_change)
     row["Seeds needed"] = "over 1,000" if pair.seeds_needed is None else f"{pair.seeds_needed:,}"
     return row
+
+
+def _fewer_steps(pair: Pair, change: Estimate) -> str:
+    if math.isinf(change.value):
+        return f"only {pair.second if change.value < 0 else pair.first} reaches it"
+    return _with_interval(change, unit=" %")
 
 
 def _number(value: float) -> str:

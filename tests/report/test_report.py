@@ -1,0 +1,118 @@
+"""A report says what Compare says, needs nothing but itself, and shows names that people chose as text."""
+
+import json
+import re
+
+import pyarrow.parquet as pq
+import pytest
+
+from tests.comparison.made import made_groups, made_run
+from v3core.cli import main
+from v3core.comparison import compare
+from v3core.errors import V3Error
+from v3core.report import as_html, gather, write_report
+from v3core.store.runs import update_run
+from v3core.ui.report_download import report_name
+
+GROUPS = {"v3": [500.0, 498, 499, 497, 500, 499], "switch": [100.0, 130, 90, 120, 110, 95]}
+
+
+@pytest.fixture
+def experiment(db):
+    """`experiment(name, runs)` makes them one."""
+
+    def named(name, runs):
+        with db.write() as tx:
+            for run in runs:
+                update_run(tx, run.id, {"experiment": name}, only_in=[run.status])
+        return name
+
+    return named
+
+
+def figures_of(page):
+    return json.loads(re.search(r"const figures = (\{.*\});\n", page)[1])
+
+
+def test_it_says_what_compare_says(db, experiment):
+    runs = made_groups(db, GROUPS)
+    report = gather(db, experiment("two", runs), "1.2.3")
+    assert list(report.verdict) == list(compare(db, runs).verdict)
+    page = as_html(report)
+    assert report.verdict[0] in page
+    titles = [section.title for section in report.sections]
+    assert titles[:2] == ["Return over steps", "Final values"]
+    assert {"Phase by phase", "Routing", "Curricula and settings", "Alarms", "Runs"} <= set(titles)
+    assert "V3 Lab 1.2.3" in page
+    assert page.count("<td>v3 − switch</td>") == 1
+    assert all(run.id[:8] in page for run in runs)
+    assert "name: switch" in page, "its curricula as YAML"
+    drawn = figures_of(page)
+    places = set(re.findall(r'data-figure="([^"]+)"', page))
+    assert places == set(drawn)
+    (finals,) = [figure for key, figure in drawn.items() if "finals" in key]
+    assert sorted(finals["data"][0]["x"]) == sorted(GROUPS["switch"])
+
+
+def test_nothing_in_it_needs_a_network(db, experiment):
+    page = as_html(gather(db, experiment("two", made_groups(db, GROUPS)), "1"))
+    ours = page[: page.index("<script>")] + page[page.rindex("<script>") :]
+    assert not re.search(r"https?://|src=|href=|@import", ours)
+
+
+def test_names_are_text_and_end_no_script(db, experiment):
+    evil = "</script><img src=x onerror=alert(1)>"
+    runs = [made_run(db, seed=seed, name=f"{evil} {seed}", returns=[1.0] * 10) for seed in (1, 2)]
+    page = as_html(gather(db, experiment(evil, runs), "1"))
+    assert evil not in page
+    assert "&lt;/script&gt;" in page
+    assert report_name(evil) == "script-img-src-x-onerror-alert-1.html"
+    assert report_name("…") == "experiment.html"
+
+
+def test_the_data_is_beside_it(db, experiment, tmp_path):
+    runs = made_groups(db, GROUPS)
+    report = gather(db, experiment("two", runs), "1")
+    folder = write_report(db, report, tmp_path / "two.html")
+    assert (tmp_path / "two.html").read_text().startswith("<!doctype html>")
+    assert pq.read_table(folder / "runs.parquet").num_rows == 12
+    assert pq.read_table(folder / "episodes.parquet").num_rows == 120
+    assert set(pq.read_table(folder / "evaluations.parquet")["run_id"].to_pylist()) == {run.id for run in runs}
+
+
+def test_several_environments_have_charts_of_their_own_and_stated_bounds(db, experiment):
+    runs = made_groups(db, GROUPS) + made_groups(db, {"v3": [-80.0] * 5, "switch": [-90.0] * 5}, env="Acrobot-v1")
+    report = gather(db, experiment("both", runs), "1")
+    by_title = {section.title: section for section in report.sections}
+    assert [picture.env for picture in by_title["Return over steps"].pictures] == ["Acrobot-v1", "CartPole-v1"]
+    assert "CartPole-v1: 90 becomes 0, 475 becomes 1" in " ".join(by_title["All environments together"].words)
+
+
+@pytest.mark.parametrize("name", ["half", "ended", "one"])
+def test_unfinished_failed_and_lone_runs_are_reported(db, experiment, name):
+    states = {"half": ["running", "queued"], "ended": ["failed", "stopped"], "one": ["completed"]}[name]
+    runs = [made_run(db, seed=seed, status=state, returns=[3.0] * 4) for seed, state in enumerate(states, 1)]
+    report = gather(db, experiment(name, runs), "1")
+    page = as_html(report)
+    assert all(f"<td>{run.status}</td>" in page for run in runs)
+    assert "NaN" not in json.dumps(figures_of(page))
+
+
+def test_bad_input_is_one_sentence(db, experiment, tmp_path, monkeypatch, capsys):
+    with pytest.raises(V3Error, match="There is no experiment 'none'"):
+        gather(db, "none", "1")
+    nothing = experiment("nothing", [made_run(db, status="queued")])
+    with pytest.raises(V3Error, match="No run of experiment 'nothing' has finished an episode"):
+        gather(db, nothing, "1")
+    some = experiment("some", made_groups(db, GROUPS))
+    with pytest.raises(V3Error, match="There is no metric 'x' to compare"):
+        gather(db, some, "1", metric="x")
+    with pytest.raises(V3Error, match=r"No run has a setting 'ppo\.epoch'"):
+        gather(db, some, "1", by=["ppo.epoch"])
+    monkeypatch.setenv("V3_DATA_DIR", str(db.data_dir))
+    assert main(["report", "some", "--to", str(tmp_path / "some.pdf")]) == 1
+    assert "'some.pdf' cannot be written as a report; end it in .html." in capsys.readouterr().err
+    assert main(["report", "some", "--to", str(tmp_path / "some.html"), "--by", "seed"]) == 1
+    assert not (tmp_path / "some.html").exists()
+    assert main(["report", "some", "--to", str(tmp_path / "some.html"), "--by", "curriculum"]) == 0
+    assert (tmp_path / "some-data" / "episodes.parquet").exists()

@@ -1,0 +1,43 @@
+"""The report of an experiment, to download."""
+
+import re
+from functools import partial
+
+import streamlit as st
+
+from v3core import __version__
+from v3core.store.database import Database
+from v3core.ui.text import plain
+
+_LONGEST = 80
+
+
+def report_download(database: Database, experiment: str, *, has_episodes: bool) -> None:
+    """A button; the report is made when it is clicked."""
+    st.download_button(
+        "Report",
+        partial(_made, database, experiment),
+        report_name(experiment),
+        "text/html",
+        key="report",
+        icon=":material/summarize:",
+        on_click="ignore",
+        disabled=not has_episodes,
+        help=plain(
+            "One HTML file with verdict, charts, tables, curricula and settings, which needs no network."
+            if has_episodes
+            else "No run has finished an episode yet."
+        ),
+    )
+
+
+def report_name(experiment: str) -> str:
+    """A file name made of the experiment's."""
+    words = re.sub(r"[^\w.-]+", "-", experiment).strip("-.")
+    return f"{words[:_LONGEST] or 'experiment'}.html"
+
+
+def _made(database: Database, experiment: str) -> bytes:
+    from v3core.report import as_html, gather  # statistics and plotly, which pages need for nothing else
+
+    return as_html(gather(database, experiment, __version__)).encode()

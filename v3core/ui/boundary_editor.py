@@ -117,7 +117,9 @@ def _editor(database: Database, run_id: str) -> None:
     open_ones = [index for index, end in _planned(curriculum).items() if end > run.episode]
     if not curriculum.boundaries:
         st.caption("Training decides when these phases end, so there is no boundary to move.")
-    elif run.status == Status.COMPLETED or not open_ones:
+    elif open_ones and run.status == Status.COMPLETED:
+        st.caption("The run is complete; train it longer to move the boundaries that it did not reach.")
+    elif not open_ones:
         st.caption("All boundaries have passed; none can be moved.")
     else:
         then = "apply: the run adopts them between two updates."
@@ -195,7 +197,7 @@ def _fields(run: RunRow, curriculum: Curriculum, open_ones: list[int]) -> list[i
                 step=1,
                 key=key,
                 disabled=not is_open,
-                help=None if is_open else "This boundary has passed.",
+                help=None if is_open else "The run is complete." if end > run.episode else "This boundary has passed.",
             )
             wanted.append(end if value is None else int(value))
     return wanted

@@ -6,6 +6,8 @@ import numpy as np
 import streamlit as st
 
 from v3core.charts.series import RunSeries
+from v3core.curriculum import Curriculum
+from v3core.jobs import control
 from v3core.jobs.checkpoints import newest_whole
 from v3core.jobs.demo import is_demo
 from v3core.jobs.kinds import trained_elsewhere, trains_elsewhere
@@ -77,7 +79,7 @@ def _state(database: Database, run: RunRow, point: CheckpointRow | None, *, has_
     elif status is Status.STOPPED:
         st.info(plain(run.reason or resume_hint(run, point)), icon=":material/stop_circle:")
     elif status is Status.COMPLETED:
-        trained = _all_trained(run)
+        trained = _all_trained(run, control.current_curriculum(database, run.id))
         if has_alarms:
             st.info(f"{trained}, with active alarms.", icon=":material/notification_important:")
         else:
@@ -100,11 +102,14 @@ def _state(database: Database, run: RunRow, point: CheckpointRow | None, *, has_
             )
 
 
-def _all_trained(run: RunRow) -> str:
-    """That a run is complete, in the unit of its length that it has reached."""
-    if run.steps is not None and run.step >= run.steps:
-        return f"All {run.steps:,} environment steps are trained, in {counted(run.episode, 'episode')}"
-    return f"All {run.episodes:,} episodes are trained"
+def _all_trained(run: RunRow, curriculum: Curriculum) -> str:
+    """That a run is complete, in the unit of its length that it has reached; and the phases that it did not reach."""
+    if run.steps is None or run.step < run.steps:
+        return f"All {run.episodes:,} episodes are trained"
+    names = [phase.name for phase in curriculum.phases]
+    missing = names[names.index(run.phase) + 1 :] if run.phase in names else []
+    unbegun = f"; {plain(' and '.join(missing))} did not begin" if missing else ""
+    return f"All {run.steps:,} environment steps are trained, in {counted(run.episode, 'episode')}{unbegun}"
 
 
 def rollback_warning(series: RunSeries) -> None:

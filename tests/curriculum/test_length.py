@@ -1,0 +1,144 @@
+"""The length of a run in episodes, in environment steps, or in both."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from v3core.curriculum import (
+    BaseValues,
+    Length,
+    PhaseStart,
+    Progress,
+    check_edit,
+    check_fits,
+    lengthened,
+    parse,
+    scaled_to,
+    settings_at,
+    steps_left,
+)
+from v3core.curriculum.length import MAX_EPISODES, MAX_STEPS
+from v3core.errors import V3Error
+
+CURRICULUM = parse(
+    "{name: c, episodes: 800, phases: [{name: a, until: {episode: 150}, lr: {from: {times: 1}, to: {times: 0.5}, "
+    "over: {episodes: 40}}}, {name: b, until: {metric: return, at_least: 1, window: 10, max_episodes: 200}}, "
+    "{name: c, until: {step: 60000}}, {name: d, temperature: {from: 2.0, to: 1.0}}]}"
+)
+RAMP = parse("{name: r, phases: [{name: a, until: {episode: 10}}, {name: b, temperature: {from: 2.0, to: 1.0}}]}")
+BASE = BaseValues(lr=1e-3)
+
+budgets = st.integers(1, MAX_STEPS)
+
+
+@given(budgets)
+def test_steps_alone_are_recognised_and_never_shown_as_episodes(steps):
+    length = Length.of(None, steps)
+    assert length.is_by_steps
+    assert length.episodes == min(steps, MAX_EPISODES)
+    assert "episode" not in str(length) + length.reached(0, 0)
+
+
+@given(st.integers(1, MAX_EPISODES), budgets)
+def test_a_run_is_complete_at_whichever_comes_first(episodes, steps):
+    length = Length(episodes, steps)
+    assert length.is_reached(episodes, 0)
+    assert length.is_reached(0, steps)
+    assert not length.is_reached(episodes - 1, steps - 1)
+    assert length.part(episodes, 0) == length.part(0, steps) == 1
+    assert length.part(0, 0) == 0
+
+
+def test_words():
+    assert [str(one) for one in (Length(1), Length(1200), Length.of(None, 20_000), Length(800, 20_000))] == [
+        "1 episode",
+        "1,200 episodes",
+        "20,000 steps",
+        "800 episodes or 20,000 steps",
+    ]
+    assert Length(800).reached(130, 9) == "130 of 800 episodes"
+    assert Length.of(None, 20_000).reached(130, 12_000) == "12,000 of 20,000 steps"
+    assert Length(800, 20_000).reached(130, 12_000) == "130 of 800 episodes, 12,000 of 20,000 steps"
+    assert Length(60).changed_to(Length(110)) == "from 60 to 110 episodes"
+    assert Length.of(None, 60).changed_to(Length.of(None, 110)) == "from 60 to 110 steps"
+
+
+def test_an_end_that_a_budget_cannot_contain_is_refused_and_others_may_not_be_reached():
+    check_fits(parse("{name: c, phases: [{name: a, until: {episode: 150}}, {name: b}]}"), 2000, 2000)
+    for end, sentence in (
+        (
+            "{episode: 2000}",
+            "ends at episode 2000, but the run has only 2000 steps, in which there are no more episodes",
+        ),
+        ("{step: 2000}", "ends at step 2000, but the run has only 2000 steps; end it earlier, or train longer"),
+    ):
+        curriculum = parse(f"{{name: c, phases: [{{name: a, until: {end}}}, {{name: b}}]}}")
+        with pytest.raises(V3Error, match=sentence):
+            check_fits(curriculum, 2000, 2000)
+        begun = parse("{name: c, phases: [{name: a, until: {episode: 5}}, {name: b}]}")
+        with pytest.raises(V3Error, match=sentence):
+            check_edit(begun, curriculum, Progress(0, 2000, 0, (PhaseStart(0, 0),), 2000))
+
+
+def test_the_next_boundary_is_that_of_the_phase_or_of_the_budget():
+    curriculum = parse("{name: c, phases: [{name: a, until: {step: 300}}, {name: b}]}")
+    assert steps_left(curriculum, Progress(2, 900, 100, (PhaseStart(0, 0),), 900)) == 200
+    assert steps_left(curriculum, Progress(2, 900, 400, (PhaseStart(0, 0), PhaseStart(1, 300)), 900)) == 500
+    assert steps_left(curriculum, Progress(2, 900, 400, (PhaseStart(0, 0), PhaseStart(1, 300)))) is None
+
+
+def test_a_ramp_to_the_end_follows_the_length_of_which_more_has_passed():
+    def temperature(episode, step, steps):
+        starts = (PhaseStart(0, 0), PhaseStart(10, 200))
+        return settings_at(RAMP, Progress(episode, 110, step, starts, steps), BASE).temperature
+
+    assert temperature(10, 200, 2200) == 2.0
+    assert temperature(20, 1200, 2200) == 1.5  # half of the steps, a tenth of the episodes
+    assert temperature(60, 300, 2200) == 1.5  # half of the episodes
+    assert temperature(60, 2200, 2200) == temperature(110, 300, 2200) == 1.0
+    assert temperature(60, 1200, None) == 1.5
+
+
+@pytest.mark.parametrize(
+    ("episode", "step", "over"), [(20, 1200, {"steps": 2000}), (60, 300, {"episodes": 100}), (10, 200, {"steps": 2000})]
+)
+def test_made_longer_such_a_ramp_keeps_its_value_and_its_slope(episode, step, over):
+    progress = Progress(episode, 110, step, (PhaseStart(0, 0), PhaseStart(10, 200)), 2200)
+    longer = lengthened(RAMP, progress)
+    assert longer.phases[1].temperature.over.model_dump() == over
+    twice = Progress(episode, 220, step, progress.starts, 4400)
+    assert settings_at(longer, twice, BASE).temperature == settings_at(RAMP, progress, BASE).temperature
+
+
+def test_scaled_to_steps_each_phase_ends_at_the_same_part_of_the_run():
+    scaled = scaled_to(CURRICULUM, Length.of(None, 80_000))
+    assert [phase.until.model_dump() for phase in scaled.phases[:3]] == [
+        {"step": 15_000},
+        {"metric": "return", "at_least": 1, "window": 10, "max_episodes": 200},
+        {"step": 60_000},
+    ]
+    assert scaled.phases[0].lr.over.model_dump() == {"steps": 4000}
+    assert scaled.episodes is None
+    assert scaled_to(parse("{name: c, phases: [{name: a}]}"), Length.of(None, 9)).episodes is None
+    with pytest.raises(V3Error, match="does not set 'episodes'"):
+        scaled_to(CURRICULUM.model_copy(update={"episodes": None}), Length.of(None, 80_000))
+
+
+@pytest.mark.parametrize(
+    ("length", "asked", "sentence"),
+    [
+        (Length(60, 2000), (None, 3000), "has also trained all of its episodes; choose more of both"),
+        (Length(60, 2000), (90, 1000), "has already trained 1,000 steps"),
+        (Length(60), (60, None), "already trained 60 episodes"),
+    ],
+)
+def test_a_length_that_is_not_longer_is_refused(length, asked, sentence):
+    with pytest.raises(V3Error, match=sentence):
+        length.extended(*asked, at=(60, 1000), environments=4)
+
+
+def test_either_of_two_lengths_can_be_extended():
+    length = Length(60, 2000)
+    assert length.extended(90, None, at=(60, 1000), environments=4) == Length(90, 2000)
+    assert length.extended(None, 3001, at=(30, 2000), environments=4) == Length(60, 3004)
+    assert length.extended(90, 3000, at=(60, 2000), environments=4) == Length(90, 3000)

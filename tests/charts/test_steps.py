@@ -10,7 +10,7 @@ from tests.charts.made import made_curve
 from v3core.charts.figures import return_figure
 from v3core.charts.look import Look, along
 from v3core.charts.schedule import planned_curve, preview_of, schedule_figure
-from v3core.charts.series import RunSeries, end_of_axis, phase_bands, up_to
+from v3core.charts.series import RunSeries, end_of_axis, expected_starts, phase_bands, up_to
 from v3core.curriculum import BaseValues, Length, PhaseStart, parse, scaled_to
 
 CURRICULUM = parse(
@@ -48,7 +48,10 @@ def test_how_many_episodes_a_run_is_expected_to_have(length, at, expected):
 
 def test_an_expected_number_is_steady_while_episodes_differ_a_little():
     budget = Length.of(None, 1_000_000)
-    assert {budget.projected_episodes(episode, episode * 102 + episode % 7) for episode in range(20, 60)} == {9800, 9900}
+    assert {budget.projected_episodes(episode, episode * 102 + episode % 7) for episode in range(20, 60)} == {
+        9800,
+        9900,
+    }
 
 
 def test_phases_that_may_never_begin_are_not_drawn_beyond_the_end():
@@ -111,3 +114,20 @@ def test_a_preview_is_over_steps_where_all_phases_end_by_them_and_else_over_epis
     ]
     assert "to step 15,000" in scaled.layout.meta.alt
     assert preview_of(CURRICULUM, Length(1000), BASE).layout.xaxis.range == [0, 1000]
+
+
+def test_phases_that_end_by_steps_are_expected_where_these_steps_are():
+    curriculum = scaled_to(CURRICULUM, Length.of(None, 80_000))
+    starts = (PhaseStart(0, 0),)
+    expected = expected_starts(curriculum, starts, lambda step: step // 100)
+    assert expected == (PhaseStart(0, 0), PhaseStart(150, 15_000), PhaseStart(400, 40_000))
+    bands = phase_bands(curriculum, episodes=800, starts=starts, expected=expected)
+    assert [(band.start, band.end, band.planned) for band in bands] == [
+        (0, 150, False),
+        (150, 400, True),
+        (400, 800, True),
+    ]
+    run = replace(run_of(20, 100, 80_000, total=800), bands=bands, expected=expected)
+    plan = schedule_figure(run, curriculum, BASE).data[0]
+    at = {int(x): y for x, y in zip(plan.x, plan.y, strict=True)}
+    assert (at[400], at[800]) == (2.0, 1.0)

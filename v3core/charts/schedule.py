@@ -57,6 +57,7 @@ def planned_curve(
     starts: Sequence[PhaseStart] = (),
     steps_at: Callable[[float], float] = lambda _: math.nan,
     steps: int | None = None,
+    expected: Sequence[PhaseStart] = (),
 ) -> tuple[Floats, Floats]:
     """A setting as planned, as the corners and points of a line over completed episodes.
 
@@ -64,11 +65,11 @@ def planned_curve(
     to find; where two phases meet, both have a point at the same place, so that a step is drawn as a step. Phases that
     have begun are drawn from their actual `starts`. `steps_at` is the environment steps at a number of episodes, for
     ramps over steps; where it is NaN, the curve has a gap. `steps` is the length of the run in environment steps, if it
-    has such a budget: the last ramp may end with it.
+    has such a budget: the last ramp may end with it. Later phases begin where it is `expected`, or else as planned.
     """
     x: list[float] = []
     y: list[float] = []
-    known = planned_starts(curriculum, starts)
+    known = tuple(expected) or planned_starts(curriculum, starts)
     for index, (start, end) in enumerate(pairwise([*(one.episode for one in known), episodes])):
         if start >= episodes:
             break
@@ -112,6 +113,7 @@ def schedule_figure(series: RunSeries, curriculum: Curriculum, base: BaseValues)
             starts=series.starts,
             steps_at=_steps_at(series),
             steps=series.steps or None,
+            expected=series.expected,
         )
         _add_plan(figure, plan, name="Planned", colour=NEUTRAL, axis=axis, dash="dash", hover=planned)
         add_metric(figure, series.shown, knob, name="In effect", colour=colour, axis=axis, width=2, hover=effective)

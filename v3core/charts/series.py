@@ -1,7 +1,7 @@
 """The input of charts: one run's recorded episodes, its phases and future boundaries. Plain data."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -74,6 +74,8 @@ class RunSeries:
     """Episodes that means of the run are over; 0 for what `total` gives."""
     starts: Sequence[PhaseStart] = ()
     """Where the recorded phases really began."""
+    expected: Sequence[PhaseStart] = ()
+    """These, and where later phases are expected to begin, in a run whose steps are planned; empty in others."""
     evaluations: Sequence[EvaluationPoint] = ()
     """Oldest first."""
     view: Series | None = None
@@ -153,13 +155,33 @@ def up_to(bands: Sequence[PhaseBand], end: int) -> list[PhaseBand]:
     return [replace(band, end=min(band.end, end)) for band in bands if band.start < end or not band.planned]
 
 
-def phase_bands(curriculum: Curriculum, *, episodes: int, starts: Sequence[PhaseStart] = ()) -> list[PhaseBand]:
-    """The phases of a run: the recorded ones at their actual starts, the others as planned.
+def expected_starts(
+    curriculum: Curriculum, starts: Sequence[PhaseStart], episode_at: Callable[[int], int]
+) -> tuple[PhaseStart, ...]:
+    """As `planned_starts`, with phases after one that ends by steps at the episode that is expected at that step."""
+    known = planned_starts(curriculum, starts)
+    while len(known) < len(curriculum.phases):
+        until = curriculum.phases[len(known) - 1].until
+        if until is None or until.step is None:
+            break
+        next_one = PhaseStart(max(known[-1].episode, episode_at(until.step)), until.step)
+        known = planned_starts(curriculum, (*known, next_one))
+    return known
 
-    A phase after one that ends by steps, or by a trigger without `max_episodes`, has no place until it begins.
+
+def phase_bands(
+    curriculum: Curriculum,
+    *,
+    episodes: int,
+    starts: Sequence[PhaseStart] = (),
+    expected: Sequence[PhaseStart] = (),
+) -> list[PhaseBand]:
+    """The phases of a run: the recorded ones at their actual starts, the others as `expected`, or else as planned.
+
+    A phase after one that ends by steps, or by a trigger without `max_episodes`, has no planned place until it begins.
     """
     begun = max(len(starts), 1)
-    known = planned_starts(curriculum, starts)
+    known = tuple(expected) or planned_starts(curriculum, starts)
     ends = [*(start.episode for start in known[1:]), max(episodes, known[-1].episode)]
     bands: list[PhaseBand] = []
     for index, (phase, start, end) in enumerate(zip(curriculum.phases, known, ends, strict=False)):

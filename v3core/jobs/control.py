@@ -283,7 +283,9 @@ def train_up_to(
 def _train_up_to(
     database: Database, run_id: str, episodes: int | None, steps: int | None, actor: str, *, ended: bool
 ) -> None:
-    if ended:
+    if ended and steps is None:
+        resume(database, run_id, actor, episodes=episodes)
+    elif ended:
         resume(database, run_id, actor, episodes=episodes, steps=steps)
     else:
         extend(database, run_id, episodes, actor, steps=steps)

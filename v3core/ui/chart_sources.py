@@ -138,6 +138,7 @@ def numbers_of(run: RunRow) -> dict[str, Any]:
     if run.status in ADVANCES:
         tiles.append(_tile("Steps per second", number(run.steps_per_second, 0)))
     return {
+        "episode": run.episode,
         "part": round(run.part, 4),
         "progress": run.progress_words,
         "heartbeat_at": _moment(run.heartbeat_at) if is_active else None,

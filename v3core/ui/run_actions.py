@@ -139,8 +139,8 @@ def _delete(database: Database, run_id: str) -> None:
 
 def train_longer(database: Database, run: RunRow) -> None:
     """A field for the new length, and its button."""
-    by_steps = run.length.is_by_steps and run.steps is not None
-    key = f"longer-{run.id}-{run.length}"
+    by_steps = run.steps is not None and (run.length.is_by_steps or run.step >= run.steps)
+    key = f"longer-{run.id}-{run.steps if by_steps else run.episodes}"
     meaning = "The run adopts it between two updates."
     if run.status == Status.QUEUED:
         meaning = "The run starts with the new length."

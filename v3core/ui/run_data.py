@@ -3,13 +3,22 @@
 import math
 import threading
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
 
 import numpy as np
 
-from v3core.charts.series import EvaluationPoint, RunSeries, boundaries_ahead, end_of_axis, phase_bands, up_to
+from v3core.charts.series import (
+    EvaluationPoint,
+    RunSeries,
+    boundaries_ahead,
+    end_of_axis,
+    expected_starts,
+    phase_bands,
+    up_to,
+)
 from v3core.curriculum import Curriculum, PhaseStart
 from v3core.insight.removals import largest_loss
 from v3core.jobs import control
@@ -83,7 +92,8 @@ def load_series(
     starts = tuple(PhaseStart(change.episode, change.step) for change in read_phase_changes(database, run.id))
     ahead = boundaries_ahead(curriculum, completed=curve.newest, episodes=run.episodes)
     total = max(end_of_axis(curriculum, run.expected_episodes), curve.newest)
-    bands = phase_bands(curriculum, episodes=total, starts=starts)
+    expected = _expected(run, curriculum, starts, curve.newest, total)
+    bands = phase_bands(curriculum, episodes=total, starts=starts, expected=expected)
     return RunSeries(
         name=run.name,
         curve=curve,
@@ -93,10 +103,21 @@ def load_series(
         steps=run.steps or 0,
         usual_window=run.mean_window,
         starts=starts,
+        expected=expected,
         evaluations=evaluations,
         view=view,
         newest_at=newest_at,
     )
+
+
+def _expected(
+    run: RunRow, curriculum: Curriculum, starts: Sequence[PhaseStart], newest: int, total: int
+) -> tuple[PhaseStart, ...]:
+    """Where the phases of a run whose steps are planned are expected to begin: the rest of its steps is even."""
+    if run.steps is None or not run.episode or run.steps <= run.step:
+        return ()
+    per_step = (total - newest) / (run.steps - run.step)
+    return expected_starts(curriculum, starts, lambda step: newest + max(0, round((step - run.step) * per_step)))
 
 
 def load_seconds(database: Database, run: RunRow, curve: Series) -> Floats:

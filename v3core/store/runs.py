@@ -210,8 +210,9 @@ def _update(columns: tuple[str, ...], conditions: frozenset[str]) -> Update:
     return update(runs).where(*where).values({name: bindparam(f"new_{name}") for name in columns})
 
 
-def set_length(tx: Transaction, run: RunRow, length: Length) -> None:
-    """Set how long a run trains, in its row and in its configuration; `run` as read in this transaction."""
+def set_length(tx: Transaction, run: RunRow, length: Length | int) -> None:
+    """Set how long a run trains, a number: in episodes, in its row and its configuration; `run` as read in `tx`."""
+    length = Length(length) if isinstance(length, int) else length
     _change_config(tx, run, vars(length), **vars(length))
 
 

@@ -41,6 +41,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, d
         with db.write() as tx:
             words = {"tags": "baseline paper-2026 sparse", "notes": "Compare with the run of last week. " * 4}
             tx.execute(runs_table.update().where(runs_table.c.id == made["real"]).values(**words))
+            tx.execute(runs_table.update().values(experiment="Of all kinds"))
         db.close()
         yield server, made
     finally:
@@ -99,6 +100,10 @@ def test_the_other_pages_of_all_of_them_complain_of_nothing(
     for metric in ("Return", "Dead+experts", "Approximate+KL"):
         page.goto(f"{server.url}/compare?runs={together}&metric={metric}")
         drawn(page, "Compare")
+        look_at_all(page)
+    for query in ("", "?experiment=Of+all+kinds"):
+        page.goto(f"{server.url}/experiments{query}")
+        drawn(page, "Of all kinds" if query else "Experiments")
         look_at_all(page)
     page.goto(f"{server.url}/launch?from={made['64 experts']}")
     drawn(page, "Launch")

@@ -9,7 +9,7 @@ from tests.runs import TINY
 from v3core.curriculum import parse
 from v3core.environment_setup import EnvironmentSetup
 from v3core.errors import V3Error
-from v3core.jobs import control, experiments, housekeeping
+from v3core.jobs import control, experiments, housekeeping, launcher
 from v3core.jobs.experiments import Candidate, Grid, add_seeds, list_experiments, progress_of, resume_failed, start
 from v3core.jobs.forks import Change, fork_all
 from v3core.jobs.launcher import enqueue
@@ -185,3 +185,37 @@ def test_more_seeds_of_forks_begin_at_the_checkpoint_of_the_others(db, make, tra
     with pytest.raises(V3Error, match="is gone or damaged"):
         add_seeds(db, "What if", 1)
     assert len(progress_of(db, "What if").runs) == 6
+
+
+def test_thousands_of_runs_are_queued_and_stopped_in_several_commits(db, monkeypatch):
+    monkeypatch.setattr("v3core.jobs.launcher.TOGETHER", 3)
+    monkeypatch.setattr("v3core.jobs.control.TOGETHER", 3)
+    token, created = "4b1c2a52-6a6d-4a6e-8c7c-0d5f6ad0a002", launcher.create
+
+    def cut_off(tx, config, **more):
+        if config.seed == 3:
+            raise MemoryError("killed")
+        return created(tx, config, **more)
+
+    monkeypatch.setattr("v3core.jobs.launcher.create", cut_off)
+    with pytest.raises(MemoryError):
+        start(db, grid(seeds=(1, 2, 3, 4)), "E", token=token)
+    assert len(progress_of(db, "E").runs) == 3  # whole commits only
+    monkeypatch.setattr("v3core.jobs.launcher.create", created)
+    _, ids = start(db, grid(seeds=(1, 2, 3, 4)), "E", token=token)
+    assert [run.id for run in progress_of(db, "E").runs] == ids
+    assert (len(ids), progress_of(db, "E").deleted) == (8, 0)
+    end(db, ids[0], Status.COMPLETED)
+    assert control.stop_experiment(db, "E") == 7
+    assert progress_of(db, "E").counts == {"completed": 1, "stopped": 7}
+
+
+def test_runs_that_wait_are_stopped_before_those_that_train(db, run_in, monkeypatch):
+    start(db, grid(), "E")
+    training = run_in(Status.RUNNING)
+    with db.write() as tx:
+        update_run(tx, training, {"experiment": "E"}, only_in=[Status.RUNNING])
+    asked, stop = [], control._stop
+    monkeypatch.setattr(control, "_stop", lambda tx, run, *more: (asked.append(run.status), stop(tx, run, *more)))
+    control.stop_experiment(db, "E")
+    assert asked == [Status.QUEUED] * 4 + [Status.RUNNING]

@@ -16,7 +16,7 @@ from v3core.jobs.housekeeping import delete as delete
 from v3core.jobs.identity import NOWHERE, is_here
 from v3core.jobs.kinds import COMMANDS, check, length_value, named
 from v3core.jobs.launch import renewed
-from v3core.jobs.launcher import StartCommand, check_priority, drain, save_requested_slots, worker_command
+from v3core.jobs.launcher import TOGETHER, StartCommand, check_priority, drain, save_requested_slots, worker_command
 from v3core.jobs.lifecycle import ACTIVE, ENDED, Status, change_status
 from v3core.jobs.supervisor import reconcile
 from v3core.paths import COMMAND
@@ -25,7 +25,7 @@ from v3core.store.alarms import set_muted
 from v3core.store.database import Database
 from v3core.store.history import CheckpointRow, add_event, read_checkpoints, read_phase_changes
 from v3core.store.run_row import RunRow
-from v3core.store.runs import get_run, runs_of_experiment, set_length, update_run
+from v3core.store.runs import find_run, get_run, runs_of_experiment, set_length, update_run
 from v3core.store.schema import Transaction
 
 WAIT_POLL_SECONDS = 0.1
@@ -62,21 +62,29 @@ def stop(database: Database, run_id: str, actor: str = "user") -> Status:
 
 
 def stop_experiment(database: Database, experiment: str, actor: str = "user") -> int:
-    """Ask all runs of a group that wait or train here to end, at one stroke; returns how many."""
+    """Ask all runs of a group that wait or train here to end; returns how many.
+
+    Those that wait come first, so that none of them takes the slot of one that ends. Hundreds are asked in one commit.
+    """
     now = datetime.now(UTC)
-    with database.write() as tx:
-        runs = need_experiment(tx, experiment, for_update=True)
-        here = [run for run in runs if run.status not in ENDED and is_here(run)]
-        if not here:
-            raise V3Error(f"No run of experiment '{experiment}' is queued or active here; there is nothing to stop.")
-        for run in here:
-            _stop(tx, run, actor, now)
+    with database.read() as tx:
+        runs = need_experiment(tx, experiment)
+    here = [run for run in runs if run.status not in ENDED and is_here(run)]
+    if not here:
+        raise V3Error(f"No run of experiment '{experiment}' is queued or active here; there is nothing to stop.")
+    here.sort(key=lambda run: run.status != Status.QUEUED)
+    for start in range(0, len(here), TOGETHER):
+        with database.write() as tx:
+            for one in here[start : start + TOGETHER]:
+                run = find_run(tx, one.id, for_update=True)
+                if run is not None and run.status not in ENDED:
+                    _stop(tx, run, actor, now)
     return len(here)
 
 
-def need_experiment(tx: Transaction, experiment: str, *, for_update: bool = False) -> list[RunRow]:
+def need_experiment(tx: Transaction, experiment: str) -> list[RunRow]:
     """The runs of a group; V3Error if there is none."""
-    runs = runs_of_experiment(tx, experiment, for_update=for_update)
+    runs = runs_of_experiment(tx, experiment)
     if not runs:
         raise V3Error(f"There is no experiment '{experiment}'; `runs --json` lists the experiment of each run.")
     return runs

@@ -32,6 +32,8 @@ from v3core.store.schema import Transaction
 
 MAX_PRIORITY = 1000
 MAX_SLOTS = 10_000
+TOGETHER = 250
+"""Runs that are written in one commit: less than a second, so that no worker waits long for thousands of them."""
 SLOTS_VARIABLE = "V3_MAX_WORKERS"
 
 StartCommand = Callable[[str], list[str]]
@@ -110,6 +112,8 @@ def enqueue(
 ) -> list[str]:
     """Put runs into the queue, in this order, and start as many as there are free slots; returns their ids.
 
+    Hundreds are queued in one commit, thousands in several.
+
     Nothing is queued if the experiment's name, V3_MAX_WORKERS or V3_KEEP_CHECKPOINTS is invalid.
 
     Args:
@@ -130,13 +134,17 @@ def enqueue(
     ids = [str(uuid.uuid5(group, str(place))) for place in range(len(configs))]
     with database.write() as tx:
         save_requested_slots(tx)
-        if not find_run(tx, ids[0]):
-            if experiment is not None and launch is not None:
-                record_launch(tx, experiment, launch, now)
-            for place, (run_id, config) in enumerate(zip(ids, configs, strict=True)):
-                # A microsecond apart, so that the queue keeps their order.
-                at = now + timedelta(microseconds=place)
-                create(tx, config, now=at, run_id=run_id, experiment=experiment, priority=priority)
+        is_new = find_run(tx, ids[0]) is None
+        if is_new and experiment is not None and launch is not None:
+            record_launch(tx, experiment, launch, now)
+    for start in range(0, len(configs), TOGETHER):
+        with database.write() as tx:
+            # Those of an earlier request with this token that was cut off are completed.
+            if find_run(tx, ids[start]) is None:
+                for place in range(start, min(start + TOGETHER, len(configs))):
+                    # A microsecond apart, so that the queue keeps their order.
+                    at = now + timedelta(microseconds=place)
+                    create(tx, configs[place], now=at, run_id=ids[place], experiment=experiment, priority=priority)
     drain(database)
     return ids
 

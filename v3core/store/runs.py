@@ -247,10 +247,10 @@ def redate_heartbeat(tx: Transaction, run: RunRow, now: datetime) -> None:
     tx.execute(update(runs).where(runs.c.id == run.id, runs.c.heartbeat_at == run.heartbeat_at).values(values))
 
 
-def runs_of_experiment(tx: Transaction, experiment: str, *, for_update: bool = False) -> list[RunRow]:
-    """The runs of that group, oldest first; `for_update` keeps others from changing them meanwhile."""
+def runs_of_experiment(tx: Transaction, experiment: str) -> list[RunRow]:
+    """The runs of that group, oldest first."""
     query = select(*_COLUMNS).where(runs.c.experiment == experiment, _VISIBLE).order_by(runs.c.created_at, runs.c.id)
-    return [_run(row) for row in tx.execute(query.with_for_update() if for_update else query)]
+    return [_run(row) for row in tx.execute(query)]
 
 
 def database_sizes(tx: Transaction) -> dict[str, int]:

@@ -15,7 +15,7 @@ def test_a_fork_begins_before_the_alarm_with_the_first_remedy_that_helps(db, mak
     monkeypatch.setattr("v3core.jobs.forks.drain", lambda *_: [])
     parent = make(episodes=80, curriculum="{name: one, phases: [{name: only, load_balance: 0}]}", every=1000)
     assert train(parent, every=2) is Status.COMPLETED
-    began = 35
+    began = next(row.episode for row in read_checkpoints(db, parent) if row.episode >= 35)
     before = max(row.episode for row in read_checkpoints(db, parent) if row.episode < began)
     rule = next(rule for rule in RULES.values() if rule.remedies and rule.remedies[0] == "raise_load_balance")
     child = fork_before(db, parent, began, rule.remedies)

@@ -1,6 +1,8 @@
 """Forks: a run that begins with a checkpoint of another, shows that one's records, and trains on to the bit."""
 
 import threading
+from dataclasses import replace
+from datetime import UTC, datetime
 from functools import partial
 
 import numpy as np
@@ -11,6 +13,7 @@ from tests.jobs.conftest import FOUR_PHASES
 from v3core.archive import import_archive, write_archive
 from v3core.cli import main
 from v3core.curriculum import parse
+from v3core.environments.registry import check_run
 from v3core.errors import V3Error
 from v3core.jobs import control
 from v3core.jobs.fork_check import check_fork
@@ -18,13 +21,16 @@ from v3core.jobs.forks import Change, fork, fork_all
 from v3core.jobs.housekeeping import leftovers
 from v3core.jobs.lifecycle import Status
 from v3core.store import schema
+from v3core.store.alarms import ACTIVE, AlarmRow, alarm_notices_due, put_alarm, read_alarms
 from v3core.store.commands import read_commands
 from v3core.store.curve import read_phase_sums, read_series
-from v3core.store.history import read_checkpoints, read_evaluations
+from v3core.store.history import read_checkpoints, read_evaluations, read_events
 from v3core.store.returns import read_sparkline
-from v3core.store.rollups import rebuild_rollups
+from v3core.store.rollups import read_buckets, rebuild_rollups
 from v3core.store.run_tables import RUN_TABLES, stream
 from v3core.store.runs import all_ids, get_run, list_runs
+from v3core.training.checkpoint import load_checkpoint
+from v3core.training.state import TrainingState
 
 CLOCKS = {"at", "generation"}
 
@@ -126,6 +132,9 @@ def test_a_fork_of_a_fork_of_a_fork_reads_buckets_where_they_are(db, long_parent
     for child in chain[1:]:
         assert_same_records(db, child, long_parent)
         assert_same_charts(db, child, long_parent)
+        with db.read() as tx:
+            stored = read_buckets(tx, child, 16, experts=2, first=0, last=600)
+        assert stored.numbers.tolist() == list(range(600 // 64 * 4)), "none is missing, none is there twice"
     assert own_rows(db, chain[-1], "episodes") == list(range(at + 1, 601))
     with db.write() as tx:
         rebuild_rollups(tx, chain[-1])
@@ -186,6 +195,55 @@ def test_another_seed_draws_other_numbers_from_the_same_weights(db, parent, trai
     lengths = [[row["length"] for row in rows(db, run, "episodes", after=at)] for run in (parent, one, same)]
     assert lengths[0] != lengths[1] != lengths[2] != lengths[0]
     assert get_run(db, one).seed == 7
+    remarks = [event.message for event in read_events(db, one) if event.kind == "remark"]
+    assert remarks == ["The unfinished episodes start from scratch: the fork has seed 7, the checkpoint 3."]
+
+
+def test_random_numbers_continue_unless_the_seed_is_another(db, parent):
+    row = read_checkpoints(db, parent)[3]
+    kept, config = load_checkpoint(db.data_dir / row.path), get_run(db, parent).config
+    found = []
+    for seed in (config.seed, 7, 7, 8):
+        changed = config.model_copy(update={"seed": seed})
+        state = TrainingState(changed, check_run(changed.environment, changed.curriculum, allow_import=True))
+        state.load(db.data_dir / row.path)
+        found.append((bytes(state.generator.get_state().tolist()), state.random.bit_generator.state))
+    assert found[0] == (bytes(kept["torch_generator"].tolist()), kept["numpy_generator"])
+    assert found[1] == found[2]
+    for one, two in ((0, 1), (1, 3), (0, 3)):
+        assert found[one][0] != found[two][0]
+        assert found[one][1] != found[two][1]
+
+
+def test_an_evaluation_that_came_after_the_checkpoint_is_the_forks_own(db, make, train):
+    """Although its parent has one of the same episode: the checkpoint says which was the last."""
+    parent = make(curriculum="{name: one, phases: [{name: only}]}")
+    assert train(parent, every=1) is Status.COMPLETED
+    evaluated = {row.episode for row in read_evaluations(db, parent)}
+    files = {row.episode: db.data_dir / row.path for row in read_checkpoints(db, parent) if row.episode in evaluated}
+    at = next(episode for episode, file in files.items() if load_checkpoint(file)["evaluated"] < episode < 60)
+    child = fork(db, parent, episode=at, assignments=["evaluation.episodes=5"])
+    assert train(child) is Status.COMPLETED
+    counts = {row.episode: len(row.returns) for row in read_evaluations(db, child)}
+    assert {episode: count for episode, count in counts.items() if episode < at} == {
+        episode: 2 for episode in evaluated if episode < at
+    }
+    assert {count for episode, count in counts.items() if episode >= at} == {5}
+    assert at in counts
+
+
+def test_a_fork_knows_the_alarms_of_its_trunk_and_nobody_is_notified_again(db, parent):
+    row = AlarmRow(0, "dead_expert", "first", 5, 9, 1.0, 2.0, ACTIVE, "One is dead")
+    with db.write() as tx:
+        tx.execute(schema.alarms.delete())
+        for alarm in (row, replace(row, rule="collapse"), replace(row, first_episode=50, last_episode=55)):
+            put_alarm(tx, parent, alarm, actor="worker", now=datetime.now(UTC), notify=True)
+    control.mute_alarm(db, parent, 1, "on purpose")
+    child = fork(db, parent, episode=next(row.episode for row in read_checkpoints(db, parent) if row.episode >= 20))
+    known = [(row.rule, row.first_episode, row.state, row.reason) for row in read_alarms(db, child)]
+    assert known == [("dead_expert", 5, "muted", "on purpose"), ("collapse", 5, "active", None)]
+    with db.read() as tx:
+        assert {run for run, _ in alarm_notices_due(tx, datetime.now(UTC))} == {parent}
 
 
 def test_only_what_comes_after_the_checkpoint_may_be_changed(db, parent, train):
@@ -230,6 +288,8 @@ def test_any_curriculum_can_be_followed_from_a_checkpoint_on(db, parent, train, 
     later = rows(db, child, "episodes", after=at)
     found = {tuple(row[name] for name in ("phase", "routing", "top_k", "temperature", "lr")) for row in later}
     assert found == {("'rest'", "'topk'", "2", "0.5", "1e-05")}
+    again = fork(db, parent, episode=at, curriculum=get_run(db, child).config.curriculum, seed=5)
+    assert get_run(db, again).config.curriculum == get_run(db, child).config.curriculum, "as for a further seed"
     with pytest.raises(V3Error, match="trained already; only later ones"):
         fork(
             db,

@@ -12,6 +12,7 @@ from v3core.jobs.forks import fork
 from v3core.jobs.lifecycle import Status
 from v3core.jobs.what_happened import save_curriculum, what_happened
 from v3core.store.history import read_phase_changes
+from v3core.store.runs import get_run
 
 PLAN = """
 {name: plan, phases: [
@@ -73,6 +74,9 @@ def test_it_is_a_preset_that_trains_and_a_fork_of_it_has_the_same_history(db, ru
     assert [row[1:] for row in mine] == [row[1:] for row in theirs]
     child = fork(db, run_id, seed=9)
     assert train(child) is Status.COMPLETED
+    assert get_run(db, child).config.curriculum == control.current_curriculum(db, run_id), "with the edit"
+    early = fork(db, run_id, episode=0)
+    assert get_run(db, early).config.curriculum == parse(PLAN), "before the edit"
     phases = what_happened(db, child).phases
     assert phases[: len(phases) - 1] == what_happened(db, run_id).phases[: len(phases) - 1]
 

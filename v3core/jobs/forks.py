@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from v3core.config import MAX_NAME, MAX_SEED, Recipe, RunConfig, check_name, fitting_length
-from v3core.curriculum import Curriculum, Length, PhaseStart, Progress, check_edit, check_fits, lengthened
+from v3core.curriculum import Curriculum, Length, PhaseStart, Progress, Until, check_edit, check_fits, lengthened
 from v3core.curriculum.realised import continued
 from v3core.errors import V3Error, explained
 from v3core.jobs.checkpoints import is_whole
@@ -200,6 +200,11 @@ def _nothing_left(origin: Origin, length: Length) -> V3Error:
 def _wanted(change: Change, in_force: Curriculum, progress: Progress, trained: RunConfig) -> tuple[Curriculum, int]:
     """The curriculum of a fork, and how many of its phases are over when it begins, 0 if `check_edit` says so."""
     wanted = in_force if change.curriculum is None else change.curriculum
+    here = len(progress.starts) - 1
+    if here >= 0 and progress.starts[here].episode < progress.episode:
+        over = in_force.phases[here].model_copy(update={"until": Until(episode=progress.episode)})
+        if wanted.phases[: here + 1] == (*in_force.phases[:here], over):
+            return wanted, here + 1  # of another fork that follows it from here
     if not change.from_here:
         return wanted, 0
     try:

@@ -35,11 +35,12 @@ def test_two_groups_with_five_seeds_each_have_a_verdict(db: Database) -> None:
     assert found.to_dict() == compare(db, list_runs(db)).to_dict()
 
 
-def test_five_pairs_cannot_be_decided_by_signs_and_say_what_would(db: Database) -> None:
+def test_five_seeds_each_can_be_decided_though_five_signs_cannot(db: Database) -> None:
     """With five pairs the smallest p of a sign flip is 1/16."""
     found = compare(db, made_groups(db, {"direct": LOW, "v3": HIGH}))
-    assert found.pairs[0].permutation == pytest.approx(1 / 16)
-    assert found.verdict[0].startswith("Undecided between v3 and direct: they differ by 300")
+    assert found.pairs[0].paired_p == pytest.approx(1 / 16)
+    assert found.pairs[0].permutation == pytest.approx(2 / math.comb(10, 5))
+    assert found.verdict[0].startswith("v3 ends 300 above direct")
 
 
 def test_a_difference_that_is_large_in_ten_seeds_is_decided(db: Database) -> None:

@@ -95,7 +95,7 @@ def _print_pairs(found: Comparison) -> None:
     for pair in found.pairs:
         echo(f"\n{pair.first} − {pair.second} in {pair.env}: {_estimate(pair.difference)}")
         if pair.paired is not None:
-            echo(f"  by seed: {_estimate(pair.paired)}, {pair.paired.n} pairs")
+            echo(f"  by seed: {_estimate(pair.paired)}, {pair.paired.n} pairs, p = {_p(pair.paired_p)}")
         echo(f"  probability of improvement: {_estimate(pair.improvement)}")
         echo(f"  {_tests(pair)}")
 
@@ -111,9 +111,8 @@ def _print_across(across: Across) -> None:
 
 
 def _tests(pair: Pair) -> str:
-    kind = "paired permutation test" if pair.seeds_match else "permutation test"
     welch = f"Welch's test p = {_p(pair.welch)}, corrected {_p(pair.welch_corrected)}"
-    return f"{kind} p = {_p(pair.permutation)}, corrected {_p(pair.permutation_corrected)}; {welch}"
+    return f"permutation test p = {_p(pair.permutation)}, corrected {_p(pair.permutation_corrected)}; {welch}"
 
 
 def _p(value: float | None) -> str:

@@ -21,7 +21,7 @@ PAIR_HELP = {
     "By seed": "Mean difference of runs of the same seed.",
     "Improves": "The chance that a run of the first group ends above one of the second.",
     "Welch": "Two-sided p of Welch's t-test, corrected for the number of pairs by Holm's method.",
-    "Permutation": "Two-sided p of a permutation test, of pairs if both have the same seeds; corrected likewise.",
+    "Permutation": "Two-sided p of a permutation test of the runs; corrected likewise.",
     "Fewer steps": "How many per cent fewer steps the first group needs to reach the threshold.",
     "Seeds needed": "Seeds per group at which a t-test finds the difference seen in 80 % of cases.",
 }

@@ -69,7 +69,9 @@ class Pair:
     paired: Estimate | None
     """Mean difference of runs of the same seed; None if no seeds match."""
     seeds_match: bool
-    """Whether both groups have the same seeds: the permutation test is then one of pairs."""
+    """Whether both groups have the same seeds, each once."""
+    paired_p: float | None
+    """Two-sided p of a permutation test of the signs of the paired differences; not corrected, and decides nothing."""
     improvement: Estimate
     """The chance that a run of the first ends above one of the second."""
     welch: float | None

@@ -1,0 +1,46 @@
+"""How often a comparison calls a difference certain that is none, and one that there is."""
+
+import math
+
+import numpy as np
+import pytest
+
+from v3core.comparison.pairs import pairs_of
+from v3core.insight.compared import GroupResult, RunResult
+from v3core.insight.estimates import iqm_of, seeds_needed
+
+TRIES = 200
+
+
+def group(name: str, values: np.ndarray) -> GroupResult:
+    runs = [
+        RunResult(f"{name}{seed}", name, seed, "completed", 10, 100, float(value), "", 1000 / max(float(value), 0.1))
+        for seed, value in enumerate(values)
+    ]
+    return GroupResult(name, "Env-v0", name, tuple(runs), iqm_of(values), None, 0, 0, 0)
+
+
+@pytest.mark.parametrize(("groups", "seeds"), [(2, 5), (2, 7), (3, 5)])
+def test_of_groups_that_are_alike_one_in_twenty_comparisons_at_most_is_decided(groups, seeds):
+    random = np.random.default_rng(groups * 100 + seeds)
+    wrong = faster = 0
+    for _ in range(TRIES):
+        made = [group(str(name), random.gamma(2.0, size=seeds)) for name in range(groups)]
+        pairs = pairs_of(made)
+        wrong += any(pair.is_decided for pair in pairs)
+        faster += any(pair.is_faster_decided for pair in pairs)
+    most = 0.05 + 3 * math.sqrt(0.05 * 0.95 / TRIES)
+    assert wrong / TRIES <= most
+    assert faster / TRIES <= most
+
+
+def test_with_the_seeds_that_are_said_to_be_needed_most_comparisons_are_decided():
+    random = np.random.default_rng(5)
+    seen = np.array([-1.0, 1.0, -1.0, 1.0]) / math.sqrt(4 / 3)
+    needed = seeds_needed(seen + 1.5, seen)
+    assert needed is not None
+    decided = 0
+    for _ in range(TRIES):
+        first, second = random.normal(1.5, 1, needed), random.normal(0, 1, needed)
+        decided += pairs_of([group("a", first), group("b", second)])[0].is_decided
+    assert decided / TRIES > 0.6

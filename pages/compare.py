@@ -1,10 +1,14 @@
 """Compare: which group of runs is better, and whether that is certain; also each run as a line, and its phases."""
 
+from collections.abc import Callable
+
 import streamlit as st
 
 from v3core.charts.compare import metrics_of
+from v3core.charts.series import RunSeries
 from v3core.comparison import grouped, settings_that_differ
 from v3core.comparison.looking import answer, usual_grouping
+from v3core.comparison.run_traces import traces_of
 from v3core.errors import V3Error
 from v3core.jobs.lifecycle import Status
 from v3core.metrics import COMPARED
@@ -44,15 +48,14 @@ with shell.or_stop():
     runs = pick_runs(database)
 
 
-def readable(runs: list[RunRow]) -> list[RunRow]:
+def readable(rows: list[RunRow], read: Callable[[RunRow], object]) -> list[RunRow]:
     """Those whose records can be read; a sentence for each of the others."""
     found = []
-    for run in runs:
+    for run in rows:
         try:
             if run.status == Status.UNREADABLE:
                 raise V3Error(run.reason or "")
-            load_series(database, run)
-            load_phases(database, run)
+            read(run)
         except DatabaseBusyError:
             raise
         except V3Error as error:
@@ -62,23 +65,9 @@ def readable(runs: list[RunRow]) -> list[RunRow]:
     return found
 
 
-with shell.or_stop():
-    runs = readable(runs)
-    compared = [load_series(database, run) for run in runs]
-if not runs:
-    st.stop()
-
+settings = settings_that_differ(runs)
+several = any(len(group.runs) > 1 for group in grouped(runs, usual_grouping(settings)))
 with st.container(horizontal=True, vertical_alignment="bottom"):
-    metric = st.selectbox(
-        "Metric",
-        metrics_of(compared),
-        format_func=lambda name: COMPARED[name].label,
-        key="metric",
-        bind="query-params",
-        width=320,
-    )
-    settings = settings_that_differ(runs)
-    several = any(len(group.runs) > 1 for group in grouped(runs, usual_grouping(settings)))
     shown = st.segmented_control(
         "Show",
         [GROUPS, RUNS],
@@ -88,6 +77,26 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
         bind="query-params",
         help="Groups of runs with their mean and interval, or each run as a line with its phases.",
     )
+    which_metric = st.container(width=320)
+with shell.or_stop():
+    if shown == GROUPS:  # what the curves need, of every run; all metrics of one run per group say what is offered
+        runs = readable(runs, lambda run: traces_of(database, [run], "return"))
+        asked = [group.runs[0] for group in grouped(runs, usual_grouping(settings))]
+    else:
+        asked = runs
+    series: dict[str, RunSeries] = {}
+    asked = readable(asked, lambda run: series.setdefault(run.id, load_series(database, run)))
+    compared = [series[run.id] for run in asked]
+    runs = asked if shown == RUNS else runs
+if not runs:
+    st.stop()
+metric = which_metric.selectbox(
+    "Metric",
+    metrics_of(compared),
+    format_func=lambda name: COMPARED[name].label,
+    key="metric",
+    bind="query-params",
+)
 
 if shown == GROUPS:
     with shell.or_stop():
@@ -148,6 +157,7 @@ def phases(run_ids: list[str]) -> None:
     if not now:
         return
     st.subheader("Phase by phase", anchor=False)
+    now = readable(now, lambda run: load_phases(database, run))
     if shown == GROUPS:
         by_phase(database, now, metric, grouping.by)
     phase_table(database, now, distinct_names(now))

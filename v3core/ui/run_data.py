@@ -31,6 +31,7 @@ from v3core.store.history import EvaluationRow, read_episode, read_evaluations, 
 from v3core.store.run_row import RunRow
 
 _RUNS_KEPT = 64
+_PHASES_KEPT = 4096
 _MAX_POINTS = 2000
 _VIEWS_KEPT = 8
 
@@ -54,11 +55,23 @@ class _Recorded:
     curve: Series | None = None
     newest_at: datetime | None = None
     evaluations: tuple[EvaluationPoint, ...] = ()
-    phases: tuple[PhaseSums, ...] = ()
     times: dict[int, datetime] = field(default_factory=dict)
     """When episodes were recorded, of those that anybody has asked for."""
     views: "OrderedDict[VisibleRange, Series]" = field(default_factory=OrderedDict)
     """Parts of the run in smaller buckets, those read last at the end."""
+
+
+@dataclass
+class _Phases:
+    """The phases of one generation of a run: small, so that those of many runs are kept."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    sums: tuple[PhaseSums, ...] = ()
+
+
+@lru_cache(maxsize=_PHASES_KEPT)
+def _phases(url: str, run_id: str, generation: int, planned: int) -> _Phases:  # noqa: ARG001
+    return _Phases()
 
 
 @lru_cache(maxsize=_RUNS_KEPT)
@@ -133,12 +146,12 @@ def load_seconds(database: Database, run: RunRow, curve: Series) -> Floats:
 
 def load_phases(database: Database, run: RunRow) -> tuple[PhaseSums, ...]:
     """What each phase of a run was like so far, from every episode; only those since the last look are read."""
-    held = _recorded(database.url, run.id, run.generation, run.episodes)
+    held = _phases(database.url, run.id, run.generation, run.episodes)
     with held.lock:
-        read = max((phase.last_episode for phase in held.phases), default=0)
+        read = max((phase.last_episode for phase in held.sums), default=0)
         if read < run.episode:
-            held.phases = merged(held.phases, read_phase_sums(database, run.id, after=read))
-        return held.phases
+            held.sums = merged(held.sums, read_phase_sums(database, run.id, after=read))
+        return held.sums
 
 
 def _view(database: Database, run: RunRow, held: _Recorded, visible: VisibleRange) -> Series | None:

@@ -18,7 +18,7 @@ from v3core.store.database import Database
 from v3core.store.history import read_episode
 from v3core.store.opening import open_database
 from v3core.ui import chart_rows
-from v3core.ui.chart_sources import COMPARE, NUMBERS, Source, loads_chart
+from v3core.ui.chart_sources import BRANCHES, COMPARE, NUMBERS, Source, loads_chart
 
 EPISODES = 25
 
@@ -64,6 +64,13 @@ def test_compared_runs_are_one_file_whatever_their_experts(database, tmp_path):
     assert {name for name in loads[0] if "load" in name} == {f"load_{expert}" for expert in range(1, 5)}
     for name in (*AT_EVALUATIONS, "entropy_share"):
         assert "run" in (written(database, tmp_path, Source(COMPARE, runs, name)) or [{"run": ""}])[0]
+
+
+def test_trunk_and_branches_have_the_returns_of_all_their_runs(database, tmp_path):
+    runs = tuple(add_recorded_run(database, Status.STOPPED, recorded=count) for count in (EPISODES, 3))
+    rows = written(database, tmp_path, Source(BRANCHES, runs))
+    assert [row["run"] for row in rows] == [runs[0]] * EPISODES + [runs[1]] * 3
+    assert all(math.isfinite(float(row["return"])) for row in rows)
 
 
 def test_a_form_of_the_loads_has_the_load_that_it_shows(database, tmp_path):

@@ -19,7 +19,7 @@ from v3core.store.run_row import RunRow
 from v3core.store.run_tables import RUN_TABLES, stream, wide_episodes, wide_fields
 from v3core.store.runs import get_run
 from v3core.store.schema import Transaction
-from v3core.ui.chart_sources import COMPARE, NUMBERS, Source
+from v3core.ui.chart_sources import COMPARE, NUMBERS, OF_SEVERAL, Source
 from v3core.ui.own_paths import path_of
 from v3core.ui.shared import shared_database
 
@@ -37,7 +37,7 @@ def address(source: Source | None = None) -> str:
 
 def metrics_of(source: Source) -> list[str]:
     """The names of the metrics that a chart shows, as in `wide_fields`; those per expert without their numbers."""
-    if source.chart == COMPARE:
+    if source.chart in OF_SEVERAL:
         return [{ENTROPY_SHARE: "routing_entropy", MOST_USED_LOAD: "load"}.get(source.metric, source.metric)]
     for chart in CHARTS:
         if chart.name == source.chart:

@@ -44,6 +44,14 @@ def lineage(database: Database, run: RunRow) -> None:
             _what_it_did(database, [member for member in runs if member.experiment == experiment], experiment)
 
 
+def lineages(database: Database, runs: Sequence[RunRow]) -> None:
+    """The trees of compared runs that are forks or have some, for Compare; nothing without any."""
+    everything = list_runs(database)
+    trees = [tree for tree in trees_of(everything, [run.id for run in runs]) if tree.forks or tree.run.parent]
+    for tree in trees:
+        draw_tree(tree)
+
+
 def draw_tree(tree: Branch, *, here: str = "") -> None:
     """The runs of a tree as links, each fork below its parent; `here` is the one that the page shows."""
     members = list(tree.walk())
@@ -57,9 +65,8 @@ def draw_tree(tree: Branch, *, here: str = "") -> None:
             text_alignment="left",
         )
     together = _together(tree, here)
-    shown = [one for one in members if one[1].experiment not in together or not one[1].parent]
-    for experiment, count in together.items():
-        compare_link(md("{} of {}", counted(count, "fork"), experiment), experiment=experiment)
+    grouped = {run_id for forks in together.values() for run_id in forks}
+    shown = [one for one in members if one[1].id not in grouped]
     for depth, member in shown[:SHOWN]:
         where = (
             "" if not depth or f"from {member.parent_episode}" in member.name else f", from {member.parent_episode:,}"
@@ -73,25 +80,25 @@ def draw_tree(tree: Branch, *, here: str = "") -> None:
                 st.markdown(md("{} **{}**", Markdown(icon), text))
             else:
                 st.page_link("pages/live.py", label=text, icon=icon, query_params={"run": member.id})
+    for experiment, forks in together.items():
+        with st.container(horizontal=True, vertical_alignment="center", gap=None):
+            st.space(_INDENT_PIXELS)
+            compare_link(md("{} of {}", counted(len(forks), "fork"), experiment), experiment=experiment)
     if len(shown) > SHOWN:
         st.caption(plain(f"{counted(len(shown) - SHOWN, 'further run')} of this tree are listed on Runs."))
 
 
-def _together(tree: Branch, here: str) -> dict[str, int]:
-    """Experiments whose forks are listed in one line, with how many they are: none that has forks of its own."""
-    groups: dict[str, list[Branch]] = {}
+def _together(tree: Branch, here: str) -> dict[str, set[str]]:
+    """Experiments whose forks are listed in one line, with their ids; a fork that has forks itself is listed alone."""
+    groups: dict[str, set[str]] = {}
     branches = [tree]
     while branches:
         branch = branches.pop()
         branches += branch.forks
         for one in branch.forks:
-            if one.run.experiment:
-                groups.setdefault(one.run.experiment, []).append(one)
-    return {
-        name: len(forks)
-        for name, forks in groups.items()
-        if len(forks) > _LISTED and not any(one.forks or one.run.id == here for one in forks)
-    }
+            if one.run.experiment and not one.forks and one.run.id != here:
+                groups.setdefault(one.run.experiment, set()).add(one.run.id)
+    return {name: forks for name, forks in groups.items() if len(forks) > _LISTED}
 
 
 def _what_it_did(database: Database, runs: Sequence[RunRow], experiment: str) -> None:

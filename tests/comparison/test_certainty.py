@@ -7,7 +7,8 @@ import pytest
 
 from v3core.comparison.pairs import pairs_of
 from v3core.insight.compared import GroupResult, RunResult
-from v3core.insight.estimates import iqm_of, seeds_needed
+from v3core.insight.estimates import iqm_of
+from v3core.insight.significance import seeds_needed
 
 TRIES = 200
 

@@ -7,24 +7,26 @@ import pytest
 import scipy.stats
 
 from tests.rliable_oracle import library, metrics
-from v3core.insight import estimates
 from v3core.insight.bootstrap import REPETITIONS, generator, iqm, iqm_weights, resampled_counts, resampled_iqm, weighted
 from v3core.insight.estimates import (
     Estimate,
     change_in_percent,
     difference_of,
-    holm,
     iqm_of,
     paired_difference,
+    probability_of_improvement,
+    steps_to_threshold,
+)
+from v3core.insight.profiles import Bounds, aggregates, performance_profile
+from v3core.insight.significance import (
+    EXACT,
+    holm,
     paired_permutation_test,
     permutation_test,
     power_of,
-    probability_of_improvement,
     seeds_needed,
-    steps_to_threshold,
     welch,
 )
-from v3core.insight.profiles import Bounds, aggregates, performance_profile
 
 SEEDS = [0, 1, 2]
 
@@ -260,4 +262,4 @@ def test_a_change_in_steps_is_in_per_cent_of_the_second():
 
 
 def test_the_exact_tests_are_of_ten_seeds_against_ten():
-    assert math.comb(20, 10) <= estimates.EXACT < math.comb(22, 11)
+    assert math.comb(20, 10) <= EXACT < math.comb(22, 11)

@@ -9,18 +9,13 @@ import numpy as np
 
 from v3core.insight.compared import GroupResult, Pair
 from v3core.insight.estimates import (
-    LEVEL,
     Estimate,
     change_in_percent,
     difference_of,
-    holm,
     paired_difference,
-    paired_permutation_test,
-    permutation_test,
     probability_of_improvement,
-    seeds_needed,
-    welch,
 )
+from v3core.insight.significance import LEVEL, holm, paired_permutation_test, permutation_test, seeds_needed, welch
 from v3core.rollup import Floats
 
 

@@ -4,7 +4,8 @@ import math
 from collections.abc import Mapping, Sequence
 
 from v3core.insight.compared import GroupResult, Pair
-from v3core.insight.estimates import ENOUGH_SEEDS, FEW_SEEDS, MOST_SEEDS, Estimate
+from v3core.insight.estimates import ENOUGH_SEEDS, FEW_SEEDS, Estimate
+from v3core.insight.significance import MOST_SEEDS
 
 NOTHING = "Nothing to compare: no group has a run that counts."
 

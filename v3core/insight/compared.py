@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from v3core.insight.estimates import LEVEL, Estimate
+from v3core.insight.estimates import Estimate
 from v3core.insight.profiles import Aggregate, Profile
+from v3core.insight.significance import LEVEL
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from tests.archive.conftest import members
 from tests.episode_table import read_episodes
 from tests.store.recorded import record
 from v3core.archive import import_archive, write_archive
+from v3core.curriculum import Length
 from v3core.errors import V3Error
 from v3core.jobs import control
 from v3core.jobs.checkpoints import newest_whole
@@ -20,7 +21,7 @@ from v3core.jobs.logs import read_log_tail
 from v3core.store.commands import read_commands, read_revisions
 from v3core.store.export import export_folder
 from v3core.store.history import newest_event, read_ends, read_events
-from v3core.store.runs import get_run, list_runs
+from v3core.store.runs import get_run, list_runs, set_length
 from v3core.training.checkpoint import load_checkpoint
 
 
@@ -45,6 +46,27 @@ def test_an_imported_run_is_the_same_to_the_last_byte(here, there, run, archive,
     of_evaluations = ("evaluations", "evaluation_experts", "state_maps", "knockouts")
     for name in ("episodes", "expert_loads", *of_evaluations, "process_samples"):
         assert (tmp_path / "a" / f"{name}.csv").read_bytes() == (tmp_path / "b" / f"{name}.csv").read_bytes()
+
+
+def test_a_length_in_environment_steps_goes_with_its_run(here, there, run, tmp_path):
+    with here.write() as tx:
+        set_length(tx, get_run(tx, run), Length.of(None, 5000))
+    write_archive(here, run, tmp_path / "steps.v3run")
+    import_archive(there, tmp_path / "steps.v3run")
+    found = get_run(there, run)
+    assert (found.steps, found.config.steps, found.length.is_by_steps) == (5000, 5000, True)
+
+
+def test_an_archive_of_a_version_without_lengths_in_steps_is_imported(there, run, forged):
+    def older(content):
+        values = json.loads(content["run.json"])
+        assert values.pop("steps") is None
+        config = json.loads(content["config.json"])
+        assert config.pop("steps") is None
+        content["run.json"], content["config.json"] = (json.dumps(part).encode() for part in (values, config))
+
+    import_archive(there, forged(older))
+    assert (get_run(there, run).steps, get_run(there, run).length.is_by_steps) == (None, False)
 
 
 def test_replays_go_with_their_run_and_damaged_ones_are_refused(here, there, run, archive, tmp_path):

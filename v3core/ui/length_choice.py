@@ -46,6 +46,8 @@ def pick_length(env: str, recipe: Recipe, before: Length | None) -> tuple[Length
     problems = [] if count is not None else [f"Enter the number of {unit.lower()} to train."]
     for problem in problems:
         place.error(plain(problem))
+    if before is not None and before.steps is not None and not was_by_steps:
+        place.caption(f"That run is planned for {before}; a launch from this page has one of them.")
     chosen = int(count or usual)
     return Length.of(None, chosen) if by_steps else Length.of(chosen, None), place, problems
 

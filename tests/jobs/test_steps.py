@@ -7,9 +7,10 @@ import pytest
 from tests.jobs.conftest import FOUR_PHASES, TINY, assert_whole
 from tests.jobs.test_longer import assert_same
 from v3core.errors import V3Error
-from v3core.jobs import control, recorder
+from v3core.jobs import control, forks, recorder
 from v3core.jobs.lifecycle import Status
 from v3core.jobs.sweep import expand
+from v3core.store.alarms import read_alarms
 from v3core.store.commands import read_commands, read_revisions
 from v3core.store.history import read_checkpoints, read_evaluations, read_events, read_phase_changes
 from v3core.store.runs import get_run
@@ -68,6 +69,7 @@ def test_the_last_ramp_ends_with_the_steps_and_is_monotonic(db, make, train):
     # Settings are read before a rollout, so the newest value is that of at most one rollout before the end.
     at_most = 2.0 - 1.5 * (step[-1] - 2 * 128 - begun) / (STEPS - begun)
     assert 0.5 < temperature[-1] <= at_most
+    assert not [alarm for alarm in read_alarms(db, run_id) if alarm.rule == "ineffective_setting"], "it was as planned"
 
 
 def test_whichever_of_episodes_and_steps_is_reached_first_ends_the_run(db, make, train):
@@ -220,3 +222,20 @@ def test_expand_passes_steps_on_and_rounds_them_up_to_whole_steps_of_the_environ
     assert [(run.steps, run.episodes, run.length.is_by_steps) for run in runs] == [(1004, 1004, True)] * 2
     both = expand([of_one.curriculum], [1], env=of_one.environment, episodes=50, steps=1001, recipe=TINY)
     assert (both[0].episodes, both[0].steps, both[0].length.is_by_steps) == (50, 1004, False)
+
+
+def test_a_fork_is_planned_in_the_unit_of_its_parent(db, make, train, monkeypatch):
+    monkeypatch.setattr("v3core.jobs.forks.drain", lambda *_: [])
+    parent = make(steps=STEPS, curriculum=RAMP)
+    assert train(parent) is Status.COMPLETED
+    checkpoint = read_checkpoints(db, parent)[1]
+    child = get_run(db, forks.fork(db, parent, episode=checkpoint.episode, seed=9))
+    assert (child.steps, child.length.is_by_steps) == (STEPS, True)
+    assert train(child.id) is Status.COMPLETED
+    assert get_run(db, child.id).step == STEPS
+    longer = get_run(db, forks.fork(db, parent, episode=checkpoint.episode, steps=1501))
+    assert (longer.steps, longer.length.is_by_steps) == (1504, True)
+    with pytest.raises(V3Error, match=r"has [\d,]+ steps at that checkpoint, and the fork is planned for 128"):
+        forks.fork(db, parent, episode=read_checkpoints(db, parent)[-1].episode, steps=128)
+    with pytest.raises(V3Error, match=r"has 1,000 steps at that checkpoint.* give it more with --steps"):
+        forks.fork(db, parent, episode=get_run(db, parent).episode)

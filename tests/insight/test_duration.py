@@ -2,6 +2,7 @@
 
 import pytest
 
+from v3core.curriculum import Length
 from v3core.insight.duration import Duration, Pace, seconds_for, steps_for, time_left, total_time
 
 
@@ -90,3 +91,14 @@ def test_durations_are_short_words(low, high, words):
 )
 def test_the_time_left_is_in_the_largest_unit_that_fits(seconds, words):
     assert time_left(seconds) == words
+
+
+def test_the_time_of_a_budget_of_steps_needs_no_length_of_episodes():
+    measured = pace(100)
+    steps = measured.steps[-1]
+    assert steps_for(measured, Length.of(None, steps // 2)) == steps // 2
+    assert seconds_for(measured, Length.of(None, steps)) == pytest.approx(seconds_for(measured, 100))
+    assert seconds_for(measured, Length.of(None, 3 * steps)) == pytest.approx(3 * seconds_for(measured, 100))
+    assert seconds_for(measured, Length.of(None, 3 * steps + 1)) is None
+    assert seconds_for(measured, Length(50, steps)) == pytest.approx(seconds_for(measured, 50))
+    assert seconds_for(measured, Length(99, steps // 2)) == pytest.approx(seconds_for(measured, 100) / 2)

@@ -6,6 +6,8 @@ import pytest
 
 from tests.jobs.conftest import FOUR_PHASES, TINY, assert_whole
 from tests.jobs.test_longer import assert_same
+from v3core.curriculum import Length
+from v3core.environments.registry import check_run
 from v3core.errors import V3Error
 from v3core.jobs import control, forks, recorder
 from v3core.jobs.lifecycle import Status
@@ -14,6 +16,7 @@ from v3core.store.alarms import read_alarms
 from v3core.store.commands import read_commands, read_revisions
 from v3core.store.history import read_checkpoints, read_evaluations, read_events, read_phase_changes
 from v3core.store.runs import get_run
+from v3core.training.state import TrainingState
 
 STEPS = 1000
 """Not a multiple of a rollout, which is 128: the last one is cut."""
@@ -106,6 +109,29 @@ def test_a_budget_before_the_first_episode_completes_without_one(db, make, train
     run = get_run(db, run_id)
     assert (run.episode, run.step, run.expected_episodes) == (0, 128, 1)
     assert read_evaluations(db, run_id) == []
+
+
+def test_the_last_evaluation_is_of_the_last_policy_also_without_an_episode_since(db, make, train):
+    run_id = make(steps=1900, curriculum=ONE, env=LONG_EPISODES, every=4)
+    assert train(run_id) is Status.COMPLETED
+    found = read_evaluations(db, run_id)
+    assert [(row.episode, row.step) for row in found][-1] == (get_run(db, run_id).episode, 1900)
+    assert [row.episode for row in found] == [4, 8]
+
+
+def test_where_a_longer_run_continues_is_known_after_a_resume_at_its_end(db, make, train):
+    """As after a stop during the last evaluation: what the checkpoint says of it goes into the next one."""
+    run_id = make(steps=1900, curriculum=ONE, env=LONG_EPISODES)
+    assert train(run_id) is Status.COMPLETED
+    config, path = get_run(db, run_id).config, db.data_dir / read_checkpoints(db, run_id)[-1].path
+    state = TrainingState(config, check_run(config.environment, config.curriculum, allow_import=False))
+    content = state.load(path)
+    assert (state.step, state.last_rollout) == (1900, content["last_rollout"])
+    assert state.before_end is not None
+    assert state.before_end["step"] == content["last_rollout"][1] < 1900
+    longer = TrainingState(config.model_copy(update=vars(Length.of(None, 4000))), state.spec)
+    longer.load(path)
+    assert (longer.step, longer.last_rollout, longer.before_end) == (content["last_rollout"][1], None, None)
 
 
 @OF_EACH_KIND

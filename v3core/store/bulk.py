@@ -12,14 +12,14 @@ from itertools import chain
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Table, select
+from sqlalchemy import Column, Table, select
 from sqlalchemy.exc import DBAPIError
 
 from v3core.errors import V3Error
 from v3core.metrics import PER_EXPERT
 from v3core.rollup import LONGEST_WINDOW, Floats, Integers, trailing_mean
 from v3core.store.schema import Transaction, UtcDateTime, episodes, expert_loads
-from v3core.store.trunks import NEWEST, of_run, ranges_of
+from v3core.store.trunks import NEWEST, ranges_of
 
 _TOGETHER = 768
 """Values in one statement; of more, SQLite makes a slower program."""
@@ -194,10 +194,22 @@ def _read_loads(tx: Transaction, run_id: str, after: int, last: int) -> Floats:
 
 def recent_outcomes(tx: Transaction, run_id: str, upto: int = NEWEST) -> Floats:
     """Return and success of the newest 99 episodes up to one, oldest first, shape [at most 99, 2]."""
-    query = select(episodes.c.return_, episodes.c.success)
-    query = query.where(of_run(tx, episodes, run_id), episodes.c.episode <= upto)
-    found = fetch_tuples(tx, query.order_by(episodes.c.episode.desc()).limit(REACH))
-    return floats(found[::-1]).reshape(-1, 2)
+    found = newest_rows(tx, run_id, (episodes.c.return_, episodes.c.success), REACH, upto)
+    return floats(found).reshape(-1, 2)
+
+
+def newest_rows(
+    tx: Transaction, run_id: str, columns: Sequence[Column[Any]], count: int, upto: int = NEWEST
+) -> list[Any]:
+    """Columns of the newest `count` episodes up to one, oldest first; part by part, because a trunk may be long."""
+    found: list[Any] = []
+    for part, after, last in reversed(ranges_of(tx, run_id, 0, upto)):
+        c = episodes.c
+        query = select(*columns).where(c.run_id == part, c.episode > after, c.episode <= last)
+        found += fetch_tuples(tx, query.order_by(c.episode.desc()).limit(count - len(found)))
+        if len(found) >= count:
+            break
+    return found[::-1]
 
 
 def fetch_tuples(tx: Transaction, query: Any, values: Mapping[str, Any] | None = None) -> list[Any]:

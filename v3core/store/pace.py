@@ -10,7 +10,7 @@ from datetime import datetime
 from sqlalchemy import select
 
 from v3core.rollup import mean_window, trailing_mean
-from v3core.store.bulk import floats
+from v3core.store.bulk import floats, newest_rows
 from v3core.store.database import Database
 from v3core.store.schema import Transaction, episodes, runs
 from v3core.store.trunks import of_run
@@ -28,10 +28,7 @@ PACE_MARKS = 2000
 def recent_returns(tx: Transaction, run_id: str) -> deque[float | None]:
     """The newest returns that are recorded, oldest first; it holds as many as the mean of the run's length is over."""
     window = mean_window(tx.execute(select(runs.c.episodes).where(runs.c.id == run_id)).scalar_one())
-    query = (
-        select(episodes.c.return_).where(of_run(tx, episodes, run_id)).order_by(episodes.c.episode.desc()).limit(window)
-    )
-    return deque(reversed(tx.execute(query).scalars().all()), maxlen=window)
+    return deque((row[0] for row in newest_rows(tx, run_id, [episodes.c.return_], window)), maxlen=window)
 
 
 def mean_return(returns: Collection[float | None]) -> float | None:

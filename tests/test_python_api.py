@@ -102,6 +102,8 @@ def test_what_cannot_be_launched_starts_nothing(db):
         v3core.launch("CartPole-v1", "not-a-curriculum")
     with pytest.raises(V3Error, match=r"ppo\.epoch"):
         v3core.launch("CartPole-v1", settings=["ppo.epoch=4"])
+    with pytest.raises(V3Error, match="less than one rollout"):
+        v3core.launch("CartPole-v1", steps=10)
     assert list_runs(db) == []
 
 

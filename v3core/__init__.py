@@ -137,6 +137,7 @@ def launch(
     *,
     seeds: Sequence[int] = (1,),
     episodes: int | None = None,
+    steps: int | None = None,
     experiment: str | None = None,
     settings: Sequence[str] = (),
 ) -> list[str]:
@@ -147,6 +148,7 @@ def launch(
         curricula: preset or YAML file, or several.
         seeds: whole numbers.
         episodes: length of each run; by default that of the environment's recipe.
+        steps: length in environment steps; with `episodes`, whichever is reached first.
         experiment: name of the group; by default made of what is compared.
         settings: as `--set` has them: `ppo.epochs=4`, or `phases.warmup.lr=1e-3,1e-4` for a run with each.
 
@@ -155,4 +157,6 @@ def launch(
     """
     from v3core import python_api
 
-    return python_api.launch(env, curricula, seeds=seeds, episodes=episodes, experiment=experiment, settings=settings)
+    return python_api.launch(
+        env, curricula, seeds=seeds, episodes=episodes, steps=steps, experiment=experiment, settings=settings
+    )

@@ -107,6 +107,7 @@ def launch(
     *,
     seeds: Sequence[int],
     episodes: int | None,
+    steps: int | None,
     experiment: str | None,
     settings: Sequence[str],
 ) -> list[str]:
@@ -114,7 +115,7 @@ def launch(
     ids = [env] if isinstance(env, str) else list(env)
     setups = [chosen_environment(one, recipe_for(one)) for one in ids]
     names = [curricula] if isinstance(curricula, str) else list(curricula)
-    grid = grid_of(setups, names, list(seeds), episodes, settings)
+    grid = grid_of(setups, names, list(seeds), episodes, settings, steps=steps)
     cells = list(cells_of(grid))
     for setup, chosen in different_environments(cells):
         check_launch(setup, chosen, allow_import=True)

@@ -8,6 +8,7 @@ from sqlalchemy import update
 
 from tests.comparison.made import START, STEPS, made_groups, made_run
 from v3core.comparison import band, compare, grouped, on_grid
+from v3core.config import MAX_EPISODES
 from v3core.errors import V3Error
 from v3core.store.database import Database
 from v3core.store.expert_records import add_knockouts
@@ -151,3 +152,11 @@ def test_knock_outs_and_successes_of_evaluations_are_compared(db: Database) -> N
     assert second.left_out == "has no finite value of knockout_loss"
     assert compare(db, runs, metric="evaluation_success").groups[0].runs[0].final == 0.5
     assert on_grid(db, runs, "knockout_loss", points=1).y[0].tolist() == [10]
+
+
+def test_runs_that_end_by_their_steps_are_smoothed_as_their_episodes_are_few(db: Database) -> None:
+    run = made_run(db, returns=[float(number) for number in range(1, 41)])
+    with db.write() as tx:
+        tx.execute(update(run_table).where(run_table.c.id == run.id).values(episodes=MAX_EPISODES, steps=40 * STEPS))
+    grid = on_grid(db, [get_run(db, run.id)], "return", "episode", points=40)
+    assert grid.y[0, 9:] == pytest.approx(np.arange(10, 41) - 4.5)

@@ -4,10 +4,11 @@ import math
 from collections.abc import Mapping, Sequence
 
 from v3core.comparison.across import across
-from v3core.comparison.finals import results_of, steps_metric, window_of
+from v3core.comparison.finals import results_of, steps_metric
 from v3core.comparison.groups import CURRICULUM, Group, grouped
 from v3core.comparison.inequalities import notes_of, windows_of
 from v3core.comparison.pairs import pairs_of
+from v3core.comparison.run_traces import window_of
 from v3core.comparison.verdict import verdict_of
 from v3core.environments.thresholds import reward_threshold
 from v3core.insight.compared import Comparison, GroupResult, RunResult

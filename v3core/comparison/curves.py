@@ -5,11 +5,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from v3core.comparison.groups import Group
-from v3core.comparison.run_traces import Trace, traces_of, training_seconds
+from v3core.comparison.run_traces import Trace, traces_of, training_seconds, window_of
 from v3core.insight.grids import AXES, Axis, Band, Grid
 from v3core.insight.grids import band as band
 from v3core.metrics import AT_EVALUATIONS
-from v3core.rollup import Floats, mean_window
+from v3core.rollup import Floats
 from v3core.store.database import Database
 from v3core.store.history import read_phase_changes
 from v3core.store.run_row import RunRow
@@ -42,7 +42,7 @@ def on_grid(
     if metric in AT_EVALUATIONS:
         window = 1
     elif window is None:
-        window = min((mean_window(run.episodes) for run in rows), default=1)
+        window = window_of(rows)
     lines = [_line(database, run, trace, axis, since_phase, window) for run, trace in zip(rows, traces, strict=True)]
     end = max((float(x[-1]) for x, _ in lines if len(x)), default=0.0)
     x = _places(end, points, whole=axis != "seconds")

@@ -12,7 +12,7 @@ from v3core.errors import V3Error
 from v3core.insight.compared import RunResult
 from v3core.insight.estimates import steps_to_threshold
 from v3core.metrics import AT_EVALUATIONS, EVALUATION
-from v3core.rollup import Floats, mean_window
+from v3core.rollup import Floats
 from v3core.store.database import Database
 from v3core.store.run_row import RunRow
 from v3core.store.schema import Status
@@ -110,11 +110,6 @@ def _is_a_copy(run: RunRow, seen: set[tuple[str, int]]) -> bool:
     is_copy = same in seen
     seen.add(same)
     return is_copy
-
-
-def window_of(runs: Sequence[RunRow]) -> int:
-    """Episodes that final values are means of: as suits the shortest run."""
-    return min((mean_window(run.episodes) for run in runs), default=1)
 
 
 EVALUATIONS_NEEDED = 10

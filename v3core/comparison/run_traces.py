@@ -12,7 +12,7 @@ from v3core.insight.measures import measured
 from v3core.insight.recent import Recent
 from v3core.insight.removals import largest_loss
 from v3core.metrics import AT_EVALUATIONS, COMPARED, EVALUATION, KNOCKOUT
-from v3core.rollup import Floats, Integers, Series, trailing_mean
+from v3core.rollup import Floats, Integers, Series, mean_window, trailing_mean
 from v3core.store.curve import read_series
 from v3core.store.database import Database
 from v3core.store.expert_records import read_knockouts
@@ -50,6 +50,11 @@ class Trace:
 Key = tuple[str, str, int, int, str]
 _traces: Recent[Key, Trace] = Recent(_KEPT)
 _finals: Recent[tuple[Key, int, int], float] = Recent(_KEPT)
+
+
+def window_of(runs: Sequence[RunRow]) -> int:
+    """Episodes that lines and final values are means of: as suits the shortest run, also if its steps end it."""
+    return min((mean_window(run.expected_episodes or max(run.episode, 1)) for run in runs), default=1)
 
 
 def traces_of(database: Database, runs: Sequence[RunRow], metric: str) -> list[Trace]:

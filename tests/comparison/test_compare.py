@@ -77,6 +77,7 @@ def test_the_slower_group_may_end_higher_and_the_percentage_is_of_the_other(db: 
     assert found.verdict[0].startswith("b reaches 450 in ")
     percent = float(found.verdict[0].split(" in ")[1].split(" %")[0])
     assert 0 < percent < 100
+    assert ". a nevertheless ends " in found.verdict[0]
 
 
 def test_a_group_that_never_reaches_the_threshold_does_not_end_in_a_number(db: Database) -> None:
@@ -251,3 +252,14 @@ def test_forks_and_edited_curricula_are_said(db: Database) -> None:
     notes = compare(db, list_runs(db)).notes
     assert any(note.startswith("2 runs of a are forks of the same run") for note in notes)
     assert any(note.endswith("not what its name says: a 4.") for note in notes)
+
+
+def test_the_headline_is_of_the_group_that_is_certain_to_be_better_if_all_end_alike(db: Database) -> None:
+    runs = [
+        made_run(db, curriculum=name, seed=seed, returns=[*rising(steps + seed % 3)[:-10], *[500.0] * 10])
+        for name, steps in (("a", 40), ("b", 41), ("quick", 20))
+        for seed in range(1, 9)
+    ]
+    found = compare(db, runs, metric="return", threshold=450)
+    assert found.verdict[0].startswith("quick reaches 450 in ")
+    assert found.verdict[-1].startswith("Undecided between a and b")

@@ -111,7 +111,9 @@ def _print_across(across: Across) -> None:
 
 
 def _tests(pair: Pair) -> str:
-    welch = f"Welch's test p = {_p(pair.welch)}, corrected {_p(pair.welch_corrected)}"
+    welch = "Welch's test is undefined"
+    if pair.welch is not None:
+        welch = f"Welch's test p = {_p(pair.welch)}, corrected {_p(pair.welch_corrected)}"
     return f"permutation test p = {_p(pair.permutation)}, corrected {_p(pair.permutation_corrected)}; {welch}"
 
 

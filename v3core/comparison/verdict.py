@@ -28,10 +28,22 @@ def verdict_of(
 
 
 def _ranked(pairs: Sequence[Pair], groups: Mapping[str, GroupResult]) -> list[Pair]:
-    """The best group against the second best first, then by their places."""
-    order = sorted(groups, key=lambda name: -_value(groups[name].final))
+    """The best group against the second best first, then by their places: by certain differences, then final values."""
+    wins = dict.fromkeys(groups, 0)
+    for pair in pairs:
+        if (better := _better(pair)) is not None:
+            wins[better] += 1
+            wins[pair.second if better == pair.first else pair.first] -= 1
+    order = sorted(groups, key=lambda name: (-wins[name], -_value(groups[name].final)))
     places = {name: place for place, name in enumerate(order)}
     return sorted(pairs, key=lambda pair: sorted((places[pair.first], places[pair.second])))
+
+
+def _better(pair: Pair) -> str | None:
+    """The group that is certain to be better: sooner at the threshold, or else higher at the end."""
+    if pair.is_faster_decided and pair.steps_change is not None:
+        return pair.first if pair.steps_change.value > 0 else pair.second
+    return pair.first if pair.is_decided else None
 
 
 def _value(estimate: Estimate) -> float:
@@ -68,7 +80,10 @@ def _sentence(pair: Pair, groups: Mapping[str, GroupResult], threshold: float | 
             else f"Exploratory: {pair.first} and {pair.second} end alike in {label} ({count})."
         )
     if pair.is_faster_decided and pair.steps_change is not None and threshold is not None:
-        return _faster(pair, groups, threshold, count)
+        sooner = _faster(pair, groups, threshold, count)
+        if pair.is_decided and pair.steps_change.value < 0:
+            return f"{sooner} {_higher(pair, label, count).replace(' ends ', ' nevertheless ends ', 1)}"
+        return sooner
     if pair.is_decided:
         return _higher(pair, label, count)
     return _undecided(pair, first, second, label, count)

@@ -106,6 +106,20 @@ def test_no_page_shows_the_bound_of_its_episodes(open_page, database, run_id):
     assert cells(open_page("app.py"), run_id)["progress"]["text"].startswith(f"{run.step:,} of {BUDGET:,} steps")
 
 
+@pytest.mark.parametrize(("extent", "ends_at_budget"), [("Whole plan", True), ("So far", False)])
+def test_the_axis_of_steps_ends_at_the_budget_unless_asked_otherwise(
+    open_page, database, run_id, extent, ends_at_budget
+):
+    live = open_page("pages/live.py", run=run_id, axis="Step", extent=extent)
+    ends = {
+        figure["layout"]["xaxis"]["range"][1]
+        for name, figure in figures(live).items()
+        if name != "numbers" and "xaxis" in figure.get("layout", {})
+    }
+    assert (ends == {BUDGET}) == ends_at_budget
+    assert max(ends) <= BUDGET
+
+
 def test_the_time_left_is_that_of_the_steps(open_page, database, run_id):
     run = get_run(database, run_id)
     due = datetime.now(UTC) + timedelta(minutes=5)

@@ -18,10 +18,11 @@ def zoom_group(what: str, look: Look) -> str:
     return f"{what}-{look.x}-{look.since}-{look.phase}"
 
 
-def look_controls(starts: Mapping[str, int], *, compared: bool = False) -> Look:
+def look_controls(starts: Mapping[str, int], *, compared: bool = False, steps_planned: bool = False) -> Look:
     """The controls, and what is chosen; `starts` is the name of each phase that began to the episodes before it.
 
-    Of `compared` runs the names alone count: in each run a phase has a start of its own.
+    Of `compared` runs the names alone count: in each run a phase has a start of its own. With `steps_planned`, the end
+    of the plan is known on the axis of steps too.
     """
     with st.container(horizontal=True, vertical_alignment="bottom"):
         axes = [name for name in _AXES if name != _SINCE or len(starts) > 1]
@@ -56,7 +57,7 @@ def look_controls(starts: Mapping[str, int], *, compared: bool = False) -> Look:
         if smooth == _OTHER:
             window = st.slider("Episodes", 2, MAX_WINDOW, 50, key="window", bind="query-params", width=200)
         extent = _SO_FAR
-        if axis in ("Episode", _SINCE):
+        if axis in ("Episode", _SINCE) or (axis == "Step" and steps_planned):
             extent = st.segmented_control(
                 "Extent", [_PLAN, _SO_FAR], default=_PLAN, required=True, key="extent", bind="query-params"
             )

@@ -28,7 +28,8 @@ def run_charts(
 
     Nothing of them is computed here: each asks for its data while it is on the screen.
     """
-    look = look_controls({band.name: band.start for band in series.bands if not band.planned})
+    begun = {band.name: band.start for band in series.bands if not band.planned}
+    look = look_controls(begun, steps_planned=series.steps > 0)
     with st.container(border=True):
         _head(metrics.RETURN)
         drag = live_chart(

@@ -235,6 +235,13 @@ def test_rows_of_strangers_are_text_on_every_page(page, lab, listener, asked, ru
         show_chart(page)
         page.wait_for_selector(".v3-chart[data-drawn]")
         expect_nothing_made_of_it(page)
+    page.goto(f"{lab.url}/experiments")
+    expect_texts(page, *(run["experiment"] for run in runs))
+    expect_nothing_made_of_it(page)
+    for run in runs[:2]:
+        page.goto(f"{lab.url}/experiments?experiment={quote(run['experiment'], safe='')}")
+        expect_texts(page, run["experiment"], run["name"], *[run["reason"]] * (run is runs[0]))
+        expect_nothing_made_of_it(page)
     page.goto(f"{lab.url}/compare?runs={','.join(run['id'] for run in runs)}&metric={quote(listener.host)}")
     expect_texts(page, *(run["name"] for run in runs))
     show_chart(page)

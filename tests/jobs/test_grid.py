@@ -99,6 +99,7 @@ def test_the_last_for_a_path_wins_and_later_ones_see_the_earlier():
         ("phases.transition.load_balanc=1,2", "has no setting 'load_balanc' .* Did you mean load_balance"),
         ("phase.transition.load_balance=1,2", "Did you mean phases.transition.load_balance"),
         ("load_balance=1,2", "Did you mean base.load_balance, phases.warmup.load_balance or"),
+        ("lr=1,2", "Did you mean base.lr, phases"),
         ("phases.load_balance=1,2", "Did you mean base.load_balance, phases.warmup.load_balance or"),
         ("transition.jitter=1", "Did you mean phases.transition.jitter"),
         ("ppo.epochs=4,many", "Epochs .* is 'many'"),

@@ -51,6 +51,29 @@ def test_a_run_is_news_only_to_who_watches_it(db, monkeypatch):
     assert news.value(topics[2]) != first[2]
 
 
+def test_an_experiment_is_news_when_one_of_its_runs_is_and_when_it_gets_or_loses_one(db, monkeypatch):
+    mine, later, other = (add_recorded_run(db, Status.COMPLETED) for _ in range(3))
+    change(db, mine, experiment="E")
+    topics = [news.of_experiment(db, "E"), news.of_experiment(db, "Another")]
+    [news.value(topic) for topic in topics]
+    looks(db, monkeypatch)
+    seen = [news.value(topic) for topic in topics]
+    for run_id, values in (
+        (mine, {"episode": 3}),
+        (later, {"experiment": "E"}),
+        (later, {"status": Status.FAILED}),
+        (later, {"experiment": None}),
+    ):
+        change(db, run_id, **values)
+        wait_for(lambda: news.value(topics[0]) != seen[0], "the change of the experiment")
+        change(db, other, notes=str(values))
+        looks(db, monkeypatch)
+        seen[0] = news.value(topics[0])
+        change(db, other, tags=str(len(values)))
+        looks(db, monkeypatch)
+        assert [news.value(topic) for topic in topics] == seen
+
+
 def test_nothing_but_the_version_is_read_while_nothing_is_committed(db, monkeypatch):
     run_id = add_recorded_run(db, Status.COMPLETED)
     reads = []

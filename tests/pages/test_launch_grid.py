@@ -67,8 +67,10 @@ def test_what_cannot_be_varied_is_said_and_starts_nothing(launch, database, path
     assert not problems(launch)
 
 
-def test_an_empty_row_asks_for_a_setting(launch):
+def test_an_empty_row_varies_nothing_and_half_a_row_asks_for_the_rest(launch):
     launch.button(key="add-sweep").click().run()
+    assert not start_button(launch).disabled
+    launch.text_input(key="sweep-values-1").set_value("1, 2").run()
     assert any("Choose the setting to vary" in text for text in problems(launch))
     assert start_button(launch).disabled
 
@@ -110,3 +112,21 @@ def test_more_than_ten_thousand_runs_are_refused(launch):
     vary(launch, "ppo.clip", "0.1, 0.2", row=2)
     assert any("The grid has 20,000 runs; at most 10,000" in text for text in errors(launch))
     assert start_button(launch).disabled
+
+
+def test_what_is_varied_is_read_from_the_address(open_page):
+    """As a page that is reloaded, copied, or gone back to after the start."""
+    rows = {
+        "sweep-path-2": "ppo.epochs",
+        "sweep-values-2": "2, 3",
+        "sweep-path-4": "ppo.gamma",
+        "sweep-values-4": "0.9",
+    }
+    odd = {"sweep-path-x": "1", "sweep-path-": "1", "sweep-path-²": "1"}
+    app = open_page("pages/launch.py", **rows, **odd, **{"further-environments": ["Acrobot-v1"]})
+    assert not app.exception
+    assert "**4 runs** · 1 curriculum × 2 environments × 1 seed × 2 values of epochs" in summary(app)
+    assert app.selectbox(key="sweep-path-4").value == "ppo.gamma"
+    assert len([box for box in app.selectbox if box.key.startswith("sweep-path")]) == 2
+    app.button(key="sweep-remove-2").click().run()
+    assert "2 environments × 1 seed · 260 episodes each" in summary(app)

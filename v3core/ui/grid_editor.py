@@ -15,7 +15,10 @@ from v3core.overrides import overridden, paths_of
 from v3core.ui.environment_choice import run_problem, setup_problem
 from v3core.ui.text import md, plain
 
-_ROWS = "sweep-rows"
+_ROWS, _REMOVED = "sweep-rows", "sweep-rows-removed"
+_PATH = "sweep-path-"
+_MAX_ROWS = 20
+"""Rows of an address."""
 _HOW = "Separated by commas, such as 0.001, 0.01, 0.1; one with commas in it stands in parentheses."
 
 
@@ -46,6 +49,7 @@ def grid_editor(env: str, recipe: Recipe, curricula: Sequence[Curriculum], lengt
         "Further environments",
         [known for known in known_environments() if known != env],
         key="further-environments",
+        bind="query-params",
         accept_new_options=True,
         placeholder="No other environment",
         help="Each has the settings of its own recipe, with the changes above, and the length above.",
@@ -60,7 +64,7 @@ def grid_editor(env: str, recipe: Recipe, curricula: Sequence[Curriculum], lengt
             st.error(plain(problem), icon=":material/error:")
     options = paths_of(curricula)
     typed: list[str] = []
-    for row in st.session_state.setdefault(_ROWS, []):
+    for row in _rows():
         _row(row, options, typed, recipe, curricula, length, varied)
     st.button("Vary a setting", icon=":material/add:", key="add-sweep", on_click=_add)
     return varied
@@ -122,20 +126,35 @@ def _row(
     length: Length,
     varied: Varied,
 ) -> None:
-    """One setting with its values; adds it to what was `typed` before, and to `varied` if it is valid."""
+    """One setting with its values; adds it to what was `typed` before, and to `varied` if it is valid.
+
+    An empty row varies nothing.
+    """
     with st.container(horizontal=True, vertical_alignment="bottom", key=f"sweep-row-{row}"):
         path = st.selectbox(
             "Setting",
             options,
             index=None,
-            key=f"sweep-path-{row}",
+            key=f"{_PATH}{row}",
+            bind="query-params",
             accept_new_options=True,
             placeholder="Choose a setting, or type its path",
         )
-        text = st.text_input("Values", key=f"sweep-values-{row}", placeholder="0.001, 0.01, 0.1", help=_HOW) or ""
+        text = (
+            st.text_input(
+                "Values",
+                key=f"sweep-values-{row}",
+                bind="query-params",
+                placeholder="0.001, 0.01, 0.1",
+                help=_HOW,
+            )
+            or ""
+        )
         st.button(
             "Remove", icon=":material/close:", key=f"sweep-remove-{row}", type="tertiary", on_click=_remove, args=(row,)
         )
+    if not path and not text.strip():
+        return  # nothing is varied yet, or not any more
     try:
         if not path:
             raise V3Error("Choose the setting to vary, or remove the row.")
@@ -152,10 +171,23 @@ def _row(
         st.markdown(md(":small[:red[:material/error: {}]]", error))
 
 
+def _rows() -> list[int]:
+    """The rows that were added, and those of the address, as of a page that is reloaded, copied, or gone back to."""
+    names = (name.removeprefix(_PATH) for name in st.query_params if name.startswith(_PATH))
+    of_address = sorted({int(name) for name in names if name.isascii() and name.isdigit()})[:_MAX_ROWS]
+    removed: set[int] = st.session_state.setdefault(_REMOVED, set())
+    added: list[int] = st.session_state.get(_ROWS, [])
+    st.session_state[_ROWS] = rows = list(dict.fromkeys([*added, *(row for row in of_address if row not in removed)]))
+    return rows
+
+
 def _add() -> None:
-    rows: list[int] = st.session_state[_ROWS]
-    st.session_state[_ROWS] = [*rows, max(rows, default=0) + 1]
+    # Not the number of a removed one, which the address may still have.
+    row = max([*st.session_state[_ROWS], *st.session_state[_REMOVED]], default=0) + 1
+    st.session_state[_ROWS] = [*st.session_state[_ROWS], row]
 
 
 def _remove(row: int) -> None:
+    # The address has it until the page is drawn once more.
+    st.session_state[_REMOVED].add(row)
     st.session_state[_ROWS] = [other for other in st.session_state[_ROWS] if other != row]

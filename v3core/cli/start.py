@@ -176,7 +176,7 @@ def _train_with_progress_bar(database: Database, config: RunConfig) -> tuple[str
         def show(progress: worker.ForegroundProgress) -> None:
             bar.set_description(progress.phase, refresh=False)
             bar.set_postfix({"return": f"{progress.mean_return:.1f}", "steps": f"{progress.step:,}"}, refresh=False)
-            bar.total = progress.length.steps if by_steps else progress.length.episodes
+            bar.total = max(total or 0, progress.step) if by_steps else progress.episodes
             bar.update((progress.step if by_steps else progress.episode) - bar.n)
 
         return worker.train_here(database, config, show)

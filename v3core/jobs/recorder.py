@@ -46,17 +46,11 @@ class ForegroundProgress:
     """How far a run is, for a progress bar."""
 
     episode: int
+    episodes: int
     step: int
-    length: Length
-    """Of the run."""
     phase: str
     mean_return: float
     """Mean return of the newest episodes, as many as `mean_window` says."""
-
-    @property
-    def episodes(self) -> int:
-        """Planned."""
-        return self.length.episodes
 
 
 class Recorder:
@@ -159,7 +153,7 @@ class Recorder:
             return
         mean = mean_return(self._returns) or 0.0
         if self._on_progress is not None:
-            self._on_progress(ForegroundProgress(self._episode, step, self._length, self._phase, mean))
+            self._on_progress(ForegroundProgress(self._episode, self._length.episodes, step, self._phase, mean))
         if log:
             self._next_log = time.monotonic() + LOG_SECONDS
             where = f"{self._length.reached(self._episode, step)}, step {step}, phase {self._phase}"

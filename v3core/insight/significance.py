@@ -7,7 +7,6 @@ from itertools import chain, combinations, product
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special  # its distributions: scipy.stats takes a second to import
 
 from v3core.insight.bootstrap import generator, remembered
 from v3core.insight.estimates import known
@@ -26,6 +25,8 @@ DRAWN = 9999
 
 def welch(first: Sequence[float] | Floats, second: Sequence[float] | Floats) -> float | None:
     """Two-sided p of Welch's t-test; None where it is not defined: under 2 values, or no variance in either group."""
+    from scipy import special  # its distributions: scipy.stats takes a second to import, and workers need neither
+
     a, b = known(first), known(second)
     if min(len(a), len(b)) < 2 or not (np.isfinite(a).all() and np.isfinite(b).all()):
         return None
@@ -136,6 +137,8 @@ def seeds_needed(
 
 def power_of(effect: float, seeds: int, level: float = LEVEL) -> float:
     """The chance that a two-sided t-test of two groups of as many seeds finds a difference of `effect` deviations."""
+    from scipy import special  # as above
+
     degrees, shift = 2 * seeds - 2, effect * math.sqrt(seeds / 2)
     critical = special.stdtrit(degrees, 1 - level / 2)
     return float(1 - special.nctdtr(degrees, shift, critical) + special.nctdtr(degrees, shift, -critical))

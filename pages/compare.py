@@ -29,6 +29,7 @@ from v3core.ui.compare_groups import (
     verdict,
 )
 from v3core.ui.demo_guide import how_to_read
+from v3core.ui.lineage import lineages
 from v3core.ui.live_chart import live_chart
 from v3core.ui.look_controls import look_controls, zoom_group
 from v3core.ui.phase_table import phase_table
@@ -181,5 +182,6 @@ with shell.show_errors():
     timelines(runs)
     differing_settings(runs, settings)
     text_difference(runs)
+    lineages(database, runs)
     if (experiment := shared_experiment(runs)) is not None:
         report_download(database, experiment, has_episodes=any(run.episode for run in runs))

@@ -73,3 +73,12 @@ def test_what_happened_is_saved_under_a_name_that_is_free(open_page, database):
     assert "Saved as preset" in text_of(app)
     assert "from-a-page" in preset_names()
     assert load_preset("from-a-page").description.startswith(f"What run {run[:8]} trained under")
+
+
+def test_compare_shows_the_tree_of_forks(open_page, database):
+    run = add_recorded_run(database, Status.STOPPED)
+    child = fork(database, run, name="a fork")
+    app = open_page("pages/compare.py", runs=f"{run},{child}")
+    assert not app.exception
+    assert "Forks" in [header.value for header in app.subheader]
+    assert "a fork · queued" in {link.proto.label for link in app.get("page_link")}

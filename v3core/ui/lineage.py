@@ -48,6 +48,8 @@ def lineages(database: Database, runs: Sequence[RunRow]) -> None:
     """The trees of compared runs that are forks or have some, for Compare; nothing without any."""
     everything = list_runs(database)
     trees = [tree for tree in trees_of(everything, [run.id for run in runs]) if tree.forks or tree.run.parent]
+    if trees:
+        st.subheader("Forks", anchor=False)
     for tree in trees:
         draw_tree(tree)
 

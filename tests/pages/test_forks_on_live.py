@@ -81,4 +81,4 @@ def test_compare_shows_the_tree_of_forks(open_page, database):
     app = open_page("pages/compare.py", runs=f"{run},{child}")
     assert not app.exception
     assert "Forks" in [header.value for header in app.subheader]
-    assert "a fork · queued" in {link.proto.label for link in app.get("page_link")}
+    assert "a fork · queued, from 25" in {link.proto.label for link in app.get("page_link")}

@@ -9,7 +9,7 @@ from v3core import config
 from v3core.config import MAX_EPISODES, MAX_STEPS, Recipe
 from v3core.curriculum import Curriculum, Length
 from v3core.errors import V3Error
-from v3core.ui.text import plain
+from v3core.ui.text import md, plain
 
 EPISODES, STEPS = "Episodes", "Environment steps"
 
@@ -40,14 +40,14 @@ def pick_length(env: str, recipe: Recipe, before: Length | None) -> tuple[Length
     most, step, name = (MAX_STEPS, 1000, "steps") if by_steps else (MAX_EPISODES, 50, "episodes")
     # None once the field was emptied, whatever its type says.
     count = cast(
-        "int | None", st.number_input(unit, 1, most, usual, step=step, key=f"{name}:{env}", bind="query-params")
+        "int | None", st.number_input(plain(unit), 1, most, usual, step=step, key=f"{name}:{env}", bind="query-params")
     )
     place = st.container()
     problems = [] if count is not None else [f"Enter the number of {unit.lower()} to train."]
     for problem in problems:
         place.error(plain(problem))
     if before is not None and before.steps is not None and not was_by_steps:
-        place.caption(f"That run is planned for {before}; a launch from this page has one of them.")
+        place.caption(md("That run is planned for {}; a launch from this page has one of them.", before))
     chosen = int(count or usual)
     return Length.of(None, chosen) if by_steps else Length.of(chosen, None), place, problems
 
@@ -61,7 +61,7 @@ def fitting_length(length: Length, recipe: Recipe, place: DeltaGenerator) -> tup
         return length, [str(error)]
     if fitting != length:
         environments = recipe.ppo.environments
-        place.caption(f"Rounded up to {fitting}, because the {environments} environments are stepped together.")
+        place.caption(md("Rounded up to {}, because the {} environments are stepped together.", fitting, environments))
     return fitting, []
 
 

@@ -81,9 +81,9 @@ def _state(database: Database, run: RunRow, point: CheckpointRow | None, *, has_
     elif status is Status.COMPLETED:
         trained = _all_trained(run, control.current_curriculum(database, run.id))
         if has_alarms:
-            st.info(f"{trained}, with active alarms.", icon=":material/notification_important:")
+            st.info(plain(f"{trained}, with active alarms."), icon=":material/notification_important:")
         else:
-            st.success(f"{trained}.", icon=":material/check_circle:")
+            st.success(plain(f"{trained}."), icon=":material/check_circle:")
         _next_steps(database, run, point)
     elif status is Status.STALLED:
         st.warning(

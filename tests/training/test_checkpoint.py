@@ -35,7 +35,6 @@ def saved(state, tmp_path):
 
 def test_everything_comes_back(state, saved, small_run):
     other = TrainingState(small_run(seed=9), check_environment("CartPole-v1", allow_import=False))
-    other.random.random(5)
     other.load(saved)
     assert other.starts == state.starts == (PhaseStart(0, 0), PhaseStart(7, 90))
     assert list(other.recent) == [(1.5, 3, None), (2.0, 4, 1.0)]
@@ -43,8 +42,22 @@ def test_everything_comes_back(state, saved, small_run):
     assert other.policy.uses_bias
     for (name, ours), theirs in zip(state.policy.state_dict().items(), other.policy.state_dict().values(), strict=True):
         assert torch.equal(ours, theirs), name
-    assert torch.equal(torch.rand(3, generator=state.generator), torch.rand(3, generator=other.generator))
-    assert state.random.random() == other.random.random()
+
+
+def test_random_numbers_continue_in_a_run_of_the_same_seed_only(state, saved, small_run):
+    def loaded(**config):
+        other = TrainingState(small_run(**config), check_environment("CartPole-v1", allow_import=False))
+        other.random.random(5)
+        torch.rand(5, generator=other.generator)
+        other.load(saved)
+        return torch.rand(3, generator=other.generator).tolist(), other.random.random()
+
+    numbers = torch.rand(3, generator=state.generator).tolist(), state.random.random()
+    assert loaded() == numbers
+    of_a_fork = loaded(seed=9)
+    assert of_a_fork[0] != numbers[0]
+    assert of_a_fork[1] != numbers[1]
+    assert loaded(seed=9) == of_a_fork
 
 
 def test_nothing_else_is_left_in_the_folder(saved):

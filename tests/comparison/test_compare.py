@@ -154,7 +154,7 @@ def test_environments_are_compared_apart(db: Database) -> None:
 @pytest.mark.parametrize(
     ("finals", "begins"),
     [
-        ({"a": [1.0], "b": [2.0]}, "Undecided between b and a: 1 seed each show single points only"),
+        ({"a": [1.0], "b": [2.0]}, "Undecided between b and a: with 1 seed each there are only single points"),
         ({"a": [1.0, 2, 3], "b": [2.0, 3, 4]}, "Exploratory: b ends 1 above a"),
         ({"a": [3.0] * 6, "b": [3.0] * 6}, "Undecided between a and b: they differ by 0"),
         ({"a": [math.nan] * 5, "b": [3.0] * 5}, "Undecided between b and a: no run of a counts yet."),
@@ -233,7 +233,7 @@ def test_a_run_that_did_not_reach_the_step_is_left_out_there(db: Database) -> No
     runs = [made_run(db, seed=seed, returns=[5.0] * (20 if seed < 6 else 9)) for seed in range(1, 7)]
     found = compare(db, runs, metric="return", until=100).groups[0]
     assert found.final.n == 5
-    assert [run.left_out for run in found.runs][-1] == "reached 90 steps only"
+    assert [run.left_out for run in found.runs][-1] == "reached only 90 steps"
 
 
 def test_a_seed_that_several_runs_of_a_group_have_is_not_paired(db: Database) -> None:
@@ -263,3 +263,74 @@ def test_the_headline_is_of_the_group_that_is_certain_to_be_better_if_all_end_al
     found = compare(db, runs, metric="return", threshold=450)
     assert found.verdict[0].startswith("quick reaches 450 in ")
     assert found.verdict[-1].startswith("Undecided between a and b")
+
+
+def changed(db: Database, run_id: str, **values: object) -> None:
+    """Changes the row of a run."""
+    with db.write() as tx:
+        tx.execute(update(run_table).where(run_table.c.id == run_id).values(**values))
+
+
+def test_a_fork_and_an_edited_run_of_the_same_settings_are_no_copies(db: Database) -> None:
+    runs = [*made_groups(db, {"v3": HIGH}), *[made_run(db, seed=1, evaluations=[(10, 300.0)]) for _ in range(4)]]
+    for run, episode in zip(runs[5:8], (5, 5, 9), strict=True):
+        changed(db, run.id, parent=runs[1].id, trunk=runs[1].id, parent_episode=episode, parent_evaluated=0)
+    other = runs[0].config.curriculum.model_copy(update={"name": "edited"})
+    with db.write() as tx:
+        add_revision(tx, runs[8].id, other, actor="user", now=START, applied_episode=5)
+        add_revision(tx, runs[0].id, other, actor="user", now=START, applied_episode=None)
+    group = compare(db, list_runs(db)).groups[0]
+    left_out = [run.run_id for run in group.runs if run.left_out]
+    assert len(left_out) == 1, "the second fork of episode 5 only"
+    assert left_out[0] in (runs[5].id, runs[6].id)
+
+
+def test_a_threshold_is_judged_within_the_steps_that_all_runs_reached(db: Database) -> None:
+    """A run that ended early may have reached it later, as the others did."""
+    runs = []
+    for seed in range(1, 7):
+        runs.append(made_run(db, curriculum="short", seed=seed, returns=[10.0] * 20))
+        runs.append(made_run(db, curriculum="long", seed=seed, returns=rising(30)))
+    found = compare(db, runs, metric="return", threshold=450)
+    assert [group.reached for group in found.groups] == [0, 0]
+    assert not found.pairs[0].is_faster_decided
+    assert not any("reaches 450" in sentence for sentence in found.verdict)
+    assert (
+        "When the threshold is reached is judged within the 200 steps that all runs reached; later is not reached."
+        in found.notes
+    )
+    sooner = [made_run(db, curriculum="soon", seed=seed, returns=rising(9)) for seed in range(1, 7)]
+    unfinished = made_run(db, curriculum="soon", seed=9, returns=[1.0] * 5, status="running")
+    found = compare(db, [*runs[::2], *sooner, unfinished], metric="return", threshold=450)
+    assert found.verdict[0].startswith(
+        "soon reaches 450, short does not within the 200 steps that all runs reached: 0 of its 6 runs do"
+    )
+    everywhere = compare(db, [*runs[::2], *sooner], metric="return", threshold=450, until=190)
+    assert "does not within the 190 steps that all runs reached" in everywhere.verdict[0]
+    assert not any("is judged within" in note for note in compare(db, runs[::2], metric="return").notes)
+
+
+def test_a_queued_or_failed_run_does_not_decide_by_which_metric_steps_are_judged(db: Database) -> None:
+    recipe = TINY.model_copy(update={"evaluation": EvaluationConfig(episodes=2, every=1)})
+    more = {"recipe": recipe, "planned": 20}
+    runs = [
+        made_run(db, seed=seed, returns=[0.0] * 20, evaluations=[(at, 500.0) for at in range(1, 21)], **more)
+        for seed in range(5)
+    ]
+    runs.append(made_run(db, seed=6, returns=[0.0], status="failed", **more))
+    runs.append(made_run(db, seed=7, status="queued", **more))
+    found = compare(db, runs)
+    assert found.groups[0].reached == 5
+    assert not any("judged by the training return" in note for note in found.notes)
+
+
+@pytest.mark.parametrize("until", [None, 50])
+def test_a_run_whose_configuration_cannot_be_read_is_left_out(db: Database, until: int | None) -> None:
+    runs = made_groups(db, {"direct": LOW, "v3": HIGH})
+    changed(db, runs[-1].id, config='{"name": 1}')
+    found = compare(db, list_runs(db), metric="return", until=until)
+    v3 = next(group for group in found.groups if group.name == "v3")
+    assert (v3.final.n, v3.runs[-1].left_out) == (4, "cannot count: its configuration cannot be read")
+    assert "1 of 5 runs of v3 is not counted: v3 5 cannot count: its configuration cannot be read." in found.notes
+    assert not any("differ" in note and "as well" in note for note in found.notes)
+    json.dumps(found.to_dict(), allow_nan=False)

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from v3core.comparison.across import across
-from v3core.comparison.finals import results_of, steps_metric
+from v3core.comparison.finals import results_of, steps_in_all, steps_metric, with_steps
 from v3core.comparison.groups import CURRICULUM, Group, grouped
 from v3core.comparison.inequalities import notes_of, windows_of
 from v3core.comparison.pairs import pairs_of
@@ -49,20 +49,31 @@ def compare(
     """
     groups = grouped(runs, by)
     thresholds = _thresholds(groups, metric, threshold)
-    window, steps_by = window_of(runs), steps_metric(runs, metric)
-    results = [
-        _group(
-            group,
-            results_of(
-                database, group, metric, thresholds.get(group.env), until=until, window=window, steps_by=steps_by
-            ),
-        )
-        for group in groups
-    ]
+    window = window_of(runs)
+    ended = [results_of(database, group, metric, until=until, window=window) for group in groups]
+    counted = {run.run_id for of_group in ended for run in of_group if not run.left_out}
+    steps_by = steps_metric([run for run in runs if run.id in counted], metric)
+    within = {env: steps_in_all(_in_environment(env, groups, ended), until) for env in thresholds}
+    results = []
+    for group, of_group in zip(groups, ended, strict=True):
+        if (env := group.env) in thresholds:
+            value, steps = thresholds[env], within[env]
+            of_group = with_steps(database, group, of_group, steps_by, value, within=steps, window=window)
+        results.append(_group(group, of_group))
+    shortened = {
+        env: steps
+        for env, steps in within.items()
+        if any(run.step > steps for run in _in_environment(env, groups, ended) if not run.left_out)
+    }
     pairs = pairs_of(results)
     common = windows_of(groups)
     label = COMPARED[metric].label if metric in COMPARED else metric
     notes = notes_of(database, groups, results, common, by=by, metric=metric, until=until)
+    notes += [
+        f"When the threshold is reached{f' in {env}' if len(within) > 1 else ''} is judged within the {steps:,} steps "
+        "that all runs reached; later is not reached."
+        for env, steps in shortened.items()
+    ]
     if thresholds and steps_by != metric:
         notes.append(
             f"When the threshold is reached is judged by the training return, mean of {window:,} episodes: the runs "
@@ -76,7 +87,7 @@ def compare(
         groups=tuple(results),
         pairs=tuple(pairs),
         thresholds=thresholds,
-        verdict=tuple(verdict_of(results, pairs, thresholds, label)),
+        verdict=tuple(verdict_of(results, pairs, thresholds, shortened, label)),
         notes=tuple(notes),
         common=tuple(common),
         across=across(results, bounds) if bounds else None,
@@ -90,6 +101,10 @@ def _thresholds(groups: Sequence[Group], metric: str, threshold: float | None) -
         return {}
     known = {group.env: reward_threshold(group.env_id) for group in groups}
     return {env: value for env, value in known.items() if value is not None}
+
+
+def _in_environment(env: str, groups: Sequence[Group], of_groups: Sequence[Sequence[RunResult]]) -> list[RunResult]:
+    return [run for group, runs in zip(groups, of_groups, strict=True) if group.env == env for run in runs]
 
 
 def _group(group: Group, runs: Sequence[RunResult]) -> GroupResult:

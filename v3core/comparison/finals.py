@@ -1,4 +1,4 @@
-"""The final value of each run, and its steps to a threshold."""
+"""The final value of each run that counts, and its steps to a threshold."""
 
 import math
 from collections.abc import Sequence
@@ -6,13 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from v3core.comparison.groups import Group
+from v3core.comparison.groups import Group, is_readable
 from v3core.comparison.run_traces import Trace, mean_of_last, traces_of
-from v3core.errors import V3Error
 from v3core.insight.compared import RunResult
 from v3core.insight.estimates import steps_to_threshold
 from v3core.metrics import AT_EVALUATIONS, EVALUATION
-from v3core.rollup import Floats
+from v3core.store.commands import APPLIED, edits_of, read_revisions
 from v3core.store.database import Database
 from v3core.store.run_row import RunRow
 from v3core.store.schema import Status
@@ -20,77 +19,71 @@ from v3core.store.schema import Status
 FAILED = (Status.FAILED, Status.LOST, Status.UNREADABLE)
 
 
-def results_of(
-    database: Database,
-    group: Group,
-    metric: str,
-    threshold: float | None,
-    *,
-    until: int | None,
-    window: int,
-    steps_by: str,
-) -> list[RunResult]:
+def results_of(database: Database, group: Group, metric: str, *, until: int | None, window: int) -> list[RunResult]:
     """What each run of a group came to.
 
     Of a completed run the newest evaluation counts, or the mean over its last `window` episodes. With `until`, those
-    up to that step, of every run that reached it, however it ended. Steps to the threshold are those of the metric
-    `steps_by`.
+    up to that step, of every run that reached it, however it ended.
     """
-    traces = traces_of(database, group.runs, metric)
-    timed = traces
-    if threshold is not None and steps_by != metric:
-        timed = traces_of(database, group.runs, steps_by)
-    seen: set[tuple[str, int]] = set()
+    edited = edits_of(database, [run.id for run in group.runs])
+    seen: set[_Trained] = set()
     results = []
-    for run, trace, steps in zip(group.runs, traces, timed, strict=True):
-        result = _result(database, run, trace, metric, until, window, seen)
-        if threshold is not None:
-            result = replace(result, steps_to=_steps_to(steps, threshold, steps_by, until, window, result.left_out))
-        results.append(result)
+    for run, trace in zip(group.runs, traces_of(database, group.runs, metric), strict=True):
+        left_out, value = _why_left_out(run, until), math.nan
+        if not left_out:
+            value = _value(database, run, trace, metric, until, window)
+            left_out = "" if math.isfinite(value) else f"has no finite value of {metric}"
+        if not left_out:
+            trained = _trained(database, run, is_edited=run.id in edited)
+            if trained in seen:
+                left_out = "is a copy of another run: same settings, same seed"
+            seen.add(trained)
+        if left_out:
+            value = math.nan
+        results.append(RunResult(run.id, run.name, run.seed, run.status, run.episode, run.step, value, left_out, None))
     return results
 
 
-def _result(
+def steps_in_all(results: Sequence[RunResult], until: int | None) -> int:
+    """The steps that all of these runs that count reached, at most `until`: before that, each could have crossed."""
+    counted = [run.step for run in results if not run.left_out]
+    return min([*counted, *([] if until is None else [until])], default=0)
+
+
+def with_steps(
     database: Database,
-    run: RunRow,
-    trace: Trace,
+    group: Group,
+    results: Sequence[RunResult],
     metric: str,
-    until: int | None,
+    threshold: float,
+    *,
+    within: int,
     window: int,
-    seen: set[tuple[str, int]],
-) -> RunResult:
-    left_out, value = _why_left_out(run, until), math.nan
-    if not left_out:
-        value = _value(database, run, trace, metric, until, window)
-        left_out = "" if math.isfinite(value) else f"has no finite value of {metric}"
-    if not left_out and _is_a_copy(run, seen):
-        left_out = "is a copy of another run: same settings, same seed"
-    if left_out:
-        value = math.nan
-    return RunResult(run.id, run.name, run.seed, run.status, run.episode, run.step, value, left_out, None)
+) -> list[RunResult]:
+    """The same with the steps to a threshold of a metric; one that is crossed after `within` steps is not reached."""
+    timed = zip(results, traces_of(database, group.runs, metric), strict=True)
+    return [
+        replace(run, steps_to=math.nan if run.left_out else _steps_to(trace, threshold, metric, within, window))
+        for run, trace in timed
+    ]
 
 
-def _smoothed(trace: Trace, metric: str, window: int) -> Floats:
-    return trace.trailing(1 if metric in AT_EVALUATIONS else window)
-
-
-def _steps_to(trace: Trace, threshold: float, metric: str, until: int | None, window: int, left_out: str) -> float:
-    if left_out:
-        return math.nan
-    within = trace.step <= (math.inf if until is None else until)
-    return steps_to_threshold(trace.step[within], _smoothed(trace, metric, window)[within], threshold)
+def _steps_to(trace: Trace, threshold: float, metric: str, within: int, window: int) -> float:
+    smoothed = trace.trailing(1 if metric in AT_EVALUATIONS else window)
+    steps = steps_to_threshold(trace.step, smoothed, threshold)
+    return math.inf if steps > within else steps
 
 
 def _why_left_out(run: RunRow, until: int | None) -> str:
     if run.status == Status.UNREADABLE:
         return "cannot be read"
-    if until is not None:
-        return "" if run.step >= until else f"reached {run.step:,} steps only"
-    if run.status == Status.COMPLETED:
-        return ""
-    if run.status in FAILED:
+    if until is not None and run.step < until:
+        return f"reached only {run.step:,} steps"
+    if until is None and run.status in FAILED:
         return f"{'failed' if run.status == Status.FAILED else 'was lost'} at episode {run.episode:,}"
-    return f"is not finished ({run.status} at {run.progress_words})"
+    if until is None and run.status != Status.COMPLETED:
+        return f"is not finished ({run.status} at {run.progress_words})"
+    return "" if is_readable(run) else "cannot count: its configuration cannot be read"
 
 
 def _value(database: Database, run: RunRow, trace: Trace, metric: str, until: int | None, window: int) -> float:
@@ -103,13 +96,15 @@ def _value(database: Database, run: RunRow, trace: Trace, metric: str, until: in
     return mean_of_last(database, run, metric, newest, window)
 
 
-def _is_a_copy(run: RunRow, seen: set[tuple[str, int]]) -> bool:
-    """Whether a run of the same settings and seed came before: it would count the same numbers twice."""
-    config = run.config
-    same = config.model_copy(update={"name": "copy"}).model_dump_json(), run.seed
-    is_copy = same in seen
-    seen.add(same)
-    return is_copy
+_Trained = tuple[str, int, str | None, int | None, tuple[tuple[int | None, str], ...]]
+
+
+def _trained(database: Database, run: RunRow, *, is_edited: bool) -> _Trained:
+    """All that decides the numbers of a run: two runs in which it is equal would count the same numbers twice."""
+    settings = run.config.model_copy(update={"name": "copy"}).model_dump_json()
+    edits = read_revisions(database, run.id)[1:] if is_edited else []
+    applied = tuple((edit.applied_episode, edit.curriculum_json) for edit in edits if edit.state == APPLIED)
+    return settings, run.seed, run.parent, run.parent_episode, applied
 
 
 EVALUATIONS_NEEDED = 10
@@ -117,7 +112,12 @@ EVALUATIONS_NEEDED = 10
 
 
 def steps_metric(runs: Sequence[RunRow], metric: str) -> str:
-    """The metric whose steps to a threshold are compared: the training return where evaluations are too few."""
+    """The metric whose steps to a threshold are compared: the training return where evaluations are too few.
+
+    Args:
+        runs: those that count; a queued one has no evaluation yet.
+        metric: the one that is compared.
+    """
     if metric != EVALUATION:
         return metric
     return EVALUATION if all(_evaluations(run) >= EVALUATIONS_NEEDED for run in runs) else "return"
@@ -125,8 +125,5 @@ def steps_metric(runs: Sequence[RunRow], metric: str) -> str:
 
 def _evaluations(run: RunRow) -> int:
     """Planned in the episodes that it has."""
-    try:
-        every = run.config.evaluation.every
-    except V3Error:
-        return 0
+    every = run.config.evaluation.every
     return 1 if every is None else run.episode // every

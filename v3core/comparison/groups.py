@@ -70,6 +70,14 @@ def environment_of(run: RunRow) -> str:
         return run.env
 
 
+def is_readable(run: RunRow) -> bool:
+    """Whether its configuration can be read, without which nothing says what it trained with."""
+    try:
+        return bool(run.config)
+    except V3Error:
+        return False
+
+
 def settings_of(run: RunRow) -> dict[str, Scalar]:
     """The settings with which a run was launched, by path; without its seed and its name."""
     try:

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from v3core.comparison.groups import ENVIRONMENT, Group, settings_that_differ
+from v3core.comparison.groups import ENVIRONMENT, Group, is_readable, settings_that_differ
 from v3core.insight.compared import GroupResult, Window
 from v3core.insight.estimates import ENOUGH_SEEDS
 from v3core.metrics import AT_EVALUATIONS
@@ -82,7 +82,8 @@ def _left_out(where: str, result: GroupResult) -> list[str]:
 
 
 def _other_differences(where: str, group: Group, by: Sequence[str]) -> list[str]:
-    others = [setting for setting in settings_that_differ(group.runs) if setting.path not in {*by, ENVIRONMENT}]
+    readable = [run for run in group.runs if is_readable(run)]
+    others = [setting for setting in settings_that_differ(readable) if setting.path not in {*by, ENVIRONMENT}]
     if not others:
         return []
     paths = ", ".join(setting.path for setting in others[:NAMED])
@@ -146,4 +147,4 @@ def _evaluated_at(database: Database, groups: Sequence[Group]) -> list[str]:
     early = [run.name for run in runs if found[run.id] and found[run.id][-1].episode < run.episode]
     if not early:
         return []
-    return [f"The newest evaluation of {_named(early)} is of before the last episode."]
+    return [f"The newest evaluation of {_named(early)} was taken before the last episode."]

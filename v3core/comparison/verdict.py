@@ -11,9 +11,21 @@ NOTHING = "Nothing to compare: no group has a run that counts."
 
 
 def verdict_of(
-    groups: Sequence[GroupResult], pairs: Sequence[Pair], thresholds: Mapping[str, float], label: str
+    groups: Sequence[GroupResult],
+    pairs: Sequence[Pair],
+    thresholds: Mapping[str, float],
+    within: Mapping[str, int],
+    label: str,
 ) -> list[str]:
-    """The headline, then a sentence for each further pair; each environment by itself."""
+    """The headline, then a sentence for each further pair; each environment by itself.
+
+    Args:
+        groups: all.
+        pairs: all.
+        thresholds: environment to the value that is to be reached.
+        within: environment to the steps that all runs reached, where some went on, which is not judged.
+        label: of the metric.
+    """
     envs = list(dict.fromkeys(group.env for group in groups))
     sentences: list[str] = []
     for env in envs:
@@ -21,7 +33,9 @@ def verdict_of(
         before = f"{env}: " if len(envs) > 1 else ""
         ordered = _ranked([pair for pair in pairs if pair.env == env], here)
         if ordered:
-            sentences += [f"{before}{_sentence(pair, here, thresholds.get(env), label)}" for pair in ordered]
+            sentences += [
+                f"{before}{_sentence(pair, here, thresholds.get(env), within.get(env), label)}" for pair in ordered
+            ]
         else:
             sentences.append(f"{before}{_alone(next(iter(here.values())), label)}")
     return sentences or [NOTHING]
@@ -60,7 +74,9 @@ def _alone(group: GroupResult, label: str) -> str:
     )
 
 
-def _sentence(pair: Pair, groups: Mapping[str, GroupResult], threshold: float | None, label: str) -> str:
+def _sentence(
+    pair: Pair, groups: Mapping[str, GroupResult], threshold: float | None, within: int | None, label: str
+) -> str:
     first, second = groups[pair.first], groups[pair.second]
     n = min(first.final.n, second.final.n)
     if not n:
@@ -69,8 +85,8 @@ def _sentence(pair: Pair, groups: Mapping[str, GroupResult], threshold: float | 
     count = _counts(first.final.n, second.final.n)
     if n < FEW_SEEDS:
         return (
-            f"Undecided between {pair.first} and {pair.second}: {count} show single points only; an interval needs "
-            f"{ENOUGH_SEEDS} seeds each."
+            f"Undecided between {pair.first} and {pair.second}: with {count} there are only single points; an "
+            f"interval needs {ENOUGH_SEEDS} seeds each."
         )
     if n < ENOUGH_SEEDS:
         return (
@@ -80,7 +96,7 @@ def _sentence(pair: Pair, groups: Mapping[str, GroupResult], threshold: float | 
             else f"Exploratory: {pair.first} and {pair.second} end alike in {label} ({count})."
         )
     if pair.is_faster_decided and pair.steps_change is not None and threshold is not None:
-        sooner = _faster(pair, groups, threshold, count)
+        sooner = _faster(pair, groups, threshold, within, count)
         if pair.is_decided and pair.steps_change.value < 0:
             return f"{sooner} {_higher(pair, label, count).replace(' ends ', ' nevertheless ends ', 1)}"
         return sooner
@@ -89,17 +105,18 @@ def _sentence(pair: Pair, groups: Mapping[str, GroupResult], threshold: float | 
     return _undecided(pair, first, second, label, count)
 
 
-def _faster(pair: Pair, groups: Mapping[str, GroupResult], threshold: float, count: str) -> str:
+def _faster(pair: Pair, groups: Mapping[str, GroupResult], threshold: float, within: int | None, count: str) -> str:
     change = pair.steps_change
     assert change is not None
     assert change.low is not None
     assert change.high is not None
     name, other, sign = (pair.first, pair.second, 1) if change.value > 0 else (pair.second, pair.first, -1)
     slower = groups[other]
+    limit = "" if within is None else f" within the {within:,} steps that all runs reached"
     if slower.steps_to is not None and math.isinf(slower.steps_to.value):
         return (
-            f"{name} reaches {_number(threshold)}, {other} does not: {slower.reached} of its {slower.steps_to.n} runs "
-            f"do ({count})."
+            f"{name} reaches {_number(threshold)}, {other} does not{limit}: {slower.reached} of its "
+            f"{slower.steps_to.n} runs do ({count})."
         )
     ends = sorted((sign * change.low, sign * change.high))
     if sign < 0:
@@ -109,7 +126,7 @@ def _faster(pair: Pair, groups: Mapping[str, GroupResult], threshold: float, cou
     else:
         value = change.value
     return (
-        f"{name} reaches {_number(threshold)} in {value:.0f} % fewer steps than {other} "
+        f"{name} reaches {_number(threshold)} in {value:.0f} % fewer steps than {other}{limit} "
         f"(95 % interval {ends[0]:.0f} to {ends[1]:.0f} %, {count})."
     )
 

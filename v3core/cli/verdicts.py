@@ -1,6 +1,8 @@
 """Comparing the runs of an experiment: groups, pairs and the verdict, as on Compare."""
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 import click
 
@@ -8,9 +10,15 @@ from v3core import __version__
 from v3core.cli.common import commands, json_option, reconciled
 from v3core.insight.compared import Across, Comparison, GroupResult, Pair
 from v3core.insight.estimates import Estimate
+from v3core.insight.replays import MEDIAN
 from v3core.jobs import control
 from v3core.metrics import EVALUATION
 from v3core.output import echo, echo_json
+from v3core.store.database import Database
+from v3core.store.runs import get_run, resolve
+
+if TYPE_CHECKING:
+    from v3core.report.gathering import Section
 
 
 @commands.command()
@@ -138,11 +146,31 @@ def _estimate(estimate: Estimate, digits: int | None = None) -> str:
 @click.option("--by", multiple=True, metavar="SETTING", help="As of `compare`; default: what the experiment varies.")
 @click.option("--metric", default="return", show_default=True, metavar="NAME", help="The metric that is drawn first.")
 @click.option("--threshold", type=float, metavar="VALUE", help="As of `compare`.")
-def report(experiment: str, target: Path, by: tuple[str, ...], metric: str, threshold: float | None) -> None:
+@click.option("--replay", metavar="ID", help="Include the median episode of this run's newest evaluation.")
+def report(
+    experiment: str, target: Path, by: tuple[str, ...], metric: str, threshold: float | None, replay: str | None
+) -> None:
     """Write an experiment as one HTML file that needs no network, and its data as Parquet beside it."""
     from v3core.report import gather, write_report  # statistics and plotly, which no other command needs
 
     with reconciled() as database:
-        found = gather(database, experiment, __version__, by=by, metric=metric, threshold=threshold)
+        shown = None if replay is None else _replay(database, resolve(database, replay))
+        found = gather(database, experiment, __version__, by=by, metric=metric, threshold=threshold, replay=shown)
         folder = write_report(database, found, target)
     echo(f"{target} is written, and its data to {folder}.")
+
+
+def _replay(database: Database, run_id: str) -> "Section":
+    from v3core.jobs.played_episodes import draw_newest
+    from v3core.report.gathering import Section
+
+    run = get_run(database, run_id)
+    with TemporaryDirectory(prefix="v3-report-") as folder:
+        file = Path(folder) / "episode.gif"
+        played, trained = draw_newest(database, run_id, MEDIAN, file)
+        title = f"An episode of {run.name}"
+        words = (
+            f"The median of the evaluation after {trained:,} episodes of training: return {played.return_:.4g} in "
+            f"{len(played):,} steps."
+        )
+        return Section(title, [words], moving=(title, file.read_bytes()))

@@ -63,6 +63,8 @@ class Section:
     tables: Sequence[Table] = ()
     texts: Sequence[tuple[str, str]] = ()
     """Title and text of listings that unfold, such as a curriculum as YAML."""
+    moving: tuple[str, bytes] | None = None
+    """A GIF, after what it shows."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,7 @@ def gather(
     by: Sequence[str] = (),
     metric: str = "return",
     threshold: float | None = None,
+    replay: Section | None = None,
 ) -> Report:
     """The report of an experiment.
 
@@ -95,6 +98,7 @@ def gather(
         by: paths of the settings by which runs are grouped; by default those that the experiment varies.
         metric: what is drawn first and decides the final values; for returns evaluations decide them, if there are any.
         threshold: whose first step is compared; None for the environment's own.
+        replay: a section with an episode, if there is one.
 
     Raises:
         V3Error: for an experiment that does not exist or has no episode, or a metric or setting that does not exist.
@@ -116,6 +120,7 @@ def gather(
         _phases(database, runs, metric, grouping),
         *_routing(database, runs, grouping, found),
         *_sweeps(runs, grouping, found),
+        *([replay] if replay else []),
         _curricula(runs),
         _alarms(database, runs, grouping),
         _runs(runs, found),

@@ -1,13 +1,14 @@
 """A report as one HTML file: plotly's bundle and all figures are inside, so it needs no network."""
 
 import json
+from base64 import b64encode
 from pathlib import Path
 from typing import Any
 
 import jinja2
 from plotly.offline import get_plotlyjs
 
-from v3core.atomic_write import whole_file, whole_folder
+from v3core.atomic_write import whole_file
 from v3core.errors import V3Error
 from v3core.report.gathering import Report
 from v3core.store.database import Database
@@ -23,6 +24,7 @@ def as_html(report: Report) -> str:
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
+    environment.filters["base64"] = lambda content: b64encode(content).decode()
     template = environment.from_string(_TEMPLATE.read_text(encoding="utf-8"))
     figures = {
         f"{place}-{picture.key}": picture.figure.tree()
@@ -39,15 +41,24 @@ def as_html(report: Report) -> str:
 def write_report(database: Database, report: Report, target: Path) -> Path:
     """Write the file, and a folder beside it with the data of its runs as Parquet; returns the folder.
 
+    An earlier report there, and its data, are replaced.
+
     Raises:
         V3Error: for a file that does not end in `.html`, or that cannot be written.
     """
     if target.suffix.lower() not in (".html", ".htm"):
         raise V3Error(f"'{target.name}' cannot be written as a report; end it in .html.")
     folder = target.with_name(f"{target.stem}-data")
-    with whole_folder(folder) as draft, database.read() as tx:
+    if not target.parent.is_dir():
+        raise V3Error(f"The folder {target.parent} does not exist; create it first.")
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise V3Error(f"The folder {folder} for the data cannot be created: {error.strerror}.") from None
+    with database.read() as tx:
         for what in DATA:
-            write_parquet(draft / f"{what}.parquet", *table_of(tx, list(report.run_ids), what))
+            with whole_file(folder / f"{what}.parquet") as draft:
+                write_parquet(draft, *table_of(tx, list(report.run_ids), what))
     with whole_file(target) as draft:
         draft.write_text(as_html(report), encoding="utf-8")
     return folder

@@ -7,8 +7,9 @@ import streamlit as st
 from v3core.charts.compare import metrics_of
 from v3core.charts.series import RunSeries
 from v3core.comparison import grouped, settings_that_differ
-from v3core.comparison.looking import answer, usual_grouping
+from v3core.comparison.looking import answer
 from v3core.comparison.run_traces import traces_of
+from v3core.comparison.standings import varied
 from v3core.errors import V3Error
 from v3core.jobs.lifecycle import Status
 from v3core.metrics import COMPARED
@@ -67,7 +68,7 @@ def readable(rows: list[RunRow], read: Callable[[RunRow], object]) -> list[RunRo
 
 
 settings = settings_that_differ(runs)
-several = any(len(group.runs) > 1 for group in grouped(runs, usual_grouping(settings)))
+several = any(len(group.runs) > 1 for group in grouped(runs, varied(runs)))
 with st.container(horizontal=True, vertical_alignment="bottom"):
     shown = st.segmented_control(
         "Show",
@@ -82,7 +83,7 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
 with shell.or_stop():
     if shown == GROUPS:  # what the curves need, of every run; all metrics of one run per group say what is offered
         runs = readable(runs, lambda run: traces_of(database, [run], "return"))
-        asked = [group.runs[0] for group in grouped(runs, usual_grouping(settings))]
+        asked = [group.runs[0] for group in grouped(runs, varied(runs))]
     else:
         asked = runs
     series: dict[str, RunSeries] = {}
@@ -101,12 +102,12 @@ metric = which_metric.selectbox(
 
 if shown == GROUPS:
     with shell.or_stop():
-        grouping = group_controls(settings, phases_of(runs))
+        grouping = group_controls(runs, settings, phases_of(runs))
 else:
     # In the order in which the runs begin them; the first phase of each starts with its run.
     begun = {band.name: band.start for one in compared for band in one.bands if not band.planned}
     look = look_controls(dict(sorted(begun.items(), key=lambda phase: phase[1])), compared=True)
-    grouping = usual(settings)
+    grouping = usual(runs)
 
 
 def current(run_ids: list[str]) -> list[RunRow]:
@@ -184,4 +185,11 @@ with shell.show_errors():
     text_difference(runs)
     lineages(database, runs)
     if (experiment := shared_experiment(runs)) is not None:
-        report_download(database, experiment, has_episodes=any(run.episode for run in runs))
+        report_download(
+            database,
+            experiment,
+            has_episodes=any(run.episode for run in runs),
+            by=grouping.by,
+            metric=metric,
+            threshold=grouping.threshold,
+        )

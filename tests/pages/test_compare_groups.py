@@ -134,7 +134,8 @@ def test_several_environments_are_put_together_by_stated_bounds(compare, databas
     runs += made_groups(database, {"v3": [-80.0] * 5, "switch": [-90.0] * 5}, env="Acrobot-v1")
     app = compare(runs)
     low, high = app.number_input(key="bound-low-CartPole-v1"), app.number_input(key="bound-high-CartPole-v1")
-    assert (low.value, high.value) == (4.0, 475.0)
+    assert (low.value, high.value) == (None, 475.0), "nobody has stated what is 0"
+    assert not [frame for frame in app.dataframe if "Optimality gap" in frame.value]
     low.set_value(0.0).run()
     app.number_input(key="bound-high-CartPole-v1").set_value(10.0).run()
     app.number_input(key="bound-low-Acrobot-v1").set_value(-100.0).run()
@@ -153,3 +154,23 @@ def test_another_threshold_is_another_question(compare, database):
     assert not app.exception
     finals = {row["Group"]: row for row in table(app, "Final").to_dict("records")}
     assert finals["switch"]["Reached 105"] == "5 of 8"
+
+
+def test_equal_steps_compare_returns_of_training_where_runs_were_evaluated_at_their_end(compare, database):
+    runs = [
+        made_run(
+            database,
+            curriculum=curriculum,
+            seed=seed,
+            returns=[float(level)] * (10 + seed),
+            evaluations=[(10 + seed, float(level))],
+        )
+        for curriculum, level in (("v3", 5), ("switch", 3))
+        for seed in range(1, 6)
+    ]
+    runs.append(made_run(database, curriculum="v3", seed=9, status="queued"))
+    app = compare(runs)
+    app.toggle(key="equal-steps").set_value(True).run()
+    assert not app.exception
+    assert "at step 110" in text_of(app)
+    assert list(table(app, "Final")["Final"]) == ["3", "5"]

@@ -2,6 +2,7 @@
 
 import json
 import re
+from base64 import b64encode
 
 import pyarrow.parquet as pq
 import pytest
@@ -10,7 +11,9 @@ from tests.comparison.made import made_groups, made_run
 from v3core.cli import main
 from v3core.comparison import compare
 from v3core.errors import V3Error
+from v3core.insight.profiles import Bounds
 from v3core.report import as_html, gather, write_report
+from v3core.report.gathering import Section
 from v3core.store.runs import update_run
 from v3core.ui.report_download import report_name
 
@@ -85,7 +88,32 @@ def test_several_environments_have_charts_of_their_own_and_stated_bounds(db, exp
     report = gather(db, experiment("both", runs), "1")
     by_title = {section.title: section for section in report.sections}
     assert [picture.env for picture in by_title["Return over steps"].pictures] == ["Acrobot-v1", "CartPole-v1"]
-    assert "CartPole-v1: 90 becomes 0, 475 becomes 1" in " ".join(by_title["All environments together"].words)
+    assert "All environments together" not in by_title, "nobody stated bounds"
+    bounds = {"CartPole-v1": Bounds(20, 500), "Acrobot-v1": Bounds(-500, -100)}
+    by_title = {section.title: section for section in gather(db, "both", "1", bounds=bounds).sections}
+    assert "CartPole-v1: 20 becomes 0, 500 becomes 1" in " ".join(by_title["All environments together"].words)
+
+
+def test_an_environment_has_the_axis_of_its_own_runs(db, experiment):
+    runs = [made_run(db, seed=seed, returns=[1.0] * 10) for seed in (1, 2)]
+    runs += [made_run(db, seed=seed, returns=[1.0] * 400, env="Acrobot-v1") for seed in (1, 2)]
+    report = gather(db, experiment("both", runs), "1")
+    ends = {picture.env: picture.figure.layout.xaxis.range[1] for picture in report.sections[0].pictures}
+    assert ends == {"Acrobot-v1": 4000, "CartPole-v1": 100}
+
+
+def test_an_episode_can_be_in_it(db, experiment):
+    shown = Section("An episode", ["Return 1."], moving=("CartPole balances", b"GIF89a..."))
+    page = as_html(gather(db, experiment("two", made_groups(db, GROUPS)), "1", replay=shown))
+    assert f'alt="CartPole balances" src="data:image/gif;base64,{b64encode(b"GIF89a...").decode()}"' in page
+
+
+def test_an_earlier_report_is_replaced(db, experiment, tmp_path):
+    report = gather(db, experiment("two", made_groups(db, GROUPS)), "1")
+    for _ in range(2):
+        write_report(db, report, tmp_path / "two.html")
+    with pytest.raises(V3Error, match="does not exist; create it first"):
+        write_report(db, report, tmp_path / "none" / "two.html")
 
 
 @pytest.mark.parametrize("name", ["half", "ended", "one"])

@@ -62,14 +62,13 @@ def final_figure(
     *,
     label: str,
     threshold: float | None = None,
-    baseline: str | None = None,
 ) -> Figure:
     """The final value of each run as a point, of each group its interquartile mean with the interval.
 
     Groups of one or two runs have points only; the mean of three or four has no interval.
     """
     alt = f"{label} at the end: " + "; ".join(f"{group.name} {interval_words(group.final)}" for group in groups) + "."
-    figure = _plain(f"finals:{label}:{baseline}", alt, height=_ROW * max(len(groups), 2) + 70, left=120)
+    figure = _plain(f"finals:{label}", alt, height=_ROW * max(len(groups), 2) + 70, left=120)
     figure.layout.xaxis.merge({"title": {"text": label, "standoff": 8}})
     figure.layout.yaxis.merge(
         {

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -146,16 +146,26 @@ def _estimate(estimate: Estimate, digits: int | None = None) -> str:
 @click.option("--by", multiple=True, metavar="SETTING", help="As of `compare`; default: what the experiment varies.")
 @click.option("--metric", default="return", show_default=True, metavar="NAME", help="The metric that is drawn first.")
 @click.option("--threshold", type=float, metavar="VALUE", help="As of `compare`.")
+@click.option("--bounds", multiple=True, metavar="ENV=LOW,HIGH", help="As of `compare`; may be repeated.")
 @click.option("--replay", metavar="ID", help="Include the median episode of this run's newest evaluation.")
 def report(
-    experiment: str, target: Path, by: tuple[str, ...], metric: str, threshold: float | None, replay: str | None
+    experiment: str,
+    target: Path,
+    by: tuple[str, ...],
+    metric: str,
+    threshold: float | None,
+    bounds: tuple[str, ...],
+    replay: str | None,
 ) -> None:
     """Write an experiment as one HTML file that needs no network, and its data as Parquet beside it."""
-    from v3core.report import gather, write_report  # statistics and plotly, which no other command needs
+    from v3core.comparison.across import parse_bounds  # statistics and plotly, which no other command needs
+    from v3core.report import gather, write_report
 
+    within = dict(map(parse_bounds, bounds))
     with reconciled() as database:
         shown = None if replay is None else _replay(database, resolve(database, replay))
-        found = gather(database, experiment, __version__, by=by, metric=metric, threshold=threshold, replay=shown)
+        asked: dict[str, Any] = {"by": by, "metric": metric, "threshold": threshold, "bounds": within}
+        found = gather(database, experiment, __version__, **asked, replay=shown)
         folder = write_report(database, found, target)
     echo(f"{target} is written, and its data to {folder}.")
 

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from v3core.comparison.comparing import compare
-from v3core.comparison.groups import CURRICULUM, ENVIRONMENT, Setting
 from v3core.insight.compared import Comparison
 from v3core.insight.grids import Axis
 from v3core.metrics import EVALUATION
@@ -17,7 +16,7 @@ class Grouping:
     """How groups are looked at."""
 
     by: tuple[str, ...]
-    """Paths of settings."""
+    """Paths of settings; by default those that are `varied`."""
     axis: Axis = "step"
     since: str | None = None
     """The phase whose beginning is 0; None for the beginning of the run."""
@@ -27,20 +26,23 @@ class Grouping:
     """Whose first step is compared; None for the environment's own."""
 
 
-def usual_grouping(settings: Sequence[Setting]) -> tuple[str, ...]:
-    """By curriculum if it differs, otherwise by the first setting that does."""
-    offered = [setting.path for setting in settings if setting.path != ENVIRONMENT]
-    return (CURRICULUM,) if CURRICULUM in offered else tuple(offered[:1])
-
-
 def answer(database: Database, runs: Sequence[RunRow], metric: str, grouping: Grouping) -> Comparison:
-    """The comparison of a metric; of returns that of evaluations, if there are any."""
-    of = metric
-    if metric == "return":
-        found = compare(database, runs, by=grouping.by, metric=EVALUATION, threshold=grouping.threshold)
-        of = EVALUATION if any(group.final.n for group in found.groups) else "return"
-    found = compare(database, runs, by=grouping.by, metric=of, threshold=grouping.threshold)
-    if grouping.at_common and found.common:
-        until = min(window.step for window in found.common)
+    """The comparison of a metric; of returns that of evaluations, if there are any at the end of runs.
+
+    At equal steps returns are those of training: few runs are evaluated at a step that all of them reached.
+    """
+
+    def found(of: str, until: int | None = None) -> Comparison:
         return compare(database, runs, by=grouping.by, metric=of, threshold=grouping.threshold, until=until)
-    return found
+
+    until = common_step(runs) if grouping.at_common else None
+    if metric != "return" or until is not None:
+        return found(metric, until)
+    by_evaluation = found(EVALUATION)
+    return by_evaluation if any(group.final.n for group in by_evaluation.groups) else found("return")
+
+
+def common_step(runs: Sequence[RunRow]) -> int | None:
+    """The last step that all runs with an episode reached, in every environment; None if they are equal there."""
+    steps = [run.step for run in runs if run.episode]
+    return min(steps) if steps and min(steps) != max(steps) else None

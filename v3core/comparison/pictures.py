@@ -22,7 +22,6 @@ from v3core.comparison.groups import (
 from v3core.comparison.looking import Grouping
 from v3core.insight.compared import Across, Comparison, GroupResult
 from v3core.insight.estimates import Estimate
-from v3core.insight.profiles import Bounds
 from v3core.metrics import COMPARED, EVALUATION, METRICS
 from v3core.store.curve import PhaseSums
 from v3core.store.database import Database
@@ -60,10 +59,12 @@ def curve_pictures(
     """The groups over the axis, and sentences about runs that are missing there."""
     groups = grouped(runs, grouping.by)
     looks = looks_of(groups)
-    grid = on_grid(database, runs, metric, grouping.axis, grouping.since)
-    pictures = []
+    pictures, notes = [], list[str]()
     for env in dict.fromkeys(group.env for group in groups):
         here = [group for group in groups if group.env == env]
+        # By itself: another environment may take a hundred times the steps.
+        grid = on_grid(database, [run for group in here for run in group.runs], metric, grouping.axis, grouping.since)
+        notes += grid.notes
         lines = []
         for group in here:
             own = grid.only([run.id for run in group.runs])
@@ -75,11 +76,11 @@ def curve_pictures(
             label=COMPARED[metric].label,
             axis=grouping.axis,
             since=grouping.since,
-            common=grid.only([run.id for group in here for run in group.runs]).common,
+            common=grid.common,
             threshold=thresholds.get(env) if metric in ("return", EVALUATION) else None,
         )
         pictures.append(Picture(env, f"groups-{env}", figure))
-    return pictures, grid.notes
+    return pictures, tuple(notes)
 
 
 def final_pictures(found: Comparison) -> list[Picture]:
@@ -196,17 +197,6 @@ def _parallel(runs: Sequence[RunRow], settings: Sequence[Setting], found: Compar
                 lines.append((places, finals[run.id], run.name))
         pictures.append(Picture(env, f"parallel-{env}", parallel_figure(axes, lines, label=found.label)))
     return pictures
-
-
-def usual_bounds(found: Comparison) -> dict[str, Bounds]:
-    """Of each environment: from the lowest final value to its threshold, or to the highest if it has none."""
-    bounds = {}
-    for env in dict.fromkeys(group.env for group in found.groups):
-        values = [value for group in found.groups if group.env == env for value in group.finals.values()]
-        high = found.thresholds.get(env, max(values, default=1.0))
-        low = min(values, default=0.0)
-        bounds[env] = Bounds(low, high if high > low else low + 1.0)
-    return bounds
 
 
 def profile_picture(found: Across, groups: Sequence[GroupResult]) -> Figure:

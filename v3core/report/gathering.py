@@ -22,13 +22,13 @@ from v3core.comparison.pictures import (
     phase_pictures,
     profile_picture,
     sweep_pictures,
-    usual_bounds,
 )
 from v3core.comparison.standings import varied
 from v3core.comparison.tables import PAIR_HELP, Row, across_rows, group_rows, pair_rows
 from v3core.curriculum.presets import dump
 from v3core.errors import V3Error
 from v3core.insight.compared import Comparison
+from v3core.insight.profiles import Bounds
 from v3core.metrics import COMPARED
 from v3core.paths import INSTALLED, PACKAGE
 from v3core.store.alarms import read_alarms
@@ -87,6 +87,7 @@ def gather(
     by: Sequence[str] = (),
     metric: str = "return",
     threshold: float | None = None,
+    bounds: Mapping[str, Bounds] | None = None,
     replay: Section | None = None,
 ) -> Report:
     """The report of an experiment.
@@ -98,6 +99,7 @@ def gather(
         by: paths of the settings by which runs are grouped; by default those that the experiment varies.
         metric: what is drawn first and decides the final values; for returns evaluations decide them, if there are any.
         threshold: whose first step is compared; None for the environment's own.
+        bounds: of environments, to put several together by normalised scores.
         replay: a section with an episode, if there is one.
 
     Raises:
@@ -116,7 +118,7 @@ def gather(
     sections = [
         _curves(database, runs, metric, grouping, found),
         _finals(found),
-        *_together(found),
+        *_together(found, bounds or {}),
         _phases(database, runs, metric, grouping),
         *_routing(database, runs, grouping, found),
         *_sweeps(runs, grouping, found),
@@ -133,9 +135,9 @@ def gather(
 def _curves(database: Database, runs: Sequence[RunRow], metric: str, grouping: Grouping, found: Comparison) -> Section:
     pictures, notes = curve_pictures(database, runs, metric, grouping, found.thresholds)
     how = (
-        "The interquartile mean of a group's runs with its pointwise 95 % bootstrap interval. Thin lines are runs; "
-        "below is how many there are at each step. Three or four runs have a dotted mean without an interval, fewer "
-        "only their lines."
+        "The interquartile mean of a group's runs with its pointwise 95 % bootstrap interval. Thin lines are runs, "
+        "also failed and unfinished ones as far as they got; below is how many there are at each step. Three or four "
+        "runs have a dotted mean without an interval, fewer only their lines."
     )
     return Section(f"{COMPARED[metric].label} over steps", [how, *notes], pictures)
 
@@ -149,9 +151,8 @@ def _finals(found: Comparison) -> Section:
     return Section("Final values", [how], final_pictures(found), tables)
 
 
-def _together(found: Comparison) -> list[Section]:
-    bounds = usual_bounds(found)
-    if len(bounds) < 2 or not (made := across(found.groups, bounds)).groups:
+def _together(found: Comparison, bounds: Mapping[str, Bounds]) -> list[Section]:
+    if not bounds or not (made := across(found.groups, bounds)).groups:
         return []
     stated = "; ".join(f"{env}: {bound.low:.4g} becomes 0, {bound.high:.4g} becomes 1" for env, bound in bounds.items())
     picture = Picture("", "profiles", profile_picture(made, found.groups))
@@ -236,10 +237,11 @@ def _origin(runs: Sequence[RunRow], launches: Sequence[Mapping[str, Any]], progr
     for number, launch in enumerate(launches, start=1):
         title = "As launched" if len(launches) == 1 else f"Launch {number}"
         texts.append((title, _as_json(launch)))
-    first = {group.name: group.runs[0] for group in grouped(runs)}
-    for name, run in first.items():
+    for group in grouped(runs):
         with suppress(V3Error):
-            texts.append((f"Configuration of {name}, seed {run.seed}", run.config.model_dump_json(indent=2)))
+            run = group.runs[0]
+            title = f"Configuration of {group.name} in {group.env}, seed {run.seed}"
+            texts.append((title, run.config.model_dump_json(indent=2)))
     return Section("Where it comes from", words, texts=texts)
 
 

@@ -7,9 +7,9 @@ import streamlit as st
 
 from v3core.comparison import Setting
 from v3core.comparison.across import across
-from v3core.comparison.groups import ENVIRONMENT
+from v3core.comparison.groups import CURRICULUM, ENVIRONMENT, title_of
 from v3core.comparison.launched import launched_with
-from v3core.comparison.looking import Grouping, usual_grouping
+from v3core.comparison.looking import Grouping
 from v3core.comparison.pictures import (
     Picture,
     curve_pictures,
@@ -17,8 +17,8 @@ from v3core.comparison.pictures import (
     phase_pictures,
     profile_picture,
     sweep_pictures,
-    usual_bounds,
 )
+from v3core.comparison.standings import varied
 from v3core.comparison.tables import PAIR_HELP, across_rows, group_rows, pair_rows
 from v3core.insight.compared import Comparison
 from v3core.insight.grids import Axis
@@ -34,19 +34,20 @@ _AXES: Mapping[str, Axis] = {"Step": "step", "Episode": "episode", "Time": "seco
 _BEGINNING = "the run"
 
 
-def usual(settings: Sequence[Setting]) -> Grouping:
+def usual(runs: Sequence[RunRow]) -> Grouping:
     """What is chosen while nothing is."""
-    return Grouping(usual_grouping(settings))
+    return Grouping(varied(runs))
 
 
-def group_controls(settings: Sequence[Setting], phases: Sequence[str]) -> Grouping:
+def group_controls(runs: Sequence[RunRow], settings: Sequence[Setting], phases: Sequence[str]) -> Grouping:
     """By which settings, along which axis, from where; `phases` are those that can be 0."""
-    offered = {setting.path: setting.title for setting in settings if setting.path != ENVIRONMENT}
+    differing = {setting.path: setting.title for setting in settings if setting.path != ENVIRONMENT}
+    offered = {CURRICULUM: title_of(CURRICULUM)} | differing
     with st.container(horizontal=True, vertical_alignment="bottom"):
         by = st.multiselect(
             "Group by",
             list(offered),
-            default=list(usual_grouping(settings)),
+            default=list(varied(runs)),
             format_func=lambda path: offered[path],
             key="by",
             bind="query-params",
@@ -151,25 +152,35 @@ def sweeps(runs: Sequence[RunRow], settings: Sequence[Setting], found: Compariso
 
 
 def all_environments(found: Comparison) -> None:
-    """Performance profiles and aggregates over several environments, normalised by bounds that can be changed."""
-    bounds = usual_bounds(found)
-    if len(bounds) < 2:
+    """Performance profiles and aggregates over several environments, between bounds that somebody states."""
+    envs = list(dict.fromkeys(group.env for group in found.groups))
+    if len(envs) < 2:
         return
     st.subheader("All environments together", anchor=False)
-    st.caption("Scores are normalised: these values of each environment become 0 and 1.")
-    for env, usual_ones in bounds.items():
+    st.caption(
+        "State which final values of each environment become 0 and 1, such as those of a random policy and of a solved "
+        "task. V3 Lab suggests none: bounds that follow from the data would favour what happened to be trained."
+    )
+    bounds = {}
+    for env in envs:
         with st.container(horizontal=True, vertical_alignment="bottom"):
-            low = st.number_input(md("0 in {}", env), value=usual_ones.low, key=f"bound-low-{env}", width=220)
-            high = st.number_input(md("1 in {}", env), value=usual_ones.high, key=f"bound-high-{env}", width=220)
-        if low >= high:
+            low = st.number_input(md("0 in {}", env), value=None, key=f"bound-low-{env}", width=220)
+            high = st.number_input(
+                md("1 in {}", env), value=found.thresholds.get(env), key=f"bound-high-{env}", width=220
+            )
+        if low is not None and high is not None:
+            bounds[env] = Bounds(low, high)
+    for env, ends in bounds.items():  # after all fields: one that is not drawn would lose its value
+        if ends.low >= ends.high:
             st.error(md("In {} the value of 1 must be above that of 0; change one of them.", env))
             return
-        bounds[env] = Bounds(low, high)
+    if not bounds:
+        return
     made = across(found.groups, bounds)
     for note in made.notes:
         st.caption(md(":material/info: {}", note))
     if not made.groups:
-        st.info("No group has a final value in each environment yet.")
+        st.info("No environment with bounds has a final value of each group yet.")
         return
     figure = profile_picture(made, found.groups)
     with st.container(border=True):

@@ -1,6 +1,7 @@
 """The report of an experiment, to download."""
 
 import re
+from collections.abc import Sequence
 from functools import partial
 
 import streamlit as st
@@ -12,11 +13,19 @@ from v3core.ui.text import plain
 _LONGEST = 80
 
 
-def report_download(database: Database, experiment: str, *, has_episodes: bool) -> None:
-    """A button; the report is made when it is clicked."""
+def report_download(
+    database: Database,
+    experiment: str,
+    *,
+    has_episodes: bool,
+    by: Sequence[str] = (),
+    metric: str = "return",
+    threshold: float | None = None,
+) -> None:
+    """A button; the report is made when it is clicked, as `gather` takes what is asked."""
     st.download_button(
         "Report",
-        partial(_made, database, experiment),
+        partial(_made, database, experiment, by, metric, threshold),
         report_name(experiment),
         "text/html",
         key="report",
@@ -37,7 +46,7 @@ def report_name(experiment: str) -> str:
     return f"{words[:_LONGEST] or 'experiment'}.html"
 
 
-def _made(database: Database, experiment: str) -> bytes:
+def _made(database: Database, experiment: str, by: Sequence[str], metric: str, threshold: float | None) -> bytes:
     from v3core.report import as_html, gather  # statistics and plotly, which pages need for nothing else
 
-    return as_html(gather(database, experiment, __version__)).encode()
+    return as_html(gather(database, experiment, __version__, by=by, metric=metric, threshold=threshold)).encode()

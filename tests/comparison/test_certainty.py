@@ -13,10 +13,13 @@ from v3core.insight.significance import seeds_needed
 TRIES = 200
 
 
-def group(name: str, values: np.ndarray) -> GroupResult:
+def group(name: str, values: np.ndarray, steps: np.ndarray | None = None) -> GroupResult:
+    """Its steps to the threshold follow from the final values unless they are given."""
+    if steps is None:
+        steps = 1000 / np.maximum(values, 0.1)
     runs = [
-        RunResult(f"{name}{seed}", name, seed, "completed", 10, 100, float(value), "", 1000 / max(float(value), 0.1))
-        for seed, value in enumerate(values)
+        RunResult(f"{name}{seed}", name, seed, "completed", 10, 100, float(value), "", float(to))
+        for seed, (value, to) in enumerate(zip(values, steps, strict=True))
     ]
     return GroupResult(name, "Env-v0", name, tuple(runs), iqm_of(values), None, 0, 0, 0)
 
@@ -33,6 +36,27 @@ def test_of_groups_that_are_alike_one_in_twenty_comparisons_at_most_is_decided(g
     most = 0.05 + 3 * math.sqrt(0.05 * 0.95 / TRIES)
     assert wrong / TRIES <= most
     assert faster / TRIES <= most
+
+
+@pytest.mark.parametrize(("groups", "seeds"), [(2, 5), (2, 7), (3, 6)])
+def test_final_values_and_independent_steps_are_one_question_together(groups, seeds):
+    """A comparison that asks two questions is wrong in either of them as rarely as one that asks one."""
+    random = np.random.default_rng(groups * 1000 + seeds)
+    tries, wrong = 2 * TRIES, 0
+    for _ in range(tries):
+        made = [
+            group(str(name), random.gamma(2.0, size=seeds), random.gamma(2.0, size=seeds)) for name in range(groups)
+        ]
+        wrong += any(pair.is_decided or pair.is_faster_decided for pair in pairs_of(made))
+    assert wrong / tries <= 0.05 + 2 * math.sqrt(0.05 * 0.95 / tries)
+
+
+def test_with_twenty_three_groups_of_eleven_seeds_what_is_certain_is_decided():
+    """From 11 seeds each on, assignments are drawn: as many as 253 pairs need."""
+    random = np.random.default_rng(3)
+    pairs = pairs_of([group(str(place), 100 * place + random.normal(size=11)) for place in range(23)])
+    assert len(pairs) == 253
+    assert all(pair.is_decided and pair.is_faster_decided for pair in pairs)
 
 
 def test_with_the_seeds_that_are_said_to_be_needed_most_comparisons_are_decided():

@@ -7,6 +7,7 @@ from sqlalchemy import update
 from tests.comparison.made import START, made_groups, made_run, with_epochs
 from tests.runs import TINY
 from v3core.comparison import compare
+from v3core.comparison.tables import PAIR_HELP, pair_rows
 from v3core.config import EvaluationConfig
 from v3core.errors import V3Error
 from v3core.insight.profiles import Bounds
@@ -171,6 +172,32 @@ def test_degenerate_groups_have_a_sentence(db: Database, finals: dict, begins: s
 def test_an_undecided_pair_says_about_how_many_more_seeds(db: Database) -> None:
     found = compare(db, made_groups(db, {"a": [1.0, 2, 3, 4, 5, 6], "b": [2.0, 3, 5, 4, 6, 7.5]}))
     assert "more seeds each would be needed" in found.verdict[0]
+
+
+def test_how_many_seeds_are_needed_may_be_unknown(db: Database) -> None:
+    found = compare(db, made_groups(db, {"a": [1.0] * 6, "b": [2.0] * 6, "c": [1.0] * 6, "d": [2.0] * 6}))
+    unknown = [row for row in pair_rows(found) if row["Seeds needed"] == "–"]
+    assert len(unknown) == 6
+    many = {f"at {value}": [float(value)] * 5 for value in range(7)}
+    assert compare(db, made_groups(db, many)).verdict[0].endswith("; how many seeds it would need is unknown.")
+    tiny = compare(db, made_groups(db, {"low": LOW, "same": [value + 0.001 for value in LOW]}))
+    assert tiny.verdict[0].endswith("more than 1,000 seeds each would be needed.")
+    assert pair_rows(tiny)[0]["Seeds needed"] == "over 1,000"
+    assert tiny.to_dict()["pairs"][0]["seeds_needed"] == "Infinity"
+
+
+@pytest.mark.parametrize("metric", ["policy_loss", "dead_experts", "load_cv", "knockout_loss"])
+def test_a_metric_that_may_be_meant_to_fall_has_no_threshold_and_nothing_is_called_better(
+    db: Database, metric: str
+) -> None:
+    runs = [*made_groups(db, {"a": LOW, "b": HIGH}), made_run(db, curriculum="a", seed=9, status="failed")]
+    with pytest.raises(V3Error, match=r"^A threshold is for returns and success rates, not for [^.]*; leave it out\.$"):
+        compare(db, runs, metric=metric, threshold=0.5)
+    found = compare(db, runs, metric=metric)
+    assert not any(word in sentence for word in ("better", "mprove") for sentence in (*found.verdict, *found.notes))
+    assert not any("mprove" in text for text in (*PAIR_HELP, *PAIR_HELP.values()))
+    for rises in ("return", "success", "evaluation", "evaluation_success"):
+        assert compare(db, runs, metric=rises, threshold=0.5).thresholds == {"CartPole-v1": 0.5}
 
 
 def test_no_runs_at_all(db: Database) -> None:

@@ -185,7 +185,25 @@ def test_no_number_of_seeds_decides_what_is_equal_without_variance_or_tiny():
     assert seeds_needed([1.0, 2.0], [1.0, 2.0]) is None
     assert seeds_needed([1.0, 1.0], [2.0, 2.0]) is None
     assert seeds_needed([1.0], [2.0, 3.0]) is None
-    assert seeds_needed([0.0, 1.0, 0.5], [0.001, 1.001, 0.501]) is None
+    assert seeds_needed([0.0, 1.0, 0.5], [0.001, 1.001, 0.501]) == math.inf
+
+
+@pytest.mark.parametrize(("tests", "fewest"), [(1, 5), (6, 5), (7, 6), (253, 8)])
+def test_seeds_needed_are_never_fewer_than_can_be_decided(tests, fewest):
+    """However large the difference: of 5 seeds each the smallest p is 1/126, of 7 it is 1/1716."""
+    found = seeds_needed([100.0, 101, 102], [0.0, 1, 2], level=0.05 / tests)
+    assert found == fewest
+    assert (
+        fewest == 5
+        or 2 / math.comb(2 * fewest - 2, fewest - 1) * tests >= 0.05 > 2 / math.comb(2 * fewest, fewest) * tests
+    )
+
+
+@pytest.mark.parametrize("seeds", [11, 40])
+def test_a_drawn_permutation_test_can_be_certain_in_a_family_of_many(seeds):
+    low, high = np.arange(seeds, dtype=float), np.arange(seeds, dtype=float) + 1000
+    for tests in (1, 253, 506):
+        assert permutation_test(low, high, tests=tests) * tests < 0.05 / 2
 
 
 @pytest.mark.parametrize(

@@ -45,10 +45,10 @@ def test_the_verdict_stands_on_top_with_its_interval_and_seeds(compare, database
     assert "8 seeds each" in text
     (pair,) = table(app, "Pair").to_dict("records")
     assert pair["Pair"] == "v3 − switch"
-    assert pair["Improves"].startswith("100 %")
+    assert pair["Ends above"].startswith("100 %")
     assert pair["Permutation"] == "< 0.001"
     finals = {row["Group"]: row for row in table(app, "Final").to_dict("records")}
-    assert finals["v3"]["Count"] == 8
+    assert finals["v3"]["Counted"] == 8
     assert finals["switch"]["Final"] == "108.8"
 
 
@@ -75,7 +75,7 @@ def test_failed_and_unfinished_runs_are_said_and_counted(compare, database):
     runs.append(made_run(database, curriculum="switch", seed=9, returns=[1.0] * 4, status="running"))
     app = compare(runs)
     finals = {row["Group"]: row for row in table(app, "Final").to_dict("records")}
-    assert (finals["v3"]["Runs"], finals["v3"]["Count"], finals["v3"]["Failed"]) == (9, 8, 1)
+    assert (finals["v3"]["Runs"], finals["v3"]["Counted"], finals["v3"]["Failed"]) == (9, 8, 1)
     assert finals["switch"]["Unfinished"] == 1
     assert "failed at episode 4" in text_of(app)
 
@@ -115,7 +115,7 @@ def test_a_swept_setting_is_offered_and_drawn_over_its_values(compare, database)
     assert not app.exception
     finals = table(app, "Final")
     assert list(finals["Group"]) == ["load_balance=0.01", "load_balance=0.1"]
-    assert list(finals["Count"]) == [6, 6]
+    assert list(finals["Counted"]) == [6, 6]
     by.set_value([]).run()
     assert not app.exception
     assert list(table(app, "Final")["Group"]) == ["all runs"]

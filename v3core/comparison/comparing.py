@@ -1,4 +1,4 @@
-"""Which group is better, and whether that is certain: the comparison of Compare, the command line and Python."""
+"""Which group ends higher, or is sooner at a threshold, and whether that is certain: the comparison that all show."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -11,16 +11,19 @@ from v3core.comparison.pairs import pairs_of
 from v3core.comparison.run_traces import window_of
 from v3core.comparison.verdict import verdict_of
 from v3core.environments.thresholds import reward_threshold
+from v3core.errors import V3Error
 from v3core.insight.compared import Comparison, GroupResult, RunResult
 from v3core.insight.estimates import iqm_of
 from v3core.insight.profiles import Bounds
-from v3core.metrics import COMPARED, EVALUATION
+from v3core.metrics import COMPARED, EVALUATION, EVALUATION_SUCCESS
 from v3core.store.database import Database
 from v3core.store.run_row import RunRow
 from v3core.store.schema import Status
 
 OF_RETURNS = (EVALUATION, "return")
 """The metrics to which an environment's reward threshold applies."""
+WITH_THRESHOLD = (*OF_RETURNS, EVALUATION_SUCCESS, "success")
+"""The metrics that are meant to rise: one that falls would be at any threshold with its first step."""
 
 
 def compare(
@@ -45,12 +48,13 @@ def compare(
         bounds: of environments, as in `Comparison.groups`, to compare them together by normalised scores too.
 
     Raises:
-        V3Error: for a setting or a metric that does not exist, or records that cannot be read.
+        V3Error: for a setting or a metric that does not exist, a threshold of a metric that is neither a return nor a
+            success rate, or records that cannot be read.
     """
     groups = grouped(runs, by)
-    thresholds = _thresholds(groups, metric, threshold)
     window = window_of(runs)
     ended = [results_of(database, group, metric, until=until, window=window) for group in groups]
+    thresholds = _thresholds(groups, metric, threshold)
     counted = {run.run_id for of_group in ended for run in of_group if not run.left_out}
     steps_by = steps_metric([run for run in runs if run.id in counted], metric)
     within = {env: steps_in_all(_in_environment(env, groups, ended), until) for env in thresholds}
@@ -96,6 +100,9 @@ def compare(
 
 def _thresholds(groups: Sequence[Group], metric: str, threshold: float | None) -> dict[str, float]:
     if threshold is not None:
+        if metric not in WITH_THRESHOLD:
+            label = COMPARED[metric].label if metric in COMPARED else metric
+            raise V3Error(f"A threshold is for returns and success rates, not for {label}; leave it out.")
         return {group.env: threshold for group in groups}
     if metric not in OF_RETURNS:
         return {}

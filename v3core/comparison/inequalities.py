@@ -75,8 +75,8 @@ def _left_out(where: str, result: GroupResult) -> list[str]:
     notes = [f"{count} {what}: {named}{more}."]
     if result.failed and result.final.n:
         notes.append(
-            f"{result.failed} of {len(result.runs)} runs of {where} failed: a group looks better than it is if runs "
-            "fail that would have ended low."
+            f"{result.failed} of {len(result.runs)} runs of {where} failed: the final value of a group is too high "
+            "if runs fail that would have ended low."
         )
     return notes
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from v3core.insight.compared import Across, Comparison, GroupResult, Pair
 from v3core.insight.estimates import Estimate
 from v3core.insight.profiles import Aggregate
+from v3core.insight.significance import MOST_SEEDS
 
 Row = dict[str, object]
 _AGGREGATES: Mapping[Aggregate, str] = {
@@ -19,9 +20,9 @@ PAIR_HELP = {
     "Difference": "Of the interquartile means of the final values.",
     "95 % interval": "Of the difference, by bootstrap within each group; from 5 seeds on.",
     "By seed": "Mean difference of runs of the same seed.",
-    "Improves": "The chance that a run of the first group ends above one of the second.",
+    "Ends above": "The chance that a run of the first ends above one of the second.",
     "Welch": "Two-sided p of Welch's t-test, corrected for the number of pairs by Holm's method.",
-    "Permutation": "Two-sided p of a permutation test of the runs; corrected likewise.",
+    "Permutation": "Two-sided p of a permutation test of the runs; corrected with the tests of the steps as well.",
     "Fewer steps": "How many per cent fewer steps the first group needs to reach the threshold.",
     "Seeds needed": "Seeds per group at which a t-test finds the difference seen in 80 % of cases.",
 }
@@ -54,7 +55,7 @@ def _group_row(group: GroupResult, found: Comparison, *, several: bool) -> Row:
         row["Environment"] = group.env
     row |= {
         "Runs": len(group.runs),
-        "Count": group.final.n,
+        "Counted": group.final.n,
         "Final": _number(group.final.value),
         "95 % interval": _interval(group.final),
         "Failed": group.failed,
@@ -75,14 +76,18 @@ def _pair_row(pair: Pair, *, several: bool) -> Row:
         "Difference": _number(pair.difference.value),
         "95 % interval": _interval(pair.difference),
         "By seed": "–" if pair.paired is None else _with_interval(pair.paired),
-        "Improves": _with_interval(pair.improvement, per_cent=True),
+        "Ends above": _with_interval(pair.improvement, per_cent=True),
         "Welch": _p(pair.welch_corrected),
         "Permutation": _p(pair.permutation_corrected),
     }
     if pair.steps_change is not None:
         row["Fewer steps"] = _fewer_steps(pair, pair.steps_change)
-    row["Seeds needed"] = "over 1,000" if pair.seeds_needed is None else f"{pair.seeds_needed:,}"
+    row["Seeds needed"] = _seeds(pair.seeds_needed)
     return row
+
+
+def _seeds(needed: float | None) -> str:
+    return "–" if needed is None else f"{needed:,.0f}" if math.isfinite(needed) else f"over {MOST_SEEDS:,}"
 
 
 def _fewer_steps(pair: Pair, change: Estimate) -> str:

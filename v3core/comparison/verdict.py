@@ -145,11 +145,13 @@ def _undecided(pair: Pair, first: GroupResult, second: GroupResult, label: str, 
     have = min(first.final.n, second.final.n)
     low, high = pair.difference.low, pair.difference.high
     interval = "" if low is None or high is None else f", 95 % interval {_span(low, high)}"
-    if pair.seeds_needed is not None:
+    if pair.seeds_needed is not None and math.isfinite(pair.seeds_needed):
         more = max(pair.seeds_needed - have, 1)
-        needed = f"about {more:,} more {'seed' if more == 1 else 'seeds'} each would be needed"
+        needed = f"about {more:,.0f} more {'seed' if more == 1 else 'seeds'} each would be needed"
     elif pair.difference.value == 0:
         needed = "no difference is seen"
+    elif pair.seeds_needed is None:
+        needed = "how many seeds it would need is unknown"
     else:
         needed = f"more than {MOST_SEEDS:,} seeds each would be needed"
     return (

@@ -78,16 +78,18 @@ class Pair:
     welch: float | None
     """Two-sided p of Welch's t-test; None where it is not defined."""
     welch_corrected: float | None
-    """By Holm's method for all pairs of the comparison, as the following."""
+    """By Holm's method for all pairs of the comparison."""
     permutation: float | None
     permutation_corrected: float | None
+    """By Holm's method for the tests of final values and of steps of all pairs, together."""
     steps_change: Estimate | None
     """How many per cent fewer steps the first needs to reach the threshold; None without one."""
     steps_p: float | None
     """Two-sided p of a permutation test of the steps to the threshold."""
     steps_corrected: float | None
-    seeds_needed: int | None
-    """Seeds per group at which a t-test finds the difference seen in 80 % of cases; None if over 1,000, or unknown."""
+    seeds_needed: float | None
+    """Seeds per group at which a t-test finds the difference seen in 80 % of cases; infinite if over 1,000, None if
+    unknown."""
 
     @property
     def is_decided(self) -> bool:
@@ -151,7 +153,7 @@ class Comparison:
     """Steps at which final values are taken; None for the end of each run."""
     groups: tuple[GroupResult, ...]
     pairs: tuple[Pair, ...]
-    """Of groups in the same environment, the better one first."""
+    """Of groups in the same environment, the one that ends higher first."""
     thresholds: dict[str, float]
     """Environment to the value that is to be reached."""
     verdict: tuple[str, ...]

@@ -3,13 +3,13 @@
 import math
 from collections.abc import Sequence
 from functools import lru_cache
-from itertools import chain, combinations, product
+from itertools import chain, combinations, count, product
 
 import numpy as np
 from numpy.typing import NDArray
 
 from v3core.insight.bootstrap import generator, remembered
-from v3core.insight.estimates import known
+from v3core.insight.estimates import ENOUGH_SEEDS, known
 from v3core.rollup import Floats
 
 LEVEL = 0.05
@@ -19,8 +19,13 @@ POWER = 0.8
 MOST_SEEDS = 1000
 """`seeds_needed` finds no number beyond."""
 EXACT = 200_000
-"""Most arrangements that a permutation test goes through; of more, it draws `DRAWN` at random."""
+"""Most arrangements that a permutation test goes through; of more, it draws some at random."""
 DRAWN = 9999
+"""Fewest that it draws."""
+DRAWN_PER_TEST = 200
+"""Drawn for each test of a family at least: the smallest p is then 0.01 after its correction."""
+
+_ROWS = 4096
 
 
 def welch(first: Sequence[float] | Floats, second: Sequence[float] | Floats) -> float | None:
@@ -38,10 +43,17 @@ def welch(first: Sequence[float] | Floats, second: Sequence[float] | Floats) -> 
 
 
 @remembered
-def permutation_test(first: Sequence[float] | Floats, second: Sequence[float] | Floats) -> float | None:
+def permutation_test(
+    first: Sequence[float] | Floats, second: Sequence[float] | Floats, *, tests: int = 1
+) -> float | None:
     """Two-sided p of the difference of means if runs had been assigned to the groups at random; None of no runs.
 
     Over all assignments if they are at most `EXACT`, else over random ones. Infinite values are compared by rank.
+
+    Args:
+        first: a value per run.
+        second: those of the other group.
+        tests: size of the family for which p will be corrected; the more, the more assignments are drawn.
     """
     a, b = known(first), known(second)
     if not len(a) or not len(b):
@@ -53,10 +65,10 @@ def permutation_test(first: Sequence[float] | Floats, second: Sequence[float] | 
     observed = float(pooled[: len(a)].sum())
     if exact and len(a) == len(b):
         # The other half of all assignments has the groups exchanged.
-        half = pooled[0] + _assignments(size - 1, len(a) - 1) @ pooled[1:]
+        half = pooled[0] + _sums(_assignments(size - 1, len(a) - 1), pooled[1:])
         return _two_sided(np.concatenate((half, pooled.sum() - half)), observed, pooled, exact=True)
-    chosen = _assignments(size, len(a)) if exact else _drawn(generator("permutation", a, b), size, len(a))
-    return _two_sided(chosen @ pooled, observed, pooled, exact=exact)
+    chosen = _assignments(size, len(a)) if exact else _drawn(size, len(a), max(DRAWN, DRAWN_PER_TEST * tests))
+    return _two_sided(_sums(chosen, pooled), observed, pooled, exact=exact)
 
 
 @remembered
@@ -81,6 +93,12 @@ def _two_sided(sums: Floats, observed: float, values: Floats, *, exact: bool) ->
     return min(1.0, 2 * (int(min(tails)) + more) / (len(sums) + more))
 
 
+def _sums(chosen: NDArray[np.bool_], values: Floats) -> Floats:
+    """`chosen @ values`, in parts that stay in the processor's cache as numbers: twice as fast."""
+    parts = range(0, len(chosen), _ROWS)
+    return np.concatenate([chosen[begin : begin + _ROWS].astype(np.float64) @ values for begin in parts])
+
+
 def _finite(values: Floats) -> Floats:
     if np.isfinite(values).all():
         return values
@@ -97,10 +115,12 @@ def _assignments(size: int, chosen: int) -> NDArray[np.bool_]:
     return rows
 
 
-def _drawn(random: np.random.Generator, size: int, chosen: int) -> NDArray[np.bool_]:
-    """Choices at random."""
-    rows = np.zeros((DRAWN, size), dtype=np.bool_)
-    places = random.random((DRAWN, size)).argpartition(chosen - 1, axis=1)[:, :chosen]
+@lru_cache(maxsize=4)
+def _drawn(size: int, chosen: int, count: int) -> NDArray[np.bool_]:
+    """Choices at random, the same for all groups of these sizes: they take longer than the sums over them."""
+    random = generator("permutation", size, chosen, count)
+    rows = np.zeros((count, size), dtype=np.bool_)
+    places = random.random((count, size)).argpartition(chosen - 1, axis=1)[:, :chosen]
     np.put_along_axis(rows, places, True, axis=1)
     return rows
 
@@ -123,16 +143,24 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
 
 def seeds_needed(
     first: Sequence[float] | Floats, second: Sequence[float] | Floats, *, level: float = LEVEL
-) -> int | None:
-    """Seeds per group at which a t-test finds the difference seen in 80 % of cases; None if over 1,000, or unknown.
+) -> float | None:
+    """Seeds per group at which a t-test finds the difference seen in 80 % of cases; infinite if over 1,000.
 
-    Unknown: under 2 values in a group, no difference, or no variance.
+    At least as many as an interval needs, and with which a permutation test can be below the level at all.
+    None if it is unknown: under 2 values in a group, no difference, or no variance.
     """
     a, b = known(first), known(second)
     if min(len(a), len(b)) < 2 or not (np.isfinite(a).all() and np.isfinite(b).all()):
         return None
     difference, variance = abs(a.mean() - b.mean()), (a.var(ddof=1) + b.var(ddof=1)) / 2
-    return _seeds_for(float(difference / math.sqrt(variance)), level) if difference > 0 and variance > 0 else None
+    if not (difference > 0 and variance > 0):
+        return None
+    return max(_seeds_for(float(difference / math.sqrt(variance)), level), _fewest_seeds(level), ENOUGH_SEEDS)
+
+
+def _fewest_seeds(level: float) -> int:
+    """With which the smallest p of a two-sided permutation test of two equal groups is below the level."""
+    return next(seeds for seeds in count(2) if 2 / math.comb(2 * seeds, seeds) < level)
 
 
 def power_of(effect: float, seeds: int, level: float = LEVEL) -> float:
@@ -145,12 +173,12 @@ def power_of(effect: float, seeds: int, level: float = LEVEL) -> float:
 
 
 @lru_cache(maxsize=256)
-def _seeds_for(effect: float, level: float) -> int | None:
+def _seeds_for(effect: float, level: float) -> float:
     low, high = 1, 2
     # Upwards, because far beyond the answer scipy's distribution is no number any more.
     while power_of(effect, high, level) < POWER:
         if high >= MOST_SEEDS:
-            return None
+            return math.inf
         low, high = high, min(2 * high, MOST_SEEDS)
     while high - low > 1:
         middle = (low + high) // 2

@@ -8,11 +8,11 @@ import pytest
 from tests.charts.patched import applied
 from tests.markdown import shown
 from tests.pages.recorded import add_recorded_run
-from tests.pages.test_states import text_of
+from tests.pages.test_states import phase_rows, text_of
 from v3core.charts.look import Look
 from v3core.charts.patch import whole
 from v3core.jobs.lifecycle import Status
-from v3core.metrics import CHARTS, COMPARED, METRICS, SCHEDULE
+from v3core.metrics import AT_EVALUATIONS, CHARTS, COMPARED, METRICS, SCHEDULE
 from v3core.store.runs import list_runs
 from v3core.ui.chart_sources import NOTHING_RECORDED, AsOfNow, Source, Zoom, draw
 from v3core.ui.shared import shared_database
@@ -168,14 +168,15 @@ def titles(names):
 def test_compare_offers_the_metrics_that_the_runs_have(open_page, database):
     new = add_recorded_run(database, Status.COMPLETED, evaluated=[20], success=True)
     old = [add_recorded_run(database, Status.COMPLETED, older=True) for _ in range(2)]
-    app = open_page("pages/compare.py", runs=",".join([new, old[0]]))
+    app = open_page("pages/compare.py", runs=",".join([new, old[0]]), show="Runs")
     used = [name for name, metric in COMPARED.items() if not metric.optional or name == "load_balance_loss"]
+    used.remove("knockout_loss")  # no expert was removed
     assert app.selectbox(key="metric").options == titles(used)
     app.selectbox(key="metric").set_value("evaluation").run()
     assert not app.exception
     assert list(figures(app)) == ["compare"]
-    app = open_page("pages/compare.py", runs=",".join(old))
-    known = {name for name, metric in COMPARED.items() if metric.since == 1 and name != "evaluation"}
+    app = open_page("pages/compare.py", runs=",".join(old), show="Runs")
+    known = {name for name, metric in COMPARED.items() if metric.since == 1 and name not in AT_EVALUATIONS}
     # Of the loads, which were recorded, it can be worked out.
     assert set(app.selectbox(key="metric").options) == set(titles(known | {"effective_experts"}))
 
@@ -183,19 +184,19 @@ def test_compare_offers_the_metrics_that_the_runs_have(open_page, database):
 def test_the_phase_table_has_what_is_known(open_page, database):
     new = add_recorded_run(database, Status.COMPLETED, success=True)
     old = [add_recorded_run(database, Status.COMPLETED, older=True) for _ in range(2)]
-    table = open_page("pages/compare.py", runs=f"{new},{old[0]}").dataframe[0].value
+    table = phase_rows(open_page("pages/compare.py", runs=f"{new},{old[0]}"))
     assert table["Specialisation"][0] == pytest.approx(0.13)
     assert table["Router shift"][0] == pytest.approx(0.02)
     assert table["Success"][0] == pytest.approx(0.5)
     assert table["Specialisation"].isna().sum() > 0
-    table = open_page("pages/compare.py", runs=",".join(old)).dataframe[0].value
+    table = phase_rows(open_page("pages/compare.py", runs=",".join(old)))
     assert not {"Specialisation", "Router shift", "Success"} & set(table.columns)
 
 
 @pytest.mark.parametrize(("page", "chart"), [("live", "return"), ("compare", "compare")])
 def test_what_is_zoomed_to_is_read_episode_by_episode(open_page, database, page, chart):
     run_id, other = (add_recorded_run(database, Status.COMPLETED, episodes=n, recorded=n) for n in (2100, 30))
-    query = {"run": run_id} if page == "live" else {"runs": f"{run_id},{other}"}
+    query = {"run": run_id} if page == "live" else {"runs": f"{run_id},{other}", "show": "Runs"}
     app = open_page(f"pages/{page}.py", **query)
     assert len(drawn(figures(app)[chart])) == 525
     # The means of the last 100 at the edge have all that they are made of.

@@ -17,6 +17,7 @@ from v3core.cli.common import (
     set_option,
 )
 from v3core.cli.start import print_notices, warn
+from v3core.config import check_name
 from v3core.environment_setup import EnvironmentSetup
 from v3core.environments.apart import check_launch
 from v3core.errors import V3Error
@@ -79,6 +80,8 @@ def sweep(
     A run for each combination of curriculum, environment, seed and value of a setting that has several, as in
     --set phases.transition.load_balance=0.001,0.01,0.1. What it costs is printed first.
     """
+    if experiment is not None:
+        check_name("experiment", experiment)
     names, numbers = curricula.split(","), parse_seeds(seeds)
     grid = grid_of(setups, names, numbers, episodes, assignments, steps=steps, scale=scale)
     cells = list(cells_of(grid))

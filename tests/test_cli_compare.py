@@ -93,7 +93,23 @@ def test_bounds_compare_environments_together(capsys, db, experiment):
     code, out, _ = v3(capsys, "compare", experiment, "--bounds", "CartPole-v1=0,500")
     assert code == 0
     assert "Normalised scores over CartPole-v1:\n  direct: iqm 0.22" in out
-    assert "  probability of improvement direct > v3: 0 (0 to 0)\n" in out
+    assert "  the chance that a run of the first ends above one of the second, direct > v3: 0 (0 to 0)\n" in out
     assert v3(capsys, "compare", experiment, "--bounds", "CartPole-v1")[2] == (
         "'CartPole-v1' gives no bounds; write the lowest and the highest value, as in CartPole-v1=0,500.\n"
     )
+
+
+def test_steps_to_a_threshold_that_were_not_reached_are_words(capsys, db):
+    for name, late in (("all", 0), ("half", 3), ("one", 5)):
+        for seed in range(1, 7):
+            made_run(db, curriculum=name, seed=seed, returns=[500.0 if seed > late else 1.0] * 20)
+    made_run(db, curriculum="none", status="failed", returns=[1.0] * 3)
+    with db.write() as tx:
+        tx.execute(update(runs).values(experiment="slow"))
+    code, out, _ = v3(capsys, "compare", "slow", "--metric", "return")
+    assert code == 0
+    assert "6 of 6 runs reach 475, steps to it: 100 (100 to 100)\n" in out
+    assert "3 of 6 runs reach 475, steps to it: not reached (" in out
+    assert "1 of 6 runs reach 475, steps to it: not reached (" in out
+    assert " inf" not in out
+    assert "nan" not in out

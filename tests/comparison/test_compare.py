@@ -7,12 +7,14 @@ from sqlalchemy import update
 from tests.comparison.made import START, made_groups, made_run, with_epochs
 from tests.runs import TINY
 from v3core.comparison import compare
-from v3core.comparison.tables import PAIR_HELP, pair_rows
+from v3core.comparison.tables import PAIR_HELP, group_rows, pair_rows
 from v3core.config import EvaluationConfig
 from v3core.errors import V3Error
 from v3core.insight.profiles import Bounds
+from v3core.metrics import KNOCKOUT
 from v3core.store.commands import add_revision
 from v3core.store.database import Database
+from v3core.store.expert_records import ALL_EXPERTS, add_knockouts
 from v3core.store.runs import list_runs
 from v3core.store.schema import runs as run_table
 
@@ -361,3 +363,63 @@ def test_a_run_whose_configuration_cannot_be_read_is_left_out(db: Database, unti
     assert "1 of 5 runs of v3 is not counted: v3 5 cannot count: its configuration cannot be read." in found.notes
     assert not any("differ" in note and "as well" in note for note in found.notes)
     json.dumps(found.to_dict(), allow_nan=False)
+
+
+def test_settings_that_differ_between_groups_are_said(db: Database) -> None:
+    """A difference may come from the learning rate as well as from the curriculum."""
+    slow = with_epochs(2)
+    runs = [*made_groups(db, {"a": LOW}), *made_groups(db, {"b": HIGH}, recipe=slow)]
+    said = "The groups also differ in Epochs (ppo.epochs): a difference between them may come from that."
+    assert said in compare(db, runs).notes
+    assert not any("also differ" in note for note in compare(db, runs, by=("curriculum", "ppo.epochs")).notes)
+    mixed = [*runs, *made_groups(db, {"b": [1.0]}, name="b 9")]
+    assert not any("also differ" in note for note in compare(db, mixed).notes), "said of the group already"
+    elsewhere = made_groups(db, {"a": [-90.0] * 5, "b": [-80.0] * 5}, env="Acrobot-v1")
+    assert [note for note in compare(db, [*runs, *elsewhere]).notes if "also differ" in note] == [
+        said.replace("groups", "groups in CartPole-v1")
+    ]
+
+
+def test_forks_of_one_run_are_one_checkpoint_however_far(db: Database) -> None:
+    runs = made_groups(db, {"v3": [*HIGH, 430.0, 440.0], "direct": LOW})
+    trunk = made_run(db, curriculum="v3", seed=9, returns=[1.0] * 4, status="failed")
+    for run, parent in zip(runs[:7], [trunk, *runs[:6]], strict=True):
+        changed(db, run.id, parent=parent.id, trunk=parent.id, parent_episode=3, parent_evaluated=0)
+    found = compare(db, list_runs(db))
+    assert found.verdict[0].endswith(", 7 and 5 seeds, from 1 run: about its checkpoint only).")
+    assert any(note.startswith("7 runs of v3 are forks of the same run: what they share") for note in found.notes)
+    alone = compare(db, [run for run in list_runs(db) if run.curriculum == "v3"])
+    assert "7 seeds, from 1 run: about its checkpoint only; nothing to compare it with." in alone.verdict[0]
+    changed(db, runs[6].id, parent=None, trunk=None, parent_episode=None, parent_evaluated=None)
+    assert ", from 2 runs: about those only)." in compare(db, list_runs(db)).verdict[0]
+    for run in runs[2:6]:
+        changed(db, run.id, parent=None, trunk=None, parent_episode=None, parent_evaluated=None)
+    assert "only" not in compare(db, list_runs(db)).verdict[0], "six independent runs"
+
+
+def test_a_knock_out_of_an_ended_run_is_shown_when_there_is_one(db: Database) -> None:
+    run = made_run(db, returns=[10.0] * 10, evaluations=[(10, 10.0)])
+    assert math.isnan(compare(db, [run], metric=KNOCKOUT).groups[0].final.value)
+    with db.write() as tx:
+        results = {ALL_EXPERTS: [(10.0, 10, None)], 0: [(6.0, 10, None)], 1: [(9.0, 10, None)]}
+        add_knockouts(tx, run.id, episode=10, results=results, now=START)
+    assert compare(db, [run], metric=KNOCKOUT).groups[0].final.value == 4
+
+
+def test_what_reached_the_threshold_is_of_the_runs_that_count(db: Database) -> None:
+    runs = [made_run(db, seed=seed, returns=rising(20)) for seed in range(1, 6)]
+    runs.append(made_run(db, seed=6, returns=[1.0], status="failed"))
+    (row,) = group_rows(compare(db, runs, metric="return", threshold=450))
+    assert (row["Runs"], row["Counted"], row["Reached 450"]) == (6, 5, "5 of 5")
+
+
+def test_a_verdict_has_ten_sentences_and_says_how_many_more_pairs_there_are(db: Database) -> None:
+    runs = made_groups(db, {f"c{number}": [10.0 * number] for number in range(6)})
+    found = compare(db, runs)
+    assert (len(found.pairs), len(found.verdict)) == (15, 10)
+    assert found.verdict[-1] == "The table has 6 more pairs."
+    assert len(compare(db, runs[:5]).verdict) == 10, "of ten pairs"
+    runs += made_groups(db, {f"c{number}": [-10.0 * number] for number in range(1, 4)}, env="Acrobot-v1")
+    both = compare(db, runs).verdict
+    assert [sentence.split(":")[0] for sentence in both[:9]] == ["Acrobot-v1"] * 3 + ["CartPole-v1"] * 6
+    assert both[-1] == "The table has 9 more pairs."

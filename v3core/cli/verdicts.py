@@ -1,5 +1,6 @@
 """Comparing the runs of an experiment: groups, pairs and the verdict, as on Compare."""
 
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -84,14 +85,17 @@ def compare(
 
 
 def _print_groups(found: Comparison) -> None:
+    from v3core.comparison.tables import steps_words  # as above
+
     wide = max(len(_named(group, found)) for group in found.groups)
     echo(f"\n{'Group':<{wide}}  {'runs':>5}  {found.label}, interquartile mean")
     for group in found.groups:
         threshold = found.thresholds.get(group.env)
         steps = ""
         if threshold is not None and group.steps_to is not None and group.steps_to.n:
-            reached = f"{group.reached} of {group.steps_to.n} runs reach {threshold:g}"
-            steps = f"; {reached}, in {_estimate(group.steps_to, digits=0)} steps" if group.reached else f"; {reached}"
+            steps = f"; {group.reached} of {group.final.n} runs reach {threshold:g}"
+            if group.reached:
+                steps += f", steps to it: {_estimate(group.steps_to, steps_words)}"
         echo(f"{_named(group, found):<{wide}}  {group.final.n:>5}  {_estimate(group.final)}{steps}")
 
 
@@ -104,7 +108,7 @@ def _print_pairs(found: Comparison) -> None:
         echo(f"\n{pair.first} − {pair.second} in {pair.env}: {_estimate(pair.difference)}")
         if pair.paired is not None:
             echo(f"  by seed: {_estimate(pair.paired)}, {pair.paired.n} pairs, p = {_p(pair.paired_p)}")
-        echo(f"  probability of improvement: {_estimate(pair.improvement)}")
+        echo(f"  the chance that a run of the first ends above one of the second: {_estimate(pair.improvement)}")
         echo(f"  {_tests(pair)}")
 
 
@@ -115,7 +119,7 @@ def _print_across(across: Across) -> None:
         values = (f"{name.replace('_', ' ')} {_estimate(value)}" for name, value in group.aggregates.items())
         echo(f"  {group.name}: {', '.join(values)}")
     for pair, chance in across.improvement.items():
-        echo(f"  probability of improvement {pair}: {_estimate(chance)}")
+        echo(f"  the chance that a run of the first ends above one of the second, {pair}: {_estimate(chance)}")
 
 
 def _tests(pair: Pair) -> str:
@@ -129,12 +133,11 @@ def _p(value: float | None) -> str:
     return "undefined" if value is None else f"{value:.2g}"
 
 
-def _estimate(estimate: Estimate, digits: int | None = None) -> str:
-    """As in `487 (470 to 495)`."""
+def _estimate(estimate: Estimate, words: Callable[[float], str] | None = None) -> str:
+    """As in `487 (470 to 495)`, each number in the words of the tables on Compare."""
+    from v3core.comparison.tables import number_words  # as above
 
-    def shown(value: float) -> str:
-        return f"{value:.4g}" if digits is None else f"{value:,.{digits}f}"
-
+    shown = words or number_words
     if estimate.low is None or estimate.high is None:
         return shown(estimate.value) + (" (exploratory)" if estimate.confidence == "exploratory" else "")
     return f"{shown(estimate.value)} ({shown(estimate.low)} to {shown(estimate.high)})"

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from v3core.comparison.across import across
 from v3core.comparison.finals import results_of, steps_in_all, steps_metric, with_steps
 from v3core.comparison.groups import CURRICULUM, Group, grouped
-from v3core.comparison.inequalities import notes_of, windows_of
+from v3core.comparison.inequalities import few_roots, notes_of, roots_of, windows_of
 from v3core.comparison.pairs import pairs_of
 from v3core.comparison.run_traces import window_of
 from v3core.comparison.verdict import verdict_of
@@ -91,7 +91,7 @@ def compare(
         groups=tuple(results),
         pairs=tuple(pairs),
         thresholds=thresholds,
-        verdict=tuple(verdict_of(results, pairs, thresholds, shortened, label)),
+        verdict=tuple(verdict_of(results, pairs, thresholds, shortened, few_roots(results, roots_of(groups)), label)),
         notes=tuple(notes),
         common=tuple(common),
         across=across(results, bounds) if bounds else None,

@@ -1,15 +1,16 @@
 """What is not equal between the runs of a comparison: said and counted, never silently left out."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 
-from v3core.comparison.groups import ENVIRONMENT, Group, is_readable, settings_that_differ
+from v3core.comparison.groups import ENVIRONMENT, Group, Setting, is_readable, settings_that_differ
 from v3core.insight.compared import GroupResult, Window
 from v3core.insight.estimates import ENOUGH_SEEDS
 from v3core.metrics import AT_EVALUATIONS
 from v3core.store.commands import edits_of
 from v3core.store.database import Database
 from v3core.store.history import read_evaluation_means
+from v3core.store.run_row import RunRow
 
 NAMED = 3
 """Runs that a sentence names; of more it says how many."""
@@ -36,7 +37,7 @@ def notes_of(
     until: int | None,
 ) -> list[str]:
     """A sentence about each inequality."""
-    several = len({group.env for group in groups}) > 1
+    several, roots = len({group.env for group in groups}) > 1, roots_of(groups)
     notes = []
     if several:
         notes.append("The runs end in several environments, on different scales: each is compared by itself.")
@@ -44,9 +45,10 @@ def notes_of(
         where = f"{group.name} in {group.env}" if several else group.name
         notes += _left_out(where, result)
         notes += _other_differences(where, group, by)
-        notes += _shared_trunks(where, group)
+        notes += _shared_trunks(where, result, roots)
     for env in dict.fromkeys(group.env for group in groups):
         here = [result for result in results if result.env == env]
+        notes += _also_between([group for group in groups if group.env == env], f" in {env}" if several else "", by)
         notes += _seeds(here, f" in {env}" if several else "")
         notes += _numbers(here, f" in {env}" if several else "")
     notes += _edited(database, groups)
@@ -81,23 +83,68 @@ def _left_out(where: str, result: GroupResult) -> list[str]:
     return notes
 
 
+def _differ(runs: Sequence[RunRow], but: Collection[str]) -> list[Setting]:
+    """The settings in which runs differ, other than these; a run that cannot be read has none."""
+    readable = [run for run in runs if is_readable(run)]
+    return [setting for setting in settings_that_differ(readable) if setting.path not in {*but, ENVIRONMENT}]
+
+
 def _other_differences(where: str, group: Group, by: Sequence[str]) -> list[str]:
-    readable = [run for run in group.runs if is_readable(run)]
-    others = [setting for setting in settings_that_differ(readable) if setting.path not in {*by, ENVIRONMENT}]
+    others = [setting.path for setting in _differ(group.runs, by)]
     if not others:
         return []
-    paths = ", ".join(setting.path for setting in others[:NAMED])
-    more = f" and {len(others) - NAMED} more settings" if len(others) > NAMED else ""
-    return [f"Runs of {where} differ in {paths}{more} as well; group by it, or compare them apart."]
+    return [f"Runs of {where} differ in {_first(others)} as well; group by it, or compare them apart."]
 
 
-def _shared_trunks(where: str, group: Group) -> list[str]:
-    """Forks of one run are more alike than runs that were trained from their beginning."""
-    forks = Counter(run.parent for run in group.runs if run.parent is not None)
-    shared = sum(count for count in forks.values() if count > 1)
-    if not shared:
+def _also_between(here: Sequence[Group], where: str, by: Sequence[str]) -> list[str]:
+    """Settings that are one in each group, and not in all groups: their effect is taken for that of the grouping."""
+    known = {setting.path for group in here for setting in _differ(group.runs, by)}
+    found = _differ([run for group in here for run in group.runs], {*by, *known})
+    if not found:
         return []
-    return [f"{shared} runs of {where} are forks of the same run: what they share, their interval does not know of."]
+    others = _first([f"{setting.title} ({setting.path})" for setting in found])
+    return [f"The groups{where} also differ in {others}: a difference between them may come from that."]
+
+
+def _first(settings: Sequence[str]) -> str:
+    more = len(settings) - NAMED
+    more_words = f" and {more} more {'setting' if more == 1 else 'settings'}" if more > 0 else ""
+    return ", ".join(settings[:NAMED]) + more_words
+
+
+def roots_of(groups: Sequence[Group]) -> dict[str, str]:
+    """Run id to the id of the run that it comes from by forks, as far as the runs of the comparison say."""
+    parents = {run.id: run.parent for group in groups for run in group.runs}
+    roots = {}
+    for run_id in parents:
+        root, seen = run_id, {run_id}
+        while (parent := parents.get(root)) is not None and parent not in seen:
+            seen.add(parent)
+            root = parent
+        roots[run_id] = root
+    return roots
+
+
+def few_roots(results: Sequence[GroupResult], roots: Mapping[str, str]) -> dict[tuple[str, str], frozenset[str]]:
+    """Name and environment of each group whose runs that count come from too few runs for an interval, to those."""
+    found = {(group.name, group.env): frozenset(roots[run_id] for run_id in group.finals) for group in results}
+    return {
+        (group.name, group.env): here
+        for group in results
+        if len(here := found[group.name, group.env]) < min(ENOUGH_SEEDS, len(group.finals))
+    }
+
+
+def _shared_trunks(where: str, result: GroupResult, roots: Mapping[str, str]) -> list[str]:
+    """Forks of one run are more alike than runs that were trained from their beginning."""
+    sizes = Counter(roots[run_id] for run_id in result.finals)
+    forks = [run_id for run_id in result.finals if roots[run_id] != run_id and sizes[roots[run_id]] > 1]
+    if not forks:
+        return []
+    shared = len({roots[run_id] for run_id in forks})
+    runs = "the same run" if shared == 1 else f"{shared} runs"
+    of = f"{len(forks)} runs of {where} are forks" if len(forks) > 1 else f"1 run of {where} is a fork"
+    return [f"{of} of {runs}: what they share, their interval does not know of."]
 
 
 def _edited(database: Database, groups: Sequence[Group]) -> list[str]:

@@ -73,8 +73,8 @@ def traces_of(database: Database, runs: Sequence[RunRow], metric: str) -> list[T
         else:
             made = _of_episodes(database, run, metric)
         found[run.id] = made
-        if run.ended_at is not None or not is_evaluated:
-            # Before the end of a run, an evaluation may be recorded without an episode.
+        if metric != KNOCKOUT and (run.ended_at is not None or not is_evaluated):
+            # An evaluation may be recorded without an episode before the end of a run, a knock-out at any time.
             _traces.put(_key(database, run, metric), made)
     return [trace for run in runs if (trace := found[run.id]) is not None]
 

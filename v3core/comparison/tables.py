@@ -56,15 +56,15 @@ def _group_row(group: GroupResult, found: Comparison, *, several: bool) -> Row:
     row |= {
         "Runs": len(group.runs),
         "Counted": group.final.n,
-        "Final": _number(group.final.value),
+        "Final": number_words(group.final.value),
         "95 % interval": _interval(group.final),
         "Failed": group.failed,
         "Unfinished": group.unfinished,
     }
     if group.env in found.thresholds:
-        row[f"Reached {found.thresholds[group.env]:g}"] = f"{group.reached} of {len(group.runs)}"
+        row[f"Reached {found.thresholds[group.env]:g}"] = f"{group.reached} of {group.final.n}"
         steps = group.steps_to
-        row["Steps to it"] = "–" if steps is None else _steps(steps.value)
+        row["Steps to it"] = "–" if steps is None else steps_words(steps.value)
     return row
 
 
@@ -73,7 +73,7 @@ def _pair_row(pair: Pair, *, several: bool) -> Row:
     if several:
         row["Environment"] = pair.env
     row |= {
-        "Difference": _number(pair.difference.value),
+        "Difference": number_words(pair.difference.value),
         "95 % interval": _interval(pair.difference),
         "By seed": "–" if pair.paired is None else _with_interval(pair.paired),
         "Ends above": _with_interval(pair.improvement, per_cent=True),
@@ -96,18 +96,20 @@ def _fewer_steps(pair: Pair, change: Estimate) -> str:
     return _with_interval(change, unit=" %")
 
 
-def _number(value: float) -> str:
-    return "–" if math.isnan(value) else f"{value:,.4g}"
+def number_words(value: float) -> str:
+    """A number as text; a dash for none."""
+    return "–" if math.isnan(value) else f"{value:,.4g}".replace("inf", "∞")
 
 
-def _steps(value: float) -> str:
+def steps_words(value: float) -> str:
+    """Steps to a threshold as text, of which infinity says that it was not reached."""
     return "–" if math.isnan(value) else "not reached" if math.isinf(value) else f"{value:,.0f}"
 
 
 def _interval(estimate: Estimate) -> str:
     if estimate.low is None or estimate.high is None:
         return {"points": "needs 5 seeds", "exploratory": "exploratory"}.get(estimate.confidence, "–")
-    return f"{_number(estimate.low)} to {_number(estimate.high)}"
+    return f"{number_words(estimate.low)} to {number_words(estimate.high)}"
 
 
 def _with_interval(estimate: Estimate, *, per_cent: bool = False, unit: str = "") -> str:

@@ -7,6 +7,8 @@ from v3core.insight.compared import GroupResult, Pair
 from v3core.insight.estimates import ENOUGH_SEEDS, FEW_SEEDS, Estimate
 from v3core.insight.significance import MOST_SEEDS
 
+Roots = Mapping[tuple[str, str], frozenset[str]]
+MOST_SENTENCES = 10
 NOTHING = "Nothing to compare: no group has a run that counts."
 
 
@@ -15,46 +17,63 @@ def verdict_of(
     pairs: Sequence[Pair],
     thresholds: Mapping[str, float],
     within: Mapping[str, int],
+    roots: Roots,
     label: str,
 ) -> list[str]:
-    """The headline, then a sentence for each further pair; each environment by itself.
+    """The headline, then a sentence for each further pair; each environment by itself, `MOST_SENTENCES` at most.
 
     Args:
         groups: all.
         pairs: all.
         thresholds: environment to the value that is to be reached.
         within: environment to the steps that all runs reached, where some went on, which is not judged.
+        roots: name and environment of each group whose runs are forks of too few runs, to the ids of those.
         label: of the metric.
     """
     envs = list(dict.fromkeys(group.env for group in groups))
-    sentences: list[str] = []
+    found: dict[str, list[str]] = {}
     for env in envs:
         here = {group.name: group for group in groups if group.env == env}
         before = f"{env}: " if len(envs) > 1 else ""
         ordered = _ranked([pair for pair in pairs if pair.env == env], here)
         if ordered:
-            sentences += [
-                f"{before}{_sentence(pair, here, thresholds.get(env), within.get(env), label)}" for pair in ordered
+            found[env] = [
+                f"{before}{_sentence(pair, here, thresholds.get(env), within.get(env), roots, label)}"
+                for pair in ordered
             ]
         else:
-            sentences.append(f"{before}{_alone(next(iter(here.values())), label)}")
-    return sentences or [NOTHING]
+            found[env] = [f"{before}{_alone(next(iter(here.values())), roots, label)}"]
+    return _shortened(list(found.values())) or [NOTHING]
+
+
+def _shortened(of_envs: Sequence[Sequence[str]]) -> list[str]:
+    """The first sentences of each environment, as many of each, and how many more pairs there are."""
+    count = sum(map(len, of_envs))
+    if count <= MOST_SENTENCES:
+        return [sentence for sentences in of_envs for sentence in sentences]
+    places = sorted((rank, env) for env, sentences in enumerate(of_envs) for rank in range(len(sentences)))
+    kept = sorted((env, rank) for rank, env in places[: MOST_SENTENCES - 1])
+    more = count - len(kept)
+    return [
+        *(of_envs[env][rank] for env, rank in kept),
+        f"The table has {more} more pairs.",
+    ]
 
 
 def _ranked(pairs: Sequence[Pair], groups: Mapping[str, GroupResult]) -> list[Pair]:
-    """The best group against the second best first, then by their places: by certain differences, then final values."""
+    """The first group against the second first, then by their places: by certain differences, then final values."""
     wins = dict.fromkeys(groups, 0)
     for pair in pairs:
-        if (better := _better(pair)) is not None:
-            wins[better] += 1
-            wins[pair.second if better == pair.first else pair.first] -= 1
+        if (ahead := _ahead(pair)) is not None:
+            wins[ahead] += 1
+            wins[pair.second if ahead == pair.first else pair.first] -= 1
     order = sorted(groups, key=lambda name: (-wins[name], -_value(groups[name].final)))
     places = {name: place for place, name in enumerate(order)}
     return sorted(pairs, key=lambda pair: sorted((places[pair.first], places[pair.second])))
 
 
-def _better(pair: Pair) -> str | None:
-    """The group that is certain to be better: sooner at the threshold, or else higher at the end."""
+def _ahead(pair: Pair) -> str | None:
+    """The group that is certain to be ahead: sooner at the threshold, or else higher at the end."""
     if pair.is_faster_decided and pair.steps_change is not None:
         return pair.first if pair.steps_change.value > 0 else pair.second
     return pair.first if pair.is_decided else None
@@ -64,18 +83,19 @@ def _value(estimate: Estimate) -> float:
     return -math.inf if math.isnan(estimate.value) else estimate.value
 
 
-def _alone(group: GroupResult, label: str) -> str:
+def _alone(group: GroupResult, roots: Roots, label: str) -> str:
     if not group.final.n:
         return NOTHING
     final = group.final
     interval = "" if final.low is None or final.high is None else f" (95 % interval {_span(final.low, final.high)})"
     return (
-        f"{group.name} ends at {label} {_number(final.value)}{interval}, {_seeds(final.n)}; nothing to compare it with."
+        f"{group.name} ends at {label} {_number(final.value)}{interval}, "
+        f"{_seeds(final.n)}{_from([group], roots)}; nothing to compare it with."
     )
 
 
 def _sentence(
-    pair: Pair, groups: Mapping[str, GroupResult], threshold: float | None, within: int | None, label: str
+    pair: Pair, groups: Mapping[str, GroupResult], threshold: float | None, within: int | None, roots: Roots, label: str
 ) -> str:
     first, second = groups[pair.first], groups[pair.second]
     n = min(first.final.n, second.final.n)
@@ -95,6 +115,7 @@ def _sentence(
             if pair.difference.value
             else f"Exploratory: {pair.first} and {pair.second} end alike in {label} ({count})."
         )
+    count += _from([first, second], roots)
     if pair.is_faster_decided and pair.steps_change is not None and threshold is not None:
         sooner = _faster(pair, groups, threshold, within, count)
         if pair.is_decided and pair.steps_change.value < 0:
@@ -158,6 +179,15 @@ def _undecided(pair: Pair, first: GroupResult, second: GroupResult, label: str, 
         f"Undecided between {pair.first} and {pair.second}: they differ by {_number(pair.difference.value)} in {label}"
         f"{interval} ({count}); {needed}."
     )
+
+
+def _from(groups: Sequence[GroupResult], roots: Roots) -> str:
+    """Forks of one checkpoint say nothing about what other checkpoints would have come to."""
+    few = [roots[group.name, group.env] for group in groups if (group.name, group.env) in roots]
+    if not few:
+        return ""
+    count = len(frozenset.union(*few))
+    return ", from 1 run: about its checkpoint only" if count == 1 else f", from {count} runs: about those only"
 
 
 def _counts(first: int, second: int) -> str:

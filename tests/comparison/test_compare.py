@@ -325,8 +325,8 @@ def test_a_threshold_is_judged_within_the_steps_that_all_runs_reached(db: Databa
     assert not found.pairs[0].is_faster_decided
     assert not any("reaches 450" in sentence for sentence in found.verdict)
     assert (
-        "When the threshold is reached is judged within the 200 steps that all runs reached; later is not reached."
-        in found.notes
+        "When the threshold is reached is judged within the 200 steps that all runs reached; a run that "
+        "reaches it later counts as one that does not." in found.notes
     )
     sooner = [made_run(db, curriculum="soon", seed=seed, returns=rising(9)) for seed in range(1, 7)]
     unfinished = made_run(db, curriculum="soon", seed=9, returns=[1.0] * 5, status="running")

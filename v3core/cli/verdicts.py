@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     "--threshold",
     type=float,
     metavar="VALUE",
-    help="Also compare the steps to this value; default: the reward threshold of the environment.",
+    help="Also compare the steps to this return or success rate; default: the reward threshold of the environment.",
 )
 @click.option(
     "--until",

@@ -43,7 +43,8 @@ def compare(
         runs: any runs.
         by: paths of the settings by which they are grouped; see `settings_that_differ`.
         metric: the one that is compared, by name; `evaluation` is the mean return of evaluations.
-        threshold: value whose first step is compared; by default the environment's reward threshold, if it has one.
+        threshold: return or success rate whose first step is compared; by default the reward threshold of the
+            environment, if it has one.
         until: compare at this step, with every run that reached it; by default completed runs at their end.
         bounds: of environments, as in `Comparison.groups`, to compare them together by normalised scores too.
 
@@ -75,7 +76,7 @@ def compare(
     notes = notes_of(database, groups, results, common, by=by, metric=metric, until=until)
     notes += [
         f"When the threshold is reached{f' in {env}' if len(within) > 1 else ''} is judged within the {steps:,} steps "
-        "that all runs reached; later is not reached."
+        "that all runs reached; a run that reaches it later counts as one that does not."
         for env, steps in shortened.items()
     ]
     if thresholds and steps_by != metric:

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from v3core.charts.palette import curriculum_colour
 from v3core.curriculum import (
     PhaseStart,
     Progress,
@@ -13,7 +14,10 @@ from v3core.curriculum import (
     load_preset,
     parse,
     preset_names,
+    renamed,
+    renamed_apart,
     scaled,
+    unedited,
     with_boundaries,
 )
 from v3core.errors import V3Error
@@ -158,3 +162,19 @@ def test_a_phase_whose_end_is_reached_is_over_before_the_trainer_says_so():
 def test_a_trigger_that_cannot_hold_within_the_run_is_refused():
     with pytest.raises(V3Error, match="Phase 1 'a' ends after 20 episodes at the earliest"):
         check_fits(changed(2, until=Until(episode=5)), 20)
+
+
+def test_a_change_of_an_edited_curriculum_has_a_name_of_its_own():
+    """Otherwise a pair of forks, one as it was and one with the change, could not be told apart."""
+    made = [load_preset("v3")]
+    for _ in range(11):
+        made.append(renamed_apart(made[-1], made[-1]))
+    assert [one.name for one in made[:4]] == ["v3", "v3 (edited)", "v3 (edited 2)", "v3 (edited 3)"]
+    assert made[-1].name == "v3 (edited 11)"
+    assert renamed(made[-1]).name == made[-1].name
+    assert {unedited(one.name) for one in made} == {"v3"}
+    assert len({curriculum_colour(one.name) for one in made}) == 1
+    long = load_preset("v3").model_copy(update={"name": "x" * 60})
+    names = [long.name, *[(long := renamed_apart(long, long)).name for _ in range(3)]]
+    assert len(set(names)) == 4
+    assert max(map(len, names)) == 60

@@ -344,6 +344,18 @@ def test_an_archive_of_a_fork_has_all_of_it(db, parent, train, tmp_path):
     assert_same_records(db, again, copy)
 
 
+def test_an_archive_of_a_parent_whose_trunk_is_kept_says_what_is_in_the_way(db, parent, tmp_path):
+    child = fork(db, parent, episode=read_checkpoints(db, parent)[4].episode)
+    target = tmp_path / "parent.v3run"
+    write_archive(db, parent, target)
+    control.delete(db, parent)
+    with pytest.raises(V3Error, match=r"is deleted, but forks of it still use its records; import the .*--as-new"):
+        import_archive(db, target)
+    assert import_archive(db, target, as_new=True)
+    control.delete(db, child)
+    assert import_archive(db, target) == parent
+
+
 def test_a_fork_is_stopped_and_resumed_like_any_run(db, parent, train):
     """Also killed before its first checkpoint, and evaluated when its checkpoint says it is due."""
     at = read_checkpoints(db, parent)[3].episode

@@ -5,12 +5,13 @@ import yaml
 
 from tests.jobs.test_forks import rows
 from v3core.cli import main
-from v3core.curriculum import Curriculum, load_curriculum, parse, preset_names, preset_names_for
+from v3core.curriculum import Curriculum, load_curriculum, parse, preset_names, preset_names_for, renamed
 from v3core.errors import V3Error
 from v3core.jobs import control
 from v3core.jobs.forks import fork
 from v3core.jobs.lifecycle import Status
 from v3core.jobs.what_happened import save_curriculum, what_happened
+from v3core.store.commands import edits_of, read_revisions
 from v3core.store.history import read_phase_changes
 from v3core.store.runs import get_run
 
@@ -79,6 +80,29 @@ def test_it_is_a_preset_that_trains_and_a_fork_of_it_has_the_same_history(db, ru
     assert get_run(db, early).config.curriculum == parse(PLAN), "before the edit"
     phases = what_happened(db, child).phases
     assert phases[: len(phases) - 1] == what_happened(db, run_id).phases[: len(phases) - 1]
+
+
+def test_only_live_edits_of_the_run_itself_are_edits(db, run_id, train):
+    """Not those that a fork's trunk had, not a fork's own change, not what a run made longer makes of its ramps."""
+    unchanged, changed = fork(db, run_id), fork(db, run_id, curriculum=renamed(edited(parse(PLAN), temperature=0.7)))
+    longer = fork(db, run_id, episode=0, episodes=70)
+    assert train(changed) is Status.COMPLETED
+    control.resume(db, changed, episodes=80)
+    control.resume(db, run_id, episodes=80)
+    assert len(read_revisions(db, changed)) >= 2
+    assert edits_of(db, [run_id, unchanged, changed, longer]) == {run_id: 1}
+    assert "made while it trained" not in what_happened(db, changed).description
+    in_force = control.current_curriculum(db, unchanged)
+    control.request_edit(db, unchanged, edited(in_force, temperature=0.9))
+    assert edits_of(db, [run_id, unchanged, changed]) == {run_id: 1, unchanged: 1}
+
+
+def test_a_run_made_longer_is_not_edited(db, make, train):
+    run_id = make(curriculum=PLAN)
+    assert train(run_id) is Status.COMPLETED
+    control.resume(db, run_id, episodes=80)
+    assert len(read_revisions(db, run_id)) == 2, "its ramp holds its value"
+    assert edits_of(db, [run_id]) == {}
 
 
 def test_names_that_are_no_presets_are_refused_and_a_broken_file_is_left_out(db, run_id):

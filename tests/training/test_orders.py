@@ -5,6 +5,7 @@ import shutil
 import sys
 
 import pytest
+import torch
 
 from tests.training.conftest import ONE_PHASE, assert_same_checkpoint, reported
 from v3core.environments import EnvironmentBatch
@@ -189,6 +190,33 @@ def test_an_evaluation_is_left_at_once_and_taken_after_the_resume(config, record
         assert run(config, second, checkpoint=first.saved[-1][0]) is Outcome.COMPLETED
         assert second.calls[0] == "evaluated"
         assert reported(first, second) == reported(whole)
+
+
+def test_a_last_evaluation_that_an_earlier_version_left_is_taken(config, recorder, whole, monkeypatch):
+    """Its checkpoints do not have the step of the newest evaluation, the oldest not even its episode."""
+    original, number = trainer.evaluate, itertools.count()
+
+    def evaluate(*args, interrupted, **kwargs):
+        gone = next(number) == len(whole.evaluations) - 1
+        return original(*args, interrupted=after_asked(3) if gone else interrupted, **kwargs)
+
+    monkeypatch.setattr(trainer, "evaluate", evaluate)
+    first = recorder()
+    assert run(config, first) is Outcome.STOPPED
+    monkeypatch.setattr(trainer, "evaluate", original)
+    path = first.saved[-1][0]
+    kept = load_checkpoint(path)
+    del kept["evaluated_step"]
+    assert kept["evaluated"] < kept["completed"] == config.episodes
+    torch.save(kept, path)
+    second = recorder()
+    assert run(config, second, checkpoint=path) is Outcome.COMPLETED
+    assert reported(first, second) == reported(whole)
+    del kept["evaluated"]
+    torch.save(kept, path)
+    third = recorder()
+    assert run(config, third, checkpoint=path) is Outcome.COMPLETED
+    assert not third.evaluations
 
 
 def test_a_stop_does_not_wait_for_an_evaluation(config, recorder, whole):

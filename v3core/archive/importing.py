@@ -32,7 +32,7 @@ from v3core.store.runs import (
     stored_status,
     update_run,
 )
-from v3core.store.schema import HIDDEN
+from v3core.store.schema import HIDDEN, TRUNK
 
 ROWS_PER_COMMIT = 5000
 """Others may write in between: a worker must not wait for the whole of a large import."""
@@ -112,6 +112,11 @@ def _begin(database: Database, run: ArchivedRun, run_id: str) -> None:
         if is_there and status is None:
             raise V3Error(
                 f"The folder {folder} of a deleted run still exists; remove it with: {COMMAND} tidy --delete."
+            )
+        if status == TRUNK:
+            raise V3Error(
+                f"Run {run_id[:8]} is deleted, but forks of it still use its records; import the archive under a new "
+                "id (--as-new), or delete these forks first."
             )
         if not begin_import(tx, values):
             raise V3Error(f"Run {run_id[:8]} is being imported or deleted by another process; wait until it is done.")

@@ -11,6 +11,8 @@ from zlib import crc32
 
 import numpy as np
 
+from v3core.curriculum import unedited
+
 EXPERTS = ("#1f78d1", "#d55e00", "#0aa58f", "#96489f", "#9e87bd", "#0d714d", "#fa2875", "#cf804e")
 """Of the first experts, by number; `expert_colours` has more."""
 RUNS = ("#0084fc", "#fc5400", "#6c6090", "#a85430", "#6c3cfc", "#c08484", "#e460cc", "#a824c0")
@@ -87,7 +89,7 @@ def shaded(colour: str, place: int) -> str:
 
 def _place_of_curriculum(name: str) -> int:
     """By its name alone, so that it does not depend on what else there is: of 49 others, two are rarely the same."""
-    name = name.removesuffix(" (edited)")
+    name = unedited(name)
     if name in _OF_PRESETS:
         return _OF_PRESETS.index(name)
     return len(_OF_PRESETS) + crc32(name.encode()) % (_CURRICULA_LOOKS - len(_OF_PRESETS))

@@ -1,5 +1,6 @@
 """Changing a curriculum while its run trains: its boundaries, all of its future, or its length."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from itertools import zip_longest
@@ -16,6 +17,7 @@ from v3core.environment_setup import EnvArg, EnvironmentSetup
 from v3core.errors import V3Error, explained
 
 _EDITED = " (edited)"
+_IS_EDITED = re.compile(r" \(edited(?: (\d{1,6}))?\)$")
 
 
 def with_boundaries(curriculum: Curriculum, boundaries: list[int]) -> Curriculum:
@@ -38,11 +40,26 @@ def with_boundaries(curriculum: Curriculum, boundaries: list[int]) -> Curriculum
 
 
 def renamed(curriculum: Curriculum) -> Curriculum:
-    """A preset with user changes, under a name that says so and without the description that no longer applies."""
+    """A curriculum with user changes, under a name that says so and without the description that no longer applies."""
     name = curriculum.name
-    if not name.endswith(_EDITED):
+    if unedited(name) == name:
         name = f"{name[: MAX_NAME - len(_EDITED)]}{_EDITED}"
     return curriculum.model_copy(update={"name": name, "description": ""})
+
+
+def renamed_apart(curriculum: Curriculum, origin: Curriculum) -> Curriculum:
+    """The same under another name than its origin has: `v3 (edited)` becomes `v3 (edited 2)`."""
+    made = renamed(curriculum)
+    if made.name != origin.name:
+        return made
+    number = _IS_EDITED.search(made.name)
+    end = f"{_EDITED[:-1]} {int((number and number[1]) or 1) + 1})"
+    return made.model_copy(update={"name": f"{unedited(made.name)[: MAX_NAME - len(end)]}{end}"})
+
+
+def unedited(name: str) -> str:
+    """The name of the curriculum that user changes were made to."""
+    return _IS_EDITED.sub("", name)
 
 
 def check_edit(old: Curriculum, new: Curriculum, progress: Progress) -> None:
@@ -162,6 +179,23 @@ def lengthened(curriculum: Curriculum, progress: Progress) -> Curriculum:
     for index, (phase, start) in enumerate(zip(curriculum.phases, starts, strict=False)):
         phases[index] = _timed(phase, rest_of_run(progress, start))
     return curriculum if phases == list(curriculum.phases) else curriculum.model_copy(update={"phases": tuple(phases)})
+
+
+def is_lengthened(before: Curriculum, after: Curriculum) -> bool:
+    """Whether the second is the first as `lengthened` writes it, and nothing else is changed."""
+    if before == after or len(before.phases) != len(after.phases):
+        return False
+    phases = [
+        phase.model_copy(
+            update={
+                knob: ramp.model_copy(update={"over": None})
+                for knob, ramp in ramps_of(phase).items()
+                if knob in (ramps := ramps_of(was)) and ramps[knob].over is None
+            }
+        )
+        for was, phase in zip(before.phases, after.phases, strict=True)
+    ]
+    return after.model_copy(update={"phases": tuple(phases)}) == before
 
 
 def rest_of_run(progress: Progress, start: PhaseStart) -> Over:

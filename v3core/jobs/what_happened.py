@@ -9,7 +9,7 @@ from v3core.errors import V3Error
 from v3core.jobs.control import progress_of
 from v3core.jobs.kinds import named
 from v3core.jobs.lifecycle import ENDED
-from v3core.store.commands import APPLIED, read_revisions
+from v3core.store.commands import APPLIED, edits_of, read_revisions
 from v3core.store.database import Database
 from v3core.store.history import read_episode
 from v3core.store.runs import get_run
@@ -33,7 +33,7 @@ def what_happened(database: Database, run_id: str) -> Curriculum:
     # Several edits between two updates: the last one counts.
     last = {edition.episode: edition for edition in editions}
     made = realised([last[episode] for episode in sorted(last)], progress, run.config.base.values())
-    edits = len(last) - 1
+    edits = edits_of(database, [run_id]).get(run_id, 0)
     parts = [f"What run {run.id[:8]} trained under"]
     if edits:
         parts.append(f"with {edits} edit{'s' * (edits > 1)} made while it trained")

@@ -1,6 +1,7 @@
 """Commands to runs and revisions of their curricula."""
 
 import json
+from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, fields
 from datetime import datetime
@@ -10,7 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 from sqlalchemy import bindparam, func, insert, select, update
 
-from v3core.curriculum import Curriculum
+from v3core.curriculum import Curriculum, is_lengthened
 from v3core.errors import V3Error, explain
 from v3core.store.database import Database, reading
 from v3core.store.runs import get_run
@@ -128,11 +129,26 @@ def read_revisions(source: Database | Transaction, run_id: str) -> list[Revision
 
 
 def edits_of(source: Database | Transaction, run_ids: Collection[str]) -> dict[str, int]:
-    """Run id to how often its curriculum was edited while it trained, of those whose was."""
-    c = revisions.c
-    query = select(c.run_id, func.count()).where(c.run_id.in_(run_ids), c.state == APPLIED, c.revision > 1)
+    """Run id to how often its curriculum was edited while it trained, of those whose was.
+
+    What a fork begins with is no edit of its own, nor is a ramp that holds its value in a run made longer.
+    """
+    c, began = revisions.c, runs.c.parent_episode
+    query = select(
+        c.run_id, c.revision, c.curriculum, began, c.applied_episode > began, c.requested_at > runs.c.created_at
+    )
+    query = query.join_from(revisions, runs, runs.c.id == c.run_id).where(c.run_id.in_(run_ids), c.state == APPLIED)
+    several = select(c.run_id).where(c.run_id.in_(run_ids), c.state == APPLIED).group_by(c.run_id)
+    query = query.where(c.run_id.in_(several.having(func.count() > 1))).order_by(c.run_id, c.revision)
+    edits: Counter[str] = Counter()
+    known: dict[str, Curriculum] = {}
     with reading(source) as tx:
-        return {str(run_id): int(count) for run_id, count in tx.execute(query.group_by(c.run_id))}
+        for run_id, number, text, parent_episode, is_beyond, is_later in tx.execute(query):
+            curriculum, before = _read_curriculum(text, number), known.get(run_id)
+            known[run_id] = curriculum
+            is_own = parent_episode is None or is_beyond or is_later
+            edits[run_id] += before is not None and is_own and not is_lengthened(before, curriculum)
+    return dict(+edits)
 
 
 def known_revisions(source: Database | Transaction, run_id: str) -> list[RevisionRow]:

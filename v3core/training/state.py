@@ -211,8 +211,11 @@ class TrainingState:
             else:  # of the run that this one was forked from
                 self.generator.manual_seed(self._seed_at(state["step"]))
                 self.random = np.random.default_rng((self.config.seed, state["step"]))
-            # Older checkpoints, which do not say when the last evaluation was, came after it.
-            counters = {"evaluated": state["completed"], "evaluated_step": state["step"], **state}
+            # The oldest checkpoints came after the last evaluation and do not say when it was; those after them say its
+            # episode alone.
+            evaluated = state.get("evaluated", state["completed"])
+            at = state["step"] if evaluated >= state["completed"] else -1
+            counters = {"evaluated": evaluated, "evaluated_step": at, **state}
             for name in COUNTERS:
                 setattr(self, name, counters[name])
             if self.config.length.is_reached(self.completed, self.step):

@@ -5,7 +5,7 @@ import streamlit as st
 from v3core.charts.schedule import edit_preview
 from v3core.charts.series import end_of_axis
 from v3core.config import MAX_NAME
-from v3core.curriculum import Curriculum, check_edit, renamed
+from v3core.curriculum import Curriculum, check_edit, renamed_apart
 from v3core.curriculum.edit import changes
 from v3core.curriculum.table import FURTHER, from_rows, further_in_use, to_rows
 from v3core.errors import V3Error
@@ -88,7 +88,7 @@ def _changed(run: RunRow, origin: Origin) -> tuple[Curriculum | None, bool]:
     wanted = checked.curriculum.model_copy(update={"episodes": curriculum.episodes})
     if not (found := changes(curriculum, wanted)):
         return None, False
-    wanted = renamed(wanted)
+    wanted = renamed_apart(wanted, curriculum)
     try:
         check_edit(curriculum, wanted, progress)
     except V3Error as error:

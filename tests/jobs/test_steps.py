@@ -1,6 +1,7 @@
 """Runs whose length is a number of environment steps."""
 
 import re
+from datetime import UTC, datetime
 
 import pytest
 
@@ -14,6 +15,7 @@ from v3core.jobs.lifecycle import Status
 from v3core.jobs.sweep import expand
 from v3core.store.alarms import read_alarms
 from v3core.store.commands import read_commands, read_revisions
+from v3core.store.expert_records import add_knockouts, read_knockouts
 from v3core.store.history import read_checkpoints, read_evaluations, read_events, read_phase_changes
 from v3core.store.runs import get_run
 from v3core.training.state import TrainingState
@@ -162,6 +164,25 @@ def test_a_completed_run_made_longer_is_what_a_run_of_that_length_is(db, make, t
     assert train(at_once) is Status.COMPLETED
     assert (get_run(db, run_id).step, get_run(db, run_id).config.backend) == (longer + 2, backend)
     assert_same(db, run_id, at_once)
+
+
+def test_a_knockout_goes_with_the_evaluation_of_its_policy(db, make, train, monkeypatch):
+    """The end of the run is at the episode at which the longer one continues, but of a later policy."""
+    monkeypatch.setattr("v3core.jobs.forks.drain", lambda *_: [])
+    run_id = make(steps=1900, curriculum=ONE, env=LONG_EPISODES)
+    assert train(run_id) is Status.COMPLETED
+    end = get_run(db, run_id).episode
+    played = {-1: [(1.0, 200, None)], 0: [(2.0, 200, None)]}
+    with db.write() as tx:
+        for episode in (end - 1, end):
+            add_knockouts(tx, run_id, episode=episode, results=played, now=datetime.now(UTC))
+    child = forks.fork(db, run_id, episode=end, steps=4000)
+    assert [row.episode for row in read_knockouts(db, child)] == [end - 1, end], "until its worker knows better"
+    assert train(child, 1) is Status.FAILED
+    assert [row.episode for row in read_knockouts(db, child)] == [end - 1]
+    control.resume(db, run_id, steps=4000)
+    assert train(run_id, 1) is Status.FAILED
+    assert [row.episode for row in read_knockouts(db, run_id)] == [end - 1], "of no evaluation: a person asked for it"
 
 
 def test_a_run_that_trains_is_made_longer_by_steps(db, make, train, monkeypatch):

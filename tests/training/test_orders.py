@@ -192,8 +192,10 @@ def test_an_evaluation_is_left_at_once_and_taken_after_the_resume(config, record
         assert reported(first, second) == reported(whole)
 
 
-def test_a_last_evaluation_that_an_earlier_version_left_is_taken(config, recorder, whole, monkeypatch):
+def test_a_last_evaluation_that_an_earlier_version_left_is_taken(small_run, recorder, monkeypatch):
     """Its checkpoints do not have the step of the newest evaluation, the oldest not even its episode."""
+    config, whole = small_run(rollout_steps=8, evaluate=2, every=9), recorder()
+    run(config, whole)
     original, number = trainer.evaluate, itertools.count()
 
     def evaluate(*args, interrupted, **kwargs):

@@ -15,7 +15,7 @@ from v3core.insight.removals import ALL_EXPERTS
 from v3core.store.bulk import floats
 from v3core.store.database import Database, reading
 from v3core.store.history import EvaluationResult
-from v3core.store.schema import Transaction, evaluation_experts, knockouts, state_maps
+from v3core.store.schema import Transaction, evaluation_experts, evaluations, knockouts, state_maps
 from v3core.store.trunks import of_run
 
 
@@ -81,13 +81,20 @@ def read_expert_reports(source: Database | Transaction, run_id: str, after: int 
     return found
 
 
-def count_expert_reports(source: Database | Transaction, run_id: str) -> tuple[int, int]:
-    """The episode of the newest evaluation that recorded what the experts did, and the number of rows; 0 without."""
+def count_expert_reports(source: Database | Transaction, run_id: str) -> tuple[int, int, int]:
+    """What changes with what the experts did in evaluations; 0 without.
+
+    The episode of the newest evaluation that recorded it, the number of rows, and the step of the newest evaluation:
+    the one at the end of a run replaces one of the same episode.
+    """
     c = evaluation_experts.c
     query = select(func.coalesce(func.max(c.episode), 0), func.count())
     with reading(source) as tx:
         newest, rows = tx.execute(query.where(of_run(tx, evaluation_experts, run_id))).one()
-    return int(newest), int(rows)
+        step = select(func.max(evaluations.c.step)).where(
+            of_run(tx, evaluations, run_id), evaluations.c.episode == newest
+        )
+        return int(newest), int(rows), int(tx.execute(step).scalar_one() or 0)
 
 
 def _profile(row: Any, experts: int) -> ExpertProfile:

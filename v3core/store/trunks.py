@@ -74,7 +74,21 @@ def of_run(tx: Transaction, table: Table, run_id: str) -> ColumnElement[bool]:
         else (part.run_id, part.after, part.last)
         for part in parts
     ]
-    return or_(*(and_(table.c.run_id == each, episode > after, episode <= last) for each, after, last in ranges))
+    mine = [and_(table.c.run_id == each, episode > after, episode <= last) for each, after, last in ranges]
+    if table.name == knockouts.name:
+        mine = [
+            and_(rows, ~with_evaluation(part.run_id, after=part.evaluated_last))
+            if part.evaluated_last < NEWEST
+            else rows
+            for rows, part in zip(mine, parts, strict=True)
+        ]
+    return or_(*mine)
+
+
+def with_evaluation(run_id: str, *, after: int) -> ColumnElement[bool]:
+    """Which knock-outs were played by the policy of an evaluation of that run beyond the episode `after`."""
+    c = evaluations.c
+    return knockouts.c.episode.in_(select(c.episode).where(c.run_id == run_id, c.episode > after))
 
 
 Range = tuple[str, int, int]

@@ -11,7 +11,7 @@ from operator import attrgetter
 from typing import Any
 
 import numpy as np
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, or_, select, update
 
 from v3core.errors import V3Error
 from v3core.insight.alarms import Episodes, Watch
@@ -38,7 +38,7 @@ from v3core.store.schema import (
     runs,
     state_maps,
 )
-from v3core.store.trunks import fork_begin
+from v3core.store.trunks import fork_begin, with_evaluation
 from v3core.store.watching import Backlog, as_episodes, as_row, begun_watch
 
 COMMIT_SECONDS = 0.5
@@ -401,8 +401,14 @@ def truncate(
         The number of deleted episodes.
     """
     keep_trunk(tx, run_id, episode=episode, evaluated=evaluated)
-    for table in (expert_loads, checkpoints, knockouts):
+    for table in (expert_loads, checkpoints):
         tx.execute(delete(table).where(table.c.run_id == run_id, table.c.episode > episode))
+    tx.execute(
+        delete(knockouts).where(
+            knockouts.c.run_id == run_id,
+            or_(knockouts.c.episode > episode, with_evaluation(run_id, after=evaluated)),
+        )
+    )
     for of_evaluations in (evaluations, evaluation_experts, state_maps):
         c = of_evaluations.c
         tx.execute(delete(of_evaluations).where(c.run_id == run_id, c.episode > evaluated))

@@ -91,7 +91,7 @@ def _reports(
     url: str,  # noqa: ARG001  this and what follows tell what is cached apart
     run_id: str,
     generation: int,  # noqa: ARG001
-    known: tuple[int, int],  # noqa: ARG001
+    known: tuple[int, int, int],  # noqa: ARG001
 ) -> list[EvaluatedExperts]:
     """Read again if there are more, or others since a resume; of many experts they take tens of milliseconds."""
     return read_expert_reports(_database, run_id)

@@ -55,6 +55,8 @@ class _Recorded:
     curve: Series | None = None
     newest_at: datetime | None = None
     evaluations: tuple[EvaluationPoint, ...] = ()
+    newest_evaluation: tuple[int, int] = (0, 0)
+    """Episode and step of the last of them."""
     times: dict[int, datetime] = field(default_factory=dict)
     """When episodes were recorded, of those that anybody has asked for."""
     views: "OrderedDict[VisibleRange, Series]" = field(default_factory=OrderedDict)
@@ -95,11 +97,7 @@ def load_series(
             held.curve = read_series(database, run.id, after=held.curve)
             newest = read_episode(database, run.id, held.curve.newest)
             held.newest_at = newest["at"] if newest else None
-        known = held.evaluations[-1].episode if held.evaluations else 0
-        newer = read_evaluations(database, run.id, after=known)
-        removed = read_knockouts(database, run.id) if newer else []
-        losses = {row.episode: largest_loss(row.complete, row.without) for row in removed}
-        held.evaluations += tuple(_point(row, losses.get(row.episode, math.nan)) for row in newer)
+        _read_evaluations(database, run, held)
         curve, evaluations, newest_at = held.curve, held.evaluations, held.newest_at
         view = _view(database, run, held, visible) if visible is not None and curve.size > 1 else None
     starts = tuple(PhaseStart(change.episode, change.step) for change in read_phase_changes(database, run.id))
@@ -152,6 +150,20 @@ def load_phases(database: Database, run: RunRow) -> tuple[PhaseSums, ...]:
         if read < run.episode:
             held.sums = merged(held.sums, read_phase_sums(database, run.id, after=read))
         return held.sums
+
+
+def _read_evaluations(database: Database, run: RunRow, held: _Recorded) -> None:
+    """Those since the last look; the newest may be another by now: the one at the end of a run replaces one there."""
+    known, step = held.newest_evaluation
+    newer = read_evaluations(database, run.id, after=known - 1)
+    if newer and (newer[0].episode, newer[0].step) == (known, step):
+        del newer[0]
+    if not newer:
+        return
+    losses = {row.episode: largest_loss(row.complete, row.without) for row in read_knockouts(database, run.id)}
+    kept = tuple(point for point in held.evaluations if point.episode < newer[0].episode)
+    held.evaluations = kept + tuple(_point(row, losses.get(row.episode, math.nan)) for row in newer)
+    held.newest_evaluation = (newer[-1].episode, newer[-1].step)
 
 
 def _view(database: Database, run: RunRow, held: _Recorded, visible: VisibleRange) -> Series | None:

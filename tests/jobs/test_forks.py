@@ -1,6 +1,8 @@
 """Forks: a run that begins with a checkpoint of another, shows that one's records, and trains on to the bit."""
 
+import os
 import threading
+import uuid
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -11,11 +13,13 @@ from sqlalchemy import update
 
 from tests.jobs.conftest import FOUR_PHASES
 from v3core.archive import import_archive, write_archive
+from v3core.atomic_write import replacing
 from v3core.cli import main
 from v3core.curriculum import parse
 from v3core.environments.registry import check_run
 from v3core.errors import V3Error
-from v3core.jobs import control
+from v3core.jobs import control, recorder
+from v3core.jobs.files import run_folder
 from v3core.jobs.fork_check import check_fork
 from v3core.jobs.forks import Change, fork, fork_all
 from v3core.jobs.housekeeping import leftovers
@@ -24,7 +28,7 @@ from v3core.store import schema
 from v3core.store.alarms import ACTIVE, AlarmRow, alarm_notices_due, put_alarm, read_alarms
 from v3core.store.commands import read_commands
 from v3core.store.curve import read_phase_sums, read_series
-from v3core.store.history import read_checkpoints, read_evaluations, read_events
+from v3core.store.history import read_checkpoints, read_evaluations, read_events, read_phase_changes
 from v3core.store.returns import read_sparkline
 from v3core.store.rollups import read_buckets, rebuild_rollups
 from v3core.store.run_tables import RUN_TABLES, stream
@@ -434,3 +438,85 @@ def test_the_first_rollout_of_a_fork_is_the_parents_own_to_the_bit(db, make, tra
         tx.execute(update(schema.episodes).where(mine).values({"policy_loss": schema.episodes.c.policy_loss + 1e-15}))
     assert main(["fork", run_id, "--episode", str(at), "--check"]) == 1
     assert "policy_loss" in capsys.readouterr().out
+
+
+def test_a_fork_with_other_environments_takes_its_steps_to_the_exact_number(db, make, train):
+    """From where it begins, which need not be a multiple of their number."""
+    parent = make(steps=1000, curriculum="{name: one, phases: [{name: all}]}")
+    assert train(parent, every=1) is Status.COMPLETED
+    at = next(row for row in read_checkpoints(db, parent) if row.step % 3)
+    settings = ["ppo.environments=3", "ppo.minibatch=96"]
+    for steps in (None, 1001):
+        child = fork(db, parent, episode=at.episode, assignments=settings, steps=steps)
+        run = get_run(db, child)
+        asked = steps or 1000
+        assert (run.steps - at.step) % 3 == 0
+        assert asked <= run.steps < asked + 3
+        assert train(child) is Status.COMPLETED
+        assert get_run(db, child).step == run.steps
+        assert (run.length.is_by_steps, run.config.steps) == (True, run.steps)
+    control.resume(db, child, steps=1200)
+    longer = get_run(db, child).steps
+    assert (longer - at.step) % 3 == 0
+    assert train(child) is Status.COMPLETED
+    assert get_run(db, child).step == longer
+
+
+def test_a_fork_at_a_boundary_is_in_the_phase_of_its_own_curriculum(db, parent, train):
+    at = next(change.episode for change in read_phase_changes(db, parent) if change.name == "second")
+    other = parse("{name: other, phases: [{name: begun, until: {episode: 5}}, {name: instead, routing: gumbel}]}")
+    child = fork(db, parent, episode=at, curriculum=other, from_here=True)
+    names = [change.name for change in read_phase_changes(db, child)]
+    assert names == ["first", get_run(db, child).config.curriculum.phases[1].name]
+    assert get_run(db, child).phase == names[-1] != "second"
+    assert train(child) is Status.COMPLETED
+    assert [change.name for change in read_phase_changes(db, child)][1] == names[-1]
+
+
+def test_a_checkpoint_that_is_replaced_while_forks_begin_is_one_for_all_of_them(db, make, train, monkeypatch):
+    """Its worker replaces the file of an episode first, and its row afterwards: forks begin with the newer file."""
+    parent = make(steps=1900, curriculum="{name: one, phases: [{name: all}]}", env="Pendulum-v1")
+    files, original = {}, recorder.Recorder.checkpoint_saved
+
+    def keep(self, path, episode, step):
+        files.setdefault(episode, []).append((step, path.read_bytes()))
+        original(self, path, episode, step)
+
+    monkeypatch.setattr(recorder.Recorder, "checkpoint_saved", keep)
+    assert train(parent, every=1) is Status.COMPLETED
+    at, found = next((episode, found) for episode, found in files.items() if episode and len(found) > 2)
+    row = next(row for row in read_checkpoints(db, parent) if row.episode == at)
+    with db.write() as tx:
+        table = schema.checkpoints
+        mine = (table.c.run_id == parent, table.c.episode == at)
+        tx.execute(update(table).where(*mine).values(step=found[-2][0]))
+    original_link, links = os.link, []
+
+    def link(source, target):
+        """The parent replaces its file after the first fork has it."""
+        original_link(source, target)
+        links.append(target)
+        if len(links) == 1:
+            with replacing(db.data_dir / row.path, durable=False) as unfinished:
+                unfinished.write_bytes(found[0][1])
+
+    monkeypatch.setattr("v3core.jobs.forks.os.link", link)
+    children = fork_all(db, parent, [Change(seed=1), Change(seed=2), Change(seed=3)], episode=at)
+    assert len({file.stat().st_ino for file in links}) == 1
+    assert get_run(db, children[0]).step == found[-2][0]
+    assert train(children[0]) is Status.COMPLETED
+    assert get_run(db, children[0]).step == 1900
+    (begun,) = [event.message for event in read_events(db, children[0]) if event.message.startswith("Training from")]
+    assert f"at episode {at}" in begun
+
+
+def test_a_failed_request_leaves_the_folders_of_another_with_its_token(db, parent, monkeypatch):
+    """Which may not have committed its rows yet."""
+    token = "c9bf9e57-1685-4c89-bafb-ff5af830be8a"
+    theirs = run_folder(str(uuid.uuid5(uuid.UUID(token), "fork 1")), db.data_dir) / "checkpoints"
+    theirs.mkdir(parents=True)
+    (theirs / "episode-00000000.pt").write_bytes(b"of the other")
+    with pytest.raises(V3Error, match="The checkpoint cannot be copied"):
+        fork_all(db, parent, [Change(seed=1), Change(seed=2)], episode=0, token=token)
+    assert [leftover.path for leftover in leftovers(db)] == [theirs.parent], "its own are removed"
+    assert (theirs / "episode-00000000.pt").is_file()

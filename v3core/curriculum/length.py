@@ -70,7 +70,7 @@ class Length:
 
         Args:
             episodes: the new number.
-            steps: the new number, which is rounded up to a multiple of the environments.
+            steps: the new number, which is rounded up to what the environments can take together from here.
             at: complete episodes and environment steps of the run so far.
             environments: stepped together.
             who: the run, in errors.
@@ -94,7 +94,7 @@ class Length:
                 raise V3Error(
                     f"{who} is planned for {planned:,} {what}; choose more: a run can be extended, not shortened."
                 )
-        wanted = None if steps is None else -(-steps // environments) * environments
+        wanted = None if steps is None else at[1] - (at[1] - steps) // environments * environments
         if self.is_by_steps:
             return Length.of(None, wanted)
         longer = Length.of(self.episodes if episodes is None else episodes, self.steps if steps is None else wanted)

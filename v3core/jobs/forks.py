@@ -8,16 +8,16 @@ import os
 import shutil
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from v3core.config import MAX_NAME, MAX_SEED, Recipe, RunConfig, check_name, fitting_length
+from v3core.config import MAX_NAME, MAX_SEED, PPOConfig, Recipe, RunConfig, check_name, fitting_length
 from v3core.curriculum import Curriculum, Length, PhaseStart, Progress, Until, check_edit, check_fits, lengthened
 from v3core.curriculum.realised import continued
 from v3core.errors import V3Error, explained
 from v3core.jobs.checkpoints import is_whole
-from v3core.jobs.files import checkpoint_file, run_folder
+from v3core.jobs.files import checkpoint_file
 from v3core.jobs.kinds import named
 from v3core.jobs.launch import renewed
 from v3core.jobs.launcher import StartCommand, check_priority, drain, save_requested_slots, worker_command
@@ -28,11 +28,12 @@ from v3core.store.alarms import copy_alarms
 from v3core.store.database import Database
 from v3core.store.history import (
     CheckpointRow,
+    PhaseChangeRow,
     add_checkpoint,
     add_event,
     add_phase_change,
+    newest_evaluation,
     read_checkpoints,
-    read_evaluations,
     read_phase_changes,
 )
 from v3core.store.run_row import RunRow
@@ -55,7 +56,7 @@ class Origin:
     run: RunRow
     checkpoint: CheckpointRow
     curriculum: Curriculum
-    """The one that the run went on with from there."""
+    """The one that the run continued with from there."""
     starts: tuple[PhaseStart, ...]
     """Where its phases had begun by then."""
     revisions: tuple[commands.RevisionRow, ...] = ()
@@ -88,13 +89,20 @@ class Change:
     from_here: bool = False
     """Whether the curriculum is followed from the checkpoint on, whatever was trained before that."""
 
-    def length_of(self, trained: RunConfig) -> Length:
-        """How long the fork of a run is trained; what is not given is as in that run."""
-        if self.episodes is None and self.steps is None:
-            return trained.length
+    def length_of(self, trained: RunConfig, ppo: PPOConfig | None = None, begin: int = 0) -> Length:
+        """How long the fork of a run is trained; what is not given is as in that run.
+
+        Its own environments, by default as many, step together from step `begin` on, and take its steps exactly.
+        """
+        ppo = trained.ppo if ppo is None else ppo
         by_steps = trained.length.is_by_steps and self.episodes is None
         episodes = None if by_steps else self.episodes if self.episodes is not None else trained.episodes
-        return fitting_length(episodes, trained.steps if self.steps is None else self.steps, trained.ppo)
+        steps = trained.steps if self.steps is None else self.steps
+        length = fitting_length(episodes, steps, ppo)
+        if steps is None:
+            return length
+        whole = begin - (begin - steps) // ppo.environments * ppo.environments
+        return Length.of(None if length.is_by_steps else length.episodes, max(whole, 1))
 
 
 def origin_of(database: Database, run_id: str, episode: int | None = None, tx: Transaction | None = None) -> Origin:
@@ -151,7 +159,11 @@ def config_of(origin: Origin, change: Change = Change()) -> RunConfig:
     trained = origin.run.config
     if change.episodes is not None and change.episodes < 1:
         raise _nothing_left(origin, Length(change.episodes))
-    length = change.length_of(trained)
+    parts = {name: getattr(trained, name) for name in ("base", "ppo", "policy", "evaluation", "overrides")}
+    recipe = Recipe(name=trained.recipe, match=("*",), **parts)
+    of_ppo = [assignment for assignment in change.assignments if assignment.strip().startswith("ppo.")]
+    ppo = set_values(recipe, [], trained.episodes, of_ppo)[0].ppo
+    length = change.length_of(trained, ppo, origin.checkpoint.step)
     if origin.is_end_of(length):
         raise _nothing_left(origin, length)
     seed = trained.seed if change.seed is None else change.seed
@@ -163,9 +175,8 @@ def config_of(origin: Origin, change: Change = Change()) -> RunConfig:
         in_force = lengthened(in_force, origin.progress(trained.length))
     wanted, kept = _wanted(change, in_force, progress, trained)
     before = wanted.phases[:kept]
-    parts = {name: getattr(trained, name) for name in ("base", "ppo", "policy", "evaluation", "overrides")}
     recipe, (wanted,) = set_values(
-        Recipe(name=trained.recipe, match=("*",), **parts),
+        recipe,
         [wanted],
         length.episodes,
         change.assignments,
@@ -300,12 +311,15 @@ def fork_all(
         raise V3Error(f"{len(changes)} forks at once are out of range; choose 1 to {MAX_FORKS}.")
     group = uuid.UUID(token) if token else uuid.uuid4()
     ids = [str(uuid.uuid5(group, f"fork {place}")) for place in range(len(changes))]
+    folders: list[Path] = []
     try:
         with database.write() as tx:
             if find_run(tx, ids[0]):
                 return ids
             get_run(tx, run_id, for_update=True)  # its worker deletes no checkpoint meanwhile
             origin = origin_of(database, run_id, episode, tx)
+            trunk = _trunk_of(tx, origin)
+            source = database.data_dir / origin.checkpoint.path
             save_requested_slots(tx)
             now = datetime.now(UTC)
             for place, (new_id, change) in enumerate(zip(ids, changes, strict=True)):
@@ -321,11 +335,14 @@ def fork_all(
                     priority=priority,
                     launch=renewed(origin.run, here=False),
                 )
-                _begin(database, tx, origin, new_id, actor=actor, now=at)
+                file = _begin(database, tx, origin, trunk, new_id, actor=actor, now=at)
+                # All from the first: the parent may replace its file meanwhile.
+                _share(source, file, folders)
+                source = file
     except BaseException:
-        for new_id in ids:
-            if _is_unknown(database, new_id):
-                shutil.rmtree(run_folder(new_id, database.data_dir), ignore_errors=True)
+        for folder in folders:  # not those of another call with the same token
+            if _is_unknown(database, folder.name):
+                shutil.rmtree(folder, ignore_errors=True)
         raise
     drain(database, command)
     return ids
@@ -336,16 +353,32 @@ def _is_unknown(database: Database, run_id: str) -> bool:
         return find_run(tx, run_id) is None
 
 
-def _begin(database: Database, tx: Transaction, origin: Origin, new_id: str, *, actor: str, now: datetime) -> None:
-    """Give a fork, whose row is there, all that it has of its own when it begins."""
+@dataclass(frozen=True)
+class _Trunk:
+    """What all forks of one checkpoint begin with."""
+
+    evaluated: int
+    """Episodes at the newest evaluation up to the checkpoint; whether it came before that its worker sees."""
+    phases: tuple[PhaseChangeRow, ...]
+
+
+def _trunk_of(tx: Transaction, origin: Origin) -> _Trunk:
+    evaluated = newest_evaluation(tx, origin.run.id, until=origin.checkpoint.episode)
+    return _Trunk(evaluated or 0, tuple(read_phase_changes(tx, origin.run.id)[: len(origin.starts)]))
+
+
+def _begin(
+    database: Database, tx: Transaction, origin: Origin, trunk: _Trunk, new_id: str, *, actor: str, now: datetime
+) -> Path:
+    """Give a fork, whose row is there, all rows that it has of its own when it begins.
+
+    Returns where its checkpoint belongs.
+    """
     parent, checkpoint = origin.run, origin.checkpoint
     config = get_run(tx, new_id).config
-    # Whether the last of them came before the checkpoint is known once its worker has read that.
-    evaluations = [row.episode for row in read_evaluations(tx, parent.id) if row.episode <= checkpoint.episode]
-    evaluated = max(evaluations, default=0)
-    begin_at(tx, new_id, parent, checkpoint.episode, evaluated)
-    for change in read_phase_changes(tx, parent.id)[: len(origin.starts)]:
-        add_phase_change(tx, new_id, change)
+    begin_at(tx, new_id, parent, checkpoint.episode, trunk.evaluated)
+    for change in trunk.phases:  # at a boundary the phase that begins may be another
+        add_phase_change(tx, new_id, replace(change, name=config.curriculum.phases[change.phase].name))
     copy_alarms(tx, parent.id, new_id, checkpoint.episode)
     for row in origin.revisions:
         began = row.applied_episode or 0
@@ -363,20 +396,26 @@ def _begin(database: Database, tx: Transaction, origin: Origin, new_id: str, *, 
         step=checkpoint.step,
         now=now,
         phases=len(origin.starts),
-        evaluated=evaluated,
+        evaluated=trunk.evaluated,
     )
     where = f"at episode {checkpoint.episode:,}"
     message = f"Forked from {named(parent)} {where}, with curriculum {config.curriculum.name} and seed {config.seed}."
     add_event(tx, new_id, actor=actor, kind=EVENT, message=message, now=now)
     message = f"Run {new_id[:8]} '{config.name}' was forked from it {where}."
     add_event(tx, parent.id, actor=actor, kind=EVENT, message=message, now=now)
-    _share(database.data_dir / checkpoint.path, file)
+    return file
 
 
-def _share(source: Path, target: Path) -> None:
-    """A second name for a checkpoint file, or where a file system has none, a copy: files are never changed."""
+def _share(source: Path, target: Path, folders: list[Path]) -> None:
+    """A second name for a checkpoint file, or where a file system has none, a copy: files are never changed.
+
+    The run's folder, which must not be there yet, is added to `folders`.
+    """
+    folder = target.parent.parent
     try:
-        target.parent.mkdir(parents=True)
+        folder.mkdir(parents=True)
+        folders.append(folder)
+        target.parent.mkdir()
         try:
             os.link(source, target)
         except OSError:

@@ -244,6 +244,9 @@ def _readable_checkpoint(database: Database, run: RunRow) -> tuple[_Kept | None,
     for row in reversed(known):
         try:
             row, state = _before_its_end(database, run, known, row, load_checkpoint(database.data_dir / row.path))
+            if row.episode == run.episode == run.parent_episode == state.get("completed"):
+                # A worker replaces a checkpoint of the same episode before its row: a fork may get the newer file.
+                row = replace(row, step=int(state["step"]))
             if (state.get("completed"), state.get("step")) != (row.episode, row.step):
                 raise V3Error(f"Checkpoint {database.data_dir / row.path} belongs to another run or another episode.")
             starts = tuple(PhaseStart(*start) for start in state["starts"])

@@ -205,6 +205,14 @@ def read_evaluations(source: Database | Transaction, run_id: str, after: int = 0
     return found
 
 
+def newest_evaluation(source: Database | Transaction, run_id: str, until: int) -> int | None:
+    """The episode of the newest evaluation up to that episode; None without one."""
+    with reading(source) as tx:
+        mine = select(func.max(evaluations.c.episode)).where(of_run(tx, evaluations, run_id))
+        found: int | None = tx.execute(mine.where(evaluations.c.episode <= until)).scalar_one()
+    return found
+
+
 @dataclass(frozen=True)
 class EvaluationMean:
     """One evaluation in short."""

@@ -22,7 +22,7 @@ from v3core.jobs import control, recorder
 from v3core.jobs.files import run_folder
 from v3core.jobs.fork_check import check_fork
 from v3core.jobs.forks import Change, fork, fork_all
-from v3core.jobs.housekeeping import leftovers
+from v3core.jobs.housekeeping import leftovers, remove_leftovers
 from v3core.jobs.lifecycle import Status
 from v3core.store import schema
 from v3core.store.alarms import ACTIVE, AlarmRow, alarm_notices_due, put_alarm, read_alarms
@@ -520,3 +520,23 @@ def test_a_failed_request_leaves_the_folders_of_another_with_its_token(db, paren
         fork_all(db, parent, [Change(seed=1), Change(seed=2)], episode=0, token=token)
     assert [leftover.path for leftover in leftovers(db)] == [theirs.parent], "its own are removed"
     assert (theirs / "episode-00000000.pt").is_file()
+
+
+def test_the_folder_of_a_fork_that_is_being_created_is_not_tidied_away(db, parent, monkeypatch):
+    """It is there before anybody sees its row: found as a leftover, it belongs to a run when it would be deleted."""
+    found = []
+    original = os.link
+
+    def link(source, target):
+        original(source, target)
+        found.extend(leftovers(db))
+
+    monkeypatch.setattr("v3core.jobs.forks.os.link", link)
+    child = fork(db, parent, episode=0)
+    stray = run_folder(str(uuid.uuid4()), db.data_dir)
+    stray.mkdir()
+    found += [one for one in leftovers(db) if one.path == stray]
+    assert [one.path.name for one in found] == [child, stray.name]
+    assert remove_leftovers(db, found) == []
+    assert (db.data_dir / read_checkpoints(db, child)[0].path).is_file()
+    assert not stray.exists()

@@ -86,7 +86,7 @@ def test_a_killed_deletion_is_never_seen_and_is_finished(db, ended, monkeypatch)
     supervisor.reconcile(db)
     with db.read() as tx:
         assert tx.exec_driver_sql("SELECT count(*) FROM runs").scalar_one() == 0
-    housekeeping.remove_leftovers(housekeeping.leftovers(db))
+    housekeeping.remove_leftovers(db, housekeeping.leftovers(db))
     assert list((db.data_dir / "runs").iterdir()) == []
 
 
@@ -127,10 +127,10 @@ def test_files_that_cannot_be_deleted_are_reported_and_tidied_later(db, ended, m
             control.delete(db, ended)
         assert list_runs(db) == []
         found = housekeeping.leftovers(db)
-        (problem,) = housekeeping.remove_leftovers(found)
+        (problem,) = housekeeping.remove_leftovers(db, found)
         assert "cannot be deleted: Permission denied" in problem
     assert [leftover.bytes for leftover in found] == [1234]
-    assert housekeeping.remove_leftovers(found) == []
+    assert housekeeping.remove_leftovers(db, found) == []
     assert housekeeping.leftovers(db) == []
 
 
@@ -170,7 +170,7 @@ def test_only_what_is_ours_is_left_over(db, ended, run_in):
         "made-replays/0a0a0a0a-0a0a-4a0a-8a0a-0a0a0a0a0a0a",
         "made-replays/.deleted-0a0a0a0a",
     }
-    housekeeping.remove_leftovers(housekeeping.leftovers(db))
+    housekeeping.remove_leftovers(db, housekeeping.leftovers(db))
     assert housekeeping.leftovers(db) == []
     assert (runs / "my own folder").is_dir()
     assert {entry.name for entry in made.iterdir()} == {ended, "my own"}

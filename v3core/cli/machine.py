@@ -51,7 +51,7 @@ def tidy(remove: bool) -> int:
     """List leftovers of deleted runs and interrupted writes in the data folder, or delete them."""
     with reconciled() as database:
         found = housekeeping.leftovers(database)
-        problems = housekeeping.remove_leftovers(found) if remove else []
+        problems = housekeeping.remove_leftovers(database, found) if remove else []
     for leftover in found:
         echo(f"{housekeeping.in_words(leftover.bytes):>8}  {leftover.path}")
     room = housekeeping.in_words(sum(leftover.bytes for leftover in found))

@@ -21,7 +21,7 @@ from v3core.store.history import read_checkpoints
 from v3core.store.kept_trunks import become_trunk, forks_need
 from v3core.store.run_row import RunRow
 from v3core.store.runs import get_run, runs_in
-from v3core.store.schema import HIDDEN
+from v3core.store.schema import HIDDEN, Transaction
 
 _RUN_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
@@ -84,15 +84,28 @@ def _entries(folder: Path) -> Iterator[Path]:
     return iter(sorted(folder.iterdir())) if folder.is_dir() else iter(())
 
 
-def remove_leftovers(found: list[Leftover]) -> list[str]:
-    """Delete them; returns a sentence for each that cannot be deleted."""
+def remove_leftovers(database: Database, found: list[Leftover]) -> list[str]:
+    """Delete those that belong to nothing still; returns a sentence for each that cannot be deleted."""
     problems = []
     for leftover in found:
+        path = leftover.path
         try:
-            shutil.rmtree(leftover.path) if leftover.path.is_dir() else leftover.path.unlink(missing_ok=True)
+            with database.write() as tx:  # whoever creates a fork has its folder before others see its row
+                if _belongs_to_nothing(database, tx, path):
+                    shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
         except OSError as error:
-            problems.append(f"{leftover.path} cannot be deleted: {error.strerror or error}.")
+            problems.append(f"{path} cannot be deleted: {error.strerror or error}.")
     return problems
+
+
+def _belongs_to_nothing(database: Database, tx: Transaction, path: Path) -> bool:
+    if path.name.startswith(DELETED):
+        return True
+    if _RUN_ID.fullmatch(path.name):
+        return runs.stored_status(tx, path.name) is None
+    run_id = path.parent.parent.name
+    kept = {row.path for row in read_checkpoints(tx, run_id)}
+    return runs.stored_status(tx, run_id) in ENDED and str(path.relative_to(database.data_dir)) not in kept
 
 
 # Runs that no list shows: being imported or deleted, in several commits so that others can write in between. Their row

@@ -42,6 +42,12 @@ def statistics(name: str) -> None:
     experiment_statistics(database, progress_of(database, name))
 
 
+@shell.show_errors()
+def report(name: str) -> None:
+    """All of it in one file."""
+    report_download(database, name, has_episodes=any(run.episode for run in progress_of(database, name).runs))
+
+
 @ticks.ticking(1, news.of_experiment(database, chosen or ""))
 @shell.show_errors()
 def runs(name: str) -> None:
@@ -65,7 +71,7 @@ def one(name: str) -> None:
         return
     head(name)
     statistics(name)
-    report_download(database, name, has_episodes=any(run.episode for run in progress_of(database, name).runs))
+    report(name)
     runs(name)
 
 

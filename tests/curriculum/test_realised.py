@@ -139,3 +139,15 @@ def test_whatever_was_edited_and_whenever_phases_began(changes, ends):
         if phase >= here and episode > editions[-1].episode:
             editions.append(Edition(edited(editions[-1].curriculum, phase, **change), episode, episode * STEPS))
     assert_plans_what_happened(editions, starts)
+
+
+def test_of_a_run_that_its_steps_ended_only_phases_with_episodes_are_left():
+    """Its last phase, or an edit, may have begun in the rollout that used them up."""
+    plan, starts = parse(PLAN), starts_at(0, 100, 180)
+    change = edited(plan, 1, jitter=0.5)
+    for editions, begun in (([Edition(plan)], starts), ([Edition(plan), Edition(change, 180, 1800)], starts[:2])):
+        made = realised(editions, Progress(180, 1800, 1800, begun, 1800), BASE)
+        assert [phase.name for phase in made.phases] == ["warm", "middle"]
+        assert (made.phases[-1].until, made.phases[-1].jitter, made.episodes) == (None, 0.1, 180)
+    with pytest.raises(V3Error, match=r"^No episode is complete yet; there is nothing to save\.$"):
+        realised([Edition(plan)], Progress(0, 128, 128, starts_at(0), 128), BASE)

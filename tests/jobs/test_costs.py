@@ -1,5 +1,7 @@
 """What a launch costs, from runs that were recorded on this machine."""
 
+from dataclasses import replace
+
 import pytest
 
 from tests.comparison.made import STEPS, made_run
@@ -75,3 +77,15 @@ def test_the_time_left_is_that_of_what_trains_and_waits_shared_by_the_slots(db):
         update_run(tx, training.id, {"episodes_per_second": 0.05}, only_in=["running"])
     assert seconds_left(db, [get_run(db, training.id), *waiting[:1]], pace) == pytest.approx(200)
     assert seconds_left(db, [], pace) == 0
+
+
+def test_the_time_left_of_many_runs_that_are_alike_is_measured_once(db):
+    """Also where the configuration of one that waits cannot be read, which is then as unknown as a new one."""
+    trained_here(db)
+    waiting = [made_run(db, seed=seed, status="queued", planned=EPISODES) for seed in range(5)]
+    reads = []
+    assert seconds_left(db, waiting, lambda *args: reads.append(args) or pace(*args)) == pytest.approx(100)
+    assert len(reads) == 1
+    with db.write() as tx:
+        update_run(tx, waiting[0].id, {"config": "{}"}, only_in=["queued"])
+    assert seconds_left(db, [replace(get_run(db, waiting[0].id), status="queued")], pace) == pytest.approx(40)

@@ -22,9 +22,9 @@ from v3core.jobs import control, recorder
 from v3core.jobs.files import run_folder
 from v3core.jobs.fork_check import check_fork
 from v3core.jobs.forks import Change, fork, fork_all
-from v3core.jobs.housekeeping import leftovers, remove_leftovers
+from v3core.jobs.housekeeping import leftovers, remove_abandoned, remove_leftovers
 from v3core.jobs.lifecycle import Status
-from v3core.store import schema
+from v3core.store import runs, schema
 from v3core.store.alarms import ACTIVE, AlarmRow, alarm_notices_due, put_alarm, read_alarms
 from v3core.store.commands import read_commands
 from v3core.store.curve import read_phase_sums, read_series
@@ -288,7 +288,10 @@ def test_any_curriculum_can_be_followed_from_a_checkpoint_on(db, parent, train, 
     )
     child = capsys.readouterr().out.strip()
     assert train(child) is Status.COMPLETED
-    assert_same_records(db, child, parent, until=at)
+    assert_same_records(db, child, parent, until=at - 1)
+    assert rows(db, child, "episodes")[:at] == rows(db, parent, "episodes")[:at]
+    begun = [(change.name, change.episode) for change in read_phase_changes(db, child)]
+    assert begun[-1] == ("rest", at), "and not the phase of the parent that begins there"
     later = rows(db, child, "episodes", after=at)
     found = {tuple(row[name] for name in ("phase", "routing", "top_k", "temperature", "lr")) for row in later}
     assert found == {("'rest'", "'topk'", "2", "0.5", "1e-05")}
@@ -540,3 +543,31 @@ def test_the_folder_of_a_fork_that_is_being_created_is_not_tidied_away(db, paren
     assert remove_leftovers(db, found) == []
     assert (db.data_dir / read_checkpoints(db, child)[0].path).is_file()
     assert not stray.exists()
+
+
+def test_a_trunk_that_no_fork_needs_any_more_goes(db, parent, monkeypatch):
+    """Also if the last fork is deleted while the rows of its parent are, or a version before left the trunk there."""
+    child = fork(db, parent, episode=read_checkpoints(db, parent)[4].episode)
+    original, done = runs.remove_hidden_part, []
+
+    def remove(tx, run_id, after=0):
+        if not done and run_id == parent:
+            done.append(True)
+            tx.execute(schema.runs.delete().where(schema.runs.c.id == child))
+        return original(tx, run_id, after)
+
+    monkeypatch.setattr(runs, "remove_hidden_part", remove)
+    control.delete(db, parent)
+    assert done
+    with db.read() as tx:
+        assert all_ids(tx) == set()
+
+
+def test_a_trunk_that_was_left_behind_is_removed_at_the_next_look(db, parent):
+    child = fork(db, parent, episode=read_checkpoints(db, parent)[4].episode)
+    control.delete(db, parent)
+    with db.write() as tx:
+        tx.execute(schema.runs.delete().where(schema.runs.c.id == child))
+    assert remove_abandoned(db) == [parent]
+    with db.read() as tx:
+        assert all_ids(tx) == set()

@@ -95,7 +95,7 @@ def test_a_shorter_one_that_arrives_too_late_is_rejected_with_its_reason(db, mak
     first, second = read_commands(db, run_id)
     assert (first.rejected_reason, second.rejected_reason) == (
         None,
-        "The run is planned for 110 episodes, which are already trained.",
+        "The run is planned for 110 episodes; choose more: a run can be extended, not shortened.",
     )
     assert get_run(db, run_id).episode == 110
 

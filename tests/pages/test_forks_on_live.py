@@ -5,12 +5,19 @@ import pytest
 from tests.pages.recorded import add_recorded_run
 from tests.pages.test_run_checkpoints import opened
 from tests.pages.test_states import text_of
-from v3core.curriculum import load_preset, preset_names
+from v3core.comparison.fork_pairs import pairs_of
+from v3core.curriculum import load_preset, preset_names, renamed
 from v3core.jobs import control
 from v3core.jobs.forks import fork
 from v3core.jobs.lifecycle import Status
 from v3core.store.history import read_checkpoints
 from v3core.store.runs import get_run, list_runs
+
+
+def edited(curriculum):
+    """With another setting in its last phase."""
+    last = curriculum.phases[-1].model_copy(update={"load_balance": 0.2})
+    return curriculum.model_copy(update={"phases": (*curriculum.phases[:-1], last)})
 
 
 @pytest.fixture(autouse=True)
@@ -82,3 +89,23 @@ def test_compare_shows_the_tree_of_forks(open_page, database):
     assert not app.exception
     assert "Forks" in [header.value for header in app.subheader]
     assert "a fork · queued, from 25" in {link.proto.label for link in app.get("page_link")}
+
+
+def test_pairs_are_started_once_in_two_tabs_and_told_apart_though_both_are_edited(open_page, database):
+    run = add_recorded_run(database, Status.STOPPED)
+    wanted = renamed(get_run(database, run).config.curriculum.model_copy())
+    origin = fork(database, run, name="edited once", curriculum=edited(wanted))
+    count = len(list_runs(database))
+    tabs = [opened(open_page, origin, "what-if") for _ in range(2)]
+    for app in tabs:
+        (field,) = [
+            one for one in app.text_input if (one.key or "").endswith(f"-{len(wanted.phases) - 1}-load_balance")
+        ]
+        field.set_value("0.3").run()
+        button(app, "what-if-start").click().run()
+        assert not app.exception
+        assert "10 runs started as experiment" in text_of(app)
+    pairs = [one for one in list_runs(database) if one.parent == origin]
+    assert len(pairs) == len(list_runs(database)) - count == 10
+    found = pairs_of(pairs)
+    assert (found.base, found.change, len(found.pairs)) == ("v3 (edited)", "v3 (edited 2)", 5)

@@ -164,14 +164,14 @@ def _add_seeds(database: Database, progress: Progress, number: int, yes: bool) -
     added = experiments.more_seeds(progress.runs, number)
     cost = cost_of(database, [one.to_train for one in added])
     echo(f"{cost.amount()}. {cost.time()}", err=True)
-    _confirmed(len(added), yes)
+    _confirmed(len(added), yes, "The added seeds need")
     for run_id in experiments.add_seeds(database, progress.name, number):
         echo(run_id)
 
 
-def _confirmed(runs: int, yes: bool) -> None:
+def _confirmed(runs: int, yes: bool, what: str = "The grid has") -> None:
     if runs > MANY_RUNS and not yes:
-        raise V3Error(f"The grid has {runs:,} runs. Nothing is started; add --yes to start them.")
+        raise V3Error(f"{what} {runs:,} runs. Nothing is started; add --yes to start them.")
 
 
 def _report(outcome: Outcome, doing: str) -> None:

@@ -20,7 +20,7 @@ _AFTER_A_RAMP = object()
 
 @dataclass(frozen=True)
 class Edition:
-    """A curriculum and where it came into force: after so many complete episodes and environment steps."""
+    """A curriculum and where it came into force: with its complete episodes and environment steps then."""
 
     curriculum: Curriculum
     episode: int = 0
@@ -49,9 +49,17 @@ def realised(editions: Sequence[Edition], progress: Progress, base: BaseValues) 
         editions: the curricula that were in force, ascending; the first from episode 0.
         progress: of the run, with its realised starts.
         base: the recipe's values.
+
+    Raises:
+        V3Error: if the run is complete without an episode, because its steps were used before.
     """
     newest = editions[-1].curriculum
     starts = starts_of(newest, progress)
+    if progress.is_complete:
+        if not progress.episode:
+            raise V3Error("No episode is complete yet; there is nothing to save.")
+        starts = tuple(start for start in starts if start.episode < progress.episode)
+        editions = [edition for edition in editions if edition.episode < progress.episode]
     stretches = list(_stretches(editions, starts))
     is_complete = progress.is_complete
     phases: list[Phase] = []

@@ -67,7 +67,8 @@ def cost_of(database: Database, configs: Sequence[RunConfig], read: "ReadPace | 
     everything, free = list_runs(database), slots(database)
     ahead = sum(run.status == Status.QUEUED or (run.status in ACTIVE and is_here(run)) for run in everything)
     counts = Counter((config.env, config.length) for config in configs)
-    found = {kind: _measured(database, everything, configs, kind, read or pace_of) for kind in counts}
+    works = {env: {_work(config) for config in configs if config.env == env} for env, _ in counts}
+    found = {kind: _measured(database, everything, works[kind[0]], kind, read or pace_of) for kind in counts}
     known = {kind: measured for kind, measured in found.items() if measured is not None}
     missing = " or ".join(dict.fromkeys(env for env, length in found if (env, length) not in known))
     basis = f"no earlier run of {missing} on this machine"
@@ -95,13 +96,17 @@ def seconds_left(database: Database, runs: Sequence[RunRow], read: "ReadPace | N
     Of one that is queued it is the time that earlier runs took, less what it has trained already.
     """
     everything, left = list_runs(database), []
+    known: dict[Hashable, _Measured | None] = {}
     for run in runs:
         if run.status in ENDED:
             continue
         seconds = run.seconds_left
         if run.status == Status.QUEUED:
-            kind = (run.env, run.length)
-            measured = _measured(database, everything, [run.config], kind, read or pace_of)
+            kind, work = (run.env, run.length), _work_of(run)
+            if (kind, work) not in known:
+                works = set() if work is None else {work}
+                known[kind, work] = _measured(database, everything, works, kind, read or pace_of)
+            measured = known[kind, work]
             share = 1 - run.part
             seconds = None if measured is None else share * (measured.low + measured.high) / 2
         if seconds is None:
@@ -124,7 +129,7 @@ class _Measured:
 def _measured(
     database: Database,
     everything: Sequence[RunRow],
-    configs: Sequence[RunConfig],
+    works: set[Hashable],
     kind: tuple[str, Length],
     read: ReadPace,
 ) -> _Measured | None:
@@ -132,7 +137,6 @@ def _measured(
     env, length = kind
     # An imported run has no host: it was trained elsewhere.
     earlier = [run for run in everything if run.env == env and run.episode > 1 and run.host and is_here(run)]
-    works = {_work(config) for config in configs if config.env == env}
     paces, which = _alike(earlier, works, length, database, read)
     if not paces:
         return None

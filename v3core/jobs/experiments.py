@@ -14,7 +14,7 @@ from v3core.config import MAX_NAME, MAX_SEED, RunConfig
 from v3core.errors import V3Error, suggestion
 from v3core.jobs import control
 from v3core.jobs.costs import cost_of as cost_of
-from v3core.jobs.forks import Change, fork_all, origin_of
+from v3core.jobs.forks import Change, config_of, fork_all, origin_of
 from v3core.jobs.grid import Candidate as Candidate
 from v3core.jobs.grid import Grid as Grid
 from v3core.jobs.grid import check_size, title_of
@@ -213,8 +213,10 @@ def add_seeds(database: Database, name: str, number: int = MORE_SEEDS, *, priori
     for one in added:
         if one.origin is not None:
             forks.setdefault(one.origin, []).append(_change(database, one.config, one.origin))
-    for parent, episode in forks:
-        origin_of(database, parent, episode)
+    for (parent, episode), changes in forks.items():
+        origin = origin_of(database, parent, episode)
+        for change in changes:
+            config_of(origin, change)
     fresh = [one.config for one in added if one.origin is None]
     launch = {"seeds": sorted({config.seed for config in fresh}), "runs": len(fresh)}
     token = uuid5(NAMESPACE_OID, f"{name} {sorted(run.id for run in runs)} {number}")

@@ -7,7 +7,7 @@ shows the records of its parent up to there as its own, without a copy of them (
 import os
 import shutil
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -105,7 +105,18 @@ class Change:
         return Length.of(None if length.is_by_steps else length.episodes, max(whole, 1))
 
 
-def origin_of(database: Database, run_id: str, episode: int | None = None, tx: Transaction | None = None) -> Origin:
+IsUsable = Callable[[Path], bool]
+"""Whether a fork could begin with a checkpoint's file."""
+
+
+def origin_of(
+    database: Database,
+    run_id: str,
+    episode: int | None = None,
+    tx: Transaction | None = None,
+    *,
+    is_usable: IsUsable = is_whole,
+) -> Origin:
     """The checkpoint after `episode` episodes, by default the newest that leaves something to train, and what belongs.
 
     Raises:
@@ -113,7 +124,7 @@ def origin_of(database: Database, run_id: str, episode: int | None = None, tx: T
     """
     if tx is None:
         with database.read() as reading:
-            return origin_of(database, run_id, episode, reading)
+            return origin_of(database, run_id, episode, reading, is_usable=is_usable)
     run = get_run(tx, run_id)
     if run.status == Status.UNREADABLE:
         raise V3Error(f"{named(run)} cannot be forked: its row in the database is invalid.")
@@ -123,7 +134,7 @@ def origin_of(database: Database, run_id: str, episode: int | None = None, tx: T
         for row in known
         if (not run.length.is_reached(row.episode, row.step) if episode is None else row.episode == episode)
     ]
-    whole = next((row for row in reversed(wanted) if is_whole(database.data_dir / row.path)), None)
+    whole = next((row for row in reversed(wanted) if is_usable(database.data_dir / row.path)), None)
     if whole is None:
         raise V3Error(_no_checkpoint(database, run, known, episode))
     applied = [row for row in commands.read_revisions(tx, run_id) if row.state == commands.APPLIED]

@@ -115,6 +115,11 @@ def _belongs_to_nothing(database: Database, tx: Transaction, path: Path) -> bool
 def remove_abandoned(database: Database) -> list[str]:
     """Remove hidden runs whose process, on this machine, has died; returns their ids."""
     with database.read() as tx:
+        unneeded = runs.unneeded_trunks(tx)
+    if unneeded:
+        with database.write() as tx:
+            runs.hide_trunks(tx, runs.unneeded_trunks(tx))
+    with database.read() as tx:
         dead = [run.id for run in runs_in(tx, {HIDDEN}) if is_alive(process_of(run)) is False]
     for run_id in dead:
         remove_hidden(database, run_id)
@@ -137,7 +142,10 @@ def remove_hidden(database: Database, run_id: str) -> None:
         with database.write() as tx:
             more = runs.remove_hidden_part(tx, run_id, needed or 0)
             if needed and not more:
-                become_trunk(tx, run_id)
+                if forks_need(tx, run_id) is None:  # the last of them was deleted meanwhile
+                    needed, more = None, True
+                else:
+                    become_trunk(tx, run_id)
     if trunk is not None:
         remove_hidden(database, trunk)
 

@@ -313,6 +313,21 @@ def trunk_of(tx: Transaction, run_id: str) -> str | None:
     return found
 
 
+def unneeded_trunks(tx: Transaction) -> list[str]:
+    """Trunks of deleted runs that no run begins with any more."""
+    fork = runs.alias()
+    query = select(runs.c.id).where(
+        runs.c.status == TRUNK, ~select(fork.c.id).where(fork.c.trunk == runs.c.id).exists()
+    )
+    return list(tx.execute(query).scalars())
+
+
+def hide_trunks(tx: Transaction, run_ids: Sequence[str]) -> None:
+    """Let any process remove them."""
+    unneeded = runs.c.id.in_(run_ids) & (runs.c.status == TRUNK)
+    tx.execute(update(runs).where(unneeded).values(status=HIDDEN, pid=None, pid_started=None))
+
+
 def remove_hidden_part(tx: Transaction, run_id: str, after: int = 0) -> bool:
     """Delete some rows of a hidden run beyond `after`, without that the run itself at last; returns if there are more.
 
@@ -329,11 +344,6 @@ def remove_hidden_part(tx: Transaction, run_id: str, after: int = 0) -> bool:
     if not after:
         trunk = trunk_of(tx, run_id)
         tx.execute(delete(runs).where(runs.c.id == run_id, runs.c.status == HIDDEN))  # other tables' rows go with it
-        needed = select(runs.c.id).where(runs.c.trunk == trunk).exists()
-        tx.execute(
-            update(runs)
-            .where(runs.c.id == trunk, runs.c.status == TRUNK, ~needed)
-            .values(status=HIDDEN, pid=None, pid_started=None)  # so that any process may remove it
-        )
+        hide_trunks(tx, [one for one in unneeded_trunks(tx) if one == trunk])
     remove_empty(tx)
     return False

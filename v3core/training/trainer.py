@@ -24,7 +24,6 @@ from v3core.curriculum import (
     settings_at,
     steps_left,
 )
-from v3core.curriculum.length import MAX_EPISODES
 from v3core.environment_setup import EnvironmentSetup
 from v3core.environments import ReplayError
 from v3core.environments.registry import check_run, imports_of
@@ -238,11 +237,6 @@ class Trainer:
     def lengthen(self, longer: Longer) -> None:
         """Train for longer than planned, or refuse to."""
         state = self.state
-        planned = state.config.length
-        if (longer.episodes or MAX_EPISODES) <= planned.episodes and not longer.steps:
-            reason = f"The run is planned for {planned}, which are already trained."
-            self.hooks.length_rejected(longer, reason)
-            return
         try:
             length = state.config.length.extended(
                 longer.episodes,

@@ -1,6 +1,7 @@
 """The alarms of a run on Live: the verdict on top, and each with its evidence and the buttons that help."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import streamlit as st
 
@@ -170,10 +171,11 @@ def _remedies(
 
 
 def _fork_button(database: Database, run: RunRow, rule: Rule, first_episode: int, key: str) -> None:
-    """The remedy from before the alarm began: this run goes on as it is."""
+    """The remedy from before the alarm began: this run continues as it is."""
     problem, meaning = None, ""
     try:
-        origin = origin_before(database, run.id, first_episode)
+        # Its checksums are computed at the click: they take a while, and this is drawn every few seconds.
+        origin = origin_before(database, run.id, first_episode, is_usable=Path.is_file)
         remedy, changed = remedied(origin, rule.remedies)
         what = "; ".join(changes(origin.curriculum, changed))
         meaning = f"A new run from the checkpoint at episode {origin.checkpoint.episode:,}. {remedy.meaning} {what}."

@@ -1,5 +1,7 @@
 """What if: change the phases ahead, and start pairs of forks from one checkpoint, as it was and with the change."""
 
+from uuid import NAMESPACE_OID, uuid5
+
 import streamlit as st
 
 from v3core.charts.schedule import edit_preview
@@ -165,8 +167,18 @@ def _start_pairs(
     taken = experiments_of(list_runs(database))
     made = f"What if · {run.name[: MAX_NAME - 40]} · from {episode}"
     experiment = name.strip() or free_name(made, taken)
-    fork_all(database, run_id, pairs(wanted, seeds), episode=episode, experiment=experiment, actor=ACTOR)
-    st.session_state[_STARTED] = (run_id, experiment, "")
+    # The same in another tab, or clicked there before: the pairs that are there.
+    token = uuid5(NAMESPACE_OID, f"what if {run_id} {episode} {wanted.model_dump_json()} {seeds} {name.strip()}")
+    ids = fork_all(
+        database,
+        run_id,
+        pairs(wanted, seeds),
+        episode=episode,
+        experiment=experiment,
+        token=str(token),
+        actor=ACTOR,
+    )
+    st.session_state[_STARTED] = (run_id, get_run(database, ids[0]).experiment or experiment, "")
 
 
 @or_notice

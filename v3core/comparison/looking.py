@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from v3core.comparison.comparing import compare
+from v3core.comparison.comparing import WITH_THRESHOLD, compare
 from v3core.insight.compared import Comparison
 from v3core.insight.grids import Axis
 from v3core.metrics import EVALUATION
@@ -33,7 +33,8 @@ def answer(database: Database, runs: Sequence[RunRow], metric: str, grouping: Gr
     """
 
     def found(of: str, until: int | None = None) -> Comparison:
-        return compare(database, runs, by=grouping.by, metric=of, threshold=grouping.threshold, until=until)
+        threshold = grouping.threshold if of in WITH_THRESHOLD else None
+        return compare(database, runs, by=grouping.by, metric=of, threshold=threshold, until=until)
 
     until = common_step(runs) if grouping.at_common else None
     if metric != "return" or until is not None:

@@ -101,7 +101,7 @@ def verdict(found: Comparison) -> None:
         for sentence in others[:3]:
             st.markdown(md("{}", sentence))
         if others[3:]:
-            with st.expander(plain(f"{counted(len(others) - 3, 'more pair')}")):
+            with st.expander(plain(counted(len(others) - 3, "more sentence"))):
                 for sentence in others[3:]:
                     st.markdown(md("{}", sentence))
         for note in found.notes:

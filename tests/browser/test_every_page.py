@@ -126,8 +126,7 @@ def test_a_run_deleted_while_its_charts_are_looked_at(page: Page, lab: Server, w
     control.delete(db, gone)
     page.get_by_role("radio", name="Step", exact=True).click()  # whatever is done next
     expect(page.get_by_text(re.compile("was deleted|There is no run"))).to_be_visible()
-    compare.get_by_role("combobox", name="Metric", exact=True).click()
-    compare.get_by_role("option", name="Episode length (steps)").click()
+    compare.get_by_role("radio", name="Episode", exact=True).click()
     expect(compare.get_by_text("The run 'gone' was deleted.")).to_be_visible()
     look_at_all(compare)
     db.close()

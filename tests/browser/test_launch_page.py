@@ -74,7 +74,7 @@ def test_start_is_in_sight_wherever_one_scrolls_and_no_label_is_cut(
 def test_part_of_an_id_and_enter_asks_which_one_is_meant(page: Page, start_server: StartServer):
     server = start_server(ROOT / "app.py")
     launch(page, f"{server.url}/launch")
-    field = page.get_by_role("combobox", name="Environment")
+    field = page.get_by_role("combobox", name="Environment", exact=True)
     for typed, meant in (("DoorKey", "MiniGrid-DoorKey-5x5-v0"), ("Acrobot", "Acrobot-v1")):
         field.click()
         field.press_sequentially(typed, delay=20)

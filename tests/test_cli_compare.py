@@ -113,3 +113,15 @@ def test_steps_to_a_threshold_that_were_not_reached_are_words(capsys, db):
     assert "1 of 6 runs reach 475, steps to it: not reached (" in out
     assert " inf" not in out
     assert "nan" not in out
+
+
+def test_runs_are_grouped_by_what_varies_unless_it_is_said(capsys, db):
+    for value in (0.01, 0.1):
+        for seed in (1, 2, 3):
+            made_run(db, seed=seed, load_balance=value, returns=[100 * value] * 10)
+    with db.write() as tx:
+        tx.execute(update(runs).values(experiment="sweep"))
+    names = [group["name"] for group in strictly(v3(capsys, "compare", "sweep", "--json")[1])["groups"]]
+    assert names == ["v3 · load_balance=0.01", "v3 · load_balance=0.1"]
+    together = strictly(v3(capsys, "compare", "sweep", "--by", "curriculum", "--json")[1])["groups"]
+    assert [group["name"] for group in together] == ["v3"]

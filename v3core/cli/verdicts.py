@@ -27,10 +27,8 @@ if TYPE_CHECKING:
 @click.option(
     "--by",
     multiple=True,
-    default=("curriculum",),
-    show_default=True,
     metavar="SETTING",
-    help="Group by this setting, such as ppo.epochs or phases.warmup.lr; may be repeated.",
+    help="Group by this setting, such as ppo.epochs; may be repeated. Default: the curriculum, and what else varies.",
 )
 @click.option("--metric", default=EVALUATION, show_default=True, metavar="NAME", help="The metric that is compared.")
 @click.option(
@@ -64,13 +62,15 @@ def compare(
     """Compare the groups of an experiment: verdict, estimates with 95 % intervals, tests, and what is unequal."""
     from v3core.comparison import compare as compared  # statistics, which no other command needs
     from v3core.comparison.across import parse_bounds
+    from v3core.comparison.standings import varied
 
     within = dict(map(parse_bounds, bounds))
 
     with reconciled() as database:
         with database.read() as tx:
             runs = control.need_experiment(tx, experiment)
-        found = compared(database, runs, by=by, metric=metric, threshold=threshold, until=until, bounds=within)
+        asked: dict[str, Any] = {"metric": metric, "threshold": threshold, "until": until, "bounds": within}
+        found = compared(database, runs, by=by or varied(runs), **asked)
     if as_json:
         echo_json({"experiment": experiment, **found.to_dict()})
         return

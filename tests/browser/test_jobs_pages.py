@@ -19,10 +19,10 @@ def command_row(page: Page, title: str, place: int = 0) -> list[str]:
     return row.locator("td").all_inner_texts()
 
 
-def opens(page: Page, option: Locator) -> bool:
-    """Open the list of presets; it closes again when the page moves under it, as when the preview is drawn."""
+def opens(page: Page, option: Locator, field: str = "Compare with") -> bool:
+    """Open a field's list; it closes again when the page moves under it, as when the preview is drawn."""
     if not option.is_visible():
-        page.get_by_role("combobox", name="Compare with").click()
+        page.get_by_role("combobox", name=field).click()
     page.wait_for_timeout(500)
     return option.is_visible()
 

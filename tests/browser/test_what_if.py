@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.support import APP, ROOT, Server, StartServer, Watched
+from tests.browser.test_jobs_pages import opens
 from tests.browser.test_main_job import Records
 from tests.processes import kill_all
 from tests.waiting import wait_for
@@ -46,8 +47,9 @@ def test_a_phase_is_changed_and_pairs_start_as_one_experiment(page: Page, served
     parent = trained(served)
     records = Records(served.data)
     page.goto(f"{served.url}/live?run={parent}&what-if=true")
-    page.get_by_role("combobox", name="Begin with the checkpoint at episode").click()
-    page.get_by_role("option", name="120", exact=True).click()
+    half = page.get_by_role("option", name="120", exact=True)
+    wait_for(lambda: opens(page, half, "Begin with the checkpoint at episode"), "the list of checkpoints")
+    half.click()
     expect(page.get_by_role("button", name="Start 5 pairs")).to_be_disabled()
     balance = page.locator(".st-key-what-if-phase-2").get_by_role("textbox", name="Load balance", exact=True)
     balance.fill("0.05")

@@ -1,6 +1,7 @@
 """Changing every setting of the phase in force and of those ahead, with a preview, while a run trains."""
 
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import streamlit as st
@@ -40,26 +41,105 @@ def phase_editor(database: Database, run: RunRow) -> None:
         curriculum, progress = control.current_curriculum(database, run.id), control.progress_of(database, run.id)
         revision = known_revisions(database, run.id)[-1].revision  # other fields after each edit
         here = len(starts_of(curriculum, progress)) - 1
-        st.caption(plain(HOW_TO_WRITE))
-        rows = to_rows(curriculum)
-        further = further_in_use(rows)
-        if st.toggle("All settings", key=f"all-settings-{run.id}", help="Show all settings of a phase."):
-            further = FURTHER
-        key = f"{run.id}-{revision}"
-        edited = [
-            row
-            if index < here
-            else phase_fields(index, row, here, last=index == len(rows) - 1, further=further, key=f"edit-{key}")
-            for index, row in enumerate(rows)
-        ]
-        _review(database, run, curriculum, edited, progress)
+        form = PhaseForm("edit", f"{run.id}-{revision}", f"all-settings-{run.id}", "Changes from the next rollout on")
+        edited = edited_phases(
+            run, curriculum, progress, here, form, now=run.episode, named=lambda one, _: renamed(one)
+        )
+        if edited is not None:
+            _apply_button(database, run, edited)
 
 
-def phase_fields(
-    index: int, row: PhaseRow, here: int, *, last: bool, further: tuple[str, ...], key: str, place: str = "edit"
+def _renamed(wanted: Curriculum, _: Curriculum) -> Curriculum:
+    return renamed(wanted)
+
+
+@dataclass(frozen=True)
+class PhaseForm:
+    """A place where phases are edited."""
+
+    name: str
+    """Begins the keys of its fields, phases and preview."""
+    of: str
+    """What its fields are about; other fields for another."""
+    toggle: str
+    """Key of the switch for all settings."""
+    title: str
+    """Of the sentence that lists the changes."""
+
+
+@dataclass(frozen=True)
+class EditedPhases:
+    """What the fields say, all of them valid."""
+
+    curriculum: Curriculum
+    is_changed: bool
+    is_refused: bool
+    """Whether the run cannot change in this way; the page says why."""
+
+    @property
+    def can_be_applied(self) -> bool:
+        """Whether it is a change that the run takes."""
+        return self.is_changed and not self.is_refused
+
+
+def edited_phases(
+    run: RunRow,
+    curriculum: Curriculum,
+    progress: Progress,
+    here: int,
+    form: PhaseForm,
+    *,
+    now: int,
+    named: Callable[[Curriculum, Curriculum], Curriculum],
+) -> EditedPhases | None:
+    """The fields of the phases from `here` on, what is wrong with them, and a preview; None if a field is invalid.
+
+    `now` is how many episodes are complete; `named` gives the changed curriculum, beside the old one, its name.
+    """
+    st.caption(plain(HOW_TO_WRITE))
+    rows = to_rows(curriculum)
+    further = further_in_use(rows)
+    if st.toggle("All settings", key=form.toggle, help="Show all settings of a phase."):
+        further = FURTHER
+    edited = [
+        row
+        if index < here
+        else _phase_fields(index, row, here, last=index == len(rows) - 1, further=further, form=form)
+        for index, row in enumerate(rows)
+    ]
+    checked = from_rows(
+        edited,
+        name=curriculum.name,
+        **vars(run.length),
+        description=curriculum.description,
+        policy=curriculum.policy,
+    )
+    for index, problem in checked.problems.items():
+        st.error(md("{}: {}", edited[index].name, problem))
+    if checked.curriculum is None:
+        return None
+    wanted = checked.curriculum.model_copy(update={"episodes": curriculum.episodes})
+    if not (found := changes(curriculum, wanted)):
+        return EditedPhases(wanted, is_changed=False, is_refused=False)
+    wanted = named(wanted, curriculum)
+    try:
+        check_edit(curriculum, wanted, progress)
+    except V3Error as error:
+        st.error(plain(error))
+        return EditedPhases(wanted, is_changed=True, is_refused=True)
+    st.markdown(md("**{}**: {}.", form.title, "; ".join(found)))
+    end = max(end_of_axis(wanted, run.expected_episodes), now + 1)
+    figure = edit_preview(curriculum, wanted, end, run.config.base.values(), progress)
+    live_chart(figure, key=f"{form.name}-preview-{run.id}")
+    return EditedPhases(wanted, is_changed=True, is_refused=False)
+
+
+def _phase_fields(
+    index: int, row: PhaseRow, here: int, *, last: bool, further: tuple[str, ...], form: PhaseForm
 ) -> PhaseRow:
     """The fields of one phase, where `here` is the one in force; returns it as edited."""
-    with st.container(border=True, key=f"{place}-phase-{index + 1}"):
+    key = f"{form.name}-{form.of}"
+    with st.container(border=True, key=f"{form.name}-phase-{index + 1}"):
         st.markdown(md("**{}**{}", row.name, ", in force now" if index == here else ""))
         typed: dict[str, Any] = {}
         with st.grid("auto", min_column_width=MIN_FIELD_WIDTH, vertical_alignment="bottom"):
@@ -71,49 +151,20 @@ def phase_fields(
     return replace(row, **typed)
 
 
-def _review(
-    database: Database, run: RunRow, curriculum: Curriculum, edited: list[PhaseRow], progress: Progress
-) -> None:
-    """What the edit changes, what is wrong with it, a preview, and the button that asks for it."""
-    checked = from_rows(
-        edited,
-        name=curriculum.name,
-        episodes=run.episodes,
-        steps=run.steps,
-        description=curriculum.description,
-        policy=curriculum.policy,
-    )
-    for index, problem in checked.problems.items():
-        st.error(md("{}: {}", edited[index].name, problem))
-    if checked.curriculum is None:
-        return
-    wanted = checked.curriculum.model_copy(update={"episodes": curriculum.episodes})
-    found = changes(curriculum, wanted)
-    refused = False
-    if found:
-        wanted = renamed(wanted)
-        try:
-            check_edit(curriculum, wanted, progress)
-        except V3Error as error:
-            refused = True
-            st.error(plain(error))
-        else:
-            st.markdown(md("**Changes from the next rollout on**: {}.", "; ".join(found)))
-            end = max(end_of_axis(wanted, run.expected_episodes), run.episode + 1)
-            figure = edit_preview(curriculum, wanted, end, run.config.base.values(), progress)
-            live_chart(figure, key=f"edit-preview-{run.id}")
+def _apply_button(database: Database, run: RunRow, edited: EditedPhases) -> None:
+    """Asks for the change."""
     resumes, elsewhere = run.status in RESUMABLE, trained_elsewhere(run) is not None
     clicked = st.button(
         "Resume with these phases" if resumes else "Apply",
         icon=":material/resume:" if resumes else ":material/check:",
         key="apply-phases",
-        type="primary" if found and not refused else "secondary",
-        disabled=not found or refused,
+        type="primary" if edited.can_be_applied else "secondary",
+        disabled=not edited.can_be_applied,
         on_click=None if elsewhere else _apply,
-        args=(database, run.id, run.status, wanted),
+        args=(database, run.id, run.status, edited.curriculum),
     )
     if clicked and elsewhere:
-        ask_to_take_over(database, run, wanted)
+        ask_to_take_over(database, run, edited.curriculum)
 
 
 @or_notice

@@ -4,12 +4,8 @@ from uuid import NAMESPACE_OID, uuid5
 
 import streamlit as st
 
-from v3core.charts.schedule import edit_preview
-from v3core.charts.series import end_of_axis
 from v3core.config import MAX_NAME
-from v3core.curriculum import Curriculum, check_edit, renamed_apart
-from v3core.curriculum.edit import changes
-from v3core.curriculum.table import FURTHER, from_rows, further_in_use, to_rows
+from v3core.curriculum import Curriculum, renamed_apart
 from v3core.errors import V3Error
 from v3core.jobs.forks import MAX_FORKS, Origin, fork, fork_all, origin_of, pairs
 from v3core.jobs.sweep import experiments_of, free_name, parse_seeds
@@ -18,9 +14,7 @@ from v3core.store.history import read_checkpoints
 from v3core.store.run_row import RunRow
 from v3core.store.runs import get_run, list_runs
 from v3core.ui.clicks import ACTOR, or_notice
-from v3core.ui.curriculum_editor import HOW_TO_WRITE
-from v3core.ui.live_chart import live_chart
-from v3core.ui.phase_editor import phase_fields
+from v3core.ui.phase_editor import PhaseForm, edited_phases
 from v3core.ui.run_actions import is_second_click
 from v3core.ui.run_picker import compare_link
 from v3core.ui.status import counted
@@ -62,45 +56,13 @@ def what_if(database: Database, run: RunRow) -> None:
 
 def _changed(run: RunRow, origin: Origin) -> tuple[Curriculum | None, bool]:
     """The fields of the phases ahead; returns the curriculum with the change, None without one, and if it is wrong."""
-    curriculum, progress = origin.curriculum, origin.progress(run.length)
-    here = max(len(origin.starts) - 1, 0)
-    st.caption(plain(HOW_TO_WRITE))
-    rows = to_rows(curriculum)
-    further = further_in_use(rows)
-    if st.toggle("All settings", key=f"what-if-all-{run.id}", help="Show all settings of a phase."):
-        further = FURTHER
-    key = f"what-if-{run.id}-{origin.checkpoint.episode}"
-    edited = [
-        row
-        if index < here
-        else phase_fields(index, row, here, last=index == len(rows) - 1, further=further, key=key, place="what-if")
-        for index, row in enumerate(rows)
-    ]
-    checked = from_rows(
-        edited,
-        name=curriculum.name,
-        **vars(run.length),
-        description=curriculum.description,
-        policy=curriculum.policy,
-    )
-    for index, problem in checked.problems.items():
-        st.error(md("{}: {}", edited[index].name, problem))
-    if checked.curriculum is None:
+    progress, here = origin.progress(run.length), max(len(origin.starts) - 1, 0)
+    now = origin.checkpoint.episode
+    form = PhaseForm("what-if", f"{run.id}-{now}", f"what-if-all-{run.id}", "The change")
+    edited = edited_phases(run, origin.curriculum, progress, here, form, now=now, named=renamed_apart)
+    if edited is None or edited.is_refused:
         return None, True
-    wanted = checked.curriculum.model_copy(update={"episodes": curriculum.episodes})
-    if not (found := changes(curriculum, wanted)):
-        return None, False
-    wanted = renamed_apart(wanted, curriculum)
-    try:
-        check_edit(curriculum, wanted, progress)
-    except V3Error as error:
-        st.error(plain(error))
-        return None, True
-    st.markdown(md("**The change**: {}.", "; ".join(found)))
-    end = max(end_of_axis(wanted, run.expected_episodes), origin.checkpoint.episode + 1)
-    figure = edit_preview(curriculum, wanted, end, run.config.base.values(), progress)
-    live_chart(figure, key=f"what-if-preview-{run.id}")
-    return wanted, False
+    return (edited.curriculum if edited.is_changed else None), False
 
 
 def _start(database: Database, run: RunRow, origin: Origin, wanted: Curriculum | None, refused: bool) -> None:

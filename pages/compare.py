@@ -7,7 +7,7 @@ import streamlit as st
 from v3core.charts.compare import metrics_of
 from v3core.charts.series import RunSeries
 from v3core.comparison import grouped, settings_that_differ
-from v3core.comparison.looking import answer
+from v3core.comparison.looking import Grouping, answer
 from v3core.comparison.run_traces import traces_of
 from v3core.comparison.standings import varied
 from v3core.errors import V3Error
@@ -26,7 +26,6 @@ from v3core.ui.compare_groups import (
     group_controls,
     phases_of,
     sweeps,
-    usual,
     verdict,
 )
 from v3core.ui.demo_guide import how_to_read
@@ -107,7 +106,7 @@ else:
     # In the order in which the runs begin them; the first phase of each starts with its run.
     begun = {band.name: band.start for one in compared for band in one.bands if not band.planned}
     look = look_controls(dict(sorted(begun.items(), key=lambda phase: phase[1])), compared=True)
-    grouping = usual(runs)
+    grouping = Grouping(varied(runs))
 
 
 def current(run_ids: list[str]) -> list[RunRow]:
@@ -172,11 +171,9 @@ def shared_experiment(rows: list[RunRow]) -> str | None:
 
 
 ids = [run.id for run in runs]
-if shown == GROUPS:
-    groups(ids)
-else:
+if shown == RUNS:
     overlay(ids)
-    groups(ids)
+groups(ids)
 phases(ids)
 with shell.show_errors():
     st.subheader("Curricula and settings", anchor=False)

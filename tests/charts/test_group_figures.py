@@ -5,7 +5,14 @@ import plotly.graph_objects as go
 import pytest
 
 from v3core.charts.group_curves import GroupCurve, groups_figure
-from v3core.charts.outcomes import Look, final_figure, parallel_figure, phases_figure, profile_figure, sweep_figure
+from v3core.charts.outcomes import (
+    GroupStyle,
+    final_figure,
+    parallel_figure,
+    phases_figure,
+    profile_figure,
+    sweep_figure,
+)
 from v3core.charts.series import PhaseBand
 from v3core.charts.timelines import timelines_figure
 from v3core.insight.compared import GroupResult, RunResult
@@ -83,7 +90,7 @@ def result(name, finals, env="CartPole-v1"):
 @pytest.mark.parametrize(("count", "marks"), [(1, 0), (2, 0), (3, 1), (5, 1)])
 def test_final_values_are_points_and_from_three_on_a_mean(count, marks):
     group = result("v3", [float(value) for value in range(count)])
-    figure = checked(final_figure([group], [Look("#1f78d1")], label="Return"))
+    figure = checked(final_figure([group], [GroupStyle("#1f78d1")], label="Return"))
     points, *means = figure.data
     assert sorted(points.x) == list(range(count))
     assert [seed for (seed,) in points.customdata] == list(range(1, count + 1))
@@ -97,13 +104,15 @@ def test_a_run_that_does_not_count_is_no_point():
     group = result("v3", [1.0, 2.0])
     left_out = RunResult("x", "x", 3, "failed", 1, 1, float("nan"), "failed", None)
     group = GroupResult(**{**vars(group), "runs": (*group.runs, left_out)})
-    assert len(checked(final_figure([group], [Look("#1f78d1")], label="Return")).data[0].x) == 2
+    assert len(checked(final_figure([group], [GroupStyle("#1f78d1")], label="Return")).data[0].x) == 2
 
 
 def test_phases_have_a_box_from_five_runs_on_and_points_below():
     values = [{"warm": [1.0] * 5, "fine": [2.0] * 5}, {"warm": [1.0, 3.0]}]
     figure = checked(
-        phases_figure(["warm", "fine"], values, ["many", "few"], [Look("#1f78d1"), Look("#d55e00")], label="Return")
+        phases_figure(
+            ["warm", "fine"], values, ["many", "few"], [GroupStyle("#1f78d1"), GroupStyle("#d55e00")], label="Return"
+        )
     )
     many, few = figure.data
     assert list(many.x) == ["warm"] * 5 + ["fine"] * 5
@@ -114,12 +123,12 @@ def test_phases_have_a_box_from_five_runs_on_and_points_below():
 
 def test_a_sweep_is_a_line_over_the_values_with_intervals_on_a_suitable_axis():
     points = [(value, iqm_of([value, value + 1, value + 2, value + 3, value + 4])) for value in (0.001, 0.01, 0.1)]
-    figure = checked(sweep_figure([("v3", Look("#1f78d1"), points)], setting="Load balance", label="Return"))
+    figure = checked(sweep_figure([("v3", GroupStyle("#1f78d1"), points)], setting="Load balance", label="Return"))
     (line,) = figure.data
     assert list(line.x) == [0.001, 0.01, 0.1]
     assert all(above > 0 for above in line.error_y.array)
     assert figure.layout.xaxis.type == "log"
-    linear = checked(sweep_figure([("v3", Look("#1f78d1"), points[1:])], setting="Load balance", label="Return"))
+    linear = checked(sweep_figure([("v3", GroupStyle("#1f78d1"), points[1:])], setting="Load balance", label="Return"))
     assert linear.layout.xaxis.type is None
 
 
@@ -148,6 +157,6 @@ def test_curricula_stand_above_one_another():
 def test_a_profile_is_the_share_of_runs_above_each_score(runs, traces):
     scores = [np.linspace(0, 1, runs), np.linspace(0, 1, runs)]
     profile = performance_profile(scores, np.array([-0.5, 0.5, 1.0]))
-    figure = checked(profile_figure([("v3", Look("#1f78d1"), profile)]))
+    figure = checked(profile_figure([("v3", GroupStyle("#1f78d1"), profile)]))
     assert len(figure.data) == traces, "an interval from five runs on"
     assert list(figure.data[-1].y) == [1, 0.5 if runs == 4 else 0.4, 0]

@@ -29,7 +29,7 @@ def edited(curriculum, phase, **changes):
 
 
 def at(curriculum, episode, starts):
-    """What is in force before the episode after so many."""
+    """What is in force for the next episode."""
     begun = tuple(start for start in starts if start.episode <= episode)
     values = vars(settings_at(curriculum, Progress(episode, EPISODES, episode * STEPS, begun), BASE))
     return {name: values[name] for name in SETTINGS if name not in {"until", "env", "env_args"}}

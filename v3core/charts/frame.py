@@ -198,6 +198,12 @@ def stack_rows(figure: Figure, titles: Sequence[str], shares: Sequence[float] = 
     return axes
 
 
+def add_reference(figure: Figure, name: str, place: dict[str, Any]) -> None:
+    """A thin dotted line at something that is no data, such as a threshold; `place` is that of its shape."""
+    line = {"width": 1, "dash": "dot", "color": rgba(NEUTRAL, 0.9)}
+    figure.layout.shapes = [*figure.layout.shapes, {"type": "line", "name": name, "line": line, **place}]
+
+
 def _rectangle(start: float, end: float, colour: str) -> dict[str, Any]:
     place = {"x0": start, "x1": end, "y0": 0, "y1": 1, "yref": "paper"}
     return {"type": "rect", "layer": "below", "line": {"width": 0}, "fillcolor": colour, **place}

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from v3core.charts.chart_text import chart_text
 from v3core.charts.figure import Figure
-from v3core.charts.frame import plain_frame
-from v3core.charts.palette import NEUTRAL, rgba
+from v3core.charts.frame import add_reference, plain_frame
+from v3core.charts.palette import rgba
 from v3core.insight.estimates import ENOUGH_SEEDS, FEW_SEEDS
 from v3core.insight.grids import Axis, Band, Grid
 
@@ -72,11 +72,10 @@ def groups_figure(
     for group in groups:
         _add_band(figure, group, filled=len(groups) <= MANY)
     if threshold is not None:
-        _add_line(
-            figure, {"x0": 0, "x1": 1, "xref": "paper", "y0": threshold, "y1": threshold, "yref": "y"}, "threshold"
-        )
+        level = {"x0": 0, "x1": 1, "xref": "paper", "y0": threshold, "y1": threshold, "yref": "y"}
+        add_reference(figure, "threshold", level)
     if common is not None and common < end:
-        _add_line(figure, {"x0": common, "x1": common, "y0": 0, "y1": 1, "yref": "paper"}, "common")
+        add_reference(figure, "common", {"x0": common, "x1": common, "y0": 0, "y1": 1, "yref": "paper"})
     _add_counts(figure, groups)
     return figure
 
@@ -150,11 +149,6 @@ def _with_neighbour(part: NDArray[np.bool_], solid: NDArray[np.bool_]) -> NDArra
     touching[:-1] |= part[1:] & solid[:-1]
     touching[1:] |= part[:-1] & solid[1:]
     return touching
-
-
-def _add_line(figure: Figure, place: dict[str, object], name: str) -> None:
-    line = {"width": 1, "dash": "dot", "color": rgba(NEUTRAL, 0.9)}
-    figure.layout.shapes = [*figure.layout.shapes, {"type": "line", "name": name, "line": line, **place}]
 
 
 def _add_counts(figure: Figure, groups: Sequence[GroupCurve]) -> None:

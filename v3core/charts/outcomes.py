@@ -8,7 +8,7 @@ import numpy as np
 
 from v3core.charts.chart_text import chart_text
 from v3core.charts.figure import Figure
-from v3core.charts.frame import colour_bar
+from v3core.charts.frame import add_reference, colour_bar
 from v3core.charts.palette import NEUTRAL, colour_scale, ramp, rgba
 from v3core.insight.compared import GroupResult
 from v3core.insight.estimates import ENOUGH_SEEDS, Estimate
@@ -21,7 +21,7 @@ _DECADES = 2.0
 
 
 @dataclass(frozen=True)
-class Look:
+class GroupStyle:
     """How a group is drawn."""
 
     colour: str
@@ -44,6 +44,12 @@ def _plain(name: str, alt: str, *, height: int, left: int = 60) -> Figure:
     )
 
 
+def _put_legend_above(figure: Figure) -> None:
+    figure.layout.margin.t = 40
+    figure.layout.showlegend = True
+    figure.layout.legend = {"orientation": "h", "x": 0, "y": 1, "yref": "container", "yanchor": "top"}
+
+
 def interval_words(estimate: Estimate) -> str:
     """As in `475 (95 % interval 460 to 490), n = 5`."""
     if not estimate.n:
@@ -58,7 +64,7 @@ def interval_words(estimate: Estimate) -> str:
 
 def final_figure(
     groups: Sequence[GroupResult],
-    looks: Sequence[Look],
+    looks: Sequence[GroupStyle],
     *,
     label: str,
     threshold: float | None = None,
@@ -122,9 +128,7 @@ def final_figure(
             **error,
         )
     if threshold is not None:
-        line = {"width": 1, "dash": "dot", "color": rgba(NEUTRAL, 0.9)}
-        place = {"x0": threshold, "x1": threshold, "y0": 0, "y1": 1, "yref": "paper"}
-        figure.layout.shapes = [{"type": "line", "name": "threshold", "line": line, **place}]
+        add_reference(figure, "threshold", {"x0": threshold, "x1": threshold, "y0": 0, "y1": 1, "yref": "paper"})
     return figure
 
 
@@ -141,7 +145,7 @@ def phases_figure(
     phases: Sequence[str],
     values: Sequence[Mapping[str, Sequence[float]]],
     names: Sequence[str],
-    looks: Sequence[Look],
+    looks: Sequence[GroupStyle],
     *,
     label: str,
 ) -> Figure:
@@ -161,14 +165,8 @@ def phases_figure(
         if len(found := [one for one in of_group.get(phase, ()) if not math.isnan(one)])
     ]
     figure = _plain(f"phases:{label}", f"{label} per phase, medians of runs: {'; '.join(parts)}.", height=340)
-    figure.layout.margin.t = 40
-    figure.layout.merge(
-        {
-            "boxmode": "group",
-            "showlegend": True,
-            "legend": {"orientation": "h", "x": 0, "y": 1, "yref": "container", "yanchor": "top"},
-        }
-    )
+    _put_legend_above(figure)
+    figure.layout.boxmode = "group"
     figure.layout.xaxis.merge({"type": "category", "categoryarray": [chart_text(phase) for phase in phases]})
     figure.layout.xaxis.categoryorder = "array"
     figure.layout.yaxis.title = {"text": label, "standoff": 6}
@@ -195,7 +193,7 @@ def phases_figure(
 
 
 def sweep_figure(
-    lines: Sequence[tuple[str, Look, Sequence[tuple[float, Estimate]]]], *, setting: str, label: str
+    lines: Sequence[tuple[str, GroupStyle, Sequence[tuple[float, Estimate]]]], *, setting: str, label: str
 ) -> Figure:
     """Final values over the values of one setting, a line per group of what else differs, with intervals.
 
@@ -297,20 +295,14 @@ def _height(place: int, count: int) -> float:
     return place / (count - 1) if count > 1 else 0.5
 
 
-def profile_figure(profiles: Sequence[tuple[str, Look, Profile]]) -> Figure:
+def profile_figure(profiles: Sequence[tuple[str, GroupStyle, Profile]]) -> Figure:
     """The share of runs above each normalised score, over all environments; a name, look and profile per group."""
     parts = [
         f"{name}: {float(np.interp(0.5, one.scores, one.share)):.0%} of runs above 0.5" for name, _, one in profiles
     ]
     figure = _plain("profiles", f"Performance profiles. {'; '.join(parts)}.", height=340)
-    figure.layout.margin.t = 40
+    _put_legend_above(figure)
     figure.layout.hovermode = "x unified"
-    figure.layout.merge(
-        {
-            "showlegend": True,
-            "legend": {"orientation": "h", "x": 0, "y": 1, "yref": "container", "yanchor": "top"},
-        }
-    )
     figure.layout.xaxis.merge({"title": {"text": "Normalised score", "standoff": 8}, "tickformat": ".2~f"})
     figure.layout.yaxis.merge({"title": {"text": "Share of runs above"}, "range": [-0.02, 1.02], "tickformat": ".0%"})
     for name, look, one in profiles:

@@ -6,7 +6,14 @@ from dataclasses import dataclass
 
 from v3core.charts.figure import Figure
 from v3core.charts.group_curves import GroupCurve, groups_figure
-from v3core.charts.outcomes import Look, final_figure, parallel_figure, phases_figure, profile_figure, sweep_figure
+from v3core.charts.outcomes import (
+    GroupStyle,
+    final_figure,
+    parallel_figure,
+    phases_figure,
+    profile_figure,
+    sweep_figure,
+)
 from v3core.charts.palette import DASHES, curriculum_colour, run_colours, shaded
 from v3core.comparison.curves import band, on_grid
 from v3core.comparison.groups import (
@@ -38,7 +45,7 @@ class Picture:
     figure: Figure
 
 
-def looks_of(groups: Sequence[Group | GroupResult]) -> dict[str, Look]:
+def looks_of(groups: Sequence[Group | GroupResult]) -> dict[str, GroupStyle]:
     """By the name of a group: the colour of its curriculum; further groups of one curriculum are shades of it."""
     names: dict[str, str | None] = {group.name: group.curriculum for group in groups}
     mixed = iter(run_colours(len(names)))
@@ -46,10 +53,10 @@ def looks_of(groups: Sequence[Group | GroupResult]) -> dict[str, Look]:
     looks = {}
     for name, curriculum in names.items():
         if curriculum is None:
-            looks[name] = Look(next(mixed))
+            looks[name] = GroupStyle(next(mixed))
             continue
         place = seen[curriculum] = seen.get(curriculum, -1) + 1
-        looks[name] = Look(shaded(curriculum_colour(curriculum), place), DASHES[place % len(DASHES)])
+        looks[name] = GroupStyle(shaded(curriculum_colour(curriculum), place), DASHES[place % len(DASHES)])
     return looks
 
 
@@ -156,7 +163,7 @@ def sweep_pictures(
 
 def _sweep_lines(
     groups: Sequence[Group], results: Mapping[tuple[str, str], GroupResult], path: str, by: Sequence[str]
-) -> list[tuple[str, Look, list[tuple[float, Estimate]]]]:
+) -> list[tuple[str, GroupStyle, list[tuple[float, Estimate]]]]:
     place, others = list(by).index(path), [one for one in by if one != path]
     lines: dict[str, list[tuple[float, Estimate]]] = {}
     curricula: dict[str, str | None] = {}
@@ -174,7 +181,7 @@ def _sweep_lines(
     for index, (name, points) in enumerate(lines.items()):
         curriculum = curricula[name]
         colour = curriculum_colour(curriculum) if curriculum else mixed[index]
-        found.append((name, Look(colour), sorted(points, key=lambda point: point[0])))
+        found.append((name, GroupStyle(colour), sorted(points, key=lambda point: point[0])))
     return found
 
 

@@ -4,16 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from v3core.comparison.comparing import compare
 from v3core.comparison.groups import CURRICULUM, ENVIRONMENT, environment_of, grouped, settings_that_differ
+from v3core.comparison.looking import Grouping, answer
 from v3core.insight.compared import Comparison, GroupResult
 from v3core.insight.estimates import Estimate, iqm_of
-from v3core.metrics import EVALUATION
 from v3core.store.database import Database
-from v3core.store.history import read_evaluation_means
 from v3core.store.run_row import RunRow
 
-RETURN = "return"
 _NOT_VARIED = {ENVIRONMENT, "episodes", "steps", "recipe", "device", "backend", "view"}
 """What may differ between runs of an experiment without being one of its questions."""
 
@@ -57,10 +54,9 @@ def varied(runs: Sequence[RunRow]) -> tuple[str, ...]:
 
 
 def standings_of(database: Database, runs: Sequence[RunRow]) -> Standings:
-    """How the groups of an experiment stand; by evaluations if there is any, else by mean returns."""
+    """How the groups of an experiment stand, by the comparison of returns that Compare shows."""
     by = varied(runs)
-    evaluated = any(read_evaluation_means(database, [run.id for run in runs]).values())
-    comparison = compare(database, runs, by=by, metric=EVALUATION if evaluated else RETURN)
+    comparison = answer(database, runs, "return", Grouping(by))
     means = {(group.name, group.env): _means(group.runs) for group in grouped(runs, by)}
     groups = [Standing(result, iqm_of(means[result.name, result.env])) for result in comparison.groups]
     return Standings(comparison, tuple(groups))

@@ -107,7 +107,7 @@ def _finite(values: Floats) -> Floats:
 
 @lru_cache(maxsize=4)
 def _assignments(size: int, chosen: int) -> NDArray[np.bool_]:
-    """All choices of so many out of `size`, as rows."""
+    """Every way to choose `chosen` of `size`, as rows."""
     count = math.comb(size, chosen)
     places = np.fromiter(chain.from_iterable(combinations(range(size), chosen)), np.intp, count * chosen)
     rows = np.zeros((count, size), dtype=np.bool_)

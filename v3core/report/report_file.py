@@ -3,7 +3,6 @@
 import json
 from base64 import b64encode
 from pathlib import Path
-from typing import Any
 
 import jinja2
 from plotly.offline import get_plotlyjs
@@ -26,14 +25,14 @@ def as_html(report: Report) -> str:
     )
     environment.filters["base64"] = lambda content: b64encode(content).decode()
     template = environment.from_string(_TEMPLATE.read_text(encoding="utf-8"))
-    figures = {
-        f"{place}-{picture.key}": picture.figure.tree()
+    figures = ", ".join(
+        f"{json.dumps(f'{place}-{picture.key}')}: {picture.figure.to_json()}"
         for place, section in enumerate(report.sections)
         for picture in section.pictures
-    }
+    )
     return template.render(
         report=report,
-        figures=_in_script(json.dumps(figures, default=_plain, separators=(",", ":"))),
+        figures=_in_script(f"{{{figures}}}"),
         plotly=get_plotlyjs(),
     )
 
@@ -67,14 +66,3 @@ def write_report(database: Database, report: Report, target: Path) -> Path:
 def _in_script(text: str) -> str:
     """JSON that cannot end the script which it is in."""
     return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
-
-
-def _plain(value: Any) -> Any:
-    """Arrays as lists; JSON has no NaN."""
-    return [_finite(one) for one in value.tolist()] if hasattr(value, "tolist") else value
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_finite(one) for one in value]
-    return None if isinstance(value, float) and value != value else value

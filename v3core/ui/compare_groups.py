@@ -34,11 +34,6 @@ _AXES: Mapping[str, Axis] = {"Step": "step", "Episode": "episode", "Time": "seco
 _BEGINNING = "the run"
 
 
-def usual(runs: Sequence[RunRow]) -> Grouping:
-    """What is chosen while nothing is."""
-    return Grouping(varied(runs))
-
-
 def group_controls(runs: Sequence[RunRow], settings: Sequence[Setting], phases: Sequence[str]) -> Grouping:
     """By which settings, along which axis, from where; `phases` are those that can be 0."""
     differing = {setting.path: setting.title for setting in settings if setting.path != ENVIRONMENT}

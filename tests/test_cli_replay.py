@@ -1,6 +1,9 @@
 """`replay`: what is printed, and files that other programs read."""
 
+import io
 import json
+import re
+from base64 import b64decode
 from contextlib import closing
 
 import av
@@ -13,10 +16,10 @@ from tests.training.test_tape import SPARSE
 from v3core.cli import main
 from v3core.environments.registry import check_environment
 from v3core.environments.replaying import play_again
-from v3core.insight.replays import ROLES
+from v3core.insight.replays import MEDIAN, ROLES
 from v3core.jobs.kept_replays import read_replays, recorded_replays, replay_file
 from v3core.store.opening import open_database
-from v3core.store.runs import list_runs
+from v3core.store.runs import list_runs, update_run
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +52,19 @@ def test_it_lists_the_episodes(lab, capsys):
         assert one["return"] == replays[one["role"]].return_
         assert sum(one["expert_shares"]) == pytest.approx(1)
     assert f"return {replays['best'].return_:.2f}" in printed(capsys, run.id)
+
+
+def test_a_report_holds_the_frames_of_its_median(lab, tmp_path):
+    run, replays = lab
+    with closing(open_database()) as database, database.write() as tx:
+        update_run(tx, run.id, {"experiment": "one"}, only_in=[run.status])
+    target = tmp_path / "one.html"
+    assert main(["report", "one", "--to", str(target), "--replay", run.id[:8]]) == 0
+    page = target.read_text()
+    assert f"An episode of {run.name}" in page
+    (content,) = re.findall(r'src="data:image/gif;base64,([^"]+)"', page)
+    with Image.open(io.BytesIO(b64decode(content))) as picture:
+        assert len(list(ImageSequence.Iterator(picture))) == len(replays[MEDIAN])
 
 
 @pytest.mark.parametrize("form", ["json", "parquet", "csv"])

@@ -43,7 +43,6 @@ def replay(
     A .csv, .json or .parquet file has its steps: actions, rewards, values, gates, and what each expert says; a .gif or
     .mp4 its frames. It shows the newest recorded evaluation, or plays other episodes with a checkpoint.
     """
-    from v3core.environments.replaying import need_frames, play_again
     from v3core.jobs import kept_replays, played_episodes, replay_files  # only here: a worker's start is waited for
 
     form = replay_files.check_target(target) if target is not None else None
@@ -69,9 +68,7 @@ def replay(
         spec = played_episodes.spec_of_replay(database, run_id, chosen) if form in replay_files.PICTURES else None
     if target is not None:
         if spec is not None:
-            need_frames(spec)
-            frames: Any = (moment.frame for moment in play_again(spec, chosen, frames=True))
-            count, what = replay_files.write_pictures(target, frames), "frames"
+            count, what = replay_files.draw(spec, chosen, target), "frames"
         else:
             count, what = replay_files.write_steps(target, chosen), "steps"
         echo(f"{count} {what} of the {role} episode written to {target}.")

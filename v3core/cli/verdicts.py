@@ -9,6 +9,7 @@ import click
 
 from v3core import __version__
 from v3core.cli.common import commands, json_option, reconciled
+from v3core.errors import V3Error
 from v3core.insight.compared import Across, Comparison, GroupResult, Pair
 from v3core.insight.estimates import Estimate
 from v3core.insight.replays import MEDIAN
@@ -174,16 +175,20 @@ def report(
 
 
 def _replay(database: Database, run_id: str) -> "Section":
-    from v3core.jobs.played_episodes import draw_newest
+    from v3core.jobs import kept_replays, played_episodes, replay_files  # as above
     from v3core.report.gathering import Section
 
-    run = get_run(database, run_id)
+    run, known = get_run(database, run_id), kept_replays.recorded_replays(database, run_id)
+    if not known:
+        raise V3Error(f"Run {run_id[:8]} has no replays: no evaluation was recorded with them.")
+    played = kept_replays.read_replays(database, run_id, known[-1])[MEDIAN]
+    spec = played_episodes.spec_of_replay(database, run_id, played)
     with TemporaryDirectory(prefix="v3-report-") as folder:
         file = Path(folder) / "episode.gif"
-        played, trained = draw_newest(database, run_id, MEDIAN, file)
+        replay_files.draw(spec, played, file)
         title = f"An episode of {run.name}"
         words = (
-            f"The median of the evaluation after {trained:,} episodes of training: return {played.return_:.4g} in "
+            f"The median of the evaluation after {known[-1]:,} episodes of training: return {played.return_:.4g} in "
             f"{len(played):,} steps."
         )
         return Section(title, [words], moving=(title, file.read_bytes()))

@@ -1,26 +1,20 @@
 """Episodes of a run played from its checkpoints, and what its replays may load: for commands and processes only."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from v3core.environments.registry import check_environment, imports_of
-from v3core.environments.replaying import need_frames, play_again
 from v3core.environments.types import EnvironmentSpec
 from v3core.errors import V3Error
 from v3core.insight.replays import Replay
 from v3core.interruption import never
 from v3core.jobs.checkpoints import newest_whole, whole_checkpoints
-from v3core.jobs.kept_replays import read_replays, recorded_replays
-from v3core.jobs.replay_files import write_pictures
 from v3core.store.commands import read_revisions
 from v3core.store.database import Database
 from v3core.store.runs import get_run
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from v3core.training.inference import TrainedPolicy
 
 
@@ -103,22 +97,3 @@ def spec_of_replay(database: Database, run_id: str, replay: Replay) -> Environme
     if other := [name for name in replay.environment.imports if name not in known]:
         raise V3Error(f"The replay names '{other[0]}', which imports code and does not belong to its run.")
     return check_environment(replay.environment, allow_import=True)
-
-
-def draw_newest(database: Database, run_id: str, role: str, target: Path) -> tuple[Replay, int]:
-    """Write an episode of a run's newest recorded evaluation as a moving picture.
-
-    Returns the episode, and after how many episodes of training it was.
-
-    Raises:
-        V3Error: if none is recorded, or its frames cannot be drawn or written.
-    """
-    known = recorded_replays(database, run_id)
-    if not known:
-        raise V3Error(f"Run {run_id[:8]} has no replays: no evaluation was recorded with them.")
-    chosen = read_replays(database, run_id, known[-1])[role]
-    spec = spec_of_replay(database, run_id, chosen)
-    need_frames(spec)
-    frames = (moment.frame for moment in play_again(spec, chosen, frames=True))
-    write_pictures(target, cast("Iterator[NDArray[np.uint8]]", frames))
-    return chosen, known[-1]

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from v3core.atomic_write import whole_file
+from v3core.environments.replaying import need_frames, play_again
+from v3core.environments.types import EnvironmentSpec
 from v3core.errors import V3Error
 from v3core.insight.replays import Replay
 from v3core.store.export import FORMS
@@ -81,6 +83,17 @@ def write_pictures(target: Path, frames: Iterable[NDArray[np.uint8]]) -> int:
     write = _WRITERS[check_target(target)]
     with whole_file(target) as unfinished:
         return write(unfinished, _of_one_size(frames))
+
+
+def draw(spec: EnvironmentSpec, replay: Replay, target: Path) -> int:
+    """Play a replay again in its environment and write its frames; returns how many.
+
+    Raises:
+        V3Error: if the environment draws none, or they cannot be written.
+    """
+    need_frames(spec)
+    frames: Any = (moment.frame for moment in play_again(spec, replay, frames=True))  # as asked, each has one
+    return write_pictures(target, frames)
 
 
 def _of_one_size(frames: Iterable[NDArray[np.uint8]]) -> Iterator[NDArray[np.uint8]]:

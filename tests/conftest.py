@@ -1,12 +1,16 @@
 """What all tests share."""
 
+from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
 from tests import postgres_server
 from v3core.native.build import BuildError, build, find_compiler
+from v3core.store.database import Database
+from v3core.store.opening import open_database
 
 # On a busy machine a single example may take long for reasons that are not the code's.
 settings.register_profile("unhurried", deadline=None)
@@ -27,3 +31,13 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     """End that server."""
     if not hasattr(config, "workerinput"):
         postgres_server.end_session()
+
+
+@pytest.fixture
+def db(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Database]:
+    """An empty store on SQLite, which commands and functions open too; folders of tests may have another."""
+    monkeypatch.setenv("V3_DATA_DIR", str(tmp_path))
+    monkeypatch.delenv("V3_DATABASE_URL", raising=False)
+    database = open_database()
+    yield database
+    database.close()

@@ -8,19 +8,8 @@ from sqlalchemy import delete
 from tests.pages.recorded import add_recorded_run
 from v3core.cli import main
 from v3core.jobs.lifecycle import Status
-from v3core.store.opening import open_database
 from v3core.store.schema import alarms, runs
 from v3core.store.watching import BEHIND, COMPUTED
-
-
-@pytest.fixture
-def db(tmp_path, monkeypatch):
-    """The store that the commands open."""
-    monkeypatch.setenv("V3_DATA_DIR", str(tmp_path))
-    monkeypatch.delenv("V3_DATABASE_URL", raising=False)
-    database = open_database()
-    yield database
-    database.close()
 
 
 @pytest.fixture

@@ -7,18 +7,7 @@ from sqlalchemy import update
 
 from tests.comparison.made import made_groups, made_run
 from v3core.cli import main
-from v3core.store.opening import open_database
 from v3core.store.schema import runs
-
-
-@pytest.fixture
-def db(tmp_path, monkeypatch):
-    """The store that the commands open."""
-    monkeypatch.setenv("V3_DATA_DIR", str(tmp_path))
-    monkeypatch.delenv("V3_DATABASE_URL", raising=False)
-    database = open_database()
-    yield database
-    database.close()
 
 
 @pytest.fixture

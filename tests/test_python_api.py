@@ -15,22 +15,11 @@ import v3core
 from tests.comparison.made import made_groups, made_run
 from v3core.comparison import compare
 from v3core.errors import V3Error
-from v3core.store.opening import open_database
 from v3core.store.runs import list_runs
 from v3core.store.schema import runs
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOK = ROOT / "docs" / "which-curriculum.ipynb"
-
-
-@pytest.fixture
-def db(tmp_path, monkeypatch):
-    """The store that the functions open."""
-    monkeypatch.setenv("V3_DATA_DIR", str(tmp_path))
-    monkeypatch.delenv("V3_DATABASE_URL", raising=False)
-    database = open_database()
-    yield database
-    database.close()
 
 
 @pytest.fixture

@@ -25,6 +25,8 @@ IN_BUCKETS_OF_SCHEMA_5 = (
     *("load_entropy", "specialisation", "effective_experts", "support", "load_cv", "dead_experts"),
 )
 
+SINCE_SCHEMA_6 = ("expert_persistence", "close_choice_share", "node_distance")
+
 
 def test_the_page_of_metrics_is_current() -> None:
     current = (ROOT / "docs/metrics.md").read_text(encoding="utf-8") == metrics_page()
@@ -40,6 +42,9 @@ def test_what_is_declared_is_what_is_recorded() -> None:
 
 def test_the_buckets_hold_every_number_and_the_old_ones_stay_where_they_are() -> None:
     assert COLUMNS[: len(IN_BUCKETS_OF_SCHEMA_5)] == IN_BUCKETS_OF_SCHEMA_5
+    later = COLUMNS[len(IN_BUCKETS_OF_SCHEMA_5) :]
+    assert later[: len(SINCE_SCHEMA_6)] == SINCE_SCHEMA_6
+    assert [METRICS[name].since for name in later] == sorted(METRICS[name].since for name in later)
     numbers = {metric.name for metric in METRICS.values() if metric.kind is not str and not metric.per_expert}
     assert set(COLUMNS) == numbers
     assert metric_names(2)[:6] == (

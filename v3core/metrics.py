@@ -16,7 +16,10 @@ from v3core.rollup import MEAN_WINDOW
 CLOSE_MARGIN = 0.05
 """A choice between the two largest gates is close if they differ by less."""
 DEAD_LOAD = 0.01
-"""An expert whose mean load is below this took no part worth the name."""
+"""An expert is dead over some episodes if its load, weighted by their steps, is below this share of the steps."""
+
+
+_WINDOW = "the steps of the newest episodes together, those of long episodes counting more"
 
 
 @dataclass(frozen=True)
@@ -160,10 +163,12 @@ class Acted:
     )
     specialisation: float = _metric(
         "Specialisation",
-        "H(E[α]) − E[H(α)], the mutual information between step and expert: 0 if every step is routed the same way.",
+        "H(E[α]) − E[H(α)] within the episode, the mutual information between step and expert: 0 if every step is "
+        "routed the same way. A mean over episodes is one of such values, of short episodes as much as of long ones.",
         "nats",
         ENTROPY,
         since=2,
+        legend="Specialisation within episodes",
     )
     effective_experts: float = _metric(
         "Effective experts",
@@ -180,7 +185,13 @@ class Acted:
         chart=NETWORK,
         since=2,
     )
-    dead_experts: int | None = _metric("Dead experts", f"Experts with a load below {DEAD_LOAD:.0%}.", since=2)
+    dead_experts: int | None = _metric(
+        "Experts left out of the episode",
+        f"Experts with a load below {DEAD_LOAD:.0%} in this episode. More than are dead where a short episode, or "
+        "another task, does without some.",
+        since=2,
+        compared=False,
+    )
     expert_persistence: float = _metric(
         "Expert persistence",
         "(keep − chance)/(1 − chance), with keep the share of steps whose largest gate is that of the expert at the "
@@ -275,8 +286,59 @@ class Update:
         UPDATES,
         "Schulman's estimator k3, joschu.net/blog/kl-approx.html",
     )
+    approx_kl_first: float = _metric(
+        "Approximate KL, first step",
+        "The approximate KL of the update's first minibatch: 0 up to rounding, because nothing was learned yet.",
+        "nats",
+        since=7,
+        over="the first gradient step of the update",
+    )
+    approx_kl_last: float = _metric(
+        "Approximate KL, last epoch",
+        "Mean approximate KL over the minibatches of the update's last pass: how far the update went. "
+        "What Stable-Baselines3 logs as `train/approx_kl`.",
+        "nats",
+        UPDATES,
+        since=7,
+        over="the last pass of the update over its samples",
+    )
+    approx_kl_max: float = _metric(
+        "Approximate KL, maximum",
+        "The largest approximate KL of a minibatch of the update.",
+        "nats",
+        UPDATES,
+        since=7,
+        over="the gradient step of the update at which it is largest",
+    )
     clip_fraction: float = _metric(
-        "Clip fraction", "Share of samples whose probability ratio left PPO's clip range.", "0 to 1", UPDATES
+        "Clip fraction",
+        "Share of samples whose probability ratio left PPO's clip range. What Stable-Baselines3 logs as "
+        "`train/clip_fraction`.",
+        "0 to 1",
+        UPDATES,
+    )
+    clip_fraction_first: float = _metric(
+        "Clip fraction, first step",
+        "The clip fraction of the update's first minibatch: 0, because nothing was learned yet.",
+        "0 to 1",
+        since=7,
+        over="the first gradient step of the update",
+    )
+    clip_fraction_last: float = _metric(
+        "Clip fraction, last epoch",
+        "Mean clip fraction over the minibatches of the update's last pass: how far the update went.",
+        "0 to 1",
+        UPDATES,
+        since=7,
+        over="the last pass of the update over its samples",
+    )
+    clip_fraction_max: float = _metric(
+        "Clip fraction, maximum",
+        "The largest clip fraction of a minibatch of the update.",
+        "0 to 1",
+        UPDATES,
+        since=7,
+        over="the gradient step of the update at which it is largest",
     )
     router_shift: float = _metric(
         "Router shift",
@@ -285,16 +347,52 @@ class Update:
         UPDATES,
         since=2,
     )
+    router_shift_first: float = _metric(
+        "Router shift, first step",
+        "The router shift of the update's first minibatch: 0 up to rounding, because nothing was learned yet.",
+        "0 to 1",
+        since=7,
+        over="the first gradient step of the update",
+    )
+    router_shift_last: float = _metric(
+        "Router shift, last epoch",
+        "Mean router shift over the minibatches of the update's last pass: how far the update went.",
+        "0 to 1",
+        UPDATES,
+        since=7,
+        over="the last pass of the update over its samples",
+    )
+    router_shift_max: float = _metric(
+        "Router shift, maximum",
+        "The largest router shift of a minibatch of the update.",
+        "0 to 1",
+        UPDATES,
+        since=7,
+        over="the gradient step of the update at which it is largest",
+    )
     grad_norm: float = _metric(
         "Gradient norm before clipping", "Norm of the gradient of all parameters.", chart=UPDATES
     )
     dormant_share: float = _metric(
+        "Dormant units, without gates",
+        "Share of the units in scene embedding and experts with at most 2.5 % of their layer's mean activity, whatever "
+        "the gates: units of an expert that no step is routed to may count as active.",
+        "0 to 1",
+        None,
+        "Sokar et al., arXiv:2302.12902",
+        since=2,
+        over="a forward pass after the update",
+        compared=False,
+    )
+    gated_dormant_share: float = _metric(
         "Dormant units",
-        "Share of the units in scene embedding and experts with at most 2.5 % of their layer's mean activity.",
+        "Share of the units in scene embedding and experts with at most 2.5 % of their layer's mean activity. The "
+        "hidden units of all experts are one layer, and their activity is weighted by the gates: those of an expert "
+        "that no step is routed to are dormant.",
         "0 to 1",
         NETWORK,
         "Sokar et al., arXiv:2302.12902",
-        since=2,
+        since=7,
         over="a forward pass after the update",
     )
     node_distance: float = _metric(
@@ -360,6 +458,24 @@ class EpisodeRecord(Acted, Update, InForce):
         since=2,
         over="the whole rollout, before the update",
         lowest_drawn=-1.0,
+    )
+    recent_dead_experts: int | None = _metric(
+        "Dead experts",
+        f"Experts with a load below {DEAD_LOAD:.0%} over all steps of the newest episodes together: {MEAN_WINDOW}; no "
+        "value before there are as many.",
+        chart=EFFECTIVE,
+        since=7,
+        over=_WINDOW,
+    )
+    recent_specialisation: float = _metric(
+        "Specialisation, pooled",
+        "H(E[α]) − E[H(α)] over all steps of the newest episodes together, so that experts that differ between "
+        f"episodes count: {MEAN_WINDOW}; no value before there are as many.",
+        "nats",
+        ENTROPY,
+        since=7,
+        over=_WINDOW,
+        legend="Specialisation, pooled by steps",
     )
     rollbacks: int = _metric(
         "Undone updates",

@@ -188,7 +188,7 @@ def test_how_many_seeds_are_needed_may_be_unknown(db: Database) -> None:
     assert tiny.to_dict()["pairs"][0]["seeds_needed"] == "Infinity"
 
 
-@pytest.mark.parametrize("metric", ["policy_loss", "dead_experts", "load_cv", "knockout_loss"])
+@pytest.mark.parametrize("metric", ["policy_loss", "recent_dead_experts", "load_cv", "knockout_loss"])
 def test_a_metric_that_may_be_meant_to_fall_has_no_threshold_and_nothing_is_called_better(
     db: Database, metric: str
 ) -> None:

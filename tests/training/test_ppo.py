@@ -292,6 +292,42 @@ def test_dormant_units_are_counted(prepared):
     assert learn(state, samples).dormant_share == pytest.approx(8 / (16 + 4 * 16))
 
 
+def test_units_of_an_expert_without_gate_are_dormant(prepared):
+    """All 16 units of three of four experts: without gates they count as active, for what they compute is not used."""
+    state, samples = prepared("CartPole-v1")
+    state.optimizer.lr = 0.0
+    assert learn(state, samples).gated_dormant_share == 0
+    with torch.no_grad():
+        state.policy.router.weight[:] = 0
+        state.policy.router.bias[:] = torch.tensor([50.0, 0.0, 0.0, 0.0])
+    update = learn(state, samples)
+    assert update.dormant_share == 0
+    assert update.gated_dormant_share == pytest.approx(3 * 16 / (16 + 4 * 16))
+
+
+@pytest.mark.parametrize("env", ENVIRONMENTS)
+def test_an_update_says_how_far_it_moved_first_last_and_at_most(prepared, env):
+    state, samples = prepared(env)
+    state.optimizer.lr = 0.01
+    config = CONFIG.model_copy(update={"epochs": 3, "minibatch": 16})
+    steps = []
+    inner = state.backend.gradient_step
+
+    def noted(*arguments):
+        steps.append(inner(*arguments))
+        return steps[-1]
+
+    state.backend.gradient_step = noted
+    found = learn(state, samples, config)
+    assert len(steps) == 12  # three passes of four minibatches
+    for name in ("approx_kl", "clip_fraction", "router_shift"):
+        values = [step[name].item() for step in steps]
+        assert getattr(found, f"{name}_first") == pytest.approx(0, abs=1e-5)
+        assert getattr(found, f"{name}_last") == pytest.approx(np.mean(values[-4:]))
+        assert getattr(found, f"{name}_max") == max(values) > getattr(found, name)
+        assert getattr(found, name) == pytest.approx(np.mean(values))
+
+
 def test_the_distance_of_node_embeddings_is_that_of_all_pairs(prepared):
     state, samples = prepared("CartPole-v1")
     nodes = state.policy.nodes(samples.observations[:256]).detach()

@@ -1,5 +1,6 @@
 """Statistics of episodes against a plain loop, and of returns against numpy."""
 
+import dataclasses
 from itertools import pairwise, permutations
 from types import SimpleNamespace
 
@@ -9,7 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from v3core.training.statistics import EpisodeStatistics, ReturnScale, explained_variance
+from v3core.training.statistics import EpisodeStatistics, RecentRouting, ReturnScale, explained_variance
 
 
 def random_rollout(random, steps, environments, experts):
@@ -181,3 +182,45 @@ def test_a_checkpoint_of_before_leaves_the_persistence_of_its_episodes_unknown()
         assert episode.hard_loads == pytest.approx((0.4, 0.6, 0.0))
         ((_, following),) = resumed.finished(rollout)
         assert following.expert_persistence == pytest.approx(whole)
+
+
+def episodes_of(*each):
+    """Episodes of one environment and three experts, each a list of the experts that have all of the gate."""
+    statistics, found = EpisodeStatistics(1, 3), []
+    for experts in each:
+        gates = torch.from_numpy(np.eye(3)[np.array(experts)])[:, None]
+        ended = np.arange(len(experts))[:, None] == len(experts) - 1
+        rollout = SimpleNamespace(gates=gates, rewards=np.zeros(ended.shape), ended=ended, successes={})
+        found += [episode for _, episode in statistics.finished(rollout)]
+    return found
+
+
+def test_an_expert_is_dead_by_the_steps_of_a_window_not_by_those_of_each_episode():
+    """Each episode uses one expert. Expert 2 has a third of the episodes, but 1 of 201 steps: it is dead."""
+    recent = RecentRouting(3)
+    one, two, three = episodes_of([0] * 100, [1] * 100, [2])
+    assert [one.dead_experts, two.dead_experts, three.dead_experts] == [2, 2, 2]
+    assert [recent.add(episode)["recent_dead_experts"] for episode in (one, two, three)] == [None, None, 1]
+    assert (
+        recent.add(episodes_of([2] * 5)[0])["recent_dead_experts"] == 1
+    )  # of 100 steps of expert 1, and 6 of expert 2
+
+
+def test_specialisation_between_episodes_is_seen_by_the_pooled_value_alone():
+    recent = RecentRouting(2)
+    one, two = episodes_of([0] * 10, [1] * 30)
+    assert one.specialisation == two.specialisation == 0
+    recent.add(one)
+    expected = -(0.25 * np.log(0.25) + 0.75 * np.log(0.75))
+    assert recent.add(two)["recent_specialisation"] == pytest.approx(expected)
+
+
+def test_the_window_of_routing_survives_a_checkpoint_and_does_not_count_what_is_no_number():
+    one, two, three = episodes_of([0] * 4, [1, 1, 2], [2] * 2)
+    recent, resumed = RecentRouting(2), RecentRouting(2)
+    recent.add(one)
+    resumed.load(recent.state())
+    assert resumed.add(two) == recent.add(two)
+    broken = recent.add(dataclasses.replace(three, loads=(np.nan,) * 3, routing_entropy=np.nan))
+    assert broken["recent_dead_experts"] is None
+    assert np.isnan(broken["recent_specialisation"])

@@ -19,6 +19,14 @@ def effective_experts(loads: ArrayLike) -> NDArray[np.float64]:
     return np.exp(load_entropy(loads))
 
 
+def pooled_loads(loads: ArrayLike, steps: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Loads [experts] over all steps of some episodes together, of loads [episodes, experts] and steps [episodes].
+
+    The mean of the loads would count the steps of a short episode more than those of a long one.
+    """
+    return np.asarray(np.average(np.asarray(loads, dtype=np.float64), axis=0, weights=steps), dtype=np.float64)
+
+
 def dead_experts(loads: ArrayLike) -> int:
-    """Experts with a load below 1 %."""
+    """Experts with a load below 1 %, which is what dead means wherever the product says so: of pooled loads."""
     return int((np.asarray(loads) < DEAD_LOAD).sum())

@@ -417,6 +417,11 @@ _OF_SCHEMA_5 = (
     "effective_experts", "support", "load_cv", "dead_experts",
 )  # fmt: skip
 """The columns of metrics in the order in which stored buckets have them; those declared since come behind."""
+_SINCE = sorted(
+    (name for name, metric in METRICS.items() if not metric.per_expert and name not in _OF_SCHEMA_5),
+    key=lambda name: METRICS[name].since,
+)
+"""By schema, so that wherever a metric is declared, stored buckets of the schemas before it keep their order."""
 _TYPES: dict[Any, Any] = {float: Double, int: Integer, str: String, "step": BigInteger, "top_k_weights": String(20)}
 
 
@@ -441,7 +446,7 @@ episodes = Table(
     Column("episode", Integer, primary_key=True, autoincrement=False),
     *_of_metrics(*_OF_SCHEMA_5),
     Column("at", UtcDateTime, nullable=False),
-    *_of_metrics(*(name for name, metric in METRICS.items() if not metric.per_expert and name not in _OF_SCHEMA_5)),
+    *_of_metrics(*_SINCE),
     sqlite_with_rowid=False,
 )
 expert_loads = Table("expert_loads", metadata, ExpertLoadColumns, sqlite_with_rowid=False)

@@ -137,17 +137,25 @@ class EagerBackend:
         """Statistics of the network's activations over the first `most` samples, by the names of `Update`.
 
         `dormant_share`: share of dormant units of the scene embedding and the experts (Sokar et al., arXiv:2302.12902);
-        a unit's activity is its mean absolute value divided by its layer's mean. `node_distance`: mean over pairs of
-        nodes of 1 − cosine of their embeddings (MAD, Chen et al., arXiv:1909.03211); NaN for a graph of one node.
+        a unit's activity is its mean absolute value divided by its layer's mean. `gated_dormant_share`: the same, but
+        the hidden units of all experts are one layer, each with its value times the gate. `node_distance`: mean over
+        pairs of nodes of 1 − cosine of their embeddings (MAD, Chen et al., arXiv:1909.03211); NaN for a graph of one
+        node.
         """
         nodes = self.policy.nodes(samples.observations[:most])
         output = self.policy.of_nodes(nodes, at(samples.noise, slice(most)))
-        layers = (output.scene.abs(), output.hidden.abs())
-        dormant = [layer.mean(-2) <= DORMANT * layer.mean((-2, -1)).unsqueeze(-1) for layer in layers]
+        scene, hidden = output.scene.abs().mean(-2), output.hidden.abs()
+        gated = torch.einsum("be,ebu->eu", output.gates, hidden) / len(output.gates)
         return {
-            "dormant_share": float(torch.cat([layer.flatten() for layer in dormant]).float().mean()),
+            "dormant_share": _dormant_share(scene, *hidden.mean(-2)),
+            "gated_dormant_share": _dormant_share(scene, gated.flatten()),
             "node_distance": node_distance(nodes),
         }
+
+
+def _dormant_share(*layers: Tensor) -> float:
+    """Share of dormant units among all layers; each [units], their mean activities."""
+    return float(torch.cat([layer <= DORMANT * layer.mean() for layer in layers]).float().mean())
 
 
 def node_distance(embeddings: Tensor) -> float:

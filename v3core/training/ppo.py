@@ -109,13 +109,30 @@ def update(
             step = backend.gradient_step(samples, chosen, coefficients, config)
             # One tensor a step: many small ones that live on would leave no room in one piece for the large ones.
             rows.append(torch.cat([value.reshape(-1) for value in step.values()]))
-    return Update(**_means(rows, step), **backend.health(samples, config.minibatch))
+    return Update(**_summary(rows, step, minibatches), **backend.health(samples, config.minibatch))
 
 
-def _means(rows: list[Tensor], like: dict[str, Tensor]) -> dict[str, Any]:
-    """Means of the rows, one a gradient step, by the names of `like`: numbers, and tuples of what is [experts]."""
+_MOVES = ("approx_kl", "clip_fraction", "router_shift")
+"""What grows over the gradient steps of an update, from 0: a mean over all of them hides where it got to."""
+
+
+def _summary(rows: list[Tensor], like: dict[str, Tensor], minibatches: int) -> dict[str, Any]:
+    """Means of the rows, one a gradient step, by the names of `like`: numbers, and tuples of what is [experts].
+
+    Of how far the update moves also its first step, the mean of its last pass of `minibatches`, and the maximum.
+    """
     steps = torch.stack(rows).cpu().numpy()
     if not np.isfinite(steps).all():
         raise NonFiniteUpdateError
     means = iter(steps.mean(0, dtype=np.float64).tolist())
-    return {name: tuple(islice(means, len(value))) if value.ndim else next(means) for name, value in like.items()}
+    found: dict[str, Any] = {}
+    moves: dict[str, Any] = {}
+    column = 0
+    for name, value in like.items():
+        found[name] = tuple(islice(means, len(value))) if value.ndim else next(means)
+        if name in _MOVES:
+            moved = steps[:, column].astype(np.float64)
+            last = moved[-minibatches:].mean()
+            moves |= {f"{name}_first": moved[0].item(), f"{name}_last": last.item(), f"{name}_max": moved.max().item()}
+        column += value.numel()
+    return found | moves

@@ -19,11 +19,12 @@ from v3core.environments import EnvironmentSpec
 from v3core.errors import V3Error
 from v3core.native.library import VARIABLE
 from v3core.policy import Gating, GATMoEPolicy
+from v3core.rollup import mean_window
 from v3core.training.checkpoint import continued, load_checkpoint
 from v3core.training.eager import EagerBackend
 from v3core.training.native_backend import choose_backend
 from v3core.training.optimizer import Adam, FlatParameters
-from v3core.training.statistics import ReturnScale
+from v3core.training.statistics import RecentRouting, ReturnScale
 
 COUNTERS = ("completed", "evaluated", "evaluated_step", "step", "updates", "rollbacks", "failures_in_a_row")
 """Numbers of the state that checkpoints contain unchanged."""
@@ -75,6 +76,8 @@ class TrainingState:
         """Where each phase really began; empty before the first."""
         self.recent: deque[tuple[float, int, float | None]] = deque(maxlen=MAX_WINDOW)
         """Return, length and success (None if unknown) of this phase's newest episodes, for its trigger."""
+
+        self.recent_routing = RecentRouting(mean_window(config.episodes))
 
     def choose_backend(self, continues: str | None = None) -> None:
         """Choose what acts and learns, and on which device, for a policy that the named backend has trained so far.
@@ -186,6 +189,7 @@ class TrainingState:
             **{name: getattr(self, name) for name in COUNTERS},
             "starts": [(start.episode, start.step) for start in self.starts],
             "recent": list(self.recent),
+            "recent_routing": self.recent_routing.state(),
         }
 
     def load(self, path: Path) -> dict[str, Any]:
@@ -222,6 +226,7 @@ class TrainingState:
                 self.last_rollout, self.before_end = state.get("last_rollout"), state.get("before_end")
             self.starts = tuple(PhaseStart(*start) for start in state["starts"])
             self.recent.extend(tuple(episode) for episode in state["recent"])
+            self.recent_routing.load(state.get("recent_routing", ()))
         except (KeyError, TypeError, ValueError, RuntimeError):
             raise V3Error(
                 f"Checkpoint {path} does not fit this run: it is for another environment or network size."

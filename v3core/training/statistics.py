@@ -1,13 +1,15 @@
 """Per-episode statistics of what was acted, and running statistics of returns."""
 
 import math
+from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from v3core.insight.loads import dead_experts, load_entropy
+from v3core.insight.loads import dead_experts, load_entropy, pooled_loads
 from v3core.metrics import CLOSE_MARGIN, Acted
 from v3core.training.rollout import Played
 
@@ -158,6 +160,38 @@ def _persistence(kept: float, uses: Floats, length: float) -> float:
         return math.nan
     chance = float((uses * (uses - 1)).sum() / (length * (length - 1)))
     return (kept / (length - 1) - chance) / (1 - chance) if chance < 1 else math.nan
+
+
+class RecentRouting:
+    """How the newest episodes were routed, pooled by steps: what is said of experts over a window of episodes."""
+
+    def __init__(self, window: int) -> None:
+        self._episodes: deque[tuple[int, tuple[float, ...], float]] = deque(maxlen=window)
+        """Steps, loads and routing entropy of each."""
+
+    def add(self, episode: Acted) -> dict[str, Any]:
+        """Count one more episode; `recent_dead_experts` and `recent_specialisation` of the window that ends with it.
+
+        Both have no value before there are enough episodes, and where an observation of them was no number.
+        """
+        self._episodes.append((episode.length, episode.loads, episode.routing_entropy))
+        if len(self._episodes) < (self._episodes.maxlen or 0):
+            return {"recent_dead_experts": None, "recent_specialisation": math.nan}
+        steps = np.array([length for length, *_ in self._episodes], dtype=np.float64)
+        loads = pooled_loads(np.array([loads for _, loads, _ in self._episodes]), steps)
+        of_loads = float(load_entropy(loads))
+        of_steps = float(np.average([entropy for *_, entropy in self._episodes], weights=steps))
+        if not math.isfinite(of_loads):
+            return {"recent_dead_experts": None, "recent_specialisation": math.nan}
+        return {"recent_dead_experts": dead_experts(loads), "recent_specialisation": max(0.0, of_loads - of_steps)}
+
+    def state(self) -> list[tuple[int, tuple[float, ...], float]]:
+        """For a checkpoint."""
+        return list(self._episodes)
+
+    def load(self, kept: Iterable[tuple[int, tuple[float, ...], float]]) -> None:
+        """Continue from `state`, perhaps of a run with another window."""
+        self._episodes.extend((length, tuple(loads), entropy) for length, loads, entropy in kept)
 
 
 def explained_variance(values: Floats, targets: Floats) -> float:

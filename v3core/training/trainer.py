@@ -411,6 +411,7 @@ class Trainer:
             EpisodeRecord(
                 **vars(acted),
                 **parts,
+                **state.recent_routing.add(acted),
                 episode=state.completed + number,
                 step=state.step + steps,
                 explained_variance=learned.explained_variance,

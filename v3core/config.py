@@ -25,7 +25,16 @@ from v3core.curriculum import (
 from v3core.curriculum.knobs import Knob
 from v3core.curriculum.length import MAX_EPISODES as MAX_EPISODES
 from v3core.curriculum.length import MAX_STEPS as MAX_STEPS
-from v3core.environment_setup import VIEW, EnvArg, EnvArgs, EnvironmentSetup, Wrappers
+from v3core.environment_setup import (
+    VIEW,
+    EnvArg,
+    EnvArgs,
+    EnvironmentSetup,
+    Wrappers,
+    canonical,
+    is_several,
+    joined,
+)
 from v3core.errors import V3Error, explained
 from v3core.paths import shipped
 
@@ -130,7 +139,7 @@ class EvaluationConfig(_Frozen):
     """Episodes apart from training: no routing noise, nothing learned, the same seeds for every run."""
 
     episodes: Annotated[int, Field(ge=0, le=10_000)] = 10
-    """Episodes of one evaluation; 0 for none."""
+    """Episodes of one evaluation, of each environment if there are several; 0 for none."""
     every: Annotated[int, Field(ge=1)] | None = None
     """Completed training episodes between two evaluations; unset evaluates at the end of the run only."""
     knockout: Annotated[int, Field(ge=0, le=1000)] | None = None
@@ -150,6 +159,8 @@ class Recipe(_Frozen):
     """Environment ids it applies to; `*` matches anything."""
     note: str = ""
     """Where the settings come from."""
+    envs: tuple[str, ...] = ()
+    """Several environments that its names in `match` stand for: a run trains on all of them at once."""
     episodes: Annotated[int, Field(ge=1)] = 1000
     """Run length offered for it."""
     steps: Annotated[int, Field(ge=1, le=MAX_STEPS)] = 100_000
@@ -172,7 +183,7 @@ class RunConfig(_Frozen):
     name: Annotated[str, Field(min_length=1, max_length=MAX_NAME)]
     """Shown in lists; need not be unique."""
     env: Annotated[str, Field(min_length=1)]
-    """Gymnasium environment id."""
+    """Gymnasium environment id; several, on which it trains at once, as in `A + B(size=8) + C`."""
     env_args: EnvArgs = {}
     """Arguments of the environment, by name."""
     wrappers: Wrappers = ()
@@ -234,8 +245,12 @@ def check_name(of: str, name: str) -> None:
 def chosen_environment(
     env: str, recipe: Recipe, args: Mapping[str, EnvArg] | None = None, wrappers: Sequence[str] = ()
 ) -> EnvironmentSetup:
-    """An environment with the arguments and wrappers of its recipe, overridden by the chosen ones."""
-    return EnvironmentSetup(env, {**recipe.env_args, **(args or {})}, tuple(wrappers) or recipe.wrappers)
+    """An environment with the arguments and wrappers of its recipe, overridden by the chosen ones.
+
+    A name that the recipe has for several environments becomes their ids.
+    """
+    env_id = joined(recipe.envs) if recipe.envs and env.strip() in recipe.match else canonical(env)
+    return EnvironmentSetup(env_id, {**recipe.env_args, **(args or {})}, tuple(wrappers) or recipe.wrappers)
 
 
 def run_name(titles: Sequence[str], environment: EnvironmentSetup, seed: int) -> str:
@@ -361,13 +376,27 @@ def load_recipe(path: Path) -> Recipe:
 def recipe_for(env: str, folder: Path = RECIPES) -> Recipe:
     """The recipe of an environment id: an exact name before a pattern, the longest pattern before a shorter one.
 
-    What matches `Name-v0` matches `module:Name-v0` too. `default.yaml` matches every id.
+    What matches `Name-v0` matches `module:Name-v0` too. `default.yaml` matches every id. Several environments have the
+    recipe that lists just these, or else one that matches each of them.
     """
-    names = {env, env.rpartition(":")[2]}
-    candidates = [
-        (pattern in names, len(pattern), recipe)
-        for recipe in map(load_recipe, sorted(folder.glob("*.yaml")))
-        for pattern in recipe.match
-        if any(fnmatchcase(name, pattern) for name in names)
-    ]
+    recipes = [load_recipe(path) for path in sorted(folder.glob("*.yaml"))]
+    candidates = [(*fit, recipe) for recipe in recipes if (fit := _fit(recipe, env)) is not None]
     return max(candidates, key=lambda found: found[:2])[2] if candidates else Recipe(name="default", match=("*",))
+
+
+def _fit(recipe: Recipe, env: str) -> tuple[bool, int] | None:
+    """Whether an environment is named exactly, and by how long a pattern; None if the recipe is not for it."""
+    if is_several(env):
+        if recipe.envs:
+            return (True, len(env)) if joined(recipe.envs) == canonical(env) else None
+        fits = [_fit(recipe, task.env_id) for task in EnvironmentSetup(env).tasks]
+        return min((fit for fit in fits if fit is not None), default=None) if None not in fits else None
+    names = {env, env.rpartition(":")[2]}
+    return max(
+        (
+            (pattern in names, len(pattern))
+            for pattern in recipe.match
+            if any(fnmatchcase(name, pattern) for name in names)
+        ),
+        default=None,
+    )

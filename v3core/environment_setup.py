@@ -21,6 +21,12 @@ MAX_TEXT = 2000
 """Characters of all arguments, or of one wrapper, as text."""
 _SHOWN = 60
 """Maximum length of the arguments shown after an environment's id in lists."""
+TASK_ID = "task_id"
+"""Argument of several environments at once: whether an observation says which of them it is of."""
+MAX_TASKS = 16
+"""Most environments that a run trains on at once: each copy of them is held in memory."""
+_AND = "+"
+"""Between the environments that a run trains on at once: no Gymnasium id contains it."""
 _RESERVED = ("id", "disable_env_checker")
 """Arguments of `gymnasium.make` that are not the environment's."""
 _OURS = ("gymnasium.wrappers", "minigrid.wrappers")
@@ -32,6 +38,7 @@ _NUMBER = re.compile(r"[-+]?(\.\d+|\d+(\.\d*)?)([eE][-+]?\d+)?")
 _WRAPPER = re.compile(
     r"(?:(?P<module>[A-Za-z_][\w.]*):)?(?P<name>[A-Za-z_]\w*)\s*(?:\((?P<arguments>.*)\))?", re.DOTALL
 )
+_OF_SEVERAL = re.compile(r"(?P<id>[^\s()]+)\s*(?:\((?P<args>.*)\))?", re.DOTALL)
 _WORDS = {"true": True, "false": False, "null": None, "~": None}
 
 EnvArg = bool | int | float | str | list[Any] | None
@@ -98,7 +105,7 @@ def split(text: str) -> list[str]:
     return [part.strip() for part in _split(text) if part.strip()]
 
 
-def _split(text: str) -> Iterator[str]:
+def _split(text: str, at: str = ",\n") -> Iterator[str]:
     part, depth, quote, escaped = "", 0, "", False
     for letter in text:
         if escaped:
@@ -110,12 +117,65 @@ def _split(text: str) -> Iterator[str]:
             quote = letter
         elif letter in "[](){}":
             depth += 1 if letter in "[({" else -1
-        elif letter in ",\n" and depth <= 0:
+        elif letter in at and depth <= 0:
             yield part
             part = ""
             continue
         part += letter
     yield part
+
+
+def is_several(env_id: str) -> bool:
+    """Whether a text names several environments at once, as in `A + B(size=8) + C`."""
+    return _AND in env_id
+
+
+def canonical(env_id: str) -> str:
+    """An environment's id as it is kept: of several the same text however they are spaced."""
+    return " + ".join(map(_named, _of_several(env_id))) if is_several(env_id) else env_id
+
+
+def joined(envs: Iterable[str]) -> str:
+    """The text that names all of these environments at once; V3Error if they are fewer than two."""
+    names = [env.strip() for env in envs]
+    if len(names) < 2:
+        given = f"only {names[0]}" if names else "none"
+        raise V3Error(f"envs names {given}; give at least two environments there, or one as env.")
+    return canonical(" + ".join(names))
+
+
+_Named = tuple[str, dict[str, "EnvArg"]]
+
+
+def _named(one: _Named) -> str:
+    env_id, args = one
+    return f"{env_id}({format_args(args)})" if args else env_id
+
+
+def _of_several(text: str) -> list[_Named]:
+    """Ids and own arguments of several environments.
+
+    Raises:
+        V3Error: if one is missing or twice, if they are too many, or an argument is not one.
+    """
+    parts = [part.strip() for part in _split(text, _AND)]
+    if not all(parts):
+        raise V3Error(
+            f"'{text[:_SHOWN]}' has a {_AND} without an environment beside it; write an id on both sides, as in "
+            "Acrobot-v1 + CartPole-v1."
+        )
+    if len(parts) > MAX_TASKS:
+        raise V3Error(f"{len(parts)} environments are too many for one run; name at most {MAX_TASKS}.")
+    found: list[_Named] = []
+    for part in parts:
+        match = _OF_SEVERAL.fullmatch(part)
+        if match is None:
+            raise V3Error(f"'{part[:_SHOWN]}' is not an environment id; write it as in MiniGrid-Empty-5x5-v0(size=8).")
+        one = (match["id"], parse_args(split(match["args"] or "")))
+        if one in found:
+            raise V3Error(f"Environment {_named(one)} is named twice; name it once, or give one other arguments.")
+        found.append(one)
+    return found
 
 
 def format_args(args: Mapping[str, EnvArg]) -> str:
@@ -226,9 +286,10 @@ class EnvironmentSetup:
     """Everything that determines an environment."""
 
     env_id: str
-    """Gymnasium id; `module:Env-v0` imports `module` first."""
+    """Gymnasium id; `module:Env-v0` imports `module` first. Of several environments at once, a task each, their ids and
+    own arguments, as in `A + B(size=8)`."""
     args: Mapping[str, EnvArg] = field(default_factory=dict)
-    """Arguments in addition to the registered ones."""
+    """Arguments in addition to the registered ones; of several environments those of all, and `task_id`."""
     wrappers: tuple[str, ...] = ()
     """Around it, innermost first."""
     view: int = VIEW
@@ -254,9 +315,31 @@ class EnvironmentSetup:
         return replace(self, env_id=env_id, args=dict(args))
 
     @property
+    def tasks(self) -> tuple["EnvironmentSetup", ...]:
+        """The environments that it is made of, if it is several at once; else none. V3Error if they are invalid."""
+        if not is_several(self.env_id):
+            return ()
+        shared = {name: value for name, value in self.args.items() if name != TASK_ID}
+        return tuple(replace(self, env_id=env_id, args={**shared, **args}) for env_id, args in _of_several(self.env_id))
+
+    @property
+    def task_names(self) -> tuple[str, ...]:
+        """What each of several environments is called: its id with its own arguments. None of a single environment."""
+        return tuple(map(_named, _of_several(self.env_id))) if is_several(self.env_id) else ()
+
+    @property
+    def identifies_tasks(self) -> bool:
+        """Whether an observation of several environments says which of them it is of; V3Error if that is invalid."""
+        given = self.args.get(TASK_ID, True)
+        if not isinstance(given, bool):
+            raise V3Error(f"{TASK_ID} is {format_value(given)}; it must be true or false.")
+        return is_several(self.env_id) and given
+
+    @property
     def imports(self) -> tuple[str, ...]:
-        """Its parts that import code: an id of the form `module:Env-v0`, wrappers of the form `module:Class`."""
-        environment = (self.env_id,) if ":" in self.env_id else ()
+        """Its parts that import code: ids of the form `module:Env-v0`, wrappers of the form `module:Class`."""
+        ids = [task.env_id for task in self.tasks] or [self.env_id]
+        environment = tuple(dict.fromkeys(env_id for env_id in ids if ":" in env_id))
         return environment + tuple(text for text in self.wrappers if parse_wrapper(text).imports)
 
 

@@ -146,6 +146,9 @@ class Acted:
     success: float | None = _metric(
         "Success rate", "1 if the environment reports that the task was solved, otherwise 0.", chart=SUCCESS, since=2
     )
+    task: str | None = _metric(
+        "Task", "The environment of the episode, in a run that trains on several at once.", since=7, compared=False
+    )
     load_entropy: float = _metric(
         "Load entropy",
         "H(E[α]), entropy of the mean gates: low if a few experts do all the work.",

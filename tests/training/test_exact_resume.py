@@ -92,6 +92,14 @@ CASES = {
         "episodes": 30,
     },
     "sizes": {"env": "MiniGrid-Empty-Random-5x5-v0", "args": {"agent_start_dir": 1}, "curriculum": SIZES, **LONG},
+    "several": {
+        "env": "MiniGrid-Empty-Random-5x5-v0 + MiniGrid-DoorKey-5x5-v0",
+        "curriculum": ONE_PHASE,
+        "episodes": 6,
+        "every": 2,
+        **LONG,
+    },
+    "several-numbers": {"env": "CartPole-v0 + CartPole-v1"},
     "lunarlander": {"env": "LunarLander-v3", "episodes": 10, "rollout_steps": 32},
 }
 

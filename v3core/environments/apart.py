@@ -121,6 +121,8 @@ def _ending(code: int) -> str:
 
 def _is_shipped(setup: EnvironmentSetup) -> bool:
     """Whether it is an environment of Gymnasium or MiniGrid as it comes."""
+    if setup.tasks:
+        return all(map(_is_shipped, setup.tasks))
     if setup.args or setup.wrappers or ":" in setup.env_id:
         return False
     if setup.env_id.startswith(("MiniGrid-", "BabyAI-")):
@@ -147,7 +149,8 @@ def _main() -> None:
     write({"env": run.env_id, "call": "its module or its constructor" if ":" in run.env_id else "its constructor"})
     try:
         check_run(run, *curricula, allow_import=task["allow_import"])
-        reports = [asdict(examined(setup)) for setup, _ in environments_of(run, curricula)]
+        each = [one for setup, _ in environments_of(run, curricula) for one in setup.tasks or (setup,)]
+        reports = [asdict(examined(setup)) for setup in each]
     except V3Error as problem:
         write({"refused": str(problem)})
     else:

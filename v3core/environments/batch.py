@@ -7,7 +7,6 @@ from typing import Any
 
 import gymnasium
 import numpy as np
-from gymnasium.wrappers import OrderEnforcing
 from numpy.typing import NDArray
 
 from v3core.environments import faults
@@ -15,8 +14,9 @@ from v3core.environments.action_space import IN_INFO, mask_method, mask_writer
 from v3core.environments.describe import describe_seen
 from v3core.environments.encode import encoder
 from v3core.environments.faults import RESET, STEP, reward_of, step_result, truth_of
-from v3core.environments.make import is_minigrid, make_environment
+from v3core.environments.make import is_minigrid, make_environment, without_order_enforcing
 from v3core.environments.state_words import scenario_of
+from v3core.environments.tasks import TaskEnvironment, seeds_of_tasks
 from v3core.environments.types import EnvironmentSpec
 from v3core.environments.unfinished import History, UnfinishedEpisode, generator_state, plain
 from v3core.errors import V3Error
@@ -42,12 +42,17 @@ class Steps:
     """Environment to the flat last observation of an episode that this step ended."""
     successes: dict[int, bool]
     """Environment to whether that episode was a success, where the environment says so."""
+    tasks: dict[int, str]
+    """Environment to the task of that episode, where it is one of several."""
 
 
-def seeds_of(count: int, *seeds: int) -> list[int]:
-    """What each of `count` environments is reset with."""
+def seeds_of(count: int, *seeds: int, tasks: int = 0, first: int = 0) -> list[int]:
+    """What each of `count` environments is reset with.
+
+    With several `tasks`, so that they take turns: environment i begins with task (first + i) modulo `tasks`.
+    """
     found: list[int] = np.random.SeedSequence(seeds).generate_state(count).tolist()
-    return found
+    return seeds_of_tasks(found, tasks, first) if tasks else found
 
 
 class EnvironmentBatch:
@@ -94,7 +99,7 @@ class EnvironmentBatch:
         try:
             for number, seed in enumerate(self._seeds):
                 raise_if(interrupted)
-                self._envs.append(_without_order_enforcing(make_environment(spec.environment)))
+                self._envs.append(without_order_enforcing(make_environment(spec.environment)))
                 self._mask_methods.append(mask_method(self._envs[-1]) if self._obeys_masks else None)
                 self._action_spaces.append(self._envs[-1].action_space)
                 self._reset(number, seed)
@@ -110,6 +115,11 @@ class EnvironmentBatch:
     def seeds(self) -> list[int]:
         """What each environment was reset with at first."""
         return list(self._seeds)
+
+    def task_of(self, number: int) -> str | None:
+        """The task of the episode in progress in an environment, where it is one of several."""
+        env = self._envs[number]
+        return env.task_name if isinstance(env, TaskEnvironment) else None
 
     def sees(self) -> str:
         """What the policy sees and obeys of these environments, and what is not used."""
@@ -156,6 +166,7 @@ class EnvironmentBatch:
             self._history.add(actions)
         finals: dict[int, NDArray[Any]] = {}
         successes: dict[int, bool] = {}
+        tasks: dict[int, str] = {}
         encode, rows, rewards = self._encode, self._rows, self._rewards
         for number, (env, action) in enumerate(
             zip(self._envs, self._spec.actions.to_environment(actions), strict=True)
@@ -177,6 +188,8 @@ class EnvironmentBatch:
                     success = self._success(info, terminated, float(rewards[number]))
                     if success is not None:
                         successes[number] = success
+                    if (task := self.task_of(number)) is not None:
+                        tasks[number] = task
                 elif self.masks is not None or (info and self._obeys_masks and IN_INFO in info):
                     self._take_mask(number, info)  # that of an episode's end is never acted on
             except KeyboardInterrupt:
@@ -187,7 +200,7 @@ class EnvironmentBatch:
                 if self._history is not None:
                     self._history.begin(number, generator_state(self._unwrapped[number]))
                 self._reset(number)
-        return Steps(self._rewards, self._terminated, self._truncated, finals, successes)
+        return Steps(self._rewards, self._terminated, self._truncated, finals, successes, tasks)
 
     def close(self) -> None:
         """Close the environments; their exceptions are ignored."""
@@ -268,16 +281,6 @@ class EnvironmentBatch:
     def _failure(self, number: int, where: str, call: str, problem: BaseException) -> EnvironmentFailureError:
         who = f"Environment {self._spec.env_id}, copy {number + 1},"
         return EnvironmentFailureError(f"{who} failed at {where}: {faults.sentence(call, problem)}.")
-
-
-def _without_order_enforcing(env: gymnasium.Env[Any, Any]) -> gymnasium.Env[Any, Any]:
-    """The environment without the check that it is reset before it is stepped, which a batch sees to."""
-    outer: Any = env
-    while isinstance(outer, gymnasium.Wrapper):
-        if type(outer.env) is OrderEnforcing:
-            outer.env = outer.env.env
-        outer = outer.env
-    return env.env if type(env) is OrderEnforcing else env
 
 
 def _same_mask(one: NDArray[np.bool_] | None, other: NDArray[np.bool_] | None) -> bool:

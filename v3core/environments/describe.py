@@ -9,7 +9,8 @@ from gymnasium import spaces
 
 from v3core.environments.action_space import IN_INFO, mask_method
 from v3core.environments.faults import SUCCESS_KEYS
-from v3core.environments.types import ActionSpec, EnvironmentSpec, NodePart
+from v3core.environments.tasks import TaskEnvironment
+from v3core.environments.types import ActionSpec, EnvironmentSpec, NodePart, StateGraphSpec
 
 
 def as_dict(spec: EnvironmentSpec) -> dict[str, Any]:
@@ -42,7 +43,7 @@ def as_text(spec: EnvironmentSpec) -> str:
     """A few lines: the graph as a whole, each part, the actions."""
     wrappers = f" in {', '.join(spec.environment.wrappers)}" if spec.environment.wrappers else ""
     whole = f"{spec.environment}{wrappers}: {spec.graph.nodes} nodes, {spec.graph.edges} edges between them"
-    return "\n  ".join([whole, *map(_part, spec.graph.parts), f"actions: {_actions(spec.actions)}"])
+    return "\n  ".join([whole, *map(_part, spec.graph.parts), f"actions: {action_words(spec.actions)}"])
 
 
 def _part(part: NodePart) -> str:
@@ -63,6 +64,8 @@ def _part(part: NodePart) -> str:
             return f"{name}image of {size}, {part.nodes} cells of a feature map; each sees its 8 neighbours"
         case "words":
             return f"{name}a text: the count of each of {len(part.labels)} words, and of other words; one node"
+        case "categories" if part.labels:
+            return f"{name}one of {', '.join(part.labels)}; one node"
         case "categories" if part.nodes == 1:
             return f"{name}one of {part.categories[0]} values, one node"
         case "categories":
@@ -70,7 +73,13 @@ def _part(part: NodePart) -> str:
             return f"{name}{part.nodes} components of {values} values; all see each other"
 
 
-def _actions(actions: ActionSpec) -> str:
+def graph_words(graph: StateGraphSpec) -> str:
+    """What a policy sees, in half a sentence."""
+    return "; ".join(map(_part, graph.parts))
+
+
+def action_words(actions: ActionSpec) -> str:
+    """The actions, in half a sentence."""
     match actions.kind:
         case "discrete":
             return f"one of {actions.sizes[0]}"
@@ -117,6 +126,8 @@ def describe_seen(env: gymnasium.Env[Any, Any], spec: EnvironmentSpec, info_keys
 def _lost_keys(env: gymnasium.Env[Any, Any], seen: list[str]) -> list[str]:
     """Keys of the environment's Dict that wrappers, or a custom graph, drop."""
     lost: list[str] = []
+    if isinstance(env, TaskEnvironment):
+        lost += [key for task in env.environments for key in _lost_keys(task, seen)]
     outer: Any = env
     while isinstance(outer, gymnasium.Wrapper):
         inside, outside = outer.env.observation_space, outer.observation_space

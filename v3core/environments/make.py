@@ -10,9 +10,11 @@ from typing import Any
 import gymnasium
 from gymnasium import error, spaces
 from gymnasium.envs.registration import load_env_creator, registry
+from gymnasium.wrappers import OrderEnforcing
 
 from v3core.environment_setup import EnvironmentSetup, Wrapper, format_args, parse_wrapper, setup_of
 from v3core.environments.graph_spec import builder_for, built_graph, minigrid_graph, state_graph
+from v3core.environments.tasks import TaskEnvironment
 from v3core.environments.types import StateGraphSpec
 from v3core.errors import V3Error, suggestion
 
@@ -28,6 +30,8 @@ def make_environment(env: EnvironmentSetup | str, *, render_mode: str | None = N
     `make_or_explain` turns it into a sentence.
     """
     setup = setup_of(env)
+    if setup.tasks:
+        return _together(setup, [make_environment(task, render_mode=render_mode) for task in setup.tasks])
     if setup.env_id.startswith(("MiniGrid-", "BabyAI-")):
         import_minigrid()
     args: dict[str, Any] = dict(setup.args) | ({"render_mode": render_mode} if render_mode else {})
@@ -54,6 +58,22 @@ def make_environment(env: EnvironmentSetup | str, *, render_mode: str | None = N
     return wrap(made, outer)
 
 
+def _together(setup: EnvironmentSetup, environments: list[gymnasium.Env[Any, Any]]) -> TaskEnvironment:
+    """Several environments as one."""
+    inside = [without_order_enforcing(env) for env in environments]
+    return TaskEnvironment(inside, setup.task_names, identified=setup.identifies_tasks)
+
+
+def without_order_enforcing(env: gymnasium.Env[Any, Any]) -> gymnasium.Env[Any, Any]:
+    """The environment without the check that it is reset before it is stepped, which whoever steps it sees to."""
+    outer: Any = env
+    while isinstance(outer, gymnasium.Wrapper):
+        if type(outer.env) is OrderEnforcing:
+            outer.env = outer.env.env
+        outer = outer.env
+    return env.env if type(env) is OrderEnforcing else env
+
+
 def import_minigrid() -> None:
     """Register the ids of MiniGrid, which takes a while."""
     import minigrid  # noqa: F401
@@ -62,6 +82,8 @@ def import_minigrid() -> None:
 def make_or_explain(setup: EnvironmentSetup) -> gymnasium.Env[Any, Any]:
     """Create one environment, turning any exception of its own code into a V3Error."""
     env_id = setup.env_id
+    if setup.tasks:
+        return _together(setup, [make_or_explain(task) for task in setup.tasks])
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -112,7 +134,9 @@ def graph_of(env: gymnasium.Env[Any, Any]) -> StateGraphSpec:
 
 
 def is_minigrid(env: gymnasium.Env[Any, Any]) -> bool:
-    """Whether it is a MiniGrid or BabyAI world, wrapped or not."""
+    """Whether it is a MiniGrid or BabyAI world, wrapped or not, or several of them."""
+    if isinstance(env, TaskEnvironment):
+        return all(map(is_minigrid, env.environments))
     return any(cls.__module__.startswith("minigrid.") for cls in type(env.unwrapped).__mro__)
 
 

@@ -115,7 +115,7 @@ def node_words(spec: EnvironmentSpec, observations: NDArray[Any]) -> NodeWords:
             numbers[:, columns] = entries
             if part.starts:
                 numbers[:, columns] += np.array(part.starts)
-        if part.kind in {"grid", "words"} or _is_direction(spec, part):
+        if part.kind in {"grid", "words"} or _has_named_values(part) or _is_direction(spec, part):
             of_node = entries.reshape(count * part.nodes, -1)
             kinds, inverse = np.unique(of_node, axis=0, return_inverse=True)
             places = []
@@ -150,6 +150,10 @@ def _put_agent(part: NodePart, said: NDArray[np.int32], words: dict[str, int], c
         own[own == place] = words[text]
 
 
+def _has_named_values(part: NodePart) -> bool:
+    return part.kind == "categories" and bool(part.labels)
+
+
 def _is_direction(spec: EnvironmentSpec, part: NodePart) -> bool:
     """Whether it is where a MiniGrid's agent looks."""
     of_minigrid = any(other.labels == MINIGRID_CELL for other in spec.graph.parts)
@@ -158,6 +162,8 @@ def _is_direction(spec: EnvironmentSpec, part: NodePart) -> bool:
 
 def _thing(part: NodePart, values: NDArray[Any]) -> tuple[str, str]:
     """What a node observes in words, and its colour."""
+    if _has_named_values(part):
+        return part.labels[int(values[0])], ""
     if part.kind == "categories":
         return f"facing {_DIRECTIONS[int(values[0])]}", ""
     return _cell(part, values) if part.kind == "grid" else (_text(part, values), "")

@@ -2,16 +2,19 @@
 
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import gymnasium
-from gymnasium import error
+from gymnasium import error, spaces
 from gymnasium.envs.registration import parse_env_id, registry
 
 from v3core.curriculum import Curriculum, setup_at
 from v3core.environment_setup import EnvironmentSetup, setup_of
 from v3core.environments.action_space import action_spec
+from v3core.environments.describe import action_words, graph_words
 from v3core.environments.make import graph_of, import_minigrid, make_or_explain
+from v3core.environments.tasks import TaskEnvironment, with_task
 from v3core.environments.types import EnvironmentSpec
 from v3core.errors import V3Error, either, suggestion
 from v3core.paths import COMMAND
@@ -74,7 +77,8 @@ def check_environment(env: EnvironmentSetup | str, *, allow_import: bool) -> Env
             f"{what} '{setup.imports[0]}' imports code, which is only possible from the command line; train with "
             f"`{COMMAND} train --{option}`, or choose a {instead}."
         )
-    _check_id(setup.env_id)
+    for one in setup.tasks or (setup,):
+        _check_id(one.env_id)
     made = make_or_explain(setup)
     try:
         return spec_of(setup, made)
@@ -84,10 +88,33 @@ def check_environment(env: EnvironmentSetup | str, *, allow_import: bool) -> Env
 
 def spec_of(setup: EnvironmentSetup, made: gymnasium.Env[Any, Any]) -> EnvironmentSpec:
     """State graph and actions of an environment that was made; V3Error if the policy cannot take them."""
+    if isinstance(made, TaskEnvironment):
+        return _spec_of_tasks(setup, made)
     try:
         return EnvironmentSpec(setup, graph_of(made), action_spec(made.action_space))
     except V3Error as reason:
         raise V3Error(f"The policy does not support {setup}: {reason}") from None
+
+
+def _spec_of_tasks(setup: EnvironmentSetup, made: TaskEnvironment) -> EnvironmentSpec:
+    """State graph and actions of several environments as one; V3Error names two that differ in them."""
+    specs = [spec_of(task, env) for task, env in zip(setup.tasks, made.environments, strict=True)]
+    first = specs[0]
+    for name, spec in zip(setup.task_names, specs, strict=True):
+        differ = None
+        if spec.graph != first.graph:
+            differ = f"observations differ: {graph_words(spec.graph)}, and {graph_words(first.graph)}"
+        elif spec.actions != first.actions:
+            differ = f"actions differ: {action_words(spec.actions)}, and {action_words(first.actions)}"
+        if differ is not None:
+            raise V3Error(
+                f"{name} and {setup.task_names[0]} cannot be trained on at once, because their {differ}; choose "
+                "environments with the same observations and actions."
+            )
+    if not made.identified:
+        return replace(first, environment=setup)
+    is_dict = isinstance(made.environments[0].observation_space, spaces.Dict)
+    return EnvironmentSpec(setup, with_task(first.graph, setup.task_names, is_dict=is_dict), first.actions)
 
 
 def _check_id(env_id: str) -> None:

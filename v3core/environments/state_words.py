@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from v3core.environments.tasks import TaskEnvironment
 from v3core.environments.types import EnvironmentSpec, NodePart
 
 MAX_FEATURES = 24
@@ -36,9 +37,11 @@ _NAMES: Mapping[str, tuple[str, ...]] = {
 def scenario_of(env: Any, info: Mapping[str, Any]) -> str:
     """The scenario of an episode that was just reset: `info["scenario"]`, or else the environment's mission.
 
+    Of several environments at once it is the task.
+
     A text, a whole number or a bool counts; anything else is as if it were not there. Empty without a scenario.
     """
-    named = info.get(SCENARIO)
+    named = env.task_name if isinstance(env, TaskEnvironment) else info.get(SCENARIO)
     if not isinstance(named, str | int | np.integer | np.bool_):
         named = getattr(env.unwrapped, "mission", "")
     text = " ".join(str(named).split()) if isinstance(named, str | int | np.integer | np.bool_) else ""
@@ -66,7 +69,10 @@ def described_states(
             values = observations[:, part.start + place].astype(np.float64)
             first = part.starts[place] if part.starts else 0
             names.append(name)
-            columns.append([float(f"{value + first:.5g}") for value in values])
+            if part.labels:
+                columns.append([part.labels[int(value)] for value in values])
+            else:
+                columns.append([float(f"{value + first:.5g}") for value in values])
     return tuple(names), tuple(zip(*columns, strict=True)) if columns else ()
 
 

@@ -168,9 +168,12 @@ class Recorder:
         results = _results(evaluation.episodes)
         mean = sum(return_ for return_, _, _ in results) / len(results)
         at, step, env = evaluation.episode, evaluation.step, evaluation.env
+        tasks = [episode.task for episode in evaluation.episodes]
 
         def write(tx: Transaction, now: datetime) -> None:
-            history.add_evaluation(tx, self._run.id, episode=at, step=step, env=env, results=results, now=now)
+            history.add_evaluation(
+                tx, self._run.id, episode=at, step=step, env=env, results=results, now=now, tasks=tasks
+            )
             if evaluation.experts is not None:
                 add_expert_report(tx, self._run.id, at, evaluation.experts)
             if evaluation.knockouts:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
-from itertools import groupby, takewhile
+from itertools import groupby, takewhile, zip_longest
 from typing import Any, TypeVar
 
 from sqlalchemy import Column, ColumnElement, Table, and_, case, delete, exists, func, insert, or_, select, update
@@ -168,12 +168,17 @@ def add_evaluation(
     env: str,
     results: Sequence[EvaluationResult],
     now: datetime,
+    tasks: Sequence[str | None] = (),
 ) -> None:
-    """Record the episodes of an evaluation, numbered from 1; one of the same episode count is replaced."""
+    """Record the episodes of an evaluation, numbered from 1; one of the same episode count is replaced.
+
+    `tasks` are those of the episodes of a run on several environments at once.
+    """
     tx.execute(delete(evaluations).where(evaluations.c.run_id == run_id, evaluations.c.episode == episode))
     shared = {"run_id": run_id, "episode": episode, "step": step, "env": env, "at": now}
-    names = ("number", "return_", "length", "success")
-    rows = [shared | dict(zip(names, (number, *result), strict=True)) for number, result in enumerate(results, start=1)]
+    names = ("number", "return_", "length", "success", "task")
+    numbered = enumerate(zip_longest(results, tasks), start=1)
+    rows = [shared | dict(zip(names, (number, *result, task), strict=True)) for number, (result, task) in numbered]
     tx.execute(insert(evaluations), rows)
 
 
@@ -188,20 +193,23 @@ class EvaluationRow:
     returns: tuple[float, ...]
     lengths: tuple[int, ...]
     successes: tuple[float | None, ...]
+    tasks: tuple[str | None, ...] = ()
+    """The environment of each episode, where there are several."""
 
 
 def read_evaluations(source: Database | Transaction, run_id: str, after: int = 0) -> list[EvaluationRow]:
     """A run's evaluations taken at an episode greater than `after`, oldest first."""
     c = evaluations.c
-    query = select(c.episode, c.step, c.env, c.return_, c.length, c.success)
+    query = select(c.episode, c.step, c.env, c.return_, c.length, c.success, c.task)
     with reading(source) as tx:
         mine = of_run(tx, evaluations, run_id)
         rows = tx.execute(query.where(mine, c.episode > after).order_by(c.episode, c.number)).all()
     found: list[EvaluationRow] = []
     for (episode, step, env), group in groupby(rows, key=lambda row: tuple(row[:3])):
-        returns, lengths, successes = zip(*(row[3:] for row in group), strict=True)
+        returns, lengths, successes, tasks = zip(*(row[3:] for row in group), strict=True)
         known = [None if math.isnan(value) else value for value in floats(successes).tolist()]
-        found.append(EvaluationRow(episode, step, str(env), tuple(floats(returns).tolist()), lengths, tuple(known)))
+        numbers = tuple(floats(returns).tolist())
+        found.append(EvaluationRow(episode, step, str(env), numbers, lengths, tuple(known), tasks))
     return found
 
 

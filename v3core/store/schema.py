@@ -235,7 +235,10 @@ class RollupColumns(Columns):
 
 
 class EvaluationColumns(Columns):
-    """Episodes played apart from training, after `episode` complete training episodes; `number` counts from 1."""
+    """Episodes played apart from training, after `episode` complete training episodes; `number` counts from 1.
+
+    `task` is the environment of the episode, in a run that trains on several at once.
+    """
 
     run_id = _run_id(key=True)
     episode: Named[int] = Column(primary_key=True, autoincrement=False)
@@ -246,6 +249,7 @@ class EvaluationColumns(Columns):
     length: Named[int]
     success: Named[float | None]
     at: Named[datetime] = Column(UtcDateTime, nullable=False)
+    task: Named[str | None]
 
 
 class EvaluationExpertColumns(Columns):

@@ -19,6 +19,7 @@ class EvaluationEpisode:
     return_: float
     length: int
     success: float | None
+    task: str | None = None  # its environment, where it is one of several
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from v3core.config import RunConfig
 from v3core.environment_setup import EnvironmentSetup
 from v3core.environments import EnvironmentBatch, EnvironmentSpec, check_environment
 from v3core.environments.action_space import mask_writer
+from v3core.environments.batch import seeds_of
 from v3core.environments.encode import encoder
 from v3core.errors import V3Error
 from v3core.interruption import never, raise_if
@@ -51,11 +52,11 @@ def evaluate(
 ) -> tuple[EvaluationEpisode, ...]:
     """Play episodes apart from training in the routing that the policy is set to: no routing noise, no learning.
 
-    `seed` decides the episodes' beginnings, and all chance in them. Actions are `sampled`, as in training, or the most
-    likely ones. `interrupted` is checked before every step, and between the creation of two environments. States are
-    offered to `sample`, and all that happens is recorded on `tape`. `resets` is what the environment of each episode is
-    reset with, in place of what follows from `seed`. `at_once` environments are stepped side by
-    side; they are in `alike` equal parts with the same chance in their actions.
+    `seed` decides the episodes' beginnings, and all chance in them; several environments at once take turns. Actions
+    are `sampled`, as in training, or the most likely ones. `interrupted` is checked before every step, and between the
+    creation of two environments. States are offered to `sample`, and all that happens is recorded on `tape`. `resets`
+    is what the environment of each episode is reset with, in place of what follows from `seed`. `at_once` environments
+    are stepped side by side; they are in `alike` equal parts with the same chance in their actions.
 
     Raises:
         V3Error: if the environment fails.
@@ -67,7 +68,10 @@ def evaluate(
     device = policy.router.weight.device
     for first in range(0, episodes, at_once):
         count = min(at_once, episodes - first)
-        own = None if resets is None else resets[first : first + count]
+        if resets is not None:
+            own = resets[first : first + count]
+        else:
+            own = seeds_of(count, seed, first // at_once, tasks=len(spec.environment.tasks), first=first)
         envs = EnvironmentBatch(spec, count, seed, first // at_once, interrupted=interrupted, resets=own)
         generator = torch.Generator(device).manual_seed(seed + first)
         try:
@@ -102,6 +106,7 @@ def evaluate(
                         return_=float(returns[env]),
                         length=int(lengths[env]),
                         success=None if success is None else float(success),
+                        task=taken.tasks.get(env) or envs.task_of(env),
                     )
                     if tape is not None:
                         how = "terminated" if taken.terminated[env] else "truncated" if env in taken.finals else "cut"
@@ -176,18 +181,23 @@ class TrainedPolicy:
         discount = self.config.ppo.gamma
         return Tape(self.spec.environment, discount=discount, reward_scale=self.reward_scale)
 
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """What the environments that it was trained on at once are called; none of a single environment."""
+        return self.spec.environment.task_names
+
     def evaluate(
         self, episodes: int = 10, seed: int = EVALUATION_SEED, *, sampled: bool | None = None
     ) -> tuple[EvaluationEpisode, ...]:
         """Play episodes of its environment without routing noise or learning.
 
         Args:
-            episodes: how many.
+            episodes: how many, of each environment if it was trained on several at once.
             seed: of all episodes; by default that of every run's evaluations.
             sampled: sample the actions instead of taking the most likely one; by default as in the run's evaluations.
         """
         drawn = self.config.evaluation.sampled if sampled is None else sampled
-        return evaluate(self.backend, self.spec, episodes, seed, sampled=drawn)
+        return evaluate(self.backend, self.spec, episodes * max(1, len(self.tasks)), seed, sampled=drawn)
 
 
 def load_policy(path: str | Path, *, imports: Collection[str] | None = None) -> TrainedPolicy:

@@ -93,7 +93,7 @@ def knock_out(
         V3Error: if there is only one expert, or the environment fails.
         Interrupted: if `interrupted()` was true.
     """
-    experts = backend.policy.router.out_features
+    experts, tasks = backend.policy.router.out_features, len(spec.environment.tasks)
     if experts < 2:
         raise V3Error("The policy has only one expert, so none can be removed.")
     played: dict[int, tuple[EvaluationEpisode, ...]] = dict.fromkeys((ALL_EXPERTS, *range(experts)), ())
@@ -109,7 +109,7 @@ def knock_out(
                 seed + first,
                 sampled=sampled,
                 interrupted=interrupted,
-                resets=seeds_of(count, seed, first // AT_ONCE) * len(removed),
+                resets=seeds_of(count, seed, first // AT_ONCE, tasks=tasks, first=first) * len(removed),
                 at_once=_SIDE_BY_SIDE,
                 alike=len(removed),
             )

@@ -25,6 +25,8 @@ class Played:
     ended: NDArray[np.bool_]  # whether an episode was over after the step, by itself or by a time limit, [T, N]
     successes: dict[tuple[int, int], bool]
     """(step, environment) of an end to whether it was a success, if the environment says so."""
+    tasks: dict[tuple[int, int], str]
+    """(step, environment) of an end to the task of the episode, where it is one of several."""
 
     @property
     def steps(self) -> int:
@@ -125,6 +127,7 @@ class Collector:
         actions: list[Tensor] = []
         cut_off: list[tuple[int, int, NDArray[np.generic]]] = []
         successes: dict[tuple[int, int], bool] = {}
+        tasks: dict[tuple[int, int], str] = {}
         complete = steps = 0
         self.acting_seconds = self.environment_seconds = 0.0
         while steps < longest and complete < max_episodes:
@@ -142,7 +145,7 @@ class Collector:
             try:
                 taken = envs.step(chosen)
             except EnvironmentFailureError as failure:
-                raise InterruptedRolloutError(failure, self._played(steps, successes)) from failure
+                raise InterruptedRolloutError(failure, self._played(steps, successes, tasks)) from failure
             self.acting_seconds += acted - began
             self.environment_seconds += perf_counter() - acted
             self._rewards[steps] = taken.rewards
@@ -154,6 +157,8 @@ class Collector:
                         cut_off.append((steps, env, final))
                 for env, success in taken.successes.items():
                     successes[steps, env] = success
+                for env, task in taken.tasks.items():
+                    tasks[steps, env] = task
             steps += 1
         seen = torch.from_numpy(np.stack([*envs.observations, *(final for _, _, final in cut_off)]))
         values = self._backend.values(seen.to(self._observations.device)).double().cpu().numpy()
@@ -162,7 +167,7 @@ class Collector:
             cut_off_values[step, env] = value
         drawn = torch.stack(actions)
         return Rollout(
-            **vars(self._played(steps, successes)),
+            **vars(self._played(steps, successes, tasks)),
             observations=self._observations[:steps],
             actions=drawn,
             log_probs=policy.actions.log_prob_and_entropy(self._outputs[:steps], drawn)[0],
@@ -173,9 +178,9 @@ class Collector:
             masks=at(self._masks, slice(steps)),
         )
 
-    def _played(self, steps: int, successes: dict[tuple[int, int], bool]) -> Played:
+    def _played(self, steps: int, successes: dict[tuple[int, int], bool], tasks: dict[tuple[int, int], str]) -> Played:
         rewards, ended = self._rewards[:steps], self._ended[:steps]
-        return Played(gates=self._gates[:steps], rewards=rewards, ended=ended, successes=successes)
+        return Played(gates=self._gates[:steps], rewards=rewards, ended=ended, successes=successes, tasks=tasks)
 
     def _masks_at(self, step: int) -> Tensor | None:
         """Keep which actions the environments allow at this step of the rollout, [N, mask size]."""

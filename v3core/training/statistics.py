@@ -110,7 +110,8 @@ class EpisodeStatistics:
             starts[env] = step + 1
             success = rollout.successes.get((step, env))
             before, self._before_phase[env] = self._before_phase[env], 0.0
-            acted = self._summary(sums, int(sums[self._columns["steps"]][0] - before), success)
+            task = rollout.tasks.get((step, env))
+            acted = self._summary(sums, int(sums[self._columns["steps"]][0] - before), success, task)
             episodes.append(((step + 1) * len(starts), acted))
         for env, start in enumerate(starts):
             self._under_way[env] += columns[start:, env].sum(0)
@@ -123,7 +124,7 @@ class EpisodeStatistics:
         self._newest_expert = before[-1].copy()
         return before[:-1]
 
-    def _summary(self, sums: Floats, phase_steps: int, success: bool | None) -> Acted:
+    def _summary(self, sums: Floats, phase_steps: int, success: bool | None, task: str | None) -> Acted:
         total = {name: sums[columns] for name, columns in self._columns.items()}
         (length,) = total["steps"]
         means = {name: values / length for name, values in total.items()}
@@ -135,6 +136,7 @@ class EpisodeStatistics:
             length=int(length),
             phase_steps=phase_steps,
             success=None if success is None else float(success),
+            task=task,
             routing_entropy=float(entropy),
             load_entropy=of_loads,
             # At least 0 by the concavity of entropy; rounding may put it a hair below.

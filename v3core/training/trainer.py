@@ -291,7 +291,7 @@ class Trainer:
         episodes = evaluate(
             state.backend,
             spec,
-            evaluation.episodes,
+            evaluation.episodes * max(1, len(state.environment.tasks)),
             sampled=evaluation.sampled,
             interrupted=self.interrupted,
             sample=sample,

@@ -1,4 +1,4 @@
-"""Schema 7: how far updates move at their first and last steps, dead experts and specialisation over a window."""
+"""Schema 7: how far updates move at first, last and most; dead experts and specialisation of late; a run's tasks."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -15,3 +15,5 @@ def upgrade() -> None:
     op.add_column("episodes", sa.Column("gated_dormant_share", sa.Double))
     op.add_column("episodes", sa.Column("recent_dead_experts", sa.Integer))
     op.add_column("episodes", sa.Column("recent_specialisation", sa.Double))
+    op.add_column("episodes", sa.Column("task", sa.String))
+    op.add_column("evaluations", sa.Column("task", sa.String))

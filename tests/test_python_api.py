@@ -93,6 +93,12 @@ def test_what_cannot_be_launched_starts_nothing(db):
         v3core.launch("CartPole-v1", settings=["ppo.epoch=4"])
     with pytest.raises(V3Error, match="less than one rollout"):
         v3core.launch("CartPole-v1", steps=10)
+    with pytest.raises(V3Error, match="envs names only CartPole-v1; give at least two"):
+        v3core.launch(envs=["CartPole-v1"])
+    with pytest.raises(V3Error, match="Both env and envs are given"):
+        v3core.launch("CartPole-v1", envs=["CartPole-v0", "CartPole-v1"])
+    with pytest.raises(V3Error, match="Acrobot-v1 and CartPole-v1 cannot be trained on at once"):
+        v3core.launch(envs=["CartPole-v1", "Acrobot-v1"])
     assert list_runs(db) == []
 
 

@@ -132,9 +132,10 @@ def compare(
 
 
 def launch(
-    env: str | Sequence[str],
+    env: str | Sequence[str] = (),
     curricula: str | Sequence[str] = "v3",
     *,
+    envs: Sequence[str] = (),
     seeds: Sequence[int] = (1,),
     episodes: int | None = None,
     steps: int | None = None,
@@ -144,8 +145,9 @@ def launch(
     """Start runs in the background, one per environment, curriculum, seed and value of a setting; returns their ids.
 
     Args:
-        env: Gymnasium id, or several.
+        env: Gymnasium id, or several for a run with each.
         curricula: preset or YAML file, or several.
+        envs: in place of `env`, at least two ids that each run trains on at once.
         seeds: whole numbers.
         episodes: length of each run; by default that of the environment's recipe.
         steps: length in environment steps; with `episodes`, whichever is reached first.
@@ -158,5 +160,12 @@ def launch(
     from v3core import python_api
 
     return python_api.launch(
-        env, curricula, seeds=seeds, episodes=episodes, steps=steps, experiment=experiment, settings=settings
+        env,
+        curricula,
+        envs=envs,
+        seeds=seeds,
+        episodes=episodes,
+        steps=steps,
+        experiment=experiment,
+        settings=settings,
     )

@@ -8,7 +8,9 @@ import pyarrow as pa
 
 from v3core.comparison import compare as compared
 from v3core.config import chosen_environment, recipe_for
+from v3core.environment_setup import joined
 from v3core.environments.apart import check_launch
+from v3core.errors import V3Error
 from v3core.insight.compared import GroupResult
 from v3core.insight.estimates import Estimate
 from v3core.insight.profiles import Bounds
@@ -105,6 +107,7 @@ def launch(
     env: str | Sequence[str],
     curricula: str | Sequence[str],
     *,
+    envs: Sequence[str],
     seeds: Sequence[int],
     episodes: int | None,
     steps: int | None,
@@ -113,6 +116,12 @@ def launch(
 ) -> list[str]:
     """Queue a grid of runs as one experiment; returns their ids."""
     ids = [env] if isinstance(env, str) else list(env)
+    if envs:
+        if ids:
+            raise V3Error(
+                "Both env and envs are given; name the environments that a run trains on at once as envs alone."
+            )
+        ids = [joined(envs)]
     setups = [chosen_environment(one, recipe_for(one)) for one in ids]
     names = [curricula] if isinstance(curricula, str) else list(curricula)
     grid = grid_of(setups, names, list(seeds), episodes, settings, steps=steps)

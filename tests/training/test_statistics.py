@@ -19,7 +19,7 @@ def random_rollout(random, steps, environments, experts):
     gates[..., 0] += 1 - gates.sum(2)
     return SimpleNamespace(
         gates=torch.from_numpy(gates),
-        successes={},
+        successes={}, tasks={},
         rewards=random.normal(size=(steps, environments)),
         ended=random.random((steps, environments)) < 0.3,
     )
@@ -113,8 +113,11 @@ def test_success_is_recorded_where_the_environment_says_so():
         rewards=np.zeros((1, 2)),
         ended=np.array([[True, True]]),
         successes={(0, 1): True},
+        tasks={(0, 1): "B"},
     )
-    assert [episode.success for _, episode in statistics.finished(rollout)] == [None, 1.0]
+    episodes = [episode for _, episode in statistics.finished(rollout)]
+    assert [episode.success for episode in episodes] == [None, 1.0]
+    assert [episode.task for episode in episodes] == [None, "B"]
 
 
 def test_steps_acted_in_the_phase_before_are_reported():
@@ -124,7 +127,7 @@ def test_steps_acted_in_the_phase_before_are_reported():
     def rollout(*ends):
         ended = np.array(ends, dtype=np.bool_)
         gates = torch.full((*ended.shape, 2), 0.5)
-        return SimpleNamespace(gates=gates, rewards=np.zeros(ended.shape), ended=ended, successes={})
+        return SimpleNamespace(gates=gates, rewards=np.zeros(ended.shape), ended=ended, successes={}, tasks={})
 
     first = statistics.finished(rollout((1, 0), (0, 0), (0, 1)))
     statistics.begin_phase()
@@ -136,7 +139,7 @@ def test_steps_acted_in_the_phase_before_are_reported():
 def test_nothing_is_known_of_the_routing_of_an_observation_that_is_no_number():
     gates = torch.full((2, 1, 2), 0.5)
     gates[0] = float("nan")
-    rollout = SimpleNamespace(gates=gates, rewards=np.zeros((2, 1)), ended=np.array([[False], [True]]), successes={})
+    rollout = SimpleNamespace(gates=gates, rewards=np.zeros((2, 1)), ended=np.array([[False], [True]]), successes={}, tasks={})
     ((_, episode),) = EpisodeStatistics(1, 2).finished(rollout)
     assert np.isnan([episode.routing_entropy, episode.support, episode.load_cv, *episode.loads]).all()
     assert np.isnan([*episode.hard_loads, episode.load_entropy, episode.specialisation]).all()
@@ -147,7 +150,7 @@ def played(experts, count=3):
     """A rollout of one environment and one episode, in which these experts have the largest gate."""
     gates = torch.from_numpy(0.9 * np.eye(count)[np.array(experts)] + 0.1 / count)[:, None]
     ended = np.arange(len(experts))[:, None] == len(experts) - 1
-    return SimpleNamespace(gates=gates, rewards=np.zeros(ended.shape), ended=ended, successes={})
+    return SimpleNamespace(gates=gates, rewards=np.zeros(ended.shape), ended=ended, successes={}, tasks={})
 
 
 def persistence_of(experts):

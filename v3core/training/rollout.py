@@ -1,7 +1,7 @@
 """Acting: environments stepped side by side under the policy, every step kept in the order it happened."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import perf_counter
 
 import numpy as np
@@ -25,7 +25,7 @@ class Played:
     ended: NDArray[np.bool_]  # whether an episode was over after the step, by itself or by a time limit, [T, N]
     successes: dict[tuple[int, int], bool]
     """(step, environment) of an end to whether it was a success, if the environment says so."""
-    tasks: dict[tuple[int, int], str]
+    tasks: dict[tuple[int, int], str] = field(default_factory=dict)
     """(step, environment) of an end to the task of the episode, where it is one of several."""
 
     @property

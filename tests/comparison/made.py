@@ -73,7 +73,14 @@ def _episode(number: int, value: float, env: str) -> EpisodeRecord:
     values: dict[str, Any] = {metric.field: 0.5 for metric in METRICS.values()}
     values |= {metric.field: 1 for metric in METRICS.values() if metric.kind is int}
     values |= {"episode": number, "phase": "late", "env": env, "return_": value, "length": STEPS, "success": None}
-    values |= {"step": number * STEPS, "routing": "softmax", "alpha": None, "top_k": None, "top_k_weights": None}
+    values |= {
+        "step": number * STEPS,
+        "routing": "softmax",
+        "alpha": None,
+        "top_k": None,
+        "top_k_weights": None,
+        "task": None,
+    }
     values |= dict.fromkeys(("loads", "hard_loads", "expert_grad_norms"), (0.25, 0.75))
     return EpisodeRecord(**values)
 

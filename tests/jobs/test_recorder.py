@@ -53,7 +53,7 @@ def now(monkeypatch):
 
 def record(number):
     values = {field.name: 1 if "int" in str(field.type) else 0.5 for field in dataclasses.fields(EpisodeRecord)}
-    words = {"phase": "early", "env": "CartPole-v1", "routing": "softmax", "top_k_weights": None}
+    words = {"phase": "early", "env": "CartPole-v1", "routing": "softmax", "top_k_weights": None, "task": None}
     words |= {"loads": (0.25, 0.75), "hard_loads": (0.0, 1.0), "expert_grad_norms": (0.1, 0.2)}
     return EpisodeRecord(**values | words | {"episode": number, "length": 9, "step": number * 9, "return_": number})
 

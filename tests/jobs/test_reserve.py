@@ -52,7 +52,7 @@ time.sleep(600)
 
 def row(number):
     """An episode of a policy with two experts."""
-    words = {"phase": "late", "env": "CartPole-v1", "routing": "softmax", "top_k_weights": None}
+    words = {"phase": "late", "env": "CartPole-v1", "routing": "softmax", "top_k_weights": None, "task": None}
     shares = dict.fromkeys(("loads", "hard_loads", "expert_grad_norms"), (0.5, 0.5))
     ones = {field.name: 1 for field in fields(EpisodeRecord)}
     return EpisodeRecord(**ones | words | shares | {"episode": number, "step": number})

@@ -196,7 +196,14 @@ def _episode(number: int, curriculum: Curriculum, episodes: int, experts: int = 
         else ((1 / experts,) * experts, (1 / experts,) * experts, (0.1,) * experts)
     )
     values: dict[str, Any] = dict.fromkeys((metric.field for metric in METRICS.values()), 0) | {
-        **{"return_": 20.0 + number, "length": 20, "phase_steps": 20, "success": None, "step": 20 * number},
+        **{
+            "return_": 20.0 + number,
+            "length": 20,
+            "phase_steps": 20,
+            "success": None,
+            "step": 20 * number,
+            "task": None,
+        },
         **{"policy_loss": -0.01, "value_loss": 1.0 / number, "load_balance_loss": settings.load_balance},
         **{"action_entropy": 0.6, "total_loss": 0.5, "approx_kl": 0.01, "clip_fraction": 0.1, "router_shift": 0.02},
         **{"grad_norm": 0.3, "explained_variance": 0.8, "node_distance": 0.6},

@@ -19,7 +19,8 @@ def random_rollout(random, steps, environments, experts):
     gates[..., 0] += 1 - gates.sum(2)
     return SimpleNamespace(
         gates=torch.from_numpy(gates),
-        successes={}, tasks={},
+        successes={},
+        tasks={},
         rewards=random.normal(size=(steps, environments)),
         ended=random.random((steps, environments)) < 0.3,
     )
@@ -139,7 +140,9 @@ def test_steps_acted_in_the_phase_before_are_reported():
 def test_nothing_is_known_of_the_routing_of_an_observation_that_is_no_number():
     gates = torch.full((2, 1, 2), 0.5)
     gates[0] = float("nan")
-    rollout = SimpleNamespace(gates=gates, rewards=np.zeros((2, 1)), ended=np.array([[False], [True]]), successes={}, tasks={})
+    rollout = SimpleNamespace(
+        gates=gates, rewards=np.zeros((2, 1)), ended=np.array([[False], [True]]), successes={}, tasks={}
+    )
     ((_, episode),) = EpisodeStatistics(1, 2).finished(rollout)
     assert np.isnan([episode.routing_entropy, episode.support, episode.load_cv, *episode.loads]).all()
     assert np.isnan([*episode.hard_loads, episode.load_entropy, episode.specialisation]).all()

@@ -21,6 +21,7 @@ def random_rollout(random, steps, environments, experts):
         gates=torch.from_numpy(gates),
         successes={},
         tasks={},
+        tasks={},
         rewards=random.normal(size=(steps, environments)),
         ended=random.random((steps, environments)) < 0.3,
     )
@@ -128,7 +129,13 @@ def test_steps_acted_in_the_phase_before_are_reported():
     def rollout(*ends):
         ended = np.array(ends, dtype=np.bool_)
         gates = torch.full((*ended.shape, 2), 0.5)
-        return SimpleNamespace(gates=gates, rewards=np.zeros(ended.shape), ended=ended, successes={}, tasks={})
+        return SimpleNamespace(
+            gates=gates,
+            rewards=np.zeros(ended.shape),
+            ended=ended,
+            successes={},
+            tasks={},
+        )
 
     first = statistics.finished(rollout((1, 0), (0, 0), (0, 1)))
     statistics.begin_phase()
@@ -141,7 +148,11 @@ def test_nothing_is_known_of_the_routing_of_an_observation_that_is_no_number():
     gates = torch.full((2, 1, 2), 0.5)
     gates[0] = float("nan")
     rollout = SimpleNamespace(
-        gates=gates, rewards=np.zeros((2, 1)), ended=np.array([[False], [True]]), successes={}, tasks={}
+        gates=gates,
+        rewards=np.zeros((2, 1)),
+        ended=np.array([[False], [True]]),
+        successes={},
+        tasks={},
     )
     ((_, episode),) = EpisodeStatistics(1, 2).finished(rollout)
     assert np.isnan([episode.routing_entropy, episode.support, episode.load_cv, *episode.loads]).all()
@@ -153,7 +164,13 @@ def played(experts, count=3):
     """A rollout of one environment and one episode, in which these experts have the largest gate."""
     gates = torch.from_numpy(0.9 * np.eye(count)[np.array(experts)] + 0.1 / count)[:, None]
     ended = np.arange(len(experts))[:, None] == len(experts) - 1
-    return SimpleNamespace(gates=gates, rewards=np.zeros(ended.shape), ended=ended, successes={}, tasks={})
+    return SimpleNamespace(
+        gates=gates,
+        rewards=np.zeros(ended.shape),
+        ended=ended,
+        successes={},
+        tasks={},
+    )
 
 
 def persistence_of(experts):
@@ -196,7 +213,7 @@ def episodes_of(*each):
     for experts in each:
         gates = torch.from_numpy(np.eye(3)[np.array(experts)])[:, None]
         ended = np.arange(len(experts))[:, None] == len(experts) - 1
-        rollout = SimpleNamespace(gates=gates, rewards=np.zeros(ended.shape), ended=ended, successes={})
+        rollout = SimpleNamespace(gates=gates, rewards=np.zeros(ended.shape), ended=ended, successes={}, tasks={})
         found += [episode for _, episode in statistics.finished(rollout)]
     return found
 

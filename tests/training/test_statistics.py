@@ -21,7 +21,6 @@ def random_rollout(random, steps, environments, experts):
         gates=torch.from_numpy(gates),
         successes={},
         tasks={},
-        tasks={},
         rewards=random.normal(size=(steps, environments)),
         ended=random.random((steps, environments)) < 0.3,
     )

@@ -3,6 +3,8 @@
 import asyncio
 import io
 import struct
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from v3core.jobs.frame_files import FrameWriter, read_frames, to_png
-from v3core.jobs.made_replays import Wanted, made_folder
+from v3core.jobs.made_replays import DONE, DRAWING, State, Wanted, made_folder, write_state
 from v3core.store.database import Database
 from v3core.store.opening import open_database
 from v3core.ui import replay_frames
@@ -66,6 +68,26 @@ def test_as_many_as_there_are_by_now(database, monkeypatch):
     assert taken_apart(answer(f"{asked}&first=1&count=5").body) == whole[1:3]
     frames.discard()
     assert answer(f"{asked}&first=0&count=3").body == b""
+
+
+def test_an_answer_waits_for_the_first_frame_while_frames_are_drawn(database, monkeypatch):
+    folder = made_folder(database, Wanted(RUN, 7, 5))
+    folder.mkdir(parents=True)
+    write_state(folder, State(stage=DRAWING))
+    frames = FrameWriter(folder)
+    drawn = threading.Timer(0.2, lambda: frames.add(np.zeros((4, 6, 3), np.uint8)))
+    drawn.start()
+    asked = f"run={RUN}&episode=7&seed=5"
+    assert answer(f"{asked}&first=0&count=3").body == b"", "not waited for without being asked to"
+    assert len(taken_apart(answer(f"{asked}&first=0&count=3&wait=1").body)) == 1
+    drawn.join()
+    monkeypatch.setattr(replay_frames, "WAIT_SECONDS", 0.2)
+    assert answer(f"{asked}&first=1&count=3&wait=1").body == b"", "it does not wait for ever"
+    monkeypatch.setattr(replay_frames, "WAIT_SECONDS", 60.0)
+    write_state(folder, State(stage=DONE))
+    start = time.monotonic()
+    assert answer(f"{asked}&first=1&count=3&wait=1").body == b"", "no more is coming"
+    assert time.monotonic() - start < 30
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,7 @@ class Frames {
   // A frame that is there; what is missing of it and of the next ones is fetched and decoded.
   get(frame) {
     if (!this.url) return undefined
+    this.wanted = frame
     for (let next = frame; next <= frame + DECODED_AHEAD; next += 1) this.decode(next)
     if (!this.files.has(frame + CHUNK)) this.fetch(Math.floor(frame / CHUNK) + 1)
     return this.used(this.pictures, frame)
@@ -54,7 +55,7 @@ class Frames {
   async decode(frame) {
     if (frame >= this.total || this.pictures.has(frame) || this.decoding.has(frame)) return
     const file = this.used(this.files, frame)
-    if (!file) return this.fetch(Math.floor(frame / CHUNK))
+    if (!file) return this.fetch(Math.floor(frame / CHUNK), frame === this.wanted)
     this.decoding.add(frame)
     const picture = await createImageBitmap(file)
     this.decoding.delete(frame)
@@ -68,8 +69,9 @@ class Frames {
     this.onArrival(frame)
   }
 
-  // From the first frame of the chunk that is missing: the server sends fewer at once where they are large.
-  async fetch(chunk) {
+  // From the first frame of the chunk that is missing: the server sends fewer at once where they are large. It waits for
+  // the frame that is looked at, but not for those after it: a browser has six connections for all that a page asks for.
+  async fetch(chunk, waits = false) {
     let first = chunk * CHUNK
     while (this.files.has(first)) first += 1
     const last = Math.min((chunk + 1) * CHUNK, this.total)
@@ -77,7 +79,7 @@ class Frames {
     this.asked.add(chunk)
     let count = 0
     try {
-      const answer = await fetch(`${this.url}&first=${first}&count=${last - first}`)
+      const answer = await fetch(`${this.url}&first=${first}&count=${last - first}${waits ? "&wait=1" : ""}`)
       if (answer.ok) count = this.take(await answer.arrayBuffer(), first)
     } catch {
       // No connection: asked for again below.

@@ -1,6 +1,8 @@
 """The frames of a replay for the browser, as many as there are by now."""
 
+import asyncio
 import struct
+import time
 
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import QueryParams
@@ -11,7 +13,8 @@ from v3core.errors import V3Error
 from v3core.insight.replays import MEDIAN
 from v3core.jobs import made_replays
 from v3core.jobs.frame_files import read_frames
-from v3core.jobs.made_replays import Wanted, made_folder
+from v3core.jobs.made_replays import UNFINISHED, Wanted, made_folder
+from v3core.jobs.replay_making import progress
 from v3core.ui.own_paths import path_of
 from v3core.ui.shared import shared_database
 
@@ -19,10 +22,13 @@ NAME = "v3/replay-frames"
 MAX_COUNT = 1000
 MAX_BYTES = 8 << 20
 """Of one answer; the browser asks for the next ones."""
+WAIT_SECONDS = 5.0
+"""An answer waits for its first frame up to this long while the replay is being made."""
+_LOOK_SECONDS = 0.02
 
 
 def address() -> str:
-    """Where the browser gets them, with `run`, `episode`, `seed`, `first` (from 0) and `count`."""
+    """Where the browser gets them, with `run`, `episode`, `seed`, `first` (from 0), `count` and `wait`."""
     return path_of(NAME)
 
 
@@ -51,12 +57,19 @@ def _number(text: str) -> int:
 async def endpoint(request: Request) -> Response:
     """For each frame its bytes as a little-endian uint32 and its PNG; none if there are none yet.
 
+    With `wait=1` it is answered as soon as there is one, so that nobody has to ask again and again.
+
     400 with a sentence for an address that names no replay.
     """
     query = request.query_params
     try:
         first, count = number_in(query, "first", 0), number_in(query, "count", 1)
-        content = await run_in_threadpool(_frames, wanted_in(query), first, min(count, MAX_COUNT))
+        wanted, count = wanted_in(query), min(count, MAX_COUNT)
+        until = time.monotonic() + (WAIT_SECONDS if query.get("wait") == "1" and count else 0.0)
+        while not (content := await run_in_threadpool(_frames, wanted, first, count)):
+            if time.monotonic() >= until or not await run_in_threadpool(_is_being_made, wanted):
+                break
+            await asyncio.sleep(_LOOK_SECONDS)
     except V3Error as error:
         return JSONResponse({"error": str(error)}, status_code=400)
     return Response(content, media_type="application/octet-stream", headers={"Cache-Control": "no-store"})
@@ -68,3 +81,7 @@ def _frames(wanted: Wanted, first: int, count: int) -> bytes:
     if found:
         made_replays.touch(folder)
     return b"".join(struct.pack("<I", len(picture)) + picture for picture in found)
+
+
+def _is_being_made(wanted: Wanted) -> bool:
+    return progress(shared_database(), wanted).stage in UNFINISHED

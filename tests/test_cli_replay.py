@@ -17,6 +17,7 @@ from v3core.cli import main
 from v3core.environments.registry import check_environment
 from v3core.environments.replaying import play_again
 from v3core.insight.replays import MEDIAN, ROLES
+from v3core.jobs.files import checkpoint_file
 from v3core.jobs.kept_replays import read_replays, recorded_replays, replay_file
 from v3core.store.opening import open_database
 from v3core.store.runs import list_runs, update_run
@@ -80,8 +81,26 @@ def test_its_steps_go_to_a_table(lab, capsys, tmp_path, form):
     assert [row["action_1"] for row in rows] == replay.actions[:, 0].tolist()
     assert [row["expert"] for row in rows] == (replay.experts + 1).tolist()
     np.testing.assert_array_equal(np.float32([row["gate_2"] for row in rows]), replay.gates[:, 1])
-    outputs = np.float32([row["expert_2_output_1"] for row in rows])
-    np.testing.assert_array_equal(outputs, replay.expert_outputs[:, 1, 0])
+    alone = [np.float32([row[f"expert_{expert}_output_1"] for row in rows]) for expert in (1, 2, 3, 4)]
+    mixed = (replay.gates * np.stack(alone, 1)).sum(1)
+    np.testing.assert_allclose(mixed, replay.outputs[:, 0], atol=1e-5)
+
+
+def test_without_its_checkpoint_a_table_has_no_outputs_of_experts_and_says_why(lab, capsys, tmp_path):
+    run, replays = lab
+    with closing(open_database()) as database:
+        file = checkpoint_file(database, run.id, run.episode)
+    content = file.read_bytes()
+    try:
+        file.unlink()
+        assert main(["replay", run.id, "--to", str(tmp_path / "steps.json")]) == 0
+    finally:
+        file.write_bytes(content)
+    said = capsys.readouterr().err
+    assert f"Without what each expert puts out: Run {run.id[:8]} has no intact checkpoint at episode" in said
+    rows = json.loads((tmp_path / "steps.json").read_text())
+    assert len(rows) == len(replays[MEDIAN])
+    assert not any("expert_1" in name for name in rows[0])
 
 
 def frames_of(replay):

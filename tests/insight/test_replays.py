@@ -14,7 +14,7 @@ from tests.made_replays import made
 from v3core.environment_setup import EnvironmentSetup
 from v3core.errors import V3Error
 from v3core.insight.actions import ActionFacts
-from v3core.insight.replays import BEST, LAST, MEDIAN, WORST, from_bytes, roles, to_bytes
+from v3core.insight.replays import BEST, EARLIER, LAST, MEDIAN, WORST, from_bytes, roles, to_bytes
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,8 @@ from v3core.insight.replays import BEST, LAST, MEDIAN, WORST, from_bytes, roles,
     ],
 )
 def test_what_is_written_is_what_is_read(odd):
-    one, other = made(**odd), made(steps=1, experts=1, seed=1, number=7)
+    one = made(**odd)
+    other = made(steps=1, experts=1, seed=1, number=7, actions=one.actions[1:2])  # of the same environment
     read = from_bytes(to_bytes({LAST: other, BEST: one, WORST: other}))
     assert list(read) == [BEST, WORST, LAST]
     assert read[BEST] == one
@@ -69,6 +70,19 @@ def test_what_earlier_files_do_not_say_is_not_known():
     older = io.BytesIO()
     np.savez(older, described=np.frombuffer(json.dumps(described).encode(), dtype=np.uint8), **arrays)
     assert from_bytes(older.getvalue())[BEST] == made()
+
+
+def test_files_of_the_first_format_are_read():
+    replay = made(rewards=np.array([math.nan, math.inf, 0, 1e300, -0.0]))
+    described = json.loads(bytes(np.load(io.BytesIO(to_bytes({BEST: replay})))["described"])) | {"format": EARLIER}
+    names = ("actions", "rewards", "values", "gates", "outputs", "expert_outputs")
+    older = io.BytesIO()
+    np.savez_compressed(
+        older,
+        described=np.frombuffer(json.dumps(described).encode(), dtype=np.uint8),
+        **{f"0.{name}": getattr(replay, name) for name in names},
+    )
+    assert from_bytes(older.getvalue())[BEST] == replay
 
 
 def test_another_version_and_code_are_refused():

@@ -1,5 +1,7 @@
 """What an evaluation records of its episodes: the numbers that acted, and enough to play them again."""
 
+from dataclasses import replace
+
 import gymnasium
 import numpy as np
 import pytest
@@ -9,10 +11,11 @@ import v3core
 from v3core.environments.replaying import play_again
 from v3core.errors import V3Error
 from v3core.insight.replays import ROLES, from_bytes, to_bytes
+from v3core.jobs.played_episodes import explain
 from v3core.training import tape as tapes
 from v3core.training.inference import EVALUATION_SEED, evaluate
 from v3core.training.tape import expert_outputs
-from v3core.training.trainer import train
+from v3core.training.trainer import Trainer, train
 
 SPARSE = {"name": "sparse", "phases": [{"name": "only", "routing": "sparsemax", "temperature": 0.5}]}
 ENVIRONMENTS = ["CartPole-v1", "Acrobot-v1", "LunarLander-v3", "MiniGrid-DoorKey-5x5-v0", "Pendulum-v1"]
@@ -33,9 +36,13 @@ def trained(small_run, recorder):
     return make
 
 
+@pytest.mark.parametrize("native", ["1", "0"], ids=["native", "torch"])
 @pytest.mark.parametrize("env", ENVIRONMENTS)
-def test_an_episode_is_played_again_to_the_bit(trained, env):
+def test_an_episode_is_played_again_to_the_bit(trained, monkeypatch, env, native):
+    monkeypatch.setenv("V3_NATIVE", native)
+    monkeypatch.setattr(Trainer, "checkpoint_follows", False)  # what it would leave out is recorded
     policy, evaluation = trained(env)
+    assert policy.backend.name == ("native" if native == "1" else "eager")
     again = policy.tape()
     policy_episodes = evaluate(policy.backend, policy.spec, 4, EVALUATION_SEED, tape=again)
     assert policy_episodes == evaluation.episodes
@@ -56,6 +63,42 @@ def test_an_episode_is_played_again_to_the_bit(trained, env):
         np.testing.assert_array_equal(expert_outputs(policy.network, observed), replay.expert_outputs)
         mixed = np.einsum("te,teo->to", replay.gates, replay.expert_outputs)
         np.testing.assert_allclose(mixed, replay.outputs, atol=1e-5)
+
+
+@pytest.mark.parametrize("native", ["1", "0"], ids=["native", "torch"])
+@pytest.mark.parametrize("env", ENVIRONMENTS)
+def test_what_is_left_to_the_checkpoint_is_computed_from_it_to_the_bit(trained, monkeypatch, env, native):
+    monkeypatch.setenv("V3_NATIVE", native)
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "checkpoint_follows", False)
+        _, recorded = trained(env)
+    policy, left = trained(env)
+    for role, whole in recorded.replays.items():
+        replay = left.replays[role]
+        assert replay == replace(whole, expert_outputs=None)
+        observations = np.stack([moment.observation for moment in play_again(policy.spec, replay, frames=False)])
+        assert explain(policy, policy.spec, replay, observations[:-1])[1] == whole
+
+
+def test_nothing_is_left_to_a_checkpoint_if_the_episode_cannot_be_played_again(trained, monkeypatch):
+    gymnasium.registry.pop("TestElsewhere-v0", None)
+    gymnasium.register("TestElsewhere-v0", Elsewhere)
+    _, evaluation = trained("TestElsewhere-v0")
+    assert all(replay.expert_outputs is None for replay in evaluation.replays.values())
+    monkeypatch.setattr(Elsewhere, "drifts", 1)
+    _, evaluation = trained("TestElsewhere-v0")
+    assert all(replay.expert_outputs is not None for replay in evaluation.replays.values())
+
+
+def test_an_evaluation_within_a_phase_keeps_all_of_it(small_run, recorder):
+    """Checkpoints at such a place are thinned, and those at boundaries and at the end are not."""
+    config = small_run(episodes=30, evaluate=2, every=5)
+    hooks = recorder()
+    train(config, curriculum=config.curriculum, hooks=hooks)
+    left = {evaluation.episode for evaluation in hooks.evaluations if evaluation.replays["best"].expert_outputs is None}
+    ends = {change.episode for change in hooks.phases} | {hooks.evaluations[-1].episode}
+    assert left == ends & {evaluation.episode for evaluation in hooks.evaluations}
+    assert len(left) < len(hooks.evaluations)
 
 
 def test_the_best_the_worst_the_median_and_the_last_are_kept(trained):
@@ -94,6 +137,7 @@ class Elsewhere(gymnasium.Env):
     shown = 0
     ends = 4
     pays = 0.0
+    drifts = 0
 
     def __init__(self):
         self.observation_space, self.action_space = spaces.Box(-1e9, 1e9, (2,), np.float32), spaces.Discrete(2)
@@ -105,6 +149,7 @@ class Elsewhere(gymnasium.Env):
 
     def step(self, action):
         self._steps += 1
+        type(self).shown += type(self).drifts
         row = np.full(2, type(self).shown, np.float32)
         return row, type(self).pays, self._steps == type(self).ends, False, {}
 

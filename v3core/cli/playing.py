@@ -65,12 +65,21 @@ def replay(
             trained = known[-1] if at is None else at
             found = kept_replays.read_replays(database, run_id, trained)
         chosen = found[role]
-        spec = played_episodes.spec_of_replay(database, run_id, chosen) if form in replay_files.PICTURES else None
+        spec, why = None, ""
+        if form in replay_files.PICTURES:
+            spec = played_episodes.spec_of_replay(database, run_id, chosen)
+        elif form:
+            try:
+                chosen = played_episodes.with_experts(database, run_id, trained, chosen)
+            except V3Error as problem:
+                why = str(problem)
     if target is not None:
         if spec is not None:
             count, what = replay_files.draw(spec, chosen, target), "frames"
         else:
             count, what = replay_files.write_steps(target, chosen), "steps"
+            if chosen.expert_outputs is None:
+                echo(f"Without what each expert puts out: {why}", err=True)
         echo(f"{count} {what} of the {role} episode written to {target}.")
         return
     described = [_described(role, one) for role, one in found.items()]

@@ -86,6 +86,16 @@ def play_again(spec: EnvironmentSpec, replay: Replay, *, frames: bool) -> Iterat
         _close(env)
 
 
+def goes_again(spec: EnvironmentSpec, replay: Replay) -> bool:
+    """Whether an episode goes as it was recorded when it is played again."""
+    try:
+        for _ in play_again(spec, replay, frames=False):
+            pass
+    except V3Error:
+        return False
+    return True
+
+
 def _frame(env: gymnasium.Env[Any, Any], spec: EnvironmentSpec, number: int) -> NDArray[np.uint8]:
     try:
         return faults.picture_of(env.render()).copy()

@@ -22,6 +22,8 @@ MAX_EXPERTS = 8
 ANOTHER_NETWORK = 1e-3
 """Recomputed gates that differ by more are those of another network."""
 
+NO_EXPERTS = "They were not recorded: like what is inside of the network, they are computed from the checkpoint."
+
 _SILENT = {
     "image": "Nodes that see a part of an image, not listed: {}.",
     "group": "Nodes that see several numbers, not listed: {}.",
@@ -197,7 +199,7 @@ def _experts(replay: Replay, inside: Inside | None, at: int, names: Sequence[str
     elif replay.expert_outputs is not None:
         outputs, text = replay.expert_outputs[at], "What each expert would put out alone:"
     else:
-        return [_part("Experts' outputs", "They were not recorded for this episode.")]
+        return [_part("Experts' outputs", NO_EXPERTS)]
     rows = [(f"Expert {expert + 1}", _listed(outputs[expert], names)) for expert in _order(gates, gates)]
     rows = _some(rows, MAX_EXPERTS)
     if inside is not None and inside.shared is not None:

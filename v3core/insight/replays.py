@@ -20,7 +20,9 @@ Floats = NDArray[np.float32]
 
 BEST, MEDIAN, WORST, LAST = "best", "median", "worst", "last"
 ROLES = (BEST, MEDIAN, WORST, LAST)
-FORMAT = "v3lab-replays-1"
+FORMAT = "v3lab-replays-2"
+EARLIER = "v3lab-replays-1"
+"""Of files that have their numbers as they are, which are read too."""
 MAX_BYTES = 1 << 30
 """A file that unpacks to more is refused: it is damaged, or made to fill the memory."""
 
@@ -53,7 +55,7 @@ class Replay:
     outputs: Floats
     """Parameters of the action distribution of the mixture, [T, outputs], before masks."""
     expert_outputs: Floats | None = None
-    """Those of each expert alone, [T, experts, outputs]; None if they were not computed."""
+    """Those of each expert alone, [T, experts, outputs]; None if they are left to the checkpoint."""
     masks: NDArray[np.bool_] | None = None
     """Which values of the actions were allowed, [T, mask size]; None if nothing says."""
     space: ActionFacts | None = None
@@ -143,21 +145,26 @@ _DTYPES = {"rewards": "f8", "actions": None, "masks": "?"} | dict.fromkeys(
 
 
 def to_bytes(replays: Mapping[str, Replay]) -> bytes:
-    """Replays by their role as a compressed file of arrays; nothing in it is code.
+    """Replays of one evaluation by their role as a compressed file of arrays; nothing in it is code.
 
-    One that has several roles is in it once.
+    One that has several roles is in it once. The numbers of all are in one array for each field, one after another,
+    because every array of a file takes 160 bytes more.
     """
-    content: dict[str, NDArray[Any]] = {}
+    columns: dict[str, list[NDArray[Any]]] = {}
     facts: list[dict[str, Any]] = []
-    for place, replay in enumerate({replay.number: replay for replay in replays.values()}.values()):
+    for replay in {replay.number: replay for replay in replays.values()}.values():
         own = [role for role, other in replays.items() if other.number == replay.number]
         of_environment = {"environment": vars(replay.environment) | {"args": dict(replay.environment.args)}}
         space = {"space": None if replay.space is None else vars(replay.space)}
-        facts.append({"roles": own} | of_environment | space | {name: getattr(replay, name) for name in _FACTS})
-        for name in _ARRAYS:
-            if (array := getattr(replay, name)) is not None:
-                content[f"{place}.{name}"] = _smallest(array) if name == "actions" else array
+        arrays = {name: array for name in _ARRAYS if (array := getattr(replay, name)) is not None}
+        shapes = {"shapes": {name: array.shape for name, array in arrays.items()}}
+        named = {name: getattr(replay, name) for name in _FACTS}
+        facts.append({"roles": own} | of_environment | space | named | shapes)
+        for name, array in arrays.items():
+            columns.setdefault(name, []).append(array.reshape(-1))
     described = json.dumps({"format": FORMAT, "episodes": facts}).encode()
+    whole = {name: np.concatenate(parts) for name, parts in columns.items()}
+    content = {name: _smallest(array) if name == "actions" else _by_rank(array) for name, array in whole.items()}
     target = io.BytesIO()
     np.savez_compressed(target, allow_pickle=False, described=np.frombuffer(described, dtype=np.uint8), **content)
     return target.getvalue()
@@ -171,8 +178,30 @@ def _smallest(actions: NDArray[Any]) -> NDArray[Any]:
     return actions.astype(np.result_type(np.min_scalar_type(low), np.min_scalar_type(high)))
 
 
+def _by_rank(numbers: NDArray[Any]) -> NDArray[Any]:
+    """Floats [n] as their bytes [size of a number, n]: those of one rank side by side compress best (shuffling).
+
+    What is not made of floats stays as it is.
+    """
+    if numbers.dtype.kind != "f":
+        return numbers
+    # Little-endian: the same file on every machine.
+    whole = np.ascontiguousarray(numbers, dtype=numbers.dtype.newbyteorder("<"))
+    return np.ascontiguousarray(whole.view(np.uint8).reshape(len(numbers), -1).T)
+
+
+def _from_ranks(ranks: NDArray[Any], kind: np.dtype[Any]) -> NDArray[Any]:
+    """The numbers of that kind whose bytes `_by_rank` has put apart; ValueError if they are not."""
+    if kind.kind != "f":
+        return ranks
+    if ranks.dtype != np.uint8 or ranks.ndim != 2 or len(ranks) != kind.itemsize:
+        raise ValueError(f"bytes of {kind} of shape {ranks.shape}")
+    numbers: NDArray[Any] = np.ascontiguousarray(ranks.T).reshape(-1).view(kind.newbyteorder("<")).astype(kind)
+    return numbers
+
+
 def from_bytes(content: bytes) -> dict[str, Replay]:
-    """What `to_bytes` made, in the order of `ROLES`.
+    """What `to_bytes` made, also that of earlier versions, in the order of `ROLES`.
 
     Raises:
         V3Error: if it is anything else.
@@ -183,11 +212,12 @@ def from_bytes(content: bytes) -> dict[str, Replay]:
                 raise ValueError("too large")
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
             described = json.loads(bytes(arrays["described"]))
-            if described["format"] != FORMAT:
+            if described["format"] not in (FORMAT, EARLIER):
                 raise V3Error("These replays are of another version of V3 Lab; play the episodes again.")
+            parts = (_apart if described["format"] == FORMAT else _earlier)(described["episodes"], arrays)
             found: dict[str, Replay] = {}
-            for place, facts in enumerate(described["episodes"]):
-                found |= dict.fromkeys(facts["roles"], _replay(facts, place, arrays))
+            for facts, own in zip(described["episodes"], parts, strict=True):
+                found |= dict.fromkeys(facts["roles"], _replay(facts, own))
             return {role: found[role] for role in ROLES if role in found}
     except V3Error:
         raise
@@ -195,8 +225,32 @@ def from_bytes(content: bytes) -> dict[str, Replay]:
         raise V3Error("The replays cannot be read: their file is damaged; play the episodes again.") from problem
 
 
-def _replay(facts: dict[str, Any], place: int, arrays: Any) -> Replay:
-    found = {name: arrays[f"{place}.{name}"] for name in _ARRAYS if f"{place}.{name}" in arrays}
+def _apart(episodes: Sequence[dict[str, Any]], arrays: Any) -> list[dict[str, NDArray[Any]]]:
+    """The arrays of each episode; ValueError if they are not as long as its shapes say."""
+    found: list[dict[str, NDArray[Any]]] = [{} for _ in episodes]
+    for name in _ARRAYS:
+        if name not in arrays:
+            continue
+        kind = _DTYPES[name]
+        whole, end = arrays[name] if kind is None else _from_ranks(arrays[name], np.dtype(kind)), 0
+        for own, facts in zip(found, episodes, strict=True):
+            if (shape := facts["shapes"].get(name)) is not None:
+                start, end = end, end + math.prod(shape)
+                own[name] = whole[start:end].reshape(shape)
+        if end != len(whole):
+            raise ValueError(f"{len(whole)} {name}")
+    return found
+
+
+def _earlier(episodes: Sequence[dict[str, Any]], arrays: Any) -> list[dict[str, NDArray[Any]]]:
+    """The same for files of the first format."""
+    return [
+        {name: arrays[f"{place}.{name}"] for name in _ARRAYS if f"{place}.{name}" in arrays}
+        for place in range(len(episodes))
+    ]
+
+
+def _replay(facts: dict[str, Any], found: dict[str, NDArray[Any]]) -> Replay:
     for name, array in found.items():
         if (wanted := _DTYPES[name]) is not None and array.dtype != np.dtype(wanted):
             raise ValueError(f"{name} are {array.dtype}")

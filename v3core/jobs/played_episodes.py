@@ -1,18 +1,29 @@
 """Episodes of a run played from its checkpoints, and what its replays may load: for commands and processes only."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from v3core.environments.registry import check_environment, imports_of
+from v3core.environments.replaying import play_again
 from v3core.environments.types import EnvironmentSpec
 from v3core.errors import V3Error
+from v3core.insight.inside import Inside
 from v3core.insight.replays import Replay
 from v3core.interruption import never
 from v3core.jobs.checkpoints import newest_whole, whole_checkpoints
 from v3core.store.commands import read_revisions
 from v3core.store.database import Database
 from v3core.store.runs import get_run
+
+MAX_OBSERVED_BYTES = 256 << 20
+"""Observations of an episode that would take more are not kept."""
+LEAST_ALIKE = 0.9
+"""Share of steps whose values the checkpoint must compute as they were recorded, but for rounding."""
 
 if TYPE_CHECKING:
     from v3core.training.inference import TrainedPolicy
@@ -85,6 +96,53 @@ def play(
         resets=resets,
     )
     return tape.chosen(policy.network)
+
+
+def explain(
+    policy: "TrainedPolicy",
+    spec: EnvironmentSpec,
+    replay: Replay,
+    observations: NDArray[Any],
+    *,
+    progress: Callable[[int], None] = lambda _: None,
+) -> tuple[Inside, Replay]:
+    """What the policy of its checkpoint computes in the states of a replay, and the replay with each expert's outputs.
+
+    Args:
+        policy: of the checkpoint.
+        spec: the environment of the replay.
+        replay: an episode of T steps.
+        observations: its states, flat, [T, size].
+        progress: called with the number of states that are done.
+
+    Raises:
+        V3Error: if the policy is not the one that acted.
+    """
+    from v3core.training.explaining import look_inside  # torch: seconds to import
+    from v3core.training.tape import expert_outputs
+
+    inside = look_inside(policy.network, spec, observations, progress=progress)
+    alike = np.isclose(inside.values, replay.values, rtol=1e-2, atol=1e-3, equal_nan=True)
+    if alike.mean() < LEAST_ALIKE:
+        raise V3Error(f"The checkpoint at episode {policy.episode} has other weights than those that acted here.")
+    if replay.expert_outputs is None:
+        replay = replace(replay, expert_outputs=expert_outputs(policy.network, observations))
+    return inside, replay
+
+
+def with_experts(database: Database, run_id: str, episode: int, replay: Replay) -> Replay:
+    """A replay of the evaluation at `episode` with what each expert puts out, computed by its checkpoint if need be.
+
+    Raises:
+        V3Error: if it cannot be computed.
+    """
+    if replay.expert_outputs is not None:
+        return replay
+    policy, spec = policy_of(database, run_id, episode), spec_of_replay(database, run_id, replay)
+    if len(replay) * spec.graph.size * np.dtype(spec.graph.dtype).itemsize > MAX_OBSERVED_BYTES:
+        raise V3Error(f"The episode's observations take more than {MAX_OBSERVED_BYTES >> 20} MiB.")
+    seen = np.stack([moment.observation for moment in play_again(spec, replay, frames=False)])
+    return explain(policy, spec, replay, seen[:-1])[1]
 
 
 def spec_of_replay(database: Database, run_id: str, replay: Replay) -> EnvironmentSpec:

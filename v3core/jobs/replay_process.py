@@ -23,16 +23,12 @@ from v3core.jobs.files import checkpoint_file
 from v3core.jobs.frame_files import FrameWriter
 from v3core.jobs.kept_replays import recorded_replay
 from v3core.jobs.made_replays import DONE, DRAWING, EXPLAINING, FAILED, PLAYING, State, Wanted, made_folder
-from v3core.jobs.played_episodes import play, policy_of, spec_of_replay
+from v3core.jobs.played_episodes import MAX_OBSERVED_BYTES, explain, play, policy_of, spec_of_replay
 from v3core.jobs.replay_making import CANCEL
 from v3core.store.database import Database
 
 HANGS_SECONDS = 120.0
 """An environment that makes no step within this time ends the process."""
-MAX_OBSERVED_BYTES = 256 << 20
-"""Observations that would take more are not kept."""
-LEAST_ALIKE = 0.9
-"""Share of steps whose values the checkpoint must compute as they were recorded, but for rounding."""
 _REPORT_SECONDS = 0.2
 _LOOK_SECONDS = 0.25
 
@@ -136,17 +132,15 @@ def _explain(database: Database, wanted: Wanted, spec: EnvironmentSpec, replay: 
     if not checkpoint_file(database, wanted.run_id, wanted.episode).exists():
         return f"The inside of the network needs the checkpoint at episode {wanted.episode}, which was not kept."
     report.begin(EXPLAINING, len(replay))
-    from v3core.training.explaining import look_inside  # torch: seconds to import, after the frames
-
     try:
-        policy = policy_of(database, wanted.run_id, wanted.episode)
+        policy = policy_of(database, wanted.run_id, wanted.episode)  # torch: seconds to import, after the frames
+        seen = observations[:-1]
+        inside, full = explain(policy, spec, replay, seen, progress=lambda done: report.tell(done=done))
     except V3Error as problem:
         return str(problem)
-    inside = look_inside(policy.network, spec, observations[:-1], progress=lambda done: report.tell(done=done))
-    alike = np.isclose(inside.values, replay.values, rtol=1e-2, atol=1e-3, equal_nan=True)
-    if alike.mean() < LEAST_ALIKE:
-        return f"The checkpoint at episode {wanted.episode} has other weights than those that acted in this episode."
     try:
+        if replay.expert_outputs is None:
+            made_replays.write_replay(report.folder, full)
         inside.write(made_replays.inside_folder(report.folder))
     except OSError as problem:
         if not report.folder.exists():

@@ -8,6 +8,8 @@ import torch
 from numpy.typing import NDArray
 
 from v3core.environment_setup import EnvironmentSetup
+from v3core.environments.replaying import goes_again
+from v3core.environments.types import EnvironmentSpec
 from v3core.insight.replays import Digest, Replay, roles
 from v3core.policy import GATMoEPolicy
 from v3core.training.eager import Acted
@@ -104,17 +106,21 @@ class Tape:
             reward_scale=self._reward_scale,
         )
 
-    def chosen(self, policy: GATMoEPolicy) -> dict[str, Replay]:
-        """The episodes worth watching, by their role, with what each expert says of their states."""
-        places = roles([self._replays[place].return_ for place in range(len(self._replays))])
-        full = {place: self._with_experts(place, policy) for place in set(places.values())}
-        return {role: full[place] for role, place in places.items()}
+    def chosen(self, policy: GATMoEPolicy, *, kept_in: EnvironmentSpec | None = None) -> dict[str, Replay]:
+        """The episodes worth watching, by their role, with what each expert says of their states.
 
-    def _with_experts(self, place: int, policy: GATMoEPolicy) -> Replay:
-        observed, replay = self._observed.get(place), replace(self._replays[place], space=policy.actions.facts())
-        if observed is None:
-            return replay
-        return replace(replay, expert_outputs=expert_outputs(policy, observed))
+        That is more than half of them. Of a policy that is `kept_in` a checkpoint, with the environment given, it is
+        left out where it can be computed again: if the shortest episode goes the same when it is played again.
+        """
+        places = roles([self._replays[place].return_ for place in range(len(self._replays))])
+        kept = {place: replace(self._replays[place], space=policy.actions.facts()) for place in set(places.values())}
+        if kept_in is None or not goes_again(kept_in, min(kept.values(), key=len)):
+            kept = {place: self._with_experts(place, replay, policy) for place, replay in kept.items()}
+        return {role: kept[place] for role, place in places.items()}
+
+    def _with_experts(self, place: int, replay: Replay, policy: GATMoEPolicy) -> Replay:
+        observed = self._observed.get(place)
+        return replay if observed is None else replace(replay, expert_outputs=expert_outputs(policy, observed))
 
 
 @torch.inference_mode()

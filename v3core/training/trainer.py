@@ -299,8 +299,14 @@ class Trainer:
         )
         experts, knockouts = expert_report(state.policy, sample, spec), self.knock_out()
         state.evaluated, state.evaluated_step = state.completed, state.step
-        env, replays = str(state.environment), tape.chosen(state.policy)
+        replays = tape.chosen(state.policy, kept_in=spec if self.checkpoint_follows else None)
+        env = str(state.environment)
         self.hooks.evaluated(Evaluation(state.completed, state.step, env, episodes, experts, knockouts, replays))
+
+    @property
+    def checkpoint_follows(self) -> bool:
+        """Whether these weights are written to a checkpoint that is kept: at the end of the run, or of a phase."""
+        return self.progress.is_complete or self.state.phase_due(self.curriculum, self.progress)
 
     def knock_out(self) -> dict[int, tuple[EvaluationEpisode, ...]]:
         """At the end of the run, episodes without each expert, unless its config says none."""

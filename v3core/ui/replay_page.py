@@ -128,8 +128,14 @@ def _view(choice: Choice, made: Made, progress: Progress) -> View:
         step=f"{replay_steps.address()}?{query}",
         step_known="inside" if inside is not None else made.no_inside,
         choices=step_choices(inside),
-        jumps=jumps(made.replay),
+        jumps=_jumps(made.replay),
     )
+
+
+def _jumps(replay: Replay) -> dict[str, list[int] | None]:
+    """Steps of each kind; None if they are not known."""
+    known: dict[str, list[int] | None] = {**jumps(replay)}
+    return known if replay.expert_outputs is not None else known | {DISAGREEMENTS: None}
 
 
 def _files(found: Sequence[tuple[Choice, Made, Progress]]) -> None:

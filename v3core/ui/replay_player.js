@@ -80,7 +80,8 @@ class Player {
       const steps = this.data.views.map((view) => view.jumps[name] ?? [])
       const made = this.button(label, `${meaning} (${key})`, () => this.jump(name))
       made.disabled = steps.every((each) => each.length === 0)
-      if (made.disabled) made.title = `None here. ${meaning}`
+      const isKnown = this.data.views.some((view) => view.jumps[name])
+      if (made.disabled) made.title = `${isKnown ? "None here" : "Not known without what each expert puts out"}. ${meaning}`
       return made
     })
     const focused = [...this.jumps.children].indexOf(document.activeElement)

@@ -64,7 +64,8 @@ class View:
     """Changes when more is known of the steps."""
     choices: dict[str, Any]
     """The layers and heads that a step can be looked at by, and a help text for each part: of `step_choices`."""
-    jumps: dict[str, list[int]]
+    jumps: dict[str, list[int] | None]
+    """Steps of each kind, None for one that is not known."""
 
 
 def replay_player(views: Sequence[View], jumps: Sequence[Jump], *, key: str, step: int, asked: str) -> None:

@@ -250,7 +250,7 @@ def _earlier(episodes: Sequence[dict[str, Any]], arrays: Any) -> list[dict[str, 
     ]
 
 
-def _replay(facts: dict[str, Any], found: dict[str, NDArray[Any]]) -> Replay:
+def _replay(facts: dict[str, Any], found: dict[str, Any]) -> Replay:
     for name, array in found.items():
         if (wanted := _DTYPES[name]) is not None and array.dtype != np.dtype(wanted):
             raise ValueError(f"{name} are {array.dtype}")

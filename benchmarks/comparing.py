@@ -28,10 +28,14 @@ from v3core.comparison import band, grouped, on_grid, run_traces
 from v3core.comparison.groups import settings_that_differ
 from v3core.insight.bootstrap import REPETITIONS
 from v3core.insight.grids import Grid
+from v3core.rollup import LAST, MAXIMUM, MEAN, MINIMUM, STATISTICS
+from v3core.store.bulk import metric_names
 from v3core.store.database import Database
+from v3core.store.rollups import TOGETHER
 from v3core.store.runs import list_runs
 
 GROUPS, SEEDS, POINTS = 10, 10, 200
+EXPERIMENT = "benchmark"
 TURNS = 5
 PEER_REPETITIONS = 4
 NEWEST = 2048
@@ -49,7 +53,7 @@ def median_of(call: Callable[[int], object], turns: int = TURNS) -> float:
 
 
 def copies(folder: Path, run_id: str, runs: int, episodes: int) -> None:
-    """Runs like this one, in ten curricula with different seeds."""
+    """Runs like this one, in ten curricula with different seeds; the number of epochs differs between seeds."""
     with closing(connect(folder / "v3.db")) as raw:
         row = dict(zip(*_row(raw, run_id), strict=True))
         for number in range(runs):
@@ -57,15 +61,35 @@ def copies(folder: Path, run_id: str, runs: int, episodes: int) -> None:
             config = json.loads(row["config"])
             config |= {"seed": seed, "name": f"run {number}"}
             config["curriculum"]["name"] = f"curriculum {group}"
+            config["ppo"]["epochs"] = (5, 10)[seed > SEEDS // 2]
             changed = row | {"id": copy, "seed": seed, "curriculum": f"curriculum {group}", "status": "completed"}
+            changed |= {"experiment": EXPERIMENT, "ended_at": row["created_at"]}
             changed |= {"name": f"run {number}", "config": json.dumps(config)}
             names = ", ".join(f'"{name}"' for name in changed)
             places = ", ".join("?" * len(changed))
             raw.execute(f"INSERT OR REPLACE INTO runs ({names}) VALUES ({places})", tuple(changed.values()))
             if number:
-                for table in ("rollups", "episodes", "expert_loads", "phase_changes"):
-                    _copy(raw, table, run_id, copy, 0 if table in ("rollups", "phase_changes") else episodes - NEWEST)
+                for table in ("episodes", "expert_loads"):
+                    _copy(raw, table, run_id, copy, episodes - NEWEST)
+                for table in ("rollups", "phase_changes", "curriculum_revisions", "evaluations"):
+                    _copy(raw, table, run_id, copy, 0)
+                _change_returns(raw, copy, 1 + number / runs)
         raw.commit()
+
+
+def _change_returns(raw, run_id: str, factor: float) -> None:
+    """So that no two runs have equal numbers, of which intervals would be computed once."""
+    place = metric_names(_records.EXPERTS).index("return")
+
+    def changed(blob: bytes) -> bytes:
+        stats = np.frombuffer(blob, dtype="<f8").reshape(TOGETHER, STATISTICS, -1).copy()
+        stats[:, [MINIMUM, MAXIMUM, MEAN, LAST], place] *= factor
+        return stats.tobytes()
+
+    raw.create_function("changed", 1, changed, deterministic=True)
+    raw.execute("UPDATE rollups SET stats = changed(stats) WHERE run_id = ?", (run_id,))
+    for table in ("episodes", "evaluations"):
+        raw.execute(f'UPDATE {table} SET "return" = "return" * ? WHERE run_id = ?', (factor, run_id))
 
 
 def _row(raw, run_id):
@@ -74,7 +98,7 @@ def _row(raw, run_id):
 
 
 def _copy(raw, table: str, run_id: str, copy: str, after: int) -> None:
-    columns = [column[1] for column in raw.execute(f"PRAGMA table_info({table})") if column[1] != "run_id"]
+    columns = [column[1] for column in raw.execute(f"PRAGMA table_info({table})") if column[1] not in ("run_id", "id")]
     names = ", ".join(f'"{column}"' for column in columns)
     newest = f" AND episode > {after}" if after else ""
     query = f"INSERT INTO {table} (run_id, {names}) SELECT ?, {names} FROM {table} WHERE run_id = ?{newest}"

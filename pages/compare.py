@@ -111,7 +111,7 @@ else:
 
 def current(run_ids: list[str]) -> list[RunRow]:
     """The runs as they are now; empty while none has finished an episode."""
-    rows = [shell.run_or_rerun(database, run_id) for run_id in run_ids]
+    rows = shell.runs_or_rerun(database, run_ids)
     return rows if any(run.episode for run in rows) else []
 
 

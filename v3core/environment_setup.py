@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from hashlib import blake2b
 from typing import Annotated, Any
 
 import yaml
@@ -304,6 +305,14 @@ class EnvironmentSetup:
         text = format_args(self.args)
         shown = text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
         return f"{self.env_id} ({shown})" if shown else self.env_id
+
+    @property
+    def distinct_name(self) -> str:
+        """The same text; if it is shortened, with a short hash of the arguments, so that others have another one."""
+        text, shown = format_args(self.args), str(self)
+        if len(text) <= _SHOWN:
+            return shown
+        return f"{shown[:-1]} #{blake2b(text.encode(), digest_size=3).hexdigest()})"
 
     def in_phase(self, env_id: str | None, args: Mapping[str, EnvArg]) -> "EnvironmentSetup":
         """The environment of a phase, whose id is `env_id` unless that is None and for which phases set `args`.

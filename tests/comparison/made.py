@@ -8,6 +8,7 @@ from typing import Any
 from tests.runs import TINY
 from v3core.config import Recipe, build_run_config
 from v3core.curriculum import parse
+from v3core.environment_setup import EnvironmentSetup
 from v3core.metrics import METRICS, EpisodeRecord
 from v3core.store.commands import add_revision
 from v3core.store.database import Database
@@ -29,7 +30,7 @@ def made_run(
     returns: Sequence[float] = (),
     evaluations: Sequence[tuple[int, float]] = (),
     status: str = "completed",
-    env: str = "CartPole-v1",
+    env: EnvironmentSetup | str = "CartPole-v1",
     planned: int | None = None,
     recipe: Recipe = TINY,
     load_balance: float = 0.01,
@@ -58,12 +59,14 @@ def made_run(
                 add_phase_change(tx, run_id, row)
     if returns:
         writer = EpisodeWriter(db, run_id, generation=0, writable_in=["running"])
-        writer.record([_episode(number, value, env) for number, value in enumerate(returns, 1)], len(returns) * STEPS)
+        writer.record(
+            [_episode(number, value, str(env)) for number, value in enumerate(returns, 1)], len(returns) * STEPS
+        )
         writer.close()
     with db.write() as tx:
         for episode, mean in evaluations:
             results = [(mean - 1, STEPS, None), (mean + 1, STEPS, None)]
-            add_evaluation(tx, run_id, episode=episode, step=episode * STEPS, env=env, results=results, now=START)
+            add_evaluation(tx, run_id, episode=episode, step=episode * STEPS, env=str(env), results=results, now=START)
         ended = {} if status in ("running", "queued") else {"ended_at": START + timedelta(hours=1)}
         update_run(tx, run_id, {"status": status, **ended}, only_in=["running"])
     return get_run(db, run_id)

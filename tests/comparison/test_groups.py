@@ -1,7 +1,8 @@
 import pytest
 
 from tests.comparison.made import made_run, with_epochs
-from v3core.comparison.groups import grouped, settings_that_differ
+from v3core.comparison.groups import grouped, settings_of, settings_that_differ
+from v3core.environment_setup import EnvironmentSetup
 from v3core.errors import V3Error
 from v3core.store.database import Database
 
@@ -55,3 +56,21 @@ def test_environments_are_always_apart(db: Database) -> None:
 def test_a_path_that_no_run_has_names_close_matches(db: Database) -> None:
     with pytest.raises(V3Error, match=r"No run has a setting 'ppo\.epoch'\. Did you mean ppo\.epochs"):
         grouped([made_run(db)], ["ppo.epoch"])
+
+
+def test_environments_whose_arguments_differ_late_are_apart(db: Database) -> None:
+    """Lists show the first 60 characters of the arguments."""
+    long = "a" * 80
+    setups = [EnvironmentSetup("CartPole-v1", {"label": long, "size": size}) for size in (1, 2, 2)]
+    runs = [made_run(db, env=setup) for setup in setups]
+    groups = grouped(runs)
+    assert [len(group.runs) for group in groups] in ([1, 2], [2, 1])
+    assert len({group.env for group in groups}) == 2
+    assert all(group.env.startswith("CartPole-v1 (label=aaa") and len(group.env) < 100 for group in groups)
+    assert settings_that_differ(runs) != []
+
+
+def test_runs_with_the_same_settings_share_them(db: Database) -> None:
+    one, two, other = made_run(db, seed=1), made_run(db, seed=2), made_run(db, recipe=with_epochs(4))
+    assert settings_of(one) is settings_of(two)
+    assert settings_of(other)["ppo.epochs"] == 4

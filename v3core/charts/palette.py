@@ -7,6 +7,7 @@ normal vision (12 or more). `tests/charts/test_palette.py` computes all of it.
 """
 
 from collections.abc import Sequence
+from functools import cache
 from zlib import crc32
 
 import numpy as np
@@ -59,12 +60,12 @@ def rgba(colour: str, opacity: float) -> str:
 
 def expert_colours(count: int) -> list[str]:
     """The colours of `count` experts, each its own whatever the count; from the ninth on hues come again."""
-    return _more(EXPERTS, count)
+    return list(_more(EXPERTS, count))
 
 
 def run_colours(count: int) -> list[str]:
     """The colours of `count` runs that are compared."""
-    return _more(RUNS, count)
+    return list(_more(RUNS, count))
 
 
 def pattern(patterns: Sequence[str], place: int) -> str:
@@ -105,10 +106,11 @@ def colour_scale() -> list[tuple[float, str]]:
     return [(index / (len(_SEQUENTIAL) - 1), colour) for index, colour in enumerate(_SEQUENTIAL)]
 
 
-def _more(palette: Sequence[str], count: int) -> list[str]:
-    return [
+@cache
+def _more(palette: tuple[str, ...], count: int) -> tuple[str, ...]:
+    return tuple(
         _mixed(palette[place % len(palette)], _LIGHTER[place // len(palette) % len(_LIGHTER)]) for place in range(count)
-    ]
+    )
 
 
 def _mixed(colour: str, share: float) -> str:

@@ -16,6 +16,7 @@ from v3core.insight.compared import Comparison, GroupResult, RunResult
 from v3core.insight.estimates import iqm_of
 from v3core.insight.profiles import Bounds
 from v3core.metrics import COMPARED, EVALUATION, EVALUATION_SUCCESS
+from v3core.store.commands import edits_of
 from v3core.store.database import Database
 from v3core.store.run_row import RunRow
 from v3core.store.schema import Status
@@ -54,7 +55,8 @@ def compare(
     """
     groups = grouped(runs, by)
     window = window_of(runs)
-    ended = [results_of(database, group, metric, until=until, window=window) for group in groups]
+    edited = edits_of(database, [run.id for run in runs])
+    ended = [results_of(database, group, metric, until=until, window=window, edited=edited) for group in groups]
     thresholds = _thresholds(groups, metric, threshold)
     counted = {run.run_id for of_group in ended for run in of_group if not run.left_out}
     steps_by = steps_metric([run for run in runs if run.id in counted], metric)
@@ -73,7 +75,7 @@ def compare(
     pairs = pairs_of(results)
     common = windows_of(groups)
     label = COMPARED[metric].label if metric in COMPARED else metric
-    notes = notes_of(database, groups, results, common, by=by, metric=metric, until=until)
+    notes = notes_of(database, groups, results, common, by=by, metric=metric, until=until, edited=edited)
     notes += [
         f"When the threshold is reached{f' in {env}' if len(within) > 1 else ''} is judged within the {steps:,} steps "
         "that all runs reached; a run that reaches it later counts as one that does not."

@@ -1,7 +1,7 @@
 """The final value of each run that counts, and its steps to a threshold."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -11,7 +11,7 @@ from v3core.comparison.run_traces import Trace, mean_of_last, traces_of
 from v3core.insight.compared import RunResult
 from v3core.insight.estimates import steps_to_threshold
 from v3core.metrics import AT_EVALUATIONS, EVALUATION
-from v3core.store.commands import APPLIED, edits_of, read_revisions
+from v3core.store.commands import APPLIED, read_revisions
 from v3core.store.database import Database
 from v3core.store.run_row import RunRow
 from v3core.store.schema import Status
@@ -19,13 +19,15 @@ from v3core.store.schema import Status
 FAILED = (Status.FAILED, Status.LOST, Status.UNREADABLE)
 
 
-def results_of(database: Database, group: Group, metric: str, *, until: int | None, window: int) -> list[RunResult]:
+def results_of(
+    database: Database, group: Group, metric: str, *, until: int | None, window: int, edited: Collection[str]
+) -> list[RunResult]:
     """What each run of a group came to.
 
     Of a completed run the newest evaluation counts, or the mean over its last `window` episodes. With `until`, those
-    up to that step, of every run that reached it, however it ended.
+    up to that step, of every run that reached it, however it ended. `edited` are the ids of runs whose curriculum was
+    edited as they trained.
     """
-    edited = edits_of(database, [run.id for run in group.runs])
     seen: set[_Trained] = set()
     results = []
     for run, trace in zip(group.runs, traces_of(database, group.runs, metric), strict=True):

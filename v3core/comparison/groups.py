@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from types import MappingProxyType
 from typing import Any
 
 from v3core.config import RunConfig, Scalar
@@ -11,11 +13,13 @@ from v3core.curriculum.table import to_rows
 from v3core.environment_setup import EnvironmentSetup
 from v3core.errors import V3Error, suggestion
 from v3core.overrides import SECTIONS, SETTINGS
-from v3core.store.run_row import RunRow
+from v3core.store.run_row import RunRow, parse_config
 
 CURRICULUM, ENVIRONMENT = "curriculum", "env"
 UNSET = "unset"
 """The name of no value, in names of groups."""
+_KEPT = 8192
+"""Configurations whose settings are kept: a page asks for those of each run a dozen times."""
 _TITLES = {CURRICULUM: "Curriculum", ENVIRONMENT: "Environment", "until": "End"}
 _OF_NO_GROUP = {"name", "seed", CURRICULUM, "env_args", "overrides", "backend", *SECTIONS}
 """Fields of a configuration that are no setting by themselves: `env` has the arguments with it; `backend` is recorded
@@ -58,16 +62,16 @@ def final_environment(run: RunRow) -> EnvironmentSetup:
     Raises:
         V3Error: if its configuration cannot be read.
     """
-    config = run.config
+    return _final_environment(run.config)
+
+
+def _final_environment(config: RunConfig) -> EnvironmentSetup:
     return setup_at(config.environment, config.curriculum, len(config.curriculum.phases) - 1)
 
 
 def environment_of(run: RunRow) -> str:
-    """The same as text, with its arguments."""
-    try:
-        return str(final_environment(run))
-    except V3Error:
-        return run.env
+    """The same as text, with its arguments; two different ones never have the same text."""
+    return str(settings_of(run)[ENVIRONMENT])
 
 
 def is_readable(run: RunRow) -> bool:
@@ -78,20 +82,37 @@ def is_readable(run: RunRow) -> bool:
         return False
 
 
-def settings_of(run: RunRow) -> dict[str, Scalar]:
-    """The settings with which a run was launched, by path; without its seed and its name."""
+def settings_of(run: RunRow) -> Mapping[str, Scalar]:
+    """The settings with which a run was launched, by path; without its seed and its name.
+
+    The same mapping for all runs with these settings, so that comparing many runs is comparing the few that differ.
+    """
     try:
-        config = run.config
+        return _without_seed(run.config_json)
     except V3Error:
         return {CURRICULUM: run.curriculum, ENVIRONMENT: run.env}
-    found: dict[str, Scalar] = {CURRICULUM: config.curriculum.name, ENVIRONMENT: environment_of(run)}
+
+
+@lru_cache(maxsize=_KEPT)
+def _without_seed(config_json: str) -> Mapping[str, Scalar]:
+    config = parse_config(config_json)
+    return _settings_of(config.model_copy(update={"name": "any", "seed": 0}).model_dump_json(by_alias=True))
+
+
+@lru_cache(maxsize=_KEPT)
+def _settings_of(config_json: str) -> Mapping[str, Scalar]:
+    config = parse_config(config_json)
+    found: dict[str, Scalar] = {
+        CURRICULUM: config.curriculum.name,
+        ENVIRONMENT: _final_environment(config).distinct_name,
+    }
     for name in type(config).model_fields:
         if name not in _OF_NO_GROUP | {ENVIRONMENT}:
             found[name] = _scalar(getattr(config, name))
     for section in SECTIONS:
         for name, value in dict(getattr(config, section)).items():
             found[f"{section}.{name}"] = _scalar(value)
-    return found | _of_phases(config)
+    return MappingProxyType(found | _of_phases(config))
 
 
 def _of_phases(config: RunConfig) -> dict[str, Scalar]:
@@ -117,7 +138,7 @@ def settings_that_differ(runs: Sequence[RunRow]) -> list[Setting]:
 
     Settings of phases count where they differ within one curriculum: two curricula differ by their name.
     """
-    settings = [settings_of(run) for run in runs]
+    settings = list({id(own): own for own in map(settings_of, runs)}.values())
     paths = list(dict.fromkeys(path for one in settings for path in one))
     found = []
     for path in paths:

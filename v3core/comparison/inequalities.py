@@ -7,7 +7,6 @@ from v3core.comparison.groups import ENVIRONMENT, Group, Setting, is_readable, s
 from v3core.insight.compared import GroupResult, Window
 from v3core.insight.estimates import ENOUGH_SEEDS
 from v3core.metrics import AT_EVALUATIONS
-from v3core.store.commands import edits_of
 from v3core.store.database import Database
 from v3core.store.history import read_evaluation_means
 from v3core.store.run_row import RunRow
@@ -35,8 +34,9 @@ def notes_of(
     by: Sequence[str],
     metric: str,
     until: int | None,
+    edited: Collection[str],
 ) -> list[str]:
-    """A sentence about each inequality."""
+    """A sentence about each inequality; `edited` are the ids of runs whose curriculum was edited as they trained."""
     several, roots = len({group.env for group in groups}) > 1, roots_of(groups)
     notes = []
     if several:
@@ -51,7 +51,7 @@ def notes_of(
         notes += _also_between([group for group in groups if group.env == env], f" in {env}" if several else "", by)
         notes += _seeds(here, f" in {env}" if several else "")
         notes += _numbers(here, f" in {env}" if several else "")
-    notes += _edited(database, groups)
+    notes += _edited(groups, edited)
     for window in common:
         if until is None:
             where = f" in {window.env}" if several else ""
@@ -106,10 +106,10 @@ def _also_between(here: Sequence[Group], where: str, by: Sequence[str]) -> list[
     return [f"The groups{where} also differ in {others}: a difference between them may come from that."]
 
 
-def _first(settings: Sequence[str]) -> str:
-    more = len(settings) - NAMED
-    more_words = f" and {more} more {'setting' if more == 1 else 'settings'}" if more > 0 else ""
-    return ", ".join(settings[:NAMED]) + more_words
+def _first(named: Sequence[str], what: str = "setting") -> str:
+    more = len(named) - NAMED
+    more_words = f" and {more} more {what}{'' if more == 1 else 's'}" if more > 0 else ""
+    return ", ".join(named[:NAMED]) + more_words
 
 
 def roots_of(groups: Sequence[Group]) -> dict[str, str]:
@@ -147,12 +147,10 @@ def _shared_trunks(where: str, result: GroupResult, roots: Mapping[str, str]) ->
     return [f"{of} of {runs}: what they share, their interval does not know of."]
 
 
-def _edited(database: Database, groups: Sequence[Group]) -> list[str]:
-    runs = {run.id: run.name for group in groups for run in group.runs}
-    edited = edits_of(database, list(runs))
-    if not edited:
+def _edited(groups: Sequence[Group], edited: Collection[str]) -> list[str]:
+    named = [run.name for group in groups for run in group.runs if run.id in edited]
+    if not named:
         return []
-    named = [runs[run_id] for run_id in runs if run_id in edited]
     count = "1 run" if len(named) == 1 else f"{len(named)} runs"
     return [f"The curriculum of {count} was edited in training, so that it is not what its name says: {_named(named)}."]
 
@@ -171,7 +169,7 @@ def _seeds(here: Sequence[GroupResult], where: str) -> list[str]:
     sets = [set(seeds) for seeds in counted.values() if seeds]
     if len(sets) > 1 and any(one != sets[0] for one in sets):
         shared = set.intersection(*sets)
-        counts = ", ".join(f"{name} {len(seeds)}" for name, seeds in counted.items())
+        counts = _first([f"{name} {len(seeds)}" for name, seeds in counted.items()], "group")
         notes.append(
             f"The groups{where} do not have the same seeds (numbers of runs that count: {counts}); "
             + (f"they share {len(shared)}." if shared else "they share none.")
@@ -183,7 +181,7 @@ def _numbers(here: Sequence[GroupResult], where: str) -> list[str]:
     few = [group for group in here if group.final.n < ENOUGH_SEEDS]
     if not few:
         return []
-    counts = ", ".join(f"{group.name} has {group.final.n}" for group in few)
+    counts = _first([f"{group.name} has {group.final.n}" for group in few], "group")
     return [f"Intervals need {ENOUGH_SEEDS} runs or more per group{where}: {counts}."]
 
 

@@ -6,7 +6,7 @@ from datetime import datetime
 
 import numpy as np
 
-from v3core.comparison.groups import environment_of
+from v3core.comparison.groups import final_environment
 from v3core.errors import V3Error, suggestion
 from v3core.insight.measures import measured
 from v3core.insight.recent import Recent
@@ -105,7 +105,7 @@ def forget() -> None:
 
 def _of_evaluations(database: Database, run: RunRow, rows: Sequence[EvaluationMean], metric: str) -> Trace:
     """Evaluations in the environment of the last phase: returns of others have another scale."""
-    env = environment_of(run)
+    env = _evaluated_in(run)
     here = [row for row in rows if row.env == env]
     if metric == KNOCKOUT:
         losses = {row.episode: largest_loss(row.complete, row.without) for row in read_knockouts(database, run.id)}
@@ -115,6 +115,14 @@ def _of_evaluations(database: Database, run: RunRow, rows: Sequence[EvaluationMe
         values = [row.mean if metric == EVALUATION else row.success for row in here]
     places = np.array([(row.episode, row.step, row.count) for row in here], dtype=np.int64).reshape(-1, 3)
     return Trace(places[:, 0], places[:, 1].astype(np.float64), np.array(values, dtype=np.float64), places[:, 2])
+
+
+def _evaluated_in(run: RunRow) -> str:
+    """As rows of evaluations name it."""
+    try:
+        return str(final_environment(run))
+    except V3Error:
+        return run.env
 
 
 def _of_episodes(database: Database, run: RunRow, metric: str) -> Trace:

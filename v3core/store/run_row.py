@@ -169,15 +169,24 @@ class RunRow:
         Raises:
             V3Error: if that cannot be read.
         """
-        try:
-            return RunConfig.model_validate_json(self.config_json)
-        except ValidationError as error:
-            raise V3Error(explain(error, f"The configuration of run {self.id[:8]} cannot be read")) from None
+        return parse_config(self.config_json, f"The configuration of run {self.id[:8]} cannot be read")
 
     def to_dict(self) -> dict[str, Any]:
         """For exports, without the configuration."""
         values = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in LONG_FIELDS}
         return values | {"seconds_left": self.seconds_left, "version": self.version}
+
+
+def parse_config(text: str, context: str = "The configuration of a run cannot be read") -> RunConfig:
+    """What a run was launched with, of its JSON.
+
+    Raises:
+        V3Error: if it cannot be read; it begins with `context`.
+    """
+    try:
+        return RunConfig.model_validate_json(text)
+    except ValidationError as error:
+        raise V3Error(explain(error, context)) from None
 
 
 LONG_FIELDS = {"config_json": "config", "launch_json": "launch"}

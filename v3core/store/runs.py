@@ -44,6 +44,9 @@ _RUN_SHARE = 10.0
 """Size of a run without episodes, its events and curricula, in episodes."""
 
 
+_UNKNOWN = f"There is no run '{{}}'; list them with: {COMMAND} runs."
+
+
 class UnknownRunError(V3Error):
     """There is no such run; it may have been deleted."""
 
@@ -122,7 +125,7 @@ def get_run(source: Database | Transaction, run_id: str, *, for_update: bool = F
     with reading(source) as tx:
         run = find_run(tx, run_id, for_update=for_update)
     if run is None:
-        raise UnknownRunError(f"There is no run '{run_id}'; list them with: {COMMAND} runs.")
+        raise UnknownRunError(_UNKNOWN.format(run_id))
     return run
 
 
@@ -140,6 +143,21 @@ def list_runs(database: Database) -> list[RunRow]:
     with database.read() as tx:
         rows = tx.execute(select(*_COLUMNS).where(_VISIBLE).order_by(runs.c.created_at.desc(), runs.c.id)).all()
     return [_run(row) for row in rows]
+
+
+def get_runs(database: Database, run_ids: Sequence[str]) -> list[RunRow]:
+    """The runs of these full ids, in their order.
+
+    Raises:
+        UnknownRunError: if there is none of one of them.
+    """
+    query = select(*_COLUMNS).where(runs.c.id.in_(run_ids), _VISIBLE)
+    with database.read() as tx:
+        found = {run.id: run for run in map(_run, tx.execute(query))}
+    for run_id in run_ids:
+        if run_id not in found:
+            raise UnknownRunError(_UNKNOWN.format(run_id))
+    return [found[run_id] for run_id in run_ids]
 
 
 def runs_in(tx: Transaction, statuses: Collection[str]) -> list[RunRow]:

@@ -2,7 +2,7 @@
 
 import importlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from v3core.jobs import supervisor
 from v3core.jobs.watchdog import ensure_watchdog, is_watched
 from v3core.store.database import Database
 from v3core.store.run_row import RunRow
-from v3core.store.runs import UnknownRunError, get_run
+from v3core.store.runs import UnknownRunError, get_runs
 from v3core.ui import tick_gate, ticks
 from v3core.ui.notices import notify, notify_of_ends, prepare_notices, show_pending_notices
 from v3core.ui.page_frame import page_frame
@@ -93,8 +93,13 @@ def or_stop() -> Iterator[None]:
 
 def run_or_rerun(database: Database, run_id: str) -> RunRow:
     """The current row of a run; if it has been deleted, perhaps in another tab, the page reruns without it."""
+    return runs_or_rerun(database, [run_id])[0]
+
+
+def runs_or_rerun(database: Database, run_ids: Sequence[str]) -> list[RunRow]:
+    """The current rows of runs, in their order; if one has been deleted, the page reruns without it."""
     try:
-        return get_run(database, run_id)
+        return get_runs(database, run_ids)
     except UnknownRunError:
         st.rerun()
 

@@ -36,6 +36,7 @@ def made_run(
     load_balance: float = 0.01,
     name: str | None = None,
     boundary: int = 5,
+    ended_in: str | None = None,
 ) -> RunRow:
     """A run with these returns, and evaluations `(episode, mean return)`; two phases, `early` and `late`."""
     text = f"{{name: {curriculum}, phases: [{{name: early, until: {{episode: {boundary}}}, routing: softmax}}, "
@@ -68,7 +69,8 @@ def made_run(
             results = [(mean - 1, STEPS, None), (mean + 1, STEPS, None)]
             add_evaluation(tx, run_id, episode=episode, step=episode * STEPS, env=str(env), results=results, now=START)
         ended = {} if status in ("running", "queued") else {"ended_at": START + timedelta(hours=1)}
-        update_run(tx, run_id, {"status": status, **ended}, only_in=["running"])
+        phases = {} if ended_in is None else {"phase": ended_in}
+        update_run(tx, run_id, {"status": status, **ended, **phases}, only_in=["running"])
     return get_run(db, run_id)
 
 

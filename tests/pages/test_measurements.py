@@ -184,12 +184,15 @@ def test_compare_offers_the_metrics_that_the_runs_have(open_page, database):
 def test_the_phase_table_has_what_is_known(open_page, database):
     new = add_recorded_run(database, Status.COMPLETED, success=True)
     old = [add_recorded_run(database, Status.COMPLETED, older=True) for _ in range(2)]
-    table = phase_rows(open_page("pages/compare.py", runs=f"{new},{old[0]}"))
+    few = phase_rows(open_page("pages/compare.py", runs=f"{new},{old[0]}"))
+    assert list(few.columns) == ["Run", "Phase", "Mean return", "Final return"]
+    whole = {"phase-columns": "true"}
+    table = phase_rows(open_page("pages/compare.py", runs=f"{new},{old[0]}", **whole))
     assert table["Specialisation"][0] == pytest.approx(0.13)
     assert table["Router shift"][0] == pytest.approx(0.02)
     assert table["Success"][0] == pytest.approx(0.5)
     assert table["Specialisation"].isna().sum() > 0
-    table = phase_rows(open_page("pages/compare.py", runs=",".join(old)))
+    table = phase_rows(open_page("pages/compare.py", runs=",".join(old), **whole))
     assert not {"Specialisation", "Router shift", "Success"} & set(table.columns)
 
 

@@ -54,9 +54,14 @@ def compare(
             success rate, or records that cannot be read.
     """
     groups = grouped(runs, by)
-    window = window_of(runs)
+    windows = {
+        env: window_of([run for group in groups if group.env == env for run in group.runs])
+        for env in dict.fromkeys(group.env for group in groups)
+    }
     edited = edits_of(database, [run.id for run in runs])
-    ended = [results_of(database, group, metric, until=until, window=window, edited=edited) for group in groups]
+    ended = [
+        results_of(database, group, metric, until=until, window=windows[group.env], edited=edited) for group in groups
+    ]
     thresholds = _thresholds(groups, metric, threshold)
     counted = {run.run_id for of_group in ended for run in of_group if not run.left_out}
     steps_by = steps_metric([run for run in runs if run.id in counted], metric)
@@ -65,7 +70,7 @@ def compare(
     for group, of_group in zip(groups, ended, strict=True):
         if (env := group.env) in thresholds:
             value, steps = thresholds[env], within[env]
-            of_group = with_steps(database, group, of_group, steps_by, value, within=steps, window=window)
+            of_group = with_steps(database, group, of_group, steps_by, value, within=steps, window=windows[env])
         results.append(_group(group, of_group))
     shortened = {
         env: steps
@@ -82,8 +87,9 @@ def compare(
         for env, steps in shortened.items()
     ]
     if thresholds and steps_by != metric:
+        lengths = " or ".join(f"{length:,}" for length in sorted({windows[env] for env in thresholds}))
         notes.append(
-            f"When the threshold is reached is judged by the training return, mean of {window:,} episodes: the runs "
+            f"When the threshold is reached is judged by the training return, mean of {lengths} episodes: the runs "
             "were evaluated too rarely."
         )
     return Comparison(

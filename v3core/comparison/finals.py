@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from v3core.comparison.groups import Group, is_readable
-from v3core.comparison.run_traces import Trace, mean_of_last, traces_of
+from v3core.comparison.run_traces import Trace, crossing_step, mean_of_last, traces_of
 from v3core.insight.compared import RunResult
 from v3core.insight.estimates import steps_to_threshold
 from v3core.metrics import AT_EVALUATIONS, EVALUATION
@@ -31,18 +31,19 @@ def results_of(
     seen: set[_Trained] = set()
     results = []
     for run, trace in zip(group.runs, traces_of(database, group.runs, metric), strict=True):
-        left_out, value = _why_left_out(run, until), math.nan
+        left_out, value, is_copy = _why_left_out(run, until), math.nan, False
         if not left_out:
             value = _value(database, run, trace, metric, until, window)
             left_out = "" if math.isfinite(value) else f"has no finite value of {metric}"
         if not left_out:
             trained = _trained(database, run, is_edited=run.id in edited)
-            if trained in seen:
+            if is_copy := trained in seen:
                 left_out = "is a copy of another run: same settings, same seed"
             seen.add(trained)
         if left_out:
             value = math.nan
-        results.append(RunResult(run.id, run.name, run.seed, run.status, run.episode, run.step, value, left_out, None))
+        place = run.status, run.episode, run.step
+        results.append(RunResult(run.id, run.name, run.seed, *place, value, left_out, None, is_copy))
     return results
 
 
@@ -63,16 +64,29 @@ def with_steps(
     window: int,
 ) -> list[RunResult]:
     """The same with the steps to a threshold of a metric; one that is crossed after `within` steps is not reached."""
-    timed = zip(results, traces_of(database, group.runs, metric), strict=True)
+    timed = zip(group.runs, results, traces_of(database, group.runs, metric), strict=True)
     return [
-        replace(run, steps_to=math.nan if run.left_out else _steps_to(trace, threshold, metric, within, window))
-        for run, trace in timed
+        replace(
+            result,
+            steps_to=math.nan
+            if result.left_out
+            else _steps_to(database, run, trace, threshold, metric, within, window),
+        )
+        for run, result, trace in timed
     ]
 
 
-def _steps_to(trace: Trace, threshold: float, metric: str, within: int, window: int) -> float:
+def _steps_to(
+    database: Database, run: RunRow, trace: Trace, threshold: float, metric: str, within: int, window: int
+) -> float:
     smoothed = trace.trailing(1 if metric in AT_EVALUATIONS else window)
     steps = steps_to_threshold(trace.step, smoothed, threshold)
+    if math.isfinite(steps) and trace.size > 1:
+        place = int(np.searchsorted(trace.step, steps))
+        after = int(trace.episode[place - 1]) if place else 0
+        steps = crossing_step(
+            database, run, metric, after, int(trace.episode[place]), threshold, trace.whole_buckets(window)
+        )
     return math.inf if steps > within else steps
 
 

@@ -10,6 +10,7 @@ from v3core.metrics import AT_EVALUATIONS
 from v3core.store.database import Database
 from v3core.store.history import read_evaluation_means
 from v3core.store.run_row import RunRow
+from v3core.store.schema import Status
 
 NAMED = 3
 """Runs that a sentence names; of more it says how many."""
@@ -52,6 +53,7 @@ def notes_of(
         notes += _seeds(here, f" in {env}" if several else "")
         notes += _numbers(here, f" in {env}" if several else "")
     notes += _edited(groups, edited)
+    notes += _never_begun(groups, edited)
     for window in common:
         if until is None:
             where = f" in {window.env}" if several else ""
@@ -153,6 +155,23 @@ def _edited(groups: Sequence[Group], edited: Collection[str]) -> list[str]:
         return []
     count = "1 run" if len(named) == 1 else f"{len(named)} runs"
     return [f"The curriculum of {count} was edited in training, so that it is not what its name says: {_named(named)}."]
+
+
+def _never_begun(groups: Sequence[Group], edited: Collection[str]) -> list[str]:
+    """Phases that no step was left for: presets end theirs by episodes, a run may be as long as its steps."""
+    runs: dict[tuple[str, ...], list[str]] = {}
+    for group in groups:
+        for run in group.runs:
+            if run.status != Status.COMPLETED or run.id in edited or not is_readable(run):
+                continue
+            names = [phase.name for phase in run.config.curriculum.phases]
+            if run.phase in names and (later := tuple(names[names.index(run.phase) + 1 :])):
+                runs.setdefault(later, []).append(run.name)
+    return [
+        f"{'1 complete run' if len(named) == 1 else f'{len(named)} complete runs'} ended before "
+        f"{', '.join(later)} began, so that a part of the curriculum was never trained: {_named(named)}."
+        for later, named in runs.items()
+    ]
 
 
 def _named(names: Sequence[str]) -> str:

@@ -61,10 +61,10 @@ def looks_of(groups: Sequence[Group | GroupResult]) -> dict[str, GroupStyle]:
 
 
 def curve_pictures(
-    database: Database, runs: Sequence[RunRow], metric: str, grouping: Grouping, thresholds: Mapping[str, float]
+    database: Database, runs: Sequence[RunRow], metric: str, grouping: Grouping, found: Comparison
 ) -> tuple[list[Picture], tuple[str, ...]]:
-    """The groups over the axis, and sentences about runs that are missing there."""
-    groups = grouped(runs, grouping.by)
+    """The groups over the axis, without copies of runs, and sentences about runs that are missing there."""
+    groups = grouped([run for run in runs if run.id not in found.copies], grouping.by)
     looks = looks_of(groups)
     pictures, notes = [], list[str]()
     for env in dict.fromkeys(group.env for group in groups):
@@ -84,7 +84,7 @@ def curve_pictures(
             axis=grouping.axis,
             since=grouping.since,
             common=grid.common,
-            threshold=thresholds.get(env) if metric in ("return", EVALUATION) else None,
+            threshold=found.thresholds.get(env) if metric in ("return", EVALUATION) else None,
         )
         pictures.append(Picture(env, f"groups-{env}", figure))
     return pictures, tuple(notes)

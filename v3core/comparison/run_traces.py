@@ -37,9 +37,13 @@ class Trace:
     size: int = 1
     """Episodes per bucket."""
 
+    def whole_buckets(self, window: int) -> int:
+        """A number of episodes, rounded up to whole buckets."""
+        return -(-window // self.size) * self.size
+
     def trailing(self, window: int) -> Floats:
         """Mean over the last `window` episodes, rounded up to whole buckets; NaN before there are as many."""
-        buckets = -(-window // self.size)
+        buckets = self.whole_buckets(window) // self.size
         if buckets <= 1:
             return self.values
         means = trailing_mean(self.values, buckets, self.counts)
@@ -95,6 +99,40 @@ def _mean_of_last(database: Database, run: RunRow, metric: str, last: int, windo
     values, counts = measured_or_error(series, metric)
     within = (series.episode > last - window) & (series.episode <= last) & (counts > 0)
     return float(np.average(values[within], weights=counts[within])) if within.any() else np.nan
+
+
+def crossing_step(
+    database: Database, run: RunRow, metric: str, after: int, last: int, threshold: float, window: int
+) -> float:
+    """The step of the first episode beyond `after` at which the mean of the last `window` is at least a threshold.
+
+    Args:
+        database: an open store.
+        run: whose episodes are read one by one, from `window` before.
+        metric: of episodes.
+        after: a number of episodes at which the mean was below it; 0 for none.
+        last: one at which it is not.
+        threshold: in the unit of the metric.
+        window: a number of episodes.
+    """
+    key = _key(database, run, f"{metric} ≥ {threshold!r} beyond {after}"), last, window
+    found = _finals.get(key)
+    return (
+        found if found is not None else _finals.put(key, _crossing(database, run, *key[1:], metric, after, threshold))
+    )
+
+
+def _crossing(
+    database: Database, run: RunRow, last: int, window: int, metric: str, after: int, threshold: float
+) -> float:
+    first = max(after - window + 2, 1)
+    series = read_series(database, run.id, first=first, last=last, width=last - first + 1)
+    values, counts = measured_or_error(series, metric)
+    means = trailing_mean(values, window, counts)
+    means[: max(window - first, 0)] = np.nan  # before there are as many episodes
+    here = np.flatnonzero((series.episode > after) & (means >= threshold))
+    # By rounding the last of them may be a hair below, though the buckets say that it is not.
+    return float(series.summary("step").last[here[0] if len(here) else -1])
 
 
 def forget() -> None:

@@ -29,6 +29,8 @@ class RunResult:
     """Why it has no final value that counts; empty if it has one."""
     steps_to: float | None
     """Steps to the threshold: infinite if it was not reached, NaN if unknown; None without a threshold."""
+    is_copy: bool = False
+    """Whether it is left out because a run with the same settings and seed counts already."""
 
 
 @dataclass(frozen=True)
@@ -164,6 +166,11 @@ class Comparison:
     """Per environment in which runs reached different numbers of steps: the window that all have."""
     across: Across | None = None
     """The environments together; None without bounds."""
+
+    @property
+    def copies(self) -> set[str]:
+        """Ids of the runs that are left out as copies: they have the numbers of another one."""
+        return {run.run_id for group in self.groups for run in group.runs if run.is_copy}
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON, which has neither NaN, so that it is null, nor infinity, which is the text "Infinity".

@@ -133,7 +133,7 @@ def gather(
 
 
 def _curves(database: Database, runs: Sequence[RunRow], metric: str, grouping: Grouping, found: Comparison) -> Section:
-    pictures, notes = curve_pictures(database, runs, metric, grouping, found.thresholds)
+    pictures, notes = curve_pictures(database, runs, metric, grouping, found)
     how = (
         "The interquartile mean of a group's runs with its pointwise 95 % bootstrap interval. Thin lines are runs, "
         "also failed and unfinished ones as far as they got; below is how many there are at each step. Three or four "
@@ -169,7 +169,7 @@ def _phases(database: Database, runs: Sequence[RunRow], metric: str, grouping: G
 def _routing(database: Database, runs: Sequence[RunRow], grouping: Grouping, found: Comparison) -> list[Section]:
     pictures = []
     for metric in ROUTING:
-        made, _ = curve_pictures(database, runs, metric, grouping, found.thresholds)
+        made, _ = curve_pictures(database, runs, metric, grouping, found)
         pictures += [
             Picture(one.env, f"{metric}-{one.key}", one.figure)
             for one in made

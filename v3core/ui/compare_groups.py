@@ -105,7 +105,7 @@ def verdict(found: Comparison) -> None:
 
 def curves(database: Database, runs: Sequence[RunRow], metric: str, grouping: Grouping, found: Comparison) -> None:
     """One chart per environment: two never share an axis."""
-    pictures, notes = curve_pictures(database, runs, metric, grouping, found.thresholds)
+    pictures, notes = curve_pictures(database, runs, metric, grouping, found)
     for note in notes:
         st.caption(md(":material/info: {}", note))
     _show(pictures)

@@ -36,6 +36,10 @@ _NUMBERS: Mapping[str, tuple[str | None, str | None]] = {
 _WHERE_KNOWN = ("Success", "Specialisation", "Router shift")
 """Columns that are omitted if no phase of any run has a value."""
 
+_AT_FIRST: Mapping[str, int] = {"Run": 100, "Phase": 92, "Mean return": 78, _FINAL: 78}
+"""The columns that are shown before more are asked for, and their pixels: together they fit a phone."""
+_ALL = "phase-columns"
+
 
 def phase_table(database: Database, runs: list[RunRow], names: list[str]) -> None:
     """One row per run and phase, described from every recorded episode."""
@@ -63,15 +67,24 @@ def phase_table(database: Database, runs: list[RunRow], names: list[str]) -> Non
     table = pd.DataFrame(rows)
     unknown = [name for name in _WHERE_KNOWN if name in table and table[name].isna().all()]
     table = table.drop(columns=unknown)
-    numbers = {name: st.column_config.NumberColumn(format=form, help=text) for name, (form, text) in _NUMBERS.items()}
-    st.dataframe(
-        table,
-        hide_index=True,
-        column_config={"Run": st.column_config.TextColumn(width=140, pinned=True), **numbers},
-        alt="Statistics of each phase of each run",
+    numbers = {
+        name: st.column_config.NumberColumn(format=form, help=text, width=_AT_FIRST.get(name))
+        for name, (form, text) in _NUMBERS.items()
+    }
+    everything = st.toggle(
+        "All columns",
+        key=_ALL,
+        bind="query-params",
+        help="Also episodes, steps, deviation, length, routing and experts of each phase.",
     )
-    last = ", ".join(table.columns[-3:])
-    st.caption(md(":material/swap_horiz: The table scrolls sideways; its last columns are {}.", last))
+    shown = table if everything else table[[name for name in _AT_FIRST if name in table]]
+    texts = {
+        name: st.column_config.TextColumn(width=_AT_FIRST[name], pinned=name == "Run") for name in ("Run", "Phase")
+    }
+    st.dataframe(shown, hide_index=True, column_config=texts | numbers, alt="Statistics of each phase of each run")
+    if everything:
+        last = ", ".join(table.columns[-3:])
+        st.caption(md(":material/swap_horiz: The table scrolls sideways; its last columns are {}.", last))
     seeds = len({(run.seed, run.curriculum) for run in runs})
     st.caption(
         f"{len(runs)} runs, {counted(seeds, 'pair')} of curriculum and seed. Deviations are over the episodes of one "

@@ -1,0 +1,69 @@
+"""Which episodes, runs and phases a comparison is of."""
+
+import numpy as np
+import pytest
+
+from tests.comparison.made import STEPS, made_run
+from v3core.comparison import compare
+from v3core.comparison.looking import Grouping, answer
+from v3core.comparison.pictures import curve_pictures
+from v3core.rollup import mean_window
+from v3core.store.database import Database
+
+
+def steps_to(db: Database, returns: list[float], threshold: float) -> float | None:
+    """Of a run with these returns."""
+    run = made_run(db, returns=returns)
+    (group,) = compare(db, [run], metric="return", threshold=threshold).groups
+    return group.runs[0].steps_to
+
+
+def test_the_step_of_a_threshold_is_that_of_an_episode_not_of_a_bucket(db: Database) -> None:
+    """1,600 episodes are read in buckets of 4; the mean of 100 is 0.5 with the fiftieth episode of the rise."""
+    for rise in (801, 802, 803, 804):
+        returns = [float(number >= rise) for number in range(1, 1601)]
+        assert steps_to(db, returns, 0.5) == (rise + 49) * STEPS
+
+
+def test_a_threshold_that_holds_from_the_start_is_reached_with_the_first_whole_mean(db: Database) -> None:
+    assert steps_to(db, [1.0] * 1600, 0.5) == 100 * STEPS
+    assert steps_to(db, [1.0] * 1600, 2.0) == float("inf")
+
+
+def test_crossings_are_exact_for_any_returns(db: Database) -> None:
+    random = np.random.default_rng(3)
+    returns = np.cumsum(random.normal(0.05, 1, 900)).round(3)
+    means = np.convolve(returns, np.ones(90) / 90, "valid")
+    first = int(np.flatnonzero(means >= 12)[0]) + 90
+    found = steps_to(db, returns.tolist(), 12)
+    # Within a bucket a mean may touch the threshold and fall below it again before the bucket ends.
+    assert found is not None
+    assert first * STEPS <= found <= (first + 3) * STEPS
+
+
+def test_each_environments_final_values_are_over_episodes_that_suit_its_own_runs(db: Database) -> None:
+    rising = [float(number) for number in range(1, 401)]
+    long = made_run(db, env="CartPole-v1", returns=rising)
+    short = made_run(db, env="Acrobot-v1", returns=[-100.0] * 20)
+    alone = compare(db, [long], metric="return").groups[0].final.value
+    together = {group.env: group.final.value for group in compare(db, [long, short], metric="return").groups}
+    assert mean_window(400) != mean_window(20)
+    assert together["CartPole-v1"] == alone == pytest.approx(np.mean(rising[-mean_window(400) :]))
+
+
+def test_a_copy_of_a_run_is_in_no_band(db: Database) -> None:
+    runs = [made_run(db, seed=seed, returns=[float(seed)] * 10) for seed in (1, 2, 2)]
+    found = answer(db, runs, "return", Grouping(("curriculum",)))
+    assert len(found.copies) == 1
+    ((picture,), _) = curve_pictures(db, runs, "return", Grouping(("curriculum",)), found)
+    assert "2 runs" in picture.figure.layout.meta["alt"]
+
+
+def test_phases_that_never_began_are_counted(db: Database) -> None:
+    runs = [
+        made_run(db, seed=seed, returns=[1.0] * 10, ended_in="late" if seed == 1 else "early") for seed in (1, 2, 3)
+    ]
+    (note,) = (note for note in compare(db, runs, metric="return").notes if "began" in note)
+    assert note == (
+        "2 complete runs ended before late began, so that a part of the curriculum was never trained: v3 2, v3 3."
+    )

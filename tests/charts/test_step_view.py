@@ -269,7 +269,7 @@ def test_what_is_not_recorded_is_said():
     assert [trace.name for trace in figure.data] == [MIXTURE, "Chosen"]
     view = step_view(bare, None, step=1, no_inside="The checkpoint was not kept.")
     assert "not recorded" in texts(view)["Experts' outputs"]
-    assert view["actions_note"] == "Of the experts alone nothing was recorded: The checkpoint was not kept."
+    assert view["actions_note"] == "Of the experts alone nothing was recorded. The checkpoint was not kept."
 
 
 def test_what_is_not_a_number_breaks_nothing():

@@ -3,23 +3,29 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
+from urllib.parse import parse_qsl
 
 import numpy as np
 import pytest
 from sqlalchemy import select, update
 
 from tests.charts.patched import applied
+from tests.made_replays import made
 from tests.pages.recorded import add_recorded_run
 from tests.pages.test_measurements import figures
 from tests.pages.test_states import text_of
 from tests.waiting import wait_for
 from v3core.charts.expert_figures import AREA, HEATMAP
+from v3core.environments.evaluation_seeds import evaluation_seed
 from v3core.insight.experts import ExpertProfile, ExpertReport, StateMap
+from v3core.jobs.files import checkpoint_file
+from v3core.jobs.kept_replays import write_replays
 from v3core.jobs.lifecycle import Status
 from v3core.store.expert_records import add_expert_report, add_knockouts, read_knockouts
 from v3core.store.opening import open_database
 from v3core.store.runs import get_run, list_runs
-from v3core.store.schema import episodes, evaluation_experts, expert_loads, state_maps
+from v3core.store.schema import episodes, evaluation_experts, expert_loads, runs, state_maps
 
 ACTIONS = {"probabilities": [[0.25, 0.75]], "first": [0]}
 MAP = StateMap(
@@ -124,6 +130,43 @@ def test_a_state_of_the_map_is_shown_with_its_gates_and_features(open_page, data
     assert not app.exception
     assert app.selectbox(key="state").value is None
     assert [trace["name"] for trace in sent(app)["map"]["data"]] == ["road", "forest"]
+
+
+def test_a_point_opens_its_episode_or_says_why_not(open_page, database):
+    run_id = evaluated(database)
+    first, second = (evaluation_seed(number) for number in (1, 2))
+
+    def shown():
+        app = open_page("pages/live.py", run=run_id, experts="true", state="Episode 2, step 5")
+        assert not app.exception
+        links = [link.proto.query_string for link in app.get("page_link") if "replay" in link.proto.page]
+        return text_of(app).replace("\\", ""), [dict(parse_qsl(link)) for link in links if "step=" in link]
+
+    said, links = shown()
+    assert "Playing it again needs the checkpoint at episode 20, which is not there." in said
+    assert not links
+    file = checkpoint_file(database, run_id, 20)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.touch()
+    said, links = shown()
+    assert "What it began with is not known, so it cannot be played again." in said
+    write_replays(database, run_id, 20, {"best": replace(made(number=1), seed=first)}, experts=4, boundaries=())
+    said, links = shown()
+    assert "This episode was not kept: the checkpoint of this evaluation plays it again from its seed" in said
+    assert links == [{"run": run_id, "episode": "20", "seed": str(second), "step": "6"}]
+    write_replays(database, run_id, 20, {"best": replace(made(number=2), seed=second)}, experts=4, boundaries=())
+    said, links = shown()
+    assert "not kept" not in said
+    assert links == [{"run": run_id, "episode": "20", "seed": str(second), "step": "6"}]
+    with database.write() as tx:
+        (config,) = tx.execute(select(runs.c.config).where(runs.c.id == run_id)).one()
+        changed = json.loads(config)
+        changed["evaluation"]["sampled"] = True
+        tx.execute(update(runs).where(runs.c.id == run_id).values(config=json.dumps(changed)))
+    write_replays(database, run_id, 20, {"best": replace(made(number=1), seed=first)}, experts=4, boundaries=())
+    said, links = shown()
+    assert "Its actions were drawn at random, so it would not go the same from its seed." in said
+    assert not links
 
 
 def test_a_map_of_an_earlier_version_shows_what_it_has(open_page, database):

@@ -9,12 +9,13 @@ import torch
 from v3core.config import PolicyConfig
 from v3core.environments import check_environment
 from v3core.environments.batch import EnvironmentBatch
+from v3core.environments.evaluation_seeds import EVALUATION_SEED
 from v3core.insight.experts import StateMap, principal_axes
 from v3core.policy import GATMoEPolicy
 from v3core.training import expert_report as module
 from v3core.training.checkpoint import load_checkpoint
 from v3core.training.expert_report import StateSample, expert_report
-from v3core.training.inference import EVALUATION_SEED, evaluate, load_policy
+from v3core.training.inference import evaluate, load_policy
 from v3core.training.trainer import train
 
 SPARSE = {"name": "sparse", "phases": [{"name": "only", "routing": "topk", "top_k": 1}]}

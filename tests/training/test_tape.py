@@ -8,12 +8,13 @@ import pytest
 from gymnasium import spaces
 
 import v3core
+from v3core.environments.evaluation_seeds import EVALUATION_SEED, evaluation_seed
 from v3core.environments.replaying import play_again
 from v3core.errors import V3Error
 from v3core.insight.replays import ROLES, from_bytes, to_bytes
-from v3core.jobs.played_episodes import explain
+from v3core.jobs.played_episodes import explain, play
 from v3core.training import tape as tapes
-from v3core.training.inference import EVALUATION_SEED, evaluate
+from v3core.training.inference import evaluate
 from v3core.training.tape import expert_outputs
 from v3core.training.trainer import Trainer, train
 
@@ -112,6 +113,15 @@ def test_the_best_the_worst_the_median_and_the_last_are_kept(trained):
         "last": evaluation.episodes[-1].return_,
     }
     assert {replay.number for replay in evaluation.replays.values()} <= set(range(1, 10))
+
+
+def test_an_episode_that_was_not_kept_is_played_again_from_its_number(trained):
+    policy, evaluation = trained("CartPole-v1", evaluate=20)
+    seeds = {replay.number: replay.seed for replay in evaluation.replays.values()}
+    assert seeds == {number: evaluation_seed(number) for number in seeds}
+    for episode in evaluation.episodes:
+        replay = play(policy, resets=[evaluation_seed(episode.number)])["median"]
+        assert (replay.return_, len(replay)) == (episode.return_, episode.length)
 
 
 def test_recording_changes_nothing(trained):

@@ -13,7 +13,7 @@ from v3core.insight.jumps import RULES, space_of
 from v3core.insight.replays import Replay
 
 NOT_RECORDED = "What the outputs of this policy mean was not recorded, so their distribution cannot be drawn."
-MIXTURE_ONLY = "Of the experts alone nothing was recorded:"
+MIXTURE_ONLY = "Of the experts alone nothing was recorded."
 ACTIONS_RULE = (
     "The action distribution of the mixture, which acted, and of each expert alone, as it would act with a gate of "
     "1 and the shared experts. The triangle or line marks what was chosen; grey columns are actions that were not "
@@ -82,7 +82,7 @@ def _actions_note(replay: Replay, actions: Figure | None, no_inside: str) -> str
         return NOT_RECORDED
     if replay.expert_outputs is not None:
         return ""
-    return f"{MIXTURE_ONLY} {no_inside or 'what they put out is computed from a checkpoint, and there is none.'}"
+    return f"{MIXTURE_ONLY} {no_inside or 'What they put out is computed from a checkpoint, and there is none.'}"
 
 
 def step_choices(inside: Inside | None) -> dict[str, Any]:

@@ -168,11 +168,12 @@ def evaluate(
     checkpoint: str, episodes: int, seed: int | None, sampled: bool | None, at: int | None, as_json: bool
 ) -> None:
     """Evaluate a checkpoint, or the newest one of a run: no routing noise, no learning."""
+    from v3core.environments.evaluation_seeds import EVALUATION_SEED
     from v3core.training import inference  # torch: seconds to import
 
     file, imports = checkpoint_file(checkpoint, at)
     policy = inference.load_policy(file, imports=imports)
-    played = policy.evaluate(episodes, inference.EVALUATION_SEED if seed is None else seed, sampled=sampled)
+    played = policy.evaluate(episodes, EVALUATION_SEED if seed is None else seed, sampled=sampled)
     returns = [episode.return_ for episode in played]
     successes = [episode.success for episode in played if episode.success is not None]
     mean, deviation = statistics.fmean(returns), statistics.stdev(returns) if len(returns) > 1 else None

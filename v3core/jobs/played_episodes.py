@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from v3core.environments.evaluation_seeds import EVALUATION_SEED
 from v3core.environments.registry import check_environment, imports_of
 from v3core.environments.replaying import play_again
 from v3core.environments.types import EnvironmentSpec
@@ -84,7 +85,7 @@ def play(
     tape = policy.tape()
     evaluation = policy.config.evaluation
     count = len(resets) if resets is not None else episodes or evaluation.episodes or 10
-    first = resets[0] if resets is not None else inference.EVALUATION_SEED if seed is None else seed
+    first = resets[0] if resets is not None else EVALUATION_SEED if seed is None else seed
     inference.evaluate(
         policy.backend,
         policy.spec,

@@ -13,6 +13,7 @@ from v3core.environments import EnvironmentBatch, EnvironmentSpec, check_environ
 from v3core.environments.action_space import mask_writer
 from v3core.environments.batch import seeds_of
 from v3core.environments.encode import encoder
+from v3core.environments.evaluation_seeds import AT_ONCE, EVALUATION_SEED
 from v3core.errors import V3Error
 from v3core.interruption import never, raise_if
 from v3core.policy import Gating, GATMoEPolicy
@@ -24,12 +25,6 @@ from v3core.training.native_backend import choose_backend
 from v3core.training.optimizer import Adam, FlatParameters
 from v3core.training.statistics import ReturnScale
 from v3core.training.tape import Tape
-
-EVALUATION_SEED = 0x76334C6162  # "v3Lab"
-"""The same for all runs, so that runs are evaluated on the same episodes, and no run trains on them."""
-
-AT_ONCE = 16
-"""Environments stepped side by side."""
 
 MAX_STEPS = 20_000
 """An episode that lasts longer ends there: an environment without a time limit may never end by itself."""

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from v3core.environments import EnvironmentSpec
 from v3core.environments.batch import seeds_of
+from v3core.environments.evaluation_seeds import AT_ONCE, EVALUATION_SEED
 from v3core.errors import V3Error
 from v3core.insight.removals import ALL_EXPERTS
 from v3core.interruption import never
@@ -15,7 +16,7 @@ from v3core.policy import GATMoEPolicy
 from v3core.policy.routing import gate_weights
 from v3core.training.eager import Acted, EagerBackend
 from v3core.training.hooks import EvaluationEpisode
-from v3core.training.inference import AT_ONCE, EVALUATION_SEED, evaluate
+from v3core.training.inference import evaluate
 
 _NOTHING_LEFT = 1e-6
 """Share of the gates that the other experts must have to be renormalised."""

@@ -26,6 +26,7 @@ from v3core.curriculum import (
 )
 from v3core.environment_setup import EnvironmentSetup
 from v3core.environments import ReplayError
+from v3core.environments.evaluation_seeds import EVALUATION_SEED
 from v3core.environments.registry import check_run, imports_of
 from v3core.errors import V3Error
 from v3core.interruption import Interrupted
@@ -33,7 +34,7 @@ from v3core.metrics import EpisodeRecord, InForce, Update
 from v3core.training.checkpoint import check_import, save_checkpoint
 from v3core.training.expert_report import StateSample, expert_report
 from v3core.training.hooks import Edit, Evaluation, EvaluationEpisode, Longer, Orders, PhaseChange, Spent, TrainingHooks
-from v3core.training.inference import EVALUATION_SEED, evaluate
+from v3core.training.inference import evaluate
 from v3core.training.knockout import episodes_at_end, knock_out
 from v3core.training.ppo import NonFiniteUpdateError, generalised_advantages, samples_of, update
 from v3core.training.rollout import InterruptedRolloutError, Played, Rollout

@@ -4,7 +4,7 @@ Nothing is read while it is closed. What is open and chosen is in the address: `
 `?run=ID&section=experts` it is opened and scrolled to.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import streamlit as st
@@ -13,12 +13,14 @@ from v3core import metrics
 from v3core.charts import expert_figures
 from v3core.charts.expert_figures import AREA, HEATMAP, LOADS
 from v3core.charts.look import AS_TRAINED
+from v3core.environments.evaluation_seeds import evaluation_seed
 from v3core.errors import V3Error
 from v3core.insight.experts import ExpertProfile, StateMap
 from v3core.insight.removals import IDLE_SHARE, Removal, Verdict, removals
 from v3core.jobs import control
 from v3core.jobs.checkpoints import newest_present
 from v3core.jobs.evaluating import BackgroundKnockout
+from v3core.jobs.files import checkpoint_file
 from v3core.jobs.kept_replays import find_replays
 from v3core.jobs.lifecycle import ENDED
 from v3core.metrics import METRICS, of_chart
@@ -233,8 +235,26 @@ class _Section:
         by_scenario = len(points.scenarios) > 1 and _choice("Colour of the states", COLOURS, "colour") == BY_SCENARIO
         kept = find_replays(self.database, self.run.id, episode).values()
         replays = {replay.number: replay.seed for replay in kept}
-        state_map(self.run, points, experts, by_scenario=by_scenario, episode=episode, replays=replays)
+        state_map(
+            self.run,
+            points,
+            experts,
+            by_scenario=by_scenario,
+            episode=episode,
+            replays=replays,
+            not_again=self._not_again(episode, replays),
+        )
         st.caption(f"Episode {episode:,}, {counted(len(points.x), 'state')}.")
+
+    def _not_again(self, episode: int, replays: Mapping[int, int]) -> str:
+        """Why the episodes of the newest evaluation that were not kept cannot be played again; empty if they can."""
+        if self.run.config.evaluation.sampled:
+            return "Its actions were drawn at random, so it would not go the same from its seed."
+        if not checkpoint_file(self.database, self.run.id, episode).exists():
+            return f"Playing it again needs the checkpoint at episode {episode:,}, which is not there."
+        if not replays or any(evaluation_seed(number) != seed for number, seed in replays.items()):
+            return "What it began with is not known, so it cannot be played again."
+        return ""
 
     def knockout(self) -> None:
         """Returns without each expert, and a button to measure them."""

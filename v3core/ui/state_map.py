@@ -6,17 +6,26 @@ from functools import partial
 import streamlit as st
 
 from v3core.charts.expert_figures import map_figure
+from v3core.environments.evaluation_seeds import evaluation_seed
 from v3core.insight.experts import StateMap
 from v3core.store.run_row import RunRow
 from v3core.ui.live_chart import live_chart
 from v3core.ui.text import md, plain
 
+PLAYED_AGAIN = ": the checkpoint of this evaluation plays it again from its seed, with the most likely actions."
 STATE = "state"
 """The parameter of the address that names the state shown, as in `Episode 3, step 17`."""
 
 
 def state_map(
-    run: RunRow, points: StateMap, experts: int, *, by_scenario: bool, episode: int, replays: Mapping[int, int]
+    run: RunRow,
+    points: StateMap,
+    experts: int,
+    *,
+    by_scenario: bool,
+    episode: int,
+    replays: Mapping[int, int],
+    not_again: str,
 ) -> None:
     """The map, and the state that the address names.
 
@@ -26,7 +35,8 @@ def state_map(
         experts: how many there are.
         by_scenario: how they are coloured.
         episode: after how many training episodes the evaluation was.
-        replays: its episodes that can be played, by their number, to their seeds.
+        replays: its episodes that were kept, by their number, to their seeds.
+        not_again: why the others cannot be played again from their seeds; empty if they can.
     """
     names = map(_name, points.number, points.step)
     places = {name: place for place, name in enumerate(names)}
@@ -44,16 +54,18 @@ def state_map(
         if shown is not None:
             _details(points, shown, experts)
             number, step = points.number[shown], points.step[shown]
-            if number in replays:
-                query = {"run": run.id, "episode": episode, "seed": replays[number], "step": step + 1}
+            is_kept = number in replays
+            if is_kept or not not_again:
+                seed = replays[number] if is_kept else evaluation_seed(number)
+                query = {"run": run.id, "episode": episode, "seed": seed, "step": step + 1}
                 st.page_link(
                     "pages/replay.py",
-                    label="Open the replay at this step",
+                    label="Open the replay at this step" if is_kept else "Play this episode again, at this step",
                     icon=":material/play_circle:",
                     query_params={name: str(value) for name, value in query.items()},
                 )
-            else:
-                st.caption("This episode was not kept: Replay has the best, median, worst and last of an evaluation.")
+            if not is_kept:
+                st.caption(plain(f"This episode was not kept{f'. {not_again}' if not_again else PLAYED_AGAIN}"))
     with left:
         figure = map_figure(run.name, points, experts, by_scenario=by_scenario, shown=shown)
         clicked = partial(_choose, frozenset(places))

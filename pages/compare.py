@@ -36,6 +36,7 @@ from v3core.ui.phase_table import phase_table
 from v3core.ui.report_download import report_download
 from v3core.ui.run_data import load_phases, load_series
 from v3core.ui.run_picker import distinct_names, pick_runs
+from v3core.ui.task_tables import compared_tasks
 from v3core.ui.text import md
 
 GROUP_SECONDS = 10.0
@@ -162,6 +163,7 @@ def phases(run_ids: list[str]) -> None:
     if shown == GROUPS:
         by_phase(database, now, metric, grouping.by)
     phase_table(database, now, distinct_names(now))
+    compared_tasks(database, now, distinct_names(now))
 
 
 def shared_experiment(rows: list[RunRow]) -> str | None:

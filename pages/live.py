@@ -24,6 +24,7 @@ from v3core.ui.run_header import rollback_warning, run_header
 from v3core.ui.run_history import command_panel, run_history
 from v3core.ui.run_picker import pick_run
 from v3core.ui.run_settings import run_parameters, run_settings
+from v3core.ui.task_tables import task_section
 from v3core.ui.text import plain
 from v3core.ui.what_if import what_if
 from v3core.ui.what_really_happened import what_really_happened
@@ -92,6 +93,8 @@ def nothing_yet(run: RunRow) -> None:
 live(run.id, run.status in UNFINISHED, is_open(run.id))
 replay_picture(database, run)
 expert_cockpit(database, run)
+with shell.show_errors():
+    task_section(database, run)
 editors = (train_longer, boundary_editor, phase_editor, what_if, what_really_happened)
 parts = (lineage, *editors, process_panel, run_exports, run_checkpoints)
 for part in parts:

@@ -384,6 +384,12 @@ def recipe_for(env: str, folder: Path = RECIPES) -> Recipe:
     return max(candidates, key=lambda found: found[:2])[2] if candidates else Recipe(name="default", match=("*",))
 
 
+def named_sets(folder: Path = RECIPES) -> list[str]:
+    """The names that recipes have for several environments at once, such as `MT3`."""
+    recipes = map(load_recipe, sorted(folder.glob("*.yaml")))
+    return [name for recipe in recipes if recipe.envs for name in recipe.match]
+
+
 def _fit(recipe: Recipe, env: str) -> tuple[bool, int] | None:
     """Whether an environment is named exactly, and by how long a pattern; None if the recipe is not for it."""
     if is_several(env):

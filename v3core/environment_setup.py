@@ -139,7 +139,7 @@ def canonical(env_id: str) -> str:
 def joined(envs: Iterable[str]) -> str:
     """The text that names all of these environments at once; V3Error if they are fewer than two."""
     names = [env.strip() for env in envs]
-    if len(names) < 2:
+    if len(names) < 2 and not any(map(is_several, names)):
         given = f"only {names[0]}" if names else "none"
         raise V3Error(f"envs names {given}; give at least two environments there, or one as env.")
     return canonical(" + ".join(names))

@@ -10,6 +10,7 @@ from gymnasium import spaces
 from v3core.config import chosen_environment, recipe_for
 from v3core.environment_setup import EnvironmentSetup, canonical, joined
 from v3core.environments import EnvironmentBatch, check_environment, make_environment
+from v3core.environments.apart import check_launch, examine_apart
 from v3core.environments.batch import seeds_of
 from v3core.environments.encode import encoder
 from v3core.environments.state_words import described_states, scenario_of
@@ -169,3 +170,11 @@ def test_a_list_of_fewer_than_two_is_refused(envs, given):
 def test_code_is_imported_for_none_of_them_unless_that_is_allowed():
     with pytest.raises(V3Error, match="Environment 'mine:Thing-v0' imports code"):
         check_environment(f"{EMPTY} + mine:Thing-v0", allow_import=False)
+
+
+def test_each_is_examined_before_a_run_and_the_whole_is_described():
+    setup = EnvironmentSetup(f"{EMPTY} + {KEY}")
+    reports = examine_apart(setup, allow_import=False)
+    assert [report.env for report in reports] == [str(setup), EMPTY, KEY]
+    assert not any(report.fault or report.warnings for report in reports)
+    assert check_launch(setup, [], allow_import=False).sees == "The policy sees image, direction, mission and task."

@@ -69,7 +69,7 @@ def add_recorded_run(
         name: made from the status if left out.
         reason: of the last change of status.
         preset: its curriculum.
-        env: the environment; CartPole, or the curriculum's first.
+        env: the environment; CartPole, or the curriculum's first. Several at once take turns.
         evaluated: at which episodes; each time returns 30, 40 and 50, two of three solved if there is success.
         success: whether the environment says if a task was solved; every other episode is.
         rollbacks: the episodes with which an update was undone.
@@ -106,11 +106,13 @@ def add_recorded_run(
                 add_phase_change(tx, run_id, change)
     if recorded:
         writer = EpisodeWriter(db, run_id, generation=0, writable_in=ACTIVE)
+        tasks = config.environment.task_names
         rows = [_episode(number, curriculum, episodes, config.policy.experts) for number in range(1, recorded + 1)]
         for place, row in enumerate(rows):
             undone = sum(row.episode >= episode for episode in rollbacks)
             solved = float(row.episode % 2) if success else None
-            rows[place] = replace(row, env=env, rollbacks=undone, success=solved)
+            task = tasks[row.episode % len(tasks)] if tasks else None
+            rows[place] = replace(row, env=env, task=task, rollbacks=undone, success=solved)
             if loads is not None:
                 dead = sum(load < DEAD_LOAD for load in loads)
                 rows[place] = replace(rows[place], loads=tuple(loads), dead_experts=dead)

@@ -146,11 +146,20 @@ def _main() -> None:
     def examined(setup: EnvironmentSetup) -> Report:
         return examine(setup, seconds=task["seconds"], say=lambda call: write({"env": setup.env_id, "call": call}))
 
+    def all_of(setup: EnvironmentSetup, allow_import: bool) -> list[Report]:
+        """Of several environments at once each is examined, and the whole described."""
+        if not setup.tasks:
+            return [examined(setup)]
+        return [Report(str(setup), sees=look(setup, allow_import=allow_import)), *map(examined, setup.tasks)]
+
     write({"env": run.env_id, "call": "its module or its constructor" if ":" in run.env_id else "its constructor"})
     try:
         check_run(run, *curricula, allow_import=task["allow_import"])
-        each = [one for setup, _ in environments_of(run, curricula) for one in setup.tasks or (setup,)]
-        reports = [asdict(examined(setup)) for setup in each]
+        reports = [
+            asdict(report)
+            for setup, _ in environments_of(run, curricula)
+            for report in all_of(setup, task["allow_import"])
+        ]
     except V3Error as problem:
         write({"refused": str(problem)})
     else:

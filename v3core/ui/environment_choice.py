@@ -4,9 +4,17 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from v3core.config import chosen_environment, recipe_for
+from v3core.config import chosen_environment, named_sets, recipe_for
 from v3core.curriculum import Curriculum, dump, setups_of
-from v3core.environment_setup import EnvironmentSetup, format_args, parse_args, parse_wrapper, split
+from v3core.environment_setup import (
+    EnvironmentSetup,
+    canonical,
+    format_args,
+    joined,
+    parse_args,
+    parse_wrapper,
+    split,
+)
 from v3core.environments import known_environments, matching_environments
 from v3core.environments.apart import check_launch
 from v3core.environments.examine import Report
@@ -16,9 +24,14 @@ from v3core.ui.text import md, plain
 DEFAULT_ENV = "CartPole-v1"
 MAX_CHOICES = 8
 _KEY = "env"
+_AT_ONCE = "at-once"
 _HELP = (
     "Choose one, or type any id that is registered with Gymnasium. Environments of the form `module:Env-v0` import "
-    "code and can only be used from the command line."
+    "code and can only be used from the command line. MT3 and MT7 are sets of MOORE: a run trains on all of them."
+)
+_AT_ONCE_HELP = (
+    "The same policy trains on all of them: each episode is of one, drawn at its start. They need the same "
+    "observations and actions. To train a run on each instead, choose further environments under Sweep."
 )
 _ARGS_HELP = (
     "Arguments for its constructor, separated by commas: `size=8, map_name=8x8`. Every environment accepts "
@@ -36,7 +49,7 @@ CALL_SECONDS = 30.0
 def pick_environment(before: EnvironmentSetup | None = None) -> tuple[EnvironmentSetup, str | None]:
     """The environment, at first `before` or CartPole, and the reason if it cannot be trained, which is also shown."""
     default = before.env_id if before is not None else DEFAULT_ENV
-    known = known_environments()
+    known = [*known_environments(), *named_sets()]
     options = known if default in known else [*known, default]
     env = st.selectbox(
         "Environment",
@@ -51,7 +64,24 @@ def pick_environment(before: EnvironmentSetup | None = None) -> tuple[Environmen
     chosen = (env or "").strip()
     if matches := matching_environments(chosen):
         return EnvironmentSetup(chosen), _ask(chosen, matches)
-    usual = before if before and before.env_id == chosen else chosen_environment(chosen, recipe_for(chosen))
+    others = st.multiselect(
+        "At once with",
+        [one for one in known_environments() if one != chosen],
+        key=_AT_ONCE,
+        bind="query-params",
+        accept_new_options=True,
+        placeholder="No other environment",
+        help=_AT_ONCE_HELP,
+    )
+    try:
+        if others:
+            first = chosen_environment(chosen, recipe_for(chosen)).env_id
+            chosen = joined([first, *others])
+        chosen = canonical(chosen)
+        usual = before if before and before.env_id == chosen else chosen_environment(chosen, recipe_for(chosen))
+    except V3Error as problem:
+        st.error(plain(problem), icon=":material/error:")
+        return EnvironmentSetup(DEFAULT_ENV), str(problem)
     setup, wrong = _fields(usual)
     if wrong:
         return setup, wrong

@@ -55,8 +55,13 @@ def grid_editor(env: str, recipe: Recipe, curricula: Sequence[Curriculum], lengt
         help="Each has the settings of its own recipe, with the changes above, and the length above.",
     )
     for name in dict.fromkeys(text.strip() for text in chosen):
-        setup = chosen_environment(name, recipe_for(name))
-        problem = setup_problem(setup) if name != env else f"{env} is chosen above already; remove it here."
+        try:
+            setup = chosen_environment(name, recipe_for(name))
+        except V3Error as wrong:
+            varied.problems.append(str(wrong))
+            st.error(plain(wrong), icon=":material/error:")
+            continue
+        problem = setup_problem(setup) if setup.env_id != env else f"{env} is chosen above already; remove it here."
         if problem is None:
             varied.environments.append(setup)
         else:

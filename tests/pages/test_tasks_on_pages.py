@@ -1,0 +1,81 @@
+"""A run on several environments, on Live, Compare and Launch."""
+
+from tests.markdown import shown
+from tests.pages.recorded import add_recorded_run
+from v3core.jobs.lifecycle import Status
+from v3core.store.runs import list_runs
+from v3core.ui import task_tables
+
+TWO = "CartPole-v0 + CartPole-v1"
+
+
+def captions(app):
+    return "\n".join(shown(caption.value) for caption in app.caption)
+
+
+def test_live_shows_each_task_and_its_experts(open_page, database):
+    run_id = add_recorded_run(database, Status.RUNNING, env=TWO, success=True)
+    app = open_page("pages/live.py", run=run_id, tasks="true")
+    assert not app.exception
+    (table,) = [frame.value for frame in app.dataframe if "Task" in frame.value]
+    assert table["Task"].tolist() == ["CartPole-v0", "CartPole-v1"]  # in the order of the run
+    assert table["Episodes"].tolist() == [12, 13]
+    assert table["Success"].tolist() == [0, 1]
+    assert [name for name in table if name.startswith("Expert")] == [f"Expert {number}" for number in range(1, 5)]
+    assert table[[name for name in table if name.startswith("Expert")]].sum(axis=1).round(6).tolist() == [1, 1]
+    numbers = {metric.label: metric.value for metric in app.metric}
+    assert numbers["Specialisation between tasks (nats)"] == "0.000"  # they are recorded with the same loads
+    assert "Of the newest 25 episodes." in captions(app)
+
+
+def test_nothing_is_read_until_it_is_opened(open_page, database, monkeypatch):
+    monkeypatch.setattr(task_tables, "read_tasks", None)
+    app = open_page("pages/live.py", run=add_recorded_run(database, Status.RUNNING, env=TWO))
+    assert not app.exception
+    assert "Tasks" in {expander.label for expander in app.expander}
+
+
+def test_a_run_on_one_environment_has_no_such_section(open_page, database):
+    app = open_page("pages/live.py", run=add_recorded_run(database, Status.RUNNING), tasks="true")
+    assert not app.exception
+    assert "Tasks" not in {expander.label for expander in app.expander}
+
+
+def test_before_the_first_episode_it_says_so(open_page, database):
+    app = open_page("pages/live.py", run=add_recorded_run(database, Status.RUNNING, env=TWO, recorded=0), tasks="true")
+    assert not app.exception
+    assert "No episode is complete yet." in captions(app)
+
+
+def test_compare_has_a_row_for_each_run_and_task(open_page, database):
+    several = [add_recorded_run(database, Status.COMPLETED, env=TWO, name=name) for name in ("one", "two")]
+    alone = add_recorded_run(database, Status.COMPLETED, env="CartPole-v1", name="alone")
+    app = open_page("pages/compare.py", runs=",".join([*several, alone]))
+    assert not app.exception
+    (table,) = [frame.value for frame in app.dataframe if "Task" in frame.value]
+    assert sorted(zip(table["Run"], table["Task"], strict=True)) == [
+        (run, task) for run in ("one", "two") for task in ("CartPole-v0", "CartPole-v1")
+    ]
+
+
+def test_launch_trains_on_several_at_once(open_page, database):
+    app = open_page("pages/launch.py")
+    app.multiselect(key="at-once").set_value(["Acrobot-v1"]).run()
+    assert any("Acrobot-v1 and CartPole-v1 cannot be trained on at once" in error.value for error in app.error)
+    assert app.button(key="start").disabled
+    app.multiselect(key="at-once").set_value([]).run()
+    app.selectbox(key="env").set_value("MT3").run()
+    assert not app.error
+    assert "image, direction, mission and task" in captions(app)
+    app.button(key="start").click().run()
+    assert not app.exception
+    (run,) = list_runs(database)
+    assert run.env == "MiniGrid-LavaGapS7-v0 + MiniGrid-RedBlueDoors-6x6-v0 + MiniGrid-MemoryS11-v0"
+    assert run.config.recipe == "minigrid-mt3"
+
+
+def test_launch_says_what_is_wrong_with_a_text_of_several(open_page):
+    app = open_page("pages/launch.py", env="CartPole-v1 + CartPole-v1")
+    assert not app.exception
+    assert any("Environment CartPole-v1 is named twice" in error.value for error in app.error)
+    assert app.button(key="start").disabled

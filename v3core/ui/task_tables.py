@@ -1,0 +1,172 @@
+"""Runs on several environments: how each task goes, and which experts it uses, on Live and Compare.
+
+On Live nothing is read while the section is closed.
+"""
+
+import math
+from collections.abc import Sequence
+
+import pandas as pd
+import streamlit as st
+
+from v3core.charts.task_figures import tasks_figure
+from v3core.insight.task_loads import TaskResult, in_order, task_distances, task_specialisation
+from v3core.metrics import METRICS
+from v3core.store.database import Database
+from v3core.store.run_row import RunRow
+from v3core.store.task_records import read_task_evaluation, read_task_points, read_tasks
+from v3core.ui import news, shell, ticks
+from v3core.ui.live_chart import live_chart
+from v3core.ui.status import counted
+from v3core.ui.text import about, md, plain
+
+PARTS = 20
+"""Of a run, over which the curves of its tasks have a point each."""
+MIN_WINDOW, MAX_WINDOW = 100, 5000
+"""Newest episodes that the table is of: a tenth of them all, within these bounds."""
+MAX_EXPERTS = 16
+"""With more, the table has no column for each."""
+
+_SPECIALISATION = (
+    "Mutual information of expert and task over the window, H(Σ pₜ·αₜ) − Σ pₜ·H(αₜ), with αₜ the loads of a task and "
+    "pₜ its share of the steps: 0 if all tasks use the experts alike, at most the entropy of the tasks (Cover & "
+    "Thomas, Elements of Information Theory, section 2.3)."
+)
+_DISTANCE = (
+    "Jensen-Shannon distance of the loads of two tasks, √divergence with logarithms of base 2: 0 if they use the "
+    "experts alike, 1 if they share none (Endres & Schindelin, IEEE Trans. Inf. Theory 49, 2003)."
+)
+
+
+def window_of(run: RunRow) -> int:
+    """How many of the newest episodes are looked at."""
+    return min(max(run.episode // 10, MIN_WINDOW), MAX_WINDOW)
+
+
+def has_tasks(run: RunRow) -> bool:
+    """Whether it trains on several environments, in any of its phases."""
+    return bool(task_names(run))
+
+
+def task_names(run: RunRow) -> tuple[str, ...]:
+    """The tasks of the run and of its phases, each once."""
+    config = run.config
+    ids = [config.environment, *(config.environment.in_phase(one.env, {}) for one in config.curriculum.phases)]
+    return tuple(dict.fromkeys(name for setup in ids for name in setup.task_names))
+
+
+def task_section(database: Database, run: RunRow) -> None:
+    """The section of Live; there is none for a run on one environment."""
+    if not has_tasks(run):
+        return
+    section = st.expander("Tasks", icon=":material/category:", key="tasks", on_change="rerun", bind="query-params")
+    if section.open:
+        with section:
+            ticks.ticking(5, news.of_charts(database, run.id))(shell.show_errors()(_section))(database, run.id)
+
+
+def _section(database: Database, run_id: str) -> None:
+    run = shell.run_or_rerun(database, run_id)
+    results = _newest(database, run)
+    if not results:
+        st.caption(plain("No episode is complete yet."))
+        return
+    points = read_task_points(database, run.id, last=run.episode, parts=PARTS)
+    of_success = {
+        result.task: [(point.episode, point.success) for point in points if point.task == result.task]
+        for result in results
+    }
+    of_return = {
+        result.task: [(point.episode, point.return_) for point in points if point.task == result.task]
+        for result in results
+    }
+    knows_success = any(not math.isnan(result.success) for result in results)
+    columns = st.columns(2) if knows_success else [st.container()]
+    with columns[-1]:
+        figure = tasks_figure(run.name, of_return, title=METRICS["return"].title, share=False)
+        live_chart(figure, key=f"tasks-return-{run.id}", height=320)
+    if knows_success:
+        with columns[0]:
+            figure = tasks_figure(run.name, of_success, title=METRICS["success"].title, share=True)
+            live_chart(figure, key=f"tasks-success-{run.id}", height=320)
+    with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
+        st.markdown(md("**{}**", "Tasks and experts"), width="content")
+        about("Tasks and experts", "Loads are pooled by steps.", [(METRICS["load"].label, METRICS["load"].sentence)])
+    rows = [_row(result) | _evaluated(database, run, result.task) for result in results]
+    _table(rows, alt="Results and expert loads of each task")
+    _specialisation(run, results)
+
+
+def _newest(database: Database, run: RunRow) -> list[TaskResult]:
+    after = max(0, run.episode - window_of(run))
+    return in_order(read_tasks(database, run.id, after=after, last=run.episode), task_names(run))
+
+
+def _row(result: TaskResult) -> dict[str, object]:
+    loads = {f"Expert {number}": load for number, load in enumerate(result.loads[:MAX_EXPERTS], 1)}
+    return {
+        "Task": result.task,
+        "Episodes": result.episodes,
+        "Steps": result.steps,
+        "Return": result.return_,
+        "Success": result.success,
+        **(loads if len(result.loads) <= MAX_EXPERTS else {}),
+    }
+
+
+def _evaluated(database: Database, run: RunRow, task: str) -> dict[str, object]:
+    found = read_task_evaluation(database, run.id)
+    if not found:
+        return {}
+    _, mean, success = found.get(task, (0, math.nan, math.nan))
+    return {"Evaluation return": mean, "Evaluation success": success}
+
+
+def _table(rows: Sequence[dict[str, object]], *, alt: str) -> None:
+    table = pd.DataFrame(rows).dropna(axis="columns", how="all")
+    numbers = dict.fromkeys(("Return", "Evaluation return"), "%.3f") | {"Steps": "localized"}
+    numbers |= dict.fromkeys(("Success", "Evaluation success"), "percent")
+    numbers |= {str(name): "percent" for name in table if str(name).startswith("Expert ")}
+    config = {name: st.column_config.NumberColumn(format=form) for name, form in numbers.items() if name in table}
+    st.dataframe(table, hide_index=True, column_config=config, alt=alt)
+
+
+def _specialisation(run: RunRow, results: Sequence[TaskResult]) -> None:
+    window = f"the newest {counted(min(run.episode, window_of(run)), 'episode')}"
+    known = [result for result in results if not any(map(math.isnan, result.loads))]
+    if len(known) < 2 or len(known[0].loads) < 2:
+        st.caption(plain(f"Of {window}."))
+        return
+    loads, steps = [result.loads for result in known], [result.steps for result in known]
+    distances = task_distances(loads)
+    pairs = [(distances[i, j], i, j) for i in range(len(known)) for j in range(i)]
+    _, first, second = max(pairs)
+    left, right = st.columns(2)
+    left.metric("Specialisation between tasks (nats)", f"{task_specialisation(loads, steps):.3f}", help=_SPECIALISATION)
+    right.metric("Mean distance of tasks", f"{sum(pair[0] for pair in pairs) / len(pairs):.3f}", help=_DISTANCE)
+    farthest = f"{known[second].task} and {known[first].task}, {distances[first, second]:.3f}"
+    st.caption(plain(f"Of {window}. The tasks that use the experts most differently: {farthest}."))
+
+
+def compared_tasks(database: Database, runs: Sequence[RunRow], names: Sequence[str]) -> None:
+    """On Compare: a row per run and task, of those runs that train on several environments."""
+    rows: list[dict[str, object]] = []
+    for run, name in zip(runs, names, strict=True):
+        if not has_tasks(run):
+            continue
+        results = _newest(database, run)
+        loads, steps = [result.loads for result in results], [result.steps for result in results]
+        between = task_specialisation(loads, steps) if results else math.nan
+        for result in results:
+            row = _row(result) | _evaluated(database, run, result.task)
+            rows.append({"Run": name} | row | {"Specialisation between tasks": between})
+    if not rows:
+        return
+    st.subheader("Task by task", anchor=False)
+    _table(rows, alt="Results and expert loads of each task of each run")
+    st.caption(
+        plain(
+            "Of each run's newest tenth of its episodes, at least 100. Specialisation between tasks is the mutual "
+            "information of expert and task in nats, the same for all rows of a run."
+        )
+    )

@@ -174,7 +174,7 @@ def test_code_is_imported_for_none_of_them_unless_that_is_allowed():
 
 def test_each_is_examined_before_a_run_and_the_whole_is_described():
     setup = EnvironmentSetup(f"{EMPTY} + {KEY}")
-    reports = examine_apart(setup, allow_import=False)
-    assert [report.env for report in reports] == [str(setup), EMPTY, KEY]
-    assert not any(report.fault or report.warnings for report in reports)
+    (report,) = examine_apart(setup, allow_import=False)
+    assert (report.env, report.fault, report.warnings) == (str(setup), None, [])
+    assert {note.partition(":")[0] for note in report.notes} <= {EMPTY, KEY}
     assert check_launch(setup, [], allow_import=False).sees == "The policy sees image, direction, mission and task."

@@ -151,7 +151,12 @@ def log(run_id: str, lines: int, traceback: bool) -> None:
 @commands.command()
 @click.argument("checkpoint", metavar="CHECKPOINT_OR_ID")
 @click.option(
-    "--episodes", type=click.IntRange(1, 10_000), default=10, show_default=True, metavar="K", help="Number of episodes."
+    "--episodes",
+    type=click.IntRange(1, 10_000),
+    default=10,
+    show_default=True,
+    metavar="K",
+    help="Number of episodes, of each environment if the run trains on several at once.",
 )
 @click.option(
     "--seed",
@@ -189,14 +194,21 @@ def evaluate(
             "successes": [episode.success for episode in played],
             "mean_return": mean,
         }
+        if policy.tasks:
+            result |= {"tasks": [episode.task for episode in played]}
         echo_json(result)
         return
     spread = "" if deviation is None else f", deviation {deviation:.2f}"
     solved = f", {sum(successes):g} of {len(successes)} successes" if successes else ""
     echo(
-        f"{episodes} episodes of {policy.spec.environment} after {policy.episode} of training: "
+        f"{len(played)} episodes of {policy.spec.environment} after {policy.episode} of training: "
         f"mean return {mean:.2f}{spread}{solved}."
     )
+    for task in policy.tasks:
+        mine = [episode for episode in played if episode.task == task]
+        said = [episode.success for episode in mine if episode.success is not None]
+        solved = f", {sum(said):g} of {len(said)} successes" if said else ""
+        echo(f"  {task}: mean return {statistics.fmean(episode.return_ for episode in mine):.2f}{solved}")
 
 
 def checkpoint_file(path_or_id: str, episode: int | None) -> tuple[Path, set[str] | None]:

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
@@ -146,25 +146,33 @@ def _main() -> None:
     def examined(setup: EnvironmentSetup) -> Report:
         return examine(setup, seconds=task["seconds"], say=lambda call: write({"env": setup.env_id, "call": call}))
 
-    def all_of(setup: EnvironmentSetup, allow_import: bool) -> list[Report]:
-        """Of several environments at once each is examined, and the whole described."""
-        if not setup.tasks:
-            return [examined(setup)]
-        return [Report(str(setup), sees=look(setup, allow_import=allow_import)), *map(examined, setup.tasks)]
-
     write({"env": run.env_id, "call": "its module or its constructor" if ":" in run.env_id else "its constructor"})
     try:
         check_run(run, *curricula, allow_import=task["allow_import"])
         reports = [
-            asdict(report)
+            asdict(_together(setup, examined, allow_import=task["allow_import"]))
             for setup, _ in environments_of(run, curricula)
-            for report in all_of(setup, task["allow_import"])
         ]
     except V3Error as problem:
         write({"refused": str(problem)})
     else:
         write({"reports": reports})
     os._exit(0)  # whatever threads and exit handlers an environment has left
+
+
+def _together(setup: EnvironmentSetup, examined: Callable[[EnvironmentSetup], Report], *, allow_import: bool) -> Report:
+    """The report on an environment; of several at once what was found in each, and what is seen of the whole."""
+    if not setup.tasks:
+        return examined(setup)
+    each = list(map(examined, setup.tasks))
+    fault = next((report.fault for report in each if report.fault is not None), None)
+    return Report(
+        str(setup),
+        fault,
+        [f"{report.env}: {text}" for report in each for text in report.warnings],
+        [f"{report.env}: {text}" for report in each for text in report.notes],
+        "" if fault else look(setup, allow_import=allow_import),
+    )
 
 
 if __name__ == "__main__":

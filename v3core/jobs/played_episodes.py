@@ -84,7 +84,8 @@ def play(
 
     tape = policy.tape()
     evaluation = policy.config.evaluation
-    count = len(resets) if resets is not None else episodes or evaluation.episodes or 10
+    usual = (evaluation.episodes or 10) * max(1, len(policy.tasks))
+    count = len(resets) if resets is not None else episodes or usual
     first = resets[0] if resets is not None else EVALUATION_SEED if seed is None else seed
     inference.evaluate(
         policy.backend,

@@ -79,7 +79,7 @@ def check_import(path: Path, environment: EnvironmentSetup, known: Collection[st
     """
     for name in environment.imports:
         if name not in known:
-            what = "environment" if name == environment.env_id else "wrapper"
+            what = "wrapper" if name in environment.wrappers else "environment"
             raise V3Error(
                 f"Checkpoint {path} names the {what} '{name}', which imports code and does not belong to its run; "
                 "choose another checkpoint."

@@ -7,20 +7,25 @@ from base64 import b64decode
 from contextlib import closing
 
 import av
+import gymnasium
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import torch
 from PIL import Image, ImageSequence
 
+from tests.jobs.test_replay_faults import Blind, Draws
+from tests.made_replays import played
 from tests.training.test_tape import SPARSE
 from v3core.cli import main
 from v3core.environments.registry import check_environment
 from v3core.environments.replaying import play_again
 from v3core.insight.replays import MEDIAN, ROLES
 from v3core.jobs.files import checkpoint_file
-from v3core.jobs.kept_replays import read_replays, recorded_replays, replay_file
+from v3core.jobs.kept_replays import read_replays, recorded_replays, replay_file, write_replays
 from v3core.store.opening import open_database
 from v3core.store.runs import list_runs, update_run
+from v3core.training.checkpoint import load_checkpoint
 
 
 @pytest.fixture(scope="module")
@@ -158,6 +163,56 @@ def test_what_cannot_be_shown_is_said(lab, capsys, words, sentence):
     run, _ = lab
     assert main(["replay", run.id, *words]) == 1
     assert sentence in capsys.readouterr().err
+
+
+@pytest.fixture
+def draws():
+    """Runs whose recorded episode is of an environment that cannot be drawn, or not from a certain frame on."""
+    kinds = {"TestDraws-v0": Draws, "TestBlind-v0": Blind}
+    for name, kind in kinds.items():
+        gymnasium.register(name, kind)
+    yield
+    for name in kinds:
+        gymnasium.registry.pop(name, None)
+
+
+@pytest.mark.parametrize(
+    ("env", "how", "sentence"),
+    [
+        ("TestBlind-v0", "", "Environment TestBlind-v0 draws no frames: it has no render mode 'rgb_array'."),
+        ("TestDraws-v0", "raises", "cannot be drawn from frame 1 on: render() raised OSError: no window; fix the"),
+        ("TestDraws-v0", "raises at", "cannot be drawn from frame 21 on: render() raised OSError: no window"),
+        ("TestDraws-v0", "window", ""),
+    ],
+)
+def test_what_cannot_be_drawn_is_not_written(lab, draws, capsys, tmp_path, monkeypatch, env, how, sentence):
+    for name in ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER", "SDL_AUDIODRIVER"):
+        monkeypatch.delenv(name, raising=False)
+    run, _ = lab
+    with closing(open_database()) as database:
+        write_replays(database, run.id, 3, {MEDIAN: played(env, 30, how=how)}, experts=3, boundaries=(3, run.episode))
+        try:
+            target = tmp_path / "a.mp4"
+            assert main(["replay", run.id, "--evaluation", "3", "--to", str(target)]) == bool(sentence)
+            said = capsys.readouterr().err.strip()
+            assert sentence in said
+            assert len(said.splitlines()) <= 1
+            assert target.exists() == (not sentence)
+        finally:
+            replay_file(database, run.id, 3).unlink()
+
+
+def test_a_checkpoint_of_another_version_plays_nothing(lab, capsys):
+    run, _ = lab
+    with closing(open_database()) as database:
+        file = checkpoint_file(database, run.id, run.episode)
+    content = file.read_bytes()
+    try:
+        torch.save(load_checkpoint(file) | {"format": "v3lab-checkpoint-99"}, file)
+        assert main(["replay", run.id, "--seed", "5"]) == 1
+    finally:
+        file.write_bytes(content)
+    assert "is not compatible with this version of V3 Lab; start a new run." in capsys.readouterr().err
 
 
 def test_an_environment_without_frames_and_a_run_without_replays(lab, capsys, tmp_path):

@@ -1,5 +1,7 @@
 """Frames as moving pictures: of any size, but of one, not too long for a GIF, and whole or not at all."""
 
+from itertools import repeat
+
 import av
 import numpy as np
 import pytest
@@ -8,7 +10,7 @@ from PIL import Image
 from tests.disks import fill, small_disk
 from v3core.errors import V3Error
 from v3core.jobs import replay_files
-from v3core.jobs.replay_files import PICTURES, write_pictures
+from v3core.jobs.replay_files import MAX_GIF_FRAMES, PICTURES, write_pictures
 
 
 def frames(count, height=32, width=48):
@@ -32,6 +34,13 @@ def test_frames_of_several_sizes_are_refused_and_nothing_is_left(tmp_path, form)
     with pytest.raises(V3Error, match="draws frames of several sizes"):
         write_pictures(tmp_path / f"a.{form}", (*frames(2, 5, 5), *frames(1, 6, 6)))
     assert not list(tmp_path.iterdir())
+
+
+def test_frames_that_look_alike_fit_into_a_gif_as_long_as_its_clock_lasts(tmp_path):
+    frame = np.zeros((4, 6, 3), np.uint8)
+    assert write_pictures(tmp_path / "a.gif", repeat(frame, MAX_GIF_FRAMES)) == MAX_GIF_FRAMES
+    with pytest.raises(V3Error, match=f"too long for a GIF, of {MAX_GIF_FRAMES} frames here; write an .mp4 file"):
+        write_pictures(tmp_path / "b.gif", repeat(frame, MAX_GIF_FRAMES + 1))
 
 
 def test_an_episode_that_is_too_long_for_a_gif(tmp_path, monkeypatch):

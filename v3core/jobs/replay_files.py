@@ -22,6 +22,8 @@ SUFFIXES = (*FORMS, *PICTURES)
 """The endings of files that a replay can be written to."""
 MAX_GIF_BYTES = 512 << 20
 """Of all pixels of a GIF: 2,200 frames of CartPole."""
+MAX_GIF_FRAMES = 65_535 // 3
+"""Pillow makes one frame of those that look alike, and a GIF has 16 bits for its hundredths of a second."""
 
 
 def check_target(target: Path) -> str:
@@ -112,7 +114,8 @@ def _write_gif(path: Path, frames: Iterator[NDArray[np.uint8]]) -> int:
     first = Image.fromarray(next(frames)).convert("P", palette=Image.Palette.ADAPTIVE, colors=256)
     rest: list[Image.Image] = []
     for frame in frames:
-        if (len(rest) + 2) * first.width * first.height > MAX_GIF_BYTES:  # a byte for each pixel, all in memory
+        size = (len(rest) + 2) * first.width * first.height  # a byte for each pixel, all in memory
+        if size > MAX_GIF_BYTES or len(rest) + 2 > MAX_GIF_FRAMES:
             raise V3Error(f"The episode is too long for a GIF, of {len(rest) + 1} frames here; write an .mp4 file.")
         rest.append(Image.fromarray(frame).quantize(palette=first, dither=Image.Dither.NONE))
     milliseconds = round(1000 / FRAMES_PER_SECOND / 10) * 10  # GIF counts hundredths of a second

@@ -4,7 +4,7 @@ On Live nothing is read while the section is closed.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 import streamlit as st
@@ -92,7 +92,8 @@ def _section(database: Database, run_id: str) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
         st.markdown(md("**{}**", "Tasks and experts"), width="content")
         about("Tasks and experts", "Loads are pooled by steps.", [(METRICS["load"].label, METRICS["load"].sentence)])
-    rows = [_row(result) | _evaluated(database, run, result.task) for result in results]
+    evaluated = read_task_evaluation(database, run.id)
+    rows = [_row(result) | _evaluated(evaluated, result.task) for result in results]
     _table(rows, alt="Results and expert loads of each task")
     _specialisation(run, results)
 
@@ -114,8 +115,7 @@ def _row(result: TaskResult) -> dict[str, object]:
     }
 
 
-def _evaluated(database: Database, run: RunRow, task: str) -> dict[str, object]:
-    found = read_task_evaluation(database, run.id)
+def _evaluated(found: Mapping[str, tuple[int, float, float]], task: str) -> dict[str, object]:
     if not found:
         return {}
     _, mean, success = found.get(task, (0, math.nan, math.nan))
@@ -156,9 +156,10 @@ def compared_tasks(database: Database, runs: Sequence[RunRow], names: Sequence[s
             continue
         results = _newest(database, run)
         loads, steps = [result.loads for result in results], [result.steps for result in results]
+        evaluated = read_task_evaluation(database, run.id)
         between = task_specialisation(loads, steps) if results else math.nan
         for result in results:
-            row = _row(result) | _evaluated(database, run, result.task)
+            row = _row(result) | _evaluated(evaluated, result.task)
             rows.append({"Run": name} | row | {"Specialisation between tasks": between})
     if not rows:
         return

@@ -13,6 +13,7 @@ from v3core.jobs import warm
 from v3core.jobs.watchdog import ensure_watchdog
 from v3core.ui import chart_rows, hidden_tabs, push, replay_frames, replay_steps
 from v3core.ui.known_hosts import KnownHosts
+from v3core.ui.page_start import PageStart
 from v3core.ui.plotly_js import SOURCE, address
 
 
@@ -32,7 +33,7 @@ async def plotly_js(_: Request) -> FileResponse:
 app = st.App(
     "app.py",
     lifespan=looking_after_runs,
-    middleware=[Middleware(KnownHosts)],
+    middleware=[Middleware(KnownHosts), Middleware(PageStart)],
     routes=[
         Route(address(), plotly_js),
         WebSocketRoute(push.address(), push.endpoint),

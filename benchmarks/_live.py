@@ -25,6 +25,14 @@ REST_SECONDS = 4.0
 RECORDED, TOTAL = 2_000, 100_000
 NEW = 100
 READY = "document.querySelectorAll('.v3-chart[data-drawn]').length > 0"
+SHOWN = f"""
+() => {{
+  const chart = document.querySelector(".v3-chart")
+  // What arrives above it pushes it down.
+  if (chart && !chart.dataset.drawn) chart.scrollIntoView({{ block: "nearest" }})
+  return {READY}
+}}
+"""
 STAMPS = """
 window.v3stamps = []
 new MutationObserver((changes) => {
@@ -90,12 +98,8 @@ def beat(db: Database, run_id: str) -> None:
 
 def look(page: Page, server: Server, run_id: str) -> None:
     """Open Live at its first chart, which is not drawn before it is on the screen."""
-    page.goto(f"{server.url}/live?run={run_id}")
-    for _ in range(1200):  # what arrives above it pushes it down
-        page.locator(".v3-chart").first.scroll_into_view_if_needed(timeout=120_000)
-        if page.evaluate(READY):
-            return
-        page.wait_for_timeout(50)
+    page.goto(f"{server.url}/live?run={run_id}", wait_until="commit")
+    page.wait_for_function(SHOWN, timeout=120_000)
 
 
 def used(server: Server) -> float:

@@ -111,7 +111,7 @@ def test_a_run_is_trained_and_shown_from_any_folder(user, installed, tmp_path):
     ) as server:
         for path in ("/", "/live", "/app/static/plotly.min.js"):
             assert server.get(path)[0] == 200, path
-        assert server.get("/app/static/plotly.min.js")[1].startswith("/**\n* plotly.js v")
+        assert server.get("/app/static/plotly.min.js")[1].startswith("/**\n* plotly.js (cartesian")
         assert server.get("/", host="evil.example.org")[0] == 403, "the wheel's settings are in force"
         assert "WARNING" not in server.log.read_text()
     assert sorted(path for path in package.rglob("*") if "__pycache__" not in path.parts) == before

@@ -2,7 +2,8 @@
 
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
+from uuid import uuid4
 
 import streamlit as st
 
@@ -40,8 +41,8 @@ class _Table:
     key: tuple[str, bool, bool]
     """The source, whether it is scaled, and whether to environment steps."""
     length: Length
-    generation: int
-    """Part of the keys of its fields, so that new rows get new fields."""
+    name: str
+    """Part of the keys of its fields: other rows get other fields, and the same rows in a copied address the same."""
     rows: list[PhaseRow]
     filled: list[PhaseRow]
     """The rows as they came from the source."""
@@ -59,7 +60,7 @@ def curriculum_editor(source: Curriculum, *, source_key: str, length: Length, sc
     rows = _rows(source, source_key, length, scale)
     st.caption(HOW_TO_WRITE)
     further = further_in_use(rows)
-    if st.toggle("More settings", key="more-knobs", help="Show all settings of a phase."):
+    if st.toggle("More settings", key="more-knobs", bind="query-params", help="Show all settings of a phase."):
         further = FURTHER
     shown = [_show_row(index, row, len(rows), further) for index, row in enumerate(rows)]
     edited = [row for row, _ in shown]
@@ -113,8 +114,11 @@ def _moved(row: PhaseRow, old: Length, new: Length) -> PhaseRow:
 def _fill(
     rows: list[PhaseRow], key: tuple[str, bool, bool], length: Length, filled: list[PhaseRow] | None = None
 ) -> None:
-    generation = _table().generation + 1 if _STATE in st.session_state else 0
-    st.session_state[_STATE] = _Table(key, length, generation, rows, rows if filled is None else filled)
+    source, is_scaled, by_steps = key
+    name = f"{source}:{length.steps if by_steps else length.episodes}" if is_scaled else source
+    if filled is not None:  # rows that nobody else has: with the same name, fields would keep what was typed before
+        name = f"{name}:{uuid4().hex[:6]}"
+    st.session_state[_STATE] = _Table(key, length, name, rows, rows if filled is None else filled)
 
 
 def _table() -> _Table:
@@ -133,7 +137,7 @@ def _current_rows() -> list[PhaseRow]:
 
 
 def _key(index: int, field: str) -> str:
-    return f"phase-{_table().generation}-{index}-{field}"
+    return f"phase-{_table().name}-{index}-{field}"
 
 
 def _show_row(
@@ -143,12 +147,22 @@ def _show_row(
     last = index == count - 1
     with st.container(border=True, key=f"phase-row-{index + 1}"):
         with st.grid("auto", min_column_width=MIN_FIELD_WIDTH, vertical_alignment="bottom"):
-            name = st.text_input(md("Phase {}", index + 1), row.name, key=_key(index, "name"), max_chars=40) or ""
+            name = (
+                st.text_input(
+                    md("Phase {}", index + 1), row.name, key=_key(index, "name"), max_chars=40, bind="query-params"
+                )
+                or ""
+            )
             if last:
                 st.text_input("Ends", "end of run", key=_key(index, "end"), disabled=True)
                 until = ""
             else:
-                until = st.text_input("Ends", row.until, key=_key(index, "until"), help=HOW_TO_WRITE_AN_END) or ""
+                until = (
+                    st.text_input(
+                        "Ends", row.until, key=_key(index, "until"), bind="query-params", help=HOW_TO_WRITE_AN_END
+                    )
+                    or ""
+                )
             typed: dict[str, Any] = {field: _field(index, row, field) for field in (*COMMON[2:], *further)}
             typed |= {"name": name, "until": until}
             st.button(
@@ -171,11 +185,12 @@ def _unset(index: int, field: str) -> str:
 
 
 def _field(index: int, row: PhaseRow, field: str) -> str | None:
-    return setting_field(row, field, key=_key(index, field), unset=_unset(index, field))
+    return setting_field(row, field, key=_key(index, field), unset=_unset(index, field), addressed=True)
 
 
-def setting_field(row: PhaseRow, field: str, *, key: str, unset: str) -> str | None:
-    """One setting of one phase, typed or chosen; `unset` is what an empty field means."""
+def setting_field(row: PhaseRow, field: str, *, key: str, unset: str, addressed: bool = False) -> str | None:
+    """One setting of one phase, typed or chosen; `unset` is what an empty field means. It may be in the address."""
+    bind: Literal["query-params"] | None = "query-params" if addressed else None
     setting = SETTINGS[field]
     title, meaning = plain(setting.title), plain(setting.meaning)
     if isinstance(setting.allowed, tuple):
@@ -186,9 +201,10 @@ def setting_field(row: PhaseRow, field: str, *, key: str, unset: str) -> str | N
             index=options.index(getattr(row, field)),
             format_func=lambda choice: choice or unset,
             key=key,
+            bind=bind,
             help=meaning,
         )
-    return st.text_input(title, getattr(row, field), key=key, placeholder=unset, help=meaning) or ""
+    return st.text_input(title, getattr(row, field), key=key, bind=bind, placeholder=unset, help=meaning) or ""
 
 
 def _replace_rows(rows: list[PhaseRow]) -> None:

@@ -118,10 +118,20 @@ def _fields(usual: EnvironmentSetup) -> tuple[EnvironmentSetup, str | None]:
     key = f"{usual.env_id}:{format_args(usual.args)}:{usual.wrappers}"
     with st.expander("Arguments and wrappers", icon=":material/tune:", expanded=bool(usual.args or usual.wrappers)):
         args = st.text_input(
-            "Arguments", format_args(usual.args), key=f"env-args:{key}", placeholder="As registered", help=_ARGS_HELP
+            "Arguments",
+            format_args(usual.args),
+            key=f"env-args:{key}",
+            bind="query-params",
+            placeholder="As registered",
+            help=_ARGS_HELP,
         )
         wrappers = st.text_input(
-            "Wrappers", ", ".join(usual.wrappers), key=f"wrappers:{key}", placeholder="None", help=_WRAPPERS_HELP
+            "Wrappers",
+            ", ".join(usual.wrappers),
+            key=f"wrappers:{key}",
+            bind="query-params",
+            placeholder="None",
+            help=_WRAPPERS_HELP,
         )
         try:
             named = tuple(split(wrappers or ""))

@@ -33,7 +33,10 @@ window.__v3labZoomGoesBack ??= window.addEventListener("popstate", () => {
     const [chart] = group.members
     if (!chart || group.page !== window.location.pathname) continue
     group.range = zoomOfAddress()
-    group.members.forEach(enqueue)
+    for (const member of group.members) {
+      member.hidden.read()
+      enqueue(member)
+    }
     chart.askForRange()
   }
 }) ?? true
@@ -71,6 +74,7 @@ class Chart {
     this.caption = root.querySelector(".v3-chart-caption")
     this.root = root.querySelector(".v3-chart")
     this.tools = new ChartTools(this, root.querySelector(".v3-chart-tools"))
+    this.hidden = new HiddenEntries(this)
     this.resets = 0
     this.extra = 0 // pixels that a wrapped legend adds to the chart's height
     this.onVisible = () => !document.hidden && this.waiting && enqueue(this)
@@ -85,7 +89,9 @@ class Chart {
 
   update(data, setTriggerValue) {
     this.setTriggerValue = setTriggerValue
+    const isNew = this.data === undefined
     this.data = data
+    if (isNew) this.hidden.read()
     if (!this.figure) this.root.style.height = `${data.height}px`
     this.joinGroup(data)
     if (data.figure !== undefined && this.json !== data.figure) {
@@ -197,7 +203,7 @@ class Chart {
       if (this.node._dragging) setTimeout(() => enqueue(this), 100)
       return
     }
-    const data = this.figure.data.map((trace) => ({ ...trace }))
+    const data = this.hidden.shown(this.figure.data)
     this.plotly.react(this.node, data, this.layout(), PLOTLY_CONFIG).then(() => {
       if (this.gone) return
       if (!this.drawn) this.listen()
@@ -230,6 +236,7 @@ class Chart {
     dress(layout, colours, this.width, height)
     // A finger scrolls the page; only a mouse draws a zoom box.
     layout.dragmode = matchMedia("(pointer: coarse)").matches ? false : "zoom"
+    this.hidden.revision(layout)
     for (const axis of axesOf(layout)) axis.uirevision = `${layout.uirevision}:${this.resets}`
     // Under the mouse: one pixel, and none of the halo that plotly draws around it.
     Object.assign((layout.xaxis ??= {}), { spikecolor: colours.text, spikethickness: -2 })
@@ -271,6 +278,7 @@ class Chart {
       if (range[0] === undefined) return
       this.zoom(range.map(Number))
     })
+    this.node.on("plotly_restyle", () => this.hidden.write())
     this.node.on("plotly_doubleclick", () => this.reset())
     this.node.on("plotly_click", ({ points: [point] }) => {
       if (this.data.points && point?.customdata) this.setTriggerValue("point", Array.from(point.customdata))

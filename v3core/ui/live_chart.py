@@ -11,14 +11,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import plotly
 import streamlit as st
 
 from v3core.charts.figure import Figure
 from v3core.charts.patch import whole
 from v3core.ui import chart_rows, push
 from v3core.ui.chart_sources import Source
-from v3core.ui.plotly_js import address
+from v3core.ui.plotly_js import versioned_address
 
 _HTML = """
 <div class="v3-chart" role="group" aria-roledescription="chart">
@@ -43,6 +42,7 @@ _NAMES = (
     "live_chart_handles",
     "live_chart_cursor",
     "live_chart_tools",
+    "live_chart_hidden",
 )
 # One module: Streamlit serves it from memory, where one file cannot import another.
 _JS = "\n".join((_FOLDER / f"{name}.js").read_text(encoding="utf-8") for name in _NAMES)
@@ -135,7 +135,7 @@ def live_chart(
         "group": zoom_group or key,
         "addressed": zoom_group is not None,
         "moves": st.session_state.get(moves_key, 0),
-        "plotly": f"{address()}?v={plotly.__version__}",  # so that no stale copy is kept
+        "plotly": versioned_address(),
     }
     if isinstance(shown, Source):
         # The time makes a chart that rests, as that of an ended run, look once more whenever the page is drawn.

@@ -73,7 +73,7 @@ class Feed {
     if (wait > 0) return this.soon(wait)
     const socket = new WebSocket(this.url)
     this.socket = socket
-    socket.onopen = () => this.soon()
+    socket.onopen = () => this.say()
     socket.onmessage = ({ data }) => this.hear(JSON.parse(data))
     socket.onclose = () => {
       this.socket = undefined
@@ -112,7 +112,12 @@ class Feed {
   }
 }
 
-const NEAR = "300px" // what is so near to the screen is kept up to date
+const NEAR = 300 // pixels: what is so near to the screen is kept up to date
+
+function isNear(element) {
+  const { top, bottom } = element.getBoundingClientRect()
+  return bottom > -NEAR && top < window.innerHeight + NEAR
+}
 
 // One thing on the page that the feed keeps up to date. `owner` has `show(steps)` and `tell()`, which writes ages;
 // and it may have `fails(sentence)`, `visible()` (what it is zoomed to) and `appears()`.
@@ -128,7 +133,7 @@ class FeedMember {
         this.feed?.soon(this.near ? 0 : LEAVES_MS)
         if (this.near) owner.appears?.()
       },
-      { rootMargin: NEAR },
+      { rootMargin: `${NEAR}px` },
     )
     this.watching.observe(element)
   }
@@ -140,8 +145,12 @@ class FeedMember {
     if (this.source !== source) this.version = ""
     this.source = source
     if (!data.source) return
+    const isFirst = !this.feed
     this.feed ??= feedOf(data.feed)
     this.feed.members.add(this)
+    // A busy browser reports late what is on the screen: a new chart looks by itself, and connects at once.
+    if (isFirst && !this.near) this.near = isNear(this.element)
+    if (isFirst && this.near && !this.feed.socket) this.feed.open()
     this.wake()
   }
 

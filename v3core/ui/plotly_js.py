@@ -1,12 +1,15 @@
-"""plotly's JavaScript, from the installed package: nothing is loaded from the internet.
+"""plotly's JavaScript, from this package: nothing is loaded from the internet.
+
+It is plotly's own bundle for cartesian axes (the npm package plotly.js-cartesian-dist-min), of the version that the
+pinned plotly brings: a browser takes three times as long to load all of plotly.js, maps and 3D included.
 
 `asgi.py` serves it. For a server that was started without `asgi.py`, as by `streamlit run app.py`, a copy lies where
 Streamlit serves files of an app.
 """
 
+import re
+from functools import cache
 from pathlib import Path
-
-import plotly
 
 from v3core.atomic_write import replacing
 from v3core.errors import V3Error
@@ -17,12 +20,25 @@ FOLDER = shipped("static")
 """Streamlit serves the folder `static` next to app.py as `app/static/`."""
 
 NAME = "plotly.min.js"
-SOURCE = Path(plotly.__file__).parent / "package_data" / NAME
+SOURCE = Path(__file__).with_name("plotly-cartesian.min.js")
 
 
 def address() -> str:
     """Where the browser finds it on this server."""
     return path_of(f"app/static/{NAME}")
+
+
+def versioned_address() -> str:
+    """What pages ask for: another one with each version, so that no stale copy is kept."""
+    return f"{address()}?v={version()}-cartesian"
+
+
+@cache
+def version() -> str:
+    """The version of plotly.js, as the file says."""
+    with SOURCE.open(encoding="utf-8") as file:
+        found = re.search(r"\bv(\d+\.\d+\.\d+)", file.read(200))
+    return found[1] if found else "unknown"
 
 
 def ensure_plotly_js(folder: Path = FOLDER) -> Path:
@@ -31,7 +47,7 @@ def ensure_plotly_js(folder: Path = FOLDER) -> Path:
     try:
         content_size = SOURCE.stat().st_size
     except OSError:
-        raise V3Error("The plotly package lacks plotly.min.js; reinstall it from requirements.txt.") from None
+        raise V3Error(f"V3 Lab lacks its file {SOURCE.name}; install it again.") from None
     if INSTALLED:
         return SOURCE
     try:

@@ -3,11 +3,16 @@
 
 function loadPlotly(url) {
   window.__v3labPlotly ??= new Promise((resolve, reject) => {
-    const script = document.createElement("script")
+    if (window.Plotly) return resolve(window.Plotly)
+    // The document of a page with charts has asked for it already.
+    const begun = document.querySelector(`script[src="${url}"]`)
+    const script = begun ?? document.createElement("script")
+    script.addEventListener("load", () =>
+      window.Plotly ? resolve(window.Plotly) : reject(new Error("the file is there but is not plotly")),
+    )
+    script.addEventListener("error", () => reject(new Error(`${url} cannot be loaded`)))
+    if (begun) return
     script.src = url
-    script.onload = () =>
-      window.Plotly ? resolve(window.Plotly) : reject(new Error("the file is there but is not plotly"))
-    script.onerror = () => reject(new Error(`${url} cannot be loaded`))
     document.head.appendChild(script)
   }).catch((error) => {
     window.__v3labPlotly = undefined // the next figure tries again

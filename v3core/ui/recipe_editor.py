@@ -33,7 +33,8 @@ def recipe_editor(env: str, recipe: Recipe, chosen: Mapping[str, Scalar]) -> tup
     """
     keys = {path: f"set:{path}:{env}" for path in SETTINGS}
     initial = {path: setting.show(chosen.get(path, setting.of(recipe))) for path, setting in SETTINGS.items()}
-    texts = {path: st.session_state.get(key, initial[path]) for path, key in keys.items()}
+    # As of a page that is reloaded, copied or gone back to, before the fields are drawn.
+    texts = {path: st.session_state.get(key, st.query_params.get(key, initial[path])) for path, key in keys.items()}
     changed = [path for path, setting in SETTINGS.items() if _is_changed(setting, texts[path], recipe)]
     note = md(" · :orange[{} changed]", len(changed)) if changed else Markdown()
     values: dict[str, Scalar] = {}
@@ -42,7 +43,7 @@ def recipe_editor(env: str, recipe: Recipe, chosen: Mapping[str, Scalar]) -> tup
         md("Recipe **{}**: base values, PPO, network, evaluation{}", recipe.name, note),
         icon=":material/receipt_long:",
         key="recipe",
-        expanded=bool(chosen),
+        expanded=bool(chosen or changed),
     ):
         with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
             st.caption(plain(recipe.note) or "Settings for the whole run.", width="stretch")
@@ -86,10 +87,17 @@ def _field(
     help_text = md("{}  \nOn the command line: --set {}=…", setting.meaning, setting.path)
     if setting.choices:
         place = setting.choices.index(begins_with)
-        text = st.selectbox(plain(setting.title), setting.choices, index=place, key=key, help=help_text)
+        text = st.selectbox(
+            plain(setting.title), setting.choices, index=place, key=key, bind="query-params", help=help_text
+        )
     else:
         empty = _EMPTY.get(setting.path, "")
-        text = st.text_input(plain(setting.title), begins_with, key=key, placeholder=empty, help=help_text) or ""
+        text = (
+            st.text_input(
+                plain(setting.title), begins_with, key=key, bind="query-params", placeholder=empty, help=help_text
+            )
+            or ""
+        )
     try:
         values[setting.path] = setting.parse(text)
     except V3Error as error:

@@ -10,14 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import plotly
 import streamlit as st
 
 from v3core.charts.figure import Figure
 from v3core.charts.patch import whole
 from v3core.jobs.replay_files import FRAMES_PER_SECOND
 from v3core.ui.own_paths import path_of
-from v3core.ui.plotly_js import address
+from v3core.ui.plotly_js import versioned_address
 
 _HTML = '<div class="v3-replay"></div>'
 _FOLDER = Path(__file__).parent
@@ -85,7 +84,7 @@ def replay_player(views: Sequence[View], jumps: Sequence[Jump], *, key: str, ste
         "step": step,
         "asked": asked,
         "page": path_of("replay"),
-        "plotly": f"{address()}?v={plotly.__version__}",
+        "plotly": versioned_address(),
     }
     _component(key=key, data=data)
 

@@ -189,11 +189,12 @@ def _follow_all(offered: Collection[str]) -> None:
 
 
 def put_into_address(*gone: str, **chosen: str) -> None:
-    """What is shown from now on, as one entry in the history; without the zoom into what was shown before.
+    """What is shown from now on, as one entry in the history.
 
-    Parameters that are `gone`, or empty, leave the address.
+    Without the zoom into what was shown before, and the entries of its legends that were hidden. Parameters that are
+    `gone`, or empty, leave the address.
     """
-    left_out = {"experiment", "zoom", *gone}
+    left_out = {"experiment", "zoom", "hidden", *gone}
     kept = {name: value for name, value in st.query_params.items() if name not in left_out}
     st.query_params.from_dict({name: value for name, value in {**kept, **chosen}.items() if value})
 

@@ -77,11 +77,13 @@ def test_another_run_shows_all_entries_and_back_hides_them(page: Page, lab: Serv
     page.get_by_role("combobox", name="Run", exact=True).click()
     page.get_by_role("option", name=re.compile(runs[1][:6])).click()
     expect(page).to_have_url(re.compile(runs[1]))
+    page.locator(f"[class*='st-key-{LOADS}{runs[1]}'] .v3-chart").wait_for(state="attached")
     assert "hidden=" not in page.url
-    assert hidden(page, LOADS) == []
+    assert hidden(page, f"{LOADS}{runs[1]}") == []
     page.go_back()
     expect(page).to_have_url(re.compile(runs[0]))
-    assert hidden(page, LOADS) == ["Expert 1"]
+    page.locator(f"[class*='st-key-{LOADS}{runs[0]}'] .v3-chart").wait_for(state="attached")
+    assert hidden(page, f"{LOADS}{runs[0]}") == ["Expert 1"]
 
 
 def test_compare_hides_the_same_lines_after_a_reload(page: Page, lab: Server, runs: tuple[str, str]) -> None:

@@ -19,7 +19,11 @@ LOADS, COMPARED = f"{metrics.LOADS.name}-", "compare"
 def runs(lab: Server) -> tuple[str, str]:
     """Two runs that have ended."""
     db = open_database(f"sqlite:///{lab.data / 'v3.db'}", lab.data)
-    first, second = (add_recorded_run(db, Status.COMPLETED, name=name) for name in ("older", "newer"))
+    lengths = {"older": 60, "newer": 40}
+    first, second = (
+        add_recorded_run(db, Status.COMPLETED, name=name, episodes=length, recorded=length)
+        for name, length in lengths.items()
+    )
     db.close()
     return first, second
 
@@ -103,5 +107,6 @@ def test_what_cannot_be_read_hides_nothing(
     page.goto(f"{lab.url}/live?run={runs[1]}&hidden={broken}")
     assert hidden(page, LOADS) == []
     toggle(page, LOADS, "Expert 3")
+    expect(page).to_have_url(re.compile(r"hidden=[^&]*Expert_3"))
     assert hidden(page, LOADS) == ["Expert 3"]
     assert watched.problems == []

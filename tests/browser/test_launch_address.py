@@ -65,16 +65,3 @@ def test_a_bad_value_in_the_address_is_said_at_its_field(page: Page, lab: Server
     expect(other.get_by_text(re.compile("moon.*whole number|whole number.*moon")).first).to_be_attached()
     expect(other.get_by_role("button", name="Start the run")).to_be_disabled()
     assert watched.problems == []
-
-
-def test_a_removed_row_of_the_sweep_stays_away_after_a_reload(page: Page, lab: Server) -> None:
-    page.goto(f"{lab.url}/launch")
-    page.get_by_role("button", name="Vary a setting").click()
-    fill(page, "Values", "1, 2")
-    expect(page).to_have_url(re.compile("sweep-values"))
-    page.get_by_role("button", name="Remove", exact=True).click()
-    expect(field(page, "Values")).to_have_count(0)
-    expect(page).not_to_have_url(re.compile("sweep-"))
-    page.reload()
-    expect(page.get_by_role("button", name="Vary a setting")).to_be_visible()
-    expect(field(page, "Values")).to_have_count(0)

@@ -116,7 +116,9 @@ def _choose(env: str) -> None:
 def _fields(usual: EnvironmentSetup) -> tuple[EnvironmentSetup, str | None]:
     """`usual` with the arguments and wrappers that were typed; unchanged, and the error, if they cannot be parsed."""
     key = f"{usual.env_id}:{format_args(usual.args)}:{usual.wrappers}"
-    with st.expander("Arguments and wrappers", icon=":material/tune:", expanded=bool(usual.args or usual.wrappers)):
+    addressed = any(f"{field}:{key}" in st.query_params for field in ("env-args", "wrappers"))
+    is_open = bool(usual.args or usual.wrappers or addressed)
+    with st.expander("Arguments and wrappers", icon=":material/tune:", expanded=is_open):
         args = st.text_input(
             "Arguments",
             format_args(usual.args),

@@ -104,6 +104,18 @@ def test_two_requests_for_more_seeds_at_once_add_them_once(db, monkeypatch):
     assert list_experiments(db)[0].deleted == 0
 
 
+def test_two_requests_for_different_numbers_of_seeds_train_none_twice(db, monkeypatch):
+    start(db, grid(), "E")
+    seen = progress_of(db, "E")
+    fewer = add_seeds(db, "E", 2)
+    monkeypatch.setattr(experiments, "progress_of", lambda *_: seen)  # as a second tab that has read before
+    more = add_seeds(db, "E", 3)
+    assert more[: len(fewer)] == fewer
+    runs = list_experiments(db)[0].runs
+    assert len(runs) == len(seen.runs) + len(more)
+    assert len({(run.curriculum, run.seed, run.config_json) for run in runs}) == len(runs)
+
+
 def test_an_experiment_of_before_there_were_records_can_do_the_same(db, config):
     enqueue(db, [config(seed=seed, name="mine") for seed in (4, 9)], "Old")
     progress = progress_of(db, "Old")

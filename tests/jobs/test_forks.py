@@ -1,5 +1,6 @@
 """Forks: a run that begins with a checkpoint of another, shows that one's records, and trains on to the bit."""
 
+import json
 import os
 import threading
 import uuid
@@ -187,6 +188,16 @@ def test_a_trunk_outlives_a_parent_that_is_taken_back_to_before_it(db, make, tra
     control.delete(db, child)
     with db.read() as tx:
         assert all_ids(tx) == set()
+
+
+def test_a_fork_of_a_run_whose_import_folders_are_gone_can_take_those_of_here(db, parent, tmp_path):
+    launch = json.loads(get_run(db, parent).launch_json) | {"path": [str(tmp_path / "gone")]}
+    with db.write() as tx:
+        tx.execute(update(schema.runs).values(launch=json.dumps(launch)))
+    with pytest.raises(V3Error, match=r"launched with its import folder .* fork \w+ --here"):
+        fork(db, parent)
+    forked = get_run(db, fork(db, parent, here=True))
+    assert json.loads(forked.launch_json)["path"] != launch["path"]
 
 
 def test_another_seed_draws_other_numbers_from_the_same_weights(db, parent, train):

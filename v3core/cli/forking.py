@@ -31,6 +31,9 @@ _SHOWN = 10
 @click.option("--steps", type=int, metavar="N", help="The same of a run whose length is in environment steps.")
 @click.option("--name", metavar="NAME", help="Name shown in lists; default: made from the parent's and the changes.")
 @click.option(
+    "--here", is_flag=True, help="Use the import folders and variables of this shell instead of the parent's."
+)
+@click.option(
     "--check",
     is_flag=True,
     help="Start nothing: train the first rollout of an unchanged fork here and compare it with what the run recorded.",
@@ -45,6 +48,7 @@ def fork(
     episodes: int | None,
     steps: int | None,
     name: str | None,
+    here: bool,
     assignments: tuple[str, ...],
 ) -> int:
     """Start a run in the background from a checkpoint of another, with something changed; prints its id.
@@ -76,6 +80,7 @@ def fork(
                 steps=steps,
                 name=name,
                 from_here=True,
+                here=here,
                 actor="command line",
             )
         )

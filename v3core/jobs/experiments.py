@@ -201,8 +201,8 @@ def add_seeds(database: Database, name: str, number: int = MORE_SEEDS, *, priori
     """Queue runs with `number` more seeds of everything that the experiment compares; returns their ids.
 
     Every run is trained with the same new seeds as it was launched, whatever was changed while it trained; a fork
-    begins at the checkpoint at which it began. Of two requests at the same time, as of a double click, the second does
-    nothing.
+    begins at the checkpoint at which it began. Of two requests at the same time, as of a double click, the second adds
+    only those that the first does not.
 
     Raises:
         V3Error: also if a fork's checkpoint is gone; nothing is queued.
@@ -219,7 +219,8 @@ def add_seeds(database: Database, name: str, number: int = MORE_SEEDS, *, priori
             config_of(origin, change)
     fresh = [one.config for one in added if one.origin is None]
     launch = {"seeds": sorted({config.seed for config in fresh}), "runs": len(fresh)}
-    token = uuid5(NAMESPACE_OID, f"{name} {sorted(run.id for run in runs)} {number}")
+    # Not of the number: the first runs of a request for more seeds are those of a request for fewer.
+    token = uuid5(NAMESPACE_OID, f"{name} {sorted(run.id for run in runs)}")
     ids = enqueue(database, fresh, name, priority=priority, token=str(token), launch=launch) if fresh else []
     for (parent, episode), changes in forks.items():
         own = str(uuid5(token, f"{parent} {episode}"))

@@ -268,6 +268,7 @@ def fork(
     steps: int | None = None,
     name: str | None = None,
     from_here: bool = False,
+    here: bool = False,
     actor: str = "user",
     command: StartCommand = worker_command,
 ) -> str:
@@ -284,14 +285,16 @@ def fork(
         steps: the same in environment steps.
         name: by default made of the parent's and of what is changed.
         from_here: follow the curriculum from the checkpoint on, also if another one was trained up to there.
+        here: use the import folders and variables of this process instead of those saved with the parent.
         actor: who requests it, for the histories.
         command: from run id to the command line of its worker.
 
     Raises:
-        V3Error: also if there is no such checkpoint, or the change reaches into what is trained already.
+        V3Error: also if there is no such checkpoint, the parent's import folders are gone, or the change reaches into
+            what is trained already.
     """
     change = Change(curriculum, seed, tuple(assignments), episodes, name, steps, from_here)
-    return fork_all(database, run_id, [change], episode=episode, actor=actor, command=command)[0]
+    return fork_all(database, run_id, [change], episode=episode, here=here, actor=actor, command=command)[0]
 
 
 def pairs(curriculum: Curriculum, seeds: Sequence[int]) -> list[Change]:
@@ -308,12 +311,14 @@ def fork_all(
     experiment: str | None = None,
     priority: int = 0,
     token: str | None = None,
+    here: bool = False,
     actor: str = "user",
     command: StartCommand = worker_command,
 ) -> list[str]:
     """Queue several forks of one checkpoint, all or none, as one experiment; returns their ids.
 
-    Further arguments are those of `fork` and of `v3core.jobs.launcher.enqueue`.
+    Further arguments are those of `fork` and of `v3core.jobs.launcher.enqueue`. Those that another request with the
+    same token has queued already are not queued again.
     """
     check_priority(priority)
     if experiment is not None:
@@ -325,7 +330,8 @@ def fork_all(
     folders: list[Path] = []
     try:
         with database.write() as tx:
-            if find_run(tx, ids[0]):
+            wanted = [place for place, new_id in enumerate(ids) if find_run(tx, new_id) is None]
+            if not wanted:
                 return ids
             get_run(tx, run_id, for_update=True)  # its worker deletes no checkpoint meanwhile
             origin = origin_of(database, run_id, episode, tx)
@@ -333,7 +339,8 @@ def fork_all(
             source = database.data_dir / origin.checkpoint.path
             save_requested_slots(tx)
             now = datetime.now(UTC)
-            for place, (new_id, change) in enumerate(zip(ids, changes, strict=True)):
+            for place in wanted:
+                new_id, change = ids[place], changes[place]
                 # A microsecond apart, so that the queue keeps their order.
                 at = now + timedelta(microseconds=place)
                 add_run(
@@ -344,7 +351,7 @@ def fork_all(
                     now=at,
                     experiment=experiment,
                     priority=priority,
-                    launch=renewed(origin.run, here=False),
+                    launch=renewed(origin.run, here=here, command="fork"),
                 )
                 file = _begin(database, tx, origin, trunk, new_id, actor=actor, now=at)
                 # All from the first: the parent may replace its file meanwhile.

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from v3core import __version__
 from v3core.config import RunConfig
@@ -123,8 +124,8 @@ def waits_for(run: RunRow) -> str | None:
     )
 
 
-def renewed(run: RunRow, *, here: bool) -> str:
-    """The launch environment of a resumed run, for its row; with `here` that of this process.
+def renewed(run: RunRow, *, here: bool, command: Literal["resume", "fork"] = "resume") -> str:
+    """The launch environment of a run that is resumed or forked, for its row; with `here` that of this process.
 
     A V3Error says which of the folders that it was launched with are not on this machine.
     """
@@ -134,7 +135,7 @@ def renewed(run: RunRow, *, here: bool) -> str:
     if missing := launch.missing():
         raise V3Error(
             f"Run {run.id[:8]} '{run.name}' was launched with {missing}, which does not exist on this machine; "
-            f"restore it, or resume from a shell in which its imports work: {COMMAND} resume {run.id[:8]} --here."
+            f"restore it, or {command} from a shell in which its imports work: {COMMAND} {command} {run.id[:8]} --here."
         )
     return replace(launch, version=__version__).to_json()
 

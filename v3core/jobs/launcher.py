@@ -27,7 +27,7 @@ from v3core.store.dialect import lock_queue
 from v3core.store.experiment_rows import record_launch
 from v3core.store.history import add_event
 from v3core.store.run_row import RunRow
-from v3core.store.runs import add_run, find_run, read_slots, runs_in, update_run, write_slots
+from v3core.store.runs import add_run, known_ids, read_slots, runs_in, update_run, write_slots
 from v3core.store.schema import Transaction
 
 MAX_PRIORITY = 1000
@@ -132,16 +132,18 @@ def enqueue(
     now = datetime.now(UTC)
     group = uuid.UUID(token) if token else uuid.uuid4()
     ids = [str(uuid.uuid5(group, str(place))) for place in range(len(configs))]
-    with database.write() as tx:
-        save_requested_slots(tx)
-        is_new = find_run(tx, ids[0]) is None
-        if is_new and experiment is not None and launch is not None:
-            record_launch(tx, experiment, launch, now)
     for start in range(0, len(configs), TOGETHER):
+        places = range(start, min(start + TOGETHER, len(configs)))
         with database.write() as tx:
-            # Those of an earlier request with this token that was cut off are completed.
-            if find_run(tx, ids[start]) is None:
-                for place in range(start, min(start + TOGETHER, len(configs))):
+            known = known_ids(tx, [ids[place] for place in places])
+            if not start:
+                save_requested_slots(tx)
+                # With the first runs: the record of an experiment goes when no run of it is left.
+                if ids[0] not in known and experiment is not None and launch is not None:
+                    record_launch(tx, experiment, launch, now)
+            # Those of an earlier request with this token that was cut off, or asked for fewer, are completed.
+            for place in places:
+                if ids[place] not in known:
                     # A microsecond apart, so that the queue keeps their order.
                     at = now + timedelta(microseconds=place)
                     create(tx, configs[place], now=at, run_id=ids[place], experiment=experiment, priority=priority)

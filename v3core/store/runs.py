@@ -139,6 +139,11 @@ def all_ids(tx: Transaction) -> set[str]:
     return set(tx.execute(select(runs.c.id)).scalars())
 
 
+def known_ids(tx: Transaction, run_ids: Collection[str]) -> set[str]:
+    """Those of these full ids that runs have."""
+    return set(tx.execute(select(runs.c.id).where(runs.c.id.in_(run_ids), _VISIBLE)).scalars())
+
+
 def list_runs(database: Database) -> list[RunRow]:
     with database.read() as tx:
         rows = tx.execute(select(*_COLUMNS).where(_VISIBLE).order_by(runs.c.created_at.desc(), runs.c.id)).all()

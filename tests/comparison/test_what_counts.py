@@ -7,6 +7,8 @@ from tests.comparison.made import STEPS, made_run
 from v3core.comparison import compare
 from v3core.comparison.looking import Grouping, answer
 from v3core.comparison.pictures import curve_pictures
+from v3core.metrics import COMPARED
+from v3core.report.gathering import ROUTING
 from v3core.rollup import mean_window
 from v3core.store.database import Database
 
@@ -67,3 +69,7 @@ def test_phases_that_never_began_are_counted(db: Database) -> None:
     assert note == (
         "2 complete runs ended before late began, so that a part of the curriculum was never trained: v3 2, v3 3."
     )
+
+
+def test_reports_draw_metrics_that_are_compared() -> None:
+    assert set(ROUTING) <= set(COMPARED)

@@ -38,7 +38,7 @@ from v3core.store.experiment_rows import read_experiment
 from v3core.store.run_row import RunRow
 from v3core.store.runs import runs_of_experiment
 
-ROUTING = ("effective_experts", "dead_experts", "routing_entropy", "specialisation")
+ROUTING = ("effective_experts", "recent_dead_experts", "routing_entropy", "specialisation")
 """Metrics of the routing that every report draws, where they were recorded."""
 _PACKAGES = ("torch", "numpy", "gymnasium", "scipy", "plotly")
 

@@ -20,6 +20,7 @@ from v3core.curriculum import (
     check_environment_named,
     check_experts,
     check_fits,
+    check_router_learns,
     ignoring_base,
 )
 from v3core.curriculum.knobs import Knob
@@ -41,6 +42,7 @@ from v3core.paths import shipped
 RECIPES = shipped("data", "recipes")
 Device = Literal["auto", "cpu", "cuda"]
 Backend = Literal["eager", "native"]
+BalanceOn = Literal["softmax", "gates"]
 MAX_SEED = 2**32 - 1
 MAX_NAME = 120
 _BREAK_A_LINE = frozenset({"Cc", "Cs", "Zl", "Zp"})
@@ -115,6 +117,9 @@ class PPOConfig(_Frozen):
     """Weight of the value loss."""
     max_grad_norm: Annotated[float, Field(gt=0)] = 0.5
     """Gradients are clipped to this norm."""
+    balance_on: BalanceOn = "softmax"
+    """What the losses for balance and entropy of the experts read: the softmax of the router's logits, which has a
+    gradient for experts that are off, or the gates, as up to version 0.2.0."""
 
 
 def _base_value(knob: Knob) -> Any:
@@ -223,6 +228,14 @@ class RunConfig(_Frozen):
         """The environment of phases that do not set one."""
         return EnvironmentSetup(self.env, self.env_args, self.wrappers, self.view)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _of_earlier_versions(cls, saved: Any) -> Any:
+        """A run that was saved without `balance_on` trained on the gates, and continues so."""
+        if isinstance(saved, Mapping) and isinstance(ppo := saved.get("ppo"), Mapping) and "balance_on" not in ppo:
+            return {**saved, "ppo": {**ppo, "balance_on": "gates"}}
+        return saved
+
     @model_validator(mode="after")
     def _curriculum_fits(self) -> Self:
         try:
@@ -304,6 +317,7 @@ def build_run_config(
     _check_network_is_free(curriculum, recipe.overrides)
     policy = _built(recipe.policy, curriculum.policy)
     check_experts(curriculum, policy.experts)
+    check_router_learns(curriculum, policy.experts)
     with explained("The run"):
         return RunConfig(
             name=name.strip(),

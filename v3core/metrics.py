@@ -236,8 +236,8 @@ class Update:
     )
     load_balance_loss: float = _metric(
         "Load-balance loss",
-        "Coefficient × N·Σ fᵢ·Pᵢ, with fᵢ the share of samples whose largest gate is i and Pᵢ the mean gate of i: "
-        "equals the coefficient if balanced.",
+        "Coefficient × N·Σ fᵢ·Pᵢ, with fᵢ the share of samples whose largest gate is i and Pᵢ the mean probability of "
+        "i in the softmax of the logits: equals the coefficient if balanced.",
         chart=LOSSES,
         source="Switch, arXiv:2101.03961, eq. 4 to 6",
         optional=True,
@@ -271,7 +271,7 @@ class Update:
     )
     gate_entropy_loss: float = _metric(
         "Gate-entropy loss",
-        "−coefficient × entropy of the gates; with top-k routing, of the softmax over all experts.",
+        "−coefficient × entropy of the softmax of the logits over all experts.",
         since=2,
         optional=True,
     )

@@ -30,6 +30,7 @@ _TITLES = {
     "ppo.gae_lambda": "GAE λ",
     "ppo.clip": "Clip range",
     "ppo.max_grad_norm": "Max gradient norm",
+    "ppo.balance_on": "Balance losses read",
     "evaluation.every": "Evaluate every",
     "evaluation.knockout": "Episodes without each expert",
     "evaluation.sampled": "Sample actions",

@@ -17,7 +17,7 @@ COLLAPSING = """
 name: collapsing
 phases:
   - {name: even, until: {episode: 40}, routing: softmax, load_balance: 0}
-  - {name: sharp, until: {episode: 90000}, routing: topk, top_k: 1}
+  - {name: sharp, until: {episode: 90000}, routing: topk, top_k: 1, top_k_weights: probabilities}
   - {name: end, routing: sparsemax}
 """
 

@@ -4,11 +4,14 @@ import re
 
 import pytest
 
+from v3core.config import RunConfig, build_run_config, recipe_for
 from v3core.curriculum import (
     BaseValues,
+    Curriculum,
     Progress,
     check_environment_named,
     check_experts,
+    check_router_learns,
     dump,
     environments_of,
     load_curriculum,
@@ -18,6 +21,7 @@ from v3core.curriculum import (
     preset_names_for,
     settings_at,
 )
+from v3core.curriculum.edit import check_edit
 from v3core.curriculum.presets import PRESETS
 from v3core.errors import V3Error
 
@@ -119,6 +123,35 @@ def test_choosing_more_experts_than_there_are_is_refused():
     check_experts(load_preset("mixtral"), 2)
     with pytest.raises(V3Error, match="top_k 2, but the router has 1 expert "):
         check_experts(load_preset("mixtral"), 1)
+
+
+@pytest.mark.parametrize("weights", ["renormalised", "sigmoid", "probabilities"])
+def test_a_router_without_a_gradient_is_refused_with_what_to_use(tmp_path, weights):
+    """Of the one chosen expert the normalised weight is 1, whatever the router says. A phase inherits what it omits."""
+    one = {"name": "one", "until": {"episode": 9}, "top_k": 1, "top_k_weights": weights}
+    curriculum = Curriculum.model_validate({"name": "c", "phases": [one, {"name": "two", "routing": "topk"}]})
+    two = Curriculum.model_validate({"name": "c", "phases": [one, {"name": "two", "routing": "topk", "top_k": 2}]})
+    file, recipe = tmp_path / "c.yaml", recipe_for("CartPole-v1")
+    file.write_text(dump(curriculum))
+    RunConfig(name="earlier", env="CartPole-v1", seed=1, episodes=20, curriculum=curriculum)  # is loaded
+    progress = Progress(3, 20)
+    checks = [
+        lambda: load_curriculum(str(file)),
+        lambda: build_run_config(
+            name="n", env="CartPole-v1", seed=1, episodes=20, curriculum=curriculum, recipe=recipe
+        ),
+        lambda: check_edit(two, curriculum, progress),
+    ]
+    for check in checks:
+        if weights == "probabilities":
+            check()
+            continue
+        sentence = f"Phase 2 'two' chooses top_k 1 with top_k_weights {weights}, .* to probabilities, or top_k to 2 or"
+        with pytest.raises(V3Error, match=sentence):
+            check()
+    check_edit(curriculum, two, progress)
+    check_edit(curriculum, curriculum, progress)  # of a run that was started before this was refused
+    check_router_learns(curriculum, experts=1)
 
 
 def test_an_unknown_preset_names_its_neighbours():

@@ -27,7 +27,7 @@ from v3core.training import trainer
 FOUR_PHASES = """
 {name: test, phases: [
   {name: first, until: {episode: 12}, routing: softmax, temperature: {from: 2.0, to: 1.0}},
-  {name: second, until: {step: 700}, routing: topk, top_k: 1, bias_speed: 0.01},
+  {name: second, until: {step: 700}, routing: topk, top_k: 1, top_k_weights: probabilities, bias_speed: 0.01},
   {name: third, until: {metric: length, at_least: 1, window: 5, min_episodes: 10}, routing: gumbel, jitter: 0.1},
   {name: last, routing: sparsemax}]}
 """

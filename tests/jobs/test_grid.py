@@ -86,7 +86,8 @@ def test_the_last_for_a_path_wins_and_later_ones_see_the_earlier():
         ("ppo.gamma", ("0.9",)),
         ("ppo.epochs", ("8",)),
     ]
-    chosen = settings("phases.transition.routing=topk", "phases.transition.top_k=1,2")
+    weights = "phases.transition.top_k_weights=probabilities"  # top_k 1 with others is refused
+    chosen = settings("phases.transition.routing=topk", weights, "phases.transition.top_k=1,2")
     assert [config.curriculum.phases[1].top_k for config in configs_of(Grid([V3], [CARTPOLE], [1], chosen))] == [1, 2]
 
 

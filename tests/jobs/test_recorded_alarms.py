@@ -30,7 +30,7 @@ from v3core.store.watching import alarms_of, computed_alarms
 COLLAPSING = """
 {name: collapsing, phases: [
   {name: even, until: {episode: 20}, temperature: 50},
-  {name: sharp, routing: topk, top_k: 1, top_k_weights: renormalised, temperature: {from: 1, to: 0.5}}]}
+  {name: sharp, routing: topk, top_k: 1, top_k_weights: probabilities, temperature: {from: 1, to: 0.5}}]}
 """
 
 

@@ -142,11 +142,15 @@ def as_double(samples: Samples) -> Samples:
 
 
 def torch_gradient(
-    backend: EagerBackend, samples: Samples, chosen: Tensor, coefficients: dict[str, float] = COEFFICIENTS
+    backend: EagerBackend,
+    samples: Samples,
+    chosen: Tensor,
+    coefficients: dict[str, float] = COEFFICIENTS,
+    config: PPOConfig = CONFIG,
 ) -> tuple[dict[str, Tensor], Tensor]:
     """Statistics and gradient of a minibatch by torch."""
     backend.parameters.gradient.zero_()
-    total, terms = backend.loss(samples, chosen, coefficients, CONFIG)
+    total, terms = backend.loss(samples, chosen, coefficients, config)
     total.backward()  # type: ignore[no-untyped-call]
     gradient = backend.parameters.gradient.clone()
     norms = backend.policy.experts.gradient_norms().clone()
@@ -154,10 +158,14 @@ def torch_gradient(
 
 
 def native_gradient(
-    case: Case, samples: Samples, chosen: Tensor, coefficients: dict[str, float] = COEFFICIENTS
+    case: Case,
+    samples: Samples,
+    chosen: Tensor,
+    coefficients: dict[str, float] = COEFFICIENTS,
+    config: PPOConfig = CONFIG,
 ) -> tuple[dict[str, Tensor], Tensor]:
     """Statistics and gradient of a minibatch by one step of the library, whose learning rate is 0."""
-    terms = case.native.gradient_step(samples, chosen, coefficients, CONFIG)
+    terms = case.native.gradient_step(samples, chosen, coefficients, config)
     return {name: term.clone() for name, term in terms.items()}, case.eager.parameters.gradient.clone()
 
 

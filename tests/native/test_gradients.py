@@ -76,22 +76,23 @@ def native(monkeypatch):
     batch=st.integers(1, 257),
     masks=st.booleans(),
     bias=st.booleans(),
+    balance_on=st.sampled_from(["softmax", "gates"]),
     seed=st.integers(0, 999),
 )
 def test_a_step_is_as_exact_as_the_eager_one(
-    observation, action, gating, head_width, sizes, off, batch, masks, bias, seed
+    observation, action, gating, head_width, sizes, off, batch, masks, bias, balance_on, seed
 ):
     case = Case(observation, action, gating, seed, bias=bias, **sizes, width=sizes["heads"] * head_width)
     samples = case.samples(batch, masks=masks)
     double, exact = case.double(), as_double(samples)
-    coefficients = COEFFICIENTS | off
+    coefficients, config = COEFFICIENTS | off, CONFIG.model_copy(update={"balance_on": balance_on})
     distinct = clear(case, double, samples, exact)
     chosen = torch.randperm(batch, generator=case.generator)
     chosen = chosen[distinct[chosen]][: max(1, batch * 2 // 3)]
     assume(len(chosen) >= batch / 4)
-    terms, gradient = torch_gradient(double, exact, chosen, coefficients)
-    eager_terms, eager = torch_gradient(case.eager, samples, chosen, coefficients)
-    native_terms, native = native_gradient(case, samples, chosen, coefficients)
+    terms, gradient = torch_gradient(double, exact, chosen, coefficients, config)
+    eager_terms, eager = torch_gradient(case.eager, samples, chosen, coefficients, config)
+    native_terms, native = native_gradient(case, samples, chosen, coefficients, config)
     assert native_terms.keys() == terms.keys()
     rounding = ROUNDING / max(0.1, gating.temperature)
     for name, value in terms.items():
@@ -102,7 +103,7 @@ def test_a_step_is_as_exact_as_the_eager_one(
         part = slice(start, start := start + parameter.numel())
         error, native_error = ((found[part] - gradient[part]).norm().item() for found in (eager, native))
         assert native_error <= TIMES * error + rounding * (gradient[part].norm().item() + whole), name
-    assert torch.equal(native_gradient(case, samples, chosen, coefficients)[1], native)  # to the bit
+    assert torch.equal(native_gradient(case, samples, chosen, coefficients, config)[1], native)  # to the bit
 
 
 @pytest.mark.parametrize("weights", ["renormalised", "probabilities", "sigmoid"])

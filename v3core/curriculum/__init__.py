@@ -1,7 +1,16 @@
 """Curricula: which settings apply when. Pure functions and files; no torch, no database."""
 
 from .edit import check_edit, is_lengthened, lengthened, renamed, renamed_apart, unedited, with_boundaries
-from .fit import check_environment_named, check_experts, check_fits, environments_of, fits, scaled, scaled_to
+from .fit import (
+    check_environment_named,
+    check_experts,
+    check_fits,
+    check_router_learns,
+    environments_of,
+    fits,
+    scaled,
+    scaled_to,
+)
 from .knobs import COEFFICIENTS, KNOBS, Graph, Metric, Routing, TopKWeights
 from .length import Length
 from .model import Architecture, Curriculum, Over, Phase, Ramp, Times, Value

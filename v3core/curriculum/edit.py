@@ -6,7 +6,7 @@ from dataclasses import replace
 from itertools import zip_longest
 from typing import Any
 
-from v3core.curriculum.fit import check_fits
+from v3core.curriculum.fit import check_fits, check_router_learns
 from v3core.curriculum.knobs import KNOBS, SETTINGS
 from v3core.curriculum.model import MAX_NAME, Curriculum, Over, Phase, ramps_of
 from v3core.curriculum.progress import PhaseStart, Progress, in_force, latest_end, starts_of
@@ -72,6 +72,7 @@ def check_edit(old: Curriculum, new: Curriculum, progress: Progress) -> None:
         V3Error: naming the first thing that reaches into the past or past the end.
     """
     check_fits(new, progress.episodes, progress.steps)
+    check_router_learns(new, before=old)
     if old.policy != new.policy:
         raise V3Error("The network of a run cannot change while it trains; leave 'policy' as it is.")
     progress = _with_overdue_phases_ended(old, progress)

@@ -164,3 +164,37 @@ def check_experts(curriculum: Curriculum, experts: int) -> None:
                 f"Phase {number} '{phase.name}' has top_k {phase.top_k}, but the router has {chosen_among} to choose "
                 "from; lower it, or use more experts."
             )
+
+
+def check_router_learns(
+    curriculum: Curriculum, experts: int | None = None, *, before: Curriculum | None = None
+) -> None:
+    """Raise a V3Error for a phase in which the router gets no gradient from the policy.
+
+    The weight of a single expert, normalised over the chosen, is 1 whatever the router says: only the probabilities of
+    Switch (arXiv:2101.03961) give its choice a gradient. The router of one expert has nothing to learn.
+
+    `experts` is how many the router has, if that is known. `before` is a curriculum that runs already; a phase that is
+    as it was in it is allowed, so that other phases of earlier runs can be edited.
+    """
+    network = curriculum.policy
+    if (experts or (network and network.experts)) == 1 or (network is not None and network.single_expert):
+        return
+    allowed = [] if before is None else _routings(before)
+    for number, routing in enumerate(_routings(curriculum)):
+        kind, top_k, weights = routing
+        if kind == "topk" and top_k == 1 and weights != "probabilities" and routing not in allowed[number : number + 1]:
+            raise V3Error(
+                f"Phase {number + 1} '{curriculum.phases[number].name}' chooses top_k 1 with top_k_weights {weights}, "
+                "which gives the router a gradient of exactly 0; set top_k_weights to probabilities, or top_k to 2 or "
+                "more."
+            )
+
+
+def _routings(curriculum: Curriculum) -> list[tuple[str, int, str]]:
+    """Routing, top_k and top_k_weights in force in each phase: what one does not set, it inherits."""
+    found = [("softmax", 2, "renormalised")]
+    for phase in curriculum.phases:
+        kind, top_k, weights = found[-1]
+        found.append((phase.routing or kind, phase.top_k or top_k, phase.top_k_weights or weights))
+    return found[1:]

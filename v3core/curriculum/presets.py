@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 
 from v3core.atomic_write import whole_file
-from v3core.curriculum.fit import environments_of
+from v3core.curriculum.fit import check_router_learns, environments_of
 from v3core.curriculum.model import MAX_NAME, Curriculum
 from v3core.errors import V3Error, explained, suggestion
 from v3core.paths import data_dir, shipped
@@ -105,7 +105,9 @@ def load_curriculum(name_or_path: str) -> tuple[Curriculum, bool]:
     """A preset by name or a file by path, and whether it was a preset; raises a V3Error if it is neither."""
     path = Path(name_or_path)
     if path.suffix in {".yaml", ".yml"} or path.exists() or len(path.parts) > 1:
-        return _load_file(path), False
+        curriculum = _load_file(path)
+        check_router_learns(curriculum)
+        return curriculum, False
     return load_preset(name_or_path), True
 
 

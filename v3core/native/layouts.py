@@ -91,6 +91,7 @@ class Gating(ctypes.Structure):
         ("temperature", c_float),
         ("alpha", c_double),
         ("bias", c_void_p),
+        ("balance_on_softmax", c_int64),
     )
 
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from v3core.config import BalanceOn
 from v3core.environments import StateGraphSpec
 from v3core.native import library
 from v3core.native.layouts import (
@@ -142,6 +143,7 @@ class NativeNetwork:
         samples: Samples,
         objective: Objective,
         optimizer: Adam,
+        balance_on: BalanceOn,
     ) -> Tensor:
         """One gradient step on the chosen rows; returns the statistics in the order of `Statistic`, then [experts].
 
@@ -150,7 +152,7 @@ class NativeNetwork:
         """
         statistics = torch.empty(STATISTICS + self.policy.router.out_features)
         pointers = (self._handle, self.values.data_ptr(), self.gradient.data_ptr())
-        structures = (self._batch(observations, chosen, noise), samples, self._gating(), objective, optimizer)
+        structures = (self._batch(observations, chosen, noise), samples, self._gating(balance_on), objective, optimizer)
         _check(self._library.v3_step(*pointers, *structures, statistics.data_ptr()))
         return statistics
 
@@ -212,7 +214,8 @@ class NativeNetwork:
             self.policy.gating.jitter > 0,
         )
 
-    def _gating(self) -> Gating:
+    def _gating(self, balance_on: BalanceOn = "gates") -> Gating:
+        """How the policy routes; what the losses read does not matter where there are none."""
         policy, gating = self.policy, self.policy.gating
         return Gating(
             ROUTINGS.index(gating.routing),
@@ -221,6 +224,7 @@ class NativeNetwork:
             gating.temperature,
             gating.alpha,
             policy.expert_bias.data_ptr() if policy.uses_bias else None,
+            balance_on == "softmax",
         )
 
     def _at(self, parameter: Tensor) -> int:

@@ -116,7 +116,7 @@ class EagerBackend:
         total = terms["policy_loss"] + config.value_coefficient * terms["value_loss"]
         if bonus := coefficients.get("entropy", 0.0):
             total = total - bonus * terms["action_entropy"]
-        routed, unused = Routed(policy, output, samples, chosen), total.new_zeros(())
+        routed, unused = Routed(policy, output, samples, chosen, config.balance_on), total.new_zeros(())
         for knob, loss in ROUTING_LOSSES.items():
             terms[recorded_as(knob)] = unused
             if coefficient := coefficients.get(knob, 0.0):

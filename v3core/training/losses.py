@@ -10,8 +10,12 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from v3core.config import BalanceOn
 from v3core.policy import GATMoEPolicy, PolicyOutput
 from v3core.policy.distributions import ActionDistribution
+
+SPARSE = ("sparsemax", "entmax15", "entmax")
+"""Routings whose gates may be 0 and are no softmax. Those of `gumbel` are one, of the logits and their noise."""
 
 
 @dataclass(frozen=True)
@@ -48,15 +52,15 @@ def value_loss(values: Tensor, targets: Tensor) -> Tensor:
     return 0.5 * (values - targets).square().mean()
 
 
-def load_balance_loss(gates: Tensor) -> Tensor:
-    """Load balance of Switch (Fedus et al., 2021, arXiv:2101.03961, eq. 4 to 6) of gates [batch, experts]: N·Σ f_i·P_i.
+def load_balance_loss(probabilities: Tensor) -> Tensor:
+    """Load balance of Switch (Fedus et al., 2021, arXiv:2101.03961, eq. 4 to 6): N·Σ f_i·P_i.
 
-    f_i is the share of samples whose largest gate is expert i and carries no gradient; P_i is the mean gate of
-    expert i. The value is 1 at balance and N when one expert takes all.
+    f_i is the share of samples whose largest probability is that of expert i and carries no gradient; P_i is the mean
+    probability of expert i, of probabilities [batch, experts]. 1 at balance, and N when one expert takes all.
     """
-    experts = gates.shape[1]
-    shares = torch.nn.functional.one_hot(gates.detach().argmax(1), experts).to(gates.dtype).mean(0)
-    return experts * (shares * gates.mean(0)).sum()
+    experts = probabilities.shape[1]
+    shares = torch.nn.functional.one_hot(probabilities.detach().argmax(1), experts).to(probabilities.dtype).mean(0)
+    return experts * (shares * probabilities.mean(0)).sum()
 
 
 def expert_balance_loss(probabilities: Tensor, chosen: Tensor) -> Tensor:
@@ -113,15 +117,17 @@ class Routed:
     output: PolicyOutput
     samples: Samples  # the whole rollout
     chosen: Tensor  # which of its samples the minibatch is, [batch]
+    balance_on: BalanceOn
 
     @cached_property
     def probabilities(self) -> Tensor:
-        """Of the experts, [batch, experts]: for top-k the softmax over all of them, as in the papers of the losses.
+        """Of the experts, [batch, experts]: the softmax over all of them, as in the papers of the losses.
 
-        Top-k gates say nothing of the experts that were not chosen.
+        A gate of exactly 0 has no gradient, so that a loss of it could never bring its expert back. With `gates` they
+        are read nevertheless, except those of top-k, which say nothing of the experts that were not chosen.
         """
         gating = self.policy.gating
-        if gating.routing == "topk":
+        if gating.routing == "topk" or (gating.routing in SPARSE and self.balance_on == "softmax"):
             return (self.output.router_logits / gating.temperature).softmax(1)
         return self.output.gates
 

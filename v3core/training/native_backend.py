@@ -83,6 +83,7 @@ class NativeBackend(EagerBackend):
                 beta2=BETAS[1],
                 epsilon=EPSILON,
             ),
+            config.balance_on,
         )
         numbers, norms = statistics.split_with_sizes((layouts.STATISTICS, len(statistics) - layouts.STATISTICS))
         terms = dict.fromkeys(LACKING, numbers.new_zeros(()))

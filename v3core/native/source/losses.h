@@ -50,15 +50,16 @@ struct Balance {
     }
     void count(const Network& net, const Gating& gating, const Routed& routed, int samples) {
         for (int b = 0; b < samples; b++) {
-            int best = 0;
+            int best = 0, acting = 0;
             for (int e = 0; e < net.routed.experts; e++) {
                 const int at = e * CHUNK + b;
                 if (routed.probabilities[at] > routed.probabilities[best * CHUNK + b]) best = e;
+                if (routed.gates[at] > routed.gates[acting * CHUNK + b]) acting = e;
                 mass[e] += routed.probabilities[at];
                 if (gating.routing == TOPK && routed.gates[at] > 0) uses[e]++;
             }
             largest[best]++;
-            if (gating.routing != TOPK) uses[best]++;
+            if (gating.routing != TOPK) uses[acting]++;
         }
     }
     // Adds both losses times their coefficients; writes their gradients of every sample's probabilities to d[experts].
@@ -126,7 +127,7 @@ inline void router_losses(const Network& net, const Gating& gating, const Object
                           const Routed& routed, LossRoom& room, double* statistics, float* d_logits, float* d_gates) {
     const int experts = net.routed.experts;
     const float share = 1.0f / size;
-    float* d_probabilities = gating.routing == TOPK ? room.d_probabilities : d_gates;
+    float* d_probabilities = routed.apart() ? room.d_probabilities : d_gates;
     for (int v = 0; v < CHUNK; v += LANES) {
         const IntVec real = within(count, v);
         auto add = [&](Statistic to, Vec term) { statistics[to] += (double)sum(where(real, term, all(0.0f))) / size; };

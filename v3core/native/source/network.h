@@ -62,6 +62,7 @@ struct Gating {
     float temperature;
     double alpha;
     const float* bias;  // added to the affinities when the top k are chosen, [experts]; null for none
+    int64_t balance_on_softmax;  // whether the losses read the softmax of all experts also where it is not the gates
 };
 
 // Rows to compute on: the observation and the router's noise are those of row `chosen[sample]`; null is all rows in order.

@@ -20,14 +20,20 @@ inline double alpha_of(const Gating& gating) {
     return gating.routing == ENTMAX && gating.alpha - 1 >= NEARLY_SOFTMAX ? gating.alpha : 1.0;
 }
 
+inline bool is_sparse(const Gating& gating) {
+    return gating.routing == SPARSEMAX || gating.routing == ENTMAX15 || gating.routing == ENTMAX;
+}
+
 struct Routed {
     float *logits, *scaled, *gates;
-    float* probabilities;  // of the losses: the softmax over all experts for top-k, else the gates
+    float* probabilities;  // of the losses: the softmax over all experts, or the gates
     Routed(const Network& net, const Gating& gating, Arena& arena) {
         const int64_t count = (int64_t)net.routed.experts * CHUNK;
         logits = arena.take(count), scaled = arena.take(count), gates = arena.take(count);
-        probabilities = gating.routing == TOPK ? arena.take(count) : gates;
+        const bool apart = gating.routing == TOPK || (is_sparse(gating) && gating.balance_on_softmax);
+        probabilities = apart ? arena.take(count) : gates;
     }
+    bool apart() const { return probabilities != gates; }
 };
 
 inline Vec largest(const float* rows, int count, int v) {
@@ -176,6 +182,7 @@ inline void route(const Network& net, const Gating& gating, const Batch& batch, 
         else if (alpha == 2) sparsemax(routed.scaled, experts, v, room, routed.gates);
         else if (alpha == 1.5) entmax15(routed.scaled, experts, v, room, routed.gates);
         else entmax(routed.scaled, experts, v, alpha, routed.gates);
+        if (gating.routing != TOPK && routed.apart()) softmax(routed.scaled, experts, v, routed.probabilities);
     }
 }
 
@@ -221,7 +228,7 @@ inline void top_k_backward(const Gating& gating, const Routed& routed, int count
     }
 }
 
-// d_logits += what d_gates, and for top-k d_probabilities, say of them; both are used up. `room` holds experts * CHUNK floats.
+// d_logits += what d_gates, and d_probabilities where they are apart, say of them; both are used up. `room` holds experts * CHUNK floats.
 inline void route_backward(const Network& net, const Gating& gating, const Routed& routed, float* room, float* d_gates,
                            float* d_probabilities, float* d_logits) {
     const int experts = net.routed.experts;
@@ -230,6 +237,10 @@ inline void route_backward(const Network& net, const Gating& gating, const Route
         if (gating.routing == TOPK) top_k_backward(gating, routed, experts, v, d_probabilities, d_gates);
         else if (alpha == 1) softmax_backward(routed.gates, experts, v, d_gates);
         else entmax_backward(routed.gates, alpha, experts, v, room, d_gates);
+        if (gating.routing != TOPK && routed.apart()) {
+            softmax_backward(routed.probabilities, experts, v, d_probabilities);
+            for (int e = 0; e < experts; e++) add_to(d_gates + e * CHUNK + v, load(d_probabilities + e * CHUNK + v));
+        }
         for (int e = 0; e < experts; e++)
             add_to(d_logits + e * CHUNK + v, load(d_gates + e * CHUNK + v) / gating.temperature);
     }

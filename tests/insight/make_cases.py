@@ -171,7 +171,8 @@ def alarms_of(name: str) -> list[Any]:
     """The alarms that the rules find in a case that is kept."""
     content = json.loads(gzip.decompress((CASES / f"{name}.json.gz").read_bytes()))
     config = RunConfig.model_validate(content["config"])
-    values = np.array([content["values"][column] for column in NEEDED], dtype=np.float64).T
+    unknown = [None] * len(content["phases"])  # of what the rules did not read when the case was made: the length
+    values = np.array([content["values"].get(column, unknown) for column in NEEDED], dtype=np.float64).T
     loads = np.array(content["loads"], dtype=np.float64)
     watch = Watch(Plan(config, config.curriculum), loads.shape[1])
     marks: list[Any] = [Evaluated(episode, returns) for episode, returns in content["evaluated"]]

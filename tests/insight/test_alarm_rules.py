@@ -80,6 +80,15 @@ def test_dead_experts_say_when_they_were_last_used():
     assert alarms["collapse"].phase == "early"
 
 
+def test_dead_experts_are_those_of_the_steps_not_of_the_episodes():
+    """Every second episode is one step long and uses expert 2 alone: half of the episodes, 1 % of the steps or less."""
+    loads = np.where(np.arange(LENGTH)[:, None] % 2, [1.0, 0.0], [0.0, 1.0])
+    lengths = np.where(np.arange(LENGTH) % 2, 200.0, 1.0)
+    (dead,) = found(made(loads, length=lengths), rules={"dead_expert"})
+    assert (dead.value, dead.first_episode) == (1, 40)
+    assert found(made(loads, length=np.where(np.arange(LENGTH) % 2, 90.0, 1.0)), rules={"dead_expert"}) == []
+
+
 def test_an_alarm_ends_once_its_rule_has_not_held_for_a_window():
     loads = np.full((LENGTH, 2), [0.5, 0.5])
     loads[50:100] = [1.0, 0.0]
@@ -96,8 +105,8 @@ def test_one_expert_or_many_that_share_are_none(loads):
     assert found(made(loads)) == []
 
 
-def test_many_experts_are_dead_below_a_quarter_of_their_share():
-    loads = np.array([0.003] * 32 + [(1 - 32 * 0.003) / 32] * 32)
+def test_many_experts_are_dead_below_the_same_load_as_few():
+    loads = np.array([0.009] * 32 + [(1 - 32 * 0.009) / 32] * 32)
     (dead,) = found(made(loads))
     assert (dead.rule, dead.value) == ("dead_expert", 32)
 

@@ -9,6 +9,7 @@ from sqlalchemy import delete, insert, select
 
 from v3core.store import curve
 from v3core.store.curve import merged, read_phase_sums, read_series
+from v3core.store.pace import recent_returns
 from v3core.store.runs import UnknownRunError, get_run
 from v3core.store.schema import episodes, expert_loads
 from v3core.store.writer import EpisodeWriter
@@ -52,6 +53,32 @@ def test_the_closing_return_is_of_a_tenth_of_the_run(db, record):
     (only,) = read_phase_sums(db, run_id)
     assert only.closing_return == 1.0
     assert only["return"] == pytest.approx(30 / 150)
+
+
+def test_what_experts_did_at_the_end_of_a_phase_is_weighted_by_steps(db, record):
+    """The last 10 of 100 planned: expert 2 has 10 of 505 steps. Over the phase, or by episodes, nobody is dead."""
+    one, two = (1.0, 0.0, 0.0, 0.0), (0.0, 1.0, 0.0, 0.0)
+    before = [{"phase": "a", "length": 99, "loads": (0.0, 0.0, 0.5, 0.5), "routing_entropy": math.log(2)}] * 20
+    after = [{"phase": "a", "length": 99 if n % 2 else 1, "loads": one if n % 2 else two} for n in range(10)]
+    after = [each | {"routing_entropy": 0.0} for each in after]
+    (only,) = read_phase_sums(db, record(before + after, episodes=100))
+    shares = (5 * 99 / 500, 5 / 500)
+    assert only.closing_loads == pytest.approx((*shares, 0, 0))
+    assert only.closing_specialisation == pytest.approx(-sum(share * math.log(share) for share in shares))
+    assert min(only.loads) > 0.1
+
+
+def test_the_mean_return_is_of_the_phase_in_force(db, record):
+    """Not of a window that crosses into the phase before, whose returns say nothing of this one."""
+    run_id = record([{"phase": "a", "return_": 240.0}] * 30 + [{"phase": "b", "return_": 160.0}] * 5, episodes=300)
+    assert get_run(db, run_id).mean_return == 160
+    with db.read() as tx:
+        found = recent_returns(tx, run_id)
+    assert (found.mean, found.latest) == (160, 160)
+    found.add(7.0, "c")
+    assert found.mean == 7
+    found.add(None, "c")
+    assert (found.mean, found.latest) == (7, None)
 
 
 @pytest.mark.parametrize("planned", [120, 300, 5000])

@@ -139,7 +139,7 @@ def entropy_figure(series: RunSeries) -> Figure:
     newest = f", latest specialisation {specialisation:.3f}" if math.isfinite(specialisation) else ""
     alt = f"Routing entropy of {series.name} in nats, at most {label}: {progress_words(series)}{newest}."
     figure = _lines(series, metrics.ENTROPY, alt, title="Entropy (nats)", number=".3f", width=1.5, spread=False)
-    area = next((trace for trace in figure.data if trace.name == METRICS["specialisation"].title), None)
+    area = next((trace for trace in figure.data if trace.name == METRICS["specialisation"].legend), None)
     if area:
         area.update(fill="tozeroy", fillcolor=rgba(area.line.color, 0.18))
     add_level(figure, series.end, most, name=label)

@@ -2,9 +2,18 @@
 
 import numpy as np
 
-from v3core.insight.loads import effective_experts
+from v3core.insight.loads import effective_experts, pooled_loads
 from v3core.metrics import ENTROPY_SHARE, MOST_USED_LOAD
 from v3core.rollup import Floats, Integers, Series
+
+
+def recent_loads(curve: Series, window: int) -> Floats:
+    """Load of each expert over all steps of the last `window` episodes, in whole buckets; shape [experts]."""
+    steps = curve.summary("length")
+    span = curve.span_of(window) // curve.size
+    weight = (steps.mean * steps.count)[-span:]
+    loads = [curve.summary(f"load_{expert}").mean[-span:] for expert in range(1, curve.experts + 1)]
+    return pooled_loads(np.column_stack(loads), weight)
 
 
 def measured(curve: Series, metric: str) -> tuple[Floats, Integers]:

@@ -20,7 +20,7 @@ WITH, WITHOUT = "demo-with-curriculum", "demo-without-curriculum"
 """Presets of the two runs."""
 NAMES = {WITH: "With curriculum", WITHOUT: "Without curriculum"}
 """The names of the runs."""
-METRIC = METRICS["dead_experts"].label
+METRIC = METRICS["recent_dead_experts"].label
 """What Compare shows the difference by, as its address names it."""
 _EXPERIMENT = "Demo"
 

@@ -24,7 +24,7 @@ from v3core.store.commands import CommandRow
 from v3core.store.database import Database
 from v3core.store.expert_records import add_expert_report, add_knockouts
 from v3core.store.history import CheckpointRow, PhaseChangeRow
-from v3core.store.pace import mean_return, recent_returns
+from v3core.store.pace import recent_returns
 from v3core.store.process_samples import add_process_sample, sampled_seconds
 from v3core.store.run_row import RunRow
 from v3core.store.runs import get_run, set_compute, set_length, update_run
@@ -147,11 +147,11 @@ class Recorder:
             return
         for episode in episodes:
             self._episode, self._phase = episode.episode, episode.phase
-            self._returns.append(episode.return_)
+            self._returns.add(episode.return_, episode.phase)
         log = time.monotonic() >= self._next_log
         if self._on_progress is None and not log:
             return
-        mean = mean_return(self._returns) or 0.0
+        mean = self._returns.mean or 0.0
         if self._on_progress is not None:
             self._on_progress(ForegroundProgress(self._episode, self._length.episodes, step, self._phase, mean))
         if log:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import case, func, select
 
+from v3core.insight.loads import load_entropy, pooled_loads
 from v3core.rollup import (
     COUNT,
     MAX_BUCKETS,
@@ -34,7 +35,7 @@ from v3core.store.history import LARGEST
 from v3core.store.rollups import LEVELS, Buckets, experts_of, newest_episode, read_pyramid
 from v3core.store.run_row import RunRow
 from v3core.store.runs import get_run
-from v3core.store.schema import Transaction, episodes
+from v3core.store.schema import Transaction, episodes, expert_loads
 from v3core.store.trunks import of_run
 
 _MANY = 2048
@@ -168,6 +169,10 @@ class PhaseSums:
     """Sum of the squared distances of the returns from their mean."""
     closing_return: float = math.nan
     """Mean return of its last `RunRow.mean_window` episodes, or of all if it has fewer."""
+    closing_loads: tuple[float, ...] = ()
+    """Load of each expert over all steps of these episodes; NaN if it is not known."""
+    closing_specialisation: float = math.nan
+    """Specialisation over all steps of these episodes, in nats."""
 
     @property
     def _means(self) -> Floats:
@@ -290,6 +295,29 @@ def _completed(tx: Transaction, run: RunRow, sums: PhaseSums) -> PhaseSums:
     is_finite = func.abs(c.return_) <= LARGEST  # to PostgreSQL, NaN is greater than all numbers
     squares = select(func.sum(case((is_finite & (func.abs(distance) > _SMALLEST), distance * distance))))
     squared = tx.execute(squares.where(*here, c.episode >= sums.first_episode)).scalar_one() or 0.0
-    last = select(c.return_).where(*here).order_by(c.episode.desc()).limit(run.mean_window)
-    closing = floats(tx.execute(last).scalars().all())
-    return replace(sums, squares=squared, closing_return=float(trailing_mean(closing, len(closing), newest=1)[0]))
+    columns = (c.return_, c.length, c.routing_entropy, c.episode)
+    last = select(*columns).where(*here).order_by(c.episode.desc()).limit(run.mean_window)
+    closing, steps, entropy, numbers = floats([tuple(row) for row in tx.execute(last)]).T
+    entropy[np.abs(entropy) > LARGEST] = np.nan
+    loads = pooled_loads(_loads_of(tx, run, numbers), steps)
+    specialisation = float(load_entropy(loads) - np.average(entropy, weights=steps)) if len(loads) else math.nan
+    return replace(
+        sums,
+        squares=squared,
+        closing_return=float(trailing_mean(closing, len(closing), newest=1)[0]),
+        closing_loads=tuple(loads.tolist()),
+        closing_specialisation=max(0.0, specialisation) if math.isfinite(specialisation) else math.nan,
+    )
+
+
+def _loads_of(tx: Transaction, run: RunRow, numbers: Floats) -> Floats:
+    """Loads [episodes, experts] of the episodes with these numbers, the newest first; NaN where none is recorded."""
+    first, last = int(numbers.min()), int(numbers.max())
+    found = np.full((last - first + 1, run.experts), np.nan)
+    c = expert_loads.c
+    query = select(c.episode, c.expert, c.load)
+    here = (of_run(tx, expert_loads, run.id), c.episode >= first, c.episode <= last)
+    for episode, expert, load in tx.execute(query.where(*here)):
+        if load is not None and abs(load) <= LARGEST:
+            found[episode - first, expert] = load
+    return np.asarray(found[numbers.astype(np.int64) - first])

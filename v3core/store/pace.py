@@ -3,7 +3,6 @@
 import math
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -25,18 +24,41 @@ PACE_MARKS = 2000
 """About this many marks are kept per run, a tenth of them in the last tenth."""
 
 
-def recent_returns(tx: Transaction, run_id: str) -> deque[float | None]:
-    """The newest returns that are recorded, oldest first; it holds as many as the mean of the run's length is over."""
+class RecentReturns:
+    """The newest returns of one phase: what its mean return is of. Those of another phase never count."""
+
+    def __init__(self, window: int) -> None:
+        self._returns: deque[float | None] = deque(maxlen=window)
+        self._phase: str | None = None
+
+    def add(self, value: float | None, phase: str) -> None:
+        """Count one more episode, which may be the first of a phase."""
+        if phase != self._phase:
+            self._phase = phase
+            self._returns.clear()
+        self._returns.append(value)
+
+    @property
+    def latest(self) -> float | None:
+        """That of the newest episode."""
+        return self._returns[-1] if self._returns else None
+
+    @property
+    def mean(self) -> float | None:
+        """Mean of those that are finite; None if none is."""
+        if not self._returns:
+            return None
+        mean = float(trailing_mean(floats(list(self._returns)), len(self._returns), newest=1)[0])
+        return None if math.isnan(mean) else mean
+
+
+def recent_returns(tx: Transaction, run_id: str) -> RecentReturns:
+    """The newest returns that are recorded, of the newest phase; as many as the mean of the run's length is over."""
     window = mean_window(tx.execute(select(runs.c.episodes).where(runs.c.id == run_id)).scalar_one())
-    return deque((row[0] for row in newest_rows(tx, run_id, [episodes.c.return_], window)), maxlen=window)
-
-
-def mean_return(returns: Collection[float | None]) -> float | None:
-    """Mean of those that are finite; None if none is."""
-    if not returns:
-        return None
-    mean = float(trailing_mean(floats(list(returns)), len(returns), newest=1)[0])
-    return None if math.isnan(mean) else mean
+    found = RecentReturns(window)
+    for value, phase in newest_rows(tx, run_id, [episodes.c.return_, episodes.c.phase], window):
+        found.add(value, phase)
+    return found
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,7 @@ class RunRow:
     latest_return: float | None
     """Return of the newest episode."""
     mean_return: float | None
-    """Mean return of the newest `mean_window` episodes."""
+    """Mean return of the newest `mean_window` episodes of the phase in force, or of all of it if it has fewer."""
     steps_per_second: Annotated[float | None, 0, math.inf]
     """Environment steps per second of the last ten seconds; None while it does not train."""
     episodes_per_second: Annotated[float | None, 0, math.inf]

@@ -22,7 +22,7 @@ from v3core.store.bulk import COLUMNS, driver_time, insert_rows
 from v3core.store.commands import APPLIED
 from v3core.store.database import Database, DatabaseBusyError
 from v3core.store.kept_trunks import keep_trunk
-from v3core.store.pace import Pace, Speed, mean_return, recent_returns
+from v3core.store.pace import Pace, Speed, recent_returns
 from v3core.store.rollups import Pyramid, cut_rollups, insert_rollups
 from v3core.store.runs import get_run, update_run
 from v3core.store.schema import (
@@ -269,7 +269,7 @@ class EpisodeWriter:
         """Write a batch, and keep waiting while another process holds the lock: that process may be suspended."""
         rows = [entry for entry in batch if isinstance(entry, EpisodeRecord)]
         for row in rows:
-            self._returns.append(row.return_)
+            self._returns.add(row.return_, row.phase)
         insert = self._prepared(rows)
         if not rows:
             self._look_for_alarms(None)
@@ -351,8 +351,8 @@ class EpisodeWriter:
         values: dict[str, Any] = {
             "episode": self._episode,
             "step": step,
-            "latest_return": self._returns[-1] if self._returns else None,
-            "mean_return": mean_return(self._returns),
+            "latest_return": self._returns.latest,
+            "mean_return": self._returns.mean,
             "steps_per_second": self._step_speed.measure(seconds, step),
             "episodes_per_second": self._pace.episodes_per_second,
             "heartbeat_at": now,
@@ -436,8 +436,8 @@ def truncate(
             episode=episode,
             step=step,
             phase=tx.execute(newest_phase).scalar_one_or_none(),
-            latest_return=returns[-1] if returns else None,
-            mean_return=mean_return(returns),
+            latest_return=returns.latest,
+            mean_return=returns.mean,
             steps_per_second=None,
             episodes_per_second=None,
             # Readers of the deleted rows must read again.

@@ -6,9 +6,11 @@ import streamlit as st
 
 from v3core.curriculum import load_preset
 from v3core.insight.loads import dead_experts
+from v3core.insight.measures import recent_loads
 from v3core.jobs.demo import ENV, METRIC, WITH, WITHOUT, demo_of, is_demo
 from v3core.jobs.lifecycle import ENDED, Status
 from v3core.metrics import DEAD_LOAD
+from v3core.rollup import MEAN_WINDOW
 from v3core.store.database import Database
 from v3core.store.run_row import RunRow
 from v3core.store.runs import list_runs
@@ -79,12 +81,12 @@ def how_to_read(database: Database, runs: Sequence[RunRow]) -> None:
     with st.expander("Demo: how to read this page", icon=":material/visibility:", expanded=True):
         st.markdown(_dead_so_far(database, [run for run in runs if is_demo(run)]))
         st.markdown(
-            f"An expert is **dead** in an episode, or in a phase, if it gets less than {DEAD_LOAD:.0%} of the load; "
-            "the table counts dead experts per phase. The metrics **Effective experts of the load** and **Routing "
-            "entropy / ln N** show the same difference in other units. The final **Return** may be the same, because "
-            "two experts can balance a pole. Without the curriculum you lose what the other experts could have "
-            f"learned. One seed proves nothing: repeat the demo on Launch with more seeds, using the presets `{WITH}` "
-            f"and `{WITHOUT}`."
+            f"An expert is **dead** if it gets less than {DEAD_LOAD:.0%} of the load over all steps of the newest "
+            f"episodes: {MEAN_WINDOW}. The table counts the experts that are dead at the end of each phase. The metrics "
+            "**Effective experts** and **Routing entropy / ln N** show the same difference in other units. The final "
+            "**Return** may be the same, because two experts can balance a pole. Without the curriculum you lose what "
+            "the other experts could have learned. One seed proves nothing: repeat the demo on Launch with more seeds, "
+            f"using the presets `{WITH}` and `{WITHOUT}`."
         )
 
 
@@ -111,7 +113,7 @@ def _dead_so_far(database: Database, demo: Sequence[RunRow]) -> Markdown:
         series = load_series(database, run)
         if not len(series):
             return Markdown()
-        loads = [series.curve.trailing(load, run.mean_window)[-1] for load in series.of_experts("load")]
+        loads = recent_loads(series.curve, run.mean_window)
         which = "with" if run.curriculum == WITH else "without"
         parts.append(f"**{dead_experts(loads)} of {len(loads)}** experts are dead {which} the curriculum")
     return Markdown(f"Over the last {demo[0].mean_window} episodes of each run, {' and '.join(parts)}.")

@@ -1,7 +1,8 @@
 """Per-phase statistics of several runs, as a table."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+import numpy as np
 import pandas as pd
 import streamlit as st
 
@@ -27,13 +28,22 @@ _NUMBERS: Mapping[str, tuple[str | None, str | None]] = {
         "%.2f",
         "Effective experts: exp of the entropy of the mean load in the phase: how many experts share the work.",
     ),
-    "Dead": (None, f"Experts with a mean load below {DEAD_LOAD:.0%} over the phase."),
+    "Dead": (
+        None,
+        f"Experts with a load below {DEAD_LOAD:.0%} of the steps at the end of the phase, over its last episodes "
+        f"together: {MEAN_WINDOW}.",
+    ),
     "Specialisation": ("%.3f", f"In nats, mean over the episodes of the phase: {METRICS['specialisation'].sentence}"),
+    "Pooled": (
+        "%.3f",
+        "Specialisation in nats over all steps of the last episodes of the phase together, so that long episodes count "
+        f"more, and experts that differ between episodes count: {MEAN_WINDOW}.",
+    ),
     "Router shift": ("%.4f", METRICS["router_shift"].sentence),
 }
 """The columns that are numbers: how they are written, and what they are."""
 
-_WHERE_KNOWN = ("Success", "Specialisation", "Router shift")
+_WHERE_KNOWN = ("Success", "Specialisation", "Pooled", "Router shift")
 """Columns that are omitted if no phase of any run has a value."""
 
 _AT_FIRST: Mapping[str, int] = {"Run": 100, "Phase": 92, "Mean return": 78, _FINAL: 78}
@@ -57,8 +67,9 @@ def phase_table(database: Database, runs: list[RunRow], names: list[str]) -> Non
                 "Length": phase.steps / phase.episodes,
                 "Entropy": phase["routing_entropy"],
                 "Effective": float(effective_experts(phase.loads)),
-                "Dead": dead_experts(phase.loads),
+                "Dead": _dead(phase.closing_loads),
                 "Specialisation": phase["specialisation"],
+                "Pooled": phase.closing_specialisation,
                 "Router shift": phase["router_shift"],
             }
             for run, name in zip(runs, names, strict=True)
@@ -90,3 +101,8 @@ def phase_table(database: Database, runs: list[RunRow], names: list[str]) -> Non
         f"{len(runs)} runs, {counted(seeds, 'pair')} of curriculum and seed. Deviations are over the episodes of one "
         "run, not over seeds: a difference between two runs is no evidence about their curricula."
     )
+
+
+def _dead(loads: Sequence[float]) -> int | None:
+    """Dead experts by loads at the end of a phase; None where these are not known."""
+    return dead_experts(loads) if np.isfinite(loads).all() and len(loads) else None

@@ -65,9 +65,10 @@ def stalled_sentence(run: RunRow) -> str:
 
 
 def mean_words(run: RunRow, what: str) -> str:
-    """What a run's mean return is of, as in `Mean, last 100`; with fewer episodes `Mean, the 42 so far`."""
-    short = 0 < run.episode < run.mean_window
-    return f"{what}, the {run.episode:,} so far" if short else f"{what}, last {run.mean_window}"
+    """What a run's mean return is of, as in `Mean, last 100 in phase`; with fewer episodes `Mean, the 42 so far`."""
+    if 0 < run.episode < run.mean_window:
+        return f"{what}, the {run.episode:,} so far"
+    return f"{what}, last {run.mean_window} in phase"
 
 
 def number(value: float | None, digits: int | None = None) -> str:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from v3core.insight.alarms.window import Window
+from v3core.metrics import DEAD_LOAD
 from v3core.rollup import Floats
 
 RAISE_LOAD_BALANCE, RAISE_TEMPERATURE = "raise_load_balance", "raise_temperature"
@@ -69,11 +70,11 @@ def _several(window: Window, values: Floats, least: int = 2) -> Floats:
 
 
 def _dead(window: Window) -> Floats:
-    return _several(window, _only(window.full, (window.loads < window.dead_load).sum(axis=1).astype(np.float64)))
+    return _several(window, _only(window.full, (window.loads < DEAD_LOAD).sum(axis=1).astype(np.float64)))
 
 
 def _tell_dead(window: Window, place: int) -> str:
-    dead = np.flatnonzero(window.loads[place] < window.dead_load)
+    dead = np.flatnonzero(window.loads[place] < DEAD_LOAD)
     used = window.last_used(place)[dead]
     episodes = [str(episode) for episode in sorted(used.tolist()) if episode]
     never = int((used == 0).sum())
@@ -263,9 +264,8 @@ _ALL = (
     Rule(
         "dead_expert",
         "Dead experts",
-        "Number of experts with a mean load E[αᵢ] below 1 %, of more than 25 experts below a quarter of the fair share "
-        "1/N.",
-        "mean of W episodes",
+        f"Number of experts with a load E[αᵢ] below {DEAD_LOAD:.0%} of the steps; with at least two experts.",
+        "all steps of W episodes together",
         1,
         "raise load balance",
         (RAISE_LOAD_BALANCE, RAISE_TEMPERATURE, LENGTHEN_PHASE),

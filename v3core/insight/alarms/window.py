@@ -14,7 +14,7 @@ from v3core.rollup import Floats, Integers, trailing_mean
 
 MEASURED = ("return", "routing_entropy", "specialisation", "grad_norm", "approx_kl", "node_distance")
 """Metrics whose trailing means the rules read."""
-NEEDED = (*MEASURED, "rollbacks", "step", *COMPARED)
+NEEDED = (*MEASURED, "rollbacks", "step", "length", *COMPARED)
 """Metrics that the rules read, in the order of `Episodes.values`."""
 assert METRICS.keys() >= set(NEEDED)
 assert KNOBS.keys() <= set(NEEDED)
@@ -102,8 +102,13 @@ class Window:
 
     @cached_property
     def loads(self) -> Floats:
-        """Mean loads over the window, [n, experts]; NaN before the window is full."""
-        return self._trailing(self._loads, self.width)
+        """Loads over all steps of the window, [n, experts]; NaN before the window is full.
+
+        Episodes whose length is not known count alike.
+        """
+        lengths = self._values[len(self._values) - len(self._loads) :, NEEDED.index("length")]
+        steps = np.where(np.isfinite(self._loads), np.where(np.isfinite(lengths), lengths, 1.0)[:, None], np.nan)
+        return self._trailing(self._loads * steps, self.width) / self._trailing(steps, self.width)
 
     def _trailing(self, values: Floats, width: int) -> Floats:
         means = trailing_mean(values, width, newest=len(self.rows))
@@ -176,11 +181,6 @@ class Window:
 
     # Experts.
 
-    @property
-    def dead_load(self) -> float:
-        """An expert below this mean load is dead: 1 %, of many experts a quarter of their fair share."""
-        return min(DEAD_LOAD, 0.25 / self.experts)
-
     @cached_property
     def ordered_loads(self) -> Floats:
         """Mean loads, the largest first."""
@@ -188,7 +188,7 @@ class Window:
 
     def last_used(self, place: int) -> Integers:
         """Newest episode up to that of `place` at which each expert was not dead; 0 if there is none."""
-        used = self.rows.loads[: place + 1] >= self.dead_load
+        used = self.rows.loads[: place + 1] >= DEAD_LOAD
         newest = np.where(used, self.number[: place + 1, None], 0).max(axis=0, initial=0)
         return np.asarray(np.maximum(newest, self.before.last_used) if len(self.before.last_used) else newest)
 

@@ -11,7 +11,7 @@ from alembic.config import Config
 from sqlalchemy import Connection, inspect, select
 
 from v3core.rollup import LONGEST_WINDOW
-from v3core.store.pace import mean_return, recent_returns
+from v3core.store.pace import recent_returns
 from v3core.store.rollups import rebuild_rollups
 from v3core.store.schema import REVISION_TABLE, SCHEMA_VERSION, meta, runs
 
@@ -39,6 +39,6 @@ def migrate(tx: Connection, version: int, to: int = SCHEMA_VERSION) -> None:
         # Until then it was the mean of 100 episodes, however short the run.
         short = select(runs.c.id).where(runs.c.episodes < LONGEST_WINDOW * 10, runs.c.mean_return.is_not(None))
         for run_id in tx.execute(short).scalars().all():
-            mean = mean_return(recent_returns(tx, run_id))
+            mean = recent_returns(tx, run_id).mean
             tx.execute(runs.update().values(mean_return=mean).where(runs.c.id == run_id))
     tx.execute(meta.update().values(value=str(to)).where(meta.c.key == "schema_version"))

@@ -83,10 +83,10 @@ def how_to_read(database: Database, runs: Sequence[RunRow]) -> None:
         st.markdown(
             f"An expert is **dead** if it gets less than {DEAD_LOAD:.0%} of the load over all steps of the newest "
             f"episodes: {MEAN_WINDOW}. The table counts the experts that are dead at the end of each phase. The "
-            "metrics **Effective experts** and **Routing entropy / ln N** show the same difference in other units. The final "
-            "**Return** may be the same, because two experts can balance a pole. Without the curriculum you lose what "
-            "the other experts could have learned. One seed proves nothing: repeat the demo on Launch with more seeds, "
-            f"using the presets `{WITH}` and `{WITHOUT}`."
+            "metrics **Effective experts** and **Routing entropy / ln N** show the same difference in other units. "
+            "The final **Return** may be the same, because two experts can balance a pole. Without the curriculum you "
+            "lose what the other experts could have learned. One seed proves nothing: repeat the demo on Launch with "
+            f"more seeds, using the presets `{WITH}` and `{WITHOUT}`."
         )
 
 

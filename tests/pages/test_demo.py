@@ -118,7 +118,7 @@ def test_compare_shows_the_dead_experts_and_how_to_read_them(open_page, demo):
     demo(Status.COMPLETED, Status.COMPLETED)
     app = open_page("pages/compare.py", experiment="Demo", metric="Dead experts")
     assert not app.exception
-    assert app.selectbox(key="metric").value == "dead_experts"
+    assert app.selectbox(key="metric").value == "recent_dead_experts"
     assert "if it gets less than 1% of the load" in text_of(app)
     assert "**13 of 16** experts are dead without" in text_of(app)
 

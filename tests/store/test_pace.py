@@ -2,7 +2,6 @@
 
 import itertools
 import math
-from collections import deque
 from pathlib import Path
 
 import pytest
@@ -14,8 +13,8 @@ from v3core.store.pace import (
     PACE_MARKS,
     POINTS,
     Pace,
+    RecentReturns,
     Speed,
-    mean_return,
     read_pace,
 )
 
@@ -27,16 +26,25 @@ def test_the_window_fits_the_run(episodes, window):
     assert mean_window(episodes) == window
 
 
-def test_the_mean_is_of_the_newest_in_the_window():
-    returns = deque([1000.0, *range(1, 100)], maxlen=100)
-    assert mean_return(returns) == (1000 + sum(range(1, 100))) / 100
-    returns.append(100.0)
-    assert mean_return(returns) == sum(range(1, 101)) / 100
+def newest(window, values, phase="one"):
+    found = RecentReturns(window)
+    for value in values:
+        found.add(value, phase)
+    return found
+
+
+def test_the_mean_is_of_the_newest_in_the_window_and_of_the_newest_phase():
+    returns = newest(100, [1000.0, *range(1, 100)])
+    assert returns.mean == (1000 + sum(range(1, 100))) / 100
+    returns.add(100.0, "one")
+    assert returns.mean == sum(range(1, 101)) / 100
+    returns.add(3.0, "two")
+    assert (returns.mean, returns.latest) == (3.0, 3.0)
 
 
 def test_without_episodes_there_is_no_mean():
-    assert mean_return([]) is mean_return([None, math.nan]) is None
-    assert mean_return([None, 2.0, math.inf]) == 2.0
+    assert newest(9, []).mean is newest(9, []).latest is newest(9, [None, math.nan]).mean is None
+    assert newest(9, [None, 2.0, math.inf]).mean == 2.0
 
 
 def test_speed_is_that_of_the_last_ten_seconds():

@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # The tests that need no worker, page or browser.
 UNIT := $(addprefix tests/,charts curriculum insight policy ui test_config.py test_docs.py test_environment_setup.py test_overrides.py test_rollup.py)
 
-.PHONY: help run test check fast format docs bench faults leaving screenshots clean
+.PHONY: help run test check fast format docs bench claims faults leaving screenshots clean
 
 help: ## Show this help
 	@sed -n 's/^\([a-z]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name words; do printf '  make %-12s %s\n' "$$name" "$$words"; done
@@ -42,6 +42,11 @@ bench: .venv/.development .venv-peers/.installed ## Run the benchmarks against o
 
 faults: .venv/.development ## Run all fault injection tests in full, about 15 minutes: the table in docs/reliability.md
 	V3_FAULTS=100 $(BIN)/python -m pytest -s tests/faults
+
+# Runs that have a result in data/experiments/ are not run again: interrupt it at any time.
+claims: .venv/.native ## Run the studies that test the claims: hours, resumable; STUDY=NAME for one
+	$(BIN)/python -m v3core claims --run $(STUDY)
+	$(BIN)/python -m tests.docs
 
 leaving: .venv/.development ## Leave each page in every way 20 times, on a busy machine
 	V3_LEAVING=20 $(BIN)/python -m pytest tests/browser/test_leaving_pages.py

@@ -8,6 +8,8 @@ from pathlib import Path
 import click
 
 from v3core import cli
+from v3core.claims.document import claim_text, outcome_table, study_text
+from v3core.claims.statements import claims, states
 from v3core.curriculum.knobs import SETTINGS, Knob
 from v3core.insight.alarms import RULES
 from v3core.insight.alarms.remedies import REMEDIES
@@ -114,7 +116,24 @@ def alarm_rules() -> str:
     return "\n".join(sections)
 
 
+def claims_part() -> str:
+    """Every claim with its verdict."""
+    found = [finding for state in states() for finding in state.findings]
+    return "\n\n".join(
+        f"## {claim.title}\n\n{claim_text(claim, [one for one in found if one.hypothesis.claim == key])}"
+        for key, claim in claims().items()
+    )
+
+
+def studies_part() -> str:
+    """Every study with its arms, and what the outcomes mean."""
+    sections = [f"### {state.study.name}\n\n{study_text(state)}" for state in states()]
+    return "\n\n".join([*sections, f"### Outcomes\n\n{outcome_table()}"])
+
+
 PARTS = {
+    ("claims.md", "claims"): claims_part,
+    ("claims.md", "studies"): studies_part,
     ("alarms.md", "rules"): alarm_rules,
     ("curricula.md", "knobs"): knobs,
     ("jobs.md", "commands"): commands,

@@ -14,10 +14,19 @@ def test_every_path_that_the_architecture_names_is_there():
     assert len(named) > 60
     there = [
         f"/{path.relative_to(ROOT)}"
-        for folder in ("benchmarks", "docs", "pages", "tests", "v3core", "data/curricula", "data/recipes")
+        for folder in (
+            "benchmarks",
+            "docs",
+            "pages",
+            "tests",
+            "v3core",
+            "data/curricula",
+            "data/recipes",
+            "data/experiments",
+        )
         for path in [ROOT / folder, *(ROOT / folder).rglob("*")]
     ]
-    there += [f"/{path.name}" for path in ROOT.iterdir()] + ["/data", "/data/runs"]
+    there += [f"/{path.name}" for path in ROOT.iterdir()] + ["/data", "/data/runs", "/data/claims.yaml"]
     examples = {path for path in named if path.endswith(("_N.py", "-N.db"))}
     assert [path for path in sorted(named - examples) if not any(f.endswith(f"/{path}") for f in there)] == []
 

@@ -33,7 +33,7 @@ READ = """
 
 
 def test_a_routing_takes_its_weights_and_its_name(project: Project) -> None:
-    project.replace("v3core/curriculum/knobs.py", '"topk", "gumbel"]', '"topk", "gumbel", "even"]')
+    project.replace("v3core/curriculum/knobs.py", '"uniform", "random"]', '"uniform", "random", "even"]')
     project.insert("v3core/policy/routing.py", WEIGHTS, before='    if routing == "topk":')
     train = ("train", "--env", "CartPole-v1", "--curriculum", "v3", "--episodes", "16", "--seed", "1")
     run = project.run("-m", "v3core", *train, "--set", "phases.warmup.routing=even").split()[-1]
@@ -41,4 +41,4 @@ def test_a_routing_takes_its_weights_and_its_name(project: Project) -> None:
     project.run("-c", READ)
     project.run("-c", LOOK)
     project.write_docs("tests/test_docs.py")
-    assert "`gumbel`, `even`" in project.read("docs/curricula.md")
+    assert "`random`, `even`" in project.read("docs/curricula.md")

@@ -17,7 +17,9 @@ print("torch" in sys.modules)
 """
 
 
-@pytest.mark.parametrize("page", ["app.py", "pages/launch.py", "pages/live.py", "pages/compare.py", "pages/replay.py"])
+@pytest.mark.parametrize(
+    "page", ["app.py", "pages/launch.py", "pages/live.py", "pages/compare.py", "pages/replay.py", "pages/claims.py"]
+)
 def test_no_page_loads_torch(page, tmp_path, monkeypatch):
     monkeypatch.setenv("V3_DATA_DIR", str(tmp_path))
     result = subprocess.run(

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from v3core.policy import routing as routings
+from v3core.policy.distributions import gumbel
 from v3core.policy.routing import Gating
 
 ROUTINGS = ["softmax", "sparsemax", "entmax15", "entmax", "gumbel"]
@@ -75,6 +76,23 @@ def test_sparsemax_is_the_projection_onto_the_simplex(logits):
     threshold = (sum(ordered[:support]) - 1) / support
     expected = [max(value - threshold, 0) for value in logits]
     assert gate_weights(torch.tensor(logits), routing="sparsemax").tolist() == pytest.approx(expected, abs=1e-4)
+
+
+def test_uniform_routing_ignores_the_logits_and_trains_no_router():
+    logits = torch.tensor([[50.0, 0.0, -3.0, 1.0]], requires_grad=True)
+    gates = gate_weights(logits, routing="uniform", temperature=0.1)
+    assert gates.tolist() == [[0.25] * 4]
+    assert not gates.requires_grad
+
+
+def test_random_routing_draws_each_expert_alike_and_one_at_a_time():
+    logits = torch.tensor([9.0, 0.0, 0.0, 0.0]).expand(8000, 4)
+    noise = gumbel((8000, 4), torch.Generator().manual_seed(1))
+    gates = gate_weights(logits, noise=noise, routing="random")
+    assert sorted(gates.unique().tolist()) == [0, 1]
+    assert (gates.sum(1) == 1).all()
+    assert gates.mean(0).tolist() == pytest.approx([0.25] * 4, abs=0.02)
+    assert gate_weights(logits, routing="random")[0].tolist() == [0.25] * 4  # as in an evaluation
 
 
 # The entmax family against package `entmax`.

@@ -24,6 +24,7 @@ NOISY = {
     "name": "noisy",
     "phases": [
         {"name": "gumbel", "until": {"episode": 5}, "routing": "gumbel", "jitter": 0.1},
+        {"name": "random", "until": {"episode": 8}, "routing": "random"},
         {
             "name": "bias",
             "until": {"metric": "length", "at_least": 1, "window": 4, "min_episodes": 5},

@@ -39,13 +39,15 @@ def test_shapes(collect, env):
 
 
 @pytest.mark.parametrize("jitter", [0.0, 0.1])
-@pytest.mark.parametrize("routing", ["softmax", "sparsemax", "entmax15", "entmax", "topk", "gumbel"])
+@pytest.mark.parametrize(
+    "routing", ["softmax", "sparsemax", "entmax15", "entmax", "topk", "gumbel", "uniform", "random"]
+)
 @pytest.mark.parametrize("env", ENVIRONMENTS)
 def test_learning_sees_the_policy_that_acted(collect, env, routing, jitter):
     """The probability ratio is 1 on every sample before the first gradient step, whatever noise the routing has."""
     state, collector, _ = collect(env, steps=32, routing=routing, jitter=jitter)
     rollout = collector.collect(1000)
-    assert (rollout.noise is not None) == (routing == "gumbel" or jitter > 0)
+    assert (rollout.noise is not None) == (routing in ("gumbel", "random") or jitter > 0)
     noise = None if rollout.noise is None else rollout.noise.flatten(0, 1).clone()
     output = state.policy(rollout.observations.flatten(0, 1), noise)
     drawn = rollout.actions.flatten(0, 1).clone()

@@ -7,6 +7,7 @@ import click
 
 from v3core.cli import (
     ask,
+    claiming,
     exchange,
     experiment,
     forking,
@@ -24,6 +25,7 @@ from v3core.paths import COMMAND
 
 __all__ = [
     "ask",
+    "claiming",
     "commands",
     "exchange",
     "experiment",

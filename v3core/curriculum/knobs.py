@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, get_args
 
-Routing = Literal["softmax", "sparsemax", "entmax15", "entmax", "topk", "gumbel"]
-"""How router logits become gate weights."""
+Routing = Literal["softmax", "sparsemax", "entmax15", "entmax", "topk", "gumbel", "uniform", "random"]
+"""How router logits become gate weights; uniform and random ignore them: controls."""
 TopKWeights = Literal["renormalised", "probabilities", "sigmoid"]
 """Weights of the k selected experts. renormalised: softmax over the selected logits (Mixtral). probabilities: softmax
 over all experts, without renormalising (Switch, DeepSeekMoE). sigmoid: affinities normalised over the selected experts
@@ -203,7 +203,12 @@ class Choice:
 
 
 CHOICES: Mapping[str, Choice] = {
-    "routing": Choice("Routing", "How router logits become gate weights.", ROUTINGS, "softmax"),
+    "routing": Choice(
+        "Routing",
+        "How router logits become gate weights; uniform and random ignore them: controls.",
+        ROUTINGS,
+        "softmax",
+    ),
     "top_k": Choice("Top k", "Number of experts that topk routing selects.", f"from 1 to {MAX_EXPERTS}", "2"),
     "top_k_weights": Choice(
         "Top-k weights",

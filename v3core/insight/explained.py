@@ -155,6 +155,8 @@ def _routing(inside: Inside, at: int) -> Part:
     scaled = np.asarray(logits) / np.float32(temperature)
     name = "gumbel (softmax, as there is no noise)" if routing == "gumbel" else routing
     text = f"{name} of the logits divided by the temperature {temperature:g}"
+    if routing in ("uniform", "random"):
+        text = "Without noise every expert has the same weight, whatever the logits are; divided by the temperature"
     if routing == "entmax":
         text += f", with α = {gating['alpha']:g}"
     if routing == "topk":

@@ -9,7 +9,7 @@ from v3core.config import PolicyConfig
 from v3core.environments import EnvironmentSpec
 from v3core.policy.distributions import action_distribution, gumbel
 from v3core.policy.gat import GraphLayer
-from v3core.policy.routing import Gating, gate_weights
+from v3core.policy.routing import NOISY, Gating, gate_weights
 from v3core.policy.tokens import Tokens
 
 
@@ -152,7 +152,7 @@ class GATMoEPolicy(nn.Module):
             width = self.router.in_features
             low, high = 1 - self.gating.jitter, 1 + self.gating.jitter
             parts.append(torch.empty(*shape, width, device=generator.device).uniform_(low, high, generator=generator))
-        if self.gating.routing == "gumbel":
+        if self.gating.routing in NOISY:
             parts.append(gumbel((*shape, self.router.out_features), generator))
         return torch.cat(parts, -1) if parts else None
 
@@ -177,7 +177,7 @@ class GATMoEPolicy(nn.Module):
 
     def gates_of(self, router_logits: Tensor, noise: Tensor | None) -> Tensor:
         """Gate weights [batch, experts] by the routing in force; `noise` is that of `routing_noise`."""
-        drawn = noise[:, -router_logits.shape[1] :] if noise is not None and self.gating.routing == "gumbel" else None
+        drawn = noise[:, -router_logits.shape[1] :] if noise is not None and self.gating.routing in NOISY else None
         return gate_weights(router_logits, self.gating, drawn, self.expert_bias if self.uses_bias else None)
 
     def with_shared(self, outputs: Tensor, scene: Tensor) -> Tensor:

@@ -21,13 +21,18 @@ NEWTON_STEPS = 24
 bound leaves an error below 1e-12 for 64 experts. In practice 5 or 6 steps do."""
 
 
+NOISY = ("gumbel", "random")
+"""Routings that take noise of the standard Gumbel distribution while training."""
+
+
 @dataclass(frozen=True)
 class Gating:
     """How router logits become gate weights: those settings of a phase that the policy itself uses."""
 
     routing: Routing = "softmax"
-    """softmax, sparsemax, entmax15 (entmax at 1.5), entmax (at `alpha`), topk, or gumbel (Gumbel-softmax,
-    Jang et al., 2017, arXiv:1611.01144: softmax of (logits + noise) / temperature)."""
+    """softmax, sparsemax, entmax15 (entmax at 1.5), entmax (at `alpha`), topk, gumbel (Gumbel-softmax,
+    Jang et al., 2017, arXiv:1611.01144: softmax of (logits + noise) / temperature), or a control without a router:
+    uniform, every expert alike, and random, one expert drawn at each step."""
     temperature: float = 1.0  # above 0; lower is sharper
     alpha: float = 1.5  # of `entmax`, in [1, 2]
     top_k: int = 2  # experts that `topk` chooses; more than there are means all
@@ -48,8 +53,8 @@ def gate_weights(logits: Tensor, gating: Gating, noise: Tensor | None = None, bi
 
     All but `gumbel` take z = logits / temperature. The rows of top-k with weights `probabilities` sum to less than 1.
 
-    Gumbel `noise` has the shape of `logits`; without it `gumbel` is softmax. The `bias` [experts] is added to the
-    affinities of `topk` for choosing only, never to the weights (DeepSeek-V3).
+    Gumbel `noise` has the shape of `logits`; without it `gumbel` is softmax, and `random` uniform. The `bias`
+    [experts] is added to the affinities of `topk` for choosing only, never to the weights (DeepSeek-V3).
     """
     routing, temperature = gating.routing, gating.temperature
     if routing == "gumbel" and noise is not None:
@@ -57,6 +62,11 @@ def gate_weights(logits: Tensor, gating: Gating, noise: Tensor | None = None, bi
     scaled = logits if temperature == 1 else logits / temperature
     if routing in ("softmax", "gumbel"):
         return torch.softmax(scaled, dim=-1)
+    if routing == "uniform" or (routing == "random" and noise is None):
+        return torch.full_like(logits, 1 / logits.shape[-1])
+    if routing == "random":
+        assert noise is not None
+        return torch.nn.functional.one_hot(noise.argmax(-1), logits.shape[-1]).to(logits.dtype)
     if routing == "topk":
         chosen = _choose(scaled, gating.top_k, gating.top_k_weights, bias)
         return torch.zeros_like(scaled).scatter(-1, chosen, _weights_of(chosen, scaled, gating.top_k_weights))

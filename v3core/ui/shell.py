@@ -31,6 +31,7 @@ PAGES = (
     ("pages/live.py", "Live", ":material/monitoring:"),
     ("pages/compare.py", "Compare", ":material/compare_arrows:"),
     ("pages/replay.py", "Replay", ":material/play_circle:"),
+    ("pages/claims.py", "Claims", ":material/balance:"),
 )
 
 

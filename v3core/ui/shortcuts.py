@@ -28,6 +28,7 @@ SHORTCUTS = (
     Shortcut("g l", "Go to Live", page="/live"),
     Shortcut("g c", "Go to Compare", page="/compare"),
     Shortcut("g p", "Go to Replay", page="/replay"),
+    Shortcut("g t", "Go to Claims, and how they were tested", page="/claims"),
     Shortcut("/", "Type into the filter", "Runs", focus="Filter", on=("/", "/experiments")),
     Shortcut("j", "Next run", "Runs"),
     Shortcut("k", "Previous run", "Runs"),

@@ -1,0 +1,48 @@
+"""Claims: what the project says of routing curricula, put to the test."""
+
+import streamlit as st
+
+from v3core.claims.statements import StudyState, claims, readable_states
+from v3core.jobs.sweep import experiments_of
+from v3core.store.runs import list_runs
+from v3core.ui import shell
+from v3core.ui.claims_text import of_claim, of_outcomes, of_study
+from v3core.ui.text import md, plain
+
+database = shell.page("Claims")
+
+
+@shell.show_errors()
+def everything() -> None:
+    """Every claim with its comparisons, then the studies that they come from."""
+    found, problems = readable_states()
+    for problem in problems:
+        st.warning(plain(problem))
+    findings = [finding for state in found for finding in state.findings]
+    for key, claim in claims().items():
+        st.subheader(plain(claim.title), anchor=key)
+        st.markdown(of_claim(claim, [one for one in findings if one.hypothesis.claim == key]))
+    st.subheader("The studies", anchor="studies")
+    run = experiments_of(list_runs(database))
+    for state in found:
+        one(state, is_here=state.study.experiment in run)
+    with st.expander("What the outcomes mean"):
+        st.markdown(of_outcomes())
+
+
+def one(state: StudyState, *, is_here: bool) -> None:
+    """A study, and a way to its runs where they are in this database."""
+    with st.expander(plain(f"{state.study.name}: {state.study.question}")):
+        st.markdown(of_study(state))
+        if state.outdated:
+            st.caption(md("{} results are of earlier settings and do not count.", state.outdated))
+        if is_here:
+            st.page_link("pages/experiments.py", label="Its runs", query_params={"experiment": state.study.experiment})
+
+
+st.title("Claims", anchor=False)
+st.caption(
+    "Each study was fixed before its runs: arms, outcomes, and the smallest difference that matters. A verdict follows "
+    "from the 95 % interval of the mean difference, seed by seed, at equal environment steps."
+)
+everything()

@@ -1,0 +1,81 @@
+"""Verdicts by interval."""
+
+import pytest
+
+from v3core.claims.findings import Verdict, findings_of, sentence
+from v3core.claims.results import Result
+from v3core.claims.statements import verdict_over
+from v3core.claims.study import Hypothesis, Study
+
+OUTCOME = "dead_experts"
+
+
+def study(expected="lower", matters=2.0):
+    arms = [{"name": name, "curriculum": "v3"} for name in ("with", "without")]
+    one = {"claim": "collapse", "outcome": OUTCOME, "arm": "with", "than": "without"}
+    hypothesis = Hypothesis(**one, expected=expected, matters=matters)
+    return Study(
+        name="made", question="?", environment="CartPole-v1", steps=1000, seeds=10, arms=arms, hypotheses=(hypothesis,)
+    )
+
+
+def results(first, second):
+    return [
+        Result(arm, seed, f"{arm} {seed}", {OUTCOME: float(value)})
+        for arm, values in (("with", first), ("without", second))
+        for seed, value in enumerate(values, start=1)
+    ]
+
+
+def verdict(first, second, **given):
+    (finding,) = findings_of(study(**given), results(first, second))
+    return finding.verdict
+
+
+def test_a_difference_as_large_as_what_matters_supports_the_claim():
+    assert verdict([0, 1, 0, 1, 0, 0], [9, 8, 9, 7, 9, 8]) == Verdict.SUPPORTED
+    assert verdict([9, 8, 9, 7, 9, 8], [0, 1, 0, 1, 0, 0]) == Verdict.NOT_SUPPORTED
+    assert verdict([9, 8, 9, 7, 9, 8], [0, 1, 0, 1, 0, 0], expected="higher") == Verdict.SUPPORTED
+
+
+def test_a_difference_that_is_sure_but_too_small_to_matter_does_not():
+    assert verdict([1, 1, 1, 1, 1, 1], [2, 2, 2, 2, 2, 1]) == Verdict.NOT_SUPPORTED
+
+
+def test_what_an_interval_cannot_tell_is_undecided():
+    assert verdict([0, 9, 0, 9, 0, 9], [9, 0, 9, 9, 9, 0]) == Verdict.UNDECIDED
+    assert verdict([0, 0, 0, 0], [9, 9, 9, 9]) == Verdict.UNDECIDED  # four pairs have no interval
+    assert verdict([], []) == Verdict.UNDECIDED
+
+
+def test_a_seed_that_one_arm_lacks_is_no_pair():
+    (finding,) = findings_of(study(), results([0, float("nan"), 0, 0, 0, 0, 5], [9, 9, 9, 9, 9, 9]))
+    assert finding.difference.n == 5
+    assert finding.verdict == Verdict.SUPPORTED
+
+
+def test_the_sentence_has_both_arms_the_difference_and_n():
+    (finding,) = findings_of(study(), results([0, 1, 0, 1, 0, 0], [9, 8, 9, 7, 9, 8]))
+    words = sentence(finding)
+    assert words.startswith("Dead experts: ")
+    assert "with with, 8.50 with without; difference −8.00 (−" in words
+    assert words.endswith("6 pairs of seeds.")
+
+
+@pytest.mark.parametrize(
+    ("counts", "words"),
+    [
+        ((), "not tested"),
+        ((Verdict.UNDECIDED,), "undecided"),
+        ((Verdict.SUPPORTED, Verdict.SUPPORTED), "supported in all 2 comparisons"),
+        (
+            (Verdict.UNDECIDED, Verdict.SUPPORTED, Verdict.SUPPORTED),
+            "supported in 2 of 3 comparisons, undecided in 1",
+        ),
+    ],
+)
+def test_a_claim_is_as_good_as_its_comparisons(counts, words):
+    (finding,) = findings_of(study(), [])
+    from dataclasses import replace
+
+    assert verdict_over([replace(finding, verdict=verdict) for verdict in counts]) == words

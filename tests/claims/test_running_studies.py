@@ -1,0 +1,101 @@
+"""Studies are run by real workers, and can be interrupted and called again."""
+
+import json
+from contextlib import closing
+
+import pyarrow.parquet as pq
+import pytest
+import yaml
+
+from tests.processes import kill_all
+from v3core.cli import main
+from v3core.jobs.housekeeping import delete
+from v3core.store.opening import open_database
+from v3core.store.runs import list_runs
+
+STUDY = {
+    "question": "Is one better?",
+    "environment": "CartPole-v1",
+    "steps": 1024,
+    "seeds": 2,
+    "settings": [
+        "policy.width=4",
+        "policy.heads=1",
+        "policy.layers=1",
+        "evaluation.episodes=2",
+        "evaluation.knockout=2",
+    ],
+    "arms": [
+        {"name": "one", "curriculum": "v3"},
+        {"name": "two", "curriculum": {"phases": [{"name": "all", "routing": "random"}]}},
+    ],
+    "hypotheses": [
+        {"claim": "collapse", "outcome": "dead_experts", "arm": "one", "than": "two", "expected": "lower", "matters": 1}
+    ],
+}
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("V3_DATA_DIR", str(tmp_path))
+    monkeypatch.delenv("V3_DATABASE_URL", raising=False)
+    (tmp_path / "experiments").mkdir()
+    (tmp_path / "experiments" / "made.yaml").write_text(yaml.safe_dump(STUDY))
+    yield tmp_path
+    kill_all(tmp_path)
+
+
+def said(capsys, *arguments):
+    assert main(["claims", *arguments]) == 0
+    return capsys.readouterr()
+
+
+def test_a_study_runs_what_is_missing_and_nothing_twice(folder, capsys):
+    said(capsys, "made", "--run", "--seeds", "1")
+    file = folder / "experiments" / "made.parquet"
+    first = pq.read_table(file).to_pylist()
+    assert [(row["arm"], row["seed"]) for row in first] == [("one", 1), ("two", 1)]
+    for row in first:
+        assert row["steps"] == 1024
+        assert 0 <= row["dead_experts"] <= 4
+        assert row["evaluation_return"] > 0
+        assert row["knockout_drop"] == pytest.approx(row["knockout_drop"])  # a number
+        assert row["seconds"] > 0
+    assert all(row["largest_load"] == pytest.approx(1 / 4, abs=0.1) for row in first if row["arm"] == "two")
+    with closing(open_database()) as database:
+        for run in list_runs(database):
+            delete(database, run.id)
+    out, err = said(capsys, "made", "--run")
+    assert "made: 2 of 4 runs are complete." in err
+    second = pq.read_table(file).to_pylist()
+    assert str([row for row in second if row["seed"] == 1]) == str(first)  # NaN is not equal to itself
+    assert [(row["arm"], row["seed"]) for row in second] == [("one", 1), ("one", 2), ("two", 1), ("two", 2)]
+    with closing(open_database()) as database:
+        assert len(list_runs(database)) == 2
+    assert "4 of 4 runs have a result" in out
+    assert "undecided: Dead experts" in out
+    (plain,) = json.loads(said(capsys, "made", "--json").out)
+    assert (plain["runs"], plain["results"], plain["outdated"]) == (4, 4, 0)
+    assert plain["findings"][0]["pairs"] == 2
+
+
+def test_results_of_other_settings_do_not_count(folder, capsys):
+    said(capsys, "made", "--run", "--seeds", "1")
+    (folder / "experiments" / "made.yaml").write_text(yaml.safe_dump({**STUDY, "steps": 2048}))
+    out = said(capsys, "made").out
+    assert "0 of 4 runs have a result" in out
+    assert "2 results are of earlier settings and do not count" in out
+
+
+def test_an_environment_that_cannot_be_made_is_said_before_anything_is_queued(folder, capsys):
+    (folder / "experiments" / "made.yaml").write_text(yaml.safe_dump({**STUDY, "environment": "CartPol-v1"}))
+    assert main(["claims", "made", "--run"]) == 1
+    assert "CartPol-v1" in capsys.readouterr().err
+    with closing(open_database()) as database:
+        assert list_runs(database) == []
+
+
+def test_results_that_cannot_be_read_are_named(folder, capsys):
+    (folder / "experiments" / "made.parquet").write_bytes(b"no parquet")
+    assert main(["claims", "made"]) == 1
+    assert "made.parquet cannot be read" in capsys.readouterr().err

@@ -1,0 +1,98 @@
+"""The studies that come with V3 Lab, and files that are not valid."""
+
+import pytest
+import yaml
+
+from v3core.claims.statements import claims
+from v3core.claims.study import keys_of, load_study, runs_of, study_files
+from v3core.errors import V3Error
+from v3core.paths import shipped
+
+SHIPPED = sorted(file.stem for file in shipped("data", "experiments").glob("*.yaml"))
+GOOD = {
+    "question": "Does it?",
+    "environment": "CartPole-v1",
+    "steps": 1024,
+    "seeds": 2,
+    "arms": [{"name": "one", "curriculum": "v3"}, {"name": "two", "curriculum": "direct-sparsemax"}],
+    "hypotheses": [
+        {"claim": "collapse", "outcome": "dead_experts", "arm": "one", "than": "two", "expected": "lower", "matters": 1}
+    ],
+}
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("V3_DATA_DIR", str(tmp_path))
+    (tmp_path / "experiments").mkdir()
+    return tmp_path / "experiments"
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_study_can_be_run_and_tests_claims_that_are_stated(name):
+    study = load_study(name)
+    runs = runs_of(study)
+    assert len(runs) == len(study.arms) * study.seeds
+    assert {run.key for run in runs} == keys_of(study)
+    assert len(keys_of(study)) == len(runs)
+    assert {run.config.steps for run in runs} == {runs[0].config.steps}  # compared at equal steps
+    assert set(study.claims()) <= set(claims())
+    assert study.hypotheses
+
+
+def test_phases_take_the_same_part_of_the_steps_in_each_arm(folder):
+    (folder / "made.yaml").write_text(yaml.safe_dump(GOOD))
+    curriculum = runs_of(load_study("made"))[0].config.curriculum
+    assert [phase.until.step for phase in curriculum.phases if phase.until] == [256, 768]
+
+
+def test_the_key_of_a_run_changes_with_its_settings_and_not_with_its_name(folder):
+    (folder / "made.yaml").write_text(yaml.safe_dump(GOOD))
+    before = [run.key for run in runs_of(load_study("made"))]
+    renamed = {**GOOD, "arms": [{**GOOD["arms"][0], "name": "other"}, GOOD["arms"][1]], "hypotheses": []}
+    (folder / "made.yaml").write_text(yaml.safe_dump(renamed))
+    assert [run.key for run in runs_of(load_study("made"))] == before
+    (folder / "made.yaml").write_text(yaml.safe_dump({**GOOD, "settings": ["policy.experts=5"]}))
+    assert not set(before) & {run.key for run in runs_of(load_study("made"))}
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"steps": None}, "'steps' is None"),
+        ({"arms": []}, "'arms' is empty"),
+        ({"sedes": 3}, "'sedes' is not a known key"),
+        ({"arms": [GOOD["arms"][0], GOOD["arms"][0]]}, "there are two arms 'one'"),
+        ({"hypotheses": [{**GOOD["hypotheses"][0], "than": "tow"}]}, "Did you mean two?"),
+        ({"hypotheses": [{**GOOD["hypotheses"][0], "outcome": "dead_expert"}]}, "Did you mean dead_experts"),
+    ],
+)
+def test_what_is_wrong_with_a_file_is_said_in_a_sentence(folder, change, words):
+    (folder / "made.yaml").write_text(yaml.safe_dump({**GOOD, **change}))
+    with pytest.raises(V3Error, match=words.replace("?", r"\?")) as error:
+        load_study("made")
+    assert "\n" not in str(error.value)
+    assert "made.yaml" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"settings": ["policy.expert=4"]}, "policy.experts"),
+        ({"settings": ["policy.experts=4,8"]}, "'4,8'"),
+        ({"settings": ["policy.experts"]}, "write PATH=VALUE"),
+        ({"arms": [{"name": "one", "curriculum": "v33"}], "hypotheses": []}, "Did you mean v3"),
+        ({"arms": [{"name": "one", "curriculum": {"phases": []}}], "hypotheses": []}, "arm 'one'"),
+    ],
+)
+def test_arms_that_cannot_be_trained_are_refused(folder, change, words):
+    (folder / "made.yaml").write_text(yaml.safe_dump({**GOOD, **change}))
+    with pytest.raises(V3Error, match=words):
+        runs_of(load_study("made"))
+
+
+def test_a_study_that_does_not_exist_names_near_ones():
+    name = SHIPPED[0]
+    assert name in study_files()
+    with pytest.raises(V3Error, match=f"Did you mean {name}"):
+        load_study(name[:-1])

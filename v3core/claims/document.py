@@ -1,0 +1,85 @@
+"""The claims with their verdicts as Markdown: the same words on the page and in docs/claims.md.
+
+`escape` is applied to what the files of studies say, which people may write themselves.
+"""
+
+from collections.abc import Callable, Sequence
+
+from v3core.claims.findings import Finding, estimate_of, number, with_interval
+from v3core.claims.statements import Claim, StudyState, verdict_over
+from v3core.claims.study_outcomes import OUTCOMES
+
+
+def claim_text(claim: Claim, findings: Sequence[Finding], escape: Callable[[str], str] = str) -> str:
+    """What stands under a claim's title: its words, what is known, and each comparison."""
+    parts = [
+        f"**{verdict_over(findings).capitalize()}.**",
+        f"> {claim.words}",
+        claim.english,
+        f"*Sources.* {claim.sources}",
+    ]
+    if claim.measured:
+        parts.append(f"*Measured.* {claim.measured}")
+    if findings:
+        parts.append(comparisons(findings, escape))
+    return "\n\n".join(" ".join(part.split()) if not part.startswith("|") else part for part in parts)
+
+
+def comparisons(findings: Sequence[Finding], escape: Callable[[str], str] = str) -> str:
+    """A table with a row per hypothesis."""
+    titles = ("Study", "Outcome", "Expected", "Difference (95 %)", "Pairs", "p", "Verdict")
+    return table(titles, [_row(finding, escape) for finding in findings])
+
+
+def _row(finding: Finding, escape: Callable[[str], str]) -> tuple[str, ...]:
+    of, outcome = finding.hypothesis, OUTCOMES[finding.hypothesis.outcome]
+    expected = f"{escape(of.arm)}: {of.expected} than {escape(of.than)}, by {number(of.matters)} or more"
+    p = "–" if finding.p is None else f"{finding.p:.3f}"
+    return (
+        escape(finding.study),
+        outcome.title,
+        expected,
+        with_interval(finding.difference),
+        str(finding.difference.n),
+        p,
+        str(finding.verdict),
+    )
+
+
+def study_text(state: StudyState, escape: Callable[[str], str] = str) -> str:
+    """What stands under a study's name: its question, how far it is, and its arms."""
+    study = state.study
+    outcomes = list(dict.fromkeys(hypothesis.outcome for hypothesis in study.hypotheses))
+    shown = list(dict.fromkeys([*outcomes, *(name for name in _ALSO if name in OUTCOMES)]))
+    counts = {arm.name: sum(result.arm == arm.name for result in state.results) for arm in study.arms}
+    rows = [
+        (
+            escape(arm.name),
+            str(counts[arm.name]),
+            *(with_interval(estimate_of(state.results, arm, name)) for name in shown),
+        )
+        for arm in study.arms
+    ]
+    how_far = f"{len(state.results)} of {state.planned} runs have a result"
+    return "\n\n".join(
+        (
+            escape(study.question),
+            f"{escape(study.environment)}, {study.steps:,} environment steps, {study.seeds} seeds of each arm; "
+            f"{how_far}. Run by `v3lab claims {study.name} --run`.",
+            table(("Arm", "Runs", *(OUTCOMES[name].title for name in shown)), rows),
+        )
+    )
+
+
+_ALSO = ("dead_experts", "evaluation_return", "knockout_drop")
+
+
+def outcome_table() -> str:
+    """What each outcome means."""
+    return table(("Outcome", "Key", "Meaning"), [(one.title, f"`{key}`", one.meaning) for key, one in OUTCOMES.items()])
+
+
+def table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table in Markdown."""
+    lines = [titles, ["---"] * len(titles), *rows]
+    return "\n".join(f"| {' | '.join(cell.replace('|', '/') for cell in line)} |" for line in lines)

@@ -1,0 +1,88 @@
+"""The results of a study's runs: a Parquet file with a row per run, beside the study."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from v3core.atomic_write import replacing
+from v3core.claims.study import FOLDER, Study
+from v3core.claims.study_outcomes import OUTCOMES
+from v3core.errors import V3Error
+from v3core.paths import data_dir, shipped
+
+_SCHEMA = pa.schema(
+    [
+        ("arm", pa.string()),
+        ("seed", pa.int64()),
+        ("key", pa.string()),
+        ("steps", pa.int64()),
+        ("episodes", pa.int64()),
+        ("version", pa.string()),
+        ("backend", pa.string()),
+        ("finished", pa.timestamp("s", tz="UTC")),
+        *((name, pa.float64()) for name in OUTCOMES),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Result:
+    """One run as it ended."""
+
+    arm: str
+    seed: int
+    key: str
+    row: Mapping[str, object]
+    """All columns of the file."""
+
+    def value(self, outcome: str) -> float:
+        """NaN if it has none."""
+        found = self.row.get(outcome)
+        return float(found) if isinstance(found, int | float) else float("nan")
+
+
+def file_of(study: Study) -> Path:
+    """Where results are written: in the data folder, which in a checkout is where those that come with V3 Lab are."""
+    return data_dir() / FOLDER[-1] / f"{study.name}.parquet"
+
+
+def read_results(study: Study) -> list[Result]:
+    """The results that come with V3 Lab and those in the data folder; of a run that is in both, the latter.
+
+    Raises:
+        V3Error: for a file that cannot be read.
+    """
+    found: dict[str, Result] = {}
+    for file in dict.fromkeys((shipped(*FOLDER) / f"{study.name}.parquet", file_of(study))):
+        if file.exists():
+            found |= {result.key: result for result in _read(file)}
+    return list(found.values())
+
+
+def _read(file: Path) -> Iterable[Result]:
+    try:
+        rows = pq.read_table(file).to_pylist()
+        return [Result(row["arm"], row["seed"], row["key"], row) for row in rows]
+    except (OSError, pa.ArrowException, KeyError) as error:
+        raise V3Error(
+            f"The results {file} cannot be read ({error}); delete the file and run the study again."
+        ) from None
+
+
+def current(results: Sequence[Result], keys: Collection[str]) -> list[Result]:
+    """The results of runs as the study has them now, by their keys; those of other settings are left out."""
+    return [result for result in results if result.key in keys]
+
+
+def write_results(study: Study, results: Sequence[Result]) -> None:
+    """Replace the study's file, sorted by arm and seed."""
+    file = file_of(study)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    order = {arm.name: place for place, arm in enumerate(study.arms)}
+    rows = sorted(results, key=lambda one: (order.get(one.arm, len(order)), one.seed, one.key))
+    table = pa.Table.from_pylist([dict(result.row) for result in rows], schema=_SCHEMA)
+    with replacing(file) as draft:
+        pq.write_table(table, draft, compression="zstd")

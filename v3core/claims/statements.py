@@ -1,0 +1,90 @@
+"""The claims of the founding document, with what their sources say: data/claims.yaml."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Annotated
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field
+
+from v3core.claims.findings import Finding, Verdict, findings_of
+from v3core.claims.results import Result, current, read_results
+from v3core.claims.study import Study, keys_of, load_study, study_files
+from v3core.errors import V3Error, explained
+from v3core.paths import shipped
+
+
+class Claim(BaseModel):
+    """What the document says, and what is known of it from elsewhere."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    title: Annotated[str, Field(min_length=1)]
+    words: str
+    """The document's own."""
+    english: str
+    sources: str
+    """What the papers that it cites really say."""
+    measured: str = ""
+    """What a benchmark, and not a study, says of it."""
+
+
+@dataclass(frozen=True)
+class StudyState:
+    """A study with the results that it has so far."""
+
+    study: Study
+    results: tuple[Result, ...]
+    planned: int
+    outdated: int
+    """Results of runs with other settings than the study has now; they do not count."""
+    findings: tuple[Finding, ...]
+
+
+@cache
+def claims() -> dict[str, Claim]:
+    """All claims by their key, in the order of the file."""
+    content = yaml.safe_load(shipped("data", "claims.yaml").read_text(encoding="utf-8"))
+    with explained("data/claims.yaml"):
+        return {key: Claim.model_validate(entry) for key, entry in content.items()}
+
+
+def state_of(study: Study) -> StudyState:
+    """What is known of a study so far."""
+    keys, all_results = keys_of(study), read_results(study)
+    results = current(all_results, keys)
+    return StudyState(
+        study, tuple(results), len(keys), len(all_results) - len(results), tuple(findings_of(study, results))
+    )
+
+
+def states(names: Sequence[str] = ()) -> list[StudyState]:
+    """Of these studies, or of all."""
+    return [state_of(load_study(name)) for name in names or sorted(study_files())]
+
+
+def readable_states() -> tuple[list[StudyState], list[str]]:
+    """Of all studies that can be read, and a sentence for each that cannot."""
+    found: list[StudyState] = []
+    problems: list[str] = []
+    for name in sorted(study_files()):
+        try:
+            found += states([name])
+        except V3Error as error:
+            problems.append(str(error))
+    return found, problems
+
+
+def verdict_over(findings: Sequence[Finding]) -> str:
+    """As in `supported in 2 of 3 comparisons, undecided in 1`; of one, its verdict alone."""
+    if not findings:
+        return "not tested"
+    counts = [(verdict, sum(one.verdict == verdict for one in findings)) for verdict in Verdict]
+    seen = [(str(verdict), count) for verdict, count in counts if count]
+    if len(seen) == 1:
+        return seen[0][0] if len(findings) == 1 else f"{seen[0][0]} in all {len(findings)} comparisons"
+    first, *others = seen
+    return f"{first[0]} in {first[1]} of {len(findings)} comparisons, " + ", ".join(
+        f"{verdict} in {count}" for verdict, count in others
+    )

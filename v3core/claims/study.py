@@ -1,0 +1,195 @@
+"""A study: arms that are compared, and hypotheses that are fixed before the runs. A YAML file in data/experiments/."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from v3core.claims.study_outcomes import OUTCOMES
+from v3core.config import MAX_NAME, Recipe, RunConfig, chosen_environment, recipe_for
+from v3core.curriculum import Curriculum, load_curriculum
+from v3core.environment_setup import EnvironmentSetup
+from v3core.errors import V3Error, explained, suggestion
+from v3core.jobs.grid import Candidate, Grid, configs_of
+from v3core.paths import data_dir, shipped
+
+FOLDER = ("data", "experiments")
+MAX_ARMS = 64
+_KEY_BYTES = 8
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Arm(_Part):
+    """Runs that differ in their seed only."""
+
+    name: Annotated[str, Field(min_length=1, max_length=60)]
+    curriculum: str | dict[str, Any]
+    """A preset by name, or a curriculum as its file has it."""
+    settings: tuple[str, ...] = ()
+    """As `PATH=VALUE`, after those of the study."""
+
+
+class Hypothesis(_Part):
+    """What one of two arms is expected to have more or less of."""
+
+    claim: str
+    """That it tests, by its key in data/claims.yaml."""
+    outcome: str
+    arm: str
+    than: str
+    """The arm that it is compared with."""
+    expected: Literal["higher", "lower"]
+    matters: Annotated[float, Field(gt=0)]
+    """The smallest difference that would matter, in the unit of the outcome."""
+    note: str = ""
+
+
+class Study(_Part):
+    """An experiment as it was fixed before its runs."""
+
+    name: str
+    """The file's name without its ending."""
+    question: str
+    environment: str
+    steps: Annotated[int, Field(ge=1)]
+    """Environment steps of every run."""
+    seeds: Annotated[int, Field(ge=1, le=100)]
+    """Of every arm: 1, 2, 3 …"""
+    settings: tuple[str, ...] = ()
+    """Of all arms, as `PATH=VALUE`."""
+    arms: Annotated[tuple[Arm, ...], Field(min_length=1, max_length=MAX_ARMS)]
+    hypotheses: tuple[Hypothesis, ...] = ()
+    curricula: dict[str, Any] = {}
+    """Parts that arms share by YAML's anchors; nothing reads it."""
+
+    @model_validator(mode="after")
+    def _names_are_known(self) -> Self:
+        names = [arm.name for arm in self.arms]
+        if twice := next((name for name in names if names.count(name) > 1), None):
+            raise ValueError(f"there are two arms '{twice}'; give each a name of its own.")
+        for hypothesis in self.hypotheses:
+            for arm in (hypothesis.arm, hypothesis.than):
+                if arm not in names:
+                    raise ValueError(f"a hypothesis names arm '{arm}'. {suggestion(arm, names) or 'There is none.'}")
+            if hypothesis.outcome not in OUTCOMES:
+                near = suggestion(hypothesis.outcome, OUTCOMES) or f"The outcomes are {', '.join(OUTCOMES)}."
+                raise ValueError(f"there is no outcome '{hypothesis.outcome}'. {near}")
+        return self
+
+    @property
+    def experiment(self) -> str:
+        """The name of the experiment that its runs form."""
+        return f"study {self.name}"
+
+    @property
+    def setup(self) -> EnvironmentSetup:
+        """Its environment, with the arguments and wrappers of the recipe."""
+        return chosen_environment(self.environment, recipe_for(self.environment))
+
+    def claims(self) -> list[str]:
+        """The claims that it tests, each once."""
+        return list(dict.fromkeys(hypothesis.claim for hypothesis in self.hypotheses))
+
+
+@dataclass(frozen=True)
+class StudyRun:
+    """One run of a study."""
+
+    arm: str
+    seed: int
+    config: RunConfig
+
+    @property
+    def key(self) -> str:
+        """Changes with anything that decides the run."""
+        return key_of(self.config, self.seed)
+
+
+def key_of(config: RunConfig, seed: int) -> str:
+    """Of a run with this configuration, whatever its seed is, and another seed."""
+    content = config.model_dump(mode="json", by_alias=True, exclude={"name", "seed", "backend"})
+    return f"{blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=_KEY_BYTES).hexdigest()}.{seed}"
+
+
+def runs_of(study: Study, seeds: Sequence[int] | None = None) -> list[StudyRun]:
+    """All runs of a study, the first seed of all arms first.
+
+    Boundaries of curricula follow the length, so that phases take the same part of the steps in each arm.
+
+    Raises:
+        V3Error: for an arm whose curriculum or settings are not valid.
+    """
+    chosen = list(range(1, study.seeds + 1)) if seeds is None else list(seeds)
+    recipe = recipe_for(study.environment)
+    of_arms = [_configs(study, arm, chosen, recipe) for arm in study.arms]
+    return [
+        StudyRun(arm.name, seed, configs[place])
+        for place, seed in enumerate(chosen)
+        for arm, configs in zip(study.arms, of_arms, strict=True)
+    ]
+
+
+def keys_of(study: Study) -> set[str]:
+    """The keys of all runs of a study, in a tenth of the time of `runs_of`; V3Error as of that."""
+    return {key_of(run.config, seed) for run in runs_of(study, [1]) for seed in range(1, study.seeds + 1)}
+
+
+def _configs(study: Study, arm: Arm, seeds: Sequence[int], recipe: Recipe) -> list[RunConfig]:
+    assignments = [*study.settings, *arm.settings]
+    if wrong := next((text for text in assignments if "=" not in text), None):
+        raise V3Error(f"Study {study.name}: '{wrong}' is not a setting; write PATH=VALUE, as in policy.experts=16.")
+    chosen = {path.strip(): (value.strip(),) for path, _, value in (text.partition("=") for text in assignments)}
+    setup = chosen_environment(study.environment, recipe)
+    grid = Grid(
+        [Candidate(_curriculum(study, arm))],
+        [setup],
+        seeds,
+        list(chosen.items()),
+        name=arm.name[: MAX_NAME // 2],
+        recipes={setup.env_id: recipe},
+        steps=study.steps,
+        scale=True,
+    )
+    return configs_of(grid)
+
+
+def _curriculum(study: Study, arm: Arm) -> Curriculum:
+    if isinstance(arm.curriculum, str):
+        return load_curriculum(arm.curriculum)[0]
+    with explained(f"Study {study.name}, the curriculum of arm '{arm.name}'"):
+        return Curriculum.model_validate({"name": arm.name, **arm.curriculum})
+
+
+def study_files() -> dict[str, Path]:
+    """Name to file of all studies: those that come with V3 Lab, and those in the data folder."""
+    folders = (shipped(*FOLDER), data_dir() / FOLDER[-1])
+    return {file.stem: file for folder in folders for file in sorted(folder.glob("*.yaml"))}
+
+
+def load_study(name: str) -> Study:
+    """The study of that name.
+
+    Raises:
+        V3Error: with near names if there is none, or with what is wrong with its file.
+    """
+    files = study_files()
+    if name not in files:
+        near = suggestion(name, files) or f"The studies are {', '.join(files)}."
+        raise V3Error(f"There is no study '{name}'. {near}")
+    file = files[name]
+    try:
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise V3Error(f"Study file {file} cannot be read: {' '.join(str(error).split())}.") from None
+    if not isinstance(content, dict):
+        raise V3Error(f"Study file {file} must be a mapping with 'question', 'environment', 'steps' and 'arms'.")
+    with explained(f"Study file {file}"):
+        return Study.model_validate({"name": name, **content})

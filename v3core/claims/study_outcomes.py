@@ -1,0 +1,183 @@
+"""What a run of a study comes to, each number declared once. All windows are parts of the run's environment steps."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from v3core.insight.loads import dead_experts
+from v3core.insight.removals import IDLE_SHARE
+from v3core.metrics import CLOSE_MARGIN, DEAD_LOAD
+from v3core.rollup import Floats
+
+END = 0.1
+"""Part of the steps that the end of a run is."""
+BESIDE = 0.05
+"""Part of the steps that is compared before and after a boundary."""
+WINDOWS = 20
+"""Equal parts of the steps that a fall of the return is looked for in."""
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What was recorded of a run that is complete."""
+
+    step: Floats
+    """Environment steps at the end of each episode, ascending, shape [episodes]."""
+    length: Floats
+    """Steps of each episode, [episodes]."""
+    returns: Floats
+    loads: Floats
+    """Mean gate weights, [episodes, experts]."""
+    close: Floats
+    """Share of steps near a tie, [episodes]."""
+    boundaries: tuple[float, ...]
+    """Environment steps at which phases after the first began."""
+    evaluation: tuple[float, ...]
+    """Returns of the newest evaluation's episodes."""
+    successes: tuple[float, ...]
+    """Of the same episodes; empty if the environment knows none."""
+    complete: tuple[float, ...]
+    """Returns with all experts, of the episodes of the knock-out."""
+    without: Mapping[int, tuple[float, ...]]
+    """Returns of the same episodes without each expert."""
+    seconds: float
+    """Of training."""
+
+    def between(self, begin: float, end: float) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+        """Which episodes ended in this part of the steps, each from 0 to 1."""
+        total = self.step[-1] if len(self.step) else 0.0
+        return (self.step > begin * total) & (self.step <= end * total)
+
+
+def _mean(values: Sequence[float] | Floats) -> float:
+    known = np.asarray(values, dtype=np.float64)
+    known = known[np.isfinite(known)]
+    return float(known.mean()) if len(known) else math.nan
+
+
+def _dead(run: Recorded) -> float:
+    last = run.between(1 - END, 1)
+    if not last.any():
+        return math.nan
+    return float(dead_experts(np.average(run.loads[last], axis=0, weights=run.length[last])))
+
+
+def _largest_load(run: Recorded) -> float:
+    last = run.between(1 - END, 1)
+    return float(np.average(run.loads[last], axis=0, weights=run.length[last]).max()) if last.any() else math.nan
+
+
+def _drops(run: Recorded) -> list[float]:
+    """Mean return with all experts minus that without each."""
+    return [_mean(run.complete) - _mean(returns) for returns in run.without.values()]
+
+
+def _needed(run: Recorded) -> float:
+    """Experts without which the mean return is lower by more than 5 % of that with all."""
+    drops = _drops(run)
+    least = IDLE_SHARE * abs(_mean(run.complete))
+    return float(sum(drop > least for drop in drops)) if drops else math.nan
+
+
+def _largest_fall(run: Recorded) -> float:
+    """Of the mean returns of twentieths of the steps, the largest fall below an earlier one."""
+    parts = [_mean(run.returns[run.between(part / WINDOWS, (part + 1) / WINDOWS)]) for part in range(WINDOWS)]
+    means = np.array([mean for mean in parts if math.isfinite(mean)])
+    return float((np.maximum.accumulate(means) - means).max()) if len(means) > 1 else math.nan
+
+
+def _boundary_drop(run: Recorded) -> float:
+    """Mean over boundaries of the mean return before it minus that after it."""
+    total = run.step[-1] if len(run.step) else math.nan
+    falls = [
+        _mean(run.returns[run.between(at / total - BESIDE, at / total)])
+        - _mean(run.returns[run.between(at / total, at / total + BESIDE)])
+        for at in run.boundaries
+    ]
+    return _mean(falls)
+
+
+def _ties(run: Recorded) -> float:
+    """Share of steps near a tie before boundaries."""
+    total = run.step[-1] if len(run.step) else math.nan
+    return _mean([_mean(run.close[run.between(at / total - BESIDE, at / total)]) for at in run.boundaries])
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One number of a run."""
+
+    title: str
+    meaning: str
+    unit: str
+    of: Callable[[Recorded], float]
+    """NaN if the run has none."""
+
+
+OUTCOMES = {
+    "dead_experts": Outcome(
+        "Dead experts",
+        f"Experts whose step-weighted load is below {DEAD_LOAD:.0%} over the last tenth of the steps.",
+        "experts",
+        _dead,
+    ),
+    "largest_load": Outcome(
+        "Largest load", "Step-weighted load of the busiest expert over the last tenth of the steps.", "", _largest_load
+    ),
+    "evaluation_return": Outcome(
+        "Evaluation return",
+        "Mean return of the evaluation after training.",
+        "return",
+        lambda run: _mean(run.evaluation),
+    ),
+    "evaluation_success": Outcome(
+        "Evaluation success", "Success rate of the evaluation after training.", "", lambda run: _mean(run.successes)
+    ),
+    "final_return": Outcome(
+        "Training return",
+        "Mean return of the episodes that ended in the last tenth of the steps.",
+        "return",
+        lambda run: _mean(run.returns[run.between(1 - END, 1)]),
+    ),
+    "mean_return": Outcome(
+        "Return over the run",
+        "Mean over twentieths of the steps of the mean return of their episodes: how soon it learned.",
+        "return",
+        lambda run: _mean(
+            [_mean(run.returns[run.between(part / WINDOWS, (part + 1) / WINDOWS)]) for part in range(WINDOWS)]
+        ),
+    ),
+    "knockout_drop": Outcome(
+        "Knock-out drop",
+        "Mean over experts of the return with all experts minus the return without that one.",
+        "return",
+        lambda run: _mean(_drops(run)),
+    ),
+    "needed_experts": Outcome(
+        "Needed experts", "Experts whose removal lowers the mean return by more than 5 %.", "experts", _needed
+    ),
+    "largest_fall": Outcome(
+        "Largest fall",
+        "The largest fall of the mean return of a twentieth of the steps below that of an earlier one.",
+        "return",
+        _largest_fall,
+    ),
+    "boundary_drop": Outcome(
+        "Drop at boundaries",
+        "Mean return over a twentieth of the steps before a boundary minus that after it, mean over boundaries.",
+        "return",
+        _boundary_drop,
+    ),
+    "ties_before": Outcome(
+        "Near ties before boundaries",
+        f"Share of steps whose two largest gates differ by less than {CLOSE_MARGIN}, over a twentieth of the steps "
+        "before a boundary; mean over boundaries.",
+        "",
+        _ties,
+    ),
+    "seconds": Outcome(
+        "Training time", "Seconds of training, on a machine with other work.", "s", lambda run: run.seconds
+    ),
+}

@@ -1,0 +1,87 @@
+"""The studies that test the claims: what they say so far, and running what is missing."""
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from v3core.cli.common import commands, json_option, opened
+from v3core.errors import V3Error
+from v3core.jobs.sweep import parse_seeds
+from v3core.output import echo, echo_json
+
+if TYPE_CHECKING:
+    from v3core.claims.statements import StudyState
+
+
+@commands.command()
+@click.argument("studies", nargs=-1, metavar="[STUDY]...")
+@click.option("--run", "is_run", is_flag=True, help="Run what has no result yet, and wait until it is complete.")
+@click.option("--seeds", metavar="S", help="Run these seeds only, as in 1-3; default: those of each study.")
+@json_option
+def claims(studies: tuple[str, ...], is_run: bool, seeds: str | None, as_json: bool) -> None:
+    """The studies that put the claims to the test: the verdict on each hypothesis, and with --run, their runs.
+
+    Without a STUDY all of them. A run that has a result is not run again: interrupt it at any time, and call it again.
+    """
+    from v3core.claims.running import run_study
+    from v3core.claims.statements import states
+    from v3core.claims.study import load_study, runs_of, study_files
+
+    if seeds is not None and not is_run:
+        raise V3Error("--seeds chooses what is run; give --run with it.")
+    names = list(dict.fromkeys(studies)) or sorted(study_files())
+    loaded = [load_study(name) for name in names]
+    if is_run:
+        chosen = None if seeds is None else parse_seeds(seeds)
+        for study in loaded:
+            runs_of(study, chosen)
+        with opened() as database:
+            for study in loaded:
+                run_study(database, study, seeds=chosen, say=lambda line: echo(line, err=True))
+    found = states(names)
+    if as_json:
+        echo_json([_plain(state) for state in found])
+        return
+    for state in found:
+        _print(state)
+
+
+def _print(state: "StudyState") -> None:
+    from v3core.claims.findings import sentence
+
+    study = state.study
+    echo(f"{study.name}: {study.question}")
+    echo(f"  {len(state.results)} of {state.planned} runs have a result ({study.environment}, {study.steps:,} steps).")
+    if state.outdated:
+        echo(f"  {state.outdated} results are of earlier settings and do not count; --run replaces them.")
+    for finding in state.findings:
+        echo(f"  {finding.verdict}: {sentence(finding)}")
+
+
+def _plain(state: "StudyState") -> dict[str, Any]:
+    return {
+        "study": state.study.name,
+        "question": state.study.question,
+        "environment": state.study.environment,
+        "steps": state.study.steps,
+        "runs": state.planned,
+        "results": len(state.results),
+        "outdated": state.outdated,
+        "findings": [
+            {
+                "claim": one.hypothesis.claim,
+                "outcome": one.hypothesis.outcome,
+                "arm": one.hypothesis.arm,
+                "than": one.hypothesis.than,
+                "expected": one.hypothesis.expected,
+                "matters": one.hypothesis.matters,
+                "difference": one.difference.value,
+                "low": one.difference.low,
+                "high": one.difference.high,
+                "pairs": one.difference.n,
+                "p": one.p,
+                "verdict": str(one.verdict),
+            }
+            for one in state.findings
+        ],
+    }

@@ -65,7 +65,7 @@ def test_knock_outs_say_how_much_each_expert_matters():
     assert of("needed_experts", run) == 1
 
 
-@pytest.mark.parametrize("outcome", set(OUTCOMES) - {"seconds"})
+@pytest.mark.parametrize("outcome", sorted(set(OUTCOMES) - {"seconds"}))
 def test_what_was_not_measured_is_no_number(outcome):
     empty = recorded([], [], np.zeros((0, 2)))
     assert math.isnan(of(outcome, empty))

@@ -105,6 +105,11 @@ class Metric:
         return self.name.removeprefix("expert_") if self.per_expert else self.name
 
     @property
+    def is_windowed(self) -> bool:
+        """Whether it is computed over several episodes already, so that its extremes in a bucket say nothing."""
+        return self.over == _WINDOW
+
+    @property
     def label(self) -> str:
         """Its title with its unit, as in `Routing entropy (nats)`."""
         return f"{self.title} ({self.unit})" if self.unit else self.title
@@ -301,7 +306,6 @@ class Update:
         "Mean approximate KL over the minibatches of the update's last pass: how far the update went. "
         "What Stable-Baselines3 logs as `train/approx_kl`.",
         "nats",
-        UPDATES,
         since=7,
         over="the last pass of the update over its samples",
     )
@@ -309,7 +313,6 @@ class Update:
         "Approximate KL, maximum",
         "The largest approximate KL of a minibatch of the update.",
         "nats",
-        UPDATES,
         since=7,
         over="the gradient step of the update at which it is largest",
     )
@@ -331,7 +334,6 @@ class Update:
         "Clip fraction, last epoch",
         "Mean clip fraction over the minibatches of the update's last pass: how far the update went.",
         "0 to 1",
-        UPDATES,
         since=7,
         over="the last pass of the update over its samples",
     )
@@ -339,7 +341,6 @@ class Update:
         "Clip fraction, maximum",
         "The largest clip fraction of a minibatch of the update.",
         "0 to 1",
-        UPDATES,
         since=7,
         over="the gradient step of the update at which it is largest",
     )
@@ -361,7 +362,6 @@ class Update:
         "Router shift, last epoch",
         "Mean router shift over the minibatches of the update's last pass: how far the update went.",
         "0 to 1",
-        UPDATES,
         since=7,
         over="the last pass of the update over its samples",
     )
@@ -369,7 +369,6 @@ class Update:
         "Router shift, maximum",
         "The largest router shift of a minibatch of the update.",
         "0 to 1",
-        UPDATES,
         since=7,
         over="the gradient step of the update at which it is largest",
     )

@@ -43,6 +43,16 @@ def _finite(value: Any) -> Any:
     return value if math.isfinite(value) else None
 
 
+def _rows(numbers: Any, value: dict[str, Any], form: str) -> Any:
+    same = value.get("same", [])
+    sent = [column for column in range(value["of"]) if column not in same]
+    rows = np.empty((len(numbers) // len(sent), value["of"]))
+    rows[:, sent] = numbers.reshape(-1, len(sent))
+    if same:
+        rows[:, same] = np.frombuffer(base64.b64decode(value["is"]), dtype=f"<{form}")
+    return rows
+
+
 def decoded(value: Any) -> Any:
     """A value of a patch."""
     if isinstance(value, list):
@@ -52,9 +62,9 @@ def decoded(value: Any) -> Any:
     if value.keys() == {"from", "step", "count"}:
         return [float(value["from"] + index * value["step"]) for index in range(value["count"])]
     for form in ("f4", "f8", "i4"):
-        if form in value and value.keys() <= {form, "of"}:
+        if form in value and value.keys() <= {form, "of", "same", "is"}:
             numbers = np.frombuffer(base64.b64decode(value[form]), dtype=f"<{form}").astype(np.float64)
-            rows = numbers.reshape(-1, value["of"]) if value.get("of") else numbers
+            rows = _rows(numbers, value, form) if value.get("of") else numbers
             return [_finite(row) for row in rows.tolist()]
     return {key: decoded(one) for key, one in value.items()}
 

@@ -396,7 +396,10 @@ def test_success_is_a_rate() -> None:
 def test_specialisation_stands_beside_what_it_is_the_difference_of() -> None:
     figure = entropy_figure(series(300))
     names = [trace.name for trace in figure.data]
-    assert names == ["H(E[α]), load", "E[H(α)], steps", "Specialisation", "ln 4 = 1.386"]
+    assert names == [
+        *("H(E[α]), load", "E[H(α)], steps", "Specialisation within episodes", "Specialisation, pooled by steps"),
+        "ln 4 = 1.386",
+    ]
     assert figure.data[2].fill == "tozeroy"
     figure = entropy_figure(only({"routing_entropy": np.ones(300)}))
     assert [trace.name for trace in figure.data] == ["E[H(α)], steps", "ln 4 = 1.386"]
@@ -410,7 +413,7 @@ def test_each_experts_gradient_has_its_experts_colour() -> None:
 
 def test_effective_experts_are_measured_against_their_number() -> None:
     figure = effective_experts_figure(series(300))
-    assert [trace.name for trace in figure.data] == ["Effective experts", "Support", "N = 4"]
+    assert [trace.name for trace in figure.data] == ["Effective experts", "Support", "Dead experts", "N = 4"]
     assert list(figure.data[-1].y) == [4, 4]
     assert figure.layout.yaxis.range[1] > 4
 
@@ -545,7 +548,7 @@ def test_a_ramp_over_steps_is_planned_by_the_steps_that_are_recorded() -> None:
         ("effective", "support"),
         ("gradients", "expert_grad_norm_4"),
         ("updates", "approx_kl"),
-        ("network", "dormant_share"),
+        ("network", "gated_dormant_share"),
         ("schedule", "lr"),
         ("compare", "return"),
     ],

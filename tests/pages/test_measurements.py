@@ -63,8 +63,11 @@ def test_success_has_a_chart_where_the_environment_says(open_page, database):
 
 def test_the_experts_are_charted(open_page, database):
     app = open_page("pages/live.py", run=add_recorded_run(database, Status.RUNNING))
-    assert traces(app, "entropy") == ["H(E[α]), load", "E[H(α)], steps", "Specialisation", "ln 4 = 1.386"]
-    assert traces(app, "effective") == ["Effective experts", "Support", "N = 4"]
+    assert traces(app, "entropy") == [
+        *("H(E[α]), load", "E[H(α)], steps", "Specialisation within episodes", "Specialisation, pooled by steps"),
+        "ln 4 = 1.386",
+    ]
+    assert traces(app, "effective") == ["Effective experts", "Support", "Dead experts", "N = 4"]
     assert traces(app, "gradients") == [f"Expert {number}" for number in range(1, 5)]
     assert not lacking(app)
 

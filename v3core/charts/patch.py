@@ -10,6 +10,7 @@ A patch is a list of steps; `live_chart_patch.js` applies them in their order:
 - `["at", path, steps]`: steps whose paths begin there.
 
 Arrays travel as `{"f4" | "f8" | "i4": base64, "of": columns}`, or as `{"from": first, "step": step, "count": n}`.
+Columns after the first that are the same in every row are not among them: `"same"` has their places, `"is"` their values.
 """
 
 import base64
@@ -128,5 +129,20 @@ def _encoded(values: Array, form: str) -> dict[str, Any]:
         steps = np.diff(values)
         if (steps == steps[0]).all():
             return {"from": int(values[0]), "step": int(steps[0]), "count": len(values)}
-    written = base64.b64encode(np.ascontiguousarray(values, dtype=f"<{form}").tobytes()).decode()
-    return {form: written, "of": values.shape[1]} if values.ndim > 1 else {form: written}
+    if values.ndim == 1:
+        return {form: _written(values, form)}
+    # The first always travels: it says how many rows there are.
+    same = {column: values[0, column] for column in range(1, values.shape[1]) if _is_constant(values[:, column])}
+    if not same:
+        return {form: _written(values, form), "of": values.shape[1]}
+    differ = [column for column in range(values.shape[1]) if column not in same]
+    constant = _written(np.array(list(same.values())), form)
+    return {form: _written(values[:, differ], form), "of": values.shape[1], "same": list(same), "is": constant}
+
+
+def _is_constant(column: Array) -> bool:
+    return len(column) > 1 and bool((column == column[0]).all())
+
+
+def _written(values: Array, form: str) -> str:
+    return base64.b64encode(np.ascontiguousarray(values, dtype=f"<{form}").tobytes()).decode()

@@ -31,32 +31,34 @@ def add_metric(
     spread: bool = True,
     window: int = 0,
     dash: str = "solid",
+    extremes: bool = True,
 ) -> None:
     """Draw a metric: every value, or per bucket the mean in front of a band from the lowest to the highest.
 
     Without `spread`, the extremes are in the hover alone; `hover`, a template of plotly, replaces value and extremes.
     `number` is the d3 format of a value, `width` that of the line in pixels. With a `window` of episodes the line is
     their mean, in front of what it is made of. `dash` is the pattern of the line, dotted if it is of fewer episodes.
+    Without `extremes` a bucket is its mean alone.
     """
     summary = curve.summary(metric)
     text = f"%{{y:{number}}}"
     mean, is_smooth = mean_of(curve, metric, window), window > curve.size
     dash = "dot" if is_smooth and is_short(curve, metric, window) else dash
     spread = spread or is_smooth
-    extremes = None
-    if curve.size > 1:
+    lowest_to_highest = None
+    if curve.size > 1 and extremes:
         if spread:
             _add_spread(figure, curve.episode, summary.minimum, summary.maximum, colour=colour, axis=axis, group=name)
-        extremes = np.column_stack((summary.minimum, summary.maximum))
+        lowest_to_highest = np.column_stack((summary.minimum, summary.maximum))
         text += f"  (%{{customdata[0]:{number}}} to %{{customdata[1]:{number}}})"
-    elif is_smooth:
+    elif is_smooth and curve.size == 1:
         raw = {"color": rgba(colour, 0.6), "width": 0.75}
         _add_behind(figure, curve.episode, summary.mean, colour=colour, axis=axis, group=name, line=raw)
     figure.add(
         "scatter",
         x=curve.episode,
         y=mean,
-        customdata=extremes,
+        customdata=lowest_to_highest,
         name=name,
         legendgroup=name,
         yaxis=axis,

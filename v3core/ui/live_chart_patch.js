@@ -14,11 +14,27 @@ function decoded(value) {
     const bytes = Uint8Array.from(atob(value[form]), (letter) => letter.charCodeAt(0))
     const numbers = Float64Array.from(new FORMS[form](bytes.buffer))
     if (!("of" in value)) return numbers
-    const rows = []
-    for (let at = 0; value.of && at < numbers.length; at += value.of) rows.push(numbers.slice(at, at + value.of))
-    return rows
+    return rowsOf(numbers, value, form)
   }
   return Object.fromEntries(Object.entries(value).map(([key, one]) => [key, decoded(one)]))
+}
+
+// Rows of `value.of` columns; those that are the same in all rows are not among the numbers.
+function rowsOf(numbers, value, form) {
+  const same = value.same ?? []
+  const constants = same.length ? decoded({ [form]: value.is }) : []
+  const sent = value.of - same.length
+  const rows = []
+  for (let at = 0; sent && at < numbers.length; at += sent) {
+    const row = new Float64Array(value.of)
+    let next = at
+    for (let column = 0; column < value.of; column++) {
+      const place = same.indexOf(column)
+      row[column] = place < 0 ? numbers[next++] : constants[place]
+    }
+    rows.push(row)
+  }
+  return rows
 }
 
 function spliced(before, head, tail, values) {

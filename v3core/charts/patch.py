@@ -10,7 +10,7 @@ A patch is a list of steps; `live_chart_patch.js` applies them in their order:
 - `["at", path, steps]`: steps whose paths begin there.
 
 Arrays travel as `{"f4" | "f8" | "i4": base64, "of": columns}`, or as `{"from": first, "step": step, "count": n}`.
-Columns after the first that are the same in every row are not among them: `"same"` has their places, `"is"` their values.
+Columns after the first that are the same in every row are apart: `"same"` are their places, `"is"` their values.
 """
 
 import base64

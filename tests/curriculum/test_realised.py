@@ -141,6 +141,11 @@ def test_whatever_was_edited_and_whenever_phases_began(changes, ends):
     assert_plans_what_happened(editions, starts)
 
 
+def test_a_phase_that_began_at_its_end_had_the_values_of_its_end():
+    plan = parse(PLAN.replace("until: {episode: 100}", "until: {step: 1000}"))
+    assert_plans_what_happened([Edition(plan)], starts_at(0, 1, 390, 391))
+
+
 def test_of_a_run_that_its_steps_ended_only_phases_with_episodes_are_left():
     """Its last phase, or an edit, may have begun in the rollout that used them up."""
     plan, starts = parse(PLAN), starts_at(0, 100, 180)

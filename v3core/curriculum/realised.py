@@ -154,7 +154,9 @@ def _rest(ramp: Ramp, stretch: _Stretch, progress: Progress, now: float, base: f
     start, own = stretch.begun[-1], stretch.curriculum.phases[stretch.phase]
     over, until = ramp.over, own.until
     if over is None and until is not None and until.step is not None:
-        over = Over(steps=max(1, until.step - start.step))
+        if until.step <= start.step:
+            return ramp.to  # the phase lasted one rollout, with the values of its end
+        over = Over(steps=until.step - start.step)
     elif over is None and until is not None and until.episode is not None:
         over = Over(episodes=max(1, until.episode - start.episode))
     elif over is None and until is not None and until.max_episodes is not None:

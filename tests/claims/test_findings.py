@@ -1,8 +1,9 @@
 """Verdicts by interval."""
 
+import numpy as np
 import pytest
 
-from v3core.claims.findings import Verdict, findings_of, sentence
+from v3core.claims.findings import StudyVerdict, findings_of, sentence
 from v3core.claims.results import Result
 from v3core.claims.statements import verdict_over
 from v3core.claims.study import Hypothesis, Study
@@ -15,7 +16,7 @@ def study(expected="lower", matters=2.0):
     one = {"claim": "collapse", "outcome": OUTCOME, "arm": "with", "than": "without"}
     hypothesis = Hypothesis(**one, expected=expected, matters=matters)
     return Study(
-        name="made", question="?", environment="CartPole-v1", steps=1000, seeds=10, arms=arms, hypotheses=(hypothesis,)
+        name="made", question="?", environment="CartPole-v1", steps=1000, seeds=6, arms=arms, hypotheses=(hypothesis,)
     )
 
 
@@ -33,25 +34,34 @@ def verdict(first, second, **given):
 
 
 def test_a_difference_as_large_as_what_matters_supports_the_claim():
-    assert verdict([0, 1, 0, 1, 0, 0], [9, 8, 9, 7, 9, 8]) == Verdict.SUPPORTED
-    assert verdict([9, 8, 9, 7, 9, 8], [0, 1, 0, 1, 0, 0]) == Verdict.NOT_SUPPORTED
-    assert verdict([9, 8, 9, 7, 9, 8], [0, 1, 0, 1, 0, 0], expected="higher") == Verdict.SUPPORTED
+    assert verdict([0, 1, 0, 1, 0, 0], [9, 8, 9, 7, 9, 8]) == StudyVerdict.SUPPORTED
+    assert verdict([9, 8, 9, 7, 9, 8], [0, 1, 0, 1, 0, 0]) == StudyVerdict.NOT_SUPPORTED
+    assert verdict([9, 8, 9, 7, 9, 8], [0, 1, 0, 1, 0, 0], expected="higher") == StudyVerdict.SUPPORTED
 
 
 def test_a_difference_that_is_sure_but_too_small_to_matter_does_not():
-    assert verdict([1, 1, 1, 1, 1, 1], [2, 2, 2, 2, 2, 1]) == Verdict.NOT_SUPPORTED
+    assert verdict([1, 1, 1, 1, 1, 1], [2, 2, 2, 2, 2, 1]) == StudyVerdict.NOT_SUPPORTED
 
 
 def test_what_an_interval_cannot_tell_is_undecided():
-    assert verdict([0, 9, 0, 9, 0, 9], [9, 0, 9, 9, 9, 0]) == Verdict.UNDECIDED
-    assert verdict([0, 0, 0, 0], [9, 9, 9, 9]) == Verdict.UNDECIDED  # four pairs have no interval
-    assert verdict([], []) == Verdict.UNDECIDED
+    assert verdict([0, 9, 0, 9, 0, 9], [9, 0, 9, 9, 9, 0]) == StudyVerdict.UNDECIDED
+    assert verdict([0, 0, 0, 0], [9, 9, 9, 9]) == StudyVerdict.UNDECIDED  # four pairs have no interval
+    assert verdict([], []) == StudyVerdict.UNDECIDED
 
 
 def test_a_seed_that_one_arm_lacks_is_no_pair():
     (finding,) = findings_of(study(), results([0, float("nan"), 0, 0, 0, 0, 5], [9, 9, 9, 9, 9, 9]))
-    assert finding.difference.n == 5
-    assert finding.verdict == Verdict.SUPPORTED
+    assert (finding.difference.n, finding.planned) == (5, 6)
+    assert finding.verdict == StudyVerdict.UNDECIDED, "a study is not judged before it is complete"
+
+
+def test_an_interval_misses_a_difference_that_is_not_there_once_in_twenty():
+    random = np.random.default_rng(1)
+    missed = 0
+    for _ in range(600):
+        (finding,) = findings_of(study(), results(random.normal(size=6), random.normal(size=6)))
+        missed += finding.difference.excludes(0)
+    assert 0.03 <= missed / 600 <= 0.07
 
 
 def test_the_sentence_has_both_arms_the_difference_and_n():
@@ -66,10 +76,10 @@ def test_the_sentence_has_both_arms_the_difference_and_n():
     ("counts", "words"),
     [
         ((), "not tested"),
-        ((Verdict.UNDECIDED,), "undecided"),
-        ((Verdict.SUPPORTED, Verdict.SUPPORTED), "supported in all 2 comparisons"),
+        ((StudyVerdict.UNDECIDED,), "undecided"),
+        ((StudyVerdict.SUPPORTED, StudyVerdict.SUPPORTED), "supported in all 2 comparisons"),
         (
-            (Verdict.UNDECIDED, Verdict.SUPPORTED, Verdict.SUPPORTED),
+            (StudyVerdict.UNDECIDED, StudyVerdict.SUPPORTED, StudyVerdict.SUPPORTED),
             "supported in 2 of 3 comparisons, undecided in 1",
         ),
     ],

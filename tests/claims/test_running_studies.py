@@ -8,10 +8,15 @@ import pytest
 import yaml
 
 from tests.processes import kill_all
+from v3core.claims.running import _queue, _runs
+from v3core.claims.study import load_study, runs_of
 from v3core.cli import main
+from v3core.jobs import control
 from v3core.jobs.housekeeping import delete
+from v3core.jobs.launcher import enqueue
+from v3core.jobs.lifecycle import Status
 from v3core.store.opening import open_database
-from v3core.store.runs import list_runs
+from v3core.store.runs import list_runs, update_run
 
 STUDY = {
     "question": "Is one better?",
@@ -99,3 +104,44 @@ def test_results_that_cannot_be_read_are_named(folder, capsys):
     (folder / "experiments" / "made.parquet").write_bytes(b"no parquet")
     assert main(["claims", "made"]) == 1
     assert "made.parquet cannot be read" in capsys.readouterr().err
+
+
+@pytest.fixture
+def queued(folder, monkeypatch):
+    """The first seed of each arm, which no worker starts; the open store and the ids."""
+    for module in ("launcher", "control", "supervisor"):
+        monkeypatch.setattr(f"v3core.jobs.{module}.drain", lambda *_, **__: [])
+    study = load_study("made")
+    with closing(open_database()) as database:
+        configs = [run.config for run in runs_of(study, [1])]
+        yield database, enqueue(database, configs, study.experiment)
+
+
+def test_a_run_that_somebody_stopped_stays_stopped(queued, capsys):
+    database, ids = queued
+    for run_id in ids:
+        control.stop(database, run_id)
+    err = said(capsys, "made", "--run", "--seeds", "1").err
+    assert err.count("was stopped; resume it on its page.") == 2
+    assert "made: 2 of its runs have no result." in err
+    assert {run.status for run in list_runs(database)} == {Status.STOPPED}
+    assert len(list_runs(database)) == 2
+
+
+def test_a_fork_in_the_experiment_is_no_evidence(queued):
+    database, ids = queued
+    assert len(_runs(database, load_study("made"))) == 2
+    with database.write() as tx:
+        update_run(tx, ids[0], {"parent": ids[1], "parent_episode": 3}, only_in=[Status.QUEUED])
+    assert {row.id for row in _runs(database, load_study("made")).values()} == {ids[1]}
+
+
+def test_two_calls_at_the_same_time_queue_each_run_once(folder, monkeypatch):
+    for module in ("launcher", "control", "supervisor"):
+        monkeypatch.setattr(f"v3core.jobs.{module}.drain", lambda *_, **__: [])
+    study = load_study("made")
+    with closing(open_database()) as database:
+        monkeypatch.setattr("v3core.claims.running._runs", lambda *_: {})  # both looked before either queued
+        for _ in range(2):
+            _queue(database, study, runs_of(study))
+        assert len(list_runs(database)) == 4

@@ -33,7 +33,7 @@ def test_a_study_can_be_run_and_tests_claims_that_are_stated(name):
     study = load_study(name)
     runs = runs_of(study)
     assert len(runs) == len(study.arms) * study.seeds
-    assert {run.key for run in runs} == keys_of(study)
+    assert {run.key: run.arm for run in runs} == keys_of(study)
     assert len(keys_of(study)) == len(runs)
     assert {run.config.steps for run in runs} == {runs[0].config.steps}  # compared at equal steps
     assert set(study.claims()) <= set(claims())
@@ -81,6 +81,10 @@ def test_what_is_wrong_with_a_file_is_said_in_a_sentence(folder, change, words):
         ({"settings": ["policy.expert=4"]}, "policy.experts"),
         ({"settings": ["policy.experts=4,8"]}, "'4,8'"),
         ({"settings": ["policy.experts"]}, "write PATH=VALUE"),
+        (
+            {"arms": [{"name": name, "curriculum": "v3"} for name in ("one", "two")]},
+            "arms 'one' and 'two' have the same",
+        ),
         ({"arms": [{"name": "one", "curriculum": "v33"}], "hypotheses": []}, "Did you mean v3"),
         ({"arms": [{"name": "one", "curriculum": {"phases": []}}], "hypotheses": []}, "arm 'one'"),
     ],

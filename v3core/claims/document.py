@@ -40,7 +40,7 @@ def _row(finding: Finding, escape: Callable[[str], str]) -> tuple[str, ...]:
         outcome.title,
         expected,
         with_interval(finding.difference),
-        str(finding.difference.n),
+        str(finding.difference.n) + ("" if finding.difference.n == finding.planned else f" of {finding.planned}"),
         p,
         str(finding.verdict),
     )
@@ -67,6 +67,7 @@ def study_text(state: StudyState, escape: Callable[[str], str] = str) -> str:
             f"{escape(study.environment)}, {study.steps:,} environment steps, {study.seeds} seeds of each arm; "
             f"{how_far}. Run by `v3lab claims {study.name} --run`.",
             table(("Arm", "Runs", *(OUTCOMES[name].title for name in shown)), rows),
+            *([comparisons(state.findings, escape)] if state.findings else []),
         )
     )
 

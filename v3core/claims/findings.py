@@ -10,19 +10,21 @@ import numpy as np
 from v3core.claims.results import Result
 from v3core.claims.study import Arm, Hypothesis, Study
 from v3core.claims.study_outcomes import OUTCOMES
-from v3core.insight.estimates import ENOUGH_SEEDS, Estimate, iqm_of, paired_difference
-from v3core.insight.significance import holm, paired_permutation_test
+from v3core.insight.estimates import ENOUGH_SEEDS, Estimate, iqm_of
+from v3core.insight.removals import interval
+from v3core.insight.significance import LEVEL, holm, paired_permutation_test
 
 
-class Verdict(StrEnum):
+class StudyVerdict(StrEnum):
     """What the interval of the difference says."""
 
     SUPPORTED = "supported"
-    """All of it is on the expected side of 0, and what was seen is as large as what matters."""
+    """All of it is on the expected side of 0, with a corrected p below 0.05, and what was seen is as large as what
+    matters."""
     NOT_SUPPORTED = "not supported"
     """All of it is below the smallest expected difference that matters."""
     UNDECIDED = "undecided"
-    """Neither, or fewer than 5 pairs of seeds."""
+    """Neither, or not all pairs of seeds have a result yet, or they are fewer than 5."""
 
 
 @dataclass(frozen=True)
@@ -35,10 +37,13 @@ class Finding:
     """Interquartile mean of the outcome in the arm."""
     than: Estimate
     difference: Estimate
-    """Mean of arm minus than, of runs of the same seed."""
+    """Mean of arm minus than, of runs of the same seed, with its interval by Student's t: over ten pairs a bootstrap's
+    would miss the value twice as often as it says."""
+    planned: int
+    """Pairs that the study has."""
     p: float | None
     """Of the paired permutation test, corrected by Holm's method for the hypotheses of the study."""
-    verdict: Verdict
+    verdict: StudyVerdict
 
 
 def findings_of(study: Study, results: Sequence[Result]) -> list[Finding]:
@@ -46,7 +51,7 @@ def findings_of(study: Study, results: Sequence[Result]) -> list[Finding]:
     pairs = [_pairs(results, hypothesis) for hypothesis in study.hypotheses]
     corrected = holm([paired_permutation_test(*pair) for pair in pairs])
     return [
-        _finding(study, results, hypothesis, paired_difference(*pair), p)
+        _finding(study, results, hypothesis, pair, p)
         for hypothesis, pair, p in zip(study.hypotheses, pairs, corrected, strict=True)
     ]
 
@@ -69,24 +74,34 @@ def _pairs(results: Sequence[Result], hypothesis: Hypothesis) -> tuple[list[floa
 
 
 def _finding(
-    study: Study, results: Sequence[Result], hypothesis: Hypothesis, difference: Estimate, p: float | None
+    study: Study,
+    results: Sequence[Result],
+    hypothesis: Hypothesis,
+    pairs: tuple[list[float], list[float]],
+    p: float | None,
 ) -> Finding:
     arm, than = (
         iqm_of(list(values_of(results, name, hypothesis.outcome).values()))
         for name in (hypothesis.arm, hypothesis.than)
     )
-    return Finding(study.name, hypothesis, arm, than, difference, p, verdict_of(hypothesis, difference))
+    found = interval([first - second for first, second in zip(*pairs, strict=True)])
+    has = found.count >= ENOUGH_SEEDS
+    difference = Estimate(found.mean, found.low if has else None, found.high if has else None, found.count)
+    verdict = verdict_of(hypothesis, difference, p, planned=study.seeds)
+    return Finding(study.name, hypothesis, arm, than, difference, study.seeds, p, verdict)
 
 
-def verdict_of(hypothesis: Hypothesis, difference: Estimate) -> Verdict:
-    """Of the mean difference and its 95 % interval, which there is of 5 pairs and more."""
-    if difference.low is None or difference.high is None or difference.n < ENOUGH_SEEDS:
-        return Verdict.UNDECIDED
+def verdict_of(hypothesis: Hypothesis, difference: Estimate, p: float | None, *, planned: int) -> StudyVerdict:
+    """Of the mean difference, its interval and its corrected p; none before all planned pairs are there."""
+    if difference.low is None or difference.high is None or difference.n < max(ENOUGH_SEEDS, planned):
+        return StudyVerdict.UNDECIDED
     sign = 1.0 if hypothesis.expected == "higher" else -1.0
     low, high = sorted((sign * difference.low, sign * difference.high))
     if high < hypothesis.matters:
-        return Verdict.NOT_SUPPORTED
-    return Verdict.SUPPORTED if low > 0 and sign * difference.value >= hypothesis.matters else Verdict.UNDECIDED
+        return StudyVerdict.NOT_SUPPORTED
+    is_sure = low > 0 and p is not None and p < LEVEL
+    is_large = sign * difference.value >= hypothesis.matters
+    return StudyVerdict.SUPPORTED if is_sure and is_large else StudyVerdict.UNDECIDED
 
 
 def sentence(finding: Finding) -> str:

@@ -1,7 +1,7 @@
 """The results of a study's runs: a Parquet file with a row per run, beside the study."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -72,9 +72,24 @@ def _read(file: Path) -> Iterable[Result]:
         ) from None
 
 
-def current(results: Sequence[Result], keys: Collection[str]) -> list[Result]:
-    """The results of runs as the study has them now, by their keys; those of other settings are left out."""
-    return [result for result in results if result.key in keys]
+def current(results: Sequence[Result], arms: Mapping[str, str]) -> list[Result]:
+    """The results of runs as the study has them now, under the names that its arms have now.
+
+    Args:
+        results: as read.
+        arms: key to arm, as of `keys_of`; results of other settings are left out.
+    """
+    return [_of_arm(result, arms[result.key]) for result in results if result.key in arms]
+
+
+def _of_arm(result: Result, arm: str) -> Result:
+    return result if result.arm == arm else replace(result, arm=arm, row={**result.row, "arm": arm})
+
+
+def outdated(results: Sequence[Result], arms: Mapping[str, str]) -> list[Result]:
+    """Those of other settings than the study's; not those of further seeds."""
+    known = {key.partition(".")[0] for key in arms}
+    return [result for result in results if result.key.partition(".")[0] not in known]
 
 
 def write_results(study: Study, results: Sequence[Result]) -> None:

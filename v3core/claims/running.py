@@ -1,18 +1,22 @@
 """Running the studies: queue what has no result yet, wait, and keep the results of what is complete."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from uuid import NAMESPACE_OID, uuid5
 
 import numpy as np
 
-from v3core.claims.results import Result, current, read_results, write_results
-from v3core.claims.study import Study, StudyRun, key_of, runs_of
+from v3core.claims.results import Result, current, outdated, read_results, write_results
+from v3core.claims.study import Study, StudyRun, key_of, keys_of, runs_of
 from v3core.claims.study_outcomes import OUTCOMES, Recorded
 from v3core.environments.apart import check_launch
+from v3core.errors import V3Error
 from v3core.jobs import control, supervisor
 from v3core.jobs.launcher import enqueue
 from v3core.jobs.lifecycle import ENDED, Status
 from v3core.rollup import Floats
+from v3core.store.commands import edits_of
 from v3core.store.database import Database
 from v3core.store.expert_records import read_knockouts
 from v3core.store.export import table_of
@@ -40,47 +44,82 @@ def run_study(
         V3Error: for a study that is not valid; nothing is queued.
     """
     wanted = {run.key: run for run in runs_of(study, seeds)}
+    arms = {key: run.arm for key, run in wanted.items()}
     check_launch(study.setup, [run.config.curriculum for run in wanted.values()], allow_import=True)
-    found = {result.key: result for result in current(read_results(study), wanted.keys())}
-    known = {key: row for row in _rows(database, study) if (key := _key(row)) in wanted}
-    missing = [run for key, run in wanted.items() if key not in found and key not in known]
-    if missing:
-        enqueue(database, [run.config for run in missing], study.experiment, launch={"runs": len(missing)})
+    found = {result.key: result for result in current(read_results(study), arms)}
+    _queue(database, study, [run for key, run in wanted.items() if key not in found])
+    given_up: set[str] = set()
     tries: dict[str, int] = {}
     said = ""
     while len(found) < len(wanted):
         supervisor.reconcile(database)
-        rows = {key: row for row in _rows(database, study) if (key := _key(row)) in wanted and key not in found}
-        complete = [(key, row) for key, row in rows.items() if row.status == Status.COMPLETED]
+        rows = {key: row for key, row in _runs(database, study).items() if key in wanted and key not in found}
+        complete = {key: row for key, row in rows.items() if row.status == Status.COMPLETED}
         if complete:
-            found |= {key: result_of(database, wanted[key], row) for key, row in complete}
-            others = [result for result in read_results(study) if result.key not in found]
-            write_results(study, [*others, *found.values()])
-        left = {key: row for key, row in rows.items() if row.status != Status.COMPLETED}
-        for row in left.values():
-            if row.status in ENDED and tries.get(row.id, 0) < MAX_TRIES:
-                tries[row.id] = tries.get(row.id, 0) + 1
-                control.resume(database, row.id)
-        state = f"{study.name}: {len(found)} of {len(wanted)} runs are complete."
+            found |= {key: result_of(database, wanted[key], row) for key, row in complete.items()}
+            _keep(study, found)
+        left = [row for key, row in rows.items() if key not in complete]
+        for row in left:
+            if row.status in ENDED and row.id not in given_up and (why := _again(database, row, tries)):
+                given_up.add(row.id)
+                say(f"Run '{row.name}' ({row.id[:8]}) {why.removesuffix('.')}.")
+        paused = sum(row.status == Status.PAUSED for row in left)
+        state = f"{study.name}: {len(found)} of {len(wanted)} runs are complete"
+        state += f", {paused} paused; continue them on their pages." if paused else "."
         if state != said:
             said = state
             say(state)
-        if not left or all(row.status in ENDED and tries.get(row.id, 0) >= MAX_TRIES for row in left.values()):
+        if all(row.id in given_up for row in left):
             break
         time.sleep(LOOK_SECONDS)
-    lost = len(wanted) - len(found)
-    if lost:
-        say(f"{study.name}: {lost} runs have no result, because they failed {MAX_TRIES} times or were deleted.")
+    if lost := len(wanted) - len(found):
+        say(f"{study.name}: {lost} of its runs have no result.")
     return list(found.values())
 
 
-def _rows(database: Database, study: Study) -> list[RunRow]:
+def _keep(study: Study, found: Mapping[str, Result]) -> None:
+    """Write these results beside those of further seeds; results of earlier settings go."""
+    before, own = read_results(study), keys_of(study)
+    old = {one.key for one in outdated(before, own)}
+    write_results(study, [*(one for one in before if one.key not in found and one.key not in old), *found.values()])
+
+
+def _queue(database: Database, study: Study, without_result: Sequence[StudyRun]) -> None:
+    """Queue those of which there is no run; of two calls at the same time, the second queues none."""
+    here = _runs(database, study)
+    missing = [run for run in without_result if run.key not in here]
+    if missing:
+        ids = sorted(row.id for row in here.values())
+        token = uuid5(NAMESPACE_OID, f"{study.experiment} {sorted(run.key for run in missing)} {ids}")
+        configs = [run.config for run in missing]
+        enqueue(database, configs, study.experiment, token=str(token), launch={"runs": len(missing)})
+
+
+def _again(database: Database, row: RunRow, tries: dict[str, int]) -> str:
+    """Resume a run that failed or was lost; why it is not, of one that was stopped or cannot be."""
+    if row.status == Status.STOPPED:
+        return "was stopped; resume it on its page"
+    if row.status not in (Status.FAILED, Status.LOST) or tries.get(row.id, 0) >= MAX_TRIES:
+        return f"has ended as {row.status}" + (f": {row.reason}" if row.reason else "")
+    tries[row.id] = tries.get(row.id, 0) + 1
+    try:
+        control.resume(database, row.id)
+    except V3Error as error:
+        return f"cannot be resumed: {error}"
+    return ""
+
+
+def _runs(database: Database, study: Study) -> dict[str, RunRow]:
+    """Key to run, of those of the study's experiment that are as they were launched: no forks, no edited curricula."""
     with database.read() as tx:
-        return list(runs_of_experiment(tx, study.experiment))
-
-
-def _key(row: RunRow) -> str:
-    return key_of(row.config, row.seed)
+        rows = list(runs_of_experiment(tx, study.experiment))
+    edited = edits_of(database, [row.id for row in rows])
+    found = {}
+    for row in rows:
+        if row.id not in edited and row.parent is None and row.status != Status.UNREADABLE:
+            with suppress(V3Error):  # a configuration of another version
+                found[key_of(row.config, row.seed)] = row
+    return found
 
 
 def result_of(database: Database, run: StudyRun, row: RunRow) -> Result:

@@ -8,8 +8,8 @@ from typing import Annotated
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
-from v3core.claims.findings import Finding, Verdict, findings_of
-from v3core.claims.results import Result, current, read_results
+from v3core.claims.findings import Finding, StudyVerdict, findings_of
+from v3core.claims.results import Result, current, outdated, read_results
 from v3core.claims.study import Study, keys_of, load_study, study_files
 from v3core.errors import V3Error, explained
 from v3core.paths import shipped
@@ -53,10 +53,8 @@ def claims() -> dict[str, Claim]:
 def state_of(study: Study) -> StudyState:
     """What is known of a study so far."""
     keys, all_results = keys_of(study), read_results(study)
-    results = current(all_results, keys)
-    return StudyState(
-        study, tuple(results), len(keys), len(all_results) - len(results), tuple(findings_of(study, results))
-    )
+    results, old = current(all_results, keys), len(outdated(all_results, keys))
+    return StudyState(study, tuple(results), len(keys), old, tuple(findings_of(study, results)))
 
 
 def states(names: Sequence[str] = ()) -> list[StudyState]:
@@ -80,7 +78,7 @@ def verdict_over(findings: Sequence[Finding]) -> str:
     """As in `supported in 2 of 3 comparisons, undecided in 1`; of one, its verdict alone."""
     if not findings:
         return "not tested"
-    counts = [(verdict, sum(one.verdict == verdict for one in findings)) for verdict in Verdict]
+    counts = [(verdict, sum(one.verdict == verdict for one in findings)) for verdict in StudyVerdict]
     seen = [(str(verdict), count) for verdict, count in counts if count]
     if len(seen) == 1:
         return seen[0][0] if len(findings) == 1 else f"{seen[0][0]} in all {len(findings)} comparisons"

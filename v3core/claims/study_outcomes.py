@@ -45,10 +45,23 @@ class Recorded:
     seconds: float
     """Of training."""
 
+    @property
+    def total(self) -> float:
+        """Steps of all episodes; 0 of none."""
+        return float(self.step[-1]) if len(self.step) else 0.0
+
     def between(self, begin: float, end: float) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+        """Which episodes ended after `begin` and not after `end`, both in environment steps."""
+        return (self.step > begin) & (self.step <= end)
+
+    def part(self, begin: float, end: float) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
         """Which episodes ended in this part of the steps, each from 0 to 1."""
-        total = self.step[-1] if len(self.step) else 0.0
-        return (self.step > begin * total) & (self.step <= end * total)
+        return self.between(begin * self.total, end * self.total)
+
+    @property
+    def windows(self) -> list[np.ndarray[tuple[int], np.dtype[np.bool_]]]:
+        """The episodes of each twentieth of the steps."""
+        return [self.part(one / WINDOWS, (one + 1) / WINDOWS) for one in range(WINDOWS)]
 
 
 def _mean(values: Sequence[float] | Floats) -> float:
@@ -58,14 +71,14 @@ def _mean(values: Sequence[float] | Floats) -> float:
 
 
 def _dead(run: Recorded) -> float:
-    last = run.between(1 - END, 1)
+    last = run.part(1 - END, 1)
     if not last.any():
         return math.nan
     return float(dead_experts(np.average(run.loads[last], axis=0, weights=run.length[last])))
 
 
 def _largest_load(run: Recorded) -> float:
-    last = run.between(1 - END, 1)
+    last = run.part(1 - END, 1)
     return float(np.average(run.loads[last], axis=0, weights=run.length[last]).max()) if last.any() else math.nan
 
 
@@ -83,30 +96,28 @@ def _needed(run: Recorded) -> float:
 
 def _largest_fall(run: Recorded) -> float:
     """Of the mean returns of twentieths of the steps, the largest fall below an earlier one."""
-    parts = [_mean(run.returns[run.between(part / WINDOWS, (part + 1) / WINDOWS)]) for part in range(WINDOWS)]
-    means = np.array([mean for mean in parts if math.isfinite(mean)])
+    means = np.array([mean for one in run.windows if math.isfinite(mean := _mean(run.returns[one]))])
     return float((np.maximum.accumulate(means) - means).max()) if len(means) > 1 else math.nan
 
 
 def _boundary_drop(run: Recorded) -> float:
     """Mean over boundaries of the mean return before it minus that after it."""
-    total = run.step[-1] if len(run.step) else math.nan
-    falls = [
-        _mean(run.returns[run.between(at / total - BESIDE, at / total)])
-        - _mean(run.returns[run.between(at / total, at / total + BESIDE)])
-        for at in run.boundaries
-    ]
-    return _mean(falls)
+    beside = BESIDE * run.total
+    return _mean(
+        [
+            _mean(run.returns[run.between(at - beside, at)]) - _mean(run.returns[run.between(at, at + beside)])
+            for at in run.boundaries
+        ]
+    )
 
 
 def _ties(run: Recorded) -> float:
     """Share of steps near a tie before boundaries."""
-    total = run.step[-1] if len(run.step) else math.nan
-    return _mean([_mean(run.close[run.between(at / total - BESIDE, at / total)]) for at in run.boundaries])
+    return _mean([_mean(run.close[run.between(at - BESIDE * run.total, at)]) for at in run.boundaries])
 
 
 @dataclass(frozen=True)
-class Outcome:
+class StudyOutcome:
     """One number of a run."""
 
     title: str
@@ -117,67 +128,65 @@ class Outcome:
 
 
 OUTCOMES = {
-    "dead_experts": Outcome(
+    "dead_experts": StudyOutcome(
         "Dead experts",
         f"Experts whose step-weighted load is below {DEAD_LOAD:.0%} over the last tenth of the steps.",
         "experts",
         _dead,
     ),
-    "largest_load": Outcome(
+    "largest_load": StudyOutcome(
         "Largest load", "Step-weighted load of the busiest expert over the last tenth of the steps.", "", _largest_load
     ),
-    "evaluation_return": Outcome(
+    "evaluation_return": StudyOutcome(
         "Evaluation return",
         "Mean return of the evaluation after training.",
         "return",
         lambda run: _mean(run.evaluation),
     ),
-    "evaluation_success": Outcome(
+    "evaluation_success": StudyOutcome(
         "Evaluation success", "Success rate of the evaluation after training.", "", lambda run: _mean(run.successes)
     ),
-    "final_return": Outcome(
+    "final_return": StudyOutcome(
         "Training return",
         "Mean return of the episodes that ended in the last tenth of the steps.",
         "return",
-        lambda run: _mean(run.returns[run.between(1 - END, 1)]),
+        lambda run: _mean(run.returns[run.part(1 - END, 1)]),
     ),
-    "mean_return": Outcome(
+    "mean_return": StudyOutcome(
         "Return over the run",
         "Mean over twentieths of the steps of the mean return of their episodes: how soon it learned.",
         "return",
-        lambda run: _mean(
-            [_mean(run.returns[run.between(part / WINDOWS, (part + 1) / WINDOWS)]) for part in range(WINDOWS)]
-        ),
+        lambda run: _mean([_mean(run.returns[one]) for one in run.windows]),
     ),
-    "knockout_drop": Outcome(
+    "knockout_drop": StudyOutcome(
         "Knock-out drop",
         "Mean over experts of the return with all experts minus the return without that one.",
         "return",
         lambda run: _mean(_drops(run)),
     ),
-    "needed_experts": Outcome(
+    "needed_experts": StudyOutcome(
         "Needed experts", "Experts whose removal lowers the mean return by more than 5 %.", "experts", _needed
     ),
-    "largest_fall": Outcome(
+    "largest_fall": StudyOutcome(
         "Largest fall",
         "The largest fall of the mean return of a twentieth of the steps below that of an earlier one.",
         "return",
         _largest_fall,
     ),
-    "boundary_drop": Outcome(
+    "boundary_drop": StudyOutcome(
         "Drop at boundaries",
         "Mean return over a twentieth of the steps before a boundary minus that after it, mean over boundaries.",
         "return",
         _boundary_drop,
     ),
-    "ties_before": Outcome(
+    "ties_before": StudyOutcome(
         "Near ties before boundaries",
         f"Share of steps whose two largest gates differ by less than {CLOSE_MARGIN}, over a twentieth of the steps "
         "before a boundary; mean over boundaries.",
         "",
         _ties,
     ),
-    "seconds": Outcome(
+    "seconds": StudyOutcome(
         "Training time", "Seconds of training, on a machine with other work.", "s", lambda run: run.seconds
     ),
 }

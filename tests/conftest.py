@@ -1,5 +1,6 @@
 """What all tests share."""
 
+import os
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -31,6 +32,15 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     """End that server."""
     if not hasattr(config, "workerinput"):
         postgres_server.end_session()
+
+
+@pytest.fixture(autouse=True)
+def _no_display_left() -> Iterator[None]:
+    """Commands that draw set this for their own process, which in tests is that of other tests."""
+    before = os.environ.get("SDL_VIDEODRIVER")
+    yield
+    if before is None:
+        os.environ.pop("SDL_VIDEODRIVER", None)
 
 
 @pytest.fixture

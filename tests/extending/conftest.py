@@ -18,8 +18,8 @@ from tests.waiting import PATIENCE_SECONDS
 
 ROOT = Path(__file__).resolve().parents[2]
 _COPIED = (
-    *("v3core", "pages", "tests", "docs", ".streamlit", "data/curricula", "data/recipes"),
-    *("app.py", "asgi.py", "pyproject.toml", "mkdocs.yml", "requirements.txt"),
+    *("v3core", "pages", "tests", "docs", ".streamlit", "data/curricula", "data/recipes", "data/experiments"),
+    *("app.py", "asgi.py", "data/claims.yaml", "pyproject.toml", "mkdocs.yml", "requirements.txt"),
     *("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE"),
 )
 

@@ -89,12 +89,14 @@ def test_a_flush_writes_the_step_of_a_rollout_without_an_episode(db, run_id, ope
 
 def test_a_writer_that_goes_on_takes_up_the_mean(db, run_id, open_writer, episode):
     first = open_writer()
-    first.record([episode(number) for number in range(1, 100)], 990)
+    first.record([episode(number) for number in range(1, 99)], 980)
     first.close()
     second = open_writer()
-    second.record([episode(100), episode(101)], 1010)
+    second.record([episode(99), episode(100)], 1000)
+    assert get_run(db, run_id).mean_return == sum(range(71, 101)) / 30
+    second.record([episode(101)], 1010)  # of the next phase
     second.close()
-    assert get_run(db, run_id).mean_return == sum(range(72, 102)) / 30
+    assert get_run(db, run_id).mean_return == 101
 
 
 @pytest.fixture

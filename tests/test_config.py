@@ -76,3 +76,9 @@ def test_a_recipe_with_a_wrong_key_names_it(tmp_path):
     (tmp_path / "mine.yaml").write_text("match: ['*']\nppo: {gama: 0.9}\n")
     with pytest.raises(V3Error, match=r"Recipe mine\.yaml: 'ppo\.gama' is not a known key"):
         recipe_for("CartPole-v1", tmp_path)
+
+
+def test_the_recipe_of_several_environments_is_found_in_whatever_order_they_are_named():
+    tasks = load_recipe(RECIPES / "minigrid-mt3.yaml").envs
+    assert recipe_for(" + ".join(tasks)).name == recipe_for(" + ".join(reversed(tasks))).name == "minigrid-mt3"
+    assert recipe_for(" + ".join(tasks[1:])).name != "minigrid-mt3"

@@ -408,7 +408,8 @@ def _fit(recipe: Recipe, env: str) -> tuple[bool, int] | None:
     """Whether an environment is named exactly, and by how long a pattern; None if the recipe is not for it."""
     if is_several(env):
         if recipe.envs:
-            return (True, len(env)) if joined(recipe.envs) == canonical(env) else None
+            mine, asked = (set(EnvironmentSetup(text).task_names) for text in (joined(recipe.envs), env))
+            return (True, len(env)) if mine == asked else None
         fits = [_fit(recipe, task.env_id) for task in EnvironmentSetup(env).tasks]
         return min((fit for fit in fits if fit is not None), default=None) if None not in fits else None
     names = {env, env.rpartition(":")[2]}

@@ -25,3 +25,4 @@ def test_each_row_has_its_own_entropy():
 def test_an_expert_below_one_percent_is_dead():
     assert dead_experts([0.5, 0.495, 0.005]) == 1
     assert dead_experts([0.25] * 4) == 0
+    assert dead_experts([math.nan] * 4) is dead_experts([]) is None, "not known"

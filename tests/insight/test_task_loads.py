@@ -39,3 +39,7 @@ def test_distances_are_those_of_scipy():
 def test_results_are_in_the_order_of_the_run():
     results = [TaskResult(name, 1, 1, 0.0, 0.0, ()) for name in "cabz"]
     assert [result.task for result in in_order(results, "bac")] == ["b", "a", "c", "z"]
+
+
+def test_nothing_is_said_of_loads_that_are_not_known():
+    assert math.isnan(task_specialisation([[0.5, 0.5], [math.nan, math.nan]], [10, 10]))

@@ -319,6 +319,20 @@ def test_any_curriculum_can_be_followed_from_a_checkpoint_on(db, parent, train, 
         )
 
 
+@pytest.mark.parametrize("from_here", [False, True])
+def test_a_fork_may_not_begin_a_phase_in_which_the_router_gets_no_gradient(db, parent, from_here):
+    at = next(row.episode for row in read_checkpoints(db, parent) if row.episode >= 20)
+    other = parse("{name: other, phases: [{name: only, routing: topk, top_k: 1, top_k_weights: renormalised}]}")
+    last = get_run(db, parent).config.curriculum.phases[-1].name
+    change = (
+        Change(other, from_here=True)
+        if from_here
+        else Change(assignments=tuple(f"phases.{last}.{part}" for part in ("routing=topk", "top_k=1")))
+    )
+    with pytest.raises(V3Error, match="gradient of exactly 0"):
+        fork_all(db, parent, [change], episode=at)
+
+
 def test_a_checkpoint_that_is_not_there_is_answered_with_those_that_are(db, parent):
     known = [row.episode for row in read_checkpoints(db, parent)]
     with pytest.raises(

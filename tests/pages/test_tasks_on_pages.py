@@ -1,9 +1,22 @@
 """A run on several environments, on Live, Compare and Launch."""
 
+from dataclasses import replace
+from urllib.parse import parse_qsl
+
+from sqlalchemy import case, update
+
+from tests.made_replays import made
 from tests.markdown import shown
 from tests.pages.recorded import add_recorded_run
+from tests.pages.test_experts_on_live import report
+from tests.store.test_odd_rows import spoil
+from v3core.environments.evaluation_seeds import evaluation_seed
+from v3core.jobs.files import checkpoint_file
+from v3core.jobs.kept_replays import write_replays
 from v3core.jobs.lifecycle import Status
+from v3core.store.expert_records import add_expert_report
 from v3core.store.runs import list_runs
+from v3core.store.schema import evaluations
 from v3core.ui import task_tables
 
 TWO = "CartPole-v0 + CartPole-v1"
@@ -56,6 +69,36 @@ def test_compare_has_a_row_for_each_run_and_task(open_page, database):
     assert sorted(zip(table["Run"], table["Task"], strict=True)) == [
         (run, task) for run in ("one", "two") for task in ("CartPole-v0", "CartPole-v1")
     ]
+
+
+def test_compare_shows_the_tasks_of_other_runs_beside_one_that_cannot_be_read(open_page, database):
+    good = add_recorded_run(database, Status.COMPLETED, env=TWO, name="good")
+    bad = add_recorded_run(database, Status.COMPLETED, env=TWO, name="bad")
+    spoil(database, bad, "config", "{")
+    app = open_page("pages/compare.py", runs=f"{good},{bad}")
+    assert not app.exception
+    (table,) = [frame.value for frame in app.dataframe if "Task" in frame.value]
+    assert table["Run"].tolist() == ["good", "good"]
+
+
+def test_a_state_of_any_task_opens_its_episode(open_page, database):
+    """The seed that an evaluation of several tasks began the episode with, which is not that of a single one's."""
+    run_id = add_recorded_run(database, Status.COMPLETED, env=TWO, evaluated=(20,))
+    with database.write() as tx:
+        add_expert_report(tx, run_id, 20, report(4))
+        task = case((evaluations.c.number % 2 == 0, TWO.split(" + ")[0]), else_=TWO.split(" + ")[1])
+        tx.execute(update(evaluations).values(task=task))
+    file = checkpoint_file(database, run_id, 20)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.touch()
+    first, second = (evaluation_seed(number, 2) for number in (1, 2))
+    assert [first, second] != [evaluation_seed(number) for number in (1, 2)]
+    write_replays(database, run_id, 20, {"best": replace(made(number=1), seed=first)}, experts=4, boundaries=())
+    app = open_page("pages/live.py", run=run_id, experts="true", state="Episode 2, step 5")
+    assert not app.exception
+    queries = [link.proto.query_string for link in app.get("page_link")]
+    links = [dict(parse_qsl(query)) for query in queries if "step=" in query]
+    assert links == [{"run": run_id, "episode": "20", "seed": str(second), "step": "6"}]
 
 
 def test_launch_trains_on_several_at_once(open_page, database):

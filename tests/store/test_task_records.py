@@ -84,3 +84,20 @@ def test_the_newest_evaluation_has_its_own_figures_for_each_task(db, new_run):
     assert found["B"][:2] == (2, 2.0)
     assert math.isnan(found["B"][2])
     assert read_evaluations(db, run_id)[-1].tasks == ("A", "B", "A", "B")
+
+
+def test_an_episode_without_known_loads_does_not_count_among_the_steps_that_loads_are_of(db, new_run, episode):
+    run_id, unknown = new_run(db), (math.nan,) * 4
+    rows = [
+        episode(1, task="A-v0", length=30, loads=(0.5, 0.5, 0.0, 0.0)),
+        episode(2, task="A-v0", length=90, loads=unknown),
+        episode(3, task="A-v0", length=10, loads=(0.1, 0.9, 0.0, 0.0)),
+        episode(4, task="B-v0", length=10, loads=unknown),
+    ]
+    writer = EpisodeWriter(db, run_id, generation=0, writable_in=["running"])
+    writer.record(rows, rows[-1].step)
+    writer.close()
+    one, other = sorted(read_tasks(db, run_id, after=0, last=4), key=lambda result: result.task)
+    assert one.loads == pytest.approx((0.4, 0.6, 0.0, 0.0))
+    assert one.steps == 130
+    assert all(map(math.isnan, other.loads))

@@ -123,3 +123,18 @@ def test_the_mean_return_is_over_the_window_that_fits_the_run(upgraded):
     returns = read_episodes(upgraded, run.id)["return"]
     assert run.mean_window == 10 < len(returns)
     assert run.mean_return == pytest.approx(returns[-10:].mean())
+
+
+@pytest.mark.parametrize("file", FILES[:-1], ids=lambda file: file.stem)
+def test_the_mean_return_is_that_of_the_phase_in_force(file, tmp_path):
+    copy = tmp_path / "v3.db"
+    shutil.copy(file, copy)
+    with closing(sqlite3.connect(copy)) as raw:
+        (episode,) = raw.execute("SELECT max(episode) FROM episodes").fetchone()
+        raw.execute("UPDATE episodes SET phase = 'begun just now', \"return\" = 77 WHERE episode = ?", (episode,))
+        raw.execute("UPDATE runs SET episodes = 5000, mean_return = 5")
+        raw.commit()
+    database = open_database(f"sqlite:///{copy}", tmp_path)
+    (run,) = list_runs(database)
+    assert run.mean_return == 77
+    database.close()

@@ -219,30 +219,41 @@ def episodes_of(*each):
 
 def test_an_expert_is_dead_by_the_steps_of_a_window_not_by_those_of_each_episode():
     """Each episode uses one expert. Expert 2 has a third of the episodes, but 1 of 201 steps: it is dead."""
-    recent = RecentRouting(3)
+    recent = RecentRouting()
     one, two, three = episodes_of([0] * 100, [1] * 100, [2])
     assert [one.dead_experts, two.dead_experts, three.dead_experts] == [2, 2, 2]
-    assert [recent.add(episode)["recent_dead_experts"] for episode in (one, two, three)] == [None, None, 1]
+    assert [recent.add(episode, 3)["recent_dead_experts"] for episode in (one, two, three)] == [None, None, 1]
     assert (
-        recent.add(episodes_of([2] * 5)[0])["recent_dead_experts"] == 1
+        recent.add(episodes_of([2] * 5)[0], 3)["recent_dead_experts"] == 1
     )  # of 100 steps of expert 1, and 6 of expert 2
 
 
 def test_specialisation_between_episodes_is_seen_by_the_pooled_value_alone():
-    recent = RecentRouting(2)
+    recent = RecentRouting()
     one, two = episodes_of([0] * 10, [1] * 30)
     assert one.specialisation == two.specialisation == 0
-    recent.add(one)
+    recent.add(one, 2)
     expected = -(0.25 * np.log(0.25) + 0.75 * np.log(0.75))
-    assert recent.add(two)["recent_specialisation"] == pytest.approx(expected)
+    assert recent.add(two, 2)["recent_specialisation"] == pytest.approx(expected)
 
 
 def test_the_window_of_routing_survives_a_checkpoint_and_does_not_count_what_is_no_number():
     one, two, three = episodes_of([0] * 4, [1, 1, 2], [2] * 2)
-    recent, resumed = RecentRouting(2), RecentRouting(2)
-    recent.add(one)
+    recent, resumed = RecentRouting(), RecentRouting()
+    recent.add(one, 2)
     resumed.load(recent.state())
-    assert resumed.add(two) == recent.add(two)
-    broken = recent.add(dataclasses.replace(three, loads=(np.nan,) * 3, routing_entropy=np.nan))
+    assert resumed.add(two, 2) == recent.add(two, 2)
+    broken = recent.add(dataclasses.replace(three, loads=(np.nan,) * 3, routing_entropy=np.nan), 2)
     assert broken["recent_dead_experts"] is None
     assert np.isnan(broken["recent_specialisation"])
+
+
+def test_the_window_of_routing_may_change_between_episodes():
+    """As it does when a run is trained for longer than planned: the window is of its new length at once."""
+    recent = RecentRouting()
+    one, two, three = episodes_of([0] * 4, [1] * 4, [1] * 4)
+    recent.add(one, 2)
+    assert recent.add(two, 2)["recent_dead_experts"] == 1
+    assert recent.add(three, 2)["recent_dead_experts"] == 2
+    assert recent.add(three, 4)["recent_dead_experts"] == 1
+    assert recent.add(three, 6)["recent_dead_experts"] is None

@@ -115,12 +115,13 @@ def test_the_best_the_worst_the_median_and_the_last_are_kept(trained):
     assert {replay.number for replay in evaluation.replays.values()} <= set(range(1, 10))
 
 
-def test_an_episode_that_was_not_kept_is_played_again_from_its_number(trained):
-    policy, evaluation = trained("CartPole-v1", evaluate=20)
+@pytest.mark.parametrize(("env", "tasks"), [("CartPole-v1", 0), ("CartPole-v0 + CartPole-v1", 2)])
+def test_an_episode_that_was_not_kept_is_played_again_from_its_number(trained, env, tasks):
+    policy, evaluation = trained(env, evaluate=20)
     seeds = {replay.number: replay.seed for replay in evaluation.replays.values()}
-    assert seeds == {number: evaluation_seed(number) for number in seeds}
+    assert seeds == {number: evaluation_seed(number, tasks) for number in seeds}
     for episode in evaluation.episodes:
-        replay = play(policy, resets=[evaluation_seed(episode.number)])["median"]
+        replay = play(policy, resets=[evaluation_seed(episode.number, tasks)])["median"]
         assert (replay.return_, len(replay)) == (episode.return_, episode.length)
 
 

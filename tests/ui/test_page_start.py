@@ -64,6 +64,18 @@ def test_a_page_names_its_server_what_it_needs_and_plotly_first():
     assert b"plotly" not in runs, "the list of runs has no chart"
 
 
+def test_a_server_that_does_not_answer_yet_is_asked_again():
+    ready: list[bool] = []
+
+    async def starting(scope: Scope, receive: Receive, send: Send) -> None:
+        await (streamlit if ready else PlainTextResponse("starting", 503))(scope, receive, send)
+
+    app = PageStart(starting)
+    assert b"HOST_CONFIG" not in asked(app, "/live")[1]
+    ready.append(True)
+    assert b"HOST_CONFIG" in asked(app, "/live")[1]
+
+
 def test_every_module_is_a_file_and_named_once():
     text = INDEX.read_text(encoding="utf-8")
     found = modules(text)

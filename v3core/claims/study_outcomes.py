@@ -74,7 +74,8 @@ def _dead(run: Recorded) -> float:
     last = run.part(1 - END, 1)
     if not last.any():
         return math.nan
-    return float(dead_experts(np.average(run.loads[last], axis=0, weights=run.length[last])))
+    dead = dead_experts(np.average(run.loads[last], axis=0, weights=run.length[last]))
+    return math.nan if dead is None else float(dead)
 
 
 def _largest_load(run: Recorded) -> float:

@@ -9,7 +9,10 @@ AT_ONCE = 16
 """Environments stepped side by side."""
 
 
-def evaluation_seed(number: int) -> int:
-    """What an episode of an evaluation, by its number from 1, is reset with, in a run on a single environment."""
-    place = number - 1
-    return seeds_of(place % AT_ONCE + 1, EVALUATION_SEED, place // AT_ONCE)[-1]
+def evaluation_seed(number: int, tasks: int = 0) -> int:
+    """What an episode of an evaluation, by its number from 1, is reset with.
+
+    `tasks` is how many environments the run was on at once then; 0 for a single one.
+    """
+    batch, place = divmod(number - 1, AT_ONCE)
+    return seeds_of(place + 1, EVALUATION_SEED, batch, tasks=tasks, first=batch * AT_ONCE)[-1]

@@ -27,6 +27,10 @@ def pooled_loads(loads: ArrayLike, steps: NDArray[np.float64]) -> NDArray[np.flo
     return np.asarray(np.average(np.asarray(loads, dtype=np.float64), axis=0, weights=steps), dtype=np.float64)
 
 
-def dead_experts(loads: ArrayLike) -> int:
-    """Experts with a load below 1 %, which is what dead means wherever the product says so: of pooled loads."""
-    return int((np.asarray(loads) < DEAD_LOAD).sum())
+def dead_experts(loads: ArrayLike) -> int | None:
+    """Experts with a load below 1 %, which is what dead means wherever the product says so: of pooled loads.
+
+    None where a load is not a number, or there is none: comparisons with NaN would count no expert as dead.
+    """
+    shares = np.asarray(loads, dtype=np.float64)
+    return int((shares < DEAD_LOAD).sum()) if len(shares) and np.isfinite(shares).all() else None

@@ -13,7 +13,17 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from v3core.config import MAX_NAME, MAX_SEED, PPOConfig, Recipe, RunConfig, check_name, fitting_length
-from v3core.curriculum import Curriculum, Length, PhaseStart, Progress, Until, check_edit, check_fits, lengthened
+from v3core.curriculum import (
+    Curriculum,
+    Length,
+    PhaseStart,
+    Progress,
+    Until,
+    check_edit,
+    check_fits,
+    check_router_learns,
+    lengthened,
+)
 from v3core.curriculum.realised import continued
 from v3core.errors import V3Error, explained
 from v3core.jobs.checkpoints import is_whole
@@ -165,7 +175,8 @@ def config_of(origin: Origin, change: Change = Change()) -> RunConfig:
     """What a fork is trained with.
 
     Raises:
-        V3Error: if the curriculum changes what is trained already, or a setting is one of the network.
+        V3Error: if the curriculum changes what is trained already or gives the router no gradient in a phase that it
+            changes, or a setting is one of the network.
     """
     trained = origin.run.config
     if change.episodes is not None and change.episodes < 1:
@@ -197,6 +208,7 @@ def config_of(origin: Origin, change: Change = Change()) -> RunConfig:
         raise V3Error("A fork has the network of its checkpoint; policy settings cannot be changed.")
     if kept and wanted.phases[:kept] != before:
         raise V3Error(f"The phases up to '{before[-1].name}' are trained already; only later ones can be changed.")
+    check_router_learns(wanted, trained.policy.experts, before=in_force)
     if not kept and wanted != in_force:
         check_edit(in_force, wanted, progress)
     parts = {name: getattr(recipe, name) for name in parts}

@@ -19,7 +19,6 @@ from v3core.environments import EnvironmentSpec
 from v3core.errors import V3Error
 from v3core.native.library import VARIABLE
 from v3core.policy import Gating, GATMoEPolicy
-from v3core.rollup import mean_window
 from v3core.training.checkpoint import continued, load_checkpoint
 from v3core.training.eager import EagerBackend
 from v3core.training.native_backend import choose_backend
@@ -77,7 +76,7 @@ class TrainingState:
         self.recent: deque[tuple[float, int, float | None]] = deque(maxlen=MAX_WINDOW)
         """Return, length and success (None if unknown) of this phase's newest episodes, for its trigger."""
 
-        self.recent_routing = RecentRouting(mean_window(config.episodes))
+        self.recent_routing = RecentRouting()
 
     def choose_backend(self, continues: str | None = None) -> None:
         """Choose what acts and learns, and on which device, for a policy that the named backend has trained so far.

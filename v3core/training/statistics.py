@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from v3core.insight.loads import dead_experts, load_entropy, pooled_loads
 from v3core.metrics import CLOSE_MARGIN, Acted
+from v3core.rollup import LONGEST_WINDOW
 from v3core.training.rollout import Played
 
 Floats = NDArray[np.float64]
@@ -146,7 +147,7 @@ class EpisodeStatistics:
             load_cv=float(loads.std() / loads.mean()),
             expert_persistence=persistence,
             close_choice_share=float(means["close"][0]),
-            dead_experts=dead_experts(loads) if math.isfinite(of_loads) else None,
+            dead_experts=dead_experts(loads),
             loads=tuple(loads.tolist()),
             hard_loads=tuple(means["hard_loads"].tolist()),
         )
@@ -167,22 +168,23 @@ def _persistence(kept: float, uses: Floats, length: float) -> float:
 class RecentRouting:
     """How the newest episodes were routed, pooled by steps: what is said of experts over a window of episodes."""
 
-    def __init__(self, window: int) -> None:
-        self._episodes: deque[tuple[int, tuple[float, ...], float]] = deque(maxlen=window)
-        """Steps, loads and routing entropy of each."""
+    def __init__(self) -> None:
+        self._episodes: deque[tuple[int, tuple[float, ...], float]] = deque(maxlen=LONGEST_WINDOW)
+        """Steps, loads and routing entropy of each; as many as any window has, which changes with the run's length."""
 
-    def add(self, episode: Acted) -> dict[str, Any]:
-        """Count one more episode; `recent_dead_experts` and `recent_specialisation` of the window that ends with it.
+    def add(self, episode: Acted, window: int) -> dict[str, Any]:
+        """Count one more; `recent_dead_experts` and `recent_specialisation` of the `window` episodes that end with it.
 
         Both have no value before there are enough episodes, and where an observation of them was no number.
         """
         self._episodes.append((episode.length, episode.loads, episode.routing_entropy))
-        if len(self._episodes) < (self._episodes.maxlen or 0):
+        if len(self._episodes) < window:
             return {"recent_dead_experts": None, "recent_specialisation": math.nan}
-        steps = np.array([length for length, *_ in self._episodes], dtype=np.float64)
-        loads = pooled_loads(np.array([loads for _, loads, _ in self._episodes]), steps)
+        newest = list(self._episodes)[-window:]
+        steps = np.array([length for length, *_ in newest], dtype=np.float64)
+        loads = pooled_loads(np.array([loads for _, loads, _ in newest]), steps)
         of_loads = float(load_entropy(loads))
-        of_steps = float(np.average([entropy for *_, entropy in self._episodes], weights=steps))
+        of_steps = float(np.average([entropy for *_, entropy in newest], weights=steps))
         if not math.isfinite(of_loads):
             return {"recent_dead_experts": None, "recent_specialisation": math.nan}
         return {"recent_dead_experts": dead_experts(loads), "recent_specialisation": max(0.0, of_loads - of_steps)}
@@ -192,7 +194,7 @@ class RecentRouting:
         return list(self._episodes)
 
     def load(self, kept: Iterable[tuple[int, tuple[float, ...], float]]) -> None:
-        """Continue from `state`, perhaps of a run with another window."""
+        """Continue from `state`."""
         self._episodes.extend((length, tuple(loads), entropy) for length, loads, entropy in kept)
 
 

@@ -107,15 +107,17 @@ def _is_whole(run: RunRow) -> bool:
 
 
 def _dead_so_far(database: Database, demo: Sequence[RunRow]) -> Markdown:
-    """How many experts are dead at the end of each run so far, as recorded; empty if one has recorded nothing."""
+    """How many experts are dead at the end of each run so far, as recorded; empty if that is not known of both."""
     parts = []
     for run in demo:
         series = load_series(database, run)
         if not len(series):
             return Markdown()
         loads = recent_loads(series.curve, run.mean_window)
+        if (dead := dead_experts(loads)) is None:
+            return Markdown()
         which = "with" if run.curriculum == WITH else "without"
-        parts.append(f"**{dead_experts(loads)} of {len(loads)}** experts are dead {which} the curriculum")
+        parts.append(f"**{dead} of {len(loads)}** experts are dead {which} the curriculum")
     return Markdown(f"Over the last {demo[0].mean_window} episodes of each run, {' and '.join(parts)}.")
 
 

@@ -35,6 +35,7 @@ from v3core.store.expert_records import (
 )
 from v3core.store.history import read_evaluations
 from v3core.store.run_row import RunRow
+from v3core.store.task_records import read_task_evaluation
 from v3core.ui import news, shell, ticks
 from v3core.ui.chart_sources import Source, loads_chart
 from v3core.ui.live_chart import live_chart
@@ -235,6 +236,7 @@ class _Section:
         by_scenario = len(points.scenarios) > 1 and _choice("Colour of the states", COLOURS, "colour") == BY_SCENARIO
         kept = find_replays(self.database, self.run.id, episode).values()
         replays = {replay.number: replay.seed for replay in kept}
+        tasks = len(read_task_evaluation(self.database, self.run.id, episode))
         state_map(
             self.run,
             points,
@@ -242,17 +244,18 @@ class _Section:
             by_scenario=by_scenario,
             episode=episode,
             replays=replays,
-            not_again=self._not_again(episode, replays),
+            not_again=self._not_again(episode, replays, tasks),
+            tasks=tasks,
         )
         st.caption(f"Episode {episode:,}, {counted(len(points.x), 'state')}.")
 
-    def _not_again(self, episode: int, replays: Mapping[int, int]) -> str:
+    def _not_again(self, episode: int, replays: Mapping[int, int], tasks: int) -> str:
         """Why the episodes of the newest evaluation that were not kept cannot be played again; empty if they can."""
         if self.run.config.evaluation.sampled:
             return "Its actions were drawn at random, so it would not go the same from its seed."
         if not checkpoint_file(self.database, self.run.id, episode).exists():
             return f"Playing it again needs the checkpoint at episode {episode:,}, which is not there."
-        if not replays or any(evaluation_seed(number) != seed for number, seed in replays.items()):
+        if not replays or any(evaluation_seed(number, tasks) != seed for number, seed in replays.items()):
             return "What it began with is not known, so it cannot be played again."
         return ""
 

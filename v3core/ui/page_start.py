@@ -43,7 +43,8 @@ class PageStart:
         self._app = app
         self._base = path_of("")
         self._kept: dict[str, Response] = {}
-        self._host_config: dict[str, object] | None = None
+        self._host_config: dict[str, object] = {}
+        """Empty until it was asked for with success."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         answer = await self._answer(scope) if scope["type"] == "http" and scope["method"] == "GET" else None
@@ -56,7 +57,7 @@ class PageStart:
             return None
         name, headers = path.removeprefix(self._base), Headers(scope=scope)
         if name in PAGES:
-            if self._host_config is None:
+            if not self._host_config:
                 self._host_config = await self._asked(scope)
             page = await run_in_threadpool(document, name, self._host_config)
             return HTMLResponse(page, headers={"Cache-Control": "no-cache"}) if page else None
@@ -115,8 +116,9 @@ def document(page: str, host_config: Mapping[str, object]) -> str | None:
     text = text.replace("</head>", "\n".join(tags) + "</head>")
     if page in CHART_PAGES:
         # Before all others, so that it runs while the browser waits for them. Removed if it cannot be loaded, so that
-        # the first chart tries again and says so.
-        script = f'<script async fetchpriority="high" src="{versioned_address()}" onerror="this.remove()"></script>'
+        # the first chart tries again and says so; marked once it ran, for its events come once (`loadPlotly`).
+        events = 'onload="this.dataset.loaded=1" onerror="this.remove()"'
+        script = f'<script async fetchpriority="high" src="{versioned_address()}" {events}></script>'
         text = text.replace("<head>", f"<head>{script}")
     return text
 

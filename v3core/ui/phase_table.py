@@ -1,8 +1,7 @@
 """Per-phase statistics of several runs, as a table."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
-import numpy as np
 import pandas as pd
 import streamlit as st
 
@@ -67,7 +66,7 @@ def phase_table(database: Database, runs: list[RunRow], names: list[str]) -> Non
                 "Length": phase.steps / phase.episodes,
                 "Entropy": phase["routing_entropy"],
                 "Effective": float(effective_experts(phase.loads)),
-                "Dead": _dead(phase.closing_loads),
+                "Dead": dead_experts(phase.closing_loads),
                 "Specialisation": phase["specialisation"],
                 "Pooled": phase.closing_specialisation,
                 "Router shift": phase["router_shift"],
@@ -101,8 +100,3 @@ def phase_table(database: Database, runs: list[RunRow], names: list[str]) -> Non
         f"{len(runs)} runs, {counted(seeds, 'pair')} of curriculum and seed. Deviations are over the episodes of one "
         "run, not over seeds: a difference between two runs is no evidence about their curricula."
     )
-
-
-def _dead(loads: Sequence[float]) -> int | None:
-    """Dead experts by loads at the end of a phase; None where these are not known."""
-    return dead_experts(loads) if np.isfinite(loads).all() and len(loads) else None

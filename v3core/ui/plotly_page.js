@@ -5,12 +5,20 @@ function loadPlotly(url) {
   window.__v3labPlotly ??= new Promise((resolve, reject) => {
     if (window.Plotly) return resolve(window.Plotly)
     // The document of a page with charts has asked for it already.
-    const begun = document.querySelector(`script[src="${url}"]`)
+    let begun = document.querySelector(`script[src="${url}"]`)
+    if (begun?.dataset.loaded) {
+      begun.remove() // it ran and left no plotly, such as a file that was cut short: it will not say so again
+      begun = null
+    }
     const script = begun ?? document.createElement("script")
+    const fail = (words) => {
+      script.remove() // the next figure must not wait for it
+      reject(new Error(words))
+    }
     script.addEventListener("load", () =>
-      window.Plotly ? resolve(window.Plotly) : reject(new Error("the file is there but is not plotly")),
+      window.Plotly ? resolve(window.Plotly) : fail("the file is there but is not plotly"),
     )
-    script.addEventListener("error", () => reject(new Error(`${url} cannot be loaded`)))
+    script.addEventListener("error", () => fail(`${url} cannot be loaded`))
     if (begun) return
     script.src = url
     document.head.appendChild(script)

@@ -26,6 +26,7 @@ def state_map(
     episode: int,
     replays: Mapping[int, int],
     not_again: str,
+    tasks: int,
 ) -> None:
     """The map, and the state that the address names.
 
@@ -37,6 +38,7 @@ def state_map(
         episode: after how many training episodes the evaluation was.
         replays: its episodes that were kept, by their number, to their seeds.
         not_again: why the others cannot be played again from their seeds; empty if they can.
+        tasks: how many environments the evaluation was on at once; 0 for a single one.
     """
     names = map(_name, points.number, points.step)
     places = {name: place for place, name in enumerate(names)}
@@ -56,7 +58,7 @@ def state_map(
             number, step = points.number[shown], points.step[shown]
             is_kept = number in replays
             if is_kept or not not_again:
-                seed = replays[number] if is_kept else evaluation_seed(number)
+                seed = replays[number] if is_kept else evaluation_seed(number, tasks)
                 query = {"run": run.id, "episode": episode, "seed": seed, "step": step + 1}
                 st.page_link(
                     "pages/replay.py",

@@ -10,6 +10,7 @@ import pandas as pd
 import streamlit as st
 
 from v3core.charts.task_figures import tasks_figure
+from v3core.comparison.groups import is_readable
 from v3core.insight.task_loads import TaskResult, in_order, task_distances, task_specialisation
 from v3core.metrics import METRICS
 from v3core.store.database import Database
@@ -133,8 +134,8 @@ def _table(rows: Sequence[dict[str, object]], *, alt: str) -> None:
 
 def _specialisation(run: RunRow, results: Sequence[TaskResult]) -> None:
     window = f"the newest {counted(min(run.episode, window_of(run)), 'episode')}"
-    known = [result for result in results if not any(map(math.isnan, result.loads))]
-    if len(known) < 2 or len(known[0].loads) < 2:
+    known = _comparable(results)
+    if not known:
         st.caption(plain(f"Of {window}."))
         return
     loads, steps = [result.loads for result in known], [result.steps for result in known]
@@ -148,16 +149,22 @@ def _specialisation(run: RunRow, results: Sequence[TaskResult]) -> None:
     st.caption(plain(f"Of {window}. The tasks that use the experts most differently: {farthest}."))
 
 
+def _comparable(results: Sequence[TaskResult]) -> list[TaskResult]:
+    """The tasks whose loads are known; none if they, or the experts, are fewer than two."""
+    known = [result for result in results if not any(map(math.isnan, result.loads))]
+    return known if len(known) > 1 and len(known[0].loads) > 1 else []
+
+
 def compared_tasks(database: Database, runs: Sequence[RunRow], names: Sequence[str]) -> None:
     """On Compare: a row per run and task, of those runs that train on several environments."""
     rows: list[dict[str, object]] = []
     for run, name in zip(runs, names, strict=True):
-        if not has_tasks(run):
+        if not is_readable(run) or not has_tasks(run):
             continue
         results = _newest(database, run)
-        loads, steps = [result.loads for result in results], [result.steps for result in results]
+        known = _comparable(results)
         evaluated = read_task_evaluation(database, run.id)
-        between = task_specialisation(loads, steps) if results else math.nan
+        between = task_specialisation([result.loads for result in known], [result.steps for result in known])
         for result in results:
             row = _row(result) | _evaluated(evaluated, result.task)
             rows.append({"Run": name} | row | {"Specialisation between tasks": between})

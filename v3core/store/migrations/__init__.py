@@ -10,7 +10,6 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, inspect, select
 
-from v3core.rollup import LONGEST_WINDOW
 from v3core.store.pace import recent_returns
 from v3core.store.rollups import rebuild_rollups
 from v3core.store.schema import REVISION_TABLE, SCHEMA_VERSION, meta, runs
@@ -35,10 +34,9 @@ def migrate(tx: Connection, version: int, to: int = SCHEMA_VERSION) -> None:
     if version < 4 <= to:
         for run_id in tx.execute(select(runs.c.id)).scalars().all():
             rebuild_rollups(tx, run_id)
-    if version < 5 <= to:
-        # Until then it was the mean of 100 episodes, however short the run.
-        short = select(runs.c.id).where(runs.c.episodes < LONGEST_WINDOW * 10, runs.c.mean_return.is_not(None))
-        for run_id in tx.execute(short).scalars().all():
+    if version < 7 <= to:
+        # Until then it was over episodes of earlier phases too, and before 5 over 100, however short the run.
+        for run_id in tx.execute(select(runs.c.id).where(runs.c.mean_return.is_not(None))).scalars().all():
             mean = recent_returns(tx, run_id).mean
             tx.execute(runs.update().values(mean_return=mean).where(runs.c.id == run_id))
     tx.execute(meta.update().values(value=str(to)).where(meta.c.key == "schema_version"))

@@ -68,7 +68,10 @@ def assert_same_tables(
     for name in (table.name for table in metadata.sorted_tables if table.name not in ASKED):
         one, two = ([row for row in _rows(db, name, run) if not (but and but(name, row))] for run in (run_id, other))
         differing = [pair for pair in zip(one, two, strict=False) if pair[0] != pair[1]]
-        assert one == two, (name, differing[:1], len(one), len(two))
+        columns = [
+            name for name in (differing[0][0] if differing else ()) if differing[0][0][name] != differing[0][1][name]
+        ]
+        assert one == two, (name, columns, differing[:1], len(one), len(two))
 
 
 def _rows(db: Database, name: str, run_id: str) -> list[dict[str, Any]]:

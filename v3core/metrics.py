@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, get_args, get_origin
 
 from v3core.curriculum.knobs import CHOICES, COEFFICIENTS, KNOBS, SETTINGS
-from v3core.rollup import MEAN_WINDOW
+from v3core.rollup import MEAN_WINDOW, NEWEST_WINDOW
 
 CLOSE_MARGIN = 0.05
 """A choice between the two largest gates is close if they differ by less."""
@@ -463,16 +463,15 @@ class EpisodeRecord(Acted, Update, InForce):
     )
     recent_dead_experts: int | None = _metric(
         "Dead experts",
-        f"Experts with a load below {DEAD_LOAD:.0%} over all steps of the newest episodes together: {MEAN_WINDOW}; no "
-        "value before there are as many.",
+        f"Experts with a load below {DEAD_LOAD:.0%} over all steps of these episodes together: {NEWEST_WINDOW}.",
         chart=EFFECTIVE,
         since=7,
         over=_WINDOW,
     )
     recent_specialisation: float = _metric(
         "Specialisation, pooled",
-        "H(E[α]) − E[H(α)] over all steps of the newest episodes together, so that experts that differ between "
-        f"episodes count: {MEAN_WINDOW}; no value before there are as many.",
+        "H(E[α]) − E[H(α)] over all steps of these episodes together, so that experts that differ between episodes "
+        f"count: {NEWEST_WINDOW}.",
         "nats",
         ENTROPY,
         since=7,

@@ -35,6 +35,20 @@ def mean_window(episodes: int) -> int:
     return min(max(episodes // 10, SHORTEST_WINDOW), LONGEST_WINDOW)
 
 
+def newest_window(episode: int) -> int:
+    """Episodes that a recorded metric of a window is over when this one ends: the newest 100, or all from 10 on.
+
+    It does not depend on the length of the run, so that a run made longer has what it would have had.
+    """
+    return min(max(episode, SHORTEST_WINDOW), LONGEST_WINDOW)
+
+
+NEWEST_WINDOW = (
+    f"the newest {LONGEST_WINDOW}, or all while there are fewer; no value before there are {SHORTEST_WINDOW}"
+)
+"""`newest_window` in words."""
+
+
 MEAN_WINDOW = f"a tenth of the run, at least {SHORTEST_WINDOW} and at most {LONGEST_WINDOW} episodes"
 """`mean_window` in words."""
 

@@ -51,8 +51,9 @@ def play_again(spec: EnvironmentSpec, replay: Replay, *, frames: bool) -> Iterat
             same is known at the end only.
         V3Error: if the environment fails, or cannot be drawn.
     """
-    os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # pygame draws without a display
-    os.environ.setdefault("SDL_AUDIODRIVER", "dummy")
+    if frames:  # by a process of its own; what a worker sets here, its run would be resumed with
+        os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # pygame draws without a display
+        os.environ.setdefault("SDL_AUDIODRIVER", "dummy")
     try:
         env = make_environment(spec.environment, render_mode=FRAMES if frames else None)
     except Exception as problem:

@@ -28,7 +28,8 @@ def task_specialisation(loads: ArrayLike, steps: ArrayLike) -> float:
     """Mutual information of expert and task in nats, I(E; T) = H(Σ pₜ·αₜ) − Σ pₜ·H(αₜ); Cover & Thomas, section 2.3.
 
     Loads [tasks, experts] are those of a task, αₜ, and its steps [tasks] give its share pₜ. At least 0, which is the
-    value if all tasks use the experts alike, at most the entropy of either. NaN without tasks, or if a load is not a number.
+    value if all tasks use the experts alike, at most the entropy of either. NaN without tasks, or if a
+    load is not a number.
     """
     shares = np.asarray(loads, dtype=np.float64)
     weights = np.asarray(steps, dtype=np.float64)

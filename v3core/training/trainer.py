@@ -31,7 +31,7 @@ from v3core.environments.registry import check_run, imports_of
 from v3core.errors import V3Error
 from v3core.interruption import Interrupted
 from v3core.metrics import EpisodeRecord, InForce, Update
-from v3core.rollup import mean_window
+from v3core.rollup import newest_window
 from v3core.training.checkpoint import check_import, save_checkpoint
 from v3core.training.expert_report import StateSample, expert_report
 from v3core.training.hooks import Edit, Evaluation, EvaluationEpisode, Longer, Orders, PhaseChange, Spent, TrainingHooks
@@ -413,14 +413,13 @@ class Trainer:
     def record(self, played: Played, learned: Learned, settings: Settings, world: World) -> None:
         """Update the counters from a rollout, and record its completed episodes."""
         state = self.state
-        window = mean_window(state.config.episodes)
         finished = world.under_way.finished(played)[: state.config.episodes - state.completed]
         parts = {**vars(learned.update), **vars(self.in_force(settings, learned, str(world.environment)))}
         records = [
             EpisodeRecord(
                 **vars(acted),
                 **parts,
-                **state.recent_routing.add(acted, window),
+                **state.recent_routing.add(acted, newest_window(state.completed + number)),
                 episode=state.completed + number,
                 step=state.step + steps,
                 explained_variance=learned.explained_variance,

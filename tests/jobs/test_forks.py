@@ -319,6 +319,9 @@ def test_any_curriculum_can_be_followed_from_a_checkpoint_on(db, parent, train, 
         )
 
 
+_TOP_1 = ("routing=topk", "top_k=1", "top_k_weights=renormalised")
+
+
 @pytest.mark.parametrize("from_here", [False, True])
 def test_a_fork_may_not_begin_a_phase_in_which_the_router_gets_no_gradient(db, parent, from_here):
     at = next(row.episode for row in read_checkpoints(db, parent) if row.episode >= 20)
@@ -327,7 +330,7 @@ def test_a_fork_may_not_begin_a_phase_in_which_the_router_gets_no_gradient(db, p
     change = (
         Change(other, from_here=True)
         if from_here
-        else Change(assignments=tuple(f"phases.{last}.{part}" for part in ("routing=topk", "top_k=1")))
+        else Change(assignments=tuple(f"phases.{last}.{part}" for part in _TOP_1))
     )
     with pytest.raises(V3Error, match="gradient of exactly 0"):
         fork_all(db, parent, [change], episode=at)

@@ -1,10 +1,11 @@
 """What the benchmarks of open Live pages share: a server with runs of random episodes, and Chromium."""
 
+import json
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -49,6 +50,16 @@ new MutationObserver((changes) => {
 def figure(name: str, ours: float, goal: float, unit: str) -> _bench.Result:
     """The peer is the goal."""
     return _bench.Result(name, round(ours, 2), goal, round(goal / max(ours, 1e-9), 2), unit)
+
+
+def show(title: str, figures: Sequence[_bench.Result], *, as_json: bool) -> None:
+    """Print figures beside their goals, as a table or as JSON."""
+    if as_json:
+        print(json.dumps([asdict(one) for one in figures], ensure_ascii=False, indent=2))
+        return
+    print(title)
+    for one in figures:
+        print(f"  {one.name:<60}{one.ours:>12,.2f} {one.peer:>8,.2f} {one.unit:<4} ×{one.ratio:.2f}")
 
 
 def chromium(playwright: Playwright) -> Browser:

@@ -6,18 +6,16 @@ first time is measured too. Each change of grouping is one that the server has n
 """
 
 import argparse
-import json
 import statistics
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
 import _bench
 import _records
-from _live import chromium, figure
+from _live import chromium, figure, show
 from comparing import EXPERIMENT, GROUPS, SEEDS, copies
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
@@ -138,12 +136,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         figures = benchmark(options.runs, options.episodes, Path(folder))
-    if options.json:
-        print(json.dumps([asdict(one) for one in figures], ensure_ascii=False, indent=2))
-        return
-    print("Compare in the browser: ours, the goal, and how many times better than it")
-    for one in figures:
-        print(f"  {one.name:<60}{one.ours:>8,.2f} {one.peer:>8,.2f} {one.unit:<4} ×{one.ratio:.2f}")
+    show("Compare in the browser: ours, the goal, and how many times better than it", figures, as_json=options.json)
 
 
 if __name__ == "__main__":

@@ -6,20 +6,18 @@ open page takes from training, `live_first_chart.py` the first chart beside Tens
 """
 
 import argparse
-import json
 import os
 import statistics
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 
 import _bench
 import numpy as np
 import psutil
-from _live import RECORDED, TOTAL, Bench, beat, chromium, figure, fill
+from _live import RECORDED, TOTAL, Bench, beat, chromium, figure, fill, show
 from playwright.sync_api import CDPSession, Playwright, sync_playwright
 
 from tests.browser.support import APP, serve
@@ -127,12 +125,7 @@ def main() -> None:
     options = parser.parse_args()
     with sync_playwright() as playwright, opened(playwright) as bench:
         figures = memory(bench, options.minutes) if options.minutes else costs(bench, options.episodes)
-    if options.json:
-        print(json.dumps([asdict(one) for one in figures], ensure_ascii=False, indent=2))
-        return
-    print("Open Live pages: ours, the goal, and how many times better than it")
-    for one in figures:
-        print(f"  {one.name:<52}{one.ours:>12,.2f} {one.peer:>8,.2f} {one.unit:<4} ×{one.ratio:.2f}")
+    show("Open Live pages: ours, the goal, and how many times better than it", figures, as_json=options.json)
 
 
 if __name__ == "__main__":

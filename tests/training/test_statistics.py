@@ -13,6 +13,11 @@ from hypothesis import strategies as st
 from v3core.training.statistics import EpisodeStatistics, RecentRouting, ReturnScale, explained_variance
 
 
+def rollout_of(gates, ended):
+    """A rollout of rewards 0, of which only this is known."""
+    return SimpleNamespace(gates=gates, rewards=np.zeros(ended.shape), ended=ended, successes={}, tasks={})
+
+
 def random_rollout(random, steps, environments, experts):
     gates = random.dirichlet(np.full(experts, 0.5), (steps, environments))
     gates[random.random(gates.shape) < 0.2] = 0
@@ -128,13 +133,7 @@ def test_steps_acted_in_the_phase_before_are_reported():
     def rollout(*ends):
         ended = np.array(ends, dtype=np.bool_)
         gates = torch.full((*ended.shape, 2), 0.5)
-        return SimpleNamespace(
-            gates=gates,
-            rewards=np.zeros(ended.shape),
-            ended=ended,
-            successes={},
-            tasks={},
-        )
+        return rollout_of(gates, ended)
 
     first = statistics.finished(rollout((1, 0), (0, 0), (0, 1)))
     statistics.begin_phase()
@@ -146,13 +145,7 @@ def test_steps_acted_in_the_phase_before_are_reported():
 def test_nothing_is_known_of_the_routing_of_an_observation_that_is_no_number():
     gates = torch.full((2, 1, 2), 0.5)
     gates[0] = float("nan")
-    rollout = SimpleNamespace(
-        gates=gates,
-        rewards=np.zeros((2, 1)),
-        ended=np.array([[False], [True]]),
-        successes={},
-        tasks={},
-    )
+    rollout = rollout_of(gates, np.array([[False], [True]]))
     ((_, episode),) = EpisodeStatistics(1, 2).finished(rollout)
     assert np.isnan([episode.routing_entropy, episode.support, episode.load_cv, *episode.loads]).all()
     assert np.isnan([*episode.hard_loads, episode.load_entropy, episode.specialisation]).all()
@@ -163,13 +156,7 @@ def played(experts, count=3):
     """A rollout of one environment and one episode, in which these experts have the largest gate."""
     gates = torch.from_numpy(0.9 * np.eye(count)[np.array(experts)] + 0.1 / count)[:, None]
     ended = np.arange(len(experts))[:, None] == len(experts) - 1
-    return SimpleNamespace(
-        gates=gates,
-        rewards=np.zeros(ended.shape),
-        ended=ended,
-        successes={},
-        tasks={},
-    )
+    return rollout_of(gates, ended)
 
 
 def persistence_of(experts):

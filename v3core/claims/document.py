@@ -50,13 +50,13 @@ def study_text(state: StudyState, escape: Callable[[str], str] = str) -> str:
     """What stands under a study's name: its question, how far it is, and its arms."""
     study = state.study
     outcomes = list(dict.fromkeys(hypothesis.outcome for hypothesis in study.hypotheses))
-    shown = list(dict.fromkeys([*outcomes, *(name for name in _ALSO if name in OUTCOMES)]))
+    shown = list(dict.fromkeys([*outcomes, *_ALSO]))
     counts = {arm.name: sum(result.arm == arm.name for result in state.results) for arm in study.arms}
     rows = [
         (
             escape(arm.name),
             str(counts[arm.name]),
-            *(with_interval(estimate_of(state.results, arm, name)) for name in shown),
+            *(with_interval(estimate_of(state.results, arm.name, name)) for name in shown),
         )
         for arm in study.arms
     ]

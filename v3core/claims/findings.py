@@ -8,7 +8,7 @@ from enum import StrEnum
 import numpy as np
 
 from v3core.claims.results import Result
-from v3core.claims.study import Arm, Hypothesis, Study
+from v3core.claims.study import Hypothesis, Study
 from v3core.claims.study_outcomes import OUTCOMES
 from v3core.insight.estimates import ENOUGH_SEEDS, Estimate, iqm_of
 from v3core.insight.removals import interval
@@ -62,9 +62,9 @@ def values_of(results: Sequence[Result], arm: str, outcome: str) -> dict[int, fl
     return {seed: value for seed, value in found.items() if math.isfinite(value)}
 
 
-def estimate_of(results: Sequence[Result], arm: Arm, outcome: str) -> Estimate:
+def estimate_of(results: Sequence[Result], arm: str, outcome: str) -> Estimate:
     """Interquartile mean over the seeds of an arm, with its interval."""
-    return iqm_of(list(values_of(results, arm.name, outcome).values()))
+    return iqm_of(list(values_of(results, arm, outcome).values()))
 
 
 def _pairs(results: Sequence[Result], hypothesis: Hypothesis) -> tuple[list[float], list[float]]:
@@ -80,10 +80,7 @@ def _finding(
     pairs: tuple[list[float], list[float]],
     p: float | None,
 ) -> Finding:
-    arm, than = (
-        iqm_of(list(values_of(results, name, hypothesis.outcome).values()))
-        for name in (hypothesis.arm, hypothesis.than)
-    )
+    arm, than = (estimate_of(results, name, hypothesis.outcome) for name in (hypothesis.arm, hypothesis.than))
     found = interval([first - second for first, second in zip(*pairs, strict=True)])
     has = found.count >= ENOUGH_SEEDS
     difference = Estimate(found.mean, found.low if has else None, found.high if has else None, found.count)

@@ -45,7 +45,8 @@ def run_study(
     """
     wanted = {run.key: run for run in runs_of(study, seeds)}
     arms = {key: run.arm for key, run in wanted.items()}
-    check_launch(study.setup, [run.config.curriculum for run in wanted.values()], allow_import=True)
+    configs = [run.config for run in wanted.values()]
+    check_launch(configs[0].environment, [config.curriculum for config in configs], allow_import=True)
     found = {result.key: result for result in current(read_results(study), arms)}
     _queue(database, study, [run for key, run in wanted.items() if key not in found])
     given_up: set[str] = set()

@@ -13,7 +13,6 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from v3core.claims.study_outcomes import OUTCOMES
 from v3core.config import MAX_NAME, Recipe, RunConfig, chosen_environment, recipe_for
 from v3core.curriculum import Curriculum, load_curriculum
-from v3core.environment_setup import EnvironmentSetup
 from v3core.errors import V3Error, explained, suggestion
 from v3core.jobs.grid import Candidate, Grid, configs_of
 from v3core.paths import data_dir, shipped
@@ -88,11 +87,6 @@ class Study(_Part):
     def experiment(self) -> str:
         """The name of the experiment that its runs form."""
         return f"study {self.name}"
-
-    @property
-    def setup(self) -> EnvironmentSetup:
-        """Its environment, with the arguments and wrappers of the recipe."""
-        return chosen_environment(self.environment, recipe_for(self.environment))
 
     def claims(self) -> list[str]:
         """The claims that it tests, each once."""

@@ -65,7 +65,7 @@ def read_tasks(source: Database | Transaction, run_id: str, *, after: int, last:
 
 
 def read_task_points(source: Database | Transaction, run_id: str, *, last: int, parts: int) -> list[TaskPoint]:
-    """Returns and successes of each task in each of so many equal parts of the first `last` episodes, oldest first."""
+    """Returns and successes of each task, by equal parts of the first `last` episodes, oldest first."""
     size = -(-last // parts) or 1
     found: list[TaskPoint] = []
     place = (_E.episode - 1) // size

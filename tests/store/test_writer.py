@@ -93,6 +93,7 @@ def test_a_writer_that_goes_on_takes_up_the_mean(db, run_id, open_writer, episod
     first.close()
     second = open_writer()
     second.record([episode(99), episode(100)], 1000)
+    second.flush()
     assert get_run(db, run_id).mean_return == sum(range(71, 101)) / 30
     second.record([episode(101)], 1010)  # of the next phase
     second.close()

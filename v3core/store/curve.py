@@ -316,8 +316,9 @@ def _loads_of(tx: Transaction, run: RunRow, numbers: Floats) -> Floats:
     found = np.full((last - first + 1, run.experts), np.nan)
     c = expert_loads.c
     query = select(c.episode, c.expert, c.load)
-    here = (of_run(tx, expert_loads, run.id), c.episode >= first, c.episode <= last)
-    for episode, expert, load in tx.execute(query.where(*here)):
-        if load is not None and abs(load) <= LARGEST:
-            found[episode - first, expert] = load
+    here = (of_run(tx, expert_loads, run.id), c.episode >= first, c.episode <= last, c.expert < run.experts)
+    rows = floats([tuple(row) for row in tx.execute(query.where(*here))]).reshape(-1, 3)
+    rows[~(np.abs(rows[:, 2]) <= LARGEST), 2] = np.nan
+    places = rows[:, :2].astype(np.int64)
+    found[places[:, 0] - first, places[:, 1]] = rows[:, 2]
     return np.asarray(found[numbers.astype(np.int64) - first])

@@ -18,14 +18,15 @@ from starlette.datastructures import Headers
 from starlette.responses import HTMLResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from v3core.paths import shipped
 from v3core.ui.own_paths import path_of
 from v3core.ui.plotly_js import SOURCE, address, versioned_address
 
 FILES = Path(streamlit.__file__).parent / "static"
 HOST_CONFIG = "_stcore/host-config"
 CHART_PAGES = frozenset({"live", "compare", "replay"})
-PAGES = frozenset({"", "launch", "experiments"}) | CHART_PAGES
-"""Addresses of pages, under the base of the dashboard's."""
+PAGES = frozenset({"", *(file.stem for file in shipped("pages").glob("*.py"))})
+"""Addresses of pages, under the base of the dashboard's: Streamlit names them after their files."""
 USED_AT_ONCE = ("PageLink", "BidiComponent", "Selectbox", "Button", "ButtonGroup", "NumberInput")
 """Elements of Streamlit that are in sight on every page or on Live, by the names of their modules."""
 

@@ -1,5 +1,7 @@
 """Verdicts by interval."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -85,7 +87,8 @@ def test_the_sentence_has_both_arms_the_difference_and_n():
     ],
 )
 def test_a_claim_is_as_good_as_its_comparisons(counts, words):
-    (finding,) = findings_of(study(), [])
-    from dataclasses import replace
-
+    (waiting,) = findings_of(study(), [])
+    (finding,) = findings_of(study(), results([0] * 6, [9] * 6))
     assert verdict_over([replace(finding, verdict=verdict) for verdict in counts]) == words
+    later = f"{words}; 2 have no runs yet"
+    assert verdict_over([waiting, *(replace(finding, verdict=verdict) for verdict in counts), waiting]) == later

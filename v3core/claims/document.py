@@ -6,7 +6,7 @@
 from collections.abc import Callable, Sequence
 
 from v3core.claims.findings import Finding, estimate_of, number, with_interval
-from v3core.claims.statements import Claim, StudyState, verdict_over
+from v3core.claims.statements import Claim, StudyState, begun, verdict_over
 from v3core.claims.study_outcomes import OUTCOMES
 
 
@@ -20,8 +20,8 @@ def claim_text(claim: Claim, findings: Sequence[Finding], escape: Callable[[str]
     ]
     if claim.measured:
         parts.append(f"*Measured.* {claim.measured}")
-    if findings:
-        parts.append(comparisons(findings, escape))
+    if run := begun(findings):
+        parts.append(comparisons(run, escape))
     return "\n\n".join(" ".join(part.split()) if not part.startswith("|") else part for part in parts)
 
 

@@ -75,14 +75,21 @@ def readable_states() -> tuple[list[StudyState], list[str]]:
 
 
 def verdict_over(findings: Sequence[Finding]) -> str:
-    """As in `supported in 2 of 3 comparisons, undecided in 1`; of one, its verdict alone."""
-    if not findings:
-        return "not tested"
-    counts = [(verdict, sum(one.verdict == verdict for one in findings)) for verdict in StudyVerdict]
+    """As in `supported in 2 of 3 comparisons, undecided in 1; 4 have no runs yet`; of one, its verdict alone."""
+    run = begun(findings)
+    waiting = len(findings) - len(run)
+    later = f"; {waiting} {'has' if waiting == 1 else 'have'} no runs yet" if waiting else ""
+    if not run:
+        return f"not tested{later}"
+    counts = [(verdict, sum(one.verdict == verdict for one in run)) for verdict in StudyVerdict]
     seen = [(str(verdict), count) for verdict, count in counts if count]
     if len(seen) == 1:
-        return seen[0][0] if len(findings) == 1 else f"{seen[0][0]} in all {len(findings)} comparisons"
+        return (seen[0][0] if len(run) == 1 else f"{seen[0][0]} in all {len(run)} comparisons") + later
     first, *others = seen
-    return f"{first[0]} in {first[1]} of {len(findings)} comparisons, " + ", ".join(
-        f"{verdict} in {count}" for verdict, count in others
-    )
+    rest = ", ".join(f"{verdict} in {count}" for verdict, count in others)
+    return f"{first[0]} in {first[1]} of {len(run)} comparisons, {rest}{later}"
+
+
+def begun(findings: Sequence[Finding]) -> list[Finding]:
+    """Those with a result of each arm."""
+    return [finding for finding in findings if finding.difference.n]

@@ -3,6 +3,7 @@
 import fcntl
 import os
 import random
+import re
 import signal
 import socket
 import subprocess
@@ -17,7 +18,7 @@ from typing import IO
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import BrowserContext, ConsoleMessage, Locator, Page
+from playwright.sync_api import BrowserContext, ConsoleMessage, Locator, Page, TimeoutError
 
 from tests.waiting import PATIENCE_SECONDS, wait_for
 
@@ -166,6 +167,22 @@ def show_chart(page: Page, key: str | None = None) -> None:
     """Bring the chart of that key, or the page's first one, onto the screen, and wait until it is drawn."""
     chart = page.locator(f"[class*='st-key-{key}'] .v3-chart" if key else ".v3-chart").first
     keep_in_view(chart, lambda: chart.get_attribute("data-drawn"))
+
+
+def pick(page: Page, field: str, option: str | re.Pattern[str]) -> None:
+    """Choose from a field's list, which is opened again if it closed: it does so when the page moves under it."""
+    one = page.get_by_role("option", name=option, exact=isinstance(option, str))
+
+    def picked() -> bool:
+        try:
+            if not one.is_visible():
+                page.get_by_role("combobox", name=field, exact=True).click(timeout=5000)
+            one.click(timeout=2000)
+        except TimeoutError:
+            return False
+        return True
+
+    wait_for(picked, f"{option} in the list of {field}")
 
 
 def is_healthy(url: str) -> bool:

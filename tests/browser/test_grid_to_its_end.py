@@ -4,11 +4,9 @@ import re
 
 from playwright.sync_api import Page, expect
 
-from tests.browser.support import Server, Watched
-from tests.browser.test_jobs_pages import opens
+from tests.browser.support import Server, Watched, pick
 from tests.browser.test_main_job import Records
 from tests.browser.test_many_runs import SIDEWAYS
-from tests.waiting import wait_for
 
 EPISODES = 30
 
@@ -22,9 +20,7 @@ def test_a_grid_is_launched_watched_to_its_end_and_enlarged(page: Page, lab: Ser
     page.get_by_role("textbox", name="Seeds").fill("1-2")
     page.get_by_role("textbox", name="Seeds").press("Enter")
     expect(page.get_by_role("button", name="Start 2 runs")).to_be_visible()
-    wanted = page.get_by_role("option", name="direct-sparsemax", exact=True)
-    wait_for(lambda: opens(page, wanted), "the list of presets")
-    wanted.click()
+    pick(page, "Compare with", "direct-sparsemax")
     page.keyboard.press("Escape")
     expect(page.get_by_role("button", name="Start 4 runs")).to_be_visible()
 

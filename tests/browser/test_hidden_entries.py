@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.support import Server, Watched, show_chart
+from tests.browser.support import Server, Watched, pick, show_chart
 from tests.pages.recorded import add_recorded_run
 from v3core import metrics
 from v3core.jobs.lifecycle import Status
@@ -78,8 +78,7 @@ def test_another_run_shows_all_entries_and_back_hides_them(page: Page, lab: Serv
     page.goto(f"{lab.url}/live?run={runs[0]}")
     toggle(page, LOADS, "Expert 1")
     expect(page).to_have_url(re.compile("hidden="))
-    page.get_by_role("combobox", name="Run", exact=True).click()
-    page.get_by_role("option", name=re.compile(runs[1][:6])).click()
+    pick(page, "Run", re.compile(runs[1][:6]))
     expect(page).to_have_url(re.compile(runs[1]))
     page.locator(f"[class*='st-key-{LOADS}{runs[1]}'] .v3-chart").wait_for(state="attached")
     assert "hidden=" not in page.url

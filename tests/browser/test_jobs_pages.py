@@ -5,9 +5,9 @@ import signal
 import time
 from contextlib import suppress
 
-from playwright.sync_api import Locator, Page, TimeoutError, expect
+from playwright.sync_api import Page, TimeoutError, expect
 
-from tests.browser.support import Server, Watched
+from tests.browser.support import Server, Watched, pick
 from tests.browser.test_main_job import ENDLESS, Records, expect_status, launch
 from tests.waiting import wait_for
 from v3core.jobs.identity import ProcessIdentity, send_signal
@@ -17,14 +17,6 @@ def command_row(page: Page, title: str, place: int = 0) -> list[str]:
     """The texts of a command's row in the panel; the newest of that title has place 0."""
     row = page.locator(".st-key-commands tr", has=page.get_by_text(title, exact=True)).nth(place)
     return row.locator("td").all_inner_texts()
-
-
-def opens(page: Page, option: Locator, field: str = "Compare with") -> bool:
-    """Open a field's list; it closes again when the page moves under it, as when the preview is drawn."""
-    if not option.is_visible():
-        page.get_by_role("combobox", name=field).click()
-    page.wait_for_timeout(500)
-    return option.is_visible()
 
 
 def ask(page: Page, records: Records, button: str, kind: str) -> None:
@@ -120,9 +112,7 @@ def test_a_sweep_waits_in_the_queue_and_is_stopped_as_one(page: Page, lab: Serve
     page.get_by_role("textbox", name="Seeds").fill("1-8")
     page.get_by_role("textbox", name="Seeds").press("Enter")
     expect(page.get_by_role("button", name="Start 8 runs")).to_be_visible()
-    wanted = page.get_by_role("option", name="direct-sparsemax", exact=True)
-    wait_for(lambda: opens(page, wanted), "the list of presets")
-    wanted.click()
+    pick(page, "Compare with", "direct-sparsemax")
     page.keyboard.press("Escape")  # the list of presets stays open for more
     page.get_by_role("button", name="Start 16 runs").click()
     page.wait_for_url("**/experiments?experiment=*")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.support import APP, ROOT, Server, StartServer, Watched, serve
+from tests.browser.support import APP, ROOT, Server, StartServer, Watched, pick, serve
 from tests.processes import kill_all
 from tests.waiting import PATIENCE_SECONDS, wait_for
 from v3core.jobs import control
@@ -66,8 +66,7 @@ def served(start_server: StartServer) -> Iterator[Server]:
 def launch(page: Page, server: Server, curriculum: str, episodes: int) -> str:
     """Start a run through the launch page; returns its id."""
     page.goto(f"{server.url}/launch")
-    page.get_by_role("combobox", name="Preset").click()
-    page.get_by_role("option", name=curriculum, exact=True).click()
+    pick(page, "Preset", curriculum)
     field = page.get_by_role("spinbutton", name="Episodes", exact=True)
     field.fill(str(episodes))
     field.press("Enter")

@@ -8,8 +8,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.support import APP, ROOT, Server, StartServer, Watched
-from tests.browser.test_jobs_pages import opens
+from tests.browser.support import APP, ROOT, Server, StartServer, Watched, pick
 from tests.browser.test_main_job import Records
 from tests.processes import kill_all
 from tests.waiting import wait_for
@@ -47,13 +46,11 @@ def test_a_phase_is_changed_and_pairs_start_as_one_experiment(page: Page, served
     parent = trained(served)
     records = Records(served.data)
     page.goto(f"{served.url}/live?run={parent}&what-if=true")
-    half = page.get_by_role("option", name="120", exact=True)
-    wait_for(lambda: opens(page, half, "Begin with the checkpoint at episode"), "the list of checkpoints")
-    half.click()
     expect(page.get_by_role("button", name="Start 5 pairs")).to_be_disabled()
     balance = page.locator(".st-key-what-if-phase-2").get_by_role("textbox", name="Load balance", exact=True)
     balance.fill("0.05")
     balance.press("Enter")
+    pick(page, "Begin with the checkpoint at episode", "120")  # what is typed stays
     expect(page.get_by_text("sparse: load balance 0 to 0.05")).to_be_visible()
     seeds = page.get_by_role("textbox", name="Seeds of the pairs")
     seeds.fill("1-2")

@@ -49,10 +49,6 @@ def phase_editor(database: Database, run: RunRow) -> None:
             _apply_button(database, run, edited)
 
 
-def _renamed(wanted: Curriculum, _: Curriculum) -> Curriculum:
-    return renamed(wanted)
-
-
 @dataclass(frozen=True)
 class PhaseForm:
     """A place where phases are edited."""

@@ -58,7 +58,9 @@ def _changed(run: RunRow, origin: Origin) -> tuple[Curriculum | None, bool]:
     """The fields of the phases ahead; returns the curriculum with the change, None without one, and if it is wrong."""
     progress, here = origin.progress(run.length), max(len(origin.starts) - 1, 0)
     now = origin.checkpoint.episode
-    form = PhaseForm("what-if", f"{run.id}-{now}", f"what-if-all-{run.id}", "The change")
+    # What is typed stays when another checkpoint is picked, unless the curriculum was another one there.
+    phases = uuid5(NAMESPACE_OID, origin.curriculum.model_dump_json())
+    form = PhaseForm("what-if", f"{run.id}-{phases}", f"what-if-all-{run.id}", "The change")
     edited = edited_phases(run, origin.curriculum, progress, here, form, now=now, named=renamed_apart)
     if edited is None or edited.is_refused:
         return None, True

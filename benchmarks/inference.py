@@ -1,6 +1,7 @@
-"""One observation to one action of a trained policy: median and 99th percentile, under each routing.
+"""One observation to one action of a policy: median and 99th percentile, under each routing and after each curriculum.
 
-There is no peer: the numbers of softmax stand beside those of the others, which should cost about the same.
+There is no peer: the numbers of softmax, and of the curriculum v3, stand beside those of the others. A policy is as
+at the end of the curriculum: its network, and the gating of the last phase. The speed does not depend on the weights.
 """
 
 import statistics
@@ -8,61 +9,82 @@ import time
 
 from _bench import Result, main
 
-from v3core.config import PolicyConfig, RunConfig
-from v3core.curriculum import load_preset, scaled
-from v3core.environments import check_environment, make_environment
+from v3core.config import RunConfig, build_run_config, recipe_for
+from v3core.curriculum import Progress, load_preset, preset_names, scaled, settings_at
+from v3core.environments import EnvironmentSpec, check_environment, make_environment
+from v3core.errors import V3Error
 from v3core.policy import Gating, GATMoEPolicy
 from v3core.training.inference import TrainedPolicy
 
 CALLS = 2000
+EPISODES = 100
 ROUTINGS = ("softmax", "sparsemax", "entmax15", "topk")
+
+
+def trained(curriculum: str, spec: EnvironmentSpec, env_id: str, routing: str | None = None) -> TrainedPolicy:
+    """As after this curriculum, or under another routing; V3Error if it does not suit the environment's recipe."""
+    config: RunConfig = build_run_config(
+        name="benchmark",
+        env=env_id,
+        seed=1,
+        episodes=EPISODES,
+        curriculum=scaled(load_preset(curriculum), EPISODES),
+        recipe=recipe_for(env_id),
+    ).model_copy(update={"backend": "native"})
+    network = GATMoEPolicy(spec, config.policy)
+    last = len(config.curriculum.phases) - 1
+    settings = settings_at(config.curriculum, Progress(last, EPISODES), config.base.values())
+    network.gating = Gating(routing=routing) if routing else Gating.of(settings)
+    return TrainedPolicy(config, spec, network, 0)
 
 
 def latencies(policies: dict[str, TrainedPolicy], env_id: str) -> dict[str, list[float]]:
     """Microseconds of each call, the policies by turns on the same observations."""
     env = make_environment(env_id)
     observation, _ = env.reset(seed=1)
-    times: dict[str, list[float]] = {routing: [] for routing in policies}
+    times: dict[str, list[float]] = {name: [] for name in policies}
+    order = list(policies.items())
     for _ in range(CALLS):
-        for routing, policy in policies.items():
+        order.append(order.pop(0))  # the first one after a step finds the caches cold
+        for name, policy in order:
             start = time.perf_counter()
             action = policy(observation)
-            times[routing].append((time.perf_counter() - start) * 1e6)
+            times[name].append((time.perf_counter() - start) * 1e6)
         observation, _, terminated, truncated, _ = env.step(action)
         if terminated or truncated:
             observation, _ = env.reset()
     env.close()
-    return {routing: values[100:] for routing, values in times.items()}
+    return {name: values[100:] for name, values in times.items()}
+
+
+def compared(policies: dict[str, TrainedPolicy], env_id: str) -> list[Result]:
+    """Each against the first one."""
+    results = []
+    times = latencies(policies, env_id)
+    first, *others = policies
+    for quantile in (50, 99):
+        at = {name: statistics.quantiles(values, n=100)[quantile - 1] for name, values in times.items()}
+        for name in others:
+            label = f"{env_id} p{quantile}, {name} against {first}"
+            results.append(Result(label, round(at[name], 1), round(at[first], 1), round(at[first] / at[name], 3), "µs"))
+    return results
 
 
 def benchmark() -> list[Result]:
-    """Median and 99th percentile for two environments."""
+    """Routings on the network of v3, and curricula, on two environments."""
     results = []
     for env_id in ("CartPole-v1", "MiniGrid-DoorKey-5x5-v0"):
         spec = check_environment(env_id, allow_import=False)
-        config = RunConfig(
-            name="benchmark",
-            env=env_id,
-            seed=1,
-            episodes=100,
-            curriculum=scaled(load_preset("v3"), 100),
-            backend="native",
-            policy=PolicyConfig(width=32, heads=4, layers=2, experts=4),
-        )
-        policies = {}
-        for routing in ROUTINGS:
-            network = GATMoEPolicy(spec, config.policy)
-            network.gating = Gating(routing=routing)
-            policies[routing] = TrainedPolicy(config, spec, network, 0)
-        times = latencies(policies, env_id)
-        for name, quantile in (("p50", 50), ("p99", 99)):
-            at = {routing: statistics.quantiles(values, n=100)[quantile - 1] for routing, values in times.items()}
-            for routing in ROUTINGS[1:]:
-                ratio = at["softmax"] / at[routing]
-                label = f"{env_id} {name}, {routing} against softmax"
-                results.append(Result(label, round(at[routing], 1), round(at["softmax"], 1), round(ratio, 3), "µs"))
+        results += compared({routing: trained("v3", spec, env_id, routing) for routing in ROUTINGS}, env_id)
+        curricula = {}
+        for name in sorted(preset_names(), key=lambda name: (name != "v3", name)):
+            try:
+                curricula[name] = trained(name, spec, env_id)
+            except V3Error:  # more experts than the recipe has
+                continue
+        results += compared(curricula, env_id)
     return results
 
 
 if __name__ == "__main__":
-    main(benchmark, "One observation to one action of a trained policy, against the same policy under softmax.")
+    main(benchmark, "One observation to one action of a policy, under each routing and after each curriculum.")

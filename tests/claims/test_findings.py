@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from v3core.claims.findings import StudyVerdict, findings_of, sentence
+from v3core.claims.findings import StudyVerdict, findings_of, sentence, too_few_seeds
 from v3core.claims.results import Result
 from v3core.claims.statements import verdict_over
-from v3core.claims.study import Hypothesis, Study
+from v3core.claims.study import Hypothesis, Relation, Study
 
 OUTCOME = "dead_experts"
 
@@ -53,7 +53,7 @@ def test_what_an_interval_cannot_tell_is_undecided():
 
 def test_a_seed_that_one_arm_lacks_is_no_pair():
     (finding,) = findings_of(study(), results([0, float("nan"), 0, 0, 0, 0, 5], [9, 9, 9, 9, 9, 9]))
-    assert (finding.difference.n, finding.planned) == (5, 6)
+    assert (finding.measured.n, finding.planned) == (5, 6)
     assert finding.verdict == StudyVerdict.UNDECIDED, "a study is not judged before it is complete"
 
 
@@ -62,7 +62,7 @@ def test_an_interval_misses_a_difference_that_is_not_there_once_in_twenty():
     missed = 0
     for _ in range(600):
         (finding,) = findings_of(study(), results(random.normal(size=6), random.normal(size=6)))
-        missed += finding.difference.excludes(0)
+        missed += finding.measured.excludes(0)
     assert 0.03 <= missed / 600 <= 0.07
 
 
@@ -92,3 +92,59 @@ def test_a_claim_is_as_good_as_its_comparisons(counts, words):
     assert verdict_over([replace(finding, verdict=verdict) for verdict in counts]) == words
     later = f"{words}; 2 have no runs yet"
     assert verdict_over([waiting, *(replace(finding, verdict=verdict) for verdict in counts), waiting]) == later
+
+
+def related(expected="higher"):
+    relation = {"claim": "ties", "outcome": "boundary_drop", "foretold_by": "ties_before", "arms": ["with", "without"]}
+    return study().model_copy(
+        update={"hypotheses": (), "relations": (Relation(**relation, expected=expected, matters=0.3),)}
+    )
+
+
+def runs(arm, ties, drops):
+    pairs = enumerate(zip(ties, drops, strict=True), start=1)
+    return [
+        Result(arm, seed, f"{arm} {seed}", {"ties_before": float(tie), "boundary_drop": float(drop)})
+        for seed, (tie, drop) in pairs
+    ]
+
+
+def test_a_relation_that_holds_within_arms_supports_the_claim():
+    found = [
+        *runs("with", [1, 2, 3, 4, 5, 6], [2, 4, 6, 8, 9, 12]),
+        *runs("without", [6, 5, 4, 3, 2, 1], [9, 7, 6, 4, 3, 1]),
+    ]
+    (finding,) = findings_of(related(), found)
+    assert finding.verdict == StudyVerdict.SUPPORTED
+    assert (finding.measured.n, finding.planned) == (12, 12)
+    assert "correlation 0.9" in sentence(finding)
+    assert sentence(finding).endswith("12 runs.")
+    (opposite,) = findings_of(related("lower"), found)
+    assert opposite.verdict == StudyVerdict.NOT_SUPPORTED
+
+
+def test_what_differs_between_arms_is_no_relation():
+    """More ties and larger drops in one arm than in the other, and nothing within them."""
+    random = np.random.default_rng(3)
+    first, second = random.normal(size=(2, 6)), random.normal(size=(2, 6)) + 100
+    (finding,) = findings_of(related(), [*runs("with", *first), *runs("without", *second)])
+    assert abs(finding.measured.value) < 0.9
+    assert finding.verdict != StudyVerdict.SUPPORTED
+
+
+def test_a_relation_is_not_judged_before_all_its_runs_are_there():
+    found = [*runs("with", [1, 2, 3, 4, 5, 6], [1, 2, 3, 4, 5, 7]), *runs("without", [1, 2, 3], [1, 2, float("nan")])]
+    (finding,) = findings_of(related(), found)
+    assert (finding.measured.n, finding.verdict) == (8, StudyVerdict.UNDECIDED)
+    (empty,) = findings_of(related(), [])
+    assert sentence(empty).endswith("no run has a result.")
+
+
+def test_a_study_that_cannot_support_anything_says_how_many_seeds_it_takes():
+    few = study().model_copy(update={"seeds": 5})
+    assert too_few_seeds(few).endswith("It takes 6.")
+    apart = [[0, 1, 0, 1, 0, 0], [9, 8, 9, 7, 9, 8]]
+    (finding,) = findings_of(few, results(*(values[:5] for values in apart)))
+    assert finding.verdict == StudyVerdict.UNDECIDED  # p is 0.0625
+    assert too_few_seeds(study()) == ""
+    assert verdict(*apart) == StudyVerdict.SUPPORTED  # six do

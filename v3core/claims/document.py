@@ -5,8 +5,9 @@
 
 from collections.abc import Callable, Sequence
 
-from v3core.claims.findings import Finding, estimate_of, number, with_interval
+from v3core.claims.findings import Finding, estimate_of, expectation, too_few_seeds, with_interval
 from v3core.claims.statements import Claim, StudyState, begun, verdict_over
+from v3core.claims.study import Relation, hypothesis_parts
 from v3core.claims.study_outcomes import OUTCOMES
 
 
@@ -14,7 +15,7 @@ def claim_text(claim: Claim, findings: Sequence[Finding], escape: Callable[[str]
     """What stands under a claim's title: its words, what is known, and each comparison."""
     parts = [
         f"**{verdict_over(findings).capitalize()}.**",
-        f"> {claim.words}",
+        *([f"> {claim.words}"] if claim.words else []),
         claim.english,
         f"*Sources.* {claim.sources}",
     ]
@@ -27,21 +28,20 @@ def claim_text(claim: Claim, findings: Sequence[Finding], escape: Callable[[str]
 
 def comparisons(findings: Sequence[Finding], escape: Callable[[str], str] = str) -> str:
     """A table with a row per hypothesis."""
-    titles = ("Study", "Outcome", "Expected", "Difference (95 %)", "Pairs", "p", "Verdict")
+    titles = ("Study", "Outcome", "Expected", "Difference or correlation (95 %)", "Pairs or runs", "p", "Verdict")
     return table(titles, [_row(finding, escape) for finding in findings])
 
 
 def _row(finding: Finding, escape: Callable[[str], str]) -> tuple[str, ...]:
-    of, outcome = finding.hypothesis, OUTCOMES[finding.hypothesis.outcome]
-    expected = f"{escape(of.arm)}: {of.expected} than {escape(of.than)}, by {number(of.matters)} or more"
-    p = "–" if finding.p is None else f"{finding.p:.3f}"
+    n = finding.measured.n
+    measured = with_interval(finding.measured)
     return (
         escape(finding.study),
-        outcome.title,
-        expected,
-        with_interval(finding.difference),
-        str(finding.difference.n) + ("" if finding.difference.n == finding.planned else f" of {finding.planned}"),
-        p,
+        OUTCOMES[finding.hypothesis.outcome].title,
+        escape(expectation(finding.hypothesis)),
+        f"r = {measured}" if isinstance(finding.hypothesis, Relation) else measured,
+        str(n) + ("" if n == finding.planned else f" of {finding.planned}"),
+        "–" if finding.p is None else f"{finding.p:.3f}",
         str(finding.verdict),
     )
 
@@ -49,8 +49,8 @@ def _row(finding: Finding, escape: Callable[[str], str]) -> tuple[str, ...]:
 def study_text(state: StudyState, escape: Callable[[str], str] = str) -> str:
     """What stands under a study's name: its question, how far it is, and its arms."""
     study = state.study
-    outcomes = list(dict.fromkeys(hypothesis.outcome for hypothesis in study.hypotheses))
-    shown = list(dict.fromkeys([*outcomes, *_ALSO]))
+    expected = [outcome for one in study.expectations for outcome in hypothesis_parts(one)[1]]
+    shown = list(dict.fromkeys([*expected, *_ALSO]))
     counts = {arm.name: sum(result.arm == arm.name for result in state.results) for arm in study.arms}
     rows = [
         (
@@ -66,6 +66,7 @@ def study_text(state: StudyState, escape: Callable[[str], str] = str) -> str:
             escape(study.question),
             f"{escape(study.environment)}, {study.steps:,} environment steps, {study.seeds} seeds of each arm; "
             f"{how_far}. Run by `v3lab claims {study.name} --run`.",
+            *([few] if (few := too_few_seeds(study)) else []),
             table(("Arm", "Runs", *(OUTCOMES[name].title for name in shown)), rows),
             *([comparisons(state.findings, escape)] if state.findings else []),
         )

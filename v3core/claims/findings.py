@@ -4,12 +4,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import count
 
 import numpy as np
 
 from v3core.claims.results import Result
-from v3core.claims.study import Hypothesis, Study
+from v3core.claims.study import Hypothesis, Relation, Study
 from v3core.claims.study_outcomes import OUTCOMES
+from v3core.insight.correlation import correlation_within
 from v3core.insight.estimates import ENOUGH_SEEDS, Estimate, iqm_of
 from v3core.insight.removals import interval
 from v3core.insight.significance import LEVEL, holm, paired_permutation_test
@@ -32,34 +34,87 @@ class Finding:
     """A hypothesis with what was measured."""
 
     study: str
-    hypothesis: Hypothesis
-    arm: Estimate
-    """Interquartile mean of the outcome in the arm."""
-    than: Estimate
-    difference: Estimate
-    """Mean of arm minus than, of runs of the same seed, with its interval by Student's t: over ten pairs a bootstrap's
-    would miss the value twice as often as it says."""
+    hypothesis: Hypothesis | Relation
+    measured: Estimate
+    """Of two arms, the mean difference of runs of the same seed, with its interval by Student's t: over ten pairs a
+    bootstrap's would miss the value twice as often as it says. Of a relation, the correlation within arms."""
+    arms: tuple[Estimate, ...]
+    """Interquartile means of the outcome in the two arms; none of a relation."""
     planned: int
-    """Pairs that the study has."""
+    """Pairs, or runs of a relation, that the study has."""
     p: float | None
-    """Of the paired permutation test, corrected by Holm's method for the hypotheses of the study."""
+    """Of the paired permutation test, or of the correlation, corrected by Holm's method for all that is expected."""
     verdict: StudyVerdict
+
+    @property
+    def counted(self) -> str:
+        """As in `10 pairs of seeds`."""
+        n = self.measured.n
+        if isinstance(self.hypothesis, Relation):
+            return "1 run" if n == 1 else f"{n} runs"
+        return "1 pair of seeds" if n == 1 else f"{n} pairs of seeds"
 
 
 def findings_of(study: Study, results: Sequence[Result]) -> list[Finding]:
-    """One for each hypothesis of a study, in its order."""
-    pairs = [_pairs(results, hypothesis) for hypothesis in study.hypotheses]
-    corrected = holm([paired_permutation_test(*pair) for pair in pairs])
+    """One for each hypothesis of a study, then one for each relation, in its order."""
+    measured = [_measured(results, one) for one in study.expectations]
+    corrected = holm([p for _, p in measured])
     return [
-        _finding(study, results, hypothesis, pair, p)
-        for hypothesis, pair, p in zip(study.hypotheses, pairs, corrected, strict=True)
+        _finding(study, results, one, estimate, p)
+        for one, (estimate, _), p in zip(study.expectations, measured, corrected, strict=True)
     ]
+
+
+def _measured(results: Sequence[Result], expected: Hypothesis | Relation) -> tuple[Estimate, float | None]:
+    """The difference or the correlation, and its p before correction."""
+    if isinstance(expected, Relation):
+        found = correlation_within([_both_outcomes(results, arm, expected) for arm in expected.arms])
+        return found.estimate, found.p
+    pairs = _pairs(results, expected)
+    seen = interval([first - second for first, second in zip(*pairs, strict=True)])
+    has = seen.count >= ENOUGH_SEEDS
+    estimate = Estimate(seen.mean, seen.low if has else None, seen.high if has else None, seen.count)
+    return estimate, paired_permutation_test(*pairs)
+
+
+def _finding(
+    study: Study, results: Sequence[Result], expected: Hypothesis | Relation, measured: Estimate, p: float | None
+) -> Finding:
+    of_arms: tuple[Estimate, ...] = ()
+    planned = study.seeds
+    if isinstance(expected, Relation):
+        planned *= len(expected.arms)
+    else:
+        of_arms = tuple(estimate_of(results, name, expected.outcome) for name in (expected.arm, expected.than))
+    verdict = verdict_of(expected, measured, p, planned=planned)
+    return Finding(study.name, expected, measured, of_arms, planned, p, verdict)
+
+
+def too_few_seeds(study: Study) -> str:
+    """Why no comparison of two arms can be supported, whatever its runs come to; empty if one can.
+
+    The smallest two-sided p of `n` pairs is 2 / 2ⁿ, and Holm's method multiplies it by the number of hypotheses.
+    """
+    family = len(study.expectations)
+    needed = next(seeds for seeds in count(ENOUGH_SEEDS) if family * 2 / 2**seeds < LEVEL)
+    if not study.hypotheses or study.seeds >= needed:
+        return ""
+    return (
+        f"With {study.seeds} seeds none of its {len(study.hypotheses)} comparisons can be supported, whatever the runs "
+        f"come to: p would stay above {LEVEL}. It takes {needed}."
+    )
 
 
 def values_of(results: Sequence[Result], arm: str, outcome: str) -> dict[int, float]:
     """Seed to a finite value."""
     found = {result.seed: result.value(outcome) for result in results if result.arm == arm}
     return {seed: value for seed, value in found.items() if math.isfinite(value)}
+
+
+def _both_outcomes(results: Sequence[Result], arm: str, relation: Relation) -> tuple[list[float], list[float]]:
+    """What foretells, and the outcome, of the runs of an arm."""
+    runs = [result for result in results if result.arm == arm]
+    return [run.value(relation.foretold_by) for run in runs], [run.value(relation.outcome) for run in runs]
 
 
 def estimate_of(results: Sequence[Result], arm: str, outcome: str) -> Estimate:
@@ -73,44 +128,42 @@ def _pairs(results: Sequence[Result], hypothesis: Hypothesis) -> tuple[list[floa
     return [first[seed] for seed in seeds], [second[seed] for seed in seeds]
 
 
-def _finding(
-    study: Study,
-    results: Sequence[Result],
-    hypothesis: Hypothesis,
-    pairs: tuple[list[float], list[float]],
-    p: float | None,
-) -> Finding:
-    arm, than = (estimate_of(results, name, hypothesis.outcome) for name in (hypothesis.arm, hypothesis.than))
-    found = interval([first - second for first, second in zip(*pairs, strict=True)])
-    has = found.count >= ENOUGH_SEEDS
-    difference = Estimate(found.mean, found.low if has else None, found.high if has else None, found.count)
-    verdict = verdict_of(hypothesis, difference, p, planned=study.seeds)
-    return Finding(study.name, hypothesis, arm, than, difference, study.seeds, p, verdict)
-
-
-def verdict_of(hypothesis: Hypothesis, difference: Estimate, p: float | None, *, planned: int) -> StudyVerdict:
-    """Of the mean difference, its interval and its corrected p; none before all planned pairs are there."""
-    if difference.low is None or difference.high is None or difference.n < max(ENOUGH_SEEDS, planned):
+def verdict_of(hypothesis: Hypothesis | Relation, measured: Estimate, p: float | None, *, planned: int) -> StudyVerdict:
+    """Of the estimate, its interval and its corrected p; none before all planned pairs or runs are there."""
+    if measured.low is None or measured.high is None or measured.n < max(ENOUGH_SEEDS, planned):
         return StudyVerdict.UNDECIDED
     sign = 1.0 if hypothesis.expected == "higher" else -1.0
-    low, high = sorted((sign * difference.low, sign * difference.high))
+    low, high = sorted((sign * measured.low, sign * measured.high))
     if high < hypothesis.matters:
         return StudyVerdict.NOT_SUPPORTED
     is_sure = low > 0 and p is not None and p < LEVEL
-    is_large = sign * difference.value >= hypothesis.matters
+    is_large = sign * measured.value >= hypothesis.matters
     return StudyVerdict.SUPPORTED if is_sure and is_large else StudyVerdict.UNDECIDED
 
 
 def sentence(finding: Finding) -> str:
-    """As in `Dead experts: 0.3 with warmup, 4.1 with none; difference −3.8 (−4.6 to −3.0, 10 pairs of seeds).`"""
+    """As in `Dead experts: 0.3 with warmup, 4.1 with none; difference −3.8 (−4.6 to −3.0), 10 pairs of seeds.`"""
     of, outcome = finding.hypothesis, OUTCOMES[finding.hypothesis.outcome]
-    if not finding.difference.n:
+    measured = f"{with_interval(finding.measured)}, {finding.counted}"
+    if isinstance(of, Relation):
+        which = f"{outcome.title} and {_lower(OUTCOMES[of.foretold_by].title)}, within {', '.join(of.arms)}"
+        return f"{which}: correlation {measured}." if finding.measured.n else f"{which}: no run has a result."
+    if not finding.measured.n:
         return f"{outcome.title}, {of.arm} and {of.than}: no pair of runs has a result."
-    pairs = "1 pair of seeds" if finding.difference.n == 1 else f"{finding.difference.n} pairs of seeds"
-    return (
-        f"{outcome.title}: {number(finding.arm.value)} with {of.arm}, {number(finding.than.value)} with {of.than}; "
-        f"difference {with_interval(finding.difference)}, {pairs}."
-    )
+    first, second = (number(arm.value) for arm in finding.arms)
+    return f"{outcome.title}: {first} with {of.arm}, {second} with {of.than}; difference {measured}."
+
+
+def expectation(of: Hypothesis | Relation) -> str:
+    """What was expected, in words."""
+    if isinstance(of, Relation):
+        other = _lower(OUTCOMES[of.foretold_by].title)
+        return f"{of.expected} where {other} is higher, within {', '.join(of.arms)}; r = {number(of.matters)} or more"
+    return f"{of.arm}: {of.expected} than {of.than}, by {number(of.matters)} or more"
+
+
+def _lower(title: str) -> str:
+    return title[0].lower() + title[1:]
 
 
 def with_interval(estimate: Estimate) -> str:

@@ -21,8 +21,8 @@ class Claim(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     title: Annotated[str, Field(min_length=1)]
-    words: str
-    """The document's own."""
+    words: str = ""
+    """The document's own; none of a claim that it does not make."""
     english: str
     sources: str
     """What the papers that it cites really say."""
@@ -92,4 +92,4 @@ def verdict_over(findings: Sequence[Finding]) -> str:
 
 def begun(findings: Sequence[Finding]) -> list[Finding]:
     """Those with a result of each arm."""
-    return [finding for finding in findings if finding.difference.n]
+    return [finding for finding in findings if finding.measured.n]

@@ -51,6 +51,23 @@ class Hypothesis(_Part):
     note: str = ""
 
 
+class Relation(_Part):
+    """How one outcome of a run is expected to go with another, within arms."""
+
+    claim: str
+    """That it tests, by its key in data/claims.yaml."""
+    outcome: str
+    foretold_by: str
+    """The other outcome."""
+    arms: Annotated[tuple[str, ...], Field(min_length=1)]
+    """Whose runs count; what differs between them does not."""
+    expected: Literal["higher", "lower"]
+    """What the outcome is in runs of an arm where the other one is higher."""
+    matters: Annotated[float, Field(gt=0, lt=1)]
+    """The smallest correlation that would matter."""
+    note: str = ""
+
+
 class Study(_Part):
     """An experiment as it was fixed before its runs."""
 
@@ -66,6 +83,7 @@ class Study(_Part):
     """Of all arms, as `PATH=VALUE`."""
     arms: Annotated[tuple[Arm, ...], Field(min_length=1, max_length=MAX_ARMS)]
     hypotheses: tuple[Hypothesis, ...] = ()
+    relations: tuple[Relation, ...] = ()
     curricula: dict[str, Any] = {}
     """Parts that arms share by YAML's anchors; nothing reads it."""
 
@@ -74,14 +92,21 @@ class Study(_Part):
         names = [arm.name for arm in self.arms]
         if twice := next((name for name in names if names.count(name) > 1), None):
             raise ValueError(f"there are two arms '{twice}'; give each a name of its own.")
-        for hypothesis in self.hypotheses:
-            for arm in (hypothesis.arm, hypothesis.than):
-                if arm not in names:
-                    raise ValueError(f"a hypothesis names arm '{arm}'. {suggestion(arm, names) or 'There is none.'}")
-            if hypothesis.outcome not in OUTCOMES:
-                near = suggestion(hypothesis.outcome, OUTCOMES) or f"The outcomes are {', '.join(OUTCOMES)}."
-                raise ValueError(f"there is no outcome '{hypothesis.outcome}'. {near}")
+        for hypothesis in self.expectations:
+            arms, outcomes = hypothesis_parts(hypothesis)
+            if unknown := next((arm for arm in arms if arm not in names), None):
+                raise ValueError(
+                    f"a hypothesis names arm '{unknown}'. {suggestion(unknown, names) or 'There is none.'}"
+                )
+            if unknown := next((outcome for outcome in outcomes if outcome not in OUTCOMES), None):
+                near = suggestion(unknown, OUTCOMES) or f"The outcomes are {', '.join(OUTCOMES)}."
+                raise ValueError(f"there is no outcome '{unknown}'. {near}")
         return self
+
+    @property
+    def expectations(self) -> tuple[Hypothesis | Relation, ...]:
+        """All that was expected before the runs: differences first, then relations."""
+        return (*self.hypotheses, *self.relations)
 
     @property
     def experiment(self) -> str:
@@ -90,7 +115,14 @@ class Study(_Part):
 
     def claims(self) -> list[str]:
         """The claims that it tests, each once."""
-        return list(dict.fromkeys(hypothesis.claim for hypothesis in self.hypotheses))
+        return list(dict.fromkeys(hypothesis.claim for hypothesis in self.expectations))
+
+
+def hypothesis_parts(expected: Hypothesis | Relation) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The arms and the outcomes that it is about."""
+    if isinstance(expected, Relation):
+        return expected.arms, (expected.outcome, expected.foretold_by)
+    return (expected.arm, expected.than), (expected.outcome,)
 
 
 @dataclass(frozen=True)

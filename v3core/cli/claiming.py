@@ -10,6 +10,7 @@ from v3core.jobs.sweep import parse_seeds
 from v3core.output import echo, echo_json
 
 if TYPE_CHECKING:
+    from v3core.claims.findings import Finding
     from v3core.claims.statements import StudyState
 
 
@@ -47,13 +48,15 @@ def claims(studies: tuple[str, ...], is_run: bool, seeds: str | None, as_json: b
 
 
 def _print(state: "StudyState") -> None:
-    from v3core.claims.findings import sentence
+    from v3core.claims.findings import sentence, too_few_seeds
 
     study = state.study
     echo(f"{study.name}: {study.question}")
     echo(f"  {len(state.results)} of {state.planned} runs have a result ({study.environment}, {study.steps:,} steps).")
     if state.outdated:
         echo(f"  {state.outdated} results are of earlier settings and do not count; --run replaces them.")
+    if few := too_few_seeds(study):
+        echo(f"  {few}")
     for finding in state.findings:
         echo(f"  {finding.verdict}: {sentence(finding)}")
 
@@ -67,21 +70,14 @@ def _plain(state: "StudyState") -> dict[str, Any]:
         "runs": state.planned,
         "results": len(state.results),
         "outdated": state.outdated,
-        "findings": [
-            {
-                "claim": one.hypothesis.claim,
-                "outcome": one.hypothesis.outcome,
-                "arm": one.hypothesis.arm,
-                "than": one.hypothesis.than,
-                "expected": one.hypothesis.expected,
-                "matters": one.hypothesis.matters,
-                "difference": one.difference.value,
-                "low": one.difference.low,
-                "high": one.difference.high,
-                "pairs": one.difference.n,
-                "p": one.p,
-                "verdict": str(one.verdict),
-            }
-            for one in state.findings
-        ],
+        "findings": [_plain_finding(one) for one in state.findings],
     }
+
+
+def _plain_finding(finding: "Finding") -> dict[str, Any]:
+    """A difference has `arm`, `than` and `pairs`; a correlation `foretold_by`, `arms` and `runs`."""
+    measured = finding.measured
+    of = finding.hypothesis.model_dump(exclude={"note"})
+    value, count = ("difference", "pairs") if "than" in of else ("correlation", "runs")
+    of |= {value: measured.value, "low": measured.low, "high": measured.high, count: measured.n}
+    return of | {"p": finding.p, "verdict": str(finding.verdict)}

@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # The tests that need no worker, page or browser.
 UNIT := $(addprefix tests/,charts curriculum insight policy ui test_config.py test_docs.py test_environment_setup.py test_overrides.py test_rollup.py)
 
-.PHONY: help run test check fast format docs bench claims faults leaving screenshots clean
+.PHONY: help run test check fast format docs bench claims faults leaving mutation screenshots clean
 
 help: ## Show this help
 	@sed -n 's/^\([a-z]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name words; do printf '  make %-12s %s\n' "$$name" "$$words"; done
@@ -51,6 +51,9 @@ claims: .venv/.native ## Run the studies that test the claims: hours, resumable;
 leaving: .venv/.development ## Leave each page in every way 20 times, on a busy machine
 	V3_LEAVING=20 $(BIN)/python -m pytest tests/browser/test_leaving_pages.py
 
+mutation: .venv/.development ## Change the code of a package in small ways and run its tests: MODULE=charts
+	nice -n 10 $(BIN)/python -m tests.mutation $(MODULE)
+
 screenshots: .venv/.development ## Retake the screenshots of the documentation
 	$(BIN)/python -m tests.screenshots
 
@@ -89,4 +92,4 @@ screenshots: .venv/.development ## Retake the screenshots of the documentation
 	@touch $@
 
 clean: ## Remove everything the other targets created, except data
-	rm -rf .venv .venv-peers site static .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-peers site static .mypy_cache .ruff_cache .pytest_cache .hypothesis mutants

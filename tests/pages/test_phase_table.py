@@ -1,0 +1,49 @@
+"""The table of phases on Compare says what numpy makes of the recorded episodes, in every column."""
+
+import math
+
+import numpy as np
+import pytest
+
+from tests.known_run import EXPERTS, PHASES, RUN, add_known_run, known_columns
+from tests.pages.test_states import phase_rows
+
+COUNT, WINDOW = 1500, 100
+
+
+def entropy(loads: np.ndarray) -> float:
+    return -sum(load * math.log(load) for load in loads if load > 0)
+
+
+def test_every_column_is_of_its_own_metric_and_phase(open_page, database):
+    raw = known_columns(COUNT)
+    raw["load_1"][-WINDOW:] += raw["load_4"][-WINDOW:]
+    raw["load_4"][-WINDOW:] = 0.0  # dead at the end of the second phase
+    other = add_known_run(database, known_columns(1000, seed=6), run_id="other", name="other")
+    add_known_run(database, raw)
+    table = phase_rows(open_page("pages/compare.py", runs=f"{RUN},{other}", **{"phase-columns": "true"}))
+    for (phase, place), (_, row) in zip(PHASES.items(), table[table["Run"] == "known"].iterrows(), strict=True):
+        part = {name: values[place] for name, values in raw.items()}
+        last = {name: values[-WINDOW:] for name, values in part.items()}
+        loads = np.array([part[f"load_{number}"].mean() for number in range(1, EXPERTS + 1)])
+        pooled = np.array([last[f"load_{number}"] @ last["length"] for number in range(1, EXPERTS + 1)])
+        pooled = pooled / pooled.sum()
+        routing = last["routing_entropy"] @ last["length"] / last["length"].sum()
+        first = (place.start or 0) + 1
+        assert (row["Phase"], row["Episodes"]) == (phase, f"{first:,}–{first + len(part['return']) - 1:,}")
+        assert row["Dead"] == (1 if phase == "late" else 0)
+        assert dict(row.drop(["Run", "Phase", "Episodes", "Dead"])) == pytest.approx(
+            {
+                "Steps": part["length"].sum(),
+                "Mean return": part["return"].mean(),
+                "SD": part["return"].std(ddof=1),
+                "Final return": last["return"].mean(),
+                "Success": part["success"].mean(),
+                "Length": part["length"].mean(),
+                "Entropy": part["routing_entropy"].mean(),
+                "Effective": math.exp(entropy(loads)),
+                "Specialisation": part["specialisation"].mean(),
+                "Pooled": max(0.0, entropy(pooled) - routing),
+                "Router shift": part["router_shift"].mean(),
+            }
+        )

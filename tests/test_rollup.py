@@ -1,5 +1,7 @@
 """Buckets: they lose no spike, weigh means right, leave gaps, and their trailing means are means."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -111,3 +113,48 @@ def test_larger_buckets_are_the_same_episodes() -> None:
     coarser = curve.coarser(8)
     assert coarser.stats[:, COUNT, -1].sum() == 0
     assert_summary_is(coarser.summary("return"), plain_summary(list(range(100)), 8))
+
+
+@given(VALUES, LIMITS, st.integers(1, 40), st.integers(0, 200))
+def test_a_mean_is_full_where_all_of_its_episodes_have_a_number(
+    values: list[float], limit: int, window: int, first: int
+) -> None:
+    """Of a view, too, which knows nothing of the episodes before it."""
+    whole = made_curve({"return": values}, limit=limit)
+    first = min(first, len(whole) - 1)
+    curve = replace(whole, numbers=whole.numbers[first:], stats=whole.stats[first:])
+    size, begin, span = curve.size, first * curve.size, curve.span_of(window)
+    assert span % size == 0
+    assert window <= span < window + size
+    for place, number in enumerate(curve.numbers.tolist()):
+        end = (number + 1) * size
+        spans = end <= len(values) and end - begin >= window
+        seen = values[max(begin, end - span) : end]
+        assert curve.reach[place] == min(end, len(values)) - begin
+        assert curve.spans(window)[place] == curve.is_reached("return", window)[place] == spans
+        assert curve.has_all("return", window)[place] == bool(np.isfinite(seen).all())
+        assert curve.is_full("return", window)[place] == (spans and bool(np.isfinite(seen).all()))
+
+
+def test_a_recorded_mean_is_reached_with_its_hundredth_episode() -> None:
+    curve = made_curve({"return": np.ones(130)}, limit=13)
+    assert curve.size == 16
+    assert curve.episode[curve.is_reached("return", 100)].tolist() == [112, 128, 130]
+    assert curve.episode[curve.is_reached("return", 99)].tolist() == [112, 128]
+    assert made_curve({"return": np.ones(100)}).is_reached("return", 100).sum() == 1
+    assert (curve.spanned("return", 100), curve.spanned("return", 99), curve.spanned("length", 100)) == (100, 112, 112)
+
+
+@given(st.integers(0, 60), st.integers(1, 60), st.integers(1, 20))
+def test_a_view_is_in_as_small_buckets_as_fit(first: int, count: int, limit: int) -> None:
+    numbers = np.arange(first, first + count)
+    view = Series(2, numbers, np.ones((count, 5, 1)), ("return",), 0, (first + count) * 2)
+    found = view.in_at_most(limit)
+    fitting = [size for size in (2, 4, 8, 16, 32, 64, 128, 256) if len(set(numbers * 2 // size)) <= max(limit, 2)]
+    if first == 0 and limit == 1:
+        assert len(found) == 1
+    elif count > limit:
+        assert found.size == fitting[0]
+    else:
+        assert found is view
+    assert found.newest == view.newest

@@ -20,6 +20,7 @@ from v3core.curriculum import (
     unedited,
     with_boundaries,
 )
+from v3core.curriculum.edit import changes
 from v3core.errors import V3Error
 
 V3 = load_preset("v3")
@@ -178,3 +179,35 @@ def test_a_change_of_an_edited_curriculum_has_a_name_of_its_own():
     names = [long.name, *[(long := renamed_apart(long, long)).name for _ in range(3)]]
     assert len(set(names)) == 4
     assert max(map(len, names)) == 60
+
+
+def test_an_edit_is_described_setting_by_setting():
+    one = "{name: a, until: {episode: 10}}"
+    old = parse(f"{{name: o, phases: [{one}, {{name: b, until: {{episode: 90}}, lr: 0.2}}, {{name: c}}]}}")
+    one = "{name: a, until: {episode: 20}, routing: topk, top_k: 2, temperature: 0.5}"
+    new = parse(f"{{name: n, phases: [{one}, {{name: z, lr: 0.1}}]}}")
+    assert set(changes(old, new)[:4]) == {
+        "a: end 10 to 20",
+        "a: routing unset to topk",
+        "a: top k unset to 2",
+        "a: temperature unset to 0.5",
+    }
+    assert changes(old, new)[4:] == [
+        "b: renamed to z",
+        "z: end 90 to unset",
+        "z: learning rate 0.2 to 0.1",
+        "c: removed",
+    ]
+    assert changes(new, old)[-1] == "c: new"
+    assert changes(old, old) == []
+
+
+def test_a_trigger_of_a_much_shorter_run_still_has_an_episode():
+    """Three ends in four episodes: none is scaled to nothing, and none to more than there is room for."""
+    assert scaled(MIXED, 4).phases[0].until.max_episodes == 1
+
+
+def test_an_unchanged_phase_hides_no_later_one_whose_end_has_passed():
+    early = Progress(50, 1000, 500, (PhaseStart(0, 0),))
+    with pytest.raises(V3Error, match=r"Phase 3 .* episode 40, but the run is already at 50; choose 51 or later"):
+        check_edit(MIXED, changed(2, until=Until(episode=40)), early)

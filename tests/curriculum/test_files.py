@@ -22,7 +22,7 @@ from v3core.curriculum import (
     settings_at,
 )
 from v3core.curriculum.edit import check_edit
-from v3core.curriculum.presets import PRESETS
+from v3core.curriculum.presets import PRESETS, save_preset
 from v3core.errors import V3Error
 
 
@@ -242,3 +242,12 @@ def test_each_mistake_gets_its_sentence(text, sentence):
         parse(text)
     assert sentence in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_presets_are_saved_in_a_folder_that_is_made_once(monkeypatch, tmp_path):
+    monkeypatch.setenv("V3_DATA_DIR", str(tmp_path / "not" / "yet"))
+    for name in ("mine", "other"):
+        assert save_preset(load_preset("v3"), name).is_file()
+        assert load_preset(name).phases == load_preset("v3").phases
+    with pytest.raises(V3Error, match="already a preset 'mine'"):
+        save_preset(load_preset("v3"), "mine")

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from v3core.curriculum import (
     BaseValues,
     Length,
+    Over,
     PhaseStart,
     Progress,
     check_edit,
@@ -17,6 +18,7 @@ from v3core.curriculum import (
     settings_at,
     steps_left,
 )
+from v3core.curriculum.edit import rest_of_run
 from v3core.curriculum.length import MAX_EPISODES, MAX_STEPS
 from v3core.errors import V3Error
 
@@ -142,3 +144,47 @@ def test_either_of_two_lengths_can_be_extended():
     assert length.extended(90, None, at=(60, 1000), environments=4) == Length(90, 2000)
     assert length.extended(None, 3001, at=(30, 2000), environments=4) == Length(60, 3004)
     assert length.extended(90, 3000, at=(60, 2000), environments=4) == Length(90, 3000)
+
+
+@pytest.mark.parametrize(
+    ("length", "at", "expected"),
+    [
+        (Length(800), (3, 30), 800),
+        (Length.of(None, 1000), (0, 0), None),
+        (Length.of(None, 1000), (7, 90), 78),  # 77.8
+        (Length.of(None, 100_000), (7, 90), 7800),  # 7,777.8 in two digits
+        (Length.of(None, 1000), (70, 1000), 70),
+        (Length(50, 1000), (7, 90), 50),
+        (Length(500, 1000), (0, 0), 500),
+    ],
+)
+def test_episodes_are_projected_from_those_so_far(length, at, expected):
+    assert length.projected_episodes(*at) == expected
+
+
+def test_a_length_is_extended_in_the_unit_that_it_is_planned_in():
+    at = (10, 100)
+    assert Length(20).extended(30, None, at=at, environments=4) == Length(30)
+    by_steps = Length.of(None, 200)
+    assert by_steps.extended(None, 303, at=at, environments=4) == Length.of(None, 304)
+    with pytest.raises(V3Error, match="not by episodes"):
+        by_steps.extended(30, None, at=at, environments=4)
+    with pytest.raises(V3Error, match="not by environment steps"):
+        Length(20).extended(None, 300, at=at, environments=4)
+    for asked, words in ((10, "already trained 10 episodes"), (20, "is planned for 20 episodes")):
+        with pytest.raises(V3Error, match=words):
+            Length(20).extended(asked, None, at=at, environments=4)
+
+
+def test_the_part_that_is_trained_is_that_of_episodes_or_of_steps():
+    assert Length(800).part(200, 10**9) == 0.25
+    assert Length(800, 1000).part(200, 500) == 0.5
+    assert Length(800, 1000).part(600, 500) == 0.75
+    assert Length.of(MAX_EPISODES, MAX_STEPS) == Length(MAX_EPISODES, MAX_STEPS)
+
+
+def test_the_rest_of_a_run_is_at_least_one_episode():
+    assert rest_of_run(Progress(9, 10, 90), PhaseStart(9, 90)) == Over(episodes=1)
+    assert rest_of_run(Progress(9, 10, 90, steps=91), PhaseStart(9, 90)) == Over(steps=1)
+    assert rest_of_run(Progress(3, 10, 90, steps=900), PhaseStart(0, 0)) == Over(episodes=10)
+    assert rest_of_run(Progress(3, 10, 300, steps=900), PhaseStart(0, 0)) == Over(steps=900)

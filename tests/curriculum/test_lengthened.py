@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from v3core.curriculum import BaseValues, PhaseStart, Progress, lengthened, parse, settings_at
+from v3core.curriculum.edit import is_lengthened
 
 BASE = BaseValues(lr=1e-3)
 RAMPS = """
@@ -33,3 +34,19 @@ def test_what_does_not_depend_on_the_length_stays_as_it_is():
     before = parse(RAMPS)
     assert lengthened(before, Progress(90, 300, 900, STARTS[:1])) == before  # its last ramp lies ahead
     assert lengthened(before, Progress(120, 300, 1200, STARTS[:2])) == before
+
+
+def test_a_longer_curriculum_is_told_from_an_edited_one():
+    before = parse(RAMPS)
+    after = lengthened(before, Progress(200, 300, 2000, STARTS))
+    assert is_lengthened(before, after)
+    assert not is_lengthened(before, before)
+    assert not is_lengthened(before, after.model_copy(update={"phases": after.phases[:-1]}))
+    edited = (*after.phases[:-1], after.phases[-1].model_copy(update={"entropy": 0.02}))
+    assert not is_lengthened(before, after.model_copy(update={"phases": edited}))
+
+
+def test_a_ramp_of_a_phase_with_a_latest_end_follows_that_end():
+    bounded = parse(RAMPS.replace("window: 5}", "window: 5, max_episodes: 150}").replace(", over: {episodes: 30}", ""))
+    at = Progress(120, 300, 1200, STARTS[:2])
+    assert lengthened(bounded, at) == bounded

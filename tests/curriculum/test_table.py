@@ -152,3 +152,19 @@ def test_the_phase_in_force_keeps_its_arguments():
     sentence = r"trains on the environment of the run \(size=5\) now, not on the environment of the run \(size=6\)"
     with pytest.raises(V3Error, match=sentence):
         check_edit(curriculum(5), curriculum(6), progress)
+
+
+def test_the_last_phase_has_no_end_whatever_its_row_says():
+    checked = from_rows([PhaseRow("a", until="5"), PhaseRow("b", until="7")], name="c", episodes=9)
+    assert checked.curriculum is not None
+    assert checked.curriculum.planned_ends == (5,)
+
+
+def test_a_problem_of_the_whole_curriculum_is_said_of_the_last_row():
+    checked = from_rows([PhaseRow("a", until="5"), PhaseRow("b")], name="", episodes=9)
+    assert list(checked.problems) == [1]
+
+
+def test_a_ramp_may_last_one_episode():
+    ramp = Ramp(start=1.0, to=0.5, over=Over(episodes=1))
+    assert parse_value(format_value(ramp), "temperature") == ramp

@@ -210,8 +210,7 @@ def rest_of_run(progress: Progress, start: PhaseStart) -> Over:
 
 def _timed(phase: Phase, over: Over) -> Phase:
     """The phase with its ramps up to the end of the run written as ramps over that."""
-    until = phase.until
-    if until is not None and (not until.is_trigger or until.max_episodes is not None):
-        return phase  # its own end decides
+    if phase.until is not None:
+        return phase  # its own end decides: without one that is known, a ramp says how long it is
     ramps = {knob: ramp for knob, ramp in ramps_of(phase).items() if ramp.over is None}
     return phase.model_copy(update={knob: ramp.model_copy(update={"over": over}) for knob, ramp in ramps.items()})

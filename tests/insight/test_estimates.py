@@ -281,3 +281,10 @@ def test_a_change_in_steps_is_in_per_cent_of_the_second():
 
 def test_the_exact_tests_are_of_ten_seeds_against_ten():
     assert math.comb(20, 10) <= EXACT < math.comb(22, 11)
+
+
+def test_a_group_without_spread_is_compared_with_one_that_has_some():
+    constant, spread = [3.0, 3.0, 3.0], [1.0, 2.0, 4.0]
+    assert welch(constant, spread) == pytest.approx(scipy.stats.ttest_ind(constant, spread, equal_var=False).pvalue)
+    assert welch(spread, constant) == welch(constant, spread)
+    assert seeds_needed([0.0, 1.0], [5.0, 6.0]) is not None

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+import scipy.stats
 
 from v3core.insight.removals import Verdict, interval, largest_loss, removals
 
@@ -62,3 +63,13 @@ def test_the_largest_loss_is_that_of_the_expert_that_is_missed_most():
     assert largest_loss([10.0], {0: [12.0]}) == -2
     assert math.isnan(largest_loss([10.0], {}))
     assert math.isnan(largest_loss([10.0], {0: [math.nan]}))
+
+
+@pytest.mark.parametrize("count", [*range(2, 40), 201, 1001])
+def test_the_width_of_an_interval_is_that_of_students_t(count):
+    accuracy = 5e-4 if count <= 11 else 3 / (count - 1) ** 3 + 5e-8  # a table, then its expansion
+    values = np.random.default_rng(count).normal(3, 2, count)
+    found = interval(values.tolist())
+    half = (found.high - found.low) / 2 / values.std(ddof=1) * math.sqrt(count)
+    assert half == pytest.approx(scipy.stats.t.ppf(0.975, count - 1), abs=accuracy)
+    assert found.high + found.low == pytest.approx(2 * values.mean())

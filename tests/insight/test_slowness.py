@@ -25,6 +25,7 @@ NOTHING = dict.fromkeys(PARTS, 0.0)
             "Recording takes 20% of the time, checkpoints included",
         ),
         (NOTHING, "Evaluations and pauses take 100% of the time."),
+        ({**NOTHING, "seconds": 1.0, "waited": None}, "Evaluations and pauses take 100% of the time."),
     ],
 )
 def test_what_takes_the_time_is_named_with_what_may_help(values, sentence):

@@ -50,7 +50,14 @@ MODULES = {
     ),
     "curriculum": Module(("v3core/curriculum/*.py",), ("tests/curriculum", "tests/charts/test_series.py"), 0.2),
     "charts": Module(("v3core/charts/*.py",), ("tests/charts", "tests/ui/test_drawn_numbers.py"), 0.1),
-    "insight": Module(("v3core/insight/*.py", "v3core/insight/alarms/*.py"), ("tests/insight",), 0.15),
+    "insight": Module(
+        ("v3core/insight/*.py", "v3core/insight/alarms/*.py"),
+        (
+            *("tests/insight", "tests/ui/test_drawn_numbers.py", "tests/charts/test_step_view.py"),
+            *("tests/training/test_explaining.py", "tests/training/test_expert_report.py"),
+        ),
+        0.15,
+    ),
     "rollups": Module(
         ("v3core/rollup.py", "v3core/store/rollups.py"),
         ("tests/test_rollup.py", *(f"tests/store/test_{name}.py" for name in ("rollups", "curve", "phase_sums"))),

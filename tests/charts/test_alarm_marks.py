@@ -38,3 +38,9 @@ def test_evidence_draws_what_the_rule_reads_where_it_held(rule):
     low, high = figure.layout.xaxis.range
     assert low <= 119 < 180 <= high
     assert rule.title in figure.layout.meta.alt
+
+
+def test_each_metric_of_the_evidence_has_a_row_of_its_own():
+    rule = next(rule for rule in RULES.values() if len(rule.draws) > 1)
+    axes = [trace.yaxis for trace in evidence_figure(series(300), rule, 120, 180).data]
+    assert set(axes) == {"y", *(f"y{row}" for row in range(2, len(rule.draws) + 1))}

@@ -187,3 +187,12 @@ def test_bars_with_intervals_for_each_expert(count, experts):
     nothing = knockout_figure("run", [math.nan], removals([math.nan], {0: [math.nan]}))
     payload(nothing)
     json.dumps(whole(nothing.tree()), allow_nan=False)
+
+
+def test_axes_reach_a_little_beyond_the_states_and_experts_are_counted_from_one():
+    line = (0.0, 10.0, 20.0)
+    points = StateMap(line, (5.0,) * 3, (0, 1, 1), (0.9,) * 3, (1, 1, 1), (0, 1, 2), (0.5,))
+    layout = map_figure("run", points, 2).layout
+    assert (layout.xaxis.range, layout.yaxis.range) == ([-1, 21], [4, 6])
+    assert "Axis 2 (0% of the variance)" in layout.yaxis.title.text
+    assert distances_figure("run", profiles(4)).data[0].customdata == [["1", "2", "3", "4"]] * 4

@@ -29,6 +29,9 @@ def test_every_step_is_drawn_as_it_was_recorded(experts, steps):
         assert trace.line.color == colour
     strip = of(figure, "Largest gate")
     assert strip.z[:, 0].tolist() == replay.experts.tolist()
+    assert strip.customdata[:, 0].tolist() == (replay.experts + 1).tolist()
+    assert figure.layout.xaxis.range == [0.5, steps + 1.5]
+    assert figure.layout.xaxis.unifiedhovertitle.text == "Step %{x:,d}"
     # Each expert has its own part of the colour scale, in its colour.
     places = (strip.z[:, 0] - strip.zmin) / (strip.zmax - strip.zmin)
     for place, expert in zip(places, replay.experts, strict=True):
@@ -49,6 +52,7 @@ def test_a_long_replay_is_drawn_in_buckets_and_says_so():
     assert len(reward.x) == math.ceil(steps / size) <= MOST_POINTS
     assert reward.y[0] == pytest.approx(replay.rewards[:size].mean())
     assert reward.y[-1] == pytest.approx(replay.rewards[(len(reward.x) - 1) * size :].mean())
+    assert figure.layout.xaxis.unifiedhovertitle.text == f"Steps from %{{x:,d}}, {size} together"
     assert figure.layout.meta["caption"] == f"Drawn: {len(reward.x):,} buckets of {size} steps, 27,000 steps"
     first = replay.experts[:size]
     assert of(figure, "Largest gate").z[0, 0] == np.bincount(first).argmax()

@@ -156,3 +156,20 @@ def test_of_a_run_that_its_steps_ended_only_phases_with_episodes_are_left():
         assert (made.phases[-1].until, made.phases[-1].jitter, made.episodes) == (None, 0.1, 180)
     with pytest.raises(V3Error, match=r"^No episode is complete yet; there is nothing to save\.$"):
         realised([Edition(plan)], Progress(0, 128, 128, starts_at(0), 128), BASE)
+
+
+def test_a_phase_without_an_episode_is_left_out():
+    made = assert_plans_what_happened([Edition(parse(PLAN))], starts_at(0, 100, 100, 390))
+    assert [phase.name for phase in made.phases] == ["warm", "ahead", "last"]
+    assert made.planned_ends == (100, 390)
+
+
+def test_what_happened_so_far_has_the_length_that_is_planned_and_the_network():
+    plan = parse(PLAN.replace("phases:", "policy: {experts: 5}, phases:"))
+    for progress, length in (
+        (Progress(50, EPISODES, 500, starts_at(0)), EPISODES),
+        (Progress(EPISODES, EPISODES, 4000, starts_at(0)), EPISODES),
+        (Progress(50, 1800, 500, starts_at(0), 1800), None),
+    ):
+        made = realised([Edition(plan)], progress, BASE)
+        assert (made.episodes, made.policy) == (length, plan.policy)

@@ -252,3 +252,13 @@ def test_every_rule_says_what_it_measures():
         assert (rule.measure is None) == (rule.tell is None) == (name in {"evaluation_gap", "stalled_worker"})
         assert set(rule.draws) <= {"load", *NEEDED}
     assert set(COMPARED) <= set(NEEDED)
+
+
+def test_an_evaluation_that_could_be_chance_is_no_alarm():
+    """Training is at 100 ± 10. Evaluations are 40 below: ten episodes with a spread of 8, or two, 80 apart."""
+    rows = made([0.5, 0.5], **{"return": 100 + 10.0 * (-1) ** np.arange(LENGTH)})
+    certain, doubtful = Evaluated(300, [52.0, 68.0] * 5), Evaluated(300, [20.0, 100.0])
+    assert [alarm.first_episode for alarm in found(rows, marks=[certain], rules={"evaluation_gap"})] == [300]
+    assert found(rows, marks=[doubtful], rules={"evaluation_gap"}) == []
+    steady = made([0.5, 0.5])  # 10 in each episode: there is no spread to measure a gap with
+    assert found(steady, marks=[Evaluated(300, [0.0, 0.0])], rules={"evaluation_gap"}) == []

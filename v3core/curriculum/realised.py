@@ -83,7 +83,7 @@ def realised(editions: Sequence[Edition], progress: Progress, base: BaseValues) 
 def _stretches(editions: Sequence[Edition], starts: Sequence[PhaseStart]) -> Iterator[_Stretch]:
     for phase, start in enumerate(starts):
         end = starts[phase + 1] if phase + 1 < len(starts) else None
-        if end is not None and end.episode == start.episode and phase + 1 < len(starts):
+        if end is not None and end.episode == start.episode:
             continue  # it was over before an episode was complete
         here = [edition for edition in editions if edition.episode <= start.episode][-1]
         begun = tuple(starts[: phase + 1])

@@ -196,3 +196,38 @@ def test_axes_reach_a_little_beyond_the_states_and_experts_are_counted_from_one(
     assert (layout.xaxis.range, layout.yaxis.range) == ([-1, 21], [4, 6])
     assert "Axis 2 (0% of the variance)" in layout.yaxis.title.text
     assert distances_figure("run", profiles(4)).data[0].customdata == [["1", "2", "3", "4"]] * 4
+
+
+@pytest.mark.parametrize(
+    ("actions", "names", "values"),
+    [
+        ({"probabilities": [[0.2, 0.8]], "first": [3]}, ["3", "4"], [0.2, 0.8]),
+        ({"probabilities": [[0.2, 0.8]]}, ["0", "1"], [0.2, 0.8]),
+        (
+            {"probabilities": [[0.2, 0.8], [0.5, 0.4, 0.1]], "first": [0, 5]},
+            ["1:0", "1:1", "2:5", "2:6", "2:7"],
+            [0.2, 0.8, 0.5, 0.4, 0.1],
+        ),
+        ({"on": [0.3, 0.9]}, ["1", "2"], [0.3, 0.9]),
+        ({"mean": [0.3, -2.0], "deviation": [0.1, 0.5]}, ["1", "2"], [0.3, -2.0]),
+    ],
+)
+def test_actions_have_their_own_numbers_and_values(actions, names, values):
+    experts = [ExpertProfile(0.5, 0.5, actions, None, (0, None)), ExpertProfile(0.5, 0.5, actions, None, (None, 0))]
+    figure = actions_figure("run", experts, used=False)
+    assert list(figure.layout.xaxis.ticktext) == names
+    for place, trace in enumerate(figure.data):
+        assert list(trace.y) == values
+        assert trace.name == f"Expert {place + 1}"
+        if "deviation" in actions:
+            assert list(trace.error_y.array) == actions["deviation"]
+            np.testing.assert_allclose(trace.x, np.arange(2) + 0.7 * (place - 0.5) / 2)
+
+
+def test_loads_say_the_fair_share_and_a_history_is_over_episodes():
+    run = series(30)
+    titles = {form: loads_figure(run, form=form, metric="load").layout.yaxis.title for form in (AREA, HEATMAP)}
+    assert titles[AREA]["text"] == "Load (fair: 25%)"
+    assert not (titles[HEATMAP] or {}).get("text")
+    history = distance_history_figure(run, [(10, profiles(4)), (25, profiles(4))])
+    assert all(trace.x.tolist() == [10, 25] for trace in history.data)

@@ -16,6 +16,7 @@ from v3core.store.opening import open_database
 # On a busy machine a single example may take long for reasons that are not the code's.
 settings.register_profile("unhurried", deadline=None)
 settings.register_profile("fast", deadline=None, max_examples=15)  # `make fast`
+settings.register_profile("mutation", deadline=None, max_examples=5)  # of each mutant: `make mutation`
 settings.load_profile("unhurried")
 
 

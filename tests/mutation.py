@@ -61,7 +61,7 @@ MODULES = {
     "rollups": Module(
         ("v3core/rollup.py", "v3core/store/rollups.py"),
         ("tests/test_rollup.py", *(f"tests/store/test_{name}.py" for name in ("rollups", "curve", "phase_sums"))),
-        0.5,
+        0.3,
     ),
 }
 

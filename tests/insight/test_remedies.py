@@ -5,7 +5,7 @@ import pytest
 from v3core.curriculum import PhaseStart, Progress, check_edit, parse, settings_at
 from v3core.curriculum.settings import BaseValues
 from v3core.errors import V3Error
-from v3core.insight.alarms.remedies import REMEDIES
+from v3core.insight.alarms.remedies import REMEDIES, longer_phase
 
 BASE = BaseValues(lr=1e-3, temperature=1.0, load_balance=0.01)
 CURRICULA = {
@@ -125,3 +125,13 @@ def test_a_phase_that_cannot_be_longer_says_why(text, episode, message):
         return
     with pytest.raises(V3Error, match=message):
         REMEDIES["lengthen_phase"].apply(old, now, BASE)
+
+
+def test_a_longer_phase_leaves_each_later_one_an_episode():
+    """150 episodes would be too many: the last two need one each, and keep their shares of the rest."""
+    text = "{name: x, phases: [{name: a, until: {episode: 30}}, {name: b, until: {episode: 80}}, "
+    curriculum = parse(text + "{name: c, until: {episode: 95}}, {name: d}]}")
+    progress = Progress(40, 100, 400, (PhaseStart(0, 0), PhaseStart(30, 300)))
+    assert longer_phase(curriculum, progress, BASE).planned_ends == (30, 98, 99)
+    roomy = Progress(40, 1000, 400, progress.starts)
+    assert longer_phase(curriculum, roomy, BASE).planned_ends == (30, 105, 120)

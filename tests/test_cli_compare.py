@@ -30,7 +30,7 @@ def v3(capsys, *arguments):
 def test_the_verdict_is_first_and_the_failed_run_is_said(capsys, experiment):
     code, out, err = v3(capsys, "compare", experiment)
     assert (code, err) == (0, "")
-    assert out.startswith("v3 ends 300 above direct in Evaluation, mean return (95 % interval ")
+    assert out.startswith("v3 ends 300 above direct in mean return of evaluations (95 % interval ")
     assert "Note: 1 of 6 runs of v3 is not counted: v3 6 failed at episode 3." in out
     assert "v3 − direct in CartPole-v1: " in out
     assert out == v3(capsys, "compare", experiment)[1], "the same numbers twice"

@@ -115,6 +115,11 @@ class Metric:
         return f"{self.title} ({self.unit})" if self.unit else self.title
 
     @property
+    def phrase(self) -> str:
+        """Its label within a sentence, as in `routing entropy (nats)`."""
+        return self.label[0].lower() + self.label[1:]
+
+    @property
     def sentence(self) -> str:
         """Its meaning with its source."""
         return f"{self.meaning.removesuffix('.')} ({self.source})." if self.source else self.meaning
@@ -533,12 +538,12 @@ ENTROPY_SHARE, MOST_USED_LOAD = "entropy_share", "most_used_load"
 
 DERIVED: dict[str, Metric] = {
     EVALUATION: Metric(
-        "Evaluation, mean return",
+        "Mean return of evaluations",
         "Mean return of the episodes of an evaluation: separate from training and without exploration.",
         field=EVALUATION,
     ),
     EVALUATION_SUCCESS: Metric(
-        "Evaluation, success rate",
+        "Success rate of evaluations",
         "Share of the episodes of an evaluation that solved the task, where the environment says so.",
         field=EVALUATION_SUCCESS,
     ),
@@ -571,6 +576,11 @@ COMPARED: Mapping[str, Metric] = {
     if metric.compared and metric.kind is not str and not metric.per_expert
 }
 """The metrics on Compare, the most frequently used first."""
+
+
+def phrase_of(name: str) -> str:
+    """What a metric that can be compared is called within a sentence; another name as it is."""
+    return COMPARED[name].phrase if name in COMPARED else name
 
 
 def of_chart(chart: Chart) -> tuple[Metric, ...]:

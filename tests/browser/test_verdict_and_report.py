@@ -62,7 +62,7 @@ def test_from_an_experiment_to_its_verdict_to_its_report(
     page.set_viewport_size({"width": 1280, "height": 900})
 
     page.goto(f"{lab.url}/compare?{urlencode({'experiment': NAME, 'by': 'Curriculum'})}")
-    expect(verdict).to_contain_text("v3 ends 300 above switch in Evaluation, mean return (95 % interval")
+    expect(verdict).to_contain_text("v3 ends 300 above switch in mean return of evaluations (95 % interval")
     expect(verdict).to_contain_text("10 seeds each")
     expect(verdict).to_contain_text("ppo.epochs")
     drawn(page, "groups-")

@@ -440,7 +440,7 @@ def test_evaluations_are_compared_point_by_point() -> None:
     assert list(figure.data[0].x) == [100, 200]
     assert list(figure.data[0].y) == [0.5, 0.8]
     assert figure.data[0].mode == "lines+markers"
-    assert figure.layout.yaxis.title.text == "Evaluation, mean return"
+    assert figure.layout.yaxis.title.text == "Mean return of evaluations"
 
 
 def test_effective_experts_of_runs_that_recorded_only_loads_are_those_of_the_loads() -> None:

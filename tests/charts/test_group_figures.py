@@ -13,8 +13,9 @@ from v3core.charts.outcomes import (
     profile_figure,
     sweep_figure,
 )
+from v3core.charts.palette import curriculum_colour
 from v3core.charts.series import PhaseBand
-from v3core.charts.timelines import timelines_figure
+from v3core.charts.timelines import Timeline, timelines_figure
 from v3core.insight.compared import GroupResult, RunResult
 from v3core.insight.estimates import iqm_of
 from v3core.insight.grids import Grid, band
@@ -146,7 +147,9 @@ def test_swept_settings_in_parallel_have_a_line_per_run_at_its_values():
 
 def test_curricula_stand_above_one_another():
     bands = [PhaseBand("warmup", 0, 40, routing="softmax"), PhaseBand("fine", 40, 100, routing="sparsemax")]
-    figure = checked(timelines_figure([("v3", bands), ("switch", [PhaseBand("all", 0, 80)])]))
+    figure = checked(
+        timelines_figure([Timeline("v3", "v3", bands), Timeline("switch", "switch", [PhaseBand("all", 0, 80)])])
+    )
     assert [list(trace.base) for trace in figure.data] == [[0, 40], [0]]
     assert [list(trace.x) for trace in figure.data] == [[40, 60], [80]]
     assert list(figure.layout.xaxis.range) == [0, 100]
@@ -160,3 +163,18 @@ def test_a_profile_is_the_share_of_runs_above_each_score(runs, traces):
     figure = checked(profile_figure([("v3", GroupStyle("#1f78d1"), profile)]))
     assert len(figure.data) == traces, "an interval from five runs on"
     assert list(figure.data[-1].y) == [1, 0.5 if runs == 4 else 0.4, 0]
+
+
+def test_a_phase_without_a_place_is_named_after_the_last_that_has_one():
+    bands = [PhaseBand("warmup", 0, 40, routing="softmax")]
+    figure = checked(timelines_figure([Timeline("v3", "v3", bands, later=("sparse", "fine"))]))
+    assert [note.text for note in figure.layout.annotations] == ["warmup → sparse → fine"]
+    assert "sparse, fine" in figure.layout.meta["alt"]
+
+
+def test_edits_of_a_curriculum_have_its_colour_in_timelines_over_steps():
+    rows = [Timeline(f"v3 · lr={lr}", "v3 (edited)", [PhaseBand("all", 0, 5_000)]) for lr in (1, 2)]
+    figure = checked(timelines_figure(rows, unit="step"))
+    assert figure.layout.xaxis.title.text == "Environment steps"
+    assert {trace.marker.line.color for trace in figure.data} == {curriculum_colour("v3")}
+    assert "steps 1 to 5,000" in figure.data[0].customdata[0][0]

@@ -37,15 +37,18 @@ def made_run(
     name: str | None = None,
     boundary: int = 5,
     ended_in: str | None = None,
+    second: str = "late",
+    steps: int | None = None,
 ) -> RunRow:
     """A run with these returns, and evaluations `(episode, mean return)`; two phases, `early` and `late`."""
     text = f"{{name: {curriculum}, phases: [{{name: early, until: {{episode: {boundary}}}, routing: softmax}}, "
-    text += f"{{name: late, routing: sparsemax, load_balance: {load_balance}}}]}}"
+    text += f"{{name: {second}, routing: sparsemax, load_balance: {load_balance}}}]}}"
     config = build_run_config(
         name=name or f"{curriculum} {seed}",
         env=env,
         seed=seed,
-        episodes=planned or max(len(returns), 10),
+        episodes=steps or planned or max(len(returns), 10),
+        steps=steps,
         curriculum=parse(text),
         recipe=recipe,
     )
@@ -54,7 +57,7 @@ def made_run(
         add_run(tx, run_id, config, status="running", now=START)
         add_revision(tx, run_id, config.curriculum, actor="user", now=START, applied_episode=0)
         add_event(tx, run_id, actor="worker", kind="running", message="Began.", now=START + timedelta(seconds=60))
-        for phase, (phase_name, begins) in enumerate((("early", 0), ("late", boundary))):
+        for phase, (phase_name, begins) in enumerate((("early", 0), (second, boundary))):
             if begins <= len(returns):
                 row = PhaseChangeRow(phase, phase_name, begins, begins, begins * STEPS, 0, START)
                 add_phase_change(tx, run_id, row)

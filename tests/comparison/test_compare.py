@@ -1,5 +1,6 @@
 import json
 import math
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import update
@@ -7,8 +8,12 @@ from sqlalchemy import update
 from tests.comparison.made import START, made_groups, made_run, with_epochs
 from tests.runs import TINY
 from v3core.comparison import compare
+from v3core.comparison.launched import timelines_picture
+from v3core.comparison.looking import Grouping
+from v3core.comparison.pictures import curve_pictures, final_pictures
 from v3core.comparison.tables import PAIR_HELP, group_rows, pair_rows
 from v3core.config import EvaluationConfig
+from v3core.curriculum import parse
 from v3core.errors import V3Error
 from v3core.insight.profiles import Bounds
 from v3core.metrics import KNOCKOUT
@@ -49,7 +54,7 @@ def test_five_seeds_each_can_be_decided_though_five_signs_cannot(db: Database) -
 def test_a_difference_that_is_large_in_ten_seeds_is_decided(db: Database) -> None:
     found = compare(db, made_groups(db, {"direct": LOW + LOW, "v3": HIGH + HIGH}))
     assert found.pairs[0].is_decided
-    assert found.verdict[0].startswith("v3 ends 300 above direct in Evaluation, mean return (95 % interval ")
+    assert found.verdict[0].startswith("v3 ends 300 above direct in mean return of evaluations (95 % interval ")
     assert found.verdict[0].endswith(", 10 seeds each).")
 
 
@@ -161,7 +166,7 @@ def test_environments_are_compared_apart(db: Database) -> None:
         ({"a": [1.0, 2, 3], "b": [2.0, 3, 4]}, "Exploratory: b ends 1 above a"),
         ({"a": [3.0] * 6, "b": [3.0] * 6}, "Undecided between a and b: they differ by 0"),
         ({"a": [math.nan] * 5, "b": [3.0] * 5}, "Undecided between b and a: no run of a counts yet."),
-        ({"a": [1.0, 2, 3, 4, 5]}, "a ends at Evaluation, mean return 3 (95 % interval"),
+        ({"a": [1.0, 2, 3, 4, 5]}, "a ends at 3 in mean return of evaluations (95 % interval"),
         ({"a": [math.nan]}, "Nothing to compare"),
     ],
 )
@@ -423,3 +428,37 @@ def test_a_verdict_has_ten_sentences_and_says_how_many_more_pairs_there_are(db: 
     both = compare(db, runs).verdict
     assert [sentence.split(":")[0] for sentence in both[:9]] == ["Acrobot-v1"] * 3 + ["CartPole-v1"] * 6
     assert both[-1] == "The table has 9 more pairs."
+
+
+def test_thresholds_of_several_environments_are_one_column(db: Database) -> None:
+    runs = [made_run(db, env=env, returns=[-90.0] * 20) for env in ("CartPole-v1", "Acrobot-v1", "Pendulum-v1")]
+    rows = {row["Environment"]: row for row in group_rows(compare(db, runs, metric="return"))}
+    assert len({tuple(row) for row in rows.values()}) == 1, "no cell is without a value"
+    assert [rows[env]["Reached"] for env in ("CartPole-v1", "Acrobot-v1", "Pendulum-v1")] == [
+        "0 of 1 (475)",
+        "1 of 1 (-100)",
+        "–",
+    ]
+
+
+def test_an_environment_without_values_has_no_empty_chart_but_a_sentence(db: Database) -> None:
+    runs = [made_run(db, returns=[1.0] * 20), made_run(db, env="Acrobot-v1", status="running")]
+    found = compare(db, runs, metric="return")
+    pictures, notes = curve_pictures(db, runs, "return", Grouping(("curriculum",)), found)
+    assert [picture.env for picture in pictures] == ["CartPole-v1"]
+    assert "1 run has no return: v3 1." in notes
+    assert [picture.env for picture in final_pictures(found)] == ["CartPole-v1"]
+
+
+def test_curricula_that_end_by_steps_have_timelines_over_steps(db: Database) -> None:
+    text = "{name: NAME, phases: [{name: one, until: {step: 100}, routing: softmax}, {name: two, routing: sparsemax}]}"
+    runs = []
+    for name in ("v3", "switch"):
+        run = made_run(db, steps=400)
+        config = run.config.model_copy(update={"curriculum": parse(text.replace("NAME", name))})
+        runs.append(replace(run, config_json=config.model_dump_json(by_alias=True)))
+    figure = timelines_picture(runs)
+    assert [[list(trace.base), list(trace.x)] for trace in figure.data] == [[[0, 100], [100, 300]]] * 2
+    assert figure.layout.xaxis.title.text == "Environment steps"
+    by_episodes = timelines_picture([*runs, made_run(db)])
+    assert by_episodes.layout.xaxis.title.text == "Episode"

@@ -8,6 +8,7 @@ from sqlalchemy import update
 
 from tests.comparison.made import START, STEPS, made_groups, made_run
 from v3core.comparison import band, compare, grouped, on_grid
+from v3core.comparison.curves import numbered_phase
 from v3core.config import MAX_EPISODES
 from v3core.errors import V3Error
 from v3core.store.database import Database
@@ -43,7 +44,7 @@ def test_episodes_without_a_number_are_no_value_and_infinite_ones_neither(db: Da
     assert np.isnan(grid.y[0, 1:3]).all()
     nothing = on_grid(db, [made_run(db, seed=2, returns=[math.nan] * 3), made_run(db, seed=3)], "return")
     assert len(nothing.x) == 0
-    assert nothing.notes == ("2 of 2 runs have no value of return: v3 2, v3 3.",)
+    assert nothing.notes == ("2 of 2 runs have no return: v3 2, v3 3.",)
 
 
 def test_a_grid_can_begin_with_a_phase_and_runs_without_it_are_named(db: Database) -> None:
@@ -52,7 +53,16 @@ def test_a_grid_can_begin_with_a_phase_and_runs_without_it_are_named(db: Databas
         grid = on_grid(db, [begun, not_begun], "return", axis, "late", points=12, window=1)
         assert grid.x[-1] == end
         assert np.isnan(grid.y[1]).all()
-        assert grid.notes == ("1 of 2 runs has no value of return since late began: v3 2.",)
+        assert grid.notes == ("1 of 2 runs has no return since the start of late: v3 2.",)
+
+
+def test_a_grid_can_begin_with_a_phase_by_its_number_where_the_names_differ(db: Database) -> None:
+    runs = [made_run(db, returns=[1.0] * 20, boundary=8), made_run(db, returns=[2.0] * 20, boundary=5, second="other")]
+    grid = on_grid(db, runs, "return", "episode", numbered_phase(1), points=15, window=1)
+    assert grid.notes == ()
+    assert np.isfinite(grid.y).sum(axis=1).tolist() == [12, 15]
+    named = made_run(db, returns=[1.0] * 20, boundary=3, second="Phase 1")
+    assert np.isfinite(on_grid(db, [named], "return", "episode", "Phase 1", points=17, window=1).y).sum() == 17
 
 
 def test_wall_time_is_of_training_without_the_queue_and_pauses(db: Database) -> None:
@@ -149,7 +159,7 @@ def test_knock_outs_and_successes_of_evaluations_are_compared(db: Database) -> N
         add_evaluation(tx, runs[0].id, episode=10, step=100, env="CartPole-v1", results=solved, now=START)
     first, second = compare(db, runs, metric="knockout_loss").groups[0].runs
     assert first.final == 10
-    assert second.left_out == "has no finite value of knockout_loss"
+    assert second.left_out == "has no loss without an expert"
     assert compare(db, runs, metric="evaluation_success").groups[0].runs[0].final == 0.5
     assert on_grid(db, runs, "knockout_loss", points=1).y[0].tolist() == [10]
 

@@ -2,6 +2,10 @@ import pytest
 
 from tests.comparison.made import made_run, with_epochs
 from v3core.comparison.groups import grouped, settings_of, settings_that_differ
+from v3core.comparison.launched import curricula_of
+from v3core.comparison.looking import Grouping, answer
+from v3core.comparison.pictures import sweep_pictures
+from v3core.comparison.standings import varied
 from v3core.environment_setup import EnvironmentSetup
 from v3core.errors import V3Error
 from v3core.store.database import Database
@@ -74,3 +78,34 @@ def test_runs_with_the_same_settings_share_them(db: Database) -> None:
     one, two, other = made_run(db, seed=1), made_run(db, seed=2), made_run(db, recipe=with_epochs(4))
     assert settings_of(one) is settings_of(two)
     assert settings_of(other)["ppo.epochs"] == 4
+
+
+def test_a_sweep_over_a_phases_setting_is_one_curriculum_also_where_a_value_is_its_own(db: Database) -> None:
+    """`--set phases.late.load_balance=0.001,0.01,0.1` trains `v3` with 0.01, which is its own, and else an edit."""
+    names = {0.001: "v3 (edited)", 0.01: "v3", 0.1: "v3 (edited)"}
+    runs = [made_run(db, curriculum=name, load_balance=value, name="any") for value, name in names.items()]
+    assert [setting.path for setting in settings_that_differ(runs)] == ["phases.late.load_balance"]
+    groups = grouped(runs, varied(runs))
+    assert [group.name for group in groups] == [f"v3 · load_balance={value}" for value in names]
+    assert {group.curriculum for group in groups} == {"v3"}
+    assert list(curricula_of(runs)) == [f"v3 · load_balance={value}" for value in names]
+    found = answer(db, runs, "return", Grouping(varied(runs)))
+    (sweep,) = sweep_pictures(runs, settings_that_differ(runs), found, varied(runs))
+    (line,) = sweep.figure.data
+    assert line.name == "v3"
+
+
+def test_two_values_of_a_swept_setting_are_one_curriculum_too(db: Database) -> None:
+    runs = [made_run(db), made_run(db, curriculum="v3 (edited)", load_balance=0.1)]
+    assert [group.name for group in grouped(runs, varied(runs))] == ["v3 · load_balance=0.01", "v3 · load_balance=0.1"]
+
+
+@pytest.mark.parametrize("other", ["switch", "v3 (edited)"])
+def test_curricula_with_other_phases_stay_apart_by_their_names(db: Database, other: str) -> None:
+    runs = [made_run(db), made_run(db, curriculum=other, boundary=7, load_balance=0.1, second="last")]
+    assert [group.name for group in grouped(runs, varied(runs))] == sorted(["v3", other])
+
+
+def test_the_bound_of_episodes_of_a_run_by_steps_is_no_setting(db: Database) -> None:
+    runs = [made_run(db, steps=steps) for steps in (5_000, 5_008)]
+    assert [setting.path for setting in settings_that_differ(runs)] == ["steps"]

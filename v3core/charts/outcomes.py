@@ -16,6 +16,8 @@ from v3core.insight.profiles import Profile
 
 _ROW = 44
 _LONGEST_NAME = 34
+_BESIDE = 0.22
+"""Room beside the outermost axes of parallel coordinates for their values, per distance between two axes."""
 _DECADES = 2.0
 """A swept setting that spans more is drawn on a logarithmic axis."""
 
@@ -242,18 +244,19 @@ def parallel_figure(
     known = [final for _, final, _ in runs if math.isfinite(final)]
     low, high = (min(known), max(known)) if known else (0.0, 1.0)
     titles = ", ".join(title for title, _ in axes)
+    beside = _BESIDE * max(len(axes) - 1, 1)
     figure = _plain(f"parallel:{titles}", f"{len(runs)} runs by {titles}, coloured by {label}.", height=380)
     figure.layout.xaxis.merge(
         {
             "tickvals": list(range(len(axes))),
             "ticktext": [chart_text(title) for title, _ in axes],
-            "range": [-0.3, len(axes) - 0.7],
+            "range": [-beside, len(axes) - 1 + beside],
             "side": "top",
         }
     )
     figure.layout.margin.t = 40
     figure.layout.margin.b = 16
-    figure.layout.yaxis.merge({"visible": False, "range": [-0.08, 1.08]})
+    figure.layout.yaxis.merge({"visible": False, "range": [-0.08, 1.12]})
     colours = ramp(64)
     for places, final, name in sorted(runs, key=lambda run: -math.inf if math.isnan(run[1]) else run[1]):
         share = (final - low) / (high - low) if high > low else 0.5
@@ -265,13 +268,13 @@ def parallel_figure(
             mode="lines",
             name=chart_text(name),
             opacity=0.8,
-            line={"color": colours[round(63 * share)] if has else rgba(NEUTRAL, 0.6), "width": 2, "shape": "spline"},
+            line={"color": colours[round(63 * share)] if has else rgba(NEUTRAL, 0.6), "width": 2},
             hovertemplate=chart_text(f"{name}: {final:.4g}" if has else f"{name}: no final value"),
         )
     for place, (_, values) in enumerate(axes):
         for rank, value in enumerate(values):
-            where = {"x": place, "y": _height(rank, len(values)), "xanchor": "left", "xshift": 4, "showarrow": False}
-            figure.annotate({"text": chart_text(value), "font": {"size": 12}, **where})
+            where = {"x": place, "y": _height(rank, len(values)), "showarrow": False}
+            figure.annotate({"text": chart_text(value), "font": {"size": 12}, **where, **_clear_of_lines(place, axes)})
     bar = colour_bar(chart_text(label), ".3~g")
     figure.add(
         "scatter",
@@ -289,6 +292,13 @@ def parallel_figure(
         },
     )
     return figure
+
+
+def _clear_of_lines(place: int, axes: Sequence[object]) -> dict[str, object]:
+    """Values of the outer axes are beside the lines, others above the points where these meet."""
+    if place == 0:
+        return {"xanchor": "right", "xshift": -6}
+    return {"xanchor": "left", "xshift": 6} if place == len(axes) - 1 else {"xanchor": "center", "yshift": 10}
 
 
 def _height(place: int, count: int) -> float:

@@ -192,6 +192,22 @@ def phase_bands(
     return bands
 
 
+def phases_in_steps(curriculum: Curriculum, steps: int | None) -> list[PhaseBand]:
+    """The phases on an axis of environment steps; empty where one ends elsewhere, or the run has no budget of steps."""
+    ends = [None if phase.until is None else phase.until.step for phase in curriculum.phases[:-1]]
+    known = [end for end in ends if end is not None]
+    if steps is None or len(known) < len(ends):
+        return []
+    places = [0, *known, max([steps, *known])]
+    bands = []
+    for index, phase in enumerate(curriculum.phases):
+        starts = tuple(PhaseStart(0, place) for place in places[: index + 1])
+        here = Progress(0, 1, places[index], starts, steps)
+        routing = settings_at(curriculum, here, BaseValues(lr=1.0)).routing
+        bands.append(PhaseBand(phase.name, places[index], places[index + 1], index > 0, routing))
+    return bands
+
+
 def boundaries_ahead(curriculum: Curriculum, *, completed: int, episodes: int) -> list[Boundary]:
     """The boundaries planned at an episode that a run at `completed` has not passed, and how far each can be moved."""
     planned = [(index, end) for index, end in enumerate(curriculum.planned_ends) if end is not None]

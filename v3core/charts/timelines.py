@@ -1,6 +1,8 @@
-"""Curricula above one another: the phases of each on one axis of episodes."""
+"""Curricula above one another: the phases of each on one axis, of episodes or of environment steps."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 from v3core.charts.chart_text import chart_text
 from v3core.charts.figure import Figure
@@ -10,31 +12,52 @@ from v3core.charts.series import PhaseBand
 
 _ROW = 34
 _STRENGTHS = (0.38, 0.2)
+_LONGEST_NAME = 22
+_PIXELS = 7
+"""Of a letter, about."""
+Unit = Literal["episode", "step"]
 
 
-def timelines_figure(curricula: Sequence[tuple[str, Sequence[PhaseBand]]]) -> Figure:
+@dataclass(frozen=True)
+class Timeline:
+    """A curriculum in the chart."""
+
+    name: str
+    curriculum: str
+    """Whose colour it has."""
+    bands: Sequence[PhaseBand]
+    """Its phases, with their starts and ends in the chart's unit."""
+    later: Sequence[str] = ()
+    """Names of further phases, which have no place on the axis before they begin."""
+
+
+def timelines_figure(curricula: Sequence[Timeline], *, unit: Unit = "episode") -> Figure:
     """One row per curriculum: its name and its phases, each with its routing."""
-    end = max((band.end for _, bands in curricula for band in bands), default=1)
+    end = max((band.end for one in curricula for band in one.bands), default=1)
     parts = [
-        f"{name}: " + ", ".join(f"{band.name} to episode {band.end:,}" for band in bands) for name, bands in curricula
+        f"{one.name}: " + ", ".join([f"{band.name} to {unit} {band.end:,}" for band in one.bands] + [*one.later])
+        for one in curricula
     ]
-    names = "timelines:" + ":".join(name for name, _ in curricula)
+    names = f"timelines:{unit}:" + ":".join(one.name for one in curricula)
     figure = plain_frame(names, "; ".join(parts) + ".", end=end, height=_ROW * len(curricula) + 70)
-    figure.layout.margin.l = 150
+    if unit == "step":
+        figure.layout.xaxis.title.text = "Environment steps"
+    shown = [f"{curriculum_mark(one.curriculum)} {_shortened(one.name)}" for one in curricula]
+    figure.layout.margin.l = max(150, _PIXELS * max(map(len, shown), default=0) + 12)
     figure.layout.hovermode = "closest"
     figure.layout.barmode = "overlay"
     figure.layout.yaxis.merge(
         {
             "range": [len(curricula) - 0.5, -0.5],
             "tickvals": list(range(len(curricula))),
-            "ticktext": [chart_text(f"{curriculum_mark(name)} {name}") for name, _ in curricula],
+            "ticktext": [chart_text(name) for name in shown],
             "fixedrange": True,
             "showgrid": False,
         }
     )
     named: list[dict[str, object]] = []
-    for row, (name, bands) in enumerate(curricula):
-        colour = curriculum_colour(name)
+    for row, one in enumerate(curricula):
+        colour, bands = curriculum_colour(one.curriculum), one.bands
         figure.add(
             "bar",
             orientation="h",
@@ -42,25 +65,31 @@ def timelines_figure(curricula: Sequence[tuple[str, Sequence[PhaseBand]]]) -> Fi
             base=[band.start for band in bands],
             x=[band.end - band.start for band in bands],
             width=0.8,
-            name=chart_text(name),
+            name=chart_text(one.name),
             showlegend=False,
             marker={
                 "color": [rgba(colour, _STRENGTHS[index % 2]) for index in range(len(bands))],
                 "line": {"width": 1, "color": colour},
             },
-            customdata=[[chart_text(_words(band))] for band in bands],
+            customdata=[[chart_text(_words(band, unit))] for band in bands],
             hovertemplate="%{customdata[0]}",
         )
         for number, band in enumerate(bands, start=1):
-            text = label("band", len(named), chart_text(band.name), band.start, font={"size": 12})
+            later = one.later if number == len(bands) else ()
+            called = " → ".join([band.name, *later])
+            text = label("band", len(named), chart_text(called), band.start, font={"size": 12})
             figure.annotate(text | {"y": row, "yref": "y", "yanchor": "middle"})
-            routing = [f"{band.name} · {band.routing}"] if band.routing else []
-            named.append({"start": band.start, "end": band.end, "texts": [*routing, band.name, str(number)]})
+            routing = [f"{band.name} · {band.routing}"] if band.routing and not later else []
+            named.append({"start": band.start, "end": band.end, "texts": [*routing, called, band.name, str(number)]})
     figure.layout.meta = figure.layout.meta | {"bands": named}
     return figure
 
 
-def _words(band: PhaseBand) -> str:
+def _shortened(name: str) -> str:
+    return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"
+
+
+def _words(band: PhaseBand, unit: Unit) -> str:
     how = f", {band.routing}" if band.routing else ""
     until = f", until {band.until}" if band.until else ""
-    return f"{band.name}{how}: episodes {band.start + 1:,} to {band.end:,}{until}"
+    return f"{band.name}{how}: {unit}s {band.start + 1:,} to {band.end:,}{until}"

@@ -15,7 +15,7 @@ from v3core.errors import V3Error
 from v3core.insight.compared import Comparison, GroupResult, RunResult
 from v3core.insight.estimates import iqm_of
 from v3core.insight.profiles import Bounds
-from v3core.metrics import COMPARED, EVALUATION, EVALUATION_SUCCESS
+from v3core.metrics import COMPARED, EVALUATION, EVALUATION_SUCCESS, phrase_of
 from v3core.store.commands import edits_of
 from v3core.store.database import Database
 from v3core.store.run_row import RunRow
@@ -79,7 +79,7 @@ def compare(
     }
     pairs = pairs_of(results)
     common = windows_of(groups)
-    label = COMPARED[metric].label if metric in COMPARED else metric
+    label, phrase = COMPARED[metric].label if metric in COMPARED else metric, phrase_of(metric)
     notes = notes_of(database, groups, results, common, by=by, metric=metric, until=until, edited=edited)
     notes += [
         f"When the threshold is reached{f' in {env}' if len(within) > 1 else ''} is judged within the {steps:,} steps "
@@ -100,7 +100,7 @@ def compare(
         groups=tuple(results),
         pairs=tuple(pairs),
         thresholds=thresholds,
-        verdict=tuple(verdict_of(results, pairs, thresholds, shortened, few_roots(results, roots_of(groups)), label)),
+        verdict=tuple(verdict_of(results, pairs, thresholds, shortened, few_roots(results, roots_of(groups)), phrase)),
         notes=tuple(notes),
         common=tuple(common),
         across=across(results, bounds) if bounds else None,
@@ -110,8 +110,7 @@ def compare(
 def _thresholds(groups: Sequence[Group], metric: str, threshold: float | None) -> dict[str, float]:
     if threshold is not None:
         if metric not in WITH_THRESHOLD:
-            label = COMPARED[metric].label if metric in COMPARED else metric
-            raise V3Error(f"A threshold is for returns and success rates, not for {label}; leave it out.")
+            raise V3Error(f"A threshold is for returns and success rates, not for {phrase_of(metric)}; leave it out.")
         return {group.env: threshold for group in groups}
     if metric not in OF_RETURNS:
         return {}

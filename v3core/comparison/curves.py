@@ -8,10 +8,10 @@ from v3core.comparison.groups import Group
 from v3core.comparison.run_traces import Trace, traces_of, training_seconds, window_of
 from v3core.insight.grids import AXES, Axis, Band, Grid
 from v3core.insight.grids import band as band
-from v3core.metrics import AT_EVALUATIONS
+from v3core.metrics import AT_EVALUATIONS, phrase_of
 from v3core.rollup import Floats
 from v3core.store.database import Database
-from v3core.store.history import read_phase_changes
+from v3core.store.history import PhaseChangeRow, read_phase_changes
 from v3core.store.run_row import RunRow
 
 __all__ = ["AXES", "POINTS", "Axis", "Band", "Grid", "band", "on_grid"]
@@ -32,7 +32,8 @@ def on_grid(
 
     Between two points of a run the line is straight; nothing is drawn beyond what it has reached. Lines are means of
     the last `window` episodes, by default as suits the shortest run, rounded up to whole buckets; evaluations are not
-    smoothed. A run that has not begun the phase `since_phase` is a row of NaN, and a note says so.
+    smoothed. `since_phase` is a phase's name, or `Phase 2` for the second of each run; a run that has not begun it is a
+    row of NaN, and a note says so.
 
     Raises:
         V3Error: for a metric that does not exist.
@@ -67,7 +68,7 @@ def _line(
     values = trace.trailing(window)
     at = _axis_of(database, run, trace, axis)
     if since_phase is not None:
-        change = next((one for one in read_phase_changes(database, run.id) if one.name == since_phase), None)
+        change = _start_of(since_phase, read_phase_changes(database, run.id))
         if change is None:
             return np.empty(0), np.empty(0)
         if axis == "seconds":
@@ -88,6 +89,17 @@ def _line(
     return at[newest], values[newest]
 
 
+def _start_of(phase: str, changes: Sequence[PhaseChangeRow]) -> PhaseChangeRow | None:
+    """The beginning of a phase by its name, or by its number, as in `Phase 2`."""
+    named = next((one for one in changes if one.name == phase), None)
+    return named or next((one for one in changes if phase == numbered_phase(one.phase)), None)
+
+
+def numbered_phase(index: int) -> str:
+    """What the phase at a place is called where curricula have phases of different names: 0 is `Phase 1`."""
+    return f"Phase {index + 1}"
+
+
 def _axis_of(database: Database, run: RunRow, trace: Trace, axis: Axis) -> Floats:
     if axis == "seconds":
         return training_seconds(database, run, trace.episode)
@@ -100,6 +112,6 @@ def _notes(
     missing = [run.name for run, (at, _) in zip(runs, lines, strict=True) if not len(at)]
     if not missing:
         return ()
-    why = f"has no value of {metric}" if since_phase is None else f"has no value of {metric} since {since_phase} began"
+    why = f"has no {phrase_of(metric)}" + ("" if since_phase is None else f" since the start of {since_phase}")
     what = f"{len(missing)} of {len(runs)} runs" if len(runs) > 1 else "1 run"
     return (f"{what} {why if len(missing) == 1 else why.replace('has', 'have', 1)}: {', '.join(missing)}.",)

@@ -10,7 +10,7 @@ from v3core.comparison.groups import Group, is_readable
 from v3core.comparison.run_traces import Trace, crossing_step, mean_of_last, traces_of
 from v3core.insight.compared import RunResult
 from v3core.insight.estimates import steps_to_threshold
-from v3core.metrics import AT_EVALUATIONS, EVALUATION
+from v3core.metrics import AT_EVALUATIONS, EVALUATION, phrase_of
 from v3core.store.commands import APPLIED, read_revisions
 from v3core.store.database import Database
 from v3core.store.run_row import RunRow
@@ -34,7 +34,7 @@ def results_of(
         left_out, value, is_copy = _why_left_out(run, until), math.nan, False
         if not left_out:
             value = _value(database, run, trace, metric, until, window)
-            left_out = "" if math.isfinite(value) else f"has no finite value of {metric}"
+            left_out = "" if math.isfinite(value) else f"has no {phrase_of(metric)}"
         if not left_out:
             trained = _trained(database, run, is_edited=run.id in edited)
             if is_copy := trained in seen:

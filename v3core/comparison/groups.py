@@ -1,13 +1,13 @@
 """Which settings differ between runs, and the runs in groups by them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
 from v3core.config import RunConfig, Scalar
-from v3core.curriculum import KNOBS, setup_at
+from v3core.curriculum import KNOBS, setup_at, unedited
 from v3core.curriculum.knobs import SETTINGS as PHASE_TITLES
 from v3core.curriculum.table import to_rows
 from v3core.environment_setup import EnvironmentSetup
@@ -18,6 +18,10 @@ from v3core.store.run_row import RunRow, parse_config
 CURRICULUM, ENVIRONMENT = "curriculum", "env"
 UNSET = "unset"
 """The name of no value, in names of groups."""
+OF_PHASES = "phases."
+"""What paths of settings of phases begin with."""
+_SAID = 2
+"""Settings that may stand for the name of an edited curriculum."""
 _KEPT = 8192
 """Configurations whose settings are kept: a page asks for those of each run a dozen times."""
 _TITLES = {CURRICULUM: "Curriculum", ENVIRONMENT: "Environment", "until": "End"}
@@ -93,6 +97,35 @@ def settings_of(run: RunRow) -> Mapping[str, Scalar]:
         return {CURRICULUM: run.curriculum, ENVIRONMENT: run.env}
 
 
+def settings_among(runs: Sequence[RunRow]) -> list[Mapping[str, Scalar]]:
+    """The settings of each run, of which a curriculum and its edits are one if their settings say how they differ.
+
+    A sweep of a phase's setting trains `v3` where a value is the preset's own, and `v3 (edited)` elsewhere: what
+    differs is that setting, not the curriculum. So edits with the same phases are called by the shortest of their
+    names, unless each name is one curriculum and more than `_SAID` settings would be needed to say which. Runs with
+    the same settings share the mapping.
+    """
+    settings = [settings_of(run) for run in runs]
+    families: dict[tuple[str, frozenset[str]], dict[int, Mapping[str, Scalar]]] = {}
+    for own in settings:
+        if phases := frozenset(path for path in own if path.startswith(OF_PHASES)):
+            families.setdefault((unedited(str(own[CURRICULUM])), phases), {})[id(own)] = own
+    renamed: dict[int, Mapping[str, Scalar]] = {}
+    for (_, paths), members in families.items():
+        names = {str(own[CURRICULUM]) for own in members.values()}
+        if len(names) > 1 and _are_said(list(members.values()), sorted(paths), names):
+            name = min(names, key=lambda one: (len(one), one))
+            renamed |= {key: MappingProxyType({**own, CURRICULUM: name}) for key, own in members.items()}
+    return [renamed.get(id(own), own) for own in settings]
+
+
+def _are_said(members: Sequence[Mapping[str, Scalar]], paths: Sequence[str], names: Collection[str]) -> bool:
+    """Whether settings of phases say how these differ, better than their names do."""
+    contents = {tuple(_key(own[path]) for path in paths) for own in members}
+    differing = [path for path in paths if len({_key(own[path]) for own in members}) > 1]
+    return bool(differing) and (len(contents) > len(names) or len(differing) <= _SAID)
+
+
 @lru_cache(maxsize=_KEPT)
 def _without_seed(config_json: str) -> Mapping[str, Scalar]:
     config = parse_config(config_json)
@@ -109,6 +142,8 @@ def _settings_of(config_json: str) -> Mapping[str, Scalar]:
     for name in type(config).model_fields:
         if name not in _OF_NO_GROUP | {ENVIRONMENT}:
             found[name] = _scalar(getattr(config, name))
+    if config.length.is_by_steps:
+        del found["episodes"]  # a bound that follows from the steps
     for section in SECTIONS:
         for name, value in dict(getattr(config, section)).items():
             found[f"{section}.{name}"] = _scalar(value)
@@ -138,12 +173,12 @@ def settings_that_differ(runs: Sequence[RunRow]) -> list[Setting]:
 
     Settings of phases count where they differ within one curriculum: two curricula differ by their name.
     """
-    settings = list({id(own): own for own in map(settings_of, runs)}.values())
+    settings = list({id(own): own for own in settings_among(runs)}.values())
     paths = list(dict.fromkeys(path for one in settings for path in one))
     found = []
     for path in paths:
         values = {_key(one.get(path)): one.get(path) for one in settings}
-        if len(values) > 1 and (not path.startswith("phases.") or _differs_within(settings, path)):
+        if len(values) > 1 and (not path.startswith(OF_PHASES) or _differs_within(settings, path)):
             found.append(Setting(path, title_of(path), _in_order(list(values.values()))))
     return found
 
@@ -177,8 +212,8 @@ def title_of(path: str) -> str:
         return _TITLES[path]
     if path in SETTINGS:
         return SETTINGS[path].title
-    if path.startswith("phases."):
-        phase, _, name = path.removeprefix("phases.").rpartition(".")
+    if path.startswith(OF_PHASES):
+        phase, _, name = path.removeprefix(OF_PHASES).rpartition(".")
         title = _TITLES.get(name) or (PHASE_TITLES[name].title if name in PHASE_TITLES else _worded(name))
         return f"{title} in {phase}"
     return _worded(path)
@@ -194,7 +229,7 @@ def grouped(runs: Sequence[RunRow], by: Sequence[str] = (CURRICULUM,)) -> list[G
     Raises:
         V3Error: for a path that no run has; it names close matches.
     """
-    settings = [settings_of(run) for run in runs]
+    settings = settings_among(runs)
     known = {path for one in settings for path in one}
     for path in by:
         if runs and path not in known:

@@ -4,6 +4,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from v3core.charts.figure import Figure
 from v3core.charts.group_curves import GroupCurve, groups_figure
 from v3core.charts.outcomes import (
@@ -15,14 +17,14 @@ from v3core.charts.outcomes import (
     sweep_figure,
 )
 from v3core.charts.palette import DASHES, curriculum_colour, run_colours, shaded
-from v3core.comparison.curves import band, on_grid
+from v3core.comparison.curves import band, numbered_phase, on_grid
 from v3core.comparison.groups import (
     CURRICULUM,
-    ENVIRONMENT,
     Group,
     Setting,
     grouped,
-    settings_of,
+    settings_among,
+    settings_that_differ,
     shown_value,
     title_of,
 )
@@ -72,6 +74,8 @@ def curve_pictures(
         # By itself: another environment may take a hundred times the steps.
         grid = on_grid(database, [run for group in here for run in group.runs], metric, grouping.axis, grouping.since)
         notes += grid.notes
+        if not np.isfinite(grid.y).any():
+            continue
         lines = []
         for group in here:
             own = grid.only([run.id for run in group.runs])
@@ -96,6 +100,8 @@ def final_pictures(found: Comparison) -> list[Picture]:
     pictures = []
     for env in dict.fromkeys(group.env for group in found.groups):
         here = [group for group in found.groups if group.env == env]
+        if not any(group.final.n for group in here):
+            continue
         of_each = [looks[group.name] for group in here]
         figure = final_figure(here, of_each, label=found.label, threshold=found.thresholds.get(env))
         pictures.append(Picture(env, f"finals-{env}", figure))
@@ -116,7 +122,7 @@ def phase_pictures(
     orders = [list(dict.fromkeys(name for run in group.runs for name in means.get(run.id, ()))) for group in groups]
     same = all(order == orders[0] for order in orders)
     most = max((len(order) for order in orders), default=0)
-    phases = orders[0] if same and orders else [f"Phase {number}" for number in range(1, most + 1)]
+    phases = orders[0] if same and orders else [numbered_phase(index) for index in range(most)]
     pictures = []
     for env in dict.fromkeys(group.env for group in groups):
         here = [(group, order) for group, order in zip(groups, orders, strict=True) if group.env == env]
@@ -127,6 +133,8 @@ def phase_pictures(
             }
             for group, order in here
         ]
+        if not any(math.isfinite(one) for of_group in values for of_phase in of_group.values() for one in of_phase):
+            continue
         names = [group.name for group, _ in here]
         label = COMPARED[of].label if of in COMPARED else of
         figure = phases_figure(phases, values, names, [looks[name] for name in names], label=label)
@@ -157,8 +165,7 @@ def sweep_pictures(
             if lines:
                 figure = sweep_figure(lines, setting=setting.title, label=found.label)
                 pictures.append(Picture(env, f"sweep-{setting.path}-{env}", figure))
-    swept = [setting for setting in settings if setting.path != ENVIRONMENT]
-    return pictures + (_parallel(runs, swept, found) if len(swept) > 1 else [])
+    return pictures + _parallel(runs, found)
 
 
 def _sweep_lines(
@@ -190,18 +197,21 @@ def _is_numeric(setting: Setting) -> bool:
     return len(numbers) > 1 and all(isinstance(value, int | float) and not isinstance(value, bool) for value in numbers)
 
 
-def _parallel(runs: Sequence[RunRow], settings: Sequence[Setting], found: Comparison) -> list[Picture]:
+def _parallel(runs: Sequence[RunRow], found: Comparison) -> list[Picture]:
+    """Of each environment in which several settings differ, apart from its recipe's own, and a run has a value."""
     finals = {run.run_id: run.final for group in found.groups for run in group.runs}
-    axes = [(setting.title, [shown_value(value) for value in setting.values]) for setting in settings]
     pictures = []
     for env in dict.fromkeys(group.env for group in found.groups):
         ids = {run.run_id for group in found.groups if group.env == env for run in group.runs}
-        lines = []
-        for run in runs:
-            if run.id in ids:
-                own = settings_of(run)
-                places = [setting.values.index(own.get(setting.path)) for setting in settings]
-                lines.append((places, finals[run.id], run.name))
+        here = [run for run in runs if run.id in ids]
+        settings = settings_that_differ(here)
+        if len(settings) < 2 or not any(math.isfinite(finals[run.id]) for run in here):
+            continue
+        axes = [(setting.title, [shown_value(value) for value in setting.values]) for setting in settings]
+        lines = [
+            ([setting.values.index(own.get(setting.path)) for setting in settings], finals[run.id], run.name)
+            for run, own in zip(here, settings_among(here), strict=True)
+        ]
         pictures.append(Picture(env, f"parallel-{env}", parallel_figure(axes, lines, label=found.label)))
     return pictures
 

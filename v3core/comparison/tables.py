@@ -61,11 +61,20 @@ def _group_row(group: GroupResult, found: Comparison, *, several: bool) -> Row:
         "Failed": group.failed,
         "Unfinished": group.unfinished,
     }
-    if group.env in found.thresholds:
-        row[f"Reached {found.thresholds[group.env]:g}"] = f"{group.reached} of {group.final.n}"
-        steps = group.steps_to
-        row["Steps to it"] = "–" if steps is None else steps_words(steps.value)
+    if found.thresholds:
+        row |= _reached(group, found.thresholds)
     return row
+
+
+def _reached(group: GroupResult, thresholds: Mapping[str, float]) -> Row:
+    """How many runs reached the threshold of their environment; the column names it if there is one in all."""
+    own, steps, values = thresholds.get(group.env), group.steps_to, set(thresholds.values())
+    said = "–" if own is None else f"{group.reached} of {group.final.n}"
+    if len(values) == 1:
+        title = f"Reached {values.pop():g}"
+    else:
+        title, said = "Reached", said if own is None else f"{said} ({own:g})"
+    return {title: said, "Steps to it": "–" if steps is None else steps_words(steps.value)}
 
 
 def _pair_row(pair: Pair, *, several: bool) -> Row:

@@ -28,7 +28,7 @@ def verdict_of(
         thresholds: environment to the value that is to be reached.
         within: environment to the steps that all runs reached, where some went on, which is not judged.
         roots: name and environment of each group whose runs are forks of too few runs, to the ids of those.
-        label: of the metric.
+        label: of the metric, within a sentence.
     """
     envs = list(dict.fromkeys(group.env for group in groups))
     found: dict[str, list[str]] = {}
@@ -89,7 +89,7 @@ def _alone(group: GroupResult, roots: Roots, label: str) -> str:
     final = group.final
     interval = "" if final.low is None or final.high is None else f" (95 % interval {_span(final.low, final.high)})"
     return (
-        f"{group.name} ends at {label} {_number(final.value)}{interval}, "
+        f"{group.name} ends at {_number(final.value)} in {label}{interval}, "
         f"{_seeds(final.n)}{_from([group], roots)}; nothing to compare it with."
     )
 

@@ -186,7 +186,7 @@ def _sweeps(runs: Sequence[RunRow], grouping: Grouping, found: Comparison) -> li
 
 def _curricula(runs: Sequence[RunRow]) -> Section:
     settings = settings_that_differ(runs)
-    listings = [(f"Curriculum {name}", dump(curriculum)) for name, (curriculum, _) in curricula_of(runs).items()]
+    listings = [(f"Curriculum {name}", dump(one.curriculum)) for name, one in curricula_of(runs).items()]
     tables = [Table(differing_rows(runs, settings), "Settings that differ")] if settings else []
     words = [] if settings else ["The runs have the same settings; only their seeds differ."]
     picture = Picture("", "timelines", timelines_picture(runs))

@@ -40,6 +40,6 @@ def text_difference(runs: Sequence[RunRow]) -> None:
     if first == second:
         st.caption("Choose two different curricula.")
         return
-    before, after = (dump(found[name][0]).splitlines() for name in (first, second))
+    before, after = (dump(found[name].curriculum).splitlines() for name in (first, second))
     text = "\n".join(difflib.unified_diff(before, after, fromfile=first, tofile=second, lineterm="", n=100))
     st.code(text or "No difference.", language="diff", wrap_lines=True)

@@ -7,6 +7,7 @@ import streamlit as st
 
 from v3core.comparison import Setting
 from v3core.comparison.across import across
+from v3core.comparison.curves import numbered_phase
 from v3core.comparison.groups import CURRICULUM, ENVIRONMENT, title_of
 from v3core.comparison.launched import launched_with
 from v3core.comparison.looking import Grouping
@@ -75,7 +76,7 @@ def group_controls(runs: Sequence[RunRow], settings: Sequence[Setting], phases: 
             value=None,
             key="threshold",
             bind="query-params",
-            placeholder="The environment's",
+            placeholder="As defined",
             help="How many steps runs need to reach this value. By default the environment's reward threshold.",
             width=170,
         )
@@ -83,9 +84,10 @@ def group_controls(runs: Sequence[RunRow], settings: Sequence[Setting], phases: 
 
 
 def phases_of(runs: Sequence[RunRow]) -> list[str]:
-    """Names of the phases that all of these runs have, in the order of the first."""
+    """Names of the phases that all of these runs have, in the order of the first; `Phase 1` … if they share none."""
     names = [[phase.name for phase in curriculum.phases] for _, curriculum in launched_with(runs)]
-    return [name for name in dict.fromkeys(names[0] if names else []) if all(name in of_run for of_run in names)]
+    shared = [name for name in dict.fromkeys(names[0] if names else []) if all(name in of_run for of_run in names)]
+    return shared if shared[1:] else [numbered_phase(index) for index in range(min(map(len, names), default=0))]
 
 
 def verdict(found: Comparison) -> None:

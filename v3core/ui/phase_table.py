@@ -89,7 +89,9 @@ def phase_table(database: Database, runs: list[RunRow], names: list[str]) -> Non
     )
     shown = table if everything else table[[name for name in _AT_FIRST if name in table]]
     texts = {
-        name: st.column_config.TextColumn(width=_AT_FIRST[name], pinned=name == "Run") for name in ("Run", "Phase")
+        # A pinned column keeps its width; one that is not gets its part of a wide page.
+        name: st.column_config.TextColumn(width=_AT_FIRST[name], pinned=everything and name == "Run")
+        for name in ("Run", "Phase")
     }
     st.dataframe(shown, hide_index=True, column_config=texts | numbers, alt="Statistics of each phase of each run")
     if everything:

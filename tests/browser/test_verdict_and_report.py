@@ -9,6 +9,7 @@ from playwright.sync_api import Browser, Page, expect
 from tests.browser.support import Server, Watched
 from tests.browser.test_many_runs import SIDEWAYS
 from tests.comparison.made import made_run, with_epochs
+from tests.waiting import PATIENCE_SECONDS
 from v3core.store.opening import open_database
 from v3core.store.runs import update_run
 
@@ -73,6 +74,7 @@ def test_from_an_experiment_to_its_verdict_to_its_report(
     file = tmp_path / download.value.suggested_filename
     download.value.save_as(file)
     context = browser.new_context(offline=True)
+    context.set_default_timeout(PATIENCE_SECONDS * 1000)
     report, complaints = context.new_page(), []
     report.on("console", lambda message: complaints.append(message.text))
     report.on("pageerror", lambda error: complaints.append(str(error)))
@@ -82,6 +84,10 @@ def test_from_an_experiment_to_its_verdict_to_its_report(
     figures = report.locator("[data-figure]").count()
     assert figures > 5
     expect(report.locator("[data-figure] .main-svg:first-child")).to_have_count(figures)
+    report.emulate_media(media="print")
+    report.set_viewport_size({"width": 700, "height": 900})  # a sheet of paper: nothing scrolls there
+    beyond = "nodes => nodes.filter(node => node.getBoundingClientRect().right > innerWidth + 1).length"
+    assert report.eval_on_selector_all("table, pre, .figure", beyond) == 0
     assert len(report.pdf()) > 20_000
     context.close()
     assert complaints == []

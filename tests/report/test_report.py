@@ -98,6 +98,7 @@ def test_an_environment_has_the_axis_of_its_own_runs(db, experiment):
     runs = [made_run(db, seed=seed, returns=[1.0] * 10) for seed in (1, 2)]
     runs += [made_run(db, seed=seed, returns=[1.0] * 400, env="Acrobot-v1") for seed in (1, 2)]
     report = gather(db, experiment("both", runs), "1")
+    assert as_html(report).count("<h3>CartPole-v1</h3>") > 2, "each picture says of which environment it is"
     ends = {picture.env: picture.figure.layout.xaxis.range[1] for picture in report.sections[0].pictures}
     assert ends == {"Acrobot-v1": 4000, "CartPole-v1": 100}
 

@@ -12,7 +12,7 @@ from v3core.charts.series import PhaseBand
 
 _ROW = 34
 _STRENGTHS = (0.38, 0.2)
-_LONGEST_NAME = 22
+_LONGEST_NAME = 24
 _PIXELS = 7
 """Of a letter, about."""
 Unit = Literal["episode", "step"]

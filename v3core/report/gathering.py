@@ -77,6 +77,8 @@ class Report:
     notes: Sequence[str]
     sections: Sequence[Section]
     run_ids: Sequence[str]
+    environments: int
+    """In which its runs end; with several, each picture is titled with its own."""
 
 
 def gather(
@@ -129,7 +131,15 @@ def gather(
         _origin(runs, record.launches if record else (), program),
     ]
     ids = [run.id for run in runs]
-    return Report(experiment, datetime.now(UTC), found.verdict, found.notes, sections, ids)
+    return Report(
+        experiment,
+        datetime.now(UTC),
+        found.verdict,
+        found.notes,
+        sections,
+        ids,
+        len({group.env for group in found.groups}),
+    )
 
 
 def _curves(database: Database, runs: Sequence[RunRow], metric: str, grouping: Grouping, found: Comparison) -> Section:

@@ -1,6 +1,6 @@
 """Runs in groups on Compare: the verdict, curves with intervals, final values, tests, phases and swept settings."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import pandas as pd
 import streamlit as st
@@ -8,7 +8,7 @@ import streamlit as st
 from v3core.comparison import Setting
 from v3core.comparison.across import across
 from v3core.comparison.curves import numbered_phase
-from v3core.comparison.groups import CURRICULUM, ENVIRONMENT, title_of
+from v3core.comparison.groups import CURRICULUM, ENVIRONMENT, environment_of, title_of
 from v3core.comparison.launched import launched_with
 from v3core.comparison.looking import Grouping
 from v3core.comparison.pictures import (
@@ -76,7 +76,7 @@ def group_controls(runs: Sequence[RunRow], settings: Sequence[Setting], phases: 
             value=None,
             key="threshold",
             bind="query-params",
-            placeholder="As defined",
+            placeholder="Default",
             help="How many steps runs need to reach this value. By default the environment's reward threshold.",
             width=170,
         )
@@ -110,16 +110,21 @@ def curves(database: Database, runs: Sequence[RunRow], metric: str, grouping: Gr
     pictures, notes = curve_pictures(database, runs, metric, grouping, found)
     for note in notes:
         st.caption(md(":material/info: {}", note))
-    _show(pictures)
+    _show(pictures, _environments(found))
 
 
-def _show(pictures: Sequence[Picture]) -> None:
-    several = len({picture.env for picture in pictures}) > 1
+def _show(pictures: Sequence[Picture], envs: Iterable[str]) -> None:
+    """Each titled with its environment, if the groups are in several."""
+    several = len(set(envs)) > 1
     for picture in pictures:
         if several:
             st.markdown(md("**{}**", picture.env))
         with st.container(border=True):
             live_chart(picture.figure, key=picture.key, height=int(picture.figure.layout.height))
+
+
+def _environments(found: Comparison) -> Iterable[str]:
+    return (group.env for group in found.groups)
 
 
 def finals(found: Comparison) -> None:
@@ -129,7 +134,7 @@ def finals(found: Comparison) -> None:
     st.caption(
         md("{}, {}: each point is a run, the diamond the interquartile mean with its 95 % interval.", found.label, at)
     )
-    _show(final_pictures(found))
+    _show(final_pictures(found), _environments(found))
     st.dataframe(pd.DataFrame(group_rows(found)), hide_index=True, alt="Final values of each group")
     if found.pairs:
         st.markdown("**Pairs**")
@@ -140,12 +145,13 @@ def finals(found: Comparison) -> None:
 
 def by_phase(database: Database, runs: Sequence[RunRow], metric: str, by: Sequence[str]) -> None:
     """Boxes of the runs' means in each phase."""
-    _show(phase_pictures(runs, {run.id: load_phases(database, run) for run in runs}, metric, by))
+    pictures = phase_pictures(runs, {run.id: load_phases(database, run) for run in runs}, metric, by)
+    _show(pictures, map(environment_of, runs))
 
 
 def sweeps(runs: Sequence[RunRow], settings: Sequence[Setting], found: Comparison, by: Sequence[str]) -> None:
     """Curves over each numeric setting that is grouped by; all swept settings at once, a line per run."""
-    _show(sweep_pictures(runs, settings, found, by))
+    _show(sweep_pictures(runs, settings, found, by), _environments(found))
 
 
 def all_environments(found: Comparison) -> None:

@@ -72,7 +72,7 @@ def test_runs_can_be_grouped_by_another_setting_and_compared_at_a_step(capsys, e
 def test_what_is_not_there_is_one_sentence(capsys, experiment):
     assert v3(capsys, "compare", "another")[::2] == (
         1,
-        "There is no experiment 'another'; `runs --json` lists the experiment of each run.\n",
+        "There is no experiment 'another'; `experiments` lists them.\n",
     )
     code, _, err = v3(capsys, "compare", experiment, "--metric", "retrun")
     assert (code, err) == (1, "There is no metric 'retrun'. Did you mean return or mean_return?\n")

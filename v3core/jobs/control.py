@@ -86,7 +86,7 @@ def need_experiment(tx: Transaction, experiment: str) -> list[RunRow]:
     """The runs of a group; V3Error if there is none."""
     runs = runs_of_experiment(tx, experiment)
     if not runs:
-        raise V3Error(f"There is no experiment '{experiment}'; `runs --json` lists the experiment of each run.")
+        raise V3Error(f"There is no experiment '{experiment}'; `experiments` lists them.")
     return runs
 
 

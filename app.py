@@ -2,9 +2,9 @@
 
 import streamlit as st
 
-from v3core.jobs import launcher
 from v3core.jobs.demo import start_demo
 from v3core.jobs.lifecycle import ENDED
+from v3core.jobs.slots import slots
 from v3core.store.runs import list_runs
 from v3core.ui import news, shell, ticks
 from v3core.ui.demo_guide import after_the_demo, invitation
@@ -44,7 +44,7 @@ def overview() -> None:
         return
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         with st.container(horizontal=True, vertical_alignment="center", width="content"):
-            limit = launcher.slots(database)
+            limit = slots(database)
             st.caption(f"{counted(len(runs), 'run')} · {slots_text(runs, limit)}")
             slots_menu(database, limit)
             columns = columns_menu()

@@ -14,6 +14,7 @@ from v3core.errors import V3Error
 from v3core.jobs import experiments, launcher
 from v3core.jobs.grid import Grid
 from v3core.jobs.kinds import COMMANDS
+from v3core.jobs.launchers import processes
 from v3core.jobs.sweep import parse_seeds
 from v3core.ui import shell
 from v3core.ui.curriculum_editor import FROM_A_FILE, chosen_curriculum, compare_with, curriculum_editor, pick_preset
@@ -28,7 +29,7 @@ from v3core.ui.start_bar import start_bar
 from v3core.ui.text import md, plain
 
 database = shell.page("Launch")
-launcher.keep_warm(database)
+processes.keep_warm(database)
 st.title("Launch", anchor=False)
 draft = draft_from_address(database)
 problems: list[str] = []

@@ -8,7 +8,7 @@ import pytest
 from tests.served import served
 from v3core.cli import main
 from v3core.errors import V3Error
-from v3core.jobs.launcher import SLOTS_VARIABLE, slots
+from v3core.jobs.slots import SLOTS_VARIABLE, slots
 from v3core.serve import Address, check_port, keep_slots
 from v3core.store.opening import open_database
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from v3core import __version__
 from v3core.errors import V3Error
 from v3core.jobs.housekeeping import in_words, leftovers
-from v3core.jobs.launcher import slots
 from v3core.jobs.notice import webhook
+from v3core.jobs.slots import slots
 from v3core.native import library
 from v3core.paths import COMMAND, DATA_VARIABLE, INSTALLED, PACKAGE, data_dir, shipped
 from v3core.serve import DEFAULT_PORT, check_port

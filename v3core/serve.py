@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from v3core.browser import answers, can_open, open_when_served
 from v3core.errors import V3Error
 from v3core.jobs.launch import absolute_folders
-from v3core.jobs.launcher import SLOTS_VARIABLE, save_requested_slots
+from v3core.jobs.launchers.chosen import chosen
+from v3core.jobs.slots import SLOTS_VARIABLE, save_requested_slots
 from v3core.paths import INSTALLED, SERVE, shipped
 from v3core.store.database import Database
 from v3core.store.opening import open_database
@@ -26,6 +27,7 @@ def serve(port: int) -> None:
     """
     address = Address.of_settings(port)
     check_port(address.port, address.host)
+    chosen()  # a wrong name of a launcher is found before the server runs
     database = open_database()
     keep_slots(database)
     stay_with(database)

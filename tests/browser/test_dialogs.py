@@ -7,7 +7,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.support import APP, StartServer, Watched
 from tests.pages.recorded import add_recorded_run
-from v3core.jobs import launcher
+from v3core.jobs import slots
 from v3core.jobs.lifecycle import Status
 from v3core.store.opening import open_database
 from v3core.store.runs import update_run
@@ -36,7 +36,7 @@ def test_a_dialog_outlasts_ticks_and_the_page_behind_it_goes_on(
     monkeypatch.setenv(VARIABLE, "0.15")
     server = start_server(APP)
     database = open_database(f"sqlite:///{server.data / 'v3.db'}", server.data)
-    launcher.set_slots(database, 1)
+    slots.set_slots(database, 1)
     add_recorded_run(database, Status.RUNNING)  # takes the slot
     run_id = add_recorded_run(database, Status.COMPLETED)
     sent: list[object] = []

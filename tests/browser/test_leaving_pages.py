@@ -18,7 +18,7 @@ from tests.pages.recorded import add_recorded_run
 from tests.processes import kill_all, processes_of
 from tests.waiting import PATIENCE_SECONDS
 from v3core.archive import write_archive
-from v3core.jobs import control, launcher
+from v3core.jobs import control, slots
 from v3core.jobs.lifecycle import ENDED, Status, change_status
 from v3core.store.opening import open_database
 from v3core.store.runs import get_run, list_runs
@@ -109,7 +109,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 def visitor(page: Page, lab: Server, load: None) -> Iterator[Visitor]:
     """A tab of its own; the only slot is taken, so that nothing really trains."""
     guest = Visitor(page, lab)
-    launcher.set_slots(guest.database, 1)
+    slots.set_slots(guest.database, 1)
     guest.forget_all()
     guest.add(Status.COMPLETED)
     guest.add(Status.RUNNING)

@@ -10,7 +10,7 @@ from tests.browser.support import Server, Watched
 from tests.browser.test_main_job import act
 from tests.pages.recorded import add_recorded_run
 from tests.waiting import PATIENCE_SECONDS
-from v3core.jobs import launcher
+from v3core.jobs import slots
 from v3core.jobs.lifecycle import Status
 from v3core.store.database import Database
 from v3core.store.opening import open_database
@@ -27,7 +27,7 @@ BUSY_FACTOR = 4
 def db(lab: Server) -> Iterator[Database]:
     """Its database; its one slot is taken by this process, so that nothing trains."""
     database = open_database(f"sqlite:///{lab.data / 'v3.db'}", lab.data)
-    launcher.set_slots(database, 1)
+    slots.set_slots(database, 1)
     add_recorded_run(database, Status.RUNNING)
     yield database
     database.close()

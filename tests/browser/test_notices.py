@@ -7,7 +7,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.support import APP, StartServer, Watched
 from tests.pages.recorded import add_recorded_run
-from v3core.jobs import launcher
+from v3core.jobs import slots
 from v3core.jobs.lifecycle import Status
 from v3core.store.opening import open_database
 from v3core.store.runs import update_run
@@ -19,7 +19,7 @@ ROUNDS = int(os.environ.get("V3_LEAVING", "3"))
 def test_notices_leave_dialogs_alone(page: Page, start_server: StartServer, watched: Watched) -> None:
     server = start_server(APP)
     database = open_database(f"sqlite:///{server.data / 'v3.db'}", server.data)
-    launcher.set_slots(database, 1)
+    slots.set_slots(database, 1)
     add_recorded_run(database, Status.RUNNING)  # takes the slot
     try:
         for number in range(ROUNDS):

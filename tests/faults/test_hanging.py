@@ -8,7 +8,8 @@ from tests.runs import assert_whole, tiny_config, wait_until
 from tests.waiting import wait_for
 from v3core.config import PPOConfig
 from v3core.jobs import control
-from v3core.jobs.launcher import START_PROMISE_SECONDS, enqueue
+from v3core.jobs.launcher import enqueue
+from v3core.jobs.launchers.local import LocalLauncher
 from v3core.jobs.lifecycle import Status
 from v3core.store.commands import read_commands
 from v3core.store.history import read_checkpoints, read_events
@@ -30,7 +31,7 @@ def test_a_worker_that_does_not_stop_is_stopped_and_its_children_with_it(db, fol
             wait_for(lambda run_id=run_id: _children(folder, get_run(db, run_id).pid), f"{env} hangs")
     silent = runs["faulty:HangsInC-v0"]
     # Perhaps it hung before its first heartbeat: then the launcher's promise counts.
-    patience = START_PROMISE_SECONDS + STATUS_SECONDS
+    patience = LocalLauncher.start_seconds + STATUS_SECONDS
     wait_for(lambda: get_run(db, silent).status == Status.STALLED, "the silent one is stalled", seconds=patience)
 
     for run_id in runs.values():

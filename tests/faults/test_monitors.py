@@ -13,7 +13,8 @@ from tests.faults.scale import STATUS_SECONDS
 from tests.processes import monitor_of, processes_of
 from tests.runs import assert_whole, tiny_config, wait_until
 from tests.waiting import PATIENCE_SECONDS, wait_for
-from v3core.jobs import control, launcher
+from v3core.jobs import control
+from v3core.jobs.launchers.local import LocalLauncher
 from v3core.jobs.lifecycle import Status
 from v3core.jobs.supervisor import reconcile
 from v3core.store.history import read_events
@@ -24,9 +25,10 @@ DYING_LAUNCHER = """
 import os, signal, sys
 from v3core.config import RunConfig
 from v3core.jobs import launcher
+from v3core.jobs.launchers.local import LocalLauncher
 from v3core.store.opening import open_database
 
-launcher._spawn = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+LocalLauncher.start = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
 launcher.enqueue(open_database(), [RunConfig.model_validate_json(sys.argv[1])])
 """
 
@@ -75,8 +77,8 @@ def test_a_monitor_killed_while_its_worker_starts_leaves_no_run_that_starts_for_
         monitors.append(original(*arguments))
         return monitors[-1]
 
-    original, monitors = launcher._spawn, []
-    monkeypatch.setattr(launcher, "_spawn", spawn)
+    original, monitors = LocalLauncher.start, []
+    monkeypatch.setattr(LocalLauncher, "start", spawn)
     run_id = start(episodes=10**6)
     os.kill(monitors[0], signal.SIGKILL)
     wait_for(

@@ -16,9 +16,10 @@ from tests.runs import assert_whole as assert_whole
 from v3core.config import EvaluationConfig, build_run_config
 from v3core.curriculum import parse
 from v3core.jobs import identity, recorder
-from v3core.jobs.launcher import claim, create, enqueue, set_slots
+from v3core.jobs.launcher import claim, create, enqueue
 from v3core.jobs.lifecycle import Status, change_status
 from v3core.jobs.signals import StopRequest
+from v3core.jobs.slots import set_slots
 from v3core.jobs.worker import adopt, train_run
 from v3core.store.opening import open_database
 from v3core.store.runs import get_run, update_run

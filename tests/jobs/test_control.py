@@ -10,7 +10,7 @@ import pytest
 from tests.processes import another_host
 from v3core.curriculum import with_boundaries
 from v3core.errors import V3Error
-from v3core.jobs import control, identity, launcher
+from v3core.jobs import control, identity, launcher, slots
 from v3core.jobs.checkpoints import newest_whole
 from v3core.jobs.files import log_file, run_folder
 from v3core.jobs.launcher import drain
@@ -211,7 +211,7 @@ def test_a_command_asked_twice_is_one(db, run_in):
 
 
 def test_the_highest_priority_starts_first_then_the_oldest(db, run_in, monkeypatch):
-    launcher.set_slots(db, 2)
+    slots.set_slots(db, 2)
     oldest, urgent, newest = (run_in(Status.QUEUED) for _ in range(3))
     control.set_priority(db, urgent, 5)
     control.set_priority(db, urgent, 5)
@@ -224,7 +224,7 @@ def test_the_highest_priority_starts_first_then_the_oldest(db, run_in, monkeypat
 
 
 def test_an_experiment_is_stopped_at_one_stroke(db, config, monkeypatch):
-    launcher.set_slots(db, 1)
+    slots.set_slots(db, 1)
     monkeypatch.setattr(launcher, "worker_command", sleeper)
     monkeypatch.setattr(launcher, "drain", lambda db: drain(db, sleeper))
     ids = launcher.enqueue(db, [config()] * 3, "one")

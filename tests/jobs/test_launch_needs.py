@@ -15,7 +15,7 @@ from tests.runs import tiny_config
 from tests.waiting import wait_for
 from v3core import __version__
 from v3core.errors import V3Error
-from v3core.jobs import control, launcher
+from v3core.jobs import control, launcher, slots
 from v3core.jobs.launch import capture, launch_of, waits_for
 from v3core.jobs.lifecycle import Status
 from v3core.store.export import export_runs
@@ -152,7 +152,7 @@ def test_a_resume_keeps_the_launch_unless_it_is_to_be_that_of_here(db, lost_fold
     assert get_run(db, run_id).status == Status.STOPPED
     folder.mkdir()
     before = get_run(db, run_id).launch_json
-    launcher.set_slots(db, 1)
+    slots.set_slots(db, 1)
     control.resume(db, run_id, command=no_command)
     assert get_run(db, run_id).launch_json == before
     with db.write() as tx:

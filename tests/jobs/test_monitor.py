@@ -13,7 +13,7 @@ import pytest
 from tests.jobs.conftest import assert_whole
 from tests.waiting import PATIENCE_SECONDS, wait_for
 from v3core.errors import V3Error
-from v3core.jobs import control, identity, launcher, monitor
+from v3core.jobs import control, identity, monitor, slots
 from v3core.jobs.lifecycle import Status
 from v3core.jobs.signals import StopRequest
 from v3core.jobs.supervisor import process_of
@@ -105,7 +105,7 @@ def test_a_run_goes_on_without_its_monitor(db, start, wait_until):
 
 
 def test_a_monitor_that_is_told_to_end_stops_its_run_and_starts_no_other(db, start, wait_until, monkeypatch):
-    launcher.set_slots(db, 1)
+    slots.set_slots(db, 1)
     run_id, waiting = start(episodes=ENDLESS), start(episodes=ENDLESS, seed=2)
     monitor = psutil.Process(wait_until(run_id, episode=10).pid).parent()
     monitor.terminate()

@@ -12,7 +12,7 @@ from tests.jobs.conftest import ROOT
 from tests.processes import another_host
 from tests.waiting import PATIENCE_SECONDS, wait_for
 from v3core.errors import V3Error
-from v3core.jobs import launcher
+from v3core.jobs import launcher, slots
 from v3core.jobs.lifecycle import ACTIVE, Status
 from v3core.jobs.logs import read_log_tail
 from v3core.store.history import read_events
@@ -59,7 +59,7 @@ def no_command(_run_id):
 
 
 def test_eight_processes_drain_twenty_runs_without_a_double_start(db, config, monkeypatch):
-    launcher.set_slots(db, 3)
+    slots.set_slots(db, 3)
     monkeypatch.setattr(launcher, "drain", lambda _db: [])
     ids = launcher.enqueue(db, [config()] * 20)
     script = (
@@ -102,7 +102,7 @@ def test_eight_processes_drain_twenty_runs_without_a_double_start(db, config, mo
 
 
 def test_no_run_starts_while_the_slots_are_taken(db, config, run_in, status_of, monkeypatch):
-    launcher.set_slots(db, 2)
+    slots.set_slots(db, 2)
     run_in(Status.RUNNING)
     run_in(Status.STOPPING)
     (waiting,) = launcher.enqueue(db, [config()])
@@ -111,7 +111,7 @@ def test_no_run_starts_while_the_slots_are_taken(db, config, run_in, status_of, 
 
 
 def test_a_slot_that_another_process_takes_meanwhile_is_not_given_twice(db, run_in, status_of, monkeypatch):
-    launcher.set_slots(db, 1)
+    slots.set_slots(db, 1)
     first, second = run_in(Status.QUEUED), run_in(Status.QUEUED)
 
     def another_is_quicker(tx):
@@ -123,7 +123,7 @@ def test_a_slot_that_another_process_takes_meanwhile_is_not_given_twice(db, run_
 
 
 def test_runs_of_another_machine_take_no_slot_here(db, run_in, monkeypatch):
-    launcher.set_slots(db, 1)
+    slots.set_slots(db, 1)
     run_in(Status.RUNNING, process=another_host())
     waiting = run_in(Status.QUEUED)
     assert launcher.drain(db, no_command) == [waiting]
@@ -161,8 +161,8 @@ def test_a_wrong_number_of_slots_is_refused_and_nothing_queued(db, config, monke
 
 
 def test_slots_are_the_cores_if_nothing_else_is_said(db):
-    launcher.set_slots(db, None)
-    assert launcher.slots(db) == os.cpu_count()
+    slots.set_slots(db, None)
+    assert slots.slots(db) == os.cpu_count()
 
 
 def test_who_queues_a_run_sets_the_limit_and_nobody_else_exceeds_it(db, config, run_in, monkeypatch):
@@ -173,18 +173,18 @@ def test_who_queues_a_run_sets_the_limit_and_nobody_else_exceeds_it(db, config, 
     run_in(Status.RUNNING)
     for text in ("", "8"):
         monkeypatch.setenv("V3_MAX_WORKERS", text)
-        assert (launcher.slots(db), launcher.drain(db, no_command)) == (1, [])
-    launcher.set_slots(db, 2)
+        assert (slots.slots(db), launcher.drain(db, no_command)) == (1, [])
+    slots.set_slots(db, 2)
     assert len(launcher.drain(db, no_command)) == 1
 
 
 def test_the_limit_is_of_one_machine(db, monkeypatch):
-    launcher.set_slots(db, 3)
+    slots.set_slots(db, 3)
     with monkeypatch.context() as elsewhere:
         elsewhere.setattr(launcher, "this_machine", lambda: "another")
-        assert launcher.slots(db) == os.cpu_count()
-        launcher.set_slots(db, 1)
-    assert launcher.slots(db) == 3
+        assert slots.slots(db) == os.cpu_count()
+        slots.set_slots(db, 1)
+    assert slots.slots(db) == 3
 
 
 def test_runs_keep_the_order_and_experiment_they_were_queued_with(db, config, monkeypatch):

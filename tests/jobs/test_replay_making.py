@@ -25,7 +25,7 @@ from v3core.jobs import made_replays, replay_making, replay_process
 from v3core.jobs.frame_files import read_frames
 from v3core.jobs.housekeeping import delete, run_sizes
 from v3core.jobs.kept_replays import read_replays, recorded_replays, replay_file, write_replays
-from v3core.jobs.launcher import start_command
+from v3core.jobs.launchers.processes import start_command
 from v3core.jobs.lifecycle import Status
 from v3core.jobs.replay_files import write_pictures
 from v3core.jobs.replay_making import Wanted, begin, cancel, made_folder, progress, read_made
@@ -174,7 +174,7 @@ def test_whoever_asks_there_is_one_process(db, trained, monkeypatch):
         started.append(start_command(*arguments))
         return started[-1]
 
-    monkeypatch.setattr("v3core.jobs.launcher.start_command", counted)
+    monkeypatch.setattr("v3core.jobs.launchers.processes.start_command", counted)
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda _: begin(db, wanted), range(16)))
     assert ended(db, wanted).stage == "done"

@@ -11,7 +11,7 @@ from sqlalchemy import event
 
 from tests.processes import another_host
 from tests.waiting import PATIENCE_SECONDS, wait_for
-from v3core.jobs import control, identity, launcher, supervisor
+from v3core.jobs import control, identity, slots, supervisor
 from v3core.jobs.lifecycle import ACTIVE, Status
 from v3core.jobs.supervisor import reconcile
 from v3core.store.commands import STOP, add_command, read_commands
@@ -92,7 +92,7 @@ def test_a_run_of_another_machine_is_lost_when_it_is_silent_for_long(db, run_in)
 
 
 def test_a_run_whose_launcher_died_before_it_started_a_process_waits_again(db, run_in, monkeypatch):
-    launcher.set_slots(db, 1)
+    slots.set_slots(db, 1)
     run_in(Status.RUNNING)  # keeps the slot
     run_id = run_in(Status.STARTING, process=dataclasses.replace(identity.current(), pid=None, pid_started=None))
     due = get_run(db, run_id).heartbeat_due_at
@@ -187,7 +187,7 @@ def test_with_nothing_to_do_there_is_one_query_and_no_write(db, run_in):
 
 
 def test_the_place_of_a_lost_run_goes_to_the_next(db, run_in, dead, monkeypatch):
-    launcher.set_slots(db, 1)
+    slots.set_slots(db, 1)
     lost = run_in(Status.RUNNING, process=dead)
     waiting = run_in(Status.QUEUED)
     sleeper = [sys.executable, "-c", "import time; time.sleep(60)"]

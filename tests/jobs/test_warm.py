@@ -10,7 +10,9 @@ import pytest
 from tests.waiting import PATIENCE_SECONDS, wait_for
 from v3core.jobs import launcher, warm
 from v3core.jobs.kept_replays import recorded_replays
-from v3core.jobs.launcher import enqueue, keep_warm
+from v3core.jobs.launcher import enqueue
+from v3core.jobs.launchers import processes
+from v3core.jobs.launchers.processes import keep_warm
 from v3core.jobs.lifecycle import Status
 from v3core.jobs.logs import read_log_tail
 from v3core.jobs.replay_making import Wanted, begin, progress, read_made
@@ -34,14 +36,14 @@ gym.register("Draws-v0", entry_point=Draws)
 @pytest.fixture
 def steady(monkeypatch):
     """No variable that pytest changes in every phase of a test."""
-    original = launcher._surroundings
+    original = processes.surroundings
 
     def surroundings(*arguments):
         found = original(*arguments)
         del found.environment["PYTEST_CURRENT_TEST"]
         return found
 
-    monkeypatch.setattr(launcher, "_surroundings", surroundings)
+    monkeypatch.setattr(processes, "surroundings", surroundings)
 
 
 @pytest.fixture

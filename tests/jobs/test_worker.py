@@ -16,10 +16,11 @@ from tests.jobs.conftest import ROOT, assert_whole
 from tests.waiting import PATIENCE_SECONDS, wait_for
 from v3core.curriculum import parse, with_boundaries
 from v3core.errors import V3Error
-from v3core.jobs import control, identity, launcher, worker
+from v3core.jobs import control, identity, launcher, slots, worker
+from v3core.jobs.identity import process_of
+from v3core.jobs.launchers.local import LocalLauncher
 from v3core.jobs.lifecycle import Status
 from v3core.jobs.logs import read_log_tail
-from v3core.jobs.supervisor import process_of
 from v3core.native import library
 from v3core.store.commands import add_command, read_commands, read_revisions
 from v3core.store.history import read_checkpoints, read_events, read_phase_changes
@@ -259,19 +260,19 @@ def test_a_worker_outlives_its_launcher_and_is_stopped_by_a_plain_signal(db, con
 
 
 def test_the_queue_goes_on_with_nobody_looking(db, config, monkeypatch, wait_until):
-    launcher.set_slots(db, 1)
+    slots.set_slots(db, 1)
     first, second = launcher.enqueue(db, [config(episodes=20, seed=1), config(episodes=20, seed=2)])
     wait_until(second, status=Status.COMPLETED)
     assert get_run(db, first).ended_at <= get_run(db, second).started_at
 
 
 def test_a_stop_while_starting_ends_before_any_training(db, start, monkeypatch):
-    def spawn(database, run, command):
+    def spawn(self, database, run, command):
         control.stop(db, run.id)
-        return original(database, run, command)
+        return original(self, database, run, command)
 
-    original = launcher._spawn
-    monkeypatch.setattr(launcher, "_spawn", spawn)
+    original = LocalLauncher.start
+    monkeypatch.setattr(LocalLauncher, "start", spawn)
     run_id = start(episodes=ENDLESS)
     assert get_run(db, run_id).pid is not None  # which the launcher notes, however long the worker takes to begin
     assert control.wait_stopped(db, run_id, PATIENCE_SECONDS) == Status.STOPPED

@@ -10,7 +10,7 @@ from tests.pages.recorded import add_recorded_run
 from tests.pages.run_list import cells, names, select
 from tests.pages.test_measurements import figures
 from v3core.curriculum import with_boundaries
-from v3core.jobs import control, launcher
+from v3core.jobs import control, slots
 from v3core.jobs.kinds import COMMANDS
 from v3core.jobs.lifecycle import Status, change_status
 from v3core.store import commands
@@ -250,7 +250,7 @@ def test_an_experiment_at_work_is_stopped_as_one_after_asking(open_page, databas
 
 
 def test_slots_count_what_is_paused(open_page, database, monkeypatch):
-    launcher.set_slots(database, 4)
+    slots.set_slots(database, 4)
     for status in (Status.RUNNING, Status.PAUSED, Status.QUEUED):
         add_recorded_run(database, status)
     assert "3 runs · 2 of 4 slots in use, 1 of them paused · 1 waiting" in text_of(open_page("app.py"))
@@ -287,11 +287,11 @@ def test_how_a_run_ended_is_one_sentence(status, reason, sentence):
 
 def test_runs_says_which_database_is_open_and_sets_how_many_train_at_once(open_page, database):
     add_recorded_run(database, Status.QUEUED)
-    launcher.set_slots(database, 2)
+    slots.set_slots(database, 2)
     app = open_page("app.py")
     assert f"Database: {database.describe()}" in text_of(app).replace("\\", "")
     app.number_input(key="slots:2").set_value(7).run()
-    assert launcher.slots(database) == 7
+    assert slots.slots(database) == 7
     assert "of 7 slots in use" in text_of(app)
 
 

@@ -8,7 +8,8 @@ import click
 from v3core.cli.common import commands, environment_options, json_option, opened, port_option, reconciled, run_argument
 from v3core.environment_setup import EnvironmentSetup
 from v3core.errors import V3Error
-from v3core.jobs import housekeeping, launcher, supervisor
+from v3core.jobs import housekeeping, supervisor
+from v3core.jobs import slots as limits
 from v3core.jobs.monitor import run_monitored
 from v3core.output import echo, echo_json, fail
 from v3core.store.opening import database_url, set_aside
@@ -39,9 +40,9 @@ def slots(number: str | None) -> None:
     """Show or set how many runs train at once on this machine: a number, or `auto` for one per core."""
     with opened() as database:
         if number is not None:
-            launcher.set_slots(database, launcher.parse_slots(number))
+            limits.set_slots(database, limits.parse_slots(number))
         supervisor.reconcile(database)
-        limit, active = launcher.slots(database), launcher.slots_in_use(database)
+        limit, active = limits.slots(database), limits.slots_in_use(database)
     echo(f"{limit} {'run' if limit == 1 else 'runs'} can train at once on this machine; {active} active now.")
 
 

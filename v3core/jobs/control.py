@@ -16,8 +16,9 @@ from v3core.jobs.housekeeping import delete as delete
 from v3core.jobs.identity import NOWHERE, is_here
 from v3core.jobs.kinds import COMMANDS, check, length_value, named
 from v3core.jobs.launch import renewed
-from v3core.jobs.launcher import TOGETHER, StartCommand, check_priority, drain, save_requested_slots, worker_command
+from v3core.jobs.launcher import TOGETHER, StartCommand, check_priority, drain, worker_command
 from v3core.jobs.lifecycle import ACTIVE, ENDED, Status, change_status
+from v3core.jobs.slots import save_requested_slots
 from v3core.jobs.supervisor import reconcile
 from v3core.paths import COMMAND
 from v3core.store import commands

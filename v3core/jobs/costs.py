@@ -10,9 +10,9 @@ from v3core.environment_setup import format_args
 from v3core.errors import V3Error
 from v3core.insight.duration import Duration, Pace, seconds_for, steps_for, total_time
 from v3core.jobs.identity import is_here
-from v3core.jobs.launcher import slots
 from v3core.jobs.lifecycle import ACTIVE, ENDED, Status
 from v3core.jobs.several import counted
+from v3core.jobs.slots import slots
 from v3core.store.database import Database
 from v3core.store.pace import read_pace
 from v3core.store.run_row import RunRow

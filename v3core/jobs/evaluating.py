@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import IO, Any
 
 from v3core.errors import V3Error
-from v3core.jobs.launcher import start_process
+from v3core.jobs.launchers.processes import start_process
 from v3core.store.database import Database
 from v3core.store.run_row import RunRow
 

@@ -30,8 +30,9 @@ from v3core.jobs.checkpoints import is_whole
 from v3core.jobs.files import checkpoint_file
 from v3core.jobs.kinds import named
 from v3core.jobs.launch import renewed
-from v3core.jobs.launcher import StartCommand, check_priority, drain, save_requested_slots, worker_command
+from v3core.jobs.launcher import StartCommand, check_priority, drain, worker_command
 from v3core.jobs.lifecycle import Status
+from v3core.jobs.slots import save_requested_slots
 from v3core.overrides import set_values
 from v3core.store import commands
 from v3core.store.alarms import copy_alarms

@@ -19,10 +19,11 @@ from v3core.atomic_write import replacing
 from v3core.errors import V3Error
 from v3core.insight.inside import Inside
 from v3core.insight.replays import MEDIAN, Replay
-from v3core.jobs import launcher, made_replays
+from v3core.jobs import made_replays
 from v3core.jobs.frame_files import frame_count, frame_size
 from v3core.jobs.identity import ProcessIdentity, is_alive, of_pid, send_signal
 from v3core.jobs.kept_replays import recorded_replay
+from v3core.jobs.launchers import processes
 from v3core.jobs.made_replays import (
     CANCELLED,
     DONE,
@@ -44,6 +45,8 @@ CANCEL = "cancel"
 _PROCESS = "process.json"
 _CANCEL_SECONDS = 1.0
 """So long a cancel waits for the end of the process that it has killed, to tidy up after it."""
+_START_SECONDS = 10.0
+"""Who said that a replay is made and started no process for it within this time has died."""
 _END_SECONDS = 10.0
 """Within this time a process that was killed has ended, however busy the machine is."""
 
@@ -125,9 +128,9 @@ def _is_begun(database: Database, wanted: Wanted, folder: Path, *, patient: bool
         sources = made_replays.sources_of(database, wanted)
         made_replays.write_state(folder, State(sources=sources, version=__version__))
         options = ["--patient"] if patient else []
-        pid = launcher.start_command(database, run, [*command(wanted), *options], log)
+        pid = processes.start_command(database, run, [*command(wanted), *options], log)
         _write_process(folder, of_pid(pid))
-    launcher.keep_warm(database)  # for the next one
+    processes.keep_warm(database)  # for the next one
     return True
 
 
@@ -167,7 +170,7 @@ def _has_died(folder: Path) -> bool:
     if process is not None:
         return is_alive(process) is False
     try:  # the server that began it is starting the process, or died before
-        return time.time() - folder.stat().st_mtime > launcher.START_PROMISE_SECONDS
+        return time.time() - folder.stat().st_mtime > _START_SECONDS
     except OSError:
         return True
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from v3core.jobs import identity
 from v3core.jobs.housekeeping import remove_abandoned
-from v3core.jobs.identity import is_here, process_of
 from v3core.jobs.launcher import StartCommand, drain, worker_command
+from v3core.jobs.launchers.chosen import chosen
 from v3core.jobs.lifecycle import ACTIVE, Status, change_status
 from v3core.store.commands import CommandRow, note_step, open_stop, redate_stop
 from v3core.store.database import Database
@@ -25,10 +25,6 @@ SEEN_GRACE_SECONDS = 30.0
 One that is still starting, which takes long on a busy machine, has as long from the beginning."""
 SIGNAL_GRACE_SECONDS = 10.0
 """This long after that, SIGKILL is sent, also to all that it started."""
-OTHER_HOST_SECONDS = 60.0
-"""A run on another machine is lost if its heartbeat is overdue by this long: its process cannot be checked."""
-OTHER_CONTAINER_SECONDS = 5.0
-"""… and so late if it was of this machine, but before a new name and a restart, or in a container of the same name."""
 MONITOR_SECONDS = 4.0
 """How long after the last heartbeat a death is left to the run's own monitor, which knows its cause."""
 CLOCK_SECONDS = 5.0
@@ -83,14 +79,15 @@ def _patience(asked: CommandRow, run: RunRow) -> tuple[datetime, float]:
 
 def _settle(database: Database, run: RunRow, now: datetime) -> bool:
     """Correct the status of a run that has a process, or should have; returns whether it changed."""
-    alive = identity.is_alive(process_of(run))
+    launcher = chosen()
+    alive = launcher.is_alive(run)
     if alive is not None and run.heartbeat_at is not None and _is_ahead(run.heartbeat_at, now):
         with database.write() as tx:
             redate_heartbeat(tx, run, now)
         return False  # the next check uses its new due time
     late = timedelta(0) if run.heartbeat_due_at is None else now - run.heartbeat_due_at
     if alive is None:
-        gone = late > timedelta(seconds=OTHER_CONTAINER_SECONDS if is_here(run) else OTHER_HOST_SECONDS)
+        gone = late > timedelta(seconds=launcher.silence_seconds(run))
         return gone and _end(
             database, run, now, f"The heartbeat of the worker on {run.host} has been overdue for too long."
         )
@@ -152,19 +149,19 @@ def _hurry(database: Database, run: RunRow, now: datetime) -> bool:
             redate_stop(tx, run.id, now)
         return False
     waited = (now - since).total_seconds()
-    process = process_of(run)
+    launcher = chosen()
     if waited > grace and asked.value is None:
         message = f"Still running {grace:g} seconds after the stop: sent SIGTERM."
         if _note_step(database, run, SIGTERM, None, message, now):
-            identity.send_signal(process, signal.SIGTERM)
+            launcher.send_signal(run, signal.SIGTERM)
     if waited <= grace + SIGNAL_GRACE_SECONDS:
         return False
     message = f"Still running {SIGNAL_GRACE_SECONDS:g} seconds after SIGTERM: sent SIGKILL."
     _note_step(database, run, SIGKILL, SIGTERM, message, now)
     # Not only by the process that noted it, which may have died right after.
-    identity.send_signal(process, signal.SIGKILL, whole_group=True)
+    launcher.send_signal(run, signal.SIGKILL, whole_group=True)
     deadline = time.monotonic() + KILL_SECONDS
-    while identity.is_alive(process):
+    while launcher.is_alive(run):
         if time.monotonic() > deadline:
             return False  # it hangs in the kernel; the next check tries again
         time.sleep(0.01)

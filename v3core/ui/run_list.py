@@ -7,7 +7,7 @@ from dataclasses import replace
 import streamlit as st
 from humanize import ordinal
 
-from v3core.jobs import control, launcher
+from v3core.jobs import control, launcher, slots
 from v3core.jobs.kinds import COMMANDS, trains_elsewhere
 from v3core.jobs.launch import waits_for
 from v3core.jobs.lifecycle import ACTIVE, ENDED, Status
@@ -149,11 +149,11 @@ def queue_places(runs: list[RunRow]) -> dict[str, int]:
     return {run.id: place for place, run in enumerate(launcher.queue_order(runs), start=1)}
 
 
-def slots_text(runs: list[RunRow], slots: int) -> str:
+def slots_text(runs: list[RunRow], limit: int) -> str:
     """How full this machine is, as in `3 of 4 slots in use, 1 of them paused · 2 waiting`."""
     active = [run for run in runs if run.status in ACTIVE]
     here = [run for run in active if not trains_elsewhere(run)]
-    parts = [f"{len(here)} of {slots} slots in use"]
+    parts = [f"{len(here)} of {limit} slots in use"]
     if paused := sum(run.status == Status.PAUSED for run in here):
         parts[0] += f", {paused} of them paused"
     if len(here) < len(active):
@@ -169,7 +169,7 @@ def slots_menu(database: Database, limit: int) -> None:
         st.number_input(
             "Runs at once on this machine",
             1,
-            launcher.MAX_SLOTS,
+            slots.MAX_SLOTS,
             limit,
             key=field,
             help="Does not affect runs that are already training. Each run uses one core; more runs than cores slow "
@@ -204,7 +204,7 @@ def queue_place(database: Database, run: RunRow, place: int, *, key: str) -> Non
 @or_notice
 def _set_slots(database: Database, field: str) -> None:
     if (number := st.session_state[field]) is not None:
-        launcher.set_slots(database, number)
+        slots.set_slots(database, number)
 
 
 @or_notice

@@ -1,0 +1,60 @@
+"""The launcher of every V3 Lab without a cluster: workers are processes of this machine."""
+
+import signal
+from collections.abc import Sequence
+from itertools import islice
+
+from v3core.jobs import identity
+from v3core.jobs.files import log_file
+from v3core.jobs.identity import is_here, process_of, this_host
+from v3core.jobs.launch import waits_for
+from v3core.jobs.launchers.interface import Node, Offer, StartCommand
+from v3core.jobs.launchers.processes import start_command
+from v3core.jobs.slots import slots, slots_in_use
+from v3core.store.database import Database
+from v3core.store.run_row import RunRow
+from v3core.store.schema import Transaction
+
+OTHER_HOST_SECONDS = 60.0
+"""A run on another machine is lost if its heartbeat is overdue by this long: its process cannot be checked."""
+OTHER_CONTAINER_SECONDS = 5.0
+"""… and so late if it was of this machine, but before a new name and a restart, or in a container of the same name."""
+
+
+class LocalLauncher:
+    """Starts workers as processes of this machine, forked from the warm one where there is one."""
+
+    name = "local"
+    start_seconds = 10.0
+
+    def offer(self) -> Offer:
+        """This machine; how many slots are free is counted when they are taken."""
+        return Offer((Node("", this_host(), 0),))
+
+    def startable(self, tx: Transaction, _offer: Offer, queued: Sequence[RunRow], /) -> list[RunRow]:
+        """In their order, as many as there are free slots, without those whose import folders are not here."""
+        free = max(0, slots(tx) - slots_in_use(tx))
+        return list(islice((run for run in queued if self.waits_for(run) is None), free))
+
+    def waits_for(self, run: RunRow) -> str | None:
+        """The import folder or interpreter that this machine lacks."""
+        return waits_for(run)
+
+    def start(self, database: Database, run: RunRow, command: StartCommand) -> int | None:
+        """Start a process that outlives this one, with its output in the run's log."""
+        log = log_file(run.id, database.data_dir)
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("ab") as output:
+            return start_command(database, run, command(run.id), output)
+
+    def is_alive(self, run: RunRow) -> bool | None:
+        """What this machine says of its process; None for one of another machine."""
+        return identity.is_alive(process_of(run))
+
+    def silence_seconds(self, run: RunRow) -> float:
+        """A minute for another machine."""
+        return OTHER_CONTAINER_SECONDS if is_here(run) else OTHER_HOST_SECONDS
+
+    def send_signal(self, run: RunRow, number: signal.Signals, *, whole_group: bool = False) -> bool:
+        """Signal a process of this machine."""
+        return identity.send_signal(process_of(run), number, whole_group=whole_group)

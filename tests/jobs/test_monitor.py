@@ -14,9 +14,9 @@ from tests.jobs.conftest import assert_whole
 from tests.waiting import PATIENCE_SECONDS, wait_for
 from v3core.errors import V3Error
 from v3core.jobs import control, identity, monitor, slots
+from v3core.jobs.identity import process_of
 from v3core.jobs.lifecycle import Status
 from v3core.jobs.signals import StopRequest
-from v3core.jobs.supervisor import process_of
 from v3core.store.history import read_events
 from v3core.store.runs import get_run
 

@@ -181,7 +181,7 @@ def test_who_queues_a_run_sets_the_limit_and_nobody_else_exceeds_it(db, config, 
 def test_the_limit_is_of_one_machine(db, monkeypatch):
     slots.set_slots(db, 3)
     with monkeypatch.context() as elsewhere:
-        elsewhere.setattr(launcher, "this_machine", lambda: "another")
+        elsewhere.setattr(slots, "this_machine", lambda: "another")
         assert slots.slots(db) == os.cpu_count()
         slots.set_slots(db, 1)
     assert slots.slots(db) == 3

@@ -8,7 +8,7 @@ import psutil
 import pytest
 
 from tests.waiting import PATIENCE_SECONDS, wait_for
-from v3core.jobs import launcher, warm
+from v3core.jobs import warm
 from v3core.jobs.kept_replays import recorded_replays
 from v3core.jobs.launcher import enqueue
 from v3core.jobs.launchers import processes
@@ -59,7 +59,7 @@ def kept(db, steady, monkeypatch):
 @pytest.fixture
 def no_new_process(monkeypatch):
     """Nothing may be started but by forking."""
-    monkeypatch.setattr(launcher, "start_process", lambda *_: pytest.fail("a new process was started"))
+    monkeypatch.setattr(processes, "start_process", lambda *_: pytest.fail("a new process was started"))
 
 
 def test_a_forked_worker_trains_to_the_end_on_its_own(db, config, kept, no_new_process, wait_until):

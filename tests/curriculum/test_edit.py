@@ -211,3 +211,8 @@ def test_an_unchanged_phase_hides_no_later_one_whose_end_has_passed():
     early = Progress(50, 1000, 500, (PhaseStart(0, 0),))
     with pytest.raises(V3Error, match=r"Phase 3 .* episode 40, but the run is already at 50; choose 51 or later"):
         check_edit(MIXED, changed(2, until=Until(episode=40)), early)
+
+
+def test_late_ends_leave_an_episode_to_each_phase_after_them():
+    text = "{name: a, until: {episode: 38}}, {name: b, until: {episode: 39}}, {name: c}"
+    assert scaled(parse(f"{{name: l, episodes: 40, phases: [{text}]}}"), 4).planned_ends == (2, 3)

@@ -173,3 +173,25 @@ def test_what_happened_so_far_has_the_length_that_is_planned_and_the_network():
     ):
         made = realised([Edition(plan)], progress, BASE)
         assert (made.episodes, made.policy) == (length, plan.policy)
+
+
+def test_a_trigger_has_as_many_episodes_left_after_an_edit_as_before():
+    plan = parse(PLAN)
+    editions = [Edition(plan), Edition(edited(plan, 1, jitter=0.5), 130, 1300)]
+    made = assert_plans_what_happened(editions, starts_at(0, 100), episodes=140)
+    assert made.planned_ends[:2] == (100, 130)
+    assert made.phases[2].until.max_episodes == 150 - 30
+
+
+def test_environments_are_those_of_each_phase_and_pass_on_from_one_that_is_left_out():
+    first, last = "{name: a, until: {episode: 100}, env: A-v0}", "{name: c, env_args: {size: 5}}"
+    middle = (
+        "{name: b, until: {metric: return, at_least: 1, window: 5, max_episodes: 9}, env: B-v0, env_args: {slip: 1}}"
+    )
+    plan = parse(f"{{name: p, phases: [{first}, {middle}, {last}]}}")
+    for starts, expected in (
+        ((0, 100, 109), [("A-v0", None), ("B-v0", {"slip": 1}), (None, {"size": 5})]),
+        ((0, 100, 100), [("A-v0", None), ("B-v0", {"slip": 1, "size": 5})]),
+    ):
+        made = realised([Edition(plan)], Progress(EPISODES, EPISODES, 4000, starts_at(*starts)), BASE)
+        assert [(phase.env, phase.env_args) for phase in made.phases] == expected

@@ -158,3 +158,22 @@ def test_a_view_is_in_as_small_buckets_as_fit(first: int, count: int, limit: int
     else:
         assert found is view
     assert found.newest == view.newest
+
+
+def test_buckets_of_buckets_weigh_by_what_they_hold() -> None:
+    values = [1.0, 2.0, float("nan"), 4.0, 50.0, float("nan"), float("nan"), float("nan"), 9.0, 9.0, 9.0]
+    once = made_curve({"return": values})
+    twice = once.coarser(4).coarser(8)
+    assert (twice.size, twice.numbers.tolist(), twice.episode.tolist()) == (8, [0, 1], [8, 11])
+    assert_summary_is(twice.summary("return"), plain_summary(values, 8))
+    assert twice.summary("return").mean[0] == 57 / 4
+    assert once.coarser(4).has_all("return", 4).tolist() == [False, False, True]
+
+
+def test_a_gap_is_filled_with_as_many_empty_buckets_as_are_missing() -> None:
+    numbers, stats = spread_out(np.array([2, 5]), np.ones((2, 5, 1)))
+    assert numbers.tolist() == [2, 3, 4, 5]
+    assert stats[:, COUNT, 0].tolist() == [1, 0, 0, 1]
+    assert np.isnan(stats[1:3, 0, 0]).all()
+    nothing = np.empty(0, dtype=np.int64), np.empty((0, 5, 1))
+    assert spread_out(*nothing)[0].shape == (0,)

@@ -13,6 +13,7 @@ from v3core.jobs import warm
 from v3core.jobs.watchdog import ensure_watchdog
 from v3core.ui import chart_rows, hidden_tabs, push, replay_frames, replay_steps
 from v3core.ui.known_hosts import KnownHosts
+from v3core.ui.no_delay import send_at_once
 from v3core.ui.page_start import PageStart
 from v3core.ui.plotly_js import SOURCE, address
 
@@ -20,6 +21,7 @@ from v3core.ui.plotly_js import SOURCE, address
 @asynccontextmanager
 async def looking_after_runs(_: st.App) -> AsyncIterator[None]:
     """From the server's start on, whether a page is open or not."""
+    send_at_once()
     ensure_watchdog()
     warm.allow()
     yield

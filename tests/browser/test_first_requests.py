@@ -29,6 +29,18 @@ def test_a_page_with_a_chart_connects_at_once_and_loads_plotly_once(lab: Server,
     assert watched.problems == []
 
 
+def test_the_first_chart_of_a_page_waits_for_no_frame(lab: Server, page: Page) -> None:
+    db = open_database(f"sqlite:///{lab.data / 'v3.db'}", lab.data)
+    run_id = add_recorded_run(db, Status.COMPLETED)
+    db.close()
+    page.add_init_script("""
+        const later = window.requestAnimationFrame
+        window.requestAnimationFrame = (act) => (act.name === "drawNext" ? 0 : later(act))
+    """)
+    page.goto(f"{lab.url}/live?run={run_id}")
+    show_chart(page)
+
+
 def test_plotly_that_cannot_be_loaded_is_asked_for_once_more_and_said(lab: Server, page: Page) -> None:
     db = open_database(f"sqlite:///{lab.data / 'v3.db'}", lab.data)
     run_id = add_recorded_run(db, Status.COMPLETED)

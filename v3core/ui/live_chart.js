@@ -41,16 +41,22 @@ window.__v3labZoomGoesBack ??= window.addEventListener("popstate", () => {
   }
 }) ?? true
 
-// One chart per frame, so that a tick with six figures does not freeze the page.
+// One chart per frame, so that a tick with six figures does not freeze the page. Not the first of a page: a frame of one
+// that has just appeared takes as long as the chart.
 const queue = new Set()
+let isAnyDrawn = false
+function drawLater() {
+  if (isAnyDrawn) requestAnimationFrame(drawNext)
+  else setTimeout(drawNext)
+}
 function enqueue(chart) {
-  if (queue.size === 0) requestAnimationFrame(drawNext)
+  if (queue.size === 0) drawLater()
   queue.add(chart)
 }
 function drawNext() {
   const [chart] = queue
   queue.delete(chart)
-  if (queue.size > 0) requestAnimationFrame(drawNext)
+  if (queue.size > 0) drawLater()
   chart?.draw()
 }
 
@@ -207,7 +213,7 @@ class Chart {
     this.plotly.react(this.node, data, this.layout(), PLOTLY_CONFIG).then(() => {
       if (this.gone) return
       if (!this.drawn) this.listen()
-      this.drawn = true
+      this.drawn = isAnyDrawn = true
       if (this.legendGrew()) return enqueue(this)
       this.root.dataset.drawn = String(Number(this.root.dataset.drawn ?? 0) + 1)
       this.handles.place()

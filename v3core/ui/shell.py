@@ -1,5 +1,6 @@
 """What every page calls first: page settings, navigation and the database, or an error if it cannot be opened."""
 
+import gc
 import importlib
 import threading
 from collections.abc import Iterator, Sequence
@@ -66,9 +67,18 @@ def page(title: str) -> Database:
 @st.cache_resource(max_entries=1, show_spinner=False)
 def _warm_up() -> threading.Thread:
     """Import the modules of other pages in the background, so that the first click on each does not wait for them."""
-    thread = threading.Thread(target=lambda: [importlib.import_module(name) for name in _HEAVY], daemon=True)
+    thread = threading.Thread(target=_import_heavy, daemon=True)
     thread.start()
     return thread
+
+
+def _import_heavy() -> None:
+    for name in _HEAVY:
+        importlib.import_module(name)
+    # Streamlit collects garbage at the end of each script, and nothing else of the process runs meanwhile: 0.1 s if it
+    # looks through all modules each time. What there is by now stays.
+    gc.collect()
+    gc.freeze()
 
 
 @contextmanager

@@ -93,6 +93,16 @@ def test_the_mean_of_the_newest_returns_is_the_same_wherever_it_is_shown(db, con
     assert (*shown, drawn) == pytest.approx((wanted,) * 3)
 
 
+def test_a_phase_of_which_only_buckets_are_left_keeps_its_means(db, record):
+    run_id = record([{"phase": "a", "return_": float(number % 2)} for number in range(64)] + [{"phase": "b"}])
+    with db.write() as tx:
+        tx.execute(delete(episodes).where(episodes.c.phase == "a"))
+    first = read_phase_sums(db, run_id)[0]
+    assert (first.phase, first["return"]) == ("a", 0.5)
+    assert math.isnan(first.closing_return)
+    assert math.isnan(first.deviation)
+
+
 def test_no_episodes_no_phases(db, new_run):
     assert read_phase_sums(db, new_run(db)) == ()
 

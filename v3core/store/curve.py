@@ -297,7 +297,10 @@ def _completed(tx: Transaction, run: RunRow, sums: PhaseSums) -> PhaseSums:
     squared = tx.execute(squares.where(*here, c.episode >= sums.first_episode)).scalar_one() or 0.0
     columns = (c.return_, c.length, c.routing_entropy, c.episode)
     last = select(*columns).where(*here).order_by(c.episode.desc()).limit(run.mean_window)
-    closing, steps, entropy, numbers = floats([tuple(row) for row in tx.execute(last)]).T
+    rows = [tuple(row) for row in tx.execute(last)]
+    if not rows:  # episodes of which only buckets are left
+        return replace(sums, squares=math.nan)
+    closing, steps, entropy, numbers = floats(rows).T
     entropy[np.abs(entropy) > LARGEST] = np.nan
     loads = pooled_loads(_loads_of(tx, run, numbers), steps)
     specialisation = float(load_entropy(loads) - np.average(entropy, weights=steps)) if len(loads) else math.nan

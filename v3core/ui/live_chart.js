@@ -210,6 +210,7 @@ class Chart {
       return
     }
     const data = this.hidden.shown(this.figure.data)
+    this.expectLegend(data)
     this.plotly.react(this.node, data, this.layout(), PLOTLY_CONFIG).then(() => {
       if (this.gone) return
       if (!this.drawn) this.listen()
@@ -220,6 +221,19 @@ class Chart {
       this.tools.place()
       groups.get(this.group).cursor.draw()
     })
+  }
+
+  // Only of entries or a width that are new: what was drawn is known better.
+  expectLegend(data) {
+    const { showlegend, legend, margin } = this.figure.layout
+    const entries = data.filter((trace) => trace.showlegend !== false && trace.visible !== false)
+    const shown = JSON.stringify([this.width, entries.map((trace) => trace.name)])
+    if (shown === this.expected || !showlegend || legend?.orientation !== "h") return
+    this.expected = shown
+    if (entries.length === 0) return
+    const names = entries.map((trace) => trace.name)
+    const height = legendHeight(names, this.width - margin.l - margin.r, theme(this.root).font)
+    this.extra = Math.max(0, height - LEGEND_ROOM)
   }
 
   // A legend that wraps on a narrow page gets the space it needs; the plot keeps its height.

@@ -36,6 +36,7 @@ _CSS = (_FOLDER / "live_chart.css").read_text(encoding="utf-8")
 _NAMES = (
     "plotly_page",
     "live_chart",
+    "live_chart_legend",
     "live_chart_patch",
     "live_chart_folding",
     "live_chart_feed",

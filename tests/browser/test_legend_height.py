@@ -13,7 +13,8 @@ async ([names, width]) => {
   const node = document.createElement("div")
   document.body.append(node)
   const data = names.map((name) => ({ type: "scatter", x: [1], y: [1], name, legendgroup: name }))
-  const legend = { orientation: "h", x: 0, xref: "paper", y: 1, yref: "container", yanchor: "top", traceorder: "normal" }
+  const place = { x: 0, xref: "paper", y: 1, yref: "container", yanchor: "top" }
+  const legend = { orientation: "h", traceorder: "normal", ...place }
   const margin = { l: 60, r: 20, t: 40, b: 40 }
   const layout = { width, height: 3000, margin, legend, showlegend: true, font: { family: "sans-serif", size: 13 } }
   await Plotly.newPlot(node, data, layout)

@@ -1,7 +1,8 @@
 """Answers are sent at once.
 
-Streamlit opens its server's socket in a way that asyncio does not take for TCP. So the system held back the second part of
-each answer, and further messages, until the browser had confirmed the first: 40 ms on Linux, for each module of a page.
+Streamlit opens its server's socket in a way that asyncio does not take for TCP. So the system held back the second part
+of each answer, and further messages, until the browser had confirmed the first: 40 ms on Linux, for each module of a
+page.
 """
 
 import logging
@@ -13,7 +14,7 @@ _log = logging.getLogger(__name__)
 
 
 def send_at_once() -> int:
-    """Have the sockets on which this process listens send at once; connections inherit it. To be called before any is made.
+    """Have the sockets on which this process listens send at once; connections that are made later inherit it.
 
     Returns:
         How many sockets; none where the system does not say which they are, as Windows does not.

@@ -120,7 +120,7 @@ class Digest:
 def roles(returns: Sequence[float]) -> dict[str, int]:
     """The places of the episodes that are kept of an evaluation, by their role; several roles may be one episode.
 
-    Of equal returns the first counts. The median is the lower one of an even number of episodes. A return that is not a
+    Of equal returns the first counts, in each role: episodes that all reach the highest return are kept once. The median is the lower one of an even number of episodes. A return that is not a
     number is the worst.
     """
     numbers = [-math.inf if math.isnan(value) else value for value in returns]
@@ -129,7 +129,7 @@ def roles(returns: Sequence[float]) -> dict[str, int]:
         return {}
     return {
         BEST: numbers.index(numbers[order[-1]]),
-        MEDIAN: order[(len(order) - 1) // 2],
+        MEDIAN: numbers.index(numbers[order[(len(order) - 1) // 2]]),
         WORST: order[0],
         LAST: len(order) - 1,
     }

@@ -120,7 +120,7 @@ class Digest:
 def roles(returns: Sequence[float]) -> dict[str, int]:
     """The places of the episodes that are kept of an evaluation, by their role; several roles may be one episode.
 
-    Of equal returns the first counts, in each role, so that of episodes which all reach the highest return few are kept.
+    Of equal returns the first counts, in each role, so that few are kept of episodes that all are perfect.
     The median is the lower one of an even number of episodes. A return that is not a number is the worst.
     """
     numbers = [-math.inf if math.isnan(value) else value for value in returns]

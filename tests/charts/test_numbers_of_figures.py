@@ -18,7 +18,7 @@ from v3core.charts.palette import METRICS
 from v3core.charts.process import memory_figure, pace_figure, processor_figure, time_figure
 from v3core.charts.series import PhaseBand, RunSeries
 from v3core.charts.task_figures import tasks_figure
-from v3core.charts.timelines import timelines_figure
+from v3core.charts.timelines import Timeline, timelines_figure
 from v3core.insight.estimates import Estimate
 from v3core.insight.grids import Band, Grid
 from v3core.insight.profiles import performance_profile
@@ -121,7 +121,7 @@ def test_a_difference_has_every_pair_and_the_band_around_its_mean():
 
 def test_phases_of_curricula_are_numbered_from_one_with_their_words():
     bands = [PhaseBand("warmup", 0, 40, routing="softmax"), PhaseBand("fine", 40, 100, routing="sparsemax")]
-    figure = timelines_figure([("v3", bands)])
+    figure = timelines_figure([Timeline("v3", "v3", bands)])
     words = [text for (text,) in figure.data[0].customdata]
     assert "warmup" in words[0]
     assert "softmax" in words[0]

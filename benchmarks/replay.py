@@ -32,7 +32,8 @@ from v3core.jobs import kept_replays, made_replays, recorder, replay_process, wa
 from v3core.jobs.files import folder_bytes
 from v3core.jobs.frame_files import frame_count
 from v3core.jobs.housekeeping import run_sizes
-from v3core.jobs.launcher import create, keep_warm
+from v3core.jobs.launcher import create
+from v3core.jobs.launchers.processes import keep_warm
 from v3core.jobs.played_episodes import policy_of
 from v3core.jobs.replay_files import write_pictures
 from v3core.jobs.replay_making import Wanted, begin, progress, read_made

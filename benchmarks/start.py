@@ -18,7 +18,8 @@ import _bench
 from v3core.config import build_run_config, recipe_for
 from v3core.curriculum.presets import load_preset
 from v3core.jobs import control, warm
-from v3core.jobs.launcher import enqueue, keep_warm
+from v3core.jobs.launcher import enqueue
+from v3core.jobs.launchers.processes import keep_warm
 from v3core.jobs.lifecycle import ENDED
 from v3core.store.database import Database
 from v3core.store.opening import open_database

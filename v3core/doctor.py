@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from v3core import __version__
 from v3core.errors import V3Error
 from v3core.jobs.housekeeping import in_words, leftovers
+from v3core.jobs.launchers.chosen import chosen
 from v3core.jobs.notice import webhook
 from v3core.jobs.slots import slots
 from v3core.native import library
@@ -35,13 +36,14 @@ class Finding:
 
 
 def examine() -> Iterator[Finding]:
-    """Look at Python, packages, data, disk, port, webhook, cores, native library and the tests' browser."""
+    """Look at Python, packages, data, disk, port, webhook, launcher, cores, native library and the tests' browser."""
     yield Finding("Version", True, f"{__version__}, {'installed' if INSTALLED else 'a checkout'} in {PACKAGE}")
     yield Finding("Python", True, ".".join(map(str, sys.version_info[:3])))
     yield from _packages()
     yield from _data()
     yield from _attempt(f"Port {DEFAULT_PORT}", _port)
     yield from _attempt("Webhook", _webhook)
+    yield from _attempt("Launcher", lambda: chosen().name)
     yield Finding("Cores", True, str(os.cpu_count() or 1))
     is_off = os.environ.get(library.VARIABLE) == "0"
     yield from _attempt("Native library", _native, ok_without=is_off)

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from v3core.claims.findings import StudyVerdict, findings_of, sentence, too_few_seeds
+from v3core.claims.findings import StudyVerdict, expectation, findings_of, sentence, too_few_seeds
 from v3core.claims.results import Result
 from v3core.claims.statements import verdict_over
 from v3core.claims.study import Hypothesis, Relation, Study
@@ -119,7 +119,9 @@ def test_a_relation_that_holds_within_arms_supports_the_claim():
     assert (finding.measured.n, finding.planned) == (12, 12)
     assert "correlation 0.9" in sentence(finding)
     assert sentence(finding).endswith("12 runs.")
+    assert expectation(finding.hypothesis).endswith("within with, without; r = 0.300 or more")
     (opposite,) = findings_of(related("lower"), found)
+    assert expectation(opposite.hypothesis).endswith("within with, without; r = −0.300 or less")
     assert opposite.verdict == StudyVerdict.NOT_SUPPORTED
 
 

@@ -19,6 +19,14 @@ GOOD = {
         {"claim": "collapse", "outcome": "dead_experts", "arm": "one", "than": "two", "expected": "lower", "matters": 1}
     ],
 }
+RELATION = {
+    "claim": "ties",
+    "outcome": "boundary_drop",
+    "foretold_by": "ties_before",
+    "arms": ["one", "two"],
+    "expected": "higher",
+    "matters": 0.3,
+}
 
 
 @pytest.fixture(autouse=True)
@@ -64,6 +72,11 @@ def test_the_key_of_a_run_changes_with_its_settings_and_not_with_its_name(folder
         ({"sedes": 3}, "'sedes' is not a known key"),
         ({"arms": [GOOD["arms"][0], GOOD["arms"][0]]}, "there are two arms 'one'"),
         ({"hypotheses": [{**GOOD["hypotheses"][0], "than": "tow"}]}, "Did you mean two?"),
+        ({"hypotheses": [{**GOOD["hypotheses"][0], "than": "one"}]}, "names 'one' twice"),
+        ({"relations": [{**RELATION, "arms": ["one", "one"]}]}, "names 'one' twice"),
+        ({"relations": [{**RELATION, "foretold_by": "boundary_drop"}]}, "names 'boundary_drop' twice"),
+        ({"relations": [{**RELATION, "arms": ["three"]}]}, "names arm 'three'"),
+        ({"relations": [{**RELATION, "matters": 1}]}, "'relations.0.matters'"),
         ({"hypotheses": [{**GOOD["hypotheses"][0], "outcome": "dead_expert"}]}, "Did you mean dead_experts"),
     ],
 )

@@ -39,10 +39,14 @@ def made_run(
     ended_in: str | None = None,
     second: str = "late",
     steps: int | None = None,
+    temperature: float = 1.0,
 ) -> RunRow:
     """A run with these returns, and evaluations `(episode, mean return)`; two phases, `early` and `late`."""
     text = f"{{name: {curriculum}, phases: [{{name: early, until: {{episode: {boundary}}}, routing: softmax}}, "
-    text += f"{{name: {second}, routing: sparsemax, load_balance: {load_balance}}}]}}"
+    late = f"routing: sparsemax, load_balance: {load_balance}" + (
+        f", temperature: {temperature}" if temperature != 1 else ""
+    )
+    text += f"{{name: {second}, {late}}}]}}"
     config = build_run_config(
         name=name or f"{curriculum} {seed}",
         env=env,

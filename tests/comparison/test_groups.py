@@ -100,6 +100,24 @@ def test_two_values_of_a_swept_setting_are_one_curriculum_too(db: Database) -> N
     assert [group.name for group in grouped(runs, varied(runs))] == ["v3 · load_balance=0.01", "v3 · load_balance=0.1"]
 
 
+def test_by_the_curriculum_alone_an_edit_stays_apart(db: Database) -> None:
+    """Grouped with `v3`, nothing would say that two ways of training were pooled."""
+    runs = [made_run(db), made_run(db, curriculum="v3 (edited)", load_balance=0.1)]
+    assert [group.name for group in grouped(runs)] == ["v3", "v3 (edited)"]
+
+
+def test_an_edit_is_called_by_what_differs_in_its_own_environment(db: Database) -> None:
+    """In one a setting differs and in the other three: groups that a setting does not hold apart keep their names."""
+    here = [made_run(db), *(made_run(db, curriculum="v3 (edited)", load_balance=value) for value in (0.1, 0.2))]
+    edited = {"curriculum": "v3 (edited)", "load_balance": 0.3, "boundary": 7, "temperature": 0.7}
+    there = [made_run(db, env="Acrobot-v1"), made_run(db, env="Acrobot-v1", **edited)]
+    runs = here + there
+    assert set(varied(runs)) <= {setting.path for setting in settings_that_differ(runs)} | {"curriculum"}
+    groups = grouped(runs, varied(runs))
+    assert len(groups) == 5
+    assert all(len(group.runs) == 1 for group in groups)
+
+
 @pytest.mark.parametrize("other", ["switch", "v3 (edited)"])
 def test_curricula_with_other_phases_stay_apart_by_their_names(db: Database, other: str) -> None:
     runs = [made_run(db), made_run(db, curriculum=other, boundary=7, load_balance=0.1, second="last")]

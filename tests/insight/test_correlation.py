@@ -49,12 +49,16 @@ def test_an_interval_misses_what_is_not_there_once_in_twenty():
         ([([1], [2]), ([3], [4])], 0),
         ([([1, 2, 3], [1, 2, 4])], 3),
         ([([1, 1, 1, 1, 1, 1], [1, 2, 3, 4, 5, 6])], 6),
+        ([([0.1] * 10, [0.3] * 10)], 10),  # whose means are not 0.1 and 0.3 to the last bit
+        ([([0.1] * 10, list(range(10)))], 10),
         ([([1, math.nan, 3, 4, math.inf], [1, 2, 3, math.nan, 5])], 2),
     ],
 )
 def test_of_few_runs_or_none_that_differ_there_is_no_interval(groups, n):
     found = correlation_within(groups)
     assert (found.estimate.low, found.p, found.estimate.n) == (None, None, n)
+    if n == 10:
+        assert math.isnan(found.estimate.value)
 
 
 def test_a_line_is_a_correlation_of_one():

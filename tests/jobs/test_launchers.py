@@ -2,9 +2,12 @@
 
 import pytest
 
+from v3core.doctor import examine
 from v3core.errors import V3Error
+from v3core.jobs.launcher import enqueue
 from v3core.jobs.launchers.chosen import chosen
 from v3core.jobs.launchers.local import LocalLauncher
+from v3core.store.runs import list_runs
 
 
 @pytest.mark.parametrize("value", [None, "", "local", " local "])
@@ -21,3 +24,17 @@ def test_another_value_is_named_in_one_sentence(monkeypatch, value):
     with pytest.raises(V3Error, match=r"^V3_LAUNCHER is '") as refused:
         chosen()
     assert repr(value) in str(refused.value)
+
+
+def test_nothing_is_queued_for_a_launcher_that_does_not_exist(db, config, monkeypatch):
+    """Corrected and started again, it would be trained twice."""
+    monkeypatch.setenv("V3_LAUNCHER", "slurm")
+    with pytest.raises(V3Error, match="V3_LAUNCHER"):
+        enqueue(db, [config()])
+    assert list_runs(db) == []
+
+
+def test_doctor_names_a_launcher_that_does_not_exist(monkeypatch, tmp_path):
+    monkeypatch.setenv("V3_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("V3_LAUNCHER", "slurm")
+    assert next(finding for finding in examine() if finding.subject == "Launcher").detail.startswith("V3_LAUNCHER is ")

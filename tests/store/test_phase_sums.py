@@ -103,6 +103,16 @@ def test_a_phase_of_which_only_buckets_are_left_keeps_its_means(db, record):
     assert math.isnan(first.deviation)
 
 
+def test_a_phase_of_which_some_episodes_are_left_has_no_deviation(db, record):
+    run_id = record([{"phase": "a", "return_": float(number % 2)} for number in range(64)])
+    assert read_phase_sums(db, run_id)[0].deviation == pytest.approx(statistics.stdev([0, 1] * 32))
+    with db.write() as tx:
+        tx.execute(delete(episodes).where(episodes.c.episode <= 32))
+    only = read_phase_sums(db, run_id)[0]
+    assert only["return"] == 0.5
+    assert math.isnan(only.deviation)
+
+
 def test_no_episodes_no_phases(db, new_run):
     assert read_phase_sums(db, new_run(db)) == ()
 

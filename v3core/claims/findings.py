@@ -93,9 +93,10 @@ def _finding(
 def too_few_seeds(study: Study) -> str:
     """Why no comparison of two arms can be supported, whatever its runs come to; empty if one can.
 
-    The smallest two-sided p of `n` pairs is 2 / 2ⁿ, and Holm's method multiplies it by the number of hypotheses.
+    The smallest two-sided p of `n` pairs is 2 / 2ⁿ, and Holm's method multiplies the smallest by the number of
+    comparisons; relations can have smaller ones, and then do not count.
     """
-    family = len(study.expectations)
+    family = len(study.hypotheses)
     needed = next(seeds for seeds in count(ENOUGH_SEEDS) if family * 2 / 2**seeds < LEVEL)
     if not study.hypotheses or study.seeds >= needed:
         return ""
@@ -158,7 +159,8 @@ def expectation(of: Hypothesis | Relation) -> str:
     """What was expected, in words."""
     if isinstance(of, Relation):
         other = _lower(OUTCOMES[of.foretold_by].title)
-        return f"{of.expected} where {other} is higher, within {', '.join(of.arms)}; r = {number(of.matters)} or more"
+        least = f"{number(of.matters)} or more" if of.expected == "higher" else f"−{number(of.matters)} or less"
+        return f"{of.expected} where {other} is higher, within {', '.join(of.arms)}; r = {least}"
     return f"{of.arm}: {of.expected} than {of.than}, by {number(of.matters)} or more"
 
 

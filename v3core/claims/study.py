@@ -98,6 +98,8 @@ class Study(_Part):
                 raise ValueError(
                     f"a hypothesis names arm '{unknown}'. {suggestion(unknown, names) or 'There is none.'}"
                 )
+            if repeated := next((one for part in (arms, outcomes) for one in part if part.count(one) > 1), None):
+                raise ValueError(f"a hypothesis names '{repeated}' twice; compare it with another one.")
             if unknown := next((outcome for outcome in outcomes if outcome not in OUTCOMES), None):
                 near = suggestion(unknown, OUTCOMES) or f"The outcomes are {', '.join(OUTCOMES)}."
                 raise ValueError(f"there is no outcome '{unknown}'. {near}")

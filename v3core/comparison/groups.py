@@ -97,32 +97,41 @@ def settings_of(run: RunRow) -> Mapping[str, Scalar]:
         return {CURRICULUM: run.curriculum, ENVIRONMENT: run.env}
 
 
-def settings_among(runs: Sequence[RunRow]) -> list[Mapping[str, Scalar]]:
+def settings_among(runs: Sequence[RunRow], by: Collection[str] | None = None) -> list[Mapping[str, Scalar]]:
     """The settings of each run, of which a curriculum and its edits are one if their settings say how they differ.
 
     A sweep of a phase's setting trains `v3` where a value is the preset's own, and `v3 (edited)` elsewhere: what
     differs is that setting, not the curriculum. So edits with the same phases are called by the shortest of their
-    names, unless each name is one curriculum and more than `_SAID` settings would be needed to say which. Runs with
-    the same settings share the mapping.
+    names, unless each name is one curriculum and more than `_SAID` settings would be needed to say which; of each
+    environment by itself. Runs with the same settings share the mapping.
+
+    Args:
+        runs: all runs that are compared.
+        by: if given, edits are called alike only where these settings hold them apart.
     """
     settings = [settings_of(run) for run in runs]
-    families: dict[tuple[str, frozenset[str]], dict[int, Mapping[str, Scalar]]] = {}
+    families: dict[tuple[Any, ...], dict[int, Mapping[str, Scalar]]] = {}
     for own in settings:
         if phases := frozenset(path for path in own if path.startswith(OF_PHASES)):
-            families.setdefault((unedited(str(own[CURRICULUM])), phases), {})[id(own)] = own
+            family = own[ENVIRONMENT], unedited(str(own[CURRICULUM])), phases
+            families.setdefault(family, {})[id(own)] = own
     renamed: dict[int, Mapping[str, Scalar]] = {}
-    for (_, paths), members in families.items():
+    for (*_, paths), members in families.items():
         names = {str(own[CURRICULUM]) for own in members.values()}
-        if len(names) > 1 and _are_said(list(members.values()), sorted(paths), names):
+        if len(names) > 1 and _are_said(list(members.values()), sorted(paths), names, by):
             name = min(names, key=lambda one: (len(one), one))
             renamed |= {key: MappingProxyType({**own, CURRICULUM: name}) for key, own in members.items()}
     return [renamed.get(id(own), own) for own in settings]
 
 
-def _are_said(members: Sequence[Mapping[str, Scalar]], paths: Sequence[str], names: Collection[str]) -> bool:
+def _are_said(
+    members: Sequence[Mapping[str, Scalar]], paths: Sequence[str], names: Collection[str], by: Collection[str] | None
+) -> bool:
     """Whether settings of phases say how these differ, better than their names do."""
     contents = {tuple(_key(own[path]) for path in paths) for own in members}
     differing = [path for path in paths if len({_key(own[path]) for own in members}) > 1]
+    if by is not None and not set(differing) <= set(by):
+        return False
     return bool(differing) and (len(contents) > len(names) or len(differing) <= _SAID)
 
 
@@ -229,7 +238,7 @@ def grouped(runs: Sequence[RunRow], by: Sequence[str] = (CURRICULUM,)) -> list[G
     Raises:
         V3Error: for a path that no run has; it names close matches.
     """
-    settings = settings_among(runs)
+    settings = settings_among(runs, by)
     known = {path for one in settings for path in one}
     for path in by:
         if runs and path not in known:

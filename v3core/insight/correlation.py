@@ -33,11 +33,11 @@ def correlation_within(groups: Sequence[tuple[Sequence[float] | Floats, Sequence
     Args:
         groups: two values for each run of a group, in the same order; groups of one run say nothing and do not count.
     """
-    centred = [pair for first, second in groups if len(pair := _both(first, second)) > 1]
+    centred = [_centred(pair) for first, second in groups if len(pair := _both(first, second)) > 1]
     runs = sum(len(pair) for pair in centred)
     if not runs:
         return Correlation(Estimate(math.nan, None, None, 0), None)
-    x, y = np.concatenate([pair - pair.mean(axis=0) for pair in centred]).T
+    x, y = np.concatenate(centred).T
     spread = math.sqrt(float(x @ x) * float(y @ y))
     value = min(1.0, max(-1.0, float(x @ y) / spread)) if spread > 0 else math.nan
     degrees = runs - len(centred) - 1
@@ -51,6 +51,12 @@ def correlation_within(groups: Sequence[tuple[Sequence[float] | Floats, Sequence
     low, high = (math.tanh(math.atanh(value) + side * beside) for side in (-1, 1))
     p = float(2 * special.stdtr(degrees, -abs(value) * math.sqrt(degrees / (1 - value**2))))
     return Correlation(Estimate(value, low, high, runs), p)
+
+
+def _centred(pair: Floats) -> Floats:
+    """Minus the means; exactly 0 of values that are all the same, whose mean may differ from them by rounding."""
+    deviations: Floats = np.where(np.ptp(pair, axis=0) == 0, 0.0, pair - pair.mean(axis=0))
+    return deviations
 
 
 def _both(first: Sequence[float] | Floats, second: Sequence[float] | Floats) -> Floats:

@@ -17,6 +17,7 @@ from v3core.jobs.identity import NOWHERE, is_here
 from v3core.jobs.kinds import COMMANDS, check, length_value, named
 from v3core.jobs.launch import renewed
 from v3core.jobs.launcher import TOGETHER, StartCommand, check_priority, drain, worker_command
+from v3core.jobs.launchers.chosen import chosen
 from v3core.jobs.lifecycle import ACTIVE, ENDED, Status, change_status
 from v3core.jobs.slots import save_requested_slots
 from v3core.jobs.supervisor import reconcile
@@ -395,6 +396,7 @@ def resume(
             "rollout_at": None,
             "launch": renewed(run, here=here),
         }
+        chosen()
         save_requested_slots(tx)
         change_status(tx, run, Status.QUEUED, f"Resuming {where}.", actor=actor, now=now, values=values)
     drain(database, command)

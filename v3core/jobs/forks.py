@@ -31,6 +31,7 @@ from v3core.jobs.files import checkpoint_file
 from v3core.jobs.kinds import named
 from v3core.jobs.launch import renewed
 from v3core.jobs.launcher import StartCommand, check_priority, drain, worker_command
+from v3core.jobs.launchers.chosen import chosen
 from v3core.jobs.lifecycle import Status
 from v3core.jobs.slots import save_requested_slots
 from v3core.overrides import set_values
@@ -333,6 +334,7 @@ def fork_all(
     Further arguments are those of `fork` and of `v3core.jobs.launcher.enqueue`. Those that another request with the
     same token has queued already are not queued again.
     """
+    chosen()
     check_priority(priority)
     if experiment is not None:
         check_name("experiment", experiment)

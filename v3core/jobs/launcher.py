@@ -49,7 +49,7 @@ def enqueue(
 
     Hundreds are queued in one commit, thousands in several.
 
-    Nothing is queued if the experiment's name, V3_MAX_WORKERS or V3_KEEP_CHECKPOINTS is invalid.
+    Nothing is queued if the experiment's name, V3_LAUNCHER, V3_MAX_WORKERS or V3_KEEP_CHECKPOINTS is invalid.
 
     Args:
         database: an open store.
@@ -60,6 +60,7 @@ def enqueue(
             starts its runs once.
         launch: the grid, for the experiment's record.
     """
+    chosen()
     kept_checkpoints()
     check_priority(priority)
     if experiment is not None:

@@ -293,13 +293,15 @@ def _completed(tx: Transaction, run: RunRow, sums: PhaseSums) -> PhaseSums:
     here = (of_run(tx, episodes, run.id), c.phase == sums.phase, c.episode <= sums.last_episode)
     distance = c.return_ - sums["return"]
     is_finite = func.abs(c.return_) <= LARGEST  # to PostgreSQL, NaN is greater than all numbers
-    squares = select(func.sum(case((is_finite & (func.abs(distance) > _SMALLEST), distance * distance))))
-    squared = tx.execute(squares.where(*here, c.episode >= sums.first_episode)).scalar_one() or 0.0
+    squares = func.sum(case((is_finite & (func.abs(distance) > _SMALLEST), distance * distance)))
+    found = tx.execute(select(squares, func.count()).where(*here, c.episode >= sums.first_episode)).one()
+    # Where some of its episodes are in buckets only, nothing says how far theirs were from the mean.
+    squared = (found[0] or 0.0) if found[1] >= sums.episodes else math.nan
     columns = (c.return_, c.length, c.routing_entropy, c.episode)
     last = select(*columns).where(*here).order_by(c.episode.desc()).limit(run.mean_window)
     rows = [tuple(row) for row in tx.execute(last)]
-    if not rows:  # episodes of which only buckets are left
-        return replace(sums, squares=math.nan)
+    if not rows:
+        return replace(sums, squares=squared)
     closing, steps, entropy, numbers = floats(rows).T
     entropy[np.abs(entropy) > LARGEST] = np.nan
     loads = pooled_loads(_loads_of(tx, run, numbers), steps)

@@ -38,12 +38,13 @@ _BEGINNING = "the run"
 def group_controls(runs: Sequence[RunRow], settings: Sequence[Setting], phases: Sequence[str]) -> Grouping:
     """By which settings, along which axis, from where; `phases` are those that can be 0."""
     differing = {setting.path: setting.title for setting in settings if setting.path != ENVIRONMENT}
-    offered = {CURRICULUM: title_of(CURRICULUM)} | differing
+    by_default = varied(runs)
+    offered = {path: title_of(path) for path in (CURRICULUM, *by_default)} | differing
     with st.container(horizontal=True, vertical_alignment="bottom"):
         by = st.multiselect(
             "Group by",
             list(offered),
-            default=list(varied(runs)),
+            default=list(by_default),
             format_func=lambda path: offered[path],
             key="by",
             bind="query-params",

@@ -9,6 +9,7 @@ from tests.episode_table import read_episodes
 from tests.pages.recorded import add_recorded_run
 from v3core.errors import V3Error
 from v3core.jobs import control, identity, launcher, supervisor
+from v3core.jobs.launchers import local
 from v3core.jobs.lifecycle import Status
 from v3core.store.commands import curriculum_in_force, read_commands, read_revisions
 from v3core.store.curve import read_series
@@ -113,9 +114,9 @@ def test_what_is_only_unusual_is_read_as_it_is(db, column, value):
 
 
 def test_an_odd_row_keeps_neither_the_queue_nor_a_look_at_the_processes_from_going_on(db, monkeypatch):
-    monkeypatch.setattr(launcher, "slots", lambda _: 1)
+    monkeypatch.setattr(local, "slots", lambda _: 1)
     started = []
-    monkeypatch.setattr(launcher, "_start", lambda _, run, __: started.append(run.id))
+    monkeypatch.setattr(launcher, "_start", lambda _, run, *__: started.append(run.id))
     gone = {"host": identity.this_host(), "pid": 2**22 + 1, "pid_started": 1.0}
     for column, value in cases(ODD):
         for status in (Status.QUEUED, Status.RUNNING):
@@ -130,7 +131,7 @@ def test_an_odd_row_keeps_neither_the_queue_nor_a_look_at_the_processes_from_goi
 
 
 def test_a_run_whose_configuration_is_broken_fails_with_a_sentence_and_the_next_one_starts(db, monkeypatch):
-    monkeypatch.setattr(launcher, "slots", lambda _: 9)
+    monkeypatch.setattr(local, "slots", lambda _: 9)
     for broken in ("{", "{}", "[]", '{"name": 5}'):
         run_id = add_recorded_run(db, Status.QUEUED)
         spoil(db, run_id, "config", broken)
@@ -144,7 +145,7 @@ def test_a_run_whose_configuration_is_broken_fails_with_a_sentence_and_the_next_
 
 
 def test_a_broken_launch_is_as_good_as_none(db, monkeypatch):
-    monkeypatch.setattr(launcher, "slots", lambda _: 9)
+    monkeypatch.setattr(local, "slots", lambda _: 9)
     for broken in ("{", "[]", '{"path": 3}', "null"):
         run_id = add_recorded_run(db, Status.QUEUED)
         spoil(db, run_id, "launch", broken)

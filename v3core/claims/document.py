@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from v3core.claims.findings import Finding, estimate_of, expectation, too_few_seeds, with_interval
 from v3core.claims.statements import Claim, StudyState, begun, verdict_over
-from v3core.claims.study import Relation, hypothesis_parts
+from v3core.claims.study import Relation
 from v3core.claims.study_outcomes import OUTCOMES
 
 
@@ -49,7 +49,7 @@ def _row(finding: Finding, escape: Callable[[str], str]) -> tuple[str, ...]:
 def study_text(state: StudyState, escape: Callable[[str], str] = str) -> str:
     """What stands under a study's name: its question, how far it is, and its arms."""
     study = state.study
-    expected = [outcome for one in study.expectations for outcome in hypothesis_parts(one)[1]]
+    expected = [outcome for one in study.expectations for outcome in one.outcomes]
     shown = list(dict.fromkeys([*expected, *_ALSO]))
     counts = {arm.name: sum(result.arm == arm.name for result in state.results) for arm in study.arms}
     rows = [

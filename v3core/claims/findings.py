@@ -85,7 +85,7 @@ def _finding(
     if isinstance(expected, Relation):
         planned *= len(expected.arms)
     else:
-        of_arms = tuple(estimate_of(results, name, expected.outcome) for name in (expected.arm, expected.than))
+        of_arms = tuple(estimate_of(results, name, expected.outcome) for name in expected.arms)
     verdict = verdict_of(expected, measured, p, planned=planned)
     return Finding(study.name, expected, measured, of_arms, planned, p, verdict)
 

@@ -50,6 +50,16 @@ class Hypothesis(_Part):
     """The smallest difference that would matter, in the unit of the outcome."""
     note: str = ""
 
+    @property
+    def arms(self) -> tuple[str, ...]:
+        """Both of them."""
+        return self.arm, self.than
+
+    @property
+    def outcomes(self) -> tuple[str, ...]:
+        """What of a run it is about."""
+        return (self.outcome,)
+
 
 class Relation(_Part):
     """How one outcome of a run is expected to go with another, within arms."""
@@ -66,6 +76,11 @@ class Relation(_Part):
     matters: Annotated[float, Field(gt=0, lt=1)]
     """The smallest correlation that would matter."""
     note: str = ""
+
+    @property
+    def outcomes(self) -> tuple[str, ...]:
+        """What of a run it is about."""
+        return self.outcome, self.foretold_by
 
 
 class Study(_Part):
@@ -93,7 +108,7 @@ class Study(_Part):
         if twice := next((name for name in names if names.count(name) > 1), None):
             raise ValueError(f"there are two arms '{twice}'; give each a name of its own.")
         for hypothesis in self.expectations:
-            arms, outcomes = hypothesis_parts(hypothesis)
+            arms, outcomes = hypothesis.arms, hypothesis.outcomes
             if unknown := next((arm for arm in arms if arm not in names), None):
                 raise ValueError(
                     f"a hypothesis names arm '{unknown}'. {suggestion(unknown, names) or 'There is none.'}"
@@ -118,13 +133,6 @@ class Study(_Part):
     def claims(self) -> list[str]:
         """The claims that it tests, each once."""
         return list(dict.fromkeys(hypothesis.claim for hypothesis in self.expectations))
-
-
-def hypothesis_parts(expected: Hypothesis | Relation) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The arms and the outcomes that it is about."""
-    if isinstance(expected, Relation):
-        return expected.arms, (expected.outcome, expected.foretold_by)
-    return (expected.arm, expected.than), (expected.outcome,)
 
 
 @dataclass(frozen=True)

@@ -111,7 +111,7 @@ def settings_among(runs: Sequence[RunRow], by: Collection[str] | None = None) ->
     """
     settings = [settings_of(run) for run in runs]
     families: dict[tuple[Any, ...], dict[int, Mapping[str, Scalar]]] = {}
-    for own in settings:
+    for own in {id(own): own for own in settings}.values():
         if phases := frozenset(path for path in own if path.startswith(OF_PHASES)):
             family = own[ENVIRONMENT], unedited(str(own[CURRICULUM])), phases
             families.setdefault(family, {})[id(own)] = own

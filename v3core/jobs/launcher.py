@@ -13,7 +13,7 @@ from v3core.jobs.checkpoints import kept_checkpoints
 from v3core.jobs.identity import current, of_pid
 from v3core.jobs.launch import capture
 from v3core.jobs.launchers.chosen import chosen
-from v3core.jobs.launchers.interface import Launcher, Offer
+from v3core.jobs.launchers.interface import Launcher
 from v3core.jobs.launchers.interface import StartCommand as StartCommand
 from v3core.jobs.lifecycle import Status, change_status
 from v3core.jobs.slots import save_requested_slots
@@ -120,16 +120,19 @@ def drain(database: Database, command: StartCommand = worker_command) -> list[st
     """
     launcher = chosen()
     with database.read() as tx:  # usually there is nothing to do, and no reason to become the only writer
-        if not runs_in(tx, {Status.QUEUED}):
-            return []
+        queued = queue_order(runs_in(tx, {Status.QUEUED}))
+    if not queued:
+        return []
     offer = launcher.offer()
     with database.read() as tx:
-        if not _next_runs(tx, launcher, offer):
+        if not launcher.startable(tx, offer, queued):
             return []
     with database.write() as tx:
         lock_queue(tx)
         now = datetime.now(UTC)  # not before: others may have claimed runs while this process waited
-        claimed = [run for run in _next_runs(tx, launcher, offer) if claim(tx, run, now=now, actor="launcher")]
+        queued = queue_order(runs_in(tx, {Status.QUEUED}))
+        wanted = launcher.startable(tx, offer, queued)
+        claimed = [run for run in wanted if claim(tx, run, now=now, actor="launcher")]
     for run in claimed:
         _start(database, run, launcher, command)
     return [run.id for run in claimed]
@@ -152,11 +155,6 @@ def queue_order(runs: Iterable[RunRow]) -> list[RunRow]:
     """Those of the runs that wait, in the order in which they start: by priority, then by age."""
     waiting = (run for run in runs if run.status == Status.QUEUED)  # which leaves out unreadable ones
     return sorted(waiting, key=lambda run: (-run.priority, run.queued_at, run.id))
-
-
-def _next_runs(tx: Transaction, launcher: Launcher, offer: Offer) -> list[RunRow]:
-    """The queued runs that are started next, as far as the free slots go."""
-    return launcher.startable(tx, offer, queue_order(runs_in(tx, {Status.QUEUED})))
 
 
 def _start(database: Database, run: RunRow, launcher: Launcher, command: StartCommand) -> None:

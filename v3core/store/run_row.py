@@ -80,6 +80,19 @@ class RunRow:
     pid_namespace: str | None
     pid: Annotated[int | None, 1, _INTEGER]
     pid_started: float | None
+    launcher: str | None
+    """The kind of launcher that starts it, `local` or `ray`; None: whichever comes first."""
+    node: str | None
+    """The node of a cluster that its process is on; empty or None on a machine of no cluster."""
+    node_address: str | None
+    needs_label: str | None
+    """A label `KEY=VALUE` of the nodes that may train it."""
+    needs_gpus: Annotated[float | None, 0, math.inf]
+    """GPUs that it needs on a cluster, or a fraction of one; None: as its device says."""
+    max_restarts: int | None
+    """How often it is queued again when it is lost; None for never."""
+    restarts: int
+    """How often that has happened."""
     device: str | None
     """Where its network really computed when it last trained: `cpu`, or `cuda: NVIDIA H100`; None before it trained."""
     sees: str | None
@@ -132,6 +145,11 @@ class RunRow:
     def mean_window(self) -> int:
         """Number of episodes in `mean_return`, once that many are recorded."""
         return mean_window(self.episodes)
+
+    @property
+    def is_on_cluster(self) -> bool:
+        """Whether a cluster trains it, or is to: its files are where every dashboard of its database has them."""
+        return self.launcher not in {None, "local"}
 
     @property
     def has_alarms_recorded(self) -> bool:

@@ -110,9 +110,19 @@ RUN_TABLES = {
 }
 """Name to table; every table of a run but `runs` itself."""
 
-_OF_THIS_MACHINE = {"launch", "trunk"}
-"""The launch environment of a run, private and of no use elsewhere; and where a part of its rows are in this database:
-exports and archives have them with the others."""
+_OF_THIS_MACHINE = {
+    "launch",
+    "trunk",
+    "launcher",
+    "node",
+    "node_address",
+    "needs_label",
+    "needs_gpus",
+    "max_restarts",
+    "restarts",
+}
+"""The launch environment of a run, private and of no use elsewhere, as is where it is to train; and where a part of its
+rows are in this database: exports and archives have them with the others."""
 
 _RUN_COLUMNS = [column for column in runs.columns if column.name not in _OF_THIS_MACHINE]
 RUN_FIELDS = tuple(map(field_of, _RUN_COLUMNS))

@@ -25,6 +25,7 @@ from v3core.store.schema import (
     HIDDEN,
     TRUNK,
     UNLISTED,
+    Status,
     Transaction,
     commands,
     episodes,
@@ -89,8 +90,9 @@ def add_run(
     experiment: str | None = None,
     priority: int = 0,
     launch: str | None = None,
+    **placement: Any,
 ) -> None:
-    """Insert a run that has not trained yet."""
+    """Insert a run that has not trained yet; `placement` are the columns that say where it is to train."""
     tx.execute(
         insert(runs).values(
             id=run_id,
@@ -101,6 +103,7 @@ def add_run(
             experiment=experiment,
             priority=priority,
             launch=launch,
+            **placement,
             config=config.model_dump_json(by_alias=True),
             generation=0,
             created_at=now,
@@ -169,6 +172,12 @@ def runs_in(tx: Transaction, statuses: Collection[str]) -> list[RunRow]:
     """The runs in one of these statuses, those that were queued first at first."""
     query = select(*_COLUMNS).where(runs.c.status.in_(statuses)).order_by(runs.c.queued_at, runs.c.id)
     return [_run(row) for row in tx.execute(query)]
+
+
+def restartable(tx: Transaction) -> list[str]:
+    """The ids of the runs that were lost and are to be queued again."""
+    query = select(runs.c.id).where(runs.c.status == Status.LOST, runs.c.restarts < runs.c.max_restarts)
+    return list(tx.execute(query.order_by(runs.c.queued_at, runs.c.id)).scalars())
 
 
 def resolve(database: Database, prefix: str) -> str:

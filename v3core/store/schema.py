@@ -172,6 +172,13 @@ class RunColumns(Columns):
     pid_namespace: Named[str | None] = Column(String(32))
     pid: Named[int | None]
     pid_started: Named[float | None]
+    launcher: Named[str | None] = Column(String(10))
+    node: Named[str | None] = Column(String(64))
+    node_address: Named[str | None]
+    needs_label: Named[str | None]
+    needs_gpus: Named[float | None]
+    max_restarts: Named[int | None]
+    restarts: Named[int] = Column(nullable=False, server_default="0")
     device: Named[str | None]
     sees: Named[str | None]
     heartbeat_at: Named[datetime | None] = Column(UtcDateTime)

@@ -25,6 +25,7 @@ from v3core.errors import V3Error
 from v3core.store import dialect, migrations, opening
 from v3core.store.database import Database
 from v3core.store.opening import check_database, open_database
+from v3core.store.runs import list_runs
 from v3core.store.schema import REVISION_TABLE, SCHEMA_VERSION, meta, metadata, revision, revisions, runs
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -133,6 +134,17 @@ def test_rows_survive(url, engine, tmp_path):
     with database.read() as tx:
         assert tx.execute(select(runs.c.id, runs.c.priority, runs.c.tags)).all() == [("r", 0, None)]
         assert tx.execute(text("SELECT message FROM events")).scalars().all() == ["m"]
+    database.close()
+
+
+@pytest.mark.parametrize("file", RELEASED[:7], ids=lambda file: file.stem)
+def test_a_run_of_before_clusters_may_be_started_by_any_launcher(file, tmp_path):
+    copy = shutil.copy(file, tmp_path / "v3.db")
+    database = open_database(f"sqlite:///{copy}", tmp_path)
+    for run in list_runs(database):
+        assert (run.launcher, run.node, run.needs_label, run.needs_gpus, run.max_restarts) == (None,) * 5
+        assert run.restarts == 0
+        assert not run.is_on_cluster
     database.close()
 
 

@@ -18,6 +18,7 @@ from v3core.charts.palette import (
     DASHES,
     SYMBOLS,
     curriculum_colour,
+    curriculum_colours,
     curriculum_mark,
     expert_colours,
     pattern,
@@ -146,6 +147,26 @@ def test_a_curriculum_has_the_same_colour_everywhere_and_keeps_it_when_it_is_edi
     assert curriculum_colour("mine (edited)") == curriculum_colour("mine")
     first, second, *_ = compare_figure([made("a"), made("b")], curricula=["v3", "mine"]).data[2:]
     assert [first.marker.line.color, second.marker.line.color] == [curriculum_colour("v3"), curriculum_colour("mine")]
+
+
+@pytest.mark.parametrize("names", [["gradual", "never sparse", "sudden", "triggered"], [f"own {n}" for n in range(8)]])
+def test_curricula_of_one_chart_have_hues_of_their_own(names: list[str]) -> None:
+    by_name = [distance(*pair) for pair in itertools.combinations(map(curriculum_colour, names), 2)]
+    assert min(by_name) < 12, "by their names alone, two of these share a hue"
+    found = curriculum_colours([*names, "v3"][-8:])
+    for first, second in itertools.combinations(found.values(), 2):
+        assert distance(first, second) > 12
+    assert found["v3"] == curriculum_colour("v3")
+    assert curriculum_colours([*reversed([*names, "v3"][-8:])]) == found
+    assert curriculum_colours(["never sparse", "v3", "v3 (edited)"]) == {
+        name: curriculum_colour(name) for name in ("never sparse", "v3", "v3 (edited)")
+    }
+
+
+def test_more_curricula_than_hues_use_them_again() -> None:
+    found = curriculum_colours([f"own {number}" for number in range(20)])
+    assert len(found) == 20
+    assert len(set(found.values())) > 12
 
 
 def looks_of(name: str) -> tuple[str, str]:

@@ -7,7 +7,7 @@ import numpy as np
 from v3core.charts.chart_text import chart_text
 from v3core.charts.figure import Figure
 from v3core.charts.frame import plain_frame
-from v3core.charts.palette import DASHES, NEUTRAL, curriculum_colour, pattern, rgba
+from v3core.charts.palette import DASHES, NEUTRAL, curriculum_colours, pattern, rgba
 from v3core.charts.series import RunSeries
 from v3core.insight.grids import Band, Grid
 from v3core.rollup import mean_window, trailing_mean
@@ -28,6 +28,7 @@ def branches_figure(runs: Sequence[RunSeries], begins: Sequence[int], curricula:
     name = "branches:" + ":".join(run.name for run in runs)
     figure = plain_frame(name, alt, end=end, height=360, legend=True)
     names = list(dict.fromkeys(curricula))
+    colours = curriculum_colours(names)
     shown: set[str] = set()
     for run, begin, curriculum in zip(runs, begins, curricula, strict=True):
         curve = run.shown
@@ -46,7 +47,7 @@ def branches_figure(runs: Sequence[RunSeries], begins: Sequence[int], curricula:
             legendgroup=curriculum,
             showlegend=curriculum not in shown,
             mode="lines",
-            line={"color": curriculum_colour(curriculum), "width": 1.5} | ({"dash": dash} if dash != "solid" else {}),
+            line={"color": colours[curriculum], "width": 1.5} | ({"dash": dash} if dash != "solid" else {}),
             hovertemplate=f"{chart_text(run.name)}: %{{y:.4~g}}<extra></extra>",
         )
         shown.add(curriculum)
@@ -69,7 +70,7 @@ def _mark(begin: int) -> dict[str, object]:
 
 def difference_figure(grid: Grid, band: Band, begin: int, base: str, change: str) -> Figure:
     """What each pair differs by since the checkpoint, thin, and their interquartile mean with its interval."""
-    colour = curriculum_colour(change)
+    colour = curriculum_colours([base, change])[change]
     pairs = f"{len(grid.run_ids)} pairs" if len(grid.run_ids) != 1 else "1 pair"
     alt = f"Return with {change} minus return with {base}, of {pairs} of the same seed, since episode {begin:,}."
     end = float(grid.x[-1]) if len(grid.x) else begin + 1

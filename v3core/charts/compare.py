@@ -12,7 +12,7 @@ from v3core.charts.chart_text import chart_text
 from v3core.charts.figure import Figure
 from v3core.charts.frame import LEGEND_ROOM, label, plain_frame
 from v3core.charts.look import AS_TRAINED, Look, dress, places, start_of
-from v3core.charts.palette import DASHES, curriculum_colour, curriculum_mark, pattern, rgba, run_colours
+from v3core.charts.palette import DASHES, curriculum_colours, curriculum_mark, pattern, rgba, run_colours
 from v3core.charts.series import RunSeries
 from v3core.charts.traces import add_partial
 from v3core.insight.measures import measured
@@ -116,7 +116,8 @@ def compare_figure(
         )
         if metric not in AT_EVALUATIONS and window > 1:
             add_partial(figure, _is_full(run.shown, metric, window))
-    strips = [curriculum_colour(curricula[row]) for row in order] if curricula else palette
+    colours = curriculum_colours(curricula or ())
+    strips = [colours[curricula[row]] for row in order] if curricula else palette
     marks = [f"{curriculum_mark(curricula[row])} " if curricula else "" for row in order]
     _add_strips(figure, runs, palette, strips, marks, place, plan=not to_now)
     figure.layout.meta.caption = " ".join(filter(None, caption))

@@ -6,7 +6,7 @@ deuteranopia and tritanopia (CIE76 ΔE of 15 or more; Machado et al. 2009). Any 
 normal vision (12 or more). `tests/charts/test_palette.py` computes all of it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import cache
 from zlib import crc32
 
@@ -76,6 +76,24 @@ def pattern(patterns: Sequence[str], place: int) -> str:
 def curriculum_colour(name: str) -> str:
     """The colour of a curriculum, the same on every page and every day; edited ones keep that of their origin."""
     return _more(CURRICULA, _CURRICULA_LOOKS)[_place_of_curriculum(name)]
+
+
+def curriculum_colours(names: Collection[str]) -> dict[str, str]:
+    """Of curricula in one chart, by name: the colour of each, but of two that share a hue the later takes a free one.
+
+    Presets come first, then the others by name, so that presets keep theirs. From the ninth on hues come again.
+    """
+    origins = sorted({unedited(name) for name in names}, key=lambda name: (name not in _OF_PRESETS, name))
+    free = [*range(len(CURRICULA))]
+    places = {}
+    for origin in origins:
+        row, hue = divmod(_place_of_curriculum(origin), len(CURRICULA))
+        if free and hue not in free:
+            hue = min(free, key=lambda other: (other - hue) % len(CURRICULA))
+        free = [other for other in free if other != hue]
+        places[origin] = row * len(CURRICULA) + hue
+    colours = _more(CURRICULA, _CURRICULA_LOOKS)
+    return {name: colours[places[unedited(name)]] for name in names}
 
 
 def curriculum_mark(name: str) -> str:

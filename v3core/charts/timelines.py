@@ -7,7 +7,7 @@ from typing import Literal
 from v3core.charts.chart_text import chart_text
 from v3core.charts.figure import Figure
 from v3core.charts.frame import label, plain_frame
-from v3core.charts.palette import curriculum_colour, curriculum_mark, rgba
+from v3core.charts.palette import curriculum_colours, curriculum_mark, rgba
 from v3core.charts.series import PhaseBand
 
 _ROW = 34
@@ -56,8 +56,9 @@ def timelines_figure(curricula: Sequence[Timeline], *, unit: Unit = "episode") -
         }
     )
     named: list[dict[str, object]] = []
+    colours = curriculum_colours([one.curriculum for one in curricula])
     for row, one in enumerate(curricula):
-        colour, bands = curriculum_colour(one.curriculum), one.bands
+        colour, bands = colours[one.curriculum], one.bands
         figure.add(
             "bar",
             orientation="h",

@@ -16,7 +16,7 @@ from v3core.charts.outcomes import (
     profile_figure,
     sweep_figure,
 )
-from v3core.charts.palette import DASHES, curriculum_colour, run_colours, shaded
+from v3core.charts.palette import DASHES, curriculum_colours, run_colours, shaded
 from v3core.comparison.curves import band, numbered_phase, on_grid
 from v3core.comparison.groups import (
     CURRICULUM,
@@ -51,6 +51,7 @@ def looks_of(groups: Sequence[Group | GroupResult]) -> dict[str, GroupStyle]:
     """By the name of a group: the colour of its curriculum; further groups of one curriculum are shades of it."""
     names: dict[str, str | None] = {group.name: group.curriculum for group in groups}
     mixed = iter(run_colours(len(names)))
+    colours = curriculum_colours([curriculum for curriculum in names.values() if curriculum is not None])
     seen: dict[str, int] = {}
     looks = {}
     for name, curriculum in names.items():
@@ -58,7 +59,7 @@ def looks_of(groups: Sequence[Group | GroupResult]) -> dict[str, GroupStyle]:
             looks[name] = GroupStyle(next(mixed))
             continue
         place = seen[curriculum] = seen.get(curriculum, -1) + 1
-        looks[name] = GroupStyle(shaded(curriculum_colour(curriculum), place), DASHES[place % len(DASHES)])
+        looks[name] = GroupStyle(shaded(colours[curriculum], place), DASHES[place % len(DASHES)])
     return looks
 
 
@@ -185,9 +186,10 @@ def _sweep_lines(
             lines.setdefault(name, []).append((float(value), results[group.name, group.env].final))
             curricula[name] = group.curriculum
     mixed, found = run_colours(len(lines)), []
+    colours = curriculum_colours([curriculum for curriculum in curricula.values() if curriculum])
     for index, (name, points) in enumerate(lines.items()):
         curriculum = curricula[name]
-        colour = curriculum_colour(curriculum) if curriculum else mixed[index]
+        colour = colours[curriculum] if curriculum else mixed[index]
         found.append((name, GroupStyle(colour), sorted(points, key=lambda point: point[0])))
     return found
 

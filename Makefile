@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # The tests that need no worker, page or browser.
 UNIT := $(addprefix tests/,charts curriculum insight policy ui test_config.py test_docs.py test_environment_setup.py test_overrides.py test_rollup.py)
 
-.PHONY: help run test check fast format docs bench claims faults leaving mutation screenshots clean
+.PHONY: help run test long check fast format docs bench claims faults leaving mutation screenshots clean
 
 help: ## Show this help
 	@sed -n 's/^\([a-z]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name words; do printf '  make %-12s %s\n' "$$name" "$$words"; done
@@ -15,9 +15,13 @@ run: .venv/.native ## Serve the dashboard on http://127.0.0.1:8501; PORT=N for a
 	@$(BIN)/python -m v3core serve $(if $(PORT),--port $(PORT))
 
 # The browser tests run after the others, because they depend on timing.
-test: check ## Run every check and every test (about 25 minutes)
-	$(BIN)/python -m pytest -m "not browser" -n 2
-	$(BIN)/python -m pytest -m browser -n 2
+test: check ## Run every check, and every test that is not long
+	$(BIN)/python -m pytest -m "not browser and not long" -n 2
+	$(BIN)/python -m pytest -m "browser and not long" -n 2
+
+long: .venv/.development ## Run the tests that `make test` leaves out because they take long
+	$(BIN)/python -m pytest -m "long and not browser" -n 2
+	$(BIN)/python -m pytest -m "long and browser" -n 2
 
 check: .venv/.development ## Run the linter, the type checker and the import checks
 	$(BIN)/ruff check .

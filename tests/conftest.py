@@ -29,6 +29,13 @@ def pytest_configure(config: pytest.Config) -> None:
                 build()
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What is long on PostgreSQL is long there only."""
+    for item in items:
+        if "[postgresql" in item.name and item.get_closest_marker("long_on_postgresql"):
+            item.add_marker("long")
+
+
 def pytest_unconfigure(config: pytest.Config) -> None:
     """End that server."""
     if not hasattr(config, "workerinput"):

@@ -19,6 +19,8 @@ from v3core.store import commands
 from v3core.store.runs import get_run, list_runs, runs_in
 from v3core.store.schema import HIDDEN
 
+pytestmark = pytest.mark.long_on_postgresql
+
 
 @pytest.fixture
 def refused(there):

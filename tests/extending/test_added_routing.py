@@ -1,5 +1,7 @@
 """A routing is added by its weights and its name; all else follows."""
 
+import pytest
+
 from tests.extending.conftest import Project
 
 WEIGHTS = """
@@ -32,6 +34,7 @@ READ = """
 """
 
 
+@pytest.mark.long
 def test_a_routing_takes_its_weights_and_its_name(project: Project) -> None:
     project.replace("v3core/curriculum/knobs.py", '"uniform", "random"]', '"uniform", "random", "even"]')
     project.insert("v3core/policy/routing.py", WEIGHTS, before='    if routing == "topk":')

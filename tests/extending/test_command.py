@@ -68,6 +68,7 @@ def workers(project: Project) -> Iterator[None]:
     kill_all(project.folder / "recorded")
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("workers")
 def test_a_command_takes_its_entry_and_its_answer(project: Project) -> None:
     kinds = "v3core/jobs/kinds.py"

@@ -1,5 +1,7 @@
 """A knob with a loss is added by its entry, its loss and the columns that they are recorded in; all else follows."""
 
+import pytest
+
 from tests.extending.conftest import Project
 from v3core.store.schema import SCHEMA_VERSION
 
@@ -67,6 +69,7 @@ READ = """
 """
 
 
+@pytest.mark.long
 def test_a_knob_takes_its_entry_its_loss_and_its_columns(project: Project) -> None:
     project.insert("v3core/curriculum/knobs.py", ENTRY, before="    bias_speed: float = _knob(")
     project.insert("v3core/training/losses.py", LOSS, before='    "gate_entropy": lambda routed')

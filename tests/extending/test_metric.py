@@ -1,5 +1,7 @@
 """A metric is added by its entry, the line that computes it and a migration; all else follows."""
 
+import pytest
+
 from tests.extending.conftest import Project
 from v3core.store.schema import SCHEMA_VERSION
 
@@ -120,6 +122,7 @@ TRAIN = """
 """
 
 
+@pytest.mark.long
 def test_a_metric_per_step_resumes_a_checkpoint_of_before(project: Project) -> None:
     checkpoint = project.run("-c", TRAIN).strip()
     project.insert("v3core/metrics.py", PER_STEP, before="    support: float = _metric(")

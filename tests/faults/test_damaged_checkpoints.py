@@ -33,6 +33,7 @@ DAMAGES = {
 }
 
 
+@pytest.mark.long
 def test_a_damaged_checkpoint_is_passed_over_and_without_any_nothing_changes(db, folder, start):
     run_id = start(episodes=10**6)
     for damage, do in DAMAGES.items():

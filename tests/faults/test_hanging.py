@@ -1,5 +1,7 @@
 """Environments that keep a worker from stopping: it is stopped all the same, and the run says by what."""
 
+import pytest
+
 from tests.faults.board import UPDATE, Board, board_of
 from tests.faults.checks import assert_sound
 from tests.faults.scale import STATUS_SECONDS
@@ -23,6 +25,7 @@ STEPS = {
 }
 
 
+@pytest.mark.long
 def test_a_worker_that_does_not_stop_is_stopped_and_its_children_with_it(db, folder, start):
     runs = {env: start(env=env, episodes=10**6) for env in STEPS}
     for env, run_id in runs.items():

@@ -18,6 +18,7 @@ from v3core.store.runs import get_run
 TIMES = 50 if WHOLE else 4
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300 + 20 * TIMES)
 def test_a_stop_ends_the_start_before_it_and_none_after(db, folder, start):
     print(f"V3_FAULTS_SEED={SEED}")

@@ -37,6 +37,8 @@ from v3core.store.runs import all_ids, get_run, list_runs
 from v3core.training.checkpoint import load_checkpoint
 from v3core.training.state import TrainingState
 
+pytestmark = pytest.mark.long_on_postgresql
+
 CLOCKS = {"at", "generation"}
 
 

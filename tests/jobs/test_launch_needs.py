@@ -54,6 +54,7 @@ def shell(tmp_path):
     kill_all(tmp_path / "data")
 
 
+@pytest.mark.long
 def test_a_shell_that_only_lists_starts_runs_as_they_were_launched(tmp_path, shell):
     ours, theirs = tmp_path / "ours", tmp_path / "theirs"
     (ours / "envs").mkdir(parents=True)

@@ -17,6 +17,8 @@ from v3core.store.commands import read_commands, read_revisions
 from v3core.store.history import read_checkpoints, read_evaluations, read_events
 from v3core.store.runs import get_run
 
+pytestmark = pytest.mark.long_on_postgresql
+
 RAMP = "{name: ramp, phases: [{name: one, until: {episode: 12}}, {name: two, temperature: {from: 2.0, to: 0.5}}]}"
 
 

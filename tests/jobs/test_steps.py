@@ -20,6 +20,8 @@ from v3core.store.history import read_checkpoints, read_evaluations, read_events
 from v3core.store.runs import get_run
 from v3core.training.state import TrainingState
 
+pytestmark = pytest.mark.long_on_postgresql
+
 STEPS = 1000
 """Not a multiple of a rollout, which is 128: the last one is cut."""
 ONE = "{name: one, phases: [{name: all}]}"

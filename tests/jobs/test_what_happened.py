@@ -15,6 +15,8 @@ from v3core.store.commands import edits_of, read_revisions
 from v3core.store.history import read_phase_changes
 from v3core.store.runs import get_run
 
+pytestmark = pytest.mark.long_on_postgresql
+
 PLAN = """
 {name: plan, phases: [
   {name: first, until: {metric: length, at_least: 1, window: 5, max_episodes: 20}, routing: softmax},

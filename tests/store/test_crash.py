@@ -114,6 +114,7 @@ def test_a_kill_loses_at_most_a_second_and_leaves_whole_batches(db, new_run, sta
     assert assert_whole(db, run_id) >= due_at(said + rest, killed)
 
 
+@pytest.mark.long
 def test_kills_at_random_moments_one_after_another(db, new_run, start):
     """Each next process goes on with what the one before it left, or a resume takes episodes back first."""
     print(f"\nV3_FAULTS_SEED={SEED}")

@@ -7,7 +7,7 @@ from uuid import uuid4
 import streamlit as st
 
 from v3core.charts.schedule import preview_of
-from v3core.config import RunConfig, check_name, recipe_for, unused_base_values
+from v3core.config import RunConfig, check_name, recipe_for, settings_without_effect
 from v3core.curriculum import Curriculum
 from v3core.curriculum.typed import describe_architecture
 from v3core.errors import V3Error
@@ -150,7 +150,7 @@ if not problems:
     except V3Error as error:
         problems.append(str(error))
         place.error(plain(error))
-    for sentence in unused_base_values(configs):
+    for sentence in settings_without_effect(configs):
         beside_phases.warning(plain(sentence))
 TOKEN, LAUNCHED = "launch-token", "launched"
 

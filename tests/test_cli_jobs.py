@@ -177,6 +177,16 @@ def test_a_base_value_that_a_curriculum_does_not_use_is_warned_of(db, capsys):
     ]
 
 
+def test_a_setting_of_the_memory_of_a_policy_without_one_is_warned_of(db, capsys):
+    start = ("sweep", "--env", "CartPole-v1", "--curricula", "v3", "--seeds", "1", "--set", "ppo.sequence_steps=16")
+    assert main([*start, "--set", "policy.memory=gru"]) == 0
+    assert "sequence_steps" not in capsys.readouterr().err
+    assert main([*start]) == 0
+    assert "ppo.sequence_steps has no effect without memory; to have one, set policy.memory to gru." in (
+        capsys.readouterr().err
+    )
+
+
 def test_notes_and_tags_that_are_not_utf8_change_nothing(command, sweep):
     for option in ("--notes", "--tags"):
         command("note", sweep[0], option, "\udcff", fails="A text is not valid UTF-8; enter it again.")

@@ -96,6 +96,12 @@ def test_a_phase_setting_as_it_is_leaves_the_curriculum_alone():
         ("base.lr=inf", "Learning rate (base.lr) is 'inf'; give a number greater than 0 and at most 1."),
         ("policy.expert_width=x", "give a whole number from 1 to 16384, or nothing."),
         ("policy.graph=gat", "Graph (policy.graph) is 'gat'; choose gatv1 or gatv2 or mlp."),
+        ("policy.memory=lstm", "Memory (policy.memory) is 'lstm'; choose none or gru."),
+        (
+            "policy.memory_width=0",
+            "Memory width (policy.memory_width) is '0'; give a whole number from 1 to 1024, or nothing.",
+        ),
+        ("ppo.sequence_steps=0", "Sequence steps (ppo.sequence_steps) is '0'; give a whole number from 1 to 4096."),
         ("evaluation.sampled=1", "choose yes or no."),
         ("policy.width=30", "The recipe: width 30 is not a multiple of heads 4; change one of them."),
         ("phases.transitoin.lr=1", "has no phase 'transitoin' (in phases.transitoin.lr). Did you mean transition?"),

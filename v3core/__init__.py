@@ -28,6 +28,10 @@ __version__ = "0.2.0"
 def load_policy(path: str | Path) -> "TrainedPolicy":
     """The policy of a checkpoint: `load_policy(path)(observation)` is the action to take.
 
+    A policy with memory remembers the observations that it was called with. Call its `reset()` at the start of every
+    episode; without memory that does nothing. Its `memory`, an array or None, can be read and set, to play several
+    episodes by turns.
+
     Raises:
         V3Error: naming the file, if it is missing, cut short, not a checkpoint, or carries code.
     """

@@ -1,7 +1,7 @@
 """RunConfig and its parts: typed, validated, frozen, JSON in and out. Saved whole with the run."""
 
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -43,6 +43,7 @@ RECIPES = shipped("data", "recipes")
 Device = Literal["auto", "cpu", "cuda"]
 Backend = Literal["eager", "native"]
 BalanceOn = Literal["softmax", "gates"]
+Memory = Literal["none", "gru"]
 MAX_SEED = 2**32 - 1
 MAX_NAME = 120
 _BREAK_A_LINE = frozenset({"Cc", "Cs", "Zl", "Zp"})
@@ -83,6 +84,11 @@ class PolicyConfig(_Frozen):
     """Additional experts that are always active and not routed (DeepSeekMoE, arXiv:2401.06066)."""
     graph: Graph = "gatv1"
     """Graph attention of Veličković et al. (2018), of Brody et al. (2022), or no messages between nodes at all."""
+    memory: Memory = "none"
+    """What the policy remembers of an episode: `none`, or `gru`, gated recurrent units (Cho et al., 2014) between the
+    scene embedding and the router, and before the value head. For environments that hide what was seen before."""
+    memory_width: Annotated[int, Field(ge=1, le=1024)] | None = None
+    """Width of the memory; `width` if unset."""
 
     @property
     def hidden(self) -> int:
@@ -107,6 +113,8 @@ class PPOConfig(_Frozen):
     """Samples of one gradient step."""
     epochs: Annotated[int, Field(ge=1, le=100)] = 10
     """Passes over each rollout."""
+    sequence_steps: Annotated[int, Field(ge=1, le=4096)] = 64
+    """With memory, steps over which gradients go back in time at most: a rollout is learned from in such pieces."""
     gamma: Annotated[float, Field(gt=0, le=1)] = 0.99
     """Discount."""
     gae_lambda: Annotated[float, Field(ge=0, le=1)] = 0.95
@@ -351,8 +359,14 @@ def _check_network_is_free(curriculum: Curriculum, overrides: dict[str, Override
             )
 
 
-def unused_base_values(configs: Iterable[RunConfig]) -> list[str]:
-    """A sentence for each changed base value that phases do not use, because they set an absolute value."""
+_OF_MEMORY = ("policy.memory_width", "ppo.sequence_steps")
+
+
+def settings_without_effect(configs: Sequence[RunConfig]) -> list[str]:
+    """A sentence for each changed setting that is not used.
+
+    That are base values where phases set an absolute value, and the settings of the memory of a policy without one.
+    """
     sentences = [
         f"{path} has no effect in {', '.join(phases)}, where curriculum '{config.curriculum.name}' sets {knob} itself; "
         f"to change it there, set phases.{phases[0]}.{knob}."
@@ -360,6 +374,12 @@ def unused_base_values(configs: Iterable[RunConfig]) -> list[str]:
         for path in config.overrides
         for section, _, knob in [path.partition(".")]
         if section == "base" and (phases := ignoring_base(config.curriculum, knob))
+    ]
+    sentences += [
+        f"{path} has no effect without memory; to have one, set policy.memory to gru."
+        for config in configs
+        for path in _OF_MEMORY
+        if path in config.overrides and config.policy.memory == "none"
     ]
     return list(dict.fromkeys(sentences))  # once for all seeds of a curriculum
 

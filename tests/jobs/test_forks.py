@@ -129,6 +129,16 @@ def test_a_fork_trains_on_as_its_parent_did_to_the_bit_and_shows_all_of_it(db, p
         assert run.mean_return == get_run(db, parent).mean_return
 
 
+def test_a_fork_with_memory_trains_on_to_the_bit(db, make, train):
+    """It remembers what its parent remembered of the episodes in progress."""
+    run_id = make(memory="gru")
+    assert train(run_id, every=2) is Status.COMPLETED
+    at = next(row.episode for row in read_checkpoints(db, run_id) if row.episode >= 20)
+    child = fork(db, run_id, episode=at)
+    assert train(child) is Status.COMPLETED
+    assert_same_records(db, child, run_id)
+
+
 def test_a_fork_of_a_fork_of_a_fork_reads_buckets_where_they_are(db, long_parent, train):
     """Each begins between two rows of buckets; the last reads rows of four runs."""
     chain, at = [long_parent], 0
@@ -274,8 +284,9 @@ def test_only_what_comes_after_the_checkpoint_may_be_changed(db, parent, train):
     count = len(list_runs(db))
     with pytest.raises(V3Error, match="Phase 1 'first' ended at episode"):
         fork(db, parent, episode=at, curriculum=parse(FOUR_PHASES.replace("from: 2.0", "from: 3.0")))
-    with pytest.raises(V3Error, match="network of its checkpoint"):
-        fork(db, parent, episode=at, assignments=["policy.experts=3"])
+    for setting in ("policy.experts=3", "policy.memory=gru", "policy.memory_width=8"):
+        with pytest.raises(V3Error, match="network of its checkpoint"):
+            fork(db, parent, episode=at, assignments=[setting])
     with pytest.raises(V3Error, match=r"phases\.frist\.lr.*Did you mean first"):
         fork(db, parent, episode=at, assignments=["phases.frist.lr=1e-3"])
     with pytest.raises(V3Error, match="give it more with --episodes"):
@@ -454,11 +465,17 @@ def test_a_fork_that_cannot_be_written_leaves_nothing(db, parent, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("env", "episodes"), [("CartPole-v1", 60), ("MiniGrid-DoorKey-5x5-v0", 16), ("LunarLander-v3", 24)]
+    ("env", "episodes", "memory"),
+    [
+        ("CartPole-v1", 60, "none"),
+        ("CartPole-v1", 60, "gru"),
+        ("MiniGrid-DoorKey-5x5-v0", 16, "none"),
+        ("LunarLander-v3", 24, "none"),
+    ],
 )
-def test_the_first_rollout_of_a_fork_is_the_parents_own_to_the_bit(db, make, train, env, episodes, capsys):
+def test_the_first_rollout_of_a_fork_is_the_parents_own_to_the_bit(db, make, train, env, episodes, memory, capsys):
     """By the command that checks it, which trains it and records nothing."""
-    run_id = make(env=env, episodes=episodes, every=1000)
+    run_id = make(env=env, episodes=episodes, every=1000, memory=memory)
     assert train(run_id, every=2) is Status.COMPLETED
     tables = [rows(db, run_id, table) for table in TABLES]
     at = max(row.episode for row in read_checkpoints(db, run_id) if row.episode <= episodes // 2)

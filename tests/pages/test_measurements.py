@@ -13,7 +13,8 @@ from v3core.charts.look import Look
 from v3core.charts.patch import whole
 from v3core.jobs.lifecycle import Status
 from v3core.metrics import AT_EVALUATIONS, CHARTS, COMPARED, METRICS, SCHEDULE
-from v3core.store.runs import list_runs
+from v3core.store import schema
+from v3core.store.runs import get_run, list_runs, set_compute
 from v3core.ui.chart_sources import NOTHING_RECORDED, AsOfNow, Source, Zoom, draw
 from v3core.ui.shared import shared_database
 
@@ -153,6 +154,19 @@ def test_the_header_says_what_the_run_is_trained_with(open_page, database, prese
     for sentence in sentences:
         assert sentence in text_of(app)
     assert "Environments:" not in text_of(app)
+
+
+def test_the_header_names_memory_and_what_computes_the_network(open_page, database):
+    run_id = add_recorded_run(database, Status.RUNNING)
+    with database.write() as tx:
+        run = get_run(tx, run_id)
+        set_compute(tx, run, "cpu", "eager")
+        policy = run.config.policy.model_copy(update={"memory": "gru"})
+        content = run.config.model_copy(update={"policy": policy, "backend": "eager"}).model_dump_json()
+        tx.execute(schema.runs.update().where(schema.runs.c.id == run_id).values(config=content))
+    text = text_of(open_page("pages/live.py", run=run_id))
+    assert "graph attention GATv1, GRU memory" in text
+    assert "on the CPU, computed by torch" in text
 
 
 def test_environments_are_reported_by_phase_where_they_change(open_page, database):

@@ -145,6 +145,8 @@ def small_run():
         every=None,
         args=None,
         wrappers=(),
+        memory="none",
+        memory_width=None,
         **ppo,
     ):
         sizes = {"environments": 2, "rollout_steps": 16, "minibatch": 16, "epochs": 2} | ppo
@@ -157,7 +159,7 @@ def small_run():
             episodes=episodes,
             curriculum=Curriculum.model_validate(curriculum or THREE_PHASES),
             ppo=PPOConfig(**sizes),
-            policy=PolicyConfig(width=16, heads=4, layers=2, experts=experts),
+            policy=PolicyConfig(width=16, heads=4, layers=2, experts=experts, memory=memory, memory_width=memory_width),
             evaluation=EvaluationConfig(episodes=evaluate, every=every),
             device="cpu",  # CUDA has its own rounding, and is not exact to the bit
             view=VIEW,

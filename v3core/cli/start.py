@@ -17,7 +17,15 @@ from v3core.cli.common import (
     scale_option,
     set_option,
 )
-from v3core.config import Recipe, RunConfig, build_run_config, fitting_length, recipe_for, run_name, unused_base_values
+from v3core.config import (
+    Recipe,
+    RunConfig,
+    build_run_config,
+    fitting_length,
+    recipe_for,
+    run_name,
+    settings_without_effect,
+)
 from v3core.curriculum import Curriculum, Length, fits, load_curriculum
 from v3core.environment_setup import EnvironmentSetup
 from v3core.environments.apart import check_launch
@@ -150,7 +158,7 @@ def print_notices(notices: Sequence[str], configs: Sequence[RunConfig]) -> None:
     """What the user should know of runs that are about to start."""
     for notice in notices:
         echo(notice, err=True)
-    warn(unused_base_values(configs))
+    warn(settings_without_effect(configs))
 
 
 def warn(sentences: Iterable[str]) -> None:

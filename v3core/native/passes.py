@@ -40,6 +40,8 @@ def not_covered(policy: GATMoEPolicy, graph: StateGraphSpec) -> str | None:
     """What of a network the library cannot compute; None if it covers all."""
     if policy.router.weight.device.type != "cpu":
         return f"it is on {policy.router.weight.device.type}"
+    if policy.memory is not None:
+        return "it has a memory"
     for part in graph.parts:
         if part.kind not in PARTS:
             return f"its observations have a part of kind {part.kind}"

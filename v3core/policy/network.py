@@ -9,8 +9,12 @@ from v3core.config import PolicyConfig
 from v3core.environments import EnvironmentSpec
 from v3core.policy.distributions import action_distribution, gumbel
 from v3core.policy.gat import GraphLayer
+from v3core.policy.memory import Memory, Sequences
 from v3core.policy.routing import NOISY, Gating, gate_weights
 from v3core.policy.tokens import Tokens
+
+_VALUE_READOUT = 2
+"""Modules of the value head before its memory: a readout and its activation."""
 
 
 class PolicyOutput(NamedTuple):
@@ -21,8 +25,9 @@ class PolicyOutput(NamedTuple):
     gates: Tensor  # [batch, experts]; rows sum to 1, except for top-k with the weights `probabilities`
     router_logits: Tensor  # [batch, experts], before temperature and routing
     expert_outputs: Tensor  # what each routed expert would put out by itself, [experts, batch, outputs]
-    scene: Tensor  # embeddings [batch, width]
+    scene: Tensor  # what router and experts read: embeddings [batch, width]; with memory, what that makes of them
     hidden: Tensor  # activations of the routed experts [experts, batch, expert width]
+    memory: Tensor | None = None  # after the step, [batch, size of the memory]; None without one
 
 
 def orthogonal(inputs: int, outputs: int, gain: float) -> Tensor:
@@ -78,6 +83,7 @@ class GATMoEPolicy(nn.Module):
     def __init__(self, spec: EnvironmentSpec, config: PolicyConfig) -> None:
         super().__init__()
         width, graph = config.width, spec.graph
+        scene = width if config.memory == "none" else config.memory_width or width
         self.gating = Gating()
         """Set per rollout; acting and learning from it use the same."""
         self.tokens = Tokens(graph, width)
@@ -87,48 +93,76 @@ class GATMoEPolicy(nn.Module):
         # The order of nodes is fixed by the observation space, so all of them side by side lose nothing.
         self.readout = linear(graph.nodes * width, width, 2**0.5)
         # Small logits: every expert has a like share at first, under any routing.
-        self.router = linear(width, config.experts, 0.1)
-        sizes = (width, config.hidden, spec.actions.outputs)
+        self.router = linear(scene, config.experts, 0.1)
+        sizes = (scene, config.hidden, spec.actions.outputs)
         self.experts = Experts(config.experts, *sizes)
         self.shared = Experts(config.shared_experts, *sizes) if config.shared_experts else None
         self.actions = action_distribution(spec.actions)
         # A separate readout: on the scene embedding, the value loss would distort what router and experts read.
-        inputs = (graph.nodes * width, width, width)
+        inputs = (graph.nodes * width, scene, width)
         layers = [layer for size in inputs for layer in (linear(size, width, 2**0.5), nn.Tanh())]
         self.value = nn.Sequential(*layers, linear(width, 1, 1.0))
         self.register_buffer("expert_bias", torch.zeros(config.experts))
         self.uses_bias = False
         """Whether any bias was ever moved: without one the choice is by the logits themselves."""
+        # Last, so that everything else begins with the same weights as without it.
+        self.memory = Memory(width, scene) if config.memory == "gru" else None
 
-    def forward(self, observations: Tensor, noise: Tensor | None = None) -> PolicyOutput:
+    def forward(
+        self, observations: Tensor, noise: Tensor | None = None, memory: Tensor | Sequences | None = None
+    ) -> PolicyOutput:
         """Everything the policy says of flat observations [batch, size] under routing noise [batch, columns].
 
         Noise that was drawn in acting is used again in learning: with other noise the probability ratio would not start
-        at 1. None in evaluation.
+        at 1. None in evaluation. Of a policy with memory, `memory` is what it remembers before each observation,
+        [batch, size of the memory], or how they follow each other; None if nothing is remembered yet.
         """
-        return self.of_nodes(self.nodes(observations), noise)
+        return self.of_nodes(self.nodes(observations), noise, memory)
 
     def nodes(self, observations: Tensor) -> Tensor:
         """Node embeddings behind the graph layers, [width, nodes, batch], of observations [batch, size]."""
         nodes: Tensor = self.gat(self.tokens(observations))
         return nodes
 
-    def of_nodes(self, embeddings: Tensor, noise: Tensor | None = None) -> PolicyOutput:
-        """What the policy says given its node embeddings, [width, nodes, batch]; `noise` as of `forward`."""
+    def of_nodes(
+        self, embeddings: Tensor, noise: Tensor | None = None, memory: Tensor | Sequences | None = None
+    ) -> PolicyOutput:
+        """What the policy says given its node embeddings, [width, nodes, batch]; the others as of `forward`."""
         nodes = _side_by_side(embeddings)
-        scene = torch.tanh(self.readout(nodes))
+        scene, value, after = self._remembered(nodes, memory)
         router_logits, gates = self._route(scene, noise)
         expert_outputs, hidden = self.experts(scene)
         outputs = self.with_shared(self.mixed(gates, expert_outputs), scene)
-        return PolicyOutput(outputs, self.value(nodes).squeeze(1), gates, router_logits, expert_outputs, scene, hidden)
+        return PolicyOutput(outputs, value.squeeze(1), gates, router_logits, expert_outputs, scene, hidden, after)
 
-    def gates(self, observations: Tensor, noise: Tensor | None = None) -> Tensor:
-        """Gate weights [batch, experts] of observations [batch, size], without experts and value."""
-        return self._route(torch.tanh(self.readout(_side_by_side(self.nodes(observations)))), noise)[1]
+    def _remembered(self, nodes: Tensor, memory: Tensor | Sequences | None) -> tuple[Tensor, Tensor, Tensor | None]:
+        """What router and experts read, values [batch, 1], and the memory after it; `nodes` are side by side."""
+        scene = torch.tanh(self.readout(nodes))
+        if self.memory is None:
+            return scene, self.value(nodes), None
+        before = self.blank_memory(len(nodes)) if memory is None else memory
+        assert before is not None
+        states = self.memory(torch.stack((scene, self.value[:_VALUE_READOUT](nodes))), before)
+        return states[0], self.value[_VALUE_READOUT:](states[1]), self.memory.together(states)
 
-    def values(self, observations: Tensor) -> Tensor:
+    def blank_memory(self, count: int) -> Tensor | None:
+        """What is remembered where an episode begins, [count, size of the memory]; None without one."""
+        if self.memory is None:
+            return None
+        return torch.zeros(count, self.memory.size, device=self.router.weight.device)
+
+    def gates(
+        self, observations: Tensor, noise: Tensor | None = None, memory: Tensor | Sequences | None = None
+    ) -> Tensor:
+        """Gate weights [batch, experts] of observations [batch, size], without experts and value; as of `forward`."""
+        nodes = _side_by_side(self.nodes(observations))
+        scene = torch.tanh(self.readout(nodes)) if self.memory is None else self._remembered(nodes, memory)[0]
+        return self._route(scene, noise)[1]
+
+    def values(self, observations: Tensor, memory: Tensor | None = None) -> Tensor:
         """Expected discounted return [batch] of observations [batch, size], in units of the reward scale."""
-        values: Tensor = self.value(_side_by_side(self.nodes(observations)))
+        nodes = _side_by_side(self.nodes(observations))
+        values: Tensor = self.value(nodes) if self.memory is None else self._remembered(nodes, memory)[1]
         return values.squeeze(1)
 
     def multiply_adds(self) -> int:

@@ -19,6 +19,7 @@ from v3core.training.losses import (
     value_loss,
 )
 from v3core.training.optimizer import Adam, FlatParameters
+from v3core.training.sequences import sequences_of
 
 DORMANT = 0.025
 """A unit is dormant if its mean activity is at most this share of its layer's mean (Sokar et al., 2023)."""
@@ -30,6 +31,7 @@ class Acted(NamedTuple):
     outputs: Tensor  # parameters of the action distribution, [batch, outputs]
     values: Tensor  # [batch]
     gates: Tensor  # [batch, experts]
+    memory: Tensor | None = None  # after it, [batch, size]; None of a policy without
 
 
 class EagerBackend:
@@ -49,12 +51,16 @@ class EagerBackend:
         Learning from what was acted needs no other; the gradient steps themselves read the parameters again.
         """
 
-    def act(self, observations: Tensor, noise: Tensor | None = None) -> Acted:
-        """The outputs of the policy for observations [batch, size] with routing noise [batch, columns]."""
-        return Acted(*self.policy(observations, noise)[:3])
+    def act(self, observations: Tensor, noise: Tensor | None = None, memory: Tensor | None = None) -> Acted:
+        """The outputs of the policy for observations [batch, size] with routing noise [batch, columns].
+
+        `memory` [batch, size of it] is what it remembers before; None at the beginning of episodes.
+        """
+        output: PolicyOutput = self.policy(observations, noise, memory)
+        return Acted(output.outputs, output.values, output.gates, output.memory)
 
     def decide(self, observations: Tensor, masks: Tensor | None = None, noise: Tensor | None = None) -> Tensor:
-        """Actions [batch, components] for observations [batch, size], without routing noise.
+        """Actions [batch, components] for observations [batch, size], without routing noise; nothing is remembered.
 
         `masks` [batch, mask size] are true for actions that are allowed, None if all are. `noise`, from
         `policy.actions.noise`, determines the sample; without it the most likely actions.
@@ -67,30 +73,39 @@ class EagerBackend:
         outputs = actions.masked(acted.outputs, masks)
         return actions.mode(outputs) if noise is None else actions.sample(outputs, noise)
 
-    def forward(self, samples: Samples, chosen: Tensor) -> PolicyOutput:
-        """What the policy says of a minibatch, to be differentiated."""
-        output: PolicyOutput = self.policy(samples.observations[chosen], at(samples.noise, chosen))
+    def forward(self, samples: Samples, chosen: Tensor, places: Tensor | None = None) -> PolicyOutput:
+        """What the policy says of a minibatch, to be differentiated; `places` as of `gradient_step`."""
+        follow = sequences_of(samples, chosen, places)
+        output: PolicyOutput = self.policy(samples.observations[chosen], at(samples.noise, chosen), follow)
         return output
 
-    def look(self, observations: Tensor, noise: Tensor | None = None) -> PolicyOutput:
+    def look(self, observations: Tensor, noise: Tensor | None = None, memory: Tensor | None = None) -> PolicyOutput:
         """As `act`, with what each expert says; without scene and hidden activations."""
-        output: PolicyOutput = self.policy(observations, noise)
+        output: PolicyOutput = self.policy(observations, noise, memory)
         return output
 
-    def values(self, observations: Tensor) -> Tensor:
-        """Values [batch] of observations [batch, size], in units of the reward scale."""
-        return self.policy.values(observations)
+    def values(self, observations: Tensor, memory: Tensor | None = None) -> Tensor:
+        """Values [batch] of observations [batch, size], in units of the reward scale; `memory` as of `act`."""
+        return self.policy.values(observations, memory)
 
     def gradient_step(
-        self, samples: Samples, chosen: Tensor, coefficients: Mapping[str, float], config: PPOConfig
+        self,
+        samples: Samples,
+        chosen: Tensor,
+        coefficients: Mapping[str, float],
+        config: PPOConfig,
+        places: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """One step of Adam on the `chosen` samples, [batch], of a whole rollout.
+
+        Of a policy with memory they are pieces of consecutive steps: `places` [length, pieces] are true where a piece
+        has a step, and `chosen` these in order.
 
         `coefficients` are those of the losses, by the names of their knobs; omitted losses have 0. Returns losses and
         statistics by the names of `Update`: scalars, and `expert_grad_norms` [experts]. Nothing is waited for: they may
         still be in progress on a GPU.
         """
-        total, terms = self.loss(samples, chosen, coefficients, config)
+        total, terms = self.loss(samples, chosen, coefficients, config, places)
         self.parameters.gradient.zero_()
         total.backward()  # type: ignore[no-untyped-call]
         norms = self.policy.experts.gradient_norms()
@@ -99,11 +114,16 @@ class EagerBackend:
         return {**terms, "grad_norm": norm, "expert_grad_norms": norms}
 
     def loss(
-        self, samples: Samples, chosen: Tensor, coefficients: Mapping[str, float], config: PPOConfig
+        self,
+        samples: Samples,
+        chosen: Tensor,
+        coefficients: Mapping[str, float],
+        config: PPOConfig,
+        places: Tensor | None = None,
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """What is minimised, and the statistics of it by name. No time is spent on a loss whose coefficient is 0."""
         policy = self.policy
-        output = self.forward(samples, chosen)
+        output = self.forward(samples, chosen, places)
         outputs = policy.actions.masked(output.outputs, at(samples.masks, chosen))
         log_probs, entropies = policy.actions.log_prob_and_entropy(outputs, samples.actions[chosen])
         log_ratio = log_probs - samples.log_probs[chosen]
@@ -143,7 +163,7 @@ class EagerBackend:
         node.
         """
         nodes = self.policy.nodes(samples.observations[:most])
-        output = self.policy.of_nodes(nodes, at(samples.noise, slice(most)))
+        output = self.policy.of_nodes(nodes, at(samples.noise, slice(most)), at(samples.memory, slice(most)))
         scene, hidden = output.scene.abs().mean(-2), output.hidden.abs()
         gated = torch.einsum("be,ebu->eu", output.gates, hidden) / len(output.gates)
         return {

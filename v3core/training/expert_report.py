@@ -42,6 +42,7 @@ class StateSample:
         self._places: NDArray[np.int64] = np.empty((0, 2), dtype=np.int64)
         self._observations: NDArray[np.generic] | None = None
         self._masks: NDArray[np.bool_] | None = None
+        self._memory: NDArray[np.float32] | None = None
         self._count = 0
         self._scenarios: dict[int, str] = {}
 
@@ -57,6 +58,7 @@ class StateSample:
         self,
         observations: NDArray[np.generic],
         masks: NDArray[np.bool_] | None,
+        memory: Tensor | None = None,
         *,
         first: int,
         step: int,
@@ -65,7 +67,8 @@ class StateSample:
         """Consider the states [N, size] in which environments act, before their step.
 
         Environment i plays episode number `first` + i + 1, of which this is step `step`, from 0; those in `over` have
-        ended. `masks` [N, mask size] are the allowed actions, None if the environments do not say.
+        ended. `masks` [N, mask size] are the allowed actions, None if the environments do not say. `memory` [N, size]
+        is what the policy remembers there, None of one without memory.
         """
         keys = self._random.random(len(observations))
         taken = [env for env in np.flatnonzero(keys < self._below) if env not in over]
@@ -76,6 +79,8 @@ class StateSample:
             room = 2 * self._most + len(observations)
             self._observations = np.empty((room, observations.shape[1]), dtype=observations.dtype)
             self._keys, self._places = np.empty(room), np.empty((room, 2), dtype=np.int64)
+            if memory is not None:
+                self._memory = np.empty((room, memory.shape[1]), dtype=np.float32)
         if masks is not None and self._masks is None:  # until now everything was allowed
             self._masks = np.ones((len(self._keys), masks.shape[1]), dtype=np.bool_)
         rows = slice(self._count, self._count + len(taken))
@@ -83,6 +88,8 @@ class StateSample:
         self._places[rows, 0], self._places[rows, 1] = np.add(taken, first + 1), step
         if self._masks is not None:
             self._masks[rows] = True if masks is None else masks[taken]
+        if self._memory is not None and memory is not None:
+            self._memory[rows] = memory.cpu().numpy()[taken]
         self._count += len(taken)
         if self._count >= 2 * self._most:
             self._shrink()
@@ -92,7 +99,7 @@ class StateSample:
             return
         kept = np.argpartition(self._keys[: self._count], self._most)[: self._most]
         self._below = float(self._keys[kept].max())
-        for rows in (self._observations, self._keys, self._places, self._masks):
+        for rows in (self._observations, self._keys, self._places, self._masks, self._memory):
             if rows is not None:
                 rows[: self._most] = rows[kept]
         self._count = self._most
@@ -102,9 +109,17 @@ class StateSample:
         self._shrink()
         if self._observations is None:
             return np.empty((0, 0)), None, np.empty((0, 2), dtype=np.int64)
-        order = np.lexsort((self._places[: self._count, 1], self._places[: self._count, 0]))
+        order = self._order()
         masks = None if self._masks is None else self._masks[order]
         return self._observations[order], masks, self._places[order]
+
+    def memory(self) -> NDArray[np.float32] | None:
+        """What the policy remembered in these states, [S, size]; None of one without memory."""
+        self._shrink()
+        return None if self._memory is None else self._memory[self._order()]
+
+    def _order(self) -> NDArray[np.int64]:
+        return np.lexsort((self._places[: self._count, 1], self._places[: self._count, 0]))
 
 
 @torch.inference_mode()
@@ -115,11 +130,13 @@ def expert_report(policy: GATMoEPolicy, sample: StateSample, spec: EnvironmentSp
     the environment that the states are of.
     """
     observations, masks, places = sample.states()
+    memory = sample.memory()
     device = policy.router.weight.device
     parts: list[tuple[Tensor, Tensor, Tensor]] = []
     for first in range(0, len(observations), _CHUNK):
         rows = slice(first, first + _CHUNK)
-        output = policy(torch.from_numpy(observations[rows]).to(device))
+        remembered = None if memory is None else torch.from_numpy(memory[rows]).to(device)
+        output = policy(torch.from_numpy(observations[rows]).to(device), memory=remembered)
         outputs = policy.with_shared(output.expert_outputs, output.scene)
         allowed = None if masks is None else torch.from_numpy(masks[rows]).to(device)
         parts.append((output.scene, normalised_gates(output.gates), policy.actions.masked(outputs, allowed)))

@@ -14,6 +14,7 @@ from v3core.insight.inside import Inside
 from v3core.interruption import never, raise_if
 from v3core.policy import GATMoEPolicy
 from v3core.policy.gat import GraphAttention
+from v3core.policy.memory import in_a_row
 
 CHUNK = 256
 """States of one forward pass."""
@@ -30,7 +31,7 @@ def look_inside(
     progress: Callable[[int], None] = lambda _: None,
     interrupted: Callable[[], bool] = never,
 ) -> Inside:
-    """What the policy computes of flat observations [T, size] of an environment, with T of 1 or more.
+    """What the policy computes of flat observations [T, size] of an episode from its beginning, with T of 1 or more.
 
     Without routing noise, as in evaluations. `progress` is called with how many states are done.
 
@@ -40,15 +41,16 @@ def look_inside(
     layers: Any = policy.gat
     heads = layers[0].conv.heads if isinstance(layers[0].conv, GraphAttention) else 0
     rank, edges = _edges(spec)
-    per_state = spec.graph.nodes * policy.router.in_features + len(layers) * heads * edges.shape[1]
+    per_state = spec.graph.nodes * policy.readout.out_features + len(layers) * heads * edges.shape[1]
     count = len(observations)
     kept = min(count, max(1, MAX_BYTES // (4 * per_state)))
     columns: list[NDArray[Any]] = []
+    memory = policy.blank_memory(1)
     for first in range(0, count, CHUNK):
         raise_if(interrupted)
         chunk = observations[first : first + CHUNK]
         inner = min(max(kept - first, 0), len(chunk))
-        found = _of_chunk(policy, chunk, inner, edges[0], rank)
+        found, memory = _of_chunk(policy, chunk, inner, edges[0], rank, memory)
         if not columns:
             rows = [kept, kept] + [count] * (len(found) - 2)
             columns = [np.empty((rows[place], *one.shape[1:]), one.dtype) for place, one in enumerate(found)]
@@ -92,9 +94,17 @@ def _edges(spec: EnvironmentSpec) -> tuple[NDArray[np.int64], NDArray[np.int32]]
 
 
 def _of_chunk(
-    policy: GATMoEPolicy, chunk: NDArray[Any], inner: int, receivers: NDArray[np.int32], rank: NDArray[np.int64]
-) -> tuple[NDArray[Any], ...]:
-    """Of some states, the first `inner` of which with nodes and attention, in the order of the fields of `Inside`."""
+    policy: GATMoEPolicy,
+    chunk: NDArray[Any],
+    inner: int,
+    receivers: NDArray[np.int32],
+    rank: NDArray[np.int64],
+    memory: Tensor | None,
+) -> tuple[tuple[NDArray[Any], ...], Tensor | None]:
+    """Of some states, the first `inner` of which with nodes and attention, in the order of the fields of `Inside`.
+
+    And what is remembered after them, given what is before, [1, size of the memory] both.
+    """
     device = policy.router.weight.device
     entering: Tensor = policy.tokens(torch.from_numpy(np.array(chunk)).to(device))
     nodes = entering
@@ -107,9 +117,9 @@ def _of_chunk(
             # [heads, degree, nodes, batch] to [inner, heads, edges]
             attention.append(_plain(weights[:, at_rank, of_receiver, :inner].permute(2, 0, 1)))
         nodes = layer(nodes)
-    output = policy.of_nodes(nodes)
+    output = policy.of_nodes(nodes, memory=in_a_row(memory, len(chunk)))
     none = torch.zeros_like(output.outputs)
-    return (
+    found = (
         _plain(entering.permute(2, 1, 0)[:inner]),
         np.stack(attention, 1) if attention else np.zeros((inner, 0)),
         _plain(output.scene),
@@ -120,6 +130,7 @@ def _of_chunk(
         _plain(output.outputs),
         _plain(output.values),
     )
+    return found, None if output.memory is None else output.memory[-1:]
 
 
 def _plain(values: Tensor) -> NDArray[np.float32]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from v3core.config import RunConfig
 from v3core.environment_setup import EnvironmentSetup
@@ -17,6 +18,7 @@ from v3core.environments.evaluation_seeds import AT_ONCE, EVALUATION_SEED
 from v3core.errors import V3Error
 from v3core.interruption import never, raise_if
 from v3core.policy import Gating, GATMoEPolicy
+from v3core.policy.memory import kept
 from v3core.training.checkpoint import check_import, load_checkpoint
 from v3core.training.eager import EagerBackend
 from v3core.training.expert_report import StateSample
@@ -28,6 +30,7 @@ from v3core.training.tape import Tape
 
 MAX_STEPS = 20_000
 """An episode that lasts longer ends there: an environment without a time limit may never end by itself."""
+_CONTINUES = torch.zeros(1, dtype=torch.bool)
 
 
 @torch.inference_mode()
@@ -72,6 +75,7 @@ def evaluate(
         try:
             returns, lengths = np.zeros(count), np.zeros(count, dtype=np.int64)
             ended: dict[int, EvaluationEpisode] = {}
+            memory = policy.blank_memory(count)
             if sample is not None:
                 sample.name(envs.scenarios, first=first)
             if tape is not None:
@@ -80,17 +84,19 @@ def evaluate(
                 raise_if(interrupted)
                 masks = None if envs.masks is None else torch.from_numpy(envs.masks).to(device)
                 if sample is not None:
-                    sample.offer(envs.observations, envs.masks, first=first, step=int(lengths[0]), over=ended)
+                    step = int(lengths[0])
+                    sample.offer(envs.observations, envs.masks, memory, first=first, step=step, over=ended)
                 noise = policy.actions.noise((count // alike,), generator) if sampled else None
                 if noise is not None and alike > 1:
                     noise = torch.cat([noise] * alike)
-                acted = backend.act(torch.from_numpy(envs.observations).to(device))
+                acted = backend.act(torch.from_numpy(envs.observations).to(device), memory=memory)
                 chosen = policy.actions.to_environment(backend.choose(acted, masks, noise)).cpu().numpy()
                 if tape is not None:
                     tape.act(envs.observations, acted, chosen, envs.masks)
                 taken = envs.step(chosen)
                 if tape is not None:
                     tape.reward(taken.rewards)
+                memory = kept(acted.memory, torch.from_numpy(taken.terminated | taken.truncated).to(device))
                 returns += taken.rewards
                 lengths += 1
                 cut = range(count) if lengths[0] == MAX_STEPS else ()
@@ -116,6 +122,10 @@ class TrainedPolicy:
     """A trained policy with the routing it ended with: `policy(observation)` is the action to take.
 
     Which curriculum made it no longer matters: the routing is fixed, there is no noise, and the network is the same.
+
+    A policy with memory (`memory: gru`) remembers what it has seen since the last `reset()`, so that belongs at the
+    beginning of every episode; without memory it does nothing. To play several episodes by turns, keep the `memory` of
+    each and set it before the call.
     """
 
     def __init__(
@@ -148,10 +158,38 @@ class TrainedPolicy:
         self._cells_alone = [(part.kind, part.path) for part in spec.graph.parts] == [("grid", ())]
         self._write_mask = mask_writer(spec.actions)
         self._mask = np.ones((1, spec.actions.mask_size), dtype=np.bool_)
+        self._memory = self.network.blank_memory(1)
+
+    def reset(self) -> None:
+        """Forget everything: an episode begins."""
+        self._memory = self.network.blank_memory(1)
+
+    @property
+    def memory(self) -> NDArray[np.float32] | None:
+        """What is remembered of the episode so far, [size of the memory]; None of a policy without memory."""
+        return None if self._memory is None else self._memory[0].numpy().copy()
+
+    @memory.setter
+    def memory(self, remembered: NDArray[np.float32] | None) -> None:
+        """Continue another episode, with what was `memory` in it.
+
+        Raises:
+            ValueError: if that is not of this policy.
+        """
+        size = None if self._memory is None else self._memory.shape[1]
+        if remembered is None or size is None:
+            if remembered is not None or size is not None:
+                needed = "none, because it was trained without" if size is None else f"{size} numbers"
+                raise ValueError(f"The memory of this policy is {needed}; set what `memory` was, or call `reset()`.")
+            return
+        numbers = np.array(remembered, dtype=np.float32)
+        if numbers.shape != (size,):
+            raise ValueError(f"The memory of this policy is {size} numbers, not an array of shape {numbers.shape}.")
+        self._memory = torch.from_numpy(numbers)[None]
 
     @torch.inference_mode()
     def __call__(self, observation: Any, action_mask: Any = None) -> Any:
-        """The most likely action for one observation, both in the environment's format.
+        """The most likely action for one observation, both in the environment's format; with memory, it is remembered.
 
         Args:
             observation: as returned by the environment; for a MiniGrid the whole observation, even if the policy was
@@ -168,7 +206,9 @@ class TrainedPolicy:
         if action_mask is not None:
             self._write_mask(action_mask, self._mask[0])
         masks = None if action_mask is None else torch.from_numpy(self._mask)
-        chosen = self.network.actions.to_environment(self.backend.decide(self._input, masks))
+        acted = self.backend.act(self._input, memory=self._memory)
+        self._memory = kept(acted.memory, _CONTINUES)
+        chosen = self.network.actions.to_environment(self.backend.choose(acted, masks, None))
         return self.spec.actions.to_environment(chosen.numpy())[0]
 
     def tape(self) -> Tape:

@@ -61,12 +61,13 @@ class WithoutExperts(EagerBackend):
     def prepare(self) -> None:
         self._backend.prepare()
 
-    def act(self, observations: Tensor, noise: Tensor | None = None) -> Acted:
-        policy, output = self.policy, self._backend.look(observations, noise)
+    def act(self, observations: Tensor, noise: Tensor | None = None, memory: Tensor | None = None) -> Acted:
+        policy, output = self.policy, self._backend.look(observations, noise, memory)
         removed = self._experts.repeat_interleave(len(observations) // len(self._experts))
         gates = gates_without(policy, removed, output.gates, output.router_logits)
         # What the shared experts say stays.
-        return Acted(output.outputs + policy.mixed(gates - output.gates, output.expert_outputs), output.values, gates)
+        outputs = output.outputs + policy.mixed(gates - output.gates, output.expert_outputs)
+        return Acted(outputs, output.values, gates, output.memory)
 
 
 def episodes_at_end(asked: int | None, *, trained: int, experts: int) -> int:

@@ -31,6 +31,8 @@ class Samples:
     noise: Tensor | None  # of the router, as acted, [K, columns]
     successors: Tensor  # index of the sample that followed in the same episode, −1 if there is none, [K]
     masks: Tensor | None = None  # which actions were allowed, [K, mask size]; None if all were
+    memory: Tensor | None = None  # of the policy before the step, as acted, [K, size of it]; None without one
+    begins: Tensor | None = None  # whether the step is the first of an episode that began in the rollout, [K]
 
 
 def at(rows: Tensor | None, chosen: Tensor | slice | int) -> Tensor | None:
@@ -154,7 +156,8 @@ class Routed:
         after = following[pairs]
         if not len(after):
             return self.output.gates.new_zeros(())
-        gates = self.policy.gates(self.samples.observations[after], at(self.samples.noise, after))
+        memory = at(self.output.memory, pairs)
+        gates = self.policy.gates(self.samples.observations[after], at(self.samples.noise, after), memory)
         return consistency_loss(normalised_gates(self.output.gates[pairs]), normalised_gates(gates))
 
 

@@ -25,6 +25,7 @@ STATISTICS = (
 """In the order of `Statistic` of losses.h."""
 LACKING = tuple(recorded_as(knob) for knob in ROUTING_LOSSES if knob not in layouts.COEFFICIENTS)
 """Losses that the library does not have: 0 in its steps, because torch makes those with a coefficient."""
+NO_MEMORY = "the library has no memory"
 
 
 class NativeBackend(EagerBackend):
@@ -46,27 +47,36 @@ class NativeBackend(EagerBackend):
     def prepare(self) -> None:
         self._network.prepare()
 
-    def act(self, observations: Tensor, noise: Tensor | None = None) -> Acted:
+    def act(self, observations: Tensor, noise: Tensor | None = None, memory: Tensor | None = None) -> Acted:
+        assert memory is None, NO_MEMORY
         if step_covers(self.policy):
             return Acted(*self._network.act(observations, noise))
         return super().act(observations, noise)
 
-    def look(self, observations: Tensor, noise: Tensor | None = None) -> PolicyOutput:
+    def look(self, observations: Tensor, noise: Tensor | None = None, memory: Tensor | None = None) -> PolicyOutput:
+        assert memory is None, NO_MEMORY
         return self._network(observations, noise, torch.arange(len(observations)))
 
-    def values(self, observations: Tensor) -> Tensor:
-        return self.act(observations).values
+    def values(self, observations: Tensor, memory: Tensor | None = None) -> Tensor:
+        return self.act(observations, memory=memory).values
 
-    def forward(self, samples: Samples, chosen: Tensor) -> PolicyOutput:
+    def forward(self, samples: Samples, chosen: Tensor, places: Tensor | None = None) -> PolicyOutput:
+        assert places is None, NO_MEMORY
         return self._network(samples.observations, samples.noise, chosen)
 
     def gradient_step(
-        self, samples: Samples, chosen: Tensor, coefficients: Mapping[str, float], config: PPOConfig
+        self,
+        samples: Samples,
+        chosen: Tensor,
+        coefficients: Mapping[str, float],
+        config: PPOConfig,
+        places: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """In one call, unless the library lacks the routing or a loss."""
+        assert places is None, NO_MEMORY
         used = {knob: coefficient for knob, coefficient in coefficients.items() if coefficient}
         if not step_covers(self.policy) or not used.keys() <= set(layouts.COEFFICIENTS):
-            return super().gradient_step(samples, chosen, coefficients, config)
+            return super().gradient_step(samples, chosen, coefficients, config, places)
         rows = [getattr(samples, name) for name in layouts.SAMPLES]
         assert all(each is None or each.is_contiguous() for each in rows)
         moments = self.optimizer.moments

@@ -15,6 +15,7 @@ from v3core.metrics import Update
 from v3core.training.eager import EagerBackend
 from v3core.training.losses import Samples
 from v3core.training.rollout import Rollout
+from v3core.training.sequences import pieces_of, steps_of
 
 Floats = NDArray[np.float64]
 
@@ -61,6 +62,8 @@ def samples_of(rollout: Rollout, advantages: Floats, targets: Floats, device: to
     successors = np.arange(count, (steps + 1) * count).reshape(steps, count)
     successors[-1] = -1
     successors[rollout.ended] = -1
+    begins = np.zeros_like(rollout.ended)
+    begins[1:] = rollout.ended[:-1]
     return Samples(
         observations=rollout.observations.flatten(0, 1),
         actions=rollout.actions.flatten(0, 1),
@@ -71,6 +74,8 @@ def samples_of(rollout: Rollout, advantages: Floats, targets: Floats, device: to
         noise=None if rollout.noise is None else rollout.noise.flatten(0, 1),
         masks=None if rollout.masks is None else rollout.masks.flatten(0, 1),
         successors=torch.from_numpy(successors.ravel()).to(device),
+        memory=None if rollout.memory is None else rollout.memory.flatten(0, 1),
+        begins=None if rollout.memory is None else torch.from_numpy(begins.ravel()).to(device),
     )
 
 
@@ -91,6 +96,8 @@ def update(
     A rollout that a boundary cut to less than a minibatch gets proportionally fewer passes, at least one: a handful
     of samples must not be learned by heart. Minibatches of a pass are of even size, for the same reason.
 
+    Of a policy with memory, samples are drawn in pieces of at most `config.sequence_steps` consecutive steps.
+
     Nothing is copied from the device before the end, so a GPU is never waited for between gradient steps.
 
     Raises:
@@ -101,12 +108,17 @@ def update(
     enough = min(config.minibatch, config.environments * config.rollout_steps)
     passes = max(1, round(config.epochs * min(1, count / enough)))
     minibatches = max(1, round(count / config.minibatch))
+    # One sample each without memory.
+    together = pieces_of(samples, config) if samples.memory is not None else None
+    units = count if together is None else together.shape[1]
+    minibatches = min(minibatches, units)
     rows: list[Tensor] = []
     for _ in range(passes):
-        order = torch.from_numpy(random.permutation(count)).to(samples.actions.device)
-        for chosen in order.tensor_split(minibatches):
+        order = torch.from_numpy(random.permutation(units)).to(samples.actions.device)
+        for drawn in order.tensor_split(minibatches):
             raise_if(interrupted)
-            step = backend.gradient_step(samples, chosen, coefficients, config)
+            chosen, places = (drawn, None) if together is None else steps_of(together, drawn)
+            step = backend.gradient_step(samples, chosen, coefficients, config, places)
             # One tensor a step: many small ones that live on would leave no room in one piece for the large ones.
             rows.append(torch.cat([value.reshape(-1) for value in step.values()]))
     return Update(**_summary(rows, step, minibatches), **backend.health(samples, config.minibatch))

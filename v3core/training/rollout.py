@@ -12,6 +12,7 @@ from torch import Tensor
 from v3core.environments import EnvironmentBatch, EnvironmentFailureError
 from v3core.environments.faults import LARGEST_REWARD, STEP, remedy_for, unusable_reward
 from v3core.interruption import never, raise_if
+from v3core.policy.memory import kept
 from v3core.training.eager import EagerBackend
 from v3core.training.losses import at
 
@@ -46,6 +47,7 @@ class Rollout(Played):
     cut_off_values: NDArray[np.float64]  # of the final observation if a time limit ended the episode, else 0, [T, N]
     last_values: NDArray[np.float64]  # of the observation after the last step, [N]
     masks: Tensor | None = None  # which actions the environments allowed, [T, N, mask size]; None if they did not say
+    memory: Tensor | None = None  # of the policy before each step, [T, N, size of it]; None without one
 
     def unusable(self) -> tuple[str, str] | None:
         """What the environment gave that nothing can be learned from, and what to do about it; None if all is well.
@@ -100,6 +102,10 @@ class Collector:
         self._values = torch.zeros(steps, count, device=device)
         self._gates = torch.zeros(steps, count, experts, device=device)
         self._masks: Tensor | None = None
+        self._memory = self._bookmarked = policy.blank_memory(count)
+        self._memories: Tensor | None = (
+            None if self._memory is None else torch.zeros(steps, *self._memory.shape, device=device)
+        )
         self.acting_seconds = self.environment_seconds = 0.0
         """Of the newest rollout; what `interrupted` takes belongs to neither."""
         self._rewards = np.zeros((steps, count))
@@ -126,6 +132,7 @@ class Collector:
         routing_noise = policy.routing_noise((longest, count), self._generator)
         actions: list[Tensor] = []
         cut_off: list[tuple[int, int, NDArray[np.generic]]] = []
+        remembered: list[Tensor] = []  # at these ends
         successes: dict[tuple[int, int], bool] = {}
         tasks: dict[tuple[int, int], str] = {}
         complete = steps = 0
@@ -135,7 +142,8 @@ class Collector:
             began = perf_counter()
             observations = self._observations[steps]
             observations.copy_(torch.from_numpy(envs.observations))
-            output = self._backend.act(observations, at(routing_noise, steps))
+            memory = self._memory_at(steps)
+            output = self._backend.act(observations, at(routing_noise, steps), memory)
             outputs = policy.actions.masked(output.outputs, self._masks_at(steps))
             action = policy.actions.sample(outputs, noise[steps])
             self._outputs[steps], self._values[steps], self._gates[steps] = outputs, output.values, output.gates
@@ -155,13 +163,17 @@ class Collector:
                 for env, final in taken.finals.items():
                     if not taken.terminated[env]:
                         cut_off.append((steps, env, final))
+                        if output.memory is not None:
+                            remembered.append(output.memory[env])
                 for env, success in taken.successes.items():
                     successes[steps, env] = success
                 for env, task in taken.tasks.items():
                     tasks[steps, env] = task
+            self._memory = kept(output.memory, torch.from_numpy(ended).to(self._gates.device))
             steps += 1
         seen = torch.from_numpy(np.stack([*envs.observations, *(final for _, _, final in cut_off)]))
-        values = self._backend.values(seen.to(self._observations.device)).double().cpu().numpy()
+        memory = None if self._memory is None else torch.cat((self._memory, *(each[None] for each in remembered)))
+        values = self._backend.values(seen.to(self._observations.device), memory).double().cpu().numpy()
         cut_off_values = np.zeros((steps, count))
         for (step, env, _), value in zip(cut_off, values[count:], strict=True):
             cut_off_values[step, env] = value
@@ -176,11 +188,33 @@ class Collector:
             cut_off_values=cut_off_values,
             last_values=values[:count],
             masks=at(self._masks, slice(steps)),
+            memory=at(self._memories, slice(steps)),
         )
+
+    def bookmark(self) -> None:
+        """What the policy remembers now is what `memory` and a checkpoint have, until the next bookmark."""
+        self._bookmarked = self._memory
+
+    @property
+    def memory(self) -> Tensor | None:
+        """What the policy remembered at the bookmark, [N, size]; None without memory."""
+        return self._bookmarked
+
+    def remember(self, memory: Tensor) -> None:
+        """Continue with what was remembered of the episodes in progress, [N, size]."""
+        assert self._memory is not None
+        self._memory = self._bookmarked = memory.to(self._memory.device)
 
     def _played(self, steps: int, successes: dict[tuple[int, int], bool], tasks: dict[tuple[int, int], str]) -> Played:
         rewards, ended = self._rewards[:steps], self._ended[:steps]
         return Played(gates=self._gates[:steps], rewards=rewards, ended=ended, successes=successes, tasks=tasks)
+
+    def _memory_at(self, step: int) -> Tensor | None:
+        """Keep what the policy remembers at this step of the rollout, [N, size]."""
+        if self._memories is None:
+            return None
+        assert self._memory is not None
+        return self._memories[step].copy_(self._memory)
 
     def _masks_at(self, step: int) -> Tensor | None:
         """Keep which actions the environments allow at this step of the rollout, [N, mask size]."""

@@ -12,6 +12,7 @@ from v3core.environments.replaying import goes_again
 from v3core.environments.types import EnvironmentSpec
 from v3core.insight.replays import Digest, Replay, roles
 from v3core.policy import GATMoEPolicy
+from v3core.policy.memory import in_a_row
 from v3core.training.eager import Acted
 from v3core.training.hooks import EvaluationEpisode
 
@@ -125,14 +126,17 @@ class Tape:
 
 @torch.inference_mode()
 def expert_outputs(policy: GATMoEPolicy, observations: NDArray[np.generic]) -> NDArray[np.float32]:
-    """What each expert would put out alone, [T, experts, outputs], for observations [T, size].
+    """What each expert would put out alone, [T, experts, outputs], for observations [T, size] of a whole episode.
 
     With the shared experts, as it would with a gate of 1.
     """
     device = policy.router.weight.device
     parts = []
+    memory = policy.blank_memory(1)
     for first in range(0, len(observations), _CHUNK):
-        output = policy(torch.from_numpy(observations[first : first + _CHUNK]).to(device))
+        chunk = torch.from_numpy(observations[first : first + _CHUNK]).to(device)
+        output = policy(chunk, memory=in_a_row(memory, len(chunk)))
+        memory = None if output.memory is None else output.memory[-1:]
         outputs = policy.with_shared(output.expert_outputs, output.scene)
         parts.append(outputs.transpose(0, 1).float().cpu().numpy())
     return np.concatenate(parts)

@@ -192,7 +192,7 @@ class Trainer:
                     )
 
                 # -------- Checkpoint --------------------------------------------------------------------------------
-                world.envs.bookmark()
+                world.bookmark()
                 if self.clock() - self.saved_at >= CHECKPOINT_SECONDS:
                     self.save()
             self.save()

@@ -64,6 +64,8 @@ class World:
             episodes = [UnfinishedEpisode(**episode) for episode in to_arrays(kept["episodes"])]
             world.envs.replay(episodes, interrupted)
             world.under_way.load_state_dict(to_arrays(kept["statistics"]))
+            if (memory := kept.get("memory")) is not None:
+                world.collector.remember(memory)
         except BaseException:
             world.envs.close()
             raise
@@ -81,11 +83,18 @@ class World:
             self.remarked = True
             remark(f"Environment {self.environment.env_id}: {self.envs.odd_success}")
 
+    def bookmark(self) -> None:
+        """From now on checkpoints are of this moment, between an update and the next rollout."""
+        self.envs.bookmark()
+        self.collector.bookmark()
+
     def state_dict(self) -> dict[str, Any]:
-        """As of the newest bookmark of the environments, for a checkpoint: tensors and plain values."""
+        """As of the newest bookmark, for a checkpoint: tensors and plain values."""
+        memory = self.collector.memory
         return {
             "env": self.environment.env_id,
             "env_args": dict(self.environment.args),
             "episodes": [to_tensors(dict(vars(episode))) for episode in self.envs.unfinished()],
             "statistics": to_tensors(self.under_way.state_dict()),
+            **({} if memory is None else {"memory": memory.cpu()}),
         }

@@ -20,6 +20,7 @@ _FIELD_MIN_WIDTH = 128
 """Pixels: the longest title and its help fit, and two fields next to each other on a phone."""
 _EMPTY = {
     "policy.expert_width": "Same as width",
+    "policy.memory_width": "Same as width",
     "evaluation.every": "Only at the end",
     "evaluation.knockout": "10, or a fifth of the run",
 }

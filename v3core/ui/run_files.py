@@ -171,7 +171,14 @@ def use_policy(file: Path) -> None:
 
 def policy_snippet(file: Path) -> str:
     """A program that acts with a checkpoint, as `v3core.load_policy` documents it."""
-    return f"import v3core\n\npolicy = v3core.load_policy({str(file)!r})\naction = policy(observation)"
+    lines = (
+        "import v3core",
+        "",
+        f"policy = v3core.load_policy({str(file)!r})",
+        "policy.reset()  # at the beginning of every episode",
+        "action = policy(observation)",
+    )
+    return "\n".join(lines)
 
 
 def _described(database: Database, row: CheckpointRow) -> dict[str, object]:

@@ -16,6 +16,7 @@ from v3core.ui.text import md, plain
 
 _EFFECTIVE = ("routing", "top_k", "top_k_weights", "alpha", "env")
 _GRAPHS = {"gatv1": "graph attention GATv1", "gatv2": "graph attention GATv2", "mlp": "no message passing"}
+_BACKENDS = {"native": "computed by the native library", "eager": "computed by torch"}
 _ASKED_FOR = {"auto": "the CPU, or CUDA if available and faster", "cpu": "the CPU", "cuda": "CUDA"}
 
 
@@ -56,13 +57,15 @@ def describe_device(run: RunRow) -> str:
     if run.device is None:
         return f"requests {_ASKED_FOR[run.config.device]}"
     kind, _, name = run.device.partition(": ")
-    return f"on the {'GPU' if kind == 'cuda' else kind.upper()}{f' {name}' if name else ''}"
+    computed = f", {_BACKENDS[run.config.backend]}" if run.config.backend else ""
+    return f"on the {'GPU' if kind == 'cuda' else kind.upper()}{f' {name}' if name else ''}{computed}"
 
 
 def describe_network(policy: PolicyConfig) -> str:
-    """Experts, shared ones and the graph layers, as in `4 experts, 1 shared, graph attention GATv1`."""
+    """Experts, shared ones, graph layers and memory, as in `4 experts, 1 shared, graph attention GATv1, GRU memory`."""
     shared = [f"{policy.shared_experts} shared"] if policy.shared_experts else []
-    return ", ".join([counted(policy.experts, "expert"), *shared, _GRAPHS[policy.graph]])
+    memory = [f"{policy.memory.upper()} memory"] if policy.memory != "none" else []
+    return ", ".join([counted(policy.experts, "expert"), *shared, _GRAPHS[policy.graph], *memory])
 
 
 def describe_environments(config: RunConfig, curriculum: Curriculum) -> str:

@@ -3,6 +3,7 @@
 import pytest
 import yaml
 
+from v3core.claims.results import outdated, read_results
 from v3core.claims.statements import claims
 from v3core.claims.study import keys_of, load_study, runs_of, study_files
 from v3core.errors import V3Error
@@ -60,8 +61,16 @@ def test_the_key_of_a_run_changes_with_its_settings_and_not_with_its_name(folder
     renamed = {**GOOD, "arms": [{**GOOD["arms"][0], "name": "other"}, GOOD["arms"][1]], "hypotheses": []}
     (folder / "made.yaml").write_text(yaml.safe_dump(renamed))
     assert [run.key for run in runs_of(load_study("made"))] == before
-    (folder / "made.yaml").write_text(yaml.safe_dump({**GOOD, "settings": ["policy.experts=5"]}))
-    assert not set(before) & {run.key for run in runs_of(load_study("made"))}
+    for setting in ("policy.experts=5", "policy.memory=gru", "ppo.sequence_steps=8"):
+        (folder / "made.yaml").write_text(yaml.safe_dump({**GOOD, "settings": [setting]}))
+        assert not set(before) & {run.key for run in runs_of(load_study("made"))}
+
+
+def test_results_of_studies_are_still_those_of_their_runs():
+    """A setting that is added since, at the value that changes nothing, does not make them outdated."""
+    for name in study_files():
+        study = load_study(name)
+        assert not outdated(read_results(study), keys_of(study)), name
 
 
 @pytest.mark.parametrize(

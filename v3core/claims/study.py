@@ -11,7 +11,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from v3core.claims.study_outcomes import OUTCOMES
-from v3core.config import MAX_NAME, Recipe, RunConfig, chosen_environment, recipe_for
+from v3core.config import MAX_NAME, PPOConfig, Recipe, RunConfig, Scalar, chosen_environment, recipe_for
 from v3core.curriculum import Curriculum, load_curriculum
 from v3core.errors import V3Error, explained, suggestion
 from v3core.jobs.grid import Candidate, Grid, configs_of
@@ -149,9 +149,20 @@ class StudyRun:
         return key_of(self.config, self.seed)
 
 
+ADDED_SINCE: dict[str, dict[str, Scalar]] = {
+    "policy": {"memory": "none", "memory_width": None},
+    "ppo": {"sequence_steps": PPOConfig().sequence_steps},
+}
+"""Settings that did not exist when studies were run first, by section, each at the value that changes nothing."""
+
+
 def key_of(config: RunConfig, seed: int) -> str:
     """Of a run with this configuration, whatever its seed is, and another seed."""
     content = config.model_dump(mode="json", by_alias=True, exclude={"name", "seed", "backend"})
+    for section, added in ADDED_SINCE.items():
+        for setting, value in added.items():
+            if content[section][setting] == value:
+                del content[section][setting]
     return f"{blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=_KEY_BYTES).hexdigest()}.{seed}"
 
 

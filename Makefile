@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # The tests that need no worker, page or browser.
 UNIT := $(addprefix tests/,charts curriculum insight policy ui test_config.py test_docs.py test_environment_setup.py test_overrides.py test_rollup.py)
 
-.PHONY: help run test long check fast format docs bench claims faults leaving mutation screenshots clean
+.PHONY: help run nethack test long check fast format docs bench claims faults leaving mutation screenshots clean
 
 help: ## Show this help
 	@sed -n 's/^\([a-z]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name words; do printf '  make %-12s %s\n' "$$name" "$$words"; done
@@ -14,8 +14,10 @@ help: ## Show this help
 run: .venv/.native ## Serve the dashboard on http://127.0.0.1:8501; PORT=N for another port
 	@$(BIN)/python -m v3core serve $(if $(PORT),--port $(PORT))
 
+nethack: .venv/.nethack ## Install NetHack and MiniHack, on Linux with Python 3.11 to 3.13
+
 # The browser tests run after the others, because they depend on timing.
-test: check ## Run every check, and every test that is not long
+test: check $(if $(CI),.venv/.nethack) ## Run every check, and every test that is not long
 	$(BIN)/python -m pytest -m "not browser and not long" -n 2
 	$(BIN)/python -m pytest -m "browser and not long" -n 2
 
@@ -82,6 +84,13 @@ screenshots: .venv/.development ## Retake the screenshots of the documentation
 	@echo "Installing what the tests need …"
 	@$(PIP) -r requirements-dev.txt
 	@$(PIP) --no-deps -r requirements-oracles.txt
+	@touch $@
+
+# Tried at once: a package that is installed may still not run here.
+.venv/.nethack: .venv/.runtime requirements-nethack.txt
+	@echo "Installing NetHack and MiniHack …"
+	@$(PIP) --no-deps -r requirements-nethack.txt || { echo "NetHack cannot be installed here: ready-made it is for Linux (x86-64, aarch64) with Python 3.11 to 3.13; elsewhere pip compiles it, which takes cmake, bison, flex and a C++ compiler." >&2; exit 1; }
+	@$(BIN)/python -m v3core graph MiniHack-Room-5x5-v0 >/dev/null
 	@touch $@
 
 .venv/.docs: .venv/.development requirements-docs.txt

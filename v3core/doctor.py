@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from v3core import __version__
+from v3core.environments.nethack import ids
 from v3core.errors import V3Error
 from v3core.jobs.housekeeping import in_words, leftovers
 from v3core.jobs.launchers.chosen import chosen
@@ -36,7 +37,7 @@ class Finding:
 
 
 def examine() -> Iterator[Finding]:
-    """Look at Python, packages, data, disk, port, webhook, launcher, cores, native library and the tests' browser."""
+    """Look at Python, packages, data, disk, port, webhook, launcher, cores, native library, browser, NetHack."""
     yield Finding("Version", True, f"{__version__}, {'installed' if INSTALLED else 'a checkout'} in {PACKAGE}")
     yield Finding("Python", True, ".".join(map(str, sys.version_info[:3])))
     yield from _packages()
@@ -48,6 +49,7 @@ def examine() -> Iterator[Finding]:
     is_off = os.environ.get(library.VARIABLE) == "0"
     yield from _attempt("Native library", _native, ok_without=is_off)
     yield _browser()
+    yield _nethack()
 
 
 def _packages() -> Iterator[Finding]:
@@ -123,3 +125,21 @@ def _browser() -> Finding:
     found = next(filter(None, map(shutil.which, BROWSERS)), None)
     missing = "not found; only needed for `make test`: install Debian's package chromium, or Google Chrome"
     return Finding("Browser for the tests", found is not None, found or missing, needed=False)
+
+
+def _nethack() -> Finding:
+    """Whether the optional packages of NetHack are there, at the versions that were tested, and can be loaded."""
+    missing = [package for package in ids.PACKAGES if not ids.is_installed(package)]
+    if missing:
+        what = f"{' and '.join(missing)} not installed; only needed for NetHack and MiniHack: {ids.how_to_install()}"
+        return Finding("NetHack", False, what, needed=False)
+    found = {package: importlib.metadata.version(package) for package in ids.PACKAGES}
+    try:
+        ids.import_package("MiniHack-Room-5x5-v0")
+    except V3Error as error:
+        return Finding("NetHack", False, str(error), needed=False)
+    words = " and ".join(f"{package} {version}" for package, version in found.items())
+    if found != ids.PACKAGES:
+        tested = " and ".join(f"{package} {version}" for package, version in ids.PACKAGES.items())
+        return Finding("NetHack", False, f"{words}, tested with {tested}; {ids.how_to_install()}", needed=False)
+    return Finding("NetHack", True, words)

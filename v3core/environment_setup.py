@@ -30,7 +30,9 @@ _AND = "+"
 """Between the environments that a run trains on at once: no Gymnasium id contains it."""
 _RESERVED = ("id", "disable_env_checker")
 """Arguments of `gymnasium.make` that are not the environment's."""
-_OURS = ("gymnasium.wrappers", "minigrid.wrappers")
+NETHACK_WRAPPERS = "v3core.environments.nethack"
+"""The module of V3 Lab's own wrappers of NetHack."""
+_OURS = ("gymnasium.wrappers", "minigrid.wrappers", NETHACK_WRAPPERS)
 """Modules of wrappers that V3 Lab depends on: naming them runs no code that is not part of it already."""
 
 _NAME = re.compile(r"[A-Za-z_]\w*")

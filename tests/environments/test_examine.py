@@ -74,9 +74,9 @@ def test_a_reset_that_takes_no_seed_is_named():
 
 
 WARNINGS = {
-    "seed ignored": "Two resets with the same seed, of two copies, returned different observations: a resume",
+    "seed ignored": "Two resets with the same seed, of two copies, returned different observations: its seed",
     "random elsewhere": "Two resets with the same seed, of two copies, returned different observations",
-    "remembers": "Two resets with the same seed, one after the other, returned different observations: a resume",
+    "remembers": "Two resets with the same seed, one after the other, returned different observations: its seed",
     "double": "An observation that step(action) returned is of type float64 but its observation_space has float32.",
     "beyond": "An observation that step(action) returned is outside the bounds of its observation_space.",
     "success score": "step(action) returned info['success'] = 0.1 at the end of an episode, which is neither True nor",

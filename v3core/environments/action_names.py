@@ -3,10 +3,13 @@
 from collections.abc import Mapping
 
 from v3core.environment_setup import EnvironmentSetup
+from v3core.environments.nethack.ids import package_of
 from v3core.insight.actions import ActionFacts, exact
 
 MAX_WORDS = 12
 """Components of an action that are listed."""
+_COMPASS = ("North", "East", "South", "West", "North-east", "South-east", "South-west", "North-west")
+_FAR = tuple(f"Far {name.lower()}" for name in _COMPASS)
 _DISCRETE: Mapping[str, tuple[str, ...]] = {
     "CartPole-": ("Push left", "Push right"),
     "Acrobot-": ("Torque −1", "No torque", "Torque +1"),
@@ -19,6 +22,10 @@ _DISCRETE: Mapping[str, tuple[str, ...]] = {
     "Blackjack-": ("Stick", "Hit"),
     "MiniGrid-": ("Turn left", "Turn right", "Forward", "Pick up", "Drop", "Toggle", "Done"),
     "BabyAI-": ("Turn left", "Turn right", "Forward", "Pick up", "Drop", "Toggle", "Done"),
+    "NetHack": ("More", *_COMPASS, *_FAR, "Up", "Down", "Wait", "Kick", "Eat", "Search"),
+    "MiniHack-Corridor-": (*_COMPASS, "Open", "Kick", "Search"),
+    "MiniHack-KeyRoom-": (*_COMPASS, "Pick up", "Apply"),
+    "MiniHack-": _COMPASS,
 }
 _CONTINUOUS: Mapping[str, tuple[str, ...]] = {
     "Pendulum-": ("Torque",),
@@ -36,7 +43,10 @@ def action_names(environment: EnvironmentSetup, facts: ActionFacts, *, outputs: 
     The number that the environment gives it where there is no name, and where a wrapper may have changed the actions.
     """
     known: tuple[str, ...] = ()
-    if facts.kind in {"discrete", "continuous"} and not environment.wrappers:
+    chosen = environment.args.get("actions")
+    if package_of(environment.env_id) is not None and isinstance(chosen, list) and not environment.wrappers:
+        known = tuple(str(name).replace("_", " ").capitalize() for name in chosen)
+    elif facts.kind in {"discrete", "continuous"} and not environment.wrappers:
         table = _CONTINUOUS if facts.is_continuous else _DISCRETE
         known = next((names for start, names in table.items() if environment.env_id.startswith(start)), ())
     if facts.is_continuous:

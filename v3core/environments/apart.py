@@ -17,7 +17,7 @@ from gymnasium.envs.registration import registry
 
 from v3core.curriculum import Curriculum, dump, parse
 from v3core.environment_setup import EnvironmentSetup
-from v3core.environments.examine import Report, examine, look
+from v3core.environments.examine import Report, examine, look, look_briefly
 from v3core.environments.make import import_minigrid
 from v3core.environments.registry import check_run, environments_of
 from v3core.errors import V3Error
@@ -33,14 +33,14 @@ def check_launch(
 ) -> Report:
     """Refuse a run whose environments cannot be trained on; otherwise returns the report on them.
 
-    The registered environments of Gymnasium and MiniGrid are tested with V3 Lab: only their spaces are checked. All
-    others are checked in a separate process.
+    The registered environments of Gymnasium and MiniGrid are tested with V3 Lab: their spaces are checked, and that a
+    reset with the same seed repeats. All others are checked in a separate process.
 
     `allow_import`: whether code may be imported for it; `seconds`: the most that one call of its code may take.
     """
     if all(_is_shipped(setup) for setup, _ in environments_of(run, curricula)):
         check_run(run, *curricula, allow_import=allow_import)
-        return Report(str(run), sees=look(run, allow_import=allow_import))
+        return look_briefly(run, allow_import=allow_import)
     reports = examine_apart(run, curricula, allow_import=allow_import, seconds=seconds)
     for report in reports:
         if report.fault is not None:

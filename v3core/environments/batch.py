@@ -125,6 +125,11 @@ class EnvironmentBatch:
         """What the policy sees and obeys of these environments, and what is not used."""
         return describe_seen(self._envs[0], self._spec, self._info_keys)
 
+    def reset_again(self) -> None:
+        """Reset each environment with the seed that it was reset with at first."""
+        for number, seed in enumerate(self._seeds):
+            self._reset(number, seed)
+
     def keep_history(self) -> None:
         """From now on keep what `unfinished` needs. Call before the first step."""
         assert not self._steps

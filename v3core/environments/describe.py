@@ -9,6 +9,7 @@ from gymnasium import spaces
 
 from v3core.environments.action_space import IN_INFO, mask_method
 from v3core.environments.faults import SUCCESS_KEYS
+from v3core.environments.nethack.surroundings import FAR, NEAR
 from v3core.environments.tasks import TaskEnvironment
 from v3core.environments.types import ActionSpec, EnvironmentSpec, NodePart, StateGraphSpec
 
@@ -51,9 +52,21 @@ def _part(part: NodePart) -> str:
     match part.kind:
         case "hub":
             return f"{name}one global node, connected to every node of the key"
+        case "features" if part.nodes == 1 and part.size > 1:
+            named = f": {', '.join(part.labels[:6])}{', …' if len(part.labels) > 6 else ''}" if part.labels else ""
+            return f"{name}{part.size} numbers in one node{named}"
         case "features":
             each = "a node for each" if part.group == 1 else f"a node for every {part.group}"
             return f"{name}{part.size} numbers, {each}; all see each other"
+        case "grid" if part.labels == FAR:
+            channels = ", ".join(f"{label} ({n})" for label, n in zip(part.labels, part.categories, strict=True))
+            return f"{name}the {part.nodes} nearest things that matter further away: {channels}; each sees the player"
+        case "grid" if part.labels == NEAR:
+            size = " × ".join(map(str, part.shape[:2]))
+            return (
+                f"{name}{size} cells around the player, each a class of glyph ({part.categories[0]}); each sees its "
+                "8 neighbours and the player, which is the one in the middle and sees every node"
+            )
         case "grid":
             size = " × ".join(map(str, part.shape[:2]))
             labels = part.labels or tuple(f"channel {number}" for number in range(1, len(part.categories) + 1))
@@ -62,6 +75,8 @@ def _part(part: NodePart) -> str:
         case "image":
             size = " × ".join(map(str, part.shape))
             return f"{name}image of {size}, {part.nodes} cells of a feature map; each sees its 8 neighbours"
+        case "words" if not part.labels:
+            return f"{name}a text: how often each of its words is in it, in {part.size} places by checksum; one node"
         case "words":
             return f"{name}a text: the count of each of {len(part.labels)} words, and of other words; one node"
         case "categories" if part.labels:
@@ -133,7 +148,8 @@ def _lost_keys(env: gymnasium.Env[Any, Any], seen: list[str]) -> list[str]:
         inside, outside = outer.env.observation_space, outer.observation_space
         if isinstance(inside, spaces.Dict):
             if isinstance(outside, spaces.Dict):
-                lost += [key for key in inside.spaces if key not in outside.spaces]
+                read = getattr(outer, "READ", ())
+                lost += [key for key in inside.spaces if key not in outside.spaces and key not in read]
             elif outside == inside.spaces.get("image"):
                 lost += [key for key in inside.spaces if key != "image"]
         outer = outer.env

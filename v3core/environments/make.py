@@ -12,8 +12,17 @@ from gymnasium import error, spaces
 from gymnasium.envs.registration import load_env_creator, registry
 from gymnasium.wrappers import OrderEnforcing
 
-from v3core.environment_setup import EnvironmentSetup, Wrapper, format_args, parse_wrapper, setup_of
+from v3core.environment_setup import (
+    NETHACK_WRAPPERS,
+    EnvironmentSetup,
+    Wrapper,
+    format_args,
+    parse_wrapper,
+    setup_of,
+)
 from v3core.environments.graph_spec import builder_for, built_graph, minigrid_graph, state_graph
+from v3core.environments.nethack.ids import package_of
+from v3core.environments.nethack.making import make_game, with_view
 from v3core.environments.tasks import TaskEnvironment
 from v3core.environments.types import StateGraphSpec
 from v3core.errors import V3Error, suggestion
@@ -26,12 +35,16 @@ def make_environment(env: EnvironmentSetup | str, *, render_mode: str | None = N
     graph that is registered for it, or in wrappers that take no texts, the cells alone. Wrappers of MiniGrid take its
     whole observation; all others what the policy would be given without them.
 
+    A NetHack or MiniHack observes its surroundings: `nethack.surroundings`.
+
     A bare id is created as registered. Raises whatever gymnasium or the environment's own code raises;
     `make_or_explain` turns it into a sentence.
     """
     setup = setup_of(env)
     if setup.tasks:
         return _together(setup, [make_environment(task, render_mode=render_mode) for task in setup.tasks])
+    if package_of(setup.env_id) is not None:
+        return _nethack(setup, drawn=render_mode is not None)
     if setup.env_id.startswith(("MiniGrid-", "BabyAI-")):
         import_minigrid()
     args: dict[str, Any] = dict(setup.args) | ({"render_mode": render_mode} if render_mode else {})
@@ -56,6 +69,13 @@ def make_environment(env: EnvironmentSetup | str, *, render_mode: str | None = N
 
         made = ImgObsWrapper(made)  # type: ignore[no-untyped-call]
     return wrap(made, outer)
+
+
+def _nethack(setup: EnvironmentSetup, *, drawn: bool) -> gymnasium.Env[Any, Any]:
+    """A NetHack or MiniHack; wrappers of V3 Lab's take it as it comes, all others what the policy would see of it."""
+    inner = [text for text in setup.wrappers if parse_wrapper(text).module == NETHACK_WRAPPERS]
+    made = wrap(with_view(make_game(setup, drawn=drawn), setup), inner)
+    return wrap(made, [text for text in setup.wrappers if text not in inner])
 
 
 def _together(setup: EnvironmentSetup, environments: list[gymnasium.Env[Any, Any]]) -> TaskEnvironment:

@@ -7,6 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from v3core.environments.graph_spec import image_cells
+from v3core.environments.nethack.glyphs import class_name
+from v3core.environments.nethack.surroundings import FAR, NEAR, cell_name, thing_words
 from v3core.environments.state_words import MINIGRID_CELL, feature_names
 from v3core.environments.types import EnvironmentSpec, NodePart
 
@@ -47,6 +49,10 @@ def _names_of(spec: EnvironmentSpec, part: NodePart) -> list[str]:
         return [f"{title or 'All'} (hub)"]
     if part.kind == "words":
         return [title or "Text"]
+    if part.labels == FAR:
+        return [f"Thing {place}, by distance" for place in range(1, part.nodes + 1)]
+    if part.labels == NEAR:
+        return [cell_name(place) for place in range(part.nodes)]
     if part.kind in {"grid", "image"}:
         columns, rows = _extent(part)
         before = f"{title}, " if title and title != "Image" else ""
@@ -55,6 +61,8 @@ def _names_of(spec: EnvironmentSpec, part: NodePart) -> list[str]:
             names[column][row] for row in range(rows) for column in range(columns)
         ]  # fmt: skip
         return [f"{before}{name}" if before else name.capitalize() for name in flat]
+    if part.kind == "features" and part.nodes == 1 and part.group > 1 and title:
+        return [title]
     names_of_features = feature_names(spec, part)
     if part.group == 1:
         return names_of_features
@@ -171,6 +179,8 @@ def _thing(part: NodePart, values: NDArray[Any]) -> tuple[str, str]:
 
 def _text(part: NodePart, counts: NDArray[Any]) -> str:
     """The words of a text in the order of the vocabulary: their order in the text is not observed."""
+    if not part.labels:
+        return f"{int(counts.sum())} words" if counts.any() else "no words"
     known = [
         f"{word} ×{times}" if times > 1 else word
         for word, times in zip(part.labels, counts.tolist(), strict=False)
@@ -182,6 +192,10 @@ def _text(part: NodePart, counts: NDArray[Any]) -> str:
 
 def _cell(part: NodePart, values: NDArray[Any]) -> tuple[str, str]:
     """A cell of a grid in words, and its colour."""
+    if part.labels == NEAR:
+        return class_name(int(values[0])), ""
+    if part.labels == FAR:
+        return thing_words(*map(int, values)), ""
     if part.labels == MINIGRID_CELL:
         from minigrid.core.constants import COLORS, IDX_TO_COLOR, IDX_TO_OBJECT, STATE_TO_IDX
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +15,7 @@ from v3core.environment_setup import EnvironmentSetup, setup_of
 from v3core.environments.action_space import action_spec
 from v3core.environments.describe import action_words, graph_words
 from v3core.environments.make import graph_of, import_minigrid, make_or_explain
+from v3core.environments.nethack.ids import PACKAGES, import_package, is_installed, package_of
 from v3core.environments.tasks import TaskEnvironment, with_task
 from v3core.environments.types import EnvironmentSpec
 from v3core.errors import V3Error, either, suggestion
@@ -22,23 +24,39 @@ from v3core.paths import COMMAND
 # They give no reward, or need further packages.
 _OFFERED = ("gymnasium.envs.classic_control", "gymnasium.envs.box2d", "gymnasium.envs.toy_text")
 _MAX_LISTED = 8
-_LEFT_OUT = ("MiniGrid-Playground", "MiniGrid-WFC")
+_LEFT_OUT = (
+    *("MiniGrid-Playground", "MiniGrid-WFC", "MiniHack-Navigation-Custom", "MiniHack-Skill-Custom", "MiniHack-Boxoban"),
+    *("MiniHack-LavaCrossing", "MiniHack-SimpleCrossing", "MiniGrid-MultiRoom-N10-", "MiniGrid-LavaCrossingS19"),
+)
+"""They need further packages, files or arguments, or an older MiniGrid; the last two are there once minihack is."""
+_NETHACK = {"nle": "NetHackScore-v0", "minihack": "MiniHack-Room-5x5-v0"}
+"""An id of each package, which imports it."""
+_UNSEEDED = "NetHackChallenge"
+"""It refuses seeds."""
 
 
 def known_environments() -> list[str]:
-    """Ids worth offering: classic control, Box2D and toy text, then MiniGrid, newest versions only.
+    """Ids worth offering: classic control, Box2D and toy text, MiniGrid, NetHack and MiniHack, newest versions only.
 
     Read from the registry, so nothing is created. Others may also be supported: see `check_environment`.
     """
     import_minigrid()
+    for package in filter(is_installed, PACKAGES):
+        with suppress(V3Error):  # a page is shown without them where they cannot be loaded
+            import_package(_NETHACK[package])
     newest: dict[str, tuple[int, str]] = {}
     for env_id, spec in registry.items():
         entry = str(spec.entry_point)
         classic = entry.startswith(_OFFERED) and "tabular" not in env_id
         grid = env_id.startswith("MiniGrid-") and not env_id.startswith(_LEFT_OUT)
-        if (classic or grid) and spec.namespace is None:
+        game = package_of(env_id) is not None and not env_id.startswith((*_LEFT_OUT, _UNSEEDED))
+        if (classic or grid or game) and spec.namespace is None:
             newest[spec.name] = max(newest.get(spec.name, (-1, "")), (spec.version or 0, env_id))
-    return sorted((env_id for _, env_id in newest.values()), key=lambda env_id: (env_id.startswith("MiniGrid"), env_id))
+    families = ("MiniHack", "NetHack", "MiniGrid")  # the last one first
+    return sorted(
+        (env_id for _, env_id in newest.values()),
+        key=lambda env_id: ([env_id.startswith(family) for family in families], env_id),
+    )
 
 
 def matching_environments(text: str) -> list[str]:
@@ -127,6 +145,7 @@ def _check_id(env_id: str) -> None:
         return
     if env_id in registry:
         return  # without importing more: a worker's start is waited for
+    import_package(env_id)
     import_minigrid()
     if env_id in registry:
         return

@@ -69,7 +69,7 @@ def described_states(
             values = observations[:, part.start + place].astype(np.float64)
             first = part.starts[place] if part.starts else 0
             names.append(name)
-            if part.labels:
+            if part.labels and part.kind == "categories":
                 columns.append([part.labels[int(value)] for value in values])
             else:
                 columns.append([float(f"{value + first:.5g}") for value in values])
@@ -78,6 +78,8 @@ def described_states(
 
 def feature_names(spec: EnvironmentSpec, part: NodePart) -> list[str]:
     """A name for each number of a part."""
+    if part.kind == "features" and part.labels:
+        return [label.capitalize() for label in part.labels]
     known = next((names for start, names in _NAMES.items() if spec.env_id.startswith(start)), ())
     if not part.path and not spec.environment.wrappers and len(known) == part.size:
         return list(known)

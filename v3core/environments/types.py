@@ -47,8 +47,8 @@ class NodePart:
     high: float = 255.0
     """image: brightest value."""
     labels: tuple[str, ...] = ()
-    """grid: a name per channel. words: those with their own entry, the first ones; others share the rest. categories: a
-    name per value, of a single component; empty if they have none."""
+    """features: a name per number, or none. grid: a name per channel. words: those with their own entry, the first;
+    others share the rest. categories: a name per value, of a single component; empty if they have none."""
 
     @property
     def name(self) -> str:

@@ -1,0 +1,71 @@
+"""Without its packages NetHack is explained, on pages, in commands and in a worker; nothing else needs them."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from v3core import doctor
+from v3core.cli import main
+from v3core.environments import check_environment, known_environments
+from v3core.environments.nethack import ids
+from v3core.errors import V3Error
+
+ROOT = Path(__file__).resolve().parents[2]
+SENTENCE = (
+    "Environment NetHackScore-v0 needs the Python package 'nle', which is not installed; run `make nethack` on Linux, "
+    "with Python 3.11 to 3.13."
+)
+
+
+def test_the_versions_are_those_of_the_requirements():
+    lines = (ROOT / "requirements-nethack.txt").read_text("utf-8").splitlines()
+    pins = dict(line.split()[0].split("==") for line in lines if "==" in line)
+    assert pins == ids.PACKAGES
+
+
+@pytest.fixture
+def missing(monkeypatch):
+    """Python as it is without the packages: they are found nowhere."""
+    for name in [name for name in sys.modules if name.partition(".")[0] in ids.PACKAGES]:
+        monkeypatch.delitem(sys.modules, name)
+
+    class Without:
+        def find_spec(self, name, path=None, target=None):
+            if name.partition(".")[0] in ids.PACKAGES:
+                raise ModuleNotFoundError(f"No module named '{name}'", name=name)
+
+    monkeypatch.setattr(sys, "meta_path", [Without(), *sys.meta_path])
+    from gymnasium.envs.registration import registry
+
+    for env_id in [env_id for env_id in registry if ids.package_of(env_id)]:
+        monkeypatch.delitem(registry, env_id)
+
+
+@pytest.mark.usefixtures("missing")
+def test_without_the_packages_it_is_explained():
+    with pytest.raises(V3Error) as error:
+        check_environment("NetHackScore-v0", allow_import=False)
+    assert str(error.value) == SENTENCE
+    assert not any(ids.package_of(env_id) for env_id in known_environments())
+    finding = list(doctor.examine())[-1]
+    assert (finding.subject, finding.ok, finding.needed) == ("NetHack", False, False)
+    assert finding.detail.startswith("nle and minihack not installed; only needed for NetHack and MiniHack: run `make")
+
+
+def test_other_environments_do_not_import_it():
+    code = "import sys; from v3core.environments import check_environment as c; c('CartPole-v1', allow_import=False); "
+    code += "sys.exit('nle' in sys.modules or 'pkg_resources' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=120)
+
+
+def test_the_module_that_minihack_needs_is_gone_afterwards():
+    code = "import sys; from v3core.environments.nethack.ids import import_package as i; i('MiniHack-Room-5x5-v0'); "
+    code += "sys.exit('minihack' not in sys.modules or 'pkg_resources' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=120)
+
+
+def test_graph_describes_it(capsys):
+    assert main(["graph", "NetHackScore-v0"]) == 0
+    assert "NetHackScore-v0: 45 nodes, 216 edges between them" in capsys.readouterr().out

@@ -1,5 +1,6 @@
 """The targets of the Makefile that people and other programs call, and what calls them."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -12,10 +13,11 @@ ROOT = Path(__file__).resolve().parents[1]
 TARGETS = set(re.search(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)[1].split())
 
 
-def make(*arguments, folder=ROOT):
+def make(*arguments, folder=ROOT, is_ci=False):
     """What make prints."""
+    environment = {name: value for name, value in os.environ.items() if name != "CI"} | ({"CI": "true"} if is_ci else {})
     done = subprocess.run(
-        ["make", "-s", *arguments], cwd=folder, capture_output=True, text=True, timeout=60, check=True
+        ["make", "-s", *arguments], cwd=folder, env=environment, capture_output=True, text=True, timeout=60, check=True
     )
     return done.stdout
 
@@ -35,6 +37,10 @@ def test_nothing_is_installed_twice(tmp_path):
         (tmp_path / stamp).touch()
     for target in ("run", "check", "fast", "test", "format", "docs"):
         assert "pip install" not in make("-n", target, folder=tmp_path), target
+    assert "-r requirements-nethack.txt" in make("-n", "test", folder=tmp_path, is_ci=True)
+    assert "-r requirements-nethack.txt" in make("-n", "nethack", folder=tmp_path)
+    (tmp_path / ".venv" / ".nethack").touch()
+    assert "pip install" not in make("-n", "test", folder=tmp_path, is_ci=True)
     assert "v3core.native" not in make("-n", "run", folder=tmp_path)
     (tmp_path / "v3core" / "native" / "source").mkdir(parents=True)
     (tmp_path / "v3core" / "native" / "source" / "new.h").touch()

@@ -15,7 +15,8 @@ TARGETS = set(re.search(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text("utf-8
 
 def make(*arguments, folder=ROOT, is_ci=False):
     """What make prints."""
-    environment = {name: value for name, value in os.environ.items() if name != "CI"} | ({"CI": "true"} if is_ci else {})
+    environment = {name: value for name, value in os.environ.items() if name != "CI"}
+    environment |= {"CI": "true"} if is_ci else {}
     done = subprocess.run(
         ["make", "-s", *arguments], cwd=folder, env=environment, capture_output=True, text=True, timeout=60, check=True
     )

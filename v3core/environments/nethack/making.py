@@ -20,8 +20,8 @@ PATTERNS = ("NetHack*", "MiniHack-*")
 def make_game(setup: EnvironmentSetup, *, drawn: bool) -> gymnasium.Env[Any, Any]:
     """The game without wrappers: seeded, and asked only for what is used, unless its arguments name `observation_keys`.
 
-    Its argument `actions` is a list of names, such as `[N, E, S, W, SEARCH]`; `max_episode_steps` replaces its own limit,
-    to which gymnasium's would be added. V3Error if its package is not installed.
+    Its argument `actions` is a list of names, such as `[N, E, S, W, SEARCH]`; `max_episode_steps` replaces its own
+    limit, to which gymnasium's would be added. V3Error if its package is not installed.
     """
     import_package(setup.env_id)
     args: dict[str, Any] = dict(setup.args)

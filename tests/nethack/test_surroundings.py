@@ -19,7 +19,9 @@ PUBLISHED = ("v3core.environments.nethack:PublishedFeatures",)
 def test_glyphs_have_the_numbers_of_the_package():
     from nle import nethack
 
-    names = ("PET", "INVIS", "DETECT", "BODY", "RIDDEN", "OBJ", "CMAP", "EXPLODE", "ZAP", "SWALLOW", "WARNING", "STATUE")
+    names = (
+        *("PET", "INVIS", "DETECT", "BODY", "RIDDEN", "OBJ", "CMAP", "EXPLODE", "ZAP", "SWALLOW", "WARNING", "STATUE"),
+    )
     own = (
         *(glyphs._PET, glyphs._INVISIBLE, glyphs._DETECTED, glyphs._BODY, glyphs._RIDDEN, glyphs._OBJECT, glyphs._CMAP),
         *(glyphs._EXPLOSION, glyphs._ZAP, glyphs._SWALLOW, glyphs._WARNING, glyphs._STATUE),

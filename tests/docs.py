@@ -2,11 +2,14 @@
 
 import inspect
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 
 import click
 
+from tests.chinese import Say, glossary, in_chinese
+from tests.claims_in_chinese import verdicts
 from v3core import cli
 from v3core.claims.document import claim_text, outcome_table, study_text
 from v3core.claims.statements import claims, states
@@ -20,7 +23,7 @@ from v3core.metrics import DERIVED, METRICS, OVER, Acted, EpisodeRecord, InForce
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 
 
-def knobs() -> str:
+def knobs(say: Say = str) -> str:
     """The settings of a phase, as a table."""
     rows = []
     for name, setting in SETTINGS.items():
@@ -28,10 +31,11 @@ def knobs() -> str:
             allowed, default = setting.allowed.words, "recipe" if setting.from_recipe else f"{setting.default:g}"
         else:
             choices = setting.allowed
-            allowed = choices if isinstance(choices, str) else ", ".join(f"`{choice}`" for choice in choices)
+            allowed = choices if isinstance(choices, str) else say(", ").join(f"`{choice}`" for choice in choices)
             default = setting.default
-        rows.append((f"`{name}`", setting.title, setting.meaning, allowed, default, setting.source))
-    return table(("Key", "Title", "Meaning", "Allowed", "Default", "Source"), rows)
+        texts = (setting.title, setting.meaning, allowed, default, setting.source)
+        rows.append((f"`{name}`", *map(say, texts)))
+    return table(map(say, ("Key", "Title", "Meaning", "Allowed", "Default", "Source")), rows)
 
 
 def commands() -> str:
@@ -97,22 +101,26 @@ hover text. Return and success are also drawn as a moving average over a tenth o
 """
 
 
-def alarm_rules() -> str:
+def alarm_rules(say: Say = str) -> str:
     """The rules of alarms, one section each."""
     sections = []
     for rule in RULES.values():
-        limit = f"at {'most' if rule.below else 'least'} {rule.threshold:g}"
+        limit = say("at most {:g}" if rule.below else "at least {:g}").format(rule.threshold)
         if rule.measure is None and not rule.threshold:
-            limit = "any: that promise was broken"
-        remedies = ", ".join(f"*{REMEDIES[name].title}*" for name in rule.remedies)
+            limit = say("any: that promise was broken")
+        advice = say(rule.advice)
+        if rule.remedies:
+            buttons = say(", ").join(f"*{REMEDIES[name].title}*" for name in rule.remedies)
+            advice = say("{} (buttons: {})").format(advice, buttons)
         rows = [
-            ("Measures", rule.meaning),
-            ("Window", rule.window),
-            ("Threshold", limit),
-            ("Helps", f"{rule.advice}{f' (buttons: {remedies})' if remedies else ''}"),
-            ("Source", rule.source),
+            (say("Measures"), say(rule.meaning)),
+            (say("Window"), say(rule.window)),
+            (say("Threshold"), limit),
+            (say("Helps"), advice),
+            (say("Source"), say(rule.source)),
         ]
-        sections.append(f"### `{rule.name}`\n\n{rule.title}.\n\n{table(('', ''), rows)}")
+        title = say("{}.").format(say(rule.title))
+        sections.append(f"### `{rule.name}`\n\n{title}\n\n{table(('', ''), rows)}")
     return "\n".join(sections)
 
 
@@ -131,13 +139,22 @@ def studies_part() -> str:
     return "\n\n".join([*sections, f"### Outcomes\n\n{outcome_table()}"])
 
 
-PARTS = {
+def terms() -> str:
+    """The glossary, as a table."""
+    return table(("English", "中文"), [(", ".join(term.english), term.chinese) for term in glossary()])
+
+
+PARTS: dict[tuple[str, str], Callable[[], str]] = {
     ("claims.md", "claims"): claims_part,
     ("claims.md", "studies"): studies_part,
     ("alarms.md", "rules"): alarm_rules,
     ("curricula.md", "knobs"): knobs,
     ("jobs.md", "commands"): commands,
     ("commands.md", "shell"): shell,
+    ("zh-CN/alarms.md", "rules"): partial(alarm_rules, in_chinese),
+    ("zh-CN/curricula.md", "knobs"): partial(knobs, in_chinese),
+    ("zh-CN/claims.md", "verdicts"): verdicts,
+    ("zh-CN/glossary.md", "terms"): terms,
 }
 """File and name of each part, and what writes it. In the file it stands between two comments with its name."""
 

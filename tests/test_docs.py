@@ -51,7 +51,7 @@ def test_every_page_can_be_found():
     listed = re.findall(r"[\w/-]+\.md", (DOCS.parent / "mkdocs.yml").read_text(encoding="utf-8"))
     pages = {str(path.relative_to(DOCS)) for path in DOCS.rglob("*.md")}
     assert pages - {page for page in pages if page.startswith("decisions/")} <= set(listed)
-    for name in (*pages, "../README.md", "../CONTRIBUTING.md"):
+    for name in (*pages, "../README.md", "../README.zh-CN.md", "../CONTRIBUTING.md"):
         page = (DOCS / name).resolve()
         for link in re.findall(r"\]\((?!\w+:)([^)#\s]+)", page.read_text(encoding="utf-8")):
             assert (page.parent / link).exists(), f"{name} links to {link}"

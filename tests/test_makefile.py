@@ -50,7 +50,9 @@ def test_nothing_is_installed_twice(tmp_path):
     assert "-r requirements.txt" in make("-n", "run", folder=tmp_path)
 
 
-@pytest.mark.parametrize("file", [".github/workflows/tests.yml", "CONTRIBUTING.md", "README.md", ".ci/run"])
+@pytest.mark.parametrize(
+    "file", [".github/workflows/tests.yml", "CONTRIBUTING.md", "README.md", "README.zh-CN.md", ".ci/run"]
+)
 def test_what_calls_make_calls_targets_that_are_there(file):
     called = re.findall(r"(?:^|[`:] ?)make ([a-z]+)", (ROOT / file).read_text("utf-8"), re.MULTILINE)
     assert called

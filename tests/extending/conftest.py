@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 _COPIED = (
     *("v3core", "pages", "tests", "docs", ".streamlit", "data/curricula", "data/recipes", "data/experiments"),
     *("app.py", "asgi.py", "data/claims.yaml", "pyproject.toml", "mkdocs.yml", "requirements.txt"),
-    *("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE"),
+    *("README.md", "README.zh-CN.md", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE"),
 )
 
 

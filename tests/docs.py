@@ -141,7 +141,7 @@ def studies_part() -> str:
 
 def terms() -> str:
     """The glossary, as a table."""
-    return table(("English", "中文"), [(", ".join(term.english), term.chinese) for term in glossary()])
+    return table(("English", "中文"), [(term.english[0], term.chinese) for term in glossary()])
 
 
 PARTS: dict[tuple[str, str], Callable[[], str]] = {

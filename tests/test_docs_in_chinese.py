@@ -1,15 +1,21 @@
 """The documentation in Chinese says what the English one says now, in the glossary's terms."""
 
+import math
 import re
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
 from tests import chinese, claims_in_chinese, docs
 from tests.chinese import ROOT, Section, glossary, in_chinese, missing, read, sections, stale, term_of
+from v3core.claims import document
+from v3core.claims.findings import StudyVerdict
 from v3core.claims.statements import claims, states
+from v3core.claims.study import Hypothesis, Relation
 from v3core.claims.study_outcomes import OUTCOMES
 from v3core.curriculum.presets import preset_names
+from v3core.insight.estimates import Estimate
 
 WHOLE = {
     "README.zh-CN.md": "README.md",
@@ -152,6 +158,50 @@ def test_a_declared_text_has_the_terms_of_the_glossary(english):
 def test_what_is_not_translated_yet_stays_in_english():
     assert in_chinese("no such text") == "no such text"
     assert "| 键 |" in docs.knobs(in_chinese)
+
+
+# ----------------------------------------------- Claims and their verdicts --------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def finding():
+    """One that has results, of two arms."""
+    return next(one for one in states(["collapse-cartpole"])[0].findings if one.hypothesis.claim == "collapse")
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "waiting", "said"),
+    [
+        ("", 0, "未检验。"),
+        ("", 2, "未检验。有 2 项比较尚无任何运行。"),
+        ("sss", 0, "共 3 项比较：3 项得到支持。"),
+        ("snnu", 1, "共 4 项比较：1 项得到支持，2 项未得到支持，1 项尚无定论。另有 1 项比较尚无任何运行。"),
+    ],
+)
+def test_the_verdict_over_comparisons(finding, verdicts, waiting, said):
+    by_letter = {str(verdict)[0]: verdict for verdict in StudyVerdict}
+    none = replace(finding, measured=Estimate(math.nan, None, None, 0))
+    findings = [replace(finding, verdict=by_letter[letter]) for letter in verdicts] + waiting * [none]
+    assert claims_in_chinese.verdict_over(findings) == said
+
+
+def test_a_comparison_has_the_numbers_of_the_english_one(finding):
+    english, said = (module.comparisons([finding]).splitlines()[-1] for module in (document, claims_in_chinese))
+    number = r"[−-]?\d+(?:\.\d+)?"
+    assert Counter(re.findall(number, english)) == Counter(re.findall(number, said))
+    assert said.endswith(f"| {in_chinese(finding.verdict)} |")
+
+
+def test_what_was_expected():
+    of = Hypothesis(claim="collapse", outcome="dead_experts", arm="sudden", than="v3", expected="lower", matters=2)
+    assert claims_in_chinese.expectation(of) == "“突变”低于“v3”，至少低 2.00"
+    arms = ["sudden", "gradual"]
+    of = Relation(
+        claim="ties", outcome="boundary_drop", foretold_by="ties_before", arms=arms, expected="lower", matters=0.3
+    )
+    assert claims_in_chinese.expectation(of) == (
+        "“边界前的近似平局步”越高，“边界处的降幅”越低（在突变、渐进各自之内）；r ≤ −0.300"
+    )
 
 
 # ----------------------------------------------------- The glossary --------------------------------------------------

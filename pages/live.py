@@ -109,7 +109,7 @@ with shell.show_errors():
 def record(run_id: str) -> None:
     """What was asked of the run, and what happened to it."""
     with st.container(border=True, key="commands"):
-        command_panel(read_commands(database, run_id))
+        command_panel(database, run_id, read_commands(database, run_id))
     run_history(database, run_id)
 
 

@@ -20,7 +20,7 @@ from v3core.curriculum import (
     unedited,
     with_boundaries,
 )
-from v3core.curriculum.edit import changes
+from v3core.curriculum.edit import changes, summary
 from v3core.errors import V3Error
 
 V3 = load_preset("v3")
@@ -216,3 +216,16 @@ def test_an_unchanged_phase_hides_no_later_one_whose_end_has_passed():
 def test_late_ends_leave_an_episode_to_each_phase_after_them():
     text = "{name: a, until: {episode: 38}}, {name: b, until: {episode: 39}}, {name: c}"
     assert scaled(parse(f"{{name: l, episodes: 40, phases: [{text}]}}"), 4).planned_ends == (2, 3)
+
+
+def test_an_edit_is_summed_up_by_what_it_changes():
+    assert summary(V3, V3) == ""
+    moved = with_boundaries(V3, [1500, 3000])
+    assert summary(V3, moved) == "Boundaries 1,500, 3,000"
+    first, *others = moved.phases
+    balanced = first.model_copy(update={"load_balance": 0.5, "z_loss": 0.25})
+    edited = moved.model_copy(update={"phases": (balanced, *others)})
+    assert summary(moved, edited) == "warmup: load balance 0.02 to 0.5; warmup: z-loss unset to 0.25"
+    assert summary(V3, edited).endswith(", and 1 more")
+    trigger = first.model_copy(update={"until": Until(metric="return", at_least=1.0)})
+    assert summary(V3, V3.model_copy(update={"phases": (trigger, *others)})).startswith("warmup: end 1000 to return")

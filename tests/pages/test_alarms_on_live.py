@@ -150,3 +150,23 @@ def test_what_cannot_be_is_said_and_not_asked_for(open_page, database, field, ty
     assert not app.exception
     assert any(problem in message.value for message in app.error)
     assert not [button for button in app.button if button.key == "apply-phases" and not button.disabled]
+
+
+@pytest.mark.parametrize(
+    ("preset", "env", "said"),
+    [
+        ("v3", None, "transition: load balance 0.01 to 0.5: requested"),
+        ("bengio-minigrid", "MiniGrid-Empty-5x5-v0", "empty-5x5: load balance 0.01 to 0.5: requested"),
+    ],
+    ids=["ends that do not move", "no planned end"],
+)
+def test_an_edit_is_named_by_what_it_changes(open_page, database, preset, env, said):
+    run_id = add_recorded_run(database, Status.RUNNING, preset=preset, env=env, recorded=5 if env else 25)
+    app = open_page("pages/live.py", run=run_id, phases="true")
+    next(field for field in app.text_input if field.label == "Load balance").set_value("0.5").run()
+    app.button(key="apply-phases").click().run()
+    assert not app.exception
+    assert said in text_of(app)
+    assert "Boundaries" not in text_of(app)
+    (command,) = app.table[0].value["Command"]
+    assert said.startswith(command.replace("\\", ""))

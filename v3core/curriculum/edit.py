@@ -160,6 +160,18 @@ def changes(old: Curriculum, new: Curriculum) -> list[str]:
     return found
 
 
+def summary(old: Curriculum, new: Curriculum) -> str:
+    """What an edit changes in a few words: `Boundaries 150, 400`, or `sharp: load balance 0 to 0.02, and 3 more`.
+
+    Empty if nothing changes.
+    """
+    found = changes(old, new)
+    ends = zip(old.planned_ends, new.planned_ends, strict=False)
+    if found and len(found) == sum(was != asked and None not in (was, asked) for was, asked in ends):
+        return f"Boundaries {', '.join(f'{end:,}' for end in new.boundaries)}"
+    return "; ".join(found[:2]) + (f", and {len(found) - 2} more" if len(found) > 2 else "")
+
+
 def _text(name: str, value: Any) -> str:
     if value is None:
         return "unset"

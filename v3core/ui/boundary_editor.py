@@ -17,6 +17,7 @@ from v3core.store.run_row import RunRow
 from v3core.ui import news, shell, ticks
 from v3core.ui.clicks import ACTOR, ask_to_take_over
 from v3core.ui.live_chart import BoundaryMove, Editing
+from v3core.ui.run_history import edit_title
 from v3core.ui.status import age
 from v3core.ui.text import md, plain
 
@@ -136,7 +137,7 @@ def _editor(database: Database, run_id: str) -> None:
         _buttons(database, run, curriculum, wanted, wanted not in [list(curriculum.boundaries), *pending])
     if problem := st.session_state.get(_key(run_id, "problem")):
         st.error(plain(problem))
-    _newest_edit(revisions[-1])
+    _newest_edit(revisions)
 
 
 def _buttons(database: Database, run: RunRow, curriculum: Curriculum, wanted: list[int], changed: bool) -> None:
@@ -225,16 +226,17 @@ def _forget(run_id: str, curriculum: Curriculum) -> None:
         st.session_state.pop(_key(run_id, what), None)
 
 
-def _newest_edit(revision: RevisionRow) -> None:
+def _newest_edit(revisions: list[RevisionRow]) -> None:
     """The outcome of the latest request; the command panel lists all of them."""
+    revision = revisions[-1]
     if revision.revision == 1:
         return
-    ends = ", ".join(map(str, revision.curriculum.boundaries)) or "none"
+    what = edit_title(revision, revisions)
     if revision.state == "applied":
-        applied = md("Boundaries {}: applied at episode {:,}", ends, revision.applied_episode)
+        applied = md("{}: applied at episode {:,}", what, revision.applied_episode)
         st.caption(md(":green[:material/check:] {}", applied))
         return
-    requested = f"Boundaries {ends}: requested {age(revision.requested_at)} ago"
+    requested = f"{what}: requested {age(revision.requested_at)} ago"
     if revision.state == "rejected":
         st.caption(md(":red[:material/block:] {}, rejected. {}", requested, revision.reason or ""))
     else:

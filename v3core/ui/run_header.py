@@ -57,7 +57,7 @@ def run_header(database: Database, run: RunRow, commands: list[CommandRow], *, h
     _state(database, run, point, has_alarms=has_alarms)
     run_numbers(run)
     # What was asked before a resume is of another life.
-    newest_command([command for command in commands if command.requested_at >= run.queued_at])
+    newest_command(database, run.id, [command for command in commands if command.requested_at >= run.queued_at])
 
 
 def _state(database: Database, run: RunRow, point: CheckpointRow | None, *, has_alarms: bool) -> None:

@@ -4,9 +4,10 @@ from contextlib import suppress
 
 import streamlit as st
 
+from v3core.curriculum.edit import summary
 from v3core.errors import V3Error
 from v3core.jobs.kinds import COMMANDS, asked_length
-from v3core.store.commands import EXTEND, CommandRow
+from v3core.store.commands import APPLIED, EXTEND, CommandRow, RevisionRow, known_revisions
 from v3core.store.database import Database
 from v3core.store.history import read_events
 from v3core.ui.status import age, clock, latency
@@ -36,27 +37,29 @@ def run_history(database: Database, run_id: str) -> None:
             st.caption(f"The latest {_EVENTS_SHOWN} of {len(events):,}.")
 
 
-def newest_command(commands: list[CommandRow]) -> None:
+def newest_command(database: Database, run_id: str, commands: list[CommandRow]) -> None:
     """One line for the head of the page: the newest command and how far it is; nothing if there is none."""
     if not commands:
         return
     command = commands[-1]
-    asked = md("{}, {} ago", command_title(command), age(command.requested_at))
+    title = command_title(command, known_revisions(database, run_id))
+    asked = md("{}, {} ago", title, age(command.requested_at))
     icon, text = outcome(command)
     st.caption(md("{} {}: {}", icon, asked, text))
 
 
-def command_panel(commands: list[CommandRow]) -> None:
+def command_panel(database: Database, run_id: str, commands: list[CommandRow]) -> None:
     """All commands, newest first, each with its times."""
     st.subheader("Commands", anchor=False)
     if not commands:
         st.caption("No commands yet.")
         return
     newest = commands[::-1][:_COMMANDS_SHOWN]
+    revisions = known_revisions(database, run_id)
     st.table(
         [
             {
-                "Command": command_title(command),
+                "Command": command_title(command, revisions),
                 "Requested": md("{} by {}", clock(command.requested_at), command.actor or "user"),
                 "Acknowledged": _acknowledged(command),
                 "Outcome": md("{} {}", *outcome(command)),
@@ -71,13 +74,19 @@ def command_panel(commands: list[CommandRow]) -> None:
         st.caption(f"The latest {_COMMANDS_SHOWN} of {len(commands)}.")
 
 
-def command_title(command: CommandRow) -> Markdown:
+def edit_title(revision: RevisionRow, revisions: list[RevisionRow]) -> str:
+    """What a revision changes of the one that was in force before it, among all of the run, in a few words."""
+    before = [one for one in revisions if one.state == APPLIED and one.revision < revision.revision]
+    found = summary(before[-1].curriculum, revision.curriculum) if before else ""
+    return found or f"Curriculum, revision {revision.revision}"
+
+
+def command_title(command: CommandRow, revisions: list[RevisionRow]) -> Markdown:
     """What was asked, as in `Pause` or `Boundaries 150, 400`."""
     known = COMMANDS.get(command.kind)
     title = known.title if known else f"Unknown command {command.kind}"
     if command.revision is not None:
-        ends = ", ".join(f"{end:,}" for end in command.revision.curriculum.boundaries)
-        return md("Boundaries {}", ends) if ends else md("{}, revision {}", title, command.revision.revision)
+        return plain(edit_title(command.revision, revisions))
     if known and known.takes and command.value:
         value = command.value
         with suppress(V3Error):  # then as it is

@@ -163,9 +163,35 @@ def test_nothing_is_cut_and_nothing_scrolls_sideways(home: Page, width: int, sch
     assert home.evaluate(SIDEWAYS) == [0, 0]
     assert home.evaluate(BEYOND) == 0
     if width == 390:
+        assert home.get_by_role("textbox", name="Filter").bounding_box()["width"] > 300  # its example is not cut
         home.get_by_role("combobox", name="Sort by").select_option(label="Mean ↓")
         expect(home).to_have_url(re.compile("sort=-mean"))
         expect(rows(home).first).to_contain_text("590.5")
+
+
+CONTRAST = """(it) => {
+    const numbers = (colour) => colour.match(/[\\d.]+/g).map(Number)
+    const luminance = (colour) => {
+        const [r, g, b] = colour.map((v) => v / 255).map((v) => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
+        return 0.2126 * r + 0.7152 * g + 0.0722 * b
+    }
+    const page = numbers(getComputedStyle(document.querySelector("[data-testid=stApp]")).backgroundColor)
+    const [r, g, b, opacity = 1] = numbers(getComputedStyle(it).backgroundColor)
+    const behind = luminance([r, g, b].map((v, place) => opacity * v + (1 - opacity) * page[place]))
+    const text = luminance(numbers(getComputedStyle(it).color).slice(0, 3))
+    return (Math.max(text, behind) + 0.05) / (Math.min(text, behind) + 0.05)
+}"""
+"""Of an element's text with what is behind it, as WCAG 2.1 defines it."""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_what_is_chosen_can_be_read(home: Page, scheme: str) -> None:
+    home.emulate_media(color_scheme=scheme)
+    pill = home.locator("button[data-variant=pills]").filter(has_text="Completed")
+    pill.click()
+    expect(home.locator("button[data-selected=true]")).to_have_text("Completed")
+    home.mouse.move(0, 0)
+    assert pill.evaluate(CONTRAST) >= 4.5
 
 
 def test_fifteen_rows_fit_on_a_screen(home: Page) -> None:

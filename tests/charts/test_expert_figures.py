@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tests.charts.made import made_curve
-from tests.charts.test_figures import checked, payload, series
+from tests.charts.test_figures import OF_CHART, checked, payload, series
 from v3core.charts.expert_figures import (
     AREA,
     HEATMAP,
@@ -25,6 +25,7 @@ from v3core.charts.patch import whole
 from v3core.charts.series import RunSeries
 from v3core.insight.experts import ExpertProfile, StateMap
 from v3core.insight.removals import removals
+from v3core.metrics import GRADIENTS
 
 DISCRETE = {"probabilities": [[0.25, 0.75]], "first": [0]}
 KINDS = {
@@ -231,3 +232,18 @@ def test_loads_say_the_fair_share_and_a_history_is_over_episodes():
     assert not (titles[HEATMAP] or {}).get("text")
     history = distance_history_figure(run, [(10, profiles(4)), (25, profiles(4))])
     assert all(trace.x.tolist() == [10, 25] for trace in history.data)
+
+
+@pytest.mark.parametrize(("value", "most"), [(0.1, 0.1), (0.0, 1.0)])
+def test_a_heatmap_of_a_single_value_has_a_bar_from_0(value, most):
+    curve = made_curve(
+        {"return": np.ones(20)}, loads=np.full((20, 64), 0.01), expert_grad_norms=np.full((20, 64), value)
+    )
+    trace = OF_CHART[GRADIENTS](RunSeries("run", curve, total=100)).data[0]
+    assert (trace.type, trace.zmin, trace.zmax) == ("heatmap", 0, most)
+
+
+def test_rows_of_many_experts_fit_on_a_screen():
+    heights = [distances_figure("run", profiles(experts)).layout.height for experts in (4, 16, 32, 64)]
+    assert heights == sorted(heights)
+    assert heights[-1] <= 640

@@ -97,6 +97,23 @@ def test_since_a_boundary_the_axis_begins_there() -> None:
     assert [boundary["episode"] for boundary in figure.layout.meta.boundaries] == [750]  # of the run, for the handle
 
 
+@pytest.mark.parametrize(
+    ("look", "said"),
+    [
+        ({}, "Episode %{x:,d}"),
+        ({"since": 250}, "%{x:,d} episodes since episode 250"),
+        ({"x": "step"}, "Step %{x:,d}"),
+        ({"x": "time"}, "%{x:,.4~g} seconds since the start"),
+    ],
+)
+def test_a_hover_says_where_a_point_is_on_its_axis(look: Any, said: str) -> None:
+    run = replace(run_of(limit=100), seconds=run_of(limit=100).curve.episode * 0.1)
+    line = looked(UPDATES, run, **look)
+    assert line.layout.xaxis.unifiedhovertitle.text.startswith(said)
+    heatmap = along(loads_figure(run, form="heatmap", metric="load"), run, Look(**look)).data[0]
+    assert heatmap.hovertemplate == f"%{{y}}: %{{z:.0%}}<br>{said}<extra></extra>"
+
+
 def test_the_axis_ends_at_the_newest_episode_or_at_the_end_of_the_plan() -> None:
     assert looked(RETURN, run_of(16)).layout.xaxis.range == [0, TOTAL]
     assert looked(RETURN, run_of(16), so_far=True).layout.xaxis.range == [0, 16]

@@ -80,6 +80,21 @@ def test_dead_experts_say_when_they_were_last_used():
     assert alarms["collapse"].phase == "early"
 
 
+def test_of_many_dead_experts_the_first_and_last_use_are_said():
+    def detail(*ends):
+        """Of an expert that is always used, and of others that are used up to an episode each."""
+        loads = np.zeros((1500, 1 + len(ends)))
+        for expert, end in enumerate(ends, start=1):
+            loads[:end, expert] = 0.05
+        loads[:, 0] = 1 - loads.sum(axis=1)
+        rows = made(loads, count=1500)
+        return next(alarm for alarm in found(rows, rules={"dead_expert"}) if not alarm.is_cleared).detail
+
+    assert detail(900, 900, 1100) == "3 of 4 experts dead, last used at episodes 900, 1,100"
+    ends = range(500, 1300, 80)
+    assert detail(*ends, 0) == "11 of 12 experts dead, last used between episodes 500 and 1,220, 1 never used"
+
+
 def test_dead_experts_are_those_of_the_steps_not_of_the_episodes():
     """Every second episode is one step long and uses expert 2 alone: half of the episodes, 1 % of the steps or less."""
     loads = np.where(np.arange(LENGTH)[:, None] % 2, [1.0, 0.0], [0.0, 1.0])

@@ -1,7 +1,7 @@
 """Alarms on Live: the verdict on top, evidence, remedies that edit the curriculum, muting; and editing all phases."""
 
 import pytest
-from sqlalchemy import delete
+from sqlalchemy import delete, update
 
 from tests.pages.recorded import add_recorded_run
 from tests.pages.test_states import text_of
@@ -57,6 +57,21 @@ def test_a_remedy_asks_for_another_curriculum(open_page, database, dead_run):
     for was, now in zip(before.phases[1:], after.phases[1:], strict=True):
         assert now.load_balance == pytest.approx(2 * was.load_balance)
     assert after.phases[0] == before.phases[0]  # over
+
+
+def test_alarms_that_are_over_are_shown_on_request(open_page, database, dead_run):
+    run_id = dead_run()
+    with database.write() as tx:
+        tx.execute(update(alarms).where(alarms.c.rule == "shared_experts").values(state="cleared"))
+    (first,) = [row.first_episode for row in read_alarms(database, run_id) if row.rule == "shared_experts"]
+    app = open_page("pages/live.py", run=run_id)
+    assert "**Alarms: 1 active, 1 cleared**" in text_of(app)
+    assert "Experts 1 and 2 share" not in text_of(app)
+    app.toggle(key="cleared").set_value(True).run()
+    assert not app.exception
+    assert "Experts 1 and 2 share" in text_of(app)
+    app = open_page("pages/live.py", run=run_id, **{f"evidence-shared_experts-{first}": "true"})
+    assert "Experts 1 and 2 share" in text_of(app), "a link to its evidence"
 
 
 def test_an_alarm_is_muted_with_a_reason(open_page, database, dead_run):

@@ -12,6 +12,7 @@ from sqlalchemy import select, update
 
 from tests.charts.patched import applied
 from tests.made_replays import made
+from tests.pages.kinds import KINDS
 from tests.pages.recorded import add_recorded_run
 from tests.pages.test_measurements import figures
 from tests.pages.test_states import text_of
@@ -262,7 +263,18 @@ def test_many_experts_and_rows_without_numbers(open_page, database):
     app = open_page("pages/live.py", run=run_id, experts="true")
     assert not app.exception
     figures(app)
-    assert len(sent(app)["distances"]["data"][0]["z"]) == 64
+    assert "distances" not in sent(app)
+    assert "None of these numbers is finite" in text_of(app)
+
+
+def test_returns_that_are_no_numbers_say_nothing_of_any_expert(open_page, database):
+    run_id = KINDS["no numbers"](database, "no numbers")
+    app = open_page("pages/live.py", run=run_id, experts="true", states="Where it is used")
+    assert not app.exception
+    assert "Episode 20, 3 episodes each. No return is a finite number" in text_of(app)
+    assert "knockout" not in sent(app)
+    assert {"distances", "actions-used"} & set(sent(app)) == set()
+    assert text_of(app).count("None of these numbers is finite") == 2  # distances, and actions where it is used
 
 
 @pytest.fixture(scope="module")

@@ -86,7 +86,9 @@ def compare_figure(
     if look.x != "episode":
         dress(figure, look, unit, end=end)
     elif look.phase:
-        figure.layout.xaxis.merge({"title": {"text": f"Episodes since the start of {chart_text(look.phase)}"}})
+        since = f"since the start of {chart_text(look.phase)}"
+        figure.layout.xaxis.merge({"title": {"text": f"Episodes {since}"}})
+        figure.layout.xaxis.unifiedhovertitle.text = f"%{{x:,d}} episodes {since}"
     figure.layout.margin.t = LEGEND_ROOM + _STRIPS_GAP
     for row, (run, colour, at) in enumerate(zip(runs, palette, place, strict=True)):
         dash = pattern(DASHES, order[row])

@@ -44,7 +44,7 @@ def loads_figure(series: RunSeries, *, form: str, metric: str) -> Figure:
     name = f"{form}-{metric}"
     figure = frame(series, name, alt, legend=is_area and experts <= MAX_NAMED, title=title)
     if not is_area:
-        figure.layout.height = max(figure.layout.height, 120 + 14 * experts)
+        figure.layout.height = max(figure.layout.height, _rows_height(experts))
         add_heatmap(figure, curve, names, title=LOADS[metric], number=".0%", window=series.window)
         if experts:
             figure.data[0].colorbar.merge({"tickvals": [0, 1 / experts, 0.5, 1], "tickformat": ".0%"})
@@ -88,7 +88,7 @@ def actions_figure(run: str, experts: Sequence[ExpertProfile], *, used: bool) ->
     alt = f"Action distribution of {len(experts)} experts of {run}, each {where}."
     bars = len(experts) <= MAX_BARS and len(names) <= MAX_BARRED_ACTIONS
     legend = len(experts) <= MAX_NAMED and (bars or is_number)
-    height = 300 if legend else max(300, 120 + 14 * len(experts))
+    height = 300 if legend else max(300, _rows_height(len(experts)))
     figure = flat_frame(f"actions-{'used' if used else 'all'}:{run}", alt, height=height, legend=legend)
     figure.layout.xaxis.merge(name_places(names) | {"title": {"text": "Action", "standoff": 8}})
     if is_number:
@@ -132,7 +132,7 @@ def distances_figure(run: str, experts: Sequence[ExpertProfile]) -> Figure:
     least, mean, most = closest_and_farthest([expert.distances for expert in experts])
     words = f": smallest {least:.2f}, mean {mean:.2f}, largest {most:.2f}" if math.isfinite(mean) else ""
     alt = f"Jensen-Shannon distances of {len(experts)} experts of {run}{words}."
-    figure = flat_frame(f"distances:{run}", alt, height=max(300, 120 + 14 * len(experts)))
+    figure = flat_frame(f"distances:{run}", alt, height=max(300, _rows_height(len(experts))))
     names = [str(number) for number in range(1, len(experts) + 1)]
     figure.layout.xaxis.merge(name_places(names) | {"title": {"text": "Expert", "standoff": 8}})
     highest = max(0.1, most if math.isfinite(most) else 0)
@@ -285,6 +285,11 @@ def knockout_figure(run: str, complete: Sequence[float], removals: Sequence[Remo
         figure.annotate({"text": f"all: {whole.mean:.4g}", "font": {"size": 12}, **place})
     figure.layout.yaxis.merge({"title": {"text": "Mean return", "standoff": 6}})
     return figure
+
+
+def _rows_height(experts: int) -> int:
+    """Pixels of a chart with a row for each expert: of up to 32 each is named; more still fit on a screen."""
+    return 120 + max(14 * min(experts, 32), 8 * experts)
 
 
 def _numbered(experts: int) -> list[str]:

@@ -16,6 +16,8 @@ from v3core.charts.series import Boundary, PhaseBand, RunSeries
 MARGIN = {"l": 60, "r": 24, "t": 24, "b": 42}
 LEGEND_ROOM = 30
 ROW_TITLE_ROOM = 24
+AT_EPISODE = "Episode %{x:,d}"
+"""Where a point is, in hovers; on another axis `charts/look.py` puts its own words there."""
 _REACHED, _AHEAD = 0.18, 0.08
 
 
@@ -50,7 +52,7 @@ def frame(
 
 def hover_title(size: int) -> str:
     """What the hover of points of `size` episodes each begins with."""
-    return "Episode %{x:,d}" if size == 1 else f"Episode %{{x:,d}} (last of {size})"
+    return AT_EPISODE if size == 1 else f"{AT_EPISODE} (last of {size})"
 
 
 def plain_frame(name: str, alt: str, *, end: int, height: int, legend: bool = False) -> Figure:

@@ -60,12 +60,15 @@ def groups_figure(
     end = max((float(group.band.x[-1]) for group in groups if len(group.band.x)), default=1.0)
     parts = [f"{group.name}, {len(group.grid.run_ids)} runs{_ends_at(group.band)}" for group in groups]
     figure = plain_frame(f"groups:{name}", f"{label}: {'; '.join(parts)}.", end=1, height=460, legend=True)
-    figure.layout.xaxis.merge(
-        {"title": {"text": _TITLES[axis] + (f" since the start of {chart_text(since)}" if since else "")}}
-    )
+    title = _TITLES[axis]
+    if since:
+        title = f"{'Episodes' if axis == 'episode' else title} since the start of {chart_text(since)}"
+    figure.layout.xaxis.merge({"title": {"text": title}})
     figure.layout.xaxis.range = [0, end]
-    figure.layout.xaxis.tickformat = ",.4~g" if axis == "seconds" else ",d"
-    figure.layout.xaxis.unifiedhovertitle.text = _HOVERS[axis]
+    number = ",.4~g" if axis == "seconds" else ",d"
+    figure.layout.xaxis.tickformat = number
+    since_then = f"%{{x:{number}}} {title[0].lower()}{title[1:]}"
+    figure.layout.xaxis.unifiedhovertitle.text = since_then if since else _HOVERS[axis]
     figure.layout.yaxis.title = {"text": label, "standoff": 6}
     for group in groups:
         _add_runs(figure, group)

@@ -7,6 +7,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from v3core.charts.figure import Figure
+from v3core.charts.frame import AT_EPISODE
 from v3core.charts.series import RunSeries
 from v3core.errors import V3Error
 from v3core.rollup import Floats
@@ -56,6 +57,7 @@ def along(figure: Figure, series: RunSeries, look: Look) -> Figure:
         if look.since:
             _moved(figure, lambda x: x - look.since)
             layout.xaxis.merge({"title": {"text": f"Episodes since episode {look.since:,}"}})
+            _say(figure, f"%{{x:,d}} episodes since episode {look.since:,}")
             layout.xaxis.range = [0, max(layout.xaxis.range[1], 1)]
             layout.meta.since = look.since
         return figure
@@ -75,7 +77,16 @@ def dress(figure: Figure, look: Look, unit: float, *, end: float) -> None:
     axis = figure.layout.xaxis
     axis.merge({"title": {"text": name}, "range": [0, max(end, 1e-6)]})
     axis.tickformat = ",d" if look.x == "step" else ",.4~g"
-    axis.unifiedhovertitle.text = "Step %{x:,d}" if look.x == "step" else "%{x:,.4~g} " + name.lower()
+    _say(figure, "Step %{x:,d}" if look.x == "step" else "%{x:,.4~g} " + name.lower())
+
+
+def _say(figure: Figure, words: str) -> None:
+    """Have all hovers say where a point is on an axis that is not that of episodes."""
+    title = figure.layout.xaxis.unifiedhovertitle
+    title.text = title.text.replace(AT_EPISODE, words)
+    for trace in figure.data:
+        if AT_EPISODE in (trace.hovertemplate or ""):
+            trace.hovertemplate = trace.hovertemplate.replace(AT_EPISODE, words)
 
 
 def unit_of(runs: Sequence[RunSeries], look: Look) -> float:

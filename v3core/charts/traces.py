@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from v3core.charts.chart_text import chart_text
 from v3core.charts.figure import Figure, Node
-from v3core.charts.frame import colour_bar
+from v3core.charts.frame import AT_EPISODE, colour_bar
 from v3core.charts.palette import EVALUATION, NEUTRAL, colour_scale, expert_colours, rgba
 from v3core.charts.series import EvaluationPoint
 from v3core.rollup import Floats, Integers, Series
@@ -201,17 +201,22 @@ def add_heatmap(
     figure: Figure, curve: Series, metrics: Sequence[str], *, title: str, number: str, window: int = 0
 ) -> None:
     """One row per expert, for more experts than lines or areas could show; `title` is that of the colour bar."""
+    values = np.array([mean_of(curve, metric, window) for metric in metrics])
+    known = values[np.isfinite(values)]
+    # Of a single value plotly makes a bar around it, with numbers below 0.
+    of_one = {"zmax": float(known[0]) or 1.0} if known.size and (known == known[0]).all() else {}
     figure.add(
         "heatmap",
         x=curve.episode,
         y=[f"Expert {expert + 1}" for expert in range(len(metrics))],
         # An episode is a row, as in every array of a figure: new ones are at the end.
-        z=np.array([mean_of(curve, metric, window) for metric in metrics]).T,
+        z=values.T,
         transpose=True,
         colorscale=colour_scale(),
         zmin=0,
+        **of_one,
         colorbar=colour_bar(title, number),
-        hovertemplate=f"%{{y}}, episode %{{x:,d}}: %{{z:{number}}}<extra></extra>",
+        hovertemplate=f"%{{y}}: %{{z:{number}}}<br>{AT_EPISODE}<extra></extra>",
     )
     figure.layout.merge({"hovermode": "closest", "yaxis": {"autorange": "reversed"}, "margin": {"l": 70, "r": 84}})
 

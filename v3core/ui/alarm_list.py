@@ -79,7 +79,7 @@ def alarm_list(
     series: RunSeries,
     curriculum: Curriculum,
 ) -> None:
-    """Each alarm of the run; nothing if there is none."""
+    """Each alarm of the run, those that are over on request; nothing if there is none."""
     if computed and run.episode > _MANY and not st.session_state.get(_asked(run)):
         seconds = max(1, round(run.episode * _SECONDS_PER_EPISODE))
         st.button(
@@ -91,11 +91,15 @@ def alarm_list(
         )
     if not alarms:
         return
-    count = len(active(alarms))
-    others = len(alarms) - count
-    title = f"Alarms: {count} active{f', {others} cleared or muted' if others else ''}"
+    over = [alarm for alarm in alarms if alarm.state not in (ACTIVE, MUTED)]
+    count, muted = len(active(alarms)), len(alarms) - len(over) - len(active(alarms))
+    counts = [f"{count} active", f"{muted} muted" if muted else "", f"{len(over)} cleared" if over else ""]
     with st.container(border=True, key="alarms"):
-        st.markdown(md("**{}**", title))
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.markdown(md("**Alarms: {}**", ", ".join(filter(None, counts))), width="content")
+            # A routing on the edge raises one after the other, and the charts are below them.
+            if over and not st.toggle("Show cleared", key="cleared", bind="query-params"):
+                alarms = [alarm for alarm in alarms if alarm not in over or _is_looked_at(alarm)]
         if computed:
             st.caption(plain(COMPUTED), text_alignment="left")
         elif run.alarms_follow:
@@ -104,6 +108,15 @@ def alarm_list(
             _alarm(database, run, alarm, series, curriculum)
         if len(alarms) > _SHOWN:
             st.caption(md("{} of {} alarms; `alarms {}` lists all.", _SHOWN, len(alarms), run.id[:8]))
+
+
+def _evidence_key(alarm: AlarmRow) -> str:
+    return f"evidence-{alarm.rule}-{alarm.first_episode}"
+
+
+def _is_looked_at(alarm: AlarmRow) -> bool:
+    """Whether its evidence is open: it does not go because the alarm is over now, nor is a link to it empty."""
+    return st.query_params.get(_evidence_key(alarm)) == "true"
 
 
 _ICONS = {ACTIVE: ":red[:material/notification_important:]", MUTED: ":gray[:material/notifications_off:]"}
@@ -129,7 +142,7 @@ def _alarm(database: Database, run: RunRow, alarm: AlarmRow, series: RunSeries, 
         evidence = st.expander(
             "Evidence",
             icon=":material/query_stats:",
-            key=f"evidence-{alarm.rule}-{alarm.first_episode}",
+            key=_evidence_key(alarm),
             on_change="rerun",
             bind="query-params",
         )

@@ -6,7 +6,9 @@ Nothing is read while it is closed. What is open and chosen is in the address: `
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
+import numpy as np
 import streamlit as st
 
 from v3core import metrics
@@ -57,6 +59,8 @@ BY_EXPERT, BY_SCENARIO = "expert", "scenario"
 COLOURS = {BY_EXPERT: "By expert", BY_SCENARIO: "By scenario"}
 EPISODES = 20
 """Default number of episodes of a knock-out."""
+
+_NO_NUMBERS = "None of these numbers is finite, so there is nothing to show."
 
 _DISTANCE = (
     "Jensen-Shannon distance of the action distributions of two experts in the same state, √divergence with logarithms "
@@ -193,19 +197,26 @@ class _Section:
         with left.container(border=True, height="stretch"):
             _head("Actions of each expert", _ACTIONS)
             where = _choice("Weights of the states", WHERE, "states")
-            figure = expert_figures.actions_figure(name, experts, used=where == WHERE_USED)
-            live_chart(figure, key=f"actions-{self.run.id}", height=figure.layout.height)
+            used = where == WHERE_USED
             unused = [str(number) for number, expert in enumerate(experts, 1) if expert.used_actions is None]
-            if where == WHERE_USED and unused:
-                st.caption(plain(f"Not used at all: {', '.join(unused)}."))
+            if any((expert.used_actions if used else expert.actions) is not None for expert in experts):
+                figure = expert_figures.actions_figure(name, experts, used=used)
+                live_chart(figure, key=f"actions-{self.run.id}", height=figure.layout.height)
+                if used and unused:
+                    st.caption(plain(f"Not used at all: {', '.join(unused)}."))
+            else:
+                st.caption(_NO_NUMBERS)
             st.caption(f"Episode {shown.episode:,}, {counted(shown.states, 'state')}.")
         with right.container(border=True, height="stretch"):
             _head("Distances of experts", _DISTANCE)
             if len(experts) < 2:
                 st.caption("There is only one expert.")
                 return
-            figure = expert_figures.distances_figure(name, experts)
-            live_chart(figure, key=f"distances-{self.run.id}", height=figure.layout.height)
+            if any(distance is not None for expert in experts for distance in expert.distances):
+                figure = expert_figures.distances_figure(name, experts)
+                live_chart(figure, key=f"distances-{self.run.id}", height=figure.layout.height)
+            else:
+                st.caption(_NO_NUMBERS)
             st.caption(f"Episode {shown.episode:,}, {counted(shown.compared, 'state')}.")
         if len(reports) > 1:
             with st.container(border=True):
@@ -269,9 +280,13 @@ class _Section:
         if rows:
             row = rows[-1]
             found = removals(row.complete, row.without)
-            figure = expert_figures.knockout_figure(self.run.name, row.complete, found)
-            live_chart(figure, key=f"knockout-{self.run.id}", height=figure.layout.height)
-            st.caption(plain(f"Episode {row.episode:,}, {counted(len(row.complete), 'episode')} each. {_words(found)}"))
+            measured = f"Episode {row.episode:,}, {counted(len(row.complete), 'episode')} each."
+            if np.isfinite([*row.complete, *chain(*row.without.values())]).any():
+                figure = expert_figures.knockout_figure(self.run.name, row.complete, found)
+                live_chart(figure, key=f"knockout-{self.run.id}", height=figure.layout.height)
+                st.caption(plain(f"{measured} {_words(found)}"))
+            else:
+                st.caption(f"{measured} No return is a finite number, so nothing is known of any expert.")
         else:
             st.caption("Not measured yet.")
         self.measure()

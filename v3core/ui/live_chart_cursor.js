@@ -62,7 +62,8 @@ class Cursor {
     const main = this.under.root.closest('[data-testid="stMain"]')?.getBoundingClientRect()
     Object.assign(this.strip.style, { fontFamily: colours.font, left: `${main?.left ?? 0}px` })
     const head = document.createElement("b")
-    head.textContent = `${xaxis.title.text} ${readable(this.x)}`
+    const name = unescaped(xaxis.title.text)
+    head.textContent = `${name}${name.includes(" ") ? ":" : ""} ${readable(this.x)}`
     this.strip.replaceChildren(head)
     const inOrder = charts.sort((one, other) => one.root.compareDocumentPosition(other.root) & 4 ? -1 : 1)
     for (const trace of inOrder.flatMap((chart) => chart.figure.data)) {

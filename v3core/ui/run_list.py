@@ -89,6 +89,7 @@ def _filtered(runs: list[RunRow]) -> list[RunRow] | None:
             placeholder="status:failed env:CartPole tag:paper -seed:1 promising",
             label_visibility="collapsed",
             icon=":material/search:",
+            width=480,
             live=True,
         )
         about(

@@ -76,12 +76,12 @@ def _dead(window: Window) -> Floats:
 def _tell_dead(window: Window, place: int) -> str:
     dead = np.flatnonzero(window.loads[place] < DEAD_LOAD)
     used = window.last_used(place)[dead]
-    episodes = [str(episode) for episode in sorted(used.tolist()) if episode]
+    episodes = [f"{episode:,}" for episode in sorted(set(used.tolist())) if episode]
     never = int((used == 0).sum())
     parts = []
     if episodes:
-        shown = episodes if len(episodes) <= 8 else [*episodes[:8], "…"]
-        parts.append(f"last used at episode{'s' * (len(episodes) > 1)} {', '.join(shown)}")
+        at = f"at episode{'s' * (len(episodes) > 1)} {', '.join(episodes)}"
+        parts.append(f"last used {at if len(episodes) <= 8 else f'between episodes {episodes[0]} and {episodes[-1]}'}")
     if never:
         parts.append(f"{'never used' if not episodes else f'{never} never used'}")
     are = "expert" if len(dead) == 1 and window.experts == 1 else "experts"

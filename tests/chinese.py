@@ -9,6 +9,7 @@ no hash: `python -m tests.docs` writes them in both languages; what the code say
 import hashlib
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -119,6 +120,12 @@ def missing(english: str, chinese: str, terms: tuple[Term, ...]) -> list[str]:
     return [
         f"{term.english[0]} → {term.chinese}" for term in wanted if not term.is_loose and term.chinese not in chinese
     ]
+
+
+def missing_numbers(english: str, chinese: str) -> list[str]:
+    """Numbers of an English text that the translation has less often."""
+    have, wanted = (Counter(re.findall(r"\d+(?:[.,]\d+)*", _prose(text))) for text in (chinese, english))
+    return sorted((wanted - have).elements())
 
 
 def _prose(text: str) -> str:

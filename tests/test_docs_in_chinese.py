@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from tests import chinese, claims_in_chinese, docs
-from tests.chinese import ROOT, Section, glossary, in_chinese, missing, read, sections, stale, term_of
+from tests.chinese import ROOT, Section, glossary, in_chinese, missing, missing_numbers, read, sections, stale, term_of
 from v3core.claims import document
 from v3core.claims.findings import StudyVerdict
 from v3core.claims.statements import claims, states
@@ -50,12 +50,13 @@ def test_a_section_has_the_code_and_the_pictures_of_the_english_one(page, sectio
 
 
 @pytest.mark.parametrize(("page", "section"), SECTIONS)
-def test_a_section_has_the_terms_of_the_english_one(page, section):
+def test_a_section_has_the_terms_and_the_numbers_of_the_english_one(page, section):
     for source in section.follows:
         if source.how == "follows":
             english = source.section()
             english_text, text = (f"{one.title}\n{one.text}" for one in (english, section))
             assert missing(english_text, text, glossary()) == [], page
+            assert missing_numbers(english_text, text) == [], page
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -152,6 +153,7 @@ def test_a_declared_text_has_the_terms_of_the_glossary(english):
     assert chinese.careless(said) == []
     if said:
         assert missing(english, said, glossary()) == []
+        assert missing_numbers(english, said) == []
         assert [*map(str, re.findall(r"\{[^}]*\}", english))] == re.findall(r"\{[^}]*\}", said)
 
 
@@ -239,6 +241,10 @@ TERMS = (
 )
 def test_terms_that_a_translation_lacks(english, said, lacks):
     assert missing(english, said, TERMS) == lacks
+
+
+def test_numbers_that_a_translation_lacks():
+    assert chinese.missing_numbers("From 1,000 to 0.5, in 2.02 of 3 and 3; `7`", "从 1,000 到 0.5，2.02，3") == ["3"]
 
 
 def test_terms_left_in_english_and_said_otherwise():

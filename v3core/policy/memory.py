@@ -9,9 +9,11 @@ Two units side by side: one for router and experts, one for the value head, whic
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 UNITS = 2
 """One for router and experts, one for the value head."""
@@ -50,19 +52,15 @@ class Memory(nn.Module):
         projected = torch.baddbmm(self.bias_input, inputs, self.weight_input)
         if not isinstance(before, Sequences):
             return self._next(projected, self.apart(before))
-        count = before.places.shape[1]
         places = before.places.flatten()
         whole = projected.shape[1] == len(places)
         if not whole:
             padded = projected.new_zeros(UNITS, len(places), projected.shape[2])
             projected = padded.index_copy(1, places.nonzero().squeeze(1), projected)
         continues = (~before.begins).to(projected.dtype).unsqueeze(2)
-        state, states = self.apart(before.before), []
-        for step, (entering, kept) in enumerate(zip(torch.split(projected, count, 1), continues, strict=True)):
-            # The first memory is as it was when it was acted on: empty already where an episode begins.
-            state = self._next(entering, state if step == 0 else state * kept)
-            states.append(state)
-        found = torch.cat(states, 1)
+        found: Tensor = _Unrolled.apply(  # type: ignore[no-untyped-call]
+            projected, self.apart(before.before), self.weight_state, self.bias_state, continues
+        )
         return found if whole else found[:, places]
 
     def apart(self, memory: Tensor) -> Tensor:
@@ -80,6 +78,66 @@ class Memory(nn.Module):
         reset, update = (projected[..., :width] + recalled[..., :width]).sigmoid().chunk(2, -1)
         candidate = torch.addcmul(projected[..., width:], reset, recalled[..., width:]).tanh()
         return torch.lerp(candidate, state, update)
+
+
+class _Unrolled(torch.autograd.Function):
+    """States [units, steps · sequences, width] of whole sequences; gradients by hand.
+
+    Autograd would take some thirty small operations for each step, where this takes twelve: `benchmarks/memory.py`.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, projected: Tensor, first: Tensor, weight: Tensor, bias: Tensor, continues: Tensor) -> Tensor:
+        steps, count = continues.shape[:2]
+        width = first.shape[2]
+        entering = projected.view(UNITS, steps, count, 3 * width)
+        before, states = (projected.new_empty(UNITS, steps, count, width) for _ in range(2))
+        recalled, gates = torch.empty_like(entering), torch.empty_like(entering)
+        reset, update, candidate = gates.split(width, 3)
+        state = first
+        for step in range(steps):
+            # The first memory is as it was when it was acted on: empty already where an episode begins.
+            state = torch.mul(state, continues[step] if step else 1, out=before[:, step])
+            torch.baddbmm(bias, state, weight, out=recalled[:, step])
+            own, given, said = gates[:, step], entering[:, step], recalled[:, step]
+            torch.add(given[..., : 2 * width], said[..., : 2 * width], out=own[..., : 2 * width]).sigmoid_()
+            torch.addcmul(
+                given[..., 2 * width :], reset[:, step], said[..., 2 * width :], out=own[..., 2 * width :]
+            ).tanh_()
+            state = torch.lerp(candidate[:, step], state, update[:, step], out=states[:, step])
+        ctx.save_for_backward(weight, continues, before, gates, recalled[..., 2 * width :])
+        return states.flatten(1, 2)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, None]:
+        weight, continues, before, gates, said = ctx.saved_tensors
+        (steps, count), width = continues.shape[:2], before.shape[3]
+        gradient = gradient.view(UNITS, steps, count, width)
+        reset, update, candidate = gates.split(width, 3)
+        to_candidate = (1 - update) * (1 - candidate.square())
+        # What the gradient of a state is multiplied by, for each of the three that were recalled from the state before.
+        factors = torch.stack(
+            (
+                to_candidate * said * reset * (1 - reset),
+                (before - candidate) * update * (1 - update),
+                to_candidate * reset,
+            ),
+            3,
+        )
+        of_states, of_recalled = torch.empty_like(gradient), torch.empty_like(factors)
+        turned, later = weight.transpose(1, 2), torch.zeros_like(gradient[:, 0])
+        for step in reversed(range(steps)):
+            own = torch.add(gradient[:, step], later, out=of_states[:, step])
+            back = torch.mul(own.unsqueeze(2), factors[:, step], out=of_recalled[:, step])
+            later = torch.baddbmm(own * update[:, step], back.flatten(2), turned)
+            if step:
+                later *= continues[step]
+        recalled = of_recalled.view(UNITS, steps * count, 3 * width)
+        projected = recalled.clone()
+        torch.mul(of_states, to_candidate, out=projected.view_as(gates)[..., 2 * width :])
+        of_weight = torch.bmm(before.flatten(1, 2).transpose(1, 2), recalled)
+        return projected, later, of_weight, recalled.sum(1, keepdim=True), None
 
 
 def kept(memory: Tensor | None, ended: Tensor) -> Tensor | None:

@@ -93,7 +93,7 @@ class _Unrolled(torch.autograd.Function):
         entering = projected.view(UNITS, steps, count, 3 * width)
         before, states = (projected.new_empty(UNITS, steps, count, width) for _ in range(2))
         recalled, gates = torch.empty_like(entering), torch.empty_like(entering)
-        reset, update, candidate = gates.split(width, 3)
+        reset, update, candidate = torch.split(gates, width, 3)
         state = first
         for step in range(steps):
             # The first memory is as it was when it was acted on: empty already where an episode begins.
@@ -114,7 +114,7 @@ class _Unrolled(torch.autograd.Function):
         weight, continues, before, gates, said = ctx.saved_tensors
         (steps, count), width = continues.shape[:2], before.shape[3]
         gradient = gradient.view(UNITS, steps, count, width)
-        reset, update, candidate = gates.split(width, 3)
+        reset, update, candidate = torch.split(gates, width, 3)
         to_candidate = (1 - update) * (1 - candidate.square())
         # What the gradient of a state is multiplied by, for each of the three that were recalled from the state before.
         factors = torch.stack(

@@ -29,6 +29,7 @@ from v3core.ui.compare_groups import (
     verdict,
 )
 from v3core.ui.demo_guide import how_to_read
+from v3core.ui.fact_tables import compared_facts
 from v3core.ui.lineage import lineages
 from v3core.ui.live_chart import live_chart
 from v3core.ui.look_controls import look_controls, zoom_group
@@ -164,6 +165,7 @@ def phases(run_ids: list[str]) -> None:
         by_phase(database, now, metric, grouping.by)
     phase_table(database, now, distinct_names(now))
     compared_tasks(database, now, distinct_names(now))
+    compared_facts(database, now, distinct_names(now))
 
 
 def shared_experiment(rows: list[RunRow]) -> str | None:

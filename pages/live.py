@@ -12,6 +12,7 @@ from v3core.ui.alarm_list import active, alarm_list, load_alarms, verdict
 from v3core.ui.boundary_editor import boundary_editor
 from v3core.ui.demo_guide import what_to_look_for
 from v3core.ui.expert_cockpit import expert_cockpit, is_open
+from v3core.ui.fact_tables import fact_section
 from v3core.ui.lineage import lineage
 from v3core.ui.phase_editor import phase_editor
 from v3core.ui.process_panel import process_panel
@@ -95,6 +96,8 @@ replay_picture(database, run)
 expert_cockpit(database, run)
 with shell.show_errors():
     task_section(database, run)
+with shell.show_errors():
+    fact_section(database, run)
 editors = (train_longer, boundary_editor, phase_editor, what_if, what_really_happened)
 parts = (lineage, *editors, process_panel, run_exports, run_checkpoints)
 for part in parts:

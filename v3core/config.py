@@ -1,5 +1,6 @@
 """RunConfig and its parts: typed, validated, frozen, JSON in and out. Saved whole with the run."""
 
+import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -8,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, create_model, model_validator
 
 from v3core.curriculum import (
     KNOBS,
@@ -19,6 +20,7 @@ from v3core.curriculum import (
     Length,
     check_environment_named,
     check_experts,
+    check_facts,
     check_fits,
     check_router_learns,
     ignoring_base,
@@ -163,6 +165,27 @@ class EvaluationConfig(_Frozen):
     of its world may walk into a wall forever if it always takes the most likely action."""
 
 
+FACT_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
+MAX_FACTS = 16
+
+
+def _checked_facts(value: dict[str, str]) -> dict[str, str]:
+    if len(value) > MAX_FACTS:
+        raise ValueError(f"episode_facts has {len(value)} entries; name at most {MAX_FACTS}.")
+    for name, path in value.items():
+        if not FACT_NAME.fullmatch(name):
+            raise ValueError(
+                f"'{name[:60]}' is not a valid name of an episode fact; use small letters, digits and _, as in depth_2."
+            )
+        if not path.strip() or len(path) > 200:
+            raise ValueError(f"The episode fact '{name}' has no path in info; write it as in score: nethack.score.")
+    return value
+
+
+EpisodeFacts = Annotated[dict[str, str], AfterValidator(_checked_facts)]
+"""Names of facts, and the path of each in `info`: a key, or keys joined by dots."""
+
+
 class Recipe(_Frozen):
     """What suits an environment: PPO settings, base values of the curriculum's knobs, network sizes."""
 
@@ -186,6 +209,8 @@ class Recipe(_Frozen):
     ppo: PPOConfig = PPOConfig()
     policy: PolicyConfig = PolicyConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
+    episode_facts: EpisodeFacts = {}
+    """What is recorded of `info` at the end of each episode: a number or a short word by each name."""
     overrides: dict[str, Override] = {}
     """Settings that were changed from the file's, by their path, such as `ppo.epochs`."""
 
@@ -217,6 +242,8 @@ class RunConfig(_Frozen):
     ppo: PPOConfig = PPOConfig()
     policy: PolicyConfig = PolicyConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
+    episode_facts: EpisodeFacts = {}
+    """What is recorded of `info` at the end of each episode: a number or a short word by each name."""
     device: Device = "auto"
     """The device of the network; `auto` uses the CPU, or CUDA if available and faster."""
     backend: Backend | None = None
@@ -248,6 +275,7 @@ class RunConfig(_Frozen):
     def _curriculum_fits(self) -> Self:
         try:
             check_fits(self.curriculum, self.episodes, self.steps)
+            check_facts(self.curriculum, self.episode_facts)
         except V3Error as error:
             raise ValueError(str(error)) from None
         return self
@@ -342,6 +370,7 @@ def build_run_config(
             ppo=recipe.ppo,
             policy=policy,
             evaluation=recipe.evaluation,
+            episode_facts=recipe.episode_facts,
             device=device,
             view=setup.view,
         )

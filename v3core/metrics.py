@@ -159,6 +159,12 @@ class Acted:
     task: str | None = _metric(
         "Task", "The environment of the episode, in a run that trains on several at once.", since=7, compared=False
     )
+    facts: str | None = _metric(
+        "Facts",
+        "JSON: what the environment said of the episode at its end, by the names of the recipe's `episode_facts`.",
+        since=8,
+        compared=False,
+    )
     load_entropy: float = _metric(
         "Load entropy",
         "H(E[α]), entropy of the mean gates: low if a few experts do all the work.",

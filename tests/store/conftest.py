@@ -94,7 +94,7 @@ def episode() -> Callable[..., EpisodeRecord]:
                 "step": number * 10,
                 "lr": number * 1e-6,
             },
-            **{"routing": "softmax", "alpha": None, "top_k": None, "top_k_weights": None, "task": None},
+            **{"routing": "softmax", "alpha": None, "top_k": None, "top_k_weights": None, "task": None, "facts": None},
             "loads": (0.1, 0.2, 0.3, 0.4),
             "hard_loads": (0.0, 0.0, number / 1e6, 1.0 - number / 1e6),
             "expert_grad_norms": (number + 0.1, number + 0.2, number + 0.3, number + 0.4),

@@ -15,7 +15,7 @@ from v3core.training.statistics import EpisodeStatistics, RecentRouting, ReturnS
 
 def rollout_of(gates, ended):
     """A rollout of rewards 0, of which only this is known."""
-    return SimpleNamespace(gates=gates, rewards=np.zeros(ended.shape), ended=ended, successes={}, tasks={})
+    return SimpleNamespace(gates=gates, rewards=np.zeros(ended.shape), ended=ended, successes={}, tasks={}, facts={})
 
 
 def random_rollout(random, steps, environments, experts):
@@ -26,6 +26,7 @@ def random_rollout(random, steps, environments, experts):
         gates=torch.from_numpy(gates),
         successes={},
         tasks={},
+        facts={},
         rewards=random.normal(size=(steps, environments)),
         ended=random.random((steps, environments)) < 0.3,
     )
@@ -120,10 +121,12 @@ def test_success_is_recorded_where_the_environment_says_so():
         ended=np.array([[True, True]]),
         successes={(0, 1): True},
         tasks={(0, 1): "B"},
+        facts={(0, 0): {"score": 3.0, "cause": "time limit"}},
     )
     episodes = [episode for _, episode in statistics.finished(rollout)]
     assert [episode.success for episode in episodes] == [None, 1.0]
     assert [episode.task for episode in episodes] == [None, "B"]
+    assert [episode.facts for episode in episodes] == ['{"score": 3, "cause": "time limit"}', None]
 
 
 def test_steps_acted_in_the_phase_before_are_reported():
@@ -199,7 +202,9 @@ def episodes_of(*each):
     for experts in each:
         gates = torch.from_numpy(np.eye(3)[np.array(experts)])[:, None]
         ended = np.arange(len(experts))[:, None] == len(experts) - 1
-        rollout = SimpleNamespace(gates=gates, rewards=np.zeros(ended.shape), ended=ended, successes={}, tasks={})
+        rollout = SimpleNamespace(
+            gates=gates, rewards=np.zeros(ended.shape), ended=ended, successes={}, tasks={}, facts={}
+        )
         found += [episode for _, episode in statistics.finished(rollout)]
     return found
 

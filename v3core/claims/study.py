@@ -159,6 +159,8 @@ ADDED_SINCE: dict[str, dict[str, Scalar]] = {
 def key_of(config: RunConfig, seed: int) -> str:
     """Of a run with this configuration, whatever its seed is, and another seed."""
     content = config.model_dump(mode="json", by_alias=True, exclude={"name", "seed", "backend"})
+    if not content["episode_facts"]:
+        del content["episode_facts"]  # likewise: nothing is recorded, as before there was any
     for section, added in ADDED_SINCE.items():
         for setting, value in added.items():
             if content[section][setting] == value:

@@ -4,6 +4,7 @@ from .edit import check_edit, is_lengthened, lengthened, renamed, renamed_apart,
 from .fit import (
     check_environment_named,
     check_experts,
+    check_facts,
     check_fits,
     check_router_learns,
     environments_of,

@@ -1,5 +1,7 @@
 """Whether a curriculum fits a run, its environment and its network; and fitting one to another run length."""
 
+from collections.abc import Collection
+
 from v3core.curriculum.length import Length
 from v3core.curriculum.model import Curriculum, Over, Phase, ramps_of
 from v3core.curriculum.until import Until
@@ -11,6 +13,17 @@ def check_fits(curriculum: Curriculum, episodes: int, steps: int | None = None) 
     for number, phase in enumerate(curriculum.phases, start=1):
         if problem := fit_problem(number, phase, episodes, steps):
             raise V3Error(problem)
+
+
+def check_facts(curriculum: Curriculum, recorded: Collection[str]) -> None:
+    """Raise a V3Error for a trigger on a fact of episodes that is not `recorded`: it would never fire."""
+    for number, phase in enumerate(curriculum.phases, start=1):
+        if phase.until is not None and phase.until.fact is not None and phase.until.fact not in recorded:
+            known = f"it records {', '.join(recorded)}" if recorded else "it records none"
+            raise V3Error(
+                f"Phase {number} '{phase.name}' waits for the episode fact '{phase.until.fact}', which the run does "
+                f"not record; {known}: name it in the recipe's episode_facts, or choose another trigger."
+            )
 
 
 def fit_problem(number: int, phase: Phase, episodes: int, steps: int | None = None) -> str:

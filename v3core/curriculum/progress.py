@@ -1,7 +1,7 @@
 """The progress of a run, and when its phase ends. Pure functions."""
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from v3core.curriculum.length import Length
@@ -95,6 +95,7 @@ def next_phase_due(
     returns: Sequence[float] = (),
     lengths: Sequence[float] = (),
     successes: Sequence[float | None] = (),
+    facts: Sequence[Mapping[str, float | str]] = (),
 ) -> bool:
     """Whether the current phase is over: its episode or step is reached, or its trigger fires.
 
@@ -104,6 +105,7 @@ def next_phase_due(
         returns: of the newest complete episodes, oldest first; with fewer than the trigger's window it does not fire.
         lengths: the same of episode lengths.
         successes: the same of successes, 0 or 1; None where the environment does not say.
+        facts: the same of facts by name; a trigger on one does not fire unless each of its window is a number.
     """
     phase, start = in_force(curriculum, progress)
     until = phase.until
@@ -116,10 +118,14 @@ def next_phase_due(
     complete = progress.episode - start.episode
     if until.max_episodes is not None and complete >= until.max_episodes:
         return True
-    values = {"return": returns, "length": lengths, "success": successes}[until.metric or "return"][-until.window :]
+    values: Sequence[float | str | None]
+    if until.fact is not None:
+        values = [known.get(until.fact) for known in facts[-until.window :]]
+    else:
+        values = {"return": returns, "length": lengths, "success": successes}[until.metric or "return"][-until.window :]
     if complete < max(until.window, until.min_episodes) or len(values) < until.window:
         return False
-    known = [float(value) for value in values if value is not None]
+    known = [float(value) for value in values if value is not None and not isinstance(value, str)]
     return len(known) == until.window and until.holds(sum(known) / until.window)
 
 

@@ -5,7 +5,7 @@ from typing import get_args
 
 from v3core.curriculum.knobs import KNOBS, METRICS
 from v3core.curriculum.model import Architecture, Level, Over, Ramp, Shape, Times, Value, value_problem
-from v3core.curriculum.until import Until
+from v3core.curriculum.until import FACT, Until
 from v3core.errors import V3Error, explained
 
 HOW_TO_WRITE_AN_END = (
@@ -16,7 +16,7 @@ HOW_TO_WRITE_AN_END = (
 
 _COUNT = re.compile(r"(?:(episode|step)s?\s+)?(-?\d[\d,_]*)", re.IGNORECASE)
 _TRIGGER = re.compile(
-    r"(?P<metric>[a-z]+)\s*(?P<sign>≥|>=|≤|<=)\s*(?P<level>\S+?)\s*(?:\((?P<window>\d[\d,]*)\))?"
+    r"(?P<metric>(?:fact:)?[a-z][a-z0-9_]*)\s*(?P<sign>≥|>=|≤|<=)\s*(?P<level>\S+?)\s*(?:\((?P<window>\d[\d,]*)\))?"
     r"(?:,?\s+after\s+(?P<min_episodes>\d[\d,]*))?(?:,?\s+within\s+(?P<max_episodes>\d[\d,]*))?",
     re.IGNORECASE,
 )
@@ -54,7 +54,7 @@ def parse_end(text: str) -> Until | None:
     if found is None:
         raise V3Error(f"End '{text}' cannot be parsed; write 1000, step 50000 or return ≥ 450 (100).")
     metric = found["metric"].lower()
-    if metric not in METRICS:
+    if metric not in METRICS and not metric.startswith(FACT):
         raise V3Error(f"End '{text}' watches '{metric}'; choose {', '.join(METRICS[:-1])} or {METRICS[-1]}.")
     try:
         level = float(found["level"])

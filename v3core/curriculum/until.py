@@ -1,14 +1,18 @@
 """When a phase ends: at an episode, at a step, or on a trigger."""
 
+import re
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_serializer, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_serializer, model_validator
 
-from v3core.curriculum.knobs import Metric
+from v3core.curriculum.knobs import METRICS
 from v3core.rollup import LONGEST_WINDOW
 
 MAX_WINDOW = 10_000
 """How many episodes the trainer keeps for triggers."""
+FACT = "fact:"
+"""Before the name of a fact of episodes that a trigger watches."""
+_FACT = re.compile(r"fact:[a-z][a-z0-9_]{0,39}")
 _OF_TRIGGERS = ("at_least", "at_most", "window", "min_episodes", "max_episodes")
 
 
@@ -25,8 +29,9 @@ class Until(Frozen):
     """The phase ends once this many episodes are complete: episode 1,000 is its last, 1,001 belongs to the next."""
     step: Annotated[int, Field(ge=1)] | None = None
     """The phase ends once the run has taken this many environment steps, all environments together."""
-    metric: Metric | None = None
-    """The phase ends once the mean of this over its last `window` complete episodes is `at_least` or `at_most` X."""
+    metric: str | None = None
+    """The phase ends once the mean of this over its last `window` complete episodes is `at_least` or `at_most` X: a
+    metric of triggers, or `fact:NAME` for one of the recipe's `episode_facts`."""
     at_least: float | None = None
     at_most: float | None = None
     window: Annotated[int, Field(ge=1, le=MAX_WINDOW)] = LONGEST_WINDOW
@@ -35,6 +40,15 @@ class Until(Frozen):
     """The trigger does not end the phase before this many episodes of it are complete."""
     max_episodes: Annotated[int, Field(ge=1)] | None = None
     """The phase ends after this many episodes in any case; if omitted, a trigger that never fires never ends it."""
+
+    @field_validator("metric")
+    @classmethod
+    def _is_watched(cls, metric: str | None) -> str | None:
+        if metric is not None and metric not in METRICS and not _FACT.fullmatch(metric):
+            raise ValueError(
+                f"A trigger watches '{metric[:60]}'; choose {', '.join(METRICS)} or a fact, as in fact:score."
+            )
+        return metric
 
     @model_validator(mode="after")
     def _exactly_one_end(self) -> Self:
@@ -58,6 +72,11 @@ class Until(Frozen):
                 f"to {max(self.window, self.min_episodes)} (its 'window' and 'min_episodes') or lower these."
             )
         return self
+
+    @property
+    def fact(self) -> str | None:
+        """The fact of episodes that a trigger watches, if it watches one."""
+        return self.metric.removeprefix(FACT) if self.metric is not None and self.metric.startswith(FACT) else None
 
     @property
     def is_trigger(self) -> bool:

@@ -1,7 +1,7 @@
 """Environments stepped one after another, as one batch of flat observations; problems are errors of one sentence."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from v3core.environments import faults
 from v3core.environments.action_space import IN_INFO, mask_method, mask_writer
 from v3core.environments.describe import describe_seen
 from v3core.environments.encode import encoder
+from v3core.environments.episode_facts import Fact, facts_of
 from v3core.environments.faults import RESET, STEP, reward_of, step_result, truth_of
 from v3core.environments.make import is_minigrid, make_environment, without_order_enforcing
 from v3core.environments.state_words import scenario_of
@@ -44,6 +45,8 @@ class Steps:
     """Environment to whether that episode was a success, where the environment says so."""
     tasks: dict[int, str]
     """Environment to the task of that episode, where it is one of several."""
+    facts: dict[int, dict[str, Fact]]
+    """Environment to the facts of that episode, where it has any of those that are asked for."""
 
 
 def seeds_of(count: int, *seeds: int, tasks: int = 0, first: int = 0) -> list[int]:
@@ -68,12 +71,14 @@ class EnvironmentBatch:
         *seeds: int,
         interrupted: Callable[[], bool] = never,
         resets: Sequence[int] | None = None,
+        facts: Mapping[str, str] | None = None,
     ) -> None:
         """Create `count` environments and reset each with its own seed; EnvironmentFailureError if one cannot be reset.
 
         All randomness is decided by `seeds`; batches of neighbouring seeds share no environment's seed. With `resets`
-        each is reset with the one given. Raises
-        Interrupted, and closes those made by then, if `interrupted` returns true before one is created.
+        each is reset with the one given. `facts`: names of what is recorded of an episode's end, and their
+        paths in `info`. Raises Interrupted, and closes those made by then, if `interrupted` returns true before one is
+        created.
         """
         self._spec = spec
         self._envs: list[gymnasium.Env[Any, Any]] = []
@@ -95,6 +100,7 @@ class EnvironmentBatch:
         self._mask_methods: list[Callable[[], Any] | None] = []
         self._info_keys: set[str] = set()
         self._history: History | None = None
+        self._facts = facts or {}
         self._seeds = seeds_of(count, *seeds) if resets is None else list(resets)
         try:
             for number, seed in enumerate(self._seeds):
@@ -108,8 +114,8 @@ class EnvironmentBatch:
             raise
         self._unwrapped = [env.unwrapped for env in self._envs]
         self._says_success = is_minigrid(self._envs[0])
-        self.odd_success: str | None = None
-        """A sentence, once an episode's end said something of its success that does not count."""
+        self.odd_end: str | None = None
+        """A sentence, once an episode's end said something of its success or its facts that does not count."""
 
     @property
     def seeds(self) -> list[int]:
@@ -172,6 +178,7 @@ class EnvironmentBatch:
         finals: dict[int, NDArray[Any]] = {}
         successes: dict[int, bool] = {}
         tasks: dict[int, str] = {}
+        facts: dict[int, dict[str, Fact]] = {}
         encode, rows, rewards = self._encode, self._rows, self._rewards
         for number, (env, action) in enumerate(
             zip(self._envs, self._spec.actions.to_environment(actions), strict=True)
@@ -193,6 +200,9 @@ class EnvironmentBatch:
                     success = self._success(info, terminated, float(rewards[number]))
                     if success is not None:
                         successes[number] = success
+                    if self._facts:
+                        facts[number], odd = facts_of(info, self._facts)
+                        self.odd_end = self.odd_end or (odd and f"{STEP}: {odd}")
                     if (task := self.task_of(number)) is not None:
                         tasks[number] = task
                 elif self.masks is not None or (info and self._obeys_masks and IN_INFO in info):
@@ -205,7 +215,7 @@ class EnvironmentBatch:
                 if self._history is not None:
                     self._history.begin(number, generator_state(self._unwrapped[number]))
                 self._reset(number)
-        return Steps(self._rewards, self._terminated, self._truncated, finals, successes, tasks)
+        return Steps(self._rewards, self._terminated, self._truncated, finals, successes, tasks, facts)
 
     def close(self) -> None:
         """Close the environments; their exceptions are ignored."""
@@ -278,7 +288,7 @@ class EnvironmentBatch:
     def _success(self, info: dict[str, Any], terminated: bool, reward: float) -> bool | None:
         """The success reported by the environment; MiniGrid only rewards success and does not report it."""
         success, odd = faults.success_of(info)
-        self.odd_success = self.odd_success or odd
+        self.odd_end = self.odd_end or odd
         if success is None and self._says_success:
             return terminated and reward > 0 and math.isfinite(reward)
         return success

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from v3core.environments import EnvironmentBatch, EnvironmentFailureError
+from v3core.environments.batch import Steps
+from v3core.environments.episode_facts import Fact
 from v3core.environments.faults import LARGEST_REWARD, STEP, remedy_for, unusable_reward
 from v3core.interruption import never, raise_if
 from v3core.policy.memory import kept
@@ -28,11 +30,28 @@ class Played:
     """(step, environment) of an end to whether it was a success, if the environment says so."""
     tasks: dict[tuple[int, int], str] = field(default_factory=dict)
     """(step, environment) of an end to the task of the episode, where it is one of several."""
+    facts: dict[tuple[int, int], dict[str, Fact]] = field(default_factory=dict)
+    """(step, environment) of an end to the facts of the episode, where there are any."""
 
     @property
     def steps(self) -> int:
         """Environment steps, T·N."""
         return self.ended.size
+
+
+@dataclass
+class _Ends:
+    """What the environments said of episodes that ended, by (step, environment), as far as they said it."""
+
+    successes: dict[tuple[int, int], bool] = field(default_factory=dict)
+    tasks: dict[tuple[int, int], str] = field(default_factory=dict)
+    facts: dict[tuple[int, int], dict[str, Fact]] = field(default_factory=dict)
+
+    def add(self, step: int, taken: Steps) -> None:
+        """Of the episodes that this step ended."""
+        self.successes |= {(step, env): success for env, success in taken.successes.items()}
+        self.tasks |= {(step, env): task for env, task in taken.tasks.items()}
+        self.facts |= {(step, env): facts for env, facts in taken.facts.items()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,8 +152,7 @@ class Collector:
         actions: list[Tensor] = []
         cut_off: list[tuple[int, int, NDArray[np.generic]]] = []
         remembered: list[Tensor] = []  # at these ends
-        successes: dict[tuple[int, int], bool] = {}
-        tasks: dict[tuple[int, int], str] = {}
+        ends = _Ends()
         complete = steps = 0
         self.acting_seconds = self.environment_seconds = 0.0
         while steps < longest and complete < max_episodes:
@@ -153,7 +171,7 @@ class Collector:
             try:
                 taken = envs.step(chosen)
             except EnvironmentFailureError as failure:
-                raise InterruptedRolloutError(failure, self._played(steps, successes, tasks)) from failure
+                raise InterruptedRolloutError(failure, self._played(steps, ends)) from failure
             self.acting_seconds += acted - began
             self.environment_seconds += perf_counter() - acted
             self._rewards[steps] = taken.rewards
@@ -165,10 +183,7 @@ class Collector:
                         cut_off.append((steps, env, final))
                         if output.memory is not None:
                             remembered.append(output.memory[env])
-                for env, success in taken.successes.items():
-                    successes[steps, env] = success
-                for env, task in taken.tasks.items():
-                    tasks[steps, env] = task
+                ends.add(steps, taken)
             self._memory = kept(output.memory, torch.from_numpy(ended).to(self._gates.device))
             steps += 1
         seen = torch.from_numpy(np.stack([*envs.observations, *(final for _, _, final in cut_off)]))
@@ -179,7 +194,7 @@ class Collector:
             cut_off_values[step, env] = value
         drawn = torch.stack(actions)
         return Rollout(
-            **vars(self._played(steps, successes, tasks)),
+            **vars(self._played(steps, ends)),
             observations=self._observations[:steps],
             actions=drawn,
             log_probs=policy.actions.log_prob_and_entropy(self._outputs[:steps], drawn)[0],
@@ -205,9 +220,9 @@ class Collector:
         assert self._memory is not None
         self._memory = self._bookmarked = memory.to(self._memory.device)
 
-    def _played(self, steps: int, successes: dict[tuple[int, int], bool], tasks: dict[tuple[int, int], str]) -> Played:
+    def _played(self, steps: int, ends: "_Ends") -> Played:
         rewards, ended = self._rewards[:steps], self._ended[:steps]
-        return Played(gates=self._gates[:steps], rewards=rewards, ended=ended, successes=successes, tasks=tasks)
+        return Played(gates=self._gates[:steps], rewards=rewards, ended=ended, **vars(ends))
 
     def _memory_at(self, step: int) -> Tensor | None:
         """Keep what the policy remembers at this step of the rollout, [N, size]."""

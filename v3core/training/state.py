@@ -76,6 +76,9 @@ class TrainingState:
         self.recent: deque[tuple[float, int, float | None]] = deque(maxlen=MAX_WINDOW)
         """Return, length and success (None if unknown) of this phase's newest episodes, for its trigger."""
 
+        self.recent_facts: deque[dict[str, float | str]] = deque(maxlen=MAX_WINDOW)
+        """The same of the facts that the environment gave at their ends; empty where the run asks for none."""
+
         self.recent_routing = RecentRouting()
 
     def choose_backend(self, continues: str | None = None) -> None:
@@ -121,7 +124,8 @@ class TrainingState:
         window = longest_window(curriculum)
         newest = list(self.recent)[-window:] if window else []
         returns, lengths, successes = zip(*newest, strict=True) if newest else ((), (), ())
-        return next_phase_due(curriculum, progress, returns=returns, lengths=lengths, successes=successes)
+        facts = list(self.recent_facts)[-window:] if window else []
+        return next_phase_due(curriculum, progress, returns=returns, lengths=lengths, successes=successes, facts=facts)
 
     def apply(self, settings: Settings) -> None:
         """Pass a phase's settings to the modules that use them."""
@@ -188,6 +192,7 @@ class TrainingState:
             **{name: getattr(self, name) for name in COUNTERS},
             "starts": [(start.episode, start.step) for start in self.starts],
             "recent": list(self.recent),
+            **({"recent_facts": list(self.recent_facts)} if self.config.episode_facts else {}),
             "recent_routing": self.recent_routing.state(),
         }
 
@@ -225,6 +230,7 @@ class TrainingState:
                 self.last_rollout, self.before_end = state.get("last_rollout"), state.get("before_end")
             self.starts = tuple(PhaseStart(*start) for start in state["starts"])
             self.recent.extend(tuple(episode) for episode in state["recent"])
+            self.recent_facts.extend(state.get("recent_facts", ()))
             self.recent_routing.load(state.get("recent_routing", ()))
         except (KeyError, TypeError, ValueError, RuntimeError):
             raise V3Error(

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from v3core.environments.episode_facts import facts_as_text
 from v3core.insight.loads import dead_experts, load_entropy, pooled_loads
 from v3core.metrics import CLOSE_MARGIN, Acted
 from v3core.rollup import LONGEST_WINDOW
@@ -112,7 +113,8 @@ class EpisodeStatistics:
             success = rollout.successes.get((step, env))
             before, self._before_phase[env] = self._before_phase[env], 0.0
             task = rollout.tasks.get((step, env))
-            acted = self._summary(sums, int(sums[self._columns["steps"]][0] - before), success, task)
+            facts = facts_as_text(rollout.facts.get((step, env), {}))
+            acted = self._summary(sums, int(sums[self._columns["steps"]][0] - before), success, task, facts)
             episodes.append(((step + 1) * len(starts), acted))
         for env, start in enumerate(starts):
             self._under_way[env] += columns[start:, env].sum(0)
@@ -125,7 +127,9 @@ class EpisodeStatistics:
         self._newest_expert = before[-1].copy()
         return before[:-1]
 
-    def _summary(self, sums: Floats, phase_steps: int, success: bool | None, task: str | None) -> Acted:
+    def _summary(
+        self, sums: Floats, phase_steps: int, success: bool | None, task: str | None, facts: str | None
+    ) -> Acted:
         total = {name: sums[columns] for name, columns in self._columns.items()}
         (length,) = total["steps"]
         means = {name: values / length for name, values in total.items()}
@@ -138,6 +142,7 @@ class EpisodeStatistics:
             phase_steps=phase_steps,
             success=None if success is None else float(success),
             task=task,
+            facts=facts,
             routing_entropy=float(entropy),
             load_entropy=of_loads,
             # At least 0 by the concavity of entropy; rounding may put it a hair below.

@@ -332,6 +332,7 @@ class Trainer:
             planned = 0 if phase == 0 else self.curriculum.planned_ends[phase - 1]
             state.starts = (*state.starts, PhaseStart(state.completed, state.step))
             state.recent.clear()
+            state.recent_facts.clear()
             name = self.curriculum.phases[phase].name
             self.hooks.phase_changed(PhaseChange(phase, name, planned, episode=state.completed, step=state.step))
             began.append(self.settings)
@@ -430,6 +431,8 @@ class Trainer:
         state.completed += len(records)
         state.step += played.steps
         state.recent.extend((record.return_, record.length, record.success) for record in records)
+        if state.config.episode_facts:
+            state.recent_facts.extend(json.loads(record.facts or "{}") for record in records)
         world.pass_on_remarks(self.hooks.remark)
         self.hooks.record(records, state.step)
 

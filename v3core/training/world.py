@@ -42,7 +42,8 @@ class World:
         config = state.config
         seeds = (config.seed, state.completed) if state.completed else (config.seed,)
         count = config.ppo.environments
-        envs = EnvironmentBatch(state.spec.of(environment), count, *seeds, interrupted=interrupted)
+        spec, facts = state.spec.of(environment), config.episode_facts
+        envs = EnvironmentBatch(spec, count, *seeds, interrupted=interrupted, facts=facts)
         collector = Collector(envs, config.ppo.rollout_steps, state.backend, state.generator)
         return cls(environment, envs, collector, EpisodeStatistics(count, config.policy.experts))
 
@@ -79,9 +80,9 @@ class World:
 
     def pass_on_remarks(self, remark: Callable[[str], None]) -> None:
         """Report, once, what the environments said that does not count."""
-        if self.envs.odd_success is not None and not self.remarked:
+        if self.envs.odd_end is not None and not self.remarked:
             self.remarked = True
-            remark(f"Environment {self.environment.env_id}: {self.envs.odd_success}")
+            remark(f"Environment {self.environment.env_id}: {self.envs.odd_end}")
 
     def bookmark(self) -> None:
         """From now on checkpoints are of this moment, between an update and the next rollout."""

@@ -1,0 +1,95 @@
+"""Runs of NetHack as they ship: recorded with their facts, failed with a reason."""
+
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+HIDING = """
+import sys
+class Without:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("nle", "minihack"):
+            raise ModuleNotFoundError(f"No module named '{name}'", name=name)
+sys.meta_path.insert(0, Without())
+"""
+CRASHING = """
+import ctypes
+import gymnasium
+from nle.env.tasks import NetHackScore
+
+class Crashing(NetHackScore):
+    def step(self, action):
+        if self._steps > 40:
+            ctypes.string_at(0)
+        return super().step(action)
+
+gymnasium.register("NetHackCrashing-v0", entry_point=Crashing)
+"""
+
+
+@pytest.fixture
+def v3core(tmp_path):
+    """Run `python -m v3core …` with a data folder of its own."""
+
+    def run(*arguments, **environment):
+        cleaned = {name: value for name, value in os.environ.items() if not name.startswith("V3_")}
+        return subprocess.run(
+            [sys.executable, "-m", "v3core", *arguments],
+            cwd=ROOT,
+            env=cleaned | {"V3_DATA_DIR": str(tmp_path / "data")} | environment,
+            capture_output=True,
+            text=True,
+            timeout=240,
+            check=False,
+        )
+
+    return run
+
+
+SMALL = (
+    "--set",
+    "ppo.rollout_steps=32",
+    "--set",
+    "ppo.minibatch=64",
+    "--evaluate",
+    "0",
+    "--set",
+    "evaluation.knockout=0",
+)
+
+
+def test_a_run_records_the_facts_of_its_games(v3core, tmp_path):
+    limit = ("--env-arg", "max_episode_steps=60")
+    done = v3core("train", "--env", "NetHackScore-v0", "--steps", "1536", *limit, *SMALL)
+    assert done.returncode == 0, done.stderr
+    connection = sqlite3.connect(tmp_path / "data" / "v3.db")
+    facts = [json.loads(text) for (text,) in connection.execute("SELECT facts FROM episodes ORDER BY episode")]
+    assert len(facts) >= 16
+    assert all(set(one) == {"score", "depth", "turns", "death"} for one in facts)
+    assert "time limit" in {one["death"] for one in facts}
+    assert max(one["turns"] for one in facts) <= 1000
+
+
+def test_a_worker_without_the_packages_fails_with_a_sentence(v3core, tmp_path):
+    """What queued the run has them; the Python of its worker does not find them."""
+    (tmp_path / "hidden").mkdir()
+    (tmp_path / "hidden" / "sitecustomize.py").write_text(HIDING)
+    done = v3core("train", "--env", "NetHackScore-v0", "--steps", "512", *SMALL)
+    run_id = done.stdout.splitlines()[-1]
+    again = v3core("resume", run_id, "--steps", "1024", PYTHONPATH=str(tmp_path / "hidden"))
+    assert again.returncode != 0
+    said = again.stderr + v3core("show", run_id).stdout
+    assert "needs the Python package 'nle', which is not installed; run `make nethack`" in said
+
+
+def test_a_crash_of_the_library_is_reported(v3core, tmp_path):
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "crashing_nethack.py").write_text(CRASHING)
+    done = v3core("doctor", "--env", "crashing_nethack:NetHackCrashing-v0", PYTHONPATH=str(tmp_path / "own"))
+    assert "crashed the process (SIGSEGV)" in done.stdout + done.stderr

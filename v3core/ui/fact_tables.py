@@ -1,0 +1,100 @@
+"""Facts of episodes, such as the score and the cause of death in NetHack, on Live and Compare.
+
+On Live nothing is read while the section is closed.
+"""
+
+from collections.abc import Sequence
+
+import pandas as pd
+import streamlit as st
+
+from v3core.charts.fact_figures import fact_figure
+from v3core.comparison.groups import is_readable
+from v3core.store.database import Database
+from v3core.store.fact_records import FactResult, fact_points, fact_results, read_facts
+from v3core.store.run_row import RunRow
+from v3core.ui import news, shell, ticks
+from v3core.ui.live_chart import live_chart
+from v3core.ui.task_tables import PARTS, window_of
+from v3core.ui.text import md, plain
+
+MOST_WORDS = 12
+"""Of a fact, that are listed."""
+
+
+def fact_section(database: Database, run: RunRow) -> None:
+    """The section of Live; there is none for a run that records no facts."""
+    if not run.config.episode_facts:
+        return
+    section = st.expander(
+        "Episode facts", icon=":material/fact_check:", key="facts", on_change="rerun", bind="query-params"
+    )
+    if section.open:
+        with section:
+            ticks.ticking(5, news.of_charts(database, run.id))(shell.show_errors()(_section))(database, run.id)
+
+
+def _section(database: Database, run_id: str) -> None:
+    run = shell.run_or_rerun(database, run_id)
+    names = list(run.config.episode_facts)
+    facts = read_facts(database, run.id, after=0, last=run.episode)
+    newest = fact_results([one for one in facts if one[0] > run.episode - window_of(run)], names)
+    if not newest:
+        st.caption(plain("No complete episode has any of the facts yet."))
+        return
+    numbers = [result for result in newest if not result.words]
+    for first in range(0, len(numbers), 3):
+        for column, result in zip(st.columns(3), numbers[first : first + 3], strict=False):
+            points = fact_points(facts, result.name, last=run.episode, parts=PARTS)
+            with column:
+                live_chart(fact_figure(run.name, result.name, points), key=f"fact-{result.name}-{run.id}", height=240)
+    if numbers:
+        st.dataframe(pd.DataFrame(map(_row, numbers)), hide_index=True, width="stretch", key=f"facts-{run.id}")
+    for result in newest:
+        if result.words:
+            st.markdown(md("**{}**", result.name))
+            st.dataframe(_words(result), hide_index=True, width="stretch", key=f"words-{result.name}-{run.id}")
+    st.caption(plain(f"Tables are of the newest {window_of(run):,} episodes at most, charts of the whole run."))
+
+
+def _row(result: FactResult) -> dict[str, object]:
+    return {
+        "Fact": result.name,
+        "Mean": result.mean,
+        "Least": result.least,
+        "Most": result.most,
+        "Episodes": result.episodes,
+    }
+
+
+def _words(result: FactResult) -> pd.DataFrame:
+    """The most frequent words, with their share of the episodes."""
+    rows = [(word, count, f"{count / result.episodes:.0%}") for word, count in result.words[:MOST_WORDS]]
+    if left := result.words[MOST_WORDS:]:
+        count = sum(count for _, count in left)
+        rows.append((f"{len(left)} others", count, f"{count / result.episodes:.0%}"))
+    return pd.DataFrame(rows, columns=["Value", "Episodes", "Share"])
+
+
+def compared_facts(database: Database, runs: Sequence[RunRow], names: Sequence[str]) -> None:
+    """On Compare: a row per run that records facts, with the mean of each number and the most frequent of words."""
+    rows: list[dict[str, object]] = []
+    for run, name in zip(runs, names, strict=True):
+        if not is_readable(run) or not run.config.episode_facts:
+            continue
+        after = max(0, run.episode - window_of(run))
+        facts = read_facts(database, run.id, after=after, last=run.episode)
+        results = fact_results(facts, list(run.config.episode_facts))
+        if results:
+            rows.append({"Run": name, **{result.name: _short(result) for result in results}})
+    if rows:
+        st.subheader("Facts of episodes", anchor=False)
+        st.dataframe(pd.DataFrame(rows), hide_index=True, width="stretch", key="compared-facts")
+        st.caption(plain("Means of each run's newest tenth of its episodes, at least 100; of words the most frequent."))
+
+
+def _short(result: FactResult) -> str:
+    if not result.words:
+        return f"{result.mean:.4g}"
+    word, count = result.words[0]
+    return f"{word} ({count / result.episodes:.0%})"

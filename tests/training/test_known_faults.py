@@ -378,7 +378,7 @@ def test_fault_10_a_metric_is_watched_that_is_never_logged(stored):
         *PER_EXPERT,
         "task",
         "facts",
-    }:  # for these: test_task_records.py, test_fact_records.py in tests/store
+    }:  # tests/store has tests of theirs
         expected = [getattr(record, "return_" if name == "return" else name) for record in records]
         assert any(value is not None and value == value for value in expected), f"{name} is never recorded"
         for found, value in zip(table[name].tolist(), expected, strict=True):

@@ -202,9 +202,8 @@ def episodes_of(*each):
     for experts in each:
         gates = torch.from_numpy(np.eye(3)[np.array(experts)])[:, None]
         ended = np.arange(len(experts))[:, None] == len(experts) - 1
-        rollout = SimpleNamespace(
-            gates=gates, rewards=np.zeros(ended.shape), ended=ended, successes={}, tasks={}, facts={}
-        )
+        said = {"successes": {}, "tasks": {}, "facts": {}}
+        rollout = SimpleNamespace(gates=gates, rewards=np.zeros(ended.shape), ended=ended, **said)
         found += [episode for _, episode in statistics.finished(rollout)]
     return found
 

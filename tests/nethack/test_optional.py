@@ -8,7 +8,7 @@ import pytest
 
 from v3core import doctor
 from v3core.cli import main
-from v3core.environments import check_environment, known_environments
+from v3core.environments import EnvironmentBatch, check_environment, known_environments
 from v3core.environments.nethack import ids
 from v3core.errors import V3Error
 
@@ -52,6 +52,19 @@ def test_without_the_packages_it_is_explained():
     finding = list(doctor.examine())[-1]
     assert (finding.subject, finding.ok, finding.needed) == ("NetHack", False, False)
     assert finding.detail.startswith("nle and minihack not installed; only needed for NetHack and MiniHack: run `make")
+
+
+@pytest.fixture
+def spec():
+    """As the server that queued a run has seen it."""
+    return check_environment("NetHackScore-v0", allow_import=False)
+
+
+def test_a_worker_that_lacks_them_ends_with_the_sentence(spec, request):
+    request.getfixturevalue("missing")
+    with pytest.raises(V3Error) as error:
+        EnvironmentBatch(spec, 1, 1)
+    assert str(error.value) == SENTENCE
 
 
 def test_other_environments_do_not_import_it():

@@ -9,17 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.waiting import wait_for
-
 ROOT = Path(__file__).resolve().parents[2]
-HIDING = """
-import sys
-class Without:
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in ("nle", "minihack"):
-            raise ModuleNotFoundError(f"No module named '{name}'", name=name)
-sys.meta_path.insert(0, Without())
-"""
 CRASHING = """
 import ctypes
 import gymnasium
@@ -70,24 +60,6 @@ def test_a_run_records_the_facts_of_its_games(v3core, tmp_path):
     assert all(set(one) == {"score", "depth", "turns", "death"} for one in facts)
     assert "time limit" in {one["death"] for one in facts}
     assert max(one["turns"] for one in facts) <= 1000
-
-
-def test_a_worker_without_the_packages_fails_with_a_sentence(v3core, tmp_path):
-    """What queued the run has them; the Python of its worker does not find them."""
-    (tmp_path / "hidden").mkdir()
-    (tmp_path / "hidden" / "sitecustomize.py").write_text(HIDING)
-    done = v3core("train", "--env", "NetHackScore-v0", "--steps", "512", *SMALL)
-    run_id = done.stdout.splitlines()[-1]
-    again = v3core("resume", run_id, "--steps", "1024", PYTHONPATH=str(tmp_path / "hidden"))
-    assert again.returncode == 0, again.stderr
-
-    def reason():
-        (run,) = json.loads(v3core("runs", "--json").stdout)
-        assert run["status"] not in {"lost", "stopped"}
-        return run["reason"] if run["status"] == "failed" else None
-
-    said = wait_for(reason, seconds=120)
-    assert "needs the Python package 'nle', which is not installed; run `make nethack`" in said
 
 
 def test_a_crash_of_the_library_is_reported(v3core, tmp_path):

@@ -1,0 +1,54 @@
+"""Facts of episodes on Live and Compare."""
+
+import json
+
+from sqlalchemy import update
+
+from tests.pages.recorded import add_recorded_run
+from v3core.jobs.lifecycle import Status
+from v3core.store.schema import episodes, runs
+from v3core.ui import fact_tables
+
+
+def with_facts(database, name="with"):
+    """A recorded run whose episodes have a number and a word, as if its recipe had asked for them."""
+    run_id = add_recorded_run(database, Status.RUNNING, name=name)
+    with database.write() as tx:
+        config = json.loads(tx.execute(runs.select().where(runs.c.id == run_id)).one().config)
+        config["episode_facts"] = {"score": "game.score", "cause": "game.cause"}
+        tx.execute(update(runs).where(runs.c.id == run_id).values(config=json.dumps(config)))
+        for episode in range(1, 26):
+            facts = json.dumps({"score": episode, "cause": "a *newt*" if episode % 5 else "time limit"})
+            mine = (episodes.c.run_id == run_id) & (episodes.c.episode == episode)
+            tx.execute(update(episodes).where(mine).values(facts=facts))
+    return run_id
+
+
+def test_live_shows_numbers_and_words(open_page, database):
+    app = open_page("pages/live.py", run=with_facts(database), facts="true")
+    assert not app.exception
+    (numbers,) = [frame.value for frame in app.dataframe if "Fact" in frame.value]
+    assert numbers.iloc[0].tolist() == ["score", 13.0, 1.0, 25.0, 25]
+    (words,) = [frame.value for frame in app.dataframe if "Value" in frame.value]
+    assert words.to_numpy().tolist() == [["a *newt*", 20, "80%"], ["time limit", 5, "20%"]]
+
+
+def test_nothing_is_read_until_it_is_opened(open_page, database, monkeypatch):
+    monkeypatch.setattr(fact_tables, "read_facts", None)
+    app = open_page("pages/live.py", run=with_facts(database))
+    assert not app.exception
+    assert "Episode facts" in {expander.label for expander in app.expander}
+
+
+def test_a_run_that_records_none_has_no_such_section(open_page, database):
+    app = open_page("pages/live.py", run=add_recorded_run(database, Status.RUNNING))
+    assert "Episode facts" not in {expander.label for expander in app.expander}
+
+
+def test_compare_has_a_row_for_each_run_with_facts(open_page, database):
+    found = [with_facts(database, "one"), with_facts(database, "two"), add_recorded_run(database, Status.COMPLETED)]
+    app = open_page("pages/compare.py", runs=",".join(found))
+    assert not app.exception
+    (table,) = [frame.value for frame in app.dataframe if "cause" in frame.value]
+    assert table["Run"].tolist() == ["one", "two"]
+    assert table.iloc[0].tolist() == ["one", "13", "a *newt* (80%)"]

@@ -95,7 +95,7 @@ def test_twenty_drags_of_twenty_arrive_while_ticks_do_and_are_applied_at_the_han
             buttons(page).get_by_role("button", name="Apply").click()
             wait_for(lambda at=episode: in_force(database, run_id).boundaries[1] == at, "the job's curriculum")
             expect(buttons(page)).to_have_count(0)
-            expect(page.get_by_text(re.compile(rf"Boundaries \d+, {episode}: applied at episode"))).to_be_visible()
+            expect(page.get_by_text(re.compile(rf"Boundaries [\d,]+, {episode:,}: applied at episode"))).to_be_visible()
     assert drawn(page) >= refreshes + DRAGS
     states = [revision.state for revision in read_revisions(database, run_id)]
     assert states == ["applied"] * (1 + DRAGS // 5)

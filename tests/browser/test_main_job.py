@@ -124,7 +124,7 @@ def test_start_watch_move_a_boundary_stop_resume_and_compare(page: Page, served:
     field.fill(str(boundary))
     field.press("Enter")
     page.get_by_role("button", name="Apply").click()
-    expect(page.get_by_text(re.compile(rf"Boundaries {boundary}, \d+: applied at episode"))).to_be_visible()
+    expect(page.get_by_text(re.compile(rf"Boundaries {boundary:,}, [\d,]+: applied at episode"))).to_be_visible()
     expect(field).to_have_value(str(boundary))
     expect(page.get_by_role("button", name="Apply")).to_be_disabled()
     control.unpause(database, run_id)

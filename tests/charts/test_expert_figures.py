@@ -20,6 +20,7 @@ from v3core.charts.expert_figures import (
     loads_figure,
     map_figure,
 )
+from v3core.charts.flat import name_places
 from v3core.charts.palette import expert_colours
 from v3core.charts.patch import whole
 from v3core.charts.series import RunSeries
@@ -247,3 +248,15 @@ def test_rows_of_many_experts_fit_on_a_screen():
     heights = [distances_figure("run", profiles(experts)).layout.height for experts in (4, 16, 32, 64)]
     assert heights == sorted(heights)
     assert heights[-1] <= 640
+
+
+@pytest.mark.parametrize(
+    ("names", "shown"),
+    [
+        ([str(number) for number in range(1, 65)], ["1", "7", "13", "19", "25", "31", "37", "43", "49", "55", "61"]),
+        ([str(number) for number in range(1, 13)], [str(number) for number in range(1, 13)]),
+        ([f"turn {number}" for number in range(18)], [f"turn {number}" for number in range(18)]),
+    ],
+)
+def test_numbers_on_an_axis_fit_on_a_phone_and_words_are_all_there(names, shown):
+    assert name_places(names)["ticktext"] == shown

@@ -26,8 +26,12 @@ def flat_frame(name: str, alt: str, *, height: int, legend: bool = False) -> Fig
 
 
 def name_places(names: Sequence[str]) -> dict[str, Any]:
-    """An axis with a name at 0, 1, 2 …; not every name if there are many."""
-    every = max(1, -(-len(names) // 24))
+    """An axis with a name at 0, 1, 2 …; not every name if there are many.
+
+    Of numbers, which follow from each other, there are as many as fit on a phone.
+    """
+    most = 12 if all(name.isdecimal() for name in names) else 24
+    every = max(1, -(-len(names) // most))
     ticks = {"tickvals": list(range(0, len(names), every)), "ticktext": list(names[::every])}
     return {"range": [-0.5, max(len(names), 1) - 0.5], "tickmode": "array", **ticks}
 

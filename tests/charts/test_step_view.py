@@ -307,7 +307,9 @@ def test_names_of_actions_are_as_many_as_the_environment_has(start):
     if package is not None and not is_installed(package):
         pytest.skip(f"{package} is not installed")
     args = {"continuous": False} if start == "CarRacing-" else {}
-    env = next(env for env in sorted(gymnasium.registry, reverse=True) if is_of(env, start))
+    # Those of MiniHack that take all keys have no words.
+    of = "MiniHack-Room" if start == "MiniHack-" else start
+    env = next(env for env in sorted(gymnasium.registry, reverse=True) if is_of(env, of))
     spec = check_environment(EnvironmentSetup(env, args), allow_import=False)
     assert spec.actions.sizes == (len(_DISCRETE[start]),)
     facts = ActionFacts("discrete", spec.actions.sizes, spec.actions.starts)

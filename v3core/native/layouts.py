@@ -137,5 +137,7 @@ def declare(library: ctypes.CDLL) -> None:
     library.v3_step.argtypes = [*[c_void_p] * 3, *structures, c_void_p]
     library.v3_forward.argtypes = [c_void_p, c_void_p, ctypes.POINTER(Batch), *[c_void_p] * 4]
     library.v3_backward.argtypes = [c_void_p, c_void_p, ctypes.POINTER(Batch), *[c_void_p] * 5]
-    for function in (library.v3_destroy, library.v3_prepare, library.v3_backward):
+    library.v3_readouts.argtypes = [c_void_p, c_void_p, ctypes.POINTER(Batch), c_int32, *[c_void_p] * 2]
+    library.v3_readouts_backward.argtypes = [c_void_p, c_void_p, ctypes.POINTER(Batch), *[c_void_p] * 3]
+    for function in (library.v3_destroy, library.v3_prepare, library.v3_backward, library.v3_readouts_backward):
         function.restype = None

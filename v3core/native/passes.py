@@ -40,8 +40,6 @@ def not_covered(policy: GATMoEPolicy, graph: StateGraphSpec) -> str | None:
     """What of a network the library cannot compute; None if it covers all."""
     if policy.router.weight.device.type != "cpu":
         return f"it is on {policy.router.weight.device.type}"
-    if policy.memory is not None:
-        return "it has a memory"
     for part in graph.parts:
         if part.kind not in PARTS:
             return f"its observations have a part of kind {part.kind}"
@@ -51,9 +49,14 @@ def not_covered(policy: GATMoEPolicy, graph: StateGraphSpec) -> str | None:
 
 
 def step_covers(policy: GATMoEPolicy) -> bool:
-    """Whether the library has the routing and the actions of a policy."""
+    """Whether the library has the routing and the actions of a policy; it has no memory."""
     gating = policy.gating
-    return gating.routing in ROUTINGS and gating.top_k_weights in TOP_K_WEIGHTS and policy.actions.spec.kind in ACTIONS
+    return (
+        policy.memory is None
+        and gating.routing in ROUTINGS
+        and gating.top_k_weights in TOP_K_WEIGHTS
+        and policy.actions.spec.kind in ACTIONS
+    )
 
 
 class NativeNetwork:
@@ -197,6 +200,37 @@ class NativeNetwork:
         pointers = [None if given is None else given.data_ptr() for given in contiguous]
         self._library.v3_backward(self._handle, self.values.data_ptr(), batch, *pointers, self.gradient.data_ptr())
 
+    def readouts(self, observations: Tensor, chosen: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Both readouts of the graph, [batch, width], as `GATMoEPolicy.of_readouts` takes them.
+
+        With `chosen` [batch] of the observations [rows, size], to be differentiated; without it of all of them, by the
+        weights that were prepared.
+
+        Raises:
+            IndexError: if an observation names a category that the network does not have.
+        """
+        batch = self._batch(observations, chosen, None)
+        if chosen is None:
+            return self.readouts_forward(batch, changed=False)
+        scene, value = _Readouts.apply(self.values, self, batch, (observations, chosen))  # type: ignore[no-untyped-call]
+        return scene, value
+
+    def readouts_forward(self, batch: Batch, *, changed: bool) -> tuple[Tensor, Tensor]:
+        """As `readouts`; `changed` is whether parameters have changed since they were prepared."""
+        scene, value = (torch.empty(batch.size, self.policy.readout.out_features) for _ in range(2))
+        pointers = (scene.data_ptr(), value.data_ptr())
+        _check(self._library.v3_readouts(self._handle, self.values.data_ptr(), batch, changed, *pointers))
+        self._kept += 1
+        return scene, value
+
+    def readouts_backward(self, batch: Batch, number: int, gradients: tuple[Tensor | None, ...]) -> None:
+        """Add the gradients of the parameters below the readouts, as `backward`."""
+        assert number == self._kept, "another forward pass came between"
+        contiguous = [None if given is None else given.contiguous() for given in gradients]
+        pointers = [None if given is None else given.data_ptr() for given in contiguous]
+        values, gradient = self.values.data_ptr(), self.gradient.data_ptr()
+        self._library.v3_readouts_backward(self._handle, values, batch, *pointers, gradient)
+
     @property
     def kept(self) -> int:
         """Number of the newest forward pass."""
@@ -289,4 +323,21 @@ class _Pass(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[None, None, None, None]:
         ctx.network.backward(ctx.batch, ctx.number, gradients)
+        return None, None, None, None
+
+
+class _Readouts(torch.autograd.Function):
+    """Likewise, of a network with memory, up to its readouts."""
+
+    @staticmethod
+    def forward(ctx: Any, _: Tensor, network: NativeNetwork, batch: Batch, alive: Any) -> tuple[Tensor, ...]:
+        ctx.set_materialize_grads(False)
+        found = network.readouts_forward(batch, changed=True)
+        ctx.network, ctx.batch, ctx.alive, ctx.number = network, batch, alive, network.kept
+        return found
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor | None) -> tuple[None, None, None, None]:
+        ctx.network.readouts_backward(ctx.batch, ctx.number, gradients)
         return None, None, None, None

@@ -129,20 +129,34 @@ class GATMoEPolicy(nn.Module):
     ) -> PolicyOutput:
         """What the policy says given its node embeddings, [width, nodes, batch]; the others as of `forward`."""
         nodes = _side_by_side(embeddings)
-        scene, value, after = self._remembered(nodes, memory)
+        scene = torch.tanh(self.readout(nodes))
+        if self.memory is None:
+            return self._decided(scene, self.value(nodes), noise)
+        return self.of_readouts(scene, self.value[:_VALUE_READOUT](nodes), noise, memory)
+
+    def of_readouts(
+        self, scene: Tensor, value: Tensor, noise: Tensor | None = None, memory: Tensor | Sequences | None = None
+    ) -> PolicyOutput:
+        """What a policy with memory says given both readouts of the graph, [batch, width]; the rest as of `forward`."""
+        own, values, after = self._remembered(scene, value, memory)
+        return self._decided(own, values, noise, after)
+
+    def _decided(
+        self, scene: Tensor, values: Tensor, noise: Tensor | None, memory: Tensor | None = None
+    ) -> PolicyOutput:
         router_logits, gates = self._route(scene, noise)
         expert_outputs, hidden = self.experts(scene)
         outputs = self.with_shared(self.mixed(gates, expert_outputs), scene)
-        return PolicyOutput(outputs, value.squeeze(1), gates, router_logits, expert_outputs, scene, hidden, after)
+        return PolicyOutput(outputs, values.squeeze(1), gates, router_logits, expert_outputs, scene, hidden, memory)
 
-    def _remembered(self, nodes: Tensor, memory: Tensor | Sequences | None) -> tuple[Tensor, Tensor, Tensor | None]:
-        """What router and experts read, values [batch, 1], and the memory after it; `nodes` are side by side."""
-        scene = torch.tanh(self.readout(nodes))
-        if self.memory is None:
-            return scene, self.value(nodes), None
-        before = self.blank_memory(len(nodes)) if memory is None else memory
+    def _remembered(
+        self, scene: Tensor, value: Tensor, memory: Tensor | Sequences | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """What router and experts read, values [batch, 1], and the memory after it, given both readouts."""
+        before = self.blank_memory(len(scene)) if memory is None else memory
+        assert self.memory is not None
         assert before is not None
-        states = self.memory(torch.stack((scene, self.value[:_VALUE_READOUT](nodes))), before)
+        states = self.memory(torch.stack((scene, value)), before)
         return states[0], self.value[_VALUE_READOUT:](states[1]), self.memory.together(states)
 
     def blank_memory(self, count: int) -> Tensor | None:
@@ -156,13 +170,18 @@ class GATMoEPolicy(nn.Module):
     ) -> Tensor:
         """Gate weights [batch, experts] of observations [batch, size], without experts and value; as of `forward`."""
         nodes = _side_by_side(self.nodes(observations))
-        scene = torch.tanh(self.readout(nodes)) if self.memory is None else self._remembered(nodes, memory)[0]
+        scene = torch.tanh(self.readout(nodes))
+        if self.memory is not None:
+            scene = self._remembered(scene, self.value[:_VALUE_READOUT](nodes), memory)[0]
         return self._route(scene, noise)[1]
 
     def values(self, observations: Tensor, memory: Tensor | None = None) -> Tensor:
         """Expected discounted return [batch] of observations [batch, size], in units of the reward scale."""
         nodes = _side_by_side(self.nodes(observations))
-        values: Tensor = self.value(nodes) if self.memory is None else self._remembered(nodes, memory)[1]
+        if self.memory is not None:
+            scene = torch.tanh(self.readout(nodes))
+            return self._remembered(scene, self.value[:_VALUE_READOUT](nodes), memory)[1].squeeze(1)
+        values: Tensor = self.value(nodes)
         return values.squeeze(1)
 
     def multiply_adds(self) -> int:

@@ -14,8 +14,9 @@ from v3core.native.library import VARIABLE
 from v3core.native.passes import NativeNetwork, not_covered, step_covers
 from v3core.policy import GATMoEPolicy, PolicyOutput
 from v3core.training.eager import Acted, EagerBackend
-from v3core.training.losses import ROUTING_LOSSES, Samples, recorded_as
+from v3core.training.losses import ROUTING_LOSSES, Samples, at, recorded_as
 from v3core.training.optimizer import BETAS, EPSILON, Adam, FlatParameters
+from v3core.training.sequences import sequences_of
 
 STATISTICS = (
     *("policy_loss", "value_loss", "action_entropy"),
@@ -25,7 +26,6 @@ STATISTICS = (
 """In the order of `Statistic` of losses.h."""
 LACKING = tuple(recorded_as(knob) for knob in ROUTING_LOSSES if knob not in layouts.COEFFICIENTS)
 """Losses that the library does not have: 0 in its steps, because torch makes those with a coefficient."""
-NO_MEMORY = "the library has no memory"
 
 
 class NativeBackend(EagerBackend):
@@ -48,20 +48,26 @@ class NativeBackend(EagerBackend):
         self._network.prepare()
 
     def act(self, observations: Tensor, noise: Tensor | None = None, memory: Tensor | None = None) -> Acted:
-        assert memory is None, NO_MEMORY
+        if self.policy.memory is not None:
+            output = self.look(observations, noise, memory)
+            return Acted(output.outputs, output.values, output.gates, output.memory)
         if step_covers(self.policy):
             return Acted(*self._network.act(observations, noise))
         return super().act(observations, noise)
 
     def look(self, observations: Tensor, noise: Tensor | None = None, memory: Tensor | None = None) -> PolicyOutput:
-        assert memory is None, NO_MEMORY
+        if self.policy.memory is not None:
+            return self.policy.of_readouts(*self._network.readouts(observations), noise, memory)
         return self._network(observations, noise, torch.arange(len(observations)))
 
     def values(self, observations: Tensor, memory: Tensor | None = None) -> Tensor:
         return self.act(observations, memory=memory).values
 
     def forward(self, samples: Samples, chosen: Tensor, places: Tensor | None = None) -> PolicyOutput:
-        assert places is None, NO_MEMORY
+        if self.policy.memory is not None:
+            follow = sequences_of(samples, chosen, places)
+            readouts = self._network.readouts(samples.observations, chosen)
+            return self.policy.of_readouts(*readouts, at(samples.noise, chosen), follow)
         return self._network(samples.observations, samples.noise, chosen)
 
     def gradient_step(
@@ -72,8 +78,7 @@ class NativeBackend(EagerBackend):
         config: PPOConfig,
         places: Tensor | None = None,
     ) -> dict[str, Tensor]:
-        """In one call, unless the library lacks the routing or a loss."""
-        assert places is None, NO_MEMORY
+        """In one call, unless the library lacks the routing or a loss; with memory, torch has all but the graph."""
         used = {knob: coefficient for knob, coefficient in coefficients.items() if coefficient}
         if not step_covers(self.policy) or not used.keys() <= set(layouts.COEFFICIENTS):
             return super().gradient_step(samples, chosen, coefficients, config, places)

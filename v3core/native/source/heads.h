@@ -121,6 +121,23 @@ inline void heads_forward(const Network& net, const float* p, const float* nodes
     linear(p, net.value[6], net.value[7], 1, width, below, out.value);
 }
 
+// Both readouts of the graph, of a network with memory: the scene, and what the value head's memory reads.
+inline void readouts_forward(const Network& net, const float* p, const float* nodes, HeadsKept& kept) {
+    const int width = net.width, read = width * net.nodes;
+    linear(p, net.readout, net.readout_bias, width, read, nodes, kept.scene);
+    linear(p, net.value[0], net.value[1], width, read, nodes, kept.value[0]);
+    tanh_in_place(kept.scene, width * CHUNK), tanh_in_place(kept.value[0], width * CHUNK);
+}
+
+// Adds to the gradients of their parameters; writes that of the node features. Those of the readouts are used up.
+inline void readouts_backward(const Network& net, const float* p, const float* nodes, const HeadsKept& kept, float* d_scene,
+                              float* d_value, HeadsRoom& room, float* g, float* d_nodes) {
+    const int width = net.width, read = width * net.nodes;
+    tanh_backward(d_scene, kept.scene, width * CHUNK), tanh_backward(d_value, kept.value[0], width * CHUNK);
+    linear_backward(p, net.readout, net.readout_bias, width, read, nodes, d_scene, room.turned, g, d_nodes);
+    linear_backward(p, net.value[0], net.value[1], width, read, nodes, d_value, room.turned, g, d_nodes, true);
+}
+
 // Adds to the gradients of the heads' parameters; writes that of the node features. `whole` includes experts and value.
 inline void heads_backward(const Network& net, const float* p, const Batch& batch, int64_t first, int count, bool whole,
                            const float* nodes, const HeadsKept& kept, const HeadsOutput& d, HeadsRoom& room, float* g,

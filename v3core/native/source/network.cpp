@@ -103,4 +103,42 @@ void v3_backward(void* native, const float* p, const Batch* batch, const float* 
     self.finish_gradient(p, g);
 }
 
+// Of a network with memory, which torch computes: the scenes and what the value head's memory reads, [size, width] both.
+// Returns as the above. `changed`: whether parameters have changed since they were prepared.
+int v3_readouts(void* native, const float* p, const Batch* batch, int32_t changed, float* scenes, float* values) {
+    Native& self = *(Native*)native;
+    const Network& net = self.net;
+    self.begin();
+    if (changed) self.prepare(p);
+    ChunkRoom room = self.room(false);
+    for (int64_t first = 0; first < batch->size; first += CHUNK) {
+        const int count = (int)std::min<int64_t>(CHUNK, batch->size - first);
+        self.kept.emplace_back(net, self.arena);
+        ChunkKept& chunk = self.kept.back();
+        if (!self.graph_forward(p, *batch, first, count, room, chunk)) return 1;
+        readouts_forward(net, p, chunk.nodes[net.layers], chunk.heads);
+        to_rows(chunk.heads.scene, net.width, count, scenes + first * net.width);
+        to_rows(chunk.heads.value[0], net.width, count, values + first * net.width);
+    }
+    return 0;
+}
+
+// Adds to `g` the gradient of every parameter below, given those of what the last `v3_readouts` wrote. Null is 0.
+void v3_readouts_backward(void* native, const float* p, const Batch* batch, const float* d_scenes, const float* d_values,
+                          float* g) {
+    Native& self = *(Native*)native;
+    const Network& net = self.net;
+    ChunkRoom room = self.room(true);
+    for (int64_t first = 0; first < batch->size; first += CHUNK) {
+        const int count = (int)std::min<int64_t>(CHUNK, batch->size - first);
+        const ChunkKept& chunk = self.kept[first / CHUNK];
+        to_chunk(d_scenes ? d_scenes + first * net.width : nullptr, net.width, count, room.heads.d_scene);
+        to_chunk(d_values ? d_values + first * net.width : nullptr, net.width, count, room.heads.d_value);
+        readouts_backward(net, p, chunk.nodes[net.layers], chunk.heads, room.heads.d_scene, room.heads.d_value, room.heads, g,
+                          room.d_nodes);
+        self.graph_backward(p, *batch, first, count, room, chunk, g);
+    }
+    self.finish_gradient(p, g);
+}
+
 }  // extern "C"

@@ -62,13 +62,19 @@ struct Native {
     void begin() { arena.reset(), kept.clear(); }
     ChunkRoom room(bool backward) { return ChunkRoom(net, max_degree, token_room, backward, arena); }
 
-    // False where an observation names a category that there is not. `whole` includes experts and value.
-    bool forward(const float* p, const Batch& batch, int64_t first, int count, bool whole, ChunkRoom& room, ChunkKept& chunk,
-                 HeadsOutput& out) {
+    // The node features behind the layers. False where an observation names a category that there is not.
+    bool graph_forward(const float* p, const Batch& batch, int64_t first, int count, ChunkRoom& room, ChunkKept& chunk) {
         if (!tokens_forward(net, p, tables.data(), batch, first, count, room.tokens, chunk.nodes[0])) return false;
         for (int layer = 0; layer < net.layers; layer++)
             layer_forward(net, net.layer[layer], p, projections[layer], room.layer, chunk.layers[layer], chunk.nodes[layer],
                           chunk.nodes[layer + 1]);
+        return true;
+    }
+
+    // False where an observation names a category that there is not. `whole` includes experts and value.
+    bool forward(const float* p, const Batch& batch, int64_t first, int count, bool whole, ChunkRoom& room, ChunkKept& chunk,
+                 HeadsOutput& out) {
+        if (!graph_forward(p, batch, first, count, room, chunk)) return false;
         router_forward(net, p, batch, first, count, chunk.nodes[net.layers], chunk.heads, room.heads, out.logits);
         if (whole) heads_forward(net, p, chunk.nodes[net.layers], chunk.heads, out);
         return true;
@@ -78,6 +84,12 @@ struct Native {
     void backward(const float* p, const Batch& batch, int64_t first, int count, bool whole, ChunkRoom& room,
                   const ChunkKept& chunk, const HeadsOutput& d, float* g) {
         heads_backward(net, p, batch, first, count, whole, chunk.nodes[net.layers], chunk.heads, d, room.heads, g, room.d_nodes);
+        graph_backward(p, batch, first, count, room, chunk, g);
+    }
+
+    // Below `room.d_nodes`.
+    void graph_backward(const float* p, const Batch& batch, int64_t first, int count, ChunkRoom& room, const ChunkKept& chunk,
+                        float* g) {
         for (int layer = net.layers - 1; layer >= 0; layer--) {
             layer_backward(net, net.layer[layer], p, projections[layer], room.layer, chunk.layers[layer],
                            chunk.nodes[layer], chunk.nodes[layer + 1], room.d_nodes, room.d_below, g);

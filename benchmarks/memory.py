@@ -3,7 +3,7 @@
 `--env ID --steps N --seeds 1,2,3` trains the contenders on an environment, one after the other, and prints for each the
 success by tenths of its steps; `Recall-v0` is an environment of this file. `--speed` takes short trainings by turns.
 
-Ours is the environment's recipe under curriculum softmax-only or another `--curriculum`. The peer has the
+Ours is the environment's recipe with constant settings and softmax routing, or under `--curriculum`. The peer has the
 same settings of PPO, its own `MlpLstmPolicy`, and sees what ours sees, MiniGrid's cells one-hot.
 """
 
@@ -26,12 +26,15 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.env_util import make_vec_env
 
 from v3core.config import RunConfig, build_run_config, recipe_for
+from v3core.curriculum import Length, parse
+from v3core.curriculum.fit import scaled_to
 from v3core.curriculum.presets import load_preset
 from v3core.metrics import EpisodeRecord
 from v3core.overrides import set_values
 from v3core.training.trainer import train
 
 RECALL = "Recall-v0"
+CONSTANT = "{name: constant, phases: [{name: only}]}"
 
 
 class Recall(gymnasium.Env[np.ndarray, int]):
@@ -111,8 +114,9 @@ class _Callback(BaseCallback):
 
 def configured(env: str, steps: int, seed: int, settings: Sequence[str], curriculum: str) -> RunConfig:
     """Of a run of ours."""
+    phases = scaled_to(load_preset(curriculum), Length.of(None, steps)) if curriculum else parse(CONSTANT)
     recipe, curricula = set_values(
-        recipe_for(env), [load_preset(curriculum)], 10_000_000, ["evaluation.episodes=0", *settings], steps=steps
+        recipe_for(env), [phases], 10_000_000, ["evaluation.episodes=0", *settings], steps=steps
     )
     return build_run_config(name="memory", env=env, seed=seed, steps=steps, curriculum=curricula[0], recipe=recipe)
 
@@ -178,7 +182,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=100_000)
     parser.add_argument("--seeds", default="1,2,3")
     parser.add_argument("--contenders", default=",".join(CONTENDERS))
-    parser.add_argument("--curriculum", default="softmax-only")
+    parser.add_argument("--curriculum", default="", help="a preset, scaled to the steps")
     parser.add_argument("--set", action="append", default=[], dest="settings", metavar="PATH=VALUE")
     parser.add_argument(
         "--speed", type=int, metavar="TURNS", help="short trainings by turns, and ratios of their rates"

@@ -3,6 +3,8 @@
 import streamlit as st
 
 from v3core.jobs.demo import start_demo
+from v3core.jobs.launchers.chosen import chosen
+from v3core.jobs.launchers.local import LocalLauncher
 from v3core.jobs.lifecycle import ENDED
 from v3core.jobs.slots import slots
 from v3core.store.runs import list_runs
@@ -10,7 +12,7 @@ from v3core.ui import news, shell, ticks
 from v3core.ui.demo_guide import after_the_demo, invitation
 from v3core.ui.navigation import open_page
 from v3core.ui.run_files import archive_import
-from v3core.ui.run_list import active_experiments, columns_menu, run_list, slots_menu, slots_text
+from v3core.ui.run_list import active_experiments, cluster_text, columns_menu, run_list, slots_menu, slots_text
 from v3core.ui.run_picker import compare_link
 from v3core.ui.status import counted
 from v3core.ui.text import about, plain
@@ -44,9 +46,12 @@ def overview() -> None:
         return
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         with st.container(horizontal=True, vertical_alignment="center", width="content"):
-            limit = slots(database)
-            st.caption(f"{counted(len(runs), 'run')} · {slots_text(runs, limit)}")
-            slots_menu(database, limit)
+            if (launcher := chosen()).name == LocalLauncher.name:
+                limit = slots(database)
+                st.caption(f"{counted(len(runs), 'run')} · {slots_text(runs, limit)}")
+                slots_menu(database, limit)
+            else:
+                st.caption(f"{counted(len(runs), 'run')} · {plain(cluster_text(runs, launcher.seen()))}")
             columns = columns_menu()
         with st.container(horizontal=True, horizontal_alignment="right", width="content"):
             newest = next((run.experiment for run in runs if run.experiment), None)

@@ -27,8 +27,9 @@ def serve(port: int) -> None:
     """
     address = Address.of_settings(port)
     check_port(address.port, address.host)
-    chosen()  # a wrong name of a launcher is found before the server runs
+    launcher = chosen()
     database = open_database()
+    launcher.check(database)
     keep_slots(database)
     stay_with(database)
     database.close()

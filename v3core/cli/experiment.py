@@ -33,6 +33,7 @@ from v3core.jobs.grid import (
     notices_of,
 )
 from v3core.jobs.launcher import MAX_PRIORITY
+from v3core.jobs.needs import Needs
 from v3core.jobs.several import Outcome, counted
 from v3core.jobs.sweep import MAX_SEEDS, parse_seeds
 from v3core.output import echo, echo_json
@@ -58,6 +59,11 @@ if TYPE_CHECKING:
 @length_options
 @click.option("--experiment", metavar="NAME", help="Name of the group; default: made from the other options.")
 @click.option("--priority", type=click.IntRange(-MAX_PRIORITY, MAX_PRIORITY), default=0, show_default=True)
+@click.option(
+    "--restarts", type=int, metavar="N", help="Queue a run again when it is lost, at most N times; default: never."
+)
+@click.option("--node-label", metavar="KEY=VALUE", help="Train only on nodes of a cluster with this label.")
+@click.option("--gpus", type=float, metavar="N", help="GPUs for each run on a cluster, or a fraction of one.")
 @scale_option
 @set_option
 @click.option("--dry-run", is_flag=True, help="Only print what it would cost.")
@@ -70,6 +76,9 @@ def sweep(
     steps: int | None,
     experiment: str | None,
     priority: int,
+    restarts: int | None,
+    node_label: str | None,
+    gpus: float | None,
     scale: bool | None,
     assignments: tuple[str, ...],
     dry_run: bool,
@@ -82,6 +91,7 @@ def sweep(
     """
     if experiment is not None:
         check_name("experiment", experiment)
+    needs = Needs(node_label, gpus, restarts)
     names, numbers = curricula.split(","), parse_seeds(seeds)
     grid = grid_of(setups, names, numbers, episodes, assignments, steps=steps, scale=scale)
     cells = list(cells_of(grid))
@@ -95,7 +105,7 @@ def sweep(
         if dry_run:
             return
         _confirmed(len(configs), yes)
-        _, run_ids = experiments.start(database, grid, experiment, priority=priority, configs=configs)
+        _, run_ids = experiments.start(database, grid, experiment, priority=priority, configs=configs, needs=needs)
     for run_id in run_ids:
         echo(run_id)
 

@@ -10,6 +10,8 @@ from v3core.environment_setup import EnvironmentSetup
 from v3core.errors import V3Error
 from v3core.jobs import housekeeping, supervisor
 from v3core.jobs import slots as limits
+from v3core.jobs.launchers.chosen import chosen
+from v3core.jobs.launchers.local import LocalLauncher
 from v3core.jobs.monitor import run_monitored
 from v3core.output import echo, echo_json, fail
 from v3core.store.opening import database_url, set_aside
@@ -42,6 +44,10 @@ def slots(number: str | None) -> None:
         if number is not None:
             limits.set_slots(database, limits.parse_slots(number))
         supervisor.reconcile(database)
+        if (launcher := chosen()).name != LocalLauncher.name:
+            offer = launcher.offer()
+            echo(offer.problem or "\n".join(f"{node.address}: {node.slots} slots" for node in offer.nodes))
+            return
         limit, active = limits.slots(database), limits.slots_in_use(database)
     echo(f"{limit} {'run' if limit == 1 else 'runs'} can train at once on this machine; {active} active now.")
 

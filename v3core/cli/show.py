@@ -14,7 +14,7 @@ from v3core.insight.duration import time_left
 from v3core.jobs import housekeeping
 from v3core.jobs.checkpoints import newest_present
 from v3core.jobs.files import log_file
-from v3core.jobs.launch import waits_for
+from v3core.jobs.launchers.chosen import chosen
 from v3core.jobs.logs import read_log_tail
 from v3core.jobs.played_episodes import imports_of_run, intact_checkpoint
 from v3core.output import echo, echo_json
@@ -80,7 +80,7 @@ def runs(as_json: bool, sizes: bool, wanted: str) -> None:
 
 def _waits_for(run: RunRow) -> str | None:
     """Why this machine does not start a queued run."""
-    return waits_for(run) if run.status == "queued" else None
+    return chosen().waits_for(run) if run.status == "queued" else None
 
 
 @commands.command()

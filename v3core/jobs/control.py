@@ -363,6 +363,7 @@ def resume(
         V3Error: also if it trained on another host, its checkpoints or import folders are gone, or V3_MAX_WORKERS,
             length or curriculum are invalid.
     """
+    chosen().check(database)
     now = datetime.now(UTC)
     with database.write() as tx:
         run = get_run(tx, run_id, for_update=True)
@@ -395,6 +396,8 @@ def resume(
             **NOWHERE,
             "rollout_at": None,
             "launch": renewed(run, here=here),
+            "launcher": chosen().name,
+            "restarts": 0,
         }
         chosen()
         save_requested_slots(tx)

@@ -21,6 +21,7 @@ from v3core.jobs.grid import check_size, title_of
 from v3core.jobs.grid import configs_of as configs_of
 from v3core.jobs.launcher import enqueue
 from v3core.jobs.lifecycle import ENDED, Status
+from v3core.jobs.needs import NO_NEEDS, Needs
 from v3core.jobs.several import Outcome, counted, for_each
 from v3core.jobs.sweep import experiment_name, experiments_of
 from v3core.overrides import SETTINGS
@@ -42,6 +43,7 @@ def start(
     priority: int = 0,
     token: str | None = None,
     configs: Sequence[RunConfig] | None = None,
+    needs: Needs = NO_NEEDS,
 ) -> tuple[str, list[str]]:
     """Queue the runs of a grid as one experiment; returns its name and their ids.
 
@@ -52,6 +54,7 @@ def start(
         priority: of two waiting runs the higher starts first.
         token: as of `enqueue`.
         configs: those of the grid, where they are known already.
+        needs: what the runs demand of where they train.
 
     Raises:
         V3Error: nothing is queued.
@@ -59,7 +62,9 @@ def start(
     check_size(grid)
     configs = configs_of(grid) if configs is None else configs
     chosen = (name or "").strip() or made_name(database, grid)
-    return chosen, enqueue(database, configs, chosen, priority=priority, token=token, launch=grid.to_dict())
+    return chosen, enqueue(
+        database, configs, chosen, priority=priority, token=token, launch=grid.to_dict(), needs=needs
+    )
 
 
 def made_name(database: Database, grid: Grid) -> str:

@@ -334,7 +334,7 @@ def fork_all(
     Further arguments are those of `fork` and of `v3core.jobs.launcher.enqueue`. Those that another request with the
     same token has queued already are not queued again.
     """
-    chosen()
+    chosen().check(database)
     check_priority(priority)
     if experiment is not None:
         check_name("experiment", experiment)
@@ -367,6 +367,7 @@ def fork_all(
                     experiment=experiment,
                     priority=priority,
                     launch=renewed(origin.run, here=here, command="fork"),
+                    launcher=chosen().name,
                 )
                 file = _begin(database, tx, origin, trunk, new_id, actor=actor, now=at)
                 # All from the first: the parent may replace its file meanwhile.

@@ -38,6 +38,9 @@ class ProcessIdentity:
     """What stays the same over restarts; empty in rows of schema 4 and before."""
     pid_namespace: str = ""
     """In which its pid counts: containers of one machine share its boot, not its pids; empty in rows as above."""
+    node: str = ""
+    """The node of a cluster that started it, which alone can say whether it lives; empty for one of no cluster."""
+    node_address: str = ""
 
 
 def this_host() -> str:
@@ -58,6 +61,16 @@ def this_pid_namespace() -> str:
         return str(Path("/proc/self/ns/pid").readlink())
     except OSError:
         return ""
+
+
+def this_node() -> str:
+    """The node of a cluster that started this process; empty if none did."""
+    return os.environ.get("V3_NODE", "")
+
+
+def this_node_address() -> str:
+    """The network address of that node."""
+    return os.environ.get("V3_NODE_ADDRESS", "")
 
 
 def this_machine() -> str:
@@ -92,19 +105,35 @@ NOWHERE = dict.fromkeys([*(field.name for field in fields(ProcessIdentity)), "he
 
 def of_pid(pid: int) -> ProcessIdentity:
     """The process that has this pid now."""
-    return ProcessIdentity(this_host(), this_boot(), pid, _started(pid), this_machine(), this_pid_namespace())
+    return ProcessIdentity(
+        this_host(),
+        this_boot(),
+        pid,
+        _started(pid),
+        this_machine(),
+        this_pid_namespace(),
+        this_node(),
+        this_node_address(),
+    )
 
 
 def process_of(run: RunRow) -> ProcessIdentity:
     """The process identity in the run's row."""
     return ProcessIdentity(
-        run.host or "", run.boot_id or "", run.pid, run.pid_started, run.machine or "", run.pid_namespace or ""
+        run.host or "",
+        run.boot_id or "",
+        run.pid,
+        run.pid_started,
+        run.machine or "",
+        run.pid_namespace or "",
+        run.node or "",
+        run.node_address or "",
     )
 
 
 def is_here(run: RunRow) -> bool:
-    """Whether a run belongs to this machine, under any host name; a run that was never started does."""
-    if run.host is None:
+    """Whether a run belongs to this machine, under any host name; one that was never started does, or of a cluster."""
+    if run.host is None or run.is_on_cluster:
         return True
     process = process_of(run)
     if is_alive(process) is not None:
@@ -113,7 +142,9 @@ def is_here(run: RunRow) -> bool:
 
 
 def is_alive(identity: ProcessIdentity) -> bool | None:
-    """Whether that very process still runs; None if it cannot be known here: another machine's, or container's."""
+    """Whether that very process still runs; None if it cannot be known here: another machine's, container's, node's."""
+    if identity.node != this_node():
+        return None
     if not _is_in_sight(identity):
         return False if _was_before_restart(identity) else None
     recorded, started = identity.pid_started, None if identity.pid is None else _started(identity.pid)

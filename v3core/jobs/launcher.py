@@ -16,6 +16,7 @@ from v3core.jobs.launchers.chosen import chosen
 from v3core.jobs.launchers.interface import Launcher
 from v3core.jobs.launchers.interface import StartCommand as StartCommand
 from v3core.jobs.lifecycle import Status, change_status
+from v3core.jobs.needs import NO_NEEDS, Needs
 from v3core.jobs.slots import save_requested_slots
 from v3core.store.commands import add_revision
 from v3core.store.database import Database
@@ -44,6 +45,7 @@ def enqueue(
     priority: int = 0,
     token: str | None = None,
     launch: dict[str, Any] | None = None,
+    needs: Needs = NO_NEEDS,
 ) -> list[str]:
     """Put runs into the queue, in this order, and start as many as there are free slots; returns their ids.
 
@@ -59,8 +61,9 @@ def enqueue(
         token: identifies this request: with one that was used before nothing is queued again, so that a double click
             starts its runs once.
         launch: the grid, for the experiment's record.
+        needs: what the runs demand of where they train.
     """
-    chosen()
+    chosen().check(database)
     kept_checkpoints()
     check_priority(priority)
     if experiment is not None:
@@ -82,7 +85,15 @@ def enqueue(
                 if ids[place] not in known:
                     # A microsecond apart, so that the queue keeps their order.
                     at = now + timedelta(microseconds=place)
-                    create(tx, configs[place], now=at, run_id=ids[place], experiment=experiment, priority=priority)
+                    create(
+                        tx,
+                        configs[place],
+                        now=at,
+                        run_id=ids[place],
+                        experiment=experiment,
+                        priority=priority,
+                        needs=needs,
+                    )
     drain(database)
     return ids
 
@@ -95,11 +106,27 @@ def create(
     run_id: str | None = None,
     experiment: str | None = None,
     priority: int = 0,
+    needs: Needs = NO_NEEDS,
+    launcher: str | None = None,
 ) -> str:
-    """Insert a queued run with its first curriculum revision and what this process has for it; returns its id."""
+    """Insert a queued run with its first curriculum revision and what this process has for it; returns its id.
+
+    It is started by the `launcher` of that name, the chosen one by default.
+    """
     run_id = run_id or str(uuid.uuid4())
     launch = capture(config).to_json()
-    add_run(tx, run_id, config, status=Status.QUEUED, now=now, experiment=experiment, priority=priority, launch=launch)
+    placement = needs.columns() | {"launcher": launcher or chosen().name}
+    add_run(
+        tx,
+        run_id,
+        config,
+        status=Status.QUEUED,
+        now=now,
+        experiment=experiment,
+        priority=priority,
+        launch=launch,
+        **placement,
+    )
     add_revision(tx, run_id, config.curriculum, actor="user", now=now, applied_episode=0)
     message = f"Queued: {config.length} of {config.env} with curriculum {config.curriculum.name}."
     add_event(tx, run_id, actor="user", kind=Status.QUEUED, message=message, now=now)

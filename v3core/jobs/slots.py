@@ -23,7 +23,7 @@ def slots(source: Database | Transaction) -> int:
 def slots_in_use(source: Database | Transaction) -> int:
     """How many runs have a process on this machine, or are about to."""
     with reading(source) as tx:
-        active = runs_in(tx, ACTIVE)
+        active = [run for run in runs_in(tx, ACTIVE) if not run.is_on_cluster]
     # A row that makes no sense takes a slot as long as its process is really there, and no longer.
     return sum(bool(is_alive(process_of(run))) if run.status == Status.UNREADABLE else is_here(run) for run in active)
 

@@ -10,6 +10,7 @@ from v3core.jobs.housekeeping import remove_abandoned
 from v3core.jobs.launcher import StartCommand, drain, worker_command
 from v3core.jobs.launchers.chosen import chosen
 from v3core.jobs.lifecycle import ACTIVE, Status, change_status
+from v3core.jobs.restarts import restart_lost
 from v3core.store.commands import CommandRow, note_step, open_stop, redate_stop
 from v3core.store.database import Database
 from v3core.store.history import add_event
@@ -52,6 +53,7 @@ def reconcile(database: Database, now: datetime | None = None, command: StartCom
     if any(run.status == HIDDEN for run in unfinished):
         remove_abandoned(database)
     changed = [run.id for run in unfinished if run.status in ACTIVE and _settle(database, run, now)]
+    changed += restart_lost(database)
     if changed or any(run.status == Status.QUEUED for run in unfinished):
         changed += drain(database, command)
     return changed
@@ -87,9 +89,10 @@ def _settle(database: Database, run: RunRow, now: datetime) -> bool:
         return False  # the next check uses its new due time
     late = timedelta(0) if run.heartbeat_due_at is None else now - run.heartbeat_due_at
     if alive is None:
+        where = f"node {run.node_address} of the cluster" if run.node else run.host
         gone = late > timedelta(seconds=launcher.silence_seconds(run))
         return gone and _end(
-            database, run, now, f"The heartbeat of the worker on {run.host} has been overdue for too long."
+            database, run, now, f"The heartbeat of the worker on {where} has been overdue for too long."
         )
     if run.pid is None and run.status in {Status.STARTING, Status.STOPPING}:
         # Claimed, but not started: the launcher is at it, unless it died in between.
@@ -100,6 +103,8 @@ def _settle(database: Database, run: RunRow, now: datetime) -> bool:
     if not alive:
         if run.heartbeat_at is not None and now - run.heartbeat_at < timedelta(seconds=MONITOR_SECONDS):
             return False  # its own monitor knows the cause of its death; it writes it in a moment
+        if run.node:
+            return _end(database, run, now, f"Node {run.node_address} of the cluster ended the worker, or went down.")
         if run.boot_id != identity.this_boot():
             return _end(database, run, now, RESTARTED)
         return _end(database, run, now, NEVER_BEGAN if run.status == Status.STARTING else DIED)

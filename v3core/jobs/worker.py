@@ -99,7 +99,7 @@ def train_here(
     now = datetime.now(UTC)
     with stop_on_signals() as stop:
         with database.write() as tx:
-            run_id = create(tx, config, now=now)
+            run_id = create(tx, config, now=now, launcher="local")
             claim(tx, get_run(tx, run_id), now=now, actor="worker")  # before any queue can take it
         with logging_to(log_file(run_id, database.data_dir)):
             status = train_run(database, adopt(database, run_id), stop, on_progress)

@@ -16,7 +16,7 @@ from humanize import ordinal
 from v3core.charts.palette import curriculum_colour, curriculum_mark
 from v3core.insight.duration import time_left
 from v3core.jobs.kinds import trains_elsewhere
-from v3core.jobs.launch import waits_for
+from v3core.jobs.launchers.chosen import chosen
 from v3core.jobs.lifecycle import ACTIVE, Status
 from v3core.rollup import Floats
 from v3core.store.history import Stretch
@@ -74,7 +74,7 @@ def _status(run: RunRow, wall: Wall) -> Cell:
         notes.append(f"on host {host}")
     if place := wall.places.get(run.id):
         notes.append(f"{ordinal(place)} in the queue" + (f", priority {run.priority}" if run.priority else ""))
-    if run.status == Status.QUEUED and (problem := waits_for(run)):
+    if run.status == Status.QUEUED and (problem := chosen().waits_for(run)):
         notes.append(problem)
     return {"badge": run.status.capitalize(), "colour": colour, "title": meaning, "notes": notes}
 

@@ -9,7 +9,8 @@ from humanize import ordinal
 
 from v3core.jobs import control, launcher, slots
 from v3core.jobs.kinds import COMMANDS, trains_elsewhere
-from v3core.jobs.launch import waits_for
+from v3core.jobs.launchers.chosen import chosen
+from v3core.jobs.launchers.interface import Offer
 from v3core.jobs.lifecycle import ACTIVE, ENDED, Status
 from v3core.store.alarms import active_rules
 from v3core.store.database import Database
@@ -162,6 +163,16 @@ def slots_text(runs: list[RunRow], limit: int) -> str:
     return " · ".join([*parts, f"{sum(run.status == Status.QUEUED for run in runs)} waiting"])
 
 
+def cluster_text(runs: list[RunRow], offer: Offer) -> str:
+    """How full a cluster is, as in `Ray cluster: 10.0.0.5 2 of 4, 10.0.0.6 0 of 4 slots in use · 1 waiting`."""
+    if offer.problem:
+        return offer.problem
+    used = Counter(run.node for run in runs if run.status in ACTIVE)
+    nodes = ", ".join(f"{node.address} {used[node.id]} of {node.slots}" for node in offer.nodes)
+    others = f" · {counted(offer.busy, 'slot')} used by others" if offer.busy else ""
+    return f"Ray cluster: {nodes} slots in use{others} · {sum(run.status == Status.QUEUED for run in runs)} waiting"
+
+
 def slots_menu(database: Database, limit: int) -> None:
     """Opened, it changes how many runs train at once on this machine, which is `limit` now."""
     with st.popover("Slots", icon=":material/tune:", type="tertiary", key="slots"):
@@ -198,7 +209,7 @@ def queue_place(database: Database, run: RunRow, place: int, *, key: str) -> Non
             on_change=_set_priority,
             args=(database, run.id, field),
         )
-    if problem := waits_for(run):
+    if problem := chosen().waits_for(run):
         st.caption(f":material/folder_off: {plain(problem)}")
 
 

@@ -46,8 +46,14 @@ class Launcher(Protocol):
     start_seconds: float
     """Whoever has claimed a run and not started its process within this time has died."""
 
+    def check(self, database: Database) -> None:
+        """Raise V3Error if it cannot start runs of this database: nothing is queued then."""
+
     def offer(self) -> Offer:
         """What it has now. May take seconds, so it is called outside of transactions."""
+
+    def seen(self) -> Offer:
+        """What it had when it was last asked; returns at once, for pages."""
 
     def startable(self, tx: Transaction, offer: Offer, queued: Sequence[RunRow], /) -> list[RunRow]:
         """Those of the waiting runs, given in their order, that the free slots suffice for."""

@@ -27,9 +27,16 @@ class LocalLauncher:
     name = "local"
     start_seconds = 10.0
 
+    def check(self, database: Database) -> None:
+        """Any database will do."""
+
     def offer(self) -> Offer:
         """This machine; how many slots are free is counted when they are taken."""
         return Offer((Node("", this_host(), 0),))
+
+    def seen(self) -> Offer:
+        """As `offer`."""
+        return self.offer()
 
     def startable(self, tx: Transaction, _offer: Offer, queued: Sequence[RunRow], /) -> list[RunRow]:
         """In their order, as many as there are free slots, without those whose import folders are not here."""
@@ -37,7 +44,14 @@ class LocalLauncher:
         return list(islice((run for run in queued if self.waits_for(run) is None), free))
 
     def waits_for(self, run: RunRow) -> str | None:
-        """The import folder or interpreter that this machine lacks."""
+        """The launcher or label that it demands, or the import folder or interpreter that this machine lacks."""
+        if run.launcher not in {None, self.name}:
+            return (
+                f"Waiting for a V3 Lab with the launcher '{run.launcher}', with which it was queued; start one, or "
+                "stop the run and resume it here."
+            )
+        if run.needs_label:
+            return f"Needs a node with the label {run.needs_label}, and this machine is no node of a cluster."
         return waits_for(run)
 
     def start(self, database: Database, run: RunRow, command: StartCommand) -> int | None:

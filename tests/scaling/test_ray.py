@@ -1,0 +1,195 @@
+"""Runs on a real Ray cluster of two nodes: they train as on one machine, and a node that dies loses none of them."""
+
+import os
+import signal
+import time
+
+import psutil
+import pytest
+
+from tests.databases import MISSING
+from tests.processes import processes_of
+from tests.runs import assert_whole, tiny_config
+from tests.scaling.conftest import HEAD, NODE, THIRD, WORKER
+from tests.waiting import wait_for
+from v3core.curriculum import parse
+from v3core.errors import V3Error
+from v3core.jobs import control
+from v3core.jobs.launcher import enqueue
+from v3core.jobs.launchers import on_ray
+from v3core.jobs.lifecycle import Status
+from v3core.jobs.needs import Needs
+from v3core.jobs.supervisor import reconcile
+from v3core.store.history import read_events
+from v3core.store.opening import open_database
+from v3core.store.runs import get_run
+
+if os.environ.get("CI", "").lower() not in {"1", "true"}:  # there it must be installed
+    pytest.importorskip("ray", reason="Ray is not installed: pip install -r requirements-ray.txt")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(MISSING, reason="PostgreSQL is not installed: install Debian's package postgresql"),
+]
+ENDLESS = 10**6
+
+
+def configs(number, episodes=200):
+    return [tiny_config(episodes=episodes, boundary=30, seed=seed) for seed in range(1, number + 1)]
+
+
+def messages(db, run_id):
+    return [event.message for event in read_events(db, run_id)]
+
+
+def kill_node(node):
+    """Kill a node's raylet; Ray tells nobody else of its end."""
+    os.kill(node.all_processes["raylet"][0].process.pid, signal.SIGKILL)
+
+
+def test_six_runs_train_on_both_nodes_and_leave_no_process(db, cluster, on, until, tmp_path):
+    launcher = on(cluster)
+    ids = enqueue(db, configs(6))
+    offer = launcher.offer()
+    assert sorted(node.slots for node in offer.nodes) == [2, 3]
+    runs = until(ids, Status.COMPLETED)
+    assert {run.node for run in runs} == {node.id for node in offer.nodes}
+    assert {(run.launcher, run.node_address) for run in runs} == {("ray", HEAD), ("ray", WORKER)}
+    for run in runs:
+        assert assert_whole(db, run.id)["episode"].tolist() == list(range(1, 201))
+    wait_for(lambda: not [one for one in processes_of(tmp_path) if "worker" in one.cmdline()], "the workers end")
+
+
+def test_commands_reach_a_run_on_a_node(db, cluster, on, until):
+    on(cluster)
+    (run_id,) = enqueue(db, configs(1, ENDLESS))
+    until([run_id], episode=50)
+    control.pause(db, run_id)
+    until([run_id], Status.PAUSED)
+    edited = parse("{name: test, phases: [{name: early, until: {episode: 30}, routing: softmax}, {name: late}]}")
+    control.request_edit(db, run_id, edited)
+    control.unpause(db, run_id)
+    until([run_id], Status.RUNNING)
+    wait_for(lambda: control.current_curriculum(db, run_id) == edited, "the edit is applied")
+    control.stop(db, run_id)
+    stopped = until([run_id], Status.STOPPED)[0]
+    assert stopped.reason is None
+    assert stopped.episode > 50
+    control.resume(db, run_id, episodes=None)
+    again = until([run_id], episode=stopped.episode + 20)[0]
+    assert again.generation == 1
+    assert_whole(db, run_id)
+    control.stop(db, run_id)
+    until([run_id], Status.STOPPED)
+
+
+def test_a_silent_worker_is_stalled_while_its_node_says_that_it_lives_and_a_stop_kills_it_there(db, cluster, on, until):
+    on(cluster)
+    (run_id,) = enqueue(db, configs(1, ENDLESS))
+    (run,) = until([run_id], episode=20)
+    os.kill(run.pid, signal.SIGSTOP)
+    until([run_id], Status.STALLED)
+    control.stop(db, run_id)
+    (ended,) = until([run_id], Status.STOPPED)
+    assert "SIGKILL" in ended.reason
+    assert not psutil.pid_exists(run.pid)
+
+
+def test_runs_of_a_node_that_dies_are_lost_in_15_seconds_and_trained_to_their_end_elsewhere(db, cluster, on, until):
+    on(cluster)
+    node = cluster.add_node(num_cpus=3, labels={"zone": "c"}, node_ip_address=THIRD, **NODE)
+    ids = enqueue(db, configs(3, ENDLESS), needs=Needs("zone=c", restarts=2))
+    until(ids, episode=100)
+    for run_id in ids:
+        control.checkpoint(db, run_id)
+    wait_for(lambda: all("heckpoint" in " ".join(messages(db, run_id)) for run_id in ids), "checkpoints")
+    with db.write() as tx:  # from now on any node will do
+        tx.exec_driver_sql("UPDATE runs SET needs_label = NULL")
+    died = time.monotonic()
+    kill_node(node)
+
+    def lost():
+        reconcile(db)
+        return all(get_run(db, run_id).restarts for run_id in ids)
+
+    wait_for(lost, "lost, and queued again", seconds=15)
+    print(f"lost after {time.monotonic() - died:.1f} s")
+    runs = until(ids, episode=200)
+    assert {run.node for run in runs}.isdisjoint({node.node_id})
+    for run in runs:
+        assert any(f"Ray on node {THIRD} ended" in message for message in messages(db, run.id))
+        assert any("restart 1 of 2" in message for message in messages(db, run.id))
+        control.stop(db, run.id)
+    until(ids, Status.STOPPED)
+    for run_id in ids:
+        assert_whole(db, run_id)
+    cluster.remove_node(node)
+
+
+def test_a_machine_that_goes_down_says_nothing_and_its_run_is_lost_in_15_seconds(db, cluster, on, until):
+    on(cluster)
+    (run_id,) = enqueue(db, configs(1, ENDLESS))
+    (run,) = until([run_id], episode=50)
+    worker = psutil.Process(run.pid)
+    monitor = worker.parent()
+    holder = monitor.parent()
+    for process in (holder, monitor, worker, holder.parent()):  # on_node, its actor: nobody is left to say so
+        process.kill()
+    (lost,) = until([run_id], Status.LOST, seconds=20)
+    assert lost.reason == f"Node {run.node_address} of the cluster ended the worker, or went down."
+    assert (lost.ended_at - run.heartbeat_at).total_seconds() < 15
+    control.resume(db, run_id)
+    until([run_id], episode=lost.episode + 10)
+    assert_whole(db, run_id)
+
+
+def test_the_queue_says_why_a_run_waits(db, cluster, on, until):
+    launcher = on(cluster)
+    no_gpu, no_label = enqueue(db, configs(1), needs=Needs(gpus=0.5)) + enqueue(db, configs(1), needs=Needs("zone=x"))
+    (labelled,) = enqueue(db, configs(1), needs=Needs("zone=b"))
+    assert launcher.waits_for(get_run(db, no_gpu)) == "Needs a GPU: no node has one."
+    assert "label zone=x: no node" in launcher.waits_for(get_run(db, no_label))
+    (run,) = until([labelled], Status.COMPLETED)
+    assert run.node == cluster.worker.node_id
+    assert {get_run(db, run_id).status for run_id in (no_gpu, no_label)} == {Status.QUEUED}
+
+
+def test_a_run_of_one_launcher_is_not_started_by_another(db, cluster, on, monkeypatch):
+    launcher = on(cluster)
+    waiting = enqueue(db, configs(1), needs=Needs("zone=x"))[0]
+    monkeypatch.setenv("V3_LAUNCHER", "local")
+    reconcile(db)
+    (local,) = enqueue(db, configs(1, ENDLESS))
+    run = get_run(db, waiting)
+    assert (run.status, run.launcher) == (Status.QUEUED, "ray")
+    assert get_run(db, local).launcher == "local"
+    assert "launcher 'local'" in launcher.waits_for(get_run(db, local))
+
+
+def test_a_node_with_another_version_is_named_and_nothing_is_half_started(db, cluster, on, until, monkeypatch):
+    on(cluster)
+    monkeypatch.setattr(on_ray, "__version__", "0.0.1")
+    (run_id,) = enqueue(db, configs(1))
+    (run,) = until([run_id], Status.FAILED)
+    assert "of the Ray cluster has V3 Lab" in run.reason
+    assert "not 0.0.1; install the same version there." in run.reason
+
+
+def test_a_cluster_that_does_not_answer_keeps_runs_waiting_and_says_so(db, on, monkeypatch):
+    class Nowhere:
+        address = "127.0.0.1:9"
+
+    launcher = on(Nowhere, connects=False)
+    (run_id,) = enqueue(db, configs(1))
+    assert get_run(db, run_id).status == Status.QUEUED
+    said = launcher.waits_for(get_run(db, run_id))
+    assert said.startswith(("No Ray cluster answers at 127.0.0.1:9", "Waiting for the Ray cluster, which does not"))
+
+
+def test_a_database_that_is_a_file_is_refused(cluster, on, tmp_path, monkeypatch):
+    on(cluster)
+    monkeypatch.setenv("V3_DATA_DIR", str(tmp_path))
+    monkeypatch.delenv("V3_DATABASE_URL", raising=False)
+    database = open_database()
+    with pytest.raises(V3Error, match="needs a PostgreSQL database"):
+        enqueue(database, configs(1))
+    database.close()

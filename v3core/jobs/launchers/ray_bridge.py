@@ -1,0 +1,213 @@
+"""The process that talks to a Ray cluster: `python -m v3core.jobs.launchers.ray_bridge ADDRESS`.
+
+Ray stays out of the process that asks: where a cluster's head dies, Ray ends the process that is connected to it.
+Requests come as lines of JSON on standard input and are answered in lines of JSON, in any order. In between come
+lines about the nodes, one a second. It ends with its standard input, after what it was asked to start is started.
+"""
+
+import importlib.util
+import json
+import logging
+import os
+import platform
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import ray
+from ray import exceptions
+
+NAMESPACE = "v3lab"
+LOOK_SECONDS = 1.0
+ANSWER_SECONDS = 2.0
+"""How long an actor may take to say whether a process lives; one of a dead node says nothing."""
+
+
+class Holder:
+    """Holds the worker of a run on a node, as a detached actor; it is shipped to the node by value.
+
+    It only starts `v3core.jobs.on_node`, which starts the worker, and ends with it.
+    """
+
+    def begin(self, order: dict[str, Any]) -> str:
+        """Start the worker; returns an empty text once it is started, or what is wrong, in one sentence."""
+        context = ray.get_runtime_context()
+        address = ray.util.get_node_ip_address()
+        sys.path[:0] = [folder for folder in order["folders"] if folder not in sys.path]
+        if importlib.util.find_spec("v3core") is None:
+            return (
+                f"V3 Lab is not installed on node {address} of the Ray cluster; install version {order['version']} "
+                f"there, for the Python {sys.executable}."
+            )
+        import v3core
+
+        if v3core.__version__ != order["version"]:
+            return (
+                f"Node {address} of the Ray cluster has V3 Lab {v3core.__version__}, not {order['version']}; install "
+                "the same version there."
+            )
+        os.environ.update(order["environment"], V3_NODE=context.get_node_id(), V3_NODE_ADDRESS=address)
+        os.environ.pop("V3_LAUNCHER", None)
+        os.environ["PYTHONPATH"] = os.pathsep.join([*order["folders"], *filter(None, [os.environ.get("PYTHONPATH")])])
+        command = ["-m", "v3core.jobs.on_node", order["run"], str(order["generation"]), str(os.getppid())]
+        # The pipe to it closes when this process ends, in whatever way.
+        process = subprocess.Popen(
+            [sys.executable, *command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
+        )
+        self._process, handle = process, context.current_actor
+        assert process.stdout is not None
+        said = process.stdout.readline().strip()
+
+        def end() -> None:
+            process.wait()
+            ray.kill(handle)
+            time.sleep(5)
+            os._exit(0)  # where Ray does not answer
+
+        threading.Thread(target=end, daemon=True).start()
+        return (
+            ""
+            if said == "started"
+            else said or f"Node {address} of the Ray cluster could not start the worker process."
+        )
+
+    def is_alive(self, process: dict[str, Any]) -> bool | None:
+        """Whether a process of this node lives."""
+        from v3core.jobs.identity import ProcessIdentity, is_alive
+
+        if process["pid"] is None:
+            return self._process.poll() is None
+        return is_alive(ProcessIdentity(**process))
+
+    def send_signal(self, process: dict[str, Any], number: int, whole_group: bool) -> bool:
+        """Signal a process of this node; returns whether it was there."""
+        import signal
+
+        from v3core.jobs.identity import ProcessIdentity, send_signal
+
+        return send_signal(ProcessIdentity(**process), signal.Signals(number), whole_group=whole_group)
+
+
+class Bridge:
+    """Answers requests with what the cluster says."""
+
+    def __init__(self, address: str, output: Any) -> None:
+        """For a connected cluster; answers are written to `output`."""
+        self._address, self._output, self._lock = address, output, threading.Lock()
+
+    def say(self, **message: Any) -> None:
+        """Write a line."""
+        with self._lock:
+            print(json.dumps(message), file=self._output, flush=True)
+
+    def look(self) -> None:
+        """Say what the nodes are, once a second, for ever."""
+        while True:
+            nodes = [
+                {
+                    "id": node["NodeID"],
+                    "address": node["NodeManagerAddress"],
+                    "slots": int(node["Resources"].get("CPU", 0)),
+                    "gpus": float(node["Resources"].get("GPU", 0)),
+                    "labels": {
+                        key: text for key, text in node.get("Labels", {}).items() if not key.startswith("ray.io/")
+                    },
+                }
+                for node in ray.nodes()
+                if node["Alive"]
+            ]
+            free = ray.available_resources().get("CPU", 0.0)
+            held = sum(one["namespace"] == NAMESPACE for one in ray.util.list_named_actors(all_namespaces=True))
+            self.say(nodes=nodes, busy=max(0, round(sum(node["slots"] for node in nodes) - free - held)))
+            time.sleep(LOOK_SECONDS)
+
+    def answer(self, request: dict[str, Any]) -> None:
+        """Carry out a request, and say what came of it."""
+        try:
+            result = getattr(self, request["do"])(**request["with"])
+        except Exception as error:
+            self.say(to=request["id"], problem=_first_sentence(error))
+        else:
+            self.say(to=request["id"], result=result)
+
+    def start(self, order: dict[str, Any], gpus: float, label: str | None, seconds: float) -> dict[str, Any]:
+        """Start the worker of a run: `wrong` says why it never can, `late` why it could not now."""
+        name = f"{order['run']}:{order['generation']}"
+        selector = {"label_selector": dict([label.split("=", 1)])} if label else {}
+        remote = ray.remote(num_cpus=1, num_gpus=gpus, max_restarts=0, max_concurrency=4)(Holder)
+        holder = remote.options(
+            name=name, namespace=NAMESPACE, lifetime="detached", scheduling_strategy="SPREAD", **selector
+        ).remote()
+        try:
+            wrong = ray.get(holder.begin.remote(order), timeout=seconds)
+        except exceptions.GetTimeoutError:
+            ray.kill(holder)
+            return {"late": f"The Ray cluster did not start the worker within {seconds:g} seconds."}
+        except exceptions.RayActorError:
+            return {"late": "The node of the Ray cluster died before it had started the worker."}
+        if wrong:
+            ray.kill(holder)
+        return {"wrong": wrong or None}
+
+    def is_alive(self, name: str, process: dict[str, Any]) -> bool | None:
+        """Whether the process of a run lives, by the node that runs it; None if that does not answer."""
+        try:
+            holder = ray.get_actor(name, namespace=NAMESPACE)
+            return bool(ray.get(holder.is_alive.remote(process), timeout=ANSWER_SECONDS))
+        except (ValueError, exceptions.ActorDiedError):
+            return False
+        except (exceptions.GetTimeoutError, exceptions.ActorUnavailableError):
+            return None
+
+    def send_signal(self, name: str, process: dict[str, Any], number: int, whole_group: bool) -> bool:
+        """Signal the process of a run; returns whether it was there."""
+        try:
+            holder = ray.get_actor(name, namespace=NAMESPACE)
+            return bool(ray.get(holder.send_signal.remote(process, number, whole_group), timeout=ANSWER_SECONDS))
+        except (ValueError, exceptions.RayActorError, exceptions.GetTimeoutError):
+            return False
+
+
+def connect(address: str) -> str | None:
+    """Connect to a cluster; returns what is wrong, in one sentence."""
+    shown = address if address != "auto" else os.environ.get("RAY_ADDRESS") or "this machine"
+    ours = f"Ray {ray.__version__} and Python {platform.python_version()}"
+    try:
+        ray.init(address, namespace=NAMESPACE, log_to_driver=False, logging_level=logging.CRITICAL)
+    except (ConnectionError, TimeoutError):
+        return f"No Ray cluster answers at {shown}; start one there with `ray start --head`, or correct V3_LAUNCHER."
+    except Exception as error:
+        if "ersion" in str(error):
+            return (
+                f"The Ray cluster at {shown} has another version of Ray or Python than this process, which has {ours}; "
+                "install the same on both."
+            )
+        return f"The Ray cluster at {shown} cannot be used: {_first_sentence(error)}"
+    return None
+
+
+def _first_sentence(error: Exception) -> str:
+    text = " ".join(str(error).split()) or type(error).__name__
+    return f"{text.partition('. ')[0].rstrip('.')[:300]}."
+
+
+def main() -> None:
+    """Serve the process that started this one."""
+    output = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # what Ray prints is no answer
+    bridge = Bridge(sys.argv[1], output)
+    if problem := connect(sys.argv[1]):
+        bridge.say(problem=problem)
+        return
+    threading.Thread(target=bridge.look, daemon=True).start()
+    with ThreadPoolExecutor(64) as pool:
+        for line in sys.stdin:
+            pool.submit(bridge.answer, json.loads(line))
+    ray.shutdown()
+
+
+if __name__ == "__main__":
+    main()

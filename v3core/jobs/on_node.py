@@ -1,0 +1,101 @@
+"""The process on a node of a cluster that starts the worker of a run and ends it if the node goes away.
+
+`python -m v3core.jobs.on_node RUN_ID GENERATION RAYLET`, started by the actor in `launchers/ray_bridge.py`, whose end
+closes the standard input. It prints `started`, or why it could not, and ends with the worker.
+"""
+
+import os
+import select
+import signal
+import subprocess
+import sys
+import threading
+from contextlib import suppress
+from datetime import UTC, datetime
+
+import psutil
+
+from v3core.errors import V3Error
+from v3core.jobs import identity
+from v3core.jobs.files import log_file
+from v3core.jobs.launch import launch_of
+from v3core.jobs.launcher import worker_command
+from v3core.jobs.launchers.processes import start_process
+from v3core.jobs.lifecycle import ACTIVE, Status
+from v3core.jobs.supervisor import end_without_process
+from v3core.store.database import Database
+from v3core.store.opening import open_database
+from v3core.store.run_row import RunRow
+from v3core.store.runs import get_run, update_run
+
+LOOK_SECONDS = 0.5
+
+
+def hold(run_id: str, generation: int, raylet: int) -> None:
+    """Start the worker, and wait for its end; end it, and say so, if the actor or the node's raylet ends."""
+    asked = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, lambda *_: asked.set())
+    node = psutil.Process(raylet)
+    database = open_database()
+    try:
+        run = get_run(database, run_id)
+        worker = _start(database, run, generation)
+        print("started", flush=True)
+        while worker.poll() is None:
+            gone = bool(select.select([sys.stdin], [], [], LOOK_SECONDS)[0]) or asked.is_set()
+            if gone or not node.is_running() or node.status() == psutil.STATUS_ZOMBIE:
+                _end(worker.pid)
+                worker.wait()
+                _record(database, run)
+                return
+    finally:
+        database.close()
+
+
+def _start(database: Database, run: RunRow, generation: int) -> "subprocess.Popen[bytes]":
+    address = identity.this_node_address()
+    log = log_file(run.id, database.data_dir)
+    if not log.exists():  # the launcher has made it
+        raise V3Error(
+            f"The data folder {database.data_dir} of node {address} is not that of the dashboard; mount the shared "
+            "folder there, at the same path."
+        )
+    launch = launch_of(run)
+    if launch is not None and (missing := launch.missing()):
+        raise V3Error(f"The run needs {missing}, which does not exist on node {address}; restore it there.")
+    if run.generation != generation or run.status not in {Status.STARTING, Status.STOPPING}:
+        raise V3Error(f"The run is {run.status} by now.")
+    with log.open("ab") as output:
+        process = start_process(database, run, worker_command(run.id), output, subprocess.STDOUT)
+    with database.write() as tx:
+        values = vars(identity.of_pid(process.pid))
+        only_in = {Status.STARTING, Status.STOPPING}
+        update_run(tx, run.id, values, only_in=only_in, generation=generation, pids=[process.pid])
+    return process
+
+
+def _end(monitor: int) -> None:
+    """Kill a worker with its monitor and all that it has started."""
+    with suppress(psutil.NoSuchProcess):
+        process = psutil.Process(monitor)
+        process.suspend()  # it must not report the end of its worker
+        for one in [*process.children(recursive=True), process]:
+            with suppress(psutil.NoSuchProcess):
+                one.kill()
+
+
+def _record(database: Database, run: RunRow) -> None:
+    reason = f"Ray on node {identity.this_node_address()} ended, and the worker with it."
+    with database.write() as tx:
+        now = get_run(tx, run.id, for_update=True)
+        if now.status in ACTIVE and (now.generation, now.node) == (run.generation, identity.this_node()):
+            end_without_process(tx, now, Status.LOST, reason, actor="node", now=datetime.now(UTC))
+
+
+if __name__ == "__main__":
+    try:
+        hold(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
+    except (V3Error, OSError) as error:
+        print(f"Node {os.environ.get('V3_NODE_ADDRESS')}: {error}" if isinstance(error, OSError) else error, flush=True)
+        sys.exit(1)

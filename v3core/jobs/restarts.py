@@ -1,0 +1,46 @@
+"""Runs that were lost and say that they are to be queued again then, as often as they say."""
+
+from datetime import UTC, datetime
+
+from v3core.jobs.checkpoints import newest_whole
+from v3core.jobs.identity import NOWHERE
+from v3core.jobs.lifecycle import Status, change_status
+from v3core.store.database import Database
+from v3core.store.history import add_event
+from v3core.store.runs import get_run, restartable, update_run
+
+
+def restart_lost(database: Database) -> list[str]:
+    """Queue the lost runs again that may be, from their newest whole checkpoint; returns their ids.
+
+    Safe in many processes at once. One whose checkpoints are gone is left as it is, and its history says so.
+    """
+    with database.read() as tx:
+        lost = restartable(tx)
+    restarted = []
+    for run_id in lost:
+        now = datetime.now(UTC)
+        with database.write() as tx:
+            run = get_run(tx, run_id, for_update=True)
+            if run.status != Status.LOST or run_id not in restartable(tx):
+                continue
+            start = newest_whole(database, run_id, tx)
+            if start is None and run.episode:
+                message = "Its checkpoints are gone or damaged, so it is not queued again."
+                update_run(tx, run_id, {"max_restarts": None}, only_in={Status.LOST})
+                add_event(tx, run_id, actor="supervisor", kind="remark", message=message, now=now)
+                continue
+            where = "from the beginning" if start is None else f"from the checkpoint at episode {start.episode}"
+            values = {
+                "generation": run.generation + 1,
+                "restarts": run.restarts + 1,
+                "queued_at": now,
+                "ended_at": None,
+                "traceback": None,
+                "rollout_at": None,
+                **NOWHERE,
+            }
+            message = f"Queued again {where}: restart {run.restarts + 1} of {run.max_restarts}."
+            if change_status(tx, run, Status.QUEUED, message, actor="supervisor", now=now, values=values):
+                restarted.append(run_id)
+    return restarted

@@ -107,24 +107,25 @@ def free_port() -> int:
     raise RuntimeError("All ports from 20000 to 31999 are taken.")
 
 
-def serve(script: Path, folder: Path, port: int | None = None) -> Server:
+def serve(script: Path, folder: Path, port: int | None = None, **variables: str) -> Server:
     """Serve a Streamlit script with the project's configuration; `folder` takes its data and its log.
 
-    Returns once it answers, on a free port unless one is given.
+    Returns once it answers, on a free port unless one is given. Its environment has the variables too.
     """
-    server = _start(script, folder, port or free_port())
+    server = _start(script, folder, port or free_port(), variables)
     wait_until_healthy(server)
     return server
 
 
-def _start(script: Path, folder: Path, port: int) -> Server:
-    data = folder / "data"
+def _start(script: Path, folder: Path, port: int, variables: dict[str, str]) -> Server:
+    data = Path(variables.get("V3_DATA_DIR", folder / "data"))
     data.mkdir(parents=True, exist_ok=True)
     log = folder / "server.log"
     environment = {name: value for name, value in os.environ.items() if not name.startswith("STREAMLIT_")} | {
         "PYTHONPATH": str(ROOT),
         "V3_DATA_DIR": str(data),
         "V3_DATABASE_URL": f"sqlite:///{data / 'v3.db'}",
+        **variables,
     }
     with log.open("ab") as output:
         process = subprocess.Popen(

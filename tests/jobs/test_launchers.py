@@ -1,11 +1,13 @@
 """Which launcher starts the workers, by V3_LAUNCHER."""
 
+import sys
+
 import pytest
 
 from v3core.doctor import examine
 from v3core.errors import V3Error
 from v3core.jobs.launcher import enqueue
-from v3core.jobs.launchers.chosen import chosen
+from v3core.jobs.launchers.chosen import _of, chosen
 from v3core.jobs.launchers.local import LocalLauncher
 from v3core.store.runs import list_runs
 
@@ -30,6 +32,16 @@ def test_nothing_is_queued_for_a_launcher_that_does_not_exist(db, config, monkey
     """Corrected and started again, it would be trained twice."""
     monkeypatch.setenv("V3_LAUNCHER", "slurm")
     with pytest.raises(V3Error, match="V3_LAUNCHER"):
+        enqueue(db, [config()])
+    assert list_runs(db) == []
+
+
+@pytest.mark.parametrize("value", ["ray:auto", "ray://127.0.0.1:10001"])
+def test_without_ray_a_cluster_is_refused_before_anything_is_queued(db, config, monkeypatch, value):
+    monkeypatch.setitem(sys.modules, "ray", None)  # as if it were not installed
+    monkeypatch.setenv("V3_LAUNCHER", value)
+    _of.cache_clear()
+    with pytest.raises(V3Error, match=r"Ray is not installed; install it with `pip install 'v3lab\[ray\]'`"):
         enqueue(db, [config()])
     assert list_runs(db) == []
 

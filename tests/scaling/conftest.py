@@ -1,49 +1,95 @@
 """A Ray cluster of two nodes on this machine, one for all tests, and a PostgreSQL database for each."""
 
 import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tests.browser.conftest import browser as browser
+from tests.browser.conftest import page as page
+from tests.browser.conftest import watched as watched
+from tests.browser.support import free_port
 from tests.databases import empty_database
 from tests.processes import kill_all
 from tests.waiting import wait_for
 from v3core.jobs.launchers import chosen as choice
+from v3core.jobs.launchers.interface import Launcher
 from v3core.jobs.lifecycle import ENDED, Status
 from v3core.jobs.logs import read_log_tail
 from v3core.jobs.supervisor import reconcile
+from v3core.store.database import Database
 from v3core.store.opening import open_database
+from v3core.store.run_row import RunRow
 from v3core.store.runs import get_run
 
 NODE = {"object_store_memory": 78 * 2**20, "include_dashboard": False}
-HEAD, WORKER, THIRD = "127.0.0.2", "127.0.0.3", "127.0.0.4"
+_NET = f"127.0.{int(os.environ.get('PYTEST_XDIST_WORKER', 'gw0').removeprefix('gw'))}"
+HEAD, WORKER, THIRD, OTHER_HEAD = (f"{_NET}.{number}" for number in (2, 3, 4, 5))
 """Not 127.0.0.1: Ray replaces that by the address of the machine in its network."""
-PATIENCE_SECONDS = 150
+PATIENCE_SECONDS = 120
 """A node starts Python for each run, on a machine that others keep busy."""
+MARK, OF_THIS_SESSION = "V3_TEST_CLUSTER", uuid.uuid4().hex
+"""A variable by which all is known that the clusters of these tests have started."""
 
 
-def new_cluster(**head):
-    """The head of a cluster; the caller shuts it down."""
+def new_cluster(head: str = HEAD, **options: Any) -> Any:
+    """The head of a cluster at an address; the caller ends it with `end_cluster`."""
     from ray.cluster_utils import Cluster
 
     # Ray gives what it starts the lowest priority but four, and others keep this machine busy.
     os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}
-    return Cluster(initialize_head=True, head_node_args={**NODE, "node_ip_address": HEAD, **head})
+    folder = tempfile.mkdtemp(prefix="ray-")  # short: there are sockets in it
+    with marked():
+        made = Cluster(
+            initialize_head=True, head_node_args={**NODE, "node_ip_address": head, "temp_dir": folder, **options}
+        )
+    made.folder = folder
+    return made
+
+
+def add_node(cluster: Any, address: str, **options: Any) -> Any:
+    """Another node of a cluster."""
+    with marked():
+        return cluster.add_node(node_ip_address=address, **NODE, **options)
+
+
+@contextmanager
+def marked() -> Iterator[None]:
+    """What is started meanwhile must not be left at the end."""
+    os.environ[MARK] = OF_THIS_SESSION
+    try:
+        yield
+    finally:
+        del os.environ[MARK]
+
+
+def end_cluster(cluster: Any) -> None:
+    """End it, and remove its files."""
+    cluster.shutdown()
+    shutil.rmtree(cluster.folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
-def cluster():
+def cluster() -> Iterator[Any]:
     """Two nodes: the head with two slots, one with three and a label."""
-    made = new_cluster(num_cpus=2)
+    port = free_port()
+    made = new_cluster(num_cpus=2, ray_client_server_port=port)
+    made.client_port = port
     try:
-        made.worker = made.add_node(num_cpus=3, labels={"zone": "b"}, node_ip_address=WORKER, **NODE)
+        made.worker = add_node(made, WORKER, num_cpus=3, labels={"zone": "b"})
         yield made
     finally:
-        made.shutdown()
+        end_cluster(made)
 
 
 @pytest.fixture
-def db(tmp_path, monkeypatch):
+def db(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Database]:
     """An empty database on PostgreSQL, and a folder that the nodes share; whatever was started is killed at the end."""
     monkeypatch.setenv("V3_DATA_DIR", str(tmp_path))
     monkeypatch.delenv("V3_MAX_WORKERS", raising=False)
@@ -56,28 +102,30 @@ def db(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def on(monkeypatch):
+def on(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Launcher]]:
     """Use a cluster in this process: `on(cluster)`."""
     choice._of.cache_clear()
 
-    def use(cluster, launcher="ray:auto", *, connects=True):
+    def use(cluster: Any, launcher: str = "ray:auto", *, connects: bool = True) -> Launcher:
         monkeypatch.setenv("RAY_ADDRESS", cluster.address)
         monkeypatch.setenv("V3_LAUNCHER", launcher)
-        launcher = choice.chosen()
+        used = choice.chosen()
         if connects:
-            wait_for(lambda: launcher.offer().nodes, "a connection", seconds=PATIENCE_SECONDS)
-        return launcher
+            wait_for(lambda: used.offer().nodes, "a connection", seconds=PATIENCE_SECONDS)
+        return used
 
     yield use
     choice._of.cache_clear()
 
 
 @pytest.fixture
-def until(db):
+def until(db: Database) -> Callable[..., list[RunRow]]:
     """Look after the runs, as a server does, until all have a status: `until(ids, Status.COMPLETED)`."""
 
-    def wait(ids, status=None, *, episode=0, seconds=PATIENCE_SECONDS):
-        def reached():
+    def wait(
+        ids: Sequence[str], status: Status | None = None, *, episode: int = 0, seconds: float = PATIENCE_SECONDS
+    ) -> list[RunRow]:
+        def reached() -> bool:
             reconcile(db)
             runs = [get_run(db, run_id) for run_id in ids]
             for run in runs:
@@ -93,19 +141,20 @@ def until(db):
     return wait
 
 
-@pytest.fixture(scope="session", autouse=True)
-def no_process_left():
-    """No process of a cluster is left at the end."""
-    yield
-    names = ("raylet", "gcs_server", "ray::")
-    mine = os.getpid()
-    left = []
+def left_over() -> list[str]:
+    """The command lines of what the clusters of these tests have started and is still there."""
+    found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
-            words = (folder / "cmdline").read_bytes().decode(errors="replace").replace("\0", " ")
-            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
-        except (OSError, ValueError):
+            if f"{MARK}={OF_THIS_SESSION}".encode() in (folder / "environ").read_bytes():
+                found.append((folder / "cmdline").read_bytes().decode(errors="replace").replace("\0", " "))
+        except OSError:
             continue
-        if any(name in words.split(" ")[0] for name in names) and parent in {mine, 1}:
-            left.append(words)
-    assert not left
+    return [words for words in found if words]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_process_left() -> Iterator[None]:
+    """No process of a cluster is left at the end, nor of a run on it."""
+    yield
+    wait_for(lambda: not left_over(), f"the end of {left_over()}", seconds=30)

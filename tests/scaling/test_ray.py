@@ -7,15 +7,27 @@ import time
 import psutil
 import pytest
 
+from tests.browser.support import ROOT
 from tests.databases import MISSING
 from tests.processes import processes_of
 from tests.runs import assert_whole, tiny_config
-from tests.scaling.conftest import HEAD, NODE, THIRD, WORKER
+from tests.scaling.conftest import (
+    HEAD,
+    OTHER_HEAD,
+    PATIENCE_SECONDS,
+    THIRD,
+    WORKER,
+    add_node,
+    end_cluster,
+    new_cluster,
+)
 from tests.waiting import wait_for
 from v3core.curriculum import parse
 from v3core.errors import V3Error
 from v3core.jobs import control
+from v3core.jobs.checkpoints import newest_whole
 from v3core.jobs.launcher import enqueue
+from v3core.jobs.launchers import chosen as choice
 from v3core.jobs.launchers import on_ray
 from v3core.jobs.lifecycle import Status
 from v3core.jobs.needs import Needs
@@ -96,12 +108,12 @@ def test_a_silent_worker_is_stalled_while_its_node_says_that_it_lives_and_a_stop
 
 def test_runs_of_a_node_that_dies_are_lost_in_15_seconds_and_trained_to_their_end_elsewhere(db, cluster, on, until):
     on(cluster)
-    node = cluster.add_node(num_cpus=3, labels={"zone": "c"}, node_ip_address=THIRD, **NODE)
+    node = add_node(cluster, THIRD, num_cpus=3, labels={"zone": "c"})
     ids = enqueue(db, configs(3, ENDLESS), needs=Needs("zone=c", restarts=2))
     until(ids, episode=100)
     for run_id in ids:
         control.checkpoint(db, run_id)
-    wait_for(lambda: all("heckpoint" in " ".join(messages(db, run_id)) for run_id in ids), "checkpoints")
+    wait_for(lambda: all(newest_whole(db, run_id) for run_id in ids), "checkpoints")
     with db.write() as tx:  # from now on any node will do
         tx.exec_driver_sql("UPDATE runs SET needs_label = NULL")
     died = time.monotonic()
@@ -165,6 +177,49 @@ def test_a_run_of_one_launcher_is_not_started_by_another(db, cluster, on, monkey
     assert "launcher 'local'" in launcher.waits_for(get_run(db, local))
 
 
+def test_many_queued_runs_drain(db, cluster, on, until):
+    """V3_SCALING=200 for as many, which takes a quarter of an hour on two cores."""
+    on(cluster)
+    ids = enqueue(db, configs(int(os.environ.get("V3_SCALING", "12")), episodes=10))
+    until(ids, Status.COMPLETED, seconds=PATIENCE_SECONDS + 15 * len(ids))
+    for run_id in ids:
+        assert_whole(db, run_id)
+
+
+def test_where_the_head_dies_runs_are_shown_as_what_they_are_and_train_on_in_another_cluster(
+    db, on, until, monkeypatch
+):
+    monkeypatch.setenv("RAY_gcs_rpc_server_reconnect_timeout_s", "3")  # a minute otherwise
+    first = new_cluster(OTHER_HEAD, num_cpus=1)
+    try:
+        launcher = on(first)
+        training, waiting = enqueue(db, configs(2, ENDLESS))
+        until([training], episode=50)
+        control.checkpoint(db, training)
+        wait_for(lambda: newest_whole(db, training), "a checkpoint")
+        os.kill(first.head_node.all_processes["gcs_server"][0].process.pid, signal.SIGKILL)
+        (lost,) = until([training], Status.LOST, seconds=60)
+        assert lost.reason == f"Ray on node {OTHER_HEAD} ended, and the worker with it."
+        assert_whole(db, training)
+        assert not psutil.pid_exists(lost.pid)
+        assert get_run(db, waiting).status == Status.QUEUED
+        assert "does not answer" in launcher.waits_for(get_run(db, waiting))
+    finally:
+        end_cluster(first)
+    second = new_cluster(OTHER_HEAD, num_cpus=2)
+    try:
+        choice._of.cache_clear()
+        on(second)
+        control.resume(db, training)
+        until([training, waiting], episode=lost.episode + 10)
+        for run_id in (training, waiting):
+            control.stop(db, run_id)
+        until([training, waiting], Status.STOPPED)
+        assert_whole(db, training)
+    finally:
+        end_cluster(second)
+
+
 def test_a_node_with_another_version_is_named_and_nothing_is_half_started(db, cluster, on, until, monkeypatch):
     on(cluster)
     monkeypatch.setattr(on_ray, "__version__", "0.0.1")
@@ -172,6 +227,39 @@ def test_a_node_with_another_version_is_named_and_nothing_is_half_started(db, cl
     (run,) = until([run_id], Status.FAILED)
     assert "of the Ray cluster has V3 Lab" in run.reason
     assert "not 0.0.1; install the same version there." in run.reason
+
+
+def test_a_node_without_the_package_is_named(db, cluster, on, until, monkeypatch, tmp_path):
+    # As on another machine, which has neither this folder nor what the server imports from.
+    monkeypatch.setattr(on_ray, "import_folders", list)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.chdir(tmp_path)
+    on(cluster)
+    (run_id,) = enqueue(db, configs(1))
+    (run,) = until([run_id], Status.FAILED)
+    assert run.reason.startswith("V3 Lab is not installed on node 127.0.")
+
+
+@pytest.mark.parametrize(("name", "value"), [("ray", "2.1.0"), ("python", "3.9.1")])
+def test_another_version_of_ray_or_python_is_named(cluster, on, monkeypatch, tmp_path, name, value):
+    lines = {
+        "ray": f"import ray\nray.__version__ = {value!r}",
+        "python": f"import platform\nplatform.python_version = lambda: {value!r}",
+    }
+    (tmp_path / "sitecustomize.py").write_text(lines[name])  # of the process that connects
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    launcher = on(cluster, connects=False)
+    said = launcher.offer().problem
+    assert said.startswith(
+        f"The Ray cluster at {cluster.address} has another version of Ray or Python than this process"
+    )
+    assert value in said
+
+
+def test_a_cluster_is_reached_by_its_client_server_too(db, cluster, on, until):
+    launcher = on(cluster, f"ray://{HEAD}:{cluster.client_port}")
+    assert len(launcher.offer().nodes) >= 2
+    until(enqueue(db, configs(1, 20)), Status.COMPLETED)
 
 
 def test_a_cluster_that_does_not_answer_keeps_runs_waiting_and_says_so(db, on, monkeypatch):

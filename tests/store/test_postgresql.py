@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from sqlalchemy import create_engine, make_url
+from sqlalchemy import create_engine, make_url, select
 
 from tests.databases import POSTGRES, empty_database
 from tests.waiting import PATIENCE_SECONDS
@@ -162,3 +162,30 @@ def test_of_two_that_wait_for_each_other_one_is_told_to_try_again(server, tmp_pa
     assert "stayed locked: deadlock detected; end the program that holds it" in str(reported[0])
     assert [run.step for run in list_runs(database)] == [1, 1]
     database.close()
+
+
+def test_what_a_suspended_writer_has_locked_is_free_again_and_it_is_asked_to_try_again(
+    server, tmp_path, new_run, monkeypatch
+):
+    """So is that of a machine that is gone, of which the server learns after hours."""
+    monkeypatch.setattr(dialect, "IDLE_SECONDS", 1)
+    address = server.render_as_string(hide_password=False)
+    suspended, other = open_database(address, tmp_path), open_database(address, tmp_path)
+    run_id = new_run(suspended)
+
+    def write(store, step):
+        with store.write() as tx:
+            tx.execute(runs.update().where(runs.c.id == run_id).values(step=step))
+
+    def be_suspended():
+        with suspended.write() as tx:
+            tx.execute(runs.update().where(runs.c.id == run_id).values(step=1))
+            write(other, 2)
+            tx.execute(select(runs.c.step))
+
+    with pytest.raises(DatabaseBusyError, match="stayed locked"):
+        be_suspended()
+    with suspended.write() as tx:  # the connection is made again
+        assert tx.execute(select(runs.c.step)).scalar_one() == 2
+    suspended.close()
+    other.close()

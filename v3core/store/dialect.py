@@ -25,12 +25,15 @@ BUSY_TIMEOUT_SECONDS = 30
 """How long a write waits for another process's write before it fails."""
 CONNECT_SECONDS = 10
 """How long to wait for a PostgreSQL server that does not answer, unless the URL says otherwise."""
+IDLE_SECONDS = 10
+"""How long a process may do nothing within a write, before PostgreSQL undoes that: it was suspended, or its machine is
+gone, and what it has locked would stay so for hours."""
 SCHEMA_TIMEOUT_SECONDS = 600
 """How long to wait for another process that makes or changes the tables."""
 FORMS = "write sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME"
 _DRIVERS = {"sqlite": "sqlite+pysqlite", "postgresql": "postgresql+psycopg"}
-_LOCKED_STATES = {"55P03", "40P01", "40001"}
-"""Lock timeout, deadlock, and a row that another process changed meanwhile: trying again may help."""
+_LOCKED_STATES = {"55P03", "40P01", "40001", "25P03"}
+"""Lock timeout, deadlock, a row that another process changed meanwhile, own write too slow: trying again may help."""
 _DENIED_STATES = {"42501", "3F000", "25006"}
 """No privilege, no schema to create tables in, a server that only reads."""
 INDEX_BYTES = 32 * 1024
@@ -90,12 +93,20 @@ def make_engines(url: URL) -> tuple[Engine, Engine]:
         create = partial(create_engine, url, connect_args=limit, pool_pre_ping=True)
         reader = create(isolation_level="REPEATABLE READ")
         event.listen(reader, "begin", lambda tx: tx.exec_driver_sql("SET TRANSACTION READ ONLY"))
-        return reader, create()
+        writer = create()
+        event.listen(writer, "connect", _limit_waits)
+        return reader, writer
     except ModuleNotFoundError as error:
         raise V3Error(
             f"The driver of {url.drivername} databases is missing ({error}); "
             "install it with: pip install 'psycopg[binary]'."
         ) from None
+
+
+def _limit_waits(connection: Any, _record: object) -> None:
+    connection.execute(f"SET lock_timeout = '{BUSY_TIMEOUT_SECONDS}s'")
+    connection.execute(f"SET idle_in_transaction_session_timeout = '{IDLE_SECONDS}s'")
+    connection.commit()
 
 
 def _sqlite_engine(url: URL, *, read_only: bool) -> Engine:
@@ -158,6 +169,9 @@ def schema_transaction(writer: Engine) -> Iterator[Connection]:
             cursor.execute(f"PRAGMA busy_timeout = {SCHEMA_TIMEOUT_SECONDS * 1000}")
             cursor.close()
         with connection.begin():
+            if writer.dialect.name == "postgresql":  # what is derived from other rows takes its time
+                connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{SCHEMA_TIMEOUT_SECONDS}s'")
+                connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
             _advisory_lock(connection, SCHEMA_LOCK)
             yield connection
 

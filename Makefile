@@ -17,9 +17,10 @@ run: .venv/.native ## Serve the dashboard on http://127.0.0.1:8501; PORT=N for a
 nethack: .venv/.nethack ## Install NetHack and MiniHack, on Linux with Python 3.11 to 3.13
 
 # The browser tests run after the others, because they depend on timing.
-test: check $(if $(CI),.venv/.nethack) ## Run every check, and every test that is not long
-	$(BIN)/python -m pytest -m "not browser and not long" -n 2
-	$(BIN)/python -m pytest -m "browser and not long" -n 2
+test: check $(if $(CI),.venv/.nethack .venv/.ray) ## Run every check, and every test that is not long
+	$(BIN)/python -m pytest -m "not browser and not long" -n 2 --ignore tests/scaling
+	$(BIN)/python -m pytest -m "browser and not long" -n 2 --ignore tests/scaling
+	$(BIN)/python -m pytest tests/scaling
 
 long: .venv/.development ## Run the tests that `make test` leaves out because they take long
 	$(BIN)/python -m pytest -m "long and not browser" -n 2
@@ -91,6 +92,12 @@ screenshots: .venv/.development ## Retake the screenshots of the documentation
 	@echo "Installing NetHack and MiniHack …"
 	@$(PIP) --no-deps -r requirements-nethack.txt || { echo "NetHack cannot be installed here: ready-made it is for Linux (x86-64, aarch64) with Python 3.11 to 3.13; elsewhere pip compiles it, which takes cmake, bison, flex and a C++ compiler." >&2; exit 1; }
 	@$(BIN)/python -m v3core graph MiniHack-Room-5x5-v0 >/dev/null
+	@touch $@
+
+# Its tests are skipped where it is not installed.
+.venv/.ray: .venv/.development requirements-ray.txt
+	@echo "Installing Ray …"
+	@$(PIP) -r requirements-ray.txt
 	@touch $@
 
 .venv/.docs: .venv/.development requirements-docs.txt

@@ -173,6 +173,10 @@ def ranges(names):
             "requirements-dev.txt",
             [*PROJECT["optional-dependencies"]["dev"], *PROJECT["optional-dependencies"]["postgres"]],
         ),
+        (
+            "requirements-ray.txt",
+            [*PROJECT["optional-dependencies"]["ray"], *PROJECT["optional-dependencies"]["postgres"]],
+        ),
     ],
 )
 def test_what_is_pinned_is_what_the_package_asks_for(file, declared):

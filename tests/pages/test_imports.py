@@ -18,7 +18,8 @@ print("torch" in sys.modules)
 
 
 @pytest.mark.parametrize(
-    "page", ["app.py", "pages/launch.py", "pages/live.py", "pages/compare.py", "pages/replay.py", "pages/claims.py"]
+    "page",
+    ["app.py", *(f"pages/{page}.py" for page in ("launch", "live", "compare", "replay", "claims", "tour"))],
 )
 def test_no_page_loads_torch(page, tmp_path, monkeypatch):
     monkeypatch.setenv("V3_DATA_DIR", str(tmp_path))

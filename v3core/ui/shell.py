@@ -33,6 +33,7 @@ PAGES = (
     ("pages/compare.py", "Compare", ":material/compare_arrows:"),
     ("pages/replay.py", "Replay", ":material/play_circle:"),
     ("pages/claims.py", "Claims", ":material/balance:"),
+    ("pages/tour.py", "Tour", ":material/signpost:"),
 )
 
 

@@ -29,6 +29,7 @@ SHORTCUTS = (
     Shortcut("g c", "Go to Compare", page="/compare"),
     Shortcut("g p", "Go to Replay", page="/replay"),
     Shortcut("g t", "Go to Claims, and how they were tested", page="/claims"),
+    Shortcut("g o", "Go to the tour: what a curriculum changes, and what it does not", page="/tour"),
     Shortcut("/", "Type into the filter", "Runs", focus="Filter", on=("/", "/experiments")),
     Shortcut("j", "Next run", "Runs"),
     Shortcut("k", "Previous run", "Runs"),

@@ -1,0 +1,166 @@
+"""The guided tour: what of a policy is architecture and what is curriculum, as the founding document explains it.
+
+A run stands beside the text: what is said of policies in general can be seen on it.
+"""
+
+from collections.abc import Sequence
+
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from v3core import metrics
+from v3core.charts.look import AS_TRAINED
+from v3core.claims.findings import Finding
+from v3core.claims.statements import Claim, verdict_over
+from v3core.config import RunConfig
+from v3core.curriculum import Curriculum
+from v3core.curriculum.knobs import KNOBS
+from v3core.curriculum.typed import describe_architecture, format_end, format_value
+from v3core.metrics import Chart
+from v3core.store.run_row import RunRow
+from v3core.ui.chart_sources import Source
+from v3core.ui.live_chart import live_chart
+from v3core.ui.text import Markdown, about, md, plain
+
+_POLICY = """\
+# What there is, and what is near what.
+nodes, edges = graph(observation)
+# A graph attention network.
+scene = attention(nodes, edges)
+# The share of each expert.
+gates = routing(router(scene) / T)
+# All answer, the gates mix the answers.
+action = sample(gates @ experts(scene))
+"""
+
+_KNOBS = ("temperature", "lr", "load_balance")
+
+
+def bicycle(run: RunRow | None) -> None:
+    """One policy, learned as a whole."""
+    st.subheader("The bicycle: a policy that is learned as a whole", anchor="policy")
+    text, beside = _beside(run)
+    with text:
+        st.markdown(
+            "A policy turns a state into an action in one pass. Nobody writes a rule for which expert plays when: the "
+            "router is a part of the network, and gradient descent trains it together with everything before and "
+            "after it. That is what **end to end** means, and it is said of the policy, not of the script that "
+            "trains it."
+        )
+        st.code(_POLICY, language="python", wrap_lines=True)
+        st.markdown(
+            "One thing is left to gradient descent that it cannot do alone. An expert whose gate is exactly 0 gets no "
+            "gradient from that step: sparse routings such as sparsemax learn nothing about the experts that they "
+            "leave out."
+        )
+    if run is not None:
+        with beside:
+            _chart(run, metrics.GRADIENTS)
+            st.caption(md("The network of **{}**: {}.", run.name, _network(run.config)))
+
+
+def training_wheels(run: RunRow | None, curriculum: Curriculum | None) -> None:
+    """The curriculum, and why there is one."""
+    st.subheader("The training wheels: a curriculum of the routing", anchor="curriculum")
+    text, beside = _beside(run)
+    with text:
+        st.markdown(
+            "Left alone, a router often settles on a few experts: who is not chosen is not trained, stays weak, and is "
+            "not chosen. So training begins with routing in which every expert takes part, and becomes sparse by "
+            "and by. "
+            "As with training wheels, the bicycle stays the same. A curriculum only sets numbers, as a schedule of the "
+            "learning rate does."
+        )
+    if run is not None:
+        with beside:
+            _chart(run, metrics.LOADS)
+    if run is not None and curriculum is not None:
+        st.markdown(md("What the curriculum of **{}** sets, phase by phase:", run.name))
+        st.table(_phases(curriculum))
+
+
+def misunderstandings(claims: dict[str, Claim]) -> None:
+    """Three that the founding document names."""
+    st.subheader("Three misunderstandings", anchor="misunderstandings")
+    measured = claims["inference"].measured
+    cards = (
+        (
+            "“Phases in the training script: so it is not end to end.”",
+            "End to end is said of the policy: from observation to action every part is learned through the others. "
+            "The "
+            "script sets temperature, learning rate and coefficients, as every training script does.",
+        ),
+        (
+            "“End to end: so nothing may be designed by hand.”",
+            "What is learned are features and decisions. How many experts there are, which optimiser trains them and "
+            "when routing becomes sparse are chosen by people, and the policy is end to end all the same. Whether "
+            "such a "
+            "choice helps is a question for experiments.",
+        ),
+        (
+            "“A curriculum makes the policy heavier.”",
+            Markdown(
+                "The network is the same after training, whatever the curriculum was. " + " ".join(measured.split())
+            ),
+        ),
+    )
+    for column, (heard, answer) in zip(st.columns(len(cards)), cards, strict=True):
+        with column.container(border=True, height="stretch"):
+            st.markdown(md("**{}**", heard))
+            st.markdown(answer if isinstance(answer, Markdown) else plain(answer))
+
+
+def verdicts(claims: dict[str, Claim], findings: Sequence[Finding]) -> None:
+    """What experiments say of each claim."""
+    st.subheader("Does it help? What was measured", anchor="verdicts")
+    st.markdown(
+        "That a curriculum does no harm to the architecture does not say that it does any good. The founding "
+        "document says "
+        "that it does, and cites papers that do not say so. Here is what V3 Lab measured:"
+    )
+    rows = [
+        {
+            "Claim": plain(claim.title),
+            "Verdict": plain(_verdict(claim, [one for one in findings if one.hypothesis.claim == key])),
+        }
+        for key, claim in claims.items()
+    ]
+    st.table(rows)
+    with st.container(horizontal=True):
+        st.page_link("pages/claims.py", label="The studies behind this", icon=":material/balance:")
+        st.page_link("pages/launch.py", label="Try a curriculum of your own", icon=":material/rocket_launch:")
+
+
+def _verdict(claim: Claim, findings: Sequence[Finding]) -> str:
+    if not findings and claim.measured:
+        return "Measured by a benchmark"
+    found = verdict_over(findings)
+    return found[0].upper() + found[1:]
+
+
+def _beside(run: RunRow | None) -> list[DeltaGenerator]:
+    """Two places side by side, for the text and for the run; without a run the text has the page."""
+    return st.columns([2, 3], gap="large") if run is not None else [st.container(), st.container()]
+
+
+def _chart(run: RunRow, chart: Chart) -> None:
+    with st.container(border=True):
+        with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
+            st.markdown(md("**{}**", chart.title), width="content")
+            about(chart.title, chart.about, [(metric.label, metric.sentence) for metric in metrics.of_chart(chart)])
+        live_chart(Source(chart.name, (run.id,), look=AS_TRAINED), key=f"tour-{chart.name}-{run.id}", height=300)
+
+
+def _network(config: RunConfig) -> str:
+    wanted = config.curriculum.policy
+    return f"{config.policy.experts} experts" + (f" ({describe_architecture(wanted)})" if wanted is not None else "")
+
+
+def _phases(curriculum: Curriculum) -> list[dict[str, Markdown]]:
+    """A row per phase with what it sets; a knob that a phase leaves alone keeps its value."""
+    return [
+        {"Phase": plain(phase.name), "Ends": plain(format_end(phase.until) or "end of the run")}
+        | {"Routing": plain(phase.routing or "–")}
+        | {KNOBS[knob].title: plain(format_value(getattr(phase, knob)) or "–") for knob in _KNOBS}
+        for phase in curriculum.phases
+    ]

@@ -73,5 +73,12 @@ def _episode(columns: Mapping[str, np.ndarray], place: int) -> EpisodeRecord:
         elif metric.name in columns:
             values[metric.field] = columns[metric.name][place].item()
     phase = "early" if place < PHASES["early"].stop else "late"
-    words = {"phase": phase, "env": "CartPole-v1", "routing": "entmax", "task": None, "top_k_weights": None}
+    words = {
+        "phase": phase,
+        "env": "CartPole-v1",
+        "routing": "entmax",
+        "task": None,
+        "top_k_weights": None,
+        "facts": None,
+    }
     return EpisodeRecord(episode=place + 1, **values | words)

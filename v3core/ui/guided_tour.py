@@ -33,7 +33,7 @@ gates = routing(router(scene) / T)
 action = sample(gates @ experts(scene))
 """
 
-_KNOBS = ("temperature", "lr", "load_balance")
+_KNOBS = {knob: KNOBS[knob].title for knob in ("temperature", "lr", "load_balance")}
 
 
 def bicycle(run: RunRow | None) -> None:
@@ -76,38 +76,53 @@ def training_wheels(run: RunRow | None, curriculum: Curriculum | None) -> None:
             _chart(run, metrics.LOADS)
     if run is not None and curriculum is not None:
         st.markdown(md("What the curriculum of **{}** sets, phase by phase:", run.name))
-        st.table(_phases(curriculum))
+        # A knob that a phase leaves alone keeps its value.
+        st.table(
+            [
+                {
+                    "Phase": plain(phase.name),
+                    "Ends": plain(format_end(phase.until) or "end of the run"),
+                    "Routing": plain(phase.routing or "–"),
+                    **{_KNOBS[knob]: plain(format_value(getattr(phase, knob)) or "–") for knob in _KNOBS},
+                }
+                for phase in curriculum.phases
+            ]
+        )
 
 
 def misunderstandings(claims: dict[str, Claim]) -> None:
     """Three that the founding document names."""
     st.subheader("Three misunderstandings", anchor="misunderstandings")
-    measured = claims["inference"].measured
-    cards = (
-        (
-            "“Phases in the training script: so it is not end to end.”",
-            "End to end is said of the policy: from observation to action every part is learned through the others. "
-            "The "
-            "script sets temperature, learning rate and coefficients, as every training script does.",
-        ),
-        (
-            "“End to end: so nothing may be designed by hand.”",
-            "What is learned are features and decisions. How many experts there are, which optimiser trains them and "
-            "when routing becomes sparse are chosen by people, and the policy is end to end all the same. Whether "
-            "such a "
-            "choice helps is a question for experiments.",
-        ),
-        (
-            "“A curriculum makes the policy heavier.”",
-            Markdown(
-                "The network is the same after training, whatever the curriculum was. " + " ".join(measured.split())
-            ),
-        ),
+    first, second, third = st.columns(3)
+    _card(
+        first,
+        "“Phases in the training script: so it is not end to end.”",
+        "End to end is said of the policy: from observation to action every part is learned through the others. The "
+        "script sets temperature, learning rate and coefficients, as every training script does.",
     )
-    for column, (heard, answer) in zip(st.columns(len(cards)), cards, strict=True):
-        with column.container(border=True, height="stretch"):
-            st.markdown(md("**{}**", heard))
-            st.markdown(answer if isinstance(answer, Markdown) else plain(answer))
+    _card(
+        second,
+        "“End to end: so nothing may be designed by hand.”",
+        "What is learned are features and decisions. How many experts there are, which optimiser trains them and when "
+        "routing becomes sparse are chosen by people, and the policy is end to end all the same. Whether such a choice "
+        "helps is a question for experiments.",
+    )
+    _card(
+        third,
+        "“A curriculum makes the policy heavier.”",
+        "The network is the same after training, whatever the curriculum was. " + claims["inference"].measured,
+    )
+
+
+def _card(column: DeltaGenerator, heard: str, answer: str) -> None:
+    with column.container(border=True, height="stretch"):
+        st.markdown(md("**{}**", heard))
+        st.markdown(_of_ours(answer))
+
+
+def _of_ours(text: str) -> Markdown:
+    """A text of the project's files, with Markdown in it, on one line."""
+    return Markdown(" ".join(text.split()))
 
 
 def verdicts(claims: dict[str, Claim], findings: Sequence[Finding]) -> None:
@@ -154,13 +169,3 @@ def _chart(run: RunRow, chart: Chart) -> None:
 def _network(config: RunConfig) -> str:
     wanted = config.curriculum.policy
     return f"{config.policy.experts} experts" + (f" ({describe_architecture(wanted)})" if wanted is not None else "")
-
-
-def _phases(curriculum: Curriculum) -> list[dict[str, Markdown]]:
-    """A row per phase with what it sets; a knob that a phase leaves alone keeps its value."""
-    return [
-        {"Phase": plain(phase.name), "Ends": plain(format_end(phase.until) or "end of the run")}
-        | {"Routing": plain(phase.routing or "–")}
-        | {KNOBS[knob].title: plain(format_value(getattr(phase, knob)) or "–") for knob in _KNOBS}
-        for phase in curriculum.phases
-    ]

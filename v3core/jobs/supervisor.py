@@ -15,7 +15,7 @@ from v3core.store.commands import CommandRow, note_step, open_stop, redate_stop
 from v3core.store.database import Database
 from v3core.store.history import add_event
 from v3core.store.run_row import RunRow
-from v3core.store.runs import get_run, redate_heartbeat, runs_in
+from v3core.store.runs import get_run, redate_heartbeat, runs_to_look_after
 from v3core.store.schema import HIDDEN, Transaction
 
 COMMAND_GRACE_SECONDS = 10.0
@@ -49,11 +49,12 @@ def reconcile(database: Database, now: datetime | None = None, command: StartCom
     """
     now = now or datetime.now(UTC)
     with database.read() as tx:
-        unfinished = runs_in(tx, ACTIVE | {Status.QUEUED, HIDDEN})
+        unfinished = runs_to_look_after(tx, ACTIVE | {Status.QUEUED, HIDDEN})
     if any(run.status == HIDDEN for run in unfinished):
         remove_abandoned(database)
     changed = [run.id for run in unfinished if run.status in ACTIVE and _settle(database, run, now)]
-    changed += restart_lost(database)
+    if changed or any(run.status == Status.LOST for run in unfinished):
+        changed += restart_lost(database)
     if changed or any(run.status == Status.QUEUED for run in unfinished):
         changed += drain(database, command)
     return changed

@@ -9,7 +9,7 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Update, bindparam, case, delete, func, insert, select, update
+from sqlalchemy import Update, and_, bindparam, case, delete, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from v3core.config import RunConfig
@@ -171,6 +171,13 @@ def get_runs(database: Database, run_ids: Sequence[str]) -> list[RunRow]:
 def runs_in(tx: Transaction, statuses: Collection[str]) -> list[RunRow]:
     """The runs in one of these statuses, those that were queued first at first."""
     query = select(*_COLUMNS).where(runs.c.status.in_(statuses)).order_by(runs.c.queued_at, runs.c.id)
+    return [_run(row) for row in tx.execute(query)]
+
+
+def runs_to_look_after(tx: Transaction, statuses: Collection[str]) -> list[RunRow]:
+    """The runs in one of these statuses, and the lost ones that are to be queued again, in the same order."""
+    lost = and_(runs.c.status == Status.LOST, runs.c.restarts < runs.c.max_restarts)
+    query = select(*_COLUMNS).where(or_(runs.c.status.in_(statuses), lost)).order_by(runs.c.queued_at, runs.c.id)
     return [_run(row) for row in tx.execute(query)]
 
 

@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # The tests that need no worker, page or browser.
 UNIT := $(addprefix tests/,charts curriculum insight policy ui test_config.py test_docs.py test_environment_setup.py test_overrides.py test_rollup.py)
 
-.PHONY: help run nethack test long check fast format docs bench claims faults leaving mutation screenshots clean
+.PHONY: help run nethack test long scaling check fast format docs bench claims faults leaving mutation screenshots clean
 
 help: ## Show this help
 	@sed -n 's/^\([a-z]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name words; do printf '  make %-12s %s\n' "$$name" "$$words"; done
@@ -20,11 +20,14 @@ nethack: .venv/.nethack ## Install NetHack and MiniHack, on Linux with Python 3.
 test: check $(if $(CI),.venv/.nethack .venv/.ray) ## Run every check, and every test that is not long
 	$(BIN)/python -m pytest -m "not browser and not long" -n 2 --ignore tests/scaling
 	$(BIN)/python -m pytest -m "browser and not long" -n 2 --ignore tests/scaling
-	$(BIN)/python -m pytest tests/scaling
+	$(BIN)/python -m pytest -m "not long" tests/scaling
 
 long: .venv/.development ## Run the tests that `make test` leaves out because they take long
-	$(BIN)/python -m pytest -m "long and not browser" -n 2
-	$(BIN)/python -m pytest -m "long and browser" -n 2
+	$(BIN)/python -m pytest -m "long and not browser" -n 2 --ignore tests/scaling
+	$(BIN)/python -m pytest -m "long and browser" -n 2 --ignore tests/scaling
+
+scaling: .venv/.ray ## Run all tests on real Ray clusters, 7 minutes
+	$(BIN)/python -m pytest tests/scaling
 
 check: .venv/.development ## Run the linter, the type checker and the import checks
 	$(BIN)/ruff check .

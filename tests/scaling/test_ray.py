@@ -99,6 +99,7 @@ def test_commands_reach_a_run_on_a_node(db, cluster, on, until):
     until([run_id], Status.STOPPED)
 
 
+@pytest.mark.long
 def test_a_silent_worker_is_stalled_while_its_node_says_that_it_lives_and_a_stop_kills_it_there(db, cluster, on, until):
     on(cluster)
     (run_id,) = enqueue(db, configs(1, ENDLESS))
@@ -139,6 +140,7 @@ def test_runs_of_a_node_that_dies_are_lost_in_15_seconds_and_trained_to_their_en
     cluster.remove_node(node)
 
 
+@pytest.mark.long
 def test_a_machine_that_goes_down_says_nothing_and_its_run_is_lost_in_15_seconds(db, cluster, on, until):
     on(cluster)
     (run_id,) = enqueue(db, configs(1, ENDLESS))
@@ -179,6 +181,7 @@ def test_a_run_of_one_launcher_is_not_started_by_another(db, cluster, on, monkey
     assert "launcher 'local'" in launcher.waits_for(get_run(db, local))
 
 
+@pytest.mark.long
 def test_many_queued_runs_drain(db, cluster, on, until):
     """V3_SCALING=200 for as many, which takes a quarter of an hour on two cores."""
     on(cluster)
@@ -188,6 +191,7 @@ def test_many_queued_runs_drain(db, cluster, on, until):
         assert_whole(db, run_id)
 
 
+@pytest.mark.long
 def test_where_the_head_dies_runs_are_shown_as_what_they_are_and_train_on_in_another_cluster(
     db, on, until, monkeypatch
 ):
@@ -260,6 +264,7 @@ def test_another_version_of_ray_or_python_is_named(cluster, on, monkeypatch, tmp
     assert value in said
 
 
+@pytest.mark.long
 def test_a_cluster_is_reached_by_its_client_server_too(db, cluster, on, until):
     launcher = on(cluster, f"ray://{HEAD}:{cluster.client_port}")
     assert len(launcher.offer().nodes) >= 2

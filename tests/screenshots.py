@@ -202,7 +202,7 @@ def photograph_wall(browser: Browser) -> None:
 
 def photograph_experts(page: Page, url: str, name: str) -> None:
     """The section about the experts, once all of its charts are drawn; they are only where they can be seen."""
-    page.set_viewport_size({"width": WIDTH, "height": 5000})
+    page.set_viewport_size({"width": WIDTH, "height": 8000})
     page.goto(url)
     section = page.get_by_test_id("stExpander").filter(has_text="Load over time")
     for key in ("area-load", "decisions", "actions", "distances", "distance-history", "map", "knockout"):

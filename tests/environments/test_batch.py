@@ -282,17 +282,17 @@ def test_actions_that_change_are_named(batch_of, monkeypatch):
 def test_only_true_and_false_are_a_success(batch_of, value, counts):
     batch = batch_of(give=lambda usual: (*usual[:2], True, False, {"success": value}), at=1)
     assert batch.step(np.zeros((2, 1), dtype=np.int64)).successes == ({} if counts is None else {0: counts, 1: counts})
-    assert (batch.odd_success is None) == (counts is not None)
+    assert (batch.odd_end is None) == (counts is not None)
     if counts is None:
-        assert batch.odd_success.startswith("step(action) returned info['success'] = ")
-        assert batch.odd_success.endswith("; the success of such an episode is not recorded.")
+        assert batch.odd_end.startswith("step(action) returned info['success'] = ")
+        assert batch.odd_end.endswith("; the success of such an episode is not recorded.")
 
 
 def test_of_two_words_on_success_the_one_that_counts_is_taken(batch_of):
     info = {"is_success": 0.5, "success": True}
     batch = batch_of(give=lambda usual: (*usual[:2], True, False, info), at=1)
     assert batch.step(np.zeros((2, 1), dtype=np.int64)).successes == {0: True, 1: True}
-    assert batch.odd_success is None
+    assert batch.odd_end is None
 
 
 def test_an_interrupt_is_no_trouble_of_the_environment(batch_of):

@@ -350,4 +350,4 @@ def test_a_builder_that_fails_is_reported():
         ):
             check_environment("CartPole-v0", allow_import=False)
     finally:
-        _builders.clear()
+        _builders.pop("CartPole-v0", None)

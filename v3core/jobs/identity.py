@@ -143,7 +143,7 @@ def is_here(run: RunRow) -> bool:
 
 def is_alive(identity: ProcessIdentity) -> bool | None:
     """Whether that very process still runs; None if it cannot be known here: another machine's, container's, node's."""
-    if identity.node != this_node():
+    if identity.node and identity.node != this_node():
         return None
     if not _is_in_sight(identity):
         return False if _was_before_restart(identity) else None

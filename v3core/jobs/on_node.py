@@ -89,7 +89,7 @@ def _record(database: Database, run: RunRow) -> None:
     reason = f"Ray on node {identity.this_node_address()} ended, and the worker with it."
     with database.write() as tx:
         now = get_run(tx, run.id, for_update=True)
-        if now.status in ACTIVE and (now.generation, now.node) == (run.generation, identity.this_node()):
+        if now.status in ACTIVE and (now.queued_at, now.node) == (run.queued_at, identity.this_node()):
             end_without_process(tx, now, Status.LOST, reason, actor="node", now=datetime.now(UTC))
 
 

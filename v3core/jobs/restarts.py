@@ -3,7 +3,8 @@
 from datetime import UTC, datetime
 
 from v3core.jobs.checkpoints import newest_whole
-from v3core.jobs.identity import NOWHERE
+from v3core.jobs.identity import NOWHERE, is_here
+from v3core.jobs.launchers.chosen import chosen
 from v3core.jobs.lifecycle import Status, change_status
 from v3core.store.database import Database
 from v3core.store.history import add_event
@@ -24,6 +25,8 @@ def restart_lost(database: Database) -> list[str]:
             run = get_run(tx, run_id, for_update=True)
             if run.status != Status.LOST or run_id not in restartable(tx):
                 continue
+            if run.launcher not in {None, chosen().name} or not is_here(run):
+                continue  # its checkpoints are elsewhere
             start = newest_whole(database, run_id, tx)
             if start is None and run.episode:
                 message = "Its checkpoints are gone or damaged, so it is not queued again."

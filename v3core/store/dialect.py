@@ -32,7 +32,8 @@ SCHEMA_TIMEOUT_SECONDS = 600
 """How long to wait for another process that makes or changes the tables."""
 FORMS = "write sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME"
 _DRIVERS = {"sqlite": "sqlite+pysqlite", "postgresql": "postgresql+psycopg"}
-_LOCKED_STATES = {"55P03", "40P01", "40001", "25P03"}
+_SLOW_STATE = "25P03"
+_LOCKED_STATES = {"55P03", "40P01", "40001", _SLOW_STATE}
 """Lock timeout, deadlock, a row that another process changed meanwhile, own write too slow: trying again may help."""
 _DENIED_STATES = {"42501", "3F000", "25006"}
 """No privilege, no schema to create tables in, a server that only reads."""
@@ -310,6 +311,8 @@ def _explain_postgresql(name: str, problem: str, state: str | None) -> str:
         return f"The database {name} cannot be reached: {problem}; check the server and V3_DATABASE_URL."
     if state in _DENIED_STATES:
         return f"The database {name} refuses this user: {problem}; ask the owner for the CREATE and USAGE privileges."
+    if state == _SLOW_STATE:
+        return f"The database {name} undid a write that took longer than {IDLE_SECONDS} seconds; try again."
     if state in _LOCKED_STATES:
         return f"The database {name} stayed locked: {problem}; end the program that holds it."
     if state == "53100":

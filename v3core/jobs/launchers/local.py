@@ -15,6 +15,7 @@ from v3core.store.database import Database
 from v3core.store.run_row import RunRow
 from v3core.store.schema import Transaction
 
+CLUSTER_RUN_SECONDS = 600.0
 OTHER_HOST_SECONDS = 60.0
 """A run on another machine is lost if its heartbeat is overdue by this long: its process cannot be checked."""
 OTHER_CONTAINER_SECONDS = 5.0
@@ -66,7 +67,9 @@ class LocalLauncher:
         return identity.is_alive(process_of(run))
 
     def silence_seconds(self, run: RunRow) -> float:
-        """A minute for another machine."""
+        """A minute for another machine; ten for a run of a cluster: who can ask the cluster knows more."""
+        if run.is_on_cluster:
+            return CLUSTER_RUN_SECONDS
         return OTHER_CONTAINER_SECONDS if is_here(run) else OTHER_HOST_SECONDS
 
     def send_signal(self, run: RunRow, number: signal.Signals, *, whole_group: bool = False) -> bool:

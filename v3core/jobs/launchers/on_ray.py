@@ -6,6 +6,7 @@ The connection is that of a process of its own (`ray_bridge.py`); on its node a 
 import importlib.util
 import itertools
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -23,7 +24,7 @@ from v3core.errors import V3Error
 from v3core.jobs import identity
 from v3core.jobs.files import log_file
 from v3core.jobs.launchers.interface import Node, Offer, StartCommand
-from v3core.jobs.launchers.local import OTHER_HOST_SECONDS, LocalLauncher
+from v3core.jobs.launchers.local import LocalLauncher
 from v3core.jobs.lifecycle import ACTIVE, Status, change_status
 from v3core.paths import import_folders
 from v3core.store.database import Database
@@ -124,9 +125,7 @@ class RayLauncher:
             return f"Needs a node with the label {run.needs_label}: no node of the cluster has it."
         if (gpus := gpus_of(run)) and not any(node.gpus >= gpus for node in having):
             where = "no node with its label has" if run.needs_label else "no node has"
-            return (
-                f"Needs {'a GPU' if gpus <= 1 else f'{gpus:g} GPUs'}: {where} {'one' if gpus <= 1 else 'that number'}."
-            )
+            return f"Needs {'a GPU' if gpus <= 1 else f'{gpus:g} GPUs'}: {where} {'one' if gpus <= 1 else 'as many'}."
         return None
 
     def start(self, database: Database, run: RunRow, command: StartCommand) -> int | None:
@@ -137,10 +136,12 @@ class RayLauncher:
         log.touch()
         order = {
             "run": run.id,
+            "name": _name(run),
             "generation": run.generation,
             "version": __version__,
             "folders": import_folders(),
-            "environment": {"V3_DATABASE_URL": database.url, "V3_DATA_DIR": str(database.data_dir)},
+            "environment": {"V3_DATABASE_URL": database.url, "V3_DATA_DIR": str(database.data_dir)}
+            | {name: os.environ[name] for name in ("V3_WEBHOOK_URL",) if os.environ.get(name)},
         }
         wanted = {"order": order, "gpus": gpus_of(run), "label": run.needs_label, "seconds": START_SECONDS}
         # Not a daemon: a command that queues runs waits until they are started.
@@ -189,7 +190,7 @@ class RayLauncher:
         """Less than for another machine, if the cluster answers and its node does not."""
         if self._sees(run):
             return CLUSTER_SECONDS
-        return OTHER_HOST_SECONDS if run.node else LocalLauncher().silence_seconds(run)
+        return LocalLauncher().silence_seconds(run)
 
     def send_signal(self, run: RunRow, number: signal.Signals, *, whole_group: bool = False) -> bool:
         """Have its node signal it."""
@@ -232,7 +233,8 @@ def gpus_of(run: RunRow) -> float:
 
 
 def _name(run: RunRow) -> str:
-    return f"{run.id}:{run.generation}"
+    # By the time at which it was queued: its worker counts the generation up when it takes episodes back.
+    return f"{run.id}:{run.queued_at:%Y%m%d%H%M%S%f}"
 
 
 def _has_label(node: Node, run: RunRow) -> bool:
@@ -338,7 +340,3 @@ class NodeLauncher(LocalLauncher):
     def startable(self, _tx: Transaction, _offer: Offer, _queued: Sequence[RunRow], /) -> list[RunRow]:
         """None: what a node can do is for Ray to say, and nodes do not ask it."""
         return []
-
-    def silence_seconds(self, run: RunRow) -> float:
-        """Those of other nodes are left to whoever can ask Ray."""
-        return OTHER_HOST_SECONDS if run.node else super().silence_seconds(run)

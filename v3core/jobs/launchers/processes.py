@@ -1,5 +1,6 @@
 """Starting a process on this machine for a run, with the folders, variables and interpreter that are saved with it."""
 
+import os
 import subprocess
 import sys
 import threading
@@ -7,6 +8,7 @@ from collections.abc import Sequence
 from typing import IO
 
 from v3core.jobs import warm
+from v3core.jobs.identity import this_node
 from v3core.jobs.launch import Launch, capture, here, launch_of
 from v3core.jobs.warm import Surroundings
 from v3core.store.database import Database
@@ -42,6 +44,8 @@ def surroundings(database: Database, launch: Launch) -> Surroundings:
         "PYTHONIOENCODING": "utf-8:backslashreplace",  # of the log, whatever the language of the machine
         "OMP_NUM_THREADS": "1",  # one core per run; more threads would only wait for each other
     }
+    if this_node():  # the cluster decides which GPUs, not the process that queued the run
+        environment["CUDA_VISIBLE_DEVICES"] = os.environ.get("CUDA_VISIBLE_DEVICES", "")
     return Surroundings(launch.interpreter(), launch.working_folder(database.data_dir), environment)
 
 

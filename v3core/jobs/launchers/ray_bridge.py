@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 import ray
@@ -50,6 +51,7 @@ class Holder:
                 "the same version there."
             )
         os.environ.update(order["environment"], V3_NODE=context.get_node_id(), V3_NODE_ADDRESS=address)
+        os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(context.get_accelerator_ids().get("GPU", []))
         os.environ.pop("V3_LAUNCHER", None)
         os.environ["PYTHONPATH"] = os.pathsep.join([*order["folders"], *filter(None, [os.environ.get("PYTHONPATH")])])
         command = ["-m", "v3core.jobs.on_node", order["run"], str(order["generation"]), str(os.getppid())]
@@ -135,7 +137,9 @@ class Bridge:
 
     def start(self, order: dict[str, Any], gpus: float, label: str | None, seconds: float) -> dict[str, Any]:
         """Start the worker of a run: `wrong` says why it never can, `late` why it could not now."""
-        name = f"{order['run']}:{order['generation']}"
+        name = order["name"]
+        with suppress(ValueError):  # of a start that broke off: what is claimed and not started has no other
+            ray.kill(ray.get_actor(name, namespace=NAMESPACE))
         selector = {"label_selector": dict([label.split("=", 1)])} if label else {}
         remote = ray.remote(num_cpus=1, num_gpus=gpus, max_restarts=0, max_concurrency=4)(Holder)
         holder = remote.options(
@@ -147,7 +151,11 @@ class Bridge:
             ray.kill(holder)
             return {"late": f"The Ray cluster did not start the worker within {seconds:g} seconds."}
         except exceptions.RayActorError:
+            ray.kill(holder)
             return {"late": "The node of the Ray cluster died before it had started the worker."}
+        except Exception:
+            ray.kill(holder)
+            raise
         if wrong:
             ray.kill(holder)
         return {"wrong": wrong or None}

@@ -126,7 +126,7 @@ def test_the_mean_return_is_over_the_window_that_fits_the_run(upgraded):
     assert run.mean_return == pytest.approx(returns[phases == phases[-1]][-10:].mean())
 
 
-@pytest.mark.parametrize("file", FILES[:-1], ids=lambda file: file.stem)
+@pytest.mark.parametrize("file", [file for file in FILES if file.stem < "schema-7"], ids=lambda file: file.stem)
 def test_the_mean_return_is_that_of_the_phase_in_force(file, tmp_path):
     copy = tmp_path / "v3.db"
     shutil.copy(file, copy)

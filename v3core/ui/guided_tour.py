@@ -65,7 +65,7 @@ def training_wheels(run: RunRow | None, curriculum: Curriculum | None) -> None:
     text, beside = _beside(run)
     with text:
         st.markdown(
-            "Left alone, a router often settles on a few experts: an expert that is not chosen is not trained, stays weak, "
+            "Left alone, a router often settles on a few experts: one that is not chosen is not trained, stays weak, "
             "and so is not chosen later either. So training begins with routing in which every expert takes part, and "
             "becomes sparse step by step. "
             "As with training wheels, the bicycle stays the same. A curriculum only sets numbers, as a schedule of the "

@@ -26,12 +26,16 @@ def test_numbers_and_short_words_by_path():
     assert facts_as_text({}) is None
 
 
-@pytest.mark.parametrize("value", [float("nan"), [1, 2], {"a": 1}, np.zeros(3)])
+@pytest.mark.parametrize("value", [float("nan"), [1, 2], {"a": 1}, np.zeros(3), 10**400])
 def test_anything_else_is_said_once_and_left_out(value):
     facts, odd = facts_of({"lives": value}, PATHS)
     assert facts == {}
     assert odd.startswith("info['lives'] at the end of an episode is a ")
     assert "the fact 'lives' of such an episode is not recorded" in odd
+
+
+def test_words_are_what_every_database_and_terminal_takes():
+    assert facts_of({"lives": "a\udc80b\x1b[2Jc"}, PATHS)[0] == {"lives": "a b [2Jc"}
 
 
 def test_long_words_are_cut():
@@ -83,7 +87,7 @@ def test_they_are_typed_as_other_triggers():
     until = parse_end("fact:score ≥ 10 (3)")
     assert until == parse(CURRICULUM).phases[0].until
     assert format_end(until) == "fact:score ≥ 10 (3)"
-    with pytest.raises(V3Error, match="watches 'reward'; choose return, length or success"):
+    with pytest.raises(V3Error, match="watches 'reward'; choose return, length, success or a fact"):
         parse_end("reward >= 4")
 
 

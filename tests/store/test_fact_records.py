@@ -29,10 +29,11 @@ def test_they_are_read_and_summed_up(db, recorded):
         (9, {"score": 5.0, "cause": "time limit"}),
         (10, {"score": 4.0}),
     ]
-    cause, score = fact_results(facts, ["cause", "unknown"])
+    cause, score = fact_results(facts, ["cause", "unknown", "score"])
     assert (score.name, score.episodes, score.mean, score.least, score.most, score.words) == ("score", 3, 4, 3, 5, ())
     assert (cause.name, cause.episodes, cause.words) == ("cause", 2, (("a newt", 1), ("time limit", 1)))
     assert math.isnan(cause.mean)
+    assert [one.name for one in fact_results(facts, ["score"])] == ["score"], "an imported row can have any names"
 
 
 def test_points_are_means_of_parts(db, recorded):

@@ -55,7 +55,7 @@ def parse_end(text: str) -> Until | None:
         raise V3Error(f"End '{text}' cannot be parsed; write 1000, step 50000 or return ≥ 450 (100).")
     metric = found["metric"].lower()
     if metric not in METRICS and not metric.startswith(FACT):
-        raise V3Error(f"End '{text}' watches '{metric}'; choose {', '.join(METRICS[:-1])} or {METRICS[-1]}.")
+        raise V3Error(f"End '{text}' watches '{metric}'; choose {', '.join(METRICS)} or a fact, as in fact:score.")
     try:
         level = float(found["level"])
     except ValueError:

@@ -25,9 +25,9 @@ def facts_of(info: Mapping[str, Any], paths: Mapping[str, str]) -> tuple[dict[st
         value = _at(info, path)
         plain = value.item() if isinstance(value, np.generic | np.ndarray) and np.ndim(value) == 0 else value
         if isinstance(plain, str):
-            text = " ".join(plain.split())
+            text = " ".join(_printable(plain[: 20 * MAX_LETTERS]).split())
             found[name] = text if len(text) <= MAX_LETTERS else f"{text[: MAX_LETTERS - 1]}…"
-        elif isinstance(plain, bool | int | float) and math.isfinite(plain):
+        elif isinstance(plain, bool | int | float) and is_finite(plain):
             found[name] = float(plain)
         elif plain is not None:
             odd = odd or (
@@ -35,6 +35,19 @@ def facts_of(info: Mapping[str, Any], paths: Mapping[str, str]) -> tuple[dict[st
                 f"nor a text; the fact '{name}' of such an episode is not recorded."
             )
     return found, odd
+
+
+def is_finite(number: float) -> bool:
+    """Whether it is a number that can be recorded; a whole number can be too large for one."""
+    try:
+        return math.isfinite(number)
+    except OverflowError:
+        return False
+
+
+def _printable(text: str) -> str:
+    """Without what moves a terminal's cursor, and the halves of signs that no database takes."""
+    return "".join(sign if sign.isprintable() else " " for sign in text)
 
 
 def _at(info: Mapping[str, Any], path: str) -> Any:

@@ -4,6 +4,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,23 +53,27 @@ def read_facts(source: Database | Transaction, run_id: str, *, after: int, last:
 def _read(text: object) -> dict[str, float | str]:
     try:
         given = json.loads(text) if isinstance(text, str) else None
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     if not isinstance(given, dict):
         return {}
-    return {
-        name: fact if isinstance(fact, str) else float(fact)
-        for name, fact in given.items()
-        if isinstance(fact, str) or (isinstance(fact, int | float) and math.isfinite(fact))
-    }
+    facts: dict[str, float | str] = {}
+    for name, fact in given.items():
+        if isinstance(fact, str):
+            facts[name] = fact
+        elif isinstance(fact, int | float):
+            with suppress(OverflowError):  # a whole number that no float can be
+                number = float(fact)
+                if math.isfinite(number):
+                    facts[name] = number
+    return facts
 
 
 def fact_results(facts: Facts, names: Sequence[str]) -> list[FactResult]:
-    """Each fact that is known of any of the episodes, in the order of `names`, then by name."""
+    """Each fact of `names` that is known of any of the episodes, in their order."""
     known = {name for _, one in facts for name in one}
-    order = [name for name in names if name in known] + sorted(known - set(names))
     results = []
-    for name in order:
+    for name in (name for name in names if name in known):
         values = [one[name] for _, one in facts if name in one]
         numbers = [value for value in values if isinstance(value, float)]
         words = Counter(value for value in values if isinstance(value, str)).most_common()

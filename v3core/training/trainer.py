@@ -24,6 +24,7 @@ from v3core.curriculum import (
     settings_at,
     steps_left,
 )
+from v3core.curriculum.fit import check_facts
 from v3core.environment_setup import EnvironmentSetup
 from v3core.environments import ReplayError
 from v3core.environments.evaluation_seeds import EVALUATION_SEED
@@ -229,6 +230,7 @@ class Trainer:
         try:
             check_edit(self.curriculum, edit.curriculum, self.progress)
             check_experts(edit.curriculum, self.state.config.policy.experts)
+            check_facts(edit.curriculum, self.state.config.episode_facts)
             check_run(self.state.config.environment, edit.curriculum, allow_import=True)
         except V3Error as reason:
             self.hooks.edit_rejected(edit, str(reason))

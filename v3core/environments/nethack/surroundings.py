@@ -91,7 +91,7 @@ class Surroundings(gymnasium.ObservationWrapper[dict[str, Any], Any, Any]):
         self._inside[:] = self._classes[glyphs]
         near = self._padded[row : row + SIDE, column : column + SIDE]
         return {
-            "near": near.T[:, :, None],
+            "near": near.T[:, :, None].copy(),  # the next observation is written over it; a wrapper may keep this one
             "things": self._far(glyphs, column, row),
             **status_nodes(status),
             "message": message_of(observation),

@@ -388,7 +388,7 @@ def test_an_edit_that_the_network_cannot_follow_is_rejected(small_run, recorder,
 def test_an_edit_with_a_trigger_on_a_fact_that_is_not_recorded_is_rejected(small_run, recorder):
     config = small_run(environments=1, rollout_steps=8)
     phases = [dict(phase) for phase in config.curriculum.to_dict()["phases"]]
-    phases[1]["until"] = {"metric": "fact:score", "at_least": 1, "max_episodes": 4}
+    phases[1]["until"] = {"metric": "fact:score", "at_least": 1, "window": 2, "max_episodes": 4}
     edit = Edit(9, Curriculum.model_validate({"name": "other", "phases": phases}))
     hooks = recorder(lambda hooks: Orders(edits=() if hooks.rejected else (edit,)))
     assert run(config, hooks) is Outcome.COMPLETED

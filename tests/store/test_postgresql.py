@@ -183,7 +183,7 @@ def test_what_a_suspended_writer_has_locked_is_free_again_and_it_is_asked_to_try
             write(other, 2)
             tx.execute(select(runs.c.step))
 
-    with pytest.raises(DatabaseBusyError, match="stayed locked"):
+    with pytest.raises(DatabaseBusyError, match="undid a write that took longer than 1 seconds; try again"):
         be_suspended()
     with suspended.write() as tx:  # the connection is made again
         assert tx.execute(select(runs.c.step)).scalar_one() == 2

@@ -1,6 +1,7 @@
 """Runs that were lost and say that they are to be queued again then, as often as they say."""
 
 from datetime import UTC, datetime
+from functools import partial
 
 from v3core.jobs.checkpoints import newest_whole
 from v3core.jobs.identity import NOWHERE, is_here
@@ -17,7 +18,8 @@ def restart_lost(database: Database) -> list[str]:
     Safe in many processes at once. One whose checkpoints are gone is left as it is, and its history says so.
     """
     with database.read() as tx:
-        lost = restartable(tx)
+        ours = {None, chosen().name}  # the checkpoints of others are elsewhere
+        lost = [run.id for run in map(partial(get_run, tx), restartable(tx)) if run.launcher in ours and is_here(run)]
     restarted = []
     for run_id in lost:
         now = datetime.now(UTC)
@@ -25,8 +27,6 @@ def restart_lost(database: Database) -> list[str]:
             run = get_run(tx, run_id, for_update=True)
             if run.status != Status.LOST or run_id not in restartable(tx):
                 continue
-            if run.launcher not in {None, chosen().name} or not is_here(run):
-                continue  # its checkpoints are elsewhere
             start = newest_whole(database, run_id, tx)
             if start is None and run.episode:
                 message = "Its checkpoints are gone or damaged, so it is not queued again."

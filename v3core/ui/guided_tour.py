@@ -20,7 +20,8 @@ from v3core.metrics import Chart
 from v3core.store.run_row import RunRow
 from v3core.ui.chart_sources import Source
 from v3core.ui.live_chart import live_chart
-from v3core.ui.text import Markdown, about, md, plain
+from v3core.ui.run_charts import chart_head
+from v3core.ui.text import Markdown, md, plain
 
 _POLICY = """\
 # What there is, and what is near what.
@@ -160,9 +161,7 @@ def _beside(run: RunRow | None) -> list[DeltaGenerator]:
 
 def _chart(run: RunRow, chart: Chart) -> None:
     with st.container(border=True):
-        with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
-            st.markdown(md("**{}**", chart.title), width="content")
-            about(chart.title, chart.about, [(metric.label, metric.sentence) for metric in metrics.of_chart(chart)])
+        chart_head(chart)
         live_chart(Source(chart.name, (run.id,), look=AS_TRAINED), key=f"tour-{chart.name}-{run.id}", height=300)
 
 

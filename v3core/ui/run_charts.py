@@ -31,7 +31,7 @@ def run_charts(
     begun = {band.name: band.start for band in series.bands if not band.planned}
     look = look_controls(begun, steps_planned=series.steps > 0)
     with st.container(border=True):
-        _head(metrics.RETURN)
+        chart_head(metrics.RETURN)
         drag = live_chart(
             Source(metrics.RETURN.name, (run.id,), look=look),
             key=f"return-{run.id}",
@@ -72,7 +72,7 @@ def _pair(run: RunRow, look: Look, *charts: Chart, border: bool = True) -> None:
 
 def _draw(run: RunRow, chart: Chart, look: Look) -> None:
     """One chart under its title."""
-    _head(chart)
+    chart_head(chart)
     live_chart(
         Source(chart.name, (run.id,), look=look),
         key=f"{chart.name}-{run.id}",
@@ -81,7 +81,7 @@ def _draw(run: RunRow, chart: Chart, look: Look) -> None:
     )
 
 
-def _head(chart: Chart) -> None:
+def chart_head(chart: Chart) -> None:
     """Its title, and a hint that says what each of its metrics means."""
     with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
         st.markdown(md("**{}**", chart.title), width="content")

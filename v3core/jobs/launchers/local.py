@@ -22,6 +22,16 @@ OTHER_CONTAINER_SECONDS = 5.0
 """… and so late if it was of this machine, but before a new name and a restart, or in a container of the same name."""
 
 
+def waits_for_launcher(run: RunRow, name: str) -> str | None:
+    """Why the launcher of that name cannot start a run that demands another."""
+    if run.launcher in {None, name}:
+        return None
+    return (
+        f"Waiting for a V3 Lab with the launcher '{run.launcher}', with which it was queued; start one, or stop the "
+        "run and resume it here."
+    )
+
+
 class LocalLauncher:
     """Starts workers as processes of this machine, forked from the warm one where there is one."""
 
@@ -46,11 +56,8 @@ class LocalLauncher:
 
     def waits_for(self, run: RunRow) -> str | None:
         """The launcher or label that it demands, or the import folder or interpreter that this machine lacks."""
-        if run.launcher not in {None, self.name}:
-            return (
-                f"Waiting for a V3 Lab with the launcher '{run.launcher}', with which it was queued; start one, or "
-                "stop the run and resume it here."
-            )
+        if found := waits_for_launcher(run, self.name):
+            return found
         if run.needs_label:
             return f"Needs a node with the label {run.needs_label}, and this machine is no node of a cluster."
         return waits_for(run)

@@ -24,7 +24,7 @@ from v3core.errors import V3Error
 from v3core.jobs import identity
 from v3core.jobs.files import log_file
 from v3core.jobs.launchers.interface import Node, Offer, StartCommand
-from v3core.jobs.launchers.local import LocalLauncher
+from v3core.jobs.launchers.local import LocalLauncher, waits_for_launcher
 from v3core.jobs.lifecycle import ACTIVE, Status, change_status
 from v3core.paths import import_folders
 from v3core.store.database import Database
@@ -115,11 +115,8 @@ class RayLauncher:
         return offer.problem or self._unmet(run, offer)
 
     def _unmet(self, run: RunRow, offer: Offer) -> str | None:
-        if run.launcher not in {None, self.name}:
-            return (
-                f"Waiting for a V3 Lab with the launcher '{run.launcher}', with which it was queued; start one, or "
-                "stop the run and resume it here."
-            )
+        if found := waits_for_launcher(run, self.name):
+            return found
         having = [node for node in offer.nodes if _has_label(node, run)]
         if not having and run.needs_label:
             return f"Needs a node with the label {run.needs_label}: no node of the cluster has it."

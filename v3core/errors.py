@@ -6,12 +6,19 @@ from contextlib import contextmanager
 
 from pydantic import ValidationError
 
+from v3core.messages import Message
+
 
 class V3Error(Exception):
     """A mistake that the user can fix, in one sentence: what is wrong and what to do.
 
-    Pages show the sentence next to the field, the command line prints it on stderr and exits non-zero.
+    Pages show the sentence next to the field, the command line prints it on stderr and exits non-zero. It is a template
+    and its values, as `_` takes them: `V3Error("There is no run {run}.", run=run_id)`.
     """
+
+    def __init__(self, sentence: str, /, **values: object):
+        self.message = sentence if isinstance(sentence, Message) else Message(sentence, values)
+        super().__init__(self.message)
 
 
 def either(names: Sequence[str]) -> str:

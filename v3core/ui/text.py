@@ -16,6 +16,9 @@ from typing import Any
 
 import streamlit as st
 
+from v3core.messages import Message, translated, translation
+from v3core.ui import language as language
+
 BREAK = ":color{}"
 """A directive without text and without colours: an empty span, neither seen, copied nor read out.
 
@@ -46,7 +49,7 @@ class Markdown(str):
 
 def plain(value: object) -> Markdown:
     """User-written text on one line: nothing in it is read as Markdown, an address, an icon or a picture."""
-    line = " ".join(str(value).replace("\0", " ").encode("utf-8", "replace").decode("utf-8").split())
+    line = " ".join(str(translated(value)).replace("\0", " ").encode("utf-8", "replace").decode("utf-8").split())
     line = _ARROW.sub(lambda arrow: "\0".join(arrow[0]), line)
     escaped = BREAK.join(piece.translate(_ESCAPES) for piece in _APART.split(line))
     escaped = _LIST_MARK.sub(r"\1\\\2", escaped.replace(f":{BREAK}", f"\\:{BREAK}"))
@@ -60,17 +63,20 @@ def lines(value: str) -> Markdown:
     return Markdown("  \n".join(plain(line) for line in value.splitlines()))
 
 
-def md(template: str, *values: object) -> Markdown:
+def md(template: str, /, *values: object, **named: object) -> Markdown:
     """Our Markdown with user-written text in it, as in `md("**{}** of {:,} episodes", name, count)`.
 
-    Values are formatted as by `str.format`, and escaped, except those that are `Markdown` already.
+    Said in the reader's language. Values are formatted as by `str.format`, and escaped, except those that are
+    `Markdown` already.
     """
-    return Markdown(_Escaping().vformat(template, values, {}))
+    return Markdown(_Escaping().vformat(translation(template), values, named))
 
 
 class _Escaping(string.Formatter):
     def format_field(self, value: Any, format_spec: str) -> str:
-        return value if isinstance(value, Markdown) else plain(format(value, format_spec))
+        if isinstance(value, Markdown):
+            return value
+        return plain(value if isinstance(value, Message) else format(value, format_spec))
 
 
 _PIXEL = "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"

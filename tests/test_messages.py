@@ -1,0 +1,119 @@
+"""A message is English as a string, and is said in another language with its values, also after it was stored."""
+
+import copy
+import pickle
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from v3core import messages
+from v3core.messages import Message, _, known_language, recalled, recognised, say, several, speaking, translated
+
+CATALOGUE = """
+msgid ""
+msgstr ""
+"Language: xx\\n"
+"Content-Type: text/plain; charset=utf-8\\n"
+"Plural-Forms: nplurals=1; plural=0;\\n"
+
+msgid "There is no run {run}."
+msgstr "没有运行 {run}。"
+
+msgid "There is no run {run}. {more}"
+msgstr "{more}没有运行 {run}。"
+
+msgid "{count:,} run is queued: {reason}"
+msgid_plural "{count:,} runs are queued: {reason}"
+msgstr[0] "{count:,} 个运行在排队：{reason}"
+
+msgid "Stopped."
+msgstr "已停止。"
+"""
+
+
+@pytest.fixture(autouse=True)
+def catalogue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    folder = tmp_path / "xx" / "LC_MESSAGES"
+    folder.mkdir(parents=True)
+    (folder / "v3lab.po").write_text(CATALOGUE, encoding="utf-8")
+    monkeypatch.setattr(messages, "LOCALE", tmp_path)
+    caches = (messages.languages, messages.catalogue, messages.templates_of, messages.recognised)
+    for cache in caches:
+        cache.cache_clear()
+    yield
+    for cache in caches:
+        cache.cache_clear()
+
+
+def test_a_message_is_english_and_is_said_in_another_language_with_its_values() -> None:
+    message = _("There is no run {run}.", run="ab{c}")
+    assert message == "There is no run ab{c}."
+    assert message.in_language("xx") == "没有运行 ab{c}。"
+    assert message.in_language("en") == message.in_language("nowhere") == message
+    with speaking("xx"):
+        assert say("Stopped.") == "已停止。"
+        assert translated(message) == "没有运行 ab{c}。"
+        assert translated("Stopped.") == "Stopped.", "what people wrote"
+        assert say("Not translated {x}.", x=1) == "Not translated 1."
+
+
+@pytest.mark.parametrize(("count", "english"), [(1, "1 run is"), (0, "0 runs are"), (1200, "1,200 runs are")])
+def test_the_number_of_things_decides(count: int, english: str) -> None:
+    message = several(
+        "{count:,} run is queued: {reason}",
+        "{count:,} runs are queued: {reason}",
+        count=count,
+        reason=_("There is no run {run}.", run="a"),
+    )
+    assert message == f"{english} queued: There is no run a."
+    assert message.in_language("xx") == f"{count:,} 个运行在排队：没有运行 a。"
+    # Stored as text alone, it is found out with its values and what is a message among them.
+    assert recalled(str(message), "xx") == message.in_language("xx")
+
+
+def test_of_several_that_fit_the_one_with_most_words_of_its_own_is_recognised() -> None:
+    assert recalled("There is no run a. Stopped.", "xx") == "Stopped.没有运行 a。"
+    found = recognised("There is no run a.", "xx")
+    assert found is not None
+    assert (found.template, dict(found.values)) == ("There is no run {run}.", {"run": "a"})
+    assert recalled("Something else.", "xx") == "Something else."
+    assert recalled("Stopped.", "xx") == "已停止。"
+    assert recalled("Stopped.", "en") == "Stopped."
+
+
+def test_a_message_survives_copies_and_pickles() -> None:
+    message = several("{count} run", "{count} runs", count=2)
+    for again in (pickle.loads(pickle.dumps(message)), copy.deepcopy(message)):
+        assert (again, again.template, again.templates, dict(again.values)) == (
+            "2 runs", "{count} run", "{count} runs", {"count": 2}
+        )  # fmt: skip
+        assert isinstance(again, Message)
+
+
+@pytest.mark.parametrize(
+    ("wish", "language"),
+    [("xx", "xx"), ("xx-YY", "xx"), ("xx_YY.UTF-8", "xx"), ("C", "en"), ("C.UTF-8", "en"), ("en_GB", "en")]
+    + [("fr", None), ("", None), (None, None), ("POSIX", "en")],
+)
+def test_what_serves_a_wish(wish: str | None, language: str | None) -> None:
+    assert known_language(wish) == language
+
+
+@pytest.mark.parametrize(
+    ("variables", "language"),
+    [
+        ({"V3_LANG": "xx", "LANG": "en_US.UTF-8"}, "xx"),
+        ({"LANG": "xx_XX.UTF-8"}, "xx"),
+        ({"LC_ALL": "C", "LANG": "xx"}, "en"),
+        ({"LANGUAGE": "fr:xx", "LANG": "C"}, "xx"),
+        ({"V3_LANG": "fr"}, "en"),
+        ({}, "en"),
+    ],
+)
+def test_the_environment_says_which(variables: dict[str, str], language: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in messages.VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert messages.from_environment() == language

@@ -1,0 +1,260 @@
+"""What V3 Lab says, in the language of who reads it: English in the code, gettext catalogues for the others.
+
+A message is written as its English template with named values. `_` makes one that is said later, by whoever shows it:
+errors, reasons, alarms. `say` says one at once. Each is English as a string, so that what is stored, logged and
+printed for machines is the same in every language, and still knows its template, the id in the catalogue, and its values.
+
+A stored sentence comes back as a mere string. The English templates are enough to find out which message it is and
+with which values (`recognised`), so that an old failure is said in the language of today's reader.
+"""
+
+import contextlib
+import gettext
+import io
+import os
+import re
+import string
+from collections.abc import Callable, Iterator, Mapping
+from contextvars import ContextVar
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import Any, Self
+
+DOMAIN = "v3lab"
+ENGLISH = "en"
+LOCALE = Path(__file__).with_name("locale")
+"""A folder for each language but English, with LC_MESSAGES/v3lab.po."""
+
+_spoken: ContextVar[str] = ContextVar("spoken")
+
+
+class Message(str):
+    """A sentence in English, with what it takes to say it in another language."""
+
+    template: str
+    """The id in the catalogues: of one thing, where the number of things decides."""
+    templates: str | None
+    """Of none or several things, if their number decides."""
+    values: Mapping[str, object]
+
+    def __new__(cls, template: str, values: Mapping[str, object], templates: str | None = None) -> Self:
+        """Fill in the values; `templates` is that of several, if `values["count"]` decides."""
+        several = templates is not None and values["count"] != 1
+        made = super().__new__(cls, _filled(templates if several and templates else template, values))
+        made.template, made.templates, made.values = template, templates, values
+        return made
+
+    def __getnewargs__(self) -> tuple[Any, ...]:
+        """For pickle and copy."""
+        return self.template, self.values, self.templates
+
+    def in_language(self, language: str) -> str:
+        """The sentence as its catalogue has it, in English where that has none."""
+        found = catalogue(language)
+        if found is None:
+            return str(self)
+        said = found.gettext(self.template)
+        if self.templates is not None:
+            said = found.ngettext(self.template, self.templates, int(str(self.values["count"])))
+        values = {name: translated(value, language) for name, value in self.values.items()}
+        return _filled(said, values)
+
+
+def _(template: str, /, **values: object) -> Message:
+    """A message that is said later: `_("There is no run {run}.", run=run_id)`."""
+    return Message(template, values)
+
+
+def several(one: str, many: str, /, *, count: int, **values: object) -> Message:
+    """A message that depends on a number: `several("{count} run", "{count:,} runs", count=count)`."""
+    return Message(one, {"count": count, **values}, many)
+
+
+def say(template: str, /, **values: object) -> str:
+    """A message said at once, in the reader's language."""
+    return Message(template, values).in_language(spoken())
+
+
+def translation(template: str) -> str:
+    """The template itself in the reader's language, for who fills it in otherwise."""
+    found = catalogue(spoken())
+    return template if found is None or not template else found.gettext(template)
+
+
+def translated(value: Any, language: str | None = None) -> Any:
+    """A message in a language, by default the reader's; anything else, such as what people wrote, as it is."""
+    return value.in_language(language or spoken()) if isinstance(value, Message) else value
+
+
+def recalled(sentence: str, language: str | None = None) -> str:
+    """A sentence of ours that was stored or logged, in a language, by default the reader's; another one as it is."""
+    language = language or spoken()
+    found = sentence if isinstance(sentence, Message) else recognised(sentence, language)
+    return sentence if found is None else found.in_language(language)
+
+
+def spoken() -> str:
+    """The language of the reader: of the block (`speaking`), else that of the environment's variables."""
+    return _spoken.get(None) or _source() or from_environment()
+
+
+@contextlib.contextmanager
+def speaking(language: str) -> Iterator[None]:
+    """Say everything within in a language."""
+    token = _spoken.set(language)
+    try:
+        yield
+    finally:
+        _spoken.reset(token)
+
+
+def _source() -> str | None:
+    return None
+
+
+def ask_for_language(source: Callable[[], str | None]) -> None:
+    """Let a function say which language a reader has chosen: pages know it from the browser."""
+    global _source
+    _source = source
+
+
+@cache
+def languages() -> tuple[str, ...]:
+    """English, and each language that has a catalogue: `en`, `zh_CN`."""
+    return (ENGLISH, *sorted(path.parts[-3] for path in LOCALE.glob(f"*/LC_MESSAGES/{DOMAIN}.po")))
+
+
+def known_language(wish: str | None) -> str | None:
+    """The language that serves a wish such as `zh`, `zh-TW` or `zh_CN.UTF-8`; None if there is none."""
+    wanted = re.split(r"[.@]", (wish or "").replace("-", "_"), maxsplit=1)[0]
+    if wanted.split("_")[0].lower() in ("en", "c", "posix"):
+        return ENGLISH
+    exact = [one for one in languages() if one.lower() == wanted.lower()]
+    near = [one for one in languages() if wanted and one.split("_")[0] == wanted.split("_")[0].lower()]
+    return next(iter([*exact, *near]), None)
+
+
+VARIABLES = ("V3_LANG", "LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG")
+"""Those that name the language of a command line: ours, then what gettext reads. The first that is set counts."""
+
+
+def from_environment() -> str:
+    """The language of `VARIABLES`; English if they name none that there is. LANGUAGE has several, by preference."""
+    wishes = next(filter(None, (os.environ.get(name) for name in VARIABLES)), "").split(":")
+    return next(filter(None, map(known_language, wishes)), ENGLISH)
+
+
+@cache
+def catalogue(language: str) -> gettext.NullTranslations | None:
+    """The compiled catalogue of a language; where nobody has compiled it, it is read from its source. English has none."""
+    if language == ENGLISH or language not in languages():
+        return None
+    folder = LOCALE / language / "LC_MESSAGES"
+    compiled = folder / f"{DOMAIN}.mo"
+    if compiled.is_file():
+        with compiled.open("rb") as file:
+            return gettext.GNUTranslations(file)
+    return gettext.GNUTranslations(io.BytesIO(compile_catalogue(folder / f"{DOMAIN}.po")))
+
+
+def compile_catalogue(source: Path) -> bytes:
+    """The .mo file of a .po file."""
+    from babel.messages.mofile import write_mo  # only here: a worker says nothing in another language
+
+    target = io.BytesIO()
+    write_mo(target, _read(source))
+    return target.getvalue()
+
+
+def _read(source: Path) -> Any:
+    from babel.messages.pofile import read_po
+
+    with source.open("rb") as file:
+        return read_po(file)
+
+
+@lru_cache(maxsize=4096)
+def recognised(sentence: str, language: str) -> Message | None:
+    """Which message of the catalogue an English sentence is: the one with the longest literal text of those that fit."""
+    whole, patterns = templates_of(language)
+    if sentence in whole:
+        return whole[sentence]
+    best: tuple[int, Message] | None = None
+    for pattern, template, templates, literal in patterns:
+        fits = pattern.fullmatch(sentence) if best is None or literal > best[0] else None
+        if fits is None:
+            continue
+        values: dict[str, object] = {**fits.groupdict()}
+        if templates is not None:
+            values["count"] = int(re.sub(r"\D", "", str(values.get("count"))) or 1)
+        best = literal, _remade(template, templates, values, language)
+    return best[1] if best else None
+
+
+def _remade(template: str, templates: str | None, values: Mapping[str, object], language: str) -> Message:
+    """The values are words already, so what the template says of their form no longer holds."""
+    known = {name: _inner(value, language) for name, value in values.items()}
+    found = Message(_bare(template), known, _bare(templates) if templates else None)
+    found.template, found.templates = template, templates
+    return found
+
+
+def _inner(value: object, language: str) -> object:
+    """A value that is a sentence of ours itself, such as a reason within a reason."""
+    found = recognised(value, language) if isinstance(value, str) and " " in value else None
+    return value if found is None else found
+
+
+_Pattern = tuple[re.Pattern[str], str, str | None, int]
+
+
+@cache
+def templates_of(language: str) -> tuple[dict[str, Message], list[_Pattern]]:
+    """The catalogue's ids: those without values by their text, the others as patterns."""
+    whole: dict[str, Message] = {}
+    patterns: list[_Pattern] = []
+    for one, many in ids(language):
+        for form in filter(None, (one, many)):
+            if "{}" in form:
+                continue  # of a page, which stores nothing
+            if "{" in form:
+                pattern, literal = _pattern(form)
+                patterns.append((pattern, one, many, literal))
+            else:
+                whole[form] = Message(one, {"count": 1} if many else {}, many)
+    return whole, patterns
+
+
+def ids(language: str) -> list[tuple[str, str | None]]:
+    """The ids of a language's catalogue; of those that depend on a number, both."""
+    if language not in languages()[1:]:
+        return []
+    read = _read(LOCALE / language / "LC_MESSAGES" / f"{DOMAIN}.po")
+    found = [message.id for message in read if message.id]
+    return [(one, None) if isinstance(one, str) else (one[0], one[1]) for one in found]
+
+
+def _pattern(template: str) -> tuple[re.Pattern[str], int]:
+    written, literal, seen = "", 0, set[str]()
+    for words, name, _form, _conversion in string.Formatter().parse(template):
+        written += re.escape(words)
+        literal += len(words)
+        if name:
+            written += f"(?P={name})" if name in seen else f"(?P<{name}>.+?)"
+            seen.add(name)
+    return re.compile(written, re.DOTALL), literal
+
+
+def _bare(template: str) -> str:
+    """Without forms: `{count:,}` becomes `{count}`."""
+    return re.sub(r"\{(\w+)[:!][^{}]*\}", r"{\1}", template)
+
+
+def _filled(template: str, values: Mapping[str, object]) -> str:
+    """Like `str.format`, but without values there is nothing to fill in, and a form that suits numbers is passed over for what is words already."""
+    return _Filling().vformat(template, (), values) if values else template
+
+
+class _Filling(string.Formatter):
+    def format_field(self, value: Any, format_spec: str) -> str:
+        return value if isinstance(value, str) else str(format(value, format_spec))
